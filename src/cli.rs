@@ -99,15 +99,21 @@ const AFTER_SHORT_HELP: &str =
     "`sdbuild help COMMAND` describes its flags; `sdbuild man` is the manual page.";
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or you answered no to flash or init; 3 a problem of \
-this machine or the engine; 4 the Nix build failed; 5 sdbuild could not remove something (the error lists it); 6 check found what \
-must be fixed; 70 a bug in sdbuild; 128+n stopped by signal n. \
-boot exits with 4 if the image does not boot, the login fails or the command of --run exceeds the time limit. \
-Otherwise it exits with the command's own code. shell exits with the shell's code. \
-After a failure of flash, the error says what the card contains.
+Exit codes:
+  0      done
+  2      wrong usage or configuration, a damaged image, or you answered no
+  3      a problem with this machine, the engine or the network
+  4      the Nix build failed, or an image did not boot or refused the login
+  5      sdbuild could not remove something, which the error lists
+  6      check found something that must be fixed
+  70     a bug in sdbuild
+  128+n  stopped by signal n
 
-sdbuild uses the engine of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context. If none is set, it uses the first that \
-answers at /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/podman/podman.sock or \
+boot --run exits with the code of its command, or with 4 if the command exceeds the time limit. shell exits with the code of the \
+shell. If flash fails, the error says what is on the card.
+
+sdbuild uses the engine of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context. If none of these is set, it uses the first \
+socket that answers: /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/podman/podman.sock or \
 /run/podman/podman.sock.";
 
 /// What is written to standard error.
@@ -121,7 +127,7 @@ pub struct OutputOptions {
     #[arg(short, long, global = true, conflicts_with_all = ["verbose", "json_events"])]
     pub quiet: bool,
 
-    /// Write events as JSON, one object per line (see docs/events.md)
+    /// Write events to standard error as JSON, one object per line
     #[arg(long, global = true, hide_short_help = true)]
     pub json_events: bool,
 }
@@ -208,7 +214,7 @@ pub enum Command {
 pub struct Build {
     /// Configuration to build: a file, a directory, or a flake such as .#pi [default: .]
     ///
-    /// A directory has an sd-card.nix or a flake.nix. Instead of --config or --flake.
+    /// A directory must have an sd-card.nix or a flake.nix. It cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
@@ -248,7 +254,7 @@ pub struct Flash {
     /// Image of a disk or an ISO image to write, also compressed with zstd, xz or gzip [default: the newest one here]
     pub image: Option<PathBuf>,
 
-    /// Disk to overwrite, for instance /dev/sdb [default: none, the removable disks are listed]
+    /// Disk to overwrite, for instance /dev/sdb; without it, sdbuild lists the removable disks
     pub device: Option<PathBuf>,
 
     /// Do not ask for confirmation

@@ -187,7 +187,7 @@ impl Fetcher {
         }
         if damaged > 0 {
             self.events.notice(format_args!(
-                "packages in the cache that are damaged and downloaded again: {damaged}"
+                "these packages in the cache are damaged and are downloaded again: {damaged}"
             ));
         }
         missing.sort_by_key(|pin| std::cmp::Reverse(pin.size));
@@ -240,7 +240,7 @@ impl Fetcher {
                     if !self.told_to_wait.swap(true, Ordering::Relaxed) {
                         let name = download.name;
                         self.events.notice(format_args!(
-                            "another sdbuild is downloading files that this one needs, such as {name}: waiting"
+                            "waiting for another sdbuild that is downloading files that this one needs, such as {name}"
                         ));
                     }
                 };

@@ -33,7 +33,7 @@ impl fmt::Display for FetchError {
                     .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
             }
             Self::Offline => {
-                f.write_str("the cache does not have it, and --offline allows no download")
+                f.write_str("the cache does not have it, and --offline does not allow a download")
             }
             Self::Client(why) => f.write_str(why),
             Self::Cache(error) => error.fmt(f),
@@ -56,7 +56,7 @@ impl FetchError {
             // It is about no file.
             Self::Client(_) => return Failure::new(Class::Environment, self).context(PREPARE),
             Self::Sources(_) => network_hint,
-            Self::Offline => "run it once without --offline: what is downloaded is kept",
+            Self::Offline => "run it once without --offline; what is downloaded is kept",
             Self::Cache(_) => "check free space and permissions of the cache directory",
         };
         Failure::new(Class::Environment, self)

@@ -62,7 +62,7 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         if matches!(self, Self::Unexpected { action, .. } if *action == OWN_ADDRESS) {
-            let text = "a proxy or a portal of this network answers in place of AWS";
+            let text = "a proxy or login page of this network answers instead of AWS";
             return Some(text.to_owned());
         }
         let Self::Refused { code, message, .. } = self else {
@@ -72,31 +72,31 @@ impl Error {
         };
         let text = match code.as_str() {
             _ if message.contains("Signature expired") || message.contains("not yet current") => {
-                "this machine's clock is wrong: set it, for instance with timedatectl set-ntp true"
+                "this machine's clock is wrong; set it, for instance with timedatectl set-ntp true"
             }
             // EC2's name for both.
             "RequestExpired" => {
                 "the credentials have expired (log in again, for instance with aws sso login), or this machine's clock is wrong"
             }
             "ExpiredToken" | "ExpiredTokenException" => {
-                "the credentials have expired: log in again, for instance with aws sso login"
+                "the credentials have expired; log in again, for instance with aws sso login"
             }
             "AuthFailure"
             | "InvalidClientTokenId"
             | "UnrecognizedClientException"
             | "SignatureDoesNotMatch"
             | "InvalidSignatureException" => {
-                "the access key or its secret is wrong: aws sts get-caller-identity tries them"
+                "the access key or its secret is wrong; test them with aws sts get-caller-identity"
             }
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-                "the account's policy lacks a permission: docs/publishing.md and docs/machines.md list those that are needed"
+                "the account's policy lacks a permission; docs/publishing.md and docs/machines.md list those that are needed"
             }
             "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
-                "the first spot instance of an account needs a role: somebody with more permissions runs, once, \
+                "the first spot instance of an account needs a role. Somebody with more permissions must run, once: \
                  aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
             }
             "VPCIdNotSpecified" | "DefaultVpcDoesNotExist" => {
-                "the region has no default network: aws ec2 create-default-vpc makes it"
+                "the region has no default network; make one with aws ec2 create-default-vpc"
             }
             "OperationNotPermitted" if message.contains("block public access") => {
                 "the account blocks public images in this region: name accounts (--share 123456789012), or, if all your images may \

@@ -61,7 +61,7 @@ impl AgentConnection {
         match timeout(WRITE_TIMEOUT, self.attached.input.write_line(line)).await {
             Some(written) => written,
             None => Err(EngineError::Silent {
-                operation: "write to the registrar".into(),
+                operation: "write to the container that registers QEMU".into(),
             }),
         }
     }
@@ -87,9 +87,11 @@ impl AgentConnection {
     pub(super) fn unexpected_end(&self) -> Failure {
         let messages = self.error_messages.join("; ");
         if messages.is_empty() {
-            Failure::environment("the registrar ended unexpectedly")
+            Failure::environment("the container that registers QEMU ended unexpectedly")
         } else {
-            Failure::environment(format!("the registrar ended unexpectedly: {messages}"))
+            Failure::environment(format!(
+                "the container that registers QEMU ended unexpectedly: {messages}"
+            ))
         }
     }
 
@@ -108,7 +110,7 @@ impl AgentConnection {
             }
         }
         Err(Failure::environment(format!(
-            "the registrar does not answer `{line}`"
+            "the container that registers QEMU does not answer `{line}`"
         )))
     }
 

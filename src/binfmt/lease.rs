@@ -111,10 +111,12 @@ impl Lease {
             let end = end.wait_for(Option::is_some).await;
             let reason = match end.ok().and_then(|end| end.clone()) {
                 Some(LeaseEnd::Lost(reason) | LeaseEnd::Failed(reason)) => reason,
-                Some(LeaseEnd::Released) | None => "the registrar ended".to_owned(),
+                Some(LeaseEnd::Released) | None => {
+                    "the container that registers QEMU ended".to_owned()
+                }
             };
             Failure::environment(format!("keep the binfmt_misc entry {name}: {reason}"))
-                .hint("something stopped the registrar's container; run the build again")
+                .hint("something stopped the container that registers QEMU; run the build again")
         }
     }
 
@@ -204,7 +206,7 @@ async fn hold(
     loop {
         let sent = tokio::select! {
             reply = agent.recv() => match reply {
-                None => return LeaseEnd::Lost("the registrar is gone".to_owned()),
+                None => return LeaseEnd::Lost("the container that registers QEMU is gone".to_owned()),
                 Some(reply) => {
                     if let Some(end) = handle_unsolicited(reply, events, name) {
                         return end;
@@ -233,7 +235,7 @@ fn handle_unsolicited(reply: Reply, events: &Events, name: &str) -> Option<Lease
     match reply {
         Reply::Restored(_) => {
             events.warn(format!(
-                "something removed or disabled the binfmt_misc entry {name}; it is back"
+                "something removed or disabled the binfmt_misc entry {name}; sdbuild has restored it"
             ));
         }
         Reply::Missing(_, reason) => {
@@ -241,7 +243,11 @@ fn handle_unsolicited(reply: Reply, events: &Events, name: &str) -> Option<Lease
                 "the binfmt_misc entry {name} was removed and cannot be put back: {reason}"
             ));
         }
-        Reply::Released(_) => return Some(LeaseEnd::Lost("the registrar was stopped".to_owned())),
+        Reply::Released(_) => {
+            return Some(LeaseEnd::Lost(
+                "the container that registers QEMU was stopped".to_owned(),
+            ));
+        }
         Reply::Failed(entry, reason) if entry == name => return Some(LeaseEnd::Failed(reason)),
         Reply::Failed(..)
         | Reply::Ready

@@ -47,17 +47,17 @@ impl Probed {
     fn hint(self) -> String {
         match self.handler {
             HandlerKind::Registered => format!(
-                "another binfmt_misc entry for {} may be in front of ours: they are in \
-                 /proc/sys/fs/binfmt_misc of the engine's machine",
+                "another binfmt_misc entry for {} may take precedence; look in /proc/sys/fs/binfmt_misc on the engine's \
+                 machine",
                 self.architecture.kernel_name()
             ),
             HandlerKind::Found => {
-                "binfmt_misc has no entry for it that works in containers (flag F): omit --emulation, and sdbuild adds its own"
+                "binfmt_misc has no entry for it that works in containers (flag F). Leave out --emulation, and sdbuild \
+                 adds its own"
                     .to_owned()
             }
             HandlerKind::Own => {
-                "the messages of the engine's kernel (`dmesg`) may say more; \
-                 --emulation register needs no entry inside the builder, if the engine runs as root"
+                "`dmesg` on the engine's machine may say more. If the engine runs as root, try --emulation register"
                     .to_owned()
             }
         }
@@ -239,8 +239,8 @@ mod tests {
                 .hints
                 .remove(0)
         };
-        assert!(hint(HandlerKind::Registered).contains("in front of ours"));
-        assert!(hint(HandlerKind::Found).contains("omit --emulation"));
+        assert!(hint(HandlerKind::Registered).contains("may take precedence"));
+        assert!(hint(HandlerKind::Found).contains("Leave out --emulation"));
         let own = hint(HandlerKind::Own);
         assert!(
             !own.contains("binfmt_misc") && own.contains("register"),

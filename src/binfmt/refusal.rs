@@ -67,7 +67,7 @@ fn explain(step: &str, lines: &[String]) -> Failure {
     if step.starts_with("mount: ") || step.starts_with("cover: ") {
         return failure
             .consequence("a container cannot mount a binfmt_misc of its own")
-            .hint("this needs Linux 6.7 or later, and a security module (SELinux, AppArmor) that allows it");
+            .hint("this needs Linux 6.7 or later, and SELinux or AppArmor must allow it");
     }
     failure
 }

@@ -121,8 +121,7 @@ impl Registrar {
         match Self::launch(options.clone(), cancel, events).await {
             Err(StartError::Unmounted(why, leftover)) => {
                 events.warn(
-                    "binfmt_misc is not mounted on the engine's host: a privileged container mounts it \
-                     for the time of this run",
+                    "binfmt_misc is not mounted on the engine's host, so a privileged container mounts it for this run",
                 );
                 let privileged = RegistrarOptions {
                     privileged: true,
@@ -232,7 +231,9 @@ pub(super) async fn connect(
     guard: &mut ContainerGuard,
     options: &RegistrarOptions,
 ) -> Result<AgentConnection, StartError> {
-    let failed = |error: Failure| StartError::Failed(error.context("start the registrar"));
+    let failed = |error: Failure| {
+        StartError::Failed(error.context("start the container that registers QEMU"))
+    };
     let privileged = options.privileged;
     let container = match guard.create(&options.spec()).await {
         Ok(container) => container,

@@ -142,7 +142,7 @@ fn invalid_file_is_refused_with_the_reason() {
     for (from, to, why) in [
         (" 3-3 ", " 3-4 ", "MappedBlocksCount is not 3"),
         (" 3-3 ", " 60-60 ", "out of order"),
-        (" 50-50 ", " 100-100 ", "outside of the image"),
+        (" 50-50 ", " 100-100 ", "outside the image"),
         (" 50-50 ", " 50-49 ", "out of order"),
         (" 3-3 ", " +3-3 ", "an invalid range"),
         (" 3-3 ", " ", "an invalid range"),

@@ -208,7 +208,7 @@ fn ranges(of: Node<'_, '_>, blocks: u64) -> Result<Vec<Range>, BadMap> {
         if range.first < free || range.first > range.last || range.last >= blocks {
             let (first, last) = (range.first, range.last);
             return bad(format!(
-                "range {first}-{last} is out of order or outside of the image"
+                "range {first}-{last} is out of order or outside the image"
             ));
         }
         ranges.push(range);

@@ -19,7 +19,8 @@ const MAX_SCRIPT_BYTES: u64 = 64 * 1024;
 const MAX_FILE_BYTES: u64 = 8 << 30;
 
 /// What an archive of something else is refused with.
-const NOTHING_STARTS: &str = "it is an archive without kexec-boot or netboot.ipxe, and a kernel and an initial RAM disk beside it";
+const NOTHING_STARTS: &str = "it is an archive without kexec-boot or netboot.ipxe and the kernel and initial RAM disk \
+                              beside them";
 
 /// The files in the archive, by their places in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -80,7 +80,8 @@ fn give_terminal(events: &Events, what: &str, port: Option<u16>) {
 fn explain_network(session: &BootSession<'_>) {
     if session.needs_adapter() {
         session.context.events.notice(format!(
-            "its network is not connected; to do that when the kernel has started, type Ctrl-A C, {PLUG_NETWORK}, and Ctrl-A C again"
+            "its network is not connected. To connect it when the kernel has started, type Ctrl-A C, then {PLUG_NETWORK}, \
+             then Ctrl-A C"
         ));
     }
 }

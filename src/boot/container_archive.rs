@@ -20,7 +20,7 @@ const MAX_TEXT_BYTES: u64 = 4 << 20;
 /// Entries of an archive. An image has 127 layers at most.
 const MAX_ENTRIES: usize = 256;
 /// What an archive that cannot be started is refused with.
-const NOT_OURS: &str = "it is an image for container engines, but sdbuild did not make it: load it with docker load --input";
+const NOT_OURS: &str = "it is an image for container engines that sdbuild did not make; load it with docker load --input";
 
 /// An image for container engines.
 #[derive(Debug)]

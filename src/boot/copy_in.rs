@@ -86,9 +86,7 @@ fn check_space<'a>(
         return Ok(());
     }
     let (size, free) = (human_bytes(size), human_bytes(free));
-    let text = format!(
-        "the image is {size} when it is unpacked, and the engine's disk has room for {free}"
-    );
+    let text = format!("the unpacked image has {size}, but the engine's disk has only {free} free");
     Err(Failure::environment(text).hint(SPACE_HINT))
 }
 
@@ -207,7 +205,10 @@ mod tests {
         file.set_len(free * 2).unwrap();
         let failure = check_space([&mut file].into_iter(), Some(dir.path())).unwrap_err();
         assert_eq!(failure.class, Class::Environment);
-        assert!(failure.to_string().contains("has room for"), "{failure}");
+        assert!(
+            failure.to_string().contains("the engine's disk has only "),
+            "{failure}"
+        );
         check_space([&mut file].into_iter(), None).unwrap();
     }
 

@@ -54,7 +54,8 @@ pub(super) async fn complete(
             if is_certain && list.len() < MAX_KEY_LIST_BYTES {
                 let failure = Failure::message(Class::Build, text);
                 return Err(failure.hint(format!(
-                    "its SSH server takes keys only from users.users.{user}.openssh.authorizedKeys of the configuration: add the public key there, and build it again"
+                    "its SSH server accepts only the keys in users.users.{user}.openssh.authorizedKeys of the \
+                     configuration. Add the public key there, and build again"
                 )));
             }
             context.events.warn(format!(

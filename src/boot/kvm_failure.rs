@@ -14,7 +14,7 @@ const KEPT_BYTES: usize = 64;
 
 /// The warning when a machine starts again.
 pub(super) const WARNING: &str = "KVM fails on this machine, so the image starts again without it, which is slow. \
-    `sdbuild boot --no-kvm` does so from the beginning";
+                                  `sdbuild boot --no-kvm` does not try KVM";
 
 /// Looks for these messages in QEMU's standard error.
 #[derive(Debug, Default)]

@@ -194,8 +194,8 @@ fn port_elsewhere(container: Option<&ContainerOptions>) -> Failure {
     let endpoint = container.map(|options| options.engine.endpoint());
     let endpoint = endpoint.map_or_else(String::new, |endpoint| format!(" at {endpoint}"));
     Failure::environment(format!(
-        "the engine{endpoint} is on another machine or in its own network, and so is the SSH \
-         port of the booted machine: nothing answers on 127.0.0.1"
+        "nothing answers on 127.0.0.1, because the engine{endpoint} and the booted machine's SSH port are on another \
+         machine or in another network"
     ))
     .hint(NO_PORT_HINT)
 }

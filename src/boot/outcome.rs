@@ -77,7 +77,7 @@ pub(super) fn no_login(
                 failure.consequence(format!("no login within {} s", waited.limit.as_secs()));
             let is_told = failure.hints.iter().any(|hint| hint.contains("--timeout"));
             if waited.was_short() && !is_told {
-                failure.hint("the timeout is short: leave out --timeout, whose default is enough for most machines")
+                failure.hint("leave out --timeout; its default is enough for most machines")
             } else {
                 failure
             }
@@ -108,7 +108,7 @@ pub(super) fn with_memory_hint(mut failure: Failure, memory_mib: u32) -> Failure
 /// What to do about a machine with `memory_mib` of memory; `None` if NixOS can start there.
 pub fn memory_advice(memory_mib: u32) -> Option<String> {
     (memory_mib < MIN_MEMORY_MIB).then(|| {
-        format!("{memory_mib} MiB of memory may be too little: NixOS needs some 512 (--memory)")
+        format!("{memory_mib} MiB of memory may be too little; NixOS needs about 512 (--memory)")
     })
 }
 

@@ -83,7 +83,7 @@ mod tests {
         let events = Events::new(move |event| sink.lock().unwrap().push(event));
         let mut progress = BootProgress::new(&events, "until then".to_owned());
         progress.look(&[include_str!("diagnosis/pc.txt").to_owned()]);
-        let firmware = "the firmware looks for a system · until then";
+        let firmware = "the firmware is looking for a system · until then";
         assert_eq!(texts(&told.lock().unwrap()), ["until then", firmware]);
     }
 
@@ -105,7 +105,7 @@ mod tests {
             texts(&told.lock().unwrap()),
             [
                 "until then",
-                "U-Boot looks for a system · until then",
+                "U-Boot is looking for a system · until then",
                 "U-Boot has started the kernel · until then",
                 "the kernel starts · until then",
                 "stage 1 looks for the root file system · until then",

@@ -44,7 +44,7 @@ pub fn check_architecture(of_image: &ReportedArchitecture, engine: &Engine) -> R
     }
     let (title, here) = (facts.title(), &facts.architecture);
     let text = format!(
-        "the image is for {of_image}, and {title} runs on {here}: a container runs on a machine of its own architecture"
+        "the image is for {of_image}, but {title} runs on {here}, and a container needs its own architecture"
     );
     let failure = Failure::usage(text);
     Err(match here.supported() {
@@ -61,7 +61,7 @@ fn check_system(image: &Path, installed: &InstalledSystem, board: &Board) -> Res
     match installed.systems.first() {
         Some(system) if !installed.systems.contains(&board.system) => {
             let (image, title, other) = (image.display(), board.title, board.system);
-            let text = format!("{image} is for {system}, and {title} boots {other}");
+            let text = format!("{image} is for {system}, but {title} boots {other}");
             Err(Failure::usage(text).hint(format!("--system {system}, without --board, boots it")))
         }
         Some(_) | None => Ok(()),
@@ -242,7 +242,7 @@ mod tests {
             ["--system aarch64-linux, without --board, boots it"]
         );
         let text = refused.to_string();
-        assert!(text.contains("a.img is for aarch64-linux, and "), "{text}");
+        assert!(text.contains("a.img is for aarch64-linux, but "), "{text}");
         check(&[System::Aarch64Linux, System::X8664Linux]).unwrap();
         check(&[]).unwrap();
     }

@@ -109,7 +109,7 @@ impl BootSession<'_> {
                 (Backend::Booted(Box::new(started)), ssh_port)
             }
             (Source::Container(_), None) => {
-                return Err(Failure::environment("there is no engine for the container"));
+                return Err(Failure::environment("no engine can run the container"));
             }
             (Source::Disk(disk), _) => Box::pin(self.start_qemu(disk, port, serial)).await?,
         };

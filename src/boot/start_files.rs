@@ -19,8 +19,9 @@ use crate::common::human_bytes::human_bytes;
 use crate::image::{PiStart, pi_start};
 
 /// U-Boot replaces the device tree that was made to fit the model.
-const TREE_IN_MENU: &str = "the boot menu names a device tree of its own, with devices that QEMU's model lacks: Linux will probably panic. \
-    With boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false it uses the one of the firmware partition";
+const TREE_IN_MENU: &str = "the boot menu names a device tree with devices that QEMU's model lacks, so Linux will \
+                            probably panic. Set boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false \
+                            to use the one on the firmware partition";
 
 /// Files without names, which live as long as this value.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl StartFiles {
             return Ok(from_archive);
         }
         if from_archive.is_some() {
-            let text = "the image starts from memory, by network or kexec: it is not for the card of a board";
+            let text = "the image starts from memory, by network or kexec, and cannot boot from a board's card";
             return Err(Failure::usage(text).hint("leave out --board"));
         }
         let (file, board, cancel) = (disk.file()?, request.board, context.cancel.clone());
@@ -89,16 +90,17 @@ impl StartFiles {
     ) -> Result<Self, Failure> {
         let (Some(kernel), Some(tree)) = (start.kernel, start.device_tree) else {
             let text = format!(
-                "a {title} does not start this image, which lacks: {}",
+                "a {title} cannot start this image, which lacks: {}",
                 start.missing.join("; ")
             );
             return Err(Failure::message(Class::Build, text).hint(
-                "sdbuild inspect -v shows which boards the image can boot on, and what is missing for the others",
+                "`sdbuild inspect -v` shows which boards the image can boot on, and what the others lack",
             ));
         };
         // QEMU would end with an error about a file that the user does not know.
         if !device_tree::is_device_tree(&tree) {
-            let text = format!("a {title} does not start this image: its device tree is damaged");
+            let text =
+                format!("a {title} cannot start this image, because its device tree is damaged");
             return Err(Failure::message(Class::Build, text)
                 .hint("build the image again; `sdbuild inspect IMAGE ls 1:/` lists the device trees (.dtb)"));
         }
@@ -168,7 +170,7 @@ fn from_archive(
     if needed > memory {
         let (needed, memory) = (human_bytes(needed), human_bytes(memory));
         let text = format!(
-            "the kernel and the initial RAM disk have {needed}, the machine has {memory} of memory"
+            "the kernel and the initial RAM disk need {needed}, but the machine has only {memory} of memory"
         );
         return Err(Failure::usage(text).hint("give it more with --memory MIB"));
     }
@@ -220,7 +222,8 @@ mod tests {
         };
         assert!(write(b"\xd0\x0d\xfe\xed...").is_ok());
         let error = write(b"bcm2710").unwrap_err().to_string();
-        let damaged = "a Raspberry Pi 3 does not start this image: its device tree is damaged";
+        let damaged =
+            "a Raspberry Pi 3 cannot start this image, because its device tree is damaged";
         assert_eq!(error, damaged);
     }
 }

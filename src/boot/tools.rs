@@ -115,7 +115,7 @@ fn too_old(program: &Path, request: &BootRequest) -> Option<Failure> {
         Failure::environment(format!(
             "this machine's QEMU {version} has no model of the board {} ({}), which QEMU {since} and newer have", request.board.name, request.board.title
         ))
-        .hint("--emulator container boots it in a container, whose QEMU is newer")
+        .hint("use --emulator container, whose QEMU is newer")
     })
 }
 

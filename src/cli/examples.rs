@@ -29,10 +29,7 @@ Examples:
   sdbuild formats usb                # those with this word in what they are for
   sdbuild formats --json";
 
-pub(super) const CLEAN: &str = "\
-Keeps your images and configurations. Removes everything else that no run uses, except the store volumes of other settings: --all removes \
-these too, --store NAME only that one. The next build downloads again what was removed. --old removes old build results from one volume: sdbuild-store, or the one that --store or SDBUILD_STORE names. \
-Without an engine, clean removes downloads and logs, and exits with 3. Exits with 5 if it could not remove something.
+pub(super) const CLEAN: &str = "Keeps your images and configurations. Removes everything else that no run uses, but only one store volume: sdbuild-store, or the one that SDBUILD_STORE names. --all removes all store volumes. The next build downloads again what was removed. --old removes old build results from the store volume and keeps the rest. Without an engine, clean removes only downloads and logs, and exits with 3. If it could not remove something, it exits with 5.
 
 Examples:
   sdbuild clean --old                        # keep what the last results need
@@ -42,9 +39,7 @@ Examples:
   sdbuild clean --dry-run                    # list what would be removed, with sizes
   sdbuild clean --yes                        # do not ask, for scripts";
 
-pub(super) const BOOT: &str = "\
-Without --until-ssh, --until-login and --run it shows the console. Exits with 4 if the image does not boot, the login fails or the \
-command exceeds --timeout, otherwise with the command's own code.
+pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if the boot, the login or --timeout fails, otherwise with the command's code.
 
 Examples:
   sdbuild boot card.img   # show the console; Ctrl-A X ends it
@@ -52,18 +47,14 @@ Examples:
   sdbuild boot card.img --run 'systemctl --failed'
   sdbuild boot installer.iso --seed user-data.yaml --until-ssh";
 
-pub(super) const SEED: &str = "\
-The volume (NoCloud: FAT with the label CIDATA) is for a disk or CD drive of a machine whose system has cloud-init. sdbuild checks \
-the files first. The same files give the same volume. Other files give another instance-id, so cloud-init configures the machine again.
+pub(super) const SEED: &str = "Attach the volume (NoCloud, FAT with the label CIDATA) as a disk or CD to a machine whose system has cloud-init. sdbuild checks the files first. The same files give the same volume. Changed files give a new instance-id, so cloud-init configures the machine again.
 
 Examples:
   sdbuild seed --user-data user-data.yaml   # write ./seed.img
   sdbuild seed --user-data user-data.yaml --hostname kitchen -o kitchen.img
   sdbuild seed --user-data setup.sh --network-config network.yaml";
 
-pub(super) const FLASH: &str = "\
-Without a disk, sdbuild lists the disks and writes nothing. On most machines only root may write to a disk: for other users sdbuild \
-shows the command with sudo.
+pub(super) const FLASH: &str = "Without a disk, flash lists the disks and writes nothing. On most machines only root may write to a disk, so flash shows other users the command with sudo.
 
 Examples:
   sdbuild flash                     # list the removable disks
@@ -84,8 +75,8 @@ pub(super) const CAT: &str = "\
 Examples:
   sdbuild inspect card.img cat /etc/os-release";
 
-pub(super) const INIT: &str = "\
-On a terminal, init asks for what no flag gives; an empty line takes the answer in brackets.
+pub(super) const INIT: &str =
+    "On a terminal, init asks for what no flag gives. An empty line takes the answer in brackets.
 
 Examples:
   sdbuild init                         # write ./sd-card.nix
@@ -93,17 +84,13 @@ Examples:
   sdbuild init --wifi 'Home network'
   sdbuild init --ci github             # add a workflow that builds the image at every push";
 
-pub(super) const CHECK: &str = "\
-Each line is a finding: ✗ must be fixed (the machine does not boot, or nobody can log in), ! may cause problems. check \
-builds nothing. Exits with 0 if there is no ✗, with 6 if there is one, with 2 if Nix cannot evaluate the configuration. The first check downloads about 100 MB; later ones take seconds.
+pub(super) const CHECK: &str = "Each line is a finding. Fix those with ✗: the machine does not boot, or nobody can log in. Those with ! may cause problems. check builds nothing. It exits with 0 if there is no ✗, with 6 if there is one, and with 2 if Nix cannot evaluate the configuration. The first check downloads about 100 MB; later ones take seconds.
 
 Examples:
   sdbuild check
   sdbuild check pi --json   # check pi/sd-card.nix";
 
-pub(super) const LOCK: &str = "\
-A build takes the inputs of a flake as flake.lock has them, and never changes it. lock writes only flake.lock. Nix fetches new inputs \
-in the builder; your own git fetches those by SSH. For an sd-card.nix, lock resolves nixpkgs again, and writes only sdbuild.lock.
+pub(super) const LOCK: &str = "A build uses the inputs in flake.lock and never changes that file. lock writes only flake.lock. Nix fetches new inputs in the builder, but your own git fetches inputs by SSH. For an sd-card.nix, lock updates nixpkgs in sdbuild.lock.
 
 Examples:
   sdbuild lock           # add the inputs that ./flake.lock lacks
@@ -115,9 +102,7 @@ Examples:
   sdbuild cache export ~/cache
   sdbuild cache key";
 
-pub(super) const CACHE_EXPORT: &str = "\
-The export leaves out what the binary caches of the settings have. An interrupted export leaves a valid cache: run the same command \
-again to resume.
+pub(super) const CACHE_EXPORT: &str = "The export leaves out what the configured binary caches have. An interrupted export leaves a valid cache; run the same command again to resume.
 
 Examples:
   sdbuild cache export ~/cache   # of the newest image here
@@ -154,52 +139,39 @@ pub(super) const PUBLISH_LIST: &str = "\
 Examples:
   sdbuild publish list --region us-east-1";
 
-pub(super) const PUBLISH_REMOVE: &str = "\
-Removes only what has sdbuild's tag.
+pub(super) const PUBLISH_REMOVE: &str = "Removes only AMIs and snapshots with sdbuild's tag.
 
 Examples:
   sdbuild publish remove ami-0123456789abcdef0
   sdbuild publish remove snap-0123456789abcdef0   # of an abandoned upload";
 
-pub(super) const TRY: &str = "\
-The image is a miniature NixOS with SSH and a new key, for virtual machines. Its recipe is part of sdbuild, and uses a few dozen Debian \
-packages. At the end try removes everything except what every build keeps: the packages in the cache and the store volume \
-(`sdbuild clean` removes both).
+pub(super) const TRY: &str = "The image is a miniature NixOS for virtual machines, with SSH and a new key. sdbuild has its recipe, which uses a few dozen Debian packages. At the end, try removes everything except the packages in the cache and the store volume; `sdbuild clean` removes both.
 
 Examples:
   sdbuild try
   sdbuild try --output trial   # keep the image, its key and its configuration";
 
-pub(super) const DOCTOR: &str = "\
-Each line is a requirement of a build: ✓ is met, ! may cause problems, ✗ must be fixed first. doctor changes \
-nothing on this machine. Exits with 0 if a build can work, otherwise with 3.
+pub(super) const DOCTOR: &str = "Each line is a requirement of a build. ✓ means it is met, ! that it may cause problems, and ✗ that you must fix it first. doctor does not change anything on this machine. It exits with 0 if this machine can build, otherwise with 3.
 
 Examples:
   sdbuild doctor
   sdbuild doctor --on command:./rent     # ask it only for its price
   sdbuild doctor --json";
 
-pub(super) const STATUS: &str = "\
-Each line has a name, a state, a size and an age: the time since it was made, for a directory since it last changed. status changes nothing. \
-A temporary container measures the volumes, because engines do not report their size. It also reads the entries in \
-binfmt_misc if the engine is on another machine.
+pub(super) const STATUS: &str = "Each line has a name, a state, a size and an age (for a directory, the time since its last change). status does not change anything. It measures volumes in a temporary container, because engines do not report their size. If the engine is on another machine, that container also reads the binfmt_misc entries.
 
 Examples:
   sdbuild status
   sdbuild status --json";
 
-pub(super) const SETTINGS: &str = "\
-Precedence: flags, environment variables, sdbuild.toml beside the configuration, \
-$XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config), defaults.
+pub(super) const SETTINGS: &str = "Flags override environment variables. Variables override sdbuild.toml beside the configuration, which overrides your own settings in $XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config by default).
 
 Examples:
   sdbuild settings
   sdbuild settings jobs      # this one alone
   sdbuild settings pi --json";
 
-pub(super) const SHELL: &str = "\
-The shell runs in the same container as a build, with the same user, limits and store. When it ends, sdbuild removes everything but \
-the store. Commands can also come from standard input. Exits with the shell's code.
+pub(super) const SHELL: &str = "The shell runs in the same container as a build, with the same user, limits and store. When it ends, sdbuild removes everything but the store. The shell also reads commands from standard input. sdbuild exits with the shell's code.
 
 Examples:
   sdbuild shell              # in the configuration's directory, with nix-build

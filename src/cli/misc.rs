@@ -47,7 +47,7 @@ impl NixpkgsArgs {
 pub struct Check {
     /// Configuration to check: a file, a directory, or a flake such as .#pi [default: .]
     ///
-    /// A directory has an sd-card.nix or a flake.nix. Instead of --config or --flake.
+    /// A directory must have an sd-card.nix or a flake.nix. It cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
@@ -59,7 +59,7 @@ pub struct Check {
     #[command(flatten)]
     pub nixpkgs: NixpkgsArgs,
 
-    /// Board that the image is for, one of `sdbuild boards`: also check what it needs [default: none]
+    /// Board that the image is for, one of `sdbuild boards`; check then also checks what it needs
     #[arg(long, value_parser = BoardNameParser, value_name = "NAME", hide_possible_values = true)]
     board: Option<BoardName>,
 
@@ -107,7 +107,7 @@ pub struct Clean {
     #[arg(long, value_name = "NAME", conflicts_with = "downloads")]
     pub store: Option<StoreName>,
 
-    /// Remove the store volumes of other settings too
+    /// Remove all store volumes, not only the one of the current settings
     #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
     pub all: bool,
 
@@ -161,7 +161,7 @@ pub struct Formats {
 /// `sdbuild lock`.
 #[derive(Debug, Args)]
 pub struct Lock {
-    /// Inputs to update [default: none, only missing ones are added; for an sd-card.nix: nixpkgs]
+    /// Inputs to update; without any, lock only adds missing ones, and updates nixpkgs for an sd-card.nix
     pub inputs: Vec<String>,
 
     /// Directory of the flake to lock [default: what a build uses here]
@@ -190,7 +190,7 @@ impl Lock {
 /// `sdbuild try`.
 #[derive(Debug, Args)]
 pub struct Try {
-    /// Directory to keep the image, its key and its configuration in; created if missing [default: none, nothing is kept]
+    /// Directory to keep the image, its key and its configuration in, created if missing; without it, nothing is kept
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
@@ -209,7 +209,7 @@ pub struct Doctor {
     #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
     config: Option<PathBuf>,
 
-    /// Provider of rented machines to check, with free calls only [default: none] [env: SDBUILD_ON]
+    /// Provider of rented machines to check, with free calls only [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER")]
     on: Option<BuildOn>,
 

@@ -15,7 +15,7 @@ pub struct Seed {
     #[arg(long, value_name = "FILE")]
     pub meta_data: Option<PathBuf>,
 
-    /// Network configuration in YAML [default: none, DHCP is used]
+    /// Network configuration in YAML; without it, the machine uses DHCP
     #[arg(long, value_name = "FILE")]
     pub network_config: Option<PathBuf>,
 

@@ -33,7 +33,7 @@ use values::{DESCRIBED_BOARDS, explain_value, tip_for_missing_shell, tip_for_two
 
 /// What to write in place of a level: `--verbose=2`.
 const VERBOSE: &str =
-    "-v shows the builder's log, -vv everything that the log file has: neither takes a number";
+    "-v shows the builder's log and -vv everything in the log file; neither takes a number";
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags and values that only look similar; with a tip where clap has none. `shell` is the user's.
@@ -96,7 +96,9 @@ fn tip_for_kind(error: &clap::Error, words: &[String], shell: Option<&str>) -> O
     } else if kind == ErrorKind::MissingRequiredArgument {
         match name {
             "completions" => Some(tip_for_missing_shell(shell)),
-            "inspect" => Some("a file of an image: sdbuild inspect IMAGE cat PATH".to_owned()),
+            "inspect" => {
+                Some("to show a file of an image: sdbuild inspect IMAGE cat PATH".to_owned())
+            }
             _ => None,
         }
     } else {
@@ -204,7 +206,7 @@ fn tip_for_unquoted_command(flag: &str, words: &[String]) -> Option<String> {
 fn tip_for_host(sub: &Command, flag: &str, words: &[String]) -> Option<String> {
     let name = answers::value_of(flag, words).filter(|_| flag == "--host")?;
     (takes(sub, "--hostname") && host_name::is_valid(&name)).then(|| {
-        format!("for the name of the machine write --hostname {name}; the engine is that of DOCKER_HOST or the current Docker context")
+        format!("to name the machine: --hostname {name}. The engine comes from DOCKER_HOST or the current Docker context")
     })
 }
 
@@ -302,7 +304,7 @@ fn tip_for_flag_in_front(command: &Command, flag: &str, words: &[String]) -> Opt
     let takes = |sub: &&Command| takes(sub, flag) || takes_short(sub, flag);
     if let Some(named) = named(after) {
         let name = named.get_name();
-        let told = format!("flags of a command go after it: sdbuild {name} {flag} …");
+        let told = format!("a command's flags come after it: sdbuild {name} {flag} …");
         return takes(&named).then_some(told);
     }
     // The command that most flags are of.

@@ -36,7 +36,7 @@ pub(super) async fn run(
         Err(Error::Interrupted) => Err(Failure::interrupted()),
         Err(error) => {
             context.events.warn(format!(
-                "sdbuild cannot tell whether a {} starts the image: {error}",
+                "sdbuild cannot tell whether a {} can start the image: {error}",
                 board.title
             ));
             Ok(true)
@@ -60,7 +60,8 @@ fn warning(report: &BoardReport, board: &Board) -> Option<String> {
         )
     };
     Some(format!(
-        "a {title} does not start this image, which lacks: {missing}\n  hint: {init}`sdbuild inspect -v` shows what each board lacks"
+        "a {title} cannot start this image, which lacks: {missing}\n  hint: {init}`sdbuild inspect -v` shows what each \
+         board lacks"
     ))
 }
 
@@ -86,8 +87,7 @@ mod tests {
         let text = warning(&report, "rpi4").unwrap();
         assert!(!text.contains("sdbuild init"), "{text}");
         let text = warning(&report, "rock64").unwrap();
-        let start =
-            "a PINE64 ROCK64 does not start this image, which lacks: U-Boot; a device tree\n";
+        let start = "a PINE64 ROCK64 cannot start this image, which lacks: U-Boot; a device tree\n";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("sdbuild init DIR --board rock64"), "{text}");
     }

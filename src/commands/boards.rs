@@ -16,8 +16,9 @@ const NAME_COLUMNS: usize = 11;
 const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
 /// The text below the list.
-const NOTES: &str = "TESTED: `booted as another board`: QEMU booted the same image as another board; `evaluated with nixpkgs`: no image was \
-                     built. None was tested on hardware. `sdbuild boards NAME` says more about a board.";
+const NOTES: &str = "Under TESTED, `booted as another board` means that QEMU booted the same image as another board, and \
+                     `evaluated with nixpkgs` that no image was built. No board was tested on hardware. `sdbuild boards \
+                     NAME` says more about a board.";
 
 /// Writes the boards to standard output: all that is known of one, else a line for each.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {

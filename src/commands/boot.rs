@@ -42,7 +42,8 @@ pub async fn run(
     }
     if plan.shows_the_console() && !ui.can_ask() {
         context.events.notice(
-            "without a terminal sdbuild shows the console until the machine switches itself off: --until-login, --until-ssh and --run end by themselves",
+            "without a terminal, sdbuild shows the console until the machine powers off. --until-login, --until-ssh and \
+             --run end by themselves",
         );
     }
     let prepared = plan.prepare(context).await?;
@@ -68,7 +69,7 @@ fn refuse_flags_of_machines(args: &BootArgs) -> Result<(), Failure> {
     match given.into_iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((flag, _)) => Err(Failure::usage(format!(
-            "{flag} is for virtual machines: this image runs in a container"
+            "{flag} is for virtual machines, but this image runs in a container"
         ))),
     }
 }

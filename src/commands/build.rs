@@ -70,14 +70,15 @@ pub async fn run(
 }
 
 /// The notice of a dry run with a rented machine.
-const NOT_RENTED: &str = "a dry run rents no machine: it describes a build on the current engine";
+const NOT_RENTED: &str =
+    "a dry run does not rent a machine; it describes a build on the current engine";
 
 /// Adds to an interruption of a build that nothing is lost, unless the machine on which it ran is given back.
 fn with_kept(failure: Failure, is_rented: bool) -> Failure {
     if failure.class != Class::Interrupted || is_rented {
         return failure;
     }
-    failure.hint("downloads and results are kept: run the same command again to resume")
+    failure.hint("downloads and results are kept; run the same command again to resume")
 }
 
 /// Builds the image, writes the result, and boots the image if the settings request a boot test: how far that came.
@@ -160,7 +161,7 @@ fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
         Some(false) => Err(Failure::declined("no machine was rented")
             .hint("--on none builds with the engine of this machine")),
         None => Err(Failure::usage(format!(
-            "no machine was rented: it costs {price}, and the question was not answered on a terminal"
+            "no machine was rented. It costs {price}, and nobody answered the question on a terminal"
         ))
         .hint("give --yes to accept the price without a question")),
     }
@@ -197,8 +198,8 @@ async fn build_or_replace(
 
 /// The user wants to keep the file that the image would replace.
 fn kept(file: &Path) -> Failure {
-    Failure::declined(format!("{} is kept, and no image was written", file.display()))
-        .hint("--output DIR writes the image to another directory, and with --hostname NAME it has another name")
+    Failure::declined(format!("no image was written, and {} is unchanged", file.display()))
+        .hint("write the image to another directory with --output DIR, or give it another name with --hostname NAME")
 }
 
 async fn plan_and_build(

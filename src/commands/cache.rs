@@ -93,7 +93,8 @@ fn told(exported: Exported, place: &str, destination: &Destination, key: &CacheK
     lines.push(match destination {
         // The builder has no directory of this machine.
         Destination::Dir(dir) => format!(
-            "to use it, serve the directory by HTTP, for instance with python3 -m http.server -d {} {PORT}, and build with: {}",
+            "to use it, serve the directory over HTTP, for instance with `python3 -m http.server -d {} {PORT}`, and build \
+             with: {}",
             quoted(&dir.to_string_lossy()),
             flags(&format!("http://ADDRESS:{PORT}"))
         ),
@@ -111,7 +112,7 @@ fn result_of(image: &Path) -> Result<String, Failure> {
         read_info(image).map_err(|error| Failure::usage(error).context(format!("read {shown}")))?;
     let info = info.ok_or_else(|| {
         Failure::usage(format!("there is no manifest {shown}"))
-            .hint("sdbuild writes one beside each image that it builds: name such an image")
+            .hint("sdbuild writes one beside each image that it builds; name such an image")
     })?;
     info.store_path
         .ok_or_else(|| Failure::usage(format!("the manifest {shown} names no store path")))
@@ -150,7 +151,7 @@ fn read_or_make(path: &Path, context: &Context) -> Result<CacheKey, Failure> {
         .or_environment(format!("create the key {shown}"))?;
     context
         .events
-        .notice(format!("created the secret key {shown}: keep it private"));
+        .notice(format!("created the secret key {shown}; keep it private"));
     Ok(key)
 }
 
@@ -208,7 +209,7 @@ mod tests {
             &key,
         );
         assert!(none[0].starts_with("nothing to export"), "{none:?}");
-        let serve = "python3 -m http.server -d /cache 8080, and build with: --extra-substituters http://ADDRESS:8080 ";
+        let serve = "python3 -m http.server -d /cache 8080`, and build with: --extra-substituters http://ADDRESS:8080 ";
         assert!(none[1].contains(serve), "{none:?}");
         assert!(!lines.concat().contains(&key.secret()));
     }

@@ -28,10 +28,8 @@ pub(super) async fn agreed(
     match confirm(question, ui, context).await? {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::declined("nothing was changed: the answer was no")),
-        None => Err(
-            Failure::usage("the question was not answered on a terminal")
-                .hint("give --yes to agree"),
-        ),
+        None => Err(Failure::usage("nobody answered the question on a terminal")
+            .hint("give --yes to agree")),
     }
 }
 

@@ -33,10 +33,10 @@ pub async fn run(
     match bad {
         0 => Ok(()),
         1 => Err(Failure::environment(
-            "a build cannot work here: one condition is not met",
+            "this machine cannot build yet; see the line with ✗",
         )),
         _ => Err(Failure::environment(format!(
-            "a build cannot work here: {bad} conditions are not met"
+            "this machine cannot build yet; see the {bad} lines with ✗"
         ))),
     }
 }

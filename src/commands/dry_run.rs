@@ -17,8 +17,8 @@ use crate::ui::layout::labelled;
 /// Columns in front of the text of a line.
 const LABEL_COLUMNS: usize = 15;
 /// What a forecast changes on the machine.
-const CHANGED: &str = "nothing but what an evaluation needs: packages and nixpkgs in the cache, the builder's image, \
-                       the store volume, a log";
+const CHANGED: &str = "only what an evaluation needs: packages and nixpkgs in the cache, the builder's image, the store \
+                       volume and a log";
 
 /// Prints Nix's forecast if `depth` asks for it, and the plan; as JSON both in one object.
 pub(super) async fn run(

@@ -94,10 +94,10 @@ fn refuse_arguments_of_dd(args: &cli::Flash) -> Result<(), Failure> {
         return Ok(());
     }
     let (image, disk) = (image.unwrap_or("IMAGE"), disk.unwrap_or("/dev/sdX"));
-    Err(Failure::usage(
-        "if= and of= are arguments of dd; here the image comes first, then the disk",
+    Err(
+        Failure::usage("if= and of= are arguments of dd; here give the image first, then the disk")
+            .hint(format!("sdbuild flash {} {}", quoted(image), quoted(disk))),
     )
-    .hint(format!("sdbuild flash {} {}", quoted(image), quoted(disk))))
 }
 
 /// Refuses a disk as the only argument, or in front of the image: it stands in the place of the image.
@@ -118,7 +118,7 @@ fn refuse_disk_in_front(args: &cli::Flash, env: &Environment) -> Result<(), Fail
     };
     let disk = disk.to_string_lossy();
     Err(
-        Failure::usage(format!("{disk} is a disk, but the image comes first")).hint(format!(
+        Failure::usage(format!("{disk} is a disk; give the image first")).hint(format!(
             "sdbuild flash {} {}",
             quoted(&image),
             quoted(&disk)
@@ -144,7 +144,7 @@ fn refuse_image_as_disk(args: &cli::Flash) -> Result<(), Failure> {
             newest.map(|newest| ("the newest one", newest)),
         )
     } else {
-        let only = ("name only the image", image.as_str());
+        let only = ("give only the image", image.as_str());
         ("is a file beside an image", Some(only))
     };
     let text = format!(
@@ -247,9 +247,10 @@ async fn confirm_loss(
         Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
         None => {
             let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
-            let text = "cannot ask whether this may be overwritten, because this is not a terminal";
+            let text =
+                "sdbuild cannot ask whether to overwrite this, because this is not a terminal";
             let failure = Failure::usage(format!("{text}: {}", lost.join("; ")));
-            Err(failure.hint("give --yes if it may"))
+            Err(failure.hint("to overwrite it, give --yes"))
         }
     }
 }
@@ -258,7 +259,7 @@ async fn confirm_loss(
 fn list(source: &FlashSource, ui: &Ui, context: &Context) -> Result<(), Failure> {
     if list_disks(Some(source), ui, context)? {
         let image = quoted(&shown_path(&source.path));
-        let next = format!("to write {image} to one of them: sdbuild flash {image} DISK");
+        let next = format!("to write {image} to one of these: sdbuild flash {image} DISK");
         context.events.notice(next);
     }
     Ok(())
@@ -271,7 +272,7 @@ fn list_disks(source: Option<&FlashSource>, ui: &Ui, context: &Context) -> Resul
     flash::refusal::check_reach(&inventory)?;
     let mut disks = inventory.candidates().peekable();
     if disks.peek().is_none() {
-        let text = "no SD card or other removable disk is in this machine: insert the card, and list again";
+        let text = "there is no SD card or other removable disk in this machine; insert the card, and try again";
         context.events.notice(text);
         return Ok(false);
     }

@@ -50,7 +50,7 @@ pub async fn run(
         workflow.write(settings.owner)?;
         let path = workflow.path.to_string_lossy();
         ui.result(&ui::sanitize_line(&path))?;
-        let text = "commit it, with sdbuild.lock after the first build: the service builds the image at every push";
+        let text = "commit it, and sdbuild.lock after the first build. The service then builds the image at every push";
         context.events.notice(text);
         if let Some(text) = Workflow::missing_release() {
             context.events.warn(text);
@@ -126,7 +126,7 @@ fn check_free(settings: &settings::Init, lacks_key: bool) -> Result<(), Failure>
     files.try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
             failure.hint(if lacks_key {
-                "it still has REPLACE-ME in place of your SSH key, and there is no key to put there: create one with \
+                "it still has REPLACE-ME instead of your SSH key, and there is no key to put there. Create one with \
                  `ssh-keygen -t ed25519`. Then run this command again, or with `--github USER`"
             } else if file.is_file() {
                 "edit this file, or write to another directory: sdbuild init DIR"
@@ -145,7 +145,7 @@ fn check_flake(settings: &settings::Init) -> Result<(), Failure> {
         return Ok(());
     }
     let text = format!(
-        "{} is a flake, which `sdbuild build` would not take any more with an {} beside it",
+        "{} is a flake. With an {} beside it, `sdbuild build` would no longer use the flake",
         flake.display(),
         CONFIG_NAME
     );
@@ -215,7 +215,7 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
     if let Some(BoardName(board)) = settings.board {
         if settings.template.format().is_some() {
             let text = format!(
-                "--board {} is for cards and disks, and the template is for neither",
+                "--board {} is for cards and disks, but this template is not",
                 board.name
             );
             return Err(Failure::usage(text).hint("leave out --board"));
@@ -225,7 +225,7 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
     match &settings.wifi {
         Some((name, None)) if settings.yes => {
             Wifi::check(name)?;
-            let text = format!("--yes asks nothing, and {name} needs a passphrase");
+            let text = format!("--yes does not ask, and {name} needs a passphrase");
             Err(Failure::usage(text).hint("give --wifi-password-file FILE, or leave out --yes"))
         }
         Some((name, _)) => Wifi::check(name),
@@ -255,7 +255,7 @@ fn report(values: &TemplateValues, context: &Context) {
     }
     if values.template.format().is_none() && values.board.needs_nixos_hardware() {
         events.notice(format!(
-            "{}: kernel and firmware are from nixos-hardware, which the build downloads from GitHub at a fixed commit",
+            "{}: kernel and firmware come from nixos-hardware, which the build downloads from GitHub at a fixed commit",
             values.board.title
         ));
     }
@@ -271,14 +271,14 @@ fn report(values: &TemplateValues, context: &Context) {
     }
     if values.keys.is_empty() {
         events.warn(
-            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`. Then run this command again, or \
-             with `--github USER`: it puts the key in place of REPLACE-ME",
+            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`. Then run this command again, \
+             or with `--github USER` to put the key into the file",
         );
     }
     if values.wifi.is_some() {
         events.warn(
-            "the key of the wireless network is in the file, which only you can read (mode 0600). It will also be in the image \
-             and in the Nix store, for anyone who can read these; a comment in the file explains how to avoid that",
+            "the key of the wireless network is in the file, which only you can read (mode 0600). Anyone who can read the \
+             image or the Nix store can also read it. A comment in the file explains how to avoid that",
         );
     }
 }

@@ -76,7 +76,7 @@ fn refuse_image_behind_command(args: &cli::Inspect) -> Result<(), Failure> {
         return Ok(());
     }
     Err(
-        Failure::usage(format!("{path} is a file here, and the image comes first"))
+        Failure::usage(format!("{path} is a file; give the image first"))
             .hint(format!("sdbuild inspect {} {command}", quoted(path))),
     )
 }

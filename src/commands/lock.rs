@@ -14,7 +14,8 @@ use crate::pipeline;
 use crate::settings::{self, Environment, SourceChoice};
 
 /// What to do about a word that is neither the name of an input nor what can be locked.
-const NAMES: &str = "the words after `lock` are names of inputs, such as nixpkgs; without any, it is for the configuration or the flake of this directory";
+const NAMES: &str = "give `lock` names of inputs, such as nixpkgs. Without any, it works on the configuration or flake in \
+                     this directory";
 
 /// Writes the lock and reports what has changed in it.
 pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Result<(), Failure> {
@@ -24,7 +25,7 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
         if let Some(input) = args.inputs.iter().find(|input| *input != "nixpkgs") {
             let text = format!("`{input}` is not in sdbuild.lock, which has only nixpkgs");
             return Err(Failure::usage(text)
-                .hint("to renew it: sdbuild lock; for a flake: sdbuild lock --flake DIR"));
+                .hint("to update nixpkgs, run `sdbuild lock`; for a flake, run `sdbuild lock --flake DIR`"));
         }
         return pipeline::lock_nixpkgs(config, &settings, context).await;
     }
@@ -46,7 +47,7 @@ fn write(dir: &Path, before: Option<&str>, after: Option<&str>) -> Result<String
         Some(after) if flake::write_lock(dir, before, after)? => {
             let changes = flake::lock_changes(before, after);
             Ok(format!(
-                "{shown} is written: {changes}; commit it with the flake"
+                "{shown} is written ({changes}); commit it with the flake"
             ))
         }
         Some(_) | None => Ok(format!("{shown} is complete, nothing has changed")),
@@ -96,14 +97,14 @@ fn line_for(path: &Path) -> Option<String> {
     if has(FLAKE_FILE) {
         let shown = quoted(if is_here { "." } else { shown });
         Some(format!(
-            "the directory of a flake is given by --flake: sdbuild lock --flake {shown}"
+            "to name a flake's directory: sdbuild lock --flake {shown}"
         ))
     } else if has(CONFIG_NAME) && is_here {
-        Some("`sdbuild lock` alone resolves nixpkgs again for the sd-card.nix here".to_owned())
+        Some("`sdbuild lock` without arguments updates nixpkgs for the sd-card.nix here".to_owned())
     } else if has(CONFIG_NAME) {
         let shown = quoted(shown);
         Some(format!(
-            "nixpkgs is resolved again in the directory of the configuration: cd {shown} && sdbuild lock"
+            "to update nixpkgs for that configuration: cd {shown} && sdbuild lock"
         ))
     } else {
         None

@@ -105,7 +105,7 @@ fn notes(man: &Man) -> io::Result<String> {
 const LAST_SECTIONS: &str = r".SH FILES
 .TP
 sd\-card.nix, sdbuild.toml, sdbuild.lock
-The configuration, its settings, and the nixpkgs that it is built with; beside each other.
+The configuration, its settings, and the pinned nixpkgs, all in one directory.
 .TP
 ~/.config/sdbuild/sdbuild.toml
 Your own settings.
@@ -115,12 +115,12 @@ Downloads, and the logs of builds. XDG_CONFIG_HOME, XDG_CACHE_HOME and XDG_STATE
 .SH ENVIRONMENT
 .TP
 DOCKER_HOST, DOCKER_CONTEXT
-The engine.
+The container engine to use.
 .TP
 NO_COLOR, CLICOLOR_FORCE
-No colours; colours even without a terminal.
+Turn colours off, or on even without a terminal.
 .PP
-Variables that stand for a flag are named in the text of the flag.
+The text of a flag names its variable.
 .SH SEE ALSO
 docker(1), podman(1), nix\-build(1), ssh\-keygen(1)
 ";

@@ -6,7 +6,7 @@ use crate::image::NEWEST_IS_TAKEN;
 use crate::settings::{Environment, output_dir};
 
 /// What to do without any image.
-const BUILD_ONE: &str = "there is no image here: build one with `sdbuild build`, or name the file";
+const BUILD_ONE: &str = "there is no image here; build one with `sdbuild build`, or name the file";
 
 /// `failure` with the advice to build an image in place of that to take the newest one here, if there is none.
 pub fn with_advice(mut failure: Failure, env: &Environment) -> Failure {

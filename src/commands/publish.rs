@@ -112,8 +112,8 @@ async fn warn_of_encryption(client: &Client, context: &Context) -> Result<(), Fa
     };
     if encrypts {
         context.events.warn(format!(
-            "{} encrypts new snapshots (encryption by default). AWS shares no encrypted image with everybody, and with accounts \
-             only if the default key is one of your own that they may use",
+            "{} encrypts new snapshots by default. AWS never makes an encrypted image public, and shares one with \
+             accounts only if they may use your default key",
             client.region()
         ));
     }
@@ -157,7 +157,7 @@ fn system_of(image: &Path) -> Result<System, Failure> {
         .find(|system| name.contains(&system.to_string()));
     found.ok_or_else(|| {
         Failure::usage(format!(
-            "neither a manifest nor the name of {} says which system the image is for",
+            "neither the manifest nor the name of {} says which system the image is for",
             image.display()
         ))
         .hint("name it: --system aarch64-linux")

@@ -57,9 +57,9 @@ fn named(
     match (found, value) {
         (Some(setting), None) => Ok(Some(setting.clone())),
         (Some(_), Some(_)) => Err(Failure::usage(format!(
-            "{word}: `sdbuild settings` shows settings and changes none"
+            "{word}: `sdbuild settings` only shows settings"
         ))
-        .hint("flags, variables and sdbuild.toml change them: docs/reference.md lists which")),
+        .hint("change them with flags, variables or sdbuild.toml")),
         (None, _) if Path::new(word).exists() => Ok(None),
         (None, _) => {
             let failure =

@@ -114,7 +114,7 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
         rows.text("", CLEAN);
     }
     if has_unknown_size(status) {
-        let text = format!("{UNKNOWN} is a size that could not be found out");
+        let text = format!("{UNKNOWN} is an unknown size");
         rows.lines.extend(labelled("", 0, &text, columns));
     }
     rows.lines
@@ -144,7 +144,7 @@ fn has_unknown_size(status: &Status) -> bool {
 }
 
 /// What gives back all that no run uses.
-const CLEAN: &str = "sdbuild clean: what no run uses; --dry-run lists it";
+const CLEAN: &str = "sdbuild clean removes what no run uses; --dry-run only lists it";
 
 /// The commands that give parts of the disk space back, and how much.
 fn parts(status: &Status) -> [(&'static str, String); 2] {
@@ -273,8 +273,8 @@ mod tests {
             let shown = |size| lines(&with_volumes(&["a ? b"], size), columns, MAX_ROWS);
             let unknown = shown(None);
             let last = unknown.last().unwrap();
-            assert_eq!(last, "? is a size that could not be found out");
-            let explains = |line: &String| line.contains("could not be found out");
+            assert_eq!(last, "? is an unknown size");
+            let explains = |line: &String| line.contains("is an unknown size");
             assert!(!shown(Some(7)).iter().any(explains), "{columns}");
         }
     }
@@ -303,8 +303,8 @@ mod tests {
                 "to free",
                 "  sdbuild clean --old             2.4 GB",
                 "  sdbuild clean --downloads       2.4 GB",
-                "  sdbuild clean: what no run uses;",
-                "  --dry-run lists it",
+                "  sdbuild clean removes what no run uses;",
+                "  --dry-run only lists it",
             ]
         );
     }

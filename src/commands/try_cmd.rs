@@ -69,7 +69,7 @@ pub async fn run(
         }
     };
     context.events.notice(format!(
-        "this machine can do it: {did}. Next: `sdbuild init` writes ./sd-card.nix, `sdbuild check` checks it, \
+        "this machine can do it: {did}. Next, `sdbuild init` writes ./sd-card.nix, `sdbuild check` checks it, and \
          `sdbuild build` builds your own image"
     ));
     Ok(())
@@ -80,9 +80,8 @@ fn with_advice(failure: Failure) -> Failure {
     if failure.class == Class::Interrupted {
         return failure;
     }
-    failure.hint(
-        "`sdbuild doctor` checks the requirements; with --no-boot those of booting do not apply",
-    )
+    failure
+        .hint("`sdbuild doctor` checks the requirements; --no-boot does without those for booting")
 }
 
 /// Events to `events`; the first line names no file that `try` removes at the end.

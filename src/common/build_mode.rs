@@ -22,15 +22,15 @@ pub enum EmulationChoice {
     None,
 }
 
-/// `--glue`: what builds units, configuration files and the image itself.
+/// `--glue`: whether small derivations, such as configuration files, and the image itself are built without emulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Glue {
-    /// The builder's own programs where the result is the same, otherwise emulated ones.
+    /// Without emulation where the result is the same, otherwise under emulation.
     #[default]
     Auto,
-    /// The builder's own programs, or the build fails.
+    /// Without emulation; the build fails where that is impossible.
     Native,
-    /// The image's programs, under emulation.
+    /// Under emulation.
     Emulated,
 }
 

@@ -132,7 +132,7 @@ impl FromStr for FlakeRef {
         let base = if base.is_empty() { "." } else { base };
         if let Some(reference) = of_repository(base) {
             return Err(format!(
-                "`{base}` is the address of a repository: as a flake it is {reference}"
+                "`{base}` is the address of a repository; as a flake, write {reference}"
             ));
         }
         let mut url = FlakeUrl::parse(base)?;
@@ -194,13 +194,13 @@ fn location(url: &mut FlakeUrl<'_>, base: &str) -> Result<FlakeLocation, String>
         Some("git+ssh") => FlakeLocation::Repository(GitSource::of_reference(base)?),
         Some("flake") => {
             return Err(format!(
-                "`{base}` is looked up in a registry, which sdbuild does not use: give its URL, such as \
+                "`{base}` is a name in a flake registry, which sdbuild does not use; give its URL, such as \
                  github:OWNER/REPOSITORY"
             ));
         }
         Some(forge @ ("github" | "gitlab" | "sourcehut")) if !url.path.contains('/') => {
             return Err(format!(
-                "`{base}` names no repository: write {forge}:OWNER/REPOSITORY"
+                "`{base}` does not name a repository; write {forge}:OWNER/REPOSITORY"
             ));
         }
         Some(_) => FlakeLocation::Remote(base.to_owned()),

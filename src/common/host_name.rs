@@ -21,10 +21,10 @@ pub fn check(name: &str) -> Result<(), Failure> {
     let (label, domain) = name.split_once('.').unwrap_or((name, ""));
     Err(if !domain.is_empty() && is_valid(label) {
         failure.hint(format!(
-            "give only the first part, {label}; the domain is the option networking.domain"
+            "give only the first part, {label}; set the domain with networking.domain"
         ))
     } else {
-        failure.hint("host names have letters, digits and, inside, `-`; at most 63 characters")
+        failure.hint("use at most 63 letters and digits, with `-` only between them")
     })
 }
 
@@ -47,6 +47,6 @@ mod tests {
     fn a_domain_is_distinguished_from_the_name() {
         let hint = |name| check(name).unwrap_err().hints.concat();
         assert!(hint("pi.home.example").contains("first part, pi;"));
-        assert!(hint("a b").contains("letters, digits"));
+        assert!(hint("a b").contains("letters and digits"));
     }
 }

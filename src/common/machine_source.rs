@@ -58,7 +58,7 @@ impl FromStr for MachineSource {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("command", "")) => Err(format!(
-                "`{text}` names no program: write a path or a name after the colon"
+                "`{text}` does not name a program; write a path or a name after the colon"
             )),
             Some(("command", program)) if program.chars().any(char::is_control) => {
                 Err("the program's name has control characters".to_owned())
@@ -90,14 +90,15 @@ fn not_rented(text: &str) -> String {
     }
     if is_host {
         return format!(
-            "{refused}; if that is a machine of yours: `DOCKER_HOST=ssh://{text} sdbuild build` builds with its Docker"
+            "{refused}. To build on your own machine, use its Docker: DOCKER_HOST=ssh://{text} sdbuild build"
         );
     }
     match address.filter(|address| !address.is_empty()) {
         Some(address) => {
             let host = quoted(&format!("ssh://{address}"));
             format!(
-                "{refused}; a machine of yours builds with its Docker by `DOCKER_HOST={host} sdbuild build`, or with its Nix by --builders"
+                "{refused}. To build on your own machine, use its Docker with `DOCKER_HOST={host} sdbuild build`, or its \
+                 Nix with --builders"
             )
         }
         None => refused,
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(source, MachineSource::Command("rent".into()));
         assert_eq!(source.to_string(), "command:rent");
         let refused = "raspberry.lan".parse::<MachineSource>().unwrap_err();
-        let line = "; if that is a machine of yours: `DOCKER_HOST=ssh://raspberry.lan sdbuild build` builds with its Docker";
+        let line = ". To build on your own machine, use its Docker: DOCKER_HOST=ssh://raspberry.lan sdbuild build";
         assert!(refused.ends_with(line), "{refused}");
         let refused = "awss".parse::<MachineSource>().unwrap_err();
         assert!(refused.ends_with("(did you mean aws?)"), "{refused}");

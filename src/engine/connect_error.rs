@@ -30,7 +30,7 @@ pub enum ConnectError {
         socket: PathBuf,
     },
     /// The engine is older than Docker 20.10 or Podman 4.
-    #[error("the engine at {endpoint} speaks API {api}, sdbuild needs {}.{} or later", OLDEST_API.0, OLDEST_API.1)]
+    #[error("the engine at {endpoint} has API {api}, but sdbuild needs {}.{} or later", OLDEST_API.0, OLDEST_API.1)]
     TooOld {
         /// The endpoint.
         endpoint: Endpoint,
@@ -125,8 +125,8 @@ impl ConnectError {
                     .into(),
             ],
             Self::Tls { .. } => vec![
-                "the files are in DOCKER_CERT_PATH, else in ~/.docker: ca.pem is the authority that signed the engine's \
-                 certificate for this address; cert.pem and key.pem are yours"
+                "check the files in DOCKER_CERT_PATH, or ~/.docker by default. ca.pem must be the authority that signed \
+                 the engine's certificate for this address, and cert.pem and key.pem are yours"
                     .into(),
             ],
             Self::Ssh { endpoint, reason } if never_connected(reason) => {
@@ -222,7 +222,8 @@ fn with_scheme(address: &str) -> Option<String> {
     }
 }
 
-const NAMED_SOCKET: &str = "correct the address of the socket in DOCKER_HOST or the Docker context; without either the usual ones are tried";
+const NAMED_SOCKET: &str = "correct the socket's address in DOCKER_HOST or the Docker context. Without either, sdbuild \
+                            tries the usual sockets";
 
 /// Whether the socket has a custom path that no engine uses by default.
 fn is_unusual(endpoint: &Endpoint) -> bool {

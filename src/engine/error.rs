@@ -123,14 +123,14 @@ impl EngineError {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Refused { message, .. } if message.contains("no space left on device") => Some(
-                "the engine's disk is full: `sdbuild clean` removes what sdbuild created, \
-                 `docker system df` shows what else uses space",
+                "the engine's disk is full. `sdbuild clean` removes what sdbuild created, and `docker system df` shows \
+                 what else uses space",
             ),
             Self::Lost { .. } | Self::Silent { .. } => {
                 Some("check that the engine still runs: `docker info`")
             }
             Self::NotOurs { .. } => {
-                Some("something else uses a name that sdbuild needs: rename or remove it")
+                Some("something else uses a name that sdbuild needs; rename or remove it")
             }
             Self::Connect(_)
             | Self::Refused { .. }

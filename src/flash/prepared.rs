@@ -70,7 +70,7 @@ pub fn prepare(
     let disk = refusal::whole_disk(&inventory, &root, &refusal::number_text(number))?;
     refusal::check(&disk, request.allowed, source.size)?;
     if let Some(size) = source.trailer_size() {
-        let hint = "the end of the file states that length: if it is wrong, the file is damaged or incomplete";
+        let hint = "the end of the file states that length. If it is wrong, the file is damaged or incomplete";
         refusal::check_size(&disk, size).map_err(|failure| failure.hint(hint))?;
     }
     check_permission(&request, &disk)?;
@@ -204,10 +204,10 @@ fn open_failure(error: &io::Error, node: &str, arguments: &str) -> Failure {
             Failure::environment(format!("this user may not write to {node}"))
                 .hint(format!("run it as root: {}", sudo_command(arguments)))
                 .hint(format!("or `sudo setfacl -m u:$USER:rw {node}` until the card is removed"))
-                .hint("on Debian and Ubuntu the group disk may write to all disks, which is as good as being root")
+                .hint("on Debian and Ubuntu the group disk may write to all disks, which is as powerful as root")
         }
         Some(Errno::EBUSY) => {
-            let hint = "a file system, a mapping, swap or another program uses it: close that first";
+            let hint = "a file system, a mapping, swap or another program uses it; close that first";
             Failure::environment(format!("{node} is in use")).hint(hint)
         }
         Some(Errno::EROFS) => Failure::usage(format!("{node} is read-only")),

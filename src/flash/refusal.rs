@@ -16,7 +16,7 @@ use crate::common::image_name::is_image_or_sidecar;
 
 /// What to do in a container without disks.
 const OUTSIDE: &str =
-    "this is a container: run `sdbuild flash` outside of it, on the machine that has the card";
+    "this is a container; run `sdbuild flash` outside it, on the machine with the card";
 
 /// The flags that lift refusals.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,9 +43,8 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
         }
         Ok(found) if found.is_dir() => {
             let failure = Failure::usage(format!("{shown} is a directory, not a disk"));
-            failure.hint(
-                "give a disk, such as /dev/sdX: `lsblk` lists them, with the directories where they are mounted",
-            )
+            failure
+                .hint("give a disk, such as /dev/sdX; `lsblk` lists disks with their mount points")
         }
         Ok(found) if found.is_file() => {
             let failure = Failure::usage(format!("{shown} is a file, not a disk"));
@@ -67,7 +66,7 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
             }
             if is_drive_letter(path) {
                 failure
-                    .hint("Linux names disks by their path, such as /dev/sdX: `lsblk` lists them")
+                    .hint("Linux names disks by their path, such as /dev/sdX; `lsblk` lists them")
             } else {
                 failure
             }
@@ -85,7 +84,8 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
 }
 
 /// How an image is written to a file.
-const COPY: &str = "flash writes to disks only: cp copies an image to another file, `zstd -d` also decompresses it";
+const COPY: &str =
+    "flash writes only to disks. `cp` copies an image to a file, and `zstd -d` decompresses it";
 
 /// Which removable disks there are, for a user who named one that there is not.
 pub fn present_disks(inventory: &DiskInventory) -> String {
@@ -95,7 +95,7 @@ pub fn present_disks(inventory: &DiskInventory) -> String {
     let disk = |disk: &Disk| format!("{} ({})", disk.node(), describe_with_size(disk));
     let disks: Vec<_> = inventory.candidates().map(disk).collect();
     if disks.is_empty() {
-        "there is no removable disk in this machine: insert the card".to_owned()
+        "there is no removable disk in this machine; insert the card".to_owned()
     } else {
         format!("removable disks in this machine: {}", disks.join(", "))
     }
@@ -197,7 +197,9 @@ pub fn check(disk: &Disk, allowed: Allowed, image_size: u64) -> Result<(), Failu
             "holds"
         };
         let text = format!("{node} {own} {}", disk.system.join(", "));
-        return Err(Failure::usage(text).hint("such a disk is never written to: give another one"));
+        return Err(
+            Failure::usage(text).hint("flash never writes to such a disk; give another one")
+        );
     }
     if !disk.removable && !allowed.fixed {
         let text = format!("{node} is not removable ({})", describe(disk));
@@ -234,7 +236,7 @@ pub(super) fn check_size(disk: &Disk, size: u64) -> Result<(), Failure> {
     let (node, has, needs) = (disk.node(), human_bytes(disk.size), human_bytes(size));
     let text = format!("{node} is too small: it has {has} ({} bytes)", disk.size);
     Err(Failure::usage(format!(
-        "{text}, the image {needs} ({size})"
+        "{text}, but the image {needs} ({size})"
     )))
 }
 

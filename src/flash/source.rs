@@ -82,7 +82,9 @@ impl FlashSource {
             return Err(failure);
         }
         Err(failure
-            .hint("boards do not boot from a card without a partition table: is it the image?")
+            .hint(
+                "boards do not boot from a card without a partition table; is this the right file?",
+            )
             .hint("to write it as it is, give --raw"))
     }
 
@@ -110,5 +112,5 @@ pub(super) fn check_hash(expected: &Expected, hash: Sha256Hash) -> Result<(), Fa
     }
     let list = expected.list.display();
     let text = format!("the image does not have the hash that {list} states");
-    Err(Failure::usage(text).hint("it is damaged or incomplete: download or build it again"))
+    Err(Failure::usage(text).hint("it is damaged or incomplete; download or build it again"))
 }

@@ -57,10 +57,10 @@ impl SharedWriteState {
             WriteState::Untouched => ("nothing was written", None),
             WriteState::HalfWritten => (
                 "the card is half-written",
-                Some("its old content is lost and it does not boot: flash it again"),
+                Some("its old content is lost and it does not boot; flash it again"),
             ),
             WriteState::NotVerified => (
-                "the card is written, but it was not read back to the end",
+                "the card is written, but not fully verified",
                 Some("it may work; flash it again to be sure"),
             ),
             WriteState::Different => (

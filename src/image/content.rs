@@ -77,7 +77,7 @@ fn disk(file: File, form: DiskForm, size: u64, cancel: &Cancel) -> Result<Sectio
         }
         // No machine starts from it.
         DiskForm::Qcow2 | DiskForm::Vmdk => Err(Error::refused(format!(
-            "there is a {} file on the disk, in place of its content",
+            "the disk holds a {} file itself, not its content",
             form.qemu_name()
         ))),
     }

@@ -82,7 +82,7 @@ pub(super) fn form_of(start: &[u8]) -> Result<DiskForm, Error> {
         return Ok(DiskForm::Raw);
     };
     is_alone.then_some(form).ok_or_else(|| {
-        Error::refused("the disk is not in this file alone: qemu-img convert makes one file of it")
+        Error::refused("the disk is not in this file alone; qemu-img convert makes one file of it")
     })
 }
 

@@ -95,7 +95,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::DamagedData(..) => {
-                Some("the file is damaged or incomplete: copy, download or build it again".into())
+                Some("the file is damaged or incomplete; copy, download or build it again".into())
             }
             Self::MemoryLimit(compression) => {
                 Some(format!("decompress it with {compression} first"))
@@ -126,7 +126,7 @@ fn of_configuration(text: &str) -> Option<String> {
     let is_meant = text.contains('#') && !is_image(text);
     is_meant.then(|| {
         let text = quoted(text);
-        format!("that is a configuration of a flake: `sdbuild build {text}` makes an image of it")
+        format!("that is a configuration of a flake; `sdbuild build {text}` makes an image of it")
     })
 }
 
@@ -138,7 +138,7 @@ fn of_machine(text: &str) -> Option<String> {
             .is_some_and(|end| end == "local");
     let is_meant = is_host && !text.contains('/') && !is_image(text);
     is_meant.then(|| {
-        "that is the name of a machine, and an image is a file: a machine that runs is logged in to by `ssh root@NAME`"
+        "that is the name of a machine, but an image is a file. To log in to a running machine, use `ssh root@NAME`"
             .to_owned()
     })
 }
@@ -148,12 +148,7 @@ fn of_address(text: &str) -> Option<String> {
     let is_meant = ["http://", "https://"]
         .iter()
         .any(|start| text.starts_with(start));
-    is_meant.then(|| {
-        format!(
-            "an image is a file: download it first, with curl -LO {}",
-            quoted(text)
-        )
-    })
+    is_meant.then(|| format!("download the image first, with curl -LO {}", quoted(text)))
 }
 
 /// What is said of a board in the place of an image.
@@ -161,7 +156,7 @@ fn of_board(text: &str) -> Option<String> {
     let BoardName(board) = BoardQuery::certain(text)?;
     let name = board.name;
     Some(format!(
-        "{name} is a board, and an image is a file: `sdbuild build --board {name}` makes one for it"
+        "{name} is a board, but an image is a file; `sdbuild build --board {name}` makes one for it"
     ))
 }
 
@@ -177,7 +172,7 @@ fn advice(path: &Path) -> Option<String> {
     }
     if let Some(image) = image_beside(path) {
         let image = quoted(&shown_path(&image));
-        return Some(format!("that is a file beside an image: name {image}"));
+        return Some(format!("that is a file beside an image; name {image}"));
     }
     let what = if configuration_in(path).is_some() {
         "the directory of a configuration"
@@ -188,6 +183,6 @@ fn advice(path: &Path) -> Option<String> {
     };
     let path = quoted(&shown_path(path));
     Some(format!(
-        "that is {what}: `sdbuild build {path}` makes an image of it"
+        "that is {what}; `sdbuild build {path}` makes an image of it"
     ))
 }

@@ -53,7 +53,7 @@ const OTHER_FILES: [(u64, &[u8], &str); 8] = [
 ];
 
 /// What servers send in place of a file that they do not have.
-const WEB_PAGE: &str = "it is a web page, not the image: download it again";
+const WEB_PAGE: &str = "it is a web page, not the image; download it again";
 /// Bytes at the start of a text that tell it from a disk.
 const MAX_TEXT_BYTES: u64 = 512;
 

@@ -128,7 +128,7 @@ impl Layout {
         if layout.table.kind == TableKind::None && nothing && layout.problems.is_empty() {
             let other = super::probe::other_file(disk)?;
             let what = if super::probe::begins_with_zeros(disk)? {
-                "it begins with zeros only: it is no image, or its download or copy is incomplete"
+                "it begins only with zeros, so it is not an image, or is an incomplete copy"
             } else {
                 "there is no partition table and no known file system in it"
             };

@@ -128,7 +128,7 @@ impl Call<'_> {
         };
         if written.len() as u64 > MAX_STDOUT {
             let text = format!("printed more than {MAX_STDOUT} bytes to standard output");
-            return Err(failed(&text).hint("messages go to standard error"));
+            return Err(failed(&text).hint("print messages to standard error"));
         }
         let stdout = String::from_utf8(written)
             .map_err(|_| failed("printed invalid UTF-8 to standard output"))?;

@@ -197,7 +197,7 @@ impl<P: Provider> Holder<'_, P> {
             () = end_of(&mut closed) => {}
             () = self.keep_extending(record, &made) => {
                 let hours = MAX_RENTAL.as_secs() / 3600;
-                let text = format!("the rented machine has reached the limit of {hours} hours: it is being given back");
+                let text = format!("the rented machine has reached the limit of {hours} hours and is being given back");
                 self.reports.send(Report::Warning(text)).await;
             }
         }
@@ -234,7 +234,7 @@ impl<P: Provider> Holder<'_, P> {
 
     async fn note(&self, record: &OwnRecord, entry: Entry) {
         if let Err(error) = record.add(&entry) {
-            let text = format!("the record of the rented machine cannot be written: {error}");
+            let text = format!("sdbuild cannot write the record of the rented machine: {error}");
             self.reports.send(Report::Warning(text)).await;
         }
     }

@@ -104,7 +104,7 @@ impl Rental {
             self.show(report);
         }
         self.events.warn(format!(
-            "{HOLDER_LOST}, and ends by itself when its lease ends: nothing extends that any more"
+            "{HOLDER_LOST}, and it ends by itself when its lease ends"
         ));
         std::future::pending().await
     }
@@ -166,7 +166,7 @@ impl Rental {
 
 /// Warning when the holder ends prematurely.
 const HOLDER_LOST: &str =
-    "the process that holds the rented machine has ended: sdbuild itself gives the machine back";
+    "the process that holds the rented machine has ended, so sdbuild gives the machine back itself";
 
 /// Gives the machine of `order` back in this process, by its record.
 async fn give_back_without_holder(

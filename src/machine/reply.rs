@@ -23,9 +23,9 @@ pub(super) fn parse(text: &str, run: &str) -> Result<CreatedMachine, String> {
             return Err("it has control characters".to_owned());
         }
         let shown = shortened(line);
-        let (key, value) = line
-            .split_once('=')
-            .ok_or_else(|| format!("`{shown}` is not KEY=VALUE; messages go to standard error"))?;
+        let (key, value) = line.split_once('=').ok_or_else(|| {
+            format!("`{shown}` is not KEY=VALUE; print messages to standard error")
+        })?;
         let field = match key {
             "host" => &mut host,
             "host-key" => &mut host_key,

@@ -105,7 +105,7 @@ impl CliModule {
                 "--set `{text}` has the path of a file, which the builder would look for elsewhere"
             );
             return Err(Failure::usage(text).hint(format!(
-                "paths stand in the configuration, not behind --set: {option} = {value};"
+                "--set cannot take paths; write this into the configuration: {option} = {value};"
             )));
         }
         let (code, shown) = if value.starts_with(['[', '{', '(']) {
@@ -177,7 +177,7 @@ fn hint_for_form(text: &str) -> String {
     } else {
         quoted(&format!("{option}={value}"))
     };
-    format!("the option and its value are one word, with `=` between them: --set {line}")
+    format!("write the option and its value as one word, with `=` between them: --set {line}")
 }
 
 /// Whether `option` is an attribute path: `services.openssh.enable`, `users.users."a b".uid`.
@@ -214,7 +214,8 @@ mod tests {
     #[test]
     fn a_relative_path_stands_in_the_configuration() {
         let refused = set("imports=[ ./b.nix ]").unwrap_err();
-        let told = "paths stand in the configuration, not behind --set: imports = [ ./b.nix ];";
+        let told =
+            "--set cannot take paths; write this into the configuration: imports = [ ./b.nix ];";
         assert_eq!(refused.hints, [told]);
         for right in ["a=[ \"./b\" ]", "a={ b = \"../c\"; }", "a=./b"] {
             assert!(set(right).is_ok(), "{right}");

@@ -10,9 +10,9 @@ pub(super) fn compile_warning(names: &[String], used: &[String]) -> String {
     };
     let names = names.join(", ");
     format!(
-        "not in the binary cache, so it is compiled here: {names}. That takes hours, and under emulation ten times as many. Stop \
-         it (Ctrl-C), then {elsewhere}take what is cached: a released nixpkgs, boot.kernelPackages = pkgs.linuxPackages, no \
-         overlay below it"
+        "not in the binary cache, so it is compiled here: {names}. That takes hours, and ten times as long under \
+         emulation. To stop, press Ctrl-C. Then {elsewhere}use what is cached: a released nixpkgs, boot.kernelPackages = \
+         pkgs.linuxPackages, and no overlays that change it"
     )
 }
 

@@ -26,8 +26,8 @@ use crate::common::shown_path::shown_path;
 const SURVEY_TIME: Duration = Duration::from_secs(3);
 
 /// What is said when hidden files are left out.
-pub(super) const HOME_WARNING: &str = "the configuration is in your home directory, and sdbuild uploads everything in it except \
-    hidden files. Move the configuration into a directory of its own";
+pub(super) const HOME_WARNING: &str = "the configuration is in your home directory, and sdbuild uploads everything there \
+                                       except hidden files. Move the configuration into its own directory";
 
 /// Whether the user's `home` directory is `root` or below it: its hidden files have keys and passwords.
 pub(super) fn has_home(root: &Path, home: Option<&Path>) -> bool {

@@ -144,7 +144,7 @@ impl Configuration {
         if let Some(link) = self.link.as_ref().filter(|_| self.root == self.dir) {
             let target = self.path();
             events.notice(format!(
-                "{link} is a link to {}: the files beside that are uploaded",
+                "{link} is a link to {}, so the files beside its target are uploaded",
                 target.display()
             ));
         }
@@ -215,13 +215,14 @@ fn refuse_output(path: &Path) -> Result<(), Failure> {
     let shown = path.display();
     let name = path.file_name().map(OsStr::to_string_lossy);
     if !name.is_some_and(|name| is_image(&name)) {
-        let text = format!("{shown} was written by a build, and is not a configuration");
+        let text = format!("{shown} was written by a build and is not a configuration");
         return Err(Failure::usage(text));
     }
     let name = quoted(&shown_path(path));
     let text = format!("{shown} is an image, not a configuration");
-    let hint =
-        format!("`sdbuild boot {name}` starts it, `sdbuild flash {name}` writes it to a card");
+    let hint = format!(
+        "that is an image. `sdbuild boot {name}` starts it, and `sdbuild flash {name}` writes it to a card"
+    );
     Err(Failure::usage(text).hint(hint))
 }
 

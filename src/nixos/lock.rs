@@ -170,7 +170,7 @@ fn unresolved(failure: Failure, requested: &Requested) -> Failure {
     let failure = failure.context(format!("resolve nixpkgs, {requested}"));
     match requested {
         Requested::Release(release) if does_not_exist => failure.hint(format!(
-            "check that release {release} exists, or give another one, a directory or a URL with --nixpkgs"
+            "check that release {release} exists, or give another release, a directory or a URL with --nixpkgs"
         )),
         Requested::Release(_) | Requested::Url(_) => failure,
     }
@@ -202,7 +202,7 @@ fn add_entry(request: &Resolve<'_>, locked: &Locked, events: &Events) {
     let before = match read(request.lock) {
         Ok(before) => before,
         Err(failure) => {
-            return events.warn(format!("the lock is not written: {}", failure.sentence()));
+            return events.warn(format!("the lock was not written: {}", failure.sentence()));
         }
     };
     let (requested, lock) = (request.requested, request.lock.display());
@@ -224,7 +224,7 @@ fn add_entry(request: &Resolve<'_>, locked: &Locked, events: &Events) {
             locked.url, locked.sha256
         )),
         Err(failure) => events.warn(format!(
-            "{}: the next build may get another nixpkgs than {}",
+            "{}, so the next build may get another nixpkgs than {}",
             failure.sentence(),
             locked.url
         )),

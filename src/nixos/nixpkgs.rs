@@ -47,7 +47,7 @@ impl FromStr for Nixpkgs {
             let Some(instead) = in_place_of_page(text) else {
                 return Ok(Self::Remote(Requested::Url(text.to_owned())));
             };
-            let text = format!("{text:?} is a page, not the archive of a nixpkgs");
+            let text = format!("{text:?} is a web page, not an archive of nixpkgs");
             Err(Failure::usage(text).hint(instead))
         } else if is_release(release) {
             let Some(instead) = in_place_of_other_month(release) else {
@@ -60,7 +60,7 @@ impl FromStr for Nixpkgs {
         } else if let Some(instead) =
             in_place_of_bare_address(text).filter(|_| !Path::new(text).exists())
         {
-            let text = format!("{text:?} is a page, not the archive of a nixpkgs");
+            let text = format!("{text:?} is a web page, not an archive of nixpkgs");
             Err(Failure::usage(text).hint(instead))
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
@@ -68,7 +68,7 @@ impl FromStr for Nixpkgs {
             let failure = Failure::usage(format!("{text:?} is not a nixpkgs"));
             Err(match meant_release(release) {
                 _ if Path::new(text).is_file() => {
-                    failure.hint("it is a file: give the directory of a nixpkgs")
+                    failure.hint("it is a file; give the directory of nixpkgs")
                 }
                 Some(meant) => failure.hint(format!("did you mean {meant}?")),
                 None => failure.hint(

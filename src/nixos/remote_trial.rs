@@ -88,7 +88,7 @@ impl Trial {
         if self.trusted == Some(false) {
             let user = &self.builder.user;
             let text = format!(
-                "Nix on {address} does not trust {user}: it would refuse what the build sends there"
+                "Nix on {address} does not trust {user}, so it would refuse what the build sends there"
             );
             return Some(
                 Failure::environment(text)
@@ -124,16 +124,19 @@ impl Trial {
         };
         match reason {
             Reason::UnknownName => Failure::environment(format!("the builder {address} has no address: {message}"))
-                .hint("give a name in DNS, or the IPv4 address: a container does not resolve names from ~/.ssh/config, /etc/hosts and mDNS (.local)"),
+                .hint("give a DNS name or the IPv4 address. A container does not resolve names from ~/.ssh/config, \
+                       /etc/hosts and mDNS (.local)"),
             Reason::Unreachable => Failure::environment(format!("the builder {address} cannot be reached: {message}"))
-                .hint("check that it is on and that its SSH server listens there: the engine's machine connects to it, not this one"),
+                .hint("check that it is on and that its SSH server listens there. The engine's machine connects to it, \
+                       not this one"),
             Reason::HostKey => Failure::environment(format!("the SSH server at {address} presents a different host key than the one that you trust"))
-                .hint("another server may be answering: find out why before you continue")
+                .hint("another server may be answering; find out why before you continue")
                 .hint(format!("if it was reinstalled: `ssh-keygen -R '{shown}'`, then log in once with ssh and compare the fingerprint")),
             Reason::Key => Failure::environment(format!("{address} refuses the key: {message}"))
                 .hint(format!("add the key's public half to the authorized_keys of {user} there: `ssh-copy-id -i FILE {}`", login(builder))),
             Reason::NoNix => Failure::environment(format!("{user} finds no Nix on {address}: {message}"))
-                .hint("only the PATH of a non-login shell counts: give the program's path, as in ssh-ng://USER@HOST?remote-program=/nix/var/nix/profiles/default/bin/nix-daemon"),
+                .hint("ssh uses the PATH of a non-login shell. Give the program's path, as in \
+                       ssh-ng://USER@HOST?remote-program=/nix/var/nix/profiles/default/bin/nix-daemon"),
             Reason::NoSsh => Failure::usage("the container image of --builder-image has no ssh, which remote builders need")
                 .hint("omit --builder-image, or use an image with OpenSSH's client"),
         }

@@ -117,8 +117,8 @@ impl SlowFetches {
         }
         let (bytes, seconds) = (human_bytes(received), self.window.as_secs());
         Some(format!(
-            "{cache} sends hardly anything: {bytes} in {seconds} s, of {path}\nhint: Nix waits for it. Press Ctrl-C, and run \
-             again with another binary cache (--substituters): sdbuild keeps what it has fetched"
+            "{cache} is very slow ({bytes} in {seconds} s, of {path})\nhint: press Ctrl-C, and run again with another \
+             binary cache (--substituters). sdbuild keeps what it has fetched"
         ))
     }
 }
@@ -156,7 +156,7 @@ mod tests {
             });
             let warning = fetches.tick(start + Duration::from_secs(second));
             if let Some(warning) = warning {
-                assert!(warning.starts_with("http://c sends hardly anything: "));
+                assert!(warning.starts_with("http://c is very slow ("));
                 assert!(
                     warning.contains(" in 20 s, of x-linux\nhint: "),
                     "{warning}"

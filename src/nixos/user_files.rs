@@ -24,7 +24,8 @@ const MAX_MODULE_BYTES: u64 = 1 << 20;
 /// What `nixos-generate-config` writes about the machine that it runs on.
 pub(super) const HARDWARE_FILE: &str = "hardware-configuration.nix";
 /// What to do about a line that names it: instructions for a PC begin with it.
-pub(super) const REMOVE_HARDWARE_FILE: &str = "remove it there: that file describes the disks of an installed machine, and the image has its own";
+pub(super) const REMOVE_HARDWARE_FILE: &str = "remove it there; that file describes the disks of an installed machine, \
+                                        and the image has its own";
 
 /// The configuration's directory on this machine.
 #[derive(Clone, Debug)]
@@ -116,7 +117,7 @@ impl UserFiles {
         }
         if let Some(name) = path.strip_prefix(HOME_OF_NIX) {
             return format!(
-                "~{name} is in your home directory, and the builder has only {root}: copy it there and write ./{}",
+                "~{name} is in your home directory, but the builder has only {root}. Copy it there and write ./{}",
                 written_name(Path::new(name))
             );
         }
@@ -148,7 +149,7 @@ impl UserFiles {
                 self.sending(&local, &copy)
             ),
             (false, true) => {
-                format!("{what} is a file of this machine, and the builder has only {root}: {copy}")
+                format!("{what} is a file of this machine, but the builder has only {root}; {copy}")
             }
             (_, false) => format!(
                 "{names_it}the builder has only {root}, and {shown} does not exist here either: put the file {beside} and write ./{}",
@@ -208,8 +209,8 @@ impl UserFiles {
             Some(rule) => {
                 let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
                 format!(
-                    "{name} is there, but git does not track it, and {rule} lists it: git add --force {word}, or remove it \
-                     from {rule}"
+                    "{name} is there, but git does not track it, because {rule} lists it. Remove it from {rule}, or run \
+                     git add --force {word}"
                 )
             }
             None => format!(
@@ -233,17 +234,17 @@ impl UserFiles {
             Some((rule, entry)) => {
                 let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
                 format!(
-                    "{name} is there, but {rule} names it, so it is not uploaded: put the line !{entry} into \
+                    "{name} is there, but {rule} names it, so it is not uploaded. Put the line !{entry} into \
                      {OWN_IGNORE_FILE} beside the configuration"
                 )
             }
             None if is_output(&self.root.join(name)) => format!(
-                "{name} is there, but it is called as an image is, and images are not uploaded: give it another name, such as \
-                 {name}.bin"
+                "{name} is there, but it has the name of an image, and images are not uploaded. Give it another name, \
+                 such as {name}.bin"
             ),
             None => format!(
-                "{name} is there, but it is not uploaded: .git, links to the Nix store and, in a home directory, \
-                 hidden files stay here"
+                "{name} is there, but sdbuild does not upload .git, links to the Nix store and, in a home directory, \
+                 hidden files"
             ),
         }
     }

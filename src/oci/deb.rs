@@ -30,7 +30,7 @@ pub enum DebError {
     #[error("not a Debian package: {0}")]
     Format(&'static str),
     /// A path is outside of the package.
-    #[error("the path {0:?} is outside of the package")]
+    #[error("the path {0:?} is outside the package")]
     Path(String),
     /// It contains a device, a pipe or the like.
     #[error("{0:?} is neither file, directory nor link")]

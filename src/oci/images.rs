@@ -191,7 +191,7 @@ fn failure(error: AssembleError, cache: &Cache) -> Failure {
         }
         AssembleError::Changed { .. } => {
             return Failure::new(Class::Environment, error)
-                .hint("run it again: damaged files in the cache are downloaded again");
+                .hint("run it again; damaged files in the cache are downloaded again");
         }
     };
     let failure = Failure::new(Class::Environment, error);

@@ -230,7 +230,7 @@ impl CopyJob {
         }
         if built.lacks_size(form, output.head_tail.len()) {
             self.context.events.warn(
-                "the image's length is not in its zstd header: some imagers show no progress",
+                "the image's length is not in its zstd header, so some imagers show no progress",
             );
         }
         self.publish(file, &output, replace)

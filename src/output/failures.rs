@@ -51,7 +51,7 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
             return displaced.into_iter().fold(failure, |failure, file| {
                 let (name, now) = (dir.join(file.name), dir.join(file.now));
                 let (name, now) = (name.display(), now.display());
-                failure.hint(format!("the previous {name} is now {now}: rename it"))
+                failure.hint(format!("the previous {name} is now {now}; rename it"))
             });
         }
     };
@@ -62,7 +62,7 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
             "{path} already exists and was not written by a build of this configuration"
         ))
         .hint("give --force to replace it, or --output for another directory")
-        .hint("nothing is lost: the result is kept, and the next run takes seconds");
+        .hint("the result is kept, so the next run takes seconds");
         failure.in_the_way = Some(file.into());
         return failure;
     }
@@ -84,7 +84,7 @@ pub(super) fn write_failed(dir: &Path, error: io::Error) -> Failure {
     ) {
         "free some space there, or give --output for another directory; the next run takes seconds"
     } else if kind == io::ErrorKind::FileTooLarge {
-        "the file system there does not support files that large (FAT ends at 4 GiB): give --output for another directory"
+        "the file system there does not support files that large (FAT ends at 4 GiB); give --output for another directory"
     } else {
         "give --output for a directory that can be written to; the next run takes seconds"
     };

@@ -47,7 +47,7 @@ pub fn new_directories(dir: &Path) -> Option<String> {
     let is_deep = nearest != dir && nearest != parent_dir(dir);
     is_deep.then(|| {
         let (missing, above, shown) = (dir.display(), parent_dir(dir).display(), nearest.display());
-        format!("the output directory {missing} does not exist, nor does {above}: a build creates all that is missing in {shown}")
+        format!("neither the output directory {missing} nor {above} exists; a build creates all missing directories in {shown}")
     })
 }
 
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!((told("."), told("new")), (None, None));
         let deep = told("new/deep").unwrap();
         let exists = format!(
-            "a build creates all that is missing in {}",
+            "a build creates all missing directories in {}",
             dir.path().display()
         );
         assert!(deep.ends_with(&exists), "{deep}");

@@ -27,7 +27,8 @@ pub(super) async fn try_builders(
     Ok(match trials(engine, settings, context).await {
         Ok(Some(trials)) => trials.iter().map(check).collect(),
         Ok(None) => {
-            let text = "not tried: the engine does not hold the builder's container image yet";
+            let text =
+                "not tested, because the engine does not have the builder's container image yet";
             vec![Check::good(TOPIC, text)]
         }
         Err(failure) if failure.class == Class::Interrupted => return Err(failure),

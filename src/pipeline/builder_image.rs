@@ -36,8 +36,7 @@ fn check_architecture(
     };
     let platform = machine.supported().map_or("", Architecture::debian_name);
     Err(Failure::usage(format!(
-        "the builder image {name} is for {other}, the engine's machine is {machine}: Nix itself would be \
-         emulated there, if it ran at all"
+        "the builder image {name} is for {other}, but the engine's machine is {machine}"
     ))
     .hint(format!(
         "pull it for that machine: `{} pull --platform linux/{platform} {}`",
@@ -88,7 +87,7 @@ mod tests {
         assert_eq!(failure.class, Class::Usage);
         let text = failure.to_string();
         assert!(
-            text.contains("nixos/nix is for aarch64, the engine's machine is x86_64"),
+            text.contains("nixos/nix is for aarch64, but the engine's machine is x86_64"),
             "{text}"
         );
         let hint = "`docker pull --platform linux/amd64 nixos/nix`";

@@ -31,8 +31,8 @@ pub(in crate::pipeline) fn not_covered(
         .filter(|_| emulation.uses_handler())?;
     (!builder.compiles_kernels()).then(|| {
         format!(
-            "{} does not name the feature big-parallel, so kernels are built here under emulation: if it may build them, put \
-             big-parallel into the sixth field of its line",
+            "{} does not offer the feature big-parallel, so kernels are built here under emulation. If it may build them, \
+             put big-parallel into the sixth field of its line",
             builder.address()
         )
     })
@@ -66,7 +66,7 @@ fn no_key(builder: &RemoteBuilder, default: Option<&Path>) -> Failure {
     if default.is_none() {
         return failure;
     }
-    failure.hint("or let `sdbuild build` with this builder make one: it prints the line for authorized_keys there")
+    failure.hint("or run `sdbuild build` with this builder; it makes a key and prints the line for authorized_keys there")
 }
 
 /// Makes the default key if a builder of the settings has no other one and it is missing; that is a usage error that says which
@@ -130,8 +130,8 @@ fn read_key(path: &Path) -> Result<String, Failure> {
     }
     if ssh_key::has_passphrase(&text) {
         return Err(Failure::usage(format!("the private key {shown} has a passphrase"))
-            .hint("nobody can enter it in the builder's container, and there is no ssh-agent: create a key without one, \
-                   `ssh-keygen -t ed25519 -N '' -f FILE`"));
+            .hint("nobody can enter it in the builder's container; create a key without one: ssh-keygen -t ed25519 -N '' \
+                   -f FILE"));
     }
     Ok(text)
 }

@@ -58,7 +58,8 @@ impl Destination {
                 http_url::check(text)
                     .map_err(|why| Failure::usage(format!("the address of the binary cache {why}")).hint("put the login into --netrc-file FILE"))?;
                 if is_loopback(text) {
-                    return Err(Failure::usage(format!("{text} is on this machine only: Nix runs in a container, which cannot reach it"))
+                    return Err(Failure::usage(format!("{text} is only on this machine, and Nix runs in a container that \
+                                        cannot reach it"))
                         .hint("name it by an address that containers reach, such as 172.17.0.1, or export to its directory"));
                 }
                 Ok(Self::Http(text.trim_end_matches('/').to_owned()))
@@ -66,7 +67,7 @@ impl Destination {
             // Which systems it builds for does not matter.
             "ssh-ng" | "ssh" => format!("{text} any").parse().map(|machine| Self::Store(Box::new(machine))).map_err(Failure::usage),
             _ => Err(Failure::usage(format!("sdbuild does not export to {scheme}://"))
-                .hint("export to a directory, and send that with the service's own program: docs/binary-caches.md has the commands for S3, attic and cachix")),
+                .hint("export to a directory, and upload it with the service's own program, such as cachix, attic or aws")),
         }
     }
 
@@ -143,7 +144,7 @@ impl CacheExport<'_> {
     /// Refuses what cannot work before anything is begun.
     fn check(&self) -> Result<(), Failure> {
         if self.settings.builder_image.is_some() {
-            let text = "only builds of sdbuild's own builder image can be exported, not those of --builder-image";
+            let text = "sdbuild can export only builds of its own builder image, not those of --builder-image";
             return Err(Failure::usage(text).hint("leave `builder-image` out of the settings"));
         }
         if !self.settings.common.offline {
@@ -151,7 +152,7 @@ impl CacheExport<'_> {
         }
         if !matches!(self.destination, Destination::Dir(_)) {
             return Err(Failure::usage(
-                "--offline allows no export to another machine",
+                "--offline does not allow an export to another machine",
             ));
         }
         if !self.all && !self.settings.caches.substituters.is_empty() {
@@ -248,7 +249,7 @@ async fn sweep(engine: &Engine, run_locks: &RunLocks, own: &RunId) -> Result<(),
         return Ok(());
     }
     Err(
-        Failure::environment("not everything that killed runs left could be removed")
+        Failure::environment("sdbuild could not remove everything that killed runs left")
             .with_teardown(leftovers),
     )
 }
@@ -336,7 +337,7 @@ mod tests {
         for (text, why) in [
             ("file://srv", "not an absolute path"),
             ("https://me:secret@c.example", "user name or password"),
-            ("http://127.0.0.1:8080", "on this machine only"),
+            ("http://127.0.0.1:8080", "only on this machine"),
             ("ssh-ng://pi", "the account is missing"),
             ("s3://bucket", "does not export to s3://"),
         ] {

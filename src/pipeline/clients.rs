@@ -79,11 +79,13 @@ pub(super) fn authorities(settings: &Common) -> Result<Vec<u8>, Failure> {
             return Ok(text);
         }
         let failure = Failure::usage(format!("{shown} has no certificate in PEM")).hint(
-            "that is the file of --ca-file, SDBUILD_CA_FILE, ca-file in sdbuild.toml, NIX_SSL_CERT_FILE or SSL_CERT_FILE; certificates in \
-             PEM begin with `-----BEGIN CERTIFICATE-----`",
+            "the file comes from --ca-file, SDBUILD_CA_FILE, ca-file in sdbuild.toml, NIX_SSL_CERT_FILE or SSL_CERT_FILE. \
+             PEM certificates begin with `-----BEGIN CERTIFICATE-----`",
         );
         Err(if text.starts_with(BEGIN_DER) {
-            failure.hint("it may be one in DER: `openssl x509 -inform der -in FILE -out FILE.pem` converts it")
+            failure.hint(
+                "to convert a DER certificate: openssl x509 -inform der -in FILE -out FILE.pem",
+            )
         } else {
             failure
         })

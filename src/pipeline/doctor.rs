@@ -80,7 +80,7 @@ async fn connect(settings: &settings::Build, context: &Context) -> Result<Engine
         let seconds = ANSWER_TIMEOUT.as_secs();
         let text = format!("the engine does not answer within {seconds} s");
         Err(Failure::message(Class::Environment, text)
-            .hint("see whether it still runs: `docker info`, `systemctl status docker`"))
+            .hint("check that it still runs, with `docker info` or `systemctl status docker`"))
     })
 }
 
@@ -127,10 +127,10 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
     let list = Inventory::list(engine.clone(), common, ContainerSizes::Skipped);
     let objects = match timeout(ANSWER_TIMEOUT, list).await {
         None => Err(
-            "what earlier runs left is not known: the engine does not list its containers in time"
+            "leftovers of earlier runs are unknown, because the engine does not list its containers in time"
                 .to_owned(),
         ),
-        Some(Err(failure)) => Err(format!("what earlier runs left is not known: {failure}")),
+        Some(Err(failure)) => Err(format!("leftovers of earlier runs are unknown: {failure}")),
         Some(Ok(inventory)) => {
             let stale = inventory.objects.stale;
             let containers = (stale.containers.len(), CONTAINERS);

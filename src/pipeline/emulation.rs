@@ -62,7 +62,7 @@ impl Emulation {
             // Whatever the user's settings request for all engines: there is nothing to emulate.
             _ if native => Ok(Self::Native),
             EmulationChoice::None => Err(Failure::usage(format!(
-                "--emulation none: the engine's machine is {}, the image is for {system}",
+                "--emulation none does not work, because the engine's machine is {} and the image is for {system}",
                 engine.architecture
             ))
             .hint("omit --emulation, or point DOCKER_HOST at a native engine")),
@@ -104,7 +104,7 @@ impl Emulation {
     pub fn unneeded(self, choice: EmulationChoice, system: System) -> Option<String> {
         let requested = !matches!(choice, EmulationChoice::Auto | EmulationChoice::None);
         (requested && self == Self::Native).then(|| {
-            format!("emulation `{choice}` is not needed: the engine's machine runs {system} itself")
+            format!("emulation `{choice}` is not needed, because the engine's machine runs {system} itself")
         })
     }
 
@@ -159,9 +159,9 @@ impl Emulation {
     pub(super) fn as_another(self) -> &'static str {
         match self {
             Self::Native | Self::Builders => "no emulator",
-            Self::Register => "by one during the run",
-            Self::Private => "by one that only the build's container sees",
-            Self::Host => "by one that is there already",
+            Self::Register => "with one during the run",
+            Self::Private => "with one that only the build's container sees",
+            Self::Host => "with the existing one",
         }
     }
 
@@ -171,7 +171,7 @@ impl Emulation {
             Self::Native | Self::Builders => "no emulator",
             Self::Register => "an entry for QEMU in the kernel's binfmt_misc during the run",
             Self::Private => "an entry for QEMU that only the build's container sees",
-            Self::Host => "the entry that binfmt_misc has already, if there is one",
+            Self::Host => "the existing binfmt_misc entry, if there is one",
         }
     }
 }
@@ -201,13 +201,13 @@ fn has_own_tables(engine: &EngineFacts) -> bool {
 fn too_old(engine: &EngineFacts) -> Failure {
     let kernel = &engine.kernel;
     Failure::environment(format!(
-        "the engine's kernel is {kernel}, private emulation needs {OWN_TABLES} or later"
+        "private emulation needs Linux {OWN_TABLES} or later, but the engine's kernel is {kernel}"
     ))
 }
 
 fn rootless(system: System, engine: &EngineFacts) -> Failure {
     let failure = Failure::environment(
-        "the engine runs rootless: it cannot register QEMU in the kernel's binfmt_misc",
+        "the engine runs rootless and cannot register QEMU in the kernel's binfmt_misc",
     );
     if has_own_tables(engine) {
         return failure.hint("omit --emulation, and QEMU is registered inside the builder only");

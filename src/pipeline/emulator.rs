@@ -141,8 +141,7 @@ fn reachable(endpoint: &Endpoint, purpose: Purpose) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::environment(format!(
-        "the engine at {endpoint} is on another machine, and so would be the port of the SSH server in \
-         what it boots"
+        "the engine at {endpoint} is on another machine, where the booted image's SSH port would be too"
     ))
     .hint(match purpose {
         Purpose::Qemu => {

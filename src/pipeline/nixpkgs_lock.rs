@@ -25,7 +25,7 @@ pub async fn lock_nixpkgs(
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {
             return Err(Failure::usage(format!(
-                "nothing to update: nixpkgs is the directory {}",
+                "there is nothing to update, because nixpkgs is the directory {}",
                 dir.display()
             )));
         }

@@ -90,7 +90,7 @@ impl OldResults {
             match Box::pin(collect).await {
                 Ok(collected) if swept.leftovers.is_empty() => Ok(collected),
                 Ok(_) => Err(Failure::environment(
-                    "not everything that killed runs left could be removed",
+                    "sdbuild could not remove everything that killed runs left",
                 )
                 .with_teardown(swept.leftovers)),
                 Err(failure) => Err(failure.with_teardown(swept.leftovers)),
@@ -153,5 +153,5 @@ async fn builder_image(
 }
 
 fn in_use(store: &str) -> String {
-    format!("a run uses the store volume {store}: nothing is removed from it")
+    format!("a run uses the store volume {store}, so nothing is removed from it")
 }

@@ -191,7 +191,7 @@ async fn make_plan(
             other => other.to_owned(),
         };
         context.events.notice(format!(
-            "there is no sd-card.nix, but a flake.nix: using the flake {place}"
+            "there is no sd-card.nix, so sdbuild uses the flake.nix {place}"
         ));
     }
     if purpose == Purpose::Image {

@@ -22,7 +22,7 @@ pub(super) async fn check(settings: &settings::Build) -> Option<Check> {
     let text = match rental::price(settings).await {
         Err(failure) => return Some(Check::failed(TOPIC, &failure)),
         Ok(Some(price)) => format!(
-            "{source}: {price}; build asks whether you accept that, rents a machine, builds there and gives it back"
+            "{source}: {price}. build asks whether you accept that price, rents a machine, builds there and gives it back"
         ),
         Ok(None) => format!(
             "{source} states no price; build rents a machine, builds there and gives it back"

@@ -211,7 +211,7 @@ impl Removal {
         let begun = self.inventory.begun_since(self.live_on_engine());
         let begun = context.cancel.race(begun).await??;
         for run in &begun {
-            let text = "has begun meanwhile: what it may need is kept";
+            let text = "has started meanwhile, so what it may need is kept";
             context.events.notice(format!("run {run} {text}"));
         }
         Ok(!begun.is_empty())
@@ -343,8 +343,8 @@ fn restrict_to(objects: &mut EngineObjects, store: &str) -> Result<(), Failure> 
         let users = volume.users.join(", ");
         let text = format!("the store volume {store} is used by the container {users}");
         return Err(Failure::usage(text).hint(
-            "wait for the end of the build, or end it: `sdbuild status` lists the runs; remove another \
-             user's container with `docker rm`",
+            "wait for the build or stop it; `sdbuild status` lists the runs. Remove another user's container with `docker \
+             rm`",
         ));
     }
     let users = &volume.users;

@@ -39,7 +39,7 @@ pub enum RunState {
 /// The lock of this process's own run. Dropping it without [`RunLock::release`] leaves the file there,
 /// unlocked: the run counts as stale, and the next run removes what it left behind.
 #[derive(Debug)]
-#[must_use = "the run counts as stale without it"]
+#[must_use = "without it, the run counts as stale"]
 pub(super) struct RunLock {
     path: PathBuf,
     // Open for its lock.

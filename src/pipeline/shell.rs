@@ -62,11 +62,14 @@ fn greeting(session: &ShellSession, plan: &Plan) -> Option<String> {
     }
     Some(match &session.derivation {
         Some(derivation) => format!(
-            "a shell as `nix-shell` gives it for {}, with its variables. With nixpkgs' stdenv `genericBuild` runs its phases; \
-             `exit` leaves",
+            "this is the nix-shell of {}, with its variables. `genericBuild` runs the phases of nixpkgs' stdenv, and \
+             `exit` leaves the shell",
             derivation.name()
         ),
-        None => format!("the build is: {}; `exit` leaves", build_command(plan)),
+        None => format!(
+            "to build, run {}; `exit` leaves the shell",
+            build_command(plan)
+        ),
     })
 }
 
@@ -97,8 +100,7 @@ pub fn derivation(word: &str, state_dir: &Path) -> Result<Derivation, Failure> {
 }
 
 /// What is said of a word that may be the name of a package.
-const NO_PACKAGE: &str =
-    "shell takes no package: a machine has those of its configuration, environment.systemPackages";
+const NO_PACKAGE: &str = "shell does not take packages. To add one to the image, put it into environment.systemPackages in the configuration";
 
 /// The failure for a `word` that is the name of none of the derivations that `failed`, of which the first is the newest.
 fn unknown(word: &str, failed: &[Derivation]) -> Failure {
@@ -117,7 +119,7 @@ fn unknown(word: &str, failed: &[Derivation]) -> Failure {
     };
     if names.is_empty() {
         return failure.hint(
-            "no failed build is in the logs: give the derivation's store path, /nix/store/….drv",
+            "the logs have no failed build; give the derivation's store path, /nix/store/….drv",
         );
     }
     let more = match names.len().saturating_sub(MAX_NAMES) {
@@ -127,7 +129,7 @@ fn unknown(word: &str, failed: &[Derivation]) -> Failure {
     names.truncate(MAX_NAMES);
     let list = names.join(", ") + &more;
     failure.hint(format!(
-        "builds that failed: {list}; any other derivation by its store path, /nix/store/….drv"
+        "failed builds: {list}. For another derivation, give its store path, /nix/store/….drv"
     ))
 }
 
@@ -176,7 +178,7 @@ mod tests {
         assert_eq!(found.path(), path('b', "foo-1.0"));
         let failure = derivation("bar-1.0", state.path()).unwrap_err();
         assert_eq!(failure.class, Class::Usage);
-        let list = "builds that failed: foo-1.0, foo; any other derivation by its store path, /nix/store/….drv";
+        let list = "failed builds: foo-1.0, foo. For another derivation, give its store path, /nix/store/….drv";
         assert_eq!(failure.hints.last().unwrap(), list);
         let failure = derivation("foo-1", state.path()).unwrap_err();
         assert_eq!(failure.hints, ["did you mean foo-1.0?", list]);
@@ -189,7 +191,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let failure = derivation("nope", state.path()).unwrap_err();
         let hint =
-            "no failed build is in the logs: give the derivation's store path, /nix/store/….drv";
+            "the logs have no failed build; give the derivation's store path, /nix/store/….drv";
         assert_eq!(failure.hints, [NO_PACKAGE, hint]);
     }
 
@@ -199,7 +201,7 @@ mod tests {
             .map(|number| Derivation::new(path('a', &format!("p{number}"))).unwrap())
             .collect();
         let failure = unknown("zzz", &[&failed[..], &failed].concat());
-        let hint = "builds that failed: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more;";
+        let hint = "failed builds: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more.";
         assert!(failure.hints[1].starts_with(hint), "{:?}", failure.hints);
     }
 }

@@ -246,13 +246,13 @@ fn refuse_placeholder(config: &Path) -> Result<(), Failure> {
         return Ok(());
     };
     let failure = Failure::usage(format!(
-        "line {line} of {name} still has the placeholder instead of your SSH key"
+        "line {line} of {name} still has the placeholder for your SSH key"
     ));
     let make = "(`ssh-keygen -t ed25519` makes one)";
     Err(failure.hint(if text.contains(LINE_OF_INIT) {
         format!("put your key there {make}: {}", init_again(config))
     } else {
-        format!("put the text of your ~/.ssh/id_ed25519.pub there {make}")
+        format!("put the line of your ~/.ssh/id_ed25519.pub there {make}")
     }))
 }
 

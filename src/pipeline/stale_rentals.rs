@@ -49,8 +49,8 @@ impl StaleRentals {
             let run = file.file_name().unwrap_or_default().to_string_lossy();
             let file = file.display();
             context.events.warn(format!(
-                "{file} is not a record of a rented machine that only this user may write. If there is a machine with the name \
-                 or tag {run}, destroy it; then remove the file"
+                "{file} should be a record of a rented machine, but it is not, or other users may write it. If a machine \
+                 has the name or tag {run}, destroy it, then remove the file"
             ));
         }
     }
@@ -92,8 +92,10 @@ impl StaleRentals {
             };
             match give_back(rental, &self.access, limit, context).await {
                 Ok(true) => {
-                    let text =
-                        format!("gave back what a stale run left: machine {}", rental.name());
+                    let text = format!(
+                        "gave back machine {}, which a stale run left",
+                        rental.name()
+                    );
                     context.events.notice(text);
                 }
                 Ok(false) => {}

@@ -145,7 +145,7 @@ impl Sweep<'_> {
         let found = cancel.race(self.find(&entries)).await??;
         let swept = cancel.race(self.remove(&found, registrar)).await?;
         for object in swept.removed {
-            events.notice(format!("removed what a stale run left: {object}"));
+            events.notice(format!("removed {object}, which a stale run left"));
         }
         for Leftover { what, why, remedy } in &swept.leftovers {
             events.warn(format!(

@@ -17,7 +17,7 @@ pub(super) fn check(path: &Path, disk: &DiskFacts, context: &Context) -> Result<
         return Ok(());
     }
     let facts = facts(path, disk, context).map_err(|error| error.fail("read it"))?;
-    let damaged = "it is damaged or incomplete: copy, download or build it again";
+    let damaged = "it is damaged or incomplete; copy, download or build it again";
     let checksum = checksum::compare(path, &facts).map_err(|error| error.fail("read its hash"))?;
     if let Some(checksum) = checksum.filter(|checksum| !checksum.matches) {
         let list = checksum.file.display();

@@ -29,20 +29,19 @@ pub(super) fn check(config: &Node) -> Result<(), YamlError> {
 fn check_one(name: &str, command: &Node) -> Result<(), YamlError> {
     if matches!(command.value, Value::Mapping(_)) {
         let what =
-            "has an item that is not a command: a text with a colon and a space must be in quotes";
+            "has an item that is not a command; text with a colon and a space must be in quotes";
         return Err(error(name, command, what));
     }
     if command.is_truth_or_number() {
         let text = command.text().unwrap_or_default();
-        let what =
-            format!("has `{text}`, which is not a text: a command like that must be in quotes");
+        let what = format!("has `{text}`, which YAML does not read as text; put it in quotes");
         return Err(error(name, command, &what));
     }
     Ok(())
 }
 
 fn error(name: &str, node: &Node, what: &str) -> YamlError {
-    let what = format!("`{name}` {what}; cloud-init would run none of it");
+    let what = format!("`{name}` {what}, so cloud-init would not run any of it");
     YamlError {
         line: node.line,
         what,

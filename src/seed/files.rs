@@ -159,15 +159,15 @@ pub(super) fn text_of(name: &str, path: &Path, bytes: Vec<u8>) -> Result<String,
     // Images of disks and the like may be UTF-8.
     if !is_gzip && bytes.contains(&0) {
         let text = format!("{name} {}: it contains NUL bytes", path.display());
-        return Err(Failure::usage(text).hint("it must be a text file: is it the wrong file?"));
+        return Err(Failure::usage(text).hint("it must be a text file; is this the right file?"));
     }
     let text = String::from_utf8(bytes);
     text.map_err(|_| {
         let text = format!("{name} {}: it is not UTF-8", path.display());
         Failure::usage(text).hint(if is_gzip {
-            "it is compressed: unpack it first, a volume has room for it"
+            "it is compressed; unpack it first"
         } else {
-            "save it as a text in UTF-8"
+            "save it as UTF-8 text"
         })
     })
 }

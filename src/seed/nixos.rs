@@ -28,7 +28,7 @@ pub(super) fn not_followed(config: &Node) -> Vec<String> {
     keys.filter_map(|(key, instead)| {
         let line = config.get(key)?.line;
         Some(format!(
-            "line {line}: on NixOS cloud-init does not follow `{key}`: {instead}"
+            "line {line}: on NixOS, cloud-init ignores `{key}`; {instead}"
         ))
     })
     .collect()

@@ -133,7 +133,7 @@ impl SeedFile<'_> {
                 .failure(format!(
                     "the first line is `{first}`, and not `{CLOUD_CONFIG}`"
                 ))
-                .hint("cloud-init ignores the file otherwise: write it exactly so");
+                .hint("write it exactly so, or cloud-init ignores the file");
         }
         let text = "cloud-init does not recognise its first line";
         self.failure(text).hint(START_HINT)

@@ -224,8 +224,8 @@ impl<'a> Events<'a> {
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth + 1)?;
             let Value::Scalar(name) = key.value else {
-                let what = "a list or a mapping is a key here, and cloud-init would ignore the whole file. Put a text with `{` \
-                    or `[` in quotes, and begin a template with `## template: jinja`";
+                let what = "a list or a mapping is a key here, so cloud-init would ignore the whole file. Put text with \
+                            `{` or `[` in quotes, and begin a template with `## template: jinja`";
                 return Err(YamlError::new(key.line, what));
             };
             // A merge, of which a mapping may have several.

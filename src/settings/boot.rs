@@ -243,9 +243,7 @@ fn port(text: &str) -> Result<u16, String> {
 /// The name of a user of the machine.
 fn login_user(text: &str) -> Result<String, String> {
     match text.split_once('@') {
-        Some((user, _)) => Err(format!(
-            "the machine runs on this host, so the user is named without one: --user {user}"
-        )),
+        Some((user, _)) => Err(format!("give the user without a host: --user {user}")),
         None if text.is_empty() => Err("the name of a user is missing".to_owned()),
         None => Ok(text.to_owned()),
     }

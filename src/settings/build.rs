@@ -262,7 +262,7 @@ fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRe
     let count = |name: &String| pairs.iter().filter(|(input, _)| input == name).count();
     if let Some(name) = names.into_iter().find(|name| count(name) > 1) {
         let text = format!("--override-input {name} is given more than once");
-        let hint = "an input is replaced by one flake: leave the others out";
+        let hint = "an input can have only one replacement; leave out the others";
         return Err(Failure::usage(text).hint(hint));
     }
     Ok(pairs)

@@ -42,7 +42,7 @@ pub struct BuildArgs {
 pub struct ConfigArgs {
     /// Public key that may log in as root
     ///
-    /// In addition to those of the configuration.
+    /// The keys in the configuration may log in too.
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
 

@@ -10,7 +10,7 @@ const STORES_OF_NIX: [&str; 3] = ["auto", "daemon", "local"];
 /// Words that mean that there is no cache.
 const NONE: [&str; 4] = ["false", "no", "none", "off"];
 
-const SERVE: &str = "Nix runs in a container: serve the directory by HTTP (docs/binary-caches.md)";
+const SERVE: &str = "Nix runs in a container, so serve the directory over HTTP";
 
 /// Refuses what is no address of a cache, of which Nix only warns, and the address of one with a user name, password or token,
 /// which would be in messages, in the log, and in the builder's environment. Does not repeat a secret.
@@ -53,10 +53,11 @@ fn may_have_secret(address: &str) -> bool {
 /// How `address`, which has no secret, is written.
 fn hint(address: &str) -> String {
     if has_list_characters(address) {
-        return "addresses have no quotes, brackets or commas: --substituters 'https://a.example https://b.example'".to_owned();
+        return "separate addresses with spaces, without quotes, brackets or commas inside: --substituters \
+                'https://a.example https://b.example'".to_owned();
     }
     if NONE.contains(&address) {
-        return "an empty text turns them off: --substituters ''".to_owned();
+        return "to use none: --substituters ''".to_owned();
     }
     if check_public(address).is_ok() {
         return "that is a public key, for --trusted-public-keys".to_owned();
@@ -65,10 +66,17 @@ fn hint(address: &str) -> String {
         return SERVE.to_owned();
     }
     match address.split_once("://") {
-        Some(("s3", _)) => "the builder's Nix reads no S3: give the bucket's address of HTTP (docs/binary-caches.md)".to_owned(),
-        Some(("ssh" | "ssh-ng", _)) => "a cache is fetched from by HTTP; --builders names machines that build, by SSH".to_owned(),
+        Some(("s3", _)) => {
+            "the builder's Nix cannot read S3; give the bucket's HTTP address".to_owned()
+        }
+        Some(("ssh" | "ssh-ng", _)) => {
+            "binary caches work over HTTP. For machines that build over SSH, use --builders"
+                .to_owned()
+        }
         Some(("file", _)) => SERVE.to_owned(),
-        Some((scheme, host)) if !host.is_empty() => format!("write {}://{host}", meant_scheme(scheme)),
+        Some((scheme, host)) if !host.is_empty() => {
+            format!("write {}://{host}", meant_scheme(scheme))
+        }
         Some(_) => "an address is https://HOST or http://HOST:PORT".to_owned(),
         None => hint_without_scheme(address),
     }
@@ -95,7 +103,7 @@ fn hint_without_scheme(address: &str) -> String {
         format!("write https://{address}")
     } else if port.is_none() {
         format!(
-            "an address begins with https://; that of cachix's cache of this name is https://{host}.cachix.org"
+            "an address begins with https://; the cachix cache of this name is https://{host}.cachix.org"
         )
     } else {
         "an address is https://HOST or http://HOST:PORT".to_owned()
@@ -149,11 +157,11 @@ mod tests {
                 "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=",
                 "--trusted-public-keys",
             ),
-            ("/srv/cache", "by HTTP"),
-            ("./cache", "by HTTP"),
-            ("file:///srv", "by HTTP"),
-            ("daemon", "by HTTP"),
-            ("s3://bucket", "no S3"),
+            ("/srv/cache", "over HTTP"),
+            ("./cache", "over HTTP"),
+            ("file:///srv", "over HTTP"),
+            ("daemon", "over HTTP"),
+            ("s3://bucket", "cannot read S3"),
             ("ssh://pi", "--builders"),
         ] {
             let failure = check(address).unwrap_err();

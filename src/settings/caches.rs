@@ -72,7 +72,8 @@ fn check_key(key: &str) -> Result<(), Failure> {
     };
     let hint = match error {
         PublicKeyError::IsSecret => {
-            "give its public half: `sdbuild cache key` prints that of sdbuild's own, and `nix key convert-secret-to-public` that of another one"
+            "give its public half. `sdbuild cache key` prints that of sdbuild's own key, and `nix key \
+             convert-secret-to-public` that of another key"
         }
         PublicKeyError::IsAddress => {
             "give the address in --extra-substituters, and the key of that cache here"

@@ -34,7 +34,7 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
             let failure = Failure::new(Class::Usage, e).context(format!("read {}", path.display()));
             if path.is_dir() {
                 return Err(failure.hint(format!(
-                    "{NAME} is the file with the settings: rename the directory"
+                    "{NAME} must be the file with the settings; rename the directory"
                 )));
             }
             return Err(failure);

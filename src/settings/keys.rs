@@ -86,15 +86,16 @@ const SET_ELSEWHERE: [(&[&str], &str); 12] = [
     ),
     (
         &["dockerhost", "engine"],
-        "the engine is that of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context",
+        "sdbuild uses the engine of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context",
     ),
     (
         &["experimentalfeatures"],
-        "remove the line: flakes and the commands of Nix that sdbuild uses need no setting",
+        "remove the line; flakes are always enabled in the builder",
     ),
     (
         &["hostname", "imagename", "name"],
-        "the host name, after which the image is named too, belongs in the configuration: networking.hostName = \"NAME\"; for one build `sdbuild build --hostname NAME` sets it",
+        "set the host name in the configuration, as networking.hostName, or for one build with `sdbuild build --hostname \
+         NAME`",
     ),
     (&["loginkey"], "give --login-key FILE"),
     (&["overrideinput"], "give --override-input INPUT DIR"),

@@ -58,7 +58,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "SYSTEM", help_heading = MACHINE, hide_short_help = true)]
     pub system: Option<System>,
 
-    /// Board that the image is for, one of `sdbuild boards`: used by --boot-test and --rpi-imager [default: none]
+    /// Board that the image is for, one of `sdbuild boards`; --boot-test and --rpi-imager use it
     #[arg(long, value_parser = BoardNameParser, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
     pub board: Option<BoardName>,
 
@@ -66,7 +66,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub emulation: Option<EmulationChoice>,
 
-    /// What builds the units and configuration files of a system and the image itself: programs for the engine's machine, or emulated ones [default: auto] [env: SDBUILD_GLUE]
+    /// Whether configuration files, units and other small derivations, and the image itself, are built without emulation: auto, native or emulated [default: auto] [env: SDBUILD_GLUE]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub glue: Option<Glue>,
 
@@ -74,7 +74,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
 
-    /// Provider of a machine to rent for this build: aws for Amazon EC2, or command:PROGRAM for a program of yours [default: none] [env: SDBUILD_ON]
+    /// Provider of a machine to rent for this build: aws for Amazon EC2, or command:PROGRAM for your own program [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
     pub on: Option<BuildOn>,
 
@@ -86,7 +86,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", help_heading = MACHINE, hide_short_help = true)]
     pub builder_key: Option<PathBuf>,
 
-    /// Container image with Nix to build in, instead of sdbuild's own; sdbuild does not remove it
+    /// Container image with Nix to build in, instead of sdbuild's own; sdbuild never removes it
     #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true)]
     pub builder_image: Option<String>,
 
@@ -94,9 +94,9 @@ pub struct Options {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Replace whatever has the name of the image
+    /// Replace a file of the same name
     ///
-    /// Without it, sdbuild replaces an image of the same configuration, and asks about any other file.
+    /// Without it, sdbuild replaces only an image of the same configuration, and asks before it replaces another file.
     #[arg(short, long, num_args = 0, default_missing_value = "true")]
     pub force: Option<bool>,
 
@@ -114,7 +114,7 @@ pub struct Options {
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub boot_test: Option<bool>,
 
-    /// URLs of the binary caches, separated by spaces; empty for none; include `https://cache.nixos.org` to keep it [default: that one alone] [env: SDBUILD_SUBSTITUTERS]
+    /// URLs of the binary caches, separated by spaces, or empty for none; include https://cache.nixos.org to keep it [default: https://cache.nixos.org] [env: SDBUILD_SUBSTITUTERS]
     #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub substituters: Option<WordList>,
 

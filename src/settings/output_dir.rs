@@ -24,7 +24,7 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
         "the output {} is the name of an image, not of a directory",
         dir.display()
     );
-    let failure = Failure::usage(text).hint("--output names the directory to write to; the image is named after networking.hostName in the configuration, or --hostname");
+    let failure = Failure::usage(text).hint("--output names the directory to write to; the image's name comes from networking.hostName in the configuration, or --hostname");
     Err(failure.hint("if a directory with this name is meant, create it first"))
 }
 

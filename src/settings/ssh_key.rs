@@ -54,9 +54,9 @@ impl SshKey {
             Self::Private(path) if !boot_test => {
                 let ends_with = |wanted: &str| path.extension().is_some_and(|end| end == wanted);
                 let hint = if ends_with("nix") {
-                    "it is a configuration, which is given without a flag; --ssh-key names the .pub file of a key"
+                    "it is a configuration; give that without a flag, and the .pub file of a key with --ssh-key"
                 } else if ends_with("pub") {
-                    "its first line must be a whole key: its kind, such as ssh-ed25519, and the key itself"
+                    "its first line must be a whole key, such as `ssh-ed25519 AAAA…`"
                 } else {
                     "name the .pub file beside it; --login-key names a private key for the login of --boot-test"
                 };

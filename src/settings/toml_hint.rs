@@ -8,7 +8,7 @@ use super::value::WRITE_A_LIST;
 
 /// How values are written.
 const HOW_TO_WRITE: &str =
-    "strings are in quotes and lists in brackets; true and false are in lower case";
+    "put strings in quotes and lists in brackets, and write true and false in lower case";
 
 const NO_SECTION: &str = "a setting is a line `SETTING = VALUE`, and no section";
 
@@ -18,7 +18,7 @@ const QUOTES: [char; 5] = ['“', '”', '„', '‘', '’'];
 /// What to write in place of what is at the byte `at` of `text`, for an error with this `message` of the parser.
 pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
     let of_message = if message.contains("duplicate key") {
-        Some("a setting can be set only once: remove one of the two lines")
+        Some("a setting can be set only once; remove one of the two lines")
     } else if message.contains("missing comma") && begins_setting(text, at) {
         Some("the list above is not closed: a `]` is missing")
     } else if message.contains("missing comma between array elements") {
@@ -171,7 +171,7 @@ fn of_setting(line: &str) -> Option<String> {
     let (key, behind) = key_and_rest(line)?;
     match behind.strip_prefix('=') {
         Some(value) => of_value(key, value.trim()),
-        None if behind.starts_with(':') => Some("write `=` in place of `:`".to_owned()),
+        None if behind.starts_with(':') => Some("write `=` instead of `:`".to_owned()),
         None => Some(format!(
             "a setting and its value have a `=` between them: {key} = …"
         )),

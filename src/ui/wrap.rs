@@ -224,11 +224,12 @@ mod tests {
 
     #[test]
     fn a_sentence_behind_a_label_is_no_command() {
-        let warning = "warning: git does not track new.nix: a flake contains only files that git tracks; `git add` what belongs to it";
+        let warning = "warning: the flake contains only files that git tracks, so it lacks news.nix. Run `git add` on \
+                       what belongs to it";
         assert_eq!(
             wrap_message(warning, 80),
-            "warning: git does not track new.nix: a flake contains only files that git\n  \
-             tracks; `git add` what belongs to it"
+            "warning: the flake contains only files that git tracks, so it lacks news.nix.\n  \
+             Run `git add` on what belongs to it"
         );
         let hint = "  hint: sdbuild inspect shows which boards the image can boot on, and what is missing for the others";
         assert!(

@@ -83,8 +83,7 @@ fn what_nobody_can_give_back_ends_with_its_lease() {
     run(&mut sweep).assert_exit_code(0);
     assert_eq!(renter.left(), [""; 0]);
     // The record is for this machine's own `clean` and `build`.
-    run(&mut renter.user.sdbuild(&["build"]))
-        .assert_stderr_contains(&["gave back what a stale run left: machine i-0"]);
+    run(&mut renter.user.sdbuild(&["build"])).assert_stderr_contains(&["gave back machine i-0"]);
     renter.assert_nothing_left();
 }
 
@@ -97,7 +96,7 @@ fn what_a_killed_run_left_is_given_back_by_the_next_build() {
     let mut build = renter.user.sdbuild(&["build"]);
     let next = run(build.env("AWS_REGION", "us-east-1")).assert_exit_code(3);
     assert!(
-        next.stderr.contains("gave back what a stale run left"),
+        next.stderr.contains("which a stale run left"),
         "{}",
         next.stderr
     );

@@ -81,7 +81,7 @@ fn newest_image_is_taken_when_none_is_named() {
     }
     for words in [["boot", "none.img"], ["inspect", "none.img"]] {
         let hint =
-            "hint: there is no image here: build one with `sdbuild build`, or name the file\n";
+            "hint: there is no image here; build one with `sdbuild build`, or name the file\n";
         run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
             .assert_stderr_contains(&[" none.img: there is no such file", hint]);
@@ -90,7 +90,7 @@ fn newest_image_is_taken_when_none_is_named() {
     for (word, hint) in [
         (
             ".#pi",
-            "hint: that is a configuration of a flake: `sdbuild build .#pi` makes an image of it\n",
+            "hint: that is a configuration of a flake; `sdbuild build .#pi` makes an image of it\n",
         ),
         ("root@pi", "hint: that is the name of a machine, "),
         ("pi.local", "hint: that is the name of a machine, "),
@@ -119,11 +119,11 @@ fn image_is_named_where_a_file_beside_it_was() {
     for (path, hint) in [
         (
             "some.img.json",
-            "that is a file beside an image: name some.img",
+            "that is a file beside an image; name some.img",
         ),
         (
             "pi",
-            "that is the directory of a configuration: `sdbuild build pi` makes an image of it",
+            "that is the directory of a configuration; `sdbuild build pi` makes an image of it",
         ),
     ] {
         run(&mut user.sdbuild(&["inspect", path]))
@@ -139,14 +139,14 @@ fn disk_in_the_place_of_the_image_is_explained() {
     run(&mut user.sdbuild(&["flash", "/dev/sdzzz"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "/dev/sdzzz is a disk, but the image comes first",
+            "/dev/sdzzz is a disk; give the image first",
             "sdbuild flash some.img /dev/sdzzz",
         ]);
     user.write_unbootable("other.img", 1 << 20);
     run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "other.img"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "/dev/sdzzz is a disk, but the image comes first",
+            "/dev/sdzzz is a disk; give the image first",
             "hint: sdbuild flash other.img /dev/sdzzz",
         ]);
     run(&mut user.sdbuild(&["flash", "if=some.img", "of=/dev/sdzzz", "--yes"]))

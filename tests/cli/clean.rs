@@ -21,7 +21,7 @@ fn downloads_are_removed_without_an_engine() {
         .assert_exit_code(3)
         .assert_stderr_contains(&[
             "no engine answers",
-            "only the files of this user",
+            "clean can remove only this user's files",
             "removed",
         ]);
     assert!(!object.exists());
@@ -40,7 +40,7 @@ fn old_results_need_an_engine_and_downloads_beside_them_do_not() {
         .assert_exit_code(3)
         .assert_stderr_contains(&[
             "no engine answers",
-            "only the files of this user",
+            "clean can remove only this user's files",
             "remove old results",
         ]);
     assert!(!object.exists());
@@ -56,7 +56,7 @@ fn nobody_to_ask_is_an_error() {
     CliTest::new(&["clean"])
         .env("XDG_CACHE_HOME", cache.to_str().unwrap())
         .exit_code(2)
-        .stderr("not answered on a terminal")
+        .stderr("nobody answered the question on a terminal")
         .stderr("--yes")
         .run();
     assert!(object.exists());

@@ -28,14 +28,14 @@ fn without_an_engine_the_rest_is_checked() {
     let before = file_names(user.state.path());
     let shown = run(&mut user.sdbuild(&["doctor"]))
         .assert_exit_code(3)
-        .assert_stderr_contains(&["error: a build cannot work here: "]);
+        .assert_stderr_contains(&["error: this machine cannot build yet; see "]);
     let out = &shown.stdout;
     assert!(
         out.contains("✗ engine          no engine answers at"),
         "{out}"
     );
     assert!(
-        out.contains("                  → correct the address of the socket"),
+        out.contains("                  → correct the socket's address"),
         "{out}"
     );
     // The user has an engine somewhere.

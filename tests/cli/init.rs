@@ -167,7 +167,7 @@ fn a_key_of_later_takes_the_place_of_the_placeholder() {
         .assert_exit_code(2)
         .assert_stderr_contains(&[
             "sd-card.nix already exists",
-            "hint: it still has REPLACE-ME in place of your SSH key",
+            "hint: it still has REPLACE-ME instead of your SSH key",
             "ssh-keygen -t ed25519",
         ]);
     assert_eq!(fs::read_to_string(&path).unwrap(), text, "there is no key");

@@ -169,7 +169,7 @@ fn other_files_are_a_usage_error() {
             "noise.img",
             "there is no partition table and no known file system in it",
         ),
-        ("zeros.img", "it begins with zeros only"),
+        ("zeros.img", "it begins only with zeros"),
         ("text.img", "it is a text file, not an image"),
         ("umlaut.img", "it is a text file, not an image"),
         ("page.img.zst", "it is a web page, not the image"),
@@ -359,12 +359,12 @@ fn a_configuration_in_place_of_an_image_is_built() {
             .assert_exit_code(2)
             .assert_stderr_contains(&[
                 "it is a text file, not an image",
-                "hint: that is a configuration: `sdbuild build sd-card.nix` makes an image of it",
+                "hint: that is a configuration; `sdbuild build sd-card.nix` makes an image of it",
             ]);
     }
     inspect(&user, &["my pi.nix"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["that is a configuration: `sdbuild build 'my pi.nix'` makes"]);
+        .assert_stderr_contains(&["that is a configuration; `sdbuild build 'my pi.nix'` makes"]);
 }
 
 /// `ls FILE` listed a path of that name in the newest image.
@@ -374,7 +374,7 @@ fn an_image_behind_the_command_is_refused() {
     user.write("a.img", "x");
     let listed = inspect(&user, &["ls", "a.img"]).assert_exit_code(2);
     listed.assert_stderr_contains(&[
-        "a.img is a file here, and the image comes first",
+        "a.img is a file; give the image first",
         "hint: sdbuild inspect a.img ls",
     ]);
 }

@@ -14,12 +14,12 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .file("flake.nix", "{ outputs = _: { }; }")
         .exit_code(2)
         .stderr("error: `flake.nix` is not the name of an input\n")
-        .stderr("a flake is given by --flake: sdbuild lock --flake .\n")
+        .stderr("to name a flake's directory: sdbuild lock --flake .\n")
         .run();
     CliTest::new(&["lock", "sd-card.nix"])
         .config()
         .exit_code(2)
-        .stderr("alone resolves nixpkgs again for the sd-card.nix here\n")
+        .stderr("without arguments updates nixpkgs for the sd-card.nix here\n")
         .run();
     CliTest::new(&["lock", "sd-card.nix"])
         .exit_code(2)
@@ -29,7 +29,7 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .config()
         .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")
         .exit_code(2)
-        .stderr("nothing to update: nixpkgs is the directory")
+        .stderr("there is nothing to update, because nixpkgs is the directory")
         .run();
 }
 
@@ -62,7 +62,7 @@ fn the_lock_is_that_of_what_a_build_takes() {
         .file("flake.nix", "{ outputs = _: { }; }")
         .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")
         .exit_code(2)
-        .stderr("nothing to update: nixpkgs is the directory")
+        .stderr("there is nothing to update, because nixpkgs is the directory")
         .run();
     // The flake that the settings name, not the one here.
     let settings = |flake: &str| format!("flake = \"{flake}#pi\"");

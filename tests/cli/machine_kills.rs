@@ -51,7 +51,7 @@ fn what_nobody_gave_back_is_given_back_by_the_next_build() {
     assert_eq!(status["machines"][0]["life"], "dead", "{status}");
     run(&mut renter.user.sdbuild(&["build"]))
         .assert_exit_code(3)
-        .assert_stderr_contains(&["gave back what a stale run left: machine"]);
+        .assert_stderr_contains(&["gave back machine"]);
     assert_eq!(renter.verbs(), ["price", "create", "ended", "destroy"]);
     assert_eq!(renter.records(), [""; 0]);
 }

@@ -127,7 +127,9 @@ fn no_machine_is_made_for_a_build_that_cannot_begin() {
     renter.user.write("sd-card.nix", GOOD);
     let described = run(&mut renter.build(&["--dry-run=plan"])).assert_exit_code(3);
     assert!(
-        described.stderr.contains("a dry run rents no machine"),
+        described
+            .stderr
+            .contains("a dry run does not rent a machine"),
         "{}",
         described.stderr
     );
@@ -171,7 +173,7 @@ fn a_price_is_paid_only_if_somebody_agrees() {
     let renter = Renter::new(&[("price", "echo 0.04 EUR an hour"), ("create", "exit 1")]);
     run(&mut renter.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["it costs 0.04 EUR an hour", "--yes"]);
+        .assert_stderr_contains(&["It costs 0.04 EUR an hour", "--yes"]);
     assert_eq!(renter.verbs(), ["price"]);
     run(&mut renter.build(&["--yes"]))
         .assert_exit_code(3)
@@ -228,7 +230,7 @@ fn doctor_tries_a_provider_as_far_as_that_costs_nothing() {
         (
             "echo 0.04 EUR an hour",
             "good",
-            "rent/rent: 0.04 EUR an hour; build asks",
+            "rent/rent: 0.04 EUR an hour. build asks",
         ),
         ("exit 64", "good", "rent/rent states no price; build rents"),
         (

@@ -92,7 +92,7 @@ fn sharing_warns_where_snapshots_are_encrypted() {
         asked
             .stderr
             .replace('\n', " ")
-            .contains("encryption by default")
+            .contains("encrypts new snapshots by default")
     };
     assert!(ask(true) && !ask(false));
     assert_eq!(double.state().mistakes, [""; 0]);

@@ -161,7 +161,7 @@ fn a_directory_means_the_configuration_in_it() {
 
 #[test]
 fn a_flake_without_a_module_file_is_taken() {
-    let taken = "there is no sd-card.nix, but a flake.nix: using the flake in this directory";
+    let taken = "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory";
     CliTest::new(&["build"])
         .file("flake.nix", "{ }")
         .exit_code(3)
@@ -212,8 +212,8 @@ fn name_of_a_setting_shows_it_alone() {
         .run();
     CliTest::new(&["settings", "jobs=2"])
         .exit_code(2)
-        .stderr("jobs=2: `sdbuild settings` shows settings and changes none")
-        .stderr("hint: flags, variables and sdbuild.toml change them")
+        .stderr("jobs=2: `sdbuild settings` only shows settings")
+        .stderr("hint: change them with flags, variables or sdbuild.toml")
         .run();
     CliTest::new(&["settings", "jbos"])
         .exit_code(2)

@@ -54,8 +54,11 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         ),
         (&["build", "--outdir", "x"], "did you mean --output?"),
         (&["build", "--boot"], "did you mean --boot-test?"),
-        (&["build", "--debug"], "-v shows the builder's log, -vv"),
-        (&["build", "--size", "8G"], "an image is as large as what"),
+        (&["build", "--debug"], "-v shows the builder's log"),
+        (
+            &["build", "--size", "8G"],
+            "an image is as small as possible",
+        ),
         (&["clean", "--cache"], "did you mean --downloads?"),
         (&["clean", "--everything"], "did you mean --all?"),
         (
@@ -68,15 +71,18 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         ),
         (
             &["build", "--board", "pi-zero"],
-            "the processor of a Raspberry Pi Zero has 32 bits",
+            "a Raspberry Pi Zero has a 32-bit processor",
         ),
-        (&["build", "--verbose=2"], "-v shows the builder's log, -vv"),
+        (
+            &["build", "--verbose=2"],
+            "-v shows the builder's log",
+        ),
         (&["boot", "--ssh"], "did you mean --until-ssh?"),
         (
             &["boot", "--memory", "1G"],
-            "--memory takes MiB: --memory 1024",
+            "give MiB: --memory 1024",
         ),
-        (&["boot", "--memory", "64"], "no image boots with so little"),
+        (&["boot", "--memory", "64"], "that is too little memory"),
         (
             &["build", "--system", "arm64"],
             "did you mean aarch64-linux?",
@@ -87,11 +93,11 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         ),
         (
             &["build", "--board", "rpi1"],
-            "its processor has 32 bits, and there are images for 64-bit ARM",
+            "its processor has 32 bits, but sdbuild makes images only for 64-bit ARM",
         ),
         (
             &["build", "--system", "armv7l-linux"],
-            "there are images for 64-bit ARM",
+            "sdbuild makes images only for 64-bit ARM",
         ),
     ]);
     for (words, other) in [
@@ -115,7 +121,7 @@ fn empty_commands_and_users_with_a_host_are_refused() {
     }
     CliTest::new(&["boot", "--until-ssh", "--user", "ann@pi"])
         .exit_code(2)
-        .stderr("named without one: --user ann")
+        .stderr("without a host: --user ann")
         .run();
 }
 
@@ -124,70 +130,73 @@ fn words_that_are_expected_lead_to_what_there_is() {
     assert_tips(&[
         (
             &["build", "--progress", "plain"][..],
-            "where the output is not a terminal, lines appear instead of a bar",
+            "without a terminal, sdbuild prints lines instead of a progress bar",
         ),
         (
             &["build", "--pull"],
-            "sdbuild makes its container images itself",
+            "leave it out; sdbuild makes and keeps its own container images",
         ),
         (
             &["help", "flash", "build"],
             "`sdbuild help build` describes it",
         ),
-        (
-            &["logs"],
-            "the logs of the last builds are in ~/.local/state",
-        ),
+        (&["logs"], "the logs are in ~/.local/state"),
         (
             &["build", "--flash", "/dev/sdx"],
-            "`sdbuild flash` writes the image that",
+            "first build, then write the image to a card",
         ),
         (&["build", "--target", "pi"], "did you mean --system?"),
         (&["CHECK"], "did you mean check?"),
         (&["clean", "-f"], "did you mean --yes?"),
         (&["clean", "-a"], "did you mean --all?"),
         (&["clean", "old"], "did you mean --old?"),
-        (&["flash", "--force"], "--yes asks nothing, --unmount"),
-        (&["doctor", "--fix"], "doctor changes nothing; below each"),
-        (&["check", "--fix"], "check changes nothing; each finding"),
+        (&["flash", "--force"], "--yes does not ask, --unmount"),
+        (
+            &["doctor", "--fix"],
+            "doctor does not change anything; below each",
+        ),
+        (
+            &["check", "--fix"],
+            "check does not change files; each finding",
+        ),
         (&["build", "--release"], "there is only one kind of build"),
         (
             &["build", "--clean"],
-            "Nix builds what has changed, and only that; `sdbuild clean`",
+            "Nix builds only what has changed; `sdbuild clean`",
         ),
-        (&["switch"], "sdbuild makes images; a NixOS that runs"),
+        (
+            &["switch"],
+            "sdbuild only makes images. To change a running NixOS",
+        ),
         (
             &["flash", "--list"],
-            "`sdbuild flash` alone lists the cards",
+            "`sdbuild flash` without arguments lists the cards",
         ),
         (
             &["boot", "pi.img", "uname", "-a"],
-            "--run runs a command on the machine: sdbuild boot IMAGE --run 'uname …'",
+            "to run a command on the machine: sdbuild boot IMAGE --run 'uname …'",
         ),
-        (
-            &["init", "--password", "x"],
-            "no password is written into a configuration",
-        ),
+        (&["init", "--password", "x"], "init writes no passwords"),
     ]);
 }
 
 #[test]
 fn flags_that_other_programs_have_are_explained() {
     assert_tips(&[
-        (&["build", "-t", "pi"][..], "the image is named after"),
-        (&["build", "--no-cache"], "Nix builds what has changed"),
+        (&["build", "-t", "pi"][..], "--output names a directory; the image's name"),
+        (&["build", "--no-cache"], "leave it out; Nix builds only what has changed"),
         (&["check", "--show-trace"], "-v shows the builder's log"),
         (&["build", "--impure"], "a flake sees only its own files"),
         (&["build", "--out-link", "x"], "did you mean --output?"),
         (
             &["build", "-A", "x"],
-            "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
+            "a file such as sd-card.nix needs no attribute; for a configuration",
         ),
         (&["boot", "-m", "1024"], "did you mean --memory?"),
         (&["init", "--keys", "x"], "did you mean --ssh-key?"),
         (
             &["flash", "--device", "/dev/sdb"],
-            "the image comes first, then the disk: sdbuild flash IMAGE /dev/sdb\n",
+            "give the image first, then the disk: sdbuild flash IMAGE /dev/sdb\n",
         ),
         (&["sd-card.nix"], "`sdbuild build sd-card.nix` builds it"),
         (&[".."], "`sdbuild build ..` builds it"),
@@ -205,12 +214,12 @@ fn flags_that_other_programs_have_are_explained() {
                 "bs=4M",
                 "status=progress",
             ],
-            "flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX",
+            "flash does not take dd's arguments; write: sdbuild flash IMAGE /dev/sdX",
         ),
         (&[".#pi"], "`sdbuild build .#pi` builds it"),
         (
             &["pi.img.zst"],
-            "`sdbuild boot pi.img.zst` starts it, `sdbuild flash pi.img.zst` writes it to a card",
+            "that is an image. `sdbuild boot pi.img.zst` starts it, and `sdbuild flash pi.img.zst` writes it to a card",
         ),
         (&["boot", "-p", "2222:22"], "did you mean --port?"),
         (
@@ -219,11 +228,11 @@ fn flags_that_other_programs_have_are_explained() {
         ),
         (
             &["inspect", "ls", "x.img", "2:/etc"],
-            "the image comes first, the path last: sdbuild inspect x.img ls 2:/etc",
+            "give the image first and the path last: sdbuild inspect x.img ls 2:/etc",
         ),
         (
             &["check", "--override-input", "nixpkgs=/x"],
-            "INPUT and REF are two words: --override-input nixpkgs /x",
+            "write INPUT and REF as two words: --override-input nixpkgs /x",
         ),
     ]);
     // Another number is another board, and no slip.
@@ -254,19 +263,19 @@ fn unknown_flag_and_command_have_useful_tips() {
     ] {
         CliTest::new(&words)
             .exit_code(2)
-            .stderr("hint: flags of a command go after it: sdbuild build --hostname …")
+            .stderr("hint: a command's flags come after it: sdbuild build --hostname …")
             .run();
     }
     for words in [["-c", "pi.nix", "build"], ["-cpi.nix", "build", "-v"]] {
         CliTest::new(&words)
             .exit_code(2)
-            .stderr("hint: flags of a command go after it: sdbuild build -c …")
+            .stderr("hint: a command's flags come after it: sdbuild build -c …")
             .run();
     }
     assert_tips(&[
         (
             &["init", "--format", "qcow2"][..],
-            "--template chooses what the image is for",
+            "init takes --template instead",
         ),
         (
             &["boot", "--compress", "xz"],

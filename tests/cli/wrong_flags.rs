@@ -5,17 +5,15 @@ use crate::wrong_arguments::assert_tips;
 
 #[test]
 fn packages_belong_in_the_configuration() {
-    let line = "packages are written in the configuration, such as sd-card.nix: environment.systemPackages = with pkgs; [ htop ];\n";
+    let line = "add packages to the configuration, such as sd-card.nix: environment.systemPackages = with pkgs; [ htop \
+                ];\n";
     assert_tips(&[
         (&["init", "--packages", "htop"][..], line),
         (&["build", "--packages=htop"], line),
         (&["add", "htop"], line),
         (&["install", "htop"], line),
-        (&["install"], "the command is called `sdbuild flash`"),
-        (
-            &["install", "x.img", "sda"],
-            "the command is called `sdbuild flash`",
-        ),
+        (&["install"], "did you mean `sdbuild flash`"),
+        (&["install", "x.img", "sda"], "did you mean `sdbuild flash`"),
     ]);
 }
 
@@ -31,22 +29,22 @@ fn a_slip_has_one_wording_everywhere() {
     ]);
     // What only has some letters in common, or is the opposite.
     assert_tips(&[
-        (&["boot", "--rm"][..], "boot never changes an image: "),
+        (&["boot", "--rm"][..], "leave it out; boot never changes the image"),
         (
             &["completions", "--shell"],
-            "the shell is an argument of its own: ",
+            "give the shell without a flag: ",
         ),
         (
             &["init", "--keyboard", "de"],
-            "the keyboard of the console is an option of the configuration: console.keyMap\n",
+            "set the console's keyboard in the configuration, as console.keyMap\n",
         ),
         (
             &["build", "--online"],
-            "sdbuild downloads what is missing, unless --offline is given\n",
+            "leave it out; sdbuild downloads what is missing, unless you give --offline\n",
         ),
         (
             &["build", "--root-password", "x"],
-            "the hash of a password belongs in the configuration: ",
+            "put the hash of the password into the configuration",
         ),
     ]);
 }
@@ -58,41 +56,35 @@ fn flags_of_builds_elsewhere_are_answered() {
             &["build", "--option", "cores", "2"][..],
             "did you mean --cores 2?\n",
         ),
+        (&["build", "--arg", "a", "b"], "to set a NixOS option"),
         (
-            &["build", "--arg", "a", "b"],
-            "--set gives an option a value",
+            &["build", "-I", "a=b"],
+            "give the configuration without a flag",
         ),
-        (&["build", "-I", "a=b"], "a configuration is an argument"),
-        (&["build", "--keep-going"], "a build ends with the first"),
+        (&["build", "--keep-going"], "a build stops at the first"),
         (
             &["build", "--update-input", "x"],
-            "a build takes what is locked",
+            "build uses what is locked",
         ),
-        (&["build", "--locked"], "a build never changes flake.lock"),
-        (&["build", "-it"], "sdbuild starts its containers itself"),
-        (
-            &["build", "--threads", "4"],
-            "--cores is the number of cores",
-        ),
+        (&["build", "--locked"], "build never changes flake.lock"),
+        (&["build", "-it"], "leave it out; sdbuild starts its containers itself"),
+        (&["build", "--threads", "4"], "--jobs sets how many derivations"),
         (
             &["build", "--jobs", "auto"],
-            "sdbuild chooses the number without --jobs\n",
+            "leave out --jobs, and sdbuild chooses the number\n",
         ),
         (
             &["build", "--no-compress"],
             "did you mean --compress none?\n",
         ),
-        (
-            &["build", "--module", "x.nix"],
-            "further modules are named in",
-        ),
+        (&["build", "--module", "x.nix"], "import other modules in"),
         (
             &["build", "--target-host", "pi"],
-            "sdbuild makes images; a NixOS",
+            "sdbuild only makes images. To change a running NixOS",
         ),
         (
             &["build", "--no-offline"],
-            "that is not done unless --offline",
+            "leave it out; that is off unless you give --offline",
         ),
         (
             &["build", "--version"],
@@ -107,24 +99,21 @@ fn flags_of_small_commands_are_answered() {
     assert_tips(&[
         (
             &["try", "--board", "rpi4"][..],
-            "try builds a configuration of its own",
+            "try builds its own configuration",
         ),
         (
             &["lock", "--update"],
             "name the inputs to update: sdbuild lock INPUT\n",
         ),
-        (
-            &["clean", "--older-than", "3d"],
-            "--old removes the results",
-        ),
+        (&["clean", "--older-than", "3d"], "--old has no age"),
         (
             &["clean", "images"],
             "`sdbuild clean --dry-run` lists what would be removed",
         ),
-        (&["status", "-a"], "without a flag, status shows everything"),
+        (&["status", "-a"], "leave it out; status shows everything"),
         (
             &["boards", "--list"],
-            "without an argument, all are listed\n",
+            "leave it out; without an argument, all are listed\n",
         ),
     ]);
 }
@@ -142,18 +131,21 @@ fn flags_for_images_elsewhere_are_answered() {
         ),
         (
             &["inspect", "cat"],
-            "a file of an image: sdbuild inspect IMAGE cat PATH\n",
+            "to show a file of an image: sdbuild inspect IMAGE cat PATH\n",
         ),
         (
             &["inspect", "--json=true", "x.img"],
             "--json takes no value\n",
         ),
-        (&["boot", "-nographic"], "boot has no screen"),
-        (&["boot", "--smp", "4"], "sdbuild chooses the processors"),
-        (&["boot", "--kvm"], "KVM is used where it works"),
+        (&["boot", "-nographic"], "boot opens no window"),
+        (
+            &["boot", "--smp", "4"],
+            "sdbuild chooses the number of processors",
+        ),
+        (&["boot", "--kvm"], "leave it out; sdbuild uses KVM where it works"),
         (
             &["boot", "--port", "2222:22"],
-            "the port of this machine is enough: --port 2222\n",
+            "give only the local port: --port 2222\n",
         ),
         (&["boot", "-i", "key"], "did you mean --login-key?\n"),
         (&["boot", "--exec", "ls"], "did you mean --run?\n"),
@@ -163,24 +155,27 @@ fn flags_for_images_elsewhere_are_answered() {
         ),
         (
             &["boot", "--drive", "x.img"],
-            "the image is an argument of its own: sdbuild boot x.img\n",
+            "give the image without a flag: sdbuild boot x.img\n",
         ),
         (
             &["flash", "x.img", "--verify"],
-            "that is done without a flag; --no-verify switches it off\n",
+            "leave it out; that is the default, and --no-verify turns it off\n",
         ),
         (
             &["flash", "x.img", "--skip-verify"],
             "did you mean --no-verify?\n",
         ),
-        (&["flash", "x.img", "--eject"], "flash ejects nothing"),
+        (
+            &["flash", "x.img", "--eject"],
+            "leave it out; flash says when you can take the card out",
+        ),
         (
             &["flash", "x.img", "--wifi", "Home"],
             "flash writes an image as it is",
         ),
         (
             &["flash", "x.img", "--dry-run"],
-            "without a disk, flash lists the disks",
+            "to list the disks without writing",
         ),
     ]);
 }
@@ -190,11 +185,11 @@ fn flags_for_new_configurations_are_answered() {
     assert_tips(&[
         (
             &["init", "--template", "raspberry"][..],
-            "a board has a flag of its own: sdbuild init --board NAME; `raspberry` may mean rpi3, rpi4",
+            "boards have their own flag: sdbuild init --board NAME. `raspberry` may mean rpi3, rpi4",
         ),
         (
             &["init", "--template", "rpi4"],
-            "a board has a flag of its own: sdbuild init --board rpi4\n",
+            "boards have their own flag: sdbuild init --board rpi4\n",
         ),
         (
             &["init", "--template", "docker"],
@@ -204,13 +199,13 @@ fn flags_for_new_configurations_are_answered() {
         (&["init", "--ssid", "Home"], "did you mean --wifi?\n"),
         (&["init", "--lang", "de_DE"], "did you mean --locale?\n"),
         (&["init", "--psk", "x"], "sdbuild asks for the passphrase"),
-        (&["init", "--force"], "init replaces no file"),
+        (&["init", "--force"], "init never replaces a file"),
         (
             &["init", "-o", "pi"],
-            "the directory is an argument of its own: sdbuild init pi\n",
+            "give the directory without a flag: sdbuild init pi\n",
         ),
         (&["init", "--non-interactive"], "did you mean --yes?\n"),
-        (&["init", "--password", "x"], "no password is written"),
+        (&["init", "--password", "x"], "init writes no passwords"),
     ]);
 }
 
@@ -219,7 +214,7 @@ fn commands_elsewhere_are_answered() {
     assert_tips(&[
         (
             &["ssh", "pi"][..],
-            "a machine that runs is logged in to by `ssh root@NAME`; `sdbuild boot --until-ssh` tries",
+            "to log in to a running machine, use `ssh root@NAME`. `sdbuild boot --until-ssh` tests",
         ),
         (
             &["flake", "init"],
@@ -231,7 +226,7 @@ fn commands_elsewhere_are_answered() {
         ),
         (
             &["nixos-rebuild", "switch"],
-            "sdbuild makes images; a NixOS",
+            "sdbuild only makes images. To change a running NixOS",
         ),
         (&["publish", "ami"], "did you mean aws?\n"),
         (&["publish", "rm"], "did you mean remove?\n"),
@@ -240,8 +235,8 @@ fn commands_elsewhere_are_answered() {
             "`sdbuild publish aws` takes --region\n",
         ),
         (&["cache", "push"], "did you mean export?\n"),
-        (&["stop"], "nothing of sdbuild runs on its own"),
-        (&["devices"], "the command is called `sdbuild flash`"),
+        (&["stop"], "sdbuild has no background processes"),
+        (&["devices"], "did you mean `sdbuild flash`"),
         (&["completions", "/bin/zsh"], "did you mean zsh?\n"),
     ]);
     for (shell, line) in [

@@ -22,7 +22,9 @@ fn removed_or_disabled_handler_is_restored() {
                     .is_some_and(|t| t.starts_with("enabled"))
             };
             wait_until(Duration::from_secs(3), "the entry is back", enabled);
-            wait_until(AT_ONCE, "and said so", || single.warned("it is back"));
+            wait_until(AT_ONCE, "and said so", || {
+                single.warned("sdbuild has restored it")
+            });
         }
         assert_eq!(lease.release(&single.cancel).await, []);
         assert!(!single.is_registered());
@@ -43,7 +45,7 @@ fn handler_removed_during_registration_is_restored() {
         });
         let lease = single.registrar().await.hold(&single.cancel).await.unwrap();
         remover.join().unwrap();
-        let warned = || single.warned("it is back");
+        let warned = || single.warned("sdbuild has restored it");
         wait_until(Duration::from_secs(4), "the entry is back", warned);
         assert!(single.is_registered());
         assert_eq!(lease.release(&single.cancel).await, []);

@@ -61,12 +61,12 @@ fn a_build_for_a_board_says_what_the_image_lacks() {
     user.write("sd-card.nix", &configuration(""));
     let build = |board: &str| run(&mut user.build(&["--board", board])).assert_exit_code(0);
     build("rock64").assert_stderr_contains(&[
-        "warning: a PINE64 ROCK64 does not start this image, which lacks: ",
+        "warning: a PINE64 ROCK64 cannot start this image, which lacks: ",
         "hint: `sdbuild init DIR --board rock64`",
     ]);
     // Also of an image that is there already, which may have been built for another board.
     let again = build("rock64").assert_stderr_contains(&["up to date"]);
-    again.assert_stderr_contains(&["does not start this image, which lacks: "]);
+    again.assert_stderr_contains(&["cannot start this image, which lacks: "]);
 }
 
 /// The boot, which takes most of the time. Images that lack something are told apart in the tests of `image`.
@@ -103,7 +103,7 @@ fn raspberry_pi_boots_on_its_model() {
     let words = ["--board", "rpi3", "--until-login"];
     let mut boot = user.sdbuild(&["boot", no_u_boot.to_str().unwrap()]);
     run(boot.args(words)).assert_exit_code(4).assert_stderr_contains(&[
-        "a Raspberry Pi 3 does not start this image, which lacks: u-boot-rpi3.bin, which config.txt names as the kernel",
+        "a Raspberry Pi 3 cannot start this image, which lacks: u-boot-rpi3.bin, which config.txt names as the kernel",
     ]);
 }
 

@@ -90,7 +90,7 @@ async fn what_a_remote_builder_does_not_cover_is_emulated_here() {
     let names: Vec<_> = names.lines().collect();
     assert_eq!(names[0], "board");
     assert_ne!(names[1], "board");
-    let notice = "does not name the feature big-parallel";
+    let notice = "does not offer the feature big-parallel";
     assert!(built.stderr.contains(notice), "{}", built.stderr);
     let places = format!("1 on {}, 1 on the engine's machine", machine.address());
     assert!(built.stderr.contains(&places), "{}", built.stderr);

@@ -38,7 +38,7 @@ fn dry_run_predicts_the_build() {
     let memory = said(&told, "evaluation");
     assert!(memory.ends_with(" of memory"), "{memory}");
     let changed = said(&told, "changed");
-    assert!(changed.starts_with("nothing but what an evaluation needs"));
+    assert!(changed.starts_with("only what an evaluation needs"));
     assert!(!told.stderr.contains("Emulation: done"), "{}", told.stderr);
     // What `check` finds in it is told when it is evaluated, once.
     let traps = told

@@ -51,7 +51,7 @@ fn lock(user: &TestUser, words: &[&str]) -> Outcome {
 #[test]
 #[expect(
     clippy::too_many_lines,
-    reason = "one repository in its states, one after the other"
+    reason = "one repository in its states, for several"
 )]
 fn a_flake_is_evaluated_as_git_sees_it() {
     if !engine_ready() {
@@ -107,10 +107,7 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     repository.write("common.nix", "{ imports = [ ./new.nix ]; }");
     repository.write("new.nix", "{ warnings = [ \"new three\" ]; }");
     let untracked = check(&user, &flake).assert_exit_code(2);
-    let named = untracked
-        .stderr
-        .find("git does not track new.nix:")
-        .unwrap();
+    let named = untracked.stderr.find("so it lacks new.nix.").unwrap();
     let failed = untracked.stderr.find("error:").unwrap();
     assert!(named < failed, "{}", untracked.stderr);
     untracked.assert_stderr_contains(&["git add new.nix"]);

@@ -181,7 +181,11 @@ fn stopped_sdbuild_loses_the_handler_and_reports_it() {
     std::thread::sleep(Duration::from_secs(1));
     running.signal(Signal::SIGINT);
     let outcome = running.finish();
-    assert!(outcome.stderr.contains("registrar"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("container that registers QEMU"),
+        "{}",
+        outcome.stderr
+    );
     runs.assert_nothing_left();
 }
 

@@ -267,7 +267,10 @@ fn lost_registrar_is_reported_as_the_first_cause() {
         assert_eq!(other, "exec format error", "the registrar is there");
         docker(&["stop", &single.container()]);
         let blamed = lease.blame(failed()).await.to_string();
-        assert!(blamed.contains("the registrar was stopped"), "{blamed}");
+        assert!(
+            blamed.contains("the container that registers QEMU was stopped"),
+            "{blamed}"
+        );
         lease.release(&single.cancel).await;
         single.left_nothing();
     });

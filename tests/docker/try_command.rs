@@ -28,7 +28,7 @@ fn try_builds_and_boots_an_image_and_cleans_up() {
             "nixpkgs in miniature",
             "logged in over SSH as root",
             "this machine can do it: built an image, booted it and logged in",
-            "Next: `sdbuild init`",
+            "Next, `sdbuild init`",
         ]);
     assert_eq!(tried.stdout, "", "the image is gone, and so is its path");
     let names_it = tried.stderr.contains("tmp-try");

@@ -157,7 +157,7 @@ fn an_engine_that_is_too_old() {
         .assert_exit_code(3)
         .assert_stderr_contains(&[
             &format!(
-                "the engine at {} speaks API 1.40, sdbuild needs 1.41 or later",
+                "the engine at {} has API 1.40, but sdbuild needs 1.41 or later",
                 old.endpoint
             ),
             "hint: update the engine to Docker 20.10",
@@ -217,7 +217,8 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
         run(&mut user.build(&["--dry-run=plan", "--cores", "3", "--force"])).assert_exit_code(0);
     for line in [
         "fetch          1 package, 27 B",
-        "emulation      register: QEMU runs the image's aarch64-linux programs, by an entry in the kernel's binfmt_misc during the run",
+        "emulation      register: QEMU runs the image's aarch64-linux programs, with an entry in the kernel's binfmt_misc \
+         during the run",
         "cores          3 for each derivation",
         "jobs           1 derivation at a time, one for each core of the engine's machine",
         "memory         no limit\n",
@@ -261,7 +262,7 @@ fn plans_an_existing_handler_on_an_old_rootless_engine() {
     let planned = run(&mut user.build(&["--dry-run=plan"]))
         .assert_exit_code(0)
         .stdout;
-    let line = "emulation      host: the entry that binfmt_misc has already, if there is one; this engine can add none\n";
+    let line = "emulation      host: the existing binfmt_misc entry, if there is one; this engine cannot add entries\n";
     assert!(planned.contains(line), "{planned}");
     for mode in ["register", "private"] {
         let words = ["--dry-run=plan", "--emulation", mode];
@@ -330,7 +331,7 @@ fn every_certain_failure_is_reported_before_the_build() {
     mounted.env_clear().envs(&user.environment);
     let outcome = run(mounted.current_dir(user.home.path())).assert_exit_code(3);
     outcome.assert_stderr_contains(&[
-        "error: the engine's kernel is 3.10.0-1160, emulation needs 4.8 or later",
+        "error: emulation needs Linux 4.8 or later, but the engine's kernel is 3.10.0-1160",
         "error: no space left in the output directory",
         "error: could not write to the state directory",
         "error: could not write to the cache directory",

@@ -15,7 +15,7 @@ use crate::support::*;
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 const LAYER: &str = "sha256:1a7e";
 const PRIVATE: &str = "continuing with an entry for QEMU that only the build's container sees";
-const HOST: &str = "continuing with the entry that binfmt_misc has already, if there is one";
+const HOST: &str = "continuing with the existing binfmt_misc entry, if there is one";
 
 /// A scripted engine's facts and refusals.
 #[derive(Clone, Copy)]
@@ -190,7 +190,7 @@ fn auto_tries_every_mode_until_none_is_left() {
     outcome.assert_stderr_contains(&[
         "Mounts denied",
         PRIVATE,
-        "error: could not start the registrar",
+        "error: could not start the container that registers QEMU",
     ]);
 
     let fixture = Fixture::new(Machine {
@@ -304,10 +304,10 @@ fn a_native_build_ignores_the_emulation_setting() {
             .builds(&["--dry-run=plan", "--emulation", mode])
             .assert_exit_code(0);
         let notice = format!(
-            "emulation `{mode}` is not needed: the engine's machine runs aarch64-linux itself"
+            "emulation `{mode}` is not needed, because the engine's machine runs aarch64-linux itself"
         );
         let outcome = outcome.assert_stderr_contains(&[&notice]);
-        let native = "emulation      none: the engine's machine runs aarch64 itself";
+        let native = "emulation      none, because the engine's machine runs aarch64 itself";
         assert!(outcome.stdout.contains(native), "{}", outcome.stdout);
     }
     let auto = fixture.builds(&["--dry-run=plan"]).assert_exit_code(0);
@@ -324,9 +324,9 @@ fn an_arm_engine_emulates_what_is_for_pcs() {
         .map(|words| words.collect::<Vec<_>>().join(" "))
         .collect();
     for line in [
-        "emulation register: QEMU runs the image's x86_64-linux programs, by an entry in the kernel's binfmt_misc during the run; \
-         if that fails, by one that only the build's container sees, or by one that is there already",
-        "glue emulated: for this format and system nothing is built natively",
+        "emulation register: QEMU runs the image's x86_64-linux programs, with an entry in the kernel's binfmt_misc \
+         during the run; if that fails, with one that only the build's container sees, or with the existing one",
+        "glue emulated: nothing can be built without emulation for this format and system",
     ] {
         assert!(lines.iter().any(|found| found == line), "{plan}");
     }

@@ -65,7 +65,9 @@ fn killed_during_registrar_start(engine: &mut OwnEngine, user: &TestUser, runs: 
     engine.end(Signal::SIGKILL);
     let failed = build.finish().assert_exit_code(5);
     assert!(
-        failed.stderr.contains("start the registrar"),
+        failed
+            .stderr
+            .contains("start the container that registers QEMU"),
         "{}",
         failed.stderr
     );

@@ -28,7 +28,7 @@ fn handler_of_a_killed_registrar_is_removed_at_release() {
             outcome.stderr
         );
         assert!(
-            outcome.stderr.contains("registrar"),
+            outcome.stderr.contains("container that registers QEMU"),
             "{command:?}: {}",
             outcome.stderr
         );

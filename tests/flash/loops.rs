@@ -50,7 +50,7 @@ fn a_disk_with_the_file_of_a_virtual_machine_is_not_inspected() {
     let mut inspect = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
     let (code, text) = run_output(inspect.args(["inspect", &card.node]));
     let message = format!(
-        "error: could not inspect {}: there is a qcow2 file on the disk, in place of its content",
+        "error: could not inspect {}: the disk holds a qcow2 file itself, not its content",
         card.node
     );
     assert_eq!(code, Some(2), "{text}");
@@ -153,7 +153,7 @@ fn lost_partitions_are_listed_in_the_question() {
     assert_eq!(code, Some(2), "{text}");
     let words = [
         "(nothing was written)",
-        "cannot ask whether this may be overwritten",
+        "sdbuild cannot ask whether to overwrite this",
         ": 2.1 MB",
         ": 29 MB",
         "give --yes",

@@ -259,7 +259,7 @@ fn missing_disk_is_said_with_those_that_exist() {
     assert_eq!(code, Some(2), "{text}");
     assert_contains(&text, &["there is no /dev/sdzzz"]);
     // Where the tests run in a container, that is the reason.
-    let hints = ["removable disk", "this is a container: run"];
+    let hints = ["removable disk", "this is a container; run"];
     assert!(hints.iter().any(|hint| text.contains(hint)), "{text}");
     // As lsblk lists it.
     let name = card.node.trim_start_matches("/dev/");
@@ -273,7 +273,7 @@ fn missing_disk_is_said_with_those_that_exist() {
     command.args(["flash", name]);
     let (code, text) = run_output(command.current_dir(card.dir.path()));
     assert_eq!(code, Some(2), "{text}");
-    let first = format!("{} is a disk, but the image comes first", card.node);
+    let first = format!("{} is a disk; give the image first", card.node);
     let hint = format!("hint: sdbuild flash a.img {}", card.node);
     assert_contains(&text, &[&first, &hint]);
 }

@@ -78,7 +78,7 @@ fn container_without_disks_has_to_flash_outside() {
         let listed = check_reach(&inventory).unwrap_err();
         for failure in [missing, listed] {
             let hint = &failure.hints[0];
-            let start = "this is a container: run";
+            let start = "this is a container; run";
             assert!(hint.starts_with(start), "{hint}");
         }
         // One that was given a disk.

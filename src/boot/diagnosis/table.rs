@@ -13,12 +13,12 @@ pub(super) struct Symptom {
     pub(super) quote: bool,
 }
 
-const NO_KERNEL: &str = "the menu in /boot/extlinux and the files in /boot/nixos are from different builds: \
-    build the image again, and check what populateRootCommands and postBuildCommands do";
-const NO_ROOT: &str = "`fileSystems.\"/\"` and the image's own label must be the same: leave both to the sd-image module, or \
-    set sdImage.rootVolumeLabel";
-const NO_DRIVER: &str = "the kernel started without access to the root file system: check the menu's INITRD line, \
-    boot.initrd.availableKernelModules (virtio_pci and virtio_blk here), and root=";
+const NO_KERNEL: &str = "the menu in /boot/extlinux and the files in /boot/nixos are from different builds. Build the \
+                         image again, and check what populateRootCommands and postBuildCommands do";
+const NO_ROOT: &str = "`fileSystems.\"/\"` must name the image's own label. Leave both to the sd-image module, or set \
+                       sdImage.rootVolumeLabel";
+const NO_DRIVER: &str = "the kernel cannot reach the root file system. Check the INITRD line of the boot menu, \
+                         boot.initrd.availableKernelModules (virtio_pci and virtio_blk here) and root=";
 
 /// Symptoms of a failed boot; the first one that is found is the most specific.
 pub(super) const SYMPTOMS: [Symptom; 17] = [
@@ -39,7 +39,7 @@ pub(super) const SYMPTOMS: [Symptom; 17] = [
     },
     Symptom {
         texts: &["Did not find a cmdline Flattened Device Tree"],
-        what: "the kernel has overwritten the device tree: it is too large for this U-Boot",
+        what: "the kernel is too large for this U-Boot and has overwritten the device tree",
         hint: "set boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false, to use the device tree of the firmware \
             partition. Or use a smaller kernel, or a newer U-Boot",
         quote: false,
@@ -66,7 +66,7 @@ pub(super) const SYMPTOMS: [Symptom; 17] = [
             "Boot failed: not a bootable disk",
         ],
         what: "the firmware found no bootable device",
-        hint: "the file is not a disk image, or has no boot loader for this machine: see --system",
+        hint: "the file is not a disk image, or has no boot loader for this machine (--system)",
         quote: false,
     },
     Symptom {
@@ -89,7 +89,7 @@ pub(super) const SYMPTOMS: [Symptom; 17] = [
             "Failed to execute /init",
         ],
         what: "the system that the boot menu names is not in the image",
-        hint: "the menu's init= must name a system in sdImage.storePaths: build the image again",
+        hint: "init= in the boot menu must name a system in sdImage.storePaths; build the image again",
         quote: true,
     },
     Symptom {
@@ -127,8 +127,8 @@ pub(super) const SYMPTOMS: [Symptom; 17] = [
             "Give root password for maintenance",
         ],
         what: "the system stopped in emergency mode",
-        hint: "a required unit failed, usually a mount: see `FAILED` and `DEPEND` above, and give \
-            file systems that may be missing the option `nofail`",
+        hint: "a required unit failed, usually a mount (see `FAILED` and `DEPEND` above). Give file systems that may be \
+               missing the option `nofail`",
         quote: false,
     },
     Symptom {
@@ -178,8 +178,9 @@ pub(super) const LOGIN_PROMPT: &str = " login: ";
 pub(super) const PORT_OF_A_DEVICE: &str = ": tty port ttyAMA0 registered";
 
 /// The hint when Linux uses the other serial port.
-pub(super) const OTHER_PORT: &str = "Linux has given ttyAMA0 to the Bluetooth chip, so no prompt comes there: \
-    add console=ttyS1,115200n8 to boot.kernelParams, or wait for a login over SSH (--until-ssh)";
+pub(super) const OTHER_PORT: &str = "Linux uses ttyAMA0 for Bluetooth, so no prompt appears there. Add \
+                                     console=ttyS1,115200n8 to boot.kernelParams, or wait for a login over SSH \
+                                     (--until-ssh)";
 
 /// Texts after which the boot cannot succeed any more.
 pub(super) const FINAL_LINES: [&str; 10] = [
@@ -211,7 +212,7 @@ pub(super) const KERNEL_STARTED: &str = "Starting kernel ...";
 pub(super) const SILENT_KERNEL: Symptom = Symptom {
     texts: &[],
     what: "the kernel was started and prints nothing",
-    hint: "give it more time with --timeout: emulation is slow",
+    hint: "emulation is slow; give it more time with --timeout",
     quote: false,
 };
 
@@ -227,12 +228,12 @@ pub(super) const STAGES: [Symptom; 5] = [
     Symptom {
         texts: &["NixOS Stage 2", "Welcome to NixOS"],
         what: "the system starts, but it was not ready in time",
-        hint: "give it more time with --timeout: emulation is slow, and the first boot generates the host keys",
+        hint: "give it more time with --timeout. Emulation is slow, and the first boot generates the host keys",
         quote: false,
     },
     Symptom {
         texts: &["NixOS Stage 1", "Running in initrd"],
-        what: "stage 1 still waits, usually for the root file system",
+        what: "stage 1 of the boot is still waiting, usually for the root file system",
         hint: NO_ROOT,
         quote: false,
     },
@@ -255,9 +256,9 @@ pub(super) const STAGES: [Symptom; 5] = [
 pub(super) const PARTS: [(&[&str], &str); 7] = [
     (
         &["SeaBIOS (version", "BdsDxe: "],
-        "the firmware looks for a system",
+        "the firmware is looking for a system",
     ),
-    (&["U-Boot 20"], "U-Boot looks for a system"),
+    (&["U-Boot 20"], "U-Boot is looking for a system"),
     (&["Starting kernel ..."], "U-Boot has started the kernel"),
     (
         &["Linux version ", "Booting Linux on physical CPU"],
@@ -275,7 +276,7 @@ pub(super) const PARTS: [(&[&str], &str); 7] = [
 pub(super) const NO_OUTPUT: Symptom = Symptom {
     texts: &[],
     what: "the console stayed empty",
-    hint: "the firmware may be for another machine: see --firmware and --system",
+    hint: "the firmware may be for another machine; check --firmware and --system",
     quote: false,
 };
 

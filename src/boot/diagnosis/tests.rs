@@ -147,7 +147,7 @@ fn every_stage_of_a_good_boot_is_recognized() {
         ("Starting kernel", "looking for something to start"),
         ("[    0.0", "was started and prints nothing"),
         ("<<< NixOS Stage 1", "no system came up in time"),
-        ("<<< NixOS Stage 2", "stage 1 still waits"),
+        ("<<< NixOS Stage 2", "stage 1 of the boot is still waiting"),
         (" login: ", "not ready in time"),
     ];
     for (end, what) in stages {

@@ -137,17 +137,17 @@ mod tests {
             (
                 "build --build-host me@pc",
                 "--build-host",
-                "a machine of yours builds with its Docker: DOCKER_HOST=ssh://me@pc sdbuild build",
+                "to build on a machine of your own, use its Docker: DOCKER_HOST=ssh://me@pc sdbuild build",
             ),
             (
                 "lock --input=nixpkgs",
                 "--input",
-                "inputs are arguments: sdbuild lock nixpkgs",
+                "give inputs without a flag: sdbuild lock nixpkgs",
             ),
             (
                 "lock --input",
                 "--input",
-                "inputs are arguments: sdbuild lock INPUT",
+                "give inputs without a flag: sdbuild lock INPUT",
             ),
             (
                 "boot -drive file=a.img,format=raw",
@@ -157,7 +157,7 @@ mod tests {
             (
                 "boot -nographic a.img",
                 "-n",
-                "boot has no screen: it shows the serial console of the machine in the terminal",
+                "boot opens no window; it shows the machine's serial console in the terminal",
             ),
         ] {
             assert_eq!(tip_for(line, flag).as_deref(), Some(told), "{line}");

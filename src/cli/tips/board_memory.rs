@@ -25,7 +25,7 @@ pub(super) fn tip(words: &[String]) -> Option<String> {
     }
     let line = line.join(" ");
     Some(format!(
-        "the machine of a board has its own memory: sdbuild {line}"
+        "an emulated board has a fixed amount of memory, so leave out --memory: sdbuild {line}"
     ))
 }
 

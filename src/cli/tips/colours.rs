@@ -21,15 +21,13 @@ pub(super) fn tip(flag: &str, words: &[String]) -> Option<String> {
     let next = at.and_then(|at| words.get(at + 1)).map(String::as_str);
     let value = joined.or(next);
     Some(match value {
-        Some("never" | "no" | "none" | "off" | "false") => {
-            without_colours(flag, next, words)
-        }
+        Some("never" | "no" | "none" | "off" | "false") => without_colours(flag, next, words),
         Some("always" | "yes" | "on" | "true") => {
             let rest = rest_of(flag, next, words);
-            format!("with colours also in a file or pipe: `CLICOLOR_FORCE=1 sdbuild{rest}`")
+            format!("to force colours: `CLICOLOR_FORCE=1 sdbuild{rest}`")
         }
         Some(_) | None => {
-            "there are colours where the output goes to a terminal; NO_COLOR=1 in front of the command switches them off".to_owned()
+            "leave it out; sdbuild uses colours on a terminal, unless NO_COLOR=1 is set".to_owned()
         }
     })
 }
@@ -78,7 +76,7 @@ mod tests {
                 "--color",
                 "`CLICOLOR_FORCE=1 sdbuild build pi`",
             ),
-            ("build --color", "--color", "switches them off"),
+            ("build --color", "--color", "unless NO_COLOR=1 is set"),
         ] {
             let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
             let tip = tip(flag, &words).unwrap();

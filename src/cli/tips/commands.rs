@@ -31,12 +31,11 @@ pub(super) fn tips_for_command(command: &Command, name: &str, words: &[String]) 
         return vec![meant];
     }
     let others = other_names::commands(&lower);
-    let is_only = others.len() == 1;
     let meant = match outer {
         Some(_) => Vec::new(),
         None => others
             .iter()
-            .map(|name| described(command, name, is_only))
+            .map(|name| described(command, name))
             .chain(other_names::other_meaning(&lower).map(str::to_owned))
             .collect(),
     };
@@ -91,7 +90,7 @@ fn tips_behind_program(
             .collect(),
         Some(sub) if !sub.is_hide_set() => {
             let line: Vec<String> = behind.iter().map(|word| quoted(word)).collect();
-            vec![format!("leave out {name}: sdbuild {}", line.join(" "))]
+            vec![format!("leave out `{name}`: sdbuild {}", line.join(" "))]
         }
         Some(_) | None => tips_for_command(command, next, behind),
     })
@@ -130,7 +129,7 @@ fn tip_for_words(
             .map(|word| quoted(word));
         let line: Vec<String> = line.collect();
         return Some(format!(
-            "the image comes first: sdbuild inspect {}",
+            "give the image first: sdbuild inspect {}",
             line.join(" ")
         ));
     }
@@ -162,12 +161,13 @@ fn tip_for_path(name: &str) -> Option<String> {
     if let Some(BoardName(board)) = BoardQuery::certain(name) {
         let name = board.name;
         return Some(format!(
-            "{name} is a board: sdbuild build --board {name}; `sdbuild init --board {name}` writes a configuration for it"
+            "{name} is a board. `sdbuild init --board {name}` writes a configuration for it; to build: sdbuild build \
+             --board {name}"
         ));
     }
     if is_image(name) {
         return Some(format!(
-            "`sdbuild boot {path}` starts it, `sdbuild flash {path}` writes it to a card"
+            "that is an image. `sdbuild boot {path}` starts it, and `sdbuild flash {path}` writes it to a card"
         ));
     }
     if name.starts_with("/dev/") {
@@ -181,20 +181,14 @@ fn tip_for_path(name: &str) -> Option<String> {
     (is_path || is_module || is_flake).then(|| format!("`sdbuild build {path}` builds it"))
 }
 
-/// That the command `name` is meant, or may be where it is not the only one, and what it is for: the command is called `flash`:
-/// write an image …
-fn described(command: &Command, name: &str, is_only: bool) -> String {
+/// That the command `name` may be meant, and what it is for: did you mean `flash` (write an image …)?
+fn described(command: &Command, name: &str) -> String {
     let sub = command.find_subcommand(name);
     let about = sub.and_then(Command::get_about).map(ToString::to_string);
     let about = about.unwrap_or_default();
     let mut rest = about.chars();
     let first = rest.next().map(|c| c.to_ascii_lowercase());
     let about: String = first.into_iter().chain(rest).collect();
-    let is = if is_only {
-        "the command is called"
-    } else {
-        "the command may be"
-    };
     let program = command.get_name();
-    format!("{is} `{program} {name}`: {about}")
+    format!("did you mean `{program} {name}` ({about})?")
 }

@@ -73,7 +73,7 @@ fn tip_for_value_of_set(given: &[String]) -> Option<String> {
                 .any(|start| element.starts_with(start))
         }) {
             return Some(format!(
-                "paths stand in the configuration, not behind --set: {option} = {value};"
+                "--set cannot take paths; write this into the configuration: {option} = {value};"
             ));
         }
     } else if !start.is_empty() {
@@ -85,12 +85,12 @@ fn tip_for_value_of_set(given: &[String]) -> Option<String> {
         let is_meant = is_definition(first) && is_definition(second);
         return is_meant.then(|| {
             let (first, second) = (quoted(first), quoted(second));
-            format!("each definition has its own flag: --set {first} --set {second}")
+            format!("give --set for each option: --set {first} --set {second}")
         });
     }
     let line = quoted(&format!("{option}={value}"));
     Some(format!(
-        "the option and its value are one word: --set {line}"
+        "write the option and its value as one word: --set {line}"
     ))
 }
 
@@ -121,7 +121,7 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
     let takes: Vec<&Arg> = sub.get_positionals().collect();
     match takes.as_slice() {
         [] => Some(format!(
-            "{name} takes flags only: `sdbuild help {name}` lists them"
+            "{name} takes only flags; `sdbuild help {name}` lists them"
         )),
         [arg] if !sub.has_subcommands() => {
             let value = arg.get_value_names()?.first()?;
@@ -136,7 +136,12 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
             let is_certain = !flags
                 .iter()
                 .any(|word| word.starts_with('-') && is_group(word));
-            is_certain.then(|| format!("{name} takes one {value}, and that is {}", quoted(first)))
+            is_certain.then(|| {
+                format!(
+                    "{name} takes only one {value}, which is already {}",
+                    quoted(first)
+                )
+            })
         }
         _ => None,
     }
@@ -167,19 +172,23 @@ mod tests {
             (
                 "extra",
                 "build / extra",
-                "build takes one PATH, and that is /",
+                "build takes only one PATH, which is already /",
             ),
             (
                 "pi",
                 "check a.nix pi",
-                "check takes one PATH, and that is a.nix",
+                "check takes only one PATH, which is already a.nix",
             ),
             ("b", "init a b", "init takes one DIR, and that is a"),
-            ("b", "build -v a b", "build takes one PATH, and that is a"),
+            (
+                "b",
+                "build -v a b",
+                "build takes only one PATH, which is already a",
+            ),
             (
                 "b",
                 "build --jobs 2 a b",
-                "build takes one PATH, and that is a",
+                "build takes only one PATH, which is already a",
             ),
             ("rpi4", "build . rpi4", "did you mean --board rpi4?"),
             ("qcow2", "check . qcow2", "did you mean --format qcow2?"),
@@ -191,17 +200,17 @@ mod tests {
             (
                 "sdbuild",
                 "man sdbuild",
-                "man takes flags only: `sdbuild help man` lists them",
+                "man takes only flags: `sdbuild help man` lists them",
             ),
             (
                 "fix",
                 "doctor fix",
-                "doctor changes nothing; below each problem it says what to do",
+                "doctor does not change anything; below each problem it says what to do",
             ),
             (
                 "watch",
                 "build . watch",
-                "sdbuild watches no files: run the same line again after a change",
+                "sdbuild does not watch files; run the command again after a change",
             ),
         ] {
             assert_eq!(tip_for(word, line).as_deref(), Some(told), "{line}");
@@ -214,27 +223,27 @@ mod tests {
             (
                 "443",
                 "check --set a.ports=[ 80 443 ] a.nix",
-                "the option and its value are one word: --set 'a.ports=[ 80 443 ]'",
+                "write the option and its value as one word: --set 'a.ports=[ 80 443 ]'",
             ),
             (
                 "./b.nix",
                 "check a.nix --set c.d=1 --set imports=[ ./b.nix ]",
-                "paths stand in the configuration, not behind --set: imports = [ ./b.nix ];",
+                "--set cannot take paths; write this into the configuration: imports = [ ./b.nix ];",
             ),
             (
                 "c.d=2",
                 "check a.nix --set a.b=1 c.d=2",
-                "each definition has its own flag: --set a.b=1 --set c.d=2",
+                "give --set for each option: --set a.b=1 --set c.d=2",
             ),
             (
                 "a.nix",
                 "check --set networking.hostName pi a.nix",
-                "the option and its value are one word: --set networking.hostName=pi",
+                "write the option and its value as one word: --set networking.hostName=pi",
             ),
             (
                 "pi",
                 "build --set networking.hostName = pi",
-                "the option and its value are one word: --set networking.hostName=pi",
+                "write the option and its value as one word: --set networking.hostName=pi",
             ),
         ] {
             assert_eq!(tip_for(word, line).as_deref(), Some(told), "{line}");

@@ -41,7 +41,7 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
             .is_some_and(|word| CHANGES.contains(&word.as_str()))
     {
         return Some(
-            "`sdbuild settings` shows settings and changes none: flags, variables and sdbuild.toml change them"
+            "`sdbuild settings` only shows settings. Change them with flags, variables or sdbuild.toml"
                 .to_owned(),
         );
     }
@@ -55,7 +55,7 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
             .any(|sub| sub.get_name() == word)
             .then(|| format!("`sdbuild help {word}` describes it")),
         "boot" if word.bytes().all(|c| c.is_ascii_lowercase()) => Some(format!(
-            "--run runs a command on the machine: sdbuild boot IMAGE --run '{word} …'"
+            "to run a command on the machine: sdbuild boot IMAGE --run '{word} …'"
         )),
         _ => None,
     }
@@ -64,14 +64,16 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
 /// The tip for a flag of `flash` with the image or the disk, which are its first and its second argument.
 fn tip_for_order_of_flash(command: &Command, word: &str, words: &[String]) -> Option<String> {
     if is_of_dd(word) {
-        return Some("flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX".to_owned());
+        return Some(
+            "flash does not take dd's arguments; write: sdbuild flash IMAGE /dev/sdX".to_owned(),
+        );
     }
     if !IMAGE_FLAGS.contains(&word) && !DISK_FLAGS.contains(&word) {
         return None;
     }
     let line = line_of_flash(command, words).unwrap_or_else(|| GENERAL_LINE.to_owned());
     Some(format!(
-        "the image comes first, then the disk: sdbuild flash {line}"
+        "give the image first, then the disk: sdbuild flash {line}"
     ))
 }
 
@@ -128,8 +130,7 @@ fn tip_for_order_of_inspect(words: &[String]) -> Option<String> {
     let given = || words.iter().skip(1).map(String::as_str);
     if given().take(2).any(|word| CHANGING.contains(&word)) {
         return Some(
-            "inspect changes no image: what is in it comes from the configuration that `sdbuild build` makes it of"
-                .to_owned(),
+            "inspect cannot change an image. Change the configuration, and build again".to_owned(),
         );
     }
     let path = given().find(|word| is_path_in_image(word))?;
@@ -138,7 +139,7 @@ fn tip_for_order_of_inspect(words: &[String]) -> Option<String> {
     let path = quoted(path);
     Some(match given().find(|word| ["ls", "cat"].contains(word)) {
         Some(look) => {
-            format!("the image comes first, the path last: sdbuild inspect {image} {look} {path}")
+            format!("give the image first and the path last: sdbuild inspect {image} {look} {path}")
         }
         None => format!("name what to do with the path: sdbuild inspect {image} ls {path}"),
     })
@@ -195,7 +196,7 @@ mod tests {
             ("--to", "flash a.img /dev/sdb --to", "a.img /dev/sdb"),
         ] {
             let tip = tip_for(word, line).unwrap();
-            let expected = format!("the image comes first, then the disk: sdbuild flash {meant}");
+            let expected = format!("give the image first, then the disk: sdbuild flash {meant}");
             assert_eq!(tip, expected, "{line}");
         }
         assert_eq!(tip_for("--fast", "flash --fast a.img"), None);
@@ -240,7 +241,7 @@ mod tests {
         assert_eq!(tip_for("--ls", "inspect x.img --ls"), None);
         for line in ["inspect rm x", "inspect x.img rm /etc"] {
             let tip = tip_for("x", line).unwrap();
-            assert!(tip.starts_with("inspect changes no image"), "{tip}");
+            assert!(tip.starts_with("inspect cannot change an image"), "{tip}");
         }
         assert_eq!(tip_for("--foo", "inspect /home/me/card --foo"), None);
     }

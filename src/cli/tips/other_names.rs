@@ -175,25 +175,27 @@ const FLAGS: [(&[&str], &str); 28] = [
 ];
 
 /// Where the logs are, of which other programs have commands (`src/pipeline/logs.rs`).
-const LOGS: &str = "the logs of the last builds are in ~/.local/state/sdbuild/logs, and a build that fails names its own";
+const LOGS: &str = "the logs are in ~/.local/state/sdbuild/logs; a failed build names its own";
 
 /// What changes a machine that runs, in place of its image.
-pub(super) const RUNNING: &str = "sdbuild makes images; a NixOS that runs already is changed by `nixos-rebuild switch`, over SSH with --target-host";
+pub(super) const RUNNING: &str = "sdbuild only makes images. To change a running NixOS, use `nixos-rebuild switch \
+                                  --target-host root@NAME`";
 
 /// How one logs in, which other programs have a command for.
-const LOGIN: &str = "a machine that runs is logged in to by `ssh root@NAME`; `sdbuild boot --until-ssh` tries the login of an image in QEMU, and `sdbuild boot` shows its console";
+const LOGIN: &str = "to log in to a running machine, use `ssh root@NAME`. `sdbuild boot --until-ssh` tests the login of \
+                     an image in QEMU";
 
 /// How what sdbuild does is ended, which other programs have a command for.
-const STOP: &str = "nothing of sdbuild runs on its own: Ctrl-C ends a build or a boot";
+const STOP: &str = "sdbuild has no background processes; end a build or a boot with Ctrl-C";
 
 /// Where packages are looked for.
-const SEARCH: &str = "https://search.nixos.org/packages finds packages";
+const SEARCH: &str = "search for packages at https://search.nixos.org/packages";
 
 /// How a key for logins is made.
 const NEW_KEY: &str = "`ssh-keygen -t ed25519` makes a key, and `sdbuild init` takes it";
 
 /// What needs no command.
-const DOWNLOADS: &str = "a build downloads what it needs; `sdbuild lock` updates what is locked";
+const DOWNLOADS: &str = "build downloads what it needs; `sdbuild lock` updates what is locked";
 
 /// Commands by which other programs renew themselves.
 const SELF_UPDATE: [&str; 5] = [
@@ -205,7 +207,8 @@ const SELF_UPDATE: [&str; 5] = [
 ];
 
 /// How sdbuild itself is renewed.
-const RENEWED: &str = "sdbuild does not update itself: run the line again that installed it, in a clone after `git pull` (docs/install.md)";
+const RENEWED: &str = "sdbuild does not update itself. Run the command that installed it again; in a clone, first run \
+                       `git pull`";
 
 /// What else may be meant by a `name` that a command of sdbuild goes by.
 pub(super) fn other_meaning(name: &str) -> Option<&'static str> {
@@ -213,21 +216,23 @@ pub(super) fn other_meaning(name: &str) -> Option<&'static str> {
 }
 
 /// What an image is here, and in docker not.
-const FILES: &str = "an image of sdbuild is a file, not one of Docker: `sdbuild build` writes it, `sdbuild inspect` shows what is in it";
+const FILES: &str = "sdbuild's images are files, not Docker images. `sdbuild build` writes one, and `sdbuild inspect` \
+                     shows what is in it";
 
 /// What git does.
-const GIT: &str = "sdbuild changes no repository, git does; a configuration in one is built by its reference: sdbuild build github:OWNER/REPOSITORY#pi";
+const GIT: &str =
+    "use git for repositories; to build from one: sdbuild build github:OWNER/REPOSITORY#pi";
 
 /// What formats files of Nix.
-const FORMATTER: &str = "sdbuild formats no files: `nixfmt sd-card.nix` does, a program of its own";
+const FORMATTER: &str = "sdbuild does not format files; `nixfmt sd-card.nix` does";
 
 /// How Nix is used, which sdbuild runs itself.
-const NIX: &str = "sdbuild runs Nix in a container of its own: `sdbuild build` builds, `sdbuild check` evaluates, and in the shell that \
-    `sdbuild shell` opens there are nix and nix-build";
+const NIX: &str = "`sdbuild build` builds and `sdbuild check` evaluates. For other Nix commands, open a shell in the \
+                   builder with `sdbuild shell`";
 
 /// How sdbuild is removed.
-const UNINSTALL: &str = "`sdbuild clean --all` removes what sdbuild keeps; then delete the program (docs/install.md). A package is \
-    removed from the configuration, such as sd-card.nix";
+const UNINSTALL: &str = "to uninstall sdbuild, run `sdbuild clean --all`, then delete the program. To remove a package, \
+                         edit the configuration, such as sd-card.nix";
 
 /// Commands of other programs that sdbuild does not need, and what is said of them.
 const EXPLAINED: [(&[&str], &str); 12] = [
@@ -290,16 +295,16 @@ pub(super) fn pair(name: &str, next: &str) -> Option<&'static str> {
     Some(match (name, next) {
         ("flake", "init" | "new") => "`sdbuild init --flake` writes a flake",
         ("flake", "lock" | "update") => {
-            "`sdbuild lock` completes flake.lock, `sdbuild lock INPUT` updates an input in it"
+            "`sdbuild lock` completes flake.lock, and `sdbuild lock INPUT` updates an input in it"
         }
         ("flake", "check") => "`sdbuild check` checks the configuration of a flake",
         ("builder" | "image" | "store" | "system" | "volume", "gc" | "prune" | "rm") => {
-            "`sdbuild clean` removes what sdbuild keeps, with --dry-run it lists that"
+            "`sdbuild clean` removes what sdbuild keeps; with --dry-run it only lists it"
         }
         ("image" | "images" | "volume", "list" | "ls") => {
             "`sdbuild status` shows what sdbuild keeps, and the images here"
         }
-        ("disk" | "disks", "list" | "ls") => "`sdbuild flash` alone lists the cards",
+        ("disk" | "disks", "list" | "ls") => "`sdbuild flash` without arguments lists the cards",
         _ => return None,
     })
 }
@@ -336,9 +341,9 @@ pub(super) fn compression(flag: &str, value: &str) -> Option<String> {
     let name = name.to_lowercase();
     let is_meant = flag.starts_with("--compress") && !name.is_empty();
     let tip = if FAST.contains(&name.as_str()) {
-        "the fastest of these that compresses is zstd at its lowest level: --compress zstd:1"
+        "for the fastest compression: --compress zstd:1"
     } else if SMALL.contains(&name.as_str()) {
-        "the one that makes the smallest files is xz: --compress xz"
+        "for the smallest file: --compress xz"
     } else {
         return None;
     };

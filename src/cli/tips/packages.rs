@@ -15,7 +15,8 @@ const FLAGS: [&str; 8] = [
 ];
 
 /// What is said of a package that would be removed.
-pub(super) const REMOVED: &str = "a package is removed where it is written: in the configuration, such as sd-card.nix, behind environment.systemPackages";
+pub(super) const REMOVED: &str = "remove the package from environment.systemPackages in the configuration, such as \
+                                  sd-card.nix";
 
 /// The tip for the unknown `flag` in the `words` of the command `name`.
 pub(super) fn tip(name: &str, flag: &str, words: &[String]) -> Option<String> {
@@ -39,7 +40,7 @@ pub(super) fn line(given: Option<&str>) -> String {
         names.join(" ")
     };
     format!(
-        "packages are written in the configuration, such as sd-card.nix: environment.systemPackages = with pkgs; [ {names} ];"
+        "add packages to the configuration, such as sd-card.nix: environment.systemPackages = with pkgs; [ {names} ];"
     )
 }
 

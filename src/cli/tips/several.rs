@@ -64,7 +64,7 @@ fn tips_for_images(sub: &Command, words: &[&str]) -> Vec<String> {
     let line = |image: &str| joined(name, [image].into_iter().chain(rest.iter().copied()));
     match &images[..] {
         [image] if given.len() > 1 => {
-            vec![format!("name only the image: {}", line(image))]
+            vec![format!("give only the image: {}", line(image))]
         }
         [] | [_] => Vec::new(),
         [..] => {
@@ -100,13 +100,15 @@ fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
     let lines = given.iter().map(|word| line(word));
     let lines: Vec<String> = lines.collect();
     let told = format!(
-        "{name} takes one configuration; one after the other: {}",
+        "{name} takes only one configuration; for several: {}",
         lines.join(" && ")
     );
     let modules: Option<Vec<String>> = given.iter().map(|word| module_path(word)).collect();
     let modules = modules.map(|paths| {
         let paths = paths.join(" ");
-        format!("for one image with the options of all, name them in its configuration: imports = [ {paths} ];")
+        format!(
+            "to combine them in one image, import them in its configuration: imports = [ {paths} ];"
+        )
     });
     [told].into_iter().chain(modules).collect()
 }
@@ -130,7 +132,7 @@ pub(super) fn name_behind_flake(sub: &Command, word: &str, given: &[String]) -> 
 
 /// What to write in place of a flake and the name of its configuration as two words.
 fn one_word(line: &str) -> String {
-    format!("a flake and the name of its configuration are one word: {line}")
+    format!("write the flake and the name of its configuration as one word: {line}")
 }
 
 /// The tip for the configuration of the user behind `try`, which has one of its own.
@@ -138,7 +140,7 @@ fn tip_for_configuration_of_try(sub: &Command, words: &[&str]) -> Option<String>
     let (given, _) = split(sub, words, is_configuration);
     let line = joined("build", [*given.first()?].into_iter());
     Some(format!(
-        "try builds a configuration of its own; to build yours: {line}"
+        "try builds its own configuration; to build yours: {line}"
     ))
 }
 
@@ -197,20 +199,23 @@ mod tests {
         assert_eq!(
             two,
             [
-                "build takes one configuration; one after the other: sdbuild build a.nix -v --jobs 2 && sdbuild build b.nix -v --jobs 2",
-                "for one image with the options of all, name them in its configuration: imports = [ ./a.nix ./b.nix ];",
+                "build takes only one configuration; for several: sdbuild build a.nix -v --jobs 2 && sdbuild build b.nix \
+                 -v --jobs 2",
+                "to combine them in one image, import them in its configuration: imports = [ ./a.nix ./b.nix ];",
             ]
         );
         let flakes = tips_for("build .#pi .#router -o out");
         assert_eq!(
             flakes,
-            ["build takes one configuration; one after the other: sdbuild build '.#pi' -o out && sdbuild build '.#router' -o out".replace('\'', "")]
+            ["build takes only one configuration; for several: sdbuild build '.#pi' -o out && sdbuild build '.#router' -o \
+              out".replace('\'', "")]
         );
         let overridden = tips_for("check .#pi .#nas --override-input nixpkgs /");
         assert_eq!(
             overridden,
             [
-                "check takes one configuration; one after the other: sdbuild check .#pi --override-input nixpkgs / && sdbuild check .#nas --override-input nixpkgs /"
+                "check takes only one configuration; for several: sdbuild check .#pi --override-input nixpkgs / && \
+                 sdbuild check .#nas --override-input nixpkgs /"
             ]
         );
         let check = tips_for("check a.nix b.nix");
@@ -236,7 +241,7 @@ mod tests {
         assert_eq!(
             tip,
             [format!(
-                "a flake and the name of its configuration are one word: {line}"
+                "write the flake and the name of its configuration as one word: {line}"
             )]
         );
     }
@@ -265,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_configuration_behind_try_is_one_for_build() {
-        let tip = "try builds a configuration of its own; to build yours: sdbuild build a.nix";
+        let tip = "try builds its own configuration; to build yours: sdbuild build a.nix";
         assert_eq!(tips_for("try a.nix"), [tip]);
         assert_eq!(tips_for("try now"), [""; 0]);
     }
@@ -278,12 +283,12 @@ mod tests {
         let alone = tips_for("boot --until-ssh a.img a.img.sha256");
         assert_eq!(
             alone,
-            ["name only the image: sdbuild boot a.img --until-ssh"]
+            ["give only the image: sdbuild boot a.img --until-ssh"]
         );
         let beside = tips_for("boot --until-ssh a.img a.img.sha256 --seed cidata.img");
         assert_eq!(
             beside,
-            ["name only the image: sdbuild boot a.img --until-ssh --seed cidata.img"]
+            ["give only the image: sdbuild boot a.img --until-ssh --seed cidata.img"]
         );
         for other in ["boot a.img uname", "boot a.img --seed cidata.img now"] {
             assert_eq!(tips_for(other), [""; 0], "{other}");

@@ -12,12 +12,12 @@ const TIME: [(&[&str], u64); 3] = [
 ];
 
 /// What is said of a memory in which no image boots.
-const TOO_SMALL: &str = "no image boots with so little: NixOS needs some 512";
+const TOO_SMALL: &str = "that is too little memory; NixOS needs about 512 MiB";
 
 /// The longest time that a flag takes: a day.
 const MAX_SECONDS: u64 = 24 * 3600;
 
-/// The tip for a `flag` of clap's form `--memory <MIB>`, whose `value` has a unit: `--memory takes MiB: --memory 1024`.
+/// The tip for a `flag` of clap's form `--memory <MIB>`, whose `value` has a unit: `give MiB: --memory 1024`.
 pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
     let (name, takes) = flag.split_once(' ')?;
     if let Some(tip) = tip_for_number(name, value) {
@@ -37,7 +37,7 @@ pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
     let (_, size) = units.iter().find(|(names, _)| names.contains(&&*given))?;
     let number = digits.parse::<u64>().ok()?.checked_mul(*size)?;
     let is_in_range = number > 0 && (unit != "seconds" || number <= MAX_SECONDS);
-    is_in_range.then(|| format!("{name} takes {unit}: {name} {number}"))
+    is_in_range.then(|| format!("give {unit}: {name} {number}"))
 }
 
 /// The tip for a word or two ports in place of a number.
@@ -46,11 +46,11 @@ fn tip_for_number(name: &str, value: &str) -> Option<String> {
     const ALL: [&str; 6] = ["all", "auto", "default", "max", "native", "nproc"];
     let is_count = ["--cores", "--jobs", "--connections"].contains(&name);
     if is_count && (ALL.contains(&value) || value == "0") {
-        return Some(format!("sdbuild chooses the number without {name}"));
+        return Some(format!("leave out {name}, and sdbuild chooses the number"));
     }
     let (outer, inner) = value.split_once(':')?;
     let is_of_ssh = name == "--port" && inner == "22" && outer.parse::<u16>().is_ok_and(|n| n > 0);
-    is_of_ssh.then(|| format!("the port of this machine is enough: --port {outer}"))
+    is_of_ssh.then(|| format!("give only the local port: --port {outer}"))
 }
 
 #[cfg(test)]
@@ -60,17 +60,9 @@ mod tests {
     #[test]
     fn a_number_with_a_unit_is_converted() {
         for (flag, value, expected) in [
-            ("--memory <MIB>", "2G", "--memory takes MiB: --memory 2048"),
-            (
-                "--memory <MIB>",
-                "512MiB",
-                "--memory takes MiB: --memory 512",
-            ),
-            (
-                "--timeout <SECONDS>",
-                "5m",
-                "--timeout takes seconds: --timeout 300",
-            ),
+            ("--memory <MIB>", "2G", "give MiB: --memory 2048"),
+            ("--memory <MIB>", "512MiB", "give MiB: --memory 512"),
+            ("--timeout <SECONDS>", "5m", "give seconds: --timeout 300"),
         ] {
             assert_eq!(tip(flag, value).as_deref(), Some(expected));
         }

@@ -86,10 +86,10 @@ fn tip_for_template(value: &str) -> Option<String> {
         return Some(BoardQuery::why_not(value));
     }
     let boards = BoardQuery::find(value).ok()?;
-    let line = "a board has a flag of its own: sdbuild init --board";
+    let line = "boards have their own flag: sdbuild init --board";
     Some(match boards.names().split_first() {
         Some((board, [])) => format!("{line} {board}"),
-        Some(_) | None => format!("{line} NAME; {}", boards.ambiguity(value)),
+        Some(_) | None => format!("{line} NAME. {}", boards.ambiguity(value)),
     })
 }
 
@@ -184,7 +184,7 @@ pub(super) fn tip_for_two_values(words: &[String]) -> Option<String> {
     let mut values = behind.chain(joined);
     let (input, reference) = values.find_map(|value| value.split_once('='))?;
     Some(format!(
-        "INPUT and REF are two words: {FLAG} {input} {reference}"
+        "write INPUT and REF as two words: {FLAG} {input} {reference}"
     ))
 }
 

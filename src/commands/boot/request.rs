@@ -38,7 +38,7 @@ pub(super) fn request(settings: settings::Boot) -> Result<BootRequest, Failure> 
     {
         let (seed, title) = (path.display(), board.title);
         let text = format!("QEMU's model of a {title} has no second disk for the seed {seed}");
-        return Err(Failure::usage(text).hint("leave out --board: QEMU's virtual machine has one"));
+        return Err(Failure::usage(text).hint("leave out --board; QEMU's virtual machine has one"));
     }
     let seed = settings.seed.as_deref().map(seed::read).transpose()?;
     let first = seed.as_ref().and_then(|seed| seed.logins.first());

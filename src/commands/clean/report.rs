@@ -12,7 +12,7 @@ use crate::ui::{self, Ui};
 
 /// The message if `failure` keeps the engine from being used.
 pub(super) fn only_files(failure: &Failure) -> String {
-    format!("{failure}; only the files of this user can be removed")
+    format!("{failure}; clean can remove only this user's files")
 }
 
 pub(super) fn report_live(live: &BTreeSet<impl fmt::Display>, context: &Context) {
@@ -95,7 +95,7 @@ async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<bool, Failure> 
 
 fn answered(answer: Option<bool>) -> Result<bool, Failure> {
     answer.ok_or_else(|| {
-        Failure::usage("nothing was removed: the question was not answered on a terminal")
+        Failure::usage("nothing was removed, because nobody answered the question on a terminal")
             .hint("give --yes to remove all of this, or --dry-run to only list it")
     })
 }

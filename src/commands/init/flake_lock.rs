@@ -29,8 +29,8 @@ const MAX_STALL: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What is said then.
-const WAITING: &str = "flake.lock needs the newest commit of nixpkgs, from GitHub: without an answer within half a minute, run \
-                       `sdbuild lock` later (--no-lock does not ask)";
+const WAITING: &str = "to write flake.lock, init asks GitHub for the newest commit of nixpkgs, for up to half a minute. \
+                       Use --no-lock to skip it and run `sdbuild lock` later";
 
 /// Writes the `flake.lock` beside `flake`, a file with this `text`, owned by `owner`, as `sdbuild lock` would; its path. A lock that
 /// exists is left alone. One that cannot be made is a warning: only a cancelled run, what could not be removed, and a mistake of sdbuild are failures.

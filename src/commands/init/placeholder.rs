@@ -40,7 +40,7 @@ pub(super) async fn fill(
     for key in &keys {
         events.notice(format!("can log in now: {}", key.shown()));
     }
-    events.notice("the key is in place of REPLACE-ME, and nothing else was changed");
+    events.notice("the key is in the file now, and nothing else was changed");
     Ok(Some(true))
 }
 

@@ -86,7 +86,7 @@ impl Prompter<'_> {
                 return Ok(network);
             }
             self.ui
-                .explain("the two passphrases are not the same: try again from the first one");
+                .explain("the two passphrases differ; enter both again");
         }
     }
 

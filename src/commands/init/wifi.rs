@@ -55,7 +55,7 @@ fn refuse_path(name: &str) -> Result<(), Failure> {
     let text = format!("{name} is the path of a {what}, but --wifi takes the name of the network");
     let path = quoted(name);
     Err(Failure::usage(text).hint(if what == "file" && exists {
-        format!("if the passphrase is in that file: --wifi NAME --wifi-password-file {path}")
+        format!("to read the passphrase from that file: --wifi NAME --wifi-password-file {path}")
     } else {
         "--wifi NAME asks for the passphrase, or reads it from --wifi-password-file FILE".to_owned()
     }))
@@ -67,7 +67,8 @@ fn note_on_colon(name: &str) -> Option<String> {
     let is_meant = !network.is_empty() && !rest.is_empty();
     is_meant.then(|| {
         format!(
-            "--wifi takes only the name of the network; if the passphrase is behind the colon, write --wifi {}: sdbuild asks for it",
+            "--wifi takes only the name of the network. If the passphrase is after the colon, write --wifi {}, and \
+             sdbuild asks for it",
             quoted(network)
         )
     })
@@ -151,7 +152,7 @@ mod tests {
     fn a_passphrase_is_not_part_of_the_name() {
         let note = note_on_colon("at home:secret").unwrap();
         assert!(
-            note.ends_with("write --wifi 'at home': sdbuild asks for it"),
+            note.ends_with("write --wifi 'at home', and sdbuild asks for it"),
             "{note}"
         );
         for name in ["Home", ":a", "a:"] {

@@ -27,7 +27,8 @@ const WITH_32_BITS: [&str; 12] = [
 ];
 
 /// What there are images for.
-pub const ONLY_64_BIT: &str = "there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only";
+pub const ONLY_64_BIT: &str =
+    "sdbuild makes images only for 64-bit ARM (aarch64) and for PCs (x86_64)";
 
 /// Boards that a text means.
 #[derive(Clone, Debug)]
@@ -82,12 +83,12 @@ impl BoardQuery {
         let text = comparable(text);
         match raspberry_pi(&text).unwrap_or_default() {
             "0" | "0w" | "zero" | "zerow" => format!(
-                "the processor of a Raspberry Pi Zero has 32 bits, and {ONLY_64_BIT}; the Zero 2 W is rpi02"
+                "a Raspberry Pi Zero has a 32-bit processor, but {ONLY_64_BIT}. The Zero 2 W is rpi02"
             ),
             "2" | "2b" => format!(
-                "the processor of a Raspberry Pi 2 has 32 bits, except on late ones, and {ONLY_64_BIT}; the Zero 2 W is rpi02"
+                "most Raspberry Pi 2 have a 32-bit processor, but {ONLY_64_BIT}. The Zero 2 W is rpi02"
             ),
-            _ => format!("its processor has 32 bits, and {ONLY_64_BIT}"),
+            _ => format!("its processor has 32 bits, but {ONLY_64_BIT}"),
         }
     }
 
@@ -259,8 +260,8 @@ mod tests {
             ("Berlin", "is not one of"),
             // In the title of one board.
             ("x", "is not one of"),
-            ("pi2b", "Pi 2 has 32 bits, except on late ones"),
-            ("Raspberry Pi Zero W", "; the Zero 2 W is rpi02"),
+            ("pi2b", "most Raspberry Pi 2 have a 32-bit"),
+            ("Raspberry Pi Zero W", ". The Zero 2 W is rpi02"),
             ("rpi1", "its processor has 32 bits"),
         ] {
             let refused = names(text).unwrap_err();

@@ -123,8 +123,8 @@ pub(super) static RPI02: Board = Board {
             card_bus: None,
             absent: &[],
             since: None,
-            lacks: "wireless and Bluetooth; QEMU has no Zero 2 W, and U-Boot takes this one for a \
-                    Raspberry Pi 3 A+. The network is a USB adapter",
+            lacks: "wireless and Bluetooth; QEMU has no Zero 2 W, and U-Boot treats this one as a Raspberry Pi 3 A+. The \
+                    network is a USB adapter",
         }
         .qemu(),
     ),

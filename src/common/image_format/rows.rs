@@ -217,7 +217,7 @@ static CONTAINER: ImageFormat = ImageFormat {
 /// Any variant of `config.system.build.images` that makes a file of itself and lists it. What it is for, only the user knows.
 pub static OF_NIXPKGS: ImageFormat = ImageFormat {
     name: "nixpkgs:VARIANT",
-    purpose: "any variant of system.build.images that needs no virtual machine",
+    purpose: "any variant of system.build.images that builds without a virtual machine",
     file: "as nixpkgs calls it",
     extensions: &[
         "img", "raw", "iso", "qcow2", "vmdk", "vhd", "vhdx", "tar.xz", "tar.gz", "tar.zst", "tar",

@@ -105,8 +105,8 @@ impl Creation<'_> {
             },
             id: instance.id,
             unreachable_hint: Some(format!(
-                "the machine is open for {} only, from where AWS saw this machine: through a VPN or another gateway ssh may connect from \
-                 elsewhere",
+                "the machine accepts connections only from {}, the address from which AWS saw this machine. Through a \
+                 VPN, ssh may connect from another address",
                 common.own_address
             )),
         })
@@ -174,7 +174,8 @@ impl Creation<'_> {
         Err(if self.machine.on_demand {
             failure
         } else {
-            failure.hint("--on aws:on-demand takes a machine at its list price; or take another region, as in --on aws:region=eu-west-1")
+            failure.hint("use a machine at its list price with --on aws:on-demand, or another region, as in --on \
+                          aws:region=eu-west-1")
         })
     }
 

@@ -101,7 +101,8 @@ fn check_account(expected: &str, account: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::environment(format!(
-        "the machine was rented with the AWS account {expected}, and the credentials are those of {account}: run it with credentials of {expected}"
+        "the machine was rented with the AWS account {expected}, but the credentials are those of {account}; use \
+         credentials of {expected}"
     )))
 }
 

@@ -99,7 +99,8 @@ pub(super) async fn offers(
                 .is_none_or(|usd| PriceLimit::not_below(usd) <= limit)
         });
         if offers.is_empty() && found > 0 {
-            let text = format!("prices have risen: nothing costs {limit} USD an hour or less now");
+            let text =
+                format!("prices have risen, and nothing costs {limit} USD an hour or less now");
             return Err(Failure::environment(text).hint("run it again to see the new prices"));
         }
     }

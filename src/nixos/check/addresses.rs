@@ -93,13 +93,15 @@ pub(super) fn said_of_address(text: &str) -> Option<String> {
     Some(match (length, is_address) {
         (Some(length), _) => format!("\"{address}\" (the {length} belongs in prefixLength)"),
         (None, false) if is_six(address) => {
-            format!("\"{address}\" in ipv4.addresses, and that is an IPv6 address")
+            format!("\"{address}\" in ipv4.addresses, but that is an IPv6 address")
         }
-        (None, false) => format!("\"{address}\", which is no IPv4 address"),
+        (None, false) => format!("\"{address}\", which is not an IPv4 address"),
         (None, true) if prefix.is_empty() => {
             format!("\"{address}\" without prefixLength, the length of its network")
         }
-        (None, true) => format!("\"{address}\" with prefixLength = {prefix}, which is at most 32"),
+        (None, true) => {
+            format!("\"{address}\" with prefixLength = {prefix}, but 32 is the highest")
+        }
     })
 }
 
@@ -128,9 +130,9 @@ fn wrong_six(facts: &ConfigFacts) -> Option<(&str, &str)> {
 pub(super) fn said_of_six(facts: &ConfigFacts) -> Option<String> {
     let (address, _) = wrong_six(facts)?;
     Some(if address.parse::<Ipv4Addr>().is_ok() {
-        format!("\"{address}\" in ipv6.addresses, and that is an IPv4 address")
+        format!("\"{address}\" in ipv6.addresses, but that is an IPv4 address")
     } else {
-        format!("\"{address}\", which is no IPv6 address")
+        format!("\"{address}\", which is not an IPv6 address")
     })
 }
 

@@ -14,8 +14,8 @@ pub(super) const RULES: [Rule; 6] = [
         id: "private-key",
         severity: Severity::Trap,
         is: |facts, _| Some(with_other_logins(facts, private_keys(facts)?)),
-        why: "nobody can log in with a private key here, and anyone who can read the card or the Nix store of this machine can use it: \
-              make a new pair with ssh-keygen, and write the line of its .pub file instead",
+        why: "a private key does not let anyone in here, and anyone who can read the card or the Nix store of this \
+              machine can use it. Make a new pair with ssh-keygen, and put the line of its .pub file here",
         add: &[],
     },
     Rule {
@@ -23,15 +23,17 @@ pub(super) const RULES: [Rule; 6] = [
         id: "private-key",
         severity: Severity::Trap,
         is: |facts, _| private_key_files(facts),
-        why: "nobody can log in with it, and others can read it in the image and in the Nix store of this machine: name the .pub file beside it; \
-              if anyone else has an image with this key, make a new pair with ssh-keygen",
+        why: "a private key does not let anyone in here, and others can read it in the image and in the Nix store of this \
+              machine. Name the .pub file beside it. If anyone else has an image with this key, make a new pair with \
+              ssh-keygen",
         add: &[],
     },
     Rule {
         id: "key-is-none",
         severity: Severity::Trap,
         is: |facts, _| Some(with_other_logins(facts, broken_keys(facts)?)),
-        why: "that is no complete public key. Write the whole line of a .pub file in ~/.ssh, which `ssh-keygen -t ed25519` makes",
+        why: "that is not a complete public key. Write the whole line of a .pub file in ~/.ssh; `ssh-keygen -t ed25519` \
+              makes one",
         add: &[],
     },
     Rule {
@@ -55,15 +57,15 @@ pub(super) const RULES: [Rule; 6] = [
         id: "key-of-authority",
         severity: Severity::Note,
         is: |facts, _| keys_of_authorities(facts),
-        why: "the SSH server then accepts certificates that this key has signed (ssh-keygen -s), and not the key itself: without \
-              certificates, remove cert-authority",
+        why: "the SSH server then accepts certificates that this key has signed (ssh-keygen -s), but not the key itself. \
+              If you have no certificates, remove cert-authority",
         add: &[],
     },
 ];
 
 /// The consequence of `expiry-time`.
 const EXPIRED: &str =
-    "the SSH server has refused that key since then: write a later time, or remove expiry-time";
+    "the SSH server has refused that key since then. Write a later time, or remove expiry-time";
 
 /// What follows if there is nothing else to log in with.
 const NO_OTHER_LOGIN: &str = ", and no user has another key or a password";
@@ -89,7 +91,7 @@ pub(super) fn expired_keys(facts: &ConfigFacts) -> Option<String> {
         let time = expiry_time(user.expired_keys.first()?)?;
         let others = match user.expired_keys.len() - 1 {
             0 => String::new(),
-            others => format!(" and {others} more whose time is over"),
+            others => format!(" and {others} more that have expired"),
         };
         let option = keys_of(user);
         Some(format!(
@@ -157,7 +159,7 @@ pub(super) fn broken_keys(facts: &ConfigFacts) -> Option<String> {
         let kind = kind.unwrap_or_default();
         let others = match broken.count() {
             0 => String::new(),
-            others => format!(" and {others} more that are no keys"),
+            others => format!(" and {others} more that are not keys"),
         };
         Some(format!("{option} has \"{shown}\"{kind}{others}"))
     });

@@ -12,7 +12,7 @@ pub(super) fn kind(text: &str) -> Option<String> {
     if let Some(before) = text_before_key(line) {
         let before = truncate(before, SHOWN_CHARS);
         return Some(format!(
-            "the text before the key, \"{before}\", is no option of the SSH server"
+            "the text before the key, \"{before}\", is not an option of the SSH server"
         ));
     }
     let mut words = line.split_whitespace();
@@ -56,7 +56,7 @@ fn wrong_pair(key_type: &str, key: &str) -> Option<String> {
         }
         Some(own) if own == key_type => Some("the key is cut short or damaged".to_owned()),
         None if KEY_TYPES.contains(&key_type) && !key.starts_with("AAAA") => {
-            Some("what follows the type is no key".to_owned())
+            Some("what follows the type is not a key".to_owned())
         }
         Some(_) | None => None,
     }
@@ -73,11 +73,11 @@ mod tests {
         for (text, said) in [
             (
                 format!("ssh-ed25519 {KEY}"),
-                "the text before the key, \"ssh-ed25519\", is no option of the SSH server",
+                "the text before the key, \"ssh-ed25519\", is not an option of the SSH server",
             ),
             (
                 format!("~/.ssh/id_ed25519.pub {KEY}"),
-                "the text before the key, \"~/.ssh/id_ed25519.pub\", is no option of the SSH server",
+                "the text before the key, \"~/.ssh/id_ed25519.pub\", is not an option of the SSH server",
             ),
             (
                 format!("ssh-ed2519 {key} me"),
@@ -110,7 +110,7 @@ mod tests {
             ),
             (
                 "ssh-ed25519 my-key".to_owned(),
-                "what follows the type is no key",
+                "what follows the type is not a key",
             ),
             ("ssh-ed25519".to_owned(), "a type without a key"),
         ] {

@@ -5,8 +5,7 @@ use super::own_facts::ClosedPortFacts;
 use super::{Finding, Severity};
 
 /// The consequence.
-const WHY: &str = "the service listens on all interfaces, but the firewall turns other machines away; if a program of the machine \
-                   itself is meant to reach it, nothing needs to be done";
+const WHY: &str = "other machines cannot reach the service. If only programs on this machine use it, that is right";
 /// The priority of a plain definition.
 const PLAIN: u32 = 100;
 
@@ -46,7 +45,7 @@ fn said_of(services: &[&ClosedPortFacts]) -> String {
     let ports = ports_of(services);
     let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>();
     format!(
-        "{options}, and the firewall has no open port {}",
+        "{options}, but the firewall has no open port {}",
         ports.join(", ")
     )
 }
@@ -98,12 +97,12 @@ mod tests {
             found,
             [
                 (
-                    "services.jellyfin.enable = true, and the firewall has no open port 8096"
+                    "services.jellyfin.enable = true, but the firewall has no open port 8096"
                         .to_owned(),
                     vec!["services.jellyfin.openFirewall = true;".to_owned()],
                 ),
                 (
-                    "services.nginx.enable = true, and the firewall has no open port 80, 443"
+                    "services.nginx.enable = true, but the firewall has no open port 80, 443"
                         .to_owned(),
                     vec!["networking.firewall.allowedTCPPorts = [ 80 443 ];".to_owned()],
                 ),

@@ -29,7 +29,7 @@ pub(super) const RULES: [Rule; 9] = [
         is: |facts, _| {
             (facts.card && facts.root.is_none()).then(|| "fileSystems.\"/\" is not set".into())
         },
-        why: "the first stage of the boot finds no root file system",
+        why: "the boot finds no root file system",
         add: &[
             "fileSystems.\"/\" = { device = \"/dev/disk/by-label/{root label}\"; fsType = \"ext4\"; };",
         ],
@@ -38,7 +38,7 @@ pub(super) const RULES: [Rule; 9] = [
         id: "other-root",
         severity: Severity::Trap,
         is: |facts, _| is_other_root(facts).then(|| root_setting(facts)),
-        why: "the image's root file system has another name, so the first stage of the boot waits for a disk that does not exist",
+        why: "the image's root file system has another name, so the boot waits for a disk that does not exist",
         add: &["fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/{root label}\";"],
     },
     Rule {
@@ -48,7 +48,7 @@ pub(super) const RULES: [Rule; 9] = [
             let other = other_root_type(facts)?;
             Some(format!("fileSystems.\"/\".fsType = \"{other}\""))
         },
-        why: "the image's root file system is ext4, so the first stage of the boot cannot mount it",
+        why: "the image's root file system is ext4, so the boot cannot mount it",
         add: &["fileSystems.\"/\".fsType = lib.mkForce \"ext4\";"],
     },
     Rule {
@@ -58,7 +58,8 @@ pub(super) const RULES: [Rule; 9] = [
             let is_numbered = Card::of(facts).is_some() && is_numbered(root_device(facts));
             is_numbered.then(|| root_setting(facts))
         },
-        why: "the kernel names disks in the order in which it finds them, so the machine may not start in another slot or with another disk",
+        why: "the kernel numbers disks in the order in which it finds them, so the machine may not start from another \
+              slot or beside another disk",
         add: &["fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/{root label}\";"],
     },
     Rule {
@@ -69,8 +70,8 @@ pub(super) const RULES: [Rule; 9] = [
             let device = disk.device.as_deref().unwrap_or_default();
             Some(format!("fileSystems.\"{}\" ({device})", disk.path))
         },
-        why: "it hides the Nix store of the image, which has all programs, so the machine does not start: start it without this, copy the store to \
-              that disk, and add this then",
+        why: "it hides the Nix store of the image, which has all programs, so the machine does not start. Start it \
+              without this line and copy the store to that disk first",
         add: &[],
     },
     Rule {
@@ -84,7 +85,7 @@ pub(super) const RULES: [Rule; 9] = [
             let disks: Vec<String> = disks.collect();
             (!disks.is_empty()).then(|| disks.join(", "))
         },
-        why: "without that disk the machine stops in emergency mode: no network, no SSH",
+        why: "without that disk the machine stops in emergency mode, without network and SSH",
         add: &["fileSystems.{needed disk}.options = [ \"nofail\" ];"],
     },
     Rule {
@@ -99,7 +100,7 @@ pub(super) const RULES: [Rule; 9] = [
             let meant = meant.unwrap_or_default();
             Some(format!("fileSystems.\"{relative}\"{meant}"))
         },
-        why: "systemd mounts only at a path that begins with a slash, and leaves that out",
+        why: "systemd mounts only at paths that begin with a slash, and ignores this one",
         add: &[],
     },
     Rule {
@@ -109,7 +110,7 @@ pub(super) const RULES: [Rule; 9] = [
             let grows = facts.root.as_ref().is_some_and(|root| root.grows);
             (facts.sd.grows == Some(false) && !grows).then(|| "sdImage.expandOnBoot = false".into())
         },
-        why: "the root file system keeps the size that it has in the image, however large the card is",
+        why: "the root file system keeps the size that it has in the image, even on a larger card",
         add: &["sdImage.expandOnBoot = true;"],
     },
     Rule {

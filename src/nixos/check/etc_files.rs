@@ -18,9 +18,8 @@ pub(super) const RULES: [Rule; 1] = [Rule {
         let settings: Vec<String> = settings.collect();
         (!settings.is_empty()).then(|| settings.join(", "))
     },
-    why: "the file in /etc is a link to nothing, unless something else makes that file on the machine. Nix copies a path without \
-        quotes into the image",
-    add: &["{linked file} # in place of that; copy the file beside the configuration"],
+    why: "the file in /etc links to a file that the image does not have. Nix copies a path without quotes into the image",
+    add: &["{linked file} # replaces it; put the file beside the configuration"],
 }];
 
 /// Directories in which nothing of NixOS makes files.
@@ -82,7 +81,7 @@ mod tests {
         };
         let is = "environment.etc.\"foo.conf\".source = \"/home/me/my foo.conf\"";
         assert_eq!((finding.id, finding.is.as_str()), ("link-to-nothing", is));
-        let line = "environment.etc.\"foo.conf\".source = ./FILE; # in place of that; copy the file beside the configuration";
+        let line = "environment.etc.\"foo.conf\".source = ./FILE; # replaces it; put the file beside the configuration";
         assert_eq!(finding.add, [line]);
         let facts = with(&[link("a", "/root/b.conf")]);
         let found = findings(&facts, "aarch64-linux", None);

@@ -13,7 +13,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             id: "idle-service",
             severity: Severity::Note,
             is: format!("nothing in the configuration starts {service}"),
-            why: "it has no wantedBy, and no timer, no other unit and no script names it, so it does not run when the machine starts"
+            why: "it has no wantedBy, and no timer, unit or script names it, so it does not run when the machine starts"
                 .to_owned(),
             add: vec![format!("{service}.wantedBy = [ \"multi-user.target\" ];")],
             place: None,

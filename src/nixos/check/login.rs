@@ -19,8 +19,8 @@ pub(super) const RULES: [Rule; 21] = [
         id: "relative-file",
         severity: Severity::Note,
         is: |facts, _| relative_files(facts),
-        why: "the path of a file on the card begins with a slash, and nothing finds this one, so the user gets no password from it: write \
-              the hash of the password, which `mkpasswd` prints, into hashedPassword, or into a file that you put on the card",
+        why: "NixOS does not find that file, so the user has no password. Give the whole path of a file on the card, or \
+              put the output of `mkpasswd` into hashedPassword instead",
         add: &[],
     },
     Rule {
@@ -34,7 +34,8 @@ pub(super) const RULES: [Rule; 21] = [
                 wrong
             })
         },
-        why: "that is no complete hash of a password, so no password is accepted; if it is the password itself, anyone who has the card can read it",
+        why: "that is not the complete hash of a password, so no password is accepted. If it is the password itself, \
+              anyone who has the card can read it",
         add: &["{invalid} = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
@@ -48,7 +49,7 @@ pub(super) const RULES: [Rule; 21] = [
                 && invalid_hashes(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
-        why: "the machine starts, and nobody can log in",
+        why: "the machine starts, but nobody can log in",
         add: &[KEY_LINE],
     },
     Rule {
@@ -71,7 +72,7 @@ pub(super) const RULES: [Rule; 21] = [
         id: "no-shell",
         severity: Severity::Trap,
         is: |facts, _| missing_shells(facts, true),
-        why: "NixOS has no program there, so SSH and the console refuse the user",
+        why: "there is no program at that path on NixOS, so SSH and the console refuse the user",
         add: &["{shells}"],
     },
     Rule {
@@ -79,7 +80,8 @@ pub(super) const RULES: [Rule; 21] = [
         id: "no-shell",
         severity: Severity::Note,
         is: |facts, _| missing_shells(facts, false),
-        why: "NixOS has no program there, so SSH and the console refuse the user even with a key or a password",
+        why: "there is no program at that path on NixOS, so SSH and the console refuse the user even with a key or a \
+              password",
         add: &["{other shells}"],
     },
     Rule {
@@ -89,17 +91,17 @@ pub(super) const RULES: [Rule; 21] = [
             let (name, shell) = shut_out_by_shell(facts)?;
             Some(format!("the shell of {} is {shell}", user_option(name)))
         },
-        why: "that program ends every session at once, and no other user has a key or a password; NixOS gives it to users with \
-              isSystemUser, and people need isNormalUser",
+        why: "that program ends every session at once, and no other user has a key or a password. Users with isSystemUser \
+              have it; people need isNormalUser",
         add: &[
-            "users.users.{refused}.shell = pkgs.bashInteractive; # or isNormalUser in place of isSystemUser",
+            "users.users.{refused}.shell = pkgs.bashInteractive; # or isNormalUser instead of isSystemUser",
         ],
     },
     Rule {
         id: "ssh-off",
         severity: Severity::Trap,
         is: |facts, _| Some(format!("{} = false", option_that_stops_ssh(facts)?)),
-        why: "without a display and a keyboard there is no way to reach the machine",
+        why: "without a display and a keyboard, nobody can reach the machine",
         add: &["{ssh on}"],
     },
     Rule {
@@ -117,7 +119,7 @@ pub(super) const RULES: [Rule; 21] = [
             let reasons: Vec<String> = users.into_iter().filter_map(reason).collect();
             shut.then(|| reasons.join("; "))
         },
-        why: "the SSH server runs, and nobody can log in to it",
+        why: "the SSH server runs, but nobody can log in",
         add: &["{admit}"],
     },
     Rule {
@@ -128,7 +130,7 @@ pub(super) const RULES: [Rule; 21] = [
             let is_told = facts.ssh.runs() && !unread.is_empty();
             is_told.then(|| format!("services.openssh has settings for {unread}"))
         },
-        why: "they decide who can log in (sshd_config(5)), and check does not read them",
+        why: "these settings decide who can log in (sshd_config(5)), but check does not read them",
         add: &[],
     },
     Rule {
@@ -137,7 +139,7 @@ pub(super) const RULES: [Rule; 21] = [
         is: |facts, _| {
             let is_local = facts.ssh.runs() && serves_itself_only(&facts.ssh);
             let addresses = facts.ssh.addresses.join(", ");
-            is_local.then(|| format!("services.openssh.listenAddresses has {addresses} only"))
+            is_local.then(|| format!("services.openssh.listenAddresses has only {addresses}"))
         },
         why: "no other machine can connect to the SSH server, except through a tunnel",
         add: &["services.openssh.listenAddresses = lib.mkForce [ ];"],
@@ -156,14 +158,15 @@ pub(super) const RULES: [Rule; 21] = [
         id: "firewall",
         severity: Severity::Note,
         is: |facts, _| said_of_firewall(facts).filter(|_| facts.firewall.has_own_rules),
-        why: "the firewall blocks the SSH server, unless your own rules for iptables or nftables open the port: check does not read those",
+        why: "the firewall blocks the SSH server, unless your own rules for iptables or nftables open the port. check \
+              does not read those rules",
         add: &[],
     },
     Rule {
         id: "empty-password",
         severity: Severity::Note,
         is: |facts, _| with_empty_password(facts),
-        why: "anyone at the console logs in without a password; remove that definition, unless it is meant",
+        why: "anyone at the console can log in without a password. If that is not what you want, remove the definition",
         add: &[],
     },
     Rule {
@@ -189,7 +192,7 @@ pub(super) const RULES: [Rule; 21] = [
             let setting = autologin(facts).filter(|_| is_only_way_in(facts))?;
             Some(format!("{setting}, and no user has a key or a password"))
         },
-        why: "nobody can log in over SSH, and anyone at the console is logged in without a password",
+        why: "nobody can log in over SSH, but anyone at the console is logged in without a password",
         add: &[KEY_LINE],
     },
     Rule {
@@ -214,8 +217,8 @@ pub(super) const RULES: [Rule; 21] = [
             let by_password = |user: &UserFacts| password_is_accepted(facts, user);
             said_of(facts, &plain_passwords(facts, by_password))
         },
-        why: "SSH accepts it from the whole network. Anyone who has the card can read it, or who can read the Nix store of a \
-            machine that builds the image",
+        why: "SSH accepts it from the whole network, and anyone can read it on the card or in the Nix store of a machine \
+              that builds the image",
         add: &[
             "{admit without passwords}",
             "services.openssh.settings.PasswordAuthentication = false;",
@@ -226,7 +229,7 @@ pub(super) const RULES: [Rule; 21] = [
         id: "stored-password",
         severity: Severity::Note,
         is: |facts, _| said_of(facts, &stored_passwords(facts)),
-        why: "it can be read on the card and in the Nix store of every machine that builds the image, and works at the \
+        why: "anyone can read it on the card and in the Nix store of each machine that builds the image. It works at the \
               console and for the user's sudo",
         add: &["users.users.{stored}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
     },
@@ -288,14 +291,17 @@ fn said_of_no_administrator(facts: &ConfigFacts, name: &str) -> String {
     let reason = if !facts.sudo.enable {
         format!("{}.enable = false", facts.sudo.option)
     } else if is_in_wheel {
-        format!("{} has no password, for which sudo asks", user_option(name))
+        format!(
+            "sudo asks for a password, and {} has none",
+            user_option(name)
+        )
     } else {
         format!(
-            "{}.extraGroups does not have wheel, which may use sudo",
+            "{}.extraGroups does not have wheel, the group that may use sudo",
             user_option(name)
         )
     };
-    format!("{name} can log in, but not become root, because {reason}")
+    format!("{name} can log in but cannot become root, because {reason}")
 }
 
 /// The priority of what `lib.mkForce` sets.
@@ -317,12 +323,12 @@ pub(super) fn line_that_opens_the_firewall(facts: &ConfigFacts) -> String {
             format!("mkOverride {}", wall.ports_priority)
         };
         format!(
-            "networking.firewall.allowedTCPPorts = lib.{force} [ {ports} ]; # in place of that list"
+            "networking.firewall.allowedTCPPorts = lib.{force} [ {ports} ]; # replaces that list"
         )
     } else if wall.opened_by_ssh {
         format!("networking.firewall.allowedTCPPorts = [ {port} ];")
     } else {
-        "services.openssh.openFirewall = true; # in place of false".to_owned()
+        "services.openssh.openFirewall = true; # replaces the line with false".to_owned()
     }
 }
 
@@ -378,7 +384,7 @@ fn relative_files(facts: &ConfigFacts) -> Option<String> {
     let users = facts.users.iter().filter(|user| user.has_relative_file);
     let options = users.map(|user| format!("{}.hashedPasswordFile", user_option(&user.name)));
     let options: Vec<String> = options.collect();
-    (!options.is_empty()).then(|| format!("{}: no absolute path", options.join(", ")))
+    (!options.is_empty()).then(|| format!("{} does not begin with a slash", options.join(", ")))
 }
 
 #[cfg(test)]

@@ -15,14 +15,14 @@ pub(super) const RULES: [Rule; 2] = [
         id: "wrong-name-server",
         severity: Severity::Note,
         is: |facts, _| said_of_wrong(facts).filter(|_| has_no_other(facts)),
-        why: "a name server is given by its IP address, so the machine cannot look up names such as cache.nixos.org",
+        why: "a name server must be an IP address, so the machine cannot look up names such as cache.nixos.org",
         add: &["{name servers}"],
     },
     Rule {
         id: "wrong-name-server",
         severity: Severity::Note,
         is: |facts, _| said_of_wrong(facts).filter(|_| !has_no_other(facts)),
-        why: "a name server is given by its IP address, so no names are looked up there",
+        why: "a name server must be an IP address, so the machine does not use this one",
         add: &["{name servers}"],
     },
 ];
@@ -36,7 +36,7 @@ fn said_of_wrong(facts: &ConfigFacts) -> Option<String> {
         let what = if is_short {
             "which does not have the four numbers of an IPv4 address"
         } else {
-            "which is no IP address"
+            "which is not an IP address"
         };
         format!("\"{server}\", {what}")
     });
@@ -69,7 +69,7 @@ pub(super) fn line_with_servers(facts: &ConfigFacts) -> Option<String> {
         let wrong: Vec<String> = wrong.map(|server| format!("\"{server}\"")).collect();
         let (servers, wrong) = (servers.join(" "), listed(&wrong));
         return Some(format!(
-            "networking.nameservers = [ {servers} ]; # in place of the definition with {wrong}"
+            "networking.nameservers = [ {servers} ]; # replaces the line with {wrong}"
         ));
     }
     if has_only_fixed_addresses(facts) {
@@ -143,7 +143,7 @@ mod tests {
         let facts = with(&[("/network/name_servers", json!(["1.1.1.1, 8.8.8.8"]))]);
         assert_eq!(
             super::line_with_servers(&facts).unwrap(),
-            "networking.nameservers = [ \"1.1.1.1\" \"8.8.8.8\" ]; # in place of the definition with \"1.1.1.1, 8.8.8.8\""
+            "networking.nameservers = [ \"1.1.1.1\" \"8.8.8.8\" ]; # replaces the line with \"1.1.1.1, 8.8.8.8\""
         );
     }
 
@@ -212,7 +212,7 @@ mod tests {
             "[::1",
             "192.168.1.1/24",
         ] {
-            let is = format!("networking.nameservers has \"{server}\", which is no IP address");
+            let is = format!("networking.nameservers has \"{server}\", which is not an IP address");
             assert_eq!(told(json!([server]), &[]).unwrap().0, is);
         }
         let short = told(json!(["8.8.8"]), &[]).unwrap().0;
@@ -235,8 +235,8 @@ mod tests {
             (
                 json!(["dns.google", "1.1.1.1#a\"b"]),
                 &fixed[..],
-                "so no names are looked up there",
-                "networking.nameservers = [ \"1.1.1.1#a\\\"b\" ]; # in place of the definition with \"dns.google\"",
+                "so the machine does not use this one",
+                "networking.nameservers = [ \"1.1.1.1#a\\\"b\" ]; # replaces the line with \"dns.google\"",
             ),
             (
                 json!(["dns.google"]),
@@ -247,7 +247,7 @@ mod tests {
             (
                 json!(["dns.google"]),
                 &[],
-                "so no names are looked up there",
+                "so the machine does not use this one",
                 "networking.nameservers = [ ]; # DHCP tells the machine its name servers",
             ),
         ] {

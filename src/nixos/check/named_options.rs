@@ -123,7 +123,7 @@ mod tests {
                 &["networking/hostName=\"my_pi\""],
             ),
             (
-                "networking.useDHCP = networking.dhcpcd.enable = false, and no interface has an address",
+                "networking.useDHCP = networking.dhcpcd.enable = false, but no interface has an address",
                 &["networking/useDHCP", "networking/dhcpcd/enable=false"],
             ),
             (

@@ -70,8 +70,8 @@ fn unknown_governor(name: &str) -> Option<Finding> {
             "powerManagement.cpuFreqGovernor = \"{name}\"{}",
             proposed.unwrap_or_default()
         ),
-        why: "the kernel has no such governor, so the processor's speed stays as it is; there are performance, powersave, ondemand, \
-              conservative, schedutil and userspace"
+        why: "the kernel has no such governor, so the setting has no effect. The governors are performance, powersave, \
+              ondemand, conservative, schedutil and userspace"
             .to_owned(),
         add: meant
             .map(|meant| format!("powerManagement.cpuFreqGovernor = \"{meant}\";"))
@@ -87,7 +87,7 @@ fn other_key_map(name: &str) -> Option<Finding> {
         id: "key-map",
         severity: Severity::Note,
         is: format!("console.keyMap = \"{name}\" (did you mean \"{meant}\"?)"),
-        why: "that is the name of a language, not of a keymap of the console, so the keyboard stays as it is".to_owned(),
+        why: "that is a language, not a console keymap, so the setting has no effect".to_owned(),
         add: vec![format!("console.keyMap = \"{meant}\";")],
         place: None,
     })

@@ -16,10 +16,10 @@ pub(super) const RULES: [Rule; 12] = [
         is: |facts, _| {
             let option = facts.network.unpublished.as_deref()?;
             Some(format!(
-                "services.avahi.publish.{option} = true, and nothing is published"
+                "services.avahi.publish.{option} = true, but nothing is published"
             ))
         },
-        why: "Avahi publishes neither the machine's name nor its services without services.avahi.publish.enable",
+        why: "without services.avahi.publish.enable, Avahi publishes neither the machine's name nor its services",
         add: &["services.avahi.publish.enable = true;"],
     },
     Rule {
@@ -30,12 +30,12 @@ pub(super) const RULES: [Rule; 12] = [
             let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
             (!any && !facts.container).then(|| {
                 format!(
-                    "networking.{} = false, and no interface has an address",
+                    "networking.{} = false, but no interface has an address",
                     net.dhcp_off.join(" = networking.")
                 )
             })
         },
-        why: "the machine gets no address, so nothing in the network can reach it",
+        why: "the machine gets no address, so nobody can reach it",
         add: &["{dhcp}"],
     },
     Rule {
@@ -53,7 +53,7 @@ pub(super) const RULES: [Rule; 12] = [
                 "only networking.interfaces.{name} gets an address, and no wireless network is named"
             ))
         },
-        why: "the machine joins no wireless network and uses no cable, so nothing can reach it",
+        why: "the machine joins no wireless network and uses no cable, so nobody can reach it",
         add: &["{first network}"],
     },
     Rule {
@@ -61,9 +61,9 @@ pub(super) const RULES: [Rule; 12] = [
         severity: Severity::Note,
         is: |facts, _| {
             let is_missing = has_only_fixed_addresses(facts) && !facts.network.gateway;
-            is_missing.then(|| "a fixed address, and no networking.defaultGateway".into())
+            is_missing.then(|| "a fixed address, but no networking.defaultGateway".into())
         },
-        why: "the machine reaches its own network only, not the internet",
+        why: "the machine reaches only its own network, not the internet",
         add: &["networking.defaultGateway = \"192.168.1.1\"; # the address of your router"],
     },
     Rule {
@@ -102,10 +102,10 @@ pub(super) const RULES: [Rule; 12] = [
             let options: Vec<String> = options.collect();
             (!options.is_empty()).then(|| options.join(", "))
         },
-        why: "systemd gives the wired interface of most boards another name, so these settings have no effect. It is called end0 \
-            on a Raspberry Pi 4 or 5, enu1u1 on a 3, enp0s1 in QEMU; `ip link` on the board shows the name",
+        why: "the wired interface of most boards has another name, so these settings have no effect. It is end0 on a \
+              Raspberry Pi 4 or 5, enu1u1 on a Raspberry Pi 3 and enp0s1 in QEMU. `ip link` on the board shows the name",
         add: &[
-            "networking.usePredictableInterfaceNames = false; # or the name that the board's interface has",
+            "networking.usePredictableInterfaceNames = false; # or use the interface's real name",
         ],
     },
     Rule {
@@ -115,7 +115,7 @@ pub(super) const RULES: [Rule; 12] = [
             let gateway = facts.network.gateway_address.as_deref()?;
             is_no_address(gateway).then(|| format!("networking.defaultGateway = \"{gateway}\""))
         },
-        why: "that is no IP address, so the machine reaches its own network only, not the internet",
+        why: "that is not an IP address, so the machine reaches only its own network, not the internet",
         add: &["networking.defaultGateway = \"{gateway}\"; # the address of your router"],
     },
     Rule {
@@ -126,7 +126,7 @@ pub(super) const RULES: [Rule; 12] = [
             is_out_of_reach(facts, gateway)
                 .then(|| format!("networking.defaultGateway = \"{gateway}\""))
         },
-        why: "the machine has no address in the network of that gateway, so it reaches its own network only",
+        why: "the machine has no address in the network of that gateway, so it reaches only its own network",
         add: &["networking.defaultGateway = \"192.168.1.1\"; # the address of your router"],
     },
     Rule {
@@ -138,8 +138,8 @@ pub(super) const RULES: [Rule; 12] = [
             let is_set = facts.network.addresses.iter().any(is_own);
             is_set.then(|| format!("networking.defaultGateway = \"{gateway}\""))
         },
-        why: "that is an address of the machine itself, so it reaches its own network only: the gateway is your router, and the \
-            machine needs another address than it",
+        why: "that is the machine's own address, so it reaches only its own network. The gateway is your router, and the \
+              machine needs a different address",
         add: &[],
     },
     Rule {
@@ -147,7 +147,7 @@ pub(super) const RULES: [Rule; 12] = [
         severity: Severity::Note,
         is: |facts, _| {
             let is_missing = has_only_fixed_addresses(facts) && !facts.network.name_server;
-            is_missing.then(|| "a fixed address, and no networking.nameservers".into())
+            is_missing.then(|| "a fixed address, but no networking.nameservers".into())
         },
         why: "the machine cannot look up names such as cache.nixos.org",
         add: &[
@@ -162,7 +162,8 @@ pub(super) const RULES: [Rule; 12] = [
             let is_none = !name.is_empty() && !host_name::is_valid(name);
             is_none.then(|| format!("networking.hostName = \"{name}\""))
         },
-        why: "host names have only letters, digits and, inside, `-`: NixOS accepts this one, routers and other machines may not",
+        why: "NixOS accepts this name, but routers and other machines may not. Use letters and digits, with `-` only \
+              between them",
         add: &["networking.hostName = \"{host name}\";"],
     },
 ];
@@ -233,7 +234,7 @@ mod tests {
         let [finding] = found.as_slice() else {
             panic!("{found:?}");
         };
-        let setting = "networking.useDHCP = networking.dhcpcd.enable = false, and no interface has an address";
+        let setting = "networking.useDHCP = networking.dhcpcd.enable = false, but no interface has an address";
         assert_eq!((finding.id, finding.is.as_str()), ("no-network", setting));
         let lines = [
             "networking.useDHCP = true;",

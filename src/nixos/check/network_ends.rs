@@ -16,7 +16,7 @@ pub(super) const RULES: [Rule; 4] = [
             let last = said_of_end(facts, End::Last);
             last.filter(|_| has_no_other_address(facts))
         },
-        why: "that is the broadcast address, with which all machines in the network are meant, so none of them reaches this one",
+        why: "that is the broadcast address of the network, so other machines cannot reach this one",
         add: &["{host address}"],
     },
     Rule {
@@ -26,14 +26,14 @@ pub(super) const RULES: [Rule; 4] = [
             let last = said_of_end(facts, End::Last);
             last.filter(|_| !has_no_other_address(facts))
         },
-        why: "that is the broadcast address, with which all machines in the network are meant, so none of them reaches this one at that address",
+        why: "that is the broadcast address of the network, so other machines cannot reach this one at that address",
         add: &["{host address}"],
     },
     Rule {
         id: "network-address",
         severity: Severity::Note,
         is: |facts, _| said_of_end(facts, End::First),
-        why: "that is the address of the network itself, which many routers and machines do not take for that of a machine",
+        why: "that is the address of the network itself, which many routers do not accept for a machine",
         add: &["{host address}"],
     },
     Rule {
@@ -47,7 +47,7 @@ pub(super) const RULES: [Rule; 4] = [
                 end.name()
             ))
         },
-        why: "that is not the address of a router, so the machine reaches its own network only, not the internet",
+        why: "that is not the address of a router, so the machine reaches only its own network, not the internet",
         add: &["{host gateway}"],
     },
 ];

@@ -16,7 +16,11 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             place: None,
         }
     };
-    let refused = finding("assertion", Severity::Trap, "NixOS refuses to build that");
+    let refused = finding(
+        "assertion",
+        Severity::Trap,
+        "NixOS refuses to build this configuration",
+    );
     let failed = move |text: &String| {
         if let Some(removed) = removed_option(text) {
             return removed;
@@ -35,7 +39,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             None => refused(&own_paths(text)),
         }
     };
-    let warning = finding("warning", Severity::Note, "NixOS warns of it");
+    let warning = finding("warning", Severity::Note, "NixOS warns about it");
     let assertions = facts.assertions.iter();
     let assertions = assertions.filter(|text| !account_kind::is_consequence(facts, text));
     let failed = assertions.map(failed);
@@ -75,7 +79,7 @@ fn second_manager_of_wifi(text: &str) -> Option<(String, Vec<String>)> {
     let is_of_both = text.contains("networking.networkmanager with networking.wireless.networks");
     is_of_both.then(|| {
         (
-            "networking.networkmanager.enable = true beside networking.wireless.networks".to_owned(),
+            "networking.networkmanager.enable = true with networking.wireless.networks".to_owned(),
             vec!["networking.networkmanager.enable = false; # wpa_supplicant connects to those networks".to_owned()],
         )
     })
@@ -94,7 +98,7 @@ fn doubled_setting_of_ssh(text: &str) -> Option<(String, Vec<String>)> {
     let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric());
     (is_name(right) && right.eq_ignore_ascii_case(wrong)).then(|| {
         let settings = "services.openssh.settings";
-        let line = format!("{settings}.{right} = …; # in place of {wrong}, with the same value");
+        let line = format!("{settings}.{right} = …; # replaces {wrong}; keep its value");
         (format!("{settings}.{wrong}"), vec![line])
     })
 }
@@ -127,7 +131,7 @@ fn removed_option(text: &str) -> Option<Finding> {
         severity: Severity::Trap,
         is: option.to_owned(),
         why: format!(
-            "NixOS no longer has that option, and refuses to build that; remove it from {}{}",
+            "NixOS no longer has that option and refuses to build. Remove it from {}{}",
             own_paths(files),
             advice.trim_end_matches('.')
         ),
@@ -137,9 +141,9 @@ fn removed_option(text: &str) -> Option<Finding> {
 }
 
 /// What follows the new name in the line for an option that was renamed, before its old name.
-const NEW_NAME_FOR: &str = " = …; # in place of ";
+const NEW_NAME_FOR: &str = " = …; # replaces ";
 /// What follows the old name there.
-const SAME_VALUE: &str = ", with the same value";
+const SAME_VALUE: &str = "; keep its value";
 
 /// Leaves one line for an option that was renamed, where another of the findings `all` has one with a value.
 pub(super) fn join_renamed(all: &mut [Finding]) {
@@ -154,7 +158,7 @@ pub(super) fn join_renamed(all: &mut [Finding]) {
         let Some(other) = other else {
             continue;
         };
-        *other = format!("{other} # in place of {old}");
+        *other = format!("{other} # replaces {old}");
         for finding in all.iter_mut() {
             finding
                 .add
@@ -216,7 +220,7 @@ mod tests {
             ),
             (
                 wifi,
-                "networking.networkmanager.enable = true beside networking.wireless.networks",
+                "networking.networkmanager.enable = true with networking.wireless.networks",
                 Some(
                     "networking.networkmanager.enable = false; # wpa_supplicant connects to those networks",
                 ),
@@ -224,9 +228,7 @@ mod tests {
             (
                 "Duplicate sshd config key; does your capitalization match the option's? Duplicate keys: (UseDns, useDns)",
                 "services.openssh.settings.useDns",
-                Some(
-                    "services.openssh.settings.UseDns = …; # in place of useDns, with the same value",
-                ),
+                Some("services.openssh.settings.UseDns = …; # replaces useDns; keep its value"),
             ),
             ("see /build/config/a.nix", "see a.nix", None),
             (
@@ -267,7 +269,8 @@ mod tests {
         assert_eq!(
             all[0].add,
             [
-                "services.openssh.settings.PasswordAuthentication = false; # in place of services.openssh.passwordAuthentication"
+                "services.openssh.settings.PasswordAuthentication = false; # replaces \
+                 services.openssh.passwordAuthentication"
             ]
         );
         assert_eq!(all[1].add, [""; 0]);
@@ -289,7 +292,7 @@ mod tests {
         let (is, why) = told("services.a.b");
         assert_eq!(is, "services.a.b");
         assert!(
-            why.ends_with("remove it from a.nix: Use b instead"),
+            why.ends_with("Remove it from a.nix: Use b instead"),
             "{why}"
         );
         let (_, why) = told("boot.loader.raspberryPi");

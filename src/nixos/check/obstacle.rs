@@ -36,7 +36,7 @@ impl Obstacle {
         match self {
             Self::NotAllowed => format!("{} does not name {name}", option("AllowUsers")),
             Self::Denied => format!("{} names {name}", option("DenyUsers")),
-            Self::NoAllowedGroup => format!("{} names no group of {name}", option("AllowGroups")),
+            Self::NoAllowedGroup => format!("{} has no group of {name}", option("AllowGroups")),
             Self::DeniedGroup => format!("{} names a group of {name}", option("DenyGroups")),
             Self::RootLogin(setting) => {
                 let option = option("PermitRootLogin");
@@ -52,7 +52,7 @@ impl Obstacle {
             }
             Self::EmptyPassword => {
                 format!(
-                    "the password of {} is empty, and SSH accepts no empty one",
+                    "the password of {} is empty, and SSH does not accept that",
                     user_option(name)
                 )
             }

@@ -40,9 +40,9 @@ fn bare_path(path: &BarePathFacts) -> Finding {
     Finding {
         id: "bare-path",
         severity: Severity::Note,
-        is: format!("{option} has a path without quotes, of \"{file}\""),
+        is: format!("{option} has the path {file} without quotes"),
         why: format!(
-            "NixOS writes the path as it is and does not copy the file, so the card does not have it; in quotes it is copied, such as {how}"
+            "NixOS does not copy that file, so the card does not have it. In quotes and ${{…}} it is copied, as in {how}"
         ),
         add: Vec::new(),
         place: None,
@@ -109,7 +109,8 @@ fn shell_command(command: &ShellCommandFacts) -> Finding {
             id: "shell-command",
             severity: Severity::Note,
             is: format!("{option} has \"&\""),
-            why: "systemd runs no shell: the program gets that sign as an argument. Remove it: services run in the background anyway"
+            why: "systemd does not use a shell, so the program gets that sign as an argument. Remove it; services run in \
+                  the background anyway"
                 .to_owned(),
             add: Vec::new(),
             place: None,
@@ -127,7 +128,8 @@ fn shell_command(command: &ShellCommandFacts) -> Finding {
         severity: Severity::Note,
         is: format!("{option} has \"{}\"", command.sign),
         why: format!(
-            "systemd runs no shell: the program gets that sign, and what follows it, as arguments. Write the command into {script}, and {remove}"
+            "systemd does not use a shell, so the program gets that sign and the rest as arguments. Write the command \
+             into {script}, and {remove}"
         ),
         add: Vec::new(),
         place: None,
@@ -158,14 +160,14 @@ mod tests {
         };
         let script = told("ExecStart", "./scripts/run.sh");
         assert!(
-            script.ends_with("such as \"${pkgs.runtimeShell} ${./scripts/run.sh}\""),
+            script.ends_with("as in \"${pkgs.runtimeShell} ${./scripts/run.sh}\""),
             "{script}"
         );
         let python = told("ExecStart", "../app.py");
         let line = "\"${pkgs.python3}/bin/python3 ${../app.py}\"";
         assert!(python.ends_with(line), "{python}");
         let file = told("EnvironmentFile", "./env");
-        assert!(file.ends_with("such as \"${./env}\""), "{file}");
+        assert!(file.ends_with("as in \"${./env}\""), "{file}");
     }
 
     #[test]
@@ -240,7 +242,7 @@ mod tests {
         }
         let why = told("ExecStart", "&", false);
         assert!(
-            why.ends_with("Remove it: services run in the background anyway"),
+            why.ends_with("Remove it; services run in the background anyway"),
             "{why}"
         );
     }

@@ -122,7 +122,8 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
         severity: Severity::Note,
         is: format!("{service}.script runs {told}"),
         why: format!(
-            "a service finds the programs of its own `path`, and not those of environment.systemPackages: {what} not found"
+            "a service finds only the programs of its own `path`, not those of environment.systemPackages, so {what} not \
+             found"
         ),
         add: vec![format!("{service}.path = [ {} ];", packages.join(" "))],
         place: None,
@@ -142,7 +143,7 @@ fn of_other_systems_in_script(facts: &ConfigFacts, programs: &[ProgramFacts]) ->
         let name = program.path.rsplit('/').next()?;
         let package = package_of(name)?;
         Some(format!(
-            ": write ${{pkgs.{package}}}/bin/{name} in place of {}",
+            ". Write ${{pkgs.{package}}}/bin/{name} instead of {}",
             program.path
         ))
     });
@@ -150,7 +151,10 @@ fn of_other_systems_in_script(facts: &ConfigFacts, programs: &[ProgramFacts]) ->
         id: "no-program",
         severity: Severity::Note,
         is: format!("{service}.script runs {told}"),
-        why: format!("NixOS has no program there{}", cure.unwrap_or_default()),
+        why: format!(
+            "there is no program at that path on NixOS{}",
+            cure.unwrap_or_default()
+        ),
         add: Vec::new(),
         place: None,
     })
@@ -183,12 +187,12 @@ mod tests {
             ("env", "\"${pkgs.coreutils}/bin/env …\";"),
             (
                 "my-app",
-                "\"${pkgs.NAME}/bin/my-app …\"; # NAME is the package that has my-app",
+                "\"${pkgs.NAME}/bin/my-app …\"; # NAME is the package with my-app",
             ),
             ("/usr/bin/node", "\"${pkgs.nodejs}/bin/node …\";"),
             (
                 "/home/pi/app.py",
-                "\"… ${./app.py} …\"; # copy the file beside the configuration",
+                "\"… ${./app.py} …\"; # put the file beside the configuration",
             ),
             ("pkgs.hello/bin/hello", "\"${pkgs.hello}/bin/hello …\";"),
             ("$(pkgs.hello)/bin/hello", "\"${pkgs.hello}/bin/hello …\";"),
@@ -241,7 +245,7 @@ mod tests {
         let by_name = format!("{start} \"git\"");
         let by_path = format!("{start} \"/usr/bin/python3\" and \"/bin/foo\"");
         assert_eq!(told, [(by_name.as_str(), 1), (by_path.as_str(), 0)]);
-        let cure = "write ${pkgs.python3}/bin/python3 in place of /usr/bin/python3";
+        let cure = "Write ${pkgs.python3}/bin/python3 instead of /usr/bin/python3";
         assert!(found[1].why.ends_with(cure), "{}", found[1].why);
     }
 
@@ -290,14 +294,15 @@ mod tests {
         };
         let (is, why, line) = told(2, &[(0, "python3"), (1, "node")]);
         assert_eq!(is, "starts \"python3\" and \"node\"");
-        assert!(why.starts_with("systemd finds only its own"), "{why}");
+        assert!(why.starts_with("systemd needs the whole path"), "{why}");
         let list = "= [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ];";
         assert_eq!(line, list);
         let (is, why, line) = told(1, &[(0, "/usr/bin/python3"), (0, "/home/pi/app.py")]);
         assert_eq!(is, "starts \"/usr/bin/python3\" and \"/home/pi/app.py\"");
-        let all = "NixOS has no program there (\"/usr/bin/python3\"); the image has no such file (\"/home/pi/app.py\"), so the service does not start";
+        let all = "there is no program at that path on NixOS (\"/usr/bin/python3\"); the image has no such file \
+                   (\"/home/pi/app.py\"), so the service does not start";
         assert_eq!(why, all);
-        let both = "= \"${pkgs.python3}/bin/python3 ${./app.py} …\"; # copy the file beside the configuration";
+        let both = "= \"${pkgs.python3}/bin/python3 ${./app.py} …\"; # put the file beside the configuration";
         assert_eq!(line, both);
         let (_, _, line) = told(2, &[(1, "node")]);
         let one = "= [ \"${pkgs.nodejs}/bin/node …\" ]; # and the other commands of the list";

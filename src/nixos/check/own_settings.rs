@@ -21,12 +21,12 @@ struct Program {
 const SYSTEMD_WHY: &str = "systemd has no such setting and ignores it";
 const SSHD: Program = Program {
     list: include_str!("known_settings/sshd.txt"),
-    why: "sshd has no such setting: the build fails where NixOS checks its configuration, and otherwise sshd does not start",
+    why: "sshd has no such setting. The build fails, or the SSH server does not start",
     ignores_case: true,
 };
 const NIX: Program = Program {
     list: include_str!("known_settings/nix.txt"),
-    why: "Nix has no such setting: the build fails where NixOS checks nix.conf, and otherwise Nix ignores it",
+    why: "Nix has no such setting. The build fails, or Nix ignores it",
     ignores_case: false,
 };
 const SERVICE: Program = Program {
@@ -123,7 +123,7 @@ fn misspelt(set: &SettingsFacts, name: &str) -> Option<Finding> {
         // A set of variables is the value of another option.
         [only] if !set.names.contains(only) && only != "Environment" => {
             let only = option(only);
-            Some(format!("{only} = …; # in place of {name}, with its value"))
+            Some(format!("{only} = …; # replaces {name}; keep its value"))
         }
         _ => None,
     };
@@ -138,13 +138,13 @@ fn misspelt(set: &SettingsFacts, name: &str) -> Option<Finding> {
 }
 
 fn ssh_port(facts: &ConfigFacts, port: u32) -> Finding {
-    let line = format!("services.openssh.ports = [ {port} ]; # in place of settings.Port");
+    let line = format!("services.openssh.ports = [ {port} ]; # replaces settings.Port");
     let is_ours = !facts.own_settings.has_own_ssh_ports;
     Finding {
         id: "ssh-port",
         severity: Severity::Note,
         is: format!("services.openssh.settings.Port = {port}"),
-        why: "sshd also listens on the ports in services.openssh.ports, and NixOS opens the firewall for those only".to_owned(),
+        why: "NixOS opens the firewall only for the ports in services.openssh.ports".to_owned(),
         add: is_ours.then_some(line).into_iter().collect(),
         place: None,
     }
@@ -166,7 +166,7 @@ fn with_commas(features: &FeaturesFacts) -> Option<Finding> {
         id: "feature-comma",
         severity: Severity::Note,
         is: format!("{option} has {}", nix_string(text)),
-        why: "Nix takes a comma for a part of the name, and knows no such feature".to_owned(),
+        why: "Nix reads the comma as part of the name, and has no such feature".to_owned(),
         add: vec![format!("{option} = [ {} ];", words.join(" "))],
         place: None,
     })

@@ -113,11 +113,11 @@ fn suffixed(unit: &SuffixedFacts) -> Finding {
         severity: Severity::Note,
         is: option(&unit.unit),
         why: format!(
-            "NixOS adds the suffix itself, so the unit is called {}.{kind}, and nothing finds {}",
+            "NixOS adds the suffix itself, so the unit is called {}.{kind}, and {} does not exist",
             unit.unit, unit.unit
         ),
         add: vec![format!(
-            "{} = …; # in place of \"{}\", with its value",
+            "{} = …; # replaces \"{}\"; keep its value",
             option(name),
             unit.unit
         )],
@@ -139,7 +139,7 @@ fn without_kind(facts: &ConfigFacts, missing: &TargetFacts) -> Option<Finding> {
         id: "unknown-target",
         severity: Severity::Note,
         is: format!("{option} has \"{name}\" (did you mean \"{name}.target\"?)"),
-        why: "the name of a unit ends in its kind, so it starts nothing".to_owned(),
+        why: "the name of a unit must end in its type, so this starts nothing".to_owned(),
         add: is_only
             .then(|| with_target(&option, missing, name))
             .into_iter()
@@ -162,8 +162,8 @@ fn unknown_target(facts: &ConfigFacts, missing: &TargetFacts) -> Option<Finding>
     let option = attribute_path::text(&path.map(str::to_owned));
     let named = format!("{option} has \"{}\"", missing.target);
     let (is, why, add) = if OF_USERS.contains(&name) {
-        let why = "that target is one of the services of users (systemd.user.services) only, so it starts nothing here; of the whole machine it is \
-                   graphical.target";
+        let why = "only systemd.user.services has that target, so it starts nothing here. For services of the machine it \
+                   is graphical.target";
         (named, why, Vec::new())
     } else {
         let meant = similar_names(name, known)?;
@@ -205,9 +205,8 @@ fn idle_timer(name: &str) -> Finding {
         id: "idle-timer",
         severity: Severity::Note,
         is: format!("nothing in the configuration starts {timer}"),
-        why:
-            "it has no wantedBy, and no other unit and no script names it, so it starts no service"
-                .to_owned(),
+        why: "it has no wantedBy, and no unit or script names it, so it starts no service"
+            .to_owned(),
         add: vec![format!("{timer}.wantedBy = [ \"timers.target\" ];")],
         place: None,
     }
@@ -280,7 +279,7 @@ mod tests {
         };
         assert_eq!(finding.id, "unit-suffix");
         assert_eq!(finding.is, "systemd.services.\"web.service\"");
-        let line = "systemd.services.web = …; # in place of \"web.service\", with its value";
+        let line = "systemd.services.web = …; # replaces \"web.service\"; keep its value";
         assert_eq!(finding.add, [line]);
     }
 

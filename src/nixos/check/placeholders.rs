@@ -147,7 +147,7 @@ fn time_zone_line(facts: &ConfigFacts) -> String {
     }
     match time_zone::of_offset(given) {
         Some(zone) => format!(
-            "{} # {given}, for the names in Etc have the opposite sign; it has no summer time",
+            "{} # {given}: names in Etc have the opposite sign and no summer time",
             line(zone)
         ),
         None => format!("{} # an example", line("Europe/Berlin")),

@@ -122,21 +122,21 @@ impl OwnDefinitions {
         let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
         let (file, definition) = same.next()?;
         let is_certain = same.next().is_none() && !definition.is_conditional;
-        if !is_certain || comment.starts_with("in place of the") {
+        if !is_certain || comment.starts_with("replaces") {
             return None;
         }
         let is_here = place.is_some_and(|place| place.file == *file);
         let line = definition.line;
         let written = if is_here {
-            format!("the definition in line {line}")
+            format!("line {line}")
         } else {
             format!("{file}:{line}")
         };
         let comment = Some(comment).filter(|comment| !comment.is_empty());
         let comment = comment.map_or_else(String::new, |comment| format!("; {comment}"));
         Some(match elements {
-            Some(elements) => format!("{option} = [ … {elements}; # in {written}{comment}"),
-            None => format!("{code} # in place of {written}{comment}"),
+            Some(elements) => format!("{option} = [ … {elements}; # extends {written}{comment}"),
+            None => format!("{code} # replaces {written}{comment}"),
         })
     }
 

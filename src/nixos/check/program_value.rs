@@ -78,18 +78,16 @@ pub(super) fn said_of(facts: &ConfigFacts, program: &ProgramFacts) -> Option<Sai
     };
     Some(match (path.starts_with('/'), path == name) {
         (true, _) if !is_absent(facts, path) => return None,
-        (true, _) if is_of_other_systems => in_store("NixOS has no program there"),
-        (true, _) => beside(IS_ABSENT, "copy the file beside the configuration", true),
+        (true, _) if is_of_other_systems => in_store("there is no program at that path on NixOS"),
+        (true, _) => beside(IS_ABSENT, "put the file beside the configuration", true),
         (false, true) if is_of_systemd(name) => return None,
-        (false, true) => {
-            in_store("systemd finds only its own programs by their names alone, whatever PATH is")
-        }
+        (false, true) => in_store("systemd needs the whole path of a program, whatever PATH is"),
         (false, false) if let Some(cure) = in_package(path) => Said {
             cure: Cure::InPackage(cure),
-            ..in_store("a string has the path of a package only where ${…} is around its name")
+            ..in_store("in a string, the path of a package needs ${…} around its name")
         },
         (false, false) => beside(
-            "systemd takes no path that does not begin with a slash",
+            "the path of a program must begin with a slash",
             "if that file is beside the configuration",
             false,
         ),
@@ -171,7 +169,7 @@ fn unknown_packages<'a>(said: &[(&'a ProgramFacts, Said)]) -> Vec<&'a str> {
 fn packages_told(unknown: &[&str]) -> Option<String> {
     match unknown {
         [] => None,
-        [name] => Some(format!("NAME is the package that has {name}")),
+        [name] => Some(format!("NAME is the package with {name}")),
         several => {
             let all = several.iter().enumerate();
             let all = all.map(|(n, name)| format!("NAME{} that of {name}", n + 1));

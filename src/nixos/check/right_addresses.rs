@@ -119,9 +119,9 @@ fn lines(interface: &InterfaceFacts) -> Vec<String> {
         }
         let is_other_empty = other.1 && own.len() == all.len();
         let place = match (before.is_empty(), is_other_empty) {
-            (false, true) => format!("in place of that and of {}.addresses", other.0),
+            (false, true) => format!("replaces it and {}.addresses", other.0),
             (true, false) => String::new(),
-            (false, false) | (true, true) => "in place of that".to_owned(),
+            (false, false) | (true, true) => "replaces it".to_owned(),
         };
         Some(definition(&interface.name, family, &own, &place))
     };
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_wrong_address_is_corrected_as_far_as_it_is_known() {
-        let instead = " # in place of that";
+        let instead = " # replaces it";
         for (address, said, (right, length), comment) in [
             (
                 "192.168.1.5/16/24",
@@ -198,9 +198,9 @@ mod tests {
             ),
             (
                 "192.168.1.300/8",
-                "\"192.168.1.300\", which is no IPv4 address",
+                "\"192.168.1.300\", which is not an IPv4 address",
                 ("192.168.1.5", 8),
-                " # an example, in place of that",
+                " # an example, replaces it",
             ),
             (
                 "192.168.1.7/",
@@ -210,7 +210,7 @@ mod tests {
             ),
             (
                 "192.168.1.7/33",
-                "\"192.168.1.7\" with prefixLength = 33, which is at most 32",
+                "\"192.168.1.7\" with prefixLength = 33, but 32 is the highest",
                 ("192.168.1.7", 24),
                 instead,
             ),
@@ -219,14 +219,14 @@ mod tests {
             assert_eq!(told(&[address], &[]), (said.to_owned(), vec![line]));
         }
         let (said, lines) = told(&[], &["fe80::1%end0/64"]);
-        assert_eq!(said, "\"fe80::1%end0\", which is no IPv6 address");
+        assert_eq!(said, "\"fe80::1%end0\", which is not an IPv6 address");
         assert_eq!(lines, [list("ipv6", &[("fe80::1", 64)], instead)]);
     }
 
     /// The line had the first wrong address only, and the right ones were lost.
     #[test]
     fn the_right_addresses_of_a_list_are_kept() {
-        let instead = " # in place of that";
+        let instead = " # replaces it";
         let (_, lines) = told(&[], &["2001:db8::1/64/64", "2001:db8::2/64"]);
         let both = [("2001:db8::1", 64), ("2001:db8::2", 64)];
         assert_eq!(lines, [list("ipv6", &both, instead)]);
@@ -240,12 +240,12 @@ mod tests {
 
     #[test]
     fn an_address_of_the_other_family_gets_its_list() {
-        let instead = " # in place of that";
+        let instead = " # replaces it";
         let (is, lines) = told(&["fd00::5/64"], &[]);
-        assert!(is.ends_with("\"fd00::5\" in ipv4.addresses, and that is an IPv6 address"));
+        assert!(is.ends_with("\"fd00::5\" in ipv4.addresses, but that is an IPv6 address"));
         assert_eq!(lines, [list("ipv6", &[("fd00::5", 64)], instead)]);
         let (is, lines) = told(&[], &["fd00::1/64", "192.168.1.5/64"]);
-        assert!(is.ends_with("\"192.168.1.5\" in ipv6.addresses, and that is an IPv4 address"));
+        assert!(is.ends_with("\"192.168.1.5\" in ipv6.addresses, but that is an IPv4 address"));
         let (four, six) = (
             list("ipv4", &[("192.168.1.5", 24)], ""),
             list("ipv6", &[("fd00::1", 64)], instead),
@@ -259,7 +259,7 @@ mod tests {
         );
         assert_eq!(lines, [four, six]);
         let (_, lines) = told(&["fd00::5/24"], &["fd00::1/64"]);
-        let comment = " # in place of that and of ipv4.addresses";
+        let comment = " # replaces it and ipv4.addresses";
         let both = [("fd00::5", 64), ("fd00::1", 64)];
         assert_eq!(lines, [list("ipv6", &both, comment)]);
     }

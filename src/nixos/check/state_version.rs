@@ -14,7 +14,7 @@ pub(super) const RULES: [Rule; 2] = [
                 .is_none()
                 .then(|| "system.stateVersion is not set".into())
         },
-        why: "the next upgrade may treat this machine's data as that of a newer release",
+        why: "the next upgrade may misread this machine's data as that of a newer release",
         add: &["system.stateVersion = \"{release}\";"],
     },
     Rule {
@@ -36,7 +36,8 @@ pub(super) const RULES: [Rule; 2] = [
                 .any(|text| text.contains("stateVersion"));
             (!is_refused).then(|| format!("system.stateVersion = \"{version}\", {problem}"))
         },
-        why: "it is the release that this machine was first installed with; services use it to decide the format of their data",
+        why: "this must be the release that the machine was first installed with. Services choose the format of their \
+              data by it",
         add: &["{state version}"],
     },
 ];

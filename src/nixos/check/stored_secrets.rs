@@ -9,7 +9,7 @@ use crate::common::attribute_path;
 /// The consequence for the key itself.
 macro_rules! who_can_read_it {
     () => {
-        "anyone can read it on the card and in the Nix store of every machine that builds the image"
+        "anyone can read it on the card and in the Nix store of each machine that builds the image"
     };
 }
 
@@ -19,7 +19,8 @@ pub(super) const RULES: [Rule; 2] = [
         severity: Severity::Trap,
         is: |facts, _| host_keys(facts).filter(|_| !facts.ssh.has_other_host_keys),
         why: concat!(
-            "the SSH server does not start: it refuses a key that other users can read, as they can read all of the Nix store, and has no other one. And ",
+            "the SSH server does not start. It refuses a key that other users can read, as in the Nix store, and has no \
+             other key. Also, ",
             who_can_read_it!()
         ),
         add: &[HOST_KEY],
@@ -29,15 +30,15 @@ pub(super) const RULES: [Rule; 2] = [
         severity: Severity::Note,
         is: |facts, _| host_keys(facts).filter(|_| facts.ssh.has_other_host_keys),
         why: concat!(
-            "the SSH server refuses a key that other users can read, as they can read all of the Nix store. And ",
+            "the SSH server refuses a key that other users can read, as in the Nix store. Also, ",
             who_can_read_it!()
         ),
         add: &[HOST_KEY],
     },
 ];
 
-const HOST_KEY: &str = "services.openssh.hostKeys = [ { type = \"ed25519\"; path = \"/etc/ssh/ssh_host_ed25519_key\"; } ]; # put your key there \
-                        on the card, with mode 600; without it the board makes one";
+const HOST_KEY: &str = "services.openssh.hostKeys = [ { type = \"ed25519\"; path = \"/etc/ssh/ssh_host_ed25519_key\"; } \
+                        ]; # put your key there on the card, with mode 600, or let the board make one";
 
 /// What is said of the server's own keys in the store, if there are any.
 fn host_keys(facts: &ConfigFacts) -> Option<String> {
@@ -60,19 +61,31 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         let is_of_peer = name.starts_with("presharedKey");
         let is = match (is_of_peer, is_file) {
             (true, false) => format!("{object}.peers has a presharedKey in plain text"),
-            (true, true) => format!("{object}.peers has a {name} that is copied into the Nix store"),
+            (true, true) => {
+                format!("{object}.peers has a {name} that is copied into the Nix store")
+            }
             (false, false) => format!("{object}.{name} is in plain text"),
             (false, true) => format!("{object}.{name} is a file that is copied into the Nix store"),
         };
         let path = path_on_card(secret);
         let file_option = format!("{}File", name.trim_end_matches("File"));
         let hint = match (is_of_peer, is_file) {
-            (true, false) => format!(": write {file_option} = \"{path}\" there in place of it, and put that file onto the card"),
-            (true, true) => format!(": write the path of a file on the card there, in quotes, such as \"{path}\""),
+            (true, false) => {
+                format!(". Write {file_option} = \"{path}\" instead, and put that file on the card")
+            }
+            (true, true) => format!(
+                ". Write the path of a file on the card instead, in quotes, such as \"{path}\""
+            ),
             (false, _) => String::new(),
         };
-        let place = if *is_file { "" } else { &format!("in place of {name}: ") };
-        let line = format!("{object}.{file_option} = \"{path}\"; # {place}a file that you put onto the card");
+        let place = if *is_file {
+            ""
+        } else {
+            &format!("replaces {name}; ")
+        };
+        let line = format!(
+            "{object}.{file_option} = \"{path}\"; # {place}a file that you put on the card"
+        );
         let line = (!is_of_peer).then_some(line);
         Finding {
             id: "stored-secret",
@@ -127,8 +140,8 @@ mod tests {
                 "privateKey",
                 false,
                 "networking.wireguard.interfaces.wg0.privateKey is in plain text",
-                "networking.wireguard.interfaces.wg0.privateKeyFile = \"/etc/wireguard/wg0.key\"; # in place of privateKey: a \
-                 file that you put onto the card",
+                "networking.wireguard.interfaces.wg0.privateKeyFile = \"/etc/wireguard/wg0.key\"; # replaces privateKey; \
+                 a file that you put on the card",
             ),
             (
                 odd,
@@ -143,7 +156,7 @@ mod tests {
                 "authKeyFile",
                 true,
                 "services.tailscale.authKeyFile is a file that is copied into the Nix store",
-                "services.tailscale.authKeyFile = \"/etc/tailscale.key\"; # a file that you put onto the card",
+                "services.tailscale.authKeyFile = \"/etc/tailscale.key\"; # a file that you put on the card",
             ),
         ] {
             let secret = json!([{ "object": object, "name": name, "is_file": is_file }]);
@@ -156,7 +169,7 @@ mod tests {
         let finding = only(&[("/stored_secrets", peer)]);
         let is = "networking.wireguard.interfaces.wg0.peers has a presharedKey in plain text";
         assert_eq!((finding.is.as_str(), finding.add.len()), (is, 0));
-        let hint = "write presharedKeyFile = \"/etc/wireguard/wg0.psk\" there in place of it";
+        let hint = "Write presharedKeyFile = \"/etc/wireguard/wg0.psk\" instead";
         assert!(finding.why.contains(hint), "{}", finding.why);
     }
 

@@ -23,8 +23,8 @@ fn finding(file: &str) -> Finding {
         id: "no-swap-file",
         severity: Severity::Note,
         is: format!("swapDevices has {} without size", nix_string(file)),
-        why: "NixOS makes a file for swap only if its size is set, so the machine does not swap there: beside the device, add size = 1024; \
-              the number is in MiB"
+        why: "NixOS makes a swap file only if its size is set, so the machine has no swap there. Beside the device, add \
+              the size in MiB, such as size = 1024;"
             .to_owned(),
         add: Vec::new(),
         place: None,
@@ -51,7 +51,7 @@ mod tests {
             (found.len(), found[0].id, found[0].is.as_str()),
             (1, "no-swap-file", is)
         );
-        assert!(found[0].why.contains("add size = 1024;"));
+        assert!(found[0].why.contains("such as size = 1024;"));
         assert_eq!(found[0].add, [""; 0]);
         assert_eq!(told("/srv/swap"), []);
     }

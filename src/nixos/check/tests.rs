@@ -205,7 +205,7 @@ fn an_option_with_a_new_name_is_told_with_its_line() {
     let own = told("/build/config/sd-card.nix");
     let (is, line) = (
         "sdImage.imageName",
-        "image.fileName = …; # in place of sdImage.imageName, with the same value",
+        "image.fileName = …; # replaces sdImage.imageName; keep its value",
     );
     assert_eq!((own.id, own.is.as_str()), ("warning", is));
     assert_eq!(own.why, "NixOS has renamed that option to image.fileName");
@@ -228,7 +228,8 @@ fn a_group_that_may_be_meant_is_named() {
         found[0].is,
         "users.users.ann.extraGroups has \"whel\" (did you mean wheel?) \"docker\""
     );
-    let line = "virtualisation.docker.enable = true; # makes the group docker; without use for that, leave the group out";
+    let line =
+        "virtualisation.docker.enable = true; # makes the group docker, or leave the group out";
     assert_eq!(found[0].add, [line]);
 }
 
@@ -285,7 +286,7 @@ fn the_line_to_add_has_what_was_meant() {
         (
             "/time_zone",
             "GMT+2",
-            "time.timeZone = \"Etc/GMT-2\"; # GMT+2, for the names in Etc have the opposite sign; it has no summer time",
+            "time.timeZone = \"Etc/GMT-2\"; # GMT+2: names in Etc have the opposite sign and no summer time",
         ),
         (
             "/time_zone",

@@ -63,7 +63,7 @@ const RULES: [Rule; 10] = [
             let is_off = !facts.loaders.iter().any(|loader| loader == "grub");
             is_off.then(|| format!("boot.loader.grub.device = \"{device}\""))
         },
-        why: "GRUB is off, so nothing uses it: the image has a boot loader of its own, and needs no disk's name",
+        why: "GRUB is off, so nothing uses this. The image has its own boot loader and needs no disk",
         add: &[],
     },
     Rule {
@@ -72,9 +72,9 @@ const RULES: [Rule; 10] = [
         is: |facts, _| {
             let is_only = facts.card && facts.loaders == ["systemd-boot"];
             (is_only && facts.sd.makes_menu)
-                .then(|| "boot.loader.systemd-boot.enable = true, and no extlinux menu".into())
+                .then(|| "boot.loader.systemd-boot.enable = true, but no extlinux menu".into())
         },
-        why: "this image starts from an extlinux menu, and nothing in it puts systemd-boot on the card",
+        why: "this image starts from an extlinux menu, and nothing puts systemd-boot on the card",
         add: &[
             "boot.loader.systemd-boot.enable = lib.mkForce false;",
             "boot.loader.generic-extlinux-compatible.enable = lib.mkForce true;",
@@ -102,7 +102,7 @@ const RULES: [Rule; 10] = [
         id: "locale",
         severity: Severity::Trap,
         is: |facts, _| unknown_locale(facts).filter(|_| locale_fails(facts)),
-        why: "glibc has no locale of that name in UTF-8, so the build of the locales fails",
+        why: "glibc has no such locale in UTF-8, so the build fails",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
     Rule {
@@ -112,14 +112,14 @@ const RULES: [Rule; 10] = [
             let is_built = facts.locale_is_built && !locale_fails(facts);
             unknown_locale(facts).filter(|_| is_built)
         },
-        why: "glibc 2.36 has no such locale; unless a newer one has it, the build of the locales fails",
+        why: "glibc 2.36 has no such locale. The build fails, unless a newer glibc has it",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
     Rule {
         id: "locale",
         severity: Severity::Note,
         is: |facts, _| unknown_locale(facts).filter(|_| !facts.locale_is_built),
-        why: "glibc has no locale of that name in UTF-8, so programs use English",
+        why: "glibc has no such locale in UTF-8, so programs use English",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
 ];

@@ -25,7 +25,8 @@ fn unfilled(found: &UnfilledFacts) -> Finding {
         } else {
             format!("{option} has \"{text}\"")
         },
-        why: "that stands for a value of your own in a line that sdbuild proposes, or in its documentation".to_owned(),
+        why: "that is a placeholder from a line that sdbuild proposed, or from its documentation. Write your own value \
+              instead".to_owned(),
         add: Vec::new(),
         place: None,
     }
@@ -42,8 +43,7 @@ fn etc_name(file: &EtcNameFacts) -> Finding {
         |name: &str| attribute_path::text(&["environment", "etc", name].map(str::to_owned));
     let (is, line) = if target == name {
         let (old, new) = (option(name), option(meant));
-        let line =
-            format!("{new}.{content} = …; # in place of {old}.{content}, with the same value");
+        let line = format!("{new}.{content} = …; # replaces {old}.{content}; keep its value");
         (old, line)
     } else {
         let option = format!("{}.target", option(name));
@@ -54,7 +54,9 @@ fn etc_name(file: &EtcNameFacts) -> Finding {
         id: "etc-in-etc",
         severity: Severity::Note,
         is,
-        why: format!("all of environment.etc is below /etc already: the file is /etc/etc/{meant}"),
+        why: format!(
+            "names in environment.etc are already below /etc, so the file is /etc/etc/{meant}"
+        ),
         add: vec![line],
         place: None,
     }
@@ -118,8 +120,7 @@ mod tests {
             (is, add.concat())
         };
         let old = "environment.etc.\"/etc/motd\"";
-        let line =
-            format!("environment.etc.motd.text = …; # in place of {old}.text, with the same value");
+        let line = format!("environment.etc.motd.text = …; # replaces {old}.text; keep its value");
         assert_eq!(told("/etc/motd", "/etc/motd"), (old.to_owned(), line));
         let option = "environment.etc.a.target";
         let (is, line) = (

@@ -12,7 +12,7 @@ pub(super) const RULES: [Rule; 2] = [
         id: "unknown-group",
         severity: Severity::Note,
         is: |facts, _| said(facts).filter(|_| unknown(facts).any(is_meant_for_sudo)),
-        why: "the machine has no such group; for sudo it is wheel",
+        why: "the machine has no such group. The group for sudo is wheel",
         add: &["{missing groups}"],
     },
     Rule {
@@ -83,7 +83,7 @@ fn similar(facts: &ConfigFacts, name: &str) -> Option<String> {
 /// A group that does not exist, and those that may be meant, or why none is to be made.
 fn with_similar(facts: &ConfigFacts, name: &str) -> String {
     let meant = similar(facts, name).map(|meant| format!(" (did you mean {meant}?)"));
-    let obstacle = obstacle(facts, name).map(|what| format!(" (leave it out: {what})"));
+    let obstacle = obstacle(facts, name).map(|what| format!(" (leave it out, because {what})"));
     format!("\"{name}\"{}", meant.or(obstacle).unwrap_or_default())
 }
 
@@ -115,11 +115,11 @@ pub(super) fn lines_that_make_groups(facts: &ConfigFacts) -> Vec<String> {
         }
         let group = attribute_path::text(&["users", "groups", name].map(str::to_owned));
         let line = match option_of(name) {
-            Some(option) => format!(
-                "{option} = true; # makes the group {name}; without use for that, leave the group out"
-            ),
+            Some(option) => {
+                format!("{option} = true; # makes the group {name}, or leave the group out")
+            }
             None if OF_DEVICES.contains(&name) => format!(
-                "{group} = {{ }}; # and services.udev.extraRules with a rule that gives it the devices"
+                "{group} = {{ }}; # also add a rule to services.udev.extraRules that gives it the devices"
             ),
             None => format!("{group} = {{ }};"),
         };
@@ -151,7 +151,7 @@ mod tests {
                 panic!("{found:?}");
             };
             assert_eq!(finding.id, "unknown-group");
-            let is_for_sudo = finding.why.contains("for sudo it is wheel");
+            let is_for_sudo = finding.why.contains("The group for sudo is wheel");
             (finding.is.clone(), is_for_sudo, finding.add.clone())
         };
         let (is, is_for_sudo, lines) = told(&["sudo"]);
@@ -164,8 +164,8 @@ mod tests {
         let (_, is_for_sudo, lines) = told(&["docker", "gpio", "web site", "admin"]);
         assert!(is_for_sudo);
         let expected = [
-            "virtualisation.docker.enable = true; # makes the group docker; without use for that, leave the group out",
-            "users.groups.gpio = { }; # and services.udev.extraRules with a rule that gives it the devices",
+            "virtualisation.docker.enable = true; # makes the group docker, or leave the group out",
+            "users.groups.gpio = { }; # also add a rule to services.udev.extraRules that gives it the devices",
             "users.groups.\"web site\" = { };",
         ];
         assert_eq!(lines, expected);
@@ -196,7 +196,9 @@ mod tests {
             ("networkmanager", "/network/iwd", "iwd is on"),
             ("networkmanager", "/network/manager", "ConnMan is on"),
         ] {
-            let is = format!("users.users.ann.extraGroups has \"{group}\" (leave it out: {what})");
+            let is = format!(
+                "users.users.ann.extraGroups has \"{group}\" (leave it out, because {what})"
+            );
             assert_eq!(told(group, fact), (is, 0));
         }
         assert_eq!(told("docker", "/network/wireless").1, 1);

@@ -11,15 +11,15 @@ pub(super) const RULES: [Rule; 1] = [Rule {
         let is_on = facts.upgrades_to_nothing && facts.card;
         is_on.then(|| "system.autoUpgrade.enable = true".into())
     },
-    why: "without system.autoUpgrade.flake the board builds /etc/nixos/configuration.nix, which is not on the card: every upgrade \
-          fails until you put one there",
+    why: "without system.autoUpgrade.flake the board builds /etc/nixos/configuration.nix, which is not on the card, so \
+          every upgrade fails",
     add: &["{upgrade}"],
 }];
 
 /// The line that names a flake.
 pub(super) fn line_with_flake(facts: &ConfigFacts) -> String {
     let place = if facts.upgrade_has_channel {
-        "in place of channel: "
+        "replaces channel; "
     } else {
         ""
     };
@@ -38,7 +38,7 @@ mod tests {
     /// NixOS refuses a configuration with both.
     #[test]
     fn a_flake_is_in_place_of_a_channel() {
-        for (has_channel, comment) in [(false, "# the flake"), (true, "# in place of channel: ")] {
+        for (has_channel, comment) in [(false, "# the flake"), (true, "# replaces channel; ")] {
             let facts = with(&[
                 ("/upgrades_to_nothing", json!(true)),
                 ("/upgrade_has_channel", json!(has_channel)),

@@ -12,7 +12,7 @@ pub(super) const RULES: [Rule; 1] = [Rule {
         let users: Vec<String> = with_wrong_names(facts).map(user_option).collect();
         (!users.is_empty()).then(|| users.join(", "))
     },
-    why: "NixOS accepts that name, but other programs read it as several words, a path, a number or an option, so logins may fail",
+    why: "NixOS accepts that name, but other programs may not read it as one name, so logins may fail",
     add: &["{renamed user}"],
 }];
 
@@ -54,7 +54,7 @@ pub(super) fn line_with_another_name(facts: &ConfigFacts) -> String {
     let is_taken = facts.users.iter().any(|user| user.name == meant);
     let another = if is_taken { "2" } else { "" };
     format!(
-        "users.users.{meant}{another} = {{ … }}; # in place of {}",
+        "users.users.{meant}{another} = {{ … }}; # replaces {}",
         user_option(name)
     )
 }
@@ -84,7 +84,7 @@ mod tests {
             (*id, is.as_str()),
             ("user-name", "users.users.\"Ann Smith\"")
         );
-        let expected = "users.users.ann-smith = { … }; # in place of users.users.\"Ann Smith\"";
+        let expected = "users.users.ann-smith = { … }; # replaces users.users.\"Ann Smith\"";
         assert_eq!(line, expected);
         for (name, meant) in [
             ("a/b", "a-b"),

@@ -26,10 +26,10 @@ pub(super) const RULES: [Rule; 5] = [
         is: |facts, _| {
             let net = &facts.network;
             let is_off = net.networks > 0 && !net.wireless;
-            is_off.then(|| "networking.wireless.networks, and wpa_supplicant is off".into())
+            is_off.then(|| "networking.wireless.networks is set, but wpa_supplicant is off".into())
         },
-        why: "only wpa_supplicant reads them: neither NetworkManager nor iwd joins these networks",
-        add: &["networking.wireless.enable = true; # in place of NetworkManager and iwd"],
+        why: "only wpa_supplicant joins these networks; NetworkManager and iwd do not read them",
+        add: &["networking.wireless.enable = true; # instead of NetworkManager and iwd"],
     },
     Rule {
         id: "wireless-key",
@@ -51,7 +51,7 @@ pub(super) const RULES: [Rule; 5] = [
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
-        why: "networking.wireless.secretsFile names no file that has that key, so the machine does not join the network",
+        why: "networking.wireless.secretsFile does not name a file with that key, so the machine does not join the network",
         add: &["{secrets file}"],
     },
     Rule {
@@ -63,8 +63,8 @@ pub(super) const RULES: [Rule; 5] = [
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
-        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image: put it into a file \
-              on the card, or write only the key that is derived from it, as `sdbuild init --wifi` does",
+        why: "anyone can read the passphrase on the card and in the Nix store of each machine that builds the image. Put \
+              it into a file on the card, or write only the key derived from it, as `sdbuild init --wifi` does",
         add: &["{secret networks}"],
     },
 ];
@@ -77,7 +77,8 @@ fn line_that_names_the_file(facts: &ConfigFacts, told: &str) -> Option<String> {
     let is_missing = facts.network.secrets_file.is_none();
     is_missing.then(|| {
         format!(
-            "{SECRETS_FILE} = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read:{told}=the passphrase"
+            "{SECRETS_FILE} = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read, with{told}=the \
+             passphrase"
         )
     })
 }
@@ -143,7 +144,7 @@ pub(super) fn lines_that_hide_passphrases(facts: &ConfigFacts) -> Vec<String> {
     let of_network = |(n, one): (usize, &PassphraseFacts)| {
         let (option, name) = (key_option(&one.network, "pskRaw"), name(n + 1));
         let said = said_of_the_file(facts, &name);
-        format!("{option} = \"ext:{name}\"; # in place of psk{said}")
+        format!("{option} = \"ext:{name}\"; # replaces psk{said}")
     };
     let each = if open.len() > 1 {
         " a line for each network,"
@@ -173,7 +174,7 @@ fn wrong_keys(facts: &ConfigFacts) -> Option<String> {
     let raw = raw.map(|network| {
         let option = key_option(network, "pskRaw");
         format!(
-            "{option} is neither 64 hexadecimal digits nor ext:NAME (a passphrase belongs in psk)"
+            "{option} is neither 64 hexadecimal digits nor ext:NAME; a passphrase belongs in psk"
         )
     });
     let wrong: Vec<String> = passphrases.chain(raw).collect();
@@ -202,7 +203,7 @@ mod tests {
         );
         let is = "networking.wireless.networks.\"Home\".pskRaw = \"ext:home\"";
         assert_eq!(finding.is, is);
-        let line = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read: home=the passphrase";
+        let line = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read, with home=the passphrase";
         assert_eq!(finding.add, [line]);
         let off = with(&on[1..]);
         let off = findings(&off, "aarch64-linux", None);
@@ -230,7 +231,7 @@ mod tests {
         assert!(file.ends_with(" can read: NAME=the passphrase"), "{file}");
         assert_eq!(
             network,
-            r#"networking.wireless.networks."My {release} \"Wi-Fi\" \${x}".pskRaw = "ext:NAME"; # in place of psk"#
+            r#"networking.wireless.networks."My {release} \"Wi-Fi\" \${x}".pskRaw = "ext:NAME"; # replaces psk"#
         );
         let [file, home, work] = lines(&["Home", "Work"]).try_into().unwrap();
         assert!(file.contains(" a line for each network, NAME1="), "{file}");
@@ -271,7 +272,8 @@ mod tests {
             assert_eq!(told("no-network", path, &only), [line.as_str()]);
             let lines = [("Home", 1), ("Work", 2)].map(|(name, n)| {
                 format!(
-                    "{start}\"{name}\".pskRaw = \"ext:NAME{n}\"; # in place of psk, with the line NAME{n}=the passphrase in {shown}"
+                    "{start}\"{name}\".pskRaw = \"ext:NAME{n}\"; # replaces psk, with the line NAME{n}=the passphrase in \
+                     {shown}"
                 )
             });
             assert_eq!(told("open-passphrase", path, &open), lines);
@@ -279,7 +281,7 @@ mod tests {
         let none = with(&only);
         let lines = &findings(&none, "aarch64-linux", None)[0].add;
         assert_eq!(lines[0], "networking.wireless.enable = true;");
-        let file = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read: NAME=the passphrase";
+        let file = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read, with NAME=the passphrase";
         assert_eq!((lines.len(), lines[1].as_str()), (3, file));
     }
 
@@ -304,8 +306,8 @@ mod tests {
         assert_eq!(
             found_in[0].is,
             "networking.wireless.networks.\"Home\".psk has 7 characters, not 8 to 63; \
-             networking.wireless.networks.\"Work\".pskRaw is neither 64 hexadecimal digits nor ext:NAME \
-             (a passphrase belongs in psk)"
+             networking.wireless.networks.\"Work\".pskRaw is neither 64 hexadecimal digits nor ext:NAME; \
+             a passphrase belongs in psk"
         );
         assert_eq!(
             found(&[networks(), raw]),

@@ -34,7 +34,7 @@ pub(super) fn inner_target(path: &Path, name: &str) -> Result<Option<String>, Fa
             "the link `{name}` leads out of the configuration's directory, to {}",
             target.display()
         ))
-        .hint("replace it with a copy: only the directory itself is uploaded")
+        .hint("replace it with a copy, because only the directory itself is uploaded")
         .hint(IGNORE_HINT)),
     }
 }

@@ -18,7 +18,7 @@ const MAX_NAMED: usize = 5;
 const LARGE_FILE: u64 = 1_000_000;
 /// Directories whose files are counted.
 const MAX_COUNTED: usize = 10_000;
-const OWN_DIR_HINT: &str = "move the configuration into a directory of its own";
+const OWN_DIR_HINT: &str = "move the configuration into its own directory";
 
 /// Sizes and number of files.
 #[derive(Debug, Default)]

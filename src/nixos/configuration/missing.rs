@@ -195,7 +195,8 @@ fn mistyped_hint(
     if is_image(name) {
         let image = quoted(name);
         return format!(
-            "that is the name of an image: `sdbuild boot {image}` starts one, `sdbuild flash {image}` writes it to a card"
+            "that is the name of an image. `sdbuild boot {image}` starts one, and `sdbuild flash {image}` writes it to a \
+             card"
         );
     }
     let board = board(name, command).filter(|_| is_here(directory));
@@ -212,7 +213,7 @@ fn board(name: &str, command: SuggestedCommand) -> Option<String> {
     let BoardName(board) = BoardQuery::certain(name)?;
     let (command, board) = (command.name, board.name);
     Some(format!(
-        "{name} is a board: sdbuild {command} --board {board}"
+        "{name} is a board; to use it: sdbuild {command} --board {board}"
     ))
 }
 
@@ -231,10 +232,8 @@ fn only_file_hint(
 /// What to do about a path of nothing.
 fn path_hint(command: SuggestedCommand) -> &'static str {
     match command.takes {
-        Takes::Path => {
-            "check the path: it may be that of a file, or of a directory with an sd-card.nix"
-        }
-        Takes::File(_) | Takes::CurrentDirectory => "check the path: it must be that of a file",
+        Takes::Path => "check the path; it must be a file, or a directory with an sd-card.nix",
+        Takes::File(_) | Takes::CurrentDirectory => "check the path; it must be a file",
     }
 }
 

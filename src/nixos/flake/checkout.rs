@@ -137,7 +137,7 @@ fn check_access(url: &str, search: FlakeSearch<'_>) -> Result<(), Failure> {
             .hint("let a credential helper of git have it: arguments of programs are not secret"));
     }
     if search.offline && Protocol::of(url)? != Protocol::File {
-        let text = format!("{shown} would be fetched by your git, and --offline allows no fetch");
+        let text = format!("your git would fetch {shown}, but --offline does not allow that");
         return Err(Failure::environment(text)
             .hint("clone it, and give the directory: --override-input INPUT DIR"));
     }

@@ -72,7 +72,8 @@ impl GitTree {
         (!names.is_empty()).then(|| {
             let listed = listed.join(", ");
             format!(
-                "git does not track {listed}{rest}: a flake contains only files that git tracks; `git add` what belongs to it"
+                "the flake contains only files that git tracks, so it lacks {listed}{rest}. Run `git add` on what \
+                 belongs to it"
             )
         })
     }

@@ -41,14 +41,14 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
     }
     let in_brackets = url.strip_prefix('<').and_then(|url| url.strip_suffix('>'));
     if let Some(name) = in_brackets {
-        let what = "which is no address of a flake";
+        let what = "which is not the address of a flake";
         let written = proposal(name).unwrap_or_else(elsewhere);
         return Some((what, written));
     }
     if let Some((_, path)) = url.split_once('@').filter(|_| url.starts_with("git@")) {
         let path = path.replacen(':', "/", 1);
         return Some((
-            "which Nix takes for a path",
+            "which Nix reads as a path",
             format!("write git+ssh://git@{path}"),
         ));
     }
@@ -59,7 +59,7 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
         && let Some((name, branch)) = repository.split_once('@')
         && !repository.contains(['/', '?'])
     {
-        let what = "in which Nix takes the `@` for a part of the repository's name";
+        let what = "in which Nix reads the `@` as part of the repository's name";
         return Some((what, format!("write github:{owner}/{name}/{branch}")));
     }
     let path = url.strip_prefix("path:").unwrap_or(url);

@@ -273,7 +273,7 @@ impl Flake {
         let unreachable = locked_inputs::unreachable_inputs(&lock, &self.overridden_inputs());
         for (input, how) in unreachable.into_iter().take(MAX_UNREACHABLE) {
             events.warn(format!(
-                "the builder would fetch the input {input} {how}: clone it, and give --override-input {input} DIR"
+                "the builder cannot fetch the input {input} {how}. Clone it, and give --override-input {input} DIR"
             ));
         }
     }

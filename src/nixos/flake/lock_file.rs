@@ -37,7 +37,8 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
         let path = dir.join(NAME);
         let text = format!("{} {problem}", path.display());
         Err(Failure::usage(text).hint(
-            "restore an earlier one, for instance with git, or remove it: `sdbuild lock` then writes one with the newest inputs",
+            "restore an earlier one, for instance with git. Or remove it, and `sdbuild lock` writes one with the newest \
+             inputs",
         ))
     })
 }

@@ -78,7 +78,7 @@ impl FlakeTree {
                 dir => format!("in its directory {dir}"),
             };
             Failure::usage(format!("{text} has no flake.nix {place}"))
-                .hint("the parameter `dir` names the directory of a flake: ?dir=DIRECTORY")
+                .hint("name the flake's directory with the parameter `dir`: ?dir=DIRECTORY")
         })?;
         let names = checkout.files(search).await?;
         let git = checkout.git(search).await?;
@@ -271,7 +271,7 @@ fn missing_directory_hint(dir: &Path) -> String {
         shown_path(above)
     };
     let reference = quoted(&format!("{place}#{name}"));
-    format!("the configuration {name} of a flake is named behind a `#`: {reference}")
+    format!("write the configuration {name} of the flake after a `#`: {reference}")
 }
 
 /// What to do about the directory `dir`, which has no `flake.nix`.
@@ -282,9 +282,9 @@ fn no_flake_hint(dir: &Path) -> String {
     }
     match shown_path(&file) {
         here if here == CONFIG_NAME => {
-            format!("{CONFIG_NAME} is here: it is taken if no flake is named")
+            format!("{CONFIG_NAME} is here; to build it, do not name a flake")
         }
-        file => format!("{CONFIG_NAME} is there: give {}", quoted(&file)),
+        file => format!("{CONFIG_NAME} is there; give {}", quoted(&file)),
     }
 }
 

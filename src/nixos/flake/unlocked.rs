@@ -50,7 +50,7 @@ impl UnlockedFlake<'_> {
             "inputs"
         };
         let text = if self.has_lock {
-            format!("flake.lock lacks the {noun} {names}, and a build never changes it")
+            format!("flake.lock lacks the {noun} {names}, and a build never changes that file")
         } else {
             format!("there is no flake.lock, which a build needs for the {noun} {names}")
         };
@@ -59,10 +59,10 @@ impl UnlockedFlake<'_> {
             (true, true) => format!("complete it: {command}"),
             (true, false) => format!("`{command}` writes one"),
             (false, true) => {
-                "clone the repository, and complete its lock there: sdbuild lock".to_owned()
+                "clone the repository and complete its lock there, with `sdbuild lock`".to_owned()
             }
             (false, false) => {
-                "clone the repository, and write its lock there: sdbuild lock".to_owned()
+                "clone the repository and write its lock there, with `sdbuild lock`".to_owned()
             }
         };
         Failure::usage(text).hint(hint).hint(overriding(first))
@@ -84,7 +84,7 @@ impl UnlockedFlake<'_> {
         }
         if inputs.contains("nixpkgs") && ["lib", "pkgs"].contains(&name.as_str()) {
             return Some(failure.hint(format!(
-                "{name} comes from nixpkgs: write nixpkgs in place of {name} in the {{ … }} of the outputs"
+                "{name} comes from nixpkgs; write nixpkgs instead of {name} in the {{ … }} of the outputs"
             )));
         }
         Some(failure.hint(match usual_url(name) {
@@ -135,7 +135,7 @@ mod tests {
         );
         let packages = hints("pkgs", ".", true).unwrap();
         assert!(
-            packages[0].starts_with("pkgs comes from nixpkgs: write nixpkgs"),
+            packages[0].starts_with("pkgs comes from nixpkgs; write nixpkgs"),
             "{packages:?}"
         );
         let declare = "declare it: inputs.disko.url = \"github:nix-community/disko\"; then run";

@@ -12,7 +12,7 @@ pub(in crate::nixos) fn plain_path(name: &[u8]) -> Result<String, Failure> {
         return Ok(name);
     }
     Err(Failure::usage(format!(
-        "the git repository is damaged: its index lists the file `{name}`, which is outside of it"
+        "the git repository is damaged; its index lists the file `{name}`, which is outside the repository"
     ))
     .hint("clone it again from a source that you trust"))
 }

@@ -55,7 +55,7 @@ pub fn read(path: &Path) -> Result<Vec<Locked>, Failure> {
         (version, _) => {
             let text =
                 format!("{shown} has version {version}, which this sdbuild does not support");
-            let hint = "it was written by a newer sdbuild: use that one, or delete the lock file";
+            let hint = "a newer sdbuild wrote it; use that one, or delete the lock file";
             return Err(Failure::usage(text).hint(hint));
         }
     };

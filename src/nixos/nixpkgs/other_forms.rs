@@ -55,7 +55,7 @@ pub(super) fn in_place_of_other_month(release: &str) -> Option<String> {
         alternatives(&known)
     };
     Some(format!(
-        "NixOS has releases of May (.05) and November (.11) only: {given}"
+        "NixOS has only releases of May (.05) and November (.11): {given}"
     ))
 }
 

@@ -38,7 +38,7 @@ impl UserFiles {
         let files: Vec<String> = modules.iter().map(|file| path_from(place, file)).collect();
         is_named.then(|| {
             format!(
-                "a directory without a {DEFAULT_FILE} is no module: name its files, {}",
+                "a directory without a {DEFAULT_FILE} is not a module; name its files, {}",
                 files.join(" ")
             )
         })

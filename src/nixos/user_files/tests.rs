@@ -16,7 +16,7 @@ fn a_file_that_git_does_not_track_is_explained() {
     fs::create_dir(dir.path().join(".git")).unwrap();
     fs::write(dir.path().join(".gitignore"), "new.nix\n").unwrap();
     let why = files.why_absent("/build/config/new.nix");
-    let hint = ".gitignore lists it: git add --force new.nix, or remove it from .gitignore";
+    let hint = ".gitignore lists it. Remove it from .gitignore, or run git add --force new.nix";
     assert!(why.ends_with(hint), "{why}");
 }
 
@@ -152,7 +152,7 @@ fn a_file_that_may_be_meant_is_named() {
         ("c.nix", "check the path"),
         (
             "parts/default.nix",
-            "a directory without a default.nix is no module: name its files, ./parts/a.nix ./parts/b.nix",
+            "a directory without a default.nix is not a module; name its files, ./parts/a.nix ./parts/b.nix",
         ),
         ("secrets/default.nix", "check the path"),
     ] {

@@ -258,7 +258,7 @@ fn what_cannot_be_restored_stays_under_a_visible_name() {
     let hints = crate::output::failures::publish_failed(error, dir).hints;
     let hint = hints
         .iter()
-        .find(|hint| hint.ends_with("a.img.old: rename it"));
+        .find(|hint| hint.ends_with("a.img.old; rename it"));
     assert!(hint.is_some(), "{hints:?}");
 }
 

@@ -18,14 +18,14 @@ fn check(system: System, kvm: Kvm) -> Check {
         return Check::good(
             topic,
             format!(
-                "`sdbuild boot` emulates {system}: KVM runs only images of this machine's own architecture"
+                "`sdbuild boot` emulates {system}, because KVM runs only this machine's own architecture"
             ),
         );
     }
     match kvm {
         Kvm::Usable => Check::good(
             topic,
-            "`sdbuild boot` uses KVM where QEMU is installed; in a container it emulates",
+            "`sdbuild boot` uses KVM only if QEMU is installed; in a container it emulates",
         ),
         Kvm::Missing => Check::good(
             topic,

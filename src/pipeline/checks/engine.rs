@@ -32,7 +32,7 @@ pub(super) fn rights(machine: &Machine<'_>) -> Option<Check> {
     Some(if facts.rootless {
         Check::good(
             topic,
-            "the engine runs rootless: it cannot register QEMU in the kernel's binfmt_misc",
+            "the engine runs rootless and cannot register QEMU in the kernel's binfmt_misc",
         )
     } else if facts.desktop {
         Check::good(
@@ -91,8 +91,9 @@ pub(super) fn kernel(machine: &Machine<'_>) -> Option<Check> {
     let release = &machine.engine?.facts.kernel;
     let is_old = KernelVersion::of(release).is_some_and(|version| version < FIX_BINARY);
     if is_old && machine.may_emulate() {
-        let text =
-            format!("the engine's kernel is {release}, emulation needs {FIX_BINARY} or later");
+        let text = format!(
+            "emulation needs Linux {FIX_BINARY} or later, but the engine's kernel is {release}"
+        );
         return Some(
             Check::bad(topic, text)
                 .remedy("update the system that the engine runs on")
@@ -136,8 +137,8 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
         Private => {
             format!("each build registers QEMU for {system} where only its container sees it")
         }
-        Host => format!("the QEMU for {system} that binfmt_misc has already"),
-        None => format!("not needed: the engine's machine runs {system} itself"),
+        Host => format!("binfmt_misc already has QEMU for {system}"),
+        None => format!("not needed, because the engine's machine runs {system} itself"),
     };
     if taken != None {
         text = format!("{text} (`{taken}`)");
@@ -188,7 +189,7 @@ mod tests {
         let text = checked(emulation, &native, &settings()).unwrap().text;
         assert_eq!(
             text,
-            "not needed: the engine's machine runs aarch64-linux itself"
+            "not needed, because the engine's machine runs aarch64-linux itself"
         );
         let for_pc = settings::Build {
             system: System::X8664Linux,
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(old.verdict, Verdict::Bad);
         assert_eq!(
             old.text,
-            "the engine's kernel is 3.10.0-1160.el7, emulation needs 4.8 or later"
+            "emulation needs Linux 4.8 or later, but the engine's kernel is 3.10.0-1160.el7"
         );
         assert_eq!(verdict("4.8", "x86_64").verdict, Verdict::Good);
         assert_eq!(verdict("strange", "x86_64").verdict, Verdict::Good);

@@ -46,7 +46,7 @@ fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Che
     let foreign = |entry: &&Entry| entry.runs(architecture) && classify(entry) == Owner::Foreign;
     let names = names(entries.iter().filter(foreign));
     let text = format!(
-        "{names}: registered by another program and left alone; a build's own entry takes precedence"
+        "{names} (registered by another program) is left alone; a build's own entry takes precedence"
     );
     (!names.is_empty()).then(|| Check::good(TOPIC, text))
 }
@@ -91,7 +91,7 @@ mod tests {
         assert!(
             found
                 .text
-                .starts_with("qemu-aarch64: registered by another program"),
+                .starts_with("qemu-aarch64 (registered by another program)"),
             "{found:?}"
         );
         let none = usable_handlers(&[other], arm);

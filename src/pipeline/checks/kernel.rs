@@ -24,7 +24,7 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
         return Some(Check::good(topic, "not needed: nothing is emulated"));
     }
     if !machine.is_this_kernel() {
-        let text = "the engine has another kernel: a build looks at its binfmt_misc when it begins";
+        let text = "the engine has another kernel, so only a build can check its binfmt_misc";
         return Some(Check::good(topic, text));
     }
     // A private build has a table of its own.
@@ -71,12 +71,12 @@ impl ProcFiles {
             return match self.text(&format!("{TABLE_DIR}/status")).as_deref() {
                 Some("disabled") => Check::bad(
                     topic,
-                    "binfmt_misc is disabled: the kernel starts no program under QEMU",
+                    "binfmt_misc is disabled, so the kernel cannot start programs with QEMU",
                 )
                 .remedy("let root enable it: `echo 1 | sudo tee /proc/sys/fs/binfmt_misc/status`"),
                 _ => Check::good(
                     topic,
-                    "mounted; a container without privileges registers QEMU there",
+                    "mounted; builds register QEMU from a container without privileges",
                 ),
             };
         }
@@ -84,7 +84,7 @@ impl ProcFiles {
         let filesystems = self.text("/proc/filesystems");
         // The directory is there also when the module is not loaded yet: mounting it loads it.
         if dir.exists() || filesystems.is_some_and(|text| text.contains("binfmt_misc")) {
-            let text = "not mounted: a privileged container will mount it for the time of a build";
+            let text = "not mounted; a privileged container mounts it during a build";
             return Check::warning(topic, text).remedy(format!("mount it: `{mount}`"));
         }
         Check::bad(topic, "the kernel has no binfmt_misc, or has not loaded it").remedy(format!(
@@ -100,10 +100,10 @@ impl ProcFiles {
         match (selinux.as_deref(), apparmor.as_deref()) {
             (Some("1"), _) => Check::warning(
                 topic,
-                "SELinux is enforcing: it may keep the container that registers QEMU from binfmt_misc",
+                "SELinux is enforcing, and may deny binfmt_misc to the container that registers QEMU",
             )
             .remedy(format!(
-                "if a build reports it: let root register {} in binfmt_misc, and give --emulation host",
+                "if a build reports that, let root register {} in binfmt_misc, and give --emulation host",
                 emulated.qemu_user()
             )),
             (Some(_), _) => Check::good(topic, "SELinux is permissive"),

@@ -15,12 +15,10 @@ fn check(facts: &DoctorFacts) -> Check {
         Err(why) => Check::warning(topic, why),
         Ok(none) if none.is_empty() => {
             let cache = human_bytes(facts.cache_size);
-            let text = format!(
-                "none of earlier runs; {cache} of downloads (`sdbuild status` shows the rest)"
-            );
+            let text = format!("none; {cache} of downloads (`sdbuild status` shows the rest)");
             Check::good(topic, text)
         }
-        Ok(found) => Check::warning(topic, format!("of earlier runs: {found}"))
+        Ok(found) => Check::warning(topic, format!("from earlier runs: {found}"))
             .remedy("the next `sdbuild build` or `sdbuild clean` removes them"),
     }
 }

@@ -44,7 +44,7 @@ fn little_memory(memory: u64, facts: &EngineFacts) -> Check {
         } else {
             "give the engine's machine more memory or swap"
         })
-        .remedy("or build less at a time: --jobs 1 --cores 1")
+        .remedy("or build fewer things at a time: --jobs 1 --cores 1")
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use crate::pipeline::steps::network_access;
 use crate::settings::{self, SourceChoice};
 
 /// What helps against an address that leads nowhere in a container.
-const REACHABLE: &str = "let it listen on an address that containers reach, such as 172.17.0.1 (the host on Docker's own network), and \
-                         name it by that address";
+const REACHABLE: &str = "let it listen on an address that containers can reach, such as 172.17.0.1 (the host in Docker's \
+                         network), and use that address";
 /// What helps where something is missing and nothing is fetched.
 const FETCH_FIRST: &str =
-    "build once without `offline` and SDBUILD_OFFLINE: what is fetched is kept";
+    "build once without `offline` and SDBUILD_OFFLINE; what is fetched is kept";
 /// Certificates may be not yet, or no longer, valid for a clock that is this far off.
 const CLOCK_BREAKS_TLS: Duration = Duration::from_secs(24 * 3600);
 /// A clock that is synchronized is never this far off.
@@ -52,14 +52,14 @@ pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
     let caches: Vec<&String> = caches.filter(|cache| is_loopback(cache)).collect();
     if let Some(cache) = caches.first() {
         let text = format!(
-            "the binary cache {cache} is on this machine only: Nix runs in a container, which cannot reach it"
+            "the binary cache {cache} is only on this machine, and Nix runs in a container that cannot reach it"
         );
         return Some(Check::warning("binary caches", text).remedy(REACHABLE));
     }
     let proxies = settings.common.proxies.loopback();
     let proxy = proxies.first()?;
     let text = format!(
-        "the proxy {proxy} is on this machine only: Nix runs in a container, which cannot reach it, and does not use it"
+        "the proxy {proxy} is only on this machine, and Nix runs in a container that cannot reach it"
     );
     Some(Check::warning("proxy", text).remedy(REACHABLE))
 }
@@ -174,8 +174,8 @@ fn check_caches(answers: &[ServerAnswer]) -> Check {
         Check::good(topic, format!("answer: {}", good.join(", ")))
     } else {
         Check::warning(topic, format!("no answer: {}", bad.join("; ")))
-            .remedy("without it everything is built here, which takes hours, and days under emulation")
-            .remedy("name caches that this machine reaches: --substituters URLS, --extra-substituters URLS")
+            .remedy("without it, everything is built here, which takes hours, or days under emulation")
+            .remedy("name caches that this machine can reach, with --substituters or --extra-substituters")
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) enum NoAnswer {
     #[error("HTTP status {0}")]
     Status(u16),
     /// It has something else than a binary cache of NixOS has.
-    #[error("it is no binary cache of /nix/store, but perhaps the login page of a network")]
+    #[error("it is not a binary cache of /nix/store; perhaps it is the login page of a network")]
     NotACache,
     /// It cannot be reached, or takes too long.
     #[error("{0}")]

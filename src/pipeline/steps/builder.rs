@@ -54,7 +54,7 @@ fn describe_jobs(plan: &Plan, resources: Resources) -> String {
 fn describe_caches(plan: &Plan) -> String {
     let caches = &plan.settings.caches.substituters;
     if plan.settings.common.offline || caches.is_empty() {
-        return "none: what the store volume lacks is built".to_owned();
+        return "none, so everything that the store volume lacks is built".to_owned();
     }
     let accepts = plan.settings.accept_flake_caches == Some(true);
     let more = match plan.source.source {
@@ -66,7 +66,7 @@ fn describe_caches(plan: &Plan) -> String {
 
 fn describe_connections(plan: &Plan, resources: Resources) -> String {
     if plan.settings.common.offline {
-        return "none: the builder has no network, and nothing is fetched".to_owned();
+        return "none, because the builder has no network".to_owned();
     }
     format!(
         "{} at a time",

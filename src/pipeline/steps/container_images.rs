@@ -21,11 +21,11 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let missing = &plan.engine_plan.missing;
     let size = human_bytes(missing.to_fetch);
     let fetch = match missing.packages {
-        0 => "nothing: no package is missing".to_owned(),
+        0 => "nothing, because no package is missing".to_owned(),
         n => format!("{}, {size}", counted(n, "package", "packages")),
     };
     let assemble = match missing.images.as_slice() {
-        [] => "nothing: the engine has all container images of sdbuild".to_owned(),
+        [] => "nothing, because the engine has all container images".to_owned(),
         images => images.join(", "),
     };
     let builder = match &plan.engine_plan.builder {
@@ -113,7 +113,9 @@ async fn foreign(run: &RunContext<'_>, reference: &str) -> Result<BuilderImage, 
         return accept(run, reference, &image);
     }
     if run.plan.settings.common.offline {
-        let text = format!("the engine does not have {reference}, and --offline allows no pull");
+        let text = format!(
+            "the engine does not have {reference}, and --offline does not allow pulling it"
+        );
         return Err(Failure::environment(text).hint("run it once without --offline"));
     }
     let sink = events.clone();

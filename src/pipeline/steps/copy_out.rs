@@ -25,7 +25,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let settings = &plan.settings;
     let dir = settings.output.display();
     let replaces = if settings.force {
-        ", in place of one of the same name"
+        ", replacing one of the same name"
     } else {
         ""
     };
@@ -71,7 +71,7 @@ fn imager_advice(imager: &ImagerUrl, path: &Path) -> String {
             let name = list.file_name().unwrap_or_default().to_string_lossy();
             let url = output::imager_url(base, &name);
             format!(
-                "the list for Raspberry Pi Imager is {shown}; published beside the image: rpi-imager --repo {}",
+                "the list for Raspberry Pi Imager is {shown}; when it is published beside the image: rpi-imager --repo {}",
                 quoted(&url)
             )
         }

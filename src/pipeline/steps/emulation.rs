@@ -34,15 +34,16 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     );
     let settings = &plan.settings;
     let glue = match settings.glue {
-        _ if !plan.is_emulated() => "native: nothing is emulated",
+        _ if !plan.is_emulated() => "native: no emulation is needed",
         _ if !is_native_glue_possible(&settings.format, settings.system) => {
-            "emulated: for this format and system nothing is built natively"
+            "emulated: nothing can be built without emulation for this format and system"
         }
         Glue::Auto => {
-            "auto: units, configuration files and the image itself are built natively where the result is the same, otherwise under emulation"
+            "auto: units, configuration files and the image itself are built without emulation where the result is the \
+             same"
         }
         Glue::Native => {
-            "native: units, configuration files and the image itself are built natively, or the build fails"
+            "native: units, configuration files and the image itself are built without emulation, or the build fails"
         }
         Glue::Emulated => {
             "emulated: units, configuration files and the image itself are built under emulation too"
@@ -62,18 +63,21 @@ fn describe_emulation(plan: &Plan) -> String {
     let (emulation, choice) = (plan.engine_plan.emulation, plan.settings.emulation);
     let foreign = format!("the engine's machine is {machine}, the image is for {system}");
     let first = match emulation {
-        Emulation::Builders => format!("none: {foreign}; remote builders build for it"),
-        Emulation::Native => format!("none: the engine's machine runs {machine} itself"),
+        Emulation::Builders => format!("none, because remote builders build for it ({foreign})"),
+        Emulation::Native => format!("none, because the engine's machine runs {machine} itself"),
         Emulation::Register => format!(
-            "register: QEMU runs the image's {system} programs, by an entry in the kernel's binfmt_misc during the run"
+            "register: QEMU runs the image's {system} programs, with an entry in the kernel's binfmt_misc during the run"
         ),
         Emulation::Private => format!(
-            "private: QEMU runs the image's {system} programs, by an entry that only the build's container sees"
+            "private: QEMU runs the image's {system} programs, with an entry that only the build's container sees"
         ),
         Emulation::Host if emulation.last_resort(choice, system, facts).is_some() => {
-            "host: the entry that binfmt_misc has already, if there is one; this engine can add none".to_owned()
+            "host: the existing binfmt_misc entry, if there is one; this engine cannot add entries"
+                .to_owned()
         }
-        Emulation::Host => "host: the entry that binfmt_misc has already, as --emulation requests".to_owned(),
+        Emulation::Host => {
+            "host: the existing binfmt_misc entry, as --emulation requests".to_owned()
+        }
     };
     let next = |mode: &Emulation| mode.otherwise(choice, facts);
     let others = std::iter::successors(next(&emulation), next);

@@ -51,7 +51,7 @@ impl Build {
             Some(BoardName(board)) if board.system != self.system => {
                 let (name, wanted, system) = (board.name, board.system, self.system);
                 let text = format!(
-                    "the board {name} starts images for {wanted}, and this one is for {system}"
+                    "the board {name} starts images for {wanted}, but this one is for {system}"
                 );
                 Err(Failure::usage(text).hint(format!(
                     "--system {wanted}, or another board: `sdbuild boards` lists them"
@@ -68,7 +68,7 @@ impl Build {
             return Err(Failure::usage(format!(
                 "--boot-test: sdbuild cannot boot the format {format}"
             ))
-            .hint("build it without, and test it on its own platform: see `sdbuild formats`"));
+            .hint("leave out --boot-test, and test the image on its own platform; see `sdbuild formats`"));
         }
         if self.rpi_imager.is_some() && !format.row().is_disk {
             return Err(Failure::usage(format!(
@@ -86,15 +86,15 @@ impl Build {
         let nixpkgs = self.settings.iter().find(is_flag);
         match &self.source {
             SourceChoice::Flake { .. } if nixpkgs.is_some() => Err(Failure::usage(
-                "--nixpkgs is for a file with a NixOS configuration: a flake names its own nixpkgs",
+                "--nixpkgs is for a file with a NixOS configuration, but a flake names its own nixpkgs",
             )
             .hint("--override-input nixpkgs REF replaces the flake's input of that name")),
             SourceChoice::Flake { .. } if self.root.is_some() => Err(Failure::usage(
-                "--root is for a file with a NixOS configuration: a flake is uploaded with its whole git tree",
+                "--root is for a file with a NixOS configuration, but a flake is uploaded with its whole git tree",
             )),
             // The name of a configuration of a flake may be meant by a file that does not exist, which is reported with it.
             SourceChoice::Config(file) if !self.override_inputs.is_empty() && file.exists() => Err(Failure::usage(
-                "--override-input is for flakes: a file with a NixOS configuration has no inputs",
+                "--override-input is for flakes; a file with a NixOS configuration has no inputs",
             )
             .hint("--nixpkgs takes another nixpkgs")),
             SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),
@@ -142,7 +142,7 @@ fn check_addresses(settings: &Build) -> Result<(), Failure> {
             match error {
                 HttpUrlError::NotHttp => failure,
                 HttpUrlError::HasCredentials | HttpUrlError::HasToken => failure.hint(format!(
-                    "sdbuild writes addresses to files and to the terminal: {hint}"
+                    "sdbuild writes addresses to files and to the terminal, so {hint}"
                 )),
             }
         })?;
@@ -163,7 +163,7 @@ fn check_flakes(settings: &Build) -> Result<(), Failure> {
     secret.map_or(Ok(()), |secret| {
         Err(
             Failure::usage(format!("the address of a flake {secret}")).hint(
-                "sdbuild writes addresses to files and to the terminal: clone it yourself, and give the directory",
+                "sdbuild writes addresses to files and to the terminal, so clone it yourself, and give the directory",
             ),
         )
     })

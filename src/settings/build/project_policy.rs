@@ -81,7 +81,7 @@ fn refuse(
         return Ok(());
     };
     let shown = file.display();
-    let text = format!("{shown}: a project cannot set `{what}`: {why}");
+    let text = format!("{shown}: a project cannot set `{what}`, because {why}");
     Err(Failure::usage(text).hint(format!("give {flags}, or {HINT}")))
 }
 

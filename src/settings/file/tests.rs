@@ -97,7 +97,7 @@ fn how_a_value_is_written_matters_only_for_a_setting() {
         (
             "hostname = x",
             "hostname",
-            "in the configuration: networking.hostName = \"NAME\"; for one build `sdbuild build --hostname",
+            "in the configuration, as networking.hostName, or for one build with `sdbuild build --hostname",
         ),
         ("name = x", "name", "networking.hostName"),
         (
@@ -143,15 +143,15 @@ fn a_section_and_a_text_without_quotes_are_explained() {
     for (text, hint) in [
         (
             "jobs = 1\njobs = 2",
-            "a setting can be set only once: remove one of the two lines",
+            "a setting can be set only once; remove one of the two lines",
         ),
         (
             "output = \"a\"\nformat: \"qcow2\"",
-            "write `=` in place of `:`",
+            "write `=` instead of `:`",
         ),
         (
             "substituters:[\"http://a/?x=1\"]",
-            "write `=` in place of `:`",
+            "write `=` instead of `:`",
         ),
         (
             "substituters = [\n  \"https://a\"\n  \"https://b\"\n]",

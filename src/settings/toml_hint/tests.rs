@@ -7,7 +7,7 @@ fn a_line_is_explained_by_what_it_looks_like() {
         ("jobs = 2;", "a line has nothing after its value: jobs = 2"),
         ("// more jobs", "a comment begins with `#`"),
         ("{\"jobs\": 2}", "without braces"),
-        ("jobs: 2", "write `=` in place of `:`"),
+        ("jobs: 2", "write `=` instead of `:`"),
         ("jobs 2", "jobs = …"),
         ("jobs =", "a value is missing"),
         ("nixpkgs = “26.05”", "nixpkgs = \"26.05\""),

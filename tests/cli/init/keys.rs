@@ -112,7 +112,7 @@ fn keys_of_an_account_need_confirmation() {
         .assert_exit_code(2)
         .assert_stderr_contains(&[
             "octocat.keys has: ssh-ed25519 ",
-            "not answered on a terminal",
+            "was not answered on a terminal",
             "--yes",
         ]);
     assert_eq!(file_names(user.home.path()), ["out"]);

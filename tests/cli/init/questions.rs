@@ -196,7 +196,7 @@ fn questions_are_asked_again_until_answers_are_valid() {
         "key 1: ssh-ed25519",
         "answer with numbers from 1 to 2",
         "8 to 63",
-        "the two passphrases are not the same",
+        "the two passphrases differ",
         "did you mean Europe/Berlin?",
         "`de_YY` is not a locale: did you mean de_DE.UTF-8?",
         "next: look through the file, then `sdbuild check pi` and `sdbuild build pi`",

@@ -25,7 +25,7 @@ fn hints_of_shell_name_its_flag() {
         .run();
     CliTest::new(&["shell", "--config", "no/such.nix"])
         .exit_code(2)
-        .stderr("hint: check the path: it must be that of a file")
+        .stderr("hint: check the path; it must be a file")
         .run();
 }
 
@@ -85,7 +85,7 @@ fn missing_configuration_names_what_is_there_instead() {
         .run();
     CliTest::new(&["build", "no/such"])
         .exit_code(2)
-        .stderr("hint: check the path: it may")
+        .stderr("hint: check the path; it must")
         .run();
 }
 
@@ -166,7 +166,7 @@ fn a_name_in_a_flake_is_told_with_its_reference() {
             &["build", "pi", "--override-input", "nixpkgs", "x"],
             "sdbuild build .#pi\n",
         ),
-        (&["build", "--flake", "pi"], "is named behind a `#`: .#pi\n"),
+        (&["build", "--flake", "pi"], "of the flake after a `#`: .#pi\n"),
         (
             &["build", "--flake", "other"],
             "name a directory with a flake.nix",

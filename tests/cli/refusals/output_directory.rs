@@ -52,7 +52,7 @@ fn output_directory_is_a_file() {
 /// Whoever mistypes a path learns of it before the build.
 #[test]
 fn output_directory_with_new_ones_above_it_is_told() {
-    let told = ": a build creates all that is missing in ";
+    let told = " exists; a build creates all missing directories in ";
     CliTest::new(&["build", "--output", "new/deep"])
         .config()
         .exit_code(3)

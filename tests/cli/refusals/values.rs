@@ -110,7 +110,7 @@ fn a_board_of_another_system_is_refused_before_anything_is_done() {
             .config()
             .exit_code(2)
             .stderr(
-                "the board pc starts images for x86_64-linux, and this one is for aarch64-linux",
+                "the board pc starts images for x86_64-linux, but this one is for aarch64-linux",
             )
             .stderr("--system x86_64-linux")
             .run();

@@ -195,7 +195,7 @@ fn login_page_is_no_binary_cache() {
     let user = super::with_caches(TestUser::new(), &[&portal]);
     let told = run(&mut user.sdbuild(&["doctor", "--json"])).stdout;
     assert!(
-        told.contains("it is no binary cache of /nix/store"),
+        told.contains("it is not a binary cache of /nix/store"),
         "{told}"
     );
     let good = CacheServer::good(&cache().dir);

@@ -233,7 +233,7 @@ fn clean_keeps_what_a_run_begun_meanwhile_needs() {
     screen.wait_for("Remove all of this?");
     let mut holder = Holder::start();
     screen.type_keys("y\n");
-    screen.wait_for("has begun meanwhile");
+    screen.wait_for("has started meanwhile");
     screen.wait_for("removed what that run does not need");
     let running = holder.running.take().unwrap();
     running.signal(Signal::SIGTERM);

@@ -32,14 +32,16 @@ fn simulated_docker_desktop_builds_with_its_own_entry() {
         "Mounts denied",
         "continuing with an entry for QEMU that only the build's container sees",
         "seccomp profile: not allowed",
-        "continuing with the entry that binfmt_misc has already, if there is one",
+        "continuing with the existing binfmt_misc entry, if there is one",
     ];
     if !machine_emulates() {
         let nothing = run(&mut user.build(&[]))
             .assert_exit_code(3)
             .assert_stderr_contains(&goes_on);
-        nothing
-            .assert_stderr_contains(&["error: could not start the registrar", "xec format error"]);
+        nothing.assert_stderr_contains(&[
+            "error: could not start the container that registers QEMU",
+            "xec format error",
+        ]);
         before.assert_unchanged();
     }
     let theirs = Handler::of_a_desktop("qemu-aarch64-desktop", &emulator(&user));

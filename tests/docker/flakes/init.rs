@@ -153,8 +153,7 @@ fn init_interrupted_while_it_locks_keeps_what_it_wrote() {
     let runs = user.track_runs();
     let mut running = Running::start(&mut user.sdbuild(&["init", "pi", "--flake"]));
     running.wait_until("a request", || !github.server.requests().is_empty());
-    running
-        .wait_for("flake.lock needs the newest commit of nixpkgs, from GitHub: without an answer");
+    running.wait_for("to write flake.lock, init asks GitHub for the newest commit of nixpkgs");
     running.signal(Signal::SIGINT);
     let init = running.finish();
     assert_eq!(

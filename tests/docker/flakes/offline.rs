@@ -47,7 +47,7 @@ fn what_needs_a_network_is_refused_offline() {
     elsewhere("http://host.example/library.tar.gz")
         .assert_stderr_contains(&["no network (--offline)"]);
     elsewhere("git+ssh://git@host.example/library").assert_stderr_contains(&[
-        "ssh://host.example/library would be fetched by your git, and --offline allows no fetch",
+        "ssh://host.example/library would be fetched by your git, and --offline does not allow that",
         "--override-input INPUT DIR",
     ]);
 
@@ -60,7 +60,7 @@ fn what_needs_a_network_is_refused_offline() {
         .assert_exit_code(3)
         .assert_stderr_contains(&[
             "does not have host.example/none:1",
-            "--offline allows no pull",
+            "--offline does not allow pulling",
         ]);
     runs.assert_nothing_left();
 }

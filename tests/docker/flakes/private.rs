@@ -105,10 +105,7 @@ fn what_only_the_users_git_reaches_is_uploaded() {
 
 /// The commit is found by the user's git, the hash by the builder's Nix.
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one lock in its states, one after the other"
-)]
+#[expect(clippy::too_many_lines, reason = "one lock in its states, for several")]
 fn inputs_that_only_the_users_git_reaches_are_locked() {
     if !engine_ready() {
         return;

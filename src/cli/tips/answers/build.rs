@@ -4,45 +4,46 @@ use super::super::other_names::RUNNING;
 use super::table::Answers;
 
 /// How a configuration of a flake is named.
-const ATTRIBUTE: &str = "a configuration of a flake is named after the `#`: sdbuild build .#NAME; a file such as sd-card.nix needs no attribute";
+const ATTRIBUTE: &str = "a file such as sd-card.nix needs no attribute; for a configuration of a flake: sdbuild build \
+                         .#NAME";
 
 /// What is said of them by `build` and `check`.
 pub(super) const OF_BUILD: Answers = &[
     (
-        &["memory", "memory-mib"],
-        "the setting memory-mib is only in sdbuild.toml",
+        &["memory", "memory-limit", "memory-mib"],
+        "there is no flag for it; set memory-mib = 4096 in sdbuild.toml",
     ),
     (
         &["arg", "argstr", "build-arg", "define", "D", "e", "env", "s"],
-        "--set gives an option a value: --set networking.hostName=pi",
+        "to set a NixOS option: --set networking.hostName=pi",
     ),
     (
         &["F", "all-features", "features", "no-default-features"],
-        "a configuration has options in place of features: --set services.openssh.enable=true",
+        "a NixOS configuration has options, not features: --set services.openssh.enable=true",
     ),
     (
         &["device"],
-        "--board is the board that the image is for; `sdbuild flash` writes the image to a card",
+        "--board names the board that the image is for; `sdbuild flash` writes the image to a card",
     ),
     (
         &["enable-ssh", "ssh", "sshd"],
-        "services.openssh.enable = true; in the configuration switches SSH on, and --ssh-key names a key that may log in",
+        "the configuration turns SSH on with services.openssh.enable = true; and --ssh-key names a key that may log in",
     ),
     (
         &["I"],
-        "a configuration is an argument of its own, and --nixpkgs names the nixpkgs",
+        "give the configuration without a flag, and nixpkgs with --nixpkgs",
     ),
     (
         &["import", "imports", "include", "module", "modules"],
-        "further modules are named in the configuration: imports = [ ./x.nix ];",
+        "import other modules in the configuration: imports = [ ./x.nix ];",
     ),
     (
         &["overlay", "overlays"],
-        "overlays belong in the configuration: nixpkgs.overlays = [ … ];",
+        "put overlays into the configuration: nixpkgs.overlays = [ … ];",
     ),
     (
         &["k", "keep-going"],
-        "a build ends with the first derivation that fails; the next one continues with all that is built",
+        "a build stops at the first derivation that fails, and the next build continues from there",
     ),
     (
         &["K", "keep-failed"],
@@ -50,7 +51,7 @@ pub(super) const OF_BUILD: Answers = &[
     ),
     (
         &["print-out-paths"],
-        "a build prints the path of its image, and with --json the manifest",
+        "build prints the image's path; with --json it prints the manifest",
     ),
     (
         &[
@@ -61,7 +62,7 @@ pub(super) const OF_BUILD: Answers = &[
             "upgrade",
             "upgrade-all",
         ],
-        "a build takes what is locked; `sdbuild lock INPUT` updates an input, such as nixpkgs",
+        "build uses what is locked; `sdbuild lock INPUT` updates an input, such as nixpkgs",
     ),
     (
         &[
@@ -71,7 +72,7 @@ pub(super) const OF_BUILD: Answers = &[
             "no-update-lock-file",
             "no-write-lock-file",
         ],
-        "a build never changes flake.lock: only `sdbuild lock` does",
+        "build never changes flake.lock; `sdbuild lock` does",
     ),
     (
         &[
@@ -80,19 +81,19 @@ pub(super) const OF_BUILD: Answers = &[
             "no-registries",
             "reference-lock-file",
         ],
-        "the inputs of a flake come from its flake.lock; --override-input replaces one",
+        "a flake's inputs come from its flake.lock; --override-input replaces one",
     ),
     (
         &["extra-platforms"],
-        "sdbuild sets up the emulation of another system itself; --system is that of the image",
+        "--system names the image's system, and sdbuild sets up emulation itself",
     ),
     (
         &["experimental-features", "extra-experimental-features"],
-        "flakes need no flag: the builder's Nix has them",
+        "flakes need no flag; they are enabled in the builder",
     ),
     (
         &["store"],
-        "the store volume is chosen by the variable SDBUILD_STORE, or by `store` in sdbuild.toml",
+        "choose the store volume with the variable SDBUILD_STORE, or with `store` in sdbuild.toml",
     ),
     (
         &["sudo", "target-host", "use-remote-sudo", "use-substitutes"],
@@ -100,24 +101,24 @@ pub(super) const OF_BUILD: Answers = &[
     ),
     (
         &["build-host", "remote"],
-        "a machine of yours builds with its Docker: DOCKER_HOST=ssh://{} sdbuild build",
+        "to build on a machine of your own, use its Docker: DOCKER_HOST=ssh://{} sdbuild build",
     ),
     (
         &["profile", "profile-name"],
-        "an image holds one generation of its system, and there is only one kind of build",
+        "leave it out; an image has one generation of the system, and there is only one kind of build",
     ),
     (&["A", "attr", "bin", "p", "workspace"], ATTRIBUTE),
     (
         &["E", "expr"],
-        "a configuration is a file, or one of a flake: sdbuild build FILE",
+        "give a file or a flake instead: sdbuild build FILE",
     ),
     (
         &["country", "wifi-country"],
-        "the country of a wireless network belongs in the configuration: networking.wireless.extraConfig = \"country=DE\";",
+        "set the Wi-Fi country in the configuration: networking.wireless.extraConfig = \"country=DE\";",
     ),
     (
         &["cpu", "cpus", "threads"],
-        "--cores is the number of cores for each derivation, --jobs how many are built at a time",
+        "--jobs sets how many derivations are built at a time, and --cores how many cores each may use",
     ),
     (
         &[
@@ -135,11 +136,11 @@ pub(super) const OF_BUILD: Answers = &[
             "u",
             "volume",
         ],
-        "sdbuild starts its containers itself, and takes no flags of `docker run`",
+        "leave it out; sdbuild starts its containers itself, and `docker run` flags do not apply",
     ),
     (
         &["compression-level", "level"],
-        "the level follows a colon: --compress zstd:9",
+        "write the level after a colon: --compress zstd:9",
     ),
     (
         &["no-compress", "no-compression", "uncompressed"],
@@ -150,11 +151,20 @@ pub(super) const OF_BUILD: Answers = &[
     (&["zstd"], "did you mean --compress zstd?"),
     (
         &["online"],
-        "sdbuild downloads what is missing, unless --offline is given",
+        "leave it out; sdbuild downloads what is missing, unless you give --offline",
+    ),
+    (
+        &["timeout"],
+        "leave it out; a build has no time limit, and Ctrl-C stops it",
+    ),
+    (&["squash"], "leave it out; an image has no layers"),
+    (
+        &["load"],
+        "for an image that `docker load` takes: sdbuild build --format container",
     ),
     (
         &["watch"],
-        "sdbuild watches no files: run the same line again after a change",
+        "sdbuild does not watch files; run the command again after a change",
     ),
     (
         &["check"],
@@ -166,7 +176,7 @@ pub(super) const OF_BUILD: Answers = &[
     ),
     (
         &["passwd", "root-password", "user-password"],
-        "the hash of a password belongs in the configuration: users.users.NAME.hashedPassword",
+        "put the hash of the password into the configuration, as users.users.NAME.hashedPassword",
     ),
 ];
 
@@ -182,7 +192,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
             "host",
             "podman",
         ],
-        "the engine is that of the current Docker context, or of the variable DOCKER_HOST",
+        "sdbuild uses the engine of the current Docker context, or of the variable DOCKER_HOST",
     ),
     (
         &["dry-activate", "dry-build"],
@@ -190,59 +200,60 @@ pub(super) const OF_ANY_BUILD: Answers = &[
     ),
     (
         &["debug", "log-level", "loglevel"],
-        "-v shows the builder's log, -vv everything that the log file has",
+        "-v shows the builder's log, and -vv everything in the log file",
     ),
     (
         &["disk-size", "image-size", "size"],
-        "an image is as large as what it holds; on the first start its file system grows to the size of the card",
+        "an image is as small as possible, and its file system grows to the size of the card on the first start",
     ),
     (
         &["t", "tag"],
-        "the image is named after networking.hostName; --output is the directory to write it to",
+        "--output names a directory; the image's name comes from networking.hostName",
     ),
     (
         &["no-cache", "rebuild"],
-        "Nix builds what has changed, and only that",
+        "leave it out; Nix builds only what has changed",
     ),
     (
         &["clean"],
-        "Nix builds what has changed, and only that; `sdbuild clean` removes what earlier builds left",
+        "Nix builds only what has changed; `sdbuild clean` removes what earlier builds left",
     ),
     (
         &["release"],
-        "there is only one kind of build; --nixpkgs RELEASE chooses the release of nixpkgs",
+        "there is only one kind of build; for another release of nixpkgs: --nixpkgs RELEASE",
     ),
     (
         &["L", "print-build-logs", "show-trace"],
-        "-v shows the builder's log; a failure names the file that has all of it",
+        "-v shows the builder's log, and a failed build names the file with the whole log",
     ),
     (
         &["impure"],
-        "a flake sees only its own files and its inputs: --override-input gives another directory, --set a value",
+        "a flake sees only its own files and inputs. Pass a directory with --override-input, or a value with --set",
     ),
     (
         &["progress", "log-format", "message-format"],
-        "where the output is not a terminal, lines appear instead of a bar; --json-events writes one JSON object per event",
+        "without a terminal, sdbuild prints lines instead of a progress bar; --json-events writes one JSON object per \
+         event",
     ),
     (
         &["pull"],
-        "sdbuild makes its container images itself, of packages with fixed hashes, and keeps them",
+        "leave it out; sdbuild makes and keeps its own container images",
     ),
     (
         &["flash"],
-        "`sdbuild flash` writes the image that a build made",
+        "first build, then write the image to a card with `sdbuild flash`",
     ),
     (
         &["image"],
-        "an image is the argument of boot, flash and inspect; a build makes one",
+        "build makes an image; boot, flash and inspect take one",
     ),
     (
         &["password"],
-        "the hash of a password belongs in the configuration: users.users.NAME.hashedPassword",
+        "put the hash of the password into the configuration, as users.users.NAME.hashedPassword",
     ),
     (
         &["rm", "no-link"],
-        "sdbuild removes its containers itself, and makes no link to a result",
+        "leave it out; sdbuild removes its containers itself, and makes no result link",
     ),
 ];
 
@@ -254,6 +265,6 @@ pub(super) const OF_CHECK: Answers = &[
     ),
     (
         &["fix"],
-        "check changes nothing; each finding says what to do",
+        "check does not change files; each finding says what to do",
     ),
 ];

@@ -3,7 +3,7 @@
 use super::table::Answers;
 
 /// Where a machine gets its settings from, not from `flash`.
-const AS_IT_IS: &str = "flash writes an image as it is: what a machine gets is in the configuration that `sdbuild build` makes it of";
+const AS_IT_IS: &str = "flash writes an image as it is. Change the configuration, and build again";
 
 /// What is said of them by `boot`.
 pub(super) const OF_BOOT: Answers = &[
@@ -22,23 +22,31 @@ pub(super) const OF_BOOT: Answers = &[
             "vga",
             "vnc",
         ],
-        "boot has no screen: it shows the serial console of the machine in the terminal",
+        "boot opens no window; it shows the machine's serial console in the terminal",
     ),
     (
         &["cores", "cpu", "cpus", "processors", "smp"],
-        "sdbuild chooses the processors of the machine; --memory is its memory in MiB",
+        "sdbuild chooses the number of processors; --memory sets the memory in MiB",
+    ),
+    (
+        &["bios", "efi", "ovmf", "uefi"],
+        "leave it out; sdbuild chooses the firmware, and --firmware FILE names another one",
+    ),
+    (
+        &["hostname", "name"],
+        "leave it out; the machine has the name of its configuration, networking.hostName",
     ),
     (
         &["accel", "enable-kvm", "kvm"],
-        "KVM is used where it works, unless --no-kvm is given",
+        "leave it out; sdbuild uses KVM where it works, unless you give --no-kvm",
     ),
     (
         &["forward", "hostfwd", "net", "netdev", "nic", "ssh-port"],
-        "--port is the port of this machine that leads to SSH on the machine: --port 2222",
+        "--port sets the local port that forwards to the machine's SSH: --port 2222",
     ),
     (
         &["cdrom", "disk", "drive", "file", "hda", "image", "input"],
-        "the image is an argument of its own: sdbuild boot {}",
+        "give the image without a flag: sdbuild boot {}",
     ),
     (
         &[
@@ -50,35 +58,35 @@ pub(super) const OF_BOOT: Answers = &[
             "save",
             "snapshot",
         ],
-        "boot never changes an image: what the machine writes is gone when it ends",
+        "leave it out; boot never changes the image, and discards what the machine writes",
     ),
     (
         &["background", "d", "daemonize", "detach"],
-        "boot runs in the foreground, until the machine is switched off",
+        "boot runs in the foreground until the machine powers off",
     ),
     (
         &["it", "interactive", "privileged", "tty", "volume"],
-        "without a flag, boot shows the console of the machine",
+        "leave it out; without a flag, boot shows the machine's console",
     ),
     (
         &["passwd", "password"],
-        "sdbuild logs in by SSH with a key: --until-ssh --login-key FILE",
+        "to log in over SSH with a key: --until-ssh --login-key FILE",
     ),
     (
         &["login", "until"],
-        "--until-login waits for the login prompt, --until-ssh logs in by SSH",
+        "--until-login waits for the login prompt, and --until-ssh logs in over SSH",
     ),
     (
         &["shell"],
-        "without a flag, boot shows the console of the machine",
+        "leave it out; without a flag, boot shows the machine's console",
     ),
     (
         &["append", "dtb", "initrd", "kernel"],
-        "boot starts the kernel that the image has: what it is comes from the configuration that `sdbuild build` makes the image of",
+        "boot starts the kernel of the image. To change it, set boot.kernelPackages in the configuration and build again",
     ),
     (
         &["config", "flake"],
-        "boot takes an image, which `sdbuild build` makes of a configuration",
+        "boot takes an image; `sdbuild build` makes one from a configuration",
     ),
 ];
 
@@ -93,43 +101,43 @@ pub(super) const OF_FLASH: Answers = &[
             "list-devices",
             "list-drives",
         ],
-        "`sdbuild flash` alone lists the cards",
+        "`sdbuild flash` without arguments lists the cards",
     ),
     (
         &["expand", "grow", "resize", "size"],
-        "flash writes an image as it is: on the first start its file system grows to the size of the card",
+        "flash writes an image as it is. Its file system grows to the size of the card on the first start",
     ),
     (
         &["f", "force"],
-        "--yes asks nothing, --unmount unmounts the disk first, --allow-fixed accepts a disk that is not removable",
+        "--yes does not ask, --unmount unmounts the disk first, and --allow-fixed accepts a disk that is not removable",
     ),
     (
         &["cli"],
-        "flash has no window: sdbuild flash IMAGE /dev/sdX",
+        "flash works in the terminal: sdbuild flash IMAGE /dev/sdX",
     ),
     (
         &["disable-eject", "eject", "no-eject"],
-        "flash ejects nothing: at the end it says that you can take the card out",
+        "leave it out; flash says when you can take the card out",
     ),
     (
         &["checksum", "hash", "sha256"],
-        "flash compares the image with the hash in the file beside it, IMAGE.sha256",
+        "leave it out; flash checks the image against the file IMAGE.sha256 beside it",
     ),
     (
         &["bmap"],
-        "flash finds the block map beside the image, IMAGE.bmap",
+        "leave it out; flash finds the block map IMAGE.bmap beside the image",
     ),
     (
         &["dry-run", "n"],
-        "without a disk, flash lists the disks and writes nothing: sdbuild flash IMAGE",
+        "to list the disks without writing: sdbuild flash IMAGE",
     ),
     (
         &["erase", "format", "wipe"],
-        "the disk need not be erased: the image replaces what is on it",
+        "leave it out; the image replaces everything on the disk",
     ),
     (
         &["all"],
-        "`sdbuild flash` alone lists the disks that an image can be written to",
+        "`sdbuild flash` without arguments lists the disks that it can write to",
     ),
     (
         &["json"],
@@ -157,7 +165,7 @@ pub(super) const OF_FLASH: Answers = &[
     ),
     (
         &["config", "flake"],
-        "flash takes an image, which `sdbuild build` makes of a configuration",
+        "flash takes an image; `sdbuild build` makes one from a configuration",
     ),
 ];
 
@@ -173,15 +181,15 @@ pub(super) const OF_INSPECT: Answers = &[
             "sha256",
             "size",
         ],
-        "without a flag, inspect shows partitions, boot loader and hashes: sdbuild inspect IMAGE",
+        "to show partitions, boot loader and hashes: sdbuild inspect IMAGE",
     ),
     (&["format"], "did you mean --json?"),
     (
         &["extract", "mount"],
-        "inspect mounts nothing, and shows single files: sdbuild inspect IMAGE cat PATH",
+        "inspect cannot mount an image, but it shows single files: sdbuild inspect IMAGE cat PATH",
     ),
     (
         &["config", "flake"],
-        "inspect takes an image, which `sdbuild build` makes of a configuration",
+        "inspect takes an image; `sdbuild build` makes one from a configuration",
     ),
 ];

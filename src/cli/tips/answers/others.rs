@@ -6,7 +6,7 @@ use super::table::Answers;
 pub(super) const OF_INIT: Answers = &[
     (
         &["format"],
-        "--template chooses what the image is for; `sdbuild build` takes --format",
+        "init takes --template instead; `sdbuild build` takes --format",
     ),
     (
         &["passphrase", "psk", "wifi-key", "wifi-psk", "wpa-psk"],
@@ -14,31 +14,31 @@ pub(super) const OF_INIT: Answers = &[
     ),
     (
         &["keyboard", "keyboard-layout", "keymap", "layout"],
-        "the keyboard of the console is an option of the configuration: console.keyMap",
+        "set the console's keyboard in the configuration, as console.keyMap",
     ),
     (
         &["channel", "nixpkgs", "release"],
-        "a build chooses the release: sdbuild build --nixpkgs RELEASE; a flake names it in its inputs",
+        "a flake names the release in its inputs; for a file: sdbuild build --nixpkgs RELEASE",
     ),
     (
         &["f", "force", "overwrite", "replace"],
-        "init replaces no file: name another directory, or move the file away",
+        "init never replaces a file. Name another directory, or move the file away",
     ),
     (
         &["d", "dir", "directory", "o", "out", "output", "path"],
-        "the directory is an argument of its own: sdbuild init {}",
+        "give the directory without a flag: sdbuild init {}",
     ),
     (
         &["i", "interactive"],
-        "init asks on a terminal, unless --yes is given",
+        "leave it out; init asks on a terminal, unless you give --yes",
     ),
     (
         &["enable-ssh", "ssh", "sshd"],
-        "every template has an SSH server; --ssh-key names the key that may log in",
+        "leave it out; every template has an SSH server. --ssh-key names the key that may log in",
     ),
     (
         &["country", "wifi-country"],
-        "init asks for no country: --timezone is the time zone, --locale the language",
+        "init has no country; --timezone sets the time zone, and --locale the language",
     ),
     (
         &["list", "list-templates", "templates"],
@@ -46,19 +46,20 @@ pub(super) const OF_INIT: Answers = &[
     ),
     (
         &["admin", "sudo", "wheel"],
-        "the account of --user has sudo, without a password",
+        "leave it out; the account of --user may use sudo without a password",
     ),
     (
         &["os", "distro"],
-        "every configuration is one of NixOS; --template chooses what the image is for",
+        "every configuration is for NixOS; --template chooses the kind of image",
     ),
     (
         &["git", "no-git", "vcs"],
-        "init writes files and makes no repository: `git init` does",
+        "init writes only files; `git init` makes a repository",
     ),
     (
         &["passwd", "password", "root-password", "user-password"],
-        "no password is written into a configuration, where others can read it: --user has your SSH key; that of a wireless network init asks for, or takes from --wifi-password-file FILE",
+        "init writes no passwords: the account of --user has your SSH key. For a wireless network, init asks for the \
+         passphrase or reads it from --wifi-password-file FILE",
     ),
 ];
 
@@ -68,7 +69,7 @@ pub(super) const OF_TRY: Answers = &[
         &[
             "A", "attr", "board", "c", "config", "device", "flake", "format", "set", "hostname",
         ],
-        "try builds a configuration of its own; `sdbuild build` builds yours",
+        "try builds its own configuration; `sdbuild build` builds yours",
     ),
     (&["keep"], "--output DIR keeps the image"),
 ];
@@ -81,7 +82,7 @@ pub(super) const OF_CLEAN: Answers = &[
     ),
     (
         &["delete-old", "delete-older-than", "older-than"],
-        "--old removes the results that newer ones replaced, whatever their age",
+        "--old has no age: it removes all results that newer ones replaced",
     ),
     (&["cache", "caches"], "did you mean --downloads?"),
     (&["everything", "purge"], "did you mean --all?"),
@@ -104,15 +105,15 @@ pub(super) const OF_LOCK: Answers = &[
     ),
     (
         &["i", "input", "inputs", "update-input"],
-        "inputs are arguments: sdbuild lock {}",
+        "give inputs without a flag: sdbuild lock {}",
     ),
     (
         &["commit", "commit-lock-file"],
-        "lock writes the file and commits nothing: `git commit` does",
+        "lock only writes the file; commit it with `git commit`",
     ),
     (
         &["c", "config"],
-        "lock is for the configuration or the flake of this directory; --flake names another one",
+        "lock works on the configuration or flake in this directory; --flake names another one",
     ),
 ];
 
@@ -120,34 +121,35 @@ pub(super) const OF_LOCK: Answers = &[
 pub(super) const OF_SHELL: Answers = &[
     (
         &["p", "package", "packages"],
-        "`sdbuild shell` opens the shell of a build; a machine has the packages of its configuration: environment.systemPackages",
+        "`sdbuild shell` opens a shell in the builder. To add a package to the image, put it into \
+         environment.systemPackages in the configuration",
     ),
     (
         &["board"],
-        "the shell is that of the machine that builds; `sdbuild boot` starts an image",
+        "`sdbuild shell` opens a shell in the builder; `sdbuild boot` starts an image",
     ),
 ];
 
 /// What is said of them by `status`.
 pub(super) const OF_STATUS: Answers = &[(
     &["a", "all", "disk", "images", "l", "long", "size", "sizes"],
-    "without a flag, status shows everything, with sizes",
+    "leave it out; status shows everything, with sizes",
 )];
 
 /// What is said of them by `boards` and `formats`.
 pub(super) const OF_LISTS: Answers = &[(
     &["a", "all", "l", "list"],
-    "without an argument, all are listed",
+    "leave it out; without an argument, all are listed",
 )];
 
 /// What is said of them by `completions`.
 pub(super) const OF_COMPLETIONS: Answers = &[(
     &["s", "shell"],
-    "the shell is an argument of its own: sdbuild completions {}",
+    "give the shell without a flag: sdbuild completions {}",
 )];
 
 /// What is said of them by `doctor`.
 pub(super) const OF_DOCTOR: Answers = &[(
     &["fix"],
-    "doctor changes nothing; below each problem it says what to do",
+    "doctor does not change anything; below each problem it says what to do",
 )];

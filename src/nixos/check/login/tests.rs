@@ -101,11 +101,11 @@ fn who_cannot_become_root_is_told_why() {
         let found = findings(&with(&changes), "aarch64-linux", None);
         found.into_iter().find(|f| f.id == "no-admin").unwrap().is
     };
-    let start = "ann can log in, but not become root, because";
-    let asks = "users.users.ann has no password, for which sudo asks";
+    let start = "ann can log in but cannot become root, because";
+    let asks = "sudo asks for a password, and users.users.ann has none";
     let told = reason(wheel("ann", &[KEY], "none"), &[]);
     assert_eq!(told, format!("{start} {asks}"));
-    let outside = "users.users.ann.extraGroups does not have wheel, which may use sudo";
+    let outside = "users.users.ann.extraGroups does not have wheel, the group that may use sudo";
     let told = reason(user("ann", &[KEY], "set"), &[]);
     assert_eq!(told, format!("{start} {outside}"));
     let off = [("/sudo/enable", json!(false))];

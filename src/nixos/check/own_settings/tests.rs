@@ -55,7 +55,7 @@ fn a_misspelt_setting_has_the_name_that_is_meant() {
         ("systemd.timers.x.timerConfig", "OnCalender", "OnCalendar"),
     ] {
         let is = format!("{path}.{name} (did you mean {meant}?)");
-        let line = format!("{path}.{meant} = …; # in place of {name}, with its value");
+        let line = format!("{path}.{meant} = …; # replaces {name}; keep its value");
         assert_eq!(of_name(path, name), Some((is, line)), "{name}");
     }
 }
@@ -161,7 +161,7 @@ fn a_port_of_sshd_is_one_of_the_ports() {
     let found = told(std::slice::from_ref(&port));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].is, "services.openssh.settings.Port = 2222");
-    let line = "services.openssh.ports = [ 2222 ]; # in place of settings.Port";
+    let line = "services.openssh.ports = [ 2222 ]; # replaces settings.Port";
     assert_eq!(found[0].add, [line]);
     let found = told(&[port, ("/own_settings/has_own_ssh_ports", json!(true))]);
     assert_eq!((found.len(), found[0].add.len()), (1, 0));

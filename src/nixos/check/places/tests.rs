@@ -121,10 +121,10 @@ fn a_line_names_the_definition_that_it_replaces() {
     };
     let complete = |line: &str, place: Option<&Place>| own.beside_definition("x", line, place);
     let ssh = "services.openssh.enable = true;";
-    let here = "services.openssh.enable = true; # in place of the definition in line 3";
+    let here = "services.openssh.enable = true; # replaces line 3";
     let found = complete(ssh, Some(&place("sd-card.nix")));
     assert_eq!(found.as_deref(), Some(here));
-    let elsewhere = "services.openssh.enable = true; # in place of sd-card.nix:3";
+    let elsewhere = "services.openssh.enable = true; # replaces sd-card.nix:3";
     for other in [None, Some(&place("b.nix"))] {
         assert_eq!(complete(ssh, other).as_deref(), Some(elsewhere));
     }
@@ -134,13 +134,13 @@ fn a_line_names_the_definition_that_it_replaces() {
     let extended = own.beside_definition("closed-port", list, None);
     assert_eq!(
         extended.as_deref(),
-        Some("a.b = [ … 1 2 ]; # in sd-card.nix:4")
+        Some("a.b = [ … 1 2 ]; # extends sd-card.nix:4")
     );
     for line in [
         list,
         "c.d = 1;",
         "e.f = 1;",
-        "services.openssh.enable = true; # in place of the other one",
+        "services.openssh.enable = true; # replaces the other one",
     ] {
         assert_eq!(complete(line, None), None, "{line}");
     }

@@ -89,7 +89,7 @@ fn a_platform_without_images_is_why_packages_are_refused() {
     );
     let nix = |platform: &str| format!("{{ nixpkgs.hostPlatform = \"{platform}\"; }}");
     let hints = failure(nix("armv7l-linux"), &stream, "").hints;
-    let line = "pi/c.nix:1: there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only: nixpkgs.hostPlatform = \"aarch64-linux\";";
+    let line = "pi/c.nix:1: sdbuild makes images only for 64-bit ARM (aarch64) and for PCs (x86_64): nixpkgs.hostPlatform = \"aarch64-linux\";";
     assert_eq!(hints, [line]);
     // Where everything is evaluated, Nix says it of the first derivation.
     let required =

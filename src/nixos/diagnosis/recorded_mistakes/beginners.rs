@@ -52,7 +52,7 @@ fn the_home_of_a_user_is_a_string() {
         "{source}"
     );
     let file = hint("{ environment.etc.x.source = ~/ada; }");
-    assert!(file.contains("copy it there"), "{file}");
+    assert!(file.contains("Copy it there"), "{file}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn a_file_that_the_builder_lacks_is_explained() {
     assert_hint(
         &ignored,
         "path 'pi/wifi.nix' does not exist",
-        "put the line !/wifi.nix into .sdbuildignore",
+        "Put the line !/wifi.nix into .sdbuildignore",
     );
     let above = recorded("file-above");
     assert_hint(&above, "/common.nix' does not exist", "/common.nix");

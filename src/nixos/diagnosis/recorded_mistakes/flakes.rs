@@ -200,7 +200,7 @@ fn what_a_flake_cannot_reach_is_named() {
         ),
         (
             "flake-absolute-path",
-            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix: remove it there: that file describes the disks of an installed machine",
+            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix: remove it there; that file describes the disks of an installed machine",
         ),
         ("flake-url-interpolated", "are read without being evaluated"),
         (

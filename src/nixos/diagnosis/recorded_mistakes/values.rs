@@ -91,7 +91,7 @@ fn joined_paths_and_other_systems_are_corrected() {
         (
             "{ nixpkgs.hostPlatform = \"armv7l-linux\"; }",
             "a 'armv7l-linux' with features {} is required to build '/nix/store/x.drv', but I am a 'x86_64-linux'",
-            "pi/c.nix:1: there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only: nixpkgs.hostPlatform = \"aarch64-linux\";",
+            "pi/c.nix:1: sdbuild makes images only for 64-bit ARM (aarch64) and for PCs (x86_64): nixpkgs.hostPlatform = \"aarch64-linux\";",
         ),
     ] {
         let hints = failure(nix, &without_place(error), "").hints;

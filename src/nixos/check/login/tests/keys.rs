@@ -44,7 +44,7 @@ fn of_several_keys_that_are_none_the_first_is_shown() {
     let root = user("root", &["/a.pub", "/b.pub", KEY, "/c.pub"], "none");
     let found = findings(&with(&[("/users", json!([root]))]), "aarch64-linux", None);
     let told =
-        "keys has \"/a.pub\" (a path, not the content of the file) and 2 more that are no keys";
+        "keys has \"/a.pub\" (a path, not the content of the file) and 2 more that are not keys";
     assert!(found[0].is.ends_with(told), "{}", found[0].is);
 }
 

@@ -40,7 +40,7 @@ fn the_line_for_a_firewall_undoes_what_closes_it() {
     assert_eq!(by_firewall.1, opens);
     let by_ssh = said(&[("/firewall/opened_by_ssh", json!(false))]);
     let is = "services.openssh.openFirewall = false, and the firewall has no open port 22";
-    let opens = "services.openssh.openFirewall = true; # in place of false";
+    let opens = "services.openssh.openFirewall = true; # replaces the line with false";
     assert_eq!((by_ssh.0.as_str(), by_ssh.1.as_str()), (is, opens));
     // A definition without `mkForce` would be left out.
     for by_ssh in [true, false] {
@@ -51,7 +51,7 @@ fn the_line_for_a_firewall_undoes_what_closes_it() {
                 ("/firewall/ports_priority", json!(priority)),
             ]);
             let forced = format!(
-                "networking.firewall.allowedTCPPorts = lib.{force} [ 80 22 ]; # in place of that list"
+                "networking.firewall.allowedTCPPorts = lib.{force} [ 80 22 ]; # replaces that list"
             );
             assert_eq!(line, forced);
         }
