@@ -24,8 +24,8 @@ const MAX_MODULE_BYTES: u64 = 1 << 20;
 /// What `nixos-generate-config` writes about the machine that it runs on.
 pub(super) const HARDWARE_FILE: &str = "hardware-configuration.nix";
 /// What to do about a line that names it: instructions for a PC begin with it.
-pub(super) const REMOVE_HARDWARE_FILE: &str = "remove it there; that file describes the disks of an installed machine, \
-                                        and the image has its own";
+pub(super) const REMOVE_HARDWARE_FILE: &str = "That file describes the disks of an installed machine, and the image has \
+ its own. Remove it there";
 
 /// The configuration's directory on this machine.
 #[derive(Clone, Debug)]
@@ -129,14 +129,14 @@ impl UserFiles {
         let local = above.clone().unwrap_or_else(|| PathBuf::from(path));
         let shown = local.display();
         let place = written.map(|written| written.place);
-        let names_it = place.as_ref().map(|place| format!("{place} names it: "));
+        let names_it = place.as_ref().map(|place| format!("{place} names it. "));
         let names_it = names_it.unwrap_or_default();
         if path.rsplit('/').next() == Some(HARDWARE_FILE) {
             return format!("{names_it}{REMOVE_HARDWARE_FILE}");
         }
         let beside = place.as_ref().and_then(|place| place.rsplit_once(':'));
         let beside = beside.map_or("into that directory".to_owned(), |(file, _)| {
-            format!("beside {file}")
+            format!("next to {file}")
         });
         let copy = format!("copy it {beside} and write ./{}", written_name(&local));
         let what = match &place {
@@ -145,14 +145,17 @@ impl UserFiles {
         };
         match (above.is_some(), local.exists()) {
             (true, true) => format!(
-                "{what} is outside {root}, the only directory that is uploaded: {}",
+                "{what} is outside {root}, the only directory that is uploaded, so {}",
                 self.sending(&local, &copy)
             ),
             (false, true) => {
-                format!("{what} is a file of this machine, but the builder has only {root}; {copy}")
+                format!(
+                    "{what} is a file of this machine, but the builder has only {root}, so {copy}"
+                )
             }
             (_, false) => format!(
-                "{names_it}the builder has only {root}, and {shown} does not exist here either: put the file {beside} and write ./{}",
+                "{names_it}The builder has only {root}, and {shown} does not exist here either. Put the file {beside} \
+                 and write ./{}",
                 written_name(&local)
             ),
         }
@@ -187,7 +190,7 @@ impl UserFiles {
         } else {
             self.meant(name, &place)
         };
-        Some(format!("{lacks}: {advice}"))
+        Some(format!("{lacks}. {advice}"))
     }
 
     /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16: by its byte order mark, or as
@@ -235,7 +238,7 @@ impl UserFiles {
                 let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
                 format!(
                     "{name} is there, but {rule} names it, so it is not uploaded. Put the line !{entry} into \
-                     {OWN_IGNORE_FILE} beside the configuration"
+                     {OWN_IGNORE_FILE} next to the configuration"
                 )
             }
             None if is_output(&self.root.join(name)) => format!(

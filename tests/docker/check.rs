@@ -267,7 +267,7 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     typo.assert_exit_code(2)
         .assert_stderr_contains(&["undefined variable 'htpo'", "typo.nix:", "log: "])
         .assert_stderr_contains(&[
-            "nixpkgs has no package htpo: did you mean htop? Search for others: ",
+            "nixpkgs has no package htpo. Did you mean htop? Search for others: ",
         ]);
     // What was found before the error is reported as well.
     let late = "sdImage.compressImage = false; boot.kernelParams = [ 1 ]; services.openssh.ports = [ 2222 ];\n  \

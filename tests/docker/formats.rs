@@ -56,7 +56,7 @@ fn variants_that_cannot_be_built_are_refused_at_once() {
     );
     build("nixpkgs:raw-efi").assert_stderr_contains(&[
         "the nixpkgs of the configuration has no image variants",
-        "hint: take a nixpkgs that has them",
+        "hint: use nixpkgs 25.05 or newer",
     ]);
     runs.assert_nothing_left();
 }

@@ -39,6 +39,6 @@ mod tests {
             assert_eq!(told.as_deref(), expected, "{shown}");
         }
         let part = hint(&Wrong::at("a.b", true, "boolean", "\"no\""));
-        assert_eq!(part.as_deref(), Some("write false in place of \"no\""));
+        assert_eq!(part.as_deref(), Some("write false instead of \"no\""));
     }
 }

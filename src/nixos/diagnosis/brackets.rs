@@ -71,7 +71,7 @@ struct Scanner<'a> {
     /// The part of `text` that is not scanned yet.
     rest: &'a str,
     line: u64,
-    /// Strings and the code inside of them, the innermost last. The first is always code.
+    /// Strings and the code inside them, the innermost last. The first is always code.
     parts: Vec<Part>,
     /// The first line of an indented string that something follows which cannot follow a string: its end is missing.
     without_end: Option<u64>,
@@ -190,7 +190,7 @@ impl Scanner<'_> {
         self.rest = rest;
     }
 
-    /// Goes on behind the next `end`.
+    /// Goes on after the next `end`.
     fn skip_to(&mut self, end: &str) {
         let bytes = self
             .rest
@@ -236,8 +236,8 @@ impl Scanner<'_> {
         None
     }
 
-    /// The line of the `${` whose string ends here, before its `}`: at a quote behind a name, with nothing that a string may have
-    /// behind it, or at a `''` that begins its line.
+    /// The line of the `${` whose string ends here, before its `}`: at a quote after a name, with nothing that a string may have
+    /// after it, or at a `''` that begins its line.
     fn without_brace(&self) -> Option<u64> {
         let Some(('$', line)) = self.open.last() else {
             return None;
@@ -311,7 +311,7 @@ impl Scanner<'_> {
         found.map_or(0, |(_, text)| text.len() - text.trim_start().len())
     }
 
-    /// The code inside of a string, from its `${`.
+    /// The code inside a string, from its `${`.
     fn begin_code(&mut self) {
         self.open.push(('$', self.line));
         self.parts.push(Part::Code);

@@ -55,7 +55,7 @@ pub(super) fn hint(text: &str, position: &Position) -> Option<String> {
     let written = call.text().to_string();
     if written.parse::<IpAddr>().is_ok() {
         return Some(format!(
-            "an address is a string, in double quotes: {path} = \"{written}\";"
+            "put the address in double quotes: {path} = \"{written}\";"
         ));
     }
     let (function, elements) = parts.split_at_checked(words_of_function(&parts))?;
@@ -64,7 +64,10 @@ pub(super) fn hint(text: &str, position: &Position) -> Option<String> {
     }
     if !are_elements(&defines(&definition), elements) {
         return is_single(&path, elements).then(|| {
-            format!("{path} has {} values side by side: keep one of them; an option that takes several has them in a list, in brackets", elements.len())
+            format!(
+                "{path} has {} values. Keep one of them, or put them into a list in brackets if the option takes several",
+                elements.len()
+            )
         });
     }
     let before = match inner {
@@ -82,7 +85,7 @@ pub(super) fn hint(text: &str, position: &Position) -> Option<String> {
     let is_short = list.chars().count() <= MAX_CHARS && !list.contains('\n');
     let list = if is_short { list } else { "[ … ]".to_owned() };
     Some(format!(
-        "several values are a list, which has brackets: {path} = {list};"
+        "put several values into a list, in brackets: {path} = {list};"
     ))
 }
 
@@ -212,7 +215,7 @@ mod tests {
             ),
         ] {
             let told = hint_for(definition).unwrap();
-            let line = format!("several values are a list, which has brackets: {expected}");
+            let line = format!("put several values into a list, in brackets: {expected}");
             assert_eq!(told, line, "{definition}");
         }
         let address = hint_for("x.address = 192.168.1.1").unwrap();
@@ -231,10 +234,7 @@ mod tests {
             "boot.kernelPackages = pkgs.linuxPackages pkgs.vim",
         ] {
             let told = hint_for(definition).unwrap();
-            assert!(
-                told.contains("has 2 values side by side: keep one"),
-                "{told}"
-            );
+            assert!(told.contains("has 2 values. Keep one"), "{told}");
         }
         for definition in [
             "x.packages = builtins.attrValues pkgs.vim pkgs.htop",

@@ -60,9 +60,7 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     } else {
         format!("{function} …")
     };
-    Some(format!(
-        "a call inside a list needs parentheses: write ({call})"
-    ))
+    Some(format!("a call inside a list needs parentheses: ({call})"))
 }
 
 /// The number of arguments of `function`, which is selected from whatever set.

@@ -8,7 +8,7 @@ use crate::nixos::cli_module::CliModule;
 use crate::nixos::layout::CLI_MODULE;
 
 /// What `--set` takes.
-const TAKES: &str = "--set takes a value as text, a package in parentheses, a list in brackets";
+const TAKES: &str = "--set takes a value as text, a package in parentheses and a list in brackets";
 
 /// The option to which packages are added.
 const PACKAGES: &str = "environment.systemPackages";

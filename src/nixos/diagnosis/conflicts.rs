@@ -20,12 +20,12 @@ pub(super) fn defined_by_image(summary: &str) -> Option<String> {
     // `nixos-generate-config` writes the same file on the machine that the image is for.
     let remove = if names.any(|name| name == HARDWARE_FILE) {
         format!(
-            "remove it from {HARDWARE_FILE}; if that file is from another machine, do not import it"
+            "remove it from {HARDWARE_FILE}. If that file is from another machine, do not import it"
         )
     } else {
         "remove it from the configuration".to_owned()
     };
-    by_image.then(|| format!("the image sets {option} itself: {remove}"))
+    by_image.then(|| format!("the image sets {option} itself, so {remove}"))
 }
 
 /// What to do about an option that two files set to different values. `lib.mkForce` is for a value that is not the user's own.
@@ -51,14 +51,14 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         ),
         ([own], [_]) if let Some((older, alias)) = older_definition(context, summary, option) => {
             format!(
-                "{alias} in {}{older} is another name of the same option: remove that definition or the one in {}",
+                "{alias} in {}{older} is another name of the same option. Remove that definition or the one in {}",
                 context.shown_dir,
                 place(own)
             )
         }
         ([own], [_, ..]) if *own != CLI_MODULE => format!(
-            "a module that is not yours sets {option} too: remove the definition in {}, or write lib.mkForce before its value to \
-             replace the other one",
+            "another module sets {option} too. Remove your definition in {}, or write lib.mkForce before its value to \
+             override the other one",
             place(own)
         ),
         _ => "keep one of the definitions".to_owned(),
@@ -118,7 +118,7 @@ fn second_boot_loader(context: &ExitContext<'_>, summary: &str, option: &str) ->
             .collect()
     })?;
     Some(format!(
-        "{}{place}: the image has a boot loader that these boards start, {OF_IMAGE}: remove {loader}",
+        "{}{place}: the boards start the boot loader of the image, {OF_IMAGE}. Remove {loader}",
         context.shown_dir
     ))
 }
@@ -232,14 +232,14 @@ mod tests {
     fn the_file_of_another_machine_is_named_where_it_is() {
         let own = "a.nix': \"UTC\"\n- In `/nixpkgs/installer/sd-card/sd-image.nix': \"ext4\"";
         let conflict = CONFLICT.split("a.nix").next().unwrap().to_owned() + own;
-        let hint = "the image sets time.timeZone itself: remove it from the configuration";
+        let hint = "the image sets time.timeZone itself, so remove it from the configuration";
         assert_eq!(defined_by_image(&conflict).as_deref(), Some(hint));
         let of_machine = conflict.replace("/a.nix", "/hardware-configuration.nix");
         let told = defined_by_image(&of_machine).unwrap();
         assert_eq!(
             told,
-            "the image sets time.timeZone itself: remove it from hardware-configuration.nix; if that file is from another \
-             machine, do not import it"
+            "the image sets time.timeZone itself, so remove it from hardware-configuration.nix. If that file is from \
+             another machine, do not import it"
         );
     }
 
@@ -251,12 +251,13 @@ mod tests {
             .replace("Europe/Berlin", "no");
         let own = "{ services.a.settings.UseB = \"UTC\"; }";
         let told = |b: &str| explained(&summary, own, b).1.unwrap();
-        let older = "services.a.useB in pi/b.nix:2 is another name of the same option: remove that definition or the one in pi/a.nix:1";
+        let older = "services.a.useB in pi/b.nix:2 is another name of the same option. Remove that definition or the \
+         one in pi/a.nix:1";
         assert_eq!(told("{\n  services.a.useB = \"no\";\n}"), older);
         // Another value, and another service.
         for other in ["services.a.useB = \"UTC\";", "services.b.useB = \"no\";"] {
             let told = told(&format!("{{ {other} }}"));
-            assert!(told.starts_with("a module that is not yours"), "{told}");
+            assert!(told.starts_with("another module sets"), "{told}");
         }
     }
 
@@ -264,8 +265,8 @@ mod tests {
     fn only_a_value_of_nixpkgs_is_replaced_by_force() {
         let of_nixpkgs = CONFLICT.replace("/build/config/b.nix", "/nix/store/x-source/b.nix");
         let (_, hint) = explained(&of_nixpkgs, "{ time.timeZone = \"UTC\"; }", "{ }");
-        let force = "a module that is not yours sets time.timeZone too: remove the definition in pi/a.nix:1, or write lib.mkForce \
-                     before its value to replace the other one";
+        let force = "another module sets time.timeZone too. Remove your definition in pi/a.nix:1, or write lib.mkForce \
+         before its value to override the other one";
         assert_eq!(hint.as_deref(), Some(force));
         let in_one_file = CONFLICT.replace("b.nix", "a.nix");
         let (_, hint) = explained(&in_one_file, "{ }", "{ }");

@@ -35,8 +35,7 @@ fn set_of_options(option: &str, kind: &str, summary: &str, is_part: bool) -> Str
         return known;
     }
     if value.starts_with('{') {
-        return "the option takes a set, and one of the values in this one is none that it takes"
-            .to_owned();
+        return "this set has a value that the option does not take".to_owned();
     }
     if kind == "submodule" {
         return submodule(option, summary, is_part);
@@ -78,7 +77,7 @@ fn elements(kind: &str, value: &str) -> Option<String> {
 fn submodule(option: &str, summary: &str, is_part: bool) -> String {
     let switch = values(summary).find(|value| ["true", "false"].contains(value));
     match switch {
-        Some(value) if is_part => format!("write {{ enable = {value}; }} in place of {value}"),
+        Some(value) if is_part => format!("write {{ enable = {value}; }} instead of {value}"),
         Some(value) => format!("write {option}.enable = {value};"),
         None => {
             let text = values(summary).find_map(|value| value.strip_prefix('"')?.strip_suffix('"'));
@@ -104,14 +103,13 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
     let has_set = values(summary).any(|value| value.starts_with('{'));
     if has_set && option.starts_with("boot.kernel.sysctl.") {
         return Some(
-            "a name with dots is in quotes: boot.kernel.sysctl.\"net.ipv4.ip_forward\" = 1;"
+            "put a name with dots in quotes: boot.kernel.sysctl.\"net.ipv4.ip_forward\" = 1;"
                 .to_owned(),
         );
     }
     let mut values = values(summary);
     if summary.contains(PRIVATE_KEY) {
-        let hint =
-            "that is a private key, which allows no login: give the content of its .pub file";
+        let hint = "that is a private key, but a login needs the public one. Give the content of its .pub file";
         return Some(hint.to_owned());
     }
     let of_value = |value| {
@@ -134,37 +132,39 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
 fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Option<String> {
     let form = match kind {
         _ if is_path_in_place_of_key(option, summary) => {
-            "a key is a text: authorizedKeys.keyFiles = [ ./id.pub ]; takes files"
+            "give the text of the key in quotes. For a key in a file, write authorizedKeys.keyFiles = [ ./id.pub ];"
         }
         _ if option.contains("authorizedKeys.keys") && summary.ends_with("<function>") => {
-            "authorizedKeys.keyFiles = [ ./id.pub ]; takes files, and a call inside a list needs parentheses"
+            "put a call inside a list in parentheses. For a key in a file, write authorizedKeys.keyFiles = [ ./id.pub ];"
         }
         _ if is_string(kind) && option.ends_with("File") && is_path(summary) => {
-            "write the path that the file has on the machine, in quotes. Without quotes Nix would copy the file into its store, \
-             which everybody there can read"
+            "write the path of the file on the machine, in quotes. Without quotes Nix copies the file into its store, \
+             which every user of the machine can read"
         }
         _ if kind.starts_with("string matching ") && ends_with_a_line_break(summary) => {
-            "the value ends with a line break: if it is read from a file, write lib.fileContents in place of builtins.readFile"
+            "the value ends with a line break. If it is read from a file, write lib.fileContents instead of \
+             builtins.readFile"
         }
         _ if is_only_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if has_several_keys(summary) => {
-            "each key is an element of the list: \"ssh-ed25519 … a\" \"ssh-ed25519 … b\"; or authorizedKeys.keyFiles = [ ./FILE ];"
+            "write each key as an element of the list: \"ssh-ed25519 … a\" \"ssh-ed25519 … b\". For keys in a file, \
+             write authorizedKeys.keyFiles = [ ./FILE ];"
         }
         _ if kind.ends_with("single-line string") && has_line_end(summary) => {
-            "the text goes on in another line: write it in a single one"
+            "the text has several lines. Write it in one line"
         }
         _ if option == "networking.hostName" => {
-            "a host name has letters from a to z, digits and `-`, at most 63; a domain goes into networking.domain"
+            "a host name has at most 63 letters from a to z, digits and `-`. Put a domain into networking.domain"
         }
         "package" if option.contains("-entry ") && summary.ends_with("<function>") => {
             "a call inside a list needs parentheses: [ (callPackage ./x.nix { }) ]"
         }
         "package" if option.contains("-entry ") && summary.ends_with(" ]") => {
-            "remove the brackets inside of the list; a list by another name, or behind `with`, is joined to it: [ a ] ++ (with pkgs; [ b c ])"
+            "remove the brackets inside the list. Join another list to it with `++`: [ a ] ++ (with pkgs; [ b c ])"
         }
         "boolean" => "write true or false, in lower case and without quotes",
         "package" if values(summary).any(is_number) => {
-            "a number is no package; of a name that begins with a digit, nixpkgs mostly has one that begins with `_`: pkgs._7zz"
+            "a number is not a package. In nixpkgs most names that would begin with a digit begin with `_`: pkgs._7zz"
         }
         "package" => "write pkgs.NAME, without quotes",
         _ if kind.starts_with("list of ") => {
@@ -334,17 +334,18 @@ fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<
     }
     if let Some(instead) = set_members::in_place_of_list(name, &of_whole.written) {
         return Some(format!(
-            "{name} is a set, and line {whole} gives it a list: {instead}"
+            "{name} is a set, but line {whole} gives it a list, so {instead}"
         ));
     }
     // Sets that are written out are one.
     Some(if has_no_parts(of_whole.value) {
         format!(
-            "line {whole} gives {name} a value, which has no part {path} of line {part}: keep one of them"
+            "line {whole} gives {name} a single value, but line {part} sets {path} inside it. Keep one of the two"
         )
     } else {
         format!(
-            "line {whole} sets all of {name}, and line {part} a part of it: put {path} into the value of line {whole}"
+            "line {whole} sets all of {name}, and line {part} sets a part of it. Put {path} into the value of line \
+             {whole}"
         )
     })
 }
@@ -369,11 +370,12 @@ pub(super) fn mixed_module(context: &ExitContext<'_>, summary: &str) -> Option<S
     let has_options = text.map(|text| top_level_names(&text).contains("options"));
     Some(match has_options {
         Some(false) => {
-            "write all definitions without `config.`, or put all but imports into config = { … }"
+            "write all definitions without `config.`, or put all except imports into config = { … }"
                 .to_owned()
         }
         Some(true) | None => format!(
-            "a module with `options` or `config` has its definitions in config = {{ … }}: put {name}, and all others but imports, there"
+            "a module with `options` or `config` has its definitions in config = {{ … }}. Move {name} and all others \
+             except imports there"
         ),
     })
 }

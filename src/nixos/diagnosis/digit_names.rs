@@ -14,7 +14,7 @@ use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::{defines, line_of};
 use crate::nixos::nix_syntax::parse;
 
-/// What to do about the number, or about the name behind it, of which `error` speaks.
+/// What to do about the number, or about the name after it, of which `error` speaks.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let summary = error.summary.as_str();
     let name = quoted_after(summary, "undefined variable");
@@ -36,8 +36,8 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let plain = written.strip_prefix("pkgs.").unwrap_or(&written);
     let of_pkgs = if plain == written { "" } else { "pkgs." };
     let instead = match name_in_nixpkgs(plain) {
-        Some(name) => format!("write {of_pkgs}{name}"),
-        None => format!("in nixpkgs most such names begin with `_`: {SEARCH}{plain}"),
+        Some(name) => format!("Write {of_pkgs}{name}"),
+        None => format!("In nixpkgs most such names begin with `_`: {SEARCH}{plain}"),
     };
     let place = if error.position.is_some() {
         String::new()
@@ -45,7 +45,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         format!("{}{place}: ", context.shown_dir)
     };
     Some(format!(
-        "{place}no name begins with a digit, and {written} is read as a number and a name: {instead}"
+        "{place}no name begins with a digit, so Nix reads {written} as a number and a name. {instead}"
     ))
 }
 
@@ -58,7 +58,7 @@ pub(super) fn name_in_nixpkgs(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The lines of what begins with a digit, also behind `pkgs.`, and goes on with letters, as an element of a list of packages.
+/// The lines of what begins with a digit, also after `pkgs.`, and goes on with letters, as an element of a list of packages.
 fn names_with_digit(text: &str) -> Vec<(usize, String)> {
     let of_packages = |list: &SyntaxNode| {
         let path = defines(list);
@@ -119,7 +119,7 @@ pub(super) fn address(context: &ExitContext<'_>, error: &NixError) -> Option<Str
         words
     })?;
     Some(format!(
-        "{}{place}: an address is a string, in double quotes: \"{written}\"",
+        "{}{place}: put the address in double quotes: \"{written}\"",
         context.shown_dir
     ))
 }

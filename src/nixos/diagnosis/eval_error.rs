@@ -141,7 +141,7 @@ impl EvalError {
             Self::NotForPlatform => platform_hint(summary),
             Self::Insecure => insecure_hint(summary),
             Self::OptionGone => {
-                "remove the option; nixpkgs' message says what replaces it".to_owned()
+                "remove the option. The message of nixpkgs says what replaces it".to_owned()
             }
             Self::UnknownOption => foreign_module::with_option(context, summary)
                 .unwrap_or_else(|| unknown_option::hint(context, summary)),
@@ -160,25 +160,26 @@ impl EvalError {
                 None => "a flake contains only files that git tracks: git add the file".to_owned(),
             },
             Self::NotUploaded => {
-                "sdbuild uploads only the configuration's directory, without *.img files and what .gitignore and .sdbuildignore \
-                list; --root DIR uploads one above it"
+                "sdbuild uploads only the configuration's directory, without *.img files and what .gitignore and \
+                 .sdbuildignore list. Give --root DIR to upload a directory above it"
                     .to_owned()
             }
             Self::NotInNixpkgs => nixpkgs_file::hint(context, summary),
             Self::WrongPlatform => {
-                "neither this builder nor one of --builders has the platform or the feature that the configuration requires: set \
-                 nixpkgs.hostPlatform, or name the feature in the sixth field of a builder that has it"
+                "neither this builder nor one of --builders has the platform or the feature that the configuration \
+                 requires. Set nixpkgs.hostPlatform, or name the feature in the sixth field of a builder that has it"
                     .to_owned()
             }
             Self::LockIncomplete => lock_hint(summary).to_owned(),
             Self::IndirectInput => {
                 format!(
-                    "give the input a URL in flake.nix, such as {NIXPKGS_URL}, and run `sdbuild lock`: no registry is read"
+                    "give the input a URL in flake.nix, such as {NIXPKGS_URL}, and run `sdbuild lock`. sdbuild reads no \
+                     registry"
                 )
             }
             Self::LocalInput => {
-                "the builder has no directory of this machine but the flake's git tree: use a relative path inside it, or \
-                 give --override-input INPUT DIR, which uploads DIR"
+                "the builder has only the flake's git tree of this machine. Use a relative path inside it, or give \
+                 --override-input INPUT DIR, which uploads DIR"
                     .to_owned()
             }
             Self::Impure => impure_hint(context, summary),
@@ -216,7 +217,7 @@ fn range_of_ports(context: &ExitContext<'_>, error: &NixError) -> Option<String>
         found.map(|value| (value.line, value.defines)).collect()
     })?;
     Some(format!(
-        "{}{place}: a range of ports has from and to: {option} = [ {{ from = …; to = …; }} ];",
+        "{}{place}: write a range of ports with from and to: {option} = [ {{ from = …; to = …; }} ];",
         context.shown_dir
     ))
 }
@@ -225,13 +226,13 @@ fn range_of_ports(context: &ExitContext<'_>, error: &NixError) -> Option<String>
 fn missing_in_flake(summary: &str) -> Option<&'static str> {
     match quoted_after(summary, "attribute")? {
         "rev" | "shortRev" => {
-            Some("self has a rev only where git has no uncommitted changes: self.rev or \"dirty\"")
+            Some("self has no rev while git has uncommitted changes. Write self.rev or \"dirty\"")
         }
         "dirtyRev" | "dirtyShortRev" | "revCount" => {
-            Some("self has that only in a git repository with a commit: add `or \"none\"` after it")
+            Some("self has that only in a git repository with a commit. Add `or \"none\"` after it")
         }
         "drvPath" => {
-            Some("the attribute is no derivation: name a configuration, as in sdbuild build .#NAME")
+            Some("the attribute is not a derivation. Name a configuration: sdbuild build .#NAME")
         }
         _ => None,
     }
@@ -247,15 +248,15 @@ fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
     }
     let outside = quoted_path(summary).and_then(|path| written_below(context, path));
     if summary == "attribute 'currentSystem' missing" {
-        return "a flake does not know the system of the computer that evaluates it: in place of builtins.currentSystem write \
-                \"aarch64-linux\""
+        return "a flake does not know the system of the computer that evaluates it. Write \"aarch64-linux\" instead of \
+         builtins.currentSystem"
             .to_owned();
     }
     match (above_the_flake(summary), outside) {
         (Some(path), _) => above_hint(context, path),
         (None, Some(written)) => outside_hint(context, &written),
-        (None, None) => "in pure mode a flake has no environment, <nixpkgs>, builtins.currentSystem and files outside it: \
-                 make what it needs an input, or a file that git tracks"
+        (None, None) => "a flake cannot use the environment, <nixpkgs>, builtins.currentSystem or files outside it. \
+         Make what it needs an input, or a file that git tracks"
             .to_owned(),
     }
 }
@@ -279,19 +280,20 @@ fn outside_hint(context: &ExitContext<'_>, (file, path): &(String, DefinedValue)
     let place = format!("{}{file}", context.shown_dir);
     let written = &path.written;
     if let Some(below) = context.files.and_then(|files| files.below_root(written)) {
-        return format!("{place} names {written}: write {}", path_from(file, &below));
+        return format!("{place} names {written}. Write {}", path_from(file, &below));
     }
     let attribute = path.defines.rsplit('.').next().unwrap_or_default();
     if ["imports", "modules"].contains(&attribute) {
         let name = written.rsplit('/').next().unwrap_or_default();
         if name == HARDWARE_FILE {
-            return format!("{place} names {written}: {REMOVE_HARDWARE_FILE}");
+            return format!("{place} names {written}. {REMOVE_HARDWARE_FILE}");
         }
         return format!(
-            "{place} names {written}, which is outside the flake: copy it beside flake.nix, git add it, and write ./{name}"
+            "{place} names {written}, which is outside the flake. Copy it next to flake.nix, git add it, and write \
+             ./{name}"
         );
     }
-    format!("{place} names {written}: if that is a file on the machine, write its path in quotes")
+    format!("{place} names {written}. If that is a file on the machine, write its path in quotes")
 }
 
 /// Whether the attribute that is missing is one of the values of options: `config.services.x`.
@@ -304,7 +306,7 @@ fn is_of_config(context: &ExitContext<'_>, error: &NixError) -> bool {
     name.is_some_and(|name| name.written.starts_with("config."))
 }
 
-/// The path behind `../`, of a file above the flake's directory, which Nix has copied to the store alone.
+/// The path after `../`, of a file above the flake's directory, which Nix has copied to the store alone.
 fn above_the_flake(summary: &str) -> Option<&str> {
     let whole = quoted_after(summary, "access to absolute path")?;
     let path = whole.strip_prefix("/nix/store/")?;
@@ -318,15 +320,14 @@ fn lock_hint(summary: &str) -> &'static str {
     let flake = named.and_then(|(_, rest)| rest.split('\'').next());
     let flake = flake.unwrap_or_default();
     if is_local(flake) {
-        "`sdbuild lock`, with the same --flake, completes flake.lock; a build never changes it"
+        "`sdbuild lock` with the same --flake completes flake.lock. A build never changes it"
     } else {
         "clone the repository, and complete its flake.lock there: sdbuild lock"
     }
 }
 
 /// What to do about a nixpkgs without variants of images.
-const NO_VARIANTS_HINT: &str =
-    "take a nixpkgs that has them, 25.05 or newer, or the format sd-card";
+const NO_VARIANTS_HINT: &str = "use nixpkgs 25.05 or newer, which has them, or the format sd-card";
 
 /// The variant that may be meant, of those that the message lists.
 fn no_variant_hint(summary: &str) -> String {
@@ -366,7 +367,7 @@ fn platform_hint(summary: &str) -> String {
     let system = summary.split_once("hostPlatform.system = \"");
     let system = system.and_then(|(_, rest)| rest.split('"').next());
     format!(
-        "nixpkgs does not build {} for {}: remove it, or look for another package: https://search.nixos.org/packages",
+        "nixpkgs does not build {} for {}. Remove it, or look for another package: https://search.nixos.org/packages",
         package.unwrap_or("the package"),
         system.unwrap_or("the platform of the image")
     )
@@ -376,7 +377,8 @@ fn platform_hint(summary: &str) -> String {
 fn insecure_hint(summary: &str) -> String {
     let package = quoted_after(summary, "package").filter(|name| is_name(name));
     format!(
-        "look for a newer version of it; to use this one all the same: nixpkgs.config.permittedInsecurePackages = [ \"{}\" ];",
+        "look for a newer version of it. To use this one anyway, write nixpkgs.config.permittedInsecurePackages = [ \
+         \"{}\" ];",
         package.unwrap_or("NAME-VERSION")
     )
 }

@@ -12,11 +12,12 @@ use crate::common::failure::{Class, Failure};
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
 const ASKS_WHO: &str = "the server asks for a user name";
 /// What to do about an address that is wrong, or that not everybody may read.
-const REFUSED: &str = "check the address, and that it needs no password; for an archive behind a login give --netrc-file FILE";
+const REFUSED: &str = "check the address, and that it needs no password. For an archive that needs a login, give \
+ --netrc-file FILE";
 /// The same in a flake, of which it may be an input.
-const REFUSED_INPUT: &str = "check the address, and that it needs no password. For an input that your own git can read (try `git \
-    ls-remote URL`) give --git-inputs NAME, for an archive behind a login --netrc-file FILE, for anything else --override-input \
-    INPUT DIR";
+const REFUSED_INPUT: &str = "check the address, and that it needs no password. For an input that your own git can read \
+ (try `git ls-remote URL`) give --git-inputs NAME, for an archive that needs a login --netrc-file FILE, for anything \
+ else --override-input INPUT DIR";
 
 /// The failure of a builder that was to have no network, and needed one; `None` for every other failure.
 pub(super) fn no_network_failure(
@@ -36,9 +37,9 @@ pub(super) fn no_network_failure(
         let (url, _) = by_nix.or_else(|| failed_clone(findings))?;
         format!("{url} is fetched")
     };
-    let text = format!("the builder has no network (--offline), and needs one: {needed}");
+    let text = format!("the builder has no network (--offline) but needs one: {needed}");
     let failure = Failure::environment(text).context(format!("evaluate {}", context.in_words));
-    Some(failure.hint("run it once without --offline: what is fetched stays in the store volume"))
+    Some(failure.hint("run it once without --offline. What is fetched stays in the store volume"))
 }
 
 /// The failure of a download during evaluation; `None` when none failed, or the server is a binary cache.
@@ -83,10 +84,10 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     }
     if is_of_branch(url) {
         let instead = if is_own {
-            "or clone it while there is a network, and give the directory in place of the address"
+            "or clone it while there is a network, and give the directory instead of the address"
         } else {
-            "`sdbuild lock` needs that server once: builds of a complete flake.lock ask for no newest commit, and --override-input \
-             gives them the input from a directory"
+            "run `sdbuild lock` once while that server answers. A build with a complete flake.lock asks for no newest \
+             commit. --override-input takes the input from a directory"
         };
         return Some(
             failure
@@ -98,11 +99,13 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         Some(KnownError::Certificate) => failure
             .hint("check that the clock of the engine's machine is right: date -u")
             .hint("the address may be wrong, or a proxy may intercept TLS"),
-        Some(KnownError::DownloadTimeout) => failure.hint("run it again; if the server stays silent, copy the files into the \
-            configuration's directory and name them by their path"),
+        Some(KnownError::DownloadTimeout) => failure.hint(
+            "run it again. If the server stays silent, copy the files into the configuration's directory and name them \
+             by their path"
+        ),
         _ => failure
             .hint("check the address, the network, and the DNS of the engine's machine")
-            .hint("without a network: copy the files into the configuration's directory and name them by their path"),
+            .hint("without a network, copy the files into the configuration's directory and name them by their path"),
     })
 }
 

@@ -20,7 +20,7 @@ pub(super) fn not_found_failure(
     let url = missing_address(&failed?.tail)?;
     let place = place_of(context, url)?;
     let text = format!(
-        "{place}: the server answers 404 for {url}: there is no such file, or it wants a login"
+        "{place}: the server answers 404 for {url}. There is no such file, or it needs a login"
     );
     Some(Failure::message(Class::Build, text).hint("check the address, and that it needs no login"))
 }
@@ -93,7 +93,8 @@ mod tests {
             )
         };
         let own = failure_of("https://a.example/x");
-        let message = "pi/c.nix:4: the server answers 404 for https://a.example/x: there is no such file, or it wants a login";
+        let message = "pi/c.nix:4: the server answers 404 for https://a.example/x. There is no such file, or it needs a \
+         login";
         assert_eq!(own.to_string(), message);
         assert_eq!(own.hints, ["check the address, and that it needs no login"]);
         assert_eq!((own.derivation, own.log_tail), (None, Vec::new()));

@@ -45,7 +45,8 @@ fn without_device(context: &ExitContext<'_>, summary: &str) -> Option<(String, S
 pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (option, place) = without_device(context, summary)?;
     Some(format!(
-        "{place}: the file system needs a device, too: {option}.device = \"/dev/disk/by-label/NAME\"; `lsblk -f` on the machine shows the labels"
+        "{place}: the file system also needs a device: {option}.device = \"/dev/disk/by-label/NAME\"; (`lsblk -f` on \
+         the machine shows the labels)"
     ))
 }
 

@@ -82,7 +82,7 @@ pub(super) fn nixos_system(text: &str) -> String {
         }
         // Nixpkgs may have another name among the inputs.
         Some(_) | None => {
-            "it is a function of the input that is nixpkgs: write INPUT.lib.nixosSystem".to_owned()
+            "write INPUT.lib.nixosSystem, with the name of the input that is nixpkgs".to_owned()
         }
     }
 }
@@ -182,7 +182,7 @@ impl Passed {
         let given = arguments(text, "nixosSystem", "specialArgs", &kinds);
         let pass = if text.matches("nixosSystem").count() > 1 {
             // Which of several machines has the module is not known.
-            format!("in flake.nix, beside modules = … of this machine, {write} unless it is there")
+            format!("in flake.nix, next to modules = … of this machine, {write} unless it is there")
         } else if let Some(DefinedValue { line, written, .. }) = given.first() {
             // `specialArgs = inputs;` passes every input.
             let is_all = names.all.as_ref() == Some(written) && name != INPUTS;
@@ -197,7 +197,7 @@ impl Passed {
             }
             format!("in line {line} of flake.nix add {definition} to the specialArgs")
         } else {
-            format!("in flake.nix, beside modules = …, {write}")
+            format!("in flake.nix, next to modules = …, {write}")
         };
         Some([Some(pass), self.outputs].into_iter().flatten().collect())
     }

@@ -19,10 +19,11 @@ use crate::nixos::nix_syntax::parse;
 /// In Nix's message about a file that is no set.
 const NO_SET: &str = "' must be an attribute set";
 /// What is said in its place.
-const NO_SET_HERE: &str = "the file is not a set: { inputs = …; outputs = …; }";
+const NO_SET_HERE: &str = "a flake.nix must be a set: { inputs = …; outputs = …; }";
 
 /// What to do about a value that Nix would have to evaluate.
-const NOT_EVALUATED: &str = "description, inputs and nixConfig are read without being evaluated: write each value out, without names, + and ${…}";
+const NOT_EVALUATED: &str = "Nix reads description, inputs and nixConfig without evaluating them. Write each value out, \
+ without names, + and ${…}";
 
 /// `error` with its place in the user's `flake.nix`, and the lines there, if it is about that file's form.
 pub(super) fn located(context: &ExitContext<'_>, error: &NixError) -> Option<NixError> {
@@ -92,9 +93,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         let hint = if kind == NODE_LAMBDA {
             "write { inputs.nixpkgs.url = \"…\"; outputs = { self, nixpkgs, ... }: { … }; }"
         } else if [NODE_LET_IN, NODE_WITH].contains(&kind) {
-            "the file begins with its `{`: what is before it belongs after `outputs = { self, nixpkgs, ... }:`"
+            "the file must begin with its `{`. What is before it belongs after `outputs = { self, nixpkgs, ... }:`"
         } else {
-            "a flake.nix is a single set, { … }, that is written out"
+            "a flake.nix is a single set that is written out: { … }"
         };
         return Some(hint.to_owned());
     }
@@ -121,7 +122,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
             "the URL of an input is a single string: url = \"github:OWNER/REPOSITORY\";"
         }
         (Expected::String, "follows") => {
-            "follows is the name of another input, a string: follows = \"nixpkgs\";"
+            "follows takes the name of another input as a string: follows = \"nixpkgs\";"
         }
         (Expected::String, _) => return None,
     };

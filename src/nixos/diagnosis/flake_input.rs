@@ -5,7 +5,7 @@ use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::NixError;
 
-/// The file of nixpkgs with the function behind `nixosSystem`.
+/// The file of nixpkgs with the function after `nixosSystem`.
 const NIXOS_SYSTEM_FILE: &str = "/nixos/lib/eval-config.nix";
 /// Arguments of `nixosSystem`.
 const NIXOS_SYSTEM_ARGUMENTS: [&str; 5] = ["lib", "modules", "pkgs", "specialArgs", "system"];
@@ -39,14 +39,14 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
     }
     if summary.starts_with("found circular import of flake 'path:'") {
         return Some(
-            "an input in flake.nix has an empty URL: give it one, such as github:OWNER/REPOSITORY"
+            "an input in flake.nix has an empty URL. Give it one, such as github:OWNER/REPOSITORY"
                 .to_owned(),
         );
     }
     let is_missing = summary == "attribute 'nixosSystem' missing";
     if is_missing && quoted_line(error).is_some_and(is_of_packages) {
         return Some(
-            "nixosSystem is in the lib of the flake nixpkgs, not of its packages: write nixpkgs.lib.nixosSystem"
+            "nixosSystem is in the lib of the flake nixpkgs, not of its packages. Write nixpkgs.lib.nixosSystem"
                 .to_owned(),
         );
     }
@@ -78,7 +78,7 @@ fn attribute_hint(name: &str) -> Option<String> {
         "ref" | "branch" => Some(in_url(name, "BRANCH", "ref=BRANCH")),
         "tag" => Some(in_url(name, "TAG", "ref=refs/tags/TAG")),
         "rev" | "commit" => Some(in_url(name, "COMMIT", "rev=COMMIT")),
-        "dir" => Some("dir is part of the URL: ?dir=DIRECTORY at its end".to_owned()),
+        "dir" => Some("write the directory at the end of the URL: ?dir=DIRECTORY".to_owned()),
         "owner" | "repo" => Some(
             "give the input its address as a URL: url = \"github:OWNER/REPOSITORY\";".to_owned(),
         ),
@@ -92,7 +92,8 @@ fn attribute_hint(name: &str) -> Option<String> {
 /// Where the attribute `name`, a `value` such as a branch, is in a URL; in one of git it is a `parameter`.
 fn in_url(name: &str, value: &str, parameter: &str) -> String {
     format!(
-        "{name} is part of the URL: github:OWNER/REPOSITORY/{value}, or ?{parameter} at the end of a git+https: URL"
+        "write {name} as a part of the URL: github:OWNER/REPOSITORY/{value}, or ?{parameter} at the end of a git+https: \
+         URL"
     )
 }
 
@@ -154,7 +155,7 @@ mod tests {
         for name in ["ref", "rev"] {
             let hint = attribute(name).unwrap();
             assert!(
-                hint.starts_with(&format!("{name} is part of the URL: ")),
+                hint.starts_with(&format!("write {name} as a part of the URL: ")),
                 "{hint}"
             );
         }

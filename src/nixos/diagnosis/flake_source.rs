@@ -21,7 +21,7 @@ const CONFIGURATIONS: &str = "nixosConfigurations";
 const OUTPUTS_LINE: &str = "write in flake.nix: outputs = { self, nixpkgs, ... }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; };";
 /// In place of a list of outputs (`expressions/flake-source.nix`).
 const NONE: &str = "nothing";
-/// What stands in front of a list of references to configurations (`expressions/flake-source.nix`).
+/// What is before a list of references to configurations (`expressions/flake-source.nix`).
 const LISTED: &str = "; its configurations: ";
 /// The beginning of store paths.
 const STORE: &str = "/nix/store/";
@@ -72,7 +72,7 @@ fn own_source(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let hash = dir.strip_prefix(STORE)?;
     let text = context.files?.text(&format!("{CONFIG_DIR}{name}"))?;
     let numbered = || (1..).zip(text.lines());
-    // Of a place behind the last line, Nix quotes that one.
+    // Of a place after the last line, Nix quotes that one.
     let ends = error.summary.contains("unexpected end of file");
     let (number, source) = numbered()
         .find(|(number, _)| number == line)
@@ -101,7 +101,7 @@ pub(super) fn outputs_hint(context: &ExitContext<'_>, error: &NixError) -> Optio
     let named = named.filter(|name| !["", "self", "..."].contains(name));
     let all: Vec<&str> = ["self"].into_iter().chain(named).chain(["..."]).collect();
     Some(format!(
-        "the outputs of a flake get self and every input: write {{ {} }}: in line {line}",
+        "the outputs of a flake get self and every input. Write {{ {} }}: in line {line}",
         all.join(", ")
     ))
 }
@@ -193,7 +193,7 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
         return None;
     }
     if !is_local(flake) {
-        return Some("if that is no flake, give the input `flake = false;`".to_owned());
+        return Some("if that is not a flake, give the input `flake = false;`".to_owned());
     }
     let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
     let names = attribute_names(&text);
@@ -204,7 +204,7 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
     }
     if is_empty {
         return Some(format!(
-            "{OUTPUTS_LINE} or remove the file, and `sdbuild init --flake` writes a whole flake"
+            "{OUTPUTS_LINE} or remove the file and run `sdbuild init --flake`, which writes a whole flake"
         ));
     }
     let similar = similar_names("outputs", names.iter().map(String::as_str));
@@ -218,18 +218,20 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
 pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     if summary.ends_with("is neither a NixOS configuration nor a derivation") {
         return Some(
-            "a configuration is what nixpkgs.lib.nixosSystem { modules = [ … ]; } makes".to_owned(),
+            "make a configuration with nixpkgs.lib.nixosSystem { modules = [ … ]; }".to_owned(),
         );
     }
     if summary.contains(" is a derivation, not a NixOS configuration") {
         return Some(
-            "`sdbuild build` builds it as it is, without --set, --hostname and --ssh-key; check takes a configuration"
+            "`sdbuild build` builds it as it is, without --set, --hostname and --ssh-key. `sdbuild check` takes only a \
+             configuration"
                 .to_owned(),
         );
     }
     if let Some((_, configuration)) = summary.split_once(" is no image of the configuration ") {
         return Some(format!(
-            "write {configuration}, which builds the image; the attribute of a card's is config.system.build.sdImage"
+            "write {configuration}, which builds the image. The attribute of an SD card image is \
+             config.system.build.sdImage"
         ));
     }
     if summary.ends_with("has a nixosConfigurations without a configuration") {
@@ -267,10 +269,10 @@ pub(super) fn above_hint(context: &ExitContext<'_>, path: &str) -> String {
     });
     let is_above = format!("{written} is above the flake's directory");
     if is_inside {
-        return format!("{is_above}, which has {path} itself: write ./{path} in {FLAKE_FILE}");
+        return format!("{is_above}, which has {path} itself. Write ./{path} in {FLAKE_FILE}");
     }
     format!(
-        "{is_above}, and Nix reads only files in it that git tracks: move the file there, and git add it"
+        "{is_above}, and Nix reads only files in it that git tracks. Move the file there, and git add it"
     )
 }
 
@@ -316,7 +318,7 @@ mod tests {
         );
         let derivation = ".#image is a derivation, not a NixOS configuration: nothing in it";
         let hint = wrong_attribute_hint(&context, derivation).unwrap();
-        assert!(hint.contains("check takes a configuration"), "{hint}");
+        assert!(hint.contains("takes only a configuration"), "{hint}");
         let part = ".#pi.config.system.build.toplevel is no image of the configuration .#pi";
         let hint = wrong_attribute_hint(&context, part).unwrap();
         assert!(hint.starts_with("write .#pi, "), "{hint}");

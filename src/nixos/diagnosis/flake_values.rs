@@ -88,14 +88,14 @@ const WRONG_VALUES: [WrongValue; 9] = [
                 Some(option) => format!("{{ {option}… = …; }}"),
             };
             format!(
-                "the options of the system are in modules: nixosSystem {{ modules = [ {module} ]; }}"
+                "put the options of the system into modules: nixosSystem {{ modules = [ {module} ]; }}"
             )
         },
     },
     WrongValue {
         message: "cannot coerce a function to a string: «lambda nixosSystem ",
         find: |text| written_values::calls_of(text, "import", FUNCTION),
-        instead: |_| "nixosSystem is a function, not a file: remove import".to_owned(),
+        instead: |_| "nixosSystem is a function, not a file. Remove import".to_owned(),
     },
 ];
 
@@ -105,7 +105,7 @@ fn like_modules(written: &str) -> Option<String> {
     names.find(|name| similar_names(name, ["modules"]).is_some())
 }
 
-/// What the first name of an option in the set that is `written` is, with the dot behind it, or `imports`.
+/// What the first name of an option in the set that is `written` is, with the dot after it, or `imports`.
 fn option_in(written: &str) -> Option<String> {
     let names = top_level_names(written).into_iter();
     let mut options = names.filter_map(|name| match name.as_str() {

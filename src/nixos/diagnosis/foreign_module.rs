@@ -31,7 +31,7 @@ pub(super) fn with_option(context: &ExitContext<'_>, summary: &str) -> Option<St
         format!("add {fetched} to the imports{note}")
     };
     Some(format!(
-        "the module of {} has this option, and is not part of nixpkgs: {get}",
+        "the module of {} has this option, but is not part of nixpkgs, so {get}",
         known.name
     ))
 }
@@ -44,7 +44,7 @@ pub(super) fn in_place_of_channel(context: &ExitContext<'_>, path: &str) -> Opti
     let fetched = fetched(context, known, file);
     let note = note_of_branch(known, context.release);
     is_plain
-        .then(|| format!("only <nixpkgs> exists here; write {fetched} in place of <{path}>{note}"))
+        .then(|| format!("only <nixpkgs> exists here. Write {fetched} instead of <{path}>{note}"))
 }
 
 /// How a flake gets the module that a file of it names as `<path>`, of which the message `summary` of Nix says that it is impure.
@@ -55,7 +55,7 @@ pub(super) fn in_place_of_search_path(context: &ExitContext<'_>, summary: &str) 
     let known = KnownRepository::called(channel).filter(|known| known.file == file)?;
     let get = in_flake(context, known);
     Some(format!(
-        "a flake has no <{channel}>: remove <{path}>, and {get}"
+        "a flake has no <{channel}>. Remove <{path}>, and {get}"
     ))
 }
 
@@ -95,7 +95,7 @@ fn in_flake(context: &ExitContext<'_>, known: KnownRepository) -> String {
     if names.inputs.contains(name) {
         return add;
     }
-    format!("{add}; {}", declare(&text, name))
+    format!("{add}, and {}", declare(&text, name))
 }
 
 #[cfg(test)]
@@ -142,7 +142,7 @@ mod tests {
         };
         assert!(home(Some("26.05")).ends_with(&add("release-26.05")));
         assert!(home(Some("unstable")).ends_with(&add("master")));
-        let unknown = format!("{}; for a nixpkgs of a release", add("master"));
+        let unknown = format!("{}; for a release of nixpkgs", add("master"));
         assert!(home(None).contains(&unknown), "{}", home(None));
         let of_age = of_module(None, "The option `age' does not exist.").unwrap();
         let add = "agenix/archive/main.tar.gz\" + \"/modules/age.nix\") to the imports";
@@ -167,19 +167,19 @@ mod tests {
         let nixpkgs = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-25.11\";";
         let add =
             "add home-manager.nixosModules.home-manager to the modules of nixosSystem in flake.nix";
-        let declare = "declare the input beside line 1: inputs.home-manager.url = \"github:nix-community/home-manager/release-25.11\"; then run \
-                       sdbuild lock";
+        let declare = "declare the input next to line 1: inputs.home-manager.url = \
+         \"github:nix-community/home-manager/release-25.11\"; then run sdbuild lock";
         let flake = format!("{{ {nixpkgs} outputs = {{ self, nixpkgs, ... }}: {{ }}; }}");
         let option = of_flake(with_option, &flake, NO_HOME);
         let argument = "and home-manager to the { … } of the outputs";
         assert!(
-            option.ends_with(&format!("{add}, {argument}; {declare}")),
+            option.ends_with(&format!("{add}, {argument}, and {declare}")),
             "{option}"
         );
         let impure = "cannot look up '<home-manager/nixos>' in pure evaluation mode (use '--impure' to override)";
         let path = of_flake(in_place_of_search_path, &flake, impure);
         let remove =
-            format!("a flake has no <home-manager>: remove <home-manager/nixos>, and {add}");
+            format!("a flake has no <home-manager>. Remove <home-manager/nixos>, and {add}");
         assert!(path.starts_with(&remove), "{path}");
         let with_input =
             "{ inputs.home-manager.url = \"x\"; outputs = { self, nixpkgs, home-manager }: { }; }";

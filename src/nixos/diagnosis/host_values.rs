@@ -13,9 +13,7 @@ pub(super) fn definition(wrong: &Wrong<'_>, text: &str) -> Option<String> {
         let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
         let is_exchanged = is_address(text) && !is_address(name) && !wrong.is_part;
         return is_exchanged.then(|| {
-            format!(
-                "the address has the names: write networking.hosts.\"{text}\" = [ \"{name}\" ];"
-            )
+            format!("give the address its names: networking.hosts.\"{text}\" = [ \"{name}\" ];")
         });
     }
     let (address, name) = text.split_once(' ')?;
@@ -23,7 +21,7 @@ pub(super) fn definition(wrong: &Wrong<'_>, text: &str) -> Option<String> {
     let host = format!("\"{address}\" = [ \"{name}\" ];");
     is_certain.then(|| {
         if wrong.is_part {
-            format!("write {{ {host} }} in place of {}", wrong.shown)
+            format!("write {{ {host} }} instead of {}", wrong.shown)
         } else {
             format!("write networking.hosts.{host}")
         }
@@ -46,7 +44,7 @@ mod tests {
                 "networking.hosts.\"nas.lan\"",
                 "\"192.168.1.2\"",
                 Some(
-                    "the address has the names: write networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];",
+                    "give the address its names: networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];",
                 ),
             ),
             ("networking.hosts.\"192.168.1.2\"", "\"nas.lan\"", None),

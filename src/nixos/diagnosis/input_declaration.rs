@@ -18,7 +18,7 @@ pub(super) fn declare(text: &str, name: &str) -> String {
             format!("add {name}.url = \"{url}\"; to the inputs in line {line};")
         }
         (None, Some(DefinedValue { line, .. })) => {
-            format!("declare the input beside line {line}: inputs.{name}.url = \"{url}\";")
+            format!("declare the input next to line {line}: inputs.{name}.url = \"{url}\";")
         }
         (None, None) => format!("declare the input: inputs.{name}.url = \"{url}\";"),
     };
@@ -43,7 +43,7 @@ fn input_url(text: &str, known: KnownRepository) -> (String, String) {
 pub(super) fn note_of_branch(known: KnownRepository, release: Option<&str>) -> String {
     if known.may_need_other_branch(release) {
         format!(
-            "; for a nixpkgs of a release, take its branch in place of {}, such as release-26.05",
+            "; for a release of nixpkgs, take its branch instead of {}, such as release-26.05",
             known.default_branch
         )
     } else {
@@ -60,8 +60,8 @@ mod tests {
         let hint = declare("{ outputs = { ... }: { }; }", "home-manager");
         assert_eq!(
             hint,
-            "declare the input: inputs.home-manager.url = \"github:nix-community/home-manager/master\"; for a nixpkgs of a \
-             release, take its branch in place of master, such as release-26.05; then run sdbuild lock"
+            "declare the input: inputs.home-manager.url = \"github:nix-community/home-manager/master\"; for a release \
+             of nixpkgs, take its branch instead of master, such as release-26.05; then run sdbuild lock"
         );
     }
 }

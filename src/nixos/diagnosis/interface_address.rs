@@ -70,8 +70,8 @@ impl<'a> Address<'a> {
     fn note(&self) -> &'static str {
         match (self.length, self.ip) {
             (Some(_), _) => "",
-            (None, IpAddr::V4(_)) => " (24 is the length of most home networks)",
-            (None, IpAddr::V6(_)) => " (64 is the length of most networks)",
+            (None, IpAddr::V4(_)) => " (most home networks have 24)",
+            (None, IpAddr::V6(_)) => " (most networks have 64)",
         }
     }
 }
@@ -107,9 +107,7 @@ fn example(option: &str) -> String {
     } else {
         "{ address = \"192.168.1.5\"; prefixLength = 24; }"
     };
-    format!(
-        "each address is a set with the length of its network, such as {option} = [ {example} ];"
-    )
+    format!("write each address as a set with its prefix length, such as {option} = [ {example} ];")
 }
 
 /// The option with an interface's addresses that `option`, or an element of it, is.
@@ -135,7 +133,7 @@ fn wrong_type(summary: &str) -> Option<String> {
         return Some(definition(option, address));
     }
     let list = list_of_addresses(option)?;
-    // A number of the wrong type inside of an element is explained elsewhere.
+    // A number of the wrong type inside an element is explained elsewhere.
     let is_element = option != list;
     if is_element && !option.ends_with(']') && !option.ends_with("]\"") {
         return None;
@@ -143,7 +141,7 @@ fn wrong_type(summary: &str) -> Option<String> {
     Some(match (address, only) {
         (Some(address), Some(written)) if is_element && is_of_family(list, &address) => {
             let note = address.note();
-            format!("write {} in place of {written}{note}", address.element())
+            format!("write {} instead of {written}{note}", address.element())
         }
         (Some(address), _) => definition(list, &address),
         (None, _) => example(list),
@@ -182,13 +180,13 @@ fn wrong_length(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         let text = format!("{}/{length}", value.written.trim_matches('"'));
         let address = Address::parse(&text).filter(|address| address.ip.is_ipv6())?;
         Some(format!(
-            "{place}: that is an address of IPv6: {}",
+            "{place}: for an IPv6 address, {}",
             definition(list, &address)
         ))
     });
     let of_user = of_user.or_else(|| among_others(context, summary, option, length));
     Some(of_user.unwrap_or_else(|| {
-        "the length of a network of IPv4 is at most 32; that of most home networks is 24".to_owned()
+        "the prefix length of an IPv4 network is at most 32. Most home networks have 24".to_owned()
     }))
 }
 
@@ -213,7 +211,7 @@ fn among_others(
     let address = format!("{address}/{length}");
     let address = Address::parse(&address).filter(|address| address.ip.is_ipv6())?;
     Some(format!(
-        "{} is an address of IPv6: move it into the list {}: {}",
+        "{} is an IPv6 address. Move it into the list {}: {}",
         address.ip,
         list_of_six(list),
         address.element()
@@ -261,7 +259,7 @@ fn mask(summary: &str) -> Option<String> {
     let bits = u32::from(value.trim_matches('"').parse::<Ipv4Addr>().ok()?);
     let length = bits.leading_ones();
     let is_whole = bits.count_ones() == length;
-    is_whole.then(|| format!("write prefixLength = {length}; in place of {name} = {value};"))
+    is_whole.then(|| format!("write prefixLength = {length}; instead of {name} = {value};"))
 }
 
 /// An option that does not exist, in place of the list of addresses.
@@ -334,7 +332,7 @@ fn superfluous_length(context: &ExitContext<'_>, summary: &str) -> Option<String
     let address = Address::parse(&value.written)?;
     let name = value.defines.rsplit('.').next()?;
     Some(format!(
-        "{place}: this option takes the address without the length of its network: write {name} = \"{}\";",
+        "{place}: this option takes the address without a prefix length: {name} = \"{}\";",
         address.ip
     ))
 }

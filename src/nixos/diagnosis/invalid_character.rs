@@ -16,28 +16,30 @@ pub(super) fn hint(found: char, line: u64, is_in_list: bool) -> Option<String> {
         return None;
     }
     Some(if INVISIBLE.contains(&found) {
-        format!("line {line} has an invisible character (U+{code:04X}): delete it")
+        format!("line {line} has an invisible character (U+{code:04X}). Delete it")
     } else if found.is_whitespace() {
         format!(
-            "line {line} has the character U+{code:04X}, which looks like a space: write a space in its place"
+            "line {line} has the character U+{code:04X}, which looks like a space. Replace it with a space"
         )
     } else if DASHES.contains(&found) && is_in_list {
         format!(
-            "line {line} has the dash {found} (U+{code:04X}): write a minus, `-`, in its place, and what begins with it in double quotes"
+            "line {line} has the dash {found} (U+{code:04X}). Write a minus, `-`, instead, and put what begins with it \
+             in double quotes"
         )
     } else if DASHES.contains(&found) {
-        format!("line {line} has the dash {found} (U+{code:04X}): write a minus, `-`, in its place")
+        format!("line {line} has the dash {found} (U+{code:04X}). Write a minus, `-`, instead")
     } else if found == '$' {
-        "Nix has no variables that begin with `$`: write the value; a string is written in double quotes: \"…\"".to_owned()
+        "Nix has no variables that begin with `$`. Write the value, and put a string in double quotes: \"…\"".to_owned()
     } else if ['&', '|'].contains(&found) {
-        "conditions are joined by `&&` and `||`; commands of a shell are a string: ''…''".to_owned()
+        "join conditions with `&&` and `||`, and put shell commands into a string: ''…''".to_owned()
     } else if found.is_ascii() {
-        format!("`{found}` means nothing in Nix: a string is written in double quotes: \"…\"")
+        format!("`{found}` means nothing in Nix. Put a string in double quotes: \"…\"")
     } else if found.is_control() {
         return None;
     } else {
         format!(
-            "line {line} has the character {found} (U+{code:04X}), which only strings and comments may have: a string is written in double quotes: \"…\""
+            "line {line} has the character {found} (U+{code:04X}), which only strings and comments may have. Put a \
+             string in double quotes: \"…\""
         )
     })
 }

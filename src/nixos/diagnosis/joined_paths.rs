@@ -29,12 +29,12 @@ struct Joined {
     instead: String,
 }
 
-/// What to write in place of the only `++` behind a path, or of the first one in `imports`, and where.
+/// What to write in place of the only `++` after a path, or of the first one in `imports`, and where.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let (place, Joined { instead, .. }) = find(context, error)?;
     let shown_dir = context.shown_dir;
     Some(format!(
-        "{shown_dir}{place}: a path and the rest of it are joined by `+`: {instead}"
+        "{shown_dir}{place}: join a path and the rest of it with `+`: {instead}"
     ))
 }
 
@@ -92,7 +92,7 @@ fn joined(text: &str, node: &SyntaxNode) -> Option<Joined> {
     })
 }
 
-/// The string that is meant by `written` behind a directory, which begins with a slash: `"/a.nix"`, `"a.nix"` or `/a.nix`. `None` if
+/// The string that is meant by `written` after a directory, which begins with a slash: `"/a.nix"`, `"a.nix"` or `/a.nix`. `None` if
 /// that is not certain.
 fn rest_of_path(written: &str) -> Option<String> {
     if written.starts_with("\"/") {

@@ -44,7 +44,7 @@ pub(super) fn missing(
     let mut meant = kernels.filter(|(_, known)| !rest.is_empty() && parts(known) == parts(rest));
     if let Some((meant, _)) = meant.next() {
         return Some(format!(
-            "nixpkgs has no kernel {written}: did you mean pkgs.{meant}?"
+            "nixpkgs has no kernel {written}. Did you mean pkgs.{meant}?"
         ));
     }
     // Without a version or the name of a board it may be a slip.
@@ -72,16 +72,18 @@ pub(super) fn in_place_of_packages(context: &ExitContext<'_>) -> String {
     });
     match found {
         Some((place, packages)) => format!(
-            "{}{place}: that is the kernel alone, without its modules: write {OPTION} = {packages};",
+            "{}{place}: that is the kernel alone, without its modules. Write {OPTION} = {packages};",
             context.shown_dir
         ),
-        None => format!("if {OPTION} is a kernel: it is a set of packages, such as pkgs.{KERNELS}"),
+        None => format!(
+            "if {OPTION} is a single kernel, make it a set of packages, such as pkgs.{KERNELS}"
+        ),
     }
 }
 
 /// What to write in place of the kernel `name`, which nixpkgs does not have, or no longer.
 pub(super) fn newest_in_place_of(name: &str) -> String {
-    format!("nixpkgs has no kernel {name}: pkgs.{NEWEST} is its newest one")
+    format!("nixpkgs has no kernel {name}. Its newest one is pkgs.{NEWEST}")
 }
 
 /// The name of the kernel of the `version`, as `6.12`.
@@ -117,32 +119,32 @@ mod tests {
         (
             "pkgs.linuxPackages_6.12",
             "attribute 'linuxPackages_6' missing",
-            Some("did you mean pkgs.linuxPackages_6_12?"),
+            Some("Did you mean pkgs.linuxPackages_6_12?"),
         ),
         (
             "pkgs.linuxPackages_rpi_4",
             "attribute 'linuxPackages_rpi_4' missing",
-            Some("did you mean pkgs.linuxPackages_rpi4?"),
+            Some("Did you mean pkgs.linuxPackages_rpi4?"),
         ),
         (
             "pkgs.linuxPackages.latest",
             "attribute 'latest' missing",
-            Some("did you mean pkgs.linuxPackages_latest?"),
+            Some("Did you mean pkgs.linuxPackages_latest?"),
         ),
         (
             "pkgs.linuxKernel.packages.linux_6.12",
             "attribute 'linux_6' missing",
-            Some("did you mean pkgs.linuxPackages_6_12?"),
+            Some("Did you mean pkgs.linuxPackages_6_12?"),
         ),
         (
             "linuxPackages_6.12",
             "undefined variable 'linuxPackages_6'",
-            Some("did you mean pkgs.linuxPackages_6_12?"),
+            Some("Did you mean pkgs.linuxPackages_6_12?"),
         ),
         (
             "pkgs.linuxPackages_rpi5",
             "attribute 'linuxPackages_rpi5' missing",
-            Some("pkgs.linuxPackages_latest is its newest one"),
+            Some("Its newest one is pkgs.linuxPackages_latest"),
         ),
         (
             "pkgs.linuxPackages_6_12.foo6",

@@ -163,12 +163,12 @@ impl KnownError {
                 "make the firmware partition larger: sdImage.firmwareSize = 60; (MiB)"
             }
             Self::EmulatorCrash => {
-                "an emulated program crashed, which may be the emulator's fault: a build on a native engine \
+                "an emulated program crashed, which may be the emulator's fault. A build on a native engine \
                  (DOCKER_HOST) shows whether it is"
             }
             Self::WrongHash => return Some(wrong_hash_hint(first_error)),
             Self::NoHandler if !emulated => {
-                "a program of another architecture was run, and this engine emulates none"
+                "the build ran a program of another architecture, but this engine emulates none"
             }
             Self::NoHandler
             | Self::DiskFull
@@ -190,7 +190,7 @@ impl KnownError {
 fn wrong_hash_hint(error: &str) -> String {
     match hashes(error) {
         Some((got, specified)) => {
-            format!("if you trust what the server sends now, write {got} in place of {specified}")
+            format!("if you trust what the server sends now, write {got} instead of {specified}")
         }
         None => "the server's file has changed, or the configuration's hash is wrong".to_owned(),
     }

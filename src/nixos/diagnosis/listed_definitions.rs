@@ -27,7 +27,7 @@ pub(super) fn list_element(path: &str) -> Option<(&str, usize)> {
     Some((option, number.parse().ok()?))
 }
 
-/// What `path` begins with up to the dot behind `OPTION."[definition I-entry J]"`, the list's last element in it; empty without one.
+/// What `path` begins with up to the dot after `OPTION."[definition I-entry J]"`, the list's last element in it; empty without one.
 pub(super) fn up_to_element(path: &str) -> &str {
     let end = "]\".";
     let at = path.rfind(end).filter(|_| list_element(path).is_some());

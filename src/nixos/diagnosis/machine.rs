@@ -13,7 +13,7 @@ use crate::common::text::truncate;
 /// Characters of one of Nix's messages.
 const MAX_CHARS: usize = 600;
 
-const RUN_AGAIN: &str = "run it again: what is fetched is kept";
+const RUN_AGAIN: &str = "run it again. What is already fetched is kept";
 const CHECK_NETWORK: &str = "check the network and the engine's DNS";
 const OTHER_CACHES: &str = "use another binary cache: --extra-substituters URL, with its key in --extra-trusted-public-keys";
 const FALLBACK: &str = "--fallback leaves that cache out for a minute at a time, and builds here what no other cache has, which may take hours";
@@ -34,7 +34,9 @@ pub(super) fn machine_failure(
         KnownError::Certificate => Some(
             download_failure(findings, *error, "the certificate of a server is not valid")
                 .hint("check that the clock of the engine's machine is right: date -u")
-                .hint("if an authority of your own signs it, or a proxy that reads TLS: --ca-file FILE"),
+                .hint(
+                    "if your own authority or a proxy that reads TLS signs it, give --ca-file FILE",
+                ),
         ),
         KnownError::DownloadTimeout => Some(timeout(findings)),
         KnownError::Network => {
@@ -42,10 +44,9 @@ pub(super) fn machine_failure(
             let failure = download_failure(findings, *error, summary).hint(CHECK_NETWORK);
             Some(with_other_caches(failure, findings, *error))
         }
-        KnownError::CacheDamaged => Some(
-            Failure::environment(damaged(findings))
-                .hint(OTHER_CACHES),
-        ),
+        KnownError::CacheDamaged => {
+            Some(Failure::environment(damaged(findings)).hint(OTHER_CACHES))
+        }
         KnownError::CacheFailed => Some(
             Failure::environment(failed(findings))
                 .hint(RUN_AGAIN)
@@ -82,9 +83,10 @@ pub(super) fn machine_failure(
 
 /// A server answered with something else than what a binary cache has.
 fn foreign(findings: &Findings) -> Failure {
-    let summary = "a binary cache answered with something else than the description of a store path: a damaged file, or a network's login page";
+    let summary = "a binary cache answered with something other than the description of a store path, such as a damaged \
+     file or a network's login page";
     download_failure(findings, KnownError::CacheForeign, summary)
-        .hint("open the addresses of your caches in a browser: a network that asks for a login does so for the builder too")
+        .hint("open the addresses of your caches in a browser. A network that asks for a login there blocks the builder too")
         .hint(OTHER_CACHES)
 }
 
@@ -94,7 +96,8 @@ fn no_handler(system: System) -> Failure {
     Failure::environment(format!(
         "{name} programs stopped running: their binfmt_misc entry vanished during the build"
     ))
-    .hint("something changed this host's binfmt_misc (a restart of systemd-binfmt does), or sdbuild's registrar, the container that holds the entry, was stopped, which a warning above then says; run it again")
+    .hint("something changed this host's binfmt_misc (a restart of systemd-binfmt does), or sdbuild's registrar, the \
+     container that holds the entry, was stopped (a warning above says so). Run it again")
 }
 
 /// Nix could not write to the store volume.
@@ -160,11 +163,11 @@ fn builder_lost(findings: &Findings) -> Failure {
             "a remote builder was lost while it built {}: {line}",
             failed.name
         ),
-        None => format!("a remote builder cannot be used any more: {line}"),
+        None => format!("a remote builder can no longer be used: {line}"),
     };
     Failure::environment(text)
-        .hint("run it again when the builder answers: what it had finished is kept; `sdbuild doctor` tries it")
-        .hint("or leave it out of --builders, and the rest is built and emulated here")
+        .hint("run it again when the builder answers, which `sdbuild doctor` tests. What it had finished is kept")
+        .hint("or leave it out of --builders to build and emulate the rest here")
 }
 
 /// Which cache sent what that is damaged.

@@ -116,18 +116,17 @@ fn enabled(context: &ExitContext<'_>) -> Option<String> {
     let namespace = match name.split_once('.') {
         None => namespace_of(name),
         Some((namespace, _)) if NAMESPACES.contains(&namespace) => {
-            return Some(format!(
-                "`enable` stands at the end: did you mean {name}.enable?"
-            ));
+            return Some(format!("`enable` comes last. Did you mean {name}.enable?"));
         }
         Some(_) => return None,
     };
     Some(match namespace {
         Some(namespace) => {
-            format!("`enable` stands at the end: did you mean {namespace}.{name}.enable?")
+            format!("`enable` comes last. Did you mean {namespace}.{name}.enable?")
         }
         None => format!(
-            "`enable` stands at the end, as in services.openssh.enable = true; all options: https://search.nixos.org/options?query={name}"
+            "`enable` comes last, as in services.openssh.enable = true; (all options: \
+             https://search.nixos.org/options?query={name})"
         ),
     })
 }
@@ -145,7 +144,7 @@ fn of_home_manager(context: &ExitContext<'_>) -> Option<String> {
     })?;
     let instead = in_place_of(&path)?;
     Some(format!(
-        "{path} is an option of Home Manager, not of NixOS: {instead}"
+        "{path} is an option of Home Manager, not of NixOS. {instead}"
     ))
 }
 
@@ -153,12 +152,12 @@ fn of_home_manager(context: &ExitContext<'_>) -> Option<String> {
 fn in_place_of(path: &str) -> Option<&'static str> {
     Some(match path.strip_prefix("home.")?.split('.').next()? {
         "packages" => {
-            "write users.users.NAME.packages for one user, or environment.systemPackages for all"
+            "Write users.users.NAME.packages for one user, or environment.systemPackages for all"
         }
-        "stateVersion" => "write system.stateVersion",
-        "sessionVariables" => "write environment.variables",
+        "stateVersion" => "Write system.stateVersion",
+        "sessionVariables" => "Write environment.variables",
         "file" | "homeDirectory" | "username" => {
-            "in its module they are in home-manager.users.NAME"
+            "In its module such options are in home-manager.users.NAME"
         }
         _ => return None,
     })

@@ -32,7 +32,7 @@ enum Misplaced<'a> {
     StringForBoolean(&'a str),
     /// A set is in place of the condition of `mkIf`.
     SetForCondition,
-    /// A package is in place of a list, behind `++`.
+    /// A package is in place of a list, after `++`.
     PackageForList,
     /// The string is in place of a set.
     StringForSet(&'a str),
@@ -135,13 +135,11 @@ impl<'a> Misplaced<'a> {
             }
             Self::SetForCondition => written.map(|_| CONDITION_FIRST.to_owned())?,
             Self::PackageForList => {
-                format!("`++` joins two lists: write ++ [ {} ]", written?.written)
+                format!("`++` joins two lists. Write ++ [ {} ]", written?.written)
             }
             // The path of the builder says nothing to the user.
             Self::PathForList(_) => return None,
-            Self::StringForList(_) if written?.is_joined => {
-                "two strings are joined by `+`".to_owned()
-            }
+            Self::StringForList(_) if written?.is_joined => "join two strings with `+`".to_owned(),
             Self::StringForList(string) => list_of(attribute, string),
             Self::StringForSet(_) if attribute == "kernelPackages" => format!(
                 "a kernel and its modules are a set of packages: {defines} = pkgs.linuxPackages_latest;"
@@ -151,7 +149,7 @@ impl<'a> Misplaced<'a> {
                 "write a set: { … }".to_owned()
             }
             Self::ValueForOptions(option) if option.ends_with(".authorizedKeys") => {
-                format!("the list of keys is {option}.keys = [ \"ssh-ed25519 …\" ];")
+                format!("write the keys as the list {option}.keys = [ \"ssh-ed25519 …\" ];")
             }
             Self::ValueForOptions(option) => {
                 value_for_options(option, written.map(|value| value.written.as_str()))
@@ -165,16 +163,17 @@ impl<'a> Misplaced<'a> {
             }
             Self::FunctionForModule => {
                 written?;
-                "a function and its arguments are one element only in parentheses: (import ./FILE.nix …); without import, the path of a module is enough"
+                "put a function and its arguments in parentheses: (import ./FILE.nix …). A module needs only its path, \
+                 without import"
                     .to_owned()
             }
             Self::OtherSystem(name) => system(name),
             // A derivation of another system may be one for a remote builder.
             Self::RequiredSystem(_) if !defines.starts_with("nixpkgs.") => return None,
             Self::RequiredSystem(_) => format!("{ONLY_64_BIT}: {defines} = \"aarch64-linux\";"),
-            Self::ListForString if written.is_some() => "two lists are joined by `++`".to_owned(),
+            Self::ListForString if written.is_some() => "join two lists with `++`".to_owned(),
             Self::ListForString => {
-                "lib.concatStringsSep \" \" [ … ] makes a string of a list".to_owned()
+                "make a string of a list with lib.concatStringsSep \" \" [ … ]".to_owned()
             }
         })
     }
@@ -259,20 +258,18 @@ fn value_for_options(option: &str, value: Option<&str>) -> String {
             .or_else(|| set_members::in_place_of_list(option, value))
     });
     known.unwrap_or_else(|| {
-        format!("{option} has options of its own: https://search.nixos.org/options?query={option}.")
+        format!("{option} is a set of options: https://search.nixos.org/options?query={option}.")
     })
 }
 
 /// How `written`, which is `number`, becomes part of a string.
 fn number_as_string(number: &str, written: Option<&DefinedValue>) -> String {
     let Some(DefinedValue { written, .. }) = written else {
-        return format!("toString makes a string of a number: \"${{toString {number}}}\"");
+        return format!("make a string of a number with toString: \"${{toString {number}}}\"");
     };
-    let instead = format!(
-        "toString makes a string of a number: write toString {written} in place of {written}"
-    );
+    let instead = format!("make a string of the number: toString {written}");
     if written == number {
-        format!("{instead}; for the signs ${{ themselves write \\${{, or ''${{ in ''…''")
+        format!("{instead}. For the characters ${{ themselves, write \\${{, or ''${{ in ''…''")
     } else {
         instead
     }
@@ -304,12 +301,12 @@ fn with_variable(written: &str) -> Option<String> {
 fn quoted_path(string: &str) -> String {
     if string.starts_with("installer/") {
         return format!(
-            "the modules of NixOS are in modulesPath: write \"${{modulesPath}}/{string}\""
+            "the modules of NixOS are in modulesPath. Write \"${{modulesPath}}/{string}\""
         );
     }
     match path(string) {
-        Some(path) => format!("a path is written without quotes: write {path}"),
-        None => "a path is written without quotes: ./FILE.nix, or <nixpkgs/…>".to_owned(),
+        Some(path) => format!("write a path without quotes: {path}"),
+        None => "write a path without quotes: ./FILE.nix, or <nixpkgs/…>".to_owned(),
     }
 }
 

@@ -32,9 +32,7 @@ fn option_of_program(before: &str, name: &str) -> Option<String> {
         "a path with a space"
     };
     command.starts_with('/').then(|| {
-        format!(
-            "{kind} is a string, in double quotes: {definition} = \"{command} {sign}{name} …\";"
-        )
+        format!("put {kind} in double quotes: {definition} = \"{command} {sign}{name} …\";")
     })
 }
 
@@ -53,14 +51,16 @@ fn prefix_of_string(name: &str, behind: &str) -> Option<String> {
         .all(|name| path_of(name) == Some(name));
     let with_variables = string.replace('{', "${");
     let is_closed = string.matches('{').count() == string.matches('}').count();
-    (is_plain && is_closed && are_names).then(|| format!("a variable in a string is ${{…}}, with no letter before the string: \"{with_variables}\""))
+    (is_plain && is_closed && are_names).then(|| format!(
+        "write a variable in a string as ${{…}}, without a letter before the string: \"{with_variables}\""
+    ))
 }
 
 /// A word that `+` joins with a string: `domain = pi + ".lan";`.
 fn joined(name: &str, behind: &str) -> Option<String> {
     let next = behind.trim_start().strip_prefix('+')?;
     next.trim_start().starts_with('"').then(|| {
-        format!("if a text is meant, write it in quotes: \"{name}\"; otherwise check its spelling")
+        format!("if it is text, put it in quotes: \"{name}\". Otherwise check its spelling")
     })
 }
 
@@ -70,7 +70,10 @@ fn attribute(text: &str, name: &str, behind: &str) -> Option<String> {
     let is_option = NAMESPACES.contains(&name) || behind.starts_with('.');
     let is_defined = !is_option && top_level_names(text).contains(name);
     is_defined.then(|| {
-        format!("{name} is a definition of this file, and no variable in it: move it before the `{{` of the definitions, as let {name} = …; in")
+        format!(
+            "{name} is a definition of this file, not a variable. Move it before the `{{` of the definitions: let \
+             {name} = …; in"
+        )
     })
 }
 
@@ -78,7 +81,7 @@ fn attribute(text: &str, name: &str, behind: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The hint for `name` behind `|`, which is not in the text.
+    /// The hint for `name` after `|`, which is not in the text.
     fn hint_at(marked: &str, name: &str) -> Option<String> {
         let (before, after) = marked.split_once('|').unwrap();
         let position = Position {
@@ -95,7 +98,7 @@ mod tests {
             (
                 "{ a.ExecStart = /bin/sh -|c \"b\"; }",
                 "c",
-                "a command is a string, in double quotes: a.ExecStart = \"/bin/sh -c …\";",
+                "put a command in double quotes: a.ExecStart = \"/bin/sh -c …\";",
             ),
             (
                 "{ a = /bin/b --|help; }",
@@ -105,7 +108,7 @@ mod tests {
             (
                 "{ a = /etc/b -|c; }",
                 "c",
-                "a path with a space is a string, in double quotes: a = \"/etc/b -c …\";",
+                "put a path with a space in double quotes: a = \"/etc/b -c …\";",
             ),
             ("{ a = |f\"{b}.lan\"; }", "f", "\"${b}.lan\""),
             ("{ a = |pi + \".lan\"; }", "pi", "in quotes: \"pi\""),

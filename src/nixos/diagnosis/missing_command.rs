@@ -14,10 +14,11 @@ pub(super) fn hint(context: &ExitContext<'_>, failed: &FailedBuild) -> Option<St
     let place = format!("{}{place}", context.shown_dir);
     Some(match package_of(program) {
         Some(package) => format!(
-            "{place}: {name} has no {program}: write nativeBuildInputs = [ pkgs.{package} ]; in it, or add the package to that list"
+            "{place}: {name} has no {program}. Write nativeBuildInputs = [ pkgs.{package} ]; in it, or add the package \
+             to that list"
         ),
         None => format!(
-            "{place}: {name} has no {program}: add the package that has it to its nativeBuildInputs"
+            "{place}: {name} has no {program}. Add the package that has it to its nativeBuildInputs"
         ),
     })
 }
@@ -81,7 +82,8 @@ mod tests {
     fn a_program_that_an_own_build_lacks_has_its_package() {
         let nix = "{ pkgs }:\npkgs.runCommand \"app\" { } \"make\"";
         let bash = "/nix/store/x-stdenv/setup: line 1766: make: command not found";
-        let expected = "pi/sd-card.nix:2: app has no make: write nativeBuildInputs = [ pkgs.gnumake ]; in it, or add the package to that list";
+        let expected = "pi/sd-card.nix:2: app has no make. Write nativeBuildInputs = [ pkgs.gnumake ]; in it, or add \
+         the package to that list";
         assert_eq!(hint_for("app", nix, bash, "127").as_deref(), Some(expected));
         assert_eq!(
             hint_for("app-1.0", nix, bash, "127").as_deref(),
@@ -91,7 +93,7 @@ mod tests {
         let other = hint_for("app", nix, busybox, "127").unwrap();
         assert!(
             other
-                .ends_with("app has no frob: add the package that has it to its nativeBuildInputs"),
+                .ends_with("app has no frob. Add the package that has it to its nativeBuildInputs"),
             "{other}"
         );
     }

@@ -20,11 +20,11 @@ pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Op
     let hint = in_place_of_channel(path)
         .or_else(|| foreign_module::in_place_of_channel(context, path))
         .unwrap_or_else(|| {
-            "only <nixpkgs> exists here: name a file by its path, or fetch it with builtins.fetchTarball"
+            "only <nixpkgs> exists here. Name a file by its path, or fetch it with builtins.fetchTarball"
                 .to_owned()
         });
     let place = place_of_search_path(context, path);
-    Some(place.map_or_else(String::new, |place| format!("{place} names <{path}>: ")) + &hint)
+    Some(place.map_or_else(String::new, |place| format!("{place} names <{path}>, but ")) + &hint)
 }
 
 /// The only line of the user's files with `<path>`.
@@ -46,19 +46,19 @@ pub(super) fn nixpkgs_in_flake(context: &ExitContext<'_>, summary: &str) -> Opti
     let of_modules = path.strip_prefix("nixpkgs/nixos/modules/");
     let hint = match (path, of_modules) {
         ("nixpkgs", _) => {
-            "write nixpkgs, an input of the flake; a module has its packages as pkgs".to_owned()
+            "Write nixpkgs, an input of the flake. In a module its packages are pkgs".to_owned()
         }
         ("nixpkgs/nixos", _) => {
-            "write nixpkgs.lib.nixosSystem { modules = [ ./FILE.nix ]; }".to_owned()
+            "Write nixpkgs.lib.nixosSystem { modules = [ ./FILE.nix ]; }".to_owned()
         }
         (_, Some(file)) => format!(
-            "in a module write \"${{modulesPath}}/{file}\", in the outputs \"${{nixpkgs}}/nixos/modules/{file}\""
+            "In a module write \"${{modulesPath}}/{file}\", and in the outputs \"${{nixpkgs}}/nixos/modules/{file}\""
         ),
         (_, None) => return None,
     };
     let place = place_of_search_path(context, path)?;
     Some(format!(
-        "{place} names <{path}>, which no flake has: {hint}"
+        "{place} names <{path}>, which no flake has. {hint}"
     ))
 }
 
@@ -94,7 +94,7 @@ fn device(context: &ExitContext<'_>, path: &str) -> Option<String> {
         return Some(format!("{place}: {hint}"));
     };
     Some(format!(
-        "{place}: {option} is a set: write {set} in place of \"{path}\""
+        "{place}: {option} is a set. Write {set} instead of \"{path}\""
     ))
 }
 
@@ -113,7 +113,7 @@ fn in_place_of_unit(option: &str, path: &str) -> Option<String> {
         _ => return None,
     };
     path.ends_with(&format!(".{kind}")).then(|| {
-        format!("NixOS writes the file of a {kind} itself, from a set: {option} = {example};")
+        format!("NixOS writes the file of a {kind} itself. Give it a set: {option} = {example};")
     })
 }
 
@@ -140,7 +140,7 @@ pub(super) fn text_as_module(context: &ExitContext<'_>, error: &NixError) -> Opt
         defines, written, ..
     } = value;
     Some(format!(
-        "{}{place}: {defines} is a set, for which Nix read that file: write {defines}.source = {written};",
+        "{}{place}: Nix read that file as the set {defines}. Write {defines}.source = {written};",
         context.shown_dir
     ))
 }
@@ -160,8 +160,8 @@ fn path_of_machine(context: &ExitContext<'_>, path: &str) -> Option<String> {
     }
     let place = format!("{}{place}", context.shown_dir);
     Some(format!(
-        "{place}: Nix looks for a path without quotes where it builds. If {path} is a path on the machine that the image is for, \
-         write a string: {defines} = \"{path}\";"
+        "{place}: Nix looks for a path without quotes where it builds. If {path} is a path on the machine that the \
+         image is for, put it in quotes: {defines} = \"{path}\";"
     ))
 }
 
@@ -177,7 +177,8 @@ pub(super) fn home_in_flake(context: &ExitContext<'_>, summary: &str) -> Option<
     let name = written.strip_prefix("~/")?.rsplit('/').next()?;
     let copy = || {
         format!(
-            "a flake has only the files in it that git tracks: copy it there, git add it, and write ./{name} in place of {written}"
+            "a flake has only the files in it that git tracks. Copy it there, git add it, and write ./{name} instead of \
+             {written}"
         )
     };
     Some(home_of_user_at(context, written).unwrap_or_else(copy))
@@ -196,7 +197,8 @@ fn home_of_user_at(context: &ExitContext<'_>, written: &str) -> Option<String> {
         .any(|end| attribute.ends_with(end));
     if is_dir && !OF_FILES.contains(&attribute.as_str()) {
         return Some(format!(
-            "{}{place}: `~/` is the home of whoever runs sdbuild; a path of the machine is a string: {option} = \"/home/NAME/{}\";",
+            "{}{place}: `~/` is the home of whoever runs sdbuild. Write a path on the machine as a string: {option} = \
+             \"/home/NAME/{}\";",
             context.shown_dir,
             written.strip_prefix("~/")?
         ));
@@ -218,7 +220,8 @@ fn home_of_user_at(context: &ExitContext<'_>, written: &str) -> Option<String> {
         attribute_path::text(std::slice::from_ref(user))
     );
     Some(format!(
-        "{}{place}: `~/` is the home of whoever runs sdbuild; a path of the machine is a string: {option} = \"{home}\";",
+        "{}{place}: `~/` is the home of whoever runs sdbuild. Write a path on the machine as a string: {option} = \
+         \"{home}\";",
         context.shown_dir
     ))
 }
@@ -245,7 +248,7 @@ pub(super) fn other_encoding(context: &ExitContext<'_>, summary: &str) -> Option
     let place = context.files?.place_that_is_not_utf_8();
     let place = place.filter(|_| is_reported)?;
     Some(format!(
-        "{}{place} is not UTF-8: save the file in that encoding",
+        "{}{place} is not UTF-8. Save the file in that encoding",
         context.shown_dir
     ))
 }

@@ -71,7 +71,7 @@ pub(super) enum Mistake {
     DefinedTwice,
     /// A file that the builder does not have.
     FileNotSent,
-    /// Definitions of a module that are partly inside of `config`.
+    /// Definitions of a module that are partly inside `config`.
     MixedModule,
     /// A value that is called like a function, mostly an element of a list without brackets.
     NotAFunction,

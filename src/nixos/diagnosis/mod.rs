@@ -284,14 +284,13 @@ fn ended_by_watchdog(findings: &Findings) -> Option<Failure> {
     let reason = findings.last_reason("sdbuild: watchdog: ")?;
     let text = format!("the builder ended by itself because it had lost sdbuild: {reason}");
     Some(Failure::environment(text).hint(
-        "sdbuild or the connection to the engine was interrupted for that long; run it again, finished builds are \
-         kept",
+        "sdbuild or the connection to the engine was interrupted for that long. Run it again: finished builds are kept",
     ))
 }
 
 fn stopped() -> Failure {
     Failure::environment("the builder was stopped from outside")
-        .hint("the container was stopped or the engine was restarted; run it again")
+        .hint("the container was stopped or the engine was restarted. Run it again")
 }
 
 /// The entry could not prepare the store volume and reported why.

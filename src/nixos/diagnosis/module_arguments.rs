@@ -10,7 +10,7 @@ pub(super) struct Header<'a> {
     pub(super) line: usize,
     /// What stands between its braces.
     arguments: &'a str,
-    /// What stands before and behind the braces, such as `@args`.
+    /// What is before and after the braces, such as `@args`.
     around: (&'a str, &'a str),
 }
 

@@ -82,7 +82,7 @@ fn shown_file(context: &ExitContext<'_>, file: &str) -> String {
 fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
     let file = shown_file(context, file);
     if let Some(known) = ARGUMENTS.into_iter().find(|known| is_slip(argument, known)) {
-        return format!("{file} asks for the argument {argument}: did you mean {known}?");
+        return format!("{file} asks for the argument {argument}. Did you mean {known}?");
     }
     if context.is_flake {
         // Of a module that is written in `flake.nix`, Nix does not know the file.
@@ -95,12 +95,12 @@ fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
         let flake = context.files.and_then(|files| files.text(&flake));
         let special_args = special_args(&flake.unwrap_or_default(), argument);
         return format!(
-            "{module} asks for the argument {argument}: in {FLAKE_FILE}, {special_args}"
+            "{module} asks for the argument {argument}. In {FLAKE_FILE}, {special_args}"
         );
     }
     format!(
-        "{file} asks for the argument {argument}, which only a flake passes (specialArgs). Here modules get only {}: import what \
-         it is for by its path, or by builtins.fetchTarball",
+        "{file} asks for the argument {argument}, which only a flake passes (specialArgs). Here modules get only {}. \
+         Import what it is for by its path, or with builtins.fetchTarball",
         ARGUMENTS.join(", ")
     )
 }
@@ -108,7 +108,7 @@ fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
 /// How the `flake.nix` with the text `flake` passes `argument` to modules.
 fn special_args(flake: &str, argument: &str) -> String {
     let names = InputNames::read(flake);
-    let write = |passed: &str| format!("write specialArgs = {{ {passed}; }}; beside modules = …");
+    let write = |passed: &str| format!("write specialArgs = {{ {passed}; }}; next to modules = …");
     if argument != "inputs" {
         return write(&format!("inherit {argument}"));
     }
@@ -137,7 +137,7 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
     let text = context.files.and_then(|files| files.text(file));
     if text.as_deref().is_some_and(|text| text.contains("mkShell")) {
         return Some(
-            "that is a shell for nix-shell, and no configuration: `sdbuild init` writes one"
+            "that is a shell for nix-shell, not a configuration. `sdbuild init` writes a configuration"
                 .to_owned(),
         );
     }
@@ -147,11 +147,12 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
         let named = context.files.and_then(|files| files.naming(file));
         let path = path_from(&named.map_or_else(String::new, |named| named.place), below);
         return Some(format!(
-            "{shown} takes {name} as a package does, which modules do not get: (pkgs.callPackage {path} {{ }}) is that package, an element of environment.systemPackages"
+            "{shown} takes {name}, which packages get and modules do not. Add it to environment.systemPackages: \
+             (pkgs.callPackage {path} {{ }})"
         ));
     }
     file.starts_with(CONFIG_DIR).then(|| {
-        format!("a module gets more arguments than it names: end the {{ … }}: of line {line} with `, ...`")
+        format!("a module gets more arguments than it names. End the {{ … }}: of line {line} with `, ...`")
     })
 }
 
@@ -162,7 +163,8 @@ fn argument_of_package(text: &str) -> Option<&'static str> {
 }
 
 /// What to write in place of `"""`, of which Nix reads the first two as an empty string.
-const THREE_QUOTES: &str = "a string of several lines begins and ends with two single quotes, '', not with three double ones";
+const THREE_QUOTES: &str =
+    "a string of several lines begins and ends with `''`, not with three double quotes";
 
 /// Whether `"""` is at `position` of `text`.
 fn has_three_quotes(text: &str, position: &Position) -> bool {
@@ -217,11 +219,13 @@ pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Opt
         return Some(second.hint());
     }
     let hint = if error.summary.contains("but a float") {
-        "an address is a string, in double quotes"
+        "put the address in double quotes"
     } else if error.summary.contains("_type = \"") {
-        "lib.mkForce and its like take one value, lib.mkIf a condition and one value: remove what is too many, or put what belongs together into parentheses"
+        "lib.mkForce and its like take one value, and lib.mkIf takes a condition and one value. Remove what is too \
+         much, or put what belongs together in parentheses"
     } else {
-        "what stands before its argument there is no function: several values are a list, [ a b ], and two lists are joined by ++"
+        "what is before the argument is not a function. Put several values into a list, [ a b ], and join two lists \
+         with ++"
     };
     file.starts_with(CONFIG_DIR).then(|| hint.to_owned())
 }
@@ -237,24 +241,24 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
             let made_with = made_with.filter(|_| !imports_use_pkgs(context, file));
             made_with.unwrap_or_else(|| {
                 format!(
-                    "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \
-                     <nixpkgs/…> or builtins.fetchTarball instead",
+                    "the imports in {} use pkgs, which exists only once all imports are known. Name the file by \
+                     modulesPath, <nixpkgs/…> or builtins.fetchTarball instead",
                     shown_imports(context, file)
                 )
             })
         }
         Some(("config" | "options", file)) => format!(
-            "the imports in {} depend on config, which exists only once all imports are known: import it always, and use \
-             lib.mkIf inside it",
+            "the imports in {} depend on config, which exists only once all imports are known. Import it always, and \
+             use lib.mkIf inside it",
             shown_imports(context, file)
         ),
         Some((argument, file)) => not_passed(context, argument, file),
         None if is_defined_by_itself(context, error) => {
-            "a configuration is defined by itself: write nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };"
+            "a configuration is defined by itself. Write nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };"
                 .to_owned()
         }
-        None => "an option is defined by its own value: look for config.… of an option in the definition of the same option. \
-            lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
+        None => "an option is defined by its own value. Look for a definition that reads config.… of the same option. \
+         lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
             .to_owned(),
     }
 }

@@ -89,31 +89,31 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
         .strip_prefix(MODULES)
         .filter(|rest| !rest.starts_with('/'))
     {
-        return format!("{lacks}: a slash is missing: write modulesPath + \"/{rest}\"");
+        return format!("{lacks}, because a slash is missing. Write modulesPath + \"/{rest}\"");
     }
     let is_elsewhere = !path.contains("/installer/sd-card/");
     if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {
-        return format!("{lacks}: did you mean {}?", of_sd_card(name));
+        return format!("{lacks}. Did you mean {}?", of_sd_card(name));
     }
     let for_boards = of_sd_card(FOR_BOARDS);
     if name.is_some_and(is_of_old_board) {
-        return format!("{lacks}: the module for a Raspberry Pi 3 or 4 is {for_boards}");
+        return format!("{lacks}. The module for a Raspberry Pi 3 or 4 is {for_boards}");
     }
     if let Some(module) = name.filter(|_| is_elsewhere).and_then(other_module) {
-        return format!("{lacks}: did you mean {}?", as_written(module));
+        return format!("{lacks}. Did you mean {}?", as_written(module));
     }
     if is_elsewhere {
-        return format!("{lacks}: check the spelling of the path, or the release");
+        return format!("{lacks}. Check the spelling of the path, or the release");
     }
     match name {
-        Some(FOR_BOARDS) => format!("{lacks}: give --nixpkgs a whole nixpkgs"),
+        Some(FOR_BOARDS) => format!("{lacks}. Give --nixpkgs a whole nixpkgs"),
         // Right in another release, which says nothing about the modules like it in this one.
         Some(name) if SD_CARD_MODULES.contains(&name) => {
-            format!("{lacks}; its module for SD card images is {for_boards}")
+            format!("{lacks}. Its module for SD card images is {for_boards}")
         }
         Some(_) | None => match nearest(name.unwrap_or_default(), SD_CARD_MODULES) {
-            Some(meant) => format!("{lacks}: did you mean {meant}?"),
-            None => format!("{lacks}; its module for SD card images is {for_boards}"),
+            Some(meant) => format!("{lacks}. Did you mean {meant}?"),
+            None => format!("{lacks}. Its module for SD card images is {for_boards}"),
         },
     }
 }

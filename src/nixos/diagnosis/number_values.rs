@@ -29,9 +29,9 @@ pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
     {
         let is_port = (least, most) == (0, 65_535) && option.to_lowercase().contains("port");
         return Some(if is_port {
-            format!("{number} is no port: ports are numbers from 0 to 65535")
+            format!("{number} is not a port. Ports are numbers from 0 to 65535")
         } else {
-            format!("{number} is out of range: write a number from {least} to {most}")
+            format!("{number} is out of range. Write a number from {least} to {most}")
         });
     }
     let text = value.strip_prefix('"')?.strip_suffix('"')?;
@@ -43,7 +43,7 @@ pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
             port.to_string()
         };
         return Some(format!(
-            "a port is a number: write {}",
+            "a port is a number. Write {}",
             wrong.definition(&port, value)
         ));
     }
@@ -123,19 +123,19 @@ mod tests {
                 element.as_str(),
                 PORT.to_owned(),
                 "80000",
-                Some("80000 is no port: ports are numbers from 0 to 65535"),
+                Some("80000 is not a port. Ports are numbers from 0 to 65535"),
             ),
             (
                 ports,
                 format!("list of {PORT}"),
                 "80000",
-                Some("80000 is no port: ports are numbers from 0 to 65535"),
+                Some("80000 is not a port. Ports are numbers from 0 to 65535"),
             ),
             (
                 "services.x.level",
                 "integer between -5 and 5 (both inclusive)".to_owned(),
                 "-6",
-                Some("-6 is out of range: write a number from -5 to 5"),
+                Some("-6 is out of range. Write a number from -5 to 5"),
             ),
             (ports, format!("list of {PORT}"), "80", None),
             (
@@ -183,19 +183,19 @@ mod tests {
                 swap,
                 "signed integer",
                 "\"2G\"",
-                "write 2048 in place of \"2G\" (its unit is MiB)".to_owned(),
+                "write 2048 instead of \"2G\" (its unit is MiB)".to_owned(),
             ),
             (
                 port,
                 PORT,
                 "\"80\"",
-                "write 80 in place of \"80\"".to_owned(),
+                "write 80 instead of \"80\"".to_owned(),
             ),
             (
                 port,
                 PORT,
                 "\"http\"",
-                "a port is a number: write 80 in place of \"http\"".to_owned(),
+                "a port is a number. Write 80 instead of \"http\"".to_owned(),
             ),
             (
                 "services.openssh.ports",

@@ -110,18 +110,20 @@ pub(super) const OTHER_NAMES: [(&str, &str); 54] = [
 ];
 
 /// What is in place of options for the board's pins.
-const PINS: &str = "no option has this name: docs/configuration.md has the lines for the pins of a board, in \"GPIO, I2C, SPI\"";
+const PINS: &str = "no option has this name. For the pins of a board, see \"GPIO, I2C, SPI\" in docs/configuration.md";
 
 /// What is in place of settings for Raspberry Pi OS.
-const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt: in place of dtparam= and dtoverlay=, hardware.deviceTree.overlays has device \
-     trees (docs/configuration.md, \"GPIO, I2C, SPI\")";
+const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt. Instead of dtparam= and dtoverlay=, use device trees \
+ in hardware.deviceTree.overlays (docs/configuration.md, \"GPIO, I2C, SPI\")";
 
 /// How a wireless network is defined.
-const NETWORK: &str = "each network has its name and its passphrase: networking.wireless.networks.\"NAME\".psk = \"…\";";
+const NETWORK: &str = "write each network with its name and its passphrase: networking.wireless.networks.\"NAME\".psk = \
+ \"…\";";
 
 /// What is in place of options that write a `config.txt`.
-const OF_OTHER_PROJECT: &str = "this is an option of another project, as raspberry-pi-nix, whose images start in another way: remove it. In place \
-     of dtparam= and dtoverlay= of config.txt, hardware.deviceTree.overlays has device trees (docs/configuration.md, \"GPIO, I2C, SPI\")";
+const OF_OTHER_PROJECT: &str = "this is an option of another project, such as raspberry-pi-nix, whose images start in \
+ another way. Remove it. Instead of dtparam= and dtoverlay= of config.txt, use device trees in \
+ hardware.deviceTree.overlays (docs/configuration.md, \"GPIO, I2C, SPI\")";
 
 /// What people expect in sets whose options have other names or another form, where `*` is any name, and what to write.
 pub(super) const OF_SETS: [(&str, &str); 29] = [
@@ -139,21 +141,21 @@ pub(super) const OF_SETS: [(&str, &str); 29] = [
     ),
     (
         "services.caddy.virtualHosts.*.reverse_proxy",
-        "directives of Caddy are a text: write extraConfig = \"reverse_proxy …\";",
+        "write directives of Caddy as text: extraConfig = \"reverse_proxy …\";",
     ),
     (
         "services.caddy.virtualHosts.*.root",
-        "directives of Caddy are a text: write extraConfig = \"root * /…\\nfile_server\";",
+        "write directives of Caddy as text: extraConfig = \"root * /…\\nfile_server\";",
     ),
     ("raspberry-pi-nix", OF_OTHER_PROJECT),
     ("services.gpio", PINS),
     (
         "services.mosquitto.port",
-        "each listener has its port: write services.mosquitto.listeners = [ { port = …; } ];",
+        "give each listener its port: services.mosquitto.listeners = [ { port = …; } ];",
     ),
     (
         "services.mosquitto.users",
-        "each listener has its users: write services.mosquitto.listeners = [ { users = { … }; } ];",
+        "give each listener its users: services.mosquitto.listeners = [ { users = { … }; } ];",
     ),
     (
         "systemd.services.*.Install",
@@ -167,7 +169,7 @@ pub(super) const OF_SETS: [(&str, &str); 29] = [
     ),
     (
         "virtualisation.oci-containers.containers.*.container_name",
-        "remove it: the container has the name of its attribute",
+        "remove it. The container has the name of its attribute",
     ),
     (
         "virtualisation.oci-containers.containers.*.env_file",
@@ -179,7 +181,7 @@ pub(super) const OF_SETS: [(&str, &str); 29] = [
     ),
     (
         "virtualisation.oci-containers.containers.*.restart",
-        "remove it: the container is a service, which systemd starts and restarts",
+        "remove it. The container is a service, which systemd starts and restarts",
     ),
     ("networking.wireless.psk", NETWORK),
     ("networking.wireless.ssid", NETWORK),
@@ -189,23 +191,23 @@ pub(super) const OF_SETS: [(&str, &str); 29] = [
     ),
     (
         "networking.interfaces.*.gateway",
-        "the gateway is one of the machine: did you mean networking.defaultGateway?",
+        "the whole machine has one gateway. Did you mean networking.defaultGateway?",
     ),
     (
         "networking.interfaces.*.nameservers",
-        "name servers are those of the machine: did you mean networking.nameservers?",
+        "the whole machine has one list of name servers. Did you mean networking.nameservers?",
     ),
     (
         "services.nginx.root",
-        "each site has its own: write services.nginx.virtualHosts.\"NAME\".root = …;",
+        "give each site its own: services.nginx.virtualHosts.\"NAME\".root = …;",
     ),
     (
         "virtualisation.docker.compose",
-        "NixOS does not read such a file: virtualisation.oci-containers.containers.NAME has what a service of it has",
+        "NixOS does not read such a file. Write each of its services as virtualisation.oci-containers.containers.NAME",
     ),
     (
         "zramSwap.size",
-        "the size is a share of the memory, in percent: write zramSwap.memoryPercent = 50;",
+        "the size is a percentage of the memory: zramSwap.memoryPercent = 50;",
     ),
     ("boot.config", OF_CONFIG_TXT),
 ];

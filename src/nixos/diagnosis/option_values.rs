@@ -26,7 +26,7 @@ pub(super) fn of_text(wrong: &Wrong<'_>) -> Option<String> {
         let is_short = text.len() < 60 && !text.contains(['\\', '"', '$', '*']);
         let shown = if is_short { value } else { "\"…\"" };
         return Some(if wrong.is_part {
-            format!("write {{ text = {shown}; }} in place of {shown}")
+            format!("write {{ text = {shown}; }} instead of {shown}")
         } else {
             format!("write {option}.text = {shown};")
         });
@@ -50,7 +50,7 @@ pub(super) fn of_text(wrong: &Wrong<'_>) -> Option<String> {
             format!("\"/home/NAME/{rest}\"")
         });
         let definition = wrong.definition(&path, value);
-        return Some(format!("the path begins with a slash: {definition}"));
+        return Some(format!("begin the path with a slash: {definition}"));
     }
     if kind == "package" && is_name(text) && !text.contains('/') {
         let name = text.strip_prefix("pkgs.").unwrap_or(text);

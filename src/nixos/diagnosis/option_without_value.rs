@@ -39,7 +39,7 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let option = option_in(summary)?;
     let (enable, _) = enabled_by(context, option)?;
     Some(format!(
-        "{enable} needs this option, too: write {option} = …; with a value of your own: https://search.nixos.org/options"
+        "{enable} also needs this option. Write {option} = …; with your own value: https://search.nixos.org/options"
     ))
 }
 
@@ -85,7 +85,7 @@ mod tests {
                 "{nix}"
             );
             let told = hint(&context, &summary).unwrap();
-            let expected = format!("{enable} needs this option, too: write {option} = …;");
+            let expected = format!("{enable} also needs this option. Write {option} = …;");
             assert!(told.starts_with(&expected), "{told}");
             for other in [
                 message("services.other.package"),

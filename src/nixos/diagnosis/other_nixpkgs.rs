@@ -22,13 +22,14 @@ pub(super) fn packages_of_branch(
     }
     Some(if context.is_flake {
         format!(
-            "in flake.nix: inputs.{name}.url = \"github:NixOS/nixpkgs/nixos-unstable\"; and specialArgs = {{ inherit (inputs) {name}; }}; \
-             beside the modules; here: {name} in the {{ … }}:, and {name}.legacyPackages.${{pkgs.stdenv.hostPlatform.system}} in place \
-             of {name}"
+            "in flake.nix, write inputs.{name}.url = \"github:NixOS/nixpkgs/nixos-unstable\"; and specialArgs = {{ \
+             inherit (inputs) {name}; }}; next to the modules. Here, add {name} to the {{ … }}: and write \
+             {name}.legacyPackages.${{pkgs.stdenv.hostPlatform.system}} instead of {name}"
         )
     } else {
         format!(
-            "for packages of unstable, write before the {{ of the definitions: let {name} = import ({UNSTABLE}) {FOR_THE_BOARD}; in"
+            "for packages of unstable, write this before the `{{` of the definitions: let {name} = import ({UNSTABLE}) \
+             {FOR_THE_BOARD}; in"
         )
     })
 }
@@ -37,7 +38,7 @@ pub(super) fn packages_of_branch(
 pub(super) fn in_place_of_channel(channel: &str) -> Option<String> {
     is_unstable(channel).then(|| {
         format!(
-            "only <nixpkgs> exists here; write import ({UNSTABLE}) {FOR_THE_BOARD} in place of import <{channel}> {{ }}"
+            "only <nixpkgs> exists here. Write import ({UNSTABLE}) {FOR_THE_BOARD} instead of import <{channel}> {{ }}"
         )
     })
 }

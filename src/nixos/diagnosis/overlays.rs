@@ -63,7 +63,7 @@ pub(super) fn with_pkgs(context: &ExitContext<'_>) -> Option<String> {
         found.map(|value| (value.line, value.defines)).collect()
     })?;
     let instead = if option == "nixpkgs.overlays" {
-        ": an overlay is a function of two sets of packages, (final: prev: { … }), and prev is pkgs without it"
+        ". Write the overlay as a function, (final: prev: { … }), where prev is pkgs without it"
     } else {
         ""
     };
@@ -92,7 +92,7 @@ pub(super) fn as_function(written: &str) -> Option<String> {
     let set: SyntaxNode = parse(written).syntax().first_child()?;
     if set.kind() == NODE_PATH_REL {
         return Some(format!(
-            "an overlay is a function, which the file has: write (import {written}) in place of {written}"
+            "an overlay is a function, and the file has one. Write (import {written}) instead of {written}"
         ));
     }
     let is_recursive = set
@@ -110,12 +110,12 @@ pub(super) fn as_function(written: &str) -> Option<String> {
     };
     // The packages with the overlay would need themselves.
     let inside = if has_pkgs {
-        ", and prev in place of pkgs inside of it"
+        ", and prev instead of pkgs inside it"
     } else {
         ""
     };
     Some(format!(
-        "an overlay is a function of two sets of packages: write (final: prev: {body}) in place of the set{inside}"
+        "an overlay is a function of two sets of packages. Write (final: prev: {body}) instead of the set{inside}"
     ))
 }
 
@@ -136,7 +136,7 @@ mod tests {
         }
         let of_path = as_function("./overlay.nix").unwrap();
         assert!(
-            of_path.contains("write (import ./overlay.nix)"),
+            of_path.contains("Write (import ./overlay.nix)"),
             "{of_path}"
         );
     }
@@ -146,7 +146,9 @@ mod tests {
         for (nix, part) in [
             (
                 "{ nixpkgs.overlays = { a = pkgs.a; }; }",
-                Some("c.nix:1: nixpkgs.overlays uses pkgs, which is made with it: an overlay"),
+                Some(
+                    "c.nix:1: nixpkgs.overlays uses pkgs, which is made with it. Write the overlay",
+                ),
             ),
             (
                 "{ nixpkgs.config.x = pkgs.a; }",

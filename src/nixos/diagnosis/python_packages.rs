@@ -52,7 +52,7 @@ const PACKAGES: [(&str, &[&str]); 42] = [
     ("websockets", &[]),
 ];
 
-/// Packages of Debian, behind `python3-`, whose content Python itself has in nixpkgs.
+/// Packages of Debian, after `python3-`, whose content Python itself has in nixpkgs.
 const OF_PYTHON: [&str; 4] = ["dev", "full", "minimal", "venv"];
 
 /// The package of Python that is called `name`, also by others than nixpkgs.
@@ -72,7 +72,7 @@ fn with_python(name: &str, package: &str) -> String {
         format!("is {package} among the packages of Python")
     };
     format!(
-        "{name} {is}: (pkgs.python3.withPackages (ps: [ ps.{package} ])) is a Python that has it"
+        "{name} {is}. For a Python that has it, write (pkgs.python3.withPackages (ps: [ ps.{package} ]))"
     )
 }
 
@@ -84,14 +84,12 @@ pub(super) fn among_others(name: &str) -> Option<String> {
     }
     let part = name.strip_prefix("python3-")?;
     if OF_PYTHON.contains(&part) {
-        return Some(format!(
-            "python3 has that: write python3 in place of {name}"
-        ));
+        return Some(format!("python3 has that. Write python3 instead of {name}"));
     }
     Some(match known(part) {
         Some(package) => with_python(name, package),
         None => format!(
-            "the packages of Python are attributes of pkgs.python3Packages: find the name of this one by {SEARCH}{part}"
+            "the packages of Python are attributes of pkgs.python3Packages. Find the name of this one: {SEARCH}{part}"
         ),
     })
 }
@@ -134,7 +132,7 @@ pub(super) fn missing(context: &ExitContext<'_>, error: &NixError) -> Option<Str
     let rest = version.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
     match rest {
         Some("") if name == "packages" => {
-            Some(format!("write {set}Packages in place of {set}.packages"))
+            Some(format!("write {set}Packages instead of {set}.packages"))
         }
         Some("") if name != "withPackages" && is_slip(name, "withPackages") => {
             Some("did you mean withPackages?".to_owned())
@@ -156,7 +154,7 @@ pub(super) fn missing(context: &ExitContext<'_>, error: &NixError) -> Option<Str
 fn instead(name: &str) -> Option<String> {
     let package = known(name).filter(|package| *package != name)?;
     Some(format!(
-        "among the packages of Python {name} is called {package}: write {package} in place of {name}"
+        "among the packages of Python, {name} is called {package}. Write {package} instead of {name}"
     ))
 }
 
@@ -197,7 +195,7 @@ mod tests {
             ("python3-yaml", Some("ps.pyyaml")),
             ("python3-pil", Some("python3-pil is pillow among")),
             ("python3-rpi.gpio", None),
-            ("python3-venv", Some("write python3 in place")),
+            ("python3-venv", Some("Write python3 instead")),
             ("python3-foo", Some("query=foo")),
             ("yaml", None),
             ("htop", None),
@@ -213,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_python_lacks_is_elsewhere() {
-        let with = "(pkgs.python3.withPackages (ps: [ ps.requests ])) is a Python that has it";
+        let with = "write (pkgs.python3.withPackages (ps: [ ps.requests ]))";
         for (selection, name, expected) in [
             ("pkgs.python3.requests", "requests", Some(with)),
             ("pkgs.python312.requests", "requests", Some(with)),
@@ -225,22 +223,22 @@ mod tests {
             (
                 "pkgs.python3Packages.yaml",
                 "yaml",
-                Some("write pyyaml in place of yaml"),
+                Some("Write pyyaml instead of yaml"),
             ),
             (
                 "pkgs.RPi.GPIO",
                 "RPi",
-                Some("(pkgs.python3.withPackages (ps: [ ps.rpi-gpio ])) is a Python that has it"),
+                Some("write (pkgs.python3.withPackages (ps: [ ps.rpi-gpio ]))"),
             ),
             (
                 "python3Packages.RPi.GPIO",
                 "RPi",
-                Some("write rpi-gpio in place of RPi.GPIO"),
+                Some("Write rpi-gpio instead of RPi.GPIO"),
             ),
             (
                 "python3.packages.requests",
                 "packages",
-                Some("write python3Packages in place of python3.packages"),
+                Some("write python3Packages instead of python3.packages"),
             ),
             ("pkgs.python3Packages.foo", "foo", None),
             ("pkgs.requests", "requests", None),
@@ -254,7 +252,7 @@ mod tests {
 
     #[test]
     fn names_in_a_function_for_python_are_those_of_nixpkgs() {
-        let write = "among the packages of Python serial is called pyserial: write pyserial in place of serial";
+        let write = "among the packages of Python, serial is called pyserial. Write pyserial instead of serial";
         let summary = "undefined variable 'serial'";
         let nix = "[ (pkgs.python3.withPackages (ps: with ps; [ serial ])) ]";
         assert_eq!(told(nix, "serial", summary).as_deref(), Some(write));

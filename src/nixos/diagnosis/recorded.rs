@@ -71,8 +71,7 @@ fn a_remote_builder_that_was_killed() {
 #[test]
 fn a_remote_builder_that_went_away() {
     let failure = failure(stream!("builder-refused"), 1);
-    let message =
-        "a remote builder cannot be used any more: cannot build on 'ssh-ng://root@pi.lan'";
+    let message = "a remote builder can no longer be used: cannot build on 'ssh-ng://root@pi.lan'";
     assert_failure(&failure, Class::Environment, message, "run it again");
 }
 
@@ -192,8 +191,8 @@ fn a_wrong_hash_comes_with_the_right_one() {
         &failure,
         Class::Build,
         "hash mismatch in fixed-output derivation",
-        "write sha256-7Qi6jzsUYY8Pu32Ipgm1CyTxAe1d4aMWWjskSf6a0D0= in place of \
-             sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "write sha256-7Qi6jzsUYY8Pu32Ipgm1CyTxAe1d4aMWWjskSf6a0D0= instead of \
+         sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
     );
 }
 

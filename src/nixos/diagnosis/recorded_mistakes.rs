@@ -60,7 +60,7 @@ fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {
     diagnose(&context, &findings)
 }
 
-/// Nix's message about `error` at `line` and `column` of `file`, with `quoted` source behind it, both escaped as in JSON.
+/// Nix's message about `error` at `line` and `column` of `file`, with `quoted` source after it, both escaped as in JSON.
 fn reported(file: &str, (line, column): (usize, usize), error: &str, quoted: &str) -> String {
     format!(
         r#"@nix {{"action":"msg","column":{column},"file":"{file}:{line}:{column}","level":0,"line":{line},"msg":"error: {error}{quoted}","raw_msg":"{error}"}}"#

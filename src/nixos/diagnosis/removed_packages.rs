@@ -9,7 +9,7 @@ use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::line_of;
 use crate::nixos::nix_syntax::parse;
 
-/// How nixpkgs goes on behind the name of a package that it no longer has.
+/// How nixpkgs goes on after the name of a package that it no longer has.
 const VERBS: [&str; 4] = [
     " has been removed",
     " was removed",
@@ -84,7 +84,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         ));
     }
     Some(match named_instead(&error.summary) {
-        Some(other) => format!("write {other} in place of {name}"),
+        Some(other) => format!("write {other} instead of {name}"),
         None => {
             format!("remove {name}, or take another package: https://search.nixos.org/packages")
         }
@@ -142,12 +142,12 @@ mod tests {
             (
                 "a = [ pkgs.python ];",
                 python,
-                "write python3 in place of python",
+                "write python3 instead of python",
             ),
             (
                 "a = [ pkgs.gnome.nautilus ];",
                 "The ‘gnome.nautilus’ was moved to top-level. Please use ‘pkgs.nautilus’ directly.",
-                "write pkgs.nautilus in place of gnome.nautilus",
+                "write pkgs.nautilus instead of gnome.nautilus",
             ),
             (
                 "a = [ pkgs.nodePackages.typescript ];",
@@ -157,7 +157,7 @@ mod tests {
             (
                 "boot.kernelPackages = pkgs.linuxPackages_6_17;",
                 kernel,
-                "pkgs.linuxPackages_latest is its newest one",
+                "Its newest one is pkgs.linuxPackages_latest",
             ),
         ] {
             let (place, told) = told(nix, summary);

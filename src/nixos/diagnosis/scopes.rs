@@ -20,7 +20,7 @@ pub(super) fn unbound_names<'n>(text: &str, names: &[&'n str]) -> Vec<&'n str> {
     names.iter().filter(is_unbound).copied().collect()
 }
 
-/// Whether `scope` itself binds `name` for what is inside of it: as an argument, in a `let`, or in a `rec { … }`.
+/// Whether `scope` itself binds `name` for what is inside it: as an argument, in a `let`, or in a `rec { … }`.
 pub(super) fn binds(scope: &SyntaxNode, name: &str) -> bool {
     let kind = scope.kind();
     let is_name = |node: &SyntaxNode| node.kind() == NODE_IDENT && node.text() == name;

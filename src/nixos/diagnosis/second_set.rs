@@ -76,8 +76,8 @@ impl SecondSet {
             _ => format!(", and its arguments {names} into those of the first"),
         };
         format!(
-            "a second {{ … }} begins in line {line}, and a file holds one: move its definitions into the first, above the `}}` of line \
-             {end}{arguments}"
+            "a second {{ … }} begins in line {line}, but a file holds only one. Move its definitions into the first, \
+             above the `}}` of line {end}{arguments}"
         )
     }
 }

@@ -12,7 +12,7 @@ use crate::common::failure::Failure;
 const HIDDEN: &str = "…";
 /// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones.
 const NAMES: &str = "pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key";
-/// What stands behind a name: a string, which need not end; a number; behind a `=` without blanks the word of another program. Nix reads
+/// What is after a name: a string, which need not end; a number; after a `=` without blanks the word of another program. Nix reads
 /// other words as variables.
 const VALUES: &str = r#"(?:"?[ \t]*[=:][ \t]*|[ \t]+)(?:\[[ \t]*|lib\.mk[a-z]+[ \t]+)?(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)"#;
 /// A string with the hash of a password, whatever its name is.

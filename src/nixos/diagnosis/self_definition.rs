@@ -27,18 +27,18 @@ pub(super) fn hint(context: &ExitContext<'_>) -> Option<String> {
     } = &own;
     Some(match own.form {
         Form::Whole => format!(
-            "{place} defines {option} by its own value: write a value in place of {written}, or remove the line"
+            "{place} defines {option} by its own value. Write a value instead of {written}, or remove the line"
         ),
         Form::Joined => format!(
-            "{place} defines {option} by its own value: write only what is added, without {written}: NixOS joins the definitions \
-             of all modules. It leaves out the option's default: to keep a default, write it too"
+            "{place} defines {option} by its own value. Write only what you add, without {written}. NixOS joins the \
+             definitions of all modules, but leaves out the default, so write that too if you want to keep it"
         ),
-        Form::Part => format!(
-            "{place} defines {option} by its own value: write a value in place of {written}"
-        ),
+        Form::Part => {
+            format!("{place} defines {option} by its own value. Write a value instead of {written}")
+        }
         Form::Condition(line) => format!(
-            "{place} makes the definition of {option} in line {line} depend on its own value: move that definition out of \
-             what depends on {written}"
+            "{place} makes the definition of {option} in line {line} depend on its own value. Move that definition out \
+             of what depends on {written}"
         ),
     })
 }

@@ -51,7 +51,7 @@ fn definition_with_members(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) ->
         // What the members do not repeat may be a secret.
         let is_repeated = members.contains(without_quotes(&written));
         let instead = if is_repeated {
-            format!("in place of {written}")
+            format!("instead of {written}")
         } else {
             "in its place".to_owned()
         };
@@ -107,14 +107,14 @@ fn range(wrong: &Wrong<'_>, value: &SyntaxNode) -> Option<String> {
     let ends = ends.and_then(|(from, to)| Some((port(from)?, port(to)?)));
     let Some((from, to)) = ends else {
         return Some(
-            "each range of ports is a set, such as { from = 8000; to = 8010; }".to_owned(),
+            "write each range of ports as a set, such as { from = 8000; to = 8010; }".to_owned(),
         );
     };
     let set = format!("{{ from = {from}; to = {to}; }}");
     Some(if wrong.kind.starts_with("list of ") && !wrong.is_part {
         format!("write a list: {} = [ {set} ];", wrong.option)
     } else {
-        format!("write {set} in place of {written}")
+        format!("write {set} instead of {written}")
     })
 }
 
@@ -157,7 +157,7 @@ fn named_elements(option: &str, value: &SyntaxNode) -> Option<String> {
     let definitions: Option<Vec<String>> = definitions.take(3).collect();
     let definitions = definitions.filter(|all| !all.is_empty())?;
     let first = definitions.join(" ");
-    Some(format!("each one has a name: write {first}"))
+    Some(format!("write each one with its name: {first}"))
 }
 
 /// The text `value` as a name in a path; `None` if it has variables.

@@ -31,27 +31,27 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
             ))
         }
         ["users", "users", "root"] => Some(format!(
-            "a user is a set: {option}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];"
+            "write the user as a set: {option}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];"
         )),
         ["users", "users", part] if USER_OPTIONS.contains(part) => Some(format!(
-            "each user has a set with its name: users.users.NAME = {{ {part} = …; }};"
+            "write each user as a set with its name: users.users.NAME = {{ {part} = …; }};"
         )),
         ["users", "users", _] => Some(format!("write {option} = {{ isNormalUser = true; }};")),
         ["users", "groups"] => Some(groups(option, value)),
         ["networking", "wireless", "networks"] => {
             let network = name.unwrap_or("NAME");
             Some(format!(
-                "each network has its name and its passphrase: {option}.\"{network}\".psk = \"…\";"
+                "write each network with its name and its passphrase: {option}.\"{network}\".psk = \"…\";"
             ))
         }
         ["networking", "wireless", "networks", _] => Some(format!(
-            "the passphrase is the option psk: {option}.psk = \"…\";"
+            "put the passphrase into the option psk: {option}.psk = \"…\";"
         )),
         ["environment", "variables" | "sessionVariables"] => Some(format!(
-            "each variable is a definition: {option}.NAME = \"…\";"
+            "define each variable by its name: {option}.NAME = \"…\";"
         )),
         ["environment", "shellAliases"] => Some(format!(
-            "each alias is a definition: {option}.ll = \"ls -l\";"
+            "define each alias by its name: {option}.ll = \"ls -l\";"
         )),
         _ => switches::switch(option, value),
     }
@@ -72,7 +72,7 @@ fn groups(option: &str, value: &str) -> String {
     let names = names.unwrap_or_else(|| vec!["NAME"]);
     let definitions = names.iter().map(|name| format!("{option}.{name} = {{ }};"));
     format!(
-        "each group is a set: {}",
+        "write each group as a set: {}",
         definitions.collect::<Vec<_>>().join(" ")
     )
 }
@@ -108,7 +108,9 @@ mod tests {
     fn options_of_a_user_are_in_the_set_of_one() {
         assert_eq!(
             definition("users.users.isNormalUser", "true").as_deref(),
-            Some("each user has a set with its name: users.users.NAME = { isNormalUser = …; };")
+            Some(
+                "write each user as a set with its name: users.users.NAME = { isNormalUser = …; };"
+            )
         );
     }
 
@@ -117,9 +119,12 @@ mod tests {
         for (value, expected) in [
             (
                 "[ \"gpio\" \"i2c\" ]",
-                "each group is a set: users.groups.gpio = { }; users.groups.i2c = { };",
+                "write each group as a set: users.groups.gpio = { }; users.groups.i2c = { };",
             ),
-            ("true", "each group is a set: users.groups.NAME = { };"),
+            (
+                "true",
+                "write each group as a set: users.groups.NAME = { };",
+            ),
         ] {
             let told = definition("users.groups", value);
             assert_eq!(told.as_deref(), Some(expected), "{value}");
@@ -148,14 +153,15 @@ mod tests {
                 "networking.wireless.networks",
                 "\"My home\"",
                 Some(
-                    "each network has its name and its passphrase: networking.wireless.networks.\"My home\".psk = \"…\";",
+                    "write each network with its name and its passphrase: networking.wireless.networks.\"My home\".psk \
+                     = \"…\";",
                 ),
             ),
             (
                 "networking.wireless.networks.\"My home\"",
                 "\"12345678\"",
                 Some(
-                    "the passphrase is the option psk: networking.wireless.networks.\"My home\".psk = \"…\";",
+                    "put the passphrase into the option psk: networking.wireless.networks.\"My home\".psk = \"…\";",
                 ),
             ),
             (
@@ -177,7 +183,7 @@ mod tests {
             (
                 "environment.variables",
                 "[ \"A=1\" \"A=2\" ]",
-                Some("each variable is a definition: environment.variables.NAME = \"…\";"),
+                Some("define each variable by its name: environment.variables.NAME = \"…\";"),
             ),
             ("a.environment", "[ \"1A=1\" ]", None),
             ("a.environment", "[ \"in=1\" ]", None),

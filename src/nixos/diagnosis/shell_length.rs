@@ -14,13 +14,13 @@ pub(super) fn hint(text: &str, last_line: u64) -> Option<(u64, String)> {
             .then_some((line, format!("{{{written}}}")))
     })?;
     let hint = format!(
-        "line {line}: write ''${written} for a variable of the shell in a string that begins with '', or \\${written} in one that begins \
-         with \""
+        "in line {line}, for a shell variable, write ''${written} between `''` and `''`, or \\${written} between `\"` \
+         and `\"`"
     );
     Some((line, hint))
 }
 
-/// Whether `written` is a name with a `#` right before it or behind it.
+/// Whether `written` is a name with a `#` right before it or after it.
 fn is_of_shell(written: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_@*[]".contains(c);
     let (name, pattern) = written.split_once('#').unwrap_or_default();
@@ -39,15 +39,15 @@ mod tests {
         for (text, expected) in [
             (
                 "{\n a.script = ''\n  echo ${#B}\n ''; }",
-                Some("line 3: write ''${#B} for"),
+                Some("in line 3, for a shell variable, write ''${#B} between"),
             ),
             (
                 "{\n a = \"x ${#B[@]}\"; }",
-                Some("line 2: write ''${#B[@]} for"),
+                Some("in line 2, for a shell variable, write ''${#B[@]} between"),
             ),
             (
                 "{ a = ''${b##*/}''; }",
-                Some("line 1: write ''${b##*/} for"),
+                Some("in line 1, for a shell variable, write ''${b##*/} between"),
             ),
             ("{ a = \"${b # c\n}\"; }", None),
             ("{ a = ''b ''${#B} c''; }", None),

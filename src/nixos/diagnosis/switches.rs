@@ -118,7 +118,7 @@ pub(super) fn listed_switches(option: &str, elements: &[String]) -> Option<Strin
     let definitions: Option<Vec<String>> = definitions.take(3).collect();
     let definitions = definitions.filter(|all| !all.is_empty())?;
     Some(format!(
-        "each one has a switch of its own: write {}",
+        "set the switch of each one: {}",
         definitions.join(" ")
     ))
 }
@@ -204,7 +204,7 @@ mod tests {
             let elements: Vec<String> = elements.iter().map(ToString::to_string).collect();
             listed_switches(option, &elements)
         };
-        let written = "each one has a switch of its own: write programs.htop.enable = true;";
+        let written = "set the switch of each one: programs.htop.enable = true;";
         for element in ["htop", "\"htop\"", "htop.enable", "programs.htop.enable"] {
             assert_eq!(
                 told("programs", &[element]).as_deref(),

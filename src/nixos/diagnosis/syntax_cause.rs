@@ -57,7 +57,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     }
     if has("unexpected ';', expecting end of file") && is_end_of_file(text, position) {
         let line = position.line;
-        let hint = "remove the `;`: nothing stands after the last `}` of a file".to_owned();
+        let hint = "remove the `;`. Nothing may follow the last `}` of a file".to_owned();
         return Some(Cause { line, hint });
     }
     if has("expecting end of file") {
@@ -66,7 +66,8 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
             return Some(cause);
         }
         let hint = format!(
-            "line {line} closes the {{ … }} of the whole file: one bracket too many, or one that opens is missing before"
+            "line {line} closes the {{ … }} of the whole file. There is one closing bracket too many, or an opening one \
+             is missing before it"
         );
         return Some(Cause { line, hint });
     }
@@ -81,18 +82,18 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     found.and_then(wrong_bracket)
 }
 
-/// Whether a value is missing behind the `+` at `position` that follows a string: that is closed, if in a later line.
+/// Whether a value is missing after the `+` at `position` that follows a string: that is closed, if in a later line.
 fn is_half_a_sum(text: &str, position: &Position, summary: &str) -> bool {
     let before = text_before(text, position).unwrap_or_default();
     let sum = before.trim_end().strip_suffix(" +");
     summary.contains("unexpected ';'") && sum.is_some_and(|sum| sum.ends_with(['"', '\'']))
 }
 
-/// What is wrong with a line with this `text`, behind which a `;` is missing.
+/// What is wrong with a line with this `text`, after which a `;` is missing.
 fn missing_semicolon(text: &str, line: u64) -> String {
     if text.trim_end().ends_with(";\"") {
         format!(
-            "the `;` of line {line} is inside of the string: write it behind the last quote: \"…\";"
+            "the `;` of line {line} is inside the string. Write it after the closing quote: \"…\";"
         )
     } else {
         format!("a `;` is missing at the end of line {line}")
@@ -118,7 +119,7 @@ fn wrong_there(text: &str, position: &Position, summary: &str) -> Option<Cause> 
     })
 }
 
-/// The definitions behind `last`, the line that closes the whole file, if their own brackets match: they were appended to the file.
+/// The definitions after `last`, the line that closes the whole file, if their own brackets match: they were appended to the file.
 fn behind_the_end(text: &str, last: u64) -> Option<Cause> {
     let lines = (1..).zip(text.lines()).filter(|(line, _)| *line > last);
     let rest: Vec<&str> = lines.clone().map(|(_, text)| text).collect();
@@ -132,10 +133,10 @@ fn behind_the_end(text: &str, last: u64) -> Option<Cause> {
         return None;
     }
     let hint = if end == line {
-        format!("line {line} stands after the last `}}` of the file: move it above line {last}")
+        format!("line {line} is after the last `}}` of the file. Move it above line {last}")
     } else {
         format!(
-            "lines {line} to {end} stand after the last `}}` of the file: move them above line {last}"
+            "lines {line} to {end} are after the last `}}` of the file. Move them above line {last}"
         )
     };
     Some(Cause { line, hint })
@@ -167,30 +168,28 @@ fn open_text(text: &str, found: Imbalance) -> Option<Cause> {
     let line = found.line();
     let hint = match found {
         Imbalance::OpenString { .. } if has_doubled_quote(line_of(text, line)?) => {
-            format!(
-                "there is one `\"` too many in line {line}: \"\" is a whole string, an empty one"
-            )
+            format!("there is one `\"` too many in line {line}. \"\" is a complete, empty string")
         }
         Imbalance::OpenString { .. } => {
-            format!("the string that begins in line {line} is not closed there: a quote is missing")
+            format!("the string that begins in line {line} has no closing quote")
         }
         Imbalance::OpenComment { .. } => {
-            format!("the comment that begins in line {line} is not closed: `*/` ends it")
+            format!("the comment that begins in line {line} is not closed. End it with `*/`")
         }
         Imbalance::OpenIndentedString { .. } => {
             format!(
-                "the string that begins with `''` in line {line} is not closed: another `''` ends it"
+                "the string that begins with `''` in line {line} is not closed. End it with another `''`"
             )
         }
         Imbalance::Wildcard { .. } => format!(
-            "Nix has no wildcards (`*`): name each file of line {line}, as in [ ./a.nix ./b.nix ]"
+            "Nix has no wildcards (`*`). Name each file of line {line}, as in [ ./a.nix ./b.nix ]"
         ),
         Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. } => return None,
     };
     Some(Cause { line, hint })
 }
 
-/// Whether `line` has two quotes, one behind the other, at the begin or the end of a text, in place of one.
+/// Whether `line` has two quotes, one after the other, at the begin or the end of a text, in place of one.
 fn has_doubled_quote(line: &str) -> bool {
     let is_text = |c: char| c.is_alphanumeric() || "./-_$".contains(c);
     let mut found = line.match_indices("\"\"").filter(|(start, quotes)| {
@@ -212,7 +211,8 @@ fn wrong_bracket(found: Imbalance) -> Option<Cause> {
             format!("the `{bracket}` of line {line} is not closed")
         }
         Imbalance::NotOpened { bracket, .. } => format!(
-            "there is one `{bracket}` too many, or one is missing that opens: nothing is open at the `{bracket}` of line {line}"
+            "nothing is open at the `{bracket}` of line {line}. Remove it, or add the opening bracket that is missing \
+             before it"
         ),
         Imbalance::OpenString { .. }
         | Imbalance::OpenComment { .. }
@@ -225,7 +225,7 @@ fn wrong_bracket(found: Imbalance) -> Option<Cause> {
 /// The definition whose list has a `]` at `position`, and no `[`.
 fn list_without_bracket(text: &str, position: &Position) -> Option<Cause> {
     let before = text_before(text, position)?;
-    // Another bracket may be open inside of it.
+    // Another bracket may be open inside it.
     let is_in_list = open_brackets(before).contains(&'[');
     let lines: Vec<(u64, &str)> = (1..).zip(before.lines()).collect();
     let begins = |line: &str| {
@@ -238,7 +238,7 @@ fn list_without_bracket(text: &str, position: &Position) -> Option<Cause> {
     let definition = lines.iter().rev().find(|(_, line)| begins(line));
     let (line, _) = definition.filter(|_| !is_in_list)?;
     let hint = format!(
-        "the `]` of line {} closes a list that line {line} does not begin: write `= [` there",
+        "the `]` of line {} closes a list that line {line} does not begin. Write `= [` there",
         position.line
     );
     Some(Cause { line: *line, hint })
@@ -272,11 +272,11 @@ fn name_without_with(text: &str, position: &Position) -> Option<Cause> {
         ["pkgs", "lib"].contains(&name) || name.starts_with("pkgs.") && name.ends_with("Packages");
     let is_value = start.trim_end().ends_with('=');
     let line = u64::try_from(value.matches('\n').count() + 1).ok()?;
-    let hint = format!("write `with {name};` in place of `{name};` in line {line}");
+    let hint = format!("write `with {name};` instead of `{name};` in line {line}");
     (is_set && is_value).then_some(Cause { line, hint })
 }
 
-/// The line behind which a `;` is missing, where Nix met something else at `position`: the last one with code, if nothing but
+/// The line after which a `;` is missing, where Nix met something else at `position`: the last one with code, if nothing but
 /// the name of the next definition is in front of the place.
 fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
     let lines: Vec<(u64, &str)> = (1..).zip(text.lines()).collect();
@@ -307,30 +307,29 @@ fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause>
     Some(Cause { line, hint })
 }
 
-/// What is missing behind the `=` that ends a line with this `text`, where the definition `next` follows in place of a value.
+/// What is missing after the `=` that ends a line with this `text`, where the definition `next` follows in place of a value.
 fn missing_value(text: &str, next: &str, line: u64) -> Option<String> {
     let code = text.split('#').next()?.trim_end();
     let name = code.strip_suffix('=')?.rsplit(['{', ';']).next()?.trim();
     // Words such as `let` stand outside of quotes.
     let is_path = attribute_path::text(&attribute_path::parse(name).ok()?) == name;
     let indent = |text: &str| text.len() - text.trim_start().len();
-    let missing = format!("a value is missing behind the `=` of line {line}");
+    let missing = format!("a value is missing after the `=` of line {line}");
     (is_path && !name.is_empty()).then(|| {
         if indent(next) > indent(text) {
-            format!("{missing}: the definitions below it are in a set: {name} = {{ … }};")
+            format!("{missing}. Put the definitions below it into a set: {name} = {{ … }};")
         } else {
             format!("{missing}: {name} = …;")
         }
     })
 }
 
-/// What is missing behind a line with this `text`, which ends with what stands in front of an expression: the colon of a function,
+/// What is missing after a line with this `text`, which ends with what is before an expression: the colon of a function,
 /// the `in` of a `let`, or a whole `with`.
 fn missing_body(text: &str, line: u64) -> Option<String> {
     let code = text.split('#').next()?.trim();
-    let set = format!(
-        "a `{{` is missing at the end of line {line}: the definitions below it are in a set"
-    );
+    let set =
+        format!("a `{{` is missing at the end of line {line}, before the definitions below it");
     if code.ends_with(':') || code.split_whitespace().next_back() == Some("in") {
         return Some(set);
     }
@@ -340,7 +339,7 @@ fn missing_body(text: &str, line: u64) -> Option<String> {
         if is_set {
             set
         } else {
-            format!("a value is missing behind the `with {name};` of line {line}")
+            format!("a value is missing after the `with {name};` of line {line}")
         }
     })
 }

@@ -16,14 +16,16 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 const FENCE: &str = "```";
 
 /// What to do about a text that is no Nix.
-pub(super) const NO_CONFIGURATION: &str = "this does not look like a NixOS configuration, which is a set of definitions: { ... }: { … }; \
-     `sdbuild init` in an empty directory writes one";
+pub(super) const NO_CONFIGURATION: &str = "this does not look like a NixOS configuration, which has the form { ... }: { \
+ … }. `sdbuild init` in an empty directory writes one";
 
 /// What to do about a file of JSON.
-const JSON: &str = "the file is JSON, and a configuration is Nix: in place of { \"networking\": { \"hostName\": \"pi\" } } write { networking.hostName = \"pi\"; }";
+const JSON: &str = "the file is JSON, but a configuration is Nix. Instead of { \"networking\": { \"hostName\": \"pi\" } \
+ } write { networking.hostName = \"pi\"; }";
 
 /// What to do about a file of JSON that is no configuration, where `lib` may be unknown.
-const IMPORTED_JSON: &str = "the file is JSON, which `import` does not read: in place of import FILE write (builtins.fromJSON (builtins.readFile FILE))";
+const IMPORTED_JSON: &str = "the file is JSON, which `import` does not read. Instead of import FILE write \
+ (builtins.fromJSON (builtins.readFile FILE))";
 
 /// What to do about the JSON in `file`.
 fn json_hint(context: &ExitContext<'_>, file: &str) -> String {
@@ -108,20 +110,20 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let position = error.position.as_ref()?;
     let files = context.files?;
     if files.is_utf_16(&position.file) {
-        return Some("the file is in UTF-16, which Nix does not read: save it as UTF-8".to_owned());
+        return Some("the file is in UTF-16, which Nix does not read. Save it as UTF-8".to_owned());
     }
     let text = files.text(&position.file)?;
     if is_empty(&text) {
         let hint = match position.file.rsplit('/').next() {
             Some(FLAKE_FILE) => {
-                "the file is empty: remove it, then `sdbuild init --flake` writes one"
+                "the file is empty. Remove it, then `sdbuild init --flake` writes one"
             }
-            Some(_) | None => "the file is empty: remove it, then `sdbuild init` writes one",
+            Some(_) | None => "the file is empty. Remove it, then `sdbuild init` writes one",
         };
         return Some(hint.to_owned());
     }
     if line_of(&text, position.line).is_some_and(|line| line.trim_start().starts_with(FENCE)) {
-        let hint = format!("remove the lines with {FENCE}: they are Markdown, not Nix");
+        let hint = format!("remove the lines with {FENCE}, which are Markdown, not Nix");
         return Some(hint);
     }
     if is_prose(&text) || is_ini(&text) {
@@ -131,10 +133,10 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         return Some(json_hint(context, &position.file));
     }
     if is_without_braces(&text, &error.summary) {
-        return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());
+        return Some("write definitions in braces, after the arguments: { ... }: { … }".to_owned());
     }
     if is_byte_order_mark(&text, position) {
-        let hint = "the file begins with a byte order mark, which Nix does not read: save it as UTF-8 without one";
+        let hint = "the file begins with a byte order mark, which Nix does not read. Save it as UTF-8 without one";
         return Some(hint.to_owned());
     }
     cause(&text, position, &error.summary).map(|cause| cause.hint)
@@ -191,31 +193,31 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
     if has("path has a trailing slash") {
         "remove the slash at the end of the path"
     } else if has("unexpected ';', expecting ')'") {
-        "write the `;` after the `)`: a definition ends after its whole value"
+        "write the `;` after the `)`, at the end of the whole value"
     } else if has("expecting ';'") {
         "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
     } else if has("unexpected EQ, expecting '.' or '='") {
-        "write `=` in place of `==`, which compares two values"
+        "write `=` instead of `==`, which compares two values"
     } else if has("expecting IN_KW") {
         "the definitions of a `let` end with `in`: let … in { … }"
     } else if has("unexpected ','") {
-        "remove the comma: the elements of a list are separated by spaces, and definitions end with `;`"
+        "remove the comma. The elements of a list are separated by spaces, and definitions end with `;`"
     } else if has("expecting ':'") {
         "the { … } with the module's arguments ends with a colon: { pkgs, ... }:"
     } else if has("unexpected ':', expecting '.' or '='") {
-        "write `=` in place of `:`"
+        "write `=` instead of `:`"
     } else if has("unexpected ID, expecting '.' or '='") {
-        "a `,` between two arguments, or a `=` or a bracket is missing before it"
+        "a `,` between two arguments, a `=` or a bracket is missing before it"
     } else if has("unexpected UPDATE") {
         "a comment begins with `#`; `//` joins two sets"
     } else if has("unexpected '@'") {
         "a string such as a key needs double quotes: \"…\""
     } else if has("unexpected invalid token") {
-        "a string needs double quotes, the straight ones: \"…\""
+        "a string needs straight double quotes: \"…\""
     } else if has("unexpected end of file") {
         "a bracket or a quote is not closed, or the file is empty"
     } else {
-        "Nix expects something else there: look for what is missing, or too much, there and before it"
+        "Nix expects something else there. Look there and before it for what is missing or too much"
     }
 }
 

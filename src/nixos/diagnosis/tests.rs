@@ -173,7 +173,7 @@ fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
         ("unexpected end of file", "or the file is empty"),
         ("unexpected '{', expecting ':'", "ends with a colon"),
         ("unexpected '@', expecting ';'", "a quote before it"),
-        ("unexpected '}'", "what is missing, or too much"),
+        ("unexpected '}'", "what is missing or too much"),
     ] {
         let failure = diagnose(
             &context(1),
@@ -302,7 +302,7 @@ fn errors_of_flakes_are_explained() {
         ),
         (
             "access to absolute path '/etc/passwd' is forbidden in pure evaluation mode (use '--impure' to override)",
-            "in pure mode",
+            "a flake cannot use",
         ),
         (
             "access to absolute path '/nix/store/common/wifi.nix' is forbidden in pure evaluation mode (use '--impure' to override)",
@@ -310,11 +310,11 @@ fn errors_of_flakes_are_explained() {
         ),
         (
             "attribute 'currentSystem' missing",
-            "write \"aarch64-linux\"",
+            "Write \"aarch64-linux\"",
         ),
         (
             "cannot look up '<nixpkgs>' in pure evaluation mode (use '--impure' to override)",
-            "in pure mode",
+            "a flake cannot use",
         ),
     ] {
         let failure = diagnose(&context(1), &with_error(message));

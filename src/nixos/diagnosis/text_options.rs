@@ -13,11 +13,12 @@ pub(super) fn hint(wrong: &Wrong<'_>, text: &str) -> Option<String> {
         return host_name(wrong, text);
     }
     let (user, _) = wrong.option.split_once(KEY_FILES)?;
-    // Options may stand before the key; and the text may be that of a file which was read.
+    // Options may be before the key; and the text may be that of a file which was read.
     let is_key = text.split([' ', ',']).any(|word| KEY_TYPES.contains(&word));
     is_key.then(|| {
         format!(
-            "keyFiles has paths, such as ./id_ed25519.pub; the text of a key goes into {user}.openssh.authorizedKeys.keys"
+            "keyFiles takes paths, such as ./id_ed25519.pub. Put the text of a key into \
+             {user}.openssh.authorizedKeys.keys"
         )
     })
 }
@@ -37,7 +38,7 @@ fn host_name(wrong: &Wrong<'_>, text: &str) -> Option<String> {
     let definition = wrong.definition(&format!("\"{name}\""), wrong.shown);
     if !text.contains('.') {
         return Some(format!(
-            "a host name has letters from a to z, digits and `-`, at most 63: {definition}"
+            "a host name has at most 63 letters from a to z, digits and `-`: {definition}"
         ));
     }
     // The last part of an address is a number, that of a domain never.
@@ -45,7 +46,7 @@ fn host_name(wrong: &Wrong<'_>, text: &str) -> Option<String> {
     let is_domain = domain.split('.').all(host_name::is_valid)
         && !domain.rsplit('.').next().is_some_and(is_number);
     (is_domain && name == label).then(|| {
-        format!("a host name has no domain, which goes into networking.domain: {definition}")
+        format!("put the domain into networking.domain, not into the host name: {definition}")
     })
 }
 
@@ -92,7 +93,7 @@ mod tests {
             &format!("{files}.\"[definition 1-entry 1]\""),
             "ssh-ed25519 AAAA me@pc",
         );
-        let option = "goes into users.users.ann.openssh.authorizedKeys.keys";
+        let option = "into users.users.ann.openssh.authorizedKeys.keys";
         assert!(told.unwrap().ends_with(option));
         let with_options = hint_for(files, "no-pty ssh-ed25519 AAAA me@pc");
         assert!(with_options.unwrap().ends_with(option));

@@ -14,18 +14,16 @@ pub(super) fn hint(context: &ExitContext<'_>, failed: &FailedBuild) -> Option<St
     let (zone, place) = named.find_map(|zone| Some((zone, place_of(context, zone)?)))?;
     let none = format!("{place}: there is no time zone {zone}");
     if let Some(meant) = suggestion(zone) {
-        return Some(format!("{none}: did you mean {meant}?"));
+        return Some(format!("{none}. Did you mean {meant}?"));
     }
     if let Some(meant) = of_offset(zone) {
         return Some(format!(
-            "{none}: write {meant}, for the names in Etc have the opposite sign"
+            "{none}. Write {meant}, because the names in Etc have the opposite sign"
         ));
     }
     // Beside the zones the directory has files, which may be missing too.
     let is_zone = zone.contains('/') && !zone.contains('.');
-    is_zone.then(|| {
-        format!("{none}: time.timeZone takes a name of the tz database, such as Europe/Berlin")
-    })
+    is_zone.then(|| format!("{none}. Write a name of the tz database, such as Europe/Berlin"))
 }
 
 /// Where the configuration sets the time zone to `zone`, which does not exist; `None` if it does not, or in several places.
@@ -81,15 +79,15 @@ mod tests {
     fn a_zone_that_does_not_exist_is_corrected() {
         let cannot = |zone: &str| hint_for(&missing(zone), "time.timeZone", zone);
         for (zone, end) in [
-            ("Europe/Pariss", ": did you mean Europe/Paris?"),
-            ("europe/paris", ": did you mean Europe/Paris?"),
+            ("Europe/Pariss", ". Did you mean Europe/Paris?"),
+            ("europe/paris", ". Did you mean Europe/Paris?"),
             (
                 "UTC+2",
-                ": write Etc/GMT-2, for the names in Etc have the opposite sign",
+                ". Write Etc/GMT-2, because the names in Etc have the opposite sign",
             ),
             (
                 "Europe/Nowhere",
-                ": time.timeZone takes a name of the tz database, such as Europe/Berlin",
+                ". Write a name of the tz database, such as Europe/Berlin",
             ),
         ] {
             let expected = format!("c.nix:2: there is no time zone {zone}{end}");

@@ -104,7 +104,7 @@ impl Module {
         let header = format!("{{ {}, ... }}:", self.missing(name).join(", "));
         Some(if self.is_inline {
             let line = self.line;
-            format!("write ({header} {{ … }}) in place of the {{ … }} of line {line}")
+            format!("write ({header} {{ … }}) instead of the {{ … }} of line {line}")
         } else {
             format!("begin the file with the module's arguments: {header}")
         })
@@ -189,7 +189,7 @@ pub(super) fn library_function_of_pkgs(
     if !LIBRARY_FUNCTIONS.contains(&name) {
         return None;
     }
-    let write = format!("{name} is a function of lib: write lib.{name}");
+    let write = format!("{name} is a function of lib. Write lib.{name}");
     let module = Module::find(context, position);
     // A `let` may have it already.
     let module = module.filter(|module| !binds_anywhere(&module.file, "lib"));
@@ -210,19 +210,18 @@ fn other_package(findings: &Findings, name: &str) -> Option<String> {
 const NO_PACKAGES: [(&str, &str); 2] = [
     (
         "build-essential",
-        "write gcc and gnumake, which are packages of their own in nixpkgs",
+        "write gcc and gnumake, which are two packages in nixpkgs",
     ),
     (
         "raspi-config",
-        "raspi-config is a program for Raspberry Pi OS: options of the configuration have its place here \
-         (docs/configuration.md)",
+        "raspi-config is a program for Raspberry Pi OS. Use options of the configuration instead (docs/configuration.md)",
     ),
 ];
 
 fn package_of_program(name: &str) -> Option<String> {
     let is_other = |package: &&str| *package != name;
     if let Some(package) = package_called(name).filter(is_other) {
-        return Some(format!("{name} is the package {package} of nixpkgs"));
+        return Some(format!("{name} is called {package} in nixpkgs"));
     }
     if let Some(hint) = python_packages::among_others(name) {
         return Some(hint);
@@ -252,7 +251,7 @@ pub(super) fn missing_package_of_pkgs(
 
 fn similar_package(name: &str, similar: &str) -> String {
     format!(
-        "nixpkgs has no package {name}: did you mean {similar}? Search for others: {SEARCH}{name}"
+        "nixpkgs has no package {name}. Did you mean {similar}? Search for others: {SEARCH}{name}"
     )
 }
 
@@ -279,7 +278,7 @@ pub(super) fn no_such_package(
     let other = similar.or_else(|| other_package(findings, name));
     Some(
         other.unwrap_or_else(|| {
-            format!("nixpkgs has no package {name}; find its name: {SEARCH}{name}")
+            format!("nixpkgs has no package {name}. Find its name: {SEARCH}{name}")
         }),
     )
 }

@@ -77,7 +77,7 @@ const NOTHING: [&str; 10] = [
 /// Operators that other languages write as words.
 const OPERATORS: [(&str, &str); 3] = [("and", "&&"), ("not", "!"), ("or", "||")];
 
-/// Units that people write behind a number: of sizes and of times.
+/// Units that people write after a number: of sizes and of times.
 const UNITS: [&str; 16] = [
     "B", "G", "GB", "GiB", "K", "KB", "KiB", "M", "MB", "MiB", "T", "TB", "TiB", "h", "min", "s",
 ];
@@ -113,10 +113,10 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         return format!("write {}, in lower case", name.to_lowercase());
     }
     if let Some((_, sign)) = OPERATORS.iter().find(|(word, _)| *word == name) {
-        return format!("write `{sign}` in place of {name}; a text is in double quotes");
+        return format!("write `{sign}` instead of {name}, and put text in double quotes");
     }
     if KEY_TYPES.contains(&name) {
-        return format!("a key is a string, in double quotes: \"{name} …\"");
+        return format!("put the key in double quotes: \"{name} …\"");
     }
     let position = error.position.as_ref();
     let text = position.and_then(|position| context.files?.text(&position.file));
@@ -164,7 +164,7 @@ fn inherited(text: &str, position: &Position, name: &str) -> Option<String> {
     let mut words = statement.split_whitespace();
     let is_inherit = words.next() == Some("inherit") && !statement.contains(['(', '#', '/']);
     is_inherit.then(|| {
-        format!("inherit takes the value of a variable, and there is none of this name: write {name} = …;")
+        format!("inherit takes the value of a variable, but none has this name. Write {name} = …;")
     })
 }
 
@@ -179,7 +179,7 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     let before = text.get(..position.offset(text)?)?;
     if before.ends_with('"') && role != Some(Role::Element) {
         return Some(format!(
-            "a quote inside of a string is written \\\": \"… \\\"{name} …\""
+            "write a quote inside a string as \\\": \"… \\\"{name} …\""
         ));
     }
     let definition = before
@@ -192,7 +192,7 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     };
     if let Some((dir, file)) = path.filter(is_path).and_then(|path| path.rsplit_once('/')) {
         return Some(format!(
-            "a path with a space is written {dir}/. + \"/{file} {name}…\""
+            "write a path with a space as {dir}/. + \"/{file} {name}…\""
         ));
     }
     let rest = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -202,9 +202,9 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     }
     let string = format!("the string \"{number}{name}\"");
     Some(if UNITS.contains(&name) {
-        format!("a number has no unit: write only {number}, in the unit of the option, or {string}")
+        format!("a number has no unit. Write only {number}, in the unit of the option, or {string}")
     } else {
-        format!("what is no number is written in double quotes: {string}")
+        format!("that is not a number. Write {string}")
     })
 }
 
@@ -251,11 +251,11 @@ impl File<'_> {
         let written = &at.written;
         let (_, selected) = written.split_once('.')?;
         if FILE_TYPES.contains(&selected) {
-            return Some(format!("if the file {written} is meant, write ./{written}"));
+            return Some(format!("for the file {written}, write ./{written}"));
         }
         if UNIT_TYPES.contains(&selected) {
             return Some(format!(
-                "a unit is a string, in double quotes: \"{written}\""
+                "put the name of the unit in double quotes: \"{written}\""
             ));
         }
         let is_of_package = OF_PACKAGES
@@ -273,7 +273,7 @@ impl File<'_> {
         let is_before =
             names.any(|name| ["imports", "nixpkgs", "overlays", "pkgs"].contains(&name));
         let hint = if is_before {
-            "nothing has the name system there: write the system itself in quotes, such as \"aarch64-linux\""
+            "nothing has the name system there. Write the system itself in quotes, such as \"aarch64-linux\""
         } else {
             "write pkgs.stdenv.hostPlatform.system for the system of the packages, such as \"aarch64-linux\""
         };
@@ -314,14 +314,14 @@ impl File<'_> {
 /// What to write in place of `name`, which other languages have for `value`.
 fn boolean_hint(name: &str, value: bool, at: &NameAt) -> String {
     if at.role == Role::Element {
-        return format!("a string is written in double quotes: \"{name}\"");
+        return format!("put a string in double quotes: \"{name}\"");
     }
     let of_set = switches::switch(&at.defines, &value.to_string());
     if let Some(hint) = of_set.filter(|_| at.role == Role::Definition && at.written == name) {
         return hint;
     }
     if at.attribute().to_lowercase().contains("enable") {
-        return format!("write {value}: an option that is on or off is true or false");
+        return format!("write {value}. An option that is on or off takes true or false");
     }
     format!(
         "write {value} for an option that is on or off, or \"{name}\" for one that takes a string"

@@ -47,7 +47,7 @@ fn correction(fault: &str) -> Option<String> {
     let (value, _) = rest.split_once('\'')?;
     let (_, choices) = CHOICES.iter().find(|(name, _)| *name == directive)?;
     Some(match nearest(value, choices.iter().copied()) {
-        Some(meant) => format!("write {directive} = \"{meant}\"; in place of \"{value}\""),
+        Some(meant) => format!("write {directive} = \"{meant}\"; instead of \"{value}\""),
         None => format!("{directive} is one of \"{}\"", choices.join("\", \"")),
     })
 }
@@ -72,7 +72,7 @@ mod tests {
         for (fault, expected) in [
             (
                 "Systemd Service field `Restart' cannot have value `allways'.",
-                "write Restart = \"always\"; in place of \"allways\"",
+                "write Restart = \"always\"; instead of \"allways\"",
             ),
             (
                 "Systemd Service field `Type' cannot have value `daemon'.",

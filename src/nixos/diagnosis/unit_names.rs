@@ -27,7 +27,7 @@ pub(super) fn hint(kind: &str, summary: &str) -> Option<String> {
     }
     let mut names = values(summary).filter_map(|value| value.strip_prefix('"')?.strip_suffix('"'));
     let name = names.find(|name| !name.is_empty() && !name.contains(['.', '\\']))?;
-    let end = "the name of a unit ends in its kind";
+    let end = "end the name of a unit with its kind";
     Some(if TARGETS.contains(&name) {
         format!("{end}: \"{name}.target\"")
     } else {
@@ -50,7 +50,7 @@ mod tests {
             );
             wrong_type(&summary, false).unwrap()
         };
-        let end = "the name of a unit ends in its kind";
+        let end = "end the name of a unit with its kind";
         assert_eq!(
             told("\"multi-user\""),
             format!("{end}: \"multi-user.target\"")

@@ -53,23 +53,23 @@ fn no_option(option: &str) -> Option<String> {
         .iter()
         .any(is_import)
     {
-        return Some("other files are included by imports = [ … ];".to_owned());
+        return Some("include other files with imports = [ … ];".to_owned());
     }
     if SIZES_OF_IMAGE.contains(&option) {
         return Some(
-            "remove it: the image is as large as its content, and the root file system fills the card at the first start"
+            "remove it. The image is as large as its content, and the root file system fills the card at the first start"
                 .to_owned(),
         );
     }
     if ["inputs", "outputs"].contains(&option) {
         return Some(
-            "that is a flake, not a module: rename the file to flake.nix, and run sdbuild in its directory".to_owned(),
+            "that is a flake, not a module. Rename the file to flake.nix, and run sdbuild in its directory".to_owned(),
         );
     }
     let is_removed = |removed: &&str| option.strip_prefix(removed).is_some_and(is_end_of_name);
     let removed = REMOVED.iter().find(|removed| is_removed(removed))?;
     Some(format!(
-        "NixOS no longer has {removed}: remove the lines that define it"
+        "NixOS no longer has {removed}. Remove the lines that define it"
     ))
 }
 
@@ -101,7 +101,7 @@ fn in_etc(option: &str) -> Option<String> {
     }
     let name = name_of_file(option)?;
     Some(format!(
-        "a name with a dot is in quotes: environment.etc.\"{name}\""
+        "put a name with a dot in quotes: environment.etc.\"{name}\""
     ))
 }
 
@@ -276,21 +276,21 @@ mod tests {
                 "users.users.openssh.authorizedKeys",
                 "users.users.NAME.openssh.authorizedKeys",
             ),
-            ("sdImage.size", "remove it: the image is as large"),
-            ("sdImage.imageSize", "remove it: the image is as large"),
+            ("sdImage.size", "remove it. The image is as large"),
+            ("sdImage.imageSize", "remove it. The image is as large"),
             (
                 "boot.loader.raspberryPi",
-                "NixOS no longer has boot.loader.raspberryPi: remove the lines",
+                "NixOS no longer has boot.loader.raspberryPi. Remove the lines",
             ),
-            ("sound", "NixOS no longer has sound: remove"),
-            ("sound.mediaKeys", "NixOS no longer has sound: remove"),
+            ("sound", "NixOS no longer has sound. Remove"),
+            ("sound.mediaKeys", "NixOS no longer has sound. Remove"),
             (
                 "services.caddy.virtualHosts.\"pi.lan\".reverse_proxy",
-                "write extraConfig = \"reverse_proxy …\";",
+                "extraConfig = \"reverse_proxy …\";",
             ),
             (
                 "virtualisation.oci-containers.containers.web.restart",
-                "remove it: the container is a service",
+                "remove it. The container is a service",
             ),
             ("hardware.spi", "docs/configuration.md"),
             ("hardware.raspberry-pi", "hardware.deviceTree.overlays"),
@@ -334,7 +334,8 @@ mod tests {
         let words = "The option `networking.firewall.allowedPorts' does not exist. Did you mean `networking.firewall.allowedTCPPorts', `networking.firewall.allowedUDPPorts' or `networking.firewall.allowPing'?";
         let told = hint(&ExitContext::default(), words);
         assert!(
-            told.starts_with("did you mean networking.firewall.allowedTCPPorts or networking.firewall.allowedUDPPorts? All"),
+            told.starts_with("did you mean networking.firewall.allowedTCPPorts or networking.firewall.allowedUDPPorts? \
+             All"),
             "{told}"
         );
         let element = "The option `swapDevices.\"[definition 1-entry 1]\".devise' does not exist.\n\nDid you mean \

@@ -92,13 +92,13 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
     if let Some(hint) = known {
         return hint;
     }
-    let in_quotes = format!("a string is written in quotes: \"{written}\"");
+    let in_quotes = format!("put a string in quotes: \"{written}\"");
     match at.role {
         Role::Element if attribute == "extraGroups" => {
-            format!("a group is a string, in double quotes: \"{written}\"")
+            format!("put the name of a group in double quotes: \"{written}\"")
         }
         Role::Element if attribute.ends_with("Ports") => {
-            "a port is a number: 22 of SSH, 80 of HTTP, 443 of HTTPS".to_owned()
+            "a port is a number, such as 22 for SSH, 80 for HTTP and 443 for HTTPS".to_owned()
         }
         Role::Element if at.called.iter().any(|called| called == "withPackages") => format!(
             "withPackages takes a function of the packages: withPackages (ps: [ ps.{written} … ])"
@@ -108,12 +108,12 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         ),
         Role::Element if attribute == "kernelPackages" => {
             format!(
-                "it is one set of packages, no list: {} = pkgs.{written};",
+                "write one set of packages, not a list: {} = pkgs.{written};",
                 at.defines
             )
         }
         Role::Definition if takes_a_package(attribute) => {
-            format!("packages are attributes of pkgs: write pkgs.{written}")
+            format!("packages are attributes of pkgs. Write pkgs.{written}")
         }
         Role::Definition | Role::Element
             if OF_STRINGS.contains(&attribute) || attribute.starts_with("LC_") =>
@@ -122,22 +122,22 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         }
         Role::Element if LISTS_OF_WORDS.contains(&attribute) => in_quotes,
         Role::Definition | Role::Element => {
-            format!("{in_quotes}; if it is a package, write pkgs.{written}")
+            format!("{in_quotes}. If it is a package, write pkgs.{written}")
         }
         Role::Interpolated => interpolated(at, behind),
         Role::Called if COMMANDS.contains(&name) => {
-            format!("commands of a shell are a string: {attribute} = ''{written} …'';")
+            format!("write shell commands as a string: {attribute} = ''{written} …'';")
         }
         Role::Called if LISTS_OF_WORDS.contains(&attribute) => list_of_strings(behind)
             .map_or(in_quotes, |list| {
-                format!("it is a list of strings: {} = {list};", at.defines)
+                format!("write a list of strings: {} = {list};", at.defines)
             }),
         // Functions have no such names.
         Role::Called if name.contains('-') => {
-            format!("a text is written in double quotes: \"{name} …\"")
+            format!("put text in double quotes: \"{name} …\"")
         }
         Role::Called => format!(
-            "a text is written in double quotes; a function of the library is lib.{name}, one of nixpkgs pkgs.{name}"
+            "put text in double quotes. A function of the library is lib.{name}, and one of nixpkgs is pkgs.{name}"
         ),
         Role::Other => package_or_spelling(name),
     }
@@ -153,7 +153,7 @@ fn alias(at: &NameAt, behind: &str) -> Option<String> {
     (set.ends_with("shellAliases.") && is_plain && is_whole && rest.starts_with(&at.written)).then(
         || {
             format!(
-                "an alias is a string, in double quotes: {} = \"{}\";",
+                "put the alias in double quotes: {} = \"{}\";",
                 at.defines,
                 rest.trim_end()
             )
@@ -183,18 +183,23 @@ fn listed_name(at: &NameAt, behind: &str) -> Option<String> {
     let is_locale = ["LANG", "defaultLocale"].contains(&attribute) || attribute.starts_with("LC_");
     let name = locale::with_utf8(value).or_else(|| locale::suggestion(value));
     let name = name.filter(|_| is_locale)?;
-    Some(format!("a locale is a string: {option} = \"{name}\";"))
+    Some(format!(
+        "write the locale as a string: {option} = \"{name}\";"
+    ))
 }
 
 /// The definition of `option` with the time zone that is meant by `value`.
 fn time_zone(option: &str, value: &str) -> String {
     let known = Some(value).filter(|value| time_zone::is_known(value));
     if let Some(zone) = known.or_else(|| time_zone::suggestion(value)) {
-        return format!("a time zone is a string: {option} = \"{zone}\";");
+        return format!("write the time zone as a string: {option} = \"{zone}\";");
     }
     let name = "a time zone is a string with a name of the tz database, such as \"Europe/Berlin\"";
     time_zone::of_offset(value).map_or_else(|| name.to_owned(), |zone| {
-        format!("{name}; for {value} in summer and winter write {option} = \"{zone}\"; the names in Etc have the opposite sign")
+        format!(
+            "{name}. For {value} in summer and winter, write {option} = \"{zone}\"; (the names in Etc have the opposite \
+             sign)"
+        )
     })
 }
 
@@ -226,19 +231,18 @@ fn interpolated(at: &NameAt, behind: &str) -> String {
     let written = &at.written;
     let path = behind.split_once('}').map_or("", |(_, path)| path);
     if DIRECTORIES.iter().any(|dir| path.starts_with(dir)) {
-        return format!("packages are attributes of pkgs: write ${{pkgs.{written}}}");
+        return format!("packages are attributes of pkgs. Write ${{pkgs.{written}}}");
     }
     let is_upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let as_variable = format!(
-        "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that \
-         begins with \""
+        "for a shell variable, write ''${{{written}}} between `''` and `''`, or \\${{{written}}} between `\"` and `\"`"
     );
-    let of_nix = format!("${{{written}}} stands for a value of Nix, and {written} has none there");
+    let of_nix = format!("${{{written}}} stands for a value of Nix, but {written} has none there");
     match (is_script(at), written.chars().all(is_upper)) {
         (true, true) => as_variable,
-        _ if at.is_selection() => format!("{of_nix}: check its spelling"),
-        (true, false) | (false, true) => format!("{of_nix}: check its spelling, or {as_variable}"),
-        (false, false) => format!("{of_nix}: check its spelling"),
+        _ if at.is_selection() => format!("{of_nix}. Check its spelling"),
+        (true, false) | (false, true) => format!("{of_nix}. Check its spelling, or {as_variable}"),
+        (false, false) => format!("{of_nix}. Check its spelling"),
     }
 }
 
@@ -254,5 +258,5 @@ fn is_script(at: &NameAt) -> bool {
 }
 
 pub(super) fn package_or_spelling(name: &str) -> String {
-    format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
+    format!("if it is a package, write pkgs.{name}. Otherwise check its spelling")
 }

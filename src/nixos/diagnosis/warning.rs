@@ -18,10 +18,10 @@ const RETRY: &str = "; retrying ";
 /// What Nix writes before the answer of a server that refuses something.
 const ANSWER: &str = "response body:";
 const RETRIED: &str = "Nix tries again, five times in all, then the next binary cache that has it";
-const FETCHED: &str = "Nix fetches this for the flake, the configuration or a package; it tries again, five times in all";
+const FETCHED: &str = "Nix fetches this for the flake, the configuration or a package. It tries again, five times in all";
 /// What Nix writes of a server that has no `nix-cache-info`, or refuses it.
 const NO_CACHE: &str = "does not appear to be a binary cache";
-const NOT_A_CACHE: &str = "Nix does not use it, and builds here what only it has, which takes hours. Check the address; if it \
+const NOT_A_CACHE: &str = "Nix does not use it, and builds here what only it has, which takes hours. Check the address. If it \
     asks for a user name and a password, give --netrc-file FILE";
 /// What Nix writes of the settings in a flake, about which sdbuild itself says more.
 const FLAKE_SETTING: &str = "ignoring untrusted flake configuration setting";
@@ -134,7 +134,7 @@ fn hint(error: KnownError) -> Option<&'static str> {
     }
     let not_reached = matches!(error, KnownError::Network | KnownError::DownloadTimeout);
     not_reached.then_some(
-        "without its binary caches Nix builds everything here, which takes hours: check the network, or --substituters",
+        "without its binary caches Nix builds everything here, which takes hours. Check the network, or --substituters",
     )
 }
 
@@ -219,7 +219,8 @@ mod tests {
             shown[0].starts_with("unable to download 'https://github.nosuch.invalid/"),
             "{shown:?}"
         );
-        let hint = "\nhint: Nix fetches this for the flake, the configuration or a package; it tries again, five times in all";
+        let hint = "\nhint: Nix fetches this for the flake, the configuration or a package. It tries again, five times \
+         in all";
         assert!(shown[0].ends_with(hint), "{shown:?}");
     }
 

@@ -24,7 +24,8 @@ use crate::nixos::nix_syntax::parse;
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// What is told of a number in place of an address. Most options of addresses take no port, and a few do.
-const AN_ADDRESS: &str = "an address is a string, such as \"0.0.0.0\" or \"192.168.1.10\"; a port has mostly an option of its own";
+const AN_ADDRESS: &str = "write an address as a string, such as \"0.0.0.0\" or \"192.168.1.10\". Most ports have their \
+ own option";
 
 /// The type of texts that are joined.
 const LINES: &str = "strings concatenated with \"\\n\"";
@@ -172,13 +173,13 @@ impl Wrong<'_> {
         match lines.as_slice() {
             [] => None,
             [only] if !is_lines => Some(format!(
-                "the option takes a string, and no list: {option} = {only};"
+                "the option takes a string, not a list: {option} = {only};"
             )),
             _ if !is_lines => None,
             lines => {
                 let lines: Option<Vec<String>> = lines.iter().map(|line| indented(line)).collect();
                 Some(format!(
-                    "the option takes one text, and no list: {option} = ''\n{}'';",
+                    "the option takes one string, not a list: {option} = ''\n{}'';",
                     lines?.concat()
                 ))
             }
@@ -197,7 +198,8 @@ impl Wrong<'_> {
         if path.starts_with("~/") && OF_FILES.contains(&attribute) && is_plain_path(path) {
             let name = path.rsplit('/').next().unwrap_or_default();
             return Some(format!(
-                "`~/` is not known there: copy the file beside the configuration, and write ./{name} in place of {written}"
+                "`~/` is not known there. Copy the file next to the configuration, and write ./{name} instead of \
+                 {written}"
             ));
         }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
@@ -216,7 +218,7 @@ impl Wrong<'_> {
         };
         (is_file && is_path).then(|| {
             let definition = self.definition(&value, &written);
-            format!("a path is written without quotes: write {definition}")
+            format!("a path has no quotes. Write {definition}")
         })
     }
 
@@ -256,7 +258,8 @@ impl Wrong<'_> {
         let entry = option.strip_suffix(".text");
         if let Some(entry) = entry.filter(|entry| entry.starts_with("environment.etc.")) {
             return format!(
-                "write {entry}.source = {path}; the option text takes the content itself, such as builtins.readFile {path}"
+                "write {entry}.source = {path}; (the option text takes the content itself, such as builtins.readFile \
+                 {path})"
             );
         }
         let call = format!("builtins.readFile {path}");
@@ -266,7 +269,7 @@ impl Wrong<'_> {
             call
         };
         let definition = self.definition(&call, path);
-        format!("the option takes the content of the file: write {definition}")
+        format!("the option takes the content of the file. Write {definition}")
     }
 
     /// What is meant by the path of a package in a string: `"${pkgs.vim}"`.
@@ -281,7 +284,7 @@ impl Wrong<'_> {
         };
         is_plain.then(|| {
             let definition = self.definition(&value, &written);
-            format!("the string is only the path of the package: write {definition}")
+            format!("the string is only the path of the package. Write {definition}")
         })
     }
 

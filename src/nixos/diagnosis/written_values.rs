@@ -24,7 +24,7 @@ pub(super) struct DefinedValue {
     pub(super) defines: String,
     /// Its text.
     pub(super) written: String,
-    /// Whether it stands before a `++`, and behind that no list: both may be strings. What is behind a list is wrong itself.
+    /// Whether it is before a `++`, and after that no list: both may be strings. What is after a list is wrong itself.
     pub(super) is_joined: bool,
 }
 
@@ -130,7 +130,7 @@ pub(super) fn definitions_of(text: &str, option: &str) -> Vec<DefinedValue> {
     })
 }
 
-/// The values of the definitions whose path begins with `option` and a dot, without what is inside of other ones.
+/// The values of the definitions whose path begins with `option` and a dot, without what is inside other ones.
 pub(super) fn values_below(text: &str, option: &str) -> Vec<DefinedValue> {
     let mut found = all(text, |node| {
         let path = defines(node);

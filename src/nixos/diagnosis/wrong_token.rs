@@ -19,8 +19,7 @@ use crate::common::nix_name::{is_of_name, is_of_path, path_of};
 use crate::nixos::log::Position;
 
 /// The hint for a calculation in a list.
-const PARENTHESES: &str =
-    "an element of a list that is more than one value needs parentheses: [ (a + b) ]";
+const PARENTHESES: &str = "put a calculation inside a list in parentheses: [ (a + b) ]";
 
 /// What to do about the token at `position` of `text`, of which the syntax error `summary` speaks.
 pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<String> {
@@ -33,7 +32,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     }
     if place.here.starts_with("$ ") && place.begun().is_empty() {
         return Some(
-            "a command for a terminal is no part of the configuration: remove the line".to_owned(),
+            "a command for a terminal is not part of the configuration. Remove the line".to_owned(),
         );
     }
     if summary.contains("invalid token") {
@@ -44,7 +43,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         return name_with_slash(&place).or_else(|| joined::hint(&place, summary));
     }
     if place.is_in_key() {
-        return Some("a key is a string, in double quotes: \"ssh-ed25519 …\"".to_owned());
+        return Some("put the key in double quotes: \"ssh-ed25519 …\"".to_owned());
     }
     if summary.contains("unexpected FLOAT_LIT") && place.here.starts_with('.') {
         return Some(name_with_number(&place));
@@ -75,7 +74,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| signs::dot(&place, summary))
 }
 
-/// The hint for a number behind a dot, as in `interfaces.eth0.100`.
+/// The hint for a number after a dot, as in `interfaces.eth0.100`.
 fn name_with_number(place: &Place<'_>) -> String {
     let name = place.name_before().rsplit('.').next().unwrap_or_default();
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
@@ -88,7 +87,7 @@ fn name_with_number(place: &Place<'_>) -> String {
         .get(..end)
         .unwrap_or_default()
         .trim_end_matches('.');
-    format!("a name with a dot in it is in quotes: \"{name}{number}\"")
+    format!("put a name with a dot in quotes: \"{name}{number}\"")
 }
 
 /// The hint for a token in a list, or at its end.
@@ -118,9 +117,9 @@ fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
     let fixed = if has("unexpected '+'") {
         PARENTHESES
     } else if has("unexpected ';'") && place.is_balanced {
-        "the elements of a list are separated by spaces: remove the `;`"
+        "remove the `;`. The elements of a list are separated by spaces"
     } else if has("unexpected '='") && place.is_balanced {
-        "an element of a list that has a `=` is a string, in double quotes: [ \"a=b\" ]"
+        "put an element of a list with a `=` in double quotes: [ \"a=b\" ]"
     } else {
         return None;
     };
@@ -136,12 +135,10 @@ fn joined_path(place: &Place<'_>) -> Option<String> {
     let is_path = |c: char| c.is_alphanumeric() || "_-'./".contains(c);
     let is_whole =
         !name.is_empty() && name.chars().all(is_path) && !rest.trim_start().starts_with('+');
-    // With a variable, the quote found may be one inside of it.
+    // With a variable, the quote found may be one inside it.
     let is_plain = string.starts_with('/') && !string.contains(['$', '\\']);
     (is_whole && is_plain).then(|| {
-        format!(
-            "a path and the rest of it are joined by `+`, in parentheses: ({name} + \"{string}\")"
-        )
+        format!("join a path and the rest of it with `+`, in parentheses: ({name} + \"{string}\")")
     })
 }
 
@@ -158,7 +155,7 @@ fn minus_in_list(place: &Place<'_>) -> String {
         .filter(|_| follows_digit && is_before_digit)
     {
         return format!(
-            "a range of ports is a set, in an option of its own: {kind}PortRanges = [ {{ from = 80; to = 90; }} ];"
+            "write a range of ports as a set, in its own option: {kind}PortRanges = [ {{ from = 80; to = 90; }} ];"
         );
     }
     if name.ends_with("PortRanges")
@@ -173,8 +170,7 @@ fn minus_in_list(place: &Place<'_>) -> String {
         return "a negative number in a list needs parentheses: [ (-1) ]".to_owned();
     }
     if rest.starts_with(|c: char| c.is_alphabetic() || c == '-') {
-        return "an element of a list that begins with `-` is a string, in double quotes"
-            .to_owned();
+        return "put an element of a list that begins with `-` in double quotes".to_owned();
     }
     PARENTHESES.to_owned()
 }
@@ -192,7 +188,7 @@ fn range_of_ports(place: &Place<'_>) -> Option<String> {
     let to = rest.split(|c: char| !c.is_ascii_digit()).next()?;
     let is_range = from.parse::<u16>().ok()? <= to.parse::<u16>().ok()?;
     is_range.then(|| {
-        format!("a range of ports is a set: write {{ from = {from}; to = {to}; }} in place of {from}-{to}")
+        format!("a range of ports is a set. Write {{ from = {from}; to = {to}; }} instead of {from}-{to}")
     })
 }
 
@@ -218,11 +214,11 @@ fn name_with_digit_and_minus(place: &Place<'_>) -> Option<String> {
     Some(if is_package {
         let pkgs = if of_pkgs.is_some() { "pkgs." } else { "" };
         format!(
-            "no name begins with a digit; in nixpkgs most such names begin with `_`, as {pkgs}_{name}: {SEARCH}{name}"
+            "no name begins with a digit. In nixpkgs most such names begin with `_`, as {pkgs}_{name}: {SEARCH}{name}"
         )
     } else {
         format!(
-            "a text with a `-` is a string, in double quotes: \"{name}\"; a calculation needs parentheses: [ (a - b) ]"
+            "put text with a `-` in double quotes: \"{name}\". A calculation needs parentheses: [ (a - b) ]"
         )
     })
 }
@@ -235,25 +231,25 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
         "';'" if place.follows(";") && place.is_balanced => "there is one `;` too many",
         "';'" if place.follows(";") => "there is one `;` too many, or a `}` is missing before it",
         "'['" if is_section(place.here) => {
-            "a name in brackets begins a section in other languages; in Nix write NAME = { … };"
+            "a name in brackets begins a section in other languages. In Nix, write NAME = { … };"
         }
         "'-'" if place.here.starts_with("--") => "a comment begins with `#`",
         "'-'" if place.here.starts_with("- ") => {
-            "elements of a list are in brackets, without `-`: NAME = [ a b ];"
+            "write the elements of a list in brackets, without `-`: NAME = [ a b ];"
         }
         "'/'" if place.after.starts_with(['*', '/']) => "a comment begins with `#`",
-        "REC" => "`rec` stands before the `{` of a value: NAME = rec { … };",
+        "REC" => "write `rec` before the `{` of a value: NAME = rec { … };",
         "'<'" if place.here.starts_with("<!--") => "a comment begins with `#`",
-        "LET" => "`let … in` stands before the `{` of the definitions",
+        "LET" => "write `let … in` before the `{` of the definitions",
         "IF" => {
-            "`if` chooses a value; definitions that depend on a condition are lib.mkIf CONDITION { … }"
+            "`if` chooses a value. For definitions that depend on a condition, write lib.mkIf CONDITION { … }"
         }
-        "WITH" => "`with …;` stands before a value: NAME = with pkgs; [ … ];",
+        "WITH" => "write `with …;` before a value: NAME = with pkgs; [ … ];",
         "ELLIPSIS" => {
-            "`...` stands only among the arguments of a function: write what it is to stand for, or remove it"
+            "`...` is allowed only in the arguments of a function. Write what it stands for, or remove it"
         }
         "'{'" if place.before.ends_with('{') => {
-            "`{{ … }}` is a place that a template fills in: write the value there"
+            "`{{ … }}` is a place that a template fills in. Write the value there"
         }
         _ => return None,
     };
@@ -267,7 +263,7 @@ fn is_section(line: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && name.chars().all(is_of_path))
 }
 
-/// The hint for a token behind a name, where a `=` or a dot is expected.
+/// The hint for a token after a name, where a `=` or a dot is expected.
 fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
     let (_, token) = summary.split_once("unexpected ")?;
     let token = token.strip_suffix(", expecting '.' or '='")?;
@@ -279,34 +275,35 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
             format!("a `=` is missing between {name} and its value")
         }
         "';'" if ARGUMENTS.contains(&name) => {
-            "the arguments of a module are separated by commas: { config, pkgs, ... }:".to_owned()
+            "separate the arguments of a module by commas: { config, pkgs, ... }:".to_owned()
         }
         "';'" | "'}'" => match path_of(name)?.rsplit_once('.').unwrap_or(("", name)) {
             (option, value @ ("true" | "false")) if !option.is_empty() => {
                 format!("write {option} = {value};")
             }
             (_, "enable") => format!("write {name} = true;"),
-            (_, _) => format!("{name} has no value: a definition is NAME = VALUE;"),
+            (_, _) => format!("{name} has no value. A definition is NAME = VALUE;"),
         },
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
-        "CONCAT" => format!("lists that several files define are joined: write {name} = [ … ];"),
-        "ID" if name == "set" => "remove `set`: a definition is NAME = VALUE;".to_owned(),
+        "CONCAT" => format!("NixOS joins the lists of several files. Write {name} = [ … ];"),
+        "ID" if name == "set" => "remove `set`. A definition is NAME = VALUE;".to_owned(),
         "ID" if let Some(list) = brackets::list_in_braces(place) => {
-            format!("a list is in square brackets: {list}")
+            format!("write a list in square brackets: {list}")
         }
         "ID" if whole_value(place) == Some("enable") => format!("write {name}.enable = true;"),
         "ID" if let Some(value) = whole_value(place) => with_value(name, value)?,
         "ID" if rest.trim_start().starts_with(['=', '.']) => {
             let first = name.rsplit('.').next().unwrap_or_default();
             format!(
-                "a dot is missing between {first} and {next}; or a name with a space, which is written in double quotes: \"{first} {next}\""
+                "a dot is missing between {first} and {next}. A name with a space needs double quotes: \"{first} \
+                 {next}\""
             )
         }
         _ => return None,
     })
 }
 
-/// The hint for a `name`, and a `value` behind it, without a `=` between them.
+/// The hint for a `name`, and a `value` after it, without a `=` between them.
 fn with_value(name: &str, value: &str) -> Option<String> {
     let (is_boolean, first) = (["true", "false"].contains(&value), value.split('.').next()?);
     let is_value = is_boolean || value == "null" || ["config", "lib", "pkgs"].contains(&first);
@@ -320,7 +317,7 @@ fn with_value(name: &str, value: &str) -> Option<String> {
         .then(|| format!("a `=` is missing between {name} and its value"))
 }
 
-/// The name at `place`, with its dots, if the definition ends behind it.
+/// The name at `place`, with its dots, if the definition ends after it.
 fn whole_value<'a>(place: &Place<'a>) -> Option<&'a str> {
     let rest = place.here.trim_start_matches(is_of_path);
     let value = place.here.strip_suffix(rest)?;
@@ -336,15 +333,16 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
         return with_behind_list(place);
     }
     let fixed = if summary.contains("unexpected IF") && place.follows("++") {
-        "`++` joins two lists: write ++ lib.optionals CONDITION [ … ], or with parentheses ++ (if CONDITION then [ … ] else [ ])"
+        "`++` joins two lists. Write ++ lib.optionals CONDITION [ … ], or with parentheses ++ (if CONDITION then [ … ] \
+         else [ ])"
     } else if summary.contains("unexpected ';', expecting ELSE") {
-        "an `if` has an `else`: if … then … else …; what is defined only sometimes is lib.mkIf CONDITION VALUE"
+        "an `if` needs an `else`: if … then … else …. To define something only sometimes, write lib.mkIf CONDITION VALUE"
     } else if summary.contains("expecting THEN") {
-        "an `if` has a `then`: if … then … else …"
+        "an `if` needs a `then`: if … then … else …"
     } else if summary.contains("unexpected '=', expecting IN") && place.follows("let") {
         "`let` has no `=`, and no braces around its definitions: let NAME = VALUE; in { … }"
     } else if summary.contains("unexpected '}'") && place.is_in_inherit() {
-        "a `;` is missing behind the names of `inherit`"
+        "a `;` is missing after the names of `inherit`"
     } else if summary.contains("unexpected ';'")
         && ["&&", "||", "++", "//"]
             .iter()
@@ -366,11 +364,11 @@ fn with_behind_list(place: &Place<'_>) -> Option<String> {
     let (set, _) = place.here.strip_prefix("with ")?.split_once(';')?;
     let set = Some(set.trim()).filter(|set| set.chars().all(is_of_path))?;
     Some(format!(
-        "`with` behind `++` needs parentheses, with its list in them: ++ (with {set}; [ … ])"
+        "`with` after `++` needs parentheses, together with its list: ++ (with {set}; [ … ])"
     ))
 }
 
-/// The hint for a string behind a name: of `fileSystems "/" = …`, or of a value.
+/// The hint for a string after a name: of `fileSystems "/" = …`, or of a value.
 fn before_string(place: &Place<'_>) -> Option<String> {
     let mut parts = place.here.splitn(3, '"').skip(1);
     let (string, rest) = (parts.next().unwrap_or_default(), parts.next());
@@ -389,7 +387,7 @@ fn name_with_slash(place: &Place<'_>) -> Option<String> {
     let written = place.here.split(is_end).next()?;
     let (name, path) = written.split_once("./")?;
     (!name.is_empty())
-        .then(|| format!("a name with a slash is written in double quotes: {name}.\"/{path}\""))
+        .then(|| format!("put a name with a slash in double quotes: {name}.\"/{path}\""))
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl<'a> Wrong<'a> {
     /// `value` as a definition, or in place of what is `written`.
     pub(super) fn definition(&self, value: &str, written: &str) -> String {
         if self.is_part {
-            format!("{value} in place of {written}")
+            format!("{value} instead of {written}")
         } else {
             format!("{} = {value};", self.option)
         }

@@ -271,7 +271,7 @@ fn missing_directory_hint(dir: &Path) -> String {
         shown_path(above)
     };
     let reference = quoted(&format!("{place}#{name}"));
-    format!("write the configuration {name} of the flake after a `#`: {reference}")
+    format!("write the configuration {name} of a flake after a `#`: {reference}")
 }
 
 /// What to do about the directory `dir`, which has no `flake.nix`.
@@ -282,7 +282,7 @@ fn no_flake_hint(dir: &Path) -> String {
     }
     match shown_path(&file) {
         here if here == CONFIG_NAME => {
-            format!("{CONFIG_NAME} is here; to build it, do not name a flake")
+            format!("{CONFIG_NAME} is here. sdbuild uses it if you name no flake")
         }
         file => format!("{CONFIG_NAME} is there; give {}", quoted(&file)),
     }

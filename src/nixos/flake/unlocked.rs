@@ -84,7 +84,7 @@ impl UnlockedFlake<'_> {
         }
         if inputs.contains("nixpkgs") && ["lib", "pkgs"].contains(&name.as_str()) {
             return Some(failure.hint(format!(
-                "{name} comes from nixpkgs; write nixpkgs instead of {name} in the {{ … }} of the outputs"
+                "{name} comes from nixpkgs. Write nixpkgs instead of {name} in the {{ … }} of the outputs"
             )));
         }
         Some(failure.hint(match usual_url(name) {
@@ -135,7 +135,7 @@ mod tests {
         );
         let packages = hints("pkgs", ".", true).unwrap();
         assert!(
-            packages[0].starts_with("pkgs comes from nixpkgs; write nixpkgs"),
+            packages[0].starts_with("pkgs comes from nixpkgs. Write nixpkgs"),
             "{packages:?}"
         );
         let declare = "declare it: inputs.disko.url = \"github:nix-community/disko\"; then run";

@@ -24,8 +24,8 @@ impl UserFiles {
             .with_ending(name)
             .or_else(|| self.similar_beside(name, place))
             .or_else(|| self.elsewhere(name, place));
-        similar.map_or("check the path".to_owned(), |similar| {
-            format!("did you mean {}?", path_from(place, &similar))
+        similar.map_or("Check the path".to_owned(), |similar| {
+            format!("Did you mean {}?", path_from(place, &similar))
         })
     }
 
@@ -38,7 +38,7 @@ impl UserFiles {
         let files: Vec<String> = modules.iter().map(|file| path_from(place, file)).collect();
         is_named.then(|| {
             format!(
-                "a directory without a {DEFAULT_FILE} is not a module; name its files, {}",
+                "A directory without a {DEFAULT_FILE} is not a module. Name its files: {}",
                 files.join(" ")
             )
         })

@@ -70,7 +70,10 @@ fn a_file_that_was_not_sent_is_explained() {
     assert!(why(own.to_str().unwrap()).contains("is a file of this machine"));
     assert!(why("/home/nobody/key").contains("does not exist here either"));
     let hardware = why("/etc/nixos/hardware-configuration.nix");
-    assert!(hardware.starts_with("remove it there"), "{hardware}");
+    assert!(
+        hardware.starts_with("That file describes the disks"),
+        "{hardware}"
+    );
     let of_home = why("/nix/var/sdbuild/home/.ssh/id.pub");
     assert!(
         of_home.starts_with("~/.ssh/id.pub is in your home"),
@@ -93,8 +96,8 @@ fn files_several_directories_above_are_found() {
         let why = files.why_absent("/common.nix");
         let (shown, root) = (dir.path().display(), root.display());
         let expected = format!(
-            "sd-card.nix:1 names {shown}/common.nix, which is outside {root}, the only directory that is uploaded: \
-             give --root {shown}, or copy it beside sd-card.nix and write ./common.nix"
+            "sd-card.nix:1 names {shown}/common.nix, which is outside {root}, the only directory that is uploaded, so \
+             give --root {shown}, or copy it next to sd-card.nix and write ./common.nix"
         );
         assert_eq!(why, expected);
         let local = files.local_path("/common.nix");
@@ -104,7 +107,7 @@ fn files_several_directories_above_are_found() {
     let why = files.why_absent("/none.nix");
     let none = dir.path().join("none.nix");
     let expected = format!(
-        "{} does not exist here either: put the file beside sd-card.nix and write ./none.nix",
+        "{} does not exist here either. Put the file next to sd-card.nix and write ./none.nix",
         none.display()
     );
     assert!(why.ends_with(&expected), "{why}");
@@ -118,15 +121,18 @@ fn the_line_that_names_a_missing_file_is_reported() {
     let why = files.why_absent("/build/config/none.nix");
     let start = "sd-card.nix:3 names none.nix, which does not exist in /";
     assert!(why.starts_with(start), "{why}");
-    assert!(why.ends_with("/pi: check the path"), "{why}");
+    assert!(why.ends_with("/pi. Check the path"), "{why}");
     fs::write(dir.path().join("pi/configuration.nix"), "{ }").unwrap();
     let why = files.why_absent("/build/config/config.nix");
     assert!(
-        why.ends_with("/pi: did you mean ./configuration.nix?"),
+        why.ends_with("/pi. Did you mean ./configuration.nix?"),
         "{why}"
     );
     let why = files.why_absent("/build/config/hardware-configuration.nix");
-    assert!(why.ends_with("and the image has its own"), "{why}");
+    assert!(
+        why.ends_with("and the image has its own. Remove it there"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -147,14 +153,14 @@ fn a_file_that_may_be_meant_is_named() {
     let text = "{ ... }: {\n  imports = [ ./parts ./d.nix ];\n}\n";
     fs::write(root.join("sd-card.nix"), text).unwrap();
     for (missing, end) in [
-        ("wifi", "did you mean ./wifi.nix?"),
-        ("d.nix", "did you mean ./two/d.nix?"),
-        ("c.nix", "check the path"),
+        ("wifi", "Did you mean ./wifi.nix?"),
+        ("d.nix", "Did you mean ./two/d.nix?"),
+        ("c.nix", "Check the path"),
         (
             "parts/default.nix",
-            "a directory without a default.nix is not a module; name its files, ./parts/a.nix ./parts/b.nix",
+            "A directory without a default.nix is not a module. Name its files: ./parts/a.nix ./parts/b.nix",
         ),
-        ("secrets/default.nix", "check the path"),
+        ("secrets/default.nix", "Check the path"),
     ] {
         let why = files.why_absent(&format!("/build/config/{missing}"));
         assert!(why.ends_with(end), "{why}");

@@ -188,7 +188,7 @@ fn login_page_is_no_binary_cache() {
     build("portal", &[&portal], &[])
         .assert_exit_code(3)
         .assert_stderr_contains(&[
-            "a binary cache answered with something else than the description of a store path",
+            "a binary cache answered with something other than the description of a store path",
             ".narinfo' is corrupt",
             "--fallback",
         ]);

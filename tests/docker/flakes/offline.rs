@@ -22,7 +22,7 @@ fn what_needs_a_network_is_refused_offline() {
     check(&user, &["--flake", "pi"])
         .assert_exit_code(3)
         .assert_stderr_contains(&[
-            "the builder has no network (--offline), and needs one: http://host.example/x is fetched",
+            "the builder has no network (--offline) but needs one: http://host.example/x is fetched",
             "hint: run it once without --offline",
         ]);
 
@@ -34,7 +34,7 @@ fn what_needs_a_network_is_refused_offline() {
     run(&mut build)
         .assert_exit_code(3)
         .assert_stderr_contains(&[
-            "the builder has no network (--offline), and needs one: the build of",
+            "the builder has no network (--offline) but needs one: the build of",
         ]);
 
     // An input elsewhere, to be locked; by the builder, and by the user's git.

@@ -39,17 +39,23 @@ fn a_key_is_a_text_in_one_line() {
     let file = hint("/nix/var/sdbuild/home/.ssh/id.pub");
     assert!(file.contains("keyFiles"), "{file}");
     let lines = hint("\"ssh-ed25519 AAAA\\n  BBBB me\"");
-    assert!(lines.contains("a single one"), "{lines}");
+    assert!(lines.contains("in one line"), "{lines}");
     let several = hint("\"ssh-ed25519 AAAA a\\nssh-rsa BBBB b\\n\"");
-    assert!(several.contains("each key is an element"), "{several}");
+    assert!(
+        several.contains("write each key as an element"),
+        "{several}"
+    );
     let call = hint("<function>");
-    assert!(call.contains("needs parentheses"), "{call}");
+    assert!(call.contains("in parentheses"), "{call}");
     let number = hint("1");
     assert_eq!(number, "write a string in quotes");
     let summary = "A definition for option `users.users.root.hashedPasswordFile' is not of type `null or string'.";
     for (value, hint) in [
-        ("", "write the path that the file has"),
-        ("\n- In `/c.nix': /c/pw", "write the path that the file has"),
+        ("", "write the path of the file on the machine"),
+        (
+            "\n- In `/c.nix': /c/pw",
+            "write the path of the file on the machine",
+        ),
         ("\n- In `/c.nix': 1", "write a string in quotes"),
     ] {
         let told = wrong_type(&format!("{summary}{value}"), false).unwrap();
@@ -97,13 +103,13 @@ fn a_value_beside_its_list_is_put_into_it() {
             "boot.kernel.sysctl.net",
             "null or signed integer or string",
             "{ ipv4 = { ip_forward = 1; }; }",
-            "a name with dots is in quotes: boot.kernel.sysctl.\"net.ipv4.ip_forward\" = 1;",
+            "put a name with dots in quotes: boot.kernel.sysctl.\"net.ipv4.ip_forward\" = 1;",
         ),
         (
             "systemd.services.a.serviceConfig",
             "attribute set of (systemd option)",
             "{ Restart = \"allways\"; }",
-            "the option takes a set, and one of the values in this one is none that it takes",
+            "this set has a value that the option does not take",
         ),
         (
             "users.defaultUserShell",

@@ -9,7 +9,7 @@ fn addresses_are_written_as_their_options_take_them() {
     let whole = |length: u8| {
         format!("write {LIST} = [ {{ address = \"192.168.1.5\"; prefixLength = {length}; }} ];")
     };
-    let guess = format!("{} (24 is the length of most home networks)", whole(24));
+    let guess = format!("{} (most home networks have 24)", whole(24));
     for (name, hint) in [
         ("address-without-prefix", format!("pi/c.nix:4: {guess}")),
         ("address-with-prefix", format!("pi/c.nix:4: {}", whole(16))),
@@ -17,7 +17,7 @@ fn addresses_are_written_as_their_options_take_them() {
         ("address-of-family", format!("pi/c.nix:4: {}", whole(24))),
         (
             "address-as-string",
-            "write { address = \"192.168.1.5\"; prefixLength = 24; } in place of \"192.168.1.5/24\"".to_owned(),
+            "write { address = \"192.168.1.5\"; prefixLength = 24; } instead of \"192.168.1.5/24\"".to_owned(),
         ),
         (
             "name-server-string",
@@ -25,7 +25,7 @@ fn addresses_are_written_as_their_options_take_them() {
         ),
         (
             "gateway-with-prefix",
-            "pi/c.nix:4: this option takes the address without the length of its network: write defaultGateway = \"192.168.1.1\";"
+            "pi/c.nix:4: this option takes the address without a prefix length: defaultGateway = \"192.168.1.1\";"
                 .to_owned(),
         ),
     ] {
@@ -38,7 +38,8 @@ fn addresses_are_written_as_their_options_take_them() {
 #[test]
 fn addresses_that_are_not_known_get_an_example() {
     let example = format!(
-        "each address is a set with the length of its network, such as {LIST} = [ {{ address = \"192.168.1.5\"; prefixLength = 24; }} ];"
+        "write each address as a set with its prefix length, such as {LIST} = [ {{ address = \"192.168.1.5\"; \
+         prefixLength = 24; }} ];"
     );
     // What nixpkgs 25.05 says.
     let stream = recording("address-without-prefix", "log").replace(

@@ -35,14 +35,13 @@ fn a_module_in_a_flake_asks_for_its_arguments() {
         failure(text, &stream, "").hints.concat()
     };
     let plain = hint("pkgs", "{ a = [ pkgs.vim ]; b = lib.c nixpkgs; }");
-    let write = "write ({ lib, pkgs, ... }: { … }) in place of the { … } of line 4";
+    let write = "write ({ lib, pkgs, ... }: { … }) instead of the { … } of line 4";
     assert_eq!(plain, write);
     let function = hint("pkgs", "({ lib, ... }: { a = [ pkgs.vim ]; b = lib.c; })");
     let add = "add pkgs to the { … }: of line 4, which then reads { lib, pkgs, ... }:";
     assert_eq!(function, add);
     let library = hint("mkForce", "{ a = mkForce 1; }");
-    let write =
-        "write lib.mkForce, and write ({ lib, ... }: { … }) in place of the { … } of line 4";
+    let write = "write lib.mkForce, and write ({ lib, ... }: { … }) instead of the { … } of line 4";
     assert_eq!(library, write);
     let outside = hint("pkgs", "(f pkgs.vim)");
     assert_eq!(
@@ -103,7 +102,7 @@ fn an_input_that_a_flake_lacks_is_declared() {
     let beside = hint(&format!("  inputs.{nixpkgs}"), "home-manager");
     let url = "github:nix-community/home-manager/release-26.05";
     let declare =
-        format!(", and declare the input beside line 2: inputs.home-manager.url = \"{url}\";");
+        format!(", and declare the input next to line 2: inputs.home-manager.url = \"{url}\";");
     let lock = " then run sdbuild lock";
     assert_eq!(beside, add("home-manager") + &declare + lock);
     let inside = hint(&format!("  inputs = {{ {nixpkgs} }};"), "mine");
@@ -173,7 +172,7 @@ fn an_input_among_packages_is_no_package() {
     let module = "{ environment.systemPackages = with pkgs; [ vim NAME.packages.a ]; }";
     for name in ["inputs", "mine"] {
         let hint = hint_in(module, "{ self, ... }@inputs:", name);
-        let ask = format!("in line 1 write {{ pkgs, {name}, ... }}:\nin flake.nix, beside");
+        let ask = format!("in line 1 write {{ pkgs, {name}, ... }}:\nin flake.nix, next to");
         assert!(hint.starts_with(&ask), "{hint}");
     }
     let other = hint_in(module, "{ self, ... }:", "other");
@@ -185,7 +184,8 @@ fn a_module_of_a_flake_gets_an_input_by_special_args() {
     let hint = hint_in_module;
     let pass = |passed: &str| {
         format!(
-            "in line 1 write {{ pkgs, mine, ... }}:\nin flake.nix, beside modules = …, write specialArgs = {{ inherit {passed}; }};"
+            "in line 1 write {{ pkgs, mine, ... }}:\nin flake.nix, next to modules = …, write specialArgs = {{ inherit \
+             {passed}; }};"
         )
     };
     assert_eq!(hint("{ self, mine }:", "mine"), pass("mine"));
@@ -211,7 +211,7 @@ fn a_module_of_a_flake_gets_an_input_by_special_args() {
     // Another machine has them.
     let two = with("{ inherit mine; }; }) + (n.lib.nixosSystem { x = 1");
     assert!(
-        two.contains("beside modules = … of this machine, write specialArgs"),
+        two.contains("next to modules = … of this machine, write specialArgs"),
         "{two}"
     );
     assert!(!with("f mine").contains("specialArgs = "));

@@ -29,7 +29,7 @@ fn unknown(option: &str) -> String {
 fn the_home_of_a_user_is_a_string() {
     let error = "path '/nix/var/sdbuild/home/ada' does not exist";
     let hint = |nix: &str| failure(nix, &without_place(error), "").hints.concat();
-    let string = "a path of the machine is a string: users.users.ada.home = \"/home/ada\";";
+    let string = "Write a path on the machine as a string: users.users.ada.home = \"/home/ada\";";
     let told = hint("{ users.users.ada = { home = ~/ada; }; }");
     assert!(
         told.starts_with("pi/c.nix:1: ") && told.ends_with(string),
@@ -47,10 +47,7 @@ fn the_home_of_a_user_is_a_string() {
     let source = failure("{ environment.etc.x.source = ~/ada; }", &pure, "")
         .hints
         .concat();
-    assert!(
-        source.ends_with("write ./ada in place of ~/ada"),
-        "{source}"
-    );
+    assert!(source.ends_with("write ./ada instead of ~/ada"), "{source}");
     let file = hint("{ environment.etc.x.source = ~/ada; }");
     assert!(file.contains("Copy it there"), "{file}");
 }
@@ -61,7 +58,7 @@ fn a_package_does_not_begin_with_a_digit() {
     let list = "{ environment.systemPackages = with pkgs; [ vim 7zip ]; }";
     let found = failure(list, &without_place(&wrong(option, "package", "7")), "");
     assert!(
-        found.hints[0].ends_with("7zip is read as a number and a name: write _7zz"),
+        found.hints[0].ends_with("Nix reads 7zip as a number and a name. Write _7zz"),
         "{found:?}"
     );
     assert!(found.hints[0].starts_with("pi/c.nix:1: "), "{found:?}");
@@ -70,7 +67,7 @@ fn a_package_does_not_begin_with_a_digit() {
         24,
         "undefined variable 'zip'",
     );
-    assert!(selected[0].ends_with("write pkgs._7zz"), "{selected:?}");
+    assert!(selected[0].ends_with("Write pkgs._7zz"), "{selected:?}");
     let other = hints_of_line(
         "{ a.packages = [ zip 7zap ]; }",
         18,
@@ -86,13 +83,13 @@ fn values_in_place_of_sets_and_booleans_are_corrected() {
             "users.users",
             "attribute set of (submodule)",
             "[ \"ada\" ]",
-            "each one has a name: write users.users.ada = { isNormalUser = true; };",
+            "write each one with its name: users.users.ada = { isNormalUser = true; };",
         ),
         (
             "networking.wireless.networks",
             "attribute set of (submodule)",
             "\"Home\"",
-            "each network has its name and its passphrase: networking.wireless.networks.\"Home\".psk = \"…\";",
+            "write each network with its name and its passphrase: networking.wireless.networks.\"Home\".psk = \"…\";",
         ),
         (
             "security.sudo.wheelNeedsPassword",
@@ -131,7 +128,7 @@ fn an_address_of_ipv6_is_in_its_own_list() {
     assert_eq!(
         hint("fd00::5"),
         format!(
-            "pi/c.nix:1: that is an address of IPv6: write networking.interfaces.end0.ipv6.addresses = {six}"
+            "pi/c.nix:1: for an IPv6 address, write networking.interfaces.end0.ipv6.addresses = {six}"
         )
     );
     assert!(hint("192.168.1.5").contains("is at most 32"));
@@ -140,8 +137,8 @@ fn an_address_of_ipv6_is_in_its_own_list() {
         format!("{{ {list} = [ {{ address = \"fd00::5\"; prefixLength = 64; }} {four} ]; }}");
     assert_eq!(
         failure(other, &stream, "").hints.concat(),
-        "fd00::5 is an address of IPv6: move it into the list networking.interfaces.end0.ipv6.addresses: \
-         { address = \"fd00::5\"; prefixLength = 64; }"
+        "fd00::5 is an IPv6 address. Move it into the list networking.interfaces.end0.ipv6.addresses: { address = \
+         \"fd00::5\"; prefixLength = 64; }"
     );
 }
 
@@ -161,23 +158,23 @@ fn options_without_their_namespace_are_completed() {
         (
             "{ enable.tailscale = true; }",
             "enable",
-            "`enable` stands at the end: did you mean services.tailscale.enable?",
+            "`enable` comes last. Did you mean services.tailscale.enable?",
         ),
         (
             "{ enable.programs.git = true; }",
             "enable",
-            "`enable` stands at the end: did you mean programs.git.enable?",
+            "`enable` comes last. Did you mean programs.git.enable?",
         ),
         (
             "{ home.packages = [ ]; }",
             "home",
-            "home.packages is an option of Home Manager, not of NixOS: write users.users.NAME.packages for one user, or \
+            "home.packages is an option of Home Manager, not of NixOS. Write users.users.NAME.packages for one user, or \
              environment.systemPackages for all",
         ),
         (
             "{ home.stateVersion = \"26.05\"; home.username = \"ann\"; home.packages = [ ]; }",
             "home",
-            "home.stateVersion is an option of Home Manager, not of NixOS: write system.stateVersion",
+            "home.stateVersion is an option of Home Manager, not of NixOS. Write system.stateVersion",
         ),
     ] {
         let found = failure(nix, &without_place(&unknown(option)), "");
@@ -228,7 +225,7 @@ fn packages_side_by_side_are_a_list() {
     let quoted = format!("\\n       at /build/config/c.nix:1:43:\\n            1| {line}");
     let stream = reported("/build/config/c.nix", (1, 43), error, &quoted);
     let found = failure(line, &stream, "");
-    let hint = "several values are a list, which has brackets: environment.systemPackages = with pkgs; [ vim htop ];";
+    let hint = "put several values into a list, in brackets: environment.systemPackages = with pkgs; [ vim htop ];";
     assert_eq!(found.hints, [hint]);
     let tail = found.log_tail.concat();
     assert!(tail.contains("1| {") && !tail.contains("thunk"), "{tail}");
@@ -240,7 +237,7 @@ fn a_name_beside_a_list_may_be_a_package() {
     let hints = |nix: &str| failure(nix, &without_place(error), "").hints.concat();
     assert_eq!(
         hints("{ a = with pkgs; [ vim ] ++ htop; }"),
-        "pi/c.nix:1: `++` joins two lists: write ++ [ htop ]"
+        "pi/c.nix:1: `++` joins two lists. Write ++ [ htop ]"
     );
     assert_eq!(hints("let x = y; in { a = with pkgs; [ vim ] ++ x; }"), "");
     assert_eq!(hints("{ a = [ vim ] ++ htop; }"), "");
@@ -266,7 +263,7 @@ fn what_a_flake_does_not_evaluate_has_no_names() {
     );
     let input = hint("inputs.a.url = pkgs.hello;", 18);
     assert!(
-        input.starts_with("description, inputs and nixConfig are read"),
+        input.starts_with("Nix reads description, inputs and nixConfig"),
         "{input}"
     );
 }
@@ -284,7 +281,7 @@ fn an_address_without_quotes_is_a_string() {
         .hints
         .concat()
     };
-    let string = "pi/c.nix:1: an address is a string, in double quotes: \"1.1.1.1\"";
+    let string = "pi/c.nix:1: put the address in double quotes: \"1.1.1.1\"";
     assert_eq!(hints("[ 1.1.1.1 8.8.8.8 ]"), string);
     assert!(hints("[ 1.1 ]").contains("\"1.1\""));
 }
@@ -295,7 +292,7 @@ fn an_alias_is_a_string() {
     let hints = hints_of_line("{ environment.shellAliases = { ll = ls -l; }; }", 37, error);
     assert_eq!(
         hints,
-        ["an alias is a string, in double quotes: environment.shellAliases.ll = \"ls -l\";"]
+        ["put the alias in double quotes: environment.shellAliases.ll = \"ls -l\";"]
     );
     let other = hints_of_line("{ programs.x.shellAliases.ll = \"a\" + ls; }", 39, error);
     assert!(!other.concat().contains("alias"), "{other:?}");

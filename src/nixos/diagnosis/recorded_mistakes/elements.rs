@@ -7,9 +7,9 @@ fn elements_that_are_no_packages_are_explained() {
     for (value, expected) in [
         (
             "[ <derivation htop-3> <derivation git-2> ]",
-            "or behind `with`, is joined to it: [ a ] ++ (with pkgs; [ b c ])",
+            "Join another list to it with `++`: [ a ] ++ (with pkgs; [ b c ])",
         ),
-        ("7", "a number is no package"),
+        ("7", "a number is not a package"),
     ] {
         let error = format!(
             "A definition for option `environment.systemPackages.\\\"[definition 1-entry 2]\\\"' is not of type `package'. Definition \
@@ -26,6 +26,6 @@ fn the_packages_of_the_kernel_are_no_list() {
     let error = "undefined variable 'linuxPackages_latest'";
     let hints = hints_of_line(line, 27, error).concat();
     let meant =
-        "it is one set of packages, no list: boot.kernelPackages = pkgs.linuxPackages_latest;";
+        "write one set of packages, not a list: boot.kernelPackages = pkgs.linuxPackages_latest;";
     assert_eq!(hints, meant);
 }

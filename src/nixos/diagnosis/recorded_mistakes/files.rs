@@ -5,8 +5,8 @@ use super::*;
 #[test]
 fn another_search_path_is_replaced_by_a_download() {
     let hardware = recorded("search-path");
-    let write = "write (builtins.fetchTarball \"https://github.com/NixOS/nixos-hardware/archive/master.tar.gz\" + \
-                 \"/raspberry-pi/4\") in place of <nixos-hardware/raspberry-pi/4>";
+    let write = "Write (builtins.fetchTarball \"https://github.com/NixOS/nixos-hardware/archive/master.tar.gz\" + \
+     \"/raspberry-pi/4\") instead of <nixos-hardware/raspberry-pi/4>";
     assert_hint(&hardware, "not found in the Nix search path", write);
     let home = recorded("search-path-home-manager");
     assert_hint(
@@ -14,7 +14,7 @@ fn another_search_path_is_replaced_by_a_download() {
         "home-manager/nixos",
         "nix-community/home-manager/archive/master.tar.gz",
     );
-    let line = "pi/c.nix:3 names <home-manager/nixos>: ";
+    let line = "pi/c.nix:3 names <home-manager/nixos>, but ";
     assert!(home.hints[0].starts_with(line), "{:?}", home.hints);
 }
 
@@ -68,7 +68,7 @@ fn a_source_download_is_distinguished_from_a_cache() {
 fn a_wrong_hash_in_the_configuration_is_replaced() {
     let failure = recorded("fetch-wrong-hash");
     let hint =
-        "write sha256:0bk2zxzmhrlx9r13h8h56idz89xh3ngvlg2djl9qnxl6qxvk9nyx in place of sha256:0000";
+        "write sha256:0bk2zxzmhrlx9r13h8h56idz89xh3ngvlg2djl9qnxl6qxvk9nyx instead of sha256:0000";
     let message = "pi/c.nix:3: hash mismatch in file downloaded from";
     assert_hint(&failure, message, hint);
 }
@@ -93,7 +93,7 @@ fn a_file_that_the_builder_lacks_is_explained() {
     assert_hint(
         &absolute,
         "opening file '/home/me/name'",
-        "the builder has only ",
+        "The builder has only ",
     );
 }
 
@@ -103,15 +103,15 @@ fn a_path_of_the_machine_to_build_is_a_string() {
     let hint = |text: &str| failure(text, &log, "").hints.concat();
     assert_eq!(
         hint("{\n  users.users.me.home = /home/me/name;\n}"),
-        "pi/c.nix:2: Nix looks for a path without quotes where it builds. If /home/me/name is a path on the machine that the \
-         image is for, write a string: users.users.me.home = \"/home/me/name\";"
+        "pi/c.nix:2: Nix looks for a path without quotes where it builds. If /home/me/name is a path on the machine \
+         that the image is for, put it in quotes: users.users.me.home = \"/home/me/name\";"
     );
     for file in [
         "imports = [ /home/me/name ];",
         "environment.etc.x.source = /home/me/name;",
     ] {
         let told = hint(&format!("{{ {file} }}"));
-        let put = "does not exist here either: put the file beside c.nix and write ./name";
+        let put = "does not exist here either. Put the file next to c.nix and write ./name";
         assert!(told.ends_with(put), "{told}");
     }
 }
@@ -134,7 +134,8 @@ fn an_import_in_parentheses_is_put_into_a_list() {
 fn a_file_that_nixpkgs_lacks_names_the_line_and_a_near_one() {
     for (name, line) in [("nixpkgs-file", 3), ("nixpkgs-file-search", 4)] {
         let hint = format!(
-            "pi/c.nix:{line} names sd-image-aarch65.nix, which this nixpkgs does not have: did you mean sd-image-aarch64.nix?"
+            "pi/c.nix:{line} names sd-image-aarch65.nix, which this nixpkgs does not have. Did you mean \
+             sd-image-aarch64.nix?"
         );
         let failure = recorded(name);
         assert_hint(&failure, "sd-image-aarch65.nix' ", &hint);
@@ -154,9 +155,9 @@ fn a_file_that_nixpkgs_lacks_names_the_line_and_a_near_one() {
 #[test]
 fn a_wrong_directory_of_nixpkgs_is_corrected() {
     let slash =
-        "a slash is missing: write modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\"";
+        "a slash is missing. Write modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\"";
     assert_hint(&recorded("modules-path-slash"), "modulesinstaller/", slash);
-    let directory = "did you mean <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>?";
+    let directory = "Did you mean <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>?";
     assert_hint(&recorded("module-elsewhere"), "/cd-dvd/", directory);
 }
 
@@ -195,14 +196,14 @@ fn imports_that_are_no_list_name_the_line() {
 
 #[test]
 fn a_file_in_another_encoding_is_recognised() {
-    let hint = "the file is in UTF-16, which Nix does not read: save it as UTF-8";
+    let hint = "the file is in UTF-16, which Nix does not read. Save it as UTF-8";
     assert_hint(&recorded("utf-16"), "syntax error", hint);
     assert_hint(&recorded("utf-16-without-mark"), "syntax error", hint);
 }
 
 #[test]
 fn a_text_in_another_encoding_names_its_line() {
-    let hint = "pi/c.nix:3 is not UTF-8: save the file in that encoding";
+    let hint = "pi/c.nix:3 is not UTF-8. Save the file in that encoding";
     assert_hint(&recorded("latin-1"), "invalid UTF-8 byte", hint);
 }
 
@@ -212,7 +213,7 @@ fn a_function_in_a_list_of_modules_is_found() {
     assert_hint(
         &failure,
         "cannot coerce a set to a string",
-        "pi/c.nix:3: a function and its arguments are one element only in parentheses",
+        "pi/c.nix:3: put a function and its arguments in parentheses",
     );
     assert!(failure.log_tail[1].starts_with("3|"), "{failure:?}");
 }
@@ -227,11 +228,13 @@ fn a_device_in_place_of_a_set_is_no_missing_file() {
     let hints = |nix: &str, path: &str| failure(nix, &stream(path), "").hints.concat();
     assert_eq!(
         hints("{ swapDevices = [ \"/swapfile\" ]; }", "/swapfile"),
-        "pi/c.nix:1: each element of swapDevices is a set: write { device = \"/swapfile\"; size = 2048; } in place of \"/swapfile\""
+        "pi/c.nix:1: each element of swapDevices is a set. Write { device = \"/swapfile\"; size = 2048; } instead of \
+         \"/swapfile\""
     );
     assert_eq!(
         hints("{ fileSystems.\"/data\" = \"/dev/sda1\"; }", "/dev/sda1"),
-        "pi/c.nix:1: fileSystems.\"/data\" is a set: write { device = \"/dev/sda1\"; fsType = \"…\"; } in place of \"/dev/sda1\""
+        "pi/c.nix:1: fileSystems.\"/data\" is a set. Write { device = \"/dev/sda1\"; fsType = \"…\"; } instead of \
+         \"/dev/sda1\""
     );
     let other = hints("{ imports = [ \"/dev/sda1\" ]; }", "/dev/sda1");
     assert!(!other.contains("is a set"), "{other}");
@@ -246,7 +249,8 @@ fn a_text_for_etc_is_no_module() {
     let motd = "{\n  environment.etc.\"motd\" = ./motd;\n}";
     assert_eq!(
         hints("/build/config/motd", motd),
-        "pi/c.nix:2: environment.etc.\"motd\" is a set, for which Nix read that file: write environment.etc.\"motd\".source = ./motd;"
+        "pi/c.nix:2: Nix read that file as the set environment.etc.\"motd\". Write environment.etc.\"motd\".source = \
+         ./motd;"
     );
     let other = hints(
         "/build/config/motd",
@@ -264,7 +268,7 @@ fn a_package_among_the_modules_is_called() {
         failure(nix, &stream, "").hints.join(" ")
     };
     let package = told("{ stdenv }: stdenv.mkDerivation { }");
-    let call = "pi/c.nix takes stdenv as a package does, which modules do not get: (pkgs.callPackage ./c.nix { })";
+    let call = "pi/c.nix takes stdenv, which packages get and modules do not. Add it to environment.systemPackages: (pkgs.callPackage ./c.nix { })";
     assert!(package.starts_with(call), "{package}");
     let module = told("{ pkgs }: { }");
     assert!(
@@ -284,7 +288,7 @@ fn a_module_of_nixos_in_quotes_is_in_its_directory() {
     assert_hint(
         &failure(nix, &stream, ""),
         "absolute path",
-        "write \"${modulesPath}/installer/sd-card/sd-image-aarch64.nix\"",
+        "Write \"${modulesPath}/installer/sd-card/sd-image-aarch64.nix\"",
     );
 }
 
@@ -292,5 +296,5 @@ fn a_module_of_nixos_in_quotes_is_in_its_directory() {
 fn three_quotes_are_none_of_nix() {
     let error = "attempt to call something which is not a function but a string: \\\"\\\"";
     let hints = hints_of_line("{ a = \"\"\" b \"\"\"; }", 7, error);
-    assert!(hints[0].contains("two single quotes"), "{hints:?}");
+    assert!(hints[0].contains("begins and ends with `''`"), "{hints:?}");
 }

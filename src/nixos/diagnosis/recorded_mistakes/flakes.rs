@@ -13,7 +13,7 @@ fn the_form_of_a_flake_is_explained_at_its_place() {
         ),
         (
             "flake-function",
-            "pi/flake.nix:2:1: the file is not a set",
+            "pi/flake.nix:2:1: a flake.nix must be a set",
             "2| { self, nixpkgs, ... }:",
             "write { inputs.nixpkgs.url",
         ),
@@ -48,7 +48,11 @@ fn the_form_of_a_flake_is_explained_at_its_place() {
     }
     let log = recording("flake-function", "log");
     let failure = failure("let x = 1; in { }", &log, "");
-    assert_hint(&failure, "flake.nix:1:1", "the file begins with its `{`");
+    assert_hint(
+        &failure,
+        "flake.nix:1:1",
+        "the file must begin with its `{`",
+    );
 }
 
 #[test]
@@ -100,8 +104,8 @@ fn the_form_of_another_flake_is_not_taken_for_the_users() {
 #[test]
 fn an_argument_that_modules_lack_comes_from_special_args() {
     let message = "attribute 'inputs' missing";
-    let write = "write specialArgs = { inherit inputs; }; beside modules = …";
-    let asks = "a module asks for the argument inputs: in flake.nix, ";
+    let write = "write specialArgs = { inherit inputs; }; next to modules = …";
+    let asks = "a module asks for the argument inputs. In flake.nix, ";
     let failed = recorded("flake-module-argument");
     assert_hint(&failed, message, &format!("{asks}{write}"));
     let nix = recording("flake-module-argument", "nix");
@@ -143,7 +147,7 @@ fn a_function_of_nixpkgs_is_named_in_a_flake() {
         (
             "{ self, stable }:",
             "inputs.stable.url = \"github:NixOS/nixpkgs\";",
-            "it is a function of the input that is nixpkgs: write INPUT.lib.nixosSystem",
+            "write INPUT.lib.nixosSystem, with the name of the input that is nixpkgs",
         ),
     ] {
         assert_eq!(hint(head, inputs), expected);
@@ -172,7 +176,7 @@ fn values_of_the_wrong_kind_are_found_in_the_users_file() {
         ),
         (
             "flake-import-function",
-            "nixosSystem is a function, not a file: remove import",
+            "nixosSystem is a function, not a file. Remove import",
         ),
     ] {
         let failure = recorded(name);
@@ -200,16 +204,17 @@ fn what_a_flake_cannot_reach_is_named() {
         ),
         (
             "flake-absolute-path",
-            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix: remove it there; that file describes the disks of an installed machine",
+            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix. That file describes the disks of an installed machine",
         ),
-        ("flake-url-interpolated", "are read without being evaluated"),
+        ("flake-url-interpolated", "without evaluating them"),
         (
             "flake-byte-order-mark",
             "the file begins with a byte order mark",
         ),
         (
             "flake-nixpkgs-file",
-            "pi/flake.nix:1 names sd-image-aarch65.nix, which this nixpkgs does not have: did you mean sd-image-aarch64.nix?",
+            "pi/flake.nix:1 names sd-image-aarch65.nix, which this nixpkgs does not have. Did you mean \
+             sd-image-aarch64.nix?",
         ),
     ] {
         assert_hint(&recorded(name), "", hint);
@@ -223,7 +228,8 @@ fn another_absolute_path_in_a_flake_is_copied() {
     assert_hint(
         &failure(other("nix"), &other("log"), ""),
         "",
-        "names /etc/nixos/mine.nix, which is outside the flake: copy it beside flake.nix, git add it, and write ./mine.nix",
+        "names /etc/nixos/mine.nix, which is outside the flake. Copy it next to flake.nix, git add it, and write \
+         ./mine.nix",
     );
 }
 
@@ -247,11 +253,11 @@ fn message(error: &str) -> String {
 #[test]
 fn nixpkgs_in_angle_brackets_is_an_input_of_a_flake() {
     for (written, hint) in [
-        ("nixpkgs", "write nixpkgs, an input of the flake"),
-        ("nixpkgs/nixos", "write nixpkgs.lib.nixosSystem"),
+        ("nixpkgs", "Write nixpkgs, an input of the flake"),
+        ("nixpkgs/nixos", "Write nixpkgs.lib.nixosSystem"),
         (
             "nixpkgs/nixos/modules/a.nix",
-            "in a module write \"${modulesPath}/a.nix\"",
+            "In a module write \"${modulesPath}/a.nix\"",
         ),
     ] {
         let flake = format!(
@@ -261,7 +267,7 @@ fn nixpkgs_in_angle_brackets_is_an_input_of_a_flake() {
             "cannot look up '<{written}>' in pure evaluation mode (use '--impure' to override)"
         );
         let failure = failure(flake, &message(&error), "");
-        let place = format!("pi/flake.nix:3 names <{written}>, which no flake has: ");
+        let place = format!("pi/flake.nix:3 names <{written}>, which no flake has. ");
         assert_hint(
             &failure,
             "in pure evaluation mode",
@@ -276,7 +282,8 @@ fn options_given_to_the_function_of_a_system_are_in_modules() {
     for (given, hint) in [
         (
             "networking.hostName = \"pi\";",
-            "pi/flake.nix:1: the options of the system are in modules: nixosSystem { modules = [ { networking.… = …; } ]; }",
+            "pi/flake.nix:1: put the options of the system into modules: nixosSystem { modules = [ { networking.… = …; \
+             } ]; }",
         ),
         (
             "imports = [ ./a.nix ];",

@@ -81,7 +81,7 @@ fn infinite_recursion_names_its_cause() {
     assert_hint(
         &own,
         message,
-        "pi/c.nix:4 defines networking.hostName by its own value: write a value in place of config.networking.hostName",
+        "pi/c.nix:4 defines networking.hostName by its own value. Write a value instead of config.networking.hostName",
     );
     let log = recording("recursion-other", "log");
     let several = "{ config, ... }: { a = config.a; b = config.b; }";
@@ -101,18 +101,18 @@ fn an_option_that_depends_on_itself_is_found() {
     };
     assert_eq!(
         hint("services.openssh.enable = config.services.openssh.enable;"),
-        "pi/c.nix:3 defines services.openssh.enable by its own value: write a value in place of \
+        "pi/c.nix:3 defines services.openssh.enable by its own value. Write a value instead of \
          config.services.openssh.enable, or remove the line"
     );
     assert_eq!(
         hint("a.b =\n  config.a.b ++ [ 1 ];"),
-        "pi/c.nix:4 defines a.b by its own value: write only what is added, without config.a.b: NixOS joins the definitions of all \
-         modules. It leaves out the option's default: to keep a default, write it too"
+        "pi/c.nix:4 defines a.b by its own value. Write only what you add, without config.a.b. NixOS joins the \
+         definitions of all modules, but leaves out the default, so write that too if you want to keep it"
     );
     assert_eq!(
         hint("services.x = lib.mkIf config.services.x.enable {\n  enable = true;\n};"),
-        "pi/c.nix:3 makes the definition of services.x.enable in line 4 depend on its own value: move that definition out of \
-         what depends on config.services.x.enable"
+        "pi/c.nix:3 makes the definition of services.x.enable in line 4 depend on its own value. Move that definition \
+         out of what depends on config.services.x.enable"
     );
 }
 
@@ -132,7 +132,7 @@ fn a_module_without_an_ellipsis_names_the_line() {
     assert_hint(
         &failure,
         "pi/c.nix:1:1: function",
-        "end the { … }: of line 1 with `, ...`",
+        "End the { … }: of line 1 with `, ...`",
     );
 }
 
@@ -152,7 +152,7 @@ fn outputs_without_an_ellipsis_are_written_out() {
     assert_hint(
         &outputs,
         "pi/flake.nix:3:13: function 'outputs' called with unexpected argument 'self'",
-        "write { self, nixpkgs, ... }: in line 3",
+        "Write { self, nixpkgs, ... }: in line 3",
     );
     // Of another flake in the store, whose line is another one.
     let nix = recording("flake-outputs", "nix").replace("outputs = ", "outputs  = ");
@@ -172,7 +172,7 @@ fn a_flake_without_outputs_is_mended() {
     let add = "write in flake.nix: outputs = { self, nixpkgs, ... }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; };";
     assert_eq!(none.hints, [add]);
     let empty = failure("{ }\n", &log, "");
-    let instead = " or remove the file, and `sdbuild init --flake` writes a whole flake";
+    let instead = " or remove the file and run `sdbuild init --flake`, which writes a whole flake";
     assert_eq!(empty.hints, [add.to_owned() + instead]);
     let remote = log.replace("path:/build/config", "github:me/data");
     let input = failure("{ outputs = { self }: { }; }", &remote, "");
@@ -193,7 +193,7 @@ fn a_function_of_the_library_is_not_in_pkgs() {
         let column = 1 + text.find("pkgs.").unwrap();
         hints_of_line(text, column, &format!("attribute '{name}' missing")).concat()
     };
-    let write = "mkForce is a function of lib: write lib.mkForce";
+    let write = "mkForce is a function of lib. Write lib.mkForce";
     let add = ", and add lib to the { … }: of line 1, which then reads { pkgs, lib, ... }:";
     for text in [
         "{ pkgs, ... }: { a = pkgs.mkForce 1; }",
@@ -210,15 +210,14 @@ fn a_function_of_the_library_is_not_in_pkgs() {
 #[test]
 fn a_key_without_quotes_is_no_package() {
     let failure = recorded("key-without-quotes");
-    let hint = "a key is a string, in double quotes: \"ssh-ed25519 …\"";
+    let hint = "put the key in double quotes: \"ssh-ed25519 …\"";
     assert_hint(&failure, "undefined variable 'ssh-ed25519'", hint);
 }
 
 #[test]
 fn blanks_of_another_kind_are_named() {
     let error = "syntax error, unexpected invalid token";
-    let hint =
-        "line 1 has the character U+00A0, which looks like a space: write a space in its place";
+    let hint = "line 1 has the character U+00A0, which looks like a space. Replace it with a space";
     let line = "{ networking.hostName\u{a0}= \"x\"; }";
     assert_eq!(hints_of_line(line, 22, error), [hint]);
     let quotes = hints_of_line("{ a = \u{201c}x\u{201d}; }", 7, error);
@@ -245,10 +244,11 @@ fn nothing_and_what_is_inherited_are_corrected() {
     assert_eq!(hint("{ a = None; }", "None"), null);
     assert_eq!(hint("{ a = nullptr; }", "nullptr"), null);
     let server = hint("{ programs.x.package = nil; }", "nil");
-    assert!(server.contains("write pkgs.nil"), "{server}");
+    assert!(server.contains("Write pkgs.nil"), "{server}");
     let or_string = format!("{null}, or \"none\" for that string");
     assert_eq!(hint("{ a = none; }", "none"), or_string);
-    let write = "inherit takes the value of a variable, and there is none of this name: write isNormalUser = …;";
+    let write =
+        "inherit takes the value of a variable, but none has this name. Write isNormalUser = …;";
     let set = "{ users.users.ann = { inherit isNormalUser; }; }";
     assert_eq!(hint(set, "isNormalUser"), write);
     let of_set = hint("{ a = { inherit (isNormalUser) b; }; }", "isNormalUser");
@@ -261,8 +261,8 @@ fn time_zones_locales_and_switches_are_written_out() {
         (
             "{ time.timeZone = UTC+1; }",
             "UTC",
-            "a time zone is a string with a name of the tz database, such as \"Europe/Berlin\"; for UTC+1 in summer and winter write \
-             time.timeZone = \"Etc/GMT-1\"; the names in Etc have the opposite sign",
+            "a time zone is a string with a name of the tz database, such as \"Europe/Berlin\". For UTC+1 in summer and \
+             winter, write time.timeZone = \"Etc/GMT-1\"; (the names in Etc have the opposite sign)",
         ),
         (
             "{ time.timeZone = MEZ; }",
@@ -272,12 +272,12 @@ fn time_zones_locales_and_switches_are_written_out() {
         (
             "{ i18n.extraLocaleSettings.LC_TIME = de_DE; }",
             "de_DE",
-            "a locale is a string: i18n.extraLocaleSettings.LC_TIME = \"de_DE.UTF-8\";",
+            "write the locale as a string: i18n.extraLocaleSettings.LC_TIME = \"de_DE.UTF-8\";",
         ),
         (
             "{ services = [ nginx.enable ]; }",
             "nginx",
-            "each one has a switch of its own: write services.nginx.enable = true;",
+            "set the switch of each one: services.nginx.enable = true;",
         ),
     ] {
         let column = line.find(name).unwrap() + 1;

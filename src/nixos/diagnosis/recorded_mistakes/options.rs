@@ -31,7 +31,7 @@ fn definitions_that_contradict_are_resolved() {
     assert_hint(
         &image,
         message,
-        "the image sets fileSystems.\"/\".device itself: remove it",
+        "the image sets fileSystems.\"/\".device itself, so remove it",
     );
     let files = recorded("conflict");
     let message = "The option `time.timeZone' has conflicting definition values";
@@ -46,7 +46,7 @@ fn definitions_that_contradict_are_resolved() {
 #[test]
 fn values_that_look_right_have_their_form_explained() {
     let name = recorded("host-name");
-    let hint = "a host name has letters from a to z, digits and `-`, at most 63: networking.hostName = \"my-pi\";";
+    let hint = "a host name has at most 63 letters from a to z, digits and `-`: networking.hostName = \"my-pi\";";
     assert_hint(&name, "pi/c.nix:4: A definition for option", hint);
     let number = recorded("host-name-number");
     assert_hint(
@@ -58,13 +58,13 @@ fn values_that_look_right_have_their_form_explained() {
     assert_hint(
         &call,
         "<function>",
-        "a call inside a list needs parentheses: write (callPackage ./x.nix { })",
+        "a call inside a list needs parentheses: (callPackage ./x.nix { })",
     );
     let path = recorded("quoted-path");
     assert_hint(
         &path,
         "doesn't represent an absolute path",
-        "a path is written without quotes",
+        "write a path without quotes",
     );
     let list = recorded("not-a-module");
     assert_hint(&list, "but a list", "a module is a set");
@@ -84,7 +84,7 @@ fn a_call_without_parentheses_is_written_with_them() {
         let log = log.replace("-entry 2]", entry).replace("<function>", value);
         failure(nix, &log, "").hints.concat()
     };
-    let needs = "a call inside a list needs parentheses: write ";
+    let needs = "a call inside a list needs parentheses: ";
     for (list, entry, value, call) in [
         (
             "[ pkgs.python3.withPackages (p: [ p.requests ]) ]",
@@ -130,7 +130,7 @@ fn a_value_of_another_kind_names_its_line() {
         (
             "quoted-import",
             "string './wifi.nix' doesn't represent",
-            "pi/c.nix:4: a path is written without quotes: write ./wifi.nix",
+            "pi/c.nix:4: write a path without quotes: ./wifi.nix",
         ),
         (
             "imports-string",
@@ -145,12 +145,12 @@ fn a_value_of_another_kind_names_its_line() {
         (
             "keys-list",
             "`users.users.root.openssh.authorizedKeys'",
-            "pi/c.nix:4: the list of keys is users.users.root.openssh.authorizedKeys.keys = [",
+            "pi/c.nix:4: write the keys as the list users.users.root.openssh.authorizedKeys.keys = [",
         ),
         (
             "lists-plus",
             "cannot coerce a list to a string",
-            "pi/c.nix:4: two lists are joined by `++`",
+            "pi/c.nix:4: join two lists with `++`",
         ),
     ] {
         let failure = recorded(name);
@@ -170,7 +170,7 @@ fn only_a_value_that_must_be_meant_is_named() {
     let hints = failure(other, &sum, "").hints;
     assert_eq!(
         hints,
-        ["lib.concatStringsSep \" \" [ … ] makes a string of a list"]
+        ["make a string of a list with lib.concatStringsSep \" \" [ … ]"]
     );
 }
 
@@ -181,7 +181,7 @@ fn definitions_beside_options_are_moved_into_config() {
     assert_hint(
         &options,
         message,
-        "put boot, and all others but imports, there",
+        "Move boot and all others except imports there",
     );
     let nix = recording("options-without-config", "nix")
         .replace("options.my.x = lib.mkOption { }", "config.my.x = 1");
@@ -193,7 +193,7 @@ fn definitions_beside_options_are_moved_into_config() {
 fn values_side_by_side_are_a_list() {
     let failure = recorded("with-parentheses");
     let message = "pi/c.nix:4:45: attempt to call something which is not a function";
-    assert_hint(&failure, message, "several values are a list, [ a b ]");
+    assert_hint(&failure, message, "Put several values into a list, [ a b ]");
 }
 
 #[test]
@@ -226,10 +226,12 @@ fn an_option_that_is_defined_twice_names_both_lines() {
     let nix = recording("defined-twice", "nix")
         .replacen("networking.hostName", "services.openssh", 1)
         .replacen("networking.hostName", "services.openssh.settings.X", 1);
-    let of_value = "line 4 gives services.openssh a value, which has no part services.openssh.settings.X of line 6: keep one of them";
+    let of_value = "line 4 gives services.openssh a single value, but line 6 sets services.openssh.settings.X inside \
+     it. Keep one of the two";
     assert_eq!(failure(&nix, &log, "").hints, [of_value]);
     let set = nix.replacen("\"kitchen\"", "lib.mkIf x { enable = true; }", 1);
-    let of_set = "line 4 sets all of services.openssh, and line 6 a part of it: put services.openssh.settings.X into the value of line 4";
+    let of_set = "line 4 sets all of services.openssh, and line 6 sets a part of it. Put services.openssh.settings.X \
+     into the value of line 4";
     assert_eq!(failure(&set, &log, "").hints, [of_set]);
 }
 
@@ -314,7 +316,7 @@ fn options_that_nixpkgs_never_had_are_explained() {
         (
             "option-of-home-manager",
             "The option `home-manager' does not exist",
-            "the module of home-manager has this option, and is not part of nixpkgs",
+            "the module of home-manager has this option, but is not part of nixpkgs",
         ),
         (
             "option-without-openssh",
@@ -324,7 +326,7 @@ fn options_that_nixpkgs_never_had_are_explained() {
         (
             "option-import",
             "The option `import' does not exist",
-            "other files are included by imports = [ … ];",
+            "include other files with imports = [ … ];",
         ),
     ] {
         assert_hint(&recorded(name), message, hint);

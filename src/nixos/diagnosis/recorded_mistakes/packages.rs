@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_name_inside_with_pkgs_is_no_package() {
     let failure = recorded("undefined-in-with");
-    let hint = "nixpkgs has no package htopp; find its name: https://search.nixos.org/packages?query=htopp";
+    let hint = "nixpkgs has no package htopp. Find its name: https://search.nixos.org/packages?query=htopp";
     assert_hint(&failure, "pi/c.nix:4:49: undefined variable 'htopp'", hint);
 }
 
@@ -25,7 +25,7 @@ fn a_program_selected_from_pkgs_leads_to_its_package() {
     assert_hint(
         &failure(named("nix"), &named("log"), ""),
         "attribute 'pip' missing",
-        "pip is a package of Python: (pkgs.python3.withPackages (ps: [ ps.pip ])) is a Python that has it",
+        "pip is a package of Python. For a Python that has it, write (pkgs.python3.withPackages (ps: [ ps.pip ]))",
     );
     let other = named("nix").replace("pkgs.pip", "pkgs.pip-x");
     let hints = failure(other, &named("log"), "").hints.concat();
@@ -42,14 +42,14 @@ fn a_package_selected_from_pkgs_names_a_similar_one() {
     let packages = r#"@nix {"action":"msg","msg":"trace: sdbuild: packages: hello vim"}"#;
     let log = format!("{packages}\n{}", named("log"));
     let hints = failure(named("nix"), &log, "").hints.concat();
-    let hint = "nixpkgs has no package hellp: did you mean hello?";
+    let hint = "nixpkgs has no package hellp. Did you mean hello?";
     assert!(hints.starts_with(hint), "{hints}");
     for (name, hint) in [
         ("build-essential", "write gcc and gnumake"),
-        ("golang", "golang is the package go of nixpkgs"),
+        ("golang", "golang is called go in nixpkgs"),
         (
             "numpy",
-            "numpy is a package of Python: (pkgs.python3.withPackages (ps: [ ps.numpy ])) is",
+            "numpy is a package of Python. For a Python that has it, write (pkgs.python3.withPackages (ps: [ ps.numpy ]))",
         ),
     ] {
         let with_name = |kind| named(kind).replace("hellp", name);
@@ -126,12 +126,12 @@ fn names_that_are_no_packages_are_told_apart() {
         (
             "{ services.openssh.enable = yes; }",
             "yes",
-            "write true: an option that is on or off is true or false",
+            "write true. An option that is on or off takes true or false",
         ),
         (
             "{ users.users.me.extraGroups = [ wheel ]; }",
             "wheel",
-            "a group is a string, in double quotes: \"wheel\"",
+            "put the name of a group in double quotes: \"wheel\"",
         ),
         (
             "{ console.keyMap = no; }",
@@ -141,7 +141,7 @@ fn names_that_are_no_packages_are_told_apart() {
         (
             "{ a = [ on ]; }",
             "on",
-            "a string is written in double quotes: \"on\"",
+            "put a string in double quotes: \"on\"",
         ),
         (
             "{ lib, ... }: { a = lib.mkDefault services.x.port; }",
@@ -156,7 +156,7 @@ fn names_that_are_no_packages_are_told_apart() {
         (
             "{ imports = [ hello.nix ]; }",
             "hello",
-            "if the file hello.nix is meant, write ./hello.nix",
+            "for the file hello.nix, write ./hello.nix",
         ),
     ] {
         let column = line.rfind(name).unwrap() + 1;
@@ -171,7 +171,7 @@ fn words_for_on_and_off_and_the_system_are_told() {
         (
             "{ services.openssh.enable = ture; }",
             "ture",
-            "write true: an option that is on or off is true or false",
+            "write true. An option that is on or off takes true or false",
         ),
         (
             "{ networking.firewall.allowPing = disabled; }",
@@ -191,22 +191,22 @@ fn words_for_on_and_off_and_the_system_are_told() {
         (
             "{ services.x.package = fale; }",
             "fale",
-            "packages are attributes of pkgs: write pkgs.fale",
+            "packages are attributes of pkgs. Write pkgs.fale",
         ),
         (
             "{ networking.firewall.allowedTCPPorts = [ http ]; }",
             "http",
-            "a port is a number: 22 of SSH, 80 of HTTP, 443 of HTTPS",
+            "a port is a number, such as 22 for SSH, 80 for HTTP and 443 for HTTPS",
         ),
         (
             "{ a = tree; }",
             "tree",
-            "a string is written in quotes: \"tree\"; if it is a package, write pkgs.tree",
+            "put a string in quotes: \"tree\". If it is a package, write pkgs.tree",
         ),
         (
             "{ a = if enabled then 1 else 2; }",
             "enabled",
-            "if it is a package, write pkgs.enabled; otherwise check its spelling",
+            "if it is a package, write pkgs.enabled. Otherwise check its spelling",
         ),
         (
             "{ pkgs, ... }: { a = [ x.packages.${system}.default ]; }",
@@ -227,17 +227,17 @@ fn the_system_is_not_read_from_packages_that_are_not_there() {
         (
             "{ a = f { inherit system; }; }",
             "system",
-            "inherit takes the value of a variable, and there is none of this name: write system = …;",
+            "inherit takes the value of a variable, but none has this name. Write system = …;",
         ),
         (
             "{ imports = [ x.modules.${system}.default ]; }",
             "system",
-            "nothing has the name system there: write the system itself in quotes, such as \"aarch64-linux\"",
+            "nothing has the name system there. Write the system itself in quotes, such as \"aarch64-linux\"",
         ),
         (
             "{ nixpkgs.overlays = [ x.overlays.${system}.y ]; }",
             "system",
-            "nothing has the name system there: write the system itself in quotes, such as \"aarch64-linux\"",
+            "nothing has the name system there. Write the system itself in quotes, such as \"aarch64-linux\"",
         ),
     ] {
         let column = line.rfind(name).unwrap() + 1;
@@ -252,12 +252,12 @@ fn the_option_tells_a_string_from_a_package() {
         (
             "{ boot.kernelPackages = linuxPackages_latest; }",
             "linuxPackages_latest",
-            "packages are attributes of pkgs: write pkgs.linuxPackages_latest",
+            "packages are attributes of pkgs. Write pkgs.linuxPackages_latest",
         ),
         (
             "{ users.users.pi.password = raspberry; }",
             "raspberry",
-            "a string is written in quotes: \"raspberry\"",
+            "put a string in quotes: \"raspberry\"",
         ),
         (
             "{ fonts.fonts = [ noto ]; }",
@@ -267,39 +267,39 @@ fn the_option_tells_a_string_from_a_package() {
         (
             "{ x.y = unknown; }",
             "unknown",
-            "a string is written in quotes: \"unknown\"; if it is a package, write pkgs.unknown",
+            "put a string in quotes: \"unknown\". If it is a package, write pkgs.unknown",
         ),
         (
             "{ x.script = \"${python3}/bin/python\"; }",
             "python3",
-            "packages are attributes of pkgs: write ${pkgs.python3}",
+            "packages are attributes of pkgs. Write ${pkgs.python3}",
         ),
         (
             "{ x.script = \"${HOME}/x\"; }",
             "HOME",
-            "write ''${HOME} for a variable of the shell in a string that begins with '', or \\${HOME} in one that begins with \"",
+            "for a shell variable, write ''${HOME} between `''` and `''`, or \\${HOME} between `\"` and `\"`",
         ),
         (
             "{ x.script = \"cat ${file}\"; }",
             "file",
-            "${file} stands for a value of Nix, and file has none there: check its spelling, or write ''${file} for a variable of \
-             the shell in a string that begins with '', or \\${file} in one that begins with \"",
+            "${file} stands for a value of Nix, but file has none there. Check its spelling, or for a shell variable, write ''${file} between \
+             `''` and `''`, or \\${file} between `\"` and `\"`",
         ),
         (
             "{ a.packages = [ (writeShellScriptBin \"b\" \"${C}\") ]; }",
             "C",
-            "write ''${C} for a variable of the shell in a string that begins with '', or \\${C} in one that begins with \"",
+            "for a shell variable, write ''${C} between `''` and `''`, or \\${C} between `\"` and `\"`",
         ),
         (
             "{ x.text = \"${HOME}\"; }",
             "HOME",
-            "${HOME} stands for a value of Nix, and HOME has none there: check its spelling, or write ''${HOME} for a variable of \
-             the shell in a string that begins with '', or \\${HOME} in one that begins with \"",
+            "${HOME} stands for a value of Nix, but HOME has none there. Check its spelling, or for a shell variable, write ''${HOME} between \
+             `''` and `''`, or \\${HOME} between `\"` and `\"`",
         ),
         (
             "{ x.domain = \"${user}.lan\"; }",
             "user",
-            "${user} stands for a value of Nix, and user has none there: check its spelling",
+            "${user} stands for a value of Nix, but user has none there. Check its spelling",
         ),
     ] {
         let column = line.find(name).unwrap() + 1;
@@ -313,15 +313,15 @@ fn a_name_beside_a_quote_or_a_number_is_no_package() {
     for (name, hint) in [
         (
             "inner-quotes",
-            "a quote inside of a string is written \\\": \"… \\\"hi …\"",
+            "write a quote inside a string as \\\": \"… \\\"hi …\"",
         ),
         (
             "number-with-unit",
-            "write only 1, in the unit of the option, or the string \"1G\"",
+            "Write only 1, in the unit of the option, or the string \"1G\"",
         ),
         (
             "script-without-quotes",
-            "commands of a shell are a string: script = ''echo …'';",
+            "write shell commands as a string: script = ''echo …'';",
         ),
     ] {
         assert_hint(&recorded(name), "undefined variable", hint);
@@ -332,7 +332,7 @@ fn a_name_beside_a_quote_or_a_number_is_no_package() {
 fn a_text_without_quotes_is_distinguished_from_a_package() {
     let text = recorded("text-without-quotes");
     assert_hint(&text, "undefined variable 'kitchen'", "kitchen");
-    let hint = "a string is written in quotes: \"kitchen\"";
+    let hint = "put a string in quotes: \"kitchen\"";
     assert_eq!(text.hints, [hint]);
     let list = recorded("list-without-with");
     let hint = "write pkgs.vim, or `with pkgs;` before the list: with pkgs; [ vim … ]";
@@ -345,13 +345,13 @@ fn a_list_of_strings_without_brackets_and_quotes_is_written() {
         hints_of_line(line, column, "undefined variable 'nix-command'").concat()
     };
     let list = "{ nix.settings.experimental-features = nix-command flakes; }";
-    let written = "it is a list of strings: nix.settings.experimental-features = [ \"nix-command\" \"flakes\" ];";
+    let written = "write a list of strings: nix.settings.experimental-features = [ \"nix-command\" \"flakes\" ];";
     assert_eq!(hint(list, 40), written);
     let elements = "{ nix.settings.experimental-features = [ nix-command ]; }";
-    let quoted = "a string is written in quotes: \"nix-command\"";
+    let quoted = "put a string in quotes: \"nix-command\"";
     assert_eq!(hint(elements, 42), quoted);
     let other = "{ a.b = nix-command flakes; }";
-    let quoted = "a text is written in double quotes: \"nix-command …\"";
+    let quoted = "put text in double quotes: \"nix-command …\"";
     assert_eq!(hint(other, 9), quoted);
 }
 
@@ -361,16 +361,13 @@ fn only_units_and_commands_are_taken_for_such() {
         hints_of_line(line, column, &format!("undefined variable '{name}'")).concat()
     };
     let mode = hint("{ x.mode = 1920x1080; }", 16, "x1080");
-    assert_eq!(
-        mode,
-        "what is no number is written in double quotes: the string \"1920x1080\""
-    );
+    assert_eq!(mode, "that is not a number. Write the string \"1920x1080\"");
     let size = hint("{ x.size = 1.5G; }", 15, "G");
-    assert!(size.contains("write only 1.5, "), "{size}");
+    assert!(size.contains("Write only 1.5, "), "{size}");
     let function = hint("{ x.ExecStart = getExe pkgs.foo; }", 17, "getExe");
     assert!(!function.contains("script"), "{function}");
     let path = hint("{ x.source = ./my file.txt; }", 19, "file");
-    assert_eq!(path, "a path with a space is written ./. + \"/my file…\"");
+    assert_eq!(path, "write a path with a space as ./. + \"/my file…\"");
     for line in ["{ x = f ./a.nix file; }", "{ x = [ ./a.nix file ]; }"] {
         let other = hint(line, 17, "file");
         assert!(!other.contains("space"), "{line}: {other}");

@@ -13,7 +13,7 @@ fn a_syntax_error_names_the_line_of_its_cause() {
         (
             recorded("missing-quote"),
             "pi/c.nix:6:25",
-            "the string that begins in line 4 is not closed there: a quote is missing",
+            "the string that begins in line 4 has no closing quote",
         ),
         (
             recorded("extra-bracket"),
@@ -33,7 +33,7 @@ fn a_syntax_error_names_the_line_of_its_cause() {
         (
             recorded("single-quotes"),
             "pi/c.nix:4:25",
-            "a string needs double quotes",
+            "a string needs straight double quotes",
         ),
     ] {
         assert_hint(&failure, place, hint);
@@ -46,7 +46,7 @@ fn what_is_no_nix_is_told_as_a_whole() {
     let told = hints_of_line("```nix", 1, fence).concat();
     assert_eq!(
         told,
-        "remove the lines with ```: they are Markdown, not Nix"
+        "remove the lines with ```, which are Markdown, not Nix"
     );
     let prose = "undefined variable 'please'";
     let told = hints_of_line("please write a file", 1, prose).concat();
@@ -62,17 +62,17 @@ fn a_wrong_character_is_named_with_what_replaces_it() {
         (
             recorded("wildcard"),
             "pi/c.nix:3:15",
-            "Nix has no wildcards (`*`): name each file of line 3",
+            "Nix has no wildcards (`*`). Name each file of line 3",
         ),
         (
             recorded("double-equals"),
             "pi/c.nix:3:27",
-            "write `=` in place of `==`",
+            "write `=` instead of `==`",
         ),
         (
             recorded("comma-for-semicolon"),
             "pi/c.nix:3:33",
-            "write `;` in place of the comma",
+            "write `;` instead of the comma",
         ),
         (
             recorded("semicolon-in-parentheses"),
@@ -87,12 +87,12 @@ fn a_wrong_character_is_named_with_what_replaces_it() {
         (
             recorded("sum-in-list"),
             "pi/c.nix:3:27",
-            "needs parentheses: [ (a + b) ]",
+            "in parentheses: [ (a + b) ]",
         ),
         (
             recorded("zero-width-space"),
             "pi/c.nix:2:7",
-            "line 2 has an invisible character (U+200B): delete it",
+            "line 2 has an invisible character (U+200B). Delete it",
         ),
         (
             recorded("indented-string-not-closed"),
@@ -125,7 +125,7 @@ fn a_token_that_is_missing_or_superfluous_is_named() {
         (
             recorded("else-missing"),
             "pi/c.nix:4:39",
-            "an `if` has an `else`",
+            "an `if` needs an `else`",
         ),
         (
             recorded("name-with-slash"),
@@ -146,7 +146,7 @@ fn a_token_that_is_missing_or_superfluous_is_named() {
         (
             recorded("dash"),
             "pi/c.nix:4:25",
-            "line 4 has the dash – (U+2013): write a minus",
+            "line 4 has the dash – (U+2013). Write a minus",
         ),
     ] {
         assert_hint(&failure, place, hint);
@@ -219,7 +219,7 @@ fn a_wrong_value_is_quoted_with_its_line() {
 #[test]
 fn an_empty_flake_is_recognised() {
     let failure = recorded("flake-empty");
-    let hint = "the file is empty: remove it, then `sdbuild init --flake` writes one";
+    let hint = "the file is empty. Remove it, then `sdbuild init --flake` writes one";
     assert_hint(&failure, "pi/flake.nix:1:1: syntax error", hint);
 }
 
@@ -235,7 +235,8 @@ fn a_second_set_belongs_into_the_first() {
     let called = "attempt to call something which is not a function but a set: { a = 1; }";
     let comma = "syntax error, unexpected ',', expecting '.' or '='";
     let first = "{ ... }:\n{\n  a = 1;\n}\n";
-    let hint = "a second { … } begins in line 5, and a file holds one: move its definitions into the first, above the `}` of line 4";
+    let hint = "a second { … } begins in line 5, but a file holds only one. Move its definitions into the first, above \
+     the `}` of line 4";
     for (second, place, error) in [
         ("{\n  b = 2;\n}\n", (2, 1), called),
         ("{ ..., ... }:\n{\n  b = 2;\n}\n", (5, 6), comma),
@@ -261,9 +262,9 @@ fn a_second_set_belongs_into_the_first() {
 #[test]
 fn a_list_behind_a_package_set_lacks_its_with() {
     let error = "syntax error, unexpected '[', expecting 'inherit'";
-    let hint = "write `with pkgs;` in place of `pkgs;` in line 1";
+    let hint = "write `with pkgs;` instead of `pkgs;` in line 1";
     assert_eq!(hints_of_line("{ a = pkgs; [ vim ]; }", 13, error), [hint]);
-    let set = "write `with pkgs.python3Packages;` in place of `pkgs.python3Packages;` in line 1";
+    let set = "write `with pkgs.python3Packages;` instead of `pkgs.python3Packages;` in line 1";
     let line = "{ a = pkgs.python3Packages; [ six ]; }";
     assert_eq!(hints_of_line(line, 29, error), [set]);
     for (line, column) in [
@@ -307,7 +308,7 @@ fn two_functions_side_by_side_need_parentheses() {
     let error = "attempt to call something which is not a function but a set: { _type = \\\"override\\\"; content = «thunk»; priority = 50; }";
     let hints = hints_of_line("{ a = lib.mkForce lib.mkDefault 1; }", 7, error).concat();
     assert!(
-        hints.ends_with("or put what belongs together into parentheses"),
+        hints.ends_with("or put what belongs together in parentheses"),
         "{hints}"
     );
 }
@@ -329,7 +330,8 @@ fn a_set_that_is_called_as_an_overlay_has_its_line() {
     let hints = |nix: &str| failure(nix, &stream, "").hints.concat();
     assert_eq!(
         hints("{\n  nixpkgs.overlays = [ { vim = 1; } ];\n}"),
-        "pi/c.nix:2: an overlay is a function of two sets of packages: write (final: prev: { vim = 1; }) in place of the set"
+        "pi/c.nix:2: an overlay is a function of two sets of packages. Write (final: prev: { vim = 1; }) instead of the \
+         set"
     );
     assert_eq!(hints("{ overlays = [ (final: prev: { }) ]; }"), "");
 }

@@ -27,21 +27,21 @@ fn values_go_into_the_sets_that_are_meant() {
             "users.groups",
             sets,
             "",
-            "each one has a name: write users.groups.gpio = { }; users.groups.i2c = { };",
+            "write each one with its name: users.groups.gpio = { }; users.groups.i2c = { };",
         ),
         (
             "{ services.nginx.virtualHosts = [ { root = ./www; } ]; }",
             "services.nginx.virtualHosts",
             sets,
             "",
-            "each one has a name: write services.nginx.virtualHosts.NAME = { root = ./www; };",
+            "write each one with its name: services.nginx.virtualHosts.NAME = { root = ./www; };",
         ),
         (
             "{ users.users = [ { name = \"bob\"; isNormalUser = true; } ]; }",
             "users.users",
             sets,
             "",
-            "each one has a name: write users.users.bob = { isNormalUser = true; };",
+            "write each one with its name: users.users.bob = { isNormalUser = true; };",
         ),
         (
             "{ networking.bridges.br0 = [ \"eth0\" ]; }",
@@ -115,7 +115,7 @@ fn values_go_into_elements_and_sections() {
             "networking.firewall.allowedTCPPortRanges.\"[definition 1-entry 1]\"",
             "attribute set of 16 bit unsigned integer; between 0 and 65535 (both inclusive)",
             "\"8000-8010\"",
-            "write { from = 8000; to = 8010; } in place of \"8000-8010\"",
+            "write { from = 8000; to = 8010; } instead of \"8000-8010\"",
         ),
         (
             "{ services.samba.settings.public = \"/srv\"; }",
@@ -129,7 +129,7 @@ fn values_go_into_elements_and_sections() {
             "hardware.deviceTree.overlays.\"[definition 1-entry 1]\"",
             "(submodule) or absolute path convertible to it",
             "\"spi0\"",
-            "write { name = \"spi0\"; dtsFile = ./FILE.dts; } in place of \"spi0\"",
+            "write { name = \"spi0\"; dtsFile = ./FILE.dts; } instead of \"spi0\"",
         ),
         (
             "{ users.users.bob.extraGroups = { wheel = true; }; }",
@@ -157,7 +157,7 @@ fn other_definitions_that_do_not_fit_are_explained() {
     let error = "The option `system.build.installBootLoader' is defined multiple times while it's expected to be unique.\\n- In `/x/generic-extlinux-compatible': <derivation a>\\n- In `/x/systemd-boot/systemd-boot.nix': <derivation b>";
     let told = hints_of_line(boot, 1, error).concat();
     assert!(
-        told.ends_with("generic-extlinux-compatible: remove boot.loader.systemd-boot.enable"),
+        told.ends_with("generic-extlinux-compatible. Remove boot.loader.systemd-boot.enable"),
         "{told}"
     );
     let firmware = "{ sdImage.populateFirmwareCommands = [ \"cp a firmware/\" ]; }";
@@ -171,7 +171,7 @@ fn other_definitions_that_do_not_fit_are_explained() {
     let told = hints_of_line("{ }", 1, mask).concat();
     assert_eq!(
         told,
-        "write prefixLength = 24; in place of netmask = \"255.255.255.0\";"
+        "write prefixLength = 24; instead of netmask = \"255.255.255.0\";"
     );
 }
 
@@ -183,19 +183,19 @@ fn a_list_of_lines_becomes_one_text() {
             "{ services.udev.extraRules = [ \"A==\\\"1\\\"\" \"B\" ]; }",
             "services.udev.extraRules",
             lines,
-            "the option takes one text, and no list: services.udev.extraRules = ''\n  A==\"1\"\n  B\n'';",
+            "the option takes one string, not a list: services.udev.extraRules = ''\n  A==\"1\"\n  B\n'';",
         ),
         (
             "{ time.timeZone = [ \"Europe/Berlin\" ]; }",
             "time.timeZone",
             "null or string without spaces",
-            "the option takes a string, and no list: time.timeZone = \"Europe/Berlin\";",
+            "the option takes a string, not a list: time.timeZone = \"Europe/Berlin\";",
         ),
         (
             "{ networking.defaultGateway = [ \"10.0.0.1\" ]; }",
             "networking.defaultGateway",
             "null or ((submodule) or string convertible to it)",
-            "the option takes a string, and no list: networking.defaultGateway = \"10.0.0.1\";",
+            "the option takes a string, not a list: networking.defaultGateway = \"10.0.0.1\";",
         ),
         (
             "{ a.b = [ \"x\" 1 ]; }",

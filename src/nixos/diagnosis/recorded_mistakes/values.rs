@@ -32,7 +32,7 @@ fn values_that_nix_does_not_place_are_corrected() {
         (
             "{ a = with pkgs; [ vim ] ++ pkgs.git; }",
             "expected a list but found a set: { type = \"derivation\"; all = «thunk»; «14 attributes elided» }",
-            "pi/c.nix:1: `++` joins two lists: write ++ [ pkgs.git ]",
+            "pi/c.nix:1: `++` joins two lists. Write ++ [ pkgs.git ]",
         ),
         (
             "{ a = lib.mkIf { b = false; };\n c = lib.mkIf d { }; }",
@@ -42,17 +42,18 @@ fn values_that_nix_does_not_place_are_corrected() {
         (
             "{ a = \"cost ${5}\"; }",
             "cannot coerce an integer to a string: 5",
-            "pi/c.nix:1: toString makes a string of a number: write toString 5 in place of 5; for the signs ${ themselves write \\${, or ''${ in ''…''",
+            "pi/c.nix:1: make a string of the number: toString 5. For the characters ${ themselves, write \\${, or ''${ \
+             in ''…''",
         ),
         (
             "{ port = 80; a = \"at \" + port; }",
             "cannot coerce an integer to a string: 80",
-            "pi/c.nix:1: toString makes a string of a number: write toString port in place of port",
+            "pi/c.nix:1: make a string of the number: toString port",
         ),
         (
             "{ a = \"${b}\"; }",
             "cannot coerce an integer to a string: 80",
-            "toString makes a string of a number: \"${toString 80}\"",
+            "make a string of a number with toString: \"${toString 80}\"",
         ),
         (
             "{ nixpkgs.hostPlatform = \"arm64-linux\"; }",
@@ -81,12 +82,12 @@ fn joined_paths_and_other_systems_are_corrected() {
         (
             "{ imports = [ (modulesPath ++ \"/x.nix\") ]; }",
             "expected a list but found a string: \"/nix/nixos/modules\"",
-            "pi/c.nix:1: a path and the rest of it are joined by `+`: (modulesPath + \"/x.nix\")",
+            "pi/c.nix:1: join a path and the rest of it with `+`: (modulesPath + \"/x.nix\")",
         ),
         (
             "{ imports = modulesPath ++ \"/x.nix\"; }",
             "expected a list but found a string: \"/nix/nixos/modules\"",
-            "pi/c.nix:1: a path and the rest of it are joined by `+`: imports = [ (modulesPath + \"/x.nix\") ];",
+            "pi/c.nix:1: join a path and the rest of it with `+`: imports = [ (modulesPath + \"/x.nix\") ];",
         ),
         (
             "{ nixpkgs.hostPlatform = \"armv7l-linux\"; }",
@@ -122,13 +123,13 @@ fn paths_joined_beside_lists_and_twice_are_corrected() {
         ),
     ] {
         let hints = failure(format!("{{ imports = {imports}; }}"), &error, "").hints;
-        let end = format!("are joined by `+`: {instead}");
+        let end = format!("join a path and the rest of it with `+`: {instead}");
         assert!(hints.iter().all(|hint| hint.ends_with(&end)), "{hints:?}");
         assert_eq!(hints.len(), 1, "{imports}");
     }
     let nix = "{ imports = modulesPath ++ \"/a-\" + \"b.nix\"; }";
     let hints = failure(nix, &error, "").hints;
-    assert!(!hints.concat().contains("joined by `+`"), "{hints:?}");
+    assert!(!hints.concat().contains("with `+`"), "{hints:?}");
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn a_file_of_json_is_no_configuration() {
     let error = "syntax error, unexpected ':', expecting '.' or '='";
     let hints = hints_of_line("{ 'a': { 'b': 1 } }".replace('\'', "\"").as_str(), 6, error);
     assert!(
-        hints[0].starts_with("the file is JSON, and a configuration is Nix: "),
+        hints[0].starts_with("the file is JSON, but a configuration is Nix. "),
         "{hints:?}"
     );
     let hints = hints_of_line("{ 'a': { b = 1; } }".replace('\'', "\"").as_str(), 6, error);
@@ -168,7 +169,7 @@ fn a_string_beside_a_list_becomes_one() {
         (
             "{ a = \"x\" ++ b; }",
             "expected a list but found a string: \"x\"",
-            "pi/c.nix:1: two strings are joined by `+`",
+            "pi/c.nix:1: join two strings with `+`",
         ),
     ] {
         let hints = failure(nix, &without_place(error), "").hints;
@@ -240,7 +241,7 @@ fn a_text_in_etc_and_a_shell_are_corrected() {
             "users.users.ann.home",
             "absolute path",
             "\"home/ann\"",
-            "the path begins with a slash: users.users.ann.home = \"/…\";",
+            "begin the path with a slash: users.users.ann.home = \"/…\";",
         ),
         (
             "services.openssh.ports",
@@ -273,43 +274,43 @@ fn a_value_with_a_priority_keeps_it() {
             "networking.firewall.allowedTCPPorts",
             ports,
             "\"80\"",
-            "write [ 80 ] in place of \"80\"",
+            "write [ 80 ] instead of \"80\"",
         ),
         (
             "sdImage.firmwareSize",
             "signed integer",
             "\"256M\"",
-            "write 256 in place of \"256M\" (its unit is MiB)",
+            "write 256 instead of \"256M\" (its unit is MiB)",
         ),
         (
             "environment.etc.motd",
             "submodule",
             "\"hello\"",
-            "write { text = \"hello\"; } in place of \"hello\"",
+            "write { text = \"hello\"; } instead of \"hello\"",
         ),
         (
             "networking.hosts",
             "attribute set of list of string",
             "\"10.0.0.2 nas\"",
-            "write { \"10.0.0.2\" = [ \"nas\" ]; } in place of \"10.0.0.2 nas\"",
+            "write { \"10.0.0.2\" = [ \"nas\" ]; } instead of \"10.0.0.2 nas\"",
         ),
         (
             "environment.systemPackages",
             "list of package",
             "\"vim htop\"",
-            "write (with pkgs; [ vim htop ]) in place of \"vim htop\"",
+            "write (with pkgs; [ vim htop ]) instead of \"vim htop\"",
         ),
         (
             "boot.kernelModules",
             "list of string",
             "\"i2c-dev\"",
-            "write [ \"i2c-dev\" ] in place of \"i2c-dev\"",
+            "write [ \"i2c-dev\" ] instead of \"i2c-dev\"",
         ),
         (
             "services.openssh",
             "submodule",
             "true",
-            "write { enable = true; } in place of true",
+            "write { enable = true; } instead of true",
         ),
     ] {
         let error = format!(
@@ -329,9 +330,9 @@ fn a_channel_of_unstable_is_downloaded() {
     let error =
         "file 'nixos-unstable' was not found in the Nix search path (add it using $NIX_PATH or -I)";
     let hints = failure("{ }", &without_place(error), "").hints.concat();
-    let write = "only <nixpkgs> exists here; write import (builtins.fetchTarball \
-                 \"https://github.com/NixOS/nixpkgs/archive/nixos-unstable.tar.gz\") { inherit (pkgs.stdenv.hostPlatform) system; } \
-                 in place of import <nixos-unstable> { }";
+    let write = "only <nixpkgs> exists here. Write import (builtins.fetchTarball \
+     \"https://github.com/NixOS/nixpkgs/archive/nixos-unstable.tar.gz\") { inherit (pkgs.stdenv.hostPlatform) system; } \
+     instead of import <nixos-unstable> { }";
     assert_eq!(hints, write);
 }
 
@@ -342,22 +343,22 @@ fn only_existing_modules_of_images_are_proposed() {
         (
             "sd-card",
             "sd-image-raspberrypi4.nix",
-            format!(": the module for a Raspberry Pi 3 or 4 is {of_boards}"),
+            format!(". The module for a Raspberry Pi 3 or 4 is {of_boards}"),
         ),
         (
             "cd-dvd",
             "sd-image-raspberrypi4.nix",
-            format!(": the module for a Raspberry Pi 3 or 4 is {of_boards}"),
+            format!(". The module for a Raspberry Pi 3 or 4 is {of_boards}"),
         ),
         (
             "sd-card",
             "sd-image-aarch64-new-kernel.nix",
-            format!("; its module for SD card images is {of_boards}"),
+            format!(". Its module for SD card images is {of_boards}"),
         ),
         (
             "sd-card",
             "sd-image-aarch64.nix",
-            ": give --nixpkgs a whole nixpkgs".to_owned(),
+            ". Give --nixpkgs a whole nixpkgs".to_owned(),
         ),
     ] {
         let error = format!("path '<nixpkgs>/nixos/modules/installer/{dir}/{name}' does not exist");
@@ -382,7 +383,7 @@ fn a_download_of_a_module_is_no_input_of_a_flake() {
 fn a_line_break_at_the_end_of_a_value_is_named() {
     let nix = recording("host-name", "nix").replace("\"my pi\"", "builtins.readFile ./name.txt");
     let log = recording("host-name", "log");
-    let hint = "ends with a line break: if it is read from a file, write lib.fileContents in place of builtins.readFile";
+    let hint = "ends with a line break. If it is read from a file, write lib.fileContents instead of builtins.readFile";
     for value in [r#" \"pi\\n\""#, r"\n    ''\n      pi\n    ''"] {
         let log = log.replace(r#" \"my pi\""#, value);
         let failure = failure(&nix, &log, "");

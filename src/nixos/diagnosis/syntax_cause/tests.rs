@@ -41,7 +41,7 @@ fn a_semicolon_behind_the_whole_file_is_removed() {
         column,
     };
     let hint = |text: &str| cause(text, &at(3, 2), summary).unwrap().hint;
-    let removed = "remove the `;`: nothing stands after the last `}` of a file";
+    let removed = "remove the `;`. Nothing may follow the last `}` of a file";
     assert_eq!(hint("{\n  a = 1;\n};\n\n# end\n"), removed);
     assert_eq!(hint("{\n  a = { };\n};"), removed);
     let more = hint("{\n  a = 1;\n};\n  b = 2;\n}\n");
@@ -101,7 +101,7 @@ fn one_quote_of_two_may_be_too_many() {
         );
     }
     let open = hint("{ a = \"\"; b = \"c; }\n");
-    assert!(open.contains("a quote is missing"), "{open}");
+    assert!(open.contains("has no closing quote"), "{open}");
 }
 
 #[test]
@@ -115,11 +115,11 @@ fn definitions_behind_the_whole_file_are_moved_into_it() {
     let hint = |text: &str| cause(text, &at, summary).unwrap().hint;
     assert_eq!(
         hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = 2;\n"),
-        "line 5 stands after the last `}` of the file: move it above line 4"
+        "line 5 is after the last `}` of the file. Move it above line 4"
     );
     assert_eq!(
         hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = {\n  d = 1;\n};\n# end\n"),
-        "lines 5 to 7 stand after the last `}` of the file: move them above line 4"
+        "lines 5 to 7 are after the last `}` of the file. Move them above line 4"
     );
     let extra = hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = 2;\n}\n");
     assert!(extra.starts_with("line 4 closes"), "{extra}");
@@ -159,7 +159,7 @@ fn a_body_is_missing_where_a_line_ends_before_an_expression() {
         cause(&text, &at, &summary).unwrap().hint
     };
     let hint = |line: &str| hint_to(line, ";");
-    let set = "a `{` is missing at the end of line 2: the definitions below it are in a set";
+    let set = "a `{` is missing at the end of line 2, before the definitions below it";
     for line in [
         "outputs = { nixpkgs, ... }:",
         "outputs = inputs: # of it",
@@ -177,15 +177,14 @@ fn a_body_is_missing_where_a_line_ends_before_an_expression() {
     let summary = "syntax error, unexpected '=', expecting IN or INHERIT";
     let found = cause("{ pkgs, ... }:\nlet = {\n};\n{ }\n", &keyword, summary).unwrap();
     assert!(found.hint.starts_with("`let` has no `=`"), "{}", found.hint);
-    let value = "a value is missing behind the `with pkgs;` of line 2";
+    let value = "a value is missing after the `with pkgs;` of line 2";
     assert_eq!(hint("a = with pkgs;"), value);
-    let missing = "a value is missing behind the `=` of line 2: ";
+    let missing = "a value is missing after the `=` of line 2. ";
     assert_eq!(
         hint("users.users.\"a b\" ="),
-        format!("{missing}the definitions below it are in a set: users.users.\"a b\" = {{ … }};")
+        format!("{missing}Put the definitions below it into a set: users.users.\"a b\" = {{ … }};")
     );
-    let inside =
-        "the `;` of line 2 is inside of the string: write it behind the last quote: \"…\";";
+    let inside = "the `;` of line 2 is inside the string. Write it after the closing quote: \"…\";";
     assert_eq!(hint("a = \"b;\""), inside);
     let end = "a `;` is missing at the end of line 2";
     for line in ["a = 1", "a = \"with b\"", "a = b"] {

@@ -204,7 +204,7 @@ fn a_builder_ended_by_its_watchdog_is_explained() {
         text.ends_with("had lost sdbuild: nothing was heard for ten minutes"),
         "{text}"
     );
-    assert!(failure.hints[0].contains("run it again"), "{failure:?}");
+    assert!(failure.hints[0].contains("Run it again"), "{failure:?}");
 }
 
 #[test]

@@ -34,10 +34,10 @@ const MOTD: &str = "environment.etc.motd.text";
 
 #[test]
 fn a_file_in_place_of_a_text_is_named_by_another_option() {
-    let source = "write environment.etc.motd.source = ./motd; the option text takes the content itself, such as builtins.readFile \
-                  ./motd";
+    let source = "write environment.etc.motd.source = ./motd; (the option text takes the content itself, such as \
+     builtins.readFile ./motd)";
     let read =
-        "the option takes the content of the file: write users.motd = builtins.readFile ./motd;";
+        "the option takes the content of the file. Write users.motd = builtins.readFile ./motd;";
     let shown = "/build/config/motd";
     assert_hints(&[
         (
@@ -74,7 +74,7 @@ fn a_file_in_place_of_a_text_is_named_by_another_option() {
             LINES,
             shown,
             Some(
-                "the option takes the content of the file: write (builtins.readFile ./motd) in place of ./motd",
+                "the option takes the content of the file. Write (builtins.readFile ./motd) instead of ./motd",
             ),
         ),
         (
@@ -99,28 +99,28 @@ fn a_file_in_quotes_is_written_without_them() {
             &first,
             path,
             "\"x.pub\"",
-            Some("a path is written without quotes: write ./x.pub in place of \"x.pub\""),
+            Some("a path has no quotes. Write ./x.pub instead of \"x.pub\""),
         ),
         (
             "{ environment.etc.x.source = \"./x\"; }",
             "environment.etc.x.source",
             "null or absolute path",
             "\"./x\"",
-            Some("a path is written without quotes: write environment.etc.x.source = ./x;"),
+            Some("a path has no quotes. Write environment.etc.x.source = ./x;"),
         ),
         (
             "{ sops.file = \"secrets.yaml\"; }",
             "sops.file",
             path,
             "\"secrets.yaml\"",
-            Some("a path is written without quotes: write sops.file = ./secrets.yaml;"),
+            Some("a path has no quotes. Write sops.file = ./secrets.yaml;"),
         ),
         (
             "{ a.keyFiles = \"x.pub\"; }",
             "a.keyFiles",
             "list of absolute path",
             "\"x.pub\"",
-            Some("a path is written without quotes: write a.keyFiles = [ ./x.pub ];"),
+            Some("a path has no quotes. Write a.keyFiles = [ ./x.pub ];"),
         ),
         (
             "{ a.keyFiles = ./x.pub; }",
@@ -198,7 +198,7 @@ fn numbers_and_words_with_a_slash_become_strings() {
             "x.names.\"[definition 1-entry 2]\"",
             "string",
             "5",
-            Some("write a string in quotes: \"5\" in place of 5"),
+            Some("write a string in quotes: \"5\" instead of 5"),
         ),
         ("{ x.a = true; }", "x.a", "string", "true", None),
     ]);
@@ -250,7 +250,7 @@ fn a_single_package_becomes_a_list() {
         let expected = format!("write a list: environment.systemPackages = {list};");
         assert_eq!(hint(value), Some(expected));
     }
-    let forced = "write a list: [ pkgs.htop ] in place of pkgs.htop";
+    let forced = "write a list: [ pkgs.htop ] instead of pkgs.htop";
     assert_eq!(hint("lib.mkForce pkgs.htop").as_deref(), Some(forced));
     for value in [
         "lib.mkForce [ pkgs.htop ]",
@@ -280,16 +280,17 @@ fn an_overlay_is_a_function() {
         let option = "nixpkgs.overlays.\"[definition 1-entry 1]\"";
         hint_for(nix, option, "nixpkgs overlay", "")
     };
-    let expected = "an overlay is a function of two sets of packages: write (final: prev: { vim = 1; }) in place of the set";
+    let expected = "an overlay is a function of two sets of packages. Write (final: prev: { vim = 1; }) instead of the \
+     set";
     let short = hint("{ nixpkgs.overlays = [ { vim = 1; } ]; }");
     assert_eq!(short.as_deref(), Some(expected));
     let long = hint("{ nixpkgs.overlays = [ {\n vim = 1; } ]; }").unwrap();
-    assert!(long.contains("write (final: prev: { vim = …; })"), "{long}");
+    assert!(long.contains("Write (final: prev: { vim = …; })"), "{long}");
     let packages = hint(
         "{ pkgs, ... }: { nixpkgs.overlays = [ { vim = pkgs.vim.overrideAttrs (o: { }); } ]; }",
     );
-    let expected = "an overlay is a function of two sets of packages: write (final: prev: { vim = …; }) in place of the set, and prev in \
-                    place of pkgs inside of it";
+    let expected = "an overlay is a function of two sets of packages. Write (final: prev: { vim = …; }) instead of the \
+     set, and prev instead of pkgs inside it";
     assert_eq!(packages.as_deref(), Some(expected));
     for other in ["import ./x.nix", "rec { vim = 1; }", "{ }"] {
         assert_eq!(
@@ -302,7 +303,7 @@ fn an_overlay_is_a_function() {
 #[test]
 fn a_list_of_one_string_becomes_that_string() {
     let zone = "time.timeZone";
-    let written = "the option takes a string, and no list: time.timeZone = \"Europe/Berlin\";";
+    let written = "the option takes a string, not a list: time.timeZone = \"Europe/Berlin\";";
     assert_hints(&[
         (
             "{ time.timeZone = [ \"Europe/Berlin\" ]; }",

@@ -16,10 +16,10 @@ pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
     if is_in_list && !line.contains('[') && !place.is_balanced || !ends_definition(place.rest) {
         return None;
     }
-    let set = "definitions are in braces: { NAME = VALUE; }";
+    let set = "write definitions in braces: { NAME = VALUE; }";
     let before = place.before.trim_end().strip_suffix(place.name_before())?;
     Some(if before.trim_end().ends_with('[') {
-        format!("{set} in place of [ … ], or [ {{ NAME = VALUE; }} ] for a list of sets")
+        format!("{set} instead of [ … ], or [ {{ NAME = VALUE; }} ] for a list of sets")
     } else {
         set.to_owned()
     })
@@ -40,10 +40,10 @@ pub(super) fn list_in_braces(place: &Place<'_>) -> Option<String> {
     Some(format!("with {set}; [ {elements} ]"))
 }
 
-/// The hint for a list of packages with its `with` behind it, in capitals, or with a dot in place of it.
+/// The hint for a list of packages with its `with` after it, in capitals, or with a dot in place of it.
 pub(super) fn with(place: &Place<'_>, summary: &str) -> Option<String> {
     let has = |text: &str| summary.contains(text);
-    let hint = |set: &str| format!("`with {set};` stands before the list: with {set}; [ … ]");
+    let hint = |set: &str| format!("write `with {set};` before the list: with {set}; [ … ]");
     if has("unexpected WITH, expecting ';'") && place.follows("]") {
         let is_end = |c: char| c.is_whitespace() || c == ';';
         let set = place.here.strip_prefix("with")?.trim_start();
@@ -55,7 +55,7 @@ pub(super) fn with(place: &Place<'_>, summary: &str) -> Option<String> {
         let is_with = place.before.trim_end().strip_suffix(set);
         let is_with = is_with.is_some_and(|before| before.ends_with("with "));
         return (is_with && place.after.starts_with('['))
-            .then(|| format!("`with {set}` ends with a `;`, no comma: with {set}; [ … ]"));
+            .then(|| format!("`with {set}` ends with a `;`, not a comma: with {set}; [ … ]"));
     }
     if has("unexpected '['") && place.follows(".") {
         let set = place.name_before().trim_end_matches('.');

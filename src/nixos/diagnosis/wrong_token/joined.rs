@@ -8,7 +8,7 @@ use crate::common::nixos_option::NAMESPACES;
 pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
     let has = |text: &str| summary.contains(text);
     let (sign, signs) = if has("unexpected PATH, expecting INHERIT") {
-        ('/', "in place of the slashes")
+        ('/', "instead of the slashes")
     } else if has("unexpected ID, expecting '.' or '='") {
         (' ', "between the parts of the name")
     } else {
@@ -45,5 +45,5 @@ fn by_other_signs(place: &Place<'_>) -> Option<String> {
     let is_name = |part: &str| !part.is_empty() && part.chars().all(is_of_name);
     let is_option = NAMESPACES.contains(&name.split('.').next()?);
     (name != written && is_option && name.split('.').all(is_name))
-        .then(|| format!("the parts of a name are joined by dots: write {name}"))
+        .then(|| format!("join the parts of a name with dots: {name}"))
 }

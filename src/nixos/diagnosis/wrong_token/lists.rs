@@ -14,9 +14,8 @@ pub(super) fn path_with_variable(place: &Place<'_>, summary: &str) -> Option<Str
     let rest = rest.split(end).next()?;
     let is_plain = !variable.contains(['"', '{']) || variable.matches('{').count() == 1;
     let is_path = rest.starts_with('/') && !rest.contains(['"', '$', '\\']);
-    (is_wrong && is_plain && is_path && (place.follows("=") || place.is_in_list)).then(|| {
-        format!("a path with `${{…}}` is a string, in double quotes: \"{variable}}}{rest}\"")
-    })
+    (is_wrong && is_plain && is_path && (place.follows("=") || place.is_in_list))
+        .then(|| format!("put a path with `${{…}}` in double quotes: \"{variable}}}{rest}\""))
 }
 
 /// The hint for a variable that is a whole value, as a shell has it: `domain = ${DOMAIN};`.
@@ -25,7 +24,10 @@ pub(super) fn whole_variable(place: &Place<'_>, summary: &str) -> Option<String>
     let (variable, rest) = place.here.strip_prefix("${")?.split_once('}')?;
     let variable = path_of(variable).filter(|_| is_wrong && place.follows("="))?;
     rest.trim_start().starts_with(';').then(|| {
-        format!("`${{…}}` stands only in a string: a variable is written without it, {variable}, and a text in double quotes")
+        format!(
+            "`${{…}}` is allowed only in a string. Write a variable without it, {variable}, and put text in double \
+             quotes"
+        )
     })
 }
 
@@ -54,7 +56,8 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
         && element.starts_with('"')
     {
         return Some(format!(
-            "a string needs no braces: {name} = \"…\"; a list of strings is in square brackets: {name} = [ \"…\" ];"
+            "write a string without braces: {name} = \"…\"; or write a list of strings in square brackets: {name} = [ \
+             \"…\" ];"
         ));
     }
     let list = format!("{name} = {with}[ {} ];", elements.join(" "));
@@ -71,9 +74,9 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
         ""
     };
     Some(if opens == '[' {
-        format!("remove the commas, the elements of a list are separated by spaces: {list}")
+        format!("remove the commas between the elements of the list: {list}")
     } else {
-        format!("a list is in square brackets, with spaces between its elements: {list}{named}")
+        format!("write a list in square brackets, with spaces between its elements: {list}{named}")
     })
 }
 
@@ -97,8 +100,8 @@ pub(super) fn names_in_braces(place: &Place<'_>, summary: &str) -> Option<String
         ));
     }
     Some(format!(
-        "a list is in square brackets, with spaces between its elements and its texts in double quotes: {name} = [ … ]; in braces, \
-         each name has a value: {name} = {{ NAME = VALUE; }};"
+        "write a list in square brackets, with its text in double quotes: {name} = [ … ]; In braces, each name has a \
+         value: {name} = {{ NAME = VALUE; }};"
     ))
 }
 
@@ -150,18 +153,14 @@ pub(super) fn joined(place: &Place<'_>) -> Option<String> {
     let next = place.here.strip_prefix(sign)?.split_whitespace().next()?;
     let is_path = |text: &str| text.starts_with("./") || text.starts_with("../");
     (is_path(previous) && is_path(next)).then(|| {
-        format!(
-            "the elements of a list are separated by spaces, without `{sign}`: {previous} {next}"
-        )
+        format!("separate the elements of a list by spaces, without `{sign}`: {previous} {next}")
     })
 }
 
 /// The hint for a line of cron in a list, `*/5 * * * * root true`, and for a here document of a shell.
 pub(super) fn text_of_another_program(place: &Place<'_>, summary: &str) -> Option<String> {
     if summary.contains("unexpected '*'") && place.is_in_list && place.follows("[") {
-        return Some(
-            "an element of a list with spaces in it is a string, in double quotes".to_owned(),
-        );
+        return Some("put an element of a list with spaces in double quotes".to_owned());
     }
     let is_document = summary.contains("unexpected '<'") && place.here.starts_with("<<");
     let name = place
@@ -171,7 +170,7 @@ pub(super) fn text_of_another_program(place: &Place<'_>, summary: &str) -> Optio
         .filter(|_| is_document)?;
     let name = name.split_whitespace().next_back()?;
     Some(format!(
-        "a string of several lines is between two single quotes and two more: {name} = '' … '';"
+        "write a string of several lines between `''` and `''`: {name} = '' … '';"
     ))
 }
 
@@ -182,11 +181,10 @@ pub(super) fn text_with_at(place: &Place<'_>, summary: &str) -> Option<String> {
     let (second, _) = place.here.split_once(';')?;
     let is_text = |text: &str| !text.contains(['"', '{', ' ', '$', '\\', '\'']);
     let is_wrong = summary.contains("expecting '{'") && is_text(first) && is_text(second);
-    is_wrong
-        .then(|| format!("a text with a `@` is a string, in double quotes: \"{first}@{second}\""))
+    is_wrong.then(|| format!("put text with a `@` in double quotes: \"{first}@{second}\""))
 }
 
-/// The hint for a number with a colon behind it, as in `8080:80`.
+/// The hint for a number with a colon after it, as in `8080:80`.
 pub(super) fn number_with_colon(place: &Place<'_>, summary: &str) -> Option<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || ".:/_-".contains(c);
     let start = place.before.trim_end_matches(is_part);
@@ -203,7 +201,7 @@ pub(super) fn number_with_colon(place: &Place<'_>, summary: &str) -> Option<Stri
         let is_list = option.rsplit('.').next() == Some("ports");
         let value = if is_list { format!("[ {text} ]") } else { text };
         return Some(format!(
-            "a value with a colon is a string, in double quotes: {option} = {value};"
+            "put a value with a colon in double quotes: {option} = {value};"
         ));
     }
     let option = place.option_of_list().unwrap_or_default();
@@ -212,8 +210,9 @@ pub(super) fn number_with_colon(place: &Place<'_>, summary: &str) -> Option<Stri
         .filter(|_| place.is_in_list && is_number(second));
     Some(match kind {
         Some(kind) => format!(
-            "a range of ports is a set, in an option of its own: {kind}PortRanges = [ {{ from = {first}; to = {second}; }} ];"
+            "write a range of ports as a set, in its own option: {kind}PortRanges = [ {{ from = {first}; to = {second}; \
+             }} ];"
         ),
-        None => format!("a value with a colon is a string, in double quotes: {text}"),
+        None => format!("put a value with a colon in double quotes: {text}"),
     })
 }

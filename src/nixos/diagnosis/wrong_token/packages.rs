@@ -6,7 +6,7 @@ use crate::nixos::diagnosis::names::SEARCH;
 use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
 use crate::nixos::programs::{package_called, package_of};
 
-/// The hint for a version behind the name of a package, as other package managers have it: `nodejs@20`, `python==3.12`.
+/// The hint for a version after the name of a package, as other package managers have it: `nodejs@20`, `python==3.12`.
 pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
     let signs = ["==", "@", "="];
     let is_unexpected = ["'@'", "EQ", "'='"]
@@ -30,15 +30,15 @@ pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
     let known = package_called(name).or_else(|| package_of(name));
     let Some(package) = known.filter(|_| is_of_pkgs) else {
         return Some(format!(
-            "`{sign}` is no part of a name: a package has the version of this nixpkgs, and of some it has others, each by a name of its \
-             own: {SEARCH}{name}"
+            "a name has no `{sign}`. nixpkgs has one version of most packages, and of some it has others with their own \
+             names: {SEARCH}{name}"
         ));
     };
     let is_in_scope = path == name && place.is_in_with_pkgs();
     let pkgs = if is_in_scope { "" } else { "pkgs." };
     Some(format!(
-        "`{sign}` is no part of a name: write {pkgs}{package} for the version that this nixpkgs has; of some packages it has others, \
-         each by a name of its own: {SEARCH}{package}"
+        "a name has no `{sign}`. Write {pkgs}{package} for the version that this nixpkgs has. Other versions, if it has \
+         any, have their own names: {SEARCH}{package}"
     ))
 }
 
@@ -50,7 +50,7 @@ fn defined<'a>(place: &Place<'a>) -> &'a str {
     last.unwrap_or_default()
 }
 
-/// The hint for `with` inside of a list.
+/// The hint for `with` inside a list.
 pub(super) fn with_inside(place: &Place<'_>) -> Option<String> {
     let set = place.here.strip_prefix("with")?.split(';').next()?.trim();
     if set.is_empty() || !set.chars().all(is_of_path) {
@@ -60,7 +60,7 @@ pub(super) fn with_inside(place: &Place<'_>) -> Option<String> {
         Some(option) => format!("{option} = with {set}; [ … ];"),
         None => format!("(with {set}; [ … ])"),
     };
-    Some(format!("`with {set};` stands before the list: {list}"))
+    Some(format!("write `with {set};` before the list: {list}"))
 }
 
 /// The hint for `+=`.
@@ -76,10 +76,10 @@ pub(super) fn added(text: &str, place: &Place<'_>, summary: &str) -> Option<Stri
     let earlier = lines.find(|(_, line)| defines(line));
     Some(match earlier {
         Some((line, _)) => format!(
-            "Nix has no `+=`, and a file defines an option once: put the value into the definition of line {line}"
+            "Nix has no `+=`, and a file defines an option once. Put the value into the definition of line {line}"
         ),
         None => format!(
-            "Nix has no `+=`: write {name} = …; lists that several files define are joined anyway"
+            "Nix has no `+=`. Write {name} = …; (NixOS joins the lists of several files anyway)"
         ),
     })
 }

@@ -22,7 +22,7 @@ pub(super) struct Place<'a> {
     pub(super) rest: &'a str,
     /// The next line.
     pub(super) below: &'a str,
-    /// What the line has behind its first character.
+    /// What the line has after its first character.
     pub(super) after: &'a str,
     /// Whether it is an element of a list.
     pub(super) is_in_list: bool,
@@ -69,7 +69,7 @@ impl<'a> Place<'a> {
         before.split_whitespace().next_back()
     }
 
-    /// Whether `with pkgs;` stands before the list around it.
+    /// Whether `with pkgs;` is before the list around it.
     pub(super) fn is_in_with_pkgs(&self) -> bool {
         let list = self.before.rsplit_once('[').map(|(before, _)| before);
         let before = list.map_or("", str::trim_end);

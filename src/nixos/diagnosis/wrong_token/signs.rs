@@ -22,7 +22,7 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     if has("unexpected ',', expecting ';'") && is_among_arguments(place) {
         let name = place.name_before();
         return Some(format!(
-            "the arguments of a function stand in braces: {{ {name}, …, ... }}: …"
+            "put the arguments of a function in braces: {{ {name}, …, ... }}: …"
         ));
     }
     let is_digit = |c: char| c.is_ascii_digit();
@@ -31,13 +31,13 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
         && place.after.len() + 1 == place.here.len()
         && place.after.starts_with(is_digit)
     {
-        "a number has a dot in place of the comma; several numbers are a list, without commas: [ 1 2 ]"
+        "write a number with a dot instead of the comma, or several numbers as a list without commas: [ 1 2 ]"
     } else if has("unexpected ',', expecting ';'")
         && (place.ends_line() || place.begins_definition() || place.after.starts_with('}'))
     {
-        "write `;` in place of the comma: it ends a definition"
+        "write `;` instead of the comma at the end of a definition"
     } else if has("unexpected ',', expecting ';'") {
-        "several values are a list, in brackets and without commas: [ a b ]"
+        "put several values into a list, in brackets and without commas: [ a b ]"
     } else if has("unexpected ',', expecting '}'") && place.follows("...") {
         "`...` is the last argument: { pkgs, lib, ... }:"
     } else {
@@ -62,7 +62,7 @@ pub(super) fn arguments(text: &str, place: &Place<'_>) -> Option<String> {
     let is_at_place = place.here.contains(rest) && !place.before.contains('{');
     (rest.starts_with(':') && inside.chars().all(is_of_arguments) && is_at_place).then(|| {
         format!(
-            "the arguments of a module are in braces: {{ {} }}:",
+            "put the arguments of a module in braces: {{ {} }}:",
             inside.trim()
         )
     })
@@ -78,7 +78,7 @@ pub(super) fn arguments_without_commas(place: &Place<'_>, summary: &str) -> Opti
     (summary.contains("unexpected ID, expecting '.' or '='") && rest.starts_with(':') && are_names)
         .then(|| {
             let arguments = words.join(", ");
-            format!("the arguments of a function are separated by commas: {{ {arguments} }}:")
+            format!("separate the arguments of a function by commas: {{ {arguments} }}:")
         })
 }
 
@@ -96,7 +96,7 @@ fn module_in_list(place: &Place<'_>) -> Option<String> {
     })
 }
 
-/// The hint for the arguments of a function that is a value, as in `outputs = { nixpkgs, ... } {`, without the colon behind them.
+/// The hint for the arguments of a function that is a value, as in `outputs = { nixpkgs, ... } {`, without the colon after them.
 pub(super) fn colon_after_arguments(place: &Place<'_>, summary: &str) -> Option<String> {
     let (before, _) = place.before.rsplit_once('{')?;
     // All of them may have a name, as in `inputs@{ … }`.
@@ -137,10 +137,10 @@ fn comma_in_name(place: &Place<'_>) -> Option<String> {
     let behind = place.here.strip_prefix(',')?;
     let rest = behind.trim_start_matches(is_part);
     let end = behind.get(..behind.len() - rest.len())?;
-    // `{ a,b }` are arguments, and behind a blank begins something else.
+    // `{ a,b }` are arguments, and after a blank begins something else.
     let is_name = !name.is_empty() && !end.is_empty() && place.before.ends_with(name);
     (is_name && rest.trim_start().starts_with('='))
-        .then(|| format!("write a dot in place of the comma: {name}.{end}"))
+        .then(|| format!("write a dot instead of the comma: {name}.{end}"))
 }
 
 /// The hint for a comma between the arguments of a function, as other languages have it: `f(a, b)`.
@@ -148,19 +148,19 @@ fn comma_in_call(place: &Place<'_>) -> Option<String> {
     let (before, first) = place.before.rsplit_once('(')?;
     let function = before.rsplit(|c| !is_of_path(c)).next()?;
     (!function.is_empty() && !first.contains(')')).then(|| {
-        format!("the arguments of a function are separated by spaces, with no parentheses around them: {function} a b")
+        format!("separate the arguments of a function by spaces, without parentheses around them: {function} a b")
     })
 }
 
 /// The hint for `=>` between a name and its value.
 pub(super) fn arrow(place: &Place<'_>, summary: &str) -> Option<String> {
     if summary.contains("unexpected '=', expecting ';'") && place.here.starts_with("=>") {
-        return Some("a function has a colon behind its argument: x: …".to_owned());
+        return Some("write a colon after the argument of a function: x: …".to_owned());
     }
     let name = place.before.strip_suffix('=')?.trim_end();
     let is_name = name.ends_with(|c: char| is_of_name(c) || c == '"');
     (summary.contains("unexpected '>'") && is_name)
-        .then(|| "write `=` in place of `=>`: a definition is NAME = VALUE;".to_owned())
+        .then(|| "write `=` instead of `=>`: NAME = VALUE;".to_owned())
 }
 
 /// The hint for `${LIST[@]}` and the like, of which the place is a part: an expression of Nix stands there.
@@ -174,7 +174,10 @@ pub(super) fn variable_of_shell(place: &Place<'_>) -> Option<String> {
     let is_operator = rest == "?" || operators.iter().any(|operator| rest.starts_with(operator));
     let is_variable = is_operator && rest.len() < written.len() && !written.contains(['{', '}']);
     is_variable.then(|| {
-        format!("write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \"")
+        format!(
+            "for a shell variable, write ''${{{written}}} between `''` and `''`, or \\${{{written}}} between `\"` and \
+             `\"`"
+        )
     })
 }
 
@@ -207,7 +210,7 @@ pub(super) fn dot(place: &Place<'_>, summary: &str) -> Option<String> {
     } else if place.here.starts_with("..") && summary.contains("ELLIPSIS") {
         "`...` has three dots: { pkgs, lib, ... }:"
     } else if summary.contains("expecting INHERIT") {
-        "a definition begins with a name: remove the dot, or write what belongs before it"
+        "a definition begins with a name. Remove the dot, or write what belongs before it"
     } else if place.follows(".") {
         "there is one dot too many"
     } else {
@@ -244,7 +247,8 @@ fn alone(place: &Place<'_>) -> Option<String> {
         "imports" => Some(format!(
             "name the files in a list, such as {defined} = [ ./FILE.nix ];"
         )),
-        _ => is_value
-            .then(|| format!("the directory of this file is ./. with a slash: {defined} = ./.;")),
+        _ => is_value.then(|| {
+            format!("write the directory of this file as ./. with a slash: {defined} = ./.;")
+        }),
     }
 }

@@ -38,7 +38,7 @@ const IMPORTS: [&str; 6] = [
     "import", "imports", "include", "includes", "require", "source",
 ];
 
-/// Functions of `lib` that stand before the value of an option.
+/// Functions of `lib` that are before the value of an option.
 const BEFORE_A_VALUE: [&str; 6] = [
     "mkAfter",
     "mkBefore",
@@ -70,11 +70,11 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         "export" | "ENV" => variable(place),
         "EXPOSE" => Some(ports(place)),
         "for" | "foreach" => Some(
-            "Nix has no loops: map (x: …) [ … ] makes a list, lib.genAttrs [ … ] (x: …) a set"
+            "Nix has no loops. Make a list with map (x: …) [ … ], or a set with lib.genAttrs [ … ] (x: …)"
                 .to_owned(),
         ),
         "var" | "const" | "local" | "def" => Some(
-            "variables are between `let` and `in`, before the `{` of the definitions: let NAME = VALUE; in"
+            "define variables between `let` and `in`, before the `{` of the definitions: let NAME = VALUE; in"
                 .to_owned(),
         ),
         "do" => script(place),
@@ -98,7 +98,7 @@ fn function(place: &Place<'_>, begun: &str) -> Option<String> {
         format!("NAME = {begun} {arguments};")
     });
     Some(format!(
-        "`{begun}` stands behind the `=` of a definition: {definition}"
+        "write `{begun}` after the `=` of a definition: {definition}"
     ))
 }
 
@@ -168,12 +168,12 @@ fn import(files: &str) -> Option<String> {
     if paths.iter().any(is_shell) {
         let script = paths.first()?;
         return Some(format!(
-            "a script of a shell is no module; this runs it in each interactive shell: environment.interactiveShellInit = \
-             builtins.readFile {script};"
+            "a shell script is not a module. To run it in each interactive shell, write \
+             environment.interactiveShellInit = builtins.readFile {script};"
         ));
     }
     Some(format!(
-        "other files are a list, with `=` before it: imports = [ {} ];",
+        "write other files as a list, with `=` before it: imports = [ {} ];",
         paths.join(" ")
     ))
 }
@@ -208,7 +208,7 @@ fn enable(place: &Place<'_>) -> Option<String> {
     let (namespace, name) = option.split_once('.').unwrap_or_default();
     if namespace.is_empty() {
         return Some(
-            "what is switched on is an option, such as services.NAME.enable = true;".to_owned(),
+            "switch it on with an option, such as services.NAME.enable = true;".to_owned(),
         );
     }
     let mut parts = name.split('.');
@@ -242,7 +242,7 @@ fn install(place: &Place<'_>) -> Option<String> {
         .map(|name| name.strip_prefix("pkgs.").unwrap_or(name))
         .collect();
     Some(format!(
-        "packages are a list: environment.systemPackages = with pkgs; [ {} ];",
+        "write packages as a list: environment.systemPackages = with pkgs; [ {} ];",
         packages.join(" ")
     ))
 }
@@ -271,15 +271,15 @@ fn ports(place: &Place<'_>) -> String {
     } else {
         lists.join(" ")
     };
-    format!("open ports are a list: {lists}")
+    format!("write open ports as a list: {lists}")
 }
 
 /// A line that `begun` as one of a Dockerfile, or a command: `sudo apt-get install vim`.
 fn command(begun: &str) -> Option<String> {
     let first = begun.split_whitespace().next()?;
     COMMANDS.contains(&first).then(|| {
-        "commands are no part of a configuration: packages are in environment.systemPackages = with pkgs; [ … ]; a service is switched on \
-         by services.NAME.enable = true;"
+        "commands are not part of a configuration. Add packages with environment.systemPackages = with pkgs; [ … ]; and \
+         switch on a service with services.NAME.enable = true;"
             .to_owned()
     })
 }
@@ -290,7 +290,7 @@ fn variable(place: &Place<'_>) -> Option<String> {
     // The variables of other places, such as $PATH, are known in a shell only.
     if place.here.contains('$') {
         return Some(format!(
-            "a line of a shell stands in a string: environment.extraInit = '' export {name}=… '';"
+            "put the lines of a shell into a string: environment.extraInit = '' export {name}=… '';"
         ));
     }
     // Of more than assignments, it is not known what belongs to the value.
@@ -303,7 +303,7 @@ fn variable(place: &Place<'_>) -> Option<String> {
     });
     let definitions: Vec<String> = definitions.collect();
     Some(format!(
-        "a variable of the environment is an option: {}",
+        "set environment variables with options: {}",
         definitions.join(" ")
     ))
 }
@@ -346,7 +346,7 @@ fn script(place: &Place<'_>) -> Option<String> {
     let name = path_of(name)?;
     ["while", "until", "for"]
         .contains(&keyword)
-        .then(|| format!("commands of a shell are a string: {name} = '' {keyword} … '';"))
+        .then(|| format!("write shell commands as a string: {name} = '' {keyword} … '';"))
 }
 
 /// The attribute of a set in `inherit`: `inherit pkgs.vim;`.
@@ -360,7 +360,7 @@ fn inherit(place: &Place<'_>) -> Option<String> {
     let path = format!("{first}{rest}");
     let (set, name) = path_of(&path)?.rsplit_once('.')?;
     (!set.is_empty() && !name.is_empty()).then(|| {
-        format!("`inherit` takes an attribute of a set with the set in parentheses: inherit ({set}) {name};")
+        format!("to inherit an attribute of a set, write the set in parentheses: inherit ({set}) {name};")
     })
 }
 
@@ -374,8 +374,6 @@ fn choice(place: &Place<'_>) -> Option<String> {
     let [condition, first, second] = [condition, first, second].map(str::trim);
     let is_whole = ![condition, first, second].contains(&"") && !second.contains(['?', ':', '}']);
     is_whole.then(|| {
-        format!(
-            "a choice is written with `if`: {name} = if {condition} then {first} else {second};"
-        )
+        format!("write a choice with `if`: {name} = if {condition} then {first} else {second};")
     })
 }

@@ -8,7 +8,7 @@ use super::*;
 /// The summary of a name where a definition has a `=`.
 const NAME: &str = "unexpected ID, expecting '.' or '='";
 
-/// The token is behind `|`, which is not in the text.
+/// The token is after `|`, which is not in the text.
 fn hint_at(marked: &str, summary: &str) -> Option<String> {
     let (before, after) = marked.split_once('|').unwrap();
     let position = Position {
@@ -25,7 +25,7 @@ fn signs_of_other_languages_are_replaced() {
         (
             "{ networking|,hostName = \"pi\"; }",
             "unexpected ',', expecting '.' or '='",
-            "a dot in place of the comma: networking.hostName",
+            "a dot instead of the comma: networking.hostName",
         ),
         (
             "{ services|: { openssh.enable = true; } }",
@@ -45,12 +45,12 @@ fn signs_of_other_languages_are_replaced() {
         (
             "{ a =|> 1; }",
             "unexpected '>'",
-            "write `=` in place of `=>`",
+            "write `=` instead of `=>`",
         ),
         (
             "{ a = with pkgs; { vim |htop git }; }",
             "unexpected ID, expecting '.' or '='",
-            "a list is in square brackets: with pkgs; [ vim htop git ]",
+            "write a list in square brackets: with pkgs; [ vim htop git ]",
         ),
         (
             "{ a = 1; |<!-- b --> }",
@@ -70,7 +70,7 @@ fn signs_of_other_languages_are_replaced() {
         "{ outputs = self|, nixpkgs: { }; }",
         "unexpected ',', expecting ';'",
     );
-    let braces = "the arguments of a function stand in braces: { self, …, ... }: …";
+    let braces = "put the arguments of a function in braces: { self, …, ... }: …";
     assert_eq!(arguments.as_deref(), Some(braces));
     // Arguments, which are not a name.
     let arguments = hint_at("{ a|, b = 1; }", "unexpected ',', expecting '.' or '='");
@@ -100,12 +100,12 @@ fn a_lone_dot_and_a_joined_path_are_corrected() {
         (
             "{ src = |.; }",
             "unexpected '.'",
-            "the directory of this file is ./. with a slash: src = ./.;",
+            "write the directory of this file as ./. with a slash: src = ./.;",
         ),
         (
             "{ imports = [ modulesPath |++ \"/a/b.nix\" ]; }",
             "unexpected CONCAT",
-            "joined by `+`, in parentheses: (modulesPath + \"/a/b.nix\")",
+            "with `+`, in parentheses: (modulesPath + \"/a/b.nix\")",
         ),
     ] {
         let hint = hint_at(marked, summary).unwrap();
@@ -158,7 +158,7 @@ fn a_token_is_explained_by_what_is_around_it() {
         (
             "{ keys = [ ssh-ed25519 AAAAC3Nz/F|+4G3 me ]; }",
             "unexpected '+'",
-            "a key is a string, in double quotes",
+            "put the key in double quotes",
         ),
         (
             "{ interfaces.eth0|.100.ipv4 = x; }",
@@ -168,8 +168,16 @@ fn a_token_is_explained_by_what_is_around_it() {
         ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
         ("{ a = [ 1 |- 2 ]; }", "unexpected '-'", "[ (a + b) ]"),
         ("{ a = [ |-5 ]; }", "unexpected '-'", "[ (-1) ]"),
-        ("{ a = [ |-quiet ]; }", "unexpected '-'", "is a string"),
-        ("{ a = [ |--disable x ]; }", "unexpected '-'", "is a string"),
+        (
+            "{ a = [ |-quiet ]; }",
+            "unexpected '-'",
+            "begins with `-` in double quotes",
+        ),
+        (
+            "{ a = [ |--disable x ]; }",
+            "unexpected '-'",
+            "begins with `-` in double quotes",
+        ),
         (
             "{ a.allowedUDPPorts = [\n  22\n  60000|-61000\n]; }",
             "unexpected '-'",
@@ -216,8 +224,8 @@ fn a_token_is_explained_by_what_is_around_it() {
 #[test]
 fn a_character_that_means_nothing_is_explained() {
     for (marked, expected) in [
-        ("{ a = b |& c; }", "joined by `&&`"),
-        ("{ a = |\u{200e}b; }", "U+200E): delete it"),
+        ("{ a = b |& c; }", "join conditions with `&&`"),
+        ("{ a = |\u{200e}b; }", "U+200E). Delete it"),
         ("{ a = |%b; }", "`%` means nothing"),
         ("{ a = |→; }", "→ (U+2192)"),
     ] {
@@ -263,7 +271,7 @@ fn a_token_in_place_of_a_definition_is_explained() {
         assert!(found.contains(expected), "{marked}: {found}");
     }
     let comma = hint_at("{ config|; pkgs; ... }: { }", &dot("';'")).unwrap();
-    assert!(comma.contains("separated by commas"), "{comma}");
+    assert!(comma.contains("by commas"), "{comma}");
     assert_eq!(hint_at("{ pkgs |lib, ... }: { }", &dot("ID")), None);
     // The name is in quotes.
     assert_eq!(hint_at("{ a.\"b\" |{ }; }", &dot("'{'")), None);
@@ -352,12 +360,12 @@ fn tokens_in_lists_of_packages_are_explained() {
         (
             "{ environment.systemPackages = with pkgs; [ nodejs|@20 ]; }",
             "unexpected '@'",
-            "write nodejs for the version that this nixpkgs has",
+            "Write nodejs for the version that this nixpkgs has",
         ),
         (
             "{ a = [ pkgs.python3|==3.11 ]; }",
             "unexpected EQ",
-            "`==` is no part of a name: write pkgs.python3",
+            "a name has no `==`. Write pkgs.python3",
         ),
         (
             "{ services.x.package = nodejs|@20; }",
@@ -377,7 +385,7 @@ fn tokens_in_lists_of_packages_are_explained() {
         (
             "{ a.b |+= [ pkgs.htop ]; }",
             "unexpected '+', expecting '.' or '='",
-            "Nix has no `+=`: write a.b = …;",
+            "Nix has no `+=`. Write a.b = …;",
         ),
         (
             "{\n a.b = [ ];\n a.b |+= [ pkgs.htop ]; }",
@@ -389,7 +397,7 @@ fn tokens_in_lists_of_packages_are_explained() {
         assert!(found.contains(expected), "{marked}: {found}");
     }
     let python = hint_at("{ a.packages = [ python|==3.12 ]; }", "unexpected EQ").unwrap();
-    assert!(python.contains("write pkgs.python3 for"), "{python}");
+    assert!(python.contains("Write pkgs.python3 for"), "{python}");
     let module = hint_at(
         "{ a.packages = with pkgs; [ requests|==2 ]; }",
         "unexpected EQ",

@@ -84,7 +84,7 @@ fn network(place: &Place<'_>) -> Option<String> {
     }
     let (prefix, _) = written.split_once(name)?;
     Some(format!(
-        "the name of the network is written in double quotes: {prefix}\"{name}\"{option} = …;"
+        "put the name of the network in double quotes: {prefix}\"{name}\"{option} = …;"
     ))
 }
 
@@ -115,7 +115,7 @@ fn address(place: &Place<'_>) -> Option<String> {
     let address = here.split(is_end).next()?;
     address.parse::<IpAddr>().ok()?;
     Some(format!(
-        "an address is written in double quotes: {before}\"{address}\" = …;"
+        "put the address in double quotes: {before}\"{address}\" = …;"
     ))
 }
 
@@ -127,7 +127,7 @@ fn with_digit(place: &Place<'_>) -> Option<String> {
     let is_certain = before.is_empty() || name.contains(|c: char| c.is_alphabetic());
     let begins = name.starts_with(|c: char| c.is_ascii_digit());
     (begins && is_certain).then(|| {
-        format!("a name that begins with a digit is written in double quotes: {before}\"{name}\"")
+        format!("put a name that begins with a digit in double quotes: {before}\"{name}\"")
     })
 }
 
@@ -144,8 +144,6 @@ fn with_sign(place: &Place<'_>) -> Option<String> {
     let prefix = path.strip_suffix(first)?;
     let is_whole = place.before.ends_with(path) && !first.is_empty() && place.begun() == path;
     is_whole.then(|| {
-        format!(
-            "a name with `{sign}` in it is written in double quotes: {prefix}\"{first}{sign}{name}\""
-        )
+        format!("put a name with `{sign}` in double quotes: {prefix}\"{first}{sign}{name}\"")
     })
 }

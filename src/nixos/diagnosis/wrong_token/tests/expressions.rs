@@ -32,12 +32,12 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     (
         "{ a = { b = true|, }; }",
         "unexpected ',', expecting ';'",
-        "write `;` in place of the comma",
+        "write `;` instead of the comma",
     ),
     (
         "{ a = x |=> x; }",
         "unexpected '=', expecting ';'",
-        "a colon behind its argument",
+        "a colon after the argument",
     ),
     (
         "{ a = true && |; }",
@@ -52,7 +52,7 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     (
         "{ a = \"${b|%.c}\"; }",
         "unexpected invalid token, expecting '}'",
-        "\\${b%.c} in one",
+        "\\${b%.c} between",
     ),
     (
         "{ a = {|{ b }}; }",
@@ -68,7 +68,7 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     (
         "{ a = 10|,5; }",
         "unexpected ',', expecting ';'",
-        "a dot in place of the comma",
+        "a dot instead of the comma",
     ),
     (
         "{\n  a.script = while true; do |echo 1; done;\n}",
@@ -128,7 +128,7 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     (
         "{ a = [ |*/5 * * * * root ]; }",
         "unexpected '*'",
-        "a string, in double quotes",
+        "in double quotes",
     ),
     (
         "{ a.text = |<<EOF\nb\nEOF; }",

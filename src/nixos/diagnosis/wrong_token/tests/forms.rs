@@ -8,32 +8,33 @@ fn brackets_and_names_of_another_form_are_corrected() {
         (
             "{ a = lib.max(1|, 2); }",
             "unexpected ',', expecting ')'",
-            "the arguments of a function are separated by spaces, with no parentheses around them: lib.max a b",
+            "separate the arguments of a function by spaces, without parentheses around them: lib.max a b",
         ),
         (
             "{ a = ( enable |= true; ); }",
             "unexpected '=', expecting ')'",
-            "definitions are in braces: { NAME = VALUE; }",
+            "write definitions in braces: { NAME = VALUE; }",
         ),
         (
             "{ a = [ enable |= true; ]; }",
             "unexpected '='",
-            "definitions are in braces: { NAME = VALUE; } in place of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
+            "write definitions in braces: { NAME = VALUE; } instead of [ … ], or [ { NAME = VALUE; } ] for a list of \
+             sets",
         ),
         (
             "{ a = [ A|=b ]; c = 1; }",
             "unexpected '='",
-            "an element of a list that has a `=` is a string, in double quotes: [ \"a=b\" ]",
+            "put an element of a list with a `=` in double quotes: [ \"a=b\" ]",
         ),
         (
             "{ a = [ vim ] |with pkgs; }",
             "unexpected WITH, expecting ';'",
-            "`with pkgs;` stands before the list: with pkgs; [ … ]",
+            "write `with pkgs;` before the list: with pkgs; [ … ]",
         ),
         (
             "{ a = pkgs.|[ vim ]; }",
             "unexpected '[', expecting ID or OR_KW or DOLLAR_CURLY or '\"'",
-            "`with pkgs;` stands before the list: with pkgs; [ … ]",
+            "write `with pkgs;` before the list: with pkgs; [ … ]",
         ),
         (
             "{ a = With pkgs; |[ vim ]; }",
@@ -48,7 +49,7 @@ fn brackets_and_names_of_another_form_are_corrected() {
         (
             "{ |services/openssh/enable = true; }",
             "unexpected PATH, expecting INHERIT",
-            "write dots in place of the slashes: services.openssh.enable",
+            "write dots instead of the slashes: services.openssh.enable",
         ),
     ] {
         assert_eq!(
@@ -64,11 +65,11 @@ fn definitions_in_a_list_of_several_lines_are_no_strings() {
     for (marked, place) in [
         (
             "{ a = [\n b |= [ \"c;\" ];\n d = 1;\n]; }",
-            " in place of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
+            " instead of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
         ),
         ("{ a = [\n ./b.nix c |= 1;\n]; }", ""),
     ] {
-        let expected = format!("definitions are in braces: {{ NAME = VALUE; }}{place}");
+        let expected = format!("write definitions in braces: {{ NAME = VALUE; }}{place}");
         let hint = hint_at(marked, "unexpected '='");
         assert_eq!(hint, Some(expected), "{marked}");
     }
@@ -80,8 +81,7 @@ fn variables_of_a_shell_are_escaped() {
         "{ script = \"for i in ${LIST[|@]}; do\"; }",
         "unexpected '@'",
     );
-    let expected = "write ''${LIST[@]} for a variable of the shell in a string that begins with '', or \\${LIST[@]} in one that begins \
-                    with \"";
+    let expected = "for a shell variable, write ''${LIST[@]} between `''` and `''`, or \\${LIST[@]} between `\"` and `\"`";
     assert_eq!(hint.as_deref(), Some(expected));
 }
 
@@ -122,17 +122,17 @@ fn numbers_with_a_minus_in_lists_are_explained() {
         (
             "{ a.words = [ 8|-bit ]; }",
             minus,
-            "in double quotes: \"8-bit\"; a calculation",
+            "in double quotes: \"8-bit\". A calculation",
         ),
         (
             "{ a.allowedTCPPortRanges = [ 8000|-8010 ]; }",
             minus,
-            "write { from = 8000; to = 8010; } in place of 8000-8010",
+            "Write { from = 8000; to = 8010; } instead of 8000-8010",
         ),
         (
             "{ a.systemPackages = [ vim ] ++ |with pkgs; [ htop ]; }",
             "unexpected WITH",
-            "needs parentheses, with its list in them: ++ (with pkgs; [ … ])",
+            "needs parentheses, together with its list: ++ (with pkgs; [ … ])",
         ),
     ] {
         let found = hint_at(marked, summary).unwrap();

@@ -94,7 +94,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  sudo |systemctl enable a\n}",
         NAME,
-        "commands are no part",
+        "commands are not part",
     ),
     (
         "{\n  |- a\n}",
@@ -114,12 +114,12 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  a.b |++ [ 1 ];\n}",
         "unexpected CONCAT, expecting '.' or '='",
-        "write a.b = [ … ];",
+        "Write a.b = [ … ];",
     ),
     (
         "{\n  inherit (a) b\n|}",
         "unexpected '}'",
-        "behind the names of `inherit`",
+        "after the names of `inherit`",
     ),
     (
         "{\n  include |\"b.nix\"\n}",
@@ -134,7 +134,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  |.a.b = 1;\n}",
         "unexpected '.', expecting INHERIT",
-        "remove the dot",
+        "Remove the dot",
     ),
     (
         "{\n  source |./a.sh\n}",
@@ -180,28 +180,28 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  |...\n}",
         "unexpected ELLIPSIS, expecting INHERIT",
-        "only among the arguments",
+        "only in the arguments",
     ),
     (
         "{\n  |$ ls\n}",
         "unexpected invalid token, expecting INHERIT",
-        "remove the line",
+        "Remove the line",
     ),
     ("{\n  var |a = 1;\n}", NAME, "let NAME = VALUE; in"),
     (
         "{\n  services-|>a.enable = true;\n}",
         "unexpected '>', expecting '.' or '='",
-        "write services.a.enable",
+        "services.a.enable",
     ),
     (
         "{\n  |services::a::enable = true;\n}",
         "unexpected URI, expecting INHERIT",
-        "write services.a.enable",
+        "services.a.enable",
     ),
     (
         "{\n  services|[\"a\"].enable = true;\n}",
         "unexpected '[', expecting '.' or '='",
-        "write services.a.enable",
+        "services.a.enable",
     ),
 ];
 
