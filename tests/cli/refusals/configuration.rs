@@ -166,7 +166,10 @@ fn a_name_in_a_flake_is_told_with_its_reference() {
             &["build", "pi", "--override-input", "nixpkgs", "x"],
             "sdbuild build .#pi\n",
         ),
-        (&["build", "--flake", "pi"], "of the flake after a `#`: .#pi\n"),
+        (
+            &["build", "--flake", "pi"],
+            "of the flake after a `#`: .#pi\n",
+        ),
         (
             &["build", "--flake", "other"],
             "name a directory with a flake.nix",
