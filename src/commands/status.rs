@@ -303,8 +303,8 @@ mod tests {
                 "to free",
                 "  sdbuild clean --old             2.4 GB",
                 "  sdbuild clean --downloads       2.4 GB",
-                "  sdbuild clean removes what no run uses;",
-                "  --dry-run only lists it",
+                "  sdbuild clean removes what no run",
+                "  uses; --dry-run only lists it",
             ]
         );
     }

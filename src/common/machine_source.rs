@@ -216,7 +216,7 @@ mod tests {
         let refused = "ec2".parse::<MachineSource>().unwrap_err();
         assert_eq!(refused, "did you mean aws?");
         let refused = "command:".parse::<MachineSource>().unwrap_err();
-        assert!(refused.contains("names no program"), "{refused}");
+        assert!(refused.contains("does not name a program"), "{refused}");
         assert!("command:a\nb".parse::<MachineSource>().is_err());
         for text in ["aws", "aws:region=eu-central-1,on-demand"] {
             let source: MachineSource = text.parse().unwrap();

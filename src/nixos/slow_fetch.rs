@@ -158,7 +158,7 @@ mod tests {
             if let Some(warning) = warning {
                 assert!(warning.starts_with("http://c is very slow ("));
                 assert!(
-                    warning.contains(" in 20 s, of x-linux\nhint: "),
+                    warning.contains(" in 20 s, of x-linux)\nhint: "),
                     "{warning}"
                 );
                 warned.push(second);

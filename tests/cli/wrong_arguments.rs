@@ -73,15 +73,9 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             &["build", "--board", "pi-zero"],
             "a Raspberry Pi Zero has a 32-bit processor",
         ),
-        (
-            &["build", "--verbose=2"],
-            "-v shows the builder's log",
-        ),
+        (&["build", "--verbose=2"], "-v shows the builder's log"),
         (&["boot", "--ssh"], "did you mean --until-ssh?"),
-        (
-            &["boot", "--memory", "1G"],
-            "give MiB: --memory 1024",
-        ),
+        (&["boot", "--memory", "1G"], "give MiB: --memory 1024"),
         (&["boot", "--memory", "64"], "that is too little memory"),
         (
             &["build", "--system", "arm64"],
@@ -183,8 +177,14 @@ fn words_that_are_expected_lead_to_what_there_is() {
 #[test]
 fn flags_that_other_programs_have_are_explained() {
     assert_tips(&[
-        (&["build", "-t", "pi"][..], "--output names a directory; the image's name"),
-        (&["build", "--no-cache"], "leave it out; Nix builds only what has changed"),
+        (
+            &["build", "-t", "pi"][..],
+            "--output names a directory; the image's name",
+        ),
+        (
+            &["build", "--no-cache"],
+            "leave it out; Nix builds only what has changed",
+        ),
         (&["check", "--show-trace"], "-v shows the builder's log"),
         (&["build", "--impure"], "a flake sees only its own files"),
         (&["build", "--out-link", "x"], "did you mean --output?"),

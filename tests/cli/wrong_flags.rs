@@ -29,7 +29,10 @@ fn a_slip_has_one_wording_everywhere() {
     ]);
     // What only has some letters in common, or is the opposite.
     assert_tips(&[
-        (&["boot", "--rm"][..], "leave it out; boot never changes the image"),
+        (
+            &["boot", "--rm"][..],
+            "leave it out; boot never changes the image",
+        ),
         (
             &["completions", "--shell"],
             "give the shell without a flag: ",
@@ -67,8 +70,14 @@ fn flags_of_builds_elsewhere_are_answered() {
             "build uses what is locked",
         ),
         (&["build", "--locked"], "build never changes flake.lock"),
-        (&["build", "-it"], "leave it out; sdbuild starts its containers itself"),
-        (&["build", "--threads", "4"], "--jobs sets how many derivations"),
+        (
+            &["build", "-it"],
+            "leave it out; sdbuild starts its containers itself",
+        ),
+        (
+            &["build", "--threads", "4"],
+            "--jobs sets how many derivations",
+        ),
         (
             &["build", "--jobs", "auto"],
             "leave out --jobs, and sdbuild chooses the number\n",
@@ -142,7 +151,10 @@ fn flags_for_images_elsewhere_are_answered() {
             &["boot", "--smp", "4"],
             "sdbuild chooses the number of processors",
         ),
-        (&["boot", "--kvm"], "leave it out; sdbuild uses KVM where it works"),
+        (
+            &["boot", "--kvm"],
+            "leave it out; sdbuild uses KVM where it works",
+        ),
         (
             &["boot", "--port", "2222:22"],
             "give only the local port: --port 2222\n",

@@ -152,7 +152,7 @@ mod tests {
             (
                 "boot -drive file=a.img,format=raw",
                 "-d",
-                "the image is an argument of its own: sdbuild boot a.img",
+                "give the image without a flag: sdbuild boot a.img",
             ),
             (
                 "boot -nographic a.img",

@@ -179,7 +179,11 @@ mod tests {
                 "check a.nix pi",
                 "check takes only one PATH, which is already a.nix",
             ),
-            ("b", "init a b", "init takes one DIR, and that is a"),
+            (
+                "b",
+                "init a b",
+                "init takes only one DIR, which is already a",
+            ),
             (
                 "b",
                 "build -v a b",

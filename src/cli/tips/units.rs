@@ -81,17 +81,17 @@ mod tests {
             (
                 "--jobs <N>",
                 "auto",
-                "sdbuild chooses the number without --jobs",
+                "leave out --jobs, and sdbuild chooses the number",
             ),
             (
                 "--jobs <N>",
                 "0",
-                "sdbuild chooses the number without --jobs",
+                "leave out --jobs, and sdbuild chooses the number",
             ),
             (
                 "--port <N>",
                 "2222:22",
-                "the port of this machine is enough: --port 2222",
+                "give only the local port: --port 2222",
             ),
         ] {
             assert_eq!(tip(flag, value).as_deref(), Some(expected));

@@ -228,7 +228,10 @@ mod tests {
             findings(&facts, "aarch64-linux", None).remove(0).add
         };
         let [file, network] = lines(&["My {release} \"Wi-Fi\" ${x}"]).try_into().unwrap();
-        assert!(file.ends_with(" can read: NAME=the passphrase"), "{file}");
+        assert!(
+            file.ends_with(" can read, with NAME=the passphrase"),
+            "{file}"
+        );
         assert_eq!(
             network,
             r#"networking.wireless.networks."My {release} \"Wi-Fi\" \${x}".pskRaw = "ext:NAME"; # replaces psk"#
