@@ -9,8 +9,8 @@ const ATTRIBUTE: &str = "a configuration of a flake is named after the `#`: sdbu
 /// What is said of them by `build` and `check`.
 pub(super) const OF_BUILD: Answers = &[
     (
-        &["memory", "memory-mib"],
-        "the setting memory-mib is only in sdbuild.toml",
+        &["memory", "memory-limit", "memory-mib", "mem", "ram"],
+        "no flag limits the builder's memory; write this line into sdbuild.toml: memory-mib = 8192",
     ),
     (
         &["arg", "argstr", "build-arg", "define", "D", "e", "env", "s"],
