@@ -17,7 +17,7 @@ const NAMES: &str = "pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tok
 const VALUES: &str = r#"(?:"?[ \t]*[=:][ \t]*|[ \t]+)(?:\[[ \t]*|lib\.mk[a-z]+[ \t]+)?(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)"#;
 /// The same in the quotes of other languages or of printed texts, which need not end either.
 const OTHER_QUOTES: &str =
-    r#"[ \t]*[=:][ \t]*(?:'([^'\n]+)|`([^`\n]+)|(?:“|„|‘|«)(.*?)(?:”|“|’|»|;|$))"#;
+    r"[ \t]*[=:][ \t]*(?:'([^'\n]+)|`([^`\n]+)|(?:“|„|‘|«)(.*?)(?:”|“|’|»|;|$))";
 /// A value with the hash of a password, whatever its name is.
 const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)|=[ \t]*(\$[0-9a-z]{1,8}\$[^\s;"'{]{8,})"#;
 
