@@ -15,10 +15,11 @@ pub fn is_known(name: &str) -> bool {
     NAMES.lines().any(|known| known == name)
 }
 
-/// The name of the zone that is as far from UTC as `offset` says: `Etc/GMT-2` for `GMT+2` and `UTC+02:00`.
+/// The name of the zone that is as far from UTC as `offset` says: `Etc/GMT-2` for `GMT+2`, `UTC+02:00` and `+2`.
 pub fn of_offset(offset: &str) -> Option<&'static str> {
     let mut starts = ["GMT", "UTC"].iter();
-    let number = starts.find_map(|start| offset.strip_prefix(start))?;
+    let number = starts.find_map(|start| offset.strip_prefix(start));
+    let number = number.unwrap_or(offset);
     let (opposite, hours) = number
         .strip_prefix('+')
         .map(|hours| ('-', hours))
@@ -79,6 +80,7 @@ mod tests {
             ("UTC-5", "Etc/GMT+5"),
             ("UTC+02:00", "Etc/GMT-2"),
             ("GMT+14", "Etc/GMT-14"),
+            ("+1", "Etc/GMT-1"),
         ] {
             assert_eq!(of_offset(offset), Some(zone), "{offset}");
         }

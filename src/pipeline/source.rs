@@ -92,6 +92,8 @@ impl SourcePlan {
     ) -> Option<Self> {
         let cli_module = problems.keep(cli_module(settings));
         let (source, nixpkgs) = match &settings.source {
+            // Of `--set OPTION VALUE`, of which a problem tells already.
+            SourceChoice::Config(config) if is_value_of_set(config, settings) => return None,
             SourceChoice::Config(config) => {
                 let configuration = problems.keep(configuration(config, settings, purpose));
                 let nixpkgs = problems.keep(nixpkgs(settings));
@@ -222,6 +224,11 @@ fn cli_module(settings: &settings::Build) -> Result<CliModule, Failure> {
         }
     }
     Ok(module)
+}
+
+/// Whether `path` is the value of an option that `--set` names without one.
+fn is_value_of_set(path: &Path, settings: &settings::Build) -> bool {
+    is_value(path) && settings.set.iter().any(|text| !text.contains('='))
 }
 
 /// Whether `path` may be the value of an option, and not a configuration.

@@ -136,6 +136,14 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
             let is_certain = !flags
                 .iter()
                 .any(|word| word.starts_with('-') && is_group(word));
+            let of_docker = ["Containerfile", "Dockerfile"]
+                .iter()
+                .any(|file| first.ends_with(file));
+            if of_docker && value == "PATH" {
+                return Some(format!(
+                    "sdbuild builds a NixOS configuration, not a {first}. PATH is a file such as sd-card.nix, or a directory with one"
+                ));
+            }
             is_certain.then(|| {
                 format!(
                     "{name} takes only one {value}, which is already {}",
@@ -193,6 +201,11 @@ mod tests {
                 "b",
                 "build --jobs 2 a b",
                 "build takes only one PATH, which is already a",
+            ),
+            (
+                ".",
+                "build -f Dockerfile .",
+                "sdbuild builds a NixOS configuration, not a Dockerfile. PATH is a file such as sd-card.nix, or a directory with one",
             ),
             ("rpi4", "build . rpi4", "did you mean --board rpi4?"),
             ("qcow2", "check . qcow2", "did you mean --format qcow2?"),

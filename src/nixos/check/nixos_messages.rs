@@ -2,6 +2,7 @@
 
 use super::facts::ConfigFacts;
 use super::{Finding, Severity, account_kind, state_version};
+use crate::common::attribute_path;
 use crate::nixos::layout;
 
 /// The configuration's own failed assertions, at which a build stops, and warnings.
@@ -30,6 +31,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         match known
             .or_else(|| setting_and_correction(text))
             .or_else(|| second_manager_of_wifi(text))
+            .or_else(|| second_docker(text))
             .or_else(|| doubled_setting_of_ssh(text))
         {
             Some((is, add)) => Finding {
@@ -81,6 +83,16 @@ fn second_manager_of_wifi(text: &str) -> Option<(String, Vec<String>)> {
         (
             "networking.networkmanager.enable = true with networking.wireless.networks".to_owned(),
             vec!["networking.networkmanager.enable = false; # wpa_supplicant connects to those networks".to_owned()],
+        )
+    })
+}
+
+/// What the assertion `text` says of Podman that is to answer in Docker's place, beside Docker itself, and the line that leaves it Docker's.
+fn second_docker(text: &str) -> Option<(String, Vec<String>)> {
+    text.contains("dockerCompat conflicts with docker").then(|| {
+        (
+            "virtualisation.podman.dockerCompat = true beside Docker".to_owned(),
+            vec!["virtualisation.podman.dockerCompat = false; # or virtualisation.docker.enable = false;".to_owned()],
         )
     })
 }
@@ -145,11 +157,16 @@ const NEW_NAME_FOR: &str = " = …; # replaces ";
 /// What follows the old name there.
 const SAME_VALUE: &str = "; keep its value";
 
+/// The new name and the old one in a `line` for an option that was renamed.
+pub(super) fn renamed(line: &str) -> Option<(&str, &str)> {
+    let (new, old) = line.split_once(NEW_NAME_FOR)?;
+    Some((new, old.strip_suffix(SAME_VALUE)?))
+}
+
 /// Leaves one line for an option that was renamed, where another of the findings `all` has one with a value.
 pub(super) fn join_renamed(all: &mut [Finding]) {
     let renamed = all.iter().filter_map(|finding| {
-        let (new, old) = finding.add.first()?.split_once(NEW_NAME_FOR)?;
-        let old = old.strip_suffix(SAME_VALUE)?;
+        let (new, old) = renamed(finding.add.first()?)?;
         Some((format!("{new} = "), old.to_owned()))
     });
     for (new, old) in renamed.collect::<Vec<_>>() {
@@ -169,19 +186,25 @@ pub(super) fn join_renamed(all: &mut [Finding]) {
 
 /// What is said of an option of the user's own that has a new name, if the `warning` tells of one.
 fn renamed_option(warning: &str) -> Option<Finding> {
-    let (old, rest) = warning
-        .strip_prefix("The option `")?
-        .split_once("' defined in `")?;
-    let (files, new) = rest.split_once("' has been renamed to `")?;
+    let (old, rest) = warning.strip_prefix("The option `")?.split_once('\'')?;
+    // Of options in a set such as `users.users.ann`, no file is told.
+    let (files, new) = rest.split_once(" has been renamed to `")?;
     let new = new.trim_end().strip_suffix("'.")?;
+    let file = match files.strip_prefix(" defined in `") {
+        Some(files) => Some(files.strip_suffix('\'')?),
+        None => None,
+    };
     // Others write their modules.
-    let is_own = files.starts_with(layout::CONFIG_DIR) && !files.contains('\'');
+    let is_own =
+        file.is_none_or(|file| file.starts_with(layout::CONFIG_DIR) && !file.contains('\''));
+    let names = |path: &str| Some(attribute_path::text(&attribute_path::parse(path).ok()?));
+    let (old, new) = (names(old)?, names(new)?);
     is_own.then(|| Finding {
         id: "warning",
         severity: Severity::Note,
-        is: old.to_owned(),
         why: format!("NixOS has renamed that option to {new}"),
         add: vec![format!("{new}{NEW_NAME_FOR}{old}{SAME_VALUE}")],
+        is: old,
         place: None,
     })
 }
@@ -230,6 +253,13 @@ mod tests {
                 "services.openssh.settings.useDns",
                 Some("services.openssh.settings.UseDns = …; # replaces useDns; keep its value"),
             ),
+            (
+                "Option dockerCompat conflicts with docker",
+                "virtualisation.podman.dockerCompat = true beside Docker",
+                Some(
+                    "virtualisation.podman.dockerCompat = false; # or virtualisation.docker.enable = false;",
+                ),
+            ),
             ("see /build/config/a.nix", "see a.nix", None),
             (
                 "You can fix it with: a restart;",
@@ -277,6 +307,18 @@ mod tests {
         let mut alone = [renamed_option(renamed).unwrap()];
         join_renamed(&mut alone);
         assert_eq!(alone[0].add.len(), 1);
+    }
+
+    /// NixOS names no file for the options of a user.
+    #[test]
+    fn a_renamed_option_of_a_user_has_its_line() {
+        let warning = "The option `users.users.\"ann\".passwordFile' has been renamed to `users.users.\"ann\".hashedPasswordFile'.";
+        let found = renamed_option(warning).unwrap();
+        assert_eq!(found.is, "users.users.ann.passwordFile");
+        let line = "users.users.ann.hashedPasswordFile = …; # replaces users.users.ann.passwordFile, with the same value";
+        assert_eq!(found.add, [line]);
+        let other = "The option `a.b' defined in `/nix/store/x/c.nix' has been renamed to `a.c'.";
+        assert_eq!(renamed_option(other), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::facts::ConfigFacts;
 use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
+use super::nixos_messages::renamed;
 use super::{Finding, Place};
 use crate::common::attribute_path;
 use crate::nixos::cli_module::CliModule;
@@ -85,6 +86,9 @@ impl OwnDefinitions {
     pub fn locate(&self, findings: &mut [Finding]) {
         for finding in findings {
             finding.place = self.place(&finding.is);
+            if let Some((place, line)) = self.with_new_name(finding) {
+                (finding.place, finding.add) = (Some(place), vec![line]);
+            }
             finding.add.retain(|line| !self.has(line));
             let Finding { id, add, place, .. } = finding;
             for line in add {
@@ -93,6 +97,39 @@ impl OwnDefinitions {
                 }
             }
         }
+    }
+
+    /// The place of the only definition of an option that was renamed, and that definition with the new name, if `finding` is about one.
+    fn with_new_name(&self, finding: &Finding) -> Option<(Place, String)> {
+        let (new, old) = renamed(finding.add.first()?)?;
+        let (new, old) = (
+            attribute_path::parse(new).ok()?,
+            attribute_path::parse(old).ok()?,
+        );
+        let mut found = self.defining(&old);
+        let (file, definition) = found.next().filter(|_| found.next().is_none())?;
+        let place = Place {
+            file: file.clone(),
+            line: definition.line,
+        };
+        let is_overridden = self
+            .cli_module
+            .flag_of(&attribute_path::text(&old))
+            .is_some();
+        if is_overridden || definition.is_conditional || self.may_be_defined_beside(&place, &old) {
+            return None;
+        }
+        let names = new.iter().chain(definition.path.iter().skip(old.len()));
+        let option = attribute_path::text(&names.cloned().collect::<Vec<_>>());
+        // Texts may be secrets.
+        let value = definition.literal.as_deref();
+        let value = value.filter(|value| !value.starts_with('"') && definition.is_plain);
+        let replaced = format!("# replaces line {}", place.line);
+        let definition = match value {
+            Some(value) => format!("{option} = {value}; {replaced}"),
+            None => format!("{option} = …; {replaced}, with the same value"),
+        };
+        Some((place, definition))
     }
 
     /// Whether the files have the definition `line` as it is.

@@ -124,7 +124,9 @@ fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
         return vec![format!("rename {} to {}", quoted(&other), quoted(&name))];
     }
     if name != CONFIG_NAME {
-        return vec![mistyped_hint(directory, &name, &modules, command)];
+        let elsewhere = nixos_itself(path, command).or_else(|| without_slash(path));
+        let hint = elsewhere.unwrap_or_else(|| mistyped_hint(directory, &name, &modules, command));
+        return vec![hint];
     }
     if let Some(hint) = named_like_directory(directory, command) {
         return vec![hint];
@@ -200,9 +202,35 @@ fn mistyped_hint(
         );
     }
     let board = board(name, command).filter(|_| is_here(directory));
+    let here = || {
+        let here = std::env::current_dir().ok()?;
+        let modules = configurations(modules_in(&here));
+        modules_hint(&here, &modules, MAX_MODULES, command).filter(|_| !directory.is_dir())
+    };
     board
         .or_else(|| modules_hint(directory, modules, MAX_MODULES, command))
+        .or_else(here)
         .unwrap_or_else(|| path_hint(command).to_owned())
+}
+
+/// What is said of NixOS's own files in the search path of Nix, as `<nixpkgs/nixos>`.
+fn nixos_itself(path: &Path, command: SuggestedCommand) -> Option<String> {
+    let here = std::env::current_dir().ok()?;
+    let written = path.strip_prefix(&here).unwrap_or(path).to_str()?;
+    let is_in_angles = written.starts_with('<') && written.ends_with('>');
+    let given = command.with_file(CONFIG_NAME).filter(|_| is_in_angles)?;
+    Some(format!(
+        "that is nixpkgs itself. Name the file of your configuration: {given}"
+    ))
+}
+
+/// The path from the root that is meant by the `path` of nothing, which lacks its first slash.
+fn without_slash(path: &Path) -> Option<String> {
+    let here = std::env::current_dir().ok()?;
+    let absolute = Path::new("/").join(path.strip_prefix(&here).ok()?);
+    absolute
+        .exists()
+        .then(|| format!("did you mean {}?", quoted(&absolute.to_string_lossy())))
 }
 
 /// What is said of a `name` that means a board, to a command that may take one.

@@ -8,6 +8,7 @@ use rnix::SyntaxKind::{
 };
 use rnix::{SyntaxKind, SyntaxNode};
 
+use super::joined_paths;
 use super::lists_of_words::LISTS_OF_WORDS;
 use super::syntax_at::node_at;
 use super::unquoted_name::{is_list_of_packages, takes_a_package};
@@ -44,6 +45,9 @@ const FUNCTIONS: [(&str, usize); 6] = [
 /// The definition that is meant where the value at `position` of `text` is called, and is none that can be.
 pub(super) fn hint(text: &str, position: &Position) -> Option<String> {
     let node = node_at(text, position)?;
+    if let Some(hint) = joined_paths::called(&node) {
+        return Some(hint);
+    }
     let mut around = node.ancestors();
     let definition = around.find(|node| node.kind() == NODE_ATTRPATH_VALUE)?;
     let path = defined_path(&definition)?;

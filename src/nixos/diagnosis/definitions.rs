@@ -178,21 +178,21 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         _ if kind.contains("integer") && values(summary).any(is_number) => return None,
         _ if kind.contains("integer") => "write a number, without quotes",
         _ if choices::choices(kind).is_some() => return Some(format!("write {kind}, in quotes")),
-        _ => {
-            let option = option
-                .split(".\"[")
-                .next()
-                .filter(|option| is_name(option))?;
-            // The search knows options of users by another name.
-            let of_user = option.strip_prefix("users.users.");
-            let of_user = of_user.and_then(|rest| rest.split_once('.'));
-            let query = of_user.map_or(option, |(_, option)| option);
-            return Some(format!(
-                "accepted values: https://search.nixos.org/options?query={query}"
-            ));
-        }
+        _ => return accepted_values(option),
     };
     Some(form.to_owned())
+}
+
+/// Where the values of `option` are documented.
+fn accepted_values(option: &str) -> Option<String> {
+    let option = option.split(".\"[").next().filter(|it| is_name(it))?;
+    // The search knows options of users by another name.
+    let of_user = option.strip_prefix("users.users.");
+    let of_user = of_user.and_then(|rest| rest.split_once('.'));
+    let query = of_user.map_or(option, |(_, option)| option);
+    Some(format!(
+        "accepted values: https://search.nixos.org/options?query={query}"
+    ))
 }
 
 /// Whether values of this type are texts.

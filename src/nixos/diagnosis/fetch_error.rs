@@ -55,22 +55,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         return None;
     }
     let is_own = is_of_flake(url, context.source);
-    let text = if is_of_branch(url) {
-        let whose = if is_own {
-            "the flake"
-        } else {
-            "an input of the flake"
-        };
-        format!(
-            "the newest commit of {whose} is not known, because {url} failed: {}",
-            details(why)
-        )
-    } else {
-        format!(
-            "the configuration fetches {url} while it is evaluated, which failed: {}",
-            details(why)
-        )
-    };
+    let text = what_failed(url, is_own, why);
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
     let class = if is_refused {
         Class::Usage
@@ -107,6 +92,22 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             .hint("check the address, the network, and the DNS of the engine's machine")
             .hint("without a network, copy the files into the configuration's directory and name them by their path"),
     })
+}
+
+/// The message about `url`, which failed because of `why`. `is_own`: it is the flake itself.
+fn what_failed(url: &str, is_own: bool, why: &str) -> String {
+    let details = details(why);
+    if !is_of_branch(url) {
+        return format!(
+            "the configuration fetches {url} while it is evaluated, which failed: {details}"
+        );
+    }
+    let whose = if is_own {
+        "the flake"
+    } else {
+        "an input of the flake"
+    };
+    format!("the newest commit of {whose} is not known, because {url} failed: {details}")
 }
 
 /// What failed: the evaluation, with the place of `url` where the user's files have it.

@@ -9,6 +9,7 @@ use rnix::SyntaxKind::{
 use super::evidence::ExitContext;
 use super::flake_arguments::OUTPUTS_IS_FUNCTION;
 use super::flake_input::unsupported_url;
+use super::module_arguments::{ARGUMENTS, Header};
 use super::source_lines;
 use super::syntax_at::{Definition, whole_path};
 use crate::common::configuration_file::FLAKE_FILE;
@@ -90,7 +91,12 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let text = context.files.filter(|_| is_flake)?.text(&place.file)?;
     if error.summary == NO_SET_HERE {
         let kind = root_kind(&text)?;
-        let hint = if kind == NODE_LAMBDA {
+        let is_module = Header::find(&text).is_some_and(|header| {
+            ARGUMENTS.iter().any(|name| header.has(name)) && !text.contains("outputs")
+        });
+        let hint = if kind == NODE_LAMBDA && is_module {
+            "the file is a module, not a flake. Rename it to sd-card.nix, and run: sdbuild check sd-card.nix"
+        } else if kind == NODE_LAMBDA {
             "write { inputs.nixpkgs.url = \"…\"; outputs = { self, nixpkgs, ... }: { … }; }"
         } else if [NODE_LET_IN, NODE_WITH].contains(&kind) {
             "the file must begin with its `{`. What is before it belongs after `outputs = { self, nixpkgs, ... }:`"

@@ -6,11 +6,11 @@ use super::aliased_options;
 use super::evidence::{ExitContext, Findings};
 use super::flake_form;
 use super::names::quoted_after;
+use super::source_lines;
 use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;
-use crate::common::nix_name::is_of_name;
 use crate::nixos::flake::attribute_names;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
@@ -138,7 +138,7 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
         (Some(similar), true) => {
             let place = context
                 .files
-                .and_then(|files| files.only_place(|text| lines_with_name(text, &similar)));
+                .and_then(|files| files.only_place(|text| source_lines::with_name(text, &similar)));
             let place = place.map_or_else(String::new, |(place, ())| {
                 format!(" in {}{place}", context.shown_dir)
             });
@@ -154,6 +154,13 @@ fn other_name_of_configurations(names: &[String]) -> Option<&str> {
     let mut others = names.iter().filter(|name| name.starts_with("nixosConf"));
     let only = others.next().filter(|_| others.next().is_none())?;
     Some(only)
+}
+
+/// The command for one of several configurations, of which `summary`, an error of `expressions/flake-source.nix`, tells to name one.
+pub(super) fn one_of_several(summary: &str) -> Option<String> {
+    let (_, references) = summary.split_once(", name one of them: ")?;
+    let first = references.split(", ").next()?;
+    Some(format!("for instance: sdbuild build {first}"))
 }
 
 /// The only configuration of a flake that does not have the attribute that was named.
@@ -173,17 +180,6 @@ fn short_name_like<'a>(missing: &str, names: &'a [String]) -> Option<&'a str> {
     let mut like = names.iter().filter(is_like);
     let only = like.next().filter(|_| like.next().is_none())?;
     Some(only)
-}
-
-/// The lines of `text`, counted from 1, that have `name` outside of comments, as a whole name.
-fn lines_with_name(text: &str, name: &str) -> Vec<(usize, ())> {
-    let has_name = |line: &str| {
-        let code = line.split('#').next().unwrap_or_default();
-        code.split(|c| !is_of_name(c)).any(|word| word == name)
-    };
-    let lines = (1..).zip(text.lines());
-    let found = lines.filter(|(_, line)| has_name(line));
-    found.map(|(line, _)| (line, ())).collect()
 }
 
 /// What to do about a flake without `outputs`: the user's own one, or an input.
@@ -240,9 +236,9 @@ pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> 
         ));
     }
     if summary.ends_with(" has a nixosConfigurations that is a configuration itself") {
-        let place = context
-            .files
-            .and_then(|files| files.only_place(|text| lines_with_name(text, CONFIGURATIONS)));
+        let place = context.files.and_then(|files| {
+            files.only_place(|text| source_lines::with_name(text, CONFIGURATIONS))
+        });
         let place = place.map_or_else(String::new, |(place, ())| {
             format!("{}{place}: ", context.shown_dir)
         });
@@ -299,7 +295,7 @@ fn missing_output(summary: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ExitContext, lines_with_name, missing_output_hint, wrong_attribute_hint};
+    use super::{ExitContext, missing_output_hint, source_lines, wrong_attribute_hint};
 
     #[test]
     fn wrong_attributes_are_proposed() {
@@ -381,7 +377,10 @@ mod tests {
             );
         }
         let text = "{\n  # nixosConfiguration\n  nixosConfiguration.pi = 1;\n  nixosConfigurations.x = 2;\n}";
-        assert_eq!(lines_with_name(text, "nixosConfiguration"), [(3, ())]);
+        assert_eq!(
+            source_lines::with_name(text, "nixosConfiguration"),
+            [(3, ())]
+        );
         for summary in [
             "the flake . has no configuration pj; its configurations: .#pi, .#pk",
             "the flake ../pi has no attribute a.b: the flake has no a; it has: packages",

@@ -7,7 +7,7 @@ const INVISIBLE: [char; 8] = [
 /// Characters that stand for a minus in texts.
 const DASHES: [char; 4] = ['‐', '–', '—', '−'];
 /// Quotes that are no quotes of Nix.
-const OTHER_QUOTES: [char; 8] = ['\'', '’', '‘', '“', '”', '„', '«', '»'];
+const OTHER_QUOTES: [char; 9] = ['`', '\'', '’', '‘', '“', '”', '„', '«', '»'];
 
 /// What to do about the character `found` in the line `line`, counted from 1; `is_in_list`: as an element of a list.
 pub(super) fn hint(found: char, line: u64, is_in_list: bool) -> Option<String> {

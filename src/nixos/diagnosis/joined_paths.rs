@@ -1,6 +1,8 @@
 //! A path and the rest of it that `++` joins, which takes two lists: `modulesPath ++ "/a.nix"`.
 
-use rnix::SyntaxKind::{NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PAREN};
+use rnix::SyntaxKind::{
+    NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PAREN,
+};
 use rnix::SyntaxNode;
 
 use super::evidence::ExitContext;
@@ -36,6 +38,14 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     Some(format!(
         "{shown_dir}{place}: join a path and the rest of it with `+`: {instead}"
     ))
+}
+
+/// What to write in place of a path that the rest of it follows as an argument: `(modulesPath "/a.nix")`.
+pub(super) fn called(node: &SyntaxNode) -> Option<String> {
+    let call = node.ancestors().find(|node| node.kind() == NODE_APPLY)?;
+    let rest = rest_of_path(&call.last_child()?.text().to_string())?;
+    let is_path = call.first_child()?.text() == PATH;
+    is_path.then(|| format!("join a path and the rest of it with `+`: ({PATH} + {rest})"))
 }
 
 /// The lines of the user's file with it, as Nix quotes source.

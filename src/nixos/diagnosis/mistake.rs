@@ -9,7 +9,7 @@ use super::file_systems;
 use super::flake_form;
 use super::flake_input::wrong_input_hint;
 use super::flake_source::{
-    missing_output_hint, no_outputs_hint, outputs_hint, wrong_attribute_hint,
+    missing_output_hint, no_outputs_hint, one_of_several, outputs_hint, wrong_attribute_hint,
 };
 use super::flake_values;
 use super::image_module::import_hint;
@@ -191,7 +191,8 @@ impl Mistake {
             Self::WrongInput => wrong_input_hint(error),
             Self::NoSuchOutput => missing_output_hint(context, summary)
                 .or_else(|| no_outputs_hint(context, summary))
-                .or_else(|| wrong_attribute_hint(context, summary)),
+                .or_else(|| wrong_attribute_hint(context, summary))
+                .or_else(|| one_of_several(summary)),
             Self::OtherEncoding => other_encoding(context, summary),
         }
     }

@@ -65,6 +65,7 @@ mod set_members;
 mod set_values;
 mod shell_length;
 mod source_lines;
+mod surrounding_text;
 mod switches;
 mod syntax_at;
 mod syntax_cause;

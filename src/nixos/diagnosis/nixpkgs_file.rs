@@ -91,6 +91,11 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     {
         return format!("{lacks}, because a slash is missing. Write modulesPath + \"/{rest}\"");
     }
+    if path.strip_prefix(MODULES) == Some("/default.nix") {
+        return format!(
+            "modulesPath is a directory. Name the file in it: (modulesPath + \"/installer/sd-card/{FOR_BOARDS}\")"
+        );
+    }
     let is_elsewhere = !path.contains("/installer/sd-card/");
     if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {
         return format!("{lacks}. Did you mean {}?", of_sd_card(name));

@@ -16,7 +16,7 @@ pub(super) const OF_USERS: [(&str, &str); 11] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 54] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 58] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
@@ -62,7 +62,11 @@ pub(super) const OTHER_NAMES: [(&str, &str); 54] = [
     ("services.bluetooth", "hardware.bluetooth"),
     ("services.cron.crontab", "services.cron.systemCronJobs"),
     ("services.cron.jobs", "services.cron.systemCronJobs"),
+    ("services.dhcpServer", "services.kea.dhcp4"),
+    ("services.dhcpd", "services.kea.dhcp4"),
     ("services.docker", "virtualisation.docker"),
+    ("services.ntp.pool", "networking.timeServers"),
+    ("services.ntp.server", "networking.timeServers"),
     (
         "services.openssh.passwordAuth",
         "services.openssh.settings.PasswordAuthentication",
@@ -116,6 +120,14 @@ const PINS: &str = "no option has this name. For the pins of a board, see \"GPIO
 const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt. Instead of dtparam= and dtoverlay=, use device trees \
  in hardware.deviceTree.overlays (docs/configuration.md, \"GPIO, I2C, SPI\")";
 
+/// What a camera needs.
+const CAMERA: &str = "a USB camera needs no option. One at the board's camera port needs a device tree in hardware.deviceTree.overlays \
+     (docs/configuration.md, \"GPIO, I2C, SPI\")";
+
+/// How a machine gets an address that does not change.
+const ADDRESS: &str = "give the address to an interface: networking.interfaces.NAME.ipv4.addresses = [ { address = \"192.168.1.10\"; \
+     prefixLength = 24; } ];";
+
 /// How a wireless network is defined.
 const NETWORK: &str = "write each network with its name and its passphrase: networking.wireless.networks.\"NAME\".psk = \
  \"…\";";
@@ -126,7 +138,8 @@ const OF_OTHER_PROJECT: &str = "this is an option of another project, such as ra
  hardware.deviceTree.overlays (docs/configuration.md, \"GPIO, I2C, SPI\")";
 
 /// What people expect in sets whose options have other names or another form, where `*` is any name, and what to write.
-pub(super) const OF_SETS: [(&str, &str); 29] = [
+pub(super) const OF_SETS: [(&str, &str); 34] = [
+    ("hardware.camera", CAMERA),
     ("hardware.gpio", PINS),
     ("hardware.pwm", PINS),
     ("hardware.raspberry-pi", OF_OTHER_PROJECT),
@@ -183,6 +196,10 @@ pub(super) const OF_SETS: [(&str, &str); 29] = [
         "virtualisation.oci-containers.containers.*.restart",
         "remove it. The container is a service, which systemd starts and restarts",
     ),
+    ("networking.address", ADDRESS),
+    ("networking.ip", ADDRESS),
+    ("networking.ipAddress", ADDRESS),
+    ("networking.staticIP", ADDRESS),
     ("networking.wireless.psk", NETWORK),
     ("networking.wireless.ssid", NETWORK),
     (

@@ -15,11 +15,18 @@ const NAMES: &str = "pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tok
 /// What is after a name: a string, which need not end; a number; after a `=` without blanks the word of another program. Nix reads
 /// other words as variables.
 const VALUES: &str = r#"(?:"?[ \t]*[=:][ \t]*|[ \t]+)(?:\[[ \t]*|lib\.mk[a-z]+[ \t]+)?(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)"#;
-/// A string with the hash of a password, whatever its name is.
-const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)"#;
+/// The same in the quotes of other languages or of printed texts, which need not end either.
+const OTHER_QUOTES: &str =
+    r"[ \t]*[=:][ \t]*(?:'([^'\n]+)|`([^`\n]+)|(?:“|„|‘|«)(.*?)(?:”|“|’|»|;|$))";
+/// A value with the hash of a password, whatever its name is.
+const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)|=[ \t]*(\$[0-9a-z]{1,8}\$[^\s;"'{]{8,})"#;
 
-static SECRETS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| bytes_pattern(&format!("(?i-u)({NAMES})(?:{VALUES})|{HASH}")).ok());
+static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    bytes_pattern(&format!(
+        "(?i-u)({NAMES})(?:{VALUES}|{OTHER_QUOTES})|{HASH}"
+    ))
+    .ok()
+});
 static NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| bytes_pattern(&format!("(?i-u)(?:{NAMES})(?:_id)?$")).ok());
 
@@ -33,6 +40,18 @@ fn bytes_pattern(pattern: &str) -> Result<Regex, Box<BuildError>> {
 /// Whether what is called `name` holds a secret.
 pub(super) fn is_name_of_secret(name: &str) -> bool {
     NAME.as_ref().is_some_and(|ends| ends.is_match(name))
+}
+
+/// Whether `value` has the form of a password's hash, as `mkpasswd` prints it.
+pub(super) fn is_hash(value: &str) -> bool {
+    let parts = value
+        .strip_prefix('$')
+        .and_then(|rest| rest.split_once('$'));
+    let is_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "./$=,+-".contains(c);
+    parts.is_some_and(|(id, rest)| {
+        !id.is_empty() && id.chars().all(is_id) && rest.len() >= 8 && rest.chars().all(is_part)
+    })
 }
 
 /// `failure` without the secrets that options and variables have in its texts.
@@ -104,7 +123,7 @@ fn secrets(text: &str) -> Vec<Range<usize>> {
     };
     let found = pattern.captures_iter(text).filter_map(|found| {
         let name = found.get_group(1).map_or(0, |name| name.start);
-        let value = (2..=6).find_map(|group| found.get_group(group))?;
+        let value = (2..=10).find_map(|group| found.get_group(group))?;
         let is_switch = text.get(..name)?.to_lowercase().ends_with("needs");
         let is_secret = !is_switch && is_secret(text.get(value.range())?);
         is_secret.then(|| value.range())
@@ -148,6 +167,11 @@ mod tests {
             ("password \"x\\\"y\";", "password \"…\";"),
             ("password = \"x y;", "password = \"…"),
             ("password = ''x'' y", "password = ''…'' y"),
+            ("psk = 'x y';", "psk = '…';"),
+            ("psk = `x`; a", "psk = `…`; a"),
+            ("psk = “x”; a", "psk = “…”; a"),
+            ("psk = „x“; a", "psk = „…“; a"),
+            ("a.hash = $6$abcd$efgh/i.; b", "a.hash = …; b"),
             ("a.psk = lib.mkForce \"x\";", "a.psk = lib.mkForce \"…\";"),
             (
                 "a.hashedPasswrd = \"$6$ab$cd\"; psk = \"x\";",
@@ -170,6 +194,8 @@ mod tests {
             "a.password = annsPassword;",
             "PasswordAuthentication = \"maybe\";",
             "if password == x",
+            "unexpected token 'x'",
+            "a = $b; c=$d$e",
             "elem name [ \"secret\" ];",
             "script = \"$HOME/a $b\";",
         ] {

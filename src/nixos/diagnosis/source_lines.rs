@@ -3,6 +3,7 @@
 use super::evidence::ExitContext;
 use super::missing_files::missing_path;
 use super::nixpkgs_file;
+use crate::common::nix_name::is_of_name;
 use crate::nixos::log::NixError;
 
 /// Line `at` of `text`, counted from 1, with those around it, and a caret below the character after the first `column` ones, as Nix
@@ -65,6 +66,17 @@ pub(super) fn naming_a_file(context: &ExitContext<'_>, error: &NixError) -> Opti
     let files = context.files.filter(|_| !is_quoted)?;
     let written = files.naming(path)?;
     Some(around(&written.text, written.line, Some(written.column)))
+}
+
+/// The lines of `text`, counted from 1, that have `name` outside of comments, as a whole name.
+pub(super) fn with_name(text: &str, name: &str) -> Vec<(usize, ())> {
+    let has_name = |line: &str| {
+        let code = line.split('#').next().unwrap_or_default();
+        code.split(|c| !is_of_name(c)).any(|word| word == name)
+    };
+    let lines = (1..).zip(text.lines());
+    let found = lines.filter(|(_, line)| has_name(line));
+    found.map(|(line, _)| (line, ())).collect()
 }
 
 #[cfg(test)]

@@ -71,15 +71,17 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         );
         return Some(Cause { line, hint });
     }
-    // A definition where Nix still reads a list, however many are not closed.
-    if has("unexpected '='")
-        && let Some(Imbalance::NotClosed { bracket: '[', line }) =
-            imbalance(text_before(text, position)?)
-    {
-        let hint = format!("the `[` of line {line} is not closed");
-        return Some(Cause { line, hint });
-    }
-    found.and_then(wrong_bracket)
+    let list = || has("unexpected '='").then(|| open_list(text_before(text, position)?))?;
+    list().or_else(|| found.and_then(wrong_bracket))
+}
+
+/// The list that is open at the end of `before`, where Nix reads a definition, however many others are not closed.
+fn open_list(before: &str) -> Option<Cause> {
+    let Some(Imbalance::NotClosed { bracket: '[', line }) = imbalance(before) else {
+        return None;
+    };
+    let hint = format!("the `[` of line {line} is not closed");
+    Some(Cause { line, hint })
 }
 
 /// Whether a value is missing after the `+` at `position` that follows a string: that is closed, if in a later line.

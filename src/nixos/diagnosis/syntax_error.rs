@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::module_arguments::ARGUMENTS;
+use super::surrounding_text;
 use super::syntax_cause::{Cause, cause, line_of};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nix_name::is_of_path;
@@ -13,7 +14,7 @@ use crate::nixos::log::{NixError, Position};
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// What stands above and below code in a text of Markdown.
-const FENCE: &str = "```";
+pub(super) const FENCE: &str = "```";
 
 /// What to do about a text that is no Nix.
 pub(super) const NO_CONFIGURATION: &str = "this does not look like a NixOS configuration, which has the form { ... }: { \
@@ -124,6 +125,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     if line_of(&text, position.line).is_some_and(|line| line.trim_start().starts_with(FENCE)) {
         let hint = format!("remove the lines with {FENCE}, which are Markdown, not Nix");
+        return Some(hint);
+    }
+    if let Some(hint) = surrounding_text::hint(&text) {
         return Some(hint);
     }
     if is_prose(&text) || is_ini(&text) {

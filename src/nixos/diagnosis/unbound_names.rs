@@ -206,12 +206,18 @@ fn other_package(findings: &Findings, name: &str) -> Option<String> {
     Some(similar_package(name, package))
 }
 
+/// How Docker is installed.
+const DOCKER: &str =
+    "Docker is a service, not only a package. Write virtualisation.docker.enable = true;";
+
 /// What other systems have as a package, and what is in its place.
-const NO_PACKAGES: [(&str, &str); 2] = [
+const NO_PACKAGES: [(&str, &str); 4] = [
     (
         "build-essential",
         "write gcc and gnumake, which are two packages in nixpkgs",
     ),
+    ("docker-ce", DOCKER),
+    ("docker-engine", DOCKER),
     (
         "raspi-config",
         "raspi-config is a program for Raspberry Pi OS. Use options of the configuration instead (docs/configuration.md)",

@@ -8,6 +8,7 @@ use super::flake_arguments::{argument_of_outputs, input_in_module, nixos_system}
 use super::misread;
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
+use super::surrounding_text;
 use super::switches;
 use super::syntax_at::{NameAt, Role};
 use super::syntax_error::{NO_CONFIGURATION, is_prose};
@@ -126,6 +127,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if is_prose(&text) {
         return NO_CONFIGURATION.to_owned();
     }
+    if let Some(hint) = surrounding_text::hint(&text) {
+        return hint;
+    }
     let file = File {
         text: &text,
         is_flake: Path::new(&position.file).file_name() == Some(OsStr::new(FLAKE_FILE)),
@@ -143,8 +147,10 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         let at = at.as_ref().filter(|_| inherited.is_none())?;
         file.system(at)
     };
+    let packages = || file.packages(name, at.as_ref()?, position);
     at.as_ref()
         .and_then(|at| file.by_place(name, at))
+        .or_else(packages)
         .or_else(system)
         .or_else(|| file.argument(context, name, at.as_ref()))
         .or_else(|| by_spelling(name))
@@ -264,6 +270,24 @@ impl File<'_> {
         let is_option = NAMESPACES.contains(&name) && at.role != Role::Element && !is_of_package;
         let is_input = self.is_flake && InputNames::read(self.text).inputs.contains(name);
         (is_option && !is_input).then(|| self.other_option(&at.written))
+    }
+
+    /// The packages by another name than modules have for them: `with nixpkgs;` and `nixpkgs.vim`.
+    fn packages(&self, name: &str, at: &NameAt, position: &Position) -> Option<String> {
+        let attribute = at.attribute();
+        let are_meant = unquoted_name::is_list_of_packages(attribute)
+            || unquoted_name::takes_a_package(attribute);
+        if self.is_flake || !are_meant || !["nixpkgs", "packages"].contains(&name) {
+            return None;
+        }
+        let before = self.text.get(..position.offset(self.text)?)?;
+        let known = "the packages are called pkgs in a module";
+        if let Some(package) = at.written.strip_prefix(name)?.strip_prefix('.') {
+            let of_other = ["legacyPackages", "lib"].contains(&package.split('.').next()?);
+            return (!of_other).then(|| format!("{known}. Write pkgs.{package}"));
+        }
+        let is_with = before.trim_end().ends_with("with");
+        is_with.then(|| format!("{known}. Write with pkgs; [ … ]"))
     }
 
     /// What `system` means, where the packages are known: not in what they, or the modules, come from.

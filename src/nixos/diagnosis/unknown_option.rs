@@ -44,6 +44,18 @@ fn meant_option(option: &str) -> Option<String> {
         .or_else(|| in_etc(option))
         .or_else(|| in_known_set(option))
         .or_else(|| other_name(option).map(|meant| format!("did you mean {meant}?")))
+        .or_else(|| open_port(option))
+}
+
+/// What opens the port of a service, which mostly is an option with another name.
+fn open_port(option: &str) -> Option<String> {
+    let (service, name) = option.rsplit_once('.')?;
+    let is_meant = service.starts_with("services.") && ["openPort", "openPorts"].contains(&name);
+    is_meant.then(|| {
+        format!(
+            "did you mean {service}.openFirewall? For a service without that option, open the port: networking.firewall.allowedTCPPorts = [ PORT ];"
+        )
+    })
 }
 
 /// What to write in place of something that is no option of any release, or of this one no longer.
@@ -64,6 +76,12 @@ fn no_option(option: &str) -> Option<String> {
     if ["inputs", "outputs"].contains(&option) {
         return Some(
             "that is a flake, not a module. Rename the file to flake.nix, and run sdbuild in its directory".to_owned(),
+        );
+    }
+    if option == "pkgs" {
+        return Some(
+            "a package is not an option. Write environment.systemPackages = [ pkgs.NAME ]; or the option of a program or a service"
+                .to_owned(),
         );
     }
     let is_removed = |removed: &&str| option.strip_prefix(removed).is_some_and(is_end_of_name);
@@ -302,6 +320,16 @@ mod tests {
                 "networking.interfaces.eth0.gateway",
                 "networking.defaultGateway",
             ),
+            (
+                "services.jellyfin.openPort",
+                "services.jellyfin.openFirewall?",
+            ),
+            (
+                "services.syncthing.openPort",
+                "services.syncthing.openDefaultPorts?",
+            ),
+            ("networking.staticIP", "ipv4.addresses = [ { address"),
+            ("pkgs", "environment.systemPackages = [ pkgs.NAME ];"),
             ("sounds", "check its spelling"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),

@@ -115,6 +115,12 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Definition if takes_a_package(attribute) => {
             format!("packages are attributes of pkgs. Write pkgs.{written}")
         }
+        Role::Definition if LISTS_OF_WORDS.contains(&attribute) => {
+            format!(
+                "write a list of strings: {} = [ \"{written}\" ];",
+                at.defines
+            )
+        }
         Role::Definition | Role::Element
             if OF_STRINGS.contains(&attribute) || attribute.starts_with("LC_") =>
         {

@@ -1,14 +1,18 @@
 //! What to write in place of the token at which Nix's parser stopped, where the text around it tells.
 
 mod brackets;
+mod calls;
+mod comments;
 mod joined;
 mod lists;
 mod packages;
 mod place;
 mod signs;
 mod statements;
+mod texts;
 mod unquoted;
 
+pub(super) use self::comments::SIGNS;
 use self::place::Place;
 use super::brackets::open_brackets;
 use super::invalid_character;
@@ -24,11 +28,11 @@ const PARENTHESES: &str = "put a calculation inside a list in parentheses: [ (a 
 /// What to do about the token at `position` of `text`, of which the syntax error `summary` speaks.
 pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<String> {
     let place = Place::find(text, position)?;
-    if let Some(hint) = unquoted::hint(&place, summary) {
-        return Some(hint);
-    }
-    if let Some(hint) = signs::variable_of_shell(&place) {
-        return Some(hint);
+    let certain = unquoted::hint(&place, summary)
+        .or_else(|| signs::variable_of_shell(&place))
+        .or_else(|| comments::hint(&place));
+    if certain.is_some() {
+        return certain;
     }
     if place.here.starts_with("$ ") && place.begun().is_empty() {
         return Some(
@@ -37,10 +41,11 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     }
     if summary.contains("invalid token") {
         let found = place.here.chars().next()?;
-        return invalid_character::hint(found, position.line, place.is_in_list);
+        return texts::hint(&place)
+            .or_else(|| invalid_character::hint(found, position.line, place.is_in_list));
     }
     if summary.contains("unexpected PATH, expecting INHERIT") {
-        return name_with_slash(&place).or_else(|| joined::hint(&place, summary));
+        return unquoted::with_slash(&place).or_else(|| joined::hint(&place, summary));
     }
     if place.is_in_key() {
         return Some("put the key in double quotes: \"ssh-ed25519 …\"".to_owned());
@@ -233,13 +238,11 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
         "'['" if is_section(place.here) => {
             "a name in brackets begins a section in other languages. In Nix, write NAME = { … };"
         }
-        "'-'" if place.here.starts_with("--") => "a comment begins with `#`",
         "'-'" if place.here.starts_with("- ") => {
             "write the elements of a list in brackets, without `-`: NAME = [ a b ];"
         }
         "'/'" if place.after.starts_with(['*', '/']) => "a comment begins with `#`",
         "REC" => "write `rec` before the `{` of a value: NAME = rec { … };",
-        "'<'" if place.here.starts_with("<!--") => "a comment begins with `#`",
         "LET" => "write `let … in` before the `{` of the definitions",
         "IF" => {
             "`if` chooses a value. For definitions that depend on a condition, write lib.mkIf CONDITION { … }"
@@ -276,6 +279,9 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         }
         "';'" if ARGUMENTS.contains(&name) => {
             "separate the arguments of a module by commas: { config, pkgs, ... }:".to_owned()
+        }
+        "';'" if name.starts_with("pkgs.") && open_brackets(place.before) == ['{'] => {
+            packages::installed(&[name])
         }
         "';'" | "'}'" => match path_of(name)?.rsplit_once('.').unwrap_or(("", name)) {
             (option, value @ ("true" | "false")) if !option.is_empty() => {
@@ -379,15 +385,6 @@ fn before_string(place: &Place<'_>) -> Option<String> {
     } else {
         "a `=` is missing between the name and the string".to_owned()
     })
-}
-
-/// The hint for a name such as `fileSystems./boot`, which Nix takes for a path.
-fn name_with_slash(place: &Place<'_>) -> Option<String> {
-    let is_end = |c: char| c.is_whitespace() || "=;{".contains(c);
-    let written = place.here.split(is_end).next()?;
-    let (name, path) = written.split_once("./")?;
-    (!name.is_empty())
-        .then(|| format!("put a name with a slash in double quotes: {name}.\"/{path}\""))
 }
 
 #[cfg(test)]

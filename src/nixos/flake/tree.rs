@@ -51,7 +51,13 @@ impl FlakeTree {
                 let found = Self::find(&dir, *untracked, search).await.map(Some);
                 let elsewhere = input_url::proposal(&reference.text);
                 let elsewhere = elsewhere.filter(|_| !dir.exists());
-                found.map_err(|failure| elsewhere.into_iter().fold(failure, Failure::hint))
+                found.map_err(|mut failure| {
+                    if let Some(package) = package_of_nixpkgs(reference).filter(|_| !dir.exists()) {
+                        failure.hints = vec![package];
+                        return failure;
+                    }
+                    elsewhere.into_iter().fold(failure, Failure::hint)
+                })
             }
             FlakeLocation::Repository(source) => {
                 let checkout = Checkout::fetch(source, History::Commit, search).await?;
@@ -240,6 +246,19 @@ impl FlakeTree {
         };
         ConfigDir::collect(&self.root, selection, cancel, events)
     }
+}
+
+/// What to do about the `reference` of a package, `nixpkgs#hello`.
+fn package_of_nixpkgs(reference: &FlakeRef) -> Option<String> {
+    let of_nixpkgs = ["flake:nixpkgs", "nixpkgs"].contains(&reference.text.as_str());
+    let [package] = reference.attribute.as_slice() else {
+        return None;
+    };
+    of_nixpkgs.then(|| {
+        format!(
+            "{package} is a package, and sdbuild builds a NixOS configuration, which has it in environment.systemPackages = [ pkgs.{package} ];"
+        )
+    })
 }
 
 /// The directory `dir` without symbolic links.

@@ -10,8 +10,8 @@ const ATTRIBUTE: &str = "a file such as sd-card.nix needs no attribute; for a co
 /// What is said of them by `build` and `check`.
 pub(super) const OF_BUILD: Answers = &[
     (
-        &["memory", "memory-limit", "memory-mib"],
-        "there is no flag for it; set memory-mib = 4096 in sdbuild.toml",
+        &["memory", "memory-limit", "memory-mib", "mem", "ram"],
+        "no flag limits the builder's memory. Write this line into sdbuild.toml: memory-mib = 8192",
     ),
     (
         &["arg", "argstr", "build-arg", "define", "D", "e", "env", "s"],

@@ -1,5 +1,6 @@
 use std::fs;
 
+use super::super::Severity;
 use super::*;
 
 /// The place of what `text` says about the configuration of these files.
@@ -194,4 +195,41 @@ fn a_user_is_found_where_no_option_is() {
     let module =
         "{ users.users.ann.shell = \"/bin/zsh\";\n users.users.bob.shell = \"/bin/zsh\"; }";
     assert_eq!(in_file(two, module), None);
+}
+
+#[test]
+fn a_renamed_option_keeps_what_is_below_it_and_its_value() {
+    let renamed = |text: &str| {
+        let mut found = [Finding {
+            id: "warning",
+            severity: Severity::Note,
+            is: "a.old".to_owned(),
+            why: String::new(),
+            add: vec!["b.new = …; # replaces a.old, with the same value".to_owned()],
+            place: None,
+        }];
+        own_definitions(text).locate(&mut found);
+        let [Finding { add, place, .. }] = found;
+        (add.concat(), place.map(|place| place.line))
+    };
+    for (text, line) in [
+        (
+            "a.old.enable = true;",
+            "b.new.enable = true; # replaces line 2",
+        ),
+        (
+            "a = { old = { c = 1; }; };",
+            "b.new = …; # replaces line 2, with the same value",
+        ),
+        (
+            "a.old.password = \"x\";",
+            "b.new.password = …; # replaces line 2, with the same value",
+        ),
+    ] {
+        let (told, place) = renamed(&format!("{{\n{text}\n}}"));
+        assert_eq!((told.as_str(), place), (line, Some(2)), "{text}");
+    }
+    let (told, place) = renamed("{ a.old.c = 1; a.old.d = 1; }");
+    assert!(told.ends_with("a.old, with the same value"), "{told}");
+    assert_eq!(place, None);
 }

@@ -33,7 +33,7 @@ fn a_syntax_error_names_the_line_of_its_cause() {
         (
             recorded("single-quotes"),
             "pi/c.nix:4:25",
-            "a string needs straight double quotes",
+            "write a string in straight double quotes: networking.hostName = \"pi\";",
         ),
     ] {
         assert_hint(&failure, place, hint);

@@ -34,11 +34,19 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         .then(|| format!("write dots {signs}: {}", parts.join(".")))
 }
 
-/// The hint for a name such as `services->openssh`, `services::openssh` and `services["openssh"]`.
+/// The hint for a name such as `services->openssh`, `services::openssh`, `services["openssh"]` and `services.[openssh]`.
 fn by_other_signs(place: &Place<'_>) -> Option<String> {
     let (rest, _) = place.here.split_once('=')?;
     let written = format!("{}{}", place.begun(), rest.trim_end());
-    let signs = [("->", "."), ("::", "."), ("[\"", "."), ("\"]", "")];
+    let signs = [
+        ("->", "."),
+        ("::", "."),
+        (".[", "["),
+        ("[\"", "."),
+        ("\"]", ""),
+        ("[", "."),
+        ("]", ""),
+    ];
     let name = signs
         .iter()
         .fold(written.clone(), |name, (sign, dot)| name.replace(sign, dot));

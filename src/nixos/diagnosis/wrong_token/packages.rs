@@ -50,7 +50,21 @@ fn defined<'a>(place: &Place<'a>) -> &'a str {
     last.unwrap_or_default()
 }
 
-/// The hint for `with` inside a list.
+/// The hint for the packages with these `names`, with `pkgs.` or without, that stand outside of a list.
+pub(super) fn installed(names: &[&str]) -> String {
+    let are_whole = names.iter().all(|name| name.starts_with("pkgs."));
+    let list = if are_whole {
+        format!("[ {} ]", names.join(" "))
+    } else {
+        let names = names.iter();
+        let names = names.map(|name| name.strip_prefix("pkgs.").unwrap_or(name));
+        let names: Vec<&str> = names.collect();
+        format!("with pkgs; [ {} ]", names.join(" "))
+    };
+    format!("write packages as a list: environment.systemPackages = {list};")
+}
+
+/// The hint for `with` inside of a list.
 pub(super) fn with_inside(place: &Place<'_>) -> Option<String> {
     let set = place.here.strip_prefix("with")?.split(';').next()?.trim();
     if set.is_empty() || !set.chars().all(is_of_path) {

@@ -1,5 +1,6 @@
 //! What to write in place of a sign: a comma, a colon, a dot, or two minus signs.
 
+use super::calls;
 use super::place::Place;
 use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::nix_name::{is_of_name, is_of_path};
@@ -17,7 +18,7 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
         return module_in_list(place).or_else(|| comma_in_name(place));
     }
     if has("unexpected ',', expecting ')'") {
-        return comma_in_call(place);
+        return calls::comma(place);
     }
     if has("unexpected ',', expecting ';'") && is_among_arguments(place) {
         let name = place.name_before();
@@ -141,15 +142,6 @@ fn comma_in_name(place: &Place<'_>) -> Option<String> {
     let is_name = !name.is_empty() && !end.is_empty() && place.before.ends_with(name);
     (is_name && rest.trim_start().starts_with('='))
         .then(|| format!("write a dot instead of the comma: {name}.{end}"))
-}
-
-/// The hint for a comma between the arguments of a function, as other languages have it: `f(a, b)`.
-fn comma_in_call(place: &Place<'_>) -> Option<String> {
-    let (before, first) = place.before.rsplit_once('(')?;
-    let function = before.rsplit(|c| !is_of_path(c)).next()?;
-    (!function.is_empty() && !first.contains(')')).then(|| {
-        format!("separate the arguments of a function by spaces, without parentheses around them: {function} a b")
-    })
 }
 
 /// The hint for `=>` between a name and its value.

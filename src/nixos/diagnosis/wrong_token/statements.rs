@@ -4,6 +4,7 @@ use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_LIST, NODE_STRING};
 use rnix::SyntaxNode;
 
 use super::super::secret_values::is_name_of_secret;
+use super::packages::installed;
 use super::place::Place;
 use crate::common::nix_name::{is_of_path, path_of};
 use crate::common::nixos_option::NAMESPACES;
@@ -211,6 +212,9 @@ fn enable(place: &Place<'_>) -> Option<String> {
             "switch it on with an option, such as services.NAME.enable = true;".to_owned(),
         );
     }
+    if namespace == "pkgs" {
+        return Some(installed(&[option]));
+    }
     let mut parts = name.split('.');
     if !NAMESPACES.contains(&namespace) || parts.any(|part| part == "enable") {
         return None;
@@ -237,14 +241,7 @@ fn install(place: &Place<'_>) -> Option<String> {
         .map(path_of)
         .collect();
     let packages = packages.filter(|packages| !packages.is_empty())?;
-    let packages: Vec<&str> = packages
-        .iter()
-        .map(|name| name.strip_prefix("pkgs.").unwrap_or(name))
-        .collect();
-    Some(format!(
-        "write packages as a list: environment.systemPackages = with pkgs; [ {} ];",
-        packages.join(" ")
-    ))
+    Some(installed(&packages))
 }
 
 /// Ports that are opened, as in a Dockerfile: `EXPOSE 80` and `EXPOSE 80/tcp 53/udp`.

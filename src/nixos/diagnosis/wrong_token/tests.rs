@@ -1,3 +1,4 @@
+mod characters;
 mod expressions;
 mod forms;
 mod lists;
@@ -183,6 +184,15 @@ fn a_token_is_explained_by_what_is_around_it() {
             "unexpected '-'",
             "allowedUDPPortRanges = [ {",
         ),
+    ] {
+        let found = hint_at(marked, summary).unwrap();
+        assert!(found.contains(expected), "{marked}: {found}");
+    }
+}
+
+#[test]
+fn a_token_that_ends_or_begins_a_definition_is_explained() {
+    for (marked, summary, expected) in [
         (
             "{ a = [ b ]|]; }",
             "unexpected ']', expecting ';'",
@@ -222,19 +232,6 @@ fn a_token_is_explained_by_what_is_around_it() {
 }
 
 #[test]
-fn a_character_that_means_nothing_is_explained() {
-    for (marked, expected) in [
-        ("{ a = b |& c; }", "join conditions with `&&`"),
-        ("{ a = |\u{200e}b; }", "U+200E). Delete it"),
-        ("{ a = |%b; }", "`%` means nothing"),
-        ("{ a = |→; }", "→ (U+2192)"),
-    ] {
-        let found = hint_at(marked, "unexpected invalid token").unwrap();
-        assert!(found.contains(expected), "{marked}: {found}");
-    }
-}
-
-#[test]
 fn a_token_in_place_of_a_definition_is_explained() {
     let inherit = |token: &str| format!("unexpected {token}, expecting INHERIT");
     let dot = |token: &str| format!("unexpected {token}, expecting '.' or '='");
@@ -252,7 +249,7 @@ fn a_token_in_place_of_a_definition_is_explained() {
             dot("'{'"),
             "between networking and its value",
         ),
-        ("{ pkgs.vim|; }", dot("';'"), "pkgs.vim has no value"),
+        ("{ pkgs.vim|; }", dot("';'"), "Packages = [ pkgs.vim ];"),
         ("{ a.enable.true|; }", dot("';'"), "write a.enable = true;"),
         ("{ pkgs |... }: { }", dot("ELLIPSIS"), "`,` is missing"),
         ("{ set |a.b = 1; }", dot("ID"), "remove `set`"),
@@ -280,7 +277,9 @@ fn a_token_in_place_of_a_definition_is_explained() {
 #[test]
 fn what_is_not_certain_has_no_hint() {
     for (marked, summary) in [
-        ("{ a = |‘b’; }", "unexpected invalid token"),
+        ("{ a = |‘b; }", "unexpected invalid token"),
+        ("{ a = |'80'; }", "unexpected invalid token"),
+        ("{ a = |'b''c'; }", "unexpected invalid token"),
         ("{ a = b |- ; }", "unexpected '-'"),
         ("{ a = b|.; }", "unexpected '.'"),
         ("{ ./|x }", "unexpected PATH, expecting INHERIT"),

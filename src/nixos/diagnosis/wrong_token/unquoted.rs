@@ -147,3 +147,12 @@ fn with_sign(place: &Place<'_>) -> Option<String> {
         format!("put a name with `{sign}` in double quotes: {prefix}\"{first}{sign}{name}\"")
     })
 }
+
+/// The hint for a name such as `fileSystems./boot`, which Nix takes for a path.
+pub(super) fn with_slash(place: &Place<'_>) -> Option<String> {
+    let is_end = |c: char| c.is_whitespace() || "=;{".contains(c);
+    let written = place.here.split(is_end).next()?;
+    let (name, path) = written.split_once("./")?;
+    (!name.is_empty())
+        .then(|| format!("a name with a slash is written in double quotes: {name}.\"/{path}\""))
+}

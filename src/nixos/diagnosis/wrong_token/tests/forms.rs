@@ -8,7 +8,12 @@ fn brackets_and_names_of_another_form_are_corrected() {
         (
             "{ a = lib.max(1|, 2); }",
             "unexpected ',', expecting ')'",
-            "separate the arguments of a function by spaces, without parentheses around them: lib.max a b",
+            "separate the arguments of a function by spaces, without parentheses around them: lib.max 1 2",
+        ),
+        (
+            "{ a = b.concatStrings(\"c\"|, d + e); }",
+            "unexpected ',', expecting ')'",
+            "separate the arguments of a function by spaces, without parentheses around them: b.concatStrings [ \"c\" (d + e) ]",
         ),
         (
             "{ a = ( enable |= true; ); }",

@@ -44,7 +44,8 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         NAME,
         "write `=` before true: a.enable = true;",
     ),
-    ("{\n  install |pkgs.a;\n}", NAME, "with pkgs; [ a ];"),
+    ("{\n  install |pkgs.a;\n}", NAME, "Packages = [ pkgs.a ];"),
+    ("{\n  enable |pkgs.a;\n}", NAME, "Packages = [ pkgs.a ];"),
     (
         "{\n  install |-y a\n}",
         "unexpected '-', expecting '.' or '='",
@@ -216,7 +217,6 @@ fn statements_of_other_languages_are_definitions() {
 #[test]
 fn what_is_no_option_is_not_switched_on() {
     for marked in [
-        "{\n  enable |pkgs.vim;\n}",
         "{\n  enable |services.a.enable.b;\n}",
         "{\n  enable |.enable;\n}",
     ] {
