@@ -23,7 +23,7 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .run();
     CliTest::new(&["lock", "sd-card.nix"])
         .exit_code(2)
-        .stderr("hint: the words after `lock` are names of inputs, such as nixpkgs")
+        .stderr("hint: give `lock` names of inputs, such as nixpkgs")
         .run();
     CliTest::new(&["lock"])
         .config()

@@ -153,7 +153,7 @@ fn what_was_meant_is_a_line_to_copy() {
     for on in ["ssh://pi@board", "pi@board"] {
         CliTest::new(&["build", "--on", on])
             .exit_code(2)
-            .stderr("by `DOCKER_HOST=ssh://pi@board sdbuild build`, or with its Nix by --builders")
+            .stderr("with `DOCKER_HOST=ssh://pi@board sdbuild build`, or its Nix with --builders")
             .run();
     }
 }
