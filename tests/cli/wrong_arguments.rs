@@ -221,7 +221,13 @@ fn flags_that_other_programs_have_are_explained() {
             &["pi.img.zst"],
             "that is an image. `sdbuild boot pi.img.zst` starts it, and `sdbuild flash pi.img.zst` writes it to a card",
         ),
-        (&["boot", "-p", "2222:22"], "did you mean --port?"),
+    ]);
+}
+
+#[test]
+fn arguments_in_another_form_are_explained() {
+    assert_tips(&[
+        (&["boot", "-p", "2222:22"][..], "did you mean --port?"),
         (
             &["inspect", "x.img", "/etc"],
             "name what to do with the path: sdbuild inspect x.img ls /etc",

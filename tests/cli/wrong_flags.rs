@@ -169,8 +169,14 @@ fn flags_for_images_elsewhere_are_answered() {
             &["boot", "--drive", "x.img"],
             "give the image without a flag: sdbuild boot x.img\n",
         ),
+    ]);
+}
+
+#[test]
+fn flags_for_cards_elsewhere_are_answered() {
+    assert_tips(&[
         (
-            &["flash", "x.img", "--verify"],
+            &["flash", "x.img", "--verify"][..],
             "leave it out; that is the default, and --no-verify turns it off\n",
         ),
         (

@@ -130,7 +130,9 @@ fn configuration_error_is_reported_once_with_its_location() {
         failed.stderr
     );
     assert!(
-        !failed.stderr.contains("built natively"),
+        !failed
+            .stderr
+            .contains("all of the image is built under emulation"),
         "{}",
         failed.stderr
     );
@@ -157,7 +159,13 @@ fn native_failure_is_tried_alone_under_emulation() {
     let why = "built under emulation, because it failed natively: picky";
     let retry = "failed natively, trying again under emulation: picky";
     let done = done.assert_stderr_contains(&[retry, why]);
-    assert!(!done.stderr.contains("built natively"), "{}", done.stderr);
+    assert!(
+        !done
+            .stderr
+            .contains("all of the image is built under emulation"),
+        "{}",
+        done.stderr
+    );
     // Of all, of this one, and of the rest.
     let forecasts = done.stderr.matches("to build: ").count();
     assert_eq!(forecasts, 3, "{}", done.stderr);
@@ -198,7 +206,9 @@ fn failure_under_emulation_too_is_the_only_error() {
         failed.stderr
     );
     assert!(
-        !failed.stderr.contains("built natively"),
+        !failed
+            .stderr
+            .contains("all of the image is built under emulation"),
         "{}",
         failed.stderr
     );

@@ -385,7 +385,7 @@ fn a_container_needs_no_network_of_its_own() {
             .any(|f| f.id == "no-network")
     );
     let inside = found(&[off, ("/container", json!(true))]);
-    assert!(inside.iter().all(|f| f.id != "no-network"), "{inside:?}");
+    assert!(inside.iter().all(|f| f.id != "no-network"));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Text before a configuration, or after it, that is not Nix: of an answer of a chat, or the name of the file. Pure.
 
-use super::syntax_error::FENCE;
 use super::wrong_token::SIGNS;
 use crate::common::nix_name::path_of;
 use crate::nixos::nix_syntax::parse;
+
+/// What is above and below code in Markdown.
+pub(super) const FENCE: &str = "```";
 
 /// Words that an expression of Nix begins with.
 const KEYWORDS: [&str; 7] = ["assert", "if", "import", "in", "let", "rec", "with"];
@@ -21,14 +23,17 @@ pub(super) fn hint(text: &str) -> Option<String> {
     }
     let before = other_lines(before, 1)?;
     let after = other_lines(after, end + 2)?;
-    let found: Vec<(usize, usize)> = before.into_iter().chain(after).collect();
+    let found = [before, after].concat();
     match found[..] {
         [] => None,
         [(first, last)] if first == last => Some(format!("line {first} is not Nix. Remove it")),
         _ => {
-            let range = |&(first, last): &(usize, usize)| match first == last {
-                true => first.to_string(),
-                false => format!("{first} to {last}"),
+            let range = |&(first, last): &(usize, usize)| {
+                if first == last {
+                    first.to_string()
+                } else {
+                    format!("{first} to {last}")
+                }
             };
             let ranges = found.iter().map(range);
             let ranges: Vec<String> = ranges.collect();
@@ -38,8 +43,9 @@ pub(super) fn hint(text: &str) -> Option<String> {
     }
 }
 
-/// The first and the last of `lines` that are text, of which the first one has the number `from`; `None` if one may be Nix.
-fn other_lines(lines: &[&str], from: usize) -> Option<Option<(usize, usize)>> {
+/// The numbers of the first and the last of `lines` that is text, if there is one. The first line has the number `from`. `None` if one of
+/// them may be Nix.
+fn other_lines(lines: &[&str], from: usize) -> Option<Vec<(usize, usize)>> {
     let is_comment = |line: &str| line.trim().is_empty() || line.trim().starts_with('#');
     let mut numbered = (from..).zip(lines).filter(|(_, line)| !is_comment(line));
     let mut found = None;
@@ -48,7 +54,7 @@ fn other_lines(lines: &[&str], from: usize) -> Option<Option<(usize, usize)>> {
         found = Some((first, number));
         is_text(line.trim()).then_some(())
     })?;
-    Some(found)
+    Some(found.into_iter().collect())
 }
 
 /// Whether `line` is no part of Nix: it has letters, and neither a sign nor a word of Nix.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::module_arguments::ARGUMENTS;
-use super::surrounding_text;
+use super::surrounding_text::{self, FENCE};
 use super::syntax_cause::{Cause, cause, line_of};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nix_name::is_of_path;
@@ -12,9 +12,6 @@ use crate::nixos::log::{NixError, Position};
 
 /// What some editors write in front of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
-
-/// What stands above and below code in a text of Markdown.
-pub(super) const FENCE: &str = "```";
 
 /// What to do about a text that is no Nix.
 pub(super) const NO_CONFIGURATION: &str = "this does not look like a NixOS configuration, which has the form { ... }: { \

@@ -93,6 +93,7 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         return hint;
     }
     let in_quotes = format!("put a string in quotes: \"{written}\"");
+    let of_strings = |list: &str| format!("write a list of strings: {} = {list};", at.defines);
     match at.role {
         Role::Element if attribute == "extraGroups" => {
             format!("put the name of a group in double quotes: \"{written}\"")
@@ -116,10 +117,7 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
             format!("packages are attributes of pkgs. Write pkgs.{written}")
         }
         Role::Definition if LISTS_OF_WORDS.contains(&attribute) => {
-            format!(
-                "write a list of strings: {} = [ \"{written}\" ];",
-                at.defines
-            )
+            of_strings(&format!("[ \"{written}\" ]"))
         }
         Role::Definition | Role::Element
             if OF_STRINGS.contains(&attribute) || attribute.starts_with("LC_") =>
@@ -134,10 +132,9 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Called if COMMANDS.contains(&name) => {
             format!("write shell commands as a string: {attribute} = ''{written} …'';")
         }
-        Role::Called if LISTS_OF_WORDS.contains(&attribute) => list_of_strings(behind)
-            .map_or(in_quotes, |list| {
-                format!("write a list of strings: {} = {list};", at.defines)
-            }),
+        Role::Called if LISTS_OF_WORDS.contains(&attribute) => {
+            list_of_strings(behind).map_or(in_quotes, |list| of_strings(&list))
+        }
         // Functions have no such names.
         Role::Called if name.contains('-') => {
             format!("put text in double quotes: \"{name} …\"")

@@ -13,7 +13,7 @@ mod texts;
 mod unquoted;
 
 pub(super) use self::comments::SIGNS;
-use self::place::Place;
+use self::place::{Place, last_number};
 use super::brackets::open_brackets;
 use super::invalid_character;
 use super::module_arguments::ARGUMENTS;
@@ -178,12 +178,6 @@ fn minus_in_list(place: &Place<'_>) -> String {
         return "put an element of a list that begins with `-` in double quotes".to_owned();
     }
     PARENTHESES.to_owned()
-}
-
-/// The number that `text` ends with, and what is before it.
-fn last_number(text: &str) -> (&str, &str) {
-    let before = text.trim_end_matches(|c: char| c.is_ascii_digit());
-    (before, text.strip_prefix(before).unwrap_or_default())
 }
 
 /// The hint for `8000-8010` in a list of ranges of ports.

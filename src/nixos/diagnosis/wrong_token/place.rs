@@ -30,6 +30,12 @@ pub(super) struct Place<'a> {
     pub(super) is_balanced: bool,
 }
 
+/// The number that `text` ends with, and what is before it.
+pub(super) fn last_number(text: &str) -> (&str, &str) {
+    let before = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    (before, text.strip_prefix(before).unwrap_or_default())
+}
+
 impl<'a> Place<'a> {
     pub(super) fn find(text: &'a str, position: &Position) -> Option<Self> {
         let before = text.get(..position.offset(text)?)?;

@@ -1,8 +1,7 @@
 //! Values with a character that Nix knows only in strings: texts in other quotes, hashes of passwords, numbers with a percent sign.
 
 use super::super::secret_values::is_hash;
-use super::last_number;
-use super::place::Place;
+use super::place::{Place, last_number};
 use crate::common::nix_name::path_of;
 use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
 use crate::nixos::nix_syntax::parse;
@@ -84,7 +83,7 @@ fn definition(place: &Place<'_>) -> Option<String> {
     let (mut rest, mut definition) = (place.here, place.begun().to_owned());
     while !definition.ends_with(';') {
         if let Some((text, after)) = quoted(rest) {
-            definition.push_str(&format!("\"{text}\""));
+            definition.extend(["\"", text, "\""]);
             rest = after;
         } else {
             let next = rest.chars().next()?;
