@@ -217,7 +217,7 @@ mod tests {
             (
                 "sdbuild",
                 "man sdbuild",
-                "man takes only flags: `sdbuild help man` lists them",
+                "man takes only flags; `sdbuild help man` lists them",
             ),
             (
                 "fix",

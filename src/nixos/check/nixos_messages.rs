@@ -315,7 +315,7 @@ mod tests {
         let warning = "The option `users.users.\"ann\".passwordFile' has been renamed to `users.users.\"ann\".hashedPasswordFile'.";
         let found = renamed_option(warning).unwrap();
         assert_eq!(found.is, "users.users.ann.passwordFile");
-        let line = "users.users.ann.hashedPasswordFile = …; # replaces users.users.ann.passwordFile, with the same value";
+        let line = "users.users.ann.hashedPasswordFile = …; # replaces users.users.ann.passwordFile; keep its value";
         assert_eq!(found.add, [line]);
         let other = "The option `a.b' defined in `/nix/store/x/c.nix' has been renamed to `a.c'.";
         assert_eq!(renamed_option(other), None);

@@ -127,7 +127,7 @@ impl OwnDefinitions {
         let replaced = format!("# replaces line {}", place.line);
         let definition = match value {
             Some(value) => format!("{option} = {value}; {replaced}"),
-            None => format!("{option} = …; {replaced}, with the same value"),
+            None => format!("{option} = …; {replaced}; keep its value"),
         };
         Some((place, definition))
     }

@@ -149,7 +149,7 @@ mod tests {
                 true,
                 "networking.wg-quick.interfaces.\"a.b\".privateKeyFile is a file that is copied into the Nix store",
                 "networking.wg-quick.interfaces.\"a.b\".privateKeyFile = \"/etc/wireguard/NAME.key\"; # a file that you put \
-                 onto the card",
+                 on the card",
             ),
             (
                 &["services", "tailscale"],

@@ -205,7 +205,7 @@ fn a_renamed_option_keeps_what_is_below_it_and_its_value() {
             severity: Severity::Note,
             is: "a.old".to_owned(),
             why: String::new(),
-            add: vec!["b.new = …; # replaces a.old, with the same value".to_owned()],
+            add: vec!["b.new = …; # replaces a.old; keep its value".to_owned()],
             place: None,
         }];
         own_definitions(text).locate(&mut found);
@@ -219,17 +219,17 @@ fn a_renamed_option_keeps_what_is_below_it_and_its_value() {
         ),
         (
             "a = { old = { c = 1; }; };",
-            "b.new = …; # replaces line 2, with the same value",
+            "b.new = …; # replaces line 2; keep its value",
         ),
         (
             "a.old.password = \"x\";",
-            "b.new.password = …; # replaces line 2, with the same value",
+            "b.new.password = …; # replaces line 2; keep its value",
         ),
     ] {
         let (told, place) = renamed(&format!("{{\n{text}\n}}"));
         assert_eq!((told.as_str(), place), (line, Some(2)), "{text}");
     }
     let (told, place) = renamed("{ a.old.c = 1; a.old.d = 1; }");
-    assert!(told.ends_with("a.old, with the same value"), "{told}");
+    assert!(told.ends_with("a.old; keep its value"), "{told}");
     assert_eq!(place, None);
 }

@@ -65,7 +65,7 @@ fn other_quotes(place: &Place<'_>) -> Option<String> {
     let is_switch = ["true", "false"].contains(&text);
     if is_switch && place.follows("=") {
         return Some(format!(
-            "true and false are written without quotes: {option} = {text};"
+            "write true and false without quotes: {option} = {text};"
         ));
     }
     // An option that takes a number takes no string.

@@ -5,8 +5,8 @@ use super::hint_at;
 #[test]
 fn a_character_that_means_nothing_is_explained() {
     for (marked, expected) in [
-        ("{ a = b |& c; }", "joined by `&&`"),
-        ("{ a = |\u{200e}b; }", "U+200E): delete it"),
+        ("{ a = b |& c; }", "join conditions with `&&`"),
+        ("{ a = |\u{200e}b; }", "U+200E). Delete it"),
         ("{ a = |%b; }", "`%` means nothing"),
         ("{ a = |→; }", "→ (U+2192)"),
         ("{ a = 50|%; }", "write 50 without the `%`"),
