@@ -114,7 +114,7 @@ pub struct Options {
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub boot_test: Option<bool>,
 
-    /// URLs of the binary caches, separated by spaces, or empty for none; include https://cache.nixos.org to keep it [default: https://cache.nixos.org] [env: SDBUILD_SUBSTITUTERS]
+    /// URLs of the binary caches, separated by spaces, or empty for none; include `https://cache.nixos.org` to keep it [default: cache.nixos.org] [env: SDBUILD_SUBSTITUTERS]
     #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub substituters: Option<WordList>,
 

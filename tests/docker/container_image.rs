@@ -202,8 +202,8 @@ fn a_killed_boot_leaves_nothing(user: &TestUser, runs: &RunTracker, archive: &Pa
     assert_eq!(runs.containers(), [name.as_str()], "it would show nothing");
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(archive));
-    running.wait_for(&format!("removed what a stale run left: container {name}"));
-    running.wait_for("removed what a stale run left: container image sdbuild/booted:");
+    running.wait_for(&format!("removed container {name}, which a stale run left"));
+    running.wait_for("removed container image sdbuild/booted:");
     running.wait_for("the output of the container");
     running.signal(Signal::SIGTERM);
     running.finish();

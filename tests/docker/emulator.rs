@@ -236,7 +236,7 @@ fn next_boot_sweeps_a_killed_copy_into_the_emulator() {
     assert!(!is_gone(&name), "it would show nothing");
     let mut boot = user.sdbuild(&["boot"]);
     let mut running = Running::start(boot.arg(blank(&user)));
-    running.wait_for(&format!("removed what a stale run left: container {name}"));
+    running.wait_for(&format!("removed container {name}, which a stale run left"));
     assert!(is_gone(&name));
     running.wait_for("the machine's console");
     running.signal(Signal::SIGTERM);

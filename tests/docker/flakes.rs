@@ -195,7 +195,7 @@ fn a_flake_builds_what_the_module_builds() {
     let built = run(&mut command)
         .assert_exit_code(0)
         .assert_stderr_contains(&[
-            "there is no sd-card.nix, but a flake.nix: using the flake in this directory",
+            "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory",
         ]);
     let by_flake = manifest(&built);
     // The derivations differ, by the address of the mirror in those of the packages.

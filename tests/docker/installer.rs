@@ -80,7 +80,7 @@ fn an_installer_does_what_its_seed_says() {
         "seed --user-data user-data --vendor-data vendor-data --network-config network-config";
     run(&mut user.sdbuild(&words.split(' ').collect::<Vec<_>>()))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["does not follow `packages`"]);
+        .assert_stderr_contains(&["cloud-init ignores `packages`"]);
 
     let command = "cloud-init status --wait >/dev/null; echo $?; id -un; id -nG; hostname; tail -n 1 /run/sudo; \
         cat /etc/of-the-seed /run/script; ip -o -4 addr show dev eth0 | awk '{ print $4 }'; cat /etc/resolv.conf";

@@ -237,7 +237,7 @@ fn killed_shell_leaves_no_handler_and_the_next_one_sweeps() {
         });
         run(&mut shell(&user, &["--run", "true"]))
             .assert_exit_code(0)
-            .assert_stderr_contains(&["removed what a stale run left: container "]);
+            .assert_stderr_contains(&["removed container ", ", which a stale run left"]);
         runs.assert_nothing_left();
     }
 }

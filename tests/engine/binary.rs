@@ -230,7 +230,10 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
             lines.stdout
         );
     }
-    let place = format!("image into     {}, in place of", user.out().display());
+    let place = format!(
+        "image into     {}, replacing one of the same name",
+        user.out().display()
+    );
     assert!(lines.stdout.contains(&place), "{}", lines.stdout);
     let assembled = lines
         .stdout

@@ -40,7 +40,7 @@ async fn servers_that_are_no_engine_are_distinguished() {
     for (reply, words) in [
         (
             r#"{"Version":"19.03","ApiVersion":"1.40"}"#,
-            "speaks API 1.40",
+            "has API 1.40, but sdbuild needs 1.41 or later",
         ),
         (r#"{"hello":"world"}"#, "not a Docker-compatible engine"),
         ("<html>welcome</html>", "not a Docker-compatible engine"),

@@ -100,7 +100,7 @@ fn problems_of_an_engine_come_with_remedies() {
         engine_with_info(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"3.10.0"}"#);
     let (verdict, text) = check_of(&doctor_checks(&old, 3), "kernel");
     assert!(
-        verdict == "bad" && text.contains("needs 4.8 or later"),
+        verdict == "bad" && text.contains("needs Linux 4.8 or later"),
         "{text}"
     );
     let ancient = Server::new(|_| ok(r#"{"Version":"19.03","ApiVersion":"1.40"}"#));

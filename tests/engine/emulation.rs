@@ -289,7 +289,7 @@ fn a_builder_image_for_another_architecture_is_refused_early() {
         .builds(&["--builder-image", "builder:1"])
         .assert_exit_code(2);
     outcome.assert_stderr_contains(&[
-        "the builder image builder:1 is for aarch64, the engine's machine is x86_64",
+        "the builder image builder:1 is for aarch64, but the engine's machine is x86_64",
         "hint: pull it for that machine: `docker --host tcp://",
         " pull --platform linux/amd64 builder:1`",
     ]);

@@ -216,7 +216,7 @@ fn address_of_this_machine_alone_is_reported() {
     }
     let user = TestUser::new().with("http_proxy", "http://me:pass@127.0.0.1:9");
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let said = "the proxy http://127.0.0.1:9 is on this machine only";
+    let said = "the proxy http://127.0.0.1:9 is only on this machine";
     run(user.build(&["--dry-run=plan"]).env("no_proxy", "*"))
         .assert_exit_code(0)
         .assert_stderr_contains(&[said]);
@@ -229,6 +229,6 @@ fn address_of_this_machine_alone_is_reported() {
     let cache =
         run(&mut user.build(&["--dry-run=plan", "--substituters", "http://localhost:5000"]));
     cache.assert_stderr_contains(&[
-        "the binary cache http://localhost:5000 is on this machine only",
+        "the binary cache http://localhost:5000 is only on this machine",
     ]);
 }

@@ -79,7 +79,7 @@ fn killed_build_leaves_no_handler_and_the_next_one_sweeps() {
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[]))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["removed what a stale run left: container "]);
+        .assert_stderr_contains(&["removed container ", ", which a stale run left"]);
     before.assert_unchanged();
 }
 

@@ -25,7 +25,7 @@ fn status_and_doctor_tell_live_from_stale_runs() {
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[]))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["removed what a stale run left: container "]);
+        .assert_stderr_contains(&["removed container ", ", which a stale run left"]);
     assert_eq!(
         own_runs(&json(&user, &["status", "--json"])),
         [] as [&Value; 0]
@@ -107,7 +107,7 @@ fn is_shown_dead(user: &TestUser, run_id: &str) {
     );
     let told = run(&mut user.sdbuild(&["doctor"])).stdout;
     assert!(
-        told.contains("! leftovers       of earlier runs: "),
+        told.contains("! leftovers       from earlier runs: "),
         "{told}"
     );
     machine.assert_unchanged();

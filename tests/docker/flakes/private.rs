@@ -179,7 +179,7 @@ fn inputs_that_only_the_users_git_reaches_are_locked() {
         .assert_stderr_contains(&["nothing has changed"]);
     lock(&user, &["--flake", "pi", "secrets"])
         .assert_exit_code(0)
-        .assert_stderr_contains(&["is written: secrets updated;"]);
+        .assert_stderr_contains(&["is written (secrets updated);"]);
     let time = secrets.git(&["log", "-1", "--format=%ct"]);
     assert_eq!(node("secrets")["locked"], locked(&second, 2, &newer, &time));
     tells(&newer);
