@@ -1,5 +1,5 @@
 {
-  description = "Builds NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with nothing but Docker";
+  description = "Builds NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with Docker or Podman";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 

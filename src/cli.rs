@@ -30,7 +30,7 @@ pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOc
 pub use seed::Seed;
 pub use shell::Shell;
 
-/// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with nothing but Docker
+/// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with Docker or Podman
 #[derive(Debug, Parser)]
 #[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
 pub struct Cli {
@@ -171,7 +171,7 @@ pub enum Command {
     /// Start a shell in the builder, to debug a failed build
     #[command(after_help = examples::SHELL)]
     Shell(Shell),
-    /// Complete the flake.lock of a flake, or update inputs in it
+    /// Complete or update a flake.lock, or the nixpkgs of an sd-card.nix
     #[command(after_help = examples::LOCK)]
     Lock(Lock),
     /// Export what a build made as a binary cache

@@ -1,6 +1,6 @@
 # The formula of a Homebrew tap, for Linux. scripts/release fills it in.
 class Sdbuild < Formula
-  desc "Turns an sd-card.nix into a NixOS SD card image, with nothing but Docker"
+  desc "Turns an sd-card.nix into a NixOS SD card image, with Docker or Podman"
   homepage "@REPOSITORY@"
   version "@VERSION@"
   license any_of: ["MIT", "Apache-2.0"]

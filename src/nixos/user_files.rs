@@ -25,7 +25,7 @@ const MAX_MODULE_BYTES: u64 = 1 << 20;
 pub(super) const HARDWARE_FILE: &str = "hardware-configuration.nix";
 /// What to do about a line that names it: instructions for a PC begin with it.
 pub(super) const REMOVE_HARDWARE_FILE: &str = "That file describes the disks of an installed machine, and the image has \
- its own. Remove it there";
+ its own. Remove its name there, and leave the file alone";
 
 /// The configuration's directory on this machine.
 #[derive(Clone, Debug)]

@@ -34,7 +34,7 @@ const BOARD_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("login").multiple(true))]
 pub struct BootArgs {
-    /// Image to boot: a disk, ISO, kexec, netboot or container; also compressed [default: the newest one here]
+    /// Image to boot (a disk, ISO, kexec, netboot or container; also compressed), or a host name [default: the newest one here]
     pub image: Option<PathBuf>,
 
     /// Wait for a login over SSH instead of showing the console, then switch the machine off

@@ -231,7 +231,7 @@ const NIX: &str = "`sdbuild build` builds and `sdbuild check` evaluates. For oth
                    builder with `sdbuild shell`";
 
 /// How sdbuild is removed.
-const UNINSTALL: &str = "to uninstall sdbuild, run `sdbuild clean --all`, then delete the program. To remove a package, \
+const UNINSTALL: &str = "to uninstall sdbuild, run `sdbuild clean`, then delete the program. To remove a package, \
                          edit the configuration, such as sd-card.nix";
 
 /// Commands of other programs that sdbuild does not need, and what is said of them.

@@ -132,10 +132,10 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
 fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Option<String> {
     let form = match kind {
         _ if is_path_in_place_of_key(option, summary) => {
-            "give the text of the key in quotes. For a key in a file, write authorizedKeys.keyFiles = [ ./id.pub ];"
+            "give the text of the key in quotes. For a key in a file, copy the file next to the configuration, and write authorizedKeys.keyFiles = [ ./id.pub ];"
         }
         _ if option.contains("authorizedKeys.keys") && summary.ends_with("<function>") => {
-            "put a call inside a list in parentheses. For a key in a file, write authorizedKeys.keyFiles = [ ./id.pub ];"
+            "put a call inside a list in parentheses. For a key in a file, copy the file next to the configuration, and write authorizedKeys.keyFiles = [ ./id.pub ];"
         }
         _ if is_string(kind) && option.ends_with("File") && is_path(summary) => {
             "write the path of the file on the machine, in quotes. Without quotes Nix copies the file into its store, \
@@ -330,9 +330,17 @@ fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<
     };
     let (name, path) = (&of_whole.path, &of_part.path);
     if let Some(instead) = switches::switch(name, &of_whole.written) {
-        return Some(format!("{instead} in line {whole}"));
+        return Some(if *path == format!("{name}.enable") {
+            format!(
+                "line {part} already sets {path}. Remove the definition of {name} from line {whole}"
+            )
+        } else {
+            format!("{instead} in line {whole}")
+        });
     }
     if let Some(instead) = set_members::in_place_of_list(name, &of_whole.written) {
+        let is_set = format!("{path} = {}; ", of_part.written);
+        let instead = instead.replacen(&is_set, "", 1);
         return Some(format!(
             "{name} is a set, but line {whole} gives it a list, so {instead}"
         ));

@@ -51,9 +51,12 @@ fn prefix_of_string(name: &str, behind: &str) -> Option<String> {
         .all(|name| path_of(name) == Some(name));
     let with_variables = string.replace('{', "${");
     let is_closed = string.matches('{').count() == string.matches('}').count();
-    (is_plain && is_closed && are_names).then(|| format!(
-        "write a variable in a string as ${{…}}, without a letter before the string: \"{with_variables}\""
-    ))
+    let hint = "write a variable in a string as ${…}, without a letter before the string";
+    Some(if is_plain && is_closed && are_names {
+        format!("{hint}: \"{with_variables}\"")
+    } else {
+        hint.to_owned()
+    })
 }
 
 /// A word that `+` joins with a string: `domain = pi + ".lan";`.
@@ -111,6 +114,11 @@ mod tests {
                 "put a path with a space in double quotes: a = \"/etc/b -c …\";",
             ),
             ("{ a = |f\"{b}.lan\"; }", "f", "\"${b}.lan\""),
+            (
+                "{ a = |f\"{b + 1}\"; }",
+                "f",
+                "as ${…}, without a letter before the string",
+            ),
             ("{ a = |pi + \".lan\"; }", "pi", "in quotes: \"pi\""),
             (
                 "{ ... }:\n{ port = 80; a = [ |port ]; }",
@@ -128,8 +136,6 @@ mod tests {
         for (marked, name) in [
             ("{ a = b -|c; }", "c"),
             ("{ a = |g\"b\"; }", "g"),
-            ("{ a = |f\"{b + 1}\"; }", "f"),
-            ("{ a = |f\"{}\"; }", "f"),
             ("{ services.a = 1; b = |services.a; }", "services"),
             ("{ a = { port = 80; }; b = |port; }", "port"),
         ] {

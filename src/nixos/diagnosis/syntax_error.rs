@@ -6,7 +6,7 @@ use super::evidence::ExitContext;
 use super::module_arguments::ARGUMENTS;
 use super::surrounding_text::{self, FENCE};
 use super::syntax_cause::{Cause, cause, line_of};
-use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::{NixError, Position};
 
@@ -103,6 +103,21 @@ fn is_empty(text: &str) -> bool {
     lines.all(|line| line.is_empty() || line.starts_with('#'))
 }
 
+/// What to do about `file`, whose `text` has nothing but comments.
+fn instead_of_nothing(file: &str, text: &str) -> &'static str {
+    if !text.trim().is_empty() {
+        return "the file has only comments. `sdbuild init` in an empty directory writes a configuration to copy from";
+    }
+    match file.rsplit('/').next() {
+        Some(FLAKE_FILE) => "the file is empty. Remove it, then `sdbuild init --flake` writes one",
+        Some(CONFIG_NAME) => "the file is empty. Remove it, then `sdbuild init` writes one",
+        Some(_) | None => {
+            "the file is empty. Write `{ }` into it if other files import it; `sdbuild init` in an empty directory writes a \
+             whole configuration"
+        }
+    }
+}
+
 /// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
@@ -112,13 +127,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     let text = files.text(&position.file)?;
     if is_empty(&text) {
-        let hint = match position.file.rsplit('/').next() {
-            Some(FLAKE_FILE) => {
-                "the file is empty. Remove it, then `sdbuild init --flake` writes one"
-            }
-            Some(_) | None => "the file is empty. Remove it, then `sdbuild init` writes one",
-        };
-        return Some(hint.to_owned());
+        return Some(instead_of_nothing(&position.file, &text).to_owned());
     }
     if line_of(&text, position.line).is_some_and(|line| line.trim_start().starts_with(FENCE)) {
         let hint = format!("remove the lines with {FENCE}, which are Markdown, not Nix");
@@ -204,7 +213,7 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
     } else if has("unexpected ','") {
         "remove the comma. The elements of a list are separated by spaces, and definitions end with `;`"
     } else if has("expecting ':'") {
-        "the { … } with the module's arguments ends with a colon: { pkgs, ... }:"
+        "end the { … } of the module's arguments with a colon, as in { config, pkgs, ... }:"
     } else if has("unexpected ':', expecting '.' or '='") {
         "write `=` instead of `:`"
     } else if has("unexpected ID, expecting '.' or '='") {

@@ -171,7 +171,7 @@ fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
         ("unexpected ','", "remove the comma"),
         ("unexpected ID, expecting '.' or '='", "a `,`"),
         ("unexpected end of file", "or the file is empty"),
-        ("unexpected '{', expecting ':'", "ends with a colon"),
+        ("unexpected '{', expecting ':'", "with a colon, as in"),
         ("unexpected '@', expecting ';'", "a quote before it"),
         ("unexpected '}'", "what is missing or too much"),
     ] {

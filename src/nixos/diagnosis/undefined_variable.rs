@@ -208,7 +208,9 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     }
     let string = format!("the string \"{number}{name}\"");
     Some(if UNITS.contains(&name) {
-        format!("a number has no unit. Write only {number}, in the unit of the option, or {string}")
+        format!(
+            "a number has no unit. Convert it to the unit of the option, such as MiB or seconds, or write {string}"
+        )
     } else {
         format!("that is not a number. Write {string}")
     })

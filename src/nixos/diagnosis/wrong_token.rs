@@ -284,6 +284,7 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
             (_, "enable") => format!("write {name} = true;"),
             (_, _) => format!("{name} has no value. A definition is NAME = VALUE;"),
         },
+        "':'" if place.here.starts_with(":=") => "write `=` instead of `:=`".to_owned(),
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
         "CONCAT" => format!("NixOS joins the lists of several files. Write {name} = [ … ];"),
         "ID" if name == "set" => "remove `set`. A definition is NAME = VALUE;".to_owned(),

@@ -130,7 +130,7 @@ fn the_line_that_names_a_missing_file_is_reported() {
     );
     let why = files.why_absent("/build/config/hardware-configuration.nix");
     assert!(
-        why.ends_with("and the image has its own. Remove it there"),
+        why.ends_with("Remove its name there, and leave the file alone"),
         "{why}"
     );
 }

@@ -192,11 +192,11 @@ pub(super) const OF_ANY_BUILD: Answers = &[
             "host",
             "podman",
         ],
-        "sdbuild uses the engine of the current Docker context, or of the variable DOCKER_HOST",
+        "name the engine in a variable, or choose a Docker context: DOCKER_HOST=ssh://me@pc sdbuild build",
     ),
     (
         &["dry-activate", "dry-build"],
-        "`sdbuild check` evaluates everything and builds nothing",
+        "--dry-run shows what would be built; `sdbuild check` evaluates everything and builds nothing",
     ),
     (
         &["debug", "log-level", "loglevel"],

@@ -9,7 +9,14 @@ pub(super) const OF_INIT: Answers = &[
         "init takes --template instead; `sdbuild build` takes --format",
     ),
     (
-        &["passphrase", "psk", "wifi-key", "wifi-psk", "wpa-psk"],
+        &[
+            "passphrase",
+            "psk",
+            "wifi-key",
+            "wifi-passphrase",
+            "wifi-psk",
+            "wpa-psk",
+        ],
         "sdbuild asks for the passphrase, or reads it from a file: --wifi-password-file FILE",
     ),
     (
@@ -38,7 +45,7 @@ pub(super) const OF_INIT: Answers = &[
     ),
     (
         &["country", "wifi-country"],
-        "init has no country; --timezone sets the time zone, and --locale the language",
+        "init has no flag for the country of Wi-Fi; write into the configuration: networking.wireless.extraConfig = \"country=DE\";",
     ),
     (
         &["list", "list-templates", "templates"],

@@ -317,7 +317,7 @@ fn a_name_beside_a_quote_or_a_number_is_no_package() {
         ),
         (
             "number-with-unit",
-            "Write only 1, in the unit of the option, or the string \"1G\"",
+            "Convert it to the unit of the option, such as MiB or seconds, or write the string \"1G\"",
         ),
         (
             "script-without-quotes",
@@ -363,7 +363,7 @@ fn only_units_and_commands_are_taken_for_such() {
     let mode = hint("{ x.mode = 1920x1080; }", 16, "x1080");
     assert_eq!(mode, "that is not a number. Write the string \"1920x1080\"");
     let size = hint("{ x.size = 1.5G; }", 15, "G");
-    assert!(size.contains("Write only 1.5, "), "{size}");
+    assert!(size.ends_with("or write the string \"1.5G\""), "{size}");
     let function = hint("{ x.ExecStart = getExe pkgs.foo; }", 17, "getExe");
     assert!(!function.contains("script"), "{function}");
     let path = hint("{ x.source = ./my file.txt; }", 19, "file");

@@ -281,28 +281,42 @@ fn command(begun: &str) -> Option<String> {
     })
 }
 
+/// Where a secret belongs: what a configuration has is in the Nix store of the image, which every user can read.
+const OF_SECRET: &str = "a configuration keeps no secrets, because everyone who has the image can read it. Put the secret into a file on the \
+                         card, and name the file in the service that needs it: serviceConfig.EnvironmentFile = \"/etc/NAME\";";
+
 /// Variables of the environment: `export EDITOR=vim`, and `ENV EDITOR=vim A=b` of a Dockerfile.
 fn variable(place: &Place<'_>) -> Option<String> {
     let (name, _, _) = assignment(place.here)?;
     // The variables of other places, such as $PATH, are known in a shell only.
     if place.here.contains('$') {
+        if is_name_of_secret(name) {
+            return Some(OF_SECRET.to_owned());
+        }
         return Some(format!(
             "put the lines of a shell into a string: environment.extraInit = '' export {name}=… '';"
         ));
     }
     // Of more than assignments, it is not known what belongs to the value.
     let variables = assignments(place.here).unwrap_or_else(|| vec![(name, "")]);
-    let definitions = variables.iter().map(|(name, value)| {
+    let is_secret = |(name, _): &(&str, &str)| is_name_of_secret(name);
+    let (secrets, others): (Vec<_>, Vec<_>) = variables.into_iter().partition(is_secret);
+    let definitions = others.iter().map(|(name, value)| {
         let is_plain = |c: char| c.is_alphanumeric() || " _-./:,+@%=".contains(c);
-        let is_shown = !value.is_empty() && value.chars().all(is_plain) && !is_name_of_secret(name);
+        let is_shown = !value.is_empty() && value.chars().all(is_plain);
         let value = if is_shown { value } else { "…" };
         format!("environment.variables.{name} = \"{value}\";")
     });
     let definitions: Vec<String> = definitions.collect();
-    Some(format!(
-        "set environment variables with options: {}",
-        definitions.join(" ")
-    ))
+    let options = (!definitions.is_empty()).then(|| {
+        format!(
+            "set environment variables with options: {}",
+            definitions.join(" ")
+        )
+    });
+    let secret = (!secrets.is_empty()).then(|| OF_SECRET.to_owned());
+    let hints: Vec<String> = options.into_iter().chain(secret).collect();
+    Some(hints.join("\n  "))
 }
 
 /// The names and values in `text` up to the end of the statement; `None` if it has something else.

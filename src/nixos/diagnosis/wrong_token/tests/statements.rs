@@ -59,7 +59,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  export |A=b C_TOKEN=d;\n}",
         NAME,
-        "environment.variables.C_TOKEN = \"…\";",
+        "serviceConfig.EnvironmentFile",
     ),
     (
         "{\n  export |A=b && c\n}",
@@ -150,7 +150,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  export |MY_TOKEN=b\n}",
         NAME,
-        "environment.variables.MY_TOKEN = \"…\";",
+        "serviceConfig.EnvironmentFile",
     ),
     (
         "{\n  export |A=b$C;\n}",
