@@ -236,7 +236,7 @@ pub(super) fn check_size(disk: &Disk, size: u64) -> Result<(), Failure> {
     let (node, has, needs) = (disk.node(), human_bytes(disk.size), human_bytes(size));
     let text = format!("{node} is too small: it has {has} ({} bytes)", disk.size);
     Err(Failure::usage(format!(
-        "{text}, but the image {needs} ({size})"
+        "{text}, but the image has {needs} ({size})"
     )))
 }
 

@@ -40,11 +40,11 @@ fn refused_disk_is_not_changed() {
     for (name, words) in [
         (
             "large.img",
-            "is too small: it has 17 MB (16777216 bytes), the image 25 MB (25165824)",
+            "is too small: it has 17 MB (16777216 bytes), but the image has 25 MB (25165824)",
         ),
-        ("large.img.zst", "the image 25 MB (25165824)"),
-        ("large.img.xz", "the image 25 MB (25165824)"),
-        ("large.img.gz", "the image 25 MB (25165824)"),
+        ("large.img.zst", "the image has 25 MB (25165824)"),
+        ("large.img.xz", "the image has 25 MB (25165824)"),
+        ("large.img.gz", "the image has 25 MB (25165824)"),
         ("empty.img", "the file is empty"),
         (
             "bad.img",
@@ -188,7 +188,7 @@ fn file_without_partition_table_needs_raw() {
         assert_eq!(code, Some(2), "{name}: {text}");
         assert_contains(&text, &["(nothing was written)", words]);
         let is_configuration = name == "sd-card.nix";
-        let told = text.contains("that is a configuration: `sdbuild build ");
+        let told = text.contains("that is a configuration; `sdbuild build ");
         assert_eq!(told, is_configuration, "{text}");
         let is_text = words.starts_with("it is a text");
         assert_eq!(text.contains("give --raw"), !is_text, "{text}");
@@ -198,7 +198,7 @@ fn file_without_partition_table_needs_raw() {
     flash.args(["flash", "sd-card.nix", &card.node, "--yes"]);
     let (code, text) = run_output(flash.current_dir(card.dir.path()));
     assert_eq!(code, Some(2), "{text}");
-    assert_contains(&text, &["that is a configuration: `sdbuild build "]);
+    assert_contains(&text, &["that is a configuration; `sdbuild build "]);
     assert!(!text.contains("--allow-fixed"), "not the disk: {text}");
     let (code, text) = card.run_flash("sd-card.nix", &["--raw"]);
     assert_eq!(code, Some(0), "{text}");

@@ -130,7 +130,7 @@ fn slow_cache_is_named_while_it_sends() {
     let (volume, cache) = (StoreVolume::new(), cache());
     let user = super::with_caches(super::user("trickle", &volume, &cache), &[&slow]);
     let mut running = Running::start(&mut user.build(&[]));
-    running.wait_for(&format!("warning: {} sends", slow.url()));
+    running.wait_for(&format!("warning: {} is very slow", slow.url()));
     running.signal(nix::sys::signal::Signal::SIGINT);
     assert_eq!(running.finish().signal, Some(2));
 }
