@@ -57,7 +57,7 @@ fn other_lines(lines: &[&str], from: usize) -> Option<Vec<(usize, usize)>> {
     Some(found.into_iter().collect())
 }
 
-/// Whether `line` is no part of Nix: it has letters, and neither a sign nor a word of Nix.
+/// Whether `line` is not Nix: it has letters, and neither a sign nor a word of Nix.
 fn is_text(line: &str) -> bool {
     let first = line.split_whitespace().next().unwrap_or_default();
     let is_argument = |part: &str| part.trim() == "..." || path_of(part).is_some();

@@ -2,6 +2,7 @@
 
 use super::place::Place;
 use crate::common::nix_name::is_of_path;
+use crate::nixos::diagnosis::brackets::imbalance;
 use crate::nixos::nix_syntax::parse;
 use rnix::SyntaxKind::{
     NODE_ATTR_SET, NODE_IDENT, NODE_LIST, NODE_LITERAL, NODE_PAREN, NODE_PATH_REL, NODE_SELECT,
@@ -38,21 +39,17 @@ pub(super) fn comma(place: &Place<'_>) -> Option<String> {
 /// The arguments that `text` has up to the `)` of the call, in parentheses where they need them; `None` if one is not Nix.
 fn arguments(text: &str) -> Option<Vec<String>> {
     let (mut found, mut from) = (Vec::new(), 0);
-    let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
-    for (at, c) in text.char_indices() {
-        let is_end = !is_string && depth == 0 && [',', ')'].contains(&c);
-        if is_end {
-            found.push(argument(text.get(from..at)?)?);
-            from = at + 1;
+    for (at, end) in text.match_indices([',', ')']) {
+        let written = text.get(from..at)?;
+        // Others are inside brackets or strings of the argument.
+        if imbalance(written).is_some() {
+            continue;
         }
-        match c {
-            ')' if is_end => return Some(found),
-            '"' if !is_escaped => is_string = !is_string,
-            '(' | '[' | '{' if !is_string => depth += 1,
-            ')' | ']' | '}' if !is_string => depth = depth.checked_sub(1)?,
-            _ => {}
+        found.push(argument(written)?);
+        if end == ")" {
+            return Some(found);
         }
-        is_escaped = c == '\\' && !is_escaped;
+        from = at + 1;
     }
     None
 }

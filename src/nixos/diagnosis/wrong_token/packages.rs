@@ -50,7 +50,7 @@ fn defined<'a>(place: &Place<'a>) -> &'a str {
     last.unwrap_or_default()
 }
 
-/// The hint for the packages with these `names`, with `pkgs.` or without, that stand outside of a list.
+/// The hint for the packages with these `names`, with `pkgs.` or without, outside a list.
 pub(super) fn installed(names: &[&str]) -> String {
     let are_whole = names.iter().all(|name| name.starts_with("pkgs."));
     let list = if are_whole {

@@ -95,7 +95,7 @@ fn definition(place: &Place<'_>) -> Option<String> {
     (is_right && definition.len() <= MAX_SHOWN).then_some(definition)
 }
 
-/// The text in other quotes that `here` begins with, and what follows it; `None` if a string of Nix is no such text.
+/// The text in other quotes that `here` begins with, and what follows it; `None` if it cannot be a string of Nix as it is.
 fn quoted(here: &str) -> Option<(&str, &str)> {
     let found = QUOTES.iter().filter_map(|(begin, end)| {
         let (text, rest) = here.strip_prefix(*begin)?.split_once(*end)?;

@@ -154,5 +154,5 @@ pub(super) fn with_slash(place: &Place<'_>) -> Option<String> {
     let written = place.here.split(is_end).next()?;
     let (name, path) = written.split_once("./")?;
     (!name.is_empty())
-        .then(|| format!("a name with a slash is written in double quotes: {name}.\"/{path}\""))
+        .then(|| format!("put a name with a slash in double quotes: {name}.\"/{path}\""))
 }
