@@ -254,27 +254,27 @@ pub struct Flash {
     /// Image of a disk or an ISO image to write, also compressed with zstd, xz or gzip [default: the newest one here]
     pub image: Option<PathBuf>,
 
-    /// Disk to overwrite, for instance /dev/sdb; without it, sdbuild lists the removable disks
+    /// Disk to overwrite, for instance /dev/sdb; alone, it gets the newest image; without it, sdbuild lists the removable disks
     pub device: Option<PathBuf>,
 
     /// Do not ask for confirmation
-    #[arg(short, long, requires = "device")]
+    #[arg(short, long, requires = "image")]
     pub yes: bool,
 
     /// Unmount the file systems of the disk first
-    #[arg(long, requires = "device")]
+    #[arg(long, requires = "image")]
     pub unmount: bool,
 
     /// Allow a disk that is not removable: a USB SSD, eMMC, a loop device
-    #[arg(long, requires = "device")]
+    #[arg(long, requires = "image")]
     pub allow_fixed: bool,
 
     /// Do not read the disk back after writing
-    #[arg(long, requires = "device")]
+    #[arg(long, requires = "image")]
     pub no_verify: bool,
 
     /// Write the file even if it has no partition table
-    #[arg(long, requires = "device")]
+    #[arg(long, requires = "image")]
     pub raw: bool,
 }
 

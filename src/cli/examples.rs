@@ -58,7 +58,8 @@ pub(super) const FLASH: &str = "Without a disk, flash lists the disks and writes
 
 Examples:
   sdbuild flash                     # list the removable disks
-  sdbuild flash card.img /dev/sdb   # show what will be lost, ask, write, verify";
+  sdbuild flash /dev/sdb            # write the newest image: show what will be lost, ask, write, verify
+  sdbuild flash card.img /dev/sdb   # write that image";
 
 pub(super) const INSPECT: &str = "\
 Examples:

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::commands::confirm::confirm;
-use crate::commands::newest_image::{named_or_newest_for_card, newest_for_card};
+use crate::commands::newest_image::named_or_newest_for_card;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
@@ -16,7 +16,7 @@ use crate::common::shown_path::shown_path;
 use crate::flash::{
     self, Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
 };
-use crate::settings::{Environment, output_dir};
+use crate::settings::Environment;
 use crate::ui::{Ui, sanitize_line};
 
 /// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for some commands, and
@@ -31,10 +31,13 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     refuse_arguments_of_dd(args)?;
-    refuse_disk_in_front(args, env)?;
     refuse_unknown_disk(args)?;
     refuse_image_as_disk(args)?;
-    let image = match named_or_newest_for_card(args.image.as_deref(), env, context) {
+    let (image, device) = image_and_disk(args)?;
+    if device.is_none() {
+        refuse_flags_for_writing(args)?;
+    }
+    let image = match named_or_newest_for_card(image, env, context) {
         Err(failure) if args.image.is_none() => {
             // Also where no disk can be listed, the image is what is missing first.
             if let Err(unlisted) = list_disks(None, ui, context) {
@@ -46,7 +49,7 @@ pub async fn run(
         image => image?,
     };
     let operation = format!("flash {}", image.display());
-    let Some(device) = &args.device else {
+    let Some(device) = &device else {
         // Reading may take long on a slow disk: a signal must end it.
         let raw = args.raw;
         let open = move |context: &Context| {
@@ -100,30 +103,42 @@ fn refuse_arguments_of_dd(args: &cli::Flash) -> Result<(), Failure> {
     )
 }
 
-/// Refuses a disk as the only argument, or in front of the image: it stands in the place of the image.
-fn refuse_disk_in_front(args: &cli::Flash, env: &Environment) -> Result<(), Failure> {
-    let node_of = |path: &PathBuf| flash::refusal::node_of(path);
-    let Some(disk) = args.image.as_ref().and_then(node_of) else {
+/// The image and the disk that are named: a disk alone leaves the image to be the newest one. A disk before an image is refused.
+fn image_and_disk(args: &cli::Flash) -> Result<(Option<&Path>, Option<PathBuf>), Failure> {
+    let (image, device) = (args.image.as_deref(), args.device.as_deref());
+    let node_of = |path: &Path| flash::refusal::node_of(path);
+    match (image.and_then(node_of), device) {
+        (Some(disk), None) => Ok((None, Some(disk))),
+        (Some(disk), Some(image)) if node_of(image).is_none() => {
+            let disk = disk.to_string_lossy();
+            let line = format!(
+                "sdbuild flash {} {}",
+                quoted(&shown_path(image)),
+                quoted(&disk)
+            );
+            Err(Failure::usage(format!("{disk} is a disk; give the image first")).hint(line))
+        }
+        // From one disk to another too.
+        _ => Ok((image, device.map(Path::to_owned))),
+    }
+}
+
+/// Refuses the flags that only writing needs, where no disk is named: the user expects more than a list of the disks.
+fn refuse_flags_for_writing(args: &cli::Flash) -> Result<(), Failure> {
+    let flags = [
+        ("--yes", args.yes),
+        ("--unmount", args.unmount),
+        ("--allow-fixed", args.allow_fixed),
+        ("--no-verify", args.no_verify),
+        ("--raw", args.raw),
+    ];
+    let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given) else {
         return Ok(());
     };
-    let image = match &args.device {
-        // From one disk to another.
-        Some(other) if node_of(other).is_some() => return Ok(()),
-        Some(image) => shown_path(image),
-        None => {
-            let (here, output) = output_dir(env)?;
-            let newest = newest_for_card(&here, &output);
-            newest.map_or_else(|| "IMAGE".to_owned(), |path| shown_path(&path))
-        }
-    };
-    let disk = disk.to_string_lossy();
-    Err(
-        Failure::usage(format!("{disk} is a disk; give the image first")).hint(format!(
-            "sdbuild flash {} {}",
-            quoted(&image),
-            quoted(&disk)
-        )),
-    )
+    Err(Failure::usage(format!(
+        "{flag} needs the disk to write to, such as /dev/sdX"
+    ))
+    .hint("`sdbuild flash` lists the disks"))
 }
 
 /// Refuses two images, as a shell makes them of `*.img.zst`: the second stands in the place of the disk.

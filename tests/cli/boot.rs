@@ -136,12 +136,12 @@ fn image_is_named_where_a_file_beside_it_was() {
 fn disk_in_the_place_of_the_image_is_explained() {
     let user = user();
     user.write_unbootable("some.img", 1 << 20);
-    run(&mut user.sdbuild(&["flash", "/dev/sdzzz"]))
+    run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "--raw"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "/dev/sdzzz is a disk; give the image first",
-            "sdbuild flash some.img /dev/sdzzz",
-        ]);
+        .assert_stderr_contains(&["some.img", "there is no /dev/sdzzz", "hint: "]);
+    run(&mut user.sdbuild(&["flash", "some.img", "--yes"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["--yes needs the disk to write to, such as /dev/sdX"]);
     user.write_unbootable("other.img", 1 << 20);
     run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "other.img"]))
         .assert_exit_code(2)

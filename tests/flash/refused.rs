@@ -269,13 +269,29 @@ fn missing_disk_is_said_with_those_that_exist() {
     assert_eq!(code, Some(2), "{text}");
     let hint = format!("a disk is named by its path: {}", card.node);
     assert_contains(&text, &[&format!("there is no {name}"), &hint]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
-    command.args(["flash", name]);
-    let (code, text) = run_output(command.current_dir(card.dir.path()));
+}
+
+#[test]
+fn a_disk_alone_gets_the_newest_image() {
+    let Some(card) = Card::new(32 * MIB) else {
+        return;
+    };
+    let bytes = card.image("a.img");
+    let before = card.bytes();
+    let flash = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+        command.arg("flash").args(words);
+        run_output(command.current_dir(card.dir.path()))
+    };
+    let name = card.node.trim_start_matches("/dev/");
+    let (code, text) = flash(&[name, "--yes"]);
     assert_eq!(code, Some(2), "{text}");
-    let first = format!("{} is a disk; give the image first", card.node);
-    let hint = format!("hint: sdbuild flash a.img {}", card.node);
-    assert_contains(&text, &[&first, &hint]);
+    assert_contains(&text, &["a.img", &card.node, "--allow-fixed"]);
+    assert_eq!(card.bytes(), before);
+    let (code, text) = flash(&[&card.node, "--allow-fixed", "--yes"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_contains(&text, &["the newest image", "a.img"]);
+    assert!(card.bytes().starts_with(&bytes));
 }
 
 #[test]
