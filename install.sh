@@ -110,9 +110,11 @@ compiler() {
         echo docker
       elif engine_works podman; then
         echo podman
+      elif has docker; then
+        docker version >/dev/null || :
+        die "Docker does not answer, see above. Start it: sudo systemctl start docker. If permission is denied, run sudo usermod -aG docker $(id -un), and log out and in again"
       else
-        ! has docker || docker version >/dev/null || :
-        die "it needs Docker or Podman, running, or Rust $(oldest_rust) with a C compiler"
+        die "it needs Docker or Podman, or Rust $(oldest_rust) with a C compiler"
       fi
       ;;
   esac

@@ -15,7 +15,7 @@
   # Your time zone, as in https://en.wikipedia.org/wiki/List_of_tz_database_time_zones
   time.timeZone = "Europe/Berlin";
 
-  # Language, and how dates and numbers are written. Another one than en_US.UTF-8 is built for the image, which takes minutes.
+  # Language, and how dates and numbers are written. Any other than en_US.UTF-8 is built for the image, which takes minutes.
   i18n.defaultLocale = "en_US.UTF-8";
 
   # Remote login, with keys only.

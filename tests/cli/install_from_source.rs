@@ -185,8 +185,13 @@ fn without_rust_and_an_engine_it_says_what_it_needs() {
         &mut clone.command(),
         &[
             "permission denied",
-            "it needs Docker or Podman, running, or Rust 1.89",
+            "Docker does not answer, see above. Start it: sudo systemctl start docker",
         ],
+    );
+    let clone = Clone::new();
+    clone.refuses(
+        &mut clone.command(),
+        &["it needs Docker or Podman, or Rust 1.89 with a C compiler"],
     );
     clone.refuses(
         clone.command().env("SDBUILD_COMPILER", "gcc"),

@@ -25,6 +25,8 @@ fn recipes_of_the_documentation_evaluate_together() {
     let mut imports = String::new();
     for (number, recipe) in recipes.iter().enumerate() {
         let name = format!("recipe-{number}.nix");
+        // The page has two ways to name the same network.
+        let recipe = recipe.replace("Home network", &format!("Home network {number}"));
         user.write(&name, &format!("{{ pkgs, ... }}:\n{{\n{recipe}\n}}\n"));
         imports = format!("{imports} ./{name}");
     }

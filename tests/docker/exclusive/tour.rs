@@ -44,7 +44,7 @@ const HEAD: &str = "\
 This page shows what sdbuild prints on a terminal of 80 columns, from a machine without Docker to a finished image and the
 clean-up. `scripts/tour` wrote this page from real
 runs, and a test repeats them and compares: only times, sizes, hashes and machine-specific values may differ. To take a
-minute instead of an evening, `SDBUILD_NIXPKGS` names the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) here, and
+minute instead of 20, `SDBUILD_NIXPKGS` names the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) here, and
 `SDBUILD_SUBSTITUTERS` is empty: without them the output looks the same and takes longer.
 ";
 
