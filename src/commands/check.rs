@@ -152,17 +152,17 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
         let place = place.unwrap_or_default();
         // Messages of NixOS are sentences.
         let is = finding.is.trim_end_matches('.');
-        let text = format!("{place}{is}: {}", finding.why);
-        lines.extend(list_item(sign, finding.id, &text, &finding.add, columns));
+        let texts = [&format!("{place}{is}"), &*finding.why];
+        lines.extend(list_item(sign, finding.id, &texts, &finding.add, columns));
     }
     // What is read without an evaluation says nothing about a system that there will not be.
     let says_what_is_right = checked.failure.is_none() && !is_quiet;
     if says_what_is_right && !checked.ways_in.is_empty() {
         let text = format!("possible over SSH: {}", checked.ways_in.join(", "));
-        lines.extend(list_item('✓', "login", &text, &[], columns));
+        lines.extend(list_item('✓', "login", &[&text], &[], columns));
     }
     if let Some(text) = verdict_on_success(&checked.findings).filter(|_| says_what_is_right) {
-        lines.extend(list_item('✓', "configuration", &text, &[], columns));
+        lines.extend(list_item('✓', "configuration", &[&text], &[], columns));
     }
     lines.join("\n")
 }
@@ -197,7 +197,7 @@ mod tests {
         let lines = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS, false);
         assert_eq!(
             lines,
-            "✗ ssh-off         services.openssh.enable = false: it cannot be reached\n                  \
+            "✗ ssh-off         services.openssh.enable = false\n                  it cannot be reached\n                  \
              → services.openssh.enable = true;\n✓ login           possible over SSH: root with a key"
         );
         let quiet = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS, true);
@@ -212,7 +212,10 @@ mod tests {
             ..finding(Severity::Trap)
         };
         let lines = as_lines(&checked(vec![sentence]), COLUMNS, false);
-        assert!(lines.contains("It must be set: it cannot"), "{lines}");
+        assert!(
+            lines.contains("It must be set\n                  it cannot"),
+            "{lines}"
+        );
         let lines = as_lines(&checked(Vec::new()), COLUMNS, false);
         assert!(
             lines.contains("✓ configuration   evaluates, and no problem was found"),
@@ -236,8 +239,7 @@ mod tests {
         };
         let found = checked(vec![placed, finding(Severity::Note)]);
         let lines = as_lines(&found, COLUMNS, true);
-        let first =
-            "✗ ssh-off         pi/sd-card.nix:12: services.openssh.enable = false: it cannot\n";
+        let first = "✗ ssh-off         pi/sd-card.nix:12: services.openssh.enable = false\n";
         assert!(lines.starts_with(first), "{lines}");
         assert!(
             lines.contains("! ssh-off         services.openssh"),

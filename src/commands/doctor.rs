@@ -53,7 +53,7 @@ fn lines(check: &Check, columns: usize) -> Vec<String> {
         Verdict::Warning => '!',
         Verdict::Bad => '✗',
     };
-    list_item(sign, check.topic, &check.text, &check.remedies, columns)
+    list_item(sign, check.topic, &[&check.text], &check.remedies, columns)
 }
 
 #[cfg(test)]

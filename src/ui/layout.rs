@@ -131,12 +131,12 @@ pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<S
     alone.into_iter().chain(lines).collect()
 }
 
-/// The lines of one list item: mark and topic, the text after them, and the remedies below. On a narrow terminal the text
-/// stands below the topic.
+/// The lines of one list item: mark and topic, after them the texts, each of which begins a line, and the remedies below. On a narrow
+/// terminal the texts are below the topic.
 pub fn list_item(
     mark: char,
     topic: &str,
-    text: &str,
+    texts: &[&str],
     remedies: &[String],
     columns: usize,
 ) -> Vec<String> {
@@ -147,7 +147,8 @@ pub fn list_item(
     };
     let narrow = columns < NARROW;
     let indent = if narrow { NARROW_INDENT } else { INDENT };
-    let text = wrapped(text, columns.saturating_sub(indent));
+    let texts = texts.iter();
+    let texts = texts.flat_map(|text| wrapped(text, columns.saturating_sub(indent)));
     let remedies = remedies.iter().flat_map(|remedy| {
         let remedy = sanitize(remedy);
         let width = columns.saturating_sub(indent + 2);
@@ -168,7 +169,7 @@ pub fn list_item(
         format!("{mark} {topic:<15}")
     };
     let margins = std::iter::once(first).chain(std::iter::repeat(margin));
-    let lines = margins.zip(text.into_iter().chain(remedies));
+    let lines = margins.zip(texts.chain(remedies));
     let lines = lines.map(|(margin, line)| format!("{margin} {line}"));
     title.into_iter().chain(lines).collect()
 }
@@ -210,15 +211,15 @@ mod tests {
         let text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
         let remedy = ["do this and that until it works".to_owned()];
         for columns in [40, 60, 80, 100, 200] {
-            let lines = list_item('✗', "topic", text, &remedy, columns);
+            let lines = list_item('✗', "topic", &[text], &remedy, columns);
             assert!(lines.iter().all(|l| l.width() <= columns), "{lines:#?}");
         }
-        let rows = |columns| list_item('✗', "topic", text, &remedy, columns).len();
+        let rows = |columns| list_item('✗', "topic", &[text], &remedy, columns).len();
         assert_eq!((rows(80), rows(120)), (3, 2));
         let long = "word ".repeat(60);
-        let piped = list_item('✗', "topic", &long, &remedy, UNLIMITED);
+        let piped = list_item('✗', "topic", &[&long], &remedy, UNLIMITED);
         assert_eq!(piped.len(), 2, "{piped:#?}");
-        let narrow = list_item('✗', "topic", "some text", &[], 40);
+        let narrow = list_item('✗', "topic", &["some text"], &[], 40);
         assert_eq!(narrow, ["✗ topic", "    some text"]);
     }
 

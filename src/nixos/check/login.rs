@@ -47,7 +47,7 @@ pub(super) const RULES: [Rule; 21] = [
                 && !has_wrong_key(facts)
                 && expired_keys(facts).is_none()
                 && invalid_hashes(facts).is_none();
-            nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
+            nobody.then(|| format!("no key and no password ({})", names(&facts.users)))
         },
         why: "the machine starts, but nobody can log in",
         add: &[KEY_LINE],
@@ -366,7 +366,7 @@ fn with_empty_password(facts: &ConfigFacts) -> Option<String> {
     };
     let users = facts.users.iter().filter(is_empty);
     let options: Vec<String> = users.map(|user| user_option(&user.name)).collect();
-    (!options.is_empty()).then(|| format!("{}: the password is empty", options.join(", ")))
+    (!options.is_empty()).then(|| format!("the password of {} is empty", options.join(", ")))
 }
 
 fn autologin(facts: &ConfigFacts) -> Option<String> {

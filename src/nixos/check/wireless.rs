@@ -61,7 +61,12 @@ pub(super) const RULES: [Rule; 5] = [
             let open = facts.network.open_passphrases.iter();
             let named = open.map(|one| key_option(&one.network, "psk"));
             let named: Vec<String> = named.collect();
-            (!named.is_empty()).then(|| named.join(", "))
+            let are = if named.len() > 1 {
+                "are passphrases"
+            } else {
+                "is a passphrase"
+            };
+            (!named.is_empty()).then(|| format!("{} {are} in plain text", named.join(", ")))
         },
         why: "anyone can read the passphrase on the card and in the Nix store of each machine that builds the image. Put \
               it into a file on the card, or write only the key derived from it, as `sdbuild init --wifi` does",
