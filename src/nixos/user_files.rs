@@ -106,7 +106,8 @@ impl UserFiles {
 
     /// What to do about the file `name`, which does not exist in the configuration's directory, and no other one is like it.
     fn to_put_there(&self, name: &str) -> String {
-        if !name.ends_with(".pub") {
+        let is_key = Path::new(name).extension().is_some_and(|end| end == "pub");
+        if !is_key {
             return "Check the path".to_owned();
         }
         // `ssh-keygen` gives the most common one this name.

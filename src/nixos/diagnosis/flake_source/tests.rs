@@ -87,6 +87,10 @@ fn missing_outputs_are_proposed() {
         source_lines::with_name(text, "nixosConfiguration"),
         [(3, ())]
     );
+}
+
+#[test]
+fn outputs_that_no_other_is_like_have_no_proposal() {
     for summary in [
         "the flake . has no configuration pj. Its configurations are .#pi, .#pk",
         "the flake ../pi has no attribute a.b, because the flake has no a. It has packages",

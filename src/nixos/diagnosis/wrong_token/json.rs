@@ -33,11 +33,12 @@ fn in_nix(line: &str) -> Option<String> {
             '"' => {
                 let (text, after) = rest.split_once('"')?;
                 let is_name = !has_value && !is_in_list && path_of(text) == Some(text);
-                written.push_str(&if is_name && !text.contains('.') {
-                    text.to_owned()
+                let quote = if is_name && !text.contains('.') {
+                    ""
                 } else {
-                    format!("\"{text}\"")
-                });
+                    "\""
+                };
+                written.extend([quote, text, quote]);
                 rest = after;
             }
             '{' | '[' => {
