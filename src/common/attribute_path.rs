@@ -16,6 +16,11 @@ pub fn parse(path: &str) -> Result<Vec<String>, String> {
         }
     }
     names.push(name);
+    if names.last().is_some_and(String::is_empty) && path.ends_with('.') && path.len() > 1 {
+        return Err(format!(
+            "`{path}` ends with a dot. Leave it out, or write a name after it"
+        ));
+    }
     if in_quotes || names.iter().any(String::is_empty) {
         return Err(wrong());
     }

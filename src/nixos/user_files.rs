@@ -6,7 +6,7 @@ mod naming;
 mod places;
 mod similar;
 
-pub(super) use naming::path_from;
+pub(super) use naming::{WrittenPath, path_from};
 
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
@@ -25,7 +25,7 @@ const MAX_MODULE_BYTES: u64 = 1 << 20;
 pub(super) const HARDWARE_FILE: &str = "hardware-configuration.nix";
 /// What to do about a line that names it: instructions for a PC begin with it.
 pub(super) const REMOVE_HARDWARE_FILE: &str = "That file describes the disks of an installed machine, and the image has \
- its own. Remove its name there, and leave the file alone";
+ its own. Remove its path from the imports";
 
 /// The configuration's directory on this machine.
 #[derive(Clone, Debug)]
@@ -104,6 +104,20 @@ impl UserFiles {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// What to do about the file `name`, which does not exist in the configuration's directory, and no other one is like it.
+    fn to_put_there(&self, name: &str) -> String {
+        let is_key = Path::new(name).extension().is_some_and(|end| end == "pub");
+        if !is_key {
+            return "Check the path".to_owned();
+        }
+        // `ssh-keygen` gives the most common one this name.
+        let path = self.root.join(name);
+        format!(
+            "Put your public key there: cp ~/.ssh/id_ed25519.pub {}",
+            quoted(&path.to_string_lossy())
+        )
+    }
+
     /// Whether the configuration has a file of its own that the builder has at `path`.
     pub(super) fn has_file(&self, path: &str) -> bool {
         own_name(path).is_some_and(|name| self.root.join(name).is_file())
@@ -116,10 +130,13 @@ impl UserFiles {
             return self.why_not_sent(name);
         }
         if let Some(name) = path.strip_prefix(HOME_OF_NIX) {
-            return format!(
-                "~{name} is in your home directory, but the builder has only {root}. Copy it there and write ./{}",
-                written_name(Path::new(name))
-            );
+            let written = written_name(Path::new(name));
+            let why = format!("~{name} is in your home directory, but the builder has only {root}");
+            if !is_plain_name(name) {
+                return format!("{why}. Copy it there and write ./{written}");
+            }
+            let dir = quoted(&format!("{root}/"));
+            return format!("{why}. Write ./{written}, and copy the file there: cp ~{name} {dir}");
         }
         let written = self.naming(path);
         let above = self.above(
@@ -129,10 +146,10 @@ impl UserFiles {
         let local = above.clone().unwrap_or_else(|| PathBuf::from(path));
         let shown = local.display();
         let place = written.map(|written| written.place);
-        let names_it = place.as_ref().map(|place| format!("{place} names it. "));
-        let names_it = names_it.unwrap_or_default();
         if path.rsplit('/').next() == Some(HARDWARE_FILE) {
-            return format!("{names_it}{REMOVE_HARDWARE_FILE}");
+            let is_named =
+                place.map_or_else(String::new, |place| format!("{place} names {shown}. "));
+            return format!("{is_named}{REMOVE_HARDWARE_FILE}");
         }
         let beside = place.as_ref().and_then(|place| place.rsplit_once(':'));
         let beside = beside.map_or("into that directory".to_owned(), |(file, _)| {
@@ -154,8 +171,7 @@ impl UserFiles {
                 )
             }
             (_, false) => format!(
-                "{names_it}The builder has only {root}, and {shown} does not exist here either. Put the file {beside} \
-                 and write ./{}",
+                "{what} does not exist here either. Put the file {beside} and write ./{}",
                 written_name(&local)
             ),
         }
@@ -189,6 +205,7 @@ impl UserFiles {
             REMOVE_HARDWARE_FILE.to_owned()
         } else {
             self.meant(name, &place)
+                .unwrap_or_else(|| self.to_put_there(name))
         };
         Some(format!("{lacks}. {advice}"))
     }

@@ -124,6 +124,7 @@ let
     invalid_hash = invalidHash user;
     # Without the path: people write the hash there, or the password itself.
     has_relative_file = isRelative (passwordFile user);
+    has_hash_as_file = builtins.isString (passwordFile user) && builtins.match "[$][0-9a-z]+[$].+" (passwordFile user) != null;
     password_option = if user.password or null != null then "password" else "initialPassword";
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);

@@ -136,6 +136,8 @@ pub struct UserFacts {
     pub invalid_hash: Option<String>,
     /// Whether the path of the file that is to have the hash of the password is relative.
     pub has_relative_file: bool,
+    /// Whether it is no path, but such a hash.
+    pub has_hash_as_file: bool,
     /// Whether the password is set in plain text.
     pub open_password: bool,
     /// The option that has it then: `password` or `initialPassword`.

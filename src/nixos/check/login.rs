@@ -5,7 +5,7 @@ use super::authorized_keys::{broken_keys, expired_keys, has_private_key, has_wro
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::named_options::user_option;
 use super::passwords::{
-    invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
+    files_of, invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
 };
 use super::rule::{KEY_LINE, Rule};
 use super::shells::{missing_shells, shut_out_by_shell};
@@ -14,11 +14,25 @@ use super::ways_in::{
     serves_itself_only, way_in, who_gets_in,
 };
 
-pub(super) const RULES: [Rule; 21] = [
+pub(super) const RULES: [Rule; 22] = [
+    Rule {
+        id: "hash-as-file",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let files = files_of(facts, |user| user.has_hash_as_file);
+            files.map(|of| format!("{of} has the hash of a password, not the path of a file"))
+        },
+        why: "NixOS looks for a file with that name, so the user has no password. Write hashedPassword instead of \
+              hashedPasswordFile",
+        add: &[],
+    },
     Rule {
         id: "relative-file",
         severity: Severity::Note,
-        is: |facts, _| relative_files(facts),
+        is: |facts, _| {
+            let files = files_of(facts, |of| of.has_relative_file && !of.has_hash_as_file);
+            files.map(|of| format!("{of} does not begin with a slash"))
+        },
         why: "NixOS does not find that file, so the user has no password. Give the whole path of a file on the card, or \
               put the output of `mkpasswd` into hashedPassword instead",
         add: &[],
@@ -377,14 +391,6 @@ fn autologin(facts: &ConfigFacts) -> Option<String> {
 fn names(users: &[UserFacts]) -> String {
     let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
     names.join(", ")
-}
-
-/// What is said of files with passwords whose paths are relative.
-fn relative_files(facts: &ConfigFacts) -> Option<String> {
-    let users = facts.users.iter().filter(|user| user.has_relative_file);
-    let options = users.map(|user| format!("{}.hashedPasswordFile", user_option(&user.name)));
-    let options: Vec<String> = options.collect();
-    (!options.is_empty()).then(|| format!("{} does not begin with a slash", options.join(", ")))
 }
 
 #[cfg(test)]

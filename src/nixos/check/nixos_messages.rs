@@ -26,6 +26,9 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         if let Some(removed) = removed_option(text) {
             return removed;
         }
+        if let Some(part) = part_of_image(facts, text) {
+            return part;
+        }
         let state_version = state_version::refused(facts, text).map(|(is, line)| (is, vec![line]));
         let known = state_version.or_else(|| account_kind::refused(facts, text));
         match known
@@ -115,10 +118,30 @@ fn doubled_setting_of_ssh(text: &str) -> Option<(String, Vec<String>)> {
     })
 }
 
+/// What is said of GRUB without a disk, as the assertion `text` does, on a card: only nixpkgs' module for images of any board leaves it on.
+fn part_of_image(facts: &ConfigFacts, text: &str) -> Option<Finding> {
+    let is_on_card = facts.card && facts.loaders == ["grub"];
+    let (system, _) = facts.system.split_once('-')?;
+    (is_on_card && text.contains("boot.loader.grub.devices")).then(|| Finding {
+        id: "assertion",
+        severity: Severity::Trap,
+        is: "boot.loader.grub.enable = true".to_owned(),
+        why: format!(
+            "NixOS refuses to build, because GRUB needs a disk. If you import sd-image.nix, import \
+             sd-image-{system}.nix of the same directory instead, which has a boot loader for cards"
+        ),
+        add: Vec::new(),
+        place: None,
+    })
+}
+
+/// How the reason begins of a finding about an option that NixOS no longer has.
+pub(super) const GONE: &str = "NixOS no longer has that option";
+
 /// Options that NixOS no longer has, and what does the same.
 const INSTEAD: [(&str, &str); 1] = [(
     "boot.loader.raspberryPi",
-    "the image starts by U-Boot and an extlinux menu without it",
+    "The image starts by U-Boot and an extlinux menu without it",
 )];
 
 /// What is said of an option of the user's own that NixOS no longer has, if the assertion `text` tells of one.
@@ -136,14 +159,14 @@ fn removed_option(text: &str) -> Option<Finding> {
     let advice = if advice.is_empty() {
         advice
     } else {
-        format!(": {advice}")
+        format!(". {advice}")
     };
     is_own.then(|| Finding {
         id: "assertion",
         severity: Severity::Trap,
         is: option.to_owned(),
         why: format!(
-            "NixOS no longer has that option and refuses to build. Remove it from {}{}",
+            "{GONE} and refuses to build. Remove it from {}{}",
             own_paths(files),
             advice.trim_end_matches('.')
         ),
@@ -334,7 +357,7 @@ mod tests {
         let (is, why) = told("services.a.b");
         assert_eq!(is, "services.a.b");
         assert!(
-            why.ends_with("Remove it from a.nix: Use b instead"),
+            why.ends_with("Remove it from a.nix. Use b instead"),
             "{why}"
         );
         let (_, why) = told("boot.loader.raspberryPi");

@@ -28,6 +28,14 @@ pub(super) fn with_invalid_hash(facts: &ConfigFacts) -> impl Iterator<Item = (&s
         .filter_map(|user| Some((user.name.as_str(), user.invalid_hash.as_deref()?)))
 }
 
+/// The options with the files of passwords of the users that `are_meant`.
+pub(super) fn files_of(facts: &ConfigFacts, are_meant: fn(&UserFacts) -> bool) -> Option<String> {
+    let users = facts.users.iter().filter(|user| are_meant(user));
+    let options = users.map(|user| format!("{}.hashedPasswordFile", user_option(&user.name)));
+    let options: Vec<String> = options.collect();
+    (!options.is_empty()).then(|| options.join(", "))
+}
+
 pub(super) fn invalid_hashes(facts: &ConfigFacts) -> Option<String> {
     let options = with_invalid_hash(facts);
     let options = options.map(|(name, option)| format!("{}.{option}", user_option(name)));

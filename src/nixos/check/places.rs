@@ -3,7 +3,7 @@
 use super::facts::ConfigFacts;
 use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
-use super::nixos_messages::renamed;
+use super::nixos_messages::{GONE, renamed};
 use super::{Finding, Place};
 use crate::common::attribute_path;
 use crate::nixos::cli_module::CliModule;
@@ -85,7 +85,9 @@ impl OwnDefinitions {
     /// lines which definition they are to replace: a file cannot define an option twice. Lines that the files have already are left out.
     pub fn locate(&self, findings: &mut [Finding]) {
         for finding in findings {
-            finding.place = self.place(&finding.is);
+            finding.place = self
+                .place(&finding.is)
+                .or_else(|| self.first_of_gone(finding));
             if let Some((place, line)) = self.with_new_name(finding) {
                 (finding.place, finding.add) = (Some(place), vec![line]);
             }
@@ -97,6 +99,17 @@ impl OwnDefinitions {
                 }
             }
         }
+    }
+
+    /// The place of the first definition in the option that NixOS no longer has, if `finding` is about one: all of them have to go.
+    fn first_of_gone(&self, finding: &Finding) -> Option<Place> {
+        let option = attribute_path::parse(&finding.is).ok()?;
+        let is_gone = finding.why.starts_with(GONE);
+        let (file, definition) = self.defining(&option).next().filter(|_| is_gone)?;
+        Some(Place {
+            file: file.clone(),
+            line: definition.line,
+        })
     }
 
     /// The place of the only definition of an option that was renamed, and that definition with the new name, if `finding` is about one.

@@ -95,7 +95,7 @@ fn disk(path: &str, device: &str, is_needed: bool) -> Value {
 pub(super) fn user(name: &str, keys: &[&str], password: &str) -> Value {
     json!({
         "name": name, "keys": keys, "key_files": [], "private_key_files": [], "password": password, "open_password": false, "password_option": "password",
-        "invalid_hash": null, "has_relative_file": false, "shell": null, "groups": ["users"], "unknown_groups": [],
+        "invalid_hash": null, "has_relative_file": false, "has_hash_as_file": false, "shell": null, "groups": ["users"], "unknown_groups": [],
     })
 }
 

@@ -3,6 +3,9 @@
 use super::wrong_value::Wrong;
 use crate::common::nearest::nearest;
 
+/// What is better than `yes` where sshd takes both.
+const KEYS_ONLY: &str = "\"prohibit-password\"";
+
 /// The texts, in their quotes, of the type `kind`, which is `one of "a", "b"`.
 pub(super) fn choices(kind: &str) -> Option<Vec<&str>> {
     let values: Vec<&str> = kind.strip_prefix("one of ")?.split(", ").collect();
@@ -15,7 +18,7 @@ pub(super) fn choices(kind: &str) -> Option<Vec<&str>> {
 pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
     let choices = choices(wrong.kind)?;
     let words: &[&str] = match wrong.shown {
-        "true" => &["\"yes\"", "\"on\"", "\"true\""],
+        "true" => &[KEYS_ONLY, "\"yes\"", "\"on\"", "\"true\""],
         "false" => &["\"no\"", "\"off\"", "\"false\""],
         _ => &[],
     };
@@ -23,7 +26,13 @@ pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
     let is_text = wrong.shown.starts_with('"');
     let near = || nearest(wrong.shown, choices.iter().copied()).filter(|_| is_text);
     let meant = word().or_else(near)?;
-    Some(format!("write {}", wrong.definition(meant, wrong.shown)))
+    let write = format!("write {}", wrong.definition(meant, wrong.shown));
+    let is_login = wrong.shown == "true" && meant == KEYS_ONLY;
+    Some(if is_login {
+        format!("{write} for logins with a key, or \"yes\" to allow a password, too")
+    } else {
+        write
+    })
 }
 
 #[cfg(test)]
@@ -35,7 +44,18 @@ mod tests {
         let kind = "one of \"yes\", \"prohibit-password\", \"no\"";
         for (kind, shown, expected) in [
             (kind, "false", Some("write a.b = \"no\";")),
-            (kind, "true", Some("write a.b = \"yes\";")),
+            (
+                kind,
+                "true",
+                Some(
+                    "write a.b = \"prohibit-password\"; for logins with a key, or \"yes\" to allow a password, too",
+                ),
+            ),
+            (
+                "one of \"yes\", \"no\"",
+                "true",
+                Some("write a.b = \"yes\";"),
+            ),
             (
                 kind,
                 "\"prohibit-pasword\"",

@@ -11,6 +11,8 @@ use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;
+use crate::common::nix_name::path_of;
+use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::flake::attribute_names;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
@@ -22,7 +24,7 @@ const OUTPUTS_LINE: &str = "write in flake.nix: outputs = { self, nixpkgs, ... }
 /// In place of a list of outputs (`expressions/flake-source.nix`).
 const NONE: &str = "nothing";
 /// What is before a list of references to configurations (`expressions/flake-source.nix`).
-const LISTED: &str = "; its configurations: ";
+const LISTED: &str = ". Its configurations are ";
 /// The beginning of store paths.
 const STORE: &str = "/nix/store/";
 /// The end of the name of a flake in the store.
@@ -116,8 +118,7 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
     let names: Vec<String> = known.iter().map(name).collect();
     let similar = similar_names(missing, names.iter().map(String::as_str));
     let similar = similar.or_else(|| short_name_like(missing, &names).map(str::to_owned));
-    let is_without_configurations =
-        missing == CONFIGURATIONS && !summary.contains("has no attribute");
+    let is_without_configurations = missing == CONFIGURATIONS;
     let similar = similar.or_else(|| {
         let other = other_name_of_configurations(&names).filter(|_| is_without_configurations);
         other.map(str::to_owned)
@@ -125,7 +126,8 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
     match (similar, is_without_configurations) {
         (None, false) => only_configuration(summary),
         (None, true) => Some(format!(
-            "define one: {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};"
+            "define one in the outputs: {} = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};",
+            wanted_configuration(summary)
         )),
         (Some(similar), false) => {
             let mut references = known.iter();
@@ -149,6 +151,15 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
     }
 }
 
+/// The configuration that the user named, of which `summary` tells, or one without its name.
+fn wanted_configuration(summary: &str) -> String {
+    let wanted = summary.split_once(" has no attribute ");
+    let wanted = wanted.and_then(|(_, rest)| rest.split(',').next());
+    let mut names = wanted.unwrap_or_default().split('.').skip(1);
+    let name = names.next().filter(|name| path_of(name) == Some(*name));
+    format!("{CONFIGURATIONS}.{}", name.unwrap_or("NAME"))
+}
+
 /// The only one of `names` that begins as the output with the systems does: `nixosConfigs`.
 fn other_name_of_configurations(names: &[String]) -> Option<&str> {
     let mut others = names.iter().filter(|name| name.starts_with("nixosConf"));
@@ -158,7 +169,9 @@ fn other_name_of_configurations(names: &[String]) -> Option<&str> {
 
 /// The command for one of several configurations, of which `summary`, an error of `expressions/flake-source.nix`, tells to name one.
 pub(super) fn one_of_several(summary: &str) -> Option<String> {
-    let (_, references) = summary.split_once(", name one of them: ")?;
+    let lacks = summary.starts_with("the flake ") && summary.contains(" has no ");
+    let named = || summary.split_once(LISTED).filter(|_| lacks);
+    let (_, references) = summary.split_once(". Name one of them: ").or_else(named)?;
     let first = references.split(", ").next()?;
     Some(format!("for instance: sdbuild build {first}"))
 }
@@ -251,8 +264,31 @@ pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> 
     let all = ["description", "inputs", "outputs", "nixConfig"];
     Some(match similar_names(name, all) {
         Some(similar) => format!("rename {name} to {similar} in flake.nix"),
+        None if NAMESPACES.contains(&name) => {
+            let module = definition_at_top(context, name);
+            format!(
+                "options belong to a module. Write in nixosSystem of the outputs: modules = [ {module} ];"
+            )
+        }
         None => format!("a flake.nix has only the attributes {}", all.join(", ")),
     })
+}
+
+/// Longest definition that a hint repeats.
+const MAX_SHOWN: usize = 80;
+
+/// The first definition in `name` at the top of the user's `flake.nix`, as a module.
+fn definition_at_top(context: &ExitContext<'_>, name: &str) -> String {
+    let text = context
+        .files
+        .and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
+    let values = written_values::values_below(&text.unwrap_or_default(), name);
+    match values.first() {
+        Some(value) if value.written.len() <= MAX_SHOWN && !value.written.contains('\n') => {
+            format!("{{ {} = {}; }}", value.defines, value.written)
+        }
+        Some(_) | None => format!("{{ {name} = …; }}"),
+    }
 }
 
 /// What to write in place of `../{path}`, of which Nix says that it is above the directory of the flake.
@@ -285,7 +321,7 @@ fn missing_output(summary: &str) -> Option<(&str, &str)> {
         Some((start.split_once(" has no configuration ")?.1, known))
     };
     let of_output = || {
-        let (start, known) = summary.split_once("; it has: ")?;
+        let (start, known) = summary.split_once(". It has ")?;
         let (known, _) = known.split_once(LISTED).unwrap_or((known, ""));
         Some((start.rsplit_once(" has no ")?.1, known))
     };
@@ -294,104 +330,4 @@ fn missing_output(summary: &str) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{ExitContext, missing_output_hint, source_lines, wrong_attribute_hint};
-
-    #[test]
-    fn wrong_attributes_are_proposed() {
-        let context = ExitContext::default();
-        let unsupported = |name: &str| {
-            let text = format!("flake '.' has an unsupported attribute '{name}', at flake.nix:2:3");
-            wrong_attribute_hint(&context, &text).unwrap()
-        };
-        assert_eq!(unsupported("input"), "rename input to inputs in flake.nix");
-        assert!(unsupported("packages").ends_with("description, inputs, outputs, nixConfig"));
-        let none = ".#pi is neither a NixOS configuration nor a derivation";
-        assert!(
-            wrong_attribute_hint(&context, none)
-                .unwrap()
-                .contains("nixosSystem")
-        );
-        let derivation = ".#image is a derivation, not a NixOS configuration: nothing in it";
-        let hint = wrong_attribute_hint(&context, derivation).unwrap();
-        assert!(hint.contains("takes only a configuration"), "{hint}");
-        let part = ".#pi.config.system.build.toplevel is no image of the configuration .#pi";
-        let hint = wrong_attribute_hint(&context, part).unwrap();
-        assert!(hint.starts_with("write .#pi, "), "{hint}");
-        let empty = "the flake . has a nixosConfigurations without a configuration";
-        assert!(
-            wrong_attribute_hint(&context, empty)
-                .unwrap()
-                .contains("nixosSystem")
-        );
-        let itself = "the flake . has a nixosConfigurations that is a configuration itself";
-        let hint = wrong_attribute_hint(&context, itself).unwrap();
-        assert!(hint.contains("nixosConfigurations.pi = "), "{hint}");
-        let other = wrong_attribute_hint(&context, "undefined variable 'x'");
-        assert_eq!(other, None);
-    }
-
-    #[test]
-    fn missing_outputs_are_proposed() {
-        for (summary, hint) in [
-            (
-                "the flake in this directory has no nixosConfigurations; it has: nixosConfiguration, packages",
-                "rename the output nixosConfiguration to nixosConfigurations",
-            ),
-            (
-                "the flake . has no nixosConfigurations; it has: nixosConfigs, nixosModules",
-                "rename the output nixosConfigs to nixosConfigurations",
-            ),
-            (
-                "the flake ../pi has no nixosConfigurations; it has: packages",
-                "define one: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; };",
-            ),
-            (
-                "the flake . has no nixosConfigurations; it has: nothing",
-                "define one: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; };",
-            ),
-            (
-                "the flake github:a/b has no configuration kitchn; its configurations: github:a/b#garage, github:a/b#kitchen",
-                "did you mean github:a/b#kitchen?",
-            ),
-            (
-                "the flake . has no attribute nixosConfigurations.pie: nixosConfigurations has no pie; it has: pi",
-                "did you mean pi?",
-            ),
-            (
-                "the flake . has no attribute packages.a.image: the flake has no packages; it has: nixosConfigurations; its configurations: .#pi",
-                "did you mean .#pi?",
-            ),
-            (
-                "the flake . has no attribute nixosConfiguration.a: the flake has no nixosConfiguration; it has: nixosConfigurations; its configurations: .#pi",
-                "did you mean nixosConfigurations?",
-            ),
-            (
-                "the flake . has no configuration pj; its configurations: .#nas, .#pi",
-                "did you mean .#pi?",
-            ),
-        ] {
-            assert_eq!(
-                missing_output_hint(&ExitContext::default(), summary).as_deref(),
-                Some(hint)
-            );
-        }
-        let text = "{\n  # nixosConfiguration\n  nixosConfiguration.pi = 1;\n  nixosConfigurations.x = 2;\n}";
-        assert_eq!(
-            source_lines::with_name(text, "nixosConfiguration"),
-            [(3, ())]
-        );
-        for summary in [
-            "the flake . has no configuration pj; its configurations: .#pi, .#pk",
-            "the flake ../pi has no attribute a.b: the flake has no a; it has: packages",
-            "the flake . has no attribute a.b: the flake has no a; it has: nixosConfigurations; its configurations: .#nas, .#pi",
-            "the module has no nixosConfiguration; it has: nixosConfigurations",
-        ] {
-            assert_eq!(
-                missing_output_hint(&ExitContext::default(), summary),
-                None,
-                "{summary}"
-            );
-        }
-    }
-}
+mod tests;

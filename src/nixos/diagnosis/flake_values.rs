@@ -23,7 +23,7 @@ struct WrongValue {
 /// The function that makes a configuration.
 const FUNCTION: &str = "nixosSystem";
 
-const WRONG_VALUES: [WrongValue; 9] = [
+const WRONG_VALUES: [WrongValue; 11] = [
     WrongValue {
         message: "expected a list but found a set: {",
         find: |text| written_values::arguments(text, FUNCTION, "modules", &[NODE_ATTR_SET]),
@@ -90,6 +90,37 @@ const WRONG_VALUES: [WrongValue; 9] = [
             format!(
                 "put the options of the system into modules: nixosSystem {{ modules = [ {module} ]; }}"
             )
+        },
+    },
+    WrongValue {
+        message: "function 'anonymous lambda' called without required argument 'modules'",
+        find: |text| {
+            let given = written_values::arguments(text, FUNCTION, "modules", &[NODE_LIST]);
+            let mut lists = written_values::named(text, "modules", &[NODE_LIST]);
+            lists.retain(|list| !given.contains(list));
+            lists
+        },
+        instead: |list| {
+            let modules = if list.written.contains('\n') {
+                "[ … ]"
+            } else {
+                &list.written
+            };
+            format!(
+                "modules is an argument of nixosSystem. Move it there: nixosSystem {{ modules = {modules}; }}"
+            )
+        },
+    },
+    WrongValue {
+        message: "function 'anonymous lambda' called without required argument 'modules'",
+        find: |text| {
+            let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
+            sets.retain(|set| !top_level_names(&set.written).contains("modules"));
+            sets
+        },
+        instead: |_| {
+            "give nixosSystem its modules: nixosSystem { modules = [ ./configuration.nix ]; }"
+                .to_owned()
         },
     },
     WrongValue {

@@ -162,10 +162,8 @@ impl<'a> Misplaced<'a> {
                 )
             }
             Self::FunctionForModule => {
-                written?;
-                "put a function and its arguments in parentheses: (import ./FILE.nix …). A module needs only its path, \
-                 without import"
-                    .to_owned()
+                let file = &written?.written;
+                format!("a module in a list is only its path. Write {file} without `import`")
             }
             Self::OtherSystem(name) => system(name),
             // A derivation of another system may be one for a remote builder.

@@ -1,22 +1,84 @@
 //! Names that nothing binds, because other languages read what is written there otherwise.
 
-use super::syntax_at::top_level_names;
+use super::secret_values::is_name_of_secret;
+use super::syntax_at::{Role, top_level_names};
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::Position;
+use crate::nixos::nix_syntax::parse;
+
+/// Operators that other languages write as words.
+const OPERATORS: [(&str, &str); 3] = [("and", "&&"), ("not", "!"), ("or", "||")];
+/// Longer definitions are not repeated.
+const MAX_SHOWN: usize = 160;
+
+/// What to write in place of the operator `name`, which is at `position` of `text` and has the `role` of a name there.
+pub(super) fn operator(
+    text: &str,
+    position: &Position,
+    name: &str,
+    role: Option<Role>,
+) -> Option<String> {
+    let (_, sign) = OPERATORS.iter().find(|(word, _)| *word == name)?;
+    if role == Some(Role::Element) {
+        return Some(format!(
+            "the elements of a list are separated by spaces. Remove `{name}`"
+        ));
+    }
+    let hint = format!("write `{sign}` instead of `{name}`");
+    let line = || {
+        let at = position.offset(text)?;
+        // Of `or`, Nix reports the value before it.
+        let word = format!(" {name} ");
+        let at = match text.get(at..)? {
+            rest if rest.starts_with(name) => at,
+            rest => at + end_of_definition(rest)?.find(&word)? + 1,
+        };
+        let (before, behind) = text.split_at_checked(at)?;
+        let begin = before.rsplit(['\n', ';', '{']).next()?.trim_start();
+        let rest = end_of_definition(behind.strip_prefix(name)?)?;
+        // `!` belongs only to the next value, and `not` to a whole comparison.
+        let is_comparison = name == "not" && rest.contains(['=', '<', '>']);
+        let rest = if name == "not" {
+            rest.trim_start()
+        } else {
+            rest
+        };
+        let rest = if rest.contains('"') {
+            rest.to_owned()
+        } else {
+            rest.replace(" and ", " && ").replace(" not ", " !")
+        };
+        let line = format!("{begin}{sign}{rest};");
+        let is_nix = parse(&format!("{{ {line} }}")).errors().is_empty();
+        (is_nix && !is_comparison && line.len() <= MAX_SHOWN).then_some(line)
+    };
+    Some(line().map_or_else(|| hint.clone(), |line| format!("{hint}: {line}")))
+}
+
+/// What `rest`, the text from within a definition on, has of it before its `;`, if that is in the same line.
+fn end_of_definition(rest: &str) -> Option<&str> {
+    let mut is_in_string = false;
+    let end = rest.find(|c| {
+        is_in_string ^= c == '"';
+        c == '\n' || c == ';' && !is_in_string
+    })?;
+    let (definition, behind) = rest.split_at_checked(end)?;
+    behind.starts_with(';').then_some(definition)
+}
 
 /// What to write in place of `name`, which is at `position` of the module `text`.
 pub(super) fn hint(text: &str, position: &Position, name: &str) -> Option<String> {
     let (before, behind) = text.split_at_checked(position.offset(text)?)?;
     let behind = behind.strip_prefix(name)?;
-    option_of_program(before, name)
+    option_of_program(before, name, behind)
         .or_else(|| prefix_of_string(name, behind))
         .or_else(|| joined(name, behind))
         .or_else(|| attribute(text, name, behind))
 }
 
 /// An option of a program, in a command without quotes: `ExecStart = /bin/sh -c "true";`; or else a path with a space.
-fn option_of_program(before: &str, name: &str) -> Option<String> {
+fn option_of_program(before: &str, name: &str, behind: &str) -> Option<String> {
     let command = before
         .strip_suffix(" -")
         .or_else(|| before.strip_suffix(" --"))?;
@@ -31,8 +93,16 @@ fn option_of_program(before: &str, name: &str) -> Option<String> {
     } else {
         "a path with a space"
     };
+    // The whole line, unless a quote in it has a backslash already.
+    let end = end_of_definition(behind)
+        .filter(|end| !end.contains('\\') && end.len() <= MAX_SHOWN)
+        .filter(|end| {
+            !end.split(' ')
+                .any(|word| is_name_of_secret(word) || word.contains("${"))
+        });
+    let end = end.map_or_else(|| " …".to_owned(), |end| end.replace('"', "\\\""));
     command.starts_with('/').then(|| {
-        format!("put {kind} in double quotes: {definition} = \"{command} {sign}{name} …\";")
+        format!("put {kind} in double quotes: {definition} = \"{command} {sign}{name}{end}\";")
     })
 }
 
@@ -84,15 +154,45 @@ fn attribute(text: &str, name: &str, behind: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The hint for `name` after `|`, which is not in the text.
-    fn hint_at(marked: &str, name: &str) -> Option<String> {
+    /// The text without its first `|`, and the place of that.
+    fn place(marked: &str) -> (String, Position) {
         let (before, after) = marked.split_once('|').unwrap();
         let position = Position {
             file: String::new(),
             line: before.matches('\n').count() as u64 + 1,
             column: before.rsplit('\n').next().unwrap().len() as u64 + 1,
         };
-        hint(&format!("{before}{after}"), &position, name)
+        (format!("{before}{after}"), position)
+    }
+
+    fn hint_at(marked: &str, name: &str) -> Option<String> {
+        let (text, position) = place(marked);
+        hint(&text, &position, name)
+    }
+
+    #[test]
+    fn words_for_operators_are_written_as_signs() {
+        for (marked, name, expected) in [
+            ("{ a = b |and c; }", "and", "instead of `and`: a = b && c;"),
+            ("{ a = b |and not c and d; }", "and", ": a = b && !c && d;"),
+            (
+                "{ a = |not b; }",
+                "not",
+                "write `!` instead of `not`: a = !b;",
+            ),
+            ("{ a = |not b == c; }", "not", "instead of `not`"),
+            ("{ a = b.c or d |or e; }", "or", ": a = b.c or d || e;"),
+            ("{ a = b.c or |d or e; }", "or", ": a = b.c or d || e;"),
+            ("{ a = b |and\n c; }", "and", "instead of `and`"),
+        ] {
+            let (text, position) = place(marked);
+            let hint = operator(&text, &position, name, None).unwrap();
+            assert!(hint.ends_with(expected), "{marked}: {hint}");
+        }
+        let (text, position) = place("{ a = [ b |and c ]; }");
+        let in_list = operator(&text, &position, "and", Some(Role::Element));
+        assert!(in_list.unwrap().ends_with("Remove `and`"));
+        assert_eq!(operator(&text, &position, "xor", None), None);
     }
 
     #[test]
@@ -101,17 +201,15 @@ mod tests {
             (
                 "{ a.ExecStart = /bin/sh -|c \"b\"; }",
                 "c",
-                "put a command in double quotes: a.ExecStart = \"/bin/sh -c …\";",
+                "put a command in double quotes: a.ExecStart = \"/bin/sh -c \\\"b\\\"\";",
             ),
-            (
-                "{ a = /bin/b --|help; }",
-                "help",
-                "a = \"/bin/b --help …\";",
-            ),
+            ("{ a = /bin/b --|help; }", "help", "a = \"/bin/b --help\";"),
+            ("{ a = /bin/b --|c\n  d; }", "c", "a = \"/bin/b --c …\";"),
+            ("{ a = /bin/b --|c token d; }", "c", "--c …\";"),
             (
                 "{ a = /etc/b -|c; }",
                 "c",
-                "put a path with a space in double quotes: a = \"/etc/b -c …\";",
+                "put a path with a space in double quotes: a = \"/etc/b -c\";",
             ),
             ("{ a = |f\"{b}.lan\"; }", "f", "\"${b}.lan\""),
             (

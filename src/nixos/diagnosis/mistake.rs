@@ -22,6 +22,7 @@ use super::missing_files::{
 };
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
 use super::option_without_value;
+use super::other_formats;
 use super::other_platform;
 use super::overlays;
 use super::python_packages;
@@ -122,6 +123,9 @@ impl Mistake {
         // Whatever Nix says of such a text, it is none of the user's modules.
         if let Some(hint) = text_as_module(context, error) {
             return Some((Self::MisplacedValue, hint));
+        }
+        if let Some(hint) = other_formats::hint(context, error) {
+            return Some((Self::NotAModule, hint));
         }
         if let Some(hint) = flake_form::not_evaluated(context, error) {
             return Some((Self::FlakeForm, hint));

@@ -51,6 +51,7 @@ mod number_values;
 mod option_names;
 mod option_values;
 mod option_without_value;
+mod other_formats;
 mod other_nixpkgs;
 mod other_platform;
 mod overlays;
@@ -323,7 +324,14 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
     } else {
         format!("evaluate {}", context.in_words)
     };
-    let failure = Failure::usage(text).context(operation);
+    // These say themselves what is looked for.
+    let is_of_reference = context.is_flake && text.starts_with(context.in_words);
+    let failure = Failure::usage(text);
+    let failure = if is_of_reference {
+        failure
+    } else {
+        failure.context(operation)
+    };
     let of_flag = command_line_value::hint(context, &error.summary);
     let mistake = || Mistake::find(context, findings, error).map(|(_, hint)| hint);
     let mistake = of_flag.or_else(mistake).map(|hint| vec![hint]);

@@ -152,7 +152,14 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
         ));
     }
     file.starts_with(CONFIG_DIR).then(|| {
-        format!("a module gets more arguments than it names. End the {{ … }}: of line {line} with `, ...`")
+        let header = text.as_deref().and_then(Header::find);
+        // Another function of the file may be the one that is called.
+        let header = header.filter(|header| u64::try_from(header.line) == Ok(*line));
+        let change = match header.and_then(|header| header.with(&[])) {
+            Some(header) => format!("Write {header} in line {line}"),
+            None => format!("End the {{ … }}: of line {line} with `, ...`"),
+        };
+        format!("a module gets more arguments than it names. {change}")
     })
 }
 

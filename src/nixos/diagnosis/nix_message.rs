@@ -280,6 +280,7 @@ fn command_line_definitions(context: &ExitContext<'_>, summary: &str) -> Vec<Str
 fn shown(context: &ExitContext<'_>, text: &str) -> String {
     let text = text.replace(CONFIG_DIR, context.shown_dir);
     let text = text.replace(layout::CLI_MODULE, "the command line");
+    let text = text.replace(layout::HOME_OF_NIX, "~");
     // Nix writes the path of an input `path:/…` with two slashes.
     let text = text.replace("path '//", "path '/");
     // The name of nixpkgs' directory is a hash.

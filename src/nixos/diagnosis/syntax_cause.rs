@@ -3,6 +3,7 @@
 use super::brackets::{Imbalance, imbalance, open_brackets};
 use super::second_set::SecondSet;
 use super::shell_length;
+use super::source_lines::with_semicolon;
 use super::wrong_token;
 use crate::common::attribute_path;
 use crate::common::nix_name::is_of_path;
@@ -361,8 +362,10 @@ fn semicolon_in_line(text: &str, position: &Position, summary: &str) -> Option<C
     let is_value = |c: char| c.is_alphanumeric() || "\")]}".contains(c);
     let is_definition = value.contains('=') && value.trim_end().ends_with(is_value);
     let next = Some(next).filter(|next| is_definition && !next.is_empty())?;
-    let hint = format!("a `;` is missing before `{next}`");
+    let missing = format!("a `;` is missing before `{next}`");
     let line = position.line;
+    let whole = line_of(text, line).and_then(|line| with_semicolon(line, value.trim_end().len()));
+    let hint = whole.map_or_else(|| missing.clone(), |line| format!("{missing}: {line}"));
     Some(Cause { line, hint })
 }
 

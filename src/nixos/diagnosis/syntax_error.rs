@@ -39,7 +39,7 @@ fn json_hint(context: &ExitContext<'_>, file: &str) -> String {
 }
 
 /// Whether `text` is an object or a list of JSON.
-fn is_json(text: &str) -> bool {
+pub(super) fn is_json(text: &str) -> bool {
     let text = text.trim_start_matches(BYTE_ORDER_MARK).trim_start();
     text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
@@ -136,6 +136,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if let Some(hint) = surrounding_text::hint(&text) {
         return Some(hint);
     }
+    if error.summary.contains("path has a trailing slash") {
+        return without_slash(&text, position);
+    }
     if is_prose(&text) || is_ini(&text) {
         return Some(NO_CONFIGURATION.to_owned());
     }
@@ -150,6 +153,17 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         return Some(hint.to_owned());
     }
     cause(&text, position, &error.summary).map(|cause| cause.hint)
+}
+
+/// Longer lines are not repeated.
+const MAX_SHOWN: usize = 160;
+
+/// The line at `position` of `text` without the slash of a path that is before it.
+fn without_slash(text: &str, position: &Position) -> Option<String> {
+    let (before, rest) = text.split_at_checked(position.offset(text)?)?;
+    let begin = before.strip_suffix('/')?.rsplit('\n').next()?;
+    let line = format!("{}{}", begin.trim_start(), rest.lines().next()?);
+    (line.len() <= MAX_SHOWN).then(|| format!("remove the slash at the end of the path: {line}"))
 }
 
 /// The line with the mistake of a syntax error, as Nix quotes source, if Nix quotes only later ones of the file; with an

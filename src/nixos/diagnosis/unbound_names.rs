@@ -8,12 +8,14 @@ use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::{ExitContext, Findings};
 use super::flake_arguments::input_among_packages;
+use super::misread;
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::{SEARCH, quoted_after};
 use super::other_nixpkgs::packages_of_branch;
 use super::python_packages;
 use super::scopes::{binds_anywhere, unbound_names};
-use super::syntax_at::inline_module;
+use super::syntax_at::{NameAt, inline_module};
+use super::undefined_variable::packages;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nix_name::is_of_name;
 use crate::common::text::listed;
@@ -275,8 +277,15 @@ pub(super) fn no_such_package(
     if !is_in_with_pkgs(&text, *line, *column) {
         return None;
     }
+    let position = error.position.as_ref()?;
+    let at = || NameAt::find(&text, position);
+    let operator = || misread::operator(&text, position, name, at().map(|at| at.role));
+    let by_other_name = || packages(file, &text, name, &at()?, position);
     let of_flake = || input_among_packages(context, file, &text, name);
-    if let Some(hint) = package_of_program(name).or_else(of_flake) {
+    let known = operator()
+        .or_else(|| package_of_program(name))
+        .or_else(by_other_name);
+    if let Some(hint) = known.or_else(of_flake) {
         return Some(hint);
     }
     let similar = findings.packages.similar(name);

@@ -10,7 +10,7 @@ use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
 use super::surrounding_text;
 use super::switches;
-use super::syntax_at::{NameAt, Role};
+use super::syntax_at::{NameAt, Role, inline_module};
 use super::syntax_error::{NO_CONFIGURATION, is_prose};
 use super::unquoted_name::{self, package_or_spelling};
 use crate::common::configuration_file::FLAKE_FILE;
@@ -21,7 +21,7 @@ use crate::nixos::flake::InputNames;
 use crate::nixos::log::{NixError, Position};
 
 /// Endings of the names of files that configurations use.
-const FILE_TYPES: [&str; 14] = [
+pub(super) const FILE_TYPES: [&str; 14] = [
     "conf", "html", "ini", "json", "nix", "pem", "pub", "py", "sh", "toml", "txt", "xml", "yaml",
     "yml",
 ];
@@ -75,9 +75,6 @@ const NOTHING: [&str; 10] = [
     "unset",
 ];
 
-/// Operators that other languages write as words.
-const OPERATORS: [(&str, &str); 3] = [("and", "&&"), ("not", "!"), ("or", "||")];
-
 /// Units that people write after a number: of sizes and of times.
 const UNITS: [&str; 16] = [
     "B", "G", "GB", "GiB", "K", "KB", "KiB", "M", "MB", "MiB", "T", "TB", "TiB", "h", "min", "s",
@@ -113,9 +110,6 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if ["True", "False", "TRUE", "FALSE", "Null", "NULL"].contains(&name) {
         return format!("write {}, in lower case", name.to_lowercase());
     }
-    if let Some((_, sign)) = OPERATORS.iter().find(|(word, _)| *word == name) {
-        return format!("write `{sign}` instead of {name}, and put text in double quotes");
-    }
     if KEY_TYPES.contains(&name) {
         return format!("put the key in double quotes: \"{name} …\"");
     }
@@ -132,11 +126,15 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     }
     let file = File {
         text: &text,
-        is_flake: Path::new(&position.file).file_name() == Some(OsStr::new(FLAKE_FILE)),
+        is_flake: is_flake_file(&position.file),
         is_of_flake: context.is_flake,
     };
     let at = NameAt::find(&text, position);
-    if let Some(hint) = beside(&text, position, name, at.as_ref().map(|at| at.role)) {
+    let role = at.as_ref().map(|at| at.role);
+    if let Some(hint) = misread::operator(&text, position, name, role) {
+        return hint;
+    }
+    if let Some(hint) = beside(&text, position, name, role) {
         return hint;
     }
     if let Some(hint) = misread::hint(&text, position, name).filter(|_| !file.is_flake) {
@@ -147,7 +145,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         let at = at.as_ref().filter(|_| inherited.is_none())?;
         file.system(at)
     };
-    let packages = || file.packages(name, at.as_ref()?, position);
+    let packages = || packages(&position.file, &text, name, at.as_ref()?, position);
     at.as_ref()
         .and_then(|at| file.by_place(name, at))
         .or_else(packages)
@@ -223,6 +221,36 @@ fn by_spelling(name: &str) -> Option<String> {
     Some(format!("did you mean {meant}?"))
 }
 
+/// The packages by another name than modules have for them: `with nixpkgs;` and `nixpkgs.vim`.
+pub(super) fn packages(
+    file: &str,
+    text: &str,
+    name: &str,
+    at: &NameAt,
+    position: &Position,
+) -> Option<String> {
+    let attribute = at.attribute();
+    let are_meant =
+        unquoted_name::is_list_of_packages(attribute) || unquoted_name::takes_a_package(attribute);
+    let is_in_module = || !is_flake_file(file) || inline_module(text, position).is_some();
+    if !["nixpkgs", "packages"].contains(&name) || !are_meant || !is_in_module() {
+        return None;
+    }
+    let before = text.get(..position.offset(text)?)?;
+    let known = "the packages are called pkgs in a module";
+    if let Some(package) = at.written.strip_prefix(name)?.strip_prefix('.') {
+        let of_other = ["legacyPackages", "lib"].contains(&package.split('.').next()?);
+        return (!of_other).then(|| format!("{known}. Write pkgs.{package}"));
+    }
+    let is_with = before.trim_end().ends_with("with");
+    is_with.then(|| format!("{known}. Write with pkgs; [ … ]"))
+}
+
+/// Whether `file` is a `flake.nix`.
+fn is_flake_file(file: &str) -> bool {
+    Path::new(file).file_name() == Some(OsStr::new(FLAKE_FILE))
+}
+
 /// The user's file with the name.
 struct File<'a> {
     text: &'a str,
@@ -274,24 +302,6 @@ impl File<'_> {
         (is_option && !is_input).then(|| self.other_option(&at.written))
     }
 
-    /// The packages by another name than modules have for them: `with nixpkgs;` and `nixpkgs.vim`.
-    fn packages(&self, name: &str, at: &NameAt, position: &Position) -> Option<String> {
-        let attribute = at.attribute();
-        let are_meant = unquoted_name::is_list_of_packages(attribute)
-            || unquoted_name::takes_a_package(attribute);
-        if self.is_flake || !are_meant || !["nixpkgs", "packages"].contains(&name) {
-            return None;
-        }
-        let before = self.text.get(..position.offset(self.text)?)?;
-        let known = "the packages are called pkgs in a module";
-        if let Some(package) = at.written.strip_prefix(name)?.strip_prefix('.') {
-            let of_other = ["legacyPackages", "lib"].contains(&package.split('.').next()?);
-            return (!of_other).then(|| format!("{known}. Write pkgs.{package}"));
-        }
-        let is_with = before.trim_end().ends_with("with");
-        is_with.then(|| format!("{known}. Write with pkgs; [ … ]"))
-    }
-
     /// What `system` means, where the packages are known: not in what they, or the modules, come from.
     fn system(&self, at: &NameAt) -> Option<String> {
         let is_in_text = [Role::Interpolated, Role::Other].contains(&at.role);
@@ -312,10 +322,13 @@ impl File<'_> {
         let header = Header::find(self.text).filter(|_| !self.is_flake);
         match header {
             Some(header) if header.has("config") => read,
-            Some(header) => format!(
-                "{read}, and add config to the {{ … }}: of line {}",
-                header.line
-            ),
+            Some(header) => {
+                let line = header.line;
+                match header.with(&["config"]) {
+                    Some(header) => format!("{read}, and {header} in line {line}"),
+                    None => format!("{read}, and add config to the {{ … }}: of line {line}"),
+                }
+            }
             None => format!("{read}, in a module that begins with {{ config, ... }}:"),
         }
     }
@@ -327,6 +340,14 @@ impl File<'_> {
         name: &str,
         at: Option<&NameAt>,
     ) -> Option<String> {
+        let is_package = at.is_some_and(|at| {
+            let is_listed = unquoted_name::is_list_of_packages(at.attribute());
+            at.role == Role::Element && is_listed && !at.is_selection()
+        });
+        // A flake is no package.
+        if is_package {
+            return None;
+        }
         if self.is_flake && name == "nixosSystem" {
             return Some(nixos_system(self.text));
         }

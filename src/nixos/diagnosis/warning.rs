@@ -25,6 +25,8 @@ const NOT_A_CACHE: &str = "Nix does not use it, and builds here what only it has
     asks for a user name and a password, give --netrc-file FILE";
 /// What Nix writes of the settings in a flake, about which sdbuild itself says more.
 const FLAKE_SETTING: &str = "ignoring untrusted flake configuration setting";
+/// What Nix writes of a word that other languages have for `||`: then the error that follows says what to write.
+const OR_AS_NAME: &str = "This expression uses `or` as an identifier";
 /// What Nix writes where there is only a loopback interface.
 const NO_NETWORK: &str = "you don't have Internet access";
 /// Nix's log level of warnings.
@@ -63,6 +65,7 @@ impl Warnings {
         if text.is_empty()
             || text.contains(layout::OVERRIDDEN)
             || text.starts_with(FLAKE_SETTING)
+            || text.contains(OR_AS_NAME)
             || self.offline && text.starts_with(NO_NETWORK)
             || self.shown.len() > MAX_WARNINGS
             || !self.shown.insert(subject(text))
@@ -175,6 +178,8 @@ mod tests {
         assert_eq!(offline.note(&message(no_network)), None);
         let mut online = Warnings::of_builder(false);
         assert_eq!(online.note(&message(setting)), None);
+        let or = "at /build/config/c.nix:1:7: This expression uses `or` as an identifier in a way that will change";
+        assert_eq!(online.note(&message(or)), None);
         assert!(online.note(&message(no_network)).is_some());
     }
 

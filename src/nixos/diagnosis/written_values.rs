@@ -218,13 +218,16 @@ pub(super) fn numbers_in_strings(text: &str, number: &str) -> Vec<DefinedValue> 
     })
 }
 
-/// Each function `import` that is an element of a list, and so is not called.
+/// Each element of a list after the function `import`, which is not called there.
 pub(super) fn imports_in_lists(text: &str) -> Vec<DefinedValue> {
     all(text, |node| {
         let is_element = node
             .parent()
             .is_some_and(|parent| parent.kind() == NODE_LIST);
-        node.kind() == NODE_IDENT && node.text() == "import" && is_element
+        let before = node.prev_sibling();
+        let is_import =
+            |before: SyntaxNode| before.kind() == NODE_IDENT && before.text() == "import";
+        is_element && before.is_some_and(is_import)
     })
 }
 

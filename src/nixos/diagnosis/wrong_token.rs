@@ -4,6 +4,7 @@ mod brackets;
 mod calls;
 mod comments;
 mod joined;
+mod json;
 mod lists;
 mod packages;
 mod place;
@@ -72,7 +73,9 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| among_definitions(&place, summary))
         .or_else(|| signs::comma(&place, summary))
         .or_else(|| signs::arrow(&place, summary))
+        .or_else(|| json::hint(&place, summary))
         .or_else(|| signs::colon(&place, summary))
+        .or_else(|| signs::colon_of_module(&place, summary))
         .or_else(|| signs::colon_after_arguments(&place, summary))
         .or_else(|| missing(&place, summary))
         .or_else(|| behind_name(&place, summary))
@@ -271,9 +274,10 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         "'{'" | "'['" | "PATH" | "INT_LIT" | "IND_STRING_OPEN" => {
             format!("a `=` is missing between {name} and its value")
         }
-        "';'" if ARGUMENTS.contains(&name) => {
-            "separate the arguments of a module by commas: { config, pkgs, ... }:".to_owned()
-        }
+        "';'" if ARGUMENTS.contains(&name) => format!(
+            "separate the arguments of a module by commas: {}",
+            signs::header(place)
+        ),
         "';'" if name.starts_with("pkgs.") && open_brackets(place.before) == ['{'] => {
             packages::installed(&[name])
         }

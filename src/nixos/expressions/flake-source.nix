@@ -39,7 +39,7 @@ let
     if !isAttrs value then
       ""
     else
-      "; it has: ${if attrNames value == [ ] then "nothing" else concatStringsSep ", " (attrNames value)}";
+      ". It has ${if attrNames value == [ ] then "nothing" else concatStringsSep ", " (attrNames value)}";
 
   # Without a name of its own, it would have the attributes of a configuration as names.
   isUnnamed = isConfiguration configurations && configurations ? _module;
@@ -54,15 +54,15 @@ let
       else if names == [ ] then
         throw withoutConfiguration
       else
-        throw "${inWords} has several configurations, name one of them: ${listed}"
+        throw "${inWords} has several configurations. Name one of them: ${listed}"
     else if attribute == [ "nixosConfigurations" ] && names != [ ] && !isUnnamed then
-      throw "${reference}#${whole} is all configurations of ${inWords}, name one of them: ${listed}"
+      throw "${reference}#${whole} is all configurations of ${inWords}. Name one of them: ${listed}"
     else if configurations ? ${whole} then
       descend "nixosConfigurations" configurations [ whole ]
     else if !(flake.outputs ? ${head attribute}) && withPackage != [ ] then
       descend "packages" flake.packages ([ (head withPackage) ] ++ attribute)
     else if length attribute == 1 && !(flake.outputs ? ${whole}) then
-      throw (if isUnnamed then unnamed else if names == [ ] then withoutConfiguration else "${inWords} has no configuration ${whole}; its configurations: ${listed}")
+      throw (if isUnnamed then unnamed else if names == [ ] then withoutConfiguration else "${inWords} has no configuration ${whole}. Its configurations are ${listed}")
     else
       descend "the flake" flake.outputs attribute;
 
@@ -84,7 +84,7 @@ let
     else if isAttrs value && value ? ${head path} then
       descend (head path) value.${head path} (tail path)
     else
-      throw "${inWords} has no attribute ${whole}: ${seen} has no ${head path}${having value}${if seen == "the flake" && names != [ ] && !isUnnamed then "; its configurations: ${listed}" else ""}";
+      throw "${inWords} has no attribute ${whole}, because ${seen} has no ${head path}${having value}${if seen == "the flake" && names != [ ] && !isUnnamed then ". Its configurations are ${listed}" else ""}";
 
   extended =
     modules:

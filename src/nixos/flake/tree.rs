@@ -50,13 +50,13 @@ impl FlakeTree {
                 let dir = reference.directory().unwrap_or_default();
                 let found = Self::find(&dir, *untracked, search).await.map(Some);
                 let elsewhere = input_url::proposal(&reference.text);
-                let elsewhere = elsewhere.filter(|_| !dir.exists());
+                let meant = package_of_nixpkgs(reference).or(elsewhere);
                 found.map_err(|mut failure| {
-                    if let Some(package) = package_of_nixpkgs(reference).filter(|_| !dir.exists()) {
-                        failure.hints = vec![package];
-                        return failure;
+                    // A directory that is not there is not meant.
+                    if let Some(meant) = meant.filter(|_| !dir.exists()) {
+                        failure.hints = vec![meant];
                     }
-                    elsewhere.into_iter().fold(failure, Failure::hint)
+                    failure
                 })
             }
             FlakeLocation::Repository(source) => {

@@ -15,18 +15,16 @@ const MAX_SEARCHED: usize = 2000;
 const MAX_NAMED: usize = 5;
 
 impl UserFiles {
-    /// What may be meant by the file `name`, which does not exist; the file and line `place` names it.
-    pub(super) fn meant(&self, name: &str, place: &str) -> String {
+    /// What may be meant by the file `name`, which does not exist; the file and line `place` names it. `None` if nothing is like it.
+    pub(super) fn meant(&self, name: &str, place: &str) -> Option<String> {
         if let Some(hint) = self.files_of_directory(name, place) {
-            return hint;
+            return Some(hint);
         }
         let similar = self
             .with_ending(name)
             .or_else(|| self.similar_beside(name, place))
             .or_else(|| self.elsewhere(name, place));
-        similar.map_or("Check the path".to_owned(), |similar| {
-            format!("Did you mean {}?", path_from(place, &similar))
-        })
+        similar.map(|similar| format!("Did you mean {}?", path_from(place, &similar)))
     }
 
     /// The modules in a directory that has no `default.nix`, which is the file `name`.

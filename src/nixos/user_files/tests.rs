@@ -107,10 +107,10 @@ fn files_several_directories_above_are_found() {
     let why = files.why_absent("/none.nix");
     let none = dir.path().join("none.nix");
     let expected = format!(
-        "{} does not exist here either. Put the file next to sd-card.nix and write ./none.nix",
+        "sd-card.nix:1 names {}, which does not exist here either. Put the file next to sd-card.nix and write ./none.nix",
         none.display()
     );
-    assert!(why.ends_with(&expected), "{why}");
+    assert_eq!(why, expected);
 }
 
 #[test]
@@ -129,10 +129,7 @@ fn the_line_that_names_a_missing_file_is_reported() {
         "{why}"
     );
     let why = files.why_absent("/build/config/hardware-configuration.nix");
-    assert!(
-        why.ends_with("Remove its name there, and leave the file alone"),
-        "{why}"
-    );
+    assert!(why.ends_with("Remove its path from the imports"), "{why}");
 }
 
 #[test]

@@ -49,7 +49,10 @@ fn the_home_of_a_user_is_a_string() {
         .concat();
     assert!(source.ends_with("write ./ada instead of ~/ada"), "{source}");
     let file = hint("{ environment.etc.x.source = ~/ada; }");
-    assert!(file.contains("Copy it there"), "{file}");
+    assert!(
+        file.contains("Write ./ada, and copy the file there: cp ~/ada /"),
+        "{file}"
+    );
 }
 
 #[test]

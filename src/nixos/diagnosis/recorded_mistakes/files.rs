@@ -93,7 +93,7 @@ fn a_file_that_the_builder_lacks_is_explained() {
     assert_hint(
         &absolute,
         "opening file '/home/me/name'",
-        "The builder has only ",
+        "/home/me/name, which does not exist here either. Put the file next to c.nix and write ./name",
     );
 }
 
@@ -213,7 +213,7 @@ fn a_function_in_a_list_of_modules_is_found() {
     assert_hint(
         &failure,
         "cannot coerce a set to a string",
-        "pi/c.nix:3: put a function and its arguments in parentheses",
+        "pi/c.nix:3: a module in a list is only its path. Write (modulesPath + \"/profiles/minimal.nix\") without `import`",
     );
     assert!(failure.log_tail[1].starts_with("3|"), "{failure:?}");
 }

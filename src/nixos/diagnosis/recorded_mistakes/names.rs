@@ -132,7 +132,7 @@ fn a_module_without_an_ellipsis_names_the_line() {
     assert_hint(
         &failure,
         "pi/c.nix:1:1: function",
-        "End the { … }: of line 1 with `, ...`",
+        "Write { lib, pkgs, ... }: in line 1",
     );
 }
 

@@ -72,7 +72,7 @@ fn values_that_look_right_have_their_form_explained() {
     assert_hint(
         &colon,
         "pi/c.nix:3:10: syntax error",
-        "write imports = [ … ];",
+        "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];",
     );
 }
 

@@ -146,7 +146,7 @@ fn names_that_are_no_packages_are_told_apart() {
         (
             "{ lib, ... }: { a = lib.mkDefault services.x.port; }",
             "services",
-            "to read another option, write config.services.x.port, and add config to the { … }: of line 1",
+            "to read another option, write config.services.x.port, and { lib, config, ... }: in line 1",
         ),
         (
             "{ config, ... }: { a = time.zone; }",

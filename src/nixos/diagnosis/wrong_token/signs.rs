@@ -26,6 +26,9 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
             "put the arguments of a function in braces: {{ {name}, …, ... }}: …"
         ));
     }
+    if has("unexpected ',', expecting '}'") && place.follows("...") {
+        return Some(format!("`...` is the last argument: {}", header(place)));
+    }
     let is_digit = |c: char| c.is_ascii_digit();
     let fixed = if has("unexpected ',', expecting ';'")
         && place.before.ends_with(is_digit)
@@ -39,12 +42,28 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
         "write `;` instead of the comma at the end of a definition"
     } else if has("unexpected ',', expecting ';'") {
         "put several values into a list, in brackets and without commas: [ a b ]"
-    } else if has("unexpected ',', expecting '}'") && place.follows("...") {
-        "`...` is the last argument: { pkgs, lib, ... }:"
     } else {
         return None;
     };
     Some(fixed.to_owned())
+}
+
+/// The arguments in the braces around the place as Nix wants them, with `...` at their end.
+pub(super) fn header(place: &Place<'_>) -> String {
+    let first = place.before.rsplit_once('{').map_or("", |(_, first)| first);
+    let second = place.rest.split_once('}').map_or("", |(second, _)| second);
+    let written = format!("{first}{second}");
+    let names = written.split([',', ';']).map(str::trim);
+    let names: Vec<&str> = names
+        .filter(|name| !name.trim_matches('.').is_empty())
+        .collect();
+    let are_plain = names.iter().all(|name| name.chars().all(is_of_name));
+    let names = if are_plain && !names.is_empty() {
+        names.join(", ")
+    } else {
+        "pkgs, lib".to_owned()
+    };
+    format!("{{ {names}, ... }}:")
 }
 
 /// The hint for the arguments of the file in other brackets than braces: `[ lib, pkgs, ... ]:`.
@@ -94,6 +113,19 @@ fn module_in_list(place: &Place<'_>) -> Option<String> {
             "a function in a list needs parentheses: ({{ {} }}: {{ … }})",
             arguments.trim()
         )
+    })
+}
+
+/// The hint for the arguments of the module without the colon after them.
+pub(super) fn colon_of_module(place: &Place<'_>, summary: &str) -> Option<String> {
+    let written = place.before.trim();
+    let is_argument = |c: char| is_of_arguments(c) || c.is_whitespace();
+    let arguments = written.strip_prefix('{')?.strip_suffix('}')?;
+    let is_wrong = summary.contains("expecting ':'") && arguments.chars().all(is_argument);
+    let written: Vec<&str> = written.split_whitespace().collect();
+    is_wrong.then(|| {
+        let written = written.join(" ");
+        format!("end the arguments of the module with a colon: {written}:")
     })
 }
 
@@ -197,10 +229,14 @@ fn is_key_of_yaml(line: &str) -> bool {
 
 /// The hint for a dot.
 pub(super) fn dot(place: &Place<'_>, summary: &str) -> Option<String> {
+    if place.here.starts_with("..")
+        && summary.contains("unexpected '.', expecting ")
+        && summary.contains("ELLIPSIS")
+    {
+        return Some(format!("`...` has three dots: {}", header(place)));
+    }
     let fixed = if !summary.contains("unexpected '.'") {
         return None;
-    } else if place.here.starts_with("..") && summary.contains("ELLIPSIS") {
-        "`...` has three dots: { pkgs, lib, ... }:"
     } else if summary.contains("expecting INHERIT") {
         "a definition begins with a name. Remove the dot, or write what belongs before it"
     } else if place.follows(".") {

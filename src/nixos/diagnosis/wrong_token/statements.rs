@@ -222,7 +222,14 @@ fn enable(place: &Place<'_>) -> Option<String> {
     let is_module = ["programs", "services"].contains(&namespace) && !name.contains('.');
     let is_setting = name.split('.').any(|part| part == "settings");
     // Below the name of a module, an option may itself be a switch.
-    Some(if is_module {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_switch = ["allow", "use"].iter().any(|verb| {
+        let noun = last.strip_prefix(verb);
+        noun.is_some_and(|noun| noun.starts_with(|c: char| c.is_ascii_uppercase()))
+    });
+    Some(if is_switch {
+        format!("write {option} = true;")
+    } else if is_module {
         format!("write {option}.enable = true;")
     } else if is_setting {
         format!("if the setting takes true or false, write {option} = true;")

@@ -83,6 +83,10 @@ fn network(place: &Place<'_>) -> Option<String> {
         return None;
     }
     let (prefix, _) = written.split_once(name)?;
+    let in_other_quotes = ['\'', '`'].into_iter();
+    let mut in_other_quotes =
+        in_other_quotes.filter_map(|quote| name.strip_prefix(quote)?.strip_suffix(quote));
+    let name = in_other_quotes.next().unwrap_or(name);
     Some(format!(
         "put the name of the network in double quotes: {prefix}\"{name}\"{option} = …;"
     ))

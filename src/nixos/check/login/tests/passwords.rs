@@ -50,6 +50,9 @@ fn a_relative_file_has_no_password() {
     pi["has_relative_file"] = json!(true);
     let users = json!([user("root", &[KEY], "none"), pi.clone()]);
     assert_eq!(found(&[("/users", users)]), ["relative-file"]);
-    let alone = found(&[("/users", json!([pi]))]);
+    let alone = found(&[("/users", json!([pi.clone()]))]);
     assert_eq!(alone, ["nobody-gets-in", "relative-file"]);
+    pi["has_hash_as_file"] = json!(true);
+    let with_hash = json!([user("root", &[KEY], "none"), pi]);
+    assert_eq!(found(&[("/users", with_hash)]), ["hash-as-file"]);
 }

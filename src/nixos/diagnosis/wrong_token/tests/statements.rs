@@ -84,7 +84,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  enable |networking.useDHCP;\n}",
         NAME,
-        "takes true or false, networking.useDHCP = true;",
+        "write networking.useDHCP = true;",
     ),
     ("{\n  ENV |A=b\n}", NAME, "environment.variables.A = \"b\";"),
     (
