@@ -71,7 +71,8 @@ impl Cli {
 
     /// The command whose help is in lines of `columns` columns.
     fn command_with_help_in(columns: usize) -> clap::Command {
-        let command = with_negative_numbers(Self::command());
+        // In the lines of what follows, whatever clap finds out itself.
+        let command = with_negative_numbers(Self::command()).term_width(columns);
         let command = command_groups::in_help_of(command, columns);
         help_layout::with_examples_in(command, columns)
     }
@@ -187,7 +188,7 @@ pub enum Command {
     #[command(after_help = examples::CLEAN)]
     Clean(Clean),
     /// Show the settings of a build and where each comes from
-    #[command(after_help = examples::SETTINGS, mut_arg("json", |json| json.help("Print one JSON object instead of lines").long_help(None)))]
+    #[command(after_help = examples::SETTINGS, mut_args(misc::argument_of_settings))]
     Settings(Settings),
     /// Write a shell's completions to standard output
     #[command(after_help = examples::COMPLETIONS)]
@@ -212,7 +213,7 @@ pub enum Command {
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
 pub struct Build {
-    /// Configuration to build: a file, a directory, or a flake such as .#pi [default: .]
+    /// Configuration: a file, a directory or a flake (.#pi) [default: .]
     ///
     /// A directory must have an sd-card.nix or a flake.nix. It cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
@@ -291,7 +292,7 @@ pub struct ExecWithParent {
 /// `sdbuild inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Image to inspect: a disk (raw, ISO, qcow2 or VMDK), also compressed with zstd, xz or gzip [default: the newest one here]
+    /// Image to inspect (a disk as raw, ISO, qcow2 or VMDK; also compressed), or a host name [default: the newest one here]
     pub image: Option<PathBuf>,
 
     /// Print one JSON object instead of lines

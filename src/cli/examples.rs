@@ -2,9 +2,8 @@
 //! terminals and the manual page have different widths. An example is `  command   # explanation`.
 
 pub(super) const BUILD: &str = "\
-Writes the image, and the files that describe it, into the directory of --output, and prints the image's path. A first build of a NixOS \
-downloads about 7 GB and takes about 20 minutes, by estimate. After an interruption or a failure run the same command again: it keeps \
-what was downloaded and built.
+Writes the image and the files that describe it into the directory of --output, and prints the image's path. A first build downloads \
+about 7 GB and takes about 20 minutes. After a failure run the same command again: it keeps what is done.
 
 Examples:
   sdbuild build                  # build ./sd-card.nix
@@ -39,7 +38,7 @@ Examples:
   sdbuild clean --dry-run                    # list what would be removed, with sizes
   sdbuild clean --yes                        # do not ask, for scripts";
 
-pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if the boot, the login or --timeout fails, otherwise with the command's code.
+pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if the boot, the login or --timeout fails, else with the command's code.
 
 Examples:
   sdbuild boot card.img   # show the console; Ctrl-A X ends it
@@ -165,11 +164,14 @@ Examples:
   sdbuild status
   sdbuild status --json";
 
-pub(super) const SETTINGS: &str = "Flags override environment variables. Variables override sdbuild.toml beside the configuration, which overrides your own settings in $XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config by default).
+pub(super) const SETTINGS: &str = "A setting is a value that builds use, such as jobs or nixpkgs. To set one, write a line such as `jobs = 2` into sdbuild.toml beside the configuration, or for all your builds into ~/.config/sdbuild/sdbuild.toml ($XDG_CONFIG_HOME). To unset it, delete the line. settings only shows the values.
+
+A variable of the environment, such as SDBUILD_JOBS, overrides both files, and a flag overrides the variable. settings takes all flags of build too, and shows what they set: `sdbuild help build` lists them.
 
 Examples:
-  sdbuild settings
+  sdbuild settings           # all settings of a build here
   sdbuild settings jobs      # this one alone
+  sdbuild settings pi        # those of pi/sd-card.nix
   sdbuild settings pi --json";
 
 pub(super) const SHELL: &str = "The shell runs in the same container as a build, with the same user, limits and store. When it ends, sdbuild removes everything but the store. The shell also reads commands from standard input. sdbuild exits with the shell's code.

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 
 use super::Build;
 use crate::common::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
@@ -194,7 +194,7 @@ pub struct Try {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, help = help_of("emulation"))]
+    #[arg(long, value_enum, value_name = "MODE", help = help_of("emulation"))]
     pub emulation: Option<EmulationChoice>,
 
     /// Do not boot the image
@@ -209,7 +209,7 @@ pub struct Doctor {
     #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
     config: Option<PathBuf>,
 
-    /// Provider of rented machines to check, with free calls only [env: SDBUILD_ON]
+    /// Provider of rented machines to check, with free calls only: aws, aws:OPTION,… or command:PROGRAM [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER")]
     on: Option<BuildOn>,
 
@@ -258,6 +258,18 @@ pub struct Settings {
     /// The flags of a build; a name of a setting can stand in place of the configuration.
     #[command(flatten)]
     pub build: Build,
+}
+
+/// An argument of `settings` as its help shows it. The flags of a build, which set values for this call only, are in the help of `build`.
+pub(super) fn argument_of_settings(arg: Arg) -> Arg {
+    const NAME: &str = "Setting to show alone, such as jobs, or a configuration, as for build [default: all settings of .]";
+    match arg.get_id().as_str() {
+        "path" => arg.value_name("NAME|PATH").help(NAME).long_help(None),
+        "json" => arg
+            .help("Print one JSON object instead of lines")
+            .long_help(None),
+        _ => arg.hide(true),
+    }
 }
 
 /// `sdbuild completions`.

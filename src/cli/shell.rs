@@ -28,7 +28,7 @@ pub struct Shell {
     #[command(flatten)]
     pub nixpkgs: NixpkgsArgs,
 
-    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, help_heading = MACHINE, hide_short_help = true, help = help_of("emulation"))]
+    #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true, help = help_of("emulation"))]
     emulation: Option<EmulationChoice>,
 
     #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true, help = help_of("builder_image"))]

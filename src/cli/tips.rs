@@ -18,8 +18,8 @@ mod switches;
 mod units;
 mod values;
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, ValueEnum as _};
 
 use crate::common::host_name;
 use crate::common::nearest::is_typo;
@@ -219,9 +219,15 @@ fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option
     let mut meant = meant.filter(|flag| takes(sub, flag));
     let meant = meant.next()?;
     let system = answers::value_of(flag, words).filter(|_| meant == "--system");
-    let system = system.and_then(|value| System::by_other_name(&value));
-    let value = system.map_or_else(String::new, |system| format!(" {system}"));
-    Some(format!("did you mean {meant}{value}?"))
+    Some(match system.map(|value| System::by_other_name(&value)) {
+        Some(Some(system)) => format!("did you mean {meant} {system}?"),
+        Some(None) => {
+            let systems = System::value_variants().iter();
+            let systems: Vec<_> = systems.map(ToString::to_string).collect();
+            format!("did you mean {meant}? It takes {}", systems.join(" or "))
+        }
+        None => format!("did you mean {meant}?"),
+    })
 }
 
 /// The tip for a `flag` that lacks one letter of a flag of the command that `words` name: of a short one, clap sees no similarity.
@@ -240,9 +246,15 @@ fn tip_for_help(command: &Command, flag: &str, words: &[String]) -> Option<Strin
             path.push(sub.get_name());
         }
     }
-    let is_known = flag.starts_with('-') && !path.is_empty();
-    let line = format!("{} {} --help", command.get_name(), path.join(" "));
-    is_known.then(|| format!("`{line}` lists its flags"))
+    if !flag.starts_with('-') {
+        return None;
+    }
+    let name = command.get_name();
+    Some(if path.is_empty() {
+        format!("a command comes first, such as `{name} build`; `{name} help` lists them")
+    } else {
+        format!("`{name} {} --help` lists its flags", path.join(" "))
+    })
 }
 
 /// The tip for a `flag` that only other commands take, by this name or another one.

@@ -23,6 +23,12 @@ pub use rows::{OF_NIXPKGS, SD_CARD};
 /// Letters of a part of a name or a purpose that can mean a format.
 const MIN_PART_LETTERS: usize = 3;
 
+/// What users call the bytes of a disk.
+const PLAIN: [&str; 4] = ["disk", "image", "img", "raw"];
+/// The formats of such an image, for messages.
+const PLAIN_FORMATS: &str =
+    " (for a plain image take sd-card for a board, or raw-efi for a PC, with --compress none)";
+
 /// What a variant of nixpkgs is called in a setting: this, and its name in `config.system.build.images`.
 const VARIANT_PREFIX: &str = "nixpkgs:";
 /// The variant that is made by the modules in [`SD_IMAGE_MODULES`].
@@ -130,6 +136,11 @@ fn unknown(text: &str) -> String {
         words => Some(alternatives(words)),
     };
     let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
+    let meant = if PLAIN.contains(&text.to_lowercase().as_str()) {
+        PLAIN_FORMATS.to_owned()
+    } else {
+        meant
+    };
     format!(
         "`{text}` is not one of {}, and not {VARIANT_PREFIX}VARIANT{meant}; `sdbuild formats` says what each is for",
         names.join(", ")

@@ -11,6 +11,8 @@ use jiff::{Timestamp, ToSpan as _};
 
 use self::key_options::KeyOption;
 use super::hash::Sha256Hash;
+use super::shell_word::quoted;
+use super::shown_path::shown_path;
 
 mod key_options;
 
@@ -24,6 +26,20 @@ pub const KEY_TYPES: [&str; 7] = [
     "sk-ecdsa-sha2-nistp256@openssh.com",
     "ssh-rsa",
 ];
+
+/// Where the public half of the key in `private` is, if it is beside it, for a flag that takes that half.
+pub fn hint_to_public_half(private: &Path) -> Option<String> {
+    let mut public = private.as_os_str().to_owned();
+    public.push(".pub");
+    let public = Path::new(&public);
+    let is_there = public.is_file();
+    is_there.then(|| {
+        format!(
+            "name the public key beside it: --ssh-key {}",
+            quoted(&shown_path(public))
+        )
+    })
+}
 
 /// What to do about a file of a public key that cannot be read.
 pub const UNREADABLE_KEY_HINT: &str =

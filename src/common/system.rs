@@ -135,7 +135,13 @@ impl System {
     pub fn by_other_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
         let name = name.strip_prefix("linux/").unwrap_or(&name);
+        // Rust's and GNU's triples, such as aarch64-unknown-linux-gnu.
+        let name = name
+            .strip_suffix("-gnu")
+            .or(name.strip_suffix("-musl"))
+            .unwrap_or(name);
         let name = name.strip_suffix("-linux").unwrap_or(name);
+        let name = name.strip_suffix("-unknown").unwrap_or(name);
         let architecture = Architecture::by_name(&name.replace('-', "_"))?;
         let mut systems = Self::value_variants().iter().copied();
         systems.find(|system| system.architecture() == architecture)
@@ -182,7 +188,14 @@ mod tests {
 
     #[test]
     fn names_of_other_programs_mean_a_system() {
-        for name in ["arm64", "linux/arm64", "aarch64", "ARM64-linux"] {
+        for name in [
+            "arm64",
+            "linux/arm64",
+            "aarch64",
+            "ARM64-linux",
+            "aarch64-unknown-linux-gnu",
+            "aarch64-linux-gnu",
+        ] {
             let system = System::by_other_name(name);
             assert_eq!(system, Some(System::Aarch64Linux), "{name}");
         }

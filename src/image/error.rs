@@ -84,9 +84,15 @@ impl Error {
 
     /// The failure of `operation` on the file `path`, with what to do where `path` is not an image at all.
     pub fn fail_with_advice(self, operation: impl std::fmt::Display, path: &Path) -> Failure {
-        let advice = matches!(self, Self::Refused(_)).then(|| advice(path));
+        let advice = if let Self::Io(error) = &self {
+            of_unreadable_disk(error, path)
+        } else {
+            matches!(self, Self::Refused(_))
+                .then(|| advice(path))
+                .flatten()
+        };
         let failure = self.fail(operation);
-        match advice.flatten() {
+        match advice {
             Some(advice) => failure.hint(advice),
             None => failure,
         }
@@ -143,6 +149,19 @@ fn of_machine(text: &str) -> Option<String> {
     })
 }
 
+/// What is said of a disk in the place of an image, where there is no such disk.
+fn of_missing_disk(path: &Path) -> Option<String> {
+    path.starts_with("/dev")
+        .then(|| "there is no such disk; `lsblk` lists those of this machine".to_owned())
+}
+
+/// What is said of a disk that the user may not read.
+fn of_unreadable_disk(error: &io::Error, path: &Path) -> Option<String> {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let is_meant = is_denied && path.starts_with("/dev") && !nix::unistd::geteuid().is_root();
+    is_meant.then(|| "only root may read a whole disk; run the command with sudo".to_owned())
+}
+
 /// What is said of an address in the place of an image.
 fn of_address(text: &str) -> Option<String> {
     let is_meant = ["http://", "https://"]
@@ -164,7 +183,8 @@ fn of_board(text: &str) -> Option<String> {
 fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
         let text = path.to_string_lossy();
-        let told = of_configuration(&text)
+        let told = of_missing_disk(path)
+            .or_else(|| of_configuration(&text))
             .or_else(|| of_machine(&text))
             .or_else(|| of_address(&text))
             .or_else(|| of_board(&text));

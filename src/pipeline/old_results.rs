@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::common::context::Context;
+use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::engine::RunId;
 use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
@@ -51,8 +52,13 @@ impl OldResults {
             return Ok(None);
         }
         let image = builder_image(&inventory, settings, context).await?;
-        let find = forecast(&inventory, &image, &settings.store, keep, context);
-        let found = inventory.locked(Box::pin(find)).await?;
+        let store = &settings.store;
+        let text =
+            format!("looking for old results in the store volume {store}, which may take minutes");
+        context.events.notice(text);
+        let find = forecast(&inventory, &image, store, keep, context);
+        let find = inventory.locked(Box::pin(find));
+        let found = context.phase(Phase::Measure, Box::pin(find)).await?;
         let Some(found) = found else {
             context.events.notice(in_use(&settings.store));
             return Ok(None);
@@ -78,6 +84,11 @@ impl OldResults {
 
     /// Removes it; returns how many bytes are left on the volume, or `None`, with a notice, if a builder uses it by now.
     pub async fn carry_out(&self, context: &Context) -> Result<Option<u64>, Failure> {
+        let text = format!(
+            "removing old results from the store volume {}, which may take minutes",
+            self.store
+        );
+        context.events.notice(text);
         let stale = &self.inventory.objects.stale;
         let sweep = self.inventory.sweep();
         let collected = async {

@@ -185,6 +185,11 @@ impl Removal {
             if self.a_run_has_begun(context).await? {
                 return Ok(true);
             }
+            let text = format!(
+                "removing the store volume {}, which may take minutes",
+                volume.name
+            );
+            context.events.notice(text);
             let remove = engine.remove_volume(&volume.name);
             leftovers.extend(self.one("volume", &volume.name, remove, context).await?);
         }

@@ -167,7 +167,11 @@ async fn flake(
     let mut overrides = Vec::new();
     for (input, flake) in &settings.override_inputs {
         let flake = reached(flake, input, settings)?;
-        overrides.push(Override::new(input, flake, search).await?);
+        let replacement = Override::new(input, flake, search).await;
+        let with_hint = |failure: Failure| {
+            failure.hint(format!("this is the flake of --override-input {input}"))
+        };
+        overrides.push(replacement.map_err(with_hint)?);
     }
     Ok(flake.with_overrides(overrides))
 }

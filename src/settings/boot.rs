@@ -1,5 +1,10 @@
 //! The settings of `sdbuild boot` and of a boot test.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the comments of the flags are the help text, where backticks would show"
+)]
+
 use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -41,7 +46,7 @@ pub struct BootArgs {
     #[arg(long, group = "login")]
     pub until_ssh: bool,
 
-    /// Wait for the login prompt on the serial console, then switch the machine off
+    /// Wait for the serial console's login prompt, then end
     #[arg(long, group = "login", conflicts_with_all = ["until_ssh", "run", "login_key", "user"])]
     pub until_login: bool,
 
@@ -49,7 +54,10 @@ pub struct BootArgs {
     #[arg(long, value_name = "CMD", group = "login", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
 
-    /// Private key to log in with [default: yours that the image accepts, otherwise those of ssh and its agent]
+    /// Private key to log in with, such as ~/.ssh/id_ed25519 [default: yours that the image accepts, otherwise those of ssh and its agent]
+    ///
+    /// If the file is a public key, such as that of `sdbuild build --ssh-key`, boot uses the private key beside it, the file of the same
+    /// name without .pub.
     #[arg(
         long,
         visible_alias = "ssh-key",
@@ -66,7 +74,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "SECONDS", requires = "login")]
     pub timeout: Option<Number<1, 86_400>>,
 
-    /// Seed for cloud-init: a volume of `sdbuild seed`, or user-data
+    /// Volume of `sdbuild seed` or user-data for cloud-init
     #[arg(long, value_name = "FILE")]
     pub seed: Option<PathBuf>,
 
@@ -86,7 +94,7 @@ pub struct BootArgs {
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
-    /// QEMU to use: host for this machine's, container for one in a container, or auto [default: auto]
+    /// QEMU to use [default: auto]
     #[arg(long, value_enum, value_name = "WHICH")]
     pub emulator: Option<EmulatorChoice>,
 

@@ -25,7 +25,7 @@ pub struct BuildArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
 
-    /// Private key for the login of --boot-test [default: the one beside --ssh-key, otherwise yours that the image accepts]
+    /// Private key for the login of --boot-test, such as ~/.ssh/id_ed25519 [default: the one beside --ssh-key, otherwise yours that the image accepts]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub login_key: Option<PathBuf>,
 
@@ -40,13 +40,14 @@ pub struct BuildArgs {
 /// The configuration that a command is about, and what the command line adds to it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
-    /// Public key that may log in as root
+    /// Public key that may log in as root, such as ~/.ssh/id_ed25519.pub
     ///
-    /// The keys in the configuration may log in too.
+    /// The keys in the configuration may log in too. You log in with the private key, which is the file of the same name without .pub.
+    /// --boot-test takes it from there, and `sdbuild boot` with --login-key.
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
 
-    /// Host name of the machine, instead of the configuration's
+    /// Host name, instead of the configuration's
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 

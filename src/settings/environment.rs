@@ -92,6 +92,8 @@ pub struct Environment {
     pub path: Option<OsString>,
     /// `SUDO_UID` and `SUDO_GID`: user and group of the user who ran `sudo`.
     pub sudo: Option<(u32, u32)>,
+    /// `COLUMNS`: the columns of the terminal, for a process that writes to a pager.
+    pub columns: Option<usize>,
     /// `SHELL`: the program of the user's shell.
     pub shell: Option<String>,
     /// `TERM`: the type of the user's terminal.
@@ -173,6 +175,9 @@ impl Environment {
             source_date_epoch: text("SOURCE_DATE_EPOCH"),
             path: some("PATH"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
+            columns: number("COLUMNS")
+                .filter(|columns| *columns > 0)
+                .and_then(|columns| usize::try_from(columns).ok()),
             shell: text("SHELL"),
             terminal: text("TERM"),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),

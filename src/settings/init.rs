@@ -80,7 +80,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "LOCALE")]
     pub locale: Option<String>,
 
-    /// Public SSH key that may log in as root (repeatable) [default: the best one in ~/.ssh/*.pub and the running ssh-agent]
+    /// Public key that may log in as root, such as ~/.ssh/id_ed25519.pub (repeatable) [default: the best one in ~/.ssh/*.pub and the running ssh-agent]
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Vec<PathBuf>,
 

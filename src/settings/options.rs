@@ -62,11 +62,11 @@ pub struct Options {
     #[arg(long, value_parser = BoardNameParser, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
     pub board: Option<BoardName>,
 
-    /// How to run the image's programs on the engine's machine, if it is of another architecture: auto, register, private, host or none [default: auto]
+    /// How to run the image's programs on the engine's machine, if it is of another architecture [default: auto]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub emulation: Option<EmulationChoice>,
 
-    /// Whether configuration files, units and other small derivations, and the image itself, are built without emulation: auto, native or emulated [default: auto] [env: SDBUILD_GLUE]
+    /// Whether configuration files, units and other small derivations, and the image itself, are built without emulation [default: auto] [env: SDBUILD_GLUE]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub glue: Option<Glue>,
 
@@ -74,7 +74,10 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
 
-    /// Provider of a machine to rent for this build: aws for Amazon EC2, or command:PROGRAM for your own program [env: SDBUILD_ON]
+    /// Provider of a machine to rent for this build: none, aws, aws:OPTION,… or command:PROGRAM [default: none] [env: SDBUILD_ON]
+    ///
+    /// aws is Amazon EC2, with the options region=NAME, profile=NAME, cpus=N, disk=GIB and on-demand, for instance
+    /// aws:region=eu-central-1,cpus=16. command runs your own program, which rents the machine.
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
     pub on: Option<BuildOn>,
 
@@ -90,7 +93,9 @@ pub struct Options {
     #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true)]
     pub builder_image: Option<String>,
 
-    /// Directory to write the image to; created if missing [default: .]
+    /// Directory to write the image to [default: .]
+    ///
+    /// It is created if missing.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
@@ -108,7 +113,7 @@ pub struct Options {
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "", hide_short_help = true)]
     pub rpi_imager: Option<PublishedAt>,
 
-    /// Boot the finished image until root can log in over SSH
+    /// Boot the image until root can log in over SSH
     ///
     /// The limits are 180 s and 1024 MiB of memory; `sdbuild boot` has flags for others.
     #[arg(long, num_args = 0, default_missing_value = "true")]

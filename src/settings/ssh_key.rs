@@ -54,11 +54,13 @@ impl SshKey {
             Self::Private(path) if !boot_test => {
                 let ends_with = |wanted: &str| path.extension().is_some_and(|end| end == wanted);
                 let hint = if ends_with("nix") {
-                    "it is a configuration; give that without a flag, and the .pub file of a key with --ssh-key"
+                    "it is a configuration; give that without a flag, and the .pub file of a key with --ssh-key".to_owned()
                 } else if ends_with("pub") {
-                    "its first line must be a whole key, such as `ssh-ed25519 AAAA…`"
+                    "its first line must be a whole key, such as `ssh-ed25519 AAAA…`".to_owned()
                 } else {
-                    "name the .pub file beside it; --login-key names a private key for the login of --boot-test"
+                    ssh_key::hint_to_public_half(path).unwrap_or_else(|| {
+                        "name the .pub file beside it; --login-key names a private key for the login of --boot-test".to_owned()
+                    })
                 };
                 let text = format!("{} is not a public SSH key", path.display());
                 Err(Failure::usage(text).hint(hint))

@@ -7,7 +7,9 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::invisible_chars::is_format_char;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
-use crate::common::ssh_key::{KEY_TYPES, UNREADABLE_KEY_HINT, is_complete, is_in_place_of_file};
+use crate::common::ssh_key::{
+    KEY_TYPES, UNREADABLE_KEY_HINT, hint_to_public_half, is_complete, is_in_place_of_file,
+};
 
 /// Largest `.pub` file that is read, in bytes; an RSA key of 16,384 bits takes 3 kB.
 const MAX_FILE_BYTES: u64 = 64 << 10;
@@ -75,9 +77,10 @@ pub fn key_in(path: &Path) -> Result<PublicKey, Failure> {
         .or_usage(format!("read the SSH key {shown}"))
         .map_err(|failure| failure.hint(hint))?;
     public_key(&String::from_utf8_lossy(&text)).ok_or_else(|| {
-        Failure::usage(format!("{shown} is not a public SSH key")).hint(
-            "name the .pub file: one line that begins with the key's type, for instance ssh-ed25519",
-        )
+        let hint = hint_to_public_half(path).unwrap_or_else(|| {
+            "name the .pub file: one line that begins with the key's type, for instance ssh-ed25519".to_owned()
+        });
+        Failure::usage(format!("{shown} is not a public SSH key")).hint(hint)
     })
 }
 

@@ -243,11 +243,12 @@ pub fn report_usage(message: &str, colour: Colour) {
     report(&for_standard_error(&sanitize(message), colour));
 }
 
-/// Columns of help: those of the terminal, but no more than are easy to read.
-pub fn help_columns() -> usize {
+/// Columns of help: those of the terminal, or those that are `given` where there is none, but no more than are easy to read.
+pub fn help_columns(given: Option<usize>) -> usize {
     let size = terminal_size::terminal_size();
-    size.map_or(MAX_HELP_COLUMNS, |(columns, _)| {
-        MAX_HELP_COLUMNS.min(columns.0.into())
+    let columns = size.map(|(columns, _)| columns.0.into()).or(given);
+    columns.map_or(MAX_HELP_COLUMNS, |columns: usize| {
+        MAX_HELP_COLUMNS.min(columns)
     })
 }
 

@@ -16,6 +16,16 @@ fn requirements_of_a_boot_test_are_checked_first() {
     run(&mut user.build(&["--ssh-key", "key"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["key is not a public SSH key", ".pub", "--boot-test"]);
+    user.write("key.pub", "ssh-ed25519 AAAA me@here\n");
+    let named = "hint: name the public key beside it: --ssh-key key.pub\n";
+    for words in [
+        &["build", "--ssh-key", "key"][..],
+        &["init", "x", "--ssh-key", "key"],
+    ] {
+        run(&mut user.sdbuild(words))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["key is not a public SSH key", named]);
+    }
 }
 
 #[test]

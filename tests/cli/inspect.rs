@@ -367,6 +367,15 @@ fn a_configuration_in_place_of_an_image_is_built() {
         .assert_stderr_contains(&["that is a configuration; `sdbuild build 'my pi.nix'` makes"]);
 }
 
+#[test]
+fn a_disk_that_is_missing_is_told_from_an_image() {
+    inspect(&TestUser::new(), &["/dev/sdzz"])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "hint: there is no such disk; `lsblk` lists those of this machine",
+        ]);
+}
+
 /// `ls FILE` listed a path of that name in the newest image.
 #[test]
 fn an_image_behind_the_command_is_refused() {

@@ -126,7 +126,7 @@ fn what_was_meant_is_a_line_to_copy() {
         (&["build", "--compress", "bz2"], "for the smallest file"),
         (
             &["check", "a.nix", "b.nix"],
-            "check takes only one configuration; for several: sdbuild check a.nix && sdbuild check b.nix\n",
+            "check takes only one configuration. Run it once for each: sdbuild check a.nix && sdbuild check b.nix\n",
         ),
         (
             &["flash", "--of", "/dev/sdX"],

@@ -26,7 +26,7 @@ fn help_names_the_main_flags_of_build_and_clean() {
         .stdout("--output")
         .stdout("--force")
         .stdout("downloads about 7 GB")
-        .stdout("run the same command again")
+        .stdout("it keeps what is done")
         .run();
     CliTest::new(&["clean", "--help"])
         .stdout("--dry-run")
@@ -132,6 +132,19 @@ fn examples_on_a_narrow_terminal_can_be_pasted() {
         text.contains("\n      # the root directory of each"),
         "{text}"
     );
+}
+
+/// With a pager, only the variable says how wide the terminal is. Examples were laid out for 100 columns and broken at these.
+#[test]
+fn help_without_a_terminal_has_the_columns_of_the_variable() {
+    for words in [["clean", "-h"], ["help", "formats"]] {
+        let help = CliTest::new(&words).env("COLUMNS", "72").run().stdout;
+        let is_narrow = |line: &str| line.chars().count() <= 72;
+        assert!(help.lines().all(is_narrow), "{help}");
+        let examples = help.split("Examples:\n").nth(1).unwrap();
+        let is_whole = |line: &str| line.starts_with("  sdbuild") || line.trim().starts_with("# ");
+        assert!(examples.lines().all(is_whole), "{help}");
+    }
 }
 
 #[test]

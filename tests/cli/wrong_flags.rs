@@ -4,6 +4,97 @@ use crate::cli_test::CliTest;
 use crate::wrong_arguments::assert_tips;
 
 #[test]
+fn lines_of_docker_are_answered() {
+    assert_tips(&[
+        (
+            &["build", "--arch", "riscv64"][..],
+            "did you mean --system? It takes aarch64-linux or x86_64-linux\n",
+        ),
+        (
+            &["build", "--platform", "linux/arm64"],
+            "did you mean --system aarch64-linux?\n",
+        ),
+        (&["ls"], "did you mean `sdbuild status` (show what"),
+        (&["ps", "-a"], "did you mean `sdbuild status` (show what"),
+        (
+            &["build", "-f", "a.nix", "."],
+            "-f is --force here. Give the file without a flag: sdbuild build a.nix\n",
+        ),
+        (
+            &["check", "--dry-run"],
+            "leave it out; check only evaluates, and writes and builds nothing\n",
+        ),
+        (
+            &["publish", "oci", "--push"],
+            "`sdbuild publish oci` writes a directory, which skopeo sends to a registry: skopeo copy oci:DIR:latest \
+             docker://HOST/NAME\n",
+        ),
+        (
+            &["build", "a.nix", "b.nix"],
+            "build takes only one configuration. Run it once for each: sdbuild build a.nix && sdbuild build b.nix\n",
+        ),
+        (
+            &["build", "pi", "card"],
+            "build takes only one PATH. Leave out card, or run the command again for it\n",
+        ),
+    ]);
+    CliTest::new(&["build", "--output", "type=local,dest=out"])
+        .exit_code(2)
+        .stderr("--output takes a directory, not docker's type=…,dest=…")
+        .stderr("hint: name the directory alone: --output out\n")
+        .run();
+}
+
+#[test]
+fn lines_of_other_programs_are_answered() {
+    assert_tips(&[
+        (
+            &["--cli", "x.img", "/dev/sdb"][..],
+            "a command comes first, such as `sdbuild build`; `sdbuild help` lists them\n",
+        ),
+        (
+            &["build", "--target", "aarch64-unknown-linux-gnu"],
+            "did you mean --system aarch64-linux?\n",
+        ),
+        (
+            &["settings", "get", "jobs"],
+            "settings shows one setting or all: sdbuild settings jobs\n",
+        ),
+        (
+            &["settings", "--unset", "jobs"],
+            "`sdbuild settings` only shows settings. To set or unset one, edit its line in sdbuild.toml\n",
+        ),
+    ]);
+    CliTest::new(&["build", "--format", "img"])
+        .exit_code(2)
+        .stderr(
+            "for a plain image take sd-card for a board, or raw-efi for a PC, with --compress none",
+        )
+        .run();
+}
+
+#[test]
+fn a_passphrase_is_not_repeated() {
+    for (command, told) in [
+        ("init", "or reads it from a file: --wifi-password-file FILE"),
+        (
+            "build",
+            "`sdbuild init --wifi NAME` writes one with it, and asks",
+        ),
+        ("flash", "flash writes an image as it is"),
+    ] {
+        for words in [
+            &["--wifi-password", "hunter22"][..],
+            &["--wifi-password=hunter22"],
+        ] {
+            let words = [&[command], words].concat();
+            let refused = CliTest::new(&words).exit_code(2).stderr(told).run();
+            assert!(!refused.stderr.contains("hunter22"), "{}", refused.stderr);
+        }
+    }
+}
+
+#[test]
 fn packages_belong_in_the_configuration() {
     let line = "add packages to the configuration, such as sd-card.nix: environment.systemPackages = with pkgs; [ htop \
                 ];\n";

@@ -28,6 +28,8 @@ fn of_command(name: &str) -> (&'static [Answers], &'static str) {
         "boards" | "formats" => (&[others::OF_LISTS], ""),
         "completions" => (&[others::OF_COMPLETIONS], "bash"),
         "doctor" => (&[others::OF_DOCTOR], ""),
+        "publish" => (&[others::OF_PUBLISH], ""),
+        "settings" => (&[others::OF_SETTINGS], ""),
         _ => (&[], ""),
     }
 }
@@ -111,6 +113,8 @@ mod tests {
             "formats",
             "completions",
             "doctor",
+            "publish",
+            "settings",
         ] {
             let (tables, _) = of_command(name);
             let mut command = Cli::command();

@@ -144,11 +144,9 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
                     "sdbuild builds a NixOS configuration, not a {first}. PATH is a file such as sd-card.nix, or a directory with one"
                 ));
             }
+            let word = quoted(word);
             is_certain.then(|| {
-                format!(
-                    "{name} takes only one {value}, which is already {}",
-                    quoted(first)
-                )
+                format!("{name} takes only one {value}. Leave out {word}, or run the command again for it")
             })
         }
         _ => None,
@@ -180,27 +178,27 @@ mod tests {
             (
                 "extra",
                 "build / extra",
-                "build takes only one PATH, which is already /",
+                "build takes only one PATH. Leave out extra, or run the command again for it",
             ),
             (
                 "pi",
                 "check a.nix pi",
-                "check takes only one PATH, which is already a.nix",
+                "check takes only one PATH. Leave out pi, or run the command again for it",
             ),
             (
                 "b",
                 "init a b",
-                "init takes only one DIR, which is already a",
+                "init takes only one DIR. Leave out b, or run the command again for it",
             ),
             (
                 "b",
                 "build -v a b",
-                "build takes only one PATH, which is already a",
+                "build takes only one PATH. Leave out b, or run the command again for it",
             ),
             (
                 "b",
                 "build --jobs 2 a b",
-                "build takes only one PATH, which is already a",
+                "build takes only one PATH. Leave out b, or run the command again for it",
             ),
             (
                 ".",

@@ -47,7 +47,11 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
     }
     let sub = command.find_subcommand(name)?;
     if takes(sub, &format!("--{word}")) {
-        return Some(format!("did you mean --{word}?"));
+        return Some(if name == "settings" {
+            format!("settings shows one setting or all: sdbuild settings {word}")
+        } else {
+            format!("did you mean --{word}?")
+        });
     }
     let mut visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     match name {

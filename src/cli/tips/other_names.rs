@@ -1,7 +1,7 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 24] = [
+const COMMANDS: [(&[&str], &[&str]); 25] = [
     (
         &[
             "burn",
@@ -70,10 +70,7 @@ const COMMANDS: [(&[&str], &[&str]); 24] = [
     (&["format"], &["flash", "formats"]),
     (&["copy"], &["flash", "cache"]),
     (&["verify"], &["check", "inspect"]),
-    (
-        &["list", "ls", "ps", "df"],
-        &["status", "boards", "formats", "flash"],
-    ),
+    (&["df", "list", "ls", "ps"], &["status"]),
     (&["images"], &["status", "inspect"]),
     (
         &["builder", "container", "store", "system", "volume"],
@@ -82,7 +79,8 @@ const COMMANDS: [(&[&str], &[&str]); 24] = [
     (&["cat", "cp", "extract", "mount", "tree"], &["inspect"]),
     (&["up"], &["build", "boot"]),
     (&["doc", "docs", "manual"], &["man"]),
-    (&["info", "show"], &["inspect"]),
+    (&["info"], &["doctor", "inspect"]),
+    (&["show"], &["inspect"]),
     (
         &[
             "autoremove",
@@ -106,7 +104,7 @@ const COMMANDS: [(&[&str], &[&str]); 24] = [
 ];
 
 /// Flags, without their dashes, with the long ones of sdbuild.
-const FLAGS: [(&[&str], &str); 28] = [
+const FLAGS: [(&[&str], &str); 29] = [
     (&["boot", "test"], "boot-test"),
     (
         &[
@@ -172,6 +170,7 @@ const FLAGS: [(&[&str], &str); 28] = [
     (&["gh", "github-user"], "github"),
     (&["t"], "template"),
     (&["manifest-path"], "config"),
+    (&["output-format"], "json"),
 ];
 
 /// Where the logs are, of which other programs have commands (`src/pipeline/logs.rs`).

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Command;
 
+use super::flags_of::takes;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::image_name::{is_image, is_image_or_sidecar, newest_of};
 use crate::common::nix_name::path_of;
@@ -97,10 +98,16 @@ fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
     {
         return vec![one_word(&line(&format!("{flake}{attribute}")))];
     }
+    if let Some(file) = file_of_docker(sub, words) {
+        return vec![format!(
+            "-f is --force here. Give the file without a flag: {}",
+            joined(name, [file].into_iter())
+        )];
+    }
     let lines = given.iter().map(|word| line(word));
     let lines: Vec<String> = lines.collect();
     let told = format!(
-        "{name} takes only one configuration; for several: {}",
+        "{name} takes only one configuration. Run it once for each: {}",
         lines.join(" && ")
     );
     let modules: Option<Vec<String>> = given.iter().map(|word| module_path(word)).collect();
@@ -111,6 +118,13 @@ fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
         )
     });
     [told].into_iter().chain(modules).collect()
+}
+
+/// The file in docker's `-f FILE DIRECTORY`.
+fn file_of_docker<'a>(sub: &Command, words: &[&'a str]) -> Option<&'a str> {
+    let mut files = words.iter().zip(words.iter().skip(1));
+    let (_, file) = files.find(|(flag, file)| **flag == "-f" && is_configuration(file))?;
+    takes(sub, "--force").then_some(*file)
 }
 
 /// The tip for `word`, the name of a configuration behind the directory of its flake: `check . pi`.
@@ -199,7 +213,7 @@ mod tests {
         assert_eq!(
             two,
             [
-                "build takes only one configuration; for several: sdbuild build a.nix -v --jobs 2 && sdbuild build b.nix \
+                "build takes only one configuration. Run it once for each: sdbuild build a.nix -v --jobs 2 && sdbuild build b.nix \
                  -v --jobs 2",
                 "to combine them in one image, import them in its configuration: imports = [ ./a.nix ./b.nix ];",
             ]
@@ -207,16 +221,21 @@ mod tests {
         let flakes = tips_for("build .#pi .#router -o out");
         assert_eq!(
             flakes,
-            ["build takes only one configuration; for several: sdbuild build '.#pi' -o out && sdbuild build '.#router' -o \
+            ["build takes only one configuration. Run it once for each: sdbuild build '.#pi' -o out && sdbuild build '.#router' -o \
               out".replace('\'', "")]
         );
         let overridden = tips_for("check .#pi .#nas --override-input nixpkgs /");
         assert_eq!(
             overridden,
             [
-                "check takes only one configuration; for several: sdbuild check .#pi --override-input nixpkgs / && \
+                "check takes only one configuration. Run it once for each: sdbuild check .#pi --override-input nixpkgs / && \
                  sdbuild check .#nas --override-input nixpkgs /"
             ]
+        );
+        let of_docker = tips_for("build -f a.nix .");
+        assert_eq!(
+            of_docker,
+            ["-f is --force here. Give the file without a flag: sdbuild build a.nix"]
         );
         let check = tips_for("check a.nix b.nix");
         assert!(

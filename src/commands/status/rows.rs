@@ -1,5 +1,7 @@
 //! The rows of `sdbuild status`, in groups with a label. Pure.
 
+use unicode_width::UnicodeWidthStr as _;
+
 use crate::ui::layout::{NARROW, WIDEST_TABLE, age, column, fit, wrapped};
 use crate::ui::sanitize_line;
 
@@ -32,20 +34,24 @@ impl Row {
     ) -> Self {
         let name = sanitize_line(name);
         let is_narrow = width < TABLE_COLUMNS - LABEL;
-        let name_columns = if is_narrow {
-            width.saturating_sub(SIZE)
-        } else if state.is_empty() {
-            width - FACTS + STATE
-        } else {
-            width - FACTS
-        };
         let age = seconds.map(age).unwrap_or_default();
         let facts = if is_narrow {
-            format!(" {size:>8}")
+            // Where there is no size, state and age have room.
+            let state = [state, &age].into_iter().filter(|fact| !fact.is_empty());
+            let state = state.collect::<Vec<_>>().join(", ");
+            let fact = if size.is_empty() { &state } else { size };
+            format!(" {fact:>8}")
         } else if state.is_empty() {
             format!(" {size:>8} {age:>9}")
         } else {
             format!(" {} {size:>8} {age:>9}", column(state, STATE - 1))
+        };
+        let name_columns = if is_narrow {
+            width.saturating_sub(facts.width())
+        } else if state.is_empty() {
+            width - FACTS + STATE
+        } else {
+            width - FACTS
         };
         let beside = |name: &str| format!("{}{facts}", column(name, name_columns));
         let lines = if fit(&name, name_columns) == name {
@@ -136,7 +142,16 @@ impl Rows {
             return;
         }
         self.lines.push(label.to_owned());
-        let below = lines.iter().map(|line| format!("  {line}"));
+        // The terminal would break an address or a path that is too long: without the indentation more of them fit.
+        let fitting = self.width + 1..=self.width + INDENT;
+        let below = lines.iter().map(|line| {
+            let indent = if fitting.contains(&line.width()) {
+                0
+            } else {
+                INDENT
+            };
+            format!("{}{line}", " ".repeat(indent))
+        });
         self.lines.extend(below);
     }
 }
@@ -207,6 +222,23 @@ mod tests {
         let starts: Vec<_> = rows.lines.iter().map(|line| line.trim_end()).collect();
         let first = format!("  sdbuild-store{:>25}", "1 GB");
         assert_eq!(starts[..3], ["volumes", &first, &format!("  {name}")]);
+        let mut rows = Rows::new(40, MAX_ROWS);
+        rows.text(
+            "engine",
+            "Podman 5.0 at unix:///run/user/1000/podman/podman.sock",
+        );
+        let run = Row::new("0123456789ab", "stale", "", Some(7200), rows.width);
+        rows.group("runs", &[run]);
+        assert_eq!(
+            rows.lines,
+            [
+                "engine",
+                "  Podman 5.0 at",
+                "unix:///run/user/1000/podman/podman.sock",
+                "runs",
+                "  0123456789ab                stale, 2 h",
+            ]
+        );
         let narrow = lines("sdbuild-store-real-native-a995a63dc36b", "", 40);
         let size = format!("{:>40}", "2.4 GB");
         assert_eq!(

@@ -20,6 +20,12 @@ fn an_unknown_format_is_answered_with_the_list() {
     assert!(text.starts_with("`sdcard` is not one of sd-card"), "{text}");
     assert!(text.contains("VARIANT (did you mean sd-card?); "), "{text}");
     assert!(!refused("zzz").contains("did you mean"));
+    for text in ["img", "raw"] {
+        assert!(
+            refused(text)
+                .contains("sd-card for a board, or raw-efi for a PC, with --compress none")
+        );
+    }
     for text in ["nixpkgs:", "nixpkgs:a b", "nixpkgs:a\";x", "nixpkgs:a.b"] {
         assert!(refused(text).contains("does not name a variant"), "{text}");
     }

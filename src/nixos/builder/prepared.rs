@@ -1,15 +1,17 @@
 //! Creating the builder, running it and reading its result.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use super::container::{BuildJob, Builder};
 use super::upload::{self, Uploaded};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
-use crate::common::failure::{Class, Failure};
+use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::engine::labels::labels;
-use crate::engine::{Attached, Container, ContainerGuard, Heartbeat, PauseHandle, Role};
+use crate::engine::{Attached, Container, ContainerGuard, Exit, Heartbeat, PauseHandle, Role};
 use crate::nixos::build_log::BuildLog;
 use crate::nixos::check::{self, CheckResult, OwnDefinitions};
 use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
@@ -23,7 +25,7 @@ use crate::nixos::store_path::result;
 /// A builder with all its input that has not been started.
 #[derive(Debug)]
 pub struct PreparedBuilder {
-    container: ContainerOfJob,
+    container: Arc<ContainerOfJob>,
     heartbeat: Heartbeat,
     uploaded: Uploaded,
     image: watch::Receiver<Option<String>>,
@@ -90,7 +92,7 @@ impl Builder<'_> {
                 image: sender,
             };
             Ok(PreparedBuilder {
-                container,
+                container: Arc::new(container),
                 heartbeat: Heartbeat::default(),
                 uploaded,
                 image,
@@ -119,7 +121,7 @@ impl PreparedBuilder {
         let (followed, findings) = Box::pin(run).await?;
         let container = self.container;
         if followed.exit.code != 0 {
-            return Err(container.diagnosis(&followed, &findings));
+            return Err(container.diagnosis(followed.exit, findings, cancel).await?);
         }
         let (out_path, derivation) = match (result(&followed.out), followed.incomplete) {
             (Ok(printed), _) => printed,
@@ -131,7 +133,7 @@ impl PreparedBuilder {
         let decides = container.job.source.is_uploaded();
         let confirmed = followed.evaluation.filter(pure).filter(|_| decides);
         Ok(BuildResult {
-            container: container.container,
+            container: container.container.clone(),
             out_path,
             derivation,
             configuration_sha256: self.uploaded.configuration,
@@ -146,9 +148,12 @@ impl PreparedBuilder {
         let container = self.container;
         let run = container.run_logged(self.heartbeat, cancel, events);
         let (followed, findings) = Box::pin(run).await?;
-        let failed = followed.exit.code != 0;
-        let failure = failed.then(|| container.diagnosis(&followed, &findings));
         let definitions = container.definitions();
+        let failure = if followed.exit.code == 0 {
+            None
+        } else {
+            Some(container.diagnosis(followed.exit, findings, cancel).await?)
+        };
         match (check::facts(&followed.out), failure, followed.incomplete) {
             (Some(facts), failure, _) => Ok(CheckResult {
                 facts,
@@ -191,7 +196,7 @@ impl PreparedBuilder {
         let run = container.run_logged(self.heartbeat, cancel, events);
         let (followed, findings) = Box::pin(run).await?;
         if followed.exit.code != 0 {
-            return Err(container.diagnosis(&followed, &findings));
+            return Err(container.diagnosis(followed.exit, findings, cancel).await?);
         }
         match followed.incomplete {
             Some(cut) => Err(container.with_log(cut.into())),
@@ -202,9 +207,9 @@ impl PreparedBuilder {
     /// Runs the shell with the user's terminal; returns the shell's exit status. When the future is dropped the
     /// heartbeats stop, and the builder ends by itself.
     pub async fn run_interactive(self, cancel: &Cancel) -> Result<i64, Failure> {
-        let ContainerOfJob { container, job, .. } = self.container;
+        let ContainerOfJob { container, job, .. } = &*self.container;
         let interactive = job.is_interactive();
-        let session = run_interactive(&container, self.heartbeat, &job.access, interactive);
+        let session = run_interactive(container, self.heartbeat, &job.access, interactive);
         let exit = cancel.race(Box::pin(session));
         Ok(exit.await??.code)
     }
@@ -268,14 +273,29 @@ impl ContainerOfJob {
         OwnDefinitions::read(files.as_ref(), &source.shown_dir(), source.cli_module())
     }
 
+    /// The failure that the exit status and the findings show. The search takes a while in large files: it has a thread of its own, and a
+    /// signal ends the wait for it.
+    async fn diagnosis(
+        self: &Arc<Self>,
+        exit: Exit,
+        findings: Findings,
+        cancel: &Cancel,
+    ) -> Result<Failure, Failure> {
+        let container = Arc::clone(self);
+        let search = tokio::task::spawn_blocking(move || container.diagnosed(exit, &findings));
+        let found = cancel.race(search).await;
+        let found = found.and_then(|found| found.or_internal("find the cause of the failure"));
+        found.map_err(|failure| self.with_log(failure))
+    }
+
     /// The failure that the exit status and the findings show.
-    fn diagnosis(&self, followed: &Followed, findings: &Findings) -> Failure {
+    fn diagnosed(&self, exit: Exit, findings: &Findings) -> Failure {
         let files = self.job.source.user_files();
         let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
         let in_words = self.job.source.in_words();
         let context = ExitContext {
-            code: followed.exit.code,
-            oom_killed: followed.exit.oom_killed,
+            code: exit.code,
+            oom_killed: exit.oom_killed,
             emulated: self.job.request.emulated_system(),
             only_evaluates: self.job.request.task.only_evaluates(),
             foreign: self.foreign,

@@ -151,6 +151,13 @@ fn inputs_without_a_lock_are_refused_at_once() {
         .exit_code(2)
         .stderr("a build needs for the input b\n")
         .run();
+    let missing = ["check", ".", "--override-input", "a", "./nowhere"];
+    CliTest::new(&missing)
+        .file("flake.nix", flake)
+        .exit_code(2)
+        .stderr("could not find the flake ")
+        .stderr("hint: this is the flake of --override-input a\n")
+        .run();
     let locking = CliTest::new(&["lock"]).file("flake.nix", flake);
     let locking = locking.exit_code(3).run();
     assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);

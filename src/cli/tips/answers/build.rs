@@ -139,6 +139,20 @@ pub(super) const OF_BUILD: Answers = &[
         "leave it out; sdbuild starts its containers itself, and `docker run` flags do not apply",
     ),
     (
+        &[
+            "passphrase",
+            "psk",
+            "ssid",
+            "wifi",
+            "wifi-pass",
+            "wifi-passphrase",
+            "wifi-password",
+            "wifi-password-file",
+            "wifi-psk",
+        ],
+        "the wireless network belongs in the configuration. `sdbuild init --wifi NAME` writes one with it, and asks for the passphrase",
+    ),
+    (
         &["compression-level", "level"],
         "write the level after a colon: --compress zstd:9",
     ),
@@ -211,7 +225,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "--output names a directory; the image's name comes from networking.hostName",
     ),
     (
-        &["no-cache", "rebuild"],
+        &["cache-from", "cache-to", "no-cache", "rebuild"],
         "leave it out; Nix builds only what has changed",
     ),
     (
@@ -260,8 +274,8 @@ pub(super) const OF_ANY_BUILD: Answers = &[
 /// What is said of them by `check` alone.
 pub(super) const OF_CHECK: Answers = &[
     (
-        &["dry-run"],
-        "`sdbuild check` evaluates everything and builds nothing",
+        &["dry-run", "n"],
+        "leave it out; check only evaluates, and writes and builds nothing",
     ),
     (
         &["fix"],

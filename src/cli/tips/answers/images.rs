@@ -120,6 +120,10 @@ pub(super) const OF_FLASH: Answers = &[
         "leave it out; flash says when you can take the card out",
     ),
     (
+        &["disable-telemetry", "enable-telemetry"],
+        "leave it out; flash sends nothing to anybody",
+    ),
+    (
         &["checksum", "hash", "sha256"],
         "leave it out; flash checks the image against the file IMAGE.sha256 beside it",
     ),
@@ -160,6 +164,8 @@ pub(super) const OF_FLASH: Answers = &[
             "timezone",
             "user",
             "wifi",
+            "wifi-passphrase",
+            "wifi-password",
         ],
         AS_IT_IS,
     ),

@@ -13,7 +13,9 @@ pub(super) const OF_INIT: Answers = &[
             "passphrase",
             "psk",
             "wifi-key",
+            "wifi-pass",
             "wifi-passphrase",
+            "wifi-password",
             "wifi-psk",
             "wpa-psk",
         ],
@@ -153,6 +155,28 @@ pub(super) const OF_LISTS: Answers = &[(
 pub(super) const OF_COMPLETIONS: Answers = &[(
     &["s", "shell"],
     "give the shell without a flag: sdbuild completions {}",
+)];
+
+/// What is said of them by `settings`.
+pub(super) const OF_SETTINGS: Answers = &[
+    (
+        &["a", "all", "l", "list", "show"],
+        "leave it out; without a name, settings shows all",
+    ),
+    (
+        &["get"],
+        "give the name without a flag: sdbuild settings jobs",
+    ),
+    (
+        &["add", "edit", "e", "global", "replace", "unset"],
+        "`sdbuild settings` only shows settings. To set or unset one, edit its line in sdbuild.toml",
+    ),
+];
+
+/// What is said of them by the commands of `publish`.
+pub(super) const OF_PUBLISH: Answers = &[(
+    &["push"],
+    "`sdbuild publish oci` writes a directory, which skopeo sends to a registry: skopeo copy oci:DIR:latest docker://HOST/NAME",
 )];
 
 /// What is said of them by `doctor`.
