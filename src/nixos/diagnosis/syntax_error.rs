@@ -136,8 +136,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if let Some(hint) = surrounding_text::hint(&text) {
         return Some(hint);
     }
-    if error.summary.contains("path has a trailing slash") {
-        return without_slash(&text, position);
+    let is_slash = error.summary.contains("path has a trailing slash");
+    if let Some(hint) = without_slash(&text, position).filter(|_| is_slash) {
+        return Some(hint);
     }
     if is_prose(&text) || is_ini(&text) {
         return Some(NO_CONFIGURATION.to_owned());
@@ -158,9 +159,12 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 /// Longer lines are not repeated.
 const MAX_SHOWN: usize = 160;
 
-/// The line at `position` of `text` without the slash of a path that is before it.
+/// The line at `position` of `text` without the slash of a path that is before it; `None` before a wildcard, which is the mistake then.
 fn without_slash(text: &str, position: &Position) -> Option<String> {
     let (before, rest) = text.split_at_checked(position.offset(text)?)?;
+    if rest.starts_with('*') {
+        return None;
+    }
     let begin = before.strip_suffix('/')?.rsplit('\n').next()?;
     let line = format!("{}{}", begin.trim_start(), rest.lines().next()?);
     (line.len() <= MAX_SHOWN).then(|| format!("remove the slash at the end of the path: {line}"))
