@@ -188,7 +188,7 @@ pub enum Command {
     #[command(after_help = examples::CLEAN)]
     Clean(Clean),
     /// Show the settings of a build and where each comes from
-    #[command(after_help = examples::SETTINGS, mut_args(misc::argument_of_settings))]
+    #[command(after_help = examples::SETTINGS, mut_args(help_layout::argument_of_settings))]
     Settings(Settings),
     /// Write a shell's completions to standard output
     #[command(after_help = examples::COMPLETIONS)]
@@ -256,6 +256,7 @@ pub struct Flash {
     pub image: Option<PathBuf>,
 
     /// Disk to overwrite, for instance /dev/sdb; alone, it gets the newest image; without it, sdbuild lists the removable disks
+    #[arg(value_name = "DISK")]
     pub device: Option<PathBuf>,
 
     /// Do not ask for confirmation

@@ -28,7 +28,7 @@ Examples:
   sdbuild formats usb                # those with this word in what they are for
   sdbuild formats --json";
 
-pub(super) const CLEAN: &str = "Keeps your images and configurations. Removes everything else that no run uses, but only one store volume: sdbuild-store, or the one that SDBUILD_STORE names. --all removes all store volumes. The next build downloads again what was removed. --old removes old build results from the store volume and keeps the rest. Without an engine, clean removes only downloads and logs, and exits with 3. If it could not remove something, it exits with 5.
+pub(super) const CLEAN: &str = "clean keeps your images and configurations. It removes everything else that no run uses, but only one store volume: sdbuild-store, or the one that SDBUILD_STORE names. --all removes all store volumes. The next build downloads again what was removed. --old removes old build results from the store volume and keeps the rest. Without an engine, clean removes only downloads and logs, and exits with 3. If it could not remove something, it exits with 5.
 
 Examples:
   sdbuild clean --old                        # keep what the last results need
@@ -38,7 +38,7 @@ Examples:
   sdbuild clean --dry-run                    # list what would be removed, with sizes
   sdbuild clean --yes                        # do not ask, for scripts";
 
-pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if the boot, the login or --timeout fails, else with the command's code.
+pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if boot or login fails or times out, else with the command's code.
 
 Examples:
   sdbuild boot card.img   # show the console; Ctrl-A X ends it

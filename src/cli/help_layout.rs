@@ -1,7 +1,7 @@
 //! Text of the help in lines of the terminal: the examples at the end of each command's help, which clap would break like prose,
-//! so that a command and its explanation look alike.
+//! so that a command and its explanation look alike; and arguments whose help depends on the command.
 
-use clap::Command;
+use clap::{Arg, Command};
 
 /// What begins the list of examples.
 const HEADING: &str = "Examples:\n";
@@ -103,6 +103,18 @@ pub(super) fn filled<'a>(
         }
     }
     lines
+}
+
+/// An argument of `settings` as its help shows it. The flags of a build, which set values for this call only, are in the help of `build`.
+pub(super) fn argument_of_settings(arg: Arg) -> Arg {
+    const NAME: &str = "Setting to show alone, such as jobs, or a configuration, as for build [default: all settings of .]";
+    match arg.get_id().as_str() {
+        "path" => arg.value_name("NAME|PATH").help(NAME).long_help(None),
+        "json" => arg
+            .help("Print one JSON object instead of lines")
+            .long_help(None),
+        _ => arg.hide(true),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use super::Build;
 use crate::common::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
@@ -258,18 +258,6 @@ pub struct Settings {
     /// The flags of a build; a name of a setting can stand in place of the configuration.
     #[command(flatten)]
     pub build: Build,
-}
-
-/// An argument of `settings` as its help shows it. The flags of a build, which set values for this call only, are in the help of `build`.
-pub(super) fn argument_of_settings(arg: Arg) -> Arg {
-    const NAME: &str = "Setting to show alone, such as jobs, or a configuration, as for build [default: all settings of .]";
-    match arg.get_id().as_str() {
-        "path" => arg.value_name("NAME|PATH").help(NAME).long_help(None),
-        "json" => arg
-            .help("Print one JSON object instead of lines")
-            .long_help(None),
-        _ => arg.hide(true),
-    }
 }
 
 /// `sdbuild completions`.

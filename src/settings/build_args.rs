@@ -42,8 +42,8 @@ pub struct BuildArgs {
 pub struct ConfigArgs {
     /// Public key that may log in as root, such as ~/.ssh/id_ed25519.pub
     ///
-    /// The keys in the configuration may log in too. You log in with the private key, which is the file of the same name without .pub.
-    /// --boot-test takes it from there, and `sdbuild boot` with --login-key.
+    /// The keys in the configuration may log in too. You log in with the private key, which is the file of the same name without .pub:
+    /// `sdbuild boot` finds it there, or takes it with --login-key.
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Option<PathBuf>,
 

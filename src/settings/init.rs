@@ -90,7 +90,7 @@ pub struct InitArgs {
 
     /// Ask no questions, and accept the defaults
     ///
-    /// Also the keys of the account of --github.
+    /// This also accepts the keys of the account that --github names.
     #[arg(short, long)]
     pub yes: bool,
 

@@ -31,7 +31,7 @@ fn help_names_the_main_flags_of_build_and_clean() {
     CliTest::new(&["clean", "--help"])
         .stdout("--dry-run")
         .stdout("--yes")
-        .stdout("Keeps your images and configurations.")
+        .stdout("clean keeps your images and configurations.")
         .run();
 }
 

@@ -144,7 +144,7 @@ fn words_that_are_expected_lead_to_what_there_is() {
         (&["clean", "-f"], "did you mean --yes?"),
         (&["clean", "-a"], "did you mean --all?"),
         (&["clean", "old"], "did you mean --old?"),
-        (&["flash", "--force"], "--yes does not ask, --unmount"),
+        (&["flash", "--force"], "--yes skips the question, --unmount"),
         (
             &["doctor", "--fix"],
             "doctor does not change anything; below each",

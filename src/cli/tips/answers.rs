@@ -141,7 +141,7 @@ mod tests {
             (
                 "build --build-host me@pc",
                 "--build-host",
-                "to build on a machine of your own, use its Docker: DOCKER_HOST=ssh://me@pc sdbuild build",
+                "to build on a machine of your own, use its Docker: DOCKER_HOST=ssh://me@pc sdbuild …",
             ),
             (
                 "lock --input=nixpkgs",

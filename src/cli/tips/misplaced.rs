@@ -40,10 +40,7 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
             .get(1)
             .is_some_and(|word| CHANGES.contains(&word.as_str()))
     {
-        return Some(
-            "`sdbuild settings` only shows settings. Change them with flags, variables or sdbuild.toml"
-                .to_owned(),
-        );
+        return Some(how_to_set(&words[1..]));
     }
     let sub = command.find_subcommand(name)?;
     if takes(sub, &format!("--{word}")) {
@@ -63,6 +60,34 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
         )),
         _ => None,
     }
+}
+
+/// The tip for `settings set NAME VALUE`, of which `words` are `set` and what follows.
+fn how_to_set(words: &[String]) -> String {
+    let line = match words {
+        [change, name, value] if change == "set" && !name.starts_with('-') => {
+            Some(line_of_setting(name, value))
+        }
+        [change, both] if change == "set" => both
+            .split_once('=')
+            .map(|(name, value)| line_of_setting(name, value)),
+        _ => None,
+    };
+    let line = line.unwrap_or_else(|| "NAME = VALUE".to_owned());
+    format!(
+        "`sdbuild settings` only shows settings. To change one, write into sdbuild.toml: {line}"
+    )
+}
+
+/// The line of `sdbuild.toml`: a number and a switch as they are, other values as strings.
+fn line_of_setting(name: &str, value: &str) -> String {
+    let is_plain = value.parse::<u64>().is_ok() || ["true", "false"].contains(&value);
+    let value = if is_plain {
+        value.to_owned()
+    } else {
+        format!("{value:?}")
+    };
+    format!("{name} = {value}")
 }
 
 /// The tip for a flag of `flash` with the image or the disk, which are its first and its second argument.
@@ -182,6 +207,23 @@ mod tests {
         }
         let run = tip_for("run", "boot pi.img run");
         assert_eq!(run.as_deref(), Some("did you mean --run?"));
+    }
+
+    #[test]
+    fn a_setting_is_set_in_its_file() {
+        for (words, line) in [
+            ("set jobs 4", "jobs = 4"),
+            ("set board=rpi4", "board = \"rpi4\""),
+            ("set offline true", "offline = true"),
+            ("set", "NAME = VALUE"),
+            ("unset jobs", "NAME = VALUE"),
+        ] {
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            assert!(
+                how_to_set(&words).ends_with(&format!(": {line}")),
+                "{words:?}"
+            );
+        }
     }
 
     #[test]

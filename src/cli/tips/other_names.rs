@@ -11,12 +11,10 @@ const COMMANDS: [(&[&str], &[&str]); 25] = [
             "devices",
             "disks",
             "drives",
-            "erase",
             "imager",
             "lsblk",
             "rpi-imager",
             "sdcard",
-            "wipe",
             "write",
         ],
         &["flash"],
@@ -234,7 +232,11 @@ const UNINSTALL: &str = "to uninstall sdbuild, run `sdbuild clean`, then delete 
                          edit the configuration, such as sd-card.nix";
 
 /// Commands of other programs that sdbuild does not need, and what is said of them.
-const EXPLAINED: [(&[&str], &str); 12] = [
+const EXPLAINED: [(&[&str], &str); 13] = [
+    (
+        &["erase", "wipe"],
+        "sdbuild does not erase cards; `sdbuild flash` replaces everything on one with an image",
+    ),
     (
         &[
             "deploy",

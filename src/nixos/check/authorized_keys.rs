@@ -150,10 +150,15 @@ fn joined(said: impl Iterator<Item = String>) -> Option<String> {
 
 /// What is said of keys that are none, without private ones.
 pub(super) fn broken_keys(facts: &ConfigFacts) -> Option<String> {
+    let root = facts.users.iter().find(|user| user.name == "root");
+    // An account with the keys of root, as `init` writes it, repeats the mistake.
+    let is_copy = |user: &UserFacts| {
+        root.is_some_and(|root| user.name != root.name && user.keys == root.keys)
+    };
     let broken = facts.users.iter().filter_map(|user| {
         let option = keys_of(user);
         let mut broken = user.broken_keys().filter(|key| !is_private(key));
-        let key = broken.next()?;
+        let key = broken.next().filter(|_| !is_copy(user))?;
         let shown = truncate(key, 40);
         let kind = broken_key::kind(key).map(|kind| format!(" ({kind})"));
         let kind = kind.unwrap_or_default();

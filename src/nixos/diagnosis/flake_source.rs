@@ -167,13 +167,13 @@ fn other_name_of_configurations(names: &[String]) -> Option<&str> {
     Some(only)
 }
 
-/// The command for one of several configurations, of which `summary`, an error of `expressions/flake-source.nix`, tells to name one.
+/// How one of several configurations is named, of which `summary`, an error of `expressions/flake-source.nix`, tells to name one.
 pub(super) fn one_of_several(summary: &str) -> Option<String> {
     let lacks = summary.starts_with("the flake ") && summary.contains(" has no ");
     let named = || summary.split_once(LISTED).filter(|_| lacks);
     let (_, references) = summary.split_once(". Name one of them: ").or_else(named)?;
     let first = references.split(", ").next()?;
-    Some(format!("for instance: sdbuild build {first}"))
+    Some(format!("write it after the command, such as {first}"))
 }
 
 /// The only configuration of a flake that does not have the attribute that was named.

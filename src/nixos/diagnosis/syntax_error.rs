@@ -133,6 +133,10 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         let hint = format!("remove the lines with {FENCE}, which are Markdown, not Nix");
         return Some(hint);
     }
+    if is_byte_order_mark(&text, position) {
+        let hint = "the file begins with a byte order mark, which Nix does not read. Save it as UTF-8 without one";
+        return Some(hint.to_owned());
+    }
     if let Some(hint) = surrounding_text::hint(&text) {
         return Some(hint);
     }
@@ -149,11 +153,23 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if is_without_braces(&text, &error.summary) {
         return Some("write definitions in braces, after the arguments: { ... }: { … }".to_owned());
     }
-    if is_byte_order_mark(&text, position) {
-        let hint = "the file begins with a byte order mark, which Nix does not read. Save it as UTF-8 without one";
-        return Some(hint.to_owned());
+    if line_of(&text, position.line).is_some_and(is_sentence) {
+        return Some(format!(
+            "line {} is text, not Nix. A comment begins with `#`",
+            position.line
+        ));
     }
     cause(&text, position, &error.summary).map(|cause| cause.hint)
+}
+
+/// Whether `line` is the text of a comment that has lost its sign: words after one with a capital, and nothing of a definition.
+fn is_sentence(line: &str) -> bool {
+    const MIN_WORDS: usize = 4;
+    let line = line.trim();
+    let is_word = |word: &&str| word.chars().any(char::is_alphabetic);
+    line.starts_with(|c: char| c.is_ascii_uppercase())
+        && !line.contains(['=', ';', '"', '{', '}', '[', ']'])
+        && line.split_whitespace().filter(is_word).count() >= MIN_WORDS
 }
 
 /// Longer lines are not repeated.

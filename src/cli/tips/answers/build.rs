@@ -101,7 +101,7 @@ pub(super) const OF_BUILD: Answers = &[
     ),
     (
         &["build-host", "remote"],
-        "to build on a machine of your own, use its Docker: DOCKER_HOST=ssh://{} sdbuild build",
+        "to build on a machine of your own, use its Docker: DOCKER_HOST=ssh://{} sdbuild …",
     ),
     (
         &["profile", "profile-name"],
@@ -206,7 +206,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
             "host",
             "podman",
         ],
-        "name the engine in a variable, or choose a Docker context: DOCKER_HOST=ssh://me@pc sdbuild build",
+        "name the engine in a variable, or choose a Docker context: DOCKER_HOST=ssh://me@pc sdbuild …",
     ),
     (
         &["dry-activate", "dry-build"],

@@ -109,7 +109,7 @@ pub(super) const OF_FLASH: Answers = &[
     ),
     (
         &["f", "force"],
-        "--yes does not ask, --unmount unmounts the disk first, and --allow-fixed accepts a disk that is not removable",
+        "--yes skips the question, --unmount unmounts the disk first, and --allow-fixed accepts a disk that is not removable",
     ),
     (
         &["cli"],
