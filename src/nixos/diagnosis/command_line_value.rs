@@ -30,7 +30,9 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         return None;
     }
     let (_, value) = flags().find(|(name, _)| *name == option)?;
-    if is_text(kind.strip_prefix("null or ").unwrap_or(kind)) {
+    // Of a time zone, more is said than that.
+    let is_of_text = is_text(kind.strip_prefix("null or ").unwrap_or(kind));
+    if is_of_text && option != "time.timeZone" {
         let value = text(value).filter(|_| !is_name_of_secret(option));
         let value = value.unwrap_or_else(|| "\"…\"".to_owned());
         let flag = quoted(&format!("{option}={value}"));
