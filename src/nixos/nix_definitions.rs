@@ -33,6 +33,8 @@ pub(super) struct WrittenDefinition {
     pub(super) line: usize,
     /// Its value, if that is a number, a Boolean or a string without variables, also behind `lib.mkForce`.
     pub(super) literal: Option<String>,
+    /// The elements of its value, if that is a list of only numbers.
+    pub(super) numbers: Option<Vec<String>>,
     /// Whether its value is written as it is: there is no `lib.mkForce` and no other function in front of it.
     pub(super) is_plain: bool,
     /// Whether it may have no effect: it is in an `if`, or in a `mkIf` with another condition than `true`.
@@ -58,6 +60,7 @@ fn definition(text: &str, node: &SyntaxNode) -> Option<WrittenDefinition> {
         outer: path.len().saturating_sub(own.len()),
         line: line_of(text, node),
         literal: literal(&value),
+        numbers: numbers(&value),
         is_plain: value.kind() != NODE_APPLY,
         is_conditional: is_conditional(node),
         path,
@@ -166,6 +169,15 @@ fn is_optional_call(node: &SyntaxNode) -> bool {
         .filter(|function| function.kind() == NODE_APPLY);
     let condition = with_condition.and_then(|call| call.last_child());
     called(node).as_deref() == Some("mkIf") && condition.is_some_and(|c| c.text() != "true")
+}
+
+/// The elements of `value`, if it is a list of only numbers.
+fn numbers(value: &SyntaxNode) -> Option<Vec<String>> {
+    let is_list = value.kind() == NODE_LIST;
+    let number = |node: SyntaxNode| (node.kind() == NODE_LITERAL).then(|| node.text().to_string());
+    is_list
+        .then(|| value.children().map(number).collect())
+        .flatten()
 }
 
 /// The text of `value`, if it says what the value is.

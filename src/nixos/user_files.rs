@@ -170,11 +170,24 @@ impl UserFiles {
                     "{what} is a file of this machine, but the builder has only {root}, so {copy}"
                 )
             }
+            (false, false) if let Some(file) = self.beside_place(place.as_deref(), path) => {
+                format!(
+                    "{path} begins at the root directory of the machine. For the file {beside}, write ./{file}"
+                )
+            }
             (_, false) => format!(
-                "{what} does not exist here either. Put the file {beside} and write ./{}",
+                "{what} does not exist on this machine either. Put the file {beside} and write ./{}",
                 written_name(&local)
             ),
         }
+    }
+
+    /// The file that is meant by the absolute `path`, if the file of `place` has one of that name beside it.
+    fn beside_place<'a>(&self, place: Option<&str>, path: &'a str) -> Option<&'a str> {
+        let (module, _) = place?.rsplit_once(':')?;
+        let file = path.strip_prefix('/').filter(|file| is_plain_name(file))?;
+        let beside = self.root.join(module).with_file_name(file);
+        beside.is_file().then_some(file)
     }
 
     /// The path below the configuration's directory of the file `path` of this machine; `None` if it is not in there.

@@ -171,13 +171,13 @@ fn a_flake_is_named_beside_other_configurations() {
         .file("flake.nix", flake)
         .file("pi/hardware.nix", "{ }")
         .exit_code(2)
-        .stderr("hint: flake.nix is a flake: sdbuild build .#pi\n")
+        .stderr("hint: write the configuration pi of a flake after a `#`: sdbuild build .#pi\n")
         .run();
     for written in [".pi", ".:pi", ".@pi"] {
         CliTest::new(&["build", written])
             .file("flake.nix", flake)
             .exit_code(2)
-            .stderr("hint: flake.nix is a flake: sdbuild build .#pi\n")
+            .stderr("hint: write the configuration pi of a flake after a `#`: sdbuild build .#pi\n")
             .run();
     }
 }

@@ -89,7 +89,7 @@ fn missing_file_and_unknown_platform_are_explained() {
     .assert_exit_code(2)
     .assert_stderr_contains(&[
         "/outside': No such file or directory",
-        "/outside, which does not exist here either",
+        "/outside, which does not exist on this machine either",
     ]);
     // The path is that of this machine, not the builder's.
     assert!(!missing.stderr.contains("/build/"), "{}", missing.stderr);

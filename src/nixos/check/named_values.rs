@@ -83,11 +83,16 @@ fn unknown_governor(name: &str) -> Option<Finding> {
 
 fn other_key_map(name: &str) -> Option<Finding> {
     let meant = key_map_of(name)?;
+    let kind = if name.contains('_') {
+        "locale"
+    } else {
+        "language"
+    };
     Some(Finding {
         id: "key-map",
         severity: Severity::Note,
         is: format!("console.keyMap = \"{name}\" (did you mean \"{meant}\"?)"),
-        why: "that is a language, not a console keymap, so the setting has no effect".to_owned(),
+        why: format!("that is a {kind}, not a console keymap, so the setting has no effect"),
         add: vec![format!("console.keyMap = \"{meant}\";")],
         place: None,
     })

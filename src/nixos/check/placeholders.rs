@@ -88,7 +88,7 @@ fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 10] {
     let address = network_ends::line_with_host_address(facts);
     let gateway = network_ends::line_with_host_gateway(facts);
     let servers = name_servers::line_with_servers(facts);
-    let file = wireless::line_for_external_keys(facts);
+    let file = wireless::lines_for_external_keys(facts);
     let hidden = wireless::lines_that_hide_passphrases(facts);
     [
         ("{dhcp}", network::lines_that_turn_dhcp_on(facts)),
@@ -100,7 +100,7 @@ fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 10] {
         ("{host address}", address.into_iter().collect()),
         ("{host gateway}", gateway.into_iter().collect()),
         ("{name servers}", servers.into_iter().collect()),
-        ("{secrets file}", file.into_iter().collect()),
+        ("{secrets file}", file),
         ("{first network}", wireless::lines_of_first_network(facts)),
         ("{secret network}", wireless::lines_of_secret_network(facts)),
         ("{secret networks}", hidden),

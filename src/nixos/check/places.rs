@@ -184,7 +184,15 @@ impl OwnDefinitions {
         };
         let comment = Some(comment).filter(|comment| !comment.is_empty());
         let comment = comment.map_or_else(String::new, |comment| format!("; {comment}"));
+        let numbers = definition.numbers.as_ref();
+        let numbers = numbers.map(|numbers| numbers.iter().map(|number| format!("{number} ")));
         Some(match elements {
+            Some(elements) if let Some(numbers) = numbers => {
+                let numbers: String = numbers.collect();
+                format!(
+                    "{option} = [ {numbers}{elements}; # replaces the list of {written}{comment}"
+                )
+            }
             Some(elements) => format!("{option} = [ … {elements}; # extends {written}{comment}"),
             None => format!("{code} # replaces {written}{comment}"),
         })

@@ -30,7 +30,7 @@ pub(super) const KEY_LINE: &str =
 /// - `{linked file}`, the line that copies a file which is a link
 /// - `{renamed user}`, the definition of the first user whose name other programs do not take by another one
 /// - `{secret network}` and `{first network}`, the lines with a wireless network that has its passphrase from a file, and those that turn Wi-Fi on besides
-/// - `{secrets file}`, the line that names the file with keys that are to come from one
+/// - `{secrets file}`, the lines that name the file with keys that are to come from one
 /// - `{secret networks}`, the lines that take the passphrases of wireless networks out of the configuration
 /// - `{needed disk}`, where the first disk is mounted without which the machine does not start
 /// - `{upgrade}`, the line that names a flake for upgrades

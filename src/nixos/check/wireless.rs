@@ -77,22 +77,31 @@ pub(super) const RULES: [Rule; 5] = [
 /// The option with the file on the card that has the secrets.
 const SECRETS_FILE: &str = "networking.wireless.secretsFile";
 
+/// The group as which `wpa_supplicant` runs from NixOS 26.05 on.
+const GROUP: &str = "wpa_supplicant";
+
 /// The lines with which that option names a file, if it does not yet, where the file is to have `told`.
-fn line_that_names_the_file(facts: &ConfigFacts, told: &str) -> Option<String> {
-    let is_missing = facts.network.secrets_file.is_none();
-    is_missing.then(|| {
-        format!(
-            "{SECRETS_FILE} = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read, with{told}=the \
-             passphrase"
-        )
-    })
+fn lines_that_name_the_file(facts: &ConfigFacts, told: &str) -> Vec<String> {
+    if facts.network.secrets_file.is_some() {
+        return Vec::new();
+    }
+    let has_group = facts.groups.iter().any(|group| group == GROUP);
+    let file = format!(
+        "{SECRETS_FILE} = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read, with{told}=the passphrase"
+    );
+    let readable =
+        format!("systemd.tmpfiles.rules = [ \"z /etc/wifi-secrets 0640 root {GROUP}\" ];");
+    let readable = Some(readable).filter(|_| has_group);
+    std::iter::once(file).chain(readable).collect()
 }
 
-/// The line that names the file with the keys that are to come from one.
-pub(super) fn line_for_external_keys(facts: &ConfigFacts) -> Option<String> {
+/// The lines that name the file with the keys that are to come from one.
+pub(super) fn lines_for_external_keys(facts: &ConfigFacts) -> Vec<String> {
     let names = facts.network.keys_without_file.iter();
     let names: Vec<&str> = names.map(|key| key.name.as_str()).collect();
-    let (first, others) = names.split_first()?;
+    let Some((first, others)) = names.split_first() else {
+        return Vec::new();
+    };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let first = if first.chars().all(is_plain) {
         first
@@ -104,7 +113,7 @@ pub(super) fn line_for_external_keys(facts: &ConfigFacts) -> Option<String> {
     } else {
         " a line for each network,"
     };
-    line_that_names_the_file(facts, &format!("{each} {first}"))
+    lines_that_name_the_file(facts, &format!("{each} {first}"))
 }
 
 /// What a comment says of the line for `name` in the file that the configuration names; nothing if it names none.
@@ -124,7 +133,7 @@ pub(super) fn lines_of_secret_network(facts: &ConfigFacts) -> Vec<String> {
     let network = format!(
         "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\"; # … is the name of the network{said}"
     );
-    let file = line_that_names_the_file(facts, " NAME");
+    let file = lines_that_name_the_file(facts, " NAME");
     file.into_iter().chain([network]).collect()
 }
 
@@ -156,7 +165,7 @@ pub(super) fn lines_that_hide_passphrases(facts: &ConfigFacts) -> Vec<String> {
     } else {
         ""
     };
-    let file = line_that_names_the_file(facts, &format!("{each} {}", name(1)));
+    let file = lines_that_name_the_file(facts, &format!("{each} {}", name(1)));
     let lines = open.iter().enumerate().map(of_network);
     file.into_iter().chain(lines).collect()
 }
@@ -210,6 +219,11 @@ mod tests {
         assert_eq!(finding.is, is);
         let line = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read, with home=the passphrase";
         assert_eq!(finding.add, [line]);
+        let own_user = ("/groups", json!(["wheel", "wpa_supplicant"]));
+        let readable = with(&[&on[..], &[own_user]].concat());
+        let lines = &findings(&readable, "aarch64-linux", None)[0].add;
+        let rule = "systemd.tmpfiles.rules = [ \"z /etc/wifi-secrets 0640 root wpa_supplicant\" ];";
+        assert_eq!(lines, &[line, rule]);
         let off = with(&on[1..]);
         let off = findings(&off, "aarch64-linux", None);
         assert_eq!(off[0].id, "wireless-off");

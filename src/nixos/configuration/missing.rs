@@ -382,16 +382,17 @@ fn flake_hint(flake: &Path, path: &Path, command: SuggestedCommand) -> String {
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let text = flake_text(directory).unwrap_or_default();
-    let reference = if let Some(name) = configuration_meant(&text, &name) {
-        format!("{place}#{name}")
-    } else {
-        place
-    };
+    let meant = configuration_meant(&text, &name);
+    let name = meant.as_ref().map(|name| format!("#{name}"));
+    let reference = quoted(&format!("{place}{}", name.unwrap_or_default()));
     let flag = match command.takes {
         Takes::Path => "",
         Takes::File(_) | Takes::CurrentDirectory => "--flake ",
     };
     let (shown, command) = (shown_path(flake), command.name);
-    let reference = quoted(&reference);
-    format!("{shown} is a flake: sdbuild {command} {flag}{reference}")
+    let run = format!("sdbuild {command} {flag}{reference}");
+    match meant {
+        Some(name) => format!("write the configuration {name} of a flake after a `#`: {run}"),
+        None => format!("{shown} is a flake: {run}"),
+    }
 }

@@ -95,6 +95,16 @@ pub(super) fn open_brackets(text: &str) -> Vec<char> {
     open.into_iter().map(|(bracket, _)| bracket).collect()
 }
 
+/// The sign by which `${` is text in the string around the end of `text`; `None` if that is not known.
+pub(super) fn sign_of_string(text: &str) -> Option<&'static str> {
+    let scanner = scan(text).ok()?;
+    scanner.parts.iter().rev().find_map(|part| match part {
+        Part::Code => None,
+        Part::String(_) => Some("\\"),
+        Part::IndentedString(_) => Some("''"),
+    })
+}
+
 /// Whether `text`, from a value on, has the `;` that ends its definition before the brackets around it end.
 pub(super) fn ends_definition(text: &str) -> bool {
     let mut scanner = Scanner::new(text);

@@ -3,6 +3,7 @@
 use super::digit_names::name_in_nixpkgs;
 use super::evidence::ExitContext;
 use super::names::is_name;
+use super::secret_values::is_name_of_secret;
 use crate::common::shell_word::quoted;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::layout::CLI_MODULE;
@@ -29,6 +30,16 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         return None;
     }
     let (_, value) = flags().find(|(name, _)| *name == option)?;
+    // Of a time zone, more is said than that.
+    let is_of_text = is_text(kind.strip_prefix("null or ").unwrap_or(kind));
+    if is_of_text && option != "time.timeZone" {
+        let value = text(value).filter(|_| !is_name_of_secret(option));
+        let value = value.unwrap_or_else(|| "\"…\"".to_owned());
+        let flag = quoted(&format!("{option}={value}"));
+        return Some(format!(
+            "put the value in quotes, and the whole argument too: --set {flag}"
+        ));
+    }
     let code = code(option, kind, value)?;
     let told = line(option, &code);
     let list = code.strip_prefix('[').filter(|_| option == PACKAGES);
@@ -139,6 +150,18 @@ mod tests {
         for (text, kind, meant) in lines {
             let expected = format!("{TAKES}: --set '{meant}'");
             assert_eq!(told(text, kind), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_numbers_are_put_in_quotes() {
+        for (text, meant) in [
+            ("networking.domain=5", "networking.domain=\"5\""),
+            ("users.users.a.password=5", "users.users.a.password=\"…\""),
+        ] {
+            let expected =
+                format!("put the value in quotes, and the whole argument too: --set '{meant}'");
+            assert_eq!(told(text, "null or string"), Some(expected));
         }
     }
 

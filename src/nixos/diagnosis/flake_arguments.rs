@@ -146,7 +146,15 @@ pub(super) fn input_in_module(
     };
     let mut lines = vec![ask_for];
     lines.extend(Passed::of(&text, &names, name).lines(&text, &names, name)?);
-    Some(lines.join("\n"))
+    let count = match lines.len() {
+        1 => return lines.pop(),
+        2 => "two",
+        _ => "three",
+    };
+    Some(format!(
+        "{count} changes pass {name} to the module:\n  {}",
+        lines.join("\n  ")
+    ))
 }
 
 /// How the outputs of a flake pass an input to modules.

@@ -21,8 +21,8 @@ use crate::nixos::log::{NixError, Position};
 const CONFIGURATIONS: &str = "nixosConfigurations";
 /// What a flake without outputs lacks.
 const OUTPUTS_LINE: &str = "write in flake.nix: outputs = { self, nixpkgs, ... }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; };";
-/// In place of a list of outputs (`expressions/flake-source.nix`).
-const NONE: &str = "nothing";
+/// The beginning of what is in place of a list of outputs (`expressions/flake-source.nix`).
+const NONE: &str = "no ";
 /// What is before a list of references to configurations (`expressions/flake-source.nix`).
 const LISTED: &str = ". Its configurations are ";
 /// The beginning of store paths.
@@ -112,8 +112,11 @@ pub(super) fn outputs_hint(context: &ExitContext<'_>, error: &NixError) -> Optio
 /// `expressions/flake-source.nix`.
 pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (missing, known) = missing_output(summary)?;
-    // Configurations are listed as references: `.#pi`; without any output, the list is a word.
-    let known: Vec<&str> = known.split(", ").filter(|name| *name != NONE).collect();
+    // Configurations are listed as references: `.#pi`; without any output, it is these words.
+    let known: Vec<&str> = known
+        .split(", ")
+        .filter(|name| !name.starts_with(NONE))
+        .collect();
     let name = |known: &&'_ str| known.rsplit('#').next().unwrap_or_default().to_owned();
     let names: Vec<String> = known.iter().map(name).collect();
     let similar = similar_names(missing, names.iter().map(String::as_str));

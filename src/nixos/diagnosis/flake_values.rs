@@ -1,6 +1,7 @@
 //! Values of the wrong kind in a `flake.nix`, of which Nix speaks without naming their place.
 
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PATH_ABS, NODE_PATH_REL};
+use rnix::SyntaxNode;
 
 use super::evidence::ExitContext;
 use super::source_lines;
@@ -9,6 +10,8 @@ use super::written_values::{self, DefinedValue};
 use crate::common::nearest::similar_names;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::NixError;
+use crate::nixos::nix_definitions::defined_path;
+use crate::nixos::nix_syntax::parse;
 
 /// What a message of Nix says of a value.
 struct WrongValue {
@@ -19,6 +22,9 @@ struct WrongValue {
     /// What to write in place of the value.
     instead: fn(&DefinedValue) -> String,
 }
+
+/// Longer values are not repeated.
+const MAX_SHOWN: usize = 120;
 
 /// The function that makes a configuration.
 const FUNCTION: &str = "nixosSystem";
@@ -84,11 +90,13 @@ const WRONG_VALUES: [WrongValue; 11] = [
         },
         instead: |set| {
             let module = match option_in(&set.written).as_deref() {
-                Some("imports") | None => "./FILE.nix".to_owned(),
-                Some(option) => format!("{{ {option}… = …; }}"),
+                Some("imports") | None => return renamed_imports(&set.written),
+                Some(option) => {
+                    options_in(&set.written).unwrap_or_else(|| format!("{option}… = …;"))
+                }
             };
             format!(
-                "put the options of the system into modules: nixosSystem {{ modules = [ {module} ]; }}"
+                "move the options of the system into modules: nixosSystem {{ modules = [ {{ {module} }} ]; }}"
             )
         },
     },
@@ -147,6 +155,29 @@ fn option_in(written: &str) -> Option<String> {
         _ => None,
     });
     options.next()
+}
+
+/// How the set that is `written` names its files.
+fn renamed_imports(written: &str) -> String {
+    let list = written_values::values_of(written, "imports").pop();
+    let list = list.map(|list| list.written);
+    let list = list.filter(|list| list.len() <= MAX_SHOWN && !list.contains('\n'));
+    let list = list.unwrap_or_else(|| "[ … ]".to_owned());
+    format!("rename imports to modules: nixosSystem {{ modules = {list}; }}")
+}
+
+/// The definitions of options in the set that is `written`, if they are short.
+fn options_in(written: &str) -> Option<String> {
+    let set = parse(written).syntax().first_child()?;
+    let is_option = |definition: &SyntaxNode| {
+        let path = defined_path(definition).unwrap_or_default();
+        let first = path.split('.').next().unwrap_or_default();
+        path != "system" && NAMESPACES.contains(&first)
+    };
+    let options = set.children().filter(is_option);
+    let options: Vec<String> = options.map(|option| option.text().to_string()).collect();
+    let options = options.join(" ");
+    (options.len() <= MAX_SHOWN && !options.contains('\n')).then_some(options)
 }
 
 /// The value of which `error` speaks, if the user's files have only one that can be meant: its file and line, what to write in its

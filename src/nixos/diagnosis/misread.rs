@@ -2,6 +2,7 @@
 
 use super::secret_values::is_name_of_secret;
 use super::syntax_at::{Role, top_level_names};
+use super::written_values::values_of;
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::Position;
@@ -36,6 +37,7 @@ pub(super) fn operator(
         };
         let (before, behind) = text.split_at_checked(at)?;
         let begin = before.rsplit(['\n', ';', '{']).next()?.trim_start();
+        let begin = with_signs(begin, name);
         let rest = end_of_definition(behind.strip_prefix(name)?)?;
         // `!` belongs only to the next value, and `not` to a whole comparison.
         let is_comparison = name == "not" && rest.contains(['=', '<', '>']);
@@ -44,11 +46,7 @@ pub(super) fn operator(
         } else {
             rest
         };
-        let rest = if rest.contains('"') {
-            rest.to_owned()
-        } else {
-            rest.replace(" and ", " && ").replace(" not ", " !")
-        };
+        let rest = with_signs(rest, name);
         let line = format!("{begin}{sign}{rest};");
         let is_nix = parse(&format!("{{ {line} }}")).errors().is_empty();
         (is_nix && !is_comparison && line.len() <= MAX_SHOWN).then_some(line)
@@ -56,8 +54,22 @@ pub(super) fn operator(
     Some(line().map_or_else(|| hint.clone(), |line| format!("{hint}: {line}")))
 }
 
+/// The `text` with signs in place of words for operators, among them `name`, unless it has a string. Of `or`, which Nix has for an
+/// attribute that may be missing, only another wrong one tells that it is meant otherwise.
+fn with_signs(text: &str, name: &str) -> String {
+    if text.contains('"') {
+        return text.to_owned();
+    }
+    let text = text.replace(" and ", " && ").replace(" not ", " !");
+    if name == "or" {
+        text.replace(" or ", " || ")
+    } else {
+        text
+    }
+}
+
 /// What `rest`, the text from within a definition on, has of it before its `;`, if that is in the same line.
-fn end_of_definition(rest: &str) -> Option<&str> {
+pub(super) fn end_of_definition(rest: &str) -> Option<&str> {
     let mut is_in_string = false;
     let end = rest.find(|c| {
         is_in_string ^= c == '"';
@@ -143,9 +155,12 @@ fn attribute(text: &str, name: &str, behind: &str) -> Option<String> {
     let is_option = NAMESPACES.contains(&name) || behind.starts_with('.');
     let is_defined = !is_option && top_level_names(text).contains(name);
     is_defined.then(|| {
+        let value = values_of(text, name).pop().map(|value| value.written);
+        let value = value.filter(|value| value.len() <= MAX_SHOWN && !value.contains('\n'));
+        let value = value.unwrap_or_else(|| "…".to_owned());
         format!(
             "{name} is a definition of this file, not a variable. Move it before the `{{` of the definitions: let \
-             {name} = …; in"
+             {name} = {value}; in"
         )
     })
 }
@@ -181,8 +196,9 @@ mod tests {
                 "write `!` instead of `not`: a = !b;",
             ),
             ("{ a = |not b == c; }", "not", "instead of `not`"),
-            ("{ a = b.c or d |or e; }", "or", ": a = b.c or d || e;"),
-            ("{ a = b.c or |d or e; }", "or", ": a = b.c or d || e;"),
+            ("{ a = b.c or d |or e; }", "or", ": a = b.c || d || e;"),
+            ("{ a = b.c or |d or e; }", "or", ": a = b.c || d || e;"),
+            ("{ a = b.c or d |and e; }", "and", ": a = b.c or d && e;"),
             ("{ a = b |and\n c; }", "and", "instead of `and`"),
         ] {
             let (text, position) = place(marked);
@@ -221,7 +237,7 @@ mod tests {
             (
                 "{ ... }:\n{ port = 80; a = [ |port ]; }",
                 "port",
-                "let port = …; in",
+                "let port = 80; in",
             ),
         ] {
             let hint = hint_at(marked, name).unwrap();

@@ -349,8 +349,6 @@ fn eval_error_hints(context: &ExitContext<'_>, error: &NixError) -> Vec<String> 
         (EvalError::NoSdImage, _) => image_module::import_hint(context, &error.summary),
         (EvalError::MissingAttribute, Some(names)) => format!("did you mean {names}?"),
         (EvalError::Syntax, _) => syntax_error::hint(context, error).unwrap_or_else(hint),
-        // Each line is a change of its own, in another file.
-        (EvalError::UndefinedVariable, _) => return hint().lines().map(str::to_owned).collect(),
         _ => hint(),
     }]
 }

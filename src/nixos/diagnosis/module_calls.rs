@@ -141,14 +141,13 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
                 .to_owned(),
         );
     }
-    if let Some(name) = text.as_deref().and_then(argument_of_package) {
-        let shown = shown_file(context, file);
+    if text.as_deref().is_some_and(is_package) {
         let below = file.strip_prefix(CONFIG_DIR)?;
         let named = context.files.and_then(|files| files.naming(file));
         let path = path_from(&named.map_or_else(String::new, |named| named.place), below);
         return Some(format!(
-            "{shown} takes {name}, which packages get and modules do not. Add it to environment.systemPackages: \
-             (pkgs.callPackage {path} {{ }})"
+            "{below} is a package, not a module. Remove it from imports, and write environment.systemPackages = [ \
+             (pkgs.callPackage {path} {{ }}) ];"
         ));
     }
     file.starts_with(CONFIG_DIR).then(|| {
@@ -163,10 +162,10 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
     })
 }
 
-/// An argument of the file `text` that packages get, and modules do not.
-fn argument_of_package(text: &str) -> Option<&'static str> {
-    let header = Header::find(text)?;
-    OF_PACKAGES.into_iter().find(|name| header.has(name))
+/// Whether the file `text` has an argument that packages get, and modules do not.
+fn is_package(text: &str) -> bool {
+    let header = Header::find(text);
+    header.is_some_and(|header| OF_PACKAGES.into_iter().any(|name| header.has(name)))
 }
 
 /// What to write in place of `"""`, of which Nix reads the first two as an empty string.

@@ -2,6 +2,7 @@
 
 use super::evidence::ExitContext;
 use super::names::is_name;
+use super::written_values::elements_named;
 use crate::common::nearest::{is_slip, nearest};
 use crate::nixos::layout;
 
@@ -65,6 +66,24 @@ pub(super) fn missing(summary: &str) -> Option<&str> {
     below.filter(|_| is_missing)
 }
 
+/// What to write in place of `modulesPath` alone, and where that is.
+fn of_directory(context: &ExitContext<'_>) -> String {
+    let place = context.files.and_then(|files| {
+        files.only_place(|text| {
+            let named = elements_named(text, "modulesPath").into_iter();
+            named.map(|value| (value.line, ())).collect()
+        })
+    });
+    let is = place.map_or_else(
+        || "modulesPath is a directory".to_owned(),
+        |(place, ())| {
+            let dir = context.shown_dir;
+            format!("{dir}{place} names modulesPath, which is a directory")
+        },
+    );
+    format!("{is}. Name the file in it: (modulesPath + \"/installer/sd-card/{FOR_BOARDS}\")")
+}
+
 /// Which line names the file of which the message `summary` speaks, and which one may be meant.
 pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     let path = missing(summary).unwrap_or_default();
@@ -92,9 +111,7 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
         return format!("{lacks}, because a slash is missing. Write modulesPath + \"/{rest}\"");
     }
     if path.strip_prefix(MODULES) == Some("/default.nix") {
-        return format!(
-            "modulesPath is a directory. Name the file in it: (modulesPath + \"/installer/sd-card/{FOR_BOARDS}\")"
-        );
+        return of_directory(context);
     }
     let is_elsewhere = !path.contains("/installer/sd-card/");
     if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {

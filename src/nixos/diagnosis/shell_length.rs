@@ -1,23 +1,31 @@
 //! The `#` of a shell in the braces of a variable, as in `${#NAME}` and `${NAME##*/}`, in a string of Nix, for which it begins a comment.
 //! Pure.
 
-use super::brackets::open_brackets;
+use super::brackets::{open_brackets, sign_of_string};
 
 /// The line of the first such variable that Nix reads as its own up to `last_line` of `text`, and what to write instead.
 pub(super) fn hint(text: &str, last_line: u64) -> Option<(u64, String)> {
-    let (line, written) = text.match_indices("${").find_map(|(at, begin)| {
+    let (line, variable) = text.match_indices("${").find_map(|(at, begin)| {
         let before = text.get(..at)?;
         let line = before.matches('\n').count() as u64 + 1;
         let (written, _) = text.get(at + begin.len()..)?.split_once('}')?;
         let is_of_nix = || open_brackets(&format!("{before}${{")).last() == Some(&'$');
-        (is_of_shell(written) && line <= last_line && is_of_nix())
-            .then_some((line, format!("{{{written}}}")))
+        (is_of_shell(written) && line <= last_line && is_of_nix()).then(|| {
+            let variable = shell_variable(sign_of_string(before), &format!("{{{written}}}"));
+            (line, variable)
+        })
     })?;
-    let hint = format!(
-        "in line {line}, for a shell variable, write ''${written} between `''` and `''`, or \\${written} between `\"` \
-         and `\"`"
-    );
-    Some((line, hint))
+    Some((line, format!("in line {line}, {variable}")))
+}
+
+/// What to write for the variable of a shell that is `written` with its braces, where `sign` makes it text in the string around it.
+pub(super) fn shell_variable(sign: Option<&str>, written: &str) -> String {
+    match sign {
+        Some(sign) => format!("for a shell variable, write {sign}${written}"),
+        None => format!(
+            "for a shell variable, write ''${written} between `''` and `''`, or \\${written} between `\"` and `\"`"
+        ),
+    }
 }
 
 /// Whether `written` is a name with a `#` right before it or after it.
@@ -39,15 +47,15 @@ mod tests {
         for (text, expected) in [
             (
                 "{\n a.script = ''\n  echo ${#B}\n ''; }",
-                Some("in line 3, for a shell variable, write ''${#B} between"),
+                Some("in line 3, for a shell variable, write ''${#B}"),
             ),
             (
                 "{\n a = \"x ${#B[@]}\"; }",
-                Some("in line 2, for a shell variable, write ''${#B[@]} between"),
+                Some("in line 2, for a shell variable, write \\${#B[@]}"),
             ),
             (
                 "{ a = ''${b##*/}''; }",
-                Some("in line 1, for a shell variable, write ''${b##*/} between"),
+                Some("in line 1, for a shell variable, write ''${b##*/}"),
             ),
             ("{ a = \"${b # c\n}\"; }", None),
             ("{ a = ''b ''${#B} c''; }", None),

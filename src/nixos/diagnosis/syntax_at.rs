@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_INTERPOL,
-    NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
+    NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_STRING, NODE_WITH,
+    TOKEN_CONCAT,
 };
 use rnix::{SyntaxKind, SyntaxNode, TextSize};
 
@@ -37,6 +38,8 @@ pub(super) struct NameAt {
     pub(super) defines: String,
     /// The functions that are called around it, without the sets that they are selected from, such as `writeShellScript`.
     pub(super) called: Vec<String>,
+    /// The sign by which `${` is text in the string around it, if it is in one.
+    pub(super) sign_of_string: Option<&'static str>,
 }
 
 impl NameAt {
@@ -65,6 +68,7 @@ impl NameAt {
             written: whole.text().to_string(),
             defines: defines(&whole),
             called: whole.ancestors().filter_map(|node| called(&node)).collect(),
+            sign_of_string: sign_of_string(&whole),
         })
     }
 
@@ -77,6 +81,13 @@ impl NameAt {
     pub(super) fn attribute(&self) -> &str {
         self.defines.rsplit('.').next().unwrap_or_default()
     }
+}
+
+/// The sign by which `${` is text in the innermost string around `node`.
+fn sign_of_string(node: &SyntaxNode) -> Option<&'static str> {
+    let string = node.ancestors().find(|node| node.kind() == NODE_STRING)?;
+    let is_indented = string.text().to_string().starts_with("''");
+    Some(if is_indented { "''" } else { "\\" })
 }
 
 /// A definition.

@@ -15,10 +15,14 @@ use super::syntax_error::{NO_CONFIGURATION, is_prose};
 use super::unquoted_name::{self, package_or_spelling};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
+use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::flake::InputNames;
 use crate::nixos::log::{NixError, Position};
+
+/// Longer lines are not repeated.
+const MAX_SHOWN: usize = 160;
 
 /// Endings of the names of files that configurations use.
 pub(super) const FILE_TYPES: [&str; 14] = [
@@ -182,9 +186,9 @@ fn behind<'a>(text: &'a str, position: &Position) -> &'a str {
 fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Option<String> {
     let before = text.get(..position.offset(text)?)?;
     if before.ends_with('"') && role != Some(Role::Element) {
-        return Some(format!(
-            "write a quote inside a string as \\\": \"… \\\"{name} …\""
-        ));
+        let line = with_quotes(before, text.get(before.len()..)?);
+        let line = line.map_or_else(String::new, |line| format!(": {line}"));
+        return Some(format!("write a quote inside a string as \\\"{line}"));
     }
     let definition = before
         .strip_suffix(' ')
@@ -212,6 +216,16 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     } else {
         format!("that is not a number. Write {string}")
     })
+}
+
+/// The definition of the string with quotes inside around the place between `before` and `behind`, if it is one line.
+fn with_quotes(before: &str, behind: &str) -> Option<String> {
+    let line = format!("{}{}", before.rsplit('\n').next()?, behind.lines().next()?);
+    let (name, value) = line.trim().strip_suffix(';')?.split_once(" = ")?;
+    let inside = value.strip_prefix('"')?.strip_suffix('"')?;
+    let is_plain = !inside.contains(['\\', ';', '$']) && line.len() <= MAX_SHOWN;
+    let name = path_of(name).filter(|_| is_plain)?;
+    Some(format!("{name} = \"{}\";", inside.replace('"', "\\\"")))
 }
 
 /// The argument of modules that may be meant.

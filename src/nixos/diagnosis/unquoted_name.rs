@@ -2,6 +2,7 @@
 //! shell.
 
 use super::lists_of_words::LISTS_OF_WORDS;
+use super::shell_length::shell_variable;
 use super::switches;
 use super::syntax_at::{NameAt, Role};
 use crate::common::{locale, time_zone};
@@ -237,9 +238,7 @@ fn interpolated(at: &NameAt, behind: &str) -> String {
         return format!("packages are attributes of pkgs. Write ${{pkgs.{written}}}");
     }
     let is_upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    let as_variable = format!(
-        "for a shell variable, write ''${{{written}}} between `''` and `''`, or \\${{{written}}} between `\"` and `\"`"
-    );
+    let as_variable = shell_variable(at.sign_of_string, &format!("{{{written}}}"));
     let of_nix = format!("${{{written}}} stands for a value of Nix, but {written} has none there");
     match (is_script(at), written.chars().all(is_upper)) {
         (true, true) => as_variable,

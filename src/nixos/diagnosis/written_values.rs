@@ -36,6 +36,14 @@ pub(super) fn strings(text: &str, content: &str) -> Vec<DefinedValue> {
     })
 }
 
+/// The elements of lists that are only the variable `name`.
+pub(super) fn elements_named(text: &str, name: &str) -> Vec<DefinedValue> {
+    let is_list = |node: SyntaxNode| node.kind() == NODE_LIST;
+    all(text, |node| {
+        node.kind() == NODE_IDENT && node.text() == name && node.parent().is_some_and(is_list)
+    })
+}
+
 /// The strings with this content that are the whole value of a definition.
 pub(super) fn whole_strings(text: &str, content: &str) -> Vec<DefinedValue> {
     let quoted = format!("\"{content}\"");

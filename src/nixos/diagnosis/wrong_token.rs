@@ -3,6 +3,7 @@
 mod brackets;
 mod calls;
 mod comments;
+mod conditions;
 mod joined;
 mod json;
 mod lists;
@@ -12,6 +13,7 @@ mod signs;
 mod statements;
 mod texts;
 mod unquoted;
+mod variables;
 
 pub(super) use self::comments::SIGNS;
 use self::place::{Place, last_number};
@@ -65,6 +67,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| lists::text_of_another_program(&place, summary))
         .or_else(|| lists::text_with_at(&place, summary))
         .or_else(|| statements::hint(&place, summary))
+        .or_else(|| variables::without_in(&place, summary))
         .or_else(|| brackets::set(&place, summary))
         .or_else(|| brackets::with(&place, summary))
         .or_else(|| joined::hint(&place, summary))
@@ -240,10 +243,8 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
         }
         "'/'" if place.after.starts_with(['*', '/']) => "a comment begins with `#`",
         "REC" => "write `rec` before the `{` of a value: NAME = rec { … };",
-        "LET" => "write `let … in` before the `{` of the definitions",
-        "IF" => {
-            "`if` chooses a value. For definitions that depend on a condition, write lib.mkIf CONDITION { … }"
-        }
+        "LET" => return Some(variables::among_definitions(place)),
+        "IF" => return Some(conditions::choice_of_definitions(place)),
         "WITH" => "write `with …;` before a value: NAME = with pkgs; [ … ];",
         "ELLIPSIS" => {
             "`...` is allowed only in the arguments of a function. Write what it stands for, or remove it"
@@ -290,20 +291,18 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         },
         "':'" if place.here.starts_with(":=") => "write `=` instead of `:=`".to_owned(),
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
-        "CONCAT" => format!("NixOS joins the lists of several files. Write {name} = [ … ];"),
+        "CONCAT" => {
+            let list = place.redefined(name, "++", "");
+            let list = list.unwrap_or_else(|| format!("{name} = [ … ];"));
+            format!("NixOS joins the lists of several files. Write {list}")
+        }
         "ID" if name == "set" => "remove `set`. A definition is NAME = VALUE;".to_owned(),
         "ID" if let Some(list) = brackets::list_in_braces(place) => {
             format!("write a list in square brackets: {list}")
         }
         "ID" if whole_value(place) == Some("enable") => format!("write {name}.enable = true;"),
         "ID" if let Some(value) = whole_value(place) => with_value(name, value)?,
-        "ID" if rest.trim_start().starts_with(['=', '.']) => {
-            let first = name.rsplit('.').next().unwrap_or_default();
-            format!(
-                "a dot is missing between {first} and {next}. A name with a space needs double quotes: \"{first} \
-                 {next}\""
-            )
-        }
+        "ID" if rest.trim_start().starts_with(['=', '.']) => joined::without_dot(place, name, next),
         _ => return None,
     })
 }

@@ -32,14 +32,14 @@ let
     if flake.outputs ? nixosConfigurations then
       "${inWords} has a nixosConfigurations without a configuration"
     else
-      "${inWords} has no nixosConfigurations${having flake.outputs}";
+      "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}";
   # What is in `value`, behind what it lacks.
   having =
-    value:
+    kind: value:
     if !isAttrs value then
       ""
     else
-      ". It has ${if attrNames value == [ ] then "nothing" else concatStringsSep ", " (attrNames value)}";
+      ". It has ${if attrNames value == [ ] then "no ${kind}" else concatStringsSep ", " (attrNames value)}";
 
   # Without a name of its own, it would have the attributes of a configuration as names.
   isUnnamed = isConfiguration configurations && configurations ? _module;
@@ -84,7 +84,7 @@ let
     else if isAttrs value && value ? ${head path} then
       descend (head path) value.${head path} (tail path)
     else
-      throw "${inWords} has no attribute ${whole}, because ${seen} has no ${head path}${having value}${if seen == "the flake" && names != [ ] && !isUnnamed then ". Its configurations are ${listed}" else ""}";
+      throw "${inWords} has no attribute ${whole}, because ${seen} has no ${head path}${having (if seen == "the flake" then "outputs" else "attributes") value}${if seen == "the flake" && names != [ ] && !isUnnamed then ". Its configurations are ${listed}" else ""}";
 
   extended =
     modules:

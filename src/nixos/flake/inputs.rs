@@ -12,7 +12,7 @@ use super::private_input::PrivateInput;
 use super::private_lock::{self, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
 use super::tree::FlakeTree;
-use super::unlocked::{UnlockedFlake, overriding};
+use super::unlocked::UnlockedFlake;
 use super::{Flake, SELF, input_url, lock_file, unlocked};
 use crate::common::configuration_file::flake_text;
 use crate::common::event::Events;
@@ -124,10 +124,8 @@ impl Flake {
         if missing.is_empty() {
             return Ok(());
         }
-        let first = missing.first().map_or("", |name| name);
         self.check_follows()?;
-        let checked = self.check_arguments(&missing);
-        checked.map_err(|failure| failure.hint(overriding(first)))?;
+        self.check_arguments(&missing)?;
         self.check_urls(&missing)?;
         Err(self.unlocked().failure(&missing))
     }

@@ -80,14 +80,15 @@ impl UnlockedFlake<'_> {
             "the outputs of flake.nix have the argument {name}, which is not one of its inputs"
         ));
         if let Some(meant) = similar_names(name, inputs.iter().map(String::as_str)) {
-            return Some(failure.hint(format!("did you mean {meant}?")));
+            let hint = format!("did you mean {meant}?");
+            return Some(failure.hint(hint).hint(overriding(name)));
         }
         if inputs.contains("nixpkgs") && ["lib", "pkgs"].contains(&name.as_str()) {
             return Some(failure.hint(format!(
                 "{name} comes from nixpkgs. Write nixpkgs instead of {name} in the {{ … }} of the outputs"
             )));
         }
-        Some(failure.hint(match usual_url(name) {
+        let declared = failure.hint(match usual_url(name) {
             Some(url) if self.is_local => format!(
                 "declare it: inputs.{name}.url = \"{url}\"; then run `{}`",
                 self.lock_command()
@@ -95,7 +96,8 @@ impl UnlockedFlake<'_> {
             Some(_) | None => {
                 "declare it in its inputs with a URL, or remove the argument".to_owned()
             }
-        }))
+        });
+        Some(declared.hint(overriding(name)))
     }
 
     fn lock_command(self) -> String {
@@ -131,25 +133,26 @@ mod tests {
         };
         assert_eq!(
             hints("nixpkg", ".", true).unwrap(),
-            ["did you mean nixpkgs?"]
+            ["did you mean nixpkgs?".to_owned(), overriding("nixpkg")]
         );
         let packages = hints("pkgs", ".", true).unwrap();
-        assert!(
-            packages[0].starts_with("pkgs comes from nixpkgs. Write nixpkgs"),
-            "{packages:?}"
-        );
+        let [packages] = packages.as_slice() else {
+            panic!("{packages:?}")
+        };
+        assert!(packages.starts_with("pkgs comes from nixpkgs. Write nixpkgs"));
         let declare = "declare it: inputs.disko.url = \"github:nix-community/disko\"; then run";
         for (reference, command) in [
             (".", "sdbuild lock"),
             ("./my pi", "sdbuild lock --flake './my pi'"),
         ] {
-            let expected = [format!("{declare} `{command}`")];
+            let expected = [format!("{declare} `{command}`"), overriding("disko")];
             assert_eq!(hints("disko", reference, true).unwrap(), expected);
         }
         let without_url = "declare it in its inputs with a URL, or remove the argument";
         let remote = hints("disko", "github:me/pi", false).unwrap();
-        assert_eq!(remote, [without_url]);
-        assert_eq!(hints("other", ".", true).unwrap(), [without_url]);
+        assert_eq!(remote, [without_url.to_owned(), overriding("disko")]);
+        let other = [without_url.to_owned(), overriding("other")];
+        assert_eq!(hints("other", ".", true).unwrap(), other);
         assert!(hints("nixpkgs", ".", true).is_none());
     }
 

@@ -68,7 +68,7 @@ fn a_file_that_was_not_sent_is_explained() {
     assert!(told.starts_with("sd-card.nix:2 names /"), "{told}");
     let own = dir.path().join("pi/wifi.nix");
     assert!(why(own.to_str().unwrap()).contains("is a file of this machine"));
-    assert!(why("/home/nobody/key").contains("does not exist here either"));
+    assert!(why("/home/nobody/key").contains("does not exist on this machine either"));
     let hardware = why("/etc/nixos/hardware-configuration.nix");
     assert!(
         hardware.starts_with("That file describes the disks"),
@@ -107,7 +107,7 @@ fn files_several_directories_above_are_found() {
     let why = files.why_absent("/none.nix");
     let none = dir.path().join("none.nix");
     let expected = format!(
-        "sd-card.nix:1 names {}, which does not exist here either. Put the file next to sd-card.nix and write ./none.nix",
+        "sd-card.nix:1 names {}, which does not exist on this machine either. Put the file next to sd-card.nix and write ./none.nix",
         none.display()
     );
     assert_eq!(why, expected);
@@ -191,4 +191,16 @@ fn the_line_for_an_ignored_file_sends_it() {
         fs::write(root.join(OWN_IGNORE_FILE), format!("{line}\n")).unwrap();
         assert!(is_sent(), "{line} does not send {name}");
     }
+}
+
+#[test]
+fn a_slash_in_place_of_a_dot_is_told() {
+    let (dir, files) = pi();
+    let module = dir.path().join("pi/sd-card.nix");
+    fs::write(module, "{ imports = [ /wifi.nix /none.nix ]; }").unwrap();
+    let why = files.why_absent("/wifi.nix");
+    let expected = "/wifi.nix begins at the root directory of the machine. For the file next to sd-card.nix, write ./wifi.nix";
+    assert_eq!(why, expected);
+    let why = files.why_absent("/none.nix");
+    assert!(why.contains("/none.nix, which does not exist on this machine"));
 }

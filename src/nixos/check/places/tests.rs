@@ -135,7 +135,13 @@ fn a_line_names_the_definition_that_it_replaces() {
     let extended = own.beside_definition("closed-port", list, None);
     assert_eq!(
         extended.as_deref(),
-        Some("a.b = [ … 1 2 ]; # extends sd-card.nix:4")
+        Some("a.b = [ 1 1 2 ]; # replaces the list of sd-card.nix:4")
+    );
+    let other =
+        own_definitions("{\n a.b = [ 1 ] ++ c; }").beside_definition("closed-port", list, None);
+    assert_eq!(
+        other.as_deref(),
+        Some("a.b = [ … 1 2 ]; # extends sd-card.nix:2")
     );
     for line in [
         list,

@@ -52,7 +52,7 @@ fn missing_outputs_are_proposed() {
             "define one in the outputs: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; };",
         ),
         (
-            "the flake . has no nixosConfigurations. It has nothing",
+            "the flake . has no nixosConfigurations. It has no outputs",
             "define one in the outputs: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; };",
         ),
         (

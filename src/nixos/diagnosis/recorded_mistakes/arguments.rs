@@ -172,8 +172,10 @@ fn an_input_among_packages_is_no_package() {
     let module = "{ environment.systemPackages = with pkgs; [ vim NAME.packages.a ]; }";
     for name in ["inputs", "mine"] {
         let hint = hint_in(module, "{ self, ... }@inputs:", name);
-        let ask = format!("in line 1 write {{ pkgs, {name}, ... }}:\nin flake.nix, next to");
-        assert!(hint.starts_with(&ask), "{hint}");
+        let ask = format!(
+            " changes pass {name} to the module:\n  in line 1 write {{ pkgs, {name}, ... }}:\n  in flake.nix, next to"
+        );
+        assert!(hint.contains(&ask), "{hint}");
     }
     let other = hint_in(module, "{ self, ... }:", "other");
     assert!(other.starts_with("nixpkgs has no package other"), "{other}");
@@ -182,17 +184,20 @@ fn an_input_among_packages_is_no_package() {
 #[test]
 fn a_module_of_a_flake_gets_an_input_by_special_args() {
     let hint = hint_in_module;
-    let pass = |passed: &str| {
+    let pass = |count: &str, passed: &str| {
         format!(
-            "in line 1 write {{ pkgs, mine, ... }}:\nin flake.nix, next to modules = …, write specialArgs = {{ inherit \
+            "{count} changes pass mine to the module:\n  in line 1 write {{ pkgs, mine, ... }}:\n  in flake.nix, next to modules = …, write specialArgs = {{ inherit \
              {passed}; }};"
         )
     };
-    assert_eq!(hint("{ self, mine }:", "mine"), pass("mine"));
-    assert_eq!(hint("{ self, ... }@inputs:", "mine"), pass("(inputs) mine"));
+    assert_eq!(hint("{ self, mine }:", "mine"), pass("two", "mine"));
+    assert_eq!(
+        hint("{ self, ... }@inputs:", "mine"),
+        pass("two", "(inputs) mine")
+    );
     let both = hint("{ self, ... }:", "mine");
-    let ask = "\nin flake.nix, add mine to the { … } of the outputs in line 2, which then reads { self, mine, ... }:";
-    assert_eq!(both, pass("mine") + ask);
+    let ask = "\n  in flake.nix, add mine to the { … } of the outputs in line 2, which then reads { self, mine, ... }:";
+    assert_eq!(both, pass("three", "mine") + ask);
     assert!(!hint("{ self, ... }:", "other").contains("specialArgs"));
     let with = |given: &str| {
         let system = format!(
@@ -204,7 +209,9 @@ fn a_module_of_a_flake_gets_an_input_by_special_args() {
     for given in ["{ inherit a mine; }", "{ mine = 1; }", "inputs"] {
         assert_eq!(with(given), ask, "{given}");
     }
-    let more = format!("{ask}\nin line 2 of flake.nix add inherit mine; to the specialArgs");
+    let more = format!(
+        "two changes pass mine to the module:\n  {ask}\n  in line 2 of flake.nix add inherit mine; to the specialArgs"
+    );
     for given in ["{ }", "{ inherit inputs; other = mine; }"] {
         assert_eq!(with(given), more, "{given}");
     }
@@ -226,6 +233,6 @@ fn a_module_gets_all_inputs_of_a_flake() {
         "{all}"
     );
     let none = hint_in_module("{ self, ... }:", "inputs");
-    let after = "inherit inputs; };\nin flake.nix, write `{ … }@inputs:` after `outputs =`";
+    let after = "inherit inputs; };\n  in flake.nix, write `{ … }@inputs:` after `outputs =`";
     assert!(none.ends_with(after), "{none}");
 }

@@ -93,7 +93,7 @@ fn a_file_that_the_builder_lacks_is_explained() {
     assert_hint(
         &absolute,
         "opening file '/home/me/name'",
-        "/home/me/name, which does not exist here either. Put the file next to c.nix and write ./name",
+        "/home/me/name, which does not exist on this machine either. Put the file next to c.nix and write ./name",
     );
 }
 
@@ -111,7 +111,8 @@ fn a_path_of_the_machine_to_build_is_a_string() {
         "environment.etc.x.source = /home/me/name;",
     ] {
         let told = hint(&format!("{{ {file} }}"));
-        let put = "does not exist here either. Put the file next to c.nix and write ./name";
+        let put =
+            "does not exist on this machine either. Put the file next to c.nix and write ./name";
         assert!(told.ends_with(put), "{told}");
     }
 }
@@ -268,7 +269,7 @@ fn a_package_among_the_modules_is_called() {
         failure(nix, &stream, "").hints.join(" ")
     };
     let package = told("{ stdenv }: stdenv.mkDerivation { }");
-    let call = "pi/c.nix takes stdenv, which packages get and modules do not. Add it to environment.systemPackages: (pkgs.callPackage ./c.nix { })";
+    let call = "c.nix is a package, not a module. Remove it from imports, and write environment.systemPackages = [ (pkgs.callPackage ./c.nix { }) ];";
     assert!(package.starts_with(call), "{package}");
     let module = told("{ pkgs }: { }");
     assert!(

@@ -282,12 +282,12 @@ fn options_given_to_the_function_of_a_system_are_in_modules() {
     for (given, hint) in [
         (
             "networking.hostName = \"pi\";",
-            "pi/flake.nix:1: put the options of the system into modules: nixosSystem { modules = [ { networking.… = …; \
-             } ]; }",
+            "pi/flake.nix:1: move the options of the system into modules: nixosSystem { modules = [ { \
+             networking.hostName = \"pi\"; } ]; }",
         ),
         (
             "imports = [ ./a.nix ];",
-            "nixosSystem { modules = [ ./FILE.nix ]; }",
+            "rename imports to modules: nixosSystem { modules = [ ./a.nix ]; }",
         ),
         (
             "system = \"aarch64-linux\"; module = [ ./a.nix ];",

@@ -277,24 +277,22 @@ fn the_option_tells_a_string_from_a_package() {
         (
             "{ x.script = \"${HOME}/x\"; }",
             "HOME",
-            "for a shell variable, write ''${HOME} between `''` and `''`, or \\${HOME} between `\"` and `\"`",
+            "for a shell variable, write \\${HOME}",
         ),
         (
             "{ x.script = \"cat ${file}\"; }",
             "file",
-            "${file} stands for a value of Nix, but file has none there. Check its spelling, or for a shell variable, write ''${file} between \
-             `''` and `''`, or \\${file} between `\"` and `\"`",
+            "${file} stands for a value of Nix, but file has none there. Check its spelling, or for a shell variable, write \\${file}",
         ),
         (
             "{ a.packages = [ (writeShellScriptBin \"b\" \"${C}\") ]; }",
             "C",
-            "for a shell variable, write ''${C} between `''` and `''`, or \\${C} between `\"` and `\"`",
+            "for a shell variable, write \\${C}",
         ),
         (
             "{ x.text = \"${HOME}\"; }",
             "HOME",
-            "${HOME} stands for a value of Nix, but HOME has none there. Check its spelling, or for a shell variable, write ''${HOME} between \
-             `''` and `''`, or \\${HOME} between `\"` and `\"`",
+            "${HOME} stands for a value of Nix, but HOME has none there. Check its spelling, or for a shell variable, write \\${HOME}",
         ),
         (
             "{ x.domain = \"${user}.lan\"; }",
@@ -313,7 +311,7 @@ fn a_name_beside_a_quote_or_a_number_is_no_package() {
     for (name, hint) in [
         (
             "inner-quotes",
-            "write a quote inside a string as \\\": \"… \\\"hi …\"",
+            "write a quote inside a string as \\\": services.getty.greetingLine = \"say \\\"hi\\\"\";",
         ),
         (
             "number-with-unit",

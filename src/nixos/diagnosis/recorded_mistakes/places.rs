@@ -72,7 +72,7 @@ fn a_wrong_character_is_named_with_what_replaces_it() {
         (
             recorded("comma-for-semicolon"),
             "pi/c.nix:3:33",
-            "write `;` instead of the comma",
+            "write `;` instead of each comma",
         ),
         (
             recorded("semicolon-in-parentheses"),

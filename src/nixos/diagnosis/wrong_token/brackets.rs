@@ -1,6 +1,6 @@
 //! Sets, and lists of packages, that do not have the brackets which they need, or their `with` at another place.
 
-use super::place::Place;
+use super::place::{Place, as_definitions};
 use crate::common::nix_name::is_of_path;
 use crate::nixos::diagnosis::brackets::ends_definition;
 
@@ -16,13 +16,22 @@ pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
     if is_in_list && !line.contains('[') && !place.is_balanced || !ends_definition(place.rest) {
         return None;
     }
-    let set = "write definitions in braces: { NAME = VALUE; }";
+    let set = content(place).unwrap_or_else(|| "NAME = VALUE;".to_owned());
     let before = place.before.trim_end().strip_suffix(place.name_before())?;
     Some(if before.trim_end().ends_with('[') {
-        format!("{set} instead of [ … ], or [ {{ NAME = VALUE; }} ] for a list of sets")
+        format!(
+            "write definitions in braces: {{ {set} }} instead of [ … ], or [ {{ {set} }} ] for a list of sets"
+        )
     } else {
-        set.to_owned()
+        format!("write definitions in braces: {{ {set} }}")
     })
+}
+
+/// The definitions in the parentheses or in the list around `place`, if they are in its line.
+fn content(place: &Place<'_>) -> Option<String> {
+    let (_, first) = place.before.rsplit_once(['[', '('])?;
+    let (second, _) = place.here.split_once([']', ')'])?;
+    as_definitions(format!("{first}{second}").trim().to_owned())
 }
 
 /// The list that is in braces around `place`, as in `with pkgs; { vim htop }`, with its right brackets.

@@ -1,8 +1,9 @@
 //! Names of options whose parts are joined by other signs than a dot.
 
-use super::place::Place;
+use super::place::{Place, as_definitions};
 use crate::common::nix_name::is_of_name;
 use crate::common::nixos_option::NAMESPACES;
+use crate::nixos::diagnosis::misread::end_of_definition;
 
 /// The hint for `services/openssh/enable = …` and `services openssh enable = …`.
 pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -54,4 +55,18 @@ fn by_other_signs(place: &Place<'_>) -> Option<String> {
     let is_option = NAMESPACES.contains(&name.split('.').next()?);
     (name != written && is_option && name.split('.').all(is_name))
         .then(|| format!("join the parts of a name with dots: {name}"))
+}
+
+/// The hint for a `name`, and the one `next` to it, without a dot between them.
+pub(super) fn without_dot(place: &Place<'_>, name: &str, next: &str) -> String {
+    if NAMESPACES.contains(&name) {
+        let definition = end_of_definition(place.here);
+        let definition = definition.and_then(|rest| as_definitions(format!("{name}.{rest};")));
+        let write = definition.map_or_else(String::new, |it| format!(". Write {it}"));
+        return format!("a dot is missing between {name} and {next}{write}");
+    }
+    let first = name.rsplit('.').next().unwrap_or_default();
+    format!(
+        "a dot is missing between {first} and {next}. A name with a space needs double quotes: \"{first} {next}\""
+    )
 }

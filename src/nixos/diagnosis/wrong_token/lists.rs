@@ -1,7 +1,8 @@
 //! Lists in other brackets than their own, or with signs between their elements, and numbers with a colon.
 
-use super::place::Place;
-use crate::common::nix_name::path_of;
+use super::place::{Place, as_definitions};
+use crate::common::nix_name::{is_of_name, path_of};
+use crate::nixos::diagnosis::misread::end_of_definition;
 
 /// Longer lists are not repeated.
 const MAX_SHOWN: usize = 80;
@@ -56,8 +57,8 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
         && element.starts_with('"')
     {
         return Some(format!(
-            "write a string without braces: {name} = \"…\"; or write a list of strings in square brackets: {name} = [ \
-             \"…\" ];"
+            "write a string without braces: {name} = {element}; or write a list of strings in square brackets: {name} = \
+             [ {element} ];"
         ));
     }
     let list = format!("{name} = {with}[ {} ];", elements.join(" "));
@@ -66,17 +67,10 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
     } else {
         list
     };
-    // Two strings may be a name and its value, too.
-    let is_ambiguous = opens == '{' && elements.iter().any(|element| element.starts_with('"'));
-    let named = if is_ambiguous {
-        " In braces, each value has a name: NAME = VALUE;"
-    } else {
-        ""
-    };
     Some(if opens == '[' {
         format!("remove the commas between the elements of the list: {list}")
     } else {
-        format!("write a list in square brackets, with spaces between its elements: {list}{named}")
+        format!("write a list in square brackets, with spaces between its elements: {list}")
     })
 }
 
@@ -99,10 +93,29 @@ pub(super) fn names_in_braces(place: &Place<'_>, summary: &str) -> Option<String
             "in braces, each name has a value: {name} = {{ enable = true; }};"
         ));
     }
+    let names = names
+        .split([',', ' ', '\n'])
+        .filter(|name| !name.is_empty());
+    let are_plain = names.clone().all(|name| name.chars().all(is_of_name));
+    let strings: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+    let list = Some(strings.join(" ")).filter(|list| are_plain && list.len() <= MAX_SHOWN);
+    let list = list.unwrap_or_else(|| "…".to_owned());
     Some(format!(
-        "write a list in square brackets, with its text in double quotes: {name} = [ … ]; In braces, each name has a \
-         value: {name} = {{ NAME = VALUE; }};"
+        "write a list in square brackets, with its text in double quotes: {name} = [ {list} ];"
     ))
+}
+
+/// The hint for several values with commas between them, without brackets: `ports = 80, 443;`.
+pub(super) fn several_values(place: &Place<'_>) -> String {
+    let list = || {
+        let (name, first) = place.begun().split_once('=')?;
+        let rest = end_of_definition(place.here)?;
+        let values = format!("{first}{rest}");
+        let elements = elements(&values, true)?;
+        as_definitions(format!("{} = [ {} ];", name.trim(), elements.join(" ")))
+    };
+    let list = list().unwrap_or_else(|| "[ a b ]".to_owned());
+    format!("put several values into a list, in brackets and without commas: {list}")
 }
 
 /// The `with …;` that `value` begins with, and what follows it.
@@ -160,7 +173,17 @@ pub(super) fn joined(place: &Place<'_>) -> Option<String> {
 /// The hint for a line of cron in a list, `*/5 * * * * root true`, and for a here document of a shell.
 pub(super) fn text_of_another_program(place: &Place<'_>, summary: &str) -> Option<String> {
     if summary.contains("unexpected '*'") && place.is_in_list && place.follows("[") {
-        return Some("put an element of a list with spaces in double quotes".to_owned());
+        let line = place
+            .here
+            .split_once(']')
+            .map_or("", |(line, _)| line.trim());
+        let option = place.option_of_list().unwrap_or_default();
+        let definition = as_definitions(format!("{option} = [ \"{line}\" ];"));
+        let definition = definition.filter(|_| !line.contains(['"', '\\', '$']));
+        let shown = definition.map_or_else(String::new, |it| format!(": {it}"));
+        return Some(format!(
+            "put an element of a list with spaces in double quotes{shown}"
+        ));
     }
     let is_document = summary.contains("unexpected '<'") && place.here.starts_with("<<");
     let name = place

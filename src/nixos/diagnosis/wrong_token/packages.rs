@@ -92,8 +92,12 @@ pub(super) fn added(text: &str, place: &Place<'_>, summary: &str) -> Option<Stri
         Some((line, _)) => format!(
             "Nix has no `+=`, and a file defines an option once. Put the value into the definition of line {line}"
         ),
-        None => format!(
-            "Nix has no `+=`. Write {name} = …; (NixOS joins the lists of several files anyway)"
-        ),
+        None => {
+            let definition = place.redefined(name, "+=", "");
+            let definition = definition.unwrap_or_else(|| format!("{name} = …;"));
+            format!(
+                "Nix has no `+=`. Write {definition} (NixOS joins the lists of several files anyway)"
+            )
+        }
     })
 }

@@ -2,7 +2,12 @@
 
 use crate::common::nix_name::is_of_path;
 use crate::nixos::diagnosis::brackets::{imbalance, open_brackets};
+use crate::nixos::diagnosis::misread::end_of_definition;
 use crate::nixos::log::Position;
+use crate::nixos::nix_syntax::parse;
+
+/// Longer definitions of the user's are not repeated.
+const MAX_REPEATED: usize = 160;
 
 /// What public keys begin with.
 const KEY_TYPES: [&str; 4] = [
@@ -28,6 +33,12 @@ pub(super) struct Place<'a> {
     pub(super) is_in_list: bool,
     /// Whether all brackets of the file are closed.
     pub(super) is_balanced: bool,
+}
+
+/// The `text`, if it is definitions of Nix, and short enough to be repeated.
+pub(super) fn as_definitions(text: String) -> Option<String> {
+    let is_short = text.len() <= MAX_REPEATED && !text.contains(['\n', '#']);
+    (is_short && parse(&format!("{{ {text} }}")).errors().is_empty()).then_some(text)
 }
 
 /// The number that `text` ends with, and what is before it.
@@ -65,6 +76,12 @@ impl<'a> Place<'a> {
         let is_name = |c: char| c.is_alphanumeric() || "_-.\"".contains(c);
         let rest = self.after.trim_start_matches(is_name);
         rest.len() < self.after.len() && rest.trim_start().starts_with('=')
+    }
+
+    /// The definition of `name` with what its line has after `sign`, which the place begins with, as its value; `function` is before that.
+    pub(super) fn redefined(&self, name: &str, sign: &str, function: &str) -> Option<String> {
+        let value = end_of_definition(self.here.strip_prefix(sign)?)?.trim();
+        as_definitions(format!("{name} = {function}{value};"))
     }
 
     /// The option that the list around it is the value of.

@@ -1,10 +1,12 @@
 //! What to write in place of a sign: a comma, a colon, a dot, or two minus signs.
 
 use super::calls;
-use super::place::Place;
+use super::lists;
+use super::place::{Place, as_definitions};
 use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::nix_name::{is_of_name, is_of_path};
-use crate::nixos::diagnosis::brackets::open_brackets;
+use crate::nixos::diagnosis::brackets::{open_brackets, sign_of_string};
+use crate::nixos::diagnosis::shell_length::shell_variable;
 
 /// Whether `c` may be part of the arguments between the braces of a function.
 fn is_of_arguments(c: char) -> bool {
@@ -39,13 +41,47 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     } else if has("unexpected ',', expecting ';'")
         && (place.ends_line() || place.begins_definition() || place.after.starts_with('}'))
     {
-        "write `;` instead of the comma at the end of a definition"
+        return Some(commas_after_definitions(place));
     } else if has("unexpected ',', expecting ';'") {
-        "put several values into a list, in brackets and without commas: [ a b ]"
+        return Some(lists::several_values(place));
     } else {
         return None;
     };
     Some(fixed.to_owned())
+}
+
+/// The hint for a comma after a definition, with the line as it is to be, where that follows from its signs.
+fn commas_after_definitions(place: &Place<'_>) -> String {
+    let before = place.before.rsplit('\n').next().unwrap_or_default();
+    let line = format!("{}{}", before.trim_start(), place.here.trim_end());
+    let line = with_semicolons(&line);
+    let line = as_definitions(line).map_or_else(String::new, |line| format!(": {line}"));
+    format!("write `;` instead of each comma, also after the last definition{line}")
+}
+
+/// The `line` with a `;` in place of each comma that is not in a string or a list, and after each definition that is the last in braces.
+fn with_semicolons(line: &str) -> String {
+    let (mut written, mut is_in_string, mut open) = (String::new(), false, Vec::new());
+    for c in line.chars() {
+        is_in_string ^= c == '"';
+        let is_in_list = open.last() == Some(&'[');
+        match c {
+            _ if is_in_string => {}
+            '[' | '{' | '(' => open.push(c),
+            '}' if !written.trim_end().ends_with([';', '{']) => {
+                written.truncate(written.trim_end().len());
+                written.push_str("; ");
+                open.pop();
+            }
+            ']' | '}' | ')' => {
+                open.pop();
+            }
+            _ => {}
+        }
+        let is_comma = c == ',' && !is_in_string && !is_in_list;
+        written.push(if is_comma { ';' } else { c });
+    }
+    written
 }
 
 /// The arguments in the braces around the place as Nix wants them, with `...` at their end.
@@ -197,12 +233,7 @@ pub(super) fn variable_of_shell(place: &Place<'_>) -> Option<String> {
     let operators = ["[", ":-", ":=", ":?", ":+", "%", "#", "//", "^", ","];
     let is_operator = rest == "?" || operators.iter().any(|operator| rest.starts_with(operator));
     let is_variable = is_operator && rest.len() < written.len() && !written.contains(['{', '}']);
-    is_variable.then(|| {
-        format!(
-            "for a shell variable, write ''${{{written}}} between `''` and `''`, or \\${{{written}}} between `\"` and \
-             `\"`"
-        )
-    })
+    is_variable.then(|| shell_variable(sign_of_string(place.before), &format!("{{{written}}}")))
 }
 
 /// The hint for a colon between a name and its value, as YAML has it.

@@ -1,18 +1,12 @@
 //! Statements, as other languages have them, in place of a definition or a value.
 
-use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_LIST, NODE_STRING};
-use rnix::SyntaxNode;
-
 use super::super::secret_values::is_name_of_secret;
+use super::conditions::function;
 use super::packages::installed;
 use super::place::Place;
+use super::variables;
 use crate::common::nix_name::{is_of_path, path_of};
 use crate::common::nixos_option::NAMESPACES;
-use crate::nixos::nix_definitions::defined_path;
-use crate::nixos::nix_syntax::parse;
-
-/// Longer definitions are not repeated.
-const MAX_SHOWN: usize = 160;
 
 /// What lines of a Dockerfile and commands for a terminal begin with.
 const COMMANDS: [&str; 16] = [
@@ -37,16 +31,6 @@ const COMMANDS: [&str; 16] = [
 /// What other languages call `imports`.
 const IMPORTS: [&str; 6] = [
     "import", "imports", "include", "includes", "require", "source",
-];
-
-/// Functions of `lib` that are before the value of an option.
-const BEFORE_A_VALUE: [&str; 6] = [
-    "mkAfter",
-    "mkBefore",
-    "mkDefault",
-    "mkForce",
-    "mkIf",
-    "mkOverride",
 ];
 
 /// The hint for a statement that the place is a part of.
@@ -74,79 +58,9 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
             "Nix has no loops. Make a list with map (x: …) [ … ], or a set with lib.genAttrs [ … ] (x: …)"
                 .to_owned(),
         ),
-        "var" | "const" | "local" | "def" => Some(
-            "define variables between `let` and `in`, before the `{` of the definitions: let NAME = VALUE; in"
-                .to_owned(),
-        ),
+        "var" | "const" | "local" | "def" => Some(variables::keyword(place)),
         "do" => script(place),
         _ => function(place, begun).or_else(|| command(begun)),
-    }
-}
-
-/// A function of the library where a definition begins: `lib.mkIf CONDITION { … };`.
-fn function(place: &Place<'_>, begun: &str) -> Option<String> {
-    let name = begun.strip_prefix("lib.").unwrap_or(begun);
-    if !BEFORE_A_VALUE.contains(&name) {
-        return None;
-    }
-    let definition = conditional(place, begun).filter(|_| name == "mkIf");
-    let definition = definition.unwrap_or_else(|| {
-        let arguments = match name {
-            "mkIf" => "(CONDITION) VALUE",
-            "mkOverride" => "PRIORITY VALUE",
-            _ => "VALUE",
-        };
-        format!("NAME = {begun} {arguments};")
-    });
-    Some(format!(
-        "write `{begun}` after the `=` of a definition: {definition}"
-    ))
-}
-
-/// The definitions in the set of `begun CONDITION { … }`, each with its condition; `None` if they are more than a line or two.
-fn conditional(place: &Place<'_>, begun: &str) -> Option<String> {
-    let statement = format!("{begun} {}", place.rest);
-    let whole = parse(&statement).syntax().first_child()?;
-    // Of a condition without parentheses, the set is a part.
-    let ends = std::iter::successors(Some(whole.clone()), SyntaxNode::last_child);
-    let set = ends.take_while(|node| node.text_range().end() == whole.text_range().end());
-    let set = set.filter(|node| node.kind() == NODE_ATTR_SET).last()?;
-    let condition = statement.get(begun.len()..usize::from(set.text_range().start()))?;
-    let condition = condition.trim();
-    let is_one_value =
-        whole.kind() == NODE_APPLY && whole.first_child()?.last_child()?.text() == condition;
-    let condition = if is_one_value {
-        condition.to_owned()
-    } else {
-        format!("({condition})")
-    };
-    let definitions = set.children().map(|definition| {
-        let value = shown(&definition.last_child()?);
-        Some(format!(
-            "{} = {begun} {condition} {value};",
-            defined_path(&definition)?
-        ))
-    });
-    let definitions: Option<Vec<String>> = definitions.collect();
-    let definitions = definitions?.join(" ");
-    (!definitions.is_empty() && definitions.len() <= MAX_SHOWN && !definitions.contains('\n'))
-        .then_some(definitions)
-}
-
-/// `value` as a hint repeats it: strings may be secrets.
-fn shown(value: &SyntaxNode) -> String {
-    let kind = value.kind();
-    let has_string = value.descendants().any(|node| node.kind() == NODE_STRING);
-    let brackets = [
-        (NODE_STRING, "\"…\""),
-        (NODE_LIST, "[ … ]"),
-        (NODE_ATTR_SET, "{ … }"),
-    ];
-    let known = brackets.iter().find(|(known, _)| *known == kind);
-    match known {
-        _ if !has_string => value.text().to_string(),
-        Some((_, shown)) => (*shown).to_owned(),
-        None => "…".to_owned(),
     }
 }
 

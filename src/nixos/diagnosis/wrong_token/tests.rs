@@ -204,7 +204,11 @@ fn a_token_that_ends_or_begins_a_definition_is_explained() {
             "unexpected ',', expecting ';'",
             "write `;`",
         ),
-        ("{ a = b|, c; }", "unexpected ',', expecting ';'", "[ a b ]"),
+        (
+            "{ a = b|, c; }",
+            "unexpected ',', expecting ';'",
+            "a = [ b c ];",
+        ),
         (
             "{ a = b|, c.d = e; }",
             "unexpected ',', expecting ';'",

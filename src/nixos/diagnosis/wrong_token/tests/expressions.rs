@@ -7,12 +7,12 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     (
         "{ a = { b, c }|; }",
         "unexpected ';', expecting ':' or '@'",
-        "in double quotes: a = [ … ];",
+        "in double quotes: a = [ \"b\" \"c\" ];",
     ),
     (
         "{ a = { \"b\" |}; }",
         "unexpected '}', expecting '.' or '='",
-        "a = [ \"…\" ];",
+        "a = [ \"b\" ];",
     ),
     (
         "{ services = { a.enable |}; }",
@@ -32,7 +32,7 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     (
         "{ a = { b = true|, }; }",
         "unexpected ',', expecting ';'",
-        "write `;` instead of the comma",
+        "write `;` instead of each comma",
     ),
     (
         "{ a = x |=> x; }",

@@ -18,12 +18,12 @@ fn brackets_and_names_of_another_form_are_corrected() {
         (
             "{ a = ( enable |= true; ); }",
             "unexpected '=', expecting ')'",
-            "write definitions in braces: { NAME = VALUE; }",
+            "write definitions in braces: { enable = true; }",
         ),
         (
             "{ a = [ enable |= true; ]; }",
             "unexpected '='",
-            "write definitions in braces: { NAME = VALUE; } instead of [ … ], or [ { NAME = VALUE; } ] for a list of \
+            "write definitions in braces: { enable = true; } instead of [ … ], or [ { enable = true; } ] for a list of \
              sets",
         ),
         (
@@ -86,7 +86,7 @@ fn variables_of_a_shell_are_escaped() {
         "{ script = \"for i in ${LIST[|@]}; do\"; }",
         "unexpected '@'",
     );
-    let expected = "for a shell variable, write ''${LIST[@]} between `''` and `''`, or \\${LIST[@]} between `\"` and `\"`";
+    let expected = "for a shell variable, write \\${LIST[@]}";
     assert_eq!(hint.as_deref(), Some(expected));
 }
 

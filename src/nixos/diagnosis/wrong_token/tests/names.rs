@@ -98,7 +98,7 @@ fn tokens_in_lists_of_packages_are_explained() {
         (
             "{ a.b |+= [ pkgs.htop ]; }",
             "unexpected '+', expecting '.' or '='",
-            "Nix has no `+=`. Write a.b = …;",
+            "Nix has no `+=`. Write a.b = [ pkgs.htop ];",
         ),
         (
             "{\n a.b = [ ];\n a.b |+= [ pkgs.htop ]; }",

@@ -17,7 +17,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  mkIf |c == \"d e\" {\n    a = \"f\";\n  };\n  g = { };\n}",
         NAME,
-        "a = mkIf (c == \"d e\") \"…\";",
+        "a = mkIf (c == \"d e\") \"f\";",
     ),
     (
         "{\n  mkIf |c {\n    inherit a;\n  };\n}",
@@ -113,11 +113,6 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "NAME = rec { … };",
     ),
     (
-        "{\n  a.b |++ [ 1 ];\n}",
-        "unexpected CONCAT, expecting '.' or '='",
-        "Write a.b = [ … ];",
-    ),
-    (
         "{\n  inherit (a) b\n|}",
         "unexpected '}'",
         "after the names of `inherit`",
@@ -160,7 +155,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  lib.mkForce |a.b = 1;\n}",
         NAME,
-        "NAME = lib.mkForce VALUE;",
+        "a.b = lib.mkForce 1;",
     ),
     (
         "{\n  import |./a.nix;\n}",
@@ -188,7 +183,42 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "unexpected invalid token, expecting INHERIT",
         "Remove the line",
     ),
-    ("{\n  var |a = 1;\n}", NAME, "let NAME = VALUE; in"),
+    ("{\n  var |a = 1;\n}", NAME, "let a = 1; in"),
+    (
+        "{\n  |let a = 1;\n}",
+        "unexpected LET, expecting INHERIT",
+        "of the definitions: let a = 1; in",
+    ),
+    (
+        "let\n  a = 1;\n|{\n}",
+        "unexpected '{', expecting IN_KW or INHERIT",
+        "end with `in`: let a = 1; in { … }",
+    ),
+    (
+        "{\n  |if a then { b.c = 1; }\n}",
+        "unexpected IF, expecting INHERIT",
+        "Write b.c = lib.mkIf a 1;",
+    ),
+    (
+        "{\n  |if (a) {\n b = 1; }\n}",
+        "unexpected IF, expecting INHERIT",
+        "Write NAME = lib.mkIf CONDITION VALUE;",
+    ),
+    (
+        "{\n  services |a.b = 1;\n}",
+        NAME,
+        "between services and a. Write services.a.b = 1;",
+    ),
+    (
+        "{\n  a.b |++ [ 1 ];\n}",
+        "unexpected CONCAT, expecting '.' or '='",
+        "Write a.b = [ 1 ];",
+    ),
+    (
+        "{\n  a = { b = \"c,d\"|, e = [ 1 ] };\n}",
+        "unexpected ',', expecting ';'",
+        "last definition: a = { b = \"c,d\"; e = [ 1 ]; };",
+    ),
     (
         "{\n  services-|>a.enable = true;\n}",
         "unexpected '>', expecting '.' or '='",
