@@ -52,7 +52,7 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     (
         "{ a = \"${b|%.c}\"; }",
         "unexpected invalid token, expecting '}'",
-        "\\${b%.c} between",
+        "for a shell variable, write \\${b%.c}",
     ),
     (
         "{ a = {|{ b }}; }",
