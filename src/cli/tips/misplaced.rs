@@ -40,7 +40,7 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
             .get(1)
             .is_some_and(|word| CHANGES.contains(&word.as_str()))
     {
-        return Some(how_to_set(&words[1..]));
+        return words.get(1..).map(how_to_set);
     }
     let sub = command.find_subcommand(name)?;
     if takes(sub, &format!("--{word}")) {

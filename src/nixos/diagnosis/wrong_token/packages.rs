@@ -88,16 +88,14 @@ pub(super) fn added(text: &str, place: &Place<'_>, summary: &str) -> Option<Stri
     };
     let mut lines = (1..).zip(text.lines());
     let earlier = lines.find(|(_, line)| defines(line));
-    Some(match earlier {
-        Some((line, _)) => format!(
+    if let Some((line, _)) = earlier {
+        return Some(format!(
             "Nix has no `+=`, and a file defines an option once. Put the value into the definition of line {line}"
-        ),
-        None => {
-            let definition = place.redefined(name, "+=", "");
-            let definition = definition.unwrap_or_else(|| format!("{name} = …;"));
-            format!(
-                "Nix has no `+=`. Write {definition} (NixOS joins the lists of several files anyway)"
-            )
-        }
-    })
+        ));
+    }
+    let definition = place.redefined(name, "+=", "");
+    let definition = definition.unwrap_or_else(|| format!("{name} = …;"));
+    Some(format!(
+        "Nix has no `+=`. Write {definition} (NixOS joins the lists of several files anyway)"
+    ))
 }
