@@ -53,8 +53,7 @@ impl OldResults {
         }
         let image = builder_image(&inventory, settings, context).await?;
         let store = &settings.store;
-        let text =
-            format!("looking for old results in the store volume {store}, which may take minutes");
+        let text = format!("looking for old results in the volume {store}, which may take minutes");
         context.events.notice(text);
         let find = forecast(&inventory, &image, store, keep, context);
         let find = inventory.locked(Box::pin(find));
@@ -85,7 +84,7 @@ impl OldResults {
     /// Removes it; returns how many bytes are left on the volume, or `None`, with a notice, if a builder uses it by now.
     pub async fn carry_out(&self, context: &Context) -> Result<Option<u64>, Failure> {
         let text = format!(
-            "removing old results from the store volume {}, which may take minutes",
+            "removing old results from the volume {}, which may take minutes",
             self.store
         );
         context.events.notice(text);

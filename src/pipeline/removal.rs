@@ -186,7 +186,7 @@ impl Removal {
                 return Ok(true);
             }
             let text = format!(
-                "removing the store volume {}, which may take minutes",
+                "removing the volume {}, which may take minutes",
                 volume.name
             );
             context.events.notice(text);
