@@ -33,6 +33,7 @@ mod joined_paths;
 mod kernels;
 mod known_error;
 mod known_sets;
+mod line_end;
 mod listed_definitions;
 mod lists_of_words;
 mod machine;

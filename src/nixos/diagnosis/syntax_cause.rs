@@ -1,11 +1,11 @@
 //! The mistake behind a syntax error, which Nix notices only later in the file. Pure.
 
 use super::brackets::{Imbalance, imbalance, open_brackets};
+use super::line_end::{missing_body, missing_semicolon, missing_value};
 use super::second_set::SecondSet;
 use super::shell_length;
 use super::source_lines::with_semicolon;
 use super::wrong_token;
-use crate::common::attribute_path;
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::Position;
 
@@ -90,17 +90,6 @@ fn is_half_a_sum(text: &str, position: &Position, summary: &str) -> bool {
     let before = text_before(text, position).unwrap_or_default();
     let sum = before.trim_end().strip_suffix(" +");
     summary.contains("unexpected ';'") && sum.is_some_and(|sum| sum.ends_with(['"', '\'']))
-}
-
-/// What is wrong with a line with this `text`, after which a `;` is missing.
-fn missing_semicolon(text: &str, line: u64) -> String {
-    if text.trim_end().ends_with(";\"") {
-        format!(
-            "the `;` of line {line} is inside the string. Write it after the closing quote: \"…\";"
-        )
-    } else {
-        format!("a `;` is missing at the end of line {line}")
-    }
 }
 
 /// The mistake at the place itself.
@@ -308,43 +297,6 @@ fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause>
     let next = line_of(text, position.line)?;
     let hint = missing_body(written, line).or_else(|| missing_value(written, next, line))?;
     Some(Cause { line, hint })
-}
-
-/// What is missing after the `=` that ends a line with this `text`, where the definition `next` follows in place of a value.
-fn missing_value(text: &str, next: &str, line: u64) -> Option<String> {
-    let code = text.split('#').next()?.trim_end();
-    let name = code.strip_suffix('=')?.rsplit(['{', ';']).next()?.trim();
-    // Words such as `let` stand outside of quotes.
-    let is_path = attribute_path::text(&attribute_path::parse(name).ok()?) == name;
-    let indent = |text: &str| text.len() - text.trim_start().len();
-    let missing = format!("a value is missing after the `=` of line {line}");
-    (is_path && !name.is_empty()).then(|| {
-        if indent(next) > indent(text) {
-            format!("{missing}. Put the definitions below it into a set: {name} = {{ … }};")
-        } else {
-            format!("{missing}: {name} = …;")
-        }
-    })
-}
-
-/// What is missing after a line with this `text`, which ends with what is before an expression: the colon of a function,
-/// the `in` of a `let`, or a whole `with`.
-fn missing_body(text: &str, line: u64) -> Option<String> {
-    let code = text.split('#').next()?.trim();
-    let set =
-        format!("a `{{` is missing at the end of line {line}, before the definitions below it");
-    if code.ends_with(':') || code.split_whitespace().next_back() == Some("in") {
-        return Some(set);
-    }
-    let (before, name) = code.strip_suffix(';')?.rsplit_once("with ")?;
-    let is_set = before.is_empty() || before.trim_end().ends_with(':');
-    name.chars().all(is_of_path).then(|| {
-        if is_set {
-            set
-        } else {
-            format!("a value is missing after the `with {name};` of line {line}")
-        }
-    })
 }
 
 /// The place in the line of `position` where a `;` is missing: before the name of the next definition, or before the end of the set.
