@@ -21,7 +21,7 @@ use crate::common::failure::{Failure, OrFail};
 use crate::common::image_name::{is_image, is_output};
 use crate::common::parent_dir::parent_dir;
 use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
+use crate::common::shown_path::{shown_dir, shown_path};
 use crate::common::terminal::output_files;
 
 use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
@@ -121,7 +121,7 @@ impl Configuration {
         self.root.join(&self.file)
     }
 
-    /// The directory as the user wrote it, for messages: empty or with a slash at the end.
+    /// The directory in messages: empty for the current one, otherwise with a slash at the end.
     pub fn shown_dir(&self) -> &str {
         &self.shown
     }
@@ -169,8 +169,7 @@ fn below(root: &Path, file: &Path) -> Result<(PathBuf, PathBuf, String), Failure
         let text = format!("the configuration {} is not below {shown}", file.display());
         Failure::usage(text).hint("--root names a directory above it")
     })?;
-    let shown = format!("{}/", shown.to_string().trim_end_matches('/'));
-    Ok((real.clone(), name.to_owned(), shown))
+    Ok((real.clone(), name.to_owned(), shown_dir(root)))
 }
 
 /// Directory and name of `path`. Nix resolves symbolic links before relative imports, so a link that leads out of its
@@ -196,15 +195,14 @@ fn leads_out(path: &Path, dir: &Path) -> bool {
             .is_ok_and(|own| !dir.starts_with(own))
 }
 
-/// The directory as the user wrote it, with a slash at the end; `root` when a link led elsewhere.
+/// The directory of `path` for messages, with a slash at the end or empty; `root` when a link led elsewhere.
 fn shown_parent(path: &Path, root: &Path) -> String {
     let parent = path.parent().unwrap_or(Path::new(""));
     if parent.as_os_str().is_empty() {
         return String::new();
     }
     let same = parent.canonicalize().is_ok_and(|real| real == root);
-    let shown = if same { parent } else { root };
-    format!("{}/", shown.display().to_string().trim_end_matches('/'))
+    shown_dir(if same { parent } else { root })
 }
 
 /// Refuses what a build wrote.

@@ -16,7 +16,7 @@ use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::flake_url::encoded;
 use crate::common::parent_dir::parent_dir;
 use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
+use crate::common::shown_path::{shown_dir, shown_path};
 use crate::common::terminal::output_files;
 use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
@@ -177,12 +177,11 @@ impl FlakeTree {
         if is_root(Path::new(".")) {
             return String::new();
         }
-        let shown = if is_root(&self.given) {
+        shown_dir(if is_root(&self.given) {
             &self.given
         } else {
             &self.root
-        };
-        format!("{}/", shown.display().to_string().trim_end_matches('/'))
+        })
     }
 
     /// The files, to look at.
