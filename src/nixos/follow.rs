@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 use super::build_log::BuildLog;
 use super::check::{self, OwnDefinitions};
 use super::compile_warning::compile_warning;
-use super::diagnosis::Warnings;
+use super::diagnosis::{Warnings, is_of_evaluation};
 use super::entry_report::{EntryReport, flake_report};
 use super::expensive_builds::ExpensiveBuilds;
 use super::flake::FlakeReport;
@@ -46,6 +46,8 @@ pub(super) struct Followed {
     pub(super) evaluation: Option<Sha256Hash>,
     /// The most memory that the evaluator used, in bytes, if that was measured.
     pub(super) evaluator_memory: Option<u64>,
+    /// The warnings of the evaluation, if the view keeps them.
+    pub(super) kept_warnings: Vec<String>,
 }
 
 /// How the log is understood and shown.
@@ -69,6 +71,8 @@ pub(super) struct LogView {
     pub(super) system: System,
     /// What the user's files define.
     pub(super) definitions: OwnDefinitions,
+    /// Whether warnings of the evaluation are kept for the caller instead of shown.
+    pub(super) keeps_warnings: bool,
 }
 
 /// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
@@ -100,6 +104,7 @@ pub(super) async fn follow(
                         flake: reader.flake,
                         evaluation: reader.evaluation,
                         evaluator_memory: reader.evaluator_memory,
+                        kept_warnings: reader.kept_warnings,
                     });
                 }
             },
@@ -124,6 +129,7 @@ struct Reader<'a> {
     flake: Option<FlakeReport>,
     evaluation: Option<Sha256Hash>,
     evaluator_memory: Option<u64>,
+    kept_warnings: Vec<String>,
     is_checked: bool,
     /// Why the run ends before anything is built.
     question: Option<Failure>,
@@ -148,6 +154,7 @@ impl<'a> Reader<'a> {
             flake: None,
             evaluation: None,
             evaluator_memory: None,
+            kept_warnings: Vec::new(),
             is_checked: false,
             question: None,
             view,
@@ -254,8 +261,12 @@ impl<'a> Reader<'a> {
         let expensive = self.expensive.note(&event);
         self.slow.note(&event);
         self.warn_of_expensive(&expensive);
-        if let Some(warning) = self.warnings.note(&event) {
-            self.events.warn(warning);
+        match self.warnings.note(&event) {
+            Some(warning) if self.view.keeps_warnings && is_of_evaluation(&event) => {
+                self.kept_warnings.push(warning);
+            }
+            Some(warning) => self.events.warn(warning),
+            None => {}
         }
         self.events.emit(Event::Nix(event));
     }

@@ -108,6 +108,24 @@ fn check_reports_every_finding() {
     runs.assert_nothing_left();
 }
 
+/// A warning that is a finding is not shown a second time; others of the evaluation are.
+#[test]
+fn a_warning_of_nixos_is_told_once() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let text = format!(
+        "{{ {IMAGE} system.stateVersion = \"26.05\"; warnings = [ \"mind the gap\" ]; \
+         networking.domain = builtins.warn \"of the user\" \"lan\"; }}"
+    );
+    let checked = check(&user, "warned.nix", &text).assert_exit_code(6);
+    let (stdout, stderr) = (&checked.stdout, &checked.stderr);
+    assert_eq!(stdout.matches("mind the gap").count(), 1, "{stdout}");
+    assert!(!stderr.contains("mind the gap"), "{stderr}");
+    assert!(stderr.contains("warning: of the user"), "{stderr}");
+}
+
 /// Siblings of the first name that no option has, which nixpkgs names from 25.11 on.
 #[test]
 fn a_misspelt_option_names_the_one_that_is_meant() {

@@ -14,6 +14,7 @@ use crate::engine::labels::labels;
 use crate::engine::{Attached, Container, ContainerGuard, Exit, Heartbeat, PauseHandle, Role};
 use crate::nixos::build_log::BuildLog;
 use crate::nixos::check::{self, CheckResult, OwnDefinitions};
+use crate::nixos::command::Task;
 use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
 use crate::nixos::flake::FlakeReport;
 use crate::nixos::follow::{Followed, LogView, follow};
@@ -148,13 +149,16 @@ impl PreparedBuilder {
         let container = self.container;
         let run = container.run_logged(self.heartbeat, cancel, events);
         let (followed, findings) = Box::pin(run).await?;
+        let facts = check::facts(&followed.out);
+        let found = facts.as_ref().map_or(&[][..], |facts| &facts.warnings);
+        container.warn_of_others(&followed.kept_warnings, found, events);
         let definitions = container.definitions();
         let failure = if followed.exit.code == 0 {
             None
         } else {
             Some(container.diagnosis(followed.exit, findings, cancel).await?)
         };
-        match (check::facts(&followed.out), failure, followed.incomplete) {
+        match (facts, failure, followed.incomplete) {
             (Some(facts), failure, _) => Ok(CheckResult {
                 facts,
                 definitions,
@@ -262,8 +266,21 @@ impl ContainerOfJob {
             image: self.image.clone(),
             system: self.job.request.system,
             definitions: self.definitions(),
+            keeps_warnings: matches!(self.job.request.task, Task::Check),
         };
         follow(self.container.drain(output), log, &events, view).await
+    }
+
+    /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
+    fn warn_of_others(&self, warnings: &[String], found: &[String], events: &Events) {
+        let events = with_shown_paths(events, &self.job.source.shown_dir());
+        // The rest of a long one may be cut off.
+        let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
+        let found: Vec<String> = found.iter().map(|text| first_line(text)).collect();
+        let others = warnings
+            .iter()
+            .filter(|text| !found.contains(&first_line(text)));
+        others.for_each(|text| events.warn(text.clone()));
     }
 
     /// What the user's files define.

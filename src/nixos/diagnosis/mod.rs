@@ -102,7 +102,7 @@ use machine::{machine_failure, store_volume_full};
 use mistake::Mistake;
 use nix_message::{definition_excerpt, excerpt, reason};
 use proposals::proposal;
-pub(super) use warning::Warnings;
+pub(super) use warning::{Warnings, is_of_evaluation};
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).
 const NO_PRIVATE_HANDLER: i64 = 119;

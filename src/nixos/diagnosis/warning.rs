@@ -13,6 +13,8 @@ use crate::nixos::layout;
 const MAX_WARNINGS: usize = 20;
 /// Characters of one warning.
 const MAX_WARNING_CHARS: usize = 600;
+/// What Nix writes before a warning of the configuration or of nixpkgs.
+const OF_EVALUATION: &str = "evaluation warning:";
 /// What Nix writes before the delay to its next attempt of a download.
 const RETRY: &str = "; retrying ";
 /// What Nix writes before the answer of a server that refuses something.
@@ -96,10 +98,15 @@ impl Warnings {
     }
 }
 
+/// Whether `event` is a warning of the configuration or of nixpkgs, not one of Nix itself.
+pub(in crate::nixos) fn is_of_evaluation(event: &NixEvent) -> bool {
+    matches!(event, NixEvent::Message { text, .. } if text.contains(OF_EVALUATION))
+}
+
 /// `text` without Nix's own prefixes, the delay before the next attempt, and what the server sent, which is mostly a page.
 fn without_prefix(text: &str) -> &str {
     let mut text = text.trim();
-    for word in ["evaluation warning:", "warning:", "error:"] {
+    for word in [OF_EVALUATION, "warning:", "error:"] {
         text = text.strip_prefix(word).map_or(text, str::trim_start);
     }
     let text = text.split_once(RETRY).map_or(text, |(text, _)| text);

@@ -147,6 +147,32 @@ fn only_the_first_report_of_a_flake_counts() {
 
 /// Two forecasts followed each other, and nothing said that the second one was of the retry.
 #[test]
+fn warnings_of_the_evaluation_can_be_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&shown);
+    let events = Events::new(move |event| {
+        if let Event::Warning(text) = event {
+            sink.lock().unwrap().push(text);
+        }
+    });
+    let view = LogView {
+        keeps_warnings: true,
+        ..LogView::default()
+    };
+    let mut reader = Reader::new(&mut build_log, &events, view);
+    for text in ["evaluation warning: mind the gap", "warning: of Nix"] {
+        reader.line(&format!(
+            "@nix {}",
+            json!({"action": "msg", "level": 1, "msg": text})
+        ));
+    }
+    assert_eq!(reader.kept_warnings, ["mind the gap"]);
+    assert_eq!(*shown.lock().unwrap(), ["of Nix"]);
+}
+
+#[test]
 fn a_retry_under_emulation_is_told() {
     let told = |report: &str| {
         let dir = tempfile::tempdir().unwrap();
