@@ -1,8 +1,12 @@
-//! Calls in a list that lack the parentheses which they need there. Pure.
+//! Calls in a list that lack parentheses or an argument, or that give a list as one element. Pure.
+
+use rnix::SyntaxKind::{NODE_APPLY, NODE_LIST};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::{list_element, listed};
 use super::written_values::list_elements;
+use crate::nixos::nix_definitions::defines;
+use crate::nixos::nix_syntax::parse;
 
 /// Functions that configurations call in lists, with the number of their arguments.
 const FUNCTIONS: [(&str, usize); 22] = [
@@ -40,7 +44,20 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let last = number.checked_sub(1)?;
     let (file, value) = listed(summary).next()?;
     let is_function = value.starts_with("<function") || value.contains("__functor");
-    let elements = list_elements(&context.files?.text(file)?, option)?;
+    let text = context.files?.text(file)?;
+    if value.starts_with('[') && adds_a_list_as_one_element(&text, option) {
+        let hint = "lib.optional adds one element. For the elements of a list, write lib.optionals";
+        return Some(hint.to_owned());
+    }
+    let elements = list_elements(&text, option)?;
+    if let Some(call) = elements.get(last).filter(|_| is_function)
+        && call.starts_with('(')
+        && call.chars().count() <= MAX_CHARS
+    {
+        return Some(format!(
+            "{call} is still a function, because an argument is missing"
+        ));
+    }
     let (function, arguments) = (0..=last).rev().find_map(|first| {
         let (function, arguments) = elements.get(first..)?.split_first()?;
         let count = arity(function);
@@ -61,6 +78,20 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         format!("{function} …")
     };
     Some(format!("a call inside a list needs parentheses: ({call})"))
+}
+
+/// Whether the value of `option` in `text` calls `optional` on a list.
+fn adds_a_list_as_one_element(text: &str, option: &str) -> bool {
+    let root = parse(text).syntax();
+    let calls = root.descendants().filter(|node| node.kind() == NODE_APPLY);
+    calls.filter(|call| defines(call) == option).any(|call| {
+        let is_of_list = call
+            .last_child()
+            .is_some_and(|last| last.kind() == NODE_LIST);
+        let function = call.text().to_string();
+        let function = function.split_whitespace().next().unwrap_or_default();
+        is_of_list && function.rsplit('.').next() == Some("optional")
+    })
 }
 
 /// The number of arguments of `function`, which is selected from whatever set.

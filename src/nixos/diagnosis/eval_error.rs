@@ -11,6 +11,7 @@ use super::syntax_at::NameAt;
 use super::written_values::{self, DefinedValue};
 use super::{
     foreign_module, missing_files, nixpkgs_file, syntax_error, undefined_variable, unknown_option,
+    variable_attributes,
 };
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
@@ -197,6 +198,9 @@ fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
         return kernels::in_place_of_packages(context);
     }
     if let Some(hint) = range_of_ports(context, error) {
+        return hint;
+    }
+    if let Some(hint) = variable_attributes::hint(context, error) {
         return hint;
     }
     let searched = if is_of_config(context, error) {

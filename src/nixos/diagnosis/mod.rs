@@ -83,6 +83,7 @@ mod unit_names;
 mod unknown_option;
 mod unquoted_name;
 mod value_kinds;
+mod variable_attributes;
 mod warning;
 mod written_forms;
 mod written_values;

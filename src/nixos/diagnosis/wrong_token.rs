@@ -245,7 +245,7 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
         "REC" => "write `rec` before the `{` of a value: NAME = rec { … };",
         "LET" => return Some(variables::among_definitions(place)),
         "IF" => return Some(conditions::choice_of_definitions(place)),
-        "WITH" => "write `with …;` before a value: NAME = with pkgs; [ … ];",
+        "WITH" => return Some(variables::with_among_definitions(place)),
         "ELLIPSIS" => {
             "`...` is allowed only in the arguments of a function. Write what it stands for, or remove it"
         }

@@ -1,6 +1,7 @@
-//! Variables where a definition begins, which belong between `let` and `in` before the definitions.
+//! `let`, `with` and variables where a definition begins: they belong before the definitions, or before a value.
 
 use super::place::{Place, as_definitions};
+use crate::common::nix_name::is_of_path;
 use crate::nixos::diagnosis::misread::end_of_definition;
 
 /// The hint for a variable after the keyword of another language: `var user = "ann";`.
@@ -31,4 +32,28 @@ pub(super) fn without_in(place: &Place<'_>, summary: &str) -> Option<String> {
 /// The definition that `line` begins with.
 fn whole(line: &str) -> Option<String> {
     as_definitions(format!("{};", end_of_definition(line)?.trim()))
+}
+
+/// Where `with` belongs that is written as a definition.
+pub(super) fn with_among_definitions(place: &Place<'_>) -> String {
+    let Some((with, rest)) = place
+        .here
+        .split_once(';')
+        .filter(|(with, _)| is_plain(with))
+    else {
+        return "write `with …;` before a value: NAME = with pkgs; [ … ];".to_owned();
+    };
+    match rest.trim().split_once(" = ") {
+        Some((name, value)) if is_plain(name) && value.ends_with(';') => {
+            format!("write `{with};` before the value: {name} = {with}; {value}")
+        }
+        _ => format!(
+            "write `{with};` before the `{{` of the definitions, or before a value: NAME = {with}; [ … ];"
+        ),
+    }
+}
+
+/// Whether `text` has only names and spaces.
+fn is_plain(text: &str) -> bool {
+    text.chars().all(|c| is_of_path(c) || c == ' ')
 }
