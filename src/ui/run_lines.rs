@@ -7,7 +7,7 @@ use console::measure_text_width;
 use crate::common::event::{ImageDone, Phase, RunSummary};
 use crate::ui::colour::Paint;
 use crate::ui::frame::{NAME_COLUMNS, line};
-use crate::ui::layout::{NARROW, WIDEST_TABLE, filled};
+use crate::ui::layout::{NARROW, WIDEST_TABLE, filled, wrapped};
 use crate::ui::sanitize::sanitize_line;
 use crate::ui::words;
 
@@ -137,6 +137,9 @@ fn columned(mark: &str, name: &str, text: &str, columns: usize, paint: Paint) ->
     format!(" {mark} {name}  {text}").trim_end().to_owned()
 }
 
+/// Columns in front of what a command is for, where there is no room beside it.
+const PURPOSE_INDENT: usize = 11;
+
 /// The lines about the image: its path and sizes, and how to go on.
 pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> {
     let path = sanitize_line(&image.shown);
@@ -195,8 +198,14 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
         lines.extend(with_purpose);
     } else {
         // A command must stay one line.
-        let rows = labels.zip(&next);
-        lines.extend(rows.map(|(label, (command, _))| start(label) + &paint.active(command)));
+        for (label, (command, purpose)) in labels.zip(&next) {
+            lines.push(start(label) + &paint.active(command));
+            let rows = wrapped(purpose, columns.saturating_sub(PURPOSE_INDENT + 1));
+            lines.extend(
+                rows.iter()
+                    .map(|row| format!("{:PURPOSE_INDENT$}{row}", "")),
+            );
+        }
     }
     lines
 }
