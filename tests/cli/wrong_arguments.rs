@@ -81,7 +81,7 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         ),
         (
             &["build", "--board", "rpi6"],
-            "`sdbuild boards` describes them",
+            "boards of this kind: rpi3, rpi4, rpi02, rpi5; `sdbuild boards` describes them",
         ),
         (
             &["build", "--board", "rpi1"],
