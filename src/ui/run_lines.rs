@@ -175,6 +175,12 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
             lines.extend(facts.split(SEPARATOR).map(|fact| format!("   {fact}")));
         }
     }
+    lines.extend(next_lines(image, columns, paint));
+    lines
+}
+
+/// The commands to go on with, each with what it is for: beside it if there is room, otherwise below it.
+fn next_lines(image: &ImageDone, columns: usize, paint: Paint) -> Vec<String> {
     let next = image.next.iter();
     let next: Vec<_> = next
         .map(|(command, to)| (sanitize_line(command), to))
@@ -194,18 +200,19 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
             format!("{}{command}   {purpose}", start(label))
         });
     let with_purpose: Vec<String> = with_purpose.collect();
-    if with_purpose.iter().all(|line| fits(line)) {
-        lines.extend(with_purpose);
-    } else {
+    if with_purpose
+        .iter()
+        .all(|line| measure_text_width(line) < columns)
+    {
+        return with_purpose;
+    }
+    let mut lines = Vec::new();
+    for (label, (command, purpose)) in labels.zip(&next) {
         // A command must stay one line.
-        for (label, (command, purpose)) in labels.zip(&next) {
-            lines.push(start(label) + &paint.active(command));
-            let rows = wrapped(purpose, columns.saturating_sub(PURPOSE_INDENT + 1));
-            lines.extend(
-                rows.iter()
-                    .map(|row| format!("{:PURPOSE_INDENT$}{row}", "")),
-            );
-        }
+        lines.push(start(label) + &paint.active(command));
+        let rows = wrapped(purpose, columns.saturating_sub(PURPOSE_INDENT + 1));
+        let rows = rows.iter();
+        lines.extend(rows.map(|row| format!("{:PURPOSE_INDENT$}{row}", "")));
     }
     lines
 }

@@ -92,11 +92,12 @@ fn left_at_pace(took: Duration, done: u64, all: u64) -> Option<Duration> {
 
 /// The estimate `before` on its way to `end`, where it is after [`SETTLING`].
 fn approached(before: Duration, end: Duration, passed: Duration) -> Duration {
-    let step = |distance: Duration| distance.mul_f64((passed.div_duration_f64(SETTLING)).min(1.0));
+    let part = passed.div_duration_f64(SETTLING).min(1.0);
+    let step = before.abs_diff(end).mul_f64(part);
     if end > before {
-        before + step(end - before)
+        before + step
     } else {
-        before - step(before - end)
+        before.saturating_sub(step)
     }
 }
 
