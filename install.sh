@@ -1,13 +1,15 @@
 #!/bin/sh
-# Installs sdbuild, one program, into ~/.local/bin of the user who runs it, and changes nothing else.
+# Installs sdbuild into ~/.local/bin of the user who runs it, its manual page and shell completions into ~/.local/share, and
+# changes nothing else.
 #
-#   ./install.sh    in a clone: compiles it, with this machine's Rust, or else in a container of Docker or Podman
+#   ./install.sh                in a clone: compiles it, with this machine's Rust, or else in a container of Docker or Podman
+#   ./install.sh --uninstall    removes what it installed
 #
 #   curl -fsSL https://github.com/OWNER/sdbuild/releases/latest/download/install.sh | sh
 #
 # downloads a release with curl or wget, and compares its SHA-256, and its signature where ssh-keygen is installed. Variables:
 #
-#   SDBUILD_INSTALL_DIR   the directory to install to [default: ~/.local/bin]
+#   SDBUILD_INSTALL_DIR   the directory to install to [default: ~/.local/bin]; for /usr/local/bin the rest goes to /usr/local/share
 #   SDBUILD_COMPILER      what compiles: cargo, docker or podman [default: the first of them that works]
 #   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
 #   SDBUILD_RELEASES      where the releases are [default: https://github.com/OWNER/sdbuild/releases]
@@ -21,9 +23,10 @@ release_key=''
 signer=release@sdbuild
 
 say() { printf '%s\n' "$*" >&2; }
+outcome='nothing was installed'
 die() {
   say "install.sh: $*"
-  say "install.sh: nothing was installed"
+  say "install.sh: $outcome"
   exit 1
 }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -200,10 +203,15 @@ download_release() {
   program=$work/${archive%.tar.gz}/sdbuild
 }
 
-# Creates `work`, a directory beside where the program goes: the last step only renames.
-make_work_directory() {
+# Sets `into`, the directory of the program.
+choose_directory() {
   [ -n "${SDBUILD_INSTALL_DIR:-}${HOME:-}" ] || die "HOME is not set: give SDBUILD_INSTALL_DIR"
   into=${SDBUILD_INSTALL_DIR:-$HOME/.local/bin}
+}
+
+# Creates `work`, a directory beside where the program goes: the last step only renames.
+make_work_directory() {
+  choose_directory
   mkdir -p "$into" || die "$into cannot be created"
   into=$(cd "$into" && pwd)
   [ ! -d "$into/sdbuild" ] || die "$into/sdbuild is a directory"
@@ -214,9 +222,48 @@ make_work_directory() {
   trap 'say "install.sh: interrupted"; exit 1' HUP INT TERM
 }
 
+# Runs $1 for each file that belongs to the program: with the file, and with the arguments for which the program prints it.
+each_extra() {
+  case $into in
+    /*/bin) share=${into%/bin}/share ;;
+    *) return 0 ;;
+  esac
+  "$1" "$share/man/man1/sdbuild.1" man
+  "$1" "$share/bash-completion/completions/sdbuild" completions bash
+  "$1" "$share/fish/vendor_completions.d/sdbuild.fish" completions fish
+  "$1" "$share/zsh/site-functions/_sdbuild" completions zsh
+}
+
+# Writes the file $1 with what the program prints for the other arguments. The program works without it.
+write_extra() {
+  file=$1
+  shift
+  if ! { "$into/sdbuild" "$@" >"$work/extra" && mkdir -p "${file%/*}" && mv -f "$work/extra" "$file"; }; then
+    say "$file cannot be written"
+  fi
+}
+
+# Removes the file $1 if it is there.
+remove_file() {
+  [ -e "$1" ] || return 0
+  rm -f "$1" || die "$1 cannot be removed"
+  say "removed $1"
+}
+
+# Removes what was installed.
+uninstall() {
+  outcome='sdbuild was not removed'
+  choose_directory
+  [ -f "$into/sdbuild" ] || die "there is no $into/sdbuild to remove"
+  into=$(cd "$into" && pwd)
+  each_extra remove_file
+  remove_file "$into/sdbuild"
+}
+
 # Says what was installed, and what to do next.
 report() {
   say "installed $version as $into/sdbuild"
+  [ -z "${share:-}" ] || say "its manual page and the completions of bash, fish and zsh are in $share"
   case :${PATH:-}: in
     *":$into:"*) ;;
     *) say "$into is not in PATH: log out and in again, or run  export PATH=\"$into:\$PATH\"" ;;
@@ -232,7 +279,14 @@ report() {
 
 # Everything runs in a function: a script that is cut on its way does nothing.
 main() {
-  [ $# -eq 0 ] || die "it takes no arguments; SDBUILD_INSTALL_DIR, SDBUILD_COMPILER, SDBUILD_VERSION and SDBUILD_RELEASES are its variables"
+  case $#:${1:-} in
+    0:) ;;
+    1:--uninstall)
+      uninstall
+      return
+      ;;
+    *) die "it takes no argument but --uninstall; SDBUILD_INSTALL_DIR, SDBUILD_COMPILER, SDBUILD_VERSION and SDBUILD_RELEASES are its variables" ;;
+  esac
   if ! source=$(source_dir); then
     choose_release
   fi
@@ -249,6 +303,7 @@ main() {
     *) die "the program does not run on this machine" ;;
   esac
   mv "$program" "$into/sdbuild" || die "$into/sdbuild cannot be written"
+  each_extra write_extra
   report
 }
 

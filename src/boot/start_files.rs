@@ -172,7 +172,7 @@ fn from_archive(
         let text = format!(
             "the kernel and the initial RAM disk need {needed}, but the machine has only {memory} of memory"
         );
-        return Err(Failure::usage(text).hint("give it more with --memory MIB"));
+        return Err(Failure::usage(text).hint("give it more with --memory, such as --memory 2G"));
     }
     let file = |part: ArchivePart| {
         let mut file = tempfile::tempfile_in(scratch)?;

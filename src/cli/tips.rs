@@ -127,6 +127,7 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     let similar = text(error, ContextKind::SuggestedArg);
     let known = tip_for_flag_in_front(command, &flag, words)
         .or_else(|| colours::tip(&flag, words))
+        .or_else(|| misplaced::tip_for_imager(words))
         .or_else(|| tip_for_meaning(command, &flag, words));
     let mut known: Vec<String> = known.into_iter().collect();
     if known.is_empty() && !flag.starts_with('-') {

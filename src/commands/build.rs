@@ -3,6 +3,7 @@
 mod boot_test;
 mod summary;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,6 +16,7 @@ use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
+use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
 use crate::output::Image;
@@ -34,6 +36,12 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let build_args = args.args();
+    if let Some(file) = file_behind_force(std::env::args_os()) {
+        context.events.notice(format!(
+            "-f is --force here: it replaces any image of the same name. The file needs no flag: sdbuild build {}",
+            quoted(&file)
+        ));
+    }
     let mut settings = settings::Build::resolve(&build_args, env)?;
     settings.accepts_price = args.yes;
     let is_rented = settings.on.is_rented();
@@ -67,6 +75,13 @@ pub async fn run(
         with_shell(failure, &build_args)
     });
     built.map(drop)
+}
+
+/// The file of Nix behind `-f` in the command line `words`: other programs take their file so.
+fn file_behind_force(words: impl Iterator<Item = OsString>) -> Option<String> {
+    let next = words.skip_while(|word| word != "-f").nth(1)?;
+    let is_nix = Path::new(&next).extension().is_some_and(|end| end == "nix");
+    is_nix.then(|| next.to_string_lossy().into_owned())
 }
 
 /// The notice of a dry run with a rented machine.
@@ -238,6 +253,15 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_behind_the_short_form_of_force_is_seen() {
+        let file = |line: &str| file_behind_force(line.split(' ').map(OsString::from));
+        assert_eq!(file("build -f pi.nix").as_deref(), Some("pi.nix"));
+        for line in ["build pi.nix -f", "build -f .#pi", "build --force pi.nix"] {
+            assert_eq!(file(line), None, "{line}");
+        }
+    }
 
     #[test]
     fn an_interruption_says_that_results_are_kept() {

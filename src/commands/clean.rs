@@ -98,6 +98,10 @@ async fn remove(
         let text = format!("the store volume {store} is kept: --store {store} or --all removes it");
         context.events.notice(text);
     }
+    for store in removal.used_volumes() {
+        let text = format!("the store volume {store} is kept, because a run uses it");
+        context.events.notice(text);
+    }
     if !agreed {
         return Ok(());
     }

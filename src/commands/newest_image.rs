@@ -14,6 +14,7 @@ use crate::common::failure::Failure;
 use crate::common::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
+use crate::image::advice_for_address;
 use crate::pipeline::SizedObject;
 use crate::settings::{Environment, output_dir};
 
@@ -25,12 +26,23 @@ pub(super) fn named_or_newest(
     context: &Context,
 ) -> Result<PathBuf, Failure> {
     if let Some(image) = image {
+        refuse_address(image)?;
         return Ok(image.to_owned());
     }
     let (here, output) = output_dir(env)?;
     let path = newest(&here, &output).ok_or_else(|| no_image(&here))?;
     tell_taken("the newest image", &path, &here, context);
     Ok(path)
+}
+
+/// Refuses the address of an image, unless a file is called so.
+fn refuse_address(image: &Path) -> Result<(), Failure> {
+    let text = image.to_string_lossy();
+    let advice = advice_for_address(&text).filter(|_| !image.exists());
+    advice.map_or(Ok(()), |advice| {
+        let text = format!("{text} is an address, but an image is a file on this machine");
+        Err(Failure::usage(text).hint(advice))
+    })
 }
 
 /// As [`named_or_newest`]; a word that is no file, but the host name of images here or the beginning of their names, is the newest

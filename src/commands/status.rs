@@ -114,7 +114,9 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
         rows.text("", CLEAN);
     }
     if has_unknown_size(status) {
-        let text = format!("{UNKNOWN} is an unknown size");
+        let is_live = status.runs.iter().any(|run| run.life == RunState::Live);
+        let why = if is_live { ": a run goes on" } else { "" };
+        let text = format!("{UNKNOWN} is an unknown size{why}");
         rows.lines.extend(labelled("", 0, &text, columns));
     }
     rows.lines
@@ -274,6 +276,15 @@ mod tests {
             let unknown = shown(None);
             let last = unknown.last().unwrap();
             assert_eq!(last, "? is an unknown size");
+            let mut live = with_volumes(&[], None);
+            live.runs.push(Run {
+                run: "0123456789ab".parse().unwrap(),
+                life: RunState::Live,
+                endpoint: None,
+                age: None,
+            });
+            let lines = lines(&live, columns, MAX_ROWS);
+            assert_eq!(lines.last().unwrap(), "? is an unknown size: a run goes on");
             let explains = |line: &String| line.contains("is an unknown size");
             assert!(!shown(Some(7)).iter().any(explains), "{columns}");
         }

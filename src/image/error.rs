@@ -163,7 +163,7 @@ fn of_unreadable_disk(error: &io::Error, path: &Path) -> Option<String> {
 }
 
 /// What is said of an address in the place of an image.
-fn of_address(text: &str) -> Option<String> {
+pub fn advice_for_address(text: &str) -> Option<String> {
     let is_meant = ["http://", "https://"]
         .iter()
         .any(|start| text.starts_with(start));
@@ -186,7 +186,7 @@ fn advice(path: &Path) -> Option<String> {
         let told = of_missing_disk(path)
             .or_else(|| of_configuration(&text))
             .or_else(|| of_machine(&text))
-            .or_else(|| of_address(&text))
+            .or_else(|| advice_for_address(&text))
             .or_else(|| of_board(&text));
         return Some(told.unwrap_or_else(|| NEWEST_IS_TAKEN.to_owned()));
     }

@@ -58,7 +58,7 @@ pub use authorized_keys::{MAX_KEY_LIST_BYTES, key_list_path};
 pub use content::{ImageFacts, OpenOptions, OpenedImage, open};
 pub(crate) use decoder::{decoder, zstd_content_size};
 pub use disk_form::DiskForm;
-pub use error::{Error, NEWEST_IS_TAKEN, is_configuration};
+pub use error::{Error, NEWEST_IS_TAKEN, advice_for_address, is_configuration};
 pub use files::FileSystem;
 pub use installed_system::InstalledSystem;
 pub use open::{ImageFile, ImageKind, ImageReader, MAX_IMAGE_BYTES, ReadProgress};

@@ -9,6 +9,7 @@
 //! all others are refused.
 
 mod missing;
+mod suggested_command;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -28,7 +29,8 @@ use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
 use super::config_dir::{Files, Selection};
 use missing::not_readable;
 
-pub use missing::{SuggestedCommand, configuration_nearby};
+pub use missing::configuration_nearby;
+pub use suggested_command::SuggestedCommand;
 
 /// An existing configuration file in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -229,6 +229,14 @@ impl Removal {
         volumes.filter(|sized| is_free(&sized.volume, stale))
     }
 
+    /// Names of the volumes that are kept because a run uses them.
+    pub fn used_volumes(&self) -> impl Iterator<Item = &str> {
+        let stale = &self.inventory.objects.stale;
+        let volumes = self.inventory.objects.volumes.iter();
+        let used = volumes.filter(|sized| !is_free(&sized.volume, stale));
+        used.map(|sized| sized.volume.name.as_str())
+    }
+
     /// A live run may be about to use any image.
     fn free_images(&self) -> impl Iterator<Item = &ImageInfo> {
         let images = self.inventory.objects.images.iter();

@@ -118,9 +118,7 @@ fn unknown(word: &str, failed: &[Derivation]) -> Failure {
         None => failure.hint(NO_PACKAGE),
     };
     if names.is_empty() {
-        return failure.hint(
-            "the logs have no failed build; give the derivation's store path, /nix/store/….drv",
-        );
+        return failure;
     }
     let more = match names.len().saturating_sub(MAX_NAMES) {
         0 => String::new(),
@@ -187,12 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_failure_only_a_path_can_be_named() {
+    fn without_a_failure_a_name_is_that_of_a_package() {
         let state = tempfile::tempdir().unwrap();
         let failure = derivation("nope", state.path()).unwrap_err();
-        let hint =
-            "the logs have no failed build; give the derivation's store path, /nix/store/….drv";
-        assert_eq!(failure.hints, [NO_PACKAGE, hint]);
+        assert_eq!(failure.hints, [NO_PACKAGE]);
     }
 
     #[test]

@@ -29,7 +29,6 @@ mod toml_hint;
 mod user_file;
 mod value;
 
-pub(crate) use boot::LEAST_MEMORY_MIB;
 pub use boot::{Boot, BootArgs, BootLogin};
 pub use build::Build;
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};

@@ -7,7 +7,7 @@ use console::measure_text_width;
 use crate::common::event::{ImageDone, Phase, RunSummary};
 use crate::ui::colour::Paint;
 use crate::ui::frame::{NAME_COLUMNS, line};
-use crate::ui::layout::{NARROW, WIDEST_TABLE, filled};
+use crate::ui::layout::{NARROW, WIDEST_TABLE, filled, wrapped};
 use crate::ui::sanitize::sanitize_line;
 use crate::ui::words;
 
@@ -137,6 +137,9 @@ fn columned(mark: &str, name: &str, text: &str, columns: usize, paint: Paint) ->
     format!(" {mark} {name}  {text}").trim_end().to_owned()
 }
 
+/// Columns in front of what a command is for, where there is no room beside it.
+const PURPOSE_INDENT: usize = 11;
+
 /// The lines about the image: its path and sizes, and how to go on.
 pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> {
     let path = sanitize_line(&image.shown);
@@ -172,6 +175,12 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
             lines.extend(facts.split(SEPARATOR).map(|fact| format!("   {fact}")));
         }
     }
+    lines.extend(next_lines(image, columns, paint));
+    lines
+}
+
+/// The commands to go on with, each with what it is for: beside it if there is room, otherwise below it.
+fn next_lines(image: &ImageDone, columns: usize, paint: Paint) -> Vec<String> {
     let next = image.next.iter();
     let next: Vec<_> = next
         .map(|(command, to)| (sanitize_line(command), to))
@@ -191,12 +200,19 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
             format!("{}{command}   {purpose}", start(label))
         });
     let with_purpose: Vec<String> = with_purpose.collect();
-    if with_purpose.iter().all(|line| fits(line)) {
-        lines.extend(with_purpose);
-    } else {
+    if with_purpose
+        .iter()
+        .all(|line| measure_text_width(line) < columns)
+    {
+        return with_purpose;
+    }
+    let mut lines = Vec::new();
+    for (label, (command, purpose)) in labels.zip(&next) {
         // A command must stay one line.
-        let rows = labels.zip(&next);
-        lines.extend(rows.map(|(label, (command, _))| start(label) + &paint.active(command)));
+        lines.push(start(label) + &paint.active(command));
+        let rows = wrapped(purpose, columns.saturating_sub(PURPOSE_INDENT + 1));
+        let rows = rows.iter();
+        lines.extend(rows.map(|row| format!("{:PURPOSE_INDENT$}{row}", "")));
     }
     lines
 }

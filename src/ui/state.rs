@@ -3,6 +3,7 @@
 mod activities;
 mod fraction;
 mod nix_counts;
+mod pace;
 mod rate;
 mod step;
 
@@ -15,6 +16,7 @@ use activities::Activities;
 pub(super) use activities::{Activity, ActivityKind};
 pub(super) use fraction::{Fraction, WHOLE};
 use nix_counts::NixCounts;
+use pace::Pace;
 use rate::Rate;
 pub(super) use step::Step;
 
@@ -48,6 +50,7 @@ struct Current {
     detail: Option<Since>,
     console: Option<Since>,
     fraction: Fraction,
+    pace: Pace,
 }
 
 /// A text, and since when it is true.
@@ -82,6 +85,7 @@ impl State {
                     detail: None,
                     console: None,
                     fraction: Fraction::default(),
+                    pace: Pace::begin(at),
                 });
                 self.began.get_or_insert(at);
                 self.activities.clear();
@@ -129,6 +133,8 @@ impl State {
     }
 
     fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
+        let is_build = |activity: &Activity| activity.kind == ActivityKind::Build;
+        let was_building = self.active().any(is_build);
         self.shares.apply(event, at);
         let activities = &mut self.activities;
         match event {
@@ -178,11 +184,13 @@ impl State {
             | NixEvent::ToDownload { .. } => self.nix.apply(event),
             NixEvent::Message { .. } | NixEvent::Other(_) => {}
         }
-        let (done, total) = self.nix.units();
-        if total > 0
-            && let Some(current) = self.current_in(Phase::Build)
-        {
-            current.fraction.update(done, total, at);
+        let ((done, total), mostly_downloads) = (self.nix.units(), self.nix.mostly_downloads());
+        if let Some(current) = self.current.as_mut().filter(|c| c.phase == Phase::Build) {
+            if total > 0 {
+                current.fraction.update(done, total, at);
+            }
+            let by_rate = current.fraction.time_left(at).filter(|_| mostly_downloads);
+            current.pace.update(&self.nix, was_building, by_rate, at);
         }
     }
 
@@ -253,6 +261,13 @@ impl State {
         by_rate
             .or_else(by_derivations)
             .or_else(|| self.left_as_before(at))
+            .or_else(|| self.left_at_pace(at))
+    }
+
+    /// The time that the build still takes by what was seen of it.
+    fn left_at_pace(&self, at: Duration) -> Option<Duration> {
+        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
+        current.pace.time_left(at)
     }
 
     /// The time that the derivations that are left took before, once nothing is downloaded any more.

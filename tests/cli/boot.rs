@@ -68,7 +68,9 @@ fn little_memory_is_warned_of_before_a_boot() {
         run(&mut user.sdbuild(&words)).assert_exit_code(3).stderr
     };
     let warning = "128 MiB of memory may be too little";
-    assert!(boot("128").contains(warning), "{}", boot("128"));
+    for memory in ["128", "128M"] {
+        assert!(boot(memory).contains(warning), "{}", boot(memory));
+    }
     assert!(!boot("512").contains("memory"), "{}", boot("512"));
 }
 

@@ -26,6 +26,15 @@ const PROGRAMS: [&str; 14] = [
     "ssh-keygen",
 ];
 
+/// What is installed, in the home directory.
+const INSTALLED: [&str; 5] = [
+    "./.local/bin/sdbuild",
+    "./.local/share/bash-completion/completions/sdbuild",
+    "./.local/share/fish/vendor_completions.d/sdbuild.fish",
+    "./.local/share/man/man1/sdbuild.1",
+    "./.local/share/zsh/site-functions/_sdbuild",
+];
+
 /// A release of a program that prints its version, its server, and a home directory to install to.
 struct Release {
     dir: tempfile::TempDir,
@@ -41,7 +50,11 @@ impl Release {
         for path in [&files, &at("home"), &at("bin"), &at(NAME)] {
             fs::create_dir_all(path).unwrap();
         }
-        fs::write(at(NAME).join("sdbuild"), "#!/bin/sh\necho sdbuild 9.8.7\n").unwrap();
+        fs::write(
+            at(NAME).join("sdbuild"),
+            "#!/bin/sh\n[ $1 = --version ] || echo told \"$@\"\necho sdbuild 9.8.7\n",
+        )
+        .unwrap();
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(at(NAME).join("sdbuild"), mode).unwrap();
         let archive = files.join(format!("{NAME}.tar.gz"));
@@ -120,8 +133,9 @@ impl Release {
     }
 
     /// The names of all files in the home directory.
-    fn installed(&self) -> String {
-        shell(&self.at("home"), "find . -type f")
+    fn installed(&self) -> Vec<String> {
+        let names = shell(&self.at("home"), "find . -type f | sort");
+        names.lines().map(str::to_owned).collect()
     }
 
     /// Asserts that it fails with `reasons` and leaves no file.
@@ -132,7 +146,7 @@ impl Release {
         self.install()
             .assert_exit_code(1)
             .assert_stderr_contains(&expected);
-        assert_eq!(self.installed(), "");
+        assert_eq!(self.installed(), [""; 0]);
     }
 }
 
@@ -149,7 +163,7 @@ fn is_archive(request: &Request) -> bool {
 }
 
 #[test]
-fn curl_or_wget_install_one_verified_file() {
+fn curl_or_wget_install_a_verified_program() {
     for program in ["curl", "wget"] {
         let release = Release::new(|_| Reply::File).with(program);
         release
@@ -161,12 +175,14 @@ fn curl_or_wget_install_one_verified_file() {
                 "/home/.local/bin is not in PATH",
                 "/home/.local/bin/sdbuild try",
             ]);
-        assert_eq!(release.installed(), "./.local/bin/sdbuild\n", "{program}");
-        let said = shell(&release.at("home"), ".local/bin/sdbuild");
+        assert_eq!(release.installed(), INSTALLED, "{program}");
+        let said = shell(&release.at("home"), ".local/bin/sdbuild --version");
         assert_eq!(said, "sdbuild 9.8.7\n");
+        let zsh = shell(&release.at("home"), "cat .local/share/zsh/*/_sdbuild");
+        assert_eq!(zsh, "told completions zsh\nsdbuild 9.8.7\n");
         // Again, over the one that is there.
         release.install().assert_exit_code(0);
-        assert_eq!(release.installed(), "./.local/bin/sdbuild\n");
+        assert_eq!(release.installed(), INSTALLED);
     }
 }
 
@@ -176,12 +192,45 @@ fn arguments_and_a_missing_release_install_nothing() {
     let mut command = release.command("");
     run(command.arg("--help"))
         .assert_exit_code(1)
-        .assert_stderr_contains(&["it takes no arguments", "nothing was installed"]);
+        .assert_stderr_contains(&[
+            "it takes no argument but --uninstall",
+            "nothing was installed",
+        ]);
     let mut command = release.command("");
     run(command.env_remove("SDBUILD_RELEASES"))
         .assert_exit_code(1)
         .assert_stderr_contains(&["no release is published yet", "./install.sh in a clone"]);
-    assert_eq!(release.installed(), "");
+    assert_eq!(release.installed(), [""; 0]);
+}
+
+#[test]
+fn uninstall_removes_what_was_installed() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let uninstall = || {
+        let mut command = release.command("");
+        run(command.arg("--uninstall"))
+    };
+    uninstall().assert_exit_code(1).assert_stderr_contains(&[
+        "there is no",
+        "/home/.local/bin/sdbuild to remove",
+        "sdbuild was not removed",
+    ]);
+    release.install().assert_exit_code(0);
+    fs::write(release.at("home/.local/share/man/man1/other.1"), "").unwrap();
+    uninstall()
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["removed ", "/home/.local/share/man/man1/sdbuild.1"]);
+    assert_eq!(release.installed(), ["./.local/share/man/man1/other.1"]);
+}
+
+#[test]
+fn a_directory_that_is_not_called_bin_gets_the_program_alone() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let mut command = release.command("");
+    run(command.env("SDBUILD_INSTALL_DIR", release.at("home/tools")))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["/home/tools/sdbuild try"]);
+    assert_eq!(release.installed(), ["./tools/sdbuild"]);
 }
 
 #[test]
@@ -193,7 +242,7 @@ fn without_ssh_keygen_the_signature_is_named_unchecked() {
         .install()
         .assert_exit_code(0)
         .assert_stderr_contains(&["signature not checked: ssh-keygen"]);
-    assert_eq!(release.installed(), "./.local/bin/sdbuild\n");
+    assert_eq!(release.installed(), INSTALLED);
 }
 
 #[test]
@@ -310,9 +359,9 @@ fn a_signed_release_of_another_version_is_refused() {
         .install_version("9.9.0")
         .assert_exit_code(1)
         .assert_stderr_contains(&["names no archive of 9.9.0", "nothing was installed"]);
-    assert_eq!(release.installed(), "");
+    assert_eq!(release.installed(), [""; 0]);
     release.install_version("9.8.7").assert_exit_code(0);
-    assert_eq!(release.installed(), "./.local/bin/sdbuild\n");
+    assert_eq!(release.installed(), INSTALLED);
 }
 
 #[test]
@@ -348,6 +397,6 @@ fn a_script_that_is_cut_does_nothing() {
     let end = script.rfind("\nmain \"$@\"\n").unwrap();
     fs::write(release.at("install.sh"), &script[..=end]).unwrap();
     release.install().assert_exit_code(0);
-    assert_eq!(release.installed(), "");
+    assert_eq!(release.installed(), [""; 0]);
     assert_eq!(release.server.requests().len(), 0);
 }

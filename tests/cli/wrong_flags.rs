@@ -50,7 +50,7 @@ fn lines_of_other_programs_are_answered() {
     assert_tips(&[
         (
             &["--cli", "x.img", "/dev/sdb"][..],
-            "a command comes first, such as `sdbuild build`; `sdbuild help` lists them\n",
+            "that is how Raspberry Pi Imager is called; here: sdbuild flash x.img /dev/sdb\n",
         ),
         (
             &["build", "--target", "aarch64-unknown-linux-gnu"],

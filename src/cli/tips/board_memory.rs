@@ -11,22 +11,32 @@ pub(super) fn tip(words: &[String]) -> Option<String> {
     };
     // What follows `--` is for another program.
     let is_meant = words.first()? == "boot" && !has("--");
-    if !is_meant || !has("--board") || !has("--memory") {
+    if !is_meant || !has("--board") || !words.iter().any(|word| is_of_memory(word)) {
         return None;
     }
     let mut line = Vec::new();
     let mut given = words.iter();
     while let Some(word) = given.next() {
-        if word == "--memory" {
-            given.next();
-        } else if !is_joined(word, "--memory") {
+        if !is_of_memory(word) {
             line.push(quoted(word));
+        } else if MEMORY.contains(&word.as_str()) {
+            given.next();
         }
     }
     let line = line.join(" ");
     Some(format!(
         "an emulated board has a fixed amount of memory, so leave out --memory: sdbuild {line}"
     ))
+}
+
+/// The flag for the memory, with its value behind it.
+const MEMORY: [&str; 2] = ["--memory", "-m"];
+
+/// Whether `word` is the flag for the memory, also with its value: `-m2G`.
+fn is_of_memory(word: &str) -> bool {
+    let value = word.strip_prefix("-m").unwrap_or_default();
+    let is_short = value.starts_with(|c: char| c.is_ascii_digit() || c == '=');
+    MEMORY.contains(&word) || is_joined(word, "--memory") || is_short
 }
 
 /// Whether `word` is `flag=VALUE`.
@@ -48,6 +58,8 @@ mod tests {
         for line in [
             "boot --board rpi4 --memory 512M a.img",
             "boot --memory=512 --board rpi4 a.img",
+            "boot -m 2G --board rpi4 a.img",
+            "boot -m2G --board rpi4 a.img",
         ] {
             let tip = tip_for(line).unwrap();
             assert!(tip.ends_with(": sdbuild boot --board rpi4 a.img"), "{tip}");

@@ -26,6 +26,20 @@ const CHANGING: [&str; 10] = [
 /// The arguments of `flash` where it is not certain which of the words given they are.
 const GENERAL_LINE: &str = "IMAGE /dev/sdX";
 
+/// The tip for the command line of Raspberry Pi Imager, `--cli IMAGE DISK`.
+pub(super) fn tip_for_imager(words: &[String]) -> Option<String> {
+    let (_, rest) = words.split_first().filter(|(first, _)| *first == "--cli")?;
+    let files = rest.iter().filter(|word| !word.starts_with('-'));
+    let files: Vec<_> = files.map(|word| quoted(word)).collect();
+    let files = match files.as_slice() {
+        [image, disk] => format!("{image} {disk}"),
+        _ => GENERAL_LINE.to_owned(),
+    };
+    Some(format!(
+        "that is how Raspberry Pi Imager is called; here: sdbuild flash {files}"
+    ))
+}
+
 /// The tip for an argument `word` that the command of `words` does not take.
 pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<String> {
     let name = words.first()?.as_str();

@@ -128,7 +128,7 @@ const FLAGS: [(&[&str], &str); 29] = [
         &["key", "keys", "pubkey", "public-key", "ssh-keys"],
         "ssh-key",
     ),
-    (&["m", "mem", "ram"], "memory"),
+    (&["mem", "ram"], "memory"),
     (&["n"], "dry-run"),
     (&["p", "publish"], "port"),
     (&["ssh"], "until-ssh"),

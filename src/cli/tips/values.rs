@@ -128,12 +128,24 @@ fn tip_for_board(value: &str) -> ValueTip {
         Err(_) if BoardQuery::has_32_bits(value) => (BoardQuery::why_not(value), true),
         Err(_) => match without_doubled_letter(value) {
             Some(board) => (format!("did you mean {board}?"), true),
-            None => (DESCRIBED_BOARDS.to_owned(), false),
+            None => (other_boards(value), false),
         },
     };
     ValueTip {
         text,
         replaces_similar,
+    }
+}
+
+/// What is said of a `value` that is no board: the boards of the same make, if it names one.
+fn other_boards(value: &str) -> String {
+    let make = without_digits(value);
+    match BoardQuery::find(&make) {
+        Ok(boards) if make != value => {
+            let names = boards.names().join(", ");
+            format!("boards of this kind: {names}; {DESCRIBED_BOARDS}")
+        }
+        Ok(_) | Err(_) => DESCRIBED_BOARDS.to_owned(),
     }
 }
 

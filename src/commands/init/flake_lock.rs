@@ -18,6 +18,7 @@ use crate::common::new_file::{self, Access};
 use crate::common::scratch_dir::ScratchDir;
 use crate::common::timeout::timeout;
 use crate::nixos::flake;
+use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline;
 use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
 
@@ -32,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const WAITING: &str = "to write flake.lock, init asks GitHub for the newest commit of nixpkgs, for up to half a minute. \
                        Use --no-lock to skip it and run `sdbuild lock` later";
 
+/// What is said where the user has a nixpkgs, and perhaps no Internet.
+const OWN_NIXPKGS: &str = "flake.lock is not written, because your settings name a directory as nixpkgs. `sdbuild lock` writes \
+                           it with the nixpkgs of the Internet";
+
 /// Writes the `flake.lock` beside `flake`, a file with this `text`, owned by `owner`, as `sdbuild lock` would; its path. A lock that
 /// exists is left alone. One that cannot be made is a warning: only a cancelled run, what could not be removed, and a mistake of sdbuild are failures.
 pub(super) async fn write(
@@ -43,6 +48,10 @@ pub(super) async fn write(
 ) -> Result<Option<PathBuf>, Failure> {
     let path = flake.with_file_name(flake::LOCK);
     if new_file::is_free(&path).is_err() {
+        return Ok(None);
+    }
+    if has_own_nixpkgs(flake, env) {
+        context.events.notice(OWN_NIXPKGS);
         return Ok(None);
     }
     let warnings = Arc::new(Mutex::new(Vec::new()));
@@ -159,6 +168,13 @@ fn settings_of(dir: &Path, env: &Environment) -> Result<settings::Build, Failure
         ..BuildArgs::default()
     };
     settings::Build::resolve(&build, env)
+}
+
+/// Whether the settings for the file `flake` name a nixpkgs of this machine.
+fn has_own_nixpkgs(flake: &Path, env: &Environment) -> bool {
+    let dir = flake.parent().unwrap_or(Path::new("/"));
+    let nixpkgs = settings_of(dir, env).map(|settings| settings.nixpkgs.parse());
+    matches!(nixpkgs, Ok(Ok(Nixpkgs::Dir(_))))
 }
 
 /// The flake in the directory `path`, as it is there without git, called `shown` in messages.

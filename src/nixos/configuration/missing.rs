@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
+use super::suggested_command::{SuggestedCommand, Takes};
 use crate::common::board::{BoardName, BoardQuery};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in, flake_text};
 use crate::common::failure::{Class, Failure};
@@ -24,75 +25,6 @@ const MAX_MODULES_NEARBY: usize = 3;
 const PACKAGES: [&str; 2] = ["default.nix", "shell.nix"];
 /// The mode bit of a directory that everybody may write to.
 const WORLD_WRITABLE: u32 = 0o002;
-
-/// The command line that a hint suggests for another configuration.
-#[derive(Clone, Copy, Debug)]
-pub struct SuggestedCommand {
-    name: &'static str,
-    takes: Takes,
-}
-
-/// How a command is told its configuration.
-#[derive(Clone, Copy, Debug)]
-enum Takes {
-    /// As an argument: a file or a directory.
-    Path,
-    /// As the value of this flag: a file; a flake with `--flake`.
-    File(&'static str),
-    /// Not at all, it takes that of the current directory; a flake with `--flake`.
-    CurrentDirectory,
-}
-
-impl SuggestedCommand {
-    /// The subcommand `name` whose argument is the path of a configuration.
-    #[must_use]
-    pub fn new(name: &'static str) -> Self {
-        let takes = Takes::Path;
-        Self { name, takes }
-    }
-
-    /// The same for a subcommand that takes the path of a file with `flag`.
-    #[must_use]
-    pub fn with_flag(self, flag: &'static str) -> Self {
-        let takes = Takes::File(flag);
-        Self { takes, ..self }
-    }
-
-    /// The same for a subcommand that takes the configuration of the current directory.
-    #[must_use]
-    pub fn in_current_directory(self) -> Self {
-        let takes = Takes::CurrentDirectory;
-        Self { takes, ..self }
-    }
-
-    /// The command line with the file `path`, which is quoted for a shell; `None` if it takes none.
-    fn with_file(self, path: &str) -> Option<String> {
-        let name = self.name;
-        match self.takes {
-            Takes::Path => Some(format!("sdbuild {name} {path}")),
-            Takes::File(flag) => Some(format!("sdbuild {name} {flag} {path}")),
-            Takes::CurrentDirectory => None,
-        }
-    }
-
-    /// The command line with the directory `path`, which has a file `configuration`.
-    fn with_directory(self, path: &str, configuration: &str) -> String {
-        let (name, shown) = (self.name, quoted(path));
-        match self.takes {
-            Takes::Path => format!("sdbuild {name} {shown}"),
-            Takes::File(_) | Takes::CurrentDirectory if configuration == FLAKE_FILE => {
-                format!("sdbuild {name} --flake {shown}")
-            }
-            Takes::File(flag) => {
-                format!(
-                    "sdbuild {name} {flag} {}",
-                    quoted(&format!("{path}/{configuration}"))
-                )
-            }
-            Takes::CurrentDirectory => format!("cd {shown} && sdbuild {name}"),
-        }
-    }
-}
 
 /// The configuration `path` cannot be read: how to get one, if there is none.
 pub(super) fn not_readable(path: &Path, error: io::Error, command: SuggestedCommand) -> Failure {
@@ -200,6 +132,9 @@ fn mistyped_hint(
             "that is the name of an image. `sdbuild boot {image}` starts one, and `sdbuild flash {image}` writes it to a \
              card"
         );
+    }
+    if let Some(meant) = command.other_meaning(directory, name) {
+        return meant;
     }
     let board = board(name, command).filter(|_| is_here(directory));
     let here = || {

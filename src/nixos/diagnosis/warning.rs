@@ -62,7 +62,8 @@ impl Warnings {
         // Of a server that does not even say what it is, more has to be said than that it is asked again.
         let is_first = text.contains("/nix-cache-info'");
         let is_retried = text.contains(RETRY) && !is_first;
-        let text = &without_status(without_prefix(text));
+        let text = without_status(without_prefix(text));
+        let text = &override_of_nothing(&text).unwrap_or(text);
         // What Nix says of the lock of the copy to which overridden inputs are added is about sdbuild.
         if text.is_empty()
             || text.contains(layout::OVERRIDDEN)
@@ -114,6 +115,22 @@ fn without_prefix(text: &str) -> &str {
         .map_or(text, |(text, _)| text.trim_end())
 }
 
+/// What is said of an overridden input that the flake does not have: Nix names the copy to which overridden inputs are added, in
+/// which the flake is the input `configuration`.
+fn override_of_nothing(text: &str) -> Option<String> {
+    const OF_NOTHING: &str = "has an override for a non-existent input";
+    let input = text.strip_prefix("input 'configuration")?;
+    let (outer, missing) = input.split_once(OF_NOTHING)?;
+    let (outer, missing) = (outer.trim().trim_end_matches('\''), missing.trim());
+    Some(match outer.strip_prefix('/') {
+        Some(outer) => format!("input '{outer}' {OF_NOTHING} {missing}"),
+        None if outer.is_empty() => {
+            format!("the flake has no input {missing}, which is to be overridden")
+        }
+        None => return None,
+    })
+}
+
 /// What identifies a warning: the cache, for paths that are ignored because its key is not trusted; server and reason, for
 /// downloads that fail; else the text.
 fn subject(text: &str) -> String {
@@ -152,6 +169,19 @@ fn hint(error: KnownError) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::nixos::log::Log;
+
+    #[test]
+    fn overrides_of_nothing_are_named_without_the_copy() {
+        let told = |input: &str| {
+            let text = format!("input '{input}' has an override for a non-existent input 'b'");
+            override_of_nothing(&text)
+        };
+        let missing = "the flake has no input 'b', which is to be overridden";
+        assert_eq!(told("configuration").as_deref(), Some(missing));
+        let nested = "input 'a' has an override for a non-existent input 'b'";
+        assert_eq!(told("configuration/a").as_deref(), Some(nested));
+        assert_eq!((told("a"), told("configurations")), (None, None));
+    }
 
     /// The warnings that are shown for a recorded stream.
     fn shown(stream: &str) -> Vec<String> {

@@ -124,10 +124,23 @@ impl Flake {
         if missing.is_empty() {
             return Ok(());
         }
+        self.check_name()?;
         self.check_follows()?;
         self.check_arguments(&missing)?;
         self.check_urls(&missing)?;
         Err(self.unlocked().failure(&missing))
+    }
+
+    /// Fails if the user named all configurations, which is a mistake with a lock, too.
+    fn check_name(&self) -> Result<(), Failure> {
+        if self.reference.attribute != ["nixosConfigurations"] {
+            return Ok(());
+        }
+        let (text, flake) = (self.reference.to_string(), &self.reference.text);
+        Err(
+            Failure::usage(format!("{text} is all configurations of the flake"))
+                .hint(format!("name one of them: {flake}#NAME")),
+        )
     }
 
     fn unlocked(&self) -> UnlockedFlake<'_> {

@@ -154,9 +154,14 @@ fn image_is_followed_by_commands_to_go_on_with() {
             "   1.1 GB, 3.4 GB on the card",
             "   6 min 41 s",
             "   next  sdbuild boot",
+            "           see it start",
             "         sdbuild flash",
+            "           write it to a card",
         ]
     );
+    let narrow = image(&done, Form::Columns(24), PLAIN);
+    let purpose = ["           write it to", "           a card"];
+    assert!(narrow.ends_with(&purpose.map(str::to_owned)), "{narrow:?}");
     let same = ImageDone {
         up_to_date: true,
         ..done.clone()

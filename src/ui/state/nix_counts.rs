@@ -103,6 +103,11 @@ impl NixCounts {
         left <= ROUNDED_BYTES
     }
 
+    /// Derivations that are built, and how many there are, once Nix has forecast that.
+    pub(super) fn forecast_builds(&self) -> Option<(u64, u64)> {
+        self.forecast.then_some(self.built)
+    }
+
     /// Whether this build has as much to do as an `earlier` one: a fifth more or less, as far as Nix has forecast it.
     pub(super) fn is_like(&self, earlier: &BuildEffort) -> bool {
         let is_near = |now: u64, then: u64, slack: u64| now.abs_diff(then) <= (then / 5).max(slack);

@@ -26,7 +26,7 @@ pub(super) const OF_BOOT: Answers = &[
     ),
     (
         &["cores", "cpu", "cpus", "processors", "smp"],
-        "sdbuild chooses the number of processors; --memory sets the memory in MiB",
+        "sdbuild chooses the number of processors; --memory sets the memory",
     ),
     (
         &["bios", "efi", "ovmf", "uefi"],

@@ -30,6 +30,10 @@ pub(super) const OF_INIT: Answers = &[
         "a flake names the release in its inputs; for a file: sdbuild build --nixpkgs RELEASE",
     ),
     (
+        &["override-input"],
+        "`sdbuild check` and `sdbuild build` take --override-input. Without the Internet, init needs --no-lock",
+    ),
+    (
         &["f", "force", "overwrite", "replace"],
         "init never replaces a file. Name another directory, or move the file away",
     ),
