@@ -6,6 +6,7 @@ use super::evidence::ExitContext;
 use super::module_arguments::ARGUMENTS;
 use super::surrounding_text::{self, FENCE};
 use super::syntax_cause::{Cause, cause, line_of};
+use super::wrong_token::MAX_SHOWN;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::{NixError, Position};
@@ -171,9 +172,6 @@ fn is_sentence(line: &str) -> bool {
         && !line.contains(['=', ';', '"', '{', '}', '[', ']'])
         && line.split_whitespace().filter(is_word).count() >= MIN_WORDS
 }
-
-/// Longer lines are not repeated.
-const MAX_SHOWN: usize = 160;
 
 /// The line at `position` of `text` without the slash of a path that is before it; `None` before a wildcard, which is the mistake then.
 fn without_slash(text: &str, position: &Position) -> Option<String> {

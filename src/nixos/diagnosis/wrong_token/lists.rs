@@ -1,11 +1,8 @@
 //! Lists in other brackets than their own, or with signs between their elements, and numbers with a colon.
 
-use super::place::{Place, as_definitions};
+use super::place::{MAX_SHOWN, Place, as_definitions};
 use crate::common::nix_name::{is_of_name, path_of};
 use crate::nixos::diagnosis::misread::end_of_definition;
-
-/// Longer lists are not repeated.
-const MAX_SHOWN: usize = 80;
 
 /// The hint for `${pkgs.hello}/bin/hello` without quotes.
 pub(super) fn path_with_variable(place: &Place<'_>, summary: &str) -> Option<String> {
