@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::module_arguments::ARGUMENTS;
+use super::option_names::{CONFIG_TXT, OF_CONFIG_TXT};
 use super::surrounding_text::{self, FENCE};
 use super::syntax_cause::{Cause, cause, line_of};
 use super::wrong_token::MAX_SHOWN;
@@ -145,6 +146,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if let Some(hint) = without_slash(&text, position).filter(|_| is_slash) {
         return Some(hint);
     }
+    if let Some(hint) = config_txt(&text, position.line) {
+        return Some(hint);
+    }
     if is_prose(&text) || is_ini(&text) {
         return Some(NO_CONFIGURATION.to_owned());
     }
@@ -161,6 +165,21 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         ));
     }
     cause(&text, position, &error.summary).map(|cause| cause.hint)
+}
+
+/// What to do about the line `number` of `text`, if that is of `config.txt` of Raspberry Pi OS, or a section that the next one is in.
+fn config_txt(text: &str, number: u64) -> Option<String> {
+    let is_setting = |number| {
+        let line = line_of(text, number).unwrap_or_default().trim();
+        let (name, value) = line.split_once('=').unwrap_or_default();
+        let is_value = |c: char| c.is_ascii_alphanumeric() || "_-=,.:".contains(c);
+        let value = value.trim_end_matches(';');
+        CONFIG_TXT.contains(&name) && !value.is_empty() && value.chars().all(is_value)
+    };
+    let line = line_of(text, number)?.trim();
+    let is_section = line.starts_with('[') && line.ends_with(']') && is_setting(number + 1);
+    (is_section || is_setting(number))
+        .then(|| format!("line {number} is of config.txt, not Nix. {OF_CONFIG_TXT}"))
 }
 
 /// Whether `line` is the text of a comment that has lost its sign: words after one with a capital, and nothing of a definition.
@@ -281,6 +300,14 @@ mod tests {
             "{ ... }: { a = 1; }\n",
         ] {
             assert!(!is_without_braces(other, end), "{other}");
+        }
+    }
+
+    #[test]
+    fn lines_of_config_txt_are_recognised() {
+        let text = "{\n  [all]\n  dtparam=audio=on\n  gpu_mem=16;\n  gpu_mem = x;\n  a=b\n}\n";
+        for (line, is_meant) in [(2, true), (3, true), (4, true), (5, false), (6, false)] {
+            assert_eq!(config_txt(text, line).is_some(), is_meant, "{line}");
         }
     }
 
