@@ -1,6 +1,6 @@
 //! Values of the wrong kind that Nix reports without their place: a string or a list that is where something else is expected.
 
-use rnix::SyntaxKind::NODE_ATTR_SET;
+use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_STRING};
 
 use super::evidence::ExitContext;
 use super::names::is_name;
@@ -8,11 +8,14 @@ use super::set_members;
 use super::source_lines;
 use super::switches;
 use super::unquoted_name::is_list_of_packages;
+use super::written_sums;
 use super::written_values::{self, DefinedValue};
+use super::wrong_token::MAX_SHOWN;
 use crate::common::board::ONLY_64_BIT;
 use crate::common::system::System;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
+use crate::nixos::nix_syntax::parse;
 
 /// What Nix says of a list in place of a string, which `+` makes of it too.
 const LIST_AS_STRING: &str = "cannot coerce a list to a string: [";
@@ -28,6 +31,8 @@ enum Misplaced<'a> {
     PathForList(&'a str),
     /// The string is in place of a list.
     StringForList(&'a str),
+    /// What `lib.mkDefault` and the like give is in a sum: they are called before `+` and `++`.
+    ModifierInSum,
     /// The string `true` or `false` is in place of the value of that name.
     StringForBoolean(&'a str),
     /// A set is in place of the condition of `mkIf`.
@@ -83,6 +88,21 @@ impl<'a> Misplaced<'a> {
             summary.starts_with("expected a list but found a set: {")
                 && summary.contains(" type = \"derivation\";")
         };
+        let is_modifier = || {
+            let kinds = ["override", "order", "if"];
+            let value = summary.split_once(": { _type = \"");
+            let is_sum = [
+                "cannot coerce a set to a string",
+                "expected a list but found a set",
+            ];
+            value.is_some_and(|(found, kind)| {
+                is_sum.contains(&found) && kinds.iter().any(|known| kind.starts_with(known))
+            })
+        };
+        let string_for_list = || {
+            let plain = string("expected a list but found a string: \"");
+            plain.or_else(|| string("expected a list but found a string with context: \""))
+        };
         let path = || summary.strip_prefix("expected a list but found a path: ");
         let is_list = || summary.starts_with(LIST_AS_STRING);
         let number = || summary.strip_prefix("cannot coerce an integer to a string: ");
@@ -104,7 +124,8 @@ impl<'a> Misplaced<'a> {
         quoted_path()
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
-            .or_else(|| string("expected a list but found a string: \"").map(Self::StringForList))
+            .or_else(|| string_for_list().map(Self::StringForList))
+            .or_else(|| is_modifier().then_some(Self::ModifierInSum))
             .or_else(|| boolean().map(Self::StringForBoolean))
             .or_else(|| is_set().then_some(Self::SetForCondition))
             .or_else(|| is_package().then_some(Self::PackageForList))
@@ -141,6 +162,7 @@ impl<'a> Misplaced<'a> {
             Self::PathForList(_) => return None,
             Self::StringForList(_) if written?.is_joined => "join two strings with `+`".to_owned(),
             Self::StringForList(string) => list_of(attribute, string),
+            Self::ModifierInSum => in_parentheses(&written?.written)?,
             Self::StringForSet(_) if attribute == "kernelPackages" => format!(
                 "a kernel and its modules are a set of packages: {defines} = pkgs.linuxPackages_latest;"
             ),
@@ -180,10 +202,17 @@ impl<'a> Misplaced<'a> {
     fn written(&self, context: &ExitContext<'_>) -> Option<Written> {
         let find = |text: &str| match self {
             Self::StringForList(string) => {
-                let whole = written_values::strings(text, string);
-                let parts = || written_values::imports_ending_like(text, string);
-                if whole.is_empty() { parts() } else { whole }
+                let found = [
+                    written_sums::joined_strings(text, string),
+                    // The string may be the value of an option that is named there.
+                    written_sums::before_joined_strings(text),
+                    written_values::strings(text, string),
+                    written_values::imports_ending_like(text, string),
+                ];
+                let mut found = found.into_iter();
+                found.find(|found| !found.is_empty()).unwrap_or_default()
             }
+            Self::ModifierInSum => written_sums::sums_of_modifiers(text),
             Self::StringForBoolean(string) => written_values::whole_strings(text, string),
             Self::SetForCondition => written_values::given_to(text, "mkIf", &[NODE_ATTR_SET]),
             Self::PackageForList => written_values::joined_packages(text),
@@ -246,6 +275,23 @@ fn list_of(attribute: &str, string: &str) -> String {
     } else {
         format!("write a list: [ \"{string}\" ]")
     }
+}
+
+/// How the `sum` after a call of `lib.mkDefault` and the like becomes its argument.
+fn in_parentheses(sum: &str) -> Option<String> {
+    let node = parse(sum).syntax().first_child()?;
+    let call = written_sums::first_operand(&node)?;
+    let (function, argument) = (call.first_child()?, call.last_child()?);
+    let rest = sum.get(usize::from(call.text_range().end())..)?;
+    // Strings are joined with one sign.
+    let signs = if argument.kind() == NODE_STRING { 1 } else { 0 };
+    let rest = rest.replacen("++", "+", signs);
+    let argument = format!("{argument}{rest}");
+    let is_short = argument.len() <= MAX_SHOWN && !argument.contains('\n');
+    let argument = if is_short { &argument } else { "…" };
+    Some(format!(
+        "put the argument of {function} in parentheses: {function} ({argument})"
+    ))
 }
 
 /// The definition that is meant by the `value` of an `option` that has options of its own.

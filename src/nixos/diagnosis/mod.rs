@@ -85,6 +85,7 @@ mod unquoted_name;
 mod value_kinds;
 mod warning;
 mod written_forms;
+mod written_sums;
 mod written_values;
 mod written_words;
 mod wrong_token;
