@@ -37,7 +37,8 @@ const RULES: [Rule; 10] = [
         id: "no-boot-loader",
         severity: Severity::Trap,
         is: |facts, _| {
-            (facts.card && facts.loaders.is_empty()).then(|| "no boot loader is enabled".into())
+            let is_whole = facts.card && !facts.sd.is_part;
+            (is_whole && facts.loaders.is_empty()).then(|| "no boot loader is enabled".into())
         },
         why: "the board's firmware finds nothing to start",
         add: &["boot.loader.generic-extlinux-compatible.enable = true;"],
@@ -46,8 +47,9 @@ const RULES: [Rule; 10] = [
         id: "grub",
         severity: Severity::Note,
         is: |facts, _| {
-            let grub = facts.loaders == ["grub"] && facts.system == "aarch64-linux" && facts.card;
-            grub.then(|| "boot.loader.grub.enable = true".into())
+            let grub = facts.loaders == ["grub"] && facts.system == "aarch64-linux";
+            (grub && facts.card && !facts.sd.is_part)
+                .then(|| "boot.loader.grub.enable = true".into())
         },
         why: "most boards start from an extlinux menu; GRUB needs UEFI firmware",
         add: &[
@@ -60,8 +62,7 @@ const RULES: [Rule; 10] = [
         severity: Severity::Note,
         is: |facts, _| {
             let device = facts.grub_device.as_deref().filter(|_| facts.card)?;
-            let is_off = !facts.loaders.iter().any(|loader| loader == "grub");
-            is_off.then(|| format!("boot.loader.grub.device = \"{device}\""))
+            Some(format!("boot.loader.grub.device = \"{device}\""))
         },
         why: "GRUB is off, so nothing uses this. The image has its own boot loader and needs no disk",
         add: &[],
@@ -198,4 +199,19 @@ fn unknown_locale(facts: &ConfigFacts) -> Option<String> {
 fn locale_fails(facts: &ConfigFacts) -> bool {
     let name = facts.locale.as_deref();
     facts.locale_is_built && name.is_some_and(locale::is_never_valid)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::found;
+
+    #[test]
+    fn a_part_of_an_image_is_told_by_the_build() {
+        for loaders in [json!([]), json!(["grub"])] {
+            let part = [("/loaders", loaders), ("/sd/is_part", json!(true))];
+            assert_eq!(found(&part), [""; 0]);
+        }
+    }
 }
