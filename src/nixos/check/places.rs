@@ -213,6 +213,7 @@ impl OwnDefinitions {
             facts.etc_links.clear();
             facts.upgrades_to_nothing = false;
             facts.own_units.missing_accounts.clear();
+            facts.own_units.missing_login = None;
             facts.swap_files.clear();
             facts
                 .own_programs
