@@ -366,8 +366,6 @@ let
       firmware_mib = sd.firmwareSize or null;
       offset_mib = sd.firmwarePartitionOffset or null;
       makes_menu = sd ? populateRootCommands;
-      # As in sd-image.nix, which others import; a build fails at it.
-      is_part = !((options.sdImage or { }).populateRootCommands.isDefined or true);
       firmware_files = filesOf "populateFirmwareCommands";
       written_files = filesOf "postBuildCommands";
     };

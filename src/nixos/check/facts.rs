@@ -358,8 +358,6 @@ pub struct SdImageFacts {
     /// Whether nixpkgs' own commands fill the root file system, which make an extlinux menu, as far as the user's files do not replace
     /// them.
     pub makes_menu: bool,
-    /// Whether the image is not complete: nothing fills its root file system.
-    pub is_part: bool,
     /// The names of files and installing programs in the commands that fill the firmware partition.
     pub firmware_files: Option<Vec<String>>,
     /// The same of the commands that write to the finished image.

@@ -48,7 +48,7 @@ in
     ++ forOwn "timers" (sectionsOf [ "timerConfig" "unitConfig" ])
     ++ setOf [ "services" "openssh" "settings" ] sshSettings
     ++ setOf [ "nix" "settings" ] nixSettings
-    ++ concatMap (set: setOf [ "nixpkgs" "config" ] set) (safely [ ((config.nixpkgs or { }).config or { }) ]);
+    ++ safely (setOf [ "nixpkgs" "config" ] ((config.nixpkgs or { }).config or { }));
   times =
     forOwn "timers" (path: timer: timesOf (path ++ [ "timerConfig" "OnCalendar" ]) ((timer.timerConfig or { }).OnCalendar or null))
     ++ forOwn "services" (path: service: timesOf (path ++ [ "startAt" ]) (service.startAt or null));

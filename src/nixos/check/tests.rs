@@ -38,7 +38,7 @@ fn good() -> Value {
         "firewall": { "enable": true, "admitted": [22], "opened_by_ssh": true, "trusts": false, "has_own_rules": false, "ports": [22], "ports_priority": 100 },
         "network": network(),
         "sd": {
-            "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [], "makes_menu": true, "is_part": false,
+            "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [], "makes_menu": true,
             "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8", "locale_is_built": true,

@@ -37,8 +37,7 @@ const RULES: [Rule; 10] = [
         id: "no-boot-loader",
         severity: Severity::Trap,
         is: |facts, _| {
-            let is_whole = facts.card && !facts.sd.is_part;
-            (is_whole && facts.loaders.is_empty()).then(|| "no boot loader is enabled".into())
+            (facts.card && facts.loaders.is_empty()).then(|| "no boot loader is enabled".into())
         },
         why: "the board's firmware finds nothing to start",
         add: &["boot.loader.generic-extlinux-compatible.enable = true;"],
@@ -48,7 +47,7 @@ const RULES: [Rule; 10] = [
         severity: Severity::Note,
         is: |facts, _| {
             let grub = facts.loaders == ["grub"] && facts.system == "aarch64-linux";
-            (grub && facts.card && !facts.sd.is_part)
+            (grub && facts.card && !is_part_of_image(facts))
                 .then(|| "boot.loader.grub.enable = true".into())
         },
         why: "most boards start from an extlinux menu; GRUB needs UEFI firmware",
@@ -164,6 +163,11 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     all
 }
 
+/// Whether the image has no firmware, as with sd-image.nix alone: a build fails at it, and tells what to import.
+fn is_part_of_image(facts: &ConfigFacts) -> bool {
+    facts.sd.makes_menu && facts.sd.firmware_files.is_none()
+}
+
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
     let subjects: [&[Rule]; 14] = [
@@ -203,15 +207,14 @@ fn locale_fails(facts: &ConfigFacts) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::tests::found;
 
     #[test]
     fn a_part_of_an_image_is_told_by_the_build() {
-        for loaders in [json!([]), json!(["grub"])] {
-            let part = [("/loaders", loaders), ("/sd/is_part", json!(true))];
-            assert_eq!(found(&part), [""; 0]);
-        }
+        let grub = ("/loaders", json!(["grub"]));
+        let part = [grub, ("/sd/firmware_files", Value::Null)];
+        assert_eq!(found(&part), [""; 0]);
     }
 }

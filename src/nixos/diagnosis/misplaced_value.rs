@@ -1,6 +1,6 @@
 //! Values of the wrong kind that Nix reports without their place: a string or a list that is where something else is expected.
 
-use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_STRING};
+use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::ExitContext;
 use super::names::is_name;
@@ -10,12 +10,10 @@ use super::switches;
 use super::unquoted_name::is_list_of_packages;
 use super::written_sums;
 use super::written_values::{self, DefinedValue};
-use super::wrong_token::MAX_SHOWN;
 use crate::common::board::ONLY_64_BIT;
 use crate::common::system::System;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
-use crate::nixos::nix_syntax::parse;
 
 /// What Nix says of a list in place of a string, which `+` makes of it too.
 const LIST_AS_STRING: &str = "cannot coerce a list to a string: [";
@@ -88,21 +86,6 @@ impl<'a> Misplaced<'a> {
             summary.starts_with("expected a list but found a set: {")
                 && summary.contains(" type = \"derivation\";")
         };
-        let is_modifier = || {
-            let kinds = ["override", "order", "if"];
-            let value = summary.split_once(": { _type = \"");
-            let is_sum = [
-                "cannot coerce a set to a string",
-                "expected a list but found a set",
-            ];
-            value.is_some_and(|(found, kind)| {
-                is_sum.contains(&found) && kinds.iter().any(|known| kind.starts_with(known))
-            })
-        };
-        let string_for_list = || {
-            let plain = string("expected a list but found a string: \"");
-            plain.or_else(|| string("expected a list but found a string with context: \""))
-        };
         let path = || summary.strip_prefix("expected a list but found a path: ");
         let is_list = || summary.starts_with(LIST_AS_STRING);
         let number = || summary.strip_prefix("cannot coerce an integer to a string: ");
@@ -124,8 +107,8 @@ impl<'a> Misplaced<'a> {
         quoted_path()
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
-            .or_else(|| string_for_list().map(Self::StringForList))
-            .or_else(|| is_modifier().then_some(Self::ModifierInSum))
+            .or_else(|| string_for_list(summary).map(Self::StringForList))
+            .or_else(|| is_modifier(summary).then_some(Self::ModifierInSum))
             .or_else(|| boolean().map(Self::StringForBoolean))
             .or_else(|| is_set().then_some(Self::SetForCondition))
             .or_else(|| is_package().then_some(Self::PackageForList))
@@ -162,7 +145,7 @@ impl<'a> Misplaced<'a> {
             Self::PathForList(_) => return None,
             Self::StringForList(_) if written?.is_joined => "join two strings with `+`".to_owned(),
             Self::StringForList(string) => list_of(attribute, string),
-            Self::ModifierInSum => in_parentheses(&written?.written)?,
+            Self::ModifierInSum => written_sums::in_parentheses(&written?.written)?,
             Self::StringForSet(_) if attribute == "kernelPackages" => format!(
                 "a kernel and its modules are a set of packages: {defines} = pkgs.linuxPackages_latest;"
             ),
@@ -268,6 +251,26 @@ pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Option<Vec
     Some(source_lines::around(&text, value.line, Some(value.column)))
 }
 
+/// The string in place of a list of which `summary` speaks.
+fn string_for_list(summary: &str) -> Option<&str> {
+    let rest = summary.strip_prefix("expected a list but found a string")?;
+    let rest = rest.strip_prefix(" with context").unwrap_or(rest);
+    rest.strip_prefix(": \"")?.strip_suffix('"')
+}
+
+/// Whether `summary` speaks of what `lib.mkDefault` and the like give, in place of a string or a list.
+fn is_modifier(summary: &str) -> bool {
+    let is_sum = [
+        "cannot coerce a set to a string",
+        "expected a list but found a set",
+    ];
+    let mut kinds = ["if", "order", "override"].iter();
+    let value = summary.split_once(": { _type = \"");
+    value.is_some_and(|(found, kind)| {
+        is_sum.contains(&found) && kinds.any(|known| kind.starts_with(known))
+    })
+}
+
 /// The list that is meant by the `string` in a definition whose path ends in `attribute`.
 fn list_of(attribute: &str, string: &str) -> String {
     if is_list_of_packages(attribute) && is_name(string) {
@@ -275,23 +278,6 @@ fn list_of(attribute: &str, string: &str) -> String {
     } else {
         format!("write a list: [ \"{string}\" ]")
     }
-}
-
-/// How the `sum` after a call of `lib.mkDefault` and the like becomes its argument.
-fn in_parentheses(sum: &str) -> Option<String> {
-    let node = parse(sum).syntax().first_child()?;
-    let call = written_sums::first_operand(&node)?;
-    let (function, argument) = (call.first_child()?, call.last_child()?);
-    let rest = sum.get(usize::from(call.text_range().end())..)?;
-    // Strings are joined with one sign.
-    let signs = if argument.kind() == NODE_STRING { 1 } else { 0 };
-    let rest = rest.replacen("++", "+", signs);
-    let argument = format!("{argument}{rest}");
-    let is_short = argument.len() <= MAX_SHOWN && !argument.contains('\n');
-    let argument = if is_short { &argument } else { "…" };
-    Some(format!(
-        "put the argument of {function} in parentheses: {function} ({argument})"
-    ))
 }
 
 /// The definition that is meant by the `value` of an `option` that has options of its own.

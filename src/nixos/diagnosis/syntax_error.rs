@@ -146,11 +146,11 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if let Some(hint) = without_slash(&text, position).filter(|_| is_slash) {
         return Some(hint);
     }
-    if let Some(hint) = config_txt(&text, position.line) {
-        return Some(hint);
-    }
     if is_prose(&text) || is_ini(&text) {
         return Some(NO_CONFIGURATION.to_owned());
+    }
+    if let Some(hint) = config_txt(&text, position.line) {
+        return Some(hint);
     }
     if is_json(&text) {
         return Some(json_hint(context, &position.file));

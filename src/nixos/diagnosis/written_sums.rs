@@ -1,11 +1,13 @@
-//! Searches for `+` and `++` in a file of the user, for messages of Nix that do not name their place.
+//! Searches for `+` and `++` in a file of the user, and what is to be written there, for messages of Nix that do not name their place.
 
 use rnix::SyntaxKind::{NODE_BIN_OP, NODE_IDENT, NODE_SELECT, NODE_STRING};
 use rnix::SyntaxNode;
 
 use super::syntax_at::is_joined;
 use super::written_values::{DefinedValue, all, stands_before_no_list};
+use super::wrong_token::MAX_SHOWN;
 use crate::nixos::nix_definitions::is_modifier;
+use crate::nixos::nix_syntax::parse;
 
 /// The strings with this content beside a `++`.
 pub(super) fn joined_strings(text: &str, content: &str) -> Vec<DefinedValue> {
@@ -39,12 +41,29 @@ pub(super) fn sums_of_modifiers(text: &str) -> Vec<DefinedValue> {
 }
 
 /// What is before the first sign of `node`.
-pub(super) fn first_operand(node: &SyntaxNode) -> Option<SyntaxNode> {
+fn first_operand(node: &SyntaxNode) -> Option<SyntaxNode> {
     let mut operand = node.clone();
     while operand.kind() == NODE_BIN_OP {
         operand = operand.first_child()?;
     }
     Some(operand)
+}
+
+/// How the `sum` after a call of `lib.mkDefault` and the like becomes its argument.
+pub(super) fn in_parentheses(sum: &str) -> Option<String> {
+    let node = parse(sum).syntax().first_child()?;
+    let call = first_operand(&node)?;
+    let (function, argument) = (call.first_child()?, call.last_child()?);
+    let rest = sum.get(usize::from(call.text_range().end())..)?;
+    // Strings are joined with one sign.
+    let signs = usize::from(argument.kind() == NODE_STRING);
+    let rest = rest.replacen("++", "+", signs);
+    let argument = format!("{argument}{rest}");
+    let is_short = argument.len() <= MAX_SHOWN && !argument.contains('\n');
+    let argument = if is_short { &argument } else { "…" };
+    Some(format!(
+        "put the argument of {function} in parentheses: {function} ({argument})"
+    ))
 }
 
 #[cfg(test)]
