@@ -186,6 +186,17 @@ fn a_body_is_missing_where_a_line_ends_before_an_expression() {
     ] {
         assert_eq!(hint(line), format!("{begin}{name} = {{"), "{line}");
     }
+    let inside = "the `;` of line 2 is inside the string. Write it after the closing quote: \"…\";";
+    assert_eq!(hint("a = \"b;\""), inside);
+    let end = "a `;` is missing at the end of line 2";
+    for line in ["a = 1", "a = \"with b\"", "a = b"] {
+        assert_eq!(hint(line), end, "{line}");
+    }
+}
+
+#[test]
+fn a_brace_is_missing_in_the_same_line_too() {
+    let begin = "a value is missing after the `=` of line 2. Write `{` there: ";
     let at = Position {
         file: String::new(),
         line: 2,
@@ -203,10 +214,4 @@ fn a_body_is_missing_where_a_line_ends_before_an_expression() {
     };
     let set = cause("{\n  a =\n    b = 1;\n}\n", &balanced, summary).unwrap();
     assert!(set.hint.ends_with("into a set: a = { … };"), "{}", set.hint);
-    let inside = "the `;` of line 2 is inside the string. Write it after the closing quote: \"…\";";
-    assert_eq!(hint("a = \"b;\""), inside);
-    let end = "a `;` is missing at the end of line 2";
-    for line in ["a = 1", "a = \"with b\"", "a = b"] {
-        assert_eq!(hint(line), end, "{line}");
-    }
 }
