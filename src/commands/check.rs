@@ -79,6 +79,11 @@ fn put_key(findings: &mut [Finding], key: &str, comment: &str) {
     let lacking = |finding: &&mut Finding| finding.id != "private-key";
     let lines = findings.iter_mut().filter(lacking).flat_map(|f| &mut f.add);
     for line in lines.filter(|line| line.contains(SOME_KEY)) {
+        // One comment follows another.
+        let comment = match comment.strip_prefix(" # ") {
+            Some(more) if line.contains("; # ") => format!("; {more}"),
+            _ => comment.to_owned(),
+        };
         *line = format!("{}{comment}", line.replace(SOME_KEY, key));
     }
 }
@@ -268,6 +273,11 @@ mod tests {
         let mut without_a_key = vec![with_line("nobody-gets-in")];
         put_key(&mut without_a_key, SOME_KEY, NO_KEY);
         assert_eq!(without_a_key[0].add, [format!("{line}{NO_KEY}")]);
+        let replacing = format!("{line} # replaces that list");
+        without_a_key[0].add = vec![replacing.clone()];
+        put_key(&mut without_a_key, SOME_KEY, NO_KEY);
+        let both = format!("{replacing}; what is in");
+        assert!(without_a_key[0].add[0].starts_with(&both));
         let lines = as_lines(&checked(findings), COLUMNS, false);
         assert!(lines.contains(&format!("\"{key}\"")), "{lines}");
     }

@@ -20,8 +20,10 @@ const MIN_TEXT_COLUMNS: usize = 24;
 const HANGING: usize = 2;
 /// Column at which the text of a list starts there.
 const NARROW_INDENT: usize = 4;
+/// Columns of a topic.
+const TOPIC: usize = 15;
 /// Column at which the text of a list starts, after the mark and the topic.
-const INDENT: usize = 18;
+const INDENT: usize = TOPIC + 3;
 
 /// Foreign text on one line of at most `width` columns. Longer text loses its middle, because the ends of names and paths
 /// distinguish them.
@@ -132,7 +134,7 @@ pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<S
 }
 
 /// The lines of one list item: mark and topic, after them the texts, each of which begins a line, and the remedies below. On a narrow
-/// terminal the texts are below the topic.
+/// terminal, and where a topic is wider than its column, the texts are below the topic.
 pub fn list_item(
     mark: char,
     topic: &str,
@@ -162,11 +164,12 @@ pub fn list_item(
         lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
     });
     let margin = " ".repeat(indent - 1);
-    let title = narrow.then(|| format!("{mark} {topic}"));
-    let first = if narrow {
+    let is_alone = narrow || topic.width() > TOPIC;
+    let title = is_alone.then(|| format!("{mark} {topic}"));
+    let first = if is_alone {
         margin.clone()
     } else {
-        format!("{mark} {topic:<15}")
+        format!("{mark} {topic:<TOPIC$}")
     };
     let margins = std::iter::once(first).chain(std::iter::repeat(margin));
     let lines = margins.zip(texts.chain(remedies));
@@ -214,6 +217,8 @@ mod tests {
             let lines = list_item('✗', "topic", &[text], &remedy, columns);
             assert!(lines.iter().all(|l| l.width() <= columns), "{lines:#?}");
         }
+        let wide = list_item('✗', "user-cannot-log-in", &["one two"], &[], 80);
+        assert_eq!(wide, ["✗ user-cannot-log-in", "                  one two"]);
         let rows = |columns| list_item('✗', "topic", &[text], &remedy, columns).len();
         assert_eq!((rows(80), rows(120)), (3, 2));
         let long = "word ".repeat(60);

@@ -34,7 +34,7 @@ pub(super) const RULES: [Rule; 6] = [
         is: |facts, _| Some(with_other_logins(facts, broken_keys(facts)?)),
         why: "that is not a complete public key. Write the whole line of a .pub file in ~/.ssh; `ssh-keygen -t ed25519` \
               makes one",
-        add: &[],
+        add: &["{right key}"],
     },
     Rule {
         id: "key-expired",
@@ -148,17 +148,18 @@ fn joined(said: impl Iterator<Item = String>) -> Option<String> {
     (!said.is_empty()).then(|| said.join(", "))
 }
 
+/// Whether `user` has the keys of root, as `init` writes it, and repeats the mistake in them.
+fn has_keys_of_root(facts: &ConfigFacts, user: &UserFacts) -> bool {
+    let root = facts.users.iter().find(|user| user.name == "root");
+    root.is_some_and(|root| user.name != root.name && user.keys == root.keys)
+}
+
 /// What is said of keys that are none, without private ones.
 pub(super) fn broken_keys(facts: &ConfigFacts) -> Option<String> {
-    let root = facts.users.iter().find(|user| user.name == "root");
-    // An account with the keys of root, as `init` writes it, repeats the mistake.
-    let is_copy = |user: &UserFacts| {
-        root.is_some_and(|root| user.name != root.name && user.keys == root.keys)
-    };
     let broken = facts.users.iter().filter_map(|user| {
         let option = keys_of(user);
         let mut broken = user.broken_keys().filter(|key| !is_private(key));
-        let key = broken.next().filter(|_| !is_copy(user))?;
+        let key = broken.next().filter(|_| !has_keys_of_root(facts, user))?;
         let shown = truncate(key, 40);
         let kind = broken_key::kind(key).map(|kind| format!(" ({kind})"));
         let kind = kind.unwrap_or_default();
@@ -169,6 +170,21 @@ pub(super) fn broken_keys(facts: &ConfigFacts) -> Option<String> {
         Some(format!("{option} has \"{shown}\"{kind}{others}"))
     });
     joined(broken)
+}
+
+/// The line with a key of the first user who has none but wrong ones.
+pub(super) fn line_with_right_key(facts: &ConfigFacts) -> Option<String> {
+    let has_only_wrong = |user: &&UserFacts| {
+        let broken = user.broken_keys().filter(|key| !is_private(key));
+        let count = broken.count();
+        let are_all = count == user.keys.len() && user.expired_keys.is_empty();
+        count > 0 && are_all && !has_keys_of_root(facts, user)
+    };
+    let user = facts.users.iter().find(has_only_wrong)?;
+    let option = keys_of(user);
+    Some(format!(
+        "{option} = [ \"ssh-ed25519 …\" ]; # replaces that list"
+    ))
 }
 
 /// Whether a private key is among the user's authorized ones.

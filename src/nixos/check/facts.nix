@@ -268,7 +268,8 @@ let
     release = config.system.nixos.release or null;
     system = evaluation.pkgs.stdenv.hostPlatform.system;
     loaders = filter isLoader loaders;
-    grub_device = (device: if device == "" then null else textOrNull device) ((config.boot.loader.grub or { }).device or "");
+    # Where nothing else says that it is on, or in conflict.
+    grub_device = (device: if device == "" || tryOr true (config.boot.loader.grub.enable or false) then null else textOrNull device) ((config.boot.loader.grub or { }).device or "");
     root = if root == null then null else { device = root.device or null; fs_type = root.fsType or null; grows = root.autoResize or false; };
     file_systems = map fileSystem (builtins.attrNames config.fileSystems);
     host_name = networking.hostName or null;

@@ -30,7 +30,7 @@ pub struct ConfigFacts {
     pub system: String,
     /// The enabled boot loaders.
     pub loaders: Vec<String>,
-    /// `boot.loader.grub.device`, also where GRUB is off.
+    /// `boot.loader.grub.device`, where GRUB is off.
     pub grub_device: Option<String>,
     /// The root file system.
     pub root: Option<RootFacts>,

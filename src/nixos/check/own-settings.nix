@@ -47,7 +47,8 @@ in
     forOwn "services" (sectionsOf [ "serviceConfig" "unitConfig" ])
     ++ forOwn "timers" (sectionsOf [ "timerConfig" "unitConfig" ])
     ++ setOf [ "services" "openssh" "settings" ] sshSettings
-    ++ setOf [ "nix" "settings" ] nixSettings;
+    ++ setOf [ "nix" "settings" ] nixSettings
+    ++ safely (setOf [ "nixpkgs" "config" ] ((config.nixpkgs or { }).config or { }));
   times =
     forOwn "timers" (path: timer: timesOf (path ++ [ "timerConfig" "OnCalendar" ]) ((timer.timerConfig or { }).OnCalendar or null))
     ++ forOwn "services" (path: service: timesOf (path ++ [ "startAt" ]) (service.startAt or null));

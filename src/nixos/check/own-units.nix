@@ -3,6 +3,7 @@
 #   missing_targets   targets that nothing in the configuration makes and for which such a unit is to be started, with all of the option
 #   idle_timers       timers that nothing starts
 #   missing_accounts  users and groups as which services are to run, and that do not exist
+#   missing_login     the user whom the console is to log in, if that one does not exist
 #   service_users     users as which services run, or whom a display manager logs in
 #   bare_paths        options of services with a path of the configuration, of which NixOS copies no file
 #   suffixed          units with a name that has the suffix which NixOS adds
@@ -149,6 +150,7 @@ in
   idle_timers = idle;
   missing_accounts = if hasOthers then [ ] else concatMap (name: safely (accountsOf name)) (onlyOwnOf "services");
   accounts = accounts.User;
+  missing_login = (found: if found == [ ] then null else builtins.head found) (if hasOthers then [ ] else filter (name: isAccount name && !elem name accounts.User) (safely [ ((services.getty or { }).autologinUser or null) ]));
   service_users = concatMap (name: safely (userOf name)) (attrNames (units.services or { })) ++ safely (filter isAccount loggedIn);
   bare_paths = concatMap (name: safely (pathsOf name)) (ownOf "services");
   suffixed = concatMap (kind: map (unit: { inherit kind unit; }) (filter (hasSuffixOf kind) (onlyOwnOf kind))) (attrNames suffixes);

@@ -21,7 +21,35 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let missing = missing.map(|account| missing_account(facts, &account.name));
     let commands = facts.own_units.shell_commands.iter();
     let paths = facts.own_units.bare_paths.iter().map(bare_path);
-    missing.chain(commands.map(shell_command)).chain(paths)
+    let login = facts.own_units.missing_login.iter();
+    let login = login.map(|name| missing_login(facts, name));
+    missing
+        .chain(login)
+        .chain(commands.map(shell_command))
+        .chain(paths)
+}
+
+/// What is said of the user `name`, who does not exist and whom the console is to log in.
+fn missing_login(facts: &ConfigFacts, name: &str) -> Finding {
+    const OPTION: &str = "services.getty.autologinUser";
+    let users = facts.users.iter().map(|user| user.name.as_str());
+    let meant = similar_names(name, users);
+    let said = meant
+        .as_ref()
+        .map(|meant| format!(" (did you mean {meant}?)"));
+    let user = attribute_path::text(&["users", "users", name].map(str::to_owned));
+    let line = match meant {
+        None => Some(format!("{user}.isNormalUser = true;")),
+        Some(meant) => (!meant.contains(' ')).then(|| format!("{OPTION} = \"{meant}\";")),
+    };
+    Finding {
+        id: "no-account",
+        severity: Severity::Note,
+        is: format!("{OPTION} = \"{name}\"{}", said.unwrap_or_default()),
+        why: "the machine has no such user, so the login at the console fails".to_owned(),
+        add: line.into_iter().collect(),
+        place: None,
+    }
 }
 
 fn option(service: &str, option: &str) -> String {
@@ -168,6 +196,23 @@ mod tests {
         assert!(python.ends_with(line), "{python}");
         let file = told("EnvironmentFile", "./env");
         assert!(file.ends_with("as in \"${./env}\""), "{file}");
+    }
+
+    #[test]
+    fn nobody_who_does_not_exist_is_logged_in() {
+        let told = |name: &str| {
+            let facts = with(&[("/own_units/missing_login", json!(name))]);
+            let found = findings(&facts, "aarch64-linux", None).into_iter();
+            let found: Vec<_> = found.map(|one| (one.id, one.is, one.add)).collect();
+            found
+        };
+        let is = |said: &str| format!("services.getty.autologinUser = {said}");
+        let line = |line: &str| vec![line.to_owned()];
+        let new = line("users.users.ann.isNormalUser = true;");
+        assert_eq!(told("ann"), [("no-account", is("\"ann\""), new)]);
+        let slip = is("\"roott\" (did you mean root?)");
+        let meant = vec![is("\"root\";")];
+        assert_eq!(told("roott"), [("no-account", slip, meant)]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct OwnUnitFacts {
     pub idle_timers: Vec<String>,
     /// Users and groups as which services are to run, and that do not exist.
     pub missing_accounts: Vec<AccountFacts>,
+    /// The user whom the console is to log in, and who does not exist.
+    pub missing_login: Option<String>,
     /// The names of all users.
     pub accounts: Vec<String>,
     /// The names of the users as which services run, or whom a display manager logs in.

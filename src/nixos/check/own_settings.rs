@@ -1,4 +1,4 @@
-//! Settings of sshd, Nix and systemd whose names are misspelt, which NixOS takes as they are. Pure.
+//! Settings of sshd, Nix, nixpkgs and systemd whose names are misspelt, which NixOS takes as they are. Pure.
 
 use super::facts::ConfigFacts;
 use super::own_facts::{FeaturesFacts, SettingsFacts};
@@ -29,6 +29,11 @@ const NIX: Program = Program {
     why: "Nix has no such setting. The build fails, or Nix ignores it",
     ignores_case: false,
 };
+const NIXPKGS: Program = Program {
+    list: include_str!("known_settings/nixpkgs.txt"),
+    why: "nixpkgs has no such setting and ignores it",
+    ignores_case: false,
+};
 const SERVICE: Program = Program {
     list: include_str!("known_settings/systemd-service.txt"),
     why: SYSTEMD_WHY,
@@ -57,6 +62,7 @@ impl Program {
             "unitConfig" => Some(UNIT),
             "settings" if path.iter().any(|name| name == "openssh") => Some(SSHD),
             "settings" => Some(NIX),
+            "config" => Some(NIXPKGS),
             _ => None,
         }
     }

@@ -2,9 +2,9 @@
 
 use super::facts::ConfigFacts;
 use super::{
-    addresses, corrections, disks, etc_files, login, name_servers, network, network_ends,
-    passwords, right_addresses, shells, state_version, unknown_groups, upgrades, user_names,
-    ways_in, wireless,
+    addresses, authorized_keys, corrections, disks, etc_files, login, name_servers, network,
+    network_ends, passwords, right_addresses, shells, state_version, unknown_groups, upgrades,
+    user_names, ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -42,6 +42,10 @@ impl Placeholders {
             (
                 "{refused}",
                 attribute(shells::shut_out_by_shell(facts).map_or("NAME", |(name, _)| name)),
+            ),
+            (
+                "{right key}",
+                authorized_keys::line_with_right_key(facts).unwrap_or_default(),
             ),
             ("{upgrade}", upgrades::line_with_flake(facts)),
             ("{linked file}", etc_files::line_that_copies(facts)),

@@ -46,8 +46,8 @@ const MAKING_FILES: [&[&str]; 4] = [
     &["system", "activationScripts"],
 ];
 
-/// Findings whose lists have only what is to be added to the list that is there.
-const EXTENDED_LISTS: [&str; 1] = ["closed-port"];
+/// Last names of the lists to which findings add elements: such a line has only those, not the whole list.
+const EXTENDED_LISTS: [&str; 5] = ["allowedTCPPorts", "extraGroups", "options", "path", "rules"];
 
 /// What the user's files, and the command line, define.
 #[derive(Clone, Debug, Default)]
@@ -92,9 +92,9 @@ impl OwnDefinitions {
                 (finding.place, finding.add) = (Some(place), vec![line]);
             }
             finding.add.retain(|line| !self.has(line));
-            let Finding { id, add, place, .. } = finding;
+            let Finding { add, place, .. } = finding;
             for line in add {
-                if let Some(complete) = self.beside_definition(id, line, place.as_ref()) {
+                if let Some(complete) = self.beside_definition(line, place.as_ref()) {
                     *line = complete;
                 }
             }
@@ -161,14 +161,18 @@ impl OwnDefinitions {
         })
     }
 
-    /// The `line` of a finding `id` at `place` with the definition that it changes, if the files have one of the same option: a file
+    /// The `line` of a finding at `place` with the definition that it changes, if the files have one of the same option: a file
     /// cannot define an option twice. Of other lists, and of sets, it is not known whether they are whole.
-    fn beside_definition(&self, id: &str, line: &str, place: Option<&Place>) -> Option<String> {
+    fn beside_definition(&self, line: &str, place: Option<&Place>) -> Option<String> {
         let (code, comment) = line.split_once(" # ").unwrap_or((line, ""));
         let (option, value) = code.strip_suffix(';')?.split_once(" = ")?;
         let elements = value.strip_prefix("[ ");
-        let is_known = !value.contains(['[', '{']) || EXTENDED_LISTS.contains(&id);
-        let path = attribute_path::parse(option).ok().filter(|_| is_known)?;
+        let path = attribute_path::parse(option).ok()?;
+        let last = path.last().map_or("", String::as_str);
+        let is_known = !value.contains(['[', '{']) || EXTENDED_LISTS.contains(&last);
+        if !is_known {
+            return None;
+        }
         let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
         let (file, definition) = same.next()?;
         let is_certain = same.next().is_none() && !definition.is_conditional;
@@ -209,6 +213,7 @@ impl OwnDefinitions {
             facts.etc_links.clear();
             facts.upgrades_to_nothing = false;
             facts.own_units.missing_accounts.clear();
+            facts.own_units.missing_login = None;
             facts.swap_files.clear();
             facts
                 .own_programs

@@ -33,6 +33,7 @@ pub(super) const KEY_LINE: &str =
 /// - `{secrets file}`, the lines that name the file with keys that are to come from one
 /// - `{secret networks}`, the lines that take the passphrases of wireless networks out of the configuration
 /// - `{needed disk}`, where the first disk is mounted without which the machine does not start
+/// - `{right key}`, the line with a key of a user who has only what is none
 /// - `{upgrade}`, the line that names a flake for upgrades
 pub(super) struct Rule {
     pub(super) id: &'static str,

@@ -11,7 +11,7 @@ pub(in crate::nixos) const KEY: &str =
 
 /// Of units of which nothing is wrong.
 fn own_units() -> Value {
-    json!({ "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "service_users": [], "shell_commands": [], "suffixed": [], "bare_paths": [] })
+    json!({ "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "missing_login": null, "accounts": [], "service_users": [], "shell_commands": [], "suffixed": [], "bare_paths": [] })
 }
 
 /// Facts of a configuration without mistakes.

@@ -46,8 +46,9 @@ const RULES: [Rule; 10] = [
         id: "grub",
         severity: Severity::Note,
         is: |facts, _| {
-            let grub = facts.loaders == ["grub"] && facts.system == "aarch64-linux" && facts.card;
-            grub.then(|| "boot.loader.grub.enable = true".into())
+            let grub = facts.loaders == ["grub"] && facts.system == "aarch64-linux";
+            (grub && facts.card && !is_part_of_image(facts))
+                .then(|| "boot.loader.grub.enable = true".into())
         },
         why: "most boards start from an extlinux menu; GRUB needs UEFI firmware",
         add: &[
@@ -60,8 +61,7 @@ const RULES: [Rule; 10] = [
         severity: Severity::Note,
         is: |facts, _| {
             let device = facts.grub_device.as_deref().filter(|_| facts.card)?;
-            let is_off = !facts.loaders.iter().any(|loader| loader == "grub");
-            is_off.then(|| format!("boot.loader.grub.device = \"{device}\""))
+            Some(format!("boot.loader.grub.device = \"{device}\""))
         },
         why: "GRUB is off, so nothing uses this. The image has its own boot loader and needs no disk",
         add: &[],
@@ -163,6 +163,11 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     all
 }
 
+/// Whether the image has no firmware, as with sd-image.nix alone: a build fails at it, and tells what to import.
+fn is_part_of_image(facts: &ConfigFacts) -> bool {
+    facts.sd.makes_menu && facts.sd.firmware_files.is_none()
+}
+
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
     let subjects: [&[Rule]; 14] = [
@@ -198,4 +203,18 @@ fn unknown_locale(facts: &ConfigFacts) -> Option<String> {
 fn locale_fails(facts: &ConfigFacts) -> bool {
     let name = facts.locale.as_deref();
     facts.locale_is_built && name.is_some_and(locale::is_never_valid)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::found;
+
+    #[test]
+    fn a_part_of_an_image_is_told_by_the_build() {
+        let grub = ("/loaders", json!(["grub"]));
+        let part = [grub, ("/sd/firmware_files", Value::Null)];
+        assert_eq!(found(&part), [""; 0]);
+    }
 }

@@ -8,6 +8,7 @@ use super::flake_form;
 use super::names::quoted_after;
 use super::source_lines;
 use super::written_values;
+use super::wrong_token::MAX_SHOWN;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;
@@ -276,9 +277,6 @@ pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> 
         None => format!("a flake.nix has only the attributes {}", all.join(", ")),
     })
 }
-
-/// Longest definition that a hint repeats.
-const MAX_SHOWN: usize = 80;
 
 /// The first definition in `name` at the top of the user's `flake.nix`, as a module.
 fn definition_at_top(context: &ExitContext<'_>, name: &str) -> String {

@@ -7,6 +7,7 @@ use super::evidence::ExitContext;
 use super::source_lines;
 use super::syntax_at::top_level_names;
 use super::written_values::{self, DefinedValue};
+use super::wrong_token::MAX_SHOWN;
 use crate::common::nearest::similar_names;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::NixError;
@@ -22,9 +23,6 @@ struct WrongValue {
     /// What to write in place of the value.
     instead: fn(&DefinedValue) -> String,
 }
-
-/// Longer values are not repeated.
-const MAX_SHOWN: usize = 120;
 
 /// The function that makes a configuration.
 const FUNCTION: &str = "nixosSystem";

@@ -2,6 +2,7 @@
 
 use crate::common::attribute_path;
 use crate::common::nix_name::is_of_path;
+
 /// What is wrong with a line with this `text`, after which a `;` is missing.
 pub(super) fn missing_semicolon(text: &str, line: u64) -> String {
     if text.trim_end().ends_with(";\"") {
@@ -13,20 +14,25 @@ pub(super) fn missing_semicolon(text: &str, line: u64) -> String {
     }
 }
 
-/// What is missing after the `=` that ends a line with this `text`, where the definition `next` follows in place of a value.
-pub(super) fn missing_value(text: &str, next: &str, line: u64) -> Option<String> {
+/// What is missing after the `=` that ends a line with this `text`, where the definition `next` follows in place of a value;
+/// `is_closed` if the set is closed that does not begin.
+pub(super) fn missing_value(text: &str, next: &str, line: u64, is_closed: bool) -> Option<String> {
     let code = text.split('#').next()?.trim_end();
     let name = code.strip_suffix('=')?.rsplit(['{', ';']).next()?.trim();
     // Words such as `let` stand outside of quotes.
-    let is_path = attribute_path::text(&attribute_path::parse(name).ok()?) == name;
+    let mut unquoted = name.split('"').step_by(2);
+    let is_path =
+        attribute_path::parse(name).is_ok() && unquoted.all(|part| part.chars().all(is_of_path));
     let indent = |text: &str| text.len() - text.trim_start().len();
     let missing = format!("a value is missing after the `=` of line {line}");
-    (is_path && !name.is_empty()).then(|| {
-        if indent(next) > indent(text) {
-            format!("{missing}. Put the definitions below it into a set: {name} = {{ … }};")
-        } else {
-            format!("{missing}: {name} = …;")
-        }
+    Some(if !is_path || name.is_empty() {
+        missing
+    } else if is_closed {
+        format!("{missing}. Write `{{` there: {name} = {{")
+    } else if indent(next) > indent(text) {
+        format!("{missing}. Put the definitions below it into a set: {name} = {{ … }};")
+    } else {
+        format!("{missing}: {name} = …;")
     })
 }
 

@@ -8,6 +8,7 @@ use super::set_members;
 use super::source_lines;
 use super::switches;
 use super::unquoted_name::is_list_of_packages;
+use super::written_sums;
 use super::written_values::{self, DefinedValue};
 use crate::common::board::ONLY_64_BIT;
 use crate::common::system::System;
@@ -28,6 +29,8 @@ enum Misplaced<'a> {
     PathForList(&'a str),
     /// The string is in place of a list.
     StringForList(&'a str),
+    /// What `lib.mkDefault` and the like give is in a sum: they are called before `+` and `++`.
+    ModifierInSum,
     /// The string `true` or `false` is in place of the value of that name.
     StringForBoolean(&'a str),
     /// A set is in place of the condition of `mkIf`.
@@ -104,7 +107,8 @@ impl<'a> Misplaced<'a> {
         quoted_path()
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
-            .or_else(|| string("expected a list but found a string: \"").map(Self::StringForList))
+            .or_else(|| string_for_list(summary).map(Self::StringForList))
+            .or_else(|| is_modifier(summary).then_some(Self::ModifierInSum))
             .or_else(|| boolean().map(Self::StringForBoolean))
             .or_else(|| is_set().then_some(Self::SetForCondition))
             .or_else(|| is_package().then_some(Self::PackageForList))
@@ -141,6 +145,7 @@ impl<'a> Misplaced<'a> {
             Self::PathForList(_) => return None,
             Self::StringForList(_) if written?.is_joined => "join two strings with `+`".to_owned(),
             Self::StringForList(string) => list_of(attribute, string),
+            Self::ModifierInSum => written_sums::in_parentheses(&written?.written)?,
             Self::StringForSet(_) if attribute == "kernelPackages" => format!(
                 "a kernel and its modules are a set of packages: {defines} = pkgs.linuxPackages_latest;"
             ),
@@ -180,10 +185,17 @@ impl<'a> Misplaced<'a> {
     fn written(&self, context: &ExitContext<'_>) -> Option<Written> {
         let find = |text: &str| match self {
             Self::StringForList(string) => {
-                let whole = written_values::strings(text, string);
-                let parts = || written_values::imports_ending_like(text, string);
-                if whole.is_empty() { parts() } else { whole }
+                let found = [
+                    written_sums::joined_strings(text, string),
+                    // The string may be the value of an option that is named there.
+                    written_sums::before_joined_strings(text),
+                    written_values::strings(text, string),
+                    written_values::imports_ending_like(text, string),
+                ];
+                let mut found = found.into_iter();
+                found.find(|found| !found.is_empty()).unwrap_or_default()
             }
+            Self::ModifierInSum => written_sums::sums_of_modifiers(text),
             Self::StringForBoolean(string) => written_values::whole_strings(text, string),
             Self::SetForCondition => written_values::given_to(text, "mkIf", &[NODE_ATTR_SET]),
             Self::PackageForList => written_values::joined_packages(text),
@@ -237,6 +249,26 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Option<Vec<String>> {
     let Written { text, value, .. } = without_place(error)?.written(context)?;
     Some(source_lines::around(&text, value.line, Some(value.column)))
+}
+
+/// The string in place of a list of which `summary` speaks.
+fn string_for_list(summary: &str) -> Option<&str> {
+    let rest = summary.strip_prefix("expected a list but found a string")?;
+    let rest = rest.strip_prefix(" with context").unwrap_or(rest);
+    rest.strip_prefix(": \"")?.strip_suffix('"')
+}
+
+/// Whether `summary` speaks of what `lib.mkDefault` and the like give, in place of a string or a list.
+fn is_modifier(summary: &str) -> bool {
+    let is_sum = [
+        "cannot coerce a set to a string",
+        "expected a list but found a set",
+    ];
+    let mut kinds = ["if", "order", "override"].iter();
+    let value = summary.split_once(": { _type = \"");
+    value.is_some_and(|(found, kind)| {
+        is_sum.contains(&found) && kinds.any(|known| kind.starts_with(known))
+    })
 }
 
 /// The list that is meant by the `string` in a definition whose path ends in `attribute`.

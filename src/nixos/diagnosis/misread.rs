@@ -3,6 +3,7 @@
 use super::secret_values::is_name_of_secret;
 use super::syntax_at::{Role, top_level_names};
 use super::written_values::values_of;
+use super::wrong_token::MAX_SHOWN;
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::Position;
@@ -10,8 +11,6 @@ use crate::nixos::nix_syntax::parse;
 
 /// Operators that other languages write as words.
 const OPERATORS: [(&str, &str); 3] = [("and", "&&"), ("not", "!"), ("or", "||")];
-/// Longer definitions are not repeated.
-const MAX_SHOWN: usize = 160;
 
 /// What to write in place of the operator `name`, which is at `position` of `text` and has the `role` of a name there.
 pub(super) fn operator(

@@ -86,6 +86,7 @@ mod value_kinds;
 mod variable_attributes;
 mod warning;
 mod written_forms;
+mod written_sums;
 mod written_values;
 mod written_words;
 mod wrong_token;

@@ -1,7 +1,7 @@
 //! Names of options, and what people write in place of them.
 
 /// What people call options of users, and their names.
-pub(super) const OF_USERS: [(&str, &str); 11] = [
+pub(super) const OF_USERS: [(&str, &str); 10] = [
     ("authorizedKeys", "openssh.authorizedKeys.keys"),
     ("groups", "extraGroups"),
     ("openssh.keys", "openssh.authorizedKeys.keys"),
@@ -11,12 +11,11 @@ pub(super) const OF_USERS: [(&str, &str); 11] = [
     ("passwordHash", "hashedPassword"),
     ("ssh", "openssh"),
     ("sshKey", "openssh.authorizedKeys.keys"),
-    ("sudo", "extraGroups"),
     ("sshKeys", "openssh.authorizedKeys.keys"),
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 58] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 60] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
@@ -85,6 +84,11 @@ pub(super) const OTHER_NAMES: [(&str, &str); 58] = [
         "services.prometheus.exporters.node_exporter",
         "services.prometheus.exporters.node",
     ),
+    ("sdImage.compress", "sdImage.compressImage"),
+    (
+        "services.openssh.authorizedKeys",
+        "users.users.NAME.openssh.authorizedKeys.keys",
+    ),
     ("services.ssh", "services.openssh"),
     (
         "services.syncthing.openPort",
@@ -116,8 +120,34 @@ pub(super) const OTHER_NAMES: [(&str, &str); 58] = [
 /// What is in place of options for the board's pins.
 const PINS: &str = "no option has this name. For the pins of a board, see \"GPIO, I2C, SPI\" in docs/configuration.md";
 
+/// Names of settings in `config.txt` of Raspberry Pi OS that are no names of Nix.
+pub(super) const CONFIG_TXT: [&str; 22] = [
+    "arm_64bit",
+    "arm_boost",
+    "arm_freq",
+    "auto_initramfs",
+    "avoid_warnings",
+    "boot_delay",
+    "camera_auto_detect",
+    "disable_fw_kms_setup",
+    "disable_overscan",
+    "disable_splash",
+    "display_auto_detect",
+    "dtoverlay",
+    "dtparam",
+    "enable_uart",
+    "gpu_mem",
+    "hdmi_force_hotplug",
+    "hdmi_group",
+    "hdmi_mode",
+    "max_framebuffers",
+    "otg_mode",
+    "over_voltage",
+    "usb_max_current_enable",
+];
+
 /// What is in place of settings for Raspberry Pi OS.
-const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt. Instead of dtparam= and dtoverlay=, use device trees \
+pub(super) const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt. Instead of dtparam= and dtoverlay=, use device trees \
  in hardware.deviceTree.overlays (docs/configuration.md, \"GPIO, I2C, SPI\")";
 
 /// What a camera needs.
@@ -138,7 +168,7 @@ const OF_OTHER_PROJECT: &str = "this is an option of another project, such as ra
  hardware.deviceTree.overlays (docs/configuration.md, \"GPIO, I2C, SPI\")";
 
 /// What people expect in sets whose options have other names or another form, where `*` is any name, and what to write.
-pub(super) const OF_SETS: [(&str, &str); 34] = [
+pub(super) const OF_SETS: [(&str, &str); 35] = [
     ("hardware.camera", CAMERA),
     ("hardware.gpio", PINS),
     ("hardware.pwm", PINS),
@@ -217,6 +247,10 @@ pub(super) const OF_SETS: [(&str, &str); 34] = [
     (
         "services.nginx.root",
         "give each site its own: services.nginx.virtualHosts.\"NAME\".root = …;",
+    ),
+    (
+        "users.users.*.sudo",
+        "users in the group wheel may use sudo: extraGroups = [ \"wheel\" ];",
     ),
     (
         "virtualisation.docker.compose",

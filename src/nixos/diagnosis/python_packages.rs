@@ -134,9 +134,8 @@ pub(super) fn missing(context: &ExitContext<'_>, error: &NixError) -> Option<Str
         Some("") if name == "packages" => {
             Some(format!("write {set}Packages instead of {set}.packages"))
         }
-        Some("") if name != "withPackages" && is_slip(name, "withPackages") => {
-            Some("did you mean withPackages?".to_owned())
-        }
+        Some("") if name == "withPackages" => None,
+        Some("") if is_slip(name, "withPackages") => Some("did you mean withPackages?".to_owned()),
         Some("") => Some(with_python(name, known(name).unwrap_or(name))),
         Some("Packages") => instead(asked),
         Some(_) => None,

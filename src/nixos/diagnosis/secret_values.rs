@@ -13,20 +13,30 @@ const HIDDEN: &str = "…";
 /// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones.
 const NAMES: &str = "pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key";
 /// What is after a name: a string, which need not end; a number; after a `=` without blanks the word of another program. Nix reads
-/// other words as variables.
-const VALUES: &str = r#"(?:"?[ \t]*[=:][ \t]*|[ \t]+)(?:\[[ \t]*|lib\.mk[a-z]+[ \t]+)?(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)"#;
+/// other words as variables. A string may be in brackets.
+const VALUES: &str = r#"(?:"?[ \t]*(?:[-+:?<>!]?=[=>]?|<-|:)[ \t]*|[ \t]+)(?:[\[({][ \t]*|lib\.mk[a-z]+[ \t]+)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)"#;
+/// A string in the middle of a value, and not one that is the name of an attribute: `(x, "…")`.
+const INNER_VALUE: &str = r#"[ \t]*[-+:?<>!]?=[=>]?[ \t]*[^"'=;\n]*[^"'=;\n.]"((?:[^"\\\n]|\\.)*)"#;
+/// After the end of a string, the next one of the same value: `" + x + "…"`.
+const NEXT_VALUE: &str =
+    r#"^"[ \t,\])]*(?:\+\+?[ \t]*[a-zA-Z][a-zA-Z0-9_.]*[ \t]*)*[ \t+\[(]*"((?:[^"\\\n]|\\.)*)"#;
 /// The same in the quotes of other languages or of printed texts, which need not end either.
 const OTHER_QUOTES: &str =
-    r"[ \t]*[=:][ \t]*(?:'([^'\n]+)|`([^`\n]+)|(?:“|„|‘|«)(.*?)(?:”|“|’|»|;|$))";
+    r"[ \t]*(?:[-+:?<>!]?=[=>]?|:)[ \t]*(?:'([^'\n]+)|`([^`\n]+)|(?:“|„|‘|«)(.*?)(?:”|“|’|»|;|$))";
 /// A value with the hash of a password, whatever its name is.
 const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)|=[ \t]*(\$[0-9a-z]{1,8}\$[^\s;"'{]{8,})"#;
 
 static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     bytes_pattern(&format!(
-        "(?i-u)({NAMES})(?:{VALUES}|{OTHER_QUOTES})|{HASH}"
+        "(?i-u)({NAMES})(?:{VALUES}|{OTHER_QUOTES}|{INNER_VALUE})|{HASH}"
     ))
     .ok()
 });
+static NEXT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| bytes_pattern(&format!("(?-u){NEXT_VALUE}")).ok());
+/// The end of a line whose value is in the next one.
+static OPEN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| bytes_pattern(&format!(r#"(?i-u)(?:{NAMES})"?[ \t]*=[ \t]*$"#)).ok());
 static NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| bytes_pattern(&format!("(?i-u)(?:{NAMES})(?:_id)?$")).ok());
 
@@ -69,8 +79,13 @@ pub(super) fn without_secrets(mut failure: Failure) -> Failure {
 
 /// `text` without its secrets.
 fn without(text: &str) -> String {
+    hidden(text, secrets(text))
+}
+
+/// `text` without what is at `places`.
+fn hidden(text: &str, places: Vec<Range<usize>>) -> String {
     let mut shown = text.to_owned();
-    for at in secrets(text).into_iter().rev() {
+    for at in places.into_iter().rev() {
         shown.replace_range(at, HIDDEN);
     }
     shown
@@ -78,26 +93,44 @@ fn without(text: &str) -> String {
 
 /// `lines` of source without their secrets. A caret stays below what it marks, or is below the secret that has it.
 pub(super) fn excerpt(lines: &[String]) -> Vec<String> {
-    let above = std::iter::once("").chain(lines.iter().map(String::as_str));
-    let shown = lines.iter().zip(above).map(|(line, source)| {
+    let mut shown = Vec::new();
+    let (mut before, mut source) = ("", "");
+    for line in lines {
         let caret = line
             .chars()
             .position(|c| c == '^')
             .filter(|_| is_caret(line));
-        let (Some(caret), Some((number, _))) = (caret, line.split_once('|')) else {
-            return without(line);
-        };
-        let width = moved(caret, source).saturating_sub(number.chars().count() + 1);
-        format!("{number}|{:width$}^", "")
-    });
-    shown.collect()
+        if let (Some(caret), Some((number, _))) = (caret, line.split_once('|')) {
+            let places = secrets_below(before, source);
+            let width = moved(caret, source, places).saturating_sub(number.chars().count() + 1);
+            shown.push(format!("{number}|{:width$}^", ""));
+        } else {
+            (before, source) = (source, line);
+            shown.push(hidden(source, secrets_below(before, source)));
+        }
+    }
+    shown
 }
 
-/// Where the character `column` of `source` is without the secrets before it.
-fn moved(column: usize, source: &str) -> usize {
+/// Where the secrets of the line `source` are, which is below the line `before`.
+fn secrets_below(before: &str, source: &str) -> Vec<Range<usize>> {
+    const NAME: &str = "psk =";
+    let is_open = OPEN.as_ref().is_some_and(|open| open.is_match(before));
+    let code = source.split_once("| ").filter(|_| is_open);
+    let Some((number, code)) = code else {
+        return secrets(source);
+    };
+    let found = secrets(&format!("{NAME}{code}")).into_iter();
+    let start = number.len() + "| ".len();
+    let of_line = |at: usize| at + start - NAME.len();
+    found.map(|at| of_line(at.start)..of_line(at.end)).collect()
+}
+
+/// Where the character `column` of `source` is without the secrets before it, which are at `places`.
+fn moved(column: usize, source: &str, places: Vec<Range<usize>>) -> usize {
     let length = |range: Range<usize>| source.get(range).map_or(0, |text| text.chars().count());
     let mut lost = 0;
-    for at in secrets(source) {
+    for at in places {
         let (start, hidden) = (length(0..at.start), length(at));
         if start + hidden <= column {
             lost += hidden - HIDDEN.chars().count();
@@ -118,17 +151,30 @@ fn is_caret(line: &str) -> bool {
 
 /// Where the secrets of `text` are, without their quotes.
 fn secrets(text: &str) -> Vec<Range<usize>> {
-    let Some(pattern) = SECRETS.as_ref() else {
+    let (Some(pattern), Some(next)) = (SECRETS.as_ref(), NEXT.as_ref()) else {
         return Vec::new();
     };
-    let found = pattern.captures_iter(text).filter_map(|found| {
+    let mut places: Vec<Range<usize>> = Vec::new();
+    for found in pattern.captures_iter(text) {
         let name = found.get_group(1).map_or(0, |name| name.start);
-        let value = (2..=10).find_map(|group| found.get_group(group))?;
-        let is_switch = text.get(..name)?.to_lowercase().ends_with("needs");
-        let is_secret = !is_switch && is_secret(text.get(value.range())?);
-        is_secret.then(|| value.range())
-    });
-    found.collect()
+        let value = (2..=11).find_map(|group| found.get_group(group));
+        let is_switch = text
+            .get(..name)
+            .is_some_and(|before| before.to_lowercase().ends_with("needs"));
+        let mut value = value.map(|value| value.range()).filter(|_| !is_switch);
+        while let Some(at) = value {
+            let rest = text.get(at.end..).unwrap_or_default();
+            let is_new = places.last().is_none_or(|last| last.end <= at.start);
+            if is_new && text.get(at.clone()).is_some_and(is_secret) {
+                places.push(at.clone());
+            }
+            let mut groups = next.create_captures();
+            next.captures(rest, &mut groups);
+            let further = groups.get_group(1);
+            value = further.map(|further| at.end + further.start..at.end + further.end);
+        }
+    }
+    places
 }
 
 /// Whether `value`, of an option or a variable for a secret, may be one: it is no path, no reference to one, and no switch.
@@ -173,6 +219,19 @@ mod tests {
             ("psk = „x“; a", "psk = „…“; a"),
             ("a.hash = $6$abcd$efgh/i.; b", "a.hash = …; b"),
             ("a.psk = lib.mkForce \"x\";", "a.psk = lib.mkForce \"…\";"),
+            ("a.password = { \"x\" };", "a.password = { \"…\" };"),
+            ("a.password = (b, \"x\");", "a.password = (b, \"…\");"),
+            ("a.password += \"x\";", "a.password += \"…\";"),
+            ("a.password => \"x\";", "a.password => \"…\";"),
+            ("a.psk = f (\"x\");", "a.psk = f (\"…\");"),
+            (
+                "a.psk = \"x\" + y.z + \"w\"; b = \"c\";",
+                "a.psk = \"…\" + y.z + \"…\"; b = \"c\";",
+            ),
+            (
+                "a.tokens = [ \"x\" \"y\", \"z\" ];",
+                "a.tokens = [ \"…\" \"…\", \"…\" ];",
+            ),
             (
                 "a.hashedPasswrd = \"$6$ab$cd\"; psk = \"x\";",
                 "a.hashedPasswrd = \"…\"; psk = \"…\";",
@@ -192,6 +251,9 @@ mod tests {
             "a.secret = { owner = \"grafana\"; };",
             "a.password = config.b;",
             "a.password = annsPassword;",
+            "a.password = (b, c); d = \"e\";",
+            "a.secret = config.b.\"c\".d;",
+            "unexpected token: did you mean \"x\"?",
             "PasswordAuthentication = \"maybe\";",
             "if password == x",
             "unexpected token 'x'",
@@ -201,6 +263,16 @@ mod tests {
         ] {
             assert_eq!(without(text), text);
         }
+    }
+
+    #[test]
+    fn a_value_below_its_name_is_hidden() {
+        let lines = |value: &str| {
+            let above = "8|   password =".to_owned();
+            excerpt(&[above, format!("9|     {value}"), " |     ^".to_owned()]).split_off(1)
+        };
+        assert_eq!(lines("\"x\"; b"), ["9|     \"…\"; b", " |     ^"]);
+        assert_eq!(lines("b = \"c\";")[0], "9|     b = \"c\";");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::evidence::ExitContext;
 use super::missing_files::missing_path;
 use super::nixpkgs_file;
+use super::wrong_token::MAX_SHOWN;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_syntax::parse;
@@ -22,15 +23,12 @@ pub(super) fn around(text: &str, at: usize, column: Option<usize>) -> Vec<String
     quoted.collect()
 }
 
-/// Longer lines are not repeated in a hint.
-const MAX_REPEATED: usize = 160;
-
 /// The `line` with a `;` after its first `end` bytes, if that makes definitions of it.
 pub(super) fn with_semicolon(line: &str, end: usize) -> Option<String> {
     let (value, rest) = line.split_at_checked(end)?;
     let line = format!("{};{rest}", value.trim_start());
     let is_nix = parse(&format!("{{ {line}\n}}")).errors().is_empty();
-    (is_nix && line.len() <= MAX_REPEATED).then_some(line)
+    (is_nix && line.len() <= MAX_SHOWN).then_some(line)
 }
 
 /// Longer lines of an excerpt are shown in part.

@@ -292,10 +292,23 @@ fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause>
     // The `=` of `let = …` is no definition's.
     let is_definition =
         summary.contains("unexpected '=', expecting ") && !summary.contains("expecting IN");
-    let line = line_without_semicolon(text, position).filter(|_| is_definition)?;
-    let written = line_of(text, line)?;
+    if !is_definition {
+        return None;
+    }
+    let too_many = imbalance(text);
+    let is_closed = matches!(too_many, Some(Imbalance::NotOpened { bracket: '}', .. }));
     let next = line_of(text, position.line)?;
-    let hint = missing_body(written, line).or_else(|| missing_value(written, next, line))?;
+    if let Some(line) = line_without_semicolon(text, position) {
+        let written = line_of(text, line)?;
+        let value = || missing_value(written, next, line, is_closed);
+        let hint = missing_body(written, line).or_else(value)?;
+        return Some(Cause { line, hint });
+    }
+    // In the same line, a name that is a value may be the mistake.
+    let line = position.line;
+    let before = text_before(text, position).filter(|_| is_closed)?;
+    let written = before.rsplit('\n').next()?.trim_end();
+    let hint = missing_value(written.trim_end_matches(is_of_path), next, line, is_closed)?;
     Some(Cause { line, hint })
 }
 

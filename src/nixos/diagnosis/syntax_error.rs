@@ -4,8 +4,10 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::module_arguments::ARGUMENTS;
+use super::option_names::{CONFIG_TXT, OF_CONFIG_TXT};
 use super::surrounding_text::{self, FENCE};
 use super::syntax_cause::{Cause, cause, line_of};
+use super::wrong_token::MAX_SHOWN;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::{NixError, Position};
@@ -147,6 +149,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if is_prose(&text) || is_ini(&text) {
         return Some(NO_CONFIGURATION.to_owned());
     }
+    if let Some(hint) = config_txt(&text, position.line) {
+        return Some(hint);
+    }
     if is_json(&text) {
         return Some(json_hint(context, &position.file));
     }
@@ -162,6 +167,21 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     cause(&text, position, &error.summary).map(|cause| cause.hint)
 }
 
+/// What to do about the line `number` of `text`, if that is of `config.txt` of Raspberry Pi OS, or a section that the next one is in.
+fn config_txt(text: &str, number: u64) -> Option<String> {
+    let is_setting = |number| {
+        let line = line_of(text, number).unwrap_or_default().trim();
+        let (name, value) = line.split_once('=').unwrap_or_default();
+        let is_value = |c: char| c.is_ascii_alphanumeric() || "_-=,.:".contains(c);
+        let value = value.trim_end_matches(';');
+        CONFIG_TXT.contains(&name) && !value.is_empty() && value.chars().all(is_value)
+    };
+    let line = line_of(text, number)?.trim();
+    let is_section = line.starts_with('[') && line.ends_with(']') && is_setting(number + 1);
+    (is_section || is_setting(number))
+        .then(|| format!("line {number} is of config.txt, not Nix. {OF_CONFIG_TXT}"))
+}
+
 /// Whether `line` is the text of a comment that has lost its sign: words after one with a capital, and nothing of a definition.
 fn is_sentence(line: &str) -> bool {
     const MIN_WORDS: usize = 4;
@@ -171,9 +191,6 @@ fn is_sentence(line: &str) -> bool {
         && !line.contains(['=', ';', '"', '{', '}', '[', ']'])
         && line.split_whitespace().filter(is_word).count() >= MIN_WORDS
 }
-
-/// Longer lines are not repeated.
-const MAX_SHOWN: usize = 160;
 
 /// The line at `position` of `text` without the slash of a path that is before it; `None` before a wildcard, which is the mistake then.
 fn without_slash(text: &str, position: &Position) -> Option<String> {
@@ -283,6 +300,14 @@ mod tests {
             "{ ... }: { a = 1; }\n",
         ] {
             assert!(!is_without_braces(other, end), "{other}");
+        }
+    }
+
+    #[test]
+    fn lines_of_config_txt_are_recognised() {
+        let text = "{\n  [all]\n  dtparam=audio=on\n  gpu_mem=16;\n  gpu_mem = x;\n  a=b\n}\n";
+        for (line, is_meant) in [(2, true), (3, true), (4, true), (5, false), (6, false)] {
+            assert_eq!(config_txt(text, line).is_some(), is_meant, "{line}");
         }
     }
 

@@ -13,6 +13,7 @@ use super::switches;
 use super::syntax_at::{NameAt, Role, inline_module};
 use super::syntax_error::{NO_CONFIGURATION, is_prose};
 use super::unquoted_name::{self, package_or_spelling};
+use super::wrong_token::MAX_SHOWN;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
 use crate::common::nix_name::path_of;
@@ -20,9 +21,6 @@ use crate::common::nixos_option::NAMESPACES;
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::flake::InputNames;
 use crate::nixos::log::{NixError, Position};
-
-/// Longer lines are not repeated.
-const MAX_SHOWN: usize = 160;
 
 /// Endings of the names of files that configurations use.
 pub(super) const FILE_TYPES: [&str; 14] = [

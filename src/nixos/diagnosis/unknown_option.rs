@@ -5,8 +5,8 @@ use super::listed_definitions::up_to_element;
 use super::misplaced_options;
 use super::names::is_at;
 use super::option_names::{
-    OF_FILE, OF_SETS, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE, USER_OPTIONS,
-    WITH_CAPITALS,
+    CONFIG_TXT, OF_CONFIG_TXT, OF_FILE, OF_SETS, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE,
+    TEXT_OF_FILE, USER_OPTIONS, WITH_CAPITALS,
 };
 use super::written_values;
 use crate::common::attribute_path;
@@ -77,6 +77,9 @@ fn no_option(option: &str) -> Option<String> {
         return Some(
             "that is a flake, not a module. Rename the file to flake.nix, and run sdbuild in its directory".to_owned(),
         );
+    }
+    if CONFIG_TXT.contains(&option) {
+        return Some(OF_CONFIG_TXT.to_owned());
     }
     if option == "pkgs" {
         return Some(

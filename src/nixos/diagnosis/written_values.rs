@@ -333,7 +333,7 @@ fn is_call_of(node: &SyntaxNode, function: &str) -> bool {
 }
 
 /// The values of `text` that are what `is_it` says.
-fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
+pub(super) fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
     let root = parse(text).syntax();
     let found = root.descendants().filter(is_it);
     let value = |node: SyntaxNode| {
@@ -349,7 +349,8 @@ fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
     found.filter_map(value).collect()
 }
 
-fn stands_before_no_list(node: &SyntaxNode) -> bool {
+/// Whether `node` is before a `++`, and after that no list.
+pub(super) fn stands_before_no_list(node: &SyntaxNode) -> bool {
     let Some(sum) = node.parent().filter(is_joined) else {
         return false;
     };

@@ -16,6 +16,7 @@ mod unquoted;
 mod variables;
 
 pub(super) use self::comments::SIGNS;
+pub(super) use self::place::MAX_SHOWN;
 use self::place::{Place, last_number};
 use super::brackets::open_brackets;
 use super::invalid_character;
@@ -59,6 +60,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     packages::with_version(&place, summary)
         .or_else(|| signs::arguments(text, &place))
         .or_else(|| signs::arguments_without_commas(&place, summary))
+        .or_else(|| lists::comma_in_package(&place, summary))
         .or_else(|| lists::in_other_brackets(&place))
         .or_else(|| lists::names_in_braces(&place, summary))
         .or_else(|| lists::path_with_variable(&place, summary))

@@ -113,14 +113,13 @@ fn a_place_that_is_not_certain_is_none() {
 
 #[test]
 fn a_line_names_the_definition_that_it_replaces() {
-    let text =
-        "{\n services.openssh = {\n enable = false; };\n a.b = [ 1 ];\n c.d = lib.mkIf x 1; }";
+    let text = "{\n services.openssh = {\n enable = false; };\n a.b = [ 1 ];\n a.allowedTCPPorts = [ 1 ];\n c.d = lib.mkIf x 1; }";
     let own = own_definitions(text);
     let place = |file: &str| Place {
         file: file.to_owned(),
         line: 1,
     };
-    let complete = |line: &str, place: Option<&Place>| own.beside_definition("x", line, place);
+    let complete = |line: &str, place: Option<&Place>| own.beside_definition(line, place);
     let ssh = "services.openssh.enable = true;";
     let here = "services.openssh.enable = true; # replaces line 3";
     let found = complete(ssh, Some(&place("sd-card.nix")));
@@ -131,20 +130,22 @@ fn a_line_names_the_definition_that_it_replaces() {
     }
     let explained = complete("services.openssh.enable = true; # or not", None);
     assert_eq!(explained, Some(format!("{elsewhere}; or not")));
-    let list = "a.b = [ 1 2 ];";
-    let extended = own.beside_definition("closed-port", list, None);
+    let ports = "a.allowedTCPPorts = [ 1 2 ];";
     assert_eq!(
-        extended.as_deref(),
-        Some("a.b = [ 1 1 2 ]; # replaces the list of sd-card.nix:4")
+        complete(ports, None).as_deref(),
+        Some("a.allowedTCPPorts = [ 1 1 2 ]; # replaces the list of sd-card.nix:5")
     );
-    let other =
-        own_definitions("{\n a.b = [ 1 ] ++ c; }").beside_definition("closed-port", list, None);
-    assert_eq!(
-        other.as_deref(),
-        Some("a.b = [ … 1 2 ]; # extends sd-card.nix:2")
-    );
+    let rules = "systemd.tmpfiles.rules = [ \"z /a\" ];";
+    let extended = "systemd.tmpfiles.rules = [ … \"z /a\" ]; # extends sd-card.nix:2";
+    for text in [
+        "{\n systemd.tmpfiles.rules = [ b ] ++ c; }",
+        "{\n systemd = { tmpfiles.rules = lib.mkForce [ ]; }; }",
+    ] {
+        let found = own_definitions(text).beside_definition(rules, None);
+        assert_eq!(found.as_deref(), Some(extended), "{text}");
+    }
     for line in [
-        list,
+        "a.b = [ 1 2 ];",
         "c.d = 1;",
         "e.f = 1;",
         "services.openssh.enable = true; # replaces the other one",

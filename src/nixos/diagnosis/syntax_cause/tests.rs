@@ -179,15 +179,39 @@ fn a_body_is_missing_where_a_line_ends_before_an_expression() {
     assert!(found.hint.starts_with("`let` has no `=`"), "{}", found.hint);
     let value = "a value is missing after the `with pkgs;` of line 2";
     assert_eq!(hint("a = with pkgs;"), value);
-    let missing = "a value is missing after the `=` of line 2. ";
-    assert_eq!(
-        hint("users.users.\"a b\" ="),
-        format!("{missing}Put the definitions below it into a set: users.users.\"a b\" = {{ … }};")
-    );
+    let begin = "a value is missing after the `=` of line 2. Write `{` there: ";
+    for (line, name) in [
+        ("users.users.\"a b\" =", "users.users.\"a b\""),
+        ("users.\"b\" = # c", "users.\"b\""),
+    ] {
+        assert_eq!(hint(line), format!("{begin}{name} = {{"), "{line}");
+    }
     let inside = "the `;` of line 2 is inside the string. Write it after the closing quote: \"…\";";
     assert_eq!(hint("a = \"b;\""), inside);
     let end = "a `;` is missing at the end of line 2";
     for line in ["a = 1", "a = \"with b\"", "a = b"] {
         assert_eq!(hint(line), end, "{line}");
     }
+}
+
+#[test]
+fn a_brace_is_missing_in_the_same_line_too() {
+    let begin = "a value is missing after the `=` of line 2. Write `{` there: ";
+    let at = Position {
+        file: String::new(),
+        line: 2,
+        column: 11,
+    };
+    let summary = "syntax error, unexpected '=', expecting ';'";
+    let text = "{\n  a.\"b\" = c = 1; };\n}\n";
+    let same_line = cause(text, &at, summary).unwrap();
+    assert_eq!(same_line.hint, format!("{begin}a.\"b\" = {{"));
+    assert!(cause("{\n  a.\"b\" = c = 1;\n}\n", &at, summary).is_none());
+    let balanced = Position {
+        line: 3,
+        column: 7,
+        ..at
+    };
+    let set = cause("{\n  a =\n    b = 1;\n}\n", &balanced, summary).unwrap();
+    assert!(set.hint.ends_with("into a set: a = { … };"), "{}", set.hint);
 }

@@ -1,6 +1,6 @@
 //! Calls of functions with parentheses and commas.
 
-use super::place::Place;
+use super::place::{MAX_SHOWN, Place};
 use crate::common::nix_name::is_of_path;
 use crate::nixos::diagnosis::brackets::imbalance;
 use crate::nixos::nix_syntax::parse;
@@ -11,9 +11,6 @@ use rnix::SyntaxKind::{
 
 /// Functions of which other languages have such with any number of arguments, and that take one list.
 const OF_A_LIST: [&str; 3] = ["concatLists", "concatStrings", "mkMerge"];
-/// Longer calls are not repeated.
-const MAX_SHOWN: usize = 160;
-
 /// The hint for the first comma of a call: `lib.max(1, 2)`.
 pub(super) fn comma(place: &Place<'_>) -> Option<String> {
     let (before, first) = place.before.rsplit_once('(')?;

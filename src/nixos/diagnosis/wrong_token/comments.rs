@@ -1,12 +1,9 @@
 //! Comments as other languages have them.
 
-use super::place::Place;
+use super::place::{MAX_SHOWN, Place};
 
 /// What comments begin with in other languages.
 pub(in crate::nixos::diagnosis) const SIGNS: [&str; 4] = ["<!--", "//", "--", ";"];
-/// Longer comments are not repeated.
-const MAX_SHOWN: usize = 80;
-
 /// The hint for a comment that begins with one of these signs.
 pub(super) fn hint(place: &Place<'_>) -> Option<String> {
     let sign = SIGNS.iter().find(|sign| place.here.starts_with(**sign))?;

@@ -4,13 +4,10 @@ use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP};
 use rnix::SyntaxNode;
 
 use super::super::secret_values::is_name_of_secret;
-use super::place::Place;
+use super::place::{MAX_SHOWN, Place};
 use crate::common::nix_name::path_of;
 use crate::nixos::nix_definitions::defined_path;
 use crate::nixos::nix_syntax::parse;
-
-/// Longer definitions are not repeated.
-const MAX_SHOWN: usize = 160;
 
 /// Functions of `lib` that are before the value of an option.
 const BEFORE_A_VALUE: [&str; 6] = [

@@ -2,12 +2,10 @@
 
 use rnix::SyntaxKind::{NODE_ATTRPATH, NODE_IDENT, NODE_SELECT};
 
-use super::place::Place;
+use super::place::{MAX_SHOWN, Place};
 use crate::common::nix_name::path_of;
 use crate::nixos::nix_syntax::parse;
 
-/// Longer lines are not repeated.
-const MAX_SHOWN: usize = 160;
 /// Names that are values.
 const VALUES: [&str; 3] = ["false", "null", "true"];
 

@@ -1,11 +1,8 @@
 //! Lists in other brackets than their own, or with signs between their elements, and numbers with a colon.
 
-use super::place::{Place, as_definitions};
-use crate::common::nix_name::{is_of_name, path_of};
+use super::place::{MAX_SHOWN, Place, as_definitions};
+use crate::common::nix_name::{is_of_name, is_of_path, path_of};
 use crate::nixos::diagnosis::misread::end_of_definition;
-
-/// Longer lists are not repeated.
-const MAX_SHOWN: usize = 80;
 
 /// The hint for `${pkgs.hello}/bin/hello` without quotes.
 pub(super) fn path_with_variable(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -30,6 +27,19 @@ pub(super) fn whole_variable(place: &Place<'_>, summary: &str) -> Option<String>
              quotes"
         )
     })
+}
+
+/// The hint for a package with a comma in place of its dot: `[ pkgs.vim pkgs,htop ]`.
+pub(super) fn comma_in_package(place: &Place<'_>, summary: &str) -> Option<String> {
+    let behind = place.here.strip_prefix(',')?;
+    let set = place.name_before();
+    let before = place.before.strip_suffix(set)?.trim_end();
+    let rest = behind.trim_start_matches(is_of_path);
+    let name = path_of(behind.strip_suffix(rest)?)?;
+    let is_set = set == "pkgs" || set.starts_with("pkgs.") && set.ends_with("Packages");
+    let is_value = place.is_in_list || before.ends_with('=');
+    (summary.contains("unexpected ','") && is_set && is_value && behind.starts_with(name))
+        .then(|| format!("write a dot instead of the comma: {set}.{name}"))
 }
 
 /// The hint for a list in braces or parentheses, or with commas, that is a whole value: `ports = { 80, 443 };`.

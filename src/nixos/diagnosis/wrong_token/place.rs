@@ -6,8 +6,8 @@ use crate::nixos::diagnosis::misread::end_of_definition;
 use crate::nixos::log::Position;
 use crate::nixos::nix_syntax::parse;
 
-/// Longer definitions of the user's are not repeated.
-const MAX_REPEATED: usize = 160;
+/// Longer texts of the user's are not repeated in a hint.
+pub(in crate::nixos::diagnosis) const MAX_SHOWN: usize = 160;
 
 /// What public keys begin with.
 const KEY_TYPES: [&str; 4] = [
@@ -37,7 +37,7 @@ pub(super) struct Place<'a> {
 
 /// The `text`, if it is definitions of Nix, and short enough to be repeated.
 pub(super) fn as_definitions(text: String) -> Option<String> {
-    let is_short = text.len() <= MAX_REPEATED && !text.contains(['\n', '#']);
+    let is_short = text.len() <= MAX_SHOWN && !text.contains(['\n', '#']);
     (is_short && parse(&format!("{{ {text} }}")).errors().is_empty()).then_some(text)
 }
 

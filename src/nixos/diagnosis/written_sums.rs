@@ -1,0 +1,90 @@
+//! Searches for `+` and `++` in a file of the user, and what is to be written there, for messages of Nix that do not name their place.
+
+use rnix::SyntaxKind::{NODE_BIN_OP, NODE_IDENT, NODE_SELECT, NODE_STRING};
+use rnix::SyntaxNode;
+
+use super::syntax_at::is_joined;
+use super::written_values::{DefinedValue, all, stands_before_no_list};
+use super::wrong_token::MAX_SHOWN;
+use crate::nixos::nix_definitions::is_modifier;
+use crate::nixos::nix_syntax::parse;
+
+/// The strings with this content beside a `++`.
+pub(super) fn joined_strings(text: &str, content: &str) -> Vec<DefinedValue> {
+    let quoted = format!("\"{content}\"");
+    all(text, |node| {
+        let is_string = node.kind() == NODE_STRING && node.text() == quoted.as_str();
+        is_string && node.parent().is_some_and(|sum| is_joined(&sum))
+    })
+}
+
+/// Each name and string before a `++`, and not a list, where one of both sides is a string.
+pub(super) fn before_joined_strings(text: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let is_value = [NODE_IDENT, NODE_SELECT, NODE_STRING].contains(&node.kind());
+        let is_string = |part: SyntaxNode| part.kind() == NODE_STRING;
+        is_value
+            && stands_before_no_list(node)
+            && node
+                .parent()
+                .is_some_and(|sum| sum.children().any(is_string))
+    })
+}
+
+/// Each `+` and `++` after a call of a function that sets a priority or an order.
+pub(super) fn sums_of_modifiers(text: &str) -> Vec<DefinedValue> {
+    let is_sum = |node: &SyntaxNode| node.kind() == NODE_BIN_OP;
+    all(text, |node| {
+        let is_whole = is_sum(node) && !node.parent().as_ref().is_some_and(is_sum);
+        is_whole && first_operand(node).is_some_and(|call| is_modifier(&call))
+    })
+}
+
+/// What is before the first sign of `node`.
+fn first_operand(node: &SyntaxNode) -> Option<SyntaxNode> {
+    let mut operand = node.clone();
+    while operand.kind() == NODE_BIN_OP {
+        operand = operand.first_child()?;
+    }
+    Some(operand)
+}
+
+/// How the `sum` after a call of `lib.mkDefault` and the like becomes its argument.
+pub(super) fn in_parentheses(sum: &str) -> Option<String> {
+    let node = parse(sum).syntax().first_child()?;
+    let call = first_operand(&node)?;
+    let (function, argument) = (call.first_child()?, call.last_child()?);
+    let rest = sum.get(usize::from(call.text_range().end())..)?;
+    // Strings are joined with one sign.
+    let signs = usize::from(argument.kind() == NODE_STRING);
+    let rest = rest.replacen("++", "+", signs);
+    let argument = format!("{argument}{rest}");
+    let is_short = argument.len() <= MAX_SHOWN && !argument.contains('\n');
+    let argument = if is_short { &argument } else { "…" };
+    Some(format!(
+        "put the argument of {function} in parentheses: {function} ({argument})"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(found: Vec<DefinedValue>) -> Vec<String> {
+        found.into_iter().map(|value| value.written).collect()
+    }
+
+    #[test]
+    fn strings_that_are_joined_as_lists_are_found() {
+        let text = "{ a = \"b\"; c = config.a ++ \"d\"; e = [ f ] ++ \"b\"; g = f x ++ \"h\"; }";
+        assert_eq!(written(joined_strings(text, "b")), ["\"b\""]);
+        assert_eq!(written(before_joined_strings(text)), ["config.a"]);
+    }
+
+    #[test]
+    fn a_sum_after_a_modifier_is_whole() {
+        let text = "{ a = lib.mkDefault \"b\" + c + \"d\"; e = lib.mkForce (f + g); h = i + j; }";
+        let found = written(sums_of_modifiers(text));
+        assert_eq!(found, ["lib.mkDefault \"b\" + c + \"d\""]);
+    }
+}
