@@ -16,6 +16,7 @@ mod environment;
 mod file;
 mod init;
 mod keys;
+mod memory_size;
 mod mirrors;
 mod options;
 mod origin;

@@ -158,6 +158,15 @@ fn shell(dir: &Path, script: &str) -> String {
         .stdout
 }
 
+/// `reply` to a request of the archive, and the file to any other one.
+fn for_archive(request: &Request, reply: Reply) -> Reply {
+    if is_archive(request) {
+        reply
+    } else {
+        Reply::File
+    }
+}
+
 fn is_archive(request: &Request) -> bool {
     request.file().ends_with(".tar.gz")
 }
@@ -306,14 +315,7 @@ fn another_sdbuild_that_the_shell_finds_first_is_named() {
 
 #[test]
 fn an_archive_with_a_wrong_hash_is_refused() {
-    let changed = |request: &Request| {
-        if is_archive(request) {
-            Reply::Changed
-        } else {
-            Reply::File
-        }
-    };
-    Release::new(changed)
+    Release::new(|request| for_archive(request, Reply::Changed))
         .with("curl")
         .refuses(&["has SHA-256", "expected is"]);
 }
@@ -321,14 +323,7 @@ fn an_archive_with_a_wrong_hash_is_refused() {
 #[test]
 fn cut_downloads_are_refused() {
     for program in ["curl", "wget"] {
-        let cut = |request: &Request| {
-            if is_archive(request) {
-                Reply::Cut
-            } else {
-                Reply::File
-            }
-        };
-        Release::new(cut)
+        Release::new(|request| for_archive(request, Reply::Cut))
             .with(program)
             .refuses(&["tar.gz cannot be downloaded"]);
     }

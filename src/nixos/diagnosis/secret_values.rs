@@ -239,6 +239,10 @@ mod tests {
         ] {
             assert_eq!(without(text), shown);
         }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_shown() {
         for text in [
             "security.sudo.wheelNeedsPassword = \"never\";",
             "security.sudo.wheelNeedsPassword = false;",
