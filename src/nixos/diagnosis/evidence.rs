@@ -12,6 +12,8 @@ use crate::nixos::user_files::UserFiles;
 
 /// How many last lines of a failed build are kept and shown.
 pub(in crate::nixos) const TAIL_LINES: usize = 20;
+/// Longer texts of the user's are not repeated in a hint: characters.
+pub(super) const MAX_SHOWN: usize = 160;
 
 /// How the builder ended, and what it was started with.
 #[derive(Clone, Debug, Default)]

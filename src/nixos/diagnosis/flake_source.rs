@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 
 use super::aliased_options;
-use super::evidence::{ExitContext, Findings};
+use super::evidence::{ExitContext, Findings, MAX_SHOWN};
 use super::flake_form;
 use super::names::quoted_after;
 use super::source_lines;
 use super::written_values;
-use super::wrong_token::MAX_SHOWN;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;

@@ -3,11 +3,10 @@
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PATH_ABS, NODE_PATH_REL};
 use rnix::SyntaxNode;
 
-use super::evidence::ExitContext;
+use super::evidence::{ExitContext, MAX_SHOWN};
 use super::source_lines;
 use super::syntax_at::top_level_names;
 use super::written_values::{self, DefinedValue};
-use super::wrong_token::MAX_SHOWN;
 use crate::common::nearest::similar_names;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::NixError;

@@ -1,9 +1,9 @@
 //! Names that nothing binds, because other languages read what is written there otherwise.
 
+use super::evidence::MAX_SHOWN;
 use super::secret_values::is_name_of_secret;
 use super::syntax_at::{Role, top_level_names};
 use super::written_values::values_of;
-use super::wrong_token::MAX_SHOWN;
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::Position;

@@ -1,9 +1,8 @@
 //! Lines of the user's files, where Nix quotes none.
 
-use super::evidence::ExitContext;
+use super::evidence::{ExitContext, MAX_SHOWN};
 use super::missing_files::missing_path;
 use super::nixpkgs_file;
-use super::wrong_token::MAX_SHOWN;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_syntax::parse;

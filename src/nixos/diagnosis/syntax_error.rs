@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::evidence::ExitContext;
+use super::evidence::{ExitContext, MAX_SHOWN};
 use super::module_arguments::ARGUMENTS;
 use super::option_names::{CONFIG_TXT, OF_CONFIG_TXT};
 use super::surrounding_text::{self, FENCE};
 use super::syntax_cause::{Cause, cause, line_of};
-use super::wrong_token::MAX_SHOWN;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::{NixError, Position};

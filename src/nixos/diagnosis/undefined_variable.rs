@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::evidence::ExitContext;
+use super::evidence::{ExitContext, MAX_SHOWN};
 use super::flake_arguments::{argument_of_outputs, input_in_module, nixos_system};
 use super::misread;
 use super::module_arguments::{ARGUMENTS, Header};
@@ -13,7 +13,6 @@ use super::switches;
 use super::syntax_at::{NameAt, Role, inline_module};
 use super::syntax_error::{NO_CONFIGURATION, is_prose};
 use super::unquoted_name::{self, package_or_spelling};
-use super::wrong_token::MAX_SHOWN;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
 use crate::common::nix_name::path_of;

@@ -3,9 +3,9 @@
 use rnix::SyntaxKind::{NODE_BIN_OP, NODE_IDENT, NODE_SELECT, NODE_STRING};
 use rnix::SyntaxNode;
 
+use super::evidence::MAX_SHOWN;
 use super::syntax_at::is_joined;
 use super::written_values::{DefinedValue, all, stands_before_no_list};
-use super::wrong_token::MAX_SHOWN;
 use crate::nixos::nix_definitions::is_modifier;
 use crate::nixos::nix_syntax::parse;
 

@@ -16,7 +16,6 @@ mod unquoted;
 mod variables;
 
 pub(super) use self::comments::SIGNS;
-pub(super) use self::place::MAX_SHOWN;
 use self::place::{Place, last_number};
 use super::brackets::open_brackets;
 use super::invalid_character;

@@ -1,8 +1,9 @@
 //! Calls of functions with parentheses and commas.
 
-use super::place::{MAX_SHOWN, Place};
+use super::place::Place;
 use crate::common::nix_name::is_of_path;
 use crate::nixos::diagnosis::brackets::imbalance;
+use crate::nixos::diagnosis::evidence::MAX_SHOWN;
 use crate::nixos::nix_syntax::parse;
 use rnix::SyntaxKind::{
     NODE_ATTR_SET, NODE_IDENT, NODE_LIST, NODE_LITERAL, NODE_PAREN, NODE_PATH_REL, NODE_SELECT,

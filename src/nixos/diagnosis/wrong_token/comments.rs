@@ -1,6 +1,7 @@
 //! Comments as other languages have them.
 
-use super::place::{MAX_SHOWN, Place};
+use super::place::Place;
+use crate::nixos::diagnosis::evidence::MAX_SHOWN;
 
 /// What comments begin with in other languages.
 pub(in crate::nixos::diagnosis) const SIGNS: [&str; 4] = ["<!--", "//", "--", ";"];

@@ -4,8 +4,9 @@ use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP};
 use rnix::SyntaxNode;
 
 use super::super::secret_values::is_name_of_secret;
-use super::place::{MAX_SHOWN, Place};
+use super::place::Place;
 use crate::common::nix_name::path_of;
+use crate::nixos::diagnosis::evidence::MAX_SHOWN;
 use crate::nixos::nix_definitions::defined_path;
 use crate::nixos::nix_syntax::parse;
 

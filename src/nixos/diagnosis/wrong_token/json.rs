@@ -2,8 +2,9 @@
 
 use rnix::SyntaxKind::{NODE_ATTRPATH, NODE_IDENT, NODE_SELECT};
 
-use super::place::{MAX_SHOWN, Place};
+use super::place::Place;
 use crate::common::nix_name::path_of;
+use crate::nixos::diagnosis::evidence::MAX_SHOWN;
 use crate::nixos::nix_syntax::parse;
 
 /// Names that are values.

@@ -1,7 +1,8 @@
 //! Lists in other brackets than their own, or with signs between their elements, and numbers with a colon.
 
-use super::place::{MAX_SHOWN, Place, as_definitions};
+use super::place::{Place, as_definitions};
 use crate::common::nix_name::{is_of_name, is_of_path, path_of};
+use crate::nixos::diagnosis::evidence::MAX_SHOWN;
 use crate::nixos::diagnosis::misread::end_of_definition;
 
 /// The hint for `${pkgs.hello}/bin/hello` without quotes.

@@ -2,12 +2,10 @@
 
 use crate::common::nix_name::is_of_path;
 use crate::nixos::diagnosis::brackets::{imbalance, open_brackets};
+use crate::nixos::diagnosis::evidence::MAX_SHOWN;
 use crate::nixos::diagnosis::misread::end_of_definition;
 use crate::nixos::log::Position;
 use crate::nixos::nix_syntax::parse;
-
-/// Longer texts of the user's are not repeated in a hint.
-pub(in crate::nixos::diagnosis) const MAX_SHOWN: usize = 160;
 
 /// What public keys begin with.
 const KEY_TYPES: [&str; 4] = [

@@ -1,8 +1,9 @@
 //! Values with a character that Nix knows only in strings: texts in other quotes, hashes of passwords, numbers with a percent sign.
 
 use super::super::secret_values::is_hash;
-use super::place::{MAX_SHOWN, Place, last_number};
+use super::place::{Place, last_number};
 use crate::common::nix_name::path_of;
+use crate::nixos::diagnosis::evidence::MAX_SHOWN;
 use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
 use crate::nixos::nix_syntax::parse;
 
