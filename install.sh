@@ -266,7 +266,7 @@ report() {
   [ -z "${share:-}" ] || say "its manual page and the completions of bash, fish and zsh are in $share"
   case :${PATH:-}: in
     *":$into:"*) ;;
-    *) say "$into is not in PATH: log out and in again, or run  export PATH=\"$into:\$PATH\"" ;;
+    *) say "$into is not in PATH: run  export PATH=\"$into:\$PATH\"  and add that line to ~/.bashrc (~/.zshrc of zsh)" ;;
   esac
   next=sdbuild
   first=$(command -v sdbuild) || first=
