@@ -27,6 +27,12 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
             return Err(Failure::usage(text)
                 .hint("to update nixpkgs, run `sdbuild lock`; for a flake, run `sdbuild lock --flake DIR`"));
         }
+        let beside = config.with_file_name(FLAKE_FILE);
+        if beside.is_file() {
+            context.events.notice(format!(
+                "{CONFIG_NAME} is locked here; for the {FLAKE_FILE} beside it, run `sdbuild lock --flake .`"
+            ));
+        }
         return pipeline::lock_nixpkgs(config, &settings, context).await;
     }
     let dir = directory(&settings, context).await?;

@@ -149,7 +149,7 @@ pub enum Event {
     Finished(Phase, Duration),
     /// A phase ended without success after this time, and why.
     Stopped(Phase, Duration, Stop),
-    /// What a phase does or came to, in a few words; a later text replaces it.
+    /// What a phase does or came to, in a few words; a later text replaces it, and an empty one removes it.
     Detail(Phase, String),
     /// The progress of a phase in bytes.
     Bytes {

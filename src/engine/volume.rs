@@ -26,17 +26,17 @@ pub struct VolumeInfo {
 }
 
 impl Engine {
-    /// Creates the volume unless it exists. Fails if a volume of that name without sdbuild's labels exists.
+    /// Creates the volume unless it exists; whether it was created. Fails if a volume of that name without sdbuild's labels exists.
     pub async fn ensure_volume(
         &self,
         name: &str,
         labels: HashMap<String, String>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         if self
             .volume_is_ours(name, &format!("use volume {name}"))
             .await?
         {
-            return Ok(());
+            return Ok(false);
         }
         let options = VolumeCreateRequest {
             name: Some(name.to_owned()),
@@ -46,7 +46,7 @@ impl Engine {
         let create = self.docker.create_volume(options);
         request(format!("create volume {name}"), create)
             .await
-            .map(drop)
+            .map(|_| true)
     }
 
     /// The volumes that sdbuild created.

@@ -106,8 +106,8 @@ impl State {
             }
             Event::Detail(phase, text) => {
                 if let Some(current) = self.current_in(*phase) {
-                    let text = text.clone();
-                    current.detail = Some(Since { text, since: at });
+                    let text = Some(text.clone()).filter(|text| !text.is_empty());
+                    current.detail = text.map(|text| Since { text, since: at });
                 }
             }
             Event::Console(line) if !line.trim().is_empty() => {

@@ -197,6 +197,11 @@ fn flags_that_other_programs_have_are_explained() {
         ),
         (&["sd-card.nix"], "`sdbuild build sd-card.nix` builds it"),
         (&[".."], "`sdbuild build ..` builds it"),
+        (
+            &["build=sd-card.nix"],
+            "write a space: sdbuild build sd-card.nix",
+        ),
+        (&["flash=/dev/sdb"], "write a space: sdbuild flash /dev/sdb"),
         (&["pi/router"], "`sdbuild build pi/router` builds it"),
         (&["github:me/pi"], "`sdbuild build github:me/pi` builds it"),
         (

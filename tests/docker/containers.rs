@@ -155,8 +155,8 @@ fn volumes_are_created_listed_and_removed() {
         let single = SingleRun::new().await;
         let name = format!("sdbuild-test-{}", single.run);
         let (engine, ours) = (&single.engine, labels(Role::Store, &single.run));
-        engine.ensure_volume(&name, ours.clone()).await.unwrap();
-        engine.ensure_volume(&name, ours).await.unwrap();
+        assert!(engine.ensure_volume(&name, ours.clone()).await.unwrap());
+        assert!(!engine.ensure_volume(&name, ours).await.unwrap());
         let mut guard = guard(&single);
         let volumes = vec![(name.clone(), "/data".to_owned())];
         let script = "echo data > /data/x";
@@ -194,7 +194,8 @@ fn foreign_volume_is_neither_used_nor_removed() {
         let used = single
             .engine
             .ensure_volume(&name, labels(Role::Store, &single.run))
-            .await;
+            .await
+            .map(drop);
         let removed = single.engine.remove_volume(&name).await;
         remove_volume(&name);
         for error in [used.unwrap_err(), removed.unwrap_err()] {

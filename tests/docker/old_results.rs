@@ -155,7 +155,7 @@ fn a_build_waits_until_garbage_is_collected() {
         .user
         .write("sd-card.nix", &product_of_the_builder_alone(&script));
     let mut running = Running::start(&mut store.user.build(&["--force"]));
-    running.wait_for("which collects garbage");
+    running.wait_for("which removes old results");
     std::thread::sleep(Duration::from_secs(2));
     docker(&["rm", "--force", &name]);
     running.finish().assert_exit_code(0);

@@ -177,7 +177,7 @@ async fn objects_without_our_labels_are_never_removed() {
         engine.remove_container("x").await,
         engine.stop_container("x", 1).await,
         engine.remove_volume("x").await,
-        engine.ensure_volume("x", [].into()).await,
+        engine.ensure_volume("x", [].into()).await.map(drop),
         engine.remove_image("x").await,
     ] {
         let error = refusal.unwrap_err();

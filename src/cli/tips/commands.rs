@@ -58,7 +58,8 @@ pub(super) fn tips_for_command(command: &Command, name: &str, words: &[String]) 
             format!("`{} {outer} --help` lists its commands", command.get_name())
         }
         (None, None) => {
-            tip_for_path(name).unwrap_or_else(|| "`sdbuild help` lists all commands".to_owned())
+            let tip = tip_for_argument(command, name).or_else(|| tip_for_path(name));
+            tip.unwrap_or_else(|| "`sdbuild help` lists all commands".to_owned())
         }
     };
     vec![tip]
@@ -153,6 +154,14 @@ fn is_no_part(command: &Command, given: &[&str]) -> bool {
 fn first_of<'a>(name: &str, commands: &[&'a str]) -> Option<&'a str> {
     let (first, _) = name.split_once(['-', '_'])?;
     commands.iter().find(|command| **command == first).copied()
+}
+
+/// The tip for a command with its argument behind an equals sign, `build=sd-card.nix`.
+fn tip_for_argument(command: &Command, name: &str) -> Option<String> {
+    let (first, argument) = name.split_once('=')?;
+    command.find_subcommand(first)?;
+    let argument = quoted(argument);
+    Some(format!("write a space: sdbuild {first} {argument}"))
 }
 
 /// The tip for an image, a disk or a configuration in the place of a command.

@@ -175,7 +175,7 @@ impl Builder<'_> {
             } else if !told {
                 told = true;
                 events.notice(format!(
-                    "waiting for run {}, which collects garbage on the store volume {}",
+                    "waiting for run {}, which removes old results from the store volume {}",
                     collector.run, self.store
                 ));
             }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::container::{BuildJob, Builder};
 use super::upload::{self, Uploaded};
 use crate::common::cancel::Cancel;
-use crate::common::event::{Event, Events};
+use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::engine::labels::labels;
@@ -60,6 +60,10 @@ pub struct BuildResult {
     pub evaluation: Option<Sha256Hash>,
 }
 
+/// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store
+/// to it.
+const FILLING_STORE: &str = "filling the new store volume";
+
 impl Builder<'_> {
     /// Creates the container and uploads its input (`Phase::Upload`). `guard` removes it.
     pub async fn prepare(
@@ -71,10 +75,15 @@ impl Builder<'_> {
     ) -> Result<PreparedBuilder, Failure> {
         let prepared = async {
             let paths = self.store_paths(&job).await?;
-            self.engine
-                .ensure_volume(self.store, labels(Role::Store, self.run))
-                .await?;
+            let store_labels = labels(Role::Store, self.run);
+            let is_new = self.engine.ensure_volume(self.store, store_labels).await?;
+            if is_new {
+                events.emit(Event::Detail(Phase::Upload, FILLING_STORE.to_owned()));
+            }
             let container = guard.create(&self.spec(&job, &paths)?).await?;
+            if is_new {
+                events.emit(Event::Detail(Phase::Upload, String::new()));
+            }
             self.await_collector(events).await?;
             if let Some((wrapper, source)) = self.wrapper {
                 let copied = wrapper.copy_into(source, &container, self.image.foreign);

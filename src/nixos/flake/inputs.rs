@@ -14,7 +14,7 @@ use super::search::FlakeSearch;
 use super::tree::FlakeTree;
 use super::unlocked::UnlockedFlake;
 use super::{Flake, SELF, input_url, lock_file, unlocked};
-use crate::common::configuration_file::flake_text;
+use crate::common::configuration_file::{CONFIG_NAME, flake_text};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::nearest::similar_names;
@@ -144,13 +144,15 @@ impl Flake {
     }
 
     fn unlocked(&self) -> UnlockedFlake<'_> {
+        let has = |name: &str| {
+            let tree = self.tree.as_ref();
+            tree.is_some_and(|tree| tree.directory().join(name).exists())
+        };
         UnlockedFlake {
             reference: &self.reference,
             is_local: self.local_tree().is_some(),
-            has_lock: self
-                .tree
-                .as_ref()
-                .is_some_and(|tree| tree.directory().join(lock_file::NAME).exists()),
+            has_lock: has(lock_file::NAME),
+            is_beside_module: has(CONFIG_NAME),
         }
     }
 

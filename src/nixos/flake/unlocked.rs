@@ -38,6 +38,8 @@ pub(super) struct UnlockedFlake<'a> {
     pub(super) is_local: bool,
     /// Whether there is a lock.
     pub(super) has_lock: bool,
+    /// Whether an `sd-card.nix` is beside it, which `sdbuild lock` takes instead.
+    pub(super) is_beside_module: bool,
 }
 
 impl UnlockedFlake<'_> {
@@ -102,7 +104,7 @@ impl UnlockedFlake<'_> {
 
     fn lock_command(self) -> String {
         match self.reference.text.as_str() {
-            "." => "sdbuild lock".to_owned(),
+            "." if !self.is_beside_module => "sdbuild lock".to_owned(),
             text => format!("sdbuild lock --flake {}", quoted(text)),
         }
     }
@@ -127,6 +129,7 @@ mod tests {
                 reference,
                 is_local,
                 has_lock: true,
+                is_beside_module: false,
             };
             let failure = flake.undeclared_argument(&[missing.into()], text);
             failure.map(|failure| failure.hints)
@@ -179,6 +182,7 @@ mod tests {
                 reference,
                 is_local,
                 has_lock,
+                is_beside_module: text == ".#kitchen",
             };
             flake.failure(&["a".into(), "b".into()])
         };
@@ -196,6 +200,8 @@ mod tests {
             "{none}"
         );
         assert_eq!(none.hints[0], "`sdbuild lock` writes one");
+        let beside = failure(".#kitchen", true, false);
+        assert_eq!(beside.hints[0], "`sdbuild lock --flake .` writes one");
         let remote = failure("git+ssh://h.example/x", false, false);
         assert!(remote.hints[0].contains("write its lock"), "{remote:?}");
         assert_eq!(hints(".#pi", true)[0], "complete it: sdbuild lock");

@@ -284,3 +284,13 @@ fn the_last_report_about_a_build_is_shown() {
     let events = [build(1), line, step];
     assert_eq!(shown(&events).unwrap(), "400 of 900 MB");
 }
+
+#[test]
+fn an_empty_detail_removes_the_one_before() {
+    let mut state = State::default();
+    state.apply(&Event::Started(Phase::Upload), Duration::ZERO);
+    for (text, shown) in [("filling", Some("filling")), ("", None)] {
+        state.apply(&Event::Detail(Phase::Upload, text.to_owned()), SECOND);
+        assert_eq!(state.detail(), shown);
+    }
+}
