@@ -14,6 +14,7 @@ use crate::common::nearest::similar_names;
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::flake::attribute_names;
+use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
@@ -129,8 +130,9 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
     match (similar, is_without_configurations) {
         (None, false) => only_configuration(summary),
         (None, true) => Some(format!(
-            "define one in the outputs: {} = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};",
-            wanted_configuration(summary)
+            "define one in the outputs: {} = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};{}",
+            wanted_configuration(summary),
+            input_of_nixpkgs(context)
         )),
         (Some(similar), false) => {
             let mut references = known.iter();
@@ -152,6 +154,15 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
             ))
         }
     }
+}
+
+/// The line of the input `nixpkgs` that the flake lacks; empty if it has one.
+fn input_of_nixpkgs(context: &ExitContext<'_>) -> String {
+    let path = format!("{CONFIG_DIR}{FLAKE_FILE}");
+    let text = context.files.and_then(|files| files.text(&path));
+    let is_missing = text.is_some_and(|text| !text.contains("nixpkgs"));
+    let line = || format!("\n  Declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\";");
+    is_missing.then(line).unwrap_or_default()
 }
 
 /// The configuration that the user named, of which `summary` tells, or one without its name.

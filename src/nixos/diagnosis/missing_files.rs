@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
+use rnix::SyntaxKind::NODE_APPLY;
+
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
-use super::written_values::{DefinedValue, paths_to, strings, whole_paths};
+use super::written_values::{self, DefinedValue, is_value, paths_to, strings, whole_paths};
 use super::{file_systems, foreign_module, nixpkgs_file, set_members};
 use crate::common::attribute_path;
+use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 use crate::nixos::log::NixError;
+use crate::nixos::nix_definitions::option_at;
 
 pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (path, _) = summary
@@ -17,14 +22,38 @@ pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Op
     if path.starts_with("nixpkgs/") {
         return Some(nixpkgs_file::hint(context, summary));
     }
-    let hint = in_place_of_channel(path)
-        .or_else(|| foreign_module::in_place_of_channel(context, path))
-        .unwrap_or_else(|| {
+    let known =
+        in_place_of_channel(path).or_else(|| foreign_module::in_place_of_channel(context, path));
+    if let Some(hint) = placeholder(context, path).filter(|_| known.is_none()) {
+        return Some(hint);
+    }
+    let hint = known.unwrap_or_else(|| {
             "only <nixpkgs> exists here. Name a file by its path, or fetch it with builtins.fetchTarball"
                 .to_owned()
         });
     let place = place_of_search_path(context, path);
     Some(place.map_or_else(String::new, |place| format!("{place} names <{path}>, but ")) + &hint)
+}
+
+/// What to write in place of `<name>`, which is the whole value of an option: instructions mark so what the user gives.
+fn placeholder(context: &ExitContext<'_>, name: &str) -> Option<String> {
+    let written = format!("<{name}>");
+    let (place, option) = context.files?.only_place(|text| {
+        let values = written_values::all(text, |node| {
+            let is_option = is_value(node) && option_at(node, None).is_some();
+            is_option && node.text() == written.as_str()
+        });
+        values
+            .into_iter()
+            .map(|value| (value.line, value.defines))
+            .collect()
+    })?;
+    let namespace = option.split('.').next().unwrap_or_default();
+    let is_option = NAMESPACES.contains(&namespace) && !name.contains('/');
+    is_option.then(|| {
+        let dir = context.shown_dir;
+        format!("{dir}{place}: {written} is a placeholder. Write your value: {option} = \"…\";")
+    })
 }
 
 /// The only line of the user's files with `<path>`.
@@ -45,6 +74,9 @@ pub(super) fn nixpkgs_in_flake(context: &ExitContext<'_>, summary: &str) -> Opti
     let (path, _) = rest.split_once(">' in pure evaluation mode")?;
     let of_modules = path.strip_prefix("nixpkgs/nixos/modules/");
     let hint = match (path, of_modules) {
+        ("nixpkgs", _) if is_called_plainly(context) => {
+            "Write nixpkgs.legacyPackages.aarch64-linux instead of import <nixpkgs> { }".to_owned()
+        }
         ("nixpkgs", _) => {
             "Write nixpkgs, an input of the flake. In a module its packages are pkgs".to_owned()
         }
@@ -60,6 +92,24 @@ pub(super) fn nixpkgs_in_flake(context: &ExitContext<'_>, summary: &str) -> Opti
     Some(format!(
         "{place} names <{path}>, which no flake has. {hint}"
     ))
+}
+
+/// Whether the only `<nixpkgs>` is in the `flake.nix`, where its packages are taken without arguments: `import <nixpkgs> { }`.
+fn is_called_plainly(context: &ExitContext<'_>) -> bool {
+    let place = context.files.and_then(|files| {
+        files.only_place(|text| {
+            let calls = written_values::all(text, |node| {
+                let written = node.text().to_string();
+                let words: Vec<&str> = written.split_whitespace().collect();
+                node.kind() == NODE_APPLY && words.concat() == "import<nixpkgs>{}"
+            });
+            calls.into_iter().map(|call| (call.line, ())).collect()
+        })
+    });
+    let file = place
+        .as_ref()
+        .and_then(|(place, ())| place.split(':').next());
+    file == Some(FLAKE_FILE)
 }
 
 /// Attributes whose value is a file that the build reads.

@@ -11,6 +11,7 @@ mod calls_in_lists;
 mod choices;
 mod command_line_value;
 mod conflicts;
+mod defined_already;
 mod definitions;
 mod digit_names;
 mod eval_error;

@@ -137,16 +137,21 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
     let text = context.files.and_then(|files| files.text(file));
     if text.as_deref().is_some_and(|text| text.contains("mkShell")) {
         return Some(
-            "that is a shell for nix-shell, not a configuration. `sdbuild init` writes a configuration"
+            "that is a shell for nix-shell, not a configuration. `sdbuild init` in an empty directory writes one"
                 .to_owned(),
         );
     }
     if text.as_deref().is_some_and(is_package) {
         let below = file.strip_prefix(CONFIG_DIR)?;
         let named = context.files.and_then(|files| files.naming(file));
-        let path = path_from(&named.map_or_else(String::new, |named| named.place), below);
+        let place = named.map_or_else(String::new, |named| named.place);
+        let path = path_from(&place, below);
+        let remove = place.rsplit_once(':').map_or_else(
+            || "Remove".to_owned(),
+            |(file, _)| format!("In {}{file}, remove", context.shown_dir),
+        );
         return Some(format!(
-            "{below} is a package, not a module. Remove it from imports, and write environment.systemPackages = [ \
+            "{below} is a package, not a module. {remove} it from imports, and write environment.systemPackages = [ \
              (pkgs.callPackage {path} {{ }}) ];"
         ));
     }

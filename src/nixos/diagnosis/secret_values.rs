@@ -10,11 +10,12 @@ use crate::common::failure::Failure;
 
 /// In place of a secret.
 const HIDDEN: &str = "…";
-/// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones.
-const NAMES: &str = "pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key";
-/// What is after a name: a string, which need not end; a number; after a `=` without blanks the word of another program. Nix reads
-/// other words as variables. A string may be in brackets.
-const VALUES: &str = r#"(?:"?[ \t]*(?:[-+:?<>!]?=[=>]?|<-|:)[ \t]*|[ \t]+)(?:[\[({][ \t]*|lib\.mk[a-z]+[ \t]+)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)"#;
+/// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones; and networks, of which some write
+/// the passphrase as the value.
+const NAMES: &str = r#"pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key|wireless\.networks\.(?:[a-z0-9_-]+|"[^"\n]*")"#;
+/// What is after a name: a string, which need not end; a number; after a `=` without blanks the word of another program; after one
+/// with blanks a word with a sign that no variable has. Nix reads other words as variables. A string may be in brackets.
+const VALUES: &str = r#"(?:"?[ \t]*(?:[-+:?<>!]?=[=>]?|<-|:)[ \t]*|[ \t]+)(?:[\[({][ \t]*|lib\.mk[a-z]+[ \t]+)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)|[ \t]*=[ \t]+([^\s"'`;${}()\[\]=@!%&^~]+[@!%&^~][^\s;]*)"#;
 /// A string in the middle of a value, and not one that is the name of an attribute: `(x, "…")`.
 const INNER_VALUE: &str = r#"[ \t]*[-+:?<>!]?=[=>]?[ \t]*[^"'=;\n]*[^"'=;\n.]"((?:[^"\\\n]|\\.)*)"#;
 /// After the end of a string, the next one of the same value: `" + x + "…"`.
@@ -157,7 +158,7 @@ fn secrets(text: &str) -> Vec<Range<usize>> {
     let mut places: Vec<Range<usize>> = Vec::new();
     for found in pattern.captures_iter(text) {
         let name = found.get_group(1).map_or(0, |name| name.start);
-        let value = (2..=11).find_map(|group| found.get_group(group));
+        let value = (2..=12).find_map(|group| found.get_group(group));
         let is_switch = text
             .get(..name)
             .is_some_and(|before| before.to_lowercase().ends_with("needs"));
@@ -197,6 +198,11 @@ mod tests {
                 "write a string in quotes: users.users.ann.initialPassword = \"…\";",
             ),
             ("a.psk = 12345678; b = 1;", "a.psk = …; b = 1;"),
+            ("a.psk = p@ss; b = 1;", "a.psk = …; b = 1;"),
+            (
+                "networking.wireless.networks.\"My Net\" = \"x\";",
+                "networking.wireless.networks.\"My Net\" = \"…\";",
+            ),
             (
                 "a.password = [ \"x\" ]; b = \"c\";",
                 "a.password = [ \"…\" ]; b = \"c\";",
@@ -260,6 +266,9 @@ mod tests {
             "unexpected token: did you mean \"x\"?",
             "PasswordAuthentication = \"maybe\";",
             "if password == x",
+            "if password != x && y",
+            "a.wireless.networks.Home.hidden = true; b = \"c\";",
+            "a.wireless.networks.Home = { authProtocols = [ \"SAE\" ]; };",
             "unexpected token 'x'",
             "a = $b; c=$d$e",
             "elem name [ \"secret\" ];",

@@ -287,6 +287,28 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
     Some(*line)
 }
 
+/// The braces to put around the definitions after the arguments of a function in parentheses, which end the `line` that is `written`,
+/// if every bracket of the file has its other one.
+fn missing_braces(text: &str, line: u64, written: &str) -> Option<String> {
+    let code = written.split('#').next()?.trim_end();
+    if !code.ends_with(':') || imbalance(text).is_some() {
+        return None;
+    }
+    let lines = text.split_inclusive('\n').take(usize::try_from(line).ok()?);
+    let (before, rest) = text.split_at_checked(lines.map(str::len).sum())?;
+    let open = open_brackets(before);
+    let is_end = |at: &usize| {
+        let up_to = text.get(..=before.len() + at);
+        up_to.is_some_and(|up_to| open_brackets(up_to).len() < open.len())
+    };
+    let mut closing = rest.match_indices(')').map(|(at, _)| at);
+    let end = closing.find(is_end).filter(|_| open.last() == Some(&'('))?;
+    let last = line + u64::try_from(rest.get(..end)?.matches('\n').count()).ok()? + 1;
+    Some(format!(
+        "put the definitions in braces: `{{` at the end of line {line}, `}}` before the `)` of line {last}"
+    ))
+}
+
 /// The line in front of the definition at `position` that ends before an expression.
 fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause> {
     // The `=` of `let = …` is no definition's.
@@ -301,7 +323,9 @@ fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause>
     if let Some(line) = line_without_semicolon(text, position) {
         let written = line_of(text, line)?;
         let value = || missing_value(written, next, line, is_closed);
-        let hint = missing_body(written, line).or_else(value)?;
+        let braces = || missing_braces(text, line, written);
+        let body = || missing_body(written, line);
+        let hint = braces().or_else(body).or_else(value)?;
         return Some(Cause { line, hint });
     }
     // In the same line, a name that is a value may be the mistake.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::defined_already;
 use super::evidence::{ExitContext, MAX_SHOWN};
 use super::module_arguments::ARGUMENTS;
 use super::option_names::{CONFIG_TXT, OF_CONFIG_TXT};
@@ -163,7 +164,12 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
             position.line
         ));
     }
-    cause(&text, position, &error.summary).map(|cause| cause.hint)
+    let again = || {
+        let Cause { line, hint } = cause(&text, position, &error.summary)?;
+        let again = defined_already::hint(&text, line);
+        Some(again.unwrap_or_else(|| defined_already::with_other_line(&text, line, hint)))
+    };
+    again().or_else(|| defined_already::hint(&text, position.line))
 }
 
 /// What to do about the line `number` of `text`, if that is of `config.txt` of Raspberry Pi OS, or a section that the next one is in.

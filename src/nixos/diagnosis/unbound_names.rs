@@ -226,7 +226,9 @@ const NO_PACKAGES: [(&str, &str); 4] = [
     ),
 ];
 
-fn package_of_program(name: &str) -> Option<String> {
+/// What to write in place of `name`, which is no package, but a program, or a package of other systems; `set` is what is before it:
+/// `pkgs.`, or nothing.
+fn package_of_program(set: &str, name: &str) -> Option<String> {
     let is_other = |package: &&str| *package != name;
     if let Some(package) = package_called(name).filter(is_other) {
         return Some(format!("{name} is called {package} in nixpkgs"));
@@ -238,7 +240,9 @@ fn package_of_program(name: &str) -> Option<String> {
         return Some((*hint).to_owned());
     }
     let package = package_of(name).filter(is_other)?;
-    Some(format!("the program {name} is in the package {package}"))
+    Some(format!(
+        "write {set}{package}, which has the program {name}"
+    ))
 }
 
 /// What is meant by the package that nixpkgs does not have, and that the user's file writes as `pkgs.name`.
@@ -252,7 +256,7 @@ pub(super) fn missing_package_of_pkgs(
         let similar = findings.packages.similar(name)?;
         Some(similar_package(name, &similar))
     };
-    package_of_program(name)
+    package_of_program("pkgs.", name)
         .or_else(similar)
         .or_else(|| other_package(findings, name))
 }
@@ -283,7 +287,7 @@ pub(super) fn no_such_package(
     let by_other_name = || packages(file, &text, name, &at()?, position);
     let of_flake = || input_among_packages(context, file, &text, name);
     let known = operator()
-        .or_else(|| package_of_program(name))
+        .or_else(|| package_of_program("", name))
         .or_else(by_other_name);
     if let Some(hint) = known.or_else(of_flake) {
         return Some(hint);

@@ -1,5 +1,6 @@
 //! Options that do not exist, and what may be meant by them. Pure.
 
+use super::defined_already;
 use super::evidence::ExitContext;
 use super::listed_definitions::up_to_element;
 use super::misplaced_options;
@@ -60,11 +61,7 @@ fn open_port(option: &str) -> Option<String> {
 
 /// What to write in place of something that is no option of any release, or of this one no longer.
 fn no_option(option: &str) -> Option<String> {
-    let is_import = |word: &&str| option.eq_ignore_ascii_case(word);
-    if ["import", "imports", "include", "includes"]
-        .iter()
-        .any(is_import)
-    {
+    if defined_already::is_import(option) {
         return Some("include other files with imports = [ … ];".to_owned());
     }
     if SIZES_OF_IMAGE.contains(&option) {
@@ -199,6 +196,9 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
         && let Some(meant) = user_without_s(context)
     {
         return meant;
+    }
+    if let Some(hint) = option.and_then(|option| defined_already::second_imports(context, option)) {
+        return hint;
     }
     if let Some(meant) = option.and_then(|option| misplaced_options::hint(context, option)) {
         return meant;

@@ -360,7 +360,7 @@ pub(super) fn stands_before_no_list(node: &SyntaxNode) -> bool {
 }
 
 /// Whether `node` is the whole value of a definition.
-fn is_value(node: &SyntaxNode) -> bool {
+pub(super) fn is_value(node: &SyntaxNode) -> bool {
     let definition = node
         .parent()
         .filter(|of| of.last_child().as_ref() == Some(node));

@@ -15,7 +15,7 @@ fn a_program_leads_to_its_package() {
     assert_hint(
         &failure(named("nix"), &named("log"), ""),
         "undefined variable 'lsusb'",
-        "the program lsusb is in the package usbutils",
+        "write usbutils, which has the program lsusb",
     );
 }
 

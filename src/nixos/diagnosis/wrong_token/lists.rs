@@ -211,11 +211,14 @@ pub(super) fn text_of_another_program(place: &Place<'_>, summary: &str) -> Optio
 /// The hint for a `@` in a text without quotes, as in `password = p@ss;`, of which Nix expects arguments.
 pub(super) fn text_with_at(place: &Place<'_>, summary: &str) -> Option<String> {
     let line = place.before.rsplit('\n').next()?;
-    let (_, first) = line.strip_suffix('@')?.rsplit_once("= ")?;
+    let (name, first) = line.strip_suffix('@')?.rsplit_once("= ")?;
     let (second, _) = place.here.split_once(';')?;
     let is_text = |text: &str| !text.contains(['"', '{', ' ', '$', '\\', '\'']);
     let is_wrong = summary.contains("expecting '{'") && is_text(first) && is_text(second);
-    is_wrong.then(|| format!("put text with a `@` in double quotes: \"{first}@{second}\""))
+    is_wrong.then(|| {
+        let name = name.trim();
+        format!("put text with a `@` in double quotes: {name} = \"{first}@{second}\";")
+    })
 }
 
 /// The hint for a number with a colon after it, as in `8080:80`.

@@ -64,6 +64,19 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// The whole file.
+    pub(super) fn text(&self) -> String {
+        format!("{}{}", self.before, self.rest)
+    }
+
+    /// Its line, counted from 1.
+    pub(super) fn line(&self) -> u64 {
+        (1..)
+            .zip(self.before.split('\n'))
+            .last()
+            .map_or(1, |(line, _)| line)
+    }
+
     /// Whether nothing but a comment follows in the line.
     pub(super) fn ends_line(&self) -> bool {
         self.after.is_empty() || self.after.starts_with('#')

@@ -1,5 +1,6 @@
 //! Statements, as other languages have them, in place of a definition or a value.
 
+use super::super::defined_already;
 use super::super::secret_values::is_name_of_secret;
 use super::conditions::function;
 use super::packages::installed;
@@ -49,7 +50,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
     }
     let begun = place.begun().trim_end();
     match begun {
-        _ if IMPORTS.contains(&begun) => import(end_of_statement(place)),
+        _ if IMPORTS.contains(&begun) => import(place, end_of_statement(place)),
         "enable" | "start" => enable(place),
         "install" => install(place),
         "export" | "ENV" => variable(place),
@@ -68,11 +69,11 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
 fn import_with_sign(place: &Place<'_>) -> Option<String> {
     let statement = end_of_statement(place).strip_prefix(['@', '!'])?;
     let (keyword, files) = statement.split_once(' ')?;
-    import(files).filter(|_| IMPORTS.contains(&keyword))
+    import(place, files).filter(|_| IMPORTS.contains(&keyword))
 }
 
-/// The `files` that a statement imports: `import ./wifi.nix;`, `include "wifi.nix"`.
-fn import(files: &str) -> Option<String> {
+/// The `files` that the statement at the place imports: `import ./wifi.nix;`, `include "wifi.nix"`.
+fn import(place: &Place<'_>, files: &str) -> Option<String> {
     let is_shell = |file: &String| {
         [".sh", ".bash", ".env"]
             .iter()
@@ -87,10 +88,11 @@ fn import(files: &str) -> Option<String> {
              environment.interactiveShellInit = builtins.readFile {script};"
         ));
     }
-    Some(format!(
-        "write other files as a list, with `=` before it: imports = [ {} ];",
-        paths.join(" ")
-    ))
+    let paths = paths.join(" ");
+    let added = defined_already::imports(&place.text(), place.line(), &paths);
+    Some(added.unwrap_or_else(|| {
+        format!("write other files as a list, with `=` before it: imports = [ {paths} ];")
+    }))
 }
 
 /// The path of the file that is `written`, which may be in quotes, and a file of Nix without `./` in front.

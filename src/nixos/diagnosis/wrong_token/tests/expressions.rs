@@ -138,7 +138,7 @@ const EXPRESSIONS: &[(&str, &str, &str)] = &[
     (
         "{\n  a = p@|ss;\n}",
         "unexpected ID, expecting '{'",
-        "in double quotes: \"p@ss\"",
+        "in double quotes: a = \"p@ss\";",
     ),
     (
         "lib|, pkgs, ...:\n{ }\n",
