@@ -60,7 +60,10 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             "an image is as small as possible",
         ),
         (&["clean", "--cache"], "did you mean --downloads?"),
-        (&["clean", "--everything"], "did you mean --all?"),
+        (
+            &["clean", "--everything"],
+            "--all also removes other store volumes",
+        ),
         (
             &["init", "--template", "flake"],
             "`sdbuild init --flake` writes a flake",
