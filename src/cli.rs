@@ -215,7 +215,7 @@ pub enum Command {
 pub struct Build {
     /// Configuration: a file, a directory or a flake (.#pi) [default: .]
     ///
-    /// A directory must have an sd-card.nix or a flake.nix. It cannot be combined with --config or --flake.
+    /// A directory must have an sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 

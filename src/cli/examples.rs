@@ -3,7 +3,7 @@
 
 pub(super) const BUILD: &str = "\
 Writes the image and the files that describe it into the directory of --output, and prints the image's path. A first build downloads \
-about 7 GB and takes about 20 minutes. After a failure run the same command again: it keeps what is done.
+about 7 GB and takes about 20 minutes, by estimate. After a failure run it again, which keeps what is done.
 
 Examples:
   sdbuild build                  # build ./sd-card.nix
@@ -56,9 +56,9 @@ Examples:
 pub(super) const FLASH: &str = "Without a disk, flash lists the disks and writes nothing. On most machines only root may write to a disk, so flash shows other users the command with sudo.
 
 Examples:
-  sdbuild flash                     # list the removable disks
-  sdbuild flash /dev/sdb            # write the newest image: show what will be lost, ask, write, verify
-  sdbuild flash card.img /dev/sdb   # write that image";
+  sdbuild flash   # list the removable disks
+  sudo \"$(command -v sdbuild)\" flash /dev/sdb            # write the newest image: show what will be lost, ask, write, verify
+  sudo \"$(command -v sdbuild)\" flash card.img /dev/sdb   # write that image";
 
 pub(super) const INSPECT: &str = "\
 Examples:
@@ -183,9 +183,9 @@ Examples:
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:
-  sdbuild completions bash > ~/.local/share/bash-completion/completions/sdbuild
-  sdbuild completions zsh > ~/.zfunc/_sdbuild   # with fpath+=(~/.zfunc) in ~/.zshrc, before compinit
-  sdbuild completions fish > ~/.config/fish/completions/sdbuild.fish";
+  mkdir -p ~/.local/share/bash-completion/completions && sdbuild completions bash > ~/.local/share/bash-completion/completions/sdbuild
+  mkdir -p ~/.zfunc && sdbuild completions zsh > ~/.zfunc/_sdbuild   # with fpath+=(~/.zfunc) in ~/.zshrc, before compinit
+  mkdir -p ~/.config/fish/completions && sdbuild completions fish > ~/.config/fish/completions/sdbuild.fish";
 
 pub(super) const MAN: &str = "\
 Examples:

@@ -47,7 +47,7 @@ impl NixpkgsArgs {
 pub struct Check {
     /// Configuration to check: a file, a directory, or a flake such as .#pi [default: .]
     ///
-    /// A directory must have an sd-card.nix or a flake.nix. It cannot be combined with --config or --flake.
+    /// A directory must have an sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 

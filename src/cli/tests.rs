@@ -103,6 +103,11 @@ fn every_command_has_examples_that_parse() {
         for line in examples.lines() {
             let words = line.split(" # ").next().unwrap_or_default();
             let words = words.split(['>', '|']).next().unwrap_or_default();
+            let words = words.replace("sudo \"$(command -v sdbuild)\"", "sdbuild");
+            let words = match words.split_once(" && ") {
+                Some((before, own)) if before.trim().starts_with("mkdir -p ") => own,
+                _ => &words,
+            };
             let quoted = words
                 .split('\'')
                 .enumerate()

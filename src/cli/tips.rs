@@ -5,6 +5,7 @@ mod board_memory;
 mod colours;
 mod commands;
 mod context;
+mod engine;
 mod examples;
 mod extra_words;
 mod flags_of;
@@ -23,7 +24,6 @@ use clap::{Command, ValueEnum as _};
 
 use crate::common::host_name;
 use crate::common::nearest::is_typo;
-use crate::common::shell_word::quoted;
 use crate::common::system::System;
 use crate::common::text::listed;
 use commands::tips_for_command;
@@ -307,24 +307,26 @@ fn tip_for_flag_in_front(command: &Command, flag: &str, words: &[String]) -> Opt
     };
     let at = words.iter().position(is_flag)?;
     let (before, after) = words.split_at_checked(at)?;
-    let named = |words: &[String]| {
-        let mut found = words.iter().map(|word| command.find_subcommand(word));
-        found.find_map(|sub| sub.filter(|sub| !sub.is_hide_set()))
+    let named = |word: &String| {
+        let sub = command.find_subcommand(word);
+        sub.filter(|sub| !sub.is_hide_set())
     };
-    if named(before).is_some() {
+    if before.iter().any(|word| named(word).is_some()) {
         return None;
     }
     let takes = |sub: &&Command| takes(sub, flag) || takes_short(sub, flag);
-    if let Some(named) = named(after) {
-        let name = named.get_name();
-        let told = format!("a command's flags come after it: sdbuild {name} {flag} …");
-        return takes(&named).then_some(told);
+    let mut behind = after.iter().enumerate();
+    if let Some((to, sub)) = behind.find_map(|(to, word)| Some((to, named(word)?))) {
+        let rest = before.iter().chain(after.iter().take(to));
+        let rest = rest.chain(after.iter().skip(to + 1)).map(String::as_str);
+        let line = several::joined(sub.get_name(), rest);
+        let told = format!("a command's flags come after it: {line}");
+        return takes(&sub).then_some(told);
     }
     // The command that most flags are of.
     let build = command.find_subcommand("build").filter(takes)?;
-    let line: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    let (name, line) = (build.get_name(), line.join(" "));
-    Some(format!("the command comes first: sdbuild {name} {line}"))
+    let line = several::joined(build.get_name(), words.iter().map(String::as_str));
+    Some(format!("the command comes first: {line}"))
 }
 
 /// The usage of the command that `words` name.

@@ -65,7 +65,8 @@ async fn evaluated(
 const SOME_KEY: &str = "\"ssh-ed25519 …\"";
 
 /// The comment behind such a line where the user has no key yet.
-const NO_KEY: &str = " # what is in ~/.ssh/id_ed25519.pub; ssh-keygen makes that file";
+const NO_KEY: &str =
+    " # the line that `cat ~/.ssh/id_ed25519.pub` prints; `ssh-keygen -t ed25519` makes that file";
 
 /// The user's own public key, the best of several.
 fn own_key(home: Option<&Path>) -> Option<PublicKey> {
@@ -276,7 +277,7 @@ mod tests {
         let replacing = format!("{line} # replaces that list");
         without_a_key[0].add = vec![replacing.clone()];
         put_key(&mut without_a_key, SOME_KEY, NO_KEY);
-        let both = format!("{replacing}; what is in");
+        let both = format!("{replacing}; the line that");
         assert!(without_a_key[0].add[0].starts_with(&both));
         let lines = as_lines(&checked(findings), COLUMNS, false);
         assert!(lines.contains(&format!("\"{key}\"")), "{lines}");

@@ -9,6 +9,12 @@ use crate::common::failure::{Class, Failure};
 use crate::common::text::truncate;
 use crate::engine::connect_error::ConnectError;
 
+/// What to do after the engine has ended a connection.
+pub const STILL_RUNS: &str = "if `docker info` answers, the engine runs. Run the command again";
+
+/// What to do after the engine has not answered in time.
+const BUSY: &str = "if `docker info` answers, the engine was busy. Run the command again";
+
 /// Limit for an engine's message: some engines return whole configurations.
 const MAX_MESSAGE_CHARS: usize = 1000;
 
@@ -126,9 +132,8 @@ impl EngineError {
                 "the engine's disk is full. `sdbuild clean` removes what sdbuild created, and `docker system df` shows \
                  what else uses space",
             ),
-            Self::Lost { .. } | Self::Silent { .. } => {
-                Some("check that the engine still runs: `docker info`")
-            }
+            Self::Lost { .. } => Some(STILL_RUNS),
+            Self::Silent { .. } => Some(BUSY),
             Self::NotOurs { .. } => {
                 Some("something else uses a name that sdbuild needs; rename or remove it")
             }

@@ -47,7 +47,7 @@ pub use container::{Container, Exit};
 pub use drain::{Drain, Drained};
 pub use endpoint::Endpoint;
 pub use entry_wrapper::EntryWrapper;
-pub use error::EngineError;
+pub use error::{EngineError, STILL_RUNS};
 pub use facts::EngineFacts;
 pub use guard::ContainerGuard;
 pub use heartbeat::{Heartbeat, HeartbeatGuard, PauseHandle};

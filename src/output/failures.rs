@@ -7,6 +7,7 @@ use std::path::Path;
 use super::publish::PublishError;
 use super::stages::StageError;
 use crate::common::failure::{Class, Failure};
+use crate::engine::STILL_RUNS;
 
 /// A failure of the build: its result is not an image that can be used.
 pub(super) fn unusable_result(text: impl fmt::Display) -> Failure {
@@ -21,7 +22,7 @@ pub(super) fn stages_failed(error: StageError, size: u64, name: &str, dir: &Path
         }
         StageError::WrongSize(received) => {
             let text = format!("the engine sent {received} of the image's {size} bytes");
-            Failure::environment(text).hint("check that the engine still runs: `docker info`")
+            Failure::environment(text).hint(STILL_RUNS)
         }
         StageError::Decompress(error) => Failure::new(Class::Build, error)
             .context(format!("decompress the image that was built, {name}")),

@@ -80,7 +80,7 @@ async fn connect(settings: &settings::Build, context: &Context) -> Result<Engine
         let seconds = ANSWER_TIMEOUT.as_secs();
         let text = format!("the engine does not answer within {seconds} s");
         Err(Failure::message(Class::Environment, text)
-            .hint("check that it still runs, with `docker info` or `systemctl status docker`"))
+            .hint("if `docker info` answers, the engine was busy. Run doctor again. If not, `systemctl status docker` shows whether it runs"))
     })
 }
 

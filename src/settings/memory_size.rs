@@ -8,7 +8,7 @@ const MOST_MEMORY_MIB: u32 = 1 << 20;
 
 /// Parses an amount of memory as QEMU and Docker take it: MiB, or a number with a unit. Decimal units count as the binary ones,
 /// which users mean.
-pub(super) fn memory_mib(text: &str) -> Result<u32, String> {
+pub fn memory_mib(text: &str) -> Result<u32, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text.strip_prefix(number).unwrap_or_default();
     let size = match unit.to_ascii_lowercase().as_str() {

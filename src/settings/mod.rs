@@ -39,6 +39,7 @@ pub use common::Common;
 pub use environment::Environment;
 pub use file::NAME as SETTINGS_NAME;
 pub use init::{Init, InitArgs};
+pub use memory_size::memory_mib;
 pub use options::Options;
 pub(crate) use options::{MACHINE, NIX, help_of};
 pub use origin::{Origin, Setting};

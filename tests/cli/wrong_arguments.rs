@@ -60,7 +60,10 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             "an image is as small as possible",
         ),
         (&["clean", "--cache"], "did you mean --downloads?"),
-        (&["clean", "--everything"], "did you mean --all?"),
+        (
+            &["clean", "--everything"],
+            "`sdbuild clean` alone removes everything that belongs to your settings. --all also removes",
+        ),
         (
             &["init", "--template", "flake"],
             "`sdbuild init --flake` writes a flake",
@@ -265,20 +268,14 @@ fn unknown_flag_and_command_have_useful_tips() {
         "{}",
         flag.stderr
     );
-    for words in [
-        ["--hostname", "pi", "build"],
-        ["--hostname=pi", "build", "."],
+    for (words, line) in [
+        (["--hostname", "pi", "build"], "build --hostname pi"),
+        (["--hostname=pi", "build", "."], "build --hostname=pi ."),
+        (["-c", "pi.nix", "build"], "build -c pi.nix"),
+        (["-cpi.nix", "build", "-v"], "build -cpi.nix -v"),
     ] {
-        CliTest::new(&words)
-            .exit_code(2)
-            .stderr("hint: a command's flags come after it: sdbuild build --hostname …")
-            .run();
-    }
-    for words in [["-c", "pi.nix", "build"], ["-cpi.nix", "build", "-v"]] {
-        CliTest::new(&words)
-            .exit_code(2)
-            .stderr("hint: a command's flags come after it: sdbuild build -c …")
-            .run();
+        let tip = format!("hint: a command's flags come after it: sdbuild {line}\n");
+        CliTest::new(&words).exit_code(2).stderr(&tip).run();
     }
     assert_tips(&[
         (

@@ -5,8 +5,13 @@ mod images;
 mod others;
 mod table;
 
+use super::engine;
 use crate::common::shell_word::quoted;
+use crate::settings::memory_mib;
 use table::Answers;
+
+/// The memory in an answer about a value that is not an amount of memory.
+const SOME_MEMORY_MIB: u32 = 8192;
 
 /// The answers of the command `name`, and what stands in them for a value that is not given.
 fn of_command(name: &str) -> (&'static [Answers], &'static str) {
@@ -46,8 +51,13 @@ pub(super) fn tip(name: &str, flag: &str, words: &[String]) -> Option<String> {
     };
     let (_, text) = names.iter().find_map(|name| answer(name))?;
     let value = value_of(&given, words).map(|value| path_of_drive(&value).to_owned());
+    let mib = value.as_deref().and_then(|value| memory_mib(value).ok());
+    let mib = mib.unwrap_or(SOME_MEMORY_MIB).to_string();
     let value = value.map_or_else(|| general.to_owned(), |value| quoted(&value));
-    Some(text.replace("{}", &value))
+    let text = text.replace("{mib}", &mib).replace("{}", &value);
+    // Only some answers are about the engine.
+    let line = text.contains("{engine}").then(|| engine::line(flag, words));
+    Some(text.replace("{engine}", &line.unwrap_or_default()))
 }
 
 /// The path in `value`, where that is a list of QEMU: `file=x.img,format=raw`.
@@ -142,6 +152,26 @@ mod tests {
                 "build --build-host me@pc",
                 "--build-host",
                 "to build on a machine of your own, use its Docker: DOCKER_HOST=ssh://me@pc sdbuild …",
+            ),
+            (
+                "build --memory 4096",
+                "--memory",
+                "no flag limits the builder's memory. Write this line into sdbuild.toml: memory-mib = 4096",
+            ),
+            (
+                "build --ram=16G",
+                "--ram",
+                "no flag limits the builder's memory. Write this line into sdbuild.toml: memory-mib = 16384",
+            ),
+            (
+                "build --memory all",
+                "--memory",
+                "no flag limits the builder's memory. Write this line into sdbuild.toml: memory-mib = 8192",
+            ),
+            (
+                "try -H tcp://pc:2375",
+                "-H",
+                "choose a Docker context, or name the engine in a variable: DOCKER_HOST=tcp://pc:2375 sdbuild try",
             ),
             (
                 "lock --input=nixpkgs",

@@ -104,20 +104,17 @@ fn line_of_setting(name: &str, value: &str) -> String {
     format!("{name} = {value}")
 }
 
-/// The tip for a flag of `flash` with the image or the disk, which are its first and its second argument.
+/// The tip for an argument of dd, or a flag with the image or the disk, which are the first and the second argument of `flash`.
 fn tip_for_order_of_flash(command: &Command, word: &str, words: &[String]) -> Option<String> {
-    if is_of_dd(word) {
-        return Some(
-            "flash does not take dd's arguments; write: sdbuild flash IMAGE /dev/sdX".to_owned(),
-        );
-    }
-    if !IMAGE_FLAGS.contains(&word) && !DISK_FLAGS.contains(&word) {
+    let told = if is_of_dd(word) {
+        "flash does not take dd's arguments; write"
+    } else if IMAGE_FLAGS.contains(&word) || DISK_FLAGS.contains(&word) {
+        "give the image first, then the disk"
+    } else {
         return None;
-    }
+    };
     let line = line_of_flash(command, words).unwrap_or_else(|| GENERAL_LINE.to_owned());
-    Some(format!(
-        "give the image first, then the disk: sdbuild flash {line}"
-    ))
+    Some(format!("{told}: sdbuild flash {line}"))
 }
 
 /// The arguments of `flash` in their order, if it is certain what each of `words` is.

@@ -228,8 +228,8 @@ const NIX: &str = "`sdbuild build` builds and `sdbuild check` evaluates. For oth
                    builder with `sdbuild shell`";
 
 /// How sdbuild is removed.
-const UNINSTALL: &str = "to uninstall sdbuild, run `sdbuild clean`, then delete the program. To remove a package, \
-                         edit the configuration, such as sd-card.nix";
+const UNINSTALL: &str = "to uninstall sdbuild, run `sdbuild clean`, then `./install.sh --uninstall` in the clone, or \
+                         `cargo uninstall sdbuild`. To remove a package, edit the configuration, such as sd-card.nix";
 
 /// Commands of other programs that sdbuild does not need, and what is said of them.
 const EXPLAINED: [(&[&str], &str); 13] = [
@@ -301,6 +301,9 @@ pub(super) fn pair(name: &str, next: &str) -> Option<&'static str> {
         ("flake", "check") => "`sdbuild check` checks the configuration of a flake",
         ("builder" | "image" | "store" | "system" | "volume", "gc" | "prune" | "rm") => {
             "`sdbuild clean` removes what sdbuild keeps; with --dry-run it only lists it"
+        }
+        ("delete" | "prune" | "purge" | "remove" | "rm", "image" | "images") => {
+            "`sdbuild clean` removes what sdbuild keeps, but your card images stay. Delete those with `rm`"
         }
         ("image" | "images" | "volume", "list" | "ls") => {
             "`sdbuild status` shows what sdbuild keeps, and the images here"

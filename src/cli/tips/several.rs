@@ -190,7 +190,7 @@ fn module_path(word: &str) -> Option<String> {
 }
 
 /// The command line of the command `name` with `words`.
-fn joined<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn joined<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.map(quoted).collect();
     format!("sdbuild {name} {}", words.join(" "))
 }

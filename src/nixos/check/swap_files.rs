@@ -19,13 +19,15 @@ fn is_on_other_disk(facts: &ConfigFacts, file: &str) -> bool {
 
 /// What is said of `file`. A line with all of the option would leave out what else is set there.
 fn finding(file: &str) -> Finding {
+    let device = nix_string(file);
     Finding {
         id: "no-swap-file",
         severity: Severity::Note,
-        is: format!("swapDevices has {} without size", nix_string(file)),
-        why: "NixOS makes a swap file only if its size is set, so the machine has no swap there. Beside the device, add \
-              the size in MiB, such as size = 1024;"
-            .to_owned(),
+        is: format!("swapDevices has {device} without size"),
+        why: format!(
+            "NixOS makes a swap file only if its size is set, so the machine has no swap there. Add the size in MiB \
+             beside the device, such as swapDevices = [ {{ device = {device}; size = 1024; }} ];"
+        ),
         add: Vec::new(),
         place: None,
     }
@@ -51,7 +53,8 @@ mod tests {
             (found.len(), found[0].id, found[0].is.as_str()),
             (1, "no-swap-file", is)
         );
-        assert!(found[0].why.contains("such as size = 1024;"));
+        let line = "swapDevices = [ { device = \"/swapfile\"; size = 1024; } ];";
+        assert!(found[0].why.ends_with(line), "{}", found[0].why);
         assert_eq!(found[0].add, [""; 0]);
         assert_eq!(told("/srv/swap"), []);
     }

@@ -118,7 +118,7 @@ pub(super) const OTHER_NAMES: [(&str, &str); 60] = [
 ];
 
 /// What is in place of options for the board's pins.
-const PINS: &str = "no option has this name. For the pins of a board, see \"GPIO, I2C, SPI\" in docs/configuration.md";
+const PINS: &str = "no option has this name. For the pins of a board, see the recipe \"GPIO, I2C, SPI\" in sdbuild's documentation";
 
 /// Names of settings in `config.txt` of Raspberry Pi OS that are no names of Nix.
 pub(super) const CONFIG_TXT: [&str; 22] = [
@@ -146,13 +146,22 @@ pub(super) const CONFIG_TXT: [&str; 22] = [
     "usb_max_current_enable",
 ];
 
-/// What is in place of settings for Raspberry Pi OS.
-pub(super) const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt. Instead of dtparam= and dtoverlay=, use device trees \
- in hardware.deviceTree.overlays (docs/configuration.md, \"GPIO, I2C, SPI\")";
+/// What is said of the setting `name` of `config.txt`, one of [`CONFIG_TXT`].
+pub(super) fn of_config_txt(name: &str) -> String {
+    if name.starts_with("dt") {
+        OF_CONFIG_TXT.to_owned()
+    } else {
+        format!("NixOS has no setting for {name}. Remove the line")
+    }
+}
+
+/// What is in place of device trees in `config.txt`.
+const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt. Instead of dtparam= and dtoverlay=, use device trees \
+ in hardware.deviceTree.overlays. The recipe \"GPIO, I2C, SPI\" in sdbuild's documentation shows how";
 
 /// What a camera needs.
-const CAMERA: &str = "a USB camera needs no option. One at the board's camera port needs a device tree in hardware.deviceTree.overlays \
-     (docs/configuration.md, \"GPIO, I2C, SPI\")";
+const CAMERA: &str = "a USB camera needs no option. One at the board's camera port needs a device tree in hardware.deviceTree.overlays. \
+     The recipe \"GPIO, I2C, SPI\" in sdbuild's documentation shows how";
 
 /// How a machine gets an address that does not change.
 const ADDRESS: &str = "give the address to an interface: networking.interfaces.NAME.ipv4.addresses = [ { address = \"192.168.1.10\"; \
@@ -165,7 +174,7 @@ const NETWORK: &str = "write each network with its name and its passphrase: netw
 /// What is in place of options that write a `config.txt`.
 const OF_OTHER_PROJECT: &str = "this is an option of another project, such as raspberry-pi-nix, whose images start in \
  another way. Remove it. Instead of dtparam= and dtoverlay= of config.txt, use device trees in \
- hardware.deviceTree.overlays (docs/configuration.md, \"GPIO, I2C, SPI\")";
+ hardware.deviceTree.overlays. The recipe \"GPIO, I2C, SPI\" in sdbuild's documentation shows how";
 
 /// What people expect in sets whose options have other names or another form, where `*` is any name, and what to write.
 pub(super) const OF_SETS: [(&str, &str); 35] = [

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::defined_already;
 use super::evidence::{ExitContext, MAX_SHOWN};
 use super::module_arguments::ARGUMENTS;
-use super::option_names::{CONFIG_TXT, OF_CONFIG_TXT};
+use super::option_names::{CONFIG_TXT, of_config_txt};
 use super::surrounding_text::{self, FENCE};
 use super::syntax_cause::{Cause, cause, line_of};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
@@ -174,17 +174,19 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 
 /// What to do about the line `number` of `text`, if that is of `config.txt` of Raspberry Pi OS, or a section that the next one is in.
 fn config_txt(text: &str, number: u64) -> Option<String> {
-    let is_setting = |number| {
-        let line = line_of(text, number).unwrap_or_default().trim();
-        let (name, value) = line.split_once('=').unwrap_or_default();
+    let setting = |number| {
+        let (name, value) = line_of(text, number)?.trim().split_once('=')?;
         let is_value = |c: char| c.is_ascii_alphanumeric() || "_-=,.:".contains(c);
         let value = value.trim_end_matches(';');
-        CONFIG_TXT.contains(&name) && !value.is_empty() && value.chars().all(is_value)
+        let is_meant =
+            CONFIG_TXT.contains(&name) && !value.is_empty() && value.chars().all(is_value);
+        is_meant.then_some(name)
     };
     let line = line_of(text, number)?.trim();
-    let is_section = line.starts_with('[') && line.ends_with(']') && is_setting(number + 1);
-    (is_section || is_setting(number))
-        .then(|| format!("line {number} is of config.txt, not Nix. {OF_CONFIG_TXT}"))
+    let is_section = line.starts_with('[') && line.ends_with(']');
+    let below = || setting(number + 1).filter(|_| is_section);
+    let told = of_config_txt(setting(number).or_else(below)?);
+    Some(format!("line {number} is of config.txt, not Nix. {told}"))
 }
 
 /// Whether `line` is the text of a comment that has lost its sign: words after one with a capital, and nothing of a definition.
@@ -313,6 +315,14 @@ mod tests {
         let text = "{\n  [all]\n  dtparam=audio=on\n  gpu_mem=16;\n  gpu_mem = x;\n  a=b\n}\n";
         for (line, is_meant) in [(2, true), (3, true), (4, true), (5, false), (6, false)] {
             assert_eq!(config_txt(text, line).is_some(), is_meant, "{line}");
+        }
+        for (line, told) in [
+            (2, "device trees"),
+            (3, "device trees"),
+            (4, "NixOS has no setting for gpu_mem. Remove the line"),
+        ] {
+            let hint = config_txt(text, line).unwrap();
+            assert!(hint.contains(told), "{hint}");
         }
     }
 

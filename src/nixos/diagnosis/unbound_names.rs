@@ -222,7 +222,7 @@ const NO_PACKAGES: [(&str, &str); 4] = [
     ("docker-engine", DOCKER),
     (
         "raspi-config",
-        "raspi-config is a program for Raspberry Pi OS. Use options of the configuration instead (docs/configuration.md)",
+        "raspi-config is a program for Raspberry Pi OS. Use options of the configuration instead. The recipes in sdbuild's documentation show them",
     ),
 ];
 

@@ -6,8 +6,8 @@ use super::listed_definitions::up_to_element;
 use super::misplaced_options;
 use super::names::is_at;
 use super::option_names::{
-    CONFIG_TXT, OF_CONFIG_TXT, OF_FILE, OF_SETS, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE,
-    TEXT_OF_FILE, USER_OPTIONS, WITH_CAPITALS,
+    CONFIG_TXT, OF_FILE, OF_SETS, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE,
+    USER_OPTIONS, WITH_CAPITALS, of_config_txt,
 };
 use super::written_values;
 use crate::common::attribute_path;
@@ -76,7 +76,7 @@ fn no_option(option: &str) -> Option<String> {
         );
     }
     if CONFIG_TXT.contains(&option) {
-        return Some(OF_CONFIG_TXT.to_owned());
+        return Some(of_config_txt(option));
     }
     if option == "pkgs" {
         return Some(
@@ -313,7 +313,7 @@ mod tests {
                 "virtualisation.oci-containers.containers.web.restart",
                 "remove it. The container is a service",
             ),
-            ("hardware.spi", "docs/configuration.md"),
+            ("hardware.spi", "the recipe \"GPIO, I2C, SPI\""),
             ("hardware.raspberry-pi", "hardware.deviceTree.overlays"),
             (
                 "networking.wireless.psk",

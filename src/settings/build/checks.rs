@@ -7,9 +7,9 @@ use crate::common::flake_ref::FlakeLocation;
 use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
 use crate::settings::origin::{Origin, Setting};
-use crate::settings::output_dir;
 use crate::settings::source_choice::SourceChoice;
 use crate::settings::value::PublishedAt;
+use crate::settings::{DEFAULT_RELEASE, output_dir};
 
 impl Build {
     /// `failure`, about the value of the setting `key`, with the place where it is set, unless that is the command line.
@@ -96,7 +96,9 @@ impl Build {
             SourceChoice::Config(file) if !self.override_inputs.is_empty() && file.exists() => Err(Failure::usage(
                 "--override-input is for flakes; a file with a NixOS configuration has no inputs",
             )
-            .hint("--nixpkgs takes another nixpkgs")),
+            .hint(format!(
+                "--nixpkgs takes a directory, the URL of an archive, or a release: --nixpkgs {DEFAULT_RELEASE}"
+            ))),
             SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),
         }
     }

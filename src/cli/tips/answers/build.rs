@@ -10,8 +10,8 @@ const ATTRIBUTE: &str = "a file such as sd-card.nix needs no attribute; for a co
 /// What is said of them by `build` and `check`.
 pub(super) const OF_BUILD: Answers = &[
     (
-        &["memory", "memory-limit", "memory-mib", "mem", "ram"],
-        "no flag limits the builder's memory. Write this line into sdbuild.toml: memory-mib = 8192",
+        &["m", "memory", "memory-limit", "memory-mib", "mem", "ram"],
+        "no flag limits the builder's memory. Write this line into sdbuild.toml: memory-mib = {mib}",
     ),
     (
         &["arg", "argstr", "build-arg", "define", "D", "e", "env", "s"],
@@ -206,7 +206,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
             "host",
             "podman",
         ],
-        "name the engine in a variable, or choose a Docker context: DOCKER_HOST=ssh://me@pc sdbuild …",
+        "choose a Docker context, or name the engine in a variable: {engine}",
     ),
     (
         &["dry-activate", "dry-build"],

@@ -98,7 +98,10 @@ pub(super) const OF_CLEAN: Answers = &[
         "--old has no age: it removes all results that newer ones replaced",
     ),
     (&["cache", "caches"], "did you mean --downloads?"),
-    (&["everything", "purge"], "did you mean --all?"),
+    (
+        &["everything", "purge"],
+        "`sdbuild clean` alone removes everything that belongs to your settings. --all also removes other store volumes",
+    ),
     (&["f", "force"], "did you mean --yes?"),
 ];
 
