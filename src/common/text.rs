@@ -104,6 +104,12 @@ fn skip_control_string(chars: &mut Peekable<Chars<'_>>) {
     }
 }
 
+/// Line `number` of `text`, counted from 1.
+pub fn line_of(text: &str, number: u64) -> Option<&str> {
+    let index = usize::try_from(number).ok()?.checked_sub(1)?;
+    text.lines().nth(index)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

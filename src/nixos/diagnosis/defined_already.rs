@@ -1,8 +1,8 @@
 //! Mistaken lines that would be a second definition of what the file defines already: once mended, Nix would refuse them.
 
 use super::evidence::{ExitContext, MAX_SHOWN};
-use super::syntax_cause::line_of;
 use super::written_values::{DefinedValue, elements_of, values_of};
+use crate::common::text::line_of;
 use crate::nixos::nix_definitions::definitions;
 use crate::nixos::nix_syntax::parse;
 

@@ -10,6 +10,7 @@ mod called_values;
 mod calls_in_lists;
 mod choices;
 mod command_line_value;
+mod config_txt;
 mod conflicts;
 mod defined_already;
 mod definitions;

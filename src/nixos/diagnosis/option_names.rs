@@ -1,5 +1,7 @@
 //! Names of options, and what people write in place of them.
 
+use super::config_txt;
+
 /// What people call options of users, and their names.
 pub(super) const OF_USERS: [(&str, &str); 10] = [
     ("authorizedKeys", "openssh.authorizedKeys.keys"),
@@ -120,45 +122,6 @@ pub(super) const OTHER_NAMES: [(&str, &str); 60] = [
 /// What is in place of options for the board's pins.
 const PINS: &str = "no option has this name. For the pins of a board, see the recipe \"GPIO, I2C, SPI\" in sdbuild's documentation";
 
-/// Names of settings in `config.txt` of Raspberry Pi OS that are no names of Nix.
-pub(super) const CONFIG_TXT: [&str; 22] = [
-    "arm_64bit",
-    "arm_boost",
-    "arm_freq",
-    "auto_initramfs",
-    "avoid_warnings",
-    "boot_delay",
-    "camera_auto_detect",
-    "disable_fw_kms_setup",
-    "disable_overscan",
-    "disable_splash",
-    "display_auto_detect",
-    "dtoverlay",
-    "dtparam",
-    "enable_uart",
-    "gpu_mem",
-    "hdmi_force_hotplug",
-    "hdmi_group",
-    "hdmi_mode",
-    "max_framebuffers",
-    "otg_mode",
-    "over_voltage",
-    "usb_max_current_enable",
-];
-
-/// What is said of the setting `name` of `config.txt`, one of [`CONFIG_TXT`].
-pub(super) fn of_config_txt(name: &str) -> String {
-    if name.starts_with("dt") {
-        OF_CONFIG_TXT.to_owned()
-    } else {
-        format!("NixOS has no setting for {name}. Remove the line")
-    }
-}
-
-/// What is in place of device trees in `config.txt`.
-const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt. Instead of dtparam= and dtoverlay=, use device trees \
- in hardware.deviceTree.overlays. The recipe \"GPIO, I2C, SPI\" in sdbuild's documentation shows how";
-
 /// What a camera needs.
 const CAMERA: &str = "a USB camera needs no option. One at the board's camera port needs a device tree in hardware.deviceTree.overlays. \
      The recipe \"GPIO, I2C, SPI\" in sdbuild's documentation shows how";
@@ -269,7 +232,7 @@ pub(super) const OF_SETS: [(&str, &str); 35] = [
         "zramSwap.size",
         "the size is a percentage of the memory: zramSwap.memoryPercent = 50;",
     ),
-    ("boot.config", OF_CONFIG_TXT),
+    ("boot.config", config_txt::OF_CONFIG_TXT),
 ];
 
 /// Options with so many capitals that nixpkgs finds no likeness to their names in small letters: it proposes names with at most two

@@ -7,6 +7,7 @@ use super::shell_length;
 use super::source_lines::with_semicolon;
 use super::wrong_token;
 use crate::common::nix_name::is_of_path;
+use crate::common::text::line_of;
 use crate::nixos::log::Position;
 
 /// The mistake that Nix noticed only later.
@@ -378,12 +379,6 @@ fn line_that_closes(text: &str) -> Option<u64> {
         has_bracket && imbalance(&before.concat()).is_none()
     })?;
     u64::try_from(line).ok()
-}
-
-/// Line `number` of `text`, counted from 1.
-pub(super) fn line_of(text: &str, number: u64) -> Option<&str> {
-    let index = usize::try_from(number).ok()?.checked_sub(1)?;
-    text.lines().nth(index)
 }
 
 #[cfg(test)]

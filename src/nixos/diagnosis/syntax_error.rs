@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use super::config_txt;
 use super::defined_already;
 use super::evidence::{ExitContext, MAX_SHOWN};
 use super::module_arguments::ARGUMENTS;
-use super::option_names::{CONFIG_TXT, of_config_txt};
 use super::surrounding_text::{self, FENCE};
-use super::syntax_cause::{Cause, cause, line_of};
+use super::syntax_cause::{Cause, cause};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::nix_name::is_of_path;
+use crate::common::text::line_of;
 use crate::nixos::log::{NixError, Position};
 
 /// What some editors write in front of a text.
@@ -149,7 +150,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if is_prose(&text) || is_ini(&text) {
         return Some(NO_CONFIGURATION.to_owned());
     }
-    if let Some(hint) = config_txt(&text, position.line) {
+    if let Some(hint) = config_txt::hint(&text, position.line) {
         return Some(hint);
     }
     if is_json(&text) {
@@ -170,23 +171,6 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         Some(again.unwrap_or_else(|| defined_already::with_other_line(&text, line, hint)))
     };
     again().or_else(|| defined_already::hint(&text, position.line))
-}
-
-/// What to do about the line `number` of `text`, if that is of `config.txt` of Raspberry Pi OS, or a section that the next one is in.
-fn config_txt(text: &str, number: u64) -> Option<String> {
-    let setting = |number| {
-        let (name, value) = line_of(text, number)?.trim().split_once('=')?;
-        let is_value = |c: char| c.is_ascii_alphanumeric() || "_-=,.:".contains(c);
-        let value = value.trim_end_matches(';');
-        let is_meant =
-            CONFIG_TXT.contains(&name) && !value.is_empty() && value.chars().all(is_value);
-        is_meant.then_some(name)
-    };
-    let line = line_of(text, number)?.trim();
-    let is_section = line.starts_with('[') && line.ends_with(']');
-    let below = || setting(number + 1).filter(|_| is_section);
-    let told = of_config_txt(setting(number).or_else(below)?);
-    Some(format!("line {number} is of config.txt, not Nix. {told}"))
 }
 
 /// Whether `line` is the text of a comment that has lost its sign: words after one with a capital, and nothing of a definition.
@@ -307,22 +291,6 @@ mod tests {
             "{ ... }: { a = 1; }\n",
         ] {
             assert!(!is_without_braces(other, end), "{other}");
-        }
-    }
-
-    #[test]
-    fn lines_of_config_txt_are_recognised() {
-        let text = "{\n  [all]\n  dtparam=audio=on\n  gpu_mem=16;\n  gpu_mem = x;\n  a=b\n}\n";
-        for (line, is_meant) in [(2, true), (3, true), (4, true), (5, false), (6, false)] {
-            assert_eq!(config_txt(text, line).is_some(), is_meant, "{line}");
-        }
-        for (line, told) in [
-            (2, "device trees"),
-            (3, "device trees"),
-            (4, "NixOS has no setting for gpu_mem. Remove the line"),
-        ] {
-            let hint = config_txt(text, line).unwrap();
-            assert!(hint.contains(told), "{hint}");
         }
     }
 

@@ -1,13 +1,14 @@
 //! Options that do not exist, and what may be meant by them. Pure.
 
+use super::config_txt;
 use super::defined_already;
 use super::evidence::ExitContext;
 use super::listed_definitions::up_to_element;
 use super::misplaced_options;
 use super::names::is_at;
 use super::option_names::{
-    CONFIG_TXT, OF_FILE, OF_SETS, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE,
-    USER_OPTIONS, WITH_CAPITALS, of_config_txt,
+    OF_FILE, OF_SETS, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE, USER_OPTIONS,
+    WITH_CAPITALS,
 };
 use super::written_values;
 use crate::common::attribute_path;
@@ -75,8 +76,8 @@ fn no_option(option: &str) -> Option<String> {
             "that is a flake, not a module. Rename the file to flake.nix, and run sdbuild in its directory".to_owned(),
         );
     }
-    if CONFIG_TXT.contains(&option) {
-        return Some(of_config_txt(option));
+    if let Some(hint) = config_txt::of_setting(option) {
+        return Some(hint);
     }
     if option == "pkgs" {
         return Some(
