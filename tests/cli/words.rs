@@ -26,7 +26,7 @@ fn help_names_the_main_flags_of_build_and_clean() {
         .stdout("--output")
         .stdout("--force")
         .stdout("downloads about 7 GB")
-        .stdout("it keeps what is done")
+        .stdout("keeps what is done")
         .run();
     CliTest::new(&["clean", "--help"])
         .stdout("--dry-run")
