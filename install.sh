@@ -134,8 +134,12 @@ compile_in_container() {
   for file in *; do
     [ "$file" = target ] || set -- "$@" "$file"
   done
+  # Cargo has no terminal there, but what it writes goes to this one.
+  bar=auto
+  [ ! -t 2 ] || bar=always
   # shellcheck disable=SC2016  # for the shell in the container
-  tar -cf - "$@" | "$compiler" run --rm -i --name "$container" --sig-proxy=false --log-driver none docker.io/library/rust:alpine \
+  tar -cf - "$@" | "$compiler" run --rm -i --name "$container" --sig-proxy=false --log-driver none \
+    -e CARGO_TERM_PROGRESS_WHEN=$bar -e CARGO_TERM_PROGRESS_WIDTH=80 docker.io/library/rust:alpine \
     sh -ec 'cd "$(mktemp -d)" && tar -xf - && export PATH="$PWD/installed/bin:$PATH" &&
       cargo install --locked --path . --root installed >&2 && cat installed/bin/sdbuild' \
     >"$work/sdbuild" || die "it could not be compiled: the lines above say why"

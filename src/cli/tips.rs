@@ -80,10 +80,13 @@ fn tip_for_kind(error: &clap::Error, words: &[String], shell: Option<&str>) -> O
         tip.or_else(of_boards)
     } else if kind == ErrorKind::ArgumentConflict {
         let other = text(error, ContextKind::PriorArg).unwrap_or_default();
-        let is_of_memory = [flag, other]
-            .iter()
-            .any(|flag| flag.starts_with("--memory"));
-        is_of_memory.then(|| board_memory::tip(words)).flatten()
+        let both = [flag, other];
+        let has = |name: &str| both.iter().any(|flag| flag.starts_with(name));
+        if has("[PATH]") && (has("--flake") || has("--config")) {
+            return Some("name the configuration only once".to_owned());
+        }
+        let of_memory = || board_memory::tip(words);
+        has("--memory").then(of_memory).flatten()
     } else if kind == ErrorKind::TooManyValues {
         let (flag, _) = flag.split_once(['.', ' ']).unwrap_or((&flag, ""));
         Some(if flag == "--verbose" {

@@ -30,7 +30,7 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
         let beside = config.with_file_name(FLAKE_FILE);
         if beside.is_file() {
             context.events.notice(format!(
-                "{CONFIG_NAME} is locked here; for the {FLAKE_FILE} beside it, run `sdbuild lock --flake .`"
+                "this updates nixpkgs for {CONFIG_NAME}; for the {FLAKE_FILE} beside it, run `sdbuild lock --flake .`"
             ));
         }
         return pipeline::lock_nixpkgs(config, &settings, context).await;

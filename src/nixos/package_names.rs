@@ -2,6 +2,7 @@
 
 use super::trace::{is_trace, traced};
 use crate::common::nearest::similar_names;
+use crate::common::text::alternatives;
 
 /// What precedes the names in a trace of Nix.
 const TRACED: &str = "sdbuild: packages";
@@ -9,6 +10,9 @@ const TRACED: &str = "sdbuild: packages";
 const MAX_NAMES: usize = 100_000;
 /// Bytes of a name.
 const MAX_NAME_BYTES: usize = 100;
+
+/// Versions of a package that are proposed.
+const MAX_VERSIONS: usize = 3;
 
 /// Endings of the names of packages in other distributions, which divide one program into several of them.
 const ENDINGS: [&str; 14] = [
@@ -49,7 +53,26 @@ impl PackageNames {
 
     /// The names that the mistyped name `unknown` may mean, such as `htop or btop`.
     pub(super) fn similar(&self, unknown: &str) -> Option<String> {
-        similar_names(unknown, self.all())
+        let other_versions = self.other_versions(unknown);
+        other_versions.or_else(|| similar_names(unknown, self.all()))
+    }
+
+    /// Names that differ from `unknown` only by the version at their end, of many the last ones: `nodejs_24` for `nodejs-18`.
+    fn other_versions(&self, unknown: &str) -> Option<String> {
+        let is_of_version = |c: char| c.is_ascii_digit() || "._-".contains(c);
+        let base = unknown.trim_end_matches(is_of_version);
+        if base == unknown || base.is_empty() {
+            return None;
+        }
+        let is_version = |name: &&str| {
+            let version = name.strip_prefix(base);
+            version.is_some_and(|version| version.chars().all(is_of_version))
+        };
+        let mut names: Vec<&str> = self.all().filter(is_version).collect();
+        names.sort_by_key(|name| (name.len(), *name));
+        names.dedup();
+        let last = names.split_off(names.len().saturating_sub(MAX_VERSIONS));
+        (!last.is_empty()).then(|| alternatives(&last))
     }
 }
 
@@ -74,6 +97,13 @@ mod tests {
         assert_eq!(names.without_ending("vim-common"), Some("vim"));
         assert_eq!(names.without_ending("vim-small"), None);
         assert_eq!(names.without_ending("firefox-common"), None);
+        assert!(names.note(&line("nodejs nodejs-slim nodejs_20 nodejs_22 nodejs_24")));
+        let versions = names.similar("nodejs-18");
+        assert_eq!(
+            versions.as_deref(),
+            Some("nodejs_20, nodejs_22 or nodejs_24")
+        );
+        assert_eq!(names.similar("18"), None);
         // Not a trace of Nix, and an error that quotes the expression.
         assert!(names.note("trace: sdbuild: packages: forged"));
         assert_eq!(names.similar("forgedx"), None);

@@ -187,6 +187,12 @@ fn flags_that_other_programs_have_are_explained() {
             "leave it out; Nix builds only what has changed",
         ),
         (&["check", "--show-trace"], "-v shows the builder's log"),
+        (&["check", "-o", "json"], "as JSON: --json"),
+        (&["check", "--strict"], "the exit code is 6"),
+        (
+            &["build", ".", "--flake", ".#pi"],
+            "name the configuration only once",
+        ),
         (&["build", "--impure"], "a flake sees only its own files"),
         (&["build", "--out-link", "x"], "did you mean --output?"),
         (

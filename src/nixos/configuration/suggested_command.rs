@@ -5,6 +5,9 @@ use std::path::Path;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::shell_word::quoted;
 
+/// Dashes that are longer than `-`.
+const LONG_DASHES: [char; 3] = ['–', '—', '−'];
+
 /// The command line that a hint suggests for another configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct SuggestedCommand {
@@ -73,12 +76,19 @@ impl SuggestedCommand {
         }
     }
 
-    /// What is meant by the `name` of nothing in `directory`, if that is an answer to another flag: `build --dry-run plan`, or
-    /// `shell -c 'ls -la'`, as of bash and nix.
+    /// What is meant by the `name` of nothing in `directory`, if that is a flag with a long dash, as some programs put it in place of two
+    /// short ones, or an answer to another flag: `build --dry-run plan`, or `shell -c 'ls -la'`, as of bash and nix.
     pub(super) fn other_meaning(self, directory: &Path, name: &str) -> Option<String> {
         let here = std::env::current_dir().ok()?;
         let path = directory.join(name);
         let word = path.strip_prefix(here).ok()?.to_str()?;
+        if word.starts_with(LONG_DASHES) {
+            let flag = word.trim_start_matches(LONG_DASHES).trim_start_matches('-');
+            let flag = quoted(&format!("--{flag}"));
+            return Some(format!(
+                "a flag begins with two `-`, not with a long dash: {flag}"
+            ));
+        }
         if self.name == "build" && word == "plan" {
             return Some(format!("did you mean --dry-run={word}?"));
         }

@@ -7,19 +7,20 @@ use rnix::SyntaxKind::{
 
 use super::boolean_values;
 use super::choices;
-use super::evidence::ExitContext;
+use super::evidence::{ExitContext, MAX_SHOWN};
 use super::file_systems;
 use super::listed_definitions::values;
 use super::names::{is_name, quoted_after};
 use super::number_values::{self, is_number};
 use super::option_values;
+use super::public_keys;
 use super::set_members;
 use super::set_values;
 use super::switches;
 use super::syntax_at::{Definition, top_level_names};
 use super::unit_names;
+use super::written_values::elements_of;
 use super::wrong_value::Wrong;
-use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::log::{NixError, Position};
 
 /// What the first line of a private key ends with.
@@ -124,6 +125,7 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
     };
     let of_text = values.find_map(of_value);
     of_text
+        .or_else(|| public_keys::hint(option, summary))
         .or_else(|| unit_names::hint(kind, summary))
         .or_else(|| form_of_type(option, kind, summary, is_part))
 }
@@ -131,12 +133,6 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
 /// The form that values of the type `kind` have.
 fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Option<String> {
     let form = match kind {
-        _ if is_path_in_place_of_key(option, summary) => {
-            "give the text of the key in quotes. For a key in a file, copy the file next to the configuration, and write authorizedKeys.keyFiles = [ ./id.pub ];"
-        }
-        _ if option.contains("authorizedKeys.keys") && summary.ends_with("<function>") => {
-            "put a call inside a list in parentheses. For a key in a file, copy the file next to the configuration, and write authorizedKeys.keyFiles = [ ./id.pub ];"
-        }
         _ if is_string(kind) && option.ends_with("File") && is_path(summary) => {
             "write the path of the file on the machine, in quotes. Without quotes Nix copies the file into its store, \
              which every user of the machine can read"
@@ -146,10 +142,6 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
              builtins.readFile"
         }
         _ if is_only_string(kind) && !is_text(summary) => "write a string in quotes",
-        _ if has_several_keys(summary) => {
-            "write each key as an element of the list: \"ssh-ed25519 … a\" \"ssh-ed25519 … b\". For keys in a file, \
-             write authorizedKeys.keyFiles = [ ./FILE ];"
-        }
         _ if kind.ends_with("single-line string") && has_line_end(summary) => {
             "the text has several lines. Write it in one line"
         }
@@ -215,12 +207,6 @@ fn is_path(summary: &str) -> bool {
     values(summary).all(|value| value.starts_with('/'))
 }
 
-/// Whether a list of keys has a file.
-fn is_path_in_place_of_key(option: &str, summary: &str) -> bool {
-    let is_path = values(summary).any(|value| value.starts_with('/'));
-    option.contains(".openssh.authorizedKeys.keys") && is_path
-}
-
 /// Whether a value has several lines.
 fn has_line_end(summary: &str) -> bool {
     values(summary).any(|value| value.trim_end_matches("\\n\"").contains("\\n"))
@@ -233,16 +219,6 @@ fn ends_with_a_line_break(summary: &str) -> bool {
     let quotes = summary.lines().filter(|line| line.trim() == "''");
     let is_only = summary.matches("\n- In `").count() == 1;
     is_in_one_line || is_only && quotes.count() == 2
-}
-
-/// Whether a value has several keys, in a line each.
-fn has_several_keys(summary: &str) -> bool {
-    let begins = |line: &str| {
-        KEY_TYPES
-            .iter()
-            .any(|kind| line.trim_start().starts_with(kind))
-    };
-    values(summary).any(|value| value.split("\\n").skip(1).any(begins))
 }
 
 pub(super) fn defined_twice(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
@@ -297,8 +273,10 @@ fn two_lists([one, other]: &[Definition; 2], [first, second]: [u64; 2]) -> Optio
     };
     let (element, of_element, of_list) = match (one.is_list, other.is_list) {
         (true, true) => {
+            let list = joined([&one.written, &other.written]);
+            let list = list.as_deref().unwrap_or("…");
             return Some(format!(
-                "put the lists of line {first} and line {second} into one definition: {path} = [ … ];"
+                "put the lists of line {first} and line {second} into one definition: {path} = [ {list} ];"
             ));
         }
         (true, false) => (other, second, first),
@@ -313,6 +291,19 @@ fn two_lists([one, other]: &[Definition; 2], [first, second]: [u64; 2]) -> Optio
             "put {written} of line {of_element} into the list of line {of_list}: {path} = [ {written} … ];"
         )
     })
+}
+
+/// The elements of both `lists`; `None` if that is too long for a hint, or one of them is not only a list.
+fn joined(lists: [&str; 2]) -> Option<String> {
+    let elements = lists.map(|list| elements_of(list).filter(|_| list.starts_with('[')));
+    let [Some(one), Some(other)] = elements else {
+        return None;
+    };
+    let mut all = one;
+    let new: Vec<String> = other.into_iter().filter(|it| !all.contains(it)).collect();
+    all.extend(new);
+    let all = all.join(" ");
+    (all.len() <= MAX_SHOWN && !all.contains('\n')).then_some(all)
 }
 
 /// What to do about an attribute of which one definition sets all, and the other a part.

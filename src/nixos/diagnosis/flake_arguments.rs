@@ -115,7 +115,7 @@ pub(super) fn input_among_packages(
         return None;
     }
     if !file.ends_with(FLAKE_FILE) {
-        return input_in_module(context, text, name);
+        return input_in_module(context, file, text, name);
     }
     let is_input = name == INPUTS || InputNames::read(text).inputs.contains(name);
     is_input
@@ -123,10 +123,11 @@ pub(super) fn input_among_packages(
         .flatten()
 }
 
-/// How a module of the flake, with the text `module`, gets at the flake's input `name`, a line for each change: `None` for anything
+/// How a module of the flake, the `file` with the text `module`, gets at the flake's input `name`, a line for each change: `None` for anything
 /// else.
 pub(super) fn input_in_module(
     context: &ExitContext<'_>,
+    file: &str,
     module: &str,
     name: &str,
 ) -> Option<String> {
@@ -139,10 +140,10 @@ pub(super) fn input_in_module(
     if name != INPUTS && !names.inputs.contains(name) {
         return None;
     }
-    let line = header.line;
+    let (line, file) = (header.line, file.strip_prefix(CONFIG_DIR).unwrap_or(file));
     let ask_for = match header.with(&[name]) {
-        Some(header) => format!("in line {line} write {header}"),
-        None => format!("in line {line} add {name} to the {{ … }}:"),
+        Some(header) => format!("in line {line} of {file} write {header}"),
+        None => format!("in line {line} of {file} add {name} to the {{ … }}:"),
     };
     let mut lines = vec![ask_for];
     lines.extend(Passed::of(&text, &names, name).lines(&text, &names, name)?);

@@ -237,12 +237,34 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
     })
 }
 
+/// How to write the configuration that `reference` names, where `flake.nix` has only a set of its modules.
+fn set_as_configuration(context: &ExitContext<'_>, reference: &str) -> Option<String> {
+    let (_, attribute) = reference.split_once('#')?;
+    let name = attribute.rsplit('.').next()?;
+    let path = format!("{CONFIGURATIONS}.{name}");
+    let (place, set) = context.files?.only_place(|text| {
+        let values = written_values::values_of(text, &format!("outputs.{path}"));
+        let values = values.into_iter().map(|value| (value.line, value.written));
+        values.collect()
+    })?;
+    let is_short = set.len() <= MAX_SHOWN && !set.contains('\n');
+    (set.starts_with('{') && is_short).then(|| {
+        format!(
+            "{}{place}: write {path} = nixpkgs.lib.nixosSystem {set};",
+            context.shown_dir
+        )
+    })
+}
+
 /// What to write in place of an attribute that no flake has, or of a configuration that is none.
 pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
-    if summary.ends_with("is neither a NixOS configuration nor a derivation") {
-        return Some(
-            "make a configuration with nixpkgs.lib.nixosSystem { modules = [ … ]; }".to_owned(),
-        );
+    if let Some(reference) =
+        summary.strip_suffix(" is neither a NixOS configuration nor a derivation")
+    {
+        let written = set_as_configuration(context, reference);
+        return Some(written.unwrap_or_else(|| {
+            "make a configuration with nixpkgs.lib.nixosSystem { modules = [ … ]; }".to_owned()
+        }));
     }
     if summary.contains(" is a derivation, not a NixOS configuration") {
         return Some(

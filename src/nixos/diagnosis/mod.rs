@@ -59,6 +59,7 @@ mod other_nixpkgs;
 mod other_platform;
 mod overlays;
 mod proposals;
+mod public_keys;
 mod python_packages;
 mod removed_packages;
 mod scopes;

@@ -126,6 +126,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         return hint;
     }
     let file = File {
+        path: &position.file,
         text: &text,
         is_flake: is_flake_file(&position.file),
         is_of_flake: context.is_flake,
@@ -264,6 +265,7 @@ fn is_flake_file(file: &str) -> bool {
 
 /// The user's file with the name.
 struct File<'a> {
+    path: &'a str,
     text: &'a str,
     /// Whether it is a `flake.nix`.
     is_flake: bool,
@@ -365,7 +367,7 @@ impl File<'_> {
         if self.is_flake {
             return argument_of_outputs(self.text, name, at);
         }
-        input_in_module(context, self.text, name).filter(|_| self.is_of_flake)
+        input_in_module(context, self.path, self.text, name).filter(|_| self.is_of_flake)
     }
 }
 

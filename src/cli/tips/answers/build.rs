@@ -281,4 +281,12 @@ pub(super) const OF_CHECK: Answers = &[
         &["fix"],
         "check does not change files; each finding says what to do",
     ),
+    (
+        &["o", "report", "reporter"],
+        "check prints its findings; for a program, as JSON: --json",
+    ),
+    (
+        &["error-on-warnings", "strict", "werror"],
+        "the exit code is 6 if something must be fixed (✗). A `!` does not change it; --json has both",
+    ),
 ];

@@ -173,7 +173,7 @@ fn an_input_among_packages_is_no_package() {
     for name in ["inputs", "mine"] {
         let hint = hint_in(module, "{ self, ... }@inputs:", name);
         let ask = format!(
-            " changes pass {name} to the module:\n  in line 1 write {{ pkgs, {name}, ... }}:\n  in flake.nix, next to"
+            " changes pass {name} to the module:\n  in line 1 of configuration.nix write {{ pkgs, {name}, ... }}:\n  in flake.nix, next to"
         );
         assert!(hint.contains(&ask), "{hint}");
     }
@@ -186,7 +186,7 @@ fn a_module_of_a_flake_gets_an_input_by_special_args() {
     let hint = hint_in_module;
     let pass = |count: &str, passed: &str| {
         format!(
-            "{count} changes pass mine to the module:\n  in line 1 write {{ pkgs, mine, ... }}:\n  in flake.nix, next to modules = …, write specialArgs = {{ inherit \
+            "{count} changes pass mine to the module:\n  in line 1 of configuration.nix write {{ pkgs, mine, ... }}:\n  in flake.nix, next to modules = …, write specialArgs = {{ inherit \
              {passed}; }};"
         )
     };
@@ -205,7 +205,7 @@ fn a_module_of_a_flake_gets_an_input_by_special_args() {
         );
         hint(&system, "mine")
     };
-    let ask = "in line 1 write { pkgs, mine, ... }:";
+    let ask = "in line 1 of configuration.nix write { pkgs, mine, ... }:";
     for given in ["{ inherit a mine; }", "{ mine = 1; }", "inputs"] {
         assert_eq!(with(given), ask, "{given}");
     }

@@ -219,7 +219,7 @@ fn an_option_that_is_defined_twice_names_both_lines() {
     let hints = failure(&nix, &log, "").hints;
     assert_eq!(
         hints,
-        ["put the lists of line 4 and line 6 into one definition: imports = [ … ];"]
+        ["put the lists of line 4 and line 6 into one definition: imports = [ ./wifi.nix ];"]
     );
     // All of a set, and a part of it.
     let log = recording("defined-twice", "log").replace("networking.hostName", "services.openssh");

@@ -361,7 +361,7 @@ fn a_single_value_beside_its_list_is_put_into_it() {
     );
     assert_eq!(
         failure(in_a_set, &stream, "").hints,
-        ["put the lists of line 2 and line 3 into one definition: a.b = [ … ];"]
+        ["put the lists of line 2 and line 3 into one definition: a.b = [ 1 2 ];"]
     );
     let unknown = hints("x", "[ 1 ]");
     assert_eq!(
