@@ -187,7 +187,10 @@ fn flags_that_other_programs_have_are_explained() {
             "leave it out; Nix builds only what has changed",
         ),
         (&["check", "--show-trace"], "-v shows the builder's log"),
-        (&["check", "-o", "json"], "as JSON: --json"),
+        (
+            &["check", "-o", "json"],
+            "check prints its findings; for a program",
+        ),
         (&["check", "--strict"], "the exit code is 6"),
         (
             &["build", ".", "--flake", ".#pi"],
