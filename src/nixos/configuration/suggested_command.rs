@@ -4,9 +4,7 @@ use std::path::Path;
 
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::shell_word::quoted;
-
-/// Dashes that are longer than `-`.
-const LONG_DASHES: [char; 3] = ['–', '—', '−'];
+use crate::common::text::DASHES;
 
 /// The command line that a hint suggests for another configuration.
 #[derive(Clone, Copy, Debug)]
@@ -82,8 +80,8 @@ impl SuggestedCommand {
         let here = std::env::current_dir().ok()?;
         let path = directory.join(name);
         let word = path.strip_prefix(here).ok()?.to_str()?;
-        if word.starts_with(LONG_DASHES) {
-            let flag = word.trim_start_matches(LONG_DASHES).trim_start_matches('-');
+        if word.starts_with(DASHES) {
+            let flag = word.trim_start_matches(DASHES).trim_start_matches('-');
             let flag = quoted(&format!("--{flag}"));
             return Some(format!(
                 "a flag begins with two `-`, not with a long dash: {flag}"

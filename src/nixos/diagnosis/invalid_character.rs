@@ -1,11 +1,11 @@
 //! What to write in place of a character that means nothing in Nix.
 
+use crate::common::text::DASHES;
+
 /// Characters that cannot be seen: of no width, marks of the direction, a soft hyphen, a byte order mark.
 const INVISIBLE: [char; 8] = [
     '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{ad}', '\u{feff}',
 ];
-/// Characters that stand for a minus in texts.
-const DASHES: [char; 4] = ['‐', '–', '—', '−'];
 /// Quotes that are no quotes of Nix.
 const OTHER_QUOTES: [char; 9] = ['`', '\'', '’', '‘', '“', '”', '„', '«', '»'];
 
