@@ -1,4 +1,4 @@
-//! Examples for flags without their values.
+//! Examples for flags without their values, or what the help says of them.
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue};
@@ -20,9 +20,10 @@ pub(super) fn described(
     let (sub, flag) = flag_without_value(error, command, words)?;
     let mut flags = sub.get_arguments();
     let arg = flags.find(|arg| arg.get_long() == flag.strip_prefix("--"))?;
-    let (name, help) = (sub.get_name(), arg.get_help()?.to_string());
+    let (program, name) = (command.get_name(), sub.get_name());
+    let help = arg.get_help()?.to_string();
     let help = help.split(" [").next()?;
-    Some(format!("`sdbuild {name} --help` says of it: {help}"))
+    Some(format!("`{program} {name} --help` says of it: {help}"))
 }
 
 /// The flag in `words` whose value is missing, of which `error` tells no list of values, with the command that has it.
