@@ -50,15 +50,14 @@ pub(super) fn with_useful_tip(
         explain_flag(&mut error, command, words);
     } else if kind == ErrorKind::InvalidValue {
         let words = command_first(command, words);
-        match examples::tip(&error, command, &words) {
-            Some(tip) => set_tip(&mut error, tip),
-            None => {
-                explain_value(&mut error);
-                if error.get(ContextKind::Suggested).is_none()
-                    && let Some(tip) = examples::described(&error, command, &words)
-                {
-                    set_tip(&mut error, tip);
-                }
+        if let Some(tip) = examples::tip(&error, command, &words) {
+            set_tip(&mut error, tip);
+        } else {
+            explain_value(&mut error);
+            if error.get(ContextKind::Suggested).is_none()
+                && let Some(tip) = examples::described(&error, command, &words)
+            {
+                set_tip(&mut error, tip);
             }
         }
     } else if kind == ErrorKind::InvalidSubcommand {
