@@ -101,7 +101,7 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
             text.extend(["  ", &bar]);
         }
         let percent = fraction.percent().min(99);
-        text.push_str(&format!(" {percent:>3} %"));
+        text.extend([format!(" {percent:>3} %")]);
     }
     line(&text, &paint.faint(&elapsed), columns)
 }

@@ -39,7 +39,7 @@ fn build_on_80_by_24() {
         ]
     );
     let later = lines_of((80, 24), ONE_BUILD);
-    assert!(later[1].contains("97 %  29 s"), "{later:#?}");
+    assert!(later[1].contains("97 %         29 s"), "{later:#?}");
     assert!(
         later[3].contains("ext4-fs.img") && later[3].contains("NIXOS_SD: "),
         "{later:#?}"

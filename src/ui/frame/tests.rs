@@ -216,12 +216,12 @@ fn bar_keeps_its_length_and_the_time_left_is_below_it() {
         let size = Size { columns, rows: 24 };
         frame(&state, Duration::from_secs(second), size, PLAIN)
     };
-    let bar = "────────────────────────────────────";
+    let bar = "─".repeat(37);
     assert_eq!(
         at(9, 80),
         [
-            format!(" ⠼ Build               {bar}   0 %          9 s"),
-            "     fetched 0 of 1038 (0 B of 1.0 GB) · built 0 of 62         about 60 min left"
+            format!(" ⠹ Build               {bar}   0 %          9 s"),
+            "     fetched 0 of 1038 (0 B of 1.0 GB) · built 0 of 62        about 60 min left"
                 .to_owned(),
         ]
     );
