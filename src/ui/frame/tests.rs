@@ -227,7 +227,7 @@ fn bar_keeps_its_length_and_the_time_left_is_below_it() {
     );
     assert_eq!(
         at(601, 80)[0],
-        format!(" ⠙ Build               {bar}   0 %  10 min 01 s")
+        format!(" ⠇ Build               {bar}   0 %  10 min 01 s")
     );
     assert_eq!(
         at(9, 60)[1..],
