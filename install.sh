@@ -4,6 +4,7 @@
 #
 #   ./install.sh                in a clone: compiles it, with this machine's Rust, or else in a container of Docker or Podman
 #   ./install.sh --uninstall    removes what it installed
+#   ./install.sh --help         names the files that it writes
 #
 #   curl -fsSL https://github.com/OWNER/sdbuild/releases/latest/download/install.sh | sh
 #
@@ -17,7 +18,8 @@ set -eu
 # With it, `cd` may print where it went.
 unset CDPATH
 
-releases=${SDBUILD_RELEASES:-https://github.com/OWNER/sdbuild/releases}
+github=https://github.com/OWNER/sdbuild/releases
+releases=${SDBUILD_RELEASES:-$github}
 # The public key that releases are signed with; scripts/release writes it here.
 release_key=''
 signer=release@sdbuild
@@ -30,6 +32,29 @@ die() {
   exit 1
 }
 has() { command -v "$1" >/dev/null 2>&1; }
+
+usage() {
+  choose_directory
+  printf '%s\n' "Installs sdbuild for the user who runs it. In a clone it compiles it. Otherwise it downloads a release and verifies it.
+
+  ./install.sh                installs sdbuild, or updates it
+  ./install.sh --uninstall    removes what it installed
+
+It writes these files and changes nothing else:
+
+  $into/sdbuild"
+  each_extra print_name
+  printf '%s\n' "
+Variables:
+
+  SDBUILD_INSTALL_DIR   the directory of the program [default: ~/.local/bin]
+  SDBUILD_COMPILER      what compiles: cargo, docker or podman [default: the first of them that works]
+  SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
+  SDBUILD_RELEASES      where the releases are [default: $github]
+
+For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh"
+}
+print_name() { printf '  %s\n' "$1"; }
 
 # Prints the Rust target of this machine's binary.
 target() {
@@ -104,7 +129,10 @@ engine_works() {
 # Prints what compiles: cargo, docker or podman.
 compiler() {
   case ${SDBUILD_COMPILER:-} in
-    cargo | docker | podman) echo "$SDBUILD_COMPILER" ;;
+    cargo | docker | podman)
+      has "$SDBUILD_COMPILER" || die "SDBUILD_COMPILER is $SDBUILD_COMPILER, which is not installed"
+      echo "$SDBUILD_COMPILER"
+      ;;
     ?*) die "SDBUILD_COMPILER is $SDBUILD_COMPILER, and must be cargo, docker or podman" ;;
     *)
       if cargo_works; then
@@ -123,12 +151,20 @@ compiler() {
   esac
 }
 
+# Has $compiler download the image $rust, if it does not have it.
+pull_rust() {
+  if ! "$compiler" image inspect "$rust" >/dev/null 2>&1; then
+    "$compiler" pull "$rust" >&2 || die "$compiler could not download the image rust:alpine: the lines above say why"
+  fi
+}
+
 # Compiles the source in a container of $compiler and writes the program to $work/sdbuild. The source goes in and the program
 # comes out through pipes: so it works with a rootless engine, with SELinux, and with an engine on another machine.
 compile_in_container() {
+  rust=docker.io/library/rust:alpine
+  pull_rust
+  # Ctrl-C ends the client alone, so `clean_up` removes the container.
   container=sdbuild-install-$$
-  # Ctrl-C ends the client alone.
-  trap '"$compiler" rm -f "$container" >/dev/null 2>&1; rm -rf "$work"' EXIT
   cd "$source"
   set --
   for file in *; do
@@ -139,16 +175,15 @@ compile_in_container() {
   [ ! -t 2 ] || bar=always
   # shellcheck disable=SC2016  # for the shell in the container
   tar -cf - "$@" | "$compiler" run --rm -i --name "$container" --sig-proxy=false --log-driver none \
-    -e CARGO_TERM_PROGRESS_WHEN=$bar -e CARGO_TERM_PROGRESS_WIDTH=80 docker.io/library/rust:alpine \
+    -e CARGO_TERM_PROGRESS_WHEN=$bar -e CARGO_TERM_PROGRESS_WIDTH=80 "$rust" \
     sh -ec 'cd "$(mktemp -d)" && tar -xf - && export PATH="$PWD/installed/bin:$PATH" &&
       cargo install --locked --path . --root installed >&2 && cat installed/bin/sdbuild' \
     >"$work/sdbuild" || die "it could not be compiled: the lines above say why"
   chmod 755 "$work/sdbuild"
 }
 
-# Compiles the source, and sets `program`.
+# Compiles the source with $compiler, and sets `program`.
 compile() {
-  compiler=$(compiler)
   say "compiling sdbuild with $compiler: this takes five to ten minutes"
   if [ "$compiler" = cargo ]; then
     # In PATH, or Cargo advises to add this directory.
@@ -207,23 +242,43 @@ download_release() {
   program=$work/${archive%.tar.gz}/sdbuild
 }
 
-# Sets `into`, the directory of the program.
+# Sets `into`, the directory of the program. It may not exist.
 choose_directory() {
   [ -n "${SDBUILD_INSTALL_DIR:-}${HOME:-}" ] || die "HOME is not set: give SDBUILD_INSTALL_DIR"
   into=${SDBUILD_INSTALL_DIR:-$HOME/.local/bin}
+  case $into in
+    /*) ;;
+    *) into=$(pwd)/$into ;;
+  esac
+  if [ -d "$into" ]; then
+    into=$(cd "$into" && pwd)
+  fi
 }
 
-# Creates `work`, a directory beside where the program goes: the last step only renames.
+# Removes what this run made, except what it installed.
+clean_up() {
+  [ -z "${container:-}" ] || "$compiler" rm -f "$container" >/dev/null 2>&1 || :
+  [ -z "${work:-}" ] || rm -rf "$work"
+  while [ "$made" != "$existed" ] && { rmdir "$made" 2>/dev/null || [ ! -e "$made" ]; }; do
+    made=${made%/*}
+  done
+}
+
+# Creates `into`, and in it `work`: so the last step only renames.
 make_work_directory() {
-  choose_directory
+  made=$into
+  existed=$into
+  while [ -n "$existed" ] && [ ! -e "$existed" ]; do
+    existed=${existed%/*}
+  done
+  trap clean_up EXIT
+  trap 'say "install.sh: interrupted"; exit 1' HUP INT TERM
   mkdir -p "$into" || die "$into cannot be created"
   into=$(cd "$into" && pwd)
   [ ! -d "$into/sdbuild" ] || die "$into/sdbuild is a directory"
   # A killed run leaves its directory.
   find "$into" -maxdepth 1 -name '.sdbuild-install.??????' -mmin +60 -exec rm -rf {} + 2>/dev/null || :
   work=$(mktemp -d "$into/.sdbuild-install.XXXXXX") || die "$into is not writable"
-  trap 'rm -rf "$work"' EXIT
-  trap 'say "install.sh: interrupted"; exit 1' HUP INT TERM
 }
 
 # Runs $1 for each file that belongs to the program: with the file, and with the arguments for which the program prints it.
@@ -249,19 +304,20 @@ write_extra() {
 
 # Removes the file $1 if it is there.
 remove_file() {
-  [ -e "$1" ] || return 0
+  [ -f "$1" ] || return 0
   rm -f "$1" || die "$1 cannot be removed"
   say "removed $1"
+  removed=yes
 }
 
-# Removes what was installed.
+# Removes what was installed, as far as it is there.
 uninstall() {
   outcome='sdbuild was not removed'
+  removed=
   choose_directory
-  [ -f "$into/sdbuild" ] || die "there is no $into/sdbuild to remove"
-  into=$(cd "$into" && pwd)
   each_extra remove_file
   remove_file "$into/sdbuild"
+  [ -n "$removed" ] || die "there is nothing to remove, neither $into/sdbuild nor the other files of sdbuild"
 }
 
 # Says what was installed, and what to do next.
@@ -285,13 +341,20 @@ report() {
 main() {
   case $#:${1:-} in
     0:) ;;
+    1:--help | 1:-h)
+      usage
+      return
+      ;;
     1:--uninstall)
       uninstall
       return
       ;;
-    *) die "it takes no argument but --uninstall; SDBUILD_INSTALL_DIR, SDBUILD_COMPILER, SDBUILD_VERSION and SDBUILD_RELEASES are its variables" ;;
+    *) die "it takes only --uninstall or --help" ;;
   esac
-  if ! source=$(source_dir); then
+  choose_directory
+  if source=$(source_dir); then
+    compiler=$(compiler)
+  else
     choose_release
   fi
   make_work_directory

@@ -112,10 +112,14 @@ async fn remove(
         Err(failure) => return Err(failure.with_teardown(machines)),
     };
     check_leftovers([machines, removed.leftovers].concat())?;
-    context.events.notice(if removed.run_has_begun {
-        "removed what that run does not need"
-    } else {
-        "removed"
-    });
+    context
+        .events
+        .notice(match (&args.store, removed.run_has_begun) {
+            (_, false) => "removed".to_owned(),
+            (None, true) => "removed the rest".to_owned(),
+            (Some(store), true) => format!(
+                "the store volume {store} is kept. Run the command again when no other run is live"
+            ),
+        });
     Ok(())
 }

@@ -168,7 +168,7 @@ fn unresolved(failure: Failure, requested: &Requested) -> Failure {
     let does_not_exist = failure.to_string().contains("404 Not Found");
     match requested {
         Requested::Release(release) if does_not_exist => failure.hint(format!(
-            "check that release {release} exists, or give another release, a directory or a URL with --nixpkgs"
+            "check that release {release} exists, or name another one, with --nixpkgs for a build or with nixpkgs in sdbuild.toml"
         )),
         Requested::Release(_) | Requested::Url(_) => failure,
     }

@@ -12,6 +12,9 @@ use crate::settings::{self, SourceChoice};
 /// What helps, besides a look at the network, where no server has it.
 pub(in crate::pipeline) const NAME_ANOTHER: &str = "or name a checkout or an archive that this machine reaches: --nixpkgs DIR|URL, or nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";
 
+/// The same for `lock`, which takes no such flag and locks no directory.
+pub(in crate::pipeline) const NAME_ANOTHER_TO_LOCK: &str = "or name an archive that this machine reaches with nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";
+
 /// An archive of nixpkgs that a build needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pipeline) struct NixpkgsArchive {

@@ -8,6 +8,7 @@ use crate::nixos::configuration::{Configuration, SuggestedCommand};
 use crate::nixos::lock::{self, Resolve};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::clients;
+use crate::pipeline::nixpkgs_archive::NAME_ANOTHER_TO_LOCK;
 use crate::pipeline::steps::source::resolve;
 use crate::settings;
 
@@ -39,7 +40,7 @@ pub async fn lock_nixpkgs(
         renew: true,
     };
     let fetcher = clients::fetcher(&settings.common, &context.events)?;
-    let (locked, _) = resolve(&how, &fetcher, context).await?;
+    let (locked, _) = resolve(&how, NAME_ANOTHER_TO_LOCK, &fetcher, context).await?;
     // The build goes on without a lock that cannot be written, and has said why.
     if lock::find(&lock, &requested)? == Some(locked) {
         return Ok(());

@@ -211,15 +211,20 @@ impl Removal {
         Ok(run_has_begun)
     }
 
-    /// Whether a run has begun since the plan, which it reports.
+    /// Whether runs have begun since the plan, which it reports.
     async fn a_run_has_begun(&self, context: &Context) -> Result<bool, Failure> {
         let begun = self.inventory.begun_since(self.live_on_engine());
         let begun = context.cancel.race(begun).await??;
-        for run in &begun {
-            let text = "has started meanwhile, so what it may need is kept";
-            context.events.notice(format!("run {run} {text}"));
+        if begun.is_empty() {
+            return Ok(false);
         }
-        Ok(!begun.is_empty())
+        let names: Vec<String> = begun.iter().map(RunId::to_string).collect();
+        let names = names.join(", ");
+        context.events.notice(match begun.len() {
+            1 => format!("run {names} has started meanwhile, so what it may need is kept"),
+            _ => format!("runs {names} have started meanwhile, so what they may need is kept"),
+        });
+        Ok(true)
     }
 
     /// Volumes that no container uses, other than those that are removed too.

@@ -8,8 +8,8 @@ use std::process::Command;
 use crate::support::*;
 
 /// What the script runs, besides what compiles.
-const PROGRAMS: [&str; 10] = [
-    "sh", "sed", "find", "mkdir", "mktemp", "mv", "rm", "tar", "cat", "chmod",
+const PROGRAMS: [&str; 11] = [
+    "sh", "sed", "find", "mkdir", "rmdir", "mktemp", "mv", "rm", "tar", "cat", "chmod",
 ];
 /// Makes a program that prints the names of the source's files.
 const CARGO: &str = r#"
@@ -85,15 +85,14 @@ impl Clone {
         command
     }
 
-    /// Asserts that the script fails with `reasons` and leaves no file.
+    /// Asserts that the script fails with `reasons` and leaves neither a file nor a directory.
     #[track_caller]
     fn refuses(&self, command: &mut Command, reasons: &[&str]) {
         run(command)
             .assert_exit_code(1)
             .assert_stderr_contains(reasons)
             .assert_stderr_contains(&["nothing was installed"]);
-        let bin = self.at("home/.local/bin");
-        assert_eq!(fs::read_dir(bin).unwrap().count(), 0);
+        assert!(!self.at("home/.local").exists());
     }
 
     /// What the installed program prints, once it is the only file.
@@ -149,7 +148,7 @@ fn an_engine_compiles_where_rust_is_old_or_has_no_linker() {
         // What was compiled before stays here.
         let files = "sdbuild 9.8.7 of Cargo.toml install.sh src\n";
         assert_eq!(clone.installed(), files);
-        assert_eq!(clone.asked(), "version\nrun\nrm\n");
+        assert_eq!(clone.asked(), "version\nimage\nrun\nrm\n");
     }
 }
 
@@ -167,7 +166,7 @@ fn what_does_not_compile_leaves_nothing() {
             "could not be compiled: the lines above say why",
         ],
     );
-    assert_eq!(clone.asked(), "version\nrun\nrm\n");
+    assert_eq!(clone.asked(), "version\nimage\nrun\nrm\n");
     let clone = clone.with(
         "../home/container/cargo",
         &CARGO.replace("chmod 755", "echo '' >"),
@@ -176,6 +175,48 @@ fn what_does_not_compile_leaves_nothing() {
         &mut clone.command(),
         &["the program does not run on this machine"],
     );
+}
+
+#[test]
+fn an_image_that_cannot_be_downloaded_is_named() {
+    let offline = "[ \"$1\" = version ] || { echo 'no such host' >&2; exit 1; }";
+    for engine in ["docker", "podman"] {
+        let clone = Clone::new().with(engine, offline);
+        let says = format!("{engine} could not download the image rust:alpine");
+        clone.refuses(&mut clone.command(), &["no such host", &says]);
+    }
+}
+
+#[test]
+fn help_names_the_files_and_the_variables() {
+    let clone = Clone::new();
+    for flag in ["--help", "-h"] {
+        let help = run(clone.command().arg(flag)).assert_exit_code(0).stdout;
+        for word in [
+            "./install.sh --uninstall",
+            "/home/.local/bin/sdbuild\n",
+            "/home/.local/share/man/man1/sdbuild.1\n",
+            "SDBUILD_COMPILER",
+            "SDBUILD_INSTALL_DIR",
+        ] {
+            assert!(help.contains(word), "{word}: {help}");
+        }
+    }
+    let mut command = clone.command();
+    command.env("SDBUILD_INSTALL_DIR", "/x/tools").arg("--help");
+    let help = run(&mut command).assert_exit_code(0).stdout;
+    assert!(help.contains("\n  /x/tools/sdbuild\n\n"), "{help}");
+}
+
+/// Directories that were there stay, also empty ones.
+#[test]
+fn only_directories_that_the_script_made_are_removed() {
+    let clone = Clone::new().with("docker", "[ \"$1\" = version ]");
+    fs::create_dir(clone.at("home/mine")).unwrap();
+    let mut command = clone.command();
+    run(command.env("SDBUILD_INSTALL_DIR", clone.at("home/mine/new/bin"))).assert_exit_code(1);
+    let left = fs::read_dir(clone.at("home/mine")).unwrap();
+    assert_eq!(left.count(), 0);
 }
 
 #[test]
@@ -196,5 +237,9 @@ fn without_rust_and_an_engine_it_says_what_it_needs() {
     clone.refuses(
         clone.command().env("SDBUILD_COMPILER", "gcc"),
         &["SDBUILD_COMPILER is gcc, and must be cargo, docker or podman"],
+    );
+    clone.refuses(
+        clone.command().env("SDBUILD_COMPILER", "podman"),
+        &["SDBUILD_COMPILER is podman, which is not installed"],
     );
 }

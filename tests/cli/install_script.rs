@@ -9,7 +9,7 @@ use crate::support::*;
 
 const NAME: &str = "sdbuild-v9.8.7-x86_64-unknown-linux-musl";
 /// What the script runs, besides a program that downloads.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 15] = [
     "sh",
     "uname",
     "find",
@@ -17,6 +17,7 @@ const PROGRAMS: [&str; 14] = [
     "grep",
     "cut",
     "mkdir",
+    "rmdir",
     "mktemp",
     "mv",
     "rm",
@@ -199,12 +200,9 @@ fn curl_or_wget_install_a_verified_program() {
 fn arguments_and_a_missing_release_install_nothing() {
     let release = Release::new(|_| Reply::File).with("curl");
     let mut command = release.command("");
-    run(command.arg("--help"))
+    run(command.arg("--prefix"))
         .assert_exit_code(1)
-        .assert_stderr_contains(&[
-            "it takes no argument but --uninstall",
-            "nothing was installed",
-        ]);
+        .assert_stderr_contains(&["only --uninstall or --help", "nothing was installed"]);
     let mut command = release.command("");
     run(command.env_remove("SDBUILD_RELEASES"))
         .assert_exit_code(1)
@@ -219,16 +217,20 @@ fn uninstall_removes_what_was_installed() {
         let mut command = release.command("");
         run(command.arg("--uninstall"))
     };
-    uninstall().assert_exit_code(1).assert_stderr_contains(&[
-        "there is no",
-        "/home/.local/bin/sdbuild to remove",
-        "sdbuild was not removed",
-    ]);
+    let nothing = ["there is nothing to remove", "sdbuild was not removed"];
+    uninstall()
+        .assert_exit_code(1)
+        .assert_stderr_contains(&nothing);
     release.install().assert_exit_code(0);
     fs::write(release.at("home/.local/share/man/man1/other.1"), "").unwrap();
     uninstall()
         .assert_exit_code(0)
         .assert_stderr_contains(&["removed ", "/home/.local/share/man/man1/sdbuild.1"]);
+    assert_eq!(release.installed(), ["./.local/share/man/man1/other.1"]);
+    // What is left without the program goes too.
+    release.install().assert_exit_code(0);
+    shell(&release.at("home"), "rm .local/bin/sdbuild");
+    uninstall().assert_exit_code(0);
     assert_eq!(release.installed(), ["./.local/share/man/man1/other.1"]);
 }
 

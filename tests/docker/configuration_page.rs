@@ -25,14 +25,18 @@ fn recipes_of_the_documentation_evaluate_together() {
     let mut imports = String::new();
     for (number, recipe) in recipes.iter().enumerate() {
         let name = format!("recipe-{number}.nix");
-        // The page has two ways to name the same network.
+        // The page has two keys for the same network.
         let recipe = recipe.replace("Home network", &format!("Home network {number}"));
         user.write(&name, &format!("{{ pkgs, ... }}:\n{{\n{recipe}\n}}\n"));
         imports = format!("{imports} ./{name}");
     }
     user.write(
         "sd-card.nix",
-        &configuration("").replacen("imports = [", &format!("imports = [{imports}"), 1),
+        &configuration("  services.openssh.enable = true;").replacen(
+            "imports = [",
+            &format!("imports = [{imports}"),
+            1,
+        ),
     );
     let mini = mini_nixpkgs();
     let checked = run(user.sdbuild(&["check", "--json", "--nixpkgs"]).arg(mini));
@@ -44,6 +48,38 @@ fn recipes_of_the_documentation_evaluate_together() {
     for file in files {
         let parsed = in_builder(STORE, &[], "nix-instantiate --parse -E \"$1\"", &[&file]);
         parsed.assert_exit_code(0);
+    }
+}
+
+/// Nix refuses a second definition of an option in a file.
+#[test]
+fn recipes_repeat_nothing_that_init_wrote() {
+    if !engine_ready() {
+        return;
+    }
+    let pasted = snippets().into_iter().filter(|snippet| {
+        let is_file = snippet.starts_with('{');
+        !is_file && !snippet.starts_with("# in the file already")
+    });
+    let (accounts, others): (Vec<String>, Vec<String>) =
+        pasted.partition(|recipe| recipe.contains("isNormalUser") || recipe.contains("sudo"));
+    assert!(accounts.len() == 2 && others.len() >= 15);
+    let user = TestUser::new();
+    let (private, _) = key(&user);
+    let home = private.parent().unwrap();
+    for (name, recipes) in [("root", accounts), ("ada", others)] {
+        let mut init = user.sdbuild(&["init", name, "--ssh-key", "key.pub"]);
+        if name != "root" {
+            init.args(["--user", name]);
+        }
+        run(&mut init).assert_exit_code(0);
+        let written = fs::read_to_string(home.join(name).join("sd-card.nix")).unwrap();
+        let start = written.trim_end().strip_suffix('}').unwrap();
+        let files = recipes
+            .iter()
+            .map(|recipe| format!("({start}{recipe}\n}})\n"));
+        let list = format!("[ {} ]", files.collect::<String>());
+        in_builder(STORE, &[], "nix-instantiate --parse -E \"$1\"", &[&list]).assert_exit_code(0);
     }
 }
 

@@ -34,6 +34,12 @@ pub(super) fn proposal(reference: &str) -> Option<String> {
 /// What Nix would take the `url` of an input for, as the rest of a sentence, and what to write instead; `None` for what may be right.
 /// `dir` is the flake's directory below the one that is uploaded.
 pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
+    if let Some((flake, attribute)) = url.split_once('#')
+        && !(flake.is_empty() || attribute.is_empty())
+    {
+        let what = "which names an attribute, and an input is a whole flake";
+        return problem(flake, dir).or_else(|| Some((what, format!("write {flake}"))));
+    }
     let without_scheme = url.strip_prefix("https://").unwrap_or(url);
     if let Some(repository) = on_github(without_scheme) {
         let what = "which is a web page, not a flake";
@@ -161,6 +167,15 @@ mod tests {
                 "github:NixOS/nixpkgs@nixos-26.05",
                 Some("write github:NixOS/nixpkgs/nixos-26.05"),
             ),
+            (
+                "github:NixOS/nixpkgs/nixos-26.05#pi",
+                Some("write github:NixOS/nixpkgs/nixos-26.05"),
+            ),
+            (
+                "https://github.com/NixOS/nixpkgs#pi",
+                Some("write github:NixOS/nixpkgs"),
+            ),
+            ("github:NixOS/nixpkgs#", None),
             ("~/nixpkgs", Some("--override-input")),
             ("../nixpkgs", Some("--override-input")),
             ("unknown", Some("write where it is")),

@@ -83,7 +83,7 @@ pub(in crate::pipeline) async fn nixpkgs(
         write_lock: run.plan.settings.dry_run.is_none(),
         renew: false,
     };
-    let (locked, archive) = resolve(&how, &run.fetcher, run.context).await?;
+    let (locked, archive) = resolve(&how, NAME_ANOTHER, &run.fetcher, run.context).await?;
     Ok(Some(ResolvedNixpkgs {
         nixpkgs: LocalNixpkgs::archive(archive.path, archive.sha256)?,
         locked: Some(locked),
@@ -103,19 +103,22 @@ pub(in crate::pipeline) fn remembered_nixpkgs(run: &RunContext<'_>) -> Option<Re
     })
 }
 
-/// Resolves nixpkgs and fetches it (`Phase::Nixpkgs`).
+/// Resolves nixpkgs and fetches it (`Phase::Nixpkgs`). `name_another` is what helps, besides a look at the network, where no server
+/// has it.
 pub(in crate::pipeline) async fn resolve(
     how: &Resolve<'_>,
+    name_another: &str,
     fetcher: &Fetcher,
     context: &Context,
 ) -> Result<(Locked, Downloaded), Failure> {
-    let fetch = |download| fetch(download, fetcher, context);
+    let fetch = |download| fetch(download, name_another, fetcher, context);
     let resolve = lock::resolve(how, &context.events, fetch);
     context.phase(Phase::Nixpkgs, resolve).await
 }
 
 async fn fetch(
     download: Download,
+    name_another: &str,
     fetcher: &Fetcher,
     context: &Context,
 ) -> Result<Downloaded, Failure> {
@@ -129,7 +132,7 @@ async fn fetch(
     let file = file.map_err(|failure| {
         // As `doctor` says it.
         if failure.hints.iter().any(|hint| hint == CHECK_ADDRESS) {
-            failure.hint(NAME_ANOTHER)
+            failure.hint(name_another)
         } else {
             failure
         }

@@ -234,7 +234,7 @@ fn clean_keeps_what_a_run_begun_meanwhile_needs() {
     let mut holder = Holder::start();
     screen.type_keys("y\n");
     screen.wait_for("has started meanwhile");
-    screen.wait_for("removed what that run does not need");
+    screen.wait_for("removed the rest");
     let running = holder.running.take().unwrap();
     running.signal(Signal::SIGTERM);
     assert_eq!(running.finish().signal, Some(Signal::SIGTERM as i32));
