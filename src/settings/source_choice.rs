@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::absolute_path::absolute;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
 use crate::common::failure::Failure;
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::flake_ref::{FlakeLocation, FlakeRef, of_repository};
 use crate::common::flake_url::{FlakeUrl, has_scheme};
 
 /// The name of the configuration in the current directory, if there is one.
@@ -68,7 +68,7 @@ impl SourceChoice {
             if full.exists() || !is_reference(text) {
                 return Ok(Some(Self::Config(full)));
             }
-            if is_address_of_file(text) {
+            if is_address_of_file(text) && of_repository(text).is_none() {
                 let path = text.split('?').next().unwrap_or(text);
                 let name = path.rsplit('/').next().unwrap_or(path);
                 return Err(Failure::usage(format!(

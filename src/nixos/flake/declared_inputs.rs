@@ -97,6 +97,11 @@ pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {
     inputs
 }
 
+/// Whether the `flake.nix` with this text says of its input `name` that it is no flake.
+pub(super) fn is_declared_as_files(text: &str, name: &str) -> bool {
+    plain_values(text).get(["inputs", name, "flake"].as_slice()) == Some(&"false")
+}
+
 /// An input that follows one that its flake does not have.
 #[derive(Debug, PartialEq)]
 pub(super) struct FollowsNothing<'a> {
