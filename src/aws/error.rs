@@ -89,7 +89,7 @@ impl Error {
                 "the access key or its secret is wrong; test them with aws sts get-caller-identity"
             }
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-                "the account's policy lacks a permission; docs/publishing.md and docs/machines.md list those that are needed"
+                "the account's policy lacks the permission for this. Allow it there, or use another account"
             }
             "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
                 "the first spot instance of an account needs a role. Somebody with more permissions must run, once: \

@@ -53,9 +53,13 @@ impl Disk {
         context: &Context,
     ) -> Result<InstalledSystem, Failure> {
         let (file, form, cancel) = (self.file()?, self.form, context.cancel.clone());
-        let read = tokio::task::spawn_blocking(move || InstalledSystem::read(file, form, &cancel));
-        let read = context.cancel.race(read).await?;
-        Ok(read.or_internal("read the image")?.unwrap_or_default())
+        let read = async {
+            let read = move || InstalledSystem::read(file, form, &cancel);
+            let read = context.cancel.race(tokio::task::spawn_blocking(read));
+            read.await?.or_internal("read the image")
+        };
+        let installed = context.phase(Phase::ReadImage, read).await?;
+        Ok(installed.unwrap_or_default())
     }
 
     /// The length in bytes, of a block device as well.

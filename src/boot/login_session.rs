@@ -116,7 +116,8 @@ impl LoginSession<'_> {
         };
         // A container is killed: nothing that it has written is kept.
         if !context.cancel.is_cancelled() && !machine.is_container() {
-            commands.power_off(machine).await?;
+            let off = commands.power_off(machine);
+            context.phase(Phase::PowerOff, off).await?;
         }
         outcome.map(|()| Reached::Login)
     }

@@ -28,8 +28,10 @@ use crate::common::system::System;
 use crate::common::text::listed;
 use commands::tips_for_command;
 use context::{set_tip, set_tips, text};
-use flags_of::{takes, takes_short, with_missing_letter};
-use values::{DESCRIBED_BOARDS, explain_value, tip_for_missing_shell, tip_for_two_values};
+use flags_of::{is_beginning, takes, takes_short, with_missing_letter};
+use values::{
+    DESCRIBED_BOARDS, explain_value, tip_for_missing_shell, tip_for_switch, tip_for_two_values,
+};
 
 /// What to write in place of a level: `--verbose=2`.
 const VERBOSE: &str =
@@ -48,9 +50,15 @@ pub(super) fn with_useful_tip(
         explain_flag(&mut error, command, words);
     } else if kind == ErrorKind::InvalidValue {
         let words = command_first(command, words);
-        match examples::tip(&error, command, &words) {
-            Some(tip) => set_tip(&mut error, tip),
-            None => explain_value(&mut error),
+        if let Some(tip) = examples::tip(&error, command, &words) {
+            set_tip(&mut error, tip);
+        } else {
+            explain_value(&mut error);
+            if error.get(ContextKind::Suggested).is_none()
+                && let Some(tip) = examples::described(&error, command, &words)
+            {
+                set_tip(&mut error, tip);
+            }
         }
     } else if kind == ErrorKind::InvalidSubcommand {
         let name = text(&error, ContextKind::InvalidSubcommand).unwrap_or_default();
@@ -58,15 +66,20 @@ pub(super) fn with_useful_tip(
         set_tips(&mut error, tips_for_command(command, &name, words));
     } else {
         let words = command_first(command, words);
-        if let Some(tip) = tip_for_kind(&error, &words, shell) {
+        if let Some(tip) = tip_for_kind(&error, command, &words, shell) {
             set_tip(&mut error, tip);
         }
     }
     error
 }
 
-/// The tip for an `error` of another kind, about the arguments `words` of a command.
-fn tip_for_kind(error: &clap::Error, words: &[String], shell: Option<&str>) -> Option<String> {
+/// The tip for an `error` of another kind, about the arguments `words` of `command`.
+fn tip_for_kind(
+    error: &clap::Error,
+    command: &Command,
+    words: &[String],
+    shell: Option<&str>,
+) -> Option<String> {
     let kind = error.kind();
     let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
     let name = words.first().map_or("", String::as_str);
@@ -77,6 +90,7 @@ fn tip_for_kind(error: &clap::Error, words: &[String], shell: Option<&str>) -> O
         let of_boards = || (flag == "[BOARD]").then(|| DESCRIBED_BOARDS.to_owned());
         let tip = of_board.or_else(|| units::tip(&flag, &value));
         let tip = tip.or_else(|| other_names::compression(&flag, &value));
+        let tip = tip.or_else(|| tip_for_switch(command.find_subcommand(name)?, &value));
         tip.or_else(of_boards)
     } else if kind == ErrorKind::ArgumentConflict {
         let other = text(error, ContextKind::PriorArg).unwrap_or_default();
@@ -155,6 +169,7 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     } else {
         let tip = tip_for_missing_letter(command, &flag, words)
             .or_else(|| tip_for_flag_of_others(command, &flag, words))
+            .or_else(|| tip_for_beginning(command, &flag, words))
             .or_else(|| tip_for_help(command, &flag, words));
         if let Some(tip) = tip {
             set_tip(error, tip);
@@ -186,6 +201,7 @@ fn tip_for_meaning(command: &Command, flag: &str, words: &[String]) -> Option<St
         .or_else(|| tip_for_host(sub, flag, &words))
         .or_else(|| answers::tip(name, flag, &words).filter(|_| is_answered))
         .or_else(|| tip_for_other_name(command, flag, &words))
+        .or_else(|| tip_for_switch(sub, &answers::value_of(flag, &words)?))
         .or_else(|| switches::tip(sub, flag))
 }
 
@@ -271,6 +287,24 @@ fn tip_for_flag_of_others(command: &Command, flag: &str, words: &[String]) -> Op
     let others = other_names::flags(name).map(|long| format!("--{long}"));
     let mut meant = std::iter::once(flag.to_owned()).chain(others);
     meant.find_map(|flag| takers(command, &flag, words))
+}
+
+/// The tip for the beginning of a `flag` that the command of `words` does not take: `status --al`.
+fn tip_for_beginning(command: &Command, flag: &str, words: &[String]) -> Option<String> {
+    let beginning = flag.strip_prefix("--")?;
+    let words = command_first(command, words);
+    let name = words.first()?;
+    if let Some(whole) = answers::beginning_with(name, beginning) {
+        return answers::tip(name, whole, &words);
+    }
+    let subs = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let longs = subs.flat_map(|sub| sub.get_arguments().filter_map(clap::Arg::get_long));
+    let mut longs = longs.filter(|long| is_beginning(beginning, long));
+    let whole = longs.next()?;
+    let is_only = longs.all(|long| long == whole);
+    is_only
+        .then(|| tip_for_flag_of_others(command, &format!("--{whole}"), &words))
+        .flatten()
 }
 
 /// The commands that take `flag`, which that of `words` does not; `None` if there are many.

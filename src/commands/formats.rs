@@ -69,9 +69,7 @@ fn description(format: &Format, columns: usize) -> Vec<String> {
     }
     let next = row.next.iter();
     text.extend(next.map(|(command, what)| format!("{command} FILE: {what}")));
-    text.push(format!(
-        "`sdbuild build --format {name}` builds it; docs/formats.md says more"
-    ));
+    text.push(format!("`sdbuild build --format {name}` builds it"));
     let names = std::iter::once(name.as_str()).chain(std::iter::repeat(""));
     let rows = names.zip(&text);
     rows.flat_map(|(name, text)| labelled(name, NAME_COLUMNS, text, columns))

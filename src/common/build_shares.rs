@@ -119,6 +119,17 @@ impl BuildShares {
         (!left.is_zero()).then_some(left)
     }
 
+    /// Whether anything waits or is built that has no time in an `earlier` build.
+    pub fn has_other_than(&self, earlier: &BuildTimes) -> bool {
+        let is_other = |name: &str| !earlier.contains_key(name);
+        let mut waiting = self
+            .waiting
+            .iter()
+            .map(|derivation| general_name(derivation));
+        let mut running = self.running.iter().filter_map(|id| self.begun.get(&id));
+        waiting.any(|name| is_other(&name)) || running.any(|build| is_other(&build.name))
+    }
+
     /// What each derivation that is being built gets of `time`.
     fn part_of(&self, time: Duration) -> Duration {
         let count = self.running.iter().len().try_into().unwrap_or(u32::MAX);

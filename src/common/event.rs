@@ -53,6 +53,8 @@ pub enum Phase {
     CopyIn,
     /// The image boots, until a login over SSH succeeds.
     Boot,
+    /// The machine that booted switches itself off.
+    PowerOff,
     /// Writing an image to a disk.
     Flash,
     /// Reading the disk back.

@@ -55,7 +55,7 @@ impl CommandProvider {
         let program = self.program.display();
         Failure::environment(why)
             .context(format!("read what {program} {verb} printed"))
-            .hint("docs/machines.md describes what it must print")
+            .hint("the program's standard output is its answer. Print messages to standard error")
     }
 }
 

@@ -32,6 +32,16 @@ impl Task {
         matches!(self, Self::Check | Self::Forecast | Self::Lock(_))
     }
 
+    /// The command line of sdbuild for it, up to a flake.
+    pub(super) fn before_flake(&self) -> &'static str {
+        match self {
+            Self::Build | Self::Forecast => "sdbuild build",
+            Self::Check => "sdbuild check",
+            Self::Shell(_) => "sdbuild shell --flake",
+            Self::Lock(_) => "sdbuild lock --flake",
+        }
+    }
+
     /// The session of a [`Task::Shell`].
     pub(super) fn session(&self) -> Option<&ShellSession> {
         match self {

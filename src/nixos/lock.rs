@@ -163,11 +163,9 @@ pub fn find(path: &Path, requested: &Requested) -> Result<Option<Locked>, Failur
     Ok(entries.into_iter().find(|locked| locked.is_for(requested)))
 }
 
-/// Adds to the failure of a first download what was requested. That a release may not exist is a reason only if a
-/// server said so.
+/// Adds a hint to the failure of a first download: that a release may not exist is a reason only if a server said so.
 fn unresolved(failure: Failure, requested: &Requested) -> Failure {
     let does_not_exist = failure.to_string().contains("404 Not Found");
-    let failure = failure.context(format!("resolve nixpkgs, {requested}"));
     match requested {
         Requested::Release(release) if does_not_exist => failure.hint(format!(
             "check that release {release} exists, or give another release, a directory or a URL with --nixpkgs"

@@ -58,7 +58,7 @@ fn definition(text: &str, node: &SyntaxNode) -> Option<WrittenDefinition> {
     let value = node.last_child()?;
     Some(WrittenDefinition {
         outer: path.len().saturating_sub(own.len()),
-        line: line_of(text, node),
+        line: line_number_of(text, node),
         literal: literal(&value),
         numbers: numbers(&value),
         is_plain: value.kind() != NODE_APPLY,
@@ -241,7 +241,7 @@ fn attribute_path_of(node: &SyntaxNode) -> Option<SyntaxNode> {
 }
 
 /// The line of `node` in `text`, counted from 1.
-pub(super) fn line_of(text: &str, node: &SyntaxNode) -> usize {
+pub(super) fn line_number_of(text: &str, node: &SyntaxNode) -> usize {
     let before = text.as_bytes().iter();
     let before = before.take(node.text_range().start().into());
     before.filter(|byte| **byte == b'\n').count() + 1

@@ -20,6 +20,10 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 pub(super) const NAME_COLUMNS: usize = 18;
 /// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
+/// Columns of the longest elapsed time below an hour: `59 min 59 s`.
+const ELAPSED_COLUMNS: usize = 11;
+/// Columns of the longest estimate: `a few seconds left`.
+const ESTIMATE_COLUMNS: usize = 18;
 
 /// Width and height of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +43,14 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
     let room = (size.rows / 2).clamp(1, MAX_LINES);
     let counts = progress::counts(state, at).filter(|_| room > 1);
-    let reached = state.reached().map(elapsed).unwrap_or_default();
-    lines.extend(counts.map(|text| line(&format!("     {text}"), &reached, columns)));
+    lines.extend(counts.into_iter().flat_map(|counts| {
+        let left = state.time_left(at).map(words::time_left);
+        match state.reached().map(elapsed) {
+            Some(reached) => vec![line(&format!("     {counts}"), &reached, columns)],
+            None => count_lines(&counts, left.as_deref(), columns),
+        }
+    }));
+    lines.truncate(room);
     let console = state.console().filter(|_| lines.len() < room);
     lines.extend(console.map(|last| {
         let words: Vec<&str> = last.text.split_whitespace().collect();
@@ -67,8 +77,8 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     lines
 }
 
-/// The line of the phase: its name, the bar and the percentage if they are known, the time that is left and the time it
-/// took so far. What there is no room for is left out, the bar last.
+/// The line of the phase: its name, the bar and the percentage if they are known, and the time it took so far. What there is no
+/// room for is left out, the bar last.
 fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -> String {
     let since = state.phase().map_or(at, |(_, since)| since);
     let elapsed = words::seconds(at.saturating_sub(since));
@@ -82,21 +92,36 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
         paint.strong(&format!("{name:<name_columns$}"))
     );
     if let Some(fraction) = state.fraction() {
-        // What surrounds the bar and the estimate: margins of two blanks, and `99 %`.
-        let taken = measure_text_width(&text) + elapsed.len() + 2 + 6 + 3;
+        // What surrounds the bar: margins of two blanks, and `99 %`. A bar that became shorter with the time would seem to go back.
+        let elapsed_columns = elapsed.len().max(ELAPSED_COLUMNS);
+        let taken = measure_text_width(&text) + elapsed_columns + 2 + 6 + 3;
         let room = columns.saturating_sub(taken);
-        let left = state.time_left(at).map(words::time_left);
-        let left = left.filter(|left| room >= left.len() + 2 + BAR_COLUMNS.start());
-        let left = left.map(|left| format!("  {left}")).unwrap_or_default();
-        let room = room - left.len();
         if room >= *BAR_COLUMNS.start() {
             let bar = bar(fraction, room.min(*BAR_COLUMNS.end()), paint);
             text.extend(["  ", &bar]);
         }
         let percent = fraction.percent().min(99);
-        text.extend([&format!(" {percent:>3} %"), left.as_str()]);
+        text.push_str(&format!(" {percent:>3} %"));
     }
     line(&text, &paint.faint(&elapsed), columns)
+}
+
+/// What the phase counts, with the time that is left at the right edge; in two lines if one is too short for both.
+fn count_lines(counts: &str, left: Option<&str>, columns: usize) -> Vec<String> {
+    let text = format!("     {counts}");
+    let Some(left) = left else {
+        return vec![line(&text, "", columns)];
+    };
+    // The line, its margin, and the room of the longest estimate.
+    let room = columns
+        .min(WIDEST_TABLE)
+        .saturating_sub(2 + ESTIMATE_COLUMNS);
+    if measure_text_width(&text) <= room {
+        return vec![line(&text, left, columns)];
+    }
+    let (first, last) = text.rsplit_once(" · ").unwrap_or((&text, ""));
+    let last = format!("     {last}");
+    vec![line(first, "", columns), line(&last, left, columns)]
 }
 
 /// A bar of `columns` characters.

@@ -278,9 +278,14 @@ impl State {
         self.shares.left(times, at)
     }
 
-    /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration.
+    /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration. It is not
+    /// while it builds what this configuration never built.
     fn left_as_before(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
+        let times = &self.earlier.times;
+        if !times.is_empty() && self.shares.has_other_than(times) {
+            return None;
+        }
         let mut earlier = self.earlier.same.iter().chain(&self.earlier.others);
         let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
         let took = at.saturating_sub(current.since);
@@ -288,10 +293,13 @@ impl State {
         (!left.is_zero()).then_some(left)
     }
 
-    /// How long the last build of this configuration took, while one runs.
+    /// How long the last build of this configuration took, while one runs that does not do more, as far as is known.
     pub(super) fn last_build(&self) -> Option<Duration> {
         self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
-        let last = self.earlier.same?;
+        let last = self
+            .earlier
+            .same
+            .filter(|last| !self.nix.does_more_than(last))?;
         Some(Duration::from_secs(last.seconds))
     }
 

@@ -30,6 +30,24 @@ fn lines_of_docker_are_answered() {
              docker://HOST/NAME\n",
         ),
         (
+            &["build", "-j"],
+            "`sdbuild build --help` says of it: Derivations to build in parallel\n",
+        ),
+        (&["check", "--format=json"], "did you mean --json?\n"),
+        (&["status", "--format", "json"], "did you mean --json?\n"),
+        (
+            &["build", "--al"],
+            "`sdbuild build --help` lists its flags\n",
+        ),
+        (
+            &["status", "--al"],
+            "leave it out; status shows everything, with sizes\n",
+        ),
+        (
+            &["status", "--downl"],
+            "`sdbuild clean` takes --downloads\n",
+        ),
+        (
             &["build", "a.nix", "b.nix"],
             "build takes only one configuration. Run it once for each: sdbuild build a.nix && sdbuild build b.nix\n",
         ),

@@ -287,8 +287,7 @@ pub(super) const NO_CONTROL_GROUPS: Symptom = Symptom {
         "control group: Read-only file system",
     ],
     what: "systemd may not write to the control groups of its container",
-    hint: "use Podman, or Docker 28 and newer with cgroup v2. Or load the image yourself and run it with --privileged \
-        (docs/formats.md)",
+    hint: "use Podman, or Docker 28 and newer with cgroup v2. Or load the image yourself and run it with --privileged",
     quote: true,
 };
 

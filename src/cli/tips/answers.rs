@@ -6,6 +6,7 @@ mod others;
 mod table;
 
 use super::engine;
+use super::flags_of::is_beginning;
 use crate::common::shell_word::quoted;
 use crate::settings::memory_mib;
 use table::Answers;
@@ -58,6 +59,17 @@ pub(super) fn tip(name: &str, flag: &str, words: &[String]) -> Option<String> {
     // Only some answers are about the engine.
     let line = text.contains("{engine}").then(|| engine::line(flag, words));
     Some(text.replace("{engine}", &line.unwrap_or_default()))
+}
+
+/// The flag in the only answer of the command `name` that has one which begins with `beginning`, all without dashes.
+pub(super) fn beginning_with(name: &str, beginning: &str) -> Option<&'static str> {
+    let (tables, _) = of_command(name);
+    let rows = tables.iter().copied().flatten();
+    let mut found = rows.filter_map(|(flags, _)| {
+        let mut flags = flags.iter().copied();
+        flags.find(|flag| is_beginning(beginning, flag))
+    });
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// The path in `value`, where that is a list of QEMU: `file=x.img,format=raw`.

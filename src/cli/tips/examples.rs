@@ -1,4 +1,4 @@
-//! Examples for flags without their values.
+//! Examples for flags without their values, or what the help says of them.
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue};
@@ -7,6 +7,31 @@ use super::context::text;
 
 /// The tip for an `error` about the value that a flag lacks in `words`: an example in the help of the command that has the flag.
 pub(super) fn tip(error: &clap::Error, command: &Command, words: &[String]) -> Option<String> {
+    let (sub, flag) = flag_without_value(error, command, words)?;
+    Some(format!("for instance: {}", example(sub, &flag)?))
+}
+
+/// The same for a flag without an example: what the help says of it, without its default.
+pub(super) fn described(
+    error: &clap::Error,
+    command: &Command,
+    words: &[String],
+) -> Option<String> {
+    let (sub, flag) = flag_without_value(error, command, words)?;
+    let mut flags = sub.get_arguments();
+    let arg = flags.find(|arg| arg.get_long() == flag.strip_prefix("--"))?;
+    let (program, name) = (command.get_name(), sub.get_name());
+    let help = arg.get_help()?.to_string();
+    let help = help.split(" [").next()?;
+    Some(format!("`{program} {name} --help` says of it: {help}"))
+}
+
+/// The flag in `words` whose value is missing, of which `error` tells no list of values, with the command that has it.
+fn flag_without_value<'a>(
+    error: &clap::Error,
+    command: &'a Command,
+    words: &[String],
+) -> Option<(&'a Command, String)> {
     let is_missing = text(error, ContextKind::InvalidValue).is_none_or(|value| value.is_empty());
     let argument = text(error, ContextKind::InvalidArg).filter(|_| is_missing)?;
     let flag = argument.split(' ').next()?;
@@ -16,8 +41,7 @@ pub(super) fn tip(error: &clap::Error, command: &Command, words: &[String]) -> O
         Some(_) | None => false,
     };
     let sub = command.find_subcommand(words.first()?)?;
-    let example = example(sub, flag).filter(|_| !has_values)?;
-    Some(format!("for instance: {example}"))
+    (!has_values).then(|| (sub, flag.to_owned()))
 }
 
 /// The first example in the help of `sub` that has `flag`.

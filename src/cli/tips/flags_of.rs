@@ -27,6 +27,11 @@ pub(super) fn without_value(command: &Command, flag: &str) -> bool {
     arg.is_some_and(|arg| !takes(arg))
 }
 
+/// Whether `beginning` is at least half of the name `whole`: less may mean anything.
+pub(super) fn is_beginning(beginning: &str, whole: &str) -> bool {
+    whole.starts_with(beginning) && whole.len() <= 2 * beginning.len()
+}
+
 /// The only long flag of `command` that `flag` is without one of its letters.
 pub(super) fn with_missing_letter(command: &Command, flag: &str) -> Option<String> {
     /// Letters of a flag at least: fewer are no word.
@@ -47,6 +52,12 @@ mod tests {
     use clap::{Arg, Command};
 
     use super::*;
+
+    #[test]
+    fn a_beginning_is_half_of_a_name() {
+        assert!(is_beginning("al", "all") && is_beginning("downl", "downloads"));
+        assert!(!is_beginning("al", "all-features") && !is_beginning("", "all"));
+    }
 
     #[test]
     fn a_flag_without_one_letter_is_recognized() {

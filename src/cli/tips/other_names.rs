@@ -231,8 +231,13 @@ const NIX: &str = "`sdbuild build` builds and `sdbuild check` evaluates. For oth
 const UNINSTALL: &str = "to uninstall sdbuild, run `sdbuild clean`, then `./install.sh --uninstall` in the clone, or \
                          `cargo uninstall sdbuild`. To remove a package, edit the configuration, such as sd-card.nix";
 
+/// When a card may be taken out.
+const REMOVED_CARD: &str = "`sdbuild flash` ends when everything is on the card, and then you can remove it. With \
+                            --unmount, flash first unmounts the card";
+
 /// Commands of other programs that sdbuild does not need, and what is said of them.
-const EXPLAINED: [(&[&str], &str); 13] = [
+const EXPLAINED: [(&[&str], &str); 14] = [
+    (&["eject", "sync", "umount", "unmount"], REMOVED_CARD),
     (
         &["erase", "wipe"],
         "sdbuild does not erase cards; `sdbuild flash` replaces everything on one with an image",

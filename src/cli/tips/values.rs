@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use clap::Command;
 use clap::error::ContextKind;
 
 use super::context::{set_tips, text};
+use super::flags_of::without_value;
 use crate::common::board::{BOARDS, BoardName, BoardQuery, ONLY_64_BIT};
 use crate::common::nearest::is_typo;
 use crate::common::system::System;
@@ -47,6 +49,12 @@ pub(super) fn explain_value(error: &mut clap::Error) {
     if !tips.is_empty() {
         set_tips(error, tips);
     }
+}
+
+/// The tip for a `value` that is the name of a switch of `command`, as of `--format json` in place of `--json`.
+pub(super) fn tip_for_switch(command: &Command, value: &str) -> Option<String> {
+    let flag = format!("--{value}");
+    without_value(command, &flag).then(|| format!("did you mean {flag}?"))
 }
 
 /// A tip for a value.

@@ -323,6 +323,7 @@ impl ContainerOfJob {
             code: exit.code,
             oom_killed: exit.oom_killed,
             emulated: self.job.request.emulated_system(),
+            command: self.job.request.task.before_flake(),
             only_evaluates: self.job.request.task.only_evaluates(),
             foreign: self.foreign,
             offline: self.job.access.offline,

@@ -8,7 +8,7 @@ use rnix::SyntaxKind::{
 use rnix::SyntaxNode;
 
 use crate::nixos::nix_definitions::{
-    called, defined_path, is_modifier, line_of, option_at, plain_name,
+    called, defined_path, is_modifier, line_number_of, option_at, plain_name,
 };
 use crate::nixos::nix_syntax::parse;
 
@@ -26,7 +26,7 @@ pub(super) fn hidden_definitions(text: &str) -> Vec<HiddenDefinition> {
     let root = parse(text).syntax();
     let found = root.descendants().filter_map(|node| {
         let paths = hidden_paths(&node);
-        (!paths.is_empty()).then(|| (line_of(text, &node), paths))
+        (!paths.is_empty()).then(|| (line_number_of(text, &node), paths))
     });
     let found = found.flat_map(|(line, paths)| {
         let of_path = move |path| HiddenDefinition { path, line };

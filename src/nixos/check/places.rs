@@ -7,6 +7,7 @@ use super::nixos_messages::{GONE, renamed};
 use super::{Finding, Place};
 use crate::common::attribute_path;
 use crate::nixos::cli_module::CliModule;
+use crate::nixos::diagnosis::has_secret;
 use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
 use crate::nixos::user_files::UserFiles;
 
@@ -119,6 +120,13 @@ impl OwnDefinitions {
             attribute_path::parse(new).ok()?,
             attribute_path::parse(old).ok()?,
         );
+        let old = match (old.as_slice(), new.split_last()) {
+            // A name alone may be in the set of the new one.
+            ([name], Some((_, set))) if self.defining(&old).next().is_none() => {
+                set.iter().chain([name]).cloned().collect()
+            }
+            _ => old,
+        };
         let mut found = self.defining(&old);
         let (file, definition) = found.next().filter(|_| found.next().is_none())?;
         let place = Place {
@@ -134,9 +142,14 @@ impl OwnDefinitions {
         }
         let names = new.iter().chain(definition.path.iter().skip(old.len()));
         let option = attribute_path::text(&names.cloned().collect::<Vec<_>>());
-        // Texts may be secrets.
+        let written = attribute_path::text(&definition.path);
+        let is_secret = |value: &str| {
+            [&written, &option]
+                .iter()
+                .any(|name| has_secret(&format!("{name} = {value};")))
+        };
         let value = definition.literal.as_deref();
-        let value = value.filter(|value| !value.starts_with('"') && definition.is_plain);
+        let value = value.filter(|value| definition.is_plain && !is_secret(value));
         let replaced = format!("# replaces line {}", place.line);
         let definition = match value {
             Some(value) => format!("{option} = {value}; {replaced}"),

@@ -66,10 +66,17 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
             Some(count) => first + count >= last,
             None => is_function && first == last && is_name(function),
         };
-        is_called.then(|| (function, arguments.get(..count.unwrap_or(arguments.len()))))
+        let taken = count
+            .and_then(|count| arguments.get(..count))
+            .unwrap_or(arguments);
+        is_called.then_some((function, taken))
     })?;
-    let arguments = arguments.filter(|arguments| !arguments.is_empty())?;
-    let call = format!("{function} {}", arguments.join(" "));
+    if arguments.is_empty() {
+        return None;
+    }
+    let is_whole = arity(function).is_none_or(|count| count == arguments.len());
+    let others = if is_whole { "" } else { " …" };
+    let call = format!("{function} {}{others}", arguments.join(" "));
     let is_known = arity(function).is_some();
     let is_short = call.chars().count() <= MAX_CHARS && !call.contains('\n');
     let call = if is_known && is_short {

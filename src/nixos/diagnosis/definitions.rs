@@ -141,6 +141,11 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
             "the value ends with a line break. If it is read from a file, write lib.fileContents instead of \
              builtins.readFile"
         }
+        "strings concatenated with \"\\n\"" if summary.contains('{') => {
+            return Some(format!(
+                "write the lines as they are in the program's file, not as a set: {option} = ''…'';"
+            ));
+        }
         _ if is_only_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if kind.ends_with("single-line string") && has_line_end(summary) => {
             "the text has several lines. Write it in one line"

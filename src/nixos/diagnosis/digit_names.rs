@@ -11,7 +11,7 @@ use super::names::{SEARCH, quoted_after};
 use super::unquoted_name::is_list_of_packages;
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::NixError;
-use crate::nixos::nix_definitions::{defines, line_of};
+use crate::nixos::nix_definitions::{defines, line_number_of};
 use crate::nixos::nix_syntax::parse;
 
 /// What to do about the number, or about the name after it, of which `error` speaks.
@@ -82,7 +82,7 @@ fn words_in_lists(text: &str, is_of: impl Fn(&SyntaxNode) -> bool) -> Vec<(usize
 }
 
 fn words_of(text: &str, list: &SyntaxNode) -> Vec<(usize, String)> {
-    let mut line = line_of(text, list);
+    let mut line = line_number_of(text, list);
     let mut words = Vec::new();
     let mut word = String::new();
     let tokens = list.descendants_with_tokens();

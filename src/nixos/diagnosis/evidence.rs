@@ -25,6 +25,8 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) oom_killed: bool,
     /// The system whose programs ran under emulation, if any did.
     pub(in crate::nixos) emulated: Option<System>,
+    /// The command line of sdbuild up to its configuration, such as `sdbuild build`.
+    pub(in crate::nixos) command: &'a str,
     /// Whether it only evaluated and built nothing.
     pub(in crate::nixos) only_evaluates: bool,
     /// Whether the user chose the builder's container image (`--builder-image`).

@@ -88,7 +88,7 @@ pub(super) fn nixos_system(text: &str) -> String {
 }
 
 /// How to add `name` to the arguments of the outputs.
-fn add_to_outputs(text: &str, name: &str) -> String {
+pub(super) fn add_to_outputs(text: &str, name: &str) -> String {
     let add = format!("add {name} to the {{ … }} of the outputs");
     let outputs = values_of(text, "outputs");
     let Some(outputs) = outputs.first() else {

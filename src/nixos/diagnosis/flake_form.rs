@@ -3,7 +3,8 @@
 
 use rnix::SyntaxKind;
 use rnix::SyntaxKind::{
-    NODE_ATTR_SET, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_LITERAL, NODE_STRING, NODE_WITH,
+    NODE_ATTR_SET, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_LITERAL, NODE_SELECT, NODE_STRING,
+    NODE_WITH,
 };
 
 use super::evidence::ExitContext;
@@ -13,6 +14,7 @@ use super::module_arguments::{ARGUMENTS, Header};
 use super::source_lines;
 use super::syntax_at::{Definition, whole_path};
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::nixos::known_repository::usual_url;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 use crate::nixos::nix_syntax::parse;
@@ -107,7 +109,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     let (expected, _) = Expected::of_message(&error.summary)?;
     if error.summary.ends_with(" thunk") {
-        return Some(NOT_EVALUATED.to_owned());
+        return Some(url_in_quotes(&text, place).unwrap_or_else(|| NOT_EVALUATED.to_owned()));
     }
     let Definition { path, written, .. } = Definition::find(&text, place)?;
     let is_url =
@@ -146,9 +148,34 @@ pub(super) fn not_evaluated(context: &ExitContext<'_>, error: &NixError) -> Opti
         "description" => {
             Some("the description is a string, without names: description = \"…\";".to_owned())
         }
-        "inputs" | "nixConfig" => Some(NOT_EVALUATED.to_owned()),
+        "inputs" | "nixConfig" => {
+            Some(url_in_quotes(&text, place).unwrap_or_else(|| NOT_EVALUATED.to_owned()))
+        }
         _ => None,
     }
+}
+
+/// The line for the URL of an input that is known, which has a name or a branch without quotes at `place` of `text`:
+/// `inputs.nixpkgs.url = nixos-26.05;`.
+fn url_in_quotes(text: &str, place: &Position) -> Option<String> {
+    let Definition {
+        path,
+        value,
+        written,
+        ..
+    } = Definition::find(text, place)?;
+    let whole = whole_path(text, place)?;
+    let input = whole.strip_prefix("inputs.")?.strip_suffix(".url")?;
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if value == NODE_SELECT || !written.chars().all(is_word) {
+        return None;
+    }
+    let url = if input == "nixpkgs" && written.starts_with("nixos-") {
+        format!("github:NixOS/nixpkgs/{written}")
+    } else {
+        usual_url(input)?
+    };
+    Some(format!("a URL is written in quotes: {path} = \"{url}\";"))
 }
 
 /// The place that a message of Nix states in its text.

@@ -1,5 +1,6 @@
 //! Wrong inputs of a flake, and wrong arguments of the `nixosSystem` that an input provides.
 
+use super::evidence::MAX_SHOWN;
 use super::names::quoted_after;
 use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_path;
@@ -26,7 +27,7 @@ const SCHEMES: [&str; 9] = [
 pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
     let summary = error.summary.as_str();
     if let Some(name) = quoted_after(summary, "unexpected flake input attribute") {
-        return attribute_hint(name);
+        return attribute_hint(error, name);
     }
     if let Some(url) = unsupported_url(summary) {
         return Some(url_hint(url));
@@ -51,7 +52,8 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
         );
     }
     if is_missing && !error.text.contains(".lib.nixosSystem") {
-        return Some("write nixpkgs.lib.nixosSystem".to_owned());
+        let hint = "write nixpkgs.lib.nixosSystem";
+        return Some(hint.to_owned() + &whole_line(error, ".nixosSystem", ".lib.nixosSystem"));
     }
     nixos_system_hint(error)
 }
@@ -73,7 +75,20 @@ fn is_of_packages(line: &str) -> bool {
     before.contains("import nixpkgs") || path == "pkgs" || path.contains("legacyPackages")
 }
 
-fn attribute_hint(name: &str) -> Option<String> {
+/// How the only line of those that Nix quotes in `error` reads that has `wrong`, with `right` in its place: a sentence after a
+/// hint; empty if that line is not known.
+pub(super) fn whole_line(error: &NixError, wrong: &str, right: &str) -> String {
+    let lines = error.text.lines().filter_map(|line| line.split_once("| "));
+    let is_meant = |line: &str| line.contains(wrong) && line.len() <= MAX_SHOWN;
+    let mut having = lines.filter(|(_, line)| is_meant(line));
+    let (Some((number, line)), None) = (having.next(), having.next()) else {
+        return String::new();
+    };
+    let (number, line) = (number.trim(), line.trim().replacen(wrong, right, 1));
+    format!(". Line {number} then reads: {line}")
+}
+
+fn attribute_hint(error: &NixError, name: &str) -> Option<String> {
     match name {
         "ref" | "branch" => Some(in_url(name, "BRANCH", "ref=BRANCH")),
         "tag" => Some(in_url(name, "TAG", "ref=refs/tags/TAG")),
@@ -84,7 +99,11 @@ fn attribute_hint(name: &str) -> Option<String> {
         ),
         _ => {
             let similar = similar_names(name, ["url", "flake", "follows", "inputs", "type"])?;
-            Some(format!("did you mean {similar}?"))
+            let wrong = format!("{name} =");
+            Some(match whole_line(error, &wrong, &format!("{similar} =")) {
+                line if line.is_empty() => format!("did you mean {similar}?"),
+                line => format!("write {similar} instead of {name}{line}"),
+            })
         }
     }
 }

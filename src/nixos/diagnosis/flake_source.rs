@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::aliased_options;
 use super::evidence::{ExitContext, Findings, MAX_SHOWN};
+use super::flake_arguments::add_to_outputs;
 use super::flake_form;
 use super::names::quoted_after;
 use super::source_lines;
@@ -13,6 +14,7 @@ use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
+use crate::common::shell_word::quoted;
 use crate::nixos::flake::attribute_names;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::layout::CONFIG_DIR;
@@ -156,13 +158,16 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
     }
 }
 
-/// The line of the input `nixpkgs` that the flake lacks; empty if it has one.
+/// The changes that give the flake its input `nixpkgs`, a line each; empty if it has one.
 fn input_of_nixpkgs(context: &ExitContext<'_>) -> String {
     let path = format!("{CONFIG_DIR}{FLAKE_FILE}");
     let text = context.files.and_then(|files| files.text(&path));
-    let is_missing = text.is_some_and(|text| !text.contains("nixpkgs"));
-    let line = || format!("\n  Declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\";");
-    is_missing.then(line).unwrap_or_default()
+    let Some(text) = text.filter(|text| !text.contains("nixpkgs")) else {
+        return String::new();
+    };
+    let declare = format!("Declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\";");
+    let add = add_to_outputs(&text, "nixpkgs");
+    format!("\n  {declare}\n  In flake.nix, {add}")
 }
 
 /// The configuration that the user named, of which `summary` tells, or one without its name.
@@ -182,12 +187,16 @@ fn other_name_of_configurations(names: &[String]) -> Option<&str> {
 }
 
 /// How one of several configurations is named, of which `summary`, an error of `expressions/flake-source.nix`, tells to name one.
-pub(super) fn one_of_several(summary: &str) -> Option<String> {
+pub(super) fn one_of_several(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let lacks = summary.starts_with("the flake ") && summary.contains(" has no ");
     let named = || summary.split_once(LISTED).filter(|_| lacks);
     let (_, references) = summary.split_once(". Name one of them: ").or_else(named)?;
     let first = references.split(", ").next()?;
-    Some(format!("write it after the command, such as {first}"))
+    Some(format!(
+        "for instance: {} {}",
+        context.command,
+        quoted(first)
+    ))
 }
 
 /// The only configuration of a flake that does not have the attribute that was named.

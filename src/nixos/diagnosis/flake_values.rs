@@ -123,9 +123,14 @@ const WRONG_VALUES: [WrongValue; 11] = [
             sets.retain(|set| !top_level_names(&set.written).contains("modules"));
             sets
         },
-        instead: |_| {
-            "give nixosSystem its modules: nixosSystem { modules = [ ./configuration.nix ]; }"
-                .to_owned()
+        instead: |set| {
+            let others = set.written.strip_suffix('}').unwrap_or_default();
+            let others =
+                Some(others.trim_end()).filter(|text| text.len() > 1 && !text.contains('\n'));
+            format!(
+                "give nixosSystem its modules: nixosSystem {} modules = [ ./configuration.nix ]; }}",
+                others.unwrap_or("{")
+            )
         },
     },
     WrongValue {

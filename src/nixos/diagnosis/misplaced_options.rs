@@ -1,9 +1,14 @@
 //! Options without the namespace that they are in, such as `tailscale.enable`, and those of Home Manager.
 
+use rnix::SyntaxKind::NODE_INHERIT;
+use rnix::SyntaxNode;
+
 use super::evidence::ExitContext;
 use super::unit_directives;
 use super::written_values::values_below;
 use crate::common::nixos_option::NAMESPACES;
+use crate::nixos::nix_definitions::{defines, line_number_of};
+use crate::nixos::nix_syntax::parse;
 
 /// Parts of namespaces that people name alone, and the namespace: `services` has `tailscale`.
 const PARTS: [(&str, &[&str]); 7] = [
@@ -67,8 +72,32 @@ const PARTS: [(&str, &[&str]); 7] = [
     ("security", &["sudo"]),
 ];
 
+/// What to write in place of `inherit (pkgs) option;`, which makes an option of a package.
+fn inherited_package(context: &ExitContext<'_>, option: &str) -> Option<String> {
+    let is_meant = |node: &SyntaxNode| {
+        let mut parts = node.children();
+        node.kind() == NODE_INHERIT
+            && defines(node).is_empty()
+            && parts.next().is_some_and(|from| from.text() == "(pkgs)")
+            && parts.any(|name| name.text() == option)
+    };
+    let files = context.files?;
+    files.only_place(|text| {
+        let inherits = parse(text).syntax().descendants().filter(is_meant);
+        inherits
+            .map(|node| (line_number_of(text, &node), ()))
+            .collect()
+    })?;
+    Some(format!(
+        "a package is not an option. Write environment.systemPackages = [ pkgs.{option} ];"
+    ))
+}
+
 /// What may be meant by the root `option`, which does not exist, where the user's files show what is defined below it.
 pub(super) fn hint(context: &ExitContext<'_>, option: &str) -> Option<String> {
+    if let Some(hint) = inherited_package(context, option) {
+        return Some(hint);
+    }
     if let Some(meant) = inside(option) {
         return Some(format!("did you mean {meant}?"));
     }

@@ -196,7 +196,7 @@ impl Mistake {
             Self::NoSuchOutput => missing_output_hint(context, summary)
                 .or_else(|| no_outputs_hint(context, summary))
                 .or_else(|| wrong_attribute_hint(context, summary))
-                .or_else(|| one_of_several(summary)),
+                .or_else(|| one_of_several(context, summary)),
             Self::OtherEncoding => other_encoding(context, summary),
         }
     }

@@ -69,6 +69,7 @@ mod self_definition;
 mod set_members;
 mod set_values;
 mod shell_length;
+mod shown_lines;
 mod source_lines;
 mod surrounding_text;
 mod switches;
@@ -105,8 +106,9 @@ use fetch_error::{fetch_failure, no_network_failure};
 pub(super) use known_error::{KnownError, known_errors};
 use machine::{machine_failure, store_volume_full};
 use mistake::Mistake;
-use nix_message::{definition_excerpt, excerpt, reason};
+use nix_message::reason;
 use proposals::proposal;
+pub(super) use secret_values::has_secret;
 pub(super) use warning::{Warnings, is_of_evaluation};
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).
@@ -149,8 +151,7 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
     let zone = failed.and_then(|failed| time_zone::hint(context, failed));
     let command = failed.and_then(|failed| missing_command::hint(context, failed));
     failure = zone.into_iter().chain(command).fold(failure, Failure::hint);
-    failure.log_tail = log_tail(context, findings, &failure);
-    failure = secret_values::without_secrets(failure);
+    failure = shown_lines::with_log_tail(context, findings, failure);
     if is_not_found {
         // Neither the server's answer nor a shell shows more of it.
         failure.log_tail.clear();
@@ -357,34 +358,6 @@ fn eval_error_hints(context: &ExitContext<'_>, error: &NixError) -> Vec<String> 
         (EvalError::Syntax, _) => syntax_error::hint(context, error).unwrap_or_else(hint),
         _ => hint(),
     }]
-}
-
-/// The last lines to show beside `failure`: those of the failed build, else of Nix's first error, else of other programs.
-fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -> Vec<String> {
-    let lines: Vec<String> = match (&findings.failed, findings.nix_errors.first()) {
-        (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
-        (_, Some(error)) if says_nothing(context, findings, error) => Vec::new(),
-        (_, Some(error)) => {
-            let earlier = syntax_error::earlier_lines(context, error);
-            let quoted = definition_excerpt(context, error)
-                .or_else(|| joined_paths::excerpt(context, error))
-                .or_else(|| misplaced_value::excerpt(context, error))
-                .or_else(|| flake_values::excerpt(context, error))
-                .or_else(|| source_lines::naming_a_file(context, error))
-                .unwrap_or_else(|| excerpt(context, error, failure));
-            let lines: Vec<String> = earlier.into_iter().chain(quoted).collect();
-            source_lines::narrowed(secret_values::excerpt(&lines))
-        }
-        _ => findings.other_lines.iter().cloned().collect(),
-    };
-    let skip = lines.len().saturating_sub(TAIL_LINES);
-    lines.into_iter().skip(skip).collect()
-}
-
-/// Whether the lines of source in `error` are from inside nixpkgs, and not where the mistake is.
-fn says_nothing(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> bool {
-    let mistake = Mistake::find(context, findings, error);
-    mistake.is_some_and(|(mistake, _)| mistake.is_reported_elsewhere())
 }
 
 #[cfg(test)]

@@ -132,7 +132,10 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
             let flag = context.cli_module.and_then(|module| module.flag_at(*line));
             Some(flag.unwrap_or("the command line").to_owned())
         }
-        Some(_) => None,
+        Some(_) => {
+            let place = removed_packages::place(context, &error.summary)?;
+            Some(format!("{}{place}", context.shown_dir))
+        }
         None => {
             if let Some(place) = written_words::place_of_hash(context, &error.summary) {
                 return Some(place);

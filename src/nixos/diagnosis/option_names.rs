@@ -17,7 +17,7 @@ pub(super) const OF_USERS: [(&str, &str); 10] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 60] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 61] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
@@ -81,6 +81,7 @@ pub(super) const OTHER_NAMES: [(&str, &str); 60] = [
         "services.openssh.settings.PermitRootLogin",
     ),
     ("services.i2c", "hardware.i2c"),
+    ("services.pi-hole", "services.pihole-ftl"),
     ("services.pihole", "services.pihole-ftl"),
     (
         "services.prometheus.exporters.node_exporter",

@@ -1,12 +1,13 @@
-//! Packages that nixpkgs had once: what it says of one names no line of the user's.
+//! Packages that nixpkgs had once, or refuses: what it says of one names no line of the user's.
 
 use rnix::SyntaxKind::{NODE_IDENT, NODE_SELECT};
 
+use super::eval_error::EvalError;
 use super::evidence::ExitContext;
 use super::kernels;
-use super::names::{SEARCH, is_name};
+use super::names::{SEARCH, is_name, quoted_after};
 use crate::nixos::log::NixError;
-use crate::nixos::nix_definitions::line_of;
+use crate::nixos::nix_definitions::line_number_of;
 use crate::nixos::nix_syntax::parse;
 
 /// How nixpkgs goes on after the name of a package that it no longer has.
@@ -39,10 +40,20 @@ fn removed(summary: &str) -> Option<String> {
     (is_removed(rest) && name.chars().all(is_name)).then(|| name.to_owned())
 }
 
-/// The only place of the user's files that names the package of which `summary` says that it was removed, as `sd-card.nix:9`, and
-/// what is selected from it there.
+/// The name, without its version, of the package that nixpkgs refuses according to `summary`.
+fn refused(summary: &str) -> Option<String> {
+    EvalError::find(summary).filter(|error| error.is_refused_package())?;
+    let name = quoted_after(summary, "ackage ")?;
+    let is_version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let mut dashes = name.match_indices('-').map(|(at, _)| name.split_at(at));
+    let front = dashes.find(|(_, rest)| rest.strip_prefix('-').is_some_and(is_version));
+    Some(front.map_or(name, |(front, _)| front).to_owned())
+}
+
+/// The only place of the user's files that names the package of which `summary` says that it was removed or is refused, as
+/// `sd-card.nix:9`, and what is selected from it there.
 fn found(context: &ExitContext<'_>, summary: &str) -> Option<(String, String)> {
-    let name = removed(summary)?;
+    let name = removed(summary).or_else(|| refused(summary))?;
     context.files?.only_place(|text| {
         let root = parse(text).syntax();
         let names = root
@@ -58,7 +69,7 @@ fn found(context: &ExitContext<'_>, summary: &str) -> Option<(String, String)> {
             let selected = rest
                 .strip_prefix('.')
                 .or(Some(rest).filter(|rest| rest.is_empty()))?;
-            Some((line_of(text, &node), selected.to_owned()))
+            Some((line_number_of(text, &node), selected.to_owned()))
         });
         found.collect()
     })

@@ -6,16 +6,17 @@ use std::sync::LazyLock;
 use regex_automata::meta::{BuildError, Regex};
 use regex_automata::util::syntax;
 
+use super::listed_definitions::list_element;
 use crate::common::failure::Failure;
 
 /// In place of a secret.
 const HIDDEN: &str = "…";
 /// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones; and networks, of which some write
 /// the passphrase as the value.
-const NAMES: &str = r#"pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key|wireless\.networks\.(?:[a-z0-9_-]+|"[^"\n]*")"#;
+const NAMES: &str = r#"pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key|wireless\.networks(?:\.|[ \t]*=[ \t]*\{[ \t]*)(?:[a-z0-9_-]+|"[^"\n]*")"#;
 /// What is after a name: a string, which need not end; a number; after a `=` without blanks the word of another program; after one
 /// with blanks a word with a sign that no variable has. Nix reads other words as variables. A string may be in brackets.
-const VALUES: &str = r#"(?:"?[ \t]*(?:[-+:?<>!]?=[=>]?|<-|:)[ \t]*|[ \t]+)(?:[\[({][ \t]*|lib\.mk[a-z]+[ \t]+)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)|[ \t]*=[ \t]+([^\s"'`;${}()\[\]=@!%&^~]+[@!%&^~][^\s;]*)"#;
+const VALUES: &str = r#"(?:"?[ \t]*(?:[-+:?<>!]?=[=>]?|<-|:)[ \t]*|[ \t]+)(?:[\[({][ \t]*|lib\.mk[a-z]+[ \t]+|(?:value|text)[ \t]*=[ \t]*)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)|[ \t]*=[ \t]+([^\s"'`;${}()\[\]=@!%&^~]+[@!%&^~][^\s;]*)"#;
 /// A string in the middle of a value, and not one that is the name of an attribute: `(x, "…")`.
 const INNER_VALUE: &str = r#"[ \t]*[-+:?<>!]?=[=>]?[ \t]*[^"'=;\n]*[^"'=;\n.]"((?:[^"\\\n]|\\.)*)"#;
 /// After the end of a string, the next one of the same value: `" + x + "…"`.
@@ -29,7 +30,7 @@ const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)|=[ \t]*(\$[0-9a-z]{1,8}\$[^\s;"'
 
 static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     bytes_pattern(&format!(
-        "(?i-u)({NAMES})(?:{VALUES}|{OTHER_QUOTES}|{INNER_VALUE})|{HASH}"
+        r"(?i-u)({NAMES})(?:\.(?:value|text))?(?:{VALUES}|{OTHER_QUOTES}|{INNER_VALUE})|{HASH}"
     ))
     .ok()
 });
@@ -65,17 +66,38 @@ pub(super) fn is_hash(value: &str) -> bool {
     })
 }
 
-/// `failure` without the secrets that options and variables have in its texts.
-pub(super) fn without_secrets(mut failure: Failure) -> Failure {
+/// `failure` without the secrets that options and variables have in its texts, and without the texts that are `hidden` in the lines of
+/// source which it shows.
+pub(super) fn without_secrets(mut failure: Failure, hidden: &[String]) -> Failure {
+    let without = |text: &str| {
+        hidden.iter().fold(without(text), |text, secret| {
+            text.replace(&format!("\"{secret}\""), &format!("\"{HIDDEN}\""))
+        })
+    };
     let message = format!("{:#}", failure.error);
-    if !secrets(&message).is_empty() {
-        failure.error = anyhow::Error::msg(without(&message));
+    let shown = without(&message);
+    if shown != message {
+        failure.error = anyhow::Error::msg(shown);
     }
     failure
         .hints
         .iter_mut()
         .for_each(|hint| *hint = without(hint));
     failure
+}
+
+/// Whether `message` is about the value of an option that holds a secret.
+pub(super) fn is_about_secret(message: &str) -> bool {
+    let option = message.split_once("option `");
+    let option = option.and_then(|(_, rest)| rest.split_once('\''));
+    option.is_some_and(|(option, _)| {
+        is_name_of_secret(list_element(option).map_or(option, |(list, _)| list))
+    })
+}
+
+/// Whether `text` has a secret of an option or a variable.
+pub(in crate::nixos) fn has_secret(text: &str) -> bool {
+    !secrets(text).is_empty()
 }
 
 /// `text` without its secrets.
@@ -92,25 +114,64 @@ fn hidden(text: &str, places: Vec<Range<usize>>) -> String {
     shown
 }
 
-/// `lines` of source without their secrets. A caret stays below what it marks, or is below the secret that has it.
-pub(super) fn excerpt(lines: &[String]) -> Vec<String> {
-    let mut shown = Vec::new();
-    let (mut before, mut source) = ("", "");
-    for line in lines {
+/// `lines` of source without their secrets, and these. A caret stays below what it marks, or is below the secret that has it. If the
+/// definition at the caret `is_secret`, none of its strings is shown.
+pub(super) fn excerpt(lines: &[String], is_secret: bool) -> (Vec<String>, Vec<String>) {
+    let (mut shown, mut secrets) = (Vec::new(), Vec::new());
+    let (mut before, mut source, mut is_inside) = ("", "", false);
+    for (number, line) in lines.iter().enumerate() {
+        is_inside = is_inside && !source.trim_end().ends_with(';')
+            || is_secret && lines.get(number + 1).is_some_and(|below| is_caret(below));
         let caret = line
             .chars()
             .position(|c| c == '^')
             .filter(|_| is_caret(line));
         if let (Some(caret), Some((number, _))) = (caret, line.split_once('|')) {
-            let places = secrets_below(before, source);
+            let places = places_in(before, source, is_secret);
             let width = moved(caret, source, places).saturating_sub(number.chars().count() + 1);
             shown.push(format!("{number}|{:width$}^", ""));
         } else {
             (before, source) = (source, line);
-            shown.push(hidden(source, secrets_below(before, source)));
+            let places = places_in(before, source, is_inside);
+            secrets.extend(
+                places
+                    .iter()
+                    .filter_map(|at| source.get(at.clone()))
+                    .map(str::to_owned),
+            );
+            shown.push(hidden(source, places));
         }
     }
-    shown
+    (shown, secrets)
+}
+
+/// Where the secrets of the line `source` are, which is below the line `before`: all strings if it is part of a definition that
+/// `is_secret`.
+fn places_in(before: &str, source: &str, is_secret: bool) -> Vec<Range<usize>> {
+    let mut places = secrets_below(before, source);
+    let strings = strings(source).filter(|_| is_secret);
+    let is_new = |at: &Range<usize>| {
+        places
+            .iter()
+            .all(|known| at.end <= known.start || known.end <= at.start)
+    };
+    let new: Vec<_> = strings.filter(is_new).collect();
+    places.extend(new);
+    places.sort_by_key(|at| at.start);
+    places
+}
+
+/// Where the strings of `text` are that may be secrets and are not the names of attributes, without their quotes.
+fn strings(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let quotes: Vec<usize> = text.match_indices('"').map(|(at, _)| at).collect();
+    let pairs = quotes
+        .chunks_exact(2)
+        .filter_map(|pair| Some(pair.first()? + 1..*pair.last()?));
+    let found = pairs.filter(|at| {
+        let rest = text.get(at.end + 1..).unwrap_or_default().trim_start();
+        !rest.starts_with(['=', '.']) && text.get(at.clone()).is_some_and(is_secret)
+    });
+    found.collect::<Vec<_>>().into_iter()
 }
 
 /// Where the secrets of the line `source` are, which is below the line `before`.
@@ -204,6 +265,15 @@ mod tests {
                 "networking.wireless.networks.\"My Net\" = \"…\";",
             ),
             (
+                "networking.wireless.networks = { Home = \"x\"; };",
+                "networking.wireless.networks = { Home = \"…\"; };",
+            ),
+            ("a.password.value = \"x\";", "a.password.value = \"…\";"),
+            (
+                "a.password = { value = \"x\"; };",
+                "a.password = { value = \"…\"; };",
+            ),
+            (
                 "a.password = [ \"x\" ]; b = \"c\";",
                 "a.password = [ \"…\" ]; b = \"c\";",
             ),
@@ -282,10 +352,34 @@ mod tests {
     fn a_value_below_its_name_is_hidden() {
         let lines = |value: &str| {
             let above = "8|   password =".to_owned();
-            excerpt(&[above, format!("9|     {value}"), " |     ^".to_owned()]).split_off(1)
+            let lines = [above, format!("9|     {value}"), " |     ^".to_owned()];
+            excerpt(&lines, false).0.split_off(1)
         };
         assert_eq!(lines("\"x\"; b"), ["9|     \"…\"; b", " |     ^"]);
         assert_eq!(lines("b = \"c\";")[0], "9|     b = \"c\";");
+    }
+
+    #[test]
+    fn no_string_of_a_secret_definition_is_shown_or_told() {
+        let lines = [
+            "8|   b = \"c\";",
+            "9|   x.\"My Net\" = { n = \"x y\";",
+            " |   ^",
+            "10|     m = \"w\"; }",
+        ];
+        let (shown, secrets) = excerpt(&lines.map(str::to_owned), true);
+        assert_eq!(shown[0], lines[0]);
+        assert_eq!(shown[1], "9|   x.\"My Net\" = { n = \"…\";");
+        assert_eq!(secrets, ["x y"]);
+        let told = without_secrets(Failure::usage("a set, not \"x y\""), &secrets);
+        assert_eq!(told.to_string(), "a set, not \"…\"");
+        assert!(is_about_secret(
+            "A definition for option `a.wireless.networks.Home' is not"
+        ));
+        assert!(is_about_secret(
+            "option `a.tokens.\"[definition 1-entry 1]\"' is not"
+        ));
+        assert!(!is_about_secret("option `networking.hostName' is not"));
     }
 
     #[test]
@@ -297,7 +391,7 @@ mod tests {
             (" |                ^", " |          ^"),
         ] {
             let lines = [line("9| ä.psk = \"hunter22xyz\"; b"), line(caret)];
-            assert_eq!(excerpt(&lines)[1], moved, "{caret}");
+            assert_eq!(excerpt(&lines, false).0[1], moved, "{caret}");
         }
     }
 }

@@ -8,7 +8,7 @@ use rnix::SyntaxNode;
 
 use super::evidence::ExitContext;
 use super::scopes::binds;
-use crate::nixos::nix_definitions::{called, defined_path, line_of, option_at};
+use crate::nixos::nix_definitions::{called, defined_path, line_number_of, option_at};
 use crate::nixos::nix_syntax::parse;
 
 /// The argument of modules with the values of all options.
@@ -86,7 +86,7 @@ fn own_read(text: &str, node: &SyntaxNode) -> Option<OwnRead> {
         Form::Condition(definition_under(text, node, &option)?)
     };
     Some(OwnRead {
-        line: line_of(text, node),
+        line: line_number_of(text, node),
         option,
         written: node.text().to_string(),
         form,
@@ -170,7 +170,7 @@ fn definition_under(text: &str, node: &SyntaxNode, option: &str) -> Option<usize
         let defined = Defined::find(definition);
         defined.is_some_and(|own| own.option == option && own.module == module)
     })?;
-    Some(line_of(text, &definition))
+    Some(line_number_of(text, &definition))
 }
 
 /// The innermost definition that `node` is in; of what is in none, the whole file.

@@ -27,12 +27,8 @@ pub(super) fn hint(wrong: &Wrong<'_>, text: &str) -> Option<String> {
 fn host_name(wrong: &Wrong<'_>, text: &str) -> Option<String> {
     let (label, domain) = text.split_once('.').unwrap_or((text, ""));
     let words = label.split([' ', '_', '-']).filter(|word| !word.is_empty());
-    let name = if is_allowed(label) {
-        label.to_owned()
-    } else {
-        words.collect::<Vec<_>>().join("-")
-    };
-    if !host_name::is_valid(&name) && !is_allowed(&name) {
+    let name = words.collect::<Vec<_>>().join("-");
+    if !host_name::is_valid(&name) {
         return None;
     }
     let definition = wrong.definition(&format!("\"{name}\""), wrong.shown);
@@ -45,15 +41,9 @@ fn host_name(wrong: &Wrong<'_>, text: &str) -> Option<String> {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let is_domain = domain.split('.').all(host_name::is_valid)
         && !domain.rsplit('.').next().is_some_and(is_number);
-    (is_domain && name == label).then(|| {
+    is_domain.then(|| {
         format!("put the domain into networking.domain, not into the host name: {definition}")
     })
-}
-
-/// Whether NixOS accepts `label`, which may have `_` inside.
-fn is_allowed(label: &str) -> bool {
-    let has_edge = |c| label.starts_with(c) || label.ends_with(c);
-    host_name::is_valid(&label.replace('_', "-")) && !has_edge('_')
 }
 
 #[cfg(test)]
@@ -71,9 +61,9 @@ mod tests {
             ("my pi", Some("networking.hostName = \"my-pi\";")),
             ("-pi_4 ", Some("networking.hostName = \"pi-4\";")),
             ("pi.home.lan", Some("networking.hostName = \"pi\";")),
-            ("my_pi.lan", Some("networking.hostName = \"my_pi\";")),
+            ("my_pi.lan", Some("networking.hostName = \"my-pi\";")),
             ("192.168.1.5", None),
-            ("my pi.lan", None),
+            ("my pi.lan", Some("networking.hostName = \"my-pi\";")),
             ("küche", None),
             ("pi.", None),
             (" ", None),

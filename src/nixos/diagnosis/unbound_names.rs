@@ -8,6 +8,7 @@ use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::{ExitContext, Findings};
 use super::flake_arguments::input_among_packages;
+use super::flake_input::whole_line;
 use super::misread;
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::{SEARCH, quoted_after};
@@ -31,7 +32,7 @@ pub(super) fn argument_not_asked_for(
     let position = error.position.as_ref();
     let position = position.filter(|_| ARGUMENTS.contains(&name))?;
     let Some(module) = Module::find(context, position) else {
-        return in_outputs(name);
+        return in_outputs(error, name);
     };
     match module.header() {
         Some(header) => Some(module.add_to(&header, name)),
@@ -114,13 +115,14 @@ impl Module {
 }
 
 /// Where the outputs of a flake have what modules get as the argument `name`.
-fn in_outputs(name: &str) -> Option<String> {
+fn in_outputs(error: &NixError, name: &str) -> Option<String> {
     let value = match name {
         "lib" => "nixpkgs.lib",
         "pkgs" => "nixpkgs.legacyPackages.aarch64-linux",
         _ => return None,
     };
-    Some(format!("in the outputs of a flake write {value}"))
+    let line = whole_line(error, &format!(" {name}."), &format!(" {value}."));
+    Some(format!("in the outputs of a flake write {value}{line}"))
 }
 
 /// Functions of `lib` that configurations use most.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::declared_inputs::{
     FollowsNothing, declared_attributes, declared_inputs, follows_nothing, is_declared_as_files,
+    may_have_configuration,
 };
 use super::lock::Node;
 use super::locked_inputs::{self, LockedRepository};
@@ -19,7 +20,10 @@ use crate::common::configuration_file::{CONFIG_NAME, flake_text};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::nearest::similar_names;
+use crate::nixos::nix_syntax::parse;
 
+/// The output of a flake with its configurations.
+const CONFIGURATIONS: &str = "nixosConfigurations";
 /// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
 const MAX_UNREACHABLE: usize = 16;
 
@@ -120,9 +124,9 @@ impl Flake {
     pub fn check_lock(&self) -> Result<(), Failure> {
         self.check_lock_file()?;
         self.check_overrides()?;
-        let mut missing = self.unlocked_inputs();
-        missing.retain(|input| !self.is_overridden(input));
-        if missing.is_empty() {
+        let missing = self.missing_inputs();
+        // Nix explains an error in the syntax before it looks for the lock.
+        if missing.is_empty() || self.has_syntax_error() {
             return Ok(());
         }
         self.check_name()?;
@@ -132,16 +136,34 @@ impl Flake {
         Err(self.unlocked().failure(&missing))
     }
 
-    /// Fails if the user named all configurations, which is a mistake with a lock, too.
+    /// Fails if the user named all configurations, or misspelt their output, which is a mistake with a lock, too.
     fn check_name(&self) -> Result<(), Failure> {
-        if self.reference.attribute != ["nixosConfigurations"] {
-            return Ok(());
-        }
         let (text, flake) = (self.reference.to_string(), &self.reference.text);
-        Err(
-            Failure::usage(format!("{text} is all configurations of the flake"))
-                .hint(format!("name one of them: {flake}#NAME")),
-        )
+        let (what, hint) = match self.reference.attribute.as_slice() {
+            [output] if output == CONFIGURATIONS => (
+                "is all configurations of the flake",
+                format!("name one of them: {flake}#NAME"),
+            ),
+            [output, name] if self.lacks_output_like_configurations(output) => (
+                "is not an output of the flake",
+                format!("did you mean {flake}#{name}?"),
+            ),
+            _ => return Ok(()),
+        };
+        Err(Failure::usage(format!("{text} {what}")).hint(hint))
+    }
+
+    /// Whether `output` is nearly the name of the configurations, and the flake does not have that word.
+    fn lacks_output_like_configurations(&self, output: &str) -> bool {
+        let text = self.directory().and_then(|dir| flake_text(&dir));
+        similar_names(output, [CONFIGURATIONS]).is_some()
+            && text.is_some_and(|text| !may_have_configuration(&text, output))
+    }
+
+    /// Whether its `flake.nix` is here and cannot be parsed.
+    fn has_syntax_error(&self) -> bool {
+        let text = self.directory().and_then(|dir| flake_text(&dir));
+        text.is_some_and(|text| !parse(&text).errors().is_empty())
     }
 
     fn unlocked(&self) -> UnlockedFlake<'_> {
@@ -210,7 +232,14 @@ impl Flake {
 
     /// Whether its lock is complete only with the overridden inputs.
     pub(in crate::nixos) fn is_locked_by_overrides(&self) -> bool {
-        !self.unlocked_inputs().is_empty() && self.check_lock().is_ok()
+        !self.unlocked_inputs().is_empty() && self.missing_inputs().is_empty()
+    }
+
+    /// The names of the inputs that its lock lacks, and that are not overridden.
+    fn missing_inputs(&self) -> Vec<String> {
+        let mut missing = self.unlocked_inputs();
+        missing.retain(|input| !self.is_overridden(input));
+        missing
     }
 
     /// The names of the inputs of a flake whose files are here that its lock lacks.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::common::event::{Event, Phase};
+use crate::common::event::{BuildEffort, EarlierBuilds, Event, Phase};
 use crate::common::nix_event::NixEvent;
 
 const PLAIN: Paint = Paint(false);
@@ -68,7 +68,7 @@ fn each_activity_has_a_line_with_its_time() {
     assert_eq!(
         shown(&busy(), 80, 24),
         [
-            " ⠦ Build               ━━━━━━━━━━━━━━━━━━━───────────────────  50 %  1 min 02 s",
+            " ⠦ Build               ━━━━━━━━━━━━━━━━━━╸──────────────────  50 %   1 min 02 s",
             "     built 31 of 62 (4 under emulation)",
             "     building kernel                      buildPhase      gcc -c a.c        2 s",
             "     fetching b.deb                                       1.0 MB            2 s",
@@ -82,7 +82,7 @@ fn narrow_terminal_shows_what_fits() {
     assert_eq!(
         shown(&busy(), 40, 24),
         [
-            " ⠦ Build  ━━━━━╸─────  50 %  1 min 02 s",
+            " ⠦ Build  ━━━━━─────  50 %   1 min 02 s",
             "     built 31 of 62 (4 under emulation)",
             "     building kernel  buildPhase  … 2 s",
             "     fetching b.deb    1.0 MB       2 s",
@@ -186,6 +186,56 @@ fn bar_is_full_only_at_the_end() {
         bar(1)
     );
     assert!(bar(100).contains(" 99 %"), "{}", bar(100));
+}
+
+/// The bar does not become shorter, as if it went back, when an estimate or another digit of the time appears.
+#[test]
+fn bar_keeps_its_length_and_the_time_left_is_below_it() {
+    let mut state = State::default();
+    let earlier = EarlierBuilds {
+        same: Some(BuildEffort {
+            built: 62,
+            downloaded: 1_000_000_000,
+            seconds: 3600,
+        }),
+        ..EarlierBuilds::default()
+    };
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    state.apply(&Event::Started(Phase::Build), Duration::ZERO);
+    for event in [
+        NixEvent::WillBuild { derivations: 62 },
+        NixEvent::WillFetch {
+            paths: 1038,
+            download: 1_000_000_000,
+            unpacked: 1,
+        },
+    ] {
+        state.apply(&Event::Nix(event), Duration::from_secs(1));
+    }
+    let at = |second, columns| {
+        let size = Size { columns, rows: 24 };
+        frame(&state, Duration::from_secs(second), size, PLAIN)
+    };
+    let bar = "────────────────────────────────────";
+    assert_eq!(
+        at(9, 80),
+        [
+            format!(" ⠼ Build               {bar}   0 %          9 s"),
+            "     fetched 0 of 1038 (0 B of 1.0 GB) · built 0 of 62         about 60 min left"
+                .to_owned(),
+        ]
+    );
+    assert_eq!(
+        at(601, 80)[0],
+        format!(" ⠙ Build               {bar}   0 %  10 min 01 s")
+    );
+    assert_eq!(
+        at(9, 60)[1..],
+        [
+            "     fetched 0 of 1038 (0 B of 1.0 GB)",
+            "     built 0 of 62                     about 60 min left",
+        ]
+    );
 }
 
 #[test]

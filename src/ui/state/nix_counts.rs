@@ -116,6 +116,14 @@ impl NixCounts {
             && is_near(self.downloaded.1, earlier.downloaded, SMALL_DOWNLOAD)
     }
 
+    /// Whether Nix has forecast clearly more for this build than an `earlier` one did.
+    pub(super) fn does_more_than(&self, earlier: &BuildEffort) -> bool {
+        let is_more =
+            |now: u64, then: u64, slack: u64| now > then.saturating_add((then / 5).max(slack));
+        is_more(self.built.1, earlier.built, 0)
+            || is_more(self.downloaded.1, earlier.downloaded, SMALL_DOWNLOAD)
+    }
+
     /// The work that is done and all work, in bytes of a download; 0 of 0 before the forecast.
     pub(super) fn units(&self) -> (u64, u64) {
         let ((built, to_build), (fetched, to_fetch)) = (self.built, self.fetched);

@@ -93,7 +93,7 @@ fn an_input_of_plain_files_can_be_a_directory() {
     let check_with = |dots| {
         let nixpkgs = ["--override-input", "nixpkgs", "path:pi/nixpkgs"];
         let flags = [
-            &["--flake", "pi"],
+            &["--flake", "pi"][..],
             &nixpkgs[..],
             &["--override-input", "dots", dots],
         ];

@@ -229,6 +229,10 @@ fn a_renamed_option_keeps_what_is_below_it_and_its_value() {
             "b.new = …; # replaces line 2; keep its value",
         ),
         (
+            "a.old.path = \"x\";",
+            "b.new.path = \"x\"; # replaces line 2",
+        ),
+        (
             "a.old.password = \"x\";",
             "b.new.password = …; # replaces line 2; keep its value",
         ),

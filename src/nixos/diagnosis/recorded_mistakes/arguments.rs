@@ -72,7 +72,9 @@ fn inputs_are_arguments_of_the_outputs() {
             .replace("'\\u001b[35;1mnixpkgs", "'\\u001b[35;1mlib")
     });
     let hints = failure(&of_lib, &lib_log, "").hints;
-    assert_eq!(hints, ["in the outputs of a flake write nixpkgs.lib"]);
+    let line = "nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ]; };";
+    let write = format!("in the outputs of a flake write nixpkgs.lib. Line 3 then reads: {line}");
+    assert_eq!(hints, [write]);
     let slip = nix.replacen("{ self, ... }", "{ self, nixpkg, ... }", 1);
     let slip_log = log.replacen("{ self, ... }", "{ self, nixpkg, ... }", 1);
     assert_eq!(

@@ -64,7 +64,6 @@ fn a_package_does_not_begin_with_a_digit() {
         found.hints[0].ends_with("Nix reads 7zip as a number and a name. Write _7zz"),
         "{found:?}"
     );
-    assert!(found.hints[0].starts_with("pi/c.nix:1: "), "{found:?}");
     let selected = hints_of_line(
         "{ a.packages = [ pkgs.7zip ]; }",
         24,
@@ -130,9 +129,7 @@ fn an_address_of_ipv6_is_in_its_own_list() {
     let six = "[ { address = \"fd00::5\"; prefixLength = 64; } ];";
     assert_eq!(
         hint("fd00::5"),
-        format!(
-            "pi/c.nix:1: for an IPv6 address, write networking.interfaces.end0.ipv6.addresses = {six}"
-        )
+        format!("for an IPv6 address, write networking.interfaces.end0.ipv6.addresses = {six}")
     );
     assert!(hint("192.168.1.5").contains("is at most 32"));
     let four = "{ address = \"192.168.1.5\"; prefixLength = 24; }";
@@ -284,7 +281,7 @@ fn an_address_without_quotes_is_a_string() {
         .hints
         .concat()
     };
-    let string = "pi/c.nix:1: put the address in double quotes: \"1.1.1.1\"";
+    let string = "put the address in double quotes: \"1.1.1.1\"";
     assert_eq!(hints("[ 1.1.1.1 8.8.8.8 ]"), string);
     assert!(hints("[ 1.1 ]").contains("\"1.1\""));
 }

@@ -21,7 +21,7 @@ fn the_form_of_a_flake_is_explained_at_its_place() {
             "flake-input-attribute",
             "pi/flake.nix:2:3: unexpected flake input attribute 'ulr'",
             "2|   inputs.nixpkgs.ulr",
-            "did you mean url?",
+            "write url instead of ulr. Line 2 then reads: inputs.nixpkgs.url = ",
         ),
         (
             "flake-url-list",

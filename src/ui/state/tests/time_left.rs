@@ -44,6 +44,36 @@ fn time_left_follows_an_earlier_build_that_did_as_much() {
 }
 
 #[test]
+fn a_build_of_something_new_is_like_no_earlier_one() {
+    let mut state = State::default();
+    let earlier = EarlierBuilds {
+        same: Some(BuildEffort {
+            built: 2,
+            downloaded: 0,
+            seconds: 100,
+        }),
+        times: BuildTimes::from([("p0".to_owned(), 100_000)]),
+        ..EarlierBuilds::default()
+    };
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    state.apply(&Event::Started(Phase::Build), SECOND);
+    let will_build = NixEvent::WillBuild { derivations: 2 };
+    state.apply(&Event::Nix(will_build), SECOND);
+    state.apply(
+        &Event::Nix(NixEvent::ToDownload { bytes: 9_000_000 }),
+        SECOND,
+    );
+    assert_eq!(state.time_left(SECOND * 11), Some(SECOND * 90));
+    let new = NixEvent::BuildStarted {
+        id: 7,
+        derivation: format!("/nix/store/{}-blink.drv", "a".repeat(32)),
+        machine: String::new(),
+    };
+    state.apply(&Event::Nix(new), SECOND * 12);
+    assert_eq!(state.time_left(SECOND * 12), None);
+}
+
+#[test]
 fn time_left_to_build_is_known_from_the_same_derivations() {
     let derivation = |id| {
         let NixEvent::BuildStarted { derivation, .. } = build(id) else {
@@ -124,4 +154,6 @@ fn last_build_is_reported_while_no_time_left_is_known() {
     assert_eq!(counts(100, 400, 500), told);
     assert_eq!(counts(100, 400, 5), "built 0 of 100");
     assert_eq!(counts(500, 9, 5), "built 0 of 100");
+    // It does much more than the last one did.
+    assert_eq!(counts(50, 400, 5), "built 0 of 100");
 }
