@@ -1,6 +1,6 @@
 //! Addresses of flakes that Nix takes for something else than what is meant.
 
-use crate::common::flake_ref::{of_forge, of_ssh};
+use crate::common::repository_address::{of_forge, of_ssh};
 use crate::nixos::known_repository::usual_url;
 
 /// What to write in place of `reference` if that is the name of a registry's flake, such as `nixpkgs` or `nixpkgs/BRANCH`, with the

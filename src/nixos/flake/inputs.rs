@@ -314,12 +314,15 @@ impl Flake {
                 Failure::usage(text).hint("--git-inputs 'self …' has your git fetch the flake too")
             );
         }
+        let known = self.check_names(checked.iter().copied());
+        known.map_err(|failure| failure.consequence("--git-inputs"))?;
         let lock = self.lock().unwrap_or_default();
         match locked_inputs::not_fetched_by_git(&lock, &checked) {
             None => Ok(()),
             Some((name, why)) => Err(Failure::usage(format!(
                 "--git-inputs: the input {name} {why}"
-            ))),
+            ))
+            .hint(format!("leave {name} out of --git-inputs"))),
         }
     }
 
