@@ -9,13 +9,18 @@ use crate::common::shell_word::quoted;
 use crate::common::terminal;
 use crate::nixos::shell_session::ShellSession;
 use crate::pipeline;
-use crate::settings::{self, BuildArgs, Environment};
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
 
 /// Runs the shell. An exit code other than 0 becomes a failure of class `Shell`.
 pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Result<(), Failure> {
-    let settings = settings::Build::resolve(&args.build(), env)?;
+    let mut build = args.build();
+    let mut derivation = args.derivation.as_deref();
+    if let Some(word) = derivation.filter(|word| is_configuration(word, &build.config)) {
+        build.config.config = Some(word.into());
+        derivation = None;
+    }
+    let settings = settings::Build::resolve(&build, env)?;
     let state_dir = &settings.common.state_dir;
-    let derivation = args.derivation.as_deref();
     let derivation = derivation.map(|word| pipeline::shell::derivation(word, state_dir));
     let terminal = env.terminal.clone().unwrap_or_else(|| "dumb".to_owned());
     let session = ShellSession {
@@ -25,6 +30,14 @@ pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Res
     };
     let plan = pipeline::plan_shell(settings, context).await?;
     Box::pin(pipeline::shell::shell(&plan, session, context)).await
+}
+
+/// Whether `word`, in the place of a derivation, is a configuration as `build` takes it, such as `.#pi`, and `given` names none.
+fn is_configuration(word: &str, given: &ConfigArgs) -> bool {
+    // The name of a derivation has no such character.
+    let is_path = word.contains(['#', '/']) && !word.starts_with("/nix/store/");
+    let is_named = given.config.is_some() || given.flake.is_some();
+    (is_path || word == ".") && !is_named
 }
 
 /// The command line, quoted for a shell, that gives the environment of `derivation` with the store and the nixpkgs of the
@@ -59,6 +72,17 @@ mod tests {
     use super::*;
     use crate::common::build_mode::EmulationChoice;
     use crate::settings::{ConfigArgs, NixpkgsSource, Options};
+
+    #[test]
+    fn a_reference_or_a_path_is_a_configuration() {
+        let given = ConfigArgs::default();
+        for word in [".#pi", ".", "./pi", "github:me/config"] {
+            assert!(is_configuration(word, &given), "{word}");
+        }
+        for word in ["foo-1.0", "/nix/store/x-a.drv", "pi"] {
+            assert!(!is_configuration(word, &given), "{word}");
+        }
+    }
 
     #[test]
     fn the_command_has_the_flags_of_the_build() {

@@ -10,6 +10,8 @@ use super::absolute_path::absolute;
 use super::attribute_path;
 use super::flake_url::{FlakeUrl, decoded};
 use super::git_source::GitSource;
+use super::repository_address::of_repository;
+use super::shell_word::quoted;
 
 /// A reference to a flake, and what in it is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,10 +143,14 @@ impl FromStr for FlakeRef {
             return Err(format!("`dir={dir}` is not a directory inside the flake"));
         }
         let location = location(&mut url, base)?;
-        if let (FlakeLocation::Directory { .. }, Some((key, _))) =
+        if let (FlakeLocation::Directory { .. }, Some((key, value))) =
             (&location, url.parameters().next())
         {
-            return Err(format!("`{key}` is not supported in `{base}`"));
+            let checkout = match key {
+                "ref" | "rev" => format!(". Check it out instead: git checkout {}", quoted(value)),
+                _ => String::new(),
+            };
+            return Err(format!("`{key}` is not supported in `{base}`{checkout}"));
         }
         Ok(Self {
             location,
@@ -153,27 +159,6 @@ impl FromStr for FlakeRef {
             text: base.to_owned(),
         })
     }
-}
-
-/// The reference for `text`, the address of a repository as a browser shows it, or as git takes it for SSH.
-fn of_repository(text: &str) -> Option<String> {
-    if let Some((host, path)) = text
-        .strip_prefix("git@")
-        .and_then(|rest| rest.split_once(':'))
-    {
-        return Some(format!("git+ssh://git@{host}/{path}"));
-    }
-    let forges = [
-        ("https://github.com/", "github"),
-        ("https://gitlab.com/", "gitlab"),
-    ];
-    let (path, forge) = forges
-        .iter()
-        .find_map(|(start, forge)| Some((text.strip_prefix(start)?, forge)))?;
-    let path = path.trim_end_matches('/').trim_end_matches(".git");
-    let (owner, name) = path.split_once('/')?;
-    let is_repository = !owner.is_empty() && !name.is_empty() && !name.contains(['/', '?']);
-    is_repository.then(|| format!("{forge}:{path}"))
 }
 
 /// Where the flake of `url` is; takes what it uses from the parameters. `base` is the whole URL.
@@ -311,12 +296,35 @@ mod tests {
                 "git@github.com:me/conf.git",
                 "git+ssh://git@github.com/me/conf.git",
             ),
+            (
+                "git+ssh://github.com:me/conf",
+                "git+ssh://git@github.com/me/conf",
+            ),
+            (
+                "git+ssh://me@h.example:conf#pi",
+                "git+ssh://me@h.example/conf",
+            ),
+            (
+                "https://github.com/me/conf/blob/main/flake.nix",
+                "github:me/conf/main",
+            ),
+            (
+                "https://github.com/me/conf/blob/main/a/b/flake.nix",
+                "github:me/conf/main?dir=a/b",
+            ),
         ] {
             let told = text.parse::<FlakeRef>().unwrap_err();
             assert!(told.ends_with(reference), "{told}");
         }
         let archive = "https://github.com/me/conf/archive/main.tar.gz";
         assert!(archive.parse::<FlakeRef>().is_ok());
+        assert!("git+ssh://git@h.example:22/x".parse::<FlakeRef>().is_ok());
+        let told = "git+ssh://me:secret@h.example/x"
+            .parse::<FlakeRef>()
+            .unwrap_err();
+        assert!(!told.contains("secret"), "{told}");
+        let told = ".?ref=main#pi".parse::<FlakeRef>().unwrap_err();
+        assert!(told.ends_with("git checkout main"), "{told}");
     }
 
     #[test]

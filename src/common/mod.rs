@@ -52,6 +52,7 @@ pub mod plain_tar;
 pub mod private_dir;
 pub mod program;
 pub mod remote_builder;
+pub mod repository_address;
 pub mod running_builds;
 pub mod scratch_dir;
 pub mod secret_file;

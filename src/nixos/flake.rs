@@ -40,7 +40,7 @@ pub use override_input::Override;
 use private_input::PrivateInput;
 pub use report::FlakeReport;
 pub use search::FlakeSearch;
-use tree::FlakeTree;
+use tree::{Content, FlakeTree};
 
 use super::config_dir::UploadDir;
 use super::layout;
@@ -75,7 +75,7 @@ impl Flake {
         overrides: Vec<Override>,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let tree = FlakeTree::of(&reference, search).await?;
+        let tree = FlakeTree::of(&reference, Content::Flake, search).await?;
         Ok(Self {
             reference,
             tree,

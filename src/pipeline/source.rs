@@ -165,9 +165,9 @@ async fn flake(
     let names = settings.override_inputs.iter().map(|(input, _)| input);
     flake.check_overridden(names.map(String::as_str))?;
     let mut overrides = Vec::new();
-    for (input, flake) in &settings.override_inputs {
-        let flake = reached(flake, input, settings)?;
-        let replacement = Override::new(input, flake, search).await;
+    for (input, reference) in &settings.override_inputs {
+        let reference = reached(reference, input, settings)?;
+        let replacement = Override::new(&flake, input, reference, search).await;
         let with_hint = |failure: Failure| {
             failure.hint(format!("this is the flake of --override-input {input}"))
         };

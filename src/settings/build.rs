@@ -23,6 +23,7 @@ use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
 use crate::common::machine_source::BuildOn;
+use crate::common::shell_word::quoted;
 use crate::common::system::System;
 
 mod checks;
@@ -253,6 +254,7 @@ fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRe
     // The parser takes two words for each flag.
     let (pairs, _) = words.as_chunks::<2>();
     let pair = |[input, reference]: &[String; 2]| {
+        check_input_name(input, reference)?;
         let reference: FlakeRef = reference.parse().map_err(Failure::usage)?;
         Ok((input.clone(), reference.relative_to(here)))
     };
@@ -266,6 +268,25 @@ fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRe
         return Err(Failure::usage(text).hint(hint));
     }
     Ok(pairs)
+}
+
+/// Fails if `input`, which is replaced by `reference`, cannot be the name of an input, such as `nixpkgs` or `home-manager/nixpkgs`.
+fn check_input_name(input: &str, reference: &str) -> Result<(), Failure> {
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let is_part = |part: &str| !part.is_empty() && part.chars().all(is_of_name);
+    let is_name = |text: &str| text.split('/').all(is_part);
+    if is_name(input) {
+        return Ok(());
+    }
+    let failure = Failure::usage(format!("`{input}` is not the name of an input"));
+    Err(if is_name(reference) {
+        let replacement = quoted(input);
+        failure.hint(format!(
+            "write the input first: --override-input {reference} {replacement}"
+        ))
+    } else {
+        failure.hint("for instance --override-input nixpkgs ~/nixpkgs")
+    })
 }
 
 /// `SOURCE_DATE_EPOCH`, which replaces the current time in what a build writes (reproducible-builds.org).

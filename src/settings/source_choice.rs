@@ -9,6 +9,7 @@ use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_i
 use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::flake_url::{FlakeUrl, has_scheme};
+use crate::common::repository_address::of_repository;
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {
@@ -68,7 +69,7 @@ impl SourceChoice {
             if full.exists() || !is_reference(text) {
                 return Ok(Some(Self::Config(full)));
             }
-            if is_address_of_file(text) {
+            if is_address_of_file(text) && of_repository(text).is_none() {
                 let path = text.split('?').next().unwrap_or(text);
                 let name = path.rsplit('/').next().unwrap_or(path);
                 return Err(Failure::usage(format!(

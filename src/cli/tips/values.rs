@@ -191,7 +191,7 @@ fn tip_for_system(value: &str) -> Option<ValueTip> {
     })
 }
 
-/// The tip for `--override-input INPUT=REF`, whose two values are words of their own.
+/// The tip for `--override-input INPUT=REF`, whose two values are words of their own, and for the input alone.
 pub(super) fn tip_for_two_values(words: &[String]) -> Option<String> {
     const FLAG: &str = "--override-input";
     let behind = words.iter().zip(words.iter().skip(1));
@@ -202,9 +202,18 @@ pub(super) fn tip_for_two_values(words: &[String]) -> Option<String> {
         .iter()
         .filter_map(|word| word.strip_prefix(FLAG)?.strip_prefix('='));
     let mut values = behind.chain(joined);
-    let (input, reference) = values.find_map(|value| value.split_once('='))?;
+    if let Some((input, reference)) = values.find_map(|value| value.split_once('=')) {
+        return Some(format!(
+            "write INPUT and REF as two words: {FLAG} {input} {reference}"
+        ));
+    }
+    let alone = words.iter().enumerate().find(|(at, word)| {
+        let second = words.get(at + 2);
+        *word == FLAG && second.is_none_or(|next| next.starts_with("--"))
+    });
+    let input = words.get(alone?.0 + 1)?;
     Some(format!(
-        "write INPUT and REF as two words: {FLAG} {input} {reference}"
+        "write what replaces the input after its name: {FLAG} {input} DIR"
     ))
 }
 

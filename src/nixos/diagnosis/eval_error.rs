@@ -4,21 +4,22 @@
 use rnix::SyntaxKind::NODE_LIST;
 
 use super::evidence::ExitContext;
-use super::flake_source::{above_hint, is_local};
+use super::flake_source::is_local;
+use super::flake_values::flake_as_module;
+use super::input_outputs;
 use super::kernels;
 use super::names::{is_name, quoted_after};
+use super::outside_flake::impure_hint;
 use super::syntax_at::NameAt;
-use super::written_values::{self, DefinedValue};
+use super::written_values;
 use super::{
-    foreign_module, missing_files, nixpkgs_file, syntax_error, undefined_variable, unknown_option,
+    foreign_module, nixpkgs_file, syntax_error, undefined_variable, unknown_option,
     variable_attributes,
 };
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
-use crate::nixos::store_path::is_store_path;
-use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE, path_from};
 
 /// An error in a configuration. `tests/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +146,7 @@ impl EvalError {
                 "remove the option. The message of nixpkgs says what replaces it".to_owned()
             }
             Self::UnknownOption => foreign_module::with_option(context, summary)
+                .or_else(|| flake_as_module(context, summary))
                 .unwrap_or_else(|| unknown_option::hint(context, summary)),
             Self::Renamed => match quoted_after(summary, "renamed to") {
                 Some(name) => format!("write {name} instead"),
@@ -203,6 +205,9 @@ fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if let Some(hint) = variable_attributes::hint(context, error) {
         return hint;
     }
+    if let Some(hint) = input_outputs::missing(context, error) {
+        return hint;
+    }
     let searched = if is_of_config(context, error) {
         "options"
     } else {
@@ -242,64 +247,6 @@ fn missing_in_flake(summary: &str) -> Option<&'static str> {
     }
 }
 
-/// What a flake needs instead of what only an impure evaluation sees.
-fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
-    if let Some(hint) = foreign_module::in_place_of_search_path(context, summary) {
-        return hint;
-    }
-    if let Some(hint) = missing_files::nixpkgs_in_flake(context, summary) {
-        return hint;
-    }
-    let outside = quoted_path(summary).and_then(|path| written_below(context, path));
-    if summary == "attribute 'currentSystem' missing" {
-        return "a flake does not know the system of the computer that evaluates it. Write \"aarch64-linux\" instead of \
-         builtins.currentSystem"
-            .to_owned();
-    }
-    match (above_the_flake(summary), outside) {
-        (Some(path), _) => above_hint(context, path),
-        (None, Some(written)) => outside_hint(context, &written),
-        (None, None) => "a flake cannot use the environment, <nixpkgs>, builtins.currentSystem or files outside it. \
-         Make what it needs an input, or a file that git tracks"
-            .to_owned(),
-    }
-}
-
-/// The path of which Nix says that it is forbidden.
-fn quoted_path(summary: &str) -> Option<&str> {
-    let (_, rest) = summary.split_once("access to absolute path '")?;
-    Some(rest.split_once('\'')?.0)
-}
-
-/// The only path in the user's files that begins with `start`, and its file and line.
-fn written_below(context: &ExitContext<'_>, start: &str) -> Option<(String, DefinedValue)> {
-    context.files?.only_place(|text| {
-        let found = written_values::paths_below(text, start).into_iter();
-        found.map(|path| (path.line, path)).collect()
-    })
-}
-
-/// What to do about an absolute path in a flake, and where it is.
-fn outside_hint(context: &ExitContext<'_>, (file, path): &(String, DefinedValue)) -> String {
-    let place = format!("{}{file}", context.shown_dir);
-    let written = &path.written;
-    if let Some(below) = context.files.and_then(|files| files.below_root(written)) {
-        return format!("{place} names {written}. Write {}", path_from(file, &below));
-    }
-    let attribute = path.defines.rsplit('.').next().unwrap_or_default();
-    if ["imports", "modules"].contains(&attribute) {
-        let name = written.rsplit('/').next().unwrap_or_default();
-        if name == HARDWARE_FILE {
-            return format!("{place} names {written}. {REMOVE_HARDWARE_FILE}");
-        }
-        return format!(
-            "{place} names {written}, which is outside the flake. Copy it next to flake.nix, git add it, and write \
-             ./{name}"
-        );
-    }
-    format!("{place} names {written}. If that is a file on the machine, write its path in quotes")
-}
-
 /// Whether the attribute that is missing is one of the values of options: `config.services.x`.
 fn is_of_config(context: &ExitContext<'_>, error: &NixError) -> bool {
     let position = error.position.as_ref();
@@ -308,14 +255,6 @@ fn is_of_config(context: &ExitContext<'_>, error: &NixError) -> bool {
         .zip(position)
         .and_then(|(text, position)| NameAt::find(&text, position));
     name.is_some_and(|name| name.written.starts_with("config."))
-}
-
-/// The path after `../`, of a file above the flake's directory, which Nix has copied to the store alone.
-fn above_the_flake(summary: &str) -> Option<&str> {
-    let whole = quoted_after(summary, "access to absolute path")?;
-    let path = whole.strip_prefix("/nix/store/")?;
-    let name = path.split('/').next()?;
-    (!is_store_path(&format!("/nix/store/{name}"))).then_some(path)
 }
 
 /// Whose lock it is: only that of a directory of this machine can be completed from here.

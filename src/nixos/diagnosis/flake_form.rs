@@ -24,6 +24,9 @@ const NO_SET: &str = "' must be an attribute set";
 /// What is said in its place.
 const NO_SET_HERE: &str = "a flake.nix must be a set: { inputs = …; outputs = …; }";
 
+/// What is between the name of an input and that of its own input, where the words of `inputs.NAME.follows` are in the wrong order.
+const FOLLOWED: &str = ".follows.";
+
 /// What to do about a value that Nix would have to evaluate.
 const NOT_EVALUATED: &str = "Nix reads description, inputs and nixConfig without evaluating them. Write each value out, \
  without names, + and ${…}";
@@ -117,6 +120,11 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if is_url && !["inputs", "nixConfig"].contains(&path.as_str()) {
         let url = written.trim_matches('"');
         return Some(format!("an input is a set: {path}.url = \"{url}\";"));
+    }
+    if let Some((input, followed)) = path.split_once(FOLLOWED) {
+        return Some(format!(
+            "write {input}.inputs.{followed}.follows = {written};"
+        ));
     }
     let hint = match (expected, path.rsplit('.').next()?) {
         (Expected::Function, _) => OUTPUTS_IS_FUNCTION,
@@ -248,9 +256,12 @@ impl Expected {
             Self::Function => first == Some("outputs"),
             Self::Boolean => last == Some("flake"),
             Self::Set => last != Some("outputs"),
-            Self::String => ["description", "url", "follows", "type", "ref", "rev", "dir"]
-                .iter()
-                .any(|name| last == Some(*name)),
+            Self::String => {
+                ["description", "url", "follows", "type", "ref", "rev", "dir"]
+                    .iter()
+                    .any(|name| last == Some(*name))
+                    || path.contains(FOLLOWED)
+            }
         }
     }
 }

@@ -118,11 +118,28 @@ fn in_url(name: &str, value: &str, parameter: &str) -> String {
 
 /// The URL that Nix does not know how to fetch.
 pub(super) fn unsupported_url(summary: &str) -> Option<&str> {
-    let url = summary.strip_prefix("input '")?;
-    url.strip_suffix("' is unsupported")
+    let unsupported = || {
+        let url = summary.strip_prefix("input '")?;
+        url.strip_suffix("' is unsupported")
+    };
+    let with_fragment = || {
+        let (_, url) = summary
+            .strip_prefix("unexpected fragment '")?
+            .split_once("' in flake reference '")?;
+        url.strip_suffix('\'')
+    };
+    unsupported().or_else(with_fragment)
 }
 
 fn url_hint(url: &str) -> String {
+    if let Some((address, branch)) = url.split_once('#') {
+        let scheme = address.split(':').next().unwrap_or_default();
+        return if ["github", "gitlab", "sourcehut"].contains(&scheme) {
+            format!("a branch is written after a slash: url = \"{address}/{branch}\";")
+        } else {
+            format!("a branch is written as a parameter: url = \"{address}?ref={branch}\";")
+        };
+    }
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     if scheme == "ssh" {
         return format!("write git+ssh:{rest}");
@@ -188,6 +205,13 @@ mod tests {
             "write git+ssh://git@github.com/me/x"
         );
         assert!(url("svn://x").contains("git+ssh: or https:"));
+        for (address, told) in [
+            ("github:me/x", "\"github:me/x/main\""),
+            ("git+https://h.example/x", "x?ref=main\""),
+        ] {
+            let summary = format!("unexpected fragment 'main' in flake reference '{address}#main'");
+            assert!(hint(&summary).unwrap().contains(told), "{address}");
+        }
         let path = hint("path '/nix/store/0-source/github:NixOS/flake.nix' does not exist");
         assert!(path.unwrap().contains("github:OWNER/REPOSITORY"));
         let system = hint("attribute 'nixosSystem' missing").unwrap();

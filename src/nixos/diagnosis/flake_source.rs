@@ -6,6 +6,7 @@ use super::aliased_options;
 use super::evidence::{ExitContext, Findings, MAX_SHOWN};
 use super::flake_arguments::add_to_outputs;
 use super::flake_form;
+use super::flake_values;
 use super::names::quoted_after;
 use super::source_lines;
 use super::written_values;
@@ -43,6 +44,7 @@ pub(super) fn with_own_paths<'a>(
     let nix_errors = match errors.as_slice() {
         [error] => flake_form::located(context, error)
             .or_else(|| aliased_options::of_user(context, error))
+            .or_else(|| flake_values::in_inline_module(context, error))
             .map(|error| vec![error]),
         _ => None,
     };
@@ -239,6 +241,13 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
             "{OUTPUTS_LINE} or remove the file and run `sdbuild init --flake`, which writes a whole flake"
         ));
     }
+    if names.contains(CONFIGURATIONS) {
+        return Some(format!(
+            "{CONFIGURATIONS} is a part of the outputs. Move it there: outputs = {{ self, nixpkgs, ... }}: {{ \
+             {CONFIGURATIONS}… = …; }};{}",
+            input_of_nixpkgs(context)
+        ));
+    }
     let similar = similar_names("outputs", names.iter().map(String::as_str));
     Some(match similar {
         Some(similar) => format!("rename {similar} to outputs in flake.nix"),
@@ -251,15 +260,27 @@ fn set_as_configuration(context: &ExitContext<'_>, reference: &str) -> Option<St
     let (_, attribute) = reference.split_once('#')?;
     let name = attribute.rsplit('.').next()?;
     let path = format!("{CONFIGURATIONS}.{name}");
+    if name.ends_with("-linux") {
+        return Some(format!(
+            "a configuration has no system in its path. Write {CONFIGURATIONS}.NAME instead of {path}.NAME"
+        ));
+    }
     let (place, set) = context.files?.only_place(|text| {
         let values = written_values::values_of(text, &format!("outputs.{path}"));
         let values = values.into_iter().map(|value| (value.line, value.written));
         values.collect()
     })?;
     let is_short = set.len() <= MAX_SHOWN && !set.contains('\n');
-    (set.starts_with('{') && is_short).then(|| {
+    let file = set
+        .strip_prefix("import ")
+        .filter(|file| file.starts_with("./"));
+    let given = match file {
+        Some(file) => format!("{{ modules = [ {file} ]; }}"),
+        None => set.clone(),
+    };
+    (given.starts_with('{') && is_short).then(|| {
         format!(
-            "{}{place}: write {path} = nixpkgs.lib.nixosSystem {set};",
+            "{}{place}: write {path} = nixpkgs.lib.nixosSystem {given};",
             context.shown_dir
         )
     })

@@ -4,11 +4,14 @@ use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PATH_ABS, NOD
 use rnix::SyntaxNode;
 
 use super::evidence::{ExitContext, MAX_SHOWN};
+use super::names::quoted_after;
 use super::source_lines;
 use super::syntax_at::top_level_names;
 use super::written_values::{self, DefinedValue};
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::common::nixos_option::NAMESPACES;
+use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::defined_path;
 use crate::nixos::nix_syntax::parse;
@@ -23,10 +26,13 @@ struct WrongValue {
     instead: fn(&DefinedValue) -> String,
 }
 
+/// How nixpkgs names the file of a module that is written in another one.
+const NO_FILE: &str = "- In `<unknown-file>'";
+
 /// The function that makes a configuration.
 const FUNCTION: &str = "nixosSystem";
 
-const WRONG_VALUES: [WrongValue; 11] = [
+const WRONG_VALUES: [WrongValue; 12] = [
     WrongValue {
         message: "expected a list but found a set: {",
         find: |text| written_values::arguments(text, FUNCTION, "modules", &[NODE_ATTR_SET]),
@@ -134,6 +140,20 @@ const WRONG_VALUES: [WrongValue; 11] = [
         },
     },
     WrongValue {
+        message: "function 'anonymous lambda' called with unexpected argument '",
+        find: |text| {
+            let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
+            sets.retain(|set| option_in(&set.written).is_some_and(|name| name != "imports"));
+            sets
+        },
+        instead: |set| {
+            let options = options_in(&set.written).unwrap_or_else(|| "…".to_owned());
+            format!(
+                "nixosSystem does not take options. Move them into its modules: modules = [ {{ {options} }} … ];"
+            )
+        },
+    },
+    WrongValue {
         message: "cannot coerce a function to a string: «lambda nixosSystem ",
         find: |text| written_values::calls_of(text, "import", FUNCTION),
         instead: |_| "nixosSystem is a function, not a file. Remove import".to_owned(),
@@ -196,6 +216,45 @@ fn find(context: &ExitContext<'_>, error: &NixError) -> Option<(String, String, 
             found.collect()
         })?;
         Some((place, instead, lines))
+    })
+}
+
+/// `error`, about an option that a module without a file of its own defines, with the `flake.nix` as that file if it alone names the
+/// option, and once.
+pub(super) fn in_inline_module(context: &ExitContext<'_>, error: &NixError) -> Option<NixError> {
+    let option = quoted_after(&error.summary, "The option")?;
+    let (before, after) = error.summary.split_once(NO_FILE)?;
+    let files = context.files.filter(|_| context.is_flake)?;
+    let (place, ()) = files.only_place(|text| {
+        let lines = (1..).zip(text.lines());
+        let named = lines.filter(|(_, line)| line.contains(option));
+        named.map(|(line, _)| (line, ())).collect()
+    })?;
+    let (file, _) = place.rsplit_once(':')?;
+    let is_only = file.ends_with(FLAKE_FILE) && !after.contains("\n- In `");
+    is_only.then(|| NixError {
+        summary: format!("{before}- In `{CONFIG_DIR}{file}'{after}"),
+        ..error.clone()
+    })
+}
+
+/// What to do about a `flake.nix` in the list of modules, where `summary` is about an option that is part of every flake.
+pub(super) fn flake_as_module(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let option = quoted_after(summary, "The option")?;
+    let files = context.files.filter(|_| context.is_flake)?;
+    let is_of_flake = ["description", "inputs", "outputs"].contains(&option);
+    let (place, ()) = files.only_place(|text| {
+        let named = written_values::all(text, |node| {
+            let is_element = node.parent().is_some_and(|list| list.kind() == NODE_LIST);
+            is_element && node.text() == "./flake.nix"
+        });
+        named.into_iter().map(|path| (path.line, ())).collect()
+    })?;
+    is_of_flake.then(|| {
+        format!(
+            "flake.nix is not a module. Remove ./flake.nix from the list in {}{place}",
+            context.shown_dir
+        )
     })
 }
 

@@ -37,6 +37,9 @@ const HANDLERS: &str = "See also https://nixos.org/manual/nixpkgs/";
 /// What Nix proposes for a flake that needs more than its files, and sdbuild does not do.
 const IMPURE: &str = " (use '--impure' to override)";
 
+/// The flag that sdbuild gives Nix, which no user has given.
+const NO_UPDATE: &str = " but they're not allowed due to '--no-update-lock-file'";
+
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let summary = with_lines(context, &tokens::in_words(&error.summary));
@@ -59,6 +62,7 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
         .collect::<Vec<_>>()
         .join("\n")
         .replace(IMPURE, "")
+        .replace(NO_UPDATE, "")
         .replace(TYPE_ERROR, VALUES);
     if let Some((before, _)) = text.split_once(VALUES)
         && Definition::find(context, error).is_some_and(|found| !found.is_of_element)

@@ -2,6 +2,8 @@
 
 use super::evidence::ExitContext;
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::nixos::flake::InputNames;
+use crate::nixos::layout::CONFIG_DIR;
 
 /// The archive of the newest packages.
 const UNSTABLE: &str =
@@ -21,9 +23,16 @@ pub(super) fn packages_of_branch(
         return None;
     }
     Some(if context.is_flake {
+        let text = context
+            .files
+            .and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
+        let names = InputNames::read(&text.unwrap_or_default());
+        let all = names.all.as_deref();
+        let with_all = all.map_or("`{ … }@inputs:` after `outputs =`, ", |_| "");
+        let all = all.unwrap_or("inputs");
         format!(
-            "in flake.nix, write inputs.{name}.url = \"github:NixOS/nixpkgs/nixos-unstable\"; and specialArgs = {{ \
-             inherit (inputs) {name}; }}; next to the modules. Here, add {name} to the {{ … }}: and write \
+            "in flake.nix, write {with_all}inputs.{name}.url = \"github:NixOS/nixpkgs/nixos-unstable\"; and specialArgs = {{ \
+             inherit ({all}) {name}; }}; next to the modules. Here, add {name} to the {{ … }}: and write \
              {name}.legacyPackages.${{pkgs.stdenv.hostPlatform.system}} instead of {name}"
         )
     } else {

@@ -6,7 +6,7 @@ use std::{fs, io};
 use super::search::FlakeSearch;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::git_source::GitSource;
-use crate::common::http_url::{self, without_secrets};
+use crate::common::http_url::{self, hide_secrets};
 use crate::common::scratch_dir::ScratchDir;
 use crate::nixos::git::{Git, Protocol, plain_path};
 
@@ -48,7 +48,7 @@ impl Checkout {
         history: History,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let shown = without_secrets(&source.url);
+        let shown = hide_secrets(&source.url);
         check_access(&source.url, search)?;
         let cache = search.cache.display();
         let dir = ScratchDir::create(search.cache)
@@ -129,7 +129,7 @@ impl Checkout {
 
 /// Refuses an address with a secret in it, which would be an argument of git, and one that is not offline.
 fn check_access(url: &str, search: FlakeSearch<'_>) -> Result<(), Failure> {
-    let shown = without_secrets(url);
+    let shown = hide_secrets(url);
     if url.starts_with("http")
         && let Some(secret) = http_url::secret_in(url)
     {

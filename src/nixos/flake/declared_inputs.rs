@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::plain_syntax::{argument_with_all, arguments, attributes, plain_values, tokens};
 use crate::common::git_source::Attributes;
+use crate::common::nearest::similar_names;
 
 /// The names of the inputs that the `flake.nix` with this text declares: those of its `inputs`, and the other arguments of
 /// its `outputs`. What is not plain is left out: Nix says what is wrong with it.
@@ -97,11 +98,16 @@ pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {
     inputs
 }
 
+/// Whether the `flake.nix` with this text says of its input `name` that it is no flake.
+pub(super) fn is_declared_as_files(text: &str, name: &str) -> bool {
+    plain_values(text).get(["inputs", name, "flake"].as_slice()) == Some(&"false")
+}
+
 /// An input that follows one that its flake does not have.
 #[derive(Debug, PartialEq)]
 pub(super) struct FollowsNothing<'a> {
-    /// The name of the input.
-    pub(super) input: &'a str,
+    /// The path of the input: `a/b` is the input b of the input a.
+    pub(super) input: String,
     /// What it follows: `a/b` is the input b of the input a.
     pub(super) target: &'a str,
     /// The input that the flake does not have: the first name of `target`.
@@ -109,17 +115,24 @@ pub(super) struct FollowsNothing<'a> {
 }
 
 /// The first input of the `flake.nix` with this text that follows one that the flake does not have; `None` also where not all
-/// inputs are plain. Inputs of inputs are left to Nix, which ignores those that do not exist.
+/// inputs are plain.
 pub(super) fn follows_nothing(text: &str) -> Option<FollowsNothing<'_>> {
     let known = all_declared_inputs(text)?;
     let mut values = plain_values(text).into_iter();
     values.find_map(|(path, target)| {
-        let ["inputs", input, "follows"] = *path.as_slice() else {
+        let ["inputs", names @ .., "follows"] = path.as_slice() else {
             return None;
         };
+        // Those of an input are in its own `inputs`.
+        let names: Vec<&str> = names.iter().copied().step_by(2).collect();
+        let input = names.join("/");
         // An empty target removes the input.
         let missing = target.split('/').find(|part| !part.is_empty())?;
-        (!known.contains(missing)).then_some(FollowsNothing {
+        // Nix ignores an input of an input that does not exist.
+        let is_own = names.len() == 1;
+        let is_misspelt = || similar_names(missing, known.iter().map(String::as_str)).is_some();
+        let is_wrong = !known.contains(missing) && (is_own || is_misspelt());
+        is_wrong.then_some(FollowsNothing {
             input,
             target,
             missing,
@@ -155,7 +168,7 @@ mod tests {
                 "{{ inputs = {{ {inputs} }}; outputs = {{ self, implicit, ... }}: {{ }}; }}"
             );
             follows_nothing(&text)
-                .map(|found| [found.input, found.target, found.missing].map(str::to_owned))
+                .map(|found| [&found.input, found.target, found.missing].map(str::to_owned))
         };
         let named = |names: [&str; 3]| Some(names.map(str::to_owned));
         assert_eq!(
@@ -165,6 +178,10 @@ mod tests {
         assert_eq!(
             found("a.url = \"x\"; b.follows = \"n/m\";"),
             named(["b", "n/m", "n"])
+        );
+        assert_eq!(
+            found("nixpkgs.url = \"x\"; b.inputs.a.follows = \"nixpkg\";"),
+            named(["b/a", "nixpkg", "nixpkg"])
         );
         for fine in [
             "a.url = \"x\"; b = { url = \"y\"; inputs.a.follows = \"n\"; };",

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::lock_file;
+use super::tree::Content;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
@@ -25,17 +26,20 @@ pub(super) struct GitTree {
 }
 
 impl GitTree {
-    /// Asks git about the repository; the flake is in its directory `dir`.
-    pub(super) async fn read(git: &Git, dir: &str) -> Result<Self, Failure> {
+    /// Asks git about the repository; the flake, or the plain files, are in its directory `dir`.
+    pub(super) async fn read(git: &Git, dir: &str, content: Content) -> Result<Self, Failure> {
         let tracked = ["ls-files", "-z", "--cached", "--recurse-submodules"];
         let files = git.paths(&tracked).await?;
         let flake = Path::new(dir).join(FLAKE_FILE);
-        if !files.iter().any(|name| Path::new(name) == flake) {
+        let has = |file: &Path| files.iter().any(|name| Path::new(name).starts_with(file));
+        if content == Content::Files && !has(Path::new(dir)) {
+            return Err(untracked_files(git.dir(), dir));
+        }
+        if content == Content::Flake && !has(&flake) {
             return Err(untracked_flake(git, &flake).await?);
         }
         let lock = Path::new(dir).join(lock_file::NAME);
-        let lock_is_committed =
-            !git.dir().join(&lock).exists() || files.iter().any(|name| Path::new(name) == lock);
+        let lock_is_committed = !git.dir().join(&lock).exists() || has(&lock);
         let revision = git.line(&["rev-parse", "--verify", "HEAD"]).await;
         let repositories = with_submodules(git).await?;
         let is_clean = lock_is_committed && are_clean(&repositories).await?;
@@ -77,6 +81,15 @@ impl GitTree {
             )
         })
     }
+}
+
+/// The failure for the directory `dir` of the repository in `top`, of which git tracks nothing.
+fn untracked_files(top: &Path, dir: &str) -> Failure {
+    let dir = top.join(dir);
+    let shown = dir.display();
+    Failure::usage(format!("git tracks no file in {shown}")).hint(format!(
+        "git add its files, or give path:{shown}, which takes the directory without git"
+    ))
 }
 
 /// The failure for the file `flake`, which git does not track: with the line that adds it and the modules beside it.

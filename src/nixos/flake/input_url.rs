@@ -1,12 +1,13 @@
 //! Addresses of flakes that Nix takes for something else than what is meant.
 
+use crate::common::repository_address::{of_forge, of_ssh};
 use crate::nixos::known_repository::usual_url;
 
 /// What to write in place of `reference` if that is the name of a registry's flake, such as `nixpkgs` or `nixpkgs/BRANCH`, with the
 /// condition under which it is meant: people also take `OWNER/REPOSITORY` for the address on GitHub.
 pub(super) fn proposal(reference: &str) -> Option<String> {
-    if let Some(repository) = on_github(reference) {
-        return Some(format!("write github:{repository}"));
+    if let Some(meant) = of_forge(reference) {
+        return Some(format!("write {meant}"));
     }
     let text = reference.strip_prefix("flake:").unwrap_or(reference);
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
@@ -41,9 +42,9 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
         return problem(flake, dir).or_else(|| Some((what, format!("write {flake}"))));
     }
     let without_scheme = url.strip_prefix("https://").unwrap_or(url);
-    if let Some(repository) = on_github(without_scheme) {
+    if let Some(meant) = of_forge(without_scheme) {
         let what = "which is a web page, not a flake";
-        return Some((what, format!("write github:{repository}")));
+        return Some((what, format!("write {meant}")));
     }
     let in_brackets = url.strip_prefix('<').and_then(|url| url.strip_suffix('>'));
     if let Some(name) = in_brackets {
@@ -51,11 +52,10 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
         let written = proposal(name).unwrap_or_else(elsewhere);
         return Some((what, written));
     }
-    if let Some((_, path)) = url.split_once('@').filter(|_| url.starts_with("git@")) {
-        let path = path.replacen(':', "/", 1);
+    if let Some(meant) = of_ssh(url) {
         return Some((
-            "which Nix reads as a path",
-            format!("write git+ssh://git@{path}"),
+            "which is not the address of a flake",
+            format!("write {meant}"),
         ));
     }
     // Behind the repository a branch or tag may have an `@`.
@@ -87,15 +87,6 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
 /// What to write for a flake that is not known.
 fn elsewhere() -> String {
     "write where it is, such as github:OWNER/REPOSITORY".to_owned()
-}
-
-/// The `OWNER/REPOSITORY` of the page of a repository on GitHub.
-fn on_github(address: &str) -> Option<&str> {
-    let path = address.strip_prefix("github.com/")?;
-    let path = path.trim_end_matches('/').trim_end_matches(".git");
-    let (owner, repository) = path.split_once('/')?;
-    let is_plain = !owner.is_empty() && !repository.is_empty() && !repository.contains(['/', '?']);
-    is_plain.then_some(path)
 }
 
 /// Whether Nix would look for the input with this URL in a registry.

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::declared_inputs::{
-    FollowsNothing, declared_attributes, declared_inputs, follows_nothing, may_have_configuration,
+    FollowsNothing, declared_attributes, declared_inputs, follows_nothing, is_declared_as_files,
+    may_have_configuration,
 };
+use super::lock::Node;
 use super::locked_inputs::{self, LockedRepository};
 use super::override_input::Override;
 use super::private_input::PrivateInput;
 use super::private_lock::{self, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
-use super::tree::FlakeTree;
+use super::tree::{Content, FlakeTree};
 use super::unlocked::UnlockedFlake;
 use super::{Flake, SELF, input_url, lock_file, unlocked};
 use crate::common::configuration_file::{CONFIG_NAME, flake_text};
@@ -279,6 +281,19 @@ impl Flake {
         unknown.map_or(Ok(()), |path| Err(unknown_input(&own(path), &known)))
     }
 
+    /// What its input with this path is, as far as that is known without Nix.
+    pub(super) fn content_of(&self, input: &str) -> Content {
+        let text = self.directory().and_then(|dir| flake_text(&dir));
+        let is_declared = text.is_some_and(|text| is_declared_as_files(&text, input));
+        let lock = self.lock().unwrap_or_default();
+        let is_locked = || lock.input(input).is_some_and(Node::is_files);
+        if is_declared || is_locked() {
+            Content::Files
+        } else {
+            Content::Flake
+        }
+    }
+
     /// Whether the user overrides the input with this path, or one that it belongs to.
     fn is_overridden(&self, input: &str) -> bool {
         let is_at = |o: &Override| {
@@ -299,12 +314,15 @@ impl Flake {
                 Failure::usage(text).hint("--git-inputs 'self …' has your git fetch the flake too")
             );
         }
+        let known = self.check_names(checked.iter().copied());
+        known.map_err(|failure| failure.consequence("--git-inputs"))?;
         let lock = self.lock().unwrap_or_default();
         match locked_inputs::not_fetched_by_git(&lock, &checked) {
             None => Ok(()),
             Some((name, why)) => Err(Failure::usage(format!(
                 "--git-inputs: the input {name} {why}"
-            ))),
+            ))
+            .hint(format!("leave {name} out of --git-inputs"))),
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Node {
     pub(super) locked: Attributes,
     /// There is one if its path is relative to another input.
     parent: Option<IgnoredAny>,
+    /// Whether it is a flake; Nix writes only that one is none.
+    flake: Option<bool>,
 }
 
 /// Target of a node's input.
@@ -173,6 +175,11 @@ impl Lock {
 }
 
 impl Node {
+    /// Whether it is plain files, not a flake.
+    pub(super) fn is_files(&self) -> bool {
+        self.flake == Some(false)
+    }
+
     /// Whether it is a directory of the machine where it was locked, not one of another input.
     pub(super) fn is_directory_elsewhere(&self) -> bool {
         let field = |name: &str| self.locked.get(name).map_or("", String::as_str);

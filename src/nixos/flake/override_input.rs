@@ -1,5 +1,6 @@
 //! `--override-input NAME REF`: another flake in place of an input.
 
+use super::Flake;
 use super::search::FlakeSearch;
 use super::tree::FlakeTree;
 use crate::common::failure::Failure;
@@ -15,23 +16,15 @@ pub struct Override {
 }
 
 impl Override {
-    /// Replaces `input`, such as `nixpkgs` or `home-manager/nixpkgs`, by the flake of `reference`, whose path is absolute.
+    /// Replaces the input of `flake` with the name `input`, such as `nixpkgs` or `home-manager/nixpkgs`, by what `reference` names,
+    /// whose path is absolute: a flake, unless the input is plain files.
     pub async fn new(
+        flake: &Flake,
         input: &str,
         reference: FlakeRef,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let is_name = |name: &str| {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-            !name.is_empty() && name.chars().all(allowed)
-        };
-        if !input.split('/').all(is_name) {
-            return Err(
-                Failure::usage(format!("`{input}` is not the name of an input"))
-                    .hint("for instance --override-input nixpkgs ~/nixpkgs"),
-            );
-        }
-        let tree = FlakeTree::of(&reference, search).await?;
+        let tree = FlakeTree::of(&reference, flake.content_of(input), search).await?;
         Ok(Self {
             input: input.to_owned(),
             reference,

@@ -22,6 +22,15 @@ use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
 use crate::nixos::user_files::UserFiles;
 
+/// What a tree is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A flake.
+    Flake,
+    /// Plain files: an input with `flake = false`.
+    Files,
+}
+
 /// The files of a flake, and what pins them.
 #[derive(Clone, Debug)]
 pub(super) struct FlakeTree {
@@ -39,16 +48,19 @@ pub(super) struct FlakeTree {
 }
 
 impl FlakeTree {
-    /// The files of the flake of `reference`, whose path is absolute; `None` for one that the builder's Nix fetches. A usage
-    /// error when there is no `flake.nix`, or git does not track it.
+    /// The files of `reference`, whose path is absolute; `None` for one that the builder's Nix fetches. A usage error when a
+    /// flake has no `flake.nix`, or git tracks nothing of it.
     pub(super) async fn of(
         reference: &FlakeRef,
+        content: Content,
         search: FlakeSearch<'_>,
     ) -> Result<Option<Self>, Failure> {
         match &reference.location {
             FlakeLocation::Directory { untracked, .. } => {
                 let dir = reference.directory().unwrap_or_default();
-                let found = Self::find(&dir, *untracked, search).await.map(Some);
+                let found = Self::find(&dir, *untracked, content, search)
+                    .await
+                    .map(Some);
                 let elsewhere = input_url::proposal(&reference.text);
                 let meant = package_of_nixpkgs(reference).or(elsewhere);
                 found.map_err(|mut failure| {
@@ -61,7 +73,9 @@ impl FlakeTree {
             }
             FlakeLocation::Repository(source) => {
                 let checkout = Checkout::fetch(source, History::Commit, search).await?;
-                Self::fetched(checkout, reference, search).await.map(Some)
+                Self::fetched(checkout, reference, content, search)
+                    .await
+                    .map(Some)
             }
             FlakeLocation::Remote(_) => Ok(None),
         }
@@ -71,13 +85,15 @@ impl FlakeTree {
     async fn fetched(
         checkout: Checkout,
         reference: &FlakeRef,
+        content: Content,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
         let text = &reference.text;
         let top = checkout.files_dir();
         let root = top.canonicalize().or_environment("find what was fetched")?;
         let dir = top.join(&reference.dir).canonicalize().ok();
-        let dir = dir.filter(|dir| dir.starts_with(&root) && dir.join(FLAKE_FILE).is_file());
+        let is_whole = |dir: &Path| content == Content::Files || dir.join(FLAKE_FILE).is_file();
+        let dir = dir.filter(|dir| dir.starts_with(&root) && is_whole(dir));
         let dir = dir.ok_or_else(|| {
             let place = match reference.dir.as_str() {
                 "" => "at its top".to_owned(),
@@ -98,18 +114,23 @@ impl FlakeTree {
         })
     }
 
-    /// The flake in `dir` or, inside a git repository, in the next directory above that has a `flake.nix`. With `untracked`
-    /// the directory is taken as it is, without git.
+    /// The flake in `dir` or, inside a git repository, in the next directory above that has a `flake.nix`; plain files are those of
+    /// `dir` itself. With `untracked` the directory is taken as it is, without git.
     pub(super) async fn find(
         dir: &Path,
         untracked: bool,
+        content: Content,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let real = real_directory(dir)?;
+        let real = real_directory(dir, content)?;
         let mut up = real.ancestors();
         let repository = up.find(|dir| dir.join(".git").exists());
         let repository = repository.filter(|_| !untracked);
-        let flake = flake_directory(&real, repository).ok_or_else(|| {
+        let found = match content {
+            Content::Flake => flake_directory(&real, repository),
+            Content::Files => Some(&*real),
+        };
+        let flake = found.ok_or_else(|| {
             let failure = Failure::usage(format!("there is no flake.nix in {}", dir.display()));
             failure.hint(no_flake_hint(&real))
         })?;
@@ -124,7 +145,7 @@ impl FlakeTree {
         let git = match repository {
             Some(top) => {
                 let git = Git::find(search.path, top, search.cancel).await?;
-                Some(GitTree::read(&git, &below).await?)
+                Some(GitTree::read(&git, &below, content).await?)
             }
             None => None,
         };
@@ -261,10 +282,17 @@ fn package_of_nixpkgs(reference: &FlakeRef) -> Option<String> {
 }
 
 /// The directory `dir` without symbolic links.
-fn real_directory(dir: &Path) -> Result<PathBuf, Failure> {
+fn real_directory(dir: &Path, content: Content) -> Result<PathBuf, Failure> {
     let shown = dir.display();
-    let real = dir
-        .canonicalize()
+    let real = dir.canonicalize();
+    if content == Content::Files {
+        let real = real.or_usage(format!("find the directory {shown}"))?;
+        if real.is_dir() {
+            return Ok(real);
+        }
+        return Err(Failure::usage(format!("{shown} is a file")).hint("give a directory"));
+    }
+    let real = real
         .or_usage(format!("find the flake {shown}"))
         .map_err(|failure| failure.hint(missing_directory_hint(dir)))?;
     if real.is_file() {

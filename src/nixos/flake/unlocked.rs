@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::declared_inputs::{InputNames, declared_inputs};
+use super::declared_inputs::{InputNames, declared_attributes, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
 use crate::common::configuration_file::flake_text;
@@ -10,7 +10,7 @@ use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::nearest::similar_names;
 use crate::common::shell_word::quoted;
-use crate::nixos::known_repository::usual_url;
+use crate::nixos::known_repository::{KnownRepository, release_in, usual_url};
 
 /// The inputs that the `flake.nix` in `dir` declares and the lock beside it lacks, sorted; none if either cannot be read,
 /// which Nix reports.
@@ -90,7 +90,7 @@ impl UnlockedFlake<'_> {
                 "{name} comes from nixpkgs. Write nixpkgs instead of {name} in the {{ … }} of the outputs"
             )));
         }
-        let declared = failure.hint(match usual_url(name) {
+        let declared = failure.hint(match url_beside(text, name) {
             Some(url) if self.is_local => format!(
                 "declare it: inputs.{name}.url = \"{url}\"; then run `{}`",
                 self.lock_command()
@@ -108,6 +108,20 @@ impl UnlockedFlake<'_> {
             text => format!("sdbuild lock --flake {}", quoted(text)),
         }
     }
+}
+
+/// The URL of the input `name`, if it is known: of the branch for the nixpkgs of the `flake.nix` with this `text`.
+fn url_beside(text: &str, name: &str) -> Option<String> {
+    let url = usual_url(name)?;
+    let inputs = declared_attributes(text);
+    let nixpkgs = inputs.get("nixpkgs").and_then(|input| input.get("url"));
+    let release = nixpkgs.and_then(|url| release_in(url));
+    let known = KnownRepository::called(name);
+    let branch = known.map(|known| (known.branch(release), known.default_branch));
+    Some(match branch {
+        Some((branch, default)) if branch != default => format!("{url}/{branch}"),
+        Some(_) | None => url,
+    })
 }
 
 /// How to do without `input` in a lock.
@@ -157,6 +171,16 @@ mod tests {
         let other = [without_url.to_owned(), overriding("other")];
         assert_eq!(hints("other", ".", true).unwrap(), other);
         assert!(hints("nixpkgs", ".", true).is_none());
+    }
+
+    #[test]
+    fn the_branch_of_a_known_input_fits_nixpkgs() {
+        let text = "{ inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-26.05\"; outputs = { ... }: { }; }";
+        let url = |name| url_beside(text, name);
+        let released = "github:nix-community/home-manager/release-26.05";
+        assert_eq!(url("home-manager").as_deref(), Some(released));
+        assert_eq!(url("disko").as_deref(), Some("github:nix-community/disko"));
+        assert_eq!(url("other"), None);
     }
 
     #[test]

@@ -142,6 +142,20 @@ fn flags_for_the_other_kind_of_source_are_refused() {
         failure.to_string(),
         "--override-input a is given more than once"
     );
+    for (pair, hint) in [
+        (
+            ["../my pkgs", "a/b"],
+            "write the input first: --override-input a/b '../my pkgs'",
+        ),
+        (
+            ["a b", "x:z"],
+            "for instance --override-input nixpkgs ~/nixpkgs",
+        ),
+    ] {
+        let [input, reference] = pair;
+        let flags = ["--flake", "x:y", "--override-input", input, reference];
+        assert_eq!(with(&flags).unwrap_err().hints, [hint]);
+    }
     let flags = ["--flake", "x:y#pi", "--override-input", "nixpkgs", "./n"];
     let settings = with(&flags).unwrap();
     let here = std::env::current_dir().unwrap();

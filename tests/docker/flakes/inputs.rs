@@ -70,7 +70,47 @@ fn inputs_can_be_overridden() {
         &["--flake", "pi", "--override-input", "nix pkgs", "other"],
     )
     .assert_exit_code(2)
-    .assert_stderr_contains(&["the flake has no input nix pkgs"]);
+    .assert_stderr_contains(&["`nix pkgs` is not the name of an input"]);
+}
+
+/// An input with `flake = false` is plain files: what replaces it needs no `flake.nix`, whether git tracks it or not.
+#[test]
+fn an_input_of_plain_files_can_be_a_directory() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    let module = flake_module("warnings = [ (builtins.readFile \"${inputs.dots}/word\") ];");
+    let text = flake_text("./nixpkgs", &flake_configuration("pi", &module));
+    let input = "inputs.dots = { url = \"github:me/dots\"; flake = false; };";
+    let text = text.replace("  outputs", &format!("  {input}\n  outputs"));
+    let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
+    repository.commit();
+    user.write("dots/word", "of the directory");
+    let tracked = FlakeRepository::new(&user, "tracked", &[("own/word", "of git")]);
+    tracked.commit();
+    user.write("tracked/other/word", "new");
+    let check_with = |dots| {
+        let nixpkgs = ["--override-input", "nixpkgs", "path:pi/nixpkgs"];
+        let flags = [
+            &["--flake", "pi"][..],
+            &nixpkgs[..],
+            &["--override-input", "dots", dots],
+        ];
+        check(&user, &flags.concat())
+    };
+    for (dots, word) in [
+        ("dots", "of the directory"),
+        ("path:dots", "of the directory"),
+        ("tracked/own", "of git"),
+        ("path:tracked/other", "new"),
+    ] {
+        let checked = check_with(dots).assert_exit_code(6);
+        assert_tells(&checked, &[word]);
+    }
+    check_with("tracked/other")
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["git tracks no file in", "/tracked/other"]);
 }
 
 /// A flake `pi` that names a cache with the key `cache.example-1:AAAA`, and has what no cache and no store has, so that caches are

@@ -47,7 +47,7 @@ fn what_needs_a_network_is_refused_offline() {
     elsewhere("http://host.example/library.tar.gz")
         .assert_stderr_contains(&["no network (--offline)"]);
     elsewhere("git+ssh://git@host.example/library").assert_stderr_contains(&[
-        "your git would fetch ssh://host.example/library, but --offline does not allow that",
+        "your git would fetch ssh://git@host.example/library, but --offline does not allow that",
         "--override-input INPUT DIR",
     ]);
 

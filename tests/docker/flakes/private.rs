@@ -78,7 +78,7 @@ fn what_only_the_users_git_reaches_is_uploaded() {
     let reference = ["--flake", "git+ssh://git@host.example/pi#pi"];
     let checked = check(&user, &reference)
         .assert_exit_code(6)
-        .assert_stderr_contains(&["fetching ssh://host.example/secrets with your git"]);
+        .assert_stderr_contains(&["fetching ssh://git@host.example/secrets with your git"]);
     assert_tells(
         &checked,
         &[&format!("word {word}"), &format!("revision {head}")],
@@ -100,7 +100,7 @@ fn what_only_the_users_git_reaches_is_uploaded() {
     let locked_out = user.with("GIT_SSH_COMMAND", "false");
     check(&locked_out, &reference)
         .assert_exit_code(2)
-        .assert_stderr_contains(&["fetch ssh://host.example/pi", "git ls-remote"]);
+        .assert_stderr_contains(&["fetch ssh://git@host.example/pi", "git ls-remote"]);
 }
 
 /// The commit is found by the user's git, the hash by the builder's Nix.
@@ -145,7 +145,7 @@ fn inputs_that_only_the_users_git_reaches_are_locked() {
     assert_eq!(
         written
             .stderr
-            .matches("fetching ssh://host.example/secrets")
+            .matches("fetching ssh://git@host.example/secrets")
             .count(),
         1
     );

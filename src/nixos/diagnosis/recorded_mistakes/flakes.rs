@@ -317,6 +317,26 @@ fn an_input_that_is_an_address_is_a_set() {
 }
 
 #[test]
+fn nixpkgs_is_imported_with_a_system() {
+    let error = "attribute 'currentSystem' missing";
+    for (given, written) in [
+        ("{ }", "{ system = \"aarch64-linux\"; }"),
+        (
+            "{ config = { }; }",
+            "{ system = \"aarch64-linux\"; config = { }; }",
+        ),
+    ] {
+        let flake = format!(
+            "{{\n  outputs = {{ nixpkgs, ... }}:\n  let pkgs = import nixpkgs {given}; in {{ nixosConfigurations = {{ }}; }};\n}}\n"
+        );
+        let hint = format!(
+            "pi/flake.nix:3: a flake does not know the system of the computer that evaluates it. Write import nixpkgs {written}"
+        );
+        assert_hint(&failure(flake, &message(error), ""), error, &hint);
+    }
+}
+
+#[test]
 fn outputs_that_are_a_set_have_no_arguments_to_add() {
     let flake = "{ outputs = { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { }; }; }";
     let stream = reported(

@@ -31,6 +31,7 @@ fn find(dir: &Path, untracked: bool, cancel: &Cancel) -> Result<FlakeTree, Failu
     runtime.block_on(FlakeTree::find(
         dir,
         untracked,
+        Content::Flake,
         search(cancel, &Events::none()),
     ))
 }
@@ -294,7 +295,9 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
             home: Some(&home),
             ..search(&cancel, &events)
         };
-        let tree = FlakeTree::find(root, true, search).await.unwrap();
+        let tree = FlakeTree::find(root, true, Content::Flake, search)
+            .await
+            .unwrap();
         let files = tree.collect(&cancel, &Events::none()).unwrap();
         let names: Vec<_> = files.names().collect();
         assert!(names.contains(&"flake.nix"), "{names:?}");

@@ -127,7 +127,9 @@ async fn flake(source: GitSource, dir: &str, cache: &Path) -> Result<FlakeTree, 
         cache,
         ..search(&cancel, &events)
     };
-    Ok(FlakeTree::of(&reference, search).await?.unwrap())
+    Ok(FlakeTree::of(&reference, Content::Flake, search)
+        .await?
+        .unwrap())
 }
 
 /// The flake itself of `github:`, which git once took for a whole repository.
