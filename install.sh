@@ -318,6 +318,7 @@ uninstall() {
   each_extra remove_file
   remove_file "$into/sdbuild"
   [ -n "$removed" ] || die "there is nothing to remove, neither $into/sdbuild nor the other files of sdbuild"
+  say "install.sh: what builds keep in Docker or Podman stays, unless \`sdbuild clean\` removed it before"
 }
 
 # Says what was installed, and what to do next.

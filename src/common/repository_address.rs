@@ -21,6 +21,22 @@ pub fn of_ssh(text: &str) -> Option<String> {
     is_meant.then(|| format!("git+ssh://{user}{host}/{path}"))
 }
 
+/// What to write for `FLAKE#FRAGMENT` as the URL of an input, which is a whole flake: the fragment may be meant as a branch.
+pub fn without_fragment(flake: &str, fragment: &str) -> String {
+    let (scheme, path) = flake.split_once(':').unwrap_or_default();
+    let of_branch = match scheme {
+        "github" | "gitlab" | "sourcehut" if path.matches('/').count() == 1 => {
+            format!("{flake}/{fragment}")
+        }
+        "git+https" | "git+ssh" if !path.contains("ref=") => {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            format!("{flake}{separator}ref={fragment}")
+        }
+        _ => return format!("write {flake}"),
+    };
+    format!("write {flake}, or {of_branch} if {fragment} is a branch")
+}
+
 /// The reference for `address`, that of a repository on GitHub or GitLab, or of a flake in it, without `https://`.
 pub fn of_forge(address: &str) -> Option<String> {
     let forges = [("github.com/", "github"), ("gitlab.com/", "gitlab")];
@@ -41,5 +57,39 @@ pub fn of_forge(address: &str) -> Option<String> {
             Some(format!("{forge}:{owner}/{name}/{branch}{parameter}{dir}"))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fragment_is_an_attribute_or_a_branch() {
+        for (flake, fragment, told) in [
+            (
+                "github:NixOS/nixpkgs",
+                "nixos-26.05",
+                "write github:NixOS/nixpkgs, or github:NixOS/nixpkgs/nixos-26.05 if nixos-26.05 is a branch",
+            ),
+            (
+                "github:NixOS/nixpkgs/nixos-26.05",
+                "pi",
+                "write github:NixOS/nixpkgs/nixos-26.05",
+            ),
+            (
+                "git+https://h.example/x?dir=a",
+                "main",
+                "write git+https://h.example/x?dir=a, or git+https://h.example/x?dir=a&ref=main if main is a branch",
+            ),
+            (
+                "git+https://h.example/x?ref=main",
+                "pi",
+                "write git+https://h.example/x?ref=main",
+            ),
+            ("path:../x", "pi", "write path:../x"),
+        ] {
+            assert_eq!(without_fragment(flake, fragment), told);
+        }
     }
 }

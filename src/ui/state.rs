@@ -278,8 +278,8 @@ impl State {
         self.shares.left(times, at)
     }
 
-    /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration. It is not
-    /// while it builds what this configuration never built.
+    /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration, and not more
+    /// than the part of that time for which there is work left. It is unlike it while it builds what this configuration never built.
     fn left_as_before(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let times = &self.earlier.times;
@@ -289,17 +289,18 @@ impl State {
         let mut earlier = self.earlier.same.iter().chain(&self.earlier.others);
         let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
         let took = at.saturating_sub(current.since);
-        let left = Duration::from_secs(like.seconds).checked_sub(took)?;
+        let all = Duration::from_secs(like.seconds);
+        let left = all.checked_sub(took)?.min(current.fraction.rest_of(all));
         (!left.is_zero()).then_some(left)
     }
 
-    /// How long the last build of this configuration took, while one runs that does not do more, as far as is known.
+    /// How long the last build of this configuration took, while one runs that does as much, as far as is known.
     pub(super) fn last_build(&self) -> Option<Duration> {
         self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let last = self
             .earlier
             .same
-            .filter(|last| !self.nix.does_more_than(last))?;
+            .filter(|last| self.nix.may_be_like(last))?;
         Some(Duration::from_secs(last.seconds))
     }
 

@@ -98,6 +98,9 @@ fn boards_with_a_common_file_evaluate() {
             format!("{{\n  imports = [ ./common.nix ];\n  networking.hostName = \"{board}\";");
         user.write(&name, file(&host));
         let mini = mini_nixpkgs();
-        run(user.sdbuild(&["check", &name, "--nixpkgs"]).arg(mini)).assert_exit_code(0);
+        run(user.sdbuild(&["check", &name, "--nixpkgs"]).arg(&mini)).assert_exit_code(0);
     }
+    user.write("flake.nix", file("nixosConfigurations.garage"));
+    let mut check = user.sdbuild(&["check", ".#garage", "--override-input", "nixpkgs"]);
+    run(check.arg(mini_nixpkgs())).assert_exit_code(0);
 }

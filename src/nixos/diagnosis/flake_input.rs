@@ -4,6 +4,7 @@ use super::evidence::MAX_SHOWN;
 use super::names::quoted_after;
 use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_path;
+use crate::common::repository_address::without_fragment;
 use crate::nixos::log::NixError;
 
 /// The file of nixpkgs with the function after `nixosSystem`.
@@ -132,13 +133,8 @@ pub(super) fn unsupported_url(summary: &str) -> Option<&str> {
 }
 
 fn url_hint(url: &str) -> String {
-    if let Some((address, branch)) = url.split_once('#') {
-        let scheme = address.split(':').next().unwrap_or_default();
-        return if ["github", "gitlab", "sourcehut"].contains(&scheme) {
-            format!("a branch is written after a slash: url = \"{address}/{branch}\";")
-        } else {
-            format!("a branch is written as a parameter: url = \"{address}?ref={branch}\";")
-        };
+    if let Some((flake, fragment)) = url.split_once('#') {
+        return without_fragment(flake, fragment);
     }
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     if scheme == "ssh" {
@@ -206,8 +202,8 @@ mod tests {
         );
         assert!(url("svn://x").contains("git+ssh: or https:"));
         for (address, told) in [
-            ("github:me/x", "\"github:me/x/main\""),
-            ("git+https://h.example/x", "x?ref=main\""),
+            ("github:me/x", "github:me/x/main if main"),
+            ("git+https://h.example/x", "x?ref=main if main"),
         ] {
             let summary = format!("unexpected fragment 'main' in flake reference '{address}#main'");
             assert!(hint(&summary).unwrap().contains(told), "{address}");

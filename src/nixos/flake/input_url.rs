@@ -1,6 +1,6 @@
 //! Addresses of flakes that Nix takes for something else than what is meant.
 
-use crate::common::repository_address::{of_forge, of_ssh};
+use crate::common::repository_address::{of_forge, of_ssh, without_fragment};
 use crate::nixos::known_repository::usual_url;
 
 /// What to write in place of `reference` if that is the name of a registry's flake, such as `nixpkgs` or `nixpkgs/BRANCH`, with the
@@ -39,7 +39,7 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
         && !(flake.is_empty() || attribute.is_empty())
     {
         let what = "which names an attribute, and an input is a whole flake";
-        return problem(flake, dir).or_else(|| Some((what, format!("write {flake}"))));
+        return problem(flake, dir).or_else(|| Some((what, without_fragment(flake, attribute))));
     }
     let without_scheme = url.strip_prefix("https://").unwrap_or(url);
     if let Some(meant) = of_forge(without_scheme) {

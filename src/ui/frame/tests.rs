@@ -233,7 +233,7 @@ fn bar_keeps_its_length_and_the_time_left_is_below_it() {
         at(9, 60)[1..],
         [
             "     fetched 0 of 1038 (0 B of 1.0 GB)",
-            "     built 0 of 62                     about 60 min left",
+            "     built 0 of 62                        about 60 min left",
         ]
     );
 }

@@ -47,6 +47,12 @@ impl Fraction {
         self.share / (WHOLE / 100)
     }
 
+    /// The part of `all`, the time of the whole phase, in which the rest would be done.
+    pub(super) fn rest_of(&self, all: Duration) -> Duration {
+        let millis = all.as_millis() * u128::from(WHOLE - self.share) / u128::from(WHOLE);
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+
     /// The time that is left if the rest is done as fast as what was done; `None` while too little is done for an estimate.
     pub(in crate::ui) fn time_left(&self, at: Duration) -> Option<Duration> {
         let took = at.saturating_sub(self.since?);
