@@ -38,6 +38,7 @@ pub(super) struct FlakeTree {
     root: PathBuf,
     /// The flake's directory below it; empty for the root itself.
     dir: String,
+    content: Content,
     /// The directory as the user gave it.
     given: PathBuf,
     /// Whether the user's home directory is in it.
@@ -106,6 +107,7 @@ impl FlakeTree {
         let git = checkout.git(search).await?;
         Ok(Self {
             dir: below(&dir, &root)?,
+            content,
             given: dir,
             has_home: false,
             root,
@@ -151,6 +153,7 @@ impl FlakeTree {
         };
         Ok(Self {
             dir: below,
+            content,
             has_home: config_dir::has_home(root, search.home),
             root: root.to_path_buf(),
             given: dir.to_path_buf(),
@@ -218,6 +221,11 @@ impl FlakeTree {
     /// The reference of the flake when the files are in the directory `place`.
     pub(super) fn url(&self, place: &str) -> String {
         let git = self.git.as_ref();
+        // Of plain files, Nix ignores the parameter `dir`, and takes all.
+        let is_part = self.is_local() && self.content == Content::Files && !self.dir.is_empty();
+        if is_part {
+            return format!("path:{place}/{}", encoded(&self.dir));
+        }
         // In the order in which Nix shows them.
         let parameters = [
             ("dir", Some(self.dir.as_str()).filter(|dir| !dir.is_empty())),

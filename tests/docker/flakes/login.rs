@@ -151,7 +151,7 @@ fn inputs_behind_a_login_are_fetched_by_the_users_git() {
     assert_nowhere(&user, &checked);
     check(&user, &["--flake", "pi", "--git-inputs", "secret"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["the input secret is not in flake.lock"]);
+        .assert_stderr_contains(&["the flake has no input secret;", "did you mean secrets?"]);
 
     // The flake itself.
     publish(&pi, public.path(), "pi.git");
