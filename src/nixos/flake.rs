@@ -7,6 +7,7 @@
 //! as a locked input) is fetched here and uploaded too. Any other flake is fetched by the builder's Nix.
 
 mod checkout;
+mod content;
 mod declared_inputs;
 mod git_tree;
 mod input_url;
@@ -28,6 +29,7 @@ mod unlocked;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use content::Content;
 pub(super) use declared_inputs::{
     InputNames, attribute_names, configuration_meant, may_have_configuration,
 };
@@ -40,7 +42,7 @@ pub use override_input::Override;
 use private_input::PrivateInput;
 pub use report::FlakeReport;
 pub use search::FlakeSearch;
-use tree::{Content, FlakeTree};
+use tree::FlakeTree;
 
 use super::config_dir::UploadDir;
 use super::layout;

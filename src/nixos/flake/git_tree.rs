@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::content::Content;
 use super::lock_file;
-use super::tree::Content;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;

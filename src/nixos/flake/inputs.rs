@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::content::Content;
 use super::declared_inputs::{
     FollowsNothing, declared_attributes, declared_inputs, follows_nothing, is_declared_as_files,
     may_have_configuration,
@@ -13,7 +14,7 @@ use super::override_input::Override;
 use super::private_input::PrivateInput;
 use super::private_lock::{self, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
-use super::tree::{Content, FlakeTree};
+use super::tree::FlakeTree;
 use super::unlocked::UnlockedFlake;
 use super::{Flake, SELF, input_url, lock_file, unlocked};
 use crate::common::configuration_file::{CONFIG_NAME, flake_text};

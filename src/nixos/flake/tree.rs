@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkout::{Checkout, History};
+use super::content::Content;
 use super::git_tree::GitTree;
 use super::input_url;
 use super::lock_file;
@@ -21,15 +22,6 @@ use crate::common::terminal::output_files;
 use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
 use crate::nixos::user_files::UserFiles;
-
-/// What a tree is used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// A flake.
-    Flake,
-    /// Plain files: an input with `flake = false`.
-    Files,
-}
 
 /// The files of a flake, and what pins them.
 #[derive(Clone, Debug)]
