@@ -360,7 +360,7 @@ fn a_lost_answer_makes_nothing_twice() {
 #[test]
 fn a_refusal_of_aws_is_explained() {
     for (code, hint, attempts) in [
-        ("UnauthorizedOperation", "docs/machines.md", 1),
+        ("UnauthorizedOperation", "policy lacks the permission", 1),
         (
             "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
             "create-service-linked-role",

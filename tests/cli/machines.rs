@@ -148,7 +148,7 @@ fn a_machine_that_is_not_made_is_explained_and_given_back() {
         ),
         (
             "echo Creating the machine …",
-            &["is not KEY=VALUE", "docs/machines.md"],
+            &["is not KEY=VALUE", "Print messages to standard error"],
         ),
         ("echo host=pi", &["it has no line host-key="]),
         (

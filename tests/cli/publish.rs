@@ -150,7 +150,7 @@ fn refusals_are_explained() {
     );
     refused(
         (403, "UnauthorizedOperation", "You are not authorized"),
-        &["DescribeImages", "docs/publishing.md"],
+        &["DescribeImages", "policy lacks the permission"],
     );
     refused(
         (

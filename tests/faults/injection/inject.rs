@@ -330,7 +330,7 @@ fn handler_removed(run: &mut Run<'_>) {
         0 => format!("back in {took} ms"),
         _ => format!("back in {took} ms, the machine stalled for {still}"),
     };
-    run.required_words = Some("is back");
+    run.required_words = Some("sdbuild has restored it");
 }
 
 fn start_companion(run: &mut Run<'_>, fixture: &Fixture) {
