@@ -7,7 +7,16 @@
     let
       systems = [ "aarch64-linux" "x86_64-linux" ];
       lib = import ./lib // {
-        nixosSystem = args: import ./nixos/lib/eval-config.nix ({ system = null; } // args);
+        # As in nixpkgs, whose errors differ from those of a plain call.
+        nixosSystem =
+          args:
+          import ./nixos/lib/eval-config.nix (
+            {
+              system = null;
+              modules = args.modules ++ [ ];
+            }
+            // removeAttrs args [ "modules" ]
+          );
       };
     in
     {

@@ -32,7 +32,10 @@ const NO_FILE: &str = "- In `<unknown-file>'";
 /// The function that makes a configuration.
 const FUNCTION: &str = "nixosSystem";
 
-const WRONG_VALUES: [WrongValue; 12] = [
+/// What Nix says of the function's definition in nixpkgs if it gets no modules.
+const NO_MODULES: &str = "attribute 'modules' missing";
+
+const WRONG_VALUES: [WrongValue; 11] = [
     WrongValue {
         message: "expected a list but found a set: {",
         find: |text| written_values::arguments(text, FUNCTION, "modules", &[NODE_ATTR_SET]),
@@ -73,7 +76,7 @@ const WRONG_VALUES: [WrongValue; 12] = [
         },
     },
     WrongValue {
-        message: "function 'anonymous lambda' called without required argument 'modules'",
+        message: "function 'anonymous lambda' called with unexpected argument '",
         find: |text| {
             let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
             sets.retain(|set| like_modules(&set.written).is_some());
@@ -85,26 +88,34 @@ const WRONG_VALUES: [WrongValue; 12] = [
         },
     },
     WrongValue {
-        message: "function 'anonymous lambda' called without required argument 'modules'",
+        message: "function 'anonymous lambda' called with unexpected argument '",
         find: |text| {
             let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
             sets.retain(|set| option_in(&set.written).is_some());
             sets
         },
         instead: |set| {
-            let module = match option_in(&set.written).as_deref() {
-                Some("imports") | None => return renamed_imports(&set.written),
-                Some(option) => {
-                    options_in(&set.written).unwrap_or_else(|| format!("{option}… = …;"))
+            let has_modules = top_level_names(&set.written).contains("modules");
+            let is_imports = option_in(&set.written).as_deref() == Some("imports");
+            let options = || options_in(&set.written).unwrap_or_else(|| "…".to_owned());
+            match (has_modules, is_imports) {
+                (false, true) => renamed_imports(&set.written),
+                (true, true) => {
+                    "nixosSystem does not take imports. Add its files to modules".to_owned()
                 }
-            };
-            format!(
-                "move the options of the system into modules: nixosSystem {{ modules = [ {{ {module} }} ]; }}"
-            )
+                (false, false) => format!(
+                    "move the options of the system into modules: nixosSystem {{ modules = [ {{ {} }} ]; }}",
+                    options()
+                ),
+                (true, false) => format!(
+                    "nixosSystem does not take options. Move them into its modules: modules = [ {{ {} }} … ];",
+                    options()
+                ),
+            }
         },
     },
     WrongValue {
-        message: "function 'anonymous lambda' called without required argument 'modules'",
+        message: NO_MODULES,
         find: |text| {
             let given = written_values::arguments(text, FUNCTION, "modules", &[NODE_LIST]);
             let mut lists = written_values::named(text, "modules", &[NODE_LIST]);
@@ -123,7 +134,7 @@ const WRONG_VALUES: [WrongValue; 12] = [
         },
     },
     WrongValue {
-        message: "function 'anonymous lambda' called without required argument 'modules'",
+        message: NO_MODULES,
         find: |text| {
             let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
             sets.retain(|set| !top_level_names(&set.written).contains("modules"));
@@ -136,20 +147,6 @@ const WRONG_VALUES: [WrongValue; 12] = [
             format!(
                 "give nixosSystem its modules: nixosSystem {} modules = [ ./configuration.nix ]; }}",
                 others.unwrap_or("{")
-            )
-        },
-    },
-    WrongValue {
-        message: "function 'anonymous lambda' called with unexpected argument '",
-        find: |text| {
-            let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
-            sets.retain(|set| option_in(&set.written).is_some_and(|name| name != "imports"));
-            sets
-        },
-        instead: |set| {
-            let options = options_in(&set.written).unwrap_or_else(|| "…".to_owned());
-            format!(
-                "nixosSystem does not take options. Move them into its modules: modules = [ {{ {options} }} … ];"
             )
         },
     },

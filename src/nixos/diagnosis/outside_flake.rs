@@ -98,7 +98,7 @@ fn file_that_is_read(context: &ExitContext<'_>, start: &str) -> Option<String> {
     let name = path.rsplit('/').next()?;
     Some(format!(
         "{}{place} reads {path}, which is outside the flake. Copy it next to that file, git add it, and write \
-         ./{name}. Do not copy a secret, because everybody who has the card could read it",
+         ./{name} without quotes. Do not copy a secret, because everybody who has the card could read it",
         context.shown_dir
     ))
 }

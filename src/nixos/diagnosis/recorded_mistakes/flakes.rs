@@ -278,18 +278,33 @@ fn nixpkgs_in_angle_brackets_is_an_input_of_a_flake() {
 
 #[test]
 fn options_given_to_the_function_of_a_system_are_in_modules() {
-    let error = "function 'anonymous lambda' called without required argument 'modules'";
-    for (given, hint) in [
+    let other = |name: &str| {
+        format!("function 'anonymous lambda' called with unexpected argument '{name}'")
+    };
+    for (error, given, hint) in [
         (
+            other("networking"),
             "networking.hostName = \"pi\";",
             "pi/flake.nix:1: move the options of the system into modules: nixosSystem { modules = [ { \
              networking.hostName = \"pi\"; } ]; }",
         ),
         (
+            other("imports"),
             "imports = [ ./a.nix ];",
             "rename imports to modules: nixosSystem { modules = [ ./a.nix ]; }",
         ),
         (
+            other("imports"),
+            "imports = [ ./a.nix ]; modules = [ ];",
+            "pi/flake.nix:1: nixosSystem does not take imports. Add its files to modules",
+        ),
+        (
+            "attribute 'modules' missing".to_owned(),
+            "system = \"aarch64-linux\";",
+            "pi/flake.nix:1: give nixosSystem its modules: nixosSystem { system = \"aarch64-linux\"; modules = [ ./configuration.nix ]; }",
+        ),
+        (
+            other("module"),
             "system = \"aarch64-linux\"; module = [ ./a.nix ];",
             "pi/flake.nix:1: rename the argument module of nixosSystem to modules",
         ),
@@ -297,7 +312,7 @@ fn options_given_to_the_function_of_a_system_are_in_modules() {
         let flake = format!(
             "{{ outputs = {{ n, ... }}: {{ nixosConfigurations.pi = n.lib.nixosSystem {{ {given} }}; }}; }}"
         );
-        assert_hint(&failure(flake, &message(error), ""), error, hint);
+        assert_hint(&failure(flake, &message(&error), ""), &error, hint);
     }
 }
 
