@@ -6,14 +6,16 @@
 #   ./install.sh --uninstall    removes what it installed
 #   ./install.sh --help         names the files that it writes
 #
+# Once a release is published (OWNER is the account that publishes it),
+#
 #   curl -fsSL https://github.com/OWNER/sdbuild/releases/latest/download/install.sh | sh
 #
-# downloads a release with curl or wget, and compares its SHA-256, and its signature where ssh-keygen is installed. Variables:
+# downloads it with curl or wget, and compares its SHA-256, and its signature where ssh-keygen is installed. Variables:
 #
 #   SDBUILD_INSTALL_DIR   the directory to install to [default: ~/.local/bin]; for /usr/local/bin the rest goes to /usr/local/share
 #   SDBUILD_COMPILER      what compiles: cargo, docker or podman [default: the first of them that works]
 #   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
-#   SDBUILD_RELEASES      where the releases are [default: https://github.com/OWNER/sdbuild/releases]
+#   SDBUILD_RELEASES      the address of the releases [default: that of the repository]
 set -eu
 # With it, `cd` may print where it went.
 unset CDPATH
@@ -35,6 +37,10 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 usage() {
   choose_directory
+  case $github in
+    */OWNER/*) default='none: no release is published yet' ;;
+    *) default=$github ;;
+  esac
   printf '%s\n' "Installs sdbuild for the user who runs it. In a clone it compiles it. Otherwise it downloads a release and verifies it.
 
   ./install.sh                installs sdbuild, or updates it
@@ -50,7 +56,7 @@ Variables:
   SDBUILD_INSTALL_DIR   the directory of the program [default: ~/.local/bin]
   SDBUILD_COMPILER      what compiles: cargo, docker or podman [default: the first of them that works]
   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
-  SDBUILD_RELEASES      where the releases are [default: $github]
+  SDBUILD_RELEASES      the address of the releases [default: $default]
 
 For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh"
 }
@@ -154,6 +160,7 @@ compiler() {
 # Has $compiler download the image $rust, if it does not have it.
 pull_rust() {
   if ! "$compiler" image inspect "$rust" >/dev/null 2>&1; then
+    say "downloading rust:alpine, the image that compiles: it takes about 1 GB of disk"
     "$compiler" pull "$rust" >&2 || die "$compiler could not download the image rust:alpine: the lines above say why"
   fi
 }
@@ -163,6 +170,7 @@ pull_rust() {
 compile_in_container() {
   rust=docker.io/library/rust:alpine
   pull_rust
+  say_compiling
   # Ctrl-C ends the client alone, so `clean_up` removes the container.
   container=sdbuild-install-$$
   cd "$source"
@@ -182,10 +190,12 @@ compile_in_container() {
   chmod 755 "$work/sdbuild"
 }
 
+say_compiling() { say "compiling sdbuild with $compiler: this takes five to ten minutes"; }
+
 # Compiles the source with $compiler, and sets `program`.
 compile() {
-  say "compiling sdbuild with $compiler: this takes five to ten minutes"
   if [ "$compiler" = cargo ]; then
+    say_compiling
     # In PATH, or Cargo advises to add this directory.
     PATH=$work/installed/bin:$PATH cargo install --locked --path "$source" --root "$work/installed" || die "it could not be compiled: the lines above say why"
     program=$work/installed/bin/sdbuild
@@ -310,11 +320,21 @@ remove_file() {
   removed=yes
 }
 
+# Whether the program $1 is an sdbuild.
+is_sdbuild() {
+  case $("$1" --version 2>/dev/null </dev/null) in
+    'sdbuild '*) ;;
+    *) return 1 ;;
+  esac
+}
+
 # Removes what was installed, as far as it is there.
 uninstall() {
   outcome='sdbuild was not removed'
   removed=
   choose_directory
+  [ ! -f "$into/sdbuild" ] || is_sdbuild "$into/sdbuild" ||
+    die "$into/sdbuild does not print the version of sdbuild, so it may be another program. If it is sdbuild, remove it and run this again: rm $into/sdbuild"
   each_extra remove_file
   remove_file "$into/sdbuild"
   [ -n "$removed" ] || die "there is nothing to remove, neither $into/sdbuild nor the other files of sdbuild"
@@ -364,12 +384,9 @@ main() {
   else
     download_release
   fi
-  version=$("$program" --version) || version=
   # An empty file runs too.
-  case $version in
-    'sdbuild '*) ;;
-    *) die "the program does not run on this machine" ;;
-  esac
+  is_sdbuild "$program" || die "the program does not run on this machine"
+  version=$("$program" --version)
   mv "$program" "$into/sdbuild" || die "$into/sdbuild cannot be written"
   each_extra write_extra
   report

@@ -183,7 +183,10 @@ fn an_image_that_cannot_be_downloaded_is_named() {
     for engine in ["docker", "podman"] {
         let clone = Clone::new().with(engine, offline);
         let says = format!("{engine} could not download the image rust:alpine");
-        clone.refuses(&mut clone.command(), &["no such host", &says]);
+        let size = "it takes about 1 GB of disk";
+        clone.refuses(&mut clone.command(), &[size, "no such host", &says]);
+        let said = run(&mut clone.command()).stderr;
+        assert!(!said.contains("compiling"), "{said}");
     }
 }
 
@@ -202,6 +205,9 @@ fn help_names_the_files_and_the_variables() {
             assert!(help.contains(word), "{word}: {help}");
         }
     }
+    let help = run(clone.command().arg("-h")).stdout;
+    let releases = "SDBUILD_RELEASES      the address of the releases [default: none: no release is published yet]";
+    assert!(help.contains(releases) && !help.contains("OWNER"), "{help}");
     let mut command = clone.command();
     command.env("SDBUILD_INSTALL_DIR", "/x/tools").arg("--help");
     let help = run(&mut command).assert_exit_code(0).stdout;

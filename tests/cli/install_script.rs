@@ -235,6 +235,22 @@ fn uninstall_removes_what_was_installed() {
 }
 
 #[test]
+fn uninstall_leaves_a_program_that_is_not_sdbuild() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    release.install().assert_exit_code(0);
+    let program = release.at("home/.local/bin/sdbuild");
+    fs::write(&program, "#!/bin/sh\necho sdb 1.0\n").unwrap();
+    let mut command = release.command("");
+    run(command.arg("--uninstall"))
+        .assert_exit_code(1)
+        .assert_stderr_contains(&[
+            "/home/.local/bin/sdbuild does not print the version of sdbuild",
+            "sdbuild was not removed",
+        ]);
+    assert_eq!(release.installed(), INSTALLED);
+}
+
+#[test]
 fn a_directory_that_is_not_called_bin_gets_the_program_alone() {
     let release = Release::new(|_| Reply::File).with("curl");
     let mut command = release.command("");
