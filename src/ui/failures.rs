@@ -1,4 +1,4 @@
-//! Which lines about failed phases are due. Pure.
+//! Which lines about phases that did not succeed are due. Pure.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// The phases whose failure is told now that `event` has happened.
+    /// The phases whose end is told now that `event` has happened.
     ///
-    /// A failure is told when it happens, before anything is cleaned up. What waits for an answer is told at the end, if it was not
-    /// done after the answer. An interruption is none, a warning tells what the run survives, and the errors say what the checks found.
+    /// A failure and an interruption are told when they happen, before anything is cleaned up. What waits for an answer is told at the
+    /// end, if it was not done after the answer. A warning tells what the run survives, and the errors say what the checks found.
     pub(super) fn due(&mut self, event: &Event) -> Vec<Ended> {
         match event {
             Event::RunStarted(_) => self.has_header = true,
@@ -44,16 +44,18 @@ impl Failures {
 
     fn stopped(&mut self, phase: Phase, took: Duration, stop: Stop) -> Vec<Ended> {
         self.forget(phase);
-        let failed = Ended {
+        let ended = Ended {
             phase,
             took,
             stop: Some(stop),
         };
         match stop {
+            // No error says which phase that was.
+            Stop::Interrupted => return vec![ended],
             _ if phase == Phase::Preflight => {}
-            Stop::Failed if self.has_header => return vec![failed],
-            Stop::Failed | Stop::Question => self.untold.push(failed),
-            Stop::Interrupted | Stop::Tolerated => {}
+            Stop::Failed if self.has_header => return vec![ended],
+            Stop::Failed | Stop::Question => self.untold.push(ended),
+            Stop::Tolerated => {}
         }
         Vec::new()
     }
@@ -128,14 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn neither_checks_nor_interruptions_are_told_as_failures() {
-        let events = [
-            header(),
-            stopped(Phase::Preflight, Stop::Failed),
-            stopped(Phase::Build, Stop::Interrupted),
-            Event::WorkEnded,
-        ];
+    fn failed_checks_are_not_told() {
+        let failed = stopped(Phase::Preflight, Stop::Failed);
+        let events = [header(), failed, Event::WorkEnded];
         assert!(told(&events).concat().is_empty());
+    }
+
+    #[test]
+    fn an_interruption_is_told_at_once_with_and_without_a_header() {
+        for phase in [Phase::Preflight, Phase::Flash] {
+            let interrupted = stopped(phase, Stop::Interrupted);
+            assert_eq!(told(std::slice::from_ref(&interrupted)), [vec![phase]]);
+            assert_eq!(told(&[header(), interrupted]), [vec![], vec![phase]]);
+        }
     }
 
     #[test]

@@ -68,15 +68,10 @@ impl Plain {
         (self.written_at, self.percent) = (at, percent);
         let mut parts = Vec::new();
         parts.extend(state.fraction().map(|_| format!("{percent} %")));
+        parts.push(words::seconds(at.saturating_sub(since)));
         parts.extend(progress::counts(state, at));
         parts.extend(state.time_left(at).map(words::time_left));
-        let active = active(state, at);
-        let has_numbers =
-            active.is_some() || state.fraction().is_some() || state.transfer().is_some();
-        parts.extend(active);
-        if !has_numbers {
-            parts.push(words::seconds(at.saturating_sub(since)));
-        }
+        parts.extend(active(state, at));
         Some(format!("{}: {}", words::phase(phase), parts.join(" · ")))
     }
 }
@@ -179,11 +174,11 @@ mod tests {
             [
                 (
                     10,
-                    "Build: evaluating the configuration · building kernel (9 s)"
+                    "Build: 10 s · evaluating the configuration · building kernel (9 s)"
                 ),
                 (
                     70,
-                    "Build: evaluating the configuration · building kernel (1 min 09 s)"
+                    "Build: 1 min 10 s · evaluating the configuration · building kernel (1 min 09 s)"
                 ),
                 (80, "kernel: built in 1 min 19 s"),
             ]
@@ -207,8 +202,22 @@ mod tests {
         let line = &recorder.lines[4].1;
         assert_eq!(
             line,
-            "Image: 43 % · 130 of 300 B · 1 B/s · about 3 min left"
+            "Image: 43 % · 2 min 10 s · 130 of 300 B · 1 B/s · about 3 min left"
         );
+    }
+
+    /// Their total differed from the size in the result.
+    #[test]
+    fn estimated_sizes_of_container_images_are_not_told() {
+        let mut recorder = Recorder::default();
+        let phase = Phase::ContainerImages;
+        recorder.handle(0, &Event::Started(phase));
+        let (done, total) = (10_000_000, Some(107_000_000));
+        recorder.handle(9, &Event::Bytes { phase, done, total });
+        recorder.watch(10..11, |_| None);
+        assert_eq!(recorder.lines[0].1, "Container images: 9 % · 10 s");
+        let size = progress::outcome(&recorder.state);
+        assert_eq!(size.as_deref(), Some("10 MB"), "at its end");
     }
 
     #[test]
@@ -222,6 +231,6 @@ mod tests {
         assert_eq!(recorder.at(), [10, 70, 130]);
         assert_eq!(recorder.lines[1].1, "Boot: 1 min 10 s");
         let last = &recorder.lines[2].1;
-        assert_eq!(last, "Boot: until a login succeeds · 2 min 10 s");
+        assert_eq!(last, "Boot: 2 min 10 s · until a login succeeds");
     }
 }

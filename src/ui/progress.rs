@@ -17,7 +17,9 @@ pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
         parts.extend(nix(state, at));
         parts.extend(last_build(state, at));
     }
-    if let Some(transfer) = state.transfer() {
+    // The bytes of container images are shares of sizes that are estimated until the archives are written: a percentage says that.
+    let transfer = state.transfer();
+    if let Some(transfer) = transfer.filter(|_| phase != Phase::ContainerImages) {
         parts.push(words::amount(transfer.done, transfer.total.unwrap_or(0)));
         parts.extend(words::rate(transfer.done, transfer.took));
     }

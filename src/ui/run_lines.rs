@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use console::measure_text_width;
 
-use crate::common::event::{ImageDone, Phase, RunSummary};
+use crate::common::event::{ImageDone, Phase, RunSummary, Stop};
 use crate::ui::colour::Paint;
 use crate::ui::frame::{NAME_COLUMNS, line};
 use crate::ui::layout::{NARROW, WIDEST_TABLE, filled, wrapped};
 use crate::ui::sanitize::sanitize_line;
+use crate::ui::state::Ended;
 use crate::ui::words;
 
 /// What separates the parts of a line.
@@ -119,15 +120,20 @@ fn timed(name: &str, outcome: &str, time: &str, columns: usize, paint: Paint) ->
     std::iter::once(top).chain(rows).collect()
 }
 
-/// The line about a phase that failed.
-pub(super) fn failed(phase: Phase, took: Duration, form: Form, paint: Paint) -> String {
-    let (name, time) = (words::phase(phase), words::duration(took));
+/// The line about a phase that did not succeed.
+pub(super) fn not_succeeded(ended: &Ended, form: Form, paint: Paint) -> String {
+    let (name, time) = (words::phase(ended.phase), words::duration(ended.took));
+    let (mark, how) = if ended.stop == Some(Stop::Interrupted) {
+        (paint.attention("■"), "interrupted")
+    } else {
+        (paint.bad("✗"), "failed")
+    };
     match form {
         Form::Columns(columns) => {
-            let text = columned(&paint.bad("✗"), name, "failed", columns, paint);
+            let text = columned(&mark, name, how, columns, paint);
             line(&text, &time, columns)
         }
-        Form::Plain => format!("{name}: failed after {time}"),
+        Form::Plain => format!("{name}: {how} after {time}"),
     }
 }
 

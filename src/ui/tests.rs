@@ -258,7 +258,10 @@ fn progress_continues_in_lines_after_the_result() {
     let total = None;
     view.handle(&Event::Bytes { phase, done, total }, second);
     let lines = view.tick(second * 20);
-    assert_eq!(lines, [Item::Line("Unpack the image: 5.0 kB".into())]);
+    assert_eq!(
+        lines,
+        [Item::Line("Unpack the image: 19 s · 5.0 kB".into())]
+    );
     assert_eq!(
         view.frame(
             second,

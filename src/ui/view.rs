@@ -128,7 +128,7 @@ impl View {
 
     /// The items of `event` in text form. `outcome` is what a phase came to that has finished.
     fn lines(&mut self, event: &Event, outcome: Option<&str>, at: Duration) -> Vec<Item> {
-        let failed = self.failures.due(event);
+        let stopped = self.failures.due(event);
         let line = |text: &str| vec![Item::Line(self.paint(self.wrapped(message(text))))];
         let lines = |lines: Vec<String>| lines.into_iter().map(Item::Line).collect();
         let (form, paint, all) = (self.form(), self.paint, self.verbose > 0);
@@ -172,8 +172,8 @@ impl View {
                 lines(table.iter().map(|row| message(row)).collect())
             }
             Event::WorkEnded | Event::Stopped(..) => {
-                let line = |ended: &Ended| run_lines::failed(ended.phase, ended.took, form, paint);
-                lines(failed.iter().map(line).collect())
+                let line = |ended: &Ended| run_lines::not_succeeded(ended, form, paint);
+                lines(stopped.iter().map(line).collect())
             }
             Event::Started(_)
             | Event::Bytes { .. }

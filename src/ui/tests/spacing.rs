@@ -66,17 +66,26 @@ fn a_failure_is_told_before_the_clean_up() {
         ["Build: failed after 1.0 s", "Clean up: done in 1.0 s"]
     );
     let told = told_of(ViewKind::Live, Stop::Failed, Some(Event::WorkEnded));
-    let marks: Vec<_> = told.iter().map(|line| line.split_at(20).0).collect();
-    assert_eq!(marks, [" ✗ Build          ", " ✓ Clean up       "]);
+    assert_eq!(marks(&told), [" ✗ Build", " ✓ Clean up"]);
 }
 
-/// Once, a build that Ctrl-C stopped was told as a failure.
+/// The first part of each line.
+fn marks(told: &[String]) -> Vec<&str> {
+    told.iter()
+        .map(|line| line.split_at(20).0.trim_end())
+        .collect()
+}
+
+/// Once, a build that Ctrl-C stopped was told as a failure, and later its line disappeared.
 #[test]
 fn an_interruption_is_not_told_as_a_failure() {
+    let told = told_of(ViewKind::Live, Stop::Interrupted, None);
+    assert_eq!(marks(&told), [" ■ Build", " ✓ Clean up"]);
+    assert!(told[0].contains("  interrupted  "), "{told:?}");
     let plain = ViewKind::Plain(Plain::default());
     assert_eq!(
         told_of(plain, Stop::Interrupted, None),
-        ["Clean up: done in 1.0 s"]
+        ["Build: interrupted after 1.0 s", "Clean up: done in 1.0 s"]
     );
 }
 
