@@ -58,10 +58,6 @@ pub(super) async fn run(
         pipeline::forecast(&plan, context).await
     };
     let outcome = Box::pin(asking(settings, ui, context, forecast)).await;
-    if outcome.is_err() && !as_json {
-        // What is known all the same.
-        print(ui, known())?;
-    }
     outcome?.finish("the forecast is done", |forecast| show(Some(&forecast)))
 }
 

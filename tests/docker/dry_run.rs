@@ -84,7 +84,7 @@ pub fn counts_what_is_emulated(user: &TestUser) {
 }
 
 #[test]
-fn evaluation_error_follows_the_plan() {
+fn evaluation_error_comes_without_the_plan() {
     if !engine_ready() {
         return;
     }
@@ -94,8 +94,7 @@ fn evaluation_error_follows_the_plan() {
     let told = dry(&user, &[])
         .assert_exit_code(2)
         .assert_stderr_contains(&["The option `no' does not exist"]);
-    assert!(told.stdout.starts_with("configuration"), "{}", told.stdout);
-    assert!(!told.stdout.contains("changed"), "{}", told.stdout);
+    assert_eq!(told.stdout, "");
     runs.assert_nothing_left();
 }
 
