@@ -56,7 +56,7 @@ pub async fn run(
             report_live(files.live(), context);
             let uploads = DiscardedUploads::find(&settings.state_dir);
             let items = [rentals.items(), uploads.items(), files.items()].concat();
-            if confirmed(&items, args, ui, context).await? {
+            if confirmed(&items, false, args, ui, context).await? {
                 let mut leftovers = rentals.give_back(context).await?;
                 leftovers.extend(uploads.forget());
                 leftovers.extend(files.carry_out());
@@ -93,13 +93,16 @@ async fn remove(
         }
     };
     let items = [rentals.items(), uploads.items(), removal.items()].concat();
-    let agreed = confirmed(&items, args, ui, context).await?;
+    let used: Vec<&str> = removal.used_volumes().collect();
+    let agreed = confirmed(&items, !used.is_empty(), args, ui, context).await?;
     for store in removal.other_stores() {
         let text = format!("the store volume {store} is kept: --store {store} or --all removes it");
         context.events.notice(text);
     }
-    for store in removal.used_volumes() {
-        let text = format!("the store volume {store} is kept, because a run uses it");
+    for store in used {
+        let text = format!(
+            "the store volume {store} is kept, because a run uses it. Run the command again when that run has ended"
+        );
         context.events.notice(text);
     }
     if !agreed {

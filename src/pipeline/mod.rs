@@ -57,7 +57,7 @@ pub use evaluate::{Checked, check, forecast, lock_flake};
 pub use file_removal::{FileRemoval, Item};
 pub use flake_cache_answers::{answers_file, remember as remember_caches};
 pub use nixpkgs_lock::lock_nixpkgs;
-pub use old_results::OldResults;
+pub use old_results::{FoundOldResults, OldResults};
 pub use plan::{BuilderPlan, EnginePlan, Plan, plan, plan_shell};
 pub use removal::{Removal, RemovalScope, Removed};
 pub use rental::{hold_machine, price as rental_price, with_machine};

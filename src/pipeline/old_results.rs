@@ -24,18 +24,28 @@ pub struct OldResults {
     found: Collected,
 }
 
+/// What there is to remove from a store volume.
+#[derive(Debug)]
+pub enum FoundOldResults {
+    /// These, of which there may be none.
+    Found(Box<OldResults>),
+    /// A builder uses the volume, as a notice says.
+    InUse,
+    /// There is no such volume.
+    NoVolume,
+}
+
 impl OldResults {
     /// How many results of each configuration are kept unless the user says so: what is before it was replaced by the user.
     pub const KEEP: u32 = 1;
 
     /// Finds what can be removed from the store volume of the settings when the newest `keep` results of each
-    /// configuration are kept. `None` without such a volume, and, with a notice, while a builder uses it. Provides the
-    /// builder's image if the engine lacks it.
+    /// configuration are kept. Provides the builder's image if the engine lacks it.
     pub async fn plan(
         settings: &Common,
         keep: u32,
         context: &Context,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<FoundOldResults, Failure> {
         let cancel = &context.cancel;
         let engine = clients::connect(settings, cancel).await?;
         let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
@@ -45,11 +55,11 @@ impl OldResults {
         let is_in_use = has_builder(&inventory.engine, &settings.store, &stale);
         if cancel.race(is_in_use).await?? {
             context.events.notice(in_use(&settings.store));
-            return Ok(None);
+            return Ok(FoundOldResults::InUse);
         }
         let volumes = cancel.race(inventory.engine.our_volumes()).await??;
         if !volumes.iter().any(|volume| volume.name == settings.store) {
-            return Ok(None);
+            return Ok(FoundOldResults::NoVolume);
         }
         let image = builder_image(&inventory, settings, context).await?;
         let store = &settings.store;
@@ -60,15 +70,15 @@ impl OldResults {
         let found = context.phase(Phase::Measure, Box::pin(find)).await?;
         let Some(found) = found else {
             context.events.notice(in_use(&settings.store));
-            return Ok(None);
+            return Ok(FoundOldResults::InUse);
         };
-        Ok(Some(Self {
+        Ok(FoundOldResults::Found(Box::new(Self {
             inventory,
             image,
             store: settings.store.clone(),
             keep,
             found,
-        }))
+        })))
     }
 
     /// Name of the volume.
@@ -163,5 +173,7 @@ async fn builder_image(
 }
 
 fn in_use(store: &str) -> String {
-    format!("a run uses the store volume {store}, so nothing is removed from it")
+    format!(
+        "a run uses the store volume {store}, so nothing is removed from it. Run the command again when that run has ended"
+    )
 }

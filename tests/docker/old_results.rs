@@ -119,7 +119,9 @@ fn no_garbage_is_collected_while_a_builder_uses_the_store() {
     running.wait_for("holding on");
     let refused = store.clean(&["--yes"]);
     assert!(
-        refused.stderr.contains("a run uses the store volume"),
+        refused.stderr.contains("a run uses the store volume")
+            && refused.stderr.contains("when that run has ended")
+            && !refused.stderr.contains("nothing to remove"),
         "{}",
         refused.stderr
     );

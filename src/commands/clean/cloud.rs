@@ -50,7 +50,7 @@ pub(super) async fn run(
         } = one;
         item("snapshot", format!("{id} ({description})"))
     }));
-    if !confirmed(&items, args, ui, context).await? {
+    if !confirmed(&items, false, args, ui, context).await? {
         return Ok(());
     }
     let mut leftovers = Vec::new();

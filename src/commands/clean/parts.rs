@@ -4,7 +4,7 @@ use super::report::{check_leftovers, confirmed, only_files, report_live};
 use crate::cli;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
-use crate::pipeline::{FileRemoval, Item, OldResults};
+use crate::pipeline::{FileRemoval, FoundOldResults, Item, OldResults};
 use crate::settings::{Common, Number};
 use crate::ui::{Ui, words};
 
@@ -19,10 +19,12 @@ pub(super) async fn run(
     let planned = if args.old {
         OldResults::plan(settings, keep, context).await
     } else {
-        Ok(None)
+        Ok(FoundOldResults::NoVolume)
     };
+    let is_in_use = matches!(planned, Ok(FoundOldResults::InUse));
     let (old, no_engine) = match planned {
-        Ok(old) => (old, None),
+        Ok(FoundOldResults::Found(old)) => (Some(old), None),
+        Ok(FoundOldResults::InUse | FoundOldResults::NoVolume) => (None, None),
         Err(failure) if args.downloads && failure.class == Class::Environment => {
             context.events.warn(only_files(&failure));
             (None, Some(failure))
@@ -36,10 +38,10 @@ pub(super) async fn run(
     } else {
         None
     };
-    let of_store = old.iter().filter_map(item);
+    let of_store = old.iter().filter_map(|old| item(old));
     let of_files = files.iter().flat_map(FileRemoval::items);
     let items: Vec<Item> = of_store.chain(of_files).collect();
-    if confirmed(&items, args, ui, context).await? {
+    if confirmed(&items, is_in_use, args, ui, context).await? {
         remove(old, files, context).await?;
     }
     no_engine.map_or(Ok(()), |failure| Err(failure.context("remove old results")))
@@ -47,7 +49,7 @@ pub(super) async fn run(
 
 /// Removes both parts, and reports what could not be removed of either.
 async fn remove(
-    old: Option<OldResults>,
+    old: Option<Box<OldResults>>,
     files: Option<FileRemoval>,
     context: &Context,
 ) -> Result<(), Failure> {

@@ -33,15 +33,18 @@ fn others(live: &BTreeSet<impl fmt::Display>) -> Option<String> {
     })
 }
 
-/// Lists `items`; whether there are some and the user wants them removed.
+/// Lists `items`; whether there are some and the user wants them removed. Of a store that `is_in_use` another notice tells.
 pub(super) async fn confirmed(
     items: &[Item],
+    is_in_use: bool,
     args: &cli::Clean,
     ui: &Ui,
     context: &Context,
 ) -> Result<bool, Failure> {
     if items.is_empty() {
-        context.events.notice("nothing to remove");
+        if !is_in_use {
+            context.events.notice("nothing to remove");
+        }
         return Ok(false);
     }
     let (columns, _) = ui.result_size();
