@@ -14,6 +14,11 @@ const HIDDEN: &str = "…";
 /// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones; and networks, of which some write
 /// the passphrase as the value.
 const NAMES: &str = r#"pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key|wireless\.networks(?:\.|[ \t]*=[ \t]*\{[ \t]*)(?:[a-z0-9_-]+|"[^"\n]*")"#;
+/// The networks themselves, of which some write the name and the passphrase as one string.
+const NETWORKS: &str = r"wireless\.networks";
+/// Their value: a string, or a list of strings.
+const NETWORKS_VALUE: &str =
+    r#"[ \t]*=[ \t]*(?:[\[(][ \t]*|lib\.mk[a-z]+[ \t]+)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$))"#;
 /// What is after a name: a string, which need not end; a number; after a `=` without blanks the word of another program; after one
 /// with blanks a word with a sign that no variable has. Nix reads other words as variables. A string may be in brackets.
 const VALUES: &str = r#"(?:"?[ \t]*(?:[-+:?<>!]?=[=>]?|<-|:)[ \t]*|[ \t]+)(?:[\[({][ \t]*|lib\.mk[a-z]+[ \t]+|(?:value|text)[ \t]*=[ \t]*)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)|[ \t]*=[ \t]+([^\s"'`;${}()\[\]=@!%&^~]+[@!%&^~][^\s;]*)"#;
@@ -30,7 +35,7 @@ const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)|=[ \t]*(\$[0-9a-z]{1,8}\$[^\s;"'
 
 static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     bytes_pattern(&format!(
-        r"(?i-u)({NAMES})(?:\.(?:value|text))?(?:{VALUES}|{OTHER_QUOTES}|{INNER_VALUE})|{HASH}"
+        r"(?i-u)({NAMES})(?:\.(?:value|text))?(?:{VALUES}|{OTHER_QUOTES}|{INNER_VALUE})|{NETWORKS}{NETWORKS_VALUE}|{HASH}"
     ))
     .ok()
 });
@@ -40,7 +45,7 @@ static NEXT: LazyLock<Option<Regex>> =
 static OPEN: LazyLock<Option<Regex>> =
     LazyLock::new(|| bytes_pattern(&format!(r#"(?i-u)(?:{NAMES})"?[ \t]*=[ \t]*$"#)).ok());
 static NAME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| bytes_pattern(&format!("(?i-u)(?:{NAMES})(?:_id)?$")).ok());
+    LazyLock::new(|| bytes_pattern(&format!("(?i-u)(?:{NAMES}|{NETWORKS})(?:_id)?$")).ok());
 
 /// The regular expression `pattern`, without the tables of Unicode: it begins and ends at ASCII characters.
 fn bytes_pattern(pattern: &str) -> Result<Regex, Box<BuildError>> {
@@ -219,7 +224,7 @@ fn secrets(text: &str) -> Vec<Range<usize>> {
     let mut places: Vec<Range<usize>> = Vec::new();
     for found in pattern.captures_iter(text) {
         let name = found.get_group(1).map_or(0, |name| name.start);
-        let value = (2..=12).find_map(|group| found.get_group(group));
+        let value = (2..=14).find_map(|group| found.get_group(group));
         let is_switch = text
             .get(..name)
             .is_some_and(|before| before.to_lowercase().ends_with("needs"));

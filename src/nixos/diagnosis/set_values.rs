@@ -38,12 +38,10 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
         )),
         ["users", "users", _] => Some(format!("write {option} = {{ isNormalUser = true; }};")),
         ["users", "groups"] => Some(groups(option, value)),
-        ["networking", "wireless", "networks"] => {
-            let network = name.unwrap_or("NAME");
-            Some(format!(
-                "write each network with its name and its passphrase: {option}.\"{network}\".psk = \"…\";"
-            ))
-        }
+        // Not the name that is in the value, which may be the passphrase.
+        ["networking", "wireless", "networks"] => Some(format!(
+            "write each network with its name and its passphrase: {option}.\"NAME\".psk = \"…\";"
+        )),
         ["networking", "wireless", "networks", _] => Some(format!(
             "put the passphrase into the option psk: {option}.psk = \"…\";"
         )),
@@ -153,7 +151,7 @@ mod tests {
                 "networking.wireless.networks",
                 "\"My home\"",
                 Some(
-                    "write each network with its name and its passphrase: networking.wireless.networks.\"My home\".psk \
+                    "write each network with its name and its passphrase: networking.wireless.networks.\"NAME\".psk \
                      = \"…\";",
                 ),
             ),

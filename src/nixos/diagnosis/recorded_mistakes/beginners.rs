@@ -91,7 +91,7 @@ fn values_in_place_of_sets_and_booleans_are_corrected() {
             "networking.wireless.networks",
             "attribute set of (submodule)",
             "\"Home\"",
-            "write each network with its name and its passphrase: networking.wireless.networks.\"Home\".psk = \"…\";",
+            "write each network with its name and its passphrase: networking.wireless.networks.\"NAME\".psk = \"…\";",
         ),
         (
             "security.sudo.wheelNeedsPassword",

@@ -14,6 +14,18 @@ fn values_of_secret_options_are_hidden() {
             "networking.wireless.networks.\"My Net\" = \"…\";",
         ),
         (
+            "networking.wireless.networks = \"Home:x\";",
+            "networking.wireless.networks = \"…\";",
+        ),
+        (
+            "wireless.networks = ''x''; b",
+            "wireless.networks = ''…''; b",
+        ),
+        (
+            "networking.wireless.networks = [ \"Home\" \"x\" ];",
+            "networking.wireless.networks = [ \"…\" \"…\" ];",
+        ),
+        (
             "a.password = [ \"x\" ]; b = \"c\";",
             "a.password = [ \"…\" ]; b = \"c\";",
         ),
@@ -95,6 +107,7 @@ fn what_is_no_secret_is_shown() {
         "if password == x",
         "if password != x && y",
         "a.wireless.networks.Home.hidden = true; b = \"c\";",
+        "a.wireless.networks = { \"My Net\".hidden = true; };",
         "a.wireless.networks.Home = { authProtocols = [ \"SAE\" ]; };",
         "unexpected token 'x'",
         "a = $b; c=$d$e",
@@ -136,6 +149,7 @@ fn no_string_of_a_secret_definition_is_shown_or_told() {
     assert!(is_about_secret(
         "option `a.tokens.\"[definition 1-entry 1]\"' is not"
     ));
+    assert!(is_about_secret("option `a.wireless.networks' is not"));
     assert!(!is_about_secret("option `networking.hostName' is not"));
 }
 
