@@ -309,6 +309,10 @@ fn errors_of_flakes_are_explained() {
             "../common/wifi.nix is above the flake's directory",
         ),
         (
+            "in pure evaluation mode, 'fetchTarball' requires a 'sha256' argument",
+            "Make what it needs an input",
+        ),
+        (
             "attribute 'currentSystem' missing",
             "Write \"aarch64-linux\"",
         ),
