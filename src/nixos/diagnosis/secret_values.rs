@@ -123,7 +123,7 @@ fn hidden(text: &str, places: Vec<Range<usize>>) -> String {
 /// definition at the caret `is_secret`, none of its strings is shown.
 pub(super) fn excerpt(lines: &[String], is_secret: bool) -> (Vec<String>, Vec<String>) {
     let (mut shown, mut secrets) = (Vec::new(), Vec::new());
-    let (mut before, mut source, mut is_inside) = ("", "", false);
+    let (mut before, mut source, mut is_inside, mut is_text) = ("", "", false, false);
     for (number, line) in lines.iter().enumerate() {
         is_inside = is_inside && !source.trim_end().ends_with(';')
             || is_secret && lines.get(number + 1).is_some_and(|below| is_caret(below));
@@ -137,7 +137,13 @@ pub(super) fn excerpt(lines: &[String], is_secret: bool) -> (Vec<String>, Vec<St
             shown.push(format!("{number}|{:width$}^", ""));
         } else {
             (before, source) = (source, line);
-            let places = places_in(before, source, is_inside);
+            let was_text = is_inside && is_text;
+            is_text = was_text != (is_inside && source.matches("''").count() % 2 == 1);
+            let places = if was_text {
+                text_line(source)
+            } else {
+                places_in(before, source, is_inside)
+            };
             secrets.extend(
                 places
                     .iter()
@@ -164,6 +170,16 @@ fn places_in(before: &str, source: &str, is_secret: bool) -> Vec<Range<usize>> {
     places.extend(new);
     places.sort_by_key(|at| at.start);
     places
+}
+
+/// Where the text of the line `source` is, which begins inside `''`…`''`.
+fn text_line(source: &str) -> Vec<Range<usize>> {
+    let start = source.find("| ").map_or(0, |at| at + "| ".len());
+    let rest = source.get(start..).unwrap_or_default();
+    let text = rest.split("''").next().unwrap_or(rest);
+    let start = start + text.len() - text.trim_start().len();
+    let end = start + text.trim().len();
+    Vec::from_iter((end > start).then_some(start..end))
 }
 
 /// Where the strings of `text` are that may be secrets and are not the names of attributes, without their quotes.

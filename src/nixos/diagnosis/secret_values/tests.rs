@@ -14,18 +14,6 @@ fn values_of_secret_options_are_hidden() {
             "networking.wireless.networks.\"My Net\" = \"…\";",
         ),
         (
-            "networking.wireless.networks = \"Home:x\";",
-            "networking.wireless.networks = \"…\";",
-        ),
-        (
-            "wireless.networks = ''x''; b",
-            "wireless.networks = ''…''; b",
-        ),
-        (
-            "networking.wireless.networks = [ \"Home\" \"x\" ];",
-            "networking.wireless.networks = [ \"…\" \"…\" ];",
-        ),
-        (
             "a.password = [ \"x\" ]; b = \"c\";",
             "a.password = [ \"…\" ]; b = \"c\";",
         ),
@@ -70,11 +58,23 @@ fn values_of_secret_options_are_hidden() {
 }
 
 #[test]
-fn values_in_the_set_of_a_secret_option_are_hidden() {
+fn values_in_and_instead_of_the_set_of_a_secret_option_are_hidden() {
     for (text, shown) in [
         (
             "networking.wireless.networks = { Home = \"x\"; };",
             "networking.wireless.networks = { Home = \"…\"; };",
+        ),
+        (
+            "networking.wireless.networks = \"Home:x\";",
+            "networking.wireless.networks = \"…\";",
+        ),
+        (
+            "wireless.networks = ''x''; b",
+            "wireless.networks = ''…''; b",
+        ),
+        (
+            "networking.wireless.networks = [ \"Home\" \"x\" ];",
+            "networking.wireless.networks = [ \"…\" \"…\" ];",
         ),
         ("a.password.value = \"x\";", "a.password.value = \"…\";"),
         (
@@ -151,6 +151,22 @@ fn no_string_of_a_secret_definition_is_shown_or_told() {
     ));
     assert!(is_about_secret("option `a.wireless.networks' is not"));
     assert!(!is_about_secret("option `networking.hostName' is not"));
+}
+
+#[test]
+fn no_line_of_a_secret_text_is_shown() {
+    let lines = [
+        "8|   x.psk = ''",
+        " |   ^",
+        "9|     topsecret",
+        "10|   ''; y = ''",
+        "11|     shown",
+    ];
+    let (shown, _) = excerpt(&lines.map(str::to_owned), true);
+    assert_eq!(shown[2], "9|     …");
+    assert_eq!(shown[3], lines[3]);
+    let (shown, _) = excerpt(&lines.map(str::to_owned), false);
+    assert_eq!(shown, lines);
 }
 
 #[test]
