@@ -10,6 +10,7 @@ use super::absolute_path::absolute;
 use super::attribute_path;
 use super::flake_url::{FlakeUrl, decoded};
 use super::git_source::GitSource;
+use super::http_url::hide_secrets;
 use super::repository_address::of_repository;
 use super::shell_word::quoted;
 
@@ -147,7 +148,7 @@ impl FromStr for FlakeRef {
             let meant = format!("{base}{separator}{parameters}{}", with_sign(name));
             // What is wrong with that is said at once.
             return Err(meant.parse::<Self>().err().unwrap_or_else(|| {
-                let meant = quoted(&meant);
+                let (text, meant) = (hide_secrets(text), quoted(&hide_secrets(&meant)));
                 format!("the parameters of `{text}` are after the `#`; write {meant}")
             }));
         }
@@ -339,10 +340,14 @@ mod tests {
         let archive = "https://github.com/me/conf/archive/main.tar.gz";
         assert!(archive.parse::<FlakeRef>().is_ok());
         assert!("git+ssh://git@h.example:22/x".parse::<FlakeRef>().is_ok());
-        let told = "git+ssh://me:secret@h.example/x"
-            .parse::<FlakeRef>()
-            .unwrap_err();
-        assert!(!told.contains("secret"), "{told}");
+        for text in [
+            "git+ssh://me:secret@h.example/x",
+            "git+https://me:secret@h.example/x#pi?dir=s",
+            "git+https://h.example/x?access_token=secret#pi?dir=s",
+        ] {
+            let told = text.parse::<FlakeRef>().unwrap_err();
+            assert!(!told.contains("secret"), "{told}");
+        }
         let told = ".#pi?ref=main".parse::<FlakeRef>().unwrap_err();
         assert!(told.ends_with("git checkout main"), "{told}");
         let told = ".#pi?dir=sub".parse::<FlakeRef>().unwrap_err();

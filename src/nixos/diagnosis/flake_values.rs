@@ -195,10 +195,9 @@ fn is_option(definition: &SyntaxNode) -> bool {
 
 /// `set` at the place of its first option, or of its `imports`.
 fn at_option(set: DefinedValue) -> DefinedValue {
-    let written = parse(&set.written).syntax().first_child();
     let options = written_values::all(&set.written, |node| {
-        let is_of_set =
-            node.parent().map(|of| of.text_range()) == written.as_ref().map(|set| set.text_range());
+        // Around a definition of the set itself are the set and the file.
+        let is_of_set = node.ancestors().skip(1).count() == 2;
         is_of_set && (is_option(node) || defined_path(node).is_some_and(|path| path == "imports"))
     });
     let Some(option) = options.first() else {

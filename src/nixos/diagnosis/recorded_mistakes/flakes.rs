@@ -282,7 +282,9 @@ fn a_download_without_a_hash_gets_one_in_a_flake() {
         "\"https://h.example/x\"",
         "{ url = \"https://h.example/x\"; }",
     ] {
-        let flake = format!("{{\n  outputs = _: {{ a = builtins.fetchTarball {given}; }};\n}}\n");
+        let flake = format!(
+            "{{\n  outputs = _: {{ nixosConfigurations.pi = builtins.fetchTarball {given}; }};\n}}\n"
+        );
         let error = "in pure evaluation mode, 'fetchTarball' requires a 'sha256' argument";
         assert_hint(
             &failure(flake, &message(error), ""),
