@@ -178,6 +178,7 @@ pub(super) const SHELL: &str = "The shell runs in the same container as a build,
 
 Examples:
   sdbuild shell              # in the configuration's directory, with nix-build
+  sdbuild shell .#pi         # in the directory of the flake, with nix build
   sdbuild shell htop-3.4.1   # the environment of the last failed build of this name
   sdbuild shell --run 'nix-store --verify'";
 

@@ -12,8 +12,8 @@ use crate::settings::{BuildArgs, ConfigArgs, MACHINE, NIX, Options, WordList, he
 /// `sdbuild shell`.
 #[derive(Debug, Args)]
 pub struct Shell {
-    /// Derivation to get the build environment of: a store path, or the name of one that failed in an earlier build
-    /// [default: the configuration's directory, ready for nix-build]
+    /// Derivation to get the build environment of: a store path, or the name of one that failed in an earlier build. Or a
+    /// configuration, such as .#pi, for a shell in its directory [default: the configuration's directory, ready for nix-build]
     pub derivation: Option<String>,
 
     /// Command to run instead of an interactive shell; sdbuild prints its output, and exits with its code

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::common::absolute_path::below_home;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
@@ -39,6 +39,11 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
     let before = flake::read_lock(&dir)?;
     let outcome = pipeline::lock_flake(settings, args.inputs.clone(), context).await?;
     outcome.finish("the lock is done", |after| {
+        let text = flake_text(&dir).unwrap_or_default();
+        let lock = after.as_deref().or(before.as_deref()).unwrap_or_default();
+        if let Some(warning) = flake::misspelt_input(&text, lock) {
+            context.events.warn(warning);
+        }
         let written = write(&dir, before.as_deref(), after.as_deref())?;
         context.events.notice(written);
         Ok(())

@@ -10,6 +10,7 @@ use super::absolute_path::absolute;
 use super::attribute_path;
 use super::flake_url::{FlakeUrl, decoded};
 use super::git_source::GitSource;
+use super::http_url::hide_secrets;
 use super::repository_address::of_repository;
 use super::shell_word::quoted;
 
@@ -81,6 +82,11 @@ impl FlakeRef {
         Ok(self)
     }
 
+    /// Its attribute path with the sign before it, empty without one.
+    pub fn fragment(&self) -> String {
+        with_sign(&attribute_path::text(&self.attribute))
+    }
+
     /// The flake as messages name it, without the attribute: `the flake ../pi`.
     pub fn in_words(&self) -> String {
         match self.text.as_str() {
@@ -101,11 +107,7 @@ impl FlakeRef {
 
 impl fmt::Display for FlakeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)?;
-        if self.attribute.is_empty() {
-            return Ok(());
-        }
-        write!(f, "#{}", attribute_path::text(&self.attribute))
+        write!(f, "{}{}", self.text, self.fragment())
     }
 }
 
@@ -132,10 +134,23 @@ impl FromStr for FlakeRef {
         }
         let (base, attribute) = text.split_once('#').unwrap_or((text, ""));
         let base = if base.is_empty() { "." } else { base };
-        if let Some(reference) = of_repository(base) {
+        if let Some((what, reference)) = of_repository(base) {
+            let fragment = with_sign(attribute);
             return Err(format!(
-                "`{base}` is the address of a repository; as a flake, write {reference}"
+                "`{base}` is {what}; as a flake, write {reference}{fragment}"
             ));
+        }
+        if let Some((name, parameters)) = attribute
+            .split_once('?')
+            .filter(|_| !attribute.contains('"'))
+        {
+            let separator = if base.contains('?') { '&' } else { '?' };
+            let meant = format!("{base}{separator}{parameters}{}", with_sign(name));
+            // What is wrong with that is said at once.
+            return Err(meant.parse::<Self>().err().unwrap_or_else(|| {
+                let (text, meant) = (hide_secrets(text), quoted(&hide_secrets(&meant)));
+                format!("the parameters of `{text}` are after the `#`; write {meant}")
+            }));
         }
         let mut url = FlakeUrl::parse(base)?;
         let dir = url.take("dir").unwrap_or_default();
@@ -159,6 +174,12 @@ impl FromStr for FlakeRef {
             text: base.to_owned(),
         })
     }
+}
+
+/// `attribute` with the sign before it, empty without one.
+fn with_sign(attribute: &str) -> String {
+    let sign = if attribute.is_empty() { "" } else { "#" };
+    format!("{sign}{attribute}")
 }
 
 /// Where the flake of `url` is; takes what it uses from the parameters. `base` is the whole URL.
@@ -290,7 +311,7 @@ mod tests {
     fn addresses_of_repositories_are_told_as_references() {
         for (text, reference) in [
             ("https://github.com/me/conf", "github:me/conf"),
-            ("https://github.com/me/conf.git#pi", "github:me/conf"),
+            ("https://github.com/me/conf.git#pi", "github:me/conf#pi"),
             ("https://gitlab.com/me/conf/", "gitlab:me/conf"),
             (
                 "git@github.com:me/conf.git",
@@ -302,11 +323,11 @@ mod tests {
             ),
             (
                 "git+ssh://me@h.example:conf#pi",
-                "git+ssh://me@h.example/conf",
+                "is an SSH address as only git takes it; as a flake, write git+ssh://me@h.example/conf#pi",
             ),
             (
                 "https://github.com/me/conf/blob/main/flake.nix",
-                "github:me/conf/main",
+                "is a web page; as a flake, write github:me/conf/main",
             ),
             (
                 "https://github.com/me/conf/blob/main/a/b/flake.nix",
@@ -319,10 +340,20 @@ mod tests {
         let archive = "https://github.com/me/conf/archive/main.tar.gz";
         assert!(archive.parse::<FlakeRef>().is_ok());
         assert!("git+ssh://git@h.example:22/x".parse::<FlakeRef>().is_ok());
-        let told = "git+ssh://me:secret@h.example/x"
-            .parse::<FlakeRef>()
-            .unwrap_err();
-        assert!(!told.contains("secret"), "{told}");
+        for text in [
+            "git+ssh://me:secret@h.example/x",
+            "git+https://me:secret@h.example/x#pi?dir=s",
+            "git+https://h.example/x?access_token=secret#pi?dir=s",
+        ] {
+            let told = text.parse::<FlakeRef>().unwrap_err();
+            assert!(!told.contains("secret"), "{told}");
+        }
+        let told = ".#pi?ref=main".parse::<FlakeRef>().unwrap_err();
+        assert!(told.ends_with("git checkout main"), "{told}");
+        let told = ".#pi?dir=sub".parse::<FlakeRef>().unwrap_err();
+        assert!(told.ends_with("write '.?dir=sub#pi'"), "{told}");
+        let told = "github:a/b?ref=x#pi?dir=c".parse::<FlakeRef>().unwrap_err();
+        assert!(told.ends_with("'github:a/b?ref=x&dir=c#pi'"), "{told}");
         let told = ".?ref=main#pi".parse::<FlakeRef>().unwrap_err();
         assert!(told.ends_with("git checkout main"), "{told}");
     }

@@ -1,9 +1,19 @@
 //! Addresses of repositories as browsers and git have them, and the references of flakes that they mean. Pure.
 
-/// The reference for `text`, the address of a repository as a browser shows it, or as git takes it for SSH.
-pub fn of_repository(text: &str) -> Option<String> {
-    let on_forge = |text: &str| of_forge(text.strip_prefix("https://")?);
-    of_ssh(text).or_else(|| on_forge(text))
+/// What `text` is, in words, and the reference that it means, if it is the address of a repository as a browser shows it, or as git
+/// takes it for SSH.
+pub fn of_repository(text: &str) -> Option<(&'static str, String)> {
+    if let Some(meant) = of_ssh(text) {
+        return Some(("an SSH address as only git takes it", meant));
+    }
+    let meant = of_forge(text.strip_prefix("https://")?)?;
+    let is_page = text.contains("/tree/") || text.contains("/blob/");
+    let what = if is_page {
+        "a web page"
+    } else {
+        "the address of a repository"
+    };
+    Some((what, meant))
 }
 
 /// The reference for `text`, the address of a repository by SSH with a colon after the host: `git@HOST:PATH`.

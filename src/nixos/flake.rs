@@ -16,6 +16,7 @@ mod lock;
 mod lock_changes;
 mod lock_file;
 mod locked_inputs;
+mod misspelt_input;
 mod nix_text;
 mod override_input;
 mod plain_syntax;
@@ -38,6 +39,7 @@ pub use lock_changes::lock_changes;
 pub use lock_file::{
     NAME as LOCK, formatted as formatted_lock, read as read_lock, write as write_lock,
 };
+pub use misspelt_input::misspelt_input;
 pub use override_input::Override;
 use private_input::PrivateInput;
 pub use report::FlakeReport;

@@ -171,7 +171,9 @@ fn check_kind(
         Some((PathKind::Symlink, _)) => {
             format!("{path} is a symbolic link, and links are not followed")
         }
-        Some(_) if kind == PathKind::Directory => format!("{path} is not a directory"),
+        Some(_) if kind == PathKind::Directory => {
+            format!("{path} is not a directory with an image")
+        }
         Some(_) => format!("{path} is not a regular file"),
     };
     Err(unusable_result(text)

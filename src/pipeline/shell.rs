@@ -80,7 +80,11 @@ fn build_command(plan: &Plan) -> String {
         Source::Module(_) => {
             format!("nix-build '<nixpkgs/nixos>' -A {attribute} --argstr system {system}")
         }
-        Source::Flake(flake) => format!("nix build {}", quoted(&flake.installable(&attribute))),
+        Source::Flake(flake) => {
+            let arguments = flake.build_arguments(&attribute).into_iter();
+            let arguments: Vec<String> = arguments.map(|argument| quoted(&argument)).collect();
+            format!("nix build {}", arguments.join(" "))
+        }
     }
 }
 

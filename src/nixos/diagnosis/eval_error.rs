@@ -176,7 +176,7 @@ impl EvalError {
             Self::LockIncomplete => lock_hint(summary).to_owned(),
             Self::IndirectInput => {
                 format!(
-                    "give the input a URL in flake.nix, such as {NIXPKGS_URL}, and run `sdbuild lock`. sdbuild reads no \
+                    "give the input a URL in flake.nix, such as {NIXPKGS_URL}, and run `sdbuild lock`. A build reads no \
                      registry"
                 )
             }

@@ -11,6 +11,16 @@ use crate::common::failure::{Class, Failure};
 
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
 const ASKS_WHO: &str = "the server asks for a user name";
+/// How the command begins that locks a flake, and evaluates nothing.
+const LOCK: &str = "sdbuild lock";
+/// The file of a registry of flakes.
+const REGISTRY: &str = "/flake-registry.json";
+/// What to do about a server that is not reached.
+const NETWORK: &str = "check the network, and the DNS of the engine's machine";
+/// The same if its address may be wrong.
+const ADDRESS: &str = "check the address, the network, and the DNS of the engine's machine";
+/// What a lock needs servers for.
+const ONCE: &str = "a lock needs the server of every new input once. Builds with it do not";
 /// What to do about an address that is wrong, or that not everybody may read.
 const REFUSED: &str = "check the address, and that it needs no password. For an archive that needs a login, give \
  --netrc-file FILE";
@@ -55,48 +65,65 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         return None;
     }
     let is_own = is_of_flake(url, context.source);
-    let text = what_failed(url, is_own, why);
+    let is_lock = context.command.starts_with(LOCK);
+    let text = what_failed(url, is_own, is_lock, why);
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
     let class = if is_refused {
         Class::Usage
     } else {
         Class::Environment
     };
-    let failure = Failure::message(class, text).context(operation(context, url));
-    let line = format!("unable to download '{url}': {why}");
+    let operation = match (is_lock, is_own) {
+        (true, _) => format!("lock {}", context.in_words),
+        (false, true) => format!("fetch {}", context.in_words),
+        (false, false) => operation(context, url),
+    };
+    let failure = Failure::message(class, text).context(operation);
     if is_refused {
         return Some(failure.hint(refused(context)));
     }
-    if is_of_branch(url) {
-        let instead = if is_own {
-            "or clone it while there is a network, and give the directory instead of the address"
-        } else {
+    let line = format!("unable to download '{url}': {why}");
+    let known = known_errors(&line).next();
+    let is_lock = is_lock && known != Some(KnownError::Certificate);
+    let hints = match known {
+        _ if is_lock && !is_of_branch(url) && !url.ends_with(REGISTRY) => [ADDRESS, ONCE],
+        _ if is_lock => [NETWORK, ONCE],
+        _ if is_of_branch(url) && is_own => [
+            NETWORK,
+            "or clone it while there is a network, and give the directory instead of the address",
+        ],
+        _ if is_of_branch(url) => [
+            NETWORK,
             "run `sdbuild lock` once while that server answers. A build with a complete flake.lock asks for no newest \
-             commit. --override-input takes the input from a directory"
-        };
-        return Some(
-            failure
-                .hint("check the network, and the DNS of the engine's machine")
-                .hint(instead),
-        );
-    }
-    Some(match known_errors(&line).next() {
-        Some(KnownError::Certificate) => failure
-            .hint("check that the clock of the engine's machine is right: date -u")
-            .hint("the address may be wrong, or a proxy may intercept TLS"),
-        Some(KnownError::DownloadTimeout) => failure.hint(
-            "run it again. If the server stays silent, copy the files into the configuration's directory and name them \
-             by their path"
-        ),
-        _ => failure
-            .hint("check the address, the network, and the DNS of the engine's machine")
-            .hint("without a network, copy the files into the configuration's directory and name them by their path"),
-    })
+             commit. --override-input takes the input from a directory",
+        ],
+        Some(KnownError::Certificate) => [
+            "check that the clock of the engine's machine is right: date -u",
+            "the address may be wrong, or a proxy may intercept TLS",
+        ],
+        Some(KnownError::DownloadTimeout) => [
+            "run it again",
+            "if the server stays silent, copy the files into the configuration's directory and name them by their path",
+        ],
+        _ => [
+            ADDRESS,
+            "without a network, copy the files into the configuration's directory and name them by their path",
+        ],
+    };
+    Some(hints.into_iter().fold(failure, Failure::hint))
 }
 
-/// The message about `url`, which failed because of `why`. `is_own`: it is the flake itself.
-fn what_failed(url: &str, is_own: bool, why: &str) -> String {
+/// The message about `url`, which failed because of `why`. `is_own`: it is the flake itself. `is_lock`: nothing is evaluated.
+fn what_failed(url: &str, is_own: bool, is_lock: bool, why: &str) -> String {
     let details = details(why);
+    if url.ends_with(REGISTRY) {
+        return format!(
+            "an input without a URL is looked up in the registry {url}, which failed: {details}"
+        );
+    }
+    if is_lock && !is_of_branch(url) {
+        return format!("{url} could not be fetched: {details}");
+    }
     if !is_of_branch(url) {
         return format!(
             "the configuration fetches {url} while it is evaluated, which failed: {details}"

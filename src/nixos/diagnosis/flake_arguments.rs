@@ -131,22 +131,12 @@ pub(super) fn input_in_module(
     module: &str,
     name: &str,
 ) -> Option<String> {
-    let header = Header::find(module)?;
-    let text = context
-        .files
-        .and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
-    let text = text.unwrap_or_default();
+    let text = flake_text(context);
     let names = InputNames::read(&text);
     if name != INPUTS && !names.inputs.contains(name) {
         return None;
     }
-    let (line, file) = (header.line, file.strip_prefix(CONFIG_DIR).unwrap_or(file));
-    let ask_for = match header.with(&[name]) {
-        Some(header) => format!("in line {line} of {file} write {header}"),
-        None => format!("in line {line} of {file} add {name} to the {{ … }}:"),
-    };
-    let mut lines = vec![ask_for];
-    lines.extend(Passed::of(&text, &names, name).lines(&text, &names, name)?);
+    let mut lines = changes(&text, file, module, name)?;
     let count = match lines.len() {
         1 => return lines.pop(),
         2 => "two",
@@ -156,6 +146,51 @@ pub(super) fn input_in_module(
         "{count} changes pass {name} to the module:\n  {}",
         lines.join("\n  ")
     ))
+}
+
+/// The text of the user's `flake.nix`.
+fn flake_text(context: &ExitContext<'_>) -> String {
+    let files = context.files;
+    let text = files.and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
+    text.unwrap_or_default()
+}
+
+/// How a module of the flake, the `file` with the text `module`, gets the input `name`, which the flake may lack and that has packages
+/// of the branch at `url`: a line for each change.
+pub(super) fn packages_in_module(
+    context: &ExitContext<'_>,
+    file: &str,
+    module: &str,
+    (name, url): (&str, &str),
+) -> Option<String> {
+    let text = flake_text(context);
+    let is_declared = InputNames::read(&text).inputs.contains(name);
+    let declare = (!is_declared)
+        .then(|| format!("in flake.nix, declare the input: inputs.{name}.url = \"{url}\";"));
+    let shown = file.strip_prefix(CONFIG_DIR).unwrap_or(file);
+    let write = format!(
+        "in {shown}, write {name}.legacyPackages.${{pkgs.stdenv.hostPlatform.system}} instead of {name}"
+    );
+    let passed = changes(&text, file, module, name)?;
+    let lines: Vec<String> = declare.into_iter().chain(passed).chain([write]).collect();
+    Some(format!(
+        "these changes give the module the packages of {name}:\n  {}",
+        lines.join("\n  ")
+    ))
+}
+
+/// The changes with which the flake with this `text` passes the input `name` to a module, the `file` with the text `module`.
+fn changes(text: &str, file: &str, module: &str, name: &str) -> Option<Vec<String>> {
+    let header = Header::find(module)?;
+    let names = InputNames::read(text);
+    let (line, file) = (header.line, file.strip_prefix(CONFIG_DIR).unwrap_or(file));
+    let ask_for = match header.with(&[name]) {
+        Some(header) => format!("in line {line} of {file} write {header}"),
+        None => format!("in line {line} of {file} add {name} to the {{ … }}:"),
+    };
+    let mut lines = vec![ask_for];
+    lines.extend(Passed::of(text, &names, name).lines(text, &names, name)?);
+    Some(lines)
 }
 
 /// How the outputs of a flake pass an input to modules.

@@ -303,7 +303,7 @@ pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> 
                 .to_owned(),
         );
     }
-    if let Some((_, configuration)) = summary.split_once(" is no image of the configuration ") {
+    if let Some((_, configuration)) = summary.split_once(" is not an image of the configuration ") {
         return Some(format!(
             "write {configuration}, which builds the image. The attribute of an SD card image is \
              config.system.build.sdImage"

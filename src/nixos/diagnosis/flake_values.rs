@@ -90,9 +90,10 @@ const WRONG_VALUES: [WrongValue; 11] = [
     WrongValue {
         message: "function 'anonymous lambda' called with unexpected argument '",
         find: |text| {
-            let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
-            sets.retain(|set| option_in(&set.written).is_some());
-            sets
+            let sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
+            let sets = sets.into_iter();
+            let with_option = sets.filter(|set| option_in(&set.written).is_some());
+            with_option.map(at_option).collect()
         },
         instead: |set| {
             let has_modules = top_level_names(&set.written).contains("modules");
@@ -185,14 +186,34 @@ fn renamed_imports(written: &str) -> String {
     format!("rename imports to modules: nixosSystem {{ modules = {list}; }}")
 }
 
+/// Whether `definition` is that of an option.
+fn is_option(definition: &SyntaxNode) -> bool {
+    let path = defined_path(definition).unwrap_or_default();
+    let first = path.split('.').next().unwrap_or_default();
+    path != "system" && NAMESPACES.contains(&first)
+}
+
+/// `set` at the place of its first option, or of its `imports`.
+fn at_option(set: DefinedValue) -> DefinedValue {
+    let options = written_values::all(&set.written, |node| {
+        // Around a definition of the set itself are the set and the file.
+        let is_of_set = node.ancestors().skip(1).count() == 2;
+        is_of_set && (is_option(node) || defined_path(node).is_some_and(|path| path == "imports"))
+    });
+    let Some(option) = options.first() else {
+        return set;
+    };
+    let before = if option.line == 1 { set.column } else { 0 };
+    DefinedValue {
+        line: set.line + option.line - 1,
+        column: before + option.column,
+        ..set
+    }
+}
+
 /// The definitions of options in the set that is `written`, if they are short.
 fn options_in(written: &str) -> Option<String> {
     let set = parse(written).syntax().first_child()?;
-    let is_option = |definition: &SyntaxNode| {
-        let path = defined_path(definition).unwrap_or_default();
-        let first = path.split('.').next().unwrap_or_default();
-        path != "system" && NAMESPACES.contains(&first)
-    };
     let options = set.children().filter(is_option);
     let options: Vec<String> = options.map(|option| option.text().to_string()).collect();
     let options = options.join(" ");

@@ -333,8 +333,10 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
     } else {
         format!("evaluate {}", context.in_words)
     };
-    // These say themselves what is looked for.
-    let is_of_reference = context.is_flake && text.starts_with(context.in_words);
+    // These say themselves what is looked for, which the flake does not have, or as another thing.
+    let flake = context.source.split('#').next().unwrap_or_default();
+    let mut beginnings = [context.in_words.to_owned(), format!("{flake}#")].into_iter();
+    let is_of_reference = context.is_flake && beginnings.any(|begin| text.starts_with(&begin));
     let failure = Failure::usage(text);
     let failure = if is_of_reference {
         failure

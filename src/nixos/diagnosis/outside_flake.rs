@@ -18,6 +18,9 @@ pub(super) fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
     if let Some(hint) = missing_files::nixpkgs_in_flake(context, summary) {
         return hint;
     }
+    if let Some(hint) = fetched_without_hash(context, summary) {
+        return hint;
+    }
     let read = quoted_path(summary).and_then(|path| file_that_is_read(context, path));
     if let Some(hint) = read {
         return hint;
@@ -99,6 +102,32 @@ fn file_that_is_read(context: &ExitContext<'_>, start: &str) -> Option<String> {
     Some(format!(
         "{}{place} reads {path}, which is outside the flake. Copy it next to that file, git add it, and write \
          ./{name} without quotes. Do not copy a secret, because everybody who has the card could read it",
+        context.shown_dir
+    ))
+}
+
+/// What to do about a download of whose content the user's files give no hash.
+fn fetched_without_hash(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let lacks_hash = summary.ends_with("requires a 'sha256' argument");
+    let function = quoted_after(summary, "in pure evaluation mode,").filter(|_| lacks_hash)?;
+    let (place, url) = context.files?.only_place(|text| {
+        let given = written_values::given_to(text, function, &[NODE_STRING, NODE_ATTR_SET]);
+        let urls = given.into_iter().filter_map(|given| {
+            let is_string = given.written.starts_with('"');
+            let in_set = || written_values::values_of(&given.written, "url").pop();
+            let url = if is_string {
+                given.written.clone()
+            } else {
+                in_set()?.written
+            };
+            let has_hash = given.written.contains("sha256");
+            (!has_hash).then_some((given.line, url))
+        });
+        urls.collect()
+    })?;
+    Some(format!(
+        "{}{place}: in a flake, {function} needs a hash. Write builtins.{function} {{ url = {url}; sha256 = \"\"; }}, run it \
+         again, and copy the hash from the message",
         context.shown_dir
     ))
 }

@@ -273,6 +273,24 @@ fn an_input_without_a_lock_is_not_copied_by_hand() {
     let hints = failure.hints.join(" ");
     assert!(hints.contains("`sdbuild lock`"), "{hints}");
     assert!(!hints.contains("copy the files"), "{hints}");
+    let of_lock = ExitContext {
+        command: "sdbuild lock --flake",
+        ..context(1)
+    };
+    for address in [
+        "api.github.com/repos/NixOS/nixpkgs/commits/nixos-26.05",
+        "channels.nixos.org/flake-registry.json",
+        "h.example/x.tar.gz",
+    ] {
+        let message = format!(
+            "unable to download 'https://{address}': Could not resolve hostname (6) Could not resolve host: h"
+        );
+        let failure = diagnose(&of_lock, &with_error(&message));
+        assert!(failure.to_string().starts_with("lock "), "{failure}");
+        let hints = failure.hints.join(" ");
+        assert!(hints.contains("the network, and the DNS"), "{hints}");
+        assert!(!hints.contains("`sdbuild lock`"), "{hints}");
+    }
 }
 
 #[test]

@@ -143,7 +143,7 @@ in
   imageOf =
     configuration:
     if isOfSystem named.attribute then
-      throw "${reference}#${whole} is no image of the configuration ${reference}#${nameOfConfiguration}"
+      throw "${reference}#${whole} is not an image of the configuration ${reference}#${nameOfConfiguration}"
     else if named.attribute != [ ] && (import ./format.nix).variant != null then
       throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
     else if named ? derivation && !changed then

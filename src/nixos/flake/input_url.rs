@@ -78,7 +78,7 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
     }
     is_in_registry(url).then(|| {
         (
-            "a name in a registry of flakes, and sdbuild reads none",
+            "a name in a registry of flakes, and a build reads none",
             proposal(url).unwrap_or_else(elsewhere),
         )
     })

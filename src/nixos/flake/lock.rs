@@ -39,6 +39,13 @@ pub(super) struct Node {
     flake: Option<bool>,
 }
 
+impl Node {
+    /// The names of its inputs.
+    pub(super) fn input_names(&self) -> impl Iterator<Item = &str> {
+        self.inputs.keys().map(String::as_str)
+    }
+}
+
 /// Target of a node's input.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]

@@ -31,6 +31,18 @@ impl Flake {
         format!("{installable}.{attribute}")
     }
 
+    /// The arguments of `nix build` in the builder for its [`Self::installable`]: with the flakes that replace inputs.
+    pub fn build_arguments(&self, attribute: &str) -> Vec<String> {
+        let overrides = self.overrides.iter().enumerate();
+        let overrides = overrides.flat_map(|(at, o)| {
+            let url = o.url(&layout::overriding(at));
+            ["--override-input".to_owned(), o.input().to_owned(), url]
+        });
+        std::iter::once(self.installable(attribute))
+            .chain(overrides)
+            .collect()
+    }
+
     /// The text of a `flake.nix` that has this flake as its input `configuration`, with other inputs; `None` without such.
     pub(in crate::nixos) fn overriding_flake(&self) -> Option<String> {
         if self.overrides.is_empty() {

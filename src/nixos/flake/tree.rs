@@ -54,7 +54,8 @@ impl FlakeTree {
                 let found = Self::find(&dir, *untracked, content, search)
                     .await
                     .map(Some);
-                let elsewhere = input_url::proposal(&reference.text);
+                let elsewhere =
+                    input_url::proposal(&reference.text).map(|write| write + &reference.fragment());
                 let meant = package_of_nixpkgs(reference).or(elsewhere);
                 found.map_err(|mut failure| {
                     // A directory that is not there is not meant.

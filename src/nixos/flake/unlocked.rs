@@ -12,6 +12,15 @@ use crate::common::nearest::similar_names;
 use crate::common::shell_word::quoted;
 use crate::nixos::known_repository::{KnownRepository, release_in, usual_url};
 
+/// What nixpkgs has and people take for an input, and what the outputs write where they use it.
+const OF_NIXPKGS: [(&str, &str); 2] = [
+    ("lib", "nixpkgs.lib instead of lib"),
+    (
+        "pkgs",
+        "nixpkgs.lib instead of pkgs.lib, and nixpkgs.legacyPackages.aarch64-linux instead of pkgs before the name of a package",
+    ),
+];
+
 /// The inputs that the `flake.nix` in `dir` declares and the lock beside it lacks, sorted; none if either cannot be read,
 /// which Nix reports.
 pub(super) fn inputs(dir: &Path) -> Vec<String> {
@@ -85,9 +94,11 @@ impl UnlockedFlake<'_> {
             let hint = format!("did you mean {meant}?");
             return Some(failure.hint(hint).hint(overriding(name)));
         }
-        if inputs.contains("nixpkgs") && ["lib", "pkgs"].contains(&name.as_str()) {
+        let of_nixpkgs = OF_NIXPKGS.iter().find(|(of, _)| of == name);
+        if let Some((_, used)) = of_nixpkgs.filter(|_| inputs.contains("nixpkgs")) {
             return Some(failure.hint(format!(
-                "{name} comes from nixpkgs. Write nixpkgs instead of {name} in the {{ … }} of the outputs"
+                "{name} comes from nixpkgs. Write nixpkgs instead of {name} in the {{ … }} of the outputs. Where the outputs \
+                 use it, write {used}"
             )));
         }
         let declared = failure.hint(match url_beside(text, name) {

@@ -145,7 +145,7 @@ let
   ownRoot = options.sdImage ? rootFilesystemImage && options.sdImage.rootFilesystemImage.highestPrio < (lib.mkOptionDefault { }).priority;
   reason =
     if hasOwnImage then
-      "the image is not made by nixpkgs' own SD image module"
+      "what is named after the # is built as it is"
     else if buildPlatform.system != hostPlatform.system then
       "the configuration cross-compiles"
     else if hostPlatform.system == builderSystem then

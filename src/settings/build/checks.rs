@@ -1,7 +1,10 @@
 //! Refuses settings that their types allow and that cannot work.
 
+use std::path::Path;
+
 use super::{Build, project_policy};
 use crate::common::board::BoardName;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeLocation;
 use crate::common::host_name;
@@ -99,9 +102,26 @@ impl Build {
             .hint(format!(
                 "--nixpkgs takes a directory, the URL of an archive, or a release: --nixpkgs {DEFAULT_RELEASE}"
             ))),
+            SourceChoice::Config(file) if !self.override_inputs.is_empty() => {
+                directory_without_flake(file).map_or(Ok(()), |dir| {
+                    let dir = dir.display();
+                    let text = format!("--override-input is for flakes, and there is no flake.nix in {dir}");
+                    Err(Failure::usage(text).hint(
+                        "give the directory of a flake. `sdbuild init --flake` writes one into the current directory",
+                    ))
+                })
+            }
             SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),
         }
     }
+}
+
+/// The directory that the user named, in which the missing `file` was looked for; `None` if a flake beside or above it may be meant.
+fn directory_without_flake(file: &Path) -> Option<&Path> {
+    let dir = file.parent().filter(|_| file.ends_with(CONFIG_NAME))?;
+    let mut near = [Some(dir), dir.parent()].into_iter().flatten();
+    let has_flake = near.any(|dir| dir.join(FLAKE_FILE).is_file());
+    (dir.is_dir() && !has_flake).then_some(dir)
 }
 
 /// Refuses text that no engine accepts as the reference of a container image; the engine reports what else is wrong with it.

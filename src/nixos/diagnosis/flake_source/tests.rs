@@ -20,7 +20,7 @@ fn wrong_attributes_are_proposed() {
     let derivation = ".#image is a derivation, not a NixOS configuration: nothing in it";
     let hint = wrong_attribute_hint(&context, derivation).unwrap();
     assert!(hint.contains("takes only a configuration"), "{hint}");
-    let part = ".#pi.config.system.build.toplevel is no image of the configuration .#pi";
+    let part = ".#pi.config.system.build.toplevel is not an image of the configuration .#pi";
     let hint = wrong_attribute_hint(&context, part).unwrap();
     assert!(hint.starts_with("write .#pi, "), "{hint}");
     let empty = "the flake . has a nixosConfigurations without a configuration";

@@ -277,6 +277,25 @@ fn nixpkgs_in_angle_brackets_is_an_input_of_a_flake() {
 }
 
 #[test]
+fn a_download_without_a_hash_gets_one_in_a_flake() {
+    for given in [
+        "\"https://h.example/x\"",
+        "{ url = \"https://h.example/x\"; }",
+    ] {
+        let flake = format!(
+            "{{\n  outputs = _: {{ nixosConfigurations.pi = builtins.fetchTarball {given}; }};\n}}\n"
+        );
+        let error = "in pure evaluation mode, 'fetchTarball' requires a 'sha256' argument";
+        assert_hint(
+            &failure(flake, &message(error), ""),
+            "in pure evaluation mode",
+            "pi/flake.nix:2: in a flake, fetchTarball needs a hash. Write builtins.fetchTarball { url = \
+             \"https://h.example/x\"; sha256 = \"\"; }",
+        );
+    }
+}
+
+#[test]
 fn options_given_to_the_function_of_a_system_are_in_modules() {
     let other = |name: &str| {
         format!("function 'anonymous lambda' called with unexpected argument '{name}'")
