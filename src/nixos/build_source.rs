@@ -191,6 +191,11 @@ impl BuildSource {
         }
     }
 
+    /// The size of the source's own files that are uploaded, in bytes.
+    pub(super) fn uploaded_bytes(&self) -> u64 {
+        self.files.iter().map(|dir| dir.files.bytes).sum()
+    }
+
     /// The user's files, where they can be looked at.
     pub(super) fn user_files(&self) -> Option<UserFiles> {
         match &self.source {

@@ -53,6 +53,8 @@ pub struct ConfigDir {
     entries: Vec<(String, EntryKind)>,
     /// Files without which nothing can be evaluated.
     required: Vec<String>,
+    /// The size of all files when they were listed, in bytes.
+    pub(super) bytes: u64,
 }
 
 /// A directory that is uploaded, and its path in the builder.
@@ -73,6 +75,8 @@ pub(super) struct Selection {
     pub(super) always: Vec<String>,
     /// Files that are not.
     pub(super) excluded: Vec<FileId>,
+    /// Whether the directory is an input of a flake. The user chose it as it is, so its size is not warned of.
+    pub(super) is_input: bool,
 }
 
 /// The files of a [`Selection`].
@@ -107,6 +111,7 @@ impl ConfigDir {
             files,
             always,
             excluded,
+            is_input,
         } = selection;
         let mut lister = Lister {
             root,
@@ -117,21 +122,24 @@ impl ConfigDir {
             events,
             entries: Vec::new(),
             sizes: Sizes::default(),
+            is_input,
         };
         match files {
             Files::NotIgnored { no_hidden } => lister.add_all(walk(root, no_hidden)?)?,
             Files::Named(names) => lister.add_named(&names)?,
         }
         lister.add_missing()?;
-        if let Some(warning) = lister.sizes.warning() {
+        if let Some(warning) = lister.sizes.warning().filter(|_| !is_input) {
             events.warn(warning);
         }
+        let bytes = lister.sizes.bytes();
         let mut entries = lister.entries;
         entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
         Ok(Self {
             root: Arc::new(dir),
             entries,
             required: always,
+            bytes,
         })
     }
 }
@@ -156,6 +164,7 @@ struct Lister<'a> {
     events: &'a Events,
     entries: Vec<(String, EntryKind)>,
     sizes: Sizes,
+    is_input: bool,
 }
 
 impl Lister<'_> {
@@ -205,7 +214,7 @@ impl Lister<'_> {
                 self.sizes.add(&relative.to_string_lossy(), size);
             }
         }
-        self.sizes.failure(self.root)
+        self.sizes.failure(self.root, self.is_input)
     }
 
     fn check_cancelled(&self) -> Result<(), Failure> {

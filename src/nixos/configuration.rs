@@ -156,6 +156,7 @@ impl Configuration {
             },
             always: vec![self.file.clone()],
             excluded: output_files(),
+            is_input: false,
         };
         ConfigDir::collect(&self.root, selection, cancel, events)
     }

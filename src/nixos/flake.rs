@@ -200,7 +200,7 @@ impl Flake {
     ) -> Result<Vec<UploadDir>, Failure> {
         self.warn_of_unreachable_inputs(events);
         let collect = |(place, tree): (String, FlakeTree)| {
-            let files = tree.collect(cancel, events)?;
+            let files = tree.collect(place != layout::CONFIG, cancel, events)?;
             Ok(UploadDir { place, files })
         };
         let trees = self.trees().into_iter().map(collect);

@@ -15,7 +15,7 @@ use super::flake::FlakeReport;
 use super::layout;
 use super::log::{Log, clean};
 use super::slow_fetch::SlowFetches;
-use crate::common::event::{Event, Events};
+use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::Failure;
 use crate::common::flake_caches::{CachePolicy, CacheUse};
 use crate::common::hash::Sha256Hash;
@@ -57,6 +57,8 @@ pub(super) struct LogView {
     pub(super) slow: Duration,
     /// Whether the builder has no network.
     pub(super) offline: bool,
+    /// The phase whose detail says that Nix copies a flake to its store, until the flake is reported.
+    pub(super) copying_flake: Option<Phase>,
     /// Whether a flake is evaluated, which the builder reports before anything is built.
     pub(super) awaits_flake: bool,
     /// Whether the binary caches that it names are used.
@@ -276,6 +278,9 @@ impl<'a> Reader<'a> {
     fn flake_report(&mut self, mut report: FlakeReport) {
         if self.flake.is_some() {
             return;
+        }
+        if let Some(phase) = self.view.copying_flake {
+            self.events.emit(Event::Detail(phase, String::new()));
         }
         let used = self.view.caches.of(&report.caches);
         report.uses_caches = used == CacheUse::Used;

@@ -45,9 +45,10 @@ pub(super) async fn configuration(
         surroundings: Surroundings::of(job, image.reference())?,
     };
     let sent = Arc::new(OnceLock::new());
-    let result = Arc::clone(&sent);
+    let (result, progress) = (Arc::clone(&sent), events.clone());
     let pack = move |out: &mut dyn Write| {
-        let mut packer = TarWriter::new(out, owner);
+        let mut counting = Counting::new(out, progress, content.source.uploaded_bytes());
+        let mut packer = TarWriter::new(&mut counting, owner);
         let sent = content.pack(&mut packer)?;
         result.get_or_init(|| sent);
         packer.finish()
@@ -180,13 +181,7 @@ pub(super) async fn nixpkgs(
     created.await.map_err(context)?;
     let (token, events) = (cancel.clone(), events.clone());
     let pack = move |out: &mut dyn Write| {
-        let mut counting = Counting {
-            out,
-            events,
-            done: 0,
-            reported: 0,
-            total: nixpkgs.size(),
-        };
+        let mut counting = Counting::new(out, events, nixpkgs.size());
         let mut packer = TarWriter::new(&mut counting, owner);
         nixpkgs.pack(&mut packer, &incoming, &token)?;
         packer.finish()
@@ -212,6 +207,19 @@ struct Counting<'w> {
     done: u64,
     reported: u64,
     total: u64,
+}
+
+impl<'w> Counting<'w> {
+    /// Writes to `out`. `total`: the size of the files, in bytes.
+    fn new(out: &'w mut dyn Write, events: Events, total: u64) -> Self {
+        Self {
+            out,
+            events,
+            done: 0,
+            reported: 0,
+            total,
+        }
+    }
 }
 
 impl Write for Counting<'_> {

@@ -19,6 +19,7 @@ const LARGE_FILE: u64 = 1_000_000;
 /// Directories whose files are counted.
 const MAX_COUNTED: usize = 10_000;
 const OWN_DIR_HINT: &str = "move the configuration into its own directory";
+const OWN_INPUT_HINT: &str = "name a directory that has only the input";
 
 /// Sizes and number of files.
 #[derive(Debug, Default)]
@@ -50,22 +51,32 @@ impl Sizes {
         }
     }
 
+    /// The size of all files in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether the directory is too large to be uploaded.
     pub(super) fn are_too_large(&self) -> bool {
         self.bytes > MAX_UPLOAD_BYTES || self.entries > MAX_ENTRIES
     }
 
-    /// The failure for the directory `root`, which is too large.
-    pub(super) fn failure(&self, root: &Path) -> Failure {
+    /// The failure for the directory `root`, which is too large: the configuration's, or that of an input of a flake.
+    pub(super) fn failure(&self, root: &Path, is_input: bool) -> Failure {
         let root = root.display();
         let (excess, largest) = if self.bytes > MAX_UPLOAD_BYTES {
             ("more than 2 GiB", self.largest())
         } else {
             ("more than 200,000 files", self.fullest())
         };
-        let text = format!("the configuration's directory {root} has {excess}");
+        let (whose, what_to_do) = if is_input {
+            ("the input's", OWN_INPUT_HINT)
+        } else {
+            ("the configuration's", OWN_DIR_HINT)
+        };
+        let text = format!("{whose} directory {root} has {excess}");
         Failure::usage(text)
-            .hint(format!("{OWN_DIR_HINT}: the whole directory is uploaded"))
+            .hint(format!("{what_to_do}: the whole directory is uploaded"))
             .hint(format!(
                 "or list what the build does not need in .sdbuildignore; largest: {largest}"
             ))
@@ -141,7 +152,7 @@ mod tests {
             sizes.add(&format!("node_modules/{n}"), 1);
         }
         assert!(sizes.are_too_large());
-        let failure = sizes.failure(Path::new("/home/me/pi"));
+        let failure = sizes.failure(Path::new("/home/me/pi"), false);
         let text = format!("{failure} {:?}", failure.hints);
         assert!(
             text.contains("/home/me/pi has more than 200,000 files"),
@@ -150,6 +161,11 @@ mod tests {
         assert!(
             text.contains("largest: node_modules (200000 files)\""),
             "{text}"
+        );
+        let failure = sizes.failure(Path::new("/home/me/src"), true).to_string();
+        assert!(
+            failure.starts_with("the input's directory /home/me/src"),
+            "{failure}"
         );
     }
 }

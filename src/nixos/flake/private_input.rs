@@ -109,6 +109,7 @@ impl PrivateInput {
     pub(super) fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
         let selection = Selection {
             files: Files::Named(self.files.clone()),
+            is_input: true,
             ..Selection::default()
         };
         ConfigDir::collect(&self.checkout.files_dir(), selection, cancel, events)

@@ -236,8 +236,13 @@ impl FlakeTree {
         format!("path:{place}{separator}{query}")
     }
 
-    /// Lists the files; warns of those that git does not track.
-    pub(super) fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
+    /// Lists the files; warns of those that git does not track. `is_input`: it replaces an input.
+    pub(super) fn collect(
+        &self,
+        is_input: bool,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<ConfigDir, Failure> {
         let always: Vec<String> = [FLAKE_FILE, lock_file::NAME]
             .into_iter()
             .map(|name| {
@@ -264,6 +269,7 @@ impl FlakeTree {
             files,
             always,
             excluded: output_files(),
+            is_input,
         };
         ConfigDir::collect(&self.root, selection, cancel, events)
     }

@@ -20,22 +20,47 @@ fn read_reports(awaits_flake: bool) -> (usize, Option<FlakeReport>, usize) {
         ..LogView::default()
     };
     let mut reader = Reader::new(&mut build_log, &events, view);
-    let report = |letter: &str| {
-        let path = format!("/nix/store/{}-source", letter.repeat(32));
-        let hash = "A".repeat(43);
-        format!(
-            "sdbuild: flake: {{\"source\":\"{path}\",\"expressions\":\"{path}\",\"narHash\":\"sha256-{hash}=\",\
-             \"revision\":null,\"lock\":null,\"caches\":{{\"substituters\":[\"https://{letter}\"],\
-             \"trusted-public-keys\":[]}}}}"
-        )
-    };
     for letter in ["a", "b", "c", "d"] {
-        reader.line(&report(letter));
+        reader.line(&flake_report_of(letter));
     }
     let shown = reader.view.shown.len();
     reader.finish();
     let warnings = *warnings.lock().unwrap();
     (shown, reader.flake, warnings)
+}
+
+/// The report of a flake in a store path of this letter.
+fn flake_report_of(letter: &str) -> String {
+    let path = format!("/nix/store/{}-source", letter.repeat(32));
+    let hash = "A".repeat(43);
+    format!(
+        "sdbuild: flake: {{\"source\":\"{path}\",\"expressions\":\"{path}\",\"narHash\":\"sha256-{hash}=\",\
+         \"revision\":null,\"lock\":null,\"caches\":{{\"substituters\":[\"https://{letter}\"],\
+         \"trusted-public-keys\":[]}}}}"
+    )
+}
+
+#[test]
+fn the_detail_of_the_copying_ends_with_the_report_of_the_flake() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+    let details = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&details);
+    let events = Events::new(move |event| {
+        if let Event::Detail(phase, text) = event {
+            sink.lock().unwrap().push((phase, text));
+        }
+    });
+    let view = LogView {
+        awaits_flake: true,
+        copying_flake: Some(Phase::Evaluate),
+        ..LogView::default()
+    };
+    let mut reader = Reader::new(&mut build_log, &events, view);
+    reader.line("sdbuild: a line before it");
+    assert_eq!(*details.lock().unwrap(), []);
+    reader.line(&flake_report_of("a"));
+    assert_eq!(*details.lock().unwrap(), [(Phase::Evaluate, String::new())]);
 }
 
 /// Lines of sdbuild itself are never dropped, so that a build must not cause any number of them.

@@ -122,7 +122,7 @@ impl Repository {
         let files = self
             .find(dir)
             .unwrap()
-            .collect(&Cancel::new(), &events)
+            .collect(false, &Cancel::new(), &events)
             .unwrap();
         let names = files.names().map(str::to_owned).collect();
         let warnings = warnings.lock().unwrap().clone();
@@ -275,7 +275,9 @@ fn a_directory_outside_git_is_taken_as_it_is() {
     fs::write(dir.path().join("flake.nix"), "{ }").unwrap();
     fs::write(dir.path().join("nixos.img"), "").unwrap();
     let tree = find(dir.path(), false, &Cancel::new()).unwrap();
-    let files = tree.collect(&Cancel::new(), &Events::none()).unwrap();
+    let files = tree
+        .collect(false, &Cancel::new(), &Events::none())
+        .unwrap();
     assert_eq!(files.names().collect::<Vec<_>>(), ["flake.nix"]);
     assert_eq!(tree.url("/c"), "path:/c");
 }
@@ -298,7 +300,7 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
         let tree = FlakeTree::find(root, true, Content::Flake, search)
             .await
             .unwrap();
-        let files = tree.collect(&cancel, &Events::none()).unwrap();
+        let files = tree.collect(false, &cancel, &Events::none()).unwrap();
         let names: Vec<_> = files.names().collect();
         assert!(names.contains(&"flake.nix"), "{names:?}");
         assert!(!names.iter().any(|name| name.contains(".ssh")), "{names:?}");

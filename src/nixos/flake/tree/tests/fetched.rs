@@ -151,7 +151,9 @@ async fn a_flake_of_a_forge_is_an_archive() {
     let url = tree.url("/c");
     assert!(url.starts_with("path:/c?dir=sub&lastModified="), "{url}");
     assert!(url.ends_with(&format!("&rev={head}")), "{url}");
-    let files = tree.collect(&Cancel::new(), &Events::none()).unwrap();
+    let files = tree
+        .collect(false, &Cancel::new(), &Events::none())
+        .unwrap();
     let names: Vec<_> = files.names().collect();
     assert_eq!(
         names,
