@@ -89,9 +89,10 @@ impl EngineError {
     }
 
     /// Whether a retry may succeed in a moment: the object is in use or being removed, or a container ended while Podman
-    /// was about to signal it.
+    /// or Docker was about to signal it.
     pub(super) fn is_temporary(&self) -> bool {
-        matches!(self, Self::Refused { message, .. } if message.contains("container state improper"))
+        const ENDED: [&str; 2] = ["container state improper", "is not running"];
+        matches!(self, Self::Refused { message, .. } if ENDED.iter().any(|text| message.contains(text)))
             || self.is_conflict()
     }
 
@@ -263,6 +264,23 @@ mod tests {
             Failure::from(error).to_string(),
             "remove volume x: volume is in use"
         );
+    }
+
+    #[test]
+    fn a_removal_is_tried_again_where_the_container_ended_meanwhile() {
+        for (status, message, is_temporary) in [
+            (409, "removal is already in progress", true),
+            (500, "container state improper", true),
+            (
+                500,
+                "Could not kill running container a, cannot remove - Container a is not running",
+                true,
+            ),
+            (500, "driver failed to remove root filesystem", false),
+        ] {
+            let error = refused(status, message);
+            assert_eq!(error.is_temporary(), is_temporary, "{message}");
+        }
     }
 
     #[test]

@@ -128,15 +128,20 @@ async fn waiting_for_another_process_can_be_cancelled() {
     let _held = wanted.each_ref().map(part);
     let cancel = Cancel::new();
     let (pins, fetcher) = (wanted.each_ref(), fixture.fetcher());
+    let waits = || {
+        let events = fixture.events.lock().unwrap();
+        let is_waiting = |e: &&Event| matches!(e, Event::Notice(text) if text.contains("waiting"));
+        events.iter().filter(is_waiting).count()
+    };
     // The other process never gives them up.
     let (result, ()) = tokio::join!(fetcher.pins(&pins, &[], &cancel), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        while waits() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         cancel.received(15);
     });
     assert_eq!(result.unwrap_err().class, Class::Interrupted);
-    let events = fixture.events.lock().unwrap();
-    let is_waiting = |e: &&Event| matches!(e, Event::Notice(text) if text.contains("waiting"));
-    assert_eq!(events.iter().filter(is_waiting).count(), 1);
+    assert_eq!(waits(), 1);
 }
 
 #[tokio::test]
