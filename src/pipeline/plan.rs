@@ -188,7 +188,7 @@ async fn make_plan(
     {
         let place = match reference.to_string().as_str() {
             "." => "in this directory".to_owned(),
-            other => other.to_owned(),
+            other => format!("in {other}"),
         };
         context.events.notice(format!(
             "there is no sd-card.nix, so sdbuild uses the flake.nix {place}"
