@@ -280,6 +280,7 @@ impl ContainerOfJob {
             system: self.job.request.system,
             definitions: self.definitions(),
             keeps_warnings: matches!(self.job.request.task, Task::Check),
+            builds: matches!(self.job.request.task, Task::Build),
         };
         follow(self.container.drain(output), log, &events, view).await
     }
