@@ -69,7 +69,9 @@ impl Container {
             match drain.next().await? {
                 Drained::Chunk(OutputChunk::Stdout(bytes) | OutputChunk::Stderr(bytes)) => {
                     let new = lines.push(&bytes);
-                    new.iter().for_each(|line| seen(line));
+                    for line in &new {
+                        seen(line);
+                    }
                     all.extend(new);
                     all.truncate(max_lines);
                 }

@@ -75,8 +75,8 @@ pub(super) struct LogView {
     pub(super) definitions: OwnDefinitions,
     /// Whether warnings of the evaluation are kept for the caller instead of shown.
     pub(super) keeps_warnings: bool,
-    /// Whether an image is built, whose name is the result.
-    pub(super) builds: bool,
+    /// The phase that is over when the builder has named its result, but for the end of the container.
+    pub(super) naming_result: Option<Phase>,
 }
 
 /// What remains when a build has named its result.
@@ -187,9 +187,10 @@ impl<'a> Reader<'a> {
 
     /// Says `text` about a build that has named its result: that the container ends takes another second.
     fn tell_stopping(&self, text: &str) {
-        if self.view.builds && !self.out.is_empty() {
-            self.events
-                .emit(Event::Detail(Phase::Build, text.to_owned()));
+        if let Some(phase) = self.view.naming_result
+            && !self.out.is_empty()
+        {
+            self.events.emit(Event::Detail(phase, text.to_owned()));
         }
     }
 

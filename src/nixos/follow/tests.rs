@@ -66,7 +66,7 @@ fn the_detail_of_the_copying_ends_with_the_report_of_the_flake() {
 /// The container ends a second after Nix.
 #[test]
 fn a_build_that_has_named_its_result_says_what_remains() {
-    let details = |builds: bool| {
+    let details = |naming_result| {
         let dir = tempfile::tempdir().unwrap();
         let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
         let details = Arc::new(Mutex::new(Vec::new()));
@@ -77,7 +77,7 @@ fn a_build_that_has_named_its_result_says_what_remains() {
             }
         });
         let view = LogView {
-            builds,
+            naming_result,
             ..LogView::default()
         };
         let mut reader = Reader::new(&mut build_log, &events, view);
@@ -86,8 +86,8 @@ fn a_build_that_has_named_its_result_says_what_remains() {
         drop(reader);
         details.lock().unwrap().clone()
     };
-    assert_eq!(details(true), ["stopping the builder"]);
-    assert!(details(false).is_empty());
+    assert_eq!(details(Some(Phase::Build)), ["stopping the builder"]);
+    assert!(details(None).is_empty());
 }
 
 /// Lines of sdbuild itself are never dropped, so that a build must not cause any number of them.
