@@ -14,6 +14,8 @@ use crate::common::transcript::short_name;
 const MAX_DERIVATIONS: usize = 8192;
 /// A build that takes longer than twice its earlier time and this long is another one than it was.
 const SLACK: Duration = Duration::from_secs(10);
+/// A build of which more than this part is new, a fifth, is another one than the one before.
+const NEW_PART: u64 = 5;
 /// Hexadecimal digits of a git revision in a version, at least.
 const MIN_REVISION_CHARS: usize = 7;
 
@@ -119,15 +121,17 @@ impl BuildShares {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Whether anything waits or is built that has no time in an `earlier` build.
-    pub fn has_other_than(&self, earlier: &BuildTimes) -> bool {
-        let is_other = |name: &str| !earlier.contains_key(name);
-        let mut waiting = self
-            .waiting
-            .iter()
-            .map(|derivation| general_name(derivation));
-        let mut running = self.running.iter().filter_map(|id| self.begun.get(&id));
-        waiting.any(|name| is_other(&name)) || running.any(|build| is_other(&build.name))
+    /// Whether more than a fifth of `all` derivations still wait or are built and have no time in an `earlier` build, or one of these is
+    /// built for long.
+    pub fn has_much_new(&self, earlier: &BuildTimes, all: u64) -> bool {
+        let is_new = |name: &str| !earlier.contains_key(name);
+        let waiting = self.waiting.iter();
+        let waiting = waiting.filter(|derivation| is_new(&general_name(derivation)));
+        let running = self.running.iter().filter_map(|id| self.begun.get(&id));
+        let running: Vec<&Begun> = running.filter(|build| is_new(&build.name)).collect();
+        let count = u64::try_from(waiting.count() + running.len()).unwrap_or(u64::MAX);
+        count.saturating_mul(NEW_PART) > all
+            || running.iter().any(|build| build.share + self.due > SLACK)
     }
 
     /// What each derivation that is being built gets of `time`.

@@ -52,6 +52,15 @@ impl Container {
     /// Starts the container and runs it to its end; returns how it ended and its first `max_lines` lines of output. Fails
     /// when the output may be incomplete.
     pub async fn output(&self, max_lines: usize) -> Result<(Exit, Vec<String>), EngineError> {
+        self.watched_output(max_lines, |_| ()).await
+    }
+
+    /// The same; `seen` gets each line when it comes.
+    pub async fn watched_output(
+        &self,
+        max_lines: usize,
+        mut seen: impl FnMut(&str),
+    ) -> Result<(Exit, Vec<String>), EngineError> {
         let output = self.attach().await?.output;
         self.start().await?;
         let mut drain = self.drain(output);
@@ -59,7 +68,11 @@ impl Container {
         loop {
             match drain.next().await? {
                 Drained::Chunk(OutputChunk::Stdout(bytes) | OutputChunk::Stderr(bytes)) => {
-                    all.extend(lines.push(&bytes));
+                    let new = lines.push(&bytes);
+                    for line in &new {
+                        seen(line);
+                    }
+                    all.extend(new);
                     all.truncate(max_lines);
                 }
                 Drained::End {

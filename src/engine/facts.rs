@@ -80,9 +80,14 @@ impl EngineFacts {
         }
     }
 
+    /// The name of the program: `Docker` or `Podman`.
+    pub fn kind(&self) -> &'static str {
+        if self.podman { "Podman" } else { "Docker" }
+    }
+
     /// Name and version for messages: `Docker 20.10.24`.
     pub fn title(&self) -> String {
-        let name = if self.podman { "Podman" } else { "Docker" };
+        let name = self.kind();
         let place = if self.desktop {
             " in Docker Desktop"
         } else {

@@ -75,7 +75,12 @@ pub(super) struct LogView {
     pub(super) definitions: OwnDefinitions,
     /// Whether warnings of the evaluation are kept for the caller instead of shown.
     pub(super) keeps_warnings: bool,
+    /// The phase that is over when the builder has named its result, but for the end of the container.
+    pub(super) naming_result: Option<Phase>,
 }
+
+/// What remains when a build has named its result.
+const STOPPING: &str = "stopping the builder";
 
 /// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
 pub(super) async fn follow(
@@ -99,6 +104,7 @@ pub(super) async fn follow(
                 // What is missing of the log does not change how the builder ended.
                 Drained::End { exit, incomplete } => {
                     reader.finish();
+                    reader.tell_stopping("");
                     return Ok(Followed {
                         exit,
                         out: reader.out,
@@ -169,12 +175,22 @@ impl<'a> Reader<'a> {
                 let lines = self.stdout.push(bytes);
                 self.out.extend(lines);
                 self.out.truncate(MAX_RESULT_LINES);
+                self.tell_stopping(STOPPING);
             }
             OutputChunk::Stderr(bytes) => {
                 for line in self.stderr.push(bytes) {
                     self.line(&line);
                 }
             }
+        }
+    }
+
+    /// Says `text` about a build that has named its result: that the container ends takes another second.
+    fn tell_stopping(&self, text: &str) {
+        if let Some(phase) = self.view.naming_result
+            && !self.out.is_empty()
+        {
+            self.events.emit(Event::Detail(phase, text.to_owned()));
         }
     }
 

@@ -228,6 +228,15 @@ impl Definition {
         self.name.clone().unwrap_or_else(own)
     }
 
+    /// The program that containers of the image are there for.
+    pub fn program(&self) -> &'static str {
+        match self.role {
+            Role::Registrar | Role::Emulator => "QEMU",
+            Role::Builder => "Nix",
+            role @ (Role::Probe | Role::Store | Role::Collector | Role::Booted) => role.as_str(),
+        }
+    }
+
     /// The labels that are written into the image.
     pub(super) fn image_labels(&self) -> Vec<(&'static str, String)> {
         match self.name {

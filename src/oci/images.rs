@@ -83,8 +83,8 @@ impl Images {
         cancel: &Cancel,
     ) -> Result<ImageInfo, Failure> {
         let reference = definition.reference();
-        let progress = self.progress.of(definition);
-        let image = self.assemble_with(definition, &progress, cancel).await?;
+        let progress = self.progress.of(definition, engine.facts().kind());
+        let image = self.assemble(definition, &progress, cancel).await?;
         progress.is_packed(image.size);
         let diff_ids = image.diff_ids.clone();
         let loaded = || async {
@@ -109,16 +109,7 @@ impl Images {
     }
 
     /// Assembles the image, and notes its layers in the cache.
-    pub async fn assemble(
-        &self,
-        definition: &Definition,
-        cancel: &Cancel,
-    ) -> Result<ContainerImage, Failure> {
-        let progress = self.progress.of(definition);
-        self.assemble_with(definition, &progress, cancel).await
-    }
-
-    async fn assemble_with(
+    async fn assemble(
         &self,
         definition: &Definition,
         progress: &ImageProgress,

@@ -4,7 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::definition::Definition;
-use crate::common::event::{Events, Phase};
+use crate::common::event::{Event, Events, Phase};
+use crate::common::human_bytes::human_bytes;
 use crate::engine::Loading;
 
 /// Per cent of the time that an image takes until its archive is written …
@@ -17,14 +18,22 @@ const UNPACKING: u64 = 20;
 /// The progress of all images that are provided at the same time.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
-    images: Arc<Mutex<Vec<Work>>>,
+    images: Arc<Mutex<Images>>,
     events: Events,
+}
+
+/// The images, and what was last said about them.
+#[derive(Debug, Default)]
+struct Images {
+    works: Vec<Work>,
+    told: String,
 }
 
 /// The progress of one of them.
 #[derive(Clone, Debug)]
 pub(super) struct ImageProgress {
     all: Progress,
+    engine: &'static str,
     index: usize,
 }
 
@@ -38,6 +47,16 @@ struct Work {
     read: u64,
     sent: u64,
     unpacked: u64,
+    stage: Stage,
+}
+
+/// What happens with an image, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    #[default]
+    Assembling,
+    Loading,
+    Loaded,
 }
 
 impl Work {
@@ -56,6 +75,7 @@ impl Work {
             read: 0,
             sent: 0,
             unpacked: 0,
+            stage: Stage::default(),
         }
     }
 
@@ -78,13 +98,14 @@ impl Progress {
         Self { images, events }
     }
 
-    /// The progress of one more image.
-    pub(super) fn of(&self, definition: &Definition) -> ImageProgress {
+    /// The progress of one more image, which goes to the `engine` of this name.
+    pub(super) fn of(&self, definition: &Definition, engine: &'static str) -> ImageProgress {
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        images.push(Work::of(definition));
+        images.works.push(Work::of(definition));
         ImageProgress {
             all: self.clone(),
-            index: images.len() - 1,
+            engine,
+            index: images.works.len() - 1,
         }
     }
 }
@@ -97,7 +118,10 @@ impl ImageProgress {
 
     /// The archive is written, and has so many bytes.
     pub(super) fn is_packed(&self, size: u64) {
-        self.change(|work| (work.size, work.read) = (size, work.packages));
+        self.change(|work| {
+            (work.size, work.read) = (size, work.packages);
+            work.stage = Stage::Loading;
+        });
     }
 
     /// The engine has so much of it.
@@ -110,7 +134,10 @@ impl ImageProgress {
 
     /// The engine has it.
     pub(super) fn is_loaded(&self) {
-        self.change(|work| (work.sent, work.unpacked) = (work.size, work.size));
+        self.change(|work| {
+            (work.sent, work.unpacked) = (work.size, work.size);
+            work.stage = Stage::Loaded;
+        });
     }
 
     /// Notes a change and reports the sum. Under the lock, so that later sums are reported later.
@@ -120,13 +147,22 @@ impl ImageProgress {
             .images
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(work) = images.get_mut(self.index) {
+        if let Some(work) = images.works.get_mut(self.index) {
             change(work);
         }
-        let total = images.iter().map(|work| work.size).sum();
-        let done = images.iter().map(Work::done).sum();
+        let total = images.works.iter().map(|work| work.size).sum();
+        let done = images.works.iter().map(Work::done).sum();
         let events = &self.all.events;
         events.bytes(Phase::ContainerImages, done, Some(total));
+        let text = match images.works.iter().map(|work| work.stage).min() {
+            Some(Stage::Loaded) => format!("{} from Debian packages", human_bytes(total)),
+            Some(Stage::Loading) => format!("loading into {}", self.engine),
+            Some(Stage::Assembling) | None => "assembling from Debian packages".to_owned(),
+        };
+        if images.told != text {
+            images.told.clone_from(&text);
+            events.emit(Event::Detail(Phase::ContainerImages, text));
+        }
     }
 }
 
@@ -152,7 +188,7 @@ mod tests {
         }));
         let registrar = Definition::registrar(Architecture::X86_64, None).unwrap();
         let builder = Definition::builder(Architecture::X86_64, None).unwrap();
-        let images = [progress.of(&registrar), progress.of(&builder)];
+        let images = [&registrar, &builder].map(|image| progress.of(image, "Docker"));
         for image in &images {
             image.read(1_000_000);
         }
@@ -169,6 +205,35 @@ mod tests {
         assert_eq!(last, (100_000_000, 100_000_000));
         let shares = seen.iter().map(|(done, total)| done * 1000 / total);
         assert!(shares.is_sorted(), "{seen:?}");
+    }
+
+    #[test]
+    fn what_happens_with_the_images_is_told() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let progress = Progress::new(Events::new(move |event| {
+            if let Event::Detail(Phase::ContainerImages, text) = event {
+                sink.lock().unwrap().push(text);
+            }
+        }));
+        let registrar = Definition::registrar(Architecture::X86_64, None).unwrap();
+        let images = [(); 2].map(|()| progress.of(&registrar, "Docker"));
+        for image in &images {
+            image.read(1_000_000);
+            image.is_packed(20_000_000);
+        }
+        for image in &images {
+            image.loading(Loading::Sent(20_000_000));
+            image.is_loaded();
+        }
+        assert_eq!(
+            *told.lock().unwrap(),
+            [
+                "assembling from Debian packages",
+                "loading into Docker",
+                "40 MB from Debian packages"
+            ]
+        );
     }
 
     #[test]

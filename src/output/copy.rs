@@ -20,7 +20,7 @@ use super::request::{CopyRequest, Image};
 use super::stages::{StageInput, StageOutput, run_stages};
 use crate::common::context::Context;
 use crate::common::created_dirs::CreatedDirs;
-use crate::common::event::Phase;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 use crate::common::image_name::Sidecar;
@@ -92,6 +92,9 @@ impl CopyJob {
         } else {
             Replaceable::Nothing
         };
+        if settings.dir.join(&image).exists() {
+            self.tell("checking the image of an earlier build");
+        }
         if !settings.force
             && let Some(earlier) = self.earlier(&image)
         {
@@ -206,6 +209,10 @@ impl CopyJob {
         if form == ImageForm::Raw {
             self.reserve_length(size, &file)?;
         }
+        self.tell(match form {
+            ImageForm::Compressed { .. } => "copying it out of the builder, and compressing it",
+            ImageForm::Raw | ImageForm::AsBuilt => "copying it out of the builder",
+        });
         let on_progress = |done| {
             let events = &self.context.events;
             events.bytes(Phase::CopyOut, done, Some(size));
@@ -233,7 +240,14 @@ impl CopyJob {
                 "the image's length is not in its zstd header, so some imagers show no progress",
             );
         }
+        self.tell("waiting for the disk");
         self.publish(file, &output, replace)
+    }
+
+    /// Says what happens with the image.
+    fn tell(&self, text: &str) {
+        let detail = Event::Detail(Phase::CopyOut, text.to_owned());
+        self.context.events.emit(detail);
     }
 
     /// Sets the length of `file`, so that a file system refuses at once what is too long for it: FAT's files end at

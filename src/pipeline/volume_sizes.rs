@@ -64,18 +64,11 @@ impl Inventory {
         context: &Context,
     ) -> Result<Sizes, Failure> {
         let numbered: Vec<(usize, &str)> = names.iter().copied().enumerate().collect();
-        let detail = match names {
-            [name] => format!("volume {name}"),
-            names => format!("{} volumes", names.len()),
-        };
-        context.events.emit(Event::Detail(Phase::Measure, detail));
         if let Some(sizes) = self.count_together(image, &numbered, context).await? {
             return Ok(sizes);
         }
         let mut sizes = Sizes::new();
         for volume in numbered.iter().filter(|_| numbered.len() > 1) {
-            let detail = format!("volume {}", volume.1);
-            context.events.emit(Event::Detail(Phase::Measure, detail));
             let one = self.count_together(image, &[*volume], context).await?;
             sizes.extend(one.unwrap_or_default());
         }
@@ -98,8 +91,22 @@ impl Inventory {
             .collect();
         let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
         let guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
+        let tell = |counted| {
+            let text = detail(volumes, counted);
+            context.events.emit(Event::Detail(Phase::Measure, text));
+        };
         let count = async |guard: &mut ContainerGuard| {
-            let output = timeout(MEASURE_TIMEOUT, guard.output(&spec, volumes.len())).await;
+            tell(0);
+            let mut counted = 0;
+            let seen = |line: &str| {
+                counted += usize::from(size(line).is_some());
+                tell(counted);
+            };
+            let output = async {
+                let container = guard.create(&spec).await?;
+                container.watched_output(volumes.len(), seen).await
+            };
+            let output = timeout(MEASURE_TIMEOUT, output).await;
             Ok(output.and_then(Result::ok))
         };
         let operation = "count the bytes of the volumes";
@@ -108,14 +115,24 @@ impl Inventory {
     }
 }
 
-/// Bytes by the number of the volume, from the output of `du -sk`: a number of KiB, a tab, the directory.
+/// Of which `volumes` so many are counted, in words.
+fn detail(volumes: &[(usize, &str)], counted: usize) -> String {
+    match volumes {
+        [(_, name)] => format!("volume {name}"),
+        volumes => format!("{counted} of {} volumes", volumes.len()),
+    }
+}
+
+/// Bytes by the number of the volume, from the output of `du`.
 fn sizes(lines: &[String]) -> Sizes {
-    let size = |line: &String| {
-        let (kib, dir) = line.split_once('\t')?;
-        let number = dir.strip_prefix(DIR)?.strip_prefix('/')?.parse().ok()?;
-        Some((number, kib.parse::<u64>().ok()?.checked_mul(1024)?))
-    };
-    lines.iter().filter_map(size).collect()
+    lines.iter().filter_map(|line| size(line)).collect()
+}
+
+/// The number of a volume and its bytes, from a line of `du -sk`: a number of KiB, a tab, the directory.
+fn size(line: &str) -> Option<(usize, u64)> {
+    let (kib, dir) = line.split_once('\t')?;
+    let number = dir.strip_prefix(DIR)?.strip_prefix('/')?.parse().ok()?;
+    Some((number, kib.parse::<u64>().ok()?.checked_mul(1024)?))
 }
 
 #[cfg(test)]
@@ -126,5 +143,11 @@ mod tests {
     fn sizes_are_distinguished_by_the_number_of_the_volume() {
         let lines = ["12\t/volumes/1", "du: no such thing", "7\t/volumes/0"].map(str::to_owned);
         assert_eq!(sizes(&lines), Sizes::from([(0, 7 * 1024), (1, 12 * 1024)]));
+    }
+
+    #[test]
+    fn volumes_that_are_counted_are_told() {
+        assert_eq!(detail(&[(0, "sdbuild-store")], 0), "volume sdbuild-store");
+        assert_eq!(detail(&[(0, "a"), (1, "b")], 1), "1 of 2 volumes");
     }
 }

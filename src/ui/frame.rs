@@ -20,6 +20,8 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 pub(super) const NAME_COLUMNS: usize = 18;
 /// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
+/// What separates the parts of a line.
+const SEPARATOR: &str = " · ";
 /// Columns of the longest elapsed time below an hour: `59 min 59 s`.
 const ELAPSED_COLUMNS: usize = 11;
 /// Columns of the longest estimate: `a few seconds left`.
@@ -106,22 +108,36 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
     line(&text, &paint.faint(&elapsed), columns)
 }
 
-/// What the phase counts, with the time that is left at the right edge; in two lines if one is too short for both.
+/// What the phase counts, with the time that is left at the right edge; in several lines if one is too short, broken between its parts.
 fn count_lines(counts: &str, left: Option<&str>, columns: usize) -> Vec<String> {
-    let text = format!("     {counts}");
-    let Some(left) = left else {
-        return vec![line(&text, "", columns)];
-    };
-    // The line, its margin, and the room of the longest estimate.
-    let room = columns
+    // The line and its margin, and beside the estimate the room of the longest one.
+    let room = columns.saturating_sub(1);
+    let room_beside = columns
         .min(WIDEST_TABLE)
         .saturating_sub(2 + ESTIMATE_COLUMNS);
-    if measure_text_width(&text) <= room {
-        return vec![line(&text, left, columns)];
+    let mut lines: Vec<String> = Vec::new();
+    for part in counts.split(SEPARATOR) {
+        match lines.last_mut() {
+            Some(last) if measure_text_width(&format!("{last}{SEPARATOR}{part}")) <= room => {
+                last.extend([SEPARATOR, part]);
+            }
+            Some(_) | None => lines.push(format!("     {part}")),
+        }
     }
-    let (first, last) = text.rsplit_once(" · ").unwrap_or((&text, ""));
-    let last = format!("     {last}");
-    vec![line(first, "", columns), line(&last, left, columns)]
+    let last = lines.pop().unwrap_or_default();
+    let Some(left) = left else {
+        lines.push(last);
+        return lines.iter().map(|text| line(text, "", columns)).collect();
+    };
+    let (before, last) = match last.rsplit_once(SEPARATOR) {
+        _ if measure_text_width(&last) <= room_beside => (None, last),
+        Some((before, after)) => (Some(before.to_owned()), format!("     {after}")),
+        None => (Some(last), String::new()),
+    };
+    lines.extend(before);
+    let last = line(&last, left, columns);
+    let lines = lines.iter().map(|text| line(text, "", columns));
+    lines.chain([last]).collect()
 }
 
 /// A bar of `columns` characters.

@@ -11,12 +11,13 @@ use crate::ui::layout::{NARROW, WIDEST_TABLE, filled, wrapped};
 use crate::ui::sanitize::sanitize_line;
 use crate::ui::state::Ended;
 use crate::ui::words;
+use crate::ui::wrap::wrap_part;
 
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";
 /// On a terminal of fewer columns an outcome is cut off rather than broken.
 const MIN_WRAPPED: usize = 24;
-/// A phase that took less has no line on a terminal.
+/// A phase that took less has no line on a terminal, and elsewhere only if it has something to tell.
 const MIN_SHOWN: Duration = Duration::from_millis(100);
 /// The same for cleaning up, which is not part of the work.
 const MIN_CLEAN_UP_SHOWN: Duration = Duration::from_secs(1);
@@ -31,7 +32,7 @@ pub(super) enum Form {
 }
 
 /// The first line: the version, `sd-card.nix → aarch64-linux`, `Docker 28.5 on this machine` and `nixpkgs 26.05`, broken
-/// between these parts.
+/// between these parts, and where one is too long.
 pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> {
     let [configuration, system, engine, nixpkgs] =
         [&run.configuration, &run.system, &run.engine, &run.nixpkgs]
@@ -52,7 +53,7 @@ pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> 
                 last.push_str(SEPARATOR);
                 last.push_str(&part);
             }
-            Some(_) | None => lines.push(format!("  {part}")),
+            Some(_) | None => lines.extend(wrap_part(&part, columns)),
         }
     }
     if matches!(form, Form::Columns(_)) {
@@ -76,14 +77,16 @@ pub(super) fn succeeded(
     }
     let (name, time) = (words::phase(phase), words::duration(took));
     let outcome = outcome.map(sanitize_line);
-    let Form::Columns(columns) = form else {
-        let outcome = outcome.map(|text| format!(" ({text})")).unwrap_or_default();
-        return vec![format!("{name}: done in {time}{outcome}")];
-    };
     let min = if phase == Phase::Release {
         MIN_CLEAN_UP_SHOWN
     } else {
         MIN_SHOWN
+    };
+    let Form::Columns(columns) = form else {
+        let is_told = all || took >= min || outcome.is_some();
+        let outcome = outcome.map(|text| format!(" ({text})")).unwrap_or_default();
+        let line = || format!("{name}: done in {time}{outcome}");
+        return is_told.then(line).into_iter().collect();
     };
     // That a card was read back has to be seen, however little time it took.
     let all = all || phase == Phase::Verify;

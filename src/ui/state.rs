@@ -150,7 +150,8 @@ impl State {
                 activities.stop(*id, at);
             }
             NixEvent::BuildLine { id, line } => activities.change(*id, at, |activity| {
-                activity.last = Some(line.chars().take(MAX_LAST_LINE).collect());
+                let line = Some(line).filter(|line| !is_count_of_dd(line));
+                activity.last = line.map(|line| line.chars().take(MAX_LAST_LINE).collect());
             }),
             NixEvent::BuildPhase { id, phase } => activities.change(*id, at, |activity| {
                 activity.phase = Some(phase.chars().take(MAX_LAST_LINE).collect());
@@ -279,11 +280,12 @@ impl State {
     }
 
     /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration, and not more
-    /// than the part of that time for which there is work left. It is unlike it while it builds what this configuration never built.
+    /// than the part of that time for which there is work left. It is unlike it while it builds much that this configuration never built.
     fn left_as_before(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let times = &self.earlier.times;
-        if !times.is_empty() && self.shares.has_other_than(times) {
+        let all = self.nix.built.1;
+        if !times.is_empty() && self.shares.has_much_new(times, all) {
             return None;
         }
         let mut earlier = self.earlier.same.iter().chain(&self.earlier.others);
@@ -294,13 +296,10 @@ impl State {
         (!left.is_zero()).then_some(left)
     }
 
-    /// How long the last build of this configuration took, while one runs that does as much, as far as is known.
+    /// How long the last build of this configuration took, while one runs that does as much.
     pub(super) fn last_build(&self) -> Option<Duration> {
         self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
-        let last = self
-            .earlier
-            .same
-            .filter(|last| self.nix.may_be_like(last))?;
+        let last = self.earlier.same.filter(|last| self.nix.is_like(last))?;
         Some(Duration::from_secs(last.seconds))
     }
 
@@ -334,6 +333,13 @@ impl State {
     pub(super) fn nix(&self) -> &NixCounts {
         &self.nix
     }
+}
+
+/// Whether `line` is `30+0 records out`, or another count that `dd` ends with: it says nothing about what follows.
+fn is_count_of_dd(line: &str) -> bool {
+    let records = [" records in", " records out"];
+    let count = records.iter().find_map(|end| line.strip_suffix(end));
+    count.is_some_and(|count| count.chars().all(|c| c == '+' || c.is_ascii_digit()))
 }
 
 #[cfg(test)]

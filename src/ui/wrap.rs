@@ -58,18 +58,34 @@ fn broken(line: &str, columns: usize) -> String {
     let indent = line.len() - line.trim_start().len();
     let (start, rest) = line.split_at(indent);
     let width = columns.saturating_sub(indent);
-    let lines = filled(&pieces(rest), width, width.saturating_sub(HANGING));
+    let pieces = pieces(rest);
+    let whole = pieces.len().saturating_sub(1);
+    let lines = filled(&pieces, width, width.saturating_sub(HANGING), whole);
     let margin = format!("\n{}", " ".repeat(indent + HANGING));
     format!("{start}{}", lines.join(&margin))
 }
 
+/// A part of the header in lines of at most `columns` columns, all of them indented. Nobody copies a path from there.
+pub(super) fn wrap_part(part: &str, columns: usize) -> Vec<String> {
+    let width = columns.saturating_sub(HANGING);
+    if part.width() <= width || columns < MIN_COLUMNS {
+        return vec![format!("  {part}")];
+    }
+    let words: Vec<&str> = part.split_whitespace().collect();
+    let lines = filled(&words, width, width.saturating_sub(HANGING), words.len());
+    let margins = std::iter::once("  ").chain(std::iter::repeat("    "));
+    let lines = margins
+        .zip(lines)
+        .map(|(margin, line)| format!("{margin}{line}"));
+    lines.collect()
+}
+
 /// `pieces` in lines: the first one of at most `first` columns, the others of at most `width`. A longer piece gets a line of its own;
-/// a path in the midst of a text is broken after its slashes, one at the end stays whole, to be copied.
-fn filled(pieces: &[&str], first: usize, width: usize) -> Vec<String> {
+/// a path is broken after its slashes, but not from the piece `whole` on: one at the end of a text is there to be copied.
+fn filled(pieces: &[&str], first: usize, width: usize, whole: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
-        let is_last = at + 1 == pieces.len();
-        let parts = if piece.width() > width && !is_last && is_path(piece) {
+        let parts = if piece.width() > width && at < whole && is_path(piece) {
             parts_of_path(piece, width)
         } else {
             vec![(*piece).to_owned()]

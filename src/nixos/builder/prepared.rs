@@ -280,6 +280,7 @@ impl ContainerOfJob {
             system: self.job.request.system,
             definitions: self.definitions(),
             keeps_warnings: matches!(self.job.request.task, Task::Check),
+            naming_result: (self.job.request.task == Task::Build).then_some(Phase::Build),
         };
         follow(self.container.drain(output), log, &events, view).await
     }
@@ -292,7 +293,7 @@ impl ContainerOfJob {
         }
         let phase = match self.job.request.task {
             Task::Build => Phase::Build,
-            _ => Phase::Evaluate,
+            Task::Check | Task::Forecast | Task::Shell(_) | Task::Lock(_) => Phase::Evaluate,
         };
         let text = format!("copying {} of flakes to the Nix store", human_bytes(bytes));
         events.emit(Event::Detail(phase, text));

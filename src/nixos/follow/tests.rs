@@ -63,6 +63,33 @@ fn the_detail_of_the_copying_ends_with_the_report_of_the_flake() {
     assert_eq!(*details.lock().unwrap(), [(Phase::Evaluate, String::new())]);
 }
 
+/// The container ends a second after Nix.
+#[test]
+fn a_build_that_has_named_its_result_says_what_remains() {
+    let details = |naming_result| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+        let details = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&details);
+        let events = Events::new(move |event| {
+            if let Event::Detail(Phase::Build, text) = event {
+                sink.lock().unwrap().push(text);
+            }
+        });
+        let view = LogView {
+            naming_result,
+            ..LogView::default()
+        };
+        let mut reader = Reader::new(&mut build_log, &events, view);
+        reader.chunk(&OutputChunk::Stdout(b"/nix/store/".to_vec().into()));
+        reader.chunk(&OutputChunk::Stdout(b"x-pi.img\n".to_vec().into()));
+        drop(reader);
+        details.lock().unwrap().clone()
+    };
+    assert_eq!(details(Some(Phase::Build)), ["stopping the builder"]);
+    assert!(details(None).is_empty());
+}
+
 /// Lines of sdbuild itself are never dropped, so that a build must not cause any number of them.
 #[test]
 fn reports_that_a_build_forges_are_limited() {

@@ -1,14 +1,17 @@
 //! Step: the engine holds the container images that the run needs.
 
+use std::collections::HashSet;
+
 use futures_util::future::join_all;
 
-use crate::artifact::Fetcher;
+use crate::artifact::{Cache, Fetcher};
 use crate::binfmt::RegistrarImage;
 use crate::common::context::Context;
 use crate::common::counted::counted;
-use crate::common::event::Phase;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
+use crate::common::text::listed;
 use crate::engine::{Engine, ImageInfo};
 use crate::nixos::builder::BuilderImage;
 use crate::oci::{Definition, Images};
@@ -95,7 +98,19 @@ pub(in crate::pipeline) async fn ensure(
     if missing.is_empty() {
         return Ok(());
     }
-    let fetch = images.fetch(&missing, cancel);
+    let fetch = async {
+        let (programs, bytes) = to_download(&missing, fetcher.cache());
+        let tell = |text| events.emit(Event::Detail(Phase::Fetch, text));
+        if bytes > 0 {
+            tell(format!("{programs}, from Debian"));
+        }
+        images.fetch(&missing, cancel).await?;
+        if bytes > 0 {
+            let size = human_bytes(bytes);
+            tell(format!("{size} of {programs}, from Debian"));
+        }
+        Ok(())
+    };
     context.phase(Phase::Fetch, fetch).await?;
     let load = async {
         let provide = |definition| images.provide(engine, definition, cancel);
@@ -103,6 +118,22 @@ pub(in crate::pipeline) async fn ensure(
         provided.into_iter().try_for_each(|image| image.map(drop))
     };
     context.phase(Phase::ContainerImages, load).await
+}
+
+/// The programs of `images` that `cache` lacks packages of, in words, and how many bytes these have.
+fn to_download(images: &[&Definition], cache: &Cache) -> (String, u64) {
+    let (mut programs, mut all) = (Vec::new(), 0);
+    let mut seen = HashSet::new();
+    for image in images {
+        let packages = image.lock.packages.iter();
+        let others = packages.filter(|pin| seen.insert(pin.sha256));
+        let bytes: u64 = others.map(|pin| cache.missing_bytes(pin)).sum();
+        if bytes > 0 {
+            programs.push(image.program());
+        }
+        all += bytes;
+    }
+    (listed(&programs), all)
 }
 
 /// The image that the user named, pulled when the engine lacks it.
@@ -139,4 +170,26 @@ fn accept(
     let settings = &run.plan.settings;
     check_foreign(image, reference, run.plan.engine(), emulation, settings)?;
     Ok(BuilderImage::foreign(image, &run.context.events))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::system::Architecture;
+
+    #[test]
+    fn downloads_are_named_by_their_programs() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path()).unwrap();
+        let registrar = Definition::registrar(Architecture::X86_64, None).unwrap();
+        let builder = Definition::builder(Architecture::X86_64, None).unwrap();
+        let (programs, both) = to_download(&[&registrar, &builder], &cache);
+        assert_eq!(programs, "QEMU and Nix");
+        let (programs, one) = to_download(&[&registrar], &cache);
+        assert_eq!(programs, "QEMU");
+        assert!(both > one && one > 70_000_000, "{both} {one}");
+        // What images share is downloaded once.
+        let (programs, twice) = to_download(&[&registrar, &registrar], &cache);
+        assert_eq!((programs.as_str(), twice), ("QEMU", one));
+    }
 }

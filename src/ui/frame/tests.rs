@@ -91,6 +91,33 @@ fn narrow_terminal_shows_what_fits() {
     );
 }
 
+#[test]
+fn what_is_counted_breaks_between_its_parts() {
+    let mut state = State::default();
+    let phase = Phase::CopyOut;
+    state.apply(&Event::Started(phase), Duration::ZERO);
+    let text = "copying it out of the builder".to_owned();
+    state.apply(&Event::Detail(phase, text), Duration::ZERO);
+    for second in [2, 62] {
+        let (done, total) = (second * 1_000_000, Some(100_000_000));
+        let at = Duration::from_secs(second);
+        state.apply(&Event::Bytes { phase, done, total }, at);
+    }
+    assert_eq!(
+        shown(&state, 40, 24)[1..],
+        [
+            "     copying it out of the builder",
+            "     62 of 100 MB",
+            "     1.0 MB/s           about 40 s left"
+        ]
+    );
+    let wide = shown(&state, 100, 24);
+    assert!(
+        wide[1].starts_with("     copying it out of the builder · 62 of 100 MB · 1.0 MB/s  "),
+        "{wide:?}"
+    );
+}
+
 /// A machine that boots for a minute, and has written its last line seven seconds ago.
 fn booting() -> State {
     let mut state = State::default();

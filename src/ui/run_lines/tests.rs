@@ -30,6 +30,20 @@ fn header_breaks_between_its_parts() {
             String::new(),
         ]
     );
+    let long = RunSummary {
+        nixpkgs: "/home/me/projects/cards/nixos/mini-nixpkgs".into(),
+        ..summary()
+    };
+    let header = super::header(&long, Form::Columns(40), PLAIN);
+    assert_eq!(
+        header[3..],
+        [
+            "  nixpkgs",
+            "    /home/me/projects/cards/nixos/",
+            "    mini-nixpkgs",
+            ""
+        ]
+    );
 }
 
 #[test]
@@ -51,6 +65,20 @@ fn phase_without_duration_has_no_line_on_a_terminal() {
         shown(40, false, Form::Plain),
         ["Downloads: done in 0.0 s (41 MB)"]
     );
+}
+
+#[test]
+fn phase_with_nothing_to_tell_has_no_line_in_a_log() {
+    let shown = |phase, millis, all| {
+        let took = Duration::from_millis(millis);
+        succeeded(phase, took, None, all, Form::Plain, PLAIN)
+    };
+    let checks = |millis, all| shown(Phase::Preflight, millis, all);
+    assert!(checks(99, false).is_empty());
+    assert_eq!(checks(100, false), ["Checks: done in 0.1 s"]);
+    assert_eq!(checks(0, true), ["Checks: done in 0.0 s"]);
+    assert!(shown(Phase::Release, 100, false).is_empty());
+    assert_eq!(shown(Phase::Release, 1000, false).len(), 1);
 }
 
 #[test]

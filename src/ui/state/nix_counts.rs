@@ -110,15 +110,10 @@ impl NixCounts {
 
     /// Whether this build has as much to do as an `earlier` one: a fifth more or less, as far as Nix has forecast it.
     pub(super) fn is_like(&self, earlier: &BuildEffort) -> bool {
-        self.forecast && self.may_be_like(earlier)
-    }
-
-    /// The same, or Nix has not forecast it yet.
-    pub(super) fn may_be_like(&self, earlier: &BuildEffort) -> bool {
         let is_near = |now: u64, then: u64, slack: u64| now.abs_diff(then) <= (then / 5).max(slack);
-        !self.forecast
-            || is_near(self.built.1, earlier.built, 0)
-                && is_near(self.downloaded.1, earlier.downloaded, SMALL_DOWNLOAD)
+        self.forecast
+            && is_near(self.built.1, earlier.built, 0)
+            && is_near(self.downloaded.1, earlier.downloaded, SMALL_DOWNLOAD)
     }
 
     /// The work that is done and all work, in bytes of a download; 0 of 0 before the forecast.

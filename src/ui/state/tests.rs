@@ -281,8 +281,14 @@ fn the_last_report_about_a_build_is_shown() {
     assert_eq!(shown(&events).unwrap(), "400 of 900 MB");
     let events = [build(1), step.clone(), line.clone()];
     assert_eq!(shown(&events).unwrap(), "checking");
-    let events = [build(1), line, step];
+    let events = [build(1), line.clone(), step];
     assert_eq!(shown(&events).unwrap(), "400 of 900 MB");
+    // The last line of most images, which stands while Nix registers the result.
+    let count_of_dd = NixEvent::BuildLine {
+        id: 1,
+        line: "30+0 records out".to_owned(),
+    };
+    assert_eq!(shown(&[build(1), line, count_of_dd]), None);
 }
 
 #[test]

@@ -228,7 +228,7 @@ pub fn build_without_fault(user: &TestUser) -> LiveRun {
         &workload::configuration(Workload::Emulated, 1),
     );
     let mut live = LiveRun::start(
-        &mut user.build(&[]),
+        &mut user.build(&["-v"]),
         user.state.path(),
         [StreamTarget::Harness, StreamTarget::Harness],
     );

@@ -144,7 +144,8 @@ impl Setup {
         private::is_drawn(self.kind, self.seed)
     }
 
-    /// The arguments beyond those of every build; with `force` existing files are replaced.
+    /// The arguments beyond those of every build; with `force` existing files are replaced. With `-v` each phase has a line at its
+    /// end, however short it was.
     pub fn arguments(&self, force: bool) -> Vec<&'static str> {
         let force = force.then_some("--force");
         let private: &[_] = if self.is_private() {
@@ -152,7 +153,8 @@ impl Setup {
         } else {
             &[]
         };
-        force.into_iter().chain(private.iter().copied()).collect()
+        let all = ["-v"].into_iter().chain(force);
+        all.chain(private.iter().copied()).collect()
     }
 
     pub fn cache(&self) -> PathBuf {

@@ -81,6 +81,47 @@ fn a_build_of_something_new_is_like_no_earlier_one() {
     assert_eq!(state.time_left(SECOND * 12), None);
 }
 
+/// A package was added, and the store is new.
+#[test]
+fn a_build_of_little_that_is_new_is_like_the_last_one() {
+    let earlier = EarlierBuilds {
+        same: Some(BuildEffort {
+            built: 10,
+            downloaded: 0,
+            seconds: 100,
+        }),
+        times: BuildTimes::from([("p0".to_owned(), 10_000)]),
+        ..EarlierBuilds::default()
+    };
+    let mut state = State::default();
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    state.apply(&Event::Started(Phase::Build), SECOND);
+    let new = format!("/nix/store/{}-blink.drv", "a".repeat(32));
+    let will_build = NixEvent::WillBuild { derivations: 11 };
+    let listed = NixEvent::Message {
+        level: 3,
+        text: format!("  {new}"),
+    };
+    for event in [will_build, listed] {
+        state.apply(&Event::Nix(event), SECOND);
+    }
+    assert_eq!(state.time_left(SECOND * 11), Some(SECOND * 90));
+    let begins = NixEvent::BuildStarted {
+        id: 7,
+        derivation: new,
+        machine: String::new(),
+    };
+    state.apply(&Event::Nix(begins), SECOND * 12);
+    assert_eq!(state.time_left(SECOND * 13), Some(SECOND * 88));
+    // It takes long, which the last build tells nothing of.
+    let line = NixEvent::BuildLine {
+        id: 7,
+        line: "cc".to_owned(),
+    };
+    state.apply(&Event::Nix(line), SECOND * 30);
+    assert_eq!(state.time_left(SECOND * 30), None);
+}
+
 #[test]
 fn time_left_to_build_is_known_from_the_same_derivations() {
     let derivation = |id| {
@@ -139,7 +180,7 @@ fn time_left_to_build_is_known_from_the_same_derivations() {
 
 #[test]
 fn last_build_is_reported_while_no_time_left_is_known() {
-    let counts = |built, seconds, at: u32| {
+    let counts_of = |forecast: Option<u64>, built, seconds, at: u32| {
         let mut state = State::default();
         let same = Some(BuildEffort {
             built,
@@ -152,15 +193,21 @@ fn last_build_is_reported_while_no_time_left_is_known() {
         };
         state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
         state.apply(&Event::Started(Phase::Build), SECOND);
-        let will = NixEvent::WillBuild { derivations: 100 };
-        state.apply(&Event::Nix(will), SECOND * 2);
+        if let Some(derivations) = forecast {
+            let will = NixEvent::WillBuild { derivations };
+            state.apply(&Event::Nix(will), SECOND * 2);
+        }
         progress::counts(&state, SECOND * at).unwrap()
     };
+    let counts = |built, seconds, at| counts_of(Some(100), built, seconds, at);
     let told = "built 0 of 100 · the last build took 6 min 40 s";
     // It takes longer than the last one did.
     assert_eq!(counts(100, 400, 500), told);
     assert_eq!(counts(100, 400, 5), "built 0 of 100");
     assert_eq!(counts(100, 9, 500), "built 0 of 100");
+    // What it does is not known before it is evaluated.
+    let evaluating = counts_of(None, 100, 400, 5);
+    assert_eq!(evaluating, "evaluating the configuration");
     // It does much more, or less, than the last one did.
     assert_eq!(counts(50, 400, 5), "built 0 of 100");
     assert_eq!(counts(500, 400, 5), "built 0 of 100");

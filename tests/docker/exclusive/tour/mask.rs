@@ -30,6 +30,9 @@ fn ends_with_a_column(line: &str) -> bool {
 
 /// A phase that may have taken no time, and then is not told.
 fn is_of_the_moment(line: &str) -> bool {
+    if line.starts_with("Clean up: done in ") {
+        return true;
+    }
     let phase = line.strip_prefix(" ✓ ");
     let always = ["Build ", "Boot "];
     phase.is_some_and(|phase| {
