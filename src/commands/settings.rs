@@ -65,6 +65,8 @@ fn named(
             let failure =
                 Failure::usage(format!("there is no setting and no configuration {word}"));
             let similar = nearest(name, settings.iter().map(|setting| setting.key));
+            // A command of other programs, not a misspelt name.
+            let similar = similar.filter(|_| name != "get");
             Err(match similar.filter(|similar| is_typo(name, similar)) {
                 Some(similar) => failure.hint(format!("did you mean {similar}?")),
                 None => failure.hint("`sdbuild settings`, without a name, shows all settings"),

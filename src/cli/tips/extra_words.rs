@@ -94,6 +94,9 @@ fn tip_for_value_of_set(given: &[String]) -> Option<String> {
     ))
 }
 
+/// What other programs call the command that shows a setting.
+const IN_PLACE_OF_A_NAME: [&str; 4] = ["get", "list", "print", "show"];
+
 /// The tip for `word` where it is a value of only one flag of `sub`, such as the name of a board.
 fn tip_for_value_of_flag(sub: &Command, word: &str) -> Option<String> {
     let has_value = |arg: &&Arg| {
@@ -145,6 +148,9 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
                 ));
             }
             let word = quoted(word);
+            if name == "settings" && IN_PLACE_OF_A_NAME.contains(&first) {
+                return Some(format!("leave out {first}: sdbuild settings {word}"));
+            }
             is_certain.then(|| {
                 format!("{name} takes only one {value}. Leave out {word}, or run the command again for it")
             })

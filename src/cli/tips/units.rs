@@ -37,8 +37,18 @@ fn tip_for_number(name: &str, value: &str) -> Option<String> {
         return Some(format!("leave out {name}, and sdbuild chooses the number"));
     }
     let (outer, inner) = value.split_once(':')?;
-    let is_of_ssh = name == "--port" && inner == "22" && outer.parse::<u16>().is_ok_and(|n| n > 0);
-    is_of_ssh.then(|| format!("give only the local port: --port {outer}"))
+    let is_port = |text: &str| text.parse::<u16>().is_ok_and(|n| n > 0);
+    if name != "--port" || !is_port(outer) || !is_port(inner) {
+        return None;
+    }
+    Some(if inner == "22" {
+        format!("give only the local port: --port {outer}")
+    } else {
+        format!(
+            "--port is the local port for SSH, the only one that leads to the machine. To reach another one through it, while it runs: \
+             ssh -N -L {outer}:localhost:{inner} -p PORT root@localhost"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -69,6 +79,12 @@ mod tests {
                 "--jobs <N>",
                 "0",
                 "leave out --jobs, and sdbuild chooses the number",
+            ),
+            (
+                "--port <N>",
+                "8080:80",
+                "--port is the local port for SSH, the only one that leads to the machine. To reach another one through it, while it \
+                 runs: ssh -N -L 8080:localhost:80 -p PORT root@localhost",
             ),
             (
                 "--port <N>",

@@ -163,7 +163,13 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         "package" if values(summary).any(is_number) => {
             "a number is not a package. In nixpkgs most names that would begin with a digit begin with `_`: pkgs._7zz"
         }
-        "package" => "write pkgs.NAME, without quotes",
+        "package" => {
+            let with_slash = values(summary).find_map(|value| value.split_once("pkgs/"));
+            return Some(match with_slash.filter(|(_, name)| is_name(name)) {
+                Some((_, name)) => format!("write pkgs.{name}, with a dot"),
+                None => "write pkgs.NAME, without quotes".to_owned(),
+            });
+        }
         _ if kind.starts_with("list of ") => {
             return Some(list_of_one(option, kind, summary, is_part));
         }

@@ -2,6 +2,7 @@
 
 use super::listed_definitions::values;
 use crate::common::ssh_key::KEY_TYPES;
+use crate::nixos::layout::CONFIG_DIR;
 
 /// The last names of the option that has keys.
 const KEYS: &str = ".openssh.authorizedKeys.keys";
@@ -16,7 +17,22 @@ pub(super) fn hint(option: &str, summary: &str) -> Option<String> {
             "copy the file next to the configuration, and write {user}.openssh.authorizedKeys.keyFiles = [ ./{file} ];"
         )
     };
+    if summary.contains("---- BEGIN SSH2 PUBLIC KEY ----") {
+        return Some(
+            "the key is in PuTTY's format. `ssh-keygen -i -f FILE` prints the line to write"
+                .to_owned(),
+        );
+    }
     if let Some(path) = values(summary).find(|value| is_path(value)) {
+        if let Some(written) = path
+            .strip_prefix(CONFIG_DIR)
+            .filter(|path| !path.ends_with(".pub"))
+        {
+            let in_file = in_file("FILE");
+            return Some(format!(
+                "{written} is outside of the quotes, and so a path. Inside a string write \\\" for a quote. If it is the file of a key, {in_file}"
+            ));
+        }
         let file = path.rsplit('/').next().unwrap_or(SOME_FILE);
         let in_file = in_file(file);
         return Some(format!(

@@ -28,6 +28,9 @@ use crate::nixos::log::Position;
 /// The hint for a calculation in a list.
 const PARENTHESES: &str = "put a calculation inside a list in parentheses: [ (a + b) ]";
 
+/// How the lines begin that git adds to a file with a conflict.
+const CONFLICT: [&str; 3] = ["<<<<<<< ", "=======", ">>>>>>> "];
+
 /// What to do about the token at `position` of `text`, of which the syntax error `summary` speaks.
 pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<String> {
     let place = Place::find(text, position)?;
@@ -36,6 +39,13 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| comments::hint(&place));
     if certain.is_some() {
         return certain;
+    }
+    if place.begun().is_empty() && CONFLICT.iter().any(|line| place.here.starts_with(line)) {
+        return Some(
+            "git has left a conflict in the file. Keep one of its two versions, and remove the lines with <<<<<<<, ======= \
+             and >>>>>>>"
+                .to_owned(),
+        );
     }
     if place.here.starts_with("$ ") && place.begun().is_empty() {
         return Some(
