@@ -134,12 +134,8 @@ impl FromStr for FlakeRef {
         }
         let (base, attribute) = text.split_once('#').unwrap_or((text, ""));
         let base = if base.is_empty() { "." } else { base };
-        let shown = hide_secrets(base);
-        if let Some((what, reference)) = of_repository(base) {
-            let fragment = with_sign(attribute);
-            return Err(format!(
-                "`{shown}` is {what}; as a flake, write {reference}{fragment}"
-            ));
+        if let Some(refusal) = misread(base, attribute) {
+            return Err(refusal);
         }
         if let Some((name, parameters)) = attribute
             .split_once('?')
@@ -152,15 +148,6 @@ impl FromStr for FlakeRef {
                 let (text, meant) = (hide_secrets(text), quoted(&hide_secrets(&meant)));
                 format!("the parameters of `{text}` are after the `#`; write {meant}")
             }));
-        }
-        if let Some(meant) = without_server(base) {
-            return Err(format!("`{shown}` does not name a server; write {meant}"));
-        }
-        if let Some((name, meant)) = misnamed_parameter(base) {
-            let meant = quoted(&format!("{}{}", hide_secrets(&meant), with_sign(attribute)));
-            return Err(format!(
-                "`{name}` is not supported in `{shown}`; write {meant}"
-            ));
         }
         let mut url = FlakeUrl::parse(base)?;
         let dir = url.take("dir").unwrap_or_default();
@@ -184,6 +171,7 @@ impl FromStr for FlakeRef {
                 }
                 _ => String::new(),
             };
+            let shown = hide_secrets(base);
             return Err(format!("`{key}` is not supported in `{shown}`{instead}"));
         }
         Ok(Self {
@@ -193,6 +181,24 @@ impl FromStr for FlakeRef {
             text: base.to_owned(),
         })
     }
+}
+
+/// What is said of `base`, an address with this `attribute` that Nix does not know or takes for something else, with what is meant.
+fn misread(base: &str, attribute: &str) -> Option<String> {
+    let (shown, fragment) = (hide_secrets(base), with_sign(attribute));
+    if let Some((what, reference)) = of_repository(base) {
+        return Some(format!(
+            "`{shown}` is {what}; as a flake, write {reference}{fragment}"
+        ));
+    }
+    if let Some(meant) = without_server(base) {
+        return Some(format!("`{shown}` does not name a server; write {meant}"));
+    }
+    let (name, meant) = misnamed_parameter(base)?;
+    let meant = quoted(&format!("{}{fragment}", hide_secrets(&meant)));
+    Some(format!(
+        "`{name}` is not supported in `{shown}`; write {meant}"
+    ))
 }
 
 /// `attribute` with the sign before it, empty without one.

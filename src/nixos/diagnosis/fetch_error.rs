@@ -103,8 +103,15 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     }
     let line = format!("unable to download '{url}': {why}");
     let known = known_errors(&line).next();
+    let hints = hints(url, known, is_own, is_lock);
+    Some(hints.into_iter().fold(failure, Failure::hint))
+}
+
+/// What to do about a download from `url`, which failed with a `known` error. `is_own`: it is the flake itself. `is_lock`: nothing is
+/// evaluated.
+fn hints(url: &str, known: Option<KnownError>, is_own: bool, is_lock: bool) -> [&'static str; 2] {
     let is_lock = is_lock && known != Some(KnownError::Certificate);
-    let hints = match known {
+    match known {
         _ if is_lock && !is_of_branch(url) && !url.ends_with(REGISTRY) => [ADDRESS, ONCE],
         _ if is_lock => [NETWORK, ONCE],
         _ if is_of_branch(url) && is_own => [
@@ -128,8 +135,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             ADDRESS,
             "without a network, copy the files into the configuration's directory and name them by their path",
         ],
-    };
-    Some(hints.into_iter().fold(failure, Failure::hint))
+    }
 }
 
 /// The message about `url`, which failed because of `why`. `whose`: the flake or input at it. `is_lock`: nothing is evaluated.
@@ -155,7 +161,7 @@ fn what_failed(url: &str, whose: &str, is_lock: bool, why: &str) -> String {
 fn declared_input(context: &ExitContext<'_>, url: &str) -> Option<String> {
     let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
     let found = all(&text, |node| {
-        let is_url = || defines(node).ends_with(".url");
+        let is_url = || defines(node).rsplit('.').next() == Some("url");
         let written = node.text().to_string();
         is_value(node) && is_of_flake(url, written.trim_matches('"')) && is_url()
     });

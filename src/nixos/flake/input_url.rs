@@ -193,6 +193,40 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn assert_told(url: &str, told: Option<&str>) {
+        let hint = problem("nixpkgs", url, "").map(|(_, hint)| hint);
+        assert_eq!(hint.is_some(), told.is_some(), "{url}: {hint:?}");
+        let (hint, told) = (hint.unwrap_or_default(), told.unwrap_or_default());
+        assert!(hint.contains(told), "{url}: {hint}");
+    }
+
+    #[test]
+    fn what_nix_does_not_know_in_an_address_is_corrected() {
+        for (url, told) in [
+            (
+                "nixos-unstable",
+                Some("write github:NixOS/nixpkgs/nixos-unstable"),
+            ),
+            ("/home/me/nixpkgs", Some("--override-input")),
+            ("path:/nix/store/x-source", None),
+            ("git:me/x", Some("github:me/x if it is on GitHub")),
+            ("github:me/x?branch=a", Some("write github:me/x/a")),
+            (
+                "https://channels.nixos.org/nixos-26.05",
+                Some(
+                    "write github:NixOS/nixpkgs/nixos-26.05, or the channel's archive, https://channels.nixos.org/nixos-26.05/nixexprs.tar.xz",
+                ),
+            ),
+            (
+                "https://channels.nixos.org/nixos-26.05/nixexprs.tar.xz",
+                None,
+            ),
+        ] {
+            assert_told(url, told);
+        }
+    }
+
     #[test]
     fn addresses_that_nix_takes_otherwise_are_corrected() {
         for (url, told) in [
@@ -226,24 +260,6 @@ mod tests {
             ("../nixpkgs", Some("--override-input")),
             ("unknown", Some("write where it is")),
             (
-                "nixos-unstable",
-                Some("write github:NixOS/nixpkgs/nixos-unstable"),
-            ),
-            ("/home/me/nixpkgs", Some("--override-input")),
-            ("path:/nix/store/x-source", None),
-            ("git:me/x", Some("github:me/x if it is on GitHub")),
-            ("github:me/x?branch=a", Some("write github:me/x/a")),
-            (
-                "https://channels.nixos.org/nixos-26.05",
-                Some(
-                    "write github:NixOS/nixpkgs/nixos-26.05, or the channel's archive, https://channels.nixos.org/nixos-26.05/nixexprs.tar.xz",
-                ),
-            ),
-            (
-                "https://channels.nixos.org/nixos-26.05/nixexprs.tar.xz",
-                None,
-            ),
-            (
                 "https://github.com/NixOS/nixpkgs/archive/master.tar.gz",
                 None,
             ),
@@ -253,10 +269,7 @@ mod tests {
             ("git+ssh://git@github.com/me/secrets", None),
             ("./pi", None),
         ] {
-            let hint = problem("nixpkgs", url, "").map(|(_, hint)| hint);
-            assert_eq!(hint.is_some(), told.is_some(), "{url}: {hint:?}");
-            let (hint, told) = (hint.unwrap_or_default(), told.unwrap_or_default());
-            assert!(hint.contains(told), "{url}: {hint}");
+            assert_told(url, told);
         }
         assert!(problem("a", "path:../common", "hosts/pi").is_none());
         assert!(problem("a", "../../../common", "hosts/pi").is_some());
