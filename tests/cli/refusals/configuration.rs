@@ -135,22 +135,22 @@ fn a_configuration_above_the_current_directory_is_named() {
 
 #[test]
 fn inputs_without_a_lock_are_refused_at_once() {
-    let flake = "{ inputs = { a.url = \"path:./a\"; b.url = \"path:./b\"; }; outputs = { self, a, b }: { }; }";
-    let lacks = "there is no flake.lock, which a build needs for the inputs a, b";
-    let here = |words: &[&'static str]| {
+    fn here<'a>(words: &'a [&'a str], flake: &str) -> CliTest<'a> {
         let input = "{ outputs = _: { }; }";
         let inputs = CliTest::new(words).file("a/flake.nix", input);
         inputs.file("b/flake.nix", input).file("flake.nix", flake)
-    };
+    }
+    let flake = "{ inputs = { a.url = \"path:./a\"; b.url = \"path:./b\"; }; outputs = { self, a, b }: { }; }";
+    let lacks = "there is no flake.lock, which a build needs for the inputs a, b";
     for words in [["build", "."], ["check", "."]] {
-        here(&words)
+        here(&words, flake)
             .exit_code(2)
             .stderr(lacks)
             .stderr("hint: `sdbuild lock` writes one\n")
             .run();
     }
     let overridden = ["build", ".", "--override-input", "a", "path:."];
-    here(&overridden)
+    here(&overridden, flake)
         .exit_code(2)
         .stderr("a build needs for the input b\n")
         .run();
@@ -161,7 +161,7 @@ fn inputs_without_a_lock_are_refused_at_once() {
         .stderr("could not find the flake ")
         .stderr("hint: this is the flake of --override-input a\n")
         .run();
-    let locking = here(&["lock"]).exit_code(3).run();
+    let locking = here(&["lock"], flake).exit_code(3).run();
     assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);
     CliTest::new(&["lock"])
         .file("flake.nix", flake)
