@@ -44,14 +44,20 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
         if let Some(warning) = flake::misspelt_input(&text, lock) {
             context.events.warn(warning);
         }
-        let written = write(&dir, before.as_deref(), after.as_deref())?;
+        let written = write(&dir, before.as_deref(), after.as_deref(), &args.inputs)?;
         context.events.notice(written);
         Ok(())
     })
 }
 
-/// Writes the lock `after` to `dir`, if there is a new one; what has changed since `before`.
-fn write(dir: &Path, before: Option<&str>, after: Option<&str>) -> Result<String, Failure> {
+/// Writes the lock `after` to `dir`, if there is a new one; what has changed since `before`, where the inputs `updated` were to be
+/// updated.
+fn write(
+    dir: &Path,
+    before: Option<&str>,
+    after: Option<&str>,
+    updated: &[String],
+) -> Result<String, Failure> {
     let path = dir.join(flake::LOCK);
     let shown = path.display();
     match after {
@@ -61,7 +67,14 @@ fn write(dir: &Path, before: Option<&str>, after: Option<&str>) -> Result<String
                 "{shown} is written ({changes}); commit it with the flake"
             ))
         }
-        Some(_) | None => Ok(format!("{shown} is complete, nothing has changed")),
+        Some(_) | None => Ok(match updated {
+            [] => format!("{shown} is complete, nothing has changed"),
+            [input] => format!("nothing has changed in {shown}: {input} is already the newest"),
+            inputs => format!(
+                "nothing has changed in {shown}: {} are already the newest",
+                inputs.join(", ")
+            ),
+        }),
     }
 }
 

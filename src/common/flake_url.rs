@@ -101,7 +101,10 @@ fn parameter(text: &str) -> Result<(&str, String), String> {
     let (name, value) = text
         .split_once('=')
         .ok_or_else(|| format!("`{text}` in the flake reference is not of the form KEY=VALUE"))?;
-    Ok((name, decoded(value)?))
+    // The value may be a secret.
+    let value =
+        decoded(value).map_err(|_| format!("the value of `{name}` is wrongly percent-encoded"))?;
+    Ok((name, value))
 }
 
 #[cfg(test)]

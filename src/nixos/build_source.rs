@@ -191,6 +191,14 @@ impl BuildSource {
         }
     }
 
+    /// The inputs that the command line replaces by a flake elsewhere, and its reference.
+    pub(super) fn remote_overrides(&self) -> Vec<(String, String)> {
+        match &self.source {
+            Source::Module(_) => Vec::new(),
+            Source::Flake(flake) => flake.remote_overrides(),
+        }
+    }
+
     /// The size of the source's own files that are uploaded, in bytes.
     pub(super) fn uploaded_bytes(&self) -> u64 {
         self.files.iter().map(|dir| dir.files.bytes).sum()

@@ -149,6 +149,14 @@ impl Flake {
         self.overrides.iter().map(Override::input).collect()
     }
 
+    /// The inputs that are replaced by what Nix fetches, and its references.
+    pub(super) fn remote_overrides(&self) -> Vec<(String, String)> {
+        let remote = self.overrides.iter().filter(|of| of.tree().is_none());
+        remote
+            .map(|of| (of.input().to_owned(), of.url("")))
+            .collect()
+    }
+
     /// Where it is: a directory, or the reference without an attribute.
     pub(super) fn location(&self) -> String {
         match self.directory() {

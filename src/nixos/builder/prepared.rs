@@ -339,6 +339,7 @@ impl ContainerOfJob {
         let files = self.job.source.user_files();
         let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
         let in_words = self.job.source.in_words();
+        let overrides = self.job.source.remote_overrides();
         let context = ExitContext {
             code: exit.code,
             oom_killed: exit.oom_killed,
@@ -348,6 +349,7 @@ impl ContainerOfJob {
             foreign: self.foreign,
             offline: self.job.access.offline,
             store: &self.store,
+            overrides: &overrides,
             shown_dir: &shown_dir,
             source: &source,
             in_words: &in_words,

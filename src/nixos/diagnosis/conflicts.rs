@@ -4,7 +4,7 @@ use super::aliased_options::SHOWN_AS_WRITTEN;
 use super::evidence::ExitContext;
 use super::listed_definitions::{IN_FILE, listed};
 use super::option_names::OTHER_NAMES;
-use super::written_values::{named_alike, values_below, values_of};
+use super::written_values::{definitions_of, named_alike, values_below};
 use crate::nixos::layout::{CLI_MODULE, CONFIG_DIR};
 use crate::nixos::user_files::HARDWARE_FILE;
 
@@ -34,17 +34,18 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     if let Some(hint) = second_boot_loader(context, summary, option) {
         return Some(hint);
     }
-    let is_own = |file: &&str| file.starts_with(CONFIG_DIR) || *file == CLI_MODULE;
-    let (own, others): (Vec<&str>, Vec<&str>) = files(summary).partition(is_own);
-    let place = |file: &str| {
+    let is_own = |(file, _): &(&str, &str)| file.starts_with(CONFIG_DIR) || *file == CLI_MODULE;
+    let (own, others): (Vec<_>, Vec<_>) = listed(summary).partition(is_own);
+    let place = |&(file, value): &(&str, &str)| {
         let shown = file.replace(CONFIG_DIR, context.shown_dir);
-        match line_of(context, file, option) {
+        match line_of(context, file, option, value) {
             Some(line) => format!("{shown}:{line}"),
             None => shown,
         }
     };
+    let by_flag = own.iter().any(|(file, _)| *file == CLI_MODULE);
     Some(match (own.as_slice(), others.as_slice()) {
-        ([first, second], []) if first != second && !own.contains(&CLI_MODULE) => format!(
+        ([first, second], []) if place(first) != place(second) && !by_flag => format!(
             "remove the definition in {} or the one in {}",
             place(first),
             place(second)
@@ -56,7 +57,7 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
                 place(own)
             )
         }
-        ([own], [_, ..]) if *own != CLI_MODULE => format!(
+        ([own], [_, ..]) if !by_flag => format!(
             "another module sets {option} too. Remove your definition in {}, or write lib.mkForce before its value to \
              override the other one",
             place(own)
@@ -131,7 +132,8 @@ pub(super) fn with_lines(context: &ExitContext<'_>, summary: &str) -> String {
     let line_with_place = |line: &str| {
         let (before, rest) = line.split_once(IN_FILE)?;
         let (file, value) = rest.split_once('\'')?;
-        let place = line_of(context, file, option).filter(|_| before.trim().is_empty())?;
+        let written = value.strip_prefix(": ").unwrap_or_default();
+        let place = line_of(context, file, option, written).filter(|_| before.trim().is_empty())?;
         Some(format!("{before}{IN_FILE}{file}:{place}'{value}"))
     };
     let lines = summary.lines();
@@ -139,14 +141,15 @@ pub(super) fn with_lines(context: &ExitContext<'_>, summary: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The line of the only definition of `option` in the user's `file`.
-fn line_of(context: &ExitContext<'_>, file: &str, option: &str) -> Option<usize> {
+/// The line of the only definition of `option` in the user's `file`, or of the only one with this `value`.
+fn line_of(context: &ExitContext<'_>, file: &str, option: &str, value: &str) -> Option<usize> {
     let text = context.files?.text(file)?;
-    let paths = [option.to_owned(), format!("config.{option}")];
-    let found = paths.iter().flat_map(|path| values_of(&text, path));
-    let lines: Vec<usize> = found.map(|value| value.line).collect();
-    match lines.as_slice() {
-        [line] => Some(*line),
+    let mut found = definitions_of(&text, option);
+    if found.len() > 1 {
+        found.retain(|found| found.written == value);
+    }
+    match found.as_slice() {
+        [found] => Some(found.line),
         _ => None,
     }
 }
@@ -217,6 +220,15 @@ mod tests {
         );
         assert!(message.contains("/b.nix:2': <derivation zsh>"), "{message}");
         let places = "remove the definition in pi/a.nix:1 or the one in pi/b.nix:2";
+        assert_eq!(hint.as_deref(), Some(places));
+    }
+
+    #[test]
+    fn definitions_in_one_file_are_told_apart_by_their_values() {
+        let in_one_file = CONFLICT.replace("b.nix", "a.nix");
+        let modules = "{ modules = [\n  { time.timeZone = \"UTC\"; }\n  { time.timeZone = \"Europe/Berlin\"; }\n]; }";
+        let (_, hint) = explained(&in_one_file, modules, "{ }");
+        let places = "remove the definition in pi/a.nix:2 or the one in pi/a.nix:3";
         assert_eq!(hint.as_deref(), Some(places));
     }
 

@@ -4,6 +4,7 @@
 use rnix::SyntaxKind::NODE_LIST;
 
 use super::evidence::ExitContext;
+use super::flake_arguments::selected_from_all;
 use super::flake_source::is_local;
 use super::flake_values::flake_as_module;
 use super::input_outputs;
@@ -181,7 +182,7 @@ impl EvalError {
                 )
             }
             Self::LocalInput => {
-                "the builder has only the flake's git tree of this machine. Use a relative path inside it, or give \
+                "the builder has only the flake's own files of this machine. Use a relative path inside it, or give \
                  --override-input INPUT DIR, which uploads DIR"
                     .to_owned()
             }
@@ -203,6 +204,9 @@ fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
         return hint;
     }
     if let Some(hint) = variable_attributes::hint(context, error) {
+        return hint;
+    }
+    if let Some(hint) = selected_from_all(context, error) {
         return hint;
     }
     if let Some(hint) = input_outputs::missing(context, error) {
@@ -234,9 +238,9 @@ fn range_of_ports(context: &ExitContext<'_>, error: &NixError) -> Option<String>
 /// What to write in place of an attribute that flakes have not always, or of one that names a part of a configuration.
 fn missing_in_flake(summary: &str) -> Option<&'static str> {
     match quoted_after(summary, "attribute")? {
-        "rev" | "shortRev" => {
-            Some("self has no rev while git has uncommitted changes. Write self.rev or \"dirty\"")
-        }
+        "rev" | "shortRev" => Some(
+            "self has no rev without git, and while git has uncommitted changes. Write self.rev or \"dirty\"",
+        ),
         "dirtyRev" | "dirtyShortRev" | "revCount" => {
             Some("self has that only in a git repository with a commit. Add `or \"none\"` after it")
         }

@@ -35,6 +35,8 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) offline: bool,
     /// Name of the store volume.
     pub(in crate::nixos) store: &'a str,
+    /// The inputs of the flake that are replaced by another flake elsewhere, with its reference.
+    pub(in crate::nixos) overrides: &'a [(String, String)],
     /// What replaces `/build/config/` in messages: the configuration's directory as the user wrote it.
     pub(in crate::nixos) shown_dir: &'a str,
     /// What is built, as the user named it: a file or a flake.

@@ -6,8 +6,12 @@ use std::collections::BTreeSet;
 use super::evidence::{ExitContext, Findings};
 use super::known_error::{KnownError, known_errors};
 use super::nix_message::details;
+use super::written_values::{all, is_value};
 use super::written_words;
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::failure::{Class, Failure};
+use crate::nixos::layout::CONFIG_DIR;
+use crate::nixos::nix_definitions::defines;
 
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
 const ASKS_WHO: &str = "the server asks for a user name";
@@ -66,7 +70,15 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     }
     let is_own = is_of_flake(url, context.source);
     let is_lock = context.command.starts_with(LOCK);
-    let text = what_failed(url, is_own, is_lock, why);
+    let overrides = context.overrides.iter();
+    let mut overridden = overrides.filter(|(_, reference)| is_of_flake(url, reference));
+    let overridden = overridden.next().map(|(input, _)| input.clone());
+    let whose = match overridden.clone().or_else(|| declared_input(context, url)) {
+        _ if is_own => "the flake".to_owned(),
+        Some(input) => format!("the input {input}"),
+        None => "an input of the flake".to_owned(),
+    };
+    let text = what_failed(url, &whose, is_lock, why);
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
     let class = if is_refused {
         Class::Usage
@@ -82,10 +94,24 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     if is_refused {
         return Some(failure.hint(refused(context)));
     }
+    if let Some(input) = overridden.filter(|_| is_of_branch(url) && !is_own) {
+        let hint = format!(
+            "--override-input {input} asks for the newest commit. Write a commit at the end of its reference, or give a \
+             directory"
+        );
+        return Some(failure.hint(NETWORK).hint(hint));
+    }
     let line = format!("unable to download '{url}': {why}");
     let known = known_errors(&line).next();
+    let hints = hints(url, known, is_own, is_lock);
+    Some(hints.into_iter().fold(failure, Failure::hint))
+}
+
+/// What to do about a download from `url`, which failed with a `known` error. `is_own`: it is the flake itself. `is_lock`: nothing is
+/// evaluated.
+fn hints(url: &str, known: Option<KnownError>, is_own: bool, is_lock: bool) -> [&'static str; 2] {
     let is_lock = is_lock && known != Some(KnownError::Certificate);
-    let hints = match known {
+    match known {
         _ if is_lock && !is_of_branch(url) && !url.ends_with(REGISTRY) => [ADDRESS, ONCE],
         _ if is_lock => [NETWORK, ONCE],
         _ if is_of_branch(url) && is_own => [
@@ -109,12 +135,11 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             ADDRESS,
             "without a network, copy the files into the configuration's directory and name them by their path",
         ],
-    };
-    Some(hints.into_iter().fold(failure, Failure::hint))
+    }
 }
 
-/// The message about `url`, which failed because of `why`. `is_own`: it is the flake itself. `is_lock`: nothing is evaluated.
-fn what_failed(url: &str, is_own: bool, is_lock: bool, why: &str) -> String {
+/// The message about `url`, which failed because of `why`. `whose`: the flake or input at it. `is_lock`: nothing is evaluated.
+fn what_failed(url: &str, whose: &str, is_lock: bool, why: &str) -> String {
     let details = details(why);
     if url.ends_with(REGISTRY) {
         return format!(
@@ -129,12 +154,25 @@ fn what_failed(url: &str, is_own: bool, is_lock: bool, why: &str) -> String {
             "the configuration fetches {url} while it is evaluated, which failed: {details}"
         );
     }
-    let whose = if is_own {
-        "the flake"
-    } else {
-        "an input of the flake"
-    };
     format!("the newest commit of {whose} is not known, because {url} failed: {details}")
+}
+
+/// The only input in the user's `flake.nix` with a URL that `url` may be asked about.
+fn declared_input(context: &ExitContext<'_>, url: &str) -> Option<String> {
+    let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
+    let found = all(&text, |node| {
+        let is_url = || defines(node).rsplit('.').next() == Some("url");
+        let written = node.text().to_string();
+        is_value(node) && is_of_flake(url, written.trim_matches('"')) && is_url()
+    });
+    let [found] = found.as_slice() else {
+        return None;
+    };
+    let input = found
+        .defines
+        .strip_prefix("inputs.")?
+        .strip_suffix(".url")?;
+    Some(input.to_owned())
 }
 
 /// What failed: the evaluation, with the place of `url` where the user's files have it.

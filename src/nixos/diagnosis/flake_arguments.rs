@@ -12,6 +12,7 @@ use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::nixos::flake::{InputNames, SELF};
 use crate::nixos::layout::CONFIG_DIR;
+use crate::nixos::log::NixError;
 use crate::nixos::nix_syntax::parse;
 
 /// The usual name of the input that is nixpkgs.
@@ -55,6 +56,7 @@ pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -
         return Some(OUTPUTS_IS_FUNCTION.to_owned());
     }
     let get = match &names.all {
+        Some(all) if is_called_like_one(&names, all) => name_one_by_one(all, name),
         Some(all) if name != SELF => format!("write {all}.{name}"),
         Some(_) | None => add_to_outputs(text, name),
     };
@@ -63,6 +65,35 @@ pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -
     } else {
         format!("{get}, and {}", declare(text, name))
     })
+}
+
+/// Whether the argument `all`, which has every input, is called like one of them: as in `outputs = nixpkgs: { … };`.
+fn is_called_like_one(names: &InputNames, all: &str) -> bool {
+    let is_one = [NIXPKGS, SELF].contains(&all) || names.inputs.contains(all);
+    is_one && names.arguments.is_empty()
+}
+
+/// How the outputs name `all`, their only argument, and `name` as two of the inputs.
+fn name_one_by_one(all: &str, name: &str) -> String {
+    let both = if all == name {
+        name.to_owned()
+    } else {
+        format!("{all}, {name}")
+    };
+    format!("the outputs get all inputs as one set. Write outputs = {{ {both}, ... }}:")
+}
+
+/// How the outputs name their inputs, where the attribute that `error` misses is selected from an argument that is called like one of
+/// them, and has all.
+pub(super) fn selected_from_all(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let place = error.position.as_ref()?;
+    let is_flake = context.is_flake && place.file == format!("{CONFIG_DIR}{FLAKE_FILE}");
+    let text = context.files.filter(|_| is_flake)?.text(&place.file)?;
+    let at = NameAt::find(&text, place)?;
+    let names = InputNames::read(&text);
+    let all = names.all.as_ref()?;
+    let is_of_all = at.written.split('.').next() == Some(all);
+    (is_of_all && is_called_like_one(&names, all)).then(|| name_one_by_one(all, all))
 }
 
 /// How the outputs of the `flake.nix` with `text` write `nixosSystem`, a function of its input nixpkgs.

@@ -45,6 +45,7 @@ pub(super) fn with_own_paths<'a>(
         [error] => flake_form::located(context, error)
             .or_else(|| aliased_options::of_user(context, error))
             .or_else(|| flake_values::in_inline_module(context, error))
+            .or_else(|| flake_values::in_conflict(context, error))
             .map(|error| vec![error]),
         _ => None,
     };

@@ -10,6 +10,7 @@ use super::syntax_at::top_level_names;
 use super::written_values::{self, DefinedValue};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
+use crate::common::nix_name::is_of_name;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
@@ -35,7 +36,27 @@ const FUNCTION: &str = "nixosSystem";
 /// What Nix says of the function's definition in nixpkgs if it gets no modules.
 const NO_MODULES: &str = "attribute 'modules' missing";
 
-const WRONG_VALUES: [WrongValue; 11] = [
+const WRONG_VALUES: [WrongValue; 12] = [
+    WrongValue {
+        message: "expected a set but found a function: «lambda outputs @ ",
+        find: |text| {
+            let mut outputs = written_values::values_of(text, "outputs");
+            outputs.retain(|outputs| arguments_one_by_one(&outputs.written).len() > 1);
+            outputs
+        },
+        instead: |outputs| {
+            let arguments = arguments_one_by_one(&outputs.written);
+            let is_input = |name: &String| {
+                !["_", "inputs"].contains(&name.as_str()) && name.chars().all(is_of_name)
+            };
+            let names = if arguments.iter().all(is_input) {
+                arguments.join(", ")
+            } else {
+                "self, nixpkgs".to_owned()
+            };
+            format!("the outputs get all inputs as one set. Write outputs = {{ {names}, ... }}:")
+        },
+    },
     WrongValue {
         message: "expected a list but found a set: {",
         find: |text| written_values::arguments(text, FUNCTION, "modules", &[NODE_ATTR_SET]),
@@ -158,6 +179,18 @@ const WRONG_VALUES: [WrongValue; 11] = [
     },
 ];
 
+/// The arguments of the function that is `written`, if it takes them one after the other.
+fn arguments_one_by_one(written: &str) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut function = parse(written).syntax().first_child();
+    while let Some(lambda) = function.filter(|node| node.kind() == NODE_LAMBDA) {
+        let argument = lambda.first_child();
+        arguments.extend(argument.map(|argument| argument.text().to_string()));
+        function = lambda.last_child();
+    }
+    arguments
+}
+
 /// The name in the set that is `written` which differs from `modules` by a few letters.
 fn like_modules(written: &str) -> Option<String> {
     let mut names = top_level_names(written).into_iter();
@@ -253,6 +286,36 @@ pub(super) fn in_inline_module(context: &ExitContext<'_>, error: &NixError) -> O
     is_only.then(|| NixError {
         summary: format!("{before}- In `{CONFIG_DIR}{file}'{after}"),
         ..error.clone()
+    })
+}
+
+/// `error`, about an option with definitions in conflict, with the `flake.nix` as the file of each that has none, if it defines the
+/// option once with that value.
+pub(super) fn in_conflict(context: &ExitContext<'_>, error: &NixError) -> Option<NixError> {
+    let option = quoted_after(&error.summary, "The option")?;
+    let file = format!("{CONFIG_DIR}{FLAKE_FILE}");
+    let text = context.files.filter(|_| context.is_flake)?.text(&file)?;
+    let found = written_values::definitions_of(&text, option);
+    let line_with_file = |line: &str| {
+        let value = line.trim_start().strip_prefix(NO_FILE);
+        let value = value.and_then(|rest| rest.strip_prefix(": "));
+        let with_value = found
+            .iter()
+            .filter(|found| Some(found.written.as_str()) == value);
+        match with_value.count() {
+            1 => line.replacen("<unknown-file>", &file, 1),
+            _ => line.to_owned(),
+        }
+    };
+    let with_file = |text: &str| {
+        let lines = text.lines().map(line_with_file);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let summary = with_file(&error.summary);
+    (summary != error.summary).then(|| NixError {
+        summary,
+        text: with_file(&error.text),
+        position: error.position.clone(),
     })
 }
 

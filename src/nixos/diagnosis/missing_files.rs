@@ -7,6 +7,7 @@ use rnix::SyntaxKind::NODE_APPLY;
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
 use super::written_values::{self, DefinedValue, is_value, paths_to, strings, whole_paths};
+use super::written_words::place_of;
 use super::{file_systems, foreign_module, nixpkgs_file, set_members};
 use crate::common::attribute_path;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -226,9 +227,11 @@ pub(super) fn home_in_flake(context: &ExitContext<'_>, summary: &str) -> Option<
     let (written, _) = rest.split_once("' can not be resolved in pure mode")?;
     let name = written.strip_prefix("~/")?.rsplit('/').next()?;
     let copy = || {
+        let place = place_of(context, written);
+        let place = place.map_or_else(String::new, |place| format!("{place}: "));
         format!(
-            "a flake has only the files in it that git tracks. Copy it there, git add it, and write ./{name} instead of \
-             {written}"
+            "{place}a flake has only the files in it that git tracks. Copy it there, git add it, and write ./{name} \
+             instead of {written}"
         )
     };
     Some(home_of_user_at(context, written).unwrap_or_else(copy))

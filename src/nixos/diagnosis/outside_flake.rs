@@ -7,8 +7,12 @@ use super::flake_source::above_hint;
 use super::names::quoted_after;
 use super::written_values::{self, DefinedValue};
 use super::{foreign_module, missing_files};
+use crate::nixos::nix_definitions::defines;
 use crate::nixos::store_path::is_store_path;
 use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE, path_from};
+
+/// Attributes whose files are read while the configuration is evaluated, also where their paths are strings.
+const READ_AT_ONCE: [&str; 3] = ["imports", "keyFiles", "modules"];
 
 /// What a flake needs instead of what only an impure evaluation sees.
 pub(super) fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
@@ -90,7 +94,12 @@ fn above_the_flake(summary: &str) -> Option<&str> {
 fn file_that_is_read(context: &ExitContext<'_>, start: &str) -> Option<String> {
     let (place, path) = context.files?.only_place(|text| {
         let read = written_values::given_to(text, "readFile", &[NODE_PATH_ABS, NODE_STRING]);
-        let paths = read.into_iter().filter_map(|value| {
+        let named = written_values::all(text, |node| {
+            let attribute = defines(node);
+            let attribute = attribute.rsplit('.').next().unwrap_or_default();
+            node.kind() == NODE_STRING && READ_AT_ONCE.contains(&attribute)
+        });
+        let paths = read.into_iter().chain(named).filter_map(|value| {
             let path = value.written.trim_matches('"').to_owned();
             let below = path.strip_prefix(start)?;
             let is_below = below.is_empty() || below.starts_with('/');

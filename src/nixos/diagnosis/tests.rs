@@ -273,6 +273,18 @@ fn an_input_without_a_lock_is_not_copied_by_hand() {
     let hints = failure.hints.join(" ");
     assert!(hints.contains("`sdbuild lock`"), "{hints}");
     assert!(!hints.contains("copy the files"), "{hints}");
+    let overridden = ExitContext {
+        overrides: &[("base".to_owned(), "github:NixOS/nixpkgs".to_owned())],
+        ..context(1)
+    };
+    let failure = diagnose(&overridden, &with_error(message));
+    let told = failure.to_string();
+    assert!(
+        told.contains("the newest commit of the input base is"),
+        "{told}"
+    );
+    let hint = "--override-input base asks for the newest commit";
+    assert!(failure.hints[1].starts_with(hint), "{failure:?}");
     let of_lock = ExitContext {
         command: "sdbuild lock --flake",
         ..context(1)

@@ -1,7 +1,12 @@
 //! Addresses of flakes that Nix takes for something else than what is meant.
 
-use crate::common::repository_address::{of_forge, of_ssh, without_fragment};
-use crate::nixos::known_repository::usual_url;
+use std::path::Path;
+
+use crate::common::flake_url::{FlakeUrl, decoded};
+use crate::common::repository_address::{
+    misnamed_parameter, of_forge, of_ssh, without_fragment, without_server,
+};
+use crate::nixos::known_repository::{url_of_branch, usual_url};
 
 /// What to write in place of `reference` if that is the name of a registry's flake, such as `nixpkgs` or `nixpkgs/BRANCH`, with the
 /// condition under which it is meant: people also take `OWNER/REPOSITORY` for the address on GitHub.
@@ -32,24 +37,28 @@ pub(super) fn proposal(reference: &str) -> Option<String> {
     }
 }
 
-/// What Nix would take the `url` of an input for, as the rest of a sentence, and what to write instead; `None` for what may be right.
+/// What Nix would take the `url` of the input `name` for, as the rest of a sentence, and what to write instead; `None` for what may be right.
 /// `dir` is the flake's directory below the one that is uploaded.
-pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
+pub(super) fn problem(name: &str, url: &str, dir: &str) -> Option<(&'static str, String)> {
     if let Some((flake, attribute)) = url.split_once('#')
         && !(flake.is_empty() || attribute.is_empty())
     {
         let what = "which names an attribute, and an input is a whole flake";
-        return problem(flake, dir).or_else(|| Some((what, without_fragment(flake, attribute))));
+        return problem(name, flake, dir)
+            .or_else(|| Some((what, without_fragment(flake, attribute))));
     }
     let without_scheme = url.strip_prefix("https://").unwrap_or(url);
     if let Some(meant) = of_forge(without_scheme) {
         let what = "which is a web page, not a flake";
         return Some((what, format!("write {meant}")));
     }
+    if let Some(hint) = in_place_of_channel(url) {
+        return Some(("which is a web page, not a flake", hint));
+    }
     let in_brackets = url.strip_prefix('<').and_then(|url| url.strip_suffix('>'));
-    if let Some(name) = in_brackets {
+    if let Some(searched) = in_brackets {
         let what = "which is not the address of a flake";
-        let written = proposal(name).unwrap_or_else(elsewhere);
+        let written = proposal(searched).unwrap_or_else(elsewhere);
         return Some((what, written));
     }
     if let Some(meant) = of_ssh(url) {
@@ -58,20 +67,28 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
             format!("write {meant}"),
         ));
     }
+    if let Some(meant) = without_server(url) {
+        return Some(("which does not name a server", format!("write {meant}")));
+    }
+    if let Some((_, meant)) = misnamed_parameter(url) {
+        let what = "which has a parameter that Nix does not know";
+        return Some((what, format!("write {meant}")));
+    }
     // Behind the repository a branch or tag may have an `@`.
     if let Some((owner, repository)) = url
         .strip_prefix("github:")
         .and_then(|rest| rest.split_once('/'))
-        && let Some((name, branch)) = repository.split_once('@')
         && !repository.contains(['/', '?'])
+        && let Some((repository, branch)) = repository.split_once('@')
     {
         let what = "in which Nix reads the `@` as part of the repository's name";
-        return Some((what, format!("write github:{owner}/{name}/{branch}")));
+        return Some((what, format!("write github:{owner}/{repository}/{branch}")));
     }
     let path = url.strip_prefix("path:").unwrap_or(url);
     let up = path.split('/').take_while(|part| *part == "..").count();
     let depth = dir.split('/').filter(|part| !part.is_empty()).count();
-    if path.starts_with("~/") || up > depth {
+    let is_outside = path.starts_with(['/', '~']) && !path.starts_with("/nix/");
+    if is_outside || up > depth {
         let what = "a directory that the builder does not have";
         let hint = "move it into the flake's directory, or give --override-input INPUT DIR";
         return Some((what, hint.to_owned()));
@@ -79,9 +96,47 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
     is_in_registry(url).then(|| {
         (
             "a name in a registry of flakes, and a build reads none",
-            proposal(url).unwrap_or_else(elsewhere),
+            on_branch(name, url)
+                .or_else(|| proposal(url))
+                .unwrap_or_else(elsewhere),
         )
     })
+}
+
+/// The same for the `url` of the input `name` that is a relative path, where the flake in the directory `flake` has nothing at it.
+pub(super) fn missing_path(name: &str, url: &str, flake: &Path) -> Option<(&'static str, String)> {
+    let parsed = FlakeUrl::parse(url).ok()?;
+    let path = match parsed.scheme {
+        None => parsed.path.to_owned(),
+        Some("path") => decoded(parsed.path).ok()?,
+        Some(_) => return None,
+    };
+    let is_relative = !path.is_empty() && !path.starts_with('/') && !is_in_registry(url);
+    // A link may lead to nothing on this machine.
+    let is_missing = flake.join(path).symlink_metadata().is_err();
+    (is_relative && is_missing).then(|| {
+        let what = "which Nix reads as a path, and the flake has nothing there";
+        let usual = || usual_url(name).map(|url| format!("correct the path, or write {url}"));
+        let hint = on_branch(name, url).or_else(usual);
+        let hint = hint.unwrap_or_else(|| format!("correct the path, or {}", elsewhere()));
+        (what, hint)
+    })
+}
+
+/// What to write for the URL of the input `name` that is only a branch.
+fn on_branch(name: &str, branch: &str) -> Option<String> {
+    url_of_branch(name, branch).map(|url| format!("write {url}"))
+}
+
+/// What to write in place of the `url` of a channel, at which is a page with its files.
+fn in_place_of_channel(url: &str) -> Option<String> {
+    let pages = ["https://channels.nixos.org/", "https://nixos.org/channels/"];
+    let name = pages.iter().find_map(|start| url.strip_prefix(start))?;
+    let name = name.trim_end_matches('/');
+    let branch = url_of_branch("nixpkgs", name)?;
+    Some(format!(
+        "write {branch}, or the channel's archive, https://channels.nixos.org/{name}/nixexprs.tar.xz"
+    ))
 }
 
 /// What to write for a flake that is not known.
@@ -138,6 +193,40 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn assert_told(url: &str, told: Option<&str>) {
+        let hint = problem("nixpkgs", url, "").map(|(_, hint)| hint);
+        assert_eq!(hint.is_some(), told.is_some(), "{url}: {hint:?}");
+        let (hint, told) = (hint.unwrap_or_default(), told.unwrap_or_default());
+        assert!(hint.contains(told), "{url}: {hint}");
+    }
+
+    #[test]
+    fn what_nix_does_not_know_in_an_address_is_corrected() {
+        for (url, told) in [
+            (
+                "nixos-unstable",
+                Some("write github:NixOS/nixpkgs/nixos-unstable"),
+            ),
+            ("/home/me/nixpkgs", Some("--override-input")),
+            ("path:/nix/store/x-source", None),
+            ("git:me/x", Some("github:me/x if it is on GitHub")),
+            ("github:me/x?branch=a", Some("write github:me/x/a")),
+            (
+                "https://channels.nixos.org/nixos-26.05",
+                Some(
+                    "write github:NixOS/nixpkgs/nixos-26.05, or the channel's archive, https://channels.nixos.org/nixos-26.05/nixexprs.tar.xz",
+                ),
+            ),
+            (
+                "https://channels.nixos.org/nixos-26.05/nixexprs.tar.xz",
+                None,
+            ),
+        ] {
+            assert_told(url, told);
+        }
+    }
+
     #[test]
     fn addresses_that_nix_takes_otherwise_are_corrected() {
         for (url, told) in [
@@ -180,13 +269,53 @@ mod tests {
             ("git+ssh://git@github.com/me/secrets", None),
             ("./pi", None),
         ] {
-            let hint = problem(url, "").map(|(_, hint)| hint);
+            assert_told(url, told);
+        }
+        assert!(problem("a", "path:../common", "hosts/pi").is_none());
+        assert!(problem("a", "../../../common", "hosts/pi").is_some());
+    }
+
+    #[test]
+    fn a_path_with_nothing_at_it_is_corrected() {
+        let flake = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(flake.path().join("a b/26.05")).unwrap();
+        for (name, url, told) in [
+            (
+                "nixpkgs",
+                "nixos-26.05",
+                Some("write github:NixOS/nixpkgs/nixos-26.05"),
+            ),
+            (
+                "nixpkgs",
+                "26.05",
+                Some("write github:NixOS/nixpkgs/nixos-26.05"),
+            ),
+            (
+                "home-manager",
+                "release-26.05",
+                Some("write github:nix-community/home-manager/release-26.05"),
+            ),
+            (
+                "nixpkgs",
+                "./nixpkgs",
+                Some("or write github:NixOS/nixpkgs/nixos-26.05"),
+            ),
+            (
+                "common",
+                "path:common?dir=x",
+                Some("such as github:OWNER/REPOSITORY"),
+            ),
+            ("common", "path:./a%20b", None),
+            ("nixpkgs", "./a b/26.05", None),
+            ("self", ".", None),
+            ("nixpkgs", "nixos-unstable", None),
+            ("nixpkgs", "github:NixOS/nixpkgs", None),
+        ] {
+            let hint = missing_path(name, url, flake.path()).map(|(_, hint)| hint);
             assert_eq!(hint.is_some(), told.is_some(), "{url}: {hint:?}");
             let (hint, told) = (hint.unwrap_or_default(), told.unwrap_or_default());
-            assert!(hint.contains(told), "{url}: {hint}");
+            assert!(hint.ends_with(told), "{url}: {hint}");
         }
-        assert!(problem("path:../common", "hosts/pi").is_none());
-        assert!(problem("../../../common", "hosts/pi").is_some());
     }
 
     #[test]

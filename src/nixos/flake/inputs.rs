@@ -20,6 +20,7 @@ use super::{Flake, SELF, input_url, lock_file, unlocked};
 use crate::common::configuration_file::{CONFIG_NAME, flake_text};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::http_url::hide_secrets;
 use crate::common::nearest::similar_names;
 use crate::nixos::nix_syntax::parse;
 
@@ -221,13 +222,23 @@ impl Flake {
         let text = self.directory().and_then(|dir| flake_text(&dir));
         let declared = text.as_deref().map(declared_attributes).unwrap_or_default();
         let dir = self.local_tree().map_or("", FlakeTree::dir);
-        let mut problems = inputs.iter().filter_map(|name| {
-            let url = declared.get(name)?.get("url")?;
-            Some((name, url, input_url::problem(url, dir)?))
-        });
-        problems.next().map_or(Ok(()), |(name, url, (what, hint))| {
+        let urls = || {
+            let urls = inputs.iter();
+            urls.filter_map(|name| Some((name, declared.get(name)?.get("url")?)))
+        };
+        let wrong =
+            urls().find_map(|(name, url)| Some((name, url, input_url::problem(name, url, dir)?)));
+        let directory = self.directory().unwrap_or_default();
+        let missing = || {
+            urls().find_map(|(name, url)| {
+                Some((name, url, input_url::missing_path(name, url, &directory)?))
+            })
+        };
+        let found = wrong.or_else(missing);
+        found.map_or(Ok(()), |(name, url, (what, hint))| {
+            let url = hide_secrets(url);
             let text = format!("the input {name} in flake.nix has the URL {url:?}, {what}");
-            Err(Failure::usage(text).hint(hint))
+            Err(Failure::usage(text).hint(hide_secrets(&hint)))
         })
     }
 

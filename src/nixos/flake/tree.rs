@@ -56,7 +56,9 @@ impl FlakeTree {
                     .map(Some);
                 let elsewhere =
                     input_url::proposal(&reference.text).map(|write| write + &reference.fragment());
-                let meant = package_of_nixpkgs(reference).or(elsewhere);
+                let meant = name_of_registry(reference)
+                    .or_else(|| home_of_other(&reference.text))
+                    .or(elsewhere);
                 found.map_err(|mut failure| {
                     // A directory that is not there is not meant.
                     if let Some(meant) = meant.filter(|_| !dir.exists()) {
@@ -275,16 +277,26 @@ impl FlakeTree {
     }
 }
 
-/// What to do about the `reference` of a package, `nixpkgs#hello`.
-fn package_of_nixpkgs(reference: &FlakeRef) -> Option<String> {
-    let of_nixpkgs = ["flake:nixpkgs", "nixpkgs"].contains(&reference.text.as_str());
-    let [package] = reference.attribute.as_slice() else {
+/// What to write in place of `nixpkgs#NAME`, which is a package or a configuration: Nix takes its flake from a registry.
+fn name_of_registry(reference: &FlakeRef) -> Option<String> {
+    let [name] = reference.attribute.as_slice() else {
         return None;
     };
-    of_nixpkgs.then(|| {
+    (reference.text == "nixpkgs").then(|| {
         format!(
-            "{package} is a package, and sdbuild builds a NixOS configuration, which has it in environment.systemPackages = [ pkgs.{package} ];"
+            "nixpkgs is a name in a flake registry, which sdbuild does not use. For a configuration of your flake, write \
+             its directory before the #, such as .#{name}. A package is a part of a configuration: \
+             environment.systemPackages = [ pkgs.{name} ];"
         )
+    })
+}
+
+/// What to write in place of the path `text` that begins with the home of another user.
+fn home_of_other(text: &str) -> Option<String> {
+    let is_other = text.starts_with('~') && !text.starts_with("~/") && text != "~";
+    is_other.then(|| {
+        "of paths that begin with ~, only ~/ is known, your own home. Write the whole path of another user's directory"
+            .to_owned()
     })
 }
 

@@ -135,19 +135,22 @@ fn a_configuration_above_the_current_directory_is_named() {
 
 #[test]
 fn inputs_without_a_lock_are_refused_at_once() {
+    fn here<'a>(words: &'a [&'a str], flake: &str) -> CliTest<'a> {
+        let input = "{ outputs = _: { }; }";
+        let inputs = CliTest::new(words).file("a/flake.nix", input);
+        inputs.file("b/flake.nix", input).file("flake.nix", flake)
+    }
     let flake = "{ inputs = { a.url = \"path:./a\"; b.url = \"path:./b\"; }; outputs = { self, a, b }: { }; }";
     let lacks = "there is no flake.lock, which a build needs for the inputs a, b";
     for words in [["build", "."], ["check", "."]] {
-        CliTest::new(&words)
-            .file("flake.nix", flake)
+        here(&words, flake)
             .exit_code(2)
             .stderr(lacks)
             .stderr("hint: `sdbuild lock` writes one\n")
             .run();
     }
     let overridden = ["build", ".", "--override-input", "a", "path:."];
-    CliTest::new(&overridden)
-        .file("flake.nix", flake)
+    here(&overridden, flake)
         .exit_code(2)
         .stderr("a build needs for the input b\n")
         .run();
@@ -158,9 +161,15 @@ fn inputs_without_a_lock_are_refused_at_once() {
         .stderr("could not find the flake ")
         .stderr("hint: this is the flake of --override-input a\n")
         .run();
-    let locking = CliTest::new(&["lock"]).file("flake.nix", flake);
-    let locking = locking.exit_code(3).run();
+    let locking = here(&["lock"], flake).exit_code(3).run();
     assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);
+    CliTest::new(&["lock"])
+        .file("flake.nix", flake)
+        .exit_code(2)
+        .stderr(
+            "has the URL \"path:./a\", which Nix reads as a path, and the flake has nothing there",
+        )
+        .run();
 }
 
 /// However a configuration of a flake is named without its `#`.

@@ -234,6 +234,17 @@ fn another_absolute_path_in_a_flake_is_copied() {
 }
 
 #[test]
+fn a_key_file_outside_a_flake_has_its_line() {
+    let flake = "{\n  nixosConfigurations.pi = f { modules = [ { a.keyFiles = [ \"/home/me/key.pub\" ]; } ]; };\n}\n";
+    let error = "access to absolute path '/home' is forbidden in pure evaluation mode";
+    assert_hint(
+        &failure(flake, &message(error), ""),
+        "",
+        "pi/flake.nix:2 reads /home/me/key.pub, which is outside the flake. Copy it next to that file, git add it, and",
+    );
+}
+
+#[test]
 fn a_list_in_place_of_the_set_of_a_system_is_found() {
     assert_hint(
         &recorded("flake-system-list"),
