@@ -84,7 +84,7 @@ impl Images {
     ) -> Result<ImageInfo, Failure> {
         let reference = definition.reference();
         let progress = self.progress.of(definition, engine.facts().kind());
-        let image = self.assemble(definition, &progress, cancel).await?;
+        let image = self.assemble_with(definition, &progress, cancel).await?;
         progress.is_packed(image.size);
         let diff_ids = image.diff_ids.clone();
         let loaded = || async {
@@ -109,7 +109,17 @@ impl Images {
     }
 
     /// Assembles the image, and notes its layers in the cache.
-    async fn assemble(
+    pub async fn assemble(
+        &self,
+        definition: &Definition,
+        cancel: &Cancel,
+    ) -> Result<ContainerImage, Failure> {
+        // It is loaded nowhere.
+        let progress = self.progress.of(definition, "");
+        self.assemble_with(definition, &progress, cancel).await
+    }
+
+    async fn assemble_with(
         &self,
         definition: &Definition,
         progress: &ImageProgress,
