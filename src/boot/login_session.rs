@@ -18,7 +18,7 @@ use crate::boot::qemu::Serial;
 use crate::boot::remote_command::RemoteCommands;
 use crate::boot::request::Login;
 use crate::boot::session::BootSession;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::{ActiveTimer, timeout};
 
@@ -98,7 +98,7 @@ impl LoginSession<'_> {
             let reached = waited.map_err(|failure| with_memory_hint(failure, memory))?;
             if reached == Reached::Login {
                 let done = format!("logged in over SSH as {}", login.user);
-                context.events.emit(Event::Detail(Phase::Boot, done));
+                context.events.detail(Phase::Boot, done);
             }
             Ok::<_, Failure>(reached)
         };

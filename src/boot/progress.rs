@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::boot::diagnosis;
-use crate::common::event::{Event, Events, Phase};
+use crate::common::event::{Events, Phase};
 
 /// Reports each part of the boot as soon as the console shows it.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct BootProgress<'a> {
 impl<'a> BootProgress<'a> {
     /// Reports that the machine was started, and is waited for `until` something happens.
     pub(super) fn new(events: &'a Events, until: String) -> Self {
-        events.emit(Event::Detail(Phase::Boot, until.clone()));
+        events.detail(Phase::Boot, until.clone());
         Self {
             events,
             until,
@@ -33,7 +33,7 @@ impl<'a> BootProgress<'a> {
     pub(super) fn begin_again(&mut self) {
         (self.reached, self.prompt) = (None, None);
         let text = self.until.clone();
-        self.events.emit(Event::Detail(Phase::Boot, text));
+        self.events.detail(Phase::Boot, text);
     }
 
     /// How long the console has been asking for a login.
@@ -55,7 +55,7 @@ impl<'a> BootProgress<'a> {
         if self.reached.is_none_or(|reached| reached < number) {
             self.reached = Some(number);
             let text = format!("{what} · {}", self.until);
-            self.events.emit(Event::Detail(Phase::Boot, text));
+            self.events.detail(Phase::Boot, text);
         }
     }
 }
@@ -65,6 +65,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::common::event::Event;
 
     fn texts(told: &[Event]) -> Vec<&str> {
         let texts = told.iter().filter_map(|event| {

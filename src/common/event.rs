@@ -208,6 +208,11 @@ impl Events {
         (self.0)(event);
     }
 
+    /// Emits a [`Event::Detail`].
+    pub fn detail(&self, phase: Phase, text: impl Into<String>) {
+        self.emit(Event::Detail(phase, text.into()));
+    }
+
     /// Emits a [`Event::Warning`].
     pub fn warn(&self, text: impl fmt::Display) {
         let text = text.to_string();

@@ -156,7 +156,7 @@ impl Rental {
         match report {
             Report::Log(line) => {
                 self.events.emit(Event::Nix(NixEvent::Other(line.clone())));
-                self.events.emit(Event::Detail(self.phase, line));
+                self.events.detail(self.phase, line);
             }
             Report::Warning(text) => self.events.warn(text),
             Report::Made(..) | Report::NotMade(_) | Report::GivenBack(_) | Report::Kept(_) => {}

@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         if let Some(phase) = self.view.naming_result
             && !self.out.is_empty()
         {
-            self.events.emit(Event::Detail(phase, text.to_owned()));
+            self.events.detail(phase, text);
         }
     }
 
@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
             return;
         }
         if let Some(phase) = self.view.copying_flake {
-            self.events.emit(Event::Detail(phase, String::new()));
+            self.events.detail(phase, "");
         }
         let used = self.view.caches.of(&report.caches);
         report.uses_caches = used == CacheUse::Used;

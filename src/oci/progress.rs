@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::definition::Definition;
-use crate::common::event::{Event, Events, Phase};
+use crate::common::event::{Events, Phase};
 use crate::common::human_bytes::human_bytes;
 use crate::engine::Loading;
 
@@ -161,7 +161,7 @@ impl ImageProgress {
         };
         if images.told != text {
             images.told.clone_from(&text);
-            events.emit(Event::Detail(Phase::ContainerImages, text));
+            events.detail(Phase::ContainerImages, text);
         }
     }
 }

@@ -20,7 +20,7 @@ use super::request::{CopyRequest, Image};
 use super::stages::{StageInput, StageOutput, run_stages};
 use crate::common::context::Context;
 use crate::common::created_dirs::CreatedDirs;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 use crate::common::image_name::Sidecar;
@@ -93,7 +93,9 @@ impl CopyJob {
             Replaceable::Nothing
         };
         if settings.dir.join(&image).exists() {
-            self.tell("checking the image of an earlier build");
+            self.context
+                .events
+                .detail(Phase::CopyOut, "checking the image of an earlier build");
         }
         if !settings.force
             && let Some(earlier) = self.earlier(&image)
@@ -209,10 +211,7 @@ impl CopyJob {
         if form == ImageForm::Raw {
             self.reserve_length(size, &file)?;
         }
-        self.tell(match form {
-            ImageForm::Compressed { .. } => "copying it out of the builder, and compressing it",
-            ImageForm::Raw | ImageForm::AsBuilt => "copying it out of the builder",
-        });
+        self.context.events.detail(Phase::CopyOut, form.writing());
         let on_progress = |done| {
             let events = &self.context.events;
             events.bytes(Phase::CopyOut, done, Some(size));
@@ -240,14 +239,10 @@ impl CopyJob {
                 "the image's length is not in its zstd header, so some imagers show no progress",
             );
         }
-        self.tell("waiting for the disk");
+        self.context
+            .events
+            .detail(Phase::CopyOut, "waiting for the disk");
         self.publish(file, &output, replace)
-    }
-
-    /// Says what happens with the image.
-    fn tell(&self, text: &str) {
-        let detail = Event::Detail(Phase::CopyOut, text.to_owned());
-        self.context.events.emit(detail);
     }
 
     /// Sets the length of `file`, so that a file system refuses at once what is too long for it: FAT's files end at

@@ -21,6 +21,16 @@ pub(super) enum ImageForm {
     AsBuilt,
 }
 
+impl ImageForm {
+    /// What is done with an image to write it in this form, in words.
+    pub(super) fn writing(self) -> &'static str {
+        match self {
+            Self::Compressed { .. } => "copying it out of the builder, and compressing it",
+            Self::Raw | Self::AsBuilt => "copying it out of the builder",
+        }
+    }
+}
+
 /// What is known about the build's image before all of it was read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BuiltImage {

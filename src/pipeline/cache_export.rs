@@ -13,7 +13,7 @@ use tokio_util::io::SyncIoBridge;
 use crate::common::absolute_path::absolute;
 use crate::common::cache_key::CacheKey;
 use crate::common::context::Context;
-use crate::common::event::{Event, Events, Phase};
+use crate::common::event::{Events, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::http_url;
 use crate::common::human_bytes::human_bytes;
@@ -276,7 +276,7 @@ impl Counts {
         let Exported { paths, bytes } = self.exported();
         let done = self.done.load(Ordering::Relaxed);
         let text = format!("{done} of {paths} store paths ({})", human_bytes(bytes));
-        events.emit(Event::Detail(Phase::Export, text));
+        events.detail(Phase::Export, text);
     }
 
     fn exported(&self) -> Exported {

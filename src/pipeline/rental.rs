@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::aws::Access;
 use crate::common::context::Context;
-use crate::common::event::{Event, Events, Phase};
+use crate::common::event::{Events, Phase};
 use crate::common::failure::{Failure, Leftover};
 use crate::common::machine_source::MachineSource;
 use crate::common::program::find_program;
@@ -93,7 +93,7 @@ async fn use_machine<T>(
         place = Some(machine.place.clone());
         until_it_answers(&machine, hint, ANSWER_TIMEOUT, context).await?;
         let shown = machine.place.clone();
-        context.events.emit(Event::Detail(Phase::Rent, shown));
+        context.events.detail(Phase::Rent, shown);
         Ok(machine)
     };
     let machine = match context.phase(Phase::Rent, Box::pin(ready)).await {
@@ -228,7 +228,7 @@ async fn until_it_answers(
                 Err(error) if error.is_other_host_key() => return Err(Failure::from(error)),
                 Err(error) => {
                     let text = format!("waiting for {place}: {error}");
-                    context.events.emit(Event::Detail(Phase::Rent, text));
+                    context.events.detail(Phase::Rent, text);
                     last = Some(error);
                 }
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::aws::Access;
 use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::ssh_machine::SshMachine;
 use crate::common::timeout::timeout;
@@ -126,7 +126,7 @@ async fn give_back(
 ) -> Result<bool, GiveBackError> {
     let log = |line: &str| {
         let line = line.to_owned();
-        context.events.emit(Event::Detail(Phase::GiveBack, line));
+        context.events.detail(Phase::GiveBack, line);
     };
     let work = async {
         let work = timeout(limit, rental.give_back(access, &log)).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::{ContainerGuard, ContainerSpec, ImageInfo, Role};
@@ -93,7 +93,7 @@ impl Inventory {
         let guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
         let tell = |counted| {
             let text = detail(volumes, counted);
-            context.events.emit(Event::Detail(Phase::Measure, text));
+            context.events.detail(Phase::Measure, text);
         };
         let count = async |guard: &mut ContainerGuard| {
             tell(0);

@@ -2,7 +2,7 @@
 
 use crate::aws::{Ami, Client, has_failed};
 use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::publish::plan::{HASH_TAG, Plan};
 
@@ -65,7 +65,7 @@ pub(super) async fn wait(
 ) -> Result<Ami, Failure> {
     let report = |progress: &str| {
         let text = format!("{what}: {progress}");
-        context.events.emit(Event::Detail(Phase::Publish, text));
+        context.events.detail(Phase::Publish, text);
     };
     client.wait_for_image(id, report).await.map_err(|error| {
         let remove = removal(id, client.region());

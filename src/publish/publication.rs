@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::aws::{Ami, Client, NewImage};
 use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::publish::copies::{self, RegionCopy};
 use crate::publish::existing::{offer, published_before, wait};
@@ -80,7 +80,7 @@ async fn register(plan: &Plan, client: &Client, context: &Context) -> Result<Str
     let mut record = Record::open(state_dir, &plan.name, client.region(), plan.disk.sha256)?;
     let snapshot = upload::snapshot(plan, client, &mut record, context).await?;
     let waiting = "AWS completes the snapshot".to_owned();
-    context.events.emit(Event::Detail(Phase::Publish, waiting));
+    context.events.detail(Phase::Publish, waiting);
     client.wait_for_snapshot(&snapshot, SNAPSHOT_LIMIT).await?;
     let tags = plan.tags();
     let new = NewImage {

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use super::image::BuilderImage;
 use crate::common::cancel::Cancel;
+use crate::common::event::{Events, Phase};
 use crate::common::failure::Failure;
+use crate::common::human_bytes::human_bytes;
 use crate::common::timeout::finish_within;
 use crate::engine::labels::store_filler_name;
 use crate::engine::{
     Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Role, RunId,
 };
 use crate::nixos::build_source::BuildSource;
-use crate::nixos::command::{BuildRequest, StorePaths};
+use crate::nixos::command::{BuildRequest, StorePaths, Task};
 use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::shell_session::ShellSession;
 
@@ -20,6 +22,8 @@ use crate::nixos::shell_session::ShellSession;
 const MAX_PROCESSES: i64 = 16_384;
 /// Timeout for copying an image's store to a new volume: a hundred megabytes in thousands of files, on a slow disk.
 const FILL_TIMEOUT: Duration = Duration::from_secs(1800);
+/// From this size on, it takes seconds or minutes that Nix copies a flake to its store, about which it says nothing.
+const MIN_COPIED_BYTES: u64 = 16 << 20;
 
 /// One run of the builder.
 #[derive(Clone, Debug)]
@@ -43,6 +47,21 @@ impl BuildJob {
     pub(super) fn is_interactive(&self) -> bool {
         let session = self.request.task.session();
         session.is_some_and(ShellSession::is_interactive)
+    }
+
+    /// Says that Nix copies a large flake to its store; the phase that does it.
+    pub(super) fn tell_of_copying(&self, events: &Events) -> Option<Phase> {
+        let bytes = self.source.uploaded_bytes();
+        if !self.source.is_flake() || bytes < MIN_COPIED_BYTES {
+            return None;
+        }
+        let phase = match self.request.task {
+            Task::Build => Phase::Build,
+            Task::Check | Task::Forecast | Task::Shell(_) | Task::Lock(_) => Phase::Evaluate,
+        };
+        let text = format!("copying {} of flakes to the Nix store", human_bytes(bytes));
+        events.detail(phase, text);
+        Some(phase)
     }
 }
 

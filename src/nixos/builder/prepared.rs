@@ -10,7 +10,6 @@ use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
-use crate::common::human_bytes::human_bytes;
 use crate::engine::labels::labels;
 use crate::engine::{Attached, Container, ContainerGuard, Exit, Heartbeat, PauseHandle, Role};
 use crate::nixos::build_log::BuildLog;
@@ -64,8 +63,6 @@ pub struct BuildResult {
 /// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store
 /// to it.
 const FILLING_STORE: &str = "filling the new store volume";
-/// From this size on, it takes seconds or minutes that Nix copies a flake to its store, about which it says nothing.
-const MIN_COPIED_BYTES: u64 = 16 << 20;
 
 impl Builder<'_> {
     /// Creates the container and uploads its input (`Phase::Upload`). `guard` removes it.
@@ -81,11 +78,11 @@ impl Builder<'_> {
             let store_labels = labels(Role::Store, self.run);
             let is_new = self.engine.ensure_volume(self.store, store_labels).await?;
             if is_new {
-                events.emit(Event::Detail(Phase::Upload, FILLING_STORE.to_owned()));
+                events.detail(Phase::Upload, FILLING_STORE);
             }
             let container = guard.create(&self.spec(&job, &paths)?).await?;
             if is_new {
-                events.emit(Event::Detail(Phase::Upload, String::new()));
+                events.detail(Phase::Upload, "");
             }
             self.await_collector(events).await?;
             if let Some((wrapper, source)) = self.wrapper {
@@ -269,7 +266,7 @@ impl ContainerOfJob {
         // Held until the output is drained: the builder ends with its input.
         let _heartbeat = heartbeat.keep_alive(input);
         let view = LogView {
-            copying_flake: self.tell_of_copying(&events),
+            copying_flake: self.job.tell_of_copying(&events),
             slow: self.job.request.nix.stall_timeout,
             offline: self.job.access.offline,
             awaits_flake: self.job.source.is_flake(),
@@ -283,21 +280,6 @@ impl ContainerOfJob {
             naming_result: (self.job.request.task == Task::Build).then_some(Phase::Build),
         };
         follow(self.container.drain(output), log, &events, view).await
-    }
-
-    /// Says that Nix copies a large flake to its store; the phase that does it.
-    fn tell_of_copying(&self, events: &Events) -> Option<Phase> {
-        let bytes = self.job.source.uploaded_bytes();
-        if !self.job.source.is_flake() || bytes < MIN_COPIED_BYTES {
-            return None;
-        }
-        let phase = match self.job.request.task {
-            Task::Build => Phase::Build,
-            Task::Check | Task::Forecast | Task::Shell(_) | Task::Lock(_) => Phase::Evaluate,
-        };
-        let text = format!("copying {} of flakes to the Nix store", human_bytes(bytes));
-        events.emit(Event::Detail(phase, text));
-        Some(phase)
     }
 
     /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.

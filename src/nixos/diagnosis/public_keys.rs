@@ -1,5 +1,7 @@
 //! Public keys that are not written as the strings of a list. Pure.
 
+use std::path::Path;
+
 use super::listed_definitions::values;
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::layout::CONFIG_DIR;
@@ -26,7 +28,7 @@ pub(super) fn hint(option: &str, summary: &str) -> Option<String> {
     if let Some(path) = values(summary).find(|value| is_path(value)) {
         if let Some(written) = path
             .strip_prefix(CONFIG_DIR)
-            .filter(|path| !path.ends_with(".pub"))
+            .filter(|path| Path::new(path).extension() != Some("pub".as_ref()))
         {
             let in_file = in_file("FILE");
             return Some(format!(

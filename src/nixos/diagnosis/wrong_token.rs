@@ -31,6 +31,22 @@ const PARENTHESES: &str = "put a calculation inside a list in parentheses: [ (a 
 /// How the lines begin that git adds to a file with a conflict.
 const CONFLICT: [&str; 3] = ["<<<<<<< ", "=======", ">>>>>>> "];
 
+/// What to do about a whole line that is not of Nix, if the token begins one.
+fn foreign_line(place: &Place<'_>) -> Option<&'static str> {
+    if !place.begun().is_empty() {
+        None
+    } else if CONFLICT.iter().any(|line| place.here.starts_with(line)) {
+        Some(
+            "git has left a conflict in the file. Keep one of its two versions, and remove the lines with <<<<<<<, ======= \
+             and >>>>>>>",
+        )
+    } else if place.here.starts_with("$ ") {
+        Some("a command for a terminal is not part of the configuration. Remove the line")
+    } else {
+        None
+    }
+}
+
 /// What to do about the token at `position` of `text`, of which the syntax error `summary` speaks.
 pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<String> {
     let place = Place::find(text, position)?;
@@ -40,17 +56,8 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     if certain.is_some() {
         return certain;
     }
-    if place.begun().is_empty() && CONFLICT.iter().any(|line| place.here.starts_with(line)) {
-        return Some(
-            "git has left a conflict in the file. Keep one of its two versions, and remove the lines with <<<<<<<, ======= \
-             and >>>>>>>"
-                .to_owned(),
-        );
-    }
-    if place.here.starts_with("$ ") && place.begun().is_empty() {
-        return Some(
-            "a command for a terminal is not part of the configuration. Remove the line".to_owned(),
-        );
+    if let Some(line) = foreign_line(&place) {
+        return Some(line.to_owned());
     }
     if summary.contains("invalid token") {
         let found = place.here.chars().next()?;

@@ -8,7 +8,7 @@ use crate::artifact::{Cache, Fetcher};
 use crate::binfmt::RegistrarImage;
 use crate::common::context::Context;
 use crate::common::counted::counted;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::common::text::listed;
@@ -100,7 +100,7 @@ pub(in crate::pipeline) async fn ensure(
     }
     let fetch = async {
         let (programs, bytes) = to_download(&missing, fetcher.cache());
-        let tell = |text| events.emit(Event::Detail(Phase::Fetch, text));
+        let tell = |text| events.detail(Phase::Fetch, text);
         if bytes > 0 {
             tell(format!("{programs}, from Debian"));
         }

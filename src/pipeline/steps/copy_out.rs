@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use crate::common::board::BoardName;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::image_name::Sidecar;
 use crate::common::shell_word::quoted;
@@ -52,7 +52,7 @@ pub(in crate::pipeline) async fn copy_out(
         let copied = copy.await;
         // What it came to is the size.
         let events = &run.context.events;
-        events.emit(Event::Detail(Phase::CopyOut, String::new()));
+        events.detail(Phase::CopyOut, "");
         copied.map_err(|failure| with_question(failure, asks))
     };
     let image = run.context.phase(Phase::CopyOut, copy).await?;

@@ -7,7 +7,7 @@ use crate::binfmt::{
 };
 use crate::common::build_mode::Glue;
 use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::{Class, Failure};
 use crate::nixos::command::is_native_glue_possible;
 use crate::pipeline::emulation::{Emulation, on_one_line};
@@ -139,7 +139,7 @@ impl Setup<'_> {
                 Ok(()) => {
                     let text = describe_result(self.run.plan, mode);
                     let events = &self.run.context.events;
-                    events.emit(Event::Detail(Phase::Emulation, text));
+                    events.detail(Phase::Emulation, text);
                     return Ok(mode);
                 }
                 Err(failure) if failure.class == Class::Interrupted => return Err(failure),

@@ -1,7 +1,7 @@
 //! Step: the remote builders can be used; tried before anything relies on them.
 
 use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::nixos::builder::{BuilderImage, Trial, TrialRun};
@@ -67,7 +67,7 @@ pub(in crate::pipeline) async fn try_all(
             .filter_map(little_space)
             .for_each(|text| events.warn(text));
         let names: Vec<_> = trials.iter().map(|trial| trial.builder.address()).collect();
-        events.emit(Event::Detail(Phase::Builders, names.join(", ")));
+        events.detail(Phase::Builders, names.join(", "));
         Ok(())
     };
     run.context.phase(Phase::Builders, work).await

@@ -58,7 +58,7 @@ fn values_of_secret_options_are_hidden() {
 }
 
 #[test]
-fn values_in_and_instead_of_the_set_of_a_secret_option_are_hidden() {
+fn values_in_or_instead_of_a_set_of_secrets_are_hidden() {
     for (text, shown) in [
         (
             "networking.wireless.networks = { Home = \"x\"; };",
