@@ -10,7 +10,7 @@ use super::failures::{publish_failed, stages_failed, unusable_result, write_fail
 use super::image_form::{BuiltImage, ImageForm, MAX_ZSTD_HEADER_BYTES};
 use super::image_writer::ImageWriter;
 use super::imager;
-use super::manifest::{ImageSummary, Manifest, SidecarHash};
+use super::manifest::{ImageSummary, Manifest, SidecarHash, json};
 use super::pending_file::{PRIVATE, PUBLIC, PendingFile, sweep};
 use super::product::Product;
 use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
@@ -394,11 +394,6 @@ impl CopyJob {
             sha256: Sha256Hash::of(text.as_bytes()),
         })
     }
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;
-    Ok(format!("{text}\n"))
 }
 
 #[cfg(test)]

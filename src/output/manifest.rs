@@ -13,6 +13,7 @@ use super::stages::StageOutput;
 use crate::common::cancel::Cancel;
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::event::Phase;
+use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::common::image_format::Format;
 use crate::common::timings::Timings;
@@ -232,4 +233,10 @@ impl Serialize for Seconds {
         }
         map.end()
     }
+}
+
+/// The text of `value` for a file.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;
+    Ok(format!("{text}\n"))
 }
