@@ -56,13 +56,13 @@ fn what_does_not_agree_is_named() {
     let version = format!("\nversion = \"{VERSION}\"\n");
     replace(dir, "Cargo.toml", &version, "\nversion = \"9.8.7\"\n");
     let other = "https://github.com/other/sdbuild";
-    replace(dir, "docs/release-files.md", REPOSITORY, other);
+    replace(dir, "docs/install.md", REPOSITORY, other);
     release(dir, &["--check"])
         .assert_exit_code(1)
         .assert_stderr_contains(&[
             "Cargo.lock has another version than 9.8.7",
             "the first section of CHANGELOG.md is not of 9.8.7",
-            "docs/release-files.md:",
+            "docs/install.md:",
             &format!("{other}, but Cargo.toml says {REPOSITORY}"),
             "examples/ci/github.yml does not install 9.8.7",
             "examples/ci/gitlab.yml does not install 9.8.7",

@@ -94,6 +94,6 @@ mod tests {
         ] {
             assert_eq!(tip(flag, value).as_deref(), Some(expected));
         }
-        assert_eq!(tip("--port <N>", "8080:80"), None);
+        assert_eq!(tip("--port <N>", "8080:web"), None);
     }
 }
