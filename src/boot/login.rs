@@ -75,6 +75,11 @@ impl<'a> SshProbe<'a> {
         &self.login.user
     }
 
+    /// The private keys that are tried; empty if ssh looks for them itself.
+    pub(super) fn keys(&self) -> &[PathBuf] {
+        self.keys
+    }
+
     /// Whether the login is root's.
     pub(super) fn is_root(&self) -> bool {
         self.login.user == "root"

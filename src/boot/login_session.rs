@@ -28,6 +28,9 @@ const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
 const NO_PORT_HINT: &str =
     "install QEMU on this machine, or boot without --until-ssh and --run to see the console";
 
+/// How often the user is told what came of the logins that were tried.
+const LOGIN_LOOK: Duration = Duration::from_secs(1);
+
 /// Boots until the login succeeds, runs its command, and switches the machine off.
 pub(super) async fn run(session: BootSession<'_>, login: &Login) -> Result<Reached, Failure> {
     let (Some(ssh), Some(port)) = (&session.tools.ssh, session.port()?) else {
@@ -134,6 +137,7 @@ impl LoginSession<'_> {
         let mut has_failed = false;
         let until = format!("until a login succeeds, {} s at most", limit.as_secs());
         let mut progress = BootProgress::new(&self.session.context.events, until);
+        let mut tried = tokio::time::interval(LOGIN_LOOK);
         let mut adapter = NetworkAdapter::new(self.session.needs_adapter());
         loop {
             let event = tokio::select! {
@@ -149,6 +153,10 @@ impl LoginSession<'_> {
                     let since_prompt = progress.since_prompt();
                     let waited = (!has_failed).then_some(Waited { limit, since_prompt });
                     return Err(no_login(machine, Some(probe), waited));
+                }
+                _ = tried.tick() => {
+                    progress.look_at_login(probe.last_error().as_deref());
+                    continue;
                 }
                 event = machine.next_event() => event?,
             };

@@ -1,6 +1,7 @@
 //! The failures of a boot.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use crate::boot::diagnosis::{self, Evidence};
 use crate::boot::login::{SshProbe, is_refusal};
 use crate::boot::machine::RunningMachine;
 use crate::common::failure::{Class, Failure, Leftover};
+use crate::common::shown_path::shown_path;
+use crate::common::text::listed;
 
 /// The result of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,10 @@ pub(super) fn no_login(
     let user = probe.map(SshProbe::user);
     let hint = with_user(diagnosis.hint, user);
     let mut failure = Failure::message(Class::Build, diagnosis.what).hint(hint);
-    if !ssh_error.as_deref().is_some_and(is_refusal) {
+    if ssh_error.as_deref().is_some_and(is_refusal) {
+        let tried = tried_keys(probe.map_or(&[], SshProbe::keys));
+        failure = tried.into_iter().fold(failure, Failure::hint);
+    } else {
         failure.log_tail = machine.console.tail(SHOWN_LINES);
     }
     match waited {
@@ -84,6 +90,12 @@ pub(super) fn no_login(
         }
         None => failure.consequence("the image does not accept a login"),
     }
+}
+
+/// Which private `keys` were tried.
+fn tried_keys(keys: &[PathBuf]) -> Option<String> {
+    let names: Vec<String> = keys.iter().map(|key| shown_path(key)).collect();
+    (!names.is_empty()).then(|| format!("it was tried with {}", listed(&names)))
 }
 
 /// `hint` with the name of the user who was to log in, if Nix takes it without quotes in the path of an option.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::boot::diagnosis;
+use crate::boot::login::is_refusal;
 use crate::common::event::{Events, Phase};
 
 /// Reports each part of the boot as soon as the console shows it.
@@ -15,6 +16,8 @@ pub(super) struct BootProgress<'a> {
     reached: Option<usize>,
     /// When the console first asked for a login.
     prompt: Option<Instant>,
+    /// Whether the SSH server refused the key when it was last tried.
+    is_refused: bool,
 }
 
 impl<'a> BootProgress<'a> {
@@ -26,12 +29,13 @@ impl<'a> BootProgress<'a> {
             until,
             reached: None,
             prompt: None,
+            is_refused: false,
         }
     }
 
     /// The machine starts once more: every part is new again.
     pub(super) fn begin_again(&mut self) {
-        (self.reached, self.prompt) = (None, None);
+        (self.reached, self.prompt, self.is_refused) = (None, None, false);
         let text = self.until.clone();
         self.events.detail(Phase::Boot, text);
     }
@@ -39,6 +43,19 @@ impl<'a> BootProgress<'a> {
     /// How long the console has been asking for a login.
     pub(super) fn since_prompt(&self) -> Option<Duration> {
         self.prompt.map(|prompt| prompt.elapsed())
+    }
+
+    /// Looks at the `error` of the last login that was tried: a server that refuses the key may get it while it starts.
+    pub(super) fn look_at_login(&mut self, error: Option<&str>) {
+        let is_refused = error.is_some_and(is_refusal);
+        if is_refused && !self.is_refused {
+            let text = format!(
+                "the SSH server refuses the key, trying again · {}",
+                self.until
+            );
+            self.events.detail(Phase::Boot, text);
+        }
+        self.is_refused = is_refused;
     }
 
     /// Looks at lines of the console. A boot loader that starts again, and what the kernel repeats, are nothing new.
@@ -86,6 +103,21 @@ mod tests {
         progress.look(&[include_str!("diagnosis/pc.txt").to_owned()]);
         let firmware = "the firmware is looking for a system · until then";
         assert_eq!(texts(&told.lock().unwrap()), ["until then", firmware]);
+    }
+
+    #[test]
+    fn a_server_that_refuses_the_key_is_told_once() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let mut progress = BootProgress::new(&events, "until then".to_owned());
+        progress.look_at_login(None);
+        progress.look_at_login(Some("Connection refused"));
+        for _ in 0..2 {
+            progress.look_at_login(Some("root@127.0.0.1: Permission denied (publickey)."));
+        }
+        let refused = "the SSH server refuses the key, trying again · until then";
+        assert_eq!(texts(&told.lock().unwrap()), ["until then", refused]);
     }
 
     #[test]

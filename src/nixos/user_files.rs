@@ -205,7 +205,10 @@ impl UserFiles {
         // A directory stands for the file in it.
         let directory = path.strip_suffix("/default.nix");
         let named = self.naming(&path).or_else(|| self.naming(directory?));
-        let root = self.root.display();
+        let root = match self.root.display().to_string() {
+            root if root == "." => "this directory".to_owned(),
+            root => root,
+        };
         let lacks = match &named {
             Some(written) => format!(
                 "{} names {name}, which does not exist in {root}",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
+use crate::common::text::listed;
 use crate::common::timeout::timeout;
 use crate::engine::{ContainerGuard, ContainerSpec, ImageInfo, Role};
 use crate::pipeline::inventory::{Inventory, SizedVolume};
@@ -19,6 +20,8 @@ done
 wait"#;
 /// The script's own limit, and the time that the engine may need to start the container.
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(180);
+/// Volumes that are named as those which are still counted.
+const MAX_NAMED: usize = 2;
 /// Where the volumes are mounted, each under its number.
 const DIR: &str = "/volumes";
 
@@ -91,16 +94,16 @@ impl Inventory {
             .collect();
         let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
         let guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
-        let tell = |counted| {
+        let tell = |counted: &[usize]| {
             let text = detail(volumes, counted);
             context.events.detail(Phase::Measure, text);
         };
         let count = async |guard: &mut ContainerGuard| {
-            tell(0);
-            let mut counted = 0;
+            tell(&[]);
+            let mut counted = Vec::new();
             let seen = |line: &str| {
-                counted += usize::from(size(line).is_some());
-                tell(counted);
+                counted.extend(size(line).map(|(number, _)| number));
+                tell(&counted);
             };
             let output = async {
                 let container = guard.create(&spec).await?;
@@ -115,11 +118,20 @@ impl Inventory {
     }
 }
 
-/// Of which `volumes` so many are counted, in words.
-fn detail(volumes: &[(usize, &str)], counted: usize) -> String {
-    match volumes {
-        [(_, name)] => format!("volume {name}"),
-        volumes => format!("{counted} of {} volumes", volumes.len()),
+/// How many of the `volumes` are `counted`, given by their numbers, in words, and the names of the last ones that are not.
+fn detail(volumes: &[(usize, &str)], counted: &[usize]) -> String {
+    let left = volumes.iter();
+    let left: Vec<&str> = left
+        .filter(|(number, _)| !counted.contains(number))
+        .map(|(_, name)| *name)
+        .collect();
+    if let [(_, name)] = volumes {
+        return format!("volume {name}");
+    }
+    let done = format!("{} of {} volumes", counted.len(), volumes.len());
+    match left.len() {
+        1..=MAX_NAMED => format!("{done} · counting {}", listed(&left)),
+        _ => done,
     }
 }
 
@@ -147,7 +159,10 @@ mod tests {
 
     #[test]
     fn volumes_that_are_counted_are_told() {
-        assert_eq!(detail(&[(0, "sdbuild-store")], 0), "volume sdbuild-store");
-        assert_eq!(detail(&[(0, "a"), (1, "b")], 1), "1 of 2 volumes");
+        assert_eq!(detail(&[(0, "sdbuild-store")], &[]), "volume sdbuild-store");
+        let volumes = [(0, "a"), (1, "b"), (2, "c")];
+        assert_eq!(detail(&volumes, &[]), "0 of 3 volumes");
+        assert_eq!(detail(&volumes, &[1]), "1 of 3 volumes · counting a and c");
+        assert_eq!(detail(&volumes, &[1, 0, 2]), "3 of 3 volumes");
     }
 }

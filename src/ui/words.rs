@@ -58,8 +58,8 @@ pub(super) fn time_left(d: Duration) -> String {
     let seconds = d.as_secs();
     match seconds {
         0..10 => "a few seconds left".to_owned(),
-        10..55 => format!("about {} s left", seconds.next_multiple_of(10)),
-        55..5400 => format!("about {} min left", (seconds + 30) / 60),
+        10..=50 => format!("about {} s left", seconds.next_multiple_of(10)),
+        51..5400 => format!("about {} min left", (seconds + 30) / 60),
         _ => format!("about {} h left", (seconds + 1800) / 3600),
     }
 }
@@ -103,6 +103,8 @@ mod tests {
         let left = |seconds| time_left(Duration::from_secs(seconds));
         assert_eq!(left(9), "a few seconds left");
         assert_eq!(left(41), "about 50 s left");
+        assert_eq!(left(50), "about 50 s left");
+        assert_eq!(left(51), "about 1 min left");
         assert_eq!(left(89), "about 1 min left");
         assert_eq!(left(1234), "about 21 min left");
         assert_eq!(left(7300), "about 2 h left");

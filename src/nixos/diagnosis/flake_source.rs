@@ -169,6 +169,9 @@ fn input_of_nixpkgs(context: &ExitContext<'_>) -> String {
         return String::new();
     };
     let declare = format!("Declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\";");
+    if written_values::values_of(&text, "outputs").is_empty() {
+        return format!("\n  {declare}");
+    }
     let add = add_to_outputs(&text, "nixpkgs");
     format!("\n  {declare}\n  In flake.nix, {add}")
 }

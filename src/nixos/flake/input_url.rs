@@ -6,6 +6,7 @@ use crate::common::flake_url::{FlakeUrl, decoded};
 use crate::common::repository_address::{
     misnamed_parameter, of_forge, of_ssh, without_fragment, without_server,
 };
+use crate::common::shell_word::quoted;
 use crate::nixos::known_repository::{url_of_branch, usual_url};
 
 /// What to write in place of `reference` if that is the name of a registry's flake, such as `nixpkgs` or `nixpkgs/BRANCH`, with the
@@ -84,14 +85,8 @@ pub(super) fn problem(name: &str, url: &str, dir: &str) -> Option<(&'static str,
         let what = "in which Nix reads the `@` as part of the repository's name";
         return Some((what, format!("write github:{owner}/{repository}/{branch}")));
     }
-    let path = url.strip_prefix("path:").unwrap_or(url);
-    let up = path.split('/').take_while(|part| *part == "..").count();
-    let depth = dir.split('/').filter(|part| !part.is_empty()).count();
-    let is_outside = path.starts_with(['/', '~']) && !path.starts_with("/nix/");
-    if is_outside || up > depth {
-        let what = "a directory that the builder does not have";
-        let hint = "move it into the flake's directory, or give --override-input INPUT DIR";
-        return Some((what, hint.to_owned()));
+    if let Some(hint) = outside(name, url, dir) {
+        return Some(("a directory that the builder does not have", hint));
     }
     is_in_registry(url).then(|| {
         (
@@ -100,6 +95,18 @@ pub(super) fn problem(name: &str, url: &str, dir: &str) -> Option<(&'static str,
                 .or_else(|| proposal(url))
                 .unwrap_or_else(elsewhere),
         )
+    })
+}
+
+/// What to do about the `url` of the input `name` that is a directory outside the one that is uploaded, which has the flake in `dir`.
+fn outside(name: &str, url: &str, dir: &str) -> Option<String> {
+    let path = url.strip_prefix("path:").unwrap_or(url);
+    let up = path.split('/').take_while(|part| *part == "..").count();
+    let depth = dir.split('/').filter(|part| !part.is_empty()).count();
+    let is_elsewhere = path.starts_with(['/', '~']) && !path.starts_with("/nix/");
+    (is_elsewhere || up > depth).then(|| {
+        let path = quoted(path);
+        format!("move it into the flake's directory, or build with --override-input {name} {path}")
     })
 }
 
