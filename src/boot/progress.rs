@@ -84,6 +84,14 @@ mod tests {
     use super::*;
     use crate::common::event::Event;
 
+    /// What is emitted, and the events for it.
+    fn recorded() -> (Arc<Mutex<Vec<Event>>>, Events) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        (told, events)
+    }
+
     fn texts(told: &[Event]) -> Vec<&str> {
         let texts = told.iter().filter_map(|event| {
             let Event::Detail(Phase::Boot, text) = event else {
@@ -96,9 +104,7 @@ mod tests {
 
     #[test]
     fn the_firmware_of_a_pc_is_a_part_of_its_boot() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&told);
-        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let (told, events) = recorded();
         let mut progress = BootProgress::new(&events, "until then".to_owned());
         progress.look(&[include_str!("diagnosis/pc.txt").to_owned()]);
         let firmware = "the firmware is looking for a system · until then";
@@ -107,9 +113,7 @@ mod tests {
 
     #[test]
     fn a_server_that_refuses_the_key_is_told_once() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&told);
-        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let (told, events) = recorded();
         let mut progress = BootProgress::new(&events, "until then".to_owned());
         progress.look_at_login(None);
         progress.look_at_login(Some("Connection refused"));
@@ -122,9 +126,7 @@ mod tests {
 
     #[test]
     fn each_part_of_a_boot_is_reported_once_and_in_order() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&told);
-        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let (told, events) = recorded();
         let mut progress = BootProgress::new(&events, "until then".to_owned());
         let console = include_str!("diagnosis/login.txt");
         for line in console.lines().map(str::to_owned) {
