@@ -4,6 +4,7 @@ mod brackets;
 mod calls;
 mod comments;
 mod conditions;
+mod foreign_lines;
 mod joined;
 mod json;
 mod lists;
@@ -28,25 +29,6 @@ use crate::nixos::log::Position;
 /// The hint for a calculation in a list.
 const PARENTHESES: &str = "put a calculation inside a list in parentheses: [ (a + b) ]";
 
-/// How the lines begin that git adds to a file with a conflict.
-const CONFLICT: [&str; 3] = ["<<<<<<< ", "=======", ">>>>>>> "];
-
-/// What to do about a whole line that is not of Nix, if the token begins one.
-fn foreign_line(place: &Place<'_>) -> Option<&'static str> {
-    if !place.begun().is_empty() {
-        None
-    } else if CONFLICT.iter().any(|line| place.here.starts_with(line)) {
-        Some(
-            "git has left a conflict in the file. Keep one of its two versions, and remove the lines with <<<<<<<, ======= \
-             and >>>>>>>",
-        )
-    } else if place.here.starts_with("$ ") {
-        Some("a command for a terminal is not part of the configuration. Remove the line")
-    } else {
-        None
-    }
-}
-
 /// What to do about the token at `position` of `text`, of which the syntax error `summary` speaks.
 pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<String> {
     let place = Place::find(text, position)?;
@@ -56,8 +38,8 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     if certain.is_some() {
         return certain;
     }
-    if let Some(line) = foreign_line(&place) {
-        return Some(line.to_owned());
+    if let Some(hint) = foreign_lines::hint(&place) {
+        return Some(hint.to_owned());
     }
     if summary.contains("invalid token") {
         let found = place.here.chars().next()?;
