@@ -255,7 +255,7 @@ async fn a_killed_clock_is_started_again() {
     .await;
 }
 
-async fn wait_until(done: impl AsyncFn() -> bool) {
+async fn wait_until(mut done: impl AsyncFnMut() -> bool) {
     let wait = async {
         while !done().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -266,17 +266,24 @@ async fn wait_until(done: impl AsyncFn() -> bool) {
 
 #[tokio::test]
 async fn the_exit_status_is_the_commands() {
-    let ends = ["sleep 0.1; kill -USR1 $PPID; exit 7", "kill -KILL $$"];
-    for (script, code) in ends.into_iter().zip([7, 137]) {
+    // Only the first one announces its end, once the watchdog has had time to set its trap.
+    let ends = [
+        ("sleep 1.5; kill -USR1 $PPID; exit 7", 7),
+        ("sleep 1.5; kill -KILL $$", 137),
+    ];
+    for (script, code) in ends {
         let each = shells().into_iter().map(async |shell| {
             // No silence ends it first, however long the machine holds this test up.
             let mut watched =
                 Watched::start_tolerating(TEST_DEADLINE * 2, shell, &["sh", "-c", script]);
             watched.send("");
             if code == 137 {
-                // The command could not announce its end.
-                tokio::time::sleep(TOLERATED / 2).await;
-                watched.send("");
+                // As sdbuild's heartbeats, which do not end.
+                wait_until(async || {
+                    watched.send("");
+                    !watched.outlives(TOLERATED / 20).await
+                })
+                .await;
             }
             assert_eq!(watched.end().await, Some(code), "{shell:?}");
         });
