@@ -53,17 +53,17 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     }
     let counts = progress::counts(state, at).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
-        let reached =
-            |since| paint.faint(&format!("for {}", words::seconds(at.saturating_sub(since))));
-        let right = state.reached().map(reached);
-        let left = || state.time_left(at).map(words::time_left);
-        let right = right.or_else(left);
+        if let Some(since) = state.reached() {
+            let reached = words::seconds(at.saturating_sub(since));
+            return stage_lines(&counts, &paint.faint(&format!("for {reached}")), columns);
+        }
+        let left = state.time_left(at).map(words::time_left);
         // The bytes have a line of their own: what they stand in must not break anew when their rate appears.
         let detail = state.detail().filter(|_| state.transfer().is_some());
         let rest = detail.and_then(|detail| counts.strip_prefix(detail)?.strip_prefix(SEPARATOR));
         let first = detail.filter(|_| rest.is_some());
         let first = first.map_or_else(Vec::new, |detail| count_lines(detail, None, columns));
-        let counted = count_lines(rest.unwrap_or(&counts), right.as_deref(), columns);
+        let counted = count_lines(rest.unwrap_or(&counts), left.as_deref(), columns);
         [first, counted].concat()
     }));
     lines.truncate(room);
@@ -132,6 +132,15 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
         text.extend([format!(" {percent:>3} %")]);
     }
     line(&text, &paint.faint(&elapsed), columns)
+}
+
+/// The stage of a boot with the time since it was `reached`, and below it what the boot waits for: so the lines below keep their place.
+fn stage_lines(text: &str, reached: &str, columns: usize) -> Vec<String> {
+    let (stage, until) = text.split_once(SEPARATOR).unwrap_or((text, ""));
+    let first = line(&format!("     {stage}"), reached, columns);
+    let until = Some(until).filter(|until| !until.is_empty());
+    let rest = until.map_or_else(Vec::new, |until| count_lines(until, None, columns));
+    std::iter::once(first).chain(rest).collect()
 }
 
 /// What the phase counts, with the time that is left at the right edge; in several lines if one is too short, broken between its parts.

@@ -182,7 +182,8 @@ fn a_boot_shows_its_stage_and_the_last_line_of_the_console() {
         shown(&booting(), 80, 24),
         [
             " ⠦ Boot                                                              1 min 02 s",
-            "     the kernel starts · until a login, 180 s at most                  for 22 s",
+            "     the kernel starts                                                 for 22 s",
+            "     until a login, 180 s at most",
             "     console: [ 2.19] Freeing memory\\u{1b}[2J                           7 s ago",
         ]
     );
@@ -190,9 +191,8 @@ fn a_boot_shows_its_stage_and_the_last_line_of_the_console() {
         shown(&booting(), 40, 24),
         [
             " ⠦ Boot                      1 min 02 s",
-            "     the kernel starts",
+            "     the kernel starts         for 22 s",
             "     until a login, 180 s at most",
-            "                               for 22 s",
             "     console: [ 2.19] Freeing … 7 s ago",
         ]
     );
