@@ -44,8 +44,13 @@ usage() {
   printf '%s\n' "Installs sdbuild for the user who runs it. In a clone it compiles it. Otherwise it downloads a release and verifies it.
 
   ./install.sh                installs sdbuild, or updates it
-  ./install.sh --uninstall    removes what it installed
-
+  ./install.sh --uninstall    removes what it installed"
+  if source=$(source_dir); then
+    printf '%s\n' "
+To compile it needs Rust $(oldest_rust) or newer and a C compiler, or else Docker or Podman. It also needs a network, 1 GB of disk, and
+five to ten minutes."
+  fi
+  printf '%s\n' "
 It writes these files and changes nothing else:
 
   $into/sdbuild"
@@ -58,7 +63,8 @@ Variables:
   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
   SDBUILD_RELEASES      the address of the releases [default: $default]
 
-For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh"
+For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh
+The same command updates it; with --uninstall at the end, it removes it."
 }
 print_name() { printf '  %s\n' "$1"; }
 
@@ -196,6 +202,8 @@ say_compiling() { say "compiling sdbuild with $compiler: this takes five to ten 
 compile() {
   if [ "$compiler" = cargo ]; then
     say_compiling
+    # The clone belongs to the user, who could not compile in a `target` of root.
+    [ -z "${SUDO_USER:-}" ] || export CARGO_TARGET_DIR="$work/target"
     # In PATH, or Cargo advises to add this directory.
     PATH=$work/installed/bin:$PATH cargo install --locked --path "$source" --root "$work/installed" || die "it could not be compiled: the lines above say why"
     program=$work/installed/bin/sdbuild
@@ -263,6 +271,16 @@ choose_directory() {
   if [ -d "$into" ]; then
     into=$(cd "$into" && pwd)
   fi
+}
+
+# With sudo and without a directory, the program would get into the home directory of root, or root's files into that of the user.
+refuse_home_of_root() {
+  case ${SDBUILD_INSTALL_DIR:-}:${SUDO_USER:-root} in
+    :root) ;;
+    :*)
+      [ "$(id -u)" != 0 ] || die "with sudo it would install sdbuild for root alone. For $SUDO_USER, run it without sudo. For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh"
+      ;;
+  esac
 }
 
 # Removes what this run made, except what it installed.
@@ -355,7 +373,7 @@ report() {
     next=$into/sdbuild
     [ -z "$first" ] || say "the shell finds another sdbuild first: $first"
   fi
-  say "next: $next try"
+  say "next: $next doctor"
 }
 
 # Everything runs in a function: a script that is cut on its way does nothing.
@@ -372,6 +390,7 @@ main() {
       ;;
     *) die "it takes only --uninstall or --help" ;;
   esac
+  refuse_home_of_root
   choose_directory
   if source=$(source_dir); then
     compiler=$(compiler)

@@ -18,7 +18,7 @@ use crate::boot::qemu::Serial;
 use crate::boot::remote_command::RemoteCommands;
 use crate::boot::request::Login;
 use crate::boot::session::BootSession;
-use crate::common::event::Phase;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::{ActiveTimer, timeout};
 
@@ -95,6 +95,9 @@ struct LoginSession<'a> {
 impl LoginSession<'_> {
     async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<Reached, Failure> {
         let context = self.session.context;
+        if !machine.is_container() {
+            context.events.emit(Event::ToCome(vec![Phase::PowerOff]));
+        }
         let wait = async {
             let memory = self.session.request.memory_mib;
             let waited = self.wait(machine, login.timeout).await;
@@ -135,7 +138,7 @@ impl LoginSession<'_> {
         let mut login = Box::pin(probe.poll());
         let mut deadline = ActiveTimer::new(limit);
         let mut has_failed = false;
-        let until = format!("until a login succeeds, {} s at most", limit.as_secs());
+        let until = format!("until a login, {} s at most", limit.as_secs());
         let mut progress = BootProgress::new(&self.session.context.events, until);
         let mut tried = tokio::time::interval(LOGIN_LOOK);
         let mut adapter = NetworkAdapter::new(self.session.needs_adapter());

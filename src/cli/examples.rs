@@ -155,6 +155,7 @@ pub(super) const DOCTOR: &str = "Each line is a requirement of a build. ✓ mean
 
 Examples:
   sdbuild doctor
+  sdbuild doctor -v                      # also names what is right and seldom matters
   sdbuild doctor --on command:./rent     # ask it only for its price
   sdbuild doctor --json";
 

@@ -26,7 +26,7 @@ pub async fn run(
         print_json(&report, ui)?;
     } else {
         let columns = ui.result_columns();
-        let shown = checks.iter().filter(|check| is_shown(check, ui.is_quiet()));
+        let shown = checks.iter().filter(|check| is_shown(check, ui));
         let mut lines = shown.flat_map(|check| lines(check, columns));
         lines.try_for_each(|line| ui.result(&line))?;
     }
@@ -41,9 +41,10 @@ pub async fn run(
     }
 }
 
-/// Whether a check is shown; with `--quiet` only one that needs attention.
-fn is_shown(check: &Check, is_quiet: bool) -> bool {
-    !is_quiet || check.verdict != Verdict::Good
+/// Whether a check is shown; with `--quiet` only one that needs attention, and details only with `-v`.
+fn is_shown(check: &Check, ui: &Ui) -> bool {
+    let is_good = check.verdict == Verdict::Good;
+    !is_good || !ui.is_quiet() && (!check.is_detail || ui.is_verbose())
 }
 
 /// A check as lines of at most `columns` columns.
@@ -66,6 +67,7 @@ mod tests {
         let check = Check {
             topic: "user namespaces",
             verdict: Verdict::Bad,
+            is_detail: false,
             text: "it is \x1b[2J wrong in so many words that they do not fit on one line of all"
                 .into(),
             remedies: vec![

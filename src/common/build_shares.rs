@@ -14,6 +14,8 @@ use crate::common::transcript::short_name;
 const MAX_DERIVATIONS: usize = 8192;
 /// A build that takes longer than twice its earlier time and this long is another one than it was.
 const SLACK: Duration = Duration::from_secs(10);
+/// What took less time in an earlier build does not show how fast this one is.
+const MIN_COMPARED: Duration = Duration::from_secs(10);
 /// A build of which more than this part is new, a fifth, is another one than the one before.
 const NEW_PART: u64 = 5;
 /// Hexadecimal digits of a git revision in a version, at least.
@@ -107,18 +109,43 @@ impl BuildShares {
         }
         let time_of = |name: &str| earlier.get(name).copied().map(Duration::from_millis);
         let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
+        let slowdown = self.slowdown(earlier);
         let mut left = Duration::ZERO;
         for derivation in &self.waiting {
-            left += time_of(&general_name(derivation))?;
+            left += time_of(&general_name(derivation))?.mul_f64(slowdown);
         }
         for build in self.running.iter().filter_map(|id| self.begun.get(&id)) {
             let (all, done) = (time_of(&build.name)?, build.share + since);
             if done > all * 2 + SLACK {
                 return None;
             }
-            left += all.saturating_sub(done);
+            left += all.mul_f64(slowdown).saturating_sub(done);
         }
         (!left.is_zero()).then_some(left)
+    }
+
+    /// How many times as long as in an `earlier` build those derivations took that were built so far, or take already; at least once as long.
+    pub fn slowdown(&self, earlier: &BuildTimes) -> f64 {
+        let time_of = |name: &str| earlier.get(name).copied().map(Duration::from_millis);
+        let (mut now, mut then) = (Duration::ZERO, Duration::ZERO);
+        for (name, (took, count)) in &self.ended {
+            if let Some(before) = time_of(name) {
+                now += *took;
+                then += before * *count;
+            }
+        }
+        for build in self.running.iter().filter_map(|id| self.begun.get(&id)) {
+            let done = build.share + self.due;
+            // How long one still takes that is not late is not known.
+            if let Some(before) = time_of(&build.name).filter(|before| *before < done) {
+                now += done;
+                then += before;
+            }
+        }
+        if then < MIN_COMPARED {
+            return 1.0;
+        }
+        now.div_duration_f64(then).max(1.0)
     }
 
     /// Whether more than a fifth of `all` derivations still wait or are built and have no time in an `earlier` build, or one of these is

@@ -145,6 +145,8 @@ pub struct EarlierBuilds {
 pub enum Event {
     /// The machine was looked at, and the run begins.
     RunStarted(RunSummary),
+    /// The phases that follow, in their order, as far as it is certain that they will.
+    ToCome(Vec<Phase>),
     /// A phase began.
     Started(Phase),
     /// A phase succeeded, in this time.

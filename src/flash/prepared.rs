@@ -18,7 +18,7 @@ use super::target::Target;
 use super::{contents, tools, verify, write};
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
-use crate::common::event::Phase;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::shell_word::quoted;
 
@@ -100,6 +100,9 @@ impl PreparedFlash {
             .into_iter()
             .try_for_each(|point| tools::unmount(point))?;
         let mut target = self.open(attempts, &context.cancel)?;
+        if self.request.verify {
+            context.events.emit(Event::ToCome(vec![Phase::Verify]));
+        }
         let written = context.blocking_phase(Phase::Flash, || {
             write::write(&self.source, &mut target, context, state)
         })?;

@@ -35,7 +35,7 @@ mod xz;
 
 pub use binary_cache::CacheDir;
 pub use copy_out::{check_name, copy_out};
-pub use earlier::{UnchangedImage, unchanged};
+pub use earlier::{UnchangedImage, older_images, unchanged};
 pub use image_owner::ImageOwnerId;
 pub use imager::imager_url;
 pub use preflight::{new_directories, preflight};

@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use crate::common::event::{Event, Phase};
 use crate::common::failure::Failure;
 use crate::nixos::build_source::ResolvedNixpkgs;
 use crate::nixos::builder::BuildJob;
@@ -72,6 +73,7 @@ async fn begin_with(
     if let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
         return Ok(Beginning::UpToDate(Box::new(image)));
     }
+    run.context.events.emit(Event::ToCome(to_come(run)));
     let images = container_images::provide(run).await?;
     remote_builders::try_all(run, &images.builder).await?;
     let emulation = emulation::set_up(run, &images, scope).await?;
@@ -81,6 +83,24 @@ async fn begin_with(
         emulation,
         configuration_read,
     })))
+}
+
+/// The phases of a build of which something is built.
+fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
+    let plan = &run.plan.engine_plan;
+    let phases = [
+        (Phase::ContainerImages, !plan.missing.images.is_empty()),
+        (
+            Phase::Builders,
+            !run.plan.settings.builders.machines.is_empty(),
+        ),
+        (Phase::Emulation, plan.registrar.is_some()),
+        (Phase::Upload, true),
+        (Phase::Build, true),
+        (Phase::CopyOut, true),
+    ];
+    let phases = phases.into_iter().filter(|(_, comes)| *comes);
+    phases.map(|(phase, _)| phase).collect()
 }
 
 impl Ready {

@@ -28,6 +28,7 @@ impl Failures {
             | Event::Detail(..)
             | Event::Bytes { .. }
             | Event::EarlierBuilds(_)
+            | Event::ToCome(_)
             | Event::AuthorizedKeys(_)
             | Event::Nix(_)
             | Event::Warning(_)

@@ -20,6 +20,10 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 pub(super) const NAME_COLUMNS: usize = 18;
 /// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
+/// Lines of a live view with one for the phases that follow, at least.
+const MIN_ROOM_FOR_NEXT: usize = 4;
+/// Columns of the name of what is built or downloaded, at least.
+const MIN_NAME: usize = 24;
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";
 /// Columns of the longest elapsed time below an hour: `59 min 59 s`.
@@ -44,20 +48,31 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     let elapsed = |since| paint.faint(&words::seconds(at.saturating_sub(since)));
     let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
     let room = (size.rows / 2).clamp(1, MAX_LINES);
+    if room >= MIN_ROOM_FOR_NEXT {
+        lines.extend(to_come(state, columns, paint));
+    }
     let counts = progress::counts(state, at).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
-        let left = state.time_left(at).map(words::time_left);
-        match state.reached().map(elapsed) {
-            Some(reached) => vec![line(&format!("     {counts}"), &reached, columns)],
-            None => count_lines(&counts, left.as_deref(), columns),
+        if let Some(since) = state.reached() {
+            let reached = words::seconds(at.saturating_sub(since));
+            return stage_lines(&counts, &paint.faint(&format!("for {reached}")), columns);
         }
+        let left = state.time_left(at).map(words::time_left);
+        // The bytes have a line of their own: what they stand in must not break anew when their rate appears.
+        let detail = state.detail().filter(|_| state.transfer().is_some());
+        let rest = detail.and_then(|detail| counts.strip_prefix(detail)?.strip_prefix(SEPARATOR));
+        let first = detail.filter(|_| rest.is_some());
+        let first = first.map_or_else(Vec::new, |detail| count_lines(detail, None, columns));
+        let counted = count_lines(rest.unwrap_or(&counts), left.as_deref(), columns);
+        [first, counted].concat()
     }));
     lines.truncate(room);
     let console = state.console().filter(|_| lines.len() < room);
     lines.extend(console.map(|last| {
         let words: Vec<&str> = last.text.split_whitespace().collect();
         let text = paint.faint(&sanitize(&format!("console: {}", words.join(" "))));
-        line(&format!("     {text}"), &elapsed(last.since), columns)
+        let ago = format!("{} ago", words::seconds(at.saturating_sub(last.since)));
+        line(&format!("     {text}"), &paint.faint(&ago), columns)
     }));
     let room = room - lines.len();
     let listed = progress::listed(state);
@@ -77,6 +92,17 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
         lines.push(line(&more, "", columns));
     }
     lines
+}
+
+/// Which phases follow, below the running one: there they keep their place while what is built and downloaded changes.
+fn to_come(state: &State, columns: usize, paint: Paint) -> Vec<String> {
+    let names: Vec<&str> = state.to_come().iter().copied().map(words::phase).collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let text = format!("then {}", names.join(SEPARATOR));
+    let lines = count_lines(&text, None, columns);
+    lines.iter().map(|text| paint.faint(text)).collect()
 }
 
 /// The line of the phase: its name, the bar and the percentage if they are known, and the time it took so far. What there is no
@@ -106,6 +132,15 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
         text.extend([format!(" {percent:>3} %")]);
     }
     line(&text, &paint.faint(&elapsed), columns)
+}
+
+/// The stage of a boot with the time since it was `reached`, and below it what the boot waits for: so the lines below keep their place.
+fn stage_lines(text: &str, reached: &str, columns: usize) -> Vec<String> {
+    let (stage, until) = text.split_once(SEPARATOR).unwrap_or((text, ""));
+    let first = line(&format!("     {stage}"), reached, columns);
+    let until = Some(until).filter(|until| !until.is_empty());
+    let rest = until.map_or_else(Vec::new, |until| count_lines(until, None, columns));
+    std::iter::once(first).chain(rest).collect()
 }
 
 /// What the phase counts, with the time that is left at the right edge; in several lines if one is too short, broken between its parts.
@@ -163,14 +198,20 @@ fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Pa
     let (name_columns, phase_columns) = if columns < NARROW {
         (0, 0)
     } else {
-        (columns / 3, 14)
+        ((columns / 2).saturating_sub(14).max(MIN_NAME), 14)
     };
-    let name = truncate_str(&name, name_columns.max(24), "…");
+    // Where there is no builder's phase, its columns are the name's too.
+    let (name_columns, phase) = if phase.is_empty() && phase_columns > 0 {
+        (name_columns + 2 + phase_columns, String::new())
+    } else {
+        let phase = format!("  {}", paint.active(&format!("{phase:<phase_columns$}")));
+        (name_columns, phase)
+    };
+    let name = truncate_str(&name, name_columns.max(MIN_NAME), "…");
     let padding = name_columns.saturating_sub(measure_text_width(&name));
     let name = format!("{}{:padding$}", paint.strong(&name), "");
-    let phase = paint.active(&format!("{phase:<phase_columns$}"));
     let text = format!(
-        "     {} {name}  {phase}  {}",
+        "     {} {name}{phase}  {}",
         paint.faint(verb),
         paint.faint(&last)
     );

@@ -94,6 +94,7 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         Event::Console(line) => ("console-line", json!({ "line": line })),
         Event::WorkEnded => ("work-ended", times(state)),
         Event::EarlierBuilds(_)
+        | Event::ToCome(_)
         | Event::AuthorizedKeys(_)
         | Event::TerminalGiven
         | Event::Suspended

@@ -64,12 +64,17 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     filled(sanitize(text).split_whitespace(), width, width)
 }
 
-/// The words of `text`; a text in double quotes belongs to one word, because code with a line break in it is other code.
+/// The words of `text`; a text in double quotes, or a command in backticks, belongs to one word: with a line break in it, it is
+/// another one.
 fn code_words(text: &str) -> Vec<&str> {
+    // Nix quotes a name `so'.
+    let has_commands = text.matches('`').count().is_multiple_of(2);
     let mut is_quoted = false;
+    let mut is_command = false;
     let separates = |c: char| {
         is_quoted ^= c == '"';
-        c.is_whitespace() && !is_quoted
+        is_command ^= c == '`' && has_commands;
+        c.is_whitespace() && !is_quoted && !is_command
     };
     let words = text.split(separates).filter(|word| !word.is_empty());
     words.collect()
@@ -226,6 +231,18 @@ mod tests {
         assert_eq!(piped.len(), 2, "{piped:#?}");
         let narrow = list_item('✗', "topic", &["some text"], &[], 40);
         assert_eq!(narrow, ["✗ topic", "    some text"]);
+    }
+
+    #[test]
+    fn a_command_to_copy_stays_on_one_line() {
+        let remedy = ["let root enable it: `echo 1 | sudo tee /proc/sys/fs/status`".to_owned()];
+        let lines = list_item('✗', "topic", &["off"], &remedy, 40);
+        assert_eq!(lines[2], "    → let root enable it:");
+        assert_eq!(lines[3], "      `echo 1 | sudo tee /proc/sys/fs/status`");
+        assert_eq!(
+            code_words("the `name' of it"),
+            ["the", "`name'", "of", "it"]
+        );
     }
 
     #[test]

@@ -46,17 +46,25 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
         let emulated = emulated.unwrap_or_default();
         parts.push(format!("built {built} of {to_build}{emulated}"));
     }
-    if parts.is_empty() {
+    if parts.is_empty() && state.detail().is_none() {
         parts.push("evaluating the configuration".to_owned());
     }
     parts
 }
 
-/// What the last build took, where nothing better says how long this one takes.
+/// What the last build took, or that this one takes longer, where nothing better says how long it takes.
 fn last_build(state: &State, at: Duration) -> Option<String> {
-    let took = state.last_build().filter(|took| *took >= MIN_LAST_BUILD)?;
-    let is_known = state.time_left(at).is_some();
-    (!is_known).then(|| format!("the last build took {}", words::duration(took)))
+    let last = state.last_build(at);
+    let (took, is_exceeded) = last.filter(|(took, _)| *took >= MIN_LAST_BUILD)?;
+    if state.time_left(at).is_some() {
+        return None;
+    }
+    let took = words::duration(took);
+    Some(if is_exceeded {
+        format!("longer than the last build ({took})")
+    } else {
+        format!("the last build took {took}")
+    })
 }
 
 /// What the current phase came to, for the line about its end: `41 MB`, `56 built, 3 emulated`.

@@ -70,6 +70,7 @@ pub(super) struct State {
     shares: BuildShares,
     began: Option<Duration>,
     earlier: EarlierBuilds,
+    to_come: Vec<Phase>,
     ended: Vec<Ended>,
 }
 
@@ -87,6 +88,8 @@ impl State {
                     fraction: Fraction::default(),
                     pace: Pace::begin(at),
                 });
+                let follows = |other: &Phase| other != phase && *phase != Phase::Release;
+                self.to_come.retain(follows);
                 self.began.get_or_insert(at);
                 self.activities.clear();
             }
@@ -118,6 +121,7 @@ impl State {
             }
             Event::Nix(event) => self.apply_nix(event, at),
             Event::EarlierBuilds(earlier) => self.earlier = earlier.clone(),
+            Event::ToCome(phases) => self.to_come.clone_from(phases),
             Event::RunStarted(_)
             | Event::AuthorizedKeys(_)
             | Event::ImageDone(_)
@@ -210,6 +214,9 @@ impl State {
 
     fn end(&mut self, phase: Phase, took: Duration, stop: Option<Stop>) {
         self.current.take_if(|current| current.phase == phase);
+        if matches!(stop, Some(Stop::Failed | Stop::Interrupted)) {
+            self.to_come.clear();
+        }
         // After an answer a phase is done again.
         self.ended
             .retain(|ended| ended.stop.is_none() || ended.phase != phase);
@@ -220,6 +227,11 @@ impl State {
     pub(super) fn phase(&self) -> Option<(Phase, Duration)> {
         let current = self.current.as_ref()?;
         Some((current.phase, current.since))
+    }
+
+    /// The phases that follow, as far as they are known.
+    pub(super) fn to_come(&self) -> &[Phase] {
+        &self.to_come
     }
 
     /// The builds and downloads in progress, in the order in which they started.
@@ -291,16 +303,17 @@ impl State {
         let mut earlier = self.earlier.same.iter().chain(&self.earlier.others);
         let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
         let took = at.saturating_sub(current.since);
-        let all = Duration::from_secs(like.seconds);
+        let all = Duration::from_secs(like.seconds).mul_f64(self.shares.slowdown(times));
         let left = all.checked_sub(took)?.min(current.fraction.rest_of(all));
         (!left.is_zero()).then_some(left)
     }
 
-    /// How long the last build of this configuration took, while one runs that does as much.
-    pub(super) fn last_build(&self) -> Option<Duration> {
-        self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
+    /// How long the last build of this configuration took, while one runs that does as much, and whether that took longer already.
+    pub(super) fn last_build(&self, at: Duration) -> Option<(Duration, bool)> {
+        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let last = self.earlier.same.filter(|last| self.nix.is_like(last))?;
-        Some(Duration::from_secs(last.seconds))
+        let took = Duration::from_secs(last.seconds);
+        Some((took, at.saturating_sub(current.since) > took))
     }
 
     /// The bytes that the current phase has processed.

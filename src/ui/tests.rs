@@ -70,8 +70,8 @@ fn build_on_200_by_50() {
             " ✓ Upload                                                                                     0.3 s",
             " ⠼ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸──────────────────  68 %         10 s",
             "     built 49 of 72",
-            "     building linux-6.12.107-1                   buildPhase                                     4 s",
-            "     building e2fsprogs-1.47.2-3+b12             buildPhase                                     0 s",
+            "     building linux-6.12.107-1                      buildPhase                                  4 s",
+            "     building e2fsprogs-1.47.2-3+b12                buildPhase                                  0 s",
         ]
     );
 }

@@ -180,6 +180,7 @@ impl View {
             | Event::Detail(..)
             | Event::Console(_)
             | Event::EarlierBuilds(_)
+            | Event::ToCome(_)
             | Event::AuthorizedKeys(_)
             | Event::TerminalGiven
             | Event::Suspended

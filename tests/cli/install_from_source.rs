@@ -123,7 +123,7 @@ fn rust_of_this_machine_compiles_the_clone() {
             "compiling sdbuild with cargo",
             "installed sdbuild 9.8.7",
             "/home/.local/bin is not in PATH",
-            "/home/.local/bin/sdbuild try",
+            "/home/.local/bin/sdbuild doctor",
         ]);
     let files = "sdbuild 9.8.7 of Cargo.toml install.sh src target\n";
     assert_eq!(
@@ -248,4 +248,34 @@ fn without_rust_and_an_engine_it_says_what_it_needs() {
         clone.command().env("SDBUILD_COMPILER", "podman"),
         &["SDBUILD_COMPILER is podman, which is not installed"],
     );
+}
+
+/// What root writes to the clone or into root's home directory would serve nobody.
+#[test]
+fn sudo_installs_only_where_it_is_told() {
+    let cargo = format!("echo \"$CARGO_TARGET_DIR\" >>\"$HOME/asked\"\n{CARGO}");
+    let clone = Clone::new().with("cargo", &cargo).with("cc", "");
+    let clone = clone.with("id", "echo 0");
+    let mut command = clone.command();
+    let reasons = [
+        "for root alone",
+        "For ann, run it without sudo",
+        "/usr/local/bin",
+    ];
+    clone.refuses(command.env("SUDO_USER", "ann"), &reasons);
+    let mut command = clone.command();
+    let bin = clone.at("home/.local/bin");
+    run(command
+        .env("SUDO_USER", "ann")
+        .env("SDBUILD_INSTALL_DIR", &bin))
+    .assert_exit_code(0);
+    let target = clone.asked();
+    assert!(
+        target.contains("/.sdbuild-install.") && target.contains("/target"),
+        "{target}"
+    );
+    // Another user than root gets it.
+    let clone = clone.with("id", "echo 1000");
+    let mut command = clone.command();
+    run(command.env("SUDO_USER", "ann")).assert_exit_code(0);
 }

@@ -185,7 +185,7 @@ fn curl_or_wget_install_a_verified_program() {
                 "signature verified",
                 "installed sdbuild 9.8.7 as ",
                 "/home/.local/bin is not in PATH",
-                "/home/.local/bin/sdbuild try",
+                "/home/.local/bin/sdbuild doctor",
             ]);
         assert_eq!(release.installed(), INSTALLED, "{program}");
         let said = shell(&release.at("home"), ".local/bin/sdbuild --version");
@@ -218,7 +218,7 @@ fn a_directory_that_is_not_called_bin_gets_the_program_alone() {
     let mut command = release.command("");
     run(command.env("SDBUILD_INSTALL_DIR", release.at("home/tools")))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["/home/tools/sdbuild try"]);
+        .assert_stderr_contains(&["/home/tools/sdbuild doctor"]);
     assert_eq!(release.installed(), ["./tools/sdbuild"]);
 }
 

@@ -191,3 +191,24 @@ fn only_the_list_of_a_forecast_is_read() {
     assert!(shares.waiting.is_empty());
     assert_eq!(listed_derivation("  /nix/store/a-b"), None);
 }
+
+#[test]
+fn a_build_that_is_slower_than_the_earlier_one_takes_longer_to_its_end() {
+    let earlier = times(&[("a", 20), ("b", 30), ("c", 5)]);
+    let stopped = |id| NixEvent::Stopped { id };
+    let forecast = NixEvent::WillBuild { derivations: 3 };
+    let events = [(0, forecast), (0, listed("b")), (0, started(1, "a"))];
+    let left = |shares: &BuildShares, at| shares.left(&earlier, SECOND * at);
+    let mut shares = counted(&events);
+    assert_eq!(left(&shares, 10), Some(SECOND * 40));
+    shares.apply(&stopped(1), SECOND * 40);
+    assert_eq!(left(&shares, 40), Some(SECOND * 60));
+    // One that was faster promises nothing.
+    let mut shares = counted(&events);
+    shares.apply(&stopped(1), SECOND * 10);
+    assert_eq!(left(&shares, 10), Some(SECOND * 30));
+    // A short one says nothing.
+    let mut shares = counted(&[(0, started(3, "c"))]);
+    shares.apply(&stopped(3), SECOND * 20);
+    assert!((shares.slowdown(&earlier) - 1.0).abs() < f64::EPSILON);
+}

@@ -26,6 +26,9 @@ pub struct Check {
     pub verdict: Verdict,
     /// What was found. A warning or an error of a build has the same text.
     pub text: String,
+    /// Whether it says nothing to most users: it is shown in words only with `-v`, or when it is not met.
+    #[serde(skip)]
+    pub is_detail: bool,
     /// What to do about it, most likely first; empty when the condition is met.
     pub remedies: Vec<String>,
 }
@@ -33,6 +36,14 @@ pub struct Check {
 impl Check {
     pub(in crate::pipeline) fn good(topic: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Verdict::Good, text)
+    }
+
+    /// A check that is met, which only those want to know who look for the cause of something.
+    pub(in crate::pipeline) fn detail(topic: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            is_detail: true,
+            ..Self::good(topic, text)
+        }
     }
 
     pub(in crate::pipeline) fn warning(topic: &'static str, text: impl Into<String>) -> Self {
@@ -67,6 +78,7 @@ impl Check {
             topic,
             verdict,
             text: without_os_errors(&text.into()).into_owned(),
+            is_detail: false,
             remedies: Vec::new(),
         }
     }

@@ -103,12 +103,36 @@ pub(super) fn kernel(machine: &Machine<'_>) -> Option<Check> {
     Some(Check::good(topic, format!("Linux {release}")))
 }
 
-/// The modes that are possible, and the one that the settings lead to.
+/// The values of `--emulation` that work, and first the one that the settings lead to.
+pub(super) fn emulation_modes(machine: &Machine<'_>) -> Option<Check> {
+    use EmulationChoice::{Host, None, Private, Register};
+    let (facts, settings) = (machine.engine?.facts, machine.settings);
+    let builders = &settings.builders.machines;
+    let chosen = Emulation::choose_with(builders, settings.emulation, settings.system, facts);
+    let taken = EmulationChoice::from(chosen.ok()?);
+    let works = |mode| {
+        Emulation::choose(mode, settings.system, facts)
+            .is_ok_and(|chosen| EmulationChoice::from(chosen) == mode)
+    };
+    let modes = [None, Register, Private, Host].into_iter();
+    let others: Vec<String> = modes
+        .filter(|mode| *mode != taken && works(*mode))
+        .map(|mode| format!("`{mode}`"))
+        .collect();
+    let more = if others.is_empty() {
+        String::new()
+    } else {
+        format!("; {} would work too", alternatives(&others))
+    };
+    let text = format!("builds use `--emulation {taken}`{more}");
+    Some(Check::detail("emulation modes", text))
+}
+
+/// How programs of the image run.
 pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
     use EmulationChoice::{Auto, Host, None, Private, Register};
     let topic = "emulation";
     let (facts, settings) = (machine.engine?.facts, machine.settings);
-    let choose = |choice| Emulation::choose(choice, settings.system, facts);
     let builders = &settings.builders.machines;
     let chosen = Emulation::choose_with(builders, settings.emulation, settings.system, facts);
     if chosen
@@ -122,30 +146,17 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
         Ok(chosen) => chosen,
         Err(failure) => return Some(Check::failed(topic, &failure)),
     };
-    let taken = EmulationChoice::from(chosen);
-    let works = |mode| choose(mode).is_ok_and(|chosen| EmulationChoice::from(chosen) == mode);
-    let modes = [None, Register, Private, Host].into_iter();
-    let others: Vec<String> = modes
-        .filter(|mode| *mode != taken && works(*mode))
-        .map(|mode| format!("`--emulation {mode}`"))
-        .collect();
     let system = settings.system;
-    let mut text = match taken {
+    let text = match EmulationChoice::from(chosen) {
         Auto | Register => {
-            format!("each build registers QEMU for {system}, and removes it at its end")
+            format!("each build adds QEMU for {system} to the kernel, and removes it at its end")
         }
         Private => {
-            format!("each build registers QEMU for {system} where only its container sees it")
+            format!("each build adds QEMU for {system} where only its container sees it")
         }
-        Host => format!("binfmt_misc already has QEMU for {system}"),
+        Host => format!("the kernel has QEMU for {system} already"),
         None => format!("not needed, because the engine's machine runs {system} itself"),
     };
-    if taken != None {
-        text = format!("{text} (`{taken}`)");
-    }
-    if !others.is_empty() {
-        text = format!("{text}; {} would work too", alternatives(&others));
-    }
     let Some(failure) = chosen.last_resort(settings.emulation, settings.system, facts) else {
         return Some(Check::good(topic, text));
     };
@@ -180,8 +191,8 @@ mod tests {
         let facts = EngineFacts::sound();
         let text = checked(emulation, &facts, &settings()).unwrap().text;
         let chosen =
-            "each build registers QEMU for aarch64-linux, and removes it at its end (`register`)";
-        assert!(text.starts_with(chosen), "{text}");
+            "each build adds QEMU for aarch64-linux to the kernel, and removes it at its end";
+        assert_eq!(text, chosen);
         let native = EngineFacts {
             architecture: "aarch64".into(),
             ..facts
@@ -195,11 +206,12 @@ mod tests {
             system: System::X8664Linux,
             ..settings()
         };
-        let text = checked(emulation, &native, &for_pc).unwrap().text;
+        let modes = checked(emulation_modes, &native, &for_pc).unwrap();
         assert_eq!(
-            text,
-            "each build registers QEMU for x86_64-linux, and removes it at its end (`register`); `--emulation private` or `--emulation host` would work too"
+            modes.text,
+            "builds use `--emulation register`; `private` or `host` would work too"
         );
+        assert!(modes.is_detail);
     }
 
     #[test]

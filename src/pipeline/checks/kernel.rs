@@ -21,7 +21,7 @@ struct ProcFiles {
 pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
     let topic = "binfmt_misc";
     if !machine.may_emulate() {
-        return Some(Check::good(topic, "not needed: nothing is emulated"));
+        return Some(Check::detail(topic, "not needed: nothing is emulated"));
     }
     if !machine.is_this_kernel() {
         let text = "the engine has another kernel, so only a build can check its binfmt_misc";
@@ -76,7 +76,7 @@ impl ProcFiles {
                 .remedy("let root enable it: `echo 1 | sudo tee /proc/sys/fs/binfmt_misc/status`"),
                 _ => Check::good(
                     topic,
-                    "mounted; builds register QEMU from a container without privileges",
+                    "QEMU can be added to the kernel, by a container without privileges",
                 ),
             };
         }
@@ -106,21 +106,21 @@ impl ProcFiles {
                 "if a build reports that, let root register {} in binfmt_misc, and give --emulation host",
                 emulated.qemu_user()
             )),
-            (Some(_), _) => Check::good(topic, "SELinux is permissive"),
-            (None, Some("Y")) => Check::good(
+            (Some(_), _) => Check::detail(topic, "SELinux is permissive"),
+            (None, Some("Y")) => Check::detail(
                 topic,
                 "AppArmor; its profile for containers allows what a build needs",
             ),
-            (None, _) => Check::good(topic, "neither SELinux nor AppArmor is in use"),
+            (None, _) => Check::detail(topic, "neither SELinux nor AppArmor is in use"),
         }
     }
 
     fn user_namespaces(&self, needed: bool) -> Check {
         let topic = "user namespaces";
         match self.restriction_of_user_namespaces() {
-            None => Check::good(topic, "not restricted"),
+            None => Check::detail(topic, "not restricted"),
             Some((why, _)) if !needed => {
-                Check::good(topic, format!("{why}; this build does not need them"))
+                Check::detail(topic, format!("{why}; this build does not need them"))
             }
             Some((why, command)) => {
                 Check::warning(topic, why).remedy(format!("lift it: `{command}`"))
@@ -178,6 +178,7 @@ mod tests {
         };
         let mounted = table(&[register, status("enabled\n")]);
         assert_eq!(mounted.verdict, Verdict::Good);
+        assert!(!mounted.is_detail);
         let disabled = table(&[register, status("disabled\n")]);
         assert_eq!(disabled.verdict, Verdict::Bad);
         assert!(disabled.remedies[0].contains("status"), "{disabled:?}");
@@ -204,6 +205,9 @@ mod tests {
         );
         assert!(text(&[apparmor]).1.starts_with("AppArmor"));
         assert_eq!(text(&[]).0, Verdict::Good);
+        let (_dir, plain) = machine(&[]);
+        assert!(plain.access_control(Architecture::Aarch64).is_detail);
+        assert!(plain.user_namespaces(true).is_detail);
     }
 
     #[test]

@@ -50,6 +50,7 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (engine::kernel, InBuild::StopsAndWarns),
     // The plan chooses the mode, and fails with the same words.
     (engine::emulation, InBuild::Nothing),
+    (engine::emulation_modes, InBuild::Nothing),
     (memory::builder, InBuild::StopsAndWarns),
     (kernel::table, InBuild::Stops),
     (handlers::existing, InBuild::Stops),

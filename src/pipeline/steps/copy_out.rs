@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::common::board::BoardName;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::human_bytes::human_bytes;
 use crate::common::image_name::Sidecar;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
@@ -56,12 +57,30 @@ pub(in crate::pipeline) async fn copy_out(
         copied.map_err(|failure| with_question(failure, asks))
     };
     let image = run.context.phase(Phase::CopyOut, copy).await?;
+    if let Some(text) = older_images(&output::older_images(&image.path, &request.origin)) {
+        run.context.events.notice(text);
+    }
     if let Some(imager) = &request.settings.imager {
         run.context
             .events
             .notice(imager_advice(imager, &image.path));
     }
     Ok(image)
+}
+
+/// What is said of images of the same configuration that have other names.
+fn older_images(images: &[(String, u64)]) -> Option<String> {
+    let size = human_bytes(images.iter().map(|(_, size)| size).sum());
+    match images {
+        [] => None,
+        [(name, _)] => Some(format!(
+            "{name} stays, {size}: an earlier build of this configuration wrote it under this name"
+        )),
+        more => Some(format!(
+            "{} images of earlier builds of this configuration stay, {size}: `sdbuild status` lists them",
+            more.len()
+        )),
+    }
 }
 
 /// How Raspberry Pi Imager takes the list beside the image at `path`.
@@ -186,6 +205,19 @@ mod tests {
         };
         assert!(with_question(in_the_way(), true).has_question());
         assert!(!with_question(in_the_way(), false).has_question());
+    }
+
+    #[test]
+    fn images_that_stay_are_named_or_counted() {
+        let image = |size| ("a.img.zst".to_owned(), size);
+        assert_eq!(older_images(&[]), None);
+        let one = older_images(&[image(1_100_000_000)]).unwrap();
+        assert!(one.starts_with("a.img.zst stays, 1.1 GB"), "{one}");
+        let two = older_images(&[image(1_000_000), image(2_000_000)]).unwrap();
+        assert!(
+            two.starts_with("2 images ") && two.contains("3.0 MB"),
+            "{two}"
+        );
     }
 
     #[test]

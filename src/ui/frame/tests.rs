@@ -1,5 +1,5 @@
 use super::*;
-use crate::common::event::{BuildEffort, EarlierBuilds, Event, Phase};
+use crate::common::event::{BuildEffort, EarlierBuilds, Event, Phase, Stop};
 use crate::common::nix_event::NixEvent;
 
 const PLAIN: Paint = Paint(false);
@@ -112,9 +112,50 @@ fn what_is_counted_breaks_between_its_parts() {
         ]
     );
     let wide = shown(&state, 100, 24);
+    assert_eq!(wide[1], "     copying it out of the builder");
     assert!(
-        wide[1].starts_with("     copying it out of the builder · 62 of 100 MB · 1.0 MB/s  "),
+        wide[2].starts_with("     62 of 100 MB · 1.0 MB/s  "),
         "{wide:?}"
+    );
+}
+
+/// They are below the name of the running one, so that they stay where they are.
+#[test]
+fn phases_that_follow_are_named_until_they_begin() {
+    let mut state = State::default();
+    let mut apply = |event: Event| state.apply(&event, Duration::from_secs(60));
+    let (build, image) = (Phase::Build, Phase::CopyOut);
+    apply(Event::ToCome(vec![Phase::Upload, build, image]));
+    apply(Event::Started(Phase::Emulation));
+    let (wide, narrow) = (shown(&state, 80, 24), shown(&state, 24, 24));
+    assert_eq!(wide[1..], ["     then Upload · Build · Image"]);
+    assert_eq!(narrow[1..], ["     then Upload", "     Build · Image"]);
+    assert_eq!(shown(&state, 80, 7).len(), 1);
+    state.apply(&Event::Started(Phase::Upload), Duration::from_secs(61));
+    state.apply(&Event::Started(build), Duration::from_secs(61));
+    let told = shown(&state, 80, 24);
+    assert_eq!(
+        told[1..],
+        ["     then Image", "     evaluating the configuration"]
+    );
+    let failed = Event::Stopped(build, Duration::from_secs(1), Stop::Failed);
+    state.apply(&failed, Duration::from_secs(62));
+    state.apply(&Event::Started(Phase::Release), Duration::from_secs(62));
+    assert_eq!(shown(&state, 80, 24).len(), 1);
+}
+
+/// Names that differ in their ends only, and no builder's phase beside them.
+#[test]
+fn names_have_the_width_that_there_is() {
+    let name = "systemd-minimal-libs-257.10-unstable-2026-05-05";
+    let state = building(&[began(1, name)]);
+    assert!(shown(&state, 100, 24)[2].contains(name));
+    let phase = "unpackPhase".to_owned();
+    let state = building(&[began(1, name), NixEvent::BuildPhase { id: 1, phase }]);
+    let lines = shown(&state, 100, 24);
+    assert!(
+        lines[2].contains(" systemd-minimal-libs-257.10-unstabl…  unpackPhase "),
+        "{lines:?}"
     );
 }
 
@@ -123,7 +164,7 @@ fn booting() -> State {
     let mut state = State::default();
     let mut apply = |event: Event, second| state.apply(&event, Duration::from_secs(second));
     apply(Event::Started(Phase::Boot), 0);
-    let detail = "the kernel starts · until a login succeeds, 180 s at most";
+    let detail = "the kernel starts · until a login, 180 s at most";
     apply(Event::Detail(Phase::Boot, detail.to_owned()), 40);
     for line in [
         "[ 1.98] clk: Disabling",
@@ -141,16 +182,18 @@ fn a_boot_shows_its_stage_and_the_last_line_of_the_console() {
         shown(&booting(), 80, 24),
         [
             " ⠦ Boot                                                              1 min 02 s",
-            "     the kernel starts · until a login succeeds, 180 s at most             22 s",
-            "     console: [ 2.19] Freeing memory\\u{1b}[2J                               7 s",
+            "     the kernel starts                                                 for 22 s",
+            "     until a login, 180 s at most",
+            "     console: [ 2.19] Freeing memory\\u{1b}[2J                           7 s ago",
         ]
     );
     assert_eq!(
         shown(&booting(), 40, 24),
         [
             " ⠦ Boot                      1 min 02 s",
-            "     the kernel starts · until a … 22 s",
-            "     console: [ 2.19] Freeing memo… 7 s",
+            "     the kernel starts         for 22 s",
+            "     until a login, 180 s at most",
+            "     console: [ 2.19] Freeing … 7 s ago",
         ]
     );
     assert_eq!(shown(&booting(), 80, 5).len(), 2);

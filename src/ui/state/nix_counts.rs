@@ -56,8 +56,12 @@ impl NixCounts {
             let bytes = self.downloaded.0.saturating_add(*download);
             grow(&mut self.downloaded, 0, bytes);
         } else if let NixEvent::Built { done, expected, .. } = event {
-            // Expected counts include derivations that Nix only inspects; its forecast is complete.
-            let all = if self.forecast { done } else { expected };
+            // Expected counts include derivations that Nix only inspects; its forecast is complete. Until one is built, it may be that none will.
+            let all = if self.forecast || *done == 0 {
+                done
+            } else {
+                expected
+            };
             grow(&mut self.built, *done, *all);
         } else if let NixEvent::Fetched { done, .. } = event {
             // The expected count includes paths that Nix tries to fetch and then builds.
@@ -187,5 +191,12 @@ mod tests {
         let events = [will(300), built(295, 300), will(290)];
         assert_eq!(counted(&events).built, (295, 585));
         assert_eq!(counted(&[built(1, 9)]).built, (1, 9));
+    }
+
+    /// Nix inspects the image of an earlier build and its outputs.
+    #[test]
+    fn what_nix_only_inspects_is_not_counted() {
+        let counts = counted(&[built(0, 2)]);
+        assert_eq!((counts.built, counts.units()), ((0, 0), (0, 0)));
     }
 }
