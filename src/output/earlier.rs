@@ -37,6 +37,7 @@ pub(super) struct EarlierImage {
 struct Fields {
     version: u32,
     sdbuild: String,
+    format: Option<serde_json::Value>,
     registrar: Option<Registrar>,
     configuration: Configuration,
     result: Built,

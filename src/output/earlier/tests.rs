@@ -25,6 +25,7 @@ fn written(size: u64) -> tempfile::TempDir {
     let manifest = json!({
         "version": VERSION,
         "sdbuild": env!("CARGO_PKG_VERSION"),
+        "format": Format::default(),
         "configuration": { "id": "mine" },
         "result": { "store_path": "/nix/store/x" },
         "image": { "name": NAME, "compression": "none", "level": null, "size": size,
@@ -68,6 +69,7 @@ fn images_of_the_same_configuration_with_other_names_are_found() {
     assert_eq!(found("b.img", "mine"), [(NAME.to_owned(), 512)]);
     assert_eq!(found(NAME, "mine"), []);
     assert_eq!(found("b.img", "other"), []);
+    assert_eq!(found("b.img.zst", "mine"), [], "it may be wanted too");
 }
 
 #[test]
