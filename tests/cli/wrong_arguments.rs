@@ -196,7 +196,14 @@ fn flags_that_other_programs_have_are_explained() {
             &["build", ".", "--flake", ".#pi"],
             "name the configuration only once",
         ),
-        (&["build", "--impure"], "a flake sees only its own files"),
+        (
+            &["build", "--impure"],
+            "a build sees its own files, and no variables of your shell",
+        ),
+        (&["build", "-p", "8080:80"], "sdbuild boot --port 8080:80"),
+        (&["check", "--publish"], "sdbuild boot --port 8080:80"),
+        (&["clean", "-d"], "did you mean --old, which"),
+        (&["boot", "--memory", "4"], "did you mean 4G?"),
         (&["build", "--out-link", "x"], "did you mean --output?"),
         (
             &["build", "-A", "x"],
