@@ -198,12 +198,17 @@ fn flags_that_other_programs_have_are_explained() {
         ),
         (
             &["build", "--impure"],
-            "a build sees its own files, and no variables of your shell",
+            "leave it out; a build sees its own files, and no variables of your shell",
         ),
-        (&["build", "-p", "8080:80"], "sdbuild boot --port 8080:80"),
-        (&["check", "--publish"], "sdbuild boot --port 8080:80"),
+        (
+            &["build", "-p", "8080:80"],
+            "a build opens no ports; to reach a machine",
+        ),
+        (
+            &["check", "--publish"],
+            "a build opens no ports; to reach a machine",
+        ),
         (&["clean", "-d"], "did you mean --old, which"),
-        (&["boot", "--memory", "4"], "did you mean 4G?"),
         (&["build", "--out-link", "x"], "did you mean --output?"),
         (
             &["build", "-A", "x"],
