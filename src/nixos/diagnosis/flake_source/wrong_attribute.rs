@@ -15,9 +15,8 @@ fn set_as_configuration(context: &ExitContext<'_>, reference: &str) -> Option<St
     let name = attribute.rsplit('.').next()?;
     let path = format!("{CONFIGURATIONS}.{name}");
     if name.ends_with("-linux") {
-        let place = place_of(context, name);
-        let below = name_below(context, &path);
-        let below = below.as_deref().unwrap_or("NAME");
+        let found = name_below(context, &path);
+        let (place, below) = found.unwrap_or_else(|| (String::new(), "NAME".to_owned()));
         return Some(format!(
             "{place}a configuration has no system in its path. Write {CONFIGURATIONS}.{below} instead of {path}.{below}"
         ));
@@ -76,7 +75,12 @@ pub(in crate::nixos::diagnosis) fn wrong_attribute_hint(
         ));
     }
     if summary.ends_with(" has a nixosConfigurations that is a configuration itself") {
-        let place = place_of(context, CONFIGURATIONS);
+        let place = context.files.and_then(|files| {
+            files.only_place(|text| source_lines::with_name(text, CONFIGURATIONS))
+        });
+        let place = place.map_or_else(String::new, |(place, ())| {
+            format!("{}{place}: ", context.shown_dir)
+        });
         return Some(format!(
             "{place}give it a name: {CONFIGURATIONS}.pi = nixpkgs.lib.nixosSystem {{ … }};"
         ));
@@ -96,13 +100,15 @@ pub(in crate::nixos::diagnosis) fn wrong_attribute_hint(
     })
 }
 
-/// The name that follows `path` in the outputs of the user's `flake.nix`.
-fn name_below(context: &ExitContext<'_>, path: &str) -> Option<String> {
+/// The name that follows `path` in the outputs of the user's `flake.nix`, after its line as it is before a hint.
+fn name_below(context: &ExitContext<'_>, path: &str) -> Option<(String, String)> {
     let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
     let path = format!("outputs.{path}");
     let values = written_values::values_below(&text, &path);
-    let mut below = values.first()?.defines.strip_prefix(&path)?.split('.');
-    below.nth(1).map(str::to_owned)
+    let value = values.first()?;
+    let name = value.defines.strip_prefix(&path)?.split('.').nth(1)?;
+    let place = format!("{}{FLAKE_FILE}:{}: ", context.shown_dir, value.line);
+    Some((place, name.to_owned()))
 }
 
 /// The first definition in `name` at the top of the user's `flake.nix`, as a module.
@@ -117,14 +123,4 @@ fn definition_at_top(context: &ExitContext<'_>, name: &str) -> String {
         }
         Some(_) | None => format!("{{ {name} = …; }}"),
     }
-}
-
-/// The only line that has `name`, before a hint; empty if there are several.
-fn place_of(context: &ExitContext<'_>, name: &str) -> String {
-    let files = context.files;
-    let place =
-        files.and_then(|files| files.only_place(|text| source_lines::with_name(text, name)));
-    place.map_or_else(String::new, |(place, ())| {
-        format!("{}{place}: ", context.shown_dir)
-    })
 }
