@@ -160,16 +160,16 @@ impl FromStr for FlakeRef {
         {
             let is_commit = ["ref", "rev"].contains(&key);
             let instead = match url.scheme {
-                Some("path") if is_commit => {
-                    ", which takes the directory as it is, without git".to_owned()
-                }
+                Some("path") if is_commit => format!(
+                    ", which takes the directory as it is, without git. Leave out {key}, or check the commit out first"
+                ),
                 _ if is_commit => {
                     format!(
                         ". If git has it, check it out: git checkout {}",
                         quoted(value)
                     )
                 }
-                _ => String::new(),
+                _ => format!(". Leave out {key}"),
             };
             let shown = hide_secrets(base);
             return Err(format!("`{key}` is not supported in `{shown}`{instead}"));

@@ -21,6 +21,8 @@ pub(super) enum EntryReport<'a> {
     Retried(&'a str),
     /// Everything is built under emulation, for this reason.
     AllEmulated(&'a str),
+    /// What is built is not an image of a configuration, as this says.
+    AsItIs(&'a str),
     /// The derivation of this name was built under emulation, and the rest is built natively.
     OneEmulated(&'a str),
 }
@@ -47,6 +49,7 @@ impl<'a> EntryReport<'a> {
         let (kind, text) = text.split_once(": ")?;
         match kind {
             "retried" => Some(Self::Retried(text)),
+            "emulated" if text.contains(" is not a configuration") => Some(Self::AsItIs(text)),
             "emulated" => Some(Self::AllEmulated(text)),
             "one emulated" => Some(Self::OneEmulated(text)),
             _ => None,

@@ -266,6 +266,7 @@ impl<'a> Reader<'a> {
                 }
             }
             EntryReport::AllEmulated(reason) => self.glue_notice("all of the image is built under emulation, which is slower, because a native build is not possible", reason),
+            EntryReport::AsItIs(what) => self.glue_notice("this is built as it is", what),
             EntryReport::OneEmulated(name) => {
                 // The rest is forecast anew.
                 self.restarted();

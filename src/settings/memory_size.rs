@@ -27,6 +27,9 @@ pub fn memory_mib(text: &str) -> Result<u32, String> {
         ));
     };
     if mib < LEAST_MEMORY_MIB {
+        if unit.is_empty() && mib > 0 {
+            return Err(format!("that is {mib} MiB; did you mean {mib}G?"));
+        }
         return Err("that is too little memory; NixOS needs about 512M".to_owned());
     }
     if mib > MOST_MEMORY_MIB {
@@ -54,7 +57,8 @@ mod tests {
             assert_eq!(memory_mib(text), Ok(mib), "{text}");
         }
         for (text, told) in [
-            ("64", "too little"),
+            ("4", "that is 4 MiB; did you mean 4G?"),
+            ("64M", "too little"),
             ("0G", "too little"),
             ("2000000", "too much"),
             ("5000000G", "not an amount"),

@@ -176,6 +176,19 @@ fn words_that_are_expected_lead_to_what_there_is() {
 }
 
 #[test]
+fn flags_without_an_own_meaning_are_answered() {
+    assert_tips(&[
+        (&["build", "-p", "8080:80"][..], "a build opens no ports"),
+        (&["check", "--publish"], "a build opens no ports"),
+        (&["clean", "-d"], "did you mean --old, which"),
+        (
+            &["build", "--impure"],
+            "leave it out; a build sees its own files",
+        ),
+    ]);
+}
+
+#[test]
 fn flags_that_other_programs_have_are_explained() {
     assert_tips(&[
         (
@@ -196,7 +209,6 @@ fn flags_that_other_programs_have_are_explained() {
             &["build", ".", "--flake", ".#pi"],
             "name the configuration only once",
         ),
-        (&["build", "--impure"], "a flake sees only its own files"),
         (&["build", "--out-link", "x"], "did you mean --output?"),
         (
             &["build", "-A", "x"],

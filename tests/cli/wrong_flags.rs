@@ -221,7 +221,7 @@ fn flags_of_small_commands_are_answered() {
         ),
         (
             &["lock", "--update"],
-            "name the inputs to update: sdbuild lock INPUT\n",
+            "leave it out; for an sd-card.nix, `sdbuild lock` updates nixpkgs. For a flake, name the inputs: sdbuild lock INPUT\n",
         ),
         (&["clean", "--older-than", "3d"], "--old has no age"),
         (

@@ -134,8 +134,11 @@ fn addresses_of_repositories_are_told_as_references() {
     assert!(told.ends_with("'github:a/b?ref=x&dir=c#pi'"), "{told}");
     for (text, end) in [
         ("github:a/b?branch=x#pi", "write github:a/b/x#pi"),
-        ("path:/a?ref=main", "without git"),
-        ("path:/a?access_token=secret", "`path:/a?access_token=***`"),
+        ("path:/a?ref=main", "check the commit out first"),
+        (
+            "path:/a?access_token=secret",
+            "=***`. Leave out access_token",
+        ),
         (
             "git:a/b",
             "git+ssh://git@HOST/a/b, or github:a/b if it is on GitHub",

@@ -33,8 +33,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         let known = state_version.or_else(|| account_kind::refused(facts, text));
         match known
             .or_else(|| setting_and_correction(text))
-            .or_else(|| second_manager_of_wifi(text))
-            .or_else(|| second_docker(text))
+            .or_else(|| mended(text))
             .or_else(|| doubled_setting_of_ssh(text))
         {
             Some((is, add)) => Finding {
@@ -79,25 +78,29 @@ fn setting_and_correction(text: &str) -> Option<(String, Vec<String>)> {
     })
 }
 
-/// What the assertion `text` says of Wi-Fi that two programs are to manage, and the line for the one whose networks are defined.
-fn second_manager_of_wifi(text: &str) -> Option<(String, Vec<String>)> {
-    let is_of_both = text.contains("networking.networkmanager with networking.wireless.networks");
-    is_of_both.then(|| {
-        (
-            "networking.networkmanager.enable = true with networking.wireless.networks".to_owned(),
-            vec!["networking.networkmanager.enable = false; # wpa_supplicant connects to those networks".to_owned()],
-        )
-    })
-}
+/// Words of assertions, what each says of the user's own settings, and the line that mends them.
+const MENDED: [(&str, &str, &str); 3] = [
+    (
+        "networking.networkmanager with networking.wireless.networks",
+        "networking.networkmanager.enable = true with networking.wireless.networks",
+        "networking.networkmanager.enable = false; # wpa_supplicant connects to those networks",
+    ),
+    (
+        "dockerCompat conflicts with docker",
+        "virtualisation.podman.dockerCompat = true beside Docker",
+        "virtualisation.podman.dockerCompat = false; # or virtualisation.docker.enable = false;",
+    ),
+    (
+        "`security.acme.acceptTerms`",
+        "certificates of ACME without security.acme.acceptTerms",
+        "security.acme.acceptTerms = true; # you accept the terms: https://letsencrypt.org/repository/",
+    ),
+];
 
-/// What the assertion `text` says of Podman that is to answer in Docker's place, beside Docker itself, and the line that leaves it Docker's.
-fn second_docker(text: &str) -> Option<(String, Vec<String>)> {
-    text.contains("dockerCompat conflicts with docker").then(|| {
-        (
-            "virtualisation.podman.dockerCompat = true beside Docker".to_owned(),
-            vec!["virtualisation.podman.dockerCompat = false; # or virtualisation.docker.enable = false;".to_owned()],
-        )
-    })
+/// The row of [`MENDED`] for the assertion `text`.
+fn mended(text: &str) -> Option<(String, Vec<String>)> {
+    let (_, is, line) = MENDED.iter().find(|(words, ..)| text.contains(words))?;
+    Some(((*is).to_owned(), vec![(*line).to_owned()]))
 }
 
 /// The setting of the SSH server that differs from NixOS's only in its capitals, and what to write in place of it.

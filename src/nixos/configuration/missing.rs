@@ -283,7 +283,7 @@ fn is_here(directory: &Path) -> bool {
 
 /// What to do about a `directory` without any module.
 fn no_module_hint(directory: &Path, command: SuggestedCommand) -> String {
-    if is_here(directory) || !directory.is_dir() {
+    if is_here(directory) || !directory.is_dir() || directory.parent().is_none() {
         let kind = match command.takes {
             Takes::Path => "file or directory",
             Takes::File(_) | Takes::CurrentDirectory => "file",

@@ -196,8 +196,11 @@ pub(super) fn packages_in_module(
 ) -> Option<String> {
     let text = flake_text(context);
     let is_declared = InputNames::read(&text).inputs.contains(name);
-    let declare = (!is_declared)
-        .then(|| format!("in flake.nix, declare the input: inputs.{name}.url = \"{url}\";"));
+    let declare = (!is_declared).then(|| {
+        format!(
+            "in flake.nix, declare the input: inputs.{name}.url = \"{url}\"; then run sdbuild lock"
+        )
+    });
     let shown = file.strip_prefix(CONFIG_DIR).unwrap_or(file);
     let write = format!(
         "in {shown}, write {name}.legacyPackages.${{pkgs.stdenv.hostPlatform.system}} instead of {name}"

@@ -3,23 +3,25 @@
 use std::borrow::Cow;
 
 use super::aliased_options;
-use super::evidence::{ExitContext, Findings, MAX_SHOWN};
+use super::evidence::{ExitContext, Findings};
 use super::flake_arguments::add_to_outputs;
 use super::flake_form;
 use super::flake_values;
-use super::names::quoted_after;
 use super::source_lines;
 use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;
 use crate::common::nix_name::path_of;
-use crate::common::nixos_option::NAMESPACES;
 use crate::common::shell_word::quoted;
 use crate::nixos::flake::attribute_names;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
+
+mod wrong_attribute;
+
+pub(super) use wrong_attribute::wrong_attribute_hint;
 
 /// The output of a flake with its systems.
 const CONFIGURATIONS: &str = "nixosConfigurations";
@@ -29,6 +31,8 @@ const OUTPUTS_LINE: &str = "write in flake.nix: outputs = { self, nixpkgs, ... }
 const NONE: &str = "no ";
 /// What is before a list of references to configurations (`expressions/flake-source.nix`).
 const LISTED: &str = ". Its configurations are ";
+/// The same in a sentence about something else than the flake.
+const OF_FLAKE: &str = ". The configurations of the flake are ";
 /// The beginning of store paths.
 const STORE: &str = "/nix/store/";
 /// The end of the name of a flake in the store.
@@ -140,12 +144,11 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
             input_of_nixpkgs(context)
         )),
         (Some(similar), false) => {
-            let mut references = known.iter();
+            let mut references = known.iter().copied();
             let reference = references.find(|known| name(known) == similar);
-            Some(format!(
-                "did you mean {}?",
-                reference.unwrap_or(&similar.as_str())
-            ))
+            let reference = reference.filter(|_| similar != CONFIGURATIONS);
+            let reference = reference.or_else(|| configuration_after_output(summary));
+            Some(format!("did you mean {}?", reference.unwrap_or(&similar)))
         }
         (Some(similar), true) => {
             let place = context
@@ -168,7 +171,9 @@ fn input_of_nixpkgs(context: &ExitContext<'_>) -> String {
     let Some(text) = text.filter(|text| !text.contains("nixpkgs")) else {
         return String::new();
     };
-    let declare = format!("Declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\";");
+    let declare = format!(
+        "Declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\"; then run sdbuild lock"
+    );
     if written_values::values_of(&text, "outputs").is_empty() {
         return format!("\n  {declare}");
     }
@@ -196,13 +201,28 @@ fn other_name_of_configurations(names: &[String]) -> Option<&str> {
 pub(super) fn one_of_several(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let lacks = summary.starts_with("the flake ") && summary.contains(" has no ");
     let named = || summary.split_once(LISTED).filter(|_| lacks);
-    let (_, references) = summary.split_once(". Name one of them: ").or_else(named)?;
+    let mut lists = [". Name one of them: ", OF_FLAKE].into_iter();
+    let listed = lists.find_map(|before| summary.split_once(before));
+    let (_, references) = listed.or_else(named)?;
     let first = references.split(", ").next()?;
     Some(format!(
         "for instance: {} {}",
         context.command,
         quoted(first)
     ))
+}
+
+/// The configuration with the name that follows an output which the flake does not have, as `summary` tells.
+fn configuration_after_output(summary: &str) -> Option<&str> {
+    let (start, references) = summary.split_once(LISTED)?;
+    let (_, wanted) = start.split_once(" has no attribute ")?;
+    let (_, name) = wanted.split_once(", because ")?.0.split_once('.')?;
+    let mut references = references.split(", ");
+    references.find(|known| {
+        known
+            .split_once('#')
+            .is_some_and(|(_, known)| known == name)
+    })
 }
 
 /// The only configuration of a flake that does not have the attribute that was named.
@@ -257,105 +277,6 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
         Some(similar) => format!("rename {similar} to outputs in flake.nix"),
         None => OUTPUTS_LINE.to_owned(),
     })
-}
-
-/// How to write the configuration that `reference` names, where `flake.nix` has only a set of its modules.
-fn set_as_configuration(context: &ExitContext<'_>, reference: &str) -> Option<String> {
-    let (_, attribute) = reference.split_once('#')?;
-    let name = attribute.rsplit('.').next()?;
-    let path = format!("{CONFIGURATIONS}.{name}");
-    if name.ends_with("-linux") {
-        return Some(format!(
-            "a configuration has no system in its path. Write {CONFIGURATIONS}.NAME instead of {path}.NAME"
-        ));
-    }
-    let (place, set) = context.files?.only_place(|text| {
-        let values = written_values::values_of(text, &format!("outputs.{path}"));
-        let values = values.into_iter().map(|value| (value.line, value.written));
-        values.collect()
-    })?;
-    let is_short = set.len() <= MAX_SHOWN && !set.contains('\n');
-    let file = set
-        .strip_prefix("import ")
-        .filter(|file| file.starts_with("./"));
-    let given = match file {
-        Some(file) => format!("{{ modules = [ {file} ]; }}"),
-        None => set.clone(),
-    };
-    (given.starts_with('{') && is_short).then(|| {
-        format!(
-            "{}{place}: write {path} = nixpkgs.lib.nixosSystem {given};",
-            context.shown_dir
-        )
-    })
-}
-
-/// What to write in place of an attribute that no flake has, or of a configuration that is none.
-pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
-    if let Some(reference) =
-        summary.strip_suffix(" is neither a NixOS configuration nor a derivation")
-    {
-        let written = set_as_configuration(context, reference);
-        return Some(written.unwrap_or_else(|| {
-            "make a configuration with nixpkgs.lib.nixosSystem { modules = [ … ]; }".to_owned()
-        }));
-    }
-    if summary.contains(" is a derivation, not a NixOS configuration") {
-        return Some(
-            "`sdbuild build` builds it as it is, without --set, --hostname and --ssh-key. `sdbuild check` takes only a \
-             configuration"
-                .to_owned(),
-        );
-    }
-    if let Some((_, configuration)) = summary.split_once(" is not an image of the configuration ") {
-        return Some(format!(
-            "write {configuration}, which builds the image. The attribute of an SD card image is \
-             config.system.build.sdImage"
-        ));
-    }
-    if summary.ends_with("has a nixosConfigurations without a configuration") {
-        return Some(format!(
-            "write {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ … ]; }}; in flake.nix"
-        ));
-    }
-    if summary.ends_with(" has a nixosConfigurations that is a configuration itself") {
-        let place = context.files.and_then(|files| {
-            files.only_place(|text| source_lines::with_name(text, CONFIGURATIONS))
-        });
-        let place = place.map_or_else(String::new, |(place, ())| {
-            format!("{}{place}: ", context.shown_dir)
-        });
-        return Some(format!(
-            "{place}give it a name: {CONFIGURATIONS}.pi = nixpkgs.lib.nixosSystem {{ … }};"
-        ));
-    }
-    let is_flake = summary.starts_with("flake '");
-    let name = quoted_after(summary, "has an unsupported attribute").filter(|_| is_flake)?;
-    let all = ["description", "inputs", "outputs", "nixConfig"];
-    Some(match similar_names(name, all) {
-        Some(similar) => format!("rename {name} to {similar} in flake.nix"),
-        None if NAMESPACES.contains(&name) => {
-            let module = definition_at_top(context, name);
-            format!(
-                "options belong to a module. Write in nixosSystem of the outputs: modules = [ {module} ];"
-            )
-        }
-        None => format!("a flake.nix has only the attributes {}", all.join(", ")),
-    })
-}
-
-/// The first definition in `name` at the top of the user's `flake.nix`, as a module.
-fn definition_at_top(context: &ExitContext<'_>, name: &str) -> String {
-    let text = context
-        .files
-        .and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
-    let values = written_values::values_below(&text.unwrap_or_default(), name);
-    match values.first() {
-        Some(value) if value.written.len() <= MAX_SHOWN && !value.written.contains('\n') => {
-            format!("{{ {} = {}; }}", value.defines, value.written)
-        }
-        Some(_) | None => format!("{{ {name} = …; }}"),
-    }
 }
 
 /// What to write in place of `../{path}`, of which Nix says that it is above the directory of the flake.

@@ -25,6 +25,12 @@ pub(super) fn hint(wrong: &Wrong<'_>, text: &str) -> Option<String> {
 
 /// What to write for a `text` that is no host name: `my-pi` for `my pi`, and the first part of one with a domain.
 fn host_name(wrong: &Wrong<'_>, text: &str) -> Option<String> {
+    if text.contains(['$', '`']) {
+        let definition = wrong.definition("\"pi\"", wrong.shown);
+        return Some(format!(
+            "Nix runs no commands of a shell in a string, and reads no variables of it. Write the name itself: {definition}"
+        ));
+    }
     let (label, domain) = text.split_once('.').unwrap_or((text, ""));
     let words = label.split([' ', '_', '-']).filter(|word| !word.is_empty());
     let name = words.collect::<Vec<_>>().join("-");
@@ -64,6 +70,9 @@ mod tests {
             ("my_pi.lan", Some("networking.hostName = \"my-pi\";")),
             ("192.168.1.5", None),
             ("my pi.lan", Some("networking.hostName = \"my-pi\";")),
+            ("$(hostname)", Some("networking.hostName = \"pi\";")),
+            ("`hostname`", Some("networking.hostName = \"pi\";")),
+            ("$HOST", Some("networking.hostName = \"pi\";")),
             ("küche", None),
             ("pi.", None),
             (" ", None),

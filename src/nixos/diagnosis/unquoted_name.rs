@@ -244,8 +244,14 @@ fn interpolated(at: &NameAt, behind: &str) -> String {
         (true, true) => as_variable,
         _ if at.is_selection() => format!("{of_nix}. Check its spelling"),
         (true, false) | (false, true) => format!("{of_nix}. Check its spelling, or {as_variable}"),
-        (false, false) => format!("{of_nix}. Check its spelling"),
+        (false, false) => format!("{of_nix}. Check its spelling, or {}", literal(at, written)),
     }
+}
+
+/// How a string has `${WRITTEN}` as these characters.
+fn literal(at: &NameAt, written: &str) -> String {
+    let of_shell = shell_variable(at.sign_of_string, &format!("{{{written}}}"));
+    of_shell.replacen("for a shell variable", "for these characters", 1)
 }
 
 /// Whether the value that the name is part of is a script of a shell.

@@ -25,6 +25,7 @@ let
   configurations = flake.nixosConfigurations or { };
   names = attrNames configurations;
   listed = concatStringsSep ", " (map (name: "${reference}#${name}") names);
+  ofFlake = if names == [ ] || isUnnamed then "" else ". The configurations of the flake are ${listed}";
   whole = concatStringsSep "." attribute;
   isConfiguration = value: isAttrs value && value ? config && value ? options;
 
@@ -89,7 +90,7 @@ let
   extended =
     modules:
     if !(named ? configuration) then
-      throw "${reference}#${whole} is a derivation, not a NixOS configuration: nothing in it can be checked or changed"
+      throw "${reference}#${whole} is a derivation, not a NixOS configuration: nothing in it can be checked or changed${ofFlake}"
     else if named.configuration ? extendModules then
       (evaluation: evaluation // { pkgs = evaluation.pkgs or evaluation._module.args.pkgs; })
         (named.configuration.extendModules { modules = [ ./additions.nix ] ++ modules; })
@@ -151,7 +152,16 @@ in
     else
       forSystem configuration (if named.attribute == [ ] then import ./image.nix configuration else builtins.foldl' (set: name: set.${name}) configuration named.attribute);
   # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue.
-  builder = { inherit builderSystem; hasOwnImage = !(named ? configuration) || !(builtins.elem named.attribute [ [ ] [ "config" "system" "build" "sdImage" ] ]); };
+  builder = {
+    inherit builderSystem;
+    asItIs =
+      if !(named ? configuration) then
+        "${reference}#${whole} is not a configuration${ofFlake}"
+      else if builtins.elem named.attribute [ [ ] [ "config" "system" "build" "sdImage" ] ] then
+        null
+      else
+        "what is named after the # is built as it is";
+  };
 
   # What sdbuild is told about the flake.
   report = {

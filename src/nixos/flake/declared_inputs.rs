@@ -140,6 +140,18 @@ pub(super) fn follows_nothing(text: &str) -> Option<FollowsNothing<'_>> {
     })
 }
 
+/// The input of the `flake.nix` with this text that has a `follows.OWN`, and the definition that is meant.
+pub(super) fn misplaced_follows(text: &str) -> Option<(&str, String)> {
+    let mut values = plain_values(text).into_iter();
+    values.find_map(|(path, target)| {
+        let ["inputs", name, "follows", own] = path.as_slice() else {
+            return None;
+        };
+        let meant = format!("inputs.{name}.inputs.{own}.follows = \"{target}\";");
+        Some((*name, meant))
+    })
+}
+
 /// Its [`declared_inputs`], if both its inputs and the arguments of its outputs are written plainly.
 fn all_declared_inputs(text: &str) -> Option<BTreeSet<String>> {
     let tokens = tokens(text);
@@ -159,6 +171,20 @@ mod tests {
     fn assert_inputs(text: &str, names: &[&str]) {
         let found = declared_inputs(text);
         assert_eq!(found.iter().collect::<Vec<_>>(), names, "{text}");
+    }
+
+    #[test]
+    fn the_words_of_follows_have_an_order() {
+        for written in [
+            "hm.follows.n = \"m\";",
+            "hm = { follows = { n = \"m\"; }; };",
+        ] {
+            let text = format!("{{ inputs = {{ {written} }}; outputs = _: {{ }}; }}");
+            let (_, meant) = misplaced_follows(&text).unwrap();
+            assert_eq!(meant, "inputs.hm.inputs.n.follows = \"m\";");
+        }
+        let right = "{ inputs.hm.inputs.n.follows = \"m\"; inputs.a.follows = \"n\"; }";
+        assert_eq!(misplaced_follows(right), None);
     }
 
     #[test]

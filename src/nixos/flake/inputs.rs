@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::content::Content;
 use super::declared_inputs::{
     FollowsNothing, declared_attributes, declared_inputs, follows_nothing, is_declared_as_files,
-    may_have_configuration,
+    may_have_configuration, misplaced_follows,
 };
 use super::lock::Node;
 use super::locked_inputs::{self, LockedRepository};
@@ -17,7 +17,7 @@ use super::search::FlakeSearch;
 use super::tree::FlakeTree;
 use super::unlocked::UnlockedFlake;
 use super::{Flake, SELF, input_url, lock_file, unlocked};
-use crate::common::configuration_file::{CONFIG_NAME, flake_text};
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::http_url::hide_secrets;
@@ -198,6 +198,12 @@ impl Flake {
     fn check_follows(&self) -> Result<(), Failure> {
         let text = self.directory().and_then(|dir| flake_text(&dir));
         let text = text.unwrap_or_default();
+        if let Some((input, meant)) = misplaced_follows(&text) {
+            let failure = Failure::usage(format!(
+                "the input {input} in flake.nix follows nothing, because `follows` is in the wrong place"
+            ));
+            return Err(failure.hint(format!("write {meant}")));
+        }
         let Some(found) = follows_nothing(&text) else {
             return Ok(());
         };
@@ -210,10 +216,14 @@ impl Flake {
         let failure = Failure::usage(format!(
             "the input {input} in flake.nix follows {target}, and the flake has no input {missing}"
         ));
+        let place = place_of(&text, target);
         let similar = similar_names(missing, declared.iter().map(String::as_str));
         Err(match similar {
-            Some(meant) => failure.hint(format!("did you mean {meant}?")),
-            None => failure.hint(format!("declare it: inputs.{missing}.url = \"…\";")),
+            Some(meant) => failure.hint(format!("{place}did you mean {meant}?")),
+            None => failure.hint(format!(
+                "{place}declare it: inputs.{missing}.url = \"…\"; then run `{}`",
+                self.unlocked().lock_command()
+            )),
         })
     }
 
@@ -236,9 +246,10 @@ impl Flake {
         };
         let found = wrong.or_else(missing);
         found.map_or(Ok(()), |(name, url, (what, hint))| {
+            let place = place_of(text.as_deref().unwrap_or_default(), url);
             let url = hide_secrets(url);
             let text = format!("the input {name} in flake.nix has the URL {url:?}, {what}");
-            Err(Failure::usage(text).hint(hide_secrets(&hint)))
+            Err(Failure::usage(text).hint(format!("{place}{}", hide_secrets(&hint))))
         })
     }
 
@@ -347,6 +358,16 @@ impl Flake {
                 "the builder cannot fetch the input {input} {how}. Clone it, and give --override-input {input} DIR"
             ));
         }
+    }
+}
+
+/// The line of the `flake.nix` with this `text` that has `value` in quotes, before a hint; empty if there are several.
+fn place_of(text: &str, value: &str) -> String {
+    let lines = (1..).zip(text.lines());
+    let mut having = lines.filter(|(_, line)| line.contains(&format!("\"{value}\"")));
+    match (having.next(), having.next()) {
+        (Some((line, _)), None) => format!("{FLAKE_FILE}:{line}: "),
+        _ => String::new(),
     }
 }
 

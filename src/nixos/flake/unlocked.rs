@@ -106,6 +106,10 @@ impl UnlockedFlake<'_> {
                 "declare it: inputs.{name}.url = \"{url}\"; then run `{}`",
                 self.lock_command()
             ),
+            None if self.is_local => format!(
+                "remove the argument, or declare it in the inputs with a URL and run `{}`",
+                self.lock_command()
+            ),
             Some(_) | None => {
                 "declare it in its inputs with a URL, or remove the argument".to_owned()
             }
@@ -113,7 +117,8 @@ impl UnlockedFlake<'_> {
         Some(declared.hint(overriding(name)))
     }
 
-    fn lock_command(self) -> String {
+    /// The command that writes or completes the lock.
+    pub(super) fn lock_command(self) -> String {
         match self.reference.text.as_str() {
             "." if !self.is_beside_module => "sdbuild lock".to_owned(),
             text => format!("sdbuild lock --flake {}", quoted(text)),
@@ -179,7 +184,9 @@ mod tests {
         let without_url = "declare it in its inputs with a URL, or remove the argument";
         let remote = hints("disko", "github:me/pi", false).unwrap();
         assert_eq!(remote, [without_url.to_owned(), overriding("disko")]);
-        let other = [without_url.to_owned(), overriding("other")];
+        let locked =
+            "remove the argument, or declare it in the inputs with a URL and run `sdbuild lock`";
+        let other = [locked.to_owned(), overriding("other")];
         assert_eq!(hints("other", ".", true).unwrap(), other);
         assert!(hints("nixpkgs", ".", true).is_none());
     }

@@ -23,8 +23,8 @@
   evaluateChanged ? change: modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ (change configuration) ] ++ modules; },
   # From a configuration to its image.
   imageOf ? configuration: configuration.config.system.build.sdImage,
-  # Whether that is another one than nixpkgs' SD image module makes.
-  hasOwnImage ? false,
+  # Why that is another one than nixpkgs' SD image module makes.
+  asItIs ? null,
   # From the configuration and the result to the result; tells what a build warns of.
   checked ? _: result: result,
 }:
@@ -144,8 +144,8 @@ let
   # function to make it is fine: it gets no native builders. These options exist since 25.11.
   ownRoot = options.sdImage ? rootFilesystemImage && options.sdImage.rootFilesystemImage.highestPrio < (lib.mkOptionDefault { }).priority;
   reason =
-    if hasOwnImage then
-      "what is named after the # is built as it is"
+    if asItIs != null then
+      asItIs
     else if buildPlatform.system != hostPlatform.system then
       "the configuration cross-compiles"
     else if hostPlatform.system == builderSystem then

@@ -193,7 +193,7 @@ fn mistyped_names_of_outputs_are_proposed() {
         "pi#nixosConfiguration.kitchen",
         &[
             "the flake has no nixosConfiguration",
-            "did you mean nixosConfigurations?",
+            "did you mean pi#kitchen?",
         ],
     );
     repository.write(

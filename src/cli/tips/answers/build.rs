@@ -107,7 +107,11 @@ pub(super) const OF_BUILD: Answers = &[
         &["profile", "profile-name"],
         "leave it out; an image has one generation of the system, and there is only one kind of build",
     ),
-    (&["A", "attr", "bin", "p", "workspace"], ATTRIBUTE),
+    (&["A", "attr", "bin", "workspace"], ATTRIBUTE),
+    (
+        &["p", "publish"],
+        "a build opens no ports; to reach a machine that runs the image: sdbuild boot --port 8080:80",
+    ),
     (
         &["E", "expr"],
         "give a file or a flake instead: sdbuild build FILE",
@@ -242,7 +246,8 @@ pub(super) const OF_ANY_BUILD: Answers = &[
     ),
     (
         &["impure"],
-        "a flake sees only its own files and inputs. Pass a directory with --override-input, or a value with --set",
+        "leave it out; a build sees its own files, and no variables of your shell. Give a value with --set, or the directory of a \
+         flake's input with --override-input",
     ),
     (
         &["progress", "log-format", "message-format"],

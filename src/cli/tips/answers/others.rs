@@ -97,6 +97,10 @@ pub(super) const OF_CLEAN: Answers = &[
         &["delete-old", "delete-older-than", "older-than"],
         "--old has no age: it removes all results that newer ones replaced",
     ),
+    (
+        &["d"],
+        "did you mean --old, which removes old build results, or --downloads?",
+    ),
     (&["cache", "caches"], "did you mean --downloads?"),
     (
         &["everything", "purge"],
@@ -117,7 +121,7 @@ pub(super) const OF_LOCK: Answers = &[
             "update",
             "upgrade",
         ],
-        "name the inputs to update: sdbuild lock INPUT",
+        "leave it out; for an sd-card.nix, `sdbuild lock` updates nixpkgs. For a flake, name the inputs: sdbuild lock INPUT",
     ),
     (
         &["i", "input", "inputs", "update-input"],

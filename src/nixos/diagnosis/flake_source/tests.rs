@@ -19,7 +19,11 @@ fn wrong_attributes_are_proposed() {
     );
     let derivation = ".#image is a derivation, not a NixOS configuration: nothing in it";
     let hint = wrong_attribute_hint(&context, derivation).unwrap();
-    assert!(hint.contains("takes only a configuration"), "{hint}");
+    assert!(hint.ends_with("takes only a configuration"), "{hint}");
+    let beside = format!("{derivation}. The configurations of the flake are .#nas, .#pi");
+    let hint = wrong_attribute_hint(&context, &beside).unwrap();
+    assert!(hint.contains("a configuration, for instance: "), "{hint}");
+    assert!(hint.ends_with(" .#nas"), "{hint}");
     let part = ".#pi.config.system.build.toplevel is not an image of the configuration .#pi";
     let hint = wrong_attribute_hint(&context, part).unwrap();
     assert!(hint.starts_with("write .#pi, "), "{hint}");
@@ -70,6 +74,10 @@ fn missing_outputs_are_proposed() {
         (
             "the flake . has no attribute nixosConfiguration.a, because the flake has no nixosConfiguration. It has nixosConfigurations. Its configurations are .#pi",
             "did you mean nixosConfigurations?",
+        ),
+        (
+            "the flake . has no attribute nixosConfigration.nas, because the flake has no nixosConfigration. It has nixosConfigurations. Its configurations are .#nas, .#pi",
+            "did you mean .#nas?",
         ),
         (
             "the flake . has no configuration pj. Its configurations are .#nas, .#pi",

@@ -297,7 +297,7 @@ fn the_option_tells_a_string_from_a_package() {
         (
             "{ x.domain = \"${user}.lan\"; }",
             "user",
-            "${user} stands for a value of Nix, but user has none there. Check its spelling",
+            "${user} stands for a value of Nix, but user has none there. Check its spelling, or for these characters, write \\${user}",
         ),
     ] {
         let column = line.find(name).unwrap() + 1;
