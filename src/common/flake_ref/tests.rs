@@ -126,6 +126,10 @@ fn addresses_of_repositories_are_told_as_references() {
         let told = text.parse::<FlakeRef>().unwrap_err();
         assert!(!told.contains("secret"), "{told}");
     }
+}
+
+#[test]
+fn parameters_that_are_misplaced_or_not_taken_have_a_remedy() {
     let told = ".#pi?ref=main".parse::<FlakeRef>().unwrap_err();
     assert!(told.ends_with("git checkout main"), "{told}");
     let told = ".#pi?dir=sub".parse::<FlakeRef>().unwrap_err();
