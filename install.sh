@@ -138,11 +138,22 @@ engine_works() {
   has "$1" && "$1" version >/dev/null 2>&1
 }
 
+# Fails for the engine $1, which does not answer.
+refuse_silent_engine() {
+  "$1" version >/dev/null || :
+  case $1:$(id -u) in
+    docker:0) die "docker does not answer, see above. Start it: systemctl start docker" ;;
+    docker:*) die "docker does not answer, see above. Start it: sudo systemctl start docker. If permission is denied, run sudo usermod -aG docker $(id -un), and log out and in again" ;;
+    *) die "$1 does not answer, see above" ;;
+  esac
+}
+
 # Prints what compiles: cargo, docker or podman.
 compiler() {
   case ${SDBUILD_COMPILER:-} in
     cargo | docker | podman)
       has "$SDBUILD_COMPILER" || die "SDBUILD_COMPILER is $SDBUILD_COMPILER, which is not installed"
+      [ "$SDBUILD_COMPILER" = cargo ] || engine_works "$SDBUILD_COMPILER" || refuse_silent_engine "$SDBUILD_COMPILER"
       echo "$SDBUILD_COMPILER"
       ;;
     ?*) die "SDBUILD_COMPILER is $SDBUILD_COMPILER, and must be cargo, docker or podman" ;;
@@ -154,10 +165,9 @@ compiler() {
       elif engine_works podman; then
         echo podman
       elif has docker; then
-        docker version >/dev/null || :
-        die "Docker does not answer, see above. Start it: sudo systemctl start docker. If permission is denied, run sudo usermod -aG docker $(id -un), and log out and in again"
+        refuse_silent_engine docker
       else
-        die "it needs Docker or Podman, or Rust $(oldest_rust) with a C compiler"
+        die "it needs Docker or Podman, or Rust $(oldest_rust) or newer with a C compiler. Install your distribution's package docker.io, moby-engine or docker"
       fi
       ;;
   esac
@@ -278,7 +288,7 @@ refuse_home_of_root() {
   case ${SDBUILD_INSTALL_DIR:-}:${SUDO_USER:-root} in
     :root) ;;
     :*)
-      [ "$(id -u)" != 0 ] || die "with sudo it would install sdbuild for root alone. For $SUDO_USER, run it without sudo. For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh"
+      [ "$(id -u)" != 0 ] || die "with sudo it would install sdbuild for root alone. For $SUDO_USER, run it without sudo. For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin $0"
       ;;
   esac
 }

@@ -11,6 +11,9 @@ use crate::settings::{self, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
 
+/// What is said of a machine that meets every condition.
+const CAN_BUILD: &str = "this machine can build: `sdbuild init` writes a configuration, `sdbuild build` builds its image";
+
 /// Checks every condition and prints the results; fails when a build is certain to fail.
 pub async fn run(
     args: &cli::Doctor,
@@ -29,6 +32,9 @@ pub async fn run(
         let shown = checks.iter().filter(|check| is_shown(check, ui));
         let mut lines = shown.flat_map(|check| lines(check, columns));
         lines.try_for_each(|line| ui.result(&line))?;
+        if bad == 0 {
+            context.events.notice(CAN_BUILD);
+        }
     }
     match bad {
         0 => Ok(()),
