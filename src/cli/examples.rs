@@ -186,8 +186,9 @@ Examples:
 pub(super) const COMPLETIONS: &str = "\
 Examples:
   mkdir -p ~/.local/share/bash-completion/completions && sdbuild completions bash > ~/.local/share/bash-completion/completions/sdbuild
-  mkdir -p ~/.zfunc && sdbuild completions zsh > ~/.zfunc/_sdbuild   # with fpath+=(~/.zfunc) in ~/.zshrc, before compinit
-  mkdir -p ~/.config/fish/completions && sdbuild completions fish > ~/.config/fish/completions/sdbuild.fish";
+  mkdir -p ~/.local/share/fish/vendor_completions.d && sdbuild completions fish > ~/.local/share/fish/vendor_completions.d/sdbuild.fish
+  # zsh needs fpath+=(~/.local/share/zsh/site-functions) in ~/.zshrc, before compinit
+  mkdir -p ~/.local/share/zsh/site-functions && sdbuild completions zsh > ~/.local/share/zsh/site-functions/_sdbuild";
 
 pub(super) const MAN: &str = "\
 Examples:

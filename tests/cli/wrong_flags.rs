@@ -369,11 +369,11 @@ fn commands_elsewhere_are_answered() {
     for (shell, line) in [
         (
             "/usr/bin/fish",
-            "; yours: mkdir -p ~/.config/fish/completions && sdbuild completions fish > ~/.config/fish/completions/sdbuild.fish\n",
+            "; yours: mkdir -p ~/.local/share/fish/vendor_completions.d && sdbuild completions fish > ~/.local/share/fish/vendor_completions.d/sdbuild.fish\n",
         ),
         (
             "/bin/zsh",
-            "; yours: mkdir -p ~/.zfunc && sdbuild completions zsh > ~/.zfunc/_sdbuild\n",
+            "; yours: mkdir -p ~/.local/share/zsh/site-functions && sdbuild completions zsh > ~/.local/share/zsh/site-functions/_sdbuild\n",
         ),
         (
             "/bin/dash",

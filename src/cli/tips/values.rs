@@ -119,8 +119,8 @@ pub(super) fn tip_for_missing_shell(shell: Option<&str>) -> String {
         None => ("bash", false),
     };
     let (dir, file) = match name {
-        "zsh" => ("~/.zfunc", "_sdbuild"),
-        "fish" => ("~/.config/fish/completions", "sdbuild.fish"),
+        "zsh" => ("~/.local/share/zsh/site-functions", "_sdbuild"),
+        "fish" => ("~/.local/share/fish/vendor_completions.d", "sdbuild.fish"),
         _ => ("~/.local/share/bash-completion/completions", "sdbuild"),
     };
     let whose = if is_known { "yours" } else { "for instance" };
