@@ -164,10 +164,15 @@ impl FromStr for FlakeRef {
                     ", which takes the directory as it is, without git. Leave out {key}, or check the commit out first"
                 ),
                 _ if is_commit => {
-                    format!(
-                        ". If git has it, check it out: git checkout {}",
-                        quoted(value)
-                    )
+                    let directory = base.split('?').next().unwrap_or_default();
+                    let commit = quoted(value);
+                    let meant = quoted(&format!("{directory}{}", with_sign(attribute)));
+                    // Without its other parameters it is another flake.
+                    if dir.is_empty() {
+                        format!(". If git has it, run `git checkout {commit}`, and write {meant}")
+                    } else {
+                        format!(". If git has it, check it out: git checkout {commit}")
+                    }
                 }
                 _ => format!(". Leave out {key}"),
             };

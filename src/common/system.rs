@@ -131,10 +131,13 @@ impl System {
         )
     }
 
-    /// The system that other programs call `name`: `arm64`, `linux/amd64`.
+    /// The system that other programs call `name`: `arm64`, `linux/amd64`, `linux-aarch64`.
     pub fn by_other_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
-        let name = name.strip_prefix("linux/").unwrap_or(&name);
+        let name = name
+            .strip_prefix("linux/")
+            .or(name.strip_prefix("linux-"))
+            .unwrap_or(&name);
         // Rust's and GNU's triples, such as aarch64-unknown-linux-gnu.
         let name = name
             .strip_suffix("-gnu")

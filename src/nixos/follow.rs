@@ -44,6 +44,8 @@ pub(super) struct Followed {
     pub(super) flake: Option<FlakeReport>,
     /// The key of the evaluation, if it was pure.
     pub(super) evaluation: Option<Sha256Hash>,
+    /// That an attribute of a flake is built which is not a configuration, and which configurations the flake has.
+    pub(super) as_it_is: Option<String>,
     /// The most memory that the evaluator used, in bytes, if that was measured.
     pub(super) evaluator_memory: Option<u64>,
     /// The warnings of the evaluation, if the view keeps them.
@@ -111,6 +113,7 @@ pub(super) async fn follow(
                         incomplete,
                         flake: reader.flake,
                         evaluation: reader.evaluation,
+                        as_it_is: reader.as_it_is,
                         evaluator_memory: reader.evaluator_memory,
                         kept_warnings: reader.kept_warnings,
                     });
@@ -136,6 +139,7 @@ struct Reader<'a> {
     restarts: usize,
     flake: Option<FlakeReport>,
     evaluation: Option<Sha256Hash>,
+    as_it_is: Option<String>,
     evaluator_memory: Option<u64>,
     kept_warnings: Vec<String>,
     is_checked: bool,
@@ -161,6 +165,7 @@ impl<'a> Reader<'a> {
             restarts: 0,
             flake: None,
             evaluation: None,
+            as_it_is: None,
             evaluator_memory: None,
             kept_warnings: Vec::new(),
             is_checked: false,
@@ -266,7 +271,10 @@ impl<'a> Reader<'a> {
                 }
             }
             EntryReport::AllEmulated(reason) => self.glue_notice("all of the image is built under emulation, which is slower, because a native build is not possible", reason),
-            EntryReport::AsItIs(what) => self.glue_notice("this is built as it is", what),
+            EntryReport::AsItIs(what) => {
+                self.as_it_is = Some(what.to_owned());
+                self.glue_notice("this is built as it is", what);
+            }
             EntryReport::OneEmulated(name) => {
                 // The rest is forecast anew.
                 self.restarted();

@@ -177,7 +177,7 @@ fn check_kind(
         Some(_) => format!("{path} is not a regular file"),
     };
     Err(unusable_result(text)
-        .hint("what is built must be an SD card image as nixpkgs' sd-image.nix makes it. A configuration of a flake has one: sdbuild build .#NAME"))
+        .hint("what is built must be an SD card image as nixpkgs' sd-image.nix makes it"))
 }
 
 /// The whole content of a file of at most `max_bytes`.

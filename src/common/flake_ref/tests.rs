@@ -131,7 +131,10 @@ fn addresses_of_repositories_are_told_as_references() {
 #[test]
 fn parameters_that_are_misplaced_or_not_taken_have_a_remedy() {
     let told = ".#pi?ref=main".parse::<FlakeRef>().unwrap_err();
-    assert!(told.ends_with("git checkout main"), "{told}");
+    assert!(
+        told.ends_with("run `git checkout main`, and write .#pi"),
+        "{told}"
+    );
     let told = ".#pi?dir=sub".parse::<FlakeRef>().unwrap_err();
     assert!(told.ends_with("write '.?dir=sub#pi'"), "{told}");
     let told = "github:a/b?ref=x#pi?dir=c".parse::<FlakeRef>().unwrap_err();
@@ -152,7 +155,7 @@ fn parameters_that_are_misplaced_or_not_taken_have_a_remedy() {
         assert!(told.ends_with(end), "{told}");
     }
     let told = ".?ref=main#pi".parse::<FlakeRef>().unwrap_err();
-    assert!(told.ends_with("git checkout main"), "{told}");
+    assert!(told.contains("git checkout main"), "{told}");
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub struct BuildResult {
     /// The key of the evaluation, if it was pure and nothing else than what was uploaded decided it: the same key gives the same
     /// result.
     pub evaluation: Option<Sha256Hash>,
+    /// That it is not of a configuration, and which configurations the flake has.
+    pub as_it_is: Option<String>,
 }
 
 /// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store
@@ -149,6 +151,7 @@ impl PreparedBuilder {
             configuration_sha256: self.uploaded.configuration,
             flake: followed.flake,
             evaluation: confirmed,
+            as_it_is: followed.as_it_is,
         })
     }
 

@@ -3,13 +3,15 @@
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT};
 
 use super::evidence::ExitContext;
-use super::input_declaration::declare;
+use super::input_declaration::{declare, lock_command};
 use super::module_arguments::{ARGUMENTS, Header};
 use super::scopes::binds_anywhere;
-use super::syntax_at::NameAt;
+use super::syntax_at::{NameAt, Role};
+use super::unquoted_name::is_list_of_packages;
 use super::written_values::{DefinedValue, arguments, values_of};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
+use crate::common::nix_name::is_of_name;
 use crate::nixos::flake::{InputNames, SELF};
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
@@ -19,8 +21,6 @@ use crate::nixos::nix_syntax::parse;
 const NIXPKGS: &str = "nixpkgs";
 /// The usual name of all inputs together.
 const INPUTS: &str = "inputs";
-/// How the outputs give all inputs that name.
-const WITH_ALL_INPUTS: &str = "write `{ … }@inputs:` after `outputs =`";
 
 /// What to write in place of outputs that are a set.
 pub(super) const OUTPUTS_IS_FUNCTION: &str =
@@ -32,12 +32,62 @@ fn is_set(written: &str) -> bool {
     value.is_some_and(|value| value.kind() == NODE_ATTR_SET)
 }
 
+/// How the outputs of the `flake.nix` with this `text` give all inputs that name.
+fn with_all_inputs(text: &str) -> String {
+    let written = line_with_all_inputs(text);
+    written.unwrap_or_else(|| "write `{ … }@inputs:` after `outputs =`".to_owned())
+}
+
+/// The same with the line in which the arguments of the outputs end.
+fn line_with_all_inputs(text: &str) -> Option<String> {
+    let outputs = values_of(text, "outputs").into_iter().next()?;
+    let number = Header::find(&outputs.written)?
+        .beginning_in(outputs.line)
+        .line;
+    let line = text.lines().nth(number.checked_sub(1)?)?;
+    let start = line.find("outputs").unwrap_or_default();
+    let (arguments, _) = line.get(start..)?.split_once("}:")?;
+    Some(format!(
+        "write @inputs after the {{ … }} of the outputs. Line {number} then reads: {}}}@inputs:",
+        arguments.trim_start()
+    ))
+}
+
+/// How the `flake.nix` with this `text` declares the input that `at` selects from all of them, if it has none that is meant.
+fn declare_selected(
+    context: &ExitContext<'_>,
+    text: &str,
+    names: &InputNames,
+    at: Option<&NameAt>,
+) -> Option<String> {
+    let selected = at?.written.strip_prefix("inputs.")?.split('.').next()?;
+    let known = names.inputs.iter().chain(&names.arguments);
+    let mut known = known.map(String::as_str).chain([SELF]).peekable();
+    let is_read = !names.inputs.is_empty() && selected.chars().all(is_of_name);
+    let is_new = is_read && similar_names(selected, known.clone()).is_none();
+    (is_new && known.all(|name| name != selected))
+        .then(|| format!("in flake.nix, {}", declare(context, text, selected)))
+}
+
 /// How the outputs of the `flake.nix` with `text` get at its input `name`: `None` for anything else.
-pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<String> {
+pub(super) fn argument_of_outputs(
+    context: &ExitContext<'_>,
+    text: &str,
+    name: &str,
+    at: Option<&NameAt>,
+) -> Option<String> {
     let names = InputNames::read(text);
     let is_declared = names.inputs.contains(name) || name == SELF;
     if name == INPUTS && !is_declared && names.all.is_none() {
-        return Some(WITH_ALL_INPUTS.to_owned());
+        let all = with_all_inputs(text);
+        return Some(match declare_selected(context, text, &names, at) {
+            Some(declare) => {
+                format!(
+                    "two changes give the outputs this input:\n  {declare}\n  in flake.nix, {all}"
+                )
+            }
+            None => all,
+        });
     }
     let known = names.inputs.iter().chain(&names.arguments);
     let known = known.map(String::as_str).chain(["builtins"]);
@@ -63,7 +113,7 @@ pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -
     Some(if is_declared {
         get
     } else {
-        format!("{get}, and {}", declare(text, name))
+        format!("{get}, and {}", declare(context, text, name))
     })
 }
 
@@ -97,7 +147,7 @@ pub(super) fn selected_from_all(context: &ExitContext<'_>, error: &NixError) -> 
 }
 
 /// How the outputs of the `flake.nix` with `text` write `nixosSystem`, a function of its input nixpkgs.
-pub(super) fn nixos_system(text: &str) -> String {
+pub(super) fn nixos_system(context: &ExitContext<'_>, text: &str) -> String {
     let names = InputNames::read(text);
     let is_declared = names.inputs.contains(NIXPKGS);
     let function = "nixpkgs.lib.nixosSystem";
@@ -108,7 +158,7 @@ pub(super) fn nixos_system(text: &str) -> String {
             format!("write {function}, and {}", add_to_outputs(text, NIXPKGS))
         }
         Some(_) | None if names.inputs.is_empty() => {
-            let get = argument_of_outputs(text, NIXPKGS, None);
+            let get = argument_of_outputs(context, text, NIXPKGS, None);
             format!("write {function}") + &get.map_or_else(String::new, |get| format!("; {get}"))
         }
         // Nixpkgs may have another name among the inputs.
@@ -140,17 +190,17 @@ pub(super) fn input_among_packages(
     context: &ExitContext<'_>,
     file: &str,
     text: &str,
-    name: &str,
+    (name, at): (&str, Option<&NameAt>),
 ) -> Option<String> {
     if !context.is_flake {
         return None;
     }
     if !file.ends_with(FLAKE_FILE) {
-        return input_in_module(context, file, text, name);
+        return input_in_module(context, file, text, (name, at));
     }
     let is_input = name == INPUTS || InputNames::read(text).inputs.contains(name);
     is_input
-        .then(|| argument_of_outputs(text, name, None))
+        .then(|| argument_of_outputs(context, text, name, at))
         .flatten()
 }
 
@@ -160,23 +210,40 @@ pub(super) fn input_in_module(
     context: &ExitContext<'_>,
     file: &str,
     module: &str,
-    name: &str,
+    (name, at): (&str, Option<&NameAt>),
 ) -> Option<String> {
     let text = flake_text(context);
     let names = InputNames::read(&text);
     if name != INPUTS && !names.inputs.contains(name) {
         return None;
     }
-    let mut lines = changes(&text, file, module, name)?;
+    let at = at.filter(|_| name == INPUTS);
+    let declare = declare_selected(context, &text, &names, at);
+    let passed = changes(&text, file, module, name)?;
+    let package = at.and_then(|at| package_of_flake(file, at));
+    let mut lines: Vec<String> = declare.into_iter().chain(passed).chain(package).collect();
     let count = match lines.len() {
         1 => return lines.pop(),
         2 => "two",
-        _ => "three",
+        3 => "three",
+        _ => "these",
     };
     Some(format!(
         "{count} changes pass {name} to the module:\n  {}",
         lines.join("\n  ")
     ))
+}
+
+/// How a module, the `file`, names the package of the flake that is a whole input at `at`, in a list of packages.
+fn package_of_flake(file: &str, at: &NameAt) -> Option<String> {
+    let is_listed = at.role == Role::Element && is_list_of_packages(at.attribute());
+    let is_flake = at.written.matches('.').count() == 1 && !at.written.ends_with(NIXPKGS);
+    let (file, flake) = (file.strip_prefix(CONFIG_DIR).unwrap_or(file), &at.written);
+    (is_listed && is_flake).then(|| {
+        format!(
+            "in {file}, write {flake}.packages.${{pkgs.stdenv.hostPlatform.system}}.default instead of {flake}"
+        )
+    })
 }
 
 /// The text of the user's `flake.nix`.
@@ -198,7 +265,8 @@ pub(super) fn packages_in_module(
     let is_declared = InputNames::read(&text).inputs.contains(name);
     let declare = (!is_declared).then(|| {
         format!(
-            "in flake.nix, declare the input: inputs.{name}.url = \"{url}\"; then run sdbuild lock"
+            "in flake.nix, declare the input: inputs.{name}.url = \"{url}\"; then run {}",
+            lock_command(context)
         )
     });
     let shown = file.strip_prefix(CONFIG_DIR).unwrap_or(file);
@@ -240,7 +308,7 @@ impl Passed {
         let inherit = format!("inherit {name};");
         let (definition, outputs) = match &names.all {
             Some(all) if name == INPUTS && all != INPUTS => (format!("{INPUTS} = {all};"), None),
-            None if name == INPUTS => (inherit, Some(WITH_ALL_INPUTS.to_owned())),
+            None if name == INPUTS => (inherit, Some(with_all_inputs(text))),
             Some(_) | None if name == INPUTS || names.arguments.contains(name) => (inherit, None),
             Some(all) => (format!("inherit ({all}) {name};"), None),
             None => (inherit, Some(add_to_outputs(text, name))),

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use super::aliased_options;
-use super::evidence::{ExitContext, Findings};
+use super::evidence::{ExitContext, Findings, MAX_SHOWN};
 use super::flake_arguments::add_to_outputs;
 use super::flake_form;
-use super::flake_values;
+use super::flake_values::{self, with_own_module};
+use super::input_declaration::lock_command;
 use super::source_lines;
 use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -138,11 +139,13 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
     });
     match (similar, is_without_configurations) {
         (None, false) => only_configuration(summary),
-        (None, true) => Some(format!(
-            "define one in the outputs: {} = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};{}",
-            wanted_configuration(summary),
-            input_of_nixpkgs(context)
-        )),
+        (None, true) => {
+            let define = format!(
+                "define one in the outputs: {} = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};",
+                wanted_configuration(summary)
+            );
+            Some(with_own_module(context, define) + &input_of_nixpkgs(context))
+        }
         (Some(similar), false) => {
             let mut references = known.iter().copied();
             let reference = references.find(|known| name(known) == similar);
@@ -172,7 +175,8 @@ fn input_of_nixpkgs(context: &ExitContext<'_>) -> String {
         return String::new();
     };
     let declare = format!(
-        "Declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\"; then run sdbuild lock"
+        "Declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\"; then run {}",
+        lock_command(context)
     );
     if written_values::values_of(&text, "outputs").is_empty() {
         return format!("\n  {declare}");
@@ -266,9 +270,17 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
         ));
     }
     if names.contains(CONFIGURATIONS) {
+        let values = written_values::values_below(&text, CONFIGURATIONS);
+        let (place, definition) = match values.first() {
+            Some(value) if value.written.len() <= MAX_SHOWN && !value.written.contains('\n') => (
+                format!("{}{FLAKE_FILE}:{}: ", context.shown_dir, value.line),
+                format!("{} = {};", value.defines, value.written),
+            ),
+            Some(_) | None => (String::new(), format!("{CONFIGURATIONS} = …;")),
+        };
         return Some(format!(
-            "{CONFIGURATIONS} is a part of the outputs. Move it there: outputs = {{ self, nixpkgs, ... }}: {{ \
-             {CONFIGURATIONS}… = …; }};{}",
+            "{place}{CONFIGURATIONS} is a part of the outputs. Move it there: outputs = {{ self, nixpkgs, ... }}: {{ \
+             {definition} }};{}",
             input_of_nixpkgs(context)
         ));
     }

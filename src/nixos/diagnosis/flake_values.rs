@@ -16,6 +16,7 @@ use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::defined_path;
 use crate::nixos::nix_syntax::parse;
+use crate::nixos::user_files::UserFiles;
 
 /// What a message of Nix says of a value.
 struct WrongValue {
@@ -339,10 +340,26 @@ pub(super) fn flake_as_module(context: &ExitContext<'_>, summary: &str) -> Optio
     })
 }
 
+/// `hint`, which proposes the module `configuration.nix`, with a module that the user has, or what to do about the one that is not there.
+/// Without that name it stays as it is.
+pub(super) fn with_own_module(context: &ExitContext<'_>, hint: String) -> String {
+    const USUAL: &str = "configuration.nix";
+    let files = context.files.filter(|_| hint.contains(USUAL));
+    let Some(modules) = files.map(UserFiles::modules_beside_flake) else {
+        return hint;
+    };
+    match modules.as_slice() {
+        modules if modules.iter().any(|module| module == USUAL) => hint,
+        [only] => hint.replace(USUAL, only),
+        _ => format!("{hint}\n  Write the file {USUAL}, which is not there yet"),
+    }
+}
+
 /// What to write in place of the value, and where.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let (place, instead, _) = find(context, error)?;
-    Some(format!("{}{place}: {instead}", context.shown_dir))
+    let hint = format!("{}{place}: {instead}", context.shown_dir);
+    Some(with_own_module(context, hint))
 }
 
 /// The lines of the user's file with the value, as Nix quotes source.

@@ -95,7 +95,7 @@ fn in_flake(context: &ExitContext<'_>, known: KnownRepository) -> String {
     if names.inputs.contains(name) {
         return add;
     }
-    format!("{add}, and {}", declare(&text, name))
+    format!("{add}, and {}", declare(context, &text, name))
 }
 
 #[cfg(test)]

@@ -1,10 +1,29 @@
-//! How a flake declares an input that it lacks. Pure.
+//! How a flake declares an input that it lacks.
 
+use super::evidence::ExitContext;
 use super::written_values::{DefinedValue, values_below, values_of};
+use crate::common::configuration_file::CONFIG_NAME;
+use crate::common::shell_word::quoted;
 use crate::nixos::known_repository::{KnownRepository, NIXPKGS_URL, release_in};
+use crate::nixos::layout::CONFIG_DIR;
+use crate::nixos::user_files::UserFiles;
+
+/// The command that completes the lock of the flake that is built. Beside an `sd-card.nix`, which has a lock too, it names the flake.
+pub(super) fn lock_command(context: &ExitContext<'_>) -> String {
+    let (flake, _) = context
+        .source
+        .split_once('#')
+        .unwrap_or((context.source, ""));
+    let is_beside = |files: &UserFiles| files.has_file(&format!("{CONFIG_DIR}{CONFIG_NAME}"));
+    match flake {
+        "" => "sdbuild lock".to_owned(),
+        "." if !context.files.is_some_and(is_beside) => "sdbuild lock".to_owned(),
+        flake => format!("sdbuild lock --flake {}", quoted(flake)),
+    }
+}
 
 /// How to declare the input `name`, beside those that the flake with `text` has, and to lock it.
-pub(super) fn declare(text: &str, name: &str) -> String {
+pub(super) fn declare(context: &ExitContext<'_>, text: &str, name: &str) -> String {
     let known = KnownRepository::called(name).map(|known| input_url(text, known));
     let (url, note) = match known {
         Some(known) => known,
@@ -26,7 +45,7 @@ pub(super) fn declare(text: &str, name: &str) -> String {
     let branch = note
         .strip_prefix(';')
         .map_or(String::new(), |note| format!("{note};"));
-    format!("{declare}{branch} then run sdbuild lock")
+    format!("{declare}{branch} then run {}", lock_command(context))
 }
 
 /// The URL of the repository as an input of the `flake.nix` with `text`, and what to say of its branch.
@@ -57,7 +76,11 @@ mod tests {
 
     #[test]
     fn the_branch_is_chosen_before_the_lock_is_made() {
-        let hint = declare("{ outputs = { ... }: { }; }", "home-manager");
+        let hint = declare(
+            &ExitContext::default(),
+            "{ outputs = { ... }: { }; }",
+            "home-manager",
+        );
         assert_eq!(
             hint,
             "declare the input: inputs.home-manager.url = \"github:nix-community/home-manager/master\"; for a release \

@@ -1,6 +1,6 @@
 //! Values of the wrong kind that Nix reports without their place: a string or a list that is where something else is expected.
 
-use rnix::SyntaxKind::NODE_ATTR_SET;
+use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_STRING};
 
 use super::evidence::ExitContext;
 use super::names::is_name;
@@ -170,7 +170,7 @@ impl<'a> Misplaced<'a> {
                 let file = &written?.written;
                 format!("a module in a list is only its path. Write {file} without `import`")
             }
-            Self::OtherSystem(name) => system(name),
+            Self::OtherSystem(name) => system(name, written),
             // A derivation of another system may be one for a remote builder.
             Self::RequiredSystem(_) if !defines.starts_with("nixpkgs.") => return None,
             Self::RequiredSystem(_) => format!("{ONLY_64_BIT}: {defines} = \"aarch64-linux\";"),
@@ -203,10 +203,16 @@ impl<'a> Misplaced<'a> {
                 written_values::strings(text, string)
             }
             Self::OtherSystem(name) => {
-                // Of a system, Nix may name the processor alone.
-                let system = written_values::strings(text, &format!("{name}-linux"));
-                let name = written_values::strings(text, name);
-                name.into_iter().chain(system).collect()
+                // Of a system, Nix may name only the part before the `-`.
+                written_values::all(text, |node| {
+                    let written = node.text().to_string();
+                    let system = written.trim_matches('"');
+                    let is_known = || System::by_other_name(system).is_some();
+                    let is_system = system.strip_prefix(name).is_some_and(|rest| {
+                        ["", "-linux"].contains(&rest) || rest.starts_with('-') && is_known()
+                    });
+                    node.kind() == NODE_STRING && is_system
+                })
             }
             Self::RequiredSystem(name) => written_values::whole_strings(text, name),
             Self::PathForList(path) => {
@@ -305,11 +311,15 @@ fn number_as_string(number: &str, written: Option<&DefinedValue>) -> String {
     }
 }
 
-/// What Nix calls the system `name`.
-fn system(name: &str) -> String {
-    match System::by_other_name(name) {
-        Some(system) => format!("Nix calls the system \"{system}\""),
-        None => format!("{ONLY_64_BIT}: systems are \"aarch64-linux\" and \"x86_64-linux\""),
+/// What Nix calls the system `name`, which is part of the string that is `written`.
+fn system(name: &str, written: Option<&DefinedValue>) -> String {
+    let whole = written.map_or(name, |value| &value.written);
+    match (System::by_other_name(whole.trim_matches('"')), written) {
+        (Some(system), Some(_)) => {
+            format!("{whole} is not a system of Nix. Write \"{system}\"")
+        }
+        (Some(system), None) => format!("Nix calls the system \"{system}\""),
+        (None, _) => format!("{ONLY_64_BIT}: systems are \"aarch64-linux\" and \"x86_64-linux\""),
     }
 }
 

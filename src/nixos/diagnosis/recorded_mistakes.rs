@@ -50,7 +50,7 @@ fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {
     let context = ExitContext {
         code: 1,
         shown_dir: "pi/",
-        source: "pi/c.nix",
+        source: if is_flake { "pi" } else { "pi/c.nix" },
         in_words: "the configuration pi/c.nix",
         is_flake,
         files: Some(&UserFiles::new(&root)),

@@ -287,7 +287,7 @@ pub(super) fn no_such_package(
     let at = || NameAt::find(&text, position);
     let operator = || misread::operator(&text, position, name, at().map(|at| at.role));
     let by_other_name = || packages(file, &text, name, &at()?, position);
-    let of_flake = || input_among_packages(context, file, &text, name);
+    let of_flake = || input_among_packages(context, file, &text, (name, at().as_ref()));
     let known = operator()
         .or_else(|| package_of_program("", name))
         .or_else(by_other_name);

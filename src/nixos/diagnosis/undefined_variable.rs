@@ -362,12 +362,12 @@ impl File<'_> {
             return None;
         }
         if self.is_flake && name == "nixosSystem" {
-            return Some(nixos_system(self.text));
+            return Some(nixos_system(context, self.text));
         }
         if self.is_flake {
-            return argument_of_outputs(self.text, name, at);
+            return argument_of_outputs(context, self.text, name, at);
         }
-        input_in_module(context, self.path, self.text, name).filter(|_| self.is_of_flake)
+        input_in_module(context, self.path, self.text, (name, at)).filter(|_| self.is_of_flake)
     }
 }
 

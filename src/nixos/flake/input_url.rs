@@ -88,13 +88,18 @@ pub(super) fn problem(name: &str, url: &str, dir: &str) -> Option<(&'static str,
     if let Some(hint) = outside(name, url, dir) {
         return Some(("a directory that the builder does not have", hint));
     }
-    is_in_registry(url).then(|| {
-        (
+    if !is_in_registry(url) {
+        return None;
+    }
+    Some(match on_branch(name, url) {
+        Some(written) => (
+            "only the name of a branch, which is not the address of a flake",
+            written,
+        ),
+        None => (
             "a name in a registry of flakes, and a build reads none",
-            on_branch(name, url)
-                .or_else(|| proposal(url))
-                .unwrap_or_else(elsewhere),
-        )
+            proposal(url).unwrap_or_else(elsewhere),
+        ),
     })
 }
 

@@ -381,6 +381,8 @@ fn unknown_input(unknown: &str, known: &BTreeSet<String>) -> Failure {
     let failure = Failure::usage(text);
     match similar_names(unknown, list) {
         Some(names) => failure.hint(format!("did you mean {names}?")),
-        None => failure,
+        None => failure.hint(format!(
+            "name one of its inputs, or declare {unknown} in the inputs of {FLAKE_FILE}"
+        )),
     }
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::naming::path_from;
 use super::{UserFiles, is_plain_name};
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::nearest;
-use crate::nixos::ignore_rules::walk;
+use crate::nixos::ignore_rules::{ignoring_rule, walk};
 
 /// What a path to a directory stands for.
 const DEFAULT_FILE: &str = "default.nix";
@@ -73,6 +74,16 @@ impl UserFiles {
         let below = only.strip_prefix(&self.root).ok()?.to_str()?;
         let (of_place, _) = place.rsplit_once(':').unwrap_or_default();
         (is_plain_name(below) && below != of_place).then(|| below.to_owned())
+    }
+
+    /// The names of the other modules beside the `flake.nix` that are uploaded.
+    pub(in crate::nixos) fn modules_beside_flake(&self) -> Vec<String> {
+        let mut modules = self.names_in(Path::new(""));
+        modules.retain(|file| {
+            let is_module = file.ends_with(".nix") && file != FLAKE_FILE;
+            is_module && is_plain_name(file) && ignoring_rule(&self.root, file).is_none()
+        });
+        modules
     }
 
     /// The paths of what is in the directory `dir` of the configuration, sorted.

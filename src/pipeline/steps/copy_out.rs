@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::common::board::BoardName;
 use crate::common::event::Phase;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::common::image_name::Sidecar;
 use crate::common::shell_word::quoted;
@@ -54,7 +54,10 @@ pub(in crate::pipeline) async fn copy_out(
         // What it came to is the size.
         let events = &run.context.events;
         events.detail(Phase::CopyOut, "");
-        copied.map_err(|failure| with_question(failure, asks))
+        copied.map_err(|failure| {
+            let failure = with_configuration(failure, built.as_it_is.as_deref());
+            with_question(failure, asks)
+        })
     };
     let image = run.context.phase(Phase::CopyOut, copy).await?;
     if let Some(text) = older_images(&output::older_images(&image.path, &request.origin)) {
@@ -129,6 +132,26 @@ fn with_question(failure: Failure, asks_to_replace: bool) -> Failure {
         in_the_way,
         ..failure
     }
+}
+
+/// The same with the configuration to build instead, if what was built is none. `as_it_is` names those of the flake.
+fn with_configuration(failure: Failure, as_it_is: Option<&str>) -> Failure {
+    let Some(text) = as_it_is.filter(|_| failure.class == Class::Build) else {
+        return failure;
+    };
+    let listed = text.split_once(". The configurations of the flake are ");
+    let first = listed.and_then(|(_, references)| references.split(", ").next());
+    failure.hint(match first {
+        Some(first) => format!(
+            "a configuration of the flake has one: sdbuild build {}",
+            quoted(first)
+        ),
+        None => {
+            "the flake has no configuration. Define one in its outputs: nixosConfigurations.NAME = \
+                 nixpkgs.lib.nixosSystem { modules = [ … ]; };"
+                .to_owned()
+        }
+    })
 }
 
 fn request(

@@ -9,6 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeLocation;
 use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
+use crate::common::shell_word::quoted;
 use crate::settings::origin::{Origin, Setting};
 use crate::settings::source_choice::SourceChoice;
 use crate::settings::value::PublishedAt;
@@ -104,11 +105,13 @@ impl Build {
             ))),
             SourceChoice::Config(file) if !self.override_inputs.is_empty() => {
                 directory_without_flake(file).map_or(Ok(()), |dir| {
-                    let dir = dir.display();
+                    let dir = dir.to_string_lossy();
+                    let init = match dir.as_ref() {
+                        "" | "." => "`sdbuild init --flake` writes one into the current directory".to_owned(),
+                        dir => format!("`sdbuild init {} --flake` writes one into that directory", quoted(dir)),
+                    };
                     let text = format!("--override-input is for flakes, and there is no flake.nix in {dir}");
-                    Err(Failure::usage(text).hint(
-                        "give the directory of a flake. `sdbuild init --flake` writes one into the current directory",
-                    ))
+                    Err(Failure::usage(text).hint(format!("give the directory of a flake. {init}")))
                 })
             }
             SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),

@@ -5,7 +5,14 @@ lib: {
     let
       system = if builtins.isString given then given else given.system or (throw "a platform needs the attribute `system'");
       parts = builtins.match "(aarch64|x86_64)-linux" system;
-      cpu = if parts == null then throw "the miniature nixpkgs knows aarch64-linux and x86_64-linux only, not `${system}'" else builtins.head parts;
+      named = builtins.head (builtins.split "-" system);
+      # As nixpkgs says it, of fewer systems.
+      unknown =
+        if named == system then
+          throw "system string '${system}' with 1 component is ambiguous"
+        else
+          throw "Unknown CPU type: ${named}";
+      cpu = if parts == null then unknown else builtins.head parts;
     in
     {
       inherit system;

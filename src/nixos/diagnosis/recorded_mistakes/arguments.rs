@@ -105,7 +105,7 @@ fn an_input_that_a_flake_lacks_is_declared() {
     let url = "github:nix-community/home-manager/release-26.05";
     let declare =
         format!(", and declare the input next to line 2: inputs.home-manager.url = \"{url}\";");
-    let lock = " then run sdbuild lock";
+    let lock = " then run sdbuild lock --flake pi";
     assert_eq!(beside, add("home-manager") + &declare + lock);
     let inside = hint(&format!("  inputs = {{ {nixpkgs} }};"), "mine");
     let declare = ", and add mine.url = \"…\"; to the inputs in line 2;";
@@ -175,9 +175,12 @@ fn an_input_among_packages_is_no_package() {
     for name in ["inputs", "mine"] {
         let hint = hint_in(module, "{ self, ... }@inputs:", name);
         let ask = format!(
-            " changes pass {name} to the module:\n  in line 1 of configuration.nix write {{ pkgs, {name}, ... }}:\n  in flake.nix, next to"
+            "\n  in line 1 of configuration.nix write {{ pkgs, {name}, ... }}:\n  in flake.nix, next to"
         );
-        assert!(hint.contains(&ask), "{hint}");
+        assert!(
+            hint.contains(" changes pass ") && hint.contains(&ask),
+            "{hint}"
+        );
     }
     let other = hint_in(module, "{ self, ... }:", "other");
     assert!(other.starts_with("nixpkgs has no package other"), "{other}");
@@ -235,6 +238,6 @@ fn a_module_gets_all_inputs_of_a_flake() {
         "{all}"
     );
     let none = hint_in_module("{ self, ... }:", "inputs");
-    let after = "inherit inputs; };\n  in flake.nix, write `{ … }@inputs:` after `outputs =`";
+    let after = "inherit inputs; };\n  in flake.nix, write @inputs after the { … } of the outputs. Line 2 then reads: outputs = { self, ... }@inputs:";
     assert!(none.ends_with(after), "{none}");
 }

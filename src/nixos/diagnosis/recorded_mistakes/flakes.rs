@@ -331,7 +331,7 @@ fn options_given_to_the_function_of_a_system_are_in_modules() {
         (
             "attribute 'modules' missing".to_owned(),
             "system = \"aarch64-linux\";",
-            "pi/flake.nix:1: give nixosSystem its modules: nixosSystem { system = \"aarch64-linux\"; modules = [ ./configuration.nix ]; }",
+            "pi/flake.nix:1: give nixosSystem its modules: nixosSystem { system = \"aarch64-linux\"; modules = [ ./configuration.nix ]; }\n  Write the file configuration.nix, which is not there yet",
         ),
         (
             other("module"),

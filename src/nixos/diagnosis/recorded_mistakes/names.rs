@@ -230,7 +230,7 @@ fn a_system_by_another_name_is_explained() {
     assert_hint(
         &system,
         "system string 'arm64'",
-        "pi/c.nix:4: Nix calls the system \"aarch64-linux\"",
+        "pi/c.nix:4: \"arm64\" is not a system of Nix. Write \"aarch64-linux\"",
     );
 }
 

@@ -58,7 +58,12 @@ fn values_that_nix_does_not_place_are_corrected() {
         (
             "{ nixpkgs.hostPlatform = \"arm64-linux\"; }",
             "Unknown CPU type: arm64",
-            "pi/c.nix:1: Nix calls the system \"aarch64-linux\"",
+            "pi/c.nix:1: \"arm64-linux\" is not a system of Nix. Write \"aarch64-linux\"",
+        ),
+        (
+            "{ nixpkgs.hostPlatform = \"linux-arm64\"; networking.hostName = \"linux-pi\"; }",
+            "Unknown CPU type: linux",
+            "pi/c.nix:1: \"linux-arm64\" is not a system of Nix. Write \"aarch64-linux\"",
         ),
         (
             "{ services.openssh = true; }",
@@ -77,7 +82,7 @@ fn joined_paths_and_other_systems_are_corrected() {
         (
             "{ nixpkgs.hostPlatform = \"aarch64\"; }",
             "system string 'aarch64' with 1 component is ambiguous",
-            "pi/c.nix:1: Nix calls the system \"aarch64-linux\"",
+            "pi/c.nix:1: \"aarch64\" is not a system of Nix. Write \"aarch64-linux\"",
         ),
         (
             "{ imports = [ (modulesPath ++ \"/x.nix\") ]; }",
