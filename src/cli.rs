@@ -255,7 +255,7 @@ pub struct Flash {
     /// Image of a disk or an ISO image to write, also compressed with zstd, xz or gzip [default: the newest one here]
     pub image: Option<PathBuf>,
 
-    /// Disk to overwrite, for instance /dev/sdb; alone, it gets the newest image; without it, sdbuild lists the removable disks
+    /// Disk to overwrite, for instance /dev/sdb. Without IMAGE, the newest image is written to it. Without DISK, sdbuild lists the removable disks
     #[arg(value_name = "DISK")]
     pub device: Option<PathBuf>,
 

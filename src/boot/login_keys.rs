@@ -91,14 +91,19 @@ pub(super) fn obstacle(key: &Path, path: &OsStr) -> Option<Obstacle> {
     })
 }
 
+/// What to give instead of a file that is no private key.
+const GIVE_KEY: &str =
+    "give the private key, such as ~/.ssh/id_ed25519, which is the file without .pub";
+
 impl Obstacle {
     /// The failure of a login with `key`.
     pub(super) fn failure(self, key: &Path) -> Failure {
         let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
         match self {
-            Self::NoKey(None) => Failure::usage(format!("{shown} is not a private SSH key")),
-            Self::NoKey(Some(reason)) => {
-                Failure::usage(format!("{shown} is not a private SSH key: {reason}"))
+            Self::NoKey(reason) => {
+                let reason = reason.map(|reason| format!(": {reason}"));
+                let reason = reason.unwrap_or_default();
+                Failure::usage(format!("{shown} is not a private SSH key{reason}")).hint(GIVE_KEY)
             }
             Self::Permissions => {
                 let text =

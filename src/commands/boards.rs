@@ -76,11 +76,17 @@ fn machine(model: &QemuModel) -> &'static str {
     words.nth(1).copied().unwrap_or_default()
 }
 
+/// How it starts, as a sentence.
+fn start_sentence(board: &Board) -> String {
+    match board.raspberry_pi().map(|model| model.firmware) {
+        Some([]) => "its EEPROM reads config.txt and starts U-Boot".to_owned(),
+        Some(_) => "its firmware reads config.txt and starts U-Boot".to_owned(),
+        None => format!("starts {}", board.start_text()),
+    }
+}
+
 fn description(board: &Board, columns: usize) -> Vec<String> {
-    let mut text = vec![
-        board.title.to_owned(),
-        format!("starts {}", board.start_text()),
-    ];
+    let mut text = vec![board.title.to_owned(), start_sentence(board)];
     text.extend(board.qemu.as_ref().map(|model| {
         let since = model
             .since

@@ -10,6 +10,7 @@ use crate::common::context::Context;
 use crate::common::counted::counted;
 use crate::common::failure::{Class, Failure};
 use crate::common::nix_string::nix_string;
+use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::nixos::check::{Finding, Severity};
 use crate::pipeline::{self, Checked, Outcome};
@@ -46,6 +47,10 @@ pub async fn run(
                 ui.result(&lines)?;
             }
         }
+        let is_right = checked.findings.is_empty() && checked.failure.is_none();
+        if is_right && !args.json {
+            context.events.notice(format!("next: `{}`", next(args)));
+        }
         verdict(&checked.findings, checked.failure)
     })
 }
@@ -59,6 +64,16 @@ async fn evaluated(
     let settings = settings::Build::resolve(&args.build(), env)?;
     let home = settings.common.home.clone();
     Ok((pipeline::check(settings, context).await?, home))
+}
+
+/// The command that builds what was checked, in the words of the user.
+fn next(args: &cli::Check) -> String {
+    let config = args.build().config;
+    let path = config.config.as_ref();
+    let path = path.map(|path| format!(" {}", quoted(&path.to_string_lossy())));
+    let flake = config.flake.filter(|_| path.is_none());
+    let flake = flake.map(|flake| format!(" --flake {}", quoted(&flake.to_string())));
+    format!("sdbuild build{}", path.or(flake).unwrap_or_default())
 }
 
 /// In place of a key, in lines to add.

@@ -180,6 +180,8 @@ pub enum Event {
     Console(String),
     /// The image that was built has its name.
     ImageDone(ImageDone),
+    /// What to do with an image that was tested: commands, each with what it is for.
+    Next(Vec<(String, &'static str)>),
     /// The run is over, successful or not: a summary of its times may be shown.
     WorkEnded,
     /// From here on the terminal belongs to another program: no live line may be drawn.

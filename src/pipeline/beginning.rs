@@ -100,7 +100,12 @@ fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
         (Phase::CopyOut, true),
     ];
     let phases = phases.into_iter().filter(|(_, comes)| *comes);
-    phases.map(|(phase, _)| phase).collect()
+    let settings = &run.plan.settings;
+    let boot = settings
+        .boot_test
+        .then(|| settings.format.row().boot_phases());
+    let boot = boot.unwrap_or_default().iter().copied();
+    phases.map(|(phase, _)| phase).chain(boot).collect()
 }
 
 impl Ready {

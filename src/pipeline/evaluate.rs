@@ -2,7 +2,7 @@
 
 use crate::common::board::BoardName;
 use crate::common::context::Context;
-use crate::common::event::Phase;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::{Class, Failure};
 use crate::nixos::build_source::Source;
 use crate::nixos::builder::PreparedBuilder;
@@ -36,6 +36,11 @@ pub async fn check(
     let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
         let Context { cancel, events } = context;
         run.sweep(None).await?;
+        let images = !plan.engine_plan.missing.images.is_empty();
+        let images = images.then_some([Phase::Fetch, Phase::ContainerImages]);
+        let rest = [Phase::Upload, Phase::Evaluate];
+        let to_come = images.into_iter().flatten().chain(rest).collect();
+        events.emit(Event::ToCome(to_come));
         let prepared = prepare(run, Task::Check, scope).await?;
         let check = prepared.check(cancel, events);
         context.phase(Phase::Evaluate, check).await

@@ -12,6 +12,10 @@ use crate::pipeline::nixpkgs_archive::NAME_ANOTHER_TO_LOCK;
 use crate::pipeline::steps::source::resolve;
 use crate::settings;
 
+/// What updates a directory of nixpkgs.
+const UPDATE_DIRECTORY: &str =
+    "update that directory yourself, such as with `git pull`. A build takes it as it is";
+
 /// Resolves the nixpkgs of the configuration `config` anew, and writes it to the `sdbuild.lock` beside it. A usage error for a
 /// directory, which nothing pins.
 pub async fn lock_nixpkgs(
@@ -25,10 +29,11 @@ pub async fn lock_nixpkgs(
     let requested = match settings.nixpkgs.parse()? {
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {
-            return Err(Failure::usage(format!(
+            let text = format!(
                 "there is nothing to update, because nixpkgs is the directory {}",
                 dir.display()
-            )));
+            );
+            return Err(Failure::usage(text).hint(UPDATE_DIRECTORY));
         }
     };
     let lock = configuration.dir().join(lock::NAME);

@@ -67,7 +67,7 @@ fn greeting(session: &ShellSession, plan: &Plan) -> Option<String> {
             derivation.name()
         ),
         None => format!(
-            "to build, run {}; `exit` leaves the shell",
+            "to build, run `{}`; `exit` leaves the shell",
             build_command(plan)
         ),
     })

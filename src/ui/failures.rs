@@ -36,6 +36,7 @@ impl Failures {
             | Event::LogFile(_)
             | Event::Console(_)
             | Event::ImageDone(_)
+            | Event::Next(_)
             | Event::TerminalGiven
             | Event::Suspended
             | Event::Resumed => {}

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::common::event::{Event, ImageDone, Phase, RunSummary, Stop};
 use crate::common::failure::{Class, Failure};
 use crate::common::nix_event::{NixEvent, StepUnit};
+use crate::ui::run_lines;
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
 
@@ -90,6 +91,7 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         ),
         Event::Warning(text) => ("warning", json!({ "text": text })),
         Event::Notice(text) => ("notice", json!({ "text": text })),
+        Event::Next(next) => ("notice", json!({ "text": run_lines::next_text(next) })),
         Event::LogFile(path) => ("log-file", json!({ "path": path.to_string_lossy() })),
         Event::Console(line) => ("console-line", json!({ "line": line })),
         Event::WorkEnded => ("work-ended", times(state)),

@@ -184,13 +184,24 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
             lines.extend(facts.split(SEPARATOR).map(|fact| format!("   {fact}")));
         }
     }
-    lines.extend(next_lines(image, columns, paint));
+    lines.extend(next_lines(&image.next, columns, paint));
     lines
 }
 
+/// The commands to go on with, in a sentence.
+pub(super) fn next_text(next: &[(String, &'static str)]) -> String {
+    let next = next.iter();
+    let next = next.map(|(command, purpose)| format!("{command} ({purpose})"));
+    format!("next: {}", next.collect::<Vec<_>>().join(", "))
+}
+
 /// The commands to go on with, each with what it is for: beside it if there is room, otherwise below it.
-fn next_lines(image: &ImageDone, columns: usize, paint: Paint) -> Vec<String> {
-    let next = image.next.iter();
+pub(super) fn next_lines(
+    next: &[(String, &'static str)],
+    columns: usize,
+    paint: Paint,
+) -> Vec<String> {
+    let next = next.iter();
     let next: Vec<_> = next
         .map(|(command, to)| (sanitize_line(command), to))
         .collect();

@@ -125,6 +125,7 @@ impl State {
             Event::RunStarted(_)
             | Event::AuthorizedKeys(_)
             | Event::ImageDone(_)
+            | Event::Next(_)
             | Event::WorkEnded
             | Event::Warning(_)
             | Event::Notice(_)

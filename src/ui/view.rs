@@ -140,6 +140,10 @@ impl View {
             }
             Event::Warning(text) => line(&format!("warning: {text}")),
             Event::Notice(text) => line(text),
+            Event::Next(next) => match form {
+                Form::Columns(columns) => lines(run_lines::next_lines(next, columns, paint)),
+                Form::Plain => line(&run_lines::next_text(next)),
+            },
             // On a terminal it stands beside the error that makes it interesting.
             Event::LogFile(_) if matches!(form, Form::Columns(_)) && !all => Vec::new(),
             Event::LogFile(path) => line(&format!("log: {}", path.display())),

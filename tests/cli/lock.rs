@@ -30,6 +30,7 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")
         .exit_code(2)
         .stderr("there is nothing to update, because nixpkgs is the directory")
+        .stderr("hint: update that directory yourself")
         .run();
 }
 

@@ -89,6 +89,7 @@ fn what_keeps_ssh_from_using_a_key_is_reported() {
         failure.to_string().contains("not a private SSH key"),
         "{failure}"
     );
+    assert!(failure.hints[0].contains("without .pub"), "{failure:?}");
     fs::set_permissions(&text, fs::Permissions::from_mode(0o644)).unwrap();
     let failure = usable(&text).unwrap_err();
     assert!(

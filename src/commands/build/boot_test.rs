@@ -6,6 +6,7 @@ use super::summary::{BOOT, BuildOutput, next_commands, tell_next};
 use crate::boot::{BootMethod, Reached};
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::common::context::Context;
+use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
 use crate::common::image_format::{ImageFormat, Maker};
 use crate::common::shell_word::quoted;
@@ -80,10 +81,12 @@ pub(super) async fn run_boot_test(
     output: &BuildOutput<'_>,
 ) -> Result<Reached, Failure> {
     let flags = boot_test.flags();
+    let phases = format.boot_phases().to_vec();
+    context.events.emit(Event::ToCome(phases));
     let booted = Box::pin(boot_test.boot(image, ui, context)).await;
     let reached = booted.map_err(|failure| not_booted(failure, image, &flags, output.keep_hint))?;
-    let next = next_commands(image, format).into_iter();
-    let next = next.filter(|(command, _)| !command.starts_with(BOOT));
+    let mut next = next_commands(image, format);
+    next.retain(|(command, _)| !command.starts_with(BOOT));
     tell_next(next, output, context);
     Ok(reached)
 }

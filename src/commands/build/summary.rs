@@ -48,13 +48,12 @@ pub(super) fn tell_image(
 
 /// Tells what to do after a test of an image that is kept.
 pub(super) fn tell_next(
-    next: impl IntoIterator<Item = (String, &'static str)>,
+    next: Vec<(String, &'static str)>,
     output: &BuildOutput<'_>,
     context: &Context,
 ) {
-    for (command, purpose) in next.into_iter().filter(|_| output.keep_hint.is_none()) {
-        let text = format!("next: {command} ({purpose})");
-        context.events.notice(text);
+    if output.keep_hint.is_none() && !next.is_empty() {
+        context.events.emit(Event::Next(next));
     }
 }
 

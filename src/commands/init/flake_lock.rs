@@ -34,8 +34,8 @@ const WAITING: &str = "to write flake.lock, init asks GitHub for the newest comm
                        Use --no-lock to skip it and run `sdbuild lock` later";
 
 /// What is said where the user has a nixpkgs, and perhaps no Internet.
-const OWN_NIXPKGS: &str = "flake.lock is not written, because your settings name a directory as nixpkgs. `sdbuild lock` writes \
-                           it with the nixpkgs of the Internet";
+const OWN_NIXPKGS: &str = "flake.lock is not written, because your settings name a directory as nixpkgs. `sdbuild lock` \
+                           downloads nixpkgs from the Internet and writes flake.lock";
 
 /// Writes the `flake.lock` beside `flake`, a file with this `text`, owned by `owner`, as `sdbuild lock` would; its path. A lock that
 /// exists is left alone. One that cannot be made is a warning: only a cancelled run, what could not be removed, and a mistake of sdbuild are failures.

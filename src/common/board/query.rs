@@ -61,7 +61,14 @@ impl BoardQuery {
         let model = raspberry_pi(&wanted).unwrap_or(&wanted);
         let same = SAME_AS.iter().find(|(models, _)| models.contains(&model));
         let same = same.and_then(|(_, name)| choice::parse(name).ok());
-        same.map(|board| Self(vec![board])).ok_or(unknown)
+        same.map(|board| Self(vec![board])).ok_or_else(|| {
+            let short = "a part of a name must have at least three letters";
+            if is_part {
+                unknown
+            } else {
+                format!("{unknown}; {short}")
+            }
+        })
     }
 
     /// The board that `text` means where it may be something else, too: by its name, or by a part of one board's title with a number.
@@ -259,7 +266,7 @@ mod tests {
             ("rpi44", "did you mean rpi4?"),
             ("Berlin", "is not one of"),
             // In the title of one board.
-            ("x", "is not one of"),
+            ("x", "at least three letters"),
             ("pi2b", "most Raspberry Pi 2 have a 32-bit"),
             ("Raspberry Pi Zero W", ". The Zero 2 W is rpi02"),
             ("rpi1", "its processor has 32 bits"),

@@ -150,5 +150,5 @@ pub(super) static RPI5: Board = Board {
     qemu: None,
     imager_tag: Some("pi5-64bit"),
     stage: TrialStage::Evaluated,
-    tried: "init's configuration was evaluated with nixpkgs; QEMU has no model of it",
+    tried: "evaluated only: the configuration that init writes, with nixpkgs. QEMU has no model of this board",
 };

@@ -50,7 +50,7 @@ const ROCKCHIP_FILES: &[LoaderFile] = &[LoaderFile {
 /// Between the end of U-Boot, behind sector 16384, and the first partition there is room for later releases.
 const ROCKCHIP_GAP_MIB: u32 = 16;
 
-const UNTESTED: &str = "init's configuration was evaluated with nixpkgs; its U-Boot was not built, and QEMU has no model of it";
+const UNTESTED: &str = "evaluated only: the configuration that init writes, with nixpkgs. Its U-Boot was not built, and QEMU has no model of this board";
 
 const fn board(name: &'static str, title: &'static str, u_boot: UBoot) -> Board {
     Board {

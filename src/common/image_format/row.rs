@@ -1,6 +1,7 @@
 //! The properties of formats.
 
 use super::super::compression::Compression;
+use super::super::event::Phase;
 
 /// What makes the file of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,4 +77,14 @@ impl ImageFormat {
         replaces: &[],
         next: &[],
     };
+
+    /// The phases of a boot test that are known in advance: a container is not switched off.
+    pub fn boot_phases(&self) -> &'static [Phase] {
+        match self.maker {
+            Maker::Container => &[Phase::Boot],
+            Maker::Nixpkgs | Maker::Archive | Maker::Disk | Maker::Iso => {
+                &[Phase::Boot, Phase::PowerOff]
+            }
+        }
+    }
 }

@@ -117,7 +117,7 @@ static VHD: ImageFormat = ImageFormat {
 /// A disk for UEFI with nixpkgs' configuration for EC2.
 static AMAZON: ImageFormat = ImageFormat {
     name: "amazon",
-    purpose: "a disk for Amazon EC2 with UEFI, of which sdbuild publish aws makes an AMI",
+    purpose: "a disk for Amazon EC2 with UEFI. `sdbuild publish aws` makes an AMI from it",
     file: "nixos-….img",
     raw: "unpacked",
     candidates: &[&["images", "amazon"]],

@@ -295,6 +295,9 @@ pub(super) fn no_such_package(
         return Some(hint);
     }
     let similar = findings.packages.similar(name);
+    if let Some(argument) = similar.as_deref().filter(|name| ARGUMENTS.contains(name)) {
+        return Some(format!("write {argument} instead of {name}"));
+    }
     let similar = similar.map(|similar| similar_package(name, &similar));
     let other = similar.or_else(|| other_package(findings, name));
     Some(

@@ -77,7 +77,7 @@ fn older_images(images: &[(String, u64)]) -> Option<String> {
     match images {
         [] => None,
         [(name, _)] => Some(format!(
-            "{name} stays, {size}: an earlier build of this configuration wrote it under this name"
+            "the image of an earlier build stays: {name} ({size}). The configuration then had another host name or release"
         )),
         more => Some(format!(
             "{} images of earlier builds of this configuration stay, {size}: `sdbuild status` lists them",
@@ -235,7 +235,10 @@ mod tests {
         let image = |size| ("a.img.zst".to_owned(), size);
         assert_eq!(older_images(&[]), None);
         let one = older_images(&[image(1_100_000_000)]).unwrap();
-        assert!(one.starts_with("a.img.zst stays, 1.1 GB"), "{one}");
+        assert!(
+            one.contains("build stays: a.img.zst (1.1 GB). The"),
+            "{one}"
+        );
         let two = older_images(&[image(1_000_000), image(2_000_000)]).unwrap();
         assert!(
             two.starts_with("2 images ") && two.contains("3.0 MB"),
