@@ -12,6 +12,7 @@ mod options;
 mod packages;
 mod places;
 mod sets;
+mod systems;
 mod values;
 
 use super::*;
@@ -19,6 +20,15 @@ use crate::nixos::build_log::BuildLog;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::log::Log;
 use crate::nixos::user_files::UserFiles;
+
+/// Nix's message about `error`, of which it names no place.
+fn without_place(error: &str) -> String {
+    let message = serde_json::to_string(&format!("error: {error}")).unwrap();
+    let raw = serde_json::to_string(error).unwrap();
+    format!(
+        r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":{message},"raw_msg":{raw}}}"#
+    )
+}
 
 /// The failure of a build of `c.nix`, or of the flake, with the text `nix`, the log `stream` and `set`, the value of `--set`, if it is not empty.
 fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {

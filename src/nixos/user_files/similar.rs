@@ -80,7 +80,8 @@ impl UserFiles {
     pub(in crate::nixos) fn modules_beside_flake(&self) -> Vec<String> {
         let mut modules = self.names_in(Path::new(""));
         modules.retain(|file| {
-            let is_module = file.ends_with(".nix") && file != FLAKE_FILE;
+            let is_nix = Path::new(file).extension().is_some_and(|end| end == "nix");
+            let is_module = is_nix && file != FLAKE_FILE;
             is_module && is_plain_name(file) && ignoring_rule(&self.root, file).is_none()
         });
         modules

@@ -2,15 +2,6 @@
 
 use super::*;
 
-/// Nix's message about `error`, of which it names no place.
-fn without_place(error: &str) -> String {
-    let message = serde_json::to_string(&format!("error: {error}")).unwrap();
-    let raw = serde_json::to_string(error).unwrap();
-    format!(
-        r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":{message},"raw_msg":{raw}}}"#
-    )
-}
-
 #[test]
 fn values_that_nix_does_not_place_are_corrected() {
     for (nix, error, hint) in [
@@ -54,16 +45,6 @@ fn values_that_nix_does_not_place_are_corrected() {
             "{ a = \"${b}\"; }",
             "cannot coerce an integer to a string: 80",
             "make a string of a number with toString: \"${toString 80}\"",
-        ),
-        (
-            "{ nixpkgs.hostPlatform = \"arm64-linux\"; }",
-            "Unknown CPU type: arm64",
-            "pi/c.nix:1: \"arm64-linux\" is not a system of Nix. Write \"aarch64-linux\"",
-        ),
-        (
-            "{ nixpkgs.hostPlatform = \"linux-arm64\"; networking.hostName = \"linux-pi\"; }",
-            "Unknown CPU type: linux",
-            "pi/c.nix:1: \"linux-arm64\" is not a system of Nix. Write \"aarch64-linux\"",
         ),
         (
             "{ services.openssh = true; }",
@@ -135,14 +116,6 @@ fn paths_joined_beside_lists_and_twice_are_corrected() {
     let nix = "{ imports = modulesPath ++ \"/a-\" + \"b.nix\"; }";
     let hints = failure(nix, &error, "").hints;
     assert!(!hints.concat().contains("with `+`"), "{hints:?}");
-}
-
-#[test]
-fn a_derivation_of_another_system_is_for_another_builder() {
-    let nix = "{ system.build.sdImage = derivation { system = \"riscv64-linux\"; }; }";
-    let error = "a 'riscv64-linux' with features {} is required to build '/nix/store/x.drv', but I am a 'x86_64-linux'";
-    let hints = failure(nix, &without_place(error), "").hints;
-    assert!(hints[0].starts_with("neither this builder"), "{hints:?}");
 }
 
 #[test]
