@@ -187,8 +187,7 @@ pub(super) const COMPLETIONS: &str = "\
 Examples:
   mkdir -p ~/.local/share/bash-completion/completions && sdbuild completions bash > ~/.local/share/bash-completion/completions/sdbuild
   mkdir -p ~/.local/share/fish/vendor_completions.d && sdbuild completions fish > ~/.local/share/fish/vendor_completions.d/sdbuild.fish
-  # zsh needs fpath+=(~/.local/share/zsh/site-functions) in ~/.zshrc, before compinit
-  mkdir -p ~/.local/share/zsh/site-functions && sdbuild completions zsh > ~/.local/share/zsh/site-functions/_sdbuild";
+  mkdir -p ~/.local/share/zsh/site-functions && sdbuild completions zsh > ~/.local/share/zsh/site-functions/_sdbuild   # with fpath+=(~/.local/share/zsh/site-functions) in ~/.zshrc, before compinit";
 
 pub(super) const MAN: &str = "\
 Examples:

@@ -91,7 +91,7 @@ impl Check {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Clean {
-    /// Remove only what newer builds replaced on the store volume: old build results, and packages that nothing else needs
+    /// Remove only old build results from the store volume, and the packages that nothing else needs
     #[arg(long)]
     pub old: bool,
 
