@@ -193,7 +193,7 @@ fn only_the_list_of_a_forecast_is_read() {
 }
 
 #[test]
-fn a_build_that_is_slower_than_the_earlier_one_takes_longer_to_its_end() {
+fn a_build_slower_than_the_earlier_one_takes_longer_to_its_end() {
     let earlier = times(&[("a", 20), ("b", 30), ("c", 5)]);
     let stopped = |id| NixEvent::Stopped { id };
     let forecast = NixEvent::WillBuild { derivations: 3 };
