@@ -110,7 +110,7 @@ pub(super) const OF_BUILD: Answers = &[
     (&["A", "attr", "bin", "workspace"], ATTRIBUTE),
     (
         &["p", "publish"],
-        "a build opens no ports; to reach a machine that runs the image: sdbuild boot --port 8080:80",
+        "a build opens no ports; `sdbuild boot --port N` chooses the local port for SSH of the machine that it starts",
     ),
     (
         &["E", "expr"],
