@@ -90,7 +90,7 @@ Examples:
   sdbuild check
   sdbuild check pi --json   # check pi/sd-card.nix";
 
-pub(super) const LOCK: &str = "A build uses the inputs in flake.lock and never changes that file. lock writes only flake.lock. Nix fetches new inputs in the builder, but your own git fetches inputs by SSH. For an sd-card.nix, lock updates nixpkgs in sdbuild.lock.
+pub(super) const LOCK: &str = "For a flake, lock writes only flake.lock, which a build uses and never changes. Nix fetches new inputs in the builder, but your own git fetches inputs by SSH. For an sd-card.nix, lock writes only sdbuild.lock, with the newest nixpkgs.
 
 Examples:
   sdbuild lock           # add the inputs that ./flake.lock lacks
@@ -145,7 +145,7 @@ Examples:
   sdbuild publish remove ami-0123456789abcdef0
   sdbuild publish remove snap-0123456789abcdef0   # of an abandoned upload";
 
-pub(super) const TRY: &str = "The image is a miniature NixOS for virtual machines, with SSH and a new key. sdbuild has its recipe, which uses a few dozen Debian packages. At the end, try removes everything except the packages in the cache and the store volume; `sdbuild clean` removes both.
+pub(super) const TRY: &str = "The image is a miniature NixOS for virtual machines, with SSH and a new key. sdbuild has its recipe, which uses a few dozen Debian packages. At the end, try removes the image. Downloads, container images and the store volume stay for the next build; `sdbuild clean` removes them.
 
 Examples:
   sdbuild try
@@ -175,7 +175,7 @@ Examples:
   sdbuild settings pi        # those of pi/sd-card.nix
   sdbuild settings pi --json";
 
-pub(super) const SHELL: &str = "The shell runs in the same container as a build, with the same user, limits and store. When it ends, sdbuild removes everything but the store. The shell also reads commands from standard input. sdbuild exits with the shell's code.
+pub(super) const SHELL: &str = "The shell runs in the same container as a build, with the same user, limits and store. When it ends, sdbuild removes the container, and keeps the store. The shell also reads commands from standard input. sdbuild exits with the shell's code.
 
 Examples:
   sdbuild shell              # in the configuration's directory, with nix-build

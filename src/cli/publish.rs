@@ -24,7 +24,7 @@ pub enum PublishCommand {
     /// List the AMIs that sdbuild published, and unfinished uploads
     #[command(after_help = examples::PUBLISH_LIST)]
     List(PublishList),
-    /// Remove an AMI that sdbuild published with its snapshots, or an unfinished snapshot
+    /// Remove a published AMI together with its snapshots, or an unfinished upload
     #[command(after_help = examples::PUBLISH_REMOVE)]
     Remove(PublishRemove),
 }

@@ -99,7 +99,7 @@ pub struct Options {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Replace a file of the same name
+    /// Always build, and replace any file of the same name
     ///
     /// Without it, sdbuild replaces only an image of the same configuration, and asks before it replaces another file.
     #[arg(short, long, num_args = 0, default_missing_value = "true")]

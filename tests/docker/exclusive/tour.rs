@@ -45,7 +45,8 @@ This page shows what sdbuild prints on a terminal of 80 columns, from a machine 
 clean-up. `scripts/tour` wrote this page from real
 runs, and a test repeats them and compares: only times, sizes, hashes and machine-specific values may differ. To take a
 minute instead of 20, `SDBUILD_NIXPKGS` names the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) here, and
-`SDBUILD_SUBSTITUTERS` is empty: without them the output looks the same and takes longer.
+`SDBUILD_SUBSTITUTERS` is empty: without them most packages are downloaded
+instead of built, the lines about nixpkgs and binary caches differ, and the numbers are larger.
 ";
 
 /// Adds the derivation `name` to the system packages.
@@ -249,7 +250,7 @@ fn fail(page: &mut Page) {
 }
 
 fn end(page: &mut Page) {
-    page.say("Cleaning up", "Container images, the store and downloads stay, so that the next build is fast. `clean --old` keeps what the last image of each configuration needs; `clean` keeps nothing. Without `--yes` they ask first.");
+    page.say("Cleaning up", "Container images, the store and downloads stay, so that the next build is fast. `clean --old` removes only what no last image of a configuration needs; `clean` removes the rest too. Both keep your images and configurations, and ask first without `--yes`.");
     page.run("sdbuild status", 0);
     page.run("sdbuild clean --old --yes", 0);
     page.run("sdbuild clean --yes", 0);
