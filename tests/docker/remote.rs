@@ -76,7 +76,10 @@ fn connection_is_made_and_closed(there: &There) {
     let doctor = run(&mut account.sdbuild(&there.user, &["doctor"])).stdout;
     let answers = format!("answers at {}", there.sshd.host());
     assert!(doctor.contains(&answers), "{doctor}");
-    assert!(doctor.contains("(`private`)"), "{doctor}");
+    assert!(
+        doctor.contains("where only its container sees it"),
+        "{doctor}"
+    );
     wait_until(Duration::from_secs(10), "ssh has ended", || {
         there.clients() == 0
     });
