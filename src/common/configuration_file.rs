@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::plain_file;
+use super::shell_word::quoted;
 
 /// The name of a configuration.
 pub const CONFIG_NAME: &str = "sd-card.nix";
@@ -22,4 +23,14 @@ pub fn configuration_in(dir: &Path) -> Option<&'static str> {
     [CONFIG_NAME, FLAKE_FILE]
         .into_iter()
         .find(|name| dir.join(name).is_file())
+}
+
+/// The command that completes the lock of `flake`, which is empty or `.` in the current directory. Beside an `sd-card.nix`, which has a lock
+/// too, it names the flake.
+pub fn lock_command(flake: &str, is_beside_module: bool) -> String {
+    match flake {
+        "" => "sdbuild lock".to_owned(),
+        "." if !is_beside_module => "sdbuild lock".to_owned(),
+        flake => format!("sdbuild lock --flake {}", quoted(flake)),
+    }
 }

@@ -2,24 +2,17 @@
 
 use super::evidence::ExitContext;
 use super::written_values::{DefinedValue, values_below, values_of};
-use crate::common::configuration_file::CONFIG_NAME;
-use crate::common::shell_word::quoted;
+use crate::common::configuration_file::{self, CONFIG_NAME};
 use crate::nixos::known_repository::{KnownRepository, NIXPKGS_URL, release_in};
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::user_files::UserFiles;
 
-/// The command that completes the lock of the flake that is built. Beside an `sd-card.nix`, which has a lock too, it names the flake.
+/// The command that completes the lock of the flake that is built.
 pub(super) fn lock_command(context: &ExitContext<'_>) -> String {
-    let (flake, _) = context
-        .source
-        .split_once('#')
-        .unwrap_or((context.source, ""));
+    let flake = context.source.split_once('#');
+    let flake = flake.map_or(context.source, |(flake, _)| flake);
     let is_beside = |files: &UserFiles| files.has_file(&format!("{CONFIG_DIR}{CONFIG_NAME}"));
-    match flake {
-        "" => "sdbuild lock".to_owned(),
-        "." if !context.files.is_some_and(is_beside) => "sdbuild lock".to_owned(),
-        flake => format!("sdbuild lock --flake {}", quoted(flake)),
-    }
+    configuration_file::lock_command(flake, context.files.is_some_and(is_beside))
 }
 
 /// How to declare the input `name`, beside those that the flake with `text` has, and to lock it.

@@ -5,11 +5,10 @@ use std::path::Path;
 use super::declared_inputs::{InputNames, declared_attributes, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
-use crate::common::configuration_file::flake_text;
+use crate::common::configuration_file::{flake_text, lock_command};
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::nearest::similar_names;
-use crate::common::shell_word::quoted;
 use crate::nixos::known_repository::{KnownRepository, release_in, usual_url};
 
 /// What nixpkgs has and people take for an input, and what the outputs write where they use it.
@@ -119,10 +118,7 @@ impl UnlockedFlake<'_> {
 
     /// The command that writes or completes the lock.
     pub(super) fn lock_command(self) -> String {
-        match self.reference.text.as_str() {
-            "." if !self.is_beside_module => "sdbuild lock".to_owned(),
-            text => format!("sdbuild lock --flake {}", quoted(text)),
-        }
+        lock_command(&self.reference.text, self.is_beside_module)
     }
 }
 
