@@ -3,7 +3,7 @@
 
 pub(super) const BUILD: &str = "\
 Writes the image and the files that describe it into the directory of --output, and prints the image's path. A first build downloads \
-about 7 GB and takes about 20 minutes, by estimate. After a failure run it again, which keeps what is done.
+about 3 GB and takes about 20 minutes, by estimate. After a failure run it again, which keeps what is done.
 
 Examples:
   sdbuild build                  # build ./sd-card.nix

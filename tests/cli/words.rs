@@ -25,7 +25,7 @@ fn help_names_the_main_flags_of_build_and_clean() {
         .stdout("--builder-image")
         .stdout("--output")
         .stdout("--force")
-        .stdout("downloads about 7 GB")
+        .stdout("downloads about 3 GB")
         .stdout("keeps what is done")
         .run();
     CliTest::new(&["clean", "--help"])
