@@ -215,7 +215,7 @@ impl State {
 
     fn end(&mut self, phase: Phase, took: Duration, stop: Option<Stop>) {
         self.current.take_if(|current| current.phase == phase);
-        if matches!(stop, Some(Stop::Failed | Stop::Interrupted)) {
+        if matches!(stop, Some(Stop::Failed | Stop::Refused | Stop::Interrupted)) {
             self.to_come.clear();
         }
         // After an answer a phase is done again.

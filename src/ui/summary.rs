@@ -29,6 +29,7 @@ pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
                 None => "",
                 Some(Stop::Failed | Stop::Question | Stop::Tolerated) => ": failed",
                 Some(Stop::Interrupted) => ": interrupted",
+                Some(Stop::Refused) => ": not begun",
             };
             let name = format!("{}{how}", words::phase(*phase));
             row(&name, &words::duration(*took))
