@@ -2,6 +2,7 @@
 //! are unpacked, its archive is written and, unless the engine has the image, sent and unpacked there.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::definition::Definition;
 use crate::common::event::{Events, Phase};
@@ -16,6 +17,10 @@ const WRITING: u64 = 8;
 const SENDING: u64 = 10;
 /// … and until the engine has unpacked it. Measured with the image of the builder, Docker and a fast disk.
 const LOADING: u64 = 20;
+/// The same of an engine that does not say how much it has unpacked: Podman.
+const UNREPORTED_LOADING: u64 = 30;
+/// How often it is estimated how much such an engine has unpacked.
+const ESTIMATE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The progress of all images that are provided at the same time.
 #[derive(Clone, Debug)]
@@ -57,8 +62,12 @@ struct Work {
     size: u64,
     packages: Vec<Package>,
     written: u64,
-    /// Per cent of the time that sending the archive takes, and that its unpacking is reported for.
+    /// Per cent of the time that sending the archive takes, and its unpacking.
     loading: (u64, u64),
+    reports_unpacking: bool,
+    began: Instant,
+    /// How long it took until the archive was written.
+    packing: Duration,
     sent: u64,
     loaded: u64,
     stage: Stage,
@@ -124,17 +133,33 @@ impl Work {
         let packages: Vec<Package> = packages.collect();
         let loading = match engine {
             Some(engine) if engine.reports_unpacking => (SENDING, LOADING),
-            Some(_) => (SENDING, 0),
+            Some(_) => (SENDING, UNREPORTED_LOADING),
             None => (0, 0),
         };
+        let reports_unpacking = engine.is_some_and(|engine| engine.reports_unpacking);
         Self {
             size: packages.iter().map(Package::weight).sum(),
             packages,
             written: 0,
             loading,
+            reports_unpacking,
+            began: Instant::now(),
+            packing: Duration::ZERO,
             sent: 0,
             loaded: 0,
             stage: Stage::default(),
+        }
+    }
+
+    /// Estimates what the engine has unpacked in the time `since` it received the archive, if it does not report that: nearly all of it
+    /// in the time that it has by what packing took, and no more.
+    fn estimate_loaded(&mut self, since: Duration) {
+        let (_, loading) = self.loading;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let all = part(millis(self.packing), loading, UNPACKING + WRITING);
+        let took = millis(since).min(all - all / 10);
+        if !self.reports_unpacking {
+            self.loaded = self.loaded.max(part(self.size, took, all));
         }
     }
 
@@ -146,7 +171,7 @@ impl Work {
     /// The bytes that count in all.
     fn total(&self) -> u64 {
         let (sending, loading) = self.loading;
-        part(self.weight(), UNPACKING + WRITING + sending + loading, 100)
+        self.weight() * (UNPACKING + WRITING + sending + loading) / 100
     }
 
     /// The bytes that count as done.
@@ -221,6 +246,7 @@ impl ImageProgress {
     pub(super) fn is_packed(&self, size: u64) {
         self.change(|work| {
             (work.size, work.written) = (size, size);
+            work.packing = work.began.elapsed();
             for package in &mut work.packages {
                 package.read = package.size;
             }
@@ -234,6 +260,25 @@ impl ImageProgress {
             Loading::Sent(bytes) => work.sent = bytes,
             Loading::Unpacked(bytes) => (work.sent, work.loaded) = (work.size, bytes),
         });
+    }
+
+    /// Awaits `load`, and moves on meanwhile where the engine does not report how far it is.
+    pub(super) async fn while_loading<T>(&self, load: impl Future<Output = T>) -> T {
+        let mut load = Box::pin(load);
+        let mut received = None;
+        let mut interval = tokio::time::interval(ESTIMATE_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                loaded = &mut load => return loaded,
+                _ = interval.tick() => self.change(|work| {
+                    if work.sent >= work.size {
+                        let received = received.get_or_insert_with(Instant::now);
+                        work.estimate_loaded(received.elapsed());
+                    }
+                }),
+            }
+        }
     }
 
     /// The engine has it.
