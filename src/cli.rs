@@ -160,7 +160,7 @@ pub enum Command {
     /// Boot an image in QEMU to test it; the image is not changed
     #[command(after_help = examples::BOOT)]
     Boot(BootArgs),
-    /// Write the volume from which cloud-init configures a machine
+    /// Write the disk from which cloud-init configures a machine
     #[command(after_help = examples::SEED)]
     Seed(Seed),
     /// Write an image to an SD card and verify it; list the cards

@@ -46,7 +46,7 @@ Examples:
   sdbuild boot card.img --run 'systemctl --failed'
   sdbuild boot installer.iso --seed user-data.yaml --until-ssh";
 
-pub(super) const SEED: &str = "Attach the volume (NoCloud, FAT with the label CIDATA) as a disk or CD to a machine whose system has cloud-init. sdbuild checks the files first. The same files give the same volume. Changed files give a new instance-id, so cloud-init configures the machine again.
+pub(super) const SEED: &str = "Attach the seed (NoCloud, FAT with the label CIDATA) as a disk or CD to a machine whose system has cloud-init. sdbuild checks the files first. The same files give the same seed. Changed files give a new instance-id, so cloud-init configures the machine again.
 
 Examples:
   sdbuild seed --user-data user-data.yaml   # write ./seed.img

@@ -31,7 +31,7 @@ pub struct Seed {
     #[arg(short, long, value_name = "FILE", default_value = "seed.img")]
     pub output: PathBuf,
 
-    /// Print one JSON object instead of the path of the volume
+    /// Print one JSON object instead of the path of the seed
     #[arg(long)]
     pub json: bool,
 }

@@ -142,7 +142,13 @@ pub(super) async fn build(
     } else {
         next_commands(&path, format)
     };
-    let told = image_done(image, format.raw, start.elapsed(), next);
+    let told = image_done(
+        image,
+        format.raw,
+        start.elapsed(),
+        boot_test.is_some(),
+        next,
+    );
     tell_image(image, told, output, context);
     // An image that was there already may have been built for another board; a boot on the board shows more.
     if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none())
@@ -154,7 +160,7 @@ pub(super) async fn build(
     let Some(boot_test) = boot_test else {
         return Ok(None);
     };
-    let booted = run_boot_test(boot_test, &path, format, ui, context, output).await;
+    let booted = run_boot_test(boot_test, &path, format, ui, context, output, start).await;
     ended();
     booted.map(Some)
 }

@@ -1,4 +1,4 @@
-//! `sdbuild seed`: writes the volume from which cloud-init configures a machine.
+//! `sdbuild seed`: writes the disk from which cloud-init configures a machine.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::common::plain_file;
 use crate::seed::{Seed, SeedPaths};
 use crate::ui::{self, Ui};
 
-/// Checks the files, writes the volume unless it is there already, and prints its path.
+/// Checks the files, writes the disk unless it is there already, and prints its path.
 pub fn run(args: &cli::Seed, ui: &Ui) -> Result<(), Failure> {
     if let Some(name) = &args.hostname {
         host_name::check(name)?;

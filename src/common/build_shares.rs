@@ -148,6 +148,18 @@ impl BuildShares {
         now.div_duration_f64(then).max(1.0)
     }
 
+    /// How much is done of the derivations that are being built, in thousandths of one: all of one is what it took in an `earlier` build.
+    pub fn part_done(&self, earlier: &BuildTimes, at: Duration) -> u64 {
+        let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
+        let running = self.running.iter().filter_map(|id| self.begun.get(&id));
+        let part = |build: &Begun| {
+            let all = u128::from(*earlier.get(&build.name)?);
+            let done = (build.share + since).as_millis().min(all);
+            u64::try_from(done * 1000 / all.max(1)).ok()
+        };
+        running.filter_map(part).sum()
+    }
+
     /// Whether more than a fifth of `all` derivations still wait or are built and have no time in an `earlier` build, or one of these is
     /// built for long.
     pub fn has_much_new(&self, earlier: &BuildTimes, all: u64) -> bool {

@@ -38,7 +38,7 @@ impl Context {
     ) -> impl Future<Output = Result<T, Failure>> {
         self.run_phase(phase, work, |failure| match self.stop_by(failure) {
             Stop::Failed | Stop::Tolerated => Stop::Tolerated,
-            stop @ (Stop::Interrupted | Stop::Question) => stop,
+            stop @ (Stop::Interrupted | Stop::Question | Stop::Refused) => stop,
         })
     }
 
@@ -88,6 +88,8 @@ impl Context {
             Stop::Interrupted
         } else if failure.has_question() {
             Stop::Question
+        } else if failure.is_refusal {
+            Stop::Refused
         } else {
             self.stop()
         }
@@ -181,6 +183,11 @@ mod tests {
         assert_eq!(run(Ok(())).await, [None]);
         assert_eq!(run(Err(Failure::usage("x"))).await, [Some(Stop::Failed)]);
         assert_eq!(run(Err(in_the_way())).await, [Some(Stop::Question)]);
+        let refused = Failure {
+            is_refusal: true,
+            ..Failure::usage("it exists")
+        };
+        assert_eq!(run(Err(refused)).await, [Some(Stop::Refused)]);
         let interrupted = Failure::interrupted();
         assert_eq!(run(Err(interrupted)).await, [Some(Stop::Interrupted)]);
     }

@@ -78,6 +78,8 @@ pub enum Stop {
     Question,
     /// Its work failed, and the run goes on: a warning says so, or an error at the end.
     Tolerated,
+    /// It was refused before its work began, as the error says: it has not failed.
+    Refused,
 }
 
 /// What a run is about, in the words of its first line.
@@ -110,6 +112,8 @@ pub struct ImageDone {
     pub sha256: String,
     /// How long the build took, from its first check.
     pub took: Duration,
+    /// Whether it is booted next, which takes more time.
+    pub is_booted_next: bool,
     /// Whether an earlier build wrote it, and nothing was written now.
     pub up_to_date: bool,
     /// Whether standard output, where the path is written next, is the same file as standard error.

@@ -65,6 +65,8 @@ pub struct Failure {
     pub teardown: Vec<Leftover>,
     /// The file that the image would replace, if the user agreed; only if the user can be asked.
     pub in_the_way: Option<Box<Path>>,
+    /// Whether the work of the phase that it ends had not begun.
+    pub is_refusal: bool,
     /// Whether the error begins with what was tried, such as `read a.img`.
     pub names_operation: bool,
     /// Whether another way of emulation may work where this one failed.
@@ -86,6 +88,7 @@ impl Failure {
             derivation: None,
             teardown: Vec::new(),
             in_the_way: None,
+            is_refusal: false,
             names_operation: false,
             try_next_mode: false,
             asks_about: None,

@@ -6,6 +6,8 @@ use crate::common::system::ReportedArchitecture;
 
 /// The operating system that Docker Desktop reports for its virtual machine.
 const DESKTOP_SYSTEM: &str = "Docker Desktop";
+/// The type of storage driver that Docker reports with containerd's image store.
+const CONTAINERD_STORE: &str = "io.containerd.snapshotter.v1";
 
 /// Facts about the engine and its host, read once when connecting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +43,15 @@ pub struct EngineFacts {
     pub limits_memory: bool,
     /// Whether its machine has control groups of version 2.
     pub cgroup_v2: bool,
+    /// Whether it says how much of an image it has unpacked, while one is loaded.
+    pub reports_unpacking: bool,
 }
 
 impl EngineFacts {
     pub(crate) fn new(version: SystemVersion, info: SystemInfo, api: (u32, u32)) -> Self {
         let security_options = info.security_options.unwrap_or_default();
         let root_dir = info.docker_root_dir.unwrap_or_default();
+        let driver = info.driver_status.unwrap_or_default();
         let components = version.components.unwrap_or_default();
         let podman = components
             .iter()
@@ -77,6 +82,8 @@ impl EngineFacts {
             root_dir,
             limits_memory: info.memory_limit.unwrap_or(true),
             cgroup_v2: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2),
+            reports_unpacking: !podman
+                && !driver.iter().flatten().any(|text| text == CONTAINERD_STORE),
         }
     }
 
@@ -129,6 +136,7 @@ impl EngineFacts {
             root_dir: String::new(),
             limits_memory: true,
             cgroup_v2: false,
+            reports_unpacking: true,
         }
     }
 }
@@ -166,6 +174,29 @@ mod tests {
         assert!(facts("Podman Engine", own));
         assert!(!facts("Podman Engine", "/var/lib/containers/storage"));
         assert!(!facts("Engine", own));
+    }
+
+    #[test]
+    fn only_dockers_own_image_store_reports_unpacking() {
+        let facts = |program: &str, driver: &str| {
+            let component = bollard::models::SystemVersionComponents {
+                name: program.to_owned(),
+                ..Default::default()
+            };
+            let version = SystemVersion {
+                components: Some(vec![component]),
+                ..SystemVersion::default()
+            };
+            let row = vec!["driver-type".to_owned(), driver.to_owned()];
+            let info = SystemInfo {
+                driver_status: Some(vec![row]),
+                ..SystemInfo::default()
+            };
+            EngineFacts::new(version, info, (1, 41)).reports_unpacking
+        };
+        assert!(facts("Engine", "extfs"));
+        assert!(!facts("Engine", "io.containerd.snapshotter.v1"));
+        assert!(!facts("Podman Engine", "extfs"));
     }
 
     #[test]

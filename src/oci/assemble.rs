@@ -13,9 +13,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::counted::Counted;
 use super::definition::Definition;
 use super::extra_file::ExtraFileContent;
 use super::layer::{Blob, LayerError, LayerTree, Node, NodeKind};
+use super::progress::Packing;
 use super::unpack::{Selection, unpack};
 use crate::artifact::{Cache, CacheError, Pin};
 use crate::common::hash::{Hashed, HashingReader, HashingWriter, Sha256Hash};
@@ -78,8 +80,8 @@ pub(super) struct Assembler<'a> {
     pub(super) packages: &'a [PathBuf],
     /// Cache directory for temporary files.
     pub(super) cache: &'a Cache,
-    /// Called with the number of bytes of packages that were unpacked since the last call.
-    pub(super) unpacked: &'a (dyn Fn(u64) + Sync),
+    /// Called with what was done since the last call.
+    pub(super) progress: &'a (dyn Fn(Packing) + Sync),
 }
 
 type Nodes = Vec<(String, Node)>;
@@ -111,7 +113,9 @@ impl Assembler<'_> {
             tree.set(&extra.path, Node { mode, owner, kind });
         }
         tree.complete()?;
-        write_archive(self.definition, &tree, self.cache.temporary()?, token)
+        let written = |bytes| (self.progress)(Packing::Written(bytes));
+        let file = self.cache.temporary()?;
+        write_archive(self.definition, &tree, file, &written, token)
     }
 
     /// Unpacks the packages, the largest first. Returns their paths in the order of the packages.
@@ -126,7 +130,7 @@ impl Assembler<'_> {
         let token = token.child_token();
         let worker = || {
             while let Some((index, (pin, path))) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                match self.unpack_one(pin, path, &token) {
+                match self.unpack_one(*index, pin, path, &token) {
                     Ok(nodes) => lock(&done).push((*index, nodes)),
                     Err(error) => {
                         lock(&failed).get_or_insert(error);
@@ -149,8 +153,10 @@ impl Assembler<'_> {
         Ok(done.into_iter().map(|(_, nodes)| nodes).collect())
     }
 
+    /// Unpacks the package with this index in the lock.
     fn unpack_one(
         &self,
+        index: usize,
         pin: &Pin,
         path: &Path,
         token: &CancellationToken,
@@ -170,11 +176,15 @@ impl Assembler<'_> {
         let file = plain_file::open(path).map_err(read_error)?;
         let file = Counted {
             file: file.take(limit),
-            count: self.unpacked,
+            count: &|bytes| (self.progress)(Packing::Read(index, bytes)),
         };
         let mut package = HashingReader::new(file);
         let buffered = BufReader::with_capacity(64 * 1024, &mut package);
-        let unpacked = unpack(buffered, &selection, self.cache.temporary()?, token);
+        let spool = Counted {
+            file: self.cache.temporary()?,
+            count: &|bytes| (self.progress)(Packing::Unpacked(index, bytes)),
+        };
+        let unpacked = unpack(buffered, &selection, spool, token);
         // Pinned files were verified one by one, and most of their package was not read.
         let verified = matches!(selection, Selection::Only(_)) && unpacked.is_ok();
         let interrupted = matches!(unpacked, Err(LayerError::Interrupted));
@@ -189,20 +199,6 @@ impl Assembler<'_> {
             }
         }
         Ok(nodes)
-    }
-}
-
-/// Reports how much is read.
-struct Counted<'a, R> {
-    file: R,
-    count: &'a (dyn Fn(u64) + Sync),
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        (self.count)(read as u64);
-        Ok(read)
     }
 }
 
@@ -221,16 +217,22 @@ fn in_package(pin: &Pin, cause: LayerError) -> AssembleError {
     }
 }
 
-/// Writes the layer, then its description. The header of the layer is written when its length is known.
+/// Writes the layer, then its description. The header of the layer is written when its length is known. `written` is called with the
+/// number of bytes since the last call.
 fn write_archive(
     definition: &Definition,
     tree: &LayerTree,
     mut file: File,
+    written: &dyn Fn(u64),
     token: &CancellationToken,
 ) -> Result<ContainerImage, AssembleError> {
     file.seek(SeekFrom::Start(TAR_BLOCK_BYTES))?;
     let layer = {
-        let buffered = io::BufWriter::with_capacity(256 * 1024, &file);
+        let counted = Counted {
+            file: &file,
+            count: written,
+        };
+        let buffered = io::BufWriter::with_capacity(256 * 1024, counted);
         let mut writer = HashingWriter::new(buffered);
         tree.write(&mut writer, token)?;
         writer.flush()?;

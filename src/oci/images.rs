@@ -83,7 +83,12 @@ impl Images {
         cancel: &Cancel,
     ) -> Result<ImageInfo, Failure> {
         let reference = definition.reference();
-        let progress = self.progress.of(definition, engine.facts().kind());
+        let progress = self.progress.of(definition, Some(engine.facts()));
+        // Another cache may have been used when it was loaded. Whether it has the right content shows when it is assembled here.
+        let found = cancel.race(engine.image(&reference)).await??;
+        if found.is_some_and(|image| is_labelled(&image, definition)) {
+            progress.is_held();
+        }
         let image = self.assemble_with(definition, &progress, cancel).await?;
         progress.is_packed(image.size);
         let diff_ids = image.diff_ids.clone();
@@ -99,7 +104,7 @@ impl Images {
         let archive = tokio::fs::File::from_std(image.archive);
         let report = progress.clone();
         let load = engine.load_image(archive, move |loading| report.loading(loading));
-        cancel.race(load).await??;
+        cancel.race(progress.while_loading(load)).await??;
         progress.is_loaded();
         loaded().await?.ok_or_else(|| {
             Failure::environment(format_args!(
@@ -115,7 +120,7 @@ impl Images {
         cancel: &Cancel,
     ) -> Result<ContainerImage, Failure> {
         // It is loaded nowhere.
-        let progress = self.progress.of(definition, "");
+        let progress = self.progress.of(definition, None);
         self.assemble_with(definition, &progress, cancel).await
     }
 
@@ -136,7 +141,7 @@ impl Images {
                 definition: &owned,
                 packages: &packages,
                 cache: &cache,
-                unpacked: &|bytes| progress.read(bytes),
+                progress: &|packing| progress.packing(packing),
             };
             assembler.assemble(&token)
         });
@@ -177,11 +182,14 @@ fn note_name(definition: &Definition) -> String {
 
 /// Whether an engine's image has the labels of `definition` and the layers `diff_ids`.
 fn matches(image: &ImageInfo, definition: &Definition, diff_ids: &[String]) -> bool {
-    let labelled = definition
-        .labels()
-        .iter()
-        .all(|(key, value)| image.labels.get(*key) == Some(value));
-    labelled && !diff_ids.is_empty() && image.layers == diff_ids
+    is_labelled(image, definition) && !diff_ids.is_empty() && image.layers == diff_ids
+}
+
+/// Whether an engine's image has the labels of `definition`.
+fn is_labelled(image: &ImageInfo, definition: &Definition) -> bool {
+    let labels = definition.labels();
+    let mut labels = labels.iter();
+    labels.all(|(key, value)| image.labels.get(*key) == Some(value))
 }
 
 fn failure(error: AssembleError, cache: &Cache) -> Failure {

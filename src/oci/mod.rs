@@ -6,6 +6,7 @@
 //! packages that contain the same path, are refused.
 
 mod assemble;
+mod counted;
 mod deb;
 mod definition;
 mod extra_file;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use super::counted::Counted;
 use super::deb::{self, Entry, EntryKind};
 use super::layer::{Blob, LayerError, MERGED_DIRS, Node, NodeKind};
 use crate::artifact::Content;
@@ -38,11 +39,13 @@ pub(super) enum Selection<'a> {
 pub(super) fn unpack(
     package: impl Read,
     selection: &Selection<'_>,
-    spool: File,
+    spool: Counted<'_, File>,
     token: &CancellationToken,
 ) -> Result<Vec<(String, Node)>, LayerError> {
-    let spool = Arc::new(spool);
-    let writer = BufWriter::with_capacity(256 * 1024, spool.clone());
+    let Counted { file, count } = spool;
+    let spool = Arc::new(file);
+    let file = spool.clone();
+    let writer = BufWriter::with_capacity(256 * 1024, Counted { file, count });
     let mut unpacker = Unpacker {
         selection,
         spool,
@@ -63,7 +66,7 @@ pub(super) fn unpack(
 struct Unpacker<'a> {
     selection: &'a Selection<'a>,
     spool: Arc<File>,
-    writer: BufWriter<Arc<File>>,
+    writer: BufWriter<Counted<'a, Arc<File>>>,
     /// How many bytes the spool has.
     spooled: u64,
     nodes: BTreeMap<String, Node>,

@@ -164,7 +164,7 @@ pub(super) async fn plan_for(
 ) -> Result<Plan, Failure> {
     let work = async {
         let plan = make_plan(purpose, settings, context).await?;
-        if purpose.builds() {
+        if purpose.builds() || purpose == Purpose::Check {
             let summary = run_summary(&plan.source, &plan.settings, plan.engine());
             context.events.emit(Event::RunStarted(summary));
         }

@@ -83,7 +83,7 @@ impl Seed {
             .map(|(name, text)| (*name, text.as_bytes()))
             .collect();
         Ok(Self {
-            volume: volume::volume(&files).or_internal("make the volume of the seed")?,
+            volume: volume::volume(&files).or_internal("make the file system of the seed")?,
             files: files
                 .iter()
                 .map(|(name, bytes)| ((*name).to_owned(), bytes.len() as u64))

@@ -19,7 +19,7 @@ const MAX_VOLUME_BYTES: u64 = 64 << 20;
 const LABELS: [&str; 2] = ["cidata", "CIDATA"];
 /// What to do about a file that is not a seed.
 const HINT: &str =
-    "`sdbuild seed --user-data FILE` makes a volume; the file with the user-data will do as well";
+    "`sdbuild seed --user-data FILE` makes a seed; the file with the user-data will do as well";
 
 /// Reads and checks the seed at `path`.
 pub fn read(path: &Path) -> Result<Seed, Failure> {
@@ -54,7 +54,7 @@ fn of_volume(fs: &FileSystem, volume: Vec<u8>, path: &Path) -> Result<Seed, Fail
     }
     let label = summary.label.unwrap_or_default();
     if !LABELS.contains(&label.as_str()) {
-        let what = format!("the volume is called `{label}`, and cloud-init looks for CIDATA");
+        let what = format!("its label is `{label}`, and cloud-init looks for CIDATA");
         return Err(refused(what));
     }
     let limit = to_usize(MAX_FILE_BYTES);
@@ -117,7 +117,7 @@ mod tests {
         for at in labels {
             other[at..at + 6].copy_from_slice(b"OTHER ");
         }
-        assert!(refused(&other).contains("is called `OTHER`"));
+        assert!(refused(&other).contains("its label is `OTHER`"));
         let broken = volume(&[("user-data", b"#cloud-config\na: b: c\n")]).unwrap();
         assert!(refused(&broken).contains("line 2"));
         let without = volume(&[("meta-data", b"")]).unwrap();

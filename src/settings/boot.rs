@@ -72,7 +72,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "SECONDS", requires = "login")]
     pub timeout: Option<Number<1, 86_400>>,
 
-    /// Volume of `sdbuild seed` or user-data for cloud-init
+    /// Disk of `sdbuild seed` or user-data for cloud-init
     #[arg(long, value_name = "FILE")]
     pub seed: Option<PathBuf>,
 

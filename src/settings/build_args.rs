@@ -33,7 +33,7 @@ pub struct BuildArgs {
     ///
     /// With =forecast, which is the default, Nix evaluates the configuration. With =plan sdbuild does not run Nix, and changes nothing
     /// at all.
-    #[arg(long, value_enum, value_name = "UP TO", num_args = 0..=1, require_equals = true,
+    #[arg(long, value_enum, value_name = "PHASE", num_args = 0..=1, require_equals = true,
         default_missing_value = "forecast", hide_possible_values = true)]
     pub dry_run: Option<DryRun>,
 }

@@ -34,7 +34,7 @@ pub(crate) const MACHINE: &str = "Machine options";
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
-    /// nixpkgs: a directory, the URL of a tarball, or a release [default: 26.05] [env: SDBUILD_NIXPKGS]
+    /// nixpkgs: a directory, the URL of a tarball, or a release; not for flakes [default: 26.05] [env: SDBUILD_NIXPKGS]
     #[arg(long, value_name = "DIR|URL|RELEASE", help_heading = NIX)]
     pub nixpkgs: Option<NixpkgsSource>,
 

@@ -57,7 +57,7 @@ impl Failures {
             _ if phase == Phase::Preflight => {}
             Stop::Failed if self.has_header => return vec![ended],
             Stop::Failed | Stop::Question => self.untold.push(ended),
-            Stop::Tolerated => {}
+            Stop::Tolerated | Stop::Refused => {}
         }
         Vec::new()
     }
@@ -129,6 +129,14 @@ mod tests {
     fn without_a_header_a_failure_is_told_at_the_end() {
         let events = [stopped(Phase::Boot, Stop::Failed), Event::WorkEnded];
         assert_eq!(told(&events), [vec![], vec![Phase::Boot]]);
+    }
+
+    /// The name of the image is taken, which shows when its configuration is evaluated.
+    #[test]
+    fn a_build_that_was_refused_has_not_failed() {
+        let refused = stopped(Phase::Build, Stop::Refused);
+        let events = [header(), refused, Event::WorkEnded];
+        assert!(told(&events).concat().is_empty());
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn stopped(phase: Phase, took: Duration, stop: Stop) -> Option<KindAndFields> {
         }
         Stop::Interrupted => "phase-interrupted",
         // It begins again after the answer, or a `failed` object follows.
-        Stop::Question => return None,
+        Stop::Question | Stop::Refused => return None,
     };
     Some((kind, fields))
 }

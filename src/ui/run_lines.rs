@@ -159,7 +159,13 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
     if image.up_to_date {
         facts.extend([SEPARATOR, "up to date"]);
     }
-    let facts = [facts, words::duration(image.took)].join(SEPARATOR);
+    let took = words::duration(image.took);
+    let took = if image.is_booted_next {
+        format!("built in {took}")
+    } else {
+        took
+    };
+    let facts = [facts, took].join(SEPARATOR);
     let Form::Columns(columns) = form else {
         let facts = format!("{facts}, SHA-256 {}", image.sha256);
         return vec![if image.path_follows {

@@ -200,6 +200,15 @@ impl State {
         }
     }
 
+    /// Moves the share of a build on while the derivations that are being built take the time that they took before.
+    pub(super) fn tick(&mut self, at: Duration) {
+        let part = self.shares.part_done(&self.earlier.times, at);
+        let (done, total) = self.nix.units_with(part);
+        if let Some(current) = self.current_in(Phase::Build).filter(|_| part > 0) {
+            current.fraction.update(done, total, at);
+        }
+    }
+
     /// Notes how far the build `id` is, in place of the last line of its log.
     fn step(&mut self, id: u64, step: Step, at: Duration) {
         let nix = &mut self.nix;
@@ -215,7 +224,7 @@ impl State {
 
     fn end(&mut self, phase: Phase, took: Duration, stop: Option<Stop>) {
         self.current.take_if(|current| current.phase == phase);
-        if matches!(stop, Some(Stop::Failed | Stop::Interrupted)) {
+        if matches!(stop, Some(Stop::Failed | Stop::Refused | Stop::Interrupted)) {
             self.to_come.clear();
         }
         // After an answer a phase is done again.

@@ -29,6 +29,7 @@ pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
                 None => "",
                 Some(Stop::Failed | Stop::Question | Stop::Tolerated) => ": failed",
                 Some(Stop::Interrupted) => ": interrupted",
+                Some(Stop::Refused) => ": refused",
             };
             let name = format!("{}{how}", words::phase(*phase));
             row(&name, &words::duration(*took))
@@ -97,21 +98,26 @@ mod tests {
     }
 
     #[test]
-    fn failed_phase_is_marked() {
-        let mut state = State::default();
+    fn failed_and_refused_phases_are_marked() {
         let second = Duration::from_secs(1);
-        for (event, at) in [
-            (Event::Started(Phase::Build), 1),
-            (Event::Stopped(Phase::Build, second * 4, Stop::Failed), 5),
-            (Event::Started(Phase::Release), 5),
-            (Event::Finished(Phase::Release, second), 6),
-            (Event::WorkEnded, 6),
+        for (stop, marked) in [
+            (Stop::Failed, "Build: failed 4.0 s"),
+            (Stop::Refused, "Build: refused 4.0 s"),
         ] {
-            state.apply(&event, second * at);
+            let mut state = State::default();
+            for (event, at) in [
+                (Event::Started(Phase::Build), 1),
+                (Event::Stopped(Phase::Build, second * 4, stop), 5),
+                (Event::Started(Phase::Release), 5),
+                (Event::Finished(Phase::Release, second), 6),
+                (Event::WorkEnded, 6),
+            ] {
+                state.apply(&event, second * at);
+            }
+            let lines = table(&state, second * 6);
+            let words = lines[1].split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(words, marked);
+            assert_eq!(lines.len(), 4, "{lines:?}");
         }
-        let lines = table(&state, second * 6);
-        let words = lines[1].split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words, "Build: failed 4.0 s");
-        assert_eq!(lines.len(), 4, "{lines:?}");
     }
 }

@@ -97,6 +97,7 @@ fn image() -> ImageDone {
         raw: "on the card",
         sha256: "ab".repeat(32),
         took: Duration::from_secs(34),
+        is_booted_next: false,
         up_to_date: false,
         path_follows: false,
         next: vec![("sdbuild boot".into(), "see it start in a virtual machine")],

@@ -243,6 +243,7 @@ impl View {
 
     /// The lines that are due because time has passed.
     pub(super) fn tick(&mut self, at: Duration) -> Vec<Item> {
+        self.state.tick(at);
         let ViewKind::Plain(plain) = &mut self.kind else {
             return Vec::new();
         };

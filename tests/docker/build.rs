@@ -33,6 +33,13 @@ fn example_image_boots_and_lets_its_owner_log_in() {
         "{}",
         good.stderr
     );
+    // The time of the build stands before the boot, that of the whole run behind it.
+    assert!(at(" · built in ") < at("Boot: done"), "{}", good.stderr);
+    assert!(
+        at("logged in over SSH") < at("built and booted in "),
+        "{}",
+        good.stderr
+    );
     assert_eq!(at("next: sdbuild boot"), None, "{}", good.stderr);
     let image = good.image();
     assert_eq!(image.parent(), Some(user.out().as_path()));

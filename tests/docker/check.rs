@@ -277,6 +277,10 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
     assert_eq!(told["lets_in"][0], "root with a key", "{told}");
     assert!(!checked.stderr.contains("emulation"), "{}", checked.stderr);
+    let header = format!("sdbuild {} · ", env!("CARGO_PKG_VERSION"));
+    let first = checked.stderr.lines().next().unwrap_or_default();
+    assert!(first.starts_with(&header), "{first}");
+    assert!(first.contains("sd-card.nix → aarch64-linux · "), "{first}");
 
     let typo = check(&user, "typo.nix", &example(&public).replace("htop", "htpo"));
     let told = report(&typo);

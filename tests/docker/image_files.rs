@@ -133,6 +133,7 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
         let refused = run(&mut user.build(&["--glue", glue])).assert_exit_code(2);
         let refused = refused.assert_stderr_contains(&["already", "--force"]);
         assert!(!refused.stderr.contains("the result is kept"));
+        assert!(!refused.stderr.contains("failed"), "{}", refused.stderr);
     }
     user.write("sd-card.nix", &configuration(config));
     assert_eq!(fs::read_to_string(&image).unwrap(), "precious");

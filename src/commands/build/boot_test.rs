@@ -1,6 +1,7 @@
 //! The boot test of an image that was built.
 
 use std::path::Path;
+use std::time::Instant;
 
 use super::summary::{BOOT, BuildOutput, next_commands, tell_next};
 use crate::boot::{BootMethod, Reached};
@@ -11,7 +12,7 @@ use crate::common::failure::{Class, Failure};
 use crate::common::image_format::{ImageFormat, Maker};
 use crate::common::shell_word::quoted;
 use crate::settings::{self, Environment};
-use crate::ui::Ui;
+use crate::ui::{self, Ui};
 
 /// Flags of `boot` that `build` does not have; the hints of a failed boot name them.
 const BOOT_FLAGS: &str = "--timeout, --memory, --user and --firmware";
@@ -71,7 +72,7 @@ pub(super) async fn prepare_boot_test(
     })
 }
 
-/// Boots the image that was built, and prints the next commands if it booted.
+/// Boots the image that was built by a run that began at `start`. If it booted, tells what the run took, and prints the next commands.
 pub(super) async fn run_boot_test(
     boot_test: PreparedBoot,
     image: &Path,
@@ -79,6 +80,7 @@ pub(super) async fn run_boot_test(
     ui: &Ui,
     context: &Context,
     output: &BuildOutput<'_>,
+    start: Instant,
 ) -> Result<Reached, Failure> {
     let flags = boot_test.flags();
     let phases = format.boot_phases().to_vec();
@@ -87,6 +89,11 @@ pub(super) async fn run_boot_test(
     let reached = booted.map_err(|failure| not_booted(failure, image, &flags, output.keep_hint))?;
     let mut next = next_commands(image, format);
     next.retain(|(command, _)| !command.starts_with(BOOT));
+    // A command that keeps no image has a last line of its own.
+    if output.keep_hint.is_none() {
+        let took = ui::words::duration(start.elapsed());
+        context.events.notice(format!("built and booted in {took}"));
+    }
     tell_next(next, output, context);
     Ok(reached)
 }

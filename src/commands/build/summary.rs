@@ -79,6 +79,7 @@ pub(super) fn image_done(
     image: &Image,
     raw: &'static str,
     took: Duration,
+    is_booted_next: bool,
     next: Vec<(String, &'static str)>,
 ) -> ImageDone {
     ImageDone {
@@ -89,6 +90,7 @@ pub(super) fn image_done(
         raw,
         sha256: image.sha256.to_string(),
         took,
+        is_booted_next,
         up_to_date: image.up_to_date,
         path_follows: false,
         next,

@@ -212,3 +212,19 @@ fn a_build_slower_than_the_earlier_one_takes_longer_to_its_end() {
     shares.apply(&stopped(3), SECOND * 20);
     assert!((shares.slowdown(&earlier) - 1.0).abs() < f64::EPSILON);
 }
+
+#[test]
+fn part_of_a_running_build_is_known_from_the_earlier_one() {
+    let earlier = times(&[("linux-0", 40), ("vim", 10)]);
+    let mut shares = counted(&[(0, started(1, "linux-6.12.1"))]);
+    let parts = [(0, 0), (10, 250), (30, 750), (40, 1000), (90, 1000)];
+    for (at, part) in parts {
+        assert_eq!(shares.part_done(&earlier, SECOND * at), part);
+    }
+    assert_eq!(shares.part_done(&times(&[("vim", 10)]), SECOND * 10), 0);
+    // Both get half of the time from here on.
+    shares.apply(&started(2, "vim"), SECOND * 10);
+    assert_eq!(shares.part_done(&earlier, SECOND * 14), 300 + 200);
+    shares.apply(&NixEvent::Stopped { id: 1 }, SECOND * 14);
+    assert_eq!(shares.part_done(&earlier, SECOND * 14), 200);
+}

@@ -81,7 +81,7 @@ impl Fixture {
             definition: &definition,
             packages,
             cache: &self.cache,
-            unpacked: &drop,
+            progress: &drop,
         };
         let mut image = assembler.assemble(&CancellationToken::new())?;
         let mut archive = Vec::new();

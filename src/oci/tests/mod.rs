@@ -320,7 +320,7 @@ fn assembling_can_be_cancelled() {
         definition: &definition.unwrap(),
         packages: &[],
         cache: &fixture.cache,
-        unpacked: &drop,
+        progress: &drop,
     };
     let token = CancellationToken::new();
     token.cancel();

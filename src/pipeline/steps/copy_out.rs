@@ -119,6 +119,11 @@ pub(in crate::pipeline) async fn refuse_early(
         let derivation = image.borrow_and_update().clone().unwrap_or_default();
         let check = output::check_name(&derivation, &request, run.context);
         if let Err(failure) = check.await {
+            let failure = Failure {
+                // Nix has evaluated, and built nothing.
+                is_refusal: true,
+                ..failure
+            };
             return with_question(failure, run.plan.settings.questions.replacing);
         }
     }

@@ -117,6 +117,7 @@ fn all() -> Vec<Event> {
         raw: "on the card",
         sha256: String::new(),
         took: Duration::ZERO,
+        is_booted_next: false,
         up_to_date: false,
         path_follows: false,
         next: Vec::new(),

@@ -131,6 +131,7 @@ fn done() -> ImageDone {
         raw: "on the card",
         sha256: "ab".into(),
         took: Duration::from_secs(401),
+        is_booted_next: false,
         up_to_date: false,
         path_follows: false,
         next: vec![
@@ -148,6 +149,19 @@ fn image_that_is_no_card_is_unpacked() {
     };
     let lines = image(&archive, Form::Plain, Paint(false));
     assert!(lines[0].contains("1.1 GB, 3.4 GB unpacked · "), "{lines:?}");
+}
+
+/// The time of the whole run is told after the boot.
+#[test]
+fn image_that_is_booted_next_says_what_its_time_is() {
+    let booted_next = ImageDone {
+        is_booted_next: true,
+        ..done()
+    };
+    for form in [Form::Plain, Form::Columns(100)] {
+        let lines = image(&booted_next, form, PLAIN).concat();
+        assert!(lines.contains(" · built in 6 min 41 s"), "{lines}");
+    }
 }
 
 #[test]

@@ -120,6 +120,15 @@ impl NixCounts {
             && is_near(self.downloaded.1, earlier.downloaded, SMALL_DOWNLOAD)
     }
 
+    /// The same as [`Self::units`] with so many thousandths of a derivation that are done of those that are being built.
+    pub(super) fn units_with(&self, thousandths: u64) -> (u64, u64) {
+        let (done, total) = self.units();
+        let (built, to_build) = self.built;
+        let left = to_build.saturating_sub(built).saturating_mul(1000);
+        let parts = thousandths.min(left).saturating_mul(BUILD_WEIGHT / 1000);
+        (done.saturating_add(parts), total)
+    }
+
     /// The work that is done and all work, in bytes of a download; 0 of 0 before the forecast.
     pub(super) fn units(&self) -> (u64, u64) {
         let ((built, to_build), (fetched, to_fetch)) = (self.built, self.fetched);

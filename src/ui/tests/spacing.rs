@@ -32,6 +32,7 @@ fn an_image_that_is_up_to_date_follows_one_empty_line() {
         raw: "on the card",
         sha256: "ab".into(),
         took: SECOND,
+        is_booted_next: false,
         up_to_date: true,
         path_follows: false,
         next: Vec::new(),

@@ -51,6 +51,52 @@ fn time_left_follows_an_earlier_build_that_did_as_much() {
     assert_eq!(State::default().time_left(SECOND), None);
 }
 
+/// Nothing is known of it but what it has done so far.
+#[test]
+fn a_first_build_tells_its_time_left_once_it_is_under_way() {
+    let mut state = State::default();
+    state.apply(&Event::Started(Phase::Build), Duration::ZERO);
+    let will_build = NixEvent::WillBuild { derivations: 600 };
+    let will_fetch = NixEvent::WillFetch {
+        paths: 100,
+        download: 1_000_000_000,
+        unpacked: 1,
+    };
+    let fetch = NixEvent::FetchStarted {
+        id: 9,
+        path: "/nix/store/x-linux".into(),
+        cache: String::new(),
+    };
+    for event in [will_build, will_fetch, fetch] {
+        state.apply(&Event::Nix(event), SECOND);
+    }
+    // One derivation in a second, and all downloads in 200 seconds.
+    let mut told = Vec::new();
+    for second in 1..=590 {
+        let at = SECOND * second;
+        let moved = NixEvent::Moved {
+            id: 9,
+            done: 5_000_000 * u64::from(second.min(200)),
+            expected: 1_000_000_000,
+        };
+        let built = NixEvent::Built {
+            done: second.into(),
+            expected: 600,
+            running: 1,
+        };
+        for event in [build(u64::from(second) + 10), moved, built] {
+            state.apply(&Event::Nix(event), at);
+        }
+        told.push(state.time_left(at).map(crate::ui::words::time_left));
+    }
+    let at = |second: usize| told[second].as_deref();
+    assert_eq!(at(20), None);
+    assert_eq!(at(120), Some("about 8 min left"));
+    assert_eq!(at(420), Some("about 3 min left"));
+    // Of the last derivations, which make the image, nobody knows.
+    assert_eq!(at(580), None);
+}
+
 #[test]
 fn a_build_of_something_new_is_like_no_earlier_one() {
     let mut state = State::default();
@@ -176,6 +222,39 @@ fn time_left_to_build_is_known_from_the_same_derivations() {
     assert_eq!(state.time_left(SECOND * 12), Some(SECOND * 70));
     state.apply(&Event::Started(Phase::CopyOut), SECOND * 90);
     assert_eq!(state.time_left(SECOND * 91), None);
+}
+
+/// One derivation of ten takes 40 s, as it did before.
+#[test]
+fn share_moves_during_a_derivation_whose_time_is_known() {
+    let mut state = State::default();
+    let earlier = EarlierBuilds {
+        times: BuildTimes::from([("p0".to_owned(), 40_000)]),
+        ..EarlierBuilds::default()
+    };
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    state.apply(&Event::Started(Phase::Build), SECOND);
+    let will_build = NixEvent::WillBuild { derivations: 10 };
+    for event in [will_build, build(1)] {
+        state.apply(&Event::Nix(event), SECOND);
+    }
+    let percent_at = |state: &mut State, second: u32| {
+        state.tick(SECOND * second);
+        state.fraction().unwrap().percent()
+    };
+    assert_eq!(percent_at(&mut state, 1), 0);
+    assert_eq!(percent_at(&mut state, 21), 5);
+    // It takes longer this time: no more than its part.
+    assert_eq!(percent_at(&mut state, 41), 10);
+    assert_eq!(percent_at(&mut state, 80), 10);
+    let built = NixEvent::Built {
+        done: 1,
+        expected: 10,
+        running: 0,
+    };
+    state.apply(&Event::Nix(built), SECOND * 81);
+    state.apply(&Event::Nix(NixEvent::Stopped { id: 1 }), SECOND * 81);
+    assert_eq!(percent_at(&mut state, 82), 10);
 }
 
 #[test]
