@@ -12,7 +12,7 @@ use crate::nixos::log::NixError;
 /// What is before an input where the outputs have all of them as one argument, as it is usually called.
 pub(super) const INPUTS: &str = "inputs.";
 /// Outputs in which packages and functions are, which other hints are about.
-const OF_NIXPKGS: [&str; 3] = ["legacyPackages", "lib", "packages"];
+const OF_NIXPKGS: [&str; 4] = ["legacyPackages", "lib", "nixosSystem", "packages"];
 
 /// What to do about an output that an input lacks, such as `hm.nixosModules.default`; `None` for any other attribute.
 pub(super) fn missing(
