@@ -94,7 +94,8 @@ fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
 
 /// A setting, never truncated: users copy from it.
 fn lines(setting: &Setting, columns: usize) -> Vec<String> {
-    let text = format!("{}  ({})", shown(&setting.value), setting.origin);
+    let value = chosen(setting).map_or_else(|| shown(&setting.value), str::to_owned);
+    let text = format!("{value}  ({})", setting.origin);
     row(setting.key, &text.replace('\n', "\\n"), columns)
 }
 
@@ -106,6 +107,20 @@ fn row(key: &str, text: &str, columns: usize) -> Vec<String> {
         KEY_COLUMNS
     };
     labelled(key, key_columns, text, columns)
+}
+
+/// What a build takes for a `setting` that is not set, where it chooses a value itself.
+fn chosen(setting: &Setting) -> Option<&'static str> {
+    if !setting.value.is_null() {
+        return None;
+    }
+    Some(match setting.key {
+        "jobs" => "one for each core of the engine's machine, fewer if its memory is short",
+        "cores" => "all of the engine's machine, fewer if its memory is short",
+        "connections" => "8 for each core of the engine's machine, from 25 to 64",
+        "memory-mib" => "all of the engine's machine",
+        _ => return None,
+    })
 }
 
 fn shown(value: &Value) -> String {
@@ -154,6 +169,13 @@ mod tests {
                 "              https://b.example",
                 "              (default)",
             ]
+        );
+        let chosen = [setting("jobs", Value::Null, Origin::Default)];
+        let value = "one for each core of the engine's machine, fewer if its memory is short";
+        let lines = shown_settings(&chosen, 200);
+        assert!(
+            lines[1].ends_with(&format!("{value}  (default)")),
+            "{lines:?}"
         );
         let wide = shown_settings(&settings, 80);
         assert!(

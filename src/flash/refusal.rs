@@ -37,9 +37,10 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     let failure = match fs::metadata(path) {
         Ok(found) if found.file_type().is_block_device() => return Ok(found.rdev()),
         Ok(found) if found.is_dir() && inventory.is_out_of_reach() => {
-            return Err(Failure::usage(format!(
-                "{shown} is a directory, not a disk"
-            )));
+            let failure = Failure::usage(format!("{shown} is a directory, not a disk"));
+            // Elsewhere the directory of an image may be meant.
+            let outside = path.starts_with("/dev").then_some(OUTSIDE);
+            return Err(outside.into_iter().fold(failure, Failure::hint));
         }
         Ok(found) if found.is_dir() => {
             let failure = Failure::usage(format!("{shown} is a directory, not a disk"));

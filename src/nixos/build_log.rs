@@ -105,9 +105,9 @@ impl BuildLog {
         }
     }
 
-    /// Keeps the names of packages in `line` of Nix's log; `false` if it has none. They are not for the file.
-    pub(super) fn note_packages(&mut self, line: &str) -> bool {
-        self.findings.packages.note(line)
+    /// Keeps the names of packages, or of outputs, in `line` of Nix's log; `false` if it has none. They are not for the file.
+    pub(super) fn note_names(&mut self, line: &str) -> bool {
+        self.findings.packages.note(line) || self.findings.outputs.note(line)
     }
 
     /// Writes buffered lines to the file, for users who follow it.

@@ -7,6 +7,7 @@ mod addresses;
 mod authorized_keys;
 mod board;
 mod broken_key;
+mod builder_values;
 mod closed_ports;
 mod corrections;
 mod disks;

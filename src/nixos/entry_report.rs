@@ -7,6 +7,8 @@ use crate::common::hash::Sha256Hash;
 
 /// A line of JSON follows, see `flake-source.nix`.
 const FLAKE: &str = "sdbuild: flake: ";
+/// The mark of what is not a configuration, see `flake-source.nix`.
+const AS_IT_IS: &str = "as-it-is: ";
 
 /// A report of the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +23,37 @@ pub(super) enum EntryReport<'a> {
     Retried(&'a str),
     /// Everything is built under emulation, for this reason.
     AllEmulated(&'a str),
-    /// What is built is not an image of a configuration, as this says.
-    AsItIs(&'a str),
+    /// What is built is not an image of a configuration.
+    AsItIs(AsItIs<'a>),
     /// The derivation of this name was built under emulation, and the rest is built natively.
     OneEmulated(&'a str),
+}
+
+/// That what was built is not an image of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoConfiguration {
+    /// The reference of the first configuration of the flake, if it has any.
+    pub configuration: Option<String>,
+}
+
+/// What is built, and is not an image of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AsItIs<'a> {
+    /// This as a sentence.
+    pub(super) text: &'a str,
+    /// The reference of the first configuration of the flake, if it has any.
+    pub(super) configuration: Option<&'a str>,
+}
+
+impl<'a> AsItIs<'a> {
+    /// The text behind the mark in `flake-source.nix`: `CONFIGURATION: SENTENCE`.
+    fn parse(marked: &'a str) -> Option<Self> {
+        let (configuration, text) = marked.split_once(": ")?;
+        Some(Self {
+            text,
+            configuration: Some(configuration).filter(|name| !name.is_empty()),
+        })
+    }
 }
 
 impl<'a> EntryReport<'a> {
@@ -49,12 +78,20 @@ impl<'a> EntryReport<'a> {
         let (kind, text) = text.split_once(": ")?;
         match kind {
             "retried" => Some(Self::Retried(text)),
-            "emulated" if text.contains(" is not a configuration") => Some(Self::AsItIs(text)),
-            "emulated" => Some(Self::AllEmulated(text)),
+            "emulated" => Some(match text.strip_prefix(AS_IT_IS) {
+                Some(marked) => Self::AsItIs(AsItIs::parse(marked)?),
+                None => Self::AllEmulated(text),
+            }),
             "one emulated" => Some(Self::OneEmulated(text)),
             _ => None,
         }
     }
+}
+
+/// The `reason` why an image is not built natively, without the mark.
+pub(super) fn unmarked(reason: &str) -> &str {
+    let marked = reason.strip_prefix(AS_IT_IS).and_then(AsItIs::parse);
+    marked.map_or(reason, |marked| marked.text)
 }
 
 /// The report of a flake that the entry has locked, if `line` is one.
@@ -90,6 +127,21 @@ mod tests {
                 Some(EntryReport::AllEmulated("no room: here")),
             ),
             (
+                "glue: emulated: as-it-is: .#pi: x: y",
+                Some(EntryReport::AsItIs(AsItIs {
+                    text: "x: y",
+                    configuration: Some(".#pi"),
+                })),
+            ),
+            (
+                "glue: emulated: as-it-is: : x",
+                Some(EntryReport::AsItIs(AsItIs {
+                    text: "x",
+                    configuration: None,
+                })),
+            ),
+            ("glue: emulated: as-it-is: x", None),
+            (
                 "glue: one emulated: a.drv",
                 Some(EntryReport::OneEmulated("a.drv")),
             ),
@@ -102,5 +154,13 @@ mod tests {
             assert_eq!(EntryReport::parse(&line), report, "{line}");
         }
         assert_eq!(EntryReport::parse("glue: retried: a.drv"), None);
+    }
+
+    #[test]
+    fn the_expressions_mark_what_is_no_configuration() {
+        assert_eq!(unmarked("as-it-is: .#pi: x"), "x");
+        assert_eq!(unmarked("no room: here"), "no room: here");
+        let expressions = include_str!("expressions/flake-source.nix");
+        assert!(expressions.contains(&format!("\"{AS_IT_IS}${{")));
     }
 }

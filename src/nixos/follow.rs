@@ -9,7 +9,7 @@ use super::build_log::BuildLog;
 use super::check::{self, OwnDefinitions};
 use super::compile_warning::compile_warning;
 use super::diagnosis::{Warnings, is_of_evaluation};
-use super::entry_report::{EntryReport, flake_report};
+use super::entry_report::{AsItIs, EntryReport, NoConfiguration, flake_report};
 use super::expensive_builds::ExpensiveBuilds;
 use super::flake::FlakeReport;
 use super::layout;
@@ -44,8 +44,8 @@ pub(super) struct Followed {
     pub(super) flake: Option<FlakeReport>,
     /// The key of the evaluation, if it was pure.
     pub(super) evaluation: Option<Sha256Hash>,
-    /// That an attribute of a flake is built which is not a configuration, and which configurations the flake has.
-    pub(super) as_it_is: Option<String>,
+    /// If an attribute of a flake is built which is not a configuration: what is instead of one.
+    pub(super) as_it_is: Option<NoConfiguration>,
     /// The most memory that the evaluator used, in bytes, if that was measured.
     pub(super) evaluator_memory: Option<u64>,
     /// The warnings of the evaluation, if the view keeps them.
@@ -139,7 +139,7 @@ struct Reader<'a> {
     restarts: usize,
     flake: Option<FlakeReport>,
     evaluation: Option<Sha256Hash>,
-    as_it_is: Option<String>,
+    as_it_is: Option<NoConfiguration>,
     evaluator_memory: Option<u64>,
     kept_warnings: Vec<String>,
     is_checked: bool,
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
             self.configuration_facts(line);
             return;
         }
-        if self.build_log.note_packages(line) {
+        if self.build_log.note_names(line) {
             return;
         }
         let shown = self.view.shown.iter();
@@ -271,9 +271,13 @@ impl<'a> Reader<'a> {
                 }
             }
             EntryReport::AllEmulated(reason) => self.glue_notice("all of the image is built under emulation, which is slower, because a native build is not possible", reason),
-            EntryReport::AsItIs(what) => {
-                self.as_it_is = Some(what.to_owned());
-                self.glue_notice("this is built as it is", what);
+            EntryReport::AsItIs(AsItIs {
+                text,
+                configuration,
+            }) => {
+                let configuration = configuration.map(str::to_owned);
+                self.as_it_is = Some(NoConfiguration { configuration });
+                self.glue_notice("this is built as it is", text);
             }
             EntryReport::OneEmulated(name) => {
                 // The rest is forecast anew.

@@ -18,6 +18,7 @@ mod diagnosis;
 mod entry_report;
 mod expensive_builds;
 pub mod flake;
+mod flake_outputs;
 mod follow;
 pub mod forecast;
 mod git;

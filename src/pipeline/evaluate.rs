@@ -56,6 +56,7 @@ pub async fn check(
     let ways_in = who_logs_in(&facts).into_iter();
     let mut findings = findings(&facts, &plan.settings.system.to_string(), board);
     definitions.locate(&mut findings);
+    findings.extend(definitions.builder_findings());
     let value = Checked {
         findings,
         ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),

@@ -16,6 +16,7 @@ use crate::nixos::build_log::BuildLog;
 use crate::nixos::check::{self, CheckResult, OwnDefinitions};
 use crate::nixos::command::Task;
 use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
+use crate::nixos::entry_report::NoConfiguration;
 use crate::nixos::flake::FlakeReport;
 use crate::nixos::follow::{Followed, LogView, follow};
 use crate::nixos::forecast::{Collector, Forecast};
@@ -58,8 +59,8 @@ pub struct BuildResult {
     /// The key of the evaluation, if it was pure and nothing else than what was uploaded decided it: the same key gives the same
     /// result.
     pub evaluation: Option<Sha256Hash>,
-    /// That it is not of a configuration, and which configurations the flake has.
-    pub as_it_is: Option<String>,
+    /// If it is not of a configuration: what is instead of one.
+    pub as_it_is: Option<NoConfiguration>,
 }
 
 /// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store

@@ -148,6 +148,8 @@ let
   groupsOf = name: map (group: group.name or null) (filter (group: elem name (group.members or [ ])) (list (config.users.groups or { })));
   podman = (config.virtualisation or { }).podman or { };
   groups = filter builtins.isString (map (group: group.name or null) (list (config.users.groups or { })));
+  # Of users who have such a group in `extraGroups`, NixOS itself makes members.
+  unknownMembers = group: { group = group.name or ""; members = filter (name: !(config.users.users ? ${name})) (group.members or [ ]); };
   isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
   # Root, normal users, and users with a password or an SSH key: NixOS has dozens of system users besides.
   isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || secret user != "none" || passwordFile user != null || invalidHash user != null || any (name: user.openssh.authorizedKeys.${name} or [ ] != [ ]) [ "keys" "keyFiles" ]);
@@ -278,6 +280,7 @@ let
     autologin = (name: if name != null && config.users.users ? ${name} then name else null) ((config.services.getty or { }).autologinUser or null);
     installer = any (file: builtins.match ".*/installation-device[.]nix" (toString file) != null) ((options.services.getty or { }).autologinUser.files or [ ]);
     inherit groups;
+    unknown_members = filter (group: group.members != [ ]) (map unknownMembers (list (config.users.groups or { })));
     podman_is_docker = podman.enable or false && (podman.dockerCompat or false || (podman.dockerSocket or { }).enable or false);
     ssh = {
       enable = ssh.enable or false;

@@ -46,6 +46,8 @@ pub struct ConfigFacts {
     pub installer: bool,
     /// The names of all groups.
     pub groups: Vec<String>,
+    /// Members of groups who do not exist.
+    pub unknown_members: Vec<MemberFacts>,
     /// Podman takes the place of Docker, which then can not be on.
     pub podman_is_docker: bool,
     /// The SSH server.
@@ -148,6 +150,15 @@ pub struct UserFacts {
     pub groups: Vec<String>,
     /// Those of them that the configuration does not define.
     pub unknown_groups: Vec<String>,
+}
+
+/// A group with members who do not exist.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct MemberFacts {
+    /// The name of the group.
+    pub group: String,
+    /// The names of these members.
+    pub members: Vec<String>,
 }
 
 /// The rules by which users become root.

@@ -1,5 +1,6 @@
 //! Where in the user's files the settings are of which findings speak.
 
+use super::builder_values::{self, BuilderValue};
 use super::facts::ConfigFacts;
 use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
@@ -57,6 +58,8 @@ pub struct OwnDefinitions {
     in_files: Vec<(String, WrittenDefinition)>,
     /// Those that do not say what they define, each behind its file.
     hidden: Vec<(String, HiddenDefinition)>,
+    /// Values of the builder that the files take, each behind its file.
+    of_builder: Vec<(String, BuilderValue)>,
     cli_module: CliModule,
 }
 
@@ -76,10 +79,18 @@ impl OwnDefinitions {
             let file = format!("{shown_dir}{}", file.display());
             let written = definitions(&text).into_iter();
             own.in_files.extend(written.map(|one| (file.clone(), one)));
+            let of_builder = builder_values::builder_values(&text).into_iter();
+            own.of_builder
+                .extend(of_builder.map(|one| (file.clone(), one)));
             let hidden = hidden_definitions(&text).into_iter();
             own.hidden.extend(hidden.map(|one| (file.clone(), one)));
         }
         own
+    }
+
+    /// What is said of values that the files take from the builder.
+    pub fn builder_findings(&self) -> Vec<Finding> {
+        builder_values::findings(&self.of_builder)
     }
 
     /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition, and says of its

@@ -7,7 +7,7 @@ use super::rule::Rule;
 use crate::common::attribute_path;
 use crate::common::nearest::similar_names;
 
-pub(super) const RULES: [Rule; 2] = [
+pub(super) const RULES: [Rule; 3] = [
     Rule {
         id: "unknown-group",
         severity: Severity::Note,
@@ -21,6 +21,13 @@ pub(super) const RULES: [Rule; 2] = [
         is: |facts, _| said(facts).filter(|_| !unknown(facts).any(is_meant_for_sudo)),
         why: "the machine has no such group, so the user is not in it",
         add: &["{missing groups}"],
+    },
+    Rule {
+        id: "unknown-member",
+        severity: Severity::Note,
+        is: |facts, _| members_said(facts),
+        why: "the machine has no such user. Give the group the name of one, or define the user",
+        add: &[],
     },
 ];
 
@@ -69,6 +76,22 @@ fn said(facts: &ConfigFacts) -> Option<String> {
     });
     let users: Vec<String> = users.collect();
     (!users.is_empty()).then(|| users.join(", "))
+}
+
+/// The groups with members who do not exist, each with the users who may be meant.
+fn members_said(facts: &ConfigFacts) -> Option<String> {
+    let users = || facts.users.iter().map(|user| user.name.as_str());
+    let shown = |name: &String| {
+        let meant = similar_names(name, users()).map(|meant| format!(" (did you mean {meant}?)"));
+        format!("\"{name}\"{}", meant.unwrap_or_default())
+    };
+    let groups = facts.unknown_members.iter().map(|group| {
+        let members: Vec<String> = group.members.iter().map(shown).collect();
+        let path = ["users", "groups", &group.group, "members"].map(str::to_owned);
+        format!("{} has {}", attribute_path::text(&path), members.join(" "))
+    });
+    let groups: Vec<String> = groups.collect();
+    (!groups.is_empty()).then(|| groups.join(", "))
 }
 
 /// The names of groups that may be meant.
@@ -170,6 +193,21 @@ mod tests {
         ];
         assert_eq!(lines, expected);
     }
+
+    #[test]
+    fn a_member_who_does_not_exist_is_told() {
+        let users = json!([user("root", &[KEY], "none"), wheel("ann", &[KEY], "set")]);
+        let members = json!([{ "group": "i2c", "members": ["an", "ada"] }]);
+        let facts = with(&[("/users", users), ("/unknown_members", members)]);
+        let found = findings(&facts, "aarch64-linux", None);
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(finding.id, "unknown-member");
+        let is = "users.groups.i2c.members has \"an\" (did you mean ann?) \"ada\"";
+        assert_eq!(finding.is, is);
+    }
+
     /// With these lines the build failed.
     #[test]
     fn no_line_turns_on_what_can_not_be_beside_the_rest() {

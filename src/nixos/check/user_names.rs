@@ -12,7 +12,7 @@ pub(super) const RULES: [Rule; 1] = [Rule {
         let users: Vec<String> = with_wrong_names(facts).map(user_option).collect();
         (!users.is_empty()).then(|| users.join(", "))
     },
-    why: "NixOS accepts that name, but other programs may not read it as one name, so logins may fail",
+    why: "programs may not read it as one name, so logins may fail, and a newer NixOS refuses it",
     add: &["{renamed user}"],
 }];
 

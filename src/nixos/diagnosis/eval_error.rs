@@ -7,7 +7,7 @@ use super::evidence::ExitContext;
 use super::flake_arguments::selected_from_all;
 use super::flake_source::is_local;
 use super::flake_values::flake_as_module;
-use super::input_outputs;
+use super::input_declaration::lock_command;
 use super::kernels;
 use super::names::{is_name, quoted_after};
 use super::outside_flake::impure_hint;
@@ -174,11 +174,12 @@ impl EvalError {
                  requires. Set nixpkgs.hostPlatform, or name the feature in the sixth field of a builder that has it"
                     .to_owned()
             }
-            Self::LockIncomplete => lock_hint(summary).to_owned(),
+            Self::LockIncomplete => lock_hint(context, summary),
             Self::IndirectInput => {
                 format!(
-                    "give the input a URL in flake.nix, such as {NIXPKGS_URL}, and run `sdbuild lock`. A build reads no \
-                     registry"
+                    "give the input a URL in flake.nix, such as {NIXPKGS_URL}, and run `{}`. A build reads no \
+                     registry",
+                    lock_command(context)
                 )
             }
             Self::LocalInput => {
@@ -207,9 +208,6 @@ fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
         return hint;
     }
     if let Some(hint) = selected_from_all(context, error) {
-        return hint;
-    }
-    if let Some(hint) = input_outputs::missing(context, error) {
         return hint;
     }
     let searched = if is_of_config(context, error) {
@@ -262,14 +260,17 @@ fn is_of_config(context: &ExitContext<'_>, error: &NixError) -> bool {
 }
 
 /// Whose lock it is: only that of a directory of this machine can be completed from here.
-fn lock_hint(summary: &str) -> &'static str {
+fn lock_hint(context: &ExitContext<'_>, summary: &str) -> String {
     let named = summary.split_once("flake '");
     let flake = named.and_then(|(_, rest)| rest.split('\'').next());
     let flake = flake.unwrap_or_default();
     if is_local(flake) {
-        "`sdbuild lock` with the same --flake completes flake.lock. A build never changes it"
+        format!(
+            "`{}` completes flake.lock. A build never changes it",
+            lock_command(context)
+        )
     } else {
-        "clone the repository, and complete its flake.lock there: sdbuild lock"
+        "clone the repository, and complete its flake.lock there: sdbuild lock".to_owned()
     }
 }
 

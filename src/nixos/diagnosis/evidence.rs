@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::known_error::KnownError;
 use crate::common::system::System;
 use crate::nixos::cli_module::CliModule;
+use crate::nixos::flake_outputs::FlakeOutputs;
 use crate::nixos::log::NixError;
 use crate::nixos::package_names::PackageNames;
 use crate::nixos::shell_session::Derivation;
@@ -79,6 +80,8 @@ pub(in crate::nixos) struct Findings {
     pub(in crate::nixos) fetches: VecDeque<(String, String)>,
     /// The packages of the configuration's nixpkgs, if its evaluation failed.
     pub(in crate::nixos) packages: PackageNames,
+    /// The names in the outputs of the flake's inputs, if its evaluation failed.
+    pub(in crate::nixos) outputs: FlakeOutputs,
     /// What nixpkgs' check of units of systemd says last: ``Systemd Service field `Restart' cannot have value `allways'.``
     pub(in crate::nixos) unit_fault: Option<String>,
     /// The last lines that Nix did not write.

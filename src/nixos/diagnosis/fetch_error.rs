@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::evidence::{ExitContext, Findings};
+use super::input_declaration::lock_command;
 use super::known_error::{KnownError, known_errors};
 use super::nix_message::details;
 use super::written_values::{all, is_value};
@@ -103,26 +104,35 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     }
     let line = format!("unable to download '{url}': {why}");
     let known = known_errors(&line).next();
-    let hints = hints(url, known, is_own, is_lock);
+    let hints = hints(context, url, known, is_own);
     Some(hints.into_iter().fold(failure, Failure::hint))
 }
 
-/// What to do about a download from `url`, which failed with a `known` error. `is_own`: it is the flake itself. `is_lock`: nothing is
-/// evaluated.
-fn hints(url: &str, known: Option<KnownError>, is_own: bool, is_lock: bool) -> [&'static str; 2] {
-    let is_lock = is_lock && known != Some(KnownError::Certificate);
-    match known {
+/// What to do about a download from `url`, which failed with a `known` error. `is_own`: it is the flake itself.
+fn hints(
+    context: &ExitContext<'_>,
+    url: &str,
+    known: Option<KnownError>,
+    is_own: bool,
+) -> [String; 2] {
+    // Nothing is evaluated.
+    let is_lock = context.command.starts_with(LOCK) && known != Some(KnownError::Certificate);
+    let once;
+    let hints = match known {
         _ if is_lock && !is_of_branch(url) && !url.ends_with(REGISTRY) => [ADDRESS, ONCE],
         _ if is_lock => [NETWORK, ONCE],
         _ if is_of_branch(url) && is_own => [
             NETWORK,
             "or clone it while there is a network, and give the directory instead of the address",
         ],
-        _ if is_of_branch(url) => [
-            NETWORK,
-            "run `sdbuild lock` once while that server answers. A build with a complete flake.lock asks for no newest \
-             commit. --override-input takes the input from a directory",
-        ],
+        _ if is_of_branch(url) => {
+            once = format!(
+                "run `{}` once while that server answers. A build with a complete flake.lock asks for no newest \
+                 commit. --override-input takes the input from a directory",
+                lock_command(context)
+            );
+            [NETWORK, &once]
+        }
         Some(KnownError::Certificate) => [
             "check that the clock of the engine's machine is right: date -u",
             "the address may be wrong, or a proxy may intercept TLS",
@@ -135,7 +145,8 @@ fn hints(url: &str, known: Option<KnownError>, is_own: bool, is_lock: bool) -> [
             ADDRESS,
             "without a network, copy the files into the configuration's directory and name them by their path",
         ],
-    }
+    };
+    hints.map(str::to_owned)
 }
 
 /// The message about `url`, which failed because of `why`. `whose`: the flake or input at it. `is_lock`: nothing is evaluated.

@@ -158,7 +158,9 @@ fn nixos_system_hint(error: &NixError) -> Option<String> {
         return None;
     }
     let name = quoted_after(summary, "called with unexpected argument")?;
-    let similar = similar_names(name, NIXOS_SYSTEM_ARGUMENTS)?;
+    // Home Manager's function calls it so.
+    let of_home = Some("specialArgs".to_owned()).filter(|_| name == "extraSpecialArgs");
+    let similar = of_home.or_else(|| similar_names(name, NIXOS_SYSTEM_ARGUMENTS))?;
     Some(format!(
         "rename the argument {name} of nixosSystem to {similar}"
     ))
@@ -246,6 +248,12 @@ mod tests {
             })
         };
         let file = "/nix/store/0-source/nixos/lib/eval-config.nix";
+        let of_home =
+            "function 'anonymous lambda' called with unexpected argument 'extraSpecialArgs'";
+        assert_eq!(
+            hint(file, of_home).unwrap(),
+            "rename the argument extraSpecialArgs of nixosSystem to specialArgs"
+        );
         let unexpected = "function 'anonymous lambda' called with unexpected argument 'module'";
         let rename = "rename the argument module of nixosSystem to modules";
         assert_eq!(hint(file, unexpected).as_deref(), Some(rename));

@@ -286,9 +286,23 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
     }
     let similar = similar_names("outputs", names.iter().map(String::as_str));
     Some(match similar {
-        Some(similar) => format!("rename {similar} to outputs in flake.nix"),
+        Some(similar) => format!(
+            "rename {similar} to outputs in {}",
+            place_of_name(context, &similar)
+        ),
         None => OUTPUTS_LINE.to_owned(),
     })
+}
+
+/// The `flake.nix` with the line of the only definition of `name` in it, if there is one.
+fn place_of_name(context: &ExitContext<'_>, name: &str) -> String {
+    let path = format!("{CONFIG_DIR}{FLAKE_FILE}");
+    let text = context.files.and_then(|files| files.text(&path));
+    let lines = source_lines::with_name(&text.unwrap_or_default(), name);
+    match lines.as_slice() {
+        [(line, ())] => format!("{}{FLAKE_FILE}:{line}", context.shown_dir),
+        _ => FLAKE_FILE.to_owned(),
+    }
 }
 
 /// What to write in place of `../{path}`, of which Nix says that it is above the directory of the flake.

@@ -1,6 +1,8 @@
 //! Values of the wrong kind in a `flake.nix`, of which Nix speaks without naming their place.
 
-use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PATH_ABS, NODE_PATH_REL};
+use rnix::SyntaxKind::{
+    NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PATH_ABS, NODE_PATH_REL, NODE_STRING,
+};
 use rnix::SyntaxNode;
 
 use super::evidence::{ExitContext, MAX_SHOWN};
@@ -37,7 +39,7 @@ const FUNCTION: &str = "nixosSystem";
 /// What Nix says of the function's definition in nixpkgs if it gets no modules.
 const NO_MODULES: &str = "attribute 'modules' missing";
 
-const WRONG_VALUES: [WrongValue; 12] = [
+const WRONG_VALUES: [WrongValue; 13] = [
     WrongValue {
         message: "expected a set but found a function: «lambda outputs @ ",
         find: |text| {
@@ -85,6 +87,16 @@ const WRONG_VALUES: [WrongValue; 12] = [
         find: |text| written_values::named(text, "nixosConfigurations", &[NODE_LIST]),
         instead: |_| {
             "nixosConfigurations is a set: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };".to_owned()
+        },
+    },
+    WrongValue {
+        message: "expected a set but found a string: ",
+        find: |text| written_values::given_to(text, FUNCTION, &[NODE_STRING]),
+        instead: |system| {
+            let system = &system.written;
+            format!(
+                "nixosSystem takes a set: nixpkgs.lib.nixosSystem {{ system = {system}; modules = [ … ]; }}"
+            )
         },
     },
     WrongValue {

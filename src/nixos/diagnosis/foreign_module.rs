@@ -3,11 +3,14 @@
 use super::evidence::ExitContext;
 use super::input_declaration::{declare, note_of_branch};
 use super::names::is_name;
+use super::written_words::place_of_search_path;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::flake::InputNames;
 use crate::nixos::known_repository::KnownRepository;
 use crate::nixos::layout::CONFIG_DIR;
 
+/// The repository with modules for boards.
+const HARDWARE: &str = "nixos-hardware";
 /// The option for the boards that nixos-hardware knows.
 const OF_BOARD: &str = "hardware.raspberry-pi";
 /// The part of its value that only nixos-hardware has.
@@ -24,7 +27,7 @@ pub(super) fn with_option(context: &ExitContext<'_>, summary: &str) -> Option<St
         return None;
     }
     let get = if context.is_flake {
-        in_flake(context, known)
+        in_flake(context, known, known.output)
     } else {
         let fetched = fetched(context, known, known.file);
         let note = note_of_branch(known, context.release);
@@ -51,12 +54,54 @@ pub(super) fn in_place_of_channel(context: &ExitContext<'_>, path: &str) -> Opti
 pub(super) fn in_place_of_search_path(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (_, rest) = summary.split_once("cannot look up '<")?;
     let (path, _) = rest.split_once(">'")?;
-    let (channel, file) = path.split_at(path.find('/')?);
-    let known = KnownRepository::called(channel).filter(|known| known.file == file)?;
-    let get = in_flake(context, known);
-    Some(format!(
-        "a flake has no <{channel}>. Remove <{path}>, and {get}"
-    ))
+    let (channel, file) = path.split_at(path.find('/').unwrap_or(path.len()));
+    if channel == "nixpkgs" {
+        return None;
+    }
+    let place = place_of_search_path(context, path);
+    let place = place.map_or_else(String::new, |place| format!("{place}: "));
+    let none = format!("{place}a flake has no <{channel}>");
+    let board = file.strip_prefix("/raspberry-pi/");
+    let board = board.filter(|board| channel == HARDWARE && board.len() == 1);
+    Some(match KnownRepository::called(channel) {
+        Some(known) if known.file == file => {
+            let get = in_flake(context, known, known.output);
+            format!("{none}. Remove <{path}>, and {get}")
+        }
+        Some(known) if let Some(board) = board => {
+            let get = in_flake(
+                context,
+                known,
+                &format!("nixosModules.raspberry-pi-{board}"),
+            );
+            format!("{none}. Remove <{path}>, and {get}")
+        }
+        known => {
+            let text = flake_text(context);
+            let is_declared = InputNames::read(&text).inputs.contains(channel);
+            let write =
+                format!("write \"${{inputs.{channel}}}{file}\", with inputs from specialArgs");
+            if is_declared {
+                format!("{none}, but an input of that name: {write}")
+            } else if known.is_some() {
+                format!("{none}: {}, and {write}", declare(context, &text, channel))
+            } else {
+                let name = file.rsplit('/').next().unwrap_or_default();
+                let name = if name.is_empty() { channel } else { name };
+                format!(
+                    "{none}. Copy the file next to flake.nix, git add it, and write ./{name}; or declare {channel} as an input, \
+                     and {write}"
+                )
+            }
+        }
+    })
+}
+
+/// The text of the user's `flake.nix`.
+fn flake_text(context: &ExitContext<'_>) -> String {
+    let path = format!("{CONFIG_DIR}{FLAKE_FILE}");
+    let text = context.files.and_then(|files| files.text(&path));
+    text.unwrap_or_default()
 }
 
 /// The path `file` of the repository, as an element of a list.
@@ -73,14 +118,11 @@ fn fetched(context: &ExitContext<'_>, known: KnownRepository, file: &str) -> Str
     )
 }
 
-/// How the flake gets the module: by an input that it has, or by a new one.
-fn in_flake(context: &ExitContext<'_>, known: KnownRepository) -> String {
-    let text = context
-        .files
-        .and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")))
-        .unwrap_or_default();
+/// How the flake gets the module that is the `output` of the repository: by an input that it has, or by a new one.
+fn in_flake(context: &ExitContext<'_>, known: KnownRepository, output: &str) -> String {
+    let text = flake_text(context);
     let names = InputNames::read(&text);
-    let KnownRepository { name, output, .. } = known;
+    let name = known.name;
     let is_argument = names.arguments.contains(name);
     let module = match &names.all {
         Some(all) if !is_argument => format!("{all}.{name}.{output}"),
@@ -181,6 +223,30 @@ mod tests {
         let remove =
             format!("a flake has no <home-manager>. Remove <home-manager/nixos>, and {add}");
         assert!(path.starts_with(&remove), "{path}");
+        for (searched, told) in [
+            (
+                "nixos-hardware/raspberry-pi/3",
+                "add nixos-hardware.nixosModules.raspberry-pi-3 to the modules of nixosSystem",
+            ),
+            (
+                "nixos-hardware/dell/xps",
+                "inputs.nixos-hardware.url = \"github:NixOS/nixos-hardware/master\"; then run sdbuild lock, and write \
+                 \"${inputs.nixos-hardware}/dell/xps\"",
+            ),
+            (
+                "mine/a/b.nix",
+                "git add it, and write ./b.nix; or declare mine",
+            ),
+            ("mine", "and write ./mine; or declare mine"),
+        ] {
+            let summary = format!("cannot look up '<{searched}>' in pure evaluation mode");
+            let hint = of_flake(in_place_of_search_path, &flake, &summary);
+            assert!(hint.contains(told), "{searched}: {hint}");
+        }
+        let own = "{ inputs.mine.url = \"x\"; outputs = { self }: { }; }";
+        let summary = "cannot look up '<mine/a.nix>' in pure evaluation mode";
+        let hint = of_flake(in_place_of_search_path, own, summary);
+        assert!(hint.contains("write \"${inputs.mine}/a.nix\""), "{hint}");
         let with_input =
             "{ inputs.home-manager.url = \"x\"; outputs = { self, nixpkgs, home-manager }: { }; }";
         let option = of_flake(with_option, with_input, NO_HOME);

@@ -9,6 +9,9 @@ use crate::nixos::user_files::UserFiles;
 
 /// The command that completes the lock of the flake that is built.
 pub(super) fn lock_command(context: &ExitContext<'_>) -> String {
+    if !context.is_flake {
+        return configuration_file::lock_command("", false);
+    }
     let flake = context.source.split_once('#');
     let flake = flake.map_or(context.source, |(flake, _)| flake);
     let is_beside = |files: &UserFiles| files.has_file(&format!("{CONFIG_DIR}{CONFIG_NAME}"));

@@ -160,8 +160,17 @@ fn enabled(context: &ExitContext<'_>) -> Option<String> {
     })
 }
 
+/// What to do about an option in a module for the home of a user, which a flake has besides the machine.
+const OF_HOME: &str = "home is an option of Home Manager, for the home of a user. A module with it is not one of the machine: write it \
+ as home-manager.users.NAME = { home.… = …; }; beside the module home-manager.nixosModules.home-manager, or remove it";
+
 /// What NixOS has in place of options of Home Manager.
 fn of_home_manager(context: &ExitContext<'_>) -> Option<String> {
+    let of_option = of_known_option(context);
+    of_option.or_else(|| context.is_flake.then(|| OF_HOME.to_owned()))
+}
+
+fn of_known_option(context: &ExitContext<'_>) -> Option<String> {
     let (_, path) = context.files?.only_place(|text| {
         let values = values_below(text, "home").into_iter();
         let known = values.filter(|value| in_place_of(&value.defines).is_some());

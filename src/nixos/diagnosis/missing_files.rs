@@ -7,7 +7,7 @@ use rnix::SyntaxKind::NODE_APPLY;
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
 use super::written_values::{self, DefinedValue, is_value, paths_to, strings, whole_paths};
-use super::written_words::place_of;
+use super::written_words::{place_of, place_of_search_path};
 use super::{file_systems, foreign_module, nixpkgs_file, set_members};
 use crate::common::attribute_path;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -57,18 +57,6 @@ fn placeholder(context: &ExitContext<'_>, name: &str) -> Option<String> {
     })
 }
 
-/// The only line of the user's files with `<path>`.
-pub(super) fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String> {
-    let written = format!("<{path}>");
-    let (place, ()) = context.files?.only_place(|text| {
-        let lines = (1..).zip(text.lines());
-        let code = lines.map(|(line, text)| (line, text.split('#').next().unwrap_or_default()));
-        let found = code.filter(|(_, code)| code.contains(&written));
-        found.map(|(line, _)| (line, ())).collect()
-    })?;
-    Some(format!("{}{place}", context.shown_dir))
-}
-
 /// What to write in a flake in place of `<nixpkgs>` or a file of it, of which Nix says that it is forbidden there.
 pub(super) fn nixpkgs_in_flake(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let rest = summary.strip_prefix("cannot look up '<")?;
@@ -77,6 +65,10 @@ pub(super) fn nixpkgs_in_flake(context: &ExitContext<'_>, summary: &str) -> Opti
     let hint = match (path, of_modules) {
         ("nixpkgs", _) if is_called_plainly(context) => {
             "Write nixpkgs.legacyPackages.aarch64-linux instead of import <nixpkgs> { }".to_owned()
+        }
+        ("nixpkgs", _) if is_in_module(context, path) => {
+            "Remove import <nixpkgs> { } there, and begin the module with { pkgs, ... }:. It gets these packages as pkgs"
+                .to_owned()
         }
         ("nixpkgs", _) => {
             "Write nixpkgs, an input of the flake. In a module its packages are pkgs".to_owned()
@@ -93,6 +85,19 @@ pub(super) fn nixpkgs_in_flake(context: &ExitContext<'_>, summary: &str) -> Opti
     Some(format!(
         "{place} names <{path}>, which no flake has. {hint}"
     ))
+}
+
+/// Whether the only `<path>` is called in another file than `flake.nix`.
+fn is_in_module(context: &ExitContext<'_>, path: &str) -> bool {
+    let place = context.files.and_then(|files| {
+        files.only_place(|text| {
+            let imported = format!("import <{path}>");
+            let found = (1..).zip(text.lines());
+            let found = found.filter(|(_, line)| line.contains(&imported));
+            found.map(|(line, _)| (line, ())).collect()
+        })
+    });
+    place.is_some_and(|(place, ())| place.split(':').next() != Some(FLAKE_FILE))
 }
 
 /// Whether the only `<nixpkgs>` is in the `flake.nix`, where its packages are taken without arguments: `import <nixpkgs> { }`.

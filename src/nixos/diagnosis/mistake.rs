@@ -7,12 +7,14 @@ use super::digit_names;
 use super::evidence::{ExitContext, Findings};
 use super::file_systems;
 use super::flake_form;
+use super::flake_habits;
 use super::flake_input::wrong_input_hint;
 use super::flake_source::{
     missing_output_hint, no_outputs_hint, one_of_several, outputs_hint, wrong_attribute_hint,
 };
 use super::flake_values;
 use super::image_module::import_hint;
+use super::input_outputs;
 use super::interface_address;
 use super::joined_paths;
 use super::kernels;
@@ -130,6 +132,9 @@ impl Mistake {
         if let Some(hint) = flake_form::not_evaluated(context, error) {
             return Some((Self::FlakeForm, hint));
         }
+        if let Some(hint) = flake_habits::hint(context, error) {
+            return Some((Self::WrongInput, hint));
+        }
         let mut all = Self::ALL.into_iter();
         all.find_map(|mistake| Some((mistake, mistake.hint(context, findings, error)?)))
     }
@@ -168,6 +173,7 @@ impl Mistake {
             Self::NotInSearchPath => not_in_search_path(context, summary),
             Self::WrongAddress => digit_names::address(context, error)
                 .or_else(|| interface_address::hint(context, error)),
+            Self::WrongType if let Some(hint) = overlays::no_list(context, summary) => Some(hint),
             Self::WrongType => wrong_type_of(context, findings, error),
             Self::NoValue => option_without_value::hint(context, summary)
                 .or_else(|| file_systems::hint(context, summary)),
@@ -176,8 +182,8 @@ impl Mistake {
             Self::LibraryFunction => library_function(context, error)
                 .or_else(|| library_function_of_pkgs(context, error)),
             Self::MisplacedValue => joined_paths::hint(context, error)
-                .or_else(|| misplaced_value::hint(context, error))
                 .or_else(|| flake_values::hint(context, error))
+                .or_else(|| misplaced_value::hint(context, error))
                 .or_else(|| other_platform::hint(context, error)),
             Self::NotAModule => summary
                 .contains("is neither a path, a function nor an attribute set")
@@ -196,7 +202,8 @@ impl Mistake {
             Self::NoSuchOutput => missing_output_hint(context, summary)
                 .or_else(|| no_outputs_hint(context, summary))
                 .or_else(|| wrong_attribute_hint(context, summary))
-                .or_else(|| one_of_several(context, summary)),
+                .or_else(|| one_of_several(context, summary))
+                .or_else(|| input_outputs::missing(context, findings, error)),
             Self::OtherEncoding => other_encoding(context, summary),
         }
     }

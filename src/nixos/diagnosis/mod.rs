@@ -22,6 +22,7 @@ mod fetched;
 mod file_systems;
 mod flake_arguments;
 mod flake_form;
+mod flake_habits;
 mod flake_input;
 mod flake_source;
 mod flake_values;
@@ -60,6 +61,7 @@ mod other_nixpkgs;
 mod other_platform;
 mod outside_flake;
 mod overlays;
+mod own_functions;
 mod proposals;
 mod public_keys;
 mod python_packages;
@@ -68,6 +70,7 @@ mod scopes;
 mod second_set;
 mod secret_values;
 mod self_definition;
+mod self_reference;
 mod set_members;
 mod set_values;
 mod shell_length;
@@ -101,6 +104,7 @@ mod wrong_value;
 use std::collections::BTreeSet;
 
 use crate::common::failure::{Class, Failure};
+use crate::nixos::entry_report::unmarked;
 use crate::nixos::log::NixError;
 use eval_error::EvalError;
 pub(super) use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
@@ -284,7 +288,7 @@ fn exit_status_failure(context: &ExitContext<'_>, findings: &Findings) -> Option
 
 fn no_native_glue(findings: &Findings) -> Failure {
     let reason = findings.last_reason("sdbuild: glue: refused: ");
-    let reason = reason.unwrap_or(SEE_LOG);
+    let reason = reason.map_or(SEE_LOG, unmarked);
     let text = format!("--glue native is not possible: {reason}");
     Failure::message(Class::Build, text)
         .hint("--glue auto then builds under emulation, --glue emulated does so from the start")

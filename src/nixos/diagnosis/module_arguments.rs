@@ -55,6 +55,13 @@ impl<'a> Header<'a> {
         (!has_comment).then(|| format!("{before}{{ {} }}{behind}:", all.join(", ")))
     }
 
+    /// The header as it is written, if it is in one line.
+    pub(super) fn written(&self) -> Option<String> {
+        let (before, behind) = self.around;
+        let written = format!("{before}{{{}}}{behind}:", self.arguments);
+        (!written.contains('\n')).then_some(written)
+    }
+
     /// The same for a text that begins in `line` of its file, counted from 1.
     pub(super) fn beginning_in(self, line: usize) -> Self {
         Self {

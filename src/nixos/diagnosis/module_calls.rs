@@ -7,9 +7,10 @@ use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
 use super::overlays;
+use super::own_functions::{called_file, called_set, wrong_argument};
 use super::second_set::SecondSet;
-use super::self_definition;
 use super::written_values;
+use super::{self_definition, self_reference};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
 use crate::nixos::flake::InputNames;
@@ -132,6 +133,10 @@ fn special_args(flake: &str, argument: &str) -> String {
 }
 
 pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let of_function = wrong_argument(context, error).or_else(|| called_file(context, error));
+    if let Some(hint) = of_function {
+        return Some(hint);
+    }
     let is_call = error.summary.contains("called with unexpected argument");
     let Position { file, line, .. } = error.position.as_ref().filter(|_| is_call)?;
     let text = context.files.and_then(|files| files.text(file));
@@ -229,6 +234,11 @@ pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Opt
     if let Some(second) = text.as_deref().and_then(SecondSet::called) {
         return Some(second.hint());
     }
+    let is_set = error.summary.contains("but a set") && !error.summary.contains("_type = \"");
+    let of_set = text.as_deref().filter(|_| is_set);
+    if let Some(hint) = of_set.and_then(|text| called_set(text, position)) {
+        return Some(hint);
+    }
     let hint = if error.summary.contains("but a float") {
         "put the address in double quotes"
     } else if error.summary.contains("_type = \"") {
@@ -243,7 +253,8 @@ pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Opt
 
 pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
     // Before the trace: it may pass through the imports of a module that is not to blame.
-    if let Some(hint) = self_definition::hint(context) {
+    let by_itself = self_definition::hint(context).or_else(|| self_reference::hint(context, error));
+    if let Some(hint) = by_itself {
         return hint;
     }
     match module_argument(&error.text) {

@@ -41,12 +41,44 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
             context.shown_dir
         ));
     }
+    let of_flake = files.only_place(|text| {
+        let lists = named(text, "overlays", &[NODE_LIST]).into_iter();
+        let found = lists.flat_map(|list| {
+            let elements = elements_of(&list.written).unwrap_or_default().into_iter();
+            elements.map(move |element| (list.line, element))
+        });
+        found
+            .filter(|(_, element)| element.ends_with(".overlays"))
+            .collect()
+    });
+    if let Some((place, overlays)) = of_flake {
+        return Some(format!(
+            "{}{place}: {overlays} is the set of all overlays of a flake. Write {overlays}.default, or another of its names",
+            context.shown_dir
+        ));
+    }
     let (place, set) = files.only_place(|text| {
         let found = sets_in_list(text, "overlays").into_iter();
         found.map(|set| (set.line, set)).collect()
     })?;
     let function = as_function(&set.written)?;
     Some(format!("{}{place}: {function}", context.shown_dir))
+}
+
+/// What to write in place of a value of `nixpkgs.overlays` that is no list.
+pub(super) fn no_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let of_overlays = "A definition for option `nixpkgs.overlays' is not of type `list of";
+    let files = context.files.filter(|_| summary.starts_with(of_overlays))?;
+    let place = files.only_place(|text| {
+        let values = named(text, "overlays", &[NODE_ATTR_SET, NODE_LAMBDA]);
+        values.into_iter().map(|value| (value.line, ())).collect()
+    });
+    let place = place.map_or_else(String::new, |(place, ())| {
+        format!("{}{place}: ", context.shown_dir)
+    });
+    Some(format!(
+        "{place}nixpkgs.overlays is a list of functions: nixpkgs.overlays = [ (final: prev: {{ … }}) ];"
+    ))
 }
 
 /// The definition in `nixpkgs` that uses `pkgs`, which is made with it, and where it is.

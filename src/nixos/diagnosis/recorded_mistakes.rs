@@ -45,7 +45,7 @@ fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {
     let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
     let mut log = Log::default();
     for line in stream.lines() {
-        if build_log.note_packages(line) {
+        if build_log.note_names(line) {
             continue;
         }
         if let Some(event) = log.line(line) {

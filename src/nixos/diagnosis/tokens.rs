@@ -40,8 +40,16 @@ const TOKENS: [(&str, &str); 36] = [
     ("STR", "string"),
 ];
 
-/// The message `summary`, where the names in a syntax error are replaced.
+/// Before the attributes of a set that was called; none of them says more, unless it is one of the module system.
+const CALLED_SET: &str = "which is not a function but a set: {";
+
+/// The message `summary`, where the names in a syntax error are replaced, and without the attributes of a set.
 pub(super) fn in_words(summary: &str) -> String {
+    if let Some((before, set)) = summary.split_once(CALLED_SET)
+        && !set.contains("_type")
+    {
+        return format!("{before}{}", CALLED_SET.trim_end_matches(": {"));
+    }
     let (message, rest) = summary.split_once('\n').unwrap_or((summary, ""));
     if !message.starts_with("syntax error, ") {
         return summary.to_owned();

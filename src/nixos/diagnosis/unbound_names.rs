@@ -95,7 +95,18 @@ impl Module {
         let reads = header.with(&missing);
         let reads = reads.map_or_else(String::new, |header| format!(", which then reads {header}"));
         let (added, line) = (listed(&added), header.line);
-        format!("add {added} to the {{ … }}: of line {line}{reads}")
+        // A line of a flake may have several.
+        let written = header.written().filter(|_| self.is_inline);
+        let written = written.unwrap_or_else(|| "{ … }:".to_owned());
+        format!("add {added} to the {written} of line {line}{reads}")
+    }
+
+    /// The column in which it begins, counted from 1, if its line has several braces.
+    fn column(&self) -> Option<usize> {
+        let line = self.file.lines().nth(self.line.checked_sub(1)?)?;
+        let before = line.get(..line.find(self.text.lines().next()?)?)?;
+        let is_alone = line.matches('{').count() < 2;
+        (!is_alone).then(|| before.chars().count() + 1)
     }
 
     /// How the module, which has no header, asks for the argument `name`, and for what else is missing; `None` if it is not only a set:
@@ -107,7 +118,11 @@ impl Module {
         let header = format!("{{ {}, ... }}:", self.missing(name).join(", "));
         Some(if self.is_inline {
             let line = self.line;
-            format!("write ({header} {{ … }}) instead of the {{ … }} of line {line}")
+            let which = self.column().map_or_else(
+                || format!("the {{ … }} of line {line}"),
+                |column| format!("the {{ … }} at column {column} of line {line}"),
+            );
+            format!("write ({header} {{ … }}) instead of {which}")
         } else {
             format!("begin the file with the module's arguments: {header}")
         })

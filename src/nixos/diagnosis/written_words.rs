@@ -58,6 +58,18 @@ pub(super) fn place_of_hash(context: &ExitContext<'_>, summary: &str) -> Option<
     written.find_map(|hash| place_of(context, hash))
 }
 
+/// The only line of the user's files with `<path>`.
+pub(super) fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String> {
+    let written = format!("<{path}>");
+    let (place, ()) = context.files?.only_place(|text| {
+        let lines = (1..).zip(text.lines());
+        let code = lines.map(|(line, text)| (line, text.split('#').next().unwrap_or_default()));
+        let found = code.filter(|(_, code)| code.contains(&written));
+        found.map(|(line, _)| (line, ())).collect()
+    })?;
+    Some(format!("{}{place}", context.shown_dir))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@
 let
   source = import ./source.nix;
   inherit (source) system evaluate imageOf;
+  tell = kind: names: rest: builtins.trace "sdbuild: ${kind}: ${toString names}" rest;
 
   checkOf = evaluation: import ./facts.nix { inherit imageOf evaluation; inherit (import ./format.nix) variant; };
   # `value`, of which a build warns what `check` would find in the configuration `evaluation`: sdbuild reads the trace. Facts that
@@ -29,10 +30,15 @@ let
       # Of a flake's derivation there is no configuration. What this threw would replace the error.
       packages = builtins.tryEval (builtins.attrNames evaluation.pkgs);
       lines = if packages.success then builtins.attrValues (builtins.groupBy (builtins.substring 0 2) packages.value) else [ ];
-      tell = names: rest: builtins.trace "sdbuild: packages: ${toString names}" rest;
-      traced = builtins.foldl' (rest: names: tell names rest) "while evaluating the configuration" lines;
+      traced = builtins.foldl' (rest: names: tell "packages" names rest) "while evaluating the configuration" lines;
     in
-    builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value);
+    withOutputNames (builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value));
+  # The same with the names in the outputs of a flake's inputs.
+  withOutputNames =
+    let
+      told = builtins.foldl' (rest: names: tell "outputs" names rest) "while evaluating the flake" (source.outputNames or [ ]);
+    in
+    builtins.addErrorContext told;
   plain = evaluate [ ];
   check = checkOf plain;
 in

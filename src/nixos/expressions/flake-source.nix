@@ -136,9 +136,20 @@ let
   isCache = word: builtins.match "https?://[^@?]*([?]priority=[0-9]+)?" word != null;
   substituters = builtins.filter isCache (setting "substituters");
   caches = { inherit substituters; trusted-public-keys = if substituters == [ ] then [ ] else setting "trusted-public-keys"; };
+  # The path of an output of one of its inputs, and the names in it, which are asked for only where the evaluation fails. Only of inputs
+  # that its files name with such an output: others need not be fetched.
+  outputNames =
+    let
+      files = builtins.filter (name: builtins.match ".*[.]nix" name != null) (attrNames (builtins.readDir flake));
+      named = file: builtins.filter builtins.isList (builtins.split "([a-zA-Z_][a-zA-Z0-9_'-]*)[.](nixosModules?|overlays?|homeModules|homeManagerModules|nixosConfigurations)" (builtins.readFile "${flake}/${file}"));
+      inputs = builtins.filter (name: flake.inputs ? ${name} && flake.inputs.${name} ? outputs) (attrNames (builtins.groupBy head (builtins.concatMap named files)));
+      namesIn = path: set: (builtins.tryEval (if isAttrs set then [ path ] ++ attrNames set else [ ])).value;
+      outputsOf = name: outputs: [ (namesIn name outputs) ] ++ map (kind: namesIn "${name}.${kind}" outputs.${kind}) (builtins.filter (kind: builtins.elem kind [ "homeManagerModules" "homeModules" "nixosModules" "overlays" ]) (attrNames outputs));
+    in
+    builtins.filter builtins.isList (builtins.concatMap (name: outputsOf name flake.inputs.${name}.outputs) inputs);
 in
 {
-  inherit system;
+  inherit system outputNames;
   evaluate = extended;
   # Of a derivation, `configuration` is not evaluated.
   imageOf =
@@ -151,12 +162,13 @@ in
       named.derivation
     else
       forSystem configuration (if named.attribute == [ ] then import ./image.nix configuration else builtins.foldl' (set: name: set.${name}) configuration named.attribute);
-  # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue.
+  # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue. What is not a
+  # configuration is marked for sdbuild (`src/nixos/entry_report.rs`), with the first configuration there is, if any.
   builder = {
     inherit builderSystem;
     asItIs =
       if !(named ? configuration) then
-        "${reference}#${whole} is not a configuration${ofFlake}"
+        "as-it-is: ${if names == [ ] || isUnnamed then "" else "${reference}#${head names}"}: ${reference}#${whole} is not a configuration${ofFlake}"
       else if builtins.elem named.attribute [ [ ] [ "config" "system" "build" "sdImage" ] ] then
         null
       else

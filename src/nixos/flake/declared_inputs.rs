@@ -140,15 +140,37 @@ pub(super) fn follows_nothing(text: &str) -> Option<FollowsNothing<'_>> {
     })
 }
 
-/// The input of the `flake.nix` with this text that has a `follows.OWN`, and the definition that is meant.
-pub(super) fn misplaced_follows(text: &str) -> Option<(&str, String)> {
+/// Inputs of the `flake.nix` with this text that follow each other in a circle, as `a → b → a`.
+pub(super) fn follows_itself(text: &str) -> Option<String> {
+    let values = plain_values(text);
+    let followed = |name: &str| values.get(["inputs", name, "follows"].as_slice()).copied();
+    let circle = |first: &str| {
+        let mut names = vec![first.to_owned()];
+        let mut next = followed(first)?;
+        while next != first {
+            // Another circle further on has its own first name.
+            if names.iter().any(|name| name == next) {
+                return None;
+            }
+            names.push(next.to_owned());
+            next = followed(next)?;
+        }
+        names.push(first.to_owned());
+        Some(names.join(" → "))
+    };
+    let mut names = values.keys().filter_map(|path| path.get(1).copied());
+    names.find_map(circle)
+}
+
+/// The input of the `flake.nix` with this text that has a `follows.OWN`, OWN, and the definition that is meant.
+pub(super) fn misplaced_follows(text: &str) -> Option<(&str, &str, String)> {
     let mut values = plain_values(text).into_iter();
     values.find_map(|(path, target)| {
         let ["inputs", name, "follows", own] = path.as_slice() else {
             return None;
         };
         let meant = format!("inputs.{name}.inputs.{own}.follows = \"{target}\";");
-        Some((*name, meant))
+        Some((*name, *own, meant))
     })
 }
 
@@ -180,11 +202,24 @@ mod tests {
             "hm = { follows = { n = \"m\"; }; };",
         ] {
             let text = format!("{{ inputs = {{ {written} }}; outputs = _: {{ }}; }}");
-            let (_, meant) = misplaced_follows(&text).unwrap();
+            let (_, _, meant) = misplaced_follows(&text).unwrap();
             assert_eq!(meant, "inputs.hm.inputs.n.follows = \"m\";");
         }
         let right = "{ inputs.hm.inputs.n.follows = \"m\"; inputs.a.follows = \"n\"; }";
         assert_eq!(misplaced_follows(right), None);
+    }
+
+    #[test]
+    fn inputs_that_follow_each_other_are_found() {
+        let circle = |inputs: &str| {
+            follows_itself(&format!(
+                "{{ inputs = {{ {inputs} }}; outputs = _: {{ }}; }}"
+            ))
+        };
+        let follow = "a.follows = \"b\"; b.follows = \"c\"; c.follows = \"a\";";
+        assert_eq!(circle(follow).unwrap(), "a → b → c → a");
+        assert_eq!(circle("a.follows = \"a\";").unwrap(), "a → a");
+        assert_eq!(circle("a.follows = \"b\"; b.url = \"x\";"), None);
     }
 
     #[test]

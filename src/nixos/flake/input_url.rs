@@ -85,8 +85,8 @@ pub(super) fn problem(name: &str, url: &str, dir: &str) -> Option<(&'static str,
         let what = "in which Nix reads the `@` as part of the repository's name";
         return Some((what, format!("write github:{owner}/{repository}/{branch}")));
     }
-    if let Some(hint) = outside(name, url, dir) {
-        return Some(("a directory that the builder does not have", hint));
+    if let Some(found) = of_directory(name, url, dir) {
+        return Some(found);
     }
     if !is_in_registry(url) {
         return None;
@@ -101,6 +101,35 @@ pub(super) fn problem(name: &str, url: &str, dir: &str) -> Option<(&'static str,
             proposal(url).unwrap_or_else(elsewhere),
         ),
     })
+}
+
+/// The same for the `url` of a directory.
+fn of_directory(name: &str, url: &str, dir: &str) -> Option<(&'static str, String)> {
+    if let Some(hint) = without_branch(url) {
+        let what = "in which Nix takes the directory as it is, without git";
+        return Some((what, hint));
+    }
+    let hint = outside(name, url, dir)?;
+    Some(("a directory that the builder does not have", hint))
+}
+
+/// What to write in place of the `url` of a directory with a branch or a commit, which only git has.
+fn without_branch(url: &str) -> Option<String> {
+    let (path, query) = url.strip_prefix("path:")?.split_once('?')?;
+    let is_of_git = |part: &&str| {
+        let name = part.split('=').next().unwrap_or_default();
+        ["branch", "commit", "ref", "rev", "tag"].contains(&name)
+    };
+    let named = query.split('&').find(is_of_git)?;
+    let others: Vec<&str> = query.split('&').filter(|part| !is_of_git(part)).collect();
+    let query = if others.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", others.join("&"))
+    };
+    Some(format!(
+        "leave out {named}, and check the commit out before: write path:{path}{query}"
+    ))
 }
 
 /// What to do about the `url` of the input `name` that is a directory outside the one that is uploaded, which has the flake in `dir`.
@@ -223,6 +252,11 @@ mod tests {
             ("/home/me/nixpkgs", Some("--override-input")),
             ("path:/nix/store/x-source", None),
             ("git:me/x", Some("github:me/x if it is on GitHub")),
+            (
+                "path:./hw?dir=a&ref=main",
+                Some("leave out ref=main, and check the commit out before: write path:./hw?dir=a"),
+            ),
+            ("path:./hw?dir=a", None),
             ("github:me/x?branch=a", Some("write github:me/x/a")),
             (
                 "https://channels.nixos.org/nixos-26.05",

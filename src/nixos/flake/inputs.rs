@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::content::Content;
 use super::declared_inputs::{
-    FollowsNothing, declared_attributes, declared_inputs, follows_nothing, is_declared_as_files,
-    may_have_configuration, misplaced_follows,
+    FollowsNothing, declared_attributes, declared_inputs, follows_itself, follows_nothing,
+    is_declared_as_files, may_have_configuration, misplaced_follows,
 };
 use super::lock::Node;
 use super::locked_inputs::{self, LockedRepository};
@@ -198,11 +198,17 @@ impl Flake {
     fn check_follows(&self) -> Result<(), Failure> {
         let text = self.directory().and_then(|dir| flake_text(&dir));
         let text = text.unwrap_or_default();
-        if let Some((input, meant)) = misplaced_follows(&text) {
+        if let Some((input, own, meant)) = misplaced_follows(&text) {
             let failure = Failure::usage(format!(
                 "the input {input} in flake.nix follows nothing, because `follows` is in the wrong place"
             ));
-            return Err(failure.hint(format!("write {meant}")));
+            let is_it = |line: &str| line.contains("follows") && line.contains(own);
+            let place = only_line(&text, is_it);
+            return Err(failure.hint(format!("{place}write {meant}")));
+        }
+        if let Some(circle) = follows_itself(&text) {
+            let text = format!("inputs in flake.nix follow each other in a circle: {circle}");
+            return Err(Failure::usage(text).hint("give one of them a URL in place of follows"));
         }
         let Some(found) = follows_nothing(&text) else {
             return Ok(());
@@ -363,8 +369,13 @@ impl Flake {
 
 /// The line of the `flake.nix` with this `text` that has `value` in quotes, before a hint; empty if there are several.
 fn place_of(text: &str, value: &str) -> String {
+    only_line(text, |line| line.contains(&format!("\"{value}\"")))
+}
+
+/// The same for the only line that `is_it`.
+fn only_line(text: &str, is_it: impl Fn(&str) -> bool) -> String {
     let lines = (1..).zip(text.lines());
-    let mut having = lines.filter(|(_, line)| line.contains(&format!("\"{value}\"")));
+    let mut having = lines.filter(|(_, line)| is_it(line));
     match (having.next(), having.next()) {
         (Some((line, _)), None) => format!("{FLAKE_FILE}:{line}: "),
         _ => String::new(),

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use rnix::SyntaxKind::NODE_PAT_ENTRY;
+use rnix::SyntaxNode;
+
 use super::declared_inputs::{InputNames, declared_attributes, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
@@ -10,6 +13,8 @@ use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::nearest::similar_names;
 use crate::nixos::known_repository::{KnownRepository, release_in, usual_url};
+use crate::nixos::nix_definitions::line_number_of;
+use crate::nixos::nix_syntax::parse;
 
 /// What nixpkgs has and people take for an input, and what the outputs write where they use it.
 const OF_NIXPKGS: [(&str, &str); 2] = [
@@ -87,7 +92,8 @@ impl UnlockedFlake<'_> {
         let is_undeclared = |name: &&String| arguments.contains(*name) && !inputs.contains(*name);
         let name = missing.iter().find(is_undeclared)?;
         let failure = Failure::usage(format!(
-            "the outputs of flake.nix have the argument {name}, which is not one of its inputs"
+            "the outputs of flake.nix have the argument {name}{}, which is not one of its inputs",
+            line_of_argument(text, name)
         ));
         if let Some(meant) = similar_names(name, inputs.iter().map(String::as_str)) {
             let hint = format!("did you mean {meant}?");
@@ -119,6 +125,20 @@ impl UnlockedFlake<'_> {
     /// The command that writes or completes the lock.
     pub(super) fn lock_command(self) -> String {
         lock_command(&self.reference.text, self.is_beside_module)
+    }
+}
+
+/// The line of the argument `name` of the outputs in the `flake.nix` with this `text`, in parentheses; empty if there are several.
+fn line_of_argument(text: &str, name: &str) -> String {
+    let root = parse(text).syntax();
+    let is_it = |node: &SyntaxNode| {
+        let first = node.first_child();
+        node.kind() == NODE_PAT_ENTRY && first.is_some_and(|first| first.text() == name)
+    };
+    let mut found = root.descendants().filter(is_it);
+    match (found.next(), found.next()) {
+        (Some(argument), None) => format!(" (line {})", line_number_of(text, &argument)),
+        _ => String::new(),
     }
 }
 

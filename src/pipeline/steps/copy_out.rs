@@ -13,7 +13,7 @@ use crate::common::image_name::Sidecar;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
-use crate::nixos::builder::{BuildJob, BuildResult};
+use crate::nixos::builder::{BuildJob, BuildResult, NoConfiguration};
 use crate::output::manifest::Provenance;
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImage};
 use crate::pipeline::plan::Plan;
@@ -55,7 +55,7 @@ pub(in crate::pipeline) async fn copy_out(
         let events = &run.context.events;
         events.detail(Phase::CopyOut, "");
         copied.map_err(|failure| {
-            let failure = with_configuration(failure, built.as_it_is.as_deref());
+            let failure = with_configuration(failure, built.as_it_is.as_ref());
             with_question(failure, asks)
         })
     };
@@ -139,14 +139,14 @@ fn with_question(failure: Failure, asks_to_replace: bool) -> Failure {
     }
 }
 
-/// The same with the configuration to build instead, if what was built is none. `as_it_is` names those of the flake.
-fn with_configuration(failure: Failure, as_it_is: Option<&str>) -> Failure {
-    let Some(text) = as_it_is.filter(|_| failure.class == Class::Build) else {
+/// The same with the configuration to build instead, if what was built is none. `as_it_is` names one of the flake, if it has any.
+fn with_configuration(failure: Failure, as_it_is: Option<&NoConfiguration>) -> Failure {
+    let Some(NoConfiguration { configuration }) =
+        as_it_is.filter(|_| failure.class == Class::Build)
+    else {
         return failure;
     };
-    let listed = text.split_once(". The configurations of the flake are ");
-    let first = listed.and_then(|(_, references)| references.split(", ").next());
-    failure.hint(match first {
+    failure.hint(match configuration {
         Some(first) => format!(
             "a configuration of the flake has one: sdbuild build {}",
             quoted(first)

@@ -214,7 +214,7 @@ fn arguments_of_outputs_that_are_no_inputs_are_refused() {
             .file("flake.nix", flake)
             .exit_code(2)
             .stderr(
-                "the outputs of flake.nix have the argument disko, which is not one of its inputs",
+                "the outputs of flake.nix have the argument disko (line 1), which is not one of its inputs",
             )
             .stderr("hint: declare it: inputs.disko.url = \"github:nix-community/disko\"; then run `sdbuild lock`")
             .run();

@@ -1,6 +1,6 @@
 //! Attributes that no flake has, and what is named as a configuration and is none.
 
-use super::{CONFIGURATIONS, one_of_several};
+use super::{CONFIGURATIONS, one_of_several, place_of_name};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::common::nixos_option::NAMESPACES;
@@ -26,6 +26,17 @@ fn set_as_configuration(context: &ExitContext<'_>, reference: &str) -> Option<St
         let values = values.into_iter().map(|value| (value.line, value.written));
         values.collect()
     })?;
+    let makers = [
+        ("homeManagerConfiguration", "the home of a user"),
+        ("darwinSystem", "the settings of a Mac"),
+    ];
+    let maker = makers.iter().find(|(maker, _)| set.contains(maker));
+    if let Some((maker, made)) = maker {
+        return Some(format!(
+            "{}{place}: {maker} makes {made}, not a machine. Write {path} = nixpkgs.lib.nixosSystem {{ modules = [ … ]; }};",
+            context.shown_dir
+        ));
+    }
     let is_short = set.len() <= MAX_SHOWN && !set.contains('\n');
     let file = set
         .strip_prefix("import ")
@@ -89,7 +100,10 @@ pub(in crate::nixos::diagnosis) fn wrong_attribute_hint(
     let name = quoted_after(summary, "has an unsupported attribute").filter(|_| is_flake)?;
     let all = ["description", "inputs", "outputs", "nixConfig"];
     Some(match similar_names(name, all) {
-        Some(similar) => format!("rename {name} to {similar} in flake.nix"),
+        Some(similar) => format!(
+            "rename {name} to {similar} in {}",
+            place_of_name(context, name)
+        ),
         None if NAMESPACES.contains(&name) => {
             let module = definition_at_top(context, name);
             format!(

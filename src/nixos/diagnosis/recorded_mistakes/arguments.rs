@@ -38,7 +38,7 @@ fn a_module_in_a_flake_asks_for_its_arguments() {
     let write = "write ({ lib, pkgs, ... }: { … }) instead of the { … } of line 4";
     assert_eq!(plain, write);
     let function = hint("pkgs", "({ lib, ... }: { a = [ pkgs.vim ]; b = lib.c; })");
-    let add = "add pkgs to the { … }: of line 4, which then reads { lib, pkgs, ... }:";
+    let add = "add pkgs to the { lib, ... }: of line 4, which then reads { lib, pkgs, ... }:";
     assert_eq!(function, add);
     let library = hint("mkForce", "{ a = mkForce 1; }");
     let write = "write lib.mkForce, and write ({ lib, ... }: { … }) instead of the { … } of line 4";

@@ -165,7 +165,7 @@ fn outputs_without_an_ellipsis_are_written_out() {
 #[test]
 fn a_flake_without_outputs_is_mended() {
     let renamed = recorded("flake-without-outputs");
-    let hint = "rename output to outputs in flake.nix";
+    let hint = "rename output to outputs in pi/flake.nix:3";
     assert_hint(&renamed, "lacks attribute 'outputs'", hint);
     let log = recording("flake-without-outputs", "log");
     let none = failure("{ inputs = { }; }", &log, "");
