@@ -19,7 +19,7 @@ use crate::template::{self, PublicKey};
 use crate::ui::layout::list_item;
 use crate::ui::{Ui, failure_fields};
 
-/// Evaluates the configuration and prints the findings; fails when one of them is a trap.
+/// Evaluates the configuration and prints the findings; fails when one of them is an error.
 pub async fn run(
     args: &cli::Check,
     env: &Environment,
@@ -104,18 +104,18 @@ fn put_key(findings: &mut [Finding], key: &str, comment: &str) {
     }
 }
 
-/// Fails when a trap was found. That the configuration cannot be evaluated takes precedence.
+/// Fails when an error was found. That the configuration cannot be evaluated takes precedence.
 fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure> {
-    let traps = findings.iter().filter(|f| f.severity == Severity::Trap);
-    let traps: Vec<&str> = traps.map(|finding| finding.id).collect();
-    let problems = match (failure, traps.len()) {
+    let errors = findings.iter().filter(|f| f.severity == Severity::Error);
+    let errors: Vec<&str> = errors.map(|finding| finding.id).collect();
+    let problems = match (failure, errors.len()) {
         (Some(failure), _) => return Err(failure),
         (None, 0) => return Ok(()),
         (None, 1) => "1 problem".to_owned(),
         (None, n) => format!("{n} problems"),
     };
     let mut ids: Vec<&str> = Vec::new();
-    for id in traps {
+    for id in errors {
         if !ids.contains(&id) {
             ids.push(id);
         }
@@ -149,7 +149,7 @@ fn object_without_facts(failure: &Failure) -> Value {
 
 /// What is said of a configuration that evaluates; `None` if something must be fixed, which the error says.
 fn verdict_on_success(findings: &[Finding]) -> Option<String> {
-    if findings.iter().any(|f| f.severity == Severity::Trap) {
+    if findings.iter().any(|f| f.severity == Severity::Error) {
         return None;
     }
     Some(match findings.len() {
@@ -163,8 +163,8 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
     let mut lines: Vec<String> = Vec::new();
     for finding in &checked.findings {
         let sign = match finding.severity {
-            Severity::Trap => '✗',
-            Severity::Note => '!',
+            Severity::Error => '✗',
+            Severity::Warning => '!',
         };
         let place = finding.place.as_ref().map(|place| {
             let file = shown_path(Path::new(&place.file));
@@ -215,13 +215,13 @@ mod tests {
 
     #[test]
     fn trap_is_listed_with_line_to_add() {
-        let lines = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS, false);
+        let lines = as_lines(&checked(vec![finding(Severity::Error)]), COLUMNS, false);
         assert_eq!(
             lines,
             "✗ ssh-off         services.openssh.enable = false\n                  it cannot be reached\n                  \
              → services.openssh.enable = true;\n✓ login           possible over SSH: root with a key"
         );
-        let quiet = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS, true);
+        let quiet = as_lines(&checked(vec![finding(Severity::Error)]), COLUMNS, true);
         assert!(
             quiet.starts_with("✗ ssh-off") && !quiet.contains('✓'),
             "{quiet}"
@@ -230,7 +230,7 @@ mod tests {
         let sentence = Finding {
             is: "It must be set.".into(),
             add: Vec::new(),
-            ..finding(Severity::Trap)
+            ..finding(Severity::Error)
         };
         let lines = as_lines(&checked(vec![sentence]), COLUMNS, false);
         assert!(
@@ -242,7 +242,7 @@ mod tests {
             lines.contains("✓ configuration   evaluates, and no problem was found"),
             "{lines}"
         );
-        let warned = as_lines(&checked(vec![finding(Severity::Note)]), COLUMNS, false);
+        let warned = as_lines(&checked(vec![finding(Severity::Warning)]), COLUMNS, false);
         assert!(
             warned.ends_with("✓ configuration   evaluates, with 1 warning"),
             "{warned}"
@@ -256,9 +256,9 @@ mod tests {
                 file: "pi/sd-card.nix".into(),
                 line: 12,
             }),
-            ..finding(Severity::Trap)
+            ..finding(Severity::Error)
         };
-        let found = checked(vec![placed, finding(Severity::Note)]);
+        let found = checked(vec![placed, finding(Severity::Warning)]);
         let lines = as_lines(&found, COLUMNS, true);
         let first = "✗ ssh-off         pi/sd-card.nix:12: services.openssh.enable = false\n";
         assert!(lines.starts_with(first), "{lines}");
@@ -280,7 +280,7 @@ mod tests {
         let with_line = |id| Finding {
             id,
             add: vec![line.to_owned()],
-            ..finding(Severity::Trap)
+            ..finding(Severity::Error)
         };
         let mut findings = vec![with_line("key-is-none"), with_line("private-key")];
         put_key(&mut findings, &nix_string(&key), "");
@@ -302,7 +302,7 @@ mod tests {
     fn nothing_is_good_about_what_does_not_evaluate() {
         let broken = Checked {
             failure: Some(Failure::usage("undefined variable")),
-            ..checked(vec![finding(Severity::Note)])
+            ..checked(vec![finding(Severity::Warning)])
         };
         let lines = as_lines(&broken, COLUMNS, false);
         assert!(
@@ -327,19 +327,19 @@ mod tests {
 
     #[test]
     fn fails_on_traps_and_first_on_evaluation_errors() {
-        assert!(verdict(&[finding(Severity::Note)], None).is_ok());
-        let trap = [finding(Severity::Trap)];
-        assert_eq!(verdict(&trap, None).unwrap_err().class, Class::CheckFailed);
+        assert!(verdict(&[finding(Severity::Warning)], None).is_ok());
+        let error = [finding(Severity::Error)];
+        assert_eq!(verdict(&error, None).unwrap_err().class, Class::CheckFailed);
         let text = |findings: &[Finding]| verdict(findings, None).unwrap_err().to_string();
-        assert_eq!(text(&trap), "1 problem must be fixed: ssh-off");
+        assert_eq!(text(&error), "1 problem must be fixed: ssh-off");
         let other = Finding {
             id: "broken-key",
-            ..finding(Severity::Trap)
+            ..finding(Severity::Error)
         };
-        let several = [finding(Severity::Trap), other, finding(Severity::Trap)];
+        let several = [finding(Severity::Error), other, finding(Severity::Error)];
         let told = "3 problems must be fixed: ssh-off, broken-key";
         assert_eq!(text(&several), told);
-        let broken = verdict(&trap, Some(Failure::usage("no such option"))).unwrap_err();
+        let broken = verdict(&error, Some(Failure::usage("no such option"))).unwrap_err();
         assert_eq!(broken.class, Class::Usage);
     }
 }

@@ -35,13 +35,13 @@ mod places;
 mod program_value;
 mod right_addresses;
 mod rule;
+mod rules;
 mod shells;
 mod state_version;
 mod stored_secrets;
 mod swap_files;
 #[cfg(test)]
 pub(super) mod tests;
-mod traps;
 mod unfilled;
 mod unknown_groups;
 mod upgrades;
@@ -54,7 +54,7 @@ use serde::Serialize;
 
 pub use facts::ConfigFacts;
 pub use places::OwnDefinitions;
-pub use traps::findings;
+pub use rules::findings;
 pub use ways_in::who_logs_in;
 
 use super::trace::{self, traced};
@@ -86,9 +86,9 @@ pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth a look; the machine boots and login is possible.
-    Note,
+    Warning,
     /// The machine does not boot, login is not possible, or no user who logs in can administer it.
-    Trap,
+    Error,
 }
 
 /// A mistake in a configuration, and how to correct it.
@@ -144,7 +144,7 @@ pub(super) fn traced_facts(line: &str) -> Option<ConfigFacts> {
     Some(facts.at(Timestamp::now()))
 }
 
-/// What a build warns of: the traps in `facts`, and what fails a build later, for an image of `system`; each with its place in the
+/// What a build warns of: the errors in `facts`, and what fails a build later, for an image of `system`; each with its place in the
 /// files that have `definitions`, where that is certain.
 pub(super) fn warnings(
     facts: &ConfigFacts,
@@ -174,7 +174,7 @@ fn is_told_by_a_build(finding: &Finding) -> bool {
         "assertion" | "no-image" => false,
         // Nothing else names these options: the clock shows another time, and the build of the locales fails with other words.
         "time-zone" | "locale" => true,
-        _ => finding.severity == Severity::Trap,
+        _ => finding.severity == Severity::Error,
     }
 }
 

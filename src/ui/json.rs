@@ -275,7 +275,7 @@ fn class(class: Class) -> &'static str {
         Class::Usage => "usage",
         Class::Environment => "environment",
         Class::Build => "build",
-        Class::CheckFailed => "trap",
+        Class::CheckFailed => "check",
         Class::Command(_) | Class::Shell(_) => "command",
         Class::Declined => "declined",
         Class::Interrupted => "interrupted",

@@ -347,15 +347,15 @@ fn command_line_options_reach_the_image_and_the_plan() {
     ] {
         assert!(plan.contains(line), "{line}\n{plan}");
     }
-    let traps = |more: &[&str]| {
+    let errors = |more: &[&str]| {
         let mini = mini_nixpkgs();
         let mut check = user.sdbuild(&["check", "--json", "--nixpkgs"]);
         ids(&run(check.arg(mini).args(more)))
     };
     let off = "ssh-off".to_owned();
-    assert!(traps(&words).contains(&off));
+    assert!(errors(&words).contains(&off));
     let on = ["--set", "services.openssh.enable=true"];
-    assert!(!traps(&on).contains(&off), "it is checked too");
+    assert!(!errors(&on).contains(&off), "it is checked too");
     let image = run(&mut user.build(&words)).assert_exit_code(0).image();
     let told: Value = serde_json::from_slice(&std::fs::read(image).unwrap()).unwrap();
     assert_eq!(told["name"], "kitchen");

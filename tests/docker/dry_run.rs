@@ -41,10 +41,10 @@ fn dry_run_predicts_the_build() {
     assert!(changed.starts_with("only what an evaluation needs"));
     assert!(!told.stderr.contains("Emulation: done"), "{}", told.stderr);
     // What `check` finds in it is told when it is evaluated, once.
-    let traps = told
+    let errors = told
         .stderr
         .matches("warning: services.openssh.enable = false");
-    assert_eq!(traps.count(), 1, "{}", told.stderr);
+    assert_eq!(errors.count(), 1, "{}", told.stderr);
     runs.assert_nothing_left();
 
     let done = run(&mut user.build(&["--force"])).assert_exit_code(0);

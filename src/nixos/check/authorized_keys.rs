@@ -12,7 +12,7 @@ use crate::common::text::truncate;
 pub(super) const RULES: [Rule; 6] = [
     Rule {
         id: "private-key",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| Some(with_other_logins(facts, private_keys(facts)?)),
         why: "a private key does not let anyone in here, and anyone who can read the card or the Nix store of this \
               machine can use it. Make a new pair with ssh-keygen, and put the line of its .pub file here",
@@ -21,7 +21,7 @@ pub(super) const RULES: [Rule; 6] = [
     Rule {
         // Its public half is at hand, so a new pair comes second.
         id: "private-key",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| private_key_files(facts),
         why: "a private key does not let anyone in here, and others can read it in the image and in the Nix store of this \
               machine. Name the .pub file beside it. If anyone else has an image with this key, make a new pair with \
@@ -30,7 +30,7 @@ pub(super) const RULES: [Rule; 6] = [
     },
     Rule {
         id: "key-is-none",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| Some(with_other_logins(facts, broken_keys(facts)?)),
         why: "that is not a complete public key. Write the whole line of a .pub file in ~/.ssh; `ssh-keygen -t ed25519` \
               makes one",
@@ -38,7 +38,7 @@ pub(super) const RULES: [Rule; 6] = [
     },
     Rule {
         id: "key-expired",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let keys = expired_keys(facts).filter(|_| is_locked_out(facts))?;
             Some(format!("{keys}{NO_OTHER_LOGIN}"))
@@ -48,14 +48,14 @@ pub(super) const RULES: [Rule; 6] = [
     },
     Rule {
         id: "key-expired",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| expired_keys(facts).filter(|_| !is_locked_out(facts)),
         why: EXPIRED,
         add: &[],
     },
     Rule {
         id: "key-of-authority",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| keys_of_authorities(facts),
         why: "the SSH server then accepts certificates that this key has signed (ssh-keygen -s), but not the key itself. \
               If you have no certificates, remove cert-authority",
@@ -252,7 +252,7 @@ mod tests {
         let finding = only(json!([expired("root", &line)]));
         assert_eq!(
             (finding.id, finding.severity),
-            ("key-expired", Severity::Trap)
+            ("key-expired", Severity::Error)
         );
         assert_eq!(
             finding.is,
@@ -264,7 +264,7 @@ mod tests {
         let finding = only(users);
         assert_eq!(
             (finding.id, finding.severity),
-            ("key-expired", Severity::Note)
+            ("key-expired", Severity::Warning)
         );
         assert!(finding.is.ends_with("=\"20200101\""), "{}", finding.is);
         let at_console = ("/autologin", json!("root"));
@@ -279,7 +279,7 @@ mod tests {
         let finding = only(root(&[&line]));
         assert_eq!(
             (finding.id, finding.severity),
-            ("key-of-authority", Severity::Note)
+            ("key-of-authority", Severity::Warning)
         );
         let setting =
             "users.users.root.openssh.authorizedKeys.keys has only a key with cert-authority";

@@ -30,10 +30,10 @@ pub(super) fn findings(facts: &ConfigFacts, board: &Board) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-fn trap(id: &'static str, is: String, why: String, add: String) -> Finding {
+fn error(id: &'static str, is: String, why: String, add: String) -> Finding {
     Finding {
         id,
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is,
         why,
         add: vec![add],
@@ -52,7 +52,7 @@ fn missing_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Option<
     Some(Finding {
         id: "no-u-boot",
         // A file of another name may be U-Boot too.
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("nothing writes {} to the card", listed(&missing)),
         why: format!(
             "the boot ROM of {} starts U-Boot from sector {}. Without these lines it starts only if U-Boot is in its flash \
@@ -70,7 +70,7 @@ fn overwritten_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Opt
     let needed = u64::from(u_boot.gap_mib);
     let is_written = !facts.sd.written_files.as_ref()?.is_empty();
     (is_written && offset < needed).then(|| {
-        trap(
+        error(
             "u-boot-gap",
             format!("sdImage.firmwarePartitionOffset = {offset}"),
             format!(
@@ -90,7 +90,7 @@ fn missing_firmware(facts: &ConfigFacts, board: &Board, model: &PiModel) -> Opti
     let is_of_nixpkgs = files.iter().any(|name| name.starts_with(NIXPKGS_U_BOOT));
     match (is_of_nixpkgs, model.in_nixpkgs) {
         (true, true) => None,
-        (true, false) => Some(trap(
+        (true, false) => Some(error(
             "no-firmware",
             format!(
                 "the firmware partition is that of nixpkgs, without the files of {}",
@@ -102,7 +102,7 @@ fn missing_firmware(facts: &ConfigFacts, board: &Board, model: &PiModel) -> Opti
         )),
         (false, _) => Some(Finding {
             id: "unknown-firmware",
-            severity: Severity::Note,
+            severity: Severity::Warning,
             is: "neither nixpkgs nor nixos-hardware fills the firmware partition".to_owned(),
             why: format!(
                 "`check` cannot see whether it will have all that {} needs; after the build, `sdbuild inspect` can",
@@ -120,7 +120,7 @@ fn missing_uefi_loader(facts: &ConfigFacts, board: &Board) -> Option<Finding> {
         .iter()
         .any(|name| UEFI_LOADERS.contains(&name.as_str()));
     (!has_one && !loaders.is_empty()).then(|| {
-        trap(
+        error(
             "no-uefi-loader",
             format!("the boot loader is {}", loaders.join(", ")),
             format!(

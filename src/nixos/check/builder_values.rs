@@ -58,7 +58,7 @@ fn builder_value(text: &str, node: &SyntaxNode) -> Option<BuilderValue> {
 pub(super) fn findings(values: &[(String, BuilderValue)]) -> Vec<Finding> {
     let found = values.iter().map(|(file, value)| Finding {
         id: "value-of-builder",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: value.written.clone(),
         why: value.why.to_owned(),
         add: Vec::new(),

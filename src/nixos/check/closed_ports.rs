@@ -29,7 +29,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
 fn finding() -> Finding {
     Finding {
         id: "closed-port",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: String::new(),
         why: WHY.to_owned(),
         add: Vec::new(),

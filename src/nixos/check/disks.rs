@@ -25,7 +25,7 @@ const BY_NAME: &str = "/dev/disk/by-";
 pub(super) const RULES: [Rule; 9] = [
     Rule {
         id: "no-root",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             (facts.card && facts.root.is_none()).then(|| "fileSystems.\"/\" is not set".into())
         },
@@ -36,14 +36,14 @@ pub(super) const RULES: [Rule; 9] = [
     },
     Rule {
         id: "other-root",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| is_other_root(facts).then(|| root_setting(facts)),
         why: "the image's root file system has another name, so the boot waits for a disk that does not exist",
         add: &["fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/{root label}\";"],
     },
     Rule {
         id: "root-type",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let other = other_root_type(facts)?;
             Some(format!("fileSystems.\"/\".fsType = \"{other}\""))
@@ -53,7 +53,7 @@ pub(super) const RULES: [Rule; 9] = [
     },
     Rule {
         id: "numbered-root",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let is_numbered = Card::of(facts).is_some() && is_numbered(root_device(facts));
             is_numbered.then(|| root_setting(facts))
@@ -64,7 +64,7 @@ pub(super) const RULES: [Rule; 9] = [
     },
     Rule {
         id: "other-store",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let disk = other_store(facts)?;
             let device = disk.device.as_deref().unwrap_or_default();
@@ -76,7 +76,7 @@ pub(super) const RULES: [Rule; 9] = [
     },
     Rule {
         id: "needed-disk",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let disks = needed_disks(facts).map(|disk| {
                 let device = disk.device.as_deref().unwrap_or_default();
@@ -90,7 +90,7 @@ pub(super) const RULES: [Rule; 9] = [
     },
     Rule {
         id: "mount-point",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let mut paths = facts.file_systems.iter().map(|disk| disk.path.as_str());
             let relative = paths.find(|path| is_relative(path))?;
@@ -105,7 +105,7 @@ pub(super) const RULES: [Rule; 9] = [
     },
     Rule {
         id: "small-root",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let grows = facts.root.as_ref().is_some_and(|root| root.grows);
             (facts.sd.grows == Some(false) && !grows).then(|| "sdImage.expandOnBoot = false".into())
@@ -115,7 +115,7 @@ pub(super) const RULES: [Rule; 9] = [
     },
     Rule {
         id: "small-firmware",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let size = facts
                 .sd

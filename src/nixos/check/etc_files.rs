@@ -9,7 +9,7 @@ use crate::common::nix_string::nix_string;
 
 pub(super) const RULES: [Rule; 1] = [Rule {
     id: "link-to-nothing",
-    severity: Severity::Note,
+    severity: Severity::Warning,
     is: |facts, _| {
         let settings = links_to_nothing(facts).map(|link| {
             let source = nix_string(&link.source);

@@ -11,7 +11,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         let service = attribute_path::text(&path);
         Finding {
             id: "idle-service",
-            severity: Severity::Note,
+            severity: Severity::Warning,
             is: format!("nothing in the configuration starts {service}"),
             why: "it has no wantedBy, and no timer, unit or script names it, so it does not run when the machine starts"
                 .to_owned(),

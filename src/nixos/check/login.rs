@@ -17,7 +17,7 @@ use super::ways_in::{
 pub(super) const RULES: [Rule; 22] = [
     Rule {
         id: "hash-as-file",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let files = files_of(facts, |user| user.has_hash_as_file);
             files.map(|of| format!("{of} has the hash of a password, not the path of a file"))
@@ -28,7 +28,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "relative-file",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let files = files_of(facts, |of| of.has_relative_file && !of.has_hash_as_file);
             files.map(|of| format!("{of} does not begin with a slash"))
@@ -39,7 +39,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "password-hash",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let wrong = invalid_hashes(facts)?;
             Some(if is_locked_out(facts) {
@@ -54,7 +54,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "nobody-gets-in",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             // Other rules name the cause already.
             let nobody = is_locked_out(facts)
@@ -68,7 +68,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "user-cannot-log-in",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let others: Vec<String> = without_secret(facts).map(user_option).collect();
             let have = if others.len() > 1 { "have" } else { "has" };
@@ -84,7 +84,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "no-shell",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| missing_shells(facts, true),
         why: "there is no program at that path on NixOS, so SSH and the console refuse the user",
         add: &["{shells}"],
@@ -92,7 +92,7 @@ pub(super) const RULES: [Rule; 22] = [
     Rule {
         // Whoever adds a key later would wonder why it does not help.
         id: "no-shell",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| missing_shells(facts, false),
         why: "there is no program at that path on NixOS, so SSH and the console refuse the user even with a key or a \
               password",
@@ -100,7 +100,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "refusing-shell",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let (name, shell) = shut_out_by_shell(facts)?;
             Some(format!("the shell of {} is {shell}", user_option(name)))
@@ -113,14 +113,14 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "ssh-off",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| Some(format!("{} = false", option_that_stops_ssh(facts)?)),
         why: "without a display and a keyboard, nobody can reach the machine",
         add: &["{ssh on}"],
     },
     Rule {
         id: "ssh-turns-away",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let users: Vec<&UserFacts> = facts
                 .users
@@ -138,7 +138,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "ssh-unread",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let unread = facts.ssh.unread.join(", ");
             let is_told = facts.ssh.runs() && !unread.is_empty();
@@ -149,7 +149,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "ssh-local",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let is_local = facts.ssh.runs() && serves_itself_only(&facts.ssh);
             let addresses = facts.ssh.addresses.join(", ");
@@ -160,7 +160,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "firewall",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let is_certain = !facts.firewall.has_own_rules;
             said_of_firewall(facts).filter(|_| is_certain)
@@ -170,7 +170,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "firewall",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| said_of_firewall(facts).filter(|_| facts.firewall.has_own_rules),
         why: "the firewall blocks the SSH server, unless your own rules for iptables or nftables open the port. check \
               does not read those rules",
@@ -178,14 +178,14 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "empty-password",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| with_empty_password(facts),
         why: "anyone at the console can log in without a password. If that is not what you want, remove the definition",
         add: &[],
     },
     Rule {
         id: "console-is-open",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| facts.installer.then(|| autologin(facts))?,
         why: "anyone at the console is logged in without a password, as on an installer",
         add: &[
@@ -194,14 +194,14 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "autologin",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| (!facts.installer && !is_only_way_in(facts)).then(|| autologin(facts))?,
         why: "anyone at the console is logged in without a password",
         add: &["services.getty.autologinUser = lib.mkForce null;"],
     },
     Rule {
         id: "only-autologin",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let setting = autologin(facts).filter(|_| is_only_way_in(facts))?;
             Some(format!("{setting}, and no user has a key or a password"))
@@ -211,7 +211,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "no-admin",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let names = inside(facts);
             let is_one = names.iter().any(|name| is_administrator(facts, name));
@@ -226,7 +226,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "open-password",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let by_password = |user: &UserFacts| password_is_accepted(facts, user);
             said_of(facts, &plain_passwords(facts, by_password))
@@ -241,7 +241,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "stored-password",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| said_of(facts, &stored_passwords(facts)),
         why: "anyone can read it on the card and in the Nix store of each machine that builds the image. It works at the \
               console and for the user's sudo",
@@ -249,7 +249,7 @@ pub(super) const RULES: [Rule; 22] = [
     },
     Rule {
         id: "private-key-file",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             // NixOS writes a user's keys there, of which `private-key` tells.
             let is_of_user = |name: &&String| {

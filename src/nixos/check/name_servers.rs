@@ -13,14 +13,14 @@ use crate::common::text::listed;
 pub(super) const RULES: [Rule; 2] = [
     Rule {
         id: "wrong-name-server",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| said_of_wrong(facts).filter(|_| has_no_other(facts)),
         why: "a name server must be an IP address, so the machine cannot look up names such as cache.nixos.org",
         add: &["{name servers}"],
     },
     Rule {
         id: "wrong-name-server",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| said_of_wrong(facts).filter(|_| !has_no_other(facts)),
         why: "a name server must be an IP address, so the machine does not use this one",
         add: &["{name servers}"],

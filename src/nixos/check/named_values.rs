@@ -65,7 +65,7 @@ fn unknown_governor(name: &str) -> Option<Finding> {
         .map(|meant| format!(" (did you mean {meant}?)"));
     Some(Finding {
         id: "governor",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!(
             "powerManagement.cpuFreqGovernor = \"{name}\"{}",
             proposed.unwrap_or_default()
@@ -90,7 +90,7 @@ fn other_key_map(name: &str) -> Option<Finding> {
     };
     Some(Finding {
         id: "key-map",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("console.keyMap = \"{name}\" (did you mean \"{meant}\"?)"),
         why: format!("that is a {kind}, not a console keymap, so the setting has no effect"),
         add: vec![format!("console.keyMap = \"{meant}\";")],

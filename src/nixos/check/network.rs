@@ -12,7 +12,7 @@ use crate::common::host_name;
 pub(super) const RULES: [Rule; 12] = [
     Rule {
         id: "not-published",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let option = facts.network.unpublished.as_deref()?;
             Some(format!(
@@ -24,7 +24,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "no-network",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let net = &facts.network;
             let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
@@ -40,7 +40,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "no-network",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let net = &facts.network;
             let is_elsewhere = net.dhcp || net.networkd || net.manager || net.iwd || net.routes;
@@ -58,7 +58,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "no-gateway",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let is_missing = has_only_fixed_addresses(facts) && !facts.network.gateway;
             is_missing.then(|| "a fixed address, but no networking.defaultGateway".into())
@@ -68,7 +68,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "wrong-address",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let wrong: Vec<String> = wrong_addresses(facts).filter_map(said_of_address).collect();
             (!wrong.is_empty()).then(|| {
@@ -83,7 +83,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "wrong-address",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let wrong = said_of_six(facts)?;
             Some(format!("networking.interfaces has the address {wrong}"))
@@ -93,7 +93,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "interface-name",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let names = &facts.network.replaced_names;
             let options = names
@@ -110,7 +110,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "wrong-gateway",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let gateway = facts.network.gateway_address.as_deref()?;
             is_no_address(gateway).then(|| format!("networking.defaultGateway = \"{gateway}\""))
@@ -120,7 +120,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "other-gateway",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let gateway = facts.network.gateway_address.as_deref()?;
             is_out_of_reach(facts, gateway)
@@ -131,7 +131,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "own-gateway",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let gateway = facts.network.gateway_address.as_deref()?;
             let is_own = |address: &String| address.split('/').next() == Some(gateway);
@@ -144,7 +144,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "no-name-server",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let is_missing = has_only_fixed_addresses(facts) && !facts.network.name_server;
             is_missing.then(|| "a fixed address, but no networking.nameservers".into())
@@ -156,7 +156,7 @@ pub(super) const RULES: [Rule; 12] = [
     },
     Rule {
         id: "host-name",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let name = facts.host_name.as_deref()?;
             let is_none = !name.is_empty() && !host_name::is_valid(name);

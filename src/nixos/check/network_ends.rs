@@ -11,7 +11,7 @@ use crate::common::attribute_path;
 pub(super) const RULES: [Rule; 4] = [
     Rule {
         id: "network-address",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let last = said_of_end(facts, End::Last);
             last.filter(|_| has_no_other_address(facts))
@@ -21,7 +21,7 @@ pub(super) const RULES: [Rule; 4] = [
     },
     Rule {
         id: "network-address",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let last = said_of_end(facts, End::Last);
             last.filter(|_| !has_no_other_address(facts))
@@ -31,14 +31,14 @@ pub(super) const RULES: [Rule; 4] = [
     },
     Rule {
         id: "network-address",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| said_of_end(facts, End::First),
         why: "that is the address of the network itself, which many routers do not accept for a machine",
         add: &["{host address}"],
     },
     Rule {
         id: "network-address",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let (gateway, network) = gateway_at_an_end(facts)?;
             let end = network.end(gateway)?;
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn the_ends_of_a_network_are_no_machines() {
         for (address, end, severity, other) in [
-            ("192.168.1.0", "first", Severity::Note, "192.168.1.5"),
-            ("192.168.1.255", "last", Severity::Trap, "192.168.1.5"),
+            ("192.168.1.0", "first", Severity::Warning, "192.168.1.5"),
+            ("192.168.1.255", "last", Severity::Error, "192.168.1.5"),
         ] {
             let is = format!(
                 "networking.interfaces.end0 has {address}, the {end} address of its network, with prefixLength = 24"
@@ -301,7 +301,7 @@ mod tests {
         ] {
             let found = told_with(address, "10.0.0.1", &more);
             assert_eq!(found.len(), 1, "{more:?}");
-            assert_eq!(found[0].0, Severity::Note, "{more:?}");
+            assert_eq!(found[0].0, Severity::Warning, "{more:?}");
         }
         let inside = [("/network/hosts", json!([]))];
         assert_eq!(told_with(address, "10.0.0.1", &inside), []);
@@ -315,7 +315,7 @@ mod tests {
             );
             let line = "networking.defaultGateway = \"192.168.1.2\"; # the address of your router";
             let found = told("192.168.1.1/24", gateway);
-            assert_eq!(found, [(Severity::Note, is, vec![line.to_owned()])]);
+            assert_eq!(found, [(Severity::Warning, is, vec![line.to_owned()])]);
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     };
     let refused = finding(
         "assertion",
-        Severity::Trap,
+        Severity::Error,
         "NixOS refuses to build this configuration",
     );
     let failed = move |text: &String| {
@@ -43,7 +43,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             None => refused(&own_paths(text)),
         }
     };
-    let warning = finding("warning", Severity::Note, "NixOS warns about it");
+    let warning = finding("warning", Severity::Warning, "NixOS warns about it");
     let assertions = facts.assertions.iter();
     let assertions = assertions.filter(|text| !account_kind::is_consequence(facts, text));
     let failed = assertions.map(failed);
@@ -127,7 +127,7 @@ fn part_of_image(facts: &ConfigFacts, text: &str) -> Option<Finding> {
     let (system, _) = facts.system.split_once('-')?;
     (is_on_card && text.contains("boot.loader.grub.devices")).then(|| Finding {
         id: "assertion",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: "boot.loader.grub.enable = true".to_owned(),
         why: format!(
             "NixOS refuses to build, because GRUB needs a disk. If you import sd-image.nix, import \
@@ -166,7 +166,7 @@ fn removed_option(text: &str) -> Option<Finding> {
     };
     is_own.then(|| Finding {
         id: "assertion",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: option.to_owned(),
         why: format!(
             "{GONE} and refuses to build. Remove it from {}{}",
@@ -227,7 +227,7 @@ fn renamed_option(warning: &str) -> Option<Finding> {
     let (old, new) = (names(old)?, names(new)?);
     is_own.then(|| Finding {
         id: "warning",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         why: format!("NixOS has renamed that option to {new}"),
         add: vec![format!("{new}{NEW_NAME_FOR}{old}{SAME_VALUE}")],
         is: old,
@@ -308,7 +308,7 @@ mod tests {
                        `services.openssh.settings.PasswordAuthentication'.";
         let finding = |id: &'static str, line: &str| Finding {
             id,
-            severity: Severity::Note,
+            severity: Severity::Warning,
             is: id.to_owned(),
             why: String::new(),
             add: vec![line.to_owned()],

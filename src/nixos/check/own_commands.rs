@@ -44,7 +44,7 @@ fn missing_login(facts: &ConfigFacts, name: &str) -> Finding {
     };
     Finding {
         id: "no-account",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{OPTION} = \"{name}\"{}", said.unwrap_or_default()),
         why: "the machine has no such user, so the login at the console fails".to_owned(),
         add: line.into_iter().collect(),
@@ -67,7 +67,7 @@ fn bare_path(path: &BarePathFacts) -> Finding {
     let option = option(&path.service, &path.option);
     Finding {
         id: "bare-path",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{option} has the path {file} without quotes"),
         why: format!(
             "NixOS does not copy that file, so the card does not have it. In quotes and ${{…}} it is copied, as in {how}"
@@ -118,7 +118,7 @@ fn missing_account(facts: &ConfigFacts, name: &str) -> Finding {
     let are_lines = named.iter().all(|account| meant(account).is_none());
     Finding {
         id: "no-account",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: options.join(", "),
         why: format!("the machine has no such {what}, so the service does not start"),
         add: lines.into_iter().flatten().filter(|_| are_lines).collect(),
@@ -135,7 +135,7 @@ fn shell_command(command: &ShellCommandFacts) -> Finding {
     if command.sign == "&" {
         return Finding {
             id: "shell-command",
-            severity: Severity::Note,
+            severity: Severity::Warning,
             is: format!("{option} has \"&\""),
             why: "systemd does not use a shell, so the program gets that sign as an argument. Remove it; services run in \
                   the background anyway"
@@ -153,7 +153,7 @@ fn shell_command(command: &ShellCommandFacts) -> Finding {
         attribute_path::text(&["systemd", "services", &command.service, script].map(str::to_owned));
     Finding {
         id: "shell-command",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{option} has \"{}\"", command.sign),
         why: format!(
             "systemd does not use a shell, so the program gets that sign and the rest as arguments. Write the command \

@@ -45,7 +45,7 @@ fn in_commands(facts: &ConfigFacts, programs: &[ProgramFacts]) -> Option<Finding
     let value = value(&said).map(|value| format!("{option} = {value}"));
     Some(Finding {
         id: "no-program",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{option} starts {names}"),
         why: reasons(&said),
         add: value.into_iter().collect(),
@@ -119,7 +119,7 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
     let service = attribute_path::text(&service);
     Some(Finding {
         id: "no-program",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{service}.script runs {told}"),
         why: format!(
             "a service finds only the programs of its own `path`, not those of environment.systemPackages, so {what} not \
@@ -149,7 +149,7 @@ fn of_other_systems_in_script(facts: &ConfigFacts, programs: &[ProgramFacts]) ->
     });
     Some(Finding {
         id: "no-program",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{service}.script runs {told}"),
         why: format!(
             "there is no program at that path on NixOS{}",

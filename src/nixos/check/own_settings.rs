@@ -135,7 +135,7 @@ fn misspelt(set: &SettingsFacts, name: &str) -> Option<Finding> {
     };
     Some(Finding {
         id: "misspelt-setting",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{} (did you mean {}?)", option(name), alternatives(&meant)),
         why: program.why.to_owned(),
         add: line.into_iter().collect(),
@@ -148,7 +148,7 @@ fn ssh_port(facts: &ConfigFacts, port: u32) -> Finding {
     let is_ours = !facts.own_settings.has_own_ssh_ports;
     Finding {
         id: "ssh-port",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("services.openssh.settings.Port = {port}"),
         why: "NixOS opens the firewall only for the ports in services.openssh.ports".to_owned(),
         add: is_ours.then_some(line).into_iter().collect(),
@@ -170,7 +170,7 @@ fn with_commas(features: &FeaturesFacts) -> Option<Finding> {
         .collect();
     Some(Finding {
         id: "feature-comma",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{option} has {}", nix_string(text)),
         why: "Nix reads the comma as part of the name, and has no such feature".to_owned(),
         add: vec![format!("{option} = [ {} ];", words.join(" "))],

@@ -87,7 +87,7 @@ fn unreadable(time: &TimeFacts) -> Finding {
     };
     Finding {
         id: "unreadable-time",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!(
             "{option} = {}{}",
             nix_string(&time.text),

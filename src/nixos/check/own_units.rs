@@ -110,7 +110,7 @@ fn suffixed(unit: &SuffixedFacts) -> Finding {
     let (name, kind) = unit.unit.rsplit_once('.').unwrap_or((&unit.unit, ""));
     Finding {
         id: "unit-suffix",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: option(&unit.unit),
         why: format!(
             "NixOS adds the suffix itself, so the unit is called {}.{kind}, and {} does not exist",
@@ -137,7 +137,7 @@ fn without_kind(facts: &ConfigFacts, missing: &TargetFacts) -> Option<Finding> {
     let option = attribute_path::text(&path.map(str::to_owned));
     (own || OF_SYSTEMD.contains(&name)).then(|| Finding {
         id: "unknown-target",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("{option} has \"{name}\" (did you mean \"{name}.target\"?)"),
         why: "the name of a unit must end in its type, so this starts nothing".to_owned(),
         add: is_only
@@ -176,7 +176,7 @@ fn unknown_target(facts: &ConfigFacts, missing: &TargetFacts) -> Option<Finding>
     };
     Some(Finding {
         id: "unknown-target",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is,
         why: why.to_owned(),
         add,
@@ -203,7 +203,7 @@ fn idle_timer(name: &str) -> Finding {
     let timer = attribute_path::text(&["systemd", "timers", name].map(str::to_owned));
     Finding {
         id: "idle-timer",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("nothing in the configuration starts {timer}"),
         why: "it has no wantedBy, and no unit or script names it, so it starts no service"
             .to_owned(),

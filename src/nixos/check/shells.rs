@@ -88,29 +88,29 @@ mod tests {
             user("root", &[KEY], "none"),
         ];
         let found_in = found(&users, Value::Null);
-        let [trap, note] = found_in.as_slice() else {
+        let [error, warning] = found_in.as_slice() else {
             panic!("two findings");
         };
         assert_eq!(
-            (trap.severity, note.severity),
-            (Severity::Trap, Severity::Note)
+            (error.severity, warning.severity),
+            (Severity::Error, Severity::Warning)
         );
         let both = "users.users.ann.shell = \"/bin/zsh\", users.users.bob.shell = \"/usr/bin/zsh\"";
-        assert_eq!(trap.is, both);
+        assert_eq!(error.is, both);
         let lines = [
             "users.users.ann.shell = pkgs.zsh;",
             "users.users.bob.shell = pkgs.zsh;",
             "programs.zsh.enable = true;",
         ];
-        assert_eq!(trap.add, lines);
-        assert_eq!(note.is, "users.users.eve.shell = \"/bin/fish\"");
+        assert_eq!(error.add, lines);
+        assert_eq!(warning.is, "users.users.eve.shell = \"/bin/fish\"");
         let lines = [
             "users.users.eve.shell = pkgs.fish;",
             "programs.fish.enable = true;",
         ];
-        assert_eq!(note.add, lines);
+        assert_eq!(warning.add, lines);
         let at_console = found(&users[2..], json!("eve"));
         assert_eq!(at_console.len(), 1);
-        assert_eq!(at_console[0].severity, Severity::Trap);
+        assert_eq!(at_console[0].severity, Severity::Error);
     }
 }

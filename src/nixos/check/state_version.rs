@@ -7,7 +7,7 @@ use super::rule::Rule;
 pub(super) const RULES: [Rule; 2] = [
     Rule {
         id: "state-version",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             facts
                 .state_version
@@ -19,7 +19,7 @@ pub(super) const RULES: [Rule; 2] = [
     },
     Rule {
         id: "other-state-version",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let version = facts.state_version.as_deref()?;
             let latest = facts.release.as_deref()?;

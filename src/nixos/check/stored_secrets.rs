@@ -16,7 +16,7 @@ macro_rules! who_can_read_it {
 pub(super) const RULES: [Rule; 2] = [
     Rule {
         id: "stored-host-key",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| host_keys(facts).filter(|_| !facts.ssh.has_other_host_keys),
         why: concat!(
             "the SSH server does not start. It refuses a key that other users can read, as in the Nix store, and has no \
@@ -27,7 +27,7 @@ pub(super) const RULES: [Rule; 2] = [
     },
     Rule {
         id: "stored-host-key",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| host_keys(facts).filter(|_| facts.ssh.has_other_host_keys),
         why: concat!(
             "the SSH server refuses a key that other users can read, as in the Nix store. Also, ",
@@ -89,7 +89,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         let line = (!is_of_peer).then_some(line);
         Finding {
             id: "stored-secret",
-            severity: Severity::Note,
+            severity: Severity::Warning,
             is,
             why: format!("{}{hint}", who_can_read_it!()),
             add: line.into_iter().collect(),
@@ -179,11 +179,11 @@ mod tests {
         let note = only(std::slice::from_ref(&keys));
         let is = "services.openssh.hostKeys copies \"ssh_host_key\" and 1 more into the Nix store";
         assert_eq!((note.id, note.is.as_str()), ("stored-host-key", is));
-        assert_eq!(note.severity, Severity::Note);
+        assert_eq!(note.severity, Severity::Warning);
         let alone = only(&[keys, ("/ssh/has_other_host_keys", json!(false))]);
         assert_eq!(
             (alone.id, alone.severity),
-            ("stored-host-key", Severity::Trap)
+            ("stored-host-key", Severity::Error)
         );
     }
 }

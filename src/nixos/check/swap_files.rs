@@ -22,7 +22,7 @@ fn finding(file: &str) -> Finding {
     let device = nix_string(file);
     Finding {
         id: "no-swap-file",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: format!("swapDevices has {device} without size"),
         why: format!(
             "NixOS makes a swap file only if its size is set, so the machine has no swap there. Add the size in MiB \

@@ -236,7 +236,7 @@ fn a_group_that_may_be_meant_is_named() {
 
 /// It was a note, though the build ends there.
 #[test]
-fn a_locale_at_which_the_build_fails_is_a_trap() {
+fn a_locale_at_which_the_build_fails_is_an_error() {
     let told = |name: &str, is_built: bool| {
         let facts = with(&[
             ("/locale", json!(name)),
@@ -247,16 +247,16 @@ fn a_locale_at_which_the_build_fails_is_a_trap() {
         assert_eq!(found[0].id, "locale");
         (found[0].severity, found[0].why.contains("build"))
     };
-    assert_eq!(told("de_DE", true), (Severity::Trap, true));
-    assert_eq!(told("xx_YY.UTF-8", true), (Severity::Note, true));
-    assert_eq!(told("de_DE", false), (Severity::Note, false));
-    assert_eq!(told("xx_YY.UTF-8", false), (Severity::Note, false));
+    assert_eq!(told("de_DE", true), (Severity::Error, true));
+    assert_eq!(told("xx_YY.UTF-8", true), (Severity::Warning, true));
+    assert_eq!(told("de_DE", false), (Severity::Warning, false));
+    assert_eq!(told("xx_YY.UTF-8", false), (Severity::Warning, false));
 }
 
 #[test]
 fn every_rule_is_documented() {
     let page = include_str!("../../../docs/errors.md");
-    for rule in traps::all_rules() {
+    for rule in rules::all_rules() {
         let id = rule.id;
         assert!(page.contains(&format!("| `{id}` |")), "{id}");
     }

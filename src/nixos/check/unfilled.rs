@@ -19,7 +19,7 @@ fn unfilled(found: &UnfilledFacts) -> Finding {
     let is_name = found.option.last() == Some(text);
     Finding {
         id: "placeholder",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: if is_name {
             option
         } else {
@@ -52,7 +52,7 @@ fn etc_name(file: &EtcNameFacts) -> Finding {
     };
     Finding {
         id: "etc-in-etc",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is,
         why: format!(
             "names in environment.etc are already below /etc, so the file is /etc/etc/{meant}"

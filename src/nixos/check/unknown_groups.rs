@@ -10,21 +10,21 @@ use crate::common::nearest::similar_names;
 pub(super) const RULES: [Rule; 3] = [
     Rule {
         id: "unknown-group",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| said(facts).filter(|_| unknown(facts).any(is_meant_for_sudo)),
         why: "the machine has no such group. The group for sudo is wheel",
         add: &["{missing groups}"],
     },
     Rule {
         id: "unknown-group",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| said(facts).filter(|_| !unknown(facts).any(is_meant_for_sudo)),
         why: "the machine has no such group, so the user is not in it",
         add: &["{missing groups}"],
     },
     Rule {
         id: "unknown-member",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| members_said(facts),
         why: "the machine has no such user. Give the group the name of one, or define the user",
         add: &[],

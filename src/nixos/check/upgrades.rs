@@ -6,7 +6,7 @@ use super::rule::Rule;
 
 pub(super) const RULES: [Rule; 1] = [Rule {
     id: "no-upgrade",
-    severity: Severity::Note,
+    severity: Severity::Warning,
     is: |facts, _| {
         let is_on = facts.upgrades_to_nothing && facts.card;
         is_on.then(|| "system.autoUpgrade.enable = true".into())

@@ -7,7 +7,7 @@ use super::rule::Rule;
 
 pub(super) const RULES: [Rule; 1] = [Rule {
     id: "user-name",
-    severity: Severity::Note,
+    severity: Severity::Warning,
     is: |facts, _| {
         let users: Vec<String> = with_wrong_names(facts).map(user_option).collect();
         (!users.is_empty()).then(|| users.join(", "))

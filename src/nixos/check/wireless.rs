@@ -9,7 +9,7 @@ use crate::common::wifi_passphrase;
 pub(super) const RULES: [Rule; 5] = [
     Rule {
         id: "wireless",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let net = &facts.network;
             let has_network = net.networks > 0 || net.elsewhere || net.manager || net.iwd;
@@ -22,7 +22,7 @@ pub(super) const RULES: [Rule; 5] = [
     },
     Rule {
         id: "wireless-off",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let net = &facts.network;
             let is_off = net.networks > 0 && !net.wireless;
@@ -33,14 +33,14 @@ pub(super) const RULES: [Rule; 5] = [
     },
     Rule {
         id: "wireless-key",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| facts.network.wireless.then(|| wrong_keys(facts))?,
         why: "wpa_supplicant does not accept that key, so the machine does not join the network",
         add: &[],
     },
     Rule {
         id: "wireless-key",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let keys = facts.network.keys_without_file.iter();
             let keys = keys.filter(|_| facts.network.wireless);
@@ -56,7 +56,7 @@ pub(super) const RULES: [Rule; 5] = [
     },
     Rule {
         id: "open-passphrase",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let open = facts.network.open_passphrases.iter();
             let named = open.map(|one| key_option(&one.network, "psk"));
@@ -213,7 +213,7 @@ mod tests {
         };
         assert_eq!(
             (finding.id, finding.severity),
-            ("wireless-key", Severity::Trap)
+            ("wireless-key", Severity::Error)
         );
         let is = "networking.wireless.networks.\"Home\".pskRaw = \"ext:home\"";
         assert_eq!(finding.is, is);
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_wpa_supplicant_refuses_is_a_trap() {
+    fn a_key_that_wpa_supplicant_refuses_is_an_error() {
         let on = || ("/network/wireless", json!(true));
         let networks = || ("/network/networks", json!(1));
         let phrase = |bytes: usize| {

@@ -209,7 +209,7 @@ fn a_renamed_option_keeps_what_is_below_it_and_its_value() {
     let renamed = |text: &str| {
         let mut found = [Finding {
             id: "warning",
-            severity: Severity::Note,
+            severity: Severity::Warning,
             is: "a.old".to_owned(),
             why: String::new(),
             add: vec!["b.new = …; # replaces a.old; keep its value".to_owned()],

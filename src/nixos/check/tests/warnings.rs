@@ -35,7 +35,7 @@ fn a_build_warns_of_what_locks_out_or_fails_later() {
 }
 
 #[test]
-fn a_build_names_the_place_of_a_trap() {
+fn a_build_names_the_place_of_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let text = "{\n  services.openssh.enable = false;\n}\n";
     std::fs::write(dir.path().join("sd-card.nix"), text).unwrap();

@@ -60,7 +60,7 @@ fn the_line_for_a_firewall_undoes_what_closes_it() {
 
 /// The line to paste opened the port to everyone.
 #[test]
-fn rules_of_the_firewall_that_are_not_read_are_no_trap() {
+fn rules_of_the_firewall_that_are_not_read_are_no_error() {
     let facts = with(&[
         ("/firewall/admitted", json!([])),
         ("/firewall/opened_by_ssh", json!(false)),
@@ -70,7 +70,10 @@ fn rules_of_the_firewall_that_are_not_read_are_no_trap() {
     let [finding] = found.as_slice() else {
         panic!("{found:?}");
     };
-    assert_eq!((finding.id, finding.severity), ("firewall", Severity::Note));
+    assert_eq!(
+        (finding.id, finding.severity),
+        ("firewall", Severity::Warning)
+    );
     assert_eq!(finding.add, [""; 0]);
 }
 

@@ -18,14 +18,14 @@ const SYSTEMD_BOOT: &str = "systemd-boot";
 const RULES: [Rule; 10] = [
     Rule {
         id: "no-image",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| (!facts.image).then(|| "config.system.build.sdImage is not defined".into()),
         why: "without it there is no SD card image to build",
         add: &["imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ];"],
     },
     Rule {
         id: "wrong-system",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, system| {
             let other = facts.system != system;
             other.then(|| format!("nixpkgs.hostPlatform = \"{}\"", facts.system))
@@ -35,7 +35,7 @@ const RULES: [Rule; 10] = [
     },
     Rule {
         id: "no-boot-loader",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             (facts.card && facts.loaders.is_empty()).then(|| "no boot loader is enabled".into())
         },
@@ -44,7 +44,7 @@ const RULES: [Rule; 10] = [
     },
     Rule {
         id: "grub",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let grub = facts.loaders == ["grub"] && facts.system == "aarch64-linux";
             (grub && facts.card && !is_part_of_image(facts))
@@ -58,7 +58,7 @@ const RULES: [Rule; 10] = [
     },
     Rule {
         id: "grub-device",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let device = facts.grub_device.as_deref().filter(|_| facts.card)?;
             Some(format!("boot.loader.grub.device = \"{device}\""))
@@ -68,7 +68,7 @@ const RULES: [Rule; 10] = [
     },
     Rule {
         id: SYSTEMD_BOOT,
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| {
             let is_only = facts.card && facts.loaders == ["systemd-boot"];
             (is_only && facts.sd.makes_menu)
@@ -82,7 +82,7 @@ const RULES: [Rule; 10] = [
     },
     Rule {
         id: "time-zone",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let zone = facts
                 .time_zone
@@ -100,14 +100,14 @@ const RULES: [Rule; 10] = [
     },
     Rule {
         id: "locale",
-        severity: Severity::Trap,
+        severity: Severity::Error,
         is: |facts, _| unknown_locale(facts).filter(|_| locale_fails(facts)),
         why: "glibc has no such locale in UTF-8, so the build fails",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
     Rule {
         id: "locale",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| {
             let is_built = facts.locale_is_built && !locale_fails(facts);
             unknown_locale(facts).filter(|_| is_built)
@@ -117,14 +117,14 @@ const RULES: [Rule; 10] = [
     },
     Rule {
         id: "locale",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         is: |facts, _| unknown_locale(facts).filter(|_| !facts.locale_is_built),
         why: "glibc has no such locale in UTF-8, so programs use English",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
 ];
 
-/// The mistakes in `facts` for an image of `system` (`aarch64-linux`), and for `board`, if it is for one in particular; traps first.
+/// The mistakes in `facts` for an image of `system` (`aarch64-linux`), and for `board`, if it is for one in particular; errors first.
 pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) -> Vec<Finding> {
     let placeholders = Placeholders::of(facts, system);
     let found = all_rules().filter_map(|rule| {
@@ -159,7 +159,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             .unwrap_or_default(),
     );
     nixos_messages::join_renamed(&mut all);
-    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Trap));
+    all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Error));
     all
 }
 
