@@ -79,8 +79,10 @@ pub(super) fn with(changes: &[(&str, Value)]) -> ConfigFacts {
 /// The line of Nix's log with the good facts and `changes`.
 pub(in crate::nixos) fn traced_line(changes: &[(&str, Value)]) -> String {
     let text = format!("trace: sdbuild: facts: {}", changed(changes));
-    let message = json!({ "action": "msg", "level": 0, "msg": text });
-    format!("@nix {message}")
+    format!(
+        "@nix {}",
+        json!({ "action": "msg", "level": 0, "msg": text })
+    )
 }
 
 /// The ids of what is found in the good facts with `changes`.
