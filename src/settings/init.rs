@@ -60,9 +60,7 @@ pub struct InitArgs {
     #[arg(long, value_parser = BoardNameParser, value_name = "NAME", hide_possible_values = true)]
     pub board: Option<BoardName>,
 
-    /// Template [default: sd-card]
-    ///
-    /// The configuration starts from it.
+    /// Template to start from [default: sd-card]
     #[arg(long, value_enum, value_name = "NAME")]
     pub template: Option<TemplateName>,
 
@@ -70,7 +68,7 @@ pub struct InitArgs {
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
-    /// Account to create besides root, with your SSH keys and passwordless sudo
+    /// Account to create, with your keys and passwordless sudo
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 

@@ -62,9 +62,11 @@ fn synopsis(path: &[&Command], command: &Command, page: &mut Page) {
 
 fn description(command: &Command, notes: &str, page: &mut Page) {
     page.section("DESCRIPTION");
-    let about = command.get_long_about().or_else(|| command.get_about());
-    let about = about.map(ToString::to_string).unwrap_or_default();
-    page.paragraphs(&format!("{}.", about.trim_end_matches('.')));
+    page.paragraphs(&format!("{}.", about(command)));
+    let long = command.get_long_about().map(ToString::to_string);
+    // Its first paragraph is the line above.
+    let long = long.as_deref().and_then(|long| long.split_once("\n\n"));
+    page.paragraphs(long.map_or("", |(_, more)| more));
     page.paragraphs(notes);
 }
 
