@@ -4,7 +4,7 @@ mod arguments;
 mod command_page;
 mod commands;
 mod exit_status;
-mod roff;
+mod page;
 mod sdbuild_page;
 mod variables;
 
@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn no_line_is_an_unknown_macro() {
-        const MACROS: [&str; 16] = [
+        const MACROS: [&str; 18] = [
             ".TH", ".SH", ".SS", ".TP", ".PP", ".IP", ".RS", ".RE", ".EX", ".EE", ".SY", ".YS",
-            ".nh", ".ad", ".nr", ".ds",
+            ".nh", ".ad", ".nr", ".ds", ".ie", ".el",
         ];
         for page in pages() {
             assert!(page.text.is_ascii(), "troff would take it for Latin-1");

@@ -1,27 +1,28 @@
 //! The arguments of a command in its manual page: in the synopsis, and with their texts.
 
 use clap::{Arg, ArgAction, Command};
+use roff::{Inline, roman};
 
-use super::roff::{Page, bold, italic};
+use super::page::{NO_BREAK, Page, bold, italic};
 
-/// What follows an argument that can be given several times. Without `\&`, troff takes it for the end of a sentence.
-const DOTS: &str = "...\\&";
+/// What follows an argument that can be given several times.
+const DOTS: &str = "...";
 
 /// What stands for each argument of `command` in its synopsis, which leaves out `--help`.
-pub(super) fn in_synopsis(command: &Command) -> Vec<String> {
+pub(super) fn in_synopsis(command: &Command) -> Vec<Vec<Inline>> {
     let options = groups(command).into_iter().flat_map(|(_, group)| group);
     let options = options.filter(|arg| !is_help(arg)).map(optional);
     options.chain(operands(command)).collect()
 }
 
 /// The arguments without a flag, as in a synopsis.
-pub(super) fn operands(command: &Command) -> impl Iterator<Item = String> + '_ {
+pub(super) fn operands(command: &Command) -> impl Iterator<Item = Vec<Inline>> + '_ {
     positionals(command).map(|arg| {
         let name = operand(arg);
         if arg.is_required_set() {
             name
         } else {
-            format!("[{name}]")
+            in_brackets(name)
         }
     })
 }
@@ -30,14 +31,14 @@ pub(super) fn operands(command: &Command) -> impl Iterator<Item = String> + '_ {
 pub(super) fn section(command: &Command, page: &mut Page) {
     page.section("OPTIONS");
     for arg in positionals(command) {
-        entry(&operand(arg), arg, page);
+        entry(operand(arg), arg, page);
     }
     for (heading, group) in groups(command) {
         if let Some(heading) = heading {
             page.part(heading);
         }
         for arg in group {
-            entry(&option(arg, ", "), arg, page);
+            entry(option(arg, ", "), arg, page);
         }
     }
 }
@@ -77,35 +78,40 @@ fn is_help(arg: &Arg) -> bool {
 }
 
 /// An option in a synopsis, such as `[-c, --config <PATH>]`, which is not broken into lines.
-fn optional(arg: &Arg) -> String {
-    let shown = option(arg, ",\\ ");
-    let shown = if arg.is_required_set() {
-        shown
-    } else {
-        format!("[{shown}]")
-    };
-    let is_repeated = matches!(arg.get_action(), ArgAction::Append | ArgAction::Count);
-    shown + if is_repeated { DOTS } else { "" }
+fn optional(arg: &Arg) -> Vec<Inline> {
+    let mut shown = option(arg, &format!(",{NO_BREAK}"));
+    if !arg.is_required_set() {
+        shown = in_brackets(shown);
+    }
+    if matches!(arg.get_action(), ArgAction::Append | ArgAction::Count) {
+        shown.push(roman(DOTS));
+    }
+    shown
+}
+
+fn in_brackets(shown: Vec<Inline>) -> Vec<Inline> {
+    [vec![roman("[")], shown, vec![roman("]")]].concat()
 }
 
 /// The names of an option, with `between` after the short one, and its values.
-fn option(arg: &Arg, between: &str) -> String {
-    let short = arg.get_short().map(|name| bold(&format!("-{name}")));
-    let long = arg.get_long().map(|name| bold(&format!("--{name}")));
-    let names: Vec<String> = short.into_iter().chain(long).collect();
-    let names = names.join(between);
+fn option(arg: &Arg, between: &str) -> Vec<Inline> {
+    let short = arg.get_short().map(|name| [bold(&format!("-{name}"))]);
+    let long = arg.get_long().map(|name| [bold(&format!("--{name}"))]);
+    let names: Vec<_> = short.into_iter().chain(long).collect();
+    let mut shown = names.join(&roman(between));
     if !takes_values(arg) {
-        return names;
+        return shown;
     }
     let values = values(arg);
     let may_lack = arg
         .get_num_args()
         .is_some_and(|range| range.min_values() == 0);
     if may_lack {
-        format!("{names}[={values}]")
+        shown.extend([roman("[="), values, roman("]")]);
     } else {
-        format!("{names}\\ {values}")
+        shown.extend([roman(NO_BREAK), values]);
     }
+    shown
 }
 
 fn takes_values(arg: &Arg) -> bool {
@@ -113,33 +119,28 @@ fn takes_values(arg: &Arg) -> bool {
 }
 
 /// The names of an option's values, each between angle brackets.
-fn values(arg: &Arg) -> String {
+fn values(arg: &Arg) -> Inline {
     let names = arg.get_value_names().unwrap_or_default();
-    let names: Vec<_> = names
-        .iter()
-        .map(|name| italic(&format!("<{name}>")))
-        .collect();
-    names.join("\\ ")
+    let names: Vec<_> = names.iter().map(|name| format!("<{name}>")).collect();
+    italic(&names.join(" "))
 }
 
 /// The name of an argument without a flag, with dots if it can be given several times.
-fn operand(arg: &Arg) -> String {
+fn operand(arg: &Arg) -> Vec<Inline> {
     let names = arg.get_value_names().unwrap_or_default().join(" ");
-    let name = if names.is_empty() {
-        arg.get_id().as_str().to_uppercase()
+    let mut shown = vec![if names.is_empty() {
+        italic(&arg.get_id().as_str().to_uppercase())
     } else {
-        names
-    };
-    let dots = if matches!(arg.get_action(), ArgAction::Append) {
-        DOTS
-    } else {
-        ""
-    };
-    format!("{}{dots}", italic(&name))
+        italic(&names)
+    }];
+    if matches!(arg.get_action(), ArgAction::Append) {
+        shown.push(roman(DOTS));
+    }
+    shown
 }
 
 /// The term, its text, and its possible values.
-fn entry(term: &str, arg: &Arg, page: &mut Page) {
+fn entry(term: Vec<Inline>, arg: &Arg, page: &mut Page) {
     let help = arg.get_long_help().or_else(|| arg.get_help());
     let help = help.map(ToString::to_string).unwrap_or_default();
     page.entry(term, &help);

@@ -1,9 +1,10 @@
 //! The manual page of one command.
 
 use clap::Command;
+use roff::{Inline, roman};
 
 use super::commands::{about, page_name, visible};
-use super::roff::{Page, bold, escaped};
+use super::page::{Page, bold, italic};
 use super::{arguments, exit_status};
 use crate::cli::commands_beside;
 
@@ -49,12 +50,12 @@ fn synopsis(path: &[&Command], command: &Command, page: &mut Page) {
     let mut of_command = arguments::in_synopsis(command);
     if before.is_empty() {
         if command.is_subcommand_required_set() {
-            of_command = vec!["\\fICOMMAND\\fR".to_owned()];
+            of_command = vec![vec![italic("COMMAND")]];
         }
         page.synopsis(&words.join(" "), &of_command);
     } else {
         let name = words.pop().unwrap_or_default();
-        let name = bold(name);
+        let name = vec![bold(name)];
         let after = before.into_iter().chain([name]).chain(of_command);
         page.synopsis(&words.join(" "), &after.collect::<Vec<_>>());
     }
@@ -79,7 +80,7 @@ fn commands(path: &[&Command], command: &Command, page: &mut Page) {
     page.section("COMMANDS");
     for sub in own {
         let name = format!("{}-{}", page_name(path), sub.get_name());
-        page.entry(&reference(&name), &about(sub));
+        page.entry(reference(&name), &about(sub));
     }
 }
 
@@ -91,7 +92,7 @@ fn example(line: &str, page: &mut Page) {
         page.command(command);
         page.below(explanation);
     } else {
-        page.entry(&bold(command), explanation);
+        page.entry([bold(command)], explanation);
     }
 }
 
@@ -112,6 +113,6 @@ fn see_also(path: &[&Command]) -> String {
 }
 
 /// The name of a page with its section.
-pub(super) fn reference(name: &str) -> String {
-    format!("\\fB{}\\fR(1)", escaped(name))
+pub(super) fn reference(name: &str) -> [Inline; 2] {
+    [bold(name), roman("(1)")]
 }

@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use super::roff::{Page, bold};
+use super::page::{Page, bold};
 
 /// What begins the list of codes in the help.
 const HEADING: &str = "Exit codes:\n";
@@ -142,7 +142,7 @@ pub(super) fn of_command(path: &[&Command], page: &mut Page) {
     page.section("EXIT STATUS");
     let codes = own.map_or(&[("0", "Done.")][..], |(_, codes)| *codes);
     for (code, meaning) in codes {
-        page.entry(&bold(code), meaning);
+        page.entry([bold(code)], meaning);
     }
     page.paragraphs("`sdbuild`(1) has the codes that all commands share.");
 }
@@ -156,7 +156,7 @@ pub(super) fn of_sdbuild(help: &str, page: &mut Page) {
         .and_then(|list| list.strip_prefix(HEADING));
     for line in list.unwrap_or_default().lines() {
         if let Some((code, meaning)) = line.trim().split_once(' ') {
-            page.entry(&bold(code), meaning);
+            page.entry([bold(code)], meaning);
         }
     }
     page.paragraphs(paragraphs.next().unwrap_or_default());

@@ -1,10 +1,11 @@
 //! The manual page of sdbuild itself.
 
 use clap::Command;
+use roff::roman;
 
 use super::command_page::reference;
 use super::commands::about;
-use super::roff::{Page, bold};
+use super::page::{Page, bold, italic};
 use super::{arguments, exit_status, variables};
 use crate::cli::COMMAND_GROUPS;
 
@@ -74,7 +75,8 @@ pub(super) fn text(root: &Command) -> String {
     let mut page = Page::new("sdbuild", &about(root));
     page.section("SYNOPSIS");
     let mut arguments = arguments::in_synopsis(root);
-    arguments.extend(["\\fICOMMAND\\fR", "[\\fIARGUMENTS\\fR]"].map(str::to_owned));
+    arguments.push(vec![italic("COMMAND")]);
+    arguments.push(vec![roman("["), italic("ARGUMENTS"), roman("]")]);
     page.synopsis("sdbuild", &arguments);
     page.section("DESCRIPTION");
     page.paragraphs(DESCRIPTION);
@@ -83,7 +85,7 @@ pub(super) fn text(root: &Command) -> String {
         page.part(heading);
         for command in names.iter().filter_map(|name| root.find_subcommand(name)) {
             let name = format!("sdbuild-{}", command.get_name());
-            page.entry(&reference(&name), &about(command));
+            page.entry(reference(&name), &about(command));
         }
     }
     arguments::section(root, &mut page);
@@ -97,11 +99,11 @@ pub(super) fn text(root: &Command) -> String {
     variables::add_to(&mut page);
     page.section("FILES");
     for (file, text) in FILES {
-        page.entry(&bold(file), text);
+        page.entry([bold(file)], text);
     }
     page.section("EXAMPLES");
     for (command, text) in EXAMPLES {
-        page.entry(&bold(command), text);
+        page.entry([bold(command)], text);
     }
     page.section("SEE ALSO");
     page.paragraphs("`docker`(1), `podman`(1), `nix-build`(1), `ssh-keygen`(1)");
@@ -123,6 +125,7 @@ mod tests {
         let sections: Vec<_> = page
             .lines()
             .filter_map(|line| line.strip_prefix(".SH "))
+            .map(|title| title.trim_matches('"'))
             .collect();
         let expected = [
             "NAME",
@@ -136,7 +139,7 @@ mod tests {
             "EXAMPLES",
             "SEE ALSO",
         ];
-        assert_eq!(sections, expected.map(|title| format!("\"{title}\"")));
+        assert_eq!(sections, expected);
         for part in [
             ".SS \"To begin\"\n.TP\n\\fBsdbuild\\-doctor\\fR(1)\nCheck that",
             ".TP\n\\fB70\\fR\na bug in sdbuild\n",

@@ -1,6 +1,6 @@
 //! The variables that sdbuild reads, for its manual page.
 
-use super::roff::{Page, bold};
+use super::page::{Page, bold};
 
 /// Each with what it sets, in the groups of docs/reference.md.
 const GROUPS: [(&str, &[(&str, &str)]); 6] = [
@@ -199,7 +199,7 @@ pub(super) fn add_to(page: &mut Page) {
     for (heading, variables) in GROUPS {
         page.part(heading);
         for (names, meaning) in variables {
-            page.entry(&bold(names), meaning);
+            page.entry([bold(names)], meaning);
         }
     }
 }
