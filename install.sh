@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs sdbuild into ~/.local/bin of the user who runs it, its manual page and shell completions into ~/.local/share, and
+# Installs sdbuild into ~/.local/bin of the user who runs it, its manual pages and shell completions into ~/.local/share, and
 # changes nothing else.
 #
 #   ./install.sh                in a clone: compiles it, with this machine's Rust, or else in a container of Docker or Podman
@@ -41,7 +41,8 @@ usage() {
     */OWNER/*) default='none: no release is published yet' ;;
     *) default=$github ;;
   esac
-  printf '%s\n' "Installs sdbuild for the user who runs it. In a clone it compiles it. Otherwise it downloads a release and verifies it.
+  printf '%s\n' "Installs sdbuild for the user who runs it. In a clone, the script compiles sdbuild.
+Elsewhere it downloads a release and verifies it.
 
   ./install.sh                installs sdbuild, or updates it
   ./install.sh --uninstall    removes what it installed"
@@ -54,7 +55,12 @@ five to ten minutes."
 It writes these files and changes nothing else:
 
   $into/sdbuild"
-  each_extra print_name
+  choose_share
+  if [ -n "$share" ]; then
+    print_name "$share/man/man1/sdbuild.1"
+    print_name "$share/man/man1/sdbuild-COMMAND.1, for each command"
+    each_completion print_name
+  fi
   printf '%s\n' "
 Variables:
 
@@ -319,25 +325,38 @@ make_work_directory() {
   work=$(mktemp -d "$into/.sdbuild-install.XXXXXX") || die "$into is not writable"
 }
 
-# Runs $1 for each file that belongs to the program: with the file, and with the arguments for which the program prints it.
-each_extra() {
+# Sets `share`, the directory of what belongs to the program. Without a `bin` beside it there is none.
+choose_share() {
   case $into in
     /*/bin) share=${into%/bin}/share ;;
-    *) return 0 ;;
+    *) share= ;;
   esac
-  "$1" "$share/man/man1/sdbuild.1" man
+}
+
+# Runs $1 for each completion: with the file, and with the arguments for which the program prints it.
+each_completion() {
   "$1" "$share/bash-completion/completions/sdbuild" completions bash
   "$1" "$share/fish/vendor_completions.d/sdbuild.fish" completions fish
   "$1" "$share/zsh/site-functions/_sdbuild" completions zsh
 }
 
 # Writes the file $1 with what the program prints for the other arguments. The program works without it.
-write_extra() {
+write_completion() {
   file=$1
   shift
-  if ! { "$into/sdbuild" "$@" >"$work/extra" && mkdir -p "${file%/*}" && mv -f "$work/extra" "$file"; }; then
+  if ! { "$into/sdbuild" "$@" >"$work/completion" && mkdir -p "${file%/*}" && mv -f "$work/completion" "$file"; }; then
     say "$file cannot be written"
   fi
+}
+
+# Replaces the manual pages by those of the program: another version may have had other commands.
+write_pages() {
+  man=$share/man/man1
+  if "$into/sdbuild" --quiet man --dir "$work/man" && mkdir -p "$man"; then
+    rm -f "$man/sdbuild.1" "$man"/sdbuild-*.1
+    mv -f "$work/man/"*.1 "$man/" && return
+  fi
+  say "the manual pages cannot be written to $man"
 }
 
 # Removes the file $1 if it is there.
@@ -363,7 +382,13 @@ uninstall() {
   choose_directory
   [ ! -f "$into/sdbuild" ] || is_sdbuild "$into/sdbuild" ||
     die "$into/sdbuild does not print the version of sdbuild, so it may be another program. If it is sdbuild, remove it and run this again: rm $into/sdbuild"
-  each_extra remove_file
+  choose_share
+  if [ -n "$share" ]; then
+    for page in "$share/man/man1/sdbuild.1" "$share/man/man1"/sdbuild-*.1; do
+      remove_file "$page"
+    done
+    each_completion remove_file
+  fi
   remove_file "$into/sdbuild"
   [ -n "$removed" ] || die "there is nothing to remove, neither $into/sdbuild nor the other files of sdbuild"
   say "install.sh: what builds keep in Docker or Podman stays, unless \`sdbuild clean\` removed it before"
@@ -372,7 +397,7 @@ uninstall() {
 # Says what was installed, and what to do next.
 report() {
   say "installed $version as $into/sdbuild"
-  [ -z "${share:-}" ] || say "its manual page and the completions of bash, fish and zsh are in $share"
+  [ -z "${share:-}" ] || say "its manual pages and the completions of bash, fish and zsh are in $share"
   case :${PATH:-}: in
     *":$into:"*) ;;
     *) say "$into is not in PATH: run  export PATH=\"$into:\$PATH\"  and add that line to ~/.bashrc (~/.zshrc of zsh)" ;;
@@ -417,7 +442,11 @@ main() {
   is_sdbuild "$program" || die "the program does not run on this machine"
   version=$("$program" --version)
   mv "$program" "$into/sdbuild" || die "$into/sdbuild cannot be written"
-  each_extra write_extra
+  choose_share
+  if [ -n "$share" ]; then
+    write_pages
+    each_completion write_completion
+  fi
   report
 }
 

@@ -6,7 +6,7 @@
     (modulesPath + "/installer/sd-card/sd-image-aarch64.nix")
   ];
 
-  # A 64-bit ARM machine: Raspberry Pi 3, 4 or Zero 2, and most others.
+  # The processor: 64-bit ARM, as in a Raspberry Pi 3, 4 or Zero 2 W.
   nixpkgs.hostPlatform = "aarch64-linux";
 
   # The name by which the machine is known in your network.

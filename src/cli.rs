@@ -22,9 +22,10 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
 pub use cache::{CacheCommand, CacheExport};
+pub use command_groups::{GROUPS as COMMAND_GROUPS, beside as commands_beside};
 pub use misc::{
-    Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Settings, Status,
-    Try,
+    Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Man, Settings,
+    Status, Try,
 };
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
 pub use seed::Seed;
@@ -152,9 +153,22 @@ pub enum Command {
     #[command(after_help = examples::BUILD)]
     Build(Build),
     /// List the boards of images, and how far each was tested
+    ///
+    /// NAME is what --board of init, check, build and boot takes. BOARD is what an image for that name runs on. TESTED is how far
+    /// such an image was tested: `booted in QEMU`, on its model of this board; `booted as another board`, the same image on the
+    /// model of another one; `built`; or `evaluated with nixpkgs`, without building it. No board was tested on hardware.
+    ///
+    /// With a name, boards says what starts on that board, how `sdbuild boot` runs it, what was tried, and how to write a
+    /// configuration for it.
     #[command(after_help = examples::BOARDS)]
     Boards(Boards),
     /// List the formats of images, and what each is for
+    ///
+    /// Each entry has the name that --format takes, what the image is for, and the name of its file, where … stands for the part
+    /// that differs between configurations. A build uses the format sd-card unless a flag, a variable or sdbuild.toml names
+    /// another one. `sdbuild init --template` writes configurations for some of the formats.
+    ///
+    /// With a name, formats says how the image is made, and what to do with its file.
     #[command(after_help = examples::FORMATS)]
     Formats(Formats),
     /// Boot an image in QEMU to test it; the image is not changed
@@ -164,6 +178,16 @@ pub enum Command {
     #[command(after_help = examples::SEED)]
     Seed(Seed),
     /// Write an image to an SD card and verify it; list the cards
+    ///
+    /// To find the disk, run `sdbuild flash` without one before and after you insert the card: it lists the removable disks with
+    /// their sizes. A card is mostly /dev/mmcblk0 in a slot of the machine, and /dev/sdb or the like in a USB reader.
+    ///
+    /// Before it writes, flash compares the image with its .sha256 file or manifest, shows what is on the disk, and asks. It
+    /// refuses the disk that the running system, its swap or the image is on, whatever flags you give; a disk with mounted file
+    /// systems without --unmount; a disk that is not removable without --allow-fixed; and an image that is larger than the disk.
+    ///
+    /// Afterwards it reads the disk back and compares it with the image, which --no-verify leaves out. If it fails or is
+    /// interrupted, it says whether nothing was written, a part of the image, or all of it without the comparison.
     #[command(after_help = examples::FLASH)]
     Flash(Flash),
     /// Show what is in an image: partitions, files, boot loader, hashes
@@ -193,9 +217,9 @@ pub enum Command {
     /// Write a shell's completions to standard output
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
-    /// Write the manual page to standard output
+    /// Write the manual page of sdbuild or of a command
     #[command(after_help = examples::MAN)]
-    Man,
+    Man(Man),
     /// Print the version, as --version does
     #[command(hide = true)]
     Version,
@@ -213,9 +237,10 @@ pub enum Command {
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
 pub struct Build {
-    /// Configuration: a file, a directory or a flake (.#pi) [default: .]
+    /// Configuration: file, directory or flake (.#pi) [default: the one here]
     ///
-    /// A directory must have an sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
+    /// The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an
+    /// sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
@@ -224,7 +249,7 @@ pub struct Build {
 
     /// Print the manifest instead of the image's path
     ///
-    /// One JSON object; with --dry-run, the plan.
+    /// One JSON object; with --dry-run, the plan and the forecast.
     #[arg(long)]
     pub json: bool,
 

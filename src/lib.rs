@@ -100,7 +100,7 @@ async fn run_command(
         Command::Shell(args) => Box::pin(commands::shell::run(args, env, context)).await,
         Command::Settings(args) => commands::settings::run(args, env, ui),
         Command::Completions(args) => commands::completions::run(args, ui),
-        Command::Man => commands::man::run(ui),
+        Command::Man(args) => commands::man::run(args, ui),
         Command::Version => ui.result(concat!("sdbuild ", env!("CARGO_PKG_VERSION"))),
         Command::Status(args) => Box::pin(commands::status::run(args, env, ui, context)).await,
         Command::ExecWithParent(args) => {

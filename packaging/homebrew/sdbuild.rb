@@ -18,7 +18,7 @@ class Sdbuild < Formula
 
   def install
     bin.install "sdbuild"
-    man1.install "sdbuild.1"
+    man1.install Dir["man/*.1"]
     bash_completion.install "completions/sdbuild.bash" => "sdbuild"
     zsh_completion.install "completions/_sdbuild"
     fish_completion.install "completions/sdbuild.fish"

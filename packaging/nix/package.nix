@@ -21,8 +21,8 @@ rustPlatform.buildRustPackage {
   cargoTestFlags = [ "--lib" ];
 
   postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
-    $out/bin/sdbuild man > sdbuild.1
-    installManPage sdbuild.1
+    $out/bin/sdbuild man --dir man
+    installManPage man/*.1
     installShellCompletion --cmd sdbuild \
       --bash <($out/bin/sdbuild completions bash) \
       --zsh <($out/bin/sdbuild completions zsh) \

@@ -28,8 +28,9 @@ documents() {
   rm -rf "$into"
   mkdir -p "$into"
   (cd "$root" && CARGO_TARGET_DIR=$target cargo build --quiet --locked) >&2
-  "$program" man >"$into/sdbuild.1"
-  gzip -n -9 <"$into/sdbuild.1" >"$into/sdbuild.1.gz"
+  "$program" --quiet man --dir "$into/man"
+  cp -r "$into/man" "$into/man-gz"
+  gzip -n -9 "$into/man-gz/"*.1
   "$program" completions bash >"$into/sdbuild.bash"
   "$program" completions zsh >"$into/_sdbuild"
   "$program" completions fish >"$into/sdbuild.fish"
@@ -57,7 +58,7 @@ archive() {
   rm -rf "$stage"
   mkdir -p "$stage/completions"
   install -m 755 "$built/$1/release/sdbuild" "$stage/sdbuild"
-  cp "$built/$1/release/files/"{sdbuild.1,LICENSES-THIRD-PARTY.txt} "$root"/{README.md,CHANGELOG.md,LICENSE-APACHE,LICENSE-MIT} "$stage/"
+  cp -r "$built/$1/release/files/"{man,LICENSES-THIRD-PARTY.txt} "$root"/{README.md,CHANGELOG.md,LICENSE-APACHE,LICENSE-MIT} "$stage/"
   cp "$built/$1/release/files/"{sdbuild.bash,_sdbuild,sdbuild.fish} "$stage/completions/"
   chmod -R u=rwX,go=rX "$stage"
   tar -C "${stage%/*}" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \

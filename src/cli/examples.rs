@@ -58,7 +58,8 @@ pub(super) const FLASH: &str = "Without a disk, flash lists the disks and writes
 Examples:
   sdbuild flash   # list the removable disks
   sudo \"$(command -v sdbuild)\" flash /dev/sdb            # write the newest image: show what will be lost, ask, write, verify
-  sudo \"$(command -v sdbuild)\" flash card.img /dev/sdb   # write that image";
+  sudo \"$(command -v sdbuild)\" flash card.img /dev/sdb   # write that image
+  sudo \"$(command -v sdbuild)\" flash card.img /dev/sdb --unmount --yes   # for scripts: do not ask";
 
 pub(super) const INSPECT: &str = "\
 Examples:
@@ -191,5 +192,6 @@ Examples:
 
 pub(super) const MAN: &str = "\
 Examples:
-  sdbuild man > sdbuild.1
-  sdbuild man | man -l -";
+  sdbuild man | man -l -                     # read the page of sdbuild
+  sdbuild man build | man -l -               # read that of a command
+  sdbuild man --dir ~/.local/share/man/man1  # write all, for man sdbuild-build";

@@ -45,9 +45,9 @@ impl NixpkgsArgs {
 /// `sdbuild check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Configuration to check: a file, a directory, or a flake such as .#pi [default: .]
+    /// Configuration to check: a file, a directory, or a flake such as .#pi [default: the one here]
     ///
-    /// A directory must have an sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
+    /// The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
@@ -258,6 +258,18 @@ pub struct Settings {
     /// The flags of a build; a name of a setting can stand in place of the configuration.
     #[command(flatten)]
     pub build: Build,
+}
+
+/// `sdbuild man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Command whose page to write, such as build or publish aws [default: sdbuild itself]
+    #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+    pub command: Vec<String>,
+
+    /// Directory to write all pages to, each to a file of its own; created if missing
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 /// `sdbuild completions`.

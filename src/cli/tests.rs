@@ -129,3 +129,53 @@ fn every_command_has_examples_that_parse() {
         }
     }
 }
+
+/// The long help of the command `name`, in one line.
+fn long_help(name: &str) -> String {
+    let command = Cli::command();
+    let mut command = command.find_subcommand(name).unwrap().clone();
+    let help = command.render_long_help().to_string();
+    help.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_short_help_of_init_names_the_templates() {
+    let command = Cli::command();
+    let mut init = command.find_subcommand("init").unwrap().clone();
+    let help = init.render_help().to_string();
+    assert!(help.contains("--template <NAME>"), "{help}");
+    let place = |flag: &str| help.find(flag).expect(flag);
+    assert!(place("--wifi") < place("--yes"), "{help}");
+}
+
+#[test]
+fn long_helps_say_what_a_user_needs() {
+    for (name, texts) in [
+        (
+            "build",
+            &[
+                "[default: the one here] The one here is the flake that sdbuild.toml names, otherwise sd-card.nix",
+                "with --dry-run, the plan and the forecast",
+                "leaves an image that is up to date",
+            ][..],
+        ),
+        (
+            "boot",
+            &["instead of UEFI (for a disk with an ESP in a GPT, qcow2 and VMDK) or U-Boot"],
+        ),
+        (
+            "flash",
+            &[
+                "before and after you insert the card",
+                "mounted file systems without --unmount",
+            ],
+        ),
+        ("boards", &["TESTED is how far such an image was tested"]),
+        ("formats", &["the name that --format takes"]),
+    ] {
+        let help = long_help(name);
+        for text in texts {
+            assert!(help.contains(text), "{text}\n{help}");
+        }
+    }
+}

@@ -52,7 +52,7 @@ pub async fn run(
         ui.result(&ui::sanitize_line(&path))?;
         let text = "commit it, and sdbuild.lock after the first build. The service then builds the image at every push";
         context.events.notice(text);
-        if let Some(text) = Workflow::missing_release() {
+        if let Some(text) = settings.ci.and_then(Workflow::missing_release) {
             context.events.warn(text);
         }
     }
@@ -255,7 +255,7 @@ fn report(values: &TemplateValues, context: &Context) {
     }
     if values.template.format().is_none() && values.board.needs_nixos_hardware() {
         events.notice(format!(
-            "{}: kernel and firmware come from nixos-hardware, which the build downloads from GitHub at a fixed commit",
+            "{}: the firmware comes from nixos-hardware, which the build downloads from GitHub at a fixed commit; the kernel from nixpkgs",
             values.board.title
         ));
     }

@@ -1,151 +1,168 @@
-//! `sdbuild man`: writes one manual page with every command.
+//! `sdbuild man`: writes manual pages, one for sdbuild and one for each command.
 
-use std::fmt::Write as _;
-use std::io;
+mod arguments;
+mod command_page;
+mod commands;
+mod exit_status;
+mod page;
+mod sdbuild_page;
+mod variables;
+
+use std::fs;
+use std::path::Path;
 
 use clap::{Command, CommandFactory as _};
-use clap_mangen::Man;
 
-use crate::cli::Cli;
+use self::commands::{page_name, visible};
+use crate::cli::{self, Cli};
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::nearest::nearest;
 use crate::ui::Ui;
 
-/// Writes the page to standard output; on a terminal, says how to read it.
-pub fn run(ui: &Ui) -> Result<(), Failure> {
-    let page = page().or_internal("write the manual page")?;
-    ui.data(ascii(&String::from_utf8_lossy(&page)).as_bytes())?;
+/// Writes a page to standard output, or all pages to files; on a terminal, says how to read the page.
+pub fn run(args: &cli::Man, ui: &Ui) -> Result<(), Failure> {
+    let pages = pages();
+    if let Some(dir) = &args.dir {
+        write_all(&pages, dir)?;
+        let written = format!("{} manual pages are in {}", pages.len(), dir.display());
+        ui.events().notice(written);
+        return Ok(());
+    }
+    let page = find(&pages, &args.command)?;
+    ui.data(page.text.as_bytes())?;
     if ui.shows_events_and_results() {
-        ui.events().notice("to read it: sdbuild man | man -l -");
+        let words = [&["sdbuild man".to_owned()], args.command.as_slice()].concat();
+        ui.events()
+            .notice(format!("to read it: {} | man -l -", words.join(" ")));
     }
     Ok(())
 }
 
-/// Escapes other characters than ASCII: troff reads Latin-1 by default.
-fn ascii(page: &str) -> String {
-    page.chars().fold(String::new(), |mut out, c| {
-        if c.is_ascii() {
-            out.push(c);
-        } else {
-            write!(out, "\\[u{:04X}]", u32::from(c)).ok();
+/// A manual page.
+struct ManualPage {
+    /// Such as `sdbuild-publish-aws`.
+    name: String,
+    /// In troff's language.
+    text: String,
+}
+
+/// The page of sdbuild, then one for each command and for each of its own commands.
+fn pages() -> Vec<ManualPage> {
+    let mut root = Cli::command();
+    // Sets the whole names of commands, and the flags that they inherit.
+    root.build();
+    let mut pages = vec![ManualPage {
+        name: "sdbuild".to_owned(),
+        text: sdbuild_page::text(&root),
+    }];
+    add_pages(&[&root], &mut pages);
+    pages
+}
+
+/// Adds the pages of the commands of the last of `path`, which begins with sdbuild itself.
+fn add_pages(path: &[&Command], pages: &mut Vec<ManualPage>) {
+    let Some(parent) = path.last() else {
+        return;
+    };
+    for command in visible(parent) {
+        let path = [path, &[command]].concat();
+        pages.push(ManualPage {
+            name: page_name(&path),
+            text: command_page::text(&path),
+        });
+        add_pages(&path, pages);
+    }
+}
+
+/// The page of the command with these words: `publish aws`, `publish-aws` or `sdbuild-publish-aws`; without any, that of sdbuild.
+fn find<'a>(pages: &'a [ManualPage], words: &[String]) -> Result<&'a ManualPage, Failure> {
+    let name = words.join("-");
+    let short = name.strip_prefix("sdbuild").unwrap_or(&name);
+    let short = short.trim_start_matches('-');
+    let is_it = |page: &&ManualPage| {
+        let own = page.name.strip_prefix("sdbuild").unwrap_or(&page.name);
+        own.trim_start_matches('-') == short
+    };
+    pages.iter().find(is_it).ok_or_else(|| {
+        let failure = Failure::usage(format!("sdbuild has no command {}", words.join(" ")));
+        let names = pages
+            .iter()
+            .filter_map(|page| page.name.strip_prefix("sdbuild-"));
+        match nearest(short, names) {
+            Some(meant) => failure.hint(format!("did you mean {}?", meant.replace('-', " "))),
+            None => failure.hint("`sdbuild help` lists all commands"),
         }
-        out
     })
 }
 
-fn page() -> io::Result<Vec<u8>> {
-    let mut command = with_all_texts(Cli::command());
-    // Building sets the full names of sub-commands and the flags that they inherit.
-    command.build();
-    let man = Man::new(command.clone());
-    let mut out = Vec::new();
-    man.render_title(&mut out)?;
-    man.render_name_section(&mut out)?;
-    man.render_synopsis_section(&mut out)?;
-    man.render_description_section(&mut out)?;
-    out.extend(commands(&man)?.into_bytes());
-    man.render_options_section(&mut out)?;
-    for sub in visible(&command) {
-        section(sub, &mut out)?;
+/// Writes each page to a file in `dir`.
+fn write_all(pages: &[ManualPage], dir: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(dir).or_usage(format!("create the directory {}", dir.display()))?;
+    for page in pages {
+        let file = dir.join(format!("{}.1", page.name));
+        fs::write(&file, &page.text).or_usage(format!("write {}", file.display()))?;
     }
-    out.extend(notes(&man)?.into_bytes());
-    out.extend(LAST_SECTIONS.bytes());
-    Ok(out)
-}
-
-/// `command` with the texts of all flags: of those that `-h` leaves out, the crate would write only the names.
-fn with_all_texts(command: Command) -> Command {
-    let command = command.mut_args(|arg| arg.hide_short_help(false));
-    command.mut_subcommands(with_all_texts)
-}
-
-/// A section with a line for each command, without those of clap's own.
-fn commands(man: &Man) -> io::Result<String> {
-    let mut section = Vec::new();
-    man.render_subcommands_section(&mut section)?;
-    let section = String::from_utf8_lossy(&section);
-    let entries = section.split(".TP\n").skip(1);
-    let entries = entries.filter(|entry| !entry.starts_with("sdbuild\\-help(1)"));
-    let entries = entries.map(|entry| {
-        let entry = entry.replacen("sdbuild\\-", "sdbuild ", 1);
-        format!(".TP\n{}", entry.replacen("(1)", "", 1))
-    });
-    Ok(format!(".SH COMMANDS\n{}", entries.collect::<String>()))
-}
-
-/// Writes a section for `command` and for each of its sub-commands.
-fn section(command: &Command, out: &mut Vec<u8>) -> io::Result<()> {
-    let name = command.get_bin_name().unwrap_or(command.get_name());
-    let man = Man::new(command.clone());
-    let mut parts = Vec::new();
-    man.render_synopsis_section(&mut parts)?;
-    man.render_description_section(&mut parts)?;
-    man.render_options_section(&mut parts)?;
-    let mut parts = String::from_utf8_lossy(&parts).into_owned();
-    parts.push_str(&notes(&man)?);
-    out.extend(format!(".SH \"{}\"\n", name.to_uppercase()).bytes());
-    out.extend(parts.replace(".SH ", ".SS ").bytes());
-    visible(command).try_for_each(|sub| section(sub, out))
-}
-
-/// A section with the end of the help: notes, which are filled, and examples, which are not.
-fn notes(man: &Man) -> io::Result<String> {
-    const EXAMPLES: &str = "Examples:\n";
-    let mut extra = Vec::new();
-    man.render_extra_section(&mut extra)?;
-    let extra = String::from_utf8_lossy(&extra);
-    let body = extra.replacen(".SH EXTRA\n", "", 1);
-    let body = match body.split_once(EXAMPLES) {
-        Some((prose, examples)) => format!("{prose}.nf\n{EXAMPLES}{examples}.fi\n"),
-        None => body,
-    };
-    Ok(format!(".SH NOTES\n{body}"))
-}
-
-/// Sections about files, variables and other pages.
-const LAST_SECTIONS: &str = r".SH FILES
-.TP
-sd\-card.nix, sdbuild.toml, sdbuild.lock
-The configuration, its settings, and the pinned nixpkgs, all in one directory.
-.TP
-~/.config/sdbuild/sdbuild.toml
-Your own settings.
-.TP
-~/.cache/sdbuild, ~/.local/state/sdbuild/logs
-Downloads, and the logs of builds. XDG_CONFIG_HOME, XDG_CACHE_HOME and XDG_STATE_HOME name other directories.
-.SH ENVIRONMENT
-.TP
-DOCKER_HOST, DOCKER_CONTEXT
-The container engine to use.
-.TP
-NO_COLOR, CLICOLOR_FORCE
-Turn colours off, or on even without a terminal.
-.PP
-The text of a flag names its variable.
-.SH SEE ALSO
-docker(1), podman(1), nix\-build(1), ssh\-keygen(1)
-";
-
-/// The commands, without clap's own `help`.
-fn visible(command: &Command) -> impl Iterator<Item = &Command> {
-    let is_own = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "help";
-    command.get_subcommands().filter(is_own)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::page;
+    use super::*;
+
+    fn found(words: &[&str]) -> Result<String, String> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let page = find(&pages(), &words).map(|page| page.name.clone());
+        page.map_err(|failure| failure.hints.join("\n"))
+    }
 
     #[test]
-    fn every_flag_and_command_has_a_text() {
-        let page = String::from_utf8(page().unwrap()).unwrap();
-        let mut entries = page.split(".TP\n").skip(1);
-        let without_text = entries.find(|entry| entry.lines().nth(1).is_none_or(str::is_empty));
-        assert_eq!(without_text, None);
-        assert!(
-            page.contains("URLs of the binary caches"),
-            "of a flag that -h leaves out"
-        );
-        assert!(page.contains(".TP\nsdbuild build\n"), "{page:.3000}");
-        assert!(!page.contains("sdbuild help\n"), "clap's own");
+    fn a_page_is_found_by_the_words_of_its_command() {
+        assert_eq!(found(&[]).unwrap(), "sdbuild");
+        assert_eq!(found(&["sdbuild"]).unwrap(), "sdbuild");
+        for words in [
+            &["publish", "aws"][..],
+            &["publish-aws"],
+            &["sdbuild-publish-aws"],
+            &["sdbuild", "publish", "aws"],
+        ] {
+            assert_eq!(found(words).unwrap(), "sdbuild-publish-aws");
+        }
+        assert_eq!(found(&["biuld"]).unwrap_err(), "did you mean build?");
+        let all = "`sdbuild help` lists all commands";
+        assert_eq!(found(&["xyzzy"]).unwrap_err(), all);
+    }
+
+    #[test]
+    fn every_entry_has_a_text() {
+        for page in pages() {
+            let entries = page.text.split(".TP\n").skip(1);
+            for entry in entries {
+                let text = entry.lines().nth(1).unwrap_or_default();
+                assert!(
+                    !text.is_empty() && !text.starts_with('.'),
+                    "{}: {entry}",
+                    page.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_line_is_an_unknown_macro() {
+        const MACROS: [&str; 18] = [
+            ".TH", ".SH", ".SS", ".TP", ".PP", ".IP", ".RS", ".RE", ".EX", ".EE", ".SY", ".YS",
+            ".nh", ".ad", ".nr", ".ds", ".ie", ".el",
+        ];
+        for page in pages() {
+            assert!(page.text.is_ascii(), "troff would take it for Latin-1");
+            for line in page
+                .text
+                .lines()
+                .filter(|line| line.starts_with(['.', '\'']))
+            {
+                let name = line.split(' ').next().unwrap_or_default();
+                assert!(MACROS.contains(&name), "{}: {line}", page.name);
+            }
+        }
     }
 }

@@ -102,7 +102,7 @@ pub struct BootArgs {
     #[arg(long, hide_short_help = true)]
     pub no_kvm: bool,
 
-    /// Firmware of the machine: U-Boot for QEMU's aarch64 machine [default: from the distribution's package]
+    /// Firmware to use instead of UEFI (for a disk with an ESP in a GPT, qcow2 and VMDK) or U-Boot (for others) [default: that of the distribution's package]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub firmware: Option<PathBuf>,
 }

@@ -61,14 +61,14 @@ pub struct InitArgs {
     pub board: Option<BoardName>,
 
     /// Template to start from [default: sd-card]
-    #[arg(long, value_enum, value_name = "NAME", hide_short_help = true)]
+    #[arg(long, value_enum, value_name = "NAME")]
     pub template: Option<TemplateName>,
 
     /// System of a template for machines or containers: x86_64-linux for a PC [default: aarch64-linux, for a container this machine's]
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
-    /// Account to create besides root, with your SSH keys and passwordless sudo
+    /// Account to create, with your keys and passwordless sudo
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
@@ -80,19 +80,15 @@ pub struct InitArgs {
     #[arg(long, value_name = "LOCALE")]
     pub locale: Option<String>,
 
-    /// Public key that may log in as root, such as ~/.ssh/id_ed25519.pub (repeatable) [default: the best one in ~/.ssh/*.pub and the running ssh-agent]
+    /// Public key that may log in as root (repeatable) [default: the best one in ~/.ssh/*.pub and ssh-agent]
+    ///
+    /// It is a file such as ~/.ssh/id_ed25519.pub.
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Vec<PathBuf>,
 
     /// GitHub account whose SSH keys to use; sdbuild shows them for confirmation
     #[arg(long, value_name = "USER", hide_short_help = true)]
     pub github: Option<String>,
-
-    /// Ask no questions, and accept the defaults
-    ///
-    /// This also accepts the keys of the account that --github names.
-    #[arg(short, long)]
-    pub yes: bool,
 
     /// Wireless network; sdbuild asks for its passphrase
     #[arg(long, value_name = "SSID")]
@@ -101,6 +97,12 @@ pub struct InitArgs {
     /// File or pipe whose first line is the passphrase of the wireless network
     #[arg(long, value_name = "FILE", requires = "wifi", hide_short_help = true)]
     pub wifi_password_file: Option<PathBuf>,
+
+    /// Ask no questions, and accept the defaults
+    ///
+    /// This also accepts the keys of the account that --github names.
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// The resolved settings of `sdbuild init`.

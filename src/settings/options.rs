@@ -99,9 +99,10 @@ pub struct Options {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Always build, and replace any file of the same name
+    /// Build even if up to date, and replace other files
     ///
-    /// Without it, sdbuild replaces only an image of the same configuration, and asks before it replaces another file.
+    /// Without it, sdbuild leaves an image that is up to date, replaces one that the same configuration made, and asks before it
+    /// replaces any other file with the image's name.
     #[arg(short, long, num_args = 0, default_missing_value = "true")]
     pub force: Option<bool>,
 

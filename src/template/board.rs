@@ -6,7 +6,7 @@ use crate::common::system::System;
 
 /// The line of the example that boards replace.
 pub(super) const PLAIN: &str =
-    "  # A 64-bit ARM machine: Raspberry Pi 3, 4 or Zero 2, and most others.\n";
+    "  # The processor: 64-bit ARM, as in a Raspberry Pi 3, 4 or Zero 2 W.\n";
 
 const OWN_U_BOOT: &str = "  # A 64-bit ARM machine. It starts this card when U-Boot is in its flash memory; otherwise U-Boot must be written to the\n  \
      # card, at the place that its maker names: see sdImage.postBuildCommands.\n";

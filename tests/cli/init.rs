@@ -99,7 +99,10 @@ fn a_board_with_images_of_its_own_is_named_in_the_settings() {
     let shown = run(&mut user.sdbuild(&["settings", "--config", "rock.nix"]));
     assert!(shown.assert_exit_code(0).stdout.contains("rock5b"));
     // A file of the user's stays as it is.
-    init("five.nix", "rpi5").assert_stderr_contains(&["put `board = \"rpi5\"` into "]);
+    init("five.nix", "rpi5").assert_stderr_contains(&[
+        "put `board = \"rpi5\"` into ",
+        "the firmware comes from nixos-hardware, which the build downloads from GitHub at a fixed commit; the kernel from nixpkgs",
+    ]);
     assert_eq!(fs::read_to_string(&settings).unwrap(), text);
 }
 

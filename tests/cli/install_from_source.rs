@@ -199,6 +199,8 @@ fn help_names_the_files_and_the_variables() {
             "./install.sh --uninstall",
             "/home/.local/bin/sdbuild\n",
             "/home/.local/share/man/man1/sdbuild.1\n",
+            "/home/.local/share/man/man1/sdbuild-COMMAND.1",
+            "In a clone, the script compiles sdbuild.\n",
             "SDBUILD_COMPILER",
             "SDBUILD_INSTALL_DIR",
         ] {

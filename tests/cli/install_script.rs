@@ -29,11 +29,22 @@ const PROGRAMS: [&str; 15] = [
     "ssh-keygen",
 ];
 
+/// A program that writes two manual pages, and otherwise prints its arguments and its version.
+const PROGRAM: &str = r#"#!/bin/sh
+if [ "$1 $2 $3" = "--quiet man --dir" ]; then
+  mkdir "$4" && echo page >"$4/sdbuild.1" && echo page >"$4/sdbuild-build.1"
+  exit
+fi
+[ $1 = --version ] || echo told "$@"
+echo sdbuild 9.8.7
+"#;
+
 /// What is installed, in the home directory.
-const INSTALLED: [&str; 5] = [
+const INSTALLED: [&str; 6] = [
     "./.local/bin/sdbuild",
     "./.local/share/bash-completion/completions/sdbuild",
     "./.local/share/fish/vendor_completions.d/sdbuild.fish",
+    "./.local/share/man/man1/sdbuild-build.1",
     "./.local/share/man/man1/sdbuild.1",
     "./.local/share/zsh/site-functions/_sdbuild",
 ];
@@ -53,11 +64,7 @@ impl Release {
         for path in [&files, &at("home"), &at("bin"), &at(NAME)] {
             fs::create_dir_all(path).unwrap();
         }
-        fs::write(
-            at(NAME).join("sdbuild"),
-            "#!/bin/sh\n[ $1 = --version ] || echo told \"$@\"\necho sdbuild 9.8.7\n",
-        )
-        .unwrap();
+        fs::write(at(NAME).join("sdbuild"), PROGRAM).unwrap();
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(at(NAME).join("sdbuild"), mode).unwrap();
         let archive = files.join(format!("{NAME}.tar.gz"));

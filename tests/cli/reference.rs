@@ -46,27 +46,50 @@ fn commands_are_listed_in_the_order_of_a_first_image() {
 }
 
 #[test]
-fn manual_page_has_every_command_and_flag() {
-    let page = stdout_of(&["man"]).replace("\\-", "-");
+fn every_command_has_a_manual_page_with_its_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    let man = dir.path().join("man");
+    run(&mut user().sdbuild(&["man", "--dir", man.to_str().unwrap()]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["manual pages are in "]);
+    let page = |name: &str| fs::read_to_string(man.join(format!("{name}.1"))).unwrap();
     for (command, options) in commands() {
-        let title = format!(".SH \"{}\"\n", command.to_uppercase());
-        let (_, section) = page
-            .split_once(&title)
-            .unwrap_or_else(|| panic!("{command}\n{page}"));
-        let section = section.split("\n.SH ").next().unwrap();
+        let text = page(&command.replace(' ', "-")).replace("\\-", "-");
         // What is explained, not what the synopsis lists.
-        let lines: Vec<&str> = section.lines().collect();
+        let lines: Vec<&str> = text.lines().collect();
         let explained = lines.windows(2).filter(|pair| pair[0] == ".TP");
         let explained: Vec<&str> = explained.map(|pair| pair[1]).collect();
         for option in options {
             let option = format!("--{option}\\fR");
             let found = explained.iter().any(|line| line.contains(&option));
-            assert!(found, "{command} {option}\n{section}");
+            assert!(found, "{command} {option}\n{text}");
+        }
+        for section in ["SYNOPSIS", "DESCRIPTION", "\"EXIT STATUS\"", "EXAMPLES"] {
+            assert!(text.contains(&format!(".SH {section}\n")), "{text}");
         }
     }
-    assert!(page.is_ascii(), "troff would take it for Latin-1");
-    assert!(page.contains("\\[u2713] means it is met"), "{page}");
-    assert!(page.contains("  0      done\n"), "{page}");
+    let files = fs::read_dir(&man).unwrap().count();
+    assert_eq!(files, commands().len() + 1, "one for sdbuild itself");
+    assert_eq!(page("sdbuild-build"), stdout_of(&["man", "build"]));
+    assert_eq!(page("sdbuild"), stdout_of(&["man"]));
+    assert!(page("sdbuild-doctor").contains("\\[u2713] means it is met"));
+}
+
+/// A reader of the page sees which options take a value.
+#[test]
+fn synopsis_of_a_manual_page_shows_values() {
+    let page = stdout_of(&["man", "build"]).replace("\\-", "-");
+    for argument in [
+        "[\\fB-c\\fR,\\ \\fB--config\\fR\\ \\fI<PATH>\\fR] ",
+        "[\\fB--override-input\\fR\\ \\fI<INPUT>\\ <REF>\\fR]... ",
+        "[\\fB--dry-run\\fR[=\\fI<UP\\ TO>\\fR]] ",
+        " [\\fIPATH\\fR]\n",
+    ] {
+        assert!(page.contains(argument), "{argument}\n{page}");
+    }
+    let page = stdout_of(&["man", "inspect", "ls"]);
+    let synopsis = ".SY \"sdbuild inspect\"\n[\\fIIMAGE\\fR] \\fBls\\fR ";
+    assert!(page.contains(synopsis), "{page}");
 }
 
 #[test]

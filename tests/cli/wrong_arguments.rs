@@ -307,7 +307,7 @@ fn unknown_flag_and_command_have_useful_tips() {
             &["boot", "--compress", "xz"],
             "`sdbuild build` takes --compress",
         ),
-        (&["man", "build"], "`sdbuild help build` describes it"),
+        (&["man", "biuld"], "did you mean build?"),
     ]);
     // aarch64-linux is no slip of armv7l-linux: proposing it would be wrong.
     let system = CliTest::new(&["build", "--system", "armv7l-linux"]);

@@ -53,11 +53,11 @@ impl Ci {
         text(&steps.iter().find(named).unwrap()["run"]).unwrap()
     }
 
-    /// The lines that the job's shell runs.
-    pub fn lines(self) -> Vec<String> {
+    /// The scripts of the job, each of which may have several lines.
+    pub fn scripts(self) -> Vec<String> {
         let job = self.job();
         let steps = |key: &str| job[key].as_sequence().unwrap().clone();
-        let scripts: Vec<String> = match self {
+        match self {
             Self::GitHub => {
                 let steps = steps("steps");
                 let scripts = steps
@@ -66,7 +66,21 @@ impl Ci {
                 scripts.collect()
             }
             Self::GitLab => steps("script").iter().filter_map(text).collect(),
-        };
+        }
+    }
+
+    /// The script of the job that installs sdbuild.
+    pub fn installation(self) -> String {
+        let scripts = self.scripts();
+        let mut found = scripts.into_iter().filter(|s| s.contains("install.sh"));
+        let script = found.next().unwrap();
+        assert_eq!(found.next(), None);
+        script
+    }
+
+    /// The lines that the job's shell runs.
+    pub fn lines(self) -> Vec<String> {
+        let scripts = self.scripts();
         let lines = scripts.iter().flat_map(|script| script.lines());
         lines.map(str::to_owned).collect()
     }

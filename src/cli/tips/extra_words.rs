@@ -220,8 +220,8 @@ mod tests {
             ),
             (
                 "sdbuild",
-                "man sdbuild",
-                "man takes only flags; `sdbuild help man` lists them",
+                "status sdbuild",
+                "status takes only flags; `sdbuild help status` lists them",
             ),
             (
                 "fix",

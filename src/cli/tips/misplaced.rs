@@ -64,11 +64,7 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
             format!("did you mean --{word}?")
         });
     }
-    let mut visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     match name {
-        "man" => visible
-            .any(|sub| sub.get_name() == word)
-            .then(|| format!("`sdbuild help {word}` describes it")),
         "boot" if word.bytes().all(|c| c.is_ascii_lowercase()) => Some(format!(
             "to run a command on the machine: sdbuild boot IMAGE --run '{word} …'"
         )),

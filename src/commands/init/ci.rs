@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::common::ci_service::CiService;
 use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::failure::Failure;
 use crate::common::new_file::{self, Access};
@@ -47,13 +48,19 @@ impl Workflow {
         Ok(Some(Self { path, text }))
     }
 
-    /// What to change in a workflow while no release of sdbuild is published that it could install.
-    pub(super) fn missing_release() -> Option<String> {
-        let repository = env!("CARGO_PKG_REPOSITORY");
-        let text = format!(
-            "no release of sdbuild is published yet: replace {repository} in it with the address of one that you made"
-        );
-        repository.contains("/OWNER/").then_some(text)
+    /// What the user must set while no release of sdbuild is published that the workflow of `service` could install.
+    pub(super) fn missing_release(service: CiService) -> Option<String> {
+        if !env!("CARGO_PKG_REPOSITORY").contains("/OWNER/") {
+            return None;
+        }
+        let place = match service {
+            CiService::GitHub => "GitHub (Settings, Secrets and variables, Actions, Variables)",
+            CiService::GitLab => "GitLab (Settings, CI/CD, Variables)",
+        };
+        Some(format!(
+            "no release of sdbuild is published yet: set the variable SDBUILD_REPOSITORY in {place} to the URL of a git \
+             repository with sdbuild's source, which the workflow then compiles"
+        ))
     }
 
     /// Writes it, owned by `owner` (user and group id; `None`: this user).

@@ -58,9 +58,10 @@ fn ci_example_runs_in_a_container_with_the_engine_socket() {
     run(&mut user.build(&["--force"])).assert_exit_code(0);
     let before = Machine::snapshot();
 
-    let lines = Ci::GitLab.lines();
+    let scripts = Ci::GitLab.scripts();
     // The program is copied in below.
-    let script = lines.iter().filter(|line| !line.contains("install.sh"));
+    let install = Ci::GitLab.installation();
+    let script = scripts.iter().filter(|script| **script != install);
     let script: Vec<&str> = script.map(String::as_str).collect();
     let store = format!("sdbuild-store-{}", nonce());
     let mut variables = Ci::GitLab.variables();
