@@ -79,10 +79,8 @@ pub(super) fn with(changes: &[(&str, Value)]) -> ConfigFacts {
 /// The line of Nix's log with the good facts and `changes`.
 pub(in crate::nixos) fn traced_line(changes: &[(&str, Value)]) -> String {
     let text = format!("trace: sdbuild: facts: {}", changed(changes));
-    format!(
-        "@nix {}",
-        json!({ "action": "msg", "level": 0, "msg": text })
-    )
+    let message = json!({ "action": "msg", "level": 0, "msg": text });
+    format!("@nix {message}")
 }
 
 /// The ids of what is found in the good facts with `changes`.
@@ -115,8 +113,7 @@ fn a_good_configuration_has_no_findings() {
     assert_eq!(who_gets_in(&with(&[])), [("root", "with a key")]);
     assert_eq!(who_gets_in(&with(&[("/ssh/enable", json!(false))])), []);
     assert_eq!(who_logs_in(&with(&[])), [("root", "with a key")]);
-    let behind_a_wall = with(&[("/firewall/admitted", json!([]))]);
-    assert_eq!(who_logs_in(&behind_a_wall), []);
+    assert_eq!(who_logs_in(&with(&[("/firewall/admitted", json!([]))])), []);
 }
 
 /// Asserts that each of the changes leads to the finding in front of it only.
