@@ -82,7 +82,7 @@ fn synopsis_of_a_manual_page_shows_values() {
     for argument in [
         "[\\fB-c\\fR,\\ \\fB--config\\fR\\ \\fI<PATH>\\fR] ",
         "[\\fB--override-input\\fR\\ \\fI<INPUT>\\ <REF>\\fR]... ",
-        "[\\fB--dry-run\\fR[=\\fI<UP\\ TO>\\fR]] ",
+        "[\\fB--dry-run\\fR[=\\fI<PHASE>\\fR]] ",
         " [\\fIPATH\\fR]\n",
     ] {
         assert!(page.contains(argument), "{argument}\n{page}");
