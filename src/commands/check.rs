@@ -1,5 +1,7 @@
 //! `sdbuild check`: what in a configuration must be fixed, because the machine would not boot or nobody could log in, for example.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -49,7 +51,9 @@ pub async fn run(
         }
         let is_right = checked.findings.is_empty() && checked.failure.is_none();
         if is_right && !args.json {
-            context.events.notice(format!("next: `{}`", next(args)));
+            context
+                .events
+                .notice(format!("next: `{}`", next(env::args_os().skip(1))));
         }
         verdict(&checked.findings, checked.failure)
     })
@@ -66,14 +70,16 @@ async fn evaluated(
     Ok((pipeline::check(settings, context).await?, home))
 }
 
-/// The command that builds what was checked, in the words of the user.
-fn next(args: &cli::Check) -> String {
-    let config = args.build().config;
-    let path = config.config.as_ref();
-    let path = path.map(|path| format!(" {}", quoted(&path.to_string_lossy())));
-    let flake = config.flake.filter(|_| path.is_none());
-    let flake = flake.map(|flake| format!(" --flake {}", quoted(&flake.to_string())));
-    format!("sdbuild build{}", path.or(flake).unwrap_or_default())
+/// The command that builds what the command line `words` checks, with the same flags.
+fn next(words: impl Iterator<Item = OsString>) -> String {
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    // `build` prints another object.
+    let mut words: Vec<String> = words.filter(|word| word != "--json").collect();
+    if let Some(command) = words.iter_mut().find(|word| *word == "check") {
+        "build".clone_into(command);
+    }
+    let words = words.iter().map(|word| quoted(word));
+    format!("sdbuild {}", words.collect::<Vec<_>>().join(" "))
 }
 
 /// In place of a key, in lines to add.
@@ -193,6 +199,12 @@ mod tests {
     use super::*;
     use crate::nixos::check::Place;
     use crate::ui::layout::COLUMNS;
+
+    #[test]
+    fn the_next_command_has_the_same_flags() {
+        let words = ["-v", "check", "a b", "--set", "x=y", "--json"].map(OsString::from);
+        assert_eq!(next(words.into_iter()), "sdbuild -v build 'a b' --set x=y");
+    }
 
     fn finding(severity: Severity) -> Finding {
         Finding {

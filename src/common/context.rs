@@ -58,6 +58,26 @@ impl Context {
         done
     }
 
+    /// The same for `work` that has a result even where it failed, with the `failure` in it.
+    pub async fn phase_with_result<T>(
+        &self,
+        phase: Phase,
+        work: impl Future<Output = Result<T, Failure>>,
+        failure: fn(&T) -> Option<&Failure>,
+    ) -> Result<T, Failure> {
+        if self.cancel.is_cancelled() {
+            return Err(Failure::interrupted());
+        }
+        let running = RunningPhase::begin(self, phase);
+        let done = work.await;
+        let failure = match &done {
+            Ok(result) => failure(result),
+            Err(failure) => Some(failure),
+        };
+        running.end(failure.map_or(Ok(()), |failure| Err(self.stop_by(failure))));
+        done
+    }
+
     /// The same for `work` of the teardown, which begins in a cancelled run too. Its errors are failures even then.
     pub async fn teardown_phase<T, E>(
         &self,

@@ -43,7 +43,9 @@ pub async fn check(
         events.emit(Event::ToCome(to_come));
         let prepared = prepare(run, Task::Check, scope).await?;
         let check = prepared.check(cancel, events);
-        context.phase(Phase::Evaluate, check).await
+        context
+            .phase_with_result(Phase::Evaluate, check, |result| result.failure.as_ref())
+            .await
     };
     let Outcome { value, leftovers } = with_cleanup(&plan, context, steps).await?;
     let CheckResult {

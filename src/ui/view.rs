@@ -195,6 +195,8 @@ impl View {
     fn form(&self) -> Form {
         match self.kind {
             ViewKind::Live => Form::Columns(self.columns),
+            // After the live view, on the same terminal.
+            ViewKind::Plain(_) if self.on_terminal => Form::Columns(self.columns),
             ViewKind::Plain(_) | ViewKind::Json(_) => Form::Plain,
         }
     }
