@@ -9,6 +9,7 @@
 mod checkout;
 mod content;
 mod declared_inputs;
+mod declared_places;
 mod git_tree;
 mod input_url;
 mod inputs;
