@@ -1,6 +1,30 @@
 //! Where a `flake.nix` declares its inputs. Pure.
 
+use super::declared_inputs::InputNames;
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::nixos::known_repository::NIXPKGS_URL;
+
+/// How a flake without configurations, whose `flake.nix` has this `text`, defines one; `lock` completes its lock.
+pub fn first_configuration(text: &str, lock: &str) -> String {
+    let names = InputNames::read(text);
+    let all = names.all.filter(|_| !names.arguments.contains("nixpkgs"));
+    let of_all = all.as_ref().map_or(String::new(), |all| format!("{all}."));
+    let define = format!(
+        "the flake has no configuration. Define one in its outputs: nixosConfigurations.NAME = \
+         {of_all}nixpkgs.lib.nixosSystem {{ modules = [ … ]; }};"
+    );
+    if text.is_empty() || text.contains("nixpkgs") {
+        return define;
+    }
+    let add = if all.is_some() {
+        ""
+    } else {
+        "add nixpkgs to the { … } of the outputs; "
+    };
+    format!(
+        "{define} For that, declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\"; {add}then run {lock}"
+    )
+}
 
 /// What to write in the `flake.nix` with this `text`, whose inputs follow each other as the `circle` says.
 pub(super) fn url_in_circle(text: &str, circle: &str) -> String {
@@ -55,6 +79,29 @@ pub(super) fn only_line(text: &str, is_it: impl Fn(&str) -> bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nixpkgs_is_declared_for_a_first_configuration() {
+        let told = |text: &str| first_configuration(text, "sdbuild lock");
+        let declares = "declare the input nixpkgs: inputs.nixpkgs.url = \"github:NixOS/nixpkgs/";
+        let told_plainly = told("{ outputs = { self }: { }; }");
+        assert!(told_plainly.contains(declares), "{told_plainly}");
+        let of_all = told("{ outputs = inputs: { }; }");
+        assert!(
+            of_all.contains("= inputs.nixpkgs.lib.") && !of_all.contains("add nixpkgs"),
+            "{of_all}"
+        );
+        for text in [
+            "",
+            "{ inputs.nixpkgs.url = \"x\"; outputs = { nixpkgs, ... }: { }; }",
+        ] {
+            let told = told(text);
+            assert!(
+                told.ends_with(" = nixpkgs.lib.nixosSystem { modules = [ … ]; };"),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn a_url_is_proposed_for_the_first_input_of_a_circle() {
