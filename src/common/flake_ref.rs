@@ -160,9 +160,12 @@ impl FromStr for FlakeRef {
         {
             let is_commit = ["ref", "rev"].contains(&key);
             let instead = match url.scheme {
-                Some("path") if is_commit => format!(
-                    ", which takes the directory as it is, without git. Leave out {key}, or check the commit out first"
-                ),
+                Some("path") if is_commit => {
+                    format!(
+                        ", which takes the directory as it is, without git. {}",
+                        without_commit(base, attribute, (key, value))
+                    )
+                }
                 _ if is_commit => {
                     let directory = base.split('?').next().unwrap_or_default();
                     let commit = quoted(value);
@@ -186,6 +189,27 @@ impl FromStr for FlakeRef {
             text: base.to_owned(),
         })
     }
+}
+
+/// What to write in place of `base`, a directory with this `attribute` that is taken without git, and has the parameter of a commit.
+fn without_commit(base: &str, attribute: &str, (key, value): (&str, &str)) -> String {
+    let (directory, query) = base.split_once('?').unwrap_or((base, ""));
+    let is_of_commit = |part: &&str| part.split('=').next() == Some(key);
+    let others: Vec<&str> = query
+        .split('&')
+        .filter(|part| !is_of_commit(part))
+        .collect();
+    let named: Vec<&str> = query.split('&').filter(is_of_commit).collect();
+    let others = others.join("&");
+    let sign = if others.is_empty() { "" } else { "?" };
+    let meant = format!("{directory}{sign}{others}{}", with_sign(attribute));
+    let path = directory.strip_prefix("path:").unwrap_or(directory);
+    let (path, commit, meant) = (quoted(path), quoted(value), quoted(&hide_secrets(&meant)));
+    let which = if key == "ref" { "branch" } else { "commit" };
+    format!(
+        "Write {meant} without {}; for that {which}, first run `git -C {path} checkout {commit}`",
+        named.join("&")
+    )
 }
 
 /// What is said of `base`, an address with this `attribute` that Nix does not know or takes for something else, with what is meant.

@@ -9,6 +9,7 @@
 mod checkout;
 mod content;
 mod declared_inputs;
+mod declared_places;
 mod git_tree;
 mod input_url;
 mod inputs;
@@ -34,6 +35,7 @@ use content::Content;
 pub(super) use declared_inputs::{
     InputNames, attribute_names, configuration_meant, may_have_configuration,
 };
+pub use declared_places::first_configuration;
 use lock::Lock;
 pub use lock_changes::lock_changes;
 pub use lock_file::{

@@ -36,6 +36,11 @@ impl FlakeOutputs {
         true
     }
 
+    /// The names in the set at `path`; none if it is not known.
+    pub(super) fn names(&self, path: &str) -> &[String] {
+        self.0.get(path).map_or(&[], Vec::as_slice)
+    }
+
     /// The names in the set at `path`, of which those that `unknown` may mean come first, in words; `None` if it is not known.
     pub(super) fn in_words(&self, path: &str, unknown: &str) -> Option<String> {
         let names = self.0.get(path)?;

@@ -141,7 +141,14 @@ fn parameters_that_are_misplaced_or_not_taken_have_a_remedy() {
     assert!(told.ends_with("'github:a/b?ref=x&dir=c#pi'"), "{told}");
     for (text, end) in [
         ("github:a/b?branch=x#pi", "write github:a/b/x#pi"),
-        ("path:/a?ref=main", "check the commit out first"),
+        (
+            "path:/a?ref=main",
+            "Write path:/a without ref=main; for that branch, first run `git -C /a checkout main`",
+        ),
+        (
+            "path:/a?rev=1&dir=b#pi",
+            "Write 'path:/a?dir=b#pi' without rev=1; for that commit, first run `git -C /a checkout 1`",
+        ),
         (
             "path:/a?access_token=secret",
             "=***`. Leave out access_token",

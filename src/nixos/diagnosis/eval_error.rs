@@ -195,7 +195,7 @@ impl EvalError {
 /// Where to look for a missing attribute.
 fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if let Some(hint) = missing_in_flake(&error.summary).filter(|_| context.is_flake) {
-        return hint.to_owned();
+        return hint;
     }
     // What NixOS calls on the value of boot.kernelPackages.
     if quoted_after(&error.summary, "attribute") == Some("extend") {
@@ -234,19 +234,22 @@ fn range_of_ports(context: &ExitContext<'_>, error: &NixError) -> Option<String>
 }
 
 /// What to write in place of an attribute that flakes have not always, or of one that names a part of a configuration.
-fn missing_in_flake(summary: &str) -> Option<&'static str> {
-    match quoted_after(summary, "attribute")? {
-        "rev" | "shortRev" => Some(
-            "self has no rev without git, and while git has uncommitted changes. Write self.rev or \"dirty\"",
+fn missing_in_flake(summary: &str) -> Option<String> {
+    Some(match quoted_after(summary, "attribute")? {
+        name @ ("rev" | "shortRev") => format!(
+            "self has no {name} without git, and while git has uncommitted changes. Write `(self.{name} or \"dirty\")` instead \
+             of `self.{name}`"
         ),
         "dirtyRev" | "dirtyShortRev" | "revCount" => {
-            Some("self has that only in a git repository with a commit. Add `or \"none\"` after it")
+            "self has that only in a git repository with a commit. Add `or \"none\"` after it"
+                .to_owned()
         }
         "drvPath" => {
-            Some("the attribute is not a derivation. Name a configuration: sdbuild build .#NAME")
+            "the attribute is not a derivation. Name a configuration: sdbuild build .#NAME"
+                .to_owned()
         }
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 /// Whether the attribute that is missing is one of the values of options: `config.services.x`.

@@ -10,6 +10,7 @@ use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::flake::InputNames;
+use crate::nixos::flake_outputs::FlakeOutputs;
 use crate::nixos::known_repository::KnownRepository;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
@@ -18,11 +19,15 @@ use crate::nixos::log::NixError;
 const OF_BUILD: [&str; 5] = ["isoImage", "kexecTree", "sdImage", "toplevel", "vm"];
 
 /// What is meant, and where.
-pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+pub(super) fn hint(
+    context: &ExitContext<'_>,
+    outputs: &FlakeOutputs,
+    error: &NixError,
+) -> Option<String> {
     if !context.is_flake {
         return None;
     }
-    flake_among_modules(context, &error.summary)
+    flake_among_modules(context, outputs, &error.summary)
         .or_else(|| other_system(context, &error.summary))
         .or_else(|| path_of_input(context, &error.summary))
         .or_else(|| attribute_of_build(context, error))
@@ -49,20 +54,40 @@ fn inputs(context: &ExitContext<'_>) -> Option<InputNames> {
 }
 
 /// What to write in place of a whole flake in a list of modules.
-fn flake_among_modules(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+fn flake_among_modules(
+    context: &ExitContext<'_>,
+    outputs: &FlakeOutputs,
+    summary: &str,
+) -> Option<String> {
     let is_flake = summary.contains("because it is of type \"flake\"")
         || summary.starts_with("The option `_type' does not exist")
             && summary.contains("\"flake\"");
     let inputs = inputs(context).filter(|_| is_flake)?;
     let name = |written: &str| written.strip_prefix(INPUTS).unwrap_or(written).to_owned();
     let (place, flake) = only_element(context, |written| inputs.inputs.contains(&name(written)))?;
-    let known = KnownRepository::called(&name(&flake.written));
-    let output = known.map_or("nixosModules.default", |known| known.output);
+    let input = name(&flake.written);
     let written = flake.written;
-    Some(format!(
-        "{}{place}: {written} is a whole flake. Write its module, such as {written}.{output}",
-        context.shown_dir
-    ))
+    let is = format!("{}{place}: {written} is a whole flake", context.shown_dir);
+    let modules = format!("{input}.nixosModules");
+    if let Some(known) = KnownRepository::called(&input) {
+        return Some(format!(
+            "{is}. Write its module, such as {written}.{}",
+            known.output
+        ));
+    }
+    Some(match outputs.names(&modules) {
+        [] => format!("{is}. Write its module, such as {written}.nixosModules.default"),
+        names if names.iter().any(|name| name == "default") => {
+            format!("{is}. Write its module, {written}.nixosModules.default")
+        }
+        [only] => format!("{is}. Write its module, {written}.nixosModules.{only}"),
+        [first, ..] => {
+            let list = outputs.in_words(&modules, "").unwrap_or_default();
+            format!(
+                "{is}. Write one of its modules, such as {written}.nixosModules.{first}; {list}"
+            )
+        }
+    })
 }
 
 /// Where the flake names the system that its configuration is for, which is not that of the image.
@@ -156,7 +181,7 @@ mod tests {
             }),
             ..NixError::default()
         };
-        hint(&context, &error)
+        hint(&context, &FlakeOutputs::default(), &error)
     }
 
     #[test]

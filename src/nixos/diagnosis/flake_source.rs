@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rnix::SyntaxKind::NODE_PATH_REL;
+
 use super::aliased_options;
 use super::evidence::{ExitContext, Findings, MAX_SHOWN};
 use super::flake_arguments::add_to_outputs;
@@ -305,6 +307,22 @@ fn place_of_name(context: &ExitContext<'_>, name: &str) -> String {
     }
 }
 
+/// The only place in the user's files that names `../{path}`, and the lines there, as Nix quotes source.
+pub(super) fn naming_above(context: &ExitContext<'_>, path: &str) -> Option<(String, Vec<String>)> {
+    let written = format!("../{path}");
+    context.files?.only_place(|text| {
+        let named = written_values::all(text, |node| {
+            node.kind() == NODE_PATH_REL && node.text() == written.as_str()
+        });
+        let named = named.into_iter();
+        let found = named.map(|named| {
+            let lines = source_lines::around(text, named.line, Some(named.column));
+            (named.line, lines)
+        });
+        found.collect()
+    })
+}
+
 /// What to write in place of `../{path}`, of which Nix says that it is above the directory of the flake.
 pub(super) fn above_hint(context: &ExitContext<'_>, path: &str) -> String {
     let written = format!("../{path}");
@@ -315,7 +333,13 @@ pub(super) fn above_hint(context: &ExitContext<'_>, path: &str) -> String {
     });
     let is_above = format!("{written} is above the flake's directory");
     if is_inside {
-        return format!("{is_above}, which has {path} itself. Write ./{path} in {FLAKE_FILE}");
+        let place = naming_above(context, path);
+        let place = place.map_or_else(String::new, |(place, _)| {
+            format!("{}{place}: ", context.shown_dir)
+        });
+        return format!(
+            "{place}{is_above}, which has {path} itself. Write ./{path} in {FLAKE_FILE}"
+        );
     }
     format!(
         "{is_above}, and Nix reads only files in it that git tracks. Move the file there, and git add it"

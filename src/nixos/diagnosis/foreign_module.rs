@@ -1,6 +1,7 @@
 //! Modules that are not part of nixpkgs, such as Home Manager's, and how a configuration gets them. Pure.
 
 use super::evidence::ExitContext;
+use super::flake_arguments::add_to_outputs;
 use super::input_declaration::{declare, note_of_branch};
 use super::names::is_name;
 use super::written_words::place_of_search_path;
@@ -78,9 +79,25 @@ pub(super) fn in_place_of_search_path(context: &ExitContext<'_>, summary: &str) 
         }
         known => {
             let text = flake_text(context);
-            let is_declared = InputNames::read(&text).inputs.contains(channel);
-            let write =
-                format!("write \"${{inputs.{channel}}}{file}\", with inputs from specialArgs");
+            let names = InputNames::read(&text);
+            let is_declared = names.inputs.contains(channel);
+            let is_outputs = place
+                .strip_prefix(context.shown_dir)
+                .is_some_and(|place| place.starts_with(FLAKE_FILE));
+            let write = match &names.all {
+                // The outputs have their inputs already, also in modules that are written there.
+                Some(all) if is_outputs => format!("write \"${{{all}.{channel}}}{file}\""),
+                None if is_outputs && names.arguments.contains(channel) => {
+                    format!("write \"${{{channel}}}{file}\"")
+                }
+                None if is_outputs => format!(
+                    "write \"${{{channel}}}{file}\", and {}",
+                    add_to_outputs(&text, channel)
+                ),
+                Some(_) | None => {
+                    format!("write \"${{inputs.{channel}}}{file}\", with inputs from specialArgs")
+                }
+            };
             if is_declared {
                 format!("{none}, but an input of that name: {write}")
             } else if known.is_some() {

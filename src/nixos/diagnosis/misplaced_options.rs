@@ -4,9 +4,14 @@ use rnix::SyntaxKind::NODE_INHERIT;
 use rnix::SyntaxNode;
 
 use super::evidence::ExitContext;
+use super::flake_arguments::add_to_outputs;
+use super::input_declaration::declare;
 use super::unit_directives;
 use super::written_values::values_below;
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nixos_option::NAMESPACES;
+use crate::nixos::flake::InputNames;
+use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::nix_definitions::{defines, line_number_of};
 use crate::nixos::nix_syntax::parse;
 
@@ -160,6 +165,9 @@ fn enabled(context: &ExitContext<'_>) -> Option<String> {
     })
 }
 
+/// The usual name of the input that is Home Manager.
+const HOME_MANAGER: &str = "home-manager";
+
 /// What to do about an option in a module for the home of a user, which a flake has besides the machine.
 const OF_HOME: &str = "home is an option of Home Manager, for the home of a user. A module with it is not one of the machine: write it \
  as home-manager.users.NAME = { home.… = …; }; beside the module home-manager.nixosModules.home-manager, or remove it";
@@ -167,7 +175,27 @@ const OF_HOME: &str = "home is an option of Home Manager, for the home of a user
 /// What NixOS has in place of options of Home Manager.
 fn of_home_manager(context: &ExitContext<'_>) -> Option<String> {
     let of_option = of_known_option(context);
-    of_option.or_else(|| context.is_flake.then(|| OF_HOME.to_owned()))
+    of_option.or_else(|| context.is_flake.then(|| of_home(context)))
+}
+
+/// The same with the declaration of the input that has the module, if the flake lacks it.
+fn of_home(context: &ExitContext<'_>) -> String {
+    let files = context.files;
+    let text = files.and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
+    let text = text.unwrap_or_default();
+    let names = InputNames::read(&text);
+    if names.inputs.contains(HOME_MANAGER) {
+        return OF_HOME.to_owned();
+    }
+    let declare = declare(context, &text, HOME_MANAGER);
+    let lacks = format!("The flake has no input {HOME_MANAGER}: {declare}");
+    if let Some(all) = names.all {
+        let module = format!("module {HOME_MANAGER}.");
+        let of_all = OF_HOME.replace(&module, &format!("module {all}.{HOME_MANAGER}."));
+        return format!("{of_all}\n  {lacks}");
+    }
+    let add = add_to_outputs(&text, HOME_MANAGER);
+    format!("{OF_HOME}\n  {lacks}\n  In flake.nix, {add}")
 }
 
 fn of_known_option(context: &ExitContext<'_>) -> Option<String> {

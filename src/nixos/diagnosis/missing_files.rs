@@ -2,15 +2,12 @@
 
 use std::path::Path;
 
-use rnix::SyntaxKind::NODE_APPLY;
-
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
 use super::written_values::{self, DefinedValue, is_value, paths_to, strings, whole_paths};
 use super::written_words::{place_of, place_of_search_path};
 use super::{file_systems, foreign_module, nixpkgs_file, set_members};
 use crate::common::attribute_path;
-use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 use crate::nixos::log::NixError;
@@ -55,67 +52,6 @@ fn placeholder(context: &ExitContext<'_>, name: &str) -> Option<String> {
         let dir = context.shown_dir;
         format!("{dir}{place}: {written} is a placeholder. Write your value: {option} = \"…\";")
     })
-}
-
-/// What to write in a flake in place of `<nixpkgs>` or a file of it, of which Nix says that it is forbidden there.
-pub(super) fn nixpkgs_in_flake(context: &ExitContext<'_>, summary: &str) -> Option<String> {
-    let rest = summary.strip_prefix("cannot look up '<")?;
-    let (path, _) = rest.split_once(">' in pure evaluation mode")?;
-    let of_modules = path.strip_prefix("nixpkgs/nixos/modules/");
-    let hint = match (path, of_modules) {
-        ("nixpkgs", _) if is_called_plainly(context) => {
-            "Write nixpkgs.legacyPackages.aarch64-linux instead of import <nixpkgs> { }".to_owned()
-        }
-        ("nixpkgs", _) if is_in_module(context, path) => {
-            "Remove import <nixpkgs> { } there, and begin the module with { pkgs, ... }:. It gets these packages as pkgs"
-                .to_owned()
-        }
-        ("nixpkgs", _) => {
-            "Write nixpkgs, an input of the flake. In a module its packages are pkgs".to_owned()
-        }
-        ("nixpkgs/nixos", _) => {
-            "Write nixpkgs.lib.nixosSystem { modules = [ ./FILE.nix ]; }".to_owned()
-        }
-        (_, Some(file)) => format!(
-            "In a module write \"${{modulesPath}}/{file}\", and in the outputs \"${{nixpkgs}}/nixos/modules/{file}\""
-        ),
-        (_, None) => return None,
-    };
-    let place = place_of_search_path(context, path)?;
-    Some(format!(
-        "{place} names <{path}>, which no flake has. {hint}"
-    ))
-}
-
-/// Whether the only `<path>` is called in another file than `flake.nix`.
-fn is_in_module(context: &ExitContext<'_>, path: &str) -> bool {
-    let place = context.files.and_then(|files| {
-        files.only_place(|text| {
-            let imported = format!("import <{path}>");
-            let found = (1..).zip(text.lines());
-            let found = found.filter(|(_, line)| line.contains(&imported));
-            found.map(|(line, _)| (line, ())).collect()
-        })
-    });
-    place.is_some_and(|(place, ())| place.split(':').next() != Some(FLAKE_FILE))
-}
-
-/// Whether the only `<nixpkgs>` is in the `flake.nix`, where its packages are taken without arguments: `import <nixpkgs> { }`.
-fn is_called_plainly(context: &ExitContext<'_>) -> bool {
-    let place = context.files.and_then(|files| {
-        files.only_place(|text| {
-            let calls = written_values::all(text, |node| {
-                let written = node.text().to_string();
-                let words: Vec<&str> = written.split_whitespace().collect();
-                node.kind() == NODE_APPLY && words.concat() == "import<nixpkgs>{}"
-            });
-            calls.into_iter().map(|call| (call.line, ())).collect()
-        })
-    });
-    let file = place
-        .as_ref()
-        .and_then(|(place, ())| place.split(':').next());
-    file == Some(FLAKE_FILE)
 }
 
 /// Attributes whose value is a file that the build reads.

@@ -132,7 +132,7 @@ impl Mistake {
         if let Some(hint) = flake_form::not_evaluated(context, error) {
             return Some((Self::FlakeForm, hint));
         }
-        if let Some(hint) = flake_habits::hint(context, error) {
+        if let Some(hint) = flake_habits::hint(context, &findings.outputs, error) {
             return Some((Self::WrongInput, hint));
         }
         let mut all = Self::ALL.into_iter();

@@ -52,6 +52,7 @@ mod module_calls;
 mod names;
 mod nix_message;
 mod nixpkgs_file;
+mod nixpkgs_in_flake;
 mod number_values;
 mod option_names;
 mod option_values;

@@ -9,7 +9,7 @@ use super::names::{is_name, quoted_after};
 use super::overlays;
 use super::own_functions::{called_file, called_set, wrong_argument};
 use super::second_set::SecondSet;
-use super::written_values;
+use super::written_values::{self, DefinedValue};
 use super::{self_definition, self_reference};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
@@ -104,6 +104,42 @@ fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
          Import what it is for by its path, or with builtins.fetchTarball",
         ARGUMENTS.join(", ")
     )
+}
+
+/// The same where the imports of the module need the argument, which Nix reports as a recursion.
+fn needed_by_imports(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
+    let hint = not_passed(context, argument, file);
+    let text = |file: &str| context.files.filter(|_| context.is_flake)?.text(file);
+    let module = text(file);
+    let line = module.as_deref().and_then(Header::find);
+    let Some(Header { line, .. }) = line else {
+        return hint;
+    };
+    let shown = shown_file(context, file);
+    let asks = format!("{shown} asks for the argument {argument}. ");
+    let why = format!(
+        "{shown}:{line} asks for the argument {argument}, which nothing passes to it, and its imports need it: that is the \
+         recursion. "
+    );
+    let flake = text(&format!("{CONFIG_DIR}{FLAKE_FILE}")).unwrap_or_default();
+    let at = |found: Vec<DefinedValue>| match found.as_slice() {
+        [only] => format!(" in line {}", only.line),
+        _ => String::new(),
+    };
+    let outputs = at(written_values::values_of(&flake, "outputs"));
+    let modules = at(written_values::arguments(
+        &flake,
+        "nixosSystem",
+        "modules",
+        &[NODE_LIST],
+    ));
+    hint.replacen(&asks, &why, 1)
+        .replacen(
+            "begin the outputs",
+            &format!("begin the outputs{outputs}"),
+            1,
+        )
+        .replacen("modules = …", &format!("modules = …{modules}"), 1)
 }
 
 /// How the `flake.nix` with the text `flake` passes `argument` to modules.
@@ -274,7 +310,7 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
              use lib.mkIf inside it",
             shown_imports(context, file)
         ),
-        Some((argument, file)) => not_passed(context, argument, file),
+        Some((argument, file)) => needed_by_imports(context, argument, file),
         None if is_defined_by_itself(context, error) => {
             "a configuration is defined by itself. Write nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };"
                 .to_owned()

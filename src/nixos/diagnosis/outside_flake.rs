@@ -3,10 +3,10 @@
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_PATH_ABS, NODE_STRING};
 
 use super::evidence::ExitContext;
-use super::flake_source::above_hint;
+use super::flake_source::{above_hint, naming_above};
 use super::names::quoted_after;
 use super::written_values::{self, DefinedValue};
-use super::{foreign_module, missing_files};
+use super::{foreign_module, nixpkgs_in_flake};
 use crate::nixos::nix_definitions::defines;
 use crate::nixos::store_path::is_store_path;
 use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE, path_from};
@@ -19,7 +19,7 @@ pub(super) fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
     if let Some(hint) = foreign_module::in_place_of_search_path(context, summary) {
         return hint;
     }
-    if let Some(hint) = missing_files::nixpkgs_in_flake(context, summary) {
+    if let Some(hint) = nixpkgs_in_flake::hint(context, summary) {
         return hint;
     }
     if let Some(hint) = fetched_without_hash(context, summary) {
@@ -45,6 +45,12 @@ pub(super) fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
          Make what it needs an input, or a file that git tracks"
             .to_owned(),
     }
+}
+
+/// The lines of the user's file with a path above the flake's directory, as Nix quotes source.
+pub(super) fn excerpt(context: &ExitContext<'_>, summary: &str) -> Option<Vec<String>> {
+    let path = above_the_flake(summary).filter(|_| context.is_flake)?;
+    Some(naming_above(context, path)?.1)
 }
 
 /// The path of which Nix says that it is forbidden.

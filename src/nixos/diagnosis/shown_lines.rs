@@ -4,7 +4,8 @@ use super::evidence::{ExitContext, Findings, TAIL_LINES};
 use super::mistake::Mistake;
 use super::nix_message::{definition_excerpt, excerpt};
 use super::{
-    flake_values, joined_paths, misplaced_value, secret_values, source_lines, syntax_error,
+    flake_values, joined_paths, misplaced_value, outside_flake, secret_values, source_lines,
+    syntax_error,
 };
 use crate::common::failure::Failure;
 use crate::nixos::log::NixError;
@@ -26,6 +27,7 @@ pub(super) fn with_log_tail(
                 .or_else(|| joined_paths::excerpt(context, error))
                 .or_else(|| misplaced_value::excerpt(context, error))
                 .or_else(|| flake_values::excerpt(context, error))
+                .or_else(|| outside_flake::excerpt(context, &error.summary))
                 .or_else(|| source_lines::naming_a_file(context, error))
                 .unwrap_or_else(|| excerpt(context, error, &failure));
             let lines: Vec<String> = earlier.into_iter().chain(quoted).collect();

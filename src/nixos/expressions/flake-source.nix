@@ -141,7 +141,9 @@ let
   outputNames =
     let
       files = builtins.filter (name: builtins.match ".*[.]nix" name != null) (attrNames (builtins.readDir flake));
-      named = file: builtins.filter builtins.isList (builtins.split "([a-zA-Z_][a-zA-Z0-9_'-]*)[.](nixosModules?|overlays?|homeModules|homeManagerModules|nixosConfigurations)" (builtins.readFile "${flake}/${file}"));
+      named = file: whole file ++ builtins.filter builtins.isList (builtins.split "([a-zA-Z_][a-zA-Z0-9_'-]*)[.](nixosModules?|overlays?|homeModules|homeManagerModules|nixosConfigurations)" (builtins.readFile "${flake}/${file}"));
+      # Those that are elements of a list as whole flakes.
+      whole = file: builtins.filter builtins.isList (builtins.split "inputs[.]([a-zA-Z_][a-zA-Z0-9_'-]*)[[:space:]]+[^=[:space:]]" (builtins.readFile "${flake}/${file}"));
       inputs = builtins.filter (name: flake.inputs ? ${name} && flake.inputs.${name} ? outputs) (attrNames (builtins.groupBy head (builtins.concatMap named files)));
       namesIn = path: set: (builtins.tryEval (if isAttrs set then [ path ] ++ attrNames set else [ ])).value;
       outputsOf = name: outputs: [ (namesIn name outputs) ] ++ map (kind: namesIn "${name}.${kind}" outputs.${kind}) (builtins.filter (kind: builtins.elem kind [ "homeManagerModules" "homeModules" "nixosModules" "overlays" ]) (attrNames outputs));

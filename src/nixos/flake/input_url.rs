@@ -140,7 +140,7 @@ fn outside(name: &str, url: &str, dir: &str) -> Option<String> {
     let is_elsewhere = path.starts_with(['/', '~']) && !path.starts_with("/nix/");
     (is_elsewhere || up > depth).then(|| {
         let path = quoted(path);
-        format!("move it into the flake's directory, or build with --override-input {name} {path}")
+        format!("move it into the flake's directory, as {name}, and write path:./{name}; or build with --override-input {name} {path}")
     })
 }
 

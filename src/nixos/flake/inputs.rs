@@ -8,6 +8,7 @@ use super::declared_inputs::{
     FollowsNothing, declared_attributes, declared_inputs, follows_itself, follows_nothing,
     is_declared_as_files, may_have_configuration, misplaced_follows,
 };
+use super::declared_places::{only_line, place_of, url_in_circle};
 use super::lock::Node;
 use super::locked_inputs::{self, LockedRepository};
 use super::override_input::Override;
@@ -207,8 +208,9 @@ impl Flake {
             return Err(failure.hint(format!("{place}write {meant}")));
         }
         if let Some(circle) = follows_itself(&text) {
+            let hint = url_in_circle(&text, &circle);
             let text = format!("inputs in flake.nix follow each other in a circle: {circle}");
-            return Err(Failure::usage(text).hint("give one of them a URL in place of follows"));
+            return Err(Failure::usage(text).hint(hint));
         }
         let Some(found) = follows_nothing(&text) else {
             return Ok(());
@@ -364,21 +366,6 @@ impl Flake {
                 "the builder cannot fetch the input {input} {how}. Clone it, and give --override-input {input} DIR"
             ));
         }
-    }
-}
-
-/// The line of the `flake.nix` with this `text` that has `value` in quotes, before a hint; empty if there are several.
-fn place_of(text: &str, value: &str) -> String {
-    only_line(text, |line| line.contains(&format!("\"{value}\"")))
-}
-
-/// The same for the only line that `is_it`.
-fn only_line(text: &str, is_it: impl Fn(&str) -> bool) -> String {
-    let lines = (1..).zip(text.lines());
-    let mut having = lines.filter(|(_, line)| is_it(line));
-    match (having.next(), having.next()) {
-        (Some((line, _)), None) => format!("{FLAKE_FILE}:{line}: "),
-        _ => String::new(),
     }
 }
 

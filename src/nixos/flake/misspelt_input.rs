@@ -1,5 +1,6 @@
 //! Inputs of inputs that a `flake.nix` changes and that do not exist, which Nix ignores. Pure.
 
+use super::declared_places::only_line;
 use super::lock::Lock;
 use super::plain_syntax::plain_values;
 use crate::common::nearest::similar_names;
@@ -8,15 +9,21 @@ use crate::common::nearest::similar_names;
 /// and that is not in its `lock`; `None` if there is none, or no other name is similar.
 pub fn misspelt_input(text: &str, lock: &str) -> Option<String> {
     let lock = Lock::parse(lock)?;
-    let mut paths = plain_values(text).into_keys();
-    paths.find_map(|path| {
+    let mut values = plain_values(text).into_iter();
+    values.find_map(|(path, value)| {
         let ["inputs", outer, "inputs", name, ..] = path.as_slice() else {
             return None;
         };
         let names: Vec<&str> = lock.own_input(outer)?.input_names().collect();
         let meant = similar_names(name, names.iter().copied()).filter(|_| !names.contains(name))?;
+        let is_it = |line: &str| line.contains(&format!("{outer}.inputs.{name}."));
+        let place = only_line(text, is_it);
+        let rest = path.get(4..).unwrap_or_default().join(".");
+        let is_follows = rest == "follows";
+        let keeps = if is_follows { format!(", so {outer} keeps its own {meant}") } else { String::new() };
         Some(format!(
-            "the input {outer} has no input {name}, which flake.nix changes. Did you mean {meant}?"
+            "{place}the input {outer} has no input {name}, which flake.nix changes{keeps}. Did you mean {meant}? Write \
+             inputs.{outer}.inputs.{meant}.{rest} = \"{value}\";"
         ))
     })
 }
@@ -36,7 +43,8 @@ mod tests {
         assert_eq!(
             told("hm.inputs.nixpkg").as_deref(),
             Some(
-                "the input hm has no input nixpkg, which flake.nix changes. Did you mean nixpkgs?"
+                "flake.nix:1: the input hm has no input nixpkg, which flake.nix changes, so hm keeps its own nixpkgs. Did you mean \
+                 nixpkgs? Write inputs.hm.inputs.nixpkgs.follows = \"nixpkgs\";"
             )
         );
         for other in [

@@ -6,20 +6,23 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use crate::common::board::BoardName;
+use crate::common::configuration_file::{CONFIG_NAME, flake_text, lock_command};
 use crate::common::event::Phase;
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::flake_ref::FlakeLocation;
 use crate::common::human_bytes::human_bytes;
 use crate::common::image_name::Sidecar;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
 use crate::nixos::builder::{BuildJob, BuildResult, NoConfiguration};
+use crate::nixos::flake::first_configuration;
 use crate::output::manifest::Provenance;
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImage};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{container_image, image_owner_id};
 use crate::pipeline::run_context::RunContext;
-use crate::settings::{self, PublishedAt};
+use crate::settings::{self, PublishedAt, SourceChoice};
 
 /// Where the image goes.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
@@ -55,7 +58,7 @@ pub(in crate::pipeline) async fn copy_out(
         let events = &run.context.events;
         events.detail(Phase::CopyOut, "");
         copied.map_err(|failure| {
-            let failure = with_configuration(failure, built.as_it_is.as_ref());
+            let failure = with_configuration(failure, built.as_it_is.as_ref(), local_flake(run));
             with_question(failure, asks)
         })
     };
@@ -140,23 +143,38 @@ fn with_question(failure: Failure, asks_to_replace: bool) -> Failure {
 }
 
 /// The same with the configuration to build instead, if what was built is none. `as_it_is` names one of the flake, if it has any.
-fn with_configuration(failure: Failure, as_it_is: Option<&NoConfiguration>) -> Failure {
+/// `flake` is the text of its `flake.nix` and the command that completes its lock, if it is a directory of this machine.
+fn with_configuration(
+    failure: Failure,
+    as_it_is: Option<&NoConfiguration>,
+    flake: Option<(String, String)>,
+) -> Failure {
     let Some(NoConfiguration { configuration }) =
         as_it_is.filter(|_| failure.class == Class::Build)
     else {
         return failure;
     };
-    failure.hint(match configuration {
-        Some(first) => format!(
+    if let Some(first) = configuration {
+        return failure.hint(format!(
             "a configuration of the flake has one: sdbuild build {}",
             quoted(first)
-        ),
-        None => {
-            "the flake has no configuration. Define one in its outputs: nixosConfigurations.NAME = \
-                 nixpkgs.lib.nixosSystem { modules = [ … ]; };"
-                .to_owned()
-        }
-    })
+        ));
+    }
+    let (text, lock) = flake.unwrap_or_default();
+    failure.hint(first_configuration(&text, &lock))
+}
+
+/// The text of the `flake.nix` that is built, and the command that completes its lock; `None` if it is not here.
+fn local_flake(run: &RunContext<'_>) -> Option<(String, String)> {
+    let SourceChoice::Flake { reference, .. } = &run.plan.settings.source else {
+        return None;
+    };
+    let FlakeLocation::Directory { path, .. } = &reference.location else {
+        return None;
+    };
+    let dir = path.join(&reference.dir);
+    let lock = lock_command(&reference.text, dir.join(CONFIG_NAME).is_file());
+    Some((flake_text(&dir)?, lock))
 }
 
 fn request(

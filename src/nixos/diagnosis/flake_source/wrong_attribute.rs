@@ -5,7 +5,9 @@ use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::diagnosis::evidence::{ExitContext, MAX_SHOWN};
+use crate::nixos::diagnosis::module_arguments::Header;
 use crate::nixos::diagnosis::names::quoted_after;
+use crate::nixos::diagnosis::written_values::is_empty_set;
 use crate::nixos::diagnosis::{source_lines, written_values};
 use crate::nixos::layout::CONFIG_DIR;
 
@@ -104,12 +106,7 @@ pub(in crate::nixos::diagnosis) fn wrong_attribute_hint(
             "rename {name} to {similar} in {}",
             place_of_name(context, name)
         ),
-        None if NAMESPACES.contains(&name) => {
-            let module = definition_at_top(context, name);
-            format!(
-                "options belong to a module. Write in nixosSystem of the outputs: modules = [ {module} ];"
-            )
-        }
+        None if NAMESPACES.contains(&name) => options_in_outputs(context, name),
         None => format!("a flake.nix has only the attributes {}", all.join(", ")),
     })
 }
@@ -125,12 +122,35 @@ fn name_below(context: &ExitContext<'_>, path: &str) -> Option<(String, String)>
     Some((place, name.to_owned()))
 }
 
-/// The first definition in `name` at the top of the user's `flake.nix`, as a module.
-fn definition_at_top(context: &ExitContext<'_>, name: &str) -> String {
-    let text = context
-        .files
-        .and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
-    let values = written_values::values_below(&text.unwrap_or_default(), name);
+/// How the outputs have a module with what the user's `flake.nix` defines in `name` at its top.
+fn options_in_outputs(context: &ExitContext<'_>, name: &str) -> String {
+    let path = format!("{CONFIG_DIR}{FLAKE_FILE}");
+    let text = context.files.and_then(|files| files.text(&path));
+    let text = text.unwrap_or_default();
+    let modules = format!("modules = [ {} ];", definition_at_top(&text, name));
+    let outputs = written_values::values_of(&text, "outputs");
+    let outputs = outputs.first().map(|outputs| outputs.written.as_str());
+    let header = outputs.and_then(Header::find);
+    let header = header.filter(|header| header.has("nixpkgs") && !text.contains("nixosSystem"));
+    let Some(header) = header.and_then(|header| header.written()) else {
+        return format!(
+            "options belong to a module. Write in nixosSystem of the outputs: {modules}"
+        );
+    };
+    let place = place_of_name(context, name);
+    let system = format!("{CONFIGURATIONS}.pi = nixpkgs.lib.nixosSystem {{ {modules} }};");
+    let remove = format!("options belong to a module. Remove {name} from {place}, and write");
+    let outputs = outputs.unwrap_or_default();
+    let body = outputs.strip_prefix(&header).unwrap_or_default();
+    if is_empty_set(body) {
+        return format!("{remove}: outputs = {header} {{ {system} }};");
+    }
+    format!("{remove} in the outputs: {system}")
+}
+
+/// The first definition in `name` at the top of the `flake.nix` with `text`, as a module.
+fn definition_at_top(text: &str, name: &str) -> String {
+    let values = written_values::values_below(text, name);
     match values.first() {
         Some(value) if value.written.len() <= MAX_SHOWN && !value.written.contains('\n') => {
             format!("{{ {} = {}; }}", value.defines, value.written)
