@@ -22,6 +22,10 @@ pub(super) use step::Step;
 
 /// Maximum characters of the last line of a builder or a console that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;
+/// A time left shorter than this is shown only if the share that is done does not contradict it: whoever reads it sees whether it is right.
+const SHORT_TIME_LEFT: Duration = Duration::from_secs(18);
+/// What the history of builds omits of their time: it has whole seconds.
+const ROUNDED_TIME: Duration = Duration::from_secs(1);
 
 /// A phase that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,16 +279,18 @@ impl State {
         fraction.is_known().then_some(fraction)
     }
 
-    /// The time that the current phase still takes, if it can be estimated.
+    /// The time that the current phase still takes, if it can be estimated and what is done does not contradict that.
     pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref()?;
         let is_known = current.phase != Phase::Build || self.nix.mostly_downloads();
         let by_rate = current.fraction.time_left(at).filter(|_| is_known);
         let by_derivations = || self.left_to_build(at);
-        by_rate
+        let left = by_rate
             .or_else(by_derivations)
             .or_else(|| self.left_as_before(at))
-            .or_else(|| self.left_at_pace(at))
+            .or_else(|| self.left_at_pace(at))?;
+        let is_contradicted = left < SHORT_TIME_LEFT && current.fraction.contradicts(left, at);
+        (!is_contradicted).then_some(left)
     }
 
     /// The time that the build still takes by what was seen of it.
@@ -318,12 +324,14 @@ impl State {
         (!left.is_zero()).then_some(left)
     }
 
-    /// How long the last build of this configuration took, while one runs that does as much, and whether that took longer already.
+    /// How long the last build of this configuration took, while one runs that does as much, and whether that took longer already
+    /// by more than a tenth.
     pub(super) fn last_build(&self, at: Duration) -> Option<(Duration, bool)> {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let last = self.earlier.same.filter(|last| self.nix.is_like(last))?;
         let took = Duration::from_secs(last.seconds);
-        Some((took, at.saturating_sub(current.since) > took))
+        let longer = (took + ROUNDED_TIME).mul_f64(1.1);
+        Some((took, at.saturating_sub(current.since) > longer))
     }
 
     /// The bytes that the current phase has processed.

@@ -53,6 +53,13 @@ impl Fraction {
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
+    /// Whether less is done than half of what would be if only the time `left` were left at the time `at`.
+    pub(super) fn contradicts(&self, left: Duration, at: Duration) -> bool {
+        let took = at.saturating_sub(self.since.unwrap_or(at)).as_millis();
+        let all = took + left.as_millis();
+        u128::from(self.share) * 2 * all < u128::from(WHOLE) * took
+    }
+
     /// The time that is left if the rest is done as fast as what was done; `None` while too little is done for an estimate.
     pub(in crate::ui) fn time_left(&self, at: Duration) -> Option<Duration> {
         let took = at.saturating_sub(self.since?);
@@ -111,6 +118,20 @@ mod tests {
         let mut slow = Fraction::default();
         slow.update(1, 100, SECOND);
         assert_eq!(slow.time_left(SECOND * 500), None);
+    }
+
+    #[test]
+    fn much_less_than_the_time_left_tells_contradicts_it() {
+        let mut fraction = Fraction::default();
+        assert!(!fraction.contradicts(SECOND, SECOND * 10));
+        fraction.update(0, 100, SECOND);
+        assert!(!fraction.contradicts(SECOND * 3, SECOND));
+        fraction.update(19, 100, SECOND * 2);
+        // Of 4 s, 1 s has passed; of 12 s, 9 s.
+        assert!(!fraction.contradicts(SECOND * 3, SECOND * 2));
+        assert!(fraction.contradicts(SECOND * 3, SECOND * 10));
+        fraction.update(51, 100, SECOND * 11);
+        assert!(!fraction.contradicts(SECOND * 3, SECOND * 500));
     }
 
     proptest::proptest! {

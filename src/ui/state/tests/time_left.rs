@@ -3,6 +3,7 @@
 use super::*;
 use crate::common::build_shares::BuildTimes;
 use crate::common::event::BuildEffort;
+use crate::ui::words;
 
 #[test]
 fn time_left_follows_an_earlier_build_that_did_as_much() {
@@ -87,7 +88,7 @@ fn a_first_build_tells_its_time_left_once_it_is_under_way() {
         for event in [build(u64::from(second) + 10), moved, built] {
             state.apply(&Event::Nix(event), at);
         }
-        told.push(state.time_left(at).map(crate::ui::words::time_left));
+        told.push(state.time_left(at).map(words::time_left));
     }
     let at = |second: usize| told[second].as_deref();
     assert_eq!(at(20), None);
@@ -289,4 +290,58 @@ fn last_build_is_reported_while_no_time_left_is_known() {
     // It does much more, or less, than the last one did.
     assert_eq!(counts(50, 400, 5), "built 0 of 100");
     assert_eq!(counts(500, 400, 5), "built 0 of 100");
+}
+
+/// A build of 100 derivations, `built` of them after a second; the last one took 20 s.
+fn like_the_last_of_20_s(built: u64) -> State {
+    let mut state = State::default();
+    let same = Some(BuildEffort {
+        built: 100,
+        downloaded: 0,
+        seconds: 20,
+    });
+    let earlier = EarlierBuilds {
+        same,
+        ..EarlierBuilds::default()
+    };
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    state.apply(&Event::Started(Phase::Build), Duration::ZERO);
+    let will = NixEvent::WillBuild { derivations: 100 };
+    state.apply(&Event::Nix(will), Duration::ZERO);
+    let built = NixEvent::Built {
+        done: built,
+        expected: 100,
+        running: 1,
+    };
+    state.apply(&Event::Nix(built), SECOND);
+    state
+}
+
+#[test]
+fn short_time_left_follows_the_clock() {
+    let state = like_the_last_of_20_s(60);
+    let told = |second| state.time_left(SECOND * second).map(words::time_left);
+    let at = |second| told(second).unwrap_or_default();
+    assert_eq!(at(12), "about 10 s left");
+    assert_eq!(at(13), "about 5 s left");
+    assert_eq!(at(16), "about 5 s left");
+    assert_eq!(at(17), "a few seconds left");
+}
+
+#[test]
+fn no_time_left_is_told_that_the_share_contradicts() {
+    let state = like_the_last_of_20_s(19);
+    assert_eq!(state.time_left(SECOND * 5), Some(SECOND * 15));
+    assert_eq!(state.time_left(SECOND * 17), None);
+    let told = progress::counts(&state, SECOND * 17).unwrap();
+    assert_eq!(told, "built 19 of 100 · the last build took 20 s");
+}
+
+#[test]
+fn a_build_is_longer_than_the_last_one_by_a_tenth() {
+    let state = like_the_last_of_20_s(60);
+    let told = |second| progress::counts(&state, SECOND * second).unwrap();
+    assert_eq!(told(23), "built 60 of 100 · the last build took 20 s");
+    let longer = "built 60 of 100 · longer than the last build (20 s)";
+    assert_eq!(told(24), longer);
 }
