@@ -277,7 +277,7 @@ impl Build {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Flash {
-    /// Image of a disk or an ISO image to write, also compressed with zstd, xz or gzip [default: the newest one here]
+    /// Image of a disk or an ISO image to write, also compressed with zstd, xz or gzip, or a host name [default: the newest one here]
     pub image: Option<PathBuf>,
 
     /// Disk to overwrite, for instance /dev/sdb. Without IMAGE, the newest image is written to it. Without DISK, sdbuild lists the removable disks

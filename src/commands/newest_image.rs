@@ -1,6 +1,7 @@
 //! The image that `boot`, `flash` and `inspect` take when none is named: the newest one here that sdbuild made, which has a
 //! manifest beside it. Another file with the name of an image, such as a copy of a card, is taken only where there is no such.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,6 +15,7 @@ use crate::common::failure::Failure;
 use crate::common::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
+use crate::flash::refusal;
 use crate::image::advice_for_address;
 use crate::pipeline::SizedObject;
 use crate::settings::{Environment, output_dir};
@@ -57,18 +59,15 @@ pub(super) fn meant_or_newest(
         return named_or_newest(image, env, context);
     };
     let (here, output) = output_dir(env)?;
-    let dirs = BTreeSet::from([here.as_path(), output.as_path()]);
-    let mut images = meant_by(word, dirs.into_iter().flat_map(images_in).collect());
-    images.sort_unstable_by(|one, other| other.cmp(one));
+    let images = meant_by(word, images_here(&here, &output));
     let Some(newest) = images.first() else {
         return named_or_newest(image, env, context);
     };
     let host = host_of_candidate(newest);
     if images.iter().any(|image| host_of_candidate(image) != host) {
-        let names = images.iter().map(|image| quoted(&shown_path(&image.path)));
-        let names: Vec<String> = names.collect();
+        let names = shown_names(&images).join(", ");
         let text = format!("{} may mean several images", quoted(word));
-        return Err(Failure::usage(text).hint(format!("name one: {}", names.join(", "))));
+        return Err(Failure::usage(text).hint(format!("name one: {names}")));
     }
     let what = format!("the newest image of {host}");
     tell_taken(&what, &newest.path, &here, context);
@@ -91,7 +90,7 @@ fn meant_by(word: &str, images: Vec<Candidate>) -> Vec<Candidate> {
         others = rest;
     }
     let begins = |image: &Candidate| {
-        let name = image.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name_of(image);
         let is_beginning = name.starts_with(word) || host_of_candidate(image).starts_with(word);
         word.len() >= MIN_LETTERS && is_beginning
     };
@@ -100,8 +99,12 @@ fn meant_by(word: &str, images: Vec<Candidate>) -> Vec<Candidate> {
 
 /// The host name in the name of `image`, or the whole name.
 fn host_of_candidate(image: &Candidate) -> String {
-    let name = image.path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name_of(image);
     host_of(&name).unwrap_or(&name).to_owned()
+}
+
+fn name_of(image: &Candidate) -> Cow<'_, str> {
+    image.path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 /// The image that the user named, or the newest one for a card, which is then reported: that of another format, and newer, only
@@ -111,8 +114,9 @@ pub(super) fn named_or_newest_for_card(
     env: &Environment,
     context: &Context,
 ) -> Result<PathBuf, Failure> {
-    if image.is_some() {
-        return named_or_newest(image, env, context);
+    if let Some(word) = image {
+        let of_host = newest_of_host(word, env, context)?;
+        return of_host.map_or_else(|| named_or_newest(image, env, context), Ok);
     }
     let (here, output) = output_dir(env)?;
     let path = newest_for_card(&here, &output).ok_or_else(|| no_image(&here))?;
@@ -126,6 +130,29 @@ pub(super) fn named_or_newest_for_card(
     );
     tell_taken(&what, &path, &here, context);
     Ok(path)
+}
+
+/// The newest image for a card of the host `word`, which is then reported: not by half a name, nor by what may be a mistyped disk.
+fn newest_of_host(
+    word: &Path,
+    env: &Environment,
+    context: &Context,
+) -> Result<Option<PathBuf>, Failure> {
+    let is_disk = refusal::node_of(word).is_some() || refusal::unknown_disk(word).is_some();
+    let Some(host) = word.to_str().filter(|_| !is_disk && !word.exists()) else {
+        return Ok(None);
+    };
+    let (here, output) = output_dir(env)?;
+    let is_meant = |image: &Candidate| {
+        let name = name_of(image);
+        is_for_card(&name) && host_of(&name) == Some(host)
+    };
+    let mut images = images_here(&here, &output).into_iter();
+    let newest = images.find(is_meant).map(|image| image.path);
+    if let Some(path) = &newest {
+        tell_taken(&format!("the newest image of {host}"), path, &here, context);
+    }
+    Ok(newest)
 }
 
 fn no_image(here: &Path) -> Failure {
@@ -162,19 +189,16 @@ pub(super) fn rebuild_advice(file: &Path) -> String {
 
 /// The newest image in the current directory `here` and in the output directory.
 pub(super) fn newest(here: &Path, output: &Path) -> Option<PathBuf> {
-    let newest = [here, output].into_iter().filter_map(newest_in);
-    newest.max().map(|candidate| candidate.path)
+    let newest = images_here(here, output).into_iter().next();
+    newest.map(|candidate| candidate.path)
 }
 
 /// The newest image for a card in the current directory `here` and in the output directory; without one, the newest of any format.
 pub(super) fn newest_for_card(here: &Path, output: &Path) -> Option<PathBuf> {
-    let images = [here, output].into_iter().flat_map(images_in);
-    let newest = images.filter(|image| {
-        let name = image.path.file_name().unwrap_or_default();
-        is_for_card(&name.to_string_lossy())
-    });
-    let newest = newest.max().map(|candidate| candidate.path);
-    newest.or_else(|| self::newest(here, output))
+    let mut images = images_here(here, output).into_iter();
+    let newest = images.find(|image| is_for_card(&name_of(image)));
+    let path = newest.map(|image| image.path);
+    path.or_else(|| self::newest(here, output))
 }
 
 /// Whether `image` is the one that is taken in its directory when none is named.
@@ -203,16 +227,32 @@ pub(super) fn built(image: &Path) -> Option<SystemTime> {
 
 /// The images that sdbuild made in the current directory `here` and in the output directory, the newest first.
 pub(super) fn built_images(here: &Path, output: &Path) -> Vec<SizedObject> {
-    let dirs = BTreeSet::from([here, output]);
-    let images = dirs.into_iter().flat_map(images_in);
-    let mut images: Vec<Candidate> = images.filter(|image| image.built.is_some()).collect();
-    images.sort_unstable_by(|one, other| other.cmp(one));
+    let images = images_here(here, output).into_iter();
+    let images = images.filter(|image| image.built.is_some());
     let sized = |image: Candidate| SizedObject {
         name: shown_path(&image.path),
         size: Some(image.size),
         age: image.written.elapsed().ok().map(|age| age.as_secs()),
     };
-    images.into_iter().map(sized).collect()
+    images.map(sized).collect()
+}
+
+/// The names of the images in the current directory `here` and in the output directory, the newest first.
+pub(super) fn names_of_images(here: &Path, output: &Path) -> Vec<String> {
+    shown_names(&images_here(here, output))
+}
+
+fn shown_names(images: &[Candidate]) -> Vec<String> {
+    let name = |image: &Candidate| quoted(&shown_path(&image.path));
+    images.iter().map(name).collect()
+}
+
+/// The images in the current directory `here` and in the output directory, the newest first.
+fn images_here(here: &Path, output: &Path) -> Vec<Candidate> {
+    let dirs = BTreeSet::from([here, output]);
+    let mut images: Vec<Candidate> = dirs.into_iter().flat_map(images_in).collect();
+    images.sort_unstable_by(|one, other| other.cmp(one));
+    images
 }
 
 /// The image in `dir` that is taken.
@@ -242,128 +282,4 @@ fn images_in(dir: &Path) -> Vec<Candidate> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn older_image_needs_its_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let (old, new) = (dir.path().join("b.img"), dir.path().join("a.img"));
-        fs::write(&old, "").unwrap();
-        assert!(is_newest_in_its_directory(&old));
-        let later = SystemTime::now() + std::time::Duration::from_secs(60);
-        fs::File::create(&new).unwrap().set_modified(later).unwrap();
-        assert!(is_newest_in_its_directory(&new) && !is_newest_in_its_directory(&old));
-    }
-
-    #[test]
-    fn a_host_name_means_its_images() {
-        let candidate = |name: &str| Candidate {
-            built: None,
-            written: SystemTime::UNIX_EPOCH,
-            size: 0,
-            path: Path::new("/x").join(name),
-        };
-        let names = [
-            "nixos-kitchen-sd-card-1-aarch64-linux.img",
-            "nixos-kitchen-sd-card-2-aarch64-linux.img",
-            "nixos-kitchen-2-sd-card-1-aarch64-linux.img",
-            "card.img",
-            "nixos-sd-sd-card-1-aarch64-linux.img",
-            "nixos-nixos-sd-sd-card-1-aarch64-linux.img",
-            "nixos-nixos-sd2-sd-card-1-aarch64-linux.img",
-        ];
-        let meant = |word: &str| {
-            let images = names.map(candidate).into_iter().collect();
-            let meant = meant_by(word, images);
-            let name = |image: Candidate| names.iter().position(|name| image.path.ends_with(name));
-            meant.into_iter().filter_map(name).collect::<Vec<_>>()
-        };
-        assert_eq!(meant("kitchen"), [0, 1]);
-        assert_eq!(meant("nixos-kitchen"), [0, 1]);
-        assert_eq!(meant("nixos-kitchen-2"), [2]);
-        assert_eq!(meant("nixos-kit"), [0, 1, 2]);
-        assert_eq!(meant("kitchen-2-sd"), [0; 0]);
-        assert_eq!(meant("card"), [3]);
-        assert_eq!(meant("n"), [0; 0]);
-        // The host name of the example begins as all file names do.
-        assert_eq!(meant("sd"), [4]);
-        assert_eq!(meant("nixos-sd"), [5]);
-        assert_eq!(meant("nixos-nixos-sd"), [5]);
-    }
-
-    #[test]
-    fn a_card_gets_an_image_for_cards_if_there_is_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let taken = || newest_for_card(dir.path(), dir.path());
-        assert_eq!(taken(), None);
-        let write = |name: &str| {
-            let path = dir.path().join(name);
-            for sidecar in [Sidecar::Manifest, Sidecar::Checksum] {
-                fs::write(sidecar.path(&path), "{}").unwrap();
-            }
-            fs::write(&path, "").unwrap();
-            path
-        };
-        let iso = write("nixos.iso");
-        assert_eq!(taken(), Some(iso.clone()));
-        let card = write("nixos.img.zst");
-        let earlier = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(60);
-        let manifest = fs::File::options()
-            .append(true)
-            .open(Sidecar::Manifest.path(&card));
-        manifest.unwrap().set_modified(earlier).unwrap();
-        assert_eq!(newest(dir.path(), dir.path()), Some(iso));
-        assert_eq!(taken(), Some(card));
-    }
-
-    #[test]
-    fn newest_image_is_taken_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(newest_in(dir.path()), None);
-        let names = [
-            "a.img",
-            "b.img.zst",
-            "b.img.zst.bmap",
-            ".c.img",
-            "notes.txt",
-        ];
-        for (minutes, name) in (1..).zip(names) {
-            let file = fs::File::create(dir.path().join(name)).unwrap();
-            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(minutes * 60);
-            file.set_modified(at).unwrap();
-        }
-        fs::create_dir(dir.path().join("d.img")).unwrap();
-        let taken = || newest_in(dir.path()).unwrap().path;
-        assert_eq!(taken(), dir.path().join("b.img.zst"));
-        // An older one that sdbuild made comes before a copy of a card.
-        fs::write(dir.path().join("a.img.json"), "{}").unwrap();
-        assert_eq!(taken(), dir.path().join("a.img"));
-        // A build has found it up to date.
-        let date = |name: &str, seconds| {
-            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-            let manifest = fs::File::create(dir.path().join(name)).unwrap();
-            manifest.set_modified(at).unwrap();
-        };
-        date("b.img.zst.json", 2);
-        date("a.img.json", 1);
-        assert_eq!(taken(), dir.path().join("b.img.zst"));
-        date("a.img.json", 3);
-        assert_eq!(taken(), dir.path().join("a.img"));
-        fs::remove_file(dir.path().join("b.img.zst.json")).unwrap();
-        // An image of another format, whose name other files have too.
-        fs::write(dir.path().join("c.iso"), "").unwrap();
-        date("c.iso.json", 5);
-        assert_eq!(taken(), dir.path().join("a.img"));
-        date("c.iso.sha256", 5);
-        assert_eq!(taken(), dir.path().join("c.iso"));
-        fs::remove_file(dir.path().join("c.iso")).unwrap();
-        let other = tempfile::tempdir().unwrap();
-        fs::write(other.path().join("card.img"), "").unwrap();
-        let both = |here: &tempfile::TempDir, output: &tempfile::TempDir| {
-            newest(here.path(), output.path()).unwrap()
-        };
-        assert_eq!(both(&other, &dir), dir.path().join("a.img"));
-        assert_eq!(both(&dir, &other), dir.path().join("a.img"));
-    }
-}
+mod tests;

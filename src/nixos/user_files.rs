@@ -123,11 +123,11 @@ impl UserFiles {
         own_name(path).is_some_and(|name| self.root.join(name).is_file())
     }
 
-    /// Why the builder does not have the file at `path`, which it looked for, and what to do.
-    pub(super) fn why_absent(&self, path: &str) -> String {
+    /// Why the builder does not have the file at `path`, which it looked for, and what to do. The place that names it begins with `shown_dir`.
+    pub(super) fn why_absent(&self, path: &str, shown_dir: &str) -> String {
         let root = self.root.display();
         if let Some(name) = own_name(path) {
-            return self.why_not_sent(name);
+            return self.why_not_sent(name, shown_dir);
         }
         if let Some(name) = path.strip_prefix(HOME_OF_NIX) {
             let written = written_name(Path::new(name));
@@ -148,7 +148,7 @@ impl UserFiles {
         let place = written.map(|written| written.place);
         if path.rsplit('/').next() == Some(HARDWARE_FILE) {
             let is_named =
-                place.map_or_else(String::new, |place| format!("{place} names {shown}. "));
+                place.map_or_else(String::new, |at| format!("{shown_dir}{at} names {shown}. "));
             return format!("{is_named}{REMOVE_HARDWARE_FILE}");
         }
         let beside = place.as_ref().and_then(|place| place.rsplit_once(':'));
@@ -157,7 +157,7 @@ impl UserFiles {
         });
         let copy = format!("copy it {beside} and write ./{}", written_name(&local));
         let what = match &place {
-            Some(place) => format!("{place} names {shown}, which"),
+            Some(place) => format!("{shown_dir}{place} names {shown}, which"),
             None => shown.to_string(),
         };
         match (above.is_some(), local.exists()) {
@@ -196,8 +196,9 @@ impl UserFiles {
         Some(below.display().to_string())
     }
 
-    /// That there is no file `name` on this machine either, and what to do; `None` if there is one.
-    pub(super) fn why_missing(&self, name: &str) -> Option<String> {
+    /// That there is no file `name` on this machine either, and what to do; `None` if there is one. The place that names it begins with
+    /// `shown_dir`.
+    pub(super) fn why_missing(&self, name: &str, shown_dir: &str) -> Option<String> {
         if self.root.join(name).symlink_metadata().is_ok() {
             return None;
         }
@@ -211,7 +212,7 @@ impl UserFiles {
         };
         let lacks = match &named {
             Some(written) => format!(
-                "{} names {name}, which does not exist in {root}",
+                "{shown_dir}{} names {name}, which does not exist in {root}",
                 written.place
             ),
             None => format!("there is no {name} in {root}"),
@@ -255,8 +256,8 @@ impl UserFiles {
         }
     }
 
-    fn why_not_sent(&self, name: &str) -> String {
-        if let Some(why) = self.why_missing(name) {
+    fn why_not_sent(&self, name: &str, shown_dir: &str) -> String {
+        if let Some(why) = self.why_missing(name, shown_dir) {
             return why;
         }
         let rule = ignoring_rule(&self.root, name);

@@ -180,19 +180,11 @@ async fn make_plan(
 ) -> Result<Plan, Failure> {
     let mut problems = Problems::default();
     let source = SourcePlan::open(&settings, purpose, &mut problems, context).await;
-    if let SourceChoice::Flake {
-        found: true,
-        reference,
-    } = &settings.source
+    if matches!(settings.source, SourceChoice::Flake { found: true, .. })
         && !matches!(purpose, Purpose::Lock(_))
     {
-        let place = match reference.to_string().as_str() {
-            "." => "in this directory".to_owned(),
-            other => format!("in {other}"),
-        };
-        context.events.notice(format!(
-            "there is no sd-card.nix, so sdbuild uses the flake.nix {place}"
-        ));
+        let text = "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory";
+        context.events.notice(text);
     }
     if purpose == Purpose::Image {
         problems.extend(look_at_output(&settings.output, context));

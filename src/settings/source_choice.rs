@@ -25,7 +25,7 @@ pub enum SourceChoice {
     Flake {
         /// The reference; its path is absolute.
         reference: FlakeRef,
-        /// Whether the user named only a directory, which has a flake and no module file.
+        /// Whether the user named nothing, and the current directory has a flake and no module file.
         found: bool,
     },
 }
@@ -58,7 +58,7 @@ impl SourceChoice {
             let text = path.to_str().unwrap_or_default();
             let full = absolute(path, here);
             if full.is_dir() {
-                return Ok(Some(Self::directory(&full, text)));
+                return Ok(Some(Self::directory(&full, text, false)));
             }
             if full.is_file() && full.file_name().is_some_and(|name| name == FLAKE_FILE) {
                 let shown = path.parent().and_then(Path::to_str);
@@ -87,7 +87,7 @@ impl SourceChoice {
 
     /// What is built in `here` if nothing is named.
     pub(super) fn default_in(here: &Path) -> Self {
-        Self::directory(here, ".")
+        Self::directory(here, ".", true)
     }
 
     /// A flake that the user named.
@@ -98,8 +98,8 @@ impl SourceChoice {
         }
     }
 
-    /// The configuration in the directory `dir`, which the user wrote as `text`.
-    fn directory(dir: &Path, text: &str) -> Self {
+    /// The configuration in the directory `dir`, which the user wrote as `text`, or which was `found` without that.
+    fn directory(dir: &Path, text: &str, found: bool) -> Self {
         // Without the last component of `/pi/.`, which messages would show.
         let dir: PathBuf = dir.components().collect();
         let module = dir.join(CONFIG_NAME);
@@ -108,7 +108,7 @@ impl SourceChoice {
         }
         Self::Flake {
             reference: in_directory(&dir, text),
-            found: true,
+            found,
         }
     }
 
@@ -227,7 +227,7 @@ mod tests {
             SourceChoice::Flake { reference, found } => format!("{reference} {found}"),
         };
         for (path, choice) in [
-            ("flake", "flake true"),
+            ("flake", "flake false"),
             ("flake/flake.nix", "flake false"),
             ("both", "both/sd-card.nix"),
             // The file itself is named.

@@ -57,6 +57,7 @@ fn a_host_name_means_its_newest_image() {
         let test = CliTest::new(words).file(first, "a").file(second, "b");
         let test = test.file(&format!("{second}.json"), "{}");
         let test = test.file("nixos-pi-sd-card-26.05-aarch64-linux.img", "c");
+        let test = test.file("nixos-sdy-sd-card-26.05-aarch64-linux.img", "d");
         test.exit_code(2).run().stderr
     };
     for words in [["inspect", "kitchen"], ["boot", "nixos-kitchen"]] {
@@ -70,9 +71,15 @@ fn a_host_name_means_its_newest_image() {
         told.contains("hint: name one: ") && told.contains(first),
         "{told}"
     );
-    // A disk is not written by half a name.
     let told = test(&["flash", "kitchen", "/dev/sdx"]);
-    assert!(told.contains("there is no such file"), "{told}");
+    let taken = format!("the newest image of kitchen: {second}\n");
+    assert!(told.contains(&taken), "{told}");
+    // A disk is not written by half a name, nor by what may be another disk.
+    for word in ["kitch", "nixos-kitchen", "sdy"] {
+        let told = test(&["flash", word, "/dev/sdx"]);
+        assert!(told.contains("there is no such file"), "{told}");
+        assert!(!told.contains("the newest image of"), "{told}");
+    }
 }
 
 #[test]

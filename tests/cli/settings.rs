@@ -181,6 +181,9 @@ fn a_flake_without_a_module_file_is_taken() {
         .stderr(taken)
         .stderr("no engine answers")
         .run();
+    let named = CliTest::new(&["build", "."]).file("flake.nix", "{ }");
+    let named = named.exit_code(3).run();
+    assert!(!named.stderr.contains(taken), "{}", named.stderr);
     let both = CliTest::new(&["build"]).file("flake.nix", "{ }").config();
     let both = both.exit_code(3).run();
     assert!(!both.stderr.contains(taken), "{}", both.stderr);

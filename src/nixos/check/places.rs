@@ -193,12 +193,15 @@ impl OwnDefinitions {
         let elements = value.strip_prefix("[ ");
         let path = attribute_path::parse(option).ok()?;
         let last = path.last().map_or("", String::as_str);
-        let is_known = !value.contains(['[', '{']) || EXTENDED_LISTS.contains(&last);
+        let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
+        let (file, definition) = same.next()?;
+        let is_empty = definition.numbers.as_ref().is_some_and(Vec::is_empty);
+        let is_known = !value.contains(['[', '{'])
+            || EXTENDED_LISTS.contains(&last)
+            || elements.is_some() && is_empty;
         if !is_known {
             return None;
         }
-        let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
-        let (file, definition) = same.next()?;
         let is_certain = same.next().is_none() && !definition.is_conditional;
         if !is_certain || comment.starts_with("replaces") {
             return None;

@@ -157,7 +157,7 @@ impl EvalError {
             Self::UndefinedVariable => undefined_variable::hint(context, error),
             Self::Syntax => syntax_error::general_hint(summary).to_owned(),
             Self::Untracked => match untracked_file(summary) {
-                Some(file) => match context.files.and_then(|files| files.why_missing(file)) {
+                Some(file) => match context.files.and_then(|files| files.why_missing(file, context.shown_dir)) {
                     Some(why) => why,
                     None => format!("a flake contains only files that git tracks: git add {file}"),
                 },

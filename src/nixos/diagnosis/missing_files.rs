@@ -62,7 +62,7 @@ pub(super) fn not_sent(context: &ExitContext<'_>, path: &str) -> Option<String> 
     device(context, path)
         .or_else(|| home_of_user(context, path))
         .or_else(|| path_of_machine(context, path))
-        .or_else(|| Some(context.files?.why_absent(path)))
+        .or_else(|| Some(context.files?.why_absent(path, context.shown_dir)))
 }
 
 /// How to write the device or the file with the `path`, a string in place of a set: Nix reads it as the path of a module.

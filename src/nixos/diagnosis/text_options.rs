@@ -47,8 +47,15 @@ fn host_name(wrong: &Wrong<'_>, text: &str) -> Option<String> {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let is_domain = domain.split('.').all(host_name::is_valid)
         && !domain.rsplit('.').next().is_some_and(is_number);
+    let replaced = if name == label {
+        ""
+    } else {
+        ", which has `-` in place of `_` and spaces"
+    };
     is_domain.then(|| {
-        format!("put the domain into networking.domain, not into the host name: {definition}")
+        format!(
+            "put the domain into networking.domain, not into the host name{replaced}: {definition}"
+        )
     })
 }
 
@@ -83,6 +90,16 @@ mod tests {
                 .and_then(|hint| Some(hint.split_once(": ")?.1));
             assert_eq!(told, definition, "{text}");
         }
+    }
+
+    #[test]
+    fn a_changed_letter_of_a_host_name_is_said() {
+        let is_said = |text| {
+            let told = hint_for("networking.hostName", text).unwrap();
+            told.contains("name, which has `-` in place of `_` and spaces: ")
+        };
+        assert!(is_said("kitchen_pi.local") && is_said("my pi.lan"));
+        assert!(!is_said("kitchen-pi.local"));
     }
 
     #[test]

@@ -8,14 +8,14 @@ fn a_file_that_git_does_not_track_is_explained() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("new.nix"), "").unwrap();
     let files = UserFiles::tracked(dir.path());
-    let why = files.why_absent("/build/config/new.nix");
+    let why = files.why_absent("/build/config/new.nix", "");
     assert!(why.ends_with("git add new.nix"), "{why}");
-    let why = files.why_absent("/build/config/none.nix");
+    let why = files.why_absent("/build/config/none.nix", "");
     assert!(why.starts_with("there is no none.nix"), "{why}");
     // Which `git add` alone refuses.
     fs::create_dir(dir.path().join(".git")).unwrap();
     fs::write(dir.path().join(".gitignore"), "new.nix\n").unwrap();
-    let why = files.why_absent("/build/config/new.nix");
+    let why = files.why_absent("/build/config/new.nix", "");
     let hint = ".gitignore lists it. Remove it from .gitignore, or run git add --force new.nix";
     assert!(why.ends_with(hint), "{why}");
 }
@@ -58,7 +58,7 @@ fn only_files_of_the_configuration_are_read() {
 #[test]
 fn a_file_that_was_not_sent_is_explained() {
     let (dir, files) = pi();
-    let why = |path: &str| files.why_absent(path);
+    let why = |path: &str| files.why_absent(path, "");
     assert!(why("/build/config/none.nix").starts_with("there is no none.nix in "));
     assert!(why("/build/config/old.img").ends_with("such as old.img.bin"));
     assert!(why("/build/common.nix").contains("/common.nix is outside "));
@@ -93,7 +93,7 @@ fn files_several_directories_above_are_found() {
     let module = root.join("sd-card.nix");
     for up in ["../../..", "./../../.."] {
         fs::write(&module, format!("{{ imports = [ {up}/common.nix ]; }}")).unwrap();
-        let why = files.why_absent("/common.nix");
+        let why = files.why_absent("/common.nix", "");
         let (shown, root) = (dir.path().display(), root.display());
         let expected = format!(
             "sd-card.nix:1 names {shown}/common.nix, which is outside {root}, the only directory that is uploaded, so \
@@ -104,7 +104,7 @@ fn files_several_directories_above_are_found() {
         assert_eq!(local, Some(format!("{shown}/common.nix")));
     }
     fs::write(&module, "{ imports = [ ../../../none.nix ]; }").unwrap();
-    let why = files.why_absent("/none.nix");
+    let why = files.why_absent("/none.nix", "");
     let none = dir.path().join("none.nix");
     let expected = format!(
         "sd-card.nix:1 names {}, which does not exist on this machine either. Put the file next to sd-card.nix and write ./none.nix",
@@ -118,17 +118,19 @@ fn the_line_that_names_a_missing_file_is_reported() {
     let (dir, files) = pi();
     let text = "{ ... }: {\n  # ./none.nix\n  imports = [ ./none.nix.old ./none.nix ];\n}\n";
     fs::write(dir.path().join("pi/sd-card.nix"), text).unwrap();
-    let why = files.why_absent("/build/config/none.nix");
+    let why = files.why_absent("/build/config/none.nix", "");
     let start = "sd-card.nix:3 names none.nix, which does not exist in /";
     assert!(why.starts_with(start), "{why}");
+    let from_above = files.why_absent("/build/config/none.nix", "pi/");
+    assert_eq!(from_above, format!("pi/{why}"));
     assert!(why.ends_with("/pi. Check the path"), "{why}");
     fs::write(dir.path().join("pi/configuration.nix"), "{ }").unwrap();
-    let why = files.why_absent("/build/config/config.nix");
+    let why = files.why_absent("/build/config/config.nix", "");
     assert!(
         why.ends_with("/pi. Did you mean ./configuration.nix?"),
         "{why}"
     );
-    let why = files.why_absent("/build/config/hardware-configuration.nix");
+    let why = files.why_absent("/build/config/hardware-configuration.nix", "");
     assert!(why.ends_with("Remove its path from the imports"), "{why}");
 }
 
@@ -159,10 +161,10 @@ fn a_file_that_may_be_meant_is_named() {
         ),
         ("secrets/default.nix", "Check the path"),
     ] {
-        let why = files.why_absent(&format!("/build/config/{missing}"));
+        let why = files.why_absent(&format!("/build/config/{missing}"), "");
         assert!(why.ends_with(end), "{why}");
     }
-    let why = files.why_absent("/build/config/parts/default.nix");
+    let why = files.why_absent("/build/config/parts/default.nix", "");
     assert!(
         why.starts_with("sd-card.nix:2 names parts/default.nix"),
         "{why}"
@@ -180,7 +182,7 @@ fn the_line_for_an_ignored_file_sends_it() {
         let (dir, files) = pi();
         let root = dir.path().join("pi");
         fs::write(root.join(".gitignore"), rules).unwrap();
-        let hint = files.why_absent(&format!("/build/config/{name}"));
+        let hint = files.why_absent(&format!("/build/config/{name}"), "");
         assert!(hint.contains("but .gitignore names it"), "{hint}");
         assert!(hint.contains(&format!("the line {line} into")), "{hint}");
         let is_sent = || {
@@ -198,9 +200,9 @@ fn a_slash_in_place_of_a_dot_is_told() {
     let (dir, files) = pi();
     let module = dir.path().join("pi/sd-card.nix");
     fs::write(module, "{ imports = [ /wifi.nix /none.nix ]; }").unwrap();
-    let why = files.why_absent("/wifi.nix");
+    let why = files.why_absent("/wifi.nix", "");
     let expected = "/wifi.nix begins at the root directory of the machine. For the file next to sd-card.nix, write ./wifi.nix";
     assert_eq!(why, expected);
-    let why = files.why_absent("/none.nix");
+    let why = files.why_absent("/none.nix", "");
     assert!(why.contains("/none.nix, which does not exist on this machine"));
 }

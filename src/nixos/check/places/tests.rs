@@ -144,6 +144,11 @@ fn a_line_names_the_definition_that_it_replaces() {
         let found = own_definitions(text).beside_definition(rules, None);
         assert_eq!(found.as_deref(), Some(extended), "{text}");
     }
+    let keys = own_definitions("{\n a.keys = [ ];\n b.keys = [ x ]; }");
+    let replaced = keys.beside_definition("a.keys = [ \"y\" ];", None);
+    let expected = "a.keys = [ \"y\" ]; # replaces the list of sd-card.nix:2";
+    assert_eq!(replaced.as_deref(), Some(expected));
+    assert_eq!(keys.beside_definition("b.keys = [ \"y\" ];", None), None);
     for line in [
         "a.b = [ 1 2 ];",
         "c.d = 1;",
