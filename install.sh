@@ -48,11 +48,12 @@ Elsewhere it downloads a release and verifies it.
   ./install.sh --uninstall    removes what it installed"
   if source=$(source_dir); then
     printf '%s\n' "
-To compile it needs Rust $(oldest_rust) or newer and a C compiler, or else Docker or Podman. It also needs a network, 1 GB of disk, and
-five to ten minutes."
+To compile it needs Rust $(oldest_rust) or newer and a C compiler, or else Docker or Podman. It also needs a network, five to ten
+minutes, and 1 GB of disk with your Rust or 2 GB in a container. It leaves target in the clone and Cargo's downloads, or the image
+rust:alpine."
   fi
   printf '%s\n' "
-It writes these files and changes nothing else:
+It installs these files:
 
   $into/sdbuild"
   choose_share

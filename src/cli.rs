@@ -102,7 +102,7 @@ const AFTER_SHORT_HELP: &str =
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0      done
+  0      done, or you answered no to clean
   2      wrong usage or configuration, a damaged image, or you answered no
   3      a problem with this machine, the engine or the network
   4      the Nix build failed, or an image did not boot or refused the login
@@ -114,14 +114,16 @@ Exit codes:
 boot --run exits with the code of its command, or with 4 if the command exceeds the time limit. shell exits with the code of the \
 shell. If flash fails, the error says what is on the card.
 
-sdbuild uses the engine of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context. If none of these is set, it uses the first \
+sdbuild uses the engine (Docker or Podman) of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context. If none of these is set, it uses the first \
 socket that answers: /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/podman/podman.sock or \
-/run/podman/podman.sock.";
+/run/podman/podman.sock.
+
+The documentation is in the directory docs of sdbuild's repository; docs/README.md lists its pages.";
 
 /// What is written to standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct OutputOptions {
-    /// Show the builder's log; -vv: everything in the log file
+    /// Show the log of Nix; -vv: everything in the log file
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 

@@ -94,9 +94,9 @@ Examples:
 pub(super) const LOCK: &str = "For a flake, lock writes only flake.lock, which a build uses and never changes. Nix fetches new inputs in the builder, but your own git fetches inputs by SSH. For an sd-card.nix, lock writes only sdbuild.lock, with the newest nixpkgs.
 
 Examples:
-  sdbuild lock           # add the inputs that ./flake.lock lacks
-  sdbuild lock nixpkgs   # take the newest commit of this input's branch
-  sdbuild lock --flake pi nixpkgs home-manager";
+  sdbuild lock                     # with an sd-card.nix: take the newest nixpkgs
+  sdbuild lock --flake .           # add the inputs that ./flake.lock lacks
+  sdbuild lock --flake . nixpkgs   # take the newest commit of this input's branch";
 
 pub(super) const CACHE: &str = "\
 Examples:
@@ -131,9 +131,10 @@ Examples:
   sdbuild publish aws --copy-to us-east-1 --copy-to ap-south-1 --yes
   sdbuild publish aws --dry-run          # what would be sent";
 
-pub(super) const PUBLISH_OCI: &str = "\
+pub(super) const PUBLISH_OCI: &str = "The directory is for programs such as skopeo, crane and Podman: skopeo copy oci:box:latest docker://HOST/box pushes it to a registry.
+
 Examples:
-  sdbuild publish oci nixos-box-….oci.tar.gz box    # then: skopeo copy oci:box:latest docker://HOST/box
+  sdbuild publish oci nixos-box-….oci.tar.gz box
   sdbuild publish oci nixos-box-….oci.tar.gz box --tag 2";
 
 pub(super) const PUBLISH_LIST: &str = "\

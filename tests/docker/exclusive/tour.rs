@@ -43,10 +43,9 @@ const HEAD: &str = "\
 
 This page shows what sdbuild prints on a terminal of 80 columns, from a machine without Docker to a finished image and the
 clean-up. `scripts/tour` wrote this page from real
-runs, and a test repeats them and compares: only times, sizes, hashes and machine-specific values may differ. To take a
-minute instead of 20, `SDBUILD_NIXPKGS` names the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) here, and
-`SDBUILD_SUBSTITUTERS` is empty: without them most packages are downloaded
-instead of built, the lines about nixpkgs and binary caches differ, and the numbers are larger.
+runs, and a test repeats them and compares: only times, sizes, hashes and machine-specific values may differ. The runs use
+the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) of the tests (`SDBUILD_NIXPKGS`) and no binary cache
+(`SDBUILD_SUBSTITUTERS` is empty), so that they take a minute instead of 20. Yours downloads most packages instead, and its numbers are larger.
 ";
 
 /// Adds the derivation `name` to the system packages.
@@ -162,7 +161,7 @@ fn begin(page: &mut Page) {
 
 fn check(page: &mut Page) {
     let (on, off) = ("openssh.enable = true", "openssh.enable = false");
-    page.say("Will it let you in?", &format!("`check` finds what must be fixed, and builds nothing. This configuration sets `services.{off}`:"));
+    page.say("Can you log in?", &format!("`check` finds what must be fixed, and builds nothing. This configuration sets `services.{off}`:"));
     page.laptop.edit(|text| text.replace(on, off));
     page.run("sdbuild check", 6);
     page.say("", "Without that line:");
