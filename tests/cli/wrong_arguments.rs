@@ -301,7 +301,7 @@ fn unknown_flag_and_command_have_useful_tips() {
     assert_tips(&[
         (
             &["init", "--format", "qcow2"][..],
-            "init takes --template instead",
+            "the format belongs to the build: sdbuild build --format NAME",
         ),
         (
             &["boot", "--compress", "xz"],

@@ -166,7 +166,7 @@ fn tip_for_order_of_inspect(words: &[String]) -> Option<String> {
     let given = || words.iter().skip(1).map(String::as_str);
     if given().take(2).any(|word| CHANGING.contains(&word)) {
         return Some(
-            "inspect cannot change an image. Change the configuration, and build again".to_owned(),
+            "inspect cannot change an image. Write into the configuration, for instance, environment.etc.NAME.source = ./FILE; and build again".to_owned(),
         );
     }
     let path = given().find(|word| is_path_in_image(word))?;

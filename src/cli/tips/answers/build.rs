@@ -19,7 +19,7 @@ pub(super) const OF_BUILD: Answers = &[
     ),
     (
         &["F", "all-features", "features", "no-default-features"],
-        "a NixOS configuration has options, not features: --set services.openssh.enable=true",
+        "a NixOS configuration has options, not features. To set one, for instance: --set services.openssh.enable=true",
     ),
     (
         &["device"],
@@ -154,7 +154,7 @@ pub(super) const OF_BUILD: Answers = &[
             "wifi-password-file",
             "wifi-psk",
         ],
-        "the wireless network belongs in the configuration. `sdbuild init --wifi NAME` writes one with it, and asks for the passphrase",
+        "the wireless network belongs in the configuration, in networking.wireless.networks. `sdbuild init --wifi NAME` writes one with it, and asks for the passphrase",
     ),
     (
         &["compression-level", "level"],

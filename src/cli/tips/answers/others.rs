@@ -6,7 +6,7 @@ use super::table::Answers;
 pub(super) const OF_INIT: Answers = &[
     (
         &["format"],
-        "init takes --template instead; `sdbuild build` takes --format",
+        "the format belongs to the build: sdbuild build --format NAME. `sdbuild init --template NAME` writes a configuration for another format",
     ),
     (
         &[
