@@ -144,7 +144,7 @@ mod tests {
             ".SS \"To begin\"\n.TP\n\\fBsdbuild\\-doctor\\fR(1)\nCheck that",
             ".TP\n\\fB70\\fR\na bug in sdbuild\n",
             ".PP\nboot \\-\\-run exits with",
-            ".PP\nsdbuild uses the engine of DOCKER_HOST,",
+            ".PP\nsdbuild uses the engine (Docker or Podman) of",
             ".TP\n\\fBsd\\-card.nix\\fR\n",
         ] {
             assert!(page.contains(part), "{part}\n{page}");
