@@ -114,11 +114,11 @@ Exit codes:
 boot --run exits with the code of its command, or with 4 if the command exceeds the time limit. shell exits with the code of the \
 shell. If flash fails, the error says what is on the card.
 
+The documentation is in the directory docs of sdbuild's repository; docs/README.md lists its pages.
+
 sdbuild uses the engine (Docker or Podman) of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context. If none of these is set, it uses the first \
 socket that answers: /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/podman/podman.sock or \
-/run/podman/podman.sock.
-
-The documentation is in the directory docs of sdbuild's repository; docs/README.md lists its pages.";
+/run/podman/podman.sock.";
 
 /// What is written to standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
