@@ -1,4 +1,4 @@
-//! Packs the miniature nixpkgs, which is part of the program: compressed it takes a third of its size there.
+//! Packs files that are part of the program: compressed they take a third of their size there.
 
 use std::env;
 use std::fs::{self, File};
@@ -9,11 +9,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{Builder, HeaderMode};
 
-const TREE: &str = "tests/mini-nixpkgs";
+/// The name of each archive, and the files in it.
+const ARCHIVES: [(&str, &str); 2] = [
+    ("mini-nixpkgs.tar.gz", "tests/mini-nixpkgs"),
+    ("expressions.tar.gz", "src/nixos/expressions"),
+];
 
 fn main() -> io::Result<()> {
-    // Also new when a file is added.
-    println!("cargo::rerun-if-changed={TREE}");
     #[expect(
         clippy::disallowed_methods,
         reason = "Cargo tells a build script in the environment where it writes to"
@@ -21,12 +23,16 @@ fn main() -> io::Result<()> {
     let out = env::var_os("OUT_DIR")
         .map(PathBuf::from)
         .unwrap_or_default();
-    let archive = File::create(out.join("mini-nixpkgs.tar.gz"))?;
-    let mut archive = Builder::new(GzEncoder::new(archive, Compression::best()));
-    // The same files make the same program.
-    archive.mode(HeaderMode::Deterministic);
-    append(&mut archive, Path::new(TREE), Path::new(""))?;
-    archive.into_inner()?.finish()?;
+    for (name, tree) in ARCHIVES {
+        // Also new when a file is added.
+        println!("cargo::rerun-if-changed={tree}");
+        let archive = File::create(out.join(name))?;
+        let mut archive = Builder::new(GzEncoder::new(archive, Compression::best()));
+        // The same files make the same program.
+        archive.mode(HeaderMode::Deterministic);
+        append(&mut archive, Path::new(tree), Path::new(""))?;
+        archive.into_inner()?.finish()?;
+    }
     Ok(())
 }
 

@@ -38,19 +38,19 @@ has() { command -v "$1" >/dev/null 2>&1; }
 usage() {
   choose_directory
   case $github in
-    */OWNER/*) default='none: no release is published yet' ;;
-    *) default=$github ;;
+    */OWNER/*) default='none: no release is published yet' once=', once one is published' ;;
+    *) default=$github once='' ;;
   esac
   printf '%s\n' "Installs sdbuild for the user who runs it. In a clone, the script compiles sdbuild.
-Elsewhere it downloads a release and verifies it.
+Elsewhere it downloads a release and verifies it$once.
 
   ./install.sh                installs sdbuild, or updates it
   ./install.sh --uninstall    removes what it installed"
   if source=$(source_dir); then
     printf '%s\n' "
 To compile it needs Rust $(oldest_rust) or newer and a C compiler, or else Docker or Podman. It also needs a network, five to ten
-minutes, and 1 GB of disk with your Rust or 2 GB in a container. It leaves target in the clone and Cargo's downloads, or the image
-rust:alpine."
+minutes, and 1 GB of disk with your Rust or 2 GB in a container. With your Rust it leaves the directory target in the clone, and Cargo's
+downloads in ~/.cargo; with a container, the image rust:alpine."
   fi
   printf '%s\n' "
 It installs these files:

@@ -142,7 +142,7 @@ pub enum Command {
     /// Check that this machine can build, and suggest fixes
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
-    /// Build and boot a small image, to see that it works here
+    /// Build and boot a miniature image, to test this machine
     #[command(after_help = examples::TRY)]
     Try(Try),
     /// Write a configuration with your public SSH keys

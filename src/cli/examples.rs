@@ -61,7 +61,8 @@ Examples:
   sudo \"$(command -v sdbuild)\" flash card.img /dev/sdb   # write that image
   sudo \"$(command -v sdbuild)\" flash card.img /dev/sdb --unmount --yes   # for scripts: do not ask";
 
-pub(super) const INSPECT: &str = "\
+pub(super) const INSPECT: &str = "inspect reads an image without root, mounts nothing and does not change it. /boot is a path in the root file system, 2:/boot on partition 2. It exits with 2 if the image is damaged.
+
 Examples:
   sdbuild inspect card.img.zst --json
   sdbuild inspect card.img ls /nix/store
@@ -123,7 +124,7 @@ Examples:
 
 pub(super) const PUBLISH_AWS: &str = "\
 sdbuild sends only blocks that are not empty. To resume an interrupted upload, run the same command again within a day. \
-sdbuild finds your credentials where AWS's own tools find them.
+sdbuild finds your credentials where AWS's own tools find them. It was tested with mocks of AWS only.
 
 Examples:
   sdbuild publish aws                    # the newest image here

@@ -12,7 +12,7 @@ use crate::common::context::Context;
 use crate::common::counted::counted;
 use crate::common::failure::{Class, Failure};
 use crate::common::nix_string::nix_string;
-use crate::common::shell_word::quoted;
+use crate::common::shell_word::command_line;
 use crate::common::shown_path::shown_path;
 use crate::nixos::check::{Finding, Severity};
 use crate::pipeline::{self, Checked, Outcome};
@@ -78,8 +78,7 @@ fn next(words: impl Iterator<Item = OsString>) -> String {
     if let Some(command) = words.iter_mut().find(|word| *word == "check") {
         "build".clone_into(command);
     }
-    let words = words.iter().map(|word| quoted(word));
-    format!("sdbuild {}", words.collect::<Vec<_>>().join(" "))
+    format!("sdbuild {}", command_line(words))
 }
 
 /// In place of a key, in lines to add.

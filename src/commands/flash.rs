@@ -1,6 +1,5 @@
 //! `sdbuild flash`: lists disks, or shows what will be lost, asks, writes and reads back.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::common::image_name::{is_image, is_image_or_sidecar, newest_of};
-use crate::common::shell_word::quoted;
+use crate::common::shell_word::{command_line, quoted};
 use crate::common::shown_path::shown_path;
 use crate::flash::{
     self, Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
@@ -64,6 +63,7 @@ pub async fn run(
         return list(&source, ui, context);
     };
     let operation = format!("{operation} to {}", device.display());
+    let words = std::env::args_os().skip(1);
     let request = FlashRequest {
         device: device.clone(),
         allowed: Allowed {
@@ -72,7 +72,7 @@ pub async fn run(
         },
         verify: !args.no_verify,
         raw: args.raw,
-        arguments: arguments(std::env::args_os().skip(1)),
+        arguments: command_line(words.map(|word| word.to_string_lossy().into_owned())),
     };
     let state = SharedWriteState::new();
     let node = flash_disk(image, request, args.yes, &state, ui, context)
@@ -191,12 +191,6 @@ fn refuse_unknown_disk(args: &cli::Flash) -> Result<(), Failure> {
         Ok(inventory) => failure.hint(flash::refusal::present_disks(&inventory)),
         Err(unlisted) => unlisted.hints.into_iter().fold(failure, Failure::hint),
     })
-}
-
-/// The arguments of this run, quoted for a shell.
-fn arguments(words: impl Iterator<Item = OsString>) -> String {
-    let words: Vec<_> = words.map(|word| quoted(&word.to_string_lossy())).collect();
-    words.join(" ")
 }
 
 /// Flashes the disk once the user agreed, or at once with `yes`; returns its node.

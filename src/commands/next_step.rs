@@ -88,11 +88,7 @@ fn first_steps(nearby: Option<&str>, image: Option<&NewestImage>, columns: usize
         lines.push("To begin with a new configuration:".to_owned());
     }
     lines.extend([
-        step(
-            "try",
-            "builds and boots a small image, to see it work",
-            columns,
-        ),
+        step("try", "tests this machine with a miniature image", columns),
         step("doctor", "shows what this machine lacks", columns),
         step("init", "writes a configuration with your SSH keys", columns),
     ]);

@@ -27,7 +27,9 @@ impl Context {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> impl Future<Output = Result<T, Failure>> {
         // No `async fn`: its future would hold `work` twice.
-        self.run_phase(phase, work, |failure| self.stop_by(failure))
+        self.run_phase(phase, work, |done| {
+            done.as_ref().err().map(|failure| self.stop_by(failure))
+        })
     }
 
     /// The same for `work` without which the run goes on. The caller tells its error, unless that is an interruption.
@@ -36,45 +38,41 @@ impl Context {
         phase: Phase,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> impl Future<Output = Result<T, Failure>> {
-        self.run_phase(phase, work, |failure| match self.stop_by(failure) {
-            Stop::Failed | Stop::Tolerated => Stop::Tolerated,
-            stop @ (Stop::Interrupted | Stop::Question | Stop::Refused) => stop,
+        self.run_phase(phase, work, |done| {
+            let failure = done.as_ref().err()?;
+            Some(match self.stop_by(failure) {
+                Stop::Failed | Stop::Tolerated => Stop::Tolerated,
+                stop @ (Stop::Interrupted | Stop::Question | Stop::Refused) => stop,
+            })
         })
     }
 
-    /// Runs `work` as `phase`; `reason` says of its failure why the phase stops.
-    async fn run_phase<T>(
-        &self,
-        phase: Phase,
-        work: impl Future<Output = Result<T, Failure>>,
-        reason: impl Fn(&Failure) -> Stop,
-    ) -> Result<T, Failure> {
-        if self.cancel.is_cancelled() {
-            return Err(Failure::interrupted());
-        }
-        let running = RunningPhase::begin(self, phase);
-        let done = work.await;
-        running.end(done.as_ref().map(|_| ()).map_err(reason));
-        done
-    }
-
     /// The same for `work` that has a result even where it failed, with the `failure` in it.
-    pub async fn phase_with_result<T>(
+    pub fn phase_with_result<T>(
         &self,
         phase: Phase,
         work: impl Future<Output = Result<T, Failure>>,
         failure: fn(&T) -> Option<&Failure>,
+    ) -> impl Future<Output = Result<T, Failure>> {
+        self.run_phase(phase, work, move |done| {
+            let failure = done.as_ref().map_or_else(Some, failure)?;
+            Some(self.stop_by(failure))
+        })
+    }
+
+    /// Runs `work` as `phase`; `stop` says of its result why the phase stops, if it does.
+    async fn run_phase<T>(
+        &self,
+        phase: Phase,
+        work: impl Future<Output = Result<T, Failure>>,
+        stop: impl Fn(&Result<T, Failure>) -> Option<Stop>,
     ) -> Result<T, Failure> {
         if self.cancel.is_cancelled() {
             return Err(Failure::interrupted());
         }
         let running = RunningPhase::begin(self, phase);
         let done = work.await;
-        let failure = match &done {
-            Ok(result) => failure(result),
-            Err(failure) => Some(failure),
-        };
-        running.end(failure.map_or(Ok(()), |failure| Err(self.stop_by(failure))));
+        running.end(stop(&done).map_or(Ok(()), Err));
         done
     }
 

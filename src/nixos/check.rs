@@ -1,6 +1,6 @@
 //! Mistakes in a configuration that keep the machine from booting or its owner from logging in.
 //!
-//! Nix evaluates the facts (`check/facts.nix`); rules that are pure turn them into findings.
+//! Nix evaluates the facts (`expressions/check/facts.nix`); rules that are pure turn them into findings.
 
 mod account_kind;
 mod addresses;
@@ -61,24 +61,7 @@ use super::trace::{self, traced};
 use crate::common::failure::Failure;
 use crate::common::system::System;
 
-/// The expression that the builder evaluates, and its attributes in the order of evaluation.
-pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
-/// The expressions that this one imports from beside it.
-pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
-pub(super) const OWN_UNITS: &str = include_str!("check/own-units.nix");
-pub(super) const OWN_SETTINGS: &str = include_str!("check/own-settings.nix");
-pub(super) const ETC_NAMES: &str = include_str!("check/etc-names.nix");
-pub(super) const UNFILLED: &str = include_str!("check/unfilled.nix");
-pub(super) const SWAP_FILES: &str = include_str!("check/swap-files.nix");
-pub(super) const CLOSED_PORTS: &str = include_str!("check/closed-ports.nix");
-pub(super) const LOCALE: &str = include_str!("check/locale.nix");
-pub(super) const ETC_LINKS: &str = include_str!("check/etc-links.nix");
-pub(super) const MADE_FILES: &str = include_str!("check/made-files.nix");
-pub(super) const UPGRADES: &str = include_str!("check/upgrades.nix");
-pub(super) const OWN_PROGRAMS: &str = include_str!("check/own-programs.nix");
-pub(super) const STORED_SECRETS: &str = include_str!("check/stored-secrets.nix");
-pub(super) const SCRIPT_PROGRAMS: &str = include_str!("check/script-programs.nix");
-pub(super) const COMMANDS: &str = include_str!("check/commands.nix");
+/// The attributes of that expression, in the order of evaluation.
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 
 /// Severity of a finding.

@@ -17,6 +17,7 @@ pub mod configuration;
 mod diagnosis;
 mod entry_report;
 mod expensive_builds;
+mod expressions;
 pub mod flake;
 mod flake_outputs;
 mod follow;

@@ -8,7 +8,7 @@ use crate::common::context::Context;
 use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
 use crate::common::nearest::meant;
-use crate::common::shell_word::quoted;
+use crate::common::shell_word::command_line;
 use crate::nixos::build_source::Source;
 use crate::nixos::command::Task;
 use crate::nixos::shell_session::{Derivation, ShellSession};
@@ -81,9 +81,8 @@ fn build_command(plan: &Plan) -> String {
             format!("nix-build '<nixpkgs/nixos>' -A {attribute} --argstr system {system}")
         }
         Source::Flake(flake) => {
-            let arguments = flake.build_arguments(&attribute).into_iter();
-            let arguments: Vec<String> = arguments.map(|argument| quoted(&argument)).collect();
-            format!("nix build {}", arguments.join(" "))
+            let arguments = flake.build_arguments(&attribute);
+            format!("nix build {}", command_line(arguments))
         }
     }
 }

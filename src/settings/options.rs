@@ -77,7 +77,7 @@ pub struct Options {
     /// Provider of a machine to rent for this build: none, aws, aws:OPTION,… or command:PROGRAM [default: none] [env: SDBUILD_ON]
     ///
     /// aws is Amazon EC2, with the options region=NAME, profile=NAME, cpus=N, disk=GIB and on-demand, for instance
-    /// aws:region=eu-central-1,cpus=16. command runs your own program, which rents the machine.
+    /// aws:region=eu-central-1,cpus=16. command runs your own program, which rents the machine. aws was tested with mocks of AWS only.
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
     pub on: Option<BuildOn>,
 

@@ -10,7 +10,7 @@ use crate::common::board::{BoardName, BoardQuery};
 use crate::common::flake_url::has_scheme;
 use crate::common::image_name::is_image;
 use crate::common::nearest::{is_slip, nearest};
-use crate::common::shell_word::quoted;
+use crate::common::shell_word::{command_line, quoted};
 
 /// The tips for the command `name` that does not exist, or is none of the command in front of it, such as `publish`. clap proposes
 /// any that looks similar, also one that removes data.
@@ -90,8 +90,8 @@ fn tips_behind_program(
             .into_iter()
             .collect(),
         Some(sub) if !sub.is_hide_set() => {
-            let line: Vec<String> = behind.iter().map(|word| quoted(word)).collect();
-            vec![format!("leave out `{name}`: sdbuild {}", line.join(" "))]
+            let line = command_line(behind);
+            vec![format!("leave out `{name}`: sdbuild {line}")]
         }
         Some(_) | None => tips_for_command(command, next, behind),
     })

@@ -239,5 +239,8 @@ mod tests {
         let entries = GROUPS.iter().flat_map(|(_, variables)| *variables);
         let explained = names(entries.flat_map(|(names, _)| names.split(", ")));
         assert_eq!(explained, read);
+        let page = names(include_str!("../../../docs/reference.md").split('`'));
+        let missing: Vec<_> = read.difference(&page).collect();
+        assert!(missing.is_empty(), "not in docs/reference.md: {missing:?}");
     }
 }

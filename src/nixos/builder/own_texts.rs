@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::nixos::tar_writer::{Owner, TarWriter};
-use crate::nixos::{check, layout, programs};
+use crate::nixos::{expressions, layout};
 
 /// The program that prepares the volume.
 pub(super) const ENTRY: &str = include_str!("../../../containers/builder/entry");
@@ -32,70 +32,14 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
         include_str!("../../../containers/builder/steps"),
     ),
 ];
-/// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 38] = [
-    ("default.nix", include_str!("../expressions/default.nix")),
-    ("module.nix", include_str!("../expressions/module.nix")),
-    (
-        "flake-source.nix",
-        include_str!("../expressions/flake-source.nix"),
-    ),
-    ("image.nix", include_str!("../expressions/image.nix")),
-    ("disk.nix", include_str!("../expressions/disk.nix")),
-    ("iso.nix", include_str!("../expressions/iso.nix")),
-    (
-        "container.nix",
-        include_str!("../expressions/container.nix"),
-    ),
-    (
-        "registration.nix",
-        include_str!("../expressions/registration.nix"),
-    ),
-    ("members.nix", include_str!("../expressions/members.nix")),
-    ("native.nix", include_str!("../expressions/native.nix")),
-    (
-        "additions.nix",
-        include_str!("../expressions/additions.nix"),
-    ),
-    ("facts.nix", check::EXPRESSION),
-    ("idle-services.nix", check::IDLE_SERVICES),
-    ("own-units.nix", check::OWN_UNITS),
-    ("own-settings.nix", check::OWN_SETTINGS),
-    ("etc-names.nix", check::ETC_NAMES),
-    ("unfilled.nix", check::UNFILLED),
-    ("swap-files.nix", check::SWAP_FILES),
-    ("closed-ports.nix", check::CLOSED_PORTS),
-    ("locale.nix", check::LOCALE),
-    ("etc-links.nix", check::ETC_LINKS),
-    ("made-files.nix", check::MADE_FILES),
-    ("upgrades.nix", check::UPGRADES),
-    ("own-programs.nix", check::OWN_PROGRAMS),
-    ("script-programs.nix", check::SCRIPT_PROGRAMS),
-    ("programs.txt", programs::TEXT),
-    ("stored-secrets.nix", check::STORED_SECRETS),
-    ("commands.nix", check::COMMANDS),
-    ("glue/default.nix", include_str!("../glue/default.nix")),
-    ("glue/builders.nix", include_str!("../glue/builders.nix")),
-    ("glue/assembly.nix", include_str!("../glue/assembly.nix")),
-    ("glue/copies.nix", include_str!("../glue/copies.nix")),
-    (
-        "glue/file_system.nix",
-        include_str!("../glue/file_system.nix"),
-    ),
-    ("glue/machine.nix", include_str!("../glue/machine.nix")),
-    ("glue/retry.nix", include_str!("../glue/retry.nix")),
-    ("glue/text.nix", include_str!("../glue/text.nix")),
-    ("glue/tools.nix", include_str!("../glue/tools.nix")),
-    (
-        "glue/user_modules.nix",
-        include_str!("../glue/user_modules.nix"),
-    ),
-];
-
 /// The texts of everything that is uploaded to every builder.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    let texts = PROGRAMS.iter().chain(&EXPRESSIONS);
-    texts.flat_map(|(name, text)| [*name, *text])
+    let expressions = expressions::files().iter();
+    let expressions = expressions.flat_map(|(name, text)| [name.as_str(), text.as_str()]);
+    let programs = PROGRAMS.iter();
+    programs
+        .flat_map(|(name, text)| [*name, *text])
+        .chain(expressions)
 }
 
 /// Writes a tar archive to `out`: the directory of the programs with `files`, of which each is given by its absolute path, and

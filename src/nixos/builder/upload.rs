@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::container::{BuildJob, Builder};
 use super::evaluation_key::Surroundings;
 use super::image::BuilderImage;
-use super::own_texts::{self, EXPRESSIONS, PROGRAMS, relative};
+use super::own_texts::{self, PROGRAMS, relative};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure};
@@ -15,8 +15,8 @@ use crate::common::hash::Sha256Hash;
 use crate::engine::{Container, PathKind};
 use crate::nixos::build_source::BuildSource;
 use crate::nixos::config_dir::{Packed, UploadDir};
-use crate::nixos::layout;
 use crate::nixos::tar_writer::TarWriter;
+use crate::nixos::{expressions, layout};
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
@@ -111,7 +111,7 @@ impl Content {
         ] {
             packer.open_directory(relative(dir))?;
         }
-        for (name, text) in EXPRESSIONS {
+        for (name, text) in expressions::files() {
             let path = format!("{}/{name}", layout::EXPRESSIONS);
             packer.bytes(relative(&path), text.as_bytes())?;
         }

@@ -10,7 +10,7 @@ use super::overlays;
 use super::own_functions::{called_file, called_set, wrong_argument};
 use super::second_set::SecondSet;
 use super::written_values::{self, DefinedValue};
-use super::{self_definition, self_reference};
+use super::{recursive_option, recursive_variable};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
 use crate::nixos::flake::InputNames;
@@ -289,7 +289,8 @@ pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Opt
 
 pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
     // Before the trace: it may pass through the imports of a module that is not to blame.
-    let by_itself = self_definition::hint(context).or_else(|| self_reference::hint(context, error));
+    let by_itself =
+        recursive_option::hint(context).or_else(|| recursive_variable::hint(context, error));
     if let Some(hint) = by_itself {
         return hint;
     }

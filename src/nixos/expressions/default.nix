@@ -12,7 +12,7 @@ let
   inherit (source) system evaluate imageOf;
   tell = kind: names: rest: builtins.trace "sdbuild: ${kind}: ${toString names}" rest;
 
-  checkOf = evaluation: import ./facts.nix { inherit imageOf evaluation; inherit (import ./format.nix) variant; };
+  checkOf = evaluation: import ./check/facts.nix { inherit imageOf evaluation; inherit (import ./format.nix) variant; };
   # `value`, of which a build warns what `check` would find in the configuration `evaluation`: sdbuild reads the trace. Facts that
   # cannot be evaluated are not told: the build says itself what it cannot evaluate. Longer lines reach sdbuild in pieces.
   checked =
@@ -45,7 +45,7 @@ in
 {
   # The derivation of the image.
   image = checked plain (imageOf plain);
-  # What `check` reads: see facts.nix.
+  # What `check` reads: see check/facts.nix.
   facts = withPackageNames plain (builtins.deepSeq check.facts check.facts);
   whole = withPackageNames plain check.whole;
   # The image with native glue: see glue/default.nix.

@@ -6,7 +6,7 @@ use super::content::Content;
 use super::lock_file;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::failure::Failure;
-use crate::common::shell_word::quoted;
+use crate::common::shell_word::command_line;
 use crate::nixos::git::Git;
 
 /// Names of untracked files that a warning lists; the rest is counted.
@@ -100,12 +100,11 @@ async fn untracked_flake(git: &Git, flake: &Path) -> Result<Failure, Failure> {
     if names.len() > MAX_UNTRACKED || !names.iter().any(|name| Path::new(name) == flake) {
         names = vec![flake.display().to_string()];
     }
-    let words: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     Ok(Failure::usage(format!(
         "{} is not part of its flake, because git does not track it",
         flake.display()
     ))
-    .hint(format!("git add {}", words.join(" "))))
+    .hint(format!("git add {}", command_line(&names))))
 }
 
 /// The repository, and those of its submodules that are checked out, at every level.

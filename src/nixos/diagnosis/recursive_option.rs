@@ -22,7 +22,7 @@ pub(super) fn hint(context: &ExitContext<'_>) -> Option<String> {
         found.map(|own| (own.line, own)).collect()
     })?;
     let place = format!("{}{place}", context.shown_dir);
-    let OwnRead {
+    let RecursiveOption {
         option, written, ..
     } = &own;
     Some(match own.form {
@@ -57,7 +57,7 @@ enum Form {
 
 /// A place that reads the option that it defines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct OwnRead {
+struct RecursiveOption {
     /// Its line, counted from 1.
     line: usize,
     option: String,
@@ -67,7 +67,7 @@ struct OwnRead {
 }
 
 /// The definitions in `text` that read the option that they define, each once.
-fn own_reads(text: &str) -> Vec<OwnRead> {
+fn own_reads(text: &str) -> Vec<RecursiveOption> {
     let root = parse(text).syntax();
     let reads = root.descendants();
     let reads = reads.filter_map(|node| Some((own_read(text, &node)?, definition_around(&node)?)));
@@ -77,7 +77,7 @@ fn own_reads(text: &str) -> Vec<OwnRead> {
 }
 
 /// What `node` reads, if that is the option that is defined there.
-fn own_read(text: &str, node: &SyntaxNode) -> Option<OwnRead> {
+fn own_read(text: &str, node: &SyntaxNode) -> Option<RecursiveOption> {
     let option = read_option(node)?;
     let is_own = |defined: Option<Defined>| defined.is_some_and(|own| own.option == option);
     let form = if is_own(Defined::find(node)) {
@@ -85,7 +85,7 @@ fn own_read(text: &str, node: &SyntaxNode) -> Option<OwnRead> {
     } else {
         Form::Condition(definition_under(text, node, &option)?)
     };
-    Some(OwnRead {
+    Some(RecursiveOption {
         line: line_number_of(text, node),
         option,
         written: node.text().to_string(),

@@ -31,7 +31,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         })?;
         (format!("{}{place}: ", context.shown_dir), own)
     };
-    let OwnRead {
+    let RecursiveVariable {
         name,
         written,
         is_let,
@@ -51,7 +51,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 
 /// A definition that reads its own name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct OwnRead {
+struct RecursiveVariable {
     /// Its line, counted from 1.
     line: usize,
     name: String,
@@ -61,14 +61,14 @@ struct OwnRead {
 }
 
 /// The definitions in `text` that read their own name.
-fn own_reads(text: &str) -> Vec<OwnRead> {
+fn own_reads(text: &str) -> Vec<RecursiveVariable> {
     let root = parse(text).syntax();
     let found = root.descendants();
     found.filter_map(|node| own_read(text, &node)).collect()
 }
 
 /// What `node` defines by itself.
-fn own_read(text: &str, node: &SyntaxNode) -> Option<OwnRead> {
+fn own_read(text: &str, node: &SyntaxNode) -> Option<RecursiveVariable> {
     let name = defined_path(node).filter(|_| node.kind() == NODE_ATTRPATH_VALUE)?;
     let scope = node.parent().filter(|scope| binds(scope, &name))?;
     let value = node.last_child()?;
@@ -76,7 +76,7 @@ fn own_read(text: &str, node: &SyntaxNode) -> Option<OwnRead> {
     names.find(|used| reads(used, node, &name))?;
     let whole = node.text().to_string();
     let is_short = whole.chars().count() <= MAX_CHARS && !whole.contains('\n');
-    Some(OwnRead {
+    Some(RecursiveVariable {
         line: line_number_of(text, node),
         written: if is_short { whole } else { name.clone() },
         is_let: scope.kind() == NODE_LET_IN,
