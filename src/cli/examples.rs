@@ -194,6 +194,6 @@ Examples:
 
 pub(super) const MAN: &str = "\
 Examples:
-  sdbuild man | man -l -                     # read the page of sdbuild
-  sdbuild man build | man -l -               # read that of a command
+  sdbuild man                                # read the page of sdbuild
+  sdbuild man build                          # read that of a command
   sdbuild man --dir ~/.local/share/man/man1  # write all, for man sdbuild-build";

@@ -9,7 +9,9 @@ mod sdbuild_page;
 mod variables;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{self, Stdio};
 
 use clap::{Command, CommandFactory as _};
 
@@ -19,7 +21,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::nearest::nearest;
 use crate::ui::Ui;
 
-/// Writes a page to standard output, or all pages to files; on a terminal, says how to read the page.
+/// Shows a page on a terminal; elsewhere writes it to standard output, or all pages to files.
 pub fn run(args: &cli::Man, ui: &Ui) -> Result<(), Failure> {
     let pages = pages();
     if let Some(dir) = &args.dir {
@@ -29,13 +31,30 @@ pub fn run(args: &cli::Man, ui: &Ui) -> Result<(), Failure> {
         return Ok(());
     }
     let page = find(&pages, &args.command)?;
-    ui.data(page.text.as_bytes())?;
     if ui.shows_events_and_results() {
-        let words = [&["sdbuild man".to_owned()], args.command.as_slice()].concat();
-        ui.events()
-            .notice(format!("to read it: {} | man -l -", words.join(" ")));
+        if is_read(&page.text) {
+            return Ok(());
+        }
+        let help = "`sdbuild help` describes the commands without it";
+        ui.events().warn(format!(
+            "this machine has no `man` that shows the page: {help}"
+        ));
     }
-    Ok(())
+    ui.data(page.text.as_bytes()).map(drop)
+}
+
+/// Whether the program `man` showed the page `text` on this terminal.
+fn is_read(text: &str) -> bool {
+    let mut man = process::Command::new("man");
+    let Ok(mut man) = man.args(["-l", "-"]).stdin(Stdio::piped()).spawn() else {
+        return false;
+    };
+    // It reads all of it before it shows anything, unless it fails.
+    let written = man
+        .stdin
+        .take()
+        .map(|mut input| input.write_all(text.as_bytes()));
+    man.wait().is_ok_and(|status| status.success()) && matches!(written, Some(Ok(())))
 }
 
 /// A manual page.

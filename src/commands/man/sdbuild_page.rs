@@ -13,7 +13,7 @@ const DESCRIPTION: &str = "sdbuild builds the image of a NixOS configuration: of
 of Docker or Podman, so this machine needs no Nix, and root only to write a card.
 
 The first commands that a new user needs are in the EXAMPLES. `sdbuild help COMMAND` describes the flags of a command, and so does its own \
-page: `man sdbuild-build`, or `sdbuild man build | man -l -`.";
+page: `man sdbuild-build`, or `sdbuild man build`.";
 
 /// What each file or directory is for.
 const FILES: [(&str, &str); 8] = [
