@@ -48,12 +48,12 @@ Elsewhere it downloads a release and verifies it$once.
   ./install.sh --uninstall    removes what it installed"
   if source=$(source_dir); then
     printf '%s\n' "
-To compile it needs Rust $(oldest_rust) or newer and a C compiler, or else Docker or Podman. It also needs a network, five to ten
-minutes, and 1 GB of disk with your Rust or 2 GB in a container. With your Rust it leaves the directory target in the clone, and Cargo's
-downloads in ~/.cargo; with a container, the image rust:alpine."
+To compile sdbuild, the script needs Rust $(oldest_rust) or newer and a C compiler, or else Docker or Podman. It also needs
+a network, five to ten minutes, and 1 GB of disk with your Rust, or 2 GB in a container. Your Rust leaves the directory
+target in the clone, and Cargo's downloads in ~/.cargo. A container leaves the container image rust:alpine."
   fi
   printf '%s\n' "
-It installs these files:
+The script installs these files:
 
   $into/sdbuild"
   choose_share
@@ -71,7 +71,7 @@ Variables:
   SDBUILD_RELEASES      the address of the releases [default: $default]
 
 For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh
-The same command updates it; with --uninstall at the end, it removes it."
+The same command updates sdbuild. With --uninstall at the end, it removes sdbuild."
 }
 print_name() { printf '  %s\n' "$1"; }
 
