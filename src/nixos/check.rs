@@ -39,6 +39,7 @@ mod rules;
 mod shells;
 mod state_version;
 mod stored_secrets;
+mod sudo_passwords;
 mod swap_files;
 #[cfg(test)]
 pub(super) mod tests;

@@ -9,6 +9,10 @@ use tar::Archive;
 /// Their files as a compressed archive, which `build.rs` writes.
 const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/expressions.tar.gz"));
 
+#[expect(
+    clippy::expect_used,
+    reason = "the program is wrong if its own files cannot be read"
+)]
 static FILES: LazyLock<Vec<(String, String)>> =
     LazyLock::new(|| unpack().expect("build.rs packs files of text"));
 

@@ -103,7 +103,7 @@ pub fn derivation(word: &str, state_dir: &Path) -> Result<Derivation, Failure> {
 }
 
 /// What is said of a word that may be the name of a package.
-const NO_PACKAGE: &str = "shell does not take packages. To add one to the image, put it into environment.systemPackages in the configuration";
+const NO_PACKAGE: &str = "shell does not take packages. To add one to the image, write into the configuration: environment.systemPackages = [ pkgs.NAME ];";
 
 /// The failure for a `word` that is the name of none of the derivations that `failed`, of which the first is the newest.
 fn unknown(word: &str, failed: &[Derivation]) -> Failure {
@@ -118,7 +118,7 @@ fn unknown(word: &str, failed: &[Derivation]) -> Failure {
     let failure = match meant(word, names.iter().copied()) {
         Some(meant) => failure.hint(format!("did you mean {meant}?")),
         // `nix shell` takes packages.
-        None => failure.hint(NO_PACKAGE),
+        None => failure.hint(NO_PACKAGE.replace("NAME", word)),
     };
     if names.is_empty() {
         return failure;
@@ -191,7 +191,7 @@ mod tests {
     fn without_a_failure_a_name_is_that_of_a_package() {
         let state = tempfile::tempdir().unwrap();
         let failure = derivation("nope", state.path()).unwrap_err();
-        assert_eq!(failure.hints, [NO_PACKAGE]);
+        assert_eq!(failure.hints, [NO_PACKAGE.replace("NAME", "nope")]);
     }
 
     #[test]

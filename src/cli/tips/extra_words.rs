@@ -124,7 +124,8 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
     let takes: Vec<&Arg> = sub.get_positionals().collect();
     match takes.as_slice() {
         [] => Some(format!(
-            "{name} takes only flags; `sdbuild help {name}` lists them"
+            "{name} takes only flags; `sdbuild help {name}` lists them. Leave out {}: sdbuild {name}",
+            quoted(word)
         )),
         [arg] if !sub.has_subcommands() => {
             let value = arg.get_value_names()?.first()?;
@@ -144,7 +145,7 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
                 .any(|file| first.ends_with(file));
             if of_docker && value == "PATH" {
                 return Some(format!(
-                    "sdbuild builds a NixOS configuration, not a {first}. PATH is a file such as sd-card.nix, or a directory with one"
+                    "sdbuild builds a NixOS configuration, not a {first}. PATH is a file such as sd-card.nix, or a directory with one: sdbuild {name} sd-card.nix"
                 ));
             }
             let word = quoted(word);
@@ -209,7 +210,7 @@ mod tests {
             (
                 ".",
                 "build -f Dockerfile .",
-                "sdbuild builds a NixOS configuration, not a Dockerfile. PATH is a file such as sd-card.nix, or a directory with one",
+                "sdbuild builds a NixOS configuration, not a Dockerfile. PATH is a file such as sd-card.nix, or a directory with one: sdbuild build sd-card.nix",
             ),
             ("rpi4", "build . rpi4", "did you mean --board rpi4?"),
             ("qcow2", "check . qcow2", "did you mean --format qcow2?"),
@@ -221,7 +222,7 @@ mod tests {
             (
                 "sdbuild",
                 "status sdbuild",
-                "status takes only flags; `sdbuild help status` lists them",
+                "status takes only flags; `sdbuild help status` lists them. Leave out sdbuild: sdbuild status",
             ),
             (
                 "fix",

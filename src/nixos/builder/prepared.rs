@@ -273,6 +273,7 @@ impl ContainerOfJob {
             copying_flake: self.job.tell_of_copying(&events),
             slow: self.job.request.nix.stall_timeout,
             offline: self.job.access.offline,
+            locks: matches!(self.job.request.task, Task::Lock(_)),
             awaits_flake: self.job.source.is_flake(),
             caches: self.job.request.nix.flake_caches.clone(),
             substituters: self.job.request.nix.substituters.clone(),

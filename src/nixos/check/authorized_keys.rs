@@ -167,7 +167,12 @@ pub(super) fn broken_keys(facts: &ConfigFacts) -> Option<String> {
             0 => String::new(),
             others => format!(" and {others} more that are not keys"),
         };
-        Some(format!("{option} has \"{shown}\"{kind}{others}"))
+        let same = facts
+            .users
+            .iter()
+            .find(|other| user.name == "root" && has_keys_of_root(facts, other));
+        let same = same.map_or_else(String::new, |other| format!(", as has {}", other.name));
+        Some(format!("{option} has \"{shown}\"{kind}{others}{same}"))
     });
     joined(broken)
 }

@@ -97,7 +97,9 @@ pub(super) const RULES: [Rule; 9] = [
             let is_name = |c: char| c.is_ascii_alphanumeric() || "_-/".contains(c);
             let is_plain = relative.starts_with(is_name) && relative.chars().all(is_name);
             let meant = is_plain.then(|| format!(" (did you mean \"/{relative}\"?)"));
-            let meant = meant.unwrap_or_default();
+            let of_home = relative.strip_prefix("~/");
+            let of_home = of_home.map(|path| format!(" (did you mean \"/home/NAME/{path}\"?)"));
+            let meant = meant.or(of_home).unwrap_or_default();
             Some(format!("fileSystems.\"{relative}\"{meant}"))
         },
         why: "systemd mounts only at paths that begin with a slash, and ignores this one",

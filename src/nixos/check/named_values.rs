@@ -82,7 +82,15 @@ fn unknown_governor(name: &str) -> Option<Finding> {
 }
 
 fn other_key_map(name: &str) -> Option<Finding> {
-    let meant = key_map_of(name)?;
+    let (plain, _) = name.split_once('.').unwrap_or((name, ""));
+    let parts = plain.split_once(['_', '-']);
+    let is_known = KEYMAPS.iter().any(|(_, map)| *map == name);
+    let is_other =
+        parts.is_some_and(|(language, country)| is_locale(language, country)) && !is_known;
+    let meant = key_map_of(name);
+    if meant.is_none() && !is_other {
+        return None;
+    }
     let kind = if name.contains('_') {
         "locale"
     } else {
@@ -91,9 +99,15 @@ fn other_key_map(name: &str) -> Option<Finding> {
     Some(Finding {
         id: "key-map",
         severity: Severity::Warning,
-        is: format!("console.keyMap = \"{name}\" (did you mean \"{meant}\"?)"),
+        is: format!(
+            "console.keyMap = \"{name}\"{}",
+            meant.map_or_else(String::new, |meant| format!(" (did you mean \"{meant}\"?)"))
+        ),
         why: format!("that is a {kind}, not a console keymap, so the setting has no effect"),
-        add: vec![format!("console.keyMap = \"{meant}\";")],
+        add: meant
+            .map(|meant| format!("console.keyMap = \"{meant}\";"))
+            .into_iter()
+            .collect(),
         place: None,
     })
 }
@@ -106,6 +120,9 @@ fn key_map_of(name: &str) -> Option<&'static str> {
         Some((language, country)) if is_locale(language, country) => plain.as_str(),
         Some(_) | None => locale::of_language(name)?,
     };
+    if locale.starts_with("es_") && locale != "es_ES" {
+        return Some("la-latin1");
+    }
     let (_, map) = KEYMAPS
         .iter()
         .find(|(known, _)| *known == locale || known.split('_').next() == Some(locale))?;
@@ -124,6 +141,24 @@ mod tests {
 
     use super::super::tests::found;
     use super::*;
+
+    #[test]
+    fn a_locale_is_no_keymap_even_if_none_is_known_for_it() {
+        let told = other_key_map("th_TH.UTF-8").unwrap();
+        assert!(told.why.starts_with("that is a locale"), "{}", told.why);
+        assert_eq!(told.add, [""; 0]);
+        let mexico = other_key_map("es_MX").unwrap();
+        assert_eq!(mexico.add, ["console.keyMap = \"la-latin1\";"]);
+        for name in [
+            "fr_CH",
+            "fr_CH-latin1",
+            "de_CH-latin1",
+            "la-latin1",
+            "sr-cy",
+        ] {
+            assert!(other_key_map(name).is_none(), "{name}");
+        }
+    }
 
     #[test]
     fn languages_are_no_keymaps() {
@@ -168,7 +203,6 @@ mod tests {
             "es-cp850",
             "ru-ms",
             // These countries have layouts of their own.
-            "es_MX",
             "fr_CA",
             "fr_BE",
             "nl_BE",

@@ -69,10 +69,8 @@ fn bare_path(path: &BarePathFacts) -> Finding {
         id: "bare-path",
         severity: Severity::Warning,
         is: format!("{option} has the path {file} without quotes"),
-        why: format!(
-            "NixOS does not copy that file, so the card does not have it. In quotes and ${{…}} it is copied, as in {how}"
-        ),
-        add: Vec::new(),
+        why: "NixOS does not copy that file, so the card does not have it. In quotes and ${…} it is copied".to_owned(),
+        add: vec![format!("{option} = {how};")],
         place: None,
     }
 }
@@ -184,18 +182,18 @@ mod tests {
                 panic!("{found:?}");
             };
             assert_eq!(finding.id, "bare-path");
-            finding.why.clone()
+            finding.add.concat()
         };
         let script = told("ExecStart", "./scripts/run.sh");
         assert!(
-            script.ends_with("as in \"${pkgs.runtimeShell} ${./scripts/run.sh}\""),
+            script.ends_with(" = \"${pkgs.runtimeShell} ${./scripts/run.sh}\";"),
             "{script}"
         );
         let python = told("ExecStart", "../app.py");
-        let line = "\"${pkgs.python3}/bin/python3 ${../app.py}\"";
+        let line = "\"${pkgs.python3}/bin/python3 ${../app.py}\";";
         assert!(python.ends_with(line), "{python}");
         let file = told("EnvironmentFile", "./env");
-        assert!(file.ends_with("as in \"${./env}\""), "{file}");
+        assert!(file.ends_with(" = \"${./env}\";"), "{file}");
     }
 
     #[test]

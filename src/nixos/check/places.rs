@@ -1,14 +1,15 @@
 //! Where in the user's files the settings are of which findings speak.
 
+mod replacements;
+
 use super::builder_values::{self, BuilderValue};
 use super::facts::ConfigFacts;
 use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
-use super::nixos_messages::{GONE, renamed};
+use super::nixos_messages::GONE;
 use super::{Finding, Place};
 use crate::common::attribute_path;
 use crate::nixos::cli_module::CliModule;
-use crate::nixos::diagnosis::has_secret;
 use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
 use crate::nixos::user_files::UserFiles;
 
@@ -47,9 +48,6 @@ const MAKING_FILES: [&[&str]; 4] = [
     &["sdImage", "populateRootCommands"],
     &["system", "activationScripts"],
 ];
-
-/// Last names of the lists to which findings add elements: such a line has only those, not the whole list.
-const EXTENDED_LISTS: [&str; 5] = ["allowedTCPPorts", "extraGroups", "options", "path", "rules"];
 
 /// What the user's files, and the command line, define.
 #[derive(Clone, Debug, Default)]
@@ -124,51 +122,6 @@ impl OwnDefinitions {
         })
     }
 
-    /// The place of the only definition of an option that was renamed, and that definition with the new name, if `finding` is about one.
-    fn with_new_name(&self, finding: &Finding) -> Option<(Place, String)> {
-        let (new, old) = renamed(finding.add.first()?)?;
-        let (new, old) = (
-            attribute_path::parse(new).ok()?,
-            attribute_path::parse(old).ok()?,
-        );
-        let old = match (old.as_slice(), new.split_last()) {
-            // A name alone may be in the set of the new one.
-            ([name], Some((_, set))) if self.defining(&old).next().is_none() => {
-                set.iter().chain([name]).cloned().collect()
-            }
-            _ => old,
-        };
-        let mut found = self.defining(&old);
-        let (file, definition) = found.next().filter(|_| found.next().is_none())?;
-        let place = Place {
-            file: file.clone(),
-            line: definition.line,
-        };
-        let is_overridden = self
-            .cli_module
-            .flag_of(&attribute_path::text(&old))
-            .is_some();
-        if is_overridden || definition.is_conditional || self.may_be_defined_beside(&place, &old) {
-            return None;
-        }
-        let names = new.iter().chain(definition.path.iter().skip(old.len()));
-        let option = attribute_path::text(&names.cloned().collect::<Vec<_>>());
-        let written = attribute_path::text(&definition.path);
-        let is_secret = |value: &str| {
-            [&written, &option]
-                .iter()
-                .any(|name| has_secret(&format!("{name} = {value};")))
-        };
-        let value = definition.literal.as_deref();
-        let value = value.filter(|value| definition.is_plain && !is_secret(value));
-        let replaced = format!("# replaces line {}", place.line);
-        let definition = match value {
-            Some(value) => format!("{option} = {value}; {replaced}"),
-            None => format!("{option} = …; {replaced}; keep its value"),
-        };
-        Some((place, definition))
-    }
-
     /// Whether the files have the definition `line` as it is.
     fn has(&self, line: &str) -> bool {
         let code = line
@@ -182,50 +135,6 @@ impl OwnDefinitions {
                 one.is_plain && !one.is_conditional && one.literal.as_deref() == Some(value)
             };
             same.any(is_same)
-        })
-    }
-
-    /// The `line` of a finding at `place` with the definition that it changes, if the files have one of the same option: a file
-    /// cannot define an option twice. Of other lists, and of sets, it is not known whether they are whole.
-    fn beside_definition(&self, line: &str, place: Option<&Place>) -> Option<String> {
-        let (code, comment) = line.split_once(" # ").unwrap_or((line, ""));
-        let (option, value) = code.strip_suffix(';')?.split_once(" = ")?;
-        let elements = value.strip_prefix("[ ");
-        let path = attribute_path::parse(option).ok()?;
-        let last = path.last().map_or("", String::as_str);
-        let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
-        let (file, definition) = same.next()?;
-        let is_empty = definition.numbers.as_ref().is_some_and(Vec::is_empty);
-        let is_known = !value.contains(['[', '{'])
-            || EXTENDED_LISTS.contains(&last)
-            || elements.is_some() && is_empty;
-        if !is_known {
-            return None;
-        }
-        let is_certain = same.next().is_none() && !definition.is_conditional;
-        if !is_certain || comment.starts_with("replaces") {
-            return None;
-        }
-        let is_here = place.is_some_and(|place| place.file == *file);
-        let line = definition.line;
-        let written = if is_here {
-            format!("line {line}")
-        } else {
-            format!("{file}:{line}")
-        };
-        let comment = Some(comment).filter(|comment| !comment.is_empty());
-        let comment = comment.map_or_else(String::new, |comment| format!("; {comment}"));
-        let numbers = definition.numbers.as_ref();
-        let numbers = numbers.map(|numbers| numbers.iter().map(|number| format!("{number} ")));
-        Some(match elements {
-            Some(elements) if let Some(numbers) = numbers => {
-                let numbers: String = numbers.collect();
-                format!(
-                    "{option} = [ {numbers}{elements}; # replaces the list of {written}{comment}"
-                )
-            }
-            Some(elements) => format!("{option} = [ … {elements}; # extends {written}{comment}"),
-            None => format!("{code} # replaces {written}{comment}"),
         })
     }
 

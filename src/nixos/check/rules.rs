@@ -6,8 +6,8 @@ use super::rule::Rule;
 use super::{
     Finding, Severity, authorized_keys, board, closed_ports, disks, etc_files, idle_services,
     login, name_servers, named_values, network, network_ends, nixos_messages, own_commands,
-    own_programs, own_settings, own_times, own_units, state_version, stored_secrets, swap_files,
-    unfilled, unknown_groups, upgrades, user_names, wireless,
+    own_programs, own_settings, own_times, own_units, state_version, stored_secrets,
+    sudo_passwords, swap_files, unfilled, unknown_groups, upgrades, user_names, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -148,7 +148,8 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
         .chain(closed_ports::findings(facts))
         .chain(unfilled::findings(facts))
         .chain(swap_files::findings(facts))
-        .chain(stored_secrets::findings(facts));
+        .chain(stored_secrets::findings(facts))
+        .chain(sudo_passwords::findings(facts));
     let mut all: Vec<Finding> = found.chain(nixos_messages::findings(facts)).collect();
     if for_board.is_some_and(|board| matches!(board.start, Start::Uefi)) {
         all.retain(|finding| finding.id != SYSTEMD_BOOT);

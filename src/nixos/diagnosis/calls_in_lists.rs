@@ -36,6 +36,9 @@ const FUNCTIONS: [(&str, usize); 22] = [
 /// Longest call that a hint repeats, in characters.
 const MAX_CHARS: usize = 70;
 
+/// What a call lacks that is not whole.
+const MISSING: &str = "needs parentheses, and this one another argument";
+
 /// How to write the call that the element of a list is part of, whose type the message `summary` of Nix calls wrong; `None` if the
 /// list does not show that a call is meant.
 pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
@@ -75,7 +78,12 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         return None;
     }
     let is_whole = arity(function).is_none_or(|count| count == arguments.len());
-    let others = if is_whole { "" } else { " …" };
+    let is_script = function.contains("write");
+    let (others, told) = match is_whole {
+        true => ("", "needs parentheses"),
+        false if is_script => (" ''COMMANDS''", MISSING),
+        false => (" …", MISSING),
+    };
     let call = format!("{function} {}{others}", arguments.join(" "));
     let is_known = arity(function).is_some();
     let is_short = call.chars().count() <= MAX_CHARS && !call.contains('\n');
@@ -84,7 +92,7 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     } else {
         format!("{function} …")
     };
-    Some(format!("a call inside a list needs parentheses: ({call})"))
+    Some(format!("a call inside a list {told}: ({call})"))
 }
 
 /// Whether the value of `option` in `text` calls `optional` on a list.

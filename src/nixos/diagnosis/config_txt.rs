@@ -57,7 +57,11 @@ pub(super) fn hint(text: &str, number: u64) -> Option<String> {
     let is_section = line.starts_with('[') && line.ends_with(']');
     let below = || setting(number + 1).filter(|_| is_section);
     let told = setting(number).or_else(below)?;
-    Some(format!("line {number} is of config.txt, not Nix. {told}"))
+    let last = (number + 1..).take_while(|line| setting(*line).is_some());
+    Some(match last.last() {
+        Some(last) => format!("lines {number} to {last} are of config.txt, not Nix. {told}s"),
+        None => format!("line {number} is of config.txt, not Nix. {told}"),
+    })
 }
 
 #[cfg(test)]

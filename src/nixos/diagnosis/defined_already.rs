@@ -3,7 +3,7 @@
 use super::evidence::{ExitContext, MAX_SHOWN};
 use super::written_values::{DefinedValue, elements_of, values_of};
 use crate::common::text::line_of;
-use crate::nixos::nix_definitions::definitions;
+use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
 use crate::nixos::nix_syntax::parse;
 
 /// Words that a value may consist of.
@@ -67,32 +67,50 @@ pub(super) fn hint(text: &str, number: u64) -> Option<String> {
     }
     let all = definitions(&without_line(text, number)?);
     let found = all.iter().find(|definition| definition.path == names)?;
-    let (line, path) = (found.line, names.join("."));
     let is_same = |value: &&str| found.literal.as_deref() == Some(value);
-    let rest = if value.iter().all(is_same) {
+    let is_same = value.iter().all(is_same);
+    (names.len() > 1).then(|| instead_of(number, found, is_same))
+}
+
+/// What to do about the line `number`, whose only definition is that of `found` in another line, with the same value or not.
+fn instead_of(number: u64, found: &WrittenDefinition, is_same: bool) -> String {
+    let (line, path) = (found.line, found.path.join("."));
+    let rest = if is_same {
         format!("Remove line {number}")
     } else {
         format!("Change its value there, and remove line {number}")
     };
-    (names.len() > 1).then(|| format!("line {line} already sets {path}. {rest}"))
+    format!("line {line} already sets {path}. {rest}")
 }
 
-/// The `hint` about the line `number` of `text`, which may end with how to write the line, with what to do about the only other
-/// definition in the file of an option that the line then has.
-pub(super) fn with_other_line(text: &str, number: u64, hint: String) -> String {
+/// What is `told` of the line `number` of `text`, which may end with how to write the line, with what to do about the only other
+/// definition in the file of an option that the line has, or then has.
+pub(super) fn with_other_line(text: &str, number: u64, told: String) -> String {
     let other = || {
-        let (_, line) = hint.rsplit_once(": ")?;
+        let (_, line) = told.rsplit_once(": ")?;
         let set = format!("{{ {line} }}");
         let mended = parse(&set).errors().is_empty().then(|| definitions(&set))?;
         let all = definitions(&without_line(text, number)?);
         let is_mended = |path: &[String]| mended.iter().any(|one| one.path == path);
         let mut others = all.into_iter().filter(|one| is_mended(&one.path));
         let only = others.next().filter(|_| others.next().is_none())?;
-        Some((only.line, only.path.join(".")))
+        let is_whole = mended.len() == 1 && line_of(text, number)?.matches(';').nth(1).is_none();
+        let is_same = mended.iter().all(|one| one.literal == only.literal);
+        Some(if is_whole {
+            format!("But {}", instead_of(number, &only, is_same))
+        } else {
+            format!(
+                "Then remove {} from line {}",
+                only.path.join("."),
+                only.line
+            )
+        })
     };
-    match other() {
-        Some((line, path)) => format!("{hint} Then remove {path} from line {line}"),
-        None => hint,
+    let again = hint(text, number).map(|again| format!("But {again}"));
+    let dot = if told.ends_with(';') { "" } else { "." };
+    match again.or_else(other) {
+        Some(rest) => format!("{told}{dot} {rest}"),
+        None => told,
     }
 }
 

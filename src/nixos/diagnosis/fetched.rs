@@ -2,6 +2,7 @@
 
 use super::evidence::{ExitContext, FailedBuild};
 use super::fetch_error::failed_download;
+use super::names::quoted_after;
 use super::written_words::place_of;
 use crate::common::failure::{Class, Failure};
 
@@ -23,6 +24,15 @@ pub(super) fn not_found_failure(
         "{place}: the server answers 404 for {url}. There is no such file, or it needs a login"
     );
     Some(Failure::message(Class::Build, text).hint("check the address, and that it needs no login"))
+}
+
+/// What to do about a branch or tag that a repository does not have, of which Nix's message `summary` speaks.
+pub(super) fn missing_branch(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let name = quoted_after(summary, "resolving Git reference")?;
+    let place = place_of(context, name)?;
+    Some(format!(
+        "{place}: the repository has no branch or tag {name}. Write one that `git branch --all` or `git tag` lists there"
+    ))
 }
 
 /// The address that a server does not have, by the last lines of a build that fetches a single one.

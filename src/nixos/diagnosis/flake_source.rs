@@ -307,22 +307,6 @@ fn place_of_name(context: &ExitContext<'_>, name: &str) -> String {
     }
 }
 
-/// The only place in the user's files that names `../{path}`, and the lines there, as Nix quotes source.
-pub(super) fn naming_above(context: &ExitContext<'_>, path: &str) -> Option<(String, Vec<String>)> {
-    let written = format!("../{path}");
-    context.files?.only_place(|text| {
-        let named = written_values::all(text, |node| {
-            node.kind() == NODE_PATH_REL && node.text() == written.as_str()
-        });
-        let named = named.into_iter();
-        let found = named.map(|named| {
-            let lines = source_lines::around(text, named.line, Some(named.column));
-            (named.line, lines)
-        });
-        found.collect()
-    })
-}
-
 /// What to write in place of `../{path}`, of which Nix says that it is above the directory of the flake.
 pub(super) fn above_hint(context: &ExitContext<'_>, path: &str) -> String {
     let written = format!("../{path}");
@@ -332,17 +316,24 @@ pub(super) fn above_hint(context: &ExitContext<'_>, path: &str) -> String {
         is_named && files.has_file(&format!("{CONFIG_DIR}{path}"))
     });
     let is_above = format!("{written} is above the flake's directory");
+    let named = context.files.and_then(|files| {
+        files.only_place(|text| {
+            let named = written_values::all(text, |node| {
+                node.kind() == NODE_PATH_REL && node.text() == written.as_str()
+            });
+            named.into_iter().map(|path| (path.line, ())).collect()
+        })
+    });
+    let place = named.map_or_else(String::new, |(place, ())| {
+        format!("{}{place}: ", context.shown_dir)
+    });
     if is_inside {
-        let place = naming_above(context, path);
-        let place = place.map_or_else(String::new, |(place, _)| {
-            format!("{}{place}: ", context.shown_dir)
-        });
         return format!(
             "{place}{is_above}, which has {path} itself. Write ./{path} in {FLAKE_FILE}"
         );
     }
     format!(
-        "{is_above}, and Nix reads only files in it that git tracks. Move the file there, and git add it"
+        "{place}{is_above}, and Nix reads only files in it that git tracks. Move the file there, and git add it"
     )
 }
 

@@ -1,7 +1,8 @@
 //! A configuration without the module that defines the image.
 
 use super::evidence::ExitContext;
-use super::module_arguments::{Header, imports_line};
+use super::module_arguments::imports_line;
+use super::scopes::with_arguments;
 use crate::common::image_format::SD_CARD;
 use crate::nixos::layout::CONFIG_DIR;
 
@@ -18,18 +19,9 @@ pub(super) fn import_hint(context: &ExitContext<'_>, summary: &str) -> String {
         Some(line) => format!("add {module} to the imports of line {line}"),
         None => format!("add the line imports = [ {module} ]; to the configuration"),
     };
-    match (&text, text.as_deref().and_then(Header::find)) {
-        (_, Some(header)) if header.has(ARGUMENT) => import,
-        (_, Some(header)) => {
-            format!(
-                "{import}, and {ARGUMENT} to the {{ … }}: of line {}",
-                header.line
-            )
-        }
-        (Some(_), None) => {
-            format!("{import}, and begin the file with {{ {ARGUMENT}, ... }}:")
-        }
-        (None, None) => format!(
+    match text {
+        Some(text) => with_arguments(&text, import),
+        None => format!(
             "{import}, or the module to the imports that it has, with {ARGUMENT} in its {{ … }}:"
         ),
     }

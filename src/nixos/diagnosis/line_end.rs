@@ -1,7 +1,23 @@
 //! What is missing at the end of a line, of which Nix notices only the next one. Pure.
 
+use super::brackets::open_brackets;
 use crate::common::attribute_path;
 use crate::common::nix_name::is_of_path;
+
+/// What to write at the end of `text`, if several brackets are open there.
+pub(super) fn missing_end(text: &str) -> Option<String> {
+    let closing = |bracket: &char| match bracket {
+        '[' => "]",
+        '(' => ")",
+        _ => "}",
+    };
+    let open = open_brackets(text);
+    let end: Vec<&str> = open.iter().rev().map(closing).collect();
+    (end.len() > 1 && !open.contains(&'$')).then(|| {
+        let end = end.join("; ");
+        format!(", nor one before it. If nothing else is missing, end the file with {end}")
+    })
+}
 
 /// What is wrong with a line with this `text`, after which a `;` is missing.
 pub(super) fn missing_semicolon(text: &str, line: u64) -> String {

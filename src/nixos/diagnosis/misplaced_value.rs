@@ -4,6 +4,7 @@ use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_STRING};
 
 use super::evidence::ExitContext;
 use super::names::is_name;
+use super::scopes::with_arguments;
 use super::set_members;
 use super::source_lines;
 use super::switches;
@@ -108,7 +109,7 @@ impl<'a> Misplaced<'a> {
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
             .or_else(|| string_for_list(summary).map(Self::StringForList))
-            .or_else(|| is_modifier(summary).then_some(Self::ModifierInSum))
+            .or_else(|| written_sums::begins_with_modifier(summary).then_some(Self::ModifierInSum))
             .or_else(|| boolean().map(Self::StringForBoolean))
             .or_else(|| is_set().then_some(Self::SetForCondition))
             .or_else(|| is_package().then_some(Self::PackageForList))
@@ -246,7 +247,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let written = misplaced.written(context);
     let instead = misplaced.correction(written.as_ref().map(|written| &written.value))?;
     Some(match written {
-        Some(Written { place, .. }) => format!("{}{place}: {instead}", context.shown_dir),
+        Some(Written { place, text, .. }) => {
+            with_arguments(&text, format!("{}{place}: {instead}", context.shown_dir))
+        }
         None => instead,
     })
 }
@@ -262,19 +265,6 @@ fn string_for_list(summary: &str) -> Option<&str> {
     let rest = summary.strip_prefix("expected a list but found a string")?;
     let rest = rest.strip_prefix(" with context").unwrap_or(rest);
     rest.strip_prefix(": \"")?.strip_suffix('"')
-}
-
-/// Whether `summary` speaks of what `lib.mkDefault` and the like give, in place of a string or a list.
-fn is_modifier(summary: &str) -> bool {
-    let is_sum = [
-        "cannot coerce a set to a string",
-        "expected a list but found a set",
-    ];
-    let mut kinds = ["if", "order", "override"].iter();
-    let value = summary.split_once(": { _type = \"");
-    value.is_some_and(|(found, kind)| {
-        is_sum.contains(&found) && kinds.any(|known| kind.starts_with(known))
-    })
 }
 
 /// The list that is meant by the `string` in a definition whose path ends in `attribute`.

@@ -358,7 +358,8 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
 /// What to do about an error that Nix's message explains.
 fn eval_error_hints(context: &ExitContext<'_>, error: &NixError) -> Vec<String> {
     let Some(eval_error) = EvalError::find(&error.summary) else {
-        return Vec::new();
+        let branch = fetched::missing_branch(context, &error.summary);
+        return branch.into_iter().collect();
     };
     let hint = || eval_error.hint(context, error);
     vec![match (eval_error, proposal(error)) {

@@ -8,6 +8,7 @@ use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
 use super::overlays;
 use super::own_functions::{called_file, called_set, wrong_argument};
+use super::scopes::with_arguments;
 use super::second_set::SecondSet;
 use super::written_values::{self, DefinedValue};
 use super::{recursive_option, recursive_variable};
@@ -185,15 +186,18 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
     if text.as_deref().is_some_and(is_package) {
         let below = file.strip_prefix(CONFIG_DIR)?;
         let named = context.files.and_then(|files| files.naming(file));
-        let place = named.map_or_else(String::new, |named| named.place);
+        let (place, importing) = named.map_or_else(Default::default, |it| (it.place, it.text));
         let path = path_from(&place, below);
         let remove = place.rsplit_once(':').map_or_else(
             || "Remove".to_owned(),
             |(file, _)| format!("In {}{file}, remove", context.shown_dir),
         );
-        return Some(format!(
-            "{below} is a package, not a module. {remove} it from imports, and write environment.systemPackages = [ \
+        return Some(with_arguments(
+            &importing,
+            format!(
+                "{below} is a package, not a module. {remove} it from imports, and write environment.systemPackages = [ \
              (pkgs.callPackage {path} {{ }}) ];"
+            ),
         ));
     }
     file.starts_with(CONFIG_DIR).then(|| {

@@ -114,6 +114,11 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
         return of_directory(context);
     }
     let is_elsewhere = !path.contains("/installer/sd-card/");
+    let whole = path.strip_prefix(MODULES).filter(|_| is_elsewhere);
+    let lacks = match (whole, name) {
+        (Some(whole), Some(name)) => lacks.replace(name, &format!("nixos/modules{whole}")),
+        _ => lacks,
+    };
     if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {
         return format!("{lacks}. Did you mean {}?", of_sd_card(name));
     }

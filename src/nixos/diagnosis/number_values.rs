@@ -11,6 +11,9 @@ const OF_MEBIBYTES: [&str; 4] = [
     "virtualisation.memorySize",
 ];
 
+/// The size of a swap file, as messages name it.
+const SIZE_OF_SWAP: &str = "swapDevices.\"[definition 1-entry 1]\".size";
+
 /// What to write for a value that an option whose type is a number, or a list of numbers, does not take; `None` if that is not
 /// certain.
 pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
@@ -85,6 +88,16 @@ fn range(kind: &str) -> Option<(i128, i128)> {
     let (least, rest) = rest.split_once(" and ")?;
     let most = rest.split(' ').next()?;
     Some((least.parse().ok()?, most.parse().ok()?))
+}
+
+/// The definition, without its unit, of the number that is `written` without quotes behind `before`, for an option that counts in MiB.
+pub(super) fn with_unit(before: &str, written: &str) -> Option<String> {
+    let begun = before.trim_end().strip_suffix('=')?;
+    let name = begun.split_whitespace().next_back()?;
+    let is_swap = name == "size" && begun.contains("swapDevices");
+    let option = if is_swap { SIZE_OF_SWAP } else { name };
+    let (number, unit) = plain(option, written)?;
+    Some(format!("{name} = {number};{unit}"))
 }
 
 /// The number that `text` is for `option`, and what to say of its unit.

@@ -132,7 +132,7 @@ const ADDRESS: &str = "give the address to an interface: networking.interfaces.N
      prefixLength = 24; } ];";
 
 /// How a wireless network is defined.
-const NETWORK: &str = "write each network with its name and its passphrase: networking.wireless.networks.\"NAME\".psk = \
+pub(super) const NETWORK: &str = "write each network with its name and its passphrase: networking.wireless.networks.\"NAME\".psk = \
  \"…\";";
 
 /// What is in place of options that write a `config.txt`.
@@ -223,7 +223,7 @@ pub(super) const OF_SETS: [(&str, &str); 35] = [
     ),
     (
         "users.users.*.sudo",
-        "users in the group wheel may use sudo: extraGroups = [ \"wheel\" ];",
+        "remove it. Unless the user is in the group wheel, which may use sudo, write extraGroups = [ \"wheel\" ];",
     ),
     (
         "virtualisation.docker.compose",

@@ -29,15 +29,22 @@ fn enabled_by(context: &ExitContext<'_>, option: &str) -> Option<(String, String
     None
 }
 
-/// The only line of the user's files that imports nixpkgs' module for images of any board, which leaves this `option` to others.
+/// What to import in the only line of the user's files that imports nixpkgs' module for images of any board, which leaves this `option` to others.
 fn part_of_image(context: &ExitContext<'_>, option: &str) -> Option<String> {
     let files = context.files.filter(|_| option.starts_with("sdImage."))?;
-    let (place, ()) = files.only_place(|text| {
+    let (place, line) = files.only_place(|text| {
         let lines = (1..).zip(text.lines());
         let found = lines.filter(|(_, text)| text.contains("installer/sd-card/sd-image.nix"));
-        found.map(|(line, _)| (line, ())).collect()
+        found
+            .map(|(line, text)| (line, text.trim().to_owned()))
+            .collect()
     })?;
-    Some(place)
+    let line = line.replace("sd-image.nix", "sd-image-aarch64.nix");
+    Some(format!(
+        "{}{place} imports sd-image.nix, which is only a part of an image. Import sd-image-aarch64.nix of the same directory \
+         instead: {line}",
+        context.shown_dir
+    ))
 }
 
 /// Where the user's files enable what needs the option that `summary` speaks of, as `sd-card.nix:9`.
@@ -48,11 +55,8 @@ pub(super) fn place(context: &ExitContext<'_>, summary: &str) -> Option<String> 
 /// What to define besides, if the user's files enable what needs the option that `summary` speaks of.
 pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let option = option_in(summary)?;
-    if let Some(place) = part_of_image(context, option) {
-        return Some(format!(
-            "{}{place} imports sd-image.nix, which is only a part of an image. Import sd-image-aarch64.nix of the same directory instead",
-            context.shown_dir
-        ));
+    if let Some(hint) = part_of_image(context, option) {
+        return Some(hint);
     }
     let (enable, _) = enabled_by(context, option)?;
     Some(format!(

@@ -3,6 +3,7 @@
 use rnix::SyntaxKind::NODE_LIST;
 
 use super::evidence::ExitContext;
+use super::option_names::NETWORK;
 use super::syntax_at::{node_at, whole_path};
 use super::syntax_error::is_json;
 use super::undefined_variable::FILE_TYPES;
@@ -24,15 +25,21 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let (module, line) = named.place.rsplit_once(':')?;
     let place = format!("line {line} of {}{module}", context.shown_dir);
     let is_set = |text: &String| text.trim_start().starts_with('{') && is_json(text);
-    Some(if files.text(file).as_ref().is_some_and(is_set) {
+    let text = files.text(file);
+    // As wpa_supplicant.conf has them.
+    let has_networks = text.as_ref().is_some_and(|text| text.contains("network={"));
+    Some(if text.as_ref().is_some_and(is_set) {
         format!(
             "{name} is JSON, not Nix. In {place} write (builtins.fromJSON (builtins.readFile {written})) instead of \
              {written}"
         )
     } else {
-        format!(
-            "{name} is not a Nix file. Remove it from {list} in {place}, and write its settings as options"
-        )
+        let instead = if has_networks {
+            NETWORK
+        } else {
+            "write its settings as options"
+        };
+        format!("{name} is not a Nix file. Remove it from {list} in {place}, and {instead}")
     })
 }
 

@@ -3,7 +3,7 @@
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_PATH_ABS, NODE_STRING};
 
 use super::evidence::ExitContext;
-use super::flake_source::{above_hint, naming_above};
+use super::flake_source::above_hint;
 use super::names::quoted_after;
 use super::written_values::{self, DefinedValue};
 use super::{foreign_module, nixpkgs_in_flake};
@@ -45,12 +45,6 @@ pub(super) fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
          Make what it needs an input, or a file that git tracks"
             .to_owned(),
     }
-}
-
-/// The lines of the user's file with a path above the flake's directory, as Nix quotes source.
-pub(super) fn excerpt(context: &ExitContext<'_>, summary: &str) -> Option<Vec<String>> {
-    let path = above_the_flake(summary).filter(|_| context.is_flake)?;
-    Some(naming_above(context, path)?.1)
 }
 
 /// The path of which Nix says that it is forbidden.

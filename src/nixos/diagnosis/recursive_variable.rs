@@ -4,7 +4,7 @@ use rnix::SyntaxKind::{NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_IDENT, NODE_LAMB
 use rnix::SyntaxNode;
 
 use super::evidence::ExitContext;
-use super::scopes::binds;
+use super::scopes::{binds, is_bound};
 use super::syntax_at::node_at;
 use crate::nixos::log::{NixError, Position};
 use crate::nixos::nix_definitions::{defined_path, line_number_of};
@@ -35,17 +35,20 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         name,
         written,
         is_let,
+        is_bound,
         ..
     } = own;
     let scope = if is_let { "a let" } else { "rec { … }" };
     let change = if is_let {
-        "give the variable another name than the value that it is made of"
+        " or give the variable another name than the value that it is made of"
+    } else if is_bound {
+        " or leave out rec"
     } else {
-        "leave out rec"
+        ""
     };
     Some(format!(
-        "{place}{written} refers to itself: inside {scope} the name {name} means this definition, also on the right. Write a \
-         value there, or {change}"
+        "{place}{written} refers to itself: inside {scope} the name {name} means this definition, also on the right. Write its \
+         value there, such as {name} = \"…\";{change}"
     ))
 }
 
@@ -58,6 +61,8 @@ struct RecursiveVariable {
     /// The definition, if it is short; otherwise its name.
     written: String,
     is_let: bool,
+    /// Whether the name is known around the set, too.
+    is_bound: bool,
 }
 
 /// The definitions in `text` that read their own name.
@@ -80,6 +85,7 @@ fn own_read(text: &str, node: &SyntaxNode) -> Option<RecursiveVariable> {
         line: line_number_of(text, node),
         written: if is_short { whole } else { name.clone() },
         is_let: scope.kind() == NODE_LET_IN,
+        is_bound: is_bound(&scope, &name),
         name,
     })
 }

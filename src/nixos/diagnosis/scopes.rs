@@ -6,7 +6,7 @@ use rnix::SyntaxKind::{
 };
 use rnix::SyntaxNode;
 
-use super::module_arguments::ARGUMENTS;
+use super::module_arguments::{ARGUMENTS, Header};
 use crate::nixos::nix_syntax::parse;
 
 /// Those of `names` that the file with `text` uses without binding them, in the order of `names`.
@@ -55,6 +55,32 @@ pub(super) fn binds_anywhere(text: &str, name: &str) -> bool {
     root.descendants().any(|scope| binds(&scope, name))
 }
 
+/// The `hint` to write something into the module `text`, with how this asks for the arguments that it then uses.
+pub(super) fn with_arguments(text: &str, hint: String) -> String {
+    let is_missing = |name: &&str| {
+        let is_used = ["{NAME}", "(NAME +", "(NAME.", " NAME."]
+            .iter()
+            .any(|form| hint.contains(&form.replace("NAME", name)));
+        is_used && !binds_anywhere(text, name) && unbound_names(text, &[*name]).is_empty()
+    };
+    let missing: Vec<&str> = ARGUMENTS.into_iter().filter(is_missing).collect();
+    let names = missing.join(" and ");
+    let comma = if hint.ends_with(';') { "" } else { "," };
+    match Header::find(text) {
+        _ if missing.is_empty() => hint,
+        Some(header) => {
+            let reads = header.with(&missing);
+            let reads = reads.map_or_else(String::new, |it| format!(", which then reads {it}"));
+            let line = header.line;
+            format!("{hint}{comma} and add {names} to the {{ … }}: of line {line}{reads}")
+        }
+        None => format!(
+            "{hint}{comma} and begin the file with {{ {}, ... }}:",
+            missing.join(", ")
+        ),
+    }
+}
+
 /// Whether the value of a variable is meant by the name `node`, and not an attribute.
 fn is_use(node: &SyntaxNode) -> bool {
     let Some(around) = node.parent().filter(|_| node.kind() == NODE_IDENT) else {
@@ -72,7 +98,8 @@ fn is_use(node: &SyntaxNode) -> bool {
     !no_use.contains(&around.kind()) && !is_argument && !has_source
 }
 
-fn is_bound(node: &SyntaxNode, name: &str) -> bool {
+/// Whether something around `node` binds `name` for it.
+pub(super) fn is_bound(node: &SyntaxNode, name: &str) -> bool {
     let mut scopes = node.ancestors().skip(1);
     scopes.any(|scope| binds(&scope, name) || is_provided(node, &scope, name))
 }
@@ -96,6 +123,27 @@ fn is_provided(node: &SyntaxNode, scope: &SyntaxNode, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_asks_for_what_a_hint_makes_it_use() {
+        for (text, hint, asking) in [
+            (
+                "{ lib, ... }:\n{ }",
+                "write [ pkgs.a ];",
+                " and add pkgs to the { … }: of line 1, which then reads { lib, pkgs, ... }:",
+            ),
+            (
+                "{ a = 1; }",
+                "write \"${modulesPath}/a\"",
+                ", and begin the file with { modulesPath, ... }:",
+            ),
+            ("{ pkgs, ... }:\n{ }", "write [ (pkgs.a b) ]", ""),
+            ("{ ... }:\n{ }", "write a.pkgs", ""),
+        ] {
+            let told = with_arguments(text, hint.to_owned());
+            assert_eq!(told, format!("{hint}{asking}"), "{text}");
+        }
+    }
 
     #[test]
     fn names_that_a_module_uses_without_binding_are_found() {

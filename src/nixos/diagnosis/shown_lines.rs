@@ -4,8 +4,7 @@ use super::evidence::{ExitContext, Findings, TAIL_LINES};
 use super::mistake::Mistake;
 use super::nix_message::{definition_excerpt, excerpt};
 use super::{
-    flake_values, joined_paths, misplaced_value, outside_flake, secret_values, source_lines,
-    syntax_error,
+    flake_values, joined_paths, misplaced_value, secret_values, source_lines, syntax_error,
 };
 use crate::common::failure::Failure;
 use crate::nixos::log::NixError;
@@ -20,17 +19,23 @@ pub(super) fn with_log_tail(
     let mut secrets = Vec::new();
     let lines: Vec<String> = match (&findings.failed, findings.nix_errors.first()) {
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
-        (_, Some(error)) if says_nothing(context, findings, error) => Vec::new(),
         (_, Some(error)) => {
             let earlier = syntax_error::earlier_lines(context, error);
             let quoted = definition_excerpt(context, error)
                 .or_else(|| joined_paths::excerpt(context, error))
                 .or_else(|| misplaced_value::excerpt(context, error))
                 .or_else(|| flake_values::excerpt(context, error))
-                .or_else(|| outside_flake::excerpt(context, &error.summary))
                 .or_else(|| source_lines::naming_a_file(context, error))
-                .unwrap_or_else(|| excerpt(context, error, &failure));
-            let lines: Vec<String> = earlier.into_iter().chain(quoted).collect();
+                .or_else(|| {
+                    let says_nothing = says_nothing(context, findings, error);
+                    let lines = (!says_nothing).then(|| excerpt(context, error, &failure));
+                    lines.filter(|lines| !lines.is_empty())
+                })
+                .or_else(|| source_lines::of_told_place(context, &failure));
+            let lines: Vec<String> = earlier
+                .into_iter()
+                .chain(quoted.into_iter().flatten())
+                .collect();
             let is_secret = secret_values::is_about_secret(&error.summary);
             let (shown, hidden) = secret_values::excerpt(&lines, is_secret);
             secrets = hidden;

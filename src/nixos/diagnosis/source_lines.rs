@@ -3,7 +3,9 @@
 use super::evidence::{ExitContext, MAX_SHOWN};
 use super::missing_files::missing_path;
 use super::nixpkgs_file;
+use crate::common::failure::Failure;
 use crate::common::nix_name::is_of_name;
+use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_syntax::parse;
 
@@ -75,6 +77,22 @@ pub(super) fn naming_a_file(context: &ExitContext<'_>, error: &NixError) -> Opti
     let files = context.files.filter(|_| !is_quoted)?;
     let written = files.naming(path)?;
     Some(around(&written.text, written.line, Some(written.column)))
+}
+
+/// The lines of the user's file around the first place that `failure` names, such as `pi.nix:3` or `pi.nix:3:7`.
+pub(super) fn of_told_place(context: &ExitContext<'_>, failure: &Failure) -> Option<Vec<String>> {
+    let message = format!("{:#}", failure.error);
+    let texts = std::iter::once(&message).chain(&failure.hints);
+    let mut words = texts.flat_map(|text| text.split([' ', '\n', '\'', '`', ',']));
+    words.find_map(|word| {
+        let (file, place) = word.strip_prefix(context.shown_dir)?.split_once(':')?;
+        let (line, column) = place.split_once(':').unwrap_or((place, ""));
+        let line = line.trim_end_matches('.').parse().ok()?;
+        let column: Option<usize> = column.trim_end_matches(':').parse().ok();
+        let text = context.files?.text(&format!("{CONFIG_DIR}{file}"))?;
+        let lines = around(&text, line, column.map(|column| column.saturating_sub(1)));
+        (!lines.is_empty()).then_some(lines)
+    })
 }
 
 /// The lines of `text`, counted from 1, that have `name` outside of comments, as a whole name.

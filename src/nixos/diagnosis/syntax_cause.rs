@@ -1,7 +1,7 @@
 //! The mistake behind a syntax error, which Nix notices only later in the file. Pure.
 
 use super::brackets::{Imbalance, imbalance, open_brackets};
-use super::line_end::{missing_body, missing_semicolon, missing_value};
+use super::line_end::{missing_body, missing_end, missing_semicolon, missing_value};
 use super::second_set::SecondSet;
 use super::shell_length;
 use super::source_lines::with_semicolon;
@@ -34,8 +34,9 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(cause);
     }
     if has("unexpected end of file")
-        && let Some(cause) = found.and_then(wrong_bracket)
+        && let Some(mut cause) = found.and_then(wrong_bracket)
     {
+        cause.hint.extend(missing_end(text));
         return Some(cause);
     }
     if has("unexpected ']'")

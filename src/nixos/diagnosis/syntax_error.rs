@@ -165,12 +165,13 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
             position.line
         ));
     }
-    let again = || {
-        let Cause { line, hint } = cause(&text, position, &error.summary)?;
-        let again = defined_already::hint(&text, line);
-        Some(again.unwrap_or_else(|| defined_already::with_other_line(&text, line, hint)))
-    };
-    again().or_else(|| defined_already::hint(&text, position.line))
+    let cause = cause(&text, position, &error.summary).unwrap_or_else(|| Cause {
+        line: position.line,
+        hint: general_hint(&error.summary).to_owned(),
+    });
+    Some(defined_already::with_other_line(
+        &text, cause.line, cause.hint,
+    ))
 }
 
 /// Whether `line` is the text of a comment that has lost its sign: words after one with a capital, and nothing of a definition.

@@ -8,6 +8,7 @@ use super::flake_arguments::{argument_of_outputs, input_in_module, nixos_system}
 use super::misread;
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
+use super::number_values;
 use super::surrounding_text;
 use super::switches;
 use super::syntax_at::{NameAt, Role, inline_module};
@@ -205,6 +206,9 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     let number = before.get(rest.len()..)?;
     if !number.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
+    }
+    if let Some(definition) = number_values::with_unit(rest, &format!("{number}{name}")) {
+        return Some(format!("a number has no unit. Write {definition}"));
     }
     let string = format!("the string \"{number}{name}\"");
     Some(if UNITS.contains(&name) {

@@ -31,6 +31,8 @@ const FLAKE_SETTING: &str = "ignoring untrusted flake configuration setting";
 const OR_AS_NAME: &str = "This expression uses `or` as an identifier";
 /// What Nix writes where there is only a loopback interface.
 const NO_NETWORK: &str = "you don't have Internet access";
+/// What Nix writes of an input that is changed and does not exist.
+const OF_NOTHING: &str = "has an override for a non-existent input";
 /// Nix's log level of warnings.
 const WARNING_LEVEL: u8 = 1;
 
@@ -39,13 +41,15 @@ const WARNING_LEVEL: u8 = 1;
 pub(in crate::nixos) struct Warnings {
     shown: BTreeSet<String>,
     offline: bool,
+    locks: bool,
 }
 
 impl Warnings {
-    /// Of a builder that has no network if `offline`.
-    pub(in crate::nixos) fn of_builder(offline: bool) -> Self {
+    /// Of a builder that has no network if `offline`, and writes the lock of a flake if `locks`.
+    pub(in crate::nixos) fn of_builder(offline: bool, locks: bool) -> Self {
         Self {
             offline,
+            locks,
             ..Self::default()
         }
     }
@@ -69,6 +73,7 @@ impl Warnings {
             || text.contains(layout::OVERRIDDEN)
             || text.starts_with(FLAKE_SETTING)
             || text.contains(OR_AS_NAME)
+            || self.locks && text.contains(OF_NOTHING)
             || self.offline && text.starts_with(NO_NETWORK)
             || self.shown.len() > MAX_WARNINGS
             || !self.shown.insert(subject(text))
@@ -118,7 +123,6 @@ fn without_prefix(text: &str) -> &str {
 /// What is said of an overridden input that the flake does not have: Nix names the copy to which overridden inputs are added, in
 /// which the flake is the input `configuration`.
 fn override_of_nothing(text: &str) -> Option<String> {
-    const OF_NOTHING: &str = "has an override for a non-existent input";
     let input = text.strip_prefix("input 'configuration")?;
     let (outer, missing) = input.split_once(OF_NOTHING)?;
     let (outer, missing) = (outer.trim().trim_end_matches('\''), missing.trim());
@@ -181,6 +185,15 @@ mod tests {
         let nested = "input 'a' has an override for a non-existent input 'b'";
         assert_eq!(told("configuration/a").as_deref(), Some(nested));
         assert_eq!((told("a"), told("configurations")), (None, None));
+        // `sdbuild lock` says more of it.
+        for locks in [false, true] {
+            let event = NixEvent::Message {
+                level: 1,
+                text: format!("warning: {nested}"),
+            };
+            let shown = Warnings::of_builder(false, locks).note(&event);
+            assert_eq!(shown.is_none(), locks);
+        }
     }
 
     /// The warnings that are shown for a recorded stream.
@@ -211,9 +224,9 @@ mod tests {
         let no_network =
             "you don't have Internet access; disabling some network-dependent features";
         let setting = "ignoring untrusted flake configuration setting 'extra-substituters'.\nPass '--accept-flake-config' to trust it";
-        let mut offline = Warnings::of_builder(true);
+        let mut offline = Warnings::of_builder(true, false);
         assert_eq!(offline.note(&message(no_network)), None);
-        let mut online = Warnings::of_builder(false);
+        let mut online = Warnings::of_builder(false, false);
         assert_eq!(online.note(&message(setting)), None);
         let or = "at /build/config/c.nix:1:7: This expression uses `or` as an identifier in a way that will change";
         assert_eq!(online.note(&message(or)), None);

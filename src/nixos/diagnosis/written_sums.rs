@@ -9,6 +9,19 @@ use super::written_values::{DefinedValue, all, stands_before_no_list};
 use crate::nixos::nix_definitions::is_modifier;
 use crate::nixos::nix_syntax::parse;
 
+/// Whether `summary` speaks of what `lib.mkDefault` and the like give, in place of a string or a list.
+pub(super) fn begins_with_modifier(summary: &str) -> bool {
+    let is_sum = [
+        "cannot coerce a set to a string",
+        "expected a list but found a set",
+    ];
+    let mut kinds = ["if", "order", "override"].iter();
+    let value = summary.split_once(": { _type = \"");
+    value.is_some_and(|(found, kind)| {
+        is_sum.contains(&found) && kinds.any(|known| kind.starts_with(known))
+    })
+}
+
 /// The strings with this content beside a `++`.
 pub(super) fn joined_strings(text: &str, content: &str) -> Vec<DefinedValue> {
     let quoted = format!("\"{content}\"");
@@ -58,12 +71,17 @@ pub(super) fn in_parentheses(sum: &str) -> Option<String> {
     // Strings are joined with one sign.
     let signs = usize::from(argument.kind() == NODE_STRING);
     let rest = rest.replacen("++", "+", signs);
-    let argument = format!("{argument}{rest}");
-    let is_short = argument.len() <= MAX_SHOWN && !argument.contains('\n');
-    let argument = if is_short { &argument } else { "…" };
+    let first = short(argument.to_string());
+    let whole = short(format!("{argument}{rest}"));
     Some(format!(
-        "put the argument of {function} in parentheses: {function} ({argument})"
+        "{function} takes only {first} here. Put its whole argument in parentheses: {function} ({whole})"
     ))
+}
+
+/// The `text`, if a hint may repeat it.
+fn short(text: String) -> String {
+    let is_short = text.len() <= MAX_SHOWN && !text.contains('\n');
+    if is_short { text } else { "…".to_owned() }
 }
 
 #[cfg(test)]

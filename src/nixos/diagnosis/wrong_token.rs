@@ -17,9 +17,10 @@ mod unquoted;
 mod variables;
 
 pub(super) use self::comments::SIGNS;
-use self::place::{Place, last_number};
+use self::place::{Place, as_definitions, last_number};
 use super::brackets::open_brackets;
 use super::invalid_character;
+use super::misread::end_of_definition;
 use super::module_arguments::ARGUMENTS;
 use super::names::SEARCH;
 use super::unquoted_name::is_list_of_packages;
@@ -235,14 +236,21 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
     let fixed = match token {
         "';'" if place.follows(";") && place.is_balanced => "there is one `;` too many",
         "';'" if place.follows(";") => "there is one `;` too many, or a `}` is missing before it",
-        "'['" if is_section(place.here) => {
-            "a name in brackets begins a section in other languages. In Nix, write NAME = { … };"
+        "'['" if let Some(name) = foreign_lines::section(place.here) => {
+            return Some(foreign_lines::instead_of_section(place, name));
         }
         "'-'" if place.here.starts_with("- ") => {
-            "write the elements of a list in brackets, without `-`: NAME = [ a b ];"
+            return Some(foreign_lines::instead_of_elements(place));
         }
         "'/'" if place.after.starts_with(['*', '/']) => "a comment begins with `#`",
-        "REC" => "write `rec` before the `{` of a value: NAME = rec { … };",
+        "REC" => {
+            let definition = place.here.strip_prefix("rec").and_then(end_of_definition);
+            let definition = definition.and_then(|it| as_definitions(format!("{};", it.trim())));
+            let definition = definition.unwrap_or_else(|| "NAME = rec { … };".to_owned());
+            return Some(format!(
+                "`rec` belongs only before the `{{` of a value: {definition}"
+            ));
+        }
         "LET" => return Some(variables::among_definitions(place)),
         "IF" => return Some(conditions::choice_of_definitions(place)),
         "WITH" => return Some(variables::with_among_definitions(place)),
@@ -255,13 +263,6 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
         _ => return None,
     };
     Some(fixed.to_owned())
-}
-
-/// Whether `line` is only a name in brackets, as INI and TOML have it.
-fn is_section(line: &str) -> bool {
-    let name = line.trim_end().strip_prefix('[');
-    let name = name.and_then(|name| name.strip_suffix(']'));
-    name.is_some_and(|name| !name.is_empty() && name.chars().all(is_of_path))
 }
 
 /// The hint for a token after a name, where a `=` or a dot is expected.

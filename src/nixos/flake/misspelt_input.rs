@@ -6,7 +6,7 @@ use super::plain_syntax::plain_values;
 use crate::common::nearest::similar_names;
 
 /// What may be meant by an input of an input that the `flake.nix` with this `text` names, such as the b of `inputs.a.inputs.b.follows`,
-/// and that is not in its `lock`; `None` if there is none, or no other name is similar.
+/// and that is not in its `lock`; `None` if there is none.
 pub fn misspelt_input(text: &str, lock: &str) -> Option<String> {
     let lock = Lock::parse(lock)?;
     let mut values = plain_values(text).into_iter();
@@ -15,14 +15,30 @@ pub fn misspelt_input(text: &str, lock: &str) -> Option<String> {
             return None;
         };
         let names: Vec<&str> = lock.own_input(outer)?.input_names().collect();
-        let meant = similar_names(name, names.iter().copied()).filter(|_| !names.contains(name))?;
+        if names.contains(name) {
+            return None;
+        }
         let is_it = |line: &str| line.contains(&format!("{outer}.inputs.{name}."));
         let place = only_line(text, is_it);
         let rest = path.get(4..).unwrap_or_default().join(".");
         let is_follows = rest == "follows";
-        let keeps = if is_follows { format!(", so {outer} keeps its own {meant}") } else { String::new() };
+        let lacks =
+            format!("{place}the input {outer} has no input {name}, which flake.nix changes");
+        let Some(meant) = similar_names(name, names.iter().copied()) else {
+            let known = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            };
+            return Some(format!("{lacks}, so that has no effect. It has {known}"));
+        };
+        let keeps = if is_follows {
+            format!(", so {outer} keeps its own {meant}")
+        } else {
+            String::new()
+        };
         Some(format!(
-            "{place}the input {outer} has no input {name}, which flake.nix changes{keeps}. Did you mean {meant}? Write \
+            "{lacks}{keeps}. Did you mean {meant}? Write \
              inputs.{outer}.inputs.{meant}.{rest} = \"{value}\";"
         ))
     })
@@ -47,12 +63,13 @@ mod tests {
                  nixpkgs? Write inputs.hm.inputs.nixpkgs.follows = \"nixpkgs\";"
             )
         );
-        for other in [
-            "hm.inputs.nixpkgs",
-            "hm.inputs.utils",
-            "hm",
-            "other.inputs.nixpkg",
-        ] {
+        assert_eq!(
+            told("hm.inputs.utils").as_deref(),
+            Some(
+                "flake.nix:1: the input hm has no input utils, which flake.nix changes, so that has no effect. It has nixpkgs"
+            )
+        );
+        for other in ["hm.inputs.nixpkgs", "hm", "other.inputs.nixpkg"] {
             assert_eq!(told(other), None, "{other}");
         }
     }

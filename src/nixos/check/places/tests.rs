@@ -121,15 +121,23 @@ fn a_line_names_the_definition_that_it_replaces() {
     };
     let complete = |line: &str, place: Option<&Place>| own.beside_definition(line, place);
     let ssh = "services.openssh.enable = true;";
-    let here = "services.openssh.enable = true; # replaces line 3";
+    let here = "enable = true; # replaces enable in line 3";
     let found = complete(ssh, Some(&place("sd-card.nix")));
     assert_eq!(found.as_deref(), Some(here));
-    let elsewhere = "services.openssh.enable = true; # replaces sd-card.nix:3";
+    let elsewhere = "enable = true; # replaces enable in sd-card.nix:3";
     for other in [None, Some(&place("b.nix"))] {
         assert_eq!(complete(ssh, other).as_deref(), Some(elsewhere));
     }
     let explained = complete("services.openssh.enable = true; # or not", None);
     assert_eq!(explained, Some(format!("{elsewhere}; or not")));
+    // What a finding knows of a command is its program, which may be all of it.
+    let program = "a.start = \"${pkgs.b}/bin/b …\";";
+    for (written, whole) in [("b", "${pkgs.b}/bin/b"), ("b -c", "${pkgs.b}/bin/b …")] {
+        let text = format!("{{\n a.start = \"{written}\"; }}");
+        let found = own_definitions(&text).beside_definition(program, None);
+        let expected = format!("a.start = \"{whole}\"; # replaces sd-card.nix:2");
+        assert_eq!(found, Some(expected));
+    }
     let ports = "a.allowedTCPPorts = [ 1 2 ];";
     assert_eq!(
         complete(ports, None).as_deref(),
@@ -231,7 +239,11 @@ fn a_renamed_option_keeps_what_is_below_it_and_its_value() {
         ),
         (
             "a = { old = { c = 1; }; };",
-            "b.new = …; # replaces line 2; keep its value",
+            "b.new = …; # outside all braces; remove old from line 2; keep its value",
+        ),
+        (
+            "c = 1; a.old.path = 1;",
+            "b.new.path = 1; # replaces a.old.path in line 2",
         ),
         (
             "a.old.path = \"x\";",

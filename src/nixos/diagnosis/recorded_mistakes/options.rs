@@ -241,7 +241,7 @@ fn options_of_an_image_without_its_module_name_the_import() {
     let module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
     let failed = recorded("no-sd-image-option");
     let line = format!(
-        "add the line imports = [ {module} ]; to the configuration, and modulesPath to the {{ … }}: of line 1"
+        "add the line imports = [ {module} ]; to the configuration, and add modulesPath to the {{ … }}: of line 1"
     );
     assert_hint(&failed, message, &line);
     // A second definition of imports would be an error of its own.

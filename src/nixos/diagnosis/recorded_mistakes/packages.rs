@@ -315,7 +315,7 @@ fn a_name_beside_a_quote_or_a_number_is_no_package() {
         ),
         (
             "number-with-unit",
-            "Convert it to the unit of the option, such as MiB or seconds, or write the string \"1G\"",
+            "a number has no unit. Write size = 1024; (its unit is MiB)",
         ),
         (
             "script-without-quotes",

@@ -183,7 +183,8 @@ fn message_place_and_proposal_are_reported_once() {
     // Nix's proposal is in the hint, and its advice for contradictions has a better one.
     let package = recorded("missing-attribute-package");
     assert_eq!(package.log_tail.last().unwrap(), "5| }");
-    assert_eq!(recorded("conflict").log_tail, [""; 0]);
+    let conflict = recorded("conflict").log_tail;
+    assert_eq!(conflict[1], "4|   time.timeZone = \"Europe/Berlin\";");
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_string_beside_a_list_becomes_one() {
         (
             "{ environment.systemPackages = [ a ] ++ \"htop\"; }",
             "expected a list but found a string: \"htop\"",
-            "pi/c.nix:1: write a list: [ pkgs.htop ]",
+            "pi/c.nix:1: write a list: [ pkgs.htop ], and begin the file with { pkgs, ... }:",
         ),
         (
             "{ a = \"x\" ++ [ b ]; }",
@@ -341,7 +341,11 @@ fn only_existing_modules_of_images_are_proposed() {
     ] {
         let error = format!("path '<nixpkgs>/nixos/modules/installer/{dir}/{name}' does not exist");
         let hints = failure("{ }", &without_place(&error), "").hints;
-        assert_eq!(hints, [format!("nixpkgs has no file {name}{hint}")]);
+        let file = match dir {
+            "sd-card" => name.to_owned(),
+            dir => format!("nixos/modules/installer/{dir}/{name}"),
+        };
+        assert_eq!(hints, [format!("nixpkgs has no file {file}{hint}")]);
     }
 }
 

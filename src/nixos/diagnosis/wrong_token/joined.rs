@@ -31,8 +31,10 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         .is_some_and(|first| NAMESPACES.contains(first));
     // Of two words, the second may be part of a name with a space.
     let is_certain = sign == '/' || written.split_whitespace().count() > 2;
-    (is_option && is_certain && parts.iter().all(is_part))
-        .then(|| format!("write dots {signs}: {}", parts.join(".")))
+    (is_option && is_certain && parts.iter().all(is_part)).then(|| {
+        let definition = place.definition_of(parts.join("."));
+        format!("write dots {signs}: {definition}")
+    })
 }
 
 /// The hint for a name such as `services->openssh`, `services::openssh`, `services["openssh"]` and `services.[openssh]`.
@@ -53,8 +55,12 @@ fn by_other_signs(place: &Place<'_>) -> Option<String> {
         .fold(written.clone(), |name, (sign, dot)| name.replace(sign, dot));
     let is_name = |part: &str| !part.is_empty() && part.chars().all(is_of_name);
     let is_option = NAMESPACES.contains(&name.split('.').next()?);
-    (name != written && is_option && name.split('.').all(is_name))
-        .then(|| format!("join the parts of a name with dots: {name}"))
+    (name != written && is_option && name.split('.').all(is_name)).then(|| {
+        format!(
+            "join the parts of a name with dots: {}",
+            place.definition_of(name)
+        )
+    })
 }
 
 /// The hint for a `name`, and the one `next` to it, without a dot between them.

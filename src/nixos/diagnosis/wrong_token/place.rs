@@ -95,6 +95,14 @@ impl<'a> Place<'a> {
         as_definitions(format!("{name} = {function}{value};"))
     }
 
+    /// The definition of `name` with the value behind the next `=` of the line; without one, `name`.
+    pub(super) fn definition_of(&self, name: String) -> String {
+        let sign = self.here.find('=').and_then(|at| self.here.get(at..));
+        let value = sign.and_then(end_of_definition);
+        let definition = value.and_then(|value| as_definitions(format!("{name} {value};")));
+        definition.unwrap_or(name)
+    }
+
     /// The option that the list around it is the value of.
     pub(super) fn option_of_list(&self) -> Option<&'a str> {
         let (before, _) = self.before.rsplit_once('[')?;

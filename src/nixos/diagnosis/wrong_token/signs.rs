@@ -248,6 +248,11 @@ pub(super) fn colon(place: &Place<'_>, summary: &str) -> Option<String> {
     } else {
         return None;
     };
+    if let Some(setting) = super::foreign_lines::first_setting(place).filter(|_| is_yaml) {
+        return Some(format!(
+            "the lines are YAML. In Nix, write each setting with all its names, a `=` and a `;`: {setting}"
+        ));
+    }
     Some(format!("write {name} = {value};"))
 }
 

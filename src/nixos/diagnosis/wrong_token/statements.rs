@@ -61,7 +61,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         ),
         "var" | "const" | "local" | "def" => Some(variables::keyword(place)),
         "do" => script(place),
-        _ => function(place, begun).or_else(|| command(begun)),
+        _ => function(place, begun).or_else(|| command(place, begun)),
     }
 }
 
@@ -195,13 +195,34 @@ fn ports(place: &Place<'_>) -> String {
 }
 
 /// A line that `begun` as one of a Dockerfile, or a command: `sudo apt-get install vim`.
-fn command(begun: &str) -> Option<String> {
+fn command(place: &Place<'_>, begun: &str) -> Option<String> {
     let first = begun.split_whitespace().next()?;
-    COMMANDS.contains(&first).then(|| {
-        "commands are not part of a configuration. Add packages with environment.systemPackages = with pkgs; [ … ]; and \
-         switch on a service with services.NAME.enable = true;"
-            .to_owned()
-    })
+    if !COMMANDS.contains(&first) {
+        return None;
+    }
+    let line = format!("{begun} {}", end_of_statement(place));
+    let words = line
+        .split_whitespace()
+        .skip_while(|word| !["enable", "install"].contains(word));
+    let mut words = words.filter(|word| !word.starts_with('-'));
+    let verb = words.next();
+    let names: Vec<&str> = words.map_while(path_of).collect();
+    let option = match (verb, names.as_slice()) {
+        (Some("install"), [_, ..]) => installed(&names),
+        (Some(_), [name]) => {
+            let name = match name.trim_end_matches(".service") {
+                "ssh" | "sshd" => "openssh",
+                name => name,
+            };
+            format!("switch a service on with an option: services.{name}.enable = true;")
+        }
+        _ => "add packages with environment.systemPackages = with pkgs; [ … ]; and switch on a service with services.NAME.enable \
+              = true;"
+            .to_owned(),
+    };
+    Some(format!(
+        "commands are not part of a configuration. Instead, {option}"
+    ))
 }
 
 /// Where a secret belongs: what a configuration has is in the Nix store of the image, which every user can read.
@@ -293,9 +314,17 @@ fn inherit(place: &Place<'_>) -> Option<String> {
     let rest = place.here.split(is_end).next()?;
     let path = format!("{first}{rest}");
     let (set, name) = path_of(&path)?.rsplit_once('.')?;
-    (!set.is_empty() && !name.is_empty()).then(|| {
-        format!("to inherit an attribute of a set, write the set in parentheses: inherit ({set}) {name};")
-    })
+    if set.is_empty() || name.is_empty() {
+        return None;
+    }
+    let package = if set == "pkgs" {
+        format!(" To install a package, {}", installed(&[&path]))
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "`inherit` takes names without a dot, and the set that has them in parentheses: inherit ({set}) {name};{package}"
+    ))
 }
 
 /// A choice as C has it: `a = b ? 1 : 2;`.

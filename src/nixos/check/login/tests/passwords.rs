@@ -56,3 +56,32 @@ fn a_relative_file_has_no_password() {
     let with_hash = json!([user("root", &[KEY], "none"), pi]);
     assert_eq!(found(&[("/users", with_hash)]), ["hash-as-file"]);
 }
+
+#[test]
+fn a_sudo_that_asks_for_a_missing_password_is_told() {
+    let root = || user("root", &[KEY], "none");
+    let told = |users: Value| {
+        let all = findings(&with(&[("/users", users)]), "aarch64-linux", None);
+        let said = all.iter().map(|finding| (finding.id, finding.is.clone()));
+        (
+            said.collect::<Vec<_>>(),
+            all.iter()
+                .flat_map(|finding| finding.add.clone())
+                .collect::<Vec<_>>(),
+        )
+    };
+    let (said, add) = told(json!([root(), wheel("ann", &[KEY], "none")]));
+    let is = "sudo asks for a password, and users.users.ann has none".to_owned();
+    assert_eq!(said, [("sudo-password", is)]);
+    let free = "security.sudo.wheelNeedsPassword = false; # or a password for ann";
+    assert_eq!(add, [free]);
+    for users in [
+        json!([root(), wheel("ann", &[KEY], "set")]),
+        json!([root(), user("ann", &[KEY], "none")]),
+    ] {
+        assert_eq!(told(users).0, []);
+    }
+    let alone = told(json!([wheel("ann", &[KEY], "none")])).0;
+    assert_eq!(alone[0].0, "no-admin");
+    assert_eq!(alone.len(), 1);
+}

@@ -49,12 +49,12 @@ fn brackets_and_names_of_another_form_are_corrected() {
         (
             "{ services |openssh enable = true; }",
             "unexpected ID, expecting '.' or '='",
-            "write dots between the parts of the name: services.openssh.enable",
+            "write dots between the parts of the name: services.openssh.enable = true;",
         ),
         (
             "{ |services/openssh/enable = true; }",
             "unexpected PATH, expecting INHERIT",
-            "write dots instead of the slashes: services.openssh.enable",
+            "write dots instead of the slashes: services.openssh.enable = true;",
         ),
     ] {
         assert_eq!(

@@ -100,7 +100,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  |- a\n}",
         "unexpected '-', expecting INHERIT",
-        "NAME = [ a b ];",
+        "environment.systemPackages = with pkgs; [ a ];",
     ),
     (
         "{\n  |/ * a * /\n}",
@@ -110,7 +110,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     (
         "{\n  |rec a = 1;\n}",
         "unexpected REC, expecting INHERIT",
-        "NAME = rec { … };",
+        "`rec` belongs only before the `{` of a value: a = 1;",
     ),
     (
         "{\n  inherit (a) b\n|}",
