@@ -6,6 +6,12 @@ use crate::boot::diagnosis;
 use crate::boot::login::is_refusal;
 use crate::common::event::{Events, Phase};
 
+/// How long a boot is waited for, for users: `usually 17 s, 300 s at most`.
+pub(super) fn waiting(usual: Option<Duration>, limit: Duration) -> String {
+    let usual = usual.map(|usual| format!("usually {} s, ", usual.as_secs()));
+    format!("{}{} s at most", usual.unwrap_or_default(), limit.as_secs())
+}
+
 /// Reports each part of the boot as soon as the console shows it.
 #[derive(Debug)]
 pub(super) struct BootProgress<'a> {
@@ -109,6 +115,14 @@ mod tests {
         progress.look(&[include_str!("diagnosis/pc.txt").to_owned()]);
         let firmware = "the firmware is looking for a system · until then";
         assert_eq!(texts(&told.lock().unwrap()), ["until then", firmware]);
+    }
+
+    #[test]
+    fn the_time_of_the_last_boot_is_told() {
+        let second = Duration::from_secs(1);
+        assert_eq!(waiting(None, second * 300), "300 s at most");
+        let usual = waiting(Some(second * 17), second * 300);
+        assert_eq!(usual, "usually 17 s, 300 s at most");
     }
 
     #[test]

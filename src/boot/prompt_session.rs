@@ -7,7 +7,7 @@ use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::outcome::{
     Reached, Waited, machine_ended, no_login, with_leftovers, with_memory_hint,
 };
-use crate::boot::progress::BootProgress;
+use crate::boot::progress::{BootProgress, waiting};
 use crate::boot::qemu::Serial;
 use crate::boot::session::BootSession;
 use crate::common::event::Phase;
@@ -35,8 +35,8 @@ pub(super) async fn wait(
     session: &BootSession<'_>,
     limit: Duration,
 ) -> Result<Reached, Failure> {
-    let limit_text = format!("{} s at most", limit.as_secs());
-    let until = format!("until the console asks for a login, {limit_text}");
+    let waiting = waiting(session.request.usual, limit);
+    let until = format!("until the console asks for a login, {waiting}");
     let progress = BootProgress::new(&session.context.events, until);
     let prompt = prompt(machine, session, limit, progress).await?;
     let notice = format!("the console asks for a login: {prompt}");

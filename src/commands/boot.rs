@@ -1,9 +1,11 @@
 //! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, and boots.
 
 mod key_warnings;
+mod last_boot;
+mod next;
 mod request;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Reached};
 use crate::commands::newest_image::meant_or_newest;
@@ -17,6 +19,8 @@ use crate::common::system::{ReportedArchitecture, System};
 use crate::pipeline::BootEngine;
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
+use last_boot::LastBoot;
+use next::next_commands_after_boot;
 use request::request;
 
 /// Boots the image; the output of `--run` goes to standard output.
@@ -47,7 +51,14 @@ pub async fn run(
         );
     }
     let prepared = plan.prepare(context).await?;
+    let ends_by_itself = prepared.ends_by_itself();
     let booted = prepared.boot(&image, ui, context).await;
+    if ends_by_itself && booted.is_ok() {
+        let next = next_commands_after_boot(&image);
+        if !next.is_empty() {
+            context.events.emit(Event::Next(next));
+        }
+    }
     if booted.is_err() && !context.cancel.is_cancelled() {
         // Shows what failed.
         context.events.emit(Event::WorkEnded);
@@ -90,6 +101,8 @@ pub(super) struct PreparedBoot {
     engine: Option<BootEngine>,
     /// Whether the user knows that the login will hardly succeed.
     is_warned: bool,
+    /// Where the times of boots are kept.
+    state_dir: PathBuf,
 }
 
 impl BootPlan {
@@ -154,6 +167,7 @@ impl BootPlan {
             request: self.request,
             engine,
             is_warned: self.is_warned,
+            state_dir: self.common.state_dir,
         })
     }
 
@@ -216,13 +230,28 @@ impl PreparedBoot {
         flags
     }
 
-    /// Boots `image`.
+    /// Whether something else ends the boot than the machine itself.
+    fn ends_by_itself(&self) -> bool {
+        self.request.login.is_some() || self.request.prompt.is_some()
+    }
+
+    /// Boots `image`, and notes how long that took.
     pub(super) async fn boot(
-        self,
+        mut self,
         image: &Path,
         ui: &Ui,
         context: &Context,
     ) -> Result<Reached, Failure> {
+        let in_engine = self.engine.is_some();
+        let last = LastBoot::new(&self.state_dir, image, &self.request, in_engine);
+        self.request.usual = last.took();
+        let context = &last.listening(context);
+        let reached = self.boot_now(image, ui, context).await?;
+        last.note();
+        Ok(reached)
+    }
+
+    async fn boot_now(self, image: &Path, ui: &Ui, context: &Context) -> Result<Reached, Failure> {
         let Some(engine) = self.engine else {
             return boot::boot(image, &self.request, None, context).await;
         };
@@ -260,6 +289,7 @@ mod tests {
                 .as_ref()
                 .unwrap(),
             prompt: None,
+            usual: None,
             seed: None,
             firmware: None,
             method: BootMethod::default(),
@@ -280,6 +310,7 @@ mod tests {
                 request,
                 engine: None,
                 is_warned: false,
+                state_dir: "/nowhere".into(),
             }
             .flags()
         };

@@ -24,9 +24,9 @@ use crate::pipeline::{self, Outcome};
 use crate::settings::{self, BuildArgs, Environment};
 use crate::ui::{self, Ui};
 use boot_test::{prepare_boot_test, run_boot_test};
-use summary::{image_done, next_commands, tell_image, tell_next};
+use summary::{image_done, tell_image, tell_next};
 
-pub(super) use summary::BuildOutput;
+pub(super) use summary::{BOOT, BuildOutput, next_commands};
 
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(

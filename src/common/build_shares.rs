@@ -1,12 +1,15 @@
-//! How much of a build's time each derivation takes, and from that of an earlier build, how long the rest of one takes. Pure.
+//! How much of a build's time each derivation takes, and from that of an earlier build, or from what is typical, how long the rest
+//! of one takes. Pure.
 //!
 //! Of the derivations that are built at the same time, each gets an equal part of that time. All parts together are the time in
 //! which anything was built, however many derivations were built in parallel.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod typical;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::common::nix_event::NixEvent;
+use crate::common::nix_event::{NixEvent, StepUnit};
 use crate::common::running_builds::RunningBuilds;
 use crate::common::transcript::short_name;
 
@@ -14,8 +17,23 @@ use crate::common::transcript::short_name;
 const MAX_DERIVATIONS: usize = 8192;
 /// A build that takes longer than twice its earlier time and this long is another one than it was.
 const SLACK: Duration = Duration::from_secs(10);
-/// What took less time in an earlier build does not show how fast this one is.
-const MIN_COMPARED: Duration = Duration::from_secs(10);
+/// The more of the earlier times has passed than this, the more this build's own speed counts. Before that it counts a little, so
+/// that an estimate which is wrong moves at once.
+const AS_BEFORE: Duration = Duration::from_secs(5);
+/// The same for times that are only typical.
+const AS_TYPICAL: Duration = Duration::from_secs(1);
+/// A derivation of which nothing is known and that takes longer compiles something, and does not show how fast this build is.
+const MAX_SMALL: Duration = Duration::from_secs(2);
+/// The rest of a derivation that takes longer than expected, in the time that it took so far: if its time was known …
+const REST_OF_KNOWN: f64 = 0.5;
+/// … if not, as of one that compiles a program …
+const REST_OF_UNKNOWN: f64 = 3.0;
+/// … and once it installs what it has made.
+const REST_OF_ENDING: f64 = 0.25;
+/// Bytes of an image that a step of a build writes or reads in a millisecond: 100 MB/s.
+const STEP_BYTES_PER_MILLI: u64 = 100_000;
+/// What a step of a build takes for a store path, in milliseconds: its some 4 MB are written.
+const STEP_PATH_MILLIS: u64 = 40;
 /// A build of which more than this part is new, a fifth, is another one than the one before.
 const NEW_PART: u64 = 5;
 /// Hexadecimal digits of a git revision in a version, at least.
@@ -29,13 +47,17 @@ pub type BuildTimes = BTreeMap<String, u64>;
 struct Begun {
     name: String,
     share: Duration,
+    /// Whether it compiles nothing any more.
+    is_ending: bool,
+    /// What is left of its current step, at least.
+    step: Duration,
 }
 
 /// Counts the time of each derivation of a build from Nix's events.
 #[derive(Debug, Default)]
 pub struct BuildShares {
-    /// Store paths of what Nix has forecast and not begun to build.
-    waiting: BTreeSet<String>,
+    /// Store paths of what Nix has forecast and not begun to build, each with its name.
+    waiting: BTreeMap<String, String>,
     /// Whether the derivations of a forecast are being listed.
     is_listing: bool,
     /// By activity number.
@@ -46,6 +68,8 @@ pub struct BuildShares {
     due: Duration,
     /// All time of a name, and of how many derivations.
     ended: BTreeMap<String, (Duration, u32)>,
+    /// The time in which anything was built.
+    building: Duration,
     counted_until: Duration,
 }
 
@@ -60,14 +84,20 @@ impl BuildShares {
             if let Some(derivation) = listed_derivation(text).filter(|_| was_listing) {
                 self.is_listing = true;
                 if self.waiting.len() < MAX_DERIVATIONS {
-                    self.waiting.insert(derivation.to_owned());
+                    let name = general_name(derivation);
+                    self.waiting.insert(derivation.to_owned(), name);
                 }
             }
         } else if let NixEvent::BuildStarted { id, derivation, .. } = event {
             self.waiting.remove(derivation);
             self.share_out();
-            let (name, share) = (general_name(derivation), Duration::ZERO);
-            self.begun.insert(*id, Begun { name, share });
+            let begun = Begun {
+                name: general_name(derivation),
+                share: Duration::ZERO,
+                is_ending: false,
+                step: Duration::ZERO,
+            };
+            self.begun.insert(*id, begun);
             self.running.begin(*id);
         } else if let NixEvent::Stopped { id } = event {
             self.share_out();
@@ -80,6 +110,9 @@ impl BuildShares {
                 self.share_out();
             }
             self.running.speak(id, at);
+            if let Some(build) = self.begun.get_mut(&id) {
+                build.look(event);
+            }
         } else if *event == NixEvent::Restarted {
             self.restart();
         }
@@ -111,10 +144,10 @@ impl BuildShares {
         let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
         let slowdown = self.slowdown(earlier);
         let mut left = Duration::ZERO;
-        for derivation in &self.waiting {
-            left += time_of(&general_name(derivation))?.mul_f64(slowdown);
+        for name in self.waiting.values() {
+            left += time_of(name)?.mul_f64(slowdown);
         }
-        for build in self.running.iter().filter_map(|id| self.begun.get(&id)) {
+        for build in self.running() {
             let (all, done) = (time_of(&build.name)?, build.share + since);
             if done > all * 2 + SLACK {
                 return None;
@@ -126,47 +159,87 @@ impl BuildShares {
 
     /// How many times as long as in an `earlier` build those derivations took that were built so far, or take already; at least once as long.
     pub fn slowdown(&self, earlier: &BuildTimes) -> f64 {
-        let time_of = |name: &str| earlier.get(name).copied().map(Duration::from_millis);
-        let (mut now, mut then) = (Duration::ZERO, Duration::ZERO);
-        for (name, (took, count)) in &self.ended {
-            if let Some(before) = time_of(name) {
-                now += *took;
-                then += before * *count;
-            }
-        }
-        for build in self.running.iter().filter_map(|id| self.begun.get(&id)) {
-            let done = build.share + self.due;
-            // How long one still takes that is not late is not known.
-            if let Some(before) = time_of(&build.name).filter(|before| *before < done) {
-                now += done;
-                then += before;
-            }
-        }
-        if then < MIN_COMPARED {
-            return 1.0;
-        }
-        now.div_duration_f64(then).max(1.0)
+        let time_of = |name: &str, _| earlier.get(name).copied().map(Duration::from_millis);
+        self.pace(AS_BEFORE, time_of).max(1.0)
     }
 
-    /// How much is done of the derivations that are being built, in thousandths of one: all of one is what it took in an `earlier` build.
-    pub fn part_done(&self, earlier: &BuildTimes, at: Duration) -> u64 {
-        let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
-        let running = self.running.iter().filter_map(|id| self.begun.get(&id));
-        let part = |build: &Begun| {
-            let all = u128::from(*earlier.get(&build.name)?);
-            let done = (build.share + since).as_millis().min(all);
-            u64::try_from(done * 1000 / all.max(1)).ok()
+    /// How many times as long as `time_of` says derivations take that were built so far, or take longer already. It gets the name
+    /// and the time that one of them took. As many as took the time `before` count as if they took as long.
+    fn pace(&self, before: Duration, time_of: impl Fn(&str, Duration) -> Option<Duration>) -> f64 {
+        let (mut now, mut then) = (before, before);
+        for (name, (took, count)) in &self.ended {
+            if let Some(expected) = time_of(name, *took / (*count).max(1)) {
+                now += *took;
+                then += expected * *count;
+            }
+        }
+        for (id, build) in &self.begun {
+            let is_running = self.running.is_running(*id);
+            let due = if is_running { self.due } else { Duration::ZERO };
+            let done = build.share + due;
+            // How long one still takes that is not late is not known.
+            let is_known = |expected: &Duration| !is_running || *expected < done;
+            if let Some(expected) = time_of(&build.name, done).filter(is_known) {
+                now += done;
+                then += expected;
+            }
+        }
+        now.div_duration_f64(then)
+    }
+
+    /// The time in which anything was built until `at`.
+    fn building(&self, at: Duration) -> Duration {
+        let is_building = self.running().next().is_some();
+        let since = at.saturating_sub(self.counted_until);
+        self.building + if is_building { since } else { Duration::ZERO }
+    }
+
+    /// The time in which anything was built, and about that of the rest, when so many of all derivations are built: as in an `earlier`
+    /// build, or else as is typical.
+    pub fn work(
+        &self,
+        earlier: &BuildTimes,
+        (built, all): (u64, u64),
+        at: Duration,
+    ) -> (Duration, Duration) {
+        let expected = |name: &str| match earlier.get(name) {
+            Some(millis) => Some(*millis),
+            None => typical::millis(name),
         };
-        running.filter_map(part).sum()
+        let known = |name: &str| expected(name).map(Duration::from_millis);
+        let small = |took| Some(typical::SMALL).filter(|_| took < MAX_SMALL);
+        let pace = self.pace(AS_TYPICAL, |name, took| known(name).or_else(|| small(took)));
+        let waiting = self.waiting.values();
+        let waiting = waiting.map(|name| known(name).unwrap_or(typical::SMALL));
+        let mut rest = waiting.sum::<Duration>().mul_f64(pace);
+        let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
+        for build in self.running() {
+            rest += build.rest(known(&build.name), pace, build.share + since);
+        }
+        // What no list and no other event has named.
+        let unnamed = |count: u64, named: usize| {
+            let named = u64::try_from(named).unwrap_or(u64::MAX);
+            let count = count.saturating_sub(named).min(MAX_DERIVATIONS as u64);
+            (typical::SMALL * count.try_into().unwrap_or(0)).mul_f64(pace)
+        };
+        let running = self.running().count();
+        let ended = self.ended.values().map(|(_, count)| *count as usize);
+        let ended = ended.sum::<usize>() + self.begun.len() - running;
+        let done = self.building(at) + unnamed(built, ended);
+        let left = all.saturating_sub(built);
+        (done, rest + unnamed(left, self.waiting.len() + running))
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Begun> {
+        self.running.iter().filter_map(|id| self.begun.get(&id))
     }
 
     /// Whether more than a fifth of `all` derivations still wait or are built and have no time in an `earlier` build, or one of these is
     /// built for long.
     pub fn has_much_new(&self, earlier: &BuildTimes, all: u64) -> bool {
         let is_new = |name: &str| !earlier.contains_key(name);
-        let waiting = self.waiting.iter();
-        let waiting = waiting.filter(|derivation| is_new(&general_name(derivation)));
-        let running = self.running.iter().filter_map(|id| self.begun.get(&id));
+        let waiting = self.waiting.values().filter(|name| is_new(name));
+        let running = self.running();
         let running: Vec<&Begun> = running.filter(|build| is_new(&build.name)).collect();
         let count = u64::try_from(waiting.count() + running.len()).unwrap_or(u64::MAX);
         count.saturating_mul(NEW_PART) > all
@@ -180,6 +253,7 @@ impl BuildShares {
     }
 
     fn count_until(&mut self, at: Duration) {
+        self.building = self.building(at);
         self.due += self.part_of(at.saturating_sub(self.counted_until));
         self.counted_until = self.counted_until.max(at);
     }
@@ -224,6 +298,39 @@ impl BuildShares {
             *all += build.share;
             *count += 1;
         }
+    }
+}
+
+impl Begun {
+    /// Notes what an event of this build tells about its rest.
+    fn look(&mut self, event: &NixEvent) {
+        if let NixEvent::BuildPhase { phase, .. } = event {
+            self.is_ending = ["installPhase", "fixupPhase", "distPhase"].contains(&phase.as_str());
+        } else if let NixEvent::Step {
+            unit,
+            done,
+            expected,
+            ..
+        } = event
+        {
+            let left = expected.saturating_sub(*done);
+            self.step = Duration::from_millis(match unit {
+                StepUnit::Bytes => left / STEP_BYTES_PER_MILLI,
+                StepUnit::Paths => left.saturating_mul(STEP_PATH_MILLIS),
+            });
+        }
+    }
+
+    /// About how long it takes on, of the time `known` at this `pace`, after the time `done`.
+    fn rest(&self, known: Option<Duration>, pace: f64, done: Duration) -> Duration {
+        let part = match known {
+            _ if self.is_ending => REST_OF_ENDING,
+            Some(_) => REST_OF_KNOWN,
+            None => REST_OF_UNKNOWN,
+        };
+        let all = known.unwrap_or(typical::SMALL).mul_f64(pace);
+        let left = all.saturating_sub(done).max(done.mul_f64(part));
+        left.max(self.step.mul_f64(pace))
     }
 }
 

@@ -1,11 +1,11 @@
-//! How long the last build of each configuration took under the same conditions, for an estimate of the next ones: a small file in the
+//! How long the last build of each configuration took under the same conditions, and the last boot of each image, for an estimate of the next ones: a small file in the
 //! state directory, which may be removed at any time. A damaged one counts as empty, and the next build replaces it: all that it
 //! has is for an estimate.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,11 +84,36 @@ pub(super) fn note(
         times: with_times_before(times, before.unwrap_or_default()),
     };
     entries.insert(0, newest);
-    for old in entries.iter_mut().skip(MAX_DETAILED) {
+    let detailed = entries.iter_mut().filter(|entry| !entry.times.is_empty());
+    for old in detailed.skip(MAX_DETAILED) {
         old.times.clear();
     }
     private_dir::create(state_dir)?;
     atomic_file::replace(&file(state_dir), &serde_json::to_string(&entries)?, 0o600)
+}
+
+/// The key of a boot of the image called `image`, done in this way. No build has such conditions.
+fn key_of_boot(image: &str, way: &str) -> BuildKey {
+    BuildKey {
+        configuration: image.to_owned(),
+        conditions: format!("boot {way}"),
+    }
+}
+
+/// How long the last boot of an image with this name took, done in this way.
+pub fn last_boot(state_dir: &Path, image: &str, way: &str) -> Option<Duration> {
+    let boots = earlier(state_dir, &key_of_boot(image, way));
+    boots.same.map(|boot| Duration::from_secs(boot.seconds))
+}
+
+/// Notes how long a boot took.
+pub fn note_boot(state_dir: &Path, image: &str, way: &str, took: Duration) -> io::Result<()> {
+    let effort = BuildEffort {
+        seconds: took.as_secs(),
+        ..BuildEffort::default()
+    };
+    let key = key_of_boot(image, way);
+    note(state_dir, &key, effort, BuildTimes::new())
 }
 
 /// `times` and, of derivations that were not built now, those of `before`, as far as they have room.
@@ -270,6 +295,29 @@ mod tests {
             .map(|n| (n.to_string(), n))
             .collect();
         assert_eq!(with_times_before(many.clone(), many).len(), MAX_NAMES);
+    }
+
+    #[test]
+    fn the_last_boot_of_an_image_in_each_way_is_remembered() {
+        let state = tempfile::tempdir().unwrap();
+        let times = BuildTimes::from([("etc".to_owned(), 5)]);
+        note(
+            state.path(),
+            &key("a"),
+            BuildEffort::default(),
+            times.clone(),
+        )
+        .unwrap();
+        let second = Duration::from_secs(1);
+        for n in 1..=20 {
+            note_boot(state.path(), "pi.img", "virt", second * n).unwrap();
+            note_boot(state.path(), &format!("{n}.img"), "virt", second).unwrap();
+        }
+        let last = |image, way| last_boot(state.path(), image, way);
+        assert_eq!(last("pi.img", "virt"), Some(second * 20));
+        assert_eq!(last("pi.img", "rpi3"), None);
+        // Boots have no derivations, and builds keep theirs.
+        assert_eq!(earlier(state.path(), &key("a")).times, times);
     }
 
     /// A file in place of the directory: what is behind it cannot be read.

@@ -49,6 +49,7 @@ mod sweep;
 mod volume_sizes;
 
 pub use build::build;
+pub use build_history::{last_boot, note_boot};
 pub use cache_export::{CacheExport, Destination, Exported};
 pub use clients::{aws_access, fetch_text};
 pub use emulation::Emulation;

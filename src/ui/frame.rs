@@ -5,7 +5,7 @@ use std::time::Duration;
 use console::{measure_text_width, truncate_str};
 
 use crate::ui::colour::Paint;
-use crate::ui::layout::{NARROW, WIDEST_TABLE};
+use crate::ui::layout::{NARROW, WIDEST_TABLE, filled};
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
 use crate::ui::state::{Activity, Fraction, State, WHOLE};
@@ -24,6 +24,8 @@ const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
 const MIN_ROOM_FOR_NEXT: usize = 4;
 /// Columns of the name of what is built or downloaded, at least.
 const MIN_NAME: usize = 24;
+/// Blanks before the lines below that of the phase.
+const MARGIN: usize = 5;
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";
 /// Columns of the longest elapsed time below an hour: `59 min 59 s`.
@@ -137,10 +139,20 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
 /// The stage of a boot with the time since it was `reached`, and below it what the boot waits for: so the lines below keep their place.
 fn stage_lines(text: &str, reached: &str, columns: usize) -> Vec<String> {
     let (stage, until) = text.split_once(SEPARATOR).unwrap_or((text, ""));
-    let first = line(&format!("     {stage}"), reached, columns);
+    let room = columns.min(WIDEST_TABLE).saturating_sub(MARGIN + 1);
+    let beside = room.saturating_sub(measure_text_width(reached) + 1);
+    let rows = filled(stage.split_whitespace(), beside, beside);
+    let mut lines: Vec<String> = rows.iter().map(|row| format!("     {row}")).collect();
+    if let Some(first) = lines.first_mut() {
+        *first = line(first, reached, columns);
+    }
     let until = Some(until).filter(|until| !until.is_empty());
-    let rest = until.map_or_else(Vec::new, |until| count_lines(until, None, columns));
-    std::iter::once(first).chain(rest).collect()
+    lines.extend(
+        until
+            .into_iter()
+            .flat_map(|until| count_lines(until, None, columns)),
+    );
+    lines
 }
 
 /// What the phase counts, with the time that is left at the right edge; in several lines if one is too short, broken between its parts.
@@ -156,7 +168,11 @@ fn count_lines(counts: &str, left: Option<&str>, columns: usize) -> Vec<String> 
             Some(last) if measure_text_width(&format!("{last}{SEPARATOR}{part}")) <= room => {
                 last.extend([SEPARATOR, part]);
             }
-            Some(_) | None => lines.push(format!("     {part}")),
+            Some(_) | None => {
+                let width = room.saturating_sub(MARGIN);
+                let rows = filled(part.split_whitespace(), width, width);
+                lines.extend(rows.iter().map(|row| format!("     {row}")));
+            }
         }
     }
     let last = lines.pop().unwrap_or_default();

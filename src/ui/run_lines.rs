@@ -39,7 +39,8 @@ pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> 
             .map(|text| sanitize_line(text));
     let name = format!("sdbuild {}", env!("CARGO_PKG_VERSION"));
     let columns = match form {
-        Form::Columns(columns) => columns.saturating_sub(1),
+        // No wider than what follows.
+        Form::Columns(columns) => columns.min(WIDEST_TABLE).saturating_sub(1),
         Form::Plain => usize::MAX,
     };
     let mut lines = vec![paint.strong(&name)];

@@ -142,8 +142,6 @@ impl State {
     }
 
     fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
-        let is_build = |activity: &Activity| activity.kind == ActivityKind::Build;
-        let was_building = self.active().any(is_build);
         self.shares.apply(event, at);
         let activities = &mut self.activities;
         match event {
@@ -154,8 +152,6 @@ impl State {
                 activities.begin(*id, ActivityKind::Fetch, path, at);
             }
             NixEvent::Stopped { id } => {
-                let step = activities.get(*id).and_then(|activity| activity.step);
-                self.nix.step(step, None);
                 activities.stop(*id, at);
             }
             NixEvent::BuildLine { id, line } => activities.change(*id, at, |activity| {
@@ -181,7 +177,11 @@ impl State {
                 unit,
                 done,
                 expected,
-            } => self.step(*id, Step::new(*unit, *done, *expected), at),
+            } => activities.change(*id, at, |activity| {
+                // In place of the last line of its log.
+                activity.step = Some(Step::new(*unit, *done, *expected));
+                activity.last = None;
+            }),
             NixEvent::Built { running, .. } => {
                 activities.set_running(*running, at);
                 self.nix.apply(event);
@@ -194,32 +194,30 @@ impl State {
             | NixEvent::ToDownload { .. } => self.nix.apply(event),
             NixEvent::Message { .. } | NixEvent::Other(_) => {}
         }
-        let ((done, total), mostly_downloads) = (self.nix.units(), self.nix.mostly_downloads());
+        let is_log = matches!(event, NixEvent::BuildLine { .. } | NixEvent::Message { .. });
+        if !is_log {
+            self.tick(at);
+        }
+    }
+
+    /// Moves the share of a build on with the time, and estimates its end anew.
+    pub(super) fn tick(&mut self, at: Duration) {
+        let (building, rest) = self.building(at);
+        let (done, total) = self.nix.units(building, rest);
+        let mostly_downloads = self.nix.mostly_downloads((done, total));
         if let Some(current) = self.current.as_mut().filter(|c| c.phase == Phase::Build) {
             if total > 0 {
                 current.fraction.update(done, total, at);
             }
             let by_rate = current.fraction.time_left(at).filter(|_| mostly_downloads);
-            current.pace.update(&self.nix, was_building, by_rate, at);
+            let pace = &mut current.pace;
+            pace.update(&self.nix, (building, rest), by_rate, at);
         }
     }
 
-    /// Moves the share of a build on while the derivations that are being built take the time that they took before.
-    pub(super) fn tick(&mut self, at: Duration) {
-        let part = self.shares.part_done(&self.earlier.times, at);
-        let (done, total) = self.nix.units_with(part);
-        if let Some(current) = self.current_in(Phase::Build).filter(|_| part > 0) {
-            current.fraction.update(done, total, at);
-        }
-    }
-
-    /// Notes how far the build `id` is, in place of the last line of its log.
-    fn step(&mut self, id: u64, step: Step, at: Duration) {
-        let nix = &mut self.nix;
-        self.activities.change(id, at, |activity| {
-            nix.step(activity.step.replace(step), Some(step));
-            activity.last = None;
-        });
+    /// The time in which derivations were built, and about that in which the others will be.
+    fn building(&self, at: Duration) -> (Duration, Duration) {
+        self.shares.work(&self.earlier.times, self.nix.built, at)
     }
 
     fn current_in(&mut self, phase: Phase) -> Option<&mut Current> {
@@ -282,7 +280,11 @@ impl State {
     /// The time that the current phase still takes, if it can be estimated and what is done does not contradict that.
     pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref()?;
-        let is_known = current.phase != Phase::Build || self.nix.mostly_downloads();
+        let is_known = current.phase != Phase::Build || {
+            let (building, rest) = self.building(at);
+            let units = self.nix.units(building, rest);
+            self.nix.mostly_downloads(units)
+        };
         let by_rate = current.fraction.time_left(at).filter(|_| is_known);
         let by_derivations = || self.left_to_build(at);
         let left = by_rate

@@ -26,7 +26,7 @@ pub(in crate::commands) struct BuildOutput<'a> {
 }
 
 /// The command that boots an image.
-pub(super) const BOOT: &str = "sdbuild boot";
+pub(in crate::commands) const BOOT: &str = "sdbuild boot";
 
 /// Reports `image`. If it is tested afterwards, the next commands are printed after the test.
 pub(super) fn tell_image(
@@ -58,7 +58,10 @@ pub(super) fn tell_next(
 }
 
 /// The commands that go on with the image at `path`, and what for.
-pub(super) fn next_commands(path: &Path, format: &ImageFormat) -> Vec<(String, &'static str)> {
+pub(in crate::commands) fn next_commands(
+    path: &Path,
+    format: &ImageFormat,
+) -> Vec<(String, &'static str)> {
     let shown = shown_path(path);
     // Without a name the commands take the newest image here.
     let is_newest_here = !shown.contains('/') && is_newest_in_its_directory(path);

@@ -202,29 +202,89 @@ fn a_build_slower_than_the_earlier_one_takes_longer_to_its_end() {
     let mut shares = counted(&events);
     assert_eq!(left(&shares, 10), Some(SECOND * 40));
     shares.apply(&stopped(1), SECOND * 40);
-    assert_eq!(left(&shares, 40), Some(SECOND * 60));
+    // By 45 s instead of 25.
+    assert_eq!(left(&shares, 40), Some(SECOND * 54));
     // One that was faster promises nothing.
     let mut shares = counted(&events);
     shares.apply(&stopped(1), SECOND * 10);
     assert_eq!(left(&shares, 10), Some(SECOND * 30));
-    // A short one says nothing.
-    let mut shares = counted(&[(0, started(3, "c"))]);
-    shares.apply(&stopped(3), SECOND * 20);
-    assert!((shares.slowdown(&earlier) - 1.0).abs() < f64::EPSILON);
+}
+
+/// It is late after 5 s: what is said of the others moves from then on.
+#[test]
+fn a_short_derivation_that_is_late_moves_the_time_left() {
+    let earlier = times(&[("b", 30), ("c", 5)]);
+    let forecast = NixEvent::WillBuild { derivations: 2 };
+    let events = [(0, forecast), (0, listed("b")), (0, started(3, "c"))];
+    let mut shares = counted(&events);
+    let mut left = |at| {
+        shares.apply(&NixEvent::ToDownload { bytes: 0 }, SECOND * at);
+        shares.left(&earlier, SECOND * at).unwrap()
+    };
+    assert_eq!(left(5), SECOND * 30);
+    assert_eq!(left(10), SECOND * 45);
+    assert_eq!(left(15), SECOND * 60);
 }
 
 #[test]
-fn part_of_a_running_build_is_known_from_the_earlier_one() {
-    let earlier = times(&[("linux-0", 40), ("vim", 10)]);
-    let mut shares = counted(&[(0, started(1, "linux-6.12.1"))]);
-    let parts = [(0, 0), (10, 250), (30, 750), (40, 1000), (90, 1000)];
-    for (at, part) in parts {
-        assert_eq!(shares.part_done(&earlier, SECOND * at), part);
+fn a_derivation_moves_on_however_long_it_takes() {
+    let earlier = times(&[("linux-0", 40)]);
+    let mut shares = counted(&[(2, started(1, "linux-6.12.1"))]);
+    let seconds = |at, earlier: &BuildTimes, shares: &BuildShares| {
+        let (building, rest) = shares.work(earlier, (0, 1), SECOND * at);
+        (building.as_secs(), rest.as_secs())
+    };
+    assert_eq!(seconds(12, &earlier, &shares), (10, 30));
+    // Late: half as much again.
+    assert_eq!(seconds(42, &earlier, &shares), (40, 20));
+    assert_eq!(seconds(62, &earlier, &shares), (60, 30));
+    // Nobody knows what it is: it compiles something.
+    let unknown = BuildTimes::new();
+    assert_eq!(seconds(12, &unknown, &shares), (10, 30));
+    assert_eq!(seconds(62, &unknown, &shares), (60, 180));
+    let phase = NixEvent::BuildPhase {
+        id: 1,
+        phase: "installPhase".to_owned(),
+    };
+    shares.apply(&phase, SECOND * 62);
+    assert_eq!(seconds(62, &unknown, &shares), (60, 15));
+    shares.apply(&NixEvent::Stopped { id: 1 }, SECOND * 66);
+    assert_eq!(seconds(90, &unknown, &shares), (64, 0));
+}
+
+#[test]
+fn steps_of_a_build_tell_what_is_left_of_it_at_least() {
+    let step = |unit, done, expected| NixEvent::Step {
+        id: 1,
+        unit,
+        done,
+        expected,
+    };
+    let mut shares = counted(&[(0, started(1, "tarball"))]);
+    let mut rest = |event: &NixEvent| {
+        shares.apply(event, Duration::ZERO);
+        shares.work(&BuildTimes::new(), (0, 1), Duration::ZERO).1
+    };
+    assert_eq!(
+        rest(&step(StepUnit::Bytes, 100_000_000, 900_000_000)),
+        SECOND * 8
+    );
+    assert_eq!(rest(&step(StepUnit::Paths, 10, 260)), SECOND * 10);
+}
+
+#[test]
+fn rest_of_a_first_build_follows_its_speed() {
+    let none = BuildTimes::new();
+    let forecast = NixEvent::WillBuild { derivations: 300 };
+    let mut shares = counted(&[(0, forecast), (0, NixEvent::ToDownload { bytes: 0 })]);
+    assert_eq!(shares.work(&none, (0, 300), SECOND).1, typical::SMALL * 300);
+    // One in a second, instead of ten.
+    for n in 0..40_u32 {
+        shares.apply(&started(n.into(), &format!("unit-{n}")), SECOND * n);
+        let at = SECOND * (n + 1);
+        shares.apply(&NixEvent::Stopped { id: n.into() }, at);
     }
-    assert_eq!(shares.part_done(&times(&[("vim", 10)]), SECOND * 10), 0);
-    // Both get half of the time from here on.
-    shares.apply(&started(2, "vim"), SECOND * 10);
-    assert_eq!(shares.part_done(&earlier, SECOND * 14), 300 + 200);
-    shares.apply(&NixEvent::Stopped { id: 1 }, SECOND * 14);
-    assert_eq!(shares.part_done(&earlier, SECOND * 14), 200);
+    let (building, rest) = shares.work(&none, (40, 300), SECOND * 40);
+    assert_eq!(building, SECOND * 40);
+    assert!(rest > SECOND * 120 && rest < SECOND * 260, "{rest:?}");
 }

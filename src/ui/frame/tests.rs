@@ -337,3 +337,31 @@ fn colours_change_no_character() {
         assert_eq!(plain, shown(&busy(), columns, 24).join("\n"));
     }
 }
+
+#[test]
+fn narrow_terminal_breaks_what_it_has_no_room_for() {
+    let mut state = State::default();
+    let copying = "copying it out of the builder, and compressing it";
+    let second = Duration::from_secs(1);
+    state.apply(&Event::Started(Phase::CopyOut), second);
+    state.apply(&Event::Detail(Phase::CopyOut, copying.to_owned()), second);
+    let text = |state: &State| {
+        let lines = shown(state, 40, 24);
+        assert!(lines.iter().all(|line| measure_text_width(line) < 40));
+        lines
+            .join(" ")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert!(text(&state).contains(copying), "{}", text(&state));
+    let mut boot = State::default();
+    boot.apply(&Event::Started(Phase::Boot), second);
+    let loading = "U-Boot is looking for a system · until a login, 300 s at most";
+    boot.apply(&Event::Detail(Phase::Boot, loading.to_owned()), second * 57);
+    let told = text(&boot);
+    assert!(
+        told.contains("U-Boot is looking for a for 5 s system until"),
+        "{told}"
+    );
+}

@@ -34,6 +34,9 @@ fn header_breaks_between_its_parts() {
         nixpkgs: "/home/me/projects/cards/nixos/mini-nixpkgs".into(),
         ..summary()
     };
+    // No wider than the table below it.
+    let wide = super::header(&long, Form::Columns(200), PLAIN);
+    assert_eq!(wide.len(), 3, "{wide:?}");
     let header = super::header(&long, Form::Columns(40), PLAIN);
     assert_eq!(
         header[3..],

@@ -1,12 +1,12 @@
 //! How much Nix fetches and builds, and how far it is. Pure.
 
-use super::step::Step;
+use std::time::Duration;
+
 use crate::common::event::BuildEffort;
 use crate::common::nix_event::NixEvent;
 
-/// What a build weighs in the progress, in bytes of a download that takes as long: 0.2 s at 10 MB/s. Of the derivations
-/// of a NixOS image, a few take seconds and some 250 take a tenth of one.
-const BUILD_WEIGHT: u64 = 2_000_000;
+/// What a millisecond of building weighs in the progress: the bytes of a download at 10 MB/s.
+const BYTES_PER_MILLI: u64 = 10_000;
 /// What a fetched path weighs beside its bytes: a request to the cache, and its registration.
 const FETCH_WEIGHT: u64 = 200_000;
 
@@ -26,8 +26,6 @@ pub(in crate::ui) struct NixCounts {
     pub(in crate::ui) fetched: (u64, u64),
     /// Bytes of them that are downloaded, and how many there are.
     pub(in crate::ui) downloaded: (u64, u64),
-    /// What the steps within builds have done, and all that they do, weighed.
-    steps: (u64, u64),
     /// Whether Nix forecast how many derivations it will build.
     forecast: bool,
 }
@@ -76,27 +74,8 @@ impl NixCounts {
         self.downloaded.0 = self.downloaded.0.saturating_add(bytes);
     }
 
-    /// Counts what a build has done between two reports, either of which may be missing: at its start and end.
-    pub(super) fn step(&mut self, before: Option<Step>, now: Option<Step>) {
-        let (done, total) = match (before, now) {
-            (Some(before), Some(now)) if now.continues(&before) => (
-                now.done_weight().saturating_sub(before.done_weight()),
-                now.weight().saturating_sub(before.weight()),
-            ),
-            // The step before is over, whether or not its end was seen.
-            (before, now) => (
-                before.map_or(0, |step| step.weight() - step.done_weight())
-                    + now.map_or(0, |step| step.done_weight()),
-                now.map_or(0, |step| step.weight()),
-            ),
-        };
-        let (all_done, all) = self.steps;
-        self.steps = (all_done.saturating_add(done), all.saturating_add(total));
-    }
-
-    /// Whether nearly all that is left are downloads: how long derivations take to build cannot be estimated from their number.
-    pub(super) fn mostly_downloads(&self) -> bool {
-        let (done, total) = self.units();
+    /// Whether nearly all that is left of these units are downloads: how long derivations take to build is not known as well.
+    pub(super) fn mostly_downloads(&self, (done, total): (u64, u64)) -> bool {
         let left = self.downloaded.1.saturating_sub(self.downloaded.0);
         left > 0 && left.saturating_mul(5) >= total.saturating_sub(done).saturating_mul(4)
     }
@@ -120,28 +99,23 @@ impl NixCounts {
             && is_near(self.downloaded.1, earlier.downloaded, SMALL_DOWNLOAD)
     }
 
-    /// The same as [`Self::units`] with so many thousandths of a derivation that are done of those that are being built.
-    pub(super) fn units_with(&self, thousandths: u64) -> (u64, u64) {
-        let (done, total) = self.units();
-        let (built, to_build) = self.built;
-        let left = to_build.saturating_sub(built).saturating_mul(1000);
-        let parts = thousandths.min(left).saturating_mul(BUILD_WEIGHT / 1000);
-        (done.saturating_add(parts), total)
-    }
-
-    /// The work that is done and all work, in bytes of a download; 0 of 0 before the forecast.
-    pub(super) fn units(&self) -> (u64, u64) {
-        let ((built, to_build), (fetched, to_fetch)) = (self.built, self.fetched);
+    /// The work that is done and all work, in bytes of a download, if derivations were built in the time `building` and `rest` is left
+    /// of that; 0 of 0 before the forecast.
+    pub(super) fn units(&self, building: Duration, rest: Duration) -> (u64, u64) {
+        let (fetched, to_fetch) = self.fetched;
         let (bytes, to_download) = self.downloaded;
-        let weigh = |builds: u64, paths: u64, bytes: u64| {
-            let builds = builds.saturating_mul(BUILD_WEIGHT);
+        if self.built.1 == 0 && to_fetch == 0 && to_download == 0 {
+            return (0, 0);
+        }
+        let weigh = |builds: Duration, paths: u64, bytes: u64| {
+            let builds = u64::try_from(builds.as_millis()).unwrap_or(u64::MAX);
+            let builds = builds.saturating_mul(BYTES_PER_MILLI);
             let paths = paths.saturating_mul(FETCH_WEIGHT);
             builds.saturating_add(paths).saturating_add(bytes)
         };
-        let (steps, all_steps) = self.steps;
-        let total = weigh(to_build, to_fetch, to_download).saturating_add(all_steps);
-        let done = weigh(built, fetched, bytes.min(to_download)).saturating_add(steps);
-        (done, total)
+        let done = weigh(building, fetched, bytes.min(to_download));
+        let all = building.saturating_add(rest);
+        (done, weigh(all, to_fetch, to_download))
     }
 }
 
@@ -188,10 +162,14 @@ mod tests {
             unpacked: 1,
         };
         let mut counts = counted(&[will, NixEvent::WillBuild { derivations: 3 }]);
-        assert!(counts.mostly_downloads());
+        let mostly_downloads = |counts: &NixCounts| {
+            let units = counts.units(Duration::ZERO, Duration::from_secs(1));
+            counts.mostly_downloads(units)
+        };
+        assert!(mostly_downloads(&counts));
         counts.add_downloaded(90_000_000);
-        assert!(!counts.mostly_downloads());
-        assert!(!counted(&[]).mostly_downloads());
+        assert!(!mostly_downloads(&counts));
+        assert!(!mostly_downloads(&counted(&[])));
     }
 
     #[test]
@@ -206,6 +184,7 @@ mod tests {
     #[test]
     fn what_nix_only_inspects_is_not_counted() {
         let counts = counted(&[built(0, 2)]);
-        assert_eq!((counts.built, counts.units()), ((0, 0), (0, 0)));
+        let units = counts.units(Duration::ZERO, Duration::ZERO);
+        assert_eq!((counts.built, units), ((0, 0), (0, 0)));
     }
 }

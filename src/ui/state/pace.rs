@@ -20,8 +20,9 @@ const SETTLING: Duration = Duration::from_secs(15);
 pub(super) struct Pace {
     counted_until: Duration,
     downloading: Duration,
-    building: Duration,
     end: Option<Duration>,
+    /// Whether less than the shortest time was left once: whatever takes longer then, of that nobody knows.
+    is_over: bool,
 }
 
 impl Pace {
@@ -33,45 +34,43 @@ impl Pace {
         }
     }
 
-    /// Counts the time until `at`, in which derivations were built if `is_building`, and estimates the end anew: in the time `known`
-    /// if that is known better than from `counts`.
+    /// Counts the time until `at`, and estimates the end anew: in the time `known` if that is known better than from `counts`, and the
+    /// time in which derivations were built and about that of the `rest`.
     pub(super) fn update(
         &mut self,
         counts: &NixCounts,
-        is_building: bool,
+        (building, rest): (Duration, Duration),
         known: Option<Duration>,
         at: Duration,
     ) {
         let passed = at.saturating_sub(self.counted_until);
         self.counted_until = self.counted_until.max(at);
-        if is_building {
-            self.building += passed;
-        }
         if !counts.has_downloaded() {
             self.downloading += passed;
         }
-        let end = known.or_else(|| self.left(counts)).map(|left| at + left);
+        let end = known.or_else(|| self.left(counts, building, rest));
+        let end = end.map(|left| at + left);
+        let is_near = |end: Duration| end.saturating_sub(at) < MIN_LEFT;
         self.end = match (self.end, end) {
-            (Some(before), Some(end)) => Some(approached(before, end, passed)),
+            (Some(before), Some(end)) => {
+                let now = approached(before, end, passed);
+                self.is_over |= is_near(now) && !is_near(before + passed);
+                Some(now)
+            }
             (_, end) => end,
         };
     }
 
     /// The time until the estimated end; `None` if there is no estimate, or it is too near.
     pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
-        let left = self.end?.checked_sub(at)?;
+        let left = self.end?.checked_sub(at).filter(|_| !self.is_over)?;
         (left >= MIN_LEFT).then_some(left)
     }
 
     /// The time that the rest takes if it is done as fast as what was done. Downloads and builds go on at the same time.
-    fn left(&self, counts: &NixCounts) -> Option<Duration> {
+    fn left(&self, counts: &NixCounts, building: Duration, rest: Duration) -> Option<Duration> {
         let (built, to_build) = counts.forecast_builds()?;
-        let left = to_build.saturating_sub(built);
-        // The last ones put the image together.
-        if left.saturating_mul(PART) < to_build {
-            return None;
-        }
-        let builds = left_at_pace(self.building, built, to_build)?;
+        let builds = is_enough(building, built, to_build).then_some(rest)?;
         if counts.has_downloaded() {
             return Some(builds);
         }
@@ -83,11 +82,16 @@ impl Pace {
 
 /// The time for the rest of `all` when `done` of it took the time `took`; `None` while that is too little for an estimate.
 fn left_at_pace(took: Duration, done: u64, all: u64) -> Option<Duration> {
-    if took < MIN_TIME || done < MIN_DONE || done.saturating_mul(PART) < all {
+    if !is_enough(took, done, all) {
         return None;
     }
     let left = took.as_millis() * u128::from(all.saturating_sub(done)) / u128::from(done);
     Some(Duration::from_millis(u64::try_from(left).ok()?))
+}
+
+/// Whether it tells something about the rest that `done` of `all` took the time `took`.
+fn is_enough(took: Duration, done: u64, all: u64) -> bool {
+    took >= MIN_TIME && done >= MIN_DONE && done.saturating_mul(PART) >= all
 }
 
 /// The estimate `before` on its way to `end`, where it is after [`SETTLING`].
@@ -107,6 +111,7 @@ mod tests {
     use crate::common::nix_event::NixEvent;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const NOTHING: (Duration, Duration) = (Duration::ZERO, Duration::ZERO);
 
     /// What is said at each second of a build of `all` derivations, which has built as many as `built` says at that second.
     fn told(all: u64, seconds: u32, built: impl Fn(u64) -> u64) -> Vec<Option<u64>> {
@@ -120,7 +125,10 @@ mod tests {
                 expected: all,
                 running: 1,
             });
-            pace.update(&counts, true, None, at);
+            // The rest is done as fast as what was done.
+            let rest =
+                at * u32::try_from(all - done).unwrap() / u32::try_from(done.max(1)).unwrap();
+            pace.update(&counts, (at, rest), None, at);
             pace.time_left(at).map(|left| left.as_secs())
         });
         each.collect()
@@ -136,9 +144,6 @@ mod tests {
             assert_eq!(steady[first], Some(all - 30.max(all / 10)));
             assert_eq!(steady[100], Some(all - 100));
         }
-        // The last of them make the image.
-        let steady = told(2000, 1999, |second| second);
-        assert_eq!((steady[1790], steady[1850]), (Some(210), None));
         let steady = told(200, 190, |second| second);
         assert_eq!((steady[130], steady[150]), (Some(70), None));
         let few = told(9, 600, |second| (second / 60).min(9));
@@ -157,6 +162,27 @@ mod tests {
         for (before, after) in known.iter().zip(known.iter().skip(1)) {
             assert!(before.abs_diff(*after) <= before / 4 + 1, "{known:?}");
         }
+    }
+
+    /// The last derivation, the image, takes longer than expected.
+    #[test]
+    fn nothing_is_said_again_once_the_end_seemed_near() {
+        let (mut counts, mut pace) = (NixCounts::default(), Pace::begin(Duration::ZERO));
+        counts.apply(&NixEvent::WillBuild { derivations: 100 });
+        let built = NixEvent::Built {
+            done: 99,
+            expected: 100,
+            running: 1,
+        };
+        counts.apply(&built);
+        let mut told = |at, rest| {
+            let at = SECOND * at;
+            pace.update(&counts, (at, SECOND * rest), None, at);
+            pace.time_left(at).map(|left| left.as_secs())
+        };
+        assert_eq!(told(60, 80), Some(80));
+        assert_eq!(told(80, 40), None);
+        assert_eq!(told(400, 200), None);
     }
 
     #[test]
@@ -179,7 +205,7 @@ mod tests {
         }
         let left = |counts: &NixCounts| {
             let mut pace = Pace::begin(Duration::ZERO);
-            pace.update(counts, true, None, SECOND * 60);
+            pace.update(counts, (SECOND * 60, SECOND * 60), None, SECOND * 60);
             pace.time_left(SECOND * 60)
         };
         // Nothing of the downloads was seen.
@@ -194,11 +220,11 @@ mod tests {
     fn an_estimate_of_less_than_a_minute_is_not_shown() {
         let counts = NixCounts::default();
         let mut pace = Pace::begin(Duration::ZERO);
-        pace.update(&counts, false, Some(SECOND * 200), SECOND);
+        pace.update(&counts, NOTHING, Some(SECOND * 200), SECOND);
         assert_eq!(pace.time_left(SECOND * 11), Some(SECOND * 190));
         assert_eq!(pace.time_left(SECOND * 150), None);
         assert_eq!(pace.time_left(SECOND * 900), None);
-        pace.update(&counts, false, None, SECOND * 12);
+        pace.update(&counts, NOTHING, None, SECOND * 12);
         assert_eq!(pace.time_left(SECOND * 12), None);
     }
 }

@@ -7,7 +7,7 @@ use crate::common::event::{EarlierBuilds, Event, Phase, Stop};
 use crate::nixos::log::Log;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
-use crate::ui::state::State;
+use crate::ui::state::{Fraction, State};
 use crate::ui::view::{Item, View, ViewKind};
 
 /// Nix's log of a build of the miniature image: milliseconds, then the line.
@@ -61,9 +61,9 @@ fn plain_output_has_no_control_characters_and_no_log() {
             "Upload: done in 0.3 s",
             "log: /home/me/build.log",
             "to build: 72 derivations",
-            "Build: 66 % · 10 s · built 48 of 72 · building linux-6.12.107-1 (3 s), dosfstools-4.2-1.2 (1 s)",
-            "Build: 79 % · 21 s · built 57 of 72 · building linux-6.12.107-1-modules-shrunk (4 s), util-linux-2.41.5-0+deb13u1 (1 s)",
-            "Build: 98 % · 31 s · built 71 of 72 · building nixos-image-sd-card-26.05.mini-aarch64-linux.img (1 s)",
+            "Build: 27 % · 10 s · built 48 of 72 · building linux-6.12.107-1 (3 s), dosfstools-4.2-1.2 (1 s)",
+            "Build: 39 % · 21 s · built 57 of 72 · building linux-6.12.107-1-modules-shrunk (4 s), util-linux-2.41.5-0+deb13u1 (1 s)",
+            "Build: 76 % · 31 s · built 71 of 72 · building nixos-image-sd-card-26.05.mini-aarch64-linux.img (1 s)",
         ]
     );
 }
@@ -111,6 +111,31 @@ fn json_output_is_one_object_per_line() {
         (Some(38), Some(44))
     );
     assert_eq!(count("nix-message"), Some(108));
+}
+
+/// Nothing is known of its derivations but what is typical.
+#[test]
+fn share_of_a_first_build_follows_the_time() {
+    let events = recorded(Duration::MAX);
+    let end = events.last().unwrap().0.as_secs();
+    let mut state = State::default();
+    let mut events = events.iter().peekable();
+    let mut shares = Vec::new();
+    for second in 0..end {
+        let at = Duration::from_secs(second);
+        while let Some((at, event)) = events.next_if(|(when, _)| *when <= at) {
+            state.apply(event, *at);
+        }
+        state.tick(at);
+        shares.push(state.fraction().map_or(0, Fraction::percent));
+    }
+    // It moves in each second but one, by a few per cent, and its end does not seem near while a derivation of 10 s is built.
+    let steps: Vec<u64> = shares.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(
+        steps.iter().filter(|step| **step == 0).count() <= 1,
+        "{shares:?}"
+    );
+    assert!(steps.iter().all(|step| *step <= 10), "{shares:?}");
 }
 
 /// The same build again: how long each derivation took is known from the first one.

@@ -85,14 +85,16 @@ fn a_first_build_tells_its_time_left_once_it_is_under_way() {
             expected: 600,
             running: 1,
         };
-        for event in [build(u64::from(second) + 10), moved, built] {
+        let id = u64::from(second) + 10;
+        let ended = NixEvent::Stopped { id: id - 1 };
+        for event in [ended, build(id), moved, built] {
             state.apply(&Event::Nix(event), at);
         }
         told.push(state.time_left(at).map(words::time_left));
     }
     let at = |second: usize| told[second].as_deref();
     assert_eq!(at(20), None);
-    assert_eq!(at(120), Some("about 8 min left"));
+    assert_eq!(at(120), Some("about 7 min left"));
     assert_eq!(at(420), Some("about 3 min left"));
     // Of the last derivations, which make the image, nobody knows.
     assert_eq!(at(580), None);
@@ -236,7 +238,11 @@ fn share_moves_during_a_derivation_whose_time_is_known() {
     state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
     state.apply(&Event::Started(Phase::Build), SECOND);
     let will_build = NixEvent::WillBuild { derivations: 10 };
-    for event in [will_build, build(1)] {
+    let listed = (1..=10).map(|n| NixEvent::Message {
+        level: 3,
+        text: format!("  /nix/store/{}-p{n}.drv", "a".repeat(32)),
+    });
+    for event in [will_build].into_iter().chain(listed).chain([build(1)]) {
         state.apply(&Event::Nix(event), SECOND);
     }
     let percent_at = |state: &mut State, second: u32| {
@@ -245,9 +251,9 @@ fn share_moves_during_a_derivation_whose_time_is_known() {
     };
     assert_eq!(percent_at(&mut state, 1), 0);
     assert_eq!(percent_at(&mut state, 21), 5);
-    // It takes longer this time: no more than its part.
-    assert_eq!(percent_at(&mut state, 41), 10);
-    assert_eq!(percent_at(&mut state, 80), 10);
+    // It takes longer this time: it moves on, more slowly.
+    assert_eq!(percent_at(&mut state, 41), 9);
+    assert_eq!(percent_at(&mut state, 80), 17);
     let built = NixEvent::Built {
         done: 1,
         expected: 10,
@@ -255,7 +261,7 @@ fn share_moves_during_a_derivation_whose_time_is_known() {
     };
     state.apply(&Event::Nix(built), SECOND * 81);
     state.apply(&Event::Nix(NixEvent::Stopped { id: 1 }), SECOND * 81);
-    assert_eq!(percent_at(&mut state, 82), 10);
+    assert_eq!(percent_at(&mut state, 82), 17);
 }
 
 #[test]

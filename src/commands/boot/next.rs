@@ -1,0 +1,40 @@
+//! What to do with an image that has booted.
+
+use std::path::Path;
+
+use crate::commands::build::{BOOT, next_commands};
+use crate::common::image_format::{self, ImageFormat, extension_of};
+
+/// The commands that go on with `image`: those of the format that its name has, or of the first one whose files have such names.
+pub(super) fn next_commands_after_boot(image: &Path) -> Vec<(String, &'static str)> {
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    let has_name =
+        |row: &&ImageFormat| extension_of(&name, row.extensions.iter().copied()).is_some();
+    let formats: Vec<_> = image_format::all().filter(has_name).collect();
+    let named = formats.iter().find(|row| name.contains(row.name));
+    let Some(format) = named.or(formats.first()) else {
+        return Vec::new();
+    };
+    let mut next = next_commands(image, format);
+    next.retain(|(command, _)| !command.starts_with(BOOT));
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_has_booted_is_written() {
+        let next = |image: &str| {
+            let next = next_commands_after_boot(Path::new(image));
+            let commands = next.into_iter().map(|(command, _)| command);
+            commands.collect::<Vec<_>>()
+        };
+        assert_eq!(next("/x/pi.img.zst"), ["sdbuild flash /x/pi.img.zst"]);
+        assert_eq!(next("/x/pi.qcow2"), [""; 0]);
+        let amazon = "/x/nixos-pi-amazon-26.05.img";
+        assert_eq!(next(amazon), [format!("sdbuild publish aws {amazon}")]);
+        assert_eq!(next("/x/pi"), [""; 0]);
+    }
+}
