@@ -41,7 +41,7 @@ impl Picture {
 const HEAD: &str = "\
 # A tour
 
-This page shows what sdbuild prints on a terminal of 80 columns, from a machine without Docker to a finished image and the
+This page shows what sdbuild prints on a terminal of 80 columns, from a machine whose Docker does not run to a finished image and the
 clean-up. `scripts/tour` wrote this page from real
 runs, and a test repeats them and compares: only times, sizes, hashes and machine-specific values may differ. The runs use
 the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) of the tests (`SDBUILD_NIXPKGS`) and no binary cache
