@@ -45,7 +45,7 @@ This page shows what sdbuild prints on a terminal of 80 columns, from a machine 
 clean-up. `scripts/tour` wrote this page from real
 runs, and a test repeats them and compares: only times, sizes, hashes and machine-specific values may differ. The runs use
 the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) of the tests (`SDBUILD_NIXPKGS`) and no binary cache
-(`SDBUILD_SUBSTITUTERS` is empty), so that a build takes 18 seconds instead of about 20 minutes. Yours downloads most packages instead, and its numbers are larger.
+(`SDBUILD_SUBSTITUTERS` is empty), so that a build takes seconds instead of about 20 minutes. Yours downloads most packages instead, and its numbers are larger.
 ";
 
 /// Adds the derivation `name` to the system packages.
