@@ -4,6 +4,7 @@
 //! Of the derivations that are built at the same time, each gets an equal part of that time. All parts together are the time in
 //! which anything was built, however many derivations were built in parallel.
 
+mod names;
 mod typical;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use crate::common::nix_event::{NixEvent, StepUnit};
 use crate::common::running_builds::RunningBuilds;
-use crate::common::transcript::short_name;
+use names::{general_name, listed_derivation};
 
 /// Derivations whose times are counted; no build of an image has that many. With more, nothing is estimated.
 const MAX_DERIVATIONS: usize = 8192;
@@ -24,6 +25,10 @@ const AS_BEFORE: Duration = Duration::from_secs(5);
 const AS_TYPICAL: Duration = Duration::from_secs(1);
 /// A derivation of which nothing is known and that takes longer compiles something, and does not show how fast this build is.
 const MAX_SMALL: Duration = Duration::from_secs(2);
+/// A build of less time does not show how much time passes between its derivations.
+const MIN_BUILDING: Duration = Duration::from_secs(1);
+/// More time than this, by the time in which anything was built, passes only while something else is waited for, such as a download.
+const MAX_IDLENESS: f64 = 1.5;
 /// The rest of a derivation that takes longer than expected, in the time that it took so far: if its time was known …
 const REST_OF_KNOWN: f64 = 0.5;
 /// … if not, as of one that compiles a program …
@@ -36,8 +41,6 @@ const STEP_BYTES_PER_MILLI: u64 = 100_000;
 const STEP_PATH_MILLIS: u64 = 40;
 /// A build of which more than this part is new, a fifth, is another one than the one before.
 const NEW_PART: u64 = 5;
-/// Hexadecimal digits of a git revision in a version, at least.
-const MIN_REVISION_CHARS: usize = 7;
 
 /// The time of each derivation by its name, in milliseconds; of several with one name their mean.
 pub type BuildTimes = BTreeMap<String, u64>;
@@ -70,6 +73,10 @@ pub struct BuildShares {
     ended: BTreeMap<String, (Duration, u32)>,
     /// The time in which anything was built.
     building: Duration,
+    /// Whether this Nix has begun a build.
+    has_begun: bool,
+    /// The time since then in which nothing was built.
+    idle: Duration,
     counted_until: Duration,
 }
 
@@ -90,6 +97,7 @@ impl BuildShares {
             }
         } else if let NixEvent::BuildStarted { id, derivation, .. } = event {
             self.waiting.remove(derivation);
+            self.has_begun = true;
             self.share_out();
             let begun = Begun {
                 name: general_name(derivation),
@@ -154,7 +162,27 @@ impl BuildShares {
             }
             left += all.mul_f64(slowdown).saturating_sub(done);
         }
+        let left = left.mul_f64(self.idleness());
         (!left.is_zero()).then_some(left)
+    }
+
+    /// The time that passes for each unit of the time in which anything is built: Nix takes some between two derivations.
+    fn idleness(&self) -> f64 {
+        let idle = self.idle.div_duration_f64(self.building + MIN_BUILDING);
+        (1.0 + idle).min(MAX_IDLENESS)
+    }
+
+    /// How much longer the derivations that are being built take already than in an `earlier` build.
+    pub fn late(&self, earlier: &BuildTimes, at: Duration) -> Duration {
+        let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
+        let late = |build: &Begun| {
+            let expected = earlier
+                .get(&build.name)
+                .copied()
+                .map(Duration::from_millis)?;
+            Some((build.share + since).saturating_sub(expected))
+        };
+        self.running().filter_map(late).sum()
     }
 
     /// How many times as long as in an `earlier` build those derivations took that were built so far, or take already; at least once as long.
@@ -253,6 +281,9 @@ impl BuildShares {
     }
 
     fn count_until(&mut self, at: Duration) {
+        if self.has_begun && self.running().next().is_none() {
+            self.idle += at.saturating_sub(self.counted_until);
+        }
         self.building = self.building(at);
         self.due += self.part_of(at.saturating_sub(self.counted_until));
         self.counted_until = self.counted_until.max(at);
@@ -282,6 +313,7 @@ impl BuildShares {
 
     /// Forgets what waits and runs: Nix was stopped. The time of a build that it did not end is no time of the derivation.
     fn restart(&mut self) {
+        self.has_begun = false;
         self.waiting.clear();
         self.due = Duration::ZERO;
         let running = std::mem::take(&mut self.running);
@@ -345,43 +377,6 @@ fn build_of(event: &NixEvent) -> Option<u64> {
     } else {
         None
     }
-}
-
-/// The store path in a line of Nix's forecast, if it is one of a derivation.
-fn listed_derivation(text: &str) -> Option<&str> {
-    let path = text.strip_prefix("  ")?;
-    let name = path.strip_prefix("/nix/store/")?.strip_suffix(".drv")?;
-    (!name.contains(char::is_whitespace)).then_some(path)
-}
-
-/// The name of a derivation without the numbers of its version, and the git revision behind them, which change from one build to
-/// the next: `nixos-system-pi-26.05.20260102.abc12de` is `nixos-system-pi-0`.
-fn general_name(derivation: &str) -> String {
-    let mut name = String::new();
-    for word in short_name(derivation).split_inclusive('-') {
-        let (text, end) = match word.strip_suffix('-') {
-            Some(text) => (text, "-"),
-            None => (word, ""),
-        };
-        let version = match text.rsplit_once('.') {
-            Some((version, revision)) if is_revision(revision) => version,
-            Some(_) | None => text,
-        };
-        for c in version.chars() {
-            let is_number = c.is_ascii_digit() || c == '.';
-            if !is_number {
-                name.push(c);
-            } else if !name.ends_with('0') {
-                name.push('0');
-            }
-        }
-        name.push_str(end);
-    }
-    name
-}
-
-fn is_revision(text: &str) -> bool {
-    text.len() >= MIN_REVISION_CHARS && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ pub struct EarlierBuilds {
     pub same: Option<BuildEffort>,
     /// The last ones of others, the newest first.
     pub others: Vec<BuildEffort>,
-    /// How long each derivation took in the last ones of the same configuration.
+    /// How long each derivation took in the last one that had it, of the same configuration if that had it.
     pub times: BuildTimes,
 }
 

@@ -58,9 +58,10 @@ pub(super) fn earlier(state_dir: &Path, key: &BuildKey) -> EarlierBuilds {
     for entry in read(state_dir).unwrap_or_default() {
         if entry.key == *key {
             earlier.same = Some(entry.effort);
-            earlier.times = entry.times;
+            earlier.times = with_times_before(entry.times, earlier.times);
         } else if entry.key.conditions == key.conditions {
             earlier.others.push(entry.effort);
+            earlier.times = with_times_before(earlier.times, entry.times);
         }
     }
     earlier
@@ -284,12 +285,13 @@ mod tests {
         note("a", &[("image", 80)]);
         let known = |configuration| earlier(state.path(), &key(configuration)).times;
         assert_eq!(known("a"), times(&[("etc", 5), ("image", 80)]));
-        assert_eq!(known("b"), times(&[("etc", 9)]));
-        assert_eq!(known("c"), BuildTimes::new());
+        // What it has not built is known from the newest other one that has.
+        assert_eq!(known("b"), times(&[("etc", 9), ("image", 80)]));
+        assert_eq!(known("c"), times(&[("etc", 5), ("image", 80)]));
         for n in 0..MAX_DETAILED {
             note(&n.to_string(), &[("etc", 1)]);
         }
-        assert_eq!(known("a"), BuildTimes::new());
+        assert_eq!(known("a"), times(&[("etc", 1)]));
         assert!(earlier(state.path(), &key("a")).same.is_some());
         let many: BuildTimes = (0..2 * MAX_NAMES as u64)
             .map(|n| (n.to_string(), n))

@@ -287,9 +287,12 @@ impl State {
         };
         let by_rate = current.fraction.time_left(at).filter(|_| is_known);
         let by_derivations = || self.left_to_build(at);
+        let by_earlier = || {
+            let left = by_derivations().or_else(|| self.left_as_before(at));
+            left.filter(|left| self.shares.late(&self.earlier.times, at) <= *left)
+        };
         let left = by_rate
-            .or_else(by_derivations)
-            .or_else(|| self.left_as_before(at))
+            .or_else(by_earlier)
             .or_else(|| self.left_at_pace(at))?;
         let is_contradicted = left < SHORT_TIME_LEFT && current.fraction.contradicts(left, at);
         (!is_contradicted).then_some(left)
@@ -310,7 +313,8 @@ impl State {
     }
 
     /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration, and not more
-    /// than the part of that time for which there is work left. It is unlike it while it builds much that this configuration never built.
+    /// than the part of that time for which there is work left. It is unlike it while it builds much that was never built. Of other
+    /// configurations only a download is alike: as many derivations may be other ones.
     fn left_as_before(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let times = &self.earlier.times;
@@ -318,7 +322,9 @@ impl State {
         if !times.is_empty() && self.shares.has_much_new(times, all) {
             return None;
         }
-        let mut earlier = self.earlier.same.iter().chain(&self.earlier.others);
+        let others = self.earlier.others.iter();
+        let others = others.filter(|other| other.downloaded > 0);
+        let mut earlier = self.earlier.same.iter().chain(others);
         let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
         let took = at.saturating_sub(current.since);
         let all = Duration::from_secs(like.seconds).mul_f64(self.shares.slowdown(times));

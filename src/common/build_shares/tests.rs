@@ -288,3 +288,30 @@ fn rest_of_a_first_build_follows_its_speed() {
     assert_eq!(building, SECOND * 40);
     assert!(rest > SECOND * 120 && rest < SECOND * 260, "{rest:?}");
 }
+
+/// One that has been late for longer than the rest takes.
+#[test]
+fn how_late_derivations_are_is_known() {
+    let earlier = times(&[("a", 20), ("b", 5)]);
+    let shares = counted(&[(0, started(1, "a"))]);
+    assert_eq!(shares.late(&earlier, SECOND * 20), Duration::ZERO);
+    assert_eq!(shares.late(&earlier, SECOND * 32), SECOND * 12);
+    assert_eq!(
+        shares.late(&times(&[("b", 5)]), SECOND * 32),
+        Duration::ZERO
+    );
+}
+
+#[test]
+fn time_between_derivations_passes_for_the_rest_too() {
+    let earlier = times(&[("a", 4), ("b", 20)]);
+    let shares = counted(&[
+        (0, NixEvent::WillBuild { derivations: 2 }),
+        (0, listed("b")),
+        (0, started(1, "a")),
+        (4, NixEvent::Stopped { id: 1 }),
+        (5, NixEvent::ToDownload { bytes: 0 }),
+    ]);
+    // 1 of 5 seconds, beside one that counts as built without a pause.
+    assert_eq!(shares.left(&earlier, SECOND * 5), Some(SECOND * 24));
+}

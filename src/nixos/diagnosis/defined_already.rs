@@ -95,7 +95,8 @@ pub(super) fn with_other_line(text: &str, number: u64, told: String) -> String {
         let mut others = all.into_iter().filter(|one| is_mended(&one.path));
         let only = others.next().filter(|_| others.next().is_none())?;
         let is_whole = mended.len() == 1 && line_of(text, number)?.matches(';').nth(1).is_none();
-        let is_same = mended.iter().all(|one| one.literal == only.literal);
+        let is_same =
+            only.literal.is_some() && mended.iter().all(|one| one.literal == only.literal);
         Some(if is_whole {
             format!("But {}", instead_of(number, &only, is_same))
         } else {

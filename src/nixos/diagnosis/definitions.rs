@@ -159,6 +159,9 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         "package" if option.contains("-entry ") && summary.ends_with(" ]") => {
             "remove the brackets inside the list. Join another list to it with `++`: [ a ] ++ (with pkgs; [ b c ])"
         }
+        "boolean" if values(summary).any(|value| value.starts_with("<function")) => {
+            "the value is a function without its argument: write true or false behind it"
+        }
         "boolean" => "write true or false, in lower case and without quotes",
         "package" if values(summary).any(is_number) => {
             "a number is not a package. In nixpkgs most names that would begin with a digit begin with `_`: pkgs._7zz"

@@ -113,12 +113,12 @@ const WRONG_VALUES: [WrongValue; 13] = [
         message: "function 'anonymous lambda' called with unexpected argument '",
         find: |text| {
             let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
-            sets.retain(|set| like_modules(&set.written).is_some());
+            sets.retain(|set| misnamed_argument(&set.written).is_some());
             sets
         },
         instead: |set| {
-            let name = like_modules(&set.written).unwrap_or_default();
-            format!("rename the argument {name} of nixosSystem to modules")
+            let (name, right) = misnamed_argument(&set.written).unwrap_or_default();
+            format!("rename the argument {name} of nixosSystem to {right}")
         },
     },
     WrongValue {
@@ -204,10 +204,18 @@ fn arguments_one_by_one(written: &str) -> Vec<String> {
     arguments
 }
 
-/// The name in the set that is `written` which differs from `modules` by a few letters.
-fn like_modules(written: &str) -> Option<String> {
+/// The name in the set that is `written` which differs from `modules` by a few letters, or is what Home Manager's function calls
+/// `specialArgs`, and the right one.
+fn misnamed_argument(written: &str) -> Option<(String, &'static str)> {
     let mut names = top_level_names(written).into_iter();
-    names.find(|name| similar_names(name, ["modules"]).is_some())
+    names.find_map(|name| {
+        let right = if name == "extraSpecialArgs" {
+            "specialArgs"
+        } else {
+            similar_names(&name, ["modules"]).map(|_| "modules")?
+        };
+        Some((name, right))
+    })
 }
 
 /// What the first name of an option in the set that is `written` is, with the dot after it, or `imports`.

@@ -43,9 +43,18 @@ fn time_left_follows_an_earlier_build_that_did_as_much() {
     // Another build than this one, and one that has taken longer already.
     assert_eq!(left(200, 300, 61), None);
     assert_eq!(left(100, 300, 400), None);
-    // The same configuration counts first, then the newest that did as much.
-    let others = [effort(9, 900), effort(105, 200), effort(100, 500)];
+    // The same configuration counts first, then the newest that downloaded as much.
+    let mut others = [effort(9, 900), effort(105, 200), effort(100, 500)];
     let of_others = building(None, &others);
+    assert_eq!(of_others.time_left(SECOND * 61), None);
+    others[1].downloaded = 1_000_000_000;
+    let mut of_others = building(None, &others);
+    let will_fetch = NixEvent::WillFetch {
+        paths: 100,
+        download: 1_000_000_000,
+        unpacked: 1,
+    };
+    of_others.apply(&Event::Nix(will_fetch), SECOND * 2);
     assert_eq!(of_others.time_left(SECOND * 61), Some(SECOND * 140));
     let of_same = building(Some(effort(100, 300)), &others);
     assert_eq!(of_same.time_left(SECOND * 61), Some(SECOND * 240));
@@ -350,4 +359,30 @@ fn a_build_is_longer_than_the_last_one_by_a_tenth() {
     assert_eq!(told(23), "built 60 of 100 · the last build took 20 s");
     let longer = "built 60 of 100 · longer than the last build (20 s)";
     assert_eq!(told(24), longer);
+}
+
+/// The first of two takes longer than it did, and the second only a second.
+#[test]
+fn nothing_is_told_while_a_derivation_is_late_for_longer() {
+    let mut state = State::default();
+    let earlier = EarlierBuilds {
+        times: BuildTimes::from([("p0".to_owned(), 40_000), ("etc".to_owned(), 1000)]),
+        ..EarlierBuilds::default()
+    };
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    state.apply(&Event::Started(Phase::Build), SECOND);
+    let listed = ["p1", "etc"].map(|name| NixEvent::Message {
+        level: 3,
+        text: format!("  /nix/store/{}-{name}.drv", "a".repeat(32)),
+    });
+    let events = [NixEvent::WillBuild { derivations: 2 }].into_iter();
+    for event in events.chain(listed).chain([build(1)]) {
+        state.apply(&Event::Nix(event), SECOND);
+    }
+    let mut left = |second| {
+        state.tick(SECOND * second);
+        state.time_left(SECOND * second)
+    };
+    assert_eq!(left(31), Some(SECOND * 11));
+    assert_eq!(left(51), None);
 }

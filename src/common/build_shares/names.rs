@@ -1,0 +1,43 @@
+//! Names of derivations in Nix's messages. Pure.
+
+use crate::common::transcript::short_name;
+
+/// Hexadecimal digits of a git revision in a version, at least.
+const MIN_REVISION_CHARS: usize = 7;
+
+/// The store path in a line of Nix's forecast, if it is one of a derivation.
+pub(super) fn listed_derivation(text: &str) -> Option<&str> {
+    let path = text.strip_prefix("  ")?;
+    let name = path.strip_prefix("/nix/store/")?.strip_suffix(".drv")?;
+    (!name.contains(char::is_whitespace)).then_some(path)
+}
+
+/// The name of a derivation without the numbers of its version, and the git revision behind them, which change from one build to
+/// the next: `nixos-system-pi-26.05.20260102.abc12de` is `nixos-system-pi-0`.
+pub(super) fn general_name(derivation: &str) -> String {
+    let mut name = String::new();
+    for word in short_name(derivation).split_inclusive('-') {
+        let (text, end) = match word.strip_suffix('-') {
+            Some(text) => (text, "-"),
+            None => (word, ""),
+        };
+        let version = match text.rsplit_once('.') {
+            Some((version, revision)) if is_revision(revision) => version,
+            Some(_) | None => text,
+        };
+        for c in version.chars() {
+            let is_number = c.is_ascii_digit() || c == '.';
+            if !is_number {
+                name.push(c);
+            } else if !name.ends_with('0') {
+                name.push('0');
+            }
+        }
+        name.push_str(end);
+    }
+    name
+}
+
+fn is_revision(text: &str) -> bool {
+    text.len() >= MIN_REVISION_CHARS && text.chars().all(|c| c.is_ascii_hexdigit())
+}
