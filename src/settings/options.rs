@@ -99,7 +99,7 @@ pub struct Options {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Build even if up to date, and replace files of the same name
+    /// Build even if up to date, and replace any file
     ///
     /// Without it, sdbuild leaves an image that is up to date, replaces one that the same configuration made, and asks before it
     /// replaces any other file with the image's name.

@@ -338,11 +338,6 @@ fn options_given_to_the_function_of_a_system_are_in_modules() {
             "system = \"aarch64-linux\"; module = [ ./a.nix ];",
             "pi/flake.nix:1: rename the argument module of nixosSystem to modules",
         ),
-        (
-            other("extraSpecialArgs"),
-            "extraSpecialArgs = { }; modules = [ ./a.nix ];",
-            "pi/flake.nix:1: rename the argument extraSpecialArgs of nixosSystem to specialArgs",
-        ),
     ] {
         let flake = format!(
             "{{ outputs = {{ n, ... }}: {{ nixosConfigurations.pi = n.lib.nixosSystem {{ {given} }}; }}; }}"
