@@ -198,7 +198,7 @@ pub enum Command {
     /// Start a shell in the builder, to debug a failed build
     #[command(after_help = examples::SHELL)]
     Shell(Shell),
-    /// Complete or update a flake.lock, or the nixpkgs of an sd-card.nix
+    /// Update the nixpkgs of an sd-card.nix, or the inputs of a flake
     #[command(after_help = examples::LOCK)]
     Lock(Lock),
     /// Export what a build made as a binary cache

@@ -6,10 +6,11 @@ use crate::boot::diagnosis;
 use crate::boot::login::is_refusal;
 use crate::common::event::{Events, Phase};
 
-/// How long a boot is waited for, for users: `usually 17 s, 300 s at most`.
-pub(super) fn waiting(usual: Option<Duration>, limit: Duration) -> String {
-    let usual = usual.map(|usual| format!("usually {} s, ", usual.as_secs()));
-    format!("{}{} s at most", usual.unwrap_or_default(), limit.as_secs())
+/// How long a boot is waited for, for users: `last time 17 s, 300 s at most`.
+pub(super) fn waiting(last: Option<Duration>, limit: Duration) -> String {
+    let last = last.filter(|last| last.as_secs() > 0);
+    let last = last.map(|last| format!("last time {} s, ", last.as_secs()));
+    format!("{}{} s at most", last.unwrap_or_default(), limit.as_secs())
 }
 
 /// Reports each part of the boot as soon as the console shows it.
@@ -121,8 +122,8 @@ mod tests {
     fn the_time_of_the_last_boot_is_told() {
         let second = Duration::from_secs(1);
         assert_eq!(waiting(None, second * 300), "300 s at most");
-        let usual = waiting(Some(second * 17), second * 300);
-        assert_eq!(usual, "usually 17 s, 300 s at most");
+        let last = waiting(Some(second * 17), second * 300);
+        assert_eq!(last, "last time 17 s, 300 s at most");
     }
 
     #[test]

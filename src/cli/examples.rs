@@ -159,7 +159,7 @@ pub(super) const DOCTOR: &str = "Each line is a requirement of a build. ✓ mean
 Examples:
   sdbuild doctor
   sdbuild doctor -v                      # also names what is right and seldom matters
-  sdbuild doctor --on command:./rent     # ask it only for its price
+  sdbuild doctor --on command:./rent     # show the price of a rented machine; rents nothing
   sdbuild doctor --json";
 
 pub(super) const STATUS: &str = "Each line has a name, a state, a size and an age (for a directory, the time since its last change). status does not change anything. It measures volumes in a temporary container, because engines do not report their size. If the engine is on another machine, that container also reads the binfmt_misc entries.

@@ -51,9 +51,9 @@ pub async fn run(
         );
     }
     let prepared = plan.prepare(context).await?;
-    let ends_by_itself = prepared.ends_by_itself();
+    let is_waited_for = prepared.is_waited_for();
     let booted = prepared.boot(&image, ui, context).await;
-    if ends_by_itself && booted.is_ok() {
+    if is_waited_for && booted.is_ok() {
         let next = next_commands_after_boot(&image);
         if !next.is_empty() {
             context.events.emit(Event::Next(next));
@@ -230,8 +230,8 @@ impl PreparedBoot {
         flags
     }
 
-    /// Whether something else ends the boot than the machine itself.
-    fn ends_by_itself(&self) -> bool {
+    /// Whether the boot ends with a login or its prompt.
+    fn is_waited_for(&self) -> bool {
         self.request.login.is_some() || self.request.prompt.is_some()
     }
 

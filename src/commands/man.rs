@@ -1,4 +1,4 @@
-//! `sdbuild man`: writes manual pages, one for sdbuild and one for each command.
+//! `sdbuild man`: shows or writes manual pages, one for sdbuild and one for each command.
 
 mod arguments;
 mod command_page;
@@ -32,19 +32,17 @@ pub fn run(args: &cli::Man, ui: &Ui) -> Result<(), Failure> {
     }
     let page = find(&pages, &args.command)?;
     if ui.shows_events_and_results() {
-        if is_read(&page.text) {
+        if show_with_man(&page.text) {
             return Ok(());
         }
-        let help = "`sdbuild help` describes the commands without it";
-        ui.events().warn(format!(
-            "this machine has no `man` that shows the page: {help}"
-        ));
+        let text = "`man` could not show the page, so its source follows. `sdbuild help` describes the commands too";
+        ui.events().warn(text);
     }
     ui.data(page.text.as_bytes()).map(drop)
 }
 
-/// Whether the program `man` showed the page `text` on this terminal.
-fn is_read(text: &str) -> bool {
+/// Shows the page `text` on this terminal with the program `man`; false if that is missing or fails.
+fn show_with_man(text: &str) -> bool {
     let mut man = process::Command::new("man");
     let Ok(mut man) = man.args(["-l", "-"]).stdin(Stdio::piped()).spawn() else {
         return false;

@@ -337,7 +337,7 @@ impl Begun {
     /// Notes what an event of this build tells about its rest.
     fn look(&mut self, event: &NixEvent) {
         if let NixEvent::BuildPhase { phase, .. } = event {
-            self.is_ending = ["installPhase", "fixupPhase", "distPhase"].contains(&phase.as_str());
+            self.is_ending |= ["installPhase", "fixupPhase", "distPhase"].contains(&phase.as_str());
         } else if let NixEvent::Step {
             unit,
             done,

@@ -62,7 +62,7 @@ use super::trace::{self, traced};
 use crate::common::failure::Failure;
 use crate::common::system::System;
 
-/// The attributes of that expression, in the order of evaluation.
+/// The attributes of `expressions/default.nix` that have the facts, in the order of evaluation.
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 
 /// Severity of a finding.

@@ -47,6 +47,10 @@ mod tests {
         for (path, text) in files() {
             assert_eq!(*text, fs::read_to_string(dir.join(path)).unwrap(), "{path}");
         }
+        let dirs = [dir.clone(), dir.join("check"), dir.join("glue")];
+        let listed = dirs.iter().flat_map(|dir| fs::read_dir(dir).unwrap());
+        let on_disk = listed.filter(|entry| entry.as_ref().unwrap().path().is_file());
+        assert_eq!(on_disk.count(), files().len());
         let paths: Vec<&str> = files().iter().map(|(path, _)| path.as_str()).collect();
         for path in [
             "default.nix",

@@ -1,7 +1,7 @@
 //! The packages of nixpkgs that have a program, or what other systems call a package. Pure.
 
 /// Programs, each with the package that is certain to have it: a line for each, in alphabetical order. Nix reads it as well
-/// (`script-programs.nix`).
+/// (`expressions/check/script-programs.nix`).
 const TEXT: &str = include_str!("expressions/check/programs.txt");
 
 /// What other systems call packages, and their names in nixpkgs.

@@ -1,5 +1,5 @@
-//! How long the last build of each configuration took under the same conditions, and the last boot of each image, for an estimate of the next ones: a small file in the
-//! state directory, which may be removed at any time. A damaged one counts as empty, and the next build replaces it: all that it
+//! How long the last build of each configuration took under the same conditions, and the last boot of each image, for an estimate
+//! of the next ones: a small file in the state directory, which may be removed at any time. A damaged one counts as empty, and the next build replaces it: all that it
 //! has is for an estimate.
 
 use std::io;
@@ -15,7 +15,7 @@ use crate::common::nix_event::NixEvent;
 use crate::common::plain_file::{self, is_gone};
 use crate::common::{atomic_file, private_dir};
 
-/// Configurations that are remembered.
+/// Configurations that are remembered, and images that were booted.
 const MAX_ENTRIES: usize = 50;
 /// Configurations whose derivations are remembered too.
 const MAX_DETAILED: usize = 10;
@@ -24,17 +24,20 @@ const MAX_NAMES: usize = 2000;
 /// Bytes of the file that are read: an entry has some 100, and as many for each derivation.
 const MAX_HISTORY_BYTES: u64 = 4 << 20;
 
+/// What the conditions of a boot begin with: no build has such conditions.
+const BOOT: &str = "boot ";
+
 /// What is built, and on what. Times of another one tell nothing about it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct BuildKey {
-    /// The configuration's id.
+    /// The configuration's id; of a boot, the name of the image.
     pub(super) configuration: String,
     /// The id of the machines, and of how much they do at a time. Builds of earlier versions have none.
     #[serde(default)]
     pub(super) conditions: String,
 }
 
-/// One configuration's last build.
+/// One configuration's last build, or one image's last boot.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Entry {
     #[serde(flatten)]
@@ -44,6 +47,12 @@ struct Entry {
     /// How long each derivation took in the last build that had it.
     #[serde(default)]
     times: BuildTimes,
+}
+
+impl BuildKey {
+    fn is_boot(&self) -> bool {
+        self.conditions.starts_with(BOOT)
+    }
 }
 
 /// The file in `state_dir`.
@@ -78,7 +87,13 @@ pub(super) fn note(
     let mut entries = read(state_dir)?;
     let same = entries.iter().position(|entry| entry.key == *key);
     let before = same.map(|at| entries.remove(at).times);
-    entries.truncate(MAX_ENTRIES - 1);
+    let mut of_kind = 1;
+    entries.retain(|entry| {
+        // Boots leave builds their room, and builds leave boots theirs.
+        let is_of_kind = entry.key.is_boot() == key.is_boot();
+        of_kind += usize::from(is_of_kind);
+        !is_of_kind || of_kind <= MAX_ENTRIES
+    });
     let newest = Entry {
         key: key.clone(),
         effort,
@@ -97,7 +112,7 @@ pub(super) fn note(
 fn key_of_boot(image: &str, way: &str) -> BuildKey {
     BuildKey {
         configuration: image.to_owned(),
-        conditions: format!("boot {way}"),
+        conditions: format!("{BOOT}{way}"),
     }
 }
 
@@ -311,12 +326,12 @@ mod tests {
         )
         .unwrap();
         let second = Duration::from_secs(1);
-        for n in 1..=20 {
+        for n in 1..=100 {
             note_boot(state.path(), "pi.img", "virt", second * n).unwrap();
             note_boot(state.path(), &format!("{n}.img"), "virt", second).unwrap();
         }
         let last = |image, way| last_boot(state.path(), image, way);
-        assert_eq!(last("pi.img", "virt"), Some(second * 20));
+        assert_eq!(last("pi.img", "virt"), Some(second * 100));
         assert_eq!(last("pi.img", "rpi3"), None);
         // Boots have no derivations, and builds keep theirs.
         assert_eq!(earlier(state.path(), &key("a")).times, times);

@@ -56,7 +56,7 @@ fn manual_page_on_a_terminal_is_shown_by_man() {
     assert!(text.contains("shown: ") && !text.contains(".TH"), "{text}");
     let text = shown_with("exit 1");
     assert!(
-        text.contains("has no `man`") && text.contains(".TH"),
+        text.contains("`man` could not show the page") && text.contains(".TH"),
         "{text}"
     );
     CliTest::new(&["man"]).stdout(".TH").run();

@@ -289,7 +289,6 @@ fn rest_of_a_first_build_follows_its_speed() {
     assert!(rest > SECOND * 120 && rest < SECOND * 260, "{rest:?}");
 }
 
-/// One that has been late for longer than the rest takes.
 #[test]
 fn how_late_derivations_are_is_known() {
     let earlier = times(&[("a", 20), ("b", 5)]);

@@ -28,13 +28,16 @@ const CONFIG_TXT: [&str; 22] = [
     "usb_max_current_enable",
 ];
 
+/// What to do about a line for which there is nothing in NixOS.
+const REMOVE: &str = "Remove the line";
+
 /// What is said of the setting `name`, if `config.txt` has it.
 pub(super) fn of_setting(name: &str) -> Option<String> {
     let told = || {
         if name.starts_with("dt") {
             OF_CONFIG_TXT.to_owned()
         } else {
-            format!("NixOS has no setting for {name}. Remove the line")
+            format!("NixOS has no setting for {name}. {REMOVE}")
         }
     };
     CONFIG_TXT.contains(&name).then(told)
@@ -59,7 +62,10 @@ pub(super) fn hint(text: &str, number: u64) -> Option<String> {
     let told = setting(number).or_else(below)?;
     let last = (number + 1..).take_while(|line| setting(*line).is_some());
     Some(match last.last() {
-        Some(last) => format!("lines {number} to {last} are of config.txt, not Nix. {told}s"),
+        Some(last) => {
+            let end = if told.ends_with(REMOVE) { "s" } else { "" };
+            format!("lines {number} to {last} are of config.txt, not Nix. {told}{end}")
+        }
         None => format!("line {number} is of config.txt, not Nix. {told}"),
     })
 }
@@ -82,5 +88,8 @@ mod tests {
             let hint = hint(text, line).unwrap();
             assert!(hint.contains(told), "{hint}");
         }
+        let several = hint(text, 3).unwrap();
+        let begin = "lines 3 to 4 are of config.txt, not Nix. ";
+        assert_eq!(several, format!("{begin}{OF_CONFIG_TXT}"));
     }
 }

@@ -3,6 +3,7 @@
 use super::packages::installed;
 use super::place::{Place, as_definitions};
 use crate::common::nix_name::path_of;
+use crate::common::nix_string::nix_string;
 
 /// How the lines begin that git adds to a file with a conflict.
 const CONFLICT: [&str; 3] = ["<<<<<<< ", "=======", ">>>>>>> "];
@@ -53,14 +54,26 @@ pub(super) fn instead_of_elements(place: &Place<'_>) -> String {
     format!("write the elements of a list in brackets, without `-`{rest}")
 }
 
+/// A plain scalar of YAML as Nix has it: a text in quotes, in which a secret is recognised.
+fn scalar(value: &str) -> Option<String> {
+    let is_number = value.chars().all(|c| c.is_ascii_digit());
+    let is_text = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    if is_number || is_text || ["true", "false"].contains(&value) {
+        return Some(value.to_owned());
+    }
+    let is_plain = !value.contains(|c| "{}[]#&*!|>'\"`".contains(c));
+    is_plain.then(|| nix_string(value))
+}
+
 /// The setting that the lines of YAML from the place on begin with, as Nix has it: `services:`, and below it `enable: true`.
 pub(super) fn first_setting(place: &Place<'_>) -> Option<String> {
     let mut path = place.name_before().to_owned();
     for line in place.rest.lines().skip(1) {
         let (name, value) = line.trim().split_once(':')?;
         path = format!("{path}.{}", path_of(name)?);
+        let value = value.trim();
         if !value.is_empty() {
-            return as_definitions(format!("{path} ={value};"));
+            return as_definitions(format!("{path} = {};", scalar(value)?));
         }
     }
     None

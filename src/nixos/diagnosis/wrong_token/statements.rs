@@ -1,6 +1,7 @@
 //! Statements, as other languages have them, in place of a definition or a value.
 
 use super::super::defined_already;
+use super::super::option_names::OTHER_NAMES;
 use super::super::secret_values::is_name_of_secret;
 use super::conditions::function;
 use super::packages::installed;
@@ -208,13 +209,20 @@ fn command(place: &Place<'_>, begun: &str) -> Option<String> {
     let verb = words.next();
     let names: Vec<&str> = words.map_while(path_of).collect();
     let option = match (verb, names.as_slice()) {
+        (Some("install"), [_, ..]) if first.starts_with("pip") => format!(
+            "add Python with its packages: environment.systemPackages = [ (pkgs.python3.withPackages (p: with p; [ {} ])) ];",
+            names.join(" ")
+        ),
         (Some("install"), [_, ..]) => installed(&names),
         (Some(_), [name]) => {
             let name = match name.trim_end_matches(".service") {
                 "ssh" | "sshd" => "openssh",
                 name => name,
             };
-            format!("switch a service on with an option: services.{name}.enable = true;")
+            let service = format!("services.{name}");
+            let other = OTHER_NAMES.iter().find(|(name, _)| *name == service);
+            let option = other.map_or(service.as_str(), |(_, option)| option);
+            format!("switch a service on with an option: {option}.enable = true;")
         }
         _ => "add packages with environment.systemPackages = with pkgs; [ … ]; and switch on a service with services.NAME.enable \
               = true;"
