@@ -18,17 +18,17 @@ use names::{general_name, listed_derivation};
 const MAX_DERIVATIONS: usize = 8192;
 /// A build that takes longer than twice its earlier time and this long is another one than it was.
 const SLACK: Duration = Duration::from_secs(10);
-/// The more of the earlier times has passed than this, the more this build's own speed counts. Before that it counts a little, so
-/// that an estimate which is wrong moves at once.
-const AS_BEFORE: Duration = Duration::from_secs(5);
+/// Derivations of so much time count as if they had taken as long as in the earlier build: the first ones alone do not show how fast
+/// this one is.
+const WEIGHT_OF_EARLIER: Duration = Duration::from_secs(5);
 /// The same for times that are only typical.
-const AS_TYPICAL: Duration = Duration::from_secs(1);
+const WEIGHT_OF_TYPICAL: Duration = Duration::from_secs(1);
 /// A derivation of which nothing is known and that takes longer compiles something, and does not show how fast this build is.
 const MAX_SMALL: Duration = Duration::from_secs(2);
-/// A build of less time does not show how much time passes between its derivations.
-const MIN_BUILDING: Duration = Duration::from_secs(1);
+/// So much time counts as built without a pause, because the first pauses do not show how much time passes between derivations.
+const NEVER_IDLE: Duration = Duration::from_secs(1);
 /// More time than this, by the time in which anything was built, passes only while something else is waited for, such as a download.
-const MAX_IDLENESS: f64 = 1.5;
+const MAX_ELAPSED_PER_BUILDING: f64 = 1.5;
 /// The rest of a derivation that takes longer than expected, in the time that it took so far: if its time was known …
 const REST_OF_KNOWN: f64 = 0.5;
 /// … if not, as of one that compiles a program …
@@ -149,7 +149,7 @@ impl BuildShares {
             return None;
         }
         let time_of = |name: &str| earlier.get(name).copied().map(Duration::from_millis);
-        let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
+        let since = self.due(at);
         let slowdown = self.slowdown(earlier);
         let mut left = Duration::ZERO;
         for name in self.waiting.values() {
@@ -162,19 +162,19 @@ impl BuildShares {
             }
             left += all.mul_f64(slowdown).saturating_sub(done);
         }
-        let left = left.mul_f64(self.idleness());
+        let left = left.mul_f64(self.elapsed_per_building());
         (!left.is_zero()).then_some(left)
     }
 
     /// The time that passes for each unit of the time in which anything is built: Nix takes some between two derivations.
-    fn idleness(&self) -> f64 {
-        let idle = self.idle.div_duration_f64(self.building + MIN_BUILDING);
-        (1.0 + idle).min(MAX_IDLENESS)
+    fn elapsed_per_building(&self) -> f64 {
+        let idle = self.idle.div_duration_f64(self.building + NEVER_IDLE);
+        (1.0 + idle).min(MAX_ELAPSED_PER_BUILDING)
     }
 
     /// How much longer the derivations that are being built take already than in an `earlier` build.
     pub fn late(&self, earlier: &BuildTimes, at: Duration) -> Duration {
-        let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
+        let since = self.due(at);
         let late = |build: &Begun| {
             let expected = earlier
                 .get(&build.name)
@@ -188,7 +188,7 @@ impl BuildShares {
     /// How many times as long as in an `earlier` build those derivations took that were built so far, or take already; at least once as long.
     pub fn slowdown(&self, earlier: &BuildTimes) -> f64 {
         let time_of = |name: &str, _| earlier.get(name).copied().map(Duration::from_millis);
-        self.pace(AS_BEFORE, time_of).max(1.0)
+        self.pace(WEIGHT_OF_EARLIER, time_of).max(1.0)
     }
 
     /// How many times as long as `time_of` says derivations take that were built so far, or take longer already. It gets the name
@@ -236,11 +236,13 @@ impl BuildShares {
         };
         let known = |name: &str| expected(name).map(Duration::from_millis);
         let small = |took| Some(typical::SMALL).filter(|_| took < MAX_SMALL);
-        let pace = self.pace(AS_TYPICAL, |name, took| known(name).or_else(|| small(took)));
+        let pace = self.pace(WEIGHT_OF_TYPICAL, |name, took| {
+            known(name).or_else(|| small(took))
+        });
         let waiting = self.waiting.values();
         let waiting = waiting.map(|name| known(name).unwrap_or(typical::SMALL));
         let mut rest = waiting.sum::<Duration>().mul_f64(pace);
-        let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
+        let since = self.due(at);
         for build in self.running() {
             rest += build.rest(known(&build.name), pace, build.share + since);
         }
@@ -274,10 +276,11 @@ impl BuildShares {
             || running.iter().any(|build| build.share + self.due > SLACK)
     }
 
-    /// What each derivation that is being built gets of `time`.
-    fn part_of(&self, time: Duration) -> Duration {
+    /// What each derivation that is being built gets until `at`, beside its share.
+    fn due(&self, at: Duration) -> Duration {
         let count = self.running.iter().len().try_into().unwrap_or(u32::MAX);
-        time.checked_div(count).unwrap_or_default()
+        let since = at.saturating_sub(self.counted_until);
+        self.due + since.checked_div(count).unwrap_or_default()
     }
 
     fn count_until(&mut self, at: Duration) {
@@ -285,7 +288,7 @@ impl BuildShares {
             self.idle += at.saturating_sub(self.counted_until);
         }
         self.building = self.building(at);
-        self.due += self.part_of(at.saturating_sub(self.counted_until));
+        self.due = self.due(at);
         self.counted_until = self.counted_until.max(at);
     }
 

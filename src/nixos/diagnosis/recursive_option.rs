@@ -18,7 +18,7 @@ const CONFIG: &str = "config";
 pub(super) fn hint(context: &ExitContext<'_>) -> Option<String> {
     let files = context.files?;
     let (place, own) = files.only_place_beginning_with_first(|text| {
-        let found = own_reads(text).into_iter();
+        let found = recursive_options(text).into_iter();
         found.map(|own| (own.line, own)).collect()
     })?;
     let place = format!("{}{place}", context.shown_dir);
@@ -67,17 +67,18 @@ struct RecursiveOption {
 }
 
 /// The definitions in `text` that read the option that they define, each once.
-fn own_reads(text: &str) -> Vec<RecursiveOption> {
+fn recursive_options(text: &str) -> Vec<RecursiveOption> {
     let root = parse(text).syntax();
     let reads = root.descendants();
-    let reads = reads.filter_map(|node| Some((own_read(text, &node)?, definition_around(&node)?)));
+    let reads =
+        reads.filter_map(|node| Some((recursive_option(text, &node)?, definition_around(&node)?)));
     let mut found: Vec<_> = reads.collect();
     found.dedup_by(|(_, one), (_, other)| one == other);
     found.into_iter().map(|(read, _)| read).collect()
 }
 
 /// What `node` reads, if that is the option that is defined there.
-fn own_read(text: &str, node: &SyntaxNode) -> Option<RecursiveOption> {
+fn recursive_option(text: &str, node: &SyntaxNode) -> Option<RecursiveOption> {
     let option = read_option(node)?;
     let is_own = |defined: Option<Defined>| defined.is_some_and(|own| own.option == option);
     let form = if is_own(Defined::find(node)) {
@@ -186,7 +187,7 @@ mod tests {
 
     /// The places that read what they define, as option and form.
     fn found(text: &str) -> Vec<(String, Form)> {
-        let reads = own_reads(text).into_iter();
+        let reads = recursive_options(text).into_iter();
         reads.map(|own| (own.option, own.form)).collect()
     }
 

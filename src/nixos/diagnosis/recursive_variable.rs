@@ -20,13 +20,15 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let at = |position: &Position| {
         let text = files.text(&position.file)?;
         let around = node_at(&text, position)?.ancestors().collect::<Vec<_>>();
-        around.iter().find_map(|node| own_read(&text, node))
+        around
+            .iter()
+            .find_map(|node| recursive_variable(&text, node))
     };
     let (place, own) = if let Some(own) = position.and_then(at) {
         (String::new(), own)
     } else {
         let (place, own) = files.only_place(|text| {
-            let found = own_reads(text).into_iter();
+            let found = recursive_variables(text).into_iter();
             found.map(|own| (own.line, own)).collect()
         })?;
         (format!("{}{place}: ", context.shown_dir), own)
@@ -66,14 +68,16 @@ struct RecursiveVariable {
 }
 
 /// The definitions in `text` that read their own name.
-fn own_reads(text: &str) -> Vec<RecursiveVariable> {
+fn recursive_variables(text: &str) -> Vec<RecursiveVariable> {
     let root = parse(text).syntax();
     let found = root.descendants();
-    found.filter_map(|node| own_read(text, &node)).collect()
+    found
+        .filter_map(|node| recursive_variable(text, &node))
+        .collect()
 }
 
 /// What `node` defines by itself.
-fn own_read(text: &str, node: &SyntaxNode) -> Option<RecursiveVariable> {
+fn recursive_variable(text: &str, node: &SyntaxNode) -> Option<RecursiveVariable> {
     let name = defined_path(node).filter(|_| node.kind() == NODE_ATTRPATH_VALUE)?;
     let scope = node.parent().filter(|scope| binds(scope, &name))?;
     let value = node.last_child()?;
@@ -116,7 +120,7 @@ mod tests {
             ("let b = 1; a = f { x = a.y; }; in a", "a", true),
             ("{ x = rec { a = a; }; }", "a", false),
         ] {
-            let found = own_reads(text);
+            let found = recursive_variables(text);
             let [own] = found.as_slice() else {
                 panic!("{text}: {found:?}");
             };
@@ -131,7 +135,7 @@ mod tests {
             "rec { a = 1; b = a; }",
             "let inherit (x) a; in a",
         ] {
-            assert_eq!(own_reads(text), [], "{text}");
+            assert_eq!(recursive_variables(text), [], "{text}");
         }
     }
 }
