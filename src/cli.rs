@@ -58,7 +58,7 @@ impl Cli {
     ) -> Result<Self, clap::Error> {
         let command = Self::command_with_help_in(columns);
         let mut command = home_paths::with_home(command, home);
-        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = command.try_get_matches_from_mut(without_help_of_help(std::env::args_os()));
         let mut matches = matches.map_err(|error| {
             let words = std::env::args_os().skip(1);
             let words: Vec<_> = words
@@ -77,6 +77,15 @@ impl Cli {
         let command = command_groups::in_help_of(command, columns);
         help_layout::with_examples_in(command, columns)
     }
+}
+
+/// `words`, where `sdbuild help --help` is `sdbuild help`: clap takes a flag behind `help` for a command.
+fn without_help_of_help(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = words.collect();
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.retain(|word| word != "--help" && word != "-h");
+    }
+    words
 }
 
 /// `command` whose numbers may be negative, with those of its subcommands: `--jobs -1` is a number that is too small, and not a
@@ -101,6 +110,12 @@ const AFTER_SHORT_HELP: &str =
     "`sdbuild help COMMAND` describes its flags; `sdbuild man` is the manual page.";
 
 const AFTER_HELP: &str = "\
+Examples:
+  sdbuild try                    # build and boot a miniature image
+  sdbuild init --user ann        # write ./sd-card.nix
+  sdbuild build --boot-test      # build its image, boot it, and log in
+  sdbuild flash                  # list the SD cards that the image can go to
+
 Exit codes:
   0      done, or you answered no to clean
   2      wrong usage or configuration, a damaged image, or you answered no
@@ -181,7 +196,7 @@ pub enum Command {
     Seed(Seed),
     /// Write an image to an SD card and verify it; list the cards
     ///
-    /// To find the disk, run `sdbuild flash` without one before and after you insert the card: it lists the removable disks with
+    /// To find the disk, run `sdbuild flash` alone before and after you insert the card: it lists the removable disks with
     /// their sizes. A card is mostly /dev/mmcblk0 in a slot of the machine, and /dev/sdb or the like in a USB reader.
     ///
     /// Before it writes, flash compares the image with its .sha256 file or manifest, shows what is on the disk, and asks. It

@@ -1,5 +1,6 @@
 //! Text of the help in lines of the terminal: the examples at the end of each command's help, which clap would break like prose,
-//! so that a command and its explanation look alike; and arguments whose help depends on the command.
+//! so that a command and its explanation look alike; what describes a command at length, behind its flags; and arguments whose
+//! help depends on the command.
 
 use clap::{Arg, Command};
 
@@ -12,18 +13,32 @@ const MIN_EXPLANATION: usize = 28;
 /// Columns before an explanation that has lines of its own, and before the further lines of a command.
 const INDENT: usize = 6;
 
-/// `command` and its subcommands, with examples in lines of at most `columns` columns. A longer word stays whole.
+/// `command` and its subcommands, with examples in lines of at most `columns` columns. A longer word stays whole. What describes
+/// a command at length stands before its examples, so that `--help` begins with the usage.
 pub(super) fn with_examples_in(command: Command, columns: usize) -> Command {
     let help = command.get_after_help().map(ToString::to_string);
     let command = match help.as_deref().and_then(|help| help.split_once(HEADING)) {
         Some((notes, examples)) => {
             let lines = examples.lines().flat_map(|line| example(line, columns));
             let lines: Vec<String> = lines.collect();
-            command.after_help(format!("{notes}{HEADING}{}", lines.join("\n")))
+            let help = format!("{notes}{HEADING}{}", lines.join("\n"));
+            with_description_in(command, &help).after_help(help)
         }
         None => command,
     };
     command.mut_subcommands(|sub| with_examples_in(sub, columns))
+}
+
+/// `command`, where all paragraphs but the first of its long description stand before `help`, which ends the help.
+fn with_description_in(command: Command, help: &str) -> Command {
+    let about = command.get_long_about().map(ToString::to_string);
+    match about.as_deref().and_then(|about| about.split_once("\n\n")) {
+        Some((first, description)) => {
+            let help = format!("{description}\n\n{help}");
+            command.long_about(first.to_owned()).after_long_help(help)
+        }
+        None => command,
+    }
 }
 
 /// The lines of one example, which is `  command   # explanation`.
@@ -164,5 +179,17 @@ mod tests {
             sub.get_after_help().unwrap().to_string(),
             "Notes.\n\nExamples:\n  a b\n      # c d\n      # e f"
         );
+    }
+
+    #[test]
+    fn help_begins_with_the_usage() {
+        let command = Command::new("flash").about("Write.");
+        let command = command.long_about("Write.\n\nFind the disk.\n\nIt asks.");
+        let command = command.after_help("Notes.\n\nExamples:\n  flash   # list");
+        let mut command = with_examples_in(command, 80);
+        let help = command.render_long_help().to_string();
+        assert!(help.starts_with("Write.\n\nUsage: flash\n"), "{help}");
+        let end = "Find the disk.\n\nIt asks.\n\nNotes.\n\nExamples:\n  flash   # list\n";
+        assert!(help.ends_with(end), "{help}");
     }
 }

@@ -80,9 +80,10 @@ pub struct InitArgs {
     #[arg(long, value_name = "LOCALE")]
     pub locale: Option<String>,
 
-    /// Public key that may log in as root (repeatable) [default: the best one in ~/.ssh/*.pub and ssh-agent]
+    /// Public key that may log in as root (repeatable) [default: yours, Ed25519 first]
     ///
-    /// It is a file such as ~/.ssh/id_ed25519.pub.
+    /// It is a file such as ~/.ssh/id_ed25519.pub. Without this flag, init takes one of the keys in ~/.ssh/*.pub and ssh-agent:
+    /// an Ed25519 key if there is one.
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Vec<PathBuf>,
 

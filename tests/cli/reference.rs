@@ -143,7 +143,9 @@ fn readme_has_every_command_and_no_other() {
 
 #[test]
 fn help_is_a_command_too() {
-    assert_eq!(stdout_of(&["help"]), stdout_of(&["--help"]));
+    for words in [&["help"][..], &["help", "--help"], &["help", "-h"]] {
+        assert_eq!(stdout_of(words), stdout_of(&["--help"]));
+    }
     assert_eq!(
         stdout_of(&["help", "build"]),
         stdout_of(&["build", "--help"])

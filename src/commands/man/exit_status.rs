@@ -151,9 +151,7 @@ pub(super) fn of_command(path: &[&Command], page: &mut Page) {
 pub(super) fn of_sdbuild(help: &str, page: &mut Page) {
     page.section("EXIT STATUS");
     let mut paragraphs = help.split("\n\n");
-    let list = paragraphs
-        .next()
-        .and_then(|list| list.strip_prefix(HEADING));
+    let list = paragraphs.find_map(|paragraph| paragraph.strip_prefix(HEADING));
     for line in list.unwrap_or_default().lines() {
         if let Some((code, meaning)) = line.trim().split_once(' ') {
             page.entry([bold(code)], meaning);
