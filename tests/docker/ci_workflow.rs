@@ -32,11 +32,11 @@ impl Runner {
     }
 
     /// Runs the step of the workflow with that name, as the service does.
-    fn step(&self, name: &str) {
+    fn step(&self, name: &str) -> Outcome {
         let mut shell = Command::new("bash");
         shell.args(["-eo", "pipefail", "-c", &Ci::step(name)]);
         shell.env_clear().envs(&self.user.environment);
-        run(shell.current_dir(self.user.home.path())).assert_exit_code(0);
+        run(shell.current_dir(self.user.home.path())).assert_exit_code(0)
     }
 
     fn image(&self) -> PathBuf {
@@ -61,9 +61,14 @@ fn github_workflow_builds_and_keeps_its_store() {
     assert_ne!(random, SMALL_IMAGE);
     runner.user.write("sd-card.nix", &product(&fresh(&random)));
     runner.step("Build the image");
-    let first = fs::read(runner.image()).unwrap();
-    assert_eq!(first.len(), 16);
-    runner.step("Keep the store");
+    let another = random.replace("-c 16", "-c 17");
+    assert_ne!(another, random);
+    runner.user.write("sd-card.nix", &product(&fresh(&another)));
+    runner.step("Build the image");
+    let last = fs::read(runner.image()).unwrap();
+    assert_eq!(last.len(), 17);
+    let kept = runner.step("Keep the store");
+    assert!(kept.stdout.contains("1 old result"), "{kept:?}");
     // The next run has a new machine.
     remove_volume(&runner.store);
     fs::remove_dir_all(runner.user.home.path().join("images")).unwrap();
@@ -73,7 +78,7 @@ fn github_workflow_builds_and_keeps_its_store() {
     runner.step("Build the image");
     assert_eq!(
         fs::read(runner.image()).unwrap(),
-        first,
+        last,
         "it was built again"
     );
 }
