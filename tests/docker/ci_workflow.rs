@@ -68,7 +68,7 @@ fn github_workflow_builds_and_keeps_its_store() {
     let last = fs::read(runner.image()).unwrap();
     assert_eq!(last.len(), 17);
     let kept = runner.step("Keep the store");
-    assert!(kept.stdout.contains("1 old result"), "{kept:?}");
+    assert!(kept.stdout.contains("1 old result"), "{}", kept.stdout);
     // The next run has a new machine.
     remove_volume(&runner.store);
     fs::remove_dir_all(runner.user.home.path().join("images")).unwrap();
