@@ -44,7 +44,7 @@ usage() {
   printf '%s\n' "Installs sdbuild for the user who runs it. In a clone, the script compiles sdbuild.
 Elsewhere it downloads a release and verifies it$once.
 
-  ./install.sh                installs sdbuild, or updates it
+  ./install.sh                installs sdbuild; after git pull, updates it
   ./install.sh --uninstall    removes what it installed"
   if source=$(source_dir); then
     printf '%s\n' "

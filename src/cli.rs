@@ -111,10 +111,12 @@ const AFTER_SHORT_HELP: &str =
 
 const AFTER_HELP: &str = "\
 Examples:
-  sdbuild try                    # build and boot a miniature image
-  sdbuild init --user ann        # write ./sd-card.nix
-  sdbuild build --boot-test      # build its image, boot it, and log in
-  sdbuild flash                  # list the SD cards that the image can go to
+  sdbuild doctor             # check that this machine can build
+  sdbuild init               # write ./sd-card.nix with your SSH keys
+  sdbuild check              # find what must be fixed
+  sdbuild build              # build the image into this directory
+  sdbuild boot --until-ssh   # boot it in QEMU, until your key can log in
+  sudo \"$(command -v sdbuild)\" flash /dev/sdb   # write it to the card
 
 Exit codes:
   0      done, or you answered no to clean
@@ -234,7 +236,7 @@ pub enum Command {
     /// Write a shell's completions to standard output
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
-    /// Write the manual page of sdbuild or of a command
+    /// Show a manual page, or write all of them to files
     #[command(after_help = examples::MAN)]
     Man(Man),
     /// Print the version, as --version does

@@ -92,10 +92,10 @@ Examples:
   sdbuild check
   sdbuild check pi --json   # check pi/sd-card.nix";
 
-pub(super) const LOCK: &str = "For a flake, lock writes only flake.lock, which a build uses and never changes. Nix fetches new inputs in the builder, but your own git fetches inputs by SSH. For an sd-card.nix, lock writes only sdbuild.lock, with the newest nixpkgs.
+pub(super) const LOCK: &str = "For a flake, lock writes only flake.lock, which a build uses and never changes. Nix fetches new inputs in the builder, but your own git fetches inputs by SSH. For an sd-card.nix, lock writes only sdbuild.lock, with the newest nixpkgs of its release.
 
 Examples:
-  sdbuild lock                     # with an sd-card.nix: take the newest nixpkgs
+  sdbuild lock                     # with an sd-card.nix: take the newest nixpkgs of its release
   sdbuild lock --flake .           # add the inputs that ./flake.lock lacks
   sdbuild lock --flake . nixpkgs   # take the newest commit of this input's branch";
 

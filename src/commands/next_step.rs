@@ -88,12 +88,20 @@ fn first_steps(nearby: Option<&str>, image: Option<&NewestImage>, columns: usize
         lines.push("To begin with a new configuration:".to_owned());
     }
     lines.extend([
-        step("try", "tests this machine with a miniature image", columns),
-        step("doctor", "shows what this machine lacks", columns),
-        step("init", "writes a configuration with your SSH keys", columns),
+        step("doctor", "checks that this machine can build", columns),
+        step(
+            "try",
+            "builds and boots a very small NixOS, as a test",
+            columns,
+        ),
+        step(
+            "init",
+            "asks a few questions and writes sd-card.nix",
+            columns,
+        ),
     ]);
     if image.is_none() {
-        lines.extend([String::new(), "With a configuration:".to_owned()]);
+        lines.extend([String::new(), "Then:".to_owned()]);
         lines.extend(with_configuration(columns));
         lines.extend(WITH_IMAGE.map(|(command, purpose)| step(command, purpose, columns)));
     }
@@ -114,8 +122,8 @@ fn with_configuration(columns: usize) -> [String; 2] {
 
 /// The commands that go on with an image, each with its purpose.
 const WITH_IMAGE: [(&str, &str); 2] = [
-    ("boot", "boots the image, to test it"),
-    ("flash", "lists the cards to write it to"),
+    ("boot", "starts the image in a virtual machine"),
+    ("flash", "lists the SD cards, and writes it to one"),
 ];
 
 /// The commands that a format goes on with whose files have names such as `name`.
@@ -166,6 +174,7 @@ fn steps(configuration: Configuration, image: Option<&NewestImage>, columns: usi
             .into_iter()
             .flat_map(|image| image_steps(image, columns)),
     );
+    lines.push(String::new());
     lines.extend(labelled("", 0, ALL_COMMANDS, columns));
     lines
 }

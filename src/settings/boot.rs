@@ -56,12 +56,7 @@ pub struct BootArgs {
     ///
     /// If the file is a public key, such as that of `sdbuild build --ssh-key`, boot uses the private key beside it, the file of the same
     /// name without .pub.
-    #[arg(
-        long,
-        visible_alias = "ssh-key",
-        value_name = "FILE",
-        requires = "login"
-    )]
+    #[arg(long, alias = "ssh-key", value_name = "FILE", requires = "login")]
     pub login_key: Option<PathBuf>,
 
     /// User to log in as [default: the seed's, or root]
