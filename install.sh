@@ -71,7 +71,7 @@ Variables:
   SDBUILD_RELEASES      the address of the releases [default: $default]
 
 For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh
-The same command updates sdbuild. With --uninstall at the end, it removes sdbuild."
+After git pull, the same command updates sdbuild. With --uninstall at the end, it removes sdbuild."
 }
 print_name() { printf '  %s\n' "$1"; }
 
