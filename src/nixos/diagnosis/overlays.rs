@@ -1,7 +1,7 @@
 //! Sets in place of overlays, which are functions.
 
 use rnix::SyntaxKind::{
-    NODE_ATTR_SET, NODE_IDENT, NODE_LAMBDA, NODE_LIST, NODE_PATH_REL, TOKEN_REC,
+    NODE_ATTR_SET, NODE_IDENT, NODE_LAMBDA, NODE_LIST, NODE_PAREN, NODE_PATH_REL, TOKEN_REC,
 };
 use rnix::SyntaxNode;
 
@@ -69,16 +69,29 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 pub(super) fn no_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let of_overlays = "A definition for option `nixpkgs.overlays' is not of type `list of";
     let files = context.files.filter(|_| summary.starts_with(of_overlays))?;
-    let place = files.only_place(|text| {
-        let values = named(text, "overlays", &[NODE_ATTR_SET, NODE_LAMBDA]);
-        values.into_iter().map(|value| (value.line, ())).collect()
+    let found = files.only_place(|text| {
+        let values = named(text, "overlays", &[NODE_ATTR_SET, NODE_LAMBDA, NODE_PAREN]).into_iter();
+        let values = values.map(|value| (value.line, shown_function(&value.written)));
+        values.collect()
     });
-    let place = place.map_or_else(String::new, |(place, ())| {
-        format!("{}{place}: ", context.shown_dir)
-    });
+    let (place, function) = match found {
+        Some((place, function)) => (format!("{}{place}: ", context.shown_dir), function),
+        None => (String::new(), None),
+    };
+    let function = function.unwrap_or_else(|| "(final: prev: { … })".to_owned());
     Some(format!(
-        "{place}nixpkgs.overlays is a list of functions: nixpkgs.overlays = [ (final: prev: {{ … }}) ];"
+        "{place}nixpkgs.overlays is a list of functions: nixpkgs.overlays = [ {function} ];"
     ))
+}
+
+/// The function `written` in parentheses, if it is one and short enough to be repeated.
+fn shown_function(written: &str) -> Option<String> {
+    let mut function = parse(written).syntax().first_child()?;
+    if function.kind() == NODE_PAREN {
+        function = function.first_child()?;
+    }
+    let is_short = written.chars().count() <= MAX_CHARS && !written.contains('\n');
+    (function.kind() == NODE_LAMBDA && is_short).then(|| format!("({})", function.text()))
 }
 
 /// The definition in `nixpkgs` that uses `pkgs`, which is made with it, and where it is.
