@@ -7,12 +7,19 @@ use super::page::{NO_BREAK, Page, bold, italic};
 
 /// What follows an argument that can be given several times.
 const DOTS: &str = "...";
+/// A synopsis with more options would fill half of a terminal, so it names none.
+const MAX_OPTIONS: usize = 10;
 
 /// What stands for each argument of `command` in its synopsis, which leaves out `--help`.
 pub(super) fn in_synopsis(command: &Command) -> Vec<Vec<Inline>> {
     let options = groups(command).into_iter().flat_map(|(_, group)| group);
-    let options = options.filter(|arg| !is_help(arg)).map(optional);
-    options.chain(operands(command)).collect()
+    let options: Vec<_> = options.filter(|arg| !is_help(arg)).map(optional).collect();
+    let options = if options.len() > MAX_OPTIONS {
+        vec![in_brackets(vec![italic("OPTIONS")])]
+    } else {
+        options
+    };
+    options.into_iter().chain(operands(command)).collect()
 }
 
 /// The arguments without a flag, as in a synopsis.
@@ -77,9 +84,9 @@ fn is_help(arg: &Arg) -> bool {
     )
 }
 
-/// An option in a synopsis, such as `[-c, --config <PATH>]`, which is not broken into lines.
+/// An option in a synopsis, such as `[-c | --config PATH]`, which is not broken into lines.
 fn optional(arg: &Arg) -> Vec<Inline> {
-    let mut shown = option(arg, &format!(",{NO_BREAK}"));
+    let mut shown = option(arg, &format!("{NO_BREAK}|{NO_BREAK}"));
     if !arg.is_required_set() {
         shown = in_brackets(shown);
     }
@@ -118,10 +125,10 @@ fn takes_values(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|range| range.takes_values())
 }
 
-/// The names of an option's values, each between angle brackets.
+/// The names of an option's values.
 fn values(arg: &Arg) -> Inline {
     let names = arg.get_value_names().unwrap_or_default();
-    let names: Vec<_> = names.iter().map(|name| format!("<{name}>")).collect();
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
     italic(&names.join(" "))
 }
 
