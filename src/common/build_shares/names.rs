@@ -1,5 +1,7 @@
 //! Names of derivations in Nix's messages. Pure.
 
+use std::borrow::Cow;
+
 use crate::common::transcript::short_name;
 
 /// Hexadecimal digits of a git revision in a version, at least.
@@ -13,10 +15,10 @@ pub(super) fn listed_derivation(text: &str) -> Option<&str> {
 }
 
 /// The name of a derivation without the numbers of its version, and the git revision behind them, which change from one build to
-/// the next: `nixos-system-pi-26.05.20260102.abc12de` is `nixos-system-pi-0`.
+/// the next, and without the machine's name: `linux-6.12.107` is `linux-0`.
 pub(super) fn general_name(derivation: &str) -> String {
     let mut name = String::new();
-    for word in short_name(derivation).split_inclusive('-') {
+    for word in without_machine(short_name(derivation)).split_inclusive('-') {
         let (text, end) = match word.strip_suffix('-') {
             Some(text) => (text, "-"),
             None => (word, ""),
@@ -36,6 +38,22 @@ pub(super) fn general_name(derivation: &str) -> String {
         name.push_str(end);
     }
     name
+}
+
+/// The name of an image, or of a system, without those of the machine and the release in it, which have any number of words:
+/// `nixos-pi-26.05.20260102.abc12de-aarch64-linux.img.zst` is `nixos-aarch64-linux.img.zst`.
+fn without_machine(name: &str) -> Cow<'_, str> {
+    let Some(rest) = name.strip_prefix("nixos-") else {
+        return name.into();
+    };
+    if let Some((before, format)) = rest.rsplit_once("-linux.") {
+        let processor = before.rsplit('-').next().unwrap_or(before);
+        format!("nixos-{processor}-linux.{format}").into()
+    } else if rest.starts_with("system-") {
+        "nixos-system".into()
+    } else {
+        name.into()
+    }
 }
 
 fn is_revision(text: &str) -> bool {
