@@ -4,15 +4,21 @@
 //! Of the derivations that are built at the same time, each gets an equal part of that time. All parts together are the time in
 //! which anything was built, however many derivations were built in parallel.
 
+mod begun;
 mod names;
+mod plan;
 mod typical;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::common::nix_event::{NixEvent, StepUnit};
+use crate::common::nix_event::NixEvent;
+use crate::common::progress::Progress;
 use crate::common::running_builds::RunningBuilds;
+use begun::Begun;
 use names::{general_name, listed_derivation};
+use plan::Plan;
+pub use plan::PlannedWork;
 
 /// Derivations whose times are counted; no build of an image has that many. With more, nothing is estimated.
 const MAX_DERIVATIONS: usize = 8192;
@@ -29,31 +35,19 @@ const MAX_SMALL: Duration = Duration::from_secs(2);
 const NEVER_IDLE: Duration = Duration::from_secs(1);
 /// More time than this, by the time in which anything was built, passes only while something else is waited for, such as a download.
 const MAX_ELAPSED_PER_BUILDING: f64 = 1.5;
-/// The rest of a derivation that takes longer than expected, in the time that it took so far: if its time was known …
-const REST_OF_KNOWN: f64 = 0.5;
-/// … if not, as of one that compiles a program …
-const REST_OF_UNKNOWN: f64 = 3.0;
-/// … and once it installs what it has made.
-const REST_OF_ENDING: f64 = 0.25;
-/// Bytes of an image that a step of a build writes or reads in a millisecond: 100 MB/s.
-const STEP_BYTES_PER_MILLI: u64 = 100_000;
-/// What a step of a build takes for a store path, in milliseconds: its some 4 MB are written.
-const STEP_PATH_MILLIS: u64 = 40;
+/// A derivation that is taken to have ended for so long has.
+const SETTLING: Duration = Duration::from_millis(500);
 /// A build of which more than this part is new, a fifth, is another one than the one before.
 const NEW_PART: u64 = 5;
 
 /// The time of each derivation by its name, in milliseconds; of several with one name their mean.
 pub type BuildTimes = BTreeMap<String, u64>;
 
-/// A derivation whose build began, and whose end Nix has not reported.
-#[derive(Debug)]
-struct Begun {
-    name: String,
-    share: Duration,
-    /// Whether it compiles nothing any more.
-    is_ending: bool,
-    /// What is left of its current step, at least.
-    step: Duration,
+/// The time in which anything was built, and about that of the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    pub building: Duration,
+    pub rest: Duration,
 }
 
 /// Counts the time of each derivation of a build from Nix's events.
@@ -99,12 +93,7 @@ impl BuildShares {
             self.waiting.remove(derivation);
             self.has_begun = true;
             self.share_out();
-            let begun = Begun {
-                name: general_name(derivation),
-                share: Duration::ZERO,
-                is_ending: false,
-                step: Duration::ZERO,
-            };
+            let begun = Begun::new(general_name(derivation));
             self.begun.insert(*id, begun);
             self.running.begin(*id);
         } else if let NixEvent::Stopped { id } = event {
@@ -150,7 +139,7 @@ impl BuildShares {
         }
         let time_of = |name: &str| earlier.get(name).copied().map(Duration::from_millis);
         let since = self.due(at);
-        let slowdown = self.slowdown(earlier);
+        let slowdown = self.slowdown(earlier, at);
         let mut left = Duration::ZERO;
         for name in self.waiting.values() {
             left += time_of(name)?.mul_f64(slowdown);
@@ -186,14 +175,20 @@ impl BuildShares {
     }
 
     /// How many times as long as in an `earlier` build those derivations took that were built so far, or take already; at least once as long.
-    pub fn slowdown(&self, earlier: &BuildTimes) -> f64 {
+    pub fn slowdown(&self, earlier: &BuildTimes, at: Duration) -> f64 {
         let time_of = |name: &str, _| earlier.get(name).copied().map(Duration::from_millis);
-        self.pace(WEIGHT_OF_EARLIER, time_of).max(1.0)
+        self.pace(WEIGHT_OF_EARLIER, at, time_of).max(1.0)
     }
 
     /// How many times as long as `time_of` says derivations take that were built so far, or take longer already. It gets the name
     /// and the time that one of them took. As many as took the time `before` count as if they took as long.
-    fn pace(&self, before: Duration, time_of: impl Fn(&str, Duration) -> Option<Duration>) -> f64 {
+    fn pace(
+        &self,
+        before: Duration,
+        at: Duration,
+        time_of: impl Fn(&str, Duration) -> Option<Duration>,
+    ) -> f64 {
+        let since = self.due(at);
         let (mut now, mut then) = (before, before);
         for (name, (took, count)) in &self.ended {
             if let Some(expected) = time_of(name, *took / (*count).max(1)) {
@@ -203,8 +198,7 @@ impl BuildShares {
         }
         for (id, build) in &self.begun {
             let is_running = self.running.is_running(*id);
-            let due = if is_running { self.due } else { Duration::ZERO };
-            let done = build.share + due;
+            let done = build.share + if is_running { since } else { Duration::ZERO };
             // How long one still takes that is not late is not known.
             let is_known = |expected: &Duration| !is_running || *expected < done;
             if let Some(expected) = time_of(&build.name, done).filter(is_known) {
@@ -222,21 +216,11 @@ impl BuildShares {
         self.building + if is_building { since } else { Duration::ZERO }
     }
 
-    /// The time in which anything was built, and about that of the rest, when so many of all derivations are built: as in an `earlier`
-    /// build, or else as is typical.
-    pub fn work(
-        &self,
-        earlier: &BuildTimes,
-        (built, all): (u64, u64),
-        at: Duration,
-    ) -> (Duration, Duration) {
-        let expected = |name: &str| match earlier.get(name) {
-            Some(millis) => Some(*millis),
-            None => typical::millis(name),
-        };
-        let known = |name: &str| expected(name).map(Duration::from_millis);
+    /// The work when so many of all derivations are `built`: about as much time as in an `earlier` build, or else as is typical.
+    pub fn work(&self, earlier: &BuildTimes, built: Progress, at: Duration) -> Work {
+        let known = |name: &str| plan::known_time(name, earlier);
         let small = |took| Some(typical::SMALL).filter(|_| took < MAX_SMALL);
-        let pace = self.pace(WEIGHT_OF_TYPICAL, |name, took| {
+        let pace = self.pace(WEIGHT_OF_TYPICAL, at, |name, took| {
             known(name).or_else(|| small(took))
         });
         let waiting = self.waiting.values();
@@ -253,11 +237,55 @@ impl BuildShares {
             (typical::SMALL * count.try_into().unwrap_or(0)).mul_f64(pace)
         };
         let running = self.running().count();
-        let ended = self.ended.values().map(|(_, count)| *count as usize);
-        let ended = ended.sum::<usize>() + self.begun.len() - running;
-        let done = self.building(at) + unnamed(built, ended);
-        let left = all.saturating_sub(built);
-        (done, rest + unnamed(left, self.waiting.len() + running))
+        let ended = self.count_ended() + self.begun.len() - running;
+        let left = built.all.saturating_sub(built.done);
+        Work {
+            building: self.building(at) + unnamed(built.done, ended),
+            rest: rest + unnamed(left, self.waiting.len() + running),
+        }
+    }
+
+    /// How much is done of what is planned when so many of all derivations are `built`: those that have ended, and of each that is
+    /// being built a part of its own. A plan never changes, and neither does that of what no list has named.
+    pub fn planned(&self, earlier: &BuildTimes, built: Progress, at: Duration) -> PlannedWork {
+        let plan = |name: &str| Plan::of(name, earlier);
+        let since = self.due(at);
+        let mut work = PlannedWork::default();
+        for (name, (_, count)) in &self.ended {
+            work.add_ended(&plan(name), *count);
+        }
+        let mut over = 0;
+        for (id, build) in &self.begun {
+            let plan = plan(&build.name);
+            let ended = self.running.ended_at(*id);
+            // Which one has ended Nix reports right after how many run.
+            if ended.is_some_and(|ended| at.saturating_sub(ended) >= SETTLING) {
+                work.add_ended(&plan, 1);
+                over += 1;
+            } else if self.running.is_running(*id) {
+                work.add_running(&plan, build.share + since);
+            } else {
+                work.add_running(&plan, build.share);
+            }
+        }
+        for name in self.waiting.values() {
+            work.add_waiting(&plan(name), 1);
+        }
+        let ended = self.count_ended();
+        let named = ended + self.begun.len() + self.waiting.len();
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let unnamed = built.all.saturating_sub(count(named));
+        let unnamed = unnamed.min(MAX_DERIVATIONS as u64);
+        let done = built.done.saturating_sub(count(ended + over)).min(unnamed);
+        let few = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        work.add_ended(&Plan::UNKNOWN, few(done));
+        work.add_waiting(&Plan::UNKNOWN, few(unnamed - done));
+        work
+    }
+
+    /// How many derivations have ended, as Nix has reported.
+    fn count_ended(&self) -> usize {
+        self.ended.values().map(|(_, count)| *count as usize).sum()
     }
 
     fn running(&self) -> impl Iterator<Item = &Begun> {
@@ -266,14 +294,15 @@ impl BuildShares {
 
     /// Whether more than a fifth of `all` derivations still wait or are built and have no time in an `earlier` build, or one of these is
     /// built for long.
-    pub fn has_much_new(&self, earlier: &BuildTimes, all: u64) -> bool {
+    pub fn has_much_new(&self, earlier: &BuildTimes, all: u64, at: Duration) -> bool {
         let is_new = |name: &str| !earlier.contains_key(name);
         let waiting = self.waiting.values().filter(|name| is_new(name));
         let running = self.running();
         let running: Vec<&Begun> = running.filter(|build| is_new(&build.name)).collect();
         let count = u64::try_from(waiting.count() + running.len()).unwrap_or(u64::MAX);
+        let since = self.due(at);
         count.saturating_mul(NEW_PART) > all
-            || running.iter().any(|build| build.share + self.due > SLACK)
+            || running.iter().any(|build| build.share + since > SLACK)
     }
 
     /// What each derivation that is being built gets until `at`, beside its share.
@@ -333,39 +362,6 @@ impl BuildShares {
             *all += build.share;
             *count += 1;
         }
-    }
-}
-
-impl Begun {
-    /// Notes what an event of this build tells about its rest.
-    fn look(&mut self, event: &NixEvent) {
-        if let NixEvent::BuildPhase { phase, .. } = event {
-            self.is_ending |= ["installPhase", "fixupPhase", "distPhase"].contains(&phase.as_str());
-        } else if let NixEvent::Step {
-            unit,
-            done,
-            expected,
-            ..
-        } = event
-        {
-            let left = expected.saturating_sub(*done);
-            self.step = Duration::from_millis(match unit {
-                StepUnit::Bytes => left / STEP_BYTES_PER_MILLI,
-                StepUnit::Paths => left.saturating_mul(STEP_PATH_MILLIS),
-            });
-        }
-    }
-
-    /// About how long it takes on, of the time `known` at this `pace`, after the time `done`.
-    fn rest(&self, known: Option<Duration>, pace: f64, done: Duration) -> Duration {
-        let part = match known {
-            _ if self.is_ending => REST_OF_ENDING,
-            Some(_) => REST_OF_KNOWN,
-            None => REST_OF_UNKNOWN,
-        };
-        let all = known.unwrap_or(typical::SMALL).mul_f64(pace);
-        let left = all.saturating_sub(done).max(done.mul_f64(part));
-        left.max(self.step.mul_f64(pace))
     }
 }
 

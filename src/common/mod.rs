@@ -51,6 +51,7 @@ pub mod plain_file;
 pub mod plain_tar;
 pub mod private_dir;
 pub mod program;
+pub mod progress;
 pub mod remote_builder;
 pub mod repository_address;
 pub mod running_builds;

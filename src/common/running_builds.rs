@@ -54,6 +54,11 @@ impl RunningBuilds {
         self.running.contains(&id)
     }
 
+    /// When a build is taken to have ended whose end Nix has not reported.
+    pub fn ended_at(&self, id: u64) -> Option<Duration> {
+        self.ended.get(&id).copied()
+    }
+
     /// The builds that run, as far as is known.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator {
         self.running.iter().copied()

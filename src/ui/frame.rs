@@ -8,7 +8,7 @@ use crate::ui::colour::Paint;
 use crate::ui::layout::{NARROW, WIDEST_TABLE, filled};
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
-use crate::ui::state::{Activity, Fraction, State, WHOLE};
+use crate::ui::state::{Activity, Bar, State, WHOLE};
 use crate::ui::words;
 
 /// Maximum height of the live view in lines, on any terminal.
@@ -53,7 +53,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     if room >= MIN_ROOM_FOR_NEXT {
         lines.extend(to_come(state, columns, paint));
     }
-    let counts = progress::counts(state, at).filter(|_| room > 1);
+    let counts = progress::shown_counts(state, at).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
         if let Some(since) = state.reached() {
             let reached = words::seconds(at.saturating_sub(since));
@@ -121,16 +121,16 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
         " {spinner} {}",
         paint.strong(&format!("{name:<name_columns$}"))
     );
-    if let Some(fraction) = state.fraction() {
+    if let Some(shown) = state.bar() {
         // What surrounds the bar: margins of two blanks, and `99 %`. A bar that became shorter with the time would seem to go back.
         let elapsed_columns = elapsed.len().max(ELAPSED_COLUMNS);
         let taken = measure_text_width(&text) + elapsed_columns + 2 + 6 + 3;
         let room = columns.saturating_sub(taken);
         if room >= *BAR_COLUMNS.start() {
-            let bar = bar(fraction, room.min(*BAR_COLUMNS.end()), paint);
+            let bar = bar(shown, room.min(*BAR_COLUMNS.end()), paint);
             text.extend(["  ", &bar]);
         }
-        let percent = fraction.percent().min(99);
+        let percent = shown.percent().min(99);
         text.extend([format!(" {percent:>3} %")]);
     }
     line(&text, &paint.faint(&elapsed), columns)
@@ -192,11 +192,11 @@ fn count_lines(counts: &str, left: Option<&str>, columns: usize) -> Vec<String> 
 }
 
 /// A bar of `columns` characters.
-fn bar(fraction: &Fraction, columns: usize, paint: Paint) -> String {
-    let halves = u128::from(fraction.share()) * (columns as u128) * 2 / u128::from(WHOLE);
+fn bar(shown: &Bar, columns: usize, paint: Paint) -> String {
+    let halves = u128::from(shown.share()) * (columns as u128) * 2 / u128::from(WHOLE);
     let halves = usize::try_from(halves).unwrap_or(usize::MAX);
     // Whatever is done shows.
-    let halves = halves.clamp(usize::from(fraction.share() > 0), columns * 2);
+    let halves = halves.clamp(usize::from(shown.share() > 0), columns * 2);
     let half = if halves % 2 == 1 { "╸" } else { "" };
     let done = format!("{}{half}", "━".repeat(halves / 2));
     let rest = "─".repeat(columns - halves.div_ceil(2));

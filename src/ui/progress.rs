@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::common::event::Phase;
+use crate::common::progress::Progress;
 use crate::ui::state::{Activity, ActivityKind, State};
 use crate::ui::words;
 
@@ -11,6 +12,15 @@ const MIN_LAST_BUILD: Duration = Duration::from_secs(10);
 
 /// What the current phase has done at the time `at`, if it counts: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
 pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
+    counts_with(state, None, at)
+}
+
+/// The same, but no more bytes than the bar beside it shows, which follows what is done.
+pub(super) fn shown_counts(state: &State, at: Duration) -> Option<String> {
+    counts_with(state, state.shown_bytes(), at)
+}
+
+fn counts_with(state: &State, bytes: Option<u64>, at: Duration) -> Option<String> {
     let (phase, _) = state.phase()?;
     let mut parts: Vec<String> = state.detail().map(str::to_owned).into_iter().collect();
     if phase == Phase::Build {
@@ -20,7 +30,8 @@ pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
     // The bytes of container images are shares of sizes that are estimated until the archives are written: a percentage says that.
     let transfer = state.transfer();
     if let Some(transfer) = transfer.filter(|_| phase != Phase::ContainerImages) {
-        parts.push(words::amount(transfer.done, transfer.total.unwrap_or(0)));
+        let done = bytes.unwrap_or(transfer.done);
+        parts.push(words::amount(done, transfer.total.unwrap_or(0)));
         parts.extend(words::rate(transfer.done, transfer.took));
     }
     (!parts.is_empty()).then(|| parts.join(" · "))
@@ -28,23 +39,25 @@ pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
 
 fn nix(state: &State, at: Duration) -> Vec<String> {
     let counts = state.nix();
-    let (mut parts, (fetched, to_fetch), (built, to_build)) =
-        (Vec::new(), counts.fetched, counts.built);
-    if to_fetch > 0 {
-        let (done, all) = counts.downloaded;
+    let (mut parts, fetched, built) = (Vec::new(), counts.fetched, counts.built);
+    if fetched.all > 0 {
+        let Progress { done, all } = counts.downloaded;
         let rate = state.arriving(at).filter(|_| done < all);
         let rate = rate.and_then(|(bytes, took)| words::rate(bytes, took));
         let rate = rate.map(|rate| format!(", {rate}")).unwrap_or_default();
         let amount = || words::amount(done.min(all), all);
         let bytes = (all > 0).then(|| format!(" ({}{rate})", amount()));
         let bytes = bytes.unwrap_or_default();
-        parts.push(format!("fetched {fetched} of {to_fetch}{bytes}"));
+        parts.push(format!(
+            "fetched {} of {}{bytes}",
+            fetched.done, fetched.all
+        ));
     }
-    if to_build > 0 {
+    if built.all > 0 {
         let emulated = counts.emulated.filter(|n| *n > 0);
         let emulated = emulated.map(|n| format!(" ({n} under emulation)"));
         let emulated = emulated.unwrap_or_default();
-        parts.push(format!("built {built} of {to_build}{emulated}"));
+        parts.push(format!("built {} of {}{emulated}", built.done, built.all));
     }
     if parts.is_empty() && state.detail().is_none() {
         parts.push("evaluating the configuration".to_owned());
@@ -78,17 +91,17 @@ pub(super) fn outcome(state: &State) -> Option<String> {
     }
     let counts = state.nix();
     let mut parts = Vec::new();
-    if counts.fetched.0 > 0 {
-        let bytes = counts.downloaded.0;
+    if counts.fetched.done > 0 {
+        let bytes = counts.downloaded.done;
         let bytes = (bytes > 0).then(|| format!(" ({})", words::human_bytes(bytes)));
         parts.push(format!(
             "{} fetched{}",
-            counts.fetched.0,
+            counts.fetched.done,
             bytes.unwrap_or_default()
         ));
     }
     // What Nix expected to build includes derivations that it only looked at, so it says nothing at the end.
-    let (built, _) = counts.built;
+    let built = counts.built.done;
     if built > 0 {
         let emulated = counts.emulated.map_or(0, |n| n.min(built));
         let emulated = (emulated > 0).then(|| format!(", {emulated} of them emulated"));
@@ -138,7 +151,9 @@ pub(super) fn verb(activity: &Activity) -> &'static str {
 /// The bytes that an activity has downloaded, how far its current step is, or the last line of its log, on one line.
 pub(super) fn last(activity: &Activity) -> Option<String> {
     match (activity.moved, &activity.last, &activity.step) {
-        (Some((done, all)), ..) if is_download(activity) => Some(words::amount(done, all)),
+        (Some(Progress { done, all }), ..) if is_download(activity) => {
+            Some(words::amount(done, all))
+        }
         (_, Some(last), _) => Some(last.split_whitespace().collect::<Vec<_>>().join(" ")),
         (_, None, Some(step)) => Some(step.words()),
         _ => None,

@@ -1,24 +1,29 @@
 //! The state that every view shows, computed from the events: phase, progress, Nix activities, slowest builds. Pure.
 
 mod activities;
+mod bar;
 mod fraction;
 mod nix_counts;
 mod pace;
 mod rate;
 mod step;
+mod transfer;
 
 use std::time::Duration;
 
 use crate::common::build_shares::BuildShares;
 use crate::common::event::{EarlierBuilds, Event, Phase, Stop};
 use crate::common::nix_event::NixEvent;
-use activities::Activities;
+use crate::common::progress::Progress;
+use activities::{Activities, is_count_of_dd};
 pub(super) use activities::{Activity, ActivityKind};
+pub(super) use bar::Bar;
 pub(super) use fraction::{Fraction, WHOLE};
 use nix_counts::NixCounts;
 use pace::Pace;
 use rate::Rate;
 pub(super) use step::Step;
+use transfer::Transfer;
 
 /// Maximum characters of the last line of a builder or a console that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;
@@ -36,15 +41,6 @@ pub(super) struct Ended {
     pub(super) stop: Option<Stop>,
 }
 
-/// Bytes that a phase has processed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Transfer {
-    pub(super) done: u64,
-    pub(super) total: Option<u64>,
-    /// The time since the phase started.
-    pub(super) took: Duration,
-}
-
 /// The phase that runs.
 #[derive(Debug)]
 struct Current {
@@ -54,6 +50,7 @@ struct Current {
     detail: Option<Since>,
     console: Option<Since>,
     fraction: Fraction,
+    bar: Bar,
     pace: Pace,
 }
 
@@ -90,6 +87,7 @@ impl State {
                     detail: None,
                     console: None,
                     fraction: Fraction::default(),
+                    bar: Bar::begin(at),
                     pace: Pace::begin(at),
                 });
                 let follows = |other: &Phase| other != phase && *phase != Phase::Release;
@@ -101,13 +99,11 @@ impl State {
             Event::Stopped(phase, took, stop) => self.end(*phase, *took, Some(*stop)),
             Event::Bytes { phase, done, total } => {
                 if let Some(current) = self.current_in(*phase) {
-                    current.transfer = Some(Transfer {
-                        done: *done,
-                        total: *total,
-                        took: at.saturating_sub(current.since),
-                    });
-                    if let Some(total) = total {
-                        current.fraction.update(*done, *total, at);
+                    let (done, total) = (*done, *total);
+                    let took = at.saturating_sub(current.since);
+                    current.transfer = Some(Transfer { done, total, took });
+                    if let Some(all) = total {
+                        current.fraction.update(Progress { done, all }, at);
                     }
                 }
             }
@@ -164,9 +160,10 @@ impl State {
             NixEvent::Moved { id, done, expected } => {
                 let (nix, arriving) = (&mut self.nix, &mut self.arriving);
                 activities.change(*id, at, |activity| {
-                    let before = activity.moved.replace((*done, *expected));
+                    let (done, all) = (*done, *expected);
+                    let before = activity.moved.replace(Progress { done, all });
                     if activity.kind == ActivityKind::Fetch {
-                        let more = done.saturating_sub(before.map_or(0, |(done, _)| done));
+                        let more = done.saturating_sub(before.unwrap_or_default().done);
                         nix.add_downloaded(more);
                         arriving.add(more, at);
                     }
@@ -190,8 +187,11 @@ impl State {
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
             | NixEvent::Fetched { .. }
-            | NixEvent::Restarted
             | NixEvent::ToDownload { .. } => self.nix.apply(event),
+            NixEvent::Restarted => {
+                self.nix.apply(event);
+                self.restart(at);
+            }
             NixEvent::Message { .. } | NixEvent::Other(_) => {}
         }
         let is_log = matches!(event, NixEvent::BuildLine { .. } | NixEvent::Message { .. });
@@ -200,24 +200,38 @@ impl State {
         }
     }
 
-    /// Moves the share of a build on with the time, and estimates its end anew.
-    pub(super) fn tick(&mut self, at: Duration) {
-        let (building, rest) = self.building(at);
-        let (done, total) = self.nix.units(building, rest);
-        let mostly_downloads = self.nix.mostly_downloads((done, total));
-        if let Some(current) = self.current.as_mut().filter(|c| c.phase == Phase::Build) {
-            if total > 0 {
-                current.fraction.update(done, total, at);
-            }
-            let by_rate = current.fraction.time_left(at).filter(|_| mostly_downloads);
-            let pace = &mut current.pace;
-            pace.update(&self.nix, (building, rest), by_rate, at);
+    /// Nix begins anew: what counts as done, and the estimate of the end, are for other work from now on.
+    fn restart(&mut self, at: Duration) {
+        let done = self.units(at).done;
+        if let Some(current) = self.current_in(Phase::Build) {
+            current.fraction.restart(done);
+            current.pace.restart();
         }
     }
 
-    /// The time in which derivations were built, and about that in which the others will be.
-    fn building(&self, at: Duration) -> (Duration, Duration) {
-        self.shares.work(&self.earlier.times, self.nix.built, at)
+    /// Moves the share of a build, and what is shown of any share, on with the time, and estimates the end of a build anew.
+    pub(super) fn tick(&mut self, at: Duration) {
+        let units = self.units(at);
+        let work = self.shares.work(&self.earlier.times, self.nix.built, at);
+        let Some(current) = self.current.as_mut() else {
+            return;
+        };
+        if current.phase == Phase::Build {
+            if units.all > 0 {
+                current.fraction.update(units, at);
+            }
+            let by_rate = current.fraction.time_left(at);
+            let by_rate = by_rate.filter(|_| self.nix.mostly_downloads(units));
+            current.pace.update(&self.nix, work, by_rate, at);
+        }
+        current.bar.follow(&current.fraction, at);
+    }
+
+    /// The work of a build that is done, and all of it.
+    fn units(&self, at: Duration) -> Progress {
+        let (shares, built) = (&self.shares, self.nix.built);
+        let planned = shares.planned(&self.earlier.times, built, at);
+        self.nix.units(planned)
     }
 
     fn current_in(&mut self, phase: Phase) -> Option<&mut Current> {
@@ -273,18 +287,26 @@ impl State {
 
     /// How much of the current phase is done, if that is known.
     pub(super) fn fraction(&self) -> Option<&Fraction> {
-        let fraction = &self.current.as_ref()?.fraction;
-        fraction.is_known().then_some(fraction)
+        Some(&self.current.as_ref()?.fraction).filter(|fraction| fraction.is_known())
+    }
+
+    /// How much of the current phase the live view shows as done, if that is known.
+    pub(super) fn bar(&self) -> Option<&Bar> {
+        let current = self.current.as_ref()?;
+        current.fraction.is_known().then_some(&current.bar)
+    }
+
+    /// The bytes that the bar shows as processed, while it is behind.
+    pub(super) fn shown_bytes(&self) -> Option<u64> {
+        let current = self.current.as_ref()?;
+        let is_behind = current.bar.share() < current.fraction.share();
+        current.transfer.filter(|_| is_behind)?.shown(&current.bar)
     }
 
     /// The time that the current phase still takes, if it can be estimated and what is done does not contradict that.
     pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref()?;
-        let is_known = current.phase != Phase::Build || {
-            let (building, rest) = self.building(at);
-            let units = self.nix.units(building, rest);
-            self.nix.mostly_downloads(units)
-        };
+        let is_known = current.phase != Phase::Build || self.nix.mostly_downloads(self.units(at));
         let by_rate = current.fraction.time_left(at).filter(|_| is_known);
         let by_derivations = || self.left_to_build(at);
         let by_earlier = || {
@@ -318,8 +340,8 @@ impl State {
     fn left_as_before(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let times = &self.earlier.times;
-        let all = self.nix.built.1;
-        if !times.is_empty() && self.shares.has_much_new(times, all) {
+        let all = self.nix.built.all;
+        if !times.is_empty() && self.shares.has_much_new(times, all, at) {
             return None;
         }
         let others = self.earlier.others.iter();
@@ -327,7 +349,7 @@ impl State {
         let mut earlier = self.earlier.same.iter().chain(others);
         let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
         let took = at.saturating_sub(current.since);
-        let all = Duration::from_secs(like.seconds).mul_f64(self.shares.slowdown(times));
+        let all = Duration::from_secs(like.seconds).mul_f64(self.shares.slowdown(times, at));
         let left = all.checked_sub(took)?.min(current.fraction.rest_of(all));
         (!left.is_zero()).then_some(left)
     }
@@ -372,13 +394,6 @@ impl State {
     pub(super) fn nix(&self) -> &NixCounts {
         &self.nix
     }
-}
-
-/// Whether `line` is `30+0 records out`, or another count that `dd` ends with: it says nothing about what follows.
-fn is_count_of_dd(line: &str) -> bool {
-    let records = [" records in", " records out"];
-    let count = records.iter().find_map(|end| line.strip_suffix(end));
-    count.is_some_and(|count| count.chars().all(|c| c == '+' || c.is_ascii_digit()))
 }
 
 #[cfg(test)]

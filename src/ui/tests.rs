@@ -32,7 +32,7 @@ fn build_on_80_by_24() {
         lines_of((80, 24), TWO_BUILDS),
         [
             " ✓ Upload                                                                 0.3 s",
-            " ⠼ Build               ━━━━━━━━━━───────────────────────────  27 %         10 s",
+            " ⠼ Build               ━━━━━╸───────────────────────────────  15 %         10 s",
             "     built 49 of 72",
             "     building linux-6.12.107-1            buildPhase                        4 s",
             "     building e2fsprogs-1.47.2-3+b12      buildPhase                        0 s",
@@ -53,7 +53,7 @@ fn build_on_40_by_15() {
         lines_of((40, 15), TWO_BUILDS),
         [
             " ✓ Upload                         0.3 s",
-            " ⠼ Build  ━━╸───────  27 %         10 s",
+            " ⠼ Build  ━╸────────  15 %         10 s",
             "     built 49 of 72",
             "     building linux-6.12.107-1  bu… 4 s",
             "     building e2fsprogs-1.47.2-3+b… 0 s",
@@ -68,7 +68,7 @@ fn build_on_200_by_50() {
         lines_of((200, 50), TWO_BUILDS),
         [
             " ✓ Upload                                                                                     0.3 s",
-            " ⠼ Build               ━━━━━━━━━━━━━━━╸─────────────────────────────────────────  27 %         10 s",
+            " ⠼ Build               ━━━━━━━━╸────────────────────────────────────────────────  15 %         10 s",
             "     built 49 of 72",
             "     building linux-6.12.107-1                      buildPhase                                  4 s",
             "     building e2fsprogs-1.47.2-3+b12                buildPhase                                  0 s",

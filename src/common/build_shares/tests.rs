@@ -1,4 +1,5 @@
 use super::*;
+use crate::common::nix_event::StepUnit;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -35,6 +36,16 @@ fn counted(events: &[(u32, NixEvent)]) -> BuildShares {
         shares.apply(event, SECOND * *at);
     }
     shares
+}
+
+/// What is planned, in tenths of a second.
+fn planned(shares: &BuildShares, earlier: &BuildTimes, built: Progress, at: Duration) -> [u128; 2] {
+    let work = shares.planned(earlier, built, at);
+    [work.done, work.all].map(|time| time.as_millis() / 100)
+}
+
+fn of(done: u64, all: u64) -> Progress {
+    Progress { done, all }
 }
 
 fn times(of: &[(&str, u64)]) -> BuildTimes {
@@ -130,15 +141,86 @@ fn builds_of_a_nix_that_was_stopped_get_no_time() {
 
 #[test]
 fn names_have_no_version_and_no_git_revision() {
-    let revisions = ["20260102.abc12de", "20260317.1234567", "1234.0f0f0f0f0f"];
-    for revision in revisions {
-        let system = general_name(&path(&format!("nixos-system-pi-26.05.{revision}")));
-        assert_eq!(system, "nixos-system-pi-0");
-        let image = format!("nixos-image-sd-card-26.05.{revision}-aarch64-linux.img.zst");
-        let image = general_name(&path(&image));
-        assert_eq!(image, "nixos-image-sd-card-0-aarch0-linux0img0zst");
+    for revision in ["20260102.abc12de", "20260317.1234567", "1234.0f0f0f0f0f"] {
+        let name = general_name(&path(&format!("nixos-manual-26.05.{revision}")));
+        assert_eq!(name, "nixos-manual-0");
     }
     assert_eq!(general_name(&path("unit-a.service")), "unit-a0service");
+}
+
+/// The image of another host name takes as long.
+#[test]
+fn names_have_no_name_of_the_machine() {
+    for machine in ["pi", "living-room-2", "image-sd-card", "system-7"] {
+        for label in ["26.05.20260102.abc12de", "tagged-24.11", "26.05.mini"] {
+            let general = |of: &str| general_name(&path(of));
+            let system = general(&format!("nixos-system-{machine}-{label}"));
+            assert_eq!(system, "nixos-system");
+            let image = |end| general(&format!("nixos-{machine}-{label}-{end}"));
+            assert_eq!(image("aarch64-linux.img.zst"), "nixos-aarch0-linux0img0zst");
+            assert_eq!(image("x86_64-linux.iso"), "nixos-x0_0-linux0iso");
+            assert_eq!(image("x86_64-linux.tar.xz"), "nixos-x0_0-linux0tar0xz");
+        }
+    }
+    assert_eq!(general_name(&path("nixos-rebuild")), "nixos-rebuild");
+}
+
+#[test]
+fn what_is_planned_for_the_rest_never_changes() {
+    let earlier = times(&[("linux-0", 40), ("etc", 2)]);
+    let mut shares = counted(&[
+        (0, NixEvent::WillBuild { derivations: 4 }),
+        (0, listed("linux-6.13")),
+        (0, listed("etc")),
+        (0, listed("blink")),
+    ]);
+    // One of them no list has named: it takes as long as another unknown one.
+    let at = |shares: &BuildShares, done, at| planned(shares, &earlier, of(done, 4), SECOND * at);
+    assert_eq!(at(&shares, 0, 1), [0, 422]);
+    shares.apply(&started(1, "linux-6.13"), SECOND * 10);
+    assert_eq!(at(&shares, 0, 20), [100, 422]);
+    // It takes three times as long: more and more of its own time, and never all.
+    assert_eq!(at(&shares, 0, 130), [387, 422]);
+    shares.apply(&NixEvent::Stopped { id: 1 }, SECOND * 130);
+    assert_eq!(at(&shares, 1, 131), [400, 422]);
+    // One of unknown length stays in its own slot.
+    shares.apply(&started(2, "blink"), SECOND * 131);
+    assert_eq!(at(&shares, 1, 500), [400, 422]);
+    shares.apply(&NixEvent::Stopped { id: 2 }, SECOND * 500);
+    assert_eq!(at(&shares, 2, 500), [401, 422]);
+    assert_eq!(at(&shares, 3, 500), [402, 422], "unnamed");
+}
+
+/// Of seven unknown ones none is built, however long the first one takes.
+#[test]
+fn no_more_than_what_runs_is_added_to_what_is_built() {
+    let none = BuildTimes::new();
+    let shares = counted(&[(0, started(1, "sleep"))]);
+    let mut before = Duration::ZERO;
+    for second in 1..200 {
+        let work = shares.planned(&none, of(0, 7), SECOND * second);
+        assert!(work.done > before && work.done * 7 < work.all, "{work:?}");
+        before = work.done;
+    }
+}
+
+/// Nix tells that one build fewer runs, and right after that which one has ended: it was the older one.
+#[test]
+fn the_wrong_one_does_not_count_as_built_meanwhile() {
+    let earlier = times(&[("linux-0", 100), ("etc", 4)]);
+    let mut shares = counted(&[
+        (0, started(1, "etc")),
+        (0, started(2, "linux-6.13")),
+        (0, running(2)),
+        (8, running(1)),
+    ]);
+    let at = |shares: &BuildShares, at| planned(shares, &earlier, of(0, 2), at)[0];
+    let (told, stopped) = (SECOND * 8, SECOND * 8 + Duration::from_millis(20));
+    assert_eq!(at(&shares, told), 76, "90 % of 4 s and 4 s");
+    shares.apply(&NixEvent::Stopped { id: 1 }, stopped);
+    assert_eq!(at(&shares, stopped), 80);
+    shares.apply(&running(0), SECOND * 10);
+    assert_eq!(at(&shares, SECOND * 11), 1040);
 }
 
 #[test]
@@ -158,8 +240,8 @@ fn rest_takes_as_long_as_in_the_earlier_build() {
     assert_eq!(left(&shares, 30), Some(SECOND * 72));
     shares.apply(&started(2, "etc"), SECOND * 30);
     assert_eq!(left(&shares, 32), Some(SECOND * 70));
-    // The second one takes longer than it did, and then far too long.
-    assert_eq!(left(&shares, 44), Some(SECOND * 63));
+    // The second one takes longer than it did, and what follows may too, and then far too long.
+    assert_eq!(left(&shares, 44).unwrap().as_secs(), 127);
     assert_eq!(left(&shares, 70), None);
 }
 
@@ -217,10 +299,9 @@ fn a_short_derivation_that_is_late_moves_the_time_left() {
     let forecast = NixEvent::WillBuild { derivations: 2 };
     let events = [(0, forecast), (0, listed("b")), (0, started(3, "c"))];
     let mut shares = counted(&events);
-    let mut left = |at| {
-        shares.apply(&NixEvent::ToDownload { bytes: 0 }, SECOND * at);
-        shares.left(&earlier, SECOND * at).unwrap()
-    };
+    shares.apply(&NixEvent::ToDownload { bytes: 0 }, SECOND);
+    // No event comes meanwhile.
+    let left = |at| shares.left(&earlier, SECOND * at).unwrap();
     assert_eq!(left(5), SECOND * 30);
     assert_eq!(left(10), SECOND * 45);
     assert_eq!(left(15), SECOND * 60);
@@ -231,8 +312,8 @@ fn a_derivation_moves_on_however_long_it_takes() {
     let earlier = times(&[("linux-0", 40)]);
     let mut shares = counted(&[(2, started(1, "linux-6.12.1"))]);
     let seconds = |at, earlier: &BuildTimes, shares: &BuildShares| {
-        let (building, rest) = shares.work(earlier, (0, 1), SECOND * at);
-        (building.as_secs(), rest.as_secs())
+        let work = shares.work(earlier, of(0, 1), SECOND * at);
+        (work.building.as_secs(), work.rest.as_secs())
     };
     assert_eq!(seconds(12, &earlier, &shares), (10, 30));
     // Late: half as much again.
@@ -263,7 +344,9 @@ fn steps_of_a_build_tell_what_is_left_of_it_at_least() {
     let mut shares = counted(&[(0, started(1, "tarball"))]);
     let mut rest = |event: &NixEvent| {
         shares.apply(event, Duration::ZERO);
-        shares.work(&BuildTimes::new(), (0, 1), Duration::ZERO).1
+        shares
+            .work(&BuildTimes::new(), of(0, 1), Duration::ZERO)
+            .rest
     };
     assert_eq!(
         rest(&step(StepUnit::Bytes, 100_000_000, 900_000_000)),
@@ -277,14 +360,15 @@ fn rest_of_a_first_build_follows_its_speed() {
     let none = BuildTimes::new();
     let forecast = NixEvent::WillBuild { derivations: 300 };
     let mut shares = counted(&[(0, forecast), (0, NixEvent::ToDownload { bytes: 0 })]);
-    assert_eq!(shares.work(&none, (0, 300), SECOND).1, typical::SMALL * 300);
+    let work = shares.work(&none, of(0, 300), SECOND);
+    assert_eq!(work.rest, typical::SMALL * 300);
     // One in a second, instead of ten.
     for n in 0..40_u32 {
         shares.apply(&started(n.into(), &format!("unit-{n}")), SECOND * n);
         let at = SECOND * (n + 1);
         shares.apply(&NixEvent::Stopped { id: n.into() }, at);
     }
-    let (building, rest) = shares.work(&none, (40, 300), SECOND * 40);
+    let Work { building, rest } = shares.work(&none, of(40, 300), SECOND * 40);
     assert_eq!(building, SECOND * 40);
     assert!(rest > SECOND * 120 && rest < SECOND * 260, "{rest:?}");
 }

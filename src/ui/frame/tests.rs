@@ -10,6 +10,7 @@ fn building(events: &[NixEvent]) -> State {
     for event in events {
         state.apply(&Event::Nix(event.clone()), Duration::from_secs(60));
     }
+    state.tick(Duration::from_secs(62));
     state
 }
 
@@ -103,6 +104,7 @@ fn what_is_counted_breaks_between_its_parts() {
         let at = Duration::from_secs(second);
         state.apply(&Event::Bytes { phase, done, total }, at);
     }
+    state.tick(Duration::from_secs(62));
     assert_eq!(
         shown(&state, 40, 24)[1..],
         [
@@ -242,7 +244,8 @@ fn bar_is_full_only_at_the_end() {
             expected: 100,
             running: 0,
         };
-        state.apply(&Event::Nix(built), Duration::from_secs(60));
+        state.apply(&Event::Nix(built), Duration::from_secs(62));
+        state.tick(Duration::from_secs(66));
         shown(&state, 80, 24).remove(0)
     };
     assert!(
@@ -256,6 +259,34 @@ fn bar_is_full_only_at_the_end() {
         bar(1)
     );
     assert!(bar(100).contains(" 99 %"), "{}", bar(100));
+}
+
+/// The bar follows what was copied, and so do the bytes beside it.
+#[test]
+fn bytes_are_those_that_the_bar_shows() {
+    let (mut state, phase) = (State::default(), Phase::CopyOut);
+    let tick = Duration::from_millis(50);
+    state.apply(&Event::Started(phase), Duration::ZERO);
+    let (done, total) = (80_000_000, Some(100_000_000));
+    state.apply(&Event::Bytes { phase, done, total }, Duration::ZERO);
+    let mut told = Vec::new();
+    for ticks in 0..60 {
+        state.tick(tick * ticks);
+        let (columns, rows) = (80, 24);
+        let lines = frame(&state, tick * ticks, Size { columns, rows }, PLAIN);
+        let number = |text: &str| text.parse::<u32>().unwrap();
+        let percent = lines[0].split(" %").next().unwrap();
+        let percent = number(percent.rsplit(' ').next().unwrap());
+        let bytes = number(lines[1].trim().split([' ', '.']).next().unwrap());
+        // One of them is rounded down.
+        assert!(bytes.abs_diff(percent) <= 1, "{lines:?}");
+        told.push(percent);
+    }
+    assert_eq!((told[0], told[59]), (0, 80));
+    assert!(
+        told.windows(5).all(|five| five[4] - five[0] <= 9),
+        "{told:?}"
+    );
 }
 
 /// The bar does not become shorter, as if it went back, when an estimate or another digit of the time appears.

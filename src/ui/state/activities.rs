@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::step::Step;
+use crate::common::progress::Progress;
 use crate::common::running_builds::RunningBuilds;
 use crate::common::transcript::short_name;
 
@@ -31,7 +32,7 @@ pub(in crate::ui) struct Activity {
     /// The last line of the builder's log.
     pub(in crate::ui) last: Option<String>,
     /// Bytes downloaded so far, and in total (0 while unknown).
-    pub(in crate::ui) moved: Option<(u64, u64)>,
+    pub(in crate::ui) moved: Option<Progress>,
     /// The step that was last reported.
     pub(in crate::ui) step: Option<Step>,
 }
@@ -119,6 +120,13 @@ impl Activities {
     pub(super) fn slowest(&self) -> &[(String, Duration)] {
         &self.slowest
     }
+}
+
+/// Whether `line` is `30+0 records out`, or another count that `dd` ends with: it says nothing about what follows.
+pub(super) fn is_count_of_dd(line: &str) -> bool {
+    let records = [" records in", " records out"];
+    let count = records.iter().find_map(|end| line.strip_suffix(end));
+    count.is_some_and(|count| count.chars().all(|c| c == '+' || c.is_ascii_digit()))
 }
 
 #[cfg(test)]

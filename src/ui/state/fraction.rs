@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::common::progress::Progress;
+
 /// A share of 1 in the numbers of [`Fraction::share`].
 pub(in crate::ui) const WHOLE: u64 = 1_000_000_000;
 /// No time left is estimated before this much time has passed …
@@ -19,16 +21,22 @@ pub(in crate::ui) struct Fraction {
 }
 
 impl Fraction {
-    /// Notes that `done` of `total` units are done at the time `at`.
-    pub(super) fn update(&mut self, done: u64, total: u64, at: Duration) {
+    /// Notes how many units are done at the time `at`.
+    pub(super) fn update(&mut self, progress: Progress, at: Duration) {
+        let Progress { done, all } = progress;
         self.since.get_or_insert(at);
         let more = done.saturating_sub(self.done);
-        let rest = total.saturating_sub(self.done);
+        let rest = all.saturating_sub(self.done);
         if more == 0 || rest == 0 {
             return;
         }
         let step = u128::from(WHOLE - self.share) * u128::from(more.min(rest)) / u128::from(rest);
         self.share += u64::try_from(step).unwrap_or(0);
+        self.done = done;
+    }
+
+    /// Notes that `done` units count as done when the work begins anew: what is done again may be less than what was done.
+    pub(super) fn restart(&mut self, done: u64) {
         self.done = done;
     }
 
@@ -77,11 +85,15 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn of(done: u64, all: u64) -> Progress {
+        Progress { done, all }
+    }
+
     #[test]
     fn share_follows_the_work() {
         let mut fraction = Fraction::default();
         for (done, percent) in [(0, 0), (25, 25), (50, 50), (99, 99), (100, 100)] {
-            fraction.update(done, 100, SECOND);
+            fraction.update(of(done, 100), SECOND);
             assert!(fraction.percent().abs_diff(percent) <= 1, "{fraction:?}");
         }
     }
@@ -89,15 +101,15 @@ mod tests {
     #[test]
     fn share_grows_on_when_more_work_turns_up() {
         let mut fraction = Fraction::default();
-        fraction.update(80, 100, SECOND);
+        fraction.update(of(80, 100), SECOND);
         let before = fraction.share();
-        fraction.update(80, 400, SECOND);
+        fraction.update(of(80, 400), SECOND);
         assert_eq!(fraction.share(), before);
-        fraction.update(81, 400, SECOND);
+        fraction.update(of(81, 400), SECOND);
         assert!(fraction.share() > before);
-        fraction.update(10, 400, SECOND);
+        fraction.update(of(10, 400), SECOND);
         let kept = fraction.share();
-        fraction.update(400, 400, SECOND);
+        fraction.update(of(400, 400), SECOND);
         assert!(
             fraction.share() > kept && fraction.percent() == 100,
             "{fraction:?}"
@@ -105,10 +117,22 @@ mod tests {
     }
 
     #[test]
+    fn share_grows_at_once_when_work_begins_anew() {
+        let mut fraction = Fraction::default();
+        fraction.update(of(80, 100), SECOND);
+        fraction.restart(60);
+        let before = fraction.share();
+        fraction.update(of(61, 100), SECOND);
+        assert!(fraction.share() > before);
+        fraction.update(of(100, 100), SECOND);
+        assert_eq!(fraction.share(), WHOLE);
+    }
+
+    #[test]
     fn time_left_is_estimated_once_it_is_known() {
         let mut fraction = Fraction::default();
-        fraction.update(0, 100, SECOND);
-        fraction.update(50, 100, SECOND * 4);
+        fraction.update(of(0, 100), SECOND);
+        fraction.update(of(50, 100), SECOND * 4);
         assert_eq!(fraction.time_left(SECOND * 4), None);
         let left = fraction.time_left(SECOND * 11).unwrap();
         assert!(
@@ -116,7 +140,7 @@ mod tests {
             "{left:?}"
         );
         let mut slow = Fraction::default();
-        slow.update(1, 100, SECOND);
+        slow.update(of(1, 100), SECOND);
         assert_eq!(slow.time_left(SECOND * 500), None);
     }
 
@@ -124,13 +148,13 @@ mod tests {
     fn much_less_than_the_time_left_tells_contradicts_it() {
         let mut fraction = Fraction::default();
         assert!(!fraction.contradicts(SECOND, SECOND * 10));
-        fraction.update(0, 100, SECOND);
+        fraction.update(of(0, 100), SECOND);
         assert!(!fraction.contradicts(SECOND * 3, SECOND));
-        fraction.update(19, 100, SECOND * 2);
+        fraction.update(of(19, 100), SECOND * 2);
         // Of 4 s, 1 s has passed; of 12 s, 9 s.
         assert!(!fraction.contradicts(SECOND * 3, SECOND * 2));
         assert!(fraction.contradicts(SECOND * 3, SECOND * 10));
-        fraction.update(51, 100, SECOND * 11);
+        fraction.update(of(51, 100), SECOND * 11);
         assert!(!fraction.contradicts(SECOND * 3, SECOND * 500));
     }
 
@@ -140,7 +164,7 @@ mod tests {
             let mut fraction = Fraction::default();
             let mut before = 0;
             for (done, total) in steps {
-                fraction.update(done, total, SECOND);
+                fraction.update(of(done, total), SECOND);
                 proptest::prop_assert!(fraction.share() >= before && fraction.share() <= WHOLE);
                 before = fraction.share();
             }

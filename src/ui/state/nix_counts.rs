@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::common::build_shares::PlannedWork;
 use crate::common::event::BuildEffort;
 use crate::common::nix_event::NixEvent;
+use crate::common::progress::Progress;
 
 /// What a millisecond of building weighs in the progress: the bytes of a download at 10 MB/s.
 const BYTES_PER_MILLI: u64 = 10_000;
@@ -18,14 +20,14 @@ const SMALL_DOWNLOAD: u64 = 20_000_000;
 /// Counts of all processes of Nix together. None of them decreases, except that a new start forgets what was left.
 #[derive(Debug, Default)]
 pub(in crate::ui) struct NixCounts {
-    /// Derivations that are built, and how many there are.
-    pub(in crate::ui) built: (u64, u64),
+    /// Derivations that are built.
+    pub(in crate::ui) built: Progress,
     /// How many of them are built under emulation, if that is known.
     pub(in crate::ui) emulated: Option<u64>,
-    /// Store paths that are fetched, and how many there are.
-    pub(in crate::ui) fetched: (u64, u64),
-    /// Bytes of them that are downloaded, and how many there are.
-    pub(in crate::ui) downloaded: (u64, u64),
+    /// Store paths that are fetched.
+    pub(in crate::ui) fetched: Progress,
+    /// Bytes of them that are downloaded.
+    pub(in crate::ui) downloaded: Progress,
     /// Whether Nix forecast how many derivations it will build.
     forecast: bool,
 }
@@ -34,13 +36,13 @@ impl NixCounts {
     /// Updates the counts with an event that has one.
     pub(super) fn apply(&mut self, event: &NixEvent) {
         if *event == NixEvent::Restarted {
-            self.built.1 = self.built.0;
-            self.fetched.1 = self.fetched.0;
-            self.downloaded.1 = self.downloaded.0;
+            self.built.all = self.built.done;
+            self.fetched.all = self.fetched.done;
+            self.downloaded.all = self.downloaded.done;
             self.emulated = None;
         } else if let NixEvent::WillBuild { derivations } = event {
             // What one process of Nix still has to do: another one may follow it.
-            let all = self.built.0.saturating_add(*derivations);
+            let all = self.built.done.saturating_add(*derivations);
             grow(&mut self.built, 0, all);
             self.forecast = true;
         } else if let NixEvent::WillEmulate { derivations } = event {
@@ -49,9 +51,9 @@ impl NixCounts {
             paths, download, ..
         } = event
         {
-            let all = self.fetched.0.saturating_add(*paths);
+            let all = self.fetched.done.saturating_add(*paths);
             grow(&mut self.fetched, 0, all);
-            let bytes = self.downloaded.0.saturating_add(*download);
+            let bytes = self.downloaded.done.saturating_add(*download);
             grow(&mut self.downloaded, 0, bytes);
         } else if let NixEvent::Built { done, expected, .. } = event {
             // Expected counts include derivations that Nix only inspects; its forecast is complete. Until one is built, it may be that none will.
@@ -71,23 +73,23 @@ impl NixCounts {
 
     /// Counts `bytes` of a store path that were downloaded.
     pub(super) fn add_downloaded(&mut self, bytes: u64) {
-        self.downloaded.0 = self.downloaded.0.saturating_add(bytes);
+        self.downloaded.done = self.downloaded.done.saturating_add(bytes);
     }
 
     /// Whether nearly all that is left of these units are downloads: how long derivations take to build is not known as well.
-    pub(super) fn mostly_downloads(&self, (done, total): (u64, u64)) -> bool {
-        let left = self.downloaded.1.saturating_sub(self.downloaded.0);
-        left > 0 && left.saturating_mul(5) >= total.saturating_sub(done).saturating_mul(4)
+    pub(super) fn mostly_downloads(&self, units: Progress) -> bool {
+        let left = self.downloaded.all.saturating_sub(self.downloaded.done);
+        left > 0 && left.saturating_mul(5) >= units.all.saturating_sub(units.done).saturating_mul(4)
     }
 
     /// Whether what was to be downloaded is there, but for what Nix's rounding of sizes may amount to.
     pub(super) fn has_downloaded(&self) -> bool {
-        let left = self.downloaded.1.saturating_sub(self.downloaded.0);
+        let left = self.downloaded.all.saturating_sub(self.downloaded.done);
         left <= ROUNDED_BYTES
     }
 
     /// Derivations that are built, and how many there are, once Nix has forecast that.
-    pub(super) fn forecast_builds(&self) -> Option<(u64, u64)> {
+    pub(super) fn forecast_builds(&self) -> Option<Progress> {
         self.forecast.then_some(self.built)
     }
 
@@ -95,17 +97,15 @@ impl NixCounts {
     pub(super) fn is_like(&self, earlier: &BuildEffort) -> bool {
         let is_near = |now: u64, then: u64, slack: u64| now.abs_diff(then) <= (then / 5).max(slack);
         self.forecast
-            && is_near(self.built.1, earlier.built, 0)
-            && is_near(self.downloaded.1, earlier.downloaded, SMALL_DOWNLOAD)
+            && is_near(self.built.all, earlier.built, 0)
+            && is_near(self.downloaded.all, earlier.downloaded, SMALL_DOWNLOAD)
     }
 
-    /// The work that is done and all work, in bytes of a download, if derivations were built in the time `building` and `rest` is left
-    /// of that; 0 of 0 before the forecast.
-    pub(super) fn units(&self, building: Duration, rest: Duration) -> (u64, u64) {
-        let (fetched, to_fetch) = self.fetched;
-        let (bytes, to_download) = self.downloaded;
-        if self.built.1 == 0 && to_fetch == 0 && to_download == 0 {
-            return (0, 0);
+    /// The work that is done and all work, in bytes of a download, with that `planned` for derivations; nothing before the forecast.
+    pub(super) fn units(&self, planned: PlannedWork) -> Progress {
+        let (fetched, downloaded) = (self.fetched, self.downloaded);
+        if self.built.all == 0 && fetched.all == 0 && downloaded.all == 0 {
+            return Progress::default();
         }
         let weigh = |builds: Duration, paths: u64, bytes: u64| {
             let builds = u64::try_from(builds.as_millis()).unwrap_or(u64::MAX);
@@ -113,14 +113,19 @@ impl NixCounts {
             let paths = paths.saturating_mul(FETCH_WEIGHT);
             builds.saturating_add(paths).saturating_add(bytes)
         };
-        let done = weigh(building, fetched, bytes.min(to_download));
-        let all = building.saturating_add(rest);
-        (done, weigh(all, to_fetch, to_download))
+        let bytes = downloaded.done.min(downloaded.all);
+        Progress {
+            done: weigh(planned.done, fetched.done, bytes),
+            all: weigh(planned.all, fetched.all, downloaded.all),
+        }
     }
 }
 
-fn grow(counts: &mut (u64, u64), done: u64, all: u64) {
-    *counts = (counts.0.max(done), counts.1.max(all));
+fn grow(counts: &mut Progress, done: u64, all: u64) {
+    *counts = Progress {
+        done: counts.done.max(done),
+        all: counts.all.max(all),
+    };
 }
 
 #[cfg(test)]
@@ -133,6 +138,10 @@ mod tests {
             counts.apply(event);
         }
         counts
+    }
+
+    fn of(done: u64, all: u64) -> Progress {
+        Progress { done, all }
     }
 
     fn built(done: u64, expected: u64) -> NixEvent {
@@ -149,9 +158,9 @@ mod tests {
     fn forecast_of_a_part_does_not_change_the_whole() {
         let will = |derivations| NixEvent::WillBuild { derivations };
         let mut events = vec![will(102), will(70), built(70, 71), will(32)];
-        assert_eq!(counted(&events).built, (70, 102));
+        assert_eq!(counted(&events).built, of(70, 102));
         events.push(built(102, 103));
-        assert_eq!(counted(&events).built, (102, 102));
+        assert_eq!(counted(&events).built, of(102, 102));
     }
 
     #[test]
@@ -163,8 +172,11 @@ mod tests {
         };
         let mut counts = counted(&[will, NixEvent::WillBuild { derivations: 3 }]);
         let mostly_downloads = |counts: &NixCounts| {
-            let units = counts.units(Duration::ZERO, Duration::from_secs(1));
-            counts.mostly_downloads(units)
+            let planned = PlannedWork {
+                done: Duration::ZERO,
+                all: Duration::from_secs(1),
+            };
+            counts.mostly_downloads(counts.units(planned))
         };
         assert!(mostly_downloads(&counts));
         counts.add_downloaded(90_000_000);
@@ -176,15 +188,15 @@ mod tests {
     fn build_that_begins_anew_adds_to_the_whole() {
         let will = |derivations| NixEvent::WillBuild { derivations };
         let events = [will(300), built(295, 300), will(290)];
-        assert_eq!(counted(&events).built, (295, 585));
-        assert_eq!(counted(&[built(1, 9)]).built, (1, 9));
+        assert_eq!(counted(&events).built, of(295, 585));
+        assert_eq!(counted(&[built(1, 9)]).built, of(1, 9));
     }
 
     /// Nix inspects the image of an earlier build and its outputs.
     #[test]
     fn what_nix_only_inspects_is_not_counted() {
         let counts = counted(&[built(0, 2)]);
-        let units = counts.units(Duration::ZERO, Duration::ZERO);
-        assert_eq!((counts.built, units), ((0, 0), (0, 0)));
+        let units = counts.units(PlannedWork::default());
+        assert_eq!((counts.built, units), (of(0, 0), of(0, 0)));
     }
 }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::nix_counts::NixCounts;
+use crate::common::build_shares::Work;
+use crate::common::progress::Progress;
 
 /// No time left is estimated from work that took less time than this …
 const MIN_TIME: Duration = Duration::from_secs(30);
@@ -34,12 +36,17 @@ impl Pace {
         }
     }
 
-    /// Counts the time until `at`, and estimates the end anew: in the time `known` if that is known better than from `counts`, and the
-    /// time in which derivations were built and about that of the `rest`.
+    /// Forgets the estimate: Nix begins anew, with other work.
+    pub(super) fn restart(&mut self) {
+        (self.end, self.is_over) = (None, false);
+    }
+
+    /// Counts the time until `at`, and estimates the end anew: in the time `known` if that is known better than from `counts` and the
+    /// `work` of derivations.
     pub(super) fn update(
         &mut self,
         counts: &NixCounts,
-        (building, rest): (Duration, Duration),
+        work: Work,
         known: Option<Duration>,
         at: Duration,
     ) {
@@ -48,7 +55,7 @@ impl Pace {
         if !counts.has_downloaded() {
             self.downloading += passed;
         }
-        let end = known.or_else(|| self.left(counts, building, rest));
+        let end = known.or_else(|| self.left(counts, work));
         let end = end.map(|left| at + left);
         let is_near = |end: Duration| end.saturating_sub(at) < MIN_LEFT;
         self.end = match (self.end, end) {
@@ -68,29 +75,30 @@ impl Pace {
     }
 
     /// The time that the rest takes if it is done as fast as what was done. Downloads and builds go on at the same time.
-    fn left(&self, counts: &NixCounts, building: Duration, rest: Duration) -> Option<Duration> {
-        let (built, to_build) = counts.forecast_builds()?;
-        let builds = is_enough(building, built, to_build).then_some(rest)?;
+    fn left(&self, counts: &NixCounts, work: Work) -> Option<Duration> {
+        let built = counts.forecast_builds()?;
+        let builds = is_enough(work.building, built).then_some(work.rest)?;
         if counts.has_downloaded() {
             return Some(builds);
         }
-        let (bytes, to_download) = counts.downloaded;
-        let downloads = left_at_pace(self.downloading, bytes, to_download)?;
+        let downloads = left_at_pace(self.downloading, counts.downloaded)?;
         Some(builds.max(downloads))
     }
 }
 
-/// The time for the rest of `all` when `done` of it took the time `took`; `None` while that is too little for an estimate.
-fn left_at_pace(took: Duration, done: u64, all: u64) -> Option<Duration> {
-    if !is_enough(took, done, all) {
+/// The time for the rest when what is done took the time `took`; `None` while that is too little for an estimate.
+fn left_at_pace(took: Duration, progress: Progress) -> Option<Duration> {
+    if !is_enough(took, progress) {
         return None;
     }
-    let left = took.as_millis() * u128::from(all.saturating_sub(done)) / u128::from(done);
+    let rest = progress.all.saturating_sub(progress.done);
+    let left = took.as_millis() * u128::from(rest) / u128::from(progress.done);
     Some(Duration::from_millis(u64::try_from(left).ok()?))
 }
 
-/// Whether it tells something about the rest that `done` of `all` took the time `took`.
-fn is_enough(took: Duration, done: u64, all: u64) -> bool {
+/// Whether it tells something about the rest that what is done took the time `took`.
+fn is_enough(took: Duration, progress: Progress) -> bool {
+    let Progress { done, all } = progress;
     took >= MIN_TIME && done >= MIN_DONE && done.saturating_mul(PART) >= all
 }
 
@@ -111,7 +119,10 @@ mod tests {
     use crate::common::nix_event::NixEvent;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const NOTHING: (Duration, Duration) = (Duration::ZERO, Duration::ZERO);
+    const NOTHING: Work = Work {
+        building: Duration::ZERO,
+        rest: Duration::ZERO,
+    };
 
     /// What is said at each second of a build of `all` derivations, which has built as many as `built` says at that second.
     fn told(all: u64, seconds: u32, built: impl Fn(u64) -> u64) -> Vec<Option<u64>> {
@@ -128,7 +139,8 @@ mod tests {
             // The rest is done as fast as what was done.
             let rest =
                 at * u32::try_from(all - done).unwrap() / u32::try_from(done.max(1)).unwrap();
-            pace.update(&counts, (at, rest), None, at);
+            let building = at;
+            pace.update(&counts, Work { building, rest }, None, at);
             pace.time_left(at).map(|left| left.as_secs())
         });
         each.collect()
@@ -175,14 +187,18 @@ mod tests {
             running: 1,
         };
         counts.apply(&built);
-        let mut told = |at, rest| {
-            let at = SECOND * at;
-            pace.update(&counts, (at, SECOND * rest), None, at);
+        let told = |pace: &mut Pace, at, rest| {
+            let (at, rest) = (SECOND * at, SECOND * rest);
+            let building = at;
+            pace.update(&counts, Work { building, rest }, None, at);
             pace.time_left(at).map(|left| left.as_secs())
         };
-        assert_eq!(told(60, 80), Some(80));
-        assert_eq!(told(80, 40), None);
-        assert_eq!(told(400, 200), None);
+        assert_eq!(told(&mut pace, 60, 80), Some(80));
+        assert_eq!(told(&mut pace, 80, 40), None);
+        assert_eq!(told(&mut pace, 400, 200), None);
+        // Nix begins anew: that is another build, whose end is as far as it says.
+        pace.restart();
+        assert_eq!(told(&mut pace, 401, 200), Some(200));
     }
 
     #[test]
@@ -205,7 +221,11 @@ mod tests {
         }
         let left = |counts: &NixCounts| {
             let mut pace = Pace::begin(Duration::ZERO);
-            pace.update(counts, (SECOND * 60, SECOND * 60), None, SECOND * 60);
+            let work = Work {
+                building: SECOND * 60,
+                rest: SECOND * 60,
+            };
+            pace.update(counts, work, None, SECOND * 60);
             pace.time_left(SECOND * 60)
         };
         // Nothing of the downloads was seen.

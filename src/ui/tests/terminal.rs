@@ -109,6 +109,7 @@ impl Terminal {
     fn draw(&mut self, lines: &str, at: Duration) {
         let size = self.screen.size();
         self.view.set_columns(size.columns);
+        assert!(self.view.tick(at).is_empty());
         let frame = self.view.frame(at, size);
         self.screen.show(lines, frame.unwrap());
         self.read();

@@ -107,6 +107,12 @@ fn a_first_build_tells_its_time_left_once_it_is_under_way() {
     assert_eq!(at(420), Some("about 3 min left"));
     // Of the last derivations, which make the image, nobody knows.
     assert_eq!(at(580), None);
+    // Nix begins anew, with as much.
+    let will_build = NixEvent::WillBuild { derivations: 600 };
+    for event in [NixEvent::Restarted, will_build] {
+        state.apply(&Event::Nix(event), SECOND * 591);
+    }
+    assert!(state.time_left(SECOND * 591) > Some(SECOND * 300));
 }
 
 #[test]
@@ -236,43 +242,6 @@ fn time_left_to_build_is_known_from_the_same_derivations() {
     assert_eq!(state.time_left(SECOND * 91), None);
 }
 
-/// One derivation of ten takes 40 s, as it did before.
-#[test]
-fn share_moves_during_a_derivation_whose_time_is_known() {
-    let mut state = State::default();
-    let earlier = EarlierBuilds {
-        times: BuildTimes::from([("p0".to_owned(), 40_000)]),
-        ..EarlierBuilds::default()
-    };
-    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
-    state.apply(&Event::Started(Phase::Build), SECOND);
-    let will_build = NixEvent::WillBuild { derivations: 10 };
-    let listed = (1..=10).map(|n| NixEvent::Message {
-        level: 3,
-        text: format!("  /nix/store/{}-p{n}.drv", "a".repeat(32)),
-    });
-    for event in [will_build].into_iter().chain(listed).chain([build(1)]) {
-        state.apply(&Event::Nix(event), SECOND);
-    }
-    let percent_at = |state: &mut State, second: u32| {
-        state.tick(SECOND * second);
-        state.fraction().unwrap().percent()
-    };
-    assert_eq!(percent_at(&mut state, 1), 0);
-    assert_eq!(percent_at(&mut state, 21), 5);
-    // It takes longer this time: it moves on, more slowly.
-    assert_eq!(percent_at(&mut state, 41), 9);
-    assert_eq!(percent_at(&mut state, 80), 17);
-    let built = NixEvent::Built {
-        done: 1,
-        expected: 10,
-        running: 0,
-    };
-    state.apply(&Event::Nix(built), SECOND * 81);
-    state.apply(&Event::Nix(NixEvent::Stopped { id: 1 }), SECOND * 81);
-    assert_eq!(percent_at(&mut state, 82), 17);
-}
-
 #[test]
 fn last_build_is_reported_while_no_time_left_is_known() {
     let counts_of = |forecast: Option<u64>, built, seconds, at: u32| {
@@ -334,13 +303,13 @@ fn like_the_last_of_20_s(built: u64) -> State {
 
 #[test]
 fn short_time_left_follows_the_clock() {
-    let state = like_the_last_of_20_s(60);
+    let state = like_the_last_of_20_s(40);
     let told = |second| state.time_left(SECOND * second).map(words::time_left);
     let at = |second| told(second).unwrap_or_default();
-    assert_eq!(at(12), "about 10 s left");
-    assert_eq!(at(13), "about 5 s left");
-    assert_eq!(at(16), "about 5 s left");
-    assert_eq!(at(17), "a few seconds left");
+    assert_eq!(at(5), "about 10 s left");
+    assert_eq!(at(10), "about 10 s left");
+    assert_eq!(at(11), "a few seconds left");
+    assert_eq!(at(16), "a few seconds left");
 }
 
 #[test]

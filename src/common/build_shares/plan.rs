@@ -1,0 +1,121 @@
+//! The times that are planned for derivations, from which the share of a build that is done is computed. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::typical;
+
+/// This part of the planned time counts as it passes; what a derivation takes longer counts less and less.
+const STEADY_PART: f64 = 0.9;
+/// Half of a derivation whose time is unknown counts as done after this: if it is one of the many small ones, it has ended before.
+const HALF_OF_UNKNOWN: Duration = Duration::from_secs(5);
+/// No derivation is planned with less: some have taken no whole millisecond.
+const MIN_TIME: Duration = Duration::from_millis(1);
+/// Nor with more than ten days, whatever the history of builds says.
+const MAX_TIME: Duration = Duration::from_secs(864_000);
+
+/// The work of derivations, in the time that is planned for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlannedWork {
+    pub done: Duration,
+    pub all: Duration,
+}
+
+/// The time that is planned for a derivation.
+pub(super) struct Plan {
+    time: Duration,
+    is_known: bool,
+}
+
+impl PlannedWork {
+    /// Adds `count` derivations that have ended.
+    pub(super) fn add_ended(&mut self, plan: &Plan, count: u32) {
+        self.done += plan.time * count;
+        self.all += plan.time * count;
+    }
+
+    /// Adds a derivation that has been built for the time `took`.
+    pub(super) fn add_running(&mut self, plan: &Plan, took: Duration) {
+        self.done += plan.credit(took);
+        self.all += plan.time;
+    }
+
+    /// Adds `count` derivations that wait.
+    pub(super) fn add_waiting(&mut self, plan: &Plan, count: u32) {
+        self.all += plan.time * count;
+    }
+}
+
+impl Plan {
+    /// That of a derivation of which nothing is known.
+    pub(super) const UNKNOWN: Self = Self {
+        time: typical::SMALL,
+        is_known: false,
+    };
+
+    /// That of a derivation with this general name.
+    pub(super) fn of(name: &str, earlier: &BTreeMap<String, u64>) -> Self {
+        known_time(name, earlier).map_or(Self::UNKNOWN, |time| Self {
+            time: time.max(MIN_TIME),
+            is_known: true,
+        })
+    }
+
+    /// What is done of the derivation once it has been built for the time `took`: it grows on, and is never all.
+    fn credit(&self, took: Duration) -> Duration {
+        let (steady, half) = if self.is_known {
+            (self.time.mul_f64(STEADY_PART), self.time)
+        } else {
+            (Duration::ZERO, HALF_OF_UNKNOWN)
+        };
+        let Some(late) = took.checked_sub(steady) else {
+            return took;
+        };
+        let part = late.div_duration_f64(late + half);
+        steady + self.time.saturating_sub(steady).mul_f64(part)
+    }
+}
+
+/// The time of a derivation with this general name in an `earlier` build, or else what is typical.
+pub(super) fn known_time(name: &str, earlier: &BTreeMap<String, u64>) -> Option<Duration> {
+    let millis = earlier.get(name).copied();
+    let millis = millis.or_else(|| typical::millis(name))?;
+    Some(Duration::from_millis(millis).min(MAX_TIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_running_derivation_counts_as_its_time_passes() {
+        let earlier = BTreeMap::from([("linux-0".to_owned(), 40_000)]);
+        let plan = Plan::of("linux-0", &earlier);
+        assert_eq!(plan.credit(SECOND * 10), SECOND * 10);
+        assert_eq!(plan.credit(SECOND * 36), SECOND * 36);
+        assert_eq!(plan.credit(SECOND * 76), SECOND * 38);
+        let long = plan.credit(SECOND * 4000);
+        assert!(long > SECOND * 39 && long < SECOND * 40, "{long:?}");
+    }
+
+    /// The times are from a file.
+    #[test]
+    fn no_time_is_too_long_to_be_counted() {
+        let earlier = BTreeMap::from([("etc".to_owned(), u64::MAX)]);
+        let mut work = PlannedWork::default();
+        work.add_ended(&Plan::of("etc", &earlier), u32::MAX);
+        work.add_running(&Plan::of("etc", &earlier), SECOND);
+        assert!(work.done < work.all);
+    }
+
+    #[test]
+    fn one_of_unknown_length_stays_within_its_own_slot() {
+        let plan = Plan::of("blink", &BTreeMap::new());
+        let credits = [1, 5, 60, 3600].map(|seconds| plan.credit(SECOND * seconds));
+        assert!(credits.is_sorted_by(|before, after| before < after));
+        assert_eq!(credits[1], typical::SMALL / 2);
+        assert!(credits[3] < typical::SMALL, "{credits:?}");
+    }
+}
