@@ -15,7 +15,8 @@ pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
     counts_with(state, None, at)
 }
 
-/// The same, but no more bytes than the bar beside it shows, which follows what is done.
+/// The same, but no more bytes than the bar beside it shows, which follows what is done. Once all is done, they would contradict what is
+/// said of that.
 pub(super) fn shown_counts(state: &State, at: Duration) -> Option<String> {
     counts_with(state, state.shown_bytes(), at)
 }
@@ -30,8 +31,10 @@ fn counts_with(state: &State, bytes: Option<u64>, at: Duration) -> Option<String
     // The bytes of container images are shares of sizes that are estimated until the archives are written: a percentage says that.
     let transfer = state.transfer();
     if let Some(transfer) = transfer.filter(|_| phase != Phase::ContainerImages) {
+        let is_all = transfer.total == Some(transfer.done);
         let done = bytes.unwrap_or(transfer.done);
-        parts.push(words::amount(done, transfer.total.unwrap_or(0)));
+        let amount = || words::amount(done, transfer.total.unwrap_or(0));
+        parts.extend((bytes.is_none() || !is_all).then(amount));
         parts.extend(words::rate(transfer.done, transfer.took));
     }
     (!parts.is_empty()).then(|| parts.join(" · "))

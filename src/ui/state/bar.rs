@@ -8,9 +8,9 @@ use super::fraction::{Fraction, WHOLE};
 const STEP_TIME: Duration = Duration::from_millis(50);
 /// … by this part of what it is behind, a quarter …
 const PART: u64 = 4;
-/// … but no less than this, and no more, 2.2 %: a tenth is made up for within a second, and all of the bar within three.
+/// … but no less than this, and no more, 2 %: a tenth is made up for within a second, and all of the bar in about three.
 const MIN_STEP: u64 = WHOLE / 500;
-const MAX_STEP: u64 = WHOLE / 45;
+const MAX_STEP: u64 = WHOLE / 50;
 
 /// The share that is shown of a phase.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_follows_within_seconds() {
-        for (percent, within) in [(100, 60), (40, 33), (10, 20)] {
+        for (percent, within) in [(100, 64), (40, 33), (10, 20)] {
             let mut bar = Bar::begin(Duration::ZERO);
             let shown = shown(&mut bar, percent, 0..within);
             assert!(shown.is_sorted(), "{shown:?}");
