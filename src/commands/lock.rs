@@ -41,7 +41,7 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
     outcome.finish("the lock is done", |after| {
         let text = flake_text(&dir).unwrap_or_default();
         let lock = after.as_deref().or(before.as_deref()).unwrap_or_default();
-        if let Some(warning) = flake::misspelt_input(&text, lock) {
+        for warning in flake::ignored_overrides(&text, lock) {
             context.events.warn(warning);
         }
         let written = write(&dir, before.as_deref(), after.as_deref(), &args.inputs)?;

@@ -212,6 +212,14 @@ impl BuildSource {
         }
     }
 
+    /// The paths of the inputs of inputs that the `flake.nix` overrides.
+    pub(super) fn overrides_in_file(&self) -> Vec<String> {
+        match &self.source {
+            Source::Module(_) => Vec::new(),
+            Source::Flake(flake) => flake.overrides_in_file(),
+        }
+    }
+
     /// The definitions of the command line.
     pub(super) fn cli_module(&self) -> &CliModule {
         &self.cli_module

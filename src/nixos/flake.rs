@@ -11,13 +11,13 @@ mod content;
 mod declared_inputs;
 mod declared_places;
 mod git_tree;
+mod ignored_overrides;
 mod input_url;
 mod inputs;
 mod lock;
 mod lock_changes;
 mod lock_file;
 mod locked_inputs;
-mod misspelt_input;
 mod nix_text;
 mod override_input;
 mod plain_syntax;
@@ -36,12 +36,12 @@ pub(super) use declared_inputs::{
     InputNames, attribute_names, configuration_meant, may_have_configuration,
 };
 pub use declared_places::first_configuration;
+pub use ignored_overrides::ignored_overrides;
 use lock::Lock;
 pub use lock_changes::lock_changes;
 pub use lock_file::{
     NAME as LOCK, formatted as formatted_lock, read as read_lock, write as write_lock,
 };
-pub use misspelt_input::misspelt_input;
 pub use override_input::Override;
 use private_input::PrivateInput;
 pub use report::FlakeReport;
@@ -52,6 +52,7 @@ use super::config_dir::UploadDir;
 use super::layout;
 use super::user_files::UserFiles;
 use crate::common::cancel::Cancel;
+use crate::common::configuration_file::flake_text;
 use crate::common::event::Events;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
@@ -121,6 +122,12 @@ impl Flake {
     /// no lock, and follow a branch.
     pub(super) fn is_uploaded(&self) -> bool {
         self.tree.is_some() && self.overrides.is_empty()
+    }
+
+    /// The paths of the inputs of inputs that its `flake.nix` overrides.
+    pub(super) fn overrides_in_file(&self) -> Vec<String> {
+        let text = self.directory().and_then(|dir| flake_text(&dir));
+        ignored_overrides::overrides_in_file(&text.unwrap_or_default())
     }
 
     /// What is uploaded and evaluated, for `--dry-run`.

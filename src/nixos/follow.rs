@@ -54,7 +54,6 @@ pub(super) struct Followed {
 
 /// How the log is understood and shown.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub(super) struct LogView {
     /// How long the builder may wait for a server before that is reported.
     pub(super) slow: Duration,
@@ -76,8 +75,8 @@ pub(super) struct LogView {
     pub(super) system: System,
     /// What the user's files define.
     pub(super) definitions: OwnDefinitions,
-    /// Whether the lock of a flake is written: then of inputs that do not exist more is said than Nix does.
-    pub(super) locks: bool,
+    /// The paths of inputs for which the caller itself tells if they do not exist.
+    pub(super) overrides_in_file: Vec<String>,
     /// Whether warnings of the evaluation are kept for the caller instead of shown.
     pub(super) keeps_warnings: bool,
     /// The phase that is over when the builder has named its result, but for the end of the container.
@@ -159,7 +158,7 @@ impl<'a> Reader<'a> {
             events,
             log: Log::default(),
             expensive: ExpensiveBuilds::default(),
-            warnings: Warnings::of_builder(view.offline, view.locks),
+            warnings: Warnings::of_builder(view.offline, view.overrides_in_file.clone()),
             slow: SlowFetches::new(view.slow),
             stdout,
             stderr,

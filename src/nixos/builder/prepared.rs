@@ -273,7 +273,7 @@ impl ContainerOfJob {
             copying_flake: self.job.tell_of_copying(&events),
             slow: self.job.request.nix.stall_timeout,
             offline: self.job.access.offline,
-            locks: matches!(self.job.request.task, Task::Lock(_)),
+            overrides_in_file: self.told_overrides(),
             awaits_flake: self.job.source.is_flake(),
             caches: self.job.request.nix.flake_caches.clone(),
             substituters: self.job.request.nix.substituters.clone(),
@@ -285,6 +285,15 @@ impl ContainerOfJob {
             naming_result: (self.job.request.task == Task::Build).then_some(Phase::Build),
         };
         follow(self.container.drain(output), log, &events, view).await
+    }
+
+    /// The inputs for which `sdbuild lock` itself tells if they do not exist.
+    fn told_overrides(&self) -> Vec<String> {
+        if matches!(self.job.request.task, Task::Lock(_)) {
+            self.job.source.overrides_in_file()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.

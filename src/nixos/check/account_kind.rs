@@ -21,7 +21,9 @@ pub(super) fn refused(facts: &ConfigFacts, text: &str) -> Option<(String, Vec<St
         None => " # and no isSystemUser, which is for services",
     };
     let line = format!("users.users.{user}.isNormalUser = true;{comment}");
-    Some((text.trim().to_owned(), vec![line]))
+    // Named as the object, whose definition has the place: often neither of the options has one.
+    let is = format!("users.users.{user} must have exactly one of isNormalUser and isSystemUser");
+    Some((is, vec![line]))
 }
 
 /// Whether what the assertion `text` says is corrected by the line for another one: `isNormalUser` sets a group too.

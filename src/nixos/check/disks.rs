@@ -102,7 +102,7 @@ pub(super) const RULES: [Rule; 9] = [
             let meant = meant.or(of_home).unwrap_or_default();
             Some(format!("fileSystems.\"{relative}\"{meant}"))
         },
-        why: "systemd mounts only at paths that begin with a slash, and ignores this one",
+        why: "systemd mounts only at paths that begin with a slash, such as \"/data\", and ignores this one",
         add: &[],
     },
     Rule {

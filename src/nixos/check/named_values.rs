@@ -47,6 +47,9 @@ const KEYMAPS: [(&str, &str); 26] = [
     ("uk_UA", "ua"),
 ];
 
+/// Keymaps that the countries of a language share, apart from those that have one of their own in `KEYMAPS`.
+const SHARED_KEYMAPS: [(&str, &str); 1] = [("es", "la-latin1")];
+
 /// What is said of a governor that the kernel does not have, and of a locale or a language in place of a keymap.
 pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let governor = facts.own_settings.governor.as_deref();
@@ -103,7 +106,14 @@ fn other_key_map(name: &str) -> Option<Finding> {
             "console.keyMap = \"{name}\"{}",
             meant.map_or_else(String::new, |meant| format!(" (did you mean \"{meant}\"?)"))
         ),
-        why: format!("that is a {kind}, not a console keymap, so the setting has no effect"),
+        why: format!(
+            "that is a {kind}, not a console keymap, so the setting has no effect{}",
+            if meant.is_none() {
+                ". Remove it, or write the name of a keymap, such as \"us\""
+            } else {
+                ""
+            }
+        ),
         add: meant
             .map(|meant| format!("console.keyMap = \"{meant}\";"))
             .into_iter()
@@ -120,12 +130,14 @@ fn key_map_of(name: &str) -> Option<&'static str> {
         Some((language, country)) if is_locale(language, country) => plain.as_str(),
         Some(_) | None => locale::of_language(name)?,
     };
-    if locale.starts_with("es_") && locale != "es_ES" {
-        return Some("la-latin1");
-    }
-    let (_, map) = KEYMAPS
-        .iter()
-        .find(|(known, _)| *known == locale || known.split('_').next() == Some(locale))?;
+    let has_map = |known: &str| known == locale || known.split('_').next() == Some(locale);
+    let shared = |language: &str| {
+        locale
+            .split_once('_')
+            .is_some_and(|(own, _)| own == language)
+    };
+    let own = KEYMAPS.iter().find(|(known, _)| has_map(known));
+    let (_, map) = own.or_else(|| SHARED_KEYMAPS.iter().find(|(known, _)| shared(known)))?;
     (*map != name).then_some(map)
 }
 

@@ -1,59 +1,7 @@
 //! Brackets and quotes that are not closed, found in the text of a file without a parser of Nix.
 
+pub(super) use super::imbalance::Imbalance;
 use crate::common::nix_name::is_of_name;
-
-/// What is wrong with the brackets and quotes of a text. Lines are counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Imbalance {
-    /// A string in double quotes goes on to another line, which is rare on purpose, or to the end.
-    OpenString {
-        /// The line of its first quote.
-        line: u64,
-    },
-    /// A comment that begins with `/*` is not closed.
-    OpenComment {
-        /// Its first line.
-        line: u64,
-    },
-    /// A wildcard in the name of a file, as in `./*.nix`, which Nix does not have.
-    Wildcard {
-        /// Its line.
-        line: u64,
-    },
-    /// An indented string (`''`) is not closed.
-    OpenIndentedString {
-        /// Its first line.
-        line: u64,
-    },
-    /// A bracket is closed by one of another kind, or not at all.
-    NotClosed {
-        /// The bracket that opens.
-        bracket: char,
-        /// Line of the bracket, from 1.
-        line: u64,
-    },
-    /// Nothing is open that a bracket could close.
-    NotOpened {
-        /// The bracket that closes.
-        bracket: char,
-        /// Line of the bracket, from 1.
-        line: u64,
-    },
-}
-
-impl Imbalance {
-    /// Its line, counted from 1.
-    pub(super) fn line(self) -> u64 {
-        match self {
-            Self::OpenString { line }
-            | Self::OpenComment { line }
-            | Self::Wildcard { line }
-            | Self::OpenIndentedString { line }
-            | Self::NotClosed { line, .. }
-            | Self::NotOpened { line, .. } => line,
-        }
-    }
-}
 
 /// What the characters are part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +23,8 @@ struct Scanner<'a> {
     parts: Vec<Part>,
     /// The first line of an indented string that something follows which cannot follow a string: its end is missing.
     without_end: Option<u64>,
+    /// The line of the first `''` with a letter on each side.
+    end_in_word: Option<u64>,
     /// The brackets that are open, with their lines. That of `${` is `$`.
     open: Vec<(char, u64)>,
     /// The first bracket whose counterpart begins a line that is indented less: it closes another one.
@@ -138,6 +88,7 @@ impl<'a> Scanner<'a> {
             line: 1,
             parts: vec![Part::Code],
             without_end: None,
+            end_in_word: None,
             open: Vec::new(),
             closed_outside: None,
         }
@@ -179,8 +130,11 @@ impl Scanner<'_> {
                 })
             }
             Some(Part::String(line)) => Some(Imbalance::OpenString { line: *line }),
-            Some(Part::IndentedString(line)) => Some(Imbalance::OpenIndentedString {
-                line: self.without_end.unwrap_or(*line),
+            Some(Part::IndentedString(line)) => Some(match self.end_in_word {
+                Some(line) => Imbalance::EndInWord { line },
+                None => Imbalance::OpenIndentedString {
+                    line: self.without_end.unwrap_or(*line),
+                },
             }),
             Some(Part::Code) | None => {
                 let last = self.open.last()?;
@@ -291,7 +245,7 @@ impl Scanner<'_> {
         let line = self.line;
         if let Some(opened) = self.open.last()
             && self.begins_a_line()
-            && self.indentation(line) < self.indentation(opened.1)
+            && self.closes_another(line, opened.1)
         {
             self.closed_outside.get_or_insert(*opened);
         }
@@ -305,6 +259,16 @@ impl Scanner<'_> {
             (Some((bracket, line)), _) => Some(Imbalance::NotClosed { bracket, line }),
             (None, _) => Some(Imbalance::NotOpened { bracket, line }),
         }
+    }
+
+    /// Whether the bracket at the begin of `line` seems to be meant for another one than that of the line `opened`: it is indented less,
+    /// or a whole definition follows that one in its line.
+    fn closes_another(&self, line: u64, opened: u64) -> bool {
+        let (indentation, outer) = (self.indentation(line), self.indentation(opened));
+        let mut lines = (1..).zip(self.text.lines());
+        let written = lines.find(|(number, _)| *number == opened);
+        let has_definition = written.is_some_and(|(_, text)| text.trim_end().ends_with(';'));
+        indentation < outer || indentation == outer && has_definition
     }
 
     /// Whether only blanks are before the next character in its line.
@@ -356,7 +320,11 @@ impl Scanner<'_> {
             self.skip(3);
         } else if self.rest.starts_with("''") {
             self.parts.pop();
+            let follows_letter = self.before().ends_with(char::is_alphabetic);
             self.skip(2);
+            if follows_letter && self.rest.starts_with(char::is_alphabetic) {
+                self.end_in_word.get_or_insert(self.line);
+            }
             self.note_end(line);
         } else if self.rest.starts_with("$$") {
             self.skip(2);

@@ -8,36 +8,33 @@ use super::written_values::list_elements;
 use crate::nixos::nix_definitions::defines;
 use crate::nixos::nix_syntax::parse;
 
-/// Functions that configurations call in lists, with the number of their arguments.
-const FUNCTIONS: [(&str, usize); 22] = [
-    ("callPackage", 2),
-    ("concatStringsSep", 2),
-    ("fetchurl", 1),
-    ("getExe", 1),
-    ("import", 1),
-    ("mkAfter", 1),
-    ("mkBefore", 1),
-    ("mkForce", 1),
-    ("mkIf", 2),
-    ("optional", 2),
-    ("optionalString", 2),
-    ("override", 1),
-    ("overrideAttrs", 1),
-    ("readFile", 1),
-    ("removeSuffix", 2),
-    ("toString", 1),
-    ("withPackages", 1),
-    ("writeScriptBin", 2),
-    ("writeShellApplication", 1),
-    ("writeShellScript", 2),
-    ("writeShellScriptBin", 2),
-    ("writeText", 2),
+/// Functions that configurations call in lists, with what stands for each of their arguments where one is missing.
+const FUNCTIONS: [(&str, &[&str]); 22] = [
+    ("callPackage", &["./FILE.nix", "{ }"]),
+    ("concatStringsSep", &["\" \"", "[ … ]"]),
+    ("fetchurl", &["{ … }"]),
+    ("getExe", &["PACKAGE"]),
+    ("import", &["./FILE.nix"]),
+    ("mkAfter", &["VALUE"]),
+    ("mkBefore", &["VALUE"]),
+    ("mkForce", &["VALUE"]),
+    ("mkIf", &["CONDITION", "VALUE"]),
+    ("optional", &["CONDITION", "ELEMENT"]),
+    ("optionalString", &["CONDITION", "\"…\""]),
+    ("override", &["{ … }"]),
+    ("overrideAttrs", &["{ … }"]),
+    ("readFile", &["./FILE"]),
+    ("removeSuffix", &["\"SUFFIX\"", "\"…\""]),
+    ("toString", &["VALUE"]),
+    ("withPackages", &["(ps: [ … ])"]),
+    ("writeScriptBin", &["\"NAME\"", "''COMMANDS''"]),
+    ("writeShellApplication", &["{ … }"]),
+    ("writeShellScript", &["\"NAME\"", "''COMMANDS''"]),
+    ("writeShellScriptBin", &["\"NAME\"", "''COMMANDS''"]),
+    ("writeText", &["\"NAME\"", "''TEXT''"]),
 ];
 /// Longest call that a hint repeats, in characters.
 const MAX_CHARS: usize = 70;
-
-/// What a call lacks that is not whole.
-const MISSING: &str = "needs parentheses, and this one another argument";
 
 /// How to write the call that the element of a list is part of, whose type the message `summary` of Nix calls wrong; `None` if the
 /// list does not show that a call is meant.
@@ -63,7 +60,7 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     }
     let (function, arguments) = (0..=last).rev().find_map(|first| {
         let (function, arguments) = elements.get(first..)?.split_first()?;
-        let count = arity(function);
+        let count = parameters(function).map(<[&str]>::len);
         // A function that the module system has found is part of a call, and of others only what they take.
         let is_called = match count {
             Some(count) => first + count >= last,
@@ -77,15 +74,18 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     if arguments.is_empty() {
         return None;
     }
-    let is_whole = arity(function).is_none_or(|count| count == arguments.len());
-    let is_script = function.contains("write");
-    let (others, told) = match is_whole {
-        true => ("", "needs parentheses"),
-        false if is_script => (" ''COMMANDS''", MISSING),
-        false => (" …", MISSING),
+    let known = parameters(function);
+    let missing = known.and_then(|known| known.get(arguments.len()..));
+    let missing = missing.unwrap_or_default();
+    let told = if missing.is_empty() {
+        "needs parentheses"
+    } else {
+        "needs parentheses, and this one another argument"
     };
-    let call = format!("{function} {}{others}", arguments.join(" "));
-    let is_known = arity(function).is_some();
+    let is_known = known.is_some();
+    let given = arguments.iter().map(String::as_str);
+    let written: Vec<&str> = given.chain(missing.iter().copied()).collect();
+    let call = format!("{function} {}", written.join(" "));
     let is_short = call.chars().count() <= MAX_CHARS && !call.contains('\n');
     let call = if is_known && is_short {
         call
@@ -109,11 +109,13 @@ fn adds_a_list_as_one_element(text: &str, option: &str) -> bool {
     })
 }
 
-/// The number of arguments of `function`, which is selected from whatever set.
-fn arity(function: &str) -> Option<usize> {
+/// What stands for each argument of `function`, which is selected from whatever set.
+fn parameters(function: &str) -> Option<&'static [&'static str]> {
     let name = function.rsplit('.').next()?;
     let known = FUNCTIONS.iter().find(|(known, _)| *known == name);
-    known.map(|(_, count)| *count).filter(|_| is_name(function))
+    known
+        .map(|(_, parameters)| *parameters)
+        .filter(|_| is_name(function))
 }
 
 /// Whether the text `element` is a name, or selects one from a set.

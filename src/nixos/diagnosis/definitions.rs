@@ -19,6 +19,7 @@ use super::set_values;
 use super::switches;
 use super::syntax_at::{Definition, top_level_names};
 use super::unit_names;
+use super::written_forms;
 use super::written_values::elements_of;
 use super::wrong_value::Wrong;
 use crate::nixos::log::{NixError, Position};
@@ -146,7 +147,9 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
                 "write the lines as they are in the program's file, not as a set: {option} = ''…'';"
             ));
         }
-        _ if is_only_string(kind) && !is_text(summary) => "write a string in quotes",
+        _ if is_only_string(kind) && !is_text(summary) => {
+            return Some(written_forms::in_quotes(option));
+        }
         _ if kind.ends_with("single-line string") && has_line_end(summary) => {
             "the text has several lines. Write it in one line"
         }

@@ -2,7 +2,7 @@
 
 use super::evidence::ExitContext;
 use super::module_arguments::imports_line;
-use super::scopes::with_arguments;
+use super::scopes::with_argument;
 use crate::common::image_format::SD_CARD;
 use crate::nixos::layout::CONFIG_DIR;
 
@@ -20,7 +20,7 @@ pub(super) fn import_hint(context: &ExitContext<'_>, summary: &str) -> String {
         None => format!("add the line imports = [ {module} ]; to the configuration"),
     };
     match text {
-        Some(text) => with_arguments(&text, import),
+        Some(text) => with_argument(&text, import, ARGUMENT),
         None => format!(
             "{import}, or the module to the imports that it has, with {ARGUMENT} in its {{ … }}:"
         ),

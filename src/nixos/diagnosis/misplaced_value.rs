@@ -3,8 +3,9 @@
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_STRING};
 
 use super::evidence::ExitContext;
+use super::meant_paths::{file, quoted_path};
 use super::names::is_name;
-use super::scopes::with_arguments;
+use super::scopes::with_argument;
 use super::set_members;
 use super::source_lines;
 use super::switches;
@@ -65,6 +66,13 @@ struct Written {
     value: DefinedValue,
 }
 
+/// What to write in place of a value.
+struct Correction {
+    told: String,
+    /// The module argument that it uses and the user's file may lack.
+    argument: Option<&'static str>,
+}
+
 impl<'a> Misplaced<'a> {
     fn find(summary: &'a str) -> Option<Self> {
         let string = |prefix: &str| summary.strip_prefix(prefix)?.strip_suffix('"');
@@ -109,7 +117,7 @@ impl<'a> Misplaced<'a> {
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
             .or_else(|| string_for_list(summary).map(Self::StringForList))
-            .or_else(|| written_sums::begins_with_modifier(summary).then_some(Self::ModifierInSum))
+            .or_else(|| written_sums::found_modifier_result(summary).then_some(Self::ModifierInSum))
             .or_else(|| boolean().map(Self::StringForBoolean))
             .or_else(|| is_set().then_some(Self::SetForCondition))
             .or_else(|| is_package().then_some(Self::PackageForList))
@@ -124,11 +132,15 @@ impl<'a> Misplaced<'a> {
     }
 
     /// What to write in place of the value at `written`; `None` if that is not certain.
-    fn correction(&self, written: Option<&DefinedValue>) -> Option<String> {
+    fn correction(&self, written: Option<&DefinedValue>) -> Option<Correction> {
         let defines = written.map_or("", |value| &value.defines);
         let attribute = defines.rsplit('.').next().unwrap_or_default();
         let is_list_of_files = ["imports", "modules"].contains(&attribute);
-        Some(match self {
+        if let Some((argument, told)) = self.using_an_argument(written) {
+            let argument = Some(argument);
+            return Some(Correction { told, argument });
+        }
+        let told = match self {
             Self::QuotedPath(string) => quoted_path(string),
             Self::PathForList(_) | Self::StringForList(_) if is_list_of_files => {
                 let file = file(&written?.written)?;
@@ -143,13 +155,10 @@ impl<'a> Misplaced<'a> {
                 format!("`++` joins two lists. Write ++ [ {} ]", written?.written)
             }
             // The path of the builder says nothing to the user.
-            Self::PathForList(_) => return None,
+            Self::PathForList(_) | Self::PackageForKernel => return None,
             Self::StringForList(_) if written?.is_joined => "join two strings with `+`".to_owned(),
-            Self::StringForList(string) => list_of(attribute, string),
+            Self::StringForList(string) => format!("write a list: [ \"{string}\" ]"),
             Self::ModifierInSum => written_sums::in_parentheses(&written?.written)?,
-            Self::StringForSet(_) if attribute == "kernelPackages" => format!(
-                "a kernel and its modules are a set of packages: {defines} = pkgs.linuxPackages_latest;"
-            ),
             Self::StringForSet(_) => {
                 written?;
                 "write a set: { … }".to_owned()
@@ -161,12 +170,6 @@ impl<'a> Misplaced<'a> {
                 value_for_options(option, written.map(|value| value.written.as_str()))
             }
             Self::NumberForString(number) => number_as_string(number, written),
-            Self::PackageForKernel => {
-                let option = &written?.defines;
-                format!(
-                    "a kernel and its modules are a set of packages: {option} = pkgs.linuxPackages_latest;"
-                )
-            }
             Self::FunctionForModule => {
                 let file = &written?.written;
                 format!("a module in a list is only its path. Write {file} without `import`")
@@ -179,7 +182,40 @@ impl<'a> Misplaced<'a> {
             Self::ListForString => {
                 "make a string of a list with lib.concatStringsSep \" \" [ … ]".to_owned()
             }
-        })
+        };
+        let argument = None;
+        Some(Correction { told, argument })
+    }
+
+    /// A correction that uses an argument of modules, with the name of that.
+    fn using_an_argument(&self, written: Option<&DefinedValue>) -> Option<(&'static str, String)> {
+        if let Self::QuotedPath(string) = self {
+            let is_of_nixos = string.starts_with("installer/");
+            return is_of_nixos.then(|| {
+                let told = format!(
+                    "the modules of NixOS are in modulesPath. Write \"${{modulesPath}}/{string}\""
+                );
+                ("modulesPath", told)
+            });
+        }
+        let DefinedValue {
+            defines, is_joined, ..
+        } = written?;
+        let attribute = defines.rsplit('.').next().unwrap_or_default();
+        let is_set_missing = matches!(self, Self::StringForSet(_));
+        let is_kernel = is_set_missing && attribute == "kernelPackages"
+            || matches!(self, Self::PackageForKernel);
+        if is_kernel {
+            let told = format!(
+                "a kernel and its modules are a set of packages: {defines} = pkgs.linuxPackages_latest;"
+            );
+            return Some(("pkgs", told));
+        }
+        let Self::StringForList(string) = self else {
+            return None;
+        };
+        let is_package = !is_joined && is_list_of_packages(attribute) && is_name(string);
+        is_package.then(|| ("pkgs", format!("write a list: [ pkgs.{string} ]")))
     }
 
     /// The value, if the user's files have only one that can be meant.
@@ -246,11 +282,13 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let misplaced = without_place(error)?;
     let written = misplaced.written(context);
     let instead = misplaced.correction(written.as_ref().map(|written| &written.value))?;
-    Some(match written {
-        Some(Written { place, text, .. }) => {
-            with_arguments(&text, format!("{}{place}: {instead}", context.shown_dir))
-        }
-        None => instead,
+    let Some(Written { place, text, .. }) = written else {
+        return Some(instead.told);
+    };
+    let told = format!("{}{place}: {}", context.shown_dir, instead.told);
+    Some(match instead.argument {
+        Some(argument) => with_argument(&text, told, argument),
+        None => told,
     })
 }
 
@@ -265,15 +303,6 @@ fn string_for_list(summary: &str) -> Option<&str> {
     let rest = summary.strip_prefix("expected a list but found a string")?;
     let rest = rest.strip_prefix(" with context").unwrap_or(rest);
     rest.strip_prefix(": \"")?.strip_suffix('"')
-}
-
-/// The list that is meant by the `string` in a definition whose path ends in `attribute`.
-fn list_of(attribute: &str, string: &str) -> String {
-    if is_list_of_packages(attribute) && is_name(string) {
-        format!("write a list: [ pkgs.{string} ]")
-    } else {
-        format!("write a list: [ \"{string}\" ]")
-    }
 }
 
 /// The definition that is meant by the `value` of an `option` that has options of its own.
@@ -313,65 +342,9 @@ fn system(name: &str, written: Option<&DefinedValue>) -> String {
     }
 }
 
-/// The path that is `written` in quotes or by a variable, as an element of a list.
-fn file(written: &str) -> Option<String> {
-    path(written.trim_matches('"')).or_else(|| with_variable(written))
-}
-
-/// The path that is `written` by a variable, such as `modulesPath + "/a.nix"`, as an element of a list; `None` for everything else.
-fn with_variable(written: &str) -> Option<String> {
-    let is_string = written.starts_with('"') && written.contains("${");
-    let is_sum = !written.starts_with('"') && written.contains('+');
-    is_string
-        .then(|| written.to_owned())
-        .or_else(|| is_sum.then(|| format!("({written})")))
-}
-
-/// What to write in place of the path that is in quotes.
-fn quoted_path(string: &str) -> String {
-    if string.starts_with("installer/") {
-        return format!(
-            "the modules of NixOS are in modulesPath. Write \"${{modulesPath}}/{string}\""
-        );
-    }
-    match path(string) {
-        Some(path) => format!("write a path without quotes: {path}"),
-        None => "write a path without quotes: ./FILE.nix, or <nixpkgs/…>".to_owned(),
-    }
-}
-
-/// `string` as a path of Nix's syntax; `None` for an address, and for what no path can be.
-fn path(string: &str) -> Option<String> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
-    let begins = |starts: &[&str]| starts.iter().any(|start| string.starts_with(start));
-    if begins(&["nixpkgs/"]) {
-        return Some(format!("<{string}>"));
-    }
-    if begins(&["./", "../", "/", "~/", "<"]) {
-        return Some(string.to_owned());
-    }
-    let is_name = string.starts_with(|c: char| c.is_ascii_alphanumeric());
-    (is_name && string.chars().all(is_plain)).then(|| format!("./{string}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_of_files_become_paths() {
-        for (string, expected) in [
-            ("wifi.nix", Some("./wifi.nix")),
-            ("./wifi.nix", Some("./wifi.nix")),
-            ("nixpkgs/nixos/x.nix", Some("<nixpkgs/nixos/x.nix>")),
-            ("https://example.org/x.tar.gz", None),
-            ("github:me/x", None),
-            ("my file.nix", None),
-            ("..", None),
-        ] {
-            assert_eq!(path(string).as_deref(), expected, "{string}");
-        }
-    }
 
     #[test]
     fn a_value_whose_place_nix_names_is_left_to_it() {

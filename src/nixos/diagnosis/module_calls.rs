@@ -8,7 +8,7 @@ use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
 use super::overlays;
 use super::own_functions::{called_file, called_set, wrong_argument};
-use super::scopes::with_arguments;
+use super::scopes::with_argument;
 use super::second_set::SecondSet;
 use super::written_values::{self, DefinedValue};
 use super::{recursive_option, recursive_variable};
@@ -192,13 +192,11 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
             || "Remove".to_owned(),
             |(file, _)| format!("In {}{file}, remove", context.shown_dir),
         );
-        return Some(with_arguments(
-            &importing,
-            format!(
-                "{below} is a package, not a module. {remove} it from imports, and write environment.systemPackages = [ \
+        let hint = format!(
+            "{below} is a package, not a module. {remove} it from imports, and write environment.systemPackages = [ \
              (pkgs.callPackage {path} {{ }}) ];"
-            ),
-        ));
+        );
+        return Some(with_argument(&importing, hint, "pkgs"));
     }
     file.starts_with(CONFIG_DIR).then(|| {
         let header = text.as_deref().and_then(Header::find);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::listed_definitions::values;
 use crate::common::ssh_key::KEY_TYPES;
-use crate::nixos::layout::CONFIG_DIR;
+use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 
 /// The last names of the option that has keys.
 const KEYS: &str = ".openssh.authorizedKeys.keys";
@@ -37,8 +37,12 @@ pub(super) fn hint(option: &str, summary: &str) -> Option<String> {
         }
         let file = path.rsplit('/').next().unwrap_or(SOME_FILE);
         let in_file = in_file(file);
+        let shown = match path.strip_prefix(HOME_OF_NIX) {
+            Some(below) => format!("~{below}"),
+            None => path.to_owned(),
+        };
         return Some(format!(
-            "{path} is a path, but a key is a string. Give the text of the key in quotes, or {in_file}"
+            "{shown} is a path, but a key is a string. Give the text of the key in quotes, or {in_file}"
         ));
     }
     if summary.ends_with("<function>") {

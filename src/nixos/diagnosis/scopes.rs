@@ -55,29 +55,19 @@ pub(super) fn binds_anywhere(text: &str, name: &str) -> bool {
     root.descendants().any(|scope| binds(&scope, name))
 }
 
-/// The `hint` to write something into the module `text`, with how this asks for the arguments that it then uses.
-pub(super) fn with_arguments(text: &str, hint: String) -> String {
-    let is_missing = |name: &&str| {
-        let is_used = ["{NAME}", "(NAME +", "(NAME.", " NAME."]
-            .iter()
-            .any(|form| hint.contains(&form.replace("NAME", name)));
-        is_used && !binds_anywhere(text, name) && unbound_names(text, &[*name]).is_empty()
-    };
-    let missing: Vec<&str> = ARGUMENTS.into_iter().filter(is_missing).collect();
-    let names = missing.join(" and ");
-    let comma = if hint.ends_with(';') { "" } else { "," };
+/// The `hint` to write something into the module `text` that uses the module argument `name`, with how the module asks for it.
+pub(super) fn with_argument(text: &str, hint: String, name: &str) -> String {
+    if binds_anywhere(text, name) || !unbound_names(text, &[name]).is_empty() {
+        return hint;
+    }
     match Header::find(text) {
-        _ if missing.is_empty() => hint,
         Some(header) => {
-            let reads = header.with(&missing);
+            let reads = header.with(&[name]);
             let reads = reads.map_or_else(String::new, |it| format!(", which then reads {it}"));
             let line = header.line;
-            format!("{hint}{comma} and add {names} to the {{ … }}: of line {line}{reads}")
+            format!("{hint}\n    Also add {name} to the {{ … }}: of line {line}{reads}")
         }
-        None => format!(
-            "{hint}{comma} and begin the file with {{ {}, ... }}:",
-            missing.join(", ")
-        ),
+        None => format!("{hint}\n    Also begin the file with {{ {name}, ... }}:"),
     }
 }
 
@@ -126,22 +116,20 @@ mod tests {
 
     #[test]
     fn a_module_asks_for_what_a_hint_makes_it_use() {
-        for (text, hint, asking) in [
+        for (text, asking) in [
             (
                 "{ lib, ... }:\n{ }",
-                "write [ pkgs.a ];",
-                " and add pkgs to the { … }: of line 1, which then reads { lib, pkgs, ... }:",
+                "\n    Also add pkgs to the { … }: of line 1, which then reads { lib, pkgs, ... }:",
             ),
             (
                 "{ a = 1; }",
-                "write \"${modulesPath}/a\"",
-                ", and begin the file with { modulesPath, ... }:",
+                "\n    Also begin the file with { pkgs, ... }:",
             ),
-            ("{ pkgs, ... }:\n{ }", "write [ (pkgs.a b) ]", ""),
-            ("{ ... }:\n{ }", "write a.pkgs", ""),
+            ("{ pkgs, ... }:\n{ }", ""),
+            ("{ a = pkgs.b; }", ""),
         ] {
-            let told = with_arguments(text, hint.to_owned());
-            assert_eq!(told, format!("{hint}{asking}"), "{text}");
+            let told = with_argument(text, "write pkgs.a".to_owned(), "pkgs");
+            assert_eq!(told, format!("write pkgs.a{asking}"), "{text}");
         }
     }
 

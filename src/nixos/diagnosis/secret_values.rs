@@ -28,8 +28,7 @@ const INNER_VALUE: &str = r#"[ \t]*[-+:?<>!]?=[=>]?[ \t]*[^"'=;\n]*[^"'=;\n.]"((
 const NEXT_VALUE: &str =
     r#"^"[ \t,\])]*(?:\+\+?[ \t]*[a-zA-Z][a-zA-Z0-9_.]*[ \t]*)*[ \t+\[(]*"((?:[^"\\\n]|\\.)*)"#;
 /// The same in the quotes of other languages or of printed texts, which need not end either.
-const OTHER_QUOTES: &str =
-    r"[ \t]*(?:[-+:?<>!]?=[=>]?|:)[ \t]*(?:'([^'\n]+)|`([^`\n]+)|(?:“|„|‘|«)(.*?)(?:”|“|’|»|;|$))";
+const OTHER_QUOTES: &str = r"[ \t]*(?:[-+:?<>!]?=[=>]?|:)[ \t]*(?:'([^'\n]+)|`([^`\n]+)|(?:“|”|„|‘|’|«)(.*?)(?:”|“|’|»|;|$))";
 /// A value with the hash of a password, whatever its name is.
 const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)|=[ \t]*(\$[0-9a-z]{1,8}\$[^\s;"'{]{8,})"#;
 

@@ -1,6 +1,7 @@
 //! The mistake behind a syntax error, which Nix notices only later in the file. Pure.
 
 use super::brackets::{Imbalance, imbalance, open_brackets};
+use super::closing_in_comment::not_closed;
 use super::line_end::{missing_body, missing_end, missing_semicolon, missing_value};
 use super::second_set::SecondSet;
 use super::shell_length;
@@ -34,7 +35,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(cause);
     }
     if has("unexpected end of file")
-        && let Some(mut cause) = found.and_then(wrong_bracket)
+        && let Some(mut cause) = found.and_then(|found| wrong_bracket(text, found))
     {
         cause.hint.extend(missing_end(text));
         return Some(cause);
@@ -75,7 +76,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     let list = || has("unexpected '='").then(|| open_list(text_before(text, position)?))?;
-    list().or_else(|| found.and_then(wrong_bracket))
+    list().or_else(|| found.and_then(|found| wrong_bracket(text, found)))
 }
 
 /// The list that is open at the end of `before`, where Nix reads a definition, however many others are not closed.
@@ -83,7 +84,7 @@ fn open_list(before: &str) -> Option<Cause> {
     let Some(Imbalance::NotClosed { bracket: '[', line }) = imbalance(before) else {
         return None;
     };
-    let hint = format!("the `[` of line {line} is not closed");
+    let hint = not_closed(before, '[', line);
     Some(Cause { line, hint })
 }
 
@@ -175,6 +176,9 @@ fn open_text(text: &str, found: Imbalance) -> Option<Cause> {
                 "the string that begins with `''` in line {line} is not closed. End it with another `''`"
             )
         }
+        Imbalance::EndInWord { .. } => format!(
+            "the `''` in a word of line {line} ends the string. Write one `'` there, or `'''` for two of them"
+        ),
         Imbalance::Wildcard { .. } => format!(
             "Nix has no wildcards (`*`). Name each file of line {line}, as in [ ./a.nix ./b.nix ]"
         ),
@@ -195,15 +199,13 @@ fn has_doubled_quote(line: &str) -> bool {
 }
 
 /// The bracket that has no counterpart.
-fn wrong_bracket(found: Imbalance) -> Option<Cause> {
+fn wrong_bracket(text: &str, found: Imbalance) -> Option<Cause> {
     let line = found.line();
     let hint = match found {
         Imbalance::NotClosed { bracket: '$', .. } => {
             format!("the `${{` of line {line} is not closed")
         }
-        Imbalance::NotClosed { bracket, .. } => {
-            format!("the `{bracket}` of line {line} is not closed")
-        }
+        Imbalance::NotClosed { bracket, .. } => not_closed(text, bracket, line),
         Imbalance::NotOpened { bracket, .. } => format!(
             "nothing is open at the `{bracket}` of line {line}. Remove it, or add the opening bracket that is missing \
              before it"
@@ -211,6 +213,7 @@ fn wrong_bracket(found: Imbalance) -> Option<Cause> {
         Imbalance::OpenString { .. }
         | Imbalance::OpenComment { .. }
         | Imbalance::OpenIndentedString { .. }
+        | Imbalance::EndInWord { .. }
         | Imbalance::Wildcard { .. } => return None,
     };
     Some(Cause { line, hint })

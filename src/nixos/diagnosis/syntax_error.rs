@@ -130,7 +130,14 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     let text = files.text(&position.file)?;
     if is_empty(&text) {
-        return Some(instead_of_nothing(&position.file, &text).to_owned());
+        let told = instead_of_nothing(&position.file, &text);
+        return Some(match files.naming(&position.file) {
+            Some(import) if text.trim().is_empty() => format!(
+                "the file is empty. Write `{{ }}` into it, or remove it from {}{}",
+                context.shown_dir, import.place
+            ),
+            Some(_) | None => told.to_owned(),
+        });
     }
     if line_of(&text, position.line).is_some_and(|line| line.trim_start().starts_with(FENCE)) {
         let hint = format!("remove the lines with {FENCE}, which are Markdown, not Nix");

@@ -376,5 +376,14 @@ fn list_with(node: &SyntaxNode) -> Option<String> {
     }
 }
 
+/// How a string is given to `option`.
+pub(super) fn in_quotes(option: &str) -> String {
+    let told = "write a string in quotes";
+    match list_element(option) {
+        Some(_) => told.to_owned(),
+        None => format!("{told}: {option} = \"…\";"),
+    }
+}
+
 #[cfg(test)]
 mod tests;

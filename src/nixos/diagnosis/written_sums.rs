@@ -9,8 +9,8 @@ use super::written_values::{DefinedValue, all, stands_before_no_list};
 use crate::nixos::nix_definitions::is_modifier;
 use crate::nixos::nix_syntax::parse;
 
-/// Whether `summary` speaks of what `lib.mkDefault` and the like give, in place of a string or a list.
-pub(super) fn begins_with_modifier(summary: &str) -> bool {
+/// Whether `summary` says that Nix found what `lib.mkDefault` and the like return, where a string or a list was expected.
+pub(super) fn found_modifier_result(summary: &str) -> bool {
     let is_sum = [
         "cannot coerce a set to a string",
         "expected a list but found a set",

@@ -118,12 +118,14 @@ impl Lock {
         None
     }
 
-    /// What the lock has of the flake's own input `name`, if that follows no other.
-    pub(super) fn own_input(&self, name: &str) -> Option<&Node> {
-        match self.nodes.get(&self.root)?.inputs.get(name)? {
-            Edge::Node(node) => self.nodes.get(node),
-            Edge::Follows(_) => None,
-        }
+    /// What the lock has of the input with this path, if no input of the path follows another.
+    pub(super) fn own_input(&self, path: &[&str]) -> Option<&Node> {
+        let root = self.nodes.get(&self.root)?;
+        path.iter()
+            .try_fold(root, |node, name| match node.inputs.get(*name)? {
+                Edge::Node(node) => self.nodes.get(node),
+                Edge::Follows(_) => None,
+            })
     }
 
     /// Every input, the flake's own first. What is reached only through one of the paths `replaced` is left out: another flake is in

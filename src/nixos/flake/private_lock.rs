@@ -116,7 +116,7 @@ pub(super) fn unlocked_repositories(
         let Some(input) = UnlockedRepository::parse(&name, declared, is_named)? else {
             continue;
         };
-        let locked = lock.and_then(|lock| lock.own_input(&name));
+        let locked = lock.and_then(|lock| lock.own_input(&[name.as_str()]));
         let is_locked = locked.is_some_and(|node| node.original == input.attributes);
         if updated.contains(&name) || !is_locked {
             found.push(input);

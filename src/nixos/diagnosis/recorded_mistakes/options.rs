@@ -52,7 +52,7 @@ fn values_that_look_right_have_their_form_explained() {
     assert_hint(
         &number,
         "pi/c.nix:4: A definition for option",
-        "write a string in quotes",
+        "write a string in quotes: networking.hostName = \"5\";",
     );
     let call = recorded("call-in-list");
     assert_hint(
@@ -241,7 +241,7 @@ fn options_of_an_image_without_its_module_name_the_import() {
     let module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
     let failed = recorded("no-sd-image-option");
     let line = format!(
-        "add the line imports = [ {module} ]; to the configuration, and add modulesPath to the {{ … }}: of line 1"
+        "add the line imports = [ {module} ]; to the configuration\n    Also add modulesPath to the {{ … }}: of line 1"
     );
     assert_hint(&failed, message, &line);
     // A second definition of imports would be an error of its own.
@@ -254,7 +254,7 @@ fn options_of_an_image_without_its_module_name_the_import() {
     assert_eq!(
         hint_for("# imports = [ ]\n{\n  imports = [ ];\n}\n"),
         format!(
-            "add {module} to the imports of line 3, and begin the file with {{ modulesPath, ... }}:"
+            "add {module} to the imports of line 3\n    Also begin the file with {{ modulesPath, ... }}:"
         )
     );
 }

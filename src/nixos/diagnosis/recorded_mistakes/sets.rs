@@ -201,7 +201,7 @@ fn a_list_of_lines_becomes_one_text() {
             "{ a.b = [ \"x\" 1 ]; }",
             "a.b",
             lines,
-            "write a string in quotes",
+            "write a string in quotes: a.b = \"…\";",
         ),
     ] {
         assert_eq!(hints_of_type(line, option, kind, ""), expected, "{line}");

@@ -137,7 +137,7 @@ fn a_string_beside_a_list_becomes_one() {
         (
             "{ environment.systemPackages = [ a ] ++ \"htop\"; }",
             "expected a list but found a string: \"htop\"",
-            "pi/c.nix:1: write a list: [ pkgs.htop ], and begin the file with { pkgs, ... }:",
+            "pi/c.nix:1: write a list: [ pkgs.htop ]\n    Also begin the file with { pkgs, ... }:",
         ),
         (
             "{ a = \"x\" ++ [ b ]; }",

@@ -32,6 +32,7 @@ fn values_of_secret_options_are_hidden() {
         ("psk = 'x y';", "psk = '…';"),
         ("psk = `x`; a", "psk = `…`; a"),
         ("psk = “x”; a", "psk = “…”; a"),
+        ("psk = ”x”; a", "psk = ”…”; a"),
         ("psk = „x“; a", "psk = „…“; a"),
         ("a.hash = $6$abcd$efgh/i.; b", "a.hash = …; b"),
         ("a.psk = lib.mkForce \"x\";", "a.psk = lib.mkForce \"…\";"),

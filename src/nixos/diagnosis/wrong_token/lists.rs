@@ -1,5 +1,6 @@
 //! Lists in other brackets than their own, or with signs between their elements, and numbers with a colon.
 
+use super::super::secret_values::is_name_of_secret;
 use super::place::{Place, as_definitions};
 use crate::common::nix_name::{is_of_name, is_of_path, path_of};
 use crate::nixos::diagnosis::evidence::MAX_SHOWN;
@@ -61,16 +62,15 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
         return None;
     }
     let name = before.split_whitespace().next_back()?;
+    if opens == '{'
+        && let Some(hint) = string_in_braces(name, inside.trim())
+    {
+        return Some(hint);
+    }
     // A name in braces may be a definition without a value.
     let elements = elements(&inside, opens != '{')?;
-    if let [element] = elements[..]
-        && opens == '{'
-        && element.starts_with('"')
-    {
-        return Some(format!(
-            "write a string without braces: {name} = {element}; or write a list of strings in square brackets: {name} = \
-             [ {element} ];"
-        ));
+    if is_name_of_secret(name) && opens != '[' {
+        return Some(format!("write one string: {name} = \"…\";"));
     }
     let list = format!("{name} = {with}[ {} ];", elements.join(" "));
     let list = if list.len() > MAX_SHOWN {
@@ -82,6 +82,23 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
         format!("remove the commas between the elements of the list: {list}")
     } else {
         format!("write a list in square brackets, with spaces between its elements: {list}")
+    })
+}
+
+/// The hint for a string in braces, if that is all that is `inside`: the option `name` decides whether a list may be meant.
+fn string_in_braces(name: &str, inside: &str) -> Option<String> {
+    let content = inside.strip_prefix('"')?.strip_suffix('"')?;
+    if content.contains('"') {
+        return None;
+    }
+    let string = format!("write a string without braces: {name} = {inside};");
+    let attribute = name.rsplit('.').next().unwrap_or_default();
+    Some(if ["imports", "modules"].contains(&attribute) {
+        format!("write a list in square brackets: {name} = [ {inside} ];")
+    } else if is_name_of_secret(name) {
+        string
+    } else {
+        format!("{string} or write a list of strings in square brackets: {name} = [ {inside} ];")
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::calls;
 use super::lists;
-use super::place::{Place, as_definitions};
+use super::place::{Place, as_definitions, last_number};
 use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::nix_name::{is_of_name, is_of_path};
 use crate::nixos::diagnosis::brackets::{open_brackets, sign_of_string};
@@ -32,22 +32,31 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
         return Some(format!("`...` is the last argument: {}", header(place)));
     }
     let is_digit = |c: char| c.is_ascii_digit();
-    let fixed = if has("unexpected ',', expecting ';'")
+    if has("unexpected ',', expecting ';'")
         && place.before.ends_with(is_digit)
         && place.after.len() + 1 == place.here.len()
         && place.after.starts_with(is_digit)
     {
-        "write a number with a dot instead of the comma, or several numbers as a list without commas: [ 1 2 ]"
+        return Some(number_with_comma(place));
     } else if has("unexpected ',', expecting ';'")
         && (place.ends_line() || place.begins_definition() || place.after.starts_with('}'))
     {
         return Some(commas_after_definitions(place));
     } else if has("unexpected ',', expecting ';'") {
         return Some(lists::several_values(place));
-    } else {
-        return None;
-    };
-    Some(fixed.to_owned())
+    }
+    None
+}
+
+/// The hint for `10,5`, which may be one number or two.
+fn number_with_comma(place: &Place<'_>) -> String {
+    let (_, first) = last_number(place.before);
+    let end = |c: char| !c.is_ascii_digit();
+    let second = place.after.split(end).next().unwrap_or_default();
+    format!(
+        "write a number with a dot instead of the comma, {first}.{second}, or several numbers as a list without commas, \
+         [ {first} {second} ]"
+    )
 }
 
 /// The hint for a comma after a definition, with the line as it is to be, where that follows from its signs.
@@ -240,6 +249,13 @@ pub(super) fn variable_of_shell(place: &Place<'_>) -> Option<String> {
 pub(super) fn colon(place: &Place<'_>, summary: &str) -> Option<String> {
     let is_wrong = summary.contains("unexpected ':', expecting '.' or '='");
     let name = Some(place.name_before()).filter(|name| is_wrong && !name.is_empty())?;
+    if let Some((arguments, rest)) = place.after.split_once('}')
+        && let Some(names) = arguments.strip_prefix('{')
+        && names.chars().all(|c| is_of_arguments(c) || c == ' ')
+        && rest.trim_start().starts_with('=')
+    {
+        return Some(format!("write {name} = {arguments}}}: …"));
+    }
     let is_yaml = place.ends_line() && is_key_of_yaml(place.below);
     let value = if is_yaml || place.after.starts_with('{') {
         "{ … }"

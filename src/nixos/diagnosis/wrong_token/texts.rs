@@ -8,7 +8,7 @@ use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_packag
 use crate::nixos::nix_syntax::parse;
 
 /// How the quotes of other languages, and of printed texts, begin and end.
-const QUOTES: [(char, char); 9] = [
+pub(super) const QUOTES: [(char, char); 9] = [
     ('`', '`'),
     ('\'', '\''),
     ('‘', '’'),

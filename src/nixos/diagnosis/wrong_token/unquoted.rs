@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use rnix::SyntaxKind::{TOKEN_COMMENT, TOKEN_SEMICOLON, TOKEN_WHITESPACE};
 
 use super::place::Place;
+use super::texts::QUOTES;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::nix_definitions::defines;
 use crate::nixos::nix_syntax::parse;
@@ -83,9 +84,9 @@ fn network(place: &Place<'_>) -> Option<String> {
         return None;
     }
     let (prefix, _) = written.split_once(name)?;
-    let in_other_quotes = ['\'', '`'].into_iter();
-    let mut in_other_quotes =
-        in_other_quotes.filter_map(|quote| name.strip_prefix(quote)?.strip_suffix(quote));
+    let mut in_other_quotes = QUOTES
+        .into_iter()
+        .filter_map(|(begin, end)| name.strip_prefix(begin)?.strip_suffix(end));
     let name = in_other_quotes.next().unwrap_or(name);
     Some(format!(
         "put the name of the network in double quotes: {prefix}\"{name}\"{option} = …;"
