@@ -16,15 +16,21 @@ pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
     if is_in_list && !line.contains('[') && !place.is_balanced || !ends_definition(place.rest) {
         return None;
     }
-    let set = content(place).unwrap_or_else(|| "NAME = VALUE;".to_owned());
+    let content = content(place);
+    let set = content.as_deref().unwrap_or("NAME = VALUE;");
     let before = place.before.trim_end().strip_suffix(place.name_before())?;
-    Some(if before.trim_end().ends_with('[') {
-        format!(
+    if !before.trim_end().ends_with('[') {
+        return Some(format!("write definitions in braces: {{ {set} }}"));
+    }
+    let Some(option) = place.option_of_list() else {
+        return Some(format!(
             "write definitions in braces: {{ {set} }} instead of [ … ], or [ {{ {set} }} ] for a list of sets"
-        )
-    } else {
-        format!("write definitions in braces: {{ {set} }}")
-    })
+        ));
+    };
+    let set = content.as_deref().unwrap_or("…");
+    Some(format!(
+        "write definitions in braces: {option} = {{ {set} }}; or, for a list of sets, {option} = [ {{ {set} }} ];"
+    ))
 }
 
 /// The definitions in the parentheses or in the list around `place`, if they are in its line.

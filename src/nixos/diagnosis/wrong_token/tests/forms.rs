@@ -23,8 +23,7 @@ fn brackets_and_names_of_another_form_are_corrected() {
         (
             "{ a = [ enable |= true; ]; }",
             "unexpected '='",
-            "write definitions in braces: { enable = true; } instead of [ … ], or [ { enable = true; } ] for a list of \
-             sets",
+            "write definitions in braces: a = { enable = true; }; or, for a list of sets, a = [ { enable = true; } ];",
         ),
         (
             "{ a = [ A|=b ]; c = 1; }",
@@ -70,11 +69,15 @@ fn definitions_in_a_list_of_several_lines_are_no_strings() {
     for (marked, place) in [
         (
             "{ a = [\n b |= [ \"c;\" ];\n d = 1;\n]; }",
-            " instead of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
+            "a = { … }; or, for a list of sets, a = [ { … } ];",
         ),
-        ("{ a = [\n ./b.nix c |= 1;\n]; }", ""),
+        ("{ a = [\n ./b.nix c |= 1;\n]; }", "{ NAME = VALUE; }"),
+        (
+            "{ a = f [\n b |= 1;\n]; }",
+            "{ NAME = VALUE; } instead of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
+        ),
     ] {
-        let expected = format!("write definitions in braces: {{ NAME = VALUE; }}{place}");
+        let expected = format!("write definitions in braces: {place}");
         let hint = hint_at(marked, "unexpected '='");
         assert_eq!(hint, Some(expected), "{marked}");
     }
