@@ -52,7 +52,7 @@ pub mod ui;
 use cli::{Cli, Command};
 use common::cancel::Cancel;
 use common::context::Context;
-use common::failure::Failure;
+use common::failure::{Class, Failure};
 
 /// Runs one command. When this returns, everything that it acquired has been released, or is listed in the failure.
 pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
@@ -70,6 +70,9 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Some(command) => Box::pin(run_command(command, &env, &ui, &context)).await,
     };
     ui.close();
+    if matches!(&outcome, Err(failure) if failure.class == Class::Interrupted) {
+        ui.begin_line();
+    }
     outcome.map_err(|failure| commands::missing_image::with_advice(failure, &env))
 }
 

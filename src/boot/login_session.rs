@@ -12,7 +12,7 @@ use crate::boot::network_adapter::NetworkAdapter;
 use crate::boot::outcome::{
     Reached, Waited, machine_ended, no_login, with_leftovers, with_memory_hint,
 };
-use crate::boot::progress::{BootProgress, waiting};
+use crate::boot::progress::{Awaited, BootProgress};
 use crate::boot::prompt_session;
 use crate::boot::qemu::Serial;
 use crate::boot::remote_command::RemoteCommands;
@@ -138,9 +138,8 @@ impl LoginSession<'_> {
         let mut login = Box::pin(probe.poll());
         let mut deadline = ActiveTimer::new(limit);
         let mut has_failed = false;
-        let waiting = waiting(self.session.request.usual, limit);
-        let until = format!("until a login, {waiting}");
-        let mut progress = BootProgress::new(&self.session.context.events, until);
+        let events = &self.session.context.events;
+        let mut progress = BootProgress::new(events, Awaited::Login, limit);
         let mut tried = tokio::time::interval(LOGIN_LOOK);
         let mut adapter = NetworkAdapter::new(self.session.needs_adapter());
         loop {

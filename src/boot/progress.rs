@@ -6,17 +6,31 @@ use crate::boot::diagnosis;
 use crate::boot::login::is_refusal;
 use crate::common::event::{Events, Phase};
 
-/// How long a boot is waited for, for users: `last time 17 s, 300 s at most`.
-pub(super) fn waiting(last: Option<Duration>, limit: Duration) -> String {
-    let last = last.filter(|last| last.as_secs() > 0);
-    let last = last.map(|last| format!("last time {} s, ", last.as_secs()));
-    format!("{}{} s at most", last.unwrap_or_default(), limit.as_secs())
+/// What a boot is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// A login over SSH.
+    Login,
+    /// The prompt of a login on the console.
+    Prompt,
+}
+
+impl Awaited {
+    /// What is waited for, and how long, for users.
+    fn until(self, limit: Duration) -> String {
+        let what = match self {
+            Self::Login => "until a login over SSH succeeds",
+            Self::Prompt => "until the console asks for a login",
+        };
+        format!("{what}, {} s at most", limit.as_secs())
+    }
 }
 
 /// Reports each part of the boot as soon as the console shows it.
 #[derive(Debug)]
 pub(super) struct BootProgress<'a> {
     events: &'a Events,
+    awaited: Awaited,
     /// What the boot is waited for, and how long.
     until: String,
     /// The number of the last part that was shown.
@@ -28,11 +42,13 @@ pub(super) struct BootProgress<'a> {
 }
 
 impl<'a> BootProgress<'a> {
-    /// Reports that the machine was started, and is waited for `until` something happens.
-    pub(super) fn new(events: &'a Events, until: String) -> Self {
+    /// Reports that the machine was started, and what is waited for, within this limit.
+    pub(super) fn new(events: &'a Events, awaited: Awaited, limit: Duration) -> Self {
+        let until = awaited.until(limit);
         events.detail(Phase::Boot, until.clone());
         Self {
             events,
+            awaited,
             until,
             reached: None,
             prompt: None,
@@ -78,7 +94,14 @@ impl<'a> BootProgress<'a> {
         };
         if self.reached.is_none_or(|reached| reached < number) {
             self.reached = Some(number);
-            let text = format!("{what} · {}", self.until);
+            // Otherwise it looks as if the machine were ready.
+            let is_early = self.awaited == Awaited::Login && self.prompt.is_some();
+            let more = if is_early {
+                ", SSH does not answer yet"
+            } else {
+                ""
+            };
+            let text = format!("{what}{more} · {}", self.until);
             self.events.detail(Phase::Boot, text);
         }
     }
@@ -90,6 +113,9 @@ mod tests {
 
     use super::*;
     use crate::common::event::Event;
+
+    const LIMIT: Duration = Duration::from_secs(180);
+    const UNTIL_LOGIN: &str = "until a login over SSH succeeds, 180 s at most";
 
     /// What is emitted, and the events for it.
     fn recorded() -> (Arc<Mutex<Vec<Event>>>, Events) {
@@ -112,37 +138,30 @@ mod tests {
     #[test]
     fn the_firmware_of_a_pc_is_a_part_of_its_boot() {
         let (told, events) = recorded();
-        let mut progress = BootProgress::new(&events, "until then".to_owned());
+        let mut progress = BootProgress::new(&events, Awaited::Prompt, LIMIT);
         progress.look(&[include_str!("diagnosis/pc.txt").to_owned()]);
-        let firmware = "the firmware is looking for a system · until then";
-        assert_eq!(texts(&told.lock().unwrap()), ["until then", firmware]);
-    }
-
-    #[test]
-    fn the_time_of_the_last_boot_is_told() {
-        let second = Duration::from_secs(1);
-        assert_eq!(waiting(None, second * 300), "300 s at most");
-        let last = waiting(Some(second * 17), second * 300);
-        assert_eq!(last, "last time 17 s, 300 s at most");
+        let until = "until the console asks for a login, 180 s at most";
+        let firmware = format!("the firmware is looking for a system · {until}");
+        assert_eq!(texts(&told.lock().unwrap()), [until, &firmware]);
     }
 
     #[test]
     fn a_server_that_refuses_the_key_is_told_once() {
         let (told, events) = recorded();
-        let mut progress = BootProgress::new(&events, "until then".to_owned());
+        let mut progress = BootProgress::new(&events, Awaited::Login, LIMIT);
         progress.look_at_login(None);
         progress.look_at_login(Some("Connection refused"));
         for _ in 0..2 {
             progress.look_at_login(Some("root@127.0.0.1: Permission denied (publickey)."));
         }
-        let refused = "the SSH server refuses the key, trying again · until then";
-        assert_eq!(texts(&told.lock().unwrap()), ["until then", refused]);
+        let refused = format!("the SSH server refuses the key, trying again · {UNTIL_LOGIN}");
+        assert_eq!(texts(&told.lock().unwrap()), [UNTIL_LOGIN, &refused]);
     }
 
     #[test]
     fn each_part_of_a_boot_is_reported_once_and_in_order() {
         let (told, events) = recorded();
-        let mut progress = BootProgress::new(&events, "until then".to_owned());
+        let mut progress = BootProgress::new(&events, Awaited::Login, LIMIT);
         let console = include_str!("diagnosis/login.txt");
         for line in console.lines().map(str::to_owned) {
             progress.look([&line]);
@@ -151,17 +170,20 @@ mod tests {
         assert!(progress.since_prompt().is_some());
         progress.begin_again();
         assert_eq!(progress.since_prompt(), None);
+        let told = told.lock().unwrap();
+        let parts = texts(&told).into_iter();
+        let parts = parts.map(|text| text.strip_suffix(UNTIL_LOGIN).unwrap());
         assert_eq!(
-            texts(&told.lock().unwrap()),
+            parts.collect::<Vec<_>>(),
             [
-                "until then",
-                "U-Boot is looking for a system · until then",
-                "U-Boot has started the kernel · until then",
-                "the kernel starts · until then",
-                "stage 1 looks for the root file system · until then",
-                "the system starts · until then",
-                "the console asks for a login · until then",
-                "until then",
+                "",
+                "U-Boot is looking for a system · ",
+                "U-Boot has started the kernel · ",
+                "the kernel starts · ",
+                "stage 1 looks for the root file system · ",
+                "the system starts · ",
+                "the console asks for a login, SSH does not answer yet · ",
+                "",
             ]
         );
     }

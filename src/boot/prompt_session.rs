@@ -7,7 +7,7 @@ use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::outcome::{
     Reached, Waited, machine_ended, no_login, with_leftovers, with_memory_hint,
 };
-use crate::boot::progress::{BootProgress, waiting};
+use crate::boot::progress::{Awaited, BootProgress};
 use crate::boot::qemu::Serial;
 use crate::boot::session::BootSession;
 use crate::common::event::Phase;
@@ -35,9 +35,7 @@ pub(super) async fn wait(
     session: &BootSession<'_>,
     limit: Duration,
 ) -> Result<Reached, Failure> {
-    let waiting = waiting(session.request.usual, limit);
-    let until = format!("until the console asks for a login, {waiting}");
-    let progress = BootProgress::new(&session.context.events, until);
+    let progress = BootProgress::new(&session.context.events, Awaited::Prompt, limit);
     let prompt = prompt(machine, session, limit, progress).await?;
     let notice = format!("the console asks for a login: {prompt}");
     session.context.events.notice(notice);

@@ -13,8 +13,9 @@ use crate::boot::login::SshProbe;
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::outcome::command_outcome;
 use crate::common::context::Context;
-use crate::common::event::Event;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::text::truncate;
 use crate::common::timeout::timeout;
 
 /// The pause before ssh is started again.
@@ -23,6 +24,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long after an ssh that has ended the machine is asked again to switch itself off.
 const POWEROFF_PAUSE: Duration = Duration::from_secs(5);
+
+/// Characters of a command that are shown.
+const MAX_SHOWN: usize = 200;
 
 /// Switches the machine off, of a user who may only do that with sudo too.
 const POWEROFF: &str = "poweroff || sudo -n poweroff || { sudo -n true || exit 77; exit 1; }";
@@ -44,7 +48,10 @@ impl RemoteCommands<'_> {
         command: &str,
         limit: Duration,
     ) -> Result<(), Failure> {
-        self.context.events.emit(Event::TerminalGiven);
+        let events = &self.context.events;
+        // It may be silent for long.
+        events.notice(running(command));
+        events.emit(Event::TerminalGiven);
         let messages = NamedTempFile::new().or_environment("create a temporary file")?;
         let path = messages.path();
         let run = until_connected(&messages, async || {
@@ -86,14 +93,28 @@ impl RemoteCommands<'_> {
                 }
             }
         };
+        let events = &self.context.events;
+        let limit = POWEROFF_TIMEOUT.as_secs();
+        let waited = format!("until the machine is off, {limit} s at most");
+        events.detail(Phase::PowerOff, waited);
         let off = self.context.cancel.race(timeout(POWEROFF_TIMEOUT, off));
-        off.await?.unwrap_or_else(|| {
-            self.context
-                .events
-                .warn("the machine did not switch itself off within 30 s: QEMU was stopped");
+        let off = off.await?;
+        // It is no result.
+        events.detail(Phase::PowerOff, "");
+        off.unwrap_or_else(|| {
+            events.warn(format!(
+                "the machine did not switch itself off within {limit} s: QEMU was stopped"
+            ));
             Ok(())
         })
     }
+}
+
+/// What runs, on one line.
+fn running(command: &str) -> String {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let words = words.join(" ");
+    format!("running on the machine: {}", truncate(&words, MAX_SHOWN))
 }
 
 /// Runs `ssh`, which adds its own messages to the file, again until the server does not drop the connection. Returns its exit
@@ -190,6 +211,13 @@ mod tests {
         assert_eq!(code("exit 127"), Some(NO_PERMISSION));
         assert_eq!(code("[ $2 = true ]"), Some(1), "the system starts");
         assert_eq!(code("exit 0"), Some(0));
+    }
+
+    #[test]
+    fn a_command_that_runs_is_shown_on_one_line() {
+        let shown = running("sleep 20\n  echo hi");
+        assert_eq!(shown, "running on the machine: sleep 20 echo hi");
+        assert!(running(&"x".repeat(1000)).len() < 300);
     }
 
     #[test]

@@ -55,8 +55,6 @@ pub struct BootRequest {
     /// The timeout of the prompt of a login on the serial console, which is waited for; with a login only where OpenSSH is
     /// not installed or cannot reach the machine. Without it and without a login, the console is shown.
     pub prompt: Option<Duration>,
-    /// How long the last boot of this kind took on this machine, for users.
-    pub usual: Option<Duration>,
 }
 
 impl BootRequest {
@@ -107,7 +105,6 @@ impl BootRequest {
             seed: None,
             login: None,
             prompt: None,
-            usual: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::commands::newest_image::meant_or_newest;
 use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
-use crate::common::event::Event;
+use crate::common::event::{EarlierBuilds, Event};
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
 use crate::common::system::{ReportedArchitecture, System};
@@ -237,14 +237,17 @@ impl PreparedBoot {
 
     /// Boots `image`, and notes how long that took.
     pub(super) async fn boot(
-        mut self,
+        self,
         image: &Path,
         ui: &Ui,
         context: &Context,
     ) -> Result<Reached, Failure> {
         let in_engine = self.engine.is_some();
         let last = LastBoot::new(&self.state_dir, image, &self.request, in_engine);
-        self.request.usual = last.took();
+        context.events.emit(Event::EarlierBuilds(EarlierBuilds {
+            phases: last.phases(),
+            ..EarlierBuilds::default()
+        }));
         let context = &last.listening(context);
         let reached = self.boot_now(image, ui, context).await?;
         last.note();
@@ -289,7 +292,6 @@ mod tests {
                 .as_ref()
                 .unwrap(),
             prompt: None,
-            usual: None,
             seed: None,
             firmware: None,
             method: BootMethod::default(),

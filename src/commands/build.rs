@@ -156,11 +156,12 @@ pub(super) async fn build(
     {
         tell_next(next_commands(&path, format), output, context);
     }
-    done.finish("the image is complete", |image| (output.write)(&image))?;
+    let write = |image| (output.write)(&image).map(|()| image);
+    let image = done.finish("the image is complete", write)?;
     let Some(boot_test) = boot_test else {
         return Ok(None);
     };
-    let booted = run_boot_test(boot_test, &path, format, ui, context, output, start).await;
+    let booted = run_boot_test(boot_test, &image, format, ui, context, output, start).await;
     ended();
     booted.map(Some)
 }

@@ -2,6 +2,7 @@
 //!
 //! A sink must never block its caller.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::common::nix_event::NixEvent;
 use crate::common::text::without_os_errors;
 
 /// The parts of a run that the user sees as one line each. In JSON, as in `--json-events`, their names are in kebab case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Making a rented machine, and waiting for it.
@@ -133,7 +134,10 @@ pub struct BuildEffort {
     pub seconds: u64,
 }
 
-/// What earlier builds on this machine did.
+/// How long phases took, in milliseconds.
+pub type PhaseTimes = BTreeMap<Phase, u64>;
+
+/// What earlier builds, or boots, on this machine did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EarlierBuilds {
     /// The last one of the same configuration.
@@ -142,6 +146,8 @@ pub struct EarlierBuilds {
     pub others: Vec<BuildEffort>,
     /// How long each derivation took in the last one that had it, of the same configuration if that had it.
     pub times: BuildTimes,
+    /// How long the phases took in the last one of the same configuration that had them; of a boot, of the same image.
+    pub phases: PhaseTimes,
 }
 
 /// Something that happened during a run.
@@ -168,7 +174,7 @@ pub enum Event {
         /// Bytes in all; `None` while unknown.
         total: Option<u64>,
     },
-    /// What a build may be compared with.
+    /// What a build or a boot may be compared with.
     EarlierBuilds(EarlierBuilds),
     /// The public keys that the image accepts, as soon as its configuration is evaluated, if all of them are known.
     AuthorizedKeys(Vec<String>),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::common::event::{Event, Events, Phase};
+use crate::common::event::{Event, Events, Phase, PhaseTimes};
 
 /// How long each phase that succeeded took, in the order in which they first ended.
 #[derive(Clone, Debug, Default)]
@@ -34,5 +34,12 @@ impl Timings {
     pub fn so_far(&self) -> Vec<(Phase, Duration)> {
         let recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.clone()
+    }
+
+    /// The same in milliseconds.
+    pub fn in_millis(&self) -> PhaseTimes {
+        let millis = |took: Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let times = self.so_far().into_iter();
+        times.map(|(phase, took)| (phase, millis(took))).collect()
     }
 }

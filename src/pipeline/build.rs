@@ -7,7 +7,7 @@ use crate::common::timings::Timings;
 use crate::output::Image;
 use crate::pipeline::beginning::{Beginning, Ready, begin};
 use crate::pipeline::build_conditions::conditions_id;
-use crate::pipeline::build_history::{self, BuildKey, EffortCounter};
+use crate::pipeline::build_history::{self, BuildKey, Done, EffortCounter};
 use crate::pipeline::build_places::BuildPlaces;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{SourceRecord, configuration_id, provenance};
@@ -31,12 +31,12 @@ pub async fn build(
     let steps =
         async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings, &places).await;
     let built = with_cleanup(plan, context, steps).await?;
-    remember(plan, &counter, timings);
+    remember(plan, &built.value, &counter, timings);
     Ok(built)
 }
 
-/// Notes how long the build phase took, unless there was nothing to do.
-fn remember(plan: &Plan, counter: &EffortCounter, timings: &Timings) {
+/// Notes how long the build of `image` and its phases took, unless there was nothing to do.
+fn remember(plan: &Plan, image: &Image, counter: &EffortCounter, timings: &Timings) {
     let (effort, derivations) = counter.so_far();
     let times = timings.so_far();
     let took = times.iter().find(|(phase, _)| *phase == Phase::Build);
@@ -44,10 +44,16 @@ fn remember(plan: &Plan, counter: &EffortCounter, timings: &Timings) {
         && effort != BuildEffort::default()
     {
         let seconds = took.as_secs();
-        let effort = BuildEffort { seconds, ..effort };
+        let image = image.path.file_name().unwrap_or_default();
+        let done = Done {
+            effort: BuildEffort { seconds, ..effort },
+            times: derivations,
+            phases: timings.in_millis(),
+            image: image.to_string_lossy().into_owned(),
+        };
         // Without it the next build is not estimated.
         let state_dir = &plan.settings.common.state_dir;
-        build_history::note(state_dir, &key_of(plan), effort, derivations).ok();
+        build_history::note(state_dir, &key_of(plan), done).ok();
     }
 }
 

@@ -5,12 +5,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use crate::common::build_shares::{BuildShares, BuildTimes};
-use crate::common::event::{BuildEffort, EarlierBuilds, Event, Events};
+use crate::common::event::{BuildEffort, EarlierBuilds, Event, Events, Phase, PhaseTimes};
 use crate::common::nix_event::NixEvent;
 use crate::common::plain_file::{self, is_gone};
 use crate::common::{atomic_file, private_dir};
@@ -43,10 +43,23 @@ struct Entry {
     #[serde(flatten)]
     key: BuildKey,
     #[serde(flatten)]
-    effort: BuildEffort,
+    done: Done,
+}
+
+/// What a build or a boot did.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Done {
+    #[serde(flatten)]
+    pub(super) effort: BuildEffort,
     /// How long each derivation took in the last build that had it.
     #[serde(default)]
-    times: BuildTimes,
+    pub(super) times: BuildTimes,
+    /// How long each phase took in the last run that had it. Those of earlier versions have none.
+    #[serde(default)]
+    pub(super) phases: PhaseTimes,
+    /// The name of the image that was built: how long its boot took is known by that.
+    #[serde(default)]
+    pub(super) image: String,
 }
 
 impl BuildKey {
@@ -64,29 +77,37 @@ pub(super) fn file(state_dir: &Path) -> PathBuf {
 pub(super) fn earlier(state_dir: &Path, key: &BuildKey) -> EarlierBuilds {
     let mut earlier = EarlierBuilds::default();
     // Without it the build is not estimated.
-    for entry in read(state_dir).unwrap_or_default() {
-        if entry.key == *key {
-            earlier.same = Some(entry.effort);
-            earlier.times = with_times_before(entry.times, earlier.times);
-        } else if entry.key.conditions == key.conditions {
-            earlier.others.push(entry.effort);
-            earlier.times = with_times_before(earlier.times, entry.times);
+    let entries = read(state_dir).unwrap_or_default();
+    let same = entries.iter().find(|entry| entry.key == *key);
+    earlier.phases = same.map_or_else(PhaseTimes::new, |same| {
+        let image = Some(&same.done.image).filter(|image| !image.is_empty());
+        let booted =
+            |entry: &&Entry| entry.key.is_boot() && image == Some(&entry.key.configuration);
+        let boot = entries.iter().find(booted).map(boot_phases);
+        let phases = same.done.phases.clone();
+        phases
+            .into_iter()
+            .chain(boot.into_iter().flatten())
+            .collect()
+    });
+    for Entry { key: other, done } in entries {
+        if other == *key {
+            earlier.same = Some(done.effort);
+            earlier.times = with_times_before(done.times, earlier.times);
+        } else if other.conditions == key.conditions {
+            earlier.others.push(done.effort);
+            earlier.times = with_times_before(earlier.times, done.times);
         }
     }
     earlier
 }
 
-/// Notes what a build did, and how long its derivations took. Of two builds that end at the same time one may be forgotten. An error if the
+/// Notes what a build or a boot did. Of two builds that end at the same time one may be forgotten. An error if the
 /// file cannot be read, which then stays as it is, or written.
-pub(super) fn note(
-    state_dir: &Path,
-    key: &BuildKey,
-    effort: BuildEffort,
-    times: BuildTimes,
-) -> io::Result<()> {
+pub(super) fn note(state_dir: &Path, key: &BuildKey, done: Done) -> io::Result<()> {
     let mut entries = read(state_dir)?;
     let same = entries.iter().position(|entry| entry.key == *key);
-    let before = same.map(|at| entries.remove(at).times);
+    let before = same.map(|at| entries.remove(at).done).unwrap_or_default();
     let mut of_kind = 1;
     entries.retain(|entry| {
         // Boots leave builds their room, and builds leave boots theirs.
@@ -96,14 +117,16 @@ pub(super) fn note(
     });
     let newest = Entry {
         key: key.clone(),
-        effort,
-        times: with_times_before(times, before.unwrap_or_default()),
+        done: Done {
+            times: with_times_before(done.times, before.times),
+            phases: before.phases.into_iter().chain(done.phases).collect(),
+            ..done
+        },
     };
     entries.insert(0, newest);
-    let detailed = entries.iter_mut().filter(|entry| !entry.times.is_empty());
-    for old in detailed.skip(MAX_DETAILED) {
-        old.times.clear();
-    }
+    let all = entries.iter_mut().map(|entry| &mut entry.done.times);
+    let detailed = all.filter(|times| !times.is_empty());
+    detailed.skip(MAX_DETAILED).for_each(BuildTimes::clear);
     private_dir::create(state_dir)?;
     atomic_file::replace(&file(state_dir), &serde_json::to_string(&entries)?, 0o600)
 }
@@ -116,20 +139,35 @@ fn key_of_boot(image: &str, way: &str) -> BuildKey {
     }
 }
 
-/// How long the last boot of an image with this name took, done in this way.
-pub fn last_boot(state_dir: &Path, image: &str, way: &str) -> Option<Duration> {
-    let boots = earlier(state_dir, &key_of_boot(image, way));
-    boots.same.map(|boot| Duration::from_secs(boot.seconds))
+/// How long the phases of the last boot of an image with this name took, done in this way.
+pub fn last_boot(state_dir: &Path, image: &str, way: &str) -> PhaseTimes {
+    let key = key_of_boot(image, way);
+    let entries = read(state_dir).unwrap_or_default();
+    let same = entries.iter().find(|entry| entry.key == key);
+    same.map_or_else(PhaseTimes::new, boot_phases)
 }
 
-/// Notes how long a boot took.
-pub fn note_boot(state_dir: &Path, image: &str, way: &str, took: Duration) -> io::Result<()> {
+/// Notes how long the phases of a boot took.
+pub fn note_boot(state_dir: &Path, image: &str, way: &str, phases: PhaseTimes) -> io::Result<()> {
+    let millis = phases.get(&Phase::Boot).copied().unwrap_or_default();
     let effort = BuildEffort {
-        seconds: took.as_secs(),
+        seconds: millis / 1000,
         ..BuildEffort::default()
     };
-    let key = key_of_boot(image, way);
-    note(state_dir, &key, effort, BuildTimes::new())
+    let done = Done {
+        effort,
+        phases,
+        ..Done::default()
+    };
+    note(state_dir, &key_of_boot(image, way), done)
+}
+
+/// How long the phases of a boot took; earlier versions have noted only the boot itself.
+fn boot_phases(boot: &Entry) -> PhaseTimes {
+    let mut phases = boot.done.phases.clone();
+    let millis = boot.done.effort.seconds.saturating_mul(1000);
+    phases.entry(Phase::Boot).or_insert(millis);
+    phases
 }
 
 /// `times` and, of derivations that were not built now, those of `before`, as far as they have room.
@@ -209,163 +247,4 @@ impl EffortCounter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(configuration: &str) -> BuildKey {
-        BuildKey {
-            configuration: configuration.to_owned(),
-            conditions: "here".to_owned(),
-        }
-    }
-
-    #[test]
-    fn times_under_other_conditions_tell_nothing() {
-        let state = tempfile::tempdir().unwrap();
-        let rented = BuildKey {
-            conditions: "rented".to_owned(),
-            ..key("a")
-        };
-        let note = |key: &BuildKey, seconds| {
-            let effort = BuildEffort {
-                seconds,
-                ..BuildEffort::default()
-            };
-            let times = BuildTimes::from([("etc".to_owned(), seconds)]);
-            note(state.path(), key, effort, times).unwrap();
-        };
-        note(&rented, 5);
-        assert_eq!(earlier(state.path(), &key("a")), EarlierBuilds::default());
-        note(&key("a"), 90);
-        let seconds = |key: &BuildKey| earlier(state.path(), key).same.map(|same| same.seconds);
-        assert_eq!(seconds(&rented), Some(5));
-        assert_eq!(seconds(&key("a")), Some(90));
-        let of_other = earlier(state.path(), &key("b")).others;
-        assert_eq!(of_other.len(), 1);
-        // As earlier versions wrote it.
-        let old = r#"[{"configuration":"a","built":1,"downloaded":2,"seconds":3}]"#;
-        std::fs::write(file(state.path()), old).unwrap();
-        assert_eq!(seconds(&key("a")), None);
-        assert_eq!(read(state.path()).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn the_last_build_of_each_configuration_is_remembered() {
-        let state = tempfile::tempdir().unwrap();
-        let effort = |seconds| BuildEffort {
-            built: 3,
-            downloaded: 5,
-            seconds,
-        };
-        let note_effort = |configuration: &str, effort| {
-            note(state.path(), &key(configuration), effort, BuildTimes::new()).unwrap();
-        };
-        let last = |configuration| earlier(state.path(), &key(configuration)).same;
-        assert_eq!(last("a"), None);
-        for (configuration, seconds) in [("a", 1), ("b", 2), ("a", 3)] {
-            note_effort(configuration, effort(seconds));
-        }
-        assert_eq!(last("a"), Some(effort(3)));
-        assert_eq!(last("b"), Some(effort(2)));
-        let of_new = earlier(state.path(), &key("c"));
-        assert_eq!(
-            (of_new.same, of_new.others),
-            (None, vec![effort(3), effort(2)])
-        );
-        for n in 0..2 * MAX_ENTRIES {
-            note_effort(&n.to_string(), effort(1));
-        }
-        assert_eq!(read(state.path()).unwrap().len(), MAX_ENTRIES);
-        for damaged in [b"damaged".as_slice(), b"\xff"] {
-            std::fs::write(file(state.path()), damaged).unwrap();
-            assert_eq!(last("a"), None);
-            note_effort("a", effort(4));
-            assert_eq!(last("a"), Some(effort(4)));
-        }
-    }
-
-    #[test]
-    fn times_of_derivations_are_kept_until_they_are_built_again() {
-        let state = tempfile::tempdir().unwrap();
-        let times = |of: &[(&str, u64)]| -> BuildTimes {
-            let owned = |(name, time): &(&str, u64)| ((*name).to_owned(), *time);
-            of.iter().map(owned).collect()
-        };
-        let note = |configuration: &str, of| {
-            let effort = BuildEffort::default();
-            note(state.path(), &key(configuration), effort, times(of)).unwrap();
-        };
-        note("a", &[("etc", 5), ("image", 70)]);
-        note("b", &[("etc", 9)]);
-        note("a", &[("image", 80)]);
-        let known = |configuration| earlier(state.path(), &key(configuration)).times;
-        assert_eq!(known("a"), times(&[("etc", 5), ("image", 80)]));
-        // What it has not built is known from the newest other one that has.
-        assert_eq!(known("b"), times(&[("etc", 9), ("image", 80)]));
-        assert_eq!(known("c"), times(&[("etc", 5), ("image", 80)]));
-        for n in 0..MAX_DETAILED {
-            note(&n.to_string(), &[("etc", 1)]);
-        }
-        assert_eq!(known("a"), times(&[("etc", 1)]));
-        assert!(earlier(state.path(), &key("a")).same.is_some());
-        let many: BuildTimes = (0..2 * MAX_NAMES as u64)
-            .map(|n| (n.to_string(), n))
-            .collect();
-        assert_eq!(with_times_before(many.clone(), many).len(), MAX_NAMES);
-    }
-
-    #[test]
-    fn the_last_boot_of_an_image_in_each_way_is_remembered() {
-        let state = tempfile::tempdir().unwrap();
-        let times = BuildTimes::from([("etc".to_owned(), 5)]);
-        note(
-            state.path(),
-            &key("a"),
-            BuildEffort::default(),
-            times.clone(),
-        )
-        .unwrap();
-        let second = Duration::from_secs(1);
-        for n in 1..=100 {
-            note_boot(state.path(), "pi.img", "virt", second * n).unwrap();
-            note_boot(state.path(), &format!("{n}.img"), "virt", second).unwrap();
-        }
-        let last = |image, way| last_boot(state.path(), image, way);
-        assert_eq!(last("pi.img", "virt"), Some(second * 100));
-        assert_eq!(last("pi.img", "rpi3"), None);
-        // Boots have no derivations, and builds keep theirs.
-        assert_eq!(earlier(state.path(), &key("a")).times, times);
-    }
-
-    /// A file in place of the directory: what is behind it cannot be read.
-    #[test]
-    fn a_history_that_cannot_be_read_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        std::fs::write(&state, "").unwrap();
-        assert!(read(&state).is_err());
-        assert!(note(&state, &key("a"), BuildEffort::default(), BuildTimes::new()).is_err());
-        assert_eq!(earlier(&state, &key("a")).same, None);
-    }
-
-    #[test]
-    fn builds_and_downloads_are_counted() {
-        let counter = EffortCounter::new();
-        let events = counter.listen(&Events::none());
-        let built = |done| NixEvent::Built {
-            done,
-            expected: 9,
-            running: 1,
-        };
-        for event in [
-            built(2),
-            built(7),
-            NixEvent::ToDownload { bytes: 40 },
-            built(7),
-        ] {
-            events.emit(Event::Nix(event));
-        }
-        let (effort, _) = counter.so_far();
-        assert_eq!((effort.built, effort.downloaded), (7, 40));
-    }
-}
+mod tests;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use console::{measure_text_width, truncate_str};
 
+use crate::common::event::Phase;
 use crate::ui::colour::Paint;
-use crate::ui::layout::{NARROW, WIDEST_TABLE, filled};
+use crate::ui::layout::{NARROW, WIDEST_RUN, filled};
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
 use crate::ui::state::{Activity, Bar, State, WHOLE};
@@ -19,7 +20,7 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 /// Columns of a phase's name.
 pub(super) const NAME_COLUMNS: usize = 18;
 /// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
-const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
+const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=100;
 /// Lines of a live view with one for the phases that follow, at least.
 const MIN_ROOM_FOR_NEXT: usize = 4;
 /// Columns of the name of what is built or downloaded, at least.
@@ -32,6 +33,10 @@ const SEPARATOR: &str = " · ";
 const ELAPSED_COLUMNS: usize = 11;
 /// Columns of the longest estimate: `a few seconds left`.
 const ESTIMATE_COLUMNS: usize = 18;
+/// What the time of the whole run begins with.
+const WHOLE_RUN: &str = "in all: ";
+/// Further lines of a sentence are indented by this much more.
+const HANGING: usize = 2;
 
 /// Width and height of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,21 +56,22 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
     let room = (size.rows / 2).clamp(1, MAX_LINES);
     if room >= MIN_ROOM_FOR_NEXT {
-        lines.extend(to_come(state, columns, paint));
+        lines.extend(to_come(state, at, columns, paint));
     }
     let counts = progress::shown_counts(state, at).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
+        let left = state.time_left(at).map(|left| Estimate::new(state, left));
         if let Some(since) = state.reached() {
             let reached = words::seconds(at.saturating_sub(since));
-            return stage_lines(&counts, &paint.faint(&format!("for {reached}")), columns);
+            let reached = paint.faint(&format!("for {reached}"));
+            return stage_lines(&counts, &reached, left.as_ref(), columns);
         }
-        let left = state.time_left(at).map(words::time_left);
         // The bytes have a line of their own: what they stand in must not break anew when their rate appears.
         let detail = state.detail().filter(|_| state.transfer().is_some());
         let rest = detail.and_then(|detail| counts.strip_prefix(detail)?.strip_prefix(SEPARATOR));
         let first = detail.filter(|_| rest.is_some());
         let first = first.map_or_else(Vec::new, |detail| count_lines(detail, None, columns));
-        let counted = count_lines(rest.unwrap_or(&counts), left.as_deref(), columns);
+        let counted = count_lines(rest.unwrap_or(&counts), left.as_ref(), columns);
         [first, counted].concat()
     }));
     lines.truncate(room);
@@ -85,7 +91,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     };
     let (first, rest) = listed.split_at(shown);
     for (activity, count) in first {
-        let text = activity_columns(activity, *count, columns.min(WIDEST_TABLE), paint);
+        let text = activity_columns(activity, *count, columns.min(WIDEST_RUN), paint);
         lines.push(line(&text, &elapsed(activity.since), columns));
     }
     let more: usize = rest.iter().map(|(_, count)| count).sum();
@@ -96,15 +102,68 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     lines
 }
 
-/// Which phases follow, below the running one: there they keep their place while what is built and downloaded changes.
-fn to_come(state: &State, columns: usize, paint: Paint) -> Vec<String> {
+/// Which phases follow, below the running one: there they keep their place while what is built and downloaded changes. At the right
+/// edge, how long all of them take.
+fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<String> {
     let names: Vec<&str> = state.to_come().iter().copied().map(words::phase).collect();
-    if names.is_empty() {
-        return Vec::new();
+    let mut lines = if names.is_empty() {
+        Vec::new()
+    } else {
+        let text = format!("then {}", names.join(SEPARATOR));
+        count_lines(&text, None, columns)
+    };
+    if let Some(whole) = whole(state, at, columns) {
+        let wide = columns.min(WIDEST_RUN).saturating_sub(1);
+        let fits = |last: &mut String| measure_text_width(last) + 1 + whole.columns <= wide;
+        let last = lines.pop_if(fits).unwrap_or_default();
+        let gap = wide.saturating_sub(measure_text_width(&last) + measure_text_width(&whole.text));
+        lines.push(format!("{last}{:gap$}{}", "", whole.text));
     }
-    let text = format!("then {}", names.join(SEPARATOR));
-    let lines = count_lines(&text, None, columns);
     lines.iter().map(|text| paint.faint(text)).collect()
+}
+
+/// How long the whole run has taken and still takes, as much of it as there is room for.
+fn whole(state: &State, at: Duration, columns: usize) -> Option<Estimate> {
+    if !state.is_part() {
+        return None;
+    }
+    let elapsed = words::seconds(at);
+    let left = state.whole_time_left(at).map(words::time_left);
+    let texts = match left {
+        Some(left) => [
+            format!("{WHOLE_RUN}{elapsed}, {left}"),
+            format!("{WHOLE_RUN}{left}"),
+        ],
+        None => [format!("{WHOLE_RUN}{elapsed}"), String::new()],
+    };
+    let room = columns.saturating_sub(1 + MARGIN);
+    let fits = |text: &String| (1..=room).contains(&measure_text_width(text));
+    let text = texts.into_iter().find(fits)?;
+    // An estimate that appears must not move the time to another line.
+    let is_near = !state.to_come().is_empty() && !state.to_come().contains(&Phase::Build);
+    let longest = WHOLE_RUN.len() + elapsed.len() + 2 + ESTIMATE_COLUMNS;
+    let columns = if is_near { longest } else { text.len() };
+    Some(Estimate { text, columns })
+}
+
+/// The time that something still takes.
+struct Estimate {
+    text: String,
+    /// The columns of the longest such text.
+    columns: usize,
+}
+
+impl Estimate {
+    /// That of the current phase, with its name if others follow.
+    fn new(state: &State, left: Duration) -> Self {
+        let phase = state.phase().filter(|_| !state.to_come().is_empty());
+        let of = phase.map(|(phase, _)| format!("{}: ", words::phase(phase)));
+        let of = of.unwrap_or_default();
+        Self {
+            columns: of.len() + ESTIMATE_COLUMNS,
+            text: of + &words::time_left(left),
+        }
+    }
 }
 
 /// The line of the phase: its name, the bar and the percentage if they are known, and the time it took so far. What there is no
@@ -113,7 +172,7 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
     let since = state.phase().map_or(at, |(_, since)| since);
     let elapsed = words::seconds(at.saturating_sub(since));
     let tick = usize::try_from(at.as_millis() / SPINNER_INTERVAL.as_millis()).unwrap_or(0);
-    let columns = columns.min(WIDEST_TABLE);
+    let columns = columns.min(WIDEST_RUN);
     let spinner = SPINNER.get(tick % SPINNER.len()).copied().unwrap_or(' ');
     let name_columns = if columns < NARROW { 0 } else { NAME_COLUMNS };
     let spinner = paint.active(&spinner.to_string());
@@ -137,12 +196,11 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
 }
 
 /// The stage of a boot with the time since it was `reached`, and below it what the boot waits for: so the lines below keep their place.
-fn stage_lines(text: &str, reached: &str, columns: usize) -> Vec<String> {
+fn stage_lines(text: &str, reached: &str, left: Option<&Estimate>, columns: usize) -> Vec<String> {
     let (stage, until) = text.split_once(SEPARATOR).unwrap_or((text, ""));
-    let room = columns.min(WIDEST_TABLE).saturating_sub(MARGIN + 1);
+    let room = columns.min(WIDEST_RUN).saturating_sub(MARGIN + 1);
     let beside = room.saturating_sub(measure_text_width(reached) + 1);
-    let rows = filled(stage.split_whitespace(), beside, beside);
-    let mut lines: Vec<String> = rows.iter().map(|row| format!("     {row}")).collect();
+    let mut lines = sentence_lines(stage, beside, room);
     if let Some(first) = lines.first_mut() {
         *first = line(first, reached, columns);
     }
@@ -150,18 +208,36 @@ fn stage_lines(text: &str, reached: &str, columns: usize) -> Vec<String> {
     lines.extend(
         until
             .into_iter()
-            .flat_map(|until| count_lines(until, None, columns)),
+            .flat_map(|until| count_lines(until, left, columns)),
     );
     lines
 }
 
+/// A sentence in lines, the first one of at most `first` columns, the others of `width`; where a part up to a comma has room in a
+/// line, it is not broken.
+fn sentence_lines(text: &str, first: usize, width: usize) -> Vec<String> {
+    let narrow = width.saturating_sub(HANGING);
+    let parts = text.split_inclusive(", ").map(str::trim_end);
+    let pieces = parts.flat_map(|part| {
+        let is_whole = measure_text_width(part) <= first.min(narrow);
+        let words = (!is_whole).then(|| part.split_whitespace());
+        let whole = is_whole.then_some(part);
+        whole.into_iter().chain(words.into_iter().flatten())
+    });
+    let rows = filled(pieces, first, narrow).into_iter().enumerate();
+    let rows = rows.map(|(at, row)| {
+        let indent = MARGIN + if at == 0 { 0 } else { HANGING };
+        format!("{:indent$}{row}", "")
+    });
+    rows.collect()
+}
+
 /// What the phase counts, with the time that is left at the right edge; in several lines if one is too short, broken between its parts.
-fn count_lines(counts: &str, left: Option<&str>, columns: usize) -> Vec<String> {
+fn count_lines(counts: &str, left: Option<&Estimate>, columns: usize) -> Vec<String> {
     // The line and its margin, and beside the estimate the room of the longest one.
     let room = columns.saturating_sub(1);
-    let room_beside = columns
-        .min(WIDEST_TABLE)
-        .saturating_sub(2 + ESTIMATE_COLUMNS);
+    let longest = left.map_or(0, |left| left.columns);
+    let room_beside = columns.min(WIDEST_RUN).saturating_sub(2 + longest);
     let mut lines: Vec<String> = Vec::new();
     for part in counts.split(SEPARATOR) {
         match lines.last_mut() {
@@ -170,8 +246,7 @@ fn count_lines(counts: &str, left: Option<&str>, columns: usize) -> Vec<String> 
             }
             Some(_) | None => {
                 let width = room.saturating_sub(MARGIN);
-                let rows = filled(part.split_whitespace(), width, width);
-                lines.extend(rows.iter().map(|row| format!("     {row}")));
+                lines.extend(sentence_lines(part, width, width));
             }
         }
     }
@@ -186,7 +261,7 @@ fn count_lines(counts: &str, left: Option<&str>, columns: usize) -> Vec<String> 
         None => (Some(last), String::new()),
     };
     lines.extend(before);
-    let last = line(&last, left, columns);
+    let last = line(&last, &left.text, columns);
     let lines = lines.iter().map(|text| line(text, "", columns));
     lines.chain([last]).collect()
 }
@@ -234,13 +309,13 @@ fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Pa
     text.trim_end().to_owned()
 }
 
-/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge, or at [`WIDEST_TABLE`]. Neither has
+/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge, or at [`WIDEST_RUN`]. Neither has
 /// control characters but those of [`Paint`].
 pub(super) fn line(text: &str, right: &str, columns: usize) -> String {
     let columns = if right.is_empty() {
         columns
     } else {
-        columns.min(WIDEST_TABLE)
+        columns.min(WIDEST_RUN)
     };
     let wide = columns.saturating_sub(1);
     if wide == 0 {

@@ -14,6 +14,8 @@ const MAX_COLUMNS: usize = 200;
 pub const NARROW: usize = 60;
 /// The widest line with a time or a size at its end: on a wider one nobody sees to which text it belongs.
 pub const WIDEST_TABLE: usize = 100;
+/// The same of a line about a run: names of derivations and what they write need the room.
+pub(super) const WIDEST_RUN: usize = 200;
 /// Columns of text behind a label, at least.
 const MIN_TEXT_COLUMNS: usize = 24;
 /// Columns before further lines of a text that have no room below its first one.

@@ -31,7 +31,8 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use nix::libc::EIO;
@@ -90,6 +91,8 @@ pub struct Ui {
     verbose: u8,
     /// Whether a user sees questions on standard error and can answer on standard input.
     asks: bool,
+    /// Whether another program has got the terminal.
+    terminal_given: Arc<AtomicBool>,
 }
 
 impl Ui {
@@ -106,6 +109,7 @@ impl Ui {
                     lines: false,
                     verbose: 0,
                     asks,
+                    terminal_given: Arc::default(),
                 };
             }
             OutputMode::Json => (ViewKind::Json(Json::default()), Screen::plain(io::stderr())),
@@ -126,6 +130,7 @@ impl Ui {
             lines: !live && options.mode != OutputMode::Json,
             verbose: options.verbose,
             asks,
+            terminal_given: Arc::default(),
         }
     }
 
@@ -169,9 +174,11 @@ impl Ui {
         let Some(writer) = self.writer.clone() else {
             return Events::none();
         };
+        let given = Arc::clone(&self.terminal_given);
         Events::new(move |event| {
             writer.handle(&event);
             if event == Event::TerminalGiven {
+                given.store(true, Ordering::SeqCst);
                 // The next program must not find the live view on its terminal.
                 writer.close(FLUSH_TIMEOUT);
             } else if event == Event::Suspended {
@@ -180,6 +187,16 @@ impl Ui {
                 writer.resume();
             }
         })
+    }
+
+    /// Begins a new line on the terminal of a run that was interrupted: it has shown `^C`, and nothing has removed that where no live
+    /// view was; or another program has left its line unfinished.
+    pub fn begin_line(&self) {
+        let is_text = self.live || self.lines || self.writer.is_none();
+        let has_view = self.live && !self.terminal_given.load(Ordering::SeqCst);
+        if is_text && !has_view && io::stderr().is_terminal() {
+            report("\n");
+        }
     }
 
     /// Removes the live view for the rest of the run, so that results and reports can use the terminal.

@@ -28,6 +28,7 @@ fn counts_with(state: &State, bytes: Option<u64>, at: Duration) -> Option<String
         parts.extend(nix(state, at));
         parts.extend(last_build(state, at));
     }
+    parts.extend(last_time(state, at));
     // The bytes of container images are shares of sizes that are estimated until the archives are written: a percentage says that.
     let transfer = state.transfer();
     if let Some(transfer) = transfer.filter(|_| phase != Phase::ContainerImages) {
@@ -58,7 +59,7 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
     }
     if built.all > 0 {
         let emulated = counts.emulated.filter(|n| *n > 0);
-        let emulated = emulated.map(|n| format!(" ({n} under emulation)"));
+        let emulated = emulated.map(|n| format!(", {n} of all under emulation"));
         let emulated = emulated.unwrap_or_default();
         parts.push(format!("built {} of {}{emulated}", built.done, built.all));
     }
@@ -72,7 +73,8 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
 fn last_build(state: &State, at: Duration) -> Option<String> {
     let last = state.last_build(at);
     let (took, is_exceeded) = last.filter(|(took, _)| *took >= MIN_LAST_BUILD)?;
-    if state.time_left(at).is_some() {
+    // What it does at its end says more.
+    if state.time_left(at).is_some() || state.detail().is_some() {
         return None;
     }
     let took = words::duration(took);
@@ -80,6 +82,17 @@ fn last_build(state: &State, at: Duration) -> Option<String> {
         format!("longer than the last build ({took})")
     } else {
         format!("the last build took {took}")
+    })
+}
+
+/// What a phase took last time that counts nothing, or that it takes longer.
+fn last_time(state: &State, at: Duration) -> Option<String> {
+    let (last, is_exceeded) = state.last_steady_time(at)?;
+    let last = words::seconds(last);
+    Some(if is_exceeded {
+        format!("longer than last time ({last})")
+    } else {
+        format!("last time {last}")
     })
 }
 

@@ -7,11 +7,11 @@ use console::measure_text_width;
 use crate::common::event::{ImageDone, Phase, RunSummary, Stop};
 use crate::ui::colour::Paint;
 use crate::ui::frame::{NAME_COLUMNS, line};
-use crate::ui::layout::{NARROW, WIDEST_TABLE, filled, wrapped};
+use crate::ui::layout::{NARROW, WIDEST_RUN, filled, wrapped};
 use crate::ui::sanitize::sanitize_line;
 use crate::ui::state::Ended;
 use crate::ui::words;
-use crate::ui::wrap::wrap_part;
+use crate::ui::wrap::{path_in_parts, wrap_part};
 
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";
@@ -40,7 +40,7 @@ pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> 
     let name = format!("sdbuild {}", env!("CARGO_PKG_VERSION"));
     let columns = match form {
         // No wider than what follows.
-        Form::Columns(columns) => columns.min(WIDEST_TABLE).saturating_sub(1),
+        Form::Columns(columns) => columns.min(WIDEST_RUN).saturating_sub(1),
         Form::Plain => usize::MAX,
     };
     let mut lines = vec![paint.strong(&name)];
@@ -102,7 +102,7 @@ pub(super) fn succeeded(
 fn timed(name: &str, outcome: &str, time: &str, columns: usize, paint: Paint) -> Vec<String> {
     let mark = paint.good("✓");
     let with = |outcome: &str| columned(&mark, name, &paint.faint(outcome), columns, paint);
-    let wide = columns.min(WIDEST_TABLE).saturating_sub(1);
+    let wide = columns.min(WIDEST_RUN).saturating_sub(1);
     let room = wide.saturating_sub(measure_text_width(time) + 1);
     let is_narrow = columns < NARROW;
     // Mark, name and the blanks around them.
@@ -147,12 +147,14 @@ fn columned(mark: &str, name: &str, text: &str, columns: usize, paint: Paint) ->
     format!(" {mark} {name}  {text}").trim_end().to_owned()
 }
 
+/// Columns in front of the path of an image.
+const PATH_INDENT: usize = 3;
 /// Columns in front of what a command is for, where there is no room beside it.
 const PURPOSE_INDENT: usize = 11;
 
 /// The lines about the image: its path and sizes, and how to go on.
 pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> {
-    let path = sanitize_line(&image.shown);
+    let shown = sanitize_line(&image.shown);
     let mut facts = words::human_bytes(image.size);
     if image.raw_size != image.size {
         facts.extend([", ", &words::human_bytes(image.raw_size), " ", image.raw]);
@@ -161,7 +163,7 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
         facts.extend([SEPARATOR, "up to date"]);
     }
     let took = words::duration(image.took);
-    let took = if image.is_booted_next {
+    let took = if image.is_booted_next && !image.up_to_date {
         format!("built in {took}")
     } else {
         took
@@ -172,18 +174,22 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
         return vec![if image.path_follows {
             format!("image: {facts}")
         } else {
-            format!("image: {path} ({facts})")
+            format!("image: {shown} ({facts})")
         }];
     };
     let fits = |text: &str| measure_text_width(text) < columns;
     let mark = paint.good("✓");
-    let path = paint.strong(&path);
+    let path = paint.strong(&shown);
     let one = format!(" {mark} {path}{SEPARATOR}{facts}");
     let mut lines = vec![String::new()];
     if fits(&one) {
         lines.push(one);
     } else {
-        lines.push(format!(" {mark} {path}"));
+        // The terminal would break it anywhere.
+        let rows = path_in_parts(&shown, columns.saturating_sub(PATH_INDENT + 1));
+        let marks = std::iter::once(mark.as_str()).chain(std::iter::repeat(" "));
+        let rows = marks.zip(&rows);
+        lines.extend(rows.map(|(mark, row)| format!(" {mark} {}", paint.strong(row))));
         let whole = format!("   {facts}");
         if fits(&whole) {
             lines.push(whole);

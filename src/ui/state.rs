@@ -7,7 +7,9 @@ mod nix_counts;
 mod pace;
 mod rate;
 mod step;
+mod time_left;
 mod transfer;
+mod whole;
 
 use std::time::Duration;
 
@@ -27,11 +29,6 @@ use transfer::Transfer;
 
 /// Maximum characters of the last line of a builder or a console that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;
-/// A time left shorter than this is shown only if the share that is done does not contradict it: whoever reads it sees whether it is right.
-const SHORT_TIME_LEFT: Duration = Duration::from_secs(18);
-/// What the history of builds omits of their time: it has whole seconds.
-const ROUNDED_TIME: Duration = Duration::from_secs(1);
-
 /// A phase that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
@@ -211,6 +208,7 @@ impl State {
 
     /// Moves the share of a build, and what is shown of any share, on with the time, and estimates the end of a build anew.
     pub(super) fn tick(&mut self, at: Duration) {
+        let by_last_time = self.share_by_last_time(at);
         let units = self.units(at);
         let work = self.shares.work(&self.earlier.times, self.nix.built, at);
         let Some(current) = self.current.as_mut() else {
@@ -223,6 +221,14 @@ impl State {
             let by_rate = current.fraction.time_left(at);
             let by_rate = by_rate.filter(|_| self.nix.mostly_downloads(units));
             current.pace.update(&self.nix, work, by_rate, at);
+        } else if let Some(share) = by_last_time {
+            current.fraction.update(
+                Progress {
+                    done: share,
+                    all: WHOLE,
+                },
+                at,
+            );
         }
         current.bar.follow(&current.fraction, at);
     }
@@ -301,67 +307,6 @@ impl State {
         let current = self.current.as_ref()?;
         let is_behind = current.bar.share() < current.fraction.share();
         current.transfer.filter(|_| is_behind)?.shown(&current.bar)
-    }
-
-    /// The time that the current phase still takes, if it can be estimated and what is done does not contradict that.
-    pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
-        let current = self.current.as_ref()?;
-        let is_known = current.phase != Phase::Build || self.nix.mostly_downloads(self.units(at));
-        let by_rate = current.fraction.time_left(at).filter(|_| is_known);
-        let by_derivations = || self.left_to_build(at);
-        let by_earlier = || {
-            let left = by_derivations().or_else(|| self.left_as_before(at));
-            left.filter(|left| self.shares.late(&self.earlier.times, at) <= *left)
-        };
-        let left = by_rate
-            .or_else(by_earlier)
-            .or_else(|| self.left_at_pace(at))?;
-        let is_contradicted = left < SHORT_TIME_LEFT && current.fraction.contradicts(left, at);
-        (!is_contradicted).then_some(left)
-    }
-
-    /// The time that the build still takes by what was seen of it.
-    fn left_at_pace(&self, at: Duration) -> Option<Duration> {
-        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
-        current.pace.time_left(at)
-    }
-
-    /// The time that the derivations that are left took before, once nothing is downloaded any more.
-    fn left_to_build(&self, at: Duration) -> Option<Duration> {
-        let current = self.current.as_ref()?;
-        let builds_only = current.phase == Phase::Build && self.nix.has_downloaded();
-        let times = Some(&self.earlier.times).filter(|_| builds_only)?;
-        self.shares.left(times, at)
-    }
-
-    /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration, and not more
-    /// than the part of that time for which there is work left. It is unlike it while it builds much that was never built. Of other
-    /// configurations only a download is alike: as many derivations may be other ones.
-    fn left_as_before(&self, at: Duration) -> Option<Duration> {
-        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
-        let times = &self.earlier.times;
-        let all = self.nix.built.all;
-        if !times.is_empty() && self.shares.has_much_new(times, all, at) {
-            return None;
-        }
-        let others = self.earlier.others.iter();
-        let others = others.filter(|other| other.downloaded > 0);
-        let mut earlier = self.earlier.same.iter().chain(others);
-        let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
-        let took = at.saturating_sub(current.since);
-        let all = Duration::from_secs(like.seconds).mul_f64(self.shares.slowdown(times, at));
-        let left = all.checked_sub(took)?.min(current.fraction.rest_of(all));
-        (!left.is_zero()).then_some(left)
-    }
-
-    /// How long the last build of this configuration took, while one runs that does as much, and whether that took longer already
-    /// by more than a tenth.
-    pub(super) fn last_build(&self, at: Duration) -> Option<(Duration, bool)> {
-        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
-        let last = self.earlier.same.filter(|last| self.nix.is_like(last))?;
-        let took = Duration::from_secs(last.seconds);
-        let longer = (took + ROUNDED_TIME).mul_f64(1.1);
-        Some((took, at.saturating_sub(current.since) > longer))
     }
 
     /// The bytes that the current phase has processed.

@@ -112,8 +112,18 @@ fn is_path(piece: &str) -> bool {
 
 /// `path` in parts of at most `width` columns, which end with a slash; a longer name stays whole.
 fn parts_of_path(path: &str, width: usize) -> Vec<String> {
+    joined(path.split_inclusive('/'), width)
+}
+
+/// The same, with parts that may also end with a hyphen: names of images are long.
+pub(super) fn path_in_parts(path: &str, width: usize) -> Vec<String> {
+    joined(path.split_inclusive(['/', '-']), width)
+}
+
+/// `names` joined to parts of at most `width` columns; a longer one is a part of its own.
+fn joined<'a>(names: impl Iterator<Item = &'a str>, width: usize) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
-    for name in path.split_inclusive('/') {
+    for name in names {
         match parts.last_mut() {
             Some(part) if part.width() + name.width() <= width => part.push_str(name),
             Some(_) | None => parts.push(name.to_owned()),

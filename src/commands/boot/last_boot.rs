@@ -1,12 +1,11 @@
 //! How long the boot of an image took when it was last booted in the same way, for an expectation of the next boots.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use crate::boot::BootRequest;
 use crate::common::context::Context;
-use crate::common::event::{Event, Events, Phase};
+use crate::common::event::{Phase, PhaseTimes};
+use crate::common::timings::Timings;
 use crate::pipeline;
 
 /// The times of boots of one image in one way.
@@ -15,8 +14,8 @@ pub(super) struct LastBoot {
     image: String,
     /// What the time depends on beside the image.
     way: String,
-    /// What this boot took.
-    took: Arc<OnceLock<Duration>>,
+    /// What this boot takes.
+    timings: Timings,
 }
 
 impl LastBoot {
@@ -33,34 +32,29 @@ impl LastBoot {
             state_dir: state_dir.to_owned(),
             image: name.into_owned(),
             way: format!("{board} {method:?} {kvm} {is_login} {in_engine}"),
-            took: Arc::default(),
+            timings: Timings::default(),
         }
     }
 
-    /// How long the last one took, if that is known.
-    pub(super) fn took(&self) -> Option<Duration> {
+    /// How long the phases of the last one took, as far as that is known.
+    pub(super) fn phases(&self) -> PhaseTimes {
         pipeline::last_boot(&self.state_dir, &self.image, &self.way)
     }
 
     /// `context`, whose events tell what this boot takes.
     pub(super) fn listening(&self, context: &Context) -> Context {
-        let (took, events) = (Arc::clone(&self.took), context.events.clone());
         Context {
-            events: Events::new(move |event| {
-                if let Event::Finished(Phase::Boot, time) = &event {
-                    took.set(*time).ok();
-                }
-                events.emit(event);
-            }),
+            events: self.timings.listen(&context.events),
             ..context.clone()
         }
     }
 
     /// Notes what this boot took, if it has booted.
     pub(super) fn note(&self) {
-        if let Some(took) = self.took.get() {
+        let phases = self.timings.in_millis();
+        if phases.contains_key(&Phase::Boot) {
             // Without it the next boot has no expectation.
-            pipeline::note_boot(&self.state_dir, &self.image, &self.way, *took).ok();
+            pipeline::note_boot(&self.state_dir, &self.image, &self.way, phases).ok();
         }
     }
 }

@@ -58,7 +58,6 @@ pub(super) fn request(settings: settings::Boot) -> Result<BootRequest, Failure> 
         ssh_port: boot::DEFAULT_SSH_PORT,
         path: settings.path,
         prompt: settings.prompt,
-        usual: None,
         login: settings.login.map(|login| Login {
             key: login.key,
             is_default_user: login.user.is_none() && is_default_user,

@@ -1,7 +1,7 @@
 //! The boot test of an image that was built.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::summary::{BOOT, BuildOutput, next_commands, tell_next};
 use crate::boot::{BootMethod, Reached};
@@ -11,6 +11,7 @@ use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
 use crate::common::image_format::{ImageFormat, Maker};
 use crate::common::shell_word::quoted;
+use crate::output::Image;
 use crate::settings::{self, Environment};
 use crate::ui::{self, Ui};
 
@@ -72,10 +73,10 @@ pub(super) async fn prepare_boot_test(
     })
 }
 
-/// Boots the image that was built by a run that began at `start`. If it booted, tells what the run took, and prints the next commands.
+/// Boots the image of a run that began at `start`. If it booted, tells what the run took, and prints the next commands.
 pub(super) async fn run_boot_test(
     boot_test: PreparedBoot,
-    image: &Path,
+    image: &Image,
     format: &ImageFormat,
     ui: &Ui,
     context: &Context,
@@ -83,6 +84,7 @@ pub(super) async fn run_boot_test(
     start: Instant,
 ) -> Result<Reached, Failure> {
     let flags = boot_test.flags();
+    let (image, was_there) = (&image.path, image.up_to_date);
     let phases = format.boot_phases().to_vec();
     context.events.emit(Event::ToCome(phases));
     let booted = Box::pin(boot_test.boot(image, ui, context)).await;
@@ -91,11 +93,21 @@ pub(super) async fn run_boot_test(
     next.retain(|(command, _)| !command.starts_with(BOOT));
     // A command that keeps no image has a last line of its own.
     if output.keep_hint.is_none() {
-        let took = ui::words::duration(start.elapsed());
-        context.events.notice(format!("built and booted in {took}"));
+        let done = done_in(start.elapsed(), was_there);
+        context.events.notice(done);
     }
     tell_next(next, output, context);
     Ok(reached)
+}
+
+/// What a run did that took this long; nothing was built of an image that `was_there`.
+fn done_in(took: Duration, was_there: bool) -> String {
+    let took = ui::words::duration(took);
+    if was_there {
+        format!("up to date, booted in {took}")
+    } else {
+        format!("built and booted in {took}")
+    }
 }
 
 #[cfg(test)]
@@ -121,5 +133,12 @@ mod tests {
         );
         let stopped = not_booted(Failure::interrupted(), image, flags, None);
         assert!(stopped.hints.is_empty());
+    }
+
+    #[test]
+    fn an_image_that_was_up_to_date_was_not_built() {
+        let second = Duration::from_secs(12);
+        assert_eq!(done_in(second, false), "built and booted in 12 s");
+        assert!(!done_in(second, true).contains("built"));
     }
 }

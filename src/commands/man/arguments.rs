@@ -128,7 +128,7 @@ fn takes_values(arg: &Arg) -> bool {
 /// The names of an option's values.
 fn values(arg: &Arg) -> Inline {
     let names = arg.get_value_names().unwrap_or_default();
-    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = names.iter().map(clap::builder::Str::as_str).collect();
     italic(&names.join(" "))
 }
 

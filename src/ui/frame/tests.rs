@@ -70,7 +70,7 @@ fn each_activity_has_a_line_with_its_time() {
         shown(&busy(), 80, 24),
         [
             " ⠦ Build               ━━━━━━━━━━━━━━━━━━╸──────────────────  50 %   1 min 02 s",
-            "     built 31 of 62 (4 under emulation)",
+            "     built 31 of 62, 4 of all under emulation",
             "     building kernel                      buildPhase      gcc -c a.c        2 s",
             "     fetching b.deb                                       1.0 MB            2 s",
             "     fetching x                                           1.0 of 2.0 MB     2 s",
@@ -84,7 +84,8 @@ fn narrow_terminal_shows_what_fits() {
         shown(&busy(), 40, 24),
         [
             " ⠦ Build  ━━━━━─────  50 %   1 min 02 s",
-            "     built 31 of 62 (4 under emulation)",
+            "     built 31 of 62,",
+            "       4 of all under emulation",
             "     building kernel  buildPhase  … 2 s",
             "     fetching b.deb    1.0 MB       2 s",
             "     fetching x    1.0 of 2.0 MB    2 s",
@@ -130,15 +131,21 @@ fn phases_that_follow_are_named_until_they_begin() {
     apply(Event::ToCome(vec![Phase::Upload, build, image]));
     apply(Event::Started(Phase::Emulation));
     let (wide, narrow) = (shown(&state, 80, 24), shown(&state, 24, 24));
-    assert_eq!(wide[1..], ["     then Upload · Build · Image"]);
-    assert_eq!(narrow[1..], ["     then Upload", "     Build · Image"]);
+    let time = "in all: 1 min 02 s";
+    let names = "     then Upload · Build · Image";
+    assert_eq!(wide[1..], [format!("{names:<61}{time}")]);
+    assert_eq!(narrow[1..3], ["     then Upload", "     Build · Image"]);
+    assert_eq!(narrow[3..], [format!("     {time}")]);
     assert_eq!(shown(&state, 80, 7).len(), 1);
     state.apply(&Event::Started(Phase::Upload), Duration::from_secs(61));
     state.apply(&Event::Started(build), Duration::from_secs(61));
     let told = shown(&state, 80, 24);
     assert_eq!(
         told[1..],
-        ["     then Image", "     evaluating the configuration"]
+        [
+            format!("{:<61}{time}", "     then Image"),
+            "     evaluating the configuration".to_owned()
+        ]
     );
     let failed = Event::Stopped(build, Duration::from_secs(1), Stop::Failed);
     state.apply(&failed, Duration::from_secs(62));
@@ -396,3 +403,5 @@ fn narrow_terminal_breaks_what_it_has_no_room_for() {
         "{told}"
     );
 }
+
+mod whole_run;

@@ -34,9 +34,8 @@ fn header_breaks_between_its_parts() {
         nixpkgs: "/home/me/projects/cards/nixos/mini-nixpkgs".into(),
         ..summary()
     };
-    // No wider than the table below it.
     let wide = super::header(&long, Form::Columns(200), PLAIN);
-    assert_eq!(wide.len(), 3, "{wide:?}");
+    assert_eq!(wide.len(), 2, "{wide:?}");
     let header = super::header(&long, Form::Columns(40), PLAIN);
     assert_eq!(
         header[3..],
@@ -114,6 +113,23 @@ fn outcome_without_room_stands_below_its_phase() {
     }
 }
 
+/// What takes time has a line, cleaning up once one may have waited for it.
+#[test]
+fn checks_and_cleaning_up_have_a_line_if_they_last() {
+    let shown = |phase, millis| {
+        let took = Duration::from_millis(millis);
+        succeeded(phase, took, None, false, Form::Columns(80), PLAIN).len()
+    };
+    assert_eq!(
+        [99, 100, 1000].map(|took| shown(Phase::Preflight, took)),
+        [0, 1, 1]
+    );
+    assert_eq!(
+        [100, 999, 1000].map(|took| shown(Phase::Release, took)),
+        [0, 0, 1]
+    );
+}
+
 #[test]
 fn measuring_is_shown_only_while_it_lasts() {
     let shown = |all, form| {
@@ -164,6 +180,15 @@ fn image_that_is_booted_next_says_what_its_time_is() {
     for form in [Form::Plain, Form::Columns(100)] {
         let lines = image(&booted_next, form, PLAIN).concat();
         assert!(lines.contains(" · built in 6 min 41 s"), "{lines}");
+        let unchanged = ImageDone {
+            up_to_date: true,
+            ..booted_next.clone()
+        };
+        let lines = image(&unchanged, form, PLAIN).concat();
+        assert!(
+            lines.contains("up to date · 6 min") && !lines.contains("built"),
+            "{lines}"
+        );
     }
 }
 
@@ -176,6 +201,21 @@ fn image_line_leaves_out_a_path_that_follows() {
     assert_eq!(
         image(&path_follows, Form::Plain, PLAIN),
         ["image: 1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab"]
+    );
+}
+
+#[test]
+fn a_long_name_of_an_image_breaks_behind_a_hyphen() {
+    let long = ImageDone {
+        shown: "nixos-kitchen-sd-card-26.05.mini-aarch64-linux.img.zst".into(),
+        ..done()
+    };
+    assert_eq!(
+        image(&long, Form::Columns(40), PLAIN)[1..3],
+        [
+            " ✓ nixos-kitchen-sd-card-26.05.mini-",
+            "   aarch64-linux.img.zst",
+        ]
     );
 }
 

@@ -15,11 +15,10 @@ fn time_left_follows_an_earlier_build_that_did_as_much() {
     let building = |same, others: &[BuildEffort]| {
         let mut state = State::default();
         let others = others.to_vec();
-        let times = BuildTimes::new();
         let earlier = EarlierBuilds {
             same,
             others,
-            times,
+            ..EarlierBuilds::default()
         };
         state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
         state.apply(&Event::Started(Phase::Build), SECOND);

@@ -1,0 +1,77 @@
+//! How long the current phase still takes. Pure.
+
+use std::time::Duration;
+
+use super::State;
+use crate::common::event::Phase;
+
+/// A time left shorter than this is shown only if the share that is done does not contradict it: whoever reads it sees whether it is right.
+const SHORT_TIME_LEFT: Duration = Duration::from_secs(18);
+/// What the history of builds omits of their time: it has whole seconds.
+const ROUNDED_TIME: Duration = Duration::from_secs(1);
+
+impl State {
+    /// The time that the current phase still takes, if it can be estimated and what is done does not contradict that.
+    pub(in crate::ui) fn time_left(&self, at: Duration) -> Option<Duration> {
+        let current = self.current.as_ref()?;
+        if self.last_steady_time(at).is_some() {
+            return self.left_by_last_time(at);
+        }
+        let is_known = current.phase != Phase::Build || self.nix.mostly_downloads(self.units(at));
+        let by_rate = current.fraction.time_left(at).filter(|_| is_known);
+        let by_derivations = || self.left_to_build(at);
+        let by_earlier = || {
+            let left = by_derivations().or_else(|| self.left_as_before(at));
+            left.filter(|left| self.shares.late(&self.earlier.times, at) <= *left)
+        };
+        let left = by_rate
+            .or_else(by_earlier)
+            .or_else(|| self.left_at_pace(at))?;
+        let is_contradicted = left < SHORT_TIME_LEFT && current.fraction.contradicts(left, at);
+        (!is_contradicted).then_some(left)
+    }
+
+    /// The time that the build still takes by what was seen of it.
+    fn left_at_pace(&self, at: Duration) -> Option<Duration> {
+        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
+        current.pace.time_left(at)
+    }
+
+    /// The time that the derivations that are left took before, once nothing is downloaded any more.
+    fn left_to_build(&self, at: Duration) -> Option<Duration> {
+        let current = self.current.as_ref()?;
+        let builds_only = current.phase == Phase::Build && self.nix.has_downloaded();
+        let times = Some(&self.earlier.times).filter(|_| builds_only)?;
+        self.shares.left(times, at)
+    }
+
+    /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration, and not more
+    /// than the part of that time for which there is work left. It is unlike it while it builds much that was never built. Of other
+    /// configurations only a download is alike: as many derivations may be other ones.
+    fn left_as_before(&self, at: Duration) -> Option<Duration> {
+        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
+        let times = &self.earlier.times;
+        let all = self.nix.built.all;
+        if !times.is_empty() && self.shares.has_much_new(times, all, at) {
+            return None;
+        }
+        let others = self.earlier.others.iter();
+        let others = others.filter(|other| other.downloaded > 0);
+        let mut earlier = self.earlier.same.iter().chain(others);
+        let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
+        let took = at.saturating_sub(current.since);
+        let all = Duration::from_secs(like.seconds).mul_f64(self.shares.slowdown(times, at));
+        let left = all.checked_sub(took)?.min(current.fraction.rest_of(all));
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// How long the last build of this configuration took, while one runs that does as much, and whether that took longer already
+    /// by more than a tenth.
+    pub(in crate::ui) fn last_build(&self, at: Duration) -> Option<(Duration, bool)> {
+        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
+        let last = self.earlier.same.filter(|last| self.nix.is_like(last))?;
+        let took = Duration::from_secs(last.seconds);
+        let longer = (took + ROUNDED_TIME).mul_f64(1.1);
+        Some((took, at.saturating_sub(current.since) > longer))
+    }
+}
