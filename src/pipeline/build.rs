@@ -23,15 +23,17 @@ pub async fn build(
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
     let counter = EffortCounter::new();
+    // Those of the manifest have the time of the copy before it has ended.
+    let phases = Timings::default();
     let places = BuildPlaces::new(&plan.settings.builders.machines);
     let context = &Context {
-        events: places.listen(&counter.listen(&context.events)),
+        events: places.listen(&counter.listen(&phases.listen(&context.events))),
         ..context.clone()
     };
     let steps =
         async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings, &places).await;
     let built = with_cleanup(plan, context, steps).await?;
-    remember(plan, &built.value, &counter, timings);
+    remember(plan, &built.value, &counter, &phases);
     Ok(built)
 }
 

@@ -25,6 +25,8 @@ const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=100;
 const MIN_ROOM_FOR_NEXT: usize = 4;
 /// Columns of the name of what is built or downloaded, at least.
 const MIN_NAME: usize = 24;
+/// The same at most: what is written by it has the rest.
+const MAX_NAME: usize = 64;
 /// Blanks before the lines below that of the phase.
 const MARGIN: usize = 5;
 /// What separates the parts of a line.
@@ -289,7 +291,8 @@ fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Pa
     let (name_columns, phase_columns) = if columns < NARROW {
         (0, 0)
     } else {
-        ((columns / 2).saturating_sub(14).max(MIN_NAME), 14)
+        let name_columns = (columns / 2).saturating_sub(14);
+        (name_columns.clamp(MIN_NAME, MAX_NAME), 14)
     };
     // Where there is no builder's phase, its columns are the name's too.
     let (name_columns, phase) = if phase.is_empty() && phase_columns > 0 {
