@@ -259,11 +259,18 @@ fn count_lines(counts: &str, left: Option<&Estimate>, columns: usize) -> Vec<Str
     };
     let (before, last) = match last.rsplit_once(SEPARATOR) {
         _ if measure_text_width(&last) <= room_beside => (None, last),
-        Some((before, after)) => (Some(before.to_owned()), format!("     {after}")),
-        None => (Some(last), String::new()),
+        Some((before, after)) if MARGIN + measure_text_width(after) <= room_beside => {
+            (Some(before.to_owned()), format!("     {after}"))
+        }
+        Some(_) | None => (Some(last), String::new()),
     };
     lines.extend(before);
-    let last = line(&last, &left.text, columns);
+    let last = if last.is_empty() {
+        let wide = columns.min(WIDEST_RUN).saturating_sub(1);
+        truncate_str(&format!("{:>wide$}", left.text), wide, "…").into_owned()
+    } else {
+        line(&last, &left.text, columns)
+    };
     let lines = lines.iter().map(|text| line(text, "", columns));
     lines.chain([last]).collect()
 }

@@ -87,6 +87,15 @@ fn the_time_left_of_one_of_several_phases_names_it() {
             && wide[3].contains(" Boot: about 15 s left"),
         "{wide:?}"
     );
+    let narrow = shown(&state, 40, 24);
+    assert_eq!(
+        narrow[5..],
+        [
+            "       180 s at most · last time 16 s".to_owned(),
+            format!("{:>39}", "Boot: about 15 s left"),
+        ],
+        "{narrow:?}"
+    );
     let late = Duration::from_secs(90);
     state.tick(late);
     let size = Size {
