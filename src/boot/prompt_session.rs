@@ -37,8 +37,10 @@ pub(super) async fn wait(
 ) -> Result<Reached, Failure> {
     let progress = BootProgress::new(&session.context.events, Awaited::Prompt, limit);
     let prompt = prompt(machine, session, limit, progress).await?;
-    let notice = format!("the console asks for a login: {prompt}");
-    session.context.events.notice(notice);
+    let events = &session.context.events;
+    // What was waited for is no result.
+    events.detail(Phase::Boot, "");
+    events.notice(format!("the console asks for a login: {prompt}"));
     Ok(Reached::Prompt)
 }
 

@@ -50,7 +50,7 @@ impl RemoteCommands<'_> {
     ) -> Result<(), Failure> {
         let events = &self.context.events;
         // It may be silent for long.
-        events.notice(running(command));
+        events.notice(running(command, limit));
         events.emit(Event::TerminalGiven);
         let messages = NamedTempFile::new().or_environment("create a temporary file")?;
         let path = messages.path();
@@ -110,11 +110,15 @@ impl RemoteCommands<'_> {
     }
 }
 
-/// What runs, on one line.
-fn running(command: &str) -> String {
+/// What runs, on one line, and how long it may.
+fn running(command: &str, limit: Duration) -> String {
     let words: Vec<&str> = command.split_whitespace().collect();
     let words = words.join(" ");
-    format!("running on the machine: {}", truncate(&words, MAX_SHOWN))
+    let limit = limit.as_secs();
+    format!(
+        "running on the machine, {limit} s at most: {}",
+        truncate(&words, MAX_SHOWN)
+    )
 }
 
 /// Runs `ssh`, which adds its own messages to the file, again until the server does not drop the connection. Returns its exit
@@ -215,9 +219,12 @@ mod tests {
 
     #[test]
     fn a_command_that_runs_is_shown_on_one_line() {
-        let shown = running("sleep 20\n  echo hi");
-        assert_eq!(shown, "running on the machine: sleep 20 echo hi");
-        assert!(running(&"x".repeat(1000)).len() < 300);
+        let shown = running("sleep 20\n  echo hi", Duration::from_secs(180));
+        assert_eq!(
+            shown,
+            "running on the machine, 180 s at most: sleep 20 echo hi"
+        );
+        assert!(running(&"x".repeat(1000), Duration::ZERO).len() < 300);
     }
 
     #[test]

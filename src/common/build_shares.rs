@@ -139,7 +139,7 @@ impl BuildShares {
         }
         let time_of = |name: &str| earlier.get(name).copied().map(Duration::from_millis);
         let since = self.due(at);
-        let slowdown = self.slowdown(earlier, at);
+        let slowdown = self.slowdown(earlier);
         let mut left = Duration::ZERO;
         for name in self.waiting.values() {
             left += time_of(name)?.mul_f64(slowdown);
@@ -174,21 +174,20 @@ impl BuildShares {
         self.running().filter_map(late).sum()
     }
 
-    /// How many times as long as in an `earlier` build those derivations took that were built so far, or take already; at least once as long.
-    pub fn slowdown(&self, earlier: &BuildTimes, at: Duration) -> f64 {
+    /// How many times as long as in an `earlier` build those derivations took that were built so far; at least once as long.
+    pub fn slowdown(&self, earlier: &BuildTimes) -> f64 {
         let time_of = |name: &str, _| earlier.get(name).copied().map(Duration::from_millis);
-        self.pace(WEIGHT_OF_EARLIER, at, time_of).max(1.0)
+        let (now, then) = self.built_times(WEIGHT_OF_EARLIER, time_of);
+        now.div_duration_f64(then).max(1.0)
     }
 
-    /// How many times as long as `time_of` says derivations take that were built so far, or take longer already. It gets the name
-    /// and the time that one of them took. As many as took the time `before` count as if they took as long.
-    fn pace(
+    /// The time that those derivations took that were built, and what `time_of` says of them. It gets the name and the time that one of
+    /// them took. As many as took the time `before` count as if they took as long.
+    fn built_times(
         &self,
         before: Duration,
-        at: Duration,
         time_of: impl Fn(&str, Duration) -> Option<Duration>,
-    ) -> f64 {
-        let since = self.due(at);
+    ) -> (Duration, Duration) {
         let (mut now, mut then) = (before, before);
         for (name, (took, count)) in &self.ended {
             if let Some(expected) = time_of(name, *took / (*count).max(1)) {
@@ -196,6 +195,18 @@ impl BuildShares {
                 then += expected * *count;
             }
         }
+        (now, then)
+    }
+
+    /// How many times as long as `time_of` says derivations take that were built so far, or take longer already.
+    fn pace(
+        &self,
+        before: Duration,
+        at: Duration,
+        time_of: impl Fn(&str, Duration) -> Option<Duration>,
+    ) -> f64 {
+        let since = self.due(at);
+        let (mut now, mut then) = self.built_times(before, &time_of);
         for (id, build) in &self.begun {
             let is_running = self.running.is_running(*id);
             let done = build.share + if is_running { since } else { Duration::ZERO };
@@ -246,13 +257,13 @@ impl BuildShares {
     }
 
     /// How much is done of what is planned when so many of all derivations are `built`: those that have ended, and of each that is
-    /// being built a part of its own. A plan never changes, and neither does that of what no list has named.
+    /// being built a part of its own. What is planned for one whose time is known never changes.
     pub fn planned(&self, earlier: &BuildTimes, built: Progress, at: Duration) -> PlannedWork {
         let plan = |name: &str| Plan::of(name, earlier);
         let since = self.due(at);
         let mut work = PlannedWork::default();
-        for (name, (_, count)) in &self.ended {
-            work.add_ended(&plan(name), *count);
+        for (name, (took, count)) in &self.ended {
+            work.add_ended(&plan(name), *count, *took);
         }
         let mut over = 0;
         for (id, build) in &self.begun {
@@ -260,7 +271,7 @@ impl BuildShares {
             let ended = self.running.ended_at(*id);
             // Which one has ended Nix reports right after how many run.
             if ended.is_some_and(|ended| at.saturating_sub(ended) >= SETTLING) {
-                work.add_ended(&plan, 1);
+                work.add_ended(&plan, 1, build.share);
                 over += 1;
             } else if self.running.is_running(*id) {
                 work.add_running(&plan, build.share + since);
@@ -278,7 +289,7 @@ impl BuildShares {
         let unnamed = unnamed.min(MAX_DERIVATIONS as u64);
         let done = built.done.saturating_sub(count(ended + over)).min(unnamed);
         let few = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        work.add_ended(&Plan::UNKNOWN, few(done));
+        work.add_ended(&Plan::UNKNOWN, few(done), Duration::ZERO);
         work.add_waiting(&Plan::UNKNOWN, few(unnamed - done));
         work
     }
@@ -302,7 +313,7 @@ impl BuildShares {
         let count = u64::try_from(waiting.count() + running.len()).unwrap_or(u64::MAX);
         let since = self.due(at);
         count.saturating_mul(NEW_PART) > all
-            || running.iter().any(|build| build.share + since > SLACK)
+            || running.iter().any(|build| build.share + since > MAX_SMALL)
     }
 
     /// What each derivation that is being built gets until `at`, beside its share.

@@ -52,6 +52,7 @@ fn remember(plan: &Plan, image: &Image, counter: &EffortCounter, timings: &Timin
             times: derivations,
             phases: timings.in_millis(),
             image: image.to_string_lossy().into_owned(),
+            compression: compression_of(plan),
         };
         // Without it the next build is not estimated.
         let state_dir = &plan.settings.common.state_dir;
@@ -64,6 +65,10 @@ fn key_of(plan: &Plan) -> BuildKey {
         configuration: configuration_id(plan),
         conditions: conditions_id(plan),
     }
+}
+
+fn compression_of(plan: &Plan) -> String {
+    format!("{:?}", plan.settings.compress)
 }
 
 async fn steps(
@@ -87,7 +92,7 @@ async fn steps(
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.settings.common.state_dir;
-    let earlier = build_history::earlier(state_dir, &key_of(run.plan));
+    let earlier = build_history::earlier(state_dir, &key_of(run.plan), &compression_of(run.plan));
     run.context.events.emit(Event::EarlierBuilds(earlier));
     let refused = copy_out::refuse_early(run, prepared.image());
     let built = Box::pin(builder::build(run, prepared, scope, refused)).await?;

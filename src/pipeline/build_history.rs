@@ -60,6 +60,9 @@ pub(super) struct Done {
     /// The name of the image that was built: how long its boot took is known by that.
     #[serde(default)]
     pub(super) image: String,
+    /// How it was compressed, on which the time of its copy depends.
+    #[serde(default)]
+    pub(super) compression: String,
 }
 
 impl BuildKey {
@@ -73,18 +76,21 @@ pub(super) fn file(state_dir: &Path) -> PathBuf {
     state_dir.join("builds.json")
 }
 
-/// What the last builds of the configuration, and of others, did under the conditions of `key`.
-pub(super) fn earlier(state_dir: &Path, key: &BuildKey) -> EarlierBuilds {
+/// What the last builds of the configuration, and of others, did under the conditions of `key`; the time of the copy only if the
+/// image had this `compression`.
+pub(super) fn earlier(state_dir: &Path, key: &BuildKey, compression: &str) -> EarlierBuilds {
     let mut earlier = EarlierBuilds::default();
     // Without it the build is not estimated.
     let entries = read(state_dir).unwrap_or_default();
     let same = entries.iter().find(|entry| entry.key == *key);
     earlier.phases = same.map_or_else(PhaseTimes::new, |same| {
         let image = Some(&same.done.image).filter(|image| !image.is_empty());
-        let booted =
-            |entry: &&Entry| entry.key.is_boot() && image == Some(&entry.key.configuration);
-        let boot = entries.iter().find(booted).map(boot_phases);
-        let phases = same.done.phases.clone();
+        let is_its = |boot: &&Entry| image == Some(&boot.key.configuration);
+        let boot = nearest_boot(entries.iter().filter(|entry| entry.key.is_boot()), is_its);
+        let mut phases = same.done.phases.clone();
+        if same.done.compression != compression {
+            phases.remove(&Phase::CopyOut);
+        }
         phases
             .into_iter()
             .chain(boot.into_iter().flatten())
@@ -139,12 +145,23 @@ fn key_of_boot(image: &str, way: &str) -> BuildKey {
     }
 }
 
-/// How long the phases of the last boot of an image with this name took, done in this way.
+/// How long the phases of the last boot of an image with this name took, or of another image, done in this way.
 pub fn last_boot(state_dir: &Path, image: &str, way: &str) -> PhaseTimes {
     let key = key_of_boot(image, way);
     let entries = read(state_dir).unwrap_or_default();
-    let same = entries.iter().find(|entry| entry.key == key);
-    same.map_or_else(PhaseTimes::new, boot_phases)
+    let in_this_way = entries
+        .iter()
+        .filter(|entry| entry.key.conditions == key.conditions);
+    nearest_boot(in_this_way, |entry| entry.key == key).unwrap_or_default()
+}
+
+/// How long the phases of the first of these `boots` took that `is_its`, or of the first one.
+fn nearest_boot<'e>(
+    mut boots: impl Iterator<Item = &'e Entry> + Clone,
+    is_its: impl Fn(&&Entry) -> bool,
+) -> Option<PhaseTimes> {
+    let its = boots.clone().find(is_its);
+    its.or_else(|| boots.next()).map(boot_phases)
 }
 
 /// Notes how long the phases of a boot took.

@@ -27,14 +27,16 @@ const MIN_ROOM_FOR_NEXT: usize = 4;
 const MIN_NAME: usize = 24;
 /// The same at most: what is written by it has the rest.
 const MAX_NAME: usize = 64;
-/// Blanks before the lines below that of the phase.
-const MARGIN: usize = 5;
+/// What the lines below that of the phase begin with.
+const MARGIN: &str = "     ";
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";
 /// Columns of the longest elapsed time below an hour: `59 min 59 s`.
 const ELAPSED_COLUMNS: usize = 11;
 /// Columns of the longest estimate: `a few seconds left`.
 const ESTIMATE_COLUMNS: usize = 18;
+/// What stands in place of an estimate while a derivation is built whose time is not known.
+const UNKNOWN_TIME: &str = "time left unknown";
 /// What the time of the whole run begins with.
 const WHOLE_RUN: &str = "in all: ";
 /// Further lines of a sentence are indented by this much more.
@@ -60,9 +62,9 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     if room >= MIN_ROOM_FOR_NEXT {
         lines.extend(to_come(state, at, columns, paint));
     }
-    let counts = progress::shown_counts(state, at).filter(|_| room > 1);
+    let counts = progress::counts(state, at).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
-        let left = state.time_left(at).map(|left| Estimate::new(state, left));
+        let left = Estimate::of_phase(state, at);
         if let Some(since) = state.reached() {
             let reached = words::seconds(at.saturating_sub(since));
             let reached = paint.faint(&format!("for {reached}"));
@@ -82,7 +84,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
         let words: Vec<&str> = last.text.split_whitespace().collect();
         let text = paint.faint(&sanitize(&format!("console: {}", words.join(" "))));
         let ago = format!("{} ago", words::seconds(at.saturating_sub(last.since)));
-        line(&format!("     {text}"), &paint.faint(&ago), columns)
+        line(&format!("{MARGIN}{text}"), &paint.faint(&ago), columns)
     }));
     let room = room - lines.len();
     let listed = progress::listed(state);
@@ -98,7 +100,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     }
     let more: usize = rest.iter().map(|(_, count)| count).sum();
     if more > 0 && room > 0 {
-        let more = format!("     and {more} more");
+        let more = format!("{MARGIN}and {more} more");
         lines.push(line(&more, "", columns));
     }
     lines
@@ -138,7 +140,7 @@ fn whole(state: &State, at: Duration, columns: usize) -> Option<Estimate> {
         ],
         None => [format!("{WHOLE_RUN}{elapsed}"), String::new()],
     };
-    let room = columns.saturating_sub(1 + MARGIN);
+    let room = columns.saturating_sub(1 + MARGIN.len());
     let fits = |text: &String| (1..=room).contains(&measure_text_width(text));
     let text = texts.into_iter().find(fits)?;
     // An estimate that appears must not move the time to another line.
@@ -156,15 +158,22 @@ struct Estimate {
 }
 
 impl Estimate {
-    /// That of the current phase, with its name if others follow.
-    fn new(state: &State, left: Duration) -> Self {
+    /// That of the current phase, with its name if others follow; `None` if it is unknown, or that of the whole run says more.
+    fn of_phase(state: &State, at: Duration) -> Option<Self> {
+        if state.whole_time_left(at).is_some() {
+            return None;
+        }
+        let left = match state.time_left(at).map(words::time_left) {
+            None if state.is_unknown(at) => UNKNOWN_TIME.to_owned(),
+            left => left?,
+        };
         let phase = state.phase().filter(|_| !state.to_come().is_empty());
         let of = phase.map(|(phase, _)| format!("{}: ", words::phase(phase)));
         let of = of.unwrap_or_default();
-        Self {
+        Some(Self {
             columns: of.len() + ESTIMATE_COLUMNS,
-            text: of + &words::time_left(left),
-        }
+            text: of + &left,
+        })
     }
 }
 
@@ -192,7 +201,9 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
             text.extend(["  ", &bar]);
         }
         let percent = shown.percent().min(99);
-        text.extend([format!(" {percent:>3} %")]);
+        if !state.is_unknown(at) {
+            text.extend([format!(" {percent:>3} %")]);
+        }
     }
     line(&text, &paint.faint(&elapsed), columns)
 }
@@ -200,7 +211,7 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
 /// The stage of a boot with the time since it was `reached`, and below it what the boot waits for: so the lines below keep their place.
 fn stage_lines(text: &str, reached: &str, left: Option<&Estimate>, columns: usize) -> Vec<String> {
     let (stage, until) = text.split_once(SEPARATOR).unwrap_or((text, ""));
-    let room = columns.min(WIDEST_RUN).saturating_sub(MARGIN + 1);
+    let room = columns.min(WIDEST_RUN).saturating_sub(MARGIN.len() + 1);
     let beside = room.saturating_sub(measure_text_width(reached) + 1);
     let mut lines = sentence_lines(stage, beside, room);
     if let Some(first) = lines.first_mut() {
@@ -228,8 +239,8 @@ fn sentence_lines(text: &str, first: usize, width: usize) -> Vec<String> {
     });
     let rows = filled(pieces, first, narrow).into_iter().enumerate();
     let rows = rows.map(|(at, row)| {
-        let indent = MARGIN + if at == 0 { 0 } else { HANGING };
-        format!("{:indent$}{row}", "")
+        let hanging = if at == 0 { 0 } else { HANGING };
+        format!("{MARGIN}{:hanging$}{row}", "")
     });
     rows.collect()
 }
@@ -247,20 +258,20 @@ fn count_lines(counts: &str, left: Option<&Estimate>, columns: usize) -> Vec<Str
                 last.extend([SEPARATOR, part]);
             }
             Some(_) | None => {
-                let width = room.saturating_sub(MARGIN);
+                let width = room.saturating_sub(MARGIN.len());
                 lines.extend(sentence_lines(part, width, width));
             }
         }
     }
     let last = lines.pop().unwrap_or_default();
-    let Some(left) = left else {
+    let Some(left) = left.filter(|_| room > 0) else {
         lines.push(last);
         return lines.iter().map(|text| line(text, "", columns)).collect();
     };
     let (before, last) = match last.rsplit_once(SEPARATOR) {
         _ if measure_text_width(&last) <= room_beside => (None, last),
-        Some((before, after)) if MARGIN + measure_text_width(after) <= room_beside => {
-            (Some(before.to_owned()), format!("     {after}"))
+        Some((before, after)) if MARGIN.len() + measure_text_width(after) <= room_beside => {
+            (Some(before.to_owned()), format!("{MARGIN}{after}"))
         }
         Some(_) | None => (Some(last), String::new()),
     };
@@ -302,7 +313,7 @@ fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Pa
         (name_columns.clamp(MIN_NAME, MAX_NAME), 14)
     };
     // Where there is no builder's phase, its columns are the name's too.
-    let (name_columns, phase) = if phase.is_empty() && phase_columns > 0 {
+    let (name_columns, phase) = if phase.is_empty() || phase_columns == 0 {
         (name_columns + 2 + phase_columns, String::new())
     } else {
         let phase = format!("  {}", paint.active(&format!("{phase:<phase_columns$}")));
@@ -312,7 +323,7 @@ fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Pa
     let padding = name_columns.saturating_sub(measure_text_width(&name));
     let name = format!("{}{:padding$}", paint.strong(&name), "");
     let text = format!(
-        "     {} {name}{phase}  {}",
+        "{MARGIN}{} {name}{phase}  {}",
         paint.faint(verb),
         paint.faint(&last)
     );

@@ -12,16 +12,6 @@ const MIN_LAST_BUILD: Duration = Duration::from_secs(10);
 
 /// What the current phase has done at the time `at`, if it counts: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
 pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
-    counts_with(state, None, at)
-}
-
-/// The same, but no more bytes than the bar beside it shows, which follows what is done. Once all is done, they would contradict what is
-/// said of that.
-pub(super) fn shown_counts(state: &State, at: Duration) -> Option<String> {
-    counts_with(state, state.shown_bytes(), at)
-}
-
-fn counts_with(state: &State, bytes: Option<u64>, at: Duration) -> Option<String> {
     let (phase, _) = state.phase()?;
     let mut parts: Vec<String> = state.detail().map(str::to_owned).into_iter().collect();
     if phase == Phase::Build {
@@ -32,10 +22,7 @@ fn counts_with(state: &State, bytes: Option<u64>, at: Duration) -> Option<String
     // The bytes of container images are shares of sizes that are estimated until the archives are written: a percentage says that.
     let transfer = state.transfer();
     if let Some(transfer) = transfer.filter(|_| phase != Phase::ContainerImages) {
-        let is_all = transfer.total == Some(transfer.done);
-        let done = bytes.unwrap_or(transfer.done);
-        let amount = || words::amount(done, transfer.total.unwrap_or(0));
-        parts.extend((bytes.is_none() || !is_all).then(amount));
+        parts.push(words::amount(transfer.done, transfer.total.unwrap_or(0)));
         parts.extend(words::rate(transfer.done, transfer.took));
     }
     (!parts.is_empty()).then(|| parts.join(" · "))
@@ -59,9 +46,8 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
     }
     if built.all > 0 {
         let emulated = counts.emulated.filter(|n| *n > 0);
-        let emulated = emulated.map(|n| format!(", {n} of all under emulation"));
-        let emulated = emulated.unwrap_or_default();
-        parts.push(format!("built {} of {}{emulated}", built.done, built.all));
+        parts.push(format!("built {} of {}", built.done, built.all));
+        parts.extend(emulated.map(|n| format!("{n} of {} emulated", built.all)));
     }
     if parts.is_empty() && state.detail().is_none() {
         parts.push("evaluating the configuration".to_owned());
@@ -85,15 +71,11 @@ fn last_build(state: &State, at: Duration) -> Option<String> {
     })
 }
 
-/// What a phase took last time that counts nothing, or that it takes longer.
+/// What a phase took last time that counts nothing, once it takes longer: before, the time left says it.
 fn last_time(state: &State, at: Duration) -> Option<String> {
     let (last, is_exceeded) = state.last_steady_time(at)?;
     let last = words::seconds(last);
-    Some(if is_exceeded {
-        format!("longer than last time ({last})")
-    } else {
-        format!("last time {last}")
-    })
+    is_exceeded.then(|| format!("longer than last time ({last})"))
 }
 
 /// What the current phase came to, for the line about its end: `41 MB`, `56 built, 3 emulated`.

@@ -13,7 +13,7 @@ mod whole;
 
 use std::time::Duration;
 
-use crate::common::build_shares::BuildShares;
+use crate::common::build_shares::{BuildShares, PlannedWork};
 use crate::common::event::{EarlierBuilds, Event, Phase, Stop};
 use crate::common::nix_event::NixEvent;
 use crate::common::progress::Progress;
@@ -230,14 +230,30 @@ impl State {
                 at,
             );
         }
-        current.bar.follow(&current.fraction, at);
+        if current.transfer.is_some() {
+            current.bar.show(&current.fraction, at);
+        } else {
+            current.bar.follow(&current.fraction, at);
+        }
     }
 
     /// The work of a build that is done, and all of it.
     fn units(&self, at: Duration) -> Progress {
+        self.nix.units(self.planned(at))
+    }
+
+    fn planned(&self, at: Duration) -> PlannedWork {
         let (shares, built) = (&self.shares, self.nix.built);
-        let planned = shares.planned(&self.earlier.times, built, at);
-        self.nix.units(planned)
+        shares.planned(&self.earlier.times, built, at)
+    }
+
+    /// Whether no number says how much of the current phase is done at the time `at`, because so much of it is of unknown length.
+    pub(super) fn is_unknown(&self, at: Duration) -> bool {
+        let is_build = self
+            .current
+            .as_ref()
+            .is_some_and(|c| c.phase == Phase::Build);
+        is_build && self.planned(at).is_unknown()
     }
 
     fn current_in(&mut self, phase: Phase) -> Option<&mut Current> {
@@ -300,13 +316,6 @@ impl State {
     pub(super) fn bar(&self) -> Option<&Bar> {
         let current = self.current.as_ref()?;
         current.fraction.is_known().then_some(&current.bar)
-    }
-
-    /// The bytes that the bar shows as processed, while it is behind.
-    pub(super) fn shown_bytes(&self) -> Option<u64> {
-        let current = self.current.as_ref()?;
-        let is_behind = current.bar.share() < current.fraction.share();
-        current.transfer.filter(|_| is_behind)?.shown(&current.bar)
     }
 
     /// The bytes that the current phase has processed.

@@ -3,22 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::typical;
+use super::{MAX_SMALL, typical};
 
 /// This part of the planned time counts as it passes; what a derivation takes longer counts less and less.
 const STEADY_PART: f64 = 0.9;
 /// Half of a derivation whose time is unknown counts as done after this: if it is one of the many small ones, it has ended before.
 const HALF_OF_UNKNOWN: Duration = Duration::from_secs(5);
+/// More than this part of all work, a fifth, is too much to be unknown.
+const UNKNOWN_PART: u32 = 5;
 /// No derivation is planned with less: some have taken no whole millisecond.
 const MIN_TIME: Duration = Duration::from_millis(1);
 /// Nor with more than ten days, whatever the history of builds says.
 const MAX_TIME: Duration = Duration::from_secs(864_000);
 
-/// The work of derivations, in the time that is planned for them.
+/// The work of derivations, in the time that is planned for them; for those of which nothing is known, that which they take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlannedWork {
     pub done: Duration,
     pub all: Duration,
+    /// The time that those took already that are being built, of which nothing is known, and which are no small ones.
+    pub unknown: Duration,
 }
 
 /// The time that is planned for a derivation.
@@ -28,16 +32,32 @@ pub(super) struct Plan {
 }
 
 impl PlannedWork {
-    /// Adds `count` derivations that have ended.
-    pub(super) fn add_ended(&mut self, plan: &Plan, count: u32) {
-        self.done += plan.time * count;
-        self.all += plan.time * count;
+    /// Adds `count` derivations that have ended and took the time `took` together.
+    pub(super) fn add_ended(&mut self, plan: &Plan, count: u32, took: Duration) {
+        let planned = plan.time * count;
+        let time = if plan.is_known {
+            planned
+        } else {
+            planned.max(took)
+        };
+        self.done += time;
+        self.all += time;
     }
 
     /// Adds a derivation that has been built for the time `took`.
     pub(super) fn add_running(&mut self, plan: &Plan, took: Duration) {
         self.done += plan.credit(took);
-        self.all += plan.time;
+        if plan.is_known {
+            self.all += plan.time;
+        } else {
+            self.all += plan.time.max(took);
+            self.unknown += took.checked_sub(MAX_SMALL).map_or(Duration::ZERO, |_| took);
+        }
+    }
+
+    /// Whether so much of the work is of unknown length that no number says how much of it is done.
+    pub fn is_unknown(&self) -> bool {
+        self.unknown * UNKNOWN_PART > self.all
     }
 
     /// Adds `count` derivations that wait.
@@ -105,7 +125,7 @@ mod tests {
     fn no_time_is_too_long_to_be_counted() {
         let earlier = BTreeMap::from([("etc".to_owned(), u64::MAX)]);
         let mut work = PlannedWork::default();
-        work.add_ended(&Plan::of("etc", &earlier), u32::MAX);
+        work.add_ended(&Plan::of("etc", &earlier), u32::MAX, SECOND);
         work.add_running(&Plan::of("etc", &earlier), SECOND);
         assert!(work.done < work.all);
     }
@@ -117,5 +137,25 @@ mod tests {
         assert!(credits.is_sorted_by(|before, after| before < after));
         assert_eq!(credits[1], typical::SMALL / 2);
         assert!(credits[3] < typical::SMALL, "{credits:?}");
+    }
+
+    #[test]
+    fn one_of_unknown_length_weighs_as_much_as_it_takes() {
+        let plan = Plan::of("blink", &BTreeMap::new());
+        let with = |took: u32| {
+            let mut work = PlannedWork::default();
+            work.add_ended(&Plan::of("initrd", &BTreeMap::new()), 1, SECOND);
+            work.add_running(&plan, SECOND * took);
+            work
+        };
+        let initrd = with(0).all.saturating_sub(typical::SMALL);
+        for (took, is_unknown) in [(1, false), (2, true), (30, true)] {
+            let work = with(took);
+            assert_eq!(work.all, initrd + SECOND * took);
+            assert_eq!(work.is_unknown(), is_unknown, "{work:?}");
+        }
+        let mut work = with(0);
+        work.add_ended(&plan, 2, SECOND * 9);
+        assert_eq!(work.done, initrd + SECOND * 9);
     }
 }

@@ -37,12 +37,19 @@ fn times_under_other_conditions_tell_nothing() {
         note(state.path(), key, done(effort, times)).unwrap();
     };
     note(&rented, 5);
-    assert_eq!(earlier(state.path(), &key("a")), EarlierBuilds::default());
+    assert_eq!(
+        earlier(state.path(), &key("a"), "zstd"),
+        EarlierBuilds::default()
+    );
     note(&key("a"), 90);
-    let seconds = |key: &BuildKey| earlier(state.path(), key).same.map(|same| same.seconds);
+    let seconds = |key: &BuildKey| {
+        earlier(state.path(), key, "zstd")
+            .same
+            .map(|same| same.seconds)
+    };
     assert_eq!(seconds(&rented), Some(5));
     assert_eq!(seconds(&key("a")), Some(90));
-    let of_other = earlier(state.path(), &key("b")).others;
+    let of_other = earlier(state.path(), &key("b"), "zstd").others;
     assert_eq!(of_other.len(), 1);
     // As earlier versions wrote it.
     let old = r#"[{"configuration":"a","built":1,"downloaded":2,"seconds":3}]"#;
@@ -63,14 +70,14 @@ fn the_last_build_of_each_configuration_is_remembered() {
         let done = done(effort, BuildTimes::new());
         note(state.path(), &key(configuration), done).unwrap();
     };
-    let last = |configuration| earlier(state.path(), &key(configuration)).same;
+    let last = |configuration| earlier(state.path(), &key(configuration), "zstd").same;
     assert_eq!(last("a"), None);
     for (configuration, seconds) in [("a", 1), ("b", 2), ("a", 3)] {
         note_effort(configuration, effort(seconds));
     }
     assert_eq!(last("a"), Some(effort(3)));
     assert_eq!(last("b"), Some(effort(2)));
-    let of_new = earlier(state.path(), &key("c"));
+    let of_new = earlier(state.path(), &key("c"), "zstd");
     assert_eq!(
         (of_new.same, of_new.others),
         (None, vec![effort(3), effort(2)])
@@ -101,7 +108,7 @@ fn times_of_derivations_are_kept_until_they_are_built_again() {
     note("a", &[("etc", 5), ("image", 70)]);
     note("b", &[("etc", 9)]);
     note("a", &[("image", 80)]);
-    let known = |configuration| earlier(state.path(), &key(configuration)).times;
+    let known = |configuration| earlier(state.path(), &key(configuration), "zstd").times;
     assert_eq!(known("a"), times(&[("etc", 5), ("image", 80)]));
     // What it has not built is known from the newest other one that has.
     assert_eq!(known("b"), times(&[("etc", 9), ("image", 80)]));
@@ -110,7 +117,7 @@ fn times_of_derivations_are_kept_until_they_are_built_again() {
         note(&n.to_string(), &[("etc", 1)]);
     }
     assert_eq!(known("a"), times(&[("etc", 1)]));
-    assert!(earlier(state.path(), &key("a")).same.is_some());
+    assert!(earlier(state.path(), &key("a"), "zstd").same.is_some());
     let many: BuildTimes = (0..2 * MAX_NAMES as u64)
         .map(|n| (n.to_string(), n))
         .collect();
@@ -131,8 +138,9 @@ fn the_last_boot_of_an_image_in_each_way_is_remembered() {
     let last = |image, way| last_boot(state.path(), image, way);
     assert_eq!(last("pi.img", "virt"), of(100));
     assert_eq!(last("pi.img", "rpi3"), PhaseTimes::new());
+    assert_eq!(last("new.img", "virt"), of(1), "the newest one");
     // Boots have no derivations, and builds keep theirs.
-    assert_eq!(earlier(state.path(), &key("a")).times, times);
+    assert_eq!(earlier(state.path(), &key("a"), "zstd").times, times);
 }
 
 /// A file in place of the directory: what is behind it cannot be read.
@@ -143,7 +151,7 @@ fn a_history_that_cannot_be_read_is_an_error() {
     std::fs::write(&state, "").unwrap();
     assert!(read(&state).is_err());
     assert!(note(&state, &key("a"), Done::default()).is_err());
-    assert_eq!(earlier(&state, &key("a")).same, None);
+    assert_eq!(earlier(&state, &key("a"), "zstd").same, None);
 }
 
 #[test]
@@ -173,6 +181,7 @@ fn phases_are_known_from_the_last_run_that_had_them() {
     let built = |phases| Done {
         phases,
         image: "pi.img".to_owned(),
+        compression: "zstd".to_owned(),
         ..Done::default()
     };
     let first = phases([(Phase::ContainerImages, 4), (Phase::CopyOut, 30)]);
@@ -191,7 +200,7 @@ fn phases_are_known_from_the_last_run_that_had_them() {
         phases([(Phase::Boot, 99)]),
     )
     .unwrap();
-    let known = |configuration| earlier(state.path(), &key(configuration)).phases;
+    let known = |configuration| earlier(state.path(), &key(configuration), "zstd").phases;
     let all = [
         (Phase::ContainerImages, 4),
         (Phase::CopyOut, 20),
@@ -199,6 +208,9 @@ fn phases_are_known_from_the_last_run_that_had_them() {
     ];
     assert_eq!(known("a"), phases(all));
     assert_eq!(known("b"), PhaseTimes::new(), "another configuration");
+    let of_xz = earlier(state.path(), &key("a"), "xz").phases;
+    let others = [all[0], all[2]];
+    assert_eq!(of_xz, phases(others), "copied in another time");
 }
 
 /// Earlier versions noted the whole seconds of a boot, and no phases.
@@ -212,7 +224,7 @@ fn a_history_of_an_earlier_version_is_read() {
         last_boot(state.path(), "pi.img", "virt"),
         phases([(Phase::Boot, 12)])
     );
-    let earlier = earlier(state.path(), &key("a"));
+    let earlier = earlier(state.path(), &key("a"), "zstd");
     assert_eq!(earlier.same.map(|same| same.seconds), Some(3));
-    assert_eq!(earlier.phases, PhaseTimes::new());
+    assert_eq!(earlier.phases, phases([(Phase::Boot, 12)]));
 }

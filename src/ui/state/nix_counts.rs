@@ -175,6 +175,7 @@ mod tests {
             let planned = PlannedWork {
                 done: Duration::ZERO,
                 all: Duration::from_secs(1),
+                ..PlannedWork::default()
             };
             counts.mostly_downloads(counts.units(planned))
         };

@@ -19,6 +19,8 @@ impl State {
         }
         let is_known = current.phase != Phase::Build || self.nix.mostly_downloads(self.units(at));
         let by_rate = current.fraction.time_left(at).filter(|_| is_known);
+        // A compressor takes its first bytes faster than it compresses them.
+        let by_rate = by_rate.map(|left| left.max(self.left_by_last_time(at).unwrap_or_default()));
         let by_derivations = || self.left_to_build(at);
         let by_earlier = || {
             let left = by_derivations().or_else(|| self.left_as_before(at));
@@ -60,7 +62,7 @@ impl State {
         let mut earlier = self.earlier.same.iter().chain(others);
         let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
         let took = at.saturating_sub(current.since);
-        let all = Duration::from_secs(like.seconds).mul_f64(self.shares.slowdown(times, at));
+        let all = Duration::from_secs(like.seconds).mul_f64(self.shares.slowdown(times));
         let left = all.checked_sub(took)?.min(current.fraction.rest_of(all));
         (!left.is_zero()).then_some(left)
     }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::bar::Bar;
-
 /// Bytes that a phase has processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ui) struct Transfer {
@@ -11,11 +9,4 @@ pub(in crate::ui) struct Transfer {
     pub(in crate::ui) total: Option<u64>,
     /// The time since the phase started.
     pub(in crate::ui) took: Duration,
-}
-
-impl Transfer {
-    /// The bytes that `bar` shows as processed.
-    pub(super) fn shown(&self, bar: &Bar) -> Option<u64> {
-        Some(self.done.min(bar.part_of(self.total?)))
-    }
 }

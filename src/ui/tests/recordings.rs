@@ -73,9 +73,9 @@ fn plain_output_has_no_control_characters_and_no_log() {
             "Upload: done in 0.3 s",
             "log: /home/me/build.log",
             "to build: 72 derivations",
-            "Build: 15 % · 10 s · built 48 of 72 · building linux-6.12.107-1 (3 s), dosfstools-4.2-1.2 (1 s)",
-            "Build: 25 % · 21 s · built 58 of 72 · building util-linux-2.41.5-0+deb13u1 (1 s)",
-            "Build: 93 % · 31 s · built 71 of 72 · building nixos-image-sd-card-26.05.mini-aarch64-linux.img (1 s)",
+            "Build: 20 % · 10 s · built 48 of 72 · building linux-6.12.107-1 (3 s), dosfstools-4.2-1.2 (1 s)",
+            "Build: 36 % · 21 s · built 57 of 72 · building linux-6.12.107-1-modules-shrunk (4 s), util-linux-2.41.5-0+deb13u1 (1 s)",
+            "Build: 94 % · 31 s · built 71 of 72 · building nixos-image-sd-card-26.05.mini-aarch64-linux.img (1 s)",
         ]
     );
 }
@@ -141,9 +141,9 @@ fn share_of_a_first_build_is_what_was_built() {
         state.tick(at);
         shares.push(state.fraction().map_or(0, Fraction::percent));
     }
-    // The file system is planned with more than all the others, which are ended or have ended after 27 s.
+    // The file system is planned with as much as all the others took, which have ended after 27 s.
     assert!(shares.is_sorted(), "{shares:?}");
-    assert!(shares[10] > 10 && shares[26] < 40, "{shares:?}");
+    assert!(shares[10] > 10 && shares[26] < 55, "{shares:?}");
     assert!(shares[30] < 60, "{shares:?}");
 }
 

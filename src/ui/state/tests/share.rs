@@ -65,28 +65,3 @@ fn share_moves_on_when_nix_begins_anew() {
     let anew = [NixEvent::Restarted, will_build, build(2)];
     assert_eq!(percent_after(&anew, 30), 81);
 }
-
-#[test]
-fn bytes_follow_the_bar_and_are_all_or_none_at_the_end() {
-    let (mut state, phase) = (State::default(), Phase::CopyOut);
-    state.apply(&Event::Started(phase), Duration::ZERO);
-    let detail = Event::Detail(phase, "waiting for the disk".to_owned());
-    state.apply(&detail, Duration::ZERO);
-    let total = Some(100_000_000);
-    let tick = Duration::from_millis(50);
-    let mut told_of = |done, at| {
-        state.apply(&Event::Bytes { phase, done, total }, at);
-        state.tick(at + tick);
-        let [shown, real] =
-            [progress::shown_counts, progress::counts].map(|counts| counts(&state, at).unwrap());
-        (shown, real)
-    };
-    let (shown, real) = told_of(50_000_000, Duration::ZERO);
-    assert!(shown.ends_with(" · 2.0 of 100 MB"), "{shown}");
-    assert!(real.ends_with(" · 50 of 100 MB"), "{real}");
-    let (shown, real) = told_of(100_000_000, tick);
-    assert_eq!(shown, "waiting for the disk");
-    assert!(real.ends_with(" · 100 of 100 MB"), "{real}");
-    let (shown, real) = told_of(100_000_000, SECOND * 4);
-    assert_eq!(shown, real);
-}
