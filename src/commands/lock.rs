@@ -24,8 +24,10 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
     if let SourceChoice::Config(config) = &settings.source {
         if let Some(input) = args.inputs.iter().find(|input| *input != "nixpkgs") {
             let text = format!("`{input}` is not in sdbuild.lock, which has only nixpkgs");
-            return Err(Failure::usage(text)
-                .hint("to update nixpkgs, run `sdbuild lock`; for a flake, run `sdbuild lock --flake DIR`"));
+            let hint = line_for(Path::new(input)).unwrap_or_else(|| {
+                "to update nixpkgs, run `sdbuild lock`; for a flake, run `sdbuild lock --flake DIR`".to_owned()
+            });
+            return Err(Failure::usage(text).hint(hint));
         }
         let beside = config.with_file_name(FLAKE_FILE);
         if beside.is_file() {

@@ -9,6 +9,12 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .exit_code(2)
         .stderr("`home-manager` is not in sdbuild.lock, which has only nixpkgs")
         .run();
+    CliTest::new(&["lock", "pi"])
+        .config()
+        .file("pi/sd-card.nix", "{ }")
+        .exit_code(2)
+        .stderr("to update nixpkgs for that configuration: cd pi && sdbuild lock\n")
+        .run();
     CliTest::new(&["lock", "flake.nix"])
         .config()
         .file("flake.nix", "{ outputs = _: { }; }")

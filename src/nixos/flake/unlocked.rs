@@ -96,8 +96,7 @@ impl UnlockedFlake<'_> {
             line_of_argument(text, name)
         ));
         if let Some(meant) = similar_names(name, inputs.iter().map(String::as_str)) {
-            let hint = format!("did you mean {meant}?");
-            return Some(failure.hint(hint).hint(overriding(name)));
+            return Some(failure.hint(format!("did you mean {meant}?")));
         }
         let of_nixpkgs = OF_NIXPKGS.iter().find(|(of, _)| of == name);
         if let Some((_, used)) = of_nixpkgs.filter(|_| inputs.contains("nixpkgs")) {
@@ -182,7 +181,7 @@ mod tests {
         };
         assert_eq!(
             hints("nixpkg", ".", true).unwrap(),
-            ["did you mean nixpkgs?".to_owned(), overriding("nixpkg")]
+            ["did you mean nixpkgs?"]
         );
         let packages = hints("pkgs", ".", true).unwrap();
         let [packages] = packages.as_slice() else {
