@@ -42,10 +42,11 @@ const HEAD: &str = "\
 # A tour
 
 This page shows what sdbuild prints on a terminal of 80 columns, from a machine whose Docker does not run to a finished image and the
-clean-up. `scripts/tour` wrote this page from real
-runs, and a test repeats them and compares: only times, sizes, hashes and machine-specific values may differ. The runs use
-the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) of the tests (`SDBUILD_NIXPKGS`) and no binary cache
-(`SDBUILD_SUBSTITUTERS` is empty), so that a build takes seconds instead of about 20 minutes. Yours downloads most packages instead, and its numbers are larger.
+clean-up. The image is the tests' very small NixOS, so a build takes seconds. Your first one downloads most packages and takes about 20
+minutes, and its numbers are larger.
+
+The outputs are those of real runs. A test repeats them and compares: only times, sizes, hashes and machine-specific values may differ.
+They use the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) (`SDBUILD_NIXPKGS`) and no binary cache (`SDBUILD_SUBSTITUTERS` is empty).
 ";
 
 /// Adds the derivation `name` to the system packages.
