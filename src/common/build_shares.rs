@@ -29,8 +29,6 @@ const SLACK: Duration = Duration::from_secs(10);
 const WEIGHT_OF_EARLIER: Duration = Duration::from_secs(5);
 /// The same for times that are only typical.
 const WEIGHT_OF_TYPICAL: Duration = Duration::from_secs(1);
-/// A derivation of which nothing is known and that takes longer compiles something, and does not show how fast this build is.
-const MAX_SMALL: Duration = Duration::from_secs(2);
 /// So much time counts as built without a pause, because the first pauses do not show how much time passes between derivations.
 const NEVER_IDLE: Duration = Duration::from_secs(1);
 /// More time than this, by the time in which anything was built, passes only while something else is waited for, such as a download.
@@ -230,7 +228,7 @@ impl BuildShares {
     /// The work when so many of all derivations are `built`: about as much time as in an `earlier` build, or else as is typical.
     pub fn work(&self, earlier: &BuildTimes, built: Progress, at: Duration) -> Work {
         let known = |name: &str| plan::known_time(name, earlier);
-        let small = |took| Some(typical::SMALL).filter(|_| took < MAX_SMALL);
+        let small = |took| Some(typical::SMALL).filter(|_| took < typical::MAX_SMALL);
         let pace = self.pace(WEIGHT_OF_TYPICAL, at, |name, took| {
             known(name).or_else(|| small(took))
         });
@@ -313,7 +311,9 @@ impl BuildShares {
         let count = u64::try_from(waiting.count() + running.len()).unwrap_or(u64::MAX);
         let since = self.due(at);
         count.saturating_mul(NEW_PART) > all
-            || running.iter().any(|build| build.share + since > MAX_SMALL)
+            || running
+                .iter()
+                .any(|build| build.share + since > typical::MAX_SMALL)
     }
 
     /// What each derivation that is being built gets until `at`, beside its share.

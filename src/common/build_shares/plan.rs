@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{MAX_SMALL, typical};
+use super::typical;
 
 /// This part of the planned time counts as it passes; what a derivation takes longer counts less and less.
 const STEADY_PART: f64 = 0.9;
@@ -51,7 +51,9 @@ impl PlannedWork {
             self.all += plan.time;
         } else {
             self.all += plan.time.max(took);
-            self.unknown += took.checked_sub(MAX_SMALL).map_or(Duration::ZERO, |_| took);
+            self.unknown += took
+                .checked_sub(typical::MAX_SMALL)
+                .map_or(Duration::ZERO, |_| took);
         }
     }
 

@@ -381,10 +381,8 @@ fn how_late_derivations_are_is_known() {
     let shares = counted(&[(0, started(1, "a"))]);
     assert_eq!(shares.late(&earlier, SECOND * 20), Duration::ZERO);
     assert_eq!(shares.late(&earlier, SECOND * 32), SECOND * 12);
-    assert_eq!(
-        shares.late(&times(&[("b", 5)]), SECOND * 32),
-        Duration::ZERO
-    );
+    let other = times(&[("b", 5)]);
+    assert_eq!(shares.late(&other, SECOND * 32), Duration::ZERO);
 }
 
 #[test]

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// One of the many that write a file or a few.
 pub(super) const SMALL: Duration = Duration::from_millis(100);
 
+/// A derivation of which nothing is known and that takes longer compiles something, and does not show how fast this build is.
+pub(super) const MAX_SMALL: Duration = Duration::from_secs(2);
+
 /// Milliseconds of a derivation with this general name, if it is one of the few that take long.
 pub(super) fn millis(name: &str) -> Option<u64> {
     Some(match name {
