@@ -15,7 +15,6 @@ use crate::boot::outcome::command_outcome;
 use crate::common::context::Context;
 use crate::common::event::{Event, Phase};
 use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::text::truncate;
 use crate::common::timeout::timeout;
 
 /// The pause before ssh is started again.
@@ -24,9 +23,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long after an ssh that has ended the machine is asked again to switch itself off.
 const POWEROFF_PAUSE: Duration = Duration::from_secs(5);
-
-/// Characters of a command that are shown.
-const MAX_SHOWN: usize = 200;
 
 /// Switches the machine off, of a user who may only do that with sudo too.
 const POWEROFF: &str = "poweroff || sudo -n poweroff || { sudo -n true || exit 77; exit 1; }";
@@ -50,7 +46,8 @@ impl RemoteCommands<'_> {
     ) -> Result<(), Failure> {
         let events = &self.context.events;
         // It may be silent for long.
-        events.notice(running(command, limit));
+        let limit_seconds = limit.as_secs();
+        events.notice(format!("running the command, {limit_seconds} s at most"));
         events.emit(Event::TerminalGiven);
         let messages = NamedTempFile::new().or_environment("create a temporary file")?;
         let path = messages.path();
@@ -108,17 +105,6 @@ impl RemoteCommands<'_> {
             Ok(())
         })
     }
-}
-
-/// What runs, on one line, and how long it may.
-fn running(command: &str, limit: Duration) -> String {
-    let words: Vec<&str> = command.split_whitespace().collect();
-    let words = words.join(" ");
-    let limit = limit.as_secs();
-    format!(
-        "running on the machine, {limit} s at most: {}",
-        truncate(&words, MAX_SHOWN)
-    )
 }
 
 /// Runs `ssh`, which adds its own messages to the file, again until the server does not drop the connection. Returns its exit
@@ -215,16 +201,6 @@ mod tests {
         assert_eq!(code("exit 127"), Some(NO_PERMISSION));
         assert_eq!(code("[ $2 = true ]"), Some(1), "the system starts");
         assert_eq!(code("exit 0"), Some(0));
-    }
-
-    #[test]
-    fn a_command_that_runs_is_shown_on_one_line() {
-        let shown = running("sleep 20\n  echo hi", Duration::from_secs(180));
-        assert_eq!(
-            shown,
-            "running on the machine, 180 s at most: sleep 20 echo hi"
-        );
-        assert!(running(&"x".repeat(1000), Duration::ZERO).len() < 300);
     }
 
     #[test]

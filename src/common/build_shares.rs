@@ -7,6 +7,7 @@
 mod begun;
 mod names;
 mod plan;
+mod times;
 mod typical;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use begun::Begun;
 use names::{general_name, listed_derivation};
 use plan::Plan;
 pub use plan::PlannedWork;
+use times::Ended;
+pub use times::{BuildTime, BuildTimes};
 
 /// Derivations whose times are counted; no build of an image has that many. With more, nothing is estimated.
 const MAX_DERIVATIONS: usize = 8192;
@@ -37,9 +40,6 @@ const MAX_ELAPSED_PER_BUILDING: f64 = 1.5;
 const SETTLING: Duration = Duration::from_millis(500);
 /// A build of which more than this part is new, a fifth, is another one than the one before.
 const NEW_PART: u64 = 5;
-
-/// The time of each derivation by its name, in milliseconds; of several with one name their mean.
-pub type BuildTimes = BTreeMap<String, u64>;
 
 /// The time in which anything was built, and about that of the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,8 +61,8 @@ pub struct BuildShares {
     running: RunningBuilds,
     /// What each of these gets beside its share: added to the shares before others run, for there may be thousands of them.
     due: Duration,
-    /// All time of a name, and of how many derivations.
-    ended: BTreeMap<String, (Duration, u32)>,
+    /// By name.
+    ended: BTreeMap<String, Ended>,
     /// The time in which anything was built.
     building: Duration,
     /// Whether this Nix has begun a build.
@@ -91,7 +91,7 @@ impl BuildShares {
             self.waiting.remove(derivation);
             self.has_begun = true;
             self.share_out();
-            let begun = Begun::new(general_name(derivation));
+            let begun = Begun::new(general_name(derivation), at);
             self.begun.insert(*id, begun);
             self.running.begin(*id);
         } else if let NixEvent::Stopped { id } = event {
@@ -115,16 +115,16 @@ impl BuildShares {
 
     /// The times of all derivations whose build has ended.
     pub fn times(&self) -> BuildTimes {
-        let mean = |(all, count): &(Duration, u32)| {
-            u64::try_from((*all / (*count).max(1)).as_millis()).unwrap_or(u64::MAX)
-        };
         let begun = self.begun.iter();
-        let over = begun.filter(|(id, _)| !self.running.is_running(**id));
-        let over = over.map(|(_, build)| (build.name.clone(), mean(&(build.share, 1))));
-        let ended = self
-            .ended
-            .iter()
-            .map(|(name, all)| (name.clone(), mean(all)));
+        let over = begun.filter_map(|(id, build)| Some((build, self.running.ended_at(*id)?)));
+        let over = over.map(|(build, ended)| {
+            (
+                build.name.clone(),
+                BuildTime::mean(build.share, build.took(ended), 1),
+            )
+        });
+        let ended = self.ended.iter();
+        let ended = ended.map(|(name, ended)| (name.clone(), ended.mean()));
         over.chain(ended).collect()
     }
 
@@ -135,21 +135,23 @@ impl BuildShares {
         if self.is_listing || self.waiting.len() >= MAX_DERIVATIONS {
             return None;
         }
-        let time_of = |name: &str| earlier.get(name).copied().map(Duration::from_millis);
         let since = self.due(at);
         let slowdown = self.slowdown(earlier);
-        let mut left = Duration::ZERO;
+        let (mut left, mut longest) = (Duration::ZERO, Duration::ZERO);
         for name in self.waiting.values() {
-            left += time_of(name)?.mul_f64(slowdown);
+            left += earlier.get(name)?.share().mul_f64(slowdown);
         }
         for build in self.running() {
-            let (all, done) = (time_of(&build.name)?, build.share + since);
-            if done > all * 2 + SLACK {
+            let (time, took) = (earlier.get(&build.name)?, build.took(at));
+            if took > time.whole() * 2 + SLACK {
                 return None;
             }
-            left += all.mul_f64(slowdown).saturating_sub(done);
+            let share = time.share().mul_f64(slowdown);
+            left += share.saturating_sub(build.share + since);
+            // What was built beside it may not be built now.
+            longest = longest.max(time.whole().saturating_sub(took));
         }
-        let left = left.mul_f64(self.elapsed_per_building());
+        let left = left.mul_f64(self.elapsed_per_building()).max(longest);
         (!left.is_zero()).then_some(left)
     }
 
@@ -159,22 +161,18 @@ impl BuildShares {
         (1.0 + idle).min(MAX_ELAPSED_PER_BUILDING)
     }
 
-    /// How much longer the derivations that are being built take already than in an `earlier` build.
+    /// How much longer one that is being built takes already than in an `earlier` build; of several, the latest.
     pub fn late(&self, earlier: &BuildTimes, at: Duration) -> Duration {
-        let since = self.due(at);
         let late = |build: &Begun| {
-            let expected = earlier
-                .get(&build.name)
-                .copied()
-                .map(Duration::from_millis)?;
-            Some((build.share + since).saturating_sub(expected))
+            let expected = earlier.get(&build.name)?.whole();
+            Some(build.took(at).saturating_sub(expected))
         };
-        self.running().filter_map(late).sum()
+        self.running().filter_map(late).max().unwrap_or_default()
     }
 
     /// How many times as long as in an `earlier` build those derivations took that were built so far; at least once as long.
     pub fn slowdown(&self, earlier: &BuildTimes) -> f64 {
-        let time_of = |name: &str, _| earlier.get(name).copied().map(Duration::from_millis);
+        let time_of = |name: &str, _| earlier.get(name).copied().map(BuildTime::share);
         let (now, then) = self.built_times(WEIGHT_OF_EARLIER, time_of);
         now.div_duration_f64(then).max(1.0)
     }
@@ -187,10 +185,10 @@ impl BuildShares {
         time_of: impl Fn(&str, Duration) -> Option<Duration>,
     ) -> (Duration, Duration) {
         let (mut now, mut then) = (before, before);
-        for (name, (took, count)) in &self.ended {
-            if let Some(expected) = time_of(name, *took / (*count).max(1)) {
-                now += *took;
-                then += expected * *count;
+        for (name, ended) in &self.ended {
+            if let Some(expected) = time_of(name, ended.share / ended.count.max(1)) {
+                now += ended.share;
+                then += expected * ended.count;
             }
         }
         (now, then)
@@ -260,8 +258,8 @@ impl BuildShares {
         let plan = |name: &str| Plan::of(name, earlier);
         let since = self.due(at);
         let mut work = PlannedWork::default();
-        for (name, (took, count)) in &self.ended {
-            work.add_ended(&plan(name), *count, *took);
+        for (name, ended) in &self.ended {
+            work.add_ended(&plan(name), ended.count, ended.share);
         }
         let mut over = 0;
         for (id, build) in &self.begun {
@@ -272,9 +270,9 @@ impl BuildShares {
                 work.add_ended(&plan, 1, build.share);
                 over += 1;
             } else if self.running.is_running(*id) {
-                work.add_running(&plan, build.share + since);
+                work.add_running(&plan, build.share + since, build.took(at));
             } else {
-                work.add_running(&plan, build.share);
+                work.add_running(&plan, build.share, build.took(ended.unwrap_or(at)));
             }
         }
         for name in self.waiting.values() {
@@ -294,7 +292,7 @@ impl BuildShares {
 
     /// How many derivations have ended, as Nix has reported.
     fn count_ended(&self) -> usize {
-        self.ended.values().map(|(_, count)| *count as usize).sum()
+        self.ended.values().map(|ended| ended.count as usize).sum()
     }
 
     fn running(&self) -> impl Iterator<Item = &Begun> {
@@ -309,11 +307,10 @@ impl BuildShares {
         let running = self.running();
         let running: Vec<&Begun> = running.filter(|build| is_new(&build.name)).collect();
         let count = u64::try_from(waiting.count() + running.len()).unwrap_or(u64::MAX);
-        let since = self.due(at);
         count.saturating_mul(NEW_PART) > all
             || running
                 .iter()
-                .any(|build| build.share + since > typical::MAX_SMALL)
+                .any(|build| build.took(at) > typical::MAX_SMALL)
     }
 
     /// What each derivation that is being built gets until `at`, beside its share.
@@ -348,9 +345,9 @@ impl BuildShares {
     }
 
     fn stop(&mut self, id: u64, at: Duration) {
-        self.running.stop(id, at);
+        let ended = self.running.stop(id, at).unwrap_or(at);
         if let Some(build) = self.begun.remove(&id) {
-            self.note_end(build);
+            self.note_end(build, ended);
         }
     }
 
@@ -361,17 +358,17 @@ impl BuildShares {
         self.due = Duration::ZERO;
         let running = std::mem::take(&mut self.running);
         for (id, build) in std::mem::take(&mut self.begun) {
-            if !running.is_running(id) {
-                self.note_end(build);
+            if let Some(ended) = running.ended_at(id) {
+                self.note_end(build, ended);
             }
         }
     }
 
-    fn note_end(&mut self, build: Begun) {
+    fn note_end(&mut self, build: Begun, at: Duration) {
         if self.ended.len() < MAX_DERIVATIONS {
-            let (all, count) = self.ended.entry(build.name).or_default();
-            *all += build.share;
-            *count += 1;
+            let whole = build.took(at);
+            let ended = self.ended.entry(build.name).or_default();
+            ended.add(build.share, whole);
         }
     }
 }

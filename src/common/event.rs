@@ -146,7 +146,7 @@ pub struct EarlierBuilds {
     pub others: Vec<BuildEffort>,
     /// How long each derivation took in the last one that had it, of the same configuration if that had it.
     pub times: BuildTimes,
-    /// How long the phases took in the last one of the same configuration that had them; of a boot, of the same image.
+    /// How long the phases took in the last one of the same configuration that had them; of a boot, of the same image, or else of another one.
     pub phases: PhaseTimes,
 }
 

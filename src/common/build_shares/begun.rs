@@ -22,6 +22,8 @@ pub(super) struct Begun {
     pub(super) name: String,
     /// The time that it got of the build's.
     pub(super) share: Duration,
+    /// When it began.
+    since: Duration,
     /// Whether it compiles nothing any more.
     is_ending: bool,
     /// What is left of its current step, at least.
@@ -29,13 +31,19 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    pub(super) fn new(name: String) -> Self {
+    pub(super) fn new(name: String, since: Duration) -> Self {
         Self {
             name,
             share: Duration::ZERO,
+            since,
             is_ending: false,
             step: Duration::ZERO,
         }
+    }
+
+    /// How long it had been built at the time `at`.
+    pub(super) fn took(&self, at: Duration) -> Duration {
+        at.saturating_sub(self.since)
     }
 
     /// Notes what an event of this build tells about its rest.

@@ -1,8 +1,8 @@
 //! The times that are planned for derivations, from which the share of a build that is done is computed. Pure.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::times::{BuildTime, BuildTimes};
 use super::typical;
 
 /// This part of the planned time counts as it passes; what a derivation takes longer counts less and less.
@@ -28,14 +28,15 @@ pub struct PlannedWork {
 /// The time that is planned for a derivation.
 pub(super) struct Plan {
     time: Duration,
-    is_known: bool,
+    /// How long it takes, if its time is known.
+    whole: Option<Duration>,
 }
 
 impl PlannedWork {
     /// Adds `count` derivations that have ended and took the time `took` together.
     pub(super) fn add_ended(&mut self, plan: &Plan, count: u32, took: Duration) {
         let planned = plan.time * count;
-        let time = if plan.is_known {
+        let time = if plan.whole.is_some() {
             planned
         } else {
             planned.max(took)
@@ -44,16 +45,15 @@ impl PlannedWork {
         self.all += time;
     }
 
-    /// Adds a derivation that has been built for the time `took`.
-    pub(super) fn add_running(&mut self, plan: &Plan, took: Duration) {
+    /// Adds a derivation that has been built for the time `took`, and had this `share` of the time of the build.
+    pub(super) fn add_running(&mut self, plan: &Plan, share: Duration, took: Duration) {
         self.done += plan.credit(took);
-        if plan.is_known {
+        if plan.whole.is_some() {
             self.all += plan.time;
         } else {
-            self.all += plan.time.max(took);
-            self.unknown += took
-                .checked_sub(typical::MAX_SMALL)
-                .map_or(Duration::ZERO, |_| took);
+            self.all += plan.time.max(share);
+            let is_small = took <= typical::MAX_SMALL;
+            self.unknown += if is_small { Duration::ZERO } else { took };
         }
     }
 
@@ -72,37 +72,44 @@ impl Plan {
     /// That of a derivation of which nothing is known.
     pub(super) const UNKNOWN: Self = Self {
         time: typical::SMALL,
-        is_known: false,
+        whole: None,
     };
 
     /// That of a derivation with this general name.
-    pub(super) fn of(name: &str, earlier: &BTreeMap<String, u64>) -> Self {
-        known_time(name, earlier).map_or(Self::UNKNOWN, |time| Self {
-            time: time.max(MIN_TIME),
-            is_known: true,
+    pub(super) fn of(name: &str, earlier: &BuildTimes) -> Self {
+        let range = |time: Duration| time.clamp(MIN_TIME, MAX_TIME);
+        known(name, earlier).map_or(Self::UNKNOWN, |time| Self {
+            time: range(time.share()),
+            whole: Some(range(time.whole())),
         })
     }
 
     /// What is done of the derivation once it has been built for the time `took`: it grows on, and is never all.
     fn credit(&self, took: Duration) -> Duration {
-        let (steady, half) = if self.is_known {
-            (self.time.mul_f64(STEADY_PART), self.time)
-        } else {
-            (Duration::ZERO, HALF_OF_UNKNOWN)
+        let whole = self.whole.unwrap_or(self.time);
+        let (steady, half) = match self.whole {
+            Some(whole) => (whole.mul_f64(STEADY_PART), whole),
+            None => (Duration::ZERO, HALF_OF_UNKNOWN),
         };
-        let Some(late) = took.checked_sub(steady) else {
-            return took;
+        let of_whole = match took.checked_sub(steady) {
+            None => took,
+            Some(late) => {
+                let part = late.div_duration_f64(late + half);
+                steady + whole.saturating_sub(steady).mul_f64(part)
+            }
         };
-        let part = late.div_duration_f64(late + half);
-        steady + self.time.saturating_sub(steady).mul_f64(part)
+        of_whole.mul_f64(self.time.div_duration_f64(whole))
     }
 }
 
 /// The time of a derivation with this general name in an `earlier` build, or else what is typical.
-pub(super) fn known_time(name: &str, earlier: &BTreeMap<String, u64>) -> Option<Duration> {
-    let millis = earlier.get(name).copied();
-    let millis = millis.or_else(|| typical::millis(name))?;
-    Some(Duration::from_millis(millis).min(MAX_TIME))
+pub(super) fn known_time(name: &str, earlier: &BuildTimes) -> Option<Duration> {
+    known(name, earlier).map(|time| time.share().min(MAX_TIME))
+}
+
+fn known(name: &str, earlier: &BuildTimes) -> Option<BuildTime> {
+    let time = earlier.get(name).copied();
+    time.or_else(|| typical::millis(name).map(BuildTime::from))
 }
 
 #[cfg(test)]
@@ -113,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_running_derivation_counts_as_its_time_passes() {
-        let earlier = BTreeMap::from([("linux-0".to_owned(), 40_000)]);
+        let earlier = BuildTimes::from([("linux-0".to_owned(), 40_000.into())]);
         let plan = Plan::of("linux-0", &earlier);
         assert_eq!(plan.credit(SECOND * 10), SECOND * 10);
         assert_eq!(plan.credit(SECOND * 36), SECOND * 36);
@@ -125,16 +132,16 @@ mod tests {
     /// The times are from a file.
     #[test]
     fn no_time_is_too_long_to_be_counted() {
-        let earlier = BTreeMap::from([("etc".to_owned(), u64::MAX)]);
+        let earlier = BuildTimes::from([("etc".to_owned(), u64::MAX.into())]);
         let mut work = PlannedWork::default();
         work.add_ended(&Plan::of("etc", &earlier), u32::MAX, SECOND);
-        work.add_running(&Plan::of("etc", &earlier), SECOND);
+        work.add_running(&Plan::of("etc", &earlier), SECOND, SECOND);
         assert!(work.done < work.all);
     }
 
     #[test]
     fn one_of_unknown_length_stays_within_its_own_slot() {
-        let plan = Plan::of("blink", &BTreeMap::new());
+        let plan = Plan::of("blink", &BuildTimes::new());
         let credits = [1, 5, 60, 3600].map(|seconds| plan.credit(SECOND * seconds));
         assert!(credits.is_sorted_by(|before, after| before < after));
         assert_eq!(credits[1], typical::SMALL / 2);
@@ -143,15 +150,15 @@ mod tests {
 
     #[test]
     fn one_of_unknown_length_weighs_as_much_as_it_takes() {
-        let plan = Plan::of("blink", &BTreeMap::new());
+        let plan = Plan::of("blink", &BuildTimes::new());
         let with = |took: u32| {
             let mut work = PlannedWork::default();
-            work.add_ended(&Plan::of("initrd", &BTreeMap::new()), 1, SECOND);
-            work.add_running(&plan, SECOND * took);
+            work.add_ended(&Plan::of("initrd", &BuildTimes::new()), 1, SECOND);
+            work.add_running(&plan, SECOND * took, SECOND * took);
             work
         };
         let initrd = with(0).all.saturating_sub(typical::SMALL);
-        for (took, is_unknown) in [(1, false), (2, true), (30, true)] {
+        for (took, is_unknown) in [(1, false), (3, true), (30, true)] {
             let work = with(took);
             assert_eq!(work.all, initrd + SECOND * took);
             assert_eq!(work.is_unknown(), is_unknown, "{work:?}");

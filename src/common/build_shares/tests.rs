@@ -1,3 +1,5 @@
+mod planned;
+
 use super::*;
 use crate::common::nix_event::StepUnit;
 
@@ -38,18 +40,21 @@ fn counted(events: &[(u32, NixEvent)]) -> BuildShares {
     shares
 }
 
-/// What is planned, in tenths of a second.
-fn planned(shares: &BuildShares, earlier: &BuildTimes, built: Progress, at: Duration) -> [u128; 2] {
-    let work = shares.planned(earlier, built, at);
-    [work.done, work.all].map(|time| time.as_millis() / 100)
-}
-
 fn of(done: u64, all: u64) -> Progress {
     Progress { done, all }
 }
 
 fn times(of: &[(&str, u64)]) -> BuildTimes {
-    let seconds = |(name, seconds): &(&str, u64)| ((*name).to_owned(), seconds * 1000);
+    let seconds = |(name, seconds): &(&str, u64)| ((*name).to_owned(), (seconds * 1000).into());
+    of.iter().map(seconds).collect()
+}
+
+/// Names with the parts that they had of the time of a build, and the times from begin to end, in seconds.
+fn in_parallel(of: &[(&str, u32, u32)]) -> BuildTimes {
+    let seconds = |(name, share, whole): &(&str, u32, u32)| {
+        let time = BuildTime::mean(SECOND * *share, SECOND * *whole, 1);
+        ((*name).to_owned(), time)
+    };
     of.iter().map(seconds).collect()
 }
 
@@ -65,7 +70,8 @@ fn parallel_builds_share_the_time() {
         (30, stopped(1)),
     ]);
     // 10 + 5 + 1 + 1 + 7 of the kernel; 5 and 1 of the two others.
-    assert_eq!(shares.times(), times(&[("linux-0", 24), ("vim", 3)]));
+    let expected = in_parallel(&[("linux-0", 24, 30), ("vim", 3, 6)]);
+    assert_eq!(shares.times(), expected);
 }
 
 /// Nix reports the end of both only when it ends itself.
@@ -100,7 +106,8 @@ fn time_goes_to_the_parallel_build_that_still_speaks() {
         (50, NixEvent::Stopped { id: 1 }),
         (50, NixEvent::Stopped { id: 2 }),
     ]);
-    assert_eq!(shares.times(), times(&[("a", 5), ("b", 35)]));
+    let expected = in_parallel(&[("a", 5, 10), ("b", 35, 40)]);
+    assert_eq!(shares.times(), expected);
 }
 
 #[test]
@@ -123,7 +130,8 @@ fn time_before_a_build_speaks_again_is_not_its_own() {
     for id in [1, 2] {
         shares.apply(&NixEvent::Stopped { id }, SECOND * 60);
     }
-    assert_eq!(shares.times(), times(&[("a", 15), ("b", 45)]));
+    let expected = in_parallel(&[("a", 15, 20), ("b", 45, 60)]);
+    assert_eq!(shares.times(), expected);
 }
 
 #[test]
@@ -163,64 +171,6 @@ fn names_have_no_name_of_the_machine() {
         }
     }
     assert_eq!(general_name(&path("nixos-rebuild")), "nixos-rebuild");
-}
-
-#[test]
-fn what_is_planned_for_known_ones_never_changes() {
-    let earlier = times(&[("linux-0", 40), ("etc", 2)]);
-    let mut shares = counted(&[
-        (0, NixEvent::WillBuild { derivations: 4 }),
-        (0, listed("linux-6.13")),
-        (0, listed("etc")),
-        (0, listed("blink")),
-    ]);
-    // One of them no list has named: it takes as long as another unknown one.
-    let at = |shares: &BuildShares, done, at| planned(shares, &earlier, of(done, 4), SECOND * at);
-    assert_eq!(at(&shares, 0, 1), [0, 422]);
-    shares.apply(&started(1, "linux-6.13"), SECOND * 10);
-    assert_eq!(at(&shares, 0, 20), [100, 422]);
-    // It takes three times as long: more and more of its own time, and never all.
-    assert_eq!(at(&shares, 0, 130), [387, 422]);
-    shares.apply(&NixEvent::Stopped { id: 1 }, SECOND * 130);
-    assert_eq!(at(&shares, 1, 131), [400, 422]);
-    // One of unknown length weighs as much as it takes, and counts once it has ended.
-    shares.apply(&started(2, "blink"), SECOND * 131);
-    assert_eq!(at(&shares, 1, 231), [400, 1421]);
-    shares.apply(&NixEvent::Stopped { id: 2 }, SECOND * 231);
-    assert_eq!(at(&shares, 2, 231), [1400, 1421]);
-    assert_eq!(at(&shares, 3, 231), [1401, 1421], "unnamed");
-}
-
-/// Of seven unknown ones none is built, however long the first one takes.
-#[test]
-fn no_more_than_what_runs_is_added_to_what_is_built() {
-    let none = BuildTimes::new();
-    let shares = counted(&[(0, started(1, "sleep"))]);
-    let mut before = Duration::ZERO;
-    for second in 1..200 {
-        let work = shares.planned(&none, of(0, 7), SECOND * second);
-        assert!(work.done > before && work.done * 7 < work.all, "{work:?}");
-        before = work.done;
-    }
-}
-
-/// Nix tells that one build fewer runs, and right after that which one has ended: it was the older one.
-#[test]
-fn the_wrong_one_does_not_count_as_built_meanwhile() {
-    let earlier = times(&[("linux-0", 100), ("etc", 4)]);
-    let mut shares = counted(&[
-        (0, started(1, "etc")),
-        (0, started(2, "linux-6.13")),
-        (0, running(2)),
-        (8, running(1)),
-    ]);
-    let at = |shares: &BuildShares, at| planned(shares, &earlier, of(0, 2), at)[0];
-    let (told, stopped) = (SECOND * 8, SECOND * 8 + Duration::from_millis(20));
-    assert_eq!(at(&shares, told), 76, "90 % of 4 s and 4 s");
-    shares.apply(&NixEvent::Stopped { id: 1 }, stopped);
-    assert_eq!(at(&shares, stopped), 80);
-    shares.apply(&running(0), SECOND * 10);
-    assert_eq!(at(&shares, SECOND * 11), 1040);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn times_under_other_conditions_tell_nothing() {
             seconds,
             ..BuildEffort::default()
         };
-        let times = BuildTimes::from([("etc".to_owned(), seconds)]);
+        let times = BuildTimes::from([("etc".to_owned(), seconds.into())]);
         note(state.path(), key, done(effort, times)).unwrap();
     };
     note(&rented, 5);
@@ -98,7 +98,7 @@ fn the_last_build_of_each_configuration_is_remembered() {
 fn times_of_derivations_are_kept_until_they_are_built_again() {
     let state = tempfile::tempdir().unwrap();
     let times = |of: &[(&str, u64)]| -> BuildTimes {
-        let owned = |(name, time): &(&str, u64)| ((*name).to_owned(), *time);
+        let owned = |(name, time): &(&str, u64)| ((*name).to_owned(), (*time).into());
         of.iter().map(owned).collect()
     };
     let note = |configuration: &str, of| {
@@ -119,7 +119,7 @@ fn times_of_derivations_are_kept_until_they_are_built_again() {
     assert_eq!(known("a"), times(&[("etc", 1)]));
     assert!(earlier(state.path(), &key("a"), "zstd").same.is_some());
     let many: BuildTimes = (0..2 * MAX_NAMES as u64)
-        .map(|n| (n.to_string(), n))
+        .map(|n| (n.to_string(), n.into()))
         .collect();
     assert_eq!(with_times_before(many.clone(), many).len(), MAX_NAMES);
 }
@@ -127,7 +127,7 @@ fn times_of_derivations_are_kept_until_they_are_built_again() {
 #[test]
 fn the_last_boot_of_an_image_in_each_way_is_remembered() {
     let state = tempfile::tempdir().unwrap();
-    let times = BuildTimes::from([("etc".to_owned(), 5)]);
+    let times = BuildTimes::from([("etc".to_owned(), 5.into())]);
     let built = done(BuildEffort::default(), times.clone());
     note(state.path(), &key("a"), built).unwrap();
     let of = |seconds| phases([(Phase::Boot, seconds), (Phase::PowerOff, 3)]);

@@ -74,7 +74,7 @@ fn plain_output_has_no_control_characters_and_no_log() {
             "log: /home/me/build.log",
             "to build: 72 derivations",
             "Build: 20 % · 10 s · built 48 of 72 · building linux-6.12.107-1 (3 s), dosfstools-4.2-1.2 (1 s)",
-            "Build: 36 % · 21 s · built 57 of 72 · building linux-6.12.107-1-modules-shrunk (4 s), util-linux-2.41.5-0+deb13u1 (1 s)",
+            "Build: 38 % · 21 s · built 57 of 72 · building linux-6.12.107-1-modules-shrunk (4 s), util-linux-2.41.5-0+deb13u1 (1 s)",
             "Build: 94 % · 31 s · built 71 of 72 · building nixos-image-sd-card-26.05.mini-aarch64-linux.img (1 s)",
         ]
     );

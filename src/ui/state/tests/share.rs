@@ -8,7 +8,7 @@ use crate::common::build_shares::BuildTimes;
 fn share_moves_during_a_derivation_whose_time_is_known() {
     let mut state = State::default();
     let earlier = EarlierBuilds {
-        times: BuildTimes::from([("p0".to_owned(), 40_000)]),
+        times: BuildTimes::from([("p0".to_owned(), 40_000.into())]),
         ..EarlierBuilds::default()
     };
     state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
@@ -47,7 +47,7 @@ fn share_moves_during_a_derivation_whose_time_is_known() {
 fn share_moves_on_when_nix_begins_anew() {
     let mut state = State::default();
     let earlier = EarlierBuilds {
-        times: BuildTimes::from([("p0".to_owned(), 40_000)]),
+        times: BuildTimes::from([("p0".to_owned(), 40_000.into())]),
         ..EarlierBuilds::default()
     };
     state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);

@@ -124,7 +124,7 @@ fn a_build_of_something_new_is_like_no_earlier_one() {
             downloaded: 0,
             seconds: 100,
         }),
-        times: BuildTimes::from([("p0".to_owned(), 100_000)]),
+        times: BuildTimes::from([("p0".to_owned(), 100_000.into())]),
         ..EarlierBuilds::default()
     };
     state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
@@ -154,7 +154,7 @@ fn a_build_of_little_that_is_new_is_like_the_last_one() {
             downloaded: 0,
             seconds: 100,
         }),
-        times: BuildTimes::from([("p0".to_owned(), 10_000)]),
+        times: BuildTimes::from([("p0".to_owned(), 10_000.into())]),
         ..EarlierBuilds::default()
     };
     let mut state = State::default();
@@ -201,7 +201,7 @@ fn time_left_to_build_is_known_from_the_same_derivations() {
     let mut state = State::default();
     // All derivations of these tests have the same name but for its number.
     let earlier = EarlierBuilds {
-        times: BuildTimes::from([("p0".to_owned(), 40_000)]),
+        times: BuildTimes::from([("p0".to_owned(), 40_000.into())]),
         ..EarlierBuilds::default()
     };
     state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
@@ -335,7 +335,10 @@ fn a_build_is_longer_than_the_last_one_by_a_tenth() {
 fn nothing_is_told_while_a_derivation_is_late_for_longer() {
     let mut state = State::default();
     let earlier = EarlierBuilds {
-        times: BuildTimes::from([("p0".to_owned(), 40_000), ("etc".to_owned(), 1000)]),
+        times: BuildTimes::from([
+            ("p0".to_owned(), 40_000.into()),
+            ("etc".to_owned(), 1000.into()),
+        ]),
         ..EarlierBuilds::default()
     };
     state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
