@@ -26,6 +26,17 @@ fn build(id: u64) -> NixEvent {
     }
 }
 
+/// A state that knows that a derivation took 40 s before. All derivations of these tests have the same name but for its number.
+fn with_earlier_time() -> State {
+    let mut state = State::default();
+    let earlier = EarlierBuilds {
+        times: crate::common::build_shares::BuildTimes::from([("p0".to_owned(), 40_000.into())]),
+        ..EarlierBuilds::default()
+    };
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    state
+}
+
 #[test]
 fn progress_of_nix_follows_its_forecast() {
     assert_eq!(

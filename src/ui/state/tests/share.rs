@@ -1,17 +1,11 @@
 //! The share of a build that is done, as far as earlier builds tell.
 
 use super::*;
-use crate::common::build_shares::BuildTimes;
 
 /// One derivation of ten takes 40 s, as it did before.
 #[test]
 fn share_moves_during_a_derivation_whose_time_is_known() {
-    let mut state = State::default();
-    let earlier = EarlierBuilds {
-        times: BuildTimes::from([("p0".to_owned(), 40_000.into())]),
-        ..EarlierBuilds::default()
-    };
-    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    let mut state = with_earlier_time();
     state.apply(&Event::Started(Phase::Build), SECOND);
     let will_build = NixEvent::WillBuild { derivations: 10 };
     let listed = (1..=10).map(|n| NixEvent::Message {
@@ -45,12 +39,7 @@ fn share_moves_during_a_derivation_whose_time_is_known() {
 /// It was built for 30 of 40 s when Nix was stopped, which builds it from its beginning.
 #[test]
 fn share_moves_on_when_nix_begins_anew() {
-    let mut state = State::default();
-    let earlier = EarlierBuilds {
-        times: BuildTimes::from([("p0".to_owned(), 40_000.into())]),
-        ..EarlierBuilds::default()
-    };
-    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    let mut state = with_earlier_time();
     state.apply(&Event::Started(Phase::Build), Duration::ZERO);
     let will_build = NixEvent::WillBuild { derivations: 1 };
     let mut percent_after = |events: &[NixEvent], at| {

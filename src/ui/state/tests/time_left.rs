@@ -198,13 +198,7 @@ fn time_left_to_build_is_known_from_the_same_derivations() {
         level: 3,
         text: format!("  {}", derivation(id)),
     };
-    let mut state = State::default();
-    // All derivations of these tests have the same name but for its number.
-    let earlier = EarlierBuilds {
-        times: BuildTimes::from([("p0".to_owned(), 40_000.into())]),
-        ..EarlierBuilds::default()
-    };
-    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    let mut state = with_earlier_time();
     state.apply(&Event::Started(Phase::Build), SECOND);
     let will_fetch = NixEvent::WillFetch {
         paths: 1,
