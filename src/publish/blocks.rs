@@ -101,3 +101,18 @@ fn is_zero(block: &[u8]) -> bool {
         .chunks(ZEROS.len())
         .all(|chunk| ZEROS.starts_with(chunk))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_zero_to_its_last_byte() {
+        let mut block = vec![0; BLOCK_BYTES];
+        for length in [0, 100, 4096, 5000, BLOCK_BYTES] {
+            assert!(is_zero(&block[..length]));
+        }
+        block[BLOCK_BYTES - 1] = 1;
+        assert!(!is_zero(&block) && is_zero(&block[..BLOCK_BYTES - 1]));
+    }
+}
