@@ -64,9 +64,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     }
     let counts = progress::counts(state, at).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
-        // Two of them would be read as a contradiction.
-        let is_told = has_next && state.is_part() && left_of_run(state, at).is_some();
-        let left = Estimate::of_phase(state, at).filter(|_| !is_told);
+        let left = left_beside_counts(state, at, columns, has_next);
         if let Some(since) = state.reached() {
             let reached = words::seconds(at.saturating_sub(since));
             let reached = paint.faint(&format!("for {reached}"));
@@ -115,12 +113,11 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
 /// edge, how long all of them take.
 fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<String> {
     let names: Vec<&str> = state.to_come().iter().copied().map(words::phase).collect();
-    let mut lines = if names.is_empty() {
-        Vec::new()
-    } else {
-        let text = format!("then {}", names.join(SEPARATOR));
-        count_lines(&text, None, columns)
-    };
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let text = format!("then {}", names.join(SEPARATOR));
+    let mut lines = count_lines(&text, None, columns);
     if let Some(whole) = whole(state, at, columns) {
         let wide = columns.min(WIDEST_RUN).saturating_sub(1);
         let fits = |last: &mut String| measure_text_width(last) + 1 + whole.columns <= wide;
@@ -129,6 +126,24 @@ fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<Str
         lines.push(format!("{last}{:gap$}{}", "", whole.text));
     }
     lines.iter().map(|text| paint.faint(text)).collect()
+}
+
+/// The time that stands beside what the phase counts: of the phase if others follow, else of the whole run.
+fn left_beside_counts(
+    state: &State,
+    at: Duration,
+    columns: usize,
+    has_next: bool,
+) -> Option<Estimate> {
+    let of_phase = || Estimate::of_phase(state, at);
+    if !has_next || !state.is_part() {
+        of_phase()
+    } else if state.to_come().is_empty() {
+        whole(state, at, columns)
+    } else {
+        // Two of them would be read as a contradiction.
+        of_phase().filter(|_| left_of_run(state, at).is_none())
+    }
 }
 
 /// How long the whole run has taken and still takes, as much of it as there is room for.
