@@ -46,7 +46,10 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
     }
     if built.all > 0 {
         let emulated = counts.emulated.filter(|n| *n > 0);
-        let emulated = emulated.map(|n| format!(" ({n} need emulation)"));
+        let emulated = emulated.map(|n| match n {
+            1 => " (1 needs emulation)".to_owned(),
+            _ => format!(" ({n} need emulation)"),
+        });
         let emulated = emulated.unwrap_or_default();
         parts.push(format!("built {} of {}{emulated}", built.done, built.all));
     }
