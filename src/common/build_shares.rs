@@ -373,6 +373,12 @@ impl BuildShares {
     }
 }
 
+/// How long derivations with the general name of this one took in an `earlier` build, each from its begin to its end.
+pub fn earlier_time(derivation: &str, earlier: &BuildTimes) -> Option<Duration> {
+    let time = earlier.get(&general_name(derivation))?;
+    Some(time.whole())
+}
+
 /// The build that an event comes from, which therefore runs.
 fn build_of(event: &NixEvent) -> Option<u64> {
     if let NixEvent::BuildLine { id, .. }

@@ -93,8 +93,26 @@ pub(super) fn send(
     Ok(hasher.finish().sha256)
 }
 
-/// Whether a block, or a shorter rest, has nothing but zeros. Comparing is many times as fast as looking at each byte.
+/// Whether a block, or a shorter rest, has nothing but zeros. Comparing is many times as fast as looking at each byte, and as many
+/// zeros as a block has would be half a megabyte of the program.
 fn is_zero(block: &[u8]) -> bool {
-    static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
-    ZEROS.starts_with(block)
+    static ZEROS: [u8; 4096] = [0; 4096];
+    block
+        .chunks(ZEROS.len())
+        .all(|chunk| ZEROS.starts_with(chunk))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_zero_to_its_last_byte() {
+        let mut block = vec![0; BLOCK_BYTES];
+        for length in [0, 100, 4096, 5000, BLOCK_BYTES] {
+            assert!(is_zero(&block[..length]));
+        }
+        block[BLOCK_BYTES - 1] = 1;
+        assert!(!is_zero(&block) && is_zero(&block[..BLOCK_BYTES - 1]));
+    }
 }

@@ -9,7 +9,7 @@ use crate::ui::colour::Paint;
 use crate::ui::layout::{NARROW, WIDEST_RUN, filled};
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
-use crate::ui::state::{Activity, Bar, State, WHOLE};
+use crate::ui::state::{Activity, Bar, State, UnknownTimeLeft, WHOLE};
 use crate::ui::words;
 
 /// Maximum height of the live view in lines, on any terminal.
@@ -19,26 +19,26 @@ pub(super) const SPINNER_INTERVAL: Duration = Duration::from_millis(125);
 const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 /// Columns of a phase's name.
 pub(super) const NAME_COLUMNS: usize = 18;
-/// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
-const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=100;
+/// The shortest bar that shows more than the percentage beside it.
+const MIN_BAR: usize = 8;
 /// Lines of a live view with one for the phases that follow, at least.
 const MIN_ROOM_FOR_NEXT: usize = 4;
 /// Columns of the name of what is built or downloaded, at least.
 const MIN_NAME: usize = 24;
-/// The same at most: what is written by it has the rest.
+/// The same at most where all names have as many: what is written by it has the rest.
 const MAX_NAME: usize = 64;
+/// Columns that a long name leaves of what is written by it: those of `112 of 340 MB`.
+const MIN_LAST: usize = 13;
 /// What the lines below that of the phase begin with.
 const MARGIN: &str = "     ";
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";
 /// Columns of the longest elapsed time below an hour: `59 min 59 s`.
 const ELAPSED_COLUMNS: usize = 11;
-/// Columns of the longest estimate: `a few seconds left`.
-const ESTIMATE_COLUMNS: usize = 18;
-/// What stands in place of an estimate while a derivation is built whose time is not known.
-const UNKNOWN_TIME: &str = "time left unknown";
-/// What the time of the whole run begins with.
-const WHOLE_RUN: &str = "in all: ";
+/// Columns of the longest estimate: `longer than last time`.
+const ESTIMATE_COLUMNS: usize = 21;
+/// A derivation that took less in an earlier build ends before anybody has compared.
+const MIN_LAST_TIME: Duration = Duration::from_secs(5);
 /// Further lines of a sentence are indented by this much more.
 const HANGING: usize = 2;
 
@@ -56,15 +56,15 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
         return Vec::new();
     };
     let columns = size.columns;
-    let elapsed = |since| paint.faint(&words::seconds(at.saturating_sub(since)));
     let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
     let room = (size.rows / 2).clamp(1, MAX_LINES);
-    if room >= MIN_ROOM_FOR_NEXT {
+    let has_next = room >= MIN_ROOM_FOR_NEXT;
+    if has_next {
         lines.extend(to_come(state, at, columns, paint));
     }
     let counts = progress::counts(state, at).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
-        let left = Estimate::of_phase(state, at);
+        let left = left_beside_counts(state, at, columns, has_next);
         if let Some(since) = state.reached() {
             let reached = words::seconds(at.saturating_sub(since));
             let reached = paint.faint(&format!("for {reached}"));
@@ -95,8 +95,11 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     };
     let (first, rest) = listed.split_at(shown);
     for (activity, count) in first {
-        let text = activity_columns(activity, *count, columns.min(WIDEST_RUN), paint);
-        lines.push(line(&text, &elapsed(activity.since), columns));
+        let time = paint.faint(&activity_time(activity, at, columns));
+        let columns = columns.min(WIDEST_RUN);
+        let room = columns.saturating_sub(measure_text_width(&time) + 2);
+        let text = activity_columns(activity, *count, room, columns, paint);
+        lines.push(line(&text, &time, columns));
     }
     let more: usize = rest.iter().map(|(_, count)| count).sum();
     if more > 0 && room > 0 {
@@ -110,12 +113,11 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
 /// edge, how long all of them take.
 fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<String> {
     let names: Vec<&str> = state.to_come().iter().copied().map(words::phase).collect();
-    let mut lines = if names.is_empty() {
-        Vec::new()
-    } else {
-        let text = format!("then {}", names.join(SEPARATOR));
-        count_lines(&text, None, columns)
-    };
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let text = format!("then {}", names.join(SEPARATOR));
+    let mut lines = count_lines(&text, None, columns);
     if let Some(whole) = whole(state, at, columns) {
         let wide = columns.min(WIDEST_RUN).saturating_sub(1);
         let fits = |last: &mut String| measure_text_width(last) + 1 + whole.columns <= wide;
@@ -126,28 +128,63 @@ fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<Str
     lines.iter().map(|text| paint.faint(text)).collect()
 }
 
+/// The time that stands beside what the phase counts: of the phase if others follow, else of the whole run.
+fn left_beside_counts(
+    state: &State,
+    at: Duration,
+    columns: usize,
+    has_next: bool,
+) -> Option<Estimate> {
+    let of_phase = || Estimate::of_phase(state, at);
+    if !has_next || !state.is_part() {
+        of_phase()
+    } else if state.to_come().is_empty() {
+        whole(state, at, columns)
+    } else {
+        // Two of them would be read as a contradiction.
+        of_phase().filter(|_| left_of_run(state, at).is_none())
+    }
+}
+
 /// How long the whole run has taken and still takes, as much of it as there is room for.
 fn whole(state: &State, at: Duration, columns: usize) -> Option<Estimate> {
     if !state.is_part() {
         return None;
     }
-    let elapsed = words::seconds(at);
-    let left = state.whole_time_left(at).map(words::time_left);
-    let texts = match left {
-        Some(left) => [
-            format!("{WHOLE_RUN}{elapsed}, {left}"),
-            format!("{WHOLE_RUN}{left}"),
-        ],
-        None => [format!("{WHOLE_RUN}{elapsed}"), String::new()],
+    let so_far = format!("{} so far", words::seconds(at));
+    let texts = match left_of_run(state, at) {
+        Some(left) => [format!("{so_far}, {left}"), left],
+        None => [so_far.clone(), String::new()],
     };
     let room = columns.saturating_sub(1 + MARGIN.len());
     let fits = |text: &String| (1..=room).contains(&measure_text_width(text));
     let text = texts.into_iter().find(fits)?;
     // An estimate that appears must not move the time to another line.
-    let is_near = !state.to_come().is_empty() && !state.to_come().contains(&Phase::Build);
-    let longest = WHOLE_RUN.len() + elapsed.len() + 2 + ESTIMATE_COLUMNS;
+    let is_near = !state.to_come().contains(&Phase::Build);
+    let longest = so_far.len() + 2 + ESTIMATE_COLUMNS;
     let columns = if is_near { longest } else { text.len() };
     Some(Estimate { text, columns })
+}
+
+/// How long the current phase and those that follow still take, or why that is unknown.
+fn left_of_run(state: &State, at: Duration) -> Option<String> {
+    let whole = state.whole_time_left(at).map(words::time_left);
+    whole.or_else(|| state.unknown_time_left(at).map(unknown_time))
+}
+
+/// How long the current phase still takes, or why that is unknown.
+fn left_of_phase(state: &State, at: Duration) -> Option<String> {
+    let left = state.time_left(at).map(words::time_left);
+    left.or_else(|| state.unknown_time_left(at).map(unknown_time))
+}
+
+/// What stands in place of an estimate.
+fn unknown_time(why: UnknownTimeLeft) -> String {
+    let text = match why {
+        UnknownTimeLeft::Late => "longer than last time",
+        UnknownTimeLeft::New => "time left unknown",
+    };
+    text.to_owned()
 }
 
 /// The time that something still takes.
@@ -158,15 +195,9 @@ struct Estimate {
 }
 
 impl Estimate {
-    /// That of the current phase, with its name if others follow; `None` if it is unknown, or that of the whole run says more.
+    /// That of the current phase, with its name if others follow.
     fn of_phase(state: &State, at: Duration) -> Option<Self> {
-        if state.whole_time_left(at).is_some() {
-            return None;
-        }
-        let left = match state.time_left(at).map(words::time_left) {
-            None if state.is_unknown(at) => UNKNOWN_TIME.to_owned(),
-            left => left?,
-        };
+        let left = left_of_phase(state, at)?;
         let phase = state.phase().filter(|_| !state.to_come().is_empty());
         let of = phase.map(|(phase, _)| format!("{}: ", words::phase(phase)));
         let of = of.unwrap_or_default();
@@ -196,8 +227,8 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
         let elapsed_columns = elapsed.len().max(ELAPSED_COLUMNS);
         let taken = measure_text_width(&text) + elapsed_columns + 2 + 6 + 3;
         let room = columns.saturating_sub(taken);
-        if room >= *BAR_COLUMNS.start() {
-            let bar = bar(shown, room.min(*BAR_COLUMNS.end()), paint);
+        if room >= MIN_BAR {
+            let bar = bar(shown, room, paint);
             text.extend(["  ", &bar]);
         }
         let percent = shown.percent().min(99);
@@ -213,10 +244,10 @@ fn stage_lines(text: &str, reached: &str, left: Option<&Estimate>, columns: usiz
     let (stage, until) = text.split_once(SEPARATOR).unwrap_or((text, ""));
     let room = columns.min(WIDEST_RUN).saturating_sub(MARGIN.len() + 1);
     let beside = room.saturating_sub(measure_text_width(reached) + 1);
-    let mut lines = sentence_lines(stage, beside, room);
-    if let Some(first) = lines.first_mut() {
-        *first = line(first, reached, columns);
-    }
+    let mut lines = sentence_lines(stage, room, room);
+    let fits = |last: &mut String| measure_text_width(last) <= MARGIN.len() + beside;
+    let last = lines.pop_if(fits).unwrap_or_else(|| MARGIN.to_owned());
+    lines.push(line(&last, reached, columns));
     let until = Some(until).filter(|until| !until.is_empty());
     lines.extend(
         until
@@ -298,9 +329,25 @@ fn bar(shown: &Bar, columns: usize, paint: Paint) -> String {
     format!("{}{}", paint.good(&done), paint.faint(&rest))
 }
 
-/// The line of an activity without its time: what it does, its name, how many have this name, the builder's phase, and its last
-/// log line or the bytes downloaded.
-fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Paint) -> String {
+/// How long an activity has taken, and how long it took last time.
+fn activity_time(activity: &Activity, at: Duration, columns: usize) -> String {
+    let elapsed = words::seconds(at.saturating_sub(activity.since));
+    let last = activity.last_time.filter(|last| *last >= MIN_LAST_TIME);
+    match last.filter(|_| columns >= NARROW) {
+        Some(last) => format!("{elapsed}, last time {}", words::seconds(last)),
+        None => elapsed,
+    }
+}
+
+/// The line of an activity without its time, for `room` of all `columns`: what it does, its name, how many have this name, the
+/// builder's phase, and its last log line or the bytes downloaded.
+fn activity_columns(
+    activity: &Activity,
+    count: usize,
+    room: usize,
+    columns: usize,
+    paint: Paint,
+) -> String {
     let (verb, name) = (progress::verb(activity), progress::name(activity, count));
     let name = sanitize(&name);
     let phase = activity.phase.as_deref().map(sanitize).unwrap_or_default();
@@ -319,7 +366,11 @@ fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Pa
         let phase = format!("  {}", paint.active(&format!("{phase:<phase_columns$}")));
         (name_columns, phase)
     };
-    let name = truncate_str(&name, name_columns.max(MIN_NAME), "…");
+    // A longer name moves what follows it, and leaves some of that.
+    let before = MARGIN.len() + verb.len() + 1;
+    let after = measure_text_width(&phase) + 2 + MIN_LAST;
+    let longest = room.saturating_sub(before + after).max(name_columns);
+    let name = truncate_str(&name, longest.max(MIN_NAME), "…");
     let padding = name_columns.saturating_sub(measure_text_width(&name));
     let name = format!("{}{:padding$}", paint.strong(&name), "");
     let text = format!(

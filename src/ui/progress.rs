@@ -46,8 +46,12 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
     }
     if built.all > 0 {
         let emulated = counts.emulated.filter(|n| *n > 0);
-        parts.push(format!("built {} of {}", built.done, built.all));
-        parts.extend(emulated.map(|n| format!("{n} of {} emulated", built.all)));
+        let emulated = emulated.map(|n| match n {
+            1 => " (1 needs emulation)".to_owned(),
+            _ => format!(" ({n} need emulation)"),
+        });
+        let emulated = emulated.unwrap_or_default();
+        parts.push(format!("built {} of {}{emulated}", built.done, built.all));
     }
     if parts.is_empty() && state.detail().is_none() {
         parts.push("evaluating the configuration".to_owned());

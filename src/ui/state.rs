@@ -13,7 +13,7 @@ mod whole;
 
 use std::time::Duration;
 
-use crate::common::build_shares::{BuildShares, PlannedWork};
+use crate::common::build_shares::{self, BuildShares, PlannedWork};
 use crate::common::event::{EarlierBuilds, Event, Phase, Stop};
 use crate::common::nix_event::NixEvent;
 use crate::common::progress::Progress;
@@ -25,6 +25,7 @@ use nix_counts::NixCounts;
 use pace::Pace;
 use rate::Rate;
 pub(super) use step::Step;
+pub(super) use time_left::UnknownTimeLeft;
 use transfer::Transfer;
 
 /// Maximum characters of the last line of a builder or a console that are kept; no terminal shows more.
@@ -139,10 +140,11 @@ impl State {
         let activities = &mut self.activities;
         match event {
             NixEvent::BuildStarted { id, derivation, .. } => {
-                activities.begin(*id, ActivityKind::Build, derivation, at);
+                let last_time = build_shares::earlier_time(derivation, &self.earlier.times);
+                activities.begin_build(*id, derivation, last_time, at);
             }
             NixEvent::FetchStarted { id, path, .. } => {
-                activities.begin(*id, ActivityKind::Fetch, path, at);
+                activities.begin_fetch(*id, path, at);
             }
             NixEvent::Stopped { id } => {
                 activities.stop(*id, at);

@@ -67,7 +67,7 @@ fn build_on_200_by_50() {
     let ends = [0, 1, 3, 4].map(|row| console::measure_text_width(&lines[row]));
     assert_eq!(ends, [199; 4], "{lines:#?}");
     let bar = lines[1].chars().filter(|c| "━╸─".contains(*c)).count();
-    assert_eq!(bar, 100);
+    assert_eq!(bar, 157);
 }
 
 fn end(verbose: u8) -> Vec<String> {

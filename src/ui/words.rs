@@ -58,8 +58,8 @@ pub(super) fn time_left(d: Duration) -> String {
     let seconds = d.as_secs();
     match seconds {
         // Nobody can use it more precisely, and it is not known so well.
-        0..10 => "a few seconds left".to_owned(),
-        10..18 => format!("about {} s left", (seconds + 2) / 5 * 5),
+        0..3 => "a few seconds left".to_owned(),
+        3..18 => format!("about {} s left", (seconds + 2) / 5 * 5),
         18..=50 => format!("about {} s left", (seconds + 5) / 10 * 10),
         51..5400 => format!("about {} min left", (seconds + 30) / 60),
         _ => format!("about {} h left", (seconds + 1800) / 3600),
@@ -103,9 +103,10 @@ mod tests {
     #[test]
     fn estimates_are_as_rough_as_they_are() {
         let left = |seconds| time_left(Duration::from_secs(seconds));
-        assert_eq!(left(3), "a few seconds left");
-        assert_eq!(left(9), "a few seconds left");
-        assert_eq!(left(10), "about 10 s left");
+        assert_eq!(left(2), "a few seconds left");
+        assert_eq!(left(3), "about 5 s left");
+        assert_eq!(left(7), "about 5 s left");
+        assert_eq!(left(8), "about 10 s left");
         assert_eq!(left(12), "about 10 s left");
         assert_eq!(left(13), "about 15 s left");
         assert_eq!(left(17), "about 15 s left");

@@ -70,7 +70,7 @@ fn each_activity_has_a_line_with_its_time() {
         shown(&busy(), 80, 24),
         [
             " ⠦ Build               ━━━━━━━━━━━━━━━━━━╸──────────────────  50 %   1 min 02 s",
-            "     built 31 of 62 · 4 of 62 emulated",
+            "     built 31 of 62 (4 need emulation)",
             "     building kernel                      buildPhase      gcc -c a.c        2 s",
             "     fetching b.deb                                       1.0 MB            2 s",
             "     fetching x                                           1.0 of 2.0 MB     2 s",
@@ -84,7 +84,7 @@ fn narrow_terminal_shows_what_fits() {
         shown(&busy(), 40, 24),
         [
             " ⠦ Build  ━━━━━─────  50 %   1 min 02 s",
-            "     built 31 of 62 · 4 of 62 emulated",
+            "     built 31 of 62 (4 need emulation)",
             "     building kernel  gcc -c a.c    2 s",
             "     fetching b.deb  1.0 MB         2 s",
             "     fetching x   1.0 of 2.0 MB     2 s",
@@ -130,11 +130,11 @@ fn phases_that_follow_are_named_until_they_begin() {
     apply(Event::ToCome(vec![Phase::Upload, build, image]));
     apply(Event::Started(Phase::Emulation));
     let (wide, narrow) = (shown(&state, 80, 24), shown(&state, 24, 24));
-    let time = "in all: 1 min 02 s";
+    let time = "1 min 02 s so far";
     let names = "     then Upload · Build · Image";
-    assert_eq!(wide[1..], [format!("{names:<61}{time}")]);
+    assert_eq!(wide[1..], [format!("{names:<62}{time}")]);
     assert_eq!(narrow[1..3], ["     then Upload", "     Build · Image"]);
-    assert_eq!(narrow[3..], [format!("     {time}")]);
+    assert_eq!(narrow[3..], [format!("{time:>23}")]);
     assert_eq!(shown(&state, 80, 7).len(), 1);
     state.apply(&Event::Started(Phase::Upload), Duration::from_secs(61));
     state.apply(&Event::Started(build), Duration::from_secs(61));
@@ -142,7 +142,7 @@ fn phases_that_follow_are_named_until_they_begin() {
     assert_eq!(
         told[1..],
         [
-            format!("{:<61}{time}", "     then Image"),
+            format!("{:<62}{time}", "     then Image"),
             "     evaluating the configuration".to_owned()
         ]
     );
@@ -159,12 +159,14 @@ fn names_have_the_width_that_there_is() {
     let state = building(&[began(1, name)]);
     assert!(shown(&state, 100, 24)[2].contains(name));
     let phase = "unpackPhase".to_owned();
-    let state = building(&[began(1, name), NixEvent::BuildPhase { id: 1, phase }]);
-    let lines = shown(&state, 100, 24);
-    assert!(
-        lines[2].contains(" systemd-minimal-libs-257.10-unstabl…  unpackPhase "),
-        "{lines:?}"
-    );
+    let unpacks = NixEvent::BuildPhase { id: 1, phase };
+    let line = "unpacking source archive".to_owned();
+    let state = building(&[began(1, name), unpacks, NixEvent::BuildLine { id: 1, line }]);
+    let row = |columns| shown(&state, columns, 24).remove(2);
+    let whole = format!(" {name}  unpackPhase     unpacking sourc… 2 s");
+    assert!(row(100).contains(&whole), "{}", row(100));
+    let cut = " systemd-minimal-libs-257.10-u…  unpackPhase     unpacking so… 2 s";
+    assert!(row(80).contains(cut), "{}", row(80));
 }
 
 /// A machine that boots for a minute, and has written its last line seven seconds ago.
@@ -370,7 +372,7 @@ fn narrow_terminal_breaks_what_it_has_no_room_for() {
     boot.apply(&Event::Detail(Phase::Boot, loading.to_owned()), second * 57);
     let told = text(&boot);
     assert!(
-        told.contains("U-Boot is looking for a for 5 s system until"),
+        told.contains("U-Boot is looking for a system for 5 s until"),
         "{told}"
     );
 }

@@ -27,6 +27,8 @@ pub(in crate::ui) struct Activity {
     pub(in crate::ui) name: String,
     /// When it started.
     pub(in crate::ui) since: Duration,
+    /// How long derivations of this name took in an earlier build.
+    pub(in crate::ui) last_time: Option<Duration>,
     /// The current phase of the builder, such as `buildPhase`.
     pub(in crate::ui) phase: Option<String>,
     /// The last line of the builder's log.
@@ -35,6 +37,22 @@ pub(in crate::ui) struct Activity {
     pub(in crate::ui) moved: Option<Progress>,
     /// The step that was last reported.
     pub(in crate::ui) step: Option<Step>,
+}
+
+impl Activity {
+    /// One on the store path `path` that begins now.
+    fn new(kind: ActivityKind, path: &str, since: Duration) -> Self {
+        Self {
+            kind,
+            name: short_name(path).to_owned(),
+            since,
+            last_time: None,
+            phase: None,
+            last: None,
+            moved: None,
+            step: None,
+        }
+    }
 }
 
 /// The activities in progress, by their id, and how long the slowest builds took.
@@ -53,25 +71,33 @@ impl Activities {
         self.running = RunningBuilds::default();
     }
 
-    /// Adds an activity on the store path `path`.
-    pub(super) fn begin(&mut self, id: u64, kind: ActivityKind, path: &str, since: Duration) {
+    /// Adds the build of a derivation that took the time `last_time` in an earlier build.
+    pub(super) fn begin_build(
+        &mut self,
+        id: u64,
+        derivation: &str,
+        last_time: Option<Duration>,
+        since: Duration,
+    ) {
+        let build = Activity {
+            last_time,
+            ..Activity::new(ActivityKind::Build, derivation, since)
+        };
+        self.begin(id, build);
+        self.running.begin(id);
+    }
+
+    /// Adds the download of the store path `path`.
+    pub(super) fn begin_fetch(&mut self, id: u64, path: &str, since: Duration) {
+        self.begin(id, Activity::new(ActivityKind::Fetch, path, since));
+    }
+
+    fn begin(&mut self, id: u64, activity: Activity) {
         if self.active.len() >= MAX_ACTIVE
             && let Some((oldest, _)) = self.active.pop_first()
         {
             self.running.forget(oldest);
         }
-        if kind == ActivityKind::Build {
-            self.running.begin(id);
-        }
-        let activity = Activity {
-            kind,
-            name: short_name(path).to_owned(),
-            since,
-            phase: None,
-            last: None,
-            moved: None,
-            step: None,
-        };
         self.active.insert(id, activity);
     }
 
@@ -139,7 +165,7 @@ mod tests {
         let mut activities = Activities::default();
         for (id, at) in builds {
             let path = format!("/nix/store/{}-p{id}.drv", "a".repeat(32));
-            activities.begin(*id, ActivityKind::Build, &path, SECOND * *at);
+            activities.begin_build(*id, &path, None, SECOND * *at);
         }
         activities
     }

@@ -10,6 +10,18 @@ const SHORT_TIME_LEFT: Duration = Duration::from_secs(18);
 /// What the history of builds omits of their time: it has whole seconds.
 const ROUNDED_TIME: Duration = Duration::from_secs(1);
 
+/// A derivation that takes this much longer than before is late.
+const MIN_LATE: Duration = Duration::from_secs(1);
+
+/// Why nobody knows how long a build still takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ui) enum UnknownTimeLeft {
+    /// A derivation takes longer than in an earlier build.
+    Late,
+    /// It builds what was not built before.
+    New,
+}
+
 impl State {
     /// The time that the current phase still takes, if it can be estimated and what is done does not contradict that.
     pub(in crate::ui) fn time_left(&self, at: Duration) -> Option<Duration> {
@@ -31,6 +43,20 @@ impl State {
             .or_else(|| self.left_at_pace(at))?;
         let is_contradicted = left < SHORT_TIME_LEFT && current.fraction.contradicts(left, at);
         (!is_contradicted).then_some(left)
+    }
+
+    /// Why no time left is known of a build that was forecast; `None` if it is known, or too little was seen so far.
+    pub(in crate::ui) fn unknown_time_left(&self, at: Duration) -> Option<UnknownTimeLeft> {
+        let is_build = self.phase().is_some_and(|(phase, _)| phase == Phase::Build);
+        if !is_build || self.time_left(at).is_some() {
+            return None;
+        }
+        let (times, all) = (&self.earlier.times, self.nix.built.all);
+        if self.shares.late(times, at) >= MIN_LATE {
+            return Some(UnknownTimeLeft::Late);
+        }
+        let has_new = !times.is_empty() && self.shares.has_much_new(times, all, at);
+        (has_new || self.is_unknown(at)).then_some(UnknownTimeLeft::New)
     }
 
     /// The time that the build still takes by what was seen of it.

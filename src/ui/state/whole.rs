@@ -47,17 +47,14 @@ impl State {
         (!left.is_zero()).then_some(left)
     }
 
-    /// The time that this phase and those that follow still take, if there are any and the time of each one is known. What a build
-    /// has to do is not known before it runs.
+    /// The time that this phase and those that follow still take, if the time of each one is known. What a build has to do is not known
+    /// before it runs.
     pub(in crate::ui) fn whole_time_left(&self, at: Duration) -> Option<Duration> {
         let of_others = self.to_come.iter().map(|phase| {
             let last = self.last_time(*phase).filter(|_| *phase != Phase::Build);
             last.or((*phase == Phase::PowerOff).then_some(USUAL_POWER_OFF))
         });
         let rest = of_others.sum::<Option<Duration>>()?;
-        if self.to_come.is_empty() {
-            return None;
-        }
         let left = self.time_left(at).or_else(|| self.left_by_last_time(at))?;
         Some(left + rest)
     }
@@ -147,7 +144,7 @@ mod tests {
         assert_eq!(left(&[off], &[(image, 30)]), Some(20 + 3));
         assert_eq!(left(&[boot, off], &[(image, 30), (off, 4)]), None);
         assert_eq!(left(&[boot], &[(boot, 12)]), None, "what runs is not known");
-        assert_eq!(left(&[], &known), None, "only this phase");
+        assert_eq!(left(&[], &known), Some(20), "only this phase");
         assert_eq!(
             left(&[Phase::Build], &[(image, 30), (Phase::Build, 9)]),
             None

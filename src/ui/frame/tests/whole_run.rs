@@ -30,26 +30,23 @@ const KNOWN: [(Phase, u64); 3] = [
 #[test]
 fn the_time_of_all_phases_stands_beside_those_that_follow() {
     let (known, first) = (copying(&KNOWN), copying(&[]));
-    let time = "in all: 1 min 02 s, about 30 s left";
+    let time = "1 min 02 s so far, about 30 s left";
     assert_eq!(
         shown(&known, 80, 24)[1],
-        format!("{:<44}{time}", "     then Boot · Switch off")
+        format!("{:<45}{time}", "     then Boot · Switch off")
     );
     let told = shown(&first, 80, 24).remove(1);
-    assert!(told.ends_with("    in all: 1 min 02 s"), "{told}");
+    assert!(told.ends_with("    1 min 02 s so far"), "{told}");
     assert_eq!(
-        shown(&known, 42, 24)[1..3],
+        shown(&known, 41, 24)[1..3],
         [
             "     then Boot · Switch off".to_owned(),
-            format!("{time:>41}")
+            format!("{time:>40}")
         ]
     );
     // The elapsed time is left out first.
-    let narrow = shown(&known, 40, 24);
-    assert!(
-        narrow[2].ends_with(" in all: about 30 s left"),
-        "{narrow:?}"
-    );
+    let narrow = shown(&known, 39, 24);
+    assert!(narrow[2].ends_with("  about 30 s left"), "{narrow:?}");
 }
 
 /// Nothing follows, but much came before.
@@ -58,7 +55,8 @@ fn the_last_phase_shows_the_time_of_all() {
     let mut state = copying(&KNOWN);
     state.apply(&Event::ToCome(Vec::new()), Duration::from_secs(61));
     let last = shown(&state, 80, 24);
-    assert_eq!(last[1].trim(), "in all: 1 min 02 s");
+    let time = "1 min 02 s so far, about 10 s left";
+    assert!(last[1].ends_with(time), "{last:?}");
     assert_eq!(last[1].len(), 79);
     state.apply(&Event::Started(Phase::Release), Duration::from_secs(61));
     assert_eq!(shown(&state, 80, 24).len(), 1, "that is no work");
@@ -134,4 +132,43 @@ fn a_sentence_breaks_behind_a_comma() {
         sentence_lines("copying it out of the builder, and", 20, 34),
         ["     copying it out of", "       the builder, and"]
     );
+}
+
+/// Whoever waits sees whether it takes longer than usual, and no estimate that has come and gone.
+#[test]
+fn a_derivation_that_is_late_has_the_time_that_it_took_before() {
+    let times = [
+        ("slow".to_owned(), 40_000.into()),
+        ("etc".to_owned(), 900.into()),
+    ];
+    let with = |began_at: u64, names: &[&str]| {
+        let mut state = State::default();
+        let mut apply = |event: Event, second| state.apply(&event, Duration::from_secs(second));
+        let earlier = EarlierBuilds {
+            times: times.clone().into_iter().collect(),
+            ..EarlierBuilds::default()
+        };
+        apply(Event::EarlierBuilds(earlier), 0);
+        apply(Event::ToCome(vec![Phase::CopyOut]), 0);
+        apply(Event::Started(Phase::Build), 0);
+        for (id, name) in (1..).zip(names) {
+            apply(Event::Nix(began(id, name)), began_at);
+        }
+        shown(&state, 100, 24)
+    };
+    let late = with(15, &["slow", "etc"]);
+    assert!(
+        late[1].ends_with("  1 min 02 s so far, longer than last time"),
+        "{late:?}"
+    );
+    assert!(late[3].ends_with("  47 s, last time 40 s"), "{late:?}");
+    assert!(late[4].ends_with("  47 s"), "{late:?}");
+    let new = with(50, &["blink"]);
+    assert!(
+        new[1].ends_with("  1 min 02 s so far, time left unknown"),
+        "{new:?}"
+    );
+    let usual = with(50, &["slow"]);
+    assert!(usual[1].ends_with("  1 min 02 s so far"), "{usual:?}");
+    assert!(usual[3].ends_with("  12 s, last time 40 s"), "{usual:?}");
 }

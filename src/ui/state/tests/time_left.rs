@@ -302,8 +302,8 @@ fn short_time_left_follows_the_clock() {
     let at = |second| told(second).unwrap_or_default();
     assert_eq!(at(5), "about 10 s left");
     assert_eq!(at(10), "about 10 s left");
-    assert_eq!(at(11), "a few seconds left");
-    assert_eq!(at(16), "a few seconds left");
+    assert_eq!(at(14), "about 5 s left");
+    assert_eq!(at(15), "about 5 s left");
 }
 
 #[test]
