@@ -59,6 +59,10 @@ fn an_installer_does_what_its_seed_says() {
         settings.ends_with("\nformat = \"iso-installer\"\n"),
         "{settings}"
     );
+    let nixpkgs = mini_nixpkgs();
+    let words = ["check", "--nixpkgs", nixpkgs.to_str().unwrap()];
+    let checked = run(&mut user.sdbuild(&words)).assert_exit_code(0);
+    assert!(!checked.stdout.contains('✗'), "{}", checked.stdout);
     let written = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     let native = format!("{}-linux", std::env::consts::ARCH);
     let written = written.replace("aarch64-linux", &native);

@@ -287,7 +287,7 @@ pub struct NetworkFacts {
     pub name_servers: Vec<String>,
     /// There is a name server: one that is named, one of the machine itself, or those of systemd-resolved.
     pub name_server: bool,
-    /// systemd-networkd is enabled and has a network.
+    /// systemd-networkd is enabled and has a network, or gets one from cloud-init.
     pub networkd: bool,
     /// `NetworkManager` or `ConnMan` is enabled.
     pub manager: bool,

@@ -343,7 +343,10 @@ let
         (networking.nameservers or [ ]) != [ ]
         || hasResolved
         || hasOwnResolver;
-      networkd = (config.systemd.network.enable or false) && (config.systemd.network.networks or { }) != { };
+      # cloud-init gives networkd its networks at the start.
+      networkd =
+        (config.systemd.network.enable or false) && (config.systemd.network.networks or { }) != { }
+        || ((config.services.cloud-init or { }).network or { }).enable or false;
       manager = (networking.networkmanager or { }).enable or false || (config.services.connman or { }).enable or false;
       wireless = wireless.enable or false;
       iwd = ((networking.wireless or { }).iwd or { }).enable or false;
