@@ -37,6 +37,8 @@ const SEPARATOR: &str = " · ";
 const ELAPSED_COLUMNS: usize = 11;
 /// Columns of the longest estimate: `longer than last time`.
 const ESTIMATE_COLUMNS: usize = 21;
+/// What the time of the whole run begins with.
+const WHOLE_RUN: &str = "in all: ";
 /// A derivation that took less in an earlier build ends before anybody has compared.
 const MIN_LAST_TIME: Duration = Duration::from_secs(5);
 /// Further lines of a sentence are indented by this much more.
@@ -153,15 +155,18 @@ fn whole(state: &State, at: Duration, columns: usize) -> Option<Estimate> {
     }
     let so_far = format!("{} so far", words::seconds(at));
     let texts = match left_of_run(state, at) {
-        Some(left) => [format!("{so_far}, {left}"), left],
-        None => [so_far.clone(), String::new()],
+        Some(left) => [
+            format!("{WHOLE_RUN}{so_far}, {left}"),
+            format!("{WHOLE_RUN}{left}"),
+        ],
+        None => [format!("{WHOLE_RUN}{so_far}"), so_far.clone()],
     };
     let room = columns.saturating_sub(1 + MARGIN.len());
     let fits = |text: &String| (1..=room).contains(&measure_text_width(text));
     let text = texts.into_iter().find(fits)?;
     // An estimate that appears must not move the time to another line.
     let is_near = !state.to_come().contains(&Phase::Build);
-    let longest = so_far.len() + 2 + ESTIMATE_COLUMNS;
+    let longest = WHOLE_RUN.len() + so_far.len() + 2 + ESTIMATE_COLUMNS;
     let columns = if is_near { longest } else { text.len() };
     Some(Estimate { text, columns })
 }

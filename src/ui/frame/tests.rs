@@ -130,11 +130,11 @@ fn phases_that_follow_are_named_until_they_begin() {
     apply(Event::ToCome(vec![Phase::Upload, build, image]));
     apply(Event::Started(Phase::Emulation));
     let (wide, narrow) = (shown(&state, 80, 24), shown(&state, 24, 24));
-    let time = "1 min 02 s so far";
+    let time = "in all: 1 min 02 s so far";
     let names = "     then Upload · Build · Image";
-    assert_eq!(wide[1..], [format!("{names:<62}{time}")]);
+    assert_eq!(wide[1..], [format!("{names:<54}{time}")]);
     assert_eq!(narrow[1..3], ["     then Upload", "     Build · Image"]);
-    assert_eq!(narrow[3..], [format!("{time:>23}")]);
+    assert_eq!(narrow[3..], ["      1 min 02 s so far"]);
     assert_eq!(shown(&state, 80, 7).len(), 1);
     state.apply(&Event::Started(Phase::Upload), Duration::from_secs(61));
     state.apply(&Event::Started(build), Duration::from_secs(61));
@@ -142,7 +142,7 @@ fn phases_that_follow_are_named_until_they_begin() {
     assert_eq!(
         told[1..],
         [
-            format!("{:<62}{time}", "     then Image"),
+            format!("{:<54}{time}", "     then Image"),
             "     evaluating the configuration".to_owned()
         ]
     );

@@ -30,23 +30,26 @@ const KNOWN: [(Phase, u64); 3] = [
 #[test]
 fn the_time_of_all_phases_stands_beside_those_that_follow() {
     let (known, first) = (copying(&KNOWN), copying(&[]));
-    let time = "1 min 02 s so far, about 30 s left";
+    let time = "in all: 1 min 02 s so far, about 30 s left";
     assert_eq!(
         shown(&known, 80, 24)[1],
-        format!("{:<45}{time}", "     then Boot · Switch off")
+        format!("{:<37}{time}", "     then Boot · Switch off")
     );
     let told = shown(&first, 80, 24).remove(1);
-    assert!(told.ends_with("    1 min 02 s so far"), "{told}");
+    assert!(told.ends_with("    in all: 1 min 02 s so far"), "{told}");
     assert_eq!(
-        shown(&known, 41, 24)[1..3],
+        shown(&known, 49, 24)[1..3],
         [
             "     then Boot · Switch off".to_owned(),
-            format!("{time:>40}")
+            format!("{time:>48}")
         ]
     );
     // The elapsed time is left out first.
-    let narrow = shown(&known, 39, 24);
-    assert!(narrow[2].ends_with("  about 30 s left"), "{narrow:?}");
+    let narrow = shown(&known, 40, 24);
+    assert!(
+        narrow[2].ends_with("  in all: about 30 s left"),
+        "{narrow:?}"
+    );
 }
 
 /// Nothing follows, but much came before.
@@ -55,9 +58,9 @@ fn the_last_phase_shows_the_time_of_all() {
     let mut state = copying(&KNOWN);
     state.apply(&Event::ToCome(Vec::new()), Duration::from_secs(61));
     let last = shown(&state, 80, 24);
-    let time = "1 min 02 s so far, about 10 s left";
-    assert!(last[1].ends_with(time), "{last:?}");
-    assert_eq!(last[1].len(), 79);
+    let time = "in all: 1 min 02 s so far, about 10 s left";
+    assert!(last[2].ends_with(time), "{last:?}");
+    assert_eq!(last[2].len(), 79);
     state.apply(&Event::Started(Phase::Release), Duration::from_secs(61));
     assert_eq!(shown(&state, 80, 24).len(), 1, "that is no work");
 }
@@ -158,17 +161,20 @@ fn a_derivation_that_is_late_has_the_time_that_it_took_before() {
     };
     let late = with(15, &["slow", "etc"]);
     assert!(
-        late[1].ends_with("  1 min 02 s so far, longer than last time"),
+        late[1].ends_with("  in all: 1 min 02 s so far, longer than last time"),
         "{late:?}"
     );
     assert!(late[3].ends_with("  47 s, last time 40 s"), "{late:?}");
     assert!(late[4].ends_with("  47 s"), "{late:?}");
     let new = with(50, &["blink"]);
     assert!(
-        new[1].ends_with("  1 min 02 s so far, time left unknown"),
+        new[1].ends_with("  in all: 1 min 02 s so far, time left unknown"),
         "{new:?}"
     );
     let usual = with(50, &["slow"]);
-    assert!(usual[1].ends_with("  1 min 02 s so far"), "{usual:?}");
+    assert!(
+        usual[1].ends_with("  in all: 1 min 02 s so far"),
+        "{usual:?}"
+    );
     assert!(usual[3].ends_with("  12 s, last time 40 s"), "{usual:?}");
 }
