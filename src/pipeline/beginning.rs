@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use crate::common::compression::Compression;
 use crate::common::event::{Event, Phase};
 use crate::common::failure::Failure;
 use crate::nixos::build_source::ResolvedNixpkgs;
@@ -101,9 +102,10 @@ fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
     ];
     let phases = phases.into_iter().filter(|(_, comes)| *comes);
     let settings = &run.plan.settings;
+    let is_compressed = settings.compress.format != Compression::None;
     let boot = settings
         .boot_test
-        .then(|| settings.format.row().boot_phases());
+        .then(|| settings.format.row().boot_phases(is_compressed));
     let boot = boot.unwrap_or_default().iter().copied();
     phases.map(|(phase, _)| phase).chain(boot).collect()
 }

@@ -84,8 +84,9 @@ pub(super) async fn run_boot_test(
     start: Instant,
 ) -> Result<Reached, Failure> {
     let flags = boot_test.flags();
+    let is_compressed = image.size != image.raw_size;
+    let phases = format.boot_phases(is_compressed).to_vec();
     let (image, was_there) = (&image.path, image.up_to_date);
-    let phases = format.boot_phases().to_vec();
     context.events.emit(Event::ToCome(phases));
     let booted = Box::pin(boot_test.boot(image, ui, context)).await;
     let reached = booted.map_err(|failure| not_booted(failure, image, &flags, output.keep_hint))?;

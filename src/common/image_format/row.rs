@@ -78,12 +78,14 @@ impl ImageFormat {
         next: &[],
     };
 
-    /// The phases of a boot test that are known in advance: a container is not switched off.
-    pub fn boot_phases(&self) -> &'static [Phase] {
+    /// The phases of a boot test that are known in advance: a container is not unpacked and not switched off.
+    pub fn boot_phases(&self, is_compressed: bool) -> &'static [Phase] {
+        let of_machine = &[Phase::Unpack, Phase::Boot, Phase::PowerOff];
         match self.maker {
             Maker::Container => &[Phase::Boot],
             Maker::Nixpkgs | Maker::Archive | Maker::Disk | Maker::Iso => {
-                &[Phase::Boot, Phase::PowerOff]
+                let skipped = usize::from(!is_compressed);
+                of_machine.get(skipped..).unwrap_or_default()
             }
         }
     }
