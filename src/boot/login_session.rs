@@ -95,9 +95,13 @@ struct LoginSession<'a> {
 impl LoginSession<'_> {
     async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<Reached, Failure> {
         let context = self.session.context;
-        if !machine.is_container() {
-            context.events.emit(Event::ToCome(vec![Phase::PowerOff]));
-        }
+        let follow = [
+            (Phase::Command, login.command.is_some()),
+            (Phase::PowerOff, !machine.is_container()),
+        ];
+        let follow = follow.into_iter().filter(|(_, comes)| *comes);
+        let follow = follow.map(|(phase, _)| phase).collect();
+        context.events.emit(Event::ToCome(follow));
         let wait = async {
             let memory = self.session.request.memory_mib;
             let waited = self.wait(machine, login.timeout).await;
@@ -117,7 +121,10 @@ impl LoginSession<'_> {
             context,
         };
         let outcome = match &login.command {
-            Some(command) => commands.run(machine, command, login.timeout).await,
+            Some(command) => {
+                let run = commands.run(machine, command, login.timeout);
+                context.phase(Phase::Command, run).await
+            }
             None => Ok(()),
         };
         // A container is killed: nothing that it has written is kept.

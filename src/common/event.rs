@@ -54,6 +54,8 @@ pub enum Phase {
     CopyIn,
     /// The image boots, until a login over SSH succeeds.
     Boot,
+    /// A command of the user runs on the machine that booted.
+    Command,
     /// The machine that booted switches itself off.
     PowerOff,
     /// Writing an image to a disk.

@@ -26,6 +26,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Unpack => "Unpack the image",
         Phase::CopyIn => "Copy to QEMU",
         Phase::Boot => "Boot",
+        Phase::Command => "Command",
         Phase::PowerOff => "Switch off",
         Phase::Flash => "Write",
         Phase::Verify => "Verify",

@@ -11,8 +11,12 @@ const USUAL_POWER_OFF: Duration = Duration::from_secs(3);
 const STEADY: f64 = 0.9;
 
 impl State {
-    /// How long this phase took in the last run that had it.
+    /// How long this phase took in the last run that had it, if that tells how long it takes now. What a build has to do is not known
+    /// before it runs, and what a command of the user does never.
     fn last_time(&self, phase: Phase) -> Option<Duration> {
+        if matches!(phase, Phase::Build | Phase::Command) {
+            return None;
+        }
         let millis = self.earlier.phases.get(&phase);
         millis.copied().map(Duration::from_millis)
     }
@@ -42,16 +46,15 @@ impl State {
     /// The time that the current phase still takes if it takes as long as last time; `None` once it has taken longer.
     pub(super) fn left_by_last_time(&self, at: Duration) -> Option<Duration> {
         let (phase, since) = self.phase()?;
-        let last = self.last_time(phase).filter(|_| phase != Phase::Build)?;
-        let left = last.checked_sub(at.saturating_sub(since))?;
+        let left = self.last_time(phase)?;
+        let left = left.checked_sub(at.saturating_sub(since))?;
         (!left.is_zero()).then_some(left)
     }
 
-    /// The time that this phase and those that follow still take, if the time of each one is known. What a build has to do is not known
-    /// before it runs.
+    /// The time that this phase and those that follow still take, if the time of each one is known.
     pub(in crate::ui) fn whole_time_left(&self, at: Duration) -> Option<Duration> {
         let of_others = self.to_come.iter().map(|phase| {
-            let last = self.last_time(*phase).filter(|_| *phase != Phase::Build);
+            let last = self.last_time(*phase);
             last.or((*phase == Phase::PowerOff).then_some(USUAL_POWER_OFF))
         });
         let rest = of_others.sum::<Option<Duration>>()?;
@@ -143,6 +146,8 @@ mod tests {
         assert_eq!(left(&[boot, off], &known), Some(20 + 12 + 4));
         assert_eq!(left(&[off], &[(image, 30)]), Some(20 + 3));
         assert_eq!(left(&[boot, off], &[(image, 30), (off, 4)]), None);
+        let command = (Phase::Command, 5);
+        assert_eq!(left(&[command.0], &[(image, 30), command]), None);
         assert_eq!(left(&[boot], &[(boot, 12)]), None, "what runs is not known");
         assert_eq!(left(&[], &known), Some(20), "only this phase");
         assert_eq!(
