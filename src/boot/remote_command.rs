@@ -48,14 +48,17 @@ impl RemoteCommands<'_> {
         // It may be silent for long.
         let limit_seconds = limit.as_secs();
         events.notice(format!("running the command, {limit_seconds} s at most"));
-        events.emit(Event::TerminalGiven);
         let messages = NamedTempFile::new().or_environment("create a temporary file")?;
         let path = messages.path();
         let run = until_connected(&messages, async || {
             let ssh = self.probe.command_with_messages(path, command, limit);
             run_to_end(ssh, machine).await
         });
-        match self.context.cancel.race(timeout(limit, run)).await? {
+        // A live line would be drawn over what the command writes.
+        events.emit(Event::Suspended);
+        let done = self.context.cancel.race(timeout(limit, run)).await?;
+        events.emit(Event::Resumed);
+        match done {
             Some(done) => {
                 let (status, messages) = done?;
                 command_outcome(status, &messages)

@@ -6,13 +6,14 @@ mod next;
 mod request;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Reached};
 use crate::commands::newest_image::meant_or_newest;
 use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
-use crate::common::event::{EarlierBuilds, Event};
+use crate::common::event::{EarlierBuilds, Event, LastLine};
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
 use crate::common::system::{ReportedArchitecture, System};
@@ -20,7 +21,7 @@ use crate::pipeline::BootEngine;
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
 use last_boot::LastBoot;
-use next::next_commands_after_boot;
+use next::{done_in, next_commands_after_boot};
 use request::request;
 
 /// Boots the image; the output of `--run` goes to standard output.
@@ -30,6 +31,7 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
+    let start = Instant::now();
     let image = meant_or_newest(args.image.as_deref(), env, context)?;
     let method_of_image = boot::boot_method_of(&image);
     let method = method_of_image.as_ref().copied().unwrap_or_default();
@@ -51,12 +53,16 @@ pub async fn run(
         );
     }
     let prepared = plan.prepare(context).await?;
-    let is_waited_for = prepared.is_waited_for();
+    let (is_waited_for, runs_command) = (prepared.is_waited_for(), prepared.runs_command());
     let booted = prepared.boot(&image, ui, context).await;
-    if is_waited_for && booted.is_ok() {
+    if is_waited_for && let Ok(reached) = &booted {
+        // The result of a command is what it wrote.
+        if !runs_command {
+            context.events.done(done_in(*reached, start.elapsed()));
+        }
         let next = next_commands_after_boot(&image);
         if !next.is_empty() {
-            context.events.emit(Event::Next(next));
+            context.events.emit(Event::Next(LastLine::Commands(next)));
         }
     }
     if booted.is_err() && !context.cancel.is_cancelled() {
@@ -233,6 +239,12 @@ impl PreparedBoot {
     /// Whether the boot ends with a login or its prompt.
     fn is_waited_for(&self) -> bool {
         self.request.login.is_some() || self.request.prompt.is_some()
+    }
+
+    /// Whether a command runs on the machine.
+    fn runs_command(&self) -> bool {
+        let login = self.request.login.as_ref();
+        login.is_some_and(|login| login.command.is_some())
     }
 
     /// Boots `image`, and notes how long that took.

@@ -152,6 +152,15 @@ pub struct EarlierBuilds {
     pub phases: PhaseTimes,
 }
 
+/// What stands at the end of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LastLine {
+    /// The result.
+    Done(String),
+    /// What to do with an image that was tested: commands, each with what it is for.
+    Commands(Vec<(String, &'static str)>),
+}
+
 /// Something that happened during a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -192,15 +201,15 @@ pub enum Event {
     Console(String),
     /// The image that was built has its name.
     ImageDone(ImageDone),
-    /// What to do with an image that was tested: commands, each with what it is for.
-    Next(Vec<(String, &'static str)>),
+    /// The end of a run that tested an image.
+    Next(LastLine),
     /// The run is over, successful or not: a summary of its times may be shown.
     WorkEnded,
     /// From here on the terminal belongs to another program: no live line may be drawn.
     TerminalGiven,
-    /// The process is about to be stopped by Ctrl-Z: the shell gets the terminal.
+    /// Another program gets the terminal for a while: the shell, because Ctrl-Z is about to stop the process, or a command.
     Suspended,
-    /// The process goes on after [`Event::Suspended`].
+    /// It has ended, or the process goes on.
     Resumed,
 }
 
@@ -238,6 +247,11 @@ impl Events {
     /// Emits a [`Event::Notice`].
     pub fn notice(&self, text: impl fmt::Display) {
         self.emit(Event::Notice(text.to_string()));
+    }
+
+    /// Emits the result of the run.
+    pub fn done(&self, text: String) {
+        self.emit(Event::Next(LastLine::Done(text)));
     }
 
     /// Emits the progress of `phase` in bytes.

@@ -91,7 +91,7 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         ),
         Event::Warning(text) => ("warning", json!({ "text": text })),
         Event::Notice(text) => ("notice", json!({ "text": text })),
-        Event::Next(next) => ("notice", json!({ "text": run_lines::next_text(next) })),
+        Event::Next(last) => ("notice", json!({ "text": run_lines::last_text(last) })),
         Event::LogFile(path) => ("log-file", json!({ "path": path.to_string_lossy() })),
         Event::Console(line) => ("console-line", json!({ "line": line })),
         Event::WorkEnded => ("work-ended", times(state)),

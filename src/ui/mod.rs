@@ -31,7 +31,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -91,8 +91,8 @@ pub struct Ui {
     verbose: u8,
     /// Whether a user sees questions on standard error and can answer on standard input.
     asks: bool,
-    /// Whether another program has got the terminal.
-    terminal_given: Arc<AtomicBool>,
+    /// How many times the terminal was given to another program and has not come back.
+    terminal_given: Arc<AtomicUsize>,
 }
 
 impl Ui {
@@ -177,13 +177,15 @@ impl Ui {
         let given = Arc::clone(&self.terminal_given);
         Events::new(move |event| {
             writer.handle(&event);
+            // The next program must not find the live view on its terminal.
             if event == Event::TerminalGiven {
-                given.store(true, Ordering::SeqCst);
-                // The next program must not find the live view on its terminal.
+                given.fetch_add(1, Ordering::SeqCst);
                 writer.close(FLUSH_TIMEOUT);
             } else if event == Event::Suspended {
+                given.fetch_add(1, Ordering::SeqCst);
                 writer.pause(FLUSH_TIMEOUT);
             } else if event == Event::Resumed {
+                given.fetch_sub(1, Ordering::SeqCst);
                 writer.resume();
             }
         })
@@ -193,7 +195,7 @@ impl Ui {
     /// view was; or another program has left its line unfinished.
     pub fn begin_line(&self) {
         let is_text = self.live || self.lines || self.writer.is_none();
-        let has_view = self.live && !self.terminal_given.load(Ordering::SeqCst);
+        let has_view = self.live && self.terminal_given.load(Ordering::SeqCst) == 0;
         if is_text && !has_view && io::stderr().is_terminal() {
             report("\n");
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use console::measure_text_width;
 
-use crate::common::event::{ImageDone, Phase, RunSummary, Stop};
+use crate::common::event::{ImageDone, LastLine, Phase, RunSummary, Stop};
 use crate::ui::colour::Paint;
 use crate::ui::frame::{NAME_COLUMNS, line};
 use crate::ui::layout::{NARROW, WIDEST_RUN, filled, wrapped};
@@ -147,7 +147,7 @@ fn columned(mark: &str, name: &str, text: &str, columns: usize, paint: Paint) ->
     format!(" {mark} {name}  {text}").trim_end().to_owned()
 }
 
-/// Columns in front of the path of an image.
+/// Columns in front of the path of an image, and of the result of a run.
 const PATH_INDENT: usize = 3;
 /// Columns in front of what a command is for, where there is no room beside it.
 const PURPOSE_INDENT: usize = 11;
@@ -201,19 +201,30 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
     lines
 }
 
-/// The commands to go on with, in a sentence.
-pub(super) fn next_text(next: &[(String, &'static str)]) -> String {
-    let next = next.iter();
+/// The same as `last_lines`, in a sentence.
+pub(super) fn last_text(last: &LastLine) -> String {
+    let next = match last {
+        LastLine::Done(text) => return text.clone(),
+        LastLine::Commands(next) => next.iter(),
+    };
     let next = next.map(|(command, purpose)| format!("{command} ({purpose})"));
     format!("next: {}", next.collect::<Vec<_>>().join(", "))
 }
 
+/// The lines at the end of a run.
+pub(super) fn last_lines(last: &LastLine, columns: usize, paint: Paint) -> Vec<String> {
+    let text = match last {
+        LastLine::Done(text) => text,
+        LastLine::Commands(next) => return next_lines(next, columns, paint),
+    };
+    let rows = wrapped(text, columns.saturating_sub(PATH_INDENT + 1));
+    let marks = std::iter::once(paint.good("✓")).chain(std::iter::repeat(" ".to_owned()));
+    let rows = marks.zip(rows);
+    rows.map(|(mark, row)| format!(" {mark} {row}")).collect()
+}
+
 /// The commands to go on with, each with what it is for: beside it if there is room, otherwise below it.
-pub(super) fn next_lines(
-    next: &[(String, &'static str)],
-    columns: usize,
-    paint: Paint,
-) -> Vec<String> {
+fn next_lines(next: &[(String, &'static str)], columns: usize, paint: Paint) -> Vec<String> {
     let next = next.iter();
     let next: Vec<_> = next
         .map(|(command, to)| (sanitize_line(command), to))

@@ -89,6 +89,15 @@ impl Screen {
             .ok();
     }
 
+    /// Puts the cursor on an empty line: another program may have left its last line unfinished. Behind text, this many blanks reach
+    /// into the next line; on an empty line they do not.
+    pub(super) fn begin_line(&mut self) {
+        if self.terminal.is_some() && !self.closed {
+            let blanks = " ".repeat(self.size().columns);
+            write!(self.out, "{blanks}\r{ERASE_LINE}").ok();
+        }
+    }
+
     /// Removes the live view for the rest of the run.
     pub(super) fn close(&mut self) {
         self.show("", Vec::new());

@@ -225,6 +225,20 @@ fn echo_of_ctrl_c_does_not_stay() {
 }
 
 #[test]
+fn the_view_comes_back_below_the_output_of_a_command() {
+    for (output, shown) in [("ok", 1), ("a", 1), ("ok\r\n", 1), ("", 0)] {
+        let mut terminal = Terminal::new(40, 24, 0);
+        terminal.echo(output);
+        terminal.screen.begin_line();
+        terminal.show(&[(Duration::ZERO, Event::Started(Phase::PowerOff))]);
+        let lines = terminal.lines();
+        assert_eq!(lines.len(), shown + 1, "{lines:?}");
+        assert!(lines[shown].contains("Switch off"), "{lines:?}");
+        assert_eq!(lines[..shown].concat(), output.trim_end());
+    }
+}
+
+#[test]
 fn foreign_text_does_not_control_the_terminal() {
     let mut terminal = Terminal::new(80, 24, 2);
     terminal.show(&crowd(3));

@@ -29,8 +29,10 @@ pub(super) enum Item {
     Progress(String),
     /// The live view is removed for the rest of the run.
     Closed,
-    /// The live view is removed until [`Writer::resume`](super::writer::Writer::resume).
+    /// The live view is removed until [`Item::Resumed`].
     Paused,
+    /// The live view is shown again, below what another program has written.
+    Resumed,
 }
 
 /// The form in which events are shown.
@@ -140,9 +142,9 @@ impl View {
             }
             Event::Warning(text) => line(&format!("warning: {text}")),
             Event::Notice(text) => line(text),
-            Event::Next(next) => match form {
-                Form::Columns(columns) => lines(run_lines::next_lines(next, columns, paint)),
-                Form::Plain => line(&run_lines::next_text(next)),
+            Event::Next(last) => match form {
+                Form::Columns(columns) => lines(run_lines::last_lines(last, columns, paint)),
+                Form::Plain => line(&run_lines::last_text(last)),
             },
             // On a terminal it stands beside the error that makes it interesting.
             Event::LogFile(_) if matches!(form, Form::Columns(_)) && !all => Vec::new(),

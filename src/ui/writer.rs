@@ -51,8 +51,8 @@ struct Queue {
     written: u64,
     /// The live view is being removed: do not wait for the next redraw.
     closing: bool,
-    /// Something else uses the terminal for now.
-    paused: bool,
+    /// How many others use the terminal for now: a command, and the shell while that is stopped.
+    paused: usize,
     /// Waiting for the reader timed out once; it is not waited for again.
     reader_stalled: bool,
 }
@@ -78,7 +78,7 @@ impl Writer {
             queued: 0,
             written: 0,
             closing: false,
-            paused: false,
+            paused: 0,
             reader_stalled: false,
         };
         let shared = Arc::new(Shared {
@@ -125,7 +125,7 @@ impl Writer {
 
     /// Shows the live view again.
     pub(super) fn resume(&self) {
-        self.0.lock().paused = false;
+        self.0.lock().push(Item::Resumed);
         self.0.changed.notify_one();
     }
 
@@ -156,7 +156,11 @@ impl Queue {
                 0
             }
             Item::Paused => {
-                self.paused = true;
+                self.paused += 1;
+                0
+            }
+            Item::Resumed => {
+                self.paused = self.paused.saturating_sub(1);
                 0
             }
         };
@@ -164,7 +168,7 @@ impl Queue {
         let max = match &item {
             Item::Log(_) | Item::Progress(_) => MAX_LOG_BYTES,
             Item::Builder(_) => MAX_BUILDER_BYTES,
-            Item::Line(_) | Item::Closed | Item::Paused => usize::MAX,
+            Item::Line(_) | Item::Closed | Item::Paused | Item::Resumed => usize::MAX,
         };
         if bytes > max {
             // A later progress object supersedes this one.
@@ -186,7 +190,9 @@ impl Queue {
         Batch {
             items: mem::take(&mut self.items),
             dropped: (dropped > 0).then(|| self.view.dropped_lines(dropped)),
-            frame: (!self.paused).then(|| self.view.frame(at, size)).flatten(),
+            frame: (self.paused == 0)
+                .then(|| self.view.frame(at, size))
+                .flatten(),
             up_to: self.queued,
         }
     }
@@ -220,7 +226,7 @@ impl Shared {
     fn wait(&self) -> MutexGuard<'_, Queue> {
         let mut queue = self.lock();
         while queue.items.is_empty() {
-            let interval = queue.view.tick_interval().filter(|_| !queue.paused);
+            let interval = queue.view.tick_interval().filter(|_| queue.paused == 0);
             queue = match interval {
                 Some(interval) => {
                     let nothing = |queue: &mut Queue| queue.items.is_empty();
@@ -254,6 +260,10 @@ impl Batch {
                 }
                 // The missing frame removes the live view.
                 Item::Paused => {}
+                Item::Resumed => {
+                    screen.show(&mem::take(&mut lines), Vec::new());
+                    screen.begin_line();
+                }
             }
         }
         lines.extend(self.dropped.map(|text| text + "\n"));

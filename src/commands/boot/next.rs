@@ -1,9 +1,22 @@
-//! What to do with an image that has booted.
+//! The end of a boot: its result, and what to do with the image.
 
 use std::path::Path;
+use std::time::Duration;
 
+use crate::boot::Reached;
 use crate::commands::build::{BOOT, next_commands};
 use crate::common::image_format::{self, ImageFormat, extension_of};
+use crate::ui;
+
+/// The result of a boot that took this long.
+pub(super) fn done_in(reached: Reached, took: Duration) -> String {
+    let how = match reached {
+        Reached::Login => ", and you can log in over SSH",
+        Reached::Prompt => ": its console asks for a login",
+        Reached::End => "",
+    };
+    format!("the image boots{how} · {}", ui::words::duration(took))
+}
 
 /// The commands that go on with `image`: those of the format that its name has, or of the first one whose files have such names.
 pub(super) fn next_commands_after_boot(image: &Path) -> Vec<(String, &'static str)> {
@@ -23,6 +36,16 @@ pub(super) fn next_commands_after_boot(image: &Path) -> Vec<(String, &'static st
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_result_of_a_boot_says_how_far_it_came() {
+        let took = Duration::from_secs(15);
+        assert_eq!(
+            done_in(Reached::Login, took),
+            "the image boots, and you can log in over SSH · 15 s"
+        );
+        assert!(done_in(Reached::Prompt, took).contains("asks for a login · "));
+    }
 
     #[test]
     fn an_image_that_has_booted_is_written() {

@@ -95,7 +95,7 @@ pub(super) async fn run_boot_test(
     // A command that keeps no image has a last line of its own.
     if output.keep_hint.is_none() {
         let done = done_in(start.elapsed(), was_there);
-        context.events.notice(done);
+        context.events.done(done);
     }
     tell_next(next, output, context);
     Ok(reached)

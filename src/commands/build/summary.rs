@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::common::context::Context;
-use crate::common::event::{Event, ImageDone};
+use crate::common::event::{Event, ImageDone, LastLine};
 use crate::common::failure::Failure;
 use crate::common::image_format::ImageFormat;
 use crate::common::shell_word::quoted;
@@ -53,7 +53,7 @@ pub(super) fn tell_next(
     context: &Context,
 ) {
     if output.keep_hint.is_none() && !next.is_empty() {
-        context.events.emit(Event::Next(next));
+        context.events.emit(Event::Next(LastLine::Commands(next)));
     }
 }
 

@@ -268,3 +268,21 @@ fn image_is_followed_by_commands_to_go_on_with() {
         ["image: out/pi.img.zst (1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab)"]
     );
 }
+
+#[test]
+fn the_result_of_a_run_has_a_mark_and_fits() {
+    let done = LastLine::Done("the image boots, and you can log in over SSH · 15 s".into());
+    assert_eq!(
+        last_lines(&done, 80, PLAIN),
+        [" ✓ the image boots, and you can log in over SSH · 15 s"]
+    );
+    let rows = last_lines(&done, 40, PLAIN);
+    assert_eq!(
+        rows,
+        [
+            " ✓ the image boots, and you can log in",
+            "   over SSH · 15 s"
+        ]
+    );
+    assert!(last_text(&done).starts_with("the image boots"));
+}

@@ -56,7 +56,7 @@ fn plain_output_has_no_control_characters_and_no_log() {
         let items = view.tick(at).into_iter().chain(view.handle(&event, at));
         lines.extend(items.map(|item| match item {
             Item::Line(text) | Item::Builder(text) => text,
-            Item::Log(_) | Item::Progress(_) | Item::Closed | Item::Paused => {
+            Item::Log(_) | Item::Progress(_) | Item::Closed | Item::Paused | Item::Resumed => {
                 panic!("the log was not requested")
             }
         }));

@@ -94,7 +94,7 @@ impl Terminal {
                         lines.extend([&text, "\n"]);
                     }
                     Item::Closed => self.screen.close(),
-                    Item::Paused => {}
+                    Item::Paused | Item::Resumed => {}
                 }
             }
         }

@@ -143,6 +143,13 @@ fn question_hides_the_live_view_until_answered() {
     assert!(!is_drawn());
     writer.resume();
     assert!(is_drawn());
+    // Ctrl-Z while a command runs.
+    writer.pause(Duration::from_secs(20));
+    writer.pause(Duration::from_secs(20));
+    writer.resume();
+    assert!(!is_drawn(), "the command has not ended");
+    writer.resume();
+    assert!(is_drawn());
 }
 
 #[test]
@@ -248,7 +255,7 @@ fn no_words_of_a_builder_fill_the_memory() {
 fn memory_of(item: &Item) -> usize {
     let text = match item {
         Item::Line(text) | Item::Builder(text) | Item::Log(text) | Item::Progress(text) => text,
-        Item::Closed | Item::Paused => return ITEM_OVERHEAD,
+        Item::Closed | Item::Paused | Item::Resumed => return ITEM_OVERHEAD,
     };
     text.capacity() + ITEM_OVERHEAD
 }
