@@ -119,6 +119,8 @@ pub struct ImageDone {
     pub is_booted_next: bool,
     /// Whether an earlier build wrote it, and nothing was written now.
     pub up_to_date: bool,
+    /// The names and sizes of images that the configuration made before and that are not replaced.
+    pub older: Vec<(String, u64)>,
     /// Whether standard output, where the path is written next, is the same file as standard error.
     pub path_follows: bool,
     /// Commands to go on with, each with its purpose.

@@ -147,7 +147,7 @@ impl EarlierImage {
     /// Whether it was made from the same configuration as `origin`, at whatever time.
     pub(super) fn is_of(&self, origin: &Provenance) -> bool {
         let owner = &self.fields.configuration.id;
-        owner.is_same(&origin.configuration.id)
+        owner.is_same_of_image(&origin.configuration.id, &self.fields.image.name)
     }
 
     /// Whether the same result was written in the same way.

@@ -83,19 +83,24 @@ pub(super) fn provenance(
 
 /// Tells one configuration, host and format from others without naming its path.
 pub(super) fn configuration_id(plan: &Plan) -> String {
-    id_of(&plan.source.source.identity(), plan)
+    let host = plan.settings.host_name.as_deref();
+    id_of(
+        &plan.source.source.identity(),
+        host.unwrap_or_default(),
+        plan,
+    )
 }
 
 /// The same as the images have it: with and without the name of a flake's only configuration.
 pub(super) fn image_owner_id(plan: &Plan) -> ImageOwnerId {
     let (place, name) = plan.source.source.place_and_name();
-    ImageOwnerId::new(id_of(&place, plan), name.as_deref())
+    let id = ImageOwnerId::new(id_of(&place, "", plan), name.as_deref());
+    id.with_host(plan.settings.host_name.as_deref())
 }
 
 /// A hash of `source`, host and format; it also has the identity of this machine in it, so that it cannot be guessed.
-fn id_of(source: &OsStr, plan: &Plan) -> String {
+fn id_of(source: &OsStr, host: &str, plan: &Plan) -> String {
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
-    let host = plan.settings.host_name.as_deref().unwrap_or_default();
     let format = &plan.settings.format;
     // An id is the same as before there were others.
     let format = Some(format).filter(|format| **format != Format::default());

@@ -143,6 +143,7 @@ fn image_done(image: &ImageDone) -> Value {
         "sha256": image.sha256,
         "seconds": seconds(image.took),
         "up_to_date": image.up_to_date,
+        "older": image.older.iter().map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }
 

@@ -169,13 +169,15 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
         took
     };
     let facts = [facts, took].join(SEPARATOR);
+    let older = older(&image.older);
     let Form::Columns(columns) = form else {
         let facts = format!("{facts}, SHA-256 {}", image.sha256);
-        return vec![if image.path_follows {
+        let image = if image.path_follows {
             format!("image: {facts}")
         } else {
             format!("image: {shown} ({facts})")
-        }];
+        };
+        return std::iter::once(image).chain(older).collect();
     };
     let fits = |text: &str| measure_text_width(text) < columns;
     let mark = paint.good("✓");
@@ -197,8 +199,23 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
             lines.extend(facts.split(SEPARATOR).map(|fact| format!("   {fact}")));
         }
     }
+    let rows = older.map(|text| wrapped(&text, columns.saturating_sub(PATH_INDENT + 1)));
+    lines.extend(rows.into_iter().flatten().map(|row| format!("   {row}")));
     lines.extend(next_lines(&image.next, columns, paint));
     lines
+}
+
+/// What is said of images that are not replaced.
+fn older(images: &[(String, u64)]) -> Option<String> {
+    let size = words::human_bytes(images.iter().map(|(_, size)| size).sum());
+    match images {
+        [] => None,
+        [(name, _)] => Some(format!("an earlier image stays: {name} ({size})")),
+        more => Some(format!(
+            "{} earlier images stay ({size}): `sdbuild status`",
+            more.len()
+        )),
+    }
 }
 
 /// The same as `last_lines`, in a sentence.

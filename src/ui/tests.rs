@@ -93,6 +93,7 @@ fn image() -> ImageDone {
         took: Duration::from_secs(34),
         is_booted_next: false,
         up_to_date: false,
+        older: Vec::new(),
         path_follows: false,
         next: vec![("sdbuild boot".into(), "see it start in a virtual machine")],
     }

@@ -106,6 +106,8 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
     );
     assert_eq!((same.image(), written()), (image.clone(), before));
     assert_names_image_once(&user, &image);
+    let named = run(&mut user.build(&["--hostname", "warm"])).assert_exit_code(0);
+    named.assert_stderr_contains(&["up to date"]);
     // A host of another name from the same directory has an image of its own.
     let other = run(&mut user.build(&["--hostname", "other"])).assert_exit_code(0);
     let name = |image: &Path| image.file_name().unwrap().to_str().unwrap().to_owned();

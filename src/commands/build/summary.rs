@@ -10,7 +10,7 @@ use crate::common::failure::Failure;
 use crate::common::image_format::ImageFormat;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
-use crate::output::Image;
+use crate::output::{Image, older_images};
 use crate::ui;
 
 /// How a command that builds presents the image.
@@ -95,6 +95,11 @@ pub(super) fn image_done(
         took,
         is_booted_next,
         up_to_date: image.up_to_date,
+        older: if image.up_to_date {
+            Vec::new()
+        } else {
+            older_images(image)
+        },
         path_follows: false,
         next,
     }

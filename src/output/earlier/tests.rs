@@ -65,7 +65,16 @@ fn image_is_known_by_the_manifest_beside_it() {
 #[test]
 fn images_of_the_same_configuration_with_other_names_are_found() {
     let dir = written(512);
-    let found = |name: &str, id| older_images(&dir.path().join(name), &origin(id, ""));
+    let manifest = fs::read_to_string(dir.path().join("a.img.json")).unwrap();
+    let found = |name: &str, id: &str| {
+        older_images(&Image {
+            path: dir.path().join(name),
+            manifest: manifest.replace("mine", id),
+            ..read(&dir)
+                .unwrap()
+                .into_image(dir.path(), SystemTime::now())
+        })
+    };
     assert_eq!(found("b.img", "mine"), [(NAME.to_owned(), 512)]);
     assert_eq!(found(NAME, "mine"), []);
     assert_eq!(found("b.img", "other"), []);

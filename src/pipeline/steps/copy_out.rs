@@ -10,7 +10,6 @@ use crate::common::configuration_file::{CONFIG_NAME, flake_text, lock_command};
 use crate::common::event::Phase;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::flake_ref::FlakeLocation;
-use crate::common::human_bytes::human_bytes;
 use crate::common::image_name::Sidecar;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
@@ -63,30 +62,12 @@ pub(in crate::pipeline) async fn copy_out(
         })
     };
     let image = run.context.phase(Phase::CopyOut, copy).await?;
-    if let Some(text) = older_images(&output::older_images(&image.path, &request.origin)) {
-        run.context.events.notice(text);
-    }
     if let Some(imager) = &request.settings.imager {
         run.context
             .events
             .notice(imager_advice(imager, &image.path));
     }
     Ok(image)
-}
-
-/// What is said of images of the same configuration that have other names.
-fn older_images(images: &[(String, u64)]) -> Option<String> {
-    let size = human_bytes(images.iter().map(|(_, size)| size).sum());
-    match images {
-        [] => None,
-        [(name, _)] => Some(format!(
-            "the image of an earlier build stays: {name} ({size}). The configuration then had another host name or release"
-        )),
-        more => Some(format!(
-            "{} images of earlier builds of this configuration stay, {size}: `sdbuild status` lists them",
-            more.len()
-        )),
-    }
 }
 
 /// How Raspberry Pi Imager takes the list beside the image at `path`.
@@ -251,22 +232,6 @@ mod tests {
         };
         assert!(with_question(in_the_way(), true).has_question());
         assert!(!with_question(in_the_way(), false).has_question());
-    }
-
-    #[test]
-    fn images_that_stay_are_named_or_counted() {
-        let image = |size| ("a.img.zst".to_owned(), size);
-        assert_eq!(older_images(&[]), None);
-        let one = older_images(&[image(1_100_000_000)]).unwrap();
-        assert!(
-            one.contains("build stays: a.img.zst (1.1 GB). The"),
-            "{one}"
-        );
-        let two = older_images(&[image(1_000_000), image(2_000_000)]).unwrap();
-        assert!(
-            two.starts_with("2 images ") && two.contains("3.0 MB"),
-            "{two}"
-        );
     }
 
     #[test]

@@ -119,6 +119,7 @@ fn all() -> Vec<Event> {
         took: Duration::ZERO,
         is_booted_next: false,
         up_to_date: false,
+        older: Vec::new(),
         path_follows: false,
         next: Vec::new(),
     };

@@ -152,6 +152,7 @@ fn done() -> ImageDone {
         took: Duration::from_secs(401),
         is_booted_next: false,
         up_to_date: false,
+        older: Vec::new(),
         path_follows: false,
         next: vec![
             ("sdbuild boot".into(), "see it start"),
@@ -285,4 +286,20 @@ fn the_result_of_a_run_has_a_mark_and_fits() {
         ]
     );
     assert!(last_text(&done).starts_with("the image boots"));
+}
+
+#[test]
+fn images_that_stay_stand_below_the_new_one() {
+    let one = (
+        "nixos-old-26.05-aarch64-linux.img.zst".to_owned(),
+        34_000_000,
+    );
+    let with = |older| ImageDone { older, ..done() };
+    let lines = image(&with(vec![one.clone()]), Form::Columns(80), PLAIN);
+    let named = "   an earlier image stays: nixos-old-26.05-aarch64-linux.img.zst (34 MB)";
+    assert_eq!(lines[2], named);
+    assert!(lines[3].starts_with("   next"), "{lines:?}");
+    let plain = image(&with(vec![one.clone(); 2]), Form::Plain, PLAIN);
+    let counted = "2 earlier images stay (68 MB): `sdbuild status`";
+    assert_eq!(plain[1..], [counted]);
 }

@@ -34,6 +34,7 @@ fn an_image_that_is_up_to_date_follows_one_empty_line() {
         took: SECOND,
         is_booted_next: false,
         up_to_date: true,
+        older: Vec::new(),
         path_follows: false,
         next: Vec::new(),
     };
