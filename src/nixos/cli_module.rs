@@ -89,6 +89,18 @@ impl CliModule {
         definition.map(|definition| definition.flag.as_str())
     }
 
+    /// The flag, without its value, that overrides what the configuration defines of `option`.
+    pub(super) fn overriding(&self, option: &str) -> Option<String> {
+        let forced = format!("{option} = lib.mkForce ");
+        let is_of = |definition: &&Definition| definition.code.starts_with(&forced);
+        let definition = self.0.iter().find(is_of)?;
+        let flag = definition.flag.split_once(' ');
+        flag.map(|(flag, value)| match value.split_once('=') {
+            Some(_) => format!("{flag} {option}=…"),
+            None => flag.to_owned(),
+        })
+    }
+
     /// Adds the definition `text` of the form `OPTION=VALUE`. A list or a set is merged with the configuration's value,
     /// any other value overrides it. A usage error when `text` has another form.
     pub fn set(&mut self, text: &str) -> Result<(), Failure> {

@@ -102,11 +102,16 @@ impl OwnDefinitions {
                 (finding.place, finding.add) = (Some(place), vec![line]);
             }
             finding.add.retain(|line| !self.has(line));
-            let Finding { add, place, .. } = finding;
-            for line in add {
+            let Finding { add, place, is, .. } = finding;
+            for line in &mut *add {
                 if let Some(complete) = self.beside_definition(line, place.as_ref()) {
                     *line = complete;
                 }
+            }
+            let mut named = named_options(is).into_iter();
+            let flag = named.find_map(|option| self.overriding(&option.path));
+            if let Some(flag) = flag.filter(|flag| !add.concat().contains(flag)) {
+                *is = format!("{is} ({flag})");
             }
         }
     }
@@ -122,7 +127,12 @@ impl OwnDefinitions {
         })
     }
 
-    /// Whether the files have the definition `line` as it is.
+    /// The flag that overrides the option `path` of the files.
+    fn overriding(&self, path: &[String]) -> Option<String> {
+        self.cli_module.overriding(&attribute_path::text(path))
+    }
+
+    /// Whether the files have the definition `line` as it is, and no flag overrides it.
     fn has(&self, line: &str) -> bool {
         let code = line
             .strip_suffix(';')
@@ -130,6 +140,9 @@ impl OwnDefinitions {
         let parsed =
             code.and_then(|(option, value)| Some((attribute_path::parse(option).ok()?, value)));
         parsed.is_some_and(|(path, value)| {
+            if self.overriding(&path).is_some() {
+                return false;
+            }
             let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
             let is_same = |(_, one): &(String, WrittenDefinition)| {
                 one.is_plain && !one.is_conditional && one.literal.as_deref() == Some(value)

@@ -85,13 +85,18 @@ impl OwnDefinitions {
         format!("{option} = {value}; # {what}")
     }
 
-    /// The `line` of a finding at `place` with the definition that it changes, if the files have one of the same option: a file
-    /// cannot define an option twice. Of other lists, and of sets, it is not known whether they are whole.
+    /// The `line` of a finding at `place` with the definition that it changes, if a flag or the files have one of the same option: a
+    /// file cannot define an option twice. Of other lists, and of sets, it is not known whether they are whole.
     pub(super) fn beside_definition(&self, line: &str, place: Option<&Place>) -> Option<String> {
         let (code, comment) = line.split_once(" # ").unwrap_or((line, ""));
         let (option, value) = code.strip_suffix(';')?.split_once(" = ")?;
         let elements = value.strip_prefix("[ ");
         let path = attribute_path::parse(option).ok()?;
+        if let Some(flag) = self.overriding(&path) {
+            let comment = Some(comment).filter(|comment| !comment.is_empty());
+            let comment = comment.map_or_else(String::new, |comment| format!("; {comment}"));
+            return Some(format!("{code} # replaces {flag}{comment}"));
+        }
         let last = path.last().map_or("", String::as_str);
         let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
         let (file, definition) = same.next()?;

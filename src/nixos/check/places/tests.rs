@@ -261,3 +261,47 @@ fn a_renamed_option_keeps_what_is_below_it_and_its_value() {
     assert!(told.ends_with("a.old; keep its value"), "{told}");
     assert_eq!(place, None);
 }
+
+#[test]
+fn a_value_of_the_command_line_is_named_by_its_flag() {
+    let mut own = own_definitions("{\n  time.timeZone = \"Etc/UTC\";\n  a.b = true;\n}");
+    for flag in ["time.timeZone=Europa/Berlin", "a.b=false", "a.list=[ 1 ]"] {
+        own.cli_module.set(flag).unwrap();
+    }
+    own.cli_module.host_name("my_pi");
+    let told = |is: &str, add: &str| {
+        let mut findings = [Finding {
+            id: "x",
+            severity: Severity::Warning,
+            is: is.to_owned(),
+            why: String::new(),
+            add: vec![add.to_owned()],
+            place: None,
+        }];
+        own.locate(&mut findings);
+        let [Finding { is, add, place, .. }] = findings;
+        assert_eq!(place, None);
+        (is, add.concat())
+    };
+    let (is, add) = told(
+        "time.timeZone = \"Europa/Berlin\"",
+        "time.timeZone = \"Etc/UTC\";",
+    );
+    assert_eq!(is, "time.timeZone = \"Europa/Berlin\"");
+    assert_eq!(
+        add,
+        "time.timeZone = \"Etc/UTC\"; # replaces --set time.timeZone=…"
+    );
+    let (is, _) = told("a.b = false", "c.d = 1;");
+    assert_eq!(is, "a.b = false (--set a.b=…)");
+    let (_, add) = told(
+        "networking.hostName has _",
+        "networking.hostName = \"pi\"; # no _",
+    );
+    assert_eq!(
+        add,
+        "networking.hostName = \"pi\"; # replaces --hostname; no _"
+    );
+    let (is, _) = told("a.list has 1", "c.d = 1;");
+    assert_eq!(is, "a.list has 1", "the files may have it too");
+}
