@@ -24,6 +24,8 @@ const MAX_ACTIVITIES: usize = 1 << 16;
 
 /// Prefix of the line in which `containers/builder/glue` reports how many derivations will be built under emulation.
 const TO_EMULATE: &str = "sdbuild: to emulate: ";
+/// Nix's verbosity level of what it shows without flags.
+const DEFAULT_LEVEL: u8 = 3;
 /// Characters of a store path that are kept: no store path has more.
 const MAX_PATH_CHARS: usize = 256;
 /// Characters of any other text of the log that are kept.
@@ -138,8 +140,8 @@ impl Log {
     }
 
     fn message(&mut self, value: &Value) -> NixEvent {
-        let level = level(value);
         let text = string(value, "msg").unwrap_or_default();
+        let level = level(value, &text);
         // `builtins.trace` has the level of an error: NixOS warns with it.
         if level == 0 && !text.starts_with("trace: ") {
             let summary = string(value, "raw_msg").unwrap_or_else(|| text.clone());
@@ -318,13 +320,20 @@ fn position(value: &Value) -> Option<Position> {
 
 /// The text of an activity that is neither build nor fetch, as a message of the activity's level.
 fn activity_message(value: &Value, text: String) -> Option<NixEvent> {
-    let level = level(value);
+    let level = level(value, &text);
     (!text.is_empty()).then_some(NixEvent::Message { level, text })
 }
 
-/// Nix's verbosity level: 0 is an error, 3 (the default) is shown without flags.
-fn level(value: &Value) -> u8 {
-    number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX))
+/// Nix's verbosity level of a `text`: 0 is an error, 3 (the default) is shown without flags. That Nix waits, for a lock of another
+/// process or for a machine, has the level of a warning, but is none.
+fn level(value: &Value, text: &str) -> u8 {
+    let level =
+        number(value, "level").map_or(DEFAULT_LEVEL, |n| u8::try_from(n).unwrap_or(u8::MAX));
+    if text.starts_with("waiting for ") {
+        level.max(DEFAULT_LEVEL)
+    } else {
+        level
+    }
 }
 
 /// `text` as it may be shown and written to the log: without terminal control, without the passwords of addresses, which Nix names

@@ -271,6 +271,14 @@ fn arguments_in_another_form_are_explained() {
     let board = CliTest::new(&["build", "--board", "rpi6"]);
     let board = board.exit_code(2).run();
     assert!(!board.stderr.contains("mean"), "{}", board.stderr);
+    // `init` refuses a PC.
+    let names = "uefi, other, virt";
+    for (command, more) in [("init", "]"), ("build", ", pc]")] {
+        CliTest::new(&[command, "--board", "xyz"])
+            .exit_code(2)
+            .stderr(&format!("{names}{more}"))
+            .run();
+    }
     CliTest::new(&["build", "--jobs", "-1"])
         .exit_code(2)
         .stderr("`-1` is not between 1 and 4096")

@@ -19,7 +19,7 @@ pub use loader::{LoaderFile, RomHeader, UBoot};
 pub use model::{Board, Start, TrialStage};
 pub use pi_model::PiModel;
 pub use qemu::{AbsentDevice, QemuFirmware, QemuModel, Wiring};
-pub use query::{BoardNameParser, BoardQuery, BoardQueryParser, ONLY_64_BIT};
+pub use query::{BoardNameParser, BoardQuery, BoardQueryParser, CardBoardParser, ONLY_64_BIT};
 
 /// All boards, in the order in which they are listed.
 pub static BOARDS: [BoardName; 14] = [

@@ -4,10 +4,12 @@ use std::ffi::OsStr;
 use std::str::FromStr;
 
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command, ValueEnum as _};
 
 use super::{BOARDS, BoardName};
 use crate::common::choice;
+use crate::common::system::System;
 
 /// Letters of a part of a name or a title that can mean a board.
 const MIN_PART_LETTERS: usize = 3;
@@ -212,6 +214,41 @@ impl TypedValueParser for BoardNameParser {
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         BoardQueryParser.possible_values()
     }
+}
+
+/// The same for `init`, which writes configurations for 64-bit ARM boards.
+#[derive(Clone, Debug)]
+pub struct CardBoardParser;
+
+impl TypedValueParser for CardBoardParser {
+    type Value = BoardName;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<BoardName, clap::Error> {
+        let parsed = BoardNameParser.parse_ref(command, argument, value);
+        parsed.map_err(|mut error| {
+            let names = card_boards().map(|BoardName(board)| board.name.to_owned());
+            let names = ContextValue::Strings(names.collect());
+            error.insert(ContextKind::ValidValue, names);
+            error
+        })
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(
+            card_boards().filter_map(BoardName::to_possible_value),
+        ))
+    }
+}
+
+/// The boards of which nixpkgs' image for cards, or for disks of machines with UEFI, can be made.
+fn card_boards() -> impl Iterator<Item = &'static BoardName> {
+    let boards = BOARDS.iter();
+    boards.filter(|BoardName(board)| board.system == System::Aarch64Linux)
 }
 
 #[cfg(test)]

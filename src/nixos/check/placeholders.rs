@@ -88,7 +88,7 @@ fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 2] {
 }
 
 /// The lines with which the machine is in a network.
-fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 10] {
+fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 11] {
     let address = network_ends::line_with_host_address(facts);
     let gateway = network_ends::line_with_host_gateway(facts);
     let servers = name_servers::line_with_servers(facts);
@@ -108,12 +108,13 @@ fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 10] {
         ("{first network}", wireless::lines_of_first_network(facts)),
         ("{secret network}", wireless::lines_of_secret_network(facts)),
         ("{secret networks}", hidden),
+        ("{right keys}", wireless::lines_with_right_keys(facts)),
     ]
     .map(|(name, lines)| (name, lines.join("\n")))
 }
 
 /// The lines with which users get in, and administer the machine.
-fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 8] {
+fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 9] {
     let insider = ways_in::inside(facts).first().copied();
     let administrator =
         insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
@@ -124,6 +125,10 @@ fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 8] {
             corrections::lines_that_replace_passwords(facts),
         ),
         ("{administrator}", administrator.unwrap_or_default()),
+        (
+            "{meant groups}",
+            unknown_groups::lines_with_meant_groups(facts),
+        ),
         (
             "{missing groups}",
             unknown_groups::lines_that_make_groups(facts),

@@ -19,6 +19,7 @@ pub(super) const KEY_LINE: &str =
 /// - `{address}` and `{prefix}`, those that a wrong address means, and `{gateway}`, that of a wrong gateway
 /// - `{host address}`, `{host gateway}` and `{name servers}`, the lines with such that are of machines
 /// - `{state version}`, the line that sets it
+/// - `{meant groups}`, those that put users into the groups that are meant
 /// - `{missing groups}`, those that make groups of users
 /// - `{shells}` and `{other shells}`, the lines that set shells in place of those that do not exist, of users who can log in otherwise and of others
 /// - `{ssh on}`, the line that turns the SSH server on
@@ -32,6 +33,7 @@ pub(super) const KEY_LINE: &str =
 /// - `{secret network}` and `{first network}`, the lines with a wireless network that has its passphrase from a file, and those that turn Wi-Fi on besides
 /// - `{secrets file}`, the lines that name the file with keys that are to come from one
 /// - `{secret networks}`, the lines that take the passphrases of wireless networks out of the configuration
+/// - `{right keys}`, the lines in place of keys of wireless networks that cannot be one
 /// - `{needed disk}`, where the first disk is mounted without which the machine does not start
 /// - `{right key}`, the line with a key of a user who has only what is none
 /// - `{upgrade}`, the line that names a flake for upgrades

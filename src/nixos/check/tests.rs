@@ -228,9 +228,9 @@ fn a_group_that_may_be_meant_is_named() {
         found[0].is,
         "users.users.ann.extraGroups has \"whel\" (did you mean wheel?) \"docker\""
     );
-    let line =
-        "virtualisation.docker.enable = true; # makes the group docker, or leave the group out";
-    assert_eq!(found[0].add, [line]);
+    let meant = "users.users.ann.extraGroups = [ \"wheel\" ]; # in place of \"whel\"";
+    assert_eq!(found[0].add[0], meant);
+    assert!(found[0].add[1].starts_with("virtualisation.docker.enable = true;"));
 }
 
 /// It was a note, though the build ends there.

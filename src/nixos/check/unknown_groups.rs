@@ -6,6 +6,7 @@ use super::named_options::user_option;
 use super::rule::Rule;
 use crate::common::attribute_path;
 use crate::common::nearest::similar_names;
+use crate::common::nix_string::nix_string;
 
 pub(super) const RULES: [Rule; 3] = [
     Rule {
@@ -13,14 +14,14 @@ pub(super) const RULES: [Rule; 3] = [
         severity: Severity::Warning,
         is: |facts, _| said(facts).filter(|_| unknown(facts).any(is_meant_for_sudo)),
         why: "the machine has no such group. The group for sudo is wheel",
-        add: &["{missing groups}"],
+        add: &["{meant groups}", "{missing groups}"],
     },
     Rule {
         id: "unknown-group",
         severity: Severity::Warning,
         is: |facts, _| said(facts).filter(|_| !unknown(facts).any(is_meant_for_sudo)),
         why: "the machine has no such group, so the user is not in it",
-        add: &["{missing groups}"],
+        add: &["{meant groups}", "{missing groups}"],
     },
     Rule {
         id: "unknown-member",
@@ -128,6 +129,31 @@ fn option_of(name: &str) -> Option<&'static str> {
     found.map(|(_, option)| *option)
 }
 
+/// The group that is certainly meant by the name of one that does not exist.
+fn meant(facts: &ConfigFacts, name: &str) -> Option<String> {
+    if is_meant_for_sudo(name) {
+        return Some("wheel".to_owned());
+    }
+    similar(facts, name).filter(|names| !names.contains(' '))
+}
+
+/// The lines that put users into the groups that are meant.
+pub(super) fn lines_with_meant_groups(facts: &ConfigFacts) -> Vec<String> {
+    let lines = facts.users.iter().filter_map(|user| {
+        let unknown = user.unknown_groups.iter();
+        let found = unknown.filter_map(|name| Some((nix_string(name), meant(facts, name)?)));
+        let (wrong, meant): (Vec<_>, Vec<_>) = found.unzip();
+        let mut meant: Vec<String> = meant.iter().map(|name| nix_string(name)).collect();
+        meant.dedup();
+        let option = user_option(&user.name);
+        (!meant.is_empty()).then(|| {
+            let (meant, wrong) = (meant.join(" "), wrong.join(" "));
+            format!("{option}.extraGroups = [ {meant} ]; # in place of {wrong}")
+        })
+    });
+    lines.collect()
+}
+
 /// The lines with which the groups exist, as far as no other one may be meant.
 pub(super) fn lines_that_make_groups(facts: &ConfigFacts) -> Vec<String> {
     let mut lines = Vec::new();
@@ -180,10 +206,16 @@ mod tests {
         let (is, is_for_sudo, lines) = told(&["sudo"]);
         let both =
             "users.users.ann.extraGroups has \"sudo\", users.users.bob.extraGroups has \"sudo\"";
-        assert_eq!((is.as_str(), is_for_sudo, lines.len()), (both, true, 0));
+        assert_eq!((is.as_str(), is_for_sudo), (both, true));
+        let line = |user: &str, meant: &str, wrong: &str| {
+            format!("users.users.{user}.extraGroups = [ \"{meant}\" ]; # in place of \"{wrong}\"")
+        };
+        let wheel = ["ann", "bob"].map(|user| line(user, "wheel", "sudo"));
+        assert_eq!(lines, wheel);
         let (is, is_for_sudo, lines) = told(&["vide"]);
         assert!(is.contains("\"vide\" (did you mean video?)"), "{is}");
-        assert_eq!((is_for_sudo, lines.len()), (false, 0));
+        let video = ["ann", "bob"].map(|user| line(user, "video", "vide"));
+        assert_eq!((is_for_sudo, lines), (false, video.to_vec()));
         let (_, is_for_sudo, lines) = told(&["docker", "gpio", "web site", "admin"]);
         assert!(is_for_sudo);
         let expected = [
@@ -191,7 +223,7 @@ mod tests {
             "users.groups.gpio = { }; # also add a rule to services.udev.extraRules that gives it the devices",
             "users.groups.\"web site\" = { };",
         ];
-        assert_eq!(lines, expected);
+        assert_eq!(lines[2..], expected);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) const RULES: [Rule; 5] = [
         severity: Severity::Error,
         is: |facts, _| facts.network.wireless.then(|| wrong_keys(facts))?,
         why: "wpa_supplicant does not accept that key, so the machine does not join the network",
-        add: &[],
+        add: &["{right keys}"],
     },
     Rule {
         id: "wireless-key",
@@ -147,27 +147,48 @@ pub(super) fn lines_of_first_network(facts: &ConfigFacts) -> Vec<String> {
 
 /// The lines with which the passphrases that are in plain text come from a file on the card.
 pub(super) fn lines_that_hide_passphrases(facts: &ConfigFacts) -> Vec<String> {
-    let open = facts.network.open_passphrases.as_slice();
+    let open = facts.network.open_passphrases.iter();
+    let networks: Vec<&str> = open.map(|one| one.network.as_str()).collect();
+    lines_from_a_file(facts, &networks, "psk")
+}
+
+/// The lines with which the keys of `networks` come from a file on the card, in place of what they `replace`.
+fn lines_from_a_file(facts: &ConfigFacts, networks: &[&str], replaced: &str) -> Vec<String> {
     let name = |n: usize| {
-        if open.len() > 1 {
+        if networks.len() > 1 {
             format!("NAME{n}")
         } else {
             "NAME".to_owned()
         }
     };
-    let of_network = |(n, one): (usize, &PassphraseFacts)| {
-        let (option, name) = (key_option(&one.network, "pskRaw"), name(n + 1));
+    let of_network = |(n, network): (usize, &&str)| {
+        let (option, name) = (key_option(network, "pskRaw"), name(n + 1));
         let said = said_of_the_file(facts, &name);
-        format!("{option} = \"ext:{name}\"; # replaces psk{said}")
+        format!("{option} = \"ext:{name}\"; # replaces {replaced}{said}")
     };
-    let each = if open.len() > 1 {
+    let each = if networks.len() > 1 {
         " a line for each network,"
     } else {
         ""
     };
     let file = lines_that_name_the_file(facts, &format!("{each} {}", name(1)));
-    let lines = open.iter().enumerate().map(of_network);
+    let lines = networks.iter().enumerate().map(of_network);
     file.into_iter().chain(lines).collect()
+}
+
+/// The lines in place of keys that `wpa_supplicant` refuses.
+pub(super) fn lines_with_right_keys(facts: &ConfigFacts) -> Vec<String> {
+    let phrases = wrong_passphrases(facts).map(|one| {
+        let option = key_option(&one.network, "psk");
+        format!("{option} = \"…\"; # the passphrase of the network, 8 to 63 characters")
+    });
+    let mut lines: Vec<String> = phrases.collect();
+    let raw = facts.network.wrong_raw_keys.iter();
+    let raw: Vec<&str> = raw.map(String::as_str).collect();
+    if !raw.is_empty() {
+        lines.extend(lines_from_a_file(facts, &raw, "that key"));
+    }
+    lines
 }
 
 /// The option `name` of the wireless network `network`.
@@ -176,11 +197,15 @@ fn key_option(network: &str, name: &str) -> String {
     format!("networking.wireless.networks.{network}.{name}")
 }
 
+/// The passphrases that `wpa_supplicant` refuses.
+fn wrong_passphrases(facts: &ConfigFacts) -> impl Iterator<Item = &PassphraseFacts> {
+    let passphrases = facts.network.open_passphrases.iter();
+    passphrases.filter(|one| !wifi_passphrase::has_valid_length(one.bytes))
+}
+
 /// The options with a key that `wpa_supplicant` refuses, and what such a key must be; without the key itself.
 fn wrong_keys(facts: &ConfigFacts) -> Option<String> {
-    let passphrases = facts.network.open_passphrases.iter();
-    let wrong = passphrases.filter(|one| !wifi_passphrase::has_valid_length(one.bytes));
-    let passphrases = wrong.map(|one| {
+    let passphrases = wrong_passphrases(facts).map(|one| {
         let option = key_option(&one.network, "psk");
         format!("{option} has {} characters, not 8 to 63", one.bytes)
     });
@@ -331,6 +356,14 @@ mod tests {
              networking.wireless.networks.\"Work\".pskRaw is neither 64 hexadecimal digits nor ext:NAME; \
              a passphrase belongs in psk"
         );
+        let [phrase, file, raw_key] = found_in[0].add.as_slice() else {
+            panic!("{:?}", found_in[0].add);
+        };
+        let start = "networking.wireless.networks.";
+        assert!(phrase.starts_with(&format!("{start}\"Home\".psk = \"…\"; # ")));
+        assert!(file.starts_with("networking.wireless.secretsFile = "));
+        let meant = format!("{start}\"Work\".pskRaw = \"ext:NAME\"; # replaces that key");
+        assert_eq!(*raw_key, meant);
         assert_eq!(
             found(&[networks(), raw]),
             ["wireless-off"],

@@ -385,3 +385,14 @@ fn a_step_belongs_to_the_build_with_its_name() {
     log.line(r#"@nix {"action":"stop","id":1}"#);
     assert_eq!(log.line(line), None);
 }
+
+/// It was shown and counted as a warning.
+#[test]
+fn waiting_for_another_process_is_no_warning() {
+    let text = "waiting for lock on '/nix/store/x.lock'".to_owned();
+    let start = format!(
+        r#"@nix {{"action":"start","id":9,"level":1,"parent":0,"text":"{text}","type":111}}"#
+    );
+    let event = Log::default().line(&start);
+    assert_eq!(event, Some(NixEvent::Message { level: 3, text }));
+}
