@@ -96,7 +96,7 @@ pub struct Clean {
     pub old: bool,
 
     /// With --old: build results to keep of each configuration, 0 to 3 [default: 1]
-    #[arg(long, value_name = "N", requires = "old")]
+    #[arg(long, value_name = "N")]
     pub keep: Option<Number<0, 3>>,
 
     /// Remove only the downloads

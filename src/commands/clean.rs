@@ -23,6 +23,10 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
+    if let Some(keep) = args.keep.filter(|_| !args.old) {
+        let failure = Failure::usage("--keep belongs to --old");
+        return Err(failure.hint(format!("sdbuild clean --old --keep {}", keep.get())));
+    }
     let settings = Common::without_file(env)?;
     let settings = match &args.store {
         Some(name) => settings.with_store(name),

@@ -18,6 +18,9 @@ use crate::common::image_name::is_image_or_sidecar;
 const OUTSIDE: &str =
     "this is a container; run `sdbuild flash` outside it, on the machine with the card";
 
+/// How a disk is named.
+const BY_ITS_PATH: &str = "a disk is named by its path, such as /dev/sdX";
+
 /// The flags that lift refusals.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed {
@@ -38,9 +41,8 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
         Ok(found) if found.file_type().is_block_device() => return Ok(found.rdev()),
         Ok(found) if found.is_dir() && inventory.is_out_of_reach() => {
             let failure = Failure::usage(format!("{shown} is a directory, not a disk"));
-            // Elsewhere the directory of an image may be meant.
-            let outside = path.starts_with("/dev").then_some(OUTSIDE);
-            return Err(outside.into_iter().fold(failure, Failure::hint));
+            let is_device = path.starts_with("/dev");
+            return Err(failure.hint(if is_device { OUTSIDE } else { BY_ITS_PATH }));
         }
         Ok(found) if found.is_dir() => {
             let failure = Failure::usage(format!("{shown} is a directory, not a disk"));
@@ -79,7 +81,7 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     }
     // Outside of a container there is no other file at such a path either.
     if inventory.is_out_of_reach() && node_of(path).or(unknown_disk(path)).is_none() {
-        return Err(failure.hint("a disk is named by its path, such as /dev/sdX"));
+        return Err(failure.hint(BY_ITS_PATH));
     }
     Err(failure.hint(present_disks(inventory)))
 }

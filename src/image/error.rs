@@ -7,7 +7,7 @@ use crate::common::board::{BoardName, BoardQuery};
 use crate::common::compression::Compression;
 use crate::common::configuration_file::configuration_in;
 use crate::common::failure::{Class, Failure};
-use crate::common::image_name::{image_beside, is_image};
+use crate::common::image_name::{image_beside, is_image, newest_of};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 
@@ -179,6 +179,19 @@ fn of_board(text: &str) -> Option<String> {
     ))
 }
 
+/// What is said of a directory in the place of an image, if it has images.
+fn of_directory(path: &Path) -> Option<String> {
+    let entries = path.read_dir().ok()?.flatten();
+    let paths = entries.filter_map(|entry| entry.path().to_str().map(str::to_owned));
+    let images: Vec<String> = paths.filter(|path| is_image(path)).collect();
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    let newest = shown_path(Path::new(newest_of(&images)?));
+    Some(format!(
+        "give the image itself, such as {}",
+        quoted(&newest)
+    ))
+}
+
 /// What to do about a refused `path` that is missing, a directory, a configuration or a file beside an image.
 fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
@@ -194,12 +207,15 @@ fn advice(path: &Path) -> Option<String> {
         let image = quoted(&shown_path(&image));
         return Some(format!("that is a file beside an image; name {image}"));
     }
+    if let Some(told) = of_directory(path) {
+        return Some(told);
+    }
     let what = if configuration_in(path).is_some() {
         "the directory of a configuration"
     } else if is_configuration(path) {
         "a configuration"
     } else {
-        return None;
+        return path.is_dir().then(|| NEWEST_IS_TAKEN.to_owned());
     };
     let path = quoted(&shown_path(path));
     Some(format!(

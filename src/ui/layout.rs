@@ -2,6 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
+use crate::ui::wrap::parts_of_word;
 use crate::ui::{sanitize, sanitize_line};
 
 /// Width of lines that go to no terminal.
@@ -157,7 +158,13 @@ pub fn list_item(
     let narrow = columns < NARROW;
     let indent = if narrow { NARROW_INDENT } else { INDENT };
     let texts = texts.iter();
-    let texts = texts.flat_map(|text| wrapped(text, columns.saturating_sub(indent)));
+    let texts = texts.flat_map(|text| {
+        let width = columns.saturating_sub(indent);
+        let text = sanitize(text);
+        let words = text.split_whitespace();
+        let parts: Vec<String> = words.flat_map(|word| parts_of_word(word, width)).collect();
+        filled(parts.iter().map(String::as_str), width, width)
+    });
     let remedies = remedies.iter().flat_map(|remedy| {
         let remedy = sanitize(remedy);
         let width = columns.saturating_sub(indent + 2);
@@ -231,6 +238,17 @@ mod tests {
         let long = "word ".repeat(60);
         let piped = list_item('✗', "topic", &[&long], &remedy, UNLIMITED);
         assert_eq!(piped.len(), 2, "{piped:#?}");
+        let place = "configurations/kitchen/pi/sd-card.nix:9: it is wrong";
+        let rows = list_item('✗', "topic", &[place], &[], 24);
+        assert_eq!(
+            rows[1..],
+            [
+                "    configurations/",
+                "    kitchen/pi/",
+                "    sd-card.nix:9: it is",
+                "    wrong"
+            ]
+        );
         let narrow = list_item('✗', "topic", &["some text"], &[], 40);
         assert_eq!(narrow, ["✗ topic", "    some text"]);
     }

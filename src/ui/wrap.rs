@@ -81,12 +81,12 @@ pub(super) fn wrap_part(part: &str, columns: usize) -> Vec<String> {
 }
 
 /// `pieces` in lines: the first one of at most `first` columns, the others of at most `width`. A longer piece gets a line of its own;
-/// a path is broken after its slashes, but not from the piece `whole` on: one at the end of a text is there to be copied.
+/// a path is broken in parts, but not from the piece `whole` on: one at the end of a text is there to be copied.
 fn filled(pieces: &[&str], first: usize, width: usize, whole: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
-        let parts = if piece.width() > width && at < whole && is_path(piece) {
-            parts_of_path(piece, width)
+        let parts = if at < whole {
+            parts_of_word(piece, width)
         } else {
             vec![(*piece).to_owned()]
         };
@@ -104,15 +104,29 @@ fn filled(pieces: &[&str], first: usize, width: usize, whole: usize) -> Vec<Stri
     lines
 }
 
-/// Whether `piece` is a path, and neither an address nor a command.
+/// Whether `piece` is a path, or the long name of a file, and neither an address nor a command.
 fn is_path(piece: &str) -> bool {
     let has = |text: &str| piece.contains(text);
-    has("/") && !has("://") && !has(" ") && !has("`")
+    (has("/") || has("-")) && !has("://") && !has(" ") && !has("`")
 }
 
-/// `path` in parts of at most `width` columns, which end with a slash; a longer name stays whole.
+/// The parts of at most `width` columns of the `word` of a sentence that is wider and a path; other words are whole.
+pub(super) fn parts_of_word(word: &str, width: usize) -> Vec<String> {
+    if word.width() > width && is_path(word) {
+        parts_of_path(word, width)
+    } else {
+        vec![word.to_owned()]
+    }
+}
+
+/// `path` in parts of at most `width` columns, which end with a slash, or inside a longer name with a hyphen.
 fn parts_of_path(path: &str, width: usize) -> Vec<String> {
-    joined(path.split_inclusive('/'), width)
+    let names = path.split_inclusive('/');
+    let parts = names.flat_map(|name| {
+        let is_long = name.width() > width;
+        name.split_inclusive(move |c| c == '-' && is_long)
+    });
+    joined(parts, width)
 }
 
 /// The same, with parts that may also end with a hyphen: names of images are long.
@@ -290,6 +304,11 @@ mod tests {
         assert_eq!(
             wrap_message(&format!("error: could not read {path}: No such file"), 40),
             "error: could not read\n  /home/somebody/configurations/kitchen/\n  raspberry/sd-card.nix: No such file"
+        );
+        let image = "nixos-pi-sd-card-26.05-aarch64-linux.img.zst";
+        assert_eq!(
+            wrap_message(&format!("error: could not flash /x/{image}: no"), 40),
+            "error: could not flash\n  /x/nixos-pi-sd-card-26.05-aarch64-\n  linux.img.zst: no"
         );
         // At the end of a line it is what users copy.
         let log = format!("the whole log: {path}");

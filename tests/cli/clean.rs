@@ -47,6 +47,14 @@ fn old_results_need_an_engine_and_downloads_beside_them_do_not() {
 }
 
 #[test]
+fn how_many_results_are_kept_is_for_old_ones() {
+    CliTest::new(&["clean", "--keep", "1"])
+        .exit_code(2)
+        .stderr("error: --keep belongs to --old\nhint: sdbuild clean --old --keep 1\n")
+        .run();
+}
+
+#[test]
 fn nobody_to_ask_is_an_error() {
     let user = user();
     let cache = user.state.path().join("cache");

@@ -185,7 +185,7 @@ fn other_files_are_a_usage_error() {
         assert!(outcome.stderr.starts_with(&message), "{}", outcome.stderr);
         let hints = outcome.stderr.lines().skip(1).collect::<Vec<_>>();
         let expected = match why {
-            "there is no such file" => Some("the newest image here"),
+            "there is no such file" | "it is a directory" => Some("the newest image here"),
             why if why.contains("damaged") => Some("build it again"),
             _ => None,
         };
