@@ -68,7 +68,8 @@ fn broken(line: &str, columns: usize) -> String {
 /// A part of the header in lines of at most `columns` columns, all of them indented. Nobody copies a path from there.
 pub(super) fn wrap_part(part: &str, columns: usize) -> Vec<String> {
     let width = columns.saturating_sub(HANGING);
-    if part.width() <= width || columns < MIN_COLUMNS {
+    // The last column of the terminal stays free.
+    if part.width() <= width || columns + 1 < MIN_COLUMNS {
         return vec![format!("  {part}")];
     }
     let words: Vec<&str> = part.split_whitespace().collect();

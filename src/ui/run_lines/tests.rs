@@ -36,6 +36,8 @@ fn header_breaks_between_its_parts() {
     };
     let wide = super::header(&long, Form::Columns(200), PLAIN);
     assert_eq!(wide.len(), 2, "{wide:?}");
+    let narrow = super::header(&long, Form::Columns(24), PLAIN);
+    assert!(narrow.iter().all(|line| line.len() < 24), "{narrow:?}");
     let header = super::header(&long, Form::Columns(40), PLAIN);
     assert_eq!(
         header[3..],
