@@ -1,16 +1,18 @@
 //! Renders the live view as lines: the phase with its bar, what it counts, and the builds and downloads in progress. Pure.
 
+mod estimate;
+
 use std::time::Duration;
 
 use console::{measure_text_width, truncate_str};
 
-use crate::common::event::Phase;
 use crate::ui::colour::Paint;
 use crate::ui::layout::{NARROW, WIDEST_RUN, filled};
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
-use crate::ui::state::{Activity, Bar, State, UnknownTimeLeft, WHOLE};
+use crate::ui::state::{Activity, Bar, State, WHOLE};
 use crate::ui::words;
+use estimate::{Estimate, left_beside_counts, of_run};
 
 /// Maximum height of the live view in lines, on any terminal.
 const MAX_LINES: usize = 12;
@@ -35,10 +37,6 @@ const MARGIN: &str = "     ";
 const SEPARATOR: &str = " · ";
 /// Columns of the longest elapsed time below an hour: `59 min 59 s`.
 const ELAPSED_COLUMNS: usize = 11;
-/// Columns of the longest estimate: `longer than last time`.
-const ESTIMATE_COLUMNS: usize = 21;
-/// What the time of the whole run begins with.
-const WHOLE_RUN: &str = "in all: ";
 /// A derivation that took less in an earlier build ends before anybody has compared.
 const MIN_LAST_TIME: Duration = Duration::from_secs(5);
 /// Further lines of a sentence are indented by this much more.
@@ -66,7 +64,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     }
     let counts = progress::counts(state, at).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
-        let left = left_beside_counts(state, at, columns, has_next);
+        let left = left_beside_counts(state, at, room_below(columns), has_next);
         if let Some(since) = state.reached() {
             let reached = words::seconds(at.saturating_sub(since));
             let reached = paint.faint(&format!("for {reached}"));
@@ -120,7 +118,7 @@ fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<Str
     }
     let text = format!("then {}", names.join(SEPARATOR));
     let mut lines = count_lines(&text, None, columns);
-    if let Some(whole) = whole(state, at, columns) {
+    if let Some(whole) = of_run(state, at, room_below(columns)) {
         let wide = columns.min(WIDEST_RUN).saturating_sub(1);
         let fits = |last: &mut String| measure_text_width(last) + 1 + whole.columns <= wide;
         let last = lines.pop_if(fits).unwrap_or_default();
@@ -130,87 +128,9 @@ fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<Str
     lines.iter().map(|text| paint.faint(text)).collect()
 }
 
-/// The time that stands beside what the phase counts: of the phase if others follow, else of the whole run.
-fn left_beside_counts(
-    state: &State,
-    at: Duration,
-    columns: usize,
-    has_next: bool,
-) -> Option<Estimate> {
-    let of_phase = || Estimate::of_phase(state, at);
-    if !has_next || !state.is_part() {
-        of_phase()
-    } else if state.to_come().is_empty() {
-        whole(state, at, columns)
-    } else {
-        // Two of them would be read as a contradiction.
-        of_phase().filter(|_| left_of_run(state, at).is_none())
-    }
-}
-
-/// How long the whole run has taken and still takes, as much of it as there is room for.
-fn whole(state: &State, at: Duration, columns: usize) -> Option<Estimate> {
-    if !state.is_part() {
-        return None;
-    }
-    let so_far = format!("{} so far", words::seconds(at));
-    let texts = match left_of_run(state, at) {
-        Some(left) => [
-            format!("{WHOLE_RUN}{so_far}, {left}"),
-            format!("{WHOLE_RUN}{left}"),
-        ],
-        None => [format!("{WHOLE_RUN}{so_far}"), so_far.clone()],
-    };
-    let room = columns.saturating_sub(1 + MARGIN.len());
-    let fits = |text: &String| (1..=room).contains(&measure_text_width(text));
-    let text = texts.into_iter().find(fits)?;
-    // An estimate that appears must not move the time to another line.
-    let is_near = !state.to_come().contains(&Phase::Build);
-    let longest = WHOLE_RUN.len() + so_far.len() + 2 + ESTIMATE_COLUMNS;
-    let columns = if is_near { longest } else { text.len() };
-    Some(Estimate { text, columns })
-}
-
-/// How long the current phase and those that follow still take, or why that is unknown.
-fn left_of_run(state: &State, at: Duration) -> Option<String> {
-    let whole = state.whole_time_left(at).map(words::time_left);
-    whole.or_else(|| state.unknown_time_left(at).map(unknown_time))
-}
-
-/// How long the current phase still takes, or why that is unknown.
-fn left_of_phase(state: &State, at: Duration) -> Option<String> {
-    let left = state.time_left(at).map(words::time_left);
-    left.or_else(|| state.unknown_time_left(at).map(unknown_time))
-}
-
-/// What stands in place of an estimate.
-fn unknown_time(why: UnknownTimeLeft) -> String {
-    let text = match why {
-        UnknownTimeLeft::Late => "longer than last time",
-        UnknownTimeLeft::New => "time left unknown",
-    };
-    text.to_owned()
-}
-
-/// The time that something still takes.
-struct Estimate {
-    text: String,
-    /// The columns of the longest such text.
-    columns: usize,
-}
-
-impl Estimate {
-    /// That of the current phase, with its name if others follow.
-    fn of_phase(state: &State, at: Duration) -> Option<Self> {
-        let left = left_of_phase(state, at)?;
-        let phase = state.phase().filter(|_| !state.to_come().is_empty());
-        let of = phase.map(|(phase, _)| format!("{}: ", words::phase(phase)));
-        let of = of.unwrap_or_default();
-        Some(Self {
-            columns: of.len() + ESTIMATE_COLUMNS,
-            text: of + &left,
-        })
-    }
+/// The columns of a line below that of the phase.
+fn room_below(columns: usize) -> usize {
+    columns.saturating_sub(1 + MARGIN.len())
 }
 
 /// The line of the phase: its name, the bar and the percentage if they are known, and the time it took so far. What there is no
