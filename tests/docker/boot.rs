@@ -15,6 +15,7 @@ use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
 use crate::support::*;
+use crate::terminal::on_a_terminal;
 
 /// The offset of the root file system in the miniature image, in the syntax of debugfs.
 const ROOT: &str = "?offset=39845888";
@@ -86,10 +87,13 @@ fn good_image_runs_a_command_and_is_left_unchanged() {
             .success()
     );
     let packed = image.with_extension("img.zst");
-    let run = ["--run", "test ! -e /new && echo fresh"];
-    let there = boot(&user, &packed, &[login, run].concat()).assert_exit_code(0);
-    assert_eq!(there.stdout, "fresh\n");
-    there.assert_stderr_contains(&["Unpack the image: done"]);
+    let (packed, key) = (packed.display(), key.display());
+    let words = format!("boot '{packed}' --ssh-key '{key}' --run 'test ! -e /new && printf fresh'");
+    let shown = on_a_terminal(&user, &words, "");
+    assert!(shown.contains("Unpack the image"), "{shown}");
+    // Only the live view says that; it comes back behind the command.
+    let (_, behind) = shown.split_once("fresh").unwrap();
+    assert!(behind.contains("until the machine is off"), "{shown}");
     nothing_is_left(&user);
     let after = fs::metadata(&image).unwrap();
     let told = |m: &fs::Metadata| (m.mtime(), m.mtime_nsec(), m.ctime_nsec(), m.len());

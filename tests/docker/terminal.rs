@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::support::*;
 
 /// Runs `sdbuild` with `words` (without quotes in them) on a terminal and types `input`; returns the raw output.
-fn on_a_terminal(user: &TestUser, words: &str, input: &str) -> String {
+pub(super) fn on_a_terminal(user: &TestUser, words: &str, input: &str) -> String {
     let command = format!("'{}' {words}", env!("CARGO_BIN_EXE_sdbuild"));
     let mut child = Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
