@@ -7,7 +7,7 @@ use crate::common::event::Phase;
 
 /// A time left shorter than this is shown only if the share that is done does not contradict it: whoever reads it sees whether it is right.
 const SHORT_TIME_LEFT: Duration = Duration::from_secs(18);
-/// What the history of builds omits of their time: it has whole seconds.
+/// What the history of builds omits of their time: it has whole seconds. Of a shorter difference nobody wants to know.
 const ROUNDED_TIME: Duration = Duration::from_secs(1);
 
 /// A derivation that takes this much longer than before is late.
@@ -99,7 +99,12 @@ impl State {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let last = self.earlier.same.filter(|last| self.nix.is_like(last))?;
         let took = Duration::from_secs(last.seconds);
-        let longer = (took + ROUNDED_TIME).mul_f64(1.1);
-        Some((took, at.saturating_sub(current.since) > longer))
+        let now = at.saturating_sub(current.since);
+        Some((took, is_longer(now, took)))
     }
+}
+
+/// Whether it takes longer now than the `last` time, by more than a tenth.
+pub(super) fn is_longer(now: Duration, last: Duration) -> bool {
+    now > (last + ROUNDED_TIME).mul_f64(1.1)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::time_left::is_longer;
 use super::{State, WHOLE};
 use crate::common::event::Phase;
 
@@ -32,7 +33,7 @@ impl State {
     /// How long the current phase took last time, and whether it takes longer now, if it has nothing to count.
     pub(in crate::ui) fn last_steady_time(&self, at: Duration) -> Option<(Duration, bool)> {
         let (last, (_, since)) = (self.steady_time()?, self.phase()?);
-        Some((last, at.saturating_sub(since) > last))
+        Some((last, is_longer(at.saturating_sub(since), last)))
     }
 
     /// The share of a phase that has nothing to count, by its last time.
