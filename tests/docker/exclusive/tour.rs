@@ -46,7 +46,7 @@ clean-up. The image is the tests' very small NixOS, so a build takes seconds. Yo
 minutes, and its numbers are larger.
 
 The outputs are those of real runs. A test repeats them and compares: only times, sizes, hashes and machine-specific values may differ.
-They use the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) (`SDBUILD_NIXPKGS`) and no binary cache (`SDBUILD_SUBSTITUTERS` is empty).
+They use the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) (`SDBUILD_NIXPKGS`) and no [binary cache](terms.md), a server of built packages (`SDBUILD_SUBSTITUTERS` is empty).
 ";
 
 /// Adds the derivation `name` to the system packages.
@@ -250,7 +250,7 @@ fn fail(page: &mut Page) {
 }
 
 fn end(page: &mut Page) {
-    page.say("Cleaning up", "Container images, the store and downloads stay, so that the next build is fast. `clean --old` removes only what no last image of a configuration needs; `clean` removes the rest too. Both keep your images and configurations, and ask first without `--yes`.");
+    page.say("Cleaning up", "Container images, the store and downloads stay, so that the next build is fast. `clean --old` keeps what the last image of each configuration needs, and removes the other results and packages; `clean` removes the rest too. Both keep your images and configurations, and ask first without `--yes`.");
     page.run("sdbuild status", 0);
     page.run("sdbuild clean --old --yes", 0);
     page.run("sdbuild clean --yes", 0);
