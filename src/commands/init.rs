@@ -22,6 +22,7 @@ use crate::common::image_name;
 use crate::common::new_file::{self, Access};
 use crate::common::system::System;
 use crate::nixos::flake::LOCK;
+use crate::nixos::lock;
 use crate::settings::{self, Environment, InitArgs};
 use crate::template::{self, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
@@ -50,8 +51,14 @@ pub async fn run(
         workflow.write(settings.owner)?;
         let path = workflow.path.to_string_lossy();
         ui.result(&ui::sanitize_line(&path))?;
-        let text = "commit it, and sdbuild.lock after the first build. The service then builds the image at every push";
-        context.events.notice(text);
+        let lock = if settings.flake.is_some() {
+            LOCK
+        } else {
+            lock::NAME
+        };
+        context.events.notice(format!(
+            "commit it, and {lock} (`sdbuild lock` writes it). The service then builds the image at every push"
+        ));
         if let Some(text) = settings.ci.and_then(Workflow::missing_release) {
             context.events.warn(text);
         }

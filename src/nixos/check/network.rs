@@ -103,7 +103,7 @@ pub(super) const RULES: [Rule; 12] = [
             (!options.is_empty()).then(|| options.join(", "))
         },
         why: "the wired interface of most boards has another name, so these settings have no effect. It is end0 on a \
-              Raspberry Pi 4 or 5, enu1u1 on a Raspberry Pi 3 and enp0s1 in QEMU. `ip link` on the board shows the name",
+              Raspberry Pi 4 or 5, enu1u1 or enu1u1u1 on a Raspberry Pi 3 and enp0s1 in QEMU. `ip link` on the board shows the name",
         add: &[
             "networking.usePredictableInterfaceNames = false; # or use the interface's real name",
         ],

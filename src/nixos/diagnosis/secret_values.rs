@@ -14,6 +14,8 @@ const HIDDEN: &str = "…";
 /// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones; and networks, of which some write
 /// the passphrase as the value.
 const NAMES: &str = r#"pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key|wireless\.networks(?:\.|[ \t]*=[ \t]*\{[ \t]*)(?:[a-z0-9_-]+|"[^"\n]*")"#;
+/// Beginnings of names with such an end that hold none: `wheelNeedsPassword`, and the `proxyPass` of nginx.
+const NO_SECRETS: [&str; 2] = ["needs", "proxy"];
 /// The networks themselves, of which some write the name and the passphrase as one string.
 const NETWORKS: &str = r"wireless\.networks";
 /// Their value: a string, or a list of strings.
@@ -240,10 +242,9 @@ fn secrets(text: &str) -> Vec<Range<usize>> {
     for found in pattern.captures_iter(text) {
         let name = found.get_group(1).map_or(0, |name| name.start);
         let value = (2..=14).find_map(|group| found.get_group(group));
-        let is_switch = text
-            .get(..name)
-            .is_some_and(|before| before.to_lowercase().ends_with("needs"));
-        let mut value = value.map(|value| value.range()).filter(|_| !is_switch);
+        let before = text.get(..name).unwrap_or_default().to_lowercase();
+        let is_none = NO_SECRETS.iter().any(|start| before.ends_with(start));
+        let mut value = value.map(|value| value.range()).filter(|_| !is_none);
         while let Some(at) = value {
             let rest = text.get(at.end..).unwrap_or_default();
             let is_new = places.last().is_none_or(|last| last.end <= at.start);

@@ -92,6 +92,7 @@ fn what_is_no_secret_is_shown() {
     for text in [
         "security.sudo.wheelNeedsPassword = \"never\";",
         "security.sudo.wheelNeedsPassword = false;",
+        "locations.\"/\".proxyPass = \"http://localhost:3000\";",
         "a.password = lib.mkForce null;",
         "a.psk = \"…\";",
         "a.hashedPassword = \"$y$…\";",
