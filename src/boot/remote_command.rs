@@ -56,9 +56,9 @@ impl RemoteCommands<'_> {
         });
         // A live line would be drawn over what the command writes.
         events.emit(Event::Suspended);
-        let done = self.context.cancel.race(timeout(limit, run)).await?;
+        let done = self.context.cancel.race(timeout(limit, run)).await;
         events.emit(Event::Resumed);
-        match done {
+        match done? {
             Some(done) => {
                 let (status, messages) = done?;
                 command_outcome(status, &messages)
