@@ -3,7 +3,7 @@
 # changes nothing else.
 #
 #   ./install.sh                in a clone: compiles it, with this machine's Rust, or else in a container of Docker or Podman
-#   ./install.sh --uninstall    removes what it installed
+#   ./install.sh --uninstall    removes what it installed; before it, sdbuild clean removes what builds left
 #   ./install.sh --help         names the files that it writes
 #
 # Once a release is published (OWNER is the account that publishes it),

@@ -140,7 +140,7 @@ socket that answers: /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RU
 /// What is written to standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct OutputOptions {
-    /// Show the log of Nix; -vv: everything in the log file
+    /// Show more (of Nix: its log); -vv: everything in the log file
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 

@@ -3,7 +3,7 @@
 
 pub(super) const BUILD: &str = "\
 Writes the image and the files that describe it into the directory of --output, and prints the image's path. A first build downloads \
-about 3 GB and takes about 20 minutes, by estimate. After a failure run it again, which keeps what is done.
+about 3 GB and takes about 20 minutes, by estimate. After a failure, run it again: what is built is kept.
 
 Examples:
   sdbuild build                  # build ./sd-card.nix
@@ -41,8 +41,8 @@ Examples:
 pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if boot or login fails or times out, else with the command's code.
 
 Examples:
+  sdbuild boot --until-ssh   # the newest image here, until a key can log in
   sdbuild boot card.img   # show the console; Ctrl-A X ends it
-  sdbuild boot card.img --until-ssh --login-key ~/.ssh/id_ed25519
   sdbuild boot card.img --run 'systemctl --failed'
   sdbuild boot installer.iso --seed user-data.yaml --until-ssh";
 
@@ -64,6 +64,7 @@ Examples:
 pub(super) const INSPECT: &str = "inspect reads an image without root, mounts nothing and does not change it. /boot is a path in the root file system, 2:/boot on partition 2. It exits with 2 if the image is damaged.
 
 Examples:
+  sdbuild inspect   # the newest image here
   sdbuild inspect card.img.zst --json
   sdbuild inspect card.img ls /nix/store
   sdbuild inspect card.img cat 2:/boot/extlinux/extlinux.conf";
@@ -83,8 +84,8 @@ pub(super) const INIT: &str =
 Examples:
   sdbuild init                         # write ./sd-card.nix
   sdbuild init pi --hostname kitchen   # pi/sd-card.nix
-  sdbuild init --wifi 'Home network'
-  sdbuild init --ci github             # add a workflow that builds the image at every push";
+  sdbuild init --board rpi5            # for another board
+  sdbuild init --flake --ci github     # a flake, and a workflow that builds it";
 
 pub(super) const CHECK: &str = "Each line is a finding. Fix those with ✗: the machine does not boot, or nobody can log in. Those with ! may cause problems. check builds nothing. It exits with 0 if there is no ✗, with 6 if there is one, and with 2 if Nix cannot evaluate the configuration. The first check downloads about 100 MB; later ones take seconds.
 
@@ -148,7 +149,7 @@ Examples:
   sdbuild publish remove ami-0123456789abcdef0
   sdbuild publish remove snap-0123456789abcdef0   # of an abandoned upload";
 
-pub(super) const TRY: &str = "The image is a miniature NixOS for virtual machines, with SSH and a new key. sdbuild has its recipe, which uses a few dozen Debian packages. At the end, try removes the image. Downloads, container images and the store volume stay for the next build; `sdbuild clean` removes them.
+pub(super) const TRY: &str = "The image is a miniature NixOS for virtual machines, with SSH and a new key. sdbuild has its recipe, which uses a few dozen Debian packages. The first run downloads about 120 MB and takes about a minute. At the end, try removes the image. Downloads, container images and the store volume stay for the next build; `sdbuild clean` removes them.
 
 Examples:
   sdbuild try

@@ -111,7 +111,7 @@ pub struct Clean {
     #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
     pub all: bool,
 
-    /// Remove only what runs left at AWS: machines that no build uses any more, and snapshots without an image
+    /// Remove only what earlier runs left at AWS: machines that no build uses any more, and snapshots without an image
     #[arg(long, conflicts_with_all = ["old", "downloads", "store", "all"])]
     pub cloud: bool,
 

@@ -16,7 +16,7 @@ pub enum EmulationChoice {
     Register,
     /// Register QEMU only inside the builder (Linux 6.7 or later); nothing changes on the host.
     Private,
-    /// Use what `binfmt_misc` has registered already, after a test run.
+    /// Use the QEMU that `binfmt_misc` has already, after a test that it works.
     Host,
     /// Do not emulate.
     None,

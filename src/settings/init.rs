@@ -72,15 +72,15 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
-    /// Time zone, such as Europe/Berlin [default: yours]
+    /// Time zone, such as Europe/Berlin [default: as here]
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
 
-    /// Language, such as de_DE [default: yours or en_US]
+    /// Language, such as de_DE [default: as here]
     #[arg(long, value_name = "LOCALE")]
     pub locale: Option<String>,
 
-    /// Public key that may log in as root (repeatable) [default: yours, Ed25519 first]
+    /// Public key that may log in as root (repeatable) [default: one of yours, Ed25519 first]
     ///
     /// It is a file such as ~/.ssh/id_ed25519.pub. Without this flag, init takes one of the keys in ~/.ssh/*.pub and ssh-agent:
     /// an Ed25519 key if there is one.
