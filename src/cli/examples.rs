@@ -41,7 +41,7 @@ Examples:
 pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if boot or login fails or times out, else with the command's code.
 
 Examples:
-  sdbuild boot --until-ssh   # the newest image here, until a key can log in
+  sdbuild boot --until-ssh --login-key ~/.ssh/id_ed25519   # the newest image
   sdbuild boot card.img   # show the console; Ctrl-A X ends it
   sdbuild boot card.img --run 'systemctl --failed'
   sdbuild boot installer.iso --seed user-data.yaml --until-ssh";
@@ -84,6 +84,7 @@ pub(super) const INIT: &str =
 Examples:
   sdbuild init                         # write ./sd-card.nix
   sdbuild init pi --hostname kitchen   # pi/sd-card.nix
+  sdbuild init --wifi 'Home network'
   sdbuild init --board rpi5            # for another board
   sdbuild init --flake --ci github     # a flake, and a workflow that builds it";
 

@@ -27,7 +27,7 @@ fn help_names_the_main_flags_of_build_and_clean() {
         .stdout("--output")
         .stdout("--force")
         .stdout("downloads about 3 GB")
-        .stdout("keeps what is done")
+        .stdout("what is built is kept")
         .run();
     CliTest::new(&["clean", "--help"])
         .stdout("--dry-run")
