@@ -18,8 +18,8 @@ use crate::common::progress::Progress;
 use crate::common::running_builds::RunningBuilds;
 use begun::Begun;
 use names::{general_name, listed_derivation};
-use plan::Plan;
 pub use plan::PlannedWork;
+use plan::{Plan, Plans};
 use times::Ended;
 pub use times::{BuildTime, BuildTimes};
 
@@ -255,11 +255,12 @@ impl BuildShares {
     /// How much is done of what is planned when so many of all derivations are `built`: those that have ended, and of each that is
     /// being built a part of its own. What is planned for one whose time is known never changes.
     pub fn planned(&self, earlier: &BuildTimes, built: Progress, at: Duration) -> PlannedWork {
-        let plan = |name: &str| Plan::of(name, earlier);
+        let plans = Plans::new(&self.ended, earlier);
+        let plan = |name: &str| plans.of(name);
         let since = self.due(at);
         let mut work = PlannedWork::default();
         for (name, ended) in &self.ended {
-            work.add_ended(&plan(name), ended.count, ended.share);
+            work.add_ended(&plans.of_ended(name), ended.count, ended.share);
         }
         let mut over = 0;
         for (id, build) in &self.begun {
@@ -267,7 +268,7 @@ impl BuildShares {
             let ended = self.running.ended_at(*id);
             // Which one has ended Nix reports right after how many run.
             if ended.is_some_and(|ended| at.saturating_sub(ended) >= SETTLING) {
-                work.add_ended(&plan, 1, build.share);
+                work.add_ended(&plans.of_ended(&build.name), 1, build.share);
                 over += 1;
             } else if self.running.is_running(*id) {
                 work.add_running(&plan, build.share + since, build.took(at));
@@ -285,8 +286,8 @@ impl BuildShares {
         let unnamed = unnamed.min(MAX_DERIVATIONS as u64);
         let done = built.done.saturating_sub(count(ended + over)).min(unnamed);
         let few = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        work.add_ended(&Plan::UNKNOWN, few(done), Duration::ZERO);
-        work.add_waiting(&Plan::UNKNOWN, few(unnamed - done));
+        work.add_ended(&Plan::SMALL, few(done), Duration::ZERO);
+        work.add_waiting(&plans.of_new(), few(unnamed - done));
         work
     }
 

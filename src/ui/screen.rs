@@ -73,7 +73,8 @@ impl Screen {
             return;
         }
         let mut text = String::new();
-        if !lines.is_empty() && !self.shown.is_empty() {
+        // Without a live view the terminal may have echoed `^C` there.
+        if !lines.is_empty() && self.terminal.is_some() && !self.closed {
             text.push('\r');
             text.push_str(ERASE_BELOW);
         }
