@@ -54,7 +54,7 @@ pub struct BuildShares {
     /// Store paths of what Nix has forecast and not begun to build, each with its name.
     waiting: BTreeMap<String, String>,
     /// Whether the derivations of a forecast are being listed.
-    is_listing: bool,
+    pub is_listing: bool,
     /// By activity number.
     begun: BTreeMap<u64, Begun>,
     /// Which of them have not ended.

@@ -284,8 +284,9 @@ fn activity_columns(
         let name_columns = (columns / 2).saturating_sub(14);
         (name_columns.clamp(MIN_NAME, MAX_NAME), 14)
     };
-    // Where there is no builder's phase, its columns are the name's too.
-    let (name_columns, phase) = if phase.is_empty() || phase_columns == 0 {
+    // Where there is no builder's phase, its columns are the name's too; a long name, and what is written by it, say more than the phase.
+    let is_long = measure_text_width(&name) > name_columns;
+    let (name_columns, phase) = if phase.is_empty() || is_long {
         (name_columns + 2 + phase_columns, String::new())
     } else {
         let phase = format!("  {}", paint.active(&format!("{phase:<phase_columns$}")));

@@ -249,15 +249,6 @@ impl State {
         shares.planned(&self.earlier.times, built, at)
     }
 
-    /// Whether no number says how much of the current phase is done at the time `at`, because so much of it is of unknown length.
-    pub(super) fn is_unknown(&self, at: Duration) -> bool {
-        let is_build = self
-            .current
-            .as_ref()
-            .is_some_and(|c| c.phase == Phase::Build);
-        is_build && self.planned(at).is_unknown()
-    }
-
     fn current_in(&mut self, phase: Phase) -> Option<&mut Current> {
         self.current.as_mut().filter(|c| c.phase == phase)
     }

@@ -58,19 +58,26 @@ pub(super) fn of_run(state: &State, at: Duration, room: usize) -> Option<Estimat
         return None;
     }
     let so_far = format!("{} so far", words::seconds(at));
+    let longest = so_far.len() + 2 + ESTIMATE_COLUMNS;
+    // What stands there must not change its form when an estimate appears.
+    let name = if room < WHOLE_RUN.len() + longest {
+        ""
+    } else {
+        WHOLE_RUN
+    };
     let texts = match left_of_run(state, at) {
-        Some(left) => [
-            format!("{WHOLE_RUN}{so_far}, {left}"),
-            format!("{WHOLE_RUN}{left}"),
-        ],
-        None => [format!("{WHOLE_RUN}{so_far}"), so_far.clone()],
+        Some(left) => [format!("{name}{so_far}, {left}"), left],
+        None => [format!("{name}{so_far}"), String::new()],
     };
     let fits = |text: &String| (1..=room).contains(&measure_text_width(text));
     let text = texts.into_iter().find(fits)?;
     // An estimate that appears must not move the time to another line.
     let is_near = !state.to_come().contains(&Phase::Build);
-    let longest = WHOLE_RUN.len() + so_far.len() + 2 + ESTIMATE_COLUMNS;
-    let columns = if is_near { longest } else { text.len() };
+    let columns = if is_near {
+        name.len() + longest
+    } else {
+        text.len()
+    };
     Some(Estimate { text, columns })
 }
 

@@ -163,9 +163,9 @@ fn names_have_the_width_that_there_is() {
     let line = "unpacking source archive".to_owned();
     let state = building(&[began(1, name), unpacks, NixEvent::BuildLine { id: 1, line }]);
     let row = |columns| shown(&state, columns, 24).remove(2);
-    let whole = format!(" {name}  unpackPhase     unpacking sourc… 2 s");
+    let whole = format!(" {name}       unpacking source archive    2 s");
     assert!(row(100).contains(&whole), "{}", row(100));
-    let cut = " systemd-minimal-libs-257.10-u…  unpackPhase     unpacking so… 2 s";
+    let cut = " systemd-minimal-libs-257.10-unstable-2026-05-…  unpacking so… 2 s";
     assert!(row(80).contains(cut), "{}", row(80));
 }
 

@@ -51,12 +51,22 @@ impl State {
         if !is_build || self.time_left(at).is_some() {
             return None;
         }
-        let (times, all) = (&self.earlier.times, self.nix.built.all);
-        if self.shares.late(times, at) >= MIN_LATE {
+        if self.shares.late(&self.earlier.times, at) >= MIN_LATE {
             return Some(UnknownTimeLeft::Late);
         }
-        let has_new = !times.is_empty() && self.shares.has_much_new(times, all, at);
-        (has_new || self.is_unknown(at)).then_some(UnknownTimeLeft::New)
+        self.is_unknown(at).then_some(UnknownTimeLeft::New)
+    }
+
+    /// Whether no number says how much of the current phase is done at the time `at`, because so much of it is of unknown length.
+    pub(in crate::ui) fn is_unknown(&self, at: Duration) -> bool {
+        let is_build = self.phase().is_some_and(|(phase, _)| phase == Phase::Build);
+        is_build && (self.has_new(at) || self.planned(at).is_unknown())
+    }
+
+    /// Whether this build, unlike earlier ones of this machine, builds much that is new.
+    fn has_new(&self, at: Duration) -> bool {
+        let (times, all) = (&self.earlier.times, self.nix.built.all);
+        !times.is_empty() && self.shares.has_much_new(times, all, at)
     }
 
     /// The time that the build still takes by what was seen of it.
@@ -79,8 +89,8 @@ impl State {
     fn left_as_before(&self, at: Duration) -> Option<Duration> {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let times = &self.earlier.times;
-        let all = self.nix.built.all;
-        if !times.is_empty() && self.shares.has_much_new(times, all, at) {
+        // What it builds is known in a moment, which says more.
+        if self.has_new(at) || !times.is_empty() && self.shares.is_listing {
             return None;
         }
         let others = self.earlier.others.iter();
@@ -98,6 +108,9 @@ impl State {
     pub(in crate::ui) fn last_build(&self, at: Duration) -> Option<(Duration, bool)> {
         let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
         let last = self.earlier.same.filter(|last| self.nix.is_like(last))?;
+        if self.has_new(at) {
+            return None;
+        }
         let took = Duration::from_secs(last.seconds);
         let now = at.saturating_sub(current.since);
         Some((took, is_longer(now, took)))

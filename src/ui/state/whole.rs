@@ -59,8 +59,16 @@ impl State {
             last.or((*phase == Phase::PowerOff).then_some(USUAL_POWER_OFF))
         });
         let rest = of_others.sum::<Option<Duration>>()?;
-        let left = self.time_left(at).or_else(|| self.left_by_last_time(at))?;
-        Some(left + rest)
+        let left = self.time_left(at).or_else(|| self.left_by_last_time(at));
+        let is_built = || self.is_built().then_some(Duration::ZERO);
+        Some(left.or_else(is_built)? + rest)
+    }
+
+    /// Whether all is built in the phase that builds, and only the builder has to be stopped.
+    fn is_built(&self) -> bool {
+        let is_build = self.phase().is_some_and(|(phase, _)| phase == Phase::Build);
+        let built = self.nix.forecast_builds();
+        is_build && built.is_some_and(|built| built.all > 0 && built.done >= built.all)
     }
 
     /// Whether the current phase is one of several of the work of a run.

@@ -166,7 +166,8 @@ fn a_build_of_little_that_is_new_is_like_the_last_one() {
         level: 3,
         text: format!("  {new}"),
     };
-    for event in [will_build, listed] {
+    let listed_all = NixEvent::ToDownload { bytes: 0 };
+    for event in [will_build, listed, listed_all] {
         state.apply(&Event::Nix(event), SECOND);
     }
     assert_eq!(state.time_left(SECOND * 11), Some(SECOND * 90));
