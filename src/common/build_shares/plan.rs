@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn new_derivations_that_wait_are_unknown_if_they_are_no_small_ones() {
+    fn new_derivations_that_wait_are_unknown_unless_small() {
         let with = |time| {
             let mut work = PlannedWork::default();
             work.add_ended(&Plan::SMALL, 9, SECOND * 9);
