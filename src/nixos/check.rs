@@ -16,6 +16,7 @@ mod facts;
 mod hidden_definitions;
 mod idle_services;
 mod login;
+mod meant_root;
 mod name_servers;
 mod named_options;
 mod named_values;

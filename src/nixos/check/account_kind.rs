@@ -1,6 +1,7 @@
 //! NixOS's assertions about a user who is declared neither as a person nor as a system user. Pure.
 
 use super::facts::ConfigFacts;
+use super::meant_root::{line_with_root, question};
 use crate::common::attribute_path;
 use crate::common::nix_string::nix_string;
 
@@ -20,9 +21,13 @@ pub(super) fn refused(facts: &ConfigFacts, text: &str) -> Option<(String, Vec<St
         Some(_) => "",
         None => " # and no isSystemUser, which is for services",
     };
-    let line = format!("users.users.{user}.isNormalUser = true;{comment}");
+    let root = line_with_root(facts, name);
+    let line = root.unwrap_or_else(|| format!("users.users.{user}.isNormalUser = true;{comment}"));
+    let question = question(name).unwrap_or_default();
     // Named as the object, whose definition has the place: often neither of the options has one.
-    let is = format!("users.users.{user} must have exactly one of isNormalUser and isSystemUser");
+    let is = format!(
+        "{question}users.users.{user} must have exactly one of isNormalUser and isSystemUser"
+    );
     Some((is, vec![line]))
 }
 

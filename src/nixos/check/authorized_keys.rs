@@ -32,7 +32,7 @@ pub(super) const RULES: [Rule; 6] = [
         id: "key-is-none",
         severity: Severity::Error,
         is: |facts, _| Some(with_other_logins(facts, broken_keys(facts)?)),
-        why: "that is not a complete public key. Write the whole line of a .pub file in ~/.ssh; `ssh-keygen -t ed25519` \
+        why: "the text in quotes is not a complete public key. Write the whole line of a .pub file in ~/.ssh; `ssh-keygen -t ed25519` \
               makes one",
         add: &["{right key}"],
     },

@@ -3,6 +3,7 @@
 use super::Severity;
 use super::authorized_keys::{broken_keys, expired_keys, has_private_key, has_wrong_key};
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
+use super::meant_root::said_of_no_administrator;
 use super::named_options::user_option;
 use super::passwords::{
     files_of, invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
@@ -296,26 +297,6 @@ fn said_of_firewall(facts: &ConfigFacts) -> Option<String> {
             )
         }
     })
-}
-
-/// What is said of the user `name`, who can log in and cannot become root.
-fn said_of_no_administrator(facts: &ConfigFacts, name: &str) -> String {
-    let user = facts.users.iter().find(|user| user.name == name);
-    let is_in_wheel = user.is_some_and(|user| user.groups.iter().any(|group| group == "wheel"));
-    let reason = if !facts.sudo.enable {
-        format!("{}.enable = false", facts.sudo.option)
-    } else if is_in_wheel {
-        format!(
-            "sudo asks for a password, and {} has none",
-            user_option(name)
-        )
-    } else {
-        format!(
-            "{}.extraGroups does not have wheel, the group that may use sudo",
-            user_option(name)
-        )
-    };
-    format!("{name} can log in but cannot become root, because {reason}")
 }
 
 /// The priority of what `lib.mkForce` sets.

@@ -111,6 +111,11 @@ fn who_cannot_become_root_is_told_why() {
     let off = [("/sudo/enable", json!(false))];
     let told = reason(wheel("ann", &[KEY], "set"), &off);
     assert_eq!(told, format!("{start} security.sudo.enable = false"));
+    for name in ["rot", "roor", "roott", "Root"] {
+        let told = reason(user(name, &[KEY], "none"), &[]);
+        let question = format!("is users.users.{name} meant to be root? {name} can");
+        assert!(told.starts_with(&question), "{told}");
+    }
 }
 
 #[test]
@@ -135,6 +140,12 @@ fn a_user_who_is_neither_normal_nor_the_systems_is_one_finding() {
     assert_eq!(
         told(&[group]),
         [("assertion", lines.map(str::to_owned).to_vec())]
+    );
+    let root = "users.users.root = { … }; # replaces users.users.rot".to_owned();
+    let of_root = [kind, group].map(|text| text.replace("ann", "rot"));
+    assert_eq!(
+        told(&[&of_root[0], &of_root[1]]),
+        [("assertion", vec![root])]
     );
     let other = group.replace("ann", "bob");
     assert_eq!(told(&[kind, &other]).len(), 2);
