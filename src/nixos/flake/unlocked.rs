@@ -8,13 +8,19 @@ use rnix::SyntaxNode;
 use super::declared_inputs::{InputNames, declared_attributes, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
-use crate::common::configuration_file::{flake_text, lock_command};
+use crate::common::configuration_file::{FLAKE_FILE, flake_text, lock_command};
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::nearest::similar_names;
+use crate::common::nix_name::is_of_name;
 use crate::nixos::known_repository::{KnownRepository, release_in, usual_url};
 use crate::nixos::nix_definitions::line_number_of;
 use crate::nixos::nix_syntax::parse;
+
+/// Inputs of many flakes beside those whose URLs are known.
+const WELL_KNOWN: [&str; 4] = ["flake-parts", "flake-utils", "impermanence", "treefmt-nix"];
+/// Longer lines are not repeated in a hint.
+const MAX_SHOWN: usize = 160;
 
 /// What nixpkgs has and people take for an input, and what the outputs write where they use it.
 const OF_NIXPKGS: [(&str, &str); 2] = [
@@ -83,20 +89,29 @@ impl UnlockedFlake<'_> {
         Failure::usage(text).hint(hint).hint(overriding(first))
     }
 
-    /// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that is none of its inputs, and what to
-    /// do about it. Nix would look for it in a registry, and none is read.
+    /// An argument of the outputs that is none of the inputs of the flake with this `text`, and what to do about it: one of the inputs
+    /// `missing`, or one of which an input among these is a misspelling. Nix would look for it in a registry, and none is read.
     pub(super) fn undeclared_argument(self, missing: &[String], text: &str) -> Option<Failure> {
-        let InputNames {
-            inputs, arguments, ..
-        } = InputNames::read(text);
-        let is_undeclared = |name: &&String| arguments.contains(*name) && !inputs.contains(*name);
-        let name = missing.iter().find(is_undeclared)?;
+        let names = InputNames::read(text);
+        let is_missing = |name: &String| missing.contains(name);
+        let is_wrong = |name: &&String| {
+            let misspelt = || misspelt_input(&names, name);
+            let is_undeclared = !names.inputs.contains(*name);
+            is_undeclared && (is_missing(name) || misspelt().as_ref().is_some_and(is_missing))
+        };
+        let name = names.arguments.iter().find(is_wrong)?;
+        let inputs = names.inputs;
         let failure = Failure::usage(format!(
             "the outputs of flake.nix have the argument {name}{}, which is not one of its inputs",
             line_of_argument(text, name)
         ));
         if let Some(meant) = similar_names(name, inputs.iter().map(String::as_str)) {
-            return Some(failure.hint(format!("did you mean {meant}?")));
+            let is_misspelt = is_well_known(name) && !is_well_known(&meant);
+            return Some(failure.hint(if is_misspelt && inputs.contains(&meant) {
+                rename_input(text, &meant, name)
+            } else {
+                format!("did you mean {meant}?")
+            }));
         }
         let of_nixpkgs = OF_NIXPKGS.iter().find(|(of, _)| of == name);
         if let Some((_, used)) = of_nixpkgs.filter(|_| inputs.contains("nixpkgs")) {
@@ -138,6 +153,36 @@ fn line_of_argument(text: &str, name: &str) -> String {
     match (found.next(), found.next()) {
         (Some(argument), None) => format!(" (line {})", line_number_of(text, &argument)),
         _ => String::new(),
+    }
+}
+
+/// The only input that the argument `name` of the outputs is a misspelling of, or that is one of it, and that the outputs do not have.
+fn misspelt_input(names: &InputNames, name: &str) -> Option<String> {
+    let similar = similar_names(name, names.inputs.iter().map(String::as_str))?;
+    let is_unused = names.inputs.contains(&similar) && !names.arguments.contains(&similar);
+    is_unused.then_some(similar)
+}
+
+/// Whether inputs in instructions on the web are called `name`.
+fn is_well_known(name: &str) -> bool {
+    usual_url(name).is_some() || WELL_KNOWN.contains(&name)
+}
+
+/// How to call the input `misspelt` of the `flake.nix` with this `text` by the right `name`.
+fn rename_input(text: &str, misspelt: &str, name: &str) -> String {
+    let lines = (1..).zip(text.lines());
+    let is_it = |line: &str| {
+        let code = line.split('#').next().unwrap_or_default();
+        code.split(|c| !is_of_name(c)).any(|word| word == misspelt)
+    };
+    let mut having = lines.filter(|(_, line)| is_it(line));
+    let asked = format!("the input is called {misspelt}. Did you mean {name}?");
+    match (having.next(), having.next()) {
+        (Some((number, line)), None) if line.len() <= MAX_SHOWN => {
+            let line = line.trim().replacen(misspelt, name, 1);
+            format!("{FLAKE_FILE}:{number}: {asked} The line then reads: {line}")
+        }
+        _ => format!("{asked} Rename the input in {FLAKE_FILE}"),
     }
 }
 
@@ -203,7 +248,40 @@ mod tests {
             "remove the argument, or declare it in the inputs with a URL and run `sdbuild lock`";
         let other = [locked.to_owned(), overriding("other")];
         assert_eq!(hints("other", ".", true).unwrap(), other);
-        assert!(hints("nixpkgs", ".", true).is_none());
+        // The argument may be replaced by a directory.
+        let overridden = hints("nixpkgs", ".", true);
+        assert_eq!(overridden.unwrap(), ["did you mean nixpkgs?"]);
+        assert!(hints("a", ".", true).is_none());
+    }
+
+    #[test]
+    fn a_misspelt_input_is_to_be_renamed() {
+        let reference = &".".parse().unwrap();
+        let flake = UnlockedFlake {
+            reference,
+            is_local: true,
+            has_lock: false,
+            is_beside_module: false,
+        };
+        let hints = |missing: &str, text: &str| {
+            let failure = flake.undeclared_argument(&[missing.into()], text);
+            failure.map(|failure| failure.hints)
+        };
+        let text = "{\n  inputs.nixpgks.url = \"x\";\n  outputs = { self, nixpkgs }: { };\n}";
+        let rename = "flake.nix:2: the input is called nixpgks. Did you mean nixpkgs? The line then reads: inputs.nixpkgs.url = \"x\";";
+        // The argument may be replaced by a directory, and the input be in the lock.
+        for missing in ["nixpgks", "nixpkgs"] {
+            assert_eq!(hints(missing, text).unwrap(), [rename], "{missing}");
+        }
+        let twice = text.replace("self", "self /* nixpgks */");
+        let rename = hints("nixpgks", &twice).unwrap();
+        assert!(rename[0].ends_with("Rename the input in flake.nix"));
+        let both = text.replace("nixpkgs }", "nixpgks, nixpkgs }");
+        assert!(hints("nixpgks", &both).is_none(), "the outputs have it");
+        let own = text
+            .replace("nixpgks", "modules")
+            .replace("nixpkgs", "module");
+        assert_eq!(hints("module", &own).unwrap(), ["did you mean modules?"]);
     }
 
     #[test]
