@@ -1,5 +1,7 @@
 //! The definitions of the command line (`--set`, `--ssh-key`, `--hostname`) as a NixOS module.
 
+mod balance;
+
 use crate::common::failure::Failure;
 use crate::common::nix_string::nix_string;
 use crate::common::shell_word::quoted;
@@ -121,6 +123,9 @@ impl CliModule {
             )));
         }
         let (code, shown) = if value.starts_with(['[', '{', '(']) {
+            if let Some(failure) = balance::failure(option, value) {
+                return Err(failure);
+            }
             let shown = format!("{option} = {value};");
             (format!("{option} = over ({value});"), shown)
         } else {

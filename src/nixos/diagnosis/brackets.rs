@@ -1,6 +1,6 @@
 //! Brackets and quotes that are not closed, found in the text of a file without a parser of Nix.
 
-pub(super) use super::imbalance::Imbalance;
+pub(in crate::nixos) use super::imbalance::Imbalance;
 use crate::common::nix_name::is_of_name;
 
 /// What the characters are part of.
@@ -32,7 +32,7 @@ struct Scanner<'a> {
 }
 
 /// The first imbalance of `text`, if there is one.
-pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
+pub(in crate::nixos) fn imbalance(text: &str) -> Option<Imbalance> {
     match scan(text) {
         Ok(scanner) => scanner.open_end(),
         Err(found) => Some(found),
@@ -40,7 +40,7 @@ pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
 }
 
 /// The brackets that are open at the end of `text`, the outermost first; that of `${` is `$`. None if they do not match before.
-pub(super) fn open_brackets(text: &str) -> Vec<char> {
+pub(in crate::nixos) fn open_brackets(text: &str) -> Vec<char> {
     let open = scan(text).map_or_else(|_| Vec::new(), |scanner| scanner.open);
     open.into_iter().map(|(bracket, _)| bracket).collect()
 }

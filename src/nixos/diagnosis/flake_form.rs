@@ -56,7 +56,7 @@ pub(super) fn located(context: &ExitContext<'_>, error: &NixError) -> Option<Nix
 }
 
 /// The error with the summary `words` at `position`, with the lines there of the file's `text`.
-fn quoting(words: &str, text: &str, position: Position) -> Option<NixError> {
+pub(super) fn quoting(words: &str, text: &str, position: Position) -> Option<NixError> {
     let start = text.get(..position.offset(text)?)?.rsplit('\n').next()?;
     let lines = source_lines::around(
         text,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rnix::SyntaxKind::NODE_PATH_REL;
 
 use super::aliased_options;
+use super::called_packages;
 use super::evidence::{ExitContext, Findings, MAX_SHOWN};
 use super::flake_arguments::add_to_outputs;
 use super::flake_form;
@@ -49,7 +50,8 @@ pub(super) fn with_own_paths<'a>(
 ) -> Cow<'a, Findings> {
     let errors = &findings.nix_errors;
     let nix_errors = match errors.as_slice() {
-        [error] => flake_form::located(context, error)
+        [error] => called_packages::located(context, findings, error)
+            .or_else(|| flake_form::located(context, error))
             .or_else(|| aliased_options::of_user(context, error))
             .or_else(|| flake_values::in_inline_module(context, error))
             .or_else(|| flake_values::in_conflict(context, error))

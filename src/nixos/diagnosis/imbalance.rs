@@ -2,7 +2,7 @@
 
 /// What is wrong with the brackets and quotes of a text. Lines are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Imbalance {
+pub(in crate::nixos) enum Imbalance {
     /// A string in double quotes goes on to another line, which is rare on purpose, or to the end.
     OpenString {
         /// The line of its first quote.

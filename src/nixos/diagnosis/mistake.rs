@@ -1,5 +1,6 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
+use super::called_packages;
 use super::calls_in_lists;
 use super::conflicts;
 use super::definitions::{defined_twice, mixed_module, wrong_type};
@@ -224,7 +225,8 @@ fn wrong_type_of(
 
 /// What is meant by a package that nixpkgs does not have.
 fn package(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> Option<String> {
-    digit_names::hint(context, error)
+    called_packages::hint(error)
+        .or_else(|| digit_names::hint(context, error))
         .or_else(|| python_packages::missing(context, error))
         .or_else(|| kernels::missing(context, findings, error))
         .or_else(|| no_such_package(context, findings, error))

@@ -6,6 +6,7 @@
 mod aliased_options;
 mod boolean_values;
 mod brackets;
+mod called_packages;
 mod called_values;
 mod calls_in_lists;
 mod choices;
@@ -110,6 +111,7 @@ use std::collections::BTreeSet;
 use crate::common::failure::{Class, Failure};
 use crate::nixos::entry_report::unmarked;
 use crate::nixos::log::NixError;
+pub(super) use brackets::{Imbalance, imbalance, open_brackets};
 use eval_error::EvalError;
 pub(super) use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
 use fetch_error::{fetch_failure, no_network_failure};
@@ -118,7 +120,7 @@ use machine::{machine_failure, store_volume_full};
 use mistake::Mistake;
 use nix_message::reason;
 use proposals::proposal;
-pub(super) use secret_values::has_secret;
+pub(super) use secret_values::{has_secret, is_name_of_secret};
 pub(super) use warning::{Warnings, is_of_evaluation};
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).

@@ -20,10 +20,12 @@ lib: {
       f = if lib.isFunction fn then fn else import fn;
       wanted = builtins.functionArgs f;
       missing = builtins.filter (name: !wanted.${name} && !(scope ? ${name}) && !(args ? ${name})) (builtins.attrNames wanted);
-      where = if builtins.isPath fn then " at ${toString fn}" else "";
+      name = builtins.head missing;
+      place = builtins.unsafeGetAttrPos name wanted;
+      where = if place == null then "<unknown location>" else "${place.file}:${toString place.line}";
     in
     if missing != [ ] then
-      throw "Function called without required argument \"${builtins.head missing}\"${where}"
+      abort "lib.customisation.callPackageWith: Function called without required argument \"${name}\" at ${where}"
     else
       lib.makeOverridable f (builtins.intersectAttrs wanted scope // args);
 

@@ -241,3 +241,31 @@ fn a_module_gets_all_inputs_of_a_flake() {
     let after = "inherit inputs; };\n  in flake.nix, write @inputs after the { … } of the outputs. Line 2 then reads: outputs = { self, ... }@inputs:";
     assert!(none.ends_with(after), "{none}");
 }
+
+#[test]
+fn an_argument_that_call_package_does_not_find_is_shown() {
+    let nixpkgs = "/nix/var/sdbuild/nixpkgs/tree-0/lib/customisation.nix";
+    let failure = |text: &str, place: &str| {
+        let error = format!(
+            "evaluation aborted with the following error message: 'lib.customisation.callPackageWith: Function called without \
+             required argument \\\"openssll\\\" at {place}, did you mean \\\"openssl\\\", \\\"openshell\\\" or \\\"openslp\\\"?'"
+        );
+        failure(text, &reported(nixpkgs, (326, 7), &error, ""), "")
+    };
+    let text = "{ stdenv,\n  openssll }: stdenv.mkDerivation { }";
+    for dir in ["/build/config", "/nix/store/0-source"] {
+        let shown = failure(text, &format!("{dir}/c.nix:2"));
+        let message = "pi/c.nix:2:3: Function called without required argument \"openssll\", did you mean openssl, openshell or \
+                       openslp?";
+        assert_hint(&shown, message, "nixpkgs has no package openssll. Correct");
+        let marked = ["2|   openssll }: stdenv.mkDerivation { }", " |   ^"];
+        assert_eq!(shown.log_tail[1..], marked);
+    }
+    // Of nixpkgs' own packages, and of a file that has changed.
+    for place in [
+        "/nix/var/sdbuild/nixpkgs/tree-0/c.nix:2",
+        "/build/config/c.nix:1",
+    ] {
+        assert!(failure(text, place).hints.is_empty(), "{place}");
+    }
+}
