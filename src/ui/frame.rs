@@ -37,8 +37,6 @@ const MARGIN: &str = "     ";
 const SEPARATOR: &str = " · ";
 /// Columns of the longest elapsed time below an hour: `59 min 59 s`.
 const ELAPSED_COLUMNS: usize = 11;
-/// A derivation that took less in an earlier build ends before anybody has compared.
-const MIN_LAST_TIME: Duration = Duration::from_secs(5);
 /// Further lines of a sentence are indented by this much more.
 const HANGING: usize = 2;
 
@@ -257,8 +255,7 @@ fn bar(shown: &Bar, columns: usize, paint: Paint) -> String {
 /// How long an activity has taken, and how long it took last time.
 fn activity_time(activity: &Activity, at: Duration, columns: usize) -> String {
     let elapsed = words::seconds(at.saturating_sub(activity.since));
-    let last = activity.last_time.filter(|last| *last >= MIN_LAST_TIME);
-    match last.filter(|_| columns >= NARROW) {
+    match activity.last_time.filter(|_| columns >= NARROW) {
         Some(last) => format!("{elapsed}, last time {}", words::seconds(last)),
         None => elapsed,
     }

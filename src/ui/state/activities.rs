@@ -13,6 +13,9 @@ pub(super) const MAX_ACTIVE: usize = 1024;
 /// Number of derivations in the table of the slowest.
 const SLOWEST_SHOWN: usize = 5;
 
+/// A derivation that took less in an earlier build ends before anybody has compared.
+const MIN_LAST_TIME: Duration = Duration::from_secs(5);
+
 /// The kind of a Nix activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ui) enum ActivityKind {
@@ -27,7 +30,7 @@ pub(in crate::ui) struct Activity {
     pub(in crate::ui) name: String,
     /// When it started.
     pub(in crate::ui) since: Duration,
-    /// How long derivations of this name took in an earlier build.
+    /// How long derivations of this name took in an earlier build, if that was [`MIN_LAST_TIME`] or longer.
     pub(in crate::ui) last_time: Option<Duration>,
     /// The current phase of the builder, such as `buildPhase`.
     pub(in crate::ui) phase: Option<String>,
@@ -80,7 +83,7 @@ impl Activities {
         since: Duration,
     ) {
         let build = Activity {
-            last_time,
+            last_time: last_time.filter(|last| *last >= MIN_LAST_TIME),
             ..Activity::new(ActivityKind::Build, derivation, since)
         };
         self.begin(id, build);

@@ -10,9 +10,6 @@ const SHORT_TIME_LEFT: Duration = Duration::from_secs(18);
 /// What the history of builds omits of their time: it has whole seconds. Of a shorter difference nobody wants to know.
 const ROUNDED_TIME: Duration = Duration::from_secs(1);
 
-/// A derivation that takes this much longer than before is late.
-const MIN_LATE: Duration = Duration::from_secs(1);
-
 /// Why nobody knows how long a build still takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ui) enum UnknownTimeLeft {
@@ -51,7 +48,11 @@ impl State {
         if !is_build || self.time_left(at).is_some() {
             return None;
         }
-        if self.shares.late(&self.earlier.times, at) >= MIN_LATE {
+        let is_late = self.active().any(|build| {
+            let now = at.saturating_sub(build.since);
+            build.last_time.is_some_and(|last| is_longer(now, last))
+        });
+        if is_late {
             return Some(UnknownTimeLeft::Late);
         }
         self.is_unknown(at).then_some(UnknownTimeLeft::New)
