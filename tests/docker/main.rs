@@ -69,7 +69,6 @@ mod interruptions;
 mod iso;
 mod lease;
 mod machines;
-mod mistakes;
 mod old_results;
 mod output;
 mod private;

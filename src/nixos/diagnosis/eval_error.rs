@@ -22,7 +22,7 @@ use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
 
-/// An error in a configuration. `tests/errors.md` lists every variant by name.
+/// An error in a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvalError {
     /// The modules that define the image are not imported.

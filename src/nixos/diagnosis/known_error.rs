@@ -7,7 +7,7 @@ use KnownError::{
     ProcessLimit, RootTooSmall, WrongHash,
 };
 
-/// An error that a line of the log shows. `tests/errors.md` lists every variant by name.
+/// An error that a line of the log shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::nixos) enum KnownError {
     /// The disk of the store volume is full, or has no free inode.

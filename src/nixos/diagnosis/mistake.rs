@@ -38,7 +38,7 @@ use super::unit_faults;
 use super::written_forms;
 use crate::nixos::log::NixError;
 
-/// A mistake. `tests/errors.md` lists every variant by name.
+/// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mistake {
     /// Options of the image, without the modules that define it.

@@ -1,7 +1,5 @@
 //! Recorded builds that failed: `tests/streams` has Nix's standard error of each.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::common::system::System;
 use crate::nixos::build_log::BuildLog;
@@ -236,71 +234,4 @@ fn a_download_that_stalls() {
     let message =
         "does not answer: unable to download 'http://localhost:4433/x': Timeout was reached (28)";
     assert_failure(&failure, Class::Environment, message, "run it again");
-}
-
-/// Names in the table that are neither a [`KnownError`] nor an [`EvalError`]: they are recognised by other means.
-const OTHERS: [&str; 3] = ["OutOfMemory", "Stopped", "Warning"];
-
-#[test]
-fn every_condition_is_documented_and_tested() {
-    let documented = table_rows(include_str!("../../../docs/errors.md"));
-    let tested = table_rows(include_str!("../../../tests/errors.md"));
-    let conditions = |rows: &[Vec<&'static str>]| -> Vec<&'static str> {
-        rows.iter().map(|row| row[0]).collect()
-    };
-    assert_eq!(conditions(&documented), conditions(&tested));
-    // A message may have several rows, each with a condition of its own.
-    let mut seen = BTreeSet::new();
-    for row in &tested {
-        assert!(seen.insert((row[0], row[1])), "twice: {row:?}");
-    }
-    let sources = sources();
-    for row in &tested {
-        for test in row[2].split(", ") {
-            let test = test.trim_matches('`');
-            assert!(
-                sources.contains(&format!("fn {test}(")),
-                "there is no test {test}: {row:?}"
-            );
-        }
-    }
-    let known = KnownError::ALL.map(|s| format!("{s:?}")).into_iter();
-    let known = known.chain(EvalError::ALL.map(|m| format!("{m:?}")));
-    let known = known.chain(Mistake::ALL.map(|m| format!("{m:?}")));
-    for condition in known.chain(OTHERS.map(str::to_owned)) {
-        let name = format!("`{condition}`");
-        let mut names = tested.iter().flat_map(|row| row[1].split(", "));
-        assert!(
-            names.any(|it| it == name),
-            "no row of {name} in tests/errors.md"
-        );
-    }
-}
-
-/// The cells of every table row of `markdown`, without head rows.
-fn table_rows(markdown: &'static str) -> Vec<Vec<&'static str>> {
-    let is_row = |line: &&str| {
-        line.starts_with("| ") && !line.starts_with("| what") && !line.starts_with("| --")
-    };
-    let cells = |line: &'static str| line.trim_matches('|').split(" | ").map(str::trim).collect();
-    markdown.lines().filter(is_row).map(cells).collect()
-}
-
-/// The text of all files in `src` and `tests`, where a row's test may be.
-fn sources() -> String {
-    let mut dirs = ["src", "tests"]
-        .map(|f| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(f))
-        .to_vec();
-    let mut text = String::new();
-    while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                text.push_str(&std::fs::read_to_string(path).unwrap());
-            }
-        }
-    }
-    text
 }
