@@ -248,9 +248,6 @@ pub enum Command {
     /// Hold a rented machine, and give it back when sdbuild ends; used by sdbuild itself
     #[command(hide = true)]
     HoldMachine,
-    /// Remove a booted container when sdbuild is killed; used by sdbuild itself
-    #[command(hide = true)]
-    HoldContainer,
 }
 
 /// `sdbuild build`.

@@ -113,7 +113,6 @@ async fn run_command(
             let settings = settings::Common::without_file(env)?;
             Box::pin(pipeline::hold_machine(&settings)).await
         }
-        Command::HoldContainer => Box::pin(boot::hold_container()).await,
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::boot::keyboard::{Keyboard, forward_keys};
 use crate::boot::machine::{MachineOutput, RunningMachine};
-use crate::boot::outcome::{container_outcome, qemu_outcome, with_leftovers};
+use crate::boot::outcome::{qemu_outcome, with_leftovers};
 use crate::boot::qemu::{PLUG_NETWORK, Serial};
 use crate::boot::session::BootSession;
 use crate::common::event::{Event, Events};
@@ -32,47 +32,31 @@ pub(super) async fn run(session: BootSession<'_>) -> Result<(), Failure> {
     explain_network(&session);
     // QEMU on the host takes the terminal as soon as it runs; a container does not.
     if session.container.is_none() {
-        give_terminal(
-            &session.context.events,
-            MACHINE,
-            port.and_then(HostPort::fixed),
-        );
+        give_terminal(&session.context.events, port.and_then(HostPort::fixed));
     }
     let mut machine = session.start(port, Serial::Terminal).await?;
     let outcome = match session.container {
         None => cancel.race(machine.until_end()).await,
-        Some(options) if machine.is_container() => {
-            give_terminal(&session.context.events, CONTAINER, machine.ssh_port);
-            cancel.race(show_alone(&mut machine, &options.screen)).await
-        }
         Some(options) => {
-            give_terminal(&session.context.events, MACHINE, machine.ssh_port);
+            give_terminal(&session.context.events, machine.ssh_port);
             settings.set_raw_input();
             let relay = relay(&mut machine, &options.screen, &session.context.events);
             cancel.race(Box::pin(relay)).await
         }
     };
     let stderr = machine.unseen_stderr();
-    let is_container = machine.is_container();
     let leftovers = machine.stop(cancel).await;
     drop(settings);
-    let outcome = outcome.and_then(|status| match status? {
-        status if is_container => container_outcome(status),
-        status => qemu_outcome(status, &stderr),
-    });
+    let outcome = outcome.and_then(|status| qemu_outcome(status?, &stderr));
     with_leftovers(outcome, leftovers)
 }
 
-/// What the terminal shows, and how the user ends it.
-const MACHINE: &str = "the machine's console; Ctrl-A X ends it";
-/// The same of a container, which has no keyboard.
-const CONTAINER: &str = "the output of the container; Ctrl-C ends it";
-
-fn give_terminal(events: &Events, what: &str, port: Option<u16>) {
+/// Says what the terminal shows, and how the user ends it.
+fn give_terminal(events: &Events, port: Option<u16>) {
     let login = port.map_or_else(String::new, |port| {
         format!(". Log in with: ssh -p {port} root@127.0.0.1")
     });
-    events.notice(format!("{what}{login}"));
+    events.notice(format!("the machine's console; Ctrl-A X ends it{login}"));
     events.emit(Event::TerminalGiven);
 }
 
@@ -84,12 +68,6 @@ fn explain_network(session: &BootSession<'_>) {
              then Ctrl-A C"
         ));
     }
-}
-
-/// Shows what a container writes until it ends.
-async fn show_alone(machine: &mut RunningMachine, screen: &File) -> Result<ExitStatus, Failure> {
-    let screen = screen.try_clone().or_environment(SHOW_CONSOLE)?;
-    show(machine, &mut tokio::fs::File::from_std(screen)).await
 }
 
 /// Connects the terminal to a machine in a container.

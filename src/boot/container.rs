@@ -49,8 +49,6 @@ pub struct ContainerOptions {
     pub image: String,
     /// Where the engine stores containers, when that is a directory of this machine.
     pub disk: Option<PathBuf>,
-    /// The file that is to be there while the engine may be loading a copy of an image for the run.
-    pub load_mark: Option<PathBuf>,
     /// The terminal that shows the console.
     pub screen: File,
 }

@@ -7,9 +7,8 @@ mod tests;
 use crate::boot::login::is_refusal;
 use crate::common::text::truncate;
 use table::{
-    FINAL_LINES, KERNEL_STARTED, LOGIN_PROMPT, NO_CONTAINER_SSH, NO_CONTROL_GROUPS, NO_OUTPUT,
-    NO_STAGE, OTHER_PORT, PARTS, PI_PROMPT, PORT_OF_A_DEVICE, REFUSED_KEY, SILENT_KERNEL, STAGES,
-    SYMPTOMS, Symptom, U_BOOT_PROMPT,
+    FINAL_LINES, KERNEL_STARTED, LOGIN_PROMPT, NO_OUTPUT, NO_STAGE, OTHER_PORT, PARTS, PI_PROMPT,
+    PORT_OF_A_DEVICE, REFUSED_KEY, SILENT_KERNEL, STAGES, SYMPTOMS, Symptom, U_BOOT_PROMPT,
 };
 
 /// Characters of a console line that are quoted in a diagnosis.
@@ -130,18 +129,6 @@ pub(super) fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
         .iter()
         .find_map(|symptom| Some(symptom.diagnosis(symptom.find(lines)?)))
         .unwrap_or_else(|| diagnose_stage(evidence))
-}
-
-/// The same of a container, which has no firmware, kernel or initial RAM disk.
-pub(super) fn diagnose_container(evidence: &Evidence<'_>) -> Diagnosis {
-    if let Some(error) = evidence.ssh_error.filter(|error| is_refusal(error)) {
-        return REFUSED_KEY.diagnosis(error);
-    }
-    let lines = evidence.lines;
-    match NO_CONTROL_GROUPS.find(lines) {
-        Some(line) => NO_CONTROL_GROUPS.diagnosis(line),
-        None => NO_CONTAINER_SSH.diagnosis(""),
-    }
 }
 
 /// Whether `line` is U-Boot's about the kernel's command line, and that has the serial port of QEMU's ARM machines.

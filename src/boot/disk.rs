@@ -83,7 +83,7 @@ pub(super) fn open_image(image: &Path) -> Result<ImageFile, Failure> {
         }
         match file.table_kind(&Cancel::new()) {
             // What starts from memory.
-            Err(Error::Refused(_)) if file.is_archive(&Cancel::new()) => Ok(file),
+            Err(Error::Refused(_)) if file.may_start_from_memory(&Cancel::new()) => Ok(file),
             Err(error @ Error::Refused(_)) => Err(error),
             Ok(_) => file.check_complete(&Cancel::new()).map(|()| file),
             // Damaged data are reported when all of the image is unpacked.

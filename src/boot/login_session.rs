@@ -1,12 +1,10 @@
 //! A boot that waits for an SSH login, runs a command there and switches the machine off.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::boot::container::ContainerOptions;
 use crate::boot::diagnosis;
 use crate::boot::login::{ProbeResult, SshProbe};
-use crate::boot::login_keys;
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::network_adapter::NetworkAdapter;
 use crate::boot::outcome::{
@@ -41,35 +39,14 @@ pub(super) async fn run(session: BootSession<'_>, login: &Login) -> Result<Reach
     let mut machine = session.start(Some(port), Serial::Pipe).await?;
     let published = session.container.is_some();
     let outcome = match machine.ssh_port {
-        Some(port) => match keys(&session, &machine, login).await {
-            Ok(keys) => {
-                let probe = SshProbe::new(ssh, login, &keys, port, published);
-                let session = LoginSession { session, probe };
-                session.run(&mut machine, login).await
-            }
-            Err(failure) => Err(failure),
-        },
+        Some(port) => {
+            let probe = SshProbe::new(ssh, login, &session.tools.keys, port, published);
+            let session = LoginSession { session, probe };
+            session.run(&mut machine, login).await
+        }
         None => ended_at_once(&session, &mut machine).await,
     };
     with_leftovers(outcome, machine.stop(&session.context.cancel).await)
-}
-
-/// The keys to log in with: those of the request, or those of the user that a container of the system accepts.
-async fn keys(
-    session: &BootSession<'_>,
-    machine: &RunningMachine,
-    login: &Login,
-) -> Result<Vec<PathBuf>, Failure> {
-    let named = &session.tools.keys;
-    match &session.request.home {
-        Some(home) if named.is_empty() && machine.is_container() => {
-            let cancel = &session.context.cancel;
-            let list = cancel.race(machine.authorized_keys(&login.user)).await?;
-            let path = &session.request.path;
-            login_keys::keys_at(home, list.unwrap_or_default(), path, cancel).await
-        }
-        _ => Ok(named.clone()),
-    }
 }
 
 /// The failure of a machine that ended before the engine could tell its port.
@@ -95,12 +72,8 @@ struct LoginSession<'a> {
 impl LoginSession<'_> {
     async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<Reached, Failure> {
         let context = self.session.context;
-        let follow = [
-            (Phase::Command, login.command.is_some()),
-            (Phase::PowerOff, !machine.is_container()),
-        ];
-        let follow = follow.into_iter().filter(|(_, comes)| *comes);
-        let follow = follow.map(|(phase, _)| phase).collect();
+        let command = login.command.as_ref().map(|_| Phase::Command);
+        let follow = command.into_iter().chain([Phase::PowerOff]).collect();
         context.events.emit(Event::ToCome(follow));
         let wait = async {
             let memory = self.session.request.memory_mib;
@@ -127,8 +100,7 @@ impl LoginSession<'_> {
             }
             None => Ok(()),
         };
-        // A container is killed: nothing that it has written is kept.
-        if !context.cancel.is_cancelled() && !machine.is_container() {
+        if !context.cancel.is_cancelled() {
             let off = commands.power_off(machine);
             context.phase(Phase::PowerOff, off).await?;
         }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use crate::boot::booted_container::BootedContainer;
 use crate::boot::console::Console;
 use crate::boot::container::ContainerQemu;
 use crate::boot::diagnosis::is_halted;
@@ -17,12 +16,9 @@ use crate::boot::qemu_output::QemuOutput;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, Leftover, OrFail as _};
-use crate::common::timeout::timeout;
 
 /// How long QEMU may take to end after SIGTERM, before SIGKILL.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an engine may take to give the list of keys out of a container: some small files.
-const KEYS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of QEMU's standard error that are kept.
 const MAX_STDERR_BYTES: usize = 16 * 1024;
 
@@ -33,8 +29,6 @@ pub(super) enum Backend {
     Process(QemuProcess),
     /// QEMU in a container.
     Container(ContainerQemu),
-    /// The system itself, in a container.
-    Booted(Box<BootedContainer>),
 }
 
 /// A running machine.
@@ -99,7 +93,6 @@ impl RunningMachine {
             let output = match &mut self.backend {
                 Backend::Process(process) => process.next_output().await,
                 Backend::Container(container) => container.next_output().await,
-                Backend::Booted(container) => container.next_output().await,
             };
             match output? {
                 QemuOutput::Console(bytes) => return Ok(MachineOutput::Console(bytes)),
@@ -153,24 +146,9 @@ impl RunningMachine {
     /// The keyboard of the console, where QEMU does not have the user's terminal itself.
     pub(super) fn keyboard(&self) -> Option<Keyboard> {
         match &self.backend {
-            Backend::Process(_) | Backend::Booted(_) => None,
+            Backend::Process(_) => None,
             Backend::Container(container) => Some(container.keyboard()),
         }
-    }
-
-    /// Whether it is a container of the system, and no machine that could be switched off.
-    pub(super) fn is_container(&self) -> bool {
-        matches!(self.backend, Backend::Booted(_))
-    }
-
-    /// The keys that a container of the system accepts for `user`; `None` for a machine, and where that is unknown.
-    pub(super) async fn authorized_keys(&self, user: &str) -> Option<String> {
-        let Backend::Booted(container) = &self.backend else {
-            return None;
-        };
-        let looked = timeout(KEYS_TIMEOUT, container.authorized_keys(user)).await;
-        // What cannot be read of the system is no reason not to boot it.
-        looked.and_then(Result::ok).flatten()
     }
 
     /// Plugs a network adapter into a board's USB port, by QEMU's monitor.
@@ -201,7 +179,6 @@ impl RunningMachine {
                 while connected.output.next().await.transpose()?.is_some() {}
                 Ok(())
             }
-            Backend::Booted(_) => Ok(()),
         }
     }
 
@@ -259,7 +236,7 @@ impl RunningMachine {
     pub(super) fn unseen_stderr(&self) -> String {
         match &self.backend {
             Backend::Process(process) if process.is_on_terminal() => String::new(),
-            Backend::Process(_) | Backend::Container(_) | Backend::Booted(_) => self.stderr_text(),
+            Backend::Process(_) | Backend::Container(_) => self.stderr_text(),
         }
     }
 
@@ -270,7 +247,6 @@ impl RunningMachine {
             Backend::Container(container) => {
                 return container.remove(cancel).await.into_iter().collect();
             }
-            Backend::Booted(container) => return container.remove(cancel).await,
             Backend::Process(ref process) => process.terminate(),
         }
         let ended = cancel.bounded(TERMINATE_TIMEOUT, self.until_end()).await;

@@ -1,17 +1,13 @@
-//! Boot: boots an image in QEMU, or one for container engines in an engine, until a login succeeds, or until it is clear why none will.
+//! Boot: boots an image in QEMU until a login succeeds, or until it is clear why none will.
 //!
 //! The image is only read. No process outlives sdbuild, however sdbuild ends; temporary files (an
 //! unpacked image, what the machine writes) have no names and are gone with the process. QEMU runs on the
 //! host, or in a container from an image that the caller has loaded into the engine.
 
 mod archive_start;
-mod booted_container;
 mod console;
 mod console_session;
 mod container;
-mod container_archive;
-mod container_holder;
-mod container_keys;
 mod copy_in;
 mod device_tree;
 mod diagnosis;
@@ -43,9 +39,8 @@ mod start_files;
 mod tools;
 
 pub use container::ContainerOptions;
-pub use container_holder::hold_container;
 pub use early_key_check::KeyCheck;
 pub use outcome::{Reached, memory_advice};
 pub use request::{BootMethod, BootRequest, DEFAULT_SSH_PORT, Login};
-pub use run::{boot, boot_method_of, check_architecture, check_requirements, check_tools};
+pub use run::{boot, boot_method_of, check_requirements, check_tools};
 pub use tools::missing_on_host;

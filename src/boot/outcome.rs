@@ -63,11 +63,7 @@ pub(super) fn no_login(
         lines: &lines,
         ssh_error: ssh_error.as_deref(),
     };
-    let diagnosis = if machine.is_container() {
-        diagnosis::diagnose_container(&evidence)
-    } else {
-        diagnosis::diagnose(&evidence)
-    };
+    let diagnosis = diagnosis::diagnose(&evidence);
     let user = probe.map(SshProbe::user);
     let hint = with_user(diagnosis.hint, user);
     let mut failure = Failure::message(Class::Build, diagnosis.what).hint(hint);
@@ -130,10 +126,6 @@ pub(super) fn machine_ended(
     probe: Option<&SshProbe<'_>>,
     status: ExitStatus,
 ) -> Failure {
-    if machine.is_container() {
-        let failure = no_login(machine, probe, None);
-        return failure.consequence(format!("the container ended with {status}"));
-    }
     let Err(mut failure) = qemu_outcome(status, &machine.stderr_text()) else {
         let failure = no_login(machine, probe, None);
         return failure.consequence("the machine switched itself off");
@@ -159,15 +151,6 @@ pub(super) fn qemu_outcome(status: ExitStatus, stderr: &str) -> Result<(), Failu
     } else {
         format!("QEMU ended with {status}: {stderr}")
     }))
-}
-
-/// The outcome of a container that has ended by itself.
-pub(super) fn container_outcome(status: ExitStatus) -> Result<(), Failure> {
-    if status.success() {
-        return Ok(());
-    }
-    let text = format!("the container ended with {status}");
-    Err(Failure::message(Class::Build, text))
 }
 
 /// The outcome of the user's command, whose exit code becomes that of sdbuild.

@@ -19,8 +19,6 @@ pub enum BootMethod {
     Firmware,
     /// UEFI.
     Uefi,
-    /// A container engine; there is no machine.
-    Container,
 }
 
 /// The machine to boot an image on, and the login to wait for.

@@ -1,17 +1,15 @@
 //! One boot from start to end.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::boot::container::ContainerOptions;
-use crate::boot::container_archive::ContainerArchive;
 use crate::boot::copy_in::image_in_container;
 use crate::boot::disk::{open_image, prepare};
 use crate::boot::outcome::Reached;
 use crate::boot::request::{BootMethod, BootRequest, DEFAULT_SSH_PORT, Login};
 use crate::boot::seed_disk::SeedDisk;
-use crate::boot::session::{BootSession, Source};
+use crate::boot::session::BootSession;
 use crate::boot::start_files::StartFiles;
 use crate::boot::tools::{self, BootTools};
 use crate::boot::{console_session, disk_login, login_session, prompt_session};
@@ -19,40 +17,16 @@ use crate::common::board::Board;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::system::ReportedArchitecture;
-use crate::engine::Engine;
 use crate::image::{ImageFile, InstalledSystem};
 
 /// The method by which `image` is booted, from its content.
 pub fn boot_method_of(image: &Path) -> Result<BootMethod, Failure> {
     let (file, cancel) = (open_image(image)?, Cancel::new());
-    let by_uefi = || file.starts_by_uefi(&cancel);
-    Ok(if file.is_container_image(&cancel) {
-        BootMethod::Container
-    } else if by_uefi().map_err(|error| error.fail_on("open", image))? {
+    let by_uefi = file.starts_by_uefi(&cancel);
+    Ok(if by_uefi.map_err(|error| error.fail_on("open", image))? {
         BootMethod::Uefi
     } else {
         BootMethod::Firmware
-    })
-}
-
-/// Refuses an image for container engines whose programs are of another architecture than the machine of the engine.
-pub fn check_architecture(of_image: &ReportedArchitecture, engine: &Engine) -> Result<(), Failure> {
-    let facts = engine.facts();
-    if *of_image == facts.architecture {
-        return Ok(());
-    }
-    let (title, here) = (facts.title(), &facts.architecture);
-    let text = format!(
-        "the image is for {of_image}, but {title} runs on {here}, and a container needs its own architecture"
-    );
-    let failure = Failure::usage(text);
-    Err(match here.supported() {
-        Ok(here) => failure.hint(format!(
-            "`sdbuild build --format container --system {}-linux` builds one for it",
-            here.kernel_name()
-        )),
-        Err(_) => failure,
     })
 }
 
@@ -82,8 +56,7 @@ pub fn check_requirements(
     open(image, request, on_host).map(drop)
 }
 
-/// Boots `image`, compressed or not, in QEMU on the host, or in a container; an image for container engines always in the latter: shows the console until the machine
-/// is switched off, or waits for a login, runs the command there and switches the machine off.
+/// Boots `image`, compressed or not, in QEMU on the host, or in a container: shows the console until the machine is switched off, or waits for a login, runs the command there and switches the machine off.
 ///
 /// A failure of class [`Build`](crate::common::failure::Class::Build) is the image's: it does not boot or
 /// refuses the login. To be awaited on the main thread: QEMU ends with the thread that started it.
@@ -94,9 +67,6 @@ pub async fn boot(
     context: &Context,
 ) -> Result<Reached, Failure> {
     let (file, mut tools) = open(image, request, container.is_none())?;
-    if let (BootMethod::Container, Some(options)) = (request.method, container) {
-        return boot_container(file, image, request, &tools, options, context).await;
-    }
     let disk = prepare(file, image, &request.scratch, context).await?;
     let mut request = request.clone();
     let installed = disk.installed_system(context).await?;
@@ -122,42 +92,11 @@ pub async fn boot(
         .transpose()?;
     let session = BootSession {
         request,
-        source: Source::Disk(&disk),
+        disk: &disk,
         tools: &tools,
         start: start.as_ref(),
         seed: seed.as_ref(),
         container,
-        context,
-    };
-    reach(session).await
-}
-
-/// The same of an image for container engines, which runs in the engine itself.
-async fn boot_container(
-    file: ImageFile,
-    image: &Path,
-    request: &BootRequest,
-    tools: &BootTools,
-    options: &ContainerOptions,
-    context: &Context,
-) -> Result<Reached, Failure> {
-    let cancel = context.cancel.clone();
-    let read = tokio::task::spawn_blocking(move || ContainerArchive::read(file, &cancel));
-    let read = read.await.or_internal("read the image")?;
-    let archive = read.map_err(|error| error.fail_on("open", image))?;
-    check_architecture(&archive.architecture(), &options.engine)?;
-    if archive.command().is_empty() {
-        let text = format!("{} names no program to start", image.display());
-        return Err(Failure::usage(text));
-    }
-    let archive = Arc::new(archive);
-    let session = BootSession {
-        request,
-        source: Source::Container(&archive),
-        tools,
-        start: None,
-        seed: None,
-        container: Some(options),
         context,
     };
     reach(session).await

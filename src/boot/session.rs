@@ -2,12 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::thread;
 
-use crate::boot::booted_container;
 use crate::boot::container::{self, ContainerMachine, ContainerOptions};
-use crate::boot::container_archive::ContainerArchive;
 use crate::boot::disk::Disk;
 use crate::boot::machine::{Backend, RunningMachine};
 use crate::boot::port::local_port;
@@ -22,26 +19,18 @@ use crate::common::failure::Failure;
 use crate::common::program::{OPENSSH_PACKAGES, missing_program};
 use crate::engine::HostPort;
 
-/// The source of a boot: a disk, an archive or a container image.
-#[derive(Clone, Copy)]
-pub(super) enum Source<'a> {
-    /// A disk, or an archive with what QEMU starts.
-    Disk(&'a Disk),
-    /// An image for container engines.
-    Container(&'a Arc<ContainerArchive>),
-}
-
 /// One boot.
 #[derive(Clone, Copy)]
 pub(super) struct BootSession<'a> {
     pub(super) request: &'a BootRequest,
-    pub(super) source: Source<'a>,
+    /// A disk, or an archive with what QEMU starts.
+    pub(super) disk: &'a Disk,
     pub(super) tools: &'a BootTools,
     /// What a board's firmware would have loaded, for a machine without firmware.
     pub(super) start: Option<&'a StartFiles>,
     /// The seed of cloud-init.
     pub(super) seed: Option<&'a SeedDisk>,
-    /// The container to run QEMU or the image in; `None` runs QEMU on the host.
+    /// The container to run QEMU in; `None` runs QEMU on the host.
     pub(super) container: Option<&'a ContainerOptions>,
     pub(super) context: &'a Context,
 }
@@ -79,15 +68,10 @@ impl BootSession<'_> {
         self.start.is_some() && self.request.model.has_network()
     }
 
-    fn in_container<'a>(
-        &'a self,
-        disk: &'a Disk,
-        port: Option<HostPort>,
-        serial: Serial,
-    ) -> ContainerMachine<'a> {
+    fn in_container(&self, port: Option<HostPort>, serial: Serial) -> ContainerMachine<'_> {
         ContainerMachine {
             request: self.request,
-            disk,
+            disk: self.disk,
             start: self.start,
             seed: self.seed,
             port,
@@ -101,30 +85,18 @@ impl BootSession<'_> {
         port: Option<HostPort>,
         serial: Serial,
     ) -> Result<RunningMachine, Failure> {
-        let (backend, ssh_port) = match (self.source, self.container) {
-            (Source::Container(archive), Some(options)) => {
-                let started = booted_container::start(options, archive, port, self.context);
-                let started = Box::pin(started).await?;
-                let ssh_port = started.ssh_port;
-                (Backend::Booted(Box::new(started)), ssh_port)
-            }
-            (Source::Container(_), None) => {
-                return Err(Failure::environment("no engine can run the container"));
-            }
-            (Source::Disk(disk), _) => Box::pin(self.start_qemu(disk, port, serial)).await?,
-        };
+        let (backend, ssh_port) = Box::pin(self.start_qemu(port, serial)).await?;
         Ok(RunningMachine::new(backend, ssh_port, &self.context.events))
     }
 
     async fn start_qemu(
         &self,
-        disk: &Disk,
         port: Option<HostPort>,
         serial: Serial,
     ) -> Result<(Backend, Option<u16>), Failure> {
         match (self.container, &self.tools.qemu) {
             (Some(options), _) => {
-                let machine = self.in_container(disk, port, serial);
+                let machine = self.in_container(port, serial);
                 let qemu = container::start(options, &machine, self.context).await?;
                 let ssh_port = qemu.ssh_port;
                 Ok((Backend::Container(qemu), ssh_port))
@@ -137,8 +109,8 @@ impl BootSession<'_> {
                     host_cores: host_cores(),
                     firmware: qemu.firmware.clone(),
                     memory_mib: self.request.memory_mib,
-                    disk: disk.path(),
-                    form: disk.form(),
+                    disk: self.disk.path(),
+                    form: self.disk.form(),
                     start: self.start.map(StartFiles::on_host),
                     seed: self.seed.map(SeedDisk::on_host),
                     ssh: ssh_port.map(|port| Forward {

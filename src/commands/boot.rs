@@ -16,7 +16,6 @@ use crate::common::context::Context;
 use crate::common::event::{EarlierBuilds, Event, LastLine};
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
-use crate::common::system::{ReportedArchitecture, System};
 use crate::pipeline::BootEngine;
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
@@ -35,9 +34,6 @@ pub async fn run(
     let image = meant_or_newest(args.image.as_deref(), env, context)?;
     let method_of_image = boot::boot_method_of(&image);
     let method = method_of_image.as_ref().copied().unwrap_or_default();
-    if method == BootMethod::Container {
-        refuse_flags_of_machines(args)?;
-    }
     let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_method(method);
     // Checked before anything is downloaded.
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
@@ -70,25 +66,6 @@ pub async fn run(
         context.events.emit(Event::WorkEnded);
     }
     booted.map(drop)
-}
-
-/// Refuses what a container does not have.
-fn refuse_flags_of_machines(args: &BootArgs) -> Result<(), Failure> {
-    let given = [
-        ("--seed", args.seed.is_some()),
-        ("--memory", args.memory.is_some()),
-        ("--board", args.board.is_some()),
-        ("--system", args.system.is_some()),
-        ("--emulator", args.emulator.is_some()),
-        ("--firmware", args.firmware.is_some()),
-        ("--no-kvm", args.no_kvm),
-    ];
-    match given.into_iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((flag, _)) => Err(Failure::usage(format!(
-            "{flag} is for virtual machines, but this image runs in a container"
-        ))),
-    }
 }
 
 /// How an image will be booted, and where QEMU will run.
@@ -146,7 +123,6 @@ impl BootPlan {
 
     fn on_host(&self) -> bool {
         match self.emulator {
-            _ if self.request.method == BootMethod::Container => false,
             EmulatorChoice::Host => true,
             EmulatorChoice::Container => false,
             EmulatorChoice::Auto => boot::missing_on_host(&self.request).is_none(),
@@ -179,14 +155,11 @@ impl BootPlan {
 
     async fn prepare_engine(&self, context: &Context) -> Result<BootEngine, Failure> {
         let needs_port = needs_port(&self.request);
-        if self.request.method == BootMethod::Container {
-            return BootEngine::for_containers(&self.common, needs_port, context).await;
-        }
         if let Some(missing) = boot::missing_on_host(&self.request).filter(|_| self.is_auto()) {
             let notice = format!("{missing}: booting in a container");
             context.events.notice(notice);
         }
-        let engine = BootEngine::for_qemu(&self.common, needs_port, context).await;
+        let engine = BootEngine::prepare(&self.common, needs_port, context).await;
         engine.map_err(|failure| self.add_host_failure(failure))
     }
 
@@ -203,17 +176,6 @@ impl BootPlan {
 }
 
 impl PreparedBoot {
-    /// Refuses an image of `system` that no container of the engine could run.
-    pub(super) fn check_system(&self, system: System) -> Result<(), Failure> {
-        match &self.engine {
-            Some(engine) if self.request.method == BootMethod::Container => {
-                let architecture = ReportedArchitecture::Supported(system.architecture());
-                boot::check_architecture(&architecture, &engine.engine)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The private key to log in with, if the user named one.
     fn key(&self) -> Option<&Path> {
         self.request.login.as_ref()?.key.as_deref()
@@ -275,7 +237,6 @@ impl PreparedBoot {
             run: engine.run.clone(),
             image: engine.image.clone(),
             disk: engine.disk(),
-            load_mark: engine.load_mark(),
             screen: ui.screen()?,
         };
         let outcome = boot::boot(image, &self.request, Some(&options), context).await;
@@ -294,6 +255,7 @@ mod tests {
     use super::*;
     use crate::boot::Login;
     use crate::common::board::{self, BoardName};
+    use crate::common::system::System;
 
     fn request(login: Option<Login>, port: Option<u16>) -> BootRequest {
         BootRequest {

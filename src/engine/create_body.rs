@@ -31,7 +31,7 @@ impl ContainerSpec {
             ),
             user: self.user.clone(),
             working_dir: self.working_dir.clone(),
-            tty: Some(matches!(self.input, Input::Terminal | Input::Console)),
+            tty: Some(self.input == Input::Terminal),
             open_stdin: Some(has_input),
             attach_stdin: Some(has_input),
             // Without it the process never sees the end of its input when the client disconnects.
@@ -48,8 +48,7 @@ impl ContainerSpec {
 
     fn host_config(&self, podman: bool) -> HostConfig {
         let memory = self.memory.and_then(|bytes| i64::try_from(bytes).ok());
-        let is_confined = !self.privileged && self.init.is_none();
-        let confined = is_confined.then(|| vec!["ALL".to_owned()]);
+        let confined = (!self.privileged).then(|| vec!["ALL".to_owned()]);
         HostConfig {
             privileged: Some(self.privileged),
             cap_drop: confined,
@@ -80,15 +79,7 @@ impl ContainerSpec {
     }
 
     fn security_options(&self, podman: bool) -> Vec<String> {
-        let mut options = Vec::new();
-        match self.init {
-            // Its users become others, by sudo for instance.
-            Some(init) => {
-                let writable = init.writable_cgroups;
-                options.extend(writable.then(|| "writable-cgroups=true".to_owned()));
-            }
-            None => options.push("no-new-privileges".to_owned()),
-        }
+        let mut options = vec!["no-new-privileges".to_owned()];
         if let Some(profile) = self.seccomp {
             // The engines' AppArmor profile denies every mount, even in a user namespace.
             options.push("apparmor=unconfined".to_owned());
@@ -155,7 +146,7 @@ fn podman_ulimits() -> Vec<ResourcesUlimits> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::spec::{HostPort, Init};
+    use crate::engine::spec::HostPort;
 
     fn spec() -> ContainerSpec {
         ContainerSpec::example(&["/binfmt-agent", "-x"])
@@ -191,27 +182,6 @@ mod tests {
         assert_eq!(disabled(Network::None, false), Some(true));
         assert_eq!(disabled(Network::None, true), None);
         assert_eq!(disabled(Network::Default, false), None);
-    }
-
-    #[test]
-    fn an_init_has_the_rights_that_the_engine_gives() {
-        let host = |writable_cgroups| {
-            let init = Some(Init { writable_cgroups });
-            let input = Input::Console;
-            let body = ContainerSpec {
-                input,
-                init,
-                ..spec()
-            }
-            .body(false);
-            assert_eq!((body.tty, body.open_stdin), (Some(true), Some(false)));
-            body.host_config.unwrap()
-        };
-        let plain = host(false);
-        assert_eq!((plain.privileged, plain.cap_add), (Some(false), None));
-        assert_eq!((plain.cap_drop, plain.security_opt), (None, Some(vec![])));
-        let options = host(true).security_opt.unwrap();
-        assert_eq!(options, ["writable-cgroups=true"]);
     }
 
     #[test]

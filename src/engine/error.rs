@@ -122,11 +122,6 @@ impl EngineError {
         matches!(self, Self::Refused { status: 403, .. }) || self.refusal().is_some_and(matches)
     }
 
-    /// Whether the engine does nothing more for the request that failed so: it refused, or was not sent all of it.
-    pub(super) fn is_settled(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Local { .. })
-    }
-
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Refused { message, .. } if message.contains("no space left on device") => Some(

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::time::Duration;
 
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{
@@ -12,11 +11,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
-use crate::common::moment::Moment;
 use crate::common::system::ReportedArchitecture;
 use crate::engine::client::Engine;
 use crate::engine::error::{EngineError, at};
-use crate::engine::labels::{self, RunId};
+use crate::engine::labels;
 use crate::engine::packer;
 use crate::engine::request::request;
 use crate::engine::timestamp::unix_seconds;
@@ -187,14 +185,6 @@ impl Engine {
         self.images_with(labels::DEFINITION).await
     }
 
-    /// The copies of images that runs boot, with these runs.
-    pub async fn booted_images(&self) -> Result<Vec<(RunId, ImageInfo)>, EngineError> {
-        let found = self.images_with(labels::RUN).await?.into_iter();
-        Ok(found
-            .filter_map(|image| Some((labels::run_of(&image.labels)?, image)))
-            .collect())
-    }
-
     /// Images of ours that have `label`.
     async fn images_with(&self, label: &str) -> Result<Vec<ImageInfo>, EngineError> {
         let filters = HashMap::from([("label", vec![label])]);
@@ -213,14 +203,6 @@ impl Engine {
             image.tags.sort_by_key(|tag| !ours.contains(tag));
         }
         Ok(images)
-    }
-
-    /// How long ago `image` was loaded, by the engine's own clock; `None` where the engine does not say.
-    pub async fn image_idle(&self, image: &ImageInfo) -> Result<Option<Duration>, EngineError> {
-        match image.loaded {
-            Some(loaded) => self.time_since(loaded).await,
-            None => Ok(None),
-        }
     }
 
     /// Removes sdbuild's names from an image that sdbuild made, and with its last name the image. An image that a user
@@ -246,12 +228,6 @@ impl Engine {
 }
 
 impl ImageInfo {
-    /// How long ago the run that boots it asked for it, by the clocks of that client and this one, not the engine's; zero if that
-    /// is in the future, `None` where it is not known.
-    pub fn age(&self) -> Option<Duration> {
-        labels::age(&self.labels, Moment::now().as_ref())
-    }
-
     /// The names that sdbuild gave it. The labels alone do not identify an image of sdbuild's: images that a user builds
     /// on top of one inherit them.
     fn our_tags(&self) -> impl Iterator<Item = &str> {
@@ -324,19 +300,6 @@ mod tests {
             }),
             ..ImageInspect::default()
         })
-    }
-
-    #[test]
-    fn the_copy_of_a_booted_image_has_the_name_of_its_run() {
-        let run = "0123456789ab".parse().unwrap();
-        let labels = labels::labels(labels::Role::Booted, &run);
-        let tags = ["sdbuild/booted:0123456789ab", "box:latest"].map(str::to_owned);
-        let image = ImageInfo {
-            tags: tags.to_vec(),
-            labels,
-            ..ImageInfo::of_user(None)
-        };
-        assert_eq!(image.our_tags().collect::<Vec<_>>(), [&tags[0]]);
     }
 
     #[test]

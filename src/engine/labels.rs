@@ -15,7 +15,7 @@ use crate::common::moment::Moment;
 pub const RUN: &str = "dev.sdbuild.run";
 /// Label: what the object is for, see [`Role`].
 pub const ROLE: &str = "dev.sdbuild.role";
-/// Label of containers and of copies of images: the [`Moment`] at which they were asked for, by the client's clocks.
+/// Label of containers: the [`Moment`] at which they were asked for, by the client's clocks.
 pub const CREATED: &str = "dev.sdbuild.created";
 /// Label: the version of sdbuild that created it.
 pub const VERSION: &str = "dev.sdbuild.version";
@@ -82,8 +82,6 @@ pub enum Role {
     Emulator,
     /// The container that collects garbage on a store volume. No builder runs there meanwhile.
     Collector,
-    /// The container of an image for container engines that is booted, and the copy of that image.
-    Booted,
 }
 
 impl Role {
@@ -96,7 +94,6 @@ impl Role {
             Self::Store => "store",
             Self::Emulator => "emulator",
             Self::Collector => "collector",
-            Self::Booted => "booted",
         }
     }
 
@@ -160,16 +157,8 @@ pub(crate) fn role_of(labels: &HashMap<String, String>) -> Option<Role> {
     Role::parse(labels.get(ROLE)?)
 }
 
-/// The name of the copy of an image that `run` boots.
-pub fn booted_image_name(run: &RunId) -> String {
-    format!("sdbuild/{}:{run}", Role::Booted.as_str())
-}
-
 /// The name that sdbuild gives to an image with these labels.
 pub(super) fn image_name(labels: &HashMap<String, String>) -> Option<String> {
-    if role_of(labels) == Some(Role::Booted) {
-        return run_of(labels).map(|run| booted_image_name(&run));
-    }
     let short = labels.get(DEFINITION)?.get(..12)?;
     Some(format!("sdbuild/{}:{short}", labels.get(ROLE)?))
 }

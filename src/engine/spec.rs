@@ -78,17 +78,6 @@ pub enum Input {
     Pipe,
     /// A terminal for a user. It does not end when the client disconnects.
     Terminal,
-    /// No input, and a terminal for the output: what an init writes its messages to.
-    Console,
-}
-
-/// What a container has whose program is the init of a system, with users and services of its own: the rights that the engine
-/// gives by default, and no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Init {
-    /// Whether it may write to its own control groups, as systemd does. For Docker 28 and newer with cgroup v2; Podman does that by
-    /// itself.
-    pub writable_cgroups: bool,
 }
 
 /// A container to create. Start from [`ContainerSpec::new`], which grants nothing.
@@ -124,8 +113,6 @@ pub struct ContainerSpec {
     pub tmpfs: Vec<(String, String)>,
     /// Whether it has every capability and device.
     pub privileged: bool,
-    /// What it has in addition if its program is an init.
-    pub init: Option<Init>,
     /// A seccomp profile in place of the engine's, as JSON, for a program that creates namespaces. Not sent to
     /// Podman, which reads profiles only from files of its own machine; its default profile allows namespaces.
     pub seccomp: Option<&'static str>,
@@ -158,7 +145,6 @@ impl ContainerSpec {
             volumes: Vec::new(),
             tmpfs: Vec::new(),
             privileged: false,
-            init: None,
             seccomp: None,
             ports: Vec::new(),
             lifetime: Lifetime::UntilRemoved,

@@ -18,7 +18,7 @@ const MAGIC_NUMBERS: [(u64, &[u8], &str); 8] = [
 /// The name of the first file in an image for container engines that sdbuild makes, which the archive begins with.
 const CONTAINER_MAGIC: &[u8] = b"oci-layout\0";
 /// What such an image is refused with where a disk or a system is wanted.
-const CONTAINER_IMAGE: &str = "it is an image for container engines: docker load --input loads it, and sdbuild boot starts it";
+const CONTAINER_IMAGE: &str = "it is an image for container engines: docker load --input loads it";
 
 /// The position of a magic number of a file that is not a disk, the number, and what to do with the file.
 const OTHER_FILES: [(u64, &[u8], &str); 8] = [

@@ -32,10 +32,10 @@ impl ImageFile {
         begins_archive(&self.first_block(cancel))
     }
 
-    /// Whether it is an image for container engines, by the same.
-    pub fn is_container_image(&self, cancel: &Cancel) -> bool {
+    /// Whether it is an archive that no container engine loads, by the same: a system that starts from memory is one.
+    pub fn may_start_from_memory(&self, cancel: &Cancel) -> bool {
         let start = self.first_block(cancel);
-        begins_archive(&start) && begins_container_image(&start)
+        begins_archive(&start) && !begins_container_image(&start)
     }
 
     /// The first 512 bytes; empty if they cannot be read.

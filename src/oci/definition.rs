@@ -233,7 +233,7 @@ impl Definition {
         match self.role {
             Role::Registrar | Role::Emulator => "QEMU",
             Role::Builder => "Nix",
-            role @ (Role::Probe | Role::Store | Role::Collector | Role::Booted) => role.as_str(),
+            role @ (Role::Probe | Role::Store | Role::Collector) => role.as_str(),
         }
     }
 

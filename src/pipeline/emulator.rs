@@ -1,10 +1,9 @@
-//! What a boot in an engine needs: the emulator's image there, or a name for the image that is booted, and a run lock.
+//! What a boot in an engine needs: the emulator's image there, and a run lock.
 
 use std::path::PathBuf;
 
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::engine::labels::booted_image_name;
 use crate::engine::{Endpoint, Engine, RunId};
 use crate::oci::Definition;
 use crate::pipeline::clients;
@@ -20,47 +19,22 @@ pub struct BootEngine {
     pub engine: Engine,
     /// The run that boots.
     pub run: RunId,
-    /// Reference of the container image: the emulator's, which the engine holds, or the one that a copy of the booted image will get.
+    /// Reference of the emulator's container image, which the engine holds.
     pub image: String,
     run_lock: Option<RunLock>,
-}
-
-/// What an engine is prepared for.
-#[derive(Clone, Copy, Debug)]
-enum Purpose {
-    Qemu,
-    Containers,
 }
 
 impl BootEngine {
     /// Connects, removes what stale runs left on the engine, and fetches, assembles and loads the emulator's
     /// image where the engine lacks it. With `needs_port`, an engine on another machine is refused.
-    pub async fn for_qemu(
+    pub async fn prepare(
         settings: &Common,
-        needs_port: bool,
-        context: &Context,
-    ) -> Result<Self, Failure> {
-        Self::prepare(settings, Purpose::Qemu, needs_port, context).await
-    }
-
-    /// The same for an image for container engines, which needs no emulator.
-    pub async fn for_containers(
-        settings: &Common,
-        needs_port: bool,
-        context: &Context,
-    ) -> Result<Self, Failure> {
-        Self::prepare(settings, Purpose::Containers, needs_port, context).await
-    }
-
-    async fn prepare(
-        settings: &Common,
-        purpose: Purpose,
         needs_port: bool,
         context: &Context,
     ) -> Result<Self, Failure> {
         let engine = clients::connect(settings, &context.cancel).await?;
         if needs_port {
-            reachable(engine.endpoint(), purpose)?;
+            reachable(engine.endpoint())?;
         }
         let run = RunId::random()?;
         let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
@@ -73,10 +47,7 @@ impl BootEngine {
         let image = async {
             // A boot that was killed while it copied left a container as large as the unpacked image.
             sweep.clear(None, context).await?;
-            match purpose {
-                Purpose::Qemu => emulator_image(&engine, settings, context).await,
-                Purpose::Containers => Ok(booted_image_name(&run)),
-            }
+            emulator_image(&engine, settings, context).await
         };
         match image.await {
             Ok(image) => Ok(Self {
@@ -97,11 +68,6 @@ impl BootEngine {
     pub fn disk(&self) -> Option<PathBuf> {
         let dir = PathBuf::from(&self.engine.facts().root_dir);
         (self.engine.is_on_this_kernel() && dir.is_absolute()).then_some(dir)
-    }
-
-    /// The file that has to be there while the engine may be loading an image for the run, which no sweep forgets then.
-    pub fn load_mark(&self) -> Option<PathBuf> {
-        self.run_lock.as_ref().map(RunLock::load_mark)
     }
 
     /// Ends the run with the boot's `outcome`. When the boot left something behind, the run counts as stale,
@@ -136,21 +102,14 @@ async fn emulator_image(
 }
 
 /// Refuses an engine on another machine: the machine's port would be open there, not here.
-fn reachable(endpoint: &Endpoint, purpose: Purpose) -> Result<(), Failure> {
+fn reachable(endpoint: &Endpoint) -> Result<(), Failure> {
     if endpoint.publishes_ports_here() {
         return Ok(());
     }
     Err(Failure::environment(format!(
         "the engine at {endpoint} is on another machine, where the booted image's SSH port would be too"
     ))
-    .hint(match purpose {
-        Purpose::Qemu => {
-            "install QEMU on this machine, or boot without --until-ssh, --run and --port to see the console"
-        }
-        Purpose::Containers => {
-            "boot it on that machine, or without --until-ssh, --run and --port to see its output"
-        }
-    }))
+    .hint("install QEMU on this machine, or boot without --until-ssh, --run and --port to see the console"))
 }
 
 #[cfg(test)]
@@ -161,12 +120,12 @@ mod tests {
     fn port_on_another_machine_is_refused() {
         let tcp = |address: &str| Endpoint::Tcp(address.to_owned());
         for here in ["127.0.0.1:2375", "localhost:1", "[::1]:2375", "127.8.9.1:5"] {
-            reachable(&tcp(here), Purpose::Qemu).unwrap();
+            reachable(&tcp(here)).unwrap();
         }
         let unix = Endpoint::Unix("/run/docker.sock".into());
-        reachable(&unix, Purpose::Containers).unwrap();
+        reachable(&unix).unwrap();
         for there in ["192.0.2.7:2375", "engine.lan:2375", "[2001:db8::1]:2375"] {
-            let failure = reachable(&tcp(there), Purpose::Qemu).unwrap_err();
+            let failure = reachable(&tcp(there)).unwrap_err();
             assert!(failure.to_string().contains("on another machine"));
         }
     }

@@ -119,9 +119,6 @@ impl Removal {
         let mut items: Vec<Item> = containers
             .map(|container| item("container", container.name.clone(), None))
             .collect();
-        for image in &stale.images {
-            items.push(item("image", image_name(image), Some(image.size)));
-        }
         for (_, entry) in &stale.handlers {
             items.push(item("binfmt_misc entry", entry.name.clone(), None));
         }

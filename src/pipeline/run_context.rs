@@ -134,12 +134,11 @@ impl RunContext<'_> {
         let found = self.context.cancel.race(sweep.find(&entries)).await??;
         let StaleObjects {
             containers,
-            images,
             handlers,
             live_runs: _,
             stale_runs,
         } = found;
-        let has_objects = !(containers.is_empty() && images.is_empty() && handlers.is_empty());
+        let has_objects = !(containers.is_empty() && handlers.is_empty());
         Ok(has_objects || !stale_runs.is_empty())
     }
 

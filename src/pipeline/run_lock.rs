@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -20,8 +20,6 @@ use crate::engine::{Endpoint, RunId};
 const MAX_ADDRESS_BYTES: u64 = 64 << 10;
 /// Only this user may read the engine's address.
 const LOCK_MODE: u32 = 0o600;
-/// The longest time that an engine may take to load what it was sent.
-const LOAD_TIME: Duration = Duration::from_secs(3600);
 
 /// Whether a run is still going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -124,20 +122,11 @@ impl RunLocks {
         runs
     }
 
-    /// Removes the files of `runs`, which left nothing behind, or nothing any more. A run for which the engine may still be
-    /// loading an image stays.
+    /// Removes the files of `runs`, which left nothing behind, or nothing any more.
     pub(super) fn forget(&self, runs: &BTreeSet<RunId>) {
         for run in runs {
-            let path = self.path(run);
-            if !is_recent(&load_mark(&path)) {
-                remove(&path);
-            }
+            remove(&self.path(run));
         }
-    }
-
-    /// Notes that what the engine was loading for `run` is there.
-    pub(super) fn load_ended(&self, run: &RunId) {
-        fs::remove_file(load_mark(&self.path(run))).ok();
     }
 
     fn path(&self, run: &RunId) -> PathBuf {
@@ -151,30 +140,12 @@ fn files(dir: &Path) -> impl Iterator<Item = (RunId, PathBuf)> + use<> {
     entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
 }
 
-/// The file beside the file of a run at `path` that says that the engine may be loading an image for it.
-fn load_mark(path: &Path) -> PathBuf {
-    path.with_extension("loading")
-}
-
-/// Whether the file `path` was made so late that an engine may still be loading an image that it had begun with.
-fn is_recent(path: &Path) -> bool {
-    let made = fs::metadata(path).and_then(|meta| meta.modified());
-    // A clock that was set back says nothing.
-    made.is_ok_and(|made| made.elapsed().map_or(true, |age| age < LOAD_TIME))
-}
-
-/// Removes the files of the run whose file is `path`; one that stays is removed by a later sweep.
+/// Removes the file of a run; one that stays is removed by a later sweep.
 fn remove(path: &Path) {
-    fs::remove_file(load_mark(path)).ok();
     fs::remove_file(path).ok();
 }
 
 impl RunLock {
-    /// The file that has to be there while the engine may be loading an image for this run.
-    pub(super) fn load_mark(&self) -> PathBuf {
-        load_mark(&self.path)
-    }
-
     /// Ends a run with `failure`, if it failed: a run that left something behind counts as stale.
     pub(super) fn end<T>(self, outcome: &Result<T, Failure>) {
         match outcome {
@@ -226,31 +197,6 @@ mod tests {
         assert_eq!(known.endpoint, "unix:///one");
         run_locks.forget(&only);
         assert_eq!(run_locks.state(&run), RunState::Unknown, "forgotten");
-    }
-
-    #[test]
-    fn a_run_is_not_forgotten_while_its_image_may_appear() {
-        let state = tempfile::tempdir().unwrap();
-        let run_locks = RunLocks::new(state.path(), &unix("/one"));
-        let run: RunId = "0123456789ab".parse().unwrap();
-        let only = BTreeSet::from([run.clone()]);
-        let killed = || {
-            let run_lock = run_locks.acquire(&run).unwrap();
-            fs::write(run_lock.load_mark(), "").unwrap();
-            run_lock.load_mark()
-        };
-        killed();
-        run_locks.forget(&only);
-        assert_eq!(run_locks.runs(RunState::Stale), only);
-        run_locks.load_ended(&run);
-        run_locks.forget(&only);
-        assert_eq!(run_locks.state(&run), RunState::Unknown, "it was removed");
-
-        let mark = File::options().write(true).open(killed()).unwrap();
-        mark.set_modified(SystemTime::now() - LOAD_TIME).unwrap();
-        run_locks.forget(&only);
-        assert_eq!(run_locks.state(&run), RunState::Unknown, "it is old");
-        assert_eq!(fs::read_dir(&run_locks.dir).unwrap().count(), 0);
     }
 
     #[test]

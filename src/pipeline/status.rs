@@ -108,7 +108,7 @@ impl Status {
             downloads: downloads.filter(|_| is_idle),
         };
         let handlers = objects.entries.map(|all| all.into_iter().map(handler));
-        let images = objects.images.iter().chain(&objects.stale.images);
+        let images = objects.images.iter();
         Ok(Self {
             version: JSON_VERSION,
             engine,

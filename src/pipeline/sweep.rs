@@ -1,4 +1,4 @@
-//! What stale runs left on an engine: their containers, the images that they booted, and their handlers. Found by label and prefix, removed
+//! What stale runs left on an engine: their containers and their handlers. Found by label and prefix, removed
 //! when no live run needs it.
 
 use std::collections::BTreeSet;
@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
-use crate::engine::labels::run_of;
 use crate::engine::{ContainerInfo, Engine, ImageInfo, Role, RunId};
 use crate::pipeline::binfmt_table;
 use crate::pipeline::run_lock::{RunLocks, RunState};
@@ -25,8 +24,6 @@ const STOP_SECONDS: u32 = 5;
 pub(super) struct StaleObjects {
     /// Containers of stale runs.
     pub(super) containers: Vec<ContainerInfo>,
-    /// Copies of images that stale runs booted.
-    pub(super) images: Vec<ImageInfo>,
     /// Handlers of stale runs that an engine like this one can remove.
     pub(super) handlers: Vec<(HandlerName, Entry)>,
     /// Live runs, without the own one.
@@ -36,7 +33,7 @@ pub(super) struct StaleObjects {
 }
 
 impl StaleObjects {
-    /// Leaves only the containers that `keeps` wants, no images and no handlers. The runs are then not forgotten: something of
+    /// Leaves only the containers that `keeps` wants, and no handlers. The runs are then not forgotten: something of
     /// theirs may be left.
     pub(super) fn narrow(&mut self, keeps: impl FnMut(&ContainerInfo) -> bool) {
         let mut containers = std::mem::take(&mut self.containers);
@@ -100,11 +97,6 @@ impl Sweep<'_> {
                 found.containers.push(container.clone());
             } else {
                 found.live_runs.insert(container.run.clone());
-            }
-        }
-        for (run, image) in self.engine.booted_images().await? {
-            if run != *self.own && self.is_stale_image(&run, &image, containers).await? {
-                found.images.push(image);
             }
         }
         // A rootless engine never registered a handler, and cannot remove those of another engine.
@@ -175,23 +167,6 @@ impl Sweep<'_> {
                 }),
             }
         }
-        for image in &found.images {
-            let name = image_name(image);
-            let object = format!("container image {name}");
-            match self.engine.remove_image(&image.id).await {
-                Ok(()) => {
-                    swept.removed.push(object);
-                    if let Some(run) = run_of(&image.labels) {
-                        self.run_locks.load_ended(&run);
-                    }
-                }
-                Err(error) => swept.leftovers.push(Leftover {
-                    what: object,
-                    why: error.to_string(),
-                    remedy: self.engine.address().image_removal(&name),
-                }),
-            }
-        }
         let Some(registrar) = registrar else {
             if swept.leftovers.is_empty() {
                 self.forget_without_handler(&found.stale_runs);
@@ -232,27 +207,6 @@ impl Sweep<'_> {
         self.run_locks.forget(&stale);
     }
 
-    /// Whether no live run boots `image`, or is about to. Of another user's run, which may have loaded it a moment ago, the clocks
-    /// decide as of a container, see [`Self::is_stale`].
-    async fn is_stale_image(
-        &self,
-        run: &RunId,
-        image: &ImageInfo,
-        containers: &[ContainerInfo],
-    ) -> Result<bool, Failure> {
-        match self.run_locks.state(run) {
-            RunState::Live => return Ok(false),
-            RunState::Stale => return Ok(true),
-            RunState::Unknown => {}
-        }
-        if of(run, containers).next().is_some() || image.age().is_some_and(|age| age <= SWEEP_GRACE)
-        {
-            return Ok(false);
-        }
-        let idle = self.engine.image_idle(image).await?;
-        Ok(idle.is_some_and(|idle| idle > SWEEP_GRACE))
-    }
-
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
         if container.running {
             // The removal kills a container that does not stop in time.
@@ -274,9 +228,8 @@ impl Sweep<'_> {
     }
 
     /// Whether no live run needs `container`. Runs with a lock file here are known. Of any other run a running container is
-    /// taken for a sign of life: ours outlive their client by minutes at most. The container of a booted image can run on when its
-    /// client's machine fails or loses the engine, and is left to that user then, because nothing shows the difference. One that
-    /// does not run is judged by its age: it is stale only when the engine's clock and the clients' clocks both say that a day has passed (see [`ContainerInfo::age`]),
+    /// taken for a sign of life: ours outlive their client by minutes at most. One that does
+    /// not run is judged by its age: it is stale only when the engine's clock and the clients' clocks both say that a day has passed (see [`ContainerInfo::age`]),
     /// or a minute if all that is left to read of it is how it ended, so that a single clock that is wrong or was set decides nothing.
     async fn is_stale(
         &self,

@@ -20,7 +20,6 @@ mod support;
 
 mod archives;
 mod binary;
-mod boot;
 mod connecting;
 mod doctor;
 mod emulation;

@@ -85,13 +85,6 @@ impl RunTracker {
         names
     }
 
-    /// The copies of images that these runs boot.
-    pub fn booted_images(&self) -> Vec<String> {
-        let mut names = docker_lines(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-        names.retain(|name| name.starts_with("sdbuild/booted:") && self.is_ours(name));
-        names
-    }
-
     /// The name of the one container of `role`.
     #[track_caller]
     pub fn container(&self, role: &str) -> String {

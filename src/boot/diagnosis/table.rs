@@ -280,25 +280,6 @@ pub(super) const NO_OUTPUT: Symptom = Symptom {
     quote: false,
 };
 
-/// systemd gives up where it may not write to its control groups.
-pub(super) const NO_CONTROL_GROUPS: Symptom = Symptom {
-    texts: &[
-        "Failed to allocate manager object",
-        "control group: Read-only file system",
-    ],
-    what: "systemd may not write to the control groups of its container",
-    hint: "use Podman, or Docker 28 and newer with cgroup v2. Or load the image yourself and run it with --privileged",
-    quote: true,
-};
-
-/// A container that runs.
-pub(super) const NO_CONTAINER_SSH: Symptom = Symptom {
-    texts: &[],
-    what: "nothing answers on the SSH port of the container",
-    hint: "set services.openssh.enable = true, with port 22 among services.openssh.ports, or give it more time with --timeout",
-    quote: false,
-};
-
 /// The console has lines, but none of a known stage.
 pub(super) const NO_STAGE: Symptom = Symptom {
     texts: &[],

@@ -196,29 +196,3 @@ fn a_port_of_the_bluetooth_chip_asks_for_no_login() {
     assert!(hint.contains("console=ttyS1"), "{hint}");
     assert_eq!(hint_without_prompt(&lines(GOOD)), None);
 }
-
-#[test]
-fn systemd_without_control_groups_is_reported() {
-    let diagnosed = |recorded: &str, ssh_error| {
-        let lines = lines(recorded);
-        let lines = lines.as_slice();
-        diagnose_container(&Evidence { lines, ssh_error })
-    };
-    // systemd 257 of Debian in Docker 20.10.
-    let console = "Detected virtualization docker.\r\n\
-        \x1b[0;1;31mFailed to create /docker/d67d/init.scope control group: Read-only file system\x1b[0m\r\n\
-        \x1b[0;1;31mFailed to allocate manager object: Read-only file system\x1b[0m\r\n\
-        [\x1b[0;1;31m!!!!!!\x1b[0m] Failed to allocate manager object.\r\n\
-        \x1b[0;1;31mExiting PID 1...\x1b[0m\r\n";
-    let refused = Some("kex_exchange_identification: read: Connection reset by peer");
-    let without = diagnosed(console, refused);
-    assert!(without.what.contains("control groups"), "{without:?}");
-    assert!(without.hint.contains("--privileged"), "{without:?}");
-    let quiet = diagnosed("<<< NixOS Stage 2 >>>\n", refused);
-    assert!(quiet.what.contains("nothing answers"), "{quiet:?}");
-    let key = diagnosed(
-        console,
-        Some("root@127.0.0.1: Permission denied (publickey)."),
-    );
-    assert!(key.what.contains("Permission denied"), "{key:?}");
-}

@@ -7,7 +7,6 @@ use crate::boot::disk::Disk;
 use crate::boot::machine::Backend;
 use crate::boot::process::QemuProcess;
 use crate::boot::request::BootRequest;
-use crate::boot::session::Source;
 use crate::boot::tools::BootTools;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
@@ -48,7 +47,7 @@ async fn in_session<T>(request: &BootRequest, wait: impl AsyncFnOnce(&LoginSessi
     let session = LoginSession {
         session: BootSession {
             request,
-            source: Source::Disk(&disk),
+            disk: &disk,
             tools: &tools,
             seed: None,
             start: None,

@@ -52,8 +52,7 @@ pub(super) async fn prepare_boot_test(
     let prepared = async {
         let method = match settings.format.row().maker {
             Maker::Disk | Maker::Iso => BootMethod::Uefi,
-            Maker::Container => BootMethod::Container,
-            Maker::Nixpkgs | Maker::Archive => BootMethod::Firmware,
+            Maker::Nixpkgs | Maker::Archive | Maker::Container => BootMethod::Firmware,
         };
         let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.by_method(method);
         if or_until_prompt {
@@ -61,9 +60,7 @@ pub(super) async fn prepare_boot_test(
         }
         plan.preflight()?;
         plan.warn_of_keys(context).await?;
-        let prepared = plan.prepare(context).await?;
-        prepared.check_system(settings.system)?;
-        Ok(prepared)
+        plan.prepare(context).await
     };
     prepared.await.map(Some).map_err(|failure: Failure| {
         failure.hint(format!(

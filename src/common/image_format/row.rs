@@ -78,15 +78,10 @@ impl ImageFormat {
         next: &[],
     };
 
-    /// The phases of a boot test that are known in advance: a container is not unpacked and not switched off.
+    /// The phases of a boot test that are known in advance.
     pub fn boot_phases(&self, is_compressed: bool) -> &'static [Phase] {
-        let of_machine = &[Phase::Unpack, Phase::Boot, Phase::PowerOff];
-        match self.maker {
-            Maker::Container => &[Phase::Boot],
-            Maker::Nixpkgs | Maker::Archive | Maker::Disk | Maker::Iso => {
-                let skipped = usize::from(!is_compressed);
-                of_machine.get(skipped..).unwrap_or_default()
-            }
-        }
+        let phases = &[Phase::Unpack, Phase::Boot, Phase::PowerOff];
+        let skipped = usize::from(!is_compressed);
+        phases.get(skipped..).unwrap_or_default()
     }
 }

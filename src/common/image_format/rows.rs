@@ -206,11 +206,7 @@ static CONTAINER: ImageFormat = ImageFormat {
     product_types: &["oci-archive"],
     extensions: &["oci.tar"],
     compression: Compression::Gzip,
-    boots: true,
-    next: &[
-        ("sdbuild boot", "see it start in a container"),
-        ("docker load --input", "load it into the engine"),
-    ],
+    next: &[("docker load --input", "load it into the engine")],
     ..ImageFormat::NONE
 };
 
