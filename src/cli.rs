@@ -9,6 +9,7 @@ mod examples;
 mod help_layout;
 mod home_paths;
 mod misc;
+#[cfg(feature = "cloud")]
 mod publish;
 mod seed;
 mod shell;
@@ -27,6 +28,7 @@ pub use misc::{
     Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Man, Settings,
     Status, Try,
 };
+#[cfg(feature = "cloud")]
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
 pub use seed::Seed;
 pub use shell::Shell;
@@ -221,6 +223,7 @@ pub enum Command {
     /// Export what a build made as a binary cache
     #[command(subcommand, after_help = examples::CACHE, disable_help_subcommand = true)]
     Cache(CacheCommand),
+    #[cfg(feature = "cloud")]
     /// Publish an image: as an AMI of Amazon EC2, or an OCI image layout
     #[command(subcommand, after_help = examples::PUBLISH, disable_help_subcommand = true)]
     Publish(PublishCommand),
@@ -245,6 +248,7 @@ pub enum Command {
     /// Start a program that ends when sdbuild does; used by sdbuild itself
     #[command(hide = true)]
     ExecWithParent(ExecWithParent),
+    #[cfg(feature = "cloud")]
     /// Hold a rented machine, and give it back when sdbuild ends; used by sdbuild itself
     #[command(hide = true)]
     HoldMachine,

@@ -8,25 +8,26 @@
 //! cli       -> settings
 //! boot      -> engine, image, seed
 //! flash     -> blockmap, image
-//! pipeline  -> artifact, aws, binfmt, engine, machine, nixos, oci, output, settings
-//! output    -> blockmap, engine, image
-//! blockmap  -> (common only)
-//! oci       -> artifact, engine
-//! nixos     -> engine
 //! machine   -> aws, engine
-//! binfmt    -> engine
-//! engine    -> (common only)
 //! publish   -> aws, image
 //! aws       -> artifact
-//! artifact  -> (common only)
 //! seed      -> image
+//! settings  -> output, pipeline
+//! pipeline  -> artifact, binfmt, engine, nixos, oci, output
+//! oci       -> artifact, engine
+//! nixos     -> engine
+//! binfmt    -> engine
+//! artifact  -> (common only)
+//! output    -> blockmap, engine, image
 //! image     -> (common only)
-//! settings  -> (common only)
+//! engine    -> (common only)
+//! blockmap  -> (common only)
 //! template  -> (common only)
 //! ui        -> (common only)
 //! ```
 
 pub mod artifact;
+#[cfg(feature = "cloud")]
 pub mod aws;
 pub mod binfmt;
 pub mod blockmap;
@@ -38,11 +39,13 @@ pub mod engine;
 #[cfg(target_os = "linux")]
 pub mod flash;
 pub mod image;
+#[cfg(feature = "cloud")]
 pub mod machine;
 pub mod nixos;
 pub mod oci;
 pub mod output;
 pub mod pipeline;
+#[cfg(feature = "cloud")]
 pub mod publish;
 pub mod seed;
 pub mod settings;
@@ -87,9 +90,8 @@ async fn run_command(
         Command::Inspect(args) => Box::pin(commands::inspect::run(args, env, ui, context)).await,
         Command::Boards(args) => commands::boards::run(args, ui),
         Command::Formats(args) => commands::formats::run(args, ui),
-        Command::Publish(command) => {
-            Box::pin(commands::publish::run(command, env, ui, context)).await
-        }
+        #[cfg(feature = "cloud")]
+        Command::Publish(command) => Box::pin(commands::publish(command, env, ui, context)).await,
         Command::Cache(command) => Box::pin(commands::cache::run(command, env, ui, context)).await,
         Command::Clean(args) => Box::pin(commands::clean::run(args, env, ui, context)).await,
         Command::Seed(args) => commands::seed::run(args, ui),
@@ -109,10 +111,8 @@ async fn run_command(
         Command::ExecWithParent(args) => {
             Err(boot::pdeathsig::become_program(args.parent, &args.argv))
         }
-        Command::HoldMachine => {
-            let settings = settings::Common::without_file(env)?;
-            Box::pin(pipeline::hold_machine(&settings)).await
-        }
+        #[cfg(feature = "cloud")]
+        Command::HoldMachine => Box::pin(commands::hold_machine(env)).await,
     }
 }
 

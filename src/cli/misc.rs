@@ -111,10 +111,12 @@ pub struct Clean {
     #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
     pub all: bool,
 
+    #[cfg(feature = "cloud")]
     /// Remove only what earlier runs left at AWS: machines that no build uses any more, and snapshots without an image
     #[arg(long, conflicts_with_all = ["old", "downloads", "store", "all"])]
     pub cloud: bool,
 
+    #[cfg(feature = "cloud")]
     /// With --cloud: AWS region [default: AWS_REGION, or that of the profile]
     #[arg(
         long,
@@ -124,6 +126,7 @@ pub struct Clean {
     )]
     pub region: Option<String>,
 
+    #[cfg(feature = "cloud")]
     /// With --cloud: profile of ~/.aws/config and ~/.aws/credentials [default: AWS_PROFILE, or default]
     #[arg(long, value_name = "NAME", requires = "cloud", hide_short_help = true)]
     pub profile: Option<String>,

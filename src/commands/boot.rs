@@ -16,7 +16,7 @@ use crate::common::context::Context;
 use crate::common::event::{EarlierBuilds, Event, LastLine};
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
-use crate::pipeline::BootEngine;
+use crate::pipeline::{BootEngine, Common};
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
 use last_boot::LastBoot;
@@ -71,7 +71,7 @@ pub async fn run(
 /// How an image will be booted, and where QEMU will run.
 pub(super) struct BootPlan {
     request: BootRequest,
-    common: settings::Common,
+    common: Common,
     emulator: EmulatorChoice,
     /// Whether the user knows that the login will hardly succeed.
     is_warned: bool,

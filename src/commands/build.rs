@@ -3,7 +3,6 @@
 mod boot_test;
 mod summary;
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,16 +10,15 @@ use crate::boot::Reached;
 use crate::cli;
 use crate::commands::confirm::confirm;
 use crate::commands::flake_caches::asking;
-use crate::commands::{board_check, dry_run, shell};
+use crate::commands::{board_check, cloud, dry_run, shell};
 use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
-use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
 use crate::output::Image;
-use crate::pipeline::{self, Outcome};
+use crate::pipeline::{self, BuildRequest, Outcome};
 use crate::settings::{self, BuildArgs, Environment};
 use crate::ui::{self, Ui};
 use boot_test::{prepare_boot_test, run_boot_test};
@@ -36,12 +34,6 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let build_args = args.args();
-    if let Some(file) = file_behind_force(std::env::args_os()) {
-        context.events.notice(format!(
-            "-f is --force here: it replaces any image of the same name. The file needs no flag: sdbuild build {}",
-            quoted(&file)
-        ));
-    }
     let mut settings = settings::Build::resolve(&build_args, env)?;
     settings.accepts_price = args.yes;
     let is_rented = settings.on.is_rented();
@@ -49,7 +41,7 @@ pub async fn run(
         if is_rented {
             context.events.notice(NOT_RENTED);
         }
-        return Box::pin(dry_run::run(settings, up_to, args.json, ui, context)).await;
+        return Box::pin(dry_run::run(settings, up_to, args.json, env, ui, context)).await;
     }
     let write = |image: &Image| {
         if args.json {
@@ -77,13 +69,6 @@ pub async fn run(
     built.map(drop)
 }
 
-/// The file of Nix behind `-f` in the command line `words`: other programs take their file so.
-fn file_behind_force(words: impl Iterator<Item = OsString>) -> Option<String> {
-    let next = words.skip_while(|word| word != "-f").nth(1)?;
-    let is_nix = Path::new(&next).extension().is_some_and(|end| end == "nix");
-    is_nix.then(|| next.to_string_lossy().into_owned())
-}
-
 /// The notice of a dry run with a rented machine.
 const NOT_RENTED: &str =
     "a dry run does not rent a machine; it describes a build on the current engine";
@@ -106,9 +91,9 @@ pub(super) async fn build(
 ) -> Result<Option<Reached>, Failure> {
     let start = Instant::now();
     let boot_test = prepare_boot_test(&settings, env, context, output.or_until_prompt).await?;
-    let format = settings.format.row();
-    let board = settings.board.filter(|_| format.is_disk);
-    let scratch = settings.common.cache_dir.clone();
+    let format = settings.request.target.format.row();
+    let board = settings.request.target.board.filter(|_| format.is_disk);
+    let scratch = settings.request.common.cache_dir.clone();
     let timings = Timings::default();
     let watched = match &boot_test {
         Some(boot_test) => boot_test.watch_keys(&context.events),
@@ -121,8 +106,8 @@ pub(super) async fn build(
     let accepts_price = settings.accepts_price;
     let is_rented = settings.on.is_rented();
     let agree = async |price: &str| may_pay(price, accepts_price, ui, context).await;
-    let work = async |settings| build_or_replace(settings, ui, context, &timings).await;
-    let done = Box::pin(pipeline::with_machine(settings, context, agree, work)).await;
+    let work = async |request| build_or_replace(request, ui, context, &timings).await;
+    let done = Box::pin(cloud::with_machine(settings, env, context, agree, work)).await;
     // After an interrupt the table of timings would only delay the exit. What the user declined has not failed.
     let ended = || {
         if !context.cancel.is_cancelled() {
@@ -191,13 +176,13 @@ fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
 
 /// Builds the image. If another file has its name, asks whether it may take its place.
 async fn build_or_replace(
-    mut settings: settings::Build,
+    mut request: BuildRequest,
     ui: &Ui,
     context: &Context,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
-    settings.questions.replacing = ui.can_ask();
-    let failure = match plan_and_build(settings.clone(), ui, context, timings).await {
+    request.questions.replacing = ui.can_ask();
+    let failure = match plan_and_build(request.clone(), ui, context, timings).await {
         Ok(done) => return Ok(done),
         Err(failure) => failure,
     };
@@ -207,11 +192,8 @@ async fn build_or_replace(
     match may_replace(file, ui, context).await? {
         Some(true) => {
             // What was built is kept.
-            let settings = settings::Build {
-                force: true,
-                ..settings
-            };
-            plan_and_build(settings, ui, context, timings).await
+            request.output.force = true;
+            plan_and_build(request, ui, context, timings).await
         }
         Some(false) => Err(kept(file).with_teardown(failure.teardown)),
         None => Err(failure),
@@ -225,16 +207,16 @@ fn kept(file: &Path) -> Failure {
 }
 
 async fn plan_and_build(
-    settings: settings::Build,
+    request: BuildRequest,
     ui: &Ui,
     context: &Context,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
-    let build = async |settings| {
-        let plan = pipeline::plan(settings, context).await?;
+    let build = async |request| {
+        let plan = pipeline::plan(request, context).await?;
         Box::pin(pipeline::build(&plan, context, timings)).await
     };
-    Box::pin(asking(settings, ui, context, build)).await
+    Box::pin(asking(request, ui, context, build)).await
 }
 
 /// Asks whether the image may replace `file`; `None` without a terminal.
@@ -260,15 +242,6 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_behind_the_short_form_of_force_is_seen() {
-        let file = |line: &str| file_behind_force(line.split(' ').map(OsString::from));
-        assert_eq!(file("build -f pi.nix").as_deref(), Some("pi.nix"));
-        for line in ["build pi.nix -f", "build -f .#pi", "build --force pi.nix"] {
-            assert_eq!(file(line), None, "{line}");
-        }
-    }
 
     #[test]
     fn an_interruption_says_that_results_are_kept() {

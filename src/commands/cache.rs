@@ -58,7 +58,7 @@ async fn export(
         None => read_or_make(&default_key(env)?, context)?,
     };
     let export = CacheExport {
-        settings: &settings,
+        request: &settings.request,
         result: &result,
         destination: &destination,
         key: &key,

@@ -66,8 +66,8 @@ async fn evaluated(
     context: &Context,
 ) -> Result<(Outcome<Checked>, Option<PathBuf>), Failure> {
     let settings = settings::Build::resolve(&args.build(), env)?;
-    let home = settings.common.home.clone();
-    Ok((pipeline::check(settings, context).await?, home))
+    let home = settings.request.common.home.clone();
+    Ok((pipeline::check(settings.request, context).await?, home))
 }
 
 /// The command that builds what the command line `words` checks, with the same flags.

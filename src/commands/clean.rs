@@ -1,18 +1,16 @@
 //! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it: everything but
 //! the stores of other settings, or the parts that the user names.
 
-mod cloud;
 mod parts;
-mod report;
-mod uploads;
+pub(super) mod report;
 
 use self::report::{check_leftovers, confirmed, only_files, report_live};
-use self::uploads::DiscardedUploads;
 use crate::cli;
+use crate::commands::cloud::CloudRecords;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
-use crate::pipeline::{FileRemoval, Removal, RemovalScope, StaleRentals};
-use crate::settings::{Common, Environment};
+use crate::pipeline::{Common, FileRemoval, Removal, RemovalScope};
+use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
 
 /// Lists what can be removed, asks for confirmation, and removes it. Without an engine that is downloads and logs; then it
@@ -27,29 +25,33 @@ pub async fn run(
         let failure = Failure::usage("--keep belongs to --old");
         return Err(failure.hint(format!("sdbuild clean --old --keep {}", keep.get())));
     }
-    let settings = Common::without_file(env)?;
+    let settings = common_without_file(env)?;
     let settings = match &args.store {
-        Some(name) => settings.with_store(name),
+        Some(name) => settings.with_store(name.to_string()),
         None => settings,
     };
+    #[cfg(feature = "cloud")]
     if args.cloud {
-        return Box::pin(cloud::run(args, &settings, ui, context)).await;
+        return Box::pin(crate::commands::cloud::clean(
+            args, env, &settings, ui, context,
+        ))
+        .await;
     }
     if args.old || args.downloads {
         return Box::pin(parts::run(args, &settings, ui, context)).await;
     }
     let scope = scope(args);
-    let rentals = match scope {
-        RemovalScope::StoreAlone => StaleRentals::none(),
-        RemovalScope::All | RemovalScope::WithoutOtherStores => StaleRentals::find(&settings),
+    let records = match scope {
+        RemovalScope::StoreAlone => CloudRecords::default(),
+        RemovalScope::All | RemovalScope::WithoutOtherStores => CloudRecords::find(env, &settings),
     };
-    rentals.warn_of_unusable(context);
+    records.warn_of_unusable(context);
     match Box::pin(Removal::plan(&settings, scope, context)).await {
         Ok(removal) => {
             if scope != RemovalScope::StoreAlone {
                 report_live(removal.live(), context);
             }
-            Box::pin(remove(&removal, &rentals, &settings, args, ui, context)).await
+            Box::pin(remove(&removal, &records, &settings, args, ui, context)).await
         }
         Err(failure) if scope == RemovalScope::StoreAlone => Err(failure),
         Err(failure) if failure.class == Class::Environment => {
@@ -58,11 +60,9 @@ pub async fn run(
             };
             context.events.warn(only_files(&failure));
             report_live(files.live(), context);
-            let uploads = DiscardedUploads::find(&settings.state_dir);
-            let items = [rentals.items(), uploads.items(), files.items()].concat();
+            let items = [records.items(), files.items()].concat();
             if confirmed(&items, false, args, ui, context).await? {
-                let mut leftovers = rentals.give_back(context).await?;
-                leftovers.extend(uploads.forget());
+                let mut leftovers = records.remove(context).await?;
                 leftovers.extend(files.carry_out());
                 check_leftovers(leftovers)?;
                 context.events.notice("removed");
@@ -84,19 +84,13 @@ fn scope(args: &cli::Clean) -> RemovalScope {
 /// Removes what is planned if the user wants that.
 async fn remove(
     removal: &Removal,
-    rentals: &StaleRentals,
+    records: &CloudRecords,
     settings: &Common,
     args: &cli::Clean,
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let uploads = match scope(args) {
-        RemovalScope::StoreAlone => DiscardedUploads::default(),
-        RemovalScope::All | RemovalScope::WithoutOtherStores => {
-            DiscardedUploads::find(&settings.state_dir)
-        }
-    };
-    let items = [rentals.items(), uploads.items(), removal.items()].concat();
+    let items = [records.items(), removal.items()].concat();
     let used: Vec<&str> = removal.used_volumes().collect();
     let agreed = confirmed(&items, !used.is_empty(), args, ui, context).await?;
     for store in removal.other_stores() {
@@ -112,13 +106,12 @@ async fn remove(
     if !agreed {
         return Ok(());
     }
-    let mut machines = rentals.give_back(context).await?;
-    machines.extend(uploads.forget());
+    let elsewhere = records.remove(context).await?;
     let removed = match Box::pin(removal.carry_out(settings, context)).await {
         Ok(removed) => removed,
-        Err(failure) => return Err(failure.with_teardown(machines)),
+        Err(failure) => return Err(failure.with_teardown(elsewhere)),
     };
-    check_leftovers([machines, removed.leftovers].concat())?;
+    check_leftovers([elsewhere, removed.leftovers].concat())?;
     context
         .events
         .notice(match (&args.store, removed.run_has_begun) {

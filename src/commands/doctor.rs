@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli;
+use crate::commands::cloud;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
@@ -22,7 +23,12 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(&args.build(), env)?;
-    let checks = doctor::examine(&settings, context).await?;
+    let provider = context.cancel.race(cloud::check_provider(&settings, env));
+    let (provider, checks) = tokio::join!(
+        Box::pin(provider),
+        Box::pin(doctor::examine(&settings.request, context))
+    );
+    let checks: Vec<Check> = provider?.into_iter().chain(checks?).collect();
     let bad = checks.iter().filter(|c| c.verdict == Verdict::Bad).count();
     if args.json {
         let report = json!({ "version": VERSION, "can_build": bad == 0, "checks": checks });

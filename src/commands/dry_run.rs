@@ -4,13 +4,14 @@ use std::cell::OnceCell;
 
 use serde_json::{Value, json};
 
+use crate::commands::cloud;
 use crate::commands::flake_caches::asking;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::{self, Plan};
-use crate::settings::{self, DryRun};
+use crate::settings::{self, DryRun, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
@@ -25,6 +26,7 @@ pub(super) async fn run(
     settings: settings::Build,
     depth: DryRun,
     as_json: bool,
+    env: &Environment,
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -32,7 +34,7 @@ pub(super) async fn run(
     let rows: OnceCell<Vec<Row>> = OnceCell::new();
     let planned = async |plan: &Plan| {
         if rows.get().is_none() {
-            let found = rows_of(plan, context).await?;
+            let found = rows_of(plan, &settings, env, context).await?;
             rows.get_or_init(|| found);
         }
         Ok::<_, Failure>(())
@@ -48,16 +50,16 @@ pub(super) async fn run(
         print(ui, &[last_line(forecast)])
     };
     if depth == DryRun::Plan {
-        let plan = pipeline::plan(settings, context).await?;
+        let plan = pipeline::plan(settings.request.clone(), context).await?;
         planned(&plan).await?;
         return show(None);
     }
-    let forecast = async |settings| {
-        let plan = pipeline::plan(settings, context).await?;
+    let forecast = async |request| {
+        let plan = pipeline::plan(request, context).await?;
         planned(&plan).await?;
         pipeline::forecast(&plan, context).await
     };
-    let outcome = Box::pin(asking(settings, ui, context, forecast)).await;
+    let outcome = Box::pin(asking(settings.request.clone(), ui, context, forecast)).await;
     outcome?.finish("the forecast is done", |forecast| show(Some(&forecast)))
 }
 
@@ -65,10 +67,15 @@ pub(super) async fn run(
 type Row = (&'static str, String);
 
 /// What the plan says, and of a build on a rented machine what that costs: its provider is asked, but for no machine.
-async fn rows_of(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
+async fn rows_of(
+    plan: &Plan,
+    settings: &settings::Build,
+    env: &Environment,
+    context: &Context,
+) -> Result<Vec<Row>, Failure> {
     let mut rows = pipeline::describe(plan);
-    if let Some(source) = plan.settings.on.rented() {
-        let price = pipeline::rental_price(&plan.settings);
+    if let Some(source) = settings.on.rented() {
+        let price = cloud::price(settings, env);
         let price = match context.cancel.race(Box::pin(price)).await? {
             Ok(price) => price.unwrap_or_else(|| "states no price".to_owned()),
             Err(failure) => format!("cannot be asked for its price: {failure}"),

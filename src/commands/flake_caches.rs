@@ -5,25 +5,24 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::flake_caches::{CacheAnswer, FlakeCaches};
 use crate::common::http_url::hide_secrets;
-use crate::pipeline;
-use crate::settings;
+use crate::pipeline::{self, BuildRequest};
 use crate::ui::{self, Ui};
 
 /// Runs `work`. If it ends because the flake names caches that the user has not been asked about, it asks, keeps the answer, and
 /// runs `work` again. Without a terminal nothing is asked.
 pub(super) async fn asking<T>(
-    mut settings: settings::Build,
+    mut request: BuildRequest,
     ui: &Ui,
     context: &Context,
-    work: impl AsyncFn(settings::Build) -> Result<T, Failure>,
+    work: impl AsyncFn(BuildRequest) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    settings.questions.caches = ui.can_ask();
-    let done = work(settings.clone()).await;
+    request.questions.caches = ui.can_ask();
+    let done = work(request.clone()).await;
     let asked = done.as_ref().err();
     let Some(asked) = asked.and_then(|failure| failure.asks_about.as_deref()) else {
         return done;
     };
-    let file = pipeline::answers_file(&settings);
+    let file = pipeline::answers_file(&request);
     let question = format!(
         "{}\nUse them, now and in later builds? (The answer is saved in {}.)",
         described(&asked.caches),
@@ -35,11 +34,11 @@ pub(super) async fn asking<T>(
             accepted,
             ..asked.clone()
         };
-        pipeline::remember_caches(answer, &settings, &context.cancel).await?;
+        pipeline::remember_caches(answer, &request, &context.cancel).await?;
     }
     // Never twice in a run.
-    settings.questions.caches = false;
-    work(settings).await
+    request.questions.caches = false;
+    work(request).await
 }
 
 /// The caches and their keys, one a line.

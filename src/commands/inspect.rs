@@ -16,7 +16,7 @@ use crate::image::nearby::Nearby;
 use crate::image::place::ImagePath;
 use crate::image::report::Layout;
 use crate::image::{self, Error, FileSystem, OpenOptions, OpenedImage};
-use crate::settings::{Common, Environment};
+use crate::settings::{self, Environment};
 use crate::ui::Ui;
 
 /// Reads the image and shows the report, a directory or a file.
@@ -27,7 +27,7 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let options = OpenOptions {
-        spool: Common::without_file(env)?.cache_dir,
+        spool: settings::common_without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
     refuse_image_behind_command(args)?;

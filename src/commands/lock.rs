@@ -10,8 +10,8 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
 use crate::nixos::flake;
-use crate::pipeline;
-use crate::settings::{self, Environment, SourceChoice};
+use crate::pipeline::{self, BuildRequest, SourceChoice};
+use crate::settings::{self, Environment};
 
 /// What to do about a word that is neither the name of an input nor what can be locked.
 const NAMES: &str = "give `lock` names of inputs, such as nixpkgs. Without any, it works on the configuration or flake in \
@@ -21,7 +21,7 @@ const NAMES: &str = "give `lock` names of inputs, such as nixpkgs. Without any, 
 pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Result<(), Failure> {
     check_names(&args.inputs, env.home_dir().as_deref())?;
     let settings = settings::Build::resolve(&args.build(), env)?;
-    if let SourceChoice::Config(config) = &settings.source {
+    if let SourceChoice::Config(config) = &settings.request.source.choice {
         if let Some(input) = args.inputs.iter().find(|input| *input != "nixpkgs") {
             let text = format!("`{input}` is not in sdbuild.lock, which has only nixpkgs");
             let hint = line_for(Path::new(input)).unwrap_or_else(|| {
@@ -35,11 +35,11 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
                 "this updates nixpkgs for {CONFIG_NAME}; for the {FLAKE_FILE} beside it, run `sdbuild lock --flake .`"
             ));
         }
-        return pipeline::lock_nixpkgs(config, &settings, context).await;
+        return pipeline::lock_nixpkgs(config, &settings.request, context).await;
     }
-    let dir = directory(&settings, context).await?;
+    let dir = directory(&settings.request, context).await?;
     let before = flake::read_lock(&dir)?;
-    let outcome = pipeline::lock_flake(settings, args.inputs.clone(), context).await?;
+    let outcome = pipeline::lock_flake(settings.request, args.inputs.clone(), context).await?;
     outcome.finish("the lock is done", |after| {
         let text = flake_text(&dir).unwrap_or_default();
         let lock = after.as_deref().or(before.as_deref()).unwrap_or_default();
@@ -81,10 +81,10 @@ fn write(
 }
 
 /// The directory of the flake.
-async fn directory(settings: &settings::Build, context: &Context) -> Result<PathBuf, Failure> {
-    let flake = match &settings.source {
+async fn directory(request: &BuildRequest, context: &Context) -> Result<PathBuf, Failure> {
+    let flake = match &request.source.choice {
         SourceChoice::Flake { reference, .. } => {
-            pipeline::flake_directory(reference, settings, context).await?
+            pipeline::flake_directory(reference, request, context).await?
         }
         SourceChoice::Config(_) => None,
     };

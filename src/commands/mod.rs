@@ -1,6 +1,5 @@
 //! One file for each command: resolves its settings, calls the module that does the work, and writes the result.
 
-mod aws_client;
 mod board_check;
 pub mod boards;
 pub mod boot;
@@ -8,6 +7,11 @@ pub mod build;
 pub mod cache;
 pub mod check;
 pub mod clean;
+#[cfg(feature = "cloud")]
+mod cloud;
+#[cfg(not(feature = "cloud"))]
+#[path = "no_cloud.rs"]
+mod cloud;
 pub mod completions;
 mod confirm;
 pub mod doctor;
@@ -28,9 +32,11 @@ pub mod missing_image;
 mod newer_file;
 mod newest_image;
 pub mod next_step;
-pub mod publish;
 pub mod seed;
 pub mod settings;
 pub mod shell;
 pub mod status;
 pub mod try_cmd;
+
+#[cfg(feature = "cloud")]
+pub use cloud::{hold_machine, publish};

@@ -20,7 +20,7 @@ pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Res
         derivation = None;
     }
     let settings = settings::Build::resolve(&build, env)?;
-    let state_dir = &settings.common.state_dir;
+    let state_dir = &settings.request.common.state_dir;
     let derivation = derivation.map(|word| pipeline::shell::derivation(word, state_dir));
     let terminal = env.terminal.clone().unwrap_or_else(|| "dumb".to_owned());
     let session = ShellSession {
@@ -28,7 +28,7 @@ pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Res
         command: args.run.clone(),
         terminal: terminal::is_interactive().then_some(terminal),
     };
-    let plan = pipeline::plan_shell(settings, context).await?;
+    let plan = pipeline::plan_shell(settings.request, context).await?;
     Box::pin(pipeline::shell::shell(&plan, session, context)).await
 }
 

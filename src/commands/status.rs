@@ -2,14 +2,16 @@
 
 mod rows;
 
+use serde::Serialize;
+
 use crate::cli;
+use crate::commands::cloud;
 use crate::commands::json_output::print_json;
 use crate::commands::newest_image::built_images;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::pipeline::{Handler, Machine, Run, RunState, SizedObject, StaleRentals, Status};
-use crate::publish;
-use crate::settings::{Common, Environment, output_dir};
+use crate::pipeline::{Handler, Run, RunState, SizedObject, Status};
+use crate::settings::{Environment, common_without_file, output_dir};
 use crate::ui::layout::{labelled, wrapped};
 use crate::ui::{Ui, words};
 use rows::{Row, Rows, TABLE_COLUMNS};
@@ -19,6 +21,37 @@ const MAX_ROWS: usize = 3;
 /// Rows of the screen that are left for the command and the prompt.
 const PROMPT_ROWS: usize = 2;
 
+/// What is on this machine and its engine, and what it rents.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    status: Status,
+    /// Rented machines, the oldest first.
+    machines: Vec<Machine>,
+    /// The images that builds wrote into the current directory and the output directory. They are the user's: nothing removes
+    /// them.
+    built: Vec<SizedObject>,
+}
+
+/// A rented machine.
+#[derive(Debug, Serialize)]
+pub struct Machine {
+    /// The provider's ID of the machine; the ID of the rental if that is unknown.
+    pub id: String,
+    /// The provider.
+    pub on: String,
+    /// `[USER@]HOST[:PORT]`, once it is there.
+    pub place: Option<String>,
+    /// Whether a process will give it back.
+    pub life: RunState,
+    /// Seconds since it was asked for.
+    pub age: Option<u64>,
+    /// When its lease ends, in seconds since 1970.
+    pub lease_until: Option<u64>,
+    /// Why it could not be given back.
+    pub problem: Option<String>,
+}
+
 /// Prints the status to standard output.
 pub async fn run(
     args: &cli::Status,
@@ -26,25 +59,24 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let settings = Common::without_file(env)?;
-    StaleRentals::find(&settings).warn_of_unusable(context);
-    for upload in publish::unfinished(&settings.state_dir) {
-        let text = format!("unfinished upload of {} to {}", upload.name, upload.region);
-        context
-            .events
-            .notice(format!("{text}: sdbuild publish list"));
-    }
+    let settings = common_without_file(env)?;
+    cloud::CloudRecords::find(env, &settings).warn_of_unusable(context);
+    cloud::report_unfinished_uploads(&settings.state_dir, context);
     // A settings file with a mistake does not keep the rest from being shown.
     let built = output_dir(env).map_or_else(
         |_| Vec::new(),
         |(here, output)| built_images(&here, &output),
     );
-    let status = Status::look(&settings, built, context).await?;
+    let report = Report {
+        status: Status::look(&settings, context).await?,
+        machines: cloud::machines(&settings.state_dir),
+        built,
+    };
     if args.json {
-        return print_json(&status, ui);
+        return print_json(&report, ui);
     }
     let (columns, rows) = ui.result_size();
-    let shown = fitting(rows, |max_rows| lines(&status, columns, max_rows));
+    let shown = fitting(rows, |max_rows| lines(&report, columns, max_rows));
     ui.result(&shown.join("\n"))
 }
 
@@ -61,7 +93,8 @@ fn fitting(rows: usize, lines: impl Fn(usize) -> Vec<String>) -> Vec<String> {
 }
 
 /// The status in lines of `columns` columns, with at most `max_rows` rows of each group.
-fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
+fn lines(report: &Report, columns: usize, max_rows: usize) -> Vec<String> {
+    let status = &report.status;
     let mut rows = Rows::new(columns, max_rows);
     let width = rows.width;
     let engine = &status.engine;
@@ -72,12 +105,12 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
         (_, _, problem) => rows.text("engine", problem.as_deref().unwrap_or("no answer")),
     }
     // What a user goes on with.
-    if !status.built.is_empty() {
-        rows.group("built here", &objects(&status.built, width));
+    if !report.built.is_empty() {
+        rows.group("built here", &objects(&report.built, width));
     }
     let runs: Vec<Row> = status.runs.iter().map(|run| run_row(run, width)).collect();
     rows.group("runs", &runs);
-    let machines = status.machines.iter();
+    let machines = report.machines.iter();
     let machines: Vec<Row> = machines.map(|one| machine_row(one, width)).collect();
     if !machines.is_empty() {
         rows.group("machines", &machines);
@@ -113,7 +146,7 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
         rows.group("to free", &parts.collect::<Vec<_>>());
         rows.text("", CLEAN);
     }
-    if has_unknown_size(status) {
+    if has_unknown_size(report) {
         let is_live = status.runs.iter().any(|run| run.life == RunState::Live);
         let why = if is_live { ": a run goes on" } else { "" };
         let text = format!("{UNKNOWN} is an unknown size{why}");
@@ -139,9 +172,11 @@ fn sized_total(status: &Status) -> String {
     words::human_bytes(total)
 }
 
-fn has_unknown_size(status: &Status) -> bool {
-    let of_parts = parts(status).into_iter().any(|(_, size)| size == UNKNOWN);
-    let mut objects = sized_objects(status).chain(&status.built);
+fn has_unknown_size(report: &Report) -> bool {
+    let of_parts = parts(&report.status)
+        .into_iter()
+        .any(|(_, size)| size == UNKNOWN);
+    let mut objects = sized_objects(&report.status).chain(&report.built);
     of_parts || objects.any(|object| object.size.is_none())
 }
 
@@ -244,28 +279,31 @@ mod tests {
     }
 
     /// The status of a machine with these volumes, where every size is `size`.
-    fn with_volumes(names: &[&str], size: Option<u64>) -> Status {
+    fn with_volumes(names: &[&str], size: Option<u64>) -> Report {
         let object = |name: &str| SizedObject {
             name: name.to_owned(),
             size,
             age: Some(7200),
         };
-        Status {
+        let status = Status {
             version: 1,
             engine: EngineState::default(),
             runs: Vec::new(),
-            machines: Vec::new(),
             handlers: None,
             containers: Vec::new(),
             images: Vec::new(),
             volumes: names.iter().map(|name| object(name)).collect(),
             downloads: object("/home/me/.cache/sdbuild"),
             logs: object("/home/me/.local/state/sdbuild/logs"),
-            built: Vec::new(),
             reclaimable: Reclaimable {
                 old: size,
                 downloads: size,
             },
+        };
+        Report {
+            status,
+            machines: Vec::new(),
+            built: Vec::new(),
         }
     }
 
@@ -277,7 +315,7 @@ mod tests {
             let last = unknown.last().unwrap();
             assert_eq!(last, "? is an unknown size");
             let mut live = with_volumes(&[], None);
-            live.runs.push(Run {
+            live.status.runs.push(Run {
                 run: "0123456789ab".parse().unwrap(),
                 life: RunState::Live,
                 endpoint: None,

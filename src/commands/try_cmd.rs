@@ -14,15 +14,13 @@ use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::machine_source::BuildOn;
 use crate::common::new_ssh_key::KeyPair;
 use crate::common::scratch_dir::ScratchDir;
 use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 use crate::output::Image;
-use crate::settings::{
-    self, BuildArgs, Common, ConfigArgs, Environment, NixpkgsSource, Options, WordList,
-};
+use crate::pipeline::Common;
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment, NixpkgsSource, Options, WordList};
 use crate::template::{self, PublicKey, TemplateValues};
 use crate::ui::Ui;
 
@@ -39,13 +37,13 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let temporary = scratch_dir(&Common::without_file(env)?)?;
+    let temporary = scratch_dir(&settings::common_without_file(env)?)?;
     let kept = args.output.as_deref().map(create_dir).transpose()?;
     let dir = kept.as_deref().unwrap_or(temporary.path());
     let workspace = TryWorkspace::create(dir, temporary.path(), env)?;
     let mut settings = settings::Build::resolve(&workspace.build_args(args), env)?;
     // It is about this machine.
-    settings.on = BuildOn::Engine;
+    settings.runs_on_engine();
     let write = |image: &Image| match &kept {
         Some(_) => ui.result(&image.path.to_string_lossy()),
         None => Ok(()),

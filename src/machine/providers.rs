@@ -33,7 +33,7 @@ pub(super) fn provider_of(order: &RentalRequest, access: &Access) -> AnyProvider
 }
 
 /// For how long a machine of `source` is asked for at a time.
-pub fn lease_of(source: &MachineSource) -> Duration {
+pub(super) fn lease_of(source: &MachineSource) -> Duration {
     match source {
         MachineSource::Command(_) => PROGRAM_LEASE,
         MachineSource::Aws(_) => aws::LEASE,

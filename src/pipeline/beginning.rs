@@ -93,7 +93,7 @@ fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
         (Phase::ContainerImages, !plan.missing.images.is_empty()),
         (
             Phase::Builders,
-            !run.plan.settings.builders.machines.is_empty(),
+            !run.plan.request.resources.builders.machines.is_empty(),
         ),
         (Phase::Emulation, plan.registrar.is_some()),
         (Phase::Upload, true),
@@ -101,11 +101,12 @@ fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
         (Phase::CopyOut, true),
     ];
     let phases = phases.into_iter().filter(|(_, comes)| *comes);
-    let settings = &run.plan.settings;
-    let is_compressed = settings.compress.format != Compression::None;
-    let boot = settings
-        .boot_test
-        .then(|| settings.format.row().boot_phases(is_compressed));
+    let request = &run.plan.request;
+    let is_compressed = request.output.compress.format != Compression::None;
+    let boot = request
+        .output
+        .is_booted
+        .then(|| request.target.format.row().boot_phases(is_compressed));
     let boot = boot.unwrap_or_default().iter().copied();
     phases.map(|(phase, _)| phase).chain(boot).collect()
 }

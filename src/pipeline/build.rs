@@ -25,7 +25,7 @@ pub async fn build(
     let counter = EffortCounter::new();
     // Those of the manifest have the time of the copy before it has ended.
     let phases = Timings::default();
-    let places = BuildPlaces::new(&plan.settings.builders.machines);
+    let places = BuildPlaces::new(&plan.request.resources.builders.machines);
     let context = &Context {
         events: places.listen(&counter.listen(&phases.listen(&context.events))),
         ..context.clone()
@@ -55,7 +55,7 @@ fn remember(plan: &Plan, image: &Image, counter: &EffortCounter, timings: &Timin
             compression: compression_of(plan),
         };
         // Without it the next build is not estimated.
-        let state_dir = &plan.settings.common.state_dir;
+        let state_dir = &plan.request.common.state_dir;
         build_history::note(state_dir, &key_of(plan), done).ok();
     }
 }
@@ -68,7 +68,7 @@ fn key_of(plan: &Plan) -> BuildKey {
 }
 
 fn compression_of(plan: &Plan) -> String {
-    format!("{:?}", plan.settings.compress)
+    format!("{:?}", plan.request.output.compress)
 }
 
 async fn steps(
@@ -91,7 +91,7 @@ async fn steps(
     };
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
-    let state_dir = &run.plan.settings.common.state_dir;
+    let state_dir = &run.plan.request.common.state_dir;
     let earlier = build_history::earlier(state_dir, &key_of(run.plan), &compression_of(run.plan));
     run.context.events.emit(Event::EarlierBuilds(earlier));
     let refused = copy_out::refuse_early(run, prepared.image());

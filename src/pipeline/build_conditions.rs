@@ -9,18 +9,18 @@ const ID_CHARS: usize = 32;
 
 /// An id of the conditions that `plan` builds under. Times of builds with another one tell nothing about it.
 pub(super) fn conditions_id(plan: &Plan) -> String {
-    let (settings, facts, resources) = (&plan.settings, plan.engine().facts(), plan.resources());
+    let (request, facts, resources) = (&plan.request, plan.engine().facts(), plan.resources());
     // Each rented machine has another name.
-    let machine = match settings.on.rented() {
-        Some(source) => source.to_string(),
+    let machine = match &request.resources.rented {
+        Some(kind) => kind.clone(),
         None => format!("{}\0{}", facts.name, facts.root_dir),
     };
-    let builders = settings.builders.machines.iter();
+    let builders = request.resources.builders.machines.iter();
     let builders: Vec<String> = builders.map(RemoteBuilder::machine).collect();
     id_of(&[
         &machine,
         &facts.cpus.to_string(),
-        &format!("{:?} {:?}", plan.engine_plan.emulation, settings.glue),
+        &format!("{:?} {:?}", plan.engine_plan.emulation, request.target.glue),
         &format!("{} {}", resources.jobs, resources.cores),
         &builders.join("\n"),
     ])

@@ -8,9 +8,9 @@ use crate::nixos::builder::{BuilderImage, Trial, TrialRun};
 use crate::pipeline::checks::Check;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::plan::{BuilderPlan, EnginePlan};
+use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::steps::{network_access, remote_builders};
-use crate::settings;
 
 const TOPIC: &str = "builder";
 
@@ -18,13 +18,13 @@ const TOPIC: &str = "builder";
 /// interrupted.
 pub(super) async fn try_builders(
     engine: &Engine,
-    settings: &settings::Build,
+    request: &BuildRequest,
     context: &Context,
 ) -> Result<Vec<Check>, Failure> {
-    if settings.builders.machines.is_empty() {
+    if request.resources.builders.machines.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(match trials(engine, settings, context).await {
+    Ok(match trials(engine, request, context).await {
         Ok(Some(trials)) => trials.iter().map(check).collect(),
         Ok(None) => {
             let text =
@@ -39,11 +39,11 @@ pub(super) async fn try_builders(
 /// The trials; `None` if the image that they need is not there.
 async fn trials(
     engine: &Engine,
-    settings: &settings::Build,
+    request: &BuildRequest,
     context: &Context,
 ) -> Result<Option<Vec<Trial>>, Failure> {
-    let access = network_access::read(settings)?;
-    let plan = EnginePlan::new(engine.clone(), Emulation::Native, settings).await?;
+    let access = network_access::read(request)?;
+    let plan = EnginePlan::new(engine.clone(), Emulation::Native, request).await?;
     let image = match &plan.builder {
         BuilderPlan::Own(definition) if engine.image(&definition.reference()).await?.is_some() => {
             BuilderImage::ours(definition.reference())
@@ -56,7 +56,7 @@ async fn trials(
     };
     let run = RunId::random()?;
     // Without it another run would take the container for one that was left.
-    let lock = RunLocks::new(&settings.common.state_dir, engine.endpoint()).acquire(&run)?;
+    let lock = RunLocks::new(&request.common.state_dir, engine.endpoint()).acquire(&run)?;
     let trial = TrialRun {
         engine,
         run: &run,

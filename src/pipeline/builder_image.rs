@@ -8,7 +8,7 @@ use crate::common::system::{Architecture, System};
 use crate::engine::{Engine, EngineAddress, EngineFacts, ImageInfo};
 use crate::nixos::builder::BuilderImage;
 use crate::pipeline::emulation::Emulation;
-use crate::settings;
+use crate::pipeline::request::BuildRequest;
 
 /// Fails when Nix cannot run in `image`, which the user calls `name`, on this engine and in the way of
 /// emulation that was chosen.
@@ -17,10 +17,15 @@ pub(super) fn check_foreign(
     name: &str,
     engine: &Engine,
     emulation: Emulation,
-    settings: &settings::Build,
+    request: &BuildRequest,
 ) -> Result<(), Failure> {
     check_architecture(image, name, engine.facts(), &engine.address())?;
-    check_user(image, emulation, settings.emulation, settings.system)
+    check_user(
+        image,
+        emulation,
+        request.target.emulation,
+        request.target.system,
+    )
 }
 
 /// Fails when `image` is certainly for another architecture than the engine's.

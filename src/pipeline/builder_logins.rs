@@ -11,7 +11,7 @@ use crate::common::shell_word::quoted;
 use crate::common::{known_hosts, plain_file, secret_file, ssh_key};
 use crate::nixos::ssh_access::{BuilderLogin, SshAccess};
 use crate::pipeline::emulation::Emulation;
-use crate::settings;
+use crate::pipeline::request::BuildRequest;
 
 /// Bytes that are read of a key.
 const MAX_KEY_BYTES: u64 = 64 << 10;
@@ -20,11 +20,11 @@ const MAX_KNOWN_HOSTS_BYTES: u64 = 4 << 20;
 
 /// Why a handler is added although there are builders for the system; `None` if there are none, or they cover everything.
 pub(in crate::pipeline) fn not_covered(
-    settings: &settings::Build,
+    request: &BuildRequest,
     emulation: Emulation,
 ) -> Option<String> {
-    let system = settings.system.to_string();
-    let mut machines = settings.builders.machines.iter();
+    let system = request.target.system.to_string();
+    let mut machines = request.resources.builders.machines.iter();
     let of_system = |one: &&RemoteBuilder| one.systems.contains(&system);
     let builder = machines
         .find(of_system)
@@ -39,8 +39,8 @@ pub(in crate::pipeline) fn not_covered(
 }
 
 /// Reads the keys and host keys of the builders that the settings name. A usage error if one is missing or cannot be used.
-pub(in crate::pipeline) fn read(settings: &settings::Build) -> Result<SshAccess, Failure> {
-    let builders = &settings.builders;
+pub(in crate::pipeline) fn read(request: &BuildRequest) -> Result<SshAccess, Failure> {
+    let builders = &request.resources.builders;
     let logins = builders.machines.iter().map(|builder| {
         let named = builder.key.as_deref().or(builders.key.as_deref());
         let default = builders.default_key.as_deref();
@@ -71,15 +71,15 @@ fn no_key(builder: &RemoteBuilder, default: Option<&Path>) -> Failure {
 
 /// Makes the default key if a builder of the settings has no other one and it is missing; that is a usage error that says which
 /// accounts have to accept it.
-pub(in crate::pipeline) fn make_missing_key(settings: &settings::Build) -> Result<(), Failure> {
-    let builders = &settings.builders;
+pub(in crate::pipeline) fn make_missing_key(request: &BuildRequest) -> Result<(), Failure> {
+    let builders = &request.resources.builders;
     let without_key = builders
         .machines
         .iter()
         .filter(|one| one.key.is_none() && builders.key.is_none());
     let accounts: Vec<_> = without_key.map(RemoteBuilder::address).collect();
     match builders.default_key.as_deref().filter(|key| !key.exists()) {
-        Some(path) if !accounts.is_empty() && !settings.common.offline => {
+        Some(path) if !accounts.is_empty() && !request.common.offline => {
             Err(new_key(path, &accounts)?)
         }
         _ => Ok(()),

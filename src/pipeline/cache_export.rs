@@ -26,11 +26,11 @@ use crate::nixos::nix_conf::NixSettings;
 use crate::oci::Definition;
 use crate::output::CacheDir;
 use crate::pipeline::clients;
+use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::steps::container_images::ensure;
 use crate::pipeline::steps::network_access;
 use crate::pipeline::sweep::Sweep;
-use crate::settings;
 
 /// Chunks of the archive that wait for the disk.
 const CHUNKS: usize = 16;
@@ -85,7 +85,7 @@ impl Destination {
 #[derive(Clone, Debug)]
 pub struct CacheExport<'a> {
     /// The settings of builds.
-    pub settings: &'a settings::Build,
+    pub request: &'a BuildRequest,
     /// The store path of the build's result.
     pub result: &'a str,
     /// Destination of the export.
@@ -110,7 +110,7 @@ impl CacheExport<'_> {
     pub async fn run(&self, context: &Context) -> Result<Exported, Failure> {
         self.check()?;
         let Context { cancel, events } = context;
-        let common = &self.settings.common;
+        let common = &self.request.common;
         let engine = clients::connect(common, cancel).await?;
         let volumes = cancel.race(engine.our_volumes()).await??;
         if !volumes.iter().any(|volume| volume.name == common.store) {
@@ -143,11 +143,11 @@ impl CacheExport<'_> {
 
     /// Refuses what cannot work before anything is begun.
     fn check(&self) -> Result<(), Failure> {
-        if self.settings.builder_image.is_some() {
+        if self.request.resources.builder_image.is_some() {
             let text = "sdbuild can export only builds of its own builder image, not those of --builder-image";
             return Err(Failure::usage(text).hint("leave `builder-image` out of the settings"));
         }
-        if !self.settings.common.offline {
+        if !self.request.common.offline {
             return Ok(());
         }
         if !matches!(self.destination, Destination::Dir(_)) {
@@ -155,7 +155,7 @@ impl CacheExport<'_> {
                 "--offline does not allow an export to another machine",
             ));
         }
-        if !self.all && !self.settings.caches.substituters.is_empty() {
+        if !self.all && !self.request.caches.substituters.is_empty() {
             let text = "--offline does not allow asking the binary caches what they have";
             return Err(Failure::usage(text).hint("export everything with --all"));
         }
@@ -164,14 +164,14 @@ impl CacheExport<'_> {
 
     /// The network of a build, with the login of the destination and the key.
     fn access(&self) -> Result<NetworkAccess, Failure> {
-        let mut settings = self.settings.clone();
-        settings.builders.machines = match self.destination {
+        let mut request = self.request.clone();
+        request.resources.builders.machines = match self.destination {
             Destination::Store(machine) => vec![(**machine).clone()],
             Destination::Dir(_) | Destination::Http(_) => Vec::new(),
         };
         Ok(NetworkAccess {
             cache_key: Some(self.key.secret()),
-            ..network_access::read(&settings)?
+            ..network_access::read(&request)?
         })
     }
 
@@ -184,13 +184,13 @@ impl CacheExport<'_> {
         cache: Option<CacheDir>,
         context: &Context,
     ) -> Result<Exported, Failure> {
-        let caches = &self.settings.caches;
+        let caches = &self.request.caches;
         let nix = NixSettings {
             substituters: caches.substituters.clone(),
             keys: caches.trusted_public_keys.clone(),
             has_netrc: access.netrc.is_some(),
-            stall_timeout: self.settings.common.stall_timeout,
-            offline: self.settings.common.offline,
+            stall_timeout: self.request.common.stall_timeout,
+            offline: self.request.common.offline,
             ..NixSettings::default()
         };
         let exported = cache
@@ -201,7 +201,7 @@ impl CacheExport<'_> {
             engine,
             run,
             image,
-            store: &self.settings.common.store,
+            store: &self.request.common.store,
             access,
             nix: &nix,
             result: self.result,

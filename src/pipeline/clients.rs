@@ -1,9 +1,8 @@
-//! The engine and the downloader of a run, and what calls of AWS depend on, set up from the settings.
+//! The engine and the downloader of a run.
 
 use std::path::PathBuf;
 
 use crate::artifact::{Cache, Fetcher, Network, Remote};
-use crate::aws::Access;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::event::{Events, Phase};
@@ -11,7 +10,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::engine::connect::choose;
 use crate::engine::{Endpoint, EndpointInputs, Engine};
-use crate::settings::Common;
+use crate::pipeline::request::Common;
 
 /// Room for a hundred SSH keys of the largest kind, in bytes.
 const MAX_TEXT_BYTES: u64 = 512 << 10;
@@ -21,14 +20,6 @@ const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
 const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// What a certificate in DER begins with, a sequence with a length of two bytes.
 const BEGIN_DER: &[u8] = &[0x30, 0x82];
-
-/// What calls of AWS depend on: the variables of AWS's own tools, and certificate authorities.
-pub fn aws_access(settings: &Common) -> Access {
-    Access {
-        variables: settings.aws.clone(),
-        ca_file: settings.ca_file.clone(),
-    }
-}
 
 /// Connects to the engine that the settings lead to.
 pub(super) async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine, Failure> {

@@ -17,23 +17,23 @@ use crate::pipeline::emulation::Emulation;
 use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::plan::EnginePlan;
+use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_lock::RunState;
-use crate::pipeline::{builder_checks, clients, provider_check};
-use crate::settings;
+use crate::pipeline::{builder_checks, clients};
 
 /// An engine or a server that takes longer is too slow for a build as well.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Checks everything that a build with `settings` needs. Fails only when it is interrupted.
-pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Vec<Check>, Failure> {
+/// Checks everything that a build of `request` needs. Fails only when it is interrupted. A build that runs on a rented machine can do
+/// without this machine's engine.
+pub async fn examine(request: &BuildRequest, context: &Context) -> Result<Vec<Check>, Failure> {
     let look = async {
-        let nixpkgs = NixpkgsArchive::of(settings).await;
-        let answers = Answers::collect(settings, nixpkgs.as_ref(), ANSWER_TIMEOUT);
-        let (engine, answers) = tokio::join!(connect(settings, context), answers);
-        let (missing, leftovers, provider) = tokio::join!(
-            missing_images(engine.as_ref().ok(), settings),
-            leftovers(engine.as_ref().ok(), settings),
-            provider_check::check(settings)
+        let nixpkgs = NixpkgsArchive::of(request).await;
+        let answers = Answers::collect(request, nixpkgs.as_ref(), ANSWER_TIMEOUT);
+        let (engine, answers) = tokio::join!(connect(request, context), answers);
+        let (missing, leftovers) = tokio::join!(
+            missing_images(engine.as_ref().ok(), request),
+            leftovers(engine.as_ref().ok(), request)
         );
         let facts = DoctorFacts {
             answers,
@@ -49,32 +49,47 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         let engine = engine.as_ref().ok();
         let of = |engine: Option<&Engine>| {
             checks::all(&Machine {
-                settings,
+                request,
                 builds: true,
                 writes_image: true,
                 engine: engine.map(EngineView::from),
-                emulation: engine.and_then(|engine| emulation(engine, settings)),
+                emulation: engine.and_then(|engine| emulation(engine, request)),
                 missing: missing.as_ref().filter(|_| engine.is_some()),
                 doctor: Some(&facts),
             })
         };
         checks.extend(of(engine));
-        if let Some(provider) = provider {
-            provider_check::disregard_engine(&mut checks, &of(None));
-            checks.insert(0, provider);
+        if request.resources.rented.is_some() {
+            disregard_engine(&mut checks, &of(None));
         }
         (checks, engine.cloned())
     };
     let (mut checks, engine) = context.cancel.race(Box::pin(look)).await?;
     // Not in the race: its container is removed when it is interrupted.
     if let Some(engine) = engine {
-        checks.extend(Box::pin(builder_checks::try_builders(&engine, settings, context)).await?);
+        checks.extend(Box::pin(builder_checks::try_builders(&engine, request, context)).await?);
     }
     Ok(checks)
 }
 
-async fn connect(settings: &settings::Build, context: &Context) -> Result<Engine, Failure> {
-    let connect = clients::connect(&settings.common, &context.cancel);
+/// What is bad about this machine's engine alone does not keep a build from working on a rented machine. `without_engine` are the checks
+/// of a machine that has none.
+fn disregard_engine(checks: &mut [Check], without_engine: &[Check]) {
+    for check in checks {
+        let same = |other: &&Check| other.topic == check.topic && other.verdict == Verdict::Bad;
+        if check.verdict == Verdict::Bad && !without_engine.iter().any(|other| same(&other)) {
+            check.verdict = Verdict::Warning;
+            check.remedies.insert(
+                0,
+                "a build on a rented machine does not need it; check, boot, try and shell do"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+async fn connect(request: &BuildRequest, context: &Context) -> Result<Engine, Failure> {
+    let connect = clients::connect(&request.common, &context.cancel);
     let answer = timeout(ANSWER_TIMEOUT, connect).await;
     answer.unwrap_or_else(|| {
         let seconds = ANSWER_TIMEOUT.as_secs();
@@ -84,18 +99,18 @@ async fn connect(settings: &settings::Build, context: &Context) -> Result<Engine
     })
 }
 
-fn emulation(engine: &Engine, settings: &settings::Build) -> Option<Emulation> {
-    let (machines, choice) = (&settings.builders.machines, settings.emulation);
-    Emulation::choose_with(machines, choice, settings.system, engine.facts()).ok()
+fn emulation(engine: &Engine, request: &BuildRequest) -> Option<Emulation> {
+    let (machines, choice) = (
+        &request.resources.builders.machines,
+        request.target.emulation,
+    );
+    Emulation::choose_with(machines, choice, request.target.system, engine.facts()).ok()
 }
 
 /// What engine and cache lack of the container images; `None` when that is not known.
-async fn missing_images(
-    engine: Option<&Engine>,
-    settings: &settings::Build,
-) -> Option<MissingImages> {
+async fn missing_images(engine: Option<&Engine>, request: &BuildRequest) -> Option<MissingImages> {
     let engine = engine?;
-    let base = EnginePlan::new(engine.clone(), emulation(engine, settings)?, settings);
+    let base = EnginePlan::new(engine.clone(), emulation(engine, request)?, request);
     let base = timeout(ANSWER_TIMEOUT, base).await?.ok()?;
     Some(base.missing)
 }
@@ -112,8 +127,8 @@ struct Leftovers {
 }
 
 /// Found by label, prefix and run lock, without a container.
-async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Leftovers {
-    let common = &settings.common;
+async fn leftovers(engine: Option<&Engine>, request: &BuildRequest) -> Leftovers {
+    let common = &request.common;
     let files = LocalFiles::measure(common, &std::collections::BTreeSet::new());
     let cache_size = files.cache_size.unwrap_or(0);
     let Some(engine) = engine else {

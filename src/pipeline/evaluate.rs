@@ -10,11 +10,11 @@ use crate::nixos::check::{CheckResult, Finding, findings, who_logs_in};
 use crate::nixos::command::Task;
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::plan::{Plan, plan_for};
+use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::source::Purpose;
 use crate::pipeline::steps::{builder, container_images, source};
-use crate::settings;
 
 /// What a check found.
 #[derive(Debug)]
@@ -28,11 +28,8 @@ pub struct Checked {
 }
 
 /// Evaluates the configuration as a build would, and turns what it sets into findings.
-pub async fn check(
-    settings: settings::Build,
-    context: &Context,
-) -> Result<Outcome<Checked>, Failure> {
-    let plan = plan_for(Purpose::Check, settings, context).await?;
+pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<Checked>, Failure> {
+    let plan = plan_for(Purpose::Check, request, context).await?;
     let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
         let Context { cancel, events } = context;
         run.sweep(None).await?;
@@ -53,10 +50,10 @@ pub async fn check(
         definitions,
         failure,
     } = value;
-    let board = plan.settings.board.map(|BoardName(board)| board);
+    let board = plan.request.target.board.map(|BoardName(board)| board);
     definitions.keep_unexplained(&mut facts);
     let ways_in = who_logs_in(&facts).into_iter();
-    let mut findings = findings(&facts, &plan.settings.system.to_string(), board);
+    let mut findings = findings(&facts, &plan.request.target.system.to_string(), board);
     definitions.locate(&mut findings);
     findings.extend(definitions.builder_findings());
     let value = Checked {
@@ -84,11 +81,11 @@ pub async fn forecast(plan: &Plan, context: &Context) -> Result<Outcome<Forecast
 /// Completes the lock of the flake that the settings name, or updates `inputs` in it; the text of the new one, `None` if
 /// nothing has changed.
 pub async fn lock_flake(
-    settings: settings::Build,
+    request: BuildRequest,
     inputs: Vec<String>,
     context: &Context,
 ) -> Result<Outcome<Option<String>>, Failure> {
-    let plan = plan_for(Purpose::Lock(&inputs), settings, context).await?;
+    let plan = plan_for(Purpose::Lock(&inputs), request, context).await?;
     let Source::Flake(flake) = &plan.source.source else {
         return Err(Failure::message(Class::Internal, "only a flake has a lock"));
     };

@@ -12,8 +12,8 @@ use crate::nixos::nixpkgs;
 use crate::pipeline::build_history;
 use crate::pipeline::inventory::LocalFiles;
 use crate::pipeline::logs::{self, RemoveError};
+use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{RunLocks, RunState};
-use crate::settings::Common;
 
 /// Something that can be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,17 +144,13 @@ impl FileRemoval {
 mod tests {
     use super::*;
     use crate::engine::Endpoint;
-    use crate::settings::Environment;
+    use crate::pipeline::request::fixture::common;
 
     /// `clean` with one engine removed the log of a build on another one while it was written.
     #[test]
     fn runs_on_other_engines_keep_downloads_and_logs() {
         let home = tempfile::tempdir().unwrap();
-        let settings = Common::without_file(&Environment {
-            home: Some(home.path().to_owned()),
-            ..Environment::default()
-        });
-        let settings = settings.unwrap();
+        let settings = common(home.path());
         let run: RunId = "0123456789ab".parse().unwrap();
         let elsewhere = RunLocks::new(&settings.state_dir, &Endpoint::Unix("/other".into()));
         let run_lock = elsewhere.acquire(&run).unwrap();

@@ -9,7 +9,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::flake_caches::{CacheAnswer, CachePolicy};
 use crate::common::{atomic_file, locked_file, plain_file, private_dir};
 use crate::pipeline::plan::Plan;
-use crate::settings;
+use crate::pipeline::request::BuildRequest;
 
 /// In the state directory.
 const FILE: &str = "flake-caches.toml";
@@ -27,34 +27,34 @@ struct Answers {
 }
 
 /// The file with the answers.
-pub fn answers_file(settings: &settings::Build) -> PathBuf {
-    settings.common.state_dir.join(FILE)
+pub fn answers_file(request: &BuildRequest) -> PathBuf {
+    request.common.state_dir.join(FILE)
 }
 
 /// What is known about the caches of the flake of `plan`.
 pub(super) fn policy(plan: &Plan) -> Result<CachePolicy, Failure> {
-    let settings = &plan.settings;
+    let request = &plan.request;
     let Some(flake) = plan.source.source.flake_location() else {
         return Ok(CachePolicy::default());
     };
-    let mut answers = read(&answers_file(settings))?.answer;
+    let mut answers = read(&answers_file(request))?.answer;
     answers.retain(|answer| answer.flake == flake);
     Ok(CachePolicy {
         flake,
-        setting: settings.accept_flake_caches,
-        offline: settings.common.offline,
+        setting: request.caches.accept_flake_caches,
+        offline: request.common.offline,
         answers,
-        asks: settings.questions.caches,
+        asks: request.questions.caches,
     })
 }
 
 /// Keeps `answer`, in the place of an earlier one about the same caches of the same flake. It waits for other runs that do so.
 pub async fn remember(
     answer: CacheAnswer,
-    settings: &settings::Build,
+    request: &BuildRequest,
     cancel: &Cancel,
 ) -> Result<(), Failure> {
-    let keeping = keep(answer, &settings.common.state_dir);
+    let keeping = keep(answer, &request.common.state_dir);
     cancel.race(keeping).await?
 }
 

@@ -11,10 +11,10 @@ use crate::common::system::Architecture;
 use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
 use crate::oci::Definition;
 use crate::pipeline::binfmt_table::TableFallback;
+use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{KnownRun, RunLocks, RunState};
 use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{binfmt_table, logs};
-use crate::settings::Common;
 
 /// The labels by which a container image of ours is recognised.
 type ImageLabels = [(&'static str, String); 2];

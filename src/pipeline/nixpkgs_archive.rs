@@ -7,7 +7,7 @@ use crate::artifact::cache::CacheLookup;
 use crate::common::hash::Sha256Hash;
 use crate::nixos::lock::{self, Locked};
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::settings::{self, SourceChoice};
+use crate::pipeline::request::{BuildRequest, SourceChoice};
 
 /// What helps, besides a look at the network, where no server has it.
 pub(in crate::pipeline) const NAME_ANOTHER: &str = "or name a checkout or an archive that this machine reaches: --nixpkgs DIR|URL, or nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";
@@ -27,23 +27,23 @@ pub(in crate::pipeline) struct NixpkgsArchive {
 }
 
 impl NixpkgsArchive {
-    /// The archive that a build with `settings` needs; `None` for a local directory, and for a flake.
-    pub(in crate::pipeline) async fn of(settings: &settings::Build) -> Option<Self> {
-        let SourceChoice::Config(config) = &settings.source else {
+    /// The archive that a build with `request` needs; `None` for a local directory, and for a flake.
+    pub(in crate::pipeline) async fn of(request: &BuildRequest) -> Option<Self> {
+        let SourceChoice::Config(config) = &request.source.choice else {
             return None;
         };
         // The plan of a build reports what is wrong with the setting or with the lock.
-        let Nixpkgs::Remote(requested) = settings.nixpkgs.parse().ok()? else {
+        let Nixpkgs::Remote(requested) = request.source.nixpkgs.parse().ok()? else {
             return None;
         };
         let dir = config.parent().unwrap_or(Path::new("."));
         let locked = lock::find(&dir.join(lock::NAME), &requested).ok().flatten();
         let is_held = match locked.as_ref().and_then(Locked::hash) {
-            Some(hash) => is_cached(hash, &settings.common.cache_dir).await,
+            Some(hash) => is_cached(hash, &request.common.cache_dir).await,
             None => false,
         };
         let url = locked.map_or_else(
-            || requested.url(&settings.common.channels),
+            || requested.url(&request.common.channels),
             |locked| locked.url,
         );
         Some(Self {

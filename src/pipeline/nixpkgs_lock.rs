@@ -9,8 +9,8 @@ use crate::nixos::lock::{self, Resolve};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NAME_ANOTHER_TO_LOCK;
+use crate::pipeline::request::BuildRequest;
 use crate::pipeline::steps::source::resolve;
-use crate::settings;
 
 /// What updates a directory of nixpkgs.
 const UPDATE_DIRECTORY: &str =
@@ -20,13 +20,16 @@ const UPDATE_DIRECTORY: &str =
 /// directory, which nothing pins.
 pub async fn lock_nixpkgs(
     config: &Path,
-    settings: &settings::Build,
+    request: &BuildRequest,
     context: &Context,
 ) -> Result<(), Failure> {
-    let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
+    let (root, home) = (
+        request.source.root.as_deref(),
+        request.common.home.as_deref(),
+    );
     let command = SuggestedCommand::new("lock").in_current_directory();
     let configuration = Configuration::open_below(config, root, home, command)?;
-    let requested = match settings.nixpkgs.parse()? {
+    let requested = match request.source.nixpkgs.parse()? {
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {
             let text = format!(
@@ -40,11 +43,11 @@ pub async fn lock_nixpkgs(
     let how = Resolve {
         requested: &requested,
         lock: &lock,
-        channels: &settings.common.channels,
+        channels: &request.common.channels,
         write_lock: true,
         renew: true,
     };
-    let fetcher = clients::fetcher(&settings.common, &context.events)?;
+    let fetcher = clients::fetcher(&request.common, &context.events)?;
     let (locked, _) = resolve(&how, NAME_ANOTHER_TO_LOCK, &fetcher, context).await?;
     // The build goes on without a lock that cannot be written, and has said why.
     if lock::find(&lock, &requested)? == Some(locked) {

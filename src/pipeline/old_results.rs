@@ -11,8 +11,8 @@ use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask, h
 use crate::oci::Definition;
 use crate::pipeline::clients;
 use crate::pipeline::inventory::{ContainerSizes, Inventory};
+use crate::pipeline::request::Common;
 use crate::pipeline::steps::container_images::ensure;
-use crate::settings::Common;
 
 /// The old results on one store volume. Planning removes nothing.
 #[derive(Debug)]

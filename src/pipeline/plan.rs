@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::artifact::Cache;
 use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
+use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::engine::{Engine, RunId};
 use crate::oci::{Definition, MissingImages};
@@ -16,17 +16,17 @@ use crate::pipeline::checks::{self, Machine, Verdict};
 use crate::pipeline::clients::connect;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::problems::Problems;
+use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::resources::Resources;
 use crate::pipeline::run_summary::run_summary;
 use crate::pipeline::source::{Purpose, SourcePlan};
 use crate::pipeline::steps::network_access;
-use crate::settings::{self, SourceChoice};
 
 /// What a run will do; the same value is described and carried out.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The settings that it was made from.
-    pub settings: settings::Build,
+    pub request: BuildRequest,
     /// Identifies everything that the run makes.
     pub run: RunId,
     /// The configuration and its nixpkgs.
@@ -48,7 +48,7 @@ impl Plan {
 
     /// How much is done at a time.
     pub(super) fn resources(&self) -> Resources {
-        Resources::choose(&self.settings, self.engine().facts(), self.is_emulated())
+        Resources::choose(&self.request, self.engine().facts(), self.is_emulated())
     }
 }
 
@@ -104,20 +104,20 @@ impl EnginePlan {
     pub(super) async fn new(
         engine: Engine,
         emulation: Emulation,
-        settings: &settings::Build,
+        request: &BuildRequest,
     ) -> Result<Self, Failure> {
         let architecture = engine.facts().architecture.supported()?;
-        let locks = settings.common.locks.as_deref();
+        let locks = request.common.locks.as_deref();
         let registrar = emulation
             .uses_handler()
             .then(|| Definition::registrar(architecture, locks))
             .transpose()?;
-        let builder = match &settings.builder_image {
+        let builder = match &request.resources.builder_image {
             None => BuilderPlan::Own(Box::new(Definition::builder(architecture, locks)?)),
-            Some(reference) => foreign_builder(&engine, reference, emulation, settings).await?,
+            Some(reference) => foreign_builder(&engine, reference, emulation, request).await?,
         };
         let own: Vec<&Definition> = registrar.iter().chain(builder.own()).collect();
-        let cache = Cache::open_existing(&settings.common.cache_dir);
+        let cache = Cache::open_existing(&request.common.cache_dir);
         let cache = cache.or_environment("read the cache directory")?;
         let missing = MissingImages::of(&own, &engine, cache.as_ref()).await?;
         Ok(Self {
@@ -134,11 +134,11 @@ async fn foreign_builder(
     engine: &Engine,
     reference: &str,
     emulation: Emulation,
-    settings: &settings::Build,
+    request: &BuildRequest,
 ) -> Result<BuilderPlan, Failure> {
     let image = engine.image(reference).await?;
     if let Some(image) = &image {
-        check_foreign(image, reference, engine, emulation, settings)?;
+        check_foreign(image, reference, engine, emulation, request)?;
     }
     Ok(BuilderPlan::Foreign {
         reference: reference.to_owned(),
@@ -147,25 +147,25 @@ async fn foreign_builder(
 }
 
 /// Checks everything that a build needs.
-pub async fn plan(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
-    plan_for(Purpose::Image, settings, context).await
+pub async fn plan(request: BuildRequest, context: &Context) -> Result<Plan, Failure> {
+    plan_for(Purpose::Image, request, context).await
 }
 
 /// Checks everything that a shell in the builder needs.
-pub async fn plan_shell(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
-    plan_for(Purpose::Shell, settings, context).await
+pub async fn plan_shell(request: BuildRequest, context: &Context) -> Result<Plan, Failure> {
+    plan_for(Purpose::Shell, request, context).await
 }
 
 /// Checks everything that a run for `purpose` needs.
 pub(super) async fn plan_for(
     purpose: Purpose<'_>,
-    settings: settings::Build,
+    request: BuildRequest,
     context: &Context,
 ) -> Result<Plan, Failure> {
     let work = async {
-        let plan = make_plan(purpose, settings, context).await?;
+        let plan = make_plan(purpose, request, context).await?;
         if purpose.builds() || purpose == Purpose::Check {
-            let summary = run_summary(&plan.source, &plan.settings, plan.engine());
+            let summary = run_summary(&plan.source, &plan.request, plan.engine());
             context.events.emit(Event::RunStarted(summary));
         }
         Ok(plan)
@@ -175,27 +175,29 @@ pub(super) async fn plan_for(
 
 async fn make_plan(
     purpose: Purpose<'_>,
-    settings: settings::Build,
+    request: BuildRequest,
     context: &Context,
 ) -> Result<Plan, Failure> {
     let mut problems = Problems::default();
-    let source = SourcePlan::open(&settings, purpose, &mut problems, context).await;
-    if matches!(settings.source, SourceChoice::Flake { found: true, .. })
-        && !matches!(purpose, Purpose::Lock(_))
+    let source = SourcePlan::open(&request, purpose, &mut problems, context).await;
+    if matches!(
+        request.source.choice,
+        SourceChoice::Flake { found: true, .. }
+    ) && !matches!(purpose, Purpose::Lock(_))
     {
         let text = "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory";
         context.events.notice(text);
     }
     if purpose == Purpose::Image {
-        problems.extend(look_at_output(&settings.output, context));
+        problems.extend(look_at_output(&request.output.dir, context));
     }
     // Read again when a step needs them: a plan holds no secret.
     problems.keep(
-        builder_logins::make_missing_key(&settings).and_then(|()| network_access::read(&settings)),
+        builder_logins::make_missing_key(&request).and_then(|()| network_access::read(&request)),
     );
-    let engine_plan = problems.keep(plan_engine(purpose, &settings, context).await);
+    let engine_plan = problems.keep(plan_engine(purpose, &request, context).await);
     for check in checks::before_build(&Machine {
-        settings: &settings,
+        request: &request,
         builds: purpose.builds(),
         writes_image: purpose == Purpose::Image,
         engine: engine_plan.as_ref().map(|plan| (&plan.engine).into()),
@@ -211,13 +213,30 @@ async fn make_plan(
     }
     match (source, engine_plan) {
         (Some(source), Some(engine_plan)) if problems.is_empty() => Ok(Plan {
-            settings,
+            request,
             run: RunId::random()?,
             source,
             engine_plan,
         }),
         _ => Err(problems.into_failure()),
     }
+}
+
+/// Refuses a source or an output directory that no build could use, before a machine is rented, which costs money.
+pub async fn check_source(request: &BuildRequest, context: &Context) -> Result<(), Failure> {
+    // The plan of the build opens it again, and reports errors.
+    let context = Context {
+        events: Events::none(),
+        ..context.clone()
+    };
+    let mut problems = Problems::default();
+    let source = SourcePlan::open(request, Purpose::Image, &mut problems, &context);
+    drop(Box::pin(source).await);
+    problems.extend(output::preflight(&request.output.dir));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(problems.into_failure())
 }
 
 /// Why no image can be written to `dir`; tells of directories that are created.
@@ -231,25 +250,28 @@ fn look_at_output(dir: &Path, context: &Context) -> Vec<Failure> {
 
 async fn plan_engine(
     purpose: Purpose<'_>,
-    settings: &settings::Build,
+    request: &BuildRequest,
     context: &Context,
 ) -> Result<EnginePlan, Failure> {
     let Context { cancel, events } = context;
-    let engine = connect(&settings.common, cancel).await?;
+    let engine = connect(&request.common, cancel).await?;
     let emulation = if purpose.builds() {
-        let (machines, choice) = (&settings.builders.machines, settings.emulation);
-        Emulation::choose_with(machines, choice, settings.system, engine.facts())?
+        let (machines, choice) = (
+            &request.resources.builders.machines,
+            request.target.emulation,
+        );
+        Emulation::choose_with(machines, choice, request.target.system, engine.facts())?
     } else {
         Emulation::Native
     };
     if purpose.builds()
-        && let Some(notice) = emulation.unneeded(settings.emulation, settings.system)
+        && let Some(notice) = emulation.unneeded(request.target.emulation, request.target.system)
     {
         events.notice(notice);
     }
-    if let Some(notice) = builder_logins::not_covered(settings, emulation) {
+    if let Some(notice) = builder_logins::not_covered(request, emulation) {
         events.notice(notice);
     }
-    let plan = EnginePlan::new(engine, emulation, settings);
+    let plan = EnginePlan::new(engine, emulation, request);
     cancel.race(plan).await?
 }

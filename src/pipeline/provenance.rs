@@ -60,8 +60,8 @@ pub(super) fn provenance(
     let builder = plan.engine_plan.builder.own();
     let report = built.flake.clone();
     Provenance {
-        format: plan.settings.format.clone(),
-        system: plan.settings.system.to_string(),
+        format: plan.request.target.format.clone(),
+        system: plan.request.target.system.to_string(),
         emulation: emulation(mode, registrar),
         nix: builder.and_then(|definition| program(definition, NIX)),
         registrar: registrar.map(container_image),
@@ -83,7 +83,7 @@ pub(super) fn provenance(
 
 /// Tells one configuration, host and format from others without naming its path.
 pub(super) fn configuration_id(plan: &Plan) -> String {
-    let host = plan.settings.host_name.as_deref();
+    let host = plan.request.source.host_name.as_deref();
     id_of(
         &plan.source.source.identity(),
         host.unwrap_or_default(),
@@ -95,20 +95,20 @@ pub(super) fn configuration_id(plan: &Plan) -> String {
 pub(super) fn image_owner_id(plan: &Plan) -> ImageOwnerId {
     let (place, name) = plan.source.source.place_and_name();
     let id = ImageOwnerId::new(id_of(&place, "", plan), name.as_deref());
-    id.with_host(plan.settings.host_name.as_deref())
+    id.with_host(plan.request.source.host_name.as_deref())
 }
 
 /// A hash of `source`, host and format; it also has the identity of this machine in it, so that it cannot be guessed.
 fn id_of(source: &OsStr, host: &str, plan: &Plan) -> String {
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
-    let format = &plan.settings.format;
+    let format = &plan.request.target.format;
     // An id is the same as before there were others.
     let format = Some(format).filter(|format| **format != Format::default());
     let text = [
         machine.unwrap_or_default().trim(),
         &source.to_string_lossy(),
         host,
-        &plan.settings.system.to_string(),
+        &plan.request.target.system.to_string(),
     ]
     .join("\0");
     let text = format.map_or(text.clone(), |format| format!("{text}\0{format}"));

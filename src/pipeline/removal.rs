@@ -15,9 +15,9 @@ use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::clients;
 use crate::pipeline::file_removal::{FileRemoval, Item};
 use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, SizedVolume};
+use crate::pipeline::request::Common;
 use crate::pipeline::steps::container_images::ensure;
 use crate::pipeline::sweep::{StaleObjects, image_name};
-use crate::settings::Common;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(1800);

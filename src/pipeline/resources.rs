@@ -1,7 +1,7 @@
 //! How much a build does at a time: what the user sets, else what the engine's machine has room for. Pure.
 
 use crate::engine::EngineFacts;
-use crate::settings;
+use crate::pipeline::request::BuildRequest;
 
 /// Memory for a derivation that is built natively, with one compiler process for instance.
 const JOB_BYTES: u64 = 512 << 20;
@@ -38,73 +38,61 @@ pub(super) struct Resources {
 }
 
 impl Resources {
-    /// Takes what `settings` define, and chooses the rest from `facts`.
-    pub(super) fn choose(settings: &settings::Build, facts: &EngineFacts, emulated: bool) -> Self {
+    /// Takes what `request` define, and chooses the rest from `facts`.
+    pub(super) fn choose(request: &BuildRequest, facts: &EngineFacts, emulated: bool) -> Self {
         let factor = if emulated { EMULATION_FACTOR } else { 1 };
         let cpus = facts.cpus.max(1);
-        let limits = [settings.memory, Some(facts.memory).filter(|m| *m > 0)];
+        let limits = [
+            request.resources.memory,
+            Some(facts.memory).filter(|m| *m > 0),
+        ];
         let known = limits.into_iter().flatten().min();
         // Memory that the engine does not report is not a limit.
         let memory = known.unwrap_or(u64::MAX);
         let fit = |each: u64, of: u64| u32::try_from(of / (each * factor)).unwrap_or(u32::MAX);
         let jobs = fit(JOB_BYTES, memory).clamp(1, cpus);
-        let jobs = settings.jobs.unwrap_or(jobs);
+        let jobs = request.resources.jobs.unwrap_or(jobs);
         let cores = fit(PROCESS_BYTES, memory / u64::from(jobs.max(1))).max(1);
         let cores = if cores < cpus { cores } else { 0 };
         let connections = cpus.saturating_mul(CONNECTIONS_PER_CORE);
         Self {
             jobs,
-            cores: settings.cores.unwrap_or(cores),
-            connections: settings
+            cores: request.resources.cores.unwrap_or(cores),
+            connections: request
+                .resources
                 .connections
                 .unwrap_or(connections.clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)),
             heap: known
                 .and_then(|memory| (memory / HEAP_SHARE >= HEAP_BYTES).then_some(HEAP_BYTES)),
-            jobs_limited_by_memory: settings.jobs.is_none() && jobs < cpus,
+            jobs_limited_by_memory: request.resources.jobs.is_none() && jobs < cpus,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::settings::{BuildArgs, Environment};
-
-    #[derive(Parser)]
-    struct CommandLine {
-        #[command(flatten)]
-        args: BuildArgs,
-    }
+    use crate::pipeline::request::fixture;
 
     const GIB: u64 = 1 << 30;
 
-    fn chosen(flags: &[&str], machine: (u32, u64), emulated: bool) -> (u32, u32, u32) {
-        let chosen = choose(flags, machine, emulated);
+    fn chosen(machine: (u32, u64), emulated: bool) -> (u32, u32, u32) {
+        let chosen = choose(&fixture::request(), machine, emulated);
         (chosen.jobs, chosen.cores, chosen.connections)
     }
 
-    fn choose(flags: &[&str], (cpus, memory): (u32, u64), emulated: bool) -> Resources {
-        let home = tempfile::tempdir().unwrap();
-        let env = Environment {
-            home: Some(home.path().to_owned()),
-            ..Environment::default()
-        };
-        let line = ["build"].iter().chain(flags);
-        let args = CommandLine::parse_from(line).args;
-        let settings = settings::Build::resolve(&args, &env).unwrap();
+    fn choose(request: &BuildRequest, (cpus, memory): (u32, u64), emulated: bool) -> Resources {
         let facts = EngineFacts {
             memory,
             cpus,
             ..EngineFacts::sound()
         };
-        Resources::choose(&settings, &facts, emulated)
+        Resources::choose(request, &facts, emulated)
     }
 
     #[test]
     fn initial_heap_needs_four_times_the_memory() {
-        let heap = |memory| choose(&[], (4, memory), true).heap;
+        let heap = |memory| choose(&fixture::request(), (4, memory), true).heap;
         assert_eq!(heap(8 * GIB), Some(HEAP_BYTES));
         assert_eq!(heap(0), None, "unknown");
         assert_eq!(heap(4 * GIB), None);
@@ -112,16 +100,20 @@ mod tests {
 
     #[test]
     fn memory_limits_jobs_and_cores() {
-        assert_eq!(chosen(&[], (2, 24 * GIB), true), (2, 0, 25));
-        assert_eq!(chosen(&[], (8, 8 * GIB), true), (5, 2, 64));
-        assert_eq!(chosen(&[], (8, 8 * GIB), false), (8, 4, 64));
-        assert_eq!(chosen(&[], (4, GIB), true), (1, 1, 32));
-        assert_eq!(chosen(&[], (4, 0), true), (4, 0, 32), "unknown");
+        assert_eq!(chosen((2, 24 * GIB), true), (2, 0, 25));
+        assert_eq!(chosen((8, 8 * GIB), true), (5, 2, 64));
+        assert_eq!(chosen((8, 8 * GIB), false), (8, 4, 64));
+        assert_eq!(chosen((4, GIB), true), (1, 1, 32));
+        assert_eq!(chosen((4, 0), true), (4, 0, 32), "unknown");
     }
 
     #[test]
-    fn settings_take_precedence() {
-        let flags = ["--jobs", "7", "--cores", "0", "--connections", "3"];
-        assert_eq!(chosen(&flags, (4, GIB), true), (7, 0, 3));
+    fn what_is_requested_takes_precedence() {
+        let mut request = fixture::request();
+        request.resources.jobs = Some(7);
+        request.resources.cores = Some(0);
+        request.resources.connections = Some(3);
+        let chosen = choose(&request, (4, GIB), true);
+        assert_eq!((chosen.jobs, chosen.cores, chosen.connections), (7, 0, 3));
     }
 }

@@ -81,8 +81,8 @@ pub(super) async fn with_cleanup<T>(
     let run = RunContext {
         plan,
         context,
-        run_locks: RunLocks::new(&plan.settings.common.state_dir, plan.engine().endpoint()),
-        fetcher: clients::fetcher(&plan.settings.common, events)?,
+        run_locks: RunLocks::new(&plan.request.common.state_dir, plan.engine().endpoint()),
+        fetcher: clients::fetcher(&plan.request.common, events)?,
     };
     let mut scope = Scope::default();
     let job_control = JobControl::listen(scope.watchdogs(), events)?;

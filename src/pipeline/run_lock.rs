@@ -14,6 +14,7 @@ use crate::common::atomic_file;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::locked_file::{self, Owner};
 use crate::common::plain_file;
+use crate::common::ssh_machine::SshMachine;
 use crate::engine::{Endpoint, RunId};
 
 /// The text of a file is an engine's address; longer files are not ours.
@@ -132,6 +133,28 @@ impl RunLocks {
     fn path(&self, run: &RunId) -> PathBuf {
         self.dir.join(run.as_str())
     }
+}
+
+/// Removes the locks of runs that began after `since` on a machine that is gone: no later run can look for what they left there. Others
+/// were on another machine at the same place.
+pub fn forget_runs(state_dir: &Path, place: &str, since: SystemTime) {
+    let machine = SshMachine {
+        place: place.to_owned(),
+        host_key: String::new(),
+        identity: None,
+    };
+    let Some(endpoint) = Endpoint::by_ssh(&machine) else {
+        return;
+    };
+    let address = endpoint.to_string();
+    let known = RunLocks::all_engines(state_dir).into_iter();
+    let ended = known.filter(|known| {
+        known.state == RunState::Stale
+            && known.endpoint == address
+            && known.began.is_some_and(|began| began >= since)
+    });
+    let runs = ended.map(|known| known.run).collect();
+    RunLocks::new(state_dir, &endpoint).forget(&runs);
 }
 
 /// The files in `dir` that are named like a run.

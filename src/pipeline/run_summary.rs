@@ -9,13 +9,13 @@ use crate::engine::Engine;
 use crate::nixos::build_source::Source;
 use crate::nixos::lock::Requested;
 use crate::nixos::nixpkgs::Nixpkgs;
+use crate::pipeline::request::BuildRequest;
 use crate::pipeline::source::SourcePlan;
-use crate::settings;
 
-/// What a build of `source` with `settings` on `engine` is about.
+/// What a build of `source` with `request` on `engine` is about.
 pub(super) fn run_summary(
     source: &SourcePlan,
-    settings: &settings::Build,
+    request: &BuildRequest,
     engine: &Engine,
 ) -> RunSummary {
     RunSummary {
@@ -23,16 +23,16 @@ pub(super) fn run_summary(
             Source::Module(file) => shown_path(&file.path()),
             Source::Flake(flake) => flake_name(&flake.reference().to_string()),
         },
-        system: settings.system.to_string(),
-        engine: match settings.builders.machines.len() {
-            0 if settings.common.machine.is_some() => format!("{}, rented", place(engine)),
+        system: request.target.system.to_string(),
+        engine: match request.resources.builders.machines.len() {
+            0 if request.common.machine.is_some() => format!("{}, rented", place(engine)),
             0 => place(engine),
             1 => format!("{} with a remote builder", place(engine)),
             n => format!("{} with {n} remote builders", place(engine)),
         },
         nixpkgs: match &source.nixpkgs {
             Some(plan) => nixpkgs(&plan.nixpkgs),
-            None => nixpkgs_of_flake(&settings.override_inputs),
+            None => nixpkgs_of_flake(&request.source.override_inputs),
         },
     }
 }

@@ -75,7 +75,10 @@ fn greeting(session: &ShellSession, plan: &Plan) -> Option<String> {
 
 /// The command that builds the image in the shell.
 fn build_command(plan: &Plan) -> String {
-    let (attribute, system) = (plan.settings.format.attribute(), plan.settings.system);
+    let (attribute, system) = (
+        plan.request.target.format.attribute(),
+        plan.request.target.system,
+    );
     match &plan.source.source {
         Source::Module(_) => {
             format!("nix-build '<nixpkgs/nixos>' -A {attribute} --argstr system {system}")

@@ -18,7 +18,7 @@ use crate::nixos::flake::{self, Flake, FlakeSearch, Override};
 use crate::nixos::lock::{self, Locked};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::problems::Problems;
-use crate::settings::{self, SourceChoice, SshKey};
+use crate::pipeline::request::{BuildRequest, SourceChoice};
 
 /// The words in the example's key that the user has to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
@@ -85,25 +85,25 @@ pub struct NixpkgsPlan {
 impl SourcePlan {
     /// Opens what the settings name, and lists the configuration's directory; every problem is kept in `problems`.
     pub(super) async fn open(
-        settings: &settings::Build,
+        request: &BuildRequest,
         purpose: Purpose<'_>,
         problems: &mut Problems,
         context: &Context,
     ) -> Option<Self> {
-        let cli_module = problems.keep(cli_module(settings));
-        let (source, nixpkgs) = match &settings.source {
+        let cli_module = problems.keep(cli_module(request));
+        let (source, nixpkgs) = match &request.source.choice {
             // Of `--set OPTION VALUE`, of which a problem tells already.
-            SourceChoice::Config(config) if is_value_of_set(config, settings) => return None,
+            SourceChoice::Config(config) if is_value_of_set(config, request) => return None,
             SourceChoice::Config(config) => {
-                let configuration = problems.keep(configuration(config, settings, purpose));
-                let nixpkgs = problems.keep(nixpkgs(settings));
+                let configuration = problems.keep(configuration(config, request, purpose));
+                let nixpkgs = problems.keep(nixpkgs(request));
                 let (configuration, nixpkgs) = (configuration?, nixpkgs?);
                 let plan = problems.keep(NixpkgsPlan::new(&configuration, nixpkgs))?;
                 (Source::Module(configuration), Some(plan))
             }
             SourceChoice::Flake { reference, .. } => {
-                let mut flake = problems.keep(flake(reference, settings, context).await)?;
-                let search = search(settings, context);
+                let mut flake = problems.keep(flake(reference, request, context).await)?;
+                let search = search(request, context);
                 if let Purpose::Lock(updated) = purpose {
                     problems.keep(flake.resolve_inputs(updated, search).await)?;
                 } else if problems.keep(flake.check_lock()).is_some() {
@@ -139,12 +139,15 @@ impl NixpkgsPlan {
 
 fn configuration(
     config: &Path,
-    settings: &settings::Build,
+    request: &BuildRequest,
     purpose: Purpose<'_>,
 ) -> Result<Configuration, Failure> {
-    let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
+    let (root, home) = (
+        request.source.root.as_deref(),
+        request.common.home.as_deref(),
+    );
     let configuration = Configuration::open_below(config, root, home, purpose.command())?;
-    let key = settings.ssh_key.as_ref().and_then(SshKey::public);
+    let key = request.source.ssh_key.as_deref();
     // A check reports a missing key among its findings.
     if purpose == Purpose::Image && key.is_none() {
         refuse_placeholder(config)?;
@@ -155,18 +158,22 @@ fn configuration(
 /// The flake of `reference` with the inputs that the settings override. Git looks at their trees; a signal ends that.
 async fn flake(
     reference: &FlakeRef,
-    settings: &settings::Build,
+    request: &BuildRequest,
     context: &Context,
 ) -> Result<Flake, Failure> {
-    let search = search(settings, context);
-    let reference = reached(reference, flake::SELF, settings)?;
+    let search = search(request, context);
+    let reference = reached(reference, flake::SELF, request)?;
     let flake = Flake::open(reference, Vec::new(), search).await?;
     // A name that no input has is the mistake, whatever the flake for it lacks.
-    let names = settings.override_inputs.iter().map(|(input, _)| input);
+    let names = request
+        .source
+        .override_inputs
+        .iter()
+        .map(|(input, _)| input);
     flake.check_overridden(names.map(String::as_str))?;
     let mut overrides = Vec::new();
-    for (input, reference) in &settings.override_inputs {
-        let reference = reached(reference, input, settings)?;
+    for (input, reference) in &request.source.override_inputs {
+        let reference = reached(reference, input, request)?;
         let replacement = Override::new(&flake, input, reference, search).await;
         let with_hint = |failure: Failure| {
             failure.hint(format!("this is the flake of --override-input {input}"))
@@ -177,25 +184,21 @@ async fn flake(
 }
 
 /// The reference of the input `name`, which the user's git fetches if the settings say so.
-fn reached(
-    reference: &FlakeRef,
-    name: &str,
-    settings: &settings::Build,
-) -> Result<FlakeRef, Failure> {
+fn reached(reference: &FlakeRef, name: &str, request: &BuildRequest) -> Result<FlakeRef, Failure> {
     let reference = reference.clone();
-    if settings.git_inputs.iter().any(|input| input == name) {
+    if request.source.git_inputs.iter().any(|input| input == name) {
         return reference.by_git().map_err(Failure::usage);
     }
     Ok(reference)
 }
 
-fn search<'a>(settings: &'a settings::Build, context: &'a Context) -> FlakeSearch<'a> {
+fn search<'a>(request: &'a BuildRequest, context: &'a Context) -> FlakeSearch<'a> {
     FlakeSearch {
-        path: &settings.path,
-        home: settings.common.home.as_deref(),
-        cache: &settings.common.cache_dir,
-        git_inputs: &settings.git_inputs,
-        offline: settings.common.offline,
+        path: &request.source.path,
+        home: request.common.home.as_deref(),
+        cache: &request.common.cache_dir,
+        git_inputs: &request.source.git_inputs,
+        offline: request.common.offline,
         cancel: &context.cancel,
         events: &context.events,
     }
@@ -204,23 +207,23 @@ fn search<'a>(settings: &'a settings::Build, context: &'a Context) -> FlakeSearc
 /// The directory with the flake's `flake.nix`; `None` for a flake elsewhere.
 pub async fn flake_directory(
     reference: &FlakeRef,
-    settings: &settings::Build,
+    request: &BuildRequest,
     context: &Context,
 ) -> Result<Option<PathBuf>, Failure> {
-    Ok(flake(reference, settings, context).await?.directory())
+    Ok(flake(reference, request, context).await?.directory())
 }
 
-fn cli_module(settings: &settings::Build) -> Result<CliModule, Failure> {
+fn cli_module(request: &BuildRequest) -> Result<CliModule, Failure> {
     let mut module = CliModule::default();
-    if let Some(key) = settings.ssh_key.as_ref().and_then(SshKey::public) {
+    if let Some(key) = request.source.ssh_key.as_deref() {
         module.key(key);
     }
-    if let Some(name) = &settings.host_name {
+    if let Some(name) = &request.source.host_name {
         module.host_name(name);
     }
-    for text in &settings.set {
+    for text in &request.source.set {
         // Of `--set OPTION VALUE`, the value was taken as the configuration.
-        match &settings.source {
+        match &request.source.choice {
             SourceChoice::Config(path) if is_value(path) && !text.contains('=') => {
                 module.set(&format!("{text} {}", shown_path(path)))?;
             }
@@ -231,8 +234,8 @@ fn cli_module(settings: &settings::Build) -> Result<CliModule, Failure> {
 }
 
 /// Whether `path` is the value of an option that `--set` names without one.
-fn is_value_of_set(path: &Path, settings: &settings::Build) -> bool {
-    is_value(path) && settings.set.iter().any(|text| !text.contains('='))
+fn is_value_of_set(path: &Path, request: &BuildRequest) -> bool {
+    is_value(path) && request.source.set.iter().any(|text| !text.contains('='))
 }
 
 /// Whether `path` may be the value of an option, and not a configuration.
@@ -240,11 +243,14 @@ fn is_value(path: &Path) -> bool {
     !path.exists() && path.extension().is_none_or(|end| end != "nix")
 }
 
-fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
-    let nixpkgs: Result<Nixpkgs, Failure> = settings.nixpkgs.parse();
+fn nixpkgs(request: &BuildRequest) -> Result<Nixpkgs, Failure> {
+    let nixpkgs: Result<Nixpkgs, Failure> = request.source.nixpkgs.parse();
     nixpkgs
         .and_then(|nixpkgs| nixpkgs.check().map(|()| nixpkgs))
-        .map_err(|failure| settings.with_origin("nixpkgs", failure))
+        .map_err(|failure| match &request.source.nixpkgs_origin {
+            Some(origin) => failure.hint(origin),
+            None => failure,
+        })
 }
 
 /// Fails when the only SSH key of the configuration is the placeholder of the example: no login would be possible.

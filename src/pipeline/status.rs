@@ -14,18 +14,17 @@ use crate::common::event::Phase;
 use crate::common::failure::{Class, Failure};
 use crate::common::timeout::timeout;
 use crate::engine::RunId;
-use crate::machine;
 use crate::nixos::builder::BuilderImage;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::inventory::{
     ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume,
 };
 use crate::pipeline::old_results::{OldResults, forecast};
+use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::{binfmt_table, clients};
-use crate::settings::Common;
-pub use parts::{Container, EngineState, Handler, Machine, Run, SizedObject};
-use parts::{age_at, age_since, container, dir, handler, image, rented, volumes};
+pub use parts::{Container, EngineState, Handler, Run, SizedObject};
+use parts::{age_at, age_since, container, dir, handler, image, volumes};
 
 /// Raised when a field of the JSON is removed or changes its meaning.
 const JSON_VERSION: u32 = 1;
@@ -41,8 +40,6 @@ pub struct Status {
     pub engine: EngineState,
     /// Runs that are live or left something behind, the oldest first.
     pub runs: Vec<Run>,
-    /// Rented machines, the oldest first.
-    pub machines: Vec<Machine>,
     /// The kernel's handlers; `None` when its table is not visible.
     pub handlers: Option<Vec<Handler>>,
     /// Our containers.
@@ -55,9 +52,6 @@ pub struct Status {
     pub downloads: SizedObject,
     /// The build logs.
     pub logs: SizedObject,
-    /// The images that builds wrote into the current directory and the output directory. They are the user's: nothing removes
-    /// them.
-    pub built: Vec<SizedObject>,
     /// What the parts of `clean` would give back.
     pub reclaimable: Reclaimable,
 }
@@ -74,12 +68,7 @@ pub struct Reclaimable {
 impl Status {
     /// Looks at the engine, the kernel's table and our directories. Fails when it was interrupted, or could
     /// not remove a container that counted.
-    /// `built` are the images that builds wrote where this user is.
-    pub async fn look(
-        settings: &Common,
-        built: Vec<SizedObject>,
-        context: &Context,
-    ) -> Result<Self, Failure> {
+    pub async fn look(settings: &Common, context: &Context) -> Result<Self, Failure> {
         let mut engine = EngineState::default();
         let mut old = None;
         let objects = match objects(settings, &mut engine, context).await {
@@ -113,17 +102,12 @@ impl Status {
             version: JSON_VERSION,
             engine,
             runs,
-            machines: machine::records(&settings.state_dir)
-                .into_iter()
-                .map(rented)
-                .collect(),
             handlers: handlers.map(Iterator::collect),
             containers: objects.containers.into_iter().map(container).collect(),
             images: images.map(image).collect(),
             volumes: volumes(objects.volumes, &settings.store),
             downloads: dir(&files.cache, downloads),
             logs: dir(&files.logs, Some(files.logs_size)),
-            built,
             reclaimable,
         })
     }

@@ -14,7 +14,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::build::Build;
-use super::common::Common;
+use super::common::resolve_common;
 use super::environment::Environment;
 use super::memory_size::memory_mib;
 use super::options::Options;
@@ -25,6 +25,7 @@ use crate::common::board::{Board, BoardName, BoardNameParser, QemuModel, Wiring,
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::failure::Failure;
 use crate::common::system::System;
+use crate::pipeline::Common;
 
 /// Default memory of the machine.
 const MEMORY_MIB: u32 = 1024;
@@ -172,7 +173,7 @@ impl Boot {
             command: args.run.clone(),
         });
         Ok(Self {
-            common: Common::resolve(env, &mut resolver)?,
+            common: resolve_common(env, &mut resolver)?,
             board,
             firmware: args.firmware.as_ref().map(absolute),
             memory_mib: args.memory.unwrap_or(MEMORY_MIB),
@@ -189,13 +190,13 @@ impl Boot {
     /// The boot test of `build`, on its board if QEMU has that: root logs in, or without a network the console asks for a
     /// login. Everything else has the defaults of `sdbuild boot`.
     pub fn test_of(build: &Build, env: &Environment) -> Self {
-        let board = build.board.map(|BoardName(board)| board);
+        let board = build.request.target.board.map(|BoardName(board)| board);
         let board = board.filter(|board| board.qemu.is_some());
-        let board = board.unwrap_or_else(|| generic_machine(build.system));
+        let board = board.unwrap_or_else(|| generic_machine(build.request.target.system));
         let has_network = board.qemu.as_ref().is_none_or(QemuModel::has_network);
         let timeout = login_timeout(board);
         Self {
-            common: build.common.clone(),
+            common: build.request.common.clone(),
             board,
             firmware: None,
             memory_mib: MEMORY_MIB,

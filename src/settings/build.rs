@@ -1,30 +1,31 @@
 //! The settings of a build, of `check` and of `shell`.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::build_args::{BuildArgs, DryRun};
-use super::builders::Builders;
+use super::builders::resolve_builders;
+use super::caches::resolve_caches;
+use super::common::resolve_common;
 use super::environment::Environment;
-use super::origin::Setting;
+use super::origin::{Setting, origin_hint};
 use super::resolver::{Resolver, current_dir};
-use super::source_choice::SourceChoice;
+use super::source_choice::{default_source, flake_source, given_source, project_of};
 use super::ssh_key::SshKey;
-use super::value::{Number, PublishedAt};
-use super::{Caches, Common};
+use super::value::{NixpkgsSource, Number, PublishedAt};
 use crate::common::absolute_path::absolute;
-use crate::common::board::BoardName;
-use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
 use crate::common::machine_source::BuildOn;
 use crate::common::shell_word::quoted;
-use crate::common::system::System;
+use crate::output::ImagerUrl;
+use crate::pipeline::{
+    BuildRequest, Output, Questions, ResourceLimits, SourceChoice, SourceRequest, Target,
+};
 
 mod checks;
 mod project_policy;
@@ -32,91 +33,23 @@ mod project_policy;
 /// Bytes in a mebibyte.
 const MIB: u64 = 1024 * 1024;
 
-/// The resolved settings of a build.
+/// The resolved settings of a build: what the pipeline is asked for, and what the commands do besides.
 #[derive(Clone, Debug)]
 pub struct Build {
-    /// Settings that every command has.
-    pub common: Common,
-    /// The configuration, absolute.
-    pub source: SourceChoice,
-    /// The directory that is uploaded with a module file, if it is not the file's own; absolute.
-    pub root: Option<PathBuf>,
-    /// Inputs of the flake, and the flakes that replace them.
-    pub override_inputs: Vec<(String, FlakeRef)>,
-    /// Inputs of the flake that the user's own git fetches although the builder could ask for them; `self` is the flake.
-    pub git_inputs: Vec<String>,
-    /// Whether the binary caches that a flake names are used; `None`: those that the user accepts when asked.
-    pub accept_flake_caches: Option<bool>,
-    /// What the user can be asked; set by commands that ask, if there is a terminal.
-    pub questions: Questions,
-    /// Directories to look for programs in, as in `PATH`.
-    pub path: OsString,
-    /// Directory, URL or release.
-    pub nixpkgs: String,
-    /// System of the image.
-    pub system: System,
-    /// The format of the image.
-    pub format: Format,
-    /// The board that the image is for, if it is for one in particular.
-    pub board: Option<BoardName>,
-    /// Requested emulation.
-    pub emulation: EmulationChoice,
-    /// What builds the glue.
-    pub glue: Glue,
+    /// What is built, with which engine, and where the image goes.
+    pub request: BuildRequest,
     /// Where the build runs: on the engine, or on a machine that it rents.
     pub on: BuildOn,
     /// Whether the price of a rented machine is accepted without a question; set by a command that asks.
     pub accepts_price: bool,
-    /// The machines that Nix sends derivations to.
-    pub builders: Builders,
-    /// The user's builder image, if it is not sdbuild's own.
-    pub builder_image: Option<String>,
-    /// The output directory, absolute.
-    pub output: PathBuf,
-    /// Whether to replace an image of the same name.
-    pub force: bool,
-    /// Compression of the image.
-    pub compress: CompressionOptions,
-    /// Whether to write a list for Raspberry Pi Imager, and the URL below which the image will be published.
-    pub rpi_imager: Option<PublishedAt>,
-    /// The time of the build, in place of the current time.
-    pub source_date_epoch: Option<Timestamp>,
-    /// Whether to boot the finished image.
-    pub boot_test: bool,
     /// A key that root accepts, or, as before there was a flag for it, a private key for the login of the boot test.
     pub ssh_key: Option<SshKey>,
     /// The private key for the login of the boot test, absolute.
     pub login_key: Option<PathBuf>,
-    /// Host name that replaces the configuration's.
-    pub host_name: Option<String>,
-    /// `OPTION=VALUE` pairs that are added to the configuration.
-    pub set: Vec<String>,
-    /// The binary caches.
-    pub caches: Caches,
-    /// Cores for each derivation, 0 for all; `None`, here and in the next two fields, for what the engine's machine has
-    /// room for.
-    pub cores: Option<u32>,
-    /// Derivations that are built in parallel.
-    pub jobs: Option<u32>,
-    /// Parallel connections to binary caches.
-    pub connections: Option<u32>,
-    /// Memory limit of the builder in bytes.
-    pub memory: Option<u64>,
-    /// User and group to give the image to, if not those of this process.
-    pub owner: Option<(u32, u32)>,
     /// Only describe the build.
     pub dry_run: Option<DryRun>,
     /// Every setting with its origin.
     pub settings: Vec<Setting>,
-}
-
-/// Questions that the user can be asked.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Questions {
-    /// Whether the binary caches that a flake names are used.
-    pub caches: bool,
-    /// Whether the image may replace a file that is in its way.
-    pub replacing: bool,
 }
 
 impl Build {
@@ -125,32 +58,25 @@ impl Build {
     pub fn resolve(args: &BuildArgs, env: &Environment) -> Result<Self, Failure> {
         let here = current_dir()?;
         let given = &args.config;
-        let override_inputs = override_inputs(&given.override_input, &here)?;
-        let root = given.root.as_deref().map(|dir| absolute(dir, &here));
         let ssh_key = given.ssh_key.as_deref();
         let ssh_key = ssh_key.map(|path| SshKey::read(path, &here)).transpose()?;
         let (mut s, source) = read_layers(args, env, &here)?;
         record_flags(args, ssh_key.as_ref(), &mut s);
         let format: Format = s.value("format", Some("SDBUILD_FORMAT"), |o| o.format.clone())?;
-        let build = Self {
-            nixpkgs: s
-                .value("nixpkgs", Some("SDBUILD_NIXPKGS"), |o| o.nixpkgs.clone())?
-                .0,
+        let nixpkgs: NixpkgsSource =
+            s.value("nixpkgs", Some("SDBUILD_NIXPKGS"), |o| o.nixpkgs.clone())?;
+        let target = Target {
             system: s.value("system", None, |o| o.system)?,
             board: s.optional("board", None, |o| o.board)?,
             emulation: s.value("emulation", None, |o| o.emulation)?,
             glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
-            on: s.value("on", Some("SDBUILD_ON"), |o| o.on.clone())?,
-            accepts_price: false,
-            builders: Builders::resolve(env, &mut s)?,
+            format,
+        };
+        let on: BuildOn = s.value("on", Some("SDBUILD_ON"), |o| o.on.clone())?;
+        let resources = ResourceLimits {
+            rented: on.rented().map(ToString::to_string),
+            builders: resolve_builders(env, &mut s)?,
             builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,
-            login_key: args.login_key.as_ref().map(|path| here.join(path)),
-            output: s.value_or("output", None, |o| o.output.clone(), here)?,
-            force: s.value("force", None, |o| o.force)?,
-            compress: compression(&format, &mut s)?,
-            rpi_imager: s.optional("rpi-imager", None, |o| o.rpi_imager.clone())?,
-            boot_test: s.value("boot-test", None, |o| o.boot_test)?,
-            caches: Caches::resolve(&mut s)?,
             cores: s
                 .optional("cores", Some("SDBUILD_CORES"), |o| o.cores)?
                 .map(Number::get),
@@ -163,34 +89,68 @@ impl Build {
             memory: s
                 .optional("memory-mib", None, |o| o.memory_mib)?
                 .map(|mib| u64::from(mib.get()).saturating_mul(MIB)),
-            git_inputs: s.value("git-inputs", None, |o| o.git_inputs.clone())?.0,
-            accept_flake_caches: s
-                .optional("accept-flake-caches", None, |o| o.accept_flake_caches)?,
-            questions: Questions::default(),
-            common: Common::resolve(env, &mut s)?,
-            source,
-            root,
-            override_inputs,
-            format,
-            path: env.program_path(),
-            ssh_key,
-            host_name: given.hostname.clone(),
-            set: given.set.clone(),
+        };
+        let output = Output {
+            dir: s.value_or("output", None, |o| o.output.clone(), here.clone())?,
+            force: s.value("force", None, |o| o.force)?,
+            compress: compression(&target.format, &mut s)?,
+            imager: s
+                .optional("rpi-imager", None, |o| o.rpi_imager.clone())?
+                .map(|PublishedAt(url)| url.map_or(ImagerUrl::OutputDir, ImagerUrl::Below)),
+            is_booted: s.value("boot-test", None, |o| o.boot_test)?,
             source_date_epoch: source_date_epoch(env.source_date_epoch.as_deref())?,
             owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
+        };
+        let caches = resolve_caches(&mut s)?;
+        let git_inputs = s.value("git-inputs", None, |o| o.git_inputs.clone())?.0;
+        let common = resolve_common(env, &mut s)?;
+        let settings = s.into_settings();
+        let source = SourceRequest {
+            choice: source,
+            root: given.root.as_deref().map(|dir| absolute(dir, &here)),
+            override_inputs: override_inputs(&given.override_input, &here)?,
+            git_inputs,
+            nixpkgs: nixpkgs.0,
+            nixpkgs_origin: origin_hint(&settings, "nixpkgs"),
+            writes_lock: args.dry_run.is_none(),
+            ssh_key: ssh_key.as_ref().and_then(SshKey::public).map(str::to_owned),
+            host_name: given.hostname.clone(),
+            set: given.set.clone(),
+            path: env.program_path(),
+        };
+        let build = Self {
+            request: BuildRequest {
+                common,
+                source,
+                target,
+                resources,
+                caches,
+                output,
+                questions: Questions::default(),
+            },
+            on,
+            accepts_price: false,
+            ssh_key,
+            login_key: args.login_key.as_ref().map(|path| here.join(path)),
             dry_run: args.dry_run,
-            settings: s.into_settings(),
+            settings,
         };
         build.check()?;
         Ok(build.only_within_reach())
     }
 
+    /// The same build on the engine of this machine.
+    pub fn runs_on_engine(&mut self) {
+        self.on = BuildOn::Engine;
+        self.request.resources.rented = None;
+    }
+
     /// Without what only a network leads to, if there is to be none.
     fn only_within_reach(mut self) -> Self {
-        if self.common.offline {
-            self.caches.substituters.clear();
-            self.builders.machines.clear();
-            self.on = BuildOn::Engine;
+        if self.request.common.offline {
+            self.request.caches.substituters.clear();
+            self.request.resources.builders.machines.clear();
+            self.runs_on_engine();
         }
         self
     }
@@ -214,9 +174,9 @@ fn read_layers<'a>(
     here: &Path,
 ) -> Result<(Resolver<'a>, SourceChoice), Failure> {
     let given = &args.config;
-    let source = SourceChoice::given(given.flake.as_ref(), given.config.as_deref(), here)?;
-    let default = SourceChoice::default_in(here);
-    let project = source.as_ref().unwrap_or(&default).project();
+    let source = given_source(given.flake.as_ref(), given.config.as_deref(), here)?;
+    let default = default_source(here);
+    let project = project_of(source.as_ref().unwrap_or(&default));
     let mut options = args.options.clone();
     options.flake.clone_from(&given.flake);
     options.git_inputs.clone_from(&given.git_inputs);
@@ -225,7 +185,7 @@ fn read_layers<'a>(
     let flake = s.optional("flake", None, |o| o.flake.clone())?;
     // A path among the flags wins over a flake in the settings file.
     let source = source
-        .or_else(|| flake.map(SourceChoice::flake))
+        .or_else(|| flake.map(flake_source))
         .unwrap_or(default);
     let config = match &source {
         SourceChoice::Config(path) => Some(path.to_string_lossy()),

@@ -1,48 +1,35 @@
 //! Nix's remote builders.
 
-use std::path::PathBuf;
-
 use super::builder_list::BuilderList;
 use super::environment::Environment;
 use super::resolver::Resolver;
 use super::user_file::user_file;
 use crate::common::failure::Failure;
-use crate::common::remote_builder::RemoteBuilder;
+use crate::pipeline::Builders;
 
 /// The key that is used when none is named, in the directory of the user's settings.
 const KEY: &str = "builder-key";
 /// The system's list of host keys.
 const SYSTEM_KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 
-/// The machines that Nix sends derivations to, and what it takes to log in there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Builders {
-    /// The machines; may be empty.
-    pub machines: Vec<RemoteBuilder>,
-    /// The private key for those whose line names none, absolute.
-    pub key: Option<PathBuf>,
-    /// The key that is used when none is named and the file exists, absolute.
-    pub default_key: Option<PathBuf>,
-    /// Files with host keys that the user trusts; each may be missing.
-    pub known_hosts: Vec<PathBuf>,
-}
-
-impl Builders {
-    pub(super) fn resolve(env: &Environment, s: &mut Resolver<'_>) -> Result<Self, Failure> {
-        let given = s.value("builders", Some("SDBUILD_BUILDERS"), |o| {
-            o.builders.as_deref().map(BuilderList::joined)
-        })?;
-        let home = env.home_dir();
-        let own = home.map(|home| home.join(".ssh/known_hosts"));
-        Ok(Self {
-            machines: given.into_machines(),
-            key: s.optional("builder-key", Some("SDBUILD_BUILDER_KEY"), |o| {
-                o.builder_key.clone()
-            })?,
-            default_key: user_file(env, KEY),
-            known_hosts: own.into_iter().chain([SYSTEM_KNOWN_HOSTS.into()]).collect(),
-        })
-    }
+/// Resolves the remote builders.
+pub(super) fn resolve_builders(
+    env: &Environment,
+    s: &mut Resolver<'_>,
+) -> Result<Builders, Failure> {
+    let given = s.value("builders", Some("SDBUILD_BUILDERS"), |o| {
+        o.builders.as_deref().map(BuilderList::joined)
+    })?;
+    let home = env.home_dir();
+    let own = home.map(|home| home.join(".ssh/known_hosts"));
+    Ok(Builders {
+        machines: given.into_machines(),
+        key: s.optional("builder-key", Some("SDBUILD_BUILDER_KEY"), |o| {
+            o.builder_key.clone()
+        })?,
+        default_key: user_file(env, KEY),
+        known_hosts: own.into_iter().chain([SYSTEM_KNOWN_HOSTS.into()]).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -53,7 +40,7 @@ mod tests {
     use crate::settings::Options;
 
     fn resolve(options: Options, env: &Environment) -> Result<Builders, Failure> {
-        Builders::resolve(env, &mut Resolver::new(options, env, None)?)
+        resolve_builders(env, &mut Resolver::new(options, env, None)?)
     }
 
     #[test]

@@ -1,68 +1,54 @@
 //! The binary caches of a build.
 
-use std::path::PathBuf;
-
 use super::cache_address;
 use super::resolver::Resolver;
 use super::value::WordList;
 use super::{CACHE, CACHE_KEY, each_once};
 use crate::common::cache_key::{PublicKeyError, check_public};
 use crate::common::failure::Failure;
+use crate::pipeline::Caches;
 
-/// Binary caches, the keys that sign them, and what else it takes to use them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Caches {
-    /// Their URLs, without user names and passwords, each once; may be empty.
-    pub substituters: Vec<String>,
-    /// Trusted public keys.
-    pub trusted_public_keys: Vec<String>,
-    /// Whether to build what a cache has but fails to deliver.
-    pub fallback: bool,
-    /// File with user names and passwords for caches, absolute.
-    pub netrc_file: Option<PathBuf>,
-}
-
-impl Caches {
-    pub(super) fn resolve(s: &mut Resolver<'_>) -> Result<Self, Failure> {
-        let one_word = |word: &str| WordList(vec![word.to_owned()]);
-        let substituters = s.value_or(
-            "substituters",
-            Some("SDBUILD_SUBSTITUTERS"),
-            |o| o.substituters.clone(),
-            one_word(CACHE),
-        )?;
-        let keys = s.value_or(
-            "trusted-public-keys",
-            Some("SDBUILD_TRUSTED_PUBLIC_KEYS"),
-            |o| o.trusted_public_keys.clone(),
-            one_word(CACHE_KEY),
-        )?;
-        let more_substituters = s.value(
-            "extra-substituters",
-            Some("SDBUILD_EXTRA_SUBSTITUTERS"),
-            |o| o.extra_substituters.clone(),
-        )?;
-        let more_keys = s.value(
-            "extra-trusted-public-keys",
-            Some("SDBUILD_EXTRA_TRUSTED_PUBLIC_KEYS"),
-            |o| o.extra_trusted_public_keys.clone(),
-        )?;
-        let caches = Self {
-            substituters: each_once(substituters.0.into_iter().chain(more_substituters.0)),
-            trusted_public_keys: each_once(keys.0.into_iter().chain(more_keys.0)),
-            fallback: s.value("fallback", None, |o| o.fallback)?,
-            netrc_file: s.optional("netrc-file", Some("SDBUILD_NETRC_FILE"), |o| {
-                o.netrc_file.clone()
-            })?,
-        };
-        for address in &caches.substituters {
-            cache_address::check(address)?;
-        }
-        for key in &caches.trusted_public_keys {
-            check_key(key)?;
-        }
-        Ok(caches)
+/// Resolves the binary caches.
+pub(super) fn resolve_caches(s: &mut Resolver<'_>) -> Result<Caches, Failure> {
+    let one_word = |word: &str| WordList(vec![word.to_owned()]);
+    let substituters = s.value_or(
+        "substituters",
+        Some("SDBUILD_SUBSTITUTERS"),
+        |o| o.substituters.clone(),
+        one_word(CACHE),
+    )?;
+    let keys = s.value_or(
+        "trusted-public-keys",
+        Some("SDBUILD_TRUSTED_PUBLIC_KEYS"),
+        |o| o.trusted_public_keys.clone(),
+        one_word(CACHE_KEY),
+    )?;
+    let more_substituters = s.value(
+        "extra-substituters",
+        Some("SDBUILD_EXTRA_SUBSTITUTERS"),
+        |o| o.extra_substituters.clone(),
+    )?;
+    let more_keys = s.value(
+        "extra-trusted-public-keys",
+        Some("SDBUILD_EXTRA_TRUSTED_PUBLIC_KEYS"),
+        |o| o.extra_trusted_public_keys.clone(),
+    )?;
+    let caches = Caches {
+        substituters: each_once(substituters.0.into_iter().chain(more_substituters.0)),
+        trusted_public_keys: each_once(keys.0.into_iter().chain(more_keys.0)),
+        fallback: s.value("fallback", None, |o| o.fallback)?,
+        netrc_file: s.optional("netrc-file", Some("SDBUILD_NETRC_FILE"), |o| {
+            o.netrc_file.clone()
+        })?,
+        accept_flake_caches: s.optional("accept-flake-caches", None, |o| o.accept_flake_caches)?,
+    };
+    for address in &caches.substituters {
+        cache_address::check(address)?;
     }
+    for key in &caches.trusted_public_keys {
+        check_key(key)?;
+    }
+    Ok(caches)
 }
 
 /// Refuses what is no public key, which Nix does when it needs one. Does not repeat it.
@@ -102,7 +88,7 @@ mod tests {
 
     fn resolve(options: Options) -> Result<Caches, Failure> {
         let env = Environment::default();
-        Caches::resolve(&mut Resolver::new(options, &env, None)?)
+        resolve_caches(&mut Resolver::new(options, &env, None)?)
     }
 
     #[test]

@@ -7,125 +7,68 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::mirrors;
 use super::options::Options;
-use super::proxies::Proxies;
 use super::resolver::Resolver;
 use super::store_name::StoreName;
 use super::value::{MirrorAddress, Number};
-use crate::common::aws_variables::AwsVariables;
 use crate::common::failure::Failure;
-use crate::common::ssh_machine::SshMachine;
+use crate::pipeline::Common;
 
 /// Seconds without data after which a download is aborted: longer than a mirror takes to spin up its disk.
 const STALL_SECONDS: Number<1> = Number::known(20);
 /// Where release channels are looked up.
 const CHANNELS: &str = "https://channels.nixos.org";
 
-/// Settings that every command has.
-#[derive(Clone, Debug)]
-pub struct Common {
-    /// The rented machine whose engine is used in place of the user's own; the run that rents it sets it.
-    pub machine: Option<SshMachine>,
-    /// `DOCKER_HOST`.
-    pub docker_host: Option<String>,
-    /// `DOCKER_CONTEXT`.
-    pub docker_context: Option<String>,
-    /// Docker's configuration directory.
-    pub docker_config: PathBuf,
-    /// `DOCKER_TLS_VERIFY`.
-    pub docker_tls_verify: bool,
-    /// `DOCKER_CERT_PATH`.
-    pub docker_cert_path: Option<PathBuf>,
-    /// `XDG_RUNTIME_DIR`.
-    pub runtime_dir: Option<PathBuf>,
-    /// The user's home directory.
-    pub home: Option<PathBuf>,
-    /// sdbuild's cache directory.
-    pub cache_dir: PathBuf,
-    /// Name of the volume for the builder's `/nix`.
-    pub store: String,
-    /// sdbuild's state directory, for logs and run locks.
-    pub state_dir: PathBuf,
-    /// Debian mirrors, in the order in which they are tried.
-    pub mirrors: Vec<String>,
-    /// Time without data after which a download is aborted.
-    pub stall_timeout: Duration,
-    /// Whether nothing is fetched, and the builder has no network.
-    pub offline: bool,
-    /// The proxies for downloads.
-    pub proxies: Proxies,
-    /// The variables of AWS's own tools.
-    pub aws: AwsVariables,
-    /// File with certificate authorities to trust in addition to the usual ones.
-    pub ca_file: Option<PathBuf>,
-    /// Base URL of the release channels.
-    pub channels: String,
-    /// A directory with package locks that replace the built-in ones.
-    pub locks: Option<PathBuf>,
+/// Resolves the settings that every command has, for a command that reads no settings file.
+pub fn common_without_file(env: &Environment) -> Result<Common, Failure> {
+    resolve_common(env, &mut Resolver::new(Options::default(), env, None)?)
 }
 
-impl Common {
-    /// Resolves them for a command that reads no settings file.
-    pub fn without_file(env: &Environment) -> Result<Self, Failure> {
-        Self::resolve(env, &mut Resolver::new(Options::default(), env, None)?)
-    }
-
-    /// The same with the store volume `name`.
-    #[must_use]
-    pub fn with_store(&self, name: &StoreName) -> Self {
-        Self {
-            store: name.to_string(),
-            ..self.clone()
-        }
-    }
-
-    /// Resolves them for a command that has read its settings files.
-    pub(super) fn resolve(env: &Environment, s: &mut Resolver<'_>) -> Result<Self, Failure> {
-        let store: StoreName = s.value("store", Some("SDBUILD_STORE"), |o| o.store.clone())?;
-        let home = env.home_dir();
-        let below_home = |dir: &str| {
-            home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
-                Failure::environment("no home directory is known").hint("set HOME and try again")
-            })
-        };
-        let base = |set: &Option<PathBuf>, dir: &str| match set {
-            Some(path) => Ok(path.clone()),
-            None => below_home(dir),
-        };
-        let root = SudoRoot::of(env);
-        let written = |base, dir: &str| own_base(base, root.as_ref(), dir).join("sdbuild");
-        let stall = s.value_or(
-            "stall-timeout",
-            Some("SDBUILD_STALL_TIMEOUT"),
-            |o| o.stall_timeout,
-            STALL_SECONDS,
-        )?;
-        Ok(Self {
-            store: store.to_string(),
-            machine: None,
-            docker_host: env.docker_host.clone(),
-            docker_context: env.docker_context.clone(),
-            docker_config: base(&env.docker_config, ".docker")?,
-            docker_tls_verify: env.docker_tls_verify.is_some(),
-            docker_cert_path: env.docker_cert_path.clone(),
-            runtime_dir: env.runtime_dir.clone(),
-            cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),
-            state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
-            mirrors: mirrors_of(s)?,
-            stall_timeout: Duration::from_secs(stall.get().into()),
-            offline: s.value("offline", Some("SDBUILD_OFFLINE"), |o| o.offline)?,
-            proxies: env.proxies.clone(),
-            aws: env.aws.clone(),
-            ca_file: ca_file(env, s)?,
-            channels: s.value_or(
-                "channels",
-                Some("SDBUILD_CHANNELS"),
-                |_| None,
-                CHANNELS.to_owned(),
-            )?,
-            locks: s.optional("locks", Some("SDBUILD_LOCKS"), |_| None)?,
-            home,
+/// Resolves them for a command that has read its settings files.
+pub(super) fn resolve_common(env: &Environment, s: &mut Resolver<'_>) -> Result<Common, Failure> {
+    let store: StoreName = s.value("store", Some("SDBUILD_STORE"), |o| o.store.clone())?;
+    let home = env.home_dir();
+    let below_home = |dir: &str| {
+        home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
+            Failure::environment("no home directory is known").hint("set HOME and try again")
         })
-    }
+    };
+    let base = |set: &Option<PathBuf>, dir: &str| match set {
+        Some(path) => Ok(path.clone()),
+        None => below_home(dir),
+    };
+    let root = SudoRoot::of(env);
+    let written = |base, dir: &str| own_base(base, root.as_ref(), dir).join("sdbuild");
+    let stall = s.value_or(
+        "stall-timeout",
+        Some("SDBUILD_STALL_TIMEOUT"),
+        |o| o.stall_timeout,
+        STALL_SECONDS,
+    )?;
+    Ok(Common {
+        store: store.to_string(),
+        machine: None,
+        docker_host: env.docker_host.clone(),
+        docker_context: env.docker_context.clone(),
+        docker_config: base(&env.docker_config, ".docker")?,
+        docker_tls_verify: env.docker_tls_verify.is_some(),
+        docker_cert_path: env.docker_cert_path.clone(),
+        runtime_dir: env.runtime_dir.clone(),
+        cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),
+        state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
+        mirrors: mirrors_of(s)?,
+        stall_timeout: Duration::from_secs(stall.get().into()),
+        offline: s.value("offline", Some("SDBUILD_OFFLINE"), |o| o.offline)?,
+        proxies: env.proxies.clone(),
+        ca_file: ca_file(env, s)?,
+        channels: s.value_or(
+            "channels",
+            Some("SDBUILD_CHANNELS"),
+            |_| None,
+            CHANNELS.to_owned(),
+        )?,
+        locks: s.optional("locks", Some("SDBUILD_LOCKS"), |_| None)?,
+        home,
+    })
 }
 
 /// The Debian mirrors, in the order in which they are tried.

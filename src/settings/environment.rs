@@ -9,9 +9,9 @@ use clap::Args as _;
 use super::build_args::BuildArgs;
 use super::keys::known_keys;
 use super::options::Options;
-use super::proxies::Proxies;
 use crate::common::aws_variables::AwsVariables;
 use crate::common::nearest::is_slip;
+use crate::pipeline::Proxies;
 
 /// Prefix of the variables that are settings.
 const PREFIX: &str = "SDBUILD_";

@@ -44,3 +44,12 @@ pub struct Setting {
     /// Where the value comes from.
     pub origin: Origin,
 }
+
+/// Where the value of the setting `key` comes from, as a hint for a failure about it; `None` for the command line and the default.
+pub(super) fn origin_hint(settings: &[Setting], key: &str) -> Option<String> {
+    match &settings.iter().find(|setting| setting.key == key)?.origin {
+        Origin::Environment(variable) => Some(format!("the variable {variable} sets it")),
+        Origin::Project(file) | Origin::User(file) => Some(format!("{} sets it", file.display())),
+        Origin::Flag | Origin::Default => None,
+    }
+}

@@ -1,7 +1,5 @@
 //! Which configuration a command is about: a module file or a flake.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::common::absolute_path::absolute;
@@ -10,114 +8,87 @@ use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::flake_url::{FlakeUrl, has_scheme};
 use crate::common::repository_address::of_repository;
+use crate::pipeline::SourceChoice;
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {
     configuration_in(Path::new(""))
 }
 
-/// The configuration that is built.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceChoice {
-    /// A module file, absolute.
-    Config(PathBuf),
-    /// A flake.
-    Flake {
-        /// The reference; its path is absolute.
-        reference: FlakeRef,
-        /// Whether the user named nothing, and the current directory has a flake and no module file.
-        found: bool,
-    },
+/// What the flags `--flake` or `--config` name, relative to `here`; `None` without such a flag. A file `flake.nix` is the
+/// flake of its directory, as no module is called so.
+pub(super) fn given_source(
+    flake: Option<&FlakeRef>,
+    config: Option<&Path>,
+    here: &Path,
+) -> Result<Option<SourceChoice>, Failure> {
+    if let Some(reference) = flake {
+        let reference = reference.clone().relative_to(here);
+        return Ok(Some(flake_source(without_file_name(reference))));
+    }
+    config.map_or(Ok(None), |path| {
+        let text = path.to_str().unwrap_or_default();
+        let full = absolute(path, here);
+        if full.is_dir() {
+            return Ok(Some(directory_source(&full, text, false)));
+        }
+        if full.is_file() && full.file_name().is_some_and(|name| name == FLAKE_FILE) {
+            let shown = path.parent().and_then(Path::to_str);
+            let shown = shown.filter(|dir| !dir.is_empty()).unwrap_or(".");
+            let dir = full.parent().unwrap_or(here);
+            return Ok(Some(flake_source(in_directory(dir, shown))));
+        }
+        if full.exists() || !is_reference(text) {
+            return Ok(Some(SourceChoice::Config(full)));
+        }
+        if is_address_of_file(text) && of_repository(text).is_none() {
+            let path = text.split('?').next().unwrap_or(text);
+            let name = path.rsplit('/').next().unwrap_or(path);
+            return Err(Failure::usage(format!(
+                "`{text}` is the address of a file, and only flakes are fetched"
+            ))
+            .hint(format!(
+                "download the file, read it, and build it: sdbuild build {name}"
+            )));
+        }
+        let reference: FlakeRef = text.parse().map_err(Failure::usage)?;
+        let reference = without_file_name(reference.relative_to(here));
+        Ok(Some(flake_source(reference)))
+    })
 }
 
-impl SourceChoice {
-    /// Whether it is a file that only its owner may read, as `init` writes it when there is a key of a network in it.
-    pub fn is_private(&self) -> bool {
-        match self {
-            Self::Config(path) => {
-                let of_others = 0o077;
-                fs::metadata(path).is_ok_and(|found| found.permissions().mode() & of_others == 0)
-            }
-            // What git tracks is for all who may clone it.
-            Self::Flake { .. } => false,
-        }
-    }
+/// What is built in `here` if nothing is named.
+pub(super) fn default_source(here: &Path) -> SourceChoice {
+    directory_source(here, ".", true)
+}
 
-    /// What the flags `--flake` or `--config` name, relative to `here`; `None` without such a flag. A file `flake.nix` is the
-    /// flake of its directory, as no module is called so.
-    pub(super) fn given(
-        flake: Option<&FlakeRef>,
-        config: Option<&Path>,
-        here: &Path,
-    ) -> Result<Option<Self>, Failure> {
-        if let Some(reference) = flake {
-            let reference = reference.clone().relative_to(here);
-            return Ok(Some(Self::flake(without_file_name(reference))));
-        }
-        config.map_or(Ok(None), |path| {
-            let text = path.to_str().unwrap_or_default();
-            let full = absolute(path, here);
-            if full.is_dir() {
-                return Ok(Some(Self::directory(&full, text, false)));
-            }
-            if full.is_file() && full.file_name().is_some_and(|name| name == FLAKE_FILE) {
-                let shown = path.parent().and_then(Path::to_str);
-                let shown = shown.filter(|dir| !dir.is_empty()).unwrap_or(".");
-                let dir = full.parent().unwrap_or(here);
-                return Ok(Some(Self::flake(in_directory(dir, shown))));
-            }
-            if full.exists() || !is_reference(text) {
-                return Ok(Some(Self::Config(full)));
-            }
-            if is_address_of_file(text) && of_repository(text).is_none() {
-                let path = text.split('?').next().unwrap_or(text);
-                let name = path.rsplit('/').next().unwrap_or(path);
-                return Err(Failure::usage(format!(
-                    "`{text}` is the address of a file, and only flakes are fetched"
-                ))
-                .hint(format!(
-                    "download the file, read it, and build it: sdbuild build {name}"
-                )));
-            }
-            let reference: FlakeRef = text.parse().map_err(Failure::usage)?;
-            let reference = without_file_name(reference.relative_to(here));
-            Ok(Some(Self::flake(reference)))
-        })
+/// A flake that the user named.
+pub(super) fn flake_source(reference: FlakeRef) -> SourceChoice {
+    SourceChoice::Flake {
+        reference,
+        found: false,
     }
+}
 
-    /// What is built in `here` if nothing is named.
-    pub(super) fn default_in(here: &Path) -> Self {
-        Self::directory(here, ".", true)
+/// The configuration in the directory `dir`, which the user wrote as `text`, or which was `found` without that.
+fn directory_source(dir: &Path, text: &str, found: bool) -> SourceChoice {
+    // Without the last component of `/pi/.`, which messages would show.
+    let dir: PathBuf = dir.components().collect();
+    let module = dir.join(CONFIG_NAME);
+    if module.exists() || !dir.join(FLAKE_FILE).is_file() {
+        return SourceChoice::Config(module);
     }
-
-    /// A flake that the user named.
-    pub(super) fn flake(reference: FlakeRef) -> Self {
-        Self::Flake {
-            reference,
-            found: false,
-        }
+    SourceChoice::Flake {
+        reference: in_directory(&dir, text),
+        found,
     }
+}
 
-    /// The configuration in the directory `dir`, which the user wrote as `text`, or which was `found` without that.
-    fn directory(dir: &Path, text: &str, found: bool) -> Self {
-        // Without the last component of `/pi/.`, which messages would show.
-        let dir: PathBuf = dir.components().collect();
-        let module = dir.join(CONFIG_NAME);
-        if module.exists() || !dir.join(FLAKE_FILE).is_file() {
-            return Self::Config(module);
-        }
-        Self::Flake {
-            reference: in_directory(&dir, text),
-            found,
-        }
-    }
-
-    /// The directory whose `sdbuild.toml` applies; `None` for a flake elsewhere.
-    pub(super) fn project(&self) -> Option<PathBuf> {
-        match self {
-            Self::Config(file) => file.parent().map(Path::to_owned),
-            Self::Flake { reference, .. } => reference.directory(),
-        }
+/// The directory whose `sdbuild.toml` applies; `None` for a flake elsewhere.
+pub(super) fn project_of(source: &SourceChoice) -> Option<PathBuf> {
+    match source {
+        SourceChoice::Config(file) => file.parent().map(Path::to_owned),
+        SourceChoice::Flake { reference, .. } => reference.directory(),
     }
 }
 
@@ -190,20 +161,9 @@ fn is_reference(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
 
-    #[test]
-    fn what_only_its_owner_may_read_is_private() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("sd-card.nix");
-        let source = SourceChoice::Config(path.clone());
-        assert!(!source.is_private(), "there is no such file");
-        fs::write(&path, "").unwrap();
-        for (mode, is_private) in [(0o600, true), (0o644, false), (0o640, false)] {
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(source.is_private(), is_private, "{mode:o}");
-        }
-    }
+    use super::*;
 
     #[test]
     fn a_path_is_a_file_a_directory_or_a_reference() {
@@ -219,7 +179,7 @@ mod tests {
         ] {
             fs::write(here.join(file), "").unwrap();
         }
-        let given = |path: &str| match SourceChoice::given(None, Some(Path::new(path)), here)
+        let given = |path: &str| match given_source(None, Some(Path::new(path)), here)
             .unwrap()
             .unwrap()
         {
@@ -256,12 +216,11 @@ mod tests {
             ("https://h.example/x.nix?raw=1", "sdbuild build x.nix"),
             ("github:me", "write github:OWNER/REPOSITORY"),
         ] {
-            let refused = SourceChoice::given(None, Some(Path::new(address)), here).unwrap_err();
+            let refused = given_source(None, Some(Path::new(address)), here).unwrap_err();
             let told = format!("{refused} {:?}", refused.hints);
             assert!(told.contains(part), "{told}");
         }
-        let SourceChoice::Flake { found: true, .. } = SourceChoice::default_in(&here.join("flake"))
-        else {
+        let SourceChoice::Flake { found: true, .. } = default_source(&here.join("flake")) else {
             panic!("no flake");
         };
     }

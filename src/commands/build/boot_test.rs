@@ -46,11 +46,11 @@ pub(super) async fn prepare_boot_test(
     context: &Context,
     or_until_prompt: bool,
 ) -> Result<Option<PreparedBoot>, Failure> {
-    if !settings.boot_test {
+    if !settings.request.output.is_booted {
         return Ok(None);
     }
     let prepared = async {
-        let method = match settings.format.row().maker {
+        let method = match settings.request.target.format.row().maker {
             Maker::Disk | Maker::Iso => BootMethod::Uefi,
             Maker::Nixpkgs | Maker::Archive | Maker::Container => BootMethod::Firmware,
         };

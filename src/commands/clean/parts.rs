@@ -4,8 +4,8 @@ use super::report::{check_leftovers, confirmed, only_files, report_live};
 use crate::cli;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
-use crate::pipeline::{FileRemoval, FoundOldResults, Item, OldResults};
-use crate::settings::{Common, Number};
+use crate::pipeline::{Common, FileRemoval, FoundOldResults, Item, OldResults};
+use crate::settings::Number;
 use crate::ui::{Ui, words};
 
 /// Lists the parts, asks for confirmation, and removes them. Downloads are removed without an engine too.

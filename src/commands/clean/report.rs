@@ -34,7 +34,7 @@ fn others(live: &BTreeSet<impl fmt::Display>) -> Option<String> {
 }
 
 /// Lists `items`; whether there are some and the user wants them removed. Of a store that `is_in_use` another notice tells.
-pub(super) async fn confirmed(
+pub(in crate::commands) async fn confirmed(
     items: &[Item],
     is_in_use: bool,
     args: &cli::Clean,
@@ -65,7 +65,7 @@ pub(super) async fn confirmed(
 }
 
 /// A failure that names `leftovers`, if there are some.
-pub(super) fn check_leftovers(leftovers: Vec<Leftover>) -> Result<(), Failure> {
+pub(in crate::commands) fn check_leftovers(leftovers: Vec<Leftover>) -> Result<(), Failure> {
     if leftovers.is_empty() {
         return Ok(());
     }

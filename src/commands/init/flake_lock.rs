@@ -19,8 +19,8 @@ use crate::common::scratch_dir::ScratchDir;
 use crate::common::timeout::timeout;
 use crate::nixos::flake;
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::pipeline;
-use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
+use crate::pipeline::{self, SourceChoice};
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
 
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
@@ -138,18 +138,18 @@ async fn make(
 ) -> Result<(), Failure> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let mut settings = settings_of(dir, env)?;
-    let stall_timeout = &mut settings.common.stall_timeout;
+    let stall_timeout = &mut settings.request.common.stall_timeout;
     *stall_timeout = MAX_STALL.min(*stall_timeout);
-    let parent = &settings.common.cache_dir;
+    let parent = &settings.request.common.cache_dir;
     let scratch = ScratchDir::create(parent)
         .or_environment(format!("create a directory in {}", parent.display()))?;
     let copy = scratch.path().join(FLAKE_FILE);
     fs::write(&copy, text).or_environment(format!("write {}", copy.display()))?;
-    settings.source = SourceChoice::Flake {
+    settings.request.source.choice = SourceChoice::Flake {
         reference: reference(scratch.path(), dir),
         found: false,
     };
-    let outcome = pipeline::lock_flake(settings, Vec::new(), context).await?;
+    let outcome = pipeline::lock_flake(settings.request, Vec::new(), context).await?;
     outcome.finish("flake.lock is written", |lock| {
         let lock = lock.ok_or_else(|| Failure::message(Class::Internal, "Nix wrote no lock"))?;
         let text = flake::formatted_lock(&lock)?;
@@ -173,7 +173,7 @@ fn settings_of(dir: &Path, env: &Environment) -> Result<settings::Build, Failure
 /// Whether the settings for the file `flake` name a nixpkgs of this machine.
 fn has_own_nixpkgs(flake: &Path, env: &Environment) -> bool {
     let dir = flake.parent().unwrap_or(Path::new("/"));
-    let nixpkgs = settings_of(dir, env).map(|settings| settings.nixpkgs.parse());
+    let nixpkgs = settings_of(dir, env).map(|settings| settings.request.source.nixpkgs.parse());
     matches!(nixpkgs, Ok(Ok(Nixpkgs::Dir(_))))
 }
 

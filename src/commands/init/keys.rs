@@ -4,7 +4,7 @@ use super::questions::{Prompter, Question};
 use crate::commands::confirm::confirm;
 use crate::common::failure::Failure;
 use crate::pipeline;
-use crate::settings::{self, Common, Environment};
+use crate::settings::{self, Environment};
 use crate::template::{self, PublicKey};
 
 /// The keys that the user named; without any, those of this machine.
@@ -20,7 +20,7 @@ pub(super) async fn choose(
         .collect();
     let mut keys = named?;
     if let Some(url) = &settings.github {
-        let common = Common::without_file(env)?;
+        let common = settings::common_without_file(env)?;
         let text = pipeline::fetch_text(url, &common, asker.context).await?;
         let listed = template::keys_listed(&text);
         confirm_keys(&listed, url, settings.yes, asker).await?;

@@ -108,7 +108,7 @@ fn check_account(expected: &str, account: &str) -> Result<(), Failure> {
 
 /// `machine` with the region and the profile that AWS's own settings name, where it has none, and the id of the account: a later run
 /// that gives it back may have other settings.
-pub async fn located(
+pub(super) async fn located(
     machine: &AwsMachine,
     access: &Access,
 ) -> Result<(AwsMachine, String), Failure> {

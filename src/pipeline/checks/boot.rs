@@ -7,7 +7,7 @@ use crate::pipeline::checks::machine::Machine;
 
 /// Whether the kernel helps QEMU to run an image. Without that `boot` works as well, but takes longer.
 pub(super) fn kvm(machine: &Machine<'_>) -> Option<Check> {
-    let system = machine.settings.system;
+    let system = machine.request.target.system;
     machine.doctor.map(|facts| check(system, facts.kvm))
 }
 

@@ -34,7 +34,8 @@ pub struct Check {
 }
 
 impl Check {
-    pub(in crate::pipeline) fn good(topic: &'static str, text: impl Into<String>) -> Self {
+    /// A condition that is met.
+    pub fn good(topic: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Verdict::Good, text)
     }
 
@@ -50,19 +51,22 @@ impl Check {
         Self::new(topic, Verdict::Warning, text)
     }
 
-    pub(in crate::pipeline) fn bad(topic: &'static str, text: impl Into<String>) -> Self {
+    /// A condition without which a build fails.
+    pub fn bad(topic: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Verdict::Bad, text)
     }
 
     /// A bad check with the words of `failure`, with which a step of a build fails as well.
-    pub(in crate::pipeline) fn failed(topic: &'static str, failure: &Failure) -> Self {
+    pub fn failed(topic: &'static str, failure: &Failure) -> Self {
         Self {
             remedies: failure.hints.clone(),
             ..Self::bad(topic, failure.sentence())
         }
     }
 
-    pub(in crate::pipeline) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    /// The same with something to do about it.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedies.push(remedy.into());
         self
     }

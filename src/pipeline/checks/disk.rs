@@ -47,13 +47,13 @@ pub(super) fn engine(machine: &Machine<'_>) -> Option<Check> {
     reason = "all checks have the same signature"
 )]
 pub(super) fn cache(machine: &Machine<'_>) -> Option<Check> {
-    let dir = &machine.settings.common.cache_dir;
+    let dir = &machine.request.common.cache_dir;
     Some(cache_disk(dir, free_space(existing(dir)), machine.missing))
 }
 
 /// The disk that the image is written to.
 pub(super) fn output(machine: &Machine<'_>) -> Option<Check> {
-    let dir = &machine.settings.output;
+    let dir = &machine.request.output.dir;
     let free = free_space(existing(dir));
     machine.writes_image.then(|| output_disk(dir, free))
 }
@@ -63,19 +63,19 @@ pub(super) fn output_directory(machine: &Machine<'_>) -> Option<Check> {
     if !machine.writes_image {
         return None;
     }
-    let failures = output::preflight(&machine.settings.output);
+    let failures = output::preflight(&machine.request.output.dir);
     Some(Check::failed("output directory", failures.first()?))
 }
 
 /// The disk with run locks and build logs, when it is full.
 pub(super) fn state(machine: &Machine<'_>) -> Option<Check> {
-    let dir = &machine.settings.common.state_dir;
+    let dir = &machine.request.common.state_dir;
     state_disk(dir, free_space(existing(dir)))
 }
 
 /// The directory with run locks and build logs, when it cannot be written to.
 pub(super) fn state_directory(machine: &Machine<'_>) -> Option<Check> {
-    let dir = &machine.settings.common.state_dir;
+    let dir = &machine.request.common.state_dir;
     unwritable("state directory", dir, "XDG_STATE_HOME")
 }
 
@@ -84,7 +84,7 @@ pub(super) fn cache_directory(machine: &Machine<'_>) -> Option<Check> {
     machine
         .missing
         .filter(|missing| !missing.images.is_empty())?;
-    let dir = &machine.settings.common.cache_dir;
+    let dir = &machine.request.common.cache_dir;
     unwritable("cache directory", dir, "XDG_CACHE_HOME")
 }
 

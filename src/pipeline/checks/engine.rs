@@ -26,7 +26,7 @@ pub(super) fn identity(machine: &Machine<'_>) -> Option<Check> {
 pub(super) fn rights(machine: &Machine<'_>) -> Option<Check> {
     let topic = "rights";
     let facts = machine.engine?.facts;
-    let qemu = machine.settings.system.architecture().qemu_user();
+    let qemu = machine.request.target.system.architecture().qemu_user();
     // An engine that maps users reports the option by its whole name.
     let maps_users = |option: &String| option.split(',').any(|word| word == "name=userns");
     Some(if facts.rootless {
@@ -106,12 +106,17 @@ pub(super) fn kernel(machine: &Machine<'_>) -> Option<Check> {
 /// The values of `--emulation` that work, and first the one that the settings lead to.
 pub(super) fn emulation_modes(machine: &Machine<'_>) -> Option<Check> {
     use EmulationChoice::{Host, None, Private, Register};
-    let (facts, settings) = (machine.engine?.facts, machine.settings);
-    let builders = &settings.builders.machines;
-    let chosen = Emulation::choose_with(builders, settings.emulation, settings.system, facts);
+    let (facts, request) = (machine.engine?.facts, machine.request);
+    let builders = &request.resources.builders.machines;
+    let chosen = Emulation::choose_with(
+        builders,
+        request.target.emulation,
+        request.target.system,
+        facts,
+    );
     let taken = EmulationChoice::from(chosen.ok()?);
     let works = |mode| {
-        Emulation::choose(mode, settings.system, facts)
+        Emulation::choose(mode, request.target.system, facts)
             .is_ok_and(|chosen| EmulationChoice::from(chosen) == mode)
     };
     let modes = [None, Register, Private, Host].into_iter();
@@ -132,21 +137,26 @@ pub(super) fn emulation_modes(machine: &Machine<'_>) -> Option<Check> {
 pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
     use EmulationChoice::{Auto, Host, None, Private, Register};
     let topic = "emulation";
-    let (facts, settings) = (machine.engine?.facts, machine.settings);
-    let builders = &settings.builders.machines;
-    let chosen = Emulation::choose_with(builders, settings.emulation, settings.system, facts);
+    let (facts, request) = (machine.engine?.facts, machine.request);
+    let builders = &request.resources.builders.machines;
+    let chosen = Emulation::choose_with(
+        builders,
+        request.target.emulation,
+        request.target.system,
+        facts,
+    );
     if chosen
         .as_ref()
         .is_ok_and(|chosen| *chosen == Emulation::Builders)
     {
-        let text = format!("none: remote builders build for {}", settings.system);
+        let text = format!("none: remote builders build for {}", request.target.system);
         return Some(Check::good(topic, text));
     }
     let chosen = match chosen {
         Ok(chosen) => chosen,
         Err(failure) => return Some(Check::failed(topic, &failure)),
     };
-    let system = settings.system;
+    let system = request.target.system;
     let text = match EmulationChoice::from(chosen) {
         Auto | Register => {
             format!("each build adds QEMU for {system} to the kernel, and removes it at its end")
@@ -157,7 +167,8 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
         Host => format!("the kernel has QEMU for {system} already"),
         None => format!("not needed, because the engine's machine runs {system} itself"),
     };
-    let Some(failure) = chosen.last_resort(settings.emulation, settings.system, facts) else {
+    let Some(failure) = chosen.last_resort(request.target.emulation, request.target.system, facts)
+    else {
         return Some(Check::good(topic, text));
     };
     Some(Check {
@@ -172,24 +183,25 @@ mod tests {
     use crate::common::system::System;
     use crate::engine::{Endpoint, EngineFacts};
     use crate::pipeline::checks::check::Verdict;
-    use crate::pipeline::checks::machine::fixture::{machine, settings};
-    use crate::settings;
+    use crate::pipeline::checks::machine::fixture::machine;
+    use crate::pipeline::request::BuildRequest;
+    use crate::pipeline::request::fixture::request;
 
     type Case<'a> = (fn(&Machine<'_>) -> Option<Check>, &'a EngineFacts, Verdict);
 
     fn checked(
         check: impl Fn(&Machine<'_>) -> Option<Check>,
         facts: &EngineFacts,
-        settings: &settings::Build,
+        request: &BuildRequest,
     ) -> Option<Check> {
         let endpoint = Endpoint::Unix("/x".into());
-        check(&machine(settings, facts, &endpoint))
+        check(&machine(request, facts, &endpoint))
     }
 
     #[test]
     fn chosen_and_possible_modes_are_shown() {
         let facts = EngineFacts::sound();
-        let text = checked(emulation, &facts, &settings()).unwrap().text;
+        let text = checked(emulation, &facts, &request()).unwrap().text;
         let chosen =
             "each build adds QEMU for aarch64-linux to the kernel, and removes it at its end";
         assert_eq!(text, chosen);
@@ -197,15 +209,13 @@ mod tests {
             architecture: "aarch64".into(),
             ..facts
         };
-        let text = checked(emulation, &native, &settings()).unwrap().text;
+        let text = checked(emulation, &native, &request()).unwrap().text;
         assert_eq!(
             text,
             "not needed, because the engine's machine runs aarch64-linux itself"
         );
-        let for_pc = settings::Build {
-            system: System::X8664Linux,
-            ..settings()
-        };
+        let mut for_pc = request();
+        for_pc.target.system = System::X8664Linux;
         let modes = checked(emulation_modes, &native, &for_pc).unwrap();
         assert_eq!(
             modes.text,
@@ -216,7 +226,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_found_and_has_a_remedy() {
-        let settings = settings();
+        let request = request();
         let rootless = EngineFacts {
             rootless: true,
             kernel: "6.6.12".into(),
@@ -247,11 +257,11 @@ mod tests {
             (kernel, &old, Verdict::Bad),
         ];
         for (check, facts, verdict) in cases {
-            let check = checked(check, facts, &settings).unwrap();
+            let check = checked(check, facts, &request).unwrap();
             assert_eq!(check.verdict, verdict, "{check:?}");
             assert!(!check.remedies.is_empty(), "{check:?}");
         }
-        assert_eq!(checked(architecture, &windows, &settings), None);
+        assert_eq!(checked(architecture, &windows, &request), None);
     }
 
     #[test]
@@ -262,7 +272,7 @@ mod tests {
                 architecture: architecture.into(),
                 ..EngineFacts::sound()
             };
-            checked(kernel, &facts, &settings()).unwrap()
+            checked(kernel, &facts, &request()).unwrap()
         };
         let old = verdict("3.10.0-1160.el7", "x86_64");
         assert_eq!(old.verdict, Verdict::Bad);
@@ -281,6 +291,6 @@ mod tests {
             os: String::new(),
             ..EngineFacts::sound()
         };
-        assert_eq!(checked(operating_system, &unknown, &settings()), None);
+        assert_eq!(checked(operating_system, &unknown, &request()), None);
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
     if !shared || !machine.is_this_kernel() {
         return None;
     }
-    let architecture = machine.settings.system.architecture();
+    let architecture = machine.request.target.system.architecture();
     // What is in a table that cannot be read is not known.
     let entries = binfmt_table::local_entries().ok()?;
     if machine.emulation != Some(Emulation::Host) {
@@ -31,8 +31,8 @@ pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
     }
     let check = usable_handlers(&entries, architecture);
     let facts = machine.engine?.facts;
-    let settings = machine.settings;
-    match Emulation::Host.last_resort(settings.emulation, settings.system, facts) {
+    let request = machine.request;
+    match Emulation::Host.last_resort(request.target.emulation, request.target.system, facts) {
         Some(failure) if check.verdict == Verdict::Bad => Some(Check {
             text: format!("{}; {}", on_one_line(&failure), check.text),
             remedies: [failure.hints, check.remedies].concat(),

@@ -34,7 +34,7 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
 /// Security modules that may keep the registrar from the table.
 pub(super) fn access_control(machine: &Machine<'_>) -> Option<Check> {
     (machine.may_emulate() && machine.is_this_kernel()).then(|| {
-        ProcFiles::of_this_machine().access_control(machine.settings.system.architecture())
+        ProcFiles::of_this_machine().access_control(machine.request.target.system.architecture())
     })
 }
 

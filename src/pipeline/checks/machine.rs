@@ -6,14 +6,14 @@ use crate::oci::MissingImages;
 use crate::pipeline::checks::servers::Answers;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
-use crate::settings;
+use crate::pipeline::request::BuildRequest;
 
 /// A build's settings and everything known about where it would run. A check that needs something which is
 /// not known does not apply.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pipeline) struct Machine<'a> {
     /// The settings of the build.
-    pub(in crate::pipeline) settings: &'a settings::Build,
+    pub(in crate::pipeline) request: &'a BuildRequest,
     /// Whether derivations are built.
     pub(in crate::pipeline) builds: bool,
     /// Whether an image is written to the output directory.
@@ -84,25 +84,14 @@ pub(in crate::pipeline) struct DoctorFacts {
 pub(super) mod fixture {
     use super::*;
 
-    /// The settings of a build without flags, variables and files.
-    pub(in crate::pipeline::checks) fn settings() -> settings::Build {
-        let env = settings::Environment {
-            cache_home: Some(std::env::temp_dir()),
-            state_home: Some(std::env::temp_dir()),
-            home: Some("/nonexistent".into()),
-            ..settings::Environment::default()
-        };
-        settings::Build::resolve(&settings::BuildArgs::default(), &env).unwrap()
-    }
-
     /// A machine with an engine on another kernel that has `facts`.
     pub(in crate::pipeline::checks) fn machine<'a>(
-        settings: &'a settings::Build,
+        request: &'a BuildRequest,
         facts: &'a EngineFacts,
         endpoint: &'a Endpoint,
     ) -> Machine<'a> {
         Machine {
-            settings,
+            request,
             builds: true,
             writes_image: true,
             engine: Some(EngineView {
@@ -110,7 +99,8 @@ pub(super) mod fixture {
                 endpoint,
                 is_on_this_kernel: false,
             }),
-            emulation: Emulation::choose(settings.emulation, settings.system, facts).ok(),
+            emulation: Emulation::choose(request.target.emulation, request.target.system, facts)
+                .ok(),
             missing: None,
             doctor: None,
         }

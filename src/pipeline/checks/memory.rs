@@ -17,7 +17,7 @@ pub(super) fn builder(machine: &Machine<'_>) -> Option<Check> {
         return Some(Check::good(topic, "the engine does not report its memory"));
     }
     let has = human_bytes(facts.memory);
-    let limit = machine.settings.memory.unwrap_or(facts.memory);
+    let limit = machine.request.resources.memory.unwrap_or(facts.memory);
     let memory = limit.min(facts.memory);
     if memory < ENOUGH_MEMORY {
         return Some(little_memory(memory, facts));
@@ -52,7 +52,8 @@ mod tests {
     use super::*;
     use crate::engine::Endpoint;
     use crate::pipeline::checks::check::Verdict;
-    use crate::pipeline::checks::machine::fixture::{machine, settings};
+    use crate::pipeline::checks::machine::fixture::machine;
+    use crate::pipeline::request::fixture::request;
 
     /// The check of an engine with `memory` and a builder that may take `limit`.
     fn checked(memory: u64, limit: Option<u64>) -> Check {
@@ -60,10 +61,10 @@ mod tests {
             memory,
             ..EngineFacts::sound()
         };
-        let mut settings = settings();
-        settings.memory = limit;
+        let mut request = request();
+        request.resources.memory = limit;
         let endpoint = Endpoint::Unix("/x".into());
-        builder(&machine(&settings, &facts, &endpoint)).unwrap()
+        builder(&machine(&request, &facts, &endpoint)).unwrap()
     }
 
     #[test]

@@ -102,11 +102,12 @@ pub(super) fn before_build(machine: &Machine<'_>) -> Vec<Check> {
 mod tests {
     use super::*;
     use crate::engine::{Endpoint, EngineFacts};
+    use crate::pipeline::request::fixture::request;
 
     #[test]
     fn build_stops_and_warns_where_doctor_does() {
-        let mut settings = machine::fixture::settings();
-        settings.memory = Some(1 << 30);
+        let mut request = request();
+        request.resources.memory = Some(1 << 30);
         let facts = EngineFacts {
             kernel: "3.10.0-1160.el7".into(),
             os: "windows".into(),
@@ -114,7 +115,7 @@ mod tests {
             ..EngineFacts::sound()
         };
         let endpoint = Endpoint::Unix("/x".into());
-        let machine = machine::fixture::machine(&settings, &facts, &endpoint);
+        let machine = machine::fixture::machine(&request, &facts, &endpoint);
         let doctor = all(&machine);
         let build = before_build(&machine);
         let of = |verdict| build.iter().filter(move |check| check.verdict == verdict);
@@ -131,10 +132,10 @@ mod tests {
 
     #[test]
     fn sound_engine_is_good_throughout() {
-        let settings = machine::fixture::settings();
+        let request = request();
         let facts = EngineFacts::sound();
         let endpoint = Endpoint::Unix("/x".into());
-        let machine = machine::fixture::machine(&settings, &facts, &endpoint);
+        let machine = machine::fixture::machine(&request, &facts, &endpoint);
         for check in [
             engine::identity,
             engine::rights,

@@ -9,8 +9,8 @@ use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::checks::servers::{Answers, NoAnswer, ServerAnswer};
 use crate::pipeline::nixpkgs_archive::{NAME_ANOTHER, NixpkgsArchive};
+use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::steps::network_access;
-use crate::settings::{self, SourceChoice};
 
 /// What helps against an address that leads nowhere in a container.
 const REACHABLE: &str = "let it listen on an address that containers can reach, such as 172.17.0.1 (the host in Docker's \
@@ -25,7 +25,7 @@ const CLOCK_IS_OFF: Duration = Duration::from_secs(120);
 
 /// The files of logins and certificate authorities, when one of them cannot be read.
 pub(super) fn access(machine: &Machine<'_>) -> Option<Check> {
-    let failure = network_access::read(machine.settings).err()?;
+    let failure = network_access::read(machine.request).err()?;
     Some(Check::failed("network access", &failure))
 }
 
@@ -33,7 +33,7 @@ pub(super) fn access(machine: &Machine<'_>) -> Option<Check> {
 pub(super) fn mirrors(machine: &Machine<'_>) -> Option<Check> {
     let answers = &machine.doctor?.answers;
     let all_held = machine.missing.is_some_and(|missing| missing.packages == 0);
-    if machine.settings.common.offline {
+    if machine.request.common.offline {
         return Some(check_packages(all_held));
     }
     Some(check_mirrors(&answers.mirrors, all_held))
@@ -47,8 +47,8 @@ pub(super) fn caches(machine: &Machine<'_>) -> Option<Check> {
 /// Whether the builder can reach the proxies and the binary caches that are named: not those on the loopback interface, which
 /// in a container is the container's own.
 pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
-    let settings = machine.settings;
-    let caches = settings.caches.substituters.iter();
+    let request = machine.request;
+    let caches = request.caches.substituters.iter();
     let caches: Vec<&String> = caches.filter(|cache| is_loopback(cache)).collect();
     if let Some(cache) = caches.first() {
         let text = format!(
@@ -56,7 +56,7 @@ pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
         );
         return Some(Check::warning("binary caches", text).remedy(REACHABLE));
     }
-    let proxies = settings.common.proxies.loopback();
+    let proxies = request.common.proxies.loopback();
     let proxy = proxies.first()?;
     let text = format!(
         "the proxy {proxy} is only on this machine, and Nix runs in a container that cannot reach it"
@@ -68,9 +68,9 @@ pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
 pub(super) fn nixpkgs(machine: &Machine<'_>) -> Option<Check> {
     let facts = machine.doctor?;
     let Some(archive) = facts.nixpkgs.as_ref() else {
-        return local_nixpkgs(machine.settings);
+        return local_nixpkgs(machine.request);
     };
-    if machine.settings.common.offline && !archive.is_held {
+    if machine.request.common.offline && !archive.is_held {
         let text = format!(
             "{} is not on this machine, and nothing is fetched",
             archive.name
@@ -81,15 +81,18 @@ pub(super) fn nixpkgs(machine: &Machine<'_>) -> Option<Check> {
 }
 
 /// Whether the directory that the settings name is a nixpkgs; `None` for a flake, which names its own.
-fn local_nixpkgs(settings: &settings::Build) -> Option<Check> {
-    let SourceChoice::Config(_) = &settings.source else {
+fn local_nixpkgs(request: &BuildRequest) -> Option<Check> {
+    let SourceChoice::Config(_) = &request.source.choice else {
         return None;
     };
     let topic = "nixpkgs";
-    let checked = settings.nixpkgs.parse::<Nixpkgs>();
+    let checked = request.source.nixpkgs.parse::<Nixpkgs>();
     let checked = checked.and_then(|nixpkgs| nixpkgs.check());
     Some(match checked {
-        Ok(()) => Check::good(topic, format!("{} is on this machine", settings.nixpkgs)),
+        Ok(()) => Check::good(
+            topic,
+            format!("{} is on this machine", request.source.nixpkgs),
+        ),
         Err(failure) => Check::failed(topic, &failure),
     })
 }
@@ -131,7 +134,7 @@ fn check_packages(all_held: bool) -> Check {
 /// Whether this machine's clock agrees with the servers'.
 pub(super) fn clock(machine: &Machine<'_>) -> Option<Check> {
     let answers = &machine.doctor?.answers;
-    (!machine.settings.common.offline).then(|| check_clock(answers))
+    (!machine.request.common.offline).then(|| check_clock(answers))
 }
 
 /// The addresses of the servers that answered, and why each of the others did not.

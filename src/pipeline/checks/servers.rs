@@ -8,7 +8,7 @@ use crate::artifact::MIRROR_PROBE;
 use crate::artifact::http_probe::{Answer, HttpProbe};
 use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
-use crate::settings;
+use crate::pipeline::request::BuildRequest;
 
 /// The file that describes a binary cache.
 const CACHE_INFO: &str = "nix-cache-info";
@@ -46,24 +46,24 @@ pub(in crate::pipeline) struct Answers {
 }
 
 impl Answers {
-    /// Sends a request to each server of `settings`, and waits for each answer for at most `timeout`. None is asked if nothing is
+    /// Sends a request to each server of `request`, and waits for each answer for at most `timeout`. None is asked if nothing is
     /// to be fetched.
     pub(in crate::pipeline) async fn collect(
-        settings: &settings::Build,
+        request: &BuildRequest,
         nixpkgs: Option<&NixpkgsArchive>,
         timeout: Duration,
     ) -> Self {
-        if settings.common.offline {
+        if request.common.offline {
             return Self::default();
         }
         // `network::access` reports a file that cannot be read; the servers may have certificates of known authorities.
-        let authorities = clients::authorities(&settings.common).unwrap_or_default();
+        let authorities = clients::authorities(&request.common).unwrap_or_default();
         let probe = HttpProbe::new(timeout, &authorities).map_err(|failure| failure.to_string());
         let answer = async |url: &str| match &probe {
             Ok(probe) => probe.head(url).await,
             Err(why) => Err(why.clone()),
         };
-        let has_logins = settings.caches.netrc_file.is_some();
+        let has_logins = request.caches.netrc_file.is_some();
         let head = async |url: &str| {
             let answer = answer(url).await.map_err(NoAnswer::Unreachable)?;
             // The probe does not log in, unlike Nix.
@@ -78,9 +78,9 @@ impl Answers {
             address: base.to_owned(),
             answer: head(&url_of(base, path)).await,
         };
-        let mirrors = settings.common.mirrors.iter();
+        let mirrors = request.common.mirrors.iter();
         let mirrors = join_all(mirrors.map(|mirror| ask(mirror, MIRROR_PROBE)));
-        let caches = settings.caches.substituters.iter();
+        let caches = request.caches.substituters.iter();
         let caches = join_all(caches.map(async |cache| {
             let answer = ask(cache, CACHE_INFO).await;
             let is_read = answer.answer.as_ref().is_ok_and(Answer::is_success);

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use crate::binfmt::{Entry, Owner, classify};
 use crate::engine::{ContainerInfo, ImageInfo, RunId};
-use crate::machine::Record;
 use crate::pipeline::inventory::SizedVolume;
 use crate::pipeline::run_lock::RunState;
 use crate::pipeline::sweep::image_name;
@@ -35,43 +34,6 @@ pub struct Run {
     pub endpoint: Option<String>,
     /// Seconds since it began.
     pub age: Option<u64>,
-}
-
-/// A rented machine.
-#[derive(Debug, Serialize)]
-pub struct Machine {
-    /// The provider's ID of the machine; the ID of the rental if that is unknown.
-    pub id: String,
-    /// The provider.
-    pub on: String,
-    /// `[USER@]HOST[:PORT]`, once it is there.
-    pub place: Option<String>,
-    /// Whether a process will give it back.
-    pub life: RunState,
-    /// Seconds since it was asked for.
-    pub age: Option<u64>,
-    /// When its lease ends, in seconds since 1970.
-    pub lease_until: Option<u64>,
-    /// Why it could not be given back.
-    pub problem: Option<String>,
-}
-
-pub(super) fn rented(record: Record) -> Machine {
-    Machine {
-        on: record.order.source.to_string(),
-        id: record.id.unwrap_or(record.order.run),
-        place: record.place,
-        life: if record.is_held {
-            RunState::Live
-        } else {
-            RunState::Stale
-        },
-        age: UNIX_EPOCH
-            .checked_add(Duration::from_secs(record.began))
-            .map(age_since),
-        lease_until: record.until,
-        problem: record.kept_because,
-    }
 }
 
 /// A handler in the kernel's table.

@@ -32,7 +32,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         n => format!("{n} for each derivation"),
     };
     vec![
-        ("store volume", plan.settings.common.store.clone()),
+        ("store volume", plan.request.common.store.clone()),
         ("cores", cores),
         ("jobs", describe_jobs(plan, resources)),
         ("binary caches", describe_caches(plan)),
@@ -42,7 +42,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
 }
 
 fn describe_jobs(plan: &Plan, resources: Resources) -> String {
-    let reason = match plan.settings.jobs {
+    let reason = match plan.request.resources.jobs {
         Some(_) => "",
         None if resources.jobs_limited_by_memory => ", limited by memory",
         None => ", one for each core of the engine's machine",
@@ -52,11 +52,11 @@ fn describe_jobs(plan: &Plan, resources: Resources) -> String {
 }
 
 fn describe_caches(plan: &Plan) -> String {
-    let caches = &plan.settings.caches.substituters;
-    if plan.settings.common.offline || caches.is_empty() {
+    let caches = &plan.request.caches.substituters;
+    if plan.request.common.offline || caches.is_empty() {
         return "none, so everything that the store volume lacks is built".to_owned();
     }
-    let accepts = plan.settings.accept_flake_caches == Some(true);
+    let accepts = plan.request.caches.accept_flake_caches == Some(true);
     let more = match plan.source.source {
         Source::Flake(_) if accepts => ", and those that the flake names",
         Source::Flake(_) | Source::Module(_) => "",
@@ -65,7 +65,7 @@ fn describe_caches(plan: &Plan) -> String {
 }
 
 fn describe_connections(plan: &Plan, resources: Resources) -> String {
-    if plan.settings.common.offline {
+    if plan.request.common.offline {
         return "none, because the builder has no network".to_owned();
     }
     format!(
@@ -75,7 +75,7 @@ fn describe_connections(plan: &Plan, resources: Resources) -> String {
 }
 
 fn describe_memory(plan: &Plan) -> String {
-    let limit = match plan.settings.memory {
+    let limit = match plan.request.resources.memory {
         Some(bytes) => human_bytes(bytes),
         None => "no limit".to_owned(),
     };
@@ -92,42 +92,42 @@ pub(in crate::pipeline) async fn job(
     nixpkgs: Option<ResolvedNixpkgs>,
     task: Task,
 ) -> Result<BuildJob, Failure> {
-    let (plan, settings) = (run.plan, &run.plan.settings);
+    let (plan, request) = (run.plan, &run.plan.request);
     let resources = plan.resources();
     let debian_mirror = source::debian_mirror(run).await?;
-    let access = network_access::read(settings)?;
+    let access = network_access::read(request)?;
     Ok(BuildJob {
         source: source::with_nixpkgs(plan, nixpkgs),
         configuration: configuration_id(plan),
         request: BuildRequest {
             task,
-            system: settings.system,
-            format: settings.format.clone(),
+            system: request.target.system,
+            format: request.target.format.clone(),
             emulated: plan.is_emulated(),
-            glue: settings.glue,
+            glue: request.target.glue,
             nix: NixSettings {
                 cores: resources.cores,
                 jobs: Some(resources.jobs),
                 connections: Some(resources.connections),
-                substituters: settings.caches.substituters.clone(),
-                keys: settings.caches.trusted_public_keys.clone(),
-                fallback: settings.caches.fallback,
+                substituters: request.caches.substituters.clone(),
+                keys: request.caches.trusted_public_keys.clone(),
+                fallback: request.caches.fallback,
                 builders: access
                     .builders
                     .builders()
                     .map(RemoteBuilder::machine)
                     .collect(),
                 has_netrc: access.netrc.is_some(),
-                stall_timeout: settings.common.stall_timeout,
-                offline: settings.common.offline,
+                stall_timeout: request.common.stall_timeout,
+                offline: request.common.offline,
                 flake_caches: flake_cache_answers::policy(plan)?,
                 heap: resources.heap,
             },
             debian_mirror,
         },
         access,
-        memory: settings.memory,
-        log: logs::file(&settings.common.state_dir, &plan.run)?,
+        memory: request.resources.memory,
+        log: logs::file(&request.common.state_dir, &plan.run)?,
     })
 }
 
@@ -150,7 +150,7 @@ pub(in crate::pipeline) async fn prepare(
         engine: plan.engine(),
         run: &plan.run,
         image,
-        store: &store_volume(&plan.settings.common.store, image),
+        store: &store_volume(&plan.request.common.store, image),
         wrapper: private
             .as_ref()
             .map(|(wrapper, container)| (wrapper, container)),

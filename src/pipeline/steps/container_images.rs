@@ -68,7 +68,7 @@ pub(in crate::pipeline) async fn provide(run: &RunContext<'_>) -> Result<Contain
         BuilderPlan::Foreign { reference, .. } => foreign(run, reference).await?,
     };
     let needed: Vec<&Definition> = registrar.iter().chain(own).collect();
-    let mirrors = &run.plan.settings.common.mirrors;
+    let mirrors = &run.plan.request.common.mirrors;
     ensure(&plan.engine, &run.fetcher, mirrors, &needed, run.context).await?;
     Ok(ContainerImages {
         registrar: registrar
@@ -143,7 +143,7 @@ async fn foreign(run: &RunContext<'_>, reference: &str) -> Result<BuilderImage, 
     if let Some(image) = find().await? {
         return accept(run, reference, &image);
     }
-    if run.plan.settings.common.offline {
+    if run.plan.request.common.offline {
         let text = format!(
             "the engine does not have {reference}, and --offline does not allow pulling it"
         );
@@ -167,8 +167,8 @@ fn accept(
     image: &ImageInfo,
 ) -> Result<BuilderImage, Failure> {
     let emulation = run.plan.engine_plan.emulation;
-    let settings = &run.plan.settings;
-    check_foreign(image, reference, run.plan.engine(), emulation, settings)?;
+    let request = &run.plan.request;
+    check_foreign(image, reference, run.plan.engine(), emulation, request)?;
     Ok(BuilderImage::foreign(image, &run.context.events))
 }
 

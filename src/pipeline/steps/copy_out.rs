@@ -20,21 +20,21 @@ use crate::output::manifest::Provenance;
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImage};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{container_image, image_owner_id};
+use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::run_context::RunContext;
-use crate::settings::{self, PublishedAt, SourceChoice};
 
 /// Where the image goes.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
-    let settings = &plan.settings;
-    let dir = settings.output.display();
-    let replaces = if settings.force {
+    let request = &plan.request;
+    let dir = request.output.dir.display();
+    let replaces = if request.output.force {
         ", replacing one of the same name"
     } else {
         ""
     };
-    let board = settings.board.as_ref();
+    let board = request.target.board.as_ref();
     let board = board.map(|board| ("board", board.to_string()));
-    let mut lines = vec![("format", settings.format.to_string())];
+    let mut lines = vec![("format", request.target.format.to_string())];
     lines.extend(board);
     lines.push(("image into", format!("{dir}{replaces}")));
     lines
@@ -50,7 +50,7 @@ pub(in crate::pipeline) async fn copy_out(
 ) -> Result<Image, Failure> {
     let request = request(run, origin, timings, configuration_read);
     let copy = output::copy_out(&built.container, &built.out_path, &request, run.context);
-    let asks = run.plan.settings.questions.replacing;
+    let asks = run.plan.request.questions.replacing;
     let copy = async {
         let copied = copy.await;
         // What it came to is the size.
@@ -108,7 +108,7 @@ pub(in crate::pipeline) async fn refuse_early(
                 is_refusal: true,
                 ..failure
             };
-            return with_question(failure, run.plan.settings.questions.replacing);
+            return with_question(failure, run.plan.request.questions.replacing);
         }
     }
     std::future::pending().await
@@ -147,7 +147,7 @@ fn with_configuration(
 
 /// The text of the `flake.nix` that is built, and the command that completes its lock; `None` if it is not here.
 fn local_flake(run: &RunContext<'_>) -> Option<(String, String)> {
-    let SourceChoice::Flake { reference, .. } = &run.plan.settings.source else {
+    let SourceChoice::Flake { reference, .. } = &run.plan.request.source.choice else {
         return None;
     };
     let FlakeLocation::Directory { path, .. } = &reference.location else {
@@ -165,7 +165,7 @@ fn request(
     configuration_read: SystemTime,
 ) -> CopyRequest {
     CopyRequest {
-        settings: output_settings(&run.plan.settings),
+        settings: output_settings(&run.plan.request),
         origin,
         timings: timings.clone(),
         configuration_read,
@@ -184,7 +184,7 @@ pub(in crate::pipeline) async fn unchanged(
         return Ok(None);
     };
     let job = job.clone();
-    let settings = output_settings(&plan.settings);
+    let settings = output_settings(&plan.request);
     let mut origin = Provenance::default();
     origin.configuration.id = image_owner_id(plan);
     let registrar = plan.engine_plan.registrar.as_ref();
@@ -203,18 +203,18 @@ pub(in crate::pipeline) async fn unchanged(
     found.or_internal("look for an earlier image")?
 }
 
-fn output_settings(settings: &settings::Build) -> OutputSettings {
-    let imager = settings.rpi_imager.clone();
+fn output_settings(request: &BuildRequest) -> OutputSettings {
     OutputSettings {
-        board: settings.board.map(|BoardName(board)| board),
-        format: settings.format.clone(),
-        dir: settings.output.clone(),
-        force: settings.force,
-        owner: settings.owner,
-        is_private: settings.source.is_private(),
-        compression: settings.compress,
-        imager: imager.map(|PublishedAt(url)| url.map_or(ImagerUrl::OutputDir, ImagerUrl::Below)),
-        created: settings
+        board: request.target.board.map(|BoardName(board)| board),
+        format: request.target.format.clone(),
+        dir: request.output.dir.clone(),
+        force: request.output.force,
+        owner: request.output.owner,
+        is_private: request.source.choice.is_private(),
+        compression: request.output.compress,
+        imager: request.output.imager.clone(),
+        created: request
+            .output
             .source_date_epoch
             .unwrap_or_else(jiff::Timestamp::now),
     }

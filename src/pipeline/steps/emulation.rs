@@ -32,10 +32,10 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         facts.kernel,
         facts.cpus
     );
-    let settings = &plan.settings;
-    let glue = match settings.glue {
+    let request = &plan.request;
+    let glue = match request.target.glue {
         _ if !plan.is_emulated() => "native: no emulation is needed",
-        _ if !is_native_glue_possible(&settings.format, settings.system) => {
+        _ if !is_native_glue_possible(&request.target.format, request.target.system) => {
             "emulated: nothing can be built without emulation for this format and system"
         }
         Glue::Auto => {
@@ -50,7 +50,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         }
     };
     vec![
-        ("system", plan.settings.system.to_string()),
+        ("system", plan.request.target.system.to_string()),
         ("engine", engine),
         ("emulation", describe_emulation(plan)),
         ("glue", glue.to_owned()),
@@ -59,8 +59,8 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
 
 fn describe_emulation(plan: &Plan) -> String {
     let facts = plan.engine().facts();
-    let (machine, system) = (&facts.architecture, plan.settings.system);
-    let (emulation, choice) = (plan.engine_plan.emulation, plan.settings.emulation);
+    let (machine, system) = (&facts.architecture, plan.request.target.system);
+    let (emulation, choice) = (plan.engine_plan.emulation, plan.request.target.emulation);
     let foreign = format!("the engine's machine is {machine}, the image is for {system}");
     let first = match emulation {
         Emulation::Builders => format!("none, because remote builders build for it ({foreign})"),
@@ -127,8 +127,8 @@ impl Setup<'_> {
     /// Tries one mode after the other until one works. When none does, the failure of the first is reported
     /// with its hints; the user did not ask for the others.
     async fn first_that_works(&self, scope: &mut Scope) -> Result<Emulation, Failure> {
-        let (engine, settings) = (self.run.plan.engine(), &self.run.plan.settings);
-        let (choice, system) = (settings.emulation, settings.system);
+        let (engine, request) = (self.run.plan.engine(), &self.run.plan.request);
+        let (choice, system) = (request.target.emulation, request.target.system);
         let mut mode = self.run.plan.engine_plan.emulation;
         let mut first = mode.last_resort(choice, system, engine.facts());
         if let Some(failure) = &first {
@@ -176,10 +176,10 @@ impl Setup<'_> {
         }
         if mode == Emulation::Private {
             if self.builder_is_root {
-                let settings = &plan.settings;
+                let request = &plan.request;
                 return Err(Emulation::refused_to_root(
-                    settings.emulation,
-                    settings.system,
+                    request.target.emulation,
+                    request.target.system,
                 ));
             }
             scope.keep_private(PrivateBinfmt::verify(engine, self.image, run, cancel).await?);

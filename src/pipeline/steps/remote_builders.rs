@@ -15,17 +15,18 @@ const LITTLE_SPACE: u64 = 10 << 30;
 
 /// The remote builders, and what goes there.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
-    let settings = &plan.settings;
-    if settings.builders.machines.is_empty() {
+    let request = &plan.request;
+    if request.resources.builders.machines.is_empty() {
         return Vec::new();
     }
-    let machines: Vec<_> = settings
+    let machines: Vec<_> = request
+        .resources
         .builders
         .machines
         .iter()
         .map(ToString::to_string)
         .collect();
-    let system = settings.system;
+    let system = request.target.system;
     let share = match plan.engine_plan.emulation {
         Emulation::Builders => format!("{system} is built there only"),
         Emulation::Native => "when no builder is free, on the engine's machine".to_owned(),
@@ -45,10 +46,10 @@ pub(in crate::pipeline) async fn try_all(
     image: &BuilderImage,
 ) -> Result<(), Failure> {
     let (plan, Context { cancel, events }) = (run.plan, run.context);
-    if plan.settings.builders.machines.is_empty() {
+    if plan.request.resources.builders.machines.is_empty() {
         return Ok(());
     }
-    let access = network_access::read(&plan.settings)?;
+    let access = network_access::read(&plan.request)?;
     let trial = TrialRun {
         engine: plan.engine(),
         run: &plan.run,

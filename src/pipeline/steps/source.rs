@@ -9,10 +9,10 @@ use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve}
 use crate::nixos::nixpkgs::{self, LocalNixpkgs, Nixpkgs};
 use crate::pipeline::nixpkgs_archive::NAME_ANOTHER;
 use crate::pipeline::plan::Plan;
+use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::run_summary::nixpkgs_of_flake;
 use crate::pipeline::source::{NixpkgsPlan, SourcePlan};
-use crate::settings;
 
 /// A release's archive is some 30 MB, a checkout's 60 MB; anything above this is something else.
 const MAX_ARCHIVE_BYTES: u64 = 512 << 20;
@@ -34,24 +34,24 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let mut lines = vec![("configuration", configuration)];
     lines.extend(added);
     let nixpkgs = nixpkgs.as_ref();
-    let nixpkgs = nixpkgs.map(|nixpkgs| describe_nixpkgs(nixpkgs, &plan.settings));
+    let nixpkgs = nixpkgs.map(|nixpkgs| describe_nixpkgs(nixpkgs, &plan.request));
     lines.push((
         "nixpkgs",
-        nixpkgs.unwrap_or_else(|| nixpkgs_of_flake(&plan.settings.override_inputs)),
+        nixpkgs.unwrap_or_else(|| nixpkgs_of_flake(&plan.request.source.override_inputs)),
     ));
     lines
 }
 
-fn describe_nixpkgs(plan: &NixpkgsPlan, settings: &settings::Build) -> String {
+fn describe_nixpkgs(plan: &NixpkgsPlan, request: &BuildRequest) -> String {
     match (&plan.nixpkgs, &plan.locked) {
         (Nixpkgs::Dir(dir), _) => format!("{}, uploaded", dir.display()),
         (Nixpkgs::Remote(_), Some(locked)) => format!(
             "{}: {} (sha256 {}, by sdbuild.lock)",
-            settings.nixpkgs, locked.url, locked.sha256
+            request.source.nixpkgs, locked.url, locked.sha256
         ),
         (Nixpkgs::Remote(Requested::Url(url)), None) => format!("{url}, to be fetched and locked"),
         (Nixpkgs::Remote(Requested::Release(release)), None) => {
-            let channels = &settings.common.channels;
+            let channels = &request.common.channels;
             format!("{release}, to be looked up at {channels} and locked")
         }
     }
@@ -68,7 +68,7 @@ pub(in crate::pipeline) async fn nixpkgs(
     };
     let requested = match &plan.nixpkgs {
         Nixpkgs::Dir(dir) => {
-            let hashes = nixpkgs::hashes_file(&run.plan.settings.common.state_dir);
+            let hashes = nixpkgs::hashes_file(&run.plan.request.common.state_dir);
             return Ok(Some(ResolvedNixpkgs {
                 nixpkgs: LocalNixpkgs::dir(dir, hashes, cancel).await?,
                 locked: None,
@@ -79,8 +79,8 @@ pub(in crate::pipeline) async fn nixpkgs(
     let how = Resolve {
         requested,
         lock: &plan.lock,
-        channels: &run.plan.settings.common.channels,
-        write_lock: run.plan.settings.dry_run.is_none(),
+        channels: &run.plan.request.common.channels,
+        write_lock: run.plan.request.source.writes_lock,
         renew: false,
     };
     let (locked, archive) = resolve(&how, NAME_ANOTHER, &run.fetcher, run.context).await?;
@@ -96,7 +96,7 @@ pub(in crate::pipeline) fn remembered_nixpkgs(run: &RunContext<'_>) -> Option<Re
     let Nixpkgs::Dir(dir) = &run.plan.source.nixpkgs.as_ref()?.nixpkgs else {
         return None;
     };
-    let hashes = nixpkgs::hashes_file(&run.plan.settings.common.state_dir);
+    let hashes = nixpkgs::hashes_file(&run.plan.request.common.state_dir);
     Some(ResolvedNixpkgs {
         nixpkgs: LocalNixpkgs::remembered_dir(dir, hashes)?,
         locked: None,
@@ -158,7 +158,7 @@ pub(super) fn with_nixpkgs(plan: &Plan, nixpkgs: Option<ResolvedNixpkgs>) -> Bui
 /// The Debian mirror that the miniature nixpkgs fetches from: the first that answers. Where it is not known whether that
 /// nixpkgs is used (in a flake, in an archive), the first is taken unasked; any other directory needs none.
 pub(super) async fn debian_mirror(run: &RunContext<'_>) -> Result<Option<String>, Failure> {
-    let mirrors = &run.plan.settings.common.mirrors;
+    let mirrors = &run.plan.request.common.mirrors;
     let nixpkgs = run.plan.source.nixpkgs.as_ref();
     let reachable = match nixpkgs.map(|plan| &plan.nixpkgs) {
         Some(nixpkgs @ Nixpkgs::Dir(_)) if nixpkgs.is_miniature() => {

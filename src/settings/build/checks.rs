@@ -10,50 +10,51 @@ use crate::common::flake_ref::FlakeLocation;
 use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
 use crate::common::shell_word::quoted;
-use crate::settings::origin::{Origin, Setting};
-use crate::settings::source_choice::SourceChoice;
-use crate::settings::value::PublishedAt;
+use crate::output::ImagerUrl;
+use crate::pipeline::SourceChoice;
+use crate::settings::origin::{Origin, Setting, origin_hint};
 use crate::settings::{DEFAULT_RELEASE, output_dir};
 
 impl Build {
-    /// `failure`, about the value of the setting `key`, with the place where it is set, unless that is the command line.
-    pub fn with_origin(&self, key: &str, failure: Failure) -> Failure {
-        let setting = self.settings.iter().find(|setting| setting.key == key);
-        match setting.map(|setting| &setting.origin) {
-            Some(Origin::Environment(variable)) => {
-                failure.hint(format!("the variable {variable} sets it"))
-            }
-            Some(Origin::Project(file) | Origin::User(file)) => {
-                failure.hint(format!("{} sets it", file.display()))
-            }
-            Some(Origin::Flag | Origin::Default) | None => failure,
-        }
-    }
-
     /// Refuses values that their types allow and that would fail later, and combinations that cannot work.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        self.builder_image
+        self.request
+            .resources
+            .builder_image
             .as_deref()
             .map_or(Ok(()), check_image_reference)?;
         check_addresses(self)?;
-        output_dir::check(&self.output).map_err(|failure| self.with_origin("output", failure))?;
-        self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
+        output_dir::check(&self.request.output.dir).map_err(|failure| {
+            match origin_hint(&self.settings, "output") {
+                Some(origin) => failure.hint(origin),
+                None => failure,
+            }
+        })?;
+        self.request
+            .source
+            .host_name
+            .as_deref()
+            .map_or(Ok(()), host_name::check)?;
         self.check_source()?;
         self.check_format()?;
         self.check_board()?;
         self.ssh_key
             .as_ref()
-            .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
+            .map_or(Ok(()), |key| key.check_use(self.request.output.is_booted))?;
         project_policy::check(self)
     }
 
     /// Refuses `--board` with a board that starts no image of the system. That of a file may be for other builds.
     fn check_board(&self) -> Result<(), Failure> {
         let is_flag = |setting: &Setting| setting.key == "board" && setting.origin == Origin::Flag;
-        let board = self.board.filter(|_| self.settings.iter().any(is_flag));
+        let board = self
+            .request
+            .target
+            .board
+            .filter(|_| self.settings.iter().any(is_flag));
         match board {
-            Some(BoardName(board)) if board.system != self.system => {
-                let (name, wanted, system) = (board.name, board.system, self.system);
+            Some(BoardName(board)) if board.system != self.request.target.system => {
+                let (name, wanted, system) = (board.name, board.system, self.request.target.system);
                 let text = format!(
                     "the board {name} starts images for {wanted}, but this one is for {system}"
                 );
@@ -67,14 +68,14 @@ impl Build {
 
     /// Refuses what the format cannot have.
     fn check_format(&self) -> Result<(), Failure> {
-        let format = &self.format;
-        if self.boot_test && !format.row().boots {
+        let format = &self.request.target.format;
+        if self.request.output.is_booted && !format.row().boots {
             return Err(Failure::usage(format!(
                 "--boot-test: sdbuild cannot boot the format {format}"
             ))
             .hint("leave out --boot-test, and test the image on its own platform; see `sdbuild formats`"));
         }
-        if self.rpi_imager.is_some() && !format.row().is_disk {
+        if self.request.output.imager.is_some() && !format.row().is_disk {
             return Err(Failure::usage(format!(
                 "--rpi-imager: Raspberry Pi Imager writes disk images, and {format} is not one"
             ))
@@ -88,22 +89,22 @@ impl Build {
         let is_flag =
             |setting: &&Setting| setting.key == "nixpkgs" && setting.origin == Origin::Flag;
         let nixpkgs = self.settings.iter().find(is_flag);
-        match &self.source {
+        match &self.request.source.choice {
             SourceChoice::Flake { .. } if nixpkgs.is_some() => Err(Failure::usage(
                 "--nixpkgs is for a file with a NixOS configuration, but a flake names its own nixpkgs",
             )
             .hint("--override-input nixpkgs REF replaces the flake's input of that name")),
-            SourceChoice::Flake { .. } if self.root.is_some() => Err(Failure::usage(
+            SourceChoice::Flake { .. } if self.request.source.root.is_some() => Err(Failure::usage(
                 "--root is for a file with a NixOS configuration, but a flake is uploaded with its whole git tree",
             )),
             // The name of a configuration of a flake may be meant by a file that does not exist, which is reported with it.
-            SourceChoice::Config(file) if !self.override_inputs.is_empty() && file.exists() => Err(Failure::usage(
+            SourceChoice::Config(file) if !self.request.source.override_inputs.is_empty() && file.exists() => Err(Failure::usage(
                 "--override-input is for flakes; a file with a NixOS configuration has no inputs",
             )
             .hint(format!(
                 "--nixpkgs takes a directory, the URL of an archive, or a release: --nixpkgs {DEFAULT_RELEASE}"
             ))),
-            SourceChoice::Config(file) if !self.override_inputs.is_empty() => {
+            SourceChoice::Config(file) if !self.request.source.override_inputs.is_empty() => {
                 directory_without_flake(file).map_or(Ok(()), |dir| {
                     let dir = dir.to_string_lossy();
                     let init = match dir.as_ref() {
@@ -142,14 +143,20 @@ fn check_image_reference(reference: &str) -> Result<(), Failure> {
 
 /// Refuses addresses with a secret in them: sdbuild writes them to the lock, to the terminal and beside the image.
 fn check_addresses(settings: &Build) -> Result<(), Failure> {
-    let published = settings.rpi_imager.as_ref();
-    let published = published.and_then(|PublishedAt(url)| url.as_deref());
+    let published = match &settings.request.output.imager {
+        Some(ImagerUrl::Below(url)) => Some(url.as_str()),
+        Some(ImagerUrl::OutputDir) | None => None,
+    };
     let unpacked = "download the archive yourself, and give the directory that you unpacked it to with --nixpkgs";
     for (of, address, hint) in [
-        ("nixpkgs", Some(settings.nixpkgs.as_str()), unpacked),
+        (
+            "nixpkgs",
+            Some(settings.request.source.nixpkgs.as_str()),
+            unpacked,
+        ),
         (
             "the release channels",
-            Some(settings.common.channels.as_str()),
+            Some(settings.request.common.channels.as_str()),
             "use a server without a login",
         ),
         (
@@ -177,11 +184,11 @@ fn check_addresses(settings: &Build) -> Result<(), Failure> {
 
 /// Refuses references to flakes elsewhere with a secret in them: they are in the builder's environment and its log too.
 fn check_flakes(settings: &Build) -> Result<(), Failure> {
-    let source = match &settings.source {
+    let source = match &settings.request.source.choice {
         SourceChoice::Flake { reference, .. } => Some(reference),
         SourceChoice::Config(_) => None,
     };
-    let overriding = settings.override_inputs.iter();
+    let overriding = settings.request.source.override_inputs.iter();
     let all = source.into_iter().chain(overriding.map(|(_, flake)| flake));
     let mut remote = all.filter(|flake| matches!(flake.location, FlakeLocation::Remote(_)));
     let secret = remote.find_map(|flake| http_url::secret_in(&flake.text));

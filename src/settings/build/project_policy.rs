@@ -7,18 +7,18 @@ use std::path::{Component, Path, PathBuf};
 use super::Build;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::pipeline::SourceChoice;
 use crate::settings::origin::{Origin, Setting};
-use crate::settings::source_choice::SourceChoice;
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 
 /// Refuses values of `build` that a project's file may not set.
 pub(super) fn check(build: &Build) -> Result<(), Failure> {
     let settings = build.settings.as_slice();
-    if build.force {
+    if build.request.output.force {
         refuse(settings, "force", "force", "it replaces files", "--force")?;
     }
-    if build.emulation == EmulationChoice::Private {
+    if build.request.target.emulation == EmulationChoice::Private {
         refuse(
             settings,
             "emulation",
@@ -27,7 +27,7 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
             "--emulation private",
         )?;
     }
-    if build.accept_flake_caches == Some(true) {
+    if build.request.caches.accept_flake_caches == Some(true) {
         refuse(
             settings,
             "accept-flake-caches",
@@ -46,18 +46,18 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
         refuse(settings, key, key, why, &format!("--{key}"))?;
     }
     for (key, path) in [
-        ("output", Some(build.output.as_path())),
+        ("output", Some(build.request.output.dir.as_path())),
         // What these name is sent into the builder.
-        ("netrc-file", build.caches.netrc_file.as_deref()),
-        ("ca-file", build.common.ca_file.as_deref()),
+        ("netrc-file", build.request.caches.netrc_file.as_deref()),
+        ("ca-file", build.request.common.ca_file.as_deref()),
     ] {
         path.map_or(Ok(()), |path| check_inside(settings, key, path))?;
     }
-    let nixpkgs = Path::new(&build.nixpkgs);
+    let nixpkgs = Path::new(&build.request.source.nixpkgs);
     if nixpkgs.is_absolute() || nixpkgs.is_dir() {
         check_inside(settings, "nixpkgs", nixpkgs)?;
     }
-    check_flake(settings, &build.source)
+    check_flake(settings, &build.request.source.choice)
 }
 
 /// Refuses a flake outside the project, whose files would be uploaded.
@@ -137,6 +137,7 @@ mod tests {
 
     use super::*;
     use crate::settings::resolver::Resolver;
+    use crate::settings::source_choice::flake_source;
     use crate::settings::{BuildArgs, ConfigArgs, Environment, Options};
 
     /// Resolves settings with a project's file, the user's own file, and flags.
@@ -206,7 +207,7 @@ mod tests {
                 force: flag,
                 ..Options::default()
             };
-            resolved(project, own, flags).map(|build| build.force)
+            resolved(project, own, flags).map(|build| build.request.output.force)
         };
         let failure = force("force = true", "", None).unwrap_err();
         assert!(failure.hints[0].contains("--force"), "{failure}");
@@ -227,7 +228,7 @@ mod tests {
             assert!(failure.hints[0].contains(flag), "{failure}");
         }
         let own = resolved("", line, Options::default()).unwrap();
-        assert_eq!(own.builders.machines[0].host, "evil");
+        assert_eq!(own.request.resources.builders.machines[0].host, "evil");
     }
 
     /// A clone would run its program on this machine.
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn a_project_cannot_set_private_emulation() {
         let chosen = |project: &str, own: &str| {
-            resolved(project, own, Options::default()).map(|build| build.emulation)
+            resolved(project, own, Options::default()).map(|build| build.request.target.emulation)
         };
         let private = "emulation = 'private'";
         let failure = chosen(private, "").unwrap_err();
@@ -280,7 +281,7 @@ mod tests {
         let settings = resolver.into_settings();
         let check = |path: &Path| {
             let location = path.to_str().unwrap();
-            let source = SourceChoice::flake(format!("{location}#pi").parse().unwrap());
+            let source = flake_source(format!("{location}#pi").parse().unwrap());
             check_flake(&settings, &source)
         };
         check(&here.join("sub")).unwrap();

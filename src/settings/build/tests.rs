@@ -31,11 +31,11 @@ fn build(flags: &[&str], toml: &str) -> Result<Build, Failure> {
 fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     let toml = "system = 'x86_64-linux'\ncores = 3\n";
     let settings = build(&["--cores", "2"], toml).unwrap();
-    assert_eq!(settings.system, System::X8664Linux);
-    assert_eq!(settings.cores, Some(2));
-    assert_eq!(settings.nixpkgs, DEFAULT_RELEASE);
+    assert_eq!(settings.request.target.system, System::X8664Linux);
+    assert_eq!(settings.request.resources.cores, Some(2));
+    assert_eq!(settings.request.source.nixpkgs, DEFAULT_RELEASE);
     assert_eq!(
-        settings.common.cache_dir,
+        settings.request.common.cache_dir,
         Path::new("/home/me/.cache/sdbuild")
     );
 }
@@ -53,8 +53,7 @@ fn the_default_release_stands_in_for_later_ones() {
 fn a_failure_says_where_its_setting_comes_from() {
     let hints = |flags: &[&str], toml: &str| {
         let settings = build(flags, toml).unwrap();
-        let failure = settings.with_origin("nixpkgs", Failure::usage("it does not exist"));
-        failure.hints.concat()
+        settings.request.source.nixpkgs_origin.unwrap_or_default()
     };
     assert_eq!(hints(&["--nixpkgs", "./a"], "nixpkgs = './b'"), "");
     let of_file = hints(&[], "nixpkgs = './b'");
@@ -65,10 +64,10 @@ fn a_failure_says_where_its_setting_comes_from() {
 #[test]
 fn flags_without_a_value_are_on() {
     let settings = build(&["--force", "--boot-test"], "").unwrap();
-    assert!(settings.force && settings.boot_test);
-    assert!(!build(&[], "").unwrap().force);
-    let imager = |flag| build(&[flag], "").unwrap().rpi_imager.unwrap().0;
-    assert_eq!(imager("--rpi-imager"), None);
+    assert!(settings.request.output.force && settings.request.output.is_booted);
+    assert!(!build(&[], "").unwrap().request.output.force);
+    let imager = |flag| build(&[flag], "").unwrap().request.output.imager.unwrap();
+    assert_eq!(imager("--rpi-imager"), ImagerUrl::OutputDir);
     let url = "https://x.example";
     assert_eq!(
         imager("--rpi-imager=https://x.example").as_deref(),
@@ -110,8 +109,11 @@ fn the_help_names_every_variable() {
 #[test]
 fn a_nixpkgs_directory_in_the_file_is_relative_to_the_file() {
     let settings = build(&[], "nixpkgs = './tree'").unwrap();
-    let dir = settings.source.project().unwrap();
-    assert_eq!(Path::new(&settings.nixpkgs), dir.join("./tree"));
+    let dir = project_of(&settings.request.source.choice).unwrap();
+    assert_eq!(
+        Path::new(&settings.request.source.nixpkgs),
+        dir.join("./tree")
+    );
     let url = build(&["--nixpkgs", "https://x.example/n.tar.xz"], "").unwrap();
     assert_eq!(url.nixpkgs, "https://x.example/n.tar.xz");
 }
@@ -159,8 +161,8 @@ fn flags_for_the_other_kind_of_source_are_refused() {
     let flags = ["--flake", "x:y#pi", "--override-input", "nixpkgs", "./n"];
     let settings = with(&flags).unwrap();
     let here = std::env::current_dir().unwrap();
-    let [(input, reference)] = &settings.override_inputs[..] else {
-        panic!("{:?}", settings.override_inputs);
+    let [(input, reference)] = &settings.request.source.override_inputs[..] else {
+        panic!("{:?}", settings.request.source.override_inputs);
     };
     assert_eq!(
         (input.as_str(), reference.directory()),
@@ -184,7 +186,10 @@ fn an_impossible_builder_image_is_refused() {
     }
     for name in ["nixos/nix", "localhost:5000/a/b_c.d:1-x", "sha256:00ff"] {
         let settings = build(&["--builder-image", name], "").unwrap();
-        assert_eq!(settings.builder_image.as_deref(), Some(name));
+        assert_eq!(
+            settings.request.resources.builder_image.as_deref(),
+            Some(name)
+        );
     }
 }
 

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use crate::aws::{Ami, Client, Snapshot};
 use crate::cli::PublishList;
-use crate::commands::aws_client::client;
+use crate::commands::cloud::{access, client};
 use crate::commands::json_output::{Versioned, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::publish::{self, HASH_TAG, Unfinished};
-use crate::settings::{Common, Environment};
+use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
 
 /// Lists images, uploads that did not come to their end, and snapshots without an image.
@@ -21,8 +21,8 @@ pub(super) async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let common = Common::without_file(env)?;
-    let client = client(&args.account, &common, context).await?;
+    let common = common_without_file(env)?;
+    let client = client(&args.account, &access(env, &common), context).await?;
     let listing = Listing::of(&client, &common.state_dir, context).await?;
     if args.json {
         return print_json(&Versioned::new(listing), ui);

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use crate::aws::{Client, Tag};
 use crate::cli::{AwsAccount, PublishRemove};
-use crate::commands::aws_client::client;
+use crate::commands::cloud::{access, client};
 use crate::commands::confirm::agreed;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::publish::{self, HASH_TAG, Unfinished};
-use crate::settings::{Common, Environment};
+use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
 
 /// The tag of a snapshot with the image that is being removed.
@@ -22,9 +22,9 @@ pub(super) async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let common = Common::without_file(env)?;
+    let common = common_without_file(env)?;
     if !args.id.starts_with("snap-") {
-        let client = client(&args.account, &common, context).await?;
+        let client = client(&args.account, &access(env, &common), context).await?;
         return image(args, &client, ui, context).await;
     }
     let upload = recorded(&args.id, &common.state_dir)?;
@@ -36,7 +36,7 @@ pub(super) async fn run(
         },
         None => &args.account,
     };
-    let client = client(account, &common, context).await?;
+    let client = client(account, &access(env, &common), context).await?;
     snapshot(args, upload.as_ref(), &client, ui, context).await
 }
 

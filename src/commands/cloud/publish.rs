@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan as _};
 
 use crate::aws::{self, Client};
 use crate::cli::{PublishAws, PublishCommand, PublishOci};
-use crate::commands::aws_client::client;
+use crate::commands::cloud::{access, client};
 use crate::commands::confirm::agreed;
 use crate::commands::json_output::{Versioned, print_json};
 use crate::commands::newest_image::named_or_newest;
@@ -21,7 +21,7 @@ use crate::common::shell_word::quoted;
 use crate::common::system::System;
 use crate::image::manifest;
 use crate::publish::{self, Plan, PublishRequest, Published, RegionCopy};
-use crate::settings::{Common, Environment};
+use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
 
 /// Runs one of the commands.
@@ -51,8 +51,8 @@ async fn publish(
         None => system_of(&image)?,
     };
     check_accounts(&args.share)?;
-    let common = Common::without_file(env)?;
-    let client = client(&args.account, &common, context).await?;
+    let common = common_without_file(env)?;
+    let client = client(&args.account, &access(env, &common), context).await?;
     check_regions(&args.copy_to, client.region())?;
     let request = PublishRequest {
         image,

@@ -2,16 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::report::{check_leftovers, confirmed};
+use super::{access, client};
 use crate::aws::{Client, Snapshot};
 use crate::cli::{self, AwsAccount};
-use crate::commands::aws_client::client;
+use crate::commands::clean::report::{check_leftovers, confirmed};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
 use crate::machine::CloudLeftovers;
-use crate::pipeline::Item;
+use crate::pipeline::{Common, Item};
 use crate::publish;
-use crate::settings::Common;
+use crate::settings::Environment;
 use crate::ui::Ui;
 
 /// Age from which a complete snapshot without an image counts as abandoned. Its upload may have taken more than a day: AWS discards one only a
@@ -19,8 +19,9 @@ use crate::ui::Ui;
 const UPLOAD_SECONDS: i64 = 3 * 24 * 3600;
 
 /// Lists what is there, asks for confirmation, and removes it.
-pub(super) async fn run(
+pub(in crate::commands) async fn run(
     args: &cli::Clean,
+    env: &Environment,
     settings: &Common,
     ui: &Ui,
     context: &Context,
@@ -29,7 +30,7 @@ pub(super) async fn run(
         region: args.region.clone(),
         profile: args.profile.clone(),
     };
-    let client = client(&account, settings, context).await?;
+    let client = client(&account, &access(env, settings), context).await?;
     let machines = CloudLeftovers::find(client.clone()).await?;
     let snapshots = old_snapshots(&client, settings).await?;
     for (run, until) in machines.live() {

@@ -1,50 +1,46 @@
-//! Rented machines that earlier runs left: they are listed and given back.
+//! The records on this machine of what earlier runs left elsewhere: rented machines, and uploads that cannot be resumed.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::access;
 use crate::aws::Access;
+use crate::commands::status::Machine;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, Leftover};
-use crate::common::ssh_machine::SshMachine;
 use crate::common::timeout::timeout;
-use crate::engine::Endpoint;
 use crate::machine::{self, StaleRental};
-use crate::pipeline::clients::aws_access;
-use crate::pipeline::file_removal::Item;
-use crate::pipeline::run_lock::{RunLocks, RunState};
-use crate::settings::Common;
+use crate::pipeline::{self, Common, Item, RunState};
+use crate::publish::{self, Unfinished};
+use crate::settings::Environment;
 
 /// For a machine of AWS that an earlier run left, before a build that has nothing to do with it: it ends by itself, and the next run tries again.
 const CLEAR_LIMIT: Duration = Duration::from_secs(30);
 
-/// Rented machines that no process holds any more.
-#[derive(Debug, Default)]
-pub struct StaleRentals {
+/// Rented machines that no process holds any more, and uploads of `sdbuild publish aws` whose snapshot AWS has discarded.
+#[derive(Default)]
+pub(in crate::commands) struct CloudRecords {
     rentals: Vec<StaleRental>,
+    uploads: Vec<Unfinished>,
     access: Access,
     /// Files that are not usable records.
     unusable: Vec<PathBuf>,
 }
 
-impl StaleRentals {
+impl CloudRecords {
     /// Those of this user.
-    pub fn find(settings: &Common) -> Self {
+    pub(in crate::commands) fn find(env: &Environment, common: &Common) -> Self {
         Self {
-            rentals: StaleRental::all(&settings.state_dir),
-            access: aws_access(settings),
-            unusable: machine::unusable_records(&settings.state_dir),
+            rentals: StaleRental::all(&common.state_dir),
+            uploads: publish::discarded(&common.state_dir),
+            access: access(env, common),
+            unusable: machine::unusable_records(&common.state_dir),
         }
     }
 
-    /// No machine, for a command that is about something else.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
     /// Warns of records that cannot be used: each may stand for a machine that is still there.
-    pub fn warn_of_unusable(&self, context: &Context) {
+    pub(in crate::commands) fn warn_of_unusable(&self, context: &Context) {
         for file in &self.unusable {
             let run = file.file_name().unwrap_or_default().to_string_lossy();
             let file = file.display();
@@ -56,17 +52,28 @@ impl StaleRentals {
     }
 
     /// Each as something that can be removed.
-    pub fn items(&self) -> Vec<Item> {
-        let item = |rental: &StaleRental| Item {
-            kind: "machine",
-            name: rental.name(),
+    pub(in crate::commands) fn items(&self) -> Vec<Item> {
+        let item = |kind, name| Item {
+            kind,
+            name,
             size: None,
         };
-        self.rentals.iter().map(item).collect()
+        let machines = self
+            .rentals
+            .iter()
+            .map(|rental| item("machine", rental.name()));
+        let uploads = self.uploads.iter().map(|upload| {
+            let name = format!("{} to {}, discarded by AWS", upload.name, upload.region);
+            item("upload", name)
+        });
+        machines.chain(uploads).collect()
     }
 
-    /// Gives all of them back; returns those for which that failed.
-    pub async fn give_back(&self, context: &Context) -> Result<Vec<Leftover>, Failure> {
+    /// Gives the machines back and forgets the uploads; returns those for which that failed.
+    pub(in crate::commands) async fn remove(
+        &self,
+        context: &Context,
+    ) -> Result<Vec<Leftover>, Failure> {
         let mut leftovers = Vec::new();
         for rental in &self.rentals {
             match give_back(rental, &self.access, Duration::MAX, context).await {
@@ -77,11 +84,19 @@ impl StaleRentals {
                 }
             }
         }
+        leftovers.extend(self.uploads.iter().filter_map(|upload| {
+            let failure = publish::forget(upload).err()?;
+            Some(Leftover {
+                what: format!("record of the upload of {}", upload.name),
+                why: format!("{:#}", failure.error),
+                remedy: "sdbuild clean".to_owned(),
+            })
+        }));
         Ok(leftovers)
     }
 
-    /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest. One that rents nothing does not wait
-    /// for AWS for long.
+    /// Gives the machines back for a run that goes on in any case: it reports what it gave back, and warns of the rest. A run that
+    /// rents nothing does not wait for AWS for long.
     pub(super) async fn clear(&self, rents: bool, context: &Context) -> Result<(), Failure> {
         self.warn_of_unusable(context);
         for rental in &self.rentals {
@@ -149,29 +164,40 @@ async fn give_back(
     let record = rental.record();
     if let Some(place) = record.place.as_ref().filter(|_| done_here) {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(record.began);
-        forget_runs(&record.order.state_dir, place, since);
+        pipeline::forget_runs(&record.order.state_dir, place, since);
     }
     Ok(done_here)
 }
 
-/// Removes the locks of runs that began after `since` on a machine that is gone: no later run can look for what they left there. Others
-/// were on another machine at the same place.
-pub(super) fn forget_runs(state_dir: &Path, place: &str, since: SystemTime) {
-    let machine = SshMachine {
-        place: place.to_owned(),
-        host_key: String::new(),
-        identity: None,
+/// The rented machines below `state_dir`, the oldest first.
+pub(in crate::commands) fn machines(state_dir: &Path) -> Vec<Machine> {
+    let machine = |record: machine::Record| Machine {
+        on: record.order.source.to_string(),
+        id: record.id.unwrap_or(record.order.run),
+        place: record.place,
+        life: if record.is_held {
+            RunState::Live
+        } else {
+            RunState::Stale
+        },
+        age: UNIX_EPOCH
+            .checked_add(Duration::from_secs(record.began))
+            .map(|began| began.elapsed().map_or(0, |age| age.as_secs())),
+        lease_until: record.until,
+        problem: record.kept_because,
     };
-    let Some(endpoint) = Endpoint::by_ssh(&machine) else {
-        return;
-    };
-    let address = endpoint.to_string();
-    let known = RunLocks::all_engines(state_dir).into_iter();
-    let ended = known.filter(|known| {
-        known.state == RunState::Stale
-            && known.endpoint == address
-            && known.began.is_some_and(|began| began >= since)
-    });
-    let runs = ended.map(|known| known.run).collect();
-    RunLocks::new(state_dir, &endpoint).forget(&runs);
+    machine::records(state_dir)
+        .into_iter()
+        .map(machine)
+        .collect()
+}
+
+/// Notes each upload that can be resumed.
+pub(in crate::commands) fn report_unfinished_uploads(state_dir: &Path, context: &Context) {
+    for upload in publish::unfinished(state_dir) {
+        context.events.notice(format!(
+            "unfinished upload of {} to {}: sdbuild publish list",
+            upload.name, upload.region
+        ));
+    }
 }

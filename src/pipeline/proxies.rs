@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::each_once;
 use crate::common::loopback::is_loopback;
 
 /// Proxies for downloads; their addresses may contain passwords.
@@ -20,7 +19,7 @@ pub struct Proxies {
 
 impl Proxies {
     /// Reads the environment through `get`. A name in lower case comes first, as for curl.
-    pub(super) fn from(get: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn from(get: impl Fn(&str) -> Option<String>) -> Self {
         let either = |name: &str| get(name).or_else(|| get(&name.to_ascii_uppercase()));
         Self {
             http: either("http_proxy"),
@@ -33,7 +32,16 @@ impl Proxies {
     /// The proxies that only this machine reaches, without passwords, each once.
     pub fn loopback(&self) -> Vec<String> {
         let all = [&self.http, &self.https, &self.all].into_iter().flatten();
-        each_once(all.filter(|p| is_loopback(p)).map(|p| bare(p)))
+        let mut found: Vec<String> = Vec::new();
+        for proxy in all
+            .filter(|proxy| is_loopback(proxy))
+            .map(|proxy| bare(proxy))
+        {
+            if !found.contains(&proxy) {
+                found.push(proxy);
+            }
+        }
+        found
     }
 
     /// The variables for a container, each in both spellings: without the proxies that only this machine reaches, and none at all
