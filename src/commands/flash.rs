@@ -9,7 +9,6 @@ use crate::commands::newest_image::named_or_newest_for_card;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
-use crate::common::image_name::{is_image, is_image_or_sidecar, newest_of};
 use crate::common::shell_word::{command_line, quoted};
 use crate::common::shown_path::shown_path;
 use crate::flash::{
@@ -29,15 +28,9 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    refuse_arguments_of_dd(args)?;
-    refuse_unknown_disk(args)?;
-    refuse_image_as_disk(args)?;
     let (image, device) = image_and_disk(args)?;
-    if device.is_none() {
-        refuse_flags_for_writing(args)?;
-    }
     let image = match named_or_newest_for_card(image, env, context) {
-        Err(failure) if args.image.is_none() => {
+        Err(failure) if image.is_none() => {
             // Also where no disk can be listed, the image is what is missing first.
             if let Err(unlisted) = list_disks(None, ui, context) {
                 context.events.warn(unlisted.sentence());
@@ -48,7 +41,7 @@ pub async fn run(
         image => image?,
     };
     let operation = format!("flash {}", image.display());
-    let Some(device) = &device else {
+    let Some(device) = device else {
         // Reading may take long on a slow disk: a signal must end it.
         let raw = args.raw;
         let open = move |context: &Context| {
@@ -65,7 +58,7 @@ pub async fn run(
     let operation = format!("{operation} to {}", device.display());
     let words = std::env::args_os().skip(1);
     let request = FlashRequest {
-        device: device.clone(),
+        device: device.to_owned(),
         allowed: Allowed {
             fixed: args.allow_fixed,
             unmount: args.unmount,
@@ -87,110 +80,17 @@ pub async fn run(
     Ok(())
 }
 
-/// Refuses `if=IMAGE of=DEVICE`, as dd takes them.
-fn refuse_arguments_of_dd(args: &cli::Flash) -> Result<(), Failure> {
-    let words = [&args.image, &args.device].into_iter().flatten();
-    let words: Vec<String> = words.map(|word| word.display().to_string()).collect();
-    let value = |name: &str| words.iter().find_map(|word| word.strip_prefix(name));
-    let (image, disk) = (value("if="), value("of="));
-    if image.is_none() && disk.is_none() {
-        return Ok(());
-    }
-    let (image, disk) = (image.unwrap_or("IMAGE"), disk.unwrap_or("/dev/sdX"));
-    Err(
-        Failure::usage("if= and of= are arguments of dd; here give the image first, then the disk")
-            .hint(format!("sdbuild flash {} {}", quoted(image), quoted(disk))),
-    )
-}
-
-/// The image and the disk that are named: a disk alone leaves the image to be the newest one. A disk before an image is refused.
-fn image_and_disk(args: &cli::Flash) -> Result<(Option<&Path>, Option<PathBuf>), Failure> {
-    let (image, device) = (args.image.as_deref(), args.device.as_deref());
-    let node_of = |path: &Path| flash::refusal::node_of(path);
-    match (image.and_then(node_of), device) {
-        (Some(disk), None) => Ok((None, Some(disk))),
-        (Some(disk), Some(image)) if node_of(image).is_none() => {
-            let disk = disk.to_string_lossy();
-            let line = format!(
-                "sdbuild flash {} {}",
-                quoted(&shown_path(image)),
-                quoted(&disk)
-            );
-            Err(Failure::usage(format!("{disk} is a disk; give the image first")).hint(line))
+/// The image and the disk that are named: a disk alone leaves the image to be the newest one.
+fn image_and_disk(args: &cli::Flash) -> Result<(Option<&Path>, Option<&Path>), Failure> {
+    match (args.image.as_deref(), args.device.as_deref()) {
+        (Some(disk), None) if disk.starts_with("/dev") => Ok((None, Some(disk))),
+        // A list of disks would look like success to a script.
+        (_, None) if args.yes || args.unmount || args.allow_fixed || args.no_verify || args.raw => {
+            let text = "no disk to write to is named, such as /dev/sdX";
+            Err(Failure::usage(text).hint("`sdbuild flash` lists the disks"))
         }
-        // From one disk to another too.
-        _ => Ok((image, device.map(Path::to_owned))),
+        both => Ok(both),
     }
-}
-
-/// Refuses the flags that only writing needs, where no disk is named: the user expects more than a list of the disks.
-fn refuse_flags_for_writing(args: &cli::Flash) -> Result<(), Failure> {
-    let flags = [
-        ("--yes", args.yes),
-        ("--unmount", args.unmount),
-        ("--allow-fixed", args.allow_fixed),
-        ("--no-verify", args.no_verify),
-        ("--raw", args.raw),
-    ];
-    let Some((flag, _)) = flags.into_iter().find(|(_, is_given)| *is_given) else {
-        return Ok(());
-    };
-    Err(Failure::usage(format!(
-        "{flag} needs the disk to write to, such as /dev/sdX"
-    ))
-    .hint("`sdbuild flash` lists the disks"))
-}
-
-/// Refuses two images, as a shell makes them of `*.img.zst`: the second stands in the place of the disk.
-fn refuse_image_as_disk(args: &cli::Flash) -> Result<(), Failure> {
-    let text = |path: &Option<PathBuf>| path.as_ref()?.to_str().map(str::to_owned);
-    let (Some(image), Some(other)) = (text(&args.image), text(&args.device)) else {
-        return Ok(());
-    };
-    // What there is not is meant as a target.
-    let is_there = Path::new(&other).exists();
-    if !is_there || !is_image(&image) || !is_image_or_sidecar(&other) {
-        return Ok(());
-    }
-    let (what, wanted) = if is_image(&other) {
-        let newest = newest_of(&[image.as_str(), other.as_str()]);
-        (
-            "is an image too",
-            newest.map(|newest| ("the newest one", newest)),
-        )
-    } else {
-        let only = ("give only the image", image.as_str());
-        ("is a file beside an image", Some(only))
-    };
-    let text = format!(
-        "flash takes one image, then the disk, and {} {what}",
-        quoted(&other)
-    );
-    let failure = Failure::usage(text);
-    Err(match wanted {
-        // Without a disk it lists them.
-        Some((what, image)) => failure.hint(format!("{what}: sdbuild flash {}", quoted(image))),
-        None => failure,
-    })
-}
-
-/// Refuses the name of a disk that there is not as the only argument, which would be that of the image.
-fn refuse_unknown_disk(args: &cli::Flash) -> Result<(), Failure> {
-    let only = args.image.as_ref().filter(|_| args.device.is_none());
-    let Some((name, node)) =
-        only.and_then(|name| Some((name, flash::refusal::unknown_disk(name)?)))
-    else {
-        return Ok(());
-    };
-    let (name, node) = (name.display(), node.display());
-    let failure = Failure::usage(format!(
-        "there is neither an image {name} nor a disk {node}"
-    ));
-    let inventory = DiskInventory::take(&SysRoot::here(), Path::new("/"));
-    Err(match inventory {
-        Ok(inventory) => failure.hint(flash::refusal::present_disks(&inventory)),
-        Err(unlisted) => unlisted.hints.into_iter().fold(failure, Failure::hint),
-    })
 }
 
 /// Flashes the disk once the user agreed, or at once with `yes`; returns its node.

@@ -9,10 +9,6 @@ use crate::cli::{self, InspectCommand};
 use crate::commands::newest_image::meant_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::image_name::is_image;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
-use crate::image::nearby::Nearby;
 use crate::image::place::ImagePath;
 use crate::image::report::Layout;
 use crate::image::{self, Error, FileSystem, OpenOptions, OpenedImage};
@@ -30,7 +26,6 @@ pub async fn run(
         spool: settings::common_without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
-    refuse_image_behind_command(args)?;
     let image = meant_or_newest(args.image.as_deref(), env, context)?;
     let reader = Reader {
         image: &image,
@@ -40,16 +35,13 @@ pub async fn run(
     match &args.look {
         None => {
             let image = image.clone();
-            let report = reader.read(move |opened| Ok(image::examine(&image, opened)?));
+            let report = reader.read(move |opened| image::examine(&image, opened));
             view::report(&report.await?, ui, args.json)
         }
         Some(InspectCommand::Ls { path }) => {
             let path = path.clone();
-            let listed = reader.read(move |opened| {
-                at(opened, path.as_deref(), |layout| {
-                    list(layout, path.as_deref())
-                })
-            });
+            let listed =
+                reader.read(move |opened| list(&Layout::read(&opened.disk)?, path.as_deref()));
             match listed.await? {
                 Listing::Directory(dir) => view::directory(&dir, ui, context, args.json),
                 Listing::Roots(roots) => view::roots(&roots, ui, args.json),
@@ -57,28 +49,11 @@ pub async fn run(
         }
         Some(InspectCommand::Cat { path }) => {
             let (path, ui) = (path.clone(), ui.clone());
-            let copied = reader
-                .read(move |opened| at(opened, Some(&path), |layout| copy(layout, &path, &ui)));
+            let copied =
+                reader.read(move |opened| copy(&Layout::read(&opened.disk)?, &path, &ui));
             copied.await?.into_result()
         }
     }
-}
-
-/// Refuses an image of this machine as the path in an image that nothing names.
-fn refuse_image_behind_command(args: &cli::Inspect) -> Result<(), Failure> {
-    let (command, path) = match &args.look {
-        Some(InspectCommand::Ls { path: Some(path) }) => ("ls", path),
-        Some(InspectCommand::Cat { path }) => ("cat /PATH", path),
-        Some(InspectCommand::Ls { path: None }) | None => return Ok(()),
-    };
-    let is_image = is_image(path) && Path::new(path).is_file();
-    if args.image.is_some() || !is_image {
-        return Ok(());
-    }
-    Err(
-        Failure::usage(format!("{path} is a file; give the image first"))
-            .hint(format!("sdbuild inspect {} {command}", quoted(path))),
-    )
 }
 
 /// Opens the image on a thread for blocking reads.
@@ -88,24 +63,11 @@ struct Reader<'a> {
     context: &'a Context,
 }
 
-/// Why something of an image cannot be shown, and what can be in place of it.
-struct Refusal {
-    error: Error,
-    instead: Option<Nearby>,
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        let instead = None;
-        Self { error, instead }
-    }
-}
-
 impl Reader<'_> {
     /// The result of `work` on the opened image. A signal ends the wait, also for a slow disk.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&OpenedImage) -> Result<T, Refusal> + Send + 'static,
+        work: impl FnOnce(&OpenedImage) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Failure> {
         let (image, options) = (self.image.to_owned(), self.options.clone());
         let context = self.context.clone();
@@ -113,45 +75,8 @@ impl Reader<'_> {
         let work = tokio::task::spawn_blocking(work);
         let result = self.context.cancel.race(work).await?;
         let result = result.or_internal("read the image")?;
-        result.map_err(|refusal| {
-            let failure = refusal.error.fail_on("inspect", self.image);
-            match refusal.instead {
-                Some(instead) => failure.hint(self.hint(&instead)),
-                None => failure,
-            }
-        })
+        result.map_err(|error| error.fail_on("inspect", self.image))
     }
-
-    /// The command that shows `instead`.
-    fn hint(&self, instead: &Nearby) -> String {
-        let image = quoted(&shown_path(self.image));
-        match instead {
-            Nearby::Directory(path) => {
-                format!(
-                    "`sdbuild inspect {image} ls {}` lists what is there",
-                    quoted(path)
-                )
-            }
-            Nearby::Source(path) => format!(
-                "NixOS takes it from its system: `sdbuild inspect {image} cat {}`",
-                quoted(path)
-            ),
-        }
-    }
-}
-
-/// The result of `look` at the layout of an image. A refusal has what is there in place of `path`.
-fn at<T>(
-    opened: &OpenedImage,
-    path: Option<&str>,
-    look: impl FnOnce(&Layout) -> Result<T, Error>,
-) -> Result<T, Refusal> {
-    let layout = Layout::read(&opened.disk)?;
-    look(&layout).map_err(|error| {
-        let path = path.filter(|_| matches!(error, Error::Refused(_)));
-        let instead = path.and_then(|path| Nearby::find(path, &layout));
-        Refusal { error, instead }
-    })
 }
 
 /// The listing that `ls` shows.

@@ -15,8 +15,6 @@ use crate::common::failure::Failure;
 use crate::common::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
-use crate::flash::refusal;
-use crate::image::advice_for_address;
 use crate::pipeline::SizedObject;
 use crate::settings::{Environment, output_dir};
 
@@ -28,23 +26,12 @@ pub(super) fn named_or_newest(
     context: &Context,
 ) -> Result<PathBuf, Failure> {
     if let Some(image) = image {
-        refuse_address(image)?;
         return Ok(image.to_owned());
     }
     let (here, output) = output_dir(env)?;
     let path = newest(&here, &output).ok_or_else(|| no_image(&here))?;
     tell_taken("the newest image", &path, &here, context);
     Ok(path)
-}
-
-/// Refuses the address of an image, unless a file is called so.
-fn refuse_address(image: &Path) -> Result<(), Failure> {
-    let text = image.to_string_lossy();
-    let advice = advice_for_address(&text).filter(|_| !image.exists());
-    advice.map_or(Ok(()), |advice| {
-        let text = format!("{text} is an address, but an image is a file on this machine");
-        Err(Failure::usage(text).hint(advice))
-    })
 }
 
 /// As [`named_or_newest`]; a word that is no file, but the host name of images here or the beginning of their names, is the newest
@@ -138,8 +125,7 @@ fn newest_of_host(
     env: &Environment,
     context: &Context,
 ) -> Result<Option<PathBuf>, Failure> {
-    let is_disk = refusal::node_of(word).is_some() || refusal::unknown_disk(word).is_some();
-    let Some(host) = word.to_str().filter(|_| !is_disk && !word.exists()) else {
+    let Some(host) = word.to_str().filter(|_| !word.exists()) else {
         return Ok(None);
     };
     let (here, output) = output_dir(env)?;

@@ -37,16 +37,6 @@ pub fn is_output(path: &Path) -> bool {
     is_image_or_sidecar(name) || is_build_result(&path.with_file_name(of.unwrap_or(name)))
 }
 
-/// The image beside which a build wrote `path`, if it is still there.
-pub fn image_beside(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let images = Sidecar::ALL
-        .iter()
-        .filter_map(|sidecar| sidecar.image(name));
-    let mut images = images.map(|image| path.with_file_name(image));
-    images.find(|image| image.is_file() && is_output(image))
-}
-
 /// Whether a build wrote the file `path`, whatever its name is: its hash and its manifest are beside it.
 pub fn is_build_result(path: &Path) -> bool {
     let has = |sidecar: Sidecar| sidecar.path(path).is_file();
@@ -175,21 +165,6 @@ mod tests {
             ("nixos-kitchen.img", None),
         ] {
             assert_eq!(host_of(name), host, "{name}");
-        }
-    }
-
-    #[test]
-    fn an_image_is_found_from_every_file_beside_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let image = dir.path().join("a.img");
-        std::fs::write(&image, "").unwrap();
-        for sidecar in Sidecar::ALL {
-            let path = sidecar.path(&image);
-            assert_eq!(image_beside(&path).as_ref(), Some(&image), "{path:?}");
-        }
-        std::fs::write(dir.path().join("notes"), "").unwrap();
-        for other in ["notes.sha256", "b.img.json", "a.img"] {
-            assert_eq!(image_beside(&dir.path().join(other)), None, "{other}");
         }
     }
 

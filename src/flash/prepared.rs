@@ -66,8 +66,7 @@ pub fn prepare(
     let root = SysRoot::here();
     let device = &request.device;
     let inventory = DiskInventory::take(&root, &source.path)?;
-    let number = refusal::device_number(device, &inventory)?;
-    let disk = refusal::whole_disk(&inventory, &root, &refusal::number_text(number))?;
+    let (number, disk) = refusal::find(device, &inventory, &root)?;
     refusal::check(&disk, request.allowed, source.size)?;
     if let Some(size) = source.trailer_size() {
         let hint = "the end of the file states that length. If it is wrong, the file is damaged or incomplete";
@@ -141,8 +140,8 @@ impl PreparedFlash {
         let root = SysRoot::here();
         let inventory = DiskInventory::take(&root, &self.source.path)?;
         let gone = |_| Failure::environment(format!("{} is gone", self.disk.node()));
-        let number = refusal::device_number(&self.request.device, &inventory).map_err(gone)?;
-        let now = refusal::whole_disk(&inventory, &root, &refusal::number_text(number))?;
+        let device = &self.request.device;
+        let (number, now) = refusal::find(device, &inventory, &root).map_err(gone)?;
         self.check_same(number, &now)?;
         refusal::check(&now, self.request.allowed, self.source.size)?;
         Ok(now)

@@ -11,7 +11,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::image::checksum::{ChecksumTarget, Expected};
 use crate::image::partition::TableKind;
-use crate::image::{DiskForm, Error, ImageFile, ImageKind, MAX_IMAGE_BYTES, is_configuration};
+use crate::image::{DiskForm, Error, ImageFile, ImageKind, MAX_IMAGE_BYTES};
 
 /// An image file to be written.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl FlashSource {
     /// Opens the image and reads its sidecars: `<image>.bmap`, `<image>.sha256` and `<image>.json`.
     pub fn open(given: &Path) -> Result<Self, Failure> {
         let image = ImageFile::open(given, ImageKind::File);
-        let image = image.map_err(|error| error.fail_with_advice("open the image", given))?;
+        let image = image.map_err(|error| error.fail_on("open", given))?;
         let path = given.canonicalize().or_usage("find the image")?;
         let Sidecars {
             size,
@@ -78,7 +78,7 @@ impl FlashSource {
         };
         let failure = without.fail_on("examine", &self.path);
         // What it is says what to do with it.
-        if self.image.is_other_file(cancel) || is_configuration(&self.path) {
+        if self.image.is_other_file(cancel) {
             return Err(failure);
         }
         Err(failure

@@ -1,6 +1,8 @@
 //! The path of a file on an image as users write it: `/path`, or `2:/path` for partition 2.
 
-use super::boot::Volume;
+use std::path::Path;
+
+use super::boot::{BootReport, Volume};
 use super::error::Error;
 use super::report::Layout;
 
@@ -13,24 +15,11 @@ pub struct ImagePath {
     pub path: String,
 }
 
-/// That no file system has `path`, and why not if NixOS makes it.
-fn missing(path: &str) -> String {
-    let rest = path.trim_start_matches('/');
-    let top = rest.split('/').next().unwrap_or_default();
-    let why = match top {
-        "etc" | "bin" | "usr" => {
-            ": NixOS makes that directory when it starts, and its files are in /nix/store"
-        }
-        "dev" | "proc" | "run" | "sys" | "tmp" | "var" | "root" | "home" => {
-            ": NixOS makes that directory when it starts"
-        }
-        _ => "",
-    };
-    format!("no file system on it has {path}{why}")
-}
+/// The directory that NixOS fills from its system when it starts.
+const MADE_AT_START: &str = "/etc";
 
 /// The number of the partition, if given, and the path.
-pub(super) fn parse(text: &str) -> (Option<u32>, &str) {
+fn parse(text: &str) -> (Option<u32>, &str) {
     match text.split_once(':').map(|(n, path)| (n.parse(), path)) {
         Some((Ok(number), path)) => (Some(number), path),
         Some((Err(_), _)) | None => (None, text),
@@ -39,7 +28,7 @@ pub(super) fn parse(text: &str) -> (Option<u32>, &str) {
 
 impl ImagePath {
     /// The path that `text` names; without a number it is on the root file system of NixOS if that has it, else on the first one
-    /// that does: `/` is not the firmware's.
+    /// that does: `/` is not the firmware's. A file in `/etc` that NixOS makes at its start is the one in its system.
     pub fn find(text: &str, layout: &Layout) -> Result<Self, Error> {
         let (number, path) = parse(text);
         let at = |partition| Self {
@@ -60,10 +49,15 @@ impl ImagePath {
                 Err(e) => first = first.or(Some(e)),
             }
         }
+        let whole = format!("/{}", path.trim_start_matches('/'));
+        if Path::new(&whole).starts_with(MADE_AT_START)
+            && let Some(system) = BootReport::find(&layout.volumes)?.system.path
+        {
+            return Self::find(&format!("{system}{whole}"), layout);
+        }
         let problem = || layout.problems.first().cloned().map(Error::Damaged);
-        Err(first
-            .or_else(problem)
-            .unwrap_or_else(|| Error::refused(missing(path))))
+        let missing = || Error::refused(format!("no file system on it has {path}"));
+        Err(first.or_else(problem).unwrap_or_else(missing))
     }
 
     /// The file system of its partition.
@@ -87,13 +81,6 @@ impl ImagePath {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_nixos_makes_at_boot_is_said() {
-        assert!(missing("/etc/hostname").ends_with("its files are in /nix/store"));
-        assert!(missing("run/current-system").ends_with("when it starts"));
-        assert_eq!(missing("/etcetera"), "no file system on it has /etcetera");
-    }
 
     #[test]
     fn number_before_the_colon_is_a_partition() {

@@ -127,16 +127,16 @@ fn files_and_directories_are_shown() {
     assert!(cat.status.success() && cat.stdout == content);
     inspect(&user, &["a.img", "cat", "/none"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["a.img: no file system on it has /none", "a.img ls /` lists"]);
+        .assert_stderr_contains(&["a.img: no file system on it has /none"]);
     inspect(&user, &["a.img", "cat", "0:/none"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["there is no /none", "a.img ls 0:/` lists"]);
+        .assert_stderr_contains(&["there is no /none"]);
     inspect(&user, &["a.img", "ls", "7:/"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["there is no partition 7"]);
     inspect(&user, &["a.img", "cat", "/lost+found"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["/lost+found is not a regular file", "a.img ls /lost+found`"]);
+        .assert_stderr_contains(&["/lost+found is not a regular file"]);
     // Whoever reads closes early.
     let mut child = user.sdbuild(&["inspect", "a.img", "cat", "/file"]);
     let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -365,25 +365,4 @@ fn a_configuration_in_place_of_an_image_is_built() {
     inspect(&user, &["my pi.nix"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["that is a configuration; `sdbuild build 'my pi.nix'` makes"]);
-}
-
-#[test]
-fn a_disk_that_is_missing_is_told_from_an_image() {
-    inspect(&TestUser::new(), &["/dev/sdzz"])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "hint: there is no such disk; `lsblk` lists those of this machine",
-        ]);
-}
-
-/// `ls FILE` listed a path of that name in the newest image.
-#[test]
-fn an_image_behind_the_command_is_refused() {
-    let user = TestUser::new();
-    user.write("a.img", "x");
-    let listed = inspect(&user, &["ls", "a.img"]).assert_exit_code(2);
-    listed.assert_stderr_contains(&[
-        "a.img is a file; give the image first",
-        "hint: sdbuild inspect a.img ls",
-    ]);
 }

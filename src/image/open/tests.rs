@@ -178,15 +178,3 @@ fn only_files_and_disks_are_opened_at_once() {
         }
     }
 }
-
-#[test]
-fn the_image_in_a_directory_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let hint = || {
-        let error = ImageFile::open(dir.path(), ImageKind::File).unwrap_err();
-        error.fail_on("open", dir.path()).hints.concat()
-    };
-    assert_eq!(hint(), crate::image::NEWEST_IS_TAKEN);
-    std::fs::write(dir.path().join("a.img"), "x").unwrap();
-    assert!(hint().ends_with("/a.img"), "{}", hint());
-}
