@@ -49,8 +49,7 @@ pub async fn run(
         }
         Some(InspectCommand::Cat { path }) => {
             let (path, ui) = (path.clone(), ui.clone());
-            let copied =
-                reader.read(move |opened| copy(&Layout::read(&opened.disk)?, &path, &ui));
+            let copied = reader.read(move |opened| copy(&Layout::read(&opened.disk)?, &path, &ui));
             copied.await?.into_result()
         }
     }

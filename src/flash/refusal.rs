@@ -31,7 +31,11 @@ pub struct Allowed {
 /// # Errors
 ///
 /// There is none, or it is not a whole disk.
-pub fn find(path: &Path, inventory: &DiskInventory, root: &SysRoot) -> Result<(u64, Disk), Failure> {
+pub fn find(
+    path: &Path,
+    inventory: &DiskInventory,
+    root: &SysRoot,
+) -> Result<(u64, Disk), Failure> {
     let shown = path.display();
     let failure = match fs::metadata(path) {
         Ok(found) if found.file_type().is_block_device() => {

@@ -23,7 +23,11 @@ fn a_file_in_etc_is_that_of_the_system() {
     assert_eq!(shown.stdout, "berry\n");
     let listed = inspect(&user, &["a.img", "ls", "/etc"]).assert_exit_code(0);
     assert!(listed.stdout.contains("hostname"), "{}", listed.stdout);
-    for words in [["cat", "/etc/none"], ["ls", "/boot/none"], ["cat", "7:/boot"]] {
+    for words in [
+        ["cat", "/etc/none"],
+        ["ls", "/boot/none"],
+        ["cat", "7:/boot"],
+    ] {
         inspect(&user, &[&["a.img"][..], &words].concat()).assert_exit_code(2);
     }
 }
