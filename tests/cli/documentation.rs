@@ -126,24 +126,3 @@ fn every_named_command_exists() {
     }
     assert!(named > 3, "the search itself works");
 }
-
-#[test]
-fn tests_that_take_turns_exist() {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let list = fs::read_to_string(tests.join("in-turn.txt")).unwrap();
-    let is_name = |line: &&str| !line.starts_with('#') && line.contains("::");
-    let names: Vec<&str> = list.lines().filter(is_name).collect();
-    assert!(names.len() > 10, "{names:?}");
-    for name in names {
-        let (module, function) = name.rsplit_once("::").unwrap();
-        let file = format!("docker/{}.rs", module.replace("::", "/"));
-        let source = fs::read_to_string(tests.join(&file)).unwrap_or_else(|error| {
-            panic!("{file} of {name}: {error}");
-        });
-        let declaration = format!("\nfn {function}() {{");
-        assert!(source.contains(&declaration), "{file} has no {function}");
-        // `--skip` leaves out every test whose name contains one of these.
-        let longer = source.matches(&format!("fn {function}")).count();
-        assert_eq!(longer, 1, "other tests begin with {function}");
-    }
-}
