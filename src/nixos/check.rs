@@ -2,52 +2,33 @@
 //!
 //! Nix evaluates the facts (`expressions/check/facts.nix`); rules that are pure turn them into findings.
 
-mod account_kind;
 mod addresses;
 mod authorized_keys;
 mod board;
 mod broken_key;
-mod builder_values;
-mod closed_ports;
 mod corrections;
 mod disks;
-mod etc_files;
 mod facts;
 mod hidden_definitions;
-mod idle_services;
 mod login;
-mod meant_root;
-mod name_servers;
 mod named_options;
-mod named_values;
 mod network;
-mod network_ends;
 mod nixos_messages;
 mod obstacle;
-mod own_commands;
 mod own_facts;
-mod own_programs;
-mod own_settings;
-mod own_times;
-mod own_units;
 mod passwords;
 mod placeholders;
 mod places;
-mod program_value;
-mod right_addresses;
 mod rule;
 mod rules;
 mod shells;
 mod state_version;
 mod stored_secrets;
 mod sudo_passwords;
-mod swap_files;
 #[cfg(test)]
 pub(super) mod tests;
-mod unfilled;
 mod unknown_groups;
 mod upgrades;
-mod user_names;
 mod ways_in;
 mod wireless;
 

@@ -55,7 +55,6 @@ mod tests {
         for path in [
             "default.nix",
             "check/facts.nix",
-            "check/programs.txt",
             "glue/default.nix",
         ] {
             assert!(paths.contains(&path), "{paths:?}");

@@ -1,8 +1,7 @@
 //! The packages of nixpkgs that have a program, or what other systems call a package. Pure.
 
-/// Programs, each with the package that is certain to have it: a line for each, in alphabetical order. Nix reads it as well
-/// (`expressions/check/script-programs.nix`).
-const TEXT: &str = include_str!("expressions/check/programs.txt");
+/// Programs, each with the package that is certain to have it: a line for each, in alphabetical order.
+const TEXT: &str = include_str!("programs.txt");
 
 /// What other systems call packages, and their names in nixpkgs.
 const OTHER_NAMES: [(&str, &str); 38] = [

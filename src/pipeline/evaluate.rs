@@ -55,7 +55,6 @@ pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<C
     let ways_in = who_logs_in(&facts).into_iter();
     let mut findings = findings(&facts, &plan.request.target.system.to_string(), board);
     definitions.locate(&mut findings);
-    findings.extend(definitions.builder_findings());
     let value = Checked {
         findings,
         ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),

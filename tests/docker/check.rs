@@ -1,10 +1,8 @@
 //! `check` on real configurations: every finding is reported, nothing is built, and nothing is left.
 
 mod logins;
-mod network;
 mod secrets;
-mod services;
-mod units;
+mod upgrades;
 
 use serde_json::Value;
 

@@ -22,10 +22,8 @@ pub(super) fn has_only_fixed_addresses(facts: &ConfigFacts) -> bool {
 
 /// An IPv4 network.
 pub(super) struct Network {
-    /// An address in it.
-    pub(super) address: Ipv4Addr,
-    /// The number of the first bits that all its addresses have in common.
-    pub(super) prefix: u32,
+    address: Ipv4Addr,
+    prefix: u32,
 }
 
 impl Network {

@@ -1,7 +1,6 @@
 //! Lines of Nix with which users can log in over SSH, and administer the machine. Pure.
 
 use super::facts::{ConfigFacts, UserFacts};
-use super::meant_root::line_with_root;
 use super::obstacle::Obstacle;
 use super::passwords::{password_is_accepted, plain_passwords};
 use super::ways_in::{is_administrator, way_in, who_gets_in};
@@ -139,9 +138,6 @@ pub(super) fn lines_that_make_an_administrator(facts: &ConfigFacts, name: &str) 
     let Some(user) = facts.users.iter().find(|user| user.name == name) else {
         return Vec::new();
     };
-    if let Some(line) = line_with_root(facts, name) {
-        return vec![line];
-    }
     let sudo = &facts.sudo;
     let option = &sudo.option;
     let is_in_wheel = user.groups.iter().any(|group| group == "wheel");
@@ -331,16 +327,6 @@ mod tests {
         let in_rust = [("/sudo/option", json!("security.sudo-rs"))];
         let free = free.replace("sudo", "sudo-rs");
         assert_eq!(admin(wheel("ann", &[KEY], "none"), &in_rust), [free]);
-        for (who, definition) in [
-            (
-                user("rot", &[KEY], "none"),
-                ".openssh.authorizedKeys.keys = [ … ];",
-            ),
-            (user("rot", &[], "set"), " = { … };"),
-        ] {
-            let root = format!("users.users.root{definition} # replaces users.users.rot");
-            assert_eq!(admin(who, &[("/autologin", json!("rot"))]), [root]);
-        }
         // At the console too.
         let kiosk = [("/autologin", json!("ann"))];
         assert_eq!(admin(user("ann", &[], "set"), &kiosk), [group]);

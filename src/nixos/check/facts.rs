@@ -2,10 +2,7 @@
 
 use serde::Deserialize;
 
-use super::own_facts::{
-    ClosedPortFacts, EtcLinkFacts, EtcNameFacts, OwnSettingFacts, OwnUnitFacts, ProgramFacts,
-    StoredSecretFacts, UnfilledFacts,
-};
+use super::own_facts::StoredSecretFacts;
 
 /// What a configuration sets that matters for booting and logging in.
 #[expect(
@@ -72,28 +69,10 @@ pub struct ConfigFacts {
     pub private_keys: Vec<String>,
     /// Options whose secrets are in the store.
     pub stored_secrets: Vec<StoredSecretFacts>,
-    /// Files in `/etc` that are links out of the store.
-    pub etc_links: Vec<EtcLinkFacts>,
-    /// Names of services with a program that nothing starts, of those that nixpkgs itself does not define.
-    pub idle_services: Vec<String>,
     /// The machine upgrades itself automatically, to a configuration that nothing puts onto it.
     pub upgrades_to_nothing: bool,
     /// `system.autoUpgrade.channel` is set, beside which NixOS takes no `flake`.
     pub upgrade_has_channel: bool,
-    /// Services that the firewall keeps other machines from.
-    pub closed_ports: Vec<ClosedPortFacts>,
-    /// Programs and scripts of the user's own services that are not in the store.
-    pub own_programs: Vec<ProgramFacts>,
-    /// Settings of the user's own units that systemd does not follow.
-    pub own_units: OwnUnitFacts,
-    /// Names and values of settings that NixOS does not check.
-    pub own_settings: OwnSettingFacts,
-    /// Files that get into a directory `etc` in `/etc`.
-    pub etc_names: Vec<EtcNameFacts>,
-    /// Options with what stands for a value of the user's own.
-    pub unfilled: Vec<UnfilledFacts>,
-    /// Files for swap that nothing makes.
-    pub swap_files: Vec<String>,
 }
 
 /// The root file system.
@@ -265,12 +244,6 @@ pub struct NetworkFacts {
     pub replaced_names: Vec<String>,
     /// The IPv4 addresses of all interfaces, each with the length of its network: `192.168.1.5/24`.
     pub addresses: Vec<String>,
-    /// Those of interfaces by which other machines may reach this one.
-    pub hosts: Vec<HostFacts>,
-    /// The addresses of each interface.
-    pub interface_addresses: Vec<InterfaceFacts>,
-    /// An interface has an IPv6 address.
-    pub has_ipv6: bool,
     /// The IPv6 addresses of all interfaces, each with the length of its network.
     pub ipv6_addresses: Vec<String>,
     /// The networks to which interfaces have routes of their own, written the same way.
@@ -283,8 +256,6 @@ pub struct NetworkFacts {
     pub routes: bool,
     /// There is a default gateway, or a route of an interface.
     pub gateway: bool,
-    /// `networking.nameservers`, as far as the machine asks them.
-    pub name_servers: Vec<String>,
     /// There is a name server: one that is named, one of the machine itself, or those of systemd-resolved.
     pub name_server: bool,
     /// systemd-networkd is enabled and has a network, or gets one from cloud-init.
@@ -309,26 +280,6 @@ pub struct NetworkFacts {
     pub unpublished: Option<String>,
     /// The path of the file with the secrets of `wpa_supplicant`, where that has one; empty for one of the store.
     pub secrets_file: Option<String>,
-}
-
-/// The addresses of an interface, each with the length of its network.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct InterfaceFacts {
-    /// The name of the interface.
-    pub name: String,
-    /// Its IPv4 addresses.
-    pub ipv4: Vec<String>,
-    /// Its IPv6 addresses.
-    pub ipv6: Vec<String>,
-}
-
-/// An IPv4 address of an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct HostFacts {
-    /// The name of the interface.
-    pub interface: String,
-    /// The address, with the length of its network.
-    pub address: String,
 }
 
 /// The key of a wireless network that is to come from a file with secrets.

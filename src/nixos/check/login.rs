@@ -3,7 +3,6 @@
 use super::Severity;
 use super::authorized_keys::{broken_keys, expired_keys, has_private_key, has_wrong_key};
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
-use super::meant_root::said_of_no_administrator;
 use super::named_options::user_option;
 use super::passwords::{
     files_of, invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
@@ -15,7 +14,7 @@ use super::ways_in::{
     serves_itself_only, way_in, who_gets_in,
 };
 
-pub(super) const RULES: [Rule; 22] = [
+pub(super) const RULES: [Rule; 21] = [
     Rule {
         id: "hash-as-file",
         severity: Severity::Warning,
@@ -66,22 +65,6 @@ pub(super) const RULES: [Rule; 22] = [
         },
         why: "the machine starts, but nobody can log in",
         add: &[KEY_LINE],
-    },
-    Rule {
-        id: "user-cannot-log-in",
-        severity: Severity::Warning,
-        is: |facts, _| {
-            let others: Vec<String> = without_secret(facts).map(user_option).collect();
-            let have = if others.len() > 1 { "have" } else { "has" };
-            // `nobody-gets-in` and `key-is-none` name the cause already.
-            let is_own_finding = facts.users.iter().any(UserFacts::has_secret)
-                && !has_wrong_key(facts)
-                && !facts.ssh.other_keys;
-            let told = || format!("{} {have} no key and no password", others.join(", "));
-            (is_own_finding && !others.is_empty()).then(told)
-        },
-        why: "nobody can log in as this user, at the console or over SSH",
-        add: &["users.users.{locked out}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];"],
     },
     Rule {
         id: "no-shell",
@@ -335,22 +318,24 @@ fn is_only_way_in(facts: &ConfigFacts) -> bool {
     is_meant && nobody_has_a_secret(facts) && facts.autologin.is_some() && !facts.installer
 }
 
-/// The names of the users besides root, whom NixOS always has, without key and password.
-pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
-    let is_logged_in = |name: &str| {
-        let of_services = &facts.own_units.service_users;
-        name == "root"
-            || facts.autologin.as_deref() == Some(name)
-            || of_services.iter().any(|user| user == name)
+/// Why the user `name`, who can log in, cannot become root.
+fn said_of_no_administrator(facts: &ConfigFacts, name: &str) -> String {
+    let user = facts.users.iter().find(|user| user.name == name);
+    let is_in_wheel = user.is_some_and(|user| user.groups.iter().any(|group| group == "wheel"));
+    let reason = if !facts.sudo.enable {
+        format!("{}.enable = false", facts.sudo.option)
+    } else if is_in_wheel {
+        format!(
+            "sudo asks for a password, and {} has none",
+            user_option(name)
+        )
+    } else {
+        format!(
+            "{}.extraGroups does not have wheel, the group that may use sudo",
+            user_option(name)
+        )
     };
-    // Of expired keys `key-expired` tells, of names that have to change first `user-name`, of files `relative-file`.
-    let is_own_finding = |user: &&UserFacts| {
-        let is_told = !user.expired_keys.is_empty() || user.has_relative_file;
-        !user.has_secret() && !is_told && user.has_usable_name()
-    };
-    let users = facts.users.iter().filter(is_own_finding);
-    let names = users.map(|user| user.name.as_str());
-    names.filter(move |name| !is_logged_in(name))
+    format!("{name} can log in but cannot become root, because {reason}")
 }
 
 /// What is said of users with an empty password. Those of an installer are meant to have one.

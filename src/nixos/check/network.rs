@@ -79,7 +79,7 @@ pub(super) const RULES: [Rule; 12] = [
             })
         },
         why: "the interface gets no address",
-        add: &["{right address}"],
+        add: &[],
     },
     Rule {
         id: "wrong-address",
@@ -89,7 +89,7 @@ pub(super) const RULES: [Rule; 12] = [
             Some(format!("networking.interfaces has the address {wrong}"))
         },
         why: "the interface gets no address",
-        add: &["{right address of IPv6}"],
+        add: &[],
     },
     Rule {
         id: "interface-name",

@@ -1,7 +1,7 @@
 //! The failed assertions and the warnings of NixOS's modules, with what corrects them. Pure.
 
 use super::facts::ConfigFacts;
-use super::{Finding, Severity, account_kind, state_version};
+use super::{Finding, Severity, state_version};
 use crate::common::attribute_path;
 use crate::nixos::layout;
 
@@ -30,8 +30,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             return part;
         }
         let state_version = state_version::refused(facts, text).map(|(is, line)| (is, vec![line]));
-        let known = state_version.or_else(|| account_kind::refused(facts, text));
-        match known
+        match state_version
             .or_else(|| setting_and_correction(text))
             .or_else(|| mended(text))
             .or_else(|| doubled_setting_of_ssh(text))
@@ -44,9 +43,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         }
     };
     let warning = finding("warning", Severity::Warning, "NixOS warns about it");
-    let assertions = facts.assertions.iter();
-    let assertions = assertions.filter(|text| !account_kind::is_consequence(facts, text));
-    let failed = assertions.map(failed);
+    let failed = facts.assertions.iter().map(failed);
     let warned = move |text: &String| {
         renamed_option(text).unwrap_or_else(|| Finding {
             add: recommended(text).into_iter().collect(),

@@ -2,9 +2,8 @@
 
 use super::facts::ConfigFacts;
 use super::{
-    addresses, authorized_keys, corrections, disks, etc_files, login, name_servers, network,
-    network_ends, passwords, right_addresses, shells, state_version, unknown_groups, upgrades,
-    user_names, ways_in, wireless,
+    addresses, authorized_keys, corrections, disks, login, network, passwords, shells,
+    state_version, unknown_groups, upgrades, ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -31,10 +30,6 @@ impl Placeholders {
                 "{invalid}",
                 format!("users.users.{}.{option}", attribute(invalid)),
             ),
-            (
-                "{locked out}",
-                attribute(login::without_secret(facts).next().unwrap_or("NAME")),
-            ),
             ("{release}", text(facts.release.as_deref(), "26.05")),
             ("{time zone}", time_zone_line(facts)),
             ("{locale}", text(locale, "en_US.UTF-8")),
@@ -48,8 +43,6 @@ impl Placeholders {
                 authorized_keys::line_with_right_key(facts).unwrap_or_default(),
             ),
             ("{upgrade}", upgrades::line_with_flake(facts)),
-            ("{linked file}", etc_files::line_that_copies(facts)),
-            ("{renamed user}", user_names::line_with_another_name(facts)),
             ("{root label}", disks::root_label(facts).to_owned()),
             (
                 "{needed disk}",
@@ -88,22 +81,11 @@ fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 2] {
 }
 
 /// The lines with which the machine is in a network.
-fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 11] {
-    let address = network_ends::line_with_host_address(facts);
-    let gateway = network_ends::line_with_host_gateway(facts);
-    let servers = name_servers::line_with_servers(facts);
+fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 6] {
     let file = wireless::lines_for_external_keys(facts);
     let hidden = wireless::lines_that_hide_passphrases(facts);
     [
         ("{dhcp}", network::lines_that_turn_dhcp_on(facts)),
-        ("{right address}", right_addresses::lines_of_ipv4(facts)),
-        (
-            "{right address of IPv6}",
-            right_addresses::lines_of_ipv6(facts),
-        ),
-        ("{host address}", address.into_iter().collect()),
-        ("{host gateway}", gateway.into_iter().collect()),
-        ("{name servers}", servers.into_iter().collect()),
         ("{secrets file}", file),
         ("{first network}", wireless::lines_of_first_network(facts)),
         ("{secret network}", wireless::lines_of_secret_network(facts)),

@@ -2,7 +2,6 @@
 
 mod replacements;
 
-use super::builder_values::{self, BuilderValue};
 use super::facts::ConfigFacts;
 use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
@@ -29,18 +28,6 @@ const OBJECTS: [&[&str]; 12] = [
     &["users", "users"],
 ];
 
-/// Options whose values may start a service.
-const STARTING_SERVICES: [&[&str]; 9] = [
-    &["boot", "postBootCommands"],
-    &["networking", "localCommands"],
-    &["networking", "networkmanager", "dispatcherScripts"],
-    &["services", "acpid"],
-    &["services", "cron"],
-    &["services", "udev"],
-    &["system", "activationScripts"],
-    &["systemd", "packages"],
-    &["systemd", "user"],
-];
 /// Options whose values may make a file.
 const MAKING_FILES: [&[&str]; 4] = [
     &["boot", "postBootCommands"],
@@ -56,8 +43,6 @@ pub struct OwnDefinitions {
     in_files: Vec<(String, WrittenDefinition)>,
     /// Those that do not say what they define, each behind its file.
     hidden: Vec<(String, HiddenDefinition)>,
-    /// Values of the builder that the files take, each behind its file.
-    of_builder: Vec<(String, BuilderValue)>,
     cli_module: CliModule,
 }
 
@@ -77,18 +62,10 @@ impl OwnDefinitions {
             let file = format!("{shown_dir}{}", file.display());
             let written = definitions(&text).into_iter();
             own.in_files.extend(written.map(|one| (file.clone(), one)));
-            let of_builder = builder_values::builder_values(&text).into_iter();
-            own.of_builder
-                .extend(of_builder.map(|one| (file.clone(), one)));
             let hidden = hidden_definitions(&text).into_iter();
             own.hidden.extend(hidden.map(|one| (file.clone(), one)));
         }
         own
-    }
-
-    /// What is said of values that the files take from the builder.
-    pub fn builder_findings(&self) -> Vec<Finding> {
-        builder_values::findings(&self.of_builder)
     }
 
     /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition, and says of its
@@ -154,19 +131,8 @@ impl OwnDefinitions {
     /// Removes from the facts what somebody else has to answer for, and what commands of the user's may explain: those can do
     /// anything, and their texts are not read, because they may need the whole system.
     pub fn keep_unexplained(&self, facts: &mut ConfigFacts) {
-        if self.defines_any(&STARTING_SERVICES) {
-            facts.idle_services.clear();
-            facts.own_units.idle_timers.clear();
-        }
         if self.defines_any(&MAKING_FILES) {
-            facts.etc_links.clear();
             facts.upgrades_to_nothing = false;
-            facts.own_units.missing_accounts.clear();
-            facts.own_units.missing_login = None;
-            facts.swap_files.clear();
-            facts
-                .own_programs
-                .retain(|program| !program.path.starts_with('/'));
         }
         // A build does not evaluate the options of Wi-Fi that is off.
         if !facts.network.wireless && facts.network.secrets_file.is_none() {
@@ -174,41 +140,6 @@ impl OwnDefinitions {
         }
         let makes_root = self.defines_any(&[&["sdImage", "populateRootCommands"]]);
         facts.sd.makes_menu = facts.sd.makes_menu && !makes_root;
-        // Whether something starts the services of others is for their authors to know.
-        let is_own = |name: &String| {
-            let path = ["systemd", "services", name.as_str()].map(str::to_owned);
-            self.closest(&path).next().is_some()
-        };
-        facts.idle_services.retain(is_own);
-        facts
-            .own_programs
-            .retain(|program| is_own(&program.service));
-        let units = &mut facts.own_units;
-        units
-            .missing_accounts
-            .retain(|account| is_own(&account.service));
-        units
-            .shell_commands
-            .retain(|command| is_own(&command.service));
-        let is_defined = |set: &[&str], name: &str| {
-            let path: Vec<String> = set
-                .iter()
-                .chain([&name])
-                .map(|&part| part.to_owned())
-                .collect();
-            self.closest(&path).next().is_some()
-        };
-        units
-            .idle_timers
-            .retain(|name| is_defined(&["systemd", "timers"], name));
-        units
-            .missing_targets
-            .retain(|one| is_defined(&["systemd", &one.kind], &one.unit));
-        let is_written = |path: &[String]| self.defining(path).next().is_some();
-        facts.own_settings.keep_own(is_written);
-        facts
-            .etc_names
-            .retain(|file| is_defined(&["environment", "etc"], &file.name));
     }
 
     /// The file with the secrets of Wi-Fi that the files name; empty if its path is not written there, `None` also for `null`.

@@ -4,10 +4,8 @@ use super::facts::ConfigFacts;
 use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
-    Finding, Severity, authorized_keys, board, closed_ports, disks, etc_files, idle_services,
-    login, name_servers, named_values, network, network_ends, nixos_messages, own_commands,
-    own_programs, own_settings, own_times, own_units, state_version, stored_secrets,
-    sudo_passwords, swap_files, unfilled, unknown_groups, upgrades, user_names, wireless,
+    Finding, Severity, authorized_keys, board, disks, login, network, nixos_messages,
+    state_version, stored_secrets, sudo_passwords, unknown_groups, upgrades, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -138,16 +136,6 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
         })
     });
     let found = found
-        .chain(idle_services::findings(facts))
-        .chain(own_programs::findings(facts))
-        .chain(own_units::findings(facts))
-        .chain(own_commands::findings(facts))
-        .chain(own_settings::findings(facts))
-        .chain(own_times::findings(facts))
-        .chain(named_values::findings(facts))
-        .chain(closed_ports::findings(facts))
-        .chain(unfilled::findings(facts))
-        .chain(swap_files::findings(facts))
         .chain(stored_secrets::findings(facts))
         .chain(sudo_passwords::findings(facts));
     let mut all: Vec<Finding> = found.chain(nixos_messages::findings(facts)).collect();
@@ -171,19 +159,15 @@ fn is_part_of_image(facts: &ConfigFacts) -> bool {
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 14] = [
+    let subjects: [&[Rule]; 10] = [
         &RULES,
         &state_version::RULES,
         &disks::RULES,
         &network::RULES,
-        &network_ends::RULES,
-        &name_servers::RULES,
         &wireless::RULES,
         &authorized_keys::RULES,
         &login::RULES,
         &unknown_groups::RULES,
-        &user_names::RULES,
-        &etc_files::RULES,
         &stored_secrets::RULES,
         &upgrades::RULES,
     ];

@@ -9,11 +9,6 @@ use super::*;
 pub(in crate::nixos) const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
 
-/// Of units of which nothing is wrong.
-fn own_units() -> Value {
-    json!({ "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "missing_login": null, "accounts": [], "service_users": [], "shell_commands": [], "suffixed": [], "bare_paths": [] })
-}
-
 /// Facts of a configuration without mistakes.
 fn good() -> Value {
     let mut facts = json!({
@@ -43,10 +38,7 @@ fn good() -> Value {
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8", "locale_is_built": true,
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
-        "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
-        "own_units": own_units(),
-        "own_settings": { "sets": [{ "path": ["services", "openssh", "settings"], "names": ["PasswordAuthentication", "UseDns"] }], "times": [], "features": [], "ssh_port": null, "has_own_ssh_ports": false, "governor": "ondemand", "key_map": "us" },
-        "etc_names": [], "unfilled": [], "swap_files": [], "closed_ports": [],
+        "private_keys": [], "stored_secrets": [], "upgrades_to_nothing": false, "upgrade_has_channel": false,
     });
     // Beside the others: the macro takes no more of them.
     facts["grub_device"] = Value::Null;
@@ -57,8 +49,8 @@ fn good() -> Value {
 /// The network of a configuration without mistakes.
 fn network() -> Value {
     json!({
-        "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "hosts": [], "interface_addresses": [], "has_ipv6": false, "ipv6_addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
-        "name_servers": [], "name_server": false, "networkd": false, "manager": false,
+        "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "ipv6_addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
+        "name_server": false, "networkd": false, "manager": false,
         "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [], "keys_without_file": [], "unpublished": null, "secrets_file": null,
     })
 }

@@ -194,8 +194,6 @@ let
   textOrNull = value: if builtins.isString value then value else null;
   addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
   interfaces = list (networking.interfaces or { });
-  # Not one that only programs of the machine itself use.
-  isHost = name: name != "lo" && !(networking.interfaces.${name}.virtual or false) && isFixed networking.interfaces.${name};
   # Whether anything may make systemd leave an interface the name `eth0`. Every link file that matches the interface does, even one
   # that sets no name: NixOS itself writes such a file for each interface, unless networkd configures them
   # (https://github.com/NixOS/nixpkgs/issues/153134).
@@ -326,10 +324,7 @@ let
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
       replaced_names = if keepsNames then [ ] else filter isReplaced (builtins.attrNames (networking.interfaces or { }));
       addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
-      hosts = builtins.concatMap (name: map (ip: { interface = name; address = withPrefix ip; }) networking.interfaces.${name}.ipv4.addresses) (filter isHost (builtins.attrNames (networking.interfaces or { })));
       ipv6_addresses = builtins.concatMap (interface: map withPrefix (interface.ipv6.addresses or [ ])) interfaces;
-      interface_addresses = map (name: { inherit name; ipv4 = map withPrefix (networking.interfaces.${name}.ipv4.addresses or [ ]); ipv6 = map withPrefix (networking.interfaces.${name}.ipv6.addresses or [ ]); }) (builtins.attrNames (networking.interfaces or { }));
-      has_ipv6 = any (interface: (interface.ipv6.addresses or [ ]) != [ ]) interfaces;
       destinations = builtins.concatMap (interface: map withPrefix (interface.ipv4.routes or [ ])) interfaces;
       gateway_address = gatewayAddress (networking.defaultGateway or null);
       has_tunnels = any (set: set != { }) [ ((networking.wireguard or { }).interfaces or { }) ((networking.wg-quick or { }).interfaces or { }) ];
@@ -337,8 +332,6 @@ let
       gateway =
         !elem (networking.defaultGateway or null) [ null { } ]
         || any (interface: (interface.ipv4.routes or [ ]) != [ ]) interfaces;
-      # A name server of the machine itself may read other texts.
-      name_servers = if hasResolved || !hasOwnResolver && (networking.resolvconf or { }).enable or true then filter builtins.isString (networking.nameservers or [ ]) else [ ];
       name_server =
         (networking.nameservers or [ ]) != [ ]
         || hasResolved
@@ -389,17 +382,8 @@ let
     };
     private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
     stored_secrets = import ./stored-secrets.nix { inherit config commands; };
-    etc_links = import ./etc-links.nix { inherit config commands; };
-    own_programs = import ./own-programs.nix { inherit config options commands; };
     upgrades_to_nothing = import ./upgrades.nix { inherit config options commands; };
     upgrade_has_channel = (config.system.autoUpgrade or { }).channel or null != null;
-    own_units = import ./own-units.nix { inherit config options commands; };
-    own_settings = import ./own-settings.nix { inherit config options commands; };
-    etc_names = import ./etc-names.nix { inherit config commands; };
-    unfilled = import ./unfilled.nix { inherit config options commands; };
-    closed_ports = if wall.enable or false && !hasOwnRules && !hasTrusted && !(config.boot.isContainer or false) then import ./closed-ports.nix { inherit config options; isOpen = port: any (wall: admits wall port) walls; } else [ ];
-    swap_files = import ./swap-files.nix { inherit config options commands; };
-    idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in
 {

@@ -6,8 +6,9 @@ let
 
   upgrade = config.system.autoUpgrade or { };
   service = (config.systemd.services or { }).nixos-upgrade or { };
-  isMade = import ./made-files.nix { inherit config commands; };
-  hasFile = any (name: match "nixos(/.*)?" name != null) (attrNames (config.environment.etc or { })) || isMade "/etc/nixos/configuration.nix";
+  hasFile = any (name: match "nixos(/.*)?" name != null) (attrNames (config.environment.etc or { }));
+  tmpfiles = (config.systemd or { }).tmpfiles or { };
+  isMade = any (rule: isString rule && commands.contains "/etc/nixos" rule) ((tmpfiles.rules or [ ]) ++ builtins.concatMap attrNames (commands.list (tmpfiles.settings or { })));
   # Flags with another configuration.
   words = flag: filter isString (split "[ \t\n]+" flag);
   namesOther = word: match "(-f|-A|-F|--file|--attr|--flake|--store-path)(=.*)?|(-I)?nixos-config=.*" word != null;
@@ -29,4 +30,4 @@ let
   # It may write the file.
   mayBeWritten = (config.services.cloud-init or { }).enable or false;
 in
-upgrade.enable or false == true && (upgrade.flake or null) == null && service.enable or true && !hasFile && !isNamed && !isInPath && !mayBeWritten && !isBrought
+upgrade.enable or false == true && (upgrade.flake or null) == null && service.enable or true && !hasFile && !isMade && !isNamed && !isInPath && !mayBeWritten && !isBrought
