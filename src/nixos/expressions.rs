@@ -52,11 +52,7 @@ mod tests {
         let on_disk = listed.filter(|entry| entry.as_ref().unwrap().path().is_file());
         assert_eq!(on_disk.count(), files().len());
         let paths: Vec<&str> = files().iter().map(|(path, _)| path.as_str()).collect();
-        for path in [
-            "default.nix",
-            "check/facts.nix",
-            "glue/default.nix",
-        ] {
+        for path in ["default.nix", "check/facts.nix", "glue/default.nix"] {
             assert!(paths.contains(&path), "{paths:?}");
         }
     }
