@@ -108,9 +108,7 @@ async fn run_command(
         Command::Man(args) => commands::man::run(args, ui),
         Command::Version => ui.result(concat!("sdbuild ", env!("CARGO_PKG_VERSION"))),
         Command::Status(args) => Box::pin(commands::status::run(args, env, ui, context)).await,
-        Command::ExecWithParent(args) => {
-            Err(boot::pdeathsig::become_program(args.parent, &args.argv))
-        }
+        Command::ExecWithParent(args) => Err(boot::become_program(args.parent, &args.argv)),
         #[cfg(feature = "cloud")]
         Command::HoldMachine => Box::pin(commands::hold_machine(env)).await,
     }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-use crate::boot::keyboard::{Keyboard, forward_keys};
+use crate::boot::container::{Keyboard, forward_keys};
 use crate::boot::machine::{MachineOutput, RunningMachine};
 use crate::boot::outcome::{qemu_outcome, with_leftovers};
 use crate::boot::qemu::{PLUG_NETWORK, Serial};
-use crate::boot::session::BootSession;
+use crate::boot::run::BootSession;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal::{self, SavedSettings};

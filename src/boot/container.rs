@@ -1,36 +1,35 @@
-//! QEMU in a container, for hosts without QEMU.
+//! QEMU in a container, for hosts without QEMU: the container, the files that are copied into it, and its keyboard.
 //!
-//! The container mounts no path of the host: image and firmware are copied into it. Its standard input
-//! carries nothing; when it is closed, because sdbuild ended, the container ends and removes itself.
+//! The container mounts no path of the host: image and firmware are copied into it, decompressed, in one stream of any size. Its
+//! standard input carries nothing; when it is closed, because sdbuild ended, the container ends and removes itself.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::io::{Read, Seek as _, SeekFrom, Write};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
 
-use crate::boot::copy_in::{FIRMWARE_NAME, MACHINE_DIR, QEMU_UID, copy_in, image_in_container};
-use crate::boot::disk::Disk;
-use crate::boot::keyboard::Keyboard;
-use crate::boot::qemu::{self, Forward, Serial};
-use crate::boot::qemu_output::QemuOutput;
-use crate::boot::request::BootRequest;
-use crate::boot::seed_disk::SeedDisk;
-use crate::boot::start_files::StartFiles;
+use crate::boot::process::QemuOutput;
+use crate::boot::qemu;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
+use crate::common::disk_space;
+use crate::common::event::{Events, Phase};
 use crate::common::failure::{Failure, Leftover, OrFail as _};
+use crate::common::human_bytes::human_bytes;
 use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Engine, HostPort, Input, Lifetime, Lines,
-    Network, OutputChunk, PublishedPort, Role, RunId,
+    Attached, Container, ContainerGuard, ContainerSpec, Engine, EngineError, HostPort, Input,
+    Lifetime, Lines, Network, OutputChunk, PublishedPort, Role, RunId,
 };
+use crate::image::MAX_IMAGE_BYTES;
 
 /// The port inside the container that leads to the machine's SSH.
-const SSH_PORT: u16 = 2222;
+pub(super) const SSH_PORT: u16 = 2222;
 /// The limit of processes: QEMU's threads, of which it starts a few dozen, and some room.
 const PIDS_LIMIT: i64 = 256;
 /// What QEMU needs besides the machine's memory, in bytes: up to 1 GiB of it for translated code.
@@ -55,39 +54,17 @@ pub struct ContainerOptions {
 
 impl ContainerOptions {
     /// The memory limit of the container in bytes, where the engine can enforce one.
-    fn memory_limit(&self, request: &BootRequest) -> Option<u64> {
+    fn memory_limit(&self, machine: &qemu::Machine) -> Option<u64> {
         let can_limit = self.engine.facts().limits_memory;
-        can_limit.then(|| (u64::from(request.memory_mib) << 20) + QEMU_MEMORY_BYTES)
+        can_limit.then(|| (u64::from(machine.memory_mib) << 20) + QEMU_MEMORY_BYTES)
     }
 
-    fn spec(&self, wanted: &ContainerMachine<'_>) -> ContainerSpec {
-        let (request, port) = (wanted.request, wanted.port);
-        let firmware = match (&request.firmware, request.own_firmware()) {
-            (Some(_), _) => Some(format!("{MACHINE_DIR}/{FIRMWARE_NAME}").into()),
-            (None, Some(firmware)) => Some(firmware.container_path.into()),
-            (None, None) => None,
-        };
-        let machine = qemu::Machine {
-            model: request.model,
-            kvm: false,
-            host_cores: self.engine.facts().cpus,
-            firmware,
-            memory_mib: request.memory_mib,
-            disk: image_in_container(),
-            form: wanted.disk.form(),
-            start: wanted.start.map(StartFiles::in_container),
-            seed: wanted.seed.map(|_| SeedDisk::in_container()),
-            ssh: port.map(|_| Forward {
-                from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH_PORT),
-                to: request.ssh_port,
-            }),
-            serial: wanted.serial,
-        };
-        let program = format!("/usr/bin/{}", qemu::program_name(request.model));
+    fn spec(&self, machine: &qemu::Machine, port: Option<HostPort>) -> ContainerSpec {
+        let program = format!("/usr/bin/{}", qemu::program_name(machine.model));
         let mut command = ["/bin/busybox", "sh", "/sdbuild/machine", &program]
             .map(str::to_owned)
             .to_vec();
-        let argv = qemu::argv(&machine);
+        let argv = qemu::argv(machine);
         command.extend(argv.iter().map(|word| word.to_string_lossy().into_owned()));
         ContainerSpec {
             user: Some(format!("{QEMU_UID}:{QEMU_UID}")),
@@ -97,7 +74,7 @@ impl ContainerOptions {
             ports: port.map(published).into_iter().collect(),
             lifetime: Lifetime::UntilEnded,
             pids_limit: Some(PIDS_LIMIT),
-            memory: self.memory_limit(request),
+            memory: self.memory_limit(machine),
             ..ContainerSpec::new(Role::Emulator, &self.run, &self.image, command)
         }
     }
@@ -108,20 +85,6 @@ fn published(host: HostPort) -> PublishedPort {
         host,
         container: SSH_PORT,
     }
-}
-
-/// A machine for a container to run.
-#[derive(Debug)]
-pub(super) struct ContainerMachine<'a> {
-    pub(super) request: &'a BootRequest,
-    pub(super) disk: &'a Disk,
-    /// What a board's firmware would have loaded, for a machine without firmware.
-    pub(super) start: Option<&'a StartFiles>,
-    /// The seed of cloud-init.
-    pub(super) seed: Option<&'a SeedDisk>,
-    /// The port on 127.0.0.1 that leads to the machine's SSH.
-    pub(super) port: Option<HostPort>,
-    pub(super) serial: Serial,
 }
 
 /// A running QEMU in its container.
@@ -138,30 +101,23 @@ pub(super) struct ContainerQemu {
     pub(super) ssh_port: Option<u16>,
 }
 
-/// Creates the container, copies the image into it (`Phase::CopyIn`) and starts it.
+/// Creates a container for `machine`, copies its `files` into [`MACHINE_DIR`] (`Phase::CopyIn`) and starts it. `port` is the port
+/// on 127.0.0.1 that leads to [`SSH_PORT`].
 pub(super) async fn start(
     options: &ContainerOptions,
-    wanted: &ContainerMachine<'_>,
+    machine: &qemu::Machine,
+    files: MachineFiles,
+    port: Option<HostPort>,
     context: &Context,
 ) -> Result<ContainerQemu, Failure> {
-    let spec = options.spec(wanted);
-    let more = more_files(wanted).or_environment("open the files of the machine again")?;
+    let spec = options.spec(machine, port);
     let mut guard = ContainerGuard::arm(&options.engine, &spec.name).grace(0);
     let start = async {
         let container = guard.create(&spec).await?;
-        let storage = options.disk.as_deref();
-        copy_in(
-            &container,
-            wanted.request,
-            wanted.disk,
-            more,
-            storage,
-            context,
-        )
-        .await?;
+        copy_in(&container, files, options.disk.as_deref(), context).await?;
         let attached = container.attach().await?;
         container.start().await?;
-        let ssh_port = match wanted.port {
+        let ssh_port = match port {
             Some(_) => container.host_port(SSH_PORT).await?,
             None => None,
         };
@@ -183,13 +139,6 @@ pub(super) async fn start(
             Err(start_failure(failure).with_teardown(leftover))
         }
     }
-}
-
-/// The files of the machine besides the image and the firmware, with their names in the container.
-fn more_files(wanted: &ContainerMachine<'_>) -> io::Result<Vec<(&'static str, File)>> {
-    let start = wanted.start.map(StartFiles::named_files).transpose()?;
-    let seed = wanted.seed.map(SeedDisk::named_file).transpose()?;
-    Ok(start.into_iter().flatten().chain(seed).collect())
 }
 
 /// Adds a hint when the requested port was taken meanwhile, for which engines have two messages.
@@ -262,26 +211,173 @@ fn exit_status(code: u8) -> ExitStatus {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The directory in the container for the copies and for what the machine writes.
+pub(super) const MACHINE_DIR: &str = "/machine";
+/// The user that runs QEMU in the container.
+const QEMU_UID: u64 = 1000;
 
-    #[test]
-    fn port_taken_meanwhile_hints_at_a_retry() {
-        let hints = |text: &str| start_failure(Failure::environment(text)).hints;
-        for message in [
-            "driver failed: Bind for 127.0.0.1:2222 failed: port is already allocated",
-            "rootlessport listen tcp 127.0.0.1:2222: bind: address already in use",
-        ] {
-            assert!(hints(message).iter().any(|hint| hint.contains("try again")));
+/// Files for QEMU, with their names in [`MACHINE_DIR`].
+pub(super) type MachineFiles = Vec<(&'static str, File)>;
+
+const SPACE_HINT: &str = "the engine's disk needs room for the whole image, unpacked";
+
+/// Copies `files` (`Phase::CopyIn`). `storage` is the directory where the engine stores containers, when it is on this machine:
+/// its free space is checked first.
+async fn copy_in(
+    container: &Container,
+    mut files: MachineFiles,
+    storage: Option<&Path>,
+    context: &Context,
+) -> Result<(), Failure> {
+    check_space(files.iter_mut().map(|(_, file)| file), storage)?;
+    let progress = context.events.clone();
+    let pack = move |out: &mut dyn Write| {
+        let mut tar = tar::Builder::new(out);
+        for (name, file) in files {
+            append(&mut tar, name, file, &progress)?;
         }
-        assert!(hints("no such image").is_empty());
-    }
+        tar.finish()
+    };
+    let upload = async {
+        let uploaded = container.upload(MACHINE_DIR, pack).await;
+        uploaded.map_err(upload_failure)
+    };
+    context.phase(Phase::CopyIn, upload).await
+}
 
-    #[test]
-    fn exit_code_of_the_script_is_that_of_qemu() {
-        assert!(exit_status(0).success());
-        assert_eq!(exit_status(3).to_string(), "exit status: 3");
-        assert_eq!(exit_status(137).signal(), Some(9));
+/// Checks that the disk of `storage` has space for `files`, whose holes are not preserved there.
+fn check_space<'a>(
+    files: impl Iterator<Item = &'a mut File>,
+    storage: Option<&Path>,
+) -> Result<(), Failure> {
+    let Some(free) = storage.and_then(disk_space::free_space) else {
+        return Ok(());
+    };
+    let sizes = files.map(|file| file.seek(SeekFrom::End(0)));
+    let size: u64 = sizes
+        .sum::<io::Result<u64>>()
+        .or_environment("read the image")?;
+    if size <= free {
+        return Ok(());
+    }
+    let (size, free) = (human_bytes(size), human_bytes(free));
+    let text = format!("the unpacked image has {size}, but the engine's disk has only {free} free");
+    Err(Failure::environment(text).hint(SPACE_HINT))
+}
+
+fn upload_failure(error: EngineError) -> Failure {
+    let is_full = error.to_string().contains("no space left on device");
+    let failure = Failure::from(error);
+    if is_full {
+        failure.hint(SPACE_HINT)
+    } else {
+        failure
     }
 }
+
+fn append(
+    tar: &mut tar::Builder<&mut dyn Write>,
+    name: &str,
+    mut file: File,
+    events: &Events,
+) -> io::Result<()> {
+    // The metadata of a block device do not have its size.
+    let total = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    if total > MAX_IMAGE_BYTES {
+        let text = format!("the image is longer than {MAX_IMAGE_BYTES} bytes");
+        return Err(io::Error::other(text));
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o600);
+    header.set_uid(QEMU_UID);
+    header.set_gid(QEMU_UID);
+    header.set_mtime(1);
+    header.set_size(total);
+    let exact = ExactReader {
+        file,
+        done: 0,
+        total,
+        events,
+    };
+    tar.append_data(&mut header, name, exact)
+}
+
+/// Reads exactly `total` bytes of a file: one that shrinks meanwhile is an error, not a broken archive.
+struct ExactReader<'a> {
+    file: File,
+    done: u64,
+    total: u64,
+    events: &'a Events,
+}
+
+impl Read for ExactReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let rest = self.total - self.done;
+        let n = Read::by_ref(&mut self.file).take(rest).read(buffer)?;
+        if n == 0 && rest > 0 && !buffer.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.done += n as u64;
+        self.events
+            .bytes(Phase::CopyIn, self.done, Some(self.total));
+        Ok(n)
+    }
+}
+
+/// Ctrl-A, the prefix of QEMU's own commands.
+const ESCAPE_PREFIX: u8 = 1;
+
+/// The keyboard of a machine in a container: a second program in it, because a machine that reads no keys
+/// would block a shared standard input, and with it the detection of its end.
+#[derive(Clone, Debug)]
+pub(super) struct Keyboard(Container);
+
+impl Keyboard {
+    pub(super) fn of(container: &Container) -> Self {
+        Self(container.clone())
+    }
+
+    /// Connects; dropping the result disconnects.
+    pub(super) async fn connect(&self) -> Result<Attached, EngineError> {
+        let program = ["/bin/busybox", "sh", "/sdbuild/keys"];
+        self.0.exec(program.map(str::to_owned).to_vec()).await
+    }
+}
+
+/// Forwards `keys` with `press` until Ctrl-A X. That is detected here: QEMU reads no further, and does not
+/// see it, while the machine leaves earlier keys unread.
+pub(super) async fn forward_keys<E>(
+    mut keys: mpsc::Receiver<Vec<u8>>,
+    mut press: impl AsyncFnMut(&[u8]) -> Result<(), E>,
+) {
+    let (mut escape, mut is_connected) = (EscapeDetector::default(), true);
+    while let Some(typed) = keys.recv().await {
+        if escape.ends_in(&typed) {
+            return;
+        }
+        // A lost connection means that the machine or the engine ended; the console reports which.
+        is_connected = is_connected && press(&typed).await.is_ok();
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Detects Ctrl-A X in pieces of any size.
+#[derive(Debug, Default)]
+struct EscapeDetector {
+    has_prefix: bool,
+}
+
+impl EscapeDetector {
+    fn ends_in(&mut self, typed: &[u8]) -> bool {
+        typed.iter().any(|key| {
+            let ends = self.has_prefix && key.eq_ignore_ascii_case(&b'x');
+            // A second prefix is sent to the machine.
+            self.has_prefix = !self.has_prefix && *key == ESCAPE_PREFIX;
+            ends
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,11 @@ impl Disk {
 }
 
 impl Disk {
+    /// The open file.
+    pub(super) fn open_file(&self) -> &File {
+        &self.file
+    }
+
     /// The open file, for other readers.
     pub(super) fn file(&self) -> Result<File, Failure> {
         self.file.try_clone().or_environment("open the image again")

@@ -1,18 +1,28 @@
-//! The SSH login: the system's OpenSSH client, with nothing of the user's configuration but the keys.
+//! The SSH login and the commands after it: the system's OpenSSH client, with nothing of the user's configuration but the keys.
+//!
+//! After a login the server may refuse the next connection nevertheless: OpenSSH counts what the attempts to log in left unfinished
+//! while the machine was slow (`MaxStartups`, `PerSourcePenalties` in `sshd_config(5)`). Then nothing has been run, and ssh is started
+//! again.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use std::{fs, io};
 
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::boot::pdeathsig::command_with_parent;
+use crate::boot::machine::{BootEvent, RunningMachine};
+use crate::boot::outcome::command_outcome;
+use crate::boot::process::command_with_parent;
 use crate::boot::request::Login;
+use crate::common::context::Context;
+use crate::common::event::{Event, Phase};
+use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::timeout::timeout;
 
 /// The pause between two attempts.
@@ -70,19 +80,14 @@ impl<'a> SshProbe<'a> {
         }
     }
 
-    /// The user that logs in.
-    pub(super) fn user(&self) -> &str {
-        &self.login.user
+    /// The login that is tried.
+    pub(super) fn login(&self) -> &Login {
+        self.login
     }
 
     /// The private keys that are tried; empty if ssh looks for them itself.
     pub(super) fn keys(&self) -> &[PathBuf] {
         self.keys
-    }
-
-    /// Whether the login is root's.
-    pub(super) fn is_root(&self) -> bool {
-        self.login.user == "root"
     }
 
     /// The last error message of ssh.
@@ -218,48 +223,140 @@ fn last_line(status: ExitStatus, stderr: &[u8]) -> String {
     line.map_or_else(|| format!("ssh ended with {status}"), str::to_owned)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How long the machine may take to switch itself off.
+const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long after an ssh that has ended the machine is asked again to switch itself off.
+const POWEROFF_PAUSE: Duration = Duration::from_secs(5);
 
-    #[test]
-    fn values_are_arguments_of_their_own() {
-        let login = Login {
-            is_default_user: false,
-            key: None,
-            user: "-oProxyCommand=evil".into(),
-            timeout: Duration::from_secs(1),
-            command: None,
+/// Switches the machine off, of a user who may only do that with sudo too.
+const POWEROFF: &str = "poweroff || sudo -n poweroff || { sudo -n true || exit 77; exit 1; }";
+/// The exit code of a user who may not do that at all (`EX_NOPERM` in sysexits.h).
+const NO_PERMISSION: i32 = 77;
+
+/// Commands on a machine that accepts logins.
+#[derive(Clone, Copy)]
+pub(super) struct RemoteCommands<'a> {
+    pub(super) probe: &'a SshProbe<'a>,
+    pub(super) context: &'a Context,
+}
+
+impl RemoteCommands<'_> {
+    /// Runs the user's command for at most `limit`, with its output on the terminal. Fails unless its exit status is 0.
+    pub(super) async fn run(
+        &self,
+        machine: &mut RunningMachine,
+        command: &str,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let events = &self.context.events;
+        // It may be silent for long.
+        let limit_seconds = limit.as_secs();
+        events.notice(format!("running the command, {limit_seconds} s at most"));
+        let messages = NamedTempFile::new().or_environment("create a temporary file")?;
+        let path = messages.path();
+        let run = until_connected(&messages, async || {
+            let ssh = self.probe.command_with_messages(path, command, limit);
+            run_to_end(ssh, machine).await
+        });
+        // A live line would be drawn over what the command writes.
+        events.emit(Event::Suspended);
+        let done = self.context.cancel.race(timeout(limit, run)).await;
+        events.emit(Event::Resumed);
+        match done? {
+            Some(done) => {
+                let (status, messages) = done?;
+                command_outcome(status, &messages)
+            }
+            None => Err(Failure::message(
+                Class::Build,
+                format!("the command did not end within {} s", limit.as_secs()),
+            )
+            .hint("give it more time with --timeout")),
+        }
+    }
+
+    /// Makes the machine switch itself off, if the user may do that. A machine that does not is not a failure: nothing that it
+    /// writes is kept.
+    pub(super) async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
+        let off = async {
+            loop {
+                let mut ssh = self.probe.command(POWEROFF, POWEROFF_TIMEOUT);
+                ssh.stdout(Stdio::null()).stderr(Stdio::null());
+                let mut ssh = ssh.spawn().or_environment("start ssh")?;
+                let asked = tokio::select! {
+                    _ = machine.until_off() => return ssh.kill().await.or_environment("end ssh"),
+                    asked = ssh.wait() => asked.or_environment("wait for ssh")?,
+                };
+                // Whoever may is refused as long as the system starts.
+                if asked.code() == Some(NO_PERMISSION) && self.probe.login().user != "root" {
+                    return Ok(());
+                }
+                let off = timeout(POWEROFF_PAUSE, machine.until_off());
+                if off.await.is_some() {
+                    return Ok(());
+                }
+            }
         };
-        let keys = ["/k ey".into()];
-        let probe = SshProbe::new(Path::new("ssh"), &login, &keys, 2222, false);
-        let argv = probe.argv("-v; rm x", Duration::from_secs(180));
-        let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
-        let position = |word| words.iter().position(|w| *w == word).unwrap();
-        assert_eq!(words[position("-i") + 1], "/k ey");
-        assert_eq!(words[position("-p") + 1], "2222");
-        assert_eq!(words[position("-l") + 1], "-oProxyCommand=evil");
-        assert_eq!(words[position("--") + 1..], ["127.0.0.1", "-v; rm x"]);
-        assert!(words.contains(&"BatchMode=yes"));
-        assert!(words.contains(&"ConnectTimeout=180"));
-    }
-
-    #[tokio::test]
-    async fn only_the_end_of_a_flood_is_kept() {
-        let flood = tokio::io::repeat(b'x').take(3_000_000);
-        let stderr = read_end(flood.chain(&b"\nthe end\n"[..])).await.unwrap();
-        assert_eq!(stderr.len(), MAX_STDERR_BYTES);
-        let status = ExitStatus::default();
-        assert_eq!(last_line(status, &stderr), "the end");
-        assert_eq!(last_line(status, b" \n"), "ssh ended with exit status: 0");
-    }
-
-    #[test]
-    fn refused_key_differs_from_a_server_that_is_not_up() {
-        assert!(is_refusal("root@127.0.0.1: Permission denied (publickey)."));
-        assert!(!is_refusal(
-            "kex_exchange_identification: read: Connection reset by peer"
-        ));
-        assert!(!is_refusal("bash: /x: Permission denied"));
+        let events = &self.context.events;
+        let limit = POWEROFF_TIMEOUT.as_secs();
+        let waited = format!("until the machine is off, {limit} s at most");
+        events.detail(Phase::PowerOff, waited);
+        let off = self.context.cancel.race(timeout(POWEROFF_TIMEOUT, off));
+        let off = off.await?;
+        // It is no result.
+        events.detail(Phase::PowerOff, "");
+        off.unwrap_or_else(|| {
+            events.warn(format!(
+                "the machine did not switch itself off within {limit} s: QEMU was stopped"
+            ));
+            Ok(())
+        })
     }
 }
+
+/// Runs `ssh`, which adds its own messages to the file, again until the server does not drop the connection. Returns its exit
+/// status and these messages.
+async fn until_connected(
+    messages: &NamedTempFile,
+    mut ssh: impl AsyncFnMut() -> Result<ExitStatus, Failure>,
+) -> Result<(ExitStatus, String), Failure> {
+    loop {
+        let status = ssh().await?;
+        let text = fs::read(messages.path()).or_environment("read ssh's messages")?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if !is_not_connected(&text) {
+            return Ok((status, text));
+        }
+        let cleared = messages.as_file().set_len(0);
+        cleared.or_environment("clear ssh's messages")?;
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Runs `ssh` to its end, and reads the console meanwhile.
+async fn run_to_end(
+    mut ssh: tokio::process::Command,
+    machine: &mut RunningMachine,
+) -> Result<ExitStatus, Failure> {
+    let ssh = ssh.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    let mut ssh = ssh.spawn().or_environment("start ssh")?;
+    let mut qemu_ended = false;
+    loop {
+        tokio::select! {
+            biased;
+            status = ssh.wait() => return status.or_environment("wait for ssh"),
+            // When QEMU has ended, ssh notices that the connection is lost and ends too.
+            event = machine.next_event(), if !qemu_ended => {
+                qemu_ended = matches!(event?, BootEvent::Ended(_));
+            }
+        }
+    }
+}
+
+/// Whether ssh's own messages say that the server ended the connection before it began to speak SSH.
+fn is_not_connected(messages: &str) -> bool {
+    messages.contains("kex_exchange_identification: ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,21 @@
-//! A running machine: its console is read all the time, and QEMU never outlives this value.
+//! A running machine: its console is read all the time, as lines without control sequences and within bounds, and QEMU never
+//! outlives this value.
 
+use std::collections::VecDeque;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use crate::boot::console::Console;
-use crate::boot::container::ContainerQemu;
+use crate::boot::container::{ContainerQemu, Keyboard};
 use crate::boot::diagnosis::is_halted;
-use crate::boot::keyboard::Keyboard;
-use crate::boot::kvm_failure::{self, KvmWatch};
-use crate::boot::process::QemuProcess;
+
+use crate::boot::process::{KVM_WARNING, KvmWatch, QemuOutput, QemuProcess, kvm_failure};
 use crate::boot::qemu::{PLUG_NETWORK, UNPLUG_NETWORK};
-use crate::boot::qemu_output::QemuOutput;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, Leftover, OrFail as _};
+use crate::common::text::strip_control;
 
 /// How long QEMU may take to end after SIGTERM, before SIGKILL.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,7 +122,7 @@ impl RunningMachine {
             return Ok(());
         }
         if !self.restarts {
-            return Err(kvm_failure::failure());
+            return Err(kvm_failure());
         }
         self.kvm_failed = true;
         process.terminate();
@@ -137,7 +137,7 @@ impl RunningMachine {
         if !self.kvm_failed || !self.restarts || !process.restart_without_kvm()? {
             return Ok(false);
         }
-        self.events.warn(kvm_failure::WARNING);
+        self.events.warn(KVM_WARNING);
         self.stderr.clear();
         self.console = Console::default();
         Ok(true)
@@ -259,72 +259,59 @@ impl RunningMachine {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::process::Stdio;
+/// Lines that are kept: the boot of a kernel, and what a stuck machine repeats after it.
+const MAX_LINES: usize = 4000;
+/// Bytes of a line; a longer one is split.
+const MAX_LINE_BYTES: usize = 2000;
 
-    use tokio::process::Command;
+/// The console so far.
+#[derive(Debug, Default)]
+pub(super) struct Console {
+    lines: VecDeque<String>,
+    /// The line that has no end yet.
+    partial: Vec<u8>,
+}
 
-    use super::*;
-
-    /// A machine with KVM whose QEMU is this shell script, and which does without KVM what the second does.
-    fn machine(with_kvm: &str, without_kvm: &str) -> RunningMachine {
-        let shell = |script: &str| {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", script]).stdin(Stdio::null());
-            shell.stdout(Stdio::piped()).stderr(Stdio::piped());
-            shell
-        };
-        let process = QemuProcess::piped(&mut shell(with_kvm), Stdio::null()).unwrap();
-        let process = process.with_fallback(shell(without_kvm));
-        RunningMachine::new(Backend::Process(process), None, &Events::none())
-    }
-
-    /// QEMU stops the machine then, and does not end.
-    #[tokio::test]
-    async fn machine_whose_kvm_fails_starts_again_without_it() {
-        let failing = "echo started; echo 'KVM internal error. Suberror: 1' >&2; exec sleep 600";
-        let mut machine = machine(failing, "echo started again");
-        let status = machine.until_end().await.unwrap();
-        assert!(status.success(), "{status}");
-        assert_eq!(machine.console.lines(), ["started again"]);
-        assert_eq!(machine.stderr_text(), "");
-    }
-
-    /// Nobody would end the machine that starts again.
-    #[tokio::test]
-    async fn machine_that_is_stopped_does_not_start_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let begun = dir.path().join("begun");
-        // It ends some time after the signal.
-        let failing = "trap 'sleep 0.5; exit' TERM; echo 'KVM internal error' >&2; while :; do sleep 0.05; done";
-        let mut machine = machine(failing, &format!("touch {}", begun.display()));
-        // The message is read, and the end is not.
-        while !machine.kvm_failed {
-            tokio::select! {
-                _ = machine.next_output() => {}
-                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+impl Console {
+    /// Appends `bytes`; returns the lines that they finished.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
+        let mut finished = Vec::new();
+        for byte in bytes {
+            if *byte != b'\n' {
+                self.partial.push(*byte);
+            }
+            if *byte == b'\n' || self.partial.len() >= MAX_LINE_BYTES {
+                finished.push(clean(&std::mem::take(&mut self.partial)));
             }
         }
-        assert!(machine.stop(&Cancel::new()).await.is_empty());
-        assert!(!begun.exists());
+        self.lines.extend(finished.iter().cloned());
+        let surplus = self.lines.len().saturating_sub(MAX_LINES);
+        self.lines.drain(..surplus);
+        finished
     }
 
-    #[tokio::test]
-    async fn kvm_that_fails_later_is_a_failure() {
-        let failing = "echo 'KVM: entry failed, hardware error 0x80000021' >&2; exec sleep 600";
-        let mut machine = machine(failing, "echo again");
-        machine.is_in_use();
-        let failure = machine.until_end().await.unwrap_err();
-        assert!(failure.to_string().contains("KVM fails"), "{failure}");
-        assert!(machine.stop(&Cancel::new()).await.is_empty());
+    /// All lines, the unfinished one included.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let last = Some(self.unfinished()).filter(|last| !last.trim().is_empty());
+        self.lines.iter().cloned().chain(last).collect()
     }
 
-    #[tokio::test]
-    async fn other_end_of_a_machine_with_kvm_is_its_end() {
-        let mut machine = machine("echo started; echo no disk >&2; exit 1", "echo again");
-        assert_eq!(machine.until_end().await.unwrap().code(), Some(1));
-        assert_eq!(machine.console.lines(), ["started"]);
-        assert_eq!(machine.stderr_text(), "no disk");
+    /// The line that has no end yet, as a prompt has none while it waits for input.
+    pub(super) fn unfinished(&self) -> String {
+        clean(&self.partial)
+    }
+
+    /// The last `count` lines that are not empty.
+    pub(super) fn tail(&self, count: usize) -> Vec<String> {
+        let mut lines = self.lines();
+        lines.retain(|line| !line.trim().is_empty());
+        lines.split_off(lines.len().saturating_sub(count))
     }
 }
+
+fn clean(line: &[u8]) -> String {
+    strip_control(&String::from_utf8_lossy(line)).replace('\t', " ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ pub(super) fn no_login(
         ssh_error: ssh_error.as_deref(),
     };
     let diagnosis = diagnosis::diagnose(&evidence);
-    let user = probe.map(SshProbe::user);
+    let user = probe.map(|probe| probe.login().user.as_str());
     let hint = with_user(diagnosis.hint, user);
     let mut failure = Failure::message(Class::Build, diagnosis.what).hint(hint);
     if ssh_error.as_deref().is_some_and(is_refusal) {

@@ -1,17 +1,22 @@
-//! QEMU as a process on the host, which ends when sdbuild ends.
+//! QEMU as a process on the host. It ends when sdbuild ends, even by `kill -9`.
+//!
+//! The kernel sends a signal at the end of the parent to a process that requests it itself (`PR_SET_PDEATHSIG`), and the request
+//! survives `exec`. So sdbuild starts itself once more, requests the signal, and becomes the program. Other systems have no such
+//! request: there a program ends with the run, unless that is killed.
 
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getppid};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::boot::pdeathsig::command_with_parent;
-use crate::boot::qemu::{self, Serial};
-use crate::boot::qemu_output::QemuOutput;
+use crate::boot::qemu;
+use crate::boot::qemu::Serial;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal;
 
@@ -189,3 +194,108 @@ async fn read<'a>(pipe: &mut Option<impl AsyncRead + Unpin>, buffer: &'a mut [u8
     }
     buffer.split_at(length).0
 }
+
+/// A command that becomes `program` and ends with the thread that spawns it. That must be the main thread,
+/// on which the runtime's `block_on` runs.
+pub(super) fn command_with_parent(program: &Path) -> Command {
+    if !cfg!(target_os = "linux") {
+        let mut command = Command::new(program);
+        command.kill_on_drop(true);
+        return command;
+    }
+    // The running executable, even when its file was replaced meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg("exec-with-parent")
+        .arg(std::process::id().to_string())
+        .arg("--")
+        .arg(program)
+        .kill_on_drop(true);
+    command
+}
+
+/// Becomes the program `argv`, which ends when the process `parent` does; returns only on failure.
+pub fn become_program(parent: i32, argv: &[OsString]) -> Failure {
+    match exec_with_parent(parent, argv) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    }
+}
+
+fn exec_with_parent(parent: i32, argv: &[OsString]) -> Result<std::convert::Infallible, Failure> {
+    request_signal()?;
+    // No signal comes for a parent that ended before the request.
+    if getppid() != Pid::from_raw(parent) {
+        return Err(Failure::environment("sdbuild has ended"));
+    }
+    let (program, rest) = argv
+        .split_first()
+        .ok_or_else(|| Failure::usage("no program is given"))?;
+    let error = std::process::Command::new(program).args(rest).exec();
+    Err(error).or_environment(format!("start {}", Path::new(program).display()))
+}
+
+#[cfg(target_os = "linux")]
+fn request_signal() -> Result<(), Failure> {
+    // SIGTERM, not SIGKILL: QEMU then restores the terminal's settings, which no other process can.
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
+        .or_environment("request a signal when the parent ends")
+}
+
+#[cfg(not(target_os = "linux"))]
+fn request_signal() -> Result<(), Failure> {
+    let text = "only Linux can end a program with its parent";
+    Err(Failure::environment(text))
+}
+
+/// What QEMU writes to standard error when KVM fails, before it stops a machine without ending: `kvm_cpu_exec` in `accel/kvm/kvm-all.c`, and
+/// `kvm_arch_handle_exit` in `target/i386/kvm/kvm.c`.
+const KVM_MESSAGES: [&str; 3] = [
+    "KVM internal error",
+    "KVM: entry failed, hardware error",
+    "error: kvm run failed",
+];
+/// Bytes that are kept of what came before, because a message may come in two parts.
+const KEPT_BYTES: usize = 64;
+
+/// The warning when a machine whose KVM fails starts again.
+pub(super) const KVM_WARNING: &str = "KVM fails on this machine, so the image starts again without it, which is slow. \
+                                  `sdbuild boot --no-kvm` does not try KVM";
+
+/// Looks for these messages in QEMU's standard error.
+#[derive(Debug, Default)]
+pub(super) struct KvmWatch {
+    end: Vec<u8>,
+}
+
+impl KvmWatch {
+    /// Whether `bytes`, the next of QEMU's standard error, end such a message.
+    pub(super) fn sees_failure(&mut self, bytes: &[u8]) -> bool {
+        self.end.extend(bytes);
+        let text = String::from_utf8_lossy(&self.end);
+        let found = KVM_MESSAGES.iter().any(|message| text.contains(message));
+        let surplus = self.end.len().saturating_sub(KEPT_BYTES);
+        self.end.drain(..surplus);
+        found
+    }
+}
+
+/// The failure of a machine that was in use when KVM failed.
+pub(super) fn kvm_failure() -> Failure {
+    Failure::environment("KVM fails on this machine, and QEMU stopped the booted machine")
+        .hint("`sdbuild boot --no-kvm` boots without KVM, which is slow")
+}
+
+/// The next output of QEMU.
+#[derive(Debug)]
+pub(super) enum QemuOutput {
+    /// Bytes from the machine's serial console.
+    Console(Vec<u8>),
+    /// Bytes from QEMU's own standard error.
+    Stderr(Vec<u8>),
+    /// QEMU ended, after all of its output.
+    Ended(ExitStatus),
+}
+
+#[cfg(test)]
+mod tests;

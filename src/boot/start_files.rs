@@ -1,22 +1,26 @@
 //! What QEMU loads before the machine starts, as files: what a Raspberry Pi's firmware would load from the image, or a system that
 //! starts from memory.
+//!
+//! Such a system is an archive with a kernel, an initial RAM disk, and the command line in a script, under the names that nixpkgs'
+//! kexec and netboot have.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
+use std::io::{Read, Seek as _, SeekFrom, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::boot::archive_start::{ArchivePart, archive_start};
-use crate::boot::copy_in;
 use crate::boot::device_tree;
-use crate::boot::disk::{Disk, open_path};
-use crate::boot::qcow2;
+use crate::boot::disk::Disk;
 use crate::boot::qemu::DirectStart;
 use crate::boot::request::BootRequest;
 use crate::common::board::Wiring;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
-use crate::image::{PiStart, pi_start};
+use crate::common::plain_tar::{PlainEntry, plain_entries};
+use crate::image::{Error, PiStart, begins_archive, pi_start};
 
 /// U-Boot replaces the device tree that was made to fit the model.
 const TREE_IN_MENU: &str = "the boot menu names a device tree with devices that QEMU's model lacks, so Linux will \
@@ -112,49 +116,29 @@ impl StartFiles {
                 device_tree: Some(file(&tree)?),
                 initrd: start.initrd.as_deref().map(file).transpose()?,
                 command_line: start.command_line.clone(),
-                card: Some(file(&qcow2::overlay(backing, size)?)?),
+                card: Some(file(&overlay(backing, size)?)?),
             })
         };
         write().or_environment(format!("write temporary files in {}", scratch.display()))
     }
 
-    /// The files by paths of this machine.
-    pub(super) fn on_host(&self) -> DirectStart {
+    /// The files by the paths that `open` gives QEMU for them, by their names in the emulator's container.
+    pub(super) fn direct_start(
+        &self,
+        open: &mut dyn FnMut(&'static str, &File) -> PathBuf,
+    ) -> DirectStart {
+        let mut each = |name, file: &Option<File>| file.as_ref().map(|file| open(name, file));
+        let (card, device_tree) = (
+            each("card.qcow2", &self.card),
+            each("tree.dtb", &self.device_tree),
+        );
         DirectStart {
-            card: self.card.as_ref().map(open_path),
-            kernel: open_path(&self.kernel),
-            device_tree: self.device_tree.as_ref().map(open_path),
-            initrd: self.initrd.as_ref().map(open_path),
+            card,
+            device_tree,
+            initrd: each("initrd.bin", &self.initrd),
+            kernel: open("kernel.bin", &self.kernel),
             command_line: self.command_line.clone(),
         }
-    }
-
-    /// The files by their paths in the emulator's container.
-    pub(super) fn in_container(&self) -> DirectStart {
-        let path = |name: &str| PathBuf::from(format!("{}/{name}", copy_in::MACHINE_DIR));
-        let [card, kernel, device_tree, initrd] = copy_in::START_NAMES.map(path);
-        DirectStart {
-            card: self.card.as_ref().map(|_| card),
-            kernel,
-            device_tree: self.device_tree.as_ref().map(|_| device_tree),
-            initrd: self.initrd.as_ref().map(|_| initrd),
-            command_line: self.command_line.clone(),
-        }
-    }
-
-    /// The files with their names in the emulator's container.
-    pub(super) fn named_files(&self) -> io::Result<Vec<(&'static str, File)>> {
-        let files = [
-            self.card.as_ref(),
-            Some(&self.kernel),
-            self.device_tree.as_ref(),
-            self.initrd.as_ref(),
-        ];
-        let named = copy_in::START_NAMES.into_iter().zip(files);
-        named
-            .filter_map(|(name, file)| Some((name, file?)))
-            .map(|(name, file)| Ok((name, file.try_clone()?)))
-            .collect()
     }
 }
 
@@ -199,31 +183,191 @@ pub(super) fn unnamed(dir: &Path, bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Bytes of a header of a tar archive.
+const BLOCK: usize = 512;
+/// The most entries that are read; there are four.
+const MAX_ENTRIES: usize = 64;
+/// Bytes of the longest script that is read.
+const MAX_SCRIPT_BYTES: u64 = 64 * 1024;
+/// The largest initial RAM disk or kernel in bytes: QEMU's machine has less memory.
+const MAX_FILE_BYTES: u64 = 8 << 30;
 
-    #[test]
-    fn a_damaged_device_tree_is_reported() {
-        let scratch = tempfile::tempdir().unwrap();
-        let write = |tree: &[u8]| {
-            let start = PiStart {
-                kernel: Some(b"kernel".to_vec()),
-                device_tree: Some(tree.to_vec()),
-                ..PiStart::default()
-            };
-            StartFiles::write(
-                start,
-                Path::new("/x"),
-                1 << 20,
-                scratch.path(),
-                "Raspberry Pi 3",
-            )
-        };
-        assert!(write(b"\xd0\x0d\xfe\xed...").is_ok());
-        let error = write(b"bcm2710").unwrap_err().to_string();
-        let damaged =
-            "a Raspberry Pi 3 cannot start this image, because its device tree is damaged";
-        assert_eq!(error, damaged);
+/// What an archive of something else is refused with.
+const NOTHING_STARTS: &str = "it is an archive without kexec-boot or netboot.ipxe and the kernel and initial RAM disk \
+                              beside them";
+
+/// The files in the archive, by their places in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ArchiveStart {
+    /// The kernel.
+    pub(super) kernel: ArchivePart,
+    /// The initial RAM disk.
+    pub(super) initrd: ArchivePart,
+    /// The kernel's command line.
+    pub(super) command_line: String,
+}
+
+/// A file in an archive that is not compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ArchivePart {
+    /// Offset of the file in the archive, in bytes.
+    pub(super) start: u64,
+    /// Length of the file in bytes.
+    pub(super) size: u64,
+}
+
+impl ArchivePart {
+    /// Its bytes in the archive `file`.
+    pub(super) fn reader(self, file: &File) -> io::Result<impl Read> {
+        let mut file = file.try_clone()?;
+        file.seek(SeekFrom::Start(self.start))?;
+        Ok(file.take(self.size))
     }
 }
+
+/// What starts the system in the archive `file`, which is not compressed; `None` if it is not an archive.
+pub(super) fn archive_start(file: &File) -> Result<Option<ArchiveStart>, Error> {
+    let mut start = [0; BLOCK];
+    let length = file.read_at(&mut start, 0)?;
+    if length < BLOCK || !begins_archive(&start) {
+        return Ok(None);
+    }
+    let parts = parts(file)?;
+    let part = |name: &str| {
+        parts
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, part)| *part)
+    };
+    let text = |part: ArchivePart| {
+        let mut text = String::new();
+        let mut reader = part.reader(file)?.take(MAX_SCRIPT_BYTES);
+        reader.read_to_string(&mut text).map(|_| text)
+    };
+    let (kernel, initrd, command_line) = if let Some(script) = part("kexec-boot") {
+        let line = kexec_line(&text(script)?);
+        (part("bzImage"), part("initrd.gz"), line)
+    } else if let Some(script) = part("netboot.ipxe") {
+        let script = text(script)?;
+        let (kernel, line) = ipxe_line(&script).unzip();
+        (kernel.and_then(|name| part(&name)), part("initrd"), line)
+    } else {
+        (None, None, None)
+    };
+    match (kernel, initrd, command_line) {
+        (Some(kernel), Some(initrd), Some(command_line)) => Ok(Some(ArchiveStart {
+            kernel,
+            initrd,
+            command_line,
+        })),
+        _ => Err(Error::Refused(NOTHING_STARTS.to_owned())),
+    }
+}
+
+/// The regular files in the archive, by the last component of their names.
+fn parts(file: &File) -> Result<Vec<(String, ArchivePart)>, Error> {
+    let damaged = |error: io::Error| Error::Damaged(format!("the archive cannot be read: {error}"));
+    let mut file = file.try_clone()?;
+    file.rewind()?;
+    let mut archive = tar::Archive::new(file);
+    let entries = archive.entries_with_seek().map_err(damaged)?;
+    let mut parts = Vec::new();
+    for found in plain_entries(entries).take(MAX_ENTRIES) {
+        let PlainEntry { entry, path, .. } = found.map_err(damaged)?;
+        let part = ArchivePart {
+            start: entry.raw_file_position(),
+            size: entry.size(),
+        };
+        let path = String::from_utf8_lossy(&path);
+        let name = Path::new(path.as_ref())
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        if let Some(name) = name
+            && entry.header().entry_type().is_file()
+            && part.size <= MAX_FILE_BYTES
+        {
+            parts.push((name, part));
+        }
+    }
+    Ok(parts)
+}
+
+/// The command line in nixpkgs' script for kexec.
+fn kexec_line(script: &str) -> Option<String> {
+    let (_, rest) = script.split_once("--command-line \"")?;
+    let (line, _) = rest.split_once('"')?;
+    Some(line.to_owned())
+}
+
+/// The kernel and its command line in nixpkgs' script for iPXE.
+fn ipxe_line(script: &str) -> Option<(String, String)> {
+    let line = script
+        .lines()
+        .find_map(|line| line.strip_prefix("kernel "))?;
+    let (kernel, line) = line.split_once(' ')?;
+    let of_ipxe = |word: &&str| !word.starts_with("initrd=") && *word != "${cmdline}";
+    let words: Vec<&str> = line.split_whitespace().filter(of_ipxe).collect();
+    Some((kernel.to_owned(), words.join(" ")))
+}
+
+/// The size of a cluster as a power of two: QEMU's default.
+const CLUSTER_BITS: u32 = 16;
+const CLUSTER_BYTES: usize = 1 << CLUSTER_BITS;
+/// Bytes of the disk that an entry of the first table stands for: a cluster of entries of 8 bytes each.
+const BYTES_PER_ENTRY: u64 = (CLUSTER_BYTES as u64 / 8) << CLUSTER_BITS;
+/// Bytes of the header of version 3.
+const HEADER_BYTES: u32 = 104;
+/// The extension that names the format of the image, which is not guessed.
+const FORMAT_EXTENSION: u32 = 0xe279_2aca;
+/// Clusters in use: header, table of reference counts, reference counts, first table.
+const CLUSTERS: usize = 4;
+
+/// An empty qcow2 file (<https://www.qemu.org/docs/master/interop/qcow2.html>) for what the machine writes: a header and an empty
+/// table. Crates such as `imago` write the whole format.
+///
+/// The bytes of a disk of `size` bytes over the raw image `backing`, which QEMU opens by that path.
+pub(super) fn overlay(backing: &Path, size: u64) -> io::Result<Vec<u8>> {
+    let name = backing.as_os_str().as_bytes();
+    let entries = size.div_ceil(BYTES_PER_ENTRY);
+    let fits = name.len() <= 1023 && entries <= CLUSTER_BYTES as u64 / 8;
+    let (true, Ok(name_bytes), Ok(entries)) =
+        (fits, u32::try_from(name.len()), u32::try_from(entries))
+    else {
+        return Err(io::Error::other("the image is too large"));
+    };
+    let cluster = |number: u64| number << CLUSTER_BITS;
+    // The extension has 8 + 8 bytes, the end of the extensions 8.
+    let name_at = u64::from(HEADER_BYTES) + 24;
+    let mut file = Vec::with_capacity(CLUSTERS * CLUSTER_BYTES);
+    let mut add = |bytes: &[u8]| file.extend_from_slice(bytes);
+    add(b"QFI\xfb");
+    add(&3u32.to_be_bytes());
+    add(&name_at.to_be_bytes());
+    add(&name_bytes.to_be_bytes());
+    add(&CLUSTER_BITS.to_be_bytes());
+    add(&size.to_be_bytes());
+    add(&0u32.to_be_bytes()); // not encrypted
+    add(&entries.to_be_bytes());
+    add(&cluster(3).to_be_bytes());
+    add(&cluster(1).to_be_bytes());
+    add(&1u32.to_be_bytes()); // clusters of the table of reference counts
+    add(&[0; 4 + 8 + 3 * 8]); // no snapshots, no features
+    add(&4u32.to_be_bytes()); // reference counts of 16 bits
+    add(&HEADER_BYTES.to_be_bytes());
+    add(&FORMAT_EXTENSION.to_be_bytes());
+    add(&3u32.to_be_bytes());
+    add(b"raw\0\0\0\0\0");
+    add(&[0; 8]);
+    add(name);
+    file.resize(CLUSTER_BYTES, 0);
+    file.extend_from_slice(&cluster(2).to_be_bytes());
+    file.resize(2 * CLUSTER_BYTES, 0);
+    for _ in 0..CLUSTERS {
+        file.extend_from_slice(&1u16.to_be_bytes());
+    }
+    file.resize(CLUSTERS * CLUSTER_BYTES, 0);
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests;

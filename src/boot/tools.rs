@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::boot::login_keys;
+use crate::boot::keys::usable_key;
 use crate::boot::qemu::program_name;
 use crate::boot::request::BootRequest;
 use crate::common::failure::{Class, Failure, OrFail as _};
@@ -62,7 +62,7 @@ pub(super) fn find(request: &BootRequest, on_host: bool) -> Result<BootTools, Fa
             missing.push(missing_program("ssh", OPENSSH_PACKAGES));
         }
         if let Some(key) = &login.key {
-            match login_keys::usable_key(key, &request.path) {
+            match usable_key(key, &request.path) {
                 Ok(key) => keys.push(key),
                 Err(failure) => missing.push(failure),
             }

@@ -1,9 +1,5 @@
-//! Consoles of the test image and of damaged copies of it, recorded from QEMU 7.2 with Debian's U-Boot
-//! 2023.01 (without the middle of the kernel's messages); messages of the real NixOS and systemd are
-//! quoted from their sources.
-
 use super::*;
-use crate::boot::console::Console;
+use crate::boot::machine::Console;
 
 fn lines(recorded: &str) -> Vec<String> {
     let mut console = Console::default();

@@ -1,8 +1,10 @@
-//! Which private keys a login tries, and what keeps ssh from using one: reported before anything boots, because afterwards
-//! it looks as if the image refused the key.
+//! Who logs in, with which private keys, and what keeps ssh from using one: reported before anything boots, or is built, because
+//! afterwards it looks as if the image refused the key.
 
-use std::ffi::OsStr;
-use std::io::{self, Read as _};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
@@ -11,12 +13,16 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::boot::request::BootRequest;
 use crate::common::cancel::Cancel;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::context::Context;
+use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::common::program::find_program;
 use crate::common::shell_word::quoted;
 use crate::common::ssh_key::{contains_key, key_of};
+use crate::image::{InstalledSystem, MAX_KEY_LIST_BYTES};
+use crate::seed::Seed;
 
 /// Bytes that are read of a key file.
 pub(super) const MAX_KEY_BYTES: u64 = 64 << 10;
@@ -150,12 +156,7 @@ fn word_of_hash(line: &[u8]) -> Option<String> {
 }
 
 /// Runs a program of OpenSSH; `None` if it is not installed, does not start, or does not end within [`SSH_TOOL_TIMEOUT`].
-pub(super) fn run(
-    program: &str,
-    args: &[&str],
-    file: Option<&Path>,
-    path: &OsStr,
-) -> Option<Output> {
+fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Option<Output> {
     let mut command = Command::new(find_program(program, path)?);
     command.args(args).args(file).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -244,5 +245,209 @@ fn is_in(file: &Path, accepted: &[&str]) -> bool {
         .any(|key| accepted.contains(&key))
 }
 
+/// The files that ssh takes keys from without being told to (`IdentityFile` in `ssh_config(5)`).
+const DEFAULT_KEYS: [&str; 5] = [
+    "id_rsa",
+    "id_ecdsa",
+    "id_ecdsa_sk",
+    "id_ed25519",
+    "id_ed25519_sk",
+];
+
+/// The keys of a login that does not name one: `~/.ssh`, and the programs that tell whether they can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyCheck {
+    dir: PathBuf,
+    /// The value of `PATH`.
+    path: OsString,
+}
+
+impl KeyCheck {
+    /// The keys of the login of `request`; `None` if it has no login, or names the key.
+    pub fn of(request: &BootRequest) -> Option<Self> {
+        let login = request.login.as_ref().filter(|login| login.key.is_none());
+        let (home, _) = request.home.as_ref().zip(login)?;
+        Some(Self {
+            dir: home.join(".ssh"),
+            path: request.path.clone(),
+        })
+    }
+
+    /// Why a login can hardly succeed, whatever the image accepts: there is no key, or ssh could use none of them. `None` if it
+    /// can, if the agent has keys or does not answer, or if the user's configuration of ssh names keys.
+    pub async fn before_build(self, cancel: &Cancel) -> Result<Option<Failure>, Failure> {
+        let look = tokio::task::spawn_blocking(move || self.no_usable_key());
+        cancel.race(look).await?.or_internal("look for your keys")
+    }
+
+    /// Why a login can hardly succeed on an image that accepts the public keys `accepted`: ssh could use none of the user's that
+    /// are among them, or none is. Blocks for as long as the programs of OpenSSH run.
+    pub fn with_accepted(&self, accepted: &[String]) -> Option<Failure> {
+        match keys_for(&accepted.join("\n"), &self.dir, &self.path) {
+            Err(failure) => Some(failure),
+            Ok(keys) if keys.is_empty() && !self.has_other_keys() => Some(
+                Failure::usage(format!(
+                    "the image accepts none of the keys in {}",
+                    self.dir.display()
+                ))
+                .hint("add the line of a public key (ls ~/.ssh/*.pub) to the configuration, or name the private key with --login-key"),
+            ),
+            Ok(_) => None,
+        }
+    }
+
+    fn no_usable_key(&self) -> Option<Failure> {
+        if self.has_other_keys() {
+            return None;
+        }
+        let keys = self.identities();
+        if keys.is_empty() {
+            let text = format!(
+                "there is no SSH key in {}, and none in ssh-agent",
+                self.dir.display()
+            );
+            return Some(Failure::usage(text).hint("name a key with --ssh-key or --login-key"));
+        }
+        let mut first = None;
+        for key in &keys {
+            match obstacle(key, &self.path) {
+                None => return None,
+                Some(Obstacle::NoKey(_)) => {}
+                Some(obstacle) => drop(first.get_or_insert_with(|| obstacle.failure(key))),
+            }
+        }
+        first
+    }
+
+    /// Whether ssh may have keys that are not in the directory: the user's configuration names some, or ssh-agent has some.
+    fn has_other_keys(&self) -> bool {
+        let configured = plain_file::read_text(&self.dir.join("config"), MAX_KEY_BYTES);
+        let names_keys = |line: &str| line.trim_start().to_lowercase().starts_with("identityfile");
+        configured.is_ok_and(|text| text.lines().any(names_keys)) || agent_may_have_keys(&self.path)
+    }
+
+    /// The private keys in the directory: those with a public half beside them, and those that ssh tries by itself.
+    fn identities(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut names: Vec<PathBuf> = files.map(|file| file.path()).collect();
+        names.sort();
+        let is_default = |file: &Path| DEFAULT_KEYS.iter().any(|name| file.ends_with(name));
+        let has_public_half = |file: &Path| {
+            let mut public = file.as_os_str().to_owned();
+            public.push(".pub");
+            Path::new(&public).is_file()
+        };
+        let is_key = |file: &PathBuf| is_default(file) || has_public_half(file);
+        names.into_iter().filter(is_key).collect()
+    }
+}
+
+/// Whether ssh-agent has a key, as far as is known.
+fn agent_may_have_keys(path: &OsStr) -> bool {
+    // Exit status 1 of ssh-add: the agent has none; 2: it does not run (`ssh-add(1)`).
+    match run("ssh-add", &["-l"], None, path) {
+        Some(listed) => listed.status.success(),
+        // It is not installed, or the agent does not answer.
+        None => find_program("ssh-add", path).is_some(),
+    }
+}
+
+/// Completes the login of `request`: its user, if none was named, and `keys`, if there are none, with those of the user's that the
+/// system that is `installed`, or its seed, accepts. A failure where a login is certainly refused.
+pub(super) async fn complete(
+    request: &mut BootRequest,
+    keys: &mut Vec<PathBuf>,
+    installed: &InstalledSystem,
+    context: &Context,
+) -> Result<(), Failure> {
+    let lists = &installed.key_lists;
+    // A seed may configure the server.
+    let is_certain = installed.takes_only_listed_keys && request.seed.is_none();
+    let home = request.home.as_deref().filter(|_| keys.is_empty());
+    let Some(login) = &mut request.login else {
+        return Ok(());
+    };
+    if login.is_default_user
+        && let Some(only) = only_user(lists)
+        && only != login.user
+    {
+        let text = format!("logging in as {only}, the only user with a key in the image");
+        context.events.notice(text);
+        only.clone_into(&mut login.user);
+    }
+    let of_seed = request.seed.as_deref();
+    let of_seed = of_seed.map_or_else(String::new, |seed| keys_of(seed, &login.user));
+    if of_seed.is_empty()
+        && let Some(text) = without_keys(&login.user, lists)
+    {
+        context.events.warn(text);
+    }
+    if let (Some(key), Some(list)) = (&login.key, lists.get(&login.user)) {
+        let accepted = format!("{list}\n{of_seed}");
+        let look = {
+            let (key, path) = (key.clone(), request.path.clone());
+            tokio::task::spawn_blocking(move || is_accepted(&key, &accepted, &path))
+        };
+        let looked = context.cancel.race(look).await?;
+        if looked.or_internal("look for the key")? == Some(false) {
+            let (shown, user) = (key.display(), &login.user);
+            let text = format!("the image does not accept the key {shown} for {user}");
+            // Of a longer list only the beginning was read.
+            if is_certain && list.len() < MAX_KEY_LIST_BYTES {
+                let failure = Failure::message(Class::Build, text);
+                return Err(failure.hint(format!(
+                    "its SSH server accepts only the keys in users.users.{user}.openssh.authorizedKeys of the \
+                     configuration. Add the public key there, and build again"
+                )));
+            }
+            context.events.warn(format!(
+                "{text}: the login fails unless the system gets the key while it runs"
+            ));
+        }
+    }
+    if let Some(home) = home {
+        let of_image = lists.get(&login.user).cloned();
+        let accepted: Vec<String> = of_image.into_iter().chain([of_seed]).collect();
+        let (path, cancel) = (&request.path, &context.cancel);
+        *keys = keys_at(home, accepted.join("\n"), path, cancel).await?;
+    }
+    Ok(())
+}
+
+/// The keys, one a line, that `user` may log in with because of `seed`.
+fn keys_of(seed: &Seed, user: &str) -> String {
+    let logins = seed.logins.iter().filter(|login| login.user == user);
+    let keys: Vec<&str> = logins
+        .flat_map(|login| login.keys.iter().map(String::as_str))
+        .collect();
+    keys.join("\n")
+}
+
+/// The user with a list, if there is a single one.
+fn only_user(lists: &BTreeMap<String, String>) -> Option<&str> {
+    let mut users = lists.keys();
+    users
+        .next()
+        .filter(|_| users.next().is_none())
+        .map(String::as_str)
+}
+
+/// The warning that the image has keys for others, but none for `user`: the account may be missing, or its name mistyped. No error,
+/// because a system can get keys while it runs.
+fn without_keys(user: &str, lists: &BTreeMap<String, String>) -> Option<String> {
+    if lists.is_empty() || lists.contains_key(user) {
+        return None;
+    }
+    let others: Vec<&str> = lists.keys().map(String::as_str).collect();
+    let choice = match &others[..] {
+        [only] => format!("log in with --user {}", quoted(only)),
+        [..] => "choose one of them with --user".to_owned(),
+    };
+    let others = others.join(", ");
+    Some(format!(
+        "the image has no SSH key for {user}, only for {others}: {choice}"
+    ))
+}
+
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
