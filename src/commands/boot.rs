@@ -1,7 +1,6 @@
 //! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, and boots.
 
 mod key_warnings;
-mod last_boot;
 mod next;
 mod request;
 
@@ -13,13 +12,13 @@ use crate::commands::newest_image::meant_or_newest;
 use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
-use crate::common::event::{EarlierBuilds, Event, LastLine};
+use crate::common::event::{Event, LastLine, Phase};
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
-use crate::pipeline::{BootEngine, Common};
+use crate::common::timings::Timings;
+use crate::pipeline::{BootEngine, Common, last_times, note_times};
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
-use last_boot::LastBoot;
 use next::{done_in, next_commands_after_boot};
 use request::request;
 
@@ -216,15 +215,21 @@ impl PreparedBoot {
         ui: &Ui,
         context: &Context,
     ) -> Result<Reached, Failure> {
-        let in_engine = self.engine.is_some();
-        let last = LastBoot::new(&self.state_dir, image, &self.request, in_engine);
-        context.events.emit(Event::EarlierBuilds(EarlierBuilds {
-            phases: last.phases(),
-            ..EarlierBuilds::default()
-        }));
-        let context = &last.listening(context);
+        let state_dir = self.state_dir.clone();
+        let name = image.file_name().unwrap_or_default().to_string_lossy();
+        let last = last_times(&state_dir, &name);
+        context.events.emit(Event::LastTimes(last));
+        let timings = Timings::default();
+        let context = &Context {
+            events: timings.listen(&context.events),
+            ..context.clone()
+        };
         let reached = self.boot_now(image, ui, context).await?;
-        last.note();
+        let phases = timings.in_millis();
+        if phases.contains_key(&Phase::Boot) {
+            // Without it the next boot shows no earlier time.
+            note_times(&state_dir, &name, phases).ok();
+        }
         Ok(reached)
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::common::build_shares::BuildTimes;
 use crate::common::nix_event::NixEvent;
 use crate::common::text::without_os_errors;
 
@@ -127,32 +126,8 @@ pub struct ImageDone {
     pub next: Vec<(String, &'static str)>,
 }
 
-/// What the build phase of an earlier build did, and how long it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct BuildEffort {
-    /// Derivations that were built.
-    pub built: u64,
-    /// Bytes of store paths that were downloaded.
-    pub downloaded: u64,
-    /// Seconds that it took.
-    pub seconds: u64,
-}
-
 /// How long phases took, in milliseconds.
 pub type PhaseTimes = BTreeMap<Phase, u64>;
-
-/// What earlier builds, or boots, on this machine did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EarlierBuilds {
-    /// The last one of the same configuration.
-    pub same: Option<BuildEffort>,
-    /// The last ones of others, the newest first.
-    pub others: Vec<BuildEffort>,
-    /// How long each derivation took in the last one that had it, of the same configuration if that had it.
-    pub times: BuildTimes,
-    /// How long the phases took in the last one of the same configuration that had them; of a boot, of the same image, or else of another one.
-    pub phases: PhaseTimes,
-}
 
 /// What stands at the end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,8 +162,8 @@ pub enum Event {
         /// Bytes in all; `None` while unknown.
         total: Option<u64>,
     },
-    /// What a build or a boot may be compared with.
-    EarlierBuilds(EarlierBuilds),
+    /// How long the phases took in the last build of this configuration, or in the last boot of this image.
+    LastTimes(PhaseTimes),
     /// The public keys that the image accepts, as soon as its configuration is evaluated, if all of them are known.
     AuthorizedKeys(Vec<String>),
     /// A line of Nix's log.

@@ -1,14 +1,13 @@
 //! A build: the steps from container images to the image file, in their order.
 
 use crate::common::context::Context;
-use crate::common::event::{BuildEffort, Event, Phase};
+use crate::common::event::Event;
 use crate::common::failure::Failure;
 use crate::common::timings::Timings;
 use crate::output::Image;
 use crate::pipeline::beginning::{Beginning, Ready, begin};
-use crate::pipeline::build_conditions::conditions_id;
-use crate::pipeline::build_history::{self, BuildKey, Done, EffortCounter};
 use crate::pipeline::build_places::BuildPlaces;
+use crate::pipeline::last_times::{last_times, note_times};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{SourceRecord, configuration_id, provenance};
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
@@ -22,53 +21,20 @@ pub async fn build(
     context: &Context,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
-    let counter = EffortCounter::new();
     // Those of the manifest have the time of the copy before it has ended.
     let phases = Timings::default();
     let places = BuildPlaces::new(&plan.request.resources.builders.machines);
     let context = &Context {
-        events: places.listen(&counter.listen(&phases.listen(&context.events))),
+        events: places.listen(&phases.listen(&context.events)),
         ..context.clone()
     };
     let steps =
         async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings, &places).await;
     let built = with_cleanup(plan, context, steps).await?;
-    remember(plan, &built.value, &counter, &phases);
+    // Without it the next build shows no earlier time.
+    let state_dir = &plan.request.common.state_dir;
+    note_times(state_dir, &configuration_id(plan), phases.in_millis()).ok();
     Ok(built)
-}
-
-/// Notes how long the build of `image` and its phases took, unless there was nothing to do.
-fn remember(plan: &Plan, image: &Image, counter: &EffortCounter, timings: &Timings) {
-    let (effort, derivations) = counter.so_far();
-    let times = timings.so_far();
-    let took = times.iter().find(|(phase, _)| *phase == Phase::Build);
-    if let Some((_, took)) = took
-        && effort != BuildEffort::default()
-    {
-        let seconds = took.as_secs();
-        let image = image.path.file_name().unwrap_or_default();
-        let done = Done {
-            effort: BuildEffort { seconds, ..effort },
-            times: derivations,
-            phases: timings.in_millis(),
-            image: image.to_string_lossy().into_owned(),
-            compression: compression_of(plan),
-        };
-        // Without it the next build is not estimated.
-        let state_dir = &plan.request.common.state_dir;
-        build_history::note(state_dir, &key_of(plan), done).ok();
-    }
-}
-
-fn key_of(plan: &Plan) -> BuildKey {
-    BuildKey {
-        configuration: configuration_id(plan),
-        conditions: conditions_id(plan),
-    }
-}
-
-fn compression_of(plan: &Plan) -> String {
-    format!("{:?}", plan.request.output.compress)
 }
 
 async fn steps(
@@ -92,8 +58,8 @@ async fn steps(
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.request.common.state_dir;
-    let earlier = build_history::earlier(state_dir, &key_of(run.plan), &compression_of(run.plan));
-    run.context.events.emit(Event::EarlierBuilds(earlier));
+    let last = last_times(state_dir, &configuration_id(run.plan));
+    run.context.events.emit(Event::LastTimes(last));
     let refused = copy_out::refuse_early(run, prepared.image());
     let built = Box::pin(builder::build(run, prepared, scope, refused)).await?;
     if let Some(summary) = places.summary() {

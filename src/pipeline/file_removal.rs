@@ -9,8 +9,8 @@ use crate::common::failure::{Failure, Leftover};
 use crate::common::shell_word::quoted;
 use crate::engine::RunId;
 use crate::nixos::nixpkgs;
-use crate::pipeline::build_history;
 use crate::pipeline::inventory::LocalFiles;
+use crate::pipeline::last_times;
 use crate::pipeline::logs::{self, RemoveError};
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{RunLocks, RunState};
@@ -124,11 +124,8 @@ impl FileRemoval {
     /// Removes the logs, and with them the times of earlier builds and the hashes of checkouts.
     fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
         if let Some(state_dir) = logs.parent() {
-            // Nothing but an estimate and a second of the next build depends on them.
-            for file in [
-                build_history::file(state_dir),
-                nixpkgs::hashes_file(state_dir),
-            ] {
+            // Nothing but a number on the screen and a second of the next build depends on them.
+            for file in [last_times::file(state_dir), nixpkgs::hashes_file(state_dir)] {
                 fs::remove_file(file).ok();
             }
         }

@@ -27,7 +27,7 @@ impl Failures {
             Event::Started(_)
             | Event::Detail(..)
             | Event::Bytes { .. }
-            | Event::EarlierBuilds(_)
+            | Event::LastTimes(_)
             | Event::ToCome(_)
             | Event::AuthorizedKeys(_)
             | Event::Nix(_)

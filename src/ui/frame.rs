@@ -1,7 +1,5 @@
 //! Renders the live view as lines: the phase with its bar, what it counts, and the builds and downloads in progress. Pure.
 
-mod estimate;
-
 use std::time::Duration;
 
 use console::{measure_text_width, truncate_str};
@@ -10,9 +8,8 @@ use crate::ui::colour::Paint;
 use crate::ui::layout::{NARROW, WIDEST_RUN, filled};
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
-use crate::ui::state::{Activity, Bar, State, WHOLE};
+use crate::ui::state::{Activity, Fraction, State, WHOLE};
 use crate::ui::words;
-use estimate::{Estimate, left_beside_counts, of_run};
 
 /// Maximum height of the live view in lines, on any terminal.
 const MAX_LINES: usize = 12;
@@ -60,21 +57,14 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     if has_next {
         lines.extend(to_come(state, at, columns, paint));
     }
-    let counts = progress::counts(state, at).filter(|_| room > 1);
+    let counts = progress::counts(state).filter(|_| room > 1);
     lines.extend(counts.into_iter().flat_map(|counts| {
-        let left = left_beside_counts(state, at, room_below(columns), has_next);
         if let Some(since) = state.reached() {
             let reached = words::seconds(at.saturating_sub(since));
             let reached = paint.faint(&format!("for {reached}"));
-            return stage_lines(&counts, &reached, left.as_ref(), columns);
+            return stage_lines(&counts, &reached, columns);
         }
-        // The bytes have a line of their own: what they stand in must not break anew when their rate appears.
-        let detail = state.detail().filter(|_| state.transfer().is_some());
-        let rest = detail.and_then(|detail| counts.strip_prefix(detail)?.strip_prefix(SEPARATOR));
-        let first = detail.filter(|_| rest.is_some());
-        let first = first.map_or_else(Vec::new, |detail| count_lines(detail, None, columns));
-        let counted = count_lines(rest.unwrap_or(&counts), left.as_ref(), columns);
-        [first, counted].concat()
+        count_lines(&counts, columns)
     }));
     lines.truncate(room);
     let console = state.console().filter(|_| lines.len() < room);
@@ -93,7 +83,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     };
     let (first, rest) = listed.split_at(shown);
     for (activity, count) in first {
-        let time = paint.faint(&activity_time(activity, at, columns));
+        let time = paint.faint(&words::seconds(at.saturating_sub(activity.since)));
         let columns = columns.min(WIDEST_RUN);
         let room = columns.saturating_sub(measure_text_width(&time) + 2);
         let text = activity_columns(activity, *count, room, columns, paint);
@@ -108,27 +98,13 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
 }
 
 /// Which phases follow, below the running one: there they keep their place while what is built and downloaded changes. At the right
-/// edge, how long all of them take.
-fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<String> {
+/// edge, how long the run has taken so far.
+fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Option<String> {
     let names: Vec<&str> = state.to_come().iter().copied().map(words::phase).collect();
-    if names.is_empty() {
-        return Vec::new();
-    }
-    let text = format!("then {}", names.join(SEPARATOR));
-    let mut lines = count_lines(&text, None, columns);
-    if let Some(whole) = of_run(state, at, room_below(columns)) {
-        let wide = columns.min(WIDEST_RUN).saturating_sub(1);
-        let fits = |last: &mut String| measure_text_width(last) + 1 + whole.columns <= wide;
-        let last = lines.pop_if(fits).unwrap_or_default();
-        let gap = wide.saturating_sub(measure_text_width(&last) + measure_text_width(&whole.text));
-        lines.push(format!("{last}{:gap$}{}", "", whole.text));
-    }
-    lines.iter().map(|text| paint.faint(text)).collect()
-}
-
-/// The columns of a line below that of the phase.
-fn room_below(columns: usize) -> usize {
-    columns.saturating_sub(1 + MARGIN.len())
+    let so_far = format!("in all: {} so far", words::seconds(at));
+    let next = format!("{MARGIN}then {}", names.join(SEPARATOR));
+    let next = line(&paint.faint(&next), &paint.faint(&so_far), columns);
+    (!names.is_empty()).then_some(next)
 }
 
 /// The line of the phase: its name, the bar and the percentage if they are known, and the time it took so far. What there is no
@@ -145,7 +121,7 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
         " {spinner} {}",
         paint.strong(&format!("{name:<name_columns$}"))
     );
-    if let Some(shown) = state.bar() {
+    if let Some(shown) = state.fraction() {
         // What surrounds the bar: margins of two blanks, and `99 %`. A bar that became shorter with the time would seem to go back.
         let elapsed_columns = elapsed.len().max(ELAPSED_COLUMNS);
         let taken = measure_text_width(&text) + elapsed_columns + 2 + 6 + 3;
@@ -154,16 +130,14 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
             let bar = bar(shown, room, paint);
             text.extend(["  ", &bar]);
         }
-        let percent = shown.percent().min(99);
-        if !state.is_unknown(at) {
-            text.extend([format!(" {percent:>3} %")]);
-        }
+        let percent = shown.percent();
+        text.extend([format!(" {percent:>3} %")]);
     }
     line(&text, &paint.faint(&elapsed), columns)
 }
 
 /// The stage of a boot with the time since it was `reached`, and below it what the boot waits for: so the lines below keep their place.
-fn stage_lines(text: &str, reached: &str, left: Option<&Estimate>, columns: usize) -> Vec<String> {
+fn stage_lines(text: &str, reached: &str, columns: usize) -> Vec<String> {
     let (stage, until) = text.split_once(SEPARATOR).unwrap_or((text, ""));
     let room = columns.min(WIDEST_RUN).saturating_sub(MARGIN.len() + 1);
     let beside = room.saturating_sub(measure_text_width(reached) + 1);
@@ -175,7 +149,7 @@ fn stage_lines(text: &str, reached: &str, left: Option<&Estimate>, columns: usiz
     lines.extend(
         until
             .into_iter()
-            .flat_map(|until| count_lines(until, left, columns)),
+            .flat_map(|until| count_lines(until, columns)),
     );
     lines
 }
@@ -199,12 +173,10 @@ fn sentence_lines(text: &str, first: usize, width: usize) -> Vec<String> {
     rows.collect()
 }
 
-/// What the phase counts, with the time that is left at the right edge; in several lines if one is too short, broken between its parts.
-fn count_lines(counts: &str, left: Option<&Estimate>, columns: usize) -> Vec<String> {
-    // The line and its margin, and beside the estimate the room of the longest one.
+/// What the phase counts, in several lines if one is too short, broken between its parts.
+fn count_lines(counts: &str, columns: usize) -> Vec<String> {
+    // The line and its margin.
     let room = columns.saturating_sub(1);
-    let longest = left.map_or(0, |left| left.columns);
-    let room_beside = columns.min(WIDEST_RUN).saturating_sub(2 + longest);
     let mut lines: Vec<String> = Vec::new();
     for part in counts.split(SEPARATOR) {
         match lines.last_mut() {
@@ -217,31 +189,11 @@ fn count_lines(counts: &str, left: Option<&Estimate>, columns: usize) -> Vec<Str
             }
         }
     }
-    let last = lines.pop().unwrap_or_default();
-    let Some(left) = left.filter(|_| room > 0) else {
-        lines.push(last);
-        return lines.iter().map(|text| line(text, "", columns)).collect();
-    };
-    let (before, last) = match last.rsplit_once(SEPARATOR) {
-        _ if measure_text_width(&last) <= room_beside => (None, last),
-        Some((before, after)) if MARGIN.len() + measure_text_width(after) <= room_beside => {
-            (Some(before.to_owned()), format!("{MARGIN}{after}"))
-        }
-        Some(_) | None => (Some(last), String::new()),
-    };
-    lines.extend(before);
-    let last = if last.is_empty() {
-        let wide = columns.min(WIDEST_RUN).saturating_sub(1);
-        truncate_str(&format!("{:>wide$}", left.text), wide, "…").into_owned()
-    } else {
-        line(&last, &left.text, columns)
-    };
-    let lines = lines.iter().map(|text| line(text, "", columns));
-    lines.chain([last]).collect()
+    lines.iter().map(|text| line(text, "", columns)).collect()
 }
 
 /// A bar of `columns` characters.
-fn bar(shown: &Bar, columns: usize, paint: Paint) -> String {
+fn bar(shown: &Fraction, columns: usize, paint: Paint) -> String {
     let halves = u128::from(shown.share()) * (columns as u128) * 2 / u128::from(WHOLE);
     let halves = usize::try_from(halves).unwrap_or(usize::MAX);
     // Whatever is done shows.
@@ -250,15 +202,6 @@ fn bar(shown: &Bar, columns: usize, paint: Paint) -> String {
     let done = format!("{}{half}", "━".repeat(halves / 2));
     let rest = "─".repeat(columns - halves.div_ceil(2));
     format!("{}{}", paint.good(&done), paint.faint(&rest))
-}
-
-/// How long an activity has taken, and how long it took last time.
-fn activity_time(activity: &Activity, at: Duration, columns: usize) -> String {
-    let elapsed = words::seconds(at.saturating_sub(activity.since));
-    match activity.last_time.filter(|_| columns >= NARROW) {
-        Some(last) => format!("{elapsed}, last time {}", words::seconds(last)),
-        None => elapsed,
-    }
 }
 
 /// The line of an activity without its time, for `room` of all `columns`: what it does, its name, how many have this name, the

@@ -95,7 +95,7 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         Event::LogFile(path) => ("log-file", json!({ "path": path.to_string_lossy() })),
         Event::Console(line) => ("console-line", json!({ "line": line })),
         Event::WorkEnded => ("work-ended", times(state)),
-        Event::EarlierBuilds(_)
+        Event::LastTimes(_)
         | Event::ToCome(_)
         | Event::AuthorizedKeys(_)
         | Event::TerminalGiven

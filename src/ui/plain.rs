@@ -6,7 +6,7 @@ use crate::common::event::Event;
 use crate::common::nix_event::NixEvent;
 use crate::common::transcript::short_name;
 use crate::ui::progress;
-use crate::ui::state::{Activity, ActivityKind, State};
+use crate::ui::state::{Activity, ActivityKind, Fraction, State};
 use crate::ui::words;
 
 /// Minimum time between two lines about the progress of a phase.
@@ -57,9 +57,7 @@ impl Plain {
     /// The line that is due now, if there is one.
     pub(super) fn tick(&mut self, state: &State, at: Duration) -> Option<String> {
         let (phase, since) = state.phase()?;
-        let percent = state
-            .fraction()
-            .map_or(0, |fraction| fraction.percent().min(99));
+        let percent = state.fraction().map_or(0, Fraction::percent);
         let silent = at.saturating_sub(self.written_at);
         let advanced = percent >= self.percent + STEP || self.written_at == since;
         if silent < PROGRESS_INTERVAL || !advanced && silent < KEEPALIVE_INTERVAL {
@@ -69,8 +67,7 @@ impl Plain {
         let mut parts = Vec::new();
         parts.extend(state.fraction().map(|_| format!("{percent} %")));
         parts.push(words::seconds(at.saturating_sub(since)));
-        parts.extend(progress::counts(state, at));
-        parts.extend(state.time_left(at).map(words::time_left));
+        parts.extend(progress::counts(state));
         parts.extend(active(state, at));
         Some(format!("{}: {}", words::phase(phase), parts.join(" · ")))
     }
@@ -200,10 +197,7 @@ mod tests {
             [10, 40, 70, 100, 130, 160, 190, 220, 250, 280]
         );
         let line = &recorder.lines[4].1;
-        assert_eq!(
-            line,
-            "Image: 43 % · 2 min 10 s · 130 of 300 B · 1 B/s · about 3 min left"
-        );
+        assert_eq!(line, "Image: 43 % · 2 min 10 s · 130 of 300 B · 1 B/s");
     }
 
     /// Their total differed from the size in the result.

@@ -1,43 +1,34 @@
 //! How far the current phase is, in words that every view uses. Pure.
 
-use std::time::Duration;
-
 use crate::common::event::Phase;
-use crate::common::progress::Progress;
-use crate::ui::state::{Activity, ActivityKind, State};
+use crate::ui::state::{Activity, ActivityKind, Progress, State};
 use crate::ui::words;
 
-/// A shorter build is over before anybody has read how long it took.
-const MIN_LAST_BUILD: Duration = Duration::from_secs(10);
-
-/// What the current phase has done at the time `at`, if it counts: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
-pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
+/// What the current phase has done, if it counts, and how long it took last time: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
+pub(super) fn counts(state: &State) -> Option<String> {
     let (phase, _) = state.phase()?;
     let mut parts: Vec<String> = state.detail().map(str::to_owned).into_iter().collect();
     if phase == Phase::Build {
-        parts.extend(nix(state, at));
-        parts.extend(last_build(state, at));
+        parts.extend(nix(state));
     }
-    parts.extend(last_time(state, at));
     // The bytes of container images are shares of sizes that are estimated until the archives are written: a percentage says that.
     let transfer = state.transfer();
     if let Some(transfer) = transfer.filter(|_| phase != Phase::ContainerImages) {
         parts.push(words::amount(transfer.done, transfer.total.unwrap_or(0)));
         parts.extend(words::rate(transfer.done, transfer.took));
     }
+    let last = state.last_time().map(words::duration);
+    parts.extend(last.map(|last| format!("last time {last}")));
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
-fn nix(state: &State, at: Duration) -> Vec<String> {
+fn nix(state: &State) -> Vec<String> {
     let counts = state.nix();
     let (mut parts, fetched, built) = (Vec::new(), counts.fetched, counts.built);
     if fetched.all > 0 {
         let Progress { done, all } = counts.downloaded;
-        let rate = state.arriving(at).filter(|_| done < all);
-        let rate = rate.and_then(|(bytes, took)| words::rate(bytes, took));
-        let rate = rate.map(|rate| format!(", {rate}")).unwrap_or_default();
         let amount = || words::amount(done.min(all), all);
-        let bytes = (all > 0).then(|| format!(" ({}{rate})", amount()));
+        let bytes = (all > 0).then(|| format!(" ({})", amount()));
         let bytes = bytes.unwrap_or_default();
         parts.push(format!(
             "fetched {} of {}{bytes}",
@@ -57,29 +48,6 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
         parts.push("evaluating the configuration".to_owned());
     }
     parts
-}
-
-/// What the last build took, or that this one takes longer, where nothing better says how long it takes.
-fn last_build(state: &State, at: Duration) -> Option<String> {
-    let last = state.last_build(at);
-    let (took, is_exceeded) = last.filter(|(took, _)| *took >= MIN_LAST_BUILD)?;
-    // What it does at its end says more.
-    if state.time_left(at).is_some() || state.detail().is_some() {
-        return None;
-    }
-    let took = words::duration(took);
-    Some(if is_exceeded {
-        format!("longer than the last build ({took})")
-    } else {
-        format!("the last build took {took}")
-    })
-}
-
-/// What a phase took last time that counts nothing, once it takes longer: before, the time left says it.
-fn last_time(state: &State, at: Duration) -> Option<String> {
-    let (last, is_exceeded) = state.last_steady_time(at)?;
-    let last = words::seconds(last);
-    is_exceeded.then(|| format!("longer than last time ({last})"))
 }
 
 /// What the current phase came to, for the line about its end: `41 MB`, `56 built, 3 emulated`.

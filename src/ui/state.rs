@@ -1,35 +1,29 @@
 //! The state that every view shows, computed from the events: phase, progress, Nix activities, slowest builds. Pure.
 
 mod activities;
-mod bar;
-mod fraction;
 mod nix_counts;
-mod pace;
-mod rate;
-mod step;
-mod time_left;
-mod transfer;
-mod whole;
 
 use std::time::Duration;
 
-use crate::common::build_shares::{self, BuildShares, PlannedWork};
-use crate::common::event::{EarlierBuilds, Event, Phase, Stop};
-use crate::common::nix_event::NixEvent;
-use crate::common::progress::Progress;
-use activities::{Activities, is_count_of_dd};
+use crate::common::event::{Event, Phase, PhaseTimes, Stop};
+use crate::common::nix_event::{NixEvent, StepUnit};
+use crate::ui::words;
+use activities::Activities;
 pub(super) use activities::{Activity, ActivityKind};
-pub(super) use bar::Bar;
-pub(super) use fraction::{Fraction, WHOLE};
 use nix_counts::NixCounts;
-use pace::Pace;
-use rate::Rate;
-pub(super) use step::Step;
-pub(super) use time_left::UnknownTimeLeft;
-use transfer::Transfer;
 
 /// Maximum characters of the last line of a builder or a console that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;
+/// A phase that took less last time ends before anybody has compared.
+const MIN_LAST_TIME: Duration = Duration::from_secs(10);
+
+/// How many are done, and how many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) done: u64,
+    pub(super) all: u64,
+}
+
 /// A phase that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
@@ -37,6 +31,78 @@ pub(super) struct Ended {
     pub(super) took: Duration,
     /// Why it did not succeed; `None` if it did.
     pub(super) stop: Option<Stop>,
+}
+
+/// Bytes that a phase has processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Transfer {
+    pub(super) done: u64,
+    pub(super) total: Option<u64>,
+    /// The time since the phase started.
+    pub(super) took: Duration,
+}
+
+/// A text, and since when it is true.
+#[derive(Debug)]
+pub(super) struct Since {
+    pub(super) text: String,
+    pub(super) since: Duration,
+}
+
+/// A report about a step within a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    unit: StepUnit,
+    done: u64,
+    expected: u64,
+}
+
+impl Step {
+    /// What is done of all of it, for users: `12 of 42 MB`, `3 of 9 store paths`.
+    pub(super) fn words(&self) -> String {
+        let done = self.done.min(self.expected);
+        match self.unit {
+            StepUnit::Bytes => words::amount(done, self.expected),
+            StepUnit::Paths => format!("{done} of {} store paths", self.expected),
+        }
+    }
+}
+
+/// A share of 1 in the numbers of [`Fraction::share`].
+pub(super) const WHOLE: u64 = 1_000_000_000;
+
+/// The share of a phase that is done. It never decreases: when more work turns up, the share stays, and the rest takes longer to fill.
+#[derive(Debug, Default)]
+pub(super) struct Fraction {
+    share: u64,
+    done: u64,
+    is_known: bool,
+}
+
+impl Fraction {
+    /// Notes how many units are done.
+    fn update(&mut self, progress: Progress) {
+        let Progress { done, all } = progress;
+        self.is_known = true;
+        let more = done.saturating_sub(self.done);
+        let rest = all.saturating_sub(self.done);
+        if more == 0 || rest == 0 {
+            return;
+        }
+        let step = u128::from(WHOLE - self.share) * u128::from(more.min(rest)) / u128::from(rest);
+        self.share += u64::try_from(step).unwrap_or(0);
+        self.done = done;
+    }
+
+    /// How much is done, of [`WHOLE`].
+    pub(super) fn share(&self) -> u64 {
+        self.share
+    }
+
+    /// Whole per cent, rounded down; 100 is left to the end of the phase.
+    pub(super) fn percent(&self) -> u64 {
+        (self.share / (WHOLE / 100)).min(99)
+    }
 }
 
 /// The phase that runs.
@@ -48,15 +114,6 @@ struct Current {
     detail: Option<Since>,
     console: Option<Since>,
     fraction: Fraction,
-    bar: Bar,
-    pace: Pace,
-}
-
-/// A text, and since when it is true.
-#[derive(Debug)]
-pub(super) struct Since {
-    pub(super) text: String,
-    pub(super) since: Duration,
 }
 
 /// The progress of a run. Times are relative to the start of the view.
@@ -64,11 +121,9 @@ pub(super) struct Since {
 pub(super) struct State {
     current: Option<Current>,
     nix: NixCounts,
-    arriving: Rate,
     activities: Activities,
-    shares: BuildShares,
     began: Option<Duration>,
-    earlier: EarlierBuilds,
+    last_times: PhaseTimes,
     to_come: Vec<Phase>,
     ended: Vec<Ended>,
 }
@@ -85,8 +140,6 @@ impl State {
                     detail: None,
                     console: None,
                     fraction: Fraction::default(),
-                    bar: Bar::begin(at),
-                    pace: Pace::begin(at),
                 });
                 let follows = |other: &Phase| other != phase && *phase != Phase::Release;
                 self.to_come.retain(follows);
@@ -101,7 +154,7 @@ impl State {
                     let took = at.saturating_sub(current.since);
                     current.transfer = Some(Transfer { done, total, took });
                     if let Some(all) = total {
-                        current.fraction.update(Progress { done, all }, at);
+                        current.fraction.update(Progress { done, all });
                     }
                 }
             }
@@ -118,7 +171,7 @@ impl State {
                 }
             }
             Event::Nix(event) => self.apply_nix(event, at),
-            Event::EarlierBuilds(earlier) => self.earlier = earlier.clone(),
+            Event::LastTimes(times) => self.last_times.extend(times),
             Event::ToCome(phases) => self.to_come.clone_from(phases),
             Event::RunStarted(_)
             | Event::AuthorizedKeys(_)
@@ -136,19 +189,15 @@ impl State {
     }
 
     fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
-        self.shares.apply(event, at);
         let activities = &mut self.activities;
         match event {
             NixEvent::BuildStarted { id, derivation, .. } => {
-                let last_time = build_shares::earlier_time(derivation, &self.earlier.times);
-                activities.begin_build(*id, derivation, last_time, at);
+                activities.begin(*id, ActivityKind::Build, derivation, at);
             }
             NixEvent::FetchStarted { id, path, .. } => {
-                activities.begin_fetch(*id, path, at);
+                activities.begin(*id, ActivityKind::Fetch, path, at);
             }
-            NixEvent::Stopped { id } => {
-                activities.stop(*id, at);
-            }
+            NixEvent::Stopped { id } => activities.stop(*id, at),
             NixEvent::BuildLine { id, line } => activities.change(*id, at, |activity| {
                 let line = Some(line).filter(|line| !is_count_of_dd(line));
                 activity.last = line.map(|line| line.chars().take(MAX_LAST_LINE).collect());
@@ -157,14 +206,12 @@ impl State {
                 activity.phase = Some(phase.chars().take(MAX_LAST_LINE).collect());
             }),
             NixEvent::Moved { id, done, expected } => {
-                let (nix, arriving) = (&mut self.nix, &mut self.arriving);
+                let nix = &mut self.nix;
                 activities.change(*id, at, |activity| {
                     let (done, all) = (*done, *expected);
                     let before = activity.moved.replace(Progress { done, all });
                     if activity.kind == ActivityKind::Fetch {
-                        let more = done.saturating_sub(before.unwrap_or_default().done);
-                        nix.add_downloaded(more);
-                        arriving.add(more, at);
+                        nix.add_downloaded(done.saturating_sub(before.unwrap_or_default().done));
                     }
                 });
             }
@@ -175,7 +222,11 @@ impl State {
                 expected,
             } => activities.change(*id, at, |activity| {
                 // In place of the last line of its log.
-                activity.step = Some(Step::new(*unit, *done, *expected));
+                activity.step = Some(Step {
+                    unit: *unit,
+                    done: *done,
+                    expected: *expected,
+                });
                 activity.last = None;
             }),
             NixEvent::Built { running, .. } => {
@@ -186,67 +237,19 @@ impl State {
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
             | NixEvent::Fetched { .. }
+            | NixEvent::Restarted
             | NixEvent::ToDownload { .. } => self.nix.apply(event),
-            NixEvent::Restarted => {
-                self.nix.apply(event);
-                self.restart(at);
-            }
             NixEvent::Message { .. } | NixEvent::Other(_) => {}
         }
-        let is_log = matches!(event, NixEvent::BuildLine { .. } | NixEvent::Message { .. });
-        if !is_log {
-            self.tick(at);
-        }
-    }
-
-    /// Nix begins anew: what counts as done, and the estimate of the end, are for other work from now on.
-    fn restart(&mut self, at: Duration) {
-        let done = self.units(at).done;
+        let units = self.nix.units();
         if let Some(current) = self.current_in(Phase::Build) {
-            current.fraction.restart(done);
-            current.pace.restart();
-        }
-    }
-
-    /// Moves the share of a build, and what is shown of any share, on with the time, and estimates the end of a build anew.
-    pub(super) fn tick(&mut self, at: Duration) {
-        let by_last_time = self.share_by_last_time(at);
-        let units = self.units(at);
-        let work = self.shares.work(&self.earlier.times, self.nix.built, at);
-        let Some(current) = self.current.as_mut() else {
-            return;
-        };
-        if current.phase == Phase::Build {
-            if units.all > 0 {
-                current.fraction.update(units, at);
+            if *event == NixEvent::Restarted {
+                // What is done again may be less than what was done.
+                current.fraction.done = units.done;
+            } else if units.all > 0 {
+                current.fraction.update(units);
             }
-            let by_rate = current.fraction.time_left(at);
-            let by_rate = by_rate.filter(|_| self.nix.mostly_downloads(units));
-            current.pace.update(&self.nix, work, by_rate, at);
-        } else if let Some(share) = by_last_time {
-            current.fraction.update(
-                Progress {
-                    done: share,
-                    all: WHOLE,
-                },
-                at,
-            );
         }
-        if current.transfer.is_some() {
-            current.bar.show(&current.fraction, at);
-        } else {
-            current.bar.follow(&current.fraction, at);
-        }
-    }
-
-    /// The work of a build that is done, and all of it.
-    fn units(&self, at: Duration) -> Progress {
-        self.nix.units(self.planned(at))
-    }
-
-    fn planned(&self, at: Duration) -> PlannedWork {
-        let (shares, built) = (&self.shares, self.nix.built);
-        shares.planned(&self.earlier.times, built, at)
     }
 
     fn current_in(&mut self, phase: Phase) -> Option<&mut Current> {
@@ -268,6 +271,14 @@ impl State {
     pub(super) fn phase(&self) -> Option<(Phase, Duration)> {
         let current = self.current.as_ref()?;
         Some((current.phase, current.since))
+    }
+
+    /// How long the current phase took last time, if that was long enough to be compared.
+    pub(super) fn last_time(&self) -> Option<Duration> {
+        let (phase, _) = self.phase()?;
+        let millis = self.last_times.get(&phase)?;
+        let last = Duration::from_millis(*millis);
+        (last >= MIN_LAST_TIME).then_some(last)
     }
 
     /// The phases that follow, as far as they are known.
@@ -302,23 +313,12 @@ impl State {
 
     /// How much of the current phase is done, if that is known.
     pub(super) fn fraction(&self) -> Option<&Fraction> {
-        Some(&self.current.as_ref()?.fraction).filter(|fraction| fraction.is_known())
-    }
-
-    /// How much of the current phase the live view shows as done, if that is known.
-    pub(super) fn bar(&self) -> Option<&Bar> {
-        let current = self.current.as_ref()?;
-        current.fraction.is_known().then_some(&current.bar)
+        Some(&self.current.as_ref()?.fraction).filter(|fraction| fraction.is_known)
     }
 
     /// The bytes that the current phase has processed.
     pub(super) fn transfer(&self) -> Option<Transfer> {
         self.current.as_ref()?.transfer
-    }
-
-    /// The bytes that Nix downloaded in the last seconds, and in which time.
-    pub(super) fn arriving(&self, at: Duration) -> Option<(u64, Duration)> {
-        self.arriving.latest(at)
     }
 
     /// What the current phase does or came to.
@@ -341,6 +341,13 @@ impl State {
     pub(super) fn nix(&self) -> &NixCounts {
         &self.nix
     }
+}
+
+/// Whether `line` is `30+0 records out`, or another count that `dd` ends with: it says nothing about what follows.
+fn is_count_of_dd(line: &str) -> bool {
+    let records = [" records in", " records out"];
+    let count = records.iter().find_map(|end| line.strip_suffix(end));
+    count.is_some_and(|count| count.chars().all(|c| c == '+' || c.is_ascii_digit()))
 }
 
 #[cfg(test)]

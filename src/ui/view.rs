@@ -185,7 +185,7 @@ impl View {
             | Event::Bytes { .. }
             | Event::Detail(..)
             | Event::Console(_)
-            | Event::EarlierBuilds(_)
+            | Event::LastTimes(_)
             | Event::ToCome(_)
             | Event::AuthorizedKeys(_)
             | Event::TerminalGiven
@@ -247,7 +247,6 @@ impl View {
 
     /// The lines that are due because time has passed.
     pub(super) fn tick(&mut self, at: Duration) -> Vec<Item> {
-        self.state.tick(at);
         let ViewKind::Plain(plain) = &mut self.kind else {
             return Vec::new();
         };

@@ -54,19 +54,6 @@ pub(super) fn seconds(d: Duration) -> String {
     }
 }
 
-/// Formats an estimate of the time that is left, as precisely as it can be known: `about 3 min left`.
-pub(super) fn time_left(d: Duration) -> String {
-    let seconds = d.as_secs();
-    match seconds {
-        // Nobody can use it more precisely, and it is not known so well.
-        0..3 => "a few seconds left".to_owned(),
-        3..18 => format!("about {} s left", (seconds + 2) / 5 * 5),
-        18..=50 => format!("about {} s left", (seconds + 5) / 10 * 10),
-        51..5400 => format!("about {} min left", (seconds + 30) / 60),
-        _ => format!("about {} h left", (seconds + 1800) / 3600),
-    }
-}
-
 /// An amount of a total: `112 of 340 MB`, `640 kB of 1.2 GB`; a total of 0 is unknown.
 pub(super) fn amount(done: u64, total: u64) -> String {
     let (done, all) = (human_bytes(done), human_bytes(total));
@@ -99,25 +86,6 @@ mod tests {
         assert_eq!(after(0), None);
         assert_eq!(after(20).as_deref(), Some("2.1 MB/s"));
         assert_eq!(rate(1, Duration::from_secs(20)).as_deref(), Some("0 B/s"));
-    }
-
-    #[test]
-    fn estimates_are_as_rough_as_they_are() {
-        let left = |seconds| time_left(Duration::from_secs(seconds));
-        assert_eq!(left(2), "a few seconds left");
-        assert_eq!(left(3), "about 5 s left");
-        assert_eq!(left(7), "about 5 s left");
-        assert_eq!(left(8), "about 10 s left");
-        assert_eq!(left(12), "about 10 s left");
-        assert_eq!(left(13), "about 15 s left");
-        assert_eq!(left(17), "about 15 s left");
-        assert_eq!(left(18), "about 20 s left");
-        assert_eq!(left(41), "about 40 s left");
-        assert_eq!(left(50), "about 50 s left");
-        assert_eq!(left(51), "about 1 min left");
-        assert_eq!(left(89), "about 1 min left");
-        assert_eq!(left(1234), "about 21 min left");
-        assert_eq!(left(7300), "about 2 h left");
     }
 
     #[test]

@@ -10,4 +10,3 @@ mod in_a_container;
 mod machine;
 mod status;
 mod store;
-mod tour;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::common::event::{BuildEffort, EarlierBuilds, Event, Phase, Stop};
+use crate::common::event::{Event, Phase, Stop};
 use crate::common::nix_event::NixEvent;
 
 const PLAIN: Paint = Paint(false);
@@ -10,7 +10,6 @@ fn building(events: &[NixEvent]) -> State {
     for event in events {
         state.apply(&Event::Nix(event.clone()), Duration::from_secs(60));
     }
-    state.tick(Duration::from_secs(62));
     state
 }
 
@@ -92,35 +91,6 @@ fn narrow_terminal_shows_what_fits() {
     );
 }
 
-#[test]
-fn what_is_counted_breaks_between_its_parts() {
-    let mut state = State::default();
-    let phase = Phase::CopyOut;
-    state.apply(&Event::Started(phase), Duration::ZERO);
-    let text = "copying it out of the builder".to_owned();
-    state.apply(&Event::Detail(phase, text), Duration::ZERO);
-    for second in [2, 62] {
-        let (done, total) = (second * 1_000_000, Some(100_000_000));
-        let at = Duration::from_secs(second);
-        state.apply(&Event::Bytes { phase, done, total }, at);
-    }
-    state.tick(Duration::from_secs(62));
-    assert_eq!(
-        shown(&state, 40, 24)[1..],
-        [
-            "     copying it out of the builder",
-            "     62 of 100 MB",
-            "     1.0 MB/s           about 40 s left"
-        ]
-    );
-    let wide = shown(&state, 100, 24);
-    assert_eq!(wide[1], "     copying it out of the builder");
-    assert!(
-        wide[2].starts_with("     62 of 100 MB · 1.0 MB/s  "),
-        "{wide:?}"
-    );
-}
-
 /// They are below the name of the running one, so that they stay where they are.
 #[test]
 fn phases_that_follow_are_named_until_they_begin() {
@@ -129,12 +99,10 @@ fn phases_that_follow_are_named_until_they_begin() {
     let (build, image) = (Phase::Build, Phase::CopyOut);
     apply(Event::ToCome(vec![Phase::Upload, build, image]));
     apply(Event::Started(Phase::Emulation));
-    let (wide, narrow) = (shown(&state, 80, 24), shown(&state, 24, 24));
+    let wide = shown(&state, 80, 24);
     let time = "in all: 1 min 02 s so far";
     let names = "     then Upload · Build · Image";
     assert_eq!(wide[1..], [format!("{names:<54}{time}")]);
-    assert_eq!(narrow[1..3], ["     then Upload", "     Build · Image"]);
-    assert_eq!(narrow[3..], ["      1 min 02 s so far"]);
     assert_eq!(shown(&state, 80, 7).len(), 1);
     state.apply(&Event::Started(Phase::Upload), Duration::from_secs(61));
     state.apply(&Event::Started(build), Duration::from_secs(61));
@@ -253,7 +221,6 @@ fn bar_is_full_only_at_the_end() {
             running: 0,
         };
         state.apply(&Event::Nix(built), Duration::from_secs(62));
-        state.tick(Duration::from_secs(66));
         shown(&state, 80, 24).remove(0)
     };
     assert!(
@@ -267,56 +234,6 @@ fn bar_is_full_only_at_the_end() {
         bar(1)
     );
     assert!(bar(100).contains(" 99 %"), "{}", bar(100));
-}
-
-/// The bar does not become shorter, as if it went back, when an estimate or another digit of the time appears.
-#[test]
-fn bar_keeps_its_length_and_the_time_left_is_below_it() {
-    let mut state = State::default();
-    let earlier = EarlierBuilds {
-        same: Some(BuildEffort {
-            built: 62,
-            downloaded: 1_000_000_000,
-            seconds: 3600,
-        }),
-        ..EarlierBuilds::default()
-    };
-    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
-    state.apply(&Event::Started(Phase::Build), Duration::ZERO);
-    for event in [
-        NixEvent::WillBuild { derivations: 62 },
-        NixEvent::WillFetch {
-            paths: 1038,
-            download: 1_000_000_000,
-            unpacked: 1,
-        },
-    ] {
-        state.apply(&Event::Nix(event), Duration::from_secs(1));
-    }
-    let at = |second, columns| {
-        let size = Size { columns, rows: 24 };
-        frame(&state, Duration::from_secs(second), size, PLAIN)
-    };
-    let bar = "─".repeat(37);
-    assert_eq!(
-        at(9, 80),
-        [
-            format!(" ⠹ Build               {bar}   0 %          9 s"),
-            "     fetched 0 of 1038 (0 B of 1.0 GB) · built 0 of 62        about 60 min left"
-                .to_owned(),
-        ]
-    );
-    assert_eq!(
-        at(601, 80)[0],
-        format!(" ⠇ Build               {bar}   0 %  10 min 01 s")
-    );
-    assert_eq!(
-        at(9, 60)[1..],
-        [
-            "     fetched 0 of 1038 (0 B of 1.0 GB)",
-            "     built 0 of 62                        about 60 min left",
-        ]
-    );
 }
 
 #[test]
@@ -376,5 +293,3 @@ fn narrow_terminal_breaks_what_it_has_no_room_for() {
         "{told}"
     );
 }
-
-mod whole_run;

@@ -1,20 +1,19 @@
 //! The builds and downloads of Nix that are in progress, and the slowest builds. Pure.
+//!
+//! Nix reports the end of a build that it was asked for by name only when its whole process ends. Its count of running
+//! builds is exact: when fewer run than are known here, the newest ones are taken to have ended, until another event of one
+//! of them comes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::step::Step;
-use crate::common::progress::Progress;
-use crate::common::running_builds::RunningBuilds;
+use super::{Progress, Step};
 use crate::common::transcript::short_name;
 
 /// Maximum number of activities that are tracked, more than any build has at once; the oldest are dropped first.
 pub(super) const MAX_ACTIVE: usize = 1024;
 /// Number of derivations in the table of the slowest.
 const SLOWEST_SHOWN: usize = 5;
-
-/// A derivation that took less in an earlier build ends before anybody has compared.
-const MIN_LAST_TIME: Duration = Duration::from_secs(5);
 
 /// The kind of a Nix activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +29,6 @@ pub(in crate::ui) struct Activity {
     pub(in crate::ui) name: String,
     /// When it started.
     pub(in crate::ui) since: Duration,
-    /// How long derivations of this name took in an earlier build, if that was [`MIN_LAST_TIME`] or longer.
-    pub(in crate::ui) last_time: Option<Duration>,
     /// The current phase of the builder, such as `buildPhase`.
     pub(in crate::ui) phase: Option<String>,
     /// The last line of the builder's log.
@@ -40,30 +37,22 @@ pub(in crate::ui) struct Activity {
     pub(in crate::ui) moved: Option<Progress>,
     /// The step that was last reported.
     pub(in crate::ui) step: Option<Step>,
+    /// When it is taken to have ended, although Nix has not reported it.
+    ended: Option<Duration>,
 }
 
 impl Activity {
-    /// One on the store path `path` that begins now.
-    fn new(kind: ActivityKind, path: &str, since: Duration) -> Self {
-        Self {
-            kind,
-            name: short_name(path).to_owned(),
-            since,
-            last_time: None,
-            phase: None,
-            last: None,
-            moved: None,
-            step: None,
-        }
+    fn is_running_build(&self) -> bool {
+        self.kind == ActivityKind::Build && self.ended.is_none()
     }
 }
 
-/// The activities in progress, by their id, and how long the slowest builds took.
+/// The activities in progress, by their id, which grows with time, and how long the slowest builds took.
 #[derive(Debug, Default)]
 pub(super) struct Activities {
     active: BTreeMap<u64, Activity>,
-    /// Which of the builds among them have not ended.
-    running: RunningBuilds,
+    /// How many builds run, by Nix's last count.
+    running: Option<usize>,
     slowest: Vec<(String, Duration)>,
 }
 
@@ -71,73 +60,94 @@ impl Activities {
     /// Forgets what is in progress: activities of a builder that was lost never report their end.
     pub(super) fn clear(&mut self) {
         self.active.clear();
-        self.running = RunningBuilds::default();
+        self.running = None;
     }
 
-    /// Adds the build of a derivation that took the time `last_time` in an earlier build.
-    pub(super) fn begin_build(
-        &mut self,
-        id: u64,
-        derivation: &str,
-        last_time: Option<Duration>,
-        since: Duration,
-    ) {
-        let build = Activity {
-            last_time: last_time.filter(|last| *last >= MIN_LAST_TIME),
-            ..Activity::new(ActivityKind::Build, derivation, since)
-        };
-        self.begin(id, build);
-        self.running.begin(id);
-    }
-
-    /// Adds the download of the store path `path`.
-    pub(super) fn begin_fetch(&mut self, id: u64, path: &str, since: Duration) {
-        self.begin(id, Activity::new(ActivityKind::Fetch, path, since));
-    }
-
-    fn begin(&mut self, id: u64, activity: Activity) {
-        if self.active.len() >= MAX_ACTIVE
-            && let Some((oldest, _)) = self.active.pop_first()
-        {
-            self.running.forget(oldest);
+    /// Adds the build of the derivation `path`, or the download of the store path `path`.
+    pub(super) fn begin(&mut self, id: u64, kind: ActivityKind, path: &str, since: Duration) {
+        if self.active.len() >= MAX_ACTIVE {
+            self.active.pop_first();
         }
+        let activity = Activity {
+            kind,
+            name: short_name(path).to_owned(),
+            since,
+            phase: None,
+            last: None,
+            moved: None,
+            step: None,
+            ended: None,
+        };
         self.active.insert(id, activity);
     }
 
-    /// Changes an activity that had an event, if it is known.
+    /// Changes an activity that had an event, if it is known: it has not ended.
     pub(super) fn change(&mut self, id: u64, at: Duration, change: impl FnOnce(&mut Activity)) {
         let Some(activity) = self.active.get_mut(&id) else {
             return;
         };
         change(activity);
-        self.running.speak(id, at);
+        if activity.ended.take().is_some() {
+            self.settle(Some(id), at);
+        }
     }
 
     /// Removes an activity that has ended.
     pub(super) fn stop(&mut self, id: u64, at: Duration) {
-        let activity = self.active.remove(&id);
-        let ended = self.running.stop(id, at);
-        let Some((activity, ended)) = activity.zip(ended) else {
+        let Some(activity) = self.active.remove(&id) else {
             return;
         };
-        let took = ended.saturating_sub(activity.since);
+        if activity.kind == ActivityKind::Fetch {
+            return;
+        }
+        if activity.ended.is_none() {
+            self.revive();
+        }
+        let took = activity.ended.unwrap_or(at).saturating_sub(activity.since);
         self.slowest.push((activity.name, took));
-        self.slowest.sort_by(|(_, a), (_, b)| b.cmp(a));
+        self.slowest
+            .sort_by_key(|(_, took)| std::cmp::Reverse(*took));
         self.slowest.truncate(SLOWEST_SHOWN);
     }
 
     /// Records that `running` builds run at the time `at`.
     pub(super) fn set_running(&mut self, running: u64, at: Duration) {
-        self.running.set_count(running, at);
+        self.running = usize::try_from(running).ok();
+        self.settle(None, at);
+    }
+
+    /// Takes the newest builds, but not `except`, to have ended until no more than Nix counts are left.
+    fn settle(&mut self, except: Option<u64>, at: Duration) {
+        let Some(count) = self.running else {
+            return;
+        };
+        let surplus = self.count_running().saturating_sub(count);
+        let builds = self.active.iter_mut().rev();
+        let others = builds.filter(|(id, one)| one.is_running_build() && except != Some(**id));
+        others
+            .take(surplus)
+            .for_each(|(_, one)| one.ended = Some(at));
+    }
+
+    /// Restores the build that was last taken to have ended, because another one has ended in its place.
+    fn revive(&mut self) {
+        let running = self.count_running();
+        if self.running.is_some_and(|count| running < count) {
+            let ended = self.active.values_mut().filter(|one| one.ended.is_some());
+            if let Some(last) = ended.max_by_key(|one| one.ended) {
+                last.ended = None;
+            }
+        }
+    }
+
+    fn count_running(&self) -> usize {
+        let builds = self.active.values();
+        builds.filter(|one| one.is_running_build()).count()
     }
 
     /// The builds and downloads in progress, in the order in which they started.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Activity> {
-        let active = self.active.iter();
-        let in_progress = active.filter(|(id, activity)| {
-            activity.kind == ActivityKind::Fetch || self.running.is_running(**id)
-        });
-        in_progress.map(|(_, activity)| activity)
+        self.active.values().filter(|one| one.ended.is_none())
     }
 
     /// The activity with this id, if it is known.
@@ -151,13 +161,6 @@ impl Activities {
     }
 }
 
-/// Whether `line` is `30+0 records out`, or another count that `dd` ends with: it says nothing about what follows.
-pub(super) fn is_count_of_dd(line: &str) -> bool {
-    let records = [" records in", " records out"];
-    let count = records.iter().find_map(|end| line.strip_suffix(end));
-    count.is_some_and(|count| count.chars().all(|c| c == '+' || c.is_ascii_digit()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +171,7 @@ mod tests {
         let mut activities = Activities::default();
         for (id, at) in builds {
             let path = format!("/nix/store/{}-p{id}.drv", "a".repeat(32));
-            activities.begin_build(*id, &path, None, SECOND * *at);
+            activities.begin(*id, ActivityKind::Build, &path, SECOND * *at);
         }
         activities
     }
@@ -186,12 +189,8 @@ mod tests {
         activities.set_running(0, SECOND * 3);
         activities.stop(1, SECOND * 90);
         activities.stop(2, SECOND * 90);
-        let took: Vec<u64> = activities
-            .slowest()
-            .iter()
-            .map(|(_, t)| t.as_secs())
-            .collect();
-        assert_eq!(took, [3, 1]);
+        let took = activities.slowest().iter().map(|(_, took)| took.as_secs());
+        assert_eq!(took.collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn build_that_goes_on_talking_has_not_ended() {
+    fn build_with_another_event_has_not_ended() {
         let mut activities = started(&[(1, 0), (2, 1)]);
         activities.set_running(1, SECOND * 2);
         activities.change(2, SECOND * 3, |activity| {

@@ -1,9 +1,5 @@
-mod share;
-mod time_left;
-
 use super::activities::MAX_ACTIVE;
 use super::*;
-use crate::common::nix_event::StepUnit;
 use crate::ui::progress;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,50 +22,47 @@ fn build(id: u64) -> NixEvent {
     }
 }
 
-/// A state that knows that a derivation took 40 s before. All derivations of these tests have the same name but for its number.
-fn with_earlier_time() -> State {
-    let mut state = State::default();
-    let earlier = EarlierBuilds {
-        times: crate::common::build_shares::BuildTimes::from([("p0".to_owned(), 40_000.into())]),
-        ..EarlierBuilds::default()
-    };
-    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
-    state
+fn will(derivations: u64) -> NixEvent {
+    NixEvent::WillBuild { derivations }
+}
+
+fn built(done: u64, expected: u64) -> NixEvent {
+    NixEvent::Built {
+        done,
+        expected,
+        running: 1,
+    }
+}
+
+fn moved(done: u64) -> NixEvent {
+    NixEvent::Moved {
+        id: 8,
+        done,
+        expected: 2_000_000,
+    }
 }
 
 #[test]
 fn progress_of_nix_follows_its_forecast() {
     assert_eq!(
-        progress::counts(&state(&[]), SECOND).unwrap(),
+        progress::counts(&state(&[])).unwrap(),
         "evaluating the configuration"
     );
     let state = state(&[
-        NixEvent::WillBuild { derivations: 62 },
+        will(62),
         NixEvent::WillFetch {
             paths: 9,
             download: 5_000_000,
             unpacked: 1,
         },
-        NixEvent::Built {
-            done: 3,
-            expected: 66,
-            running: 1,
-        },
+        built(3, 66),
         NixEvent::FetchStarted {
             id: 8,
             path: "/nix/store/x-bash".into(),
             cache: String::new(),
         },
-        NixEvent::Moved {
-            id: 8,
-            done: 1_000_000,
-            expected: 2_000_000,
-        },
-        NixEvent::Moved {
-            id: 8,
-            done: 1_500_000,
-            expected: 2_000_000,
-        },
+        moved(1_000_000),
+        moved(1_500_000),
         NixEvent::Stopped { id: 8 },
         NixEvent::Fetched {
             done: 1,
@@ -81,42 +74,81 @@ fn progress_of_nix_follows_its_forecast() {
         },
     ]);
     assert_eq!(
-        progress::counts(&state, SECOND * 6).unwrap(),
-        "fetched 1 of 9 (1.5 of 5.0 MB, 500 kB/s) · built 3 of 62"
-    );
-    assert_eq!(
-        progress::counts(&state, SECOND * 60).unwrap(),
+        progress::counts(&state).unwrap(),
         "fetched 1 of 9 (1.5 of 5.0 MB) · built 3 of 62"
     );
     assert_eq!(state.active().count(), 0);
+    assert!(state.slowest().is_empty(), "a download is no build");
+}
+
+/// The forecast of the whole, then those of the two processes that build it; then a build that begins anew.
+#[test]
+fn forecast_of_a_part_does_not_change_the_whole() {
+    let counted = |events: &[NixEvent]| state(events).nix().built;
+    let of = |done, all| Progress { done, all };
+    let mut events = vec![will(102), will(70), built(70, 71), will(32)];
+    assert_eq!(counted(&events), of(70, 102));
+    events.push(built(102, 103));
+    assert_eq!(counted(&events), of(102, 102));
+    assert_eq!(
+        counted(&[will(300), built(295, 300), will(290)]),
+        of(295, 585)
+    );
+    assert_eq!(counted(&[built(1, 9)]), of(1, 9));
+    assert_eq!(counted(&[built(0, 2)]), of(0, 0), "only inspected");
+}
+
+/// Nix runs several times in one build, and each run has a forecast of its own.
+#[test]
+fn share_never_goes_back_and_reaches_the_end() {
+    let mut events = vec![will(102), will(70)];
+    events.extend((0..=70).map(|n| built(n, 71)));
+    events.push(will(32));
+    events.extend((70..=102).map(|n| built(n, 103)));
+    // A build that begins anew, under emulation.
+    events.extend([NixEvent::Restarted, will(100)]);
+    events.extend((102..=202).map(|n| built(n, 203)));
+    let mut state = state(&[]);
+    let mut before = 0;
+    for event in &events {
+        state.apply(&Event::Nix(event.clone()), SECOND);
+        let share = state.fraction().map_or(0, Fraction::share);
+        assert!(share >= before && share <= WHOLE, "{event:?}");
+        before = share;
+    }
+    assert_eq!(
+        state.nix().built,
+        Progress {
+            done: 202,
+            all: 202
+        }
+    );
+    assert!(before > WHOLE / 100 * 99);
+    assert_eq!(state.fraction().unwrap().percent(), 99);
 }
 
 #[test]
-fn finished_build_tells_what_was_built() {
-    let inspected = |done| {
-        state(&[NixEvent::Built {
-            done,
-            expected: 2,
-            running: 0,
-        }])
-    };
-    let outcome = |done| progress::outcome(&inspected(done)).unwrap();
-    assert_eq!(outcome(0), "nothing to build");
-    assert_eq!(outcome(1), "1 built");
+fn outcome_is_what_was_built() {
+    let outcome = |events: &[NixEvent]| progress::outcome(&state(events)).unwrap();
+    assert_eq!(outcome(&[built(0, 1)]), "nothing to build");
+    assert_eq!(outcome(&[built(0, 1), built(3, 5)]), "3 built");
+    let emulated = NixEvent::WillEmulate { derivations: 2 };
+    assert_eq!(
+        outcome(&[will(4), emulated, built(4, 4)]),
+        "4 built, 2 of them emulated"
+    );
 }
 
 #[test]
-fn phase_and_last_line_of_a_builder_are_kept() {
+fn text_of_a_builder_is_bounded() {
+    let long = "x".repeat(9000);
     let state = state(&[
         build(7),
         NixEvent::BuildPhase {
             id: 7,
-            phase: "buildPhase".into(),
+            phase: long.clone(),
         },
-        NixEvent::BuildLine {
-            id: 7,
-            line: "x".repeat(9000),
-        },
+        NixEvent::BuildLine { id: 7, line: long },
         NixEvent::BuildLine {
             id: 99,
             line: "of an unknown build".into(),
@@ -124,8 +156,9 @@ fn phase_and_last_line_of_a_builder_are_kept() {
     ]);
     let seven = state.activity(7).unwrap();
     assert_eq!(seven.name, "p7");
-    assert_eq!(seven.phase.as_deref(), Some("buildPhase"));
-    assert_eq!(seven.last.as_ref().unwrap().len(), MAX_LAST_LINE);
+    for text in [&seven.phase, &seven.last] {
+        assert_eq!(text.as_ref().unwrap().len(), MAX_LAST_LINE);
+    }
 }
 
 #[test]
@@ -136,11 +169,8 @@ fn slowest_builds_are_kept() {
         let end = SECOND * u32::try_from(id * 7 % 10 + 1).unwrap();
         state.apply(&Event::Nix(NixEvent::Stopped { id }), end);
     }
-    let slowest: Vec<_> = state
-        .slowest()
-        .iter()
-        .map(|(n, t)| (n.as_str(), t.as_secs()))
-        .collect();
+    let slowest = state.slowest().iter();
+    let slowest: Vec<_> = slowest.map(|(n, t)| (n.as_str(), t.as_secs())).collect();
     assert_eq!(
         slowest,
         [("p7", 9), ("p4", 8), ("p1", 7), ("p8", 6), ("p5", 5)]
@@ -170,112 +200,21 @@ fn bytes_of_another_phase_are_not_shown() {
         total,
     };
     apply(bytes(Phase::Fetch, None));
-    assert_eq!(progress::counts(&state, SECOND), None);
-    state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND);
-    assert_eq!(
-        progress::counts(&state, SECOND * 3).unwrap(),
-        "1.0 of 2.0 kB"
-    );
-    state.apply(&Event::Started(Phase::Flash), SECOND);
-    state.apply(&bytes(Phase::Flash, Some(3000)), SECOND * 3);
-    let counts = progress::counts(&state, SECOND * 3).unwrap();
-    assert_eq!(counts, "1.0 of 3.0 kB · 500 B/s");
+    assert_eq!(progress::counts(&state), None);
+    state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND * 3);
+    assert_eq!(progress::counts(&state).unwrap(), "1.0 of 2.0 kB · 500 B/s");
+    assert_eq!(state.fraction().unwrap().percent(), 50);
 }
 
-/// Nix runs several times in one build, and each run has a forecast of its own.
 #[test]
-fn bar_never_goes_back_and_reaches_the_end() {
-    let built = |done, expected| NixEvent::Built {
-        done,
-        expected,
-        running: 1,
-    };
-    let will = |derivations| NixEvent::WillBuild { derivations };
-    let mut events = vec![will(102), will(70)];
-    events.extend((0..=70).map(|n| built(n, 71)));
-    events.push(will(32));
-    events.extend((70..=102).map(|n| built(n, 103)));
-    // A build that begins anew, under emulation.
-    events.push(will(100));
-    events.extend((102..=202).map(|n| built(n, 203)));
-    let mut state = state(&[]);
-    let mut before = 0;
-    for event in &events {
-        state.apply(&Event::Nix(event.clone()), SECOND);
-        let share = state.fraction().map_or(0, Fraction::share);
-        assert!(share >= before, "{event:?}");
-        if matches!(event, NixEvent::Built { done, .. } if *done > 0 && *done < 101) {
-            let moves = share > before || matches!(event, NixEvent::Built { done: 70, .. });
-            assert!(moves, "{event:?}");
-        }
-        before = share;
+fn a_long_phase_shows_its_last_time() {
+    let mut state = State::default();
+    let times = [(Phase::Boot, 12_000), (Phase::Unpack, 900)];
+    state.apply(&Event::LastTimes(times.into()), SECOND);
+    for (phase, shown) in [(Phase::Boot, Some("last time 12 s")), (Phase::Unpack, None)] {
+        state.apply(&Event::Started(phase), SECOND);
+        assert_eq!(progress::counts(&state).as_deref(), shown);
     }
-    assert_eq!((state.nix().built.done, state.nix().built.all), (202, 202));
-    assert!(before > WHOLE / 100 * 99);
-}
-
-/// "0 of 1 built" was once the outcome of a build whose image was in the store.
-#[test]
-fn derivations_that_are_only_looked_at_are_not_built() {
-    let built = |done, expected| NixEvent::Built {
-        done,
-        expected,
-        running: 0,
-    };
-    let outcome = |events: &[NixEvent]| progress::outcome(&state(events)).unwrap();
-    assert_eq!(outcome(&[built(0, 1)]), "nothing to build");
-    assert_eq!(outcome(&[built(0, 1), built(3, 5)]), "3 built");
-    let will = NixEvent::WillBuild { derivations: 4 };
-    let emulated = NixEvent::WillEmulate { derivations: 2 };
-    assert_eq!(
-        outcome(&[will, emulated, built(4, 4)]),
-        "4 built, 2 of them emulated"
-    );
-}
-
-/// The file system is copied and written, then the image: the time moves the bar on, within what is planned for each, and no report
-/// moves it back.
-#[test]
-fn time_within_the_last_builds_moves_the_bar() {
-    let step = |id, unit, done, expected| NixEvent::Step {
-        id,
-        unit,
-        done,
-        expected,
-    };
-    let built = |done| NixEvent::Built {
-        done,
-        expected: 10,
-        running: 1,
-    };
-    let events = [
-        NixEvent::WillBuild { derivations: 10 },
-        built(8),
-        build(1),
-        step(1, StepUnit::Paths, 1, 100),
-        step(1, StepUnit::Paths, 90, 100),
-        step(1, StepUnit::Bytes, 100_000_000, 900_000_000),
-        step(1, StepUnit::Bytes, 800_000_000, 900_000_000),
-        NixEvent::Stopped { id: 1 },
-        built(9),
-        build(2),
-        step(2, StepUnit::Bytes, 1_000_000, 1_000_000_000),
-        step(2, StepUnit::Bytes, 900_000_000, 1_000_000_000),
-        step(2, StepUnit::Bytes, 1_000_000, 30_000_000),
-        NixEvent::Stopped { id: 2 },
-    ];
-    let shares: Vec<u64> = (1..=events.len())
-        .map(|count| state(&events[..count]).fraction().unwrap().share())
-        .collect();
-    assert!(shares.is_sorted(), "{shares:?}");
-    for moved in [3, 4, 5, 6, 8, 10, 11, 12] {
-        assert!(shares[moved] > shares[moved - 1], "{moved}: {shares:?}");
-    }
-    assert!(shares[6] < WHOLE / 10 * 9 && shares[8] >= WHOLE / 10 * 9);
-    let mut all = state(&events);
-    assert!(all.fraction().unwrap().percent() < 100);
-    all.apply(&Event::Nix(built(10)), SECOND * 60);
-    assert_eq!(all.fraction().unwrap().percent(), 100);
 }
 
 #[test]
@@ -287,22 +226,19 @@ fn the_last_report_about_a_build_is_shown() {
         done: 400_000_000,
         expected: 900_000_000,
     };
-    let line = NixEvent::BuildLine {
+    let says = |line: &str| NixEvent::BuildLine {
         id: 1,
-        line: "checking".to_owned(),
+        line: line.to_owned(),
     };
-    let events = [build(1), step.clone()];
-    assert_eq!(shown(&events).unwrap(), "400 of 900 MB");
-    let events = [build(1), step.clone(), line.clone()];
-    assert_eq!(shown(&events).unwrap(), "checking");
-    let events = [build(1), line.clone(), step];
-    assert_eq!(shown(&events).unwrap(), "400 of 900 MB");
+    let shown_after = |events: [NixEvent; 2]| shown(&[&[build(1)], &events[..]].concat());
+    let line = says("checking");
+    assert_eq!(
+        shown_after([step.clone(), line.clone()]).unwrap(),
+        "checking"
+    );
+    assert_eq!(shown_after([line.clone(), step]).unwrap(), "400 of 900 MB");
     // The last line of most images, which stands while Nix registers the result.
-    let count_of_dd = NixEvent::BuildLine {
-        id: 1,
-        line: "30+0 records out".to_owned(),
-    };
-    assert_eq!(shown(&[build(1), line, count_of_dd]), None);
+    assert_eq!(shown_after([line, says("30+0 records out")]), None);
 }
 
 #[test]
