@@ -12,7 +12,7 @@ use crate::common::image_name::Sidecar;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::{plain_file, secret_file};
-use crate::image::manifest::read_info;
+use crate::image::sidecars::read_manifest;
 use crate::pipeline::{CacheExport, Destination, Exported};
 use crate::settings::{self, Environment};
 use crate::ui::Ui;
@@ -108,8 +108,8 @@ fn told(exported: Exported, place: &str, destination: &Destination, key: &CacheK
 fn result_of(image: &Path) -> Result<String, Failure> {
     let manifest = Sidecar::Manifest.path(image);
     let shown = shown_path(&manifest);
-    let info =
-        read_info(image).map_err(|error| Failure::usage(error).context(format!("read {shown}")))?;
+    let info = read_manifest(image)
+        .map_err(|error| Failure::usage(error).context(format!("read {shown}")))?;
     let info = info.ok_or_else(|| {
         Failure::usage(format!("there is no manifest {shown}"))
             .hint("sdbuild writes one beside each image that it builds; name such an image")

@@ -9,7 +9,7 @@ use crate::cli::{self, InspectCommand};
 use crate::commands::newest_image::meant_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::image::place::ImagePath;
+use crate::image::report::ImagePath;
 use crate::image::report::Layout;
 use crate::image::{self, Error, FileSystem, OpenOptions, OpenedImage};
 use crate::settings::{self, Environment};

@@ -19,7 +19,7 @@ use crate::common::compression::CompressionOptions;
 use crate::common::hash::Sha256Hash;
 use crate::common::image_name::Sidecar;
 use crate::common::plain_file::{self, FileVersion};
-use crate::image::manifest::{MAX_MANIFEST_BYTES, VERSION};
+use crate::image::sidecars::{MAX_MANIFEST_BYTES, VERSION};
 use crate::image::{ImageFile, ImageKind};
 
 pub use older::older_images;

@@ -9,8 +9,8 @@ use super::pieces::PIECE_BYTES;
 use crate::common::cancel::Cancel;
 use crate::common::to_usize::to_usize;
 use crate::image::disk::{ReadAt as Disk, Section};
-use crate::image::partition::Table;
 use crate::image::table;
+use crate::image::table::Table;
 
 /// The tail is two pieces, since the last one may be short.
 const TAIL_PIECES: usize = 2;

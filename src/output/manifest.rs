@@ -17,8 +17,8 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::common::image_format::Format;
 use crate::common::timings::Timings;
-use crate::image::manifest::VERSION;
-use crate::image::partition::{Partition, Table};
+use crate::image::sidecars::VERSION;
+use crate::image::table::{Partition, Table};
 
 /// A program in a container image of ours, and the Debian package that it is from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

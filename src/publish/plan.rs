@@ -8,7 +8,7 @@ use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::common::system::System;
-use crate::image::partition::{Partition, TableKind};
+use crate::image::table::{Partition, TableKind};
 use crate::image::{ImageFile, ImageKind, check_end};
 use crate::publish::blocks::{self, DiskFacts};
 use crate::publish::sidecars;

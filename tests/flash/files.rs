@@ -8,10 +8,10 @@ use sdbuild::common::cancel::Cancel;
 use sdbuild::common::context::Context;
 use sdbuild::common::event::{Event, Events, Phase};
 use sdbuild::common::failure::{Class, Failure};
-use sdbuild::flash::state::WriteState;
-use sdbuild::flash::target::Target;
-use sdbuild::flash::verify::verify;
-use sdbuild::flash::write::write;
+use sdbuild::flash::Target;
+use sdbuild::flash::WriteState;
+use sdbuild::flash::verify;
+use sdbuild::flash::write;
 use sdbuild::flash::{FlashSource, SharedWriteState};
 use std::sync::{Arc, Mutex};
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use sdbuild::common::failure::Failure;
-use sdbuild::flash::refusal::{check, whole_disk};
 use sdbuild::flash::{Allowed, DiskInventory, SysRoot};
+use sdbuild::flash::{check, whole_disk};
 
 use crate::root;
 

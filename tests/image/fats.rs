@@ -2,7 +2,7 @@
 
 use super::*;
 use sdbuild::image::Error;
-use sdbuild::image::entry::EntryKind;
+use sdbuild::image::files::EntryKind;
 
 /// Options of mkfs.vfat, the size, and the expected kind.
 const SIZES: [(&str, u64, &str); 5] = [

@@ -3,7 +3,7 @@
 use super::*;
 use sdbuild::image::boot::{BootReport, LoaderKind};
 use sdbuild::image::cluster_disk::disk_in;
-use sdbuild::image::place::ImagePath;
+use sdbuild::image::report::ImagePath;
 use sdbuild::image::report::Layout;
 use sdbuild::image::{DiskForm, InstalledSystem};
 

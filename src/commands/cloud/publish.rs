@@ -19,7 +19,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::common::shell_word::quoted;
 use crate::common::system::System;
-use crate::image::manifest;
+use crate::image::sidecars;
 use crate::publish::{self, Plan, PublishRequest, Published, RegionCopy};
 use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
@@ -145,7 +145,7 @@ fn report(published: &Published, args: &PublishAws, context: &Context) {
 /// The system that the manifest states, or else the one in the name that nixpkgs and sdbuild give an image.
 fn system_of(image: &Path) -> Result<System, Failure> {
     // A manifest that cannot be read is an error when it is compared with the image.
-    let manifest = manifest::read_info(image).ok().flatten();
+    let manifest = sidecars::read_manifest(image).ok().flatten();
     let stated = manifest.and_then(|manifest| manifest.system);
     if let Some(system) = stated.and_then(|name| System::from_str(&name, false).ok()) {
         return Ok(system);

@@ -10,11 +10,11 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::image::boot::{BootReport, LoaderKind};
-use crate::image::entry::{Entry, EntryKind, Summary};
+use crate::image::files::{Entry, EntryKind, Summary};
 use crate::image::iso::Platform;
-use crate::image::partition::{Partition, TableKind};
-use crate::image::place::ImagePath;
+use crate::image::report::ImagePath;
 use crate::image::report::{PartitionReport, Report, VERSION};
+use crate::image::table::{Partition, TableKind};
 use crate::ui::layout::labelled;
 use crate::ui::{Ui, sanitize_line};
 
