@@ -346,12 +346,7 @@ impl Ext {
     }
 
     /// Passes the first `length` bytes of an inode's content to `sink`.
-    fn content(
-        &self,
-        inode: &Inode,
-        length: u64,
-        sink: ContentSink<'_>,
-    ) -> Result<(), Error> {
+    fn content(&self, inode: &Inode, length: u64, sink: ContentSink<'_>) -> Result<(), Error> {
         let mut at = 0;
         while at < length {
             let run = self.run(inode, at / self.block)?;
