@@ -41,6 +41,7 @@ pub mod flash;
 pub mod image;
 #[cfg(feature = "cloud")]
 pub mod machine;
+pub mod nix;
 pub mod nixos;
 pub mod oci;
 pub mod output;

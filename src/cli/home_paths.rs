@@ -7,7 +7,7 @@ use clap::builder::{PathBufValueParser, StringValueParser, TypedValueParser as _
 use clap::{Arg, Command};
 
 use crate::common::absolute_path::below_home;
-use crate::common::flake_ref::FlakeRef;
+use crate::nix::flake_ref::FlakeRef;
 
 /// `command`, whose flags take a path that begins with `~/` as one below `home`, and its subcommands.
 pub(super) fn with_home(command: Command, home: Option<&Path>) -> Command {

@@ -12,10 +12,10 @@ use clap::{Args, ValueEnum};
 use super::Build;
 use crate::common::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
 use crate::common::build_mode::EmulationChoice;
-use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::{Format, FormatQuery};
 use crate::common::machine_source::BuildOn;
 use crate::common::system::System;
+use crate::nix::flake_ref::FlakeRef;
 use crate::settings::{
     BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, StoreName, WordList,
     help_of,

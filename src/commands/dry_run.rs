@@ -9,7 +9,7 @@ use crate::commands::flake_caches::asking;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::nixos::forecast::Forecast;
+use crate::nix::forecast::Forecast;
 use crate::pipeline::{self, Plan};
 use crate::settings::{self, DryRun, Environment};
 use crate::ui::Ui;

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::common::absolute_path::below_home;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
+use crate::nix::flake_lock::lock_changes;
 use crate::nixos::flake;
 use crate::pipeline::{self, BuildRequest, SourceChoice};
 use crate::settings::{self, Environment};
@@ -41,11 +42,6 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
     let before = flake::read_lock(&dir)?;
     let outcome = pipeline::lock_flake(settings.request, args.inputs.clone(), context).await?;
     outcome.finish("the lock is done", |after| {
-        let text = flake_text(&dir).unwrap_or_default();
-        let lock = after.as_deref().or(before.as_deref()).unwrap_or_default();
-        for warning in flake::ignored_overrides(&text, lock) {
-            context.events.warn(warning);
-        }
         let written = write(&dir, before.as_deref(), after.as_deref(), &args.inputs)?;
         context.events.notice(written);
         Ok(())
@@ -64,7 +60,7 @@ fn write(
     let shown = path.display();
     match after {
         Some(after) if flake::write_lock(dir, before, after)? => {
-            let changes = flake::lock_changes(before, after);
+            let changes = lock_changes(before, after);
             Ok(format!(
                 "{shown} is written ({changes}); commit it with the flake"
             ))

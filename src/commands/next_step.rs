@@ -8,7 +8,6 @@ use crate::common::failure::Failure;
 use crate::common::image_format::{self, extension_of};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
-use crate::nixos::configuration::{SuggestedCommand, configuration_nearby};
 use crate::nixos::flake;
 use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
@@ -18,10 +17,9 @@ use crate::ui::layout::labelled;
 pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
     let columns = ui.result_columns();
     let Some(configuration) = configuration_here() else {
-        let nearby = configuration_nearby(SuggestedCommand::new("build"));
         // The first steps are the same in a directory that was removed, and beside settings that are wrong.
         let image = output_dir(env).ok().and_then(NewestImage::find);
-        let steps = first_steps(nearby.as_deref(), image.as_ref(), columns);
+        let steps = first_steps(None, image.as_ref(), columns);
         return ui.result(&steps.join("\n"));
     };
     let (here, output) = output_dir(env)?;

@@ -2,7 +2,6 @@
 
 pub mod absolute_path;
 pub mod atomic_file;
-pub mod attribute_path;
 pub mod aws_machine;
 pub mod aws_variables;
 pub mod board;
@@ -20,9 +19,6 @@ pub mod disk_space;
 pub mod event;
 pub mod failure;
 pub mod flake_caches;
-pub mod flake_ref;
-pub mod flake_url;
-pub mod git_source;
 pub mod hash;
 pub mod host_name;
 pub mod http_url;
@@ -51,7 +47,6 @@ pub mod plain_tar;
 pub mod private_dir;
 pub mod program;
 pub mod remote_builder;
-pub mod repository_address;
 pub mod scratch_dir;
 pub mod secret_file;
 pub mod session;
@@ -72,3 +67,6 @@ pub mod transcript;
 pub mod unix_socket;
 pub mod wifi_passphrase;
 pub mod writable_dir;
+
+// Until its users name it where it is.
+pub use crate::nix::attribute_path;

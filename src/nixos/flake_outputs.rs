@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::trace::{is_trace, traced};
 use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_path;
+use crate::nix::trace::{is_trace, traced};
 
 /// What precedes the names in a trace of Nix.
 const TRACED: &str = "sdbuild: outputs";

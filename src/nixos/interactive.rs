@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::layout;
 use super::network_access::NetworkAccess;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal::{self, StdStreams};
@@ -18,6 +17,7 @@ use crate::common::timeout::timeout;
 use crate::engine::{
     Attached, AttachedInput, Container, Drain, Drained, EngineError, Exit, Heartbeat, OutputChunk,
 };
+use crate::nix::layout;
 
 /// The exit status that shells report for a program killed by SIGPIPE: 128 and the signal's number.
 const SIGPIPE_STATUS: i64 = 141;

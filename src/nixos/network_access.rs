@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use super::layout;
 use super::ssh_access::SshAccess;
 use crate::engine::{AttachedInput, ContainerSpec, EngineError, Network};
+use crate::nix::layout;
 
 /// How the builder reaches the network.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use rnix::SyntaxKind::{
 };
 use rnix::SyntaxNode;
 
-use crate::common::attribute_path;
+use crate::nix::attribute_path;
 use crate::nixos::nix_syntax::parse;
 
 /// Functions of `lib` that keep the paths of what is defined in their argument.

@@ -1,9 +1,9 @@
 //! A shell in the builder, instead of `nix-build`: its command and environment. Pure.
 
-use super::layout;
-use super::store_path::is_derivation;
 use crate::common::failure::Failure;
 use crate::common::transcript::short_name;
+use crate::nix::layout;
+use crate::nix::store_path::is_derivation;
 
 /// A derivation's store path.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,11 +12,11 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
-use super::layout;
 use crate::common::image_name::is_output;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
-use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
+use crate::nix::layout;
+use crate::nix::layout::{CONFIG_DIR, HOME_OF_NIX};
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_MODULE_BYTES: u64 = 1 << 20;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::nixos::configuration::{Configuration, SuggestedCommand};
+use crate::nixos::configuration::Configuration;
 use crate::nixos::lock::{self, Resolve};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::clients;
@@ -27,8 +27,7 @@ pub async fn lock_nixpkgs(
         request.source.root.as_deref(),
         request.common.home.as_deref(),
     );
-    let command = SuggestedCommand::new("lock").in_current_directory();
-    let configuration = Configuration::open_below(config, root, home, command)?;
+    let configuration = Configuration::open_below(config, root, home)?;
     let requested = match request.source.nixpkgs.parse()? {
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {

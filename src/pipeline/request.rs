@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
-use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::common::ssh_machine::SshMachine;
 use crate::common::system::System;
+use crate::nix::flake_ref::FlakeRef;
 use crate::output::ImagerUrl;
 use crate::pipeline::proxies::Proxies;
 

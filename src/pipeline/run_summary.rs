@@ -2,10 +2,10 @@
 
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::event::RunSummary;
-use crate::common::flake_ref::FlakeRef;
 use crate::common::http_url::without_secrets;
 use crate::common::shown_path::shown_path;
 use crate::engine::Engine;
+use crate::nix::flake_ref::FlakeRef;
 use crate::nixos::build_source::Source;
 use crate::nixos::lock::Requested;
 use crate::nixos::nixpkgs::Nixpkgs;

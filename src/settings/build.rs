@@ -18,10 +18,10 @@ use super::value::{NixpkgsSource, Number, PublishedAt};
 use crate::common::absolute_path::absolute;
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
 use crate::common::machine_source::BuildOn;
 use crate::common::shell_word::quoted;
+use crate::nix::flake_ref::FlakeRef;
 use crate::output::ImagerUrl;
 use crate::pipeline::{
     BuildRequest, Output, Questions, ResourceLimits, SourceChoice, SourceRequest, Target,

@@ -17,10 +17,10 @@ use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, WordList};
 use crate::common::board::{BoardName, BoardNameParser};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
-use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
 use crate::common::machine_source::BuildOn;
 use crate::common::system::System;
+use crate::nix::flake_ref::FlakeRef;
 
 /// Heading of the flags about Nix.
 pub(crate) const NIX: &str = "Nix options";

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::common::absolute_path::absolute;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
 use crate::common::failure::Failure;
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
-use crate::common::flake_url::{FlakeUrl, has_scheme};
-use crate::common::repository_address::of_repository;
+use crate::nix::flake_ref::{FlakeLocation, FlakeRef, FlakeUrl, has_scheme, of_repository};
 use crate::pipeline::SourceChoice;
 
 /// The name of the configuration in the current directory, if there is one.

@@ -14,10 +14,10 @@ use crate::common::absolute_path::{absolute, below_home};
 use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
-use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
 use crate::common::machine_source::BuildOn;
 use crate::common::system::System;
+use crate::nix::flake_ref::FlakeRef;
 
 /// What paths in settings begin at.
 #[derive(Clone, Copy, Debug)]

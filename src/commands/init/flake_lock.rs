@@ -13,10 +13,10 @@ use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::context::Context;
 use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::new_file::{self, Access};
 use crate::common::scratch_dir::ScratchDir;
 use crate::common::timeout::timeout;
+use crate::nix::flake_ref::{FlakeLocation, FlakeRef};
 use crate::nixos::flake;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::{self, SourceChoice};
@@ -152,7 +152,7 @@ async fn make(
     let outcome = pipeline::lock_flake(settings.request, Vec::new(), context).await?;
     outcome.finish("flake.lock is written", |lock| {
         let lock = lock.ok_or_else(|| Failure::message(Class::Internal, "Nix wrote no lock"))?;
-        let text = flake::formatted_lock(&lock)?;
+        let text = crate::nix::flake_lock::formatted(&lock)?;
         new_file::write(path, &text, Access::Everybody, owner)
     })
 }

@@ -6,8 +6,8 @@ use super::container::BuildJob;
 use super::own_texts;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::{Hasher, Sha256Hash};
+use crate::nix::nix_conf::NixSettings;
 use crate::nixos::command::{BuildRequest, StorePaths, Task};
-use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::tar_writer::{Owner, TarWriter};
 
 /// The hash of everything that the evaluation of a job depends on, except the files of its source: sdbuild's own texts and

@@ -19,9 +19,9 @@ use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Exit,
     Heartbeat, Input, Lines, OutputChunk, Role, RunId,
 };
+use crate::nix::nix_conf::NixSettings;
 use crate::nixos::log::clean;
 use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::{layout, ssh_access};
 
 /// The program that exports.

@@ -14,8 +14,8 @@ use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Heartbeat,
     Input, Lines, Network, OutputChunk, Role, RunId,
 };
+use crate::nix::nix_conf::NixSettings;
 use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::remote_trial::Trial;
 use crate::nixos::{layout, ssh_access};
 

@@ -62,11 +62,7 @@ pub struct NixSettings {
 impl NixSettings {
     /// The text of `NIX_CONFIG`: Nix builds in `build_dir`, also for `platform`. A usage error when a value is not a
     /// single word.
-    pub(super) fn text(
-        &self,
-        platform: Option<System>,
-        build_dir: &str,
-    ) -> Result<String, Failure> {
+    pub fn text(&self, platform: Option<System>, build_dir: &str) -> Result<String, Failure> {
         let mut lines: Vec<String> = FIXED.map(str::to_owned).into();
         let jobs = self.jobs.map(|n| n.max(1).to_string());
         lines.extend([

@@ -1,48 +1,129 @@
-//! `sdbuild lock` for inputs that only the user's own git reaches. Git finds the commit and fetches it; the builder's Nix locks the
-//! uploaded files in the place of the repository, and what it wrote gets the commit.
+//! The inputs of a flake that the user's own git fetches, because only it has the keys, and those that cannot be fetched.
+//!
+//! `sdbuild lock` for such inputs: git finds the commit and fetches it; the builder's Nix locks the uploaded files in the place of the
+//! repository, and what it wrote gets the commit.
 
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use super::declared_inputs::declared_attributes;
-use super::lock::Lock;
+use super::flake_file::FlakeFile;
+use super::flake_lock::{Lock, LockedInput, Node};
+use super::flake_ref::encoded;
+use super::git_source::{self, Attributes, GitSource, GitSourceError};
+use super::layout;
 use crate::common::failure::{Class, Failure};
-use crate::common::flake_url::encoded;
-use crate::common::git_source::{self, Attributes, GitSource};
 use crate::common::http_url::without_secrets;
-use crate::nixos::layout;
+
+/// An input that is a commit of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockedRepository {
+    /// Its names from the flake on, joined by slashes.
+    pub path: String,
+    /// Repository that git fetches the input from.
+    pub source: GitSource,
+}
+
+/// The inputs that git on the user's machine fetches: those that only it can fetch, and those that the user has `named`; without those
+/// that are `replaced`, and what git cannot fetch.
+pub fn private_repositories(
+    lock: &Lock,
+    replaced: &[&str],
+    named: &[String],
+) -> Vec<LockedRepository> {
+    let named: Vec<&Node> = named.iter().filter_map(|name| lock.input(name)).collect();
+    let repository = |input: LockedInput<'_>| {
+        let attributes = locked_attributes(input.node);
+        let is_named = named.iter().any(|node| std::ptr::eq(*node, input.node));
+        let is_wanted = git_source::is_private(&attributes) || is_named;
+        let locked = LockedRepository {
+            path: input.path,
+            source: GitSource::new(&attributes).ok()??,
+        };
+        Some(locked).filter(|locked| is_wanted && locked.source.revision.is_some())
+    };
+    let inputs = lock.inputs(replaced).into_iter();
+    inputs.filter_map(repository).collect()
+}
+
+/// The first of the `named` inputs that git cannot fetch, and why.
+pub fn not_fetched_by_git<'a>(lock: &Lock, named: &[&'a str]) -> Option<(&'a str, String)> {
+    let reason = |name: &str| {
+        let node = lock.input(name);
+        match node.map(|node| GitSource::new(&locked_attributes(node))) {
+            None => Some("is not in flake.lock".to_owned()),
+            Some(Ok(None)) => Some("is not a repository".to_owned()),
+            Some(Err(GitSourceError::Unsupported(name))) if name == "submodules" => {
+                Some("has submodules, which sdbuild does not fetch".to_owned())
+            }
+            Some(Err(error)) => Some(format!("cannot be fetched: {error}")),
+            Some(Ok(Some(_))) => None,
+        }
+    };
+    named.iter().find_map(|name| Some((*name, reason(name)?)))
+}
+
+/// The inputs that neither the builder nor [`private_repositories`] fetches, and why.
+pub fn unreachable_inputs(lock: &Lock, replaced: &[&str]) -> Vec<(String, String)> {
+    let reason = |node: &Node| {
+        let all = locked_attributes(node);
+        match GitSource::new(&all) {
+            Err(GitSourceError::Unsupported(_)) if git_source::is_private(&all) => {
+                Some("with its submodules, for which it has no key".to_owned())
+            }
+            Err(error) if git_source::is_private(&all) => {
+                Some(format!("as flake.lock has it, in which {error}"))
+            }
+            _ if node.is_directory_elsewhere() => {
+                Some("from a directory of this machine".to_owned())
+            }
+            _ => None,
+        }
+    };
+    let inputs = lock.inputs(replaced).into_iter();
+    inputs
+        .filter_map(|input| Some((input.path, reason(input.node)?)))
+        .collect()
+}
+
+/// What the lock says of an input, but for how Nix fetches its commit.
+fn locked_attributes(node: &Node) -> Attributes {
+    const FETCH_PARAMETERS: [&str; 3] = ["allRefs", "shallow", "verifyCommit"];
+    let mut all = node.locked.clone();
+    all.retain(|name, _| !FETCH_PARAMETERS.contains(&name.as_str()));
+    all
+}
 
 /// An input that a `flake.nix` declares, and whose commit git has to find.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct UnlockedRepository {
+pub struct UnlockedRepository {
     /// Name of the input.
-    pub(super) name: String,
+    pub name: String,
     /// Repository that git fetches the input from.
-    pub(super) source: GitSource,
+    pub source: GitSource,
     /// What the `flake.nix` says of it, as locks have it.
     attributes: Attributes,
 }
 
 /// A commit that git has fetched.
 #[derive(Debug)]
-pub(super) struct Commit {
+pub struct Commit {
     /// SHA-1 of the commit in hex.
-    pub(super) revision: String,
+    pub revision: String,
     /// The branch or tag that it was found on, if it is known.
-    pub(super) branch: Option<String>,
+    pub branch: Option<String>,
     /// The number of commits up to it.
-    pub(super) count: u64,
+    pub count: u64,
     /// Its time in seconds since 1970.
-    pub(super) last_modified: u64,
+    pub last_modified: u64,
 }
 
 /// An input that is added to the lock, or updated in it.
 #[derive(Debug)]
-pub(super) struct NewInput {
+pub struct NewInput {
     /// What the `flake.nix` says of it.
-    pub(super) declared: UnlockedRepository,
+    pub declared: UnlockedRepository,
     /// The commit as locks have it, without the hash of its files.
-    pub(super) commit: Map<String, Value>,
+    pub commit: Map<String, Value>,
 }
 
 impl UnlockedRepository {
@@ -77,12 +158,12 @@ impl UnlockedRepository {
     }
 
     /// The directory of the flake in it; empty for the top.
-    pub(super) fn dir(&self) -> &str {
+    pub fn dir(&self) -> &str {
         self.attributes.get("dir").map_or("", String::as_str)
     }
 
     /// Its address and what is locked of it, by the commit that git has fetched.
-    pub(super) fn locked(&self, commit: Commit) -> Map<String, Value> {
+    pub fn locked(&self, commit: Commit) -> Map<String, Value> {
         let mut locked: Map<_, _> = ["type", "url", "owner", "repo", "host"]
             .into_iter()
             .filter_map(|key| Some((key.to_owned(), self.attributes.get(key)?.clone().into())))
@@ -104,14 +185,14 @@ impl UnlockedRepository {
 /// The inputs of the `flake.nix` with the text `flake` that only git on the user's machine reaches, and that its `lock` lacks or
 /// has with another address; and those in `updated`. Those that the user has `named` are among them although the builder could ask
 /// for them. A usage error for an address that is not supported.
-pub(super) fn unlocked_repositories(
+pub fn unlocked_repositories(
     flake: &str,
     lock: Option<&Lock>,
     updated: &[String],
     named: &[String],
 ) -> Result<Vec<UnlockedRepository>, Failure> {
     let mut found = Vec::new();
-    for (name, declared) in declared_attributes(flake) {
+    for (name, declared) in FlakeFile::read(flake).input_attributes() {
         let is_named = named.contains(&name);
         let Some(input) = UnlockedRepository::parse(&name, declared, is_named)? else {
             continue;
@@ -127,7 +208,7 @@ pub(super) fn unlocked_repositories(
 
 impl NewInput {
     /// The arguments of Nix that lock the files in the directory with the number `at` in its place.
-    pub(super) fn arguments(&self, at: usize) -> [String; 3] {
+    pub fn arguments(&self, at: usize) -> [String; 3] {
         let dir = match self.declared.dir() {
             "" => String::new(),
             dir => format!("?dir={}", encoded(dir)),
@@ -141,7 +222,7 @@ impl NewInput {
     }
 
     /// Puts the commit into the `lock` that Nix has written with these arguments.
-    pub(super) fn complete(&self, at: usize, lock: &mut Value) -> Result<(), Failure> {
+    pub fn complete(&self, at: usize, lock: &mut Value) -> Result<(), Failure> {
         let place = layout::input(at);
         let url = without_secrets(&self.declared.source.url);
         let missing = || Failure::message(Class::Internal, format!("Nix did not lock {url}"));
@@ -167,6 +248,72 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Each node has another name than the input.
+    fn lock_with_all_kinds() -> Lock {
+        let text = r#"{"nodes":{
+            "a":{"locked":{"type":"git","url":"ssh://git@h.example/s","ref":"main","rev":"R","shallow":true}},
+            "b":{"locked":{"type":"git","url":"ssh://git@h.example/m","rev":"R","submodules":true}},
+            "c":{"locked":{"type":"git","url":"https://h.example/p","rev":"R"}},
+            "d":{"locked":{"type":"path","path":"./sub"},"parent":[]},
+            "e":{"locked":{"type":"path","path":"/home/me/nixpkgs","narHash":"x"}},
+            "f":{"locked":{"type":"github","owner":"o","repo":"r","rev":"R"}},
+            "g":{"locked":{"type":"git","url":"ssh://git@h.example/l","rev":"--force"}},
+            "secret":{"locked":{"type":"github","owner":"o","repo":"other","rev":"R"}},
+            "lib":{"inputs":{"secret":"secret"},"locked":{"type":"github","owner":"o","repo":"lib","rev":"R"}},
+            "root":{"inputs":{"secret":"a","modules":"b","public":"c","relative":"d","home":"e","forge":"f","flag":"g","lib":"lib",
+                "same":["lib","secret"]}}},"root":"root"}"#;
+        Lock::parse(&text.replace("\"R\"", &format!("\"{}\"", "0".repeat(40)))).unwrap()
+    }
+
+    #[test]
+    fn inputs_that_only_this_machine_reaches_are_found() {
+        let lock = lock_with_all_kinds();
+        let fetched = |replaced: &[&str], named: &[&str]| {
+            let named: Vec<_> = named.iter().map(|&name| name.to_owned()).collect();
+            let found = private_repositories(&lock, replaced, &named).into_iter();
+            found
+                .map(|locked| format!("{} {}", locked.path, locked.source.url))
+                .collect::<Vec<_>>()
+        };
+        let secret = "secret ssh://git@h.example/s";
+        assert_eq!(fetched(&[], &[]), [secret]);
+        let public = "public https://h.example/p";
+        assert_eq!(fetched(&[], &["public"]), [public, secret]);
+        // The node with the name of the replaced input is another flake's.
+        assert!(fetched(&["secret"], &[]).is_empty());
+        let theirs = "lib/secret https://github.com/o/other";
+        for named in ["lib/secret", "same"] {
+            assert_eq!(fetched(&["secret"], &[named]), [theirs]);
+        }
+        assert!(fetched(&["lib", "secret"], &["same"]).is_empty());
+    }
+
+    #[test]
+    fn inputs_that_nobody_fetches_are_named() {
+        let lock = lock_with_all_kinds();
+        let told = |replaced: &[&str]| {
+            let found = unreachable_inputs(&lock, replaced).into_iter();
+            found
+                .map(|(path, why)| format!("{path} {why}"))
+                .collect::<Vec<_>>()
+        };
+        let flag = "flag as flake.lock has it, in which `rev` is not a commit, which has 40 or 64 hex digits";
+        let home = "home from a directory of this machine";
+        let modules = "modules with its submodules, for which it has no key";
+        assert_eq!(told(&[]), [flag, home, modules]);
+        assert_eq!(told(&["home", "flag"]), [modules]);
+        for (named, expected) in [
+            ("home", "is not a repository"),
+            ("modules", "has submodules, which sdbuild does not fetch"),
+            ("flag", "cannot be fetched: `rev` is not a commit"),
+            ("c", "is not in flake.lock"),
+        ] {
+            let (name, why) = not_fetched_by_git(&lock, &["forge", "public", named]).unwrap();
+            assert!(name == named && why.starts_with(expected), "{name} {why}");
+        }
+        assert!(not_fetched_by_git(&lock, &["forge", "lib/secret"]).is_none());
+    }
 
     const FLAKE: &str = r#"{ inputs = {
         a = { url = "git+ssh://git@h.example/a?ref=main&dir=sub"; flake = false; };

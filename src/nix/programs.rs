@@ -46,13 +46,13 @@ const OTHER_NAMES: [(&str, &str); 38] = [
 ];
 
 /// The package that has the program `name`.
-pub(super) fn package_of(name: &str) -> Option<&'static str> {
+pub fn package_of(name: &str) -> Option<&'static str> {
     let mut known = TEXT.lines().filter_map(|line| line.split_once(' '));
     known.find_map(|(program, package)| (program == name).then_some(package))
 }
 
 /// The package that other systems call `name`.
-pub(super) fn package_called(name: &str) -> Option<&'static str> {
+pub fn package_called(name: &str) -> Option<&'static str> {
     let known = OTHER_NAMES.iter().find(|(other, _)| *other == name);
     known.map(|(_, package)| *package)
 }

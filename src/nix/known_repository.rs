@@ -2,19 +2,19 @@
 
 /// A repository on GitHub with a module for NixOS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KnownRepository {
+pub struct KnownRepository {
     /// What a channel or an input of it is usually called.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// `OWNER/NAME`.
-    pub(super) address: &'static str,
+    pub address: &'static str,
     /// The option of its module that contains all others; nixpkgs has none of this name.
-    pub(super) option: &'static str,
+    pub option: &'static str,
     /// The path of its module.
-    pub(super) file: &'static str,
+    pub file: &'static str,
     /// The output of the flake that is its module.
-    pub(super) output: &'static str,
+    pub output: &'static str,
     /// Its default branch, which fits the newest nixpkgs.
-    pub(super) default_branch: &'static str,
+    pub default_branch: &'static str,
     /// Whether it has a branch for each release of NixOS.
     has_releases: bool,
 }
@@ -69,19 +69,19 @@ const REPOSITORIES: [KnownRepository; 5] = [
 
 impl KnownRepository {
     /// The repository that is usually called `name`.
-    pub(super) fn called(name: &str) -> Option<Self> {
+    pub fn called(name: &str) -> Option<Self> {
         REPOSITORIES.into_iter().find(|known| known.name == name)
     }
 
     /// The repository whose module has `option`.
-    pub(super) fn with_option(option: &str) -> Option<Self> {
+    pub fn with_option(option: &str) -> Option<Self> {
         REPOSITORIES
             .into_iter()
             .find(|known| known.option == option)
     }
 
     /// The branch for the nixpkgs of `release`, such as `26.05` or `unstable`.
-    pub(super) fn branch(self, release: Option<&str>) -> String {
+    pub fn branch(self, release: Option<&str>) -> String {
         let released = release.filter(|release| self.has_releases && *release != UNSTABLE);
         released.map_or(self.default_branch.to_owned(), |release| {
             format!("release-{release}")
@@ -89,19 +89,19 @@ impl KnownRepository {
     }
 
     /// Whether another branch than that of [`branch`](Self::branch) may be the right one, as the release is not known.
-    pub(super) fn may_need_other_branch(self, release: Option<&str>) -> bool {
+    pub fn may_need_other_branch(self, release: Option<&str>) -> bool {
         self.has_releases && release.is_none()
     }
 }
 
 /// What instructions give as the URL of nixpkgs.
-pub(super) const NIXPKGS_URL: &str = "github:NixOS/nixpkgs/nixos-26.05";
+pub const NIXPKGS_URL: &str = "github:NixOS/nixpkgs/nixos-26.05";
 
 /// The newest nixpkgs, which is no release.
 const UNSTABLE: &str = "unstable";
 
 /// The URL that an input of a flake called `name` usually has, if it is known.
-pub(super) fn usual_url(name: &str) -> Option<String> {
+pub fn usual_url(name: &str) -> Option<String> {
     match name {
         "nixpkgs" => Some(NIXPKGS_URL.to_owned()),
         _ => KnownRepository::called(name).map(|known| format!("github:{}", known.address)),
@@ -110,7 +110,7 @@ pub(super) fn usual_url(name: &str) -> Option<String> {
 
 /// The URL with the branch that is meant by `name` as the whole URL of the `input`: `nixos-26.05`, `26.05`, `nixos-unstable`; `None` for
 /// what is not called like a branch of a release.
-pub(super) fn url_of_branch(input: &str, name: &str) -> Option<String> {
+pub fn url_of_branch(input: &str, name: &str) -> Option<String> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
     let release = release_in(name).filter(|_| name.chars().all(is_of_name))?;
     Some(match KnownRepository::called(input) {
@@ -121,7 +121,7 @@ pub(super) fn url_of_branch(input: &str, name: &str) -> Option<String> {
 }
 
 /// The release of the nixpkgs at `url`, such as `26.05` or `unstable`, as far as the URL tells it.
-pub(super) fn release_in(url: &str) -> Option<&str> {
+pub fn release_in(url: &str) -> Option<&str> {
     url.split(['/', '=', '?', '&']).find_map(|part| {
         let part = part.strip_suffix(".tar.gz").unwrap_or(part);
         let branches = ["nixos-", "nixpkgs-", "release-"];

@@ -136,11 +136,11 @@ fn name_of(path: &str) -> &str {
 
 /// Collects a forecast from events. They are not passed on: the forecast is the command's result.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Collector(Arc<Mutex<Forecast>>);
+pub struct Collector(Arc<Mutex<Forecast>>);
 
 impl Collector {
     /// Events that are passed on to `events`, except those that are collected.
-    pub(super) fn intercept(&self, events: &Events) -> Events {
+    pub fn intercept(&self, events: &Events) -> Events {
         let (events, forecast) = (events.clone(), Arc::clone(&self.0));
         Events::new(move |event| {
             let mut forecast = forecast.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +156,7 @@ impl Collector {
     }
 
     /// The forecast for the derivation in `lines`, the builder's output. A build failure unless that is one derivation.
-    pub(super) fn finish(self, lines: &[String]) -> Result<Forecast, Failure> {
+    pub fn finish(self, lines: &[String]) -> Result<Forecast, Failure> {
         let mut forecast = self
             .0
             .lock()

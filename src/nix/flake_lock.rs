@@ -1,22 +1,29 @@
-//! What a `flake.lock` says: a graph of nodes, whose edges are inputs. Pure.
+//! What a `flake.lock` says: a graph of nodes, whose edges are inputs.
 //!
 //! A node has a name of its own (`nixpkgs_2`), by which only the lock knows it. Users know inputs by their paths from the flake,
 //! such as `nixpkgs` and `home-manager/nixpkgs`. A lock may be anybody's: its graph is followed only so far.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
+use std::path::Path;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::common::git_source::Attributes;
+use super::git_source::Attributes;
+use crate::common::failure::{Class, Failure, OrFail as _};
 
 /// Names in the path of an input: far more than anybody nests, and what follows itself ends there.
 const MAX_DEPTH: usize = 64;
+/// Versions of the format that Nix reads (`src/libflake/flake/lockfile.cc`).
+const VERSIONS: RangeInclusive<u64> = 5..=7;
+/// Begins a line where git could not merge.
+const CONFLICT_MARK: &str = "<<<<<<< ";
 
 /// A lock that was read. What its nodes have besides is Nix's own matter.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Lock {
+pub struct Lock {
     /// The name of the node that is the flake itself.
     root: String,
     nodes: BTreeMap<String, Node>,
@@ -25,14 +32,14 @@ pub(super) struct Lock {
 /// A locked flake.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Node {
+pub struct Node {
     inputs: BTreeMap<String, Edge>,
     /// What the `flake.nix` says of it.
     #[serde(deserialize_with = "texts")]
-    pub(super) original: Attributes,
+    pub original: Attributes,
     /// The locked attributes of the input.
     #[serde(deserialize_with = "texts")]
-    pub(super) locked: Attributes,
+    pub locked: Attributes,
     /// There is one if its path is relative to another input.
     parent: Option<IgnoredAny>,
     /// Whether it is a flake; Nix writes only that one is none.
@@ -41,7 +48,7 @@ pub(super) struct Node {
 
 impl Node {
     /// The names of its inputs.
-    pub(super) fn input_names(&self) -> impl Iterator<Item = &str> {
+    pub fn input_names(&self) -> impl Iterator<Item = &str> {
         self.inputs.keys().map(String::as_str)
     }
 }
@@ -58,29 +65,29 @@ enum Edge {
 
 /// An input of the flake or of another input.
 #[derive(Clone, Debug)]
-pub(super) struct LockedInput<'a> {
+pub struct LockedInput<'a> {
     /// Its names from the flake on, joined by slashes.
-    pub(super) path: String,
+    pub path: String,
     /// The input's node in the lock.
-    pub(super) node: &'a Node,
+    pub node: &'a Node,
 }
 
 impl Lock {
     /// The lock in `text`; `None` if it is none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let lock: Self = serde_json::from_str(text).ok()?;
         lock.nodes.contains_key(&lock.root).then_some(lock)
     }
 
     /// The names of the flake's own inputs.
-    pub(super) fn input_names(&self) -> BTreeSet<String> {
+    pub fn input_names(&self) -> BTreeSet<String> {
         let root = self.nodes.get(&self.root);
         let inputs = root.into_iter().flat_map(|root| root.inputs.keys());
         inputs.cloned().collect()
     }
 
     /// A node that an input of the flake leads to, and that does not exist.
-    pub(super) fn missing_node(&self) -> Option<&str> {
+    pub fn missing_node(&self) -> Option<&str> {
         let mut seen = BTreeSet::from([self.root.as_str()]);
         let mut open = VecDeque::from([self.root.as_str()]);
         while let Some(name) = open.pop_front() {
@@ -99,7 +106,7 @@ impl Lock {
     }
 
     /// What the lock has of the input with this path; of the one that it follows, if it does.
-    pub(super) fn input(&self, path: &str) -> Option<&Node> {
+    pub fn input(&self, path: &str) -> Option<&Node> {
         let mut at = self.root.as_str();
         let mut names: VecDeque<&str> = path.split('/').collect();
         for _ in 0..MAX_DEPTH {
@@ -119,7 +126,7 @@ impl Lock {
     }
 
     /// What the lock has of the input with this path, if no input of the path follows another.
-    pub(super) fn own_input(&self, path: &[&str]) -> Option<&Node> {
+    pub fn own_input(&self, path: &[&str]) -> Option<&Node> {
         let root = self.nodes.get(&self.root)?;
         path.iter()
             .try_fold(root, |node, name| match node.inputs.get(*name)? {
@@ -130,7 +137,7 @@ impl Lock {
 
     /// Every input, the flake's own first. What is reached only through one of the paths `replaced` is left out: another flake is in
     /// its place.
-    pub(super) fn inputs(&self, replaced: &[&str]) -> Vec<LockedInput<'_>> {
+    pub fn inputs(&self, replaced: &[&str]) -> Vec<LockedInput<'_>> {
         let replaced: BTreeSet<_> = replaced.iter().filter_map(|path| self.edge(path)).collect();
         let mut found = Vec::new();
         let mut seen = BTreeSet::from([self.root.as_str()]);
@@ -170,8 +177,7 @@ impl Lock {
     }
 
     /// The name of the node that is locked to the directory `path`.
-    pub(super) fn node_of_directory(&self, path: &str) -> Option<&str> {
-        use std::path::Path;
+    pub fn node_of_directory(&self, path: &str) -> Option<&str> {
         let is_here = |node: &Node| {
             let locked = node.locked.get("path");
             locked.is_some_and(|locked| Path::new(locked) == Path::new(path))
@@ -185,12 +191,12 @@ impl Lock {
 
 impl Node {
     /// Whether it is plain files, not a flake.
-    pub(super) fn is_files(&self) -> bool {
+    pub fn is_files(&self) -> bool {
         self.flake == Some(false)
     }
 
     /// Whether it is a directory of the machine where it was locked, not one of another input.
-    pub(super) fn is_directory_elsewhere(&self) -> bool {
+    pub fn is_directory_elsewhere(&self) -> bool {
         let field = |name: &str| self.locked.get(name).map_or("", String::as_str);
         self.parent.is_none() && field("type") == "path" && field("path").starts_with('/')
     }
@@ -207,6 +213,77 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Er
         .into_iter()
         .map(|(name, value)| (name, text(value)))
         .collect())
+}
+
+/// What is wrong with the lock `text`, as the rest of a sentence.
+pub fn problem(text: &str) -> Option<String> {
+    if text.trim().is_empty() {
+        return Some("is empty".to_owned());
+    }
+    if text.lines().any(|line| line.starts_with(CONFLICT_MARK)) {
+        return Some("has marks of a conflict of git".to_owned());
+    }
+    let lock: Value = match serde_json::from_str(text) {
+        Ok(lock) => lock,
+        Err(error) => return Some(format!("is not JSON: {error}")),
+    };
+    match lock.get("version").and_then(Value::as_u64) {
+        Some(version) if VERSIONS.contains(&version) => {}
+        Some(version) => {
+            let (first, last) = (VERSIONS.start(), VERSIONS.end());
+            return Some(format!(
+                "has version {version}, and the builder's Nix reads versions {first} to {last}"
+            ));
+        }
+        None => return Some("has no version: it is not the lock of a flake".to_owned()),
+    }
+    match Lock::parse(text) {
+        None => Some("lacks the nodes with the flake's inputs".to_owned()),
+        Some(lock) => lock
+            .missing_node()
+            .map(|node| format!("lacks the node {node}, which it names as an input")),
+    }
+}
+
+/// The lock `text`, which the builder's Nix printed, formatted as Nix does.
+pub fn formatted(text: &str) -> Result<String, Failure> {
+    let lock: Value = serde_json::from_str(text).map_err(|_| not_a_lock())?;
+    if Lock::parse(text).is_none() || !lock.get("version").is_some_and(Value::is_u64) {
+        return Err(not_a_lock());
+    }
+    Ok(serde_json::to_string_pretty(&lock).or_internal("write JSON")? + "\n")
+}
+
+fn not_a_lock() -> Failure {
+    Failure::message(Class::Internal, "Nix printed no lock file")
+}
+
+/// What is locked differently after a change of the lock, in words.
+pub fn lock_changes(before: Option<&str>, after: &str) -> String {
+    let before = before.and_then(Lock::parse).unwrap_or_default();
+    let after = Lock::parse(after).unwrap_or_default();
+    let (before, after) = (locked(&before), locked(&after));
+    let change = |(path, now): (&String, &&Attributes)| match before.get(path) {
+        Some(earlier) if earlier == now => None,
+        Some(_) => Some(format!("{path} updated")),
+        None => Some(format!("{path} added")),
+    };
+    let removed = before.keys().filter(|path| !after.contains_key(*path));
+    let changed = after.iter().filter_map(change);
+    let all: Vec<_> = changed
+        .chain(removed.map(|path| format!("{path} removed")))
+        .collect();
+    match all.as_slice() {
+        [] => "nothing is locked differently".to_owned(),
+        all => all.join(", "),
+    }
+}
+
+/// What each input is locked to, by its path.
+fn locked(lock: &Lock) -> BTreeMap<String, &Attributes> {
+    let inputs = lock.inputs(&[]).into_iter();
+    let locked = inputs.map(|input| (input.path, &input.node.locked));
+    locked.filter(|(_, locked)| !locked.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -316,5 +393,31 @@ mod tests {
         }
         let bare = r#"{"nodes":{"root":{}},"root":"root","version":7}"#;
         assert!(Lock::parse(bare).unwrap().input_names().is_empty());
+    }
+
+    #[test]
+    fn changes_of_a_lock_are_named() {
+        let lock = |inputs: &str, nodes: &str| {
+            format!(
+                r#"{{"root":"top","version":7,"nodes":{{"top":{{"inputs":{{{inputs}}}}},{nodes}}}}}"#
+            )
+        };
+        let node = |name: &str, rest: &str| format!(r#""{name}":{{"locked":{{"rev":"1"}}{rest}}}"#);
+        let inner = node("a", r#","inputs":{"b":"b_2"}"#) + "," + &node("b_2", "");
+        let a = lock(r#""a":"a""#, &inner);
+        assert_eq!(lock_changes(None, &a), "a added, a/b added");
+        let both = lock(r#""a":"a","b":"b""#, &format!("{inner},{}", node("b", "")));
+        let newer = a.replacen(r#""rev":"1""#, r#""rev":"2""#, 1);
+        assert_eq!(lock_changes(Some(&both), &newer), "a updated, b removed");
+        // Other names of nodes, other declarations and another format do not change what is locked.
+        let renamed = a
+            .replace("b_2", "b_3")
+            .replace(r#""rev":"1"}"#, r#""rev":"1"},"original":{"x":"y"}"#);
+        for same in [&a, &renamed] {
+            assert_eq!(
+                lock_changes(Some(&a), same),
+                "nothing is locked differently"
+            );
+        }
     }
 }

@@ -7,7 +7,7 @@ const UNKNOWN_DERIVER: &str = "unknown-deriver";
 
 /// The store path and its derivation from the builder's output: the line of `nix-build`, then the entry's line with the
 /// derivation. Nix may not know the derivation of a path that it fetched. A build failure when `lines` are something else.
-pub(super) fn result(lines: &[String]) -> Result<(String, Option<String>), Failure> {
+pub fn result(lines: &[String]) -> Result<(String, Option<String>), Failure> {
     match lines {
         [line] if is_store_path(line) => Ok((line.clone(), None)),
         [line, deriver] if is_store_path(line) && deriver == UNKNOWN_DERIVER => {
@@ -28,13 +28,13 @@ pub(super) fn result(lines: &[String]) -> Result<(String, Option<String>), Failu
 }
 
 /// Whether `text` is the store path of a derivation.
-pub(super) fn is_derivation(text: &str) -> bool {
+pub fn is_derivation(text: &str) -> bool {
     let stem = text.strip_suffix(".drv");
     stem.is_some_and(is_store_path)
 }
 
 /// Whether `text` is a store path: `/nix/store/`, a hash of 32 characters, a dash, a name of at most 211 characters.
-pub(super) fn is_store_path(text: &str) -> bool {
+pub fn is_store_path(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("/nix/store/") else {
         return false;
     };
