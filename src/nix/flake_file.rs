@@ -10,8 +10,7 @@ use rnix::ast::{
 
 use super::git_source::Attributes;
 use super::known_repository::NIXPKGS_URL;
-use crate::common::configuration_file::FLAKE_FILE;
-use crate::nixos::nix_syntax::parse;
+use super::nix_syntax::parse;
 
 /// The output of a flake with its configurations.
 pub const CONFIGURATIONS: &str = "nixosConfigurations";
@@ -149,9 +148,7 @@ impl FlakeFile {
     /// Where the input `name` has its `attribute`: `flake.nix:4: `; empty if that is not known.
     pub fn place(&self, name: &str, attribute: &str) -> String {
         let value = self.value(["inputs", name, attribute]);
-        value.map_or_else(String::new, |value| {
-            format!("{FLAKE_FILE}:{}: ", value.line)
-        })
+        value.map_or_else(String::new, |value| format!("flake.nix:{}: ", value.line))
     }
 
     /// The line of the argument `name` of the outputs.

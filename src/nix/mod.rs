@@ -11,6 +11,7 @@ pub mod git_source;
 pub mod known_repository;
 pub mod layout;
 pub mod nix_conf;
+pub mod nix_syntax;
 pub mod programs;
 pub mod reports;
 pub mod slow_work;

@@ -25,7 +25,6 @@ pub mod lock;
 pub mod log;
 pub mod network_access;
 mod nix_definitions;
-pub(crate) mod nix_syntax;
 pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;
@@ -37,5 +36,5 @@ mod user_files;
 
 // Until diagnosis and check name them where they are.
 pub(crate) use crate::nix::{
-    known_repository, layout, programs, reports as entry_report, store_path,
+    known_repository, layout, nix_syntax, programs, reports as entry_report, store_path,
 };

@@ -19,7 +19,7 @@ const MAX_SUM: usize = 5 * MAX_DEPTH * MAX_DEPTH;
     clippy::disallowed_methods,
     reason = "this is where the depth is limited"
 )]
-pub(crate) fn parse(text: &str) -> Parse<Root> {
+pub fn parse(text: &str) -> Parse<Root> {
     Root::parse(if is_too_deep(text) { "" } else { text })
 }
 
