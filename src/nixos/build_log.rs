@@ -7,13 +7,13 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::nix_event::NixEvent;
-use crate::common::text::truncate;
-use crate::common::transcript::{Transcript, short_name};
 use crate::nixos::diagnosis::{FailedBuild, Findings, KnownError, TAIL_LINES, known_errors};
 use crate::nixos::log::NixError;
 use crate::nixos::shell_session::Derivation;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::text::truncate;
+use sdbuild_core::transcript::{Transcript, short_name};
 
 /// Ended builds whose last lines are kept: Nix reports a failure after the build has ended.
 const MAX_ENDED_BUILDS: usize = 64;

@@ -10,13 +10,13 @@ use super::flake::Flake;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
 use super::user_files::UserFiles;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::hash::{Hasher, Sha256Hash};
-use crate::common::image_format::{Format, Maker};
-use crate::common::nix_string::nix_string;
-use crate::nix::known_repository::release_in;
-use crate::nix::layout;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::hash::{Hasher, Sha256Hash};
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_image::image_format::{Format, Maker};
+use sdbuild_nix::known_repository::release_in;
+use sdbuild_nix::layout;
 
 /// The source of a build: a module file or a flake.
 #[derive(Clone, Debug)]

@@ -2,13 +2,15 @@
 //!
 //! No value passes through a shell.
 
+use super::check;
+use super::layout;
 use super::shell_session::ShellSession;
-use super::{check, layout, ssh_access};
+use super::ssh_access;
 use crate::common::build_mode::Glue;
-use crate::common::failure::Failure;
-use crate::common::image_format::Format;
-use crate::common::system::System;
-use crate::nix::nix_conf::NixSettings;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::system::System;
+use sdbuild_image::image_format::Format;
+use sdbuild_nix::nix_conf::NixSettings;
 
 /// The task that Nix is run for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use crate::common::cancel::Cancel;
-use crate::common::event::Events;
-use crate::common::failure::{Class, Failure, OrFail};
-use crate::common::human_bytes::human_bytes;
-use crate::common::plain_file;
-use crate::common::plain_file::{FileId, is_gone};
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::nixos::ignore_rules::{IGNORE_HINT, walk};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::plain_file;
+use sdbuild_core::plain_file::{FileId, is_gone};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
 
 pub(super) use pack::Packed;
 

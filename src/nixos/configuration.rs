@@ -12,17 +12,17 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::common::cancel::Cancel;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
-use crate::common::event::Events;
-use crate::common::failure::{Class, Failure, OrFail};
-use crate::common::image_name::{is_image, is_output};
-use crate::common::nearest::nearest;
-use crate::common::parent_dir::parent_dir;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::{shown_dir, shown_path};
-use crate::common::terminal::output_files;
-use crate::nix::flake_file::may_have_configuration;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::nearest::nearest;
+use sdbuild_core::parent_dir::parent_dir;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::{shown_dir, shown_path};
+use sdbuild_core::terminal::output_files;
+use sdbuild_image::image_name::{is_image, is_output};
+use sdbuild_nix::flake_file::may_have_configuration;
 
 use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
 use super::config_dir::{Files, Selection};
@@ -322,7 +322,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for path in [dir.path().join("none.nix"), dir.path().to_path_buf()] {
             let failure = Configuration::open(&path, None).unwrap_err();
-            assert_eq!(failure.class, crate::common::failure::Class::Usage);
+            assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
             assert!(!failure.hints.is_empty());
             assert!(!failure.hints.concat().contains("/sd-card.nix"));
         }

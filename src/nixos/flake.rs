@@ -21,19 +21,19 @@ use tree::FlakeTree;
 
 use super::config_dir::UploadDir;
 use super::user_files::UserFiles;
-use crate::common::cancel::Cancel;
 use crate::common::configuration_file::flake_text;
-use crate::common::event::Events;
-use crate::common::failure::Failure;
-use crate::common::http_url::without_secrets;
-use crate::common::nix_string::nix_string;
-use crate::nix::flake_file::{CONFIGURATIONS, FlakeFile};
-use crate::nix::flake_lock::Lock;
-use crate::nix::flake_ref::FlakeRef;
-use crate::nix::layout;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::http_url::without_secrets;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_nix::flake_file::{CONFIGURATIONS, FlakeFile};
+use sdbuild_nix::flake_lock::Lock;
+use sdbuild_nix::flake_ref::FlakeRef;
+use sdbuild_nix::layout;
 
 // Until diagnosis names it where it is.
-pub(super) use crate::nix::flake_file::FlakeFile as InputNames;
+pub(super) use sdbuild_nix::flake_file::FlakeFile as InputNames;
 
 /// The flake itself among the inputs that the user's git fetches.
 pub const SELF: &str = "self";

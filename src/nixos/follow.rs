@@ -6,22 +6,23 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::build_log::BuildLog;
-use super::check::{self, OwnDefinitions};
+use super::check;
+use super::check::OwnDefinitions;
 use super::diagnosis::{Warnings, is_of_evaluation};
 use super::log::{Log, clean};
-use crate::common::event::{Event, Events, Phase};
-use crate::common::failure::Failure;
-use crate::common::flake_caches::{CachePolicy, CacheUse};
-use crate::common::hash::Sha256Hash;
-use crate::common::nix_event::NixEvent;
-use crate::common::system::System;
-use crate::engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
-use crate::nix::layout;
-use crate::nix::reports::FlakeReport;
-use crate::nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report};
-use crate::nix::slow_work::ExpensiveBuilds;
-use crate::nix::slow_work::SlowFetches;
-use crate::nix::slow_work::compile_warning;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::flake_caches::{CachePolicy, CacheUse};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::system::System;
+use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
+use sdbuild_nix::layout;
+use sdbuild_nix::reports::FlakeReport;
+use sdbuild_nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report};
+use sdbuild_nix::slow_work::ExpensiveBuilds;
+use sdbuild_nix::slow_work::SlowFetches;
+use sdbuild_nix::slow_work::compile_warning;
 
 /// How often the log file is flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::cancel::Cancel;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::http_url::{hide_secrets, without_secrets};
-use crate::common::program::{find_program, missing_program};
-use crate::common::session;
-use crate::common::text::{strip_control, truncate};
-use crate::common::timeout::{finish_within, timeout};
 use crate::nixos::ignore_rules::repository_of_work_tree;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::http_url::{hide_secrets, without_secrets};
+use sdbuild_core::program::{find_program, missing_program};
+use sdbuild_core::session;
+use sdbuild_core::text::{strip_control, truncate};
+use sdbuild_core::timeout::{finish_within, timeout};
 
 /// Characters of git's message that are shown.
 const MAX_MESSAGE_CHARS: usize = 600;

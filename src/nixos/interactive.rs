@@ -11,13 +11,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::network_access::NetworkAccess;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::terminal::{self, StdStreams};
-use crate::common::timeout::timeout;
-use crate::engine::{
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::terminal;
+use sdbuild_core::terminal::StdStreams;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::{
     Attached, AttachedInput, Container, Drain, Drained, EngineError, Exit, Heartbeat, OutputChunk,
 };
-use crate::nix::layout;
+use sdbuild_nix::layout;
 
 /// The exit status that shells report for a program killed by SIGPIPE: 128 and the signal's number.
 const SIGPIPE_STATUS: i64 = 141;

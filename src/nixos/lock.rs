@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::common::atomic_file::CompleteFile;
-use crate::common::event::Events;
-use crate::common::failure::{Class, Failure, OrFail};
-use crate::common::hash::Sha256Hash;
-use crate::common::http_url::HttpUrlError;
-use crate::common::parent_dir::parent_dir;
-use crate::common::{http_url, plain_file};
+use sdbuild_core::atomic_file::CompleteFile;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::HttpUrlError;
+use sdbuild_core::parent_dir::parent_dir;
+use sdbuild_core::plain_file;
 
 /// Name of the lock file in the configuration's directory.
 pub const NAME: &str = "sdbuild.lock";

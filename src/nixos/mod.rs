@@ -35,6 +35,6 @@ mod tar_writer;
 mod user_files;
 
 // Until diagnosis and check name them where they are.
-pub(crate) use crate::nix::{
+pub(crate) use sdbuild_nix::{
     known_repository, layout, nix_syntax, programs, reports as entry_report, store_path,
 };

@@ -10,10 +10,10 @@ use std::{fs, io};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
-use crate::common::cancel::Cancel;
-use crate::common::hash::{Hashed, Hasher, HashingReader, Sha256Hash};
-use crate::common::plain_file;
 use crate::nixos::tar_writer::{END_SIZE, Owner, TarWriter, entry_size};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::hash::{Hashed, Hasher, HashingReader, Sha256Hash};
+use sdbuild_core::plain_file;
 
 pub(super) use remembered::{forget, remembered, summarize};
 
@@ -335,9 +335,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::common::cancel::Cancel;
-    use crate::common::hash::Sha256Hash;
     use crate::nixos::tar_writer::Owner;
+    use sdbuild_core::cancel::Cancel;
+    use sdbuild_core::hash::Sha256Hash;
 
     const OWNER: Owner = Owner {
         uid: 1000,

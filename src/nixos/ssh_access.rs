@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::common::known_hosts;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::nix::layout;
+use sdbuild_nix::layout;
 
 /// The settings of ssh for every remote builder. A server that stays silent for a minute is gone: Nix itself waits for ever.
 const FOR_ALL: &str = "\

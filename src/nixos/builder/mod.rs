@@ -23,4 +23,4 @@ pub use prepared::{BuildResult, PreparedBuilder};
 pub use trial::TrialRun;
 
 pub use super::remote_trial::Trial;
-pub use crate::nix::reports::NoConfiguration;
+pub use sdbuild_nix::reports::NoConfiguration;

@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::FlakeSearch;
+use super::lock_file;
 use super::tree::commit_time;
-use super::{FlakeSearch, lock_file};
-use crate::common::cancel::Cancel;
-use crate::common::event::Events;
-use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::http_url::{self, hide_secrets};
-use crate::common::scratch_dir::ScratchDir;
-use crate::nix::flake_lock::Lock;
-use crate::nix::git_inputs::{Commit, LockedRepository, NewInput, UnlockedRepository};
-use crate::nix::git_source::GitSource;
 use crate::nixos::config_dir::{ConfigDir, Files, Selection};
 use crate::nixos::git::{Git, Protocol, plain_path};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::scratch_dir::ScratchDir;
+use sdbuild_nix::flake_lock::Lock;
+use sdbuild_nix::git_inputs::{Commit, LockedRepository, NewInput, UnlockedRepository};
+use sdbuild_nix::git_source::GitSource;
 
 /// The files are those of the commit, to the byte, as Nix takes them: no attribute changes them.
 const NO_CONVERSION: &str = "* -text -eol -ident -filter -working-tree-encoding\n";

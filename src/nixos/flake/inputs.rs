@@ -4,21 +4,26 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Content;
+use super::Flake;
+use super::FlakeSearch;
+use super::Override;
+use super::SELF;
 use super::checkout::PrivateInput;
 use super::lock_file;
 use super::tree::FlakeTree;
-use super::{Content, Flake, FlakeSearch, Override, SELF};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text, lock_command};
-use crate::common::event::Events;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::http_url::hide_secrets;
-use crate::common::nearest::similar_names;
-use crate::common::shell_word::quoted;
-use crate::nix::flake_file::FlakeFile;
-use crate::nix::flake_lock::{Lock, Node};
-use crate::nix::flake_ref::{is_in_registry, registry_alternative};
-use crate::nix::git_inputs::{self, LockedRepository, NewInput, UnlockedRepository};
-use crate::nix::known_repository::usual_url;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::nearest::similar_names;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_nix::flake_file::FlakeFile;
+use sdbuild_nix::flake_lock::{Lock, Node};
+use sdbuild_nix::flake_ref::{is_in_registry, registry_alternative};
+use sdbuild_nix::git_inputs;
+use sdbuild_nix::git_inputs::{LockedRepository, NewInput, UnlockedRepository};
+use sdbuild_nix::known_repository::usual_url;
 
 /// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
 const MAX_UNREACHABLE: usize = 16;
@@ -379,7 +384,7 @@ fn unknown_input(unknown: &str, known: &BTreeSet<String>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cancel::Cancel;
+    use sdbuild_core::cancel::Cancel;
 
     /// The failure of a build of a flake with this text, whose lock has only the input `locked`.
     async fn refused(text: &str) -> Failure {

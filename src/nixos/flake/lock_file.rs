@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::plain_file;
-use crate::nix::flake_lock::{formatted, problem};
 use crate::nixos::lock::replace_file;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::plain_file;
+use sdbuild_nix::flake_lock::{formatted, problem};
 
 /// File name of a flake's lock.
 pub const NAME: &str = "flake.lock";
@@ -56,7 +56,7 @@ pub fn write(dir: &Path, before: Option<&str>, text: &str) -> Result<bool, Failu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::failure::Class;
+    use sdbuild_core::failure::Class;
 
     #[test]
     fn the_lock_is_written_as_nix_does() {

@@ -3,23 +3,26 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Content;
+use super::FlakeSearch;
 use super::checkout::{Checkout, History};
-use super::{Content, FlakeSearch, lock_file};
-use crate::common::cancel::Cancel;
+use super::lock_file;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
-use crate::common::event::Events;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::parent_dir::parent_dir;
-use crate::common::shell_word::{command_line, quoted};
-use crate::common::shown_path::{shown_dir, shown_path};
-use crate::common::terminal::output_files;
-use crate::nix::flake_file::may_have_configuration;
-use crate::nix::flake_ref::encoded;
-use crate::nix::flake_ref::{FlakeLocation, FlakeRef};
-use crate::nix::flake_ref::{is_in_registry, registry_alternative};
-use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
+use crate::nixos::config_dir;
+use crate::nixos::config_dir::{ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
 use crate::nixos::user_files::UserFiles;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::parent_dir::parent_dir;
+use sdbuild_core::shell_word::{command_line, quoted};
+use sdbuild_core::shown_path::{shown_dir, shown_path};
+use sdbuild_core::terminal::output_files;
+use sdbuild_nix::flake_file::may_have_configuration;
+use sdbuild_nix::flake_ref::encoded;
+use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef};
+use sdbuild_nix::flake_ref::{is_in_registry, registry_alternative};
 
 /// Names of untracked files that a warning lists; the rest is counted.
 const MAX_UNTRACKED: usize = 10;

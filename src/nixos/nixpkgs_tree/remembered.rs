@@ -13,11 +13,15 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
-use super::{TreeSummary, hash_tree, walk};
-use crate::common::cancel::Cancel;
-use crate::common::hash::{Hasher, Sha256Hash};
-use crate::common::parent_dir::parent_dir;
-use crate::common::{atomic_file, plain_file, private_dir};
+use super::TreeSummary;
+use super::hash_tree;
+use super::walk;
+use sdbuild_core::atomic_file;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::hash::{Hasher, Sha256Hash};
+use sdbuild_core::parent_dir::parent_dir;
+use sdbuild_core::plain_file;
+use sdbuild_core::private_dir;
 
 /// Trees that are remembered.
 const MAX_TREES: usize = 20;
