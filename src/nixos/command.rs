@@ -5,12 +5,12 @@
 use super::check;
 use super::layout;
 use super::network_access;
-use super::shell_session::ShellSession;
 use crate::common::build_mode::Glue;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
 use sdbuild_image::image_format::Format;
 use sdbuild_nix::nix_conf::NixSettings;
+use sdbuild_nix::shell_session::ShellSession;
 
 /// The task that Nix is run for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

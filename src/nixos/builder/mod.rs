@@ -35,8 +35,8 @@ use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
 use crate::nixos::follow::{Followed, LogView, follow};
 use crate::nixos::interactive::run_interactive;
 use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::shell_session::ShellSession;
 use crate::nixos::tar_writer::Owner;
+use sdbuild_nix::shell_session::ShellSession;
 use upload::Uploaded;
 
 pub use crate::nixos::remote_trial::Trial;
