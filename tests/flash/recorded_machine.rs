@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use sdbuild::common::failure::Failure;
-use sdbuild::flash::refusal::{check, whole_disk};
-use sdbuild::flash::{Allowed, DiskInventory, SysRoot};
+use sdbuild_core::failure::Failure;
+use sdbuild_image::flash::refusal::{check, whole_disk};
+use sdbuild_image::flash::{Allowed, DiskInventory, SysRoot};
 
 use crate::root;
 

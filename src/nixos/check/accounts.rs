@@ -4,9 +4,9 @@ use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, keys_option, user_option};
 use super::ways_in::{changes_that_refuse_passwords, password_is_accepted};
-use crate::common::nix_string::nix_string;
-use crate::common::ssh_key::{KEY_TYPES, contains_key, is_private};
-use crate::common::text::truncate;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::ssh_key::{KEY_TYPES, contains_key, is_private};
+use sdbuild_core::text::truncate;
 
 /// What is wrong with keys and passwords.
 pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {

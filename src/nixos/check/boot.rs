@@ -3,9 +3,9 @@
 use super::facts::ConfigFacts;
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, Value, path};
-use crate::common::board::{Board, PiModel, Start, UBoot};
-use crate::common::nix_string::nix_string;
-use crate::common::text::listed;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::text::listed;
+use sdbuild_image::board::{Board, PiModel, Start, UBoot};
 
 /// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
 const MIN_FIRMWARE_MIB: u64 = 30;
@@ -202,7 +202,7 @@ mod tests {
 
     use super::super::tests::{assert_found, with};
     use super::*;
-    use crate::common::board::BoardName;
+    use sdbuild_image::board::BoardName;
 
     fn found(board: &str, changes: &[(&str, Value)]) -> Vec<&'static str> {
         let BoardName(board) = board.parse().unwrap();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::facts::{ConfigFacts, FileSystemFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, OptionPath, member};
-use crate::common::nix_string::nix_string;
+use sdbuild_core::nix_string::nix_string;
 
 /// The UUID that nixpkgs gives the root file system of an image (`nixos/lib/make-ext4-fs.nix`).
 const DEFAULT_ROOT_UUID: &str = "44444444-4444-4444-8888-888888888888";

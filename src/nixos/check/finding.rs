@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::common::attribute_path;
-use crate::common::nix_string::nix_string;
+use sdbuild_core::nix_string::nix_string;
 
 /// The names of an option's attribute path.
 pub type OptionPath = Vec<String>;

@@ -8,9 +8,9 @@ use super::ways_in::{
     changes_for_administrator, changes_that_admit, join_group, obstacles_text, way_in, who_gets_in,
     why_no_administrator,
 };
-use crate::common::nearest::similar_names;
-use crate::common::nix_string::nix_string;
-use crate::common::text::listed;
+use sdbuild_core::nearest::similar_names;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::text::listed;
 
 /// What keeps people from logging in, lets everybody in, or keeps those who log in from becoming root.
 pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {

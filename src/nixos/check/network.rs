@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::facts::{ConfigFacts, PassphraseFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, OptionPath, member, path};
-use crate::common::nix_string::nix_string;
-use crate::common::{host_name, wifi_passphrase};
+use crate::common::wifi_passphrase;
+use sdbuild_core::host_name;
+use sdbuild_core::nix_string::nix_string;
 
 /// What keeps the machine from its network.
 pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {

@@ -3,7 +3,7 @@
 use super::facts::{ConfigFacts, StoredSecretFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, OptionPath, member, path};
-use crate::common::nix_string::nix_string;
+use sdbuild_core::nix_string::nix_string;
 
 /// The consequence for the secret itself.
 const WHO_CAN_READ_IT: &str =

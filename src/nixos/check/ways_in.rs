@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::facts::{ConfigFacts, PasswordState, SshFacts, UserFacts};
 use super::finding::{Change, OptionPath, member, option_text, path, user_option};
-use crate::common::nix_string::nix_string;
-use crate::common::ssh_key;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::ssh_key;
 
 impl UserFacts {
     /// Whether there is a complete key, or a file with keys.
