@@ -18,7 +18,7 @@ use sdbuild_core::secret_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_image::image_name::Sidecar;
-use sdbuild_image::manifest::read_info;
+use sdbuild_image::sidecars::read_manifest;
 
 /// The key that is used when none is named, in the directory of the user's settings.
 const KEY: &str = "cache-key";
@@ -111,8 +111,8 @@ fn told(exported: Exported, place: &str, destination: &Destination, key: &CacheK
 fn result_of(image: &Path) -> Result<String, Failure> {
     let manifest = Sidecar::Manifest.path(image);
     let shown = shown_path(&manifest);
-    let info =
-        read_info(image).map_err(|error| Failure::usage(error).context(format!("read {shown}")))?;
+    let info = read_manifest(image)
+        .map_err(|error| Failure::usage(error).context(format!("read {shown}")))?;
     let info = info.ok_or_else(|| {
         Failure::usage(format!("there is no manifest {shown}"))
             .hint("sdbuild writes one beside each image that it builds; name such an image")

@@ -179,7 +179,7 @@ fn list(source: &FlashSource, ui: &Ui, context: &Context) -> Result<(), Failure>
 fn list_disks(source: Option<&FlashSource>, ui: &Ui, context: &Context) -> Result<bool, Failure> {
     let image = source.map_or(Path::new("/"), |source| &source.path);
     let inventory = DiskInventory::take(&SysRoot::here(), image)?;
-    flash::refusal::check_reach(&inventory)?;
+    flash::check_reach(&inventory)?;
     let mut disks = inventory.candidates().peekable();
     if disks.peek().is_none() {
         let text = "there is no SD card or other removable disk in this machine; insert the card, and try again";

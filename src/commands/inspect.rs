@@ -14,7 +14,7 @@ use crate::ui::Ui;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_image as image;
-use sdbuild_image::place::ImagePath;
+use sdbuild_image::report::ImagePath;
 use sdbuild_image::report::Layout;
 use sdbuild_image::{Error, FileSystem, OpenOptions, OpenedImage};
 

@@ -20,7 +20,7 @@ use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::plain_file;
 use sdbuild_core::plain_file::FileVersion;
 use sdbuild_image::image_name::Sidecar;
-use sdbuild_image::manifest::{MAX_MANIFEST_BYTES, VERSION};
+use sdbuild_image::sidecars::{MAX_MANIFEST_BYTES, VERSION};
 use sdbuild_image::{ImageFile, ImageKind};
 
 pub use older::older_images;

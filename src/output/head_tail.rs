@@ -9,8 +9,8 @@ use super::pieces::PIECE_BYTES;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::to_usize::to_usize;
 use sdbuild_image::disk::{ReadAt as Disk, Section};
-use sdbuild_image::partition::Table;
 use sdbuild_image::table;
+use sdbuild_image::table::Table;
 
 /// The tail is two pieces, since the last one may be short.
 const TAIL_PIECES: usize = 2;

@@ -1,6 +1,6 @@
 //! The manifest: everything that an image was made from, and what it is, as one JSON object beside it.
 //!
-//! docs/manifest.md describes it; [`VERSION`] changes when a key is renamed or removed. Keys are in the order of
+//! docs/automation.md describes it; [`VERSION`] changes when a key is renamed or removed. Keys are in the order of
 //! the fields, so that the same values are the same bytes. It contains no path of the user's machine, no user
 //! name and no secret.
 
@@ -17,8 +17,8 @@ use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::timings::Timings;
 use sdbuild_image::image_format::Format;
-use sdbuild_image::manifest::VERSION;
-use sdbuild_image::partition::{Partition, Table};
+use sdbuild_image::sidecars::VERSION;
+use sdbuild_image::table::{Partition, Table};
 
 /// A program in a container image of ours, and the Debian package that it is from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

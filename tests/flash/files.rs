@@ -8,10 +8,10 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Class, Failure};
-use sdbuild_image::flash::state::WriteState;
-use sdbuild_image::flash::target::Target;
-use sdbuild_image::flash::verify::verify;
-use sdbuild_image::flash::write::write;
+use sdbuild_image::flash::Target;
+use sdbuild_image::flash::WriteState;
+use sdbuild_image::flash::verify;
+use sdbuild_image::flash::write;
 use sdbuild_image::flash::{FlashSource, SharedWriteState};
 use std::sync::{Arc, Mutex};
 

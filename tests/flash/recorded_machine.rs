@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use sdbuild_core::failure::Failure;
-use sdbuild_image::flash::refusal::{check, whole_disk};
 use sdbuild_image::flash::{Allowed, DiskInventory, SysRoot};
+use sdbuild_image::flash::{check, whole_disk};
 
 use crate::root;
 

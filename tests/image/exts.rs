@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 use sdbuild_image::Error;
-use sdbuild_image::entry::EntryKind;
+use sdbuild_image::files::EntryKind;
 
 /// Tools and options; the last ones make what old tools made.
 const MADE: [&str; 7] = [

@@ -2,7 +2,7 @@
 
 use super::*;
 use sdbuild_image::Error;
-use sdbuild_image::entry::EntryKind;
+use sdbuild_image::files::EntryKind;
 
 /// Options of mkfs.vfat, the size, and the expected kind.
 const SIZES: [(&str, u64, &str); 5] = [

@@ -3,7 +3,7 @@
 use super::*;
 use sdbuild_image::boot::{BootReport, LoaderKind};
 use sdbuild_image::cluster_disk::disk_in;
-use sdbuild_image::place::ImagePath;
+use sdbuild_image::report::ImagePath;
 use sdbuild_image::report::Layout;
 use sdbuild_image::{DiskForm, InstalledSystem};
 

@@ -1,22 +1,24 @@
-//! Disks of virtual machines whose bytes are in clusters, in any order and compressed: qcow2
-//! (<https://www.qemu.org/docs/master/interop/qcow2.html>) and VMDK, as QEMU writes it for one file. Read without QEMU, by
-//! `inspect` and before a boot. Everything else of these formats is unsupported.
+//! Files that hold the disk of a virtual machine: which form it is, and the bytes of those in clusters, in any order and compressed: qcow2
+//! (<https://www.qemu.org/docs/master/interop/qcow2.html>) and VMDK, as QEMU writes it for one file. A file that names another one, whose content
+//! the machine would then read, is refused; everything else of these formats is unsupported.
 //!
-//! Of the crates, `imago` 0.2 reads both, and brings 29 crates and unsafe code of its own, for what is read here of a few files; `qcow` and
-//! `qcow2-rs` read qcow2 alone.
+//! Read without a crate: `imago` 0.2 brings 29 crates and unsafe code, and `qcow` and `qcow2-rs` read qcow2 alone.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
-use super::bytes::{u16_at, u32_at, u64_at};
+use serde::{Serialize, Serializer};
+
+use super::bytes::{has_magic, slice, u16_at, u32_at, u64_at};
 use super::disk::{ReadAt, Section};
-use super::disk_form::DiskForm;
 use super::error::Error;
-use super::open::MAX_IMAGE_BYTES;
-use super::partition::SECTOR_BYTES;
+use super::iso;
+use super::open::{ImageFile, MAX_IMAGE_BYTES};
+use super::table::SECTOR_BYTES;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::to_usize::to_usize;
 
@@ -295,6 +297,103 @@ fn read_padded(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Bit 2 of a qcow2 file's incompatible features: its data are in another file.
+const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
+/// The bytes of a VMDK that QEMU reads as its descriptor: 20 sectors from sector 1 on (`DESC_SIZE` of its `block/vmdk.c`).
+const VMDK_DESCRIPTOR: Range<usize> = 512..21 * 512;
+
+/// Format of a disk file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskForm {
+    /// Byte by byte; a fixed VHD too, which has a sector more at its end.
+    #[default]
+    Raw,
+    /// QEMU's form.
+    Qcow2,
+    /// The form of `VMware`, in one file.
+    Vmdk,
+    /// An ISO 9660 file system, with or without a partition table: a CD or DVD.
+    Cd,
+}
+
+/// By its name in [`qemu_name`](DiskForm::qemu_name).
+impl Serialize for DiskForm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.qemu_name())
+    }
+}
+
+impl DiskForm {
+    /// QEMU's name of it.
+    pub const fn qemu_name(self) -> &'static str {
+        match self {
+            Self::Raw | Self::Cd => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+        }
+    }
+
+    /// Whether the file has the bytes of the disk as they are.
+    pub const fn is_raw(self) -> bool {
+        matches!(self, Self::Raw | Self::Cd)
+    }
+}
+
+impl ImageFile {
+    /// How the file holds a disk, by its start, which is decompressed for it; [`DiskForm::Raw`] for damaged data, which are reported
+    /// when all of the image is unpacked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for a file that names another one; the file cannot be read.
+    pub fn disk_form(&self, cancel: &Cancel) -> Result<DiskForm, Error> {
+        form_of(&self.start_unless_damaged(cancel)?)
+    }
+}
+
+/// The form of the disk with this start.
+///
+/// # Errors
+///
+/// [`Error::Refused`] for a file that names another one.
+pub(super) fn form_of(start: &[u8]) -> Result<DiskForm, Error> {
+    let (form, is_alone) = if has_magic(start, 0, b"QFI\xfb") {
+        (DiskForm::Qcow2, is_one_qcow2(start))
+    } else if has_magic(start, 0, b"KDMV") {
+        (DiskForm::Vmdk, is_one_vmdk(start))
+    } else if has_magic(start, iso::MAGIC.0, iso::MAGIC.1) {
+        return Ok(DiskForm::Cd);
+    } else {
+        return Ok(DiskForm::Raw);
+    };
+    is_alone.then_some(form).ok_or_else(|| {
+        Error::refused("the disk is not in this file alone; qemu-img convert makes one file of it")
+    })
+}
+
+/// By the header, in big-endian numbers: the version at byte 4, the offset of a backing file's name at byte 8, and from version 3
+/// on the incompatible features at byte 72.
+fn is_one_qcow2(start: &[u8]) -> bool {
+    let number = |at| u64_at(start, at).swap_bytes();
+    let (version, backing) = (number(0) & 0xffff_ffff, number(8));
+    let features = if version == 2 { 0 } else { number(72) };
+    let is_whole = start.len() >= 104;
+    is_whole && matches!(version, 2 | 3) && backing == 0 && features & QCOW2_DATA_ELSEWHERE == 0
+}
+
+/// By the header: the capacity at byte 12, which is 0 where the descriptor names other files, and the sector of the descriptor at
+/// byte 28. QEMU reads the name of a parent at sector 1 whatever the header says.
+fn is_one_vmdk(start: &[u8]) -> bool {
+    let descriptor = slice(start, VMDK_DESCRIPTOR.start, VMDK_DESCRIPTOR.end);
+    let descriptor = String::from_utf8_lossy(descriptor);
+    // QEMU takes the first one, in this spelling, also in a comment.
+    let parent = descriptor.split_once("parentCID=");
+    u64_at(start, 12) > 0
+        && u64_at(start, 28) == VMDK_DESCRIPTOR.start as u64 / SECTOR_BYTES
+        && parent.is_some_and(|(_, id)| id.starts_with("ffffffff"))
+        && !descriptor.to_lowercase().contains("parentfilenamehint")
 }
 
 #[cfg(test)]

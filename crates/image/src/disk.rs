@@ -1,11 +1,10 @@
 //! The bytes of a disk and its partitions. Every read is counted: a damaged image cannot cause more reads
 //! than a small multiple of its size.
 
-use std::fmt;
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::{fmt, io};
 
 use super::error::Error;
 use sdbuild_core::cancel::Cancel;

@@ -1,12 +1,12 @@
-//! File systems of all kinds: their summary and their files.
+//! File systems of all kinds: how they are recognized, their summary and their files.
+
+use serde::Serialize;
 
 use super::disk::Section;
-use super::entry::{ContentSink, Entry, EntryKind, Summary};
 use super::error::Error;
 use super::ext::Ext;
 use super::fat::Fat;
 use super::iso::Iso;
-use super::probe;
 
 /// A file system of a known kind.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl FileSystem {
         if let Some(iso) = Iso::open(section)? {
             return Ok(Some(Self::Iso(iso)));
         }
-        Ok(probe::detect(section)?.map(Self::Other))
+        Ok(detect_other(section)?.map(Self::Other))
     }
 
     /// The kind, label, size and free space.
@@ -103,4 +103,180 @@ impl FileSystem {
 
 fn unread(kind: &str) -> Error {
     Error::unsupported(format!("files in a {kind} file system cannot be read"))
+}
+
+/// Entries of one directory that are listed; a large Nix store has a third of this.
+pub(super) const MAX_DIR_ENTRIES: usize = 200_000;
+
+/// Facts about a file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// `fat16`, `ext4`, …
+    pub kind: String,
+    /// The label.
+    pub label: Option<String>,
+    /// The UUID, or the serial number of a FAT.
+    pub uuid: Option<String>,
+    /// The size in bytes.
+    pub size: Option<u64>,
+    /// The free space in bytes.
+    pub free: Option<u64>,
+}
+
+/// The type of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory; `folder` in the JSON of `inspect ls`, as since 0.1.
+    #[serde(rename = "folder")]
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A device, a pipe or a socket.
+    Special,
+}
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The name as it is on the disk, with any characters.
+    pub name: String,
+    /// The type.
+    pub kind: EntryKind,
+    /// The length in bytes.
+    pub size: u64,
+    /// The target of a symbolic link.
+    pub target: Option<String>,
+}
+
+/// Receives the content of a file, piece by piece; returns `false` to stop.
+pub type ContentSink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<bool, Error>;
+
+pub(super) fn not_found(path: &str) -> Error {
+    Error::refused(format!("there is no {path}"))
+}
+
+pub(super) fn not_a_file(path: &str) -> Error {
+    Error::refused(format!("{path} is not a regular file"))
+}
+
+/// The position of a magic number, the number, and the name of the file system.
+const MAGIC_NUMBERS: [(u64, &[u8], &str); 8] = [
+    (0, b"hsqs", "squashfs"),
+    (0, b"XFSB", "xfs"),
+    (0, b"LUKS\xba\xbe", "luks"),
+    (3, b"NTFS    ", "ntfs"),
+    (3, b"EXFAT   ", "exfat"),
+    (1024, &[0x10, 0x20, 0xf5, 0xf2], "f2fs"),
+    (4086, b"SWAPSPACE2", "swap"),
+    (0x1_0040, b"_BHRfS_M", "btrfs"),
+];
+
+/// The name of the first file in an image for container engines that sdbuild makes, which the archive begins with.
+const CONTAINER_MAGIC: &[u8] = b"oci-layout\0";
+/// What such an image is refused with where a disk or a system is wanted.
+const CONTAINER_IMAGE: &str = "it is an image for container engines: docker load --input loads it";
+
+/// The position of a magic number of a file that is not a disk, the number, and what to do with the file.
+const OTHER_FILES: [(u64, &[u8], &str); 8] = [
+    (0, CONTAINER_MAGIC, CONTAINER_IMAGE),
+    (
+        257,
+        b"ustar",
+        "it is a tar archive: tar -xf unpacks it, and sdbuild boot starts those of the formats kexec and netboot",
+    ),
+    (
+        0,
+        b"QFI\xfb",
+        "it is a qcow2 image: sdbuild boot starts it, and qemu-img convert -O raw makes a disk of it",
+    ),
+    (
+        0,
+        b"KDMV",
+        "it is a VMDK image: sdbuild boot starts it, and qemu-img convert -O raw makes a disk of it",
+    ),
+    (
+        0,
+        b"conectix",
+        "it is a VHD image: qemu-img convert -O raw makes a disk of it",
+    ),
+    (0, b"PK\x03\x04", "it is a ZIP archive: unzip unpacks it"),
+    (0, b"BZh", "it is compressed by bzip2: bunzip2 unpacks it"),
+    (
+        0,
+        b"7z\xbc\xaf\x27\x1c",
+        "it is a 7z archive: 7z x unpacks it",
+    ),
+];
+
+/// What servers send in place of a file that they do not have.
+const WEB_PAGE: &str = "it is a web page, not the image; download it again";
+/// Bytes at the start of a text that tell it from a disk.
+const MAX_TEXT_BYTES: u64 = 512;
+
+/// Whether an archive with this start is an image for container engines.
+pub(super) fn begins_container_image(start: &[u8]) -> bool {
+    start.starts_with(CONTAINER_MAGIC)
+}
+
+/// What `section` is, if it is known and no disk.
+pub(super) fn other_file(section: &Section) -> Result<Option<&'static str>, Error> {
+    if let Some(known) = find_magic(section, &OTHER_FILES)? {
+        return Ok(Some(known));
+    }
+    let start = section.block(0, section.len().min(MAX_TEXT_BYTES))?;
+    // The last character may be cut.
+    let text = match std::str::from_utf8(&start) {
+        Ok(text) => Some(text),
+        Err(error) if error.error_len().is_none() => start
+            .get(..error.valid_up_to())
+            .and_then(|text| std::str::from_utf8(text).ok()),
+        Err(_) => None,
+    };
+    Ok(text.and_then(kind_of_text))
+}
+
+/// Bytes in which every partition table and file system has something else than zeros.
+const MAX_ZERO_BYTES: u64 = 1 << 20;
+
+/// Whether `section` has only zeros where a partition table or a file system begins.
+pub(super) fn begins_with_zeros(section: &Section) -> Result<bool, Error> {
+    let start = section.block(0, section.len().min(MAX_ZERO_BYTES))?;
+    Ok(start.iter().all(|byte| *byte == 0))
+}
+
+/// What `text` is, unless it has characters that no text has.
+fn kind_of_text(text: &str) -> Option<&'static str> {
+    let is_of_text = |c: char| !c.is_control() || c.is_ascii_whitespace();
+    if text.is_empty() || !text.chars().all(is_of_text) {
+        return None;
+    }
+    let begin = text.trim_start().to_lowercase();
+    let is_page = begin.starts_with("<!doctype html") || begin.starts_with("<html");
+    Some(if is_page {
+        WEB_PAGE
+    } else {
+        "it is a text file, not an image"
+    })
+}
+
+/// The name of the file system in `section`.
+fn detect_other(section: &Section) -> Result<Option<&'static str>, Error> {
+    find_magic(section, &MAGIC_NUMBERS)
+}
+
+/// The text of the first magic number that `section` has.
+fn find_magic(
+    section: &Section,
+    table: &[(u64, &'static [u8], &'static str)],
+) -> Result<Option<&'static str>, Error> {
+    for (at, magic, text) in table {
+        let length = magic.len() as u64;
+        if at + length <= section.len() && section.block(*at, length)? == *magic {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
 }

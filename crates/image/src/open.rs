@@ -1,19 +1,25 @@
 //! Opens an image file: one way for `inspect`, `boot` and `flash`, with the same limits and messages.
 //!
-//! The file is opened first and examined through its descriptor, so that a pipe or another file that
-//! replaces it in between changes nothing. All reads are positional: the file has no cursor to share.
+//! The file is opened first and examined through its descriptor, so that a pipe or another file that replaces it in between changes nothing. All
+//! reads are positional: the file has no cursor to share. A compressed image becomes a sparse file without a name, which is gone with the process
+//! however it ends.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::decoder::{decoder, detect, exceeds_memory_limit};
+use super::cluster_disk::{DiskForm, disk_in};
+use super::decoder::{decoder, detect, exceeds_memory_limit, gzip_size, stated_size};
+use super::disk::Section;
 use super::error::Error;
-use super::stated_size::{gzip_size, stated_size};
+use crate::sparse_writer::SparseWriter;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::compression::Compression;
+use sdbuild_core::context::Context;
+use sdbuild_core::disk_space::free_space;
+use sdbuild_core::event::Phase;
 use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_core::plain_file;
 
@@ -21,7 +27,7 @@ use sdbuild_core::plain_file;
 /// that is flashed to one does.
 pub const MAX_IMAGE_BYTES: u64 = 256 << 30;
 /// Bytes per read of an image file.
-pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes that are examined to detect the format. A zstd frame header, which is the longest, has 18 at most.
 const HEADER_BYTES: usize = 64;
 
@@ -145,7 +151,7 @@ fn open_error(path: &Path, error: io::Error) -> Error {
 }
 
 /// Reads an image file from its start, with a position of its own; stops when `cancel` is set.
-pub(super) struct FileReader<'a> {
+struct FileReader<'a> {
     file: &'a File,
     position: u64,
     hasher: Option<&'a mut Hasher>,
@@ -171,7 +177,7 @@ impl<'a> FileReader<'a> {
 
     /// Reads the rest of the file. A decoder that found the end of its data leaves the file's last bytes,
     /// which belong to the file's hash.
-    pub(super) fn read_rest(&mut self) -> Result<(), Error> {
+    fn read_rest(&mut self) -> Result<(), Error> {
         let mut buffer = vec![0; CHUNK_BYTES];
         loop {
             match self.read(&mut buffer) {
@@ -261,6 +267,212 @@ impl fmt::Debug for ImageReader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ImageReader({}, {})", self.compression, self.position)
     }
+}
+
+/// Disk space in bytes that is left free where the image is decompressed.
+const RESERVED_BYTES: u64 = 256 << 20;
+
+/// A decompressed image.
+#[derive(Debug)]
+pub struct UnpackedImage {
+    /// Its bytes, in a file without a name.
+    pub file: File,
+    /// The length of the image in bytes.
+    pub size: u64,
+    /// Hashes of the image file and of the image, when requested.
+    pub hashes: Option<ImageHashes>,
+}
+
+/// SHA-256 hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageHashes {
+    /// Hash of the image file as stored.
+    pub file: Sha256Hash,
+    /// Hash of the decompressed image.
+    pub raw: Sha256Hash,
+}
+
+impl ImageFile {
+    /// Decompresses all of the image into a file in the directory `spool`, which is created if missing;
+    /// with `hash` the file and the image are hashed in the same pass. Blocks its thread.
+    pub fn unpack(
+        &self,
+        spool: &Path,
+        hash: bool,
+        cancel: &Cancel,
+        progress: ReadProgress<'_>,
+    ) -> Result<UnpackedImage, Error> {
+        let mut file_hasher = hash.then(Hasher::new);
+        let mut raw_hasher = hash.then(Hasher::new);
+        let mut compressed = FileReader::new(self, file_hasher.as_mut(), cancel, progress);
+        fs::create_dir_all(spool)?;
+        let file = tempfile::tempfile_in(spool)?;
+        let space = free_space(spool).map_or(u64::MAX, |free| free.saturating_sub(RESERVED_BYTES));
+        let mut sparse = SparseWriter::new(limited(&file, space));
+        let mut image = ImageReader::new(self.compression, &mut compressed, cancel)?;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let length = image.fill(&mut chunk)?;
+            chunk.truncate(length);
+            if let Some(hasher) = &mut raw_hasher {
+                hasher.update(&chunk);
+            }
+            sparse
+                .write(&chunk)
+                .map_err(|error| write_error(error, spool))?;
+            if length < CHUNK_BYTES {
+                break;
+            }
+        }
+        drop(image);
+        if hash {
+            compressed.read_rest()?;
+        }
+        let size = sparse.finish().map_err(|error| write_error(error, spool))?;
+        if size == 0 {
+            return Err(Error::refused("it decompresses to nothing"));
+        }
+        file.set_len(size)?;
+        Ok(UnpackedImage {
+            file,
+            size,
+            hashes: file_hasher.zip(raw_hasher).map(|(file, raw)| ImageHashes {
+                file: file.finish().sha256,
+                raw: raw.finish().sha256,
+            }),
+        })
+    }
+}
+
+/// Writes to `file`, of which at most `space` bytes may be stored.
+fn limited(file: &File, mut space: u64) -> impl FnMut(&[u8], u64) -> io::Result<()> {
+    move |bytes, at| {
+        let rest = space.checked_sub(bytes.len() as u64);
+        space = rest.ok_or(io::ErrorKind::StorageFull)?;
+        file.write_all_at(bytes, at)
+    }
+}
+
+fn write_error(error: io::Error, dir: &Path) -> Error {
+    if error.kind() == io::ErrorKind::StorageFull {
+        let dir = dir.display();
+        Error::Space(format!(
+            "there is not enough space in {dir} to decompress it"
+        ))
+    } else {
+        Error::Io(error)
+    }
+}
+
+/// Options for opening an image.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The directory for a decompressed image, which is a file without a name.
+    pub spool: PathBuf,
+    /// Whether the file and the image are hashed.
+    pub hash: bool,
+}
+
+/// Facts about an image file.
+#[derive(Clone, Debug)]
+pub struct ImageFacts {
+    /// Compression of the file.
+    pub compression: Compression,
+    /// The length of the file in bytes.
+    pub size: u64,
+    /// SHA-256 of the file, when requested.
+    pub sha256: Option<Sha256Hash>,
+    /// The length of the image in bytes.
+    pub raw_size: u64,
+    /// SHA-256 of the image, when requested.
+    pub raw_sha256: Option<Sha256Hash>,
+}
+
+/// An image that can be read.
+#[derive(Debug)]
+pub struct OpenedImage {
+    /// The bytes of the disk.
+    pub disk: Section,
+    /// How the image holds it.
+    pub form: DiskForm,
+    /// Facts about its file.
+    pub facts: ImageFacts,
+}
+
+/// Opens the image at `path`, a file or a disk. Blocks its thread while a file is hashed or decompressed
+/// (`Phase::ReadImage`).
+pub fn open(path: &Path, options: &OpenOptions, context: &Context) -> Result<OpenedImage, Error> {
+    let image = ImageFile::open(path, ImageKind::FileOrDisk)?;
+    let form = image.disk_form(&context.cancel)?;
+    let (facts, file) = if image.compression == Compression::None {
+        read_plain(image, options.hash, context)?
+    } else {
+        unpack(&image, options, context)?
+    };
+    Ok(OpenedImage {
+        disk: disk(file, form, facts.raw_size, &context.cancel)?,
+        form,
+        facts,
+    })
+}
+
+/// The disk in the `size` bytes of `file`.
+fn disk(file: File, form: DiskForm, size: u64, cancel: &Cancel) -> Result<Section, Error> {
+    match form {
+        // The metadata of a block device do not have its size.
+        DiskForm::Raw | DiskForm::Cd => Ok(Section::whole(file, size, cancel)),
+        DiskForm::Qcow2 | DiskForm::Vmdk if file.metadata()?.is_file() => {
+            disk_in(file, form, cancel)
+        }
+        // No machine starts from it.
+        DiskForm::Qcow2 | DiskForm::Vmdk => Err(Error::refused(format!(
+            "the disk holds a {} file itself, not its content",
+            form.qemu_name()
+        ))),
+    }
+}
+
+/// The facts about an image that is not compressed, and its file.
+fn read_plain(
+    image: ImageFile,
+    hash: bool,
+    context: &Context,
+) -> Result<(ImageFacts, File), Error> {
+    let Context { cancel, events } = context;
+    let progress = |done| events.bytes(Phase::ReadImage, done, Some(image.size));
+    let hashed = hash
+        .then(|| context.blocking_phase(Phase::ReadImage, || image.sha256(cancel, &progress)))
+        .transpose()?;
+    let facts = ImageFacts {
+        compression: image.compression,
+        size: image.size,
+        sha256: hashed,
+        raw_size: image.size,
+        raw_sha256: hashed,
+    };
+    Ok((facts, image.into_file()))
+}
+
+/// The facts about an image that is compressed, and a file with what it decompresses to.
+fn unpack(
+    image: &ImageFile,
+    options: &OpenOptions,
+    context: &Context,
+) -> Result<(ImageFacts, File), Error> {
+    let Context { cancel, events } = context;
+    let progress = |done| events.bytes(Phase::ReadImage, done, Some(image.size));
+    let UnpackedImage { file, size, hashes } = context.blocking_phase(Phase::ReadImage, || {
+        image.unpack(&options.spool, options.hash, cancel, &progress)
+    })?;
+    let (sha256, raw_sha256) = hashes.map(|hashes| (hashes.file, hashes.raw)).unzip();
+    let facts = ImageFacts {
+        compression: image.compression,
+        size: image.size,
+        sha256,
+        raw_size: size,
+        raw_sha256,
+    };
+    Ok((facts, file))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! Tells images from other files by their start.
+//! What the start of an image shows: whether it is an image, an archive or another file, whether all of it is there, and whether UEFI starts it.
 
+use super::cluster_disk::{DiskForm, form_of};
 use super::disk::Section;
-use super::disk_form::DiskForm;
 use super::error::Error;
+use super::files::{begins_container_image, other_file};
+use super::iso::{Iso, Platform};
 use super::open::ImageFile;
-use super::partition::{Partition, TableKind};
-use super::probe::{begins_container_image, other_file};
 use super::report::Layout;
+use super::table::{Partition, TableKind};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::compression::Compression;
 
@@ -21,7 +22,7 @@ pub fn begins_archive(start: &[u8]) -> bool {
 
 /// The layout of an image with this start. What is behind it is missing, so the layout has problems, but its partition table is
 /// right.
-pub(super) fn layout_of_start(start: Vec<u8>, cancel: &Cancel) -> Result<Layout, Error> {
+fn layout_of_start(start: Vec<u8>, cancel: &Cancel) -> Result<Layout, Error> {
     let length = start.len() as u64;
     Layout::read(&Section::whole(start, length, cancel))
 }
@@ -107,4 +108,45 @@ pub fn check_end(end: u64, size: u64) -> Result<(), Error> {
     Err(Error::Refused(format!(
         "the image has {size} bytes, and its last partition ends at byte {end}: it is incomplete"
     )))
+}
+
+/// The type of an EFI system partition in a GPT, by the UEFI specification.
+const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
+
+impl ImageFile {
+    /// Whether UEFI starts it: it has an EFI system partition in a GPT, is a CD with an entry for UEFI, or is the disk of a virtual
+    /// machine in a form of its own.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn starts_by_uefi(&self, cancel: &Cancel) -> Result<bool, Error> {
+        let start = self.start_unless_damaged(cancel)?;
+        match form_of(&start) {
+            Ok(DiskForm::Raw) => {}
+            Ok(DiskForm::Cd) if self.compression == Compression::None => {
+                return match self.boots_as_cd(cancel) {
+                    // UEFI starts nothing by a catalog that it cannot read.
+                    Err(error) if !error.is_fatal() => Ok(false),
+                    boots => boots,
+                };
+            }
+            Ok(_) | Err(_) => return Ok(true),
+        }
+        // UEFI starts nothing from a disk whose table it cannot read.
+        Ok(layout_of_start(start, cancel).is_ok_and(|layout| {
+            let mut kinds = layout.partitions.iter().map(|found| &found.partition.kind);
+            kinds.any(|kind| kind.eq_ignore_ascii_case(ESP))
+        }))
+    }
+
+    /// Whether the boot catalog of a CD, which is not compressed, has an entry for UEFI.
+    fn boots_as_cd(&self, cancel: &Cancel) -> Result<bool, Error> {
+        let whole = Section::whole(self.file().try_clone()?, self.size, cancel);
+        let entries = match Iso::open(&whole)? {
+            Some(iso) => iso.boot_entries()?,
+            None => Vec::new(),
+        };
+        Ok(entries.iter().any(|entry| entry.platform == Platform::Uefi))
+    }
 }

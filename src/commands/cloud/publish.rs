@@ -24,7 +24,7 @@ use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::system::System;
-use sdbuild_image::manifest;
+use sdbuild_image::sidecars;
 
 /// Runs one of the commands.
 pub async fn run(
@@ -147,7 +147,7 @@ fn report(published: &Published, args: &PublishAws, context: &Context) {
 /// The system that the manifest states, or else the one in the name that nixpkgs and sdbuild give an image.
 fn system_of(image: &Path) -> Result<System, Failure> {
     // A manifest that cannot be read is an error when it is compared with the image.
-    let manifest = manifest::read_info(image).ok().flatten();
+    let manifest = sidecars::read_manifest(image).ok().flatten();
     let stated = manifest.and_then(|manifest| manifest.system);
     if let Some(system) = stated.and_then(|name| System::from_str(&name, false).ok()) {
         return Ok(system);

@@ -12,11 +12,11 @@ use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_image::boot::{BootReport, LoaderKind};
-use sdbuild_image::entry::{Entry, EntryKind, Summary};
+use sdbuild_image::files::{Entry, EntryKind, Summary};
 use sdbuild_image::iso::Platform;
-use sdbuild_image::partition::{Partition, TableKind};
-use sdbuild_image::place::ImagePath;
+use sdbuild_image::report::ImagePath;
 use sdbuild_image::report::{PartitionReport, Report, VERSION};
+use sdbuild_image::table::{Partition, TableKind};
 
 /// The entries of a directory.
 pub(super) struct Directory {

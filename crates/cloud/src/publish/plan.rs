@@ -11,7 +11,7 @@ use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::system::System;
-use sdbuild_image::partition::{Partition, TableKind};
+use sdbuild_image::table::{Partition, TableKind};
 use sdbuild_image::{ImageFile, ImageKind, check_end};
 
 const GIB: u64 = 1 << 30;

@@ -7,7 +7,7 @@ use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_image::image_name::Sidecar;
-use sdbuild_image::{Error, ImageFacts, ImageFile, ImageKind, checksum, manifest};
+use sdbuild_image::{Error, ImageFacts, ImageFile, ImageKind, sidecars};
 
 /// Compares the disk that was read of the image at `path` with `<image>.sha256` and `<image>.json`, where they are. A compressed file is read
 /// for its own hash. Blocks its thread.
@@ -18,13 +18,14 @@ pub(super) fn check(path: &Path, disk: &DiskFacts, context: &Context) -> Result<
     }
     let facts = facts(path, disk, context).map_err(|error| error.fail("read it"))?;
     let damaged = "it is damaged or incomplete; copy, download or build it again";
-    let checksum = checksum::compare(path, &facts).map_err(|error| error.fail("read its hash"))?;
+    let checksum =
+        sidecars::compare_checksum(path, &facts).map_err(|error| error.fail("read its hash"))?;
     if let Some(checksum) = checksum.filter(|checksum| !checksum.matches) {
         let list = checksum.file.display();
         let text = format!("the image does not have the hash that {list} states");
         return Err(Failure::usage(text).hint(damaged));
     }
-    let manifest = match manifest::compare(path, &facts) {
+    let manifest = match sidecars::compare_manifest(path, &facts) {
         // Written by a later sdbuild: its fields are unknown here.
         Err(Error::Unsupported(_)) => None,
         manifest => manifest.map_err(|error| error.fail("read its manifest"))?,

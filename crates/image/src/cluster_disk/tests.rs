@@ -123,3 +123,72 @@ fn vmdk_of_another_form_is_unsupported() {
         assert!(matches!(error, Error::Unsupported(_)), "{error}");
     }
 }
+
+mod disk_form {
+    use super::super::*;
+
+    fn qcow2(version: u8, backing: u8, features: u8) -> Vec<u8> {
+        let mut header = vec![0; 104];
+        header[..4].copy_from_slice(b"QFI\xfb");
+        header[7] = version;
+        header[15] = backing;
+        header[79] = features;
+        header
+    }
+
+    fn vmdk(capacity: u8, descriptor: &str) -> Vec<u8> {
+        let mut file = vec![0; VMDK_DESCRIPTOR.end];
+        file[..4].copy_from_slice(b"KDMV");
+        file[12] = capacity;
+        file[28] = 1;
+        file[36] = 1;
+        file[512..512 + descriptor.len()].copy_from_slice(descriptor.as_bytes());
+        file
+    }
+
+    #[test]
+    fn disks_in_one_file_have_a_form() {
+        let form = |start: &[u8]| form_of(start).ok().map(DiskForm::qemu_name);
+        assert_eq!(form(b"anything"), Some("raw"));
+        assert_eq!(form(&qcow2(2, 0, 4)), Some("qcow2"));
+        assert_eq!(form(&qcow2(3, 0, 1)), Some("qcow2"));
+        assert_eq!(form(&vmdk(9, "CID=1\nparentCID=ffffffff\n")), Some("vmdk"));
+    }
+
+    /// The machine would read the other file.
+    #[test]
+    fn disks_that_name_another_file_are_refused() {
+        for file in [
+            qcow2(3, 9, 0),
+            qcow2(2, 9, 0),
+            qcow2(3, 0, 4),
+            qcow2(4, 0, 0),
+            b"QFI\xfb".to_vec(),
+            vmdk(0, "parentCID=ffffffff\n"),
+            vmdk(9, "parentCID=00000001\n"),
+            vmdk(9, "# parentcid=ffffffff\nparentCID=00000001\n"),
+            vmdk(
+                9,
+                "parentCID=ffffffff\nparentFileNameHint=\"/etc/shadow\"\n",
+            ),
+            b"KDMV".to_vec(),
+            // QEMU looks for the parent elsewhere than the header says: in the sectors behind a shorter descriptor, and at
+            // sector 1.
+            vmdk(
+                9,
+                &format!(
+                    "parentCID=ffffffff\n{}parentFileNameHint=\"/etc/shadow\"\n",
+                    " ".repeat(600)
+                ),
+            ),
+            {
+                let mut file = vmdk(9, "parentFileNameHint=\"/etc/shadow\"\n");
+                file[28] = 2;
+                file[1024..1042].copy_from_slice(b"parentCID=ffffffff");
+                file
+            },
+        ] {
+            assert!(matches!(form_of(&file), Err(Error::Refused(_))), "{file:?}");
+        }
+    }
+}

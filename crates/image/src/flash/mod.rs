@@ -5,29 +5,15 @@
 //! the user agreed. At the end what the disk reads is compared with the image by hashes, except zeros that
 //! the disk already had. A failure states what the card holds. Partitions, mappings and arrays are refused.
 
-mod buffer;
-mod check;
-mod contents;
-pub mod devices;
-pub mod disk_inventory;
-mod mounts;
+mod disks;
 mod pieces;
 mod prepared;
-pub mod refusal;
-mod runs;
-mod sidecars;
-pub mod source;
-pub mod state;
-mod sys_root;
-pub mod target;
-mod tools;
-pub mod verify;
-pub mod write;
+mod source;
+mod write;
 
-pub use devices::Disk;
-pub use disk_inventory::DiskInventory;
-pub use prepared::{FlashRequest, PreparedFlash, prepare};
-pub use refusal::Allowed;
+pub use disks::{DeviceLookup, Disk, DiskInventory, DiskKind, Part, SysRoot};
+pub use prepared::{
+    Allowed, FlashRequest, PreparedFlash, check, check_reach, find, prepare, whole_disk,
+};
 pub use source::FlashSource;
-pub use state::SharedWriteState;
-pub use sys_root::SysRoot;
+pub use write::{SharedWriteState, Target, WriteState, verify, write};

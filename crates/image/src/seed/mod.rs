@@ -4,15 +4,9 @@
 //! A volume is a small FAT file system with the label `CIDATA`, the same bytes for the same files. Foreign volumes, FAT or
 //! ISO 9660, are only read.
 
-mod commands;
+mod cloud_config;
 mod files;
-mod foreign;
-mod logins;
-mod nixos;
-mod user_data;
-mod volume;
 mod yaml;
 
-pub use files::{Seed, SeedPaths};
-pub use foreign::read;
-pub use logins::SeedLogin;
+pub use cloud_config::SeedLogin;
+pub use files::{Seed, SeedPaths, read};
