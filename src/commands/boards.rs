@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::board::{BOARDS, Board, BoardName, BoardQuery, QemuModel};
+use crate::common::board::{BOARDS, Board, BoardName, QemuModel};
 use crate::common::failure::Failure;
 use crate::common::system::System;
 use crate::ui::Ui;
@@ -22,7 +22,10 @@ const NOTES: &str = "Under TESTED, `booted as another board` means that QEMU boo
 
 /// Writes the boards to standard output: all that is known of one, else a line for each.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
-    let boards = args.board.as_ref().map_or(&BOARDS[..], BoardQuery::boards);
+    let boards = args
+        .board
+        .as_ref()
+        .map_or(&BOARDS[..], std::slice::from_ref);
     let boards = boards.iter().map(|BoardName(board)| *board);
     if args.json {
         let boards: Vec<_> = boards.map(as_json).collect();
@@ -30,8 +33,7 @@ pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
         return print_json(&all, ui);
     }
     let columns = ui.result_columns();
-    let only = args.board.as_ref().and_then(BoardQuery::only);
-    let lines = match only {
+    let lines = match args.board {
         Some(BoardName(board)) => description(board, columns),
         None => list(boards, columns),
     };

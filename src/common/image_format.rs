@@ -3,7 +3,6 @@
 //! What differs between formats is a field of [`ImageFormat`], so that no other module has to ask which format it deals
 //! with. A further format is another row; what it needs and none before it did is another field.
 
-mod query;
 mod row;
 mod rows;
 
@@ -15,7 +14,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::compression::{Compression, CompressionOptions};
 use super::nearest::nearest;
 use crate::common::text::alternatives;
-pub use query::FormatQuery;
 pub use row::{ImageFormat, Maker};
 use rows::{FORMATS, SD_IMAGE_MODULES};
 pub use rows::{OF_NIXPKGS, SD_CARD};

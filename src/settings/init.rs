@@ -13,7 +13,7 @@ use clap::Args;
 use super::environment::Environment;
 use super::resolver::current_dir;
 use crate::common::absolute_path::absolute;
-use crate::common::board::{BoardName, CardBoardParser};
+use crate::common::board::BoardName;
 use crate::common::ci_service::CiService;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::failure::Failure;
@@ -57,7 +57,12 @@ pub struct InitArgs {
     pub hostname: Option<String>,
 
     /// Board that the image is for, one of `sdbuild boards` [default: rpi4, which also covers rpi3 and rpi02]
-    #[arg(long, value_parser = CardBoardParser, value_name = "NAME", hide_possible_values = true)]
+    #[arg(
+        long,
+        ignore_case = true,
+        value_name = "NAME",
+        hide_possible_values = true
+    )]
     pub board: Option<BoardName>,
 
     /// Template to start from [default: sd-card]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::builder_list::BuilderList;
 use super::store_name::StoreName;
 use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, WordList};
-use crate::common::board::{BoardName, BoardNameParser};
+use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
@@ -59,7 +59,7 @@ pub struct Options {
     pub system: Option<System>,
 
     /// Board that the image is for, one of `sdbuild boards`; --boot-test and --rpi-imager use it
-    #[arg(long, value_parser = BoardNameParser, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, ignore_case = true, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
     pub board: Option<BoardName>,
 
     /// How to run the image's programs on the engine's machine, if it is of another architecture [default: auto]

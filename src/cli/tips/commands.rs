@@ -6,7 +6,7 @@ use clap::Command;
 
 use super::flags_of::takes;
 use super::{answers, other_names, packages};
-use crate::common::board::{BoardName, BoardQuery};
+use crate::common::board::BoardName;
 use crate::common::flake_url::has_scheme;
 use crate::common::image_name::is_image;
 use crate::common::nearest::{is_slip, nearest};
@@ -167,7 +167,7 @@ fn tip_for_argument(command: &Command, name: &str) -> Option<String> {
 /// The tip for an image, a disk or a configuration in the place of a command.
 fn tip_for_path(name: &str) -> Option<String> {
     let path = quoted(name);
-    if let Some(BoardName(board)) = BoardQuery::certain(name) {
+    if let Ok(BoardName(board)) = name.parse() {
         let name = board.name;
         return Some(format!(
             "{name} is a board. `sdbuild init --board {name}` writes a configuration for it; to build: sdbuild build \

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::questions::{Prompter, Question};
 use super::{keys, wifi};
-use crate::common::board::{Board, BoardName, BoardQuery, boards_of};
+use crate::common::board::{Board, BoardName, boards_of};
 use crate::common::failure::Failure;
 use crate::common::host_name;
 use crate::common::system::System;
@@ -117,25 +117,15 @@ fn board_choices() -> Vec<String> {
     lines
 }
 
-/// The board whose name or title was typed; a part of a title is enough if it is unique.
+/// The board whose name was typed.
 fn named_board(answer: &str) -> Result<BoardName, Failure> {
-    let found = BoardQuery::find(answer).map_err(Failure::usage)?;
-    let only = found.only();
-    only.ok_or_else(|| Failure::usage(found.ambiguity(answer)))
+    answer.to_lowercase().parse().map_err(Failure::usage)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::common::board::BOARDS;
-
-    #[test]
-    fn a_board_must_be_meant_alone() {
-        let name = |answer: &str| named_board(answer).map(|BoardName(board)| board.name);
-        assert_eq!(name("Pi Zero 2").unwrap(), "rpi02");
-        let refused = name("Raspberry").unwrap_err().to_string();
-        assert_eq!(refused, "`Raspberry` may mean rpi3, rpi4, rpi02, rpi5");
-    }
 
     #[test]
     fn the_question_lists_every_board_that_it_accepts() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::unistd::geteuid;
 
 use super::suggested_command::{SuggestedCommand, Takes};
-use crate::common::board::{BoardName, BoardQuery};
+use crate::common::board::BoardName;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in, flake_text};
 use crate::common::failure::{Class, Failure};
 use crate::common::image_name::is_image;
@@ -173,7 +173,7 @@ fn board(name: &str, command: SuggestedCommand) -> Option<String> {
     let Takes::Path = command.takes else {
         return None;
     };
-    let BoardName(board) = BoardQuery::certain(name)?;
+    let BoardName(board) = name.parse().ok()?;
     let (command, board) = (command.name, board.name);
     Some(format!(
         "{name} is a board; to use it: sdbuild {command} --board {board}"
