@@ -7,10 +7,10 @@ mod rows;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-pub use model::PiModel;
-pub use model::{AbsentDevice, QemuFirmware, QemuModel, Wiring};
-pub use model::{Board, Start, TrialStage};
-pub use model::{LoaderFile, RomHeader, UBoot};
+pub use model::{
+    AbsentDevice, Board, LoaderFile, PiModel, QemuFirmware, QemuModel, RomHeader, Start,
+    TrialStage, UBoot, Wiring,
+};
 use sdbuild_core::choice::named_like_its_flag;
 use sdbuild_core::system::System;
 

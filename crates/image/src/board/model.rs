@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::system::{Architecture, System};
+use serde::Serialize;
 
 /// A board or a virtual machine that boots images of one system.
 #[derive(Debug)]

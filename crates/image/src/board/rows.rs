@@ -4,11 +4,12 @@
 //! `config.txt` names, with the device tree of the model: on nixpkgs' images U-Boot, which reads the extlinux menu. Other boot ROMs start U-Boot
 //! from fixed sectors of the card, in front of the first partition. Some boards have firmware of their own, as virtual machines do.
 
+use sdbuild_core::system::{Architecture, System};
+
 use super::model::{
     ARM_PACKAGES, AbsentDevice, Board, LoaderFile, PiModel, QemuFirmware, QemuModel,
     RaspberryPiModel, RomHeader, Start, TrialStage, UBoot, Wiring,
 };
-use sdbuild_core::system::{Architecture, System};
 
 /// Reading the registers of HDMI (0x7ef00000) is a fault on `raspi4b` of QEMU 10, which ends in a panic of Linux 6.12; its firmware
 /// answers no question about its GPIO pins, on which the voltage of the card depends, so that Linux would wait for it forever.
