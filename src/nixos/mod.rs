@@ -5,6 +5,7 @@
 //! machine. This module does not read the environment, does not download, and gives the builder no path of the host
 //! and no capability.
 
+mod brackets;
 mod build_log;
 pub mod build_source;
 pub mod builder;
@@ -19,7 +20,6 @@ mod entry_report;
 mod expensive_builds;
 mod expressions;
 pub mod flake;
-mod flake_outputs;
 mod follow;
 pub mod forecast;
 mod git;
@@ -37,7 +37,6 @@ mod nix_syntax;
 pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;
-mod programs;
 mod remote_trial;
 pub mod shell_session;
 mod slow_fetch;

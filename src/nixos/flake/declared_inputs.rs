@@ -15,15 +15,6 @@ pub(super) fn declared_inputs(text: &str) -> BTreeSet<String> {
     inputs.into_iter().chain(arguments).collect()
 }
 
-/// The names of the attributes of the `flake.nix` with this text, such as `outputs`.
-pub(in crate::nixos) fn attribute_names(text: &str) -> BTreeSet<String> {
-    let tokens = tokens(text);
-    let found = attributes(&tokens).into_iter();
-    found
-        .filter_map(|(path, _)| path.first().map(|name| (*name).to_owned()))
-        .collect()
-}
-
 /// The names of inputs in a `flake.nix`, by where they are.
 #[derive(Debug, Default)]
 pub(in crate::nixos) struct InputNames {

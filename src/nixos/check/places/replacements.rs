@@ -4,8 +4,8 @@ use super::OwnDefinitions;
 use crate::common::attribute_path;
 use crate::nixos::check::nixos_messages::renamed;
 use crate::nixos::check::{Finding, Place};
-use crate::nixos::diagnosis::has_secret;
 use crate::nixos::nix_definitions::WrittenDefinition;
+use sdbuild_core::redact::has_secret;
 
 /// Last names of the lists to which findings add elements: such a line has only those, not the whole list.
 const EXTENDED_LISTS: [&str; 5] = ["allowedTCPPorts", "extraGroups", "options", "path", "rules"];
