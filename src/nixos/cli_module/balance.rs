@@ -1,10 +1,10 @@
 //! Brackets and quotes in a value of `--set` that are not closed. Pure.
 
 use crate::nixos::brackets::{Imbalance, imbalance, open_brackets};
-use crate::nixos::nix_syntax::parse;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::redact::{has_secret, is_name_of_secret};
 use sdbuild_core::shell_word::quoted;
+use sdbuild_nix::nix_syntax::parse;
 
 /// Why the `value` of the `option`, a list, a set or an expression in parentheses, is not complete; `None` if it is. Nix would
 /// report a character that sdbuild puts behind it.

@@ -1,8 +1,8 @@
 //! What went wrong in an evaluation, read once from Nix's message. The texts are those of Nix 2.26 and nixpkgs 26.11pre
 //! (`tests/streams`).
 
-use crate::nixos::layout::{self, CONFIG_DIR, HOME_OF_NIX};
 use crate::nixos::log::{NixError, Position};
+use sdbuild_nix::layout::{self, CONFIG_DIR, HOME_OF_NIX};
 
 /// The cause of an error of an evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]

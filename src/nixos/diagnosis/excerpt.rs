@@ -3,12 +3,12 @@
 use super::evidence::{ExitContext, Findings, TAIL_LINES};
 use super::explanation::Explanation;
 use super::message::with_own_paths;
-use crate::nixos::layout;
 use crate::nixos::log::NixError;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::redact::{
     self, is_option_of_secret, redacted, redacted_with, without_private_keys,
 };
+use sdbuild_nix::layout;
 
 /// Characters of a line; of a longer one the part around its caret is shown.
 const MAX_CHARS: usize = 240;

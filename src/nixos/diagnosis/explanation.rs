@@ -5,10 +5,10 @@ use super::evidence::{ExitContext, Findings};
 use super::place::{Place, only_line, only_word};
 use super::table::{Advice, Row};
 use super::{files, flakes, names, options, syntax};
-use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use sdbuild_core::nearest::nearest;
 use sdbuild_image::image_format::in_place_of;
+use sdbuild_nix::layout::CONFIG_DIR;
 
 /// The meaning of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use super::evidence::ExitContext;
 use super::flakes::lock_command;
 use super::place::{Place, only_line, only_word};
 use super::table::{Advice, Row};
-use crate::nixos::known_repository::KnownRepository;
-use crate::nixos::layout::CONFIG_DIR;
-use crate::nixos::store_path::is_store_path;
+use sdbuild_nix::known_repository::KnownRepository;
+use sdbuild_nix::layout::CONFIG_DIR;
+use sdbuild_nix::store_path::is_store_path;
 
 /// Where the user's files name the file at the builder's `path`.
 pub(super) fn naming(context: &ExitContext<'_>, path: &str) -> Option<Place> {

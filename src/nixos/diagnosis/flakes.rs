@@ -6,13 +6,13 @@ use super::evidence::{ExitContext, Findings};
 use super::place::{Place, definitions_below, is_value, only, only_name, only_word, spans};
 use super::table::{Advice, Row};
 use crate::common::configuration_file::{self, CONFIG_NAME, FLAKE_FILE};
-use crate::nixos::known_repository::NIXPKGS_URL;
-use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 use crate::nixos::nix_definitions::defines;
 use sdbuild_core::invisible_chars::is_format_char;
 use sdbuild_core::nearest::similar_names;
 use sdbuild_core::shell_word::quoted;
+use sdbuild_nix::known_repository::NIXPKGS_URL;
+use sdbuild_nix::layout::CONFIG_DIR;
 
 /// The output of a flake with its systems.
 const CONFIGURATIONS: &str = "nixosConfigurations";

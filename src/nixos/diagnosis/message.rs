@@ -5,9 +5,9 @@ use super::evidence::ExitContext;
 use super::explanation::Explanation;
 use super::place::definition_in;
 use super::syntax::with_known_tokens;
-use crate::nixos::layout::{self, CLI_MODULE, CONFIG_DIR};
 use crate::nixos::log::NixError;
 use sdbuild_core::text::truncate;
+use sdbuild_nix::layout::{self, CLI_MODULE, CONFIG_DIR};
 
 /// Characters of a message; the log has all of them.
 const MAX_CHARS: usize = 600;

@@ -22,7 +22,6 @@ mod warnings;
 
 use std::collections::BTreeSet;
 
-use crate::nixos::entry_report::unmarked;
 use crate::nixos::log::NixError;
 use cause::Cause;
 pub(super) use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
@@ -32,6 +31,7 @@ pub(super) use machine::{KnownError, known_errors};
 use machine::{machine_failure, store_volume_full, with_rows};
 use message::reason;
 use sdbuild_core::failure::{Class, Failure};
+use sdbuild_nix::reports::unmarked;
 use table::{Advice, Row};
 pub(super) use warnings::{Warnings, is_of_evaluation};
 

@@ -4,12 +4,12 @@ use rnix::SyntaxKind::{NODE_ATTRPATH_VALUE, TOKEN_COMMENT};
 use rnix::{NodeOrToken, SyntaxNode, TextSize};
 
 use super::evidence::ExitContext;
-use crate::common::attribute_path;
 use crate::common::nix_name::is_of_name;
-use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::Position;
 use crate::nixos::nix_definitions::{defines, option_at, plain_name};
-use crate::nixos::nix_syntax::parse;
+use sdbuild_nix::attribute_path;
+use sdbuild_nix::layout::CONFIG_DIR;
+use sdbuild_nix::nix_syntax::parse;
 
 /// A place in a file of the user.
 #[derive(Clone, Debug, PartialEq, Eq)]

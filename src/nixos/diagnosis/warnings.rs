@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::fetches::{failed_download, is_of_cache};
 use super::machine::{KnownError, details, known_errors, without_status};
-use crate::nixos::layout;
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::text::truncate;
+use sdbuild_nix::layout;
 
 /// Warnings that are shown; the log file has all of them.
 const MAX_WARNINGS: usize = 20;
