@@ -29,8 +29,6 @@ pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;
 mod remote_trial;
-pub mod shell_session;
-pub mod ssh_access;
 mod tar_writer;
 mod user_files;
 

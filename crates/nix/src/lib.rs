@@ -13,6 +13,7 @@ pub mod layout;
 pub mod nix_conf;
 pub mod nix_syntax;
 pub mod reports;
+pub mod shell_session;
 pub mod slow_work;
 pub mod store_path;
 pub mod trace;

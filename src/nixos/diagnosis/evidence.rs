@@ -6,7 +6,7 @@ use super::machine::KnownError;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::log::NixError;
 use crate::nixos::package_names::PackageNames;
-use crate::nixos::shell_session::Derivation;
+use sdbuild_nix::shell_session::Derivation;
 use crate::nixos::user_files::UserFiles;
 use sdbuild_core::system::System;
 
