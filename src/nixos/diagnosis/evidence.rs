@@ -6,9 +6,9 @@ use super::machine::KnownError;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::log::NixError;
 use crate::nixos::package_names::PackageNames;
-use sdbuild_nix::shell_session::Derivation;
 use crate::nixos::user_files::UserFiles;
 use sdbuild_core::system::System;
+use sdbuild_nix::shell_session::Derivation;
 
 /// How many last lines of a failed build are kept and shown.
 pub(in crate::nixos) const TAIL_LINES: usize = 20;
