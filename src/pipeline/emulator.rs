@@ -7,9 +7,9 @@ use crate::common::failure::Failure;
 use crate::engine::{Endpoint, Engine, RunId};
 use crate::oci::Definition;
 use crate::pipeline::clients;
+use crate::pipeline::container_images::ensure;
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{RunLock, RunLocks};
-use crate::pipeline::steps::container_images::ensure;
 use crate::pipeline::sweep::Sweep;
 
 /// An engine that can boot an image. While this value lives no other run removes what the boot creates there.

@@ -11,10 +11,10 @@ use crate::nixos::command::Task;
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::plan::{Plan, plan_for};
 use crate::pipeline::request::BuildRequest;
+use crate::pipeline::run_context::Scope;
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
-use crate::pipeline::scope::Scope;
 use crate::pipeline::source::Purpose;
-use crate::pipeline::steps::{builder, container_images, source};
+use crate::pipeline::{builder, container_images, source};
 
 /// What a check found.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ async fn prepare(
     scope: &mut Scope,
 ) -> Result<PreparedBuilder, Failure> {
     let images = container_images::provide(run).await?;
-    let nixpkgs = source::nixpkgs(run).await?;
+    let nixpkgs = source::provide_nixpkgs(run).await?;
     let job = builder::job(run, nixpkgs, task).await?;
     builder::prepare(run, &images.builder, job, scope).await
 }

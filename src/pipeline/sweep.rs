@@ -8,7 +8,7 @@ use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
 use crate::engine::{ContainerInfo, Engine, ImageInfo, Role, RunId};
-use crate::pipeline::binfmt_table;
+use crate::pipeline::inventory;
 use crate::pipeline::run_lock::{RunLocks, RunState};
 
 /// How long a run of another user or machine may need a container that does not run: it uploads to one that it has not
@@ -194,8 +194,8 @@ impl Sweep<'_> {
     /// machine's; a run that may still have one is not forgotten.
     fn forget_without_handler(&self, stale: &BTreeSet<RunId>) {
         // An unmounted table may still be mounted for a registrar.
-        let entries = binfmt_table::visible_entries(self.engine);
-        let Some(entries) = entries.filter(|_| binfmt_table::is_mounted()) else {
+        let entries = inventory::visible_entries(self.engine);
+        let Some(entries) = entries.filter(|_| inventory::is_mounted()) else {
             return;
         };
         let mut stale = stale.clone();

@@ -7,8 +7,8 @@ use crate::common::human_bytes::human_bytes;
 use crate::common::writable_dir::try_to_write;
 use crate::oci::MissingImages;
 use crate::output;
-use crate::pipeline::checks::check::Check;
-use crate::pipeline::checks::machine::Machine;
+use crate::pipeline::checks::Check;
+use crate::pipeline::checks::Machine;
 
 /// No image is smaller. The miniature image has 160 MB and a full one some GB, but how small an image compresses is
 /// not known before the build.
@@ -193,7 +193,7 @@ fn existing(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::checks::check::Verdict::{Bad, Good, Warning};
+    use crate::pipeline::checks::Verdict::{Bad, Good, Warning};
 
     const DIR: &str = "/somewhere";
 

@@ -15,8 +15,7 @@ use crate::common::text::listed;
 use crate::engine::{Engine, ImageInfo};
 use crate::nixos::builder::BuilderImage;
 use crate::oci::{Definition, Images};
-use crate::pipeline::builder_image::check_foreign;
-use crate::pipeline::plan::{BuilderPlan, Plan};
+use crate::pipeline::plan::{BuilderPlan, Plan, check_foreign};
 use crate::pipeline::run_context::RunContext;
 
 /// What is fetched and assembled, and what Nix will run in.
