@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PathBufValueParser, StringValueParser, TypedValueParser as _};
 use clap::{Arg, Command};
 
-use crate::common::absolute_path::below_home;
 use crate::common::flake_ref::FlakeRef;
+use sdbuild_core::absolute_path::below_home;
 
 /// `command`, whose flags take a path that begins with `~/` as one below `home`, and its subcommands.
 pub(super) fn with_home(command: Command, home: Option<&Path>) -> Command {
@@ -39,7 +39,8 @@ mod tests {
     use clap::FromArgMatches as _;
 
     use super::*;
-    use crate::cli::{self, Cli};
+    use crate::cli;
+    use crate::cli::Cli;
 
     fn parsed(words: &[&str]) -> cli::Command {
         let command = with_home(Cli::command_with_help_in(80), Some(Path::new("/home/me")));

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::examples;
-use crate::common::system::System;
+use sdbuild_core::system::System;
 
 /// `sdbuild publish`.
 #[derive(Debug, Subcommand)]

@@ -22,13 +22,13 @@ mod values;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, ValueEnum as _};
 
-use crate::common::host_name;
-use crate::common::nearest::is_typo;
-use crate::common::system::System;
-use crate::common::text::listed;
 use commands::tips_for_command;
 use context::{set_tip, set_tips, text};
 use flags_of::{is_beginning, takes, takes_short, with_missing_letter};
+use sdbuild_core::host_name;
+use sdbuild_core::nearest::is_typo;
+use sdbuild_core::system::System;
+use sdbuild_core::text::listed;
 use values::{
     DESCRIBED_BOARDS, explain_value, tip_for_missing_shell, tip_for_switch, tip_for_two_values,
 };

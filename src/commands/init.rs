@@ -13,22 +13,26 @@ mod wifi;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::common::board::BoardName;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::common::host_name;
-use crate::common::image_name;
-use crate::common::new_file::{self, Access};
-use crate::common::system::System;
 use crate::nixos::flake::LOCK;
 use crate::nixos::lock;
-use crate::settings::{self, Environment, InitArgs};
-use crate::template::{self, TemplateValues, Wifi};
-use crate::ui::{self, Ui};
+use crate::settings;
+use crate::settings::{Environment, InitArgs};
+use crate::template;
+use crate::template::{TemplateValues, Wifi};
+use crate::ui;
+use crate::ui::Ui;
 use ci::Workflow;
 use next::{Written, tell_next};
 use questions::Prompter;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::host_name;
+use sdbuild_core::new_file;
+use sdbuild_core::new_file::Access;
+use sdbuild_core::system::System;
+use sdbuild_image::board::BoardName;
+use sdbuild_image::image_name;
 use values::values;
 
 /// Writes the configuration, reports what it contains, prints its path, and names the next command.

@@ -4,14 +4,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli;
-use crate::common::absolute_path::below_home;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::common::shell_word::quoted;
 use crate::nixos::flake;
-use crate::pipeline::{self, BuildRequest, SourceChoice};
-use crate::settings::{self, Environment};
+use crate::pipeline;
+use crate::pipeline::{BuildRequest, SourceChoice};
+use crate::settings;
+use crate::settings::Environment;
+use sdbuild_core::absolute_path::below_home;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::quoted;
 
 /// What to do about a word that is neither the name of an input nor what can be locked.
 const NAMES: &str = "give `lock` names of inputs, such as nixpkgs. Without any, it works on the configuration or flake in \

@@ -16,10 +16,11 @@ use std::process::{self, Stdio};
 use clap::{Command, CommandFactory as _};
 
 use self::commands::{page_name, visible};
-use crate::cli::{self, Cli};
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::nearest::nearest;
+use crate::cli;
+use crate::cli::Cli;
 use crate::ui::Ui;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::nearest::nearest;
 
 /// Shows a page on a terminal; elsewhere writes it to standard output, or all pages to files.
 pub fn run(args: &cli::Man, ui: &Ui) -> Result<(), Failure> {

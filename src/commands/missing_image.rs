@@ -1,9 +1,9 @@
 //! What is said of an image that is missing: the images that there are, or how to make one.
 
 use crate::commands::newest_image::names_of_images;
-use crate::common::failure::Failure;
-use crate::image::NEWEST_IS_TAKEN;
 use crate::settings::{Environment, output_dir};
+use sdbuild_core::failure::Failure;
+use sdbuild_image::NEWEST_IS_TAKEN;
 
 /// What to do without any image.
 const BUILD_ONE: &str = "there is no image here; build one with `sdbuild build`, or name the file";

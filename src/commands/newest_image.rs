@@ -10,13 +10,13 @@ use std::time::SystemTime;
 
 use crate::commands::newer_file::newer_file;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::common::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::pipeline::SizedObject;
 use crate::settings::{Environment, output_dir};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_image::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
 
 /// The image that the user named, or the newest one in the current directory and in the output directory of `sdbuild.toml`,
 /// which is then reported.

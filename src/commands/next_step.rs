@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::failure::Failure;
-use crate::common::image_format::{self, extension_of};
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::nixos::configuration::{SuggestedCommand, configuration_nearby};
 use crate::nixos::flake;
 use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_image::image_format;
+use sdbuild_image::image_format::extension_of;
 
 /// Names the configuration and the newest image here, and the commands to go on with.
 pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {

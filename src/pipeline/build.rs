@@ -4,24 +4,27 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crate::common::compression::Compression;
-use crate::common::context::Context;
-use crate::common::event::{Event, Events, Phase};
-use crate::common::failure::Failure;
-use crate::common::nix_event::NixEvent;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::timings::Timings;
 use crate::nixos::build_source::ResolvedNixpkgs;
 use crate::nixos::builder::BuildJob;
 use crate::nixos::command::Task;
 use crate::output::{Image, UnchangedImage};
-use crate::pipeline::container_images::{self, ContainerImages};
-use crate::pipeline::copy_out::{self, SourceRecord, configuration_id, provenance};
-use crate::pipeline::emulation::{self, Emulation};
+use crate::pipeline::container_images;
+use crate::pipeline::container_images::ContainerImages;
+use crate::pipeline::copy_out;
+use crate::pipeline::copy_out::{SourceRecord, configuration_id, provenance};
+use crate::pipeline::emulation;
+use crate::pipeline::emulation::Emulation;
 use crate::pipeline::last_times::{last_times, note_times};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::{Outcome, RunContext, Scope, with_cleanup};
 use crate::pipeline::{builder, remote_builders, source};
+use sdbuild_core::compression::Compression;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::timings::Timings;
 
 /// Carries out `plan`. `timings` holds how long the phases took that `context` reported so far; the manifest
 /// lists them.

@@ -6,33 +6,33 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
-use crate::common::board::BoardName;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::configuration_file::{CONFIG_NAME, flake_text, lock_command};
-use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::flake_ref::FlakeLocation;
-use crate::common::hash::Sha256Hash;
-use crate::common::http_url::without_secrets;
-use crate::common::image_format::Format;
-use crate::common::image_name::Sidecar;
-use crate::common::plain_file;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
-use crate::common::timings::Timings;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
 use crate::nixos::builder::{BuildJob, BuildResult, NoConfiguration};
 use crate::nixos::flake::{FlakeReport, first_configuration};
-use crate::oci::Definition;
-use crate::output::manifest::{self, Built, ContainerImage, Nixpkgs, Program, Provenance};
-use crate::output::{
-    self, CopyRequest, Image, ImageOwnerId, ImagerUrl, OutputSettings, UnchangedImage,
-};
+use crate::output;
+use crate::output::manifest;
+use crate::output::manifest::{Built, ContainerImage, Nixpkgs, Program, Provenance};
+use crate::output::{CopyRequest, Image, ImageOwnerId, ImagerUrl, OutputSettings, UnchangedImage};
 use crate::pipeline::container_images::ContainerImages;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::run_context::RunContext;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::http_url::without_secrets;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::timings::Timings;
+use sdbuild_engine::oci::Definition;
+use sdbuild_image::board::BoardName;
+use sdbuild_image::image_format::Format;
+use sdbuild_image::image_name::Sidecar;
 
 /// Where the image goes.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
@@ -440,7 +440,7 @@ mod tests {
 #[cfg(test)]
 mod provenance_tests {
     use super::*;
-    use crate::common::system::Architecture;
+    use sdbuild_core::system::Architecture;
 
     #[test]
     fn manifest_names_pinned_emulator_and_nix() {

@@ -3,21 +3,22 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::binfmt::{
-    self, HandlerKind, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions,
-};
 use crate::common::build_mode::{EmulationChoice, Glue};
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure};
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::system::System;
-use crate::engine::EngineFacts;
 use crate::nixos::command::is_native_glue_possible;
 use crate::pipeline::container_images::ContainerImages;
 use crate::pipeline::copy_out::qemu_version;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::{RunContext, Scope};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::system::System;
+use sdbuild_engine::EngineFacts;
+use sdbuild_engine::binfmt;
+use sdbuild_engine::binfmt::{
+    HandlerKind, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions,
+};
 
 /// The first kernel whose user namespaces have `binfmt_misc` tables of their own (commit 21ca59b365c0).
 const OWN_TABLES: KernelVersion = KernelVersion::new(6, 7);

@@ -5,23 +5,26 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, fs, io};
 
-use crate::artifact::Cache;
-use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, TABLE_DIR, parse};
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::plain_file::{self, is_gone};
-use crate::common::system::Architecture;
-use crate::common::text::listed;
-use crate::common::timeout::timeout;
-use crate::engine::{
-    ContainerGuard, ContainerInfo, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo,
-};
-use crate::oci::Definition;
 use crate::pipeline::logs;
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{KnownRun, RunLocks, RunState};
 use crate::pipeline::sweep::{StaleObjects, Sweep};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::plain_file;
+use sdbuild_core::plain_file::is_gone;
+use sdbuild_core::system::Architecture;
+use sdbuild_core::text::listed;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::artifact::Cache;
+use sdbuild_engine::binfmt::{
+    Entry, Registrar, RegistrarImage, RegistrarOptions, TABLE_DIR, parse,
+};
+use sdbuild_engine::oci::Definition;
+use sdbuild_engine::{
+    ContainerGuard, ContainerInfo, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo,
+};
 
 /// The labels by which a container image of ours is recognised.
 type ImageLabels = [(&'static str, String); 2];

@@ -3,24 +3,26 @@
 
 use std::path::Path;
 
-use crate::artifact::Cache;
 use crate::common::build_mode::EmulationChoice;
-use crate::common::context::Context;
-use crate::common::event::{Event, Events, Phase};
-use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::shell_word::quoted;
-use crate::common::system::{Architecture, System};
-use crate::engine::{Engine, EngineAddress, EngineFacts, ImageInfo, RunId};
 use crate::nixos::builder::BuilderImage;
-use crate::oci::{Definition, MissingImages};
 use crate::output;
-use crate::pipeline::checks::{self, Machine, Verdict};
-use crate::pipeline::clients::{self, connect};
+use crate::pipeline::checks;
+use crate::pipeline::checks::{Machine, Verdict};
+use crate::pipeline::clients;
+use crate::pipeline::clients::connect;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::remote_builders;
 use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::run_summary::run_summary;
 use crate::pipeline::source::{Purpose, SourcePlan};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::system::{Architecture, System};
+use sdbuild_engine::artifact::Cache;
+use sdbuild_engine::oci::{Definition, MissingImages};
+use sdbuild_engine::{Engine, EngineAddress, EngineFacts, ImageInfo, RunId};
 
 /// What a run will do; the same value is described and carried out.
 #[derive(Clone, Debug)]
@@ -525,8 +527,8 @@ mod resources_tests {
 #[cfg(test)]
 mod builder_image_tests {
     use super::*;
-    use crate::common::failure::Class;
-    use crate::common::system::ReportedArchitecture;
+    use sdbuild_core::failure::Class;
+    use sdbuild_core::system::ReportedArchitecture;
 
     fn image(architecture: Option<&str>, user: Option<&str>) -> ImageInfo {
         ImageInfo {

@@ -4,15 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::human_bytes::human_bytes;
-use crate::common::new_ssh_key::KeyPair;
+use crate::common::known_hosts;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::shell_word::quoted;
-use crate::common::{known_hosts, plain_file, secret_file, ssh_key};
-use crate::engine::{Engine, RunId};
 use crate::nixos::builder::{BuilderImage, Trial, TrialRun};
 use crate::nixos::ssh_access::{BuilderLogin, SshAccess};
 use crate::pipeline::checks::Check;
@@ -22,6 +15,16 @@ use crate::pipeline::plan::{BuilderPlan, EnginePlan, Plan};
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::run_lock::RunLocks;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::new_ssh_key::KeyPair;
+use sdbuild_core::plain_file;
+use sdbuild_core::secret_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::ssh_key;
+use sdbuild_engine::{Engine, RunId};
 
 /// Free disk space of a builder below which a warning is given: the closure of a system with a desktop, twice.
 const LITTLE_SPACE: u64 = 10 << 30;

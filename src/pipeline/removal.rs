@@ -5,26 +5,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::artifact::Cache;
-use crate::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Failure, Leftover};
-use crate::common::shell_word::quoted;
-use crate::common::timeout::timeout;
-use crate::engine::{EngineError, ImageInfo, RunId, VolumeInfo};
 use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
 use crate::nixos::nixpkgs;
-use crate::oci::Definition;
 use crate::pipeline::container_images::ensure;
 use crate::pipeline::inventory::{
     ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
 };
-use crate::pipeline::logs::{self, RemoveError};
+use crate::pipeline::logs;
+use crate::pipeline::logs::RemoveError;
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{RunLocks, RunState};
 use crate::pipeline::sweep::{StaleObjects, image_name};
 use crate::pipeline::{clients, last_times};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Failure, Leftover};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::artifact::Cache;
+use sdbuild_engine::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
+use sdbuild_engine::oci::Definition;
+use sdbuild_engine::{EngineError, ImageInfo, RunId, VolumeInfo};
 
 /// A store of some hundred thousand files on a slow disk takes its time.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -667,8 +668,8 @@ mod tests;
 #[cfg(test)]
 mod file_removal_tests {
     use super::*;
-    use crate::engine::Endpoint;
     use crate::pipeline::request::fixture::common;
+    use sdbuild_engine::Endpoint;
 
     /// `clean` with one engine removed the log of a build on another one while it was written.
     #[test]

@@ -9,17 +9,17 @@ use nix::sys::signal::{Signal, raise};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::artifact::Fetcher;
-use crate::binfmt::{Lease, PrivateBinfmt, Registrar};
-use crate::common::cancel::Cancel;
-use crate::common::context::Context;
-use crate::common::event::{Event, Events, Phase};
-use crate::common::failure::{Failure, Leftover, OrFail as _};
-use crate::engine::{ContainerGuard, Engine, PauseHandle};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{clients, inventory};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::{Failure, Leftover, OrFail as _};
+use sdbuild_engine::artifact::Fetcher;
+use sdbuild_engine::binfmt::{Lease, PrivateBinfmt, Registrar};
+use sdbuild_engine::{ContainerGuard, Engine, PauseHandle};
 
 /// How long a busy engine may take to answer a ping. It does so from memory, but an engine that waits for a disk (a board's
 /// SD card, or a machine that swaps) has been seen to take more than five seconds. A second Ctrl-C waits for less.
@@ -377,7 +377,7 @@ mod scope_tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
-    use crate::engine::{AttachedInput, Heartbeat};
+    use sdbuild_engine::{AttachedInput, Heartbeat};
 
     #[tokio::test]
     async fn heartbeats_that_are_kept_are_paused() {

@@ -3,29 +3,32 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::artifact::cache::CacheLookup;
-use crate::artifact::{CHECK_ADDRESS, Cache, Fetcher, MIRROR_PROBE, Remote};
 use crate::common::configuration_file::CONFIG_NAME;
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::hash::Sha256Hash;
-use crate::common::plain_file;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs, Source};
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::{UploadDir, configuration_not_readable};
 use crate::nixos::configuration::{Configuration, SuggestedCommand};
-use crate::nixos::flake::{self, Flake, FlakeSearch, Override};
-use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve};
-use crate::nixos::nixpkgs::{self, LocalNixpkgs, Nixpkgs};
+use crate::nixos::flake;
+use crate::nixos::flake::{Flake, FlakeSearch, Override};
+use crate::nixos::lock;
+use crate::nixos::lock::{Download, Downloaded, Locked, Requested, Resolve};
+use crate::nixos::nixpkgs;
+use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
 use crate::pipeline::clients;
 use crate::pipeline::plan::{Plan, Problems};
 use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::run_summary::nixpkgs_of_flake;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_engine::artifact::cache::CacheLookup;
+use sdbuild_engine::artifact::{CHECK_ADDRESS, Cache, Fetcher, MIRROR_PROBE, Remote};
 
 /// The words in the example's key that the user has to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";

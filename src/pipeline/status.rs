@@ -8,21 +8,22 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::binfmt::{Entry, Owner, classify};
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure};
-use crate::common::timeout::timeout;
-use crate::engine::{ContainerInfo, ImageInfo, RunId};
 use crate::nixos::builder::BuilderImage;
 use crate::pipeline::clients;
+use crate::pipeline::inventory;
 use crate::pipeline::inventory::{
-    self, ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
+    ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
 };
 use crate::pipeline::removal::{OldResults, forecast};
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::sweep::image_name;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::binfmt::{Entry, Owner, classify};
+use sdbuild_engine::{ContainerInfo, ImageInfo, RunId};
 
 /// Raised when a field of the JSON is removed or changes its meaning.
 const JSON_VERSION: u32 = 1;
@@ -375,8 +376,8 @@ mod tests {
     use RunState::{Live, Stale, Unknown};
 
     use super::*;
-    use crate::engine::{ContainerInfo, Role};
     use crate::pipeline::sweep::StaleObjects;
+    use sdbuild_engine::{ContainerInfo, Role};
 
     #[test]
     fn run_is_known_by_lock_container_or_handler() {
@@ -415,7 +416,7 @@ mod tests {
 #[cfg(test)]
 mod status_tests {
     use super::*;
-    use crate::engine::VolumeInfo;
+    use sdbuild_engine::VolumeInfo;
 
     #[test]
     fn the_volume_of_these_settings_is_the_first() {

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::value::{Base, Value};
-use crate::common::plain_file;
 use crate::common::remote_builder::RemoteBuilder;
+use sdbuild_core::plain_file;
 
 /// Bytes that are read of a file of builders: a line has some 200.
 const MAX_FILE_BYTES: u64 = 1 << 20;

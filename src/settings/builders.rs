@@ -4,8 +4,8 @@ use super::builder_list::BuilderList;
 use super::environment::Environment;
 use super::resolver::Resolver;
 use super::user_file::user_file;
-use crate::common::failure::Failure;
 use crate::pipeline::Builders;
+use sdbuild_core::failure::Failure;
 
 /// The key that is used when none is named, in the directory of the user's settings.
 const KEY: &str = "builder-key";

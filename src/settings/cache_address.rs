@@ -1,8 +1,9 @@
 //! The address of a binary cache. Pure.
 
 use crate::common::cache_key::{PublicKeyError, check_public};
-use crate::common::failure::Failure;
-use crate::common::http_url::{self, HttpUrlError};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::HttpUrlError;
 
 /// Stores of the machine that Nix runs on, as Nix names them.
 const STORES_OF_NIX: [&str; 3] = ["auto", "daemon", "local"];

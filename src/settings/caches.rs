@@ -1,12 +1,14 @@
 //! The binary caches of a build.
 
+use super::CACHE;
+use super::CACHE_KEY;
 use super::cache_address;
+use super::each_once;
 use super::resolver::Resolver;
 use super::value::WordList;
-use super::{CACHE, CACHE_KEY, each_once};
 use crate::common::cache_key::{PublicKeyError, check_public};
-use crate::common::failure::Failure;
 use crate::pipeline::Caches;
+use sdbuild_core::failure::Failure;
 
 /// Resolves the binary caches.
 pub(super) fn resolve_caches(s: &mut Resolver<'_>) -> Result<Caches, Failure> {

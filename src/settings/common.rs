@@ -10,8 +10,8 @@ use super::options::Options;
 use super::resolver::Resolver;
 use super::store_name::StoreName;
 use super::value::{MirrorAddress, Number};
-use crate::common::failure::Failure;
 use crate::pipeline::Common;
+use sdbuild_core::failure::Failure;
 
 /// Seconds without data after which a download is aborted: longer than a mirror takes to spin up its disk.
 const STALL_SECONDS: Number<1> = Number::known(20);

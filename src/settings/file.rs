@@ -8,8 +8,8 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Key, check_keys, set_elsewhere};
 use super::options::Options;
 use super::toml_hint;
-use crate::common::failure::{Class, Failure};
-use crate::common::plain_file;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::plain_file;
 
 /// Name of the settings file, beside the configuration or in the user's directory of settings.
 pub const NAME: &str = "sdbuild.toml";

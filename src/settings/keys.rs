@@ -1,9 +1,9 @@
 //! The keys of `sdbuild.toml`: those that exist, and what is meant by others. Pure.
 
 use super::options::Options;
-use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::nixos_option::NAMESPACES;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::nearest::{is_slip, is_typo, nearest};
 
 /// A key of the file.
 pub(super) struct Key<'a> {

@@ -1,6 +1,6 @@
 //! Names of accounts.
 
-use crate::common::failure::Failure;
+use sdbuild_core::failure::Failure;
 
 /// Characters of the longest name (`LOGIN_NAME_MAX` of utmp, which systemd and shadow apply).
 const MAX_CHARS: usize = 31;

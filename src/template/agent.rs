@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::keys::{PublicKey, public_key};
-use crate::common::unix_socket;
+use sdbuild_engine::unix_socket;
 
 /// `SSH_AGENTC_REQUEST_IDENTITIES`.
 const REQUEST_IDENTITIES: u8 = 11;

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::failure::Failure;
-use crate::common::host_name as names;
 use crate::common::locale as locales;
-use crate::common::plain_file;
 use crate::common::time_zone as zones;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::host_name as names;
+use sdbuild_core::plain_file;
 
 /// Largest `/etc/timezone` that is read, in bytes; it holds one short line.
 const MAX_FILE_BYTES: u64 = 64 << 10;

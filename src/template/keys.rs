@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::invisible_chars::is_format_char;
-use crate::common::plain_file;
-use crate::common::shell_word::quoted;
-use crate::common::ssh_key::{
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::invisible_chars::is_format_char;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::ssh_key::{
     KEY_TYPES, UNREADABLE_KEY_HINT, hint_to_public_half, is_complete, is_in_place_of_file,
 };
 

@@ -13,10 +13,6 @@ mod miniature;
 mod networks;
 mod wifi;
 
-use crate::common::board::Board;
-use crate::common::new_file::Access;
-use crate::common::nix_string::nix_string;
-use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 pub use account::check_user_name;
 pub use agent::agent_keys;
@@ -26,6 +22,10 @@ pub use host::{check_locale, check_time_zone, host_name, locale, time_zone};
 pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;
 pub use networks::wireless_networks;
+use sdbuild_core::new_file::Access;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::system::System;
+use sdbuild_image::board::Board;
 pub use wifi::Wifi;
 
 /// The templates, and the texts in all of them that are replaced.
@@ -201,7 +201,7 @@ mod tests {
     use clap::ValueEnum as _;
 
     use super::*;
-    use crate::common::board::BoardName;
+    use sdbuild_image::board::BoardName;
 
     fn named(name: &str) -> &'static Board {
         let BoardName(board) = name.parse().unwrap();

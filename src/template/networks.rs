@@ -10,8 +10,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
 use super::Wifi;
-use crate::common::program::find_program;
-use crate::common::timeout::timeout;
+use sdbuild_core::program::find_program;
+use sdbuild_core::timeout::timeout;
 
 /// How long all programs together may take: they tell what they know already.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 
 use ring::pbkdf2;
 
-use crate::common::failure::Failure;
-use crate::common::nix_string::nix_string;
 use crate::common::wifi_passphrase;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::nix_string::nix_string;
 
 /// PBKDF2 iterations of a WPA key (IEEE 802.11, annex J.4).
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();

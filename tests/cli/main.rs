@@ -44,7 +44,6 @@ mod machine_kills;
 mod machine_state;
 mod machines;
 mod meant_lines;
-mod modules;
 mod pins;
 mod processes;
 mod publish;

@@ -7,8 +7,8 @@ mod table;
 
 use super::engine;
 use super::flags_of::is_beginning;
-use crate::common::shell_word::quoted;
 use crate::settings::memory_mib;
+use sdbuild_core::shell_word::quoted;
 use table::Answers;
 
 /// The memory in an answer about a value that is not an amount of memory.

@@ -1,6 +1,6 @@
 //! The memory of a machine that is a board.
 
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
 
 /// The tip for `words` that give `boot` a board and a memory, of which only one can be chosen: the same without the memory.
 pub(super) fn tip(words: &[String]) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Tips for flags of other programs that switch colours on or off.
 
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
 
 /// Flags with a value.
 const WITH_VALUE: [&str; 3] = ["--color", "--colors", "--colour"];

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use clap::Command;
 
+use super::answers;
 use super::flags_of::takes;
-use super::{answers, other_names, packages};
-use crate::common::board::{BoardName, BoardQuery};
+use super::other_names;
+use super::packages;
 use crate::common::flake_url::has_scheme;
-use crate::common::image_name::is_image;
-use crate::common::nearest::{is_slip, nearest};
-use crate::common::shell_word::{command_line, quoted};
+use sdbuild_core::nearest::{is_slip, nearest};
+use sdbuild_core::shell_word::{command_line, quoted};
+use sdbuild_image::board::{BoardName, BoardQuery};
+use sdbuild_image::image_name::is_image;
 
 /// The tips for the command `name` that does not exist, or is none of the command in front of it, such as `publish`. clap proposes
 /// any that looks similar, also one that removes data.

@@ -1,6 +1,6 @@
 //! The engine, which other programs take as a flag.
 
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
 
 /// Names of engines, with the sockets that these have without further settings.
 const SOCKETS: [(&str, &str); 2] = [

@@ -7,8 +7,8 @@ use clap::{Arg, Command};
 use super::answers;
 use super::flags_of::takes;
 use super::several;
-use crate::common::image_format::Format;
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_image::image_format::Format;
 
 /// Letters of a word that may be the name of a flag: fewer are more often a name of the user's own.
 const MIN_LETTERS: usize = 3;

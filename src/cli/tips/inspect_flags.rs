@@ -1,8 +1,8 @@
 //! What `inspect` shows of an image by its commands, where users write flags or the commands of other programs.
 
 use super::answers::value_of;
-use crate::common::image_name::is_image;
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_image::image_name::is_image;
 
 /// Words for the contents of a file, and for the names in a directory; as flags too, then with one letter.
 const CAT: [&str; 10] = [

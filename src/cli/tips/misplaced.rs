@@ -3,8 +3,8 @@
 use clap::Command;
 
 use super::flags_of::{takes, takes_short};
-use crate::common::image_name::is_image;
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_image::image_name::is_image;
 
 /// The beginnings of arguments of dd.
 const DD_ARGUMENTS: [&str; 6] = ["bs=", "conv=", "count=", "iflag=", "oflag=", "status="];

@@ -4,7 +4,7 @@ use clap::Command;
 
 use super::flags_of::{takes, without_value};
 use super::other_names;
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
 
 /// The flag of Nix for its own options.
 const OPTION: &str = "--option";

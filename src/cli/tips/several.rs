@@ -6,9 +6,9 @@ use clap::Command;
 
 use super::flags_of::takes;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::image_name::{is_image, is_image_or_sidecar, newest_of};
 use crate::common::nix_name::path_of;
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_image::image_name::{is_image, is_image_or_sidecar, newest_of};
 
 /// Images that a tip names; the rest is counted.
 const MAX_NAMED: usize = 3;

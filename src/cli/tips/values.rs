@@ -7,9 +7,9 @@ use clap::error::ContextKind;
 
 use super::context::{set_tips, text};
 use super::flags_of::without_value;
-use crate::common::board::{BOARDS, BoardName, BoardQuery, ONLY_64_BIT};
-use crate::common::nearest::is_typo;
-use crate::common::system::System;
+use sdbuild_core::nearest::is_typo;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{BOARDS, BoardName, BoardQuery, ONLY_64_BIT};
 
 /// Where the boards are described.
 pub(super) const DESCRIBED_BOARDS: &str = "`sdbuild boards` describes them";

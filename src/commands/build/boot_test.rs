@@ -4,16 +4,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::summary::{BOOT, BuildOutput, next_commands, tell_next};
-use crate::boot::{BootMethod, Reached};
 use crate::commands::boot::{BootPlan, PreparedBoot};
-use crate::common::context::Context;
-use crate::common::event::Event;
-use crate::common::failure::{Class, Failure};
-use crate::common::image_format::{ImageFormat, Maker};
-use crate::common::shell_word::quoted;
 use crate::output::Image;
-use crate::settings::{self, Environment};
-use crate::ui::{self, Ui};
+use crate::settings;
+use crate::settings::Environment;
+use crate::ui;
+use crate::ui::Ui;
+use sdbuild_boot::{BootMethod, Reached};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Event;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_image::image_format::{ImageFormat, Maker};
 
 /// Flags of `boot` that `build` does not have; the hints of a failed boot name them.
 const BOOT_FLAGS: &str = "--timeout, --memory, --user and --firmware";

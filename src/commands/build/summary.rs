@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::commands::newest_image::is_newest_in_its_directory;
-use crate::common::context::Context;
-use crate::common::event::{Event, ImageDone, LastLine};
-use crate::common::failure::Failure;
-use crate::common::image_format::ImageFormat;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::output::{Image, older_images};
 use crate::ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, ImageDone, LastLine};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_image::image_format::ImageFormat;
 
 /// How a command that builds presents the image.
 pub(in crate::commands) struct BuildOutput<'a> {

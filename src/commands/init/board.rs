@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::board::{Board, Start};
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::common::new_file::{self, Access};
-use crate::common::system::System;
-use crate::common::text::listed;
 use crate::settings::SETTINGS_NAME;
 use crate::template::TemplateValues;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::new_file;
+use sdbuild_core::new_file::Access;
+use sdbuild_core::system::System;
+use sdbuild_core::text::listed;
+use sdbuild_image::board::{Board, Start};
 
 /// The format of the disk that a board with UEFI starts.
 const UEFI_FORMAT: &str = "raw-efi";
@@ -67,8 +68,8 @@ fn lines(board: &Board) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::board::BoardName;
-    use crate::common::image_format::Format;
+    use sdbuild_image::board::BoardName;
+    use sdbuild_image::image_format::Format;
 
     #[test]
     fn a_board_with_uefi_has_a_disk() {

@@ -2,10 +2,12 @@
 
 use super::questions::{Prompter, Question};
 use crate::commands::confirm::confirm;
-use crate::common::failure::Failure;
 use crate::pipeline;
-use crate::settings::{self, Environment};
-use crate::template::{self, PublicKey};
+use crate::settings;
+use crate::settings::Environment;
+use crate::template;
+use crate::template::PublicKey;
+use sdbuild_core::failure::Failure;
 
 /// The keys that the user named; without any, those of this machine.
 pub(super) async fn choose(

@@ -1,9 +1,10 @@
 //! What to do with a configuration that was written.
 
-use crate::common::context::Context;
-use crate::common::shell_word::quoted;
-use crate::common::text::listed;
-use crate::settings::{self, InitArgs};
+use crate::settings;
+use crate::settings::InitArgs;
+use sdbuild_core::context::Context;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::text::listed;
 
 /// What was written.
 #[derive(Clone, Copy, Debug)]

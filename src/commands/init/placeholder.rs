@@ -6,11 +6,12 @@ use std::path::Path;
 
 use super::keys;
 use super::questions::Prompter;
-use crate::common::atomic_file::CompleteFile;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::plain_file;
-use crate::settings::{self, Environment};
+use crate::settings;
+use crate::settings::Environment;
 use crate::template;
+use sdbuild_core::atomic_file::CompleteFile;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::plain_file;
 
 /// Larger files are not configurations that `init` wrote.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;

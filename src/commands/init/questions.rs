@@ -1,10 +1,11 @@
 //! The questions of `init` on a terminal.
 
 use crate::commands::confirm::read_line;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
 use crate::template::Wifi;
-use crate::ui::{self, Hidden, Ui};
+use crate::ui;
+use crate::ui::{Hidden, Ui};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// What is asked, and what is taken without an answer.
 #[derive(Clone, Copy, Debug)]

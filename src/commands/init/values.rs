@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
+use super::keys;
 use super::questions::{Prompter, Question};
-use super::{keys, wifi};
-use crate::common::board::{Board, BoardName, BoardQuery, boards_of};
-use crate::common::failure::Failure;
-use crate::common::host_name;
-use crate::common::system::System;
+use super::wifi;
 use crate::common::template_name::TemplateName;
-use crate::settings::{self, Environment};
-use crate::template::{self, TemplateValues};
+use crate::settings;
+use crate::settings::Environment;
+use crate::template;
+use crate::template::TemplateValues;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::host_name;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{Board, BoardName, BoardQuery, boards_of};
 
 /// The time zone where this machine has none.
 const DEFAULT_ZONE: &str = "UTC";
@@ -127,7 +130,7 @@ fn named_board(answer: &str) -> Result<BoardName, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::board::BOARDS;
+    use sdbuild_image::board::BOARDS;
 
     #[test]
     fn a_board_must_be_meant_alone() {

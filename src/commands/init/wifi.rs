@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::questions::{Prompter, Question};
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::plain_file;
-use crate::common::shell_word::quoted;
-use crate::settings::{self, Environment};
-use crate::template::{self, Wifi};
+use crate::settings;
+use crate::settings::Environment;
+use crate::template;
+use crate::template::Wifi;
 use crate::ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
 
 /// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
@@ -125,7 +127,10 @@ fn first_line(file: &Path) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_line, named, note_on_colon, refuse_path};
+    use super::first_line;
+    use super::named;
+    use super::note_on_colon;
+    use super::refuse_path;
 
     #[test]
     fn a_path_is_no_network() {

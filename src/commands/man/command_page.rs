@@ -3,9 +3,10 @@
 use clap::Command;
 use roff::{Inline, roman};
 
+use super::arguments;
 use super::commands::{about, page_name, visible};
+use super::exit_status;
 use super::page::{Page, bold, italic};
-use super::{arguments, exit_status};
 use crate::cli::commands_beside;
 
 /// What begins the examples at the end of a command's help.

@@ -3,10 +3,12 @@
 use clap::Command;
 use roff::roman;
 
+use super::arguments;
 use super::command_page::reference;
 use super::commands::about;
+use super::exit_status;
 use super::page::{Page, bold, italic};
-use super::{arguments, exit_status, variables};
+use super::variables;
 use crate::cli::COMMAND_GROUPS;
 
 const DESCRIPTION: &str = "sdbuild builds the image of a NixOS configuration: of an `sd-card.nix` or of a flake. Nix runs in a container \

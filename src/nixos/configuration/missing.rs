@@ -8,14 +8,14 @@ use std::path::Path;
 use nix::unistd::geteuid;
 
 use super::suggested_command::{SuggestedCommand, Takes};
-use crate::common::board::{BoardName, BoardQuery};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in, flake_text};
-use crate::common::failure::{Class, Failure};
-use crate::common::image_name::is_image;
-use crate::common::nearest::nearest;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::nixos::flake::{configuration_meant, may_have_configuration};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::nearest::nearest;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_image::board::{BoardName, BoardQuery};
+use sdbuild_image::image_name::is_image;
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::shell_word::quoted;
-use crate::common::text::DASHES;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::text::DASHES;
 
 /// The command line that a hint suggests for another configuration.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! What a text that is no `--nixpkgs` may mean: another way to write a release, a reference of Nix, a page of GitHub.
 
-use crate::common::text::alternatives;
+use sdbuild_core::text::alternatives;
 
 /// The newest release that is known to exist: its year and month.
 const NEWEST: (u8, u8) = (26, 5);

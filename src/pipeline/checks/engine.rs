@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::binfmt::{Entry, Owner, TABLE_DIR, classify};
 use crate::common::build_mode::EmulationChoice;
-use crate::common::plain_file;
-use crate::common::system::Architecture;
-use crate::common::text::alternatives;
 use crate::pipeline::checks::{Check, Machine, Verdict};
 use crate::pipeline::emulation::{Emulation, KernelVersion, on_one_line};
 use crate::pipeline::inventory;
+use sdbuild_core::plain_file;
+use sdbuild_core::system::Architecture;
+use sdbuild_core::text::alternatives;
+use sdbuild_engine::binfmt::{Entry, Owner, TABLE_DIR, classify};
 
 /// The first kernel whose handlers have the flag `F`, without which containers do not see the emulator.
 const FIX_BINARY: KernelVersion = KernelVersion::new(4, 8);
@@ -387,12 +387,12 @@ fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::system::System;
-    use crate::engine::{Endpoint, EngineFacts};
     use crate::pipeline::checks::Verdict;
     use crate::pipeline::checks::fixture::machine;
     use crate::pipeline::request::BuildRequest;
     use crate::pipeline::request::fixture::request;
+    use sdbuild_core::system::System;
+    use sdbuild_engine::{Endpoint, EngineFacts};
 
     type Case<'a> = (fn(&Machine<'_>) -> Option<Check>, &'a EngineFacts, Verdict);
 
@@ -583,7 +583,7 @@ mod kernel_tests {
 #[cfg(test)]
 mod handlers_tests {
     use super::*;
-    use crate::binfmt::parse;
+    use sdbuild_engine::binfmt::parse;
 
     #[test]
     fn foreign_handlers_are_named_and_a_missing_one_is_bad() {

@@ -13,16 +13,16 @@ mod network;
 
 use serde::Serialize;
 
-use crate::common::failure::Failure;
-use crate::common::human_bytes::human_bytes;
-use crate::common::kvm::Kvm;
-use crate::common::system::System;
-use crate::common::text::without_os_errors;
-use crate::engine::{Endpoint, Engine, EngineFacts};
-use crate::oci::MissingImages;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::source::NixpkgsArchive;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::kvm::Kvm;
+use sdbuild_core::system::System;
+use sdbuild_core::text::without_os_errors;
+use sdbuild_engine::oci::MissingImages;
+use sdbuild_engine::{Endpoint, Engine, EngineFacts};
 
 pub(super) use network::Answers;
 
@@ -354,8 +354,8 @@ fn little_memory(memory: u64, facts: &EngineFacts) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Endpoint, EngineFacts};
     use crate::pipeline::request::fixture::request;
+    use sdbuild_engine::{Endpoint, EngineFacts};
 
     #[test]
     fn build_stops_and_warns_where_doctor_does() {
@@ -437,8 +437,8 @@ mod boot_tests {
     use clap::ValueEnum as _;
 
     use super::*;
-    use crate::common::system::Architecture;
     use crate::pipeline::checks::Verdict;
+    use sdbuild_core::system::Architecture;
 
     #[test]
     fn only_a_device_that_may_not_be_opened_is_a_warning() {
@@ -463,8 +463,8 @@ mod boot_tests {
 #[cfg(test)]
 mod leftovers_tests {
     use super::*;
-    use crate::common::kvm::Kvm;
     use crate::pipeline::checks::Verdict;
+    use sdbuild_core::kvm::Kvm;
 
     #[test]
     fn leftovers_are_a_warning() {
@@ -487,10 +487,10 @@ mod leftovers_tests {
 #[cfg(test)]
 mod memory_tests {
     use super::*;
-    use crate::engine::Endpoint;
     use crate::pipeline::checks::Verdict;
     use crate::pipeline::checks::fixture::machine;
     use crate::pipeline::request::fixture::request;
+    use sdbuild_engine::Endpoint;
 
     /// The check of an engine with `memory` and a builder that may take `limit`.
     fn checked(memory: u64, limit: Option<u64>) -> Check {

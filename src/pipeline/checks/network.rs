@@ -4,14 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
-use crate::artifact::http_probe::{Answer, HttpProbe};
-use crate::artifact::{CHECK_ADDRESS, MIRROR_PROBE};
-use crate::common::loopback::is_loopback;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::checks::{Check, Machine};
 use crate::pipeline::clients;
 use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::source::{NAME_ANOTHER, NixpkgsArchive};
+use sdbuild_core::loopback::is_loopback;
+use sdbuild_engine::artifact::http_probe::{Answer, HttpProbe};
+use sdbuild_engine::artifact::{CHECK_ADDRESS, MIRROR_PROBE};
 
 /// What helps against an address that leads nowhere in a container.
 const REACHABLE: &str = "let it listen on an address that containers can reach, such as 172.17.0.1 (the host in Docker's \
@@ -338,8 +338,8 @@ fn url_of(base: &str, path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::http_probe::Answer;
     use crate::pipeline::checks::Verdict;
+    use sdbuild_engine::artifact::http_probe::Answer;
 
     fn answer(seconds_behind: u64) -> Answer {
         let heard = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
