@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PathBufValueParser, StringValueParser, TypedValueParser as _};
 use clap::{Arg, Command};
 
-use crate::common::flake_ref::FlakeRef;
 use sdbuild_core::absolute_path::below_home;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// `command`, whose flags take a path that begins with `~/` as one below `home`, and its subcommands.
 pub(super) fn with_home(command: Command, home: Option<&Path>) -> Command {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::nixos::configuration::{SuggestedCommand, configuration_nearby};
 use crate::nixos::flake;
 use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
@@ -19,10 +18,9 @@ use sdbuild_image::image_format::extension_of;
 pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
     let columns = ui.result_columns();
     let Some(configuration) = configuration_here() else {
-        let nearby = configuration_nearby(SuggestedCommand::new("build"));
         // The first steps are the same in a directory that was removed, and beside settings that are wrong.
         let image = output_dir(env).ok().and_then(NewestImage::find);
-        let steps = first_steps(nearby.as_deref(), image.as_ref(), columns);
+        let steps = first_steps(None, image.as_ref(), columns);
         return ui.result(&steps.join("\n"));
     };
     let (here, output) = output_dir(env)?;

@@ -1,7 +1,5 @@
 //! The nixpkgs of a build: what the user can give (`--nixpkgs`), and what is uploaded.
 
-mod other_forms;
-
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +8,6 @@ use std::str::FromStr;
 use super::lock::Requested;
 use super::nixpkgs_tree::{TreeSummary, forget, pack_tree, remembered, summarize};
 use super::tar_writer::TarWriter;
-use other_forms::{
-    in_place_of_bare_address, in_place_of_other_month, in_place_of_page, in_place_of_reference,
-    is_release, meant_release,
-};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail};
 use sdbuild_core::hash::Sha256Hash;
@@ -43,40 +37,55 @@ impl FromStr for Nixpkgs {
     /// a dot or exists.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let release = text.strip_prefix("nixos-").unwrap_or(text);
-        if text.starts_with("https://") || text.starts_with("http://") {
-            let Some(instead) = in_place_of_page(text) else {
-                return Ok(Self::Remote(Requested::Url(text.to_owned())));
-            };
-            let text = format!("{text:?} is a web page, not an archive of nixpkgs");
-            Err(Failure::usage(text).hint(instead))
+        if let Some(instead) = archive_instead(text) {
+            let text = format!("{text:?} is not an archive of nixpkgs");
+            Err(Failure::usage(text).hint(format!("give --nixpkgs {instead}")))
+        } else if text.starts_with("https://") || text.starts_with("http://") {
+            Ok(Self::Remote(Requested::Url(text.to_owned())))
         } else if is_release(release) {
-            let Some(instead) = in_place_of_other_month(release) else {
-                return Ok(Self::Remote(Requested::Release(release.to_owned())));
-            };
-            let text = format!("{text:?} is not a release of NixOS");
-            Err(Failure::usage(text).hint(instead))
-        } else if let Some(instead) = in_place_of_reference(text) {
-            Err(Failure::usage(format!("{text:?} is not a nixpkgs")).hint(instead))
-        } else if let Some(instead) =
-            in_place_of_bare_address(text).filter(|_| !Path::new(text).exists())
-        {
-            let text = format!("{text:?} is a web page, not an archive of nixpkgs");
-            Err(Failure::usage(text).hint(instead))
+            Ok(Self::Remote(Requested::Release(release.to_owned())))
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
-            let failure = Failure::usage(format!("{text:?} is not a nixpkgs"));
-            Err(match meant_release(release) {
-                _ if Path::new(text).is_file() => {
-                    failure.hint("it is a file; give the directory of nixpkgs")
-                }
-                Some(meant) => failure.hint(format!("did you mean {meant}?")),
-                None => failure.hint(
-                    "give a release (26.05), the URL of an archive, or a directory (./nixpkgs)",
-                ),
-            })
+            let hint = "give a release (26.05), the URL of an archive, or a directory (./nixpkgs)";
+            Err(Failure::usage(format!("{text:?} is not a nixpkgs")).hint(hint))
         }
     }
+}
+
+/// Whether `text` is a release: `26.05` or `unstable`, also with `-small`.
+fn is_release(text: &str) -> bool {
+    let text = text.strip_suffix("-small").unwrap_or(text);
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    let is_month = |(year, month): (&str, &str)| two_digits(year) && two_digits(month);
+    text == "unstable" || text.split_once('.').is_some_and(is_month)
+}
+
+/// The release or archive for a reference of Nix (`github:OWNER/REPOSITORY/BRANCH`, `channel:nixos-26.05`) or the page of a repository
+/// on GitHub; `None` for any other text.
+fn archive_instead(text: &str) -> Option<String> {
+    let is_page = text.starts_with("https://github.com/");
+    let path = text
+        .strip_prefix("github:")
+        .or_else(|| text.strip_prefix("https://github.com/"));
+    let Some(path) = path else {
+        let release = text.strip_prefix("channel:nixos-")?;
+        return is_release(release).then(|| release.to_owned());
+    };
+    let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    let (owner, repository, branch) = match *parts.as_slice() {
+        [owner, repository] => (owner, repository.trim_end_matches(".git"), "HEAD"),
+        [owner, repository, "tree" | "commit", branch] if is_page => (owner, repository, branch),
+        [owner, repository, branch] if !is_page => (owner, repository, branch),
+        _ => return None,
+    };
+    let release = branch.strip_prefix("nixos-").unwrap_or_default();
+    if (owner, repository) == ("NixOS", "nixpkgs") && is_release(release) {
+        return Some(release.to_owned());
+    }
+    Some(format!(
+        "https://github.com/{owner}/{repository}/archive/{branch}.tar.gz"
+    ))
 }
 
 impl Nixpkgs {

@@ -6,7 +6,6 @@ use crate::common::remote_builder::RemoteBuilder;
 use crate::nixos::build_source::{ResolvedNixpkgs, Source};
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
 use crate::nixos::command::{BuildRequest, Task};
-use crate::nixos::nix_conf::NixSettings;
 use crate::pipeline::copy_out::configuration_id;
 use crate::pipeline::plan::{Plan, Resources};
 use crate::pipeline::run_context::{RunContext, Scope};
@@ -18,6 +17,8 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_engine::binfmt::Lease;
 use sdbuild_engine::{ContainerGuard, Role};
+use sdbuild_nix::nix_conf::NixSettings;
+use sdbuild_nix::nix_conf::NixSettings;
 
 /// The store volume, and how much is done at a time.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {

@@ -8,10 +8,8 @@ use tokio::sync::watch;
 
 use crate::common::build_mode::EmulationChoice;
 use crate::common::configuration_file::{CONFIG_NAME, flake_text, lock_command};
-use crate::common::flake_ref::FlakeLocation;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
 use crate::nixos::builder::{BuildJob, BuildResult, NoConfiguration};
-use crate::nixos::flake::{FlakeReport, first_configuration};
 use crate::output;
 use crate::output::manifest;
 use crate::output::manifest::{Built, ContainerImage, Nixpkgs, Program, Provenance};
@@ -33,6 +31,9 @@ use sdbuild_engine::oci::Definition;
 use sdbuild_image::board::BoardName;
 use sdbuild_image::image_format::Format;
 use sdbuild_image::image_name::Sidecar;
+use sdbuild_nix::flake_file::first_configuration;
+use sdbuild_nix::flake_ref::FlakeLocation;
+use sdbuild_nix::reports::FlakeReport;
 
 /// Where the image goes.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {

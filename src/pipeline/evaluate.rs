@@ -4,7 +4,6 @@ use crate::nixos::build_source::Source;
 use crate::nixos::builder::PreparedBuilder;
 use crate::nixos::check::{CheckResult, Finding, findings, who_logs_in};
 use crate::nixos::command::Task;
-use crate::nixos::forecast::Forecast;
 use crate::pipeline::plan::{Plan, plan_for};
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_context::Scope;
@@ -15,6 +14,7 @@ use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_image::board::BoardName;
+use sdbuild_nix::forecast::Forecast;
 
 /// What a check found.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<C
         failure,
     } = value;
     let board = plan.request.target.board.map(|BoardName(board)| board);
-    definitions.keep_unexplained(&mut facts);
+    definitions.complete(&mut facts);
     let ways_in = who_logs_in(&facts).into_iter();
     let mut findings = findings(&facts, &plan.request.target.system.to_string(), board);
     definitions.locate(&mut findings);

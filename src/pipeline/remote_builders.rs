@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::known_hosts;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::nixos::builder::{BuilderImage, Trial, TrialRun};
-use crate::nixos::ssh_access::{BuilderLogin, SshAccess};
+use crate::nixos::network_access::{BuilderLogin, SshAccess};
 use crate::pipeline::checks::Check;
 use crate::pipeline::clients;
 use crate::pipeline::emulation::Emulation;

@@ -8,11 +8,11 @@ use super::answers;
 use super::flags_of::takes;
 use super::other_names;
 use super::packages;
-use crate::common::flake_url::has_scheme;
 use sdbuild_core::nearest::{is_slip, nearest};
 use sdbuild_core::shell_word::{command_line, quoted};
-use sdbuild_image::board::{BoardName, BoardQuery};
+use sdbuild_image::board::BoardName;
 use sdbuild_image::image_name::is_image;
+use sdbuild_nix::flake_ref::has_scheme;
 
 /// The tips for the command `name` that does not exist, or is none of the command in front of it, such as `publish`. clap proposes
 /// any that looks similar, also one that removes data.
@@ -169,7 +169,7 @@ fn tip_for_argument(command: &Command, name: &str) -> Option<String> {
 /// The tip for an image, a disk or a configuration in the place of a command.
 fn tip_for_path(name: &str) -> Option<String> {
     let path = quoted(name);
-    if let Some(BoardName(board)) = BoardQuery::certain(name) {
+    if let Ok(BoardName(board)) = name.parse() {
         let name = board.name;
         return Some(format!(
             "{name} is a board. `sdbuild init --board {name}` writes a configuration for it; to build: sdbuild build \

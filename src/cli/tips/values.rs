@@ -9,7 +9,7 @@ use super::context::{set_tips, text};
 use super::flags_of::without_value;
 use sdbuild_core::nearest::is_typo;
 use sdbuild_core::system::System;
-use sdbuild_image::board::{BOARDS, BoardName, BoardQuery, ONLY_64_BIT};
+use sdbuild_image::board::{BoardName, ONLY_64_BIT};
 
 /// Where the boards are described.
 pub(super) const DESCRIBED_BOARDS: &str = "`sdbuild boards` describes them";
@@ -25,7 +25,7 @@ pub(super) fn explain_value(error: &mut clap::Error) {
         !is_typo(&value, similar) || is_board && without_digits(&value) == without_digits(similar)
     };
     let known = if is_board {
-        Some(tip_for_board(&value))
+        Some(tip_for_board())
     } else if flag.starts_with("--template") {
         tip_for_template(&value).map(ValueTip::in_place)
     } else if flag.starts_with("--ci") {
@@ -90,15 +90,10 @@ fn tip_for_template(value: &str) -> Option<String> {
     if let Some((_, template)) = rows.find(|(names, _)| names.contains(&lower.as_str())) {
         return Some(format!("did you mean {template}?"));
     }
-    if BoardQuery::has_32_bits(value) {
-        return Some(BoardQuery::why_not(value));
-    }
-    let boards = BoardQuery::find(value).ok()?;
-    let line = "boards have their own flag: sdbuild init --board";
-    Some(match boards.names().split_first() {
-        Some((board, [])) => format!("{line} {board}"),
-        Some(_) | None => format!("{line} NAME. {}", boards.ambiguity(value)),
-    })
+    let board: BoardName = value.parse().ok()?;
+    Some(format!(
+        "boards have their own flag: sdbuild init --board {board}"
+    ))
 }
 
 /// The tip for the path of a shell in place of its name.
@@ -129,50 +124,11 @@ pub(super) fn tip_for_missing_shell(shell: Option<&str>) -> String {
     )
 }
 
-fn tip_for_board(value: &str) -> ValueTip {
-    let (text, replaces_similar) = match BoardQuery::find(value) {
-        // A single one was taken.
-        Ok(boards) => (boards.ambiguity(value), true),
-        Err(_) if BoardQuery::has_32_bits(value) => (BoardQuery::why_not(value), true),
-        Err(_) => match without_doubled_letter(value) {
-            Some(board) => (format!("did you mean {board}?"), true),
-            None => (other_boards(value), false),
-        },
-    };
+fn tip_for_board() -> ValueTip {
     ValueTip {
-        text,
-        replaces_similar,
+        text: DESCRIBED_BOARDS.to_owned(),
+        replaces_similar: false,
     }
-}
-
-/// What is said of a `value` that is no board: the boards of the same make, if it names one.
-fn other_boards(value: &str) -> String {
-    let make = without_digits(value);
-    match BoardQuery::find(&make) {
-        Ok(boards) if make != value => {
-            let names = boards.names().join(", ");
-            format!("boards of this kind: {names}; {DESCRIBED_BOARDS}")
-        }
-        Ok(_) | Err(_) => DESCRIBED_BOARDS.to_owned(),
-    }
-}
-
-/// The board that `value` names with a letter or a digit twice: `rpi44`.
-fn without_doubled_letter(value: &str) -> Option<&'static str> {
-    let letters: Vec<char> = value.to_lowercase().chars().collect();
-    let pairs = letters.iter().zip(letters.iter().skip(1));
-    let doubled = pairs
-        .enumerate()
-        .filter(|(_, (first, second))| first == second);
-    let mut meant = doubled.filter_map(|(at, _)| {
-        let kept = letters.iter().enumerate().filter(|(index, _)| *index != at);
-        let name: String = kept.map(|(_, letter)| letter).collect();
-        BOARDS
-            .iter()
-            .map(|BoardName(board)| board.name)
-            .find(|board| *board == name)
-    });
-    meant.next()
 }
 
 /// Names of processor architectures with 32 bits, as kernels and Debian call them.
