@@ -18,7 +18,6 @@ use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_engine::binfmt::Lease;
 use sdbuild_engine::{ContainerGuard, Role};
 use sdbuild_nix::nix_conf::NixSettings;
-use sdbuild_nix::nix_conf::NixSettings;
 
 /// The store volume, and how much is done at a time.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
