@@ -1,5 +1,5 @@
-//! The command line: commands, flags and their help. No I/O, except that a tip
-//! looks which image is the newest, and no defaults that depend on the host.
+//! The command line: commands, flags and their help. No I/O, and no defaults that depend on
+//! the host.
 //!
 //! Flags that `sdbuild.toml` or variables can set as well are defined in `settings`.
 
@@ -23,7 +23,6 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
 pub use cache::{CacheCommand, CacheExport};
-pub use command_groups::{GROUPS as COMMAND_GROUPS, beside as commands_beside};
 pub use misc::{
     Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Man, Settings,
     Status, Try,
@@ -35,7 +34,7 @@ pub use shell::Shell;
 
 /// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with Docker or Podman
 #[derive(Debug, Parser)]
-#[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
+#[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = after_help())]
 pub struct Cli {
     /// The command; `None` prints what to do next.
     #[command(subcommand)]
@@ -47,17 +46,12 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses the arguments of this process. Help is in lines of `columns` columns; `~/` in a flag's path is the directory `home`,
-    /// and `shell` is the program of the user's shell.
+    /// Parses the arguments of this process. Help is in lines of `columns` columns; `~/` in a flag's path is the directory `home`.
     ///
     /// # Errors
     ///
     /// With help that was asked for, and for arguments that are wrong.
-    pub fn from_process(
-        columns: usize,
-        home: Option<&Path>,
-        shell: Option<&str>,
-    ) -> Result<Self, clap::Error> {
+    pub fn from_process(columns: usize, home: Option<&Path>) -> Result<Self, clap::Error> {
         let command = Self::command_with_help_in(columns);
         let mut command = home_paths::with_home(command, home);
         let matches = command.try_get_matches_from_mut(without_help_of_help(std::env::args_os()));
@@ -66,7 +60,7 @@ impl Cli {
             let words: Vec<_> = words
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect();
-            tips::with_useful_tip(error, &mut command, &words, shell)
+            tips::with_tip(error, &command, &words)
         })?;
         let cli = Self::from_arg_matches_mut(&mut matches);
         cli.map_err(|error| error.format(&mut command))
@@ -111,33 +105,50 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
 const AFTER_SHORT_HELP: &str =
     "`sdbuild help COMMAND` describes its flags; `sdbuild man` is the manual page.";
 
-const AFTER_HELP: &str = "\
+/// What begins the list of examples at the end of a command's help.
+pub const EXAMPLES: &str = "Examples:\n";
+
+/// The exit codes that all commands share.
+#[rustfmt::skip]
+pub const EXIT_CODES: [(&str, &str); 8] = [
+    ("0", "done, or you answered no to clean"),
+    ("2", "wrong usage or configuration, a damaged image, or you answered no"),
+    ("3", "a problem with this machine, the engine or the network"),
+    ("4", "the Nix build failed, or an image did not boot or refused the login"),
+    ("5", "sdbuild could not remove something, which the error lists"),
+    ("6", "check found something that must be fixed"),
+    ("70", "a bug in sdbuild"),
+    ("128+n", "stopped by signal n"),
+];
+
+/// The codes of commands that run another one.
+pub const OTHER_CODES: &str = "boot --run exits with the code of its command, or with 4 if the command exceeds the time limit. shell \
+exits with the code of the shell. If flash fails, the error says what is on the card.";
+
+/// Which engine is used.
+pub const WHICH_ENGINE: &str = "sdbuild uses the engine (Docker or Podman) of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker \
+context. If none of these is set, it uses the first socket that answers: /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, \
+$XDG_RUNTIME_DIR/podman/podman.sock or /run/podman/podman.sock.";
+
+/// The end of the long help of `sdbuild`.
+fn after_help() -> String {
+    let codes = EXIT_CODES.map(|(code, meaning)| format!("  {code:<6} {meaning}\n"));
+    format!(
+        "{FIRST_EXAMPLES}\n\nExit codes:\n{}\n{OTHER_CODES}\n\nThe documentation is in the directory docs of sdbuild's repository; \
+         docs/README.md lists its pages.\n\n{WHICH_ENGINE}",
+        codes.concat()
+    )
+}
+
+/// The commands on the way to a first card.
+pub const FIRST_EXAMPLES: &str = "\
 Examples:
   sdbuild doctor             # check that this machine can build
   sdbuild init               # write ./sd-card.nix with your SSH keys
   sdbuild check              # find what must be fixed
   sdbuild build              # build the image into this directory
   sdbuild boot --until-ssh   # boot it in QEMU, until your key can log in
-  sudo \"$(command -v sdbuild)\" flash /dev/sdb   # write it to the card
-
-Exit codes:
-  0      done, or you answered no to clean
-  2      wrong usage or configuration, a damaged image, or you answered no
-  3      a problem with this machine, the engine or the network
-  4      the Nix build failed, or an image did not boot or refused the login
-  5      sdbuild could not remove something, which the error lists
-  6      check found something that must be fixed
-  70     a bug in sdbuild
-  128+n  stopped by signal n
-
-boot --run exits with the code of its command, or with 4 if the command exceeds the time limit. shell exits with the code of the \
-shell. If flash fails, the error says what is on the card.
-
-The documentation is in the directory docs of sdbuild's repository; docs/README.md lists its pages.
-
-sdbuild uses the engine (Docker or Podman) of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context. If none of these is set, it uses the first \
-socket that answers: /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/podman/podman.sock or \
-/run/podman/podman.sock.";
+  sudo \"$(command -v sdbuild)\" flash /dev/sdb   # write it to the card";
 
 /// What is written to standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]

@@ -6,7 +6,7 @@ use clap::builder::StyledStr;
 use super::help_layout::filled;
 
 /// The groups with their commands, in the order in which a new user needs them.
-pub const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 4] = [
     (
         "To begin",
         &["doctor", "try", "init", "check", "build", "boot", "flash"],
@@ -21,12 +21,6 @@ pub const GROUPS: [(&str, &[&str]); 4] = [
         &["status", "clean", "settings", "completions", "man"],
     ),
 ];
-
-/// The commands in the group of the command `name`, with itself.
-pub fn beside(name: &str) -> &'static [&'static str] {
-    let group = GROUPS.iter().find(|(_, names)| names.contains(&name));
-    group.map_or(&[], |(_, names)| *names)
-}
 
 /// `command`, whose help has its subcommands in groups, in lines of at most `columns` columns. A longer word stays whole.
 pub(super) fn in_help_of(mut command: Command, columns: usize) -> Command {

@@ -4,8 +4,8 @@
 
 use clap::{Arg, Command};
 
-/// What begins the list of examples.
-const HEADING: &str = "Examples:\n";
+use super::EXAMPLES as HEADING;
+
 /// What begins an explanation: the shell ignores it, so that the whole line can be pasted.
 const EXPLANATION: &str = "# ";
 /// Columns of an explanation beside its command, at least.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Reached};
-use crate::commands::newest_image::meant_or_newest;
+use crate::commands::newest_image::named_or_newest;
 use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
@@ -30,7 +30,7 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let start = Instant::now();
-    let image = meant_or_newest(args.image.as_deref(), env, context)?;
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
     let method_of_image = boot::boot_method_of(&image);
     let method = method_of_image.as_ref().copied().unwrap_or_default();
     let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_method(method);

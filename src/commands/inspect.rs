@@ -6,7 +6,7 @@ use std::path::Path;
 
 use self::view::Directory;
 use crate::cli::{self, InspectCommand};
-use crate::commands::newest_image::meant_or_newest;
+use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::image::report::ImagePath;
@@ -26,7 +26,7 @@ pub async fn run(
         spool: settings::common_without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
-    let image = meant_or_newest(args.image.as_deref(), env, context)?;
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
     let reader = Reader {
         image: &image,
         options,

@@ -32,9 +32,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use content::Content;
-pub(super) use declared_inputs::{
-    InputNames, attribute_names, configuration_meant, may_have_configuration,
-};
+pub(super) use declared_inputs::{InputNames, attribute_names, configuration_meant};
 pub use declared_places::first_configuration;
 pub use ignored_overrides::ignored_overrides;
 use lock::Lock;

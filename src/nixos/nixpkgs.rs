@@ -1,7 +1,5 @@
 //! The nixpkgs of a build: what the user can give (`--nixpkgs`), and what is uploaded.
 
-mod other_forms;
-
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,10 +11,6 @@ use super::tar_writer::TarWriter;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
-use other_forms::{
-    in_place_of_bare_address, in_place_of_other_month, in_place_of_page, in_place_of_reference,
-    is_release, meant_release,
-};
 
 /// The file in `state_dir` with the hashes of directories, which may be removed at any time.
 pub fn hashes_file(state_dir: &Path) -> PathBuf {
@@ -43,40 +37,42 @@ impl FromStr for Nixpkgs {
     /// a dot or exists.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let release = text.strip_prefix("nixos-").unwrap_or(text);
-        if text.starts_with("https://") || text.starts_with("http://") {
-            let Some(instead) = in_place_of_page(text) else {
-                return Ok(Self::Remote(Requested::Url(text.to_owned())));
-            };
-            let text = format!("{text:?} is a web page, not an archive of nixpkgs");
-            Err(Failure::usage(text).hint(instead))
+        if (text.starts_with("https://") || text.starts_with("http://")) && !is_page(text) {
+            Ok(Self::Remote(Requested::Url(text.to_owned())))
         } else if is_release(release) {
-            let Some(instead) = in_place_of_other_month(release) else {
-                return Ok(Self::Remote(Requested::Release(release.to_owned())));
-            };
-            let text = format!("{text:?} is not a release of NixOS");
-            Err(Failure::usage(text).hint(instead))
-        } else if let Some(instead) = in_place_of_reference(text) {
-            Err(Failure::usage(format!("{text:?} is not a nixpkgs")).hint(instead))
-        } else if let Some(instead) =
-            in_place_of_bare_address(text).filter(|_| !Path::new(text).exists())
+            Ok(Self::Remote(Requested::Release(release.to_owned())))
+        } else if !text.contains(':') && (text.contains('/') || text.starts_with('.'))
+            || Path::new(text).is_dir()
         {
-            let text = format!("{text:?} is a web page, not an archive of nixpkgs");
-            Err(Failure::usage(text).hint(instead))
-        } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
             let failure = Failure::usage(format!("{text:?} is not a nixpkgs"));
-            Err(match meant_release(release) {
-                _ if Path::new(text).is_file() => {
-                    failure.hint("it is a file; give the directory of nixpkgs")
-                }
-                Some(meant) => failure.hint(format!("did you mean {meant}?")),
-                None => failure.hint(
-                    "give a release (26.05), the URL of an archive, or a directory (./nixpkgs)",
-                ),
-            })
+            Err(failure.hint(
+                "give a release (26.05), the URL of an archive (https://github.com/OWNER/nixpkgs/archive/REVISION.tar.gz), or a directory \
+                 (./nixpkgs)",
+            ))
         }
     }
+}
+
+/// Whether `text` is a release: `26.05` or `unstable`, also with `-small`.
+fn is_release(text: &str) -> bool {
+    let text = text.strip_suffix("-small").unwrap_or(text);
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+    let number = text.split_once('.');
+    text == "unstable" || number.is_some_and(|(a, b)| two_digits(a) && two_digits(b))
+}
+
+/// Whether `url` is the page of a repository or a branch on GitHub, which browsers show and people copy.
+fn is_page(url: &str) -> bool {
+    let path = url.split_once("://github.com/").map(|(_, path)| path);
+    let archives = ["archive", "releases", "tarball", "raw"];
+    path.is_some_and(|path| {
+        !path
+            .split('/')
+            .nth(2)
+            .is_some_and(|kind| archives.contains(&kind))
+    })
 }
 
 impl Nixpkgs {

@@ -3,8 +3,7 @@
 use std::ffi::OsStr;
 use std::str::FromStr;
 
-use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
-use clap::error::{ContextKind, ContextValue};
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum as _};
 
 use super::{BOARDS, BoardName};
@@ -205,10 +204,11 @@ impl TypedValueParser for BoardNameParser {
         argument: Option<&Arg>,
         value: &OsStr,
     ) -> Result<BoardName, clap::Error> {
-        let found = value.to_str().and_then(|text| BoardQuery::find(text).ok());
-        let meant = found.and_then(|found| found.only());
-        let named = || EnumValueParser::<BoardName>::new().parse_ref(command, argument, value);
-        meant.map_or_else(named, Ok)
+        let parse = |text: &str| {
+            let found = BoardQuery::find(text)?;
+            found.only().ok_or_else(|| found.ambiguity(text))
+        };
+        parse.parse_ref(command, argument, value)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
@@ -229,13 +229,17 @@ impl TypedValueParser for CardBoardParser {
         argument: Option<&Arg>,
         value: &OsStr,
     ) -> Result<BoardName, clap::Error> {
-        let parsed = BoardNameParser.parse_ref(command, argument, value);
-        parsed.map_err(|mut error| {
-            let names = card_boards().map(|BoardName(board)| board.name.to_owned());
-            let names = ContextValue::Strings(names.collect());
-            error.insert(ContextKind::ValidValue, names);
-            error
-        })
+        let parse = |text: &str| {
+            let board = BoardQuery::find(text)?;
+            let board = board.only().ok_or_else(|| board.ambiguity(text))?;
+            if card_boards().any(|card| *card == board) {
+                return Ok(board);
+            }
+            let names: Vec<_> = card_boards().map(|BoardName(board)| board.name).collect();
+            let text = format!("init writes configurations for {}", names.join(", "));
+            Err::<BoardName, _>(text)
+        };
+        parse.parse_ref(command, argument, value)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {

@@ -12,7 +12,7 @@ use crate::common::http_url::{self, HttpUrlError};
 use crate::common::shell_word::quoted;
 use crate::output::ImagerUrl;
 use crate::pipeline::SourceChoice;
-use crate::settings::origin::{Origin, Setting, origin_hint};
+use crate::settings::resolver::{Origin, Setting, origin_hint};
 use crate::settings::{DEFAULT_RELEASE, output_dir};
 
 impl Build {

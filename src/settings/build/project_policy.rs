@@ -8,7 +8,7 @@ use super::Build;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::pipeline::SourceChoice;
-use crate::settings::origin::{Origin, Setting};
+use crate::settings::resolver::{Origin, Setting};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 

@@ -2,7 +2,7 @@ use clap::{Args as _, Parser};
 
 use super::*;
 use crate::common::failure::Class;
-use crate::settings::origin::Origin;
+use crate::settings::resolver::Origin;
 use crate::settings::{CACHE_KEY, DEFAULT_RELEASE};
 
 #[derive(Parser)]
