@@ -3,16 +3,11 @@
 //!
 //! Flags that `sdbuild.toml` or variables can set as well are defined in `settings`.
 
-mod cache;
-mod command_groups;
+mod args;
 mod examples;
-mod help_layout;
-mod home_paths;
-mod misc;
+mod help;
 #[cfg(feature = "cloud")]
 mod publish;
-mod seed;
-mod shell;
 mod tips;
 
 use std::ffi::OsString;
@@ -22,15 +17,12 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
-pub use cache::{CacheCommand, CacheExport};
-pub use misc::{
-    Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Man, Settings,
-    Status, Try,
+pub use args::{
+    Boards, CacheCommand, CacheExport, Check, Clean, CompletionShell, Completions, Doctor, Formats,
+    Lock, Man, Seed, Settings, Shell, Status, Try,
 };
 #[cfg(feature = "cloud")]
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
-pub use seed::Seed;
-pub use shell::Shell;
 
 /// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with Docker or Podman
 #[derive(Debug, Parser)]
@@ -53,7 +45,7 @@ impl Cli {
     /// With help that was asked for, and for arguments that are wrong.
     pub fn from_process(columns: usize, home: Option<&Path>) -> Result<Self, clap::Error> {
         let command = Self::command_with_help_in(columns);
-        let mut command = home_paths::with_home(command, home);
+        let mut command = help::with_home(command, home);
         let matches = command.try_get_matches_from_mut(without_help_of_help(std::env::args_os()));
         let mut matches = matches.map_err(|error| {
             let words = std::env::args_os().skip(1);
@@ -70,8 +62,8 @@ impl Cli {
     fn command_with_help_in(columns: usize) -> clap::Command {
         // In the lines of what follows, whatever clap finds out itself.
         let command = with_negative_numbers(Self::command()).term_width(columns);
-        let command = command_groups::in_help_of(command, columns);
-        help_layout::with_examples_in(command, columns)
+        let command = help::in_help_of(command, columns);
+        help::with_examples_in(command, columns)
     }
 }
 
@@ -245,7 +237,7 @@ pub enum Command {
     #[command(after_help = examples::CLEAN)]
     Clean(Clean),
     /// Show the settings of a build and where each comes from
-    #[command(after_help = examples::SETTINGS, mut_args(help_layout::argument_of_settings))]
+    #[command(after_help = examples::SETTINGS, mut_args(help::argument_of_settings))]
     Settings(Settings),
     /// Write a shell's completions to standard output
     #[command(after_help = examples::COMPLETIONS)]

@@ -1,0 +1,379 @@
+//! The layout of the help: the commands in groups, examples in lines of the terminal, what describes a command at length behind its
+//! flags, and arguments whose help depends on the command; and `~/` in the paths of flags.
+
+use std::any::TypeId;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{PathBufValueParser, StringValueParser, StyledStr, TypedValueParser as _};
+use clap::{Arg, Command};
+
+use super::EXAMPLES as HEADING;
+use crate::common::absolute_path::below_home;
+use crate::common::flake_ref::FlakeRef;
+
+/// The groups with their commands, in the order in which a new user needs them.
+const GROUPS: [(&str, &[&str]); 4] = [
+    (
+        "To begin",
+        &["doctor", "try", "init", "check", "build", "boot", "flash"],
+    ),
+    (
+        "Images",
+        &["boards", "formats", "inspect", "seed", "publish"],
+    ),
+    ("Nix", &["shell", "lock", "cache"]),
+    (
+        "sdbuild itself",
+        &["status", "clean", "settings", "completions", "man"],
+    ),
+];
+
+/// `command`, whose help has its subcommands in groups, in lines of at most `columns` columns. A longer word stays whole.
+pub(super) fn in_help_of(mut command: Command, columns: usize) -> Command {
+    // Sets the styles, and adds the subcommand `help`.
+    command.build();
+    let names = GROUPS.iter().flat_map(|(_, names)| *names);
+    let indent = 4 + names.map(|name| name.len()).max().unwrap_or_default();
+    let layout = Layout { columns, indent };
+    let groups = GROUPS.map(|(heading, names)| group(&command, heading, names, layout));
+    let style = command.get_styles().get_header();
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{style}Options:{style:#}\n{{options}}{{after-help}}",
+        groups.concat()
+    );
+    command.help_template(StyledStr::from(template))
+}
+
+/// Where what the commands do stands in the lines.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Columns of a line.
+    columns: usize,
+    /// Columns before the text.
+    indent: usize,
+}
+
+fn group(command: &Command, heading: &str, names: &[&str], layout: Layout) -> String {
+    let style = command.get_styles().get_header();
+    let subcommands = names
+        .iter()
+        .filter_map(|name| command.find_subcommand(name));
+    let lines: Vec<String> = subcommands
+        .flat_map(|subcommand| lines(command, subcommand, layout))
+        .collect();
+    format!("{style}{heading}:{style:#}\n{}\n\n", lines.join("\n"))
+}
+
+/// The name of a subcommand and what it does.
+fn lines(command: &Command, subcommand: &Command, layout: Layout) -> Vec<String> {
+    let Layout { columns, indent } = layout;
+    let name = subcommand.get_name();
+    let about = subcommand.get_about().map(ToString::to_string);
+    let about = about.unwrap_or_default();
+    let mut lines = filled(about.split_whitespace(), &" ".repeat(indent), columns);
+    let style = command.get_styles().get_literal();
+    let padding = " ".repeat(indent - 2 - name.len());
+    if let Some(first) = lines.first_mut() {
+        first.replace_range(..indent, &format!("  {style}{name}{style:#}{padding}"));
+    }
+    lines
+}
+
+/// What begins an explanation: the shell ignores it, so that the whole line can be pasted.
+const EXPLANATION: &str = "# ";
+/// Columns of an explanation beside its command, at least.
+const MIN_EXPLANATION: usize = 28;
+/// Columns before an explanation that has lines of its own, and before the further lines of a command.
+const INDENT: usize = 6;
+
+/// `command` and its subcommands, with examples in lines of at most `columns` columns. A longer word stays whole. What describes
+/// a command at length stands before its examples, so that `--help` begins with the usage.
+pub(super) fn with_examples_in(command: Command, columns: usize) -> Command {
+    let help = command.get_after_help().map(ToString::to_string);
+    let command = match help.as_deref().and_then(|help| help.split_once(HEADING)) {
+        Some((notes, examples)) => {
+            let lines = examples.lines().flat_map(|line| example(line, columns));
+            let lines: Vec<String> = lines.collect();
+            let help = format!("{notes}{HEADING}{}", lines.join("\n"));
+            with_description_in(command, &help).after_help(help)
+        }
+        None => command,
+    };
+    command.mut_subcommands(|sub| with_examples_in(sub, columns))
+}
+
+/// `command`, where all paragraphs but the first of its long description stand before `help`, which ends the help.
+fn with_description_in(command: Command, help: &str) -> Command {
+    let about = command.get_long_about().map(ToString::to_string);
+    match about.as_deref().and_then(|about| about.split_once("\n\n")) {
+        Some((first, description)) => {
+            let help = format!("{description}\n\n{help}");
+            command.long_about(first.to_owned()).after_long_help(help)
+        }
+        None => command,
+    }
+}
+
+/// The lines of one example, which is `  command   # explanation`.
+fn example(line: &str, columns: usize) -> Vec<String> {
+    if line.len() <= columns {
+        return vec![line.to_owned()];
+    }
+    let (command, explanation) = line.split_once(EXPLANATION).unwrap_or((line, ""));
+    let words = explanation.split_whitespace();
+    let indent = command.len();
+    if indent + MIN_EXPLANATION <= columns && !explanation.is_empty() {
+        let mut lines = filled(words, &start(indent), columns);
+        if let Some(first) = lines.first_mut() {
+            first.replace_range(..indent, command);
+        }
+        return lines;
+    }
+    let mut lines = continued(&shell_words(command.trim()), columns);
+    lines.extend(filled(words, &start(INDENT), columns));
+    lines
+}
+
+/// What a line of an explanation begins with that stands `indent` columns from the left.
+fn start(indent: usize) -> String {
+    " ".repeat(indent) + EXPLANATION
+}
+
+/// The words of a command, quoted as they are there.
+fn shell_words(command: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in command.split(' ') {
+        match words.last_mut() {
+            Some(last) if last.matches('\'').count() % 2 == 1 => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            Some(_) | None => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
+/// A command that goes on in the next line where a backslash ends one, as in a shell.
+fn continued(words: &[String], columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            // Two columns are left for the backslash.
+            Some(line) if line.len() + 1 + word.len() + 2 <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(line) => {
+                line.push_str(" \\");
+                lines.push(" ".repeat(INDENT - 2) + word);
+            }
+            None => lines.push(format!("  {word}")),
+        }
+    }
+    lines
+}
+
+/// `words` in lines that begin with `start`; none without words.
+fn filled<'a>(words: impl Iterator<Item = &'a str>, start: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(format!("{start}{word}")),
+        }
+    }
+    lines
+}
+
+/// An argument of `settings` as its help shows it. The flags of a build, which set values for this call only, are in the help of `build`.
+pub(super) fn argument_of_settings(arg: Arg) -> Arg {
+    const NAME: &str = "Setting to show alone, such as jobs, or a configuration, as for build [default: all settings of .]";
+    match arg.get_id().as_str() {
+        "path" => arg.value_name("NAME|PATH").help(NAME).long_help(None),
+        "json" => arg
+            .help("Print one JSON object instead of lines")
+            .long_help(None),
+        _ => arg.hide(true),
+    }
+}
+
+/// `command`, whose flags take a path that begins with `~/` as one below `home`, and its subcommands.
+pub(super) fn with_home(command: Command, home: Option<&Path>) -> Command {
+    let located = |arg: Arg| {
+        // Where an argument without a flag begins with `~`, the user kept the shell from replacing it.
+        if arg.is_positional() {
+            return arg;
+        }
+        let home = home.map(Path::to_owned);
+        let at_home = move |path: &Path| below_home(path, home.as_deref());
+        let kind = arg.get_value_parser().type_id();
+        if kind == TypeId::of::<PathBuf>() {
+            let parser = PathBufValueParser::new();
+            arg.value_parser(parser.map(move |path| at_home(&path)))
+        } else if kind == TypeId::of::<FlakeRef>() {
+            let parser = StringValueParser::new().try_map(|text| text.parse());
+            arg.value_parser(parser.map(move |flake: FlakeRef| flake.located_by(&at_home)))
+        } else {
+            arg
+        }
+    };
+    command
+        .mut_args(located)
+        .mut_subcommands(|sub| with_home(sub, home))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+    use crate::cli::Cli;
+    use clap::{CommandFactory as _, FromArgMatches as _};
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut command = Cli::command();
+        command.build();
+        let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+        let visible = visible.map(Command::get_name);
+        // The last line of the help names `help`.
+        let mut visible: Vec<_> = visible.filter(|name| *name != "help").collect();
+        let mut grouped: Vec<_> = GROUPS.iter().flat_map(|group| group.1).copied().collect();
+        visible.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(grouped, visible);
+    }
+
+    #[test]
+    fn the_way_to_a_card_is_the_first_group() {
+        let names = GROUPS[0].1;
+        let steps = ["doctor", "init", "check", "build", "boot", "flash"];
+        assert!(names.iter().filter(|name| **name != "try").eq(&steps));
+    }
+
+    #[test]
+    fn long_descriptions_are_broken_below_their_beginning() {
+        let text = in_help_of(Cli::command(), 40).render_help().to_string();
+        assert!(
+            text.contains("  doctor       Check that this machine\n               can build,"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn example_and_explanation_look_different() {
+        let line = "  sdbuild build pi --output pi   # build pi/sd-card.nix into pi";
+        assert_eq!(example(line, 80), [line]);
+        assert_eq!(
+            example(line, 62),
+            [
+                "  sdbuild build pi --output pi   # build pi/sd-card.nix into",
+                "                                 # pi",
+            ]
+        );
+        assert_eq!(
+            example(line, 28),
+            [
+                "  sdbuild build pi \\",
+                "    --output pi",
+                "      # build pi/sd-card.nix",
+                "      # into pi",
+            ]
+        );
+    }
+
+    #[test]
+    fn quoted_words_stay_whole() {
+        let line = "  sdbuild boot card.img --run 'systemctl --failed'";
+        assert_eq!(
+            example(line, 40),
+            [
+                "  sdbuild boot card.img --run \\",
+                "    'systemctl --failed'",
+            ]
+        );
+    }
+
+    #[test]
+    fn subcommands_have_their_examples_in_lines_too() {
+        let sub = Command::new("ls").after_help("Notes.\n\nExamples:\n  a b   # c d e f");
+        let command = with_examples_in(Command::new("inspect").subcommand(sub), 12);
+        let sub = command.find_subcommand("ls").unwrap();
+        assert_eq!(
+            sub.get_after_help().unwrap().to_string(),
+            "Notes.\n\nExamples:\n  a b\n      # c d\n      # e f"
+        );
+    }
+
+    #[test]
+    fn help_begins_with_the_usage() {
+        let command = Command::new("flash").about("Write.");
+        let command = command.long_about("Write.\n\nFind the disk.\n\nIt asks.");
+        let command = command.after_help("Notes.\n\nExamples:\n  flash   # list");
+        let mut command = with_examples_in(command, 80);
+        let help = command.render_long_help().to_string();
+        assert!(help.starts_with("Write.\n\nUsage: flash\n"), "{help}");
+        let end = "Find the disk.\n\nIt asks.\n\nNotes.\n\nExamples:\n  flash   # list\n";
+        assert!(help.ends_with(end), "{help}");
+    }
+
+    fn parsed(words: &[&str]) -> cli::Command {
+        let command = with_home(Cli::command_with_help_in(80), Some(Path::new("/home/me")));
+        let mut matches = command.try_get_matches_from(words).unwrap();
+        let cli = Cli::from_arg_matches_mut(&mut matches).unwrap();
+        cli.command.unwrap()
+    }
+
+    #[test]
+    fn paths_of_flags_begin_at_home() {
+        let words = [
+            "sdbuild",
+            "build",
+            "--ssh-key=~/a.pub",
+            "--login-key=./~/a",
+            "--ca-file=~/ca.pem",
+            "--root",
+            "~/pi",
+            "~",
+        ];
+        let cli::Command::Build(build) = parsed(&words) else {
+            panic!("another command");
+        };
+        let args = build.args();
+        let shown = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        assert_eq!(shown(&args.config.ssh_key).unwrap(), "/home/me/a.pub");
+        assert_eq!(shown(&args.login_key).unwrap(), "./~/a");
+        assert_eq!(shown(&args.options.ca_file).unwrap(), "/home/me/ca.pem");
+        assert_eq!(shown(&args.config.root).unwrap(), "/home/me/pi");
+        assert_eq!(shown(&args.config.config).unwrap(), "~");
+    }
+
+    #[test]
+    fn lists_of_paths_begin_at_home_too() {
+        let cli::Command::Init(init) = parsed(&["sdbuild", "init", "--ssh-key=~/a.pub"]) else {
+            panic!("another command");
+        };
+        assert_eq!(init.ssh_key, [Path::new("/home/me/a.pub")]);
+    }
+
+    #[test]
+    fn a_flake_may_be_at_home() {
+        let cli::Command::Build(build) = parsed(&["sdbuild", "build", "--flake=~/pi#web"]) else {
+            panic!("another command");
+        };
+        let flake = build.args().config.flake.unwrap();
+        let written: FlakeRef = "~/pi#web".parse().unwrap();
+        assert_eq!(flake, written.located_by(|_| "/home/me/pi".into()));
+    }
+
+    #[test]
+    fn a_command_for_the_booted_machine_keeps_its_tilde() {
+        let cli::Command::Boot(boot) = parsed(&["sdbuild", "boot", "--run=~/test"]) else {
+            panic!("another command");
+        };
+        assert_eq!(boot.run.as_deref(), Some("~/test"));
+    }
+}
