@@ -229,17 +229,7 @@ impl TypedValueParser for CardBoardParser {
         argument: Option<&Arg>,
         value: &OsStr,
     ) -> Result<BoardName, clap::Error> {
-        let parse = |text: &str| {
-            let board = BoardQuery::find(text)?;
-            let board = board.only().ok_or_else(|| board.ambiguity(text))?;
-            if card_boards().any(|card| *card == board) {
-                return Ok(board);
-            }
-            let names: Vec<_> = card_boards().map(|BoardName(board)| board.name).collect();
-            let text = format!("init writes configurations for {}", names.join(", "));
-            Err::<BoardName, _>(text)
-        };
-        parse.parse_ref(command, argument, value)
+        BoardNameParser.parse_ref(command, argument, value)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
