@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Build, examples};
+use super::Build;
 use crate::common::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
@@ -299,10 +299,8 @@ pub enum CompletionShell {
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
     /// Export what a build made and no binary cache has, as a binary cache
-    #[command(after_help = examples::CACHE_EXPORT)]
     Export(CacheExport),
     /// Print the public key that verifies exports; create the key pair if there is none
-    #[command(after_help = examples::CACHE_KEY)]
     Key(CacheKey),
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{PathBufValueParser, StringValueParser, StyledStr, TypedValueParser as _};
 use clap::{Arg, Command};
 
-use super::EXAMPLES as HEADING;
+use super::examples::ending_of;
 use crate::common::absolute_path::below_home;
 use crate::common::flake_ref::FlakeRef;
 
@@ -81,55 +81,60 @@ fn lines(command: &Command, subcommand: &Command, layout: Layout) -> Vec<String>
 
 /// What begins an explanation: the shell ignores it, so that the whole line can be pasted.
 const EXPLANATION: &str = "# ";
+/// Columns before a command.
+const MARGIN: usize = 2;
+/// Columns of the longest command that decides where explanations begin.
+const MAX_COMMAND: usize = 45;
 /// Columns of an explanation beside its command, at least.
 const MIN_EXPLANATION: usize = 28;
 /// Columns before an explanation that has lines of its own, and before the further lines of a command.
 const INDENT: usize = 6;
 
-/// `command` and its subcommands, with examples in lines of at most `columns` columns. A longer word stays whole. What describes
-/// a command at length stands before its examples, so that `--help` begins with the usage.
-pub(super) fn with_examples_in(command: Command, columns: usize) -> Command {
-    let help = command.get_after_help().map(ToString::to_string);
-    let command = match help.as_deref().and_then(|help| help.split_once(HEADING)) {
-        Some((notes, examples)) => {
-            let lines = examples.lines().flat_map(|line| example(line, columns));
-            let lines: Vec<String> = lines.collect();
-            let help = format!("{notes}{HEADING}{}", lines.join("\n"));
-            with_description_in(command, &help).after_help(help)
-        }
-        None => command,
+/// `command` and its subcommands, whose help ends with their notes and examples, in lines of at most `columns` columns. A longer word
+/// stays whole. What describes a command at length stands before them, so that `--help` begins with the usage.
+pub(super) fn with_endings_in(command: Command, columns: usize) -> Command {
+    let command = command.mut_subcommands(|sub| with_endings_in(sub, columns));
+    let Some(ending) = ending_of(command.get_name()) else {
+        return command;
     };
-    command.mut_subcommands(|sub| with_examples_in(sub, columns))
-}
-
-/// `command`, where all paragraphs but the first of its long description stand before `help`, which ends the help.
-fn with_description_in(command: Command, help: &str) -> Command {
+    let help = ended(ending.notes, ending.examples, columns);
     let about = command.get_long_about().map(ToString::to_string);
     match about.as_deref().and_then(|about| about.split_once("\n\n")) {
         Some((first, description)) => {
-            let help = format!("{description}\n\n{help}");
-            command.long_about(first.to_owned()).after_long_help(help)
+            let long = format!("{description}\n\n{help}");
+            let command = command.long_about(first.to_owned());
+            command.after_help(help).after_long_help(long)
         }
-        None => command,
+        None => command.after_help(help),
     }
 }
 
-/// The lines of one example, which is `  command   # explanation`.
-fn example(line: &str, columns: usize) -> Vec<String> {
-    if line.len() <= columns {
-        return vec![line.to_owned()];
-    }
-    let (command, explanation) = line.split_once(EXPLANATION).unwrap_or((line, ""));
+/// Notes and examples, each of which has its explanation beside it, in the same column.
+fn ended(notes: &str, examples: &[(&str, &str)], columns: usize) -> String {
+    let explained = examples.iter().filter(|(_, text)| !text.is_empty());
+    let commands = explained.map(|(command, _)| command.len() + MARGIN);
+    let widest = commands.filter(|width| *width <= MAX_COMMAND).max();
+    let beside = widest.unwrap_or_default() + 3;
+    let examples = examples.iter();
+    let lines = examples.flat_map(|(command, text)| example(command, text, beside, columns));
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    let between = if notes.is_empty() { "" } else { "\n\n" };
+    format!("{notes}{between}Examples:\n{lines}")
+}
+
+/// The lines of one example, whose explanation begins `beside` its command or in the next line.
+fn example(command: &str, explanation: &str, beside: usize, columns: usize) -> Vec<String> {
     let words = explanation.split_whitespace();
-    let indent = command.len();
-    if indent + MIN_EXPLANATION <= columns && !explanation.is_empty() {
+    let indent = beside.max(MARGIN + command.len() + 3);
+    if !explanation.is_empty() && indent + MIN_EXPLANATION.min(explanation.len() + 2) <= columns {
         let mut lines = filled(words, &start(indent), columns);
         if let Some(first) = lines.first_mut() {
-            first.replace_range(..indent, command);
+            let padding = " ".repeat(indent - MARGIN - command.len());
+            first.replace_range(..indent, &format!("  {command}{padding}"));
         }
         return lines;
     }
-    let mut lines = continued(&shell_words(command.trim()), columns);
+    let mut lines = continued(&shell_words(command), columns);
     lines.extend(filled(words, &start(INDENT), columns));
     lines
 }
@@ -265,17 +270,21 @@ mod tests {
 
     #[test]
     fn example_and_explanation_look_different() {
-        let line = "  sdbuild build pi --output pi   # build pi/sd-card.nix into pi";
-        assert_eq!(example(line, 80), [line]);
+        let command = "sdbuild build pi --output pi";
+        let shown = |columns| example(command, "build pi/sd-card.nix into pi", 0, columns);
         assert_eq!(
-            example(line, 62),
+            shown(80),
+            ["  sdbuild build pi --output pi   # build pi/sd-card.nix into pi"]
+        );
+        assert_eq!(
+            shown(62),
             [
                 "  sdbuild build pi --output pi   # build pi/sd-card.nix into",
                 "                                 # pi",
             ]
         );
         assert_eq!(
-            example(line, 28),
+            shown(28),
             [
                 "  sdbuild build pi \\",
                 "    --output pi",
@@ -287,9 +296,13 @@ mod tests {
 
     #[test]
     fn quoted_words_stay_whole() {
-        let line = "  sdbuild boot card.img --run 'systemctl --failed'";
         assert_eq!(
-            example(line, 40),
+            example(
+                "sdbuild boot card.img --run 'systemctl --failed'",
+                "",
+                0,
+                40
+            ),
             [
                 "  sdbuild boot card.img --run \\",
                 "    'systemctl --failed'",
@@ -298,26 +311,17 @@ mod tests {
     }
 
     #[test]
-    fn subcommands_have_their_examples_in_lines_too() {
-        let sub = Command::new("ls").after_help("Notes.\n\nExamples:\n  a b   # c d e f");
-        let command = with_examples_in(Command::new("inspect").subcommand(sub), 12);
-        let sub = command.find_subcommand("ls").unwrap();
-        assert_eq!(
-            sub.get_after_help().unwrap().to_string(),
-            "Notes.\n\nExamples:\n  a b\n      # c d\n      # e f"
-        );
-    }
-
-    #[test]
-    fn help_begins_with_the_usage() {
+    fn help_begins_with_the_usage_and_ends_with_examples() {
         let command = Command::new("flash").about("Write.");
         let command = command.long_about("Write.\n\nFind the disk.\n\nIt asks.");
-        let command = command.after_help("Notes.\n\nExamples:\n  flash   # list");
-        let mut command = with_examples_in(command, 80);
+        let mut command = with_endings_in(command, 80);
         let help = command.render_long_help().to_string();
         assert!(help.starts_with("Write.\n\nUsage: flash\n"), "{help}");
-        let end = "Find the disk.\n\nIt asks.\n\nNotes.\n\nExamples:\n  flash   # list\n";
-        assert!(help.ends_with(end), "{help}");
+        assert!(
+            help.contains("Find the disk.\n\nIt asks.\n\nWithout a disk"),
+            "{help}"
+        );
+        assert!(help.contains("Examples:\n  sdbuild flash "), "{help}");
     }
 
     fn parsed(words: &[&str]) -> cli::Command {

@@ -11,7 +11,7 @@ use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 use roff::{Inline, Roff, bold, roman};
 
-use crate::cli::{self, Cli, EXAMPLES, EXIT_CODES, FIRST_EXAMPLES, OTHER_CODES, WHICH_ENGINE};
+use crate::cli::{self, Cli, EXIT_CODES, OTHER_CODES, WHICH_ENGINE, ending_of};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::nearest::nearest;
 use crate::settings::VARIABLES;
@@ -85,14 +85,8 @@ fn add_pages(command: &Command, parent: &str, pages: &mut Vec<ManualPage>) -> io
 }
 
 fn page(command: &Command, name: &str, parent: &str) -> io::Result<String> {
-    let help = match parent {
-        "" => FIRST_EXAMPLES.to_owned(),
-        _ => command
-            .get_after_help()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
-    };
-    let (notes, examples) = help.split_once(EXAMPLES).unwrap_or((&help, ""));
+    let ending = ending_of(command.get_name());
+    let (notes, examples) = ending.map_or(("", &[][..]), |ending| (ending.notes, ending.examples));
     let about = command.get_long_about().or_else(|| command.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
     // Otherwise clap_mangen leaves out the help of flags that the short help hides.
@@ -121,13 +115,12 @@ fn page(command: &Command, name: &str, parent: &str) -> io::Result<String> {
         environment_and_files(&mut more);
     }
     more.control("SH", ["EXAMPLES"]);
-    for line in examples.lines().map(str::trim) {
-        let (command, explanation) = line.split_once(" # ").unwrap_or((line, ""));
+    for (command, explanation) in examples {
         more.control("PP", []).control("EX", []);
-        more.text([bold(command.trim_end())]).control("EE", []);
+        more.text([bold(*command)]).control("EE", []);
         if !explanation.is_empty() {
             more.control("RS", [])
-                .text([roman(explanation)])
+                .text([roman(*explanation)])
                 .control("RE", []);
         }
     }
