@@ -11,13 +11,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use sdbuild::artifact::{Cache, Fetcher, Network};
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::event::Events;
-use sdbuild::common::failure::{Failure, OrFail as _};
-use sdbuild::common::system::Architecture;
-use sdbuild::oci::{Definition, Images};
 use sdbuild::settings::{Common, Environment};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::system::Architecture;
+use sdbuild_engine::artifact::{Cache, Fetcher, Network};
+use sdbuild_engine::oci::{Definition, Images};
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {

@@ -26,36 +26,20 @@
 //! ui        -> (common only)
 //! ```
 
-pub mod artifact;
-#[cfg(feature = "cloud")]
-pub mod aws;
-pub mod binfmt;
-pub mod blockmap;
-pub mod boot;
 pub mod cli;
 pub mod commands;
 pub mod common;
-pub mod engine;
-#[cfg(target_os = "linux")]
-pub mod flash;
-pub mod image;
-#[cfg(feature = "cloud")]
-pub mod machine;
 pub mod nixos;
-pub mod oci;
 pub mod output;
 pub mod pipeline;
-#[cfg(feature = "cloud")]
-pub mod publish;
-pub mod seed;
 pub mod settings;
 pub mod template;
 pub mod ui;
 
 use cli::{Cli, Command};
-use common::cancel::Cancel;
-use common::context::Context;
-use common::failure::{Class, Failure};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Class, Failure};
 
 /// Runs one command. When this returns, everything that it acquired has been released, or is listed in the failure.
 pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
@@ -108,7 +92,7 @@ async fn run_command(
         Command::Man(args) => commands::man::run(args, ui),
         Command::Version => ui.result(concat!("sdbuild ", env!("CARGO_PKG_VERSION"))),
         Command::Status(args) => Box::pin(commands::status::run(args, env, ui, context)).await,
-        Command::ExecWithParent(args) => Err(boot::become_program(args.parent, &args.argv)),
+        Command::ExecWithParent(args) => Err(sdbuild_boot::become_program(args.parent, &args.argv)),
         #[cfg(feature = "cloud")]
         Command::HoldMachine => Box::pin(commands::hold_machine(env)).await,
     }

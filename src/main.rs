@@ -4,9 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sdbuild::cli::Cli;
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::failure::{Class, Failure, OrFail as _};
 use sdbuild::settings::Environment;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
 
 fn main() -> ExitCode {
     // Fails only if one is installed already.

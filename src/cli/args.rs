@@ -11,16 +11,16 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Build;
-use crate::common::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::image_format::{Format, FormatQuery};
-use crate::common::machine_source::BuildOn;
-use crate::common::system::System;
 use crate::settings::{
     BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, StoreName, WordList,
     help_of,
 };
+use sdbuild_core::machine_source::BuildOn;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
+use sdbuild_image::image_format::{Format, FormatQuery};
 
 /// Which nixpkgs a configuration is evaluated with, for commands that are not a build.
 #[derive(Clone, Debug, Default, Args)]

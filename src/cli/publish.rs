@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::common::system::System;
+use sdbuild_core::system::System;
 
 /// `sdbuild publish`.
 #[derive(Debug, Subcommand)]

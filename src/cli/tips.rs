@@ -4,7 +4,7 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
 
 /// Flags of other programs, without their dashes, with those of sdbuild. A flag may mean several, of which a command takes one.
 const RENAMED: [(&[&str], &str); 24] = [

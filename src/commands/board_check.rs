@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::board::Board;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::image::boards::BoardReport;
-use crate::image::{self, Error, OpenOptions};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_image as image;
+use sdbuild_image::board::Board;
+use sdbuild_image::boards::BoardReport;
+use sdbuild_image::{Error, OpenOptions};
 
 /// Whether `board` can start `image`, which is unpacked into the directory `scratch` if it is compressed; warns if not. Fails when it
 /// was interrupted: an image that cannot be read now is complete nevertheless.
@@ -68,7 +69,7 @@ fn warning(report: &BoardReport, board: &Board) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::board::BoardName;
+    use sdbuild_image::board::BoardName;
 
     #[test]
     fn only_an_incomplete_image_is_warned_of() {

@@ -4,11 +4,11 @@ use serde_json::json;
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::board::{BOARDS, Board, BoardName, BoardQuery, QemuModel};
-use crate::common::failure::Failure;
-use crate::common::system::System;
 use crate::ui::Ui;
 use crate::ui::layout::{column, labelled, wrapped};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{BOARDS, Board, BoardName, BoardQuery, QemuModel};
 
 /// Columns of the names.
 const NAME_COLUMNS: usize = 11;

@@ -7,20 +7,22 @@ mod request;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Reached};
 use crate::commands::newest_image::named_or_newest;
-use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
-use crate::common::context::Context;
-use crate::common::event::{Event, LastLine, Phase};
-use crate::common::failure::{Class, Failure};
-use crate::common::shell_word::quoted;
-use crate::common::timings::Timings;
 use crate::pipeline::{BootEngine, Common, last_times, note_times};
-use crate::settings::{self, BootArgs, Environment};
+use crate::settings;
+use crate::settings::{BootArgs, Environment};
 use crate::ui::Ui;
 use next::{done_in, next_commands_after_boot};
 use request::request;
+use sdbuild_boot as boot;
+use sdbuild_boot::{BootMethod, BootRequest, ContainerOptions, Reached};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, LastLine, Phase};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::timings::Timings;
+use sdbuild_image::board::generic_machine;
 
 /// Boots the image; the output of `--run` goes to standard output.
 pub async fn run(
@@ -258,9 +260,10 @@ fn needs_port(request: &BootRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::Login;
-    use crate::common::board::{self, BoardName};
-    use crate::common::system::System;
+    use sdbuild_boot::Login;
+    use sdbuild_core::system::System;
+    use sdbuild_image::board;
+    use sdbuild_image::board::BoardName;
 
     fn request(login: Option<Login>, port: Option<u16>) -> BootRequest {
         BootRequest {

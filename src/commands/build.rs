@@ -3,25 +3,28 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::boot::{BootMethod, Reached};
+use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::confirm;
 use crate::commands::flake_caches::asking;
 use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{board_check, cloud, dry_run, shell};
-use crate::common::board::BoardName;
-use crate::common::context::Context;
-use crate::common::event::{Event, ImageDone, LastLine};
-use crate::common::failure::{Class, Failure};
-use crate::common::image_format::{ImageFormat, Maker};
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
-use crate::common::timings::Timings;
 use crate::output::{Image, older_images};
+use crate::pipeline;
 use crate::pipeline::{BuildRequest, Outcome};
+use crate::settings;
 use crate::settings::{BuildArgs, Environment};
+use crate::ui;
 use crate::ui::Ui;
-use crate::{cli, pipeline, settings, ui};
+use sdbuild_boot::{BootMethod, Reached};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, ImageDone, LastLine};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::timings::Timings;
+use sdbuild_image::board::BoardName;
+use sdbuild_image::image_format::{ImageFormat, Maker};
 
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(

@@ -2,20 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::{self, CacheCommand};
+use crate::cli;
+use crate::cli::CacheCommand;
 use crate::commands::newest_image::named_or_newest;
 use crate::common::cache_key::CacheKey;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::human_bytes::human_bytes;
-use crate::common::image_name::Sidecar;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
-use crate::common::{plain_file, secret_file};
-use crate::image::sidecars::read_manifest;
 use crate::pipeline::{CacheExport, Destination, Exported};
-use crate::settings::{self, Environment};
+use crate::settings;
+use crate::settings::Environment;
 use crate::ui::Ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::plain_file;
+use sdbuild_core::secret_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_image::image_name::Sidecar;
+use sdbuild_image::sidecars::read_manifest;
 
 /// The key that is used when none is named, in the directory of the user's settings.
 const KEY: &str = "cache-key";
@@ -158,8 +161,8 @@ fn read_or_make(path: &Path, context: &Context) -> Result<CacheKey, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cancel::Cancel;
-    use crate::common::event::Events;
+    use sdbuild_core::cancel::Cancel;
+    use sdbuild_core::event::Events;
 
     #[test]
     fn a_key_is_made_once() {

@@ -8,18 +8,21 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::context::Context;
-use crate::common::counted::counted;
-use crate::common::failure::{Class, Failure};
-use crate::common::nix_string::nix_string;
-use crate::common::shell_word::command_line;
-use crate::common::shown_path::shown_path;
 use crate::nixos::check::{Finding, Severity};
-use crate::pipeline::{self, Checked, Outcome};
-use crate::settings::{self, Environment};
-use crate::template::{self, PublicKey};
+use crate::pipeline;
+use crate::pipeline::{Checked, Outcome};
+use crate::settings;
+use crate::settings::Environment;
+use crate::template;
+use crate::template::PublicKey;
 use crate::ui::layout::list_item;
 use crate::ui::{Ui, failure_fields};
+use sdbuild_core::context::Context;
+use sdbuild_core::counted::counted;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::shell_word::command_line;
+use sdbuild_core::shown_path::shown_path;
 
 /// Evaluates the configuration and prints the findings; fails when one of them is an error.
 pub async fn run(

@@ -7,11 +7,11 @@ pub(super) mod report;
 use self::report::{check_leftovers, confirmed, only_files, report_live};
 use crate::cli;
 use crate::commands::cloud::CloudRecords;
-use crate::common::context::Context;
-use crate::common::failure::{Class, Failure};
 use crate::pipeline::{Common, FileRemoval, Removal, RemovalScope};
 use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Class, Failure};
 
 /// Lists what can be removed, asks for confirmation, and removes it. Without an engine that is downloads and logs; then it
 /// fails in the end.

@@ -11,12 +11,12 @@ pub(super) use records::{CloudRecords, machines, report_unfinished_uploads};
 pub use rental::hold_machine;
 pub(super) use rental::{check_provider, price, with_machine};
 
-use crate::aws::{Access, Client};
 use crate::cli::AwsAccount;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
 use crate::pipeline::Common;
 use crate::settings::Environment;
+use sdbuild_cloud::aws::{Access, Client};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// What calls of AWS depend on.
 fn access(env: &Environment, common: &Common) -> Access {

@@ -3,9 +3,10 @@
 use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
-use crate::cli::{self, Cli};
-use crate::common::failure::Failure;
+use crate::cli;
+use crate::cli::Cli;
 use crate::ui::Ui;
+use sdbuild_core::failure::Failure;
 
 /// Writes the shell's script to standard output.
 pub fn run(args: &cli::Completions, ui: &Ui) -> Result<(), Failure> {

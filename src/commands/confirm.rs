@@ -1,8 +1,8 @@
 //! Questions on the user's terminal.
 
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
 use crate::ui::Ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// Asks a question that is answered with y or n; `None` if there is no terminal to ask on, and at the end of the input. A signal ends the
 /// wait.

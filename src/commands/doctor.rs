@@ -5,12 +5,14 @@ use serde_json::json;
 use crate::cli;
 use crate::commands::cloud;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::pipeline::doctor::{self, Check, Verdict};
-use crate::settings::{self, Environment};
+use crate::pipeline::doctor;
+use crate::pipeline::doctor::{Check, Verdict};
+use crate::settings;
+use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// What is said of a machine that meets every condition.
 const CAN_BUILD: &str = "this machine can build: `sdbuild init` writes a configuration, `sdbuild build` builds its image";

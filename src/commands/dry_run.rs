@@ -7,13 +7,15 @@ use serde_json::{Value, json};
 use crate::commands::cloud;
 use crate::commands::flake_caches::asking;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::context::Context;
-use crate::common::failure::Failure;
 use crate::nixos::forecast::Forecast;
-use crate::pipeline::{self, Plan};
-use crate::settings::{self, DryRun, Environment};
+use crate::pipeline;
+use crate::pipeline::Plan;
+use crate::settings;
+use crate::settings::{DryRun, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// Columns in front of the text of a line.
 const LABEL_COLUMNS: usize = 15;

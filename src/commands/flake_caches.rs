@@ -1,12 +1,14 @@
 //! The question whether the binary caches that a flake names are used.
 
 use crate::commands::confirm::confirm;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::common::flake_caches::{CacheAnswer, FlakeCaches};
-use crate::common::http_url::hide_secrets;
-use crate::pipeline::{self, BuildRequest};
-use crate::ui::{self, Ui};
+use crate::pipeline;
+use crate::pipeline::BuildRequest;
+use crate::ui;
+use crate::ui::Ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::flake_caches::{CacheAnswer, FlakeCaches};
+use sdbuild_core::http_url::hide_secrets;
 
 /// Runs `work`. If it ends because the flake names caches that the user has not been asked about, it asks, keeps the answer, and
 /// runs `work` again. Without a terminal nothing is asked.

@@ -6,16 +6,17 @@ use std::time::Duration;
 use crate::cli;
 use crate::commands::confirm::confirm;
 use crate::commands::newest_image::named_or_newest_for_card;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::human_bytes::human_bytes;
-use crate::common::shell_word::{command_line, quoted};
-use crate::common::shown_path::shown_path;
-use crate::flash::{
-    self, Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
-};
 use crate::settings::Environment;
 use crate::ui::{Ui, sanitize_line};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::shell_word::{command_line, quoted};
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_image::flash;
+use sdbuild_image::flash::{
+    Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
+};
 
 /// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for some commands, and
 /// one that never answers must not block the end of the run.

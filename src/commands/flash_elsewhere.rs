@@ -1,10 +1,10 @@
 //! `sdbuild flash` on systems other than Linux, whose disks sdbuild does not know: it refuses.
 
 use crate::cli;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
 use crate::settings::Environment;
 use crate::ui::Ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// Refuses, and names programs that write the image here.
 pub async fn run(_: &cli::Flash, _: &Environment, _: &Ui, _: &Context) -> Result<(), Failure> {

@@ -4,11 +4,11 @@ use serde_json::json;
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::compression::Compression;
-use crate::common::failure::Failure;
-use crate::common::image_format::{Format, FormatQuery, ImageFormat, Maker, OF_NIXPKGS, all};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
+use sdbuild_core::compression::Compression;
+use sdbuild_core::failure::Failure;
+use sdbuild_image::image_format::{Format, FormatQuery, ImageFormat, Maker, OF_NIXPKGS, all};
 
 /// Columns of the names, and of the text behind them.
 const NAME_COLUMNS: usize = 16;

@@ -9,25 +9,29 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::common::atomic_file::CompleteFile;
-use crate::common::board::{Board, BoardName, Start};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::host_name;
-use crate::common::image_name;
-use crate::common::new_file::{self, Access};
-use crate::common::plain_file;
-use crate::common::shell_word::quoted;
-use crate::common::system::System;
-use crate::common::text::listed;
 use crate::nixos::flake::LOCK;
 use crate::nixos::lock;
-use crate::settings::{self, Environment, InitArgs, SETTINGS_NAME};
-use crate::template::{self, TemplateValues, Wifi};
-use crate::ui::{self, Ui};
+use crate::settings;
+use crate::settings::{Environment, InitArgs, SETTINGS_NAME};
+use crate::template;
+use crate::template::{TemplateValues, Wifi};
+use crate::ui;
+use crate::ui::Ui;
 use ci::Workflow;
 use questions::{Prompter, choose_keys, values};
+use sdbuild_core::atomic_file::CompleteFile;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::host_name;
+use sdbuild_core::new_file;
+use sdbuild_core::new_file::Access;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::system::System;
+use sdbuild_core::text::listed;
+use sdbuild_image::board::{Board, BoardName, Start};
+use sdbuild_image::image_name;
 
 /// Writes the configuration, reports what it contains, prints its path, and names the next command.
 pub async fn run(
@@ -431,7 +435,7 @@ fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::image_format::Format;
+    use sdbuild_image::image_format::Format;
 
     #[test]
     fn a_board_with_uefi_has_a_disk() {

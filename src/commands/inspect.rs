@@ -5,15 +5,18 @@ mod view;
 use std::path::Path;
 
 use self::view::Directory;
-use crate::cli::{self, InspectCommand};
+use crate::cli;
+use crate::cli::InspectCommand;
 use crate::commands::newest_image::named_or_newest;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::image::report::ImagePath;
-use crate::image::report::Layout;
-use crate::image::{self, Error, FileSystem, OpenOptions, OpenedImage};
-use crate::settings::{self, Environment};
+use crate::settings;
+use crate::settings::Environment;
 use crate::ui::Ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_image as image;
+use sdbuild_image::report::ImagePath;
+use sdbuild_image::report::Layout;
+use sdbuild_image::{Error, FileSystem, OpenOptions, OpenedImage};
 
 /// Reads the image and shows the report, a directory or a file.
 pub async fn run(

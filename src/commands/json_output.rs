@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::common::failure::{Failure, OrFail as _};
 use crate::ui::Ui;
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// Version of the JSON of each command that has no version of its own. A command whose field is removed or changes its meaning gets
 /// one, which is higher.

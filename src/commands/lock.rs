@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
-use crate::common::context::Context;
-use crate::common::failure::Failure;
 use crate::nixos::flake;
-use crate::pipeline::{self, BuildRequest, SourceChoice};
-use crate::settings::{self, Environment};
+use crate::pipeline;
+use crate::pipeline::{BuildRequest, SourceChoice};
+use crate::settings;
+use crate::settings::Environment;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// What to do about a word that is neither the name of an input nor what can be locked.
 const NAMES: &str = "give `lock` names of inputs, such as nixpkgs. Without any, it works on the configuration or flake in \

@@ -11,11 +11,12 @@ use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 use roff::{Inline, Roff, bold, roman};
 
-use crate::cli::{self, Cli, EXIT_CODES, OTHER_CODES, WHICH_ENGINE, ending_of};
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::nearest::nearest;
+use crate::cli;
+use crate::cli::{Cli, EXIT_CODES, OTHER_CODES, WHICH_ENGINE, ending_of};
 use crate::settings::VARIABLES;
 use crate::ui::Ui;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::nearest::nearest;
 
 /// Shows a page on a terminal; elsewhere writes it to standard output, or all pages to files.
 pub fn run(args: &cli::Man, ui: &Ui) -> Result<(), Failure> {

@@ -2,14 +2,14 @@
 
 use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::failure::Failure;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::nixos::configuration::{SuggestedCommand, configuration_nearby};
 use crate::nixos::flake;
 use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
 
 /// The commands on the way to a card, each with its purpose.
 const LOCK: (&str, &str) = ("lock", "writes flake.lock, which is missing");

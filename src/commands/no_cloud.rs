@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::commands::status::Machine;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, Leftover};
 use crate::pipeline::doctor::Check;
 use crate::pipeline::{BuildRequest, Common, Item, Outcome};
 use crate::settings::{Build, Environment};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, Leftover};
 
 fn not_rented() -> Failure {
     Failure::usage("this sdbuild was compiled without rented machines")

@@ -6,13 +6,15 @@ use serde_json::json;
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::hash::Sha256Hash;
-use crate::common::host_name;
-use crate::common::new_file::{self, Access};
-use crate::common::plain_file;
-use crate::seed::{Seed, SeedPaths};
-use crate::ui::{self, Ui};
+use crate::ui;
+use crate::ui::Ui;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::host_name;
+use sdbuild_core::new_file;
+use sdbuild_core::new_file::Access;
+use sdbuild_core::plain_file;
+use sdbuild_image::seed::{Seed, SeedPaths};
 
 /// Checks the files, writes the disk unless it is there already, and prints its path.
 pub fn run(args: &cli::Seed, ui: &Ui) -> Result<(), Failure> {

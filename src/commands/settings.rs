@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::failure::Failure;
-use crate::common::nearest::nearest;
 use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Origin, Setting};
 use crate::ui::Ui;
 use crate::ui::layout::{NARROW, labelled};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::nearest::nearest;
 
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 26;

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::common::shell_word::quoted;
-use crate::common::terminal;
 use crate::nixos::shell_session::ShellSession;
 use crate::pipeline;
-use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
+use crate::settings;
+use crate::settings::{BuildArgs, ConfigArgs, Environment};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::terminal;
 
 /// Runs the shell. An exit code other than 0 becomes a failure of class `Shell`.
 pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Result<(), Failure> {

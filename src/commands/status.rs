@@ -8,13 +8,13 @@ use crate::cli;
 use crate::commands::cloud;
 use crate::commands::json_output::print_json;
 use crate::commands::newest_image::built_images;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
 use crate::pipeline::{Handler, Run, RunState, SizedObject, Status};
 use crate::settings::{Environment, common_without_file, output_dir};
 use crate::ui::layout::{labelled, wrapped};
 use crate::ui::{Ui, words};
 use rows::{Row, Rows, TABLE_COLUMNS};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// Rows of one group when not all rows fit the screen: the groups of a busy machine and the shell's prompt fit 24 lines.
 const MAX_ROWS: usize = 3;

@@ -3,7 +3,7 @@
 
 use clap::ValueEnum;
 
-use super::choice::named_like_its_flag;
+use sdbuild_core::choice::named_like_its_flag;
 
 /// `--emulation`: how programs of the image's architecture run on the engine's machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -8,9 +8,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::prelude::BASE64_STANDARD;
 use base64::{Engine as _, alphabet};
 
-use super::failure::{Failure, OrFail as _};
-use super::hash::Sha256Hash;
-use super::new_ssh_key::public_half;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::new_ssh_key::public_half;
 
 /// Bytes of a seed, and of a public key.
 const HALF: usize = 32;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::plain_file;
-use super::shell_word::quoted;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
 
 /// The name of a configuration.
 pub const CONFIG_NAME: &str = "sd-card.nix";

@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::absolute_path::absolute;
 use super::attribute_path;
 use super::flake_url::{FlakeUrl, decoded};
 use super::git_source::GitSource;
-use super::http_url::hide_secrets;
 use super::repository_address::{misnamed_parameter, of_repository, without_server};
-use super::shell_word::quoted;
+use sdbuild_core::absolute_path::absolute;
+use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::shell_word::quoted;
 
 /// A reference to a flake, and what in it is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::flake_url::{FlakeUrl, decoded, normal_path};
-use super::http_url::hide_secrets;
+use sdbuild_core::http_url::hide_secrets;
 
 /// Digits of a commit in hex: of a SHA-1 or a SHA-256.
 const COMMIT_DIGITS: [usize; 2] = [40, SHA256_DIGITS];

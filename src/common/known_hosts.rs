@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 
-use super::ssh_key;
+use sdbuild_core::ssh_key;
 
 /// The port of SSH, which is not part of a host's name in the file.
 const PORT: u16 = 22;

@@ -1,6 +1,6 @@
 //! The names of glibc's locales (`i18n.defaultLocale`).
 
-use super::nearest::is_slip;
+use sdbuild_core::nearest::is_slip;
 
 /// The locales of glibc 2.36 with UTF-8, named as in its `localedata/SUPPORTED`: `de_DE.UTF-8`, and `hi_IN`, `sr_RS@latin`,
 /// which have no other encoding.

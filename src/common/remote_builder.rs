@@ -8,7 +8,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::ssh_key;
+use sdbuild_core::ssh_key;
 
 /// Fields of a line.
 const FIELDS: usize = 8;
@@ -107,7 +107,7 @@ impl RemoteBuilder {
     pub fn relative_to(self, dir: &Path) -> Self {
         let key = self
             .key
-            .map(|key| super::absolute_path::absolute(&key, dir));
+            .map(|key| sdbuild_core::absolute_path::absolute(&key, dir));
         Self { key, ..self }
     }
 }

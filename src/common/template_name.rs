@@ -37,7 +37,7 @@ impl TemplateName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::image_format::Format;
+    use sdbuild_image::image_format::Format;
 
     #[test]
     fn templates_name_formats_that_there_are() {

@@ -1,6 +1,6 @@
 //! The names of the tz database (`time.timeZone`).
 
-use super::nearest::{is_slip, nearest};
+use sdbuild_core::nearest::{is_slip, nearest};
 
 /// All names of tzdata 2025b, from the zones and links in its `tzdata.zi`.
 const NAMES: &str = include_str!("time_zone/names.txt");

@@ -9,11 +9,11 @@ use std::path::Path;
 use super::diagnosis::{FailedBuild, Findings, KnownError, TAIL_LINES, known_errors};
 use super::log::NixError;
 use super::shell_session::Derivation;
-use crate::common::failure::Failure;
-use crate::common::nix_event::NixEvent;
-use crate::common::text::truncate;
-use crate::common::transcript::{Transcript, short_name};
 use file::LogFile;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::text::truncate;
+use sdbuild_core::transcript::{Transcript, short_name};
 
 /// Ended builds whose last lines are kept: Nix reports a failure after the build has ended.
 const MAX_ENDED_BUILDS: usize = 64;

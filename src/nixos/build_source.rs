@@ -12,11 +12,11 @@ use super::layout;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
 use super::user_files::UserFiles;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::hash::{Hasher, Sha256Hash};
-use crate::common::image_format::{Format, Maker};
-use crate::common::nix_string::nix_string;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::hash::{Hasher, Sha256Hash};
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_image::image_format::{Format, Maker};
 
 /// The source of a build: a module file or a flake.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 mod balance;
 
-use crate::common::failure::Failure;
-use crate::common::nix_string::nix_string;
-use crate::common::shell_word::quoted;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::shell_word::quoted;
 
 /// A NixOS module that is added to the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -298,11 +298,7 @@ mod tests {
             "a", "=b", "a..b=1", ".a=1", "a.=1", "a b=1", "a;b=1", "a.\"b=1", "${x}=1",
         ] {
             let failure = set(text).unwrap_err();
-            assert_eq!(
-                failure.class,
-                crate::common::failure::Class::Usage,
-                "{text}"
-            );
+            assert_eq!(failure.class, sdbuild_core::failure::Class::Usage, "{text}");
         }
     }
 

@@ -2,13 +2,15 @@
 //!
 //! No value passes through a shell.
 
+use super::check;
+use super::layout;
 use super::nix_conf::NixSettings;
 use super::shell_session::ShellSession;
-use super::{check, layout, ssh_access};
+use super::ssh_access;
 use crate::common::build_mode::Glue;
-use crate::common::failure::Failure;
-use crate::common::image_format::Format;
-use crate::common::system::System;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::system::System;
+use sdbuild_image::image_format::Format;
 
 /// The task that Nix is run for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

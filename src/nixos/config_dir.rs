@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 pub(super) use self::pack::Packed;
 use self::sizes::Sizes;
 use super::ignore_rules::{IGNORE_HINT, walk};
-use crate::common::cancel::Cancel;
-use crate::common::event::Events;
-use crate::common::failure::{Class, Failure, OrFail};
-use crate::common::plain_file::{self, FileId, is_gone};
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::plain_file;
+use sdbuild_core::plain_file::{FileId, is_gone};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
 
 /// How long a directory that is too large is walked on, to name its largest files.
 const SURVEY_TIME: Duration = Duration::from_secs(3);

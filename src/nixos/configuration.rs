@@ -14,15 +14,15 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::cancel::Cancel;
 use crate::common::configuration_file::CONFIG_NAME;
-use crate::common::event::Events;
-use crate::common::failure::{Failure, OrFail};
-use crate::common::image_name::{is_image, is_output};
-use crate::common::parent_dir::parent_dir;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::{shown_dir, shown_path};
-use crate::common::terminal::output_files;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::parent_dir::parent_dir;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::{shown_dir, shown_path};
+use sdbuild_core::terminal::output_files;
+use sdbuild_image::image_name::{is_image, is_output};
 
 use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
 use super::config_dir::{Files, Selection};
@@ -276,7 +276,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for path in [dir.path().join("none.nix"), dir.path().to_path_buf()] {
             let failure = Configuration::open(&path, None).unwrap_err();
-            assert_eq!(failure.class, crate::common::failure::Class::Usage);
+            assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
             assert!(!failure.hints.is_empty());
         }
         fs::write(dir.path().join("sd-card.nix"), "{ }").unwrap();

@@ -3,7 +3,7 @@
 
 use super::flake::FlakeReport;
 use super::store_path::is_derivation;
-use crate::common::hash::Sha256Hash;
+use sdbuild_core::hash::Sha256Hash;
 
 /// A line of JSON follows, see `flake-source.nix`.
 const FLAKE: &str = "sdbuild: flake: ";

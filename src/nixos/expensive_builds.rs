@@ -2,7 +2,7 @@
 //!
 //! A kernel that is not in the binary cache can take a night under emulation, so users are warned before it begins.
 
-use crate::common::nix_event::NixEvent;
+use sdbuild_core::nix_event::NixEvent;
 
 /// Programs that take hours to compile, more under emulation. Their derivations are called `NAME-1.2.3`; derivations
 /// made from them have longer names (`linux-6.12-modules-shrunk`).

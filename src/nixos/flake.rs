@@ -49,12 +49,12 @@ use tree::FlakeTree;
 use super::config_dir::UploadDir;
 use super::layout;
 use super::user_files::UserFiles;
-use crate::common::cancel::Cancel;
 use crate::common::configuration_file::flake_text;
-use crate::common::event::Events;
-use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::http_url::without_secrets;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::http_url::without_secrets;
 
 /// The flake itself among the inputs that the user's git fetches.
 pub const SELF: &str = "self";

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::trace::{is_trace, traced};
-use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_path;
+use sdbuild_core::nearest::similar_names;
 
 /// What precedes the names in a trace of Nix.
 const TRACED: &str = "sdbuild: outputs";

@@ -6,7 +6,8 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::build_log::BuildLog;
-use super::check::{self, OwnDefinitions};
+use super::check;
+use super::check::OwnDefinitions;
 use super::compile_warning::compile_warning;
 use super::diagnosis::{Warnings, is_of_evaluation};
 use super::entry_report::{AsItIs, EntryReport, NoConfiguration, flake_report};
@@ -15,13 +16,13 @@ use super::flake::FlakeReport;
 use super::layout;
 use super::log::{Log, clean};
 use super::slow_fetch::SlowFetches;
-use crate::common::event::{Event, Events, Phase};
-use crate::common::failure::Failure;
-use crate::common::flake_caches::{CachePolicy, CacheUse};
-use crate::common::hash::Sha256Hash;
-use crate::common::nix_event::NixEvent;
-use crate::common::system::System;
-use crate::engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::flake_caches::{CachePolicy, CacheUse};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::system::System;
+use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
 
 /// How often the log file is flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::store_path::is_derivation;
-use crate::common::event::{Event, Events};
-use crate::common::failure::{Class, Failure};
-use crate::common::human_bytes::human_bytes;
-use crate::common::nix_event::NixEvent;
+use sdbuild_core::event::{Event, Events};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::nix_event::NixEvent;
 
 /// What Nix would fetch and build for a derivation, given the store and the binary caches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,18 +16,18 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::cancel::Cancel;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::http_url::hide_secrets;
-use crate::common::program::{find_program, missing_program};
-use crate::common::session;
-use crate::common::text::{strip_control, truncate};
-use crate::common::timeout::{finish_within, timeout};
 use file_name::{is_plain, utf8};
 use isolation::{
     NO_PROGRAMS, REMOVED_VARIABLES, SSH_PROGRAM, SSH_WITHOUT_QUESTIONS, WITHOUT_QUESTIONS,
     without_filters,
 };
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::program::{find_program, missing_program};
+use sdbuild_core::session;
+use sdbuild_core::text::{strip_control, truncate};
+use sdbuild_core::timeout::{finish_within, timeout};
 
 pub(super) use file_name::plain_path;
 pub(super) use isolation::Protocol;

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ignore::gitignore::GitignoreBuilder;
 use ignore::{DirEntry, Match, WalkBuilder};
 
-use crate::common::failure::{Failure, OrFail};
-use crate::common::image_name::is_output;
-use crate::common::plain_file;
+use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::plain_file;
+use sdbuild_image::image_name::is_output;
 
 pub(super) const IGNORE_HINT: &str = "list it in .sdbuildignore to exclude it";
 /// sdbuild's own ignore file, with the syntax of `.gitignore`.

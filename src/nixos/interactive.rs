@@ -12,10 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::layout;
 use super::network_access::NetworkAccess;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::terminal::{self, StdStreams};
-use crate::common::timeout::timeout;
-use crate::engine::{
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::terminal;
+use sdbuild_core::terminal::StdStreams;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::{
     Attached, AttachedInput, Container, Drain, Drained, EngineError, Exit, Heartbeat, OutputChunk,
 };
 

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::common::event::Events;
-use crate::common::failure::{Class, Failure};
-use crate::common::hash::Sha256Hash;
-use crate::common::http_url;
 pub use file::{read, replace_file, write};
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::http_url;
 
 /// Name of the lock file in the configuration's directory.
 pub const NAME: &str = "sdbuild.lock";

@@ -15,9 +15,9 @@ use serde_json::Value;
 use self::count::Count;
 use self::forecast::forecast;
 use self::private_key::hide_private_keys;
-use crate::common::http_url::hide_secrets;
-use crate::common::nix_event::NixEvent;
-use crate::common::text::{strip_control, truncate};
+use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::text::{strip_control, truncate};
 
 /// More activities than a build has at the same time; at this number the table is cleared so that it cannot grow.
 const MAX_ACTIVITIES: usize = 1 << 16;

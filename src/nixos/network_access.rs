@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::layout;
 use super::ssh_access::SshAccess;
-use crate::engine::{AttachedInput, ContainerSpec, EngineError, Network};
+use sdbuild_engine::{AttachedInput, ContainerSpec, EngineError, Network};
 
 /// How the builder reaches the network.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl fmt::Debug for NetworkAccess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Role, RunId};
+    use sdbuild_engine::{Role, RunId};
 
     fn spec(access: &NetworkAccess) -> ContainerSpec {
         let run: RunId = "0123456789ab".parse().unwrap();

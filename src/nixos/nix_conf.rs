@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::layout;
-use crate::common::failure::Failure;
-use crate::common::flake_caches::CachePolicy;
-use crate::common::system::System;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::flake_caches::CachePolicy;
+use sdbuild_core::system::System;
 
 /// The settings of every run.
 const FIXED: [&str; 9] = [
@@ -231,7 +231,7 @@ mod tests {
                 ..NixSettings::default()
             };
             let failure = nix.text(None, "/b").unwrap_err();
-            assert_eq!(failure.class, crate::common::failure::Class::Usage);
+            assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
         }
     }
 }

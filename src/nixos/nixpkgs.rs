@@ -8,9 +8,9 @@ use std::str::FromStr;
 use super::lock::Requested;
 use super::nixpkgs_tree::{TreeSummary, forget, pack_tree, remembered, summarize};
 use super::tar_writer::TarWriter;
-use crate::common::cancel::Cancel;
-use crate::common::failure::{Failure, OrFail};
-use crate::common::hash::Sha256Hash;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::hash::Sha256Hash;
 
 /// The file in `state_dir` with the hashes of directories, which may be removed at any time.
 pub fn hashes_file(state_dir: &Path) -> PathBuf {

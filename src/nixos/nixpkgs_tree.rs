@@ -22,9 +22,9 @@ mod tests {
     use super::entry::MAX_DEPTH;
     use super::scan::hash_tree;
     use super::*;
-    use crate::common::cancel::Cancel;
-    use crate::common::hash::Sha256Hash;
     use crate::nixos::tar_writer::Owner;
+    use sdbuild_core::cancel::Cancel;
+    use sdbuild_core::hash::Sha256Hash;
 
     const OWNER: Owner = Owner {
         uid: 1000,

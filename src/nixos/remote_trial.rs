@@ -1,9 +1,9 @@
 //! What came of trying a remote builder, and what to do about one that cannot be used. Pure; the texts were recorded from
 //! Nix 2.26 and OpenSSH 10.0.
 
-use crate::common::failure::Failure;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::text::strip_control;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::text::strip_control;
 
 /// A remote builder, and what a trial found.
 #[derive(Clone, Debug, PartialEq, Eq)]

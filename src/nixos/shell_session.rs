@@ -2,8 +2,8 @@
 
 use super::layout;
 use super::store_path::is_derivation;
-use crate::common::failure::Failure;
-use crate::common::transcript::short_name;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::transcript::short_name;
 
 /// A derivation's store path.
 #[derive(Clone, Debug, PartialEq, Eq)]

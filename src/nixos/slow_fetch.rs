@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::common::human_bytes::human_bytes;
-use crate::common::nix_event::NixEvent;
-use crate::common::transcript::short_name;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::transcript::short_name;
 
 /// Bytes a second below which a download is not worth waiting for: an image takes weeks then.
 const MIN_BYTES_PER_SECOND: u64 = 1024;

@@ -1,6 +1,6 @@
 //! The output of a successful build: the store path of the result, and its derivation. Pure.
 
-use crate::common::failure::{Class, Failure};
+use sdbuild_core::failure::{Class, Failure};
 
 /// Output of `nix-store --query --deriver` for a path whose derivation is unknown.
 const UNKNOWN_DERIVER: &str = "unknown-deriver";

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::common::to_usize::to_usize;
+use sdbuild_core::to_usize::to_usize;
 use tar::{Builder, EntryType, Header};
 
 /// Bytes of which an archive consists of whole multiples, headers and contents.

@@ -13,10 +13,10 @@ use std::path::{Component, Path, PathBuf};
 
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
 use super::layout;
-use crate::common::image_name::is_output;
-use crate::common::plain_file;
-use crate::common::shell_word::quoted;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_image::image_name::is_output;
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_MODULE_BYTES: u64 = 1 << 20;

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::failures::unusable_result;
-use crate::common::failure::{Failure, OrFail as _};
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// The first entry of `archive`, which must be a regular file, and its length in bytes.
 pub(super) fn first_file<R: Read>(

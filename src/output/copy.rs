@@ -18,13 +18,13 @@ use super::put_together::{PutTogetherError, StoreFile, archive_size, put_togethe
 use super::replaceable::Replaceable;
 use super::request::{CopyRequest, Image};
 use super::stages::{StageInput, StageOutput, run_stages};
-use crate::common::context::Context;
-use crate::common::created_dirs::CreatedDirs;
-use crate::common::event::Phase;
-use crate::common::failure::{Failure, OrFail};
-use crate::common::hash::Sha256Hash;
-use crate::common::image_name::Sidecar;
-use crate::image::MAX_IMAGE_BYTES;
+use sdbuild_core::context::Context;
+use sdbuild_core::created_dirs::CreatedDirs;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_image::MAX_IMAGE_BYTES;
+use sdbuild_image::image_name::Sidecar;
 
 /// What is to be done with the image that was built.
 #[derive(Debug)]

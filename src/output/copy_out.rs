@@ -9,16 +9,17 @@ use tokio::task::JoinHandle;
 use super::archive::small_file;
 use super::copy::{CopyJob, Prepared};
 use super::failures::unusable_result;
-use super::product::{self, MAX_PRODUCTS_BYTES, PRODUCTS, Product};
+use super::product;
+use super::product::{MAX_PRODUCTS_BYTES, PRODUCTS, Product};
 use super::put_together::StoreFile;
 use super::request::{CopyRequest, Image};
 use super::store_archive::StoreArchive;
-use crate::common::cancel::Cancel;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail};
-use crate::common::image_format::Format;
-use crate::engine::{Container, PathKind, PathStat};
-use crate::image::MAX_IMAGE_BYTES;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_engine::{Container, PathKind, PathStat};
+use sdbuild_image::MAX_IMAGE_BYTES;
+use sdbuild_image::image_format::Format;
 
 /// How long an interrupted run waits for the disk to finish a write.
 const DISK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +27,7 @@ const DISK_TIMEOUT: Duration = Duration::from_secs(10);
 const ARCHIVE_OVERHEAD_BYTES: u64 = 16 * 1024;
 
 /// Copies the image of a finished build, whose result is the store path `out_path`, out of its stopped builder and
-/// into the output directory ([`crate::common::event::Phase::CopyOut`]), with its sidecars.
+/// into the output directory ([`sdbuild_core::event::Phase::CopyOut`]), with its sidecars.
 pub async fn copy_out(
     container: &Container,
     out_path: &str,

@@ -14,13 +14,14 @@ use super::image_owner::ImageOwnerId;
 use super::manifest::{Provenance, SidecarHash};
 use super::replaceable::{Replaceable, hash_of_sidecar};
 use super::request::{Image, OutputSettings};
-use crate::common::cancel::Cancel;
-use crate::common::compression::CompressionOptions;
-use crate::common::hash::Sha256Hash;
-use crate::common::image_name::Sidecar;
-use crate::common::plain_file::{self, FileVersion};
-use crate::image::sidecars::{MAX_MANIFEST_BYTES, VERSION};
-use crate::image::{ImageFile, ImageKind};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::compression::CompressionOptions;
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::plain_file;
+use sdbuild_core::plain_file::FileVersion;
+use sdbuild_image::image_name::Sidecar;
+use sdbuild_image::sidecars::{MAX_MANIFEST_BYTES, VERSION};
+use sdbuild_image::{ImageFile, ImageKind};
 
 pub use older::older_images;
 

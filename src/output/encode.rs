@@ -9,7 +9,7 @@ use zstd::zstd_safe::CParameter;
 
 use super::gzip::Gzip;
 use super::xz::Xz;
-use crate::common::compression::{Compression, CompressionOptions};
+use sdbuild_core::compression::{Compression, CompressionOptions};
 
 /// A zstd window of 2 MiB, as levels up to 8 have. Larger ones, as stronger levels have, need several times the
 /// memory and save half a percent of an image.
@@ -125,8 +125,8 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
-    use crate::image::decoder;
     use proptest::prelude::*;
+    use sdbuild_image::decoder;
 
     fn compressed(options: CompressionOptions, workers: u32, pieces: &[&[u8]]) -> Vec<u8> {
         let size = pieces.iter().map(|piece| piece.len() as u64).sum();

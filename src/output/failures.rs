@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::publish::PublishError;
 use super::stages::StageError;
-use crate::common::failure::{Class, Failure};
-use crate::engine::STILL_RUNS;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_engine::STILL_RUNS;
 
 /// A failure of the build: its result is not an image that can be used.
 pub(super) fn unusable_result(text: impl fmt::Display) -> Failure {

@@ -7,7 +7,7 @@ use std::thread;
 
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
-use crate::common::to_usize::to_usize;
+use sdbuild_core::to_usize::to_usize;
 
 /// Large enough that starting each block without a dictionary costs less than a hundredth.
 const BLOCK_BYTES: usize = 1 << 20;

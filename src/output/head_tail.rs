@@ -6,11 +6,11 @@ use std::io;
 use bytes::Bytes;
 
 use super::pieces::PIECE_BYTES;
-use crate::common::cancel::Cancel;
-use crate::common::to_usize::to_usize;
-use crate::image::disk::{ReadAt as Disk, Section};
-use crate::image::table;
-use crate::image::table::Table;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::to_usize::to_usize;
+use sdbuild_image::disk::{ReadAt as Disk, Section};
+use sdbuild_image::table;
+use sdbuild_image::table::Table;
 
 /// The tail is two pieces, since the last one may be short.
 const TAIL_PIECES: usize = 2;

@@ -1,7 +1,7 @@
 //! In which form an image is written, by what the build made and what the user chose. Pure.
 
-use crate::common::compression::{Compression, CompressionOptions};
-use crate::image::{MAX_IMAGE_BYTES, zstd_content_size};
+use sdbuild_core::compression::{Compression, CompressionOptions};
+use sdbuild_image::{MAX_IMAGE_BYTES, zstd_content_size};
 
 /// The longest header of a zstd frame in bytes (RFC 8878: magic, descriptor, window, dictionary, size).
 pub(super) const MAX_ZSTD_HEADER_BYTES: u64 = 18;

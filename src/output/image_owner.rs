@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::common::hash::Sha256Hash;
+use sdbuild_core::hash::Sha256Hash;
 
 /// Digits of the hash of a name.
 const NAME_DIGITS: usize = 8;

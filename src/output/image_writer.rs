@@ -8,10 +8,10 @@ use super::encode::{encoder, worker_count};
 use super::image_form::ImageForm;
 use super::pieces::Pieces;
 use super::writeback::Writeback;
-use crate::common::cancel::Cancel;
-use crate::common::compression::{Compression, CompressionOptions};
-use crate::common::hash::{Hashed, HashingWriter};
-use crate::common::sparse_writer::SparseWriter;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::compression::{Compression, CompressionOptions};
+use sdbuild_core::hash::{Hashed, HashingWriter};
+use sdbuild_image::sparse_writer::SparseWriter;
 
 /// Compressors return small pieces; this many bytes are written to the file at once.
 const WRITE_BUFFER_BYTES: usize = 256 * 1024;

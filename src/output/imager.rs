@@ -6,7 +6,7 @@ use url::Url;
 
 use super::manifest::ImageSummary;
 use super::request::{CopyRequest, ImagerUrl};
-use crate::common::board::imager_tags;
+use sdbuild_image::board::imager_tags;
 
 /// The address of the file `name` below `base`. A base that is not a URL is used as the user wrote it.
 pub fn imager_url(base: &str, name: &str) -> String {

@@ -10,15 +10,15 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use super::head_tail::HeadTail;
 use super::image_owner::ImageOwnerId;
 use super::stages::StageOutput;
-use crate::common::cancel::Cancel;
-use crate::common::compression::{Compression, CompressionOptions};
-use crate::common::event::Phase;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::hash::Sha256Hash;
-use crate::common::image_format::Format;
-use crate::common::timings::Timings;
-use crate::image::sidecars::VERSION;
-use crate::image::table::{Partition, Table};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::compression::{Compression, CompressionOptions};
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::timings::Timings;
+use sdbuild_image::image_format::Format;
+use sdbuild_image::sidecars::VERSION;
+use sdbuild_image::table::{Partition, Table};
 
 /// A program in a container image of ours, and the Debian package that it is from.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

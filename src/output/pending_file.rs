@@ -17,8 +17,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempPath;
 
-use crate::common::atomic_file::HIDDEN_PREFIX;
-use crate::common::locked_file;
+use sdbuild_core::atomic_file::HIDDEN_PREFIX;
+use sdbuild_core::locked_file;
 
 /// Of files that were locked before they got this name: unlocked ones are stale at once.
 const PART_SUFFIX: &str = ".part";

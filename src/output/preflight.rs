@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::common::failure::{Class, Failure};
-use crate::common::parent_dir::parent_dir;
 use crate::common::writable_dir::try_to_write;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::parent_dir::parent_dir;
 
 /// The reasons why no image can be written to `dir`, which is created then if it is missing; empty if there are none.
 /// Leaves nothing behind.

@@ -2,9 +2,9 @@
 //! whatever ran in the builder wrote it. Pure.
 
 use super::failures::unusable_result;
-use crate::common::compression::Compression;
-use crate::common::failure::Failure;
-use crate::common::image_format::{Format, Maker, extension_of};
+use sdbuild_core::compression::Compression;
+use sdbuild_core::failure::Failure;
+use sdbuild_image::image_format::{Format, Maker, extension_of};
 
 /// The path of the list below the result.
 pub(super) const PRODUCTS: &str = "nix-support/hydra-build-products";
@@ -230,9 +230,9 @@ fn parse_name(name: &str, format: &Format) -> Result<(String, Compression), Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::failure::Class;
-    use crate::common::image_format::SD_CARD;
     use proptest::prelude::*;
+    use sdbuild_core::failure::Class;
+    use sdbuild_image::image_format::SD_CARD;
 
     const SD_IMAGE: Format = Format::of(&SD_CARD);
     const OUT: &str = "/nix/store/abc-nixos.img";

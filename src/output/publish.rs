@@ -28,12 +28,12 @@ use std::io;
 use std::path::Path;
 
 use super::pending_file::{Owner, PendingFile};
-use crate::common::cancel::Cancel;
-use crate::common::hash::Sha256Hash;
 pub(super) use publication::PublishError;
 use publication::{HiddenNamed, Publication, Step, for_name};
 use record::PublishRecord;
 pub(super) use record::remove_orphans;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::hash::Sha256Hash;
 
 /// A file that is written, and its final name.
 #[derive(Debug)]

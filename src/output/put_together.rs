@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use super::archive::first_file;
 use super::failures::unusable_result;
-use crate::common::failure::{Failure, OrFail as _};
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// Bytes of a header of a tar archive, to whose multiples contents are padded.
 const BLOCK: u64 = 512;

@@ -5,8 +5,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::common::hash::Sha256Hash;
-use crate::common::plain_file::{self, FileVersion};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::plain_file;
+use sdbuild_core::plain_file::FileVersion;
 
 /// Bytes of a sidecar that are read. The longest are block maps, with some 70 bytes for each range of an image.
 const MAX_SIDECAR_BYTES: u64 = 64 << 20;

@@ -6,12 +6,12 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 use super::manifest::Provenance;
-use crate::common::board::Board;
-use crate::common::compression::CompressionOptions;
-use crate::common::hash::Sha256Hash;
-use crate::common::image_format::Format;
-use crate::common::image_name::Sidecar;
-use crate::common::timings::Timings;
+use sdbuild_core::compression::CompressionOptions;
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::timings::Timings;
+use sdbuild_image::board::Board;
+use sdbuild_image::image_format::Format;
+use sdbuild_image::image_name::Sidecar;
 
 /// Where and how the image is written.
 #[derive(Clone, Debug)]

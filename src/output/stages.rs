@@ -9,11 +9,11 @@ use bytes::Bytes;
 use super::head_tail::HeadTail;
 use super::image_writer::ImageWriter;
 use super::pieces::{Broadcast, PieceError, PieceReader, Pieces, for_each_piece};
-use crate::blockmap::{BlockMap, Builder};
-use crate::common::cancel::Cancel;
-use crate::common::compression::Compression;
-use crate::common::hash::{Hashed, Hasher, Sha256Hash};
-use crate::image::decoder;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::compression::Compression;
+use sdbuild_core::hash::{Hashed, Hasher, Sha256Hash};
+use sdbuild_image::blockmap::{BlockMap, Builder};
+use sdbuild_image::decoder;
 
 /// Why a stage ended early.
 #[derive(Debug)]

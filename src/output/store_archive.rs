@@ -6,9 +6,9 @@ use tokio::runtime::Handle;
 use tokio_util::io::SyncIoBridge;
 
 use super::interruptible::Interruptible;
-use crate::common::cancel::Cancel;
-use crate::common::failure::Failure;
-use crate::engine::Container;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::Container;
 
 /// Asks the engine for the archive.
 type Open = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;

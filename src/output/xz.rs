@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use liblzma::stream::{Action, Check, Filters, LzmaOptions, MtStreamBuilder, Status, Stream};
 
-use crate::common::to_usize::to_usize;
+use sdbuild_core::to_usize::to_usize;
 
 /// The largest dictionary, which decides how much memory a worker takes: 72 MB at level 6.
 const MAX_DICTIONARY_BYTES: u32 = 4 << 20;

@@ -3,9 +3,6 @@
 
 use std::time::SystemTime;
 
-use crate::common::compression::Compression;
-use crate::common::event::{Event, Phase};
-use crate::common::failure::Failure;
 use crate::nixos::build_source::ResolvedNixpkgs;
 use crate::nixos::builder::BuildJob;
 use crate::nixos::command::Task;
@@ -17,6 +14,9 @@ use crate::pipeline::steps::container_images::ContainerImages;
 use crate::pipeline::steps::{
     builder, container_images, copy_out, emulation, remote_builders, source,
 };
+use sdbuild_core::compression::Compression;
+use sdbuild_core::event::{Event, Phase};
+use sdbuild_core::failure::Failure;
 
 /// How a build goes on.
 #[derive(Debug)]

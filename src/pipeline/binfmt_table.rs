@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::{fmt, fs, io};
 
-use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, TABLE_DIR, parse};
-use crate::common::context::Context;
-use crate::common::failure::{Class, Failure};
-use crate::common::plain_file::{self, is_gone};
-use crate::engine::{Engine, ImageInfo, RunId};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::plain_file;
+use sdbuild_core::plain_file::is_gone;
+use sdbuild_engine::binfmt::{
+    Entry, Registrar, RegistrarImage, RegistrarOptions, TABLE_DIR, parse,
+};
+use sdbuild_engine::{Engine, ImageInfo, RunId};
 
 /// An entry is a few lines.
 const MAX_ENTRY_BYTES: u64 = 64 << 10;

@@ -1,9 +1,5 @@
 //! A build: the steps from container images to the image file, in their order.
 
-use crate::common::context::Context;
-use crate::common::event::Event;
-use crate::common::failure::Failure;
-use crate::common::timings::Timings;
 use crate::output::Image;
 use crate::pipeline::beginning::{Beginning, Ready, begin};
 use crate::pipeline::build_places::BuildPlaces;
@@ -13,6 +9,10 @@ use crate::pipeline::provenance::{SourceRecord, configuration_id, provenance};
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::{builder, container_images, copy_out, emulation};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Event;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::timings::Timings;
 
 /// Carries out `plan`. `timings` holds how long the phases took that `context` reported so far; the manifest
 /// lists them.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::common::event::{Event, Events};
-use crate::common::nix_event::NixEvent;
 use crate::common::remote_builder::RemoteBuilder;
+use sdbuild_core::event::{Event, Events};
+use sdbuild_core::nix_event::NixEvent;
 
 /// Number of derivations built on each machine.
 #[derive(Clone, Debug)]

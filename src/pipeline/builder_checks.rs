@@ -1,9 +1,5 @@
 //! What `doctor` says about each remote builder.
 
-use crate::common::context::Context;
-use crate::common::failure::{Class, Failure};
-use crate::common::human_bytes::human_bytes;
-use crate::engine::{Engine, RunId};
 use crate::nixos::builder::{BuilderImage, Trial, TrialRun};
 use crate::pipeline::checks::Check;
 use crate::pipeline::emulation::Emulation;
@@ -11,6 +7,10 @@ use crate::pipeline::plan::{BuilderPlan, EnginePlan};
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::steps::{network_access, remote_builders};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_engine::{Engine, RunId};
 
 const TOPIC: &str = "builder";
 

@@ -1,14 +1,14 @@
 //! Whether Nix can run in the container image that the user named with `--builder-image`.
 
 use crate::common::build_mode::EmulationChoice;
-use crate::common::event::Events;
-use crate::common::failure::Failure;
-use crate::common::shell_word::quoted;
-use crate::common::system::{Architecture, System};
-use crate::engine::{Engine, EngineAddress, EngineFacts, ImageInfo};
 use crate::nixos::builder::BuilderImage;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::request::BuildRequest;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::system::{Architecture, System};
+use sdbuild_engine::{Engine, EngineAddress, EngineFacts, ImageInfo};
 
 /// Fails when Nix cannot run in `image`, which the user calls `name`, on this engine and in the way of
 /// emulation that was chosen.
@@ -69,8 +69,8 @@ fn check_user(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::failure::Class;
-    use crate::common::system::ReportedArchitecture;
+    use sdbuild_core::failure::Class;
+    use sdbuild_core::system::ReportedArchitecture;
 
     fn image(architecture: Option<&str>, user: Option<&str>) -> ImageInfo {
         ImageInfo {

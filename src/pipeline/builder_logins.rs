@@ -4,14 +4,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::new_ssh_key::KeyPair;
+use crate::common::known_hosts;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::shell_word::quoted;
-use crate::common::{known_hosts, plain_file, secret_file, ssh_key};
 use crate::nixos::ssh_access::{BuilderLogin, SshAccess};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::request::BuildRequest;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::new_ssh_key::KeyPair;
+use sdbuild_core::plain_file;
+use sdbuild_core::secret_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::ssh_key;
 
 /// Bytes that are read of a key.
 const MAX_KEY_BYTES: u64 = 64 << 10;

@@ -10,20 +10,11 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio_util::io::SyncIoBridge;
 
-use crate::common::absolute_path::absolute;
 use crate::common::cache_key::CacheKey;
-use crate::common::context::Context;
-use crate::common::event::{Events, Phase};
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::http_url;
-use crate::common::human_bytes::human_bytes;
-use crate::common::loopback::is_loopback;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::engine::{Engine, Role, RunId};
 use crate::nixos::builder::{BuilderImage, Export, Report};
 use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::nix_conf::NixSettings;
-use crate::oci::Definition;
 use crate::output::CacheDir;
 use crate::pipeline::clients;
 use crate::pipeline::request::BuildRequest;
@@ -31,6 +22,15 @@ use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::steps::container_images::ensure;
 use crate::pipeline::steps::network_access;
 use crate::pipeline::sweep::Sweep;
+use sdbuild_core::absolute_path::absolute;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Events, Phase};
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::http_url;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::loopback::is_loopback;
+use sdbuild_engine::oci::Definition;
+use sdbuild_engine::{Engine, Role, RunId};
 
 /// Chunks of the archive that wait for the disk.
 const CHUNKS: usize = 16;

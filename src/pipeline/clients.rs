@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::artifact::{Cache, Fetcher, Network, Remote};
-use crate::common::cancel::Cancel;
-use crate::common::context::Context;
-use crate::common::event::{Events, Phase};
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::plain_file;
-use crate::engine::connect::choose;
-use crate::engine::{Endpoint, EndpointInputs, Engine};
 use crate::pipeline::request::Common;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Events, Phase};
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::plain_file;
+use sdbuild_engine::artifact::{Cache, Fetcher, Network, Remote};
+use sdbuild_engine::connect::choose;
+use sdbuild_engine::{Endpoint, EndpointInputs, Engine};
 
 /// Room for a hundred SSH keys of the largest kind, in bytes.
 const MAX_TEXT_BYTES: u64 = 512 << 10;

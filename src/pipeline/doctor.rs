@@ -4,14 +4,8 @@
 
 use std::time::Duration;
 
-use crate::common::context::Context;
-use crate::common::counted::counted;
-use crate::common::failure::{Class, Failure};
-use crate::common::kvm::Kvm;
-use crate::common::timeout::timeout;
-use crate::engine::Engine;
-use crate::oci::MissingImages;
-use crate::pipeline::checks::{self, Answers, DoctorFacts, EngineView, Machine};
+use crate::pipeline::checks;
+use crate::pipeline::checks::{Answers, DoctorFacts, EngineView, Machine};
 pub use crate::pipeline::checks::{Check, Verdict};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
@@ -20,6 +14,13 @@ use crate::pipeline::plan::EnginePlan;
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_lock::RunState;
 use crate::pipeline::{builder_checks, clients};
+use sdbuild_core::context::Context;
+use sdbuild_core::counted::counted;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::kvm::Kvm;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::Engine;
+use sdbuild_engine::oci::MissingImages;
 
 /// An engine or a server that takes longer is too slow for a build as well.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);

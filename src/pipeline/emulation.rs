@@ -1,11 +1,11 @@
 //! How programs of the image run on the engine's machine. Pure.
 
 use crate::common::build_mode::EmulationChoice;
-use crate::common::failure::Failure;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::system::System;
-use crate::engine::EngineFacts;
 use crate::pipeline::kernel_version::KernelVersion;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::system::System;
+use sdbuild_engine::EngineFacts;
 
 /// The first kernel whose user namespaces have `binfmt_misc` tables of their own (commit 21ca59b365c0).
 const OWN_TABLES: KernelVersion = KernelVersion::new(6, 7);

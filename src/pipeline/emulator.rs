@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::engine::{Endpoint, Engine, RunId};
-use crate::oci::Definition;
 use crate::pipeline::clients;
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{RunLock, RunLocks};
 use crate::pipeline::steps::container_images::ensure;
 use crate::pipeline::sweep::Sweep;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::oci::Definition;
+use sdbuild_engine::{Endpoint, Engine, RunId};
 
 /// An engine that can boot an image. While this value lives no other run removes what the boot creates there.
 #[derive(Debug)]

@@ -1,9 +1,5 @@
 //! `check` and the forecast of `--dry-run`: Nix evaluates the configuration, and nothing is built or emulated.
 
-use crate::common::board::BoardName;
-use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
-use crate::common::failure::{Class, Failure};
 use crate::nixos::build_source::Source;
 use crate::nixos::builder::PreparedBuilder;
 use crate::nixos::check::{CheckResult, Finding, findings, who_logs_in};
@@ -15,6 +11,10 @@ use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::source::Purpose;
 use crate::pipeline::steps::{builder, container_images, source};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Phase};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_image::board::BoardName;
 
 /// What a check found.
 #[derive(Debug)]

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::artifact::Cache;
-use crate::common::failure::{Failure, Leftover};
-use crate::common::shell_word::quoted;
-use crate::engine::RunId;
 use crate::nixos::nixpkgs;
 use crate::pipeline::inventory::LocalFiles;
 use crate::pipeline::last_times;
-use crate::pipeline::logs::{self, RemoveError};
+use crate::pipeline::logs;
+use crate::pipeline::logs::RemoveError;
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{RunLocks, RunState};
+use sdbuild_core::failure::{Failure, Leftover};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_engine::RunId;
+use sdbuild_engine::artifact::Cache;
 
 /// Something that can be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,8 +141,8 @@ impl FileRemoval {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Endpoint;
     use crate::pipeline::request::fixture::common;
+    use sdbuild_engine::Endpoint;
 
     /// `clean` with one engine removed the log of a build on another one while it was written.
     #[test]

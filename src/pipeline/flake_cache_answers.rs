@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::common::cancel::Cancel;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::flake_caches::{CacheAnswer, CachePolicy};
-use crate::common::{atomic_file, locked_file, plain_file, private_dir};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::request::BuildRequest;
+use sdbuild_core::atomic_file;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::flake_caches::{CacheAnswer, CachePolicy};
+use sdbuild_core::locked_file;
+use sdbuild_core::plain_file;
+use sdbuild_core::private_dir;
 
 /// In the state directory.
 const FILE: &str = "flake-caches.toml";
@@ -104,7 +107,7 @@ mod tests {
                     let answer = CacheAnswer {
                         flake: format!("/{number}"),
                         accepted: true,
-                        caches: crate::common::flake_caches::FlakeCaches::default(),
+                        caches: sdbuild_core::flake_caches::FlakeCaches::default(),
                     };
                     let mut runtime = tokio::runtime::Builder::new_current_thread();
                     let runtime = runtime.enable_time().build().unwrap();

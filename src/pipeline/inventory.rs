@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::artifact::Cache;
-use crate::binfmt::Entry;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::system::Architecture;
-use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
-use crate::oci::Definition;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{KnownRun, RunLocks, RunState};
 use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{binfmt_table, logs};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::system::Architecture;
+use sdbuild_engine::artifact::Cache;
+use sdbuild_engine::binfmt::Entry;
+use sdbuild_engine::oci::Definition;
+use sdbuild_engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
 
 /// The labels by which a container image of ours is recognised.
 type ImageLabels = [(&'static str, String); 2];

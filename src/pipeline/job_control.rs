@@ -6,9 +6,9 @@ use nix::sys::signal::{Signal, raise};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::common::event::{Event, Events};
-use crate::common::failure::{Failure, OrFail as _};
-use crate::engine::PauseHandle;
+use sdbuild_core::event::{Event, Events};
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_engine::PauseHandle;
 
 /// The heartbeats of the containers that end when this process is silent.
 #[derive(Clone, Debug, Default)]

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::common::event::PhaseTimes;
-use crate::common::plain_file::{self, is_gone};
-use crate::common::{atomic_file, private_dir};
+use sdbuild_core::atomic_file;
+use sdbuild_core::event::PhaseTimes;
+use sdbuild_core::plain_file;
+use sdbuild_core::plain_file::is_gone;
+use sdbuild_core::private_dir;
 
 /// Configurations and images that are remembered.
 const MAX_ENTRIES: usize = 100;
@@ -72,7 +74,7 @@ fn read(state_dir: &Path) -> io::Result<Vec<Entry>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::event::Phase;
+    use sdbuild_core::event::Phase;
 
     fn times(times: &[(Phase, u64)]) -> PhaseTimes {
         times.iter().copied().collect()

@@ -5,9 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::private_dir;
-use crate::engine::RunId;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::private_dir;
+use sdbuild_engine::RunId;
 
 /// How many build logs are kept: enough to compare with last week's, few enough to take no space worth a setting.
 const KEPT_LOGS: usize = 20;

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use crate::artifact::Cache;
-use crate::artifact::cache::CacheLookup;
-use crate::common::hash::Sha256Hash;
-use crate::nixos::lock::{self, Locked};
+use crate::nixos::lock;
+use crate::nixos::lock::Locked;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::request::{BuildRequest, SourceChoice};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_engine::artifact::Cache;
+use sdbuild_engine::artifact::cache::CacheLookup;
 
 /// What helps, besides a look at the network, where no server has it.
 pub(in crate::pipeline) const NAME_ANOTHER: &str = "or name a checkout or an archive that this machine reaches: --nixpkgs DIR|URL, or nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";

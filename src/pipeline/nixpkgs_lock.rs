@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use crate::common::context::Context;
-use crate::common::failure::Failure;
 use crate::nixos::configuration::{Configuration, SuggestedCommand};
-use crate::nixos::lock::{self, Resolve};
+use crate::nixos::lock;
+use crate::nixos::lock::Resolve;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NAME_ANOTHER_TO_LOCK;
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::steps::source::resolve;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// What updates a directory of nixpkgs.
 const UPDATE_DIRECTORY: &str =

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::Failure;
-use crate::engine::RunId;
 use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
-use crate::oci::Definition;
 use crate::pipeline::clients;
 use crate::pipeline::inventory::{ContainerSizes, Inventory};
 use crate::pipeline::request::Common;
 use crate::pipeline::steps::container_images::ensure;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::RunId;
+use sdbuild_engine::oci::Definition;
 
 /// The old results on one store volume. Planning removes nothing.
 #[derive(Debug)]

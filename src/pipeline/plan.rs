@@ -3,16 +3,11 @@
 
 use std::path::Path;
 
-use crate::artifact::Cache;
-use crate::common::context::Context;
-use crate::common::event::{Event, Events, Phase};
-use crate::common::failure::{Failure, OrFail as _};
-use crate::engine::{Engine, RunId};
-use crate::oci::{Definition, MissingImages};
 use crate::output;
 use crate::pipeline::builder_image::check_foreign;
 use crate::pipeline::builder_logins;
-use crate::pipeline::checks::{self, Machine, Verdict};
+use crate::pipeline::checks;
+use crate::pipeline::checks::{Machine, Verdict};
 use crate::pipeline::clients::connect;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::problems::Problems;
@@ -21,6 +16,12 @@ use crate::pipeline::resources::Resources;
 use crate::pipeline::run_summary::run_summary;
 use crate::pipeline::source::{Purpose, SourcePlan};
 use crate::pipeline::steps::network_access;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_engine::artifact::Cache;
+use sdbuild_engine::oci::{Definition, MissingImages};
+use sdbuild_engine::{Engine, RunId};
 
 /// What a run will do; the same value is described and carried out.
 #[derive(Clone, Debug)]

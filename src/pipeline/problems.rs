@@ -1,6 +1,6 @@
 //! All problems of a plan at once: it lists everything that is certain to fail, not only the first problem.
 
-use crate::common::failure::{Class, Failure};
+use sdbuild_core::failure::{Class, Failure};
 
 /// Problems that were found, in the order in which they are reported.
 #[derive(Debug, Default)]

@@ -4,19 +4,20 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::common::build_mode::EmulationChoice;
-use crate::common::hash::Sha256Hash;
-use crate::common::http_url::without_secrets;
-use crate::common::image_format::Format;
-use crate::common::plain_file;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
 use crate::nixos::builder::BuildResult;
 use crate::nixos::flake::FlakeReport;
-use crate::oci::Definition;
 use crate::output::ImageOwnerId;
-use crate::output::manifest::{self, Built, ContainerImage, Nixpkgs, Program, Provenance};
+use crate::output::manifest;
+use crate::output::manifest::{Built, ContainerImage, Nixpkgs, Program, Provenance};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::steps::container_images::ContainerImages;
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::http_url::without_secrets;
+use sdbuild_core::plain_file;
+use sdbuild_engine::oci::Definition;
+use sdbuild_image::image_format::Format;
 
 /// The Debian package of the emulator.
 const QEMU: &str = "qemu-user";
@@ -201,7 +202,7 @@ fn flake(report: FlakeReport, overridden_inputs: Vec<String>) -> manifest::Flake
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::system::Architecture;
+    use sdbuild_core::system::Architecture;
 
     #[test]
     fn manifest_names_pinned_emulator_and_nix() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::common::loopback::is_loopback;
+use sdbuild_core::loopback::is_loopback;
 
 /// Proxies for downloads; their addresses may contain passwords.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -3,14 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Failure, Leftover};
-use crate::common::shell_word::quoted;
-use crate::common::timeout::timeout;
-use crate::engine::{EngineError, ImageInfo, RunId, VolumeInfo};
-use crate::oci::Definition;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::clients;
 use crate::pipeline::file_removal::{FileRemoval, Item};
@@ -18,6 +10,14 @@ use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, Sized
 use crate::pipeline::request::Common;
 use crate::pipeline::steps::container_images::ensure;
 use crate::pipeline::sweep::{StaleObjects, image_name};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Failure, Leftover};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
+use sdbuild_engine::oci::Definition;
+use sdbuild_engine::{EngineError, ImageInfo, RunId, VolumeInfo};
 
 /// A store of some hundred thousand files on a slow disk takes its time.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(1800);

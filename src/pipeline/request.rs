@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
-use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::image_format::Format;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::ssh_machine::SshMachine;
-use crate::common::system::System;
 use crate::output::ImagerUrl;
 use crate::pipeline::proxies::Proxies;
+use sdbuild_core::compression::CompressionOptions;
+use sdbuild_core::system::System;
+use sdbuild_engine::ssh_machine::SshMachine;
+use sdbuild_image::board::BoardName;
+use sdbuild_image::image_format::Format;
 
 /// The engine, the directories and the network of a run.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! How much a build does at a time: what the user sets, else what the engine's machine has room for. Pure.
 
-use crate::engine::EngineFacts;
 use crate::pipeline::request::BuildRequest;
+use sdbuild_engine::EngineFacts;
 
 /// Memory for a derivation that is built natively, with one compiler process for instance.
 const JOB_BYTES: u64 = 512 << 20;

@@ -4,19 +4,19 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::artifact::Fetcher;
-use crate::binfmt::Registrar;
-use crate::common::cancel::Cancel;
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Failure, Leftover};
-use crate::engine::Engine;
 use crate::pipeline::job_control::JobControl;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{binfmt_table, clients};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Failure, Leftover};
+use sdbuild_engine::Engine;
+use sdbuild_engine::artifact::Fetcher;
+use sdbuild_engine::binfmt::Registrar;
 
 /// How long a busy engine may take to answer a ping. It does so from memory, but an engine that waits for a disk (a board's
 /// SD card, or a machine that swaps) has been seen to take more than five seconds. A second Ctrl-C waits for less.

@@ -10,12 +10,13 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::common::atomic_file;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::locked_file::{self, Owner};
-use crate::common::plain_file;
-use crate::common::ssh_machine::SshMachine;
-use crate::engine::{Endpoint, RunId};
+use sdbuild_core::atomic_file;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::locked_file;
+use sdbuild_core::locked_file::Owner;
+use sdbuild_core::plain_file;
+use sdbuild_engine::ssh_machine::SshMachine;
+use sdbuild_engine::{Endpoint, RunId};
 
 /// The text of a file is an engine's address; longer files are not ours.
 const MAX_ADDRESS_BYTES: u64 = 64 << 10;

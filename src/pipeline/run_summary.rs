@@ -1,16 +1,16 @@
 //! The first line of a run: what is built, with which engine and which nixpkgs.
 
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::event::RunSummary;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::http_url::without_secrets;
-use crate::common::shown_path::shown_path;
-use crate::engine::Engine;
 use crate::nixos::build_source::Source;
 use crate::nixos::lock::Requested;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::source::SourcePlan;
+use sdbuild_core::event::RunSummary;
+use sdbuild_core::http_url::without_secrets;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_engine::Engine;
 
 /// What a build of `source` with `request` on `engine` is about.
 pub(super) fn run_summary(

@@ -2,11 +2,11 @@
 
 use tokio::sync::watch;
 
-use crate::binfmt::{Lease, PrivateBinfmt};
-use crate::common::cancel::Cancel;
-use crate::common::failure::Leftover;
-use crate::engine::{ContainerGuard, PauseHandle};
 use crate::pipeline::job_control::Watchdogs;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::Leftover;
+use sdbuild_engine::binfmt::{Lease, PrivateBinfmt};
+use sdbuild_engine::{ContainerGuard, PauseHandle};
 
 /// The guards of a run, released in reverse order, each step bounded in time, all of them even when
 /// one fails.
@@ -93,7 +93,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
-    use crate::engine::{AttachedInput, Heartbeat};
+    use sdbuild_engine::{AttachedInput, Heartbeat};
 
     #[tokio::test]
     async fn heartbeats_that_are_kept_are_paused() {

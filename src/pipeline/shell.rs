@@ -4,11 +4,6 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-use crate::common::context::Context;
-use crate::common::event::Event;
-use crate::common::failure::{Class, Failure};
-use crate::common::nearest::meant;
-use crate::common::shell_word::command_line;
 use crate::nixos::build_source::Source;
 use crate::nixos::command::Task;
 use crate::nixos::shell_session::{Derivation, ShellSession};
@@ -17,6 +12,11 @@ use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::{RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::{builder, container_images, emulation, remote_builders, source};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Event;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::nearest::meant;
+use sdbuild_core::shell_word::command_line;
 
 /// Carries out `plan` up to its build, and runs `session` in place of that. A shell that ends with another
 /// status than 0 is a failure of class [`Class::Shell`].

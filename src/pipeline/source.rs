@@ -4,21 +4,23 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::configuration_file::CONFIG_NAME;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::plain_file;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::{UploadDir, configuration_not_readable};
 use crate::nixos::configuration::{Configuration, SuggestedCommand};
-use crate::nixos::flake::{self, Flake, FlakeSearch, Override};
-use crate::nixos::lock::{self, Locked};
+use crate::nixos::flake;
+use crate::nixos::flake::{Flake, FlakeSearch, Override};
+use crate::nixos::lock;
+use crate::nixos::lock::Locked;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::problems::Problems;
 use crate::pipeline::request::{BuildRequest, SourceChoice};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
 
 /// The words in the example's key that the user has to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";

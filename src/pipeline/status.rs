@@ -8,12 +8,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::binfmt::{Owner, classify};
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure};
-use crate::common::timeout::timeout;
-use crate::engine::RunId;
 use crate::nixos::builder::BuilderImage;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::inventory::{
@@ -25,6 +19,12 @@ use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::{binfmt_table, clients};
 pub use parts::{Container, EngineState, Handler, Run, SizedObject};
 use parts::{age_at, age_since, container, dir, handler, image, volumes};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::RunId;
+use sdbuild_engine::binfmt::{Owner, classify};
 
 /// Raised when a field of the JSON is removed or changes its meaning.
 const JSON_VERSION: u32 = 1;
@@ -248,8 +248,8 @@ mod tests {
     use RunState::{Live, Stale, Unknown};
 
     use super::*;
-    use crate::engine::{ContainerInfo, Role};
     use crate::pipeline::sweep::StaleObjects;
+    use sdbuild_engine::{ContainerInfo, Role};
 
     #[test]
     fn run_is_known_by_lock_container_or_handler() {

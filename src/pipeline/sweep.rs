@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
-use crate::common::context::Context;
-use crate::common::failure::{Failure, Leftover};
-use crate::engine::{ContainerInfo, Engine, ImageInfo, Role, RunId};
 use crate::pipeline::binfmt_table;
 use crate::pipeline::run_lock::{RunLocks, RunState};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, Leftover};
+use sdbuild_engine::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
+use sdbuild_engine::{ContainerInfo, Engine, ImageInfo, Role, RunId};
 
 /// How long a run of another user or machine may need a container that does not run: it uploads to one that it has not
 /// started, or reads its image out of a builder that ended. Gigabytes over a slow network take hours.

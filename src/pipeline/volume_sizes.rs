@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::Failure;
-use crate::common::text::listed;
-use crate::common::timeout::timeout;
-use crate::engine::{ContainerGuard, ContainerSpec, ImageInfo, Role};
 use crate::pipeline::inventory::{Inventory, SizedVolume};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::text::listed;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::{ContainerGuard, ContainerSpec, ImageInfo, Role};
 
 /// Counts every volume at the same time, one process each. A store of some hundred thousand files is counted in half a
 /// minute; a size that takes longer than two stays unknown. `du` complains about every file that it may not read.

@@ -20,11 +20,11 @@ use super::options::Options;
 use super::resolver::{Resolver, current_dir};
 use super::ssh_key::SshKey;
 use super::value::{Number, memory_mib};
-use crate::common::board::{Board, BoardName, BoardNameParser, QemuModel, Wiring, generic_machine};
 use crate::common::build_mode::EmulatorChoice;
-use crate::common::failure::Failure;
-use crate::common::system::System;
 use crate::pipeline::Common;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{Board, BoardName, BoardNameParser, QemuModel, Wiring, generic_machine};
 
 /// Default memory of the machine.
 const MEMORY_MIB: u32 = 1024;

@@ -14,17 +14,17 @@ use super::resolver::{Resolver, Setting, current_dir, origin_hint};
 use super::source_choice::{default_source, flake_source, given_source, project_of};
 use super::ssh_key::SshKey;
 use super::value::{NixpkgsSource, Number, PublishedAt};
-use crate::common::absolute_path::absolute;
-use crate::common::compression::CompressionOptions;
-use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::image_format::Format;
-use crate::common::machine_source::BuildOn;
-use crate::common::shell_word::quoted;
 use crate::output::ImagerUrl;
 use crate::pipeline::{
     BuildRequest, Output, Questions, ResourceLimits, SourceChoice, SourceRequest, Target,
 };
+use sdbuild_core::absolute_path::absolute;
+use sdbuild_core::compression::CompressionOptions;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::machine_source::BuildOn;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_image::image_format::Format;
 
 mod checks;
 mod project_policy;

@@ -10,10 +10,10 @@ use super::environment::Environment;
 use super::environment::user_file;
 use super::resolver::Resolver;
 use super::value::{Base, Value};
-use crate::common::failure::Failure;
-use crate::common::plain_file;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::pipeline::Builders;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::plain_file;
 
 /// The key that is used when none is named, in the directory of the user's settings.
 const KEY: &str = "builder-key";

@@ -1,12 +1,15 @@
 //! The binary caches of a build.
 
+use super::CACHE;
+use super::CACHE_KEY;
+use super::each_once;
 use super::resolver::Resolver;
 use super::value::WordList;
-use super::{CACHE, CACHE_KEY, each_once};
 use crate::common::cache_key::{PublicKeyError, check_public};
-use crate::common::failure::Failure;
-use crate::common::http_url::{self, HttpUrlError};
 use crate::pipeline::Caches;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::HttpUrlError;
 
 /// Resolves the binary caches.
 pub(super) fn resolve_caches(s: &mut Resolver<'_>) -> Result<Caches, Failure> {

@@ -9,8 +9,8 @@ use super::mirrors;
 use super::options::Options;
 use super::resolver::Resolver;
 use super::value::{MirrorAddress, Number, StoreName};
-use crate::common::failure::Failure;
 use crate::pipeline::Common;
+use sdbuild_core::failure::Failure;
 
 /// Seconds without data after which a download is aborted: longer than a mirror takes to spin up its disk.
 const STALL_SECONDS: Number<1> = Number::known(20);

@@ -8,9 +8,9 @@ use clap::Args as _;
 
 use super::build_args::BuildArgs;
 use super::variables;
-use crate::common::aws_variables::AwsVariables;
-use crate::common::nearest::is_slip;
 use crate::pipeline::Proxies;
+use sdbuild_core::aws_variables::AwsVariables;
+use sdbuild_core::nearest::is_slip;
 
 /// Prefix of the variables that are settings.
 const PREFIX: &str = "SDBUILD_";

@@ -6,9 +6,9 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::options::Options;
-use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::nearest::nearest;
-use crate::common::plain_file;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::nearest::nearest;
+use sdbuild_core::plain_file;
 
 /// Name of the settings file, beside the configuration or in the user's directory of settings.
 pub const NAME: &str = "sdbuild.toml";

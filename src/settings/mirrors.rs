@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::each_once;
-use crate::common::failure::Failure;
-use crate::common::http_url::{self, HttpUrlError};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::HttpUrlError;
 
 /// Bytes that are read of a sources file at most.
 const MAX_SOURCES_BYTES: u64 = 1 << 20;
@@ -51,7 +52,7 @@ fn apt_mirrors(etc_apt: &Path) -> Vec<String> {
     files
         .iter()
         .filter(|path| known(path))
-        .filter_map(|path| crate::common::plain_file::read_text(path, MAX_SOURCES_BYTES).ok())
+        .filter_map(|path| sdbuild_core::plain_file::read_text(path, MAX_SOURCES_BYTES).ok())
         .flat_map(|text| text.lines().flat_map(uris).collect::<Vec<_>>())
         .collect()
 }

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use super::builders::BuilderList;
 use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, StoreName, WordList};
-use crate::common::board::{BoardName, BoardNameParser};
 use crate::common::build_mode::{EmulationChoice, Glue};
-use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::image_format::Format;
-use crate::common::machine_source::BuildOn;
-use crate::common::system::System;
+use sdbuild_core::compression::CompressionOptions;
+use sdbuild_core::machine_source::BuildOn;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{BoardName, BoardNameParser};
+use sdbuild_image::image_format::Format;
 
 /// Heading of the flags about Nix.
 pub(crate) const NIX: &str = "Nix options";

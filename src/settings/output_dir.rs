@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::environment::Environment;
 use super::options::Options;
 use super::resolver::{Resolver, current_dir};
-use crate::common::failure::Failure;
-use crate::common::image_format;
+use sdbuild_core::failure::Failure;
+use sdbuild_image::image_format;
 
 /// Refuses the name of an image or of a disk, of which a build would make a directory.
 pub(super) fn check(dir: &Path) -> Result<(), Failure> {

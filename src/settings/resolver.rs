@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::file;
 use super::options::Options;
 use super::value::{Base, Value};
-use crate::common::failure::{Failure, OrFail as _};
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// Resolves settings one by one, and records each with its origin.
 #[derive(Debug)]
@@ -289,7 +289,7 @@ mod tests {
         let mut resolver = Resolver::new(Options::default(), &env, None).unwrap();
         let jobs = resolver.optional("jobs", Some("SDBUILD_JOBS"), |o| o.jobs);
         let failure = jobs.unwrap_err();
-        assert_eq!(failure.class, crate::common::failure::Class::Usage);
+        assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
         assert_eq!(failure.to_string(), "SDBUILD_JOBS: `many` is not a number");
         let offline = resolver.optional("offline", Some("SDBUILD_OFFLINE"), |o| o.offline);
         let message = offline.unwrap_err().to_string();

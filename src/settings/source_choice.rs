@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::absolute_path::absolute;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
-use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::flake_url::{FlakeUrl, has_scheme};
 use crate::common::repository_address::of_repository;
 use crate::pipeline::SourceChoice;
+use sdbuild_core::absolute_path::absolute;
+use sdbuild_core::failure::Failure;
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {

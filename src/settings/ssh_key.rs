@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::absolute_path::absolute;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::plain_file;
-use crate::common::ssh_key;
+use sdbuild_core::absolute_path::absolute;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::plain_file;
+use sdbuild_core::ssh_key;
 
 /// Bytes that are read of a key file at most.
 const MAX_KEY_BYTES: u64 = 64 << 10;

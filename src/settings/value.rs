@@ -9,15 +9,16 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
-use super::{DEFAULT_RELEASE, STORE};
-use crate::common::absolute_path::{absolute, below_home};
-use crate::common::board::BoardName;
+use super::DEFAULT_RELEASE;
+use super::STORE;
 use crate::common::build_mode::{EmulationChoice, Glue};
-use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::image_format::Format;
-use crate::common::machine_source::BuildOn;
-use crate::common::system::System;
+use sdbuild_core::absolute_path::{absolute, below_home};
+use sdbuild_core::compression::CompressionOptions;
+use sdbuild_core::machine_source::BuildOn;
+use sdbuild_core::system::System;
+use sdbuild_image::board::BoardName;
+use sdbuild_image::image_format::Format;
 
 /// What paths in settings begin at.
 #[derive(Clone, Copy, Debug)]

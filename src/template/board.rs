@@ -1,8 +1,8 @@
 //! What the configuration of a board says besides the example's.
 
-use crate::common::board::{Board, Start, UBoot};
-use crate::common::failure::Failure;
-use crate::common::system::System;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{Board, Start, UBoot};
 
 /// The line of the example that boards replace.
 pub(super) const PLAIN: &str =
@@ -95,7 +95,7 @@ fn u_boot_lines(title: &str, u_boot: &UBoot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::board::BoardName;
+    use sdbuild_image::board::BoardName;
 
     fn written(name: &str) -> String {
         let BoardName(board) = name.parse().unwrap();

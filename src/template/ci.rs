@@ -1,7 +1,7 @@
 //! Workflows for continuous integration: the repository's examples with the path of the configuration.
 
 use crate::common::ci_service::CiService;
-use crate::common::shell_word::quoted;
+use sdbuild_core::shell_word::quoted;
 
 const GITHUB: &str = include_str!("../../examples/ci/github.yml");
 const GITLAB: &str = include_str!("../../examples/ci/gitlab.yml");

@@ -13,11 +13,14 @@ use ring::pbkdf2;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use crate::common::failure::Failure;
-use crate::common::nix_string::nix_string;
-use crate::common::program::find_program;
-use crate::common::timeout::timeout;
-use crate::common::{host_name as names, locale as locales, plain_file, time_zone as zones};
+use crate::common::locale as locales;
+use crate::common::time_zone as zones;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::host_name as names;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::plain_file;
+use sdbuild_core::program::find_program;
+use sdbuild_core::timeout::timeout;
 
 /// Largest `/etc/timezone` that is read, in bytes; it holds one short line.
 const MAX_FILE_BYTES: u64 = 64 << 10;

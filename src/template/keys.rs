@@ -10,13 +10,14 @@ use std::{fs, io};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::invisible_chars::is_format_char;
-use crate::common::shell_word::quoted;
-use crate::common::ssh_key::{
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::invisible_chars::is_format_char;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::ssh_key::{
     KEY_TYPES, UNREADABLE_KEY_HINT, hint_to_public_half, is_complete, is_in_place_of_file,
 };
-use crate::common::{plain_file, unix_socket};
+use sdbuild_engine::unix_socket;
 
 /// Largest `.pub` file that is read, in bytes; an RSA key of 16,384 bits takes 3 kB.
 const MAX_FILE_BYTES: u64 = 64 << 10;

@@ -9,10 +9,6 @@ mod host;
 mod keys;
 mod miniature;
 
-use crate::common::board::Board;
-use crate::common::new_file::Access;
-use crate::common::nix_string::nix_string;
-use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 pub use board::check_board;
 pub use ci::workflow;
@@ -22,6 +18,10 @@ pub use host::{
 };
 pub use keys::{PublicKey, agent_keys, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;
+use sdbuild_core::new_file::Access;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::system::System;
+use sdbuild_image::board::Board;
 
 /// The templates, and the texts in all of them that are replaced.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
@@ -196,7 +196,7 @@ mod tests {
     use clap::ValueEnum as _;
 
     use super::*;
-    use crate::common::board::BoardName;
+    use sdbuild_image::board::BoardName;
 
     fn named(name: &str) -> &'static Board {
         let BoardName(board) = name.parse().unwrap();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, Phase, Stop};
 use crate::ui::state::Ended;
+use sdbuild_core::event::{Event, Phase, Stop};
 
 /// Remembers the failures that are not told yet.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::event::RunSummary;
+    use sdbuild_core::event::RunSummary;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::event::{Event, ImageDone, Phase, RunSummary, Stop};
-use crate::common::failure::{Class, Failure};
-use crate::common::nix_event::{NixEvent, StepUnit};
 use crate::ui::run_lines;
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
+use sdbuild_core::event::{Event, ImageDone, Phase, RunSummary, Stop};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::nix_event::{NixEvent, StepUnit};
 
 /// Version of the event format; incremented when a field or kind of event is removed or changes its meaning.
 const VERSION: u64 = 1;

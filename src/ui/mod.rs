@@ -37,13 +37,13 @@ use std::time::Duration;
 
 use nix::libc::EIO;
 
-use crate::common::event::{Event, Events};
-use crate::common::failure::{Failure, OrFail as _};
 pub use colour::Colour;
 use json::Json;
 pub use json::failure_fields;
 pub use sanitize::{sanitize, sanitize_line};
 use screen::Screen;
+use sdbuild_core::event::{Event, Events};
+use sdbuild_core::failure::{Failure, OrFail as _};
 pub use secret::Hidden;
 use view::{View, ViewKind};
 use writer::Writer;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::common::event::Event;
-use crate::common::nix_event::NixEvent;
-use crate::common::transcript::short_name;
 use crate::ui::progress;
 use crate::ui::state::{Activity, ActivityKind, Fraction, State};
 use crate::ui::words;
+use sdbuild_core::event::Event;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::transcript::short_name;
 
 /// Minimum time between two lines about the progress of a phase.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ fn active(state: &State, at: Duration) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::event::Phase;
+    use sdbuild_core::event::Phase;
 
     /// A view that is ticked every second.
     #[derive(Default)]

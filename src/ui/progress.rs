@@ -1,8 +1,8 @@
 //! How far the current phase is, in words that every view uses. Pure.
 
-use crate::common::event::Phase;
 use crate::ui::state::{Activity, ActivityKind, Progress, State};
 use crate::ui::words;
+use sdbuild_core::event::Phase;
 
 /// What the current phase has done, if it counts, and how long it took last time: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
 pub(super) fn counts(state: &State) -> Option<String> {

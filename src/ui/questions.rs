@@ -2,8 +2,13 @@
 
 use std::io;
 
-use super::{FLUSH_TIMEOUT, Ui, error_columns, report, sanitize, wrap};
-use crate::common::failure::{Failure, OrFail as _};
+use super::FLUSH_TIMEOUT;
+use super::Ui;
+use super::error_columns;
+use super::report;
+use super::sanitize;
+use super::wrap;
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 impl Ui {
     /// Whether a user at a terminal sees questions and can answer them. False with JSON events, which programs read.

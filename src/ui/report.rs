@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::common::failure::{Class, Failure, Leftover};
-use crate::common::text::without_os_errors;
 use crate::ui::sanitize::message;
 use crate::ui::source_lines;
+use sdbuild_core::failure::{Class, Failure, Leftover};
+use sdbuild_core::text::without_os_errors;
 
 /// In front of lines of a log or a source that are quoted.
 pub(super) const QUOTE: &str = "  > ";

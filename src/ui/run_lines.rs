@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use console::measure_text_width;
 
-use crate::common::event::{ImageDone, LastLine, Phase, RunSummary, Stop};
 use crate::ui::colour::Paint;
 use crate::ui::frame::{NAME_COLUMNS, line};
 use crate::ui::layout::{NARROW, WIDEST_RUN, filled, wrapped};
@@ -12,6 +11,7 @@ use crate::ui::sanitize::sanitize_line;
 use crate::ui::state::Ended;
 use crate::ui::words;
 use crate::ui::wrap::{path_in_parts, wrap_part};
+use sdbuild_core::event::{ImageDone, LastLine, Phase, RunSummary, Stop};
 
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::common::invisible_chars::is_format_char;
-use crate::common::text::truncate;
+use sdbuild_core::invisible_chars::is_format_char;
+use sdbuild_core::text::truncate;
 
 /// Characters of a text that are shown; the log file has the whole text.
 const MAX_TEXT_CHARS: usize = 8 * 1024;

@@ -5,7 +5,7 @@ use std::io;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::report;
-use crate::common::failure::{Failure, OrFail as _};
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// Switches the terminal's echo off until it is dropped.
 #[derive(Debug)]

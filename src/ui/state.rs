@@ -5,12 +5,12 @@ mod nix_counts;
 
 use std::time::Duration;
 
-use crate::common::event::{Event, Phase, PhaseTimes, Stop};
-use crate::common::nix_event::{NixEvent, StepUnit};
 use crate::ui::words;
 use activities::Activities;
 pub(super) use activities::{Activity, ActivityKind};
 use nix_counts::NixCounts;
+use sdbuild_core::event::{Event, Phase, PhaseTimes, Stop};
+use sdbuild_core::nix_event::{NixEvent, StepUnit};
 
 /// Maximum characters of the last line of a builder or a console that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;

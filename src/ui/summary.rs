@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Phase, Stop};
-use crate::common::text::truncate;
 use crate::ui::state::{Ended, State};
 use crate::ui::words;
+use sdbuild_core::event::{Phase, Stop};
+use sdbuild_core::text::truncate;
 
 /// Width of the names, so that the table fits 80 columns.
 const NAME: usize = 56;
@@ -53,8 +53,8 @@ fn row(name: &str, took: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::event::Event;
-    use crate::common::nix_event::NixEvent;
+    use sdbuild_core::event::Event;
+    use sdbuild_core::nix_event::NixEvent;
 
     #[test]
     fn phases_come_before_the_slowest_derivations() {

@@ -12,8 +12,8 @@ use self::terminal::{MARK, Terminal, pair, read_until_mark, screen_on};
 use super::frame::Size;
 use super::view::{Item, View, ViewKind};
 use super::writer::Writer;
-use crate::common::event::{Event, ImageDone, Phase};
-use crate::common::nix_event::NixEvent;
+use sdbuild_core::event::{Event, ImageDone, Phase};
+use sdbuild_core::nix_event::NixEvent;
 
 /// Two derivations are being built, without log lines yet.
 const TWO_BUILDS: Duration = Duration::from_secs(12);

@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
-use crate::common::counted::counted;
-use crate::common::event::Event;
-use crate::common::nix_event::NixEvent;
-use crate::common::transcript::{Transcript, forecast};
 use crate::ui::colour::Paint;
 use crate::ui::failures::Failures;
-use crate::ui::frame::{self, Size, frame};
-use crate::ui::json::{self, Json};
-use crate::ui::plain::{self, Plain};
-use crate::ui::run_lines::{self, Form};
+use crate::ui::frame;
+use crate::ui::frame::{Size, frame};
+use crate::ui::json;
+use crate::ui::json::Json;
+use crate::ui::plain;
+use crate::ui::plain::Plain;
+use crate::ui::run_lines;
+use crate::ui::run_lines::Form;
 use crate::ui::sanitize::message;
 use crate::ui::state::{Ended, State};
 use crate::ui::{colour, layout, progress, summary, wrap};
+use sdbuild_core::counted::counted;
+use sdbuild_core::event::Event;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::transcript::{Transcript, forecast};
 
 /// One item of output.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::event::Phase;
-pub use crate::common::human_bytes::human_bytes;
+use sdbuild_core::event::Phase;
+pub use sdbuild_core::human_bytes::human_bytes;
 
 /// The name of a phase as users see it.
 pub(super) fn phase(phase: Phase) -> &'static str {

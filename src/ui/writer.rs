@@ -10,10 +10,10 @@ use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::common::event::Event;
 use crate::ui::frame::Size;
 use crate::ui::screen::Screen;
 use crate::ui::view::{Item, View};
+use sdbuild_core::event::Event;
 
 /// Memory for lines of a log that wait for a slow reader: about fifty thousand lines.
 const MAX_LOG_BYTES: usize = 8 << 20;

@@ -43,7 +43,6 @@ mod lock;
 mod machine_kills;
 mod machine_state;
 mod machines;
-mod modules;
 mod newest_image;
 mod output;
 mod pins;

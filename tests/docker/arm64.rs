@@ -1,9 +1,9 @@
 //! The container images for 64-bit ARM hosts, run under our own emulation.
 
-use sdbuild::binfmt::{HandlerName, Registrar, RegistrarOptions};
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::event::Events;
-use sdbuild::engine::RunId;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_engine::RunId;
+use sdbuild_engine::binfmt::{HandlerName, Registrar, RegistrarOptions};
 
 use crate::registrar::{arm64_images, engine, registrar_image};
 use crate::support::*;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sdbuild::binfmt::{HandlerName, Owner, Registrar, classify};
+use sdbuild_engine::binfmt::{HandlerName, Owner, Registrar, classify};
 
 use crate::single_run::{AT_ONCE, SingleRun};
 use crate::support::*;

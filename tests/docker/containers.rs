@@ -2,9 +2,9 @@
 
 use std::io::Read as _;
 
-use sdbuild::common::cancel::Cancel;
-use sdbuild::engine::labels::labels;
-use sdbuild::engine::{ContainerGuard, ContainerSpec, EngineError, PathKind, Role, RunId};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_engine::labels::labels;
+use sdbuild_engine::{ContainerGuard, ContainerSpec, EngineError, PathKind, Role, RunId};
 
 use crate::single_run::SingleRun;
 use crate::support::*;

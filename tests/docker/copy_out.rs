@@ -7,17 +7,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, Once};
 
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::compression::{Compression, CompressionOptions};
-use sdbuild::common::context::Context;
-use sdbuild::common::event::{Event, Events};
-use sdbuild::common::failure::{Class, Failure};
-use sdbuild::common::hash::Sha256Hash;
-use sdbuild::common::image_format::Format;
-use sdbuild::common::timings::Timings;
-use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
 use sdbuild::output::manifest::Provenance;
 use sdbuild::output::{CopyRequest, Image, OutputSettings, copy_out};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::compression::{Compression, CompressionOptions};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Events};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::timings::Timings;
+use sdbuild_engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
+use sdbuild_image::image_format::Format;
 use tar::EntryType;
 
 use crate::support::*;

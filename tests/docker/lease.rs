@@ -4,9 +4,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use sdbuild::binfmt::Registrar;
-use sdbuild::common::failure::Failure;
-use sdbuild::engine::RunId;
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::RunId;
+use sdbuild_engine::binfmt::Registrar;
 
 use crate::single_run::{AT_ONCE, SingleRun};
 use crate::support::*;

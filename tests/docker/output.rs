@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sdbuild::common::compression::Compression;
-use sdbuild::common::failure::Class;
+use sdbuild_core::compression::Compression;
+use sdbuild_core::failure::Class;
 
 use crate::copy_out::{copied_as, list, result, settings};
 use crate::support::*;

@@ -4,13 +4,13 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sdbuild::binfmt::{
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::{Event, Events};
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::binfmt::{
     HandlerKind, HandlerName, Lease, Registrar, RegistrarImage, RegistrarOptions, probe,
 };
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::event::{Event, Events};
-use sdbuild::common::failure::Failure;
-use sdbuild::engine::{Engine, Role, RunId};
+use sdbuild_engine::{Engine, Role, RunId};
 
 use crate::registrar::registrar_image;
 use crate::support::*;

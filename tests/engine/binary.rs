@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use sdbuild::common::hash::Sha256Hash;
+use sdbuild_core::hash::Sha256Hash;
 
 use crate::server::{Server, default_reply, ok, refused};
 use crate::support::*;

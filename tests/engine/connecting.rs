@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use sdbuild::common::failure::{Class, Failure};
-use sdbuild::engine::{Endpoint, Engine};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_engine::{Endpoint, Engine};
 
 use crate::scripted;
 use crate::server::{Reply, Server, default_reply, ok, refused};

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use sdbuild::artifact::Cache;
-use sdbuild::common::hash::Sha256Hash;
-use sdbuild::common::system::Architecture;
-use sdbuild::oci::Definition;
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::system::Architecture;
+use sdbuild_engine::artifact::Cache;
+use sdbuild_engine::oci::Definition;
 
 use crate::server::{Reply, Server, default_reply, ok, refused};
 use crate::support::*;

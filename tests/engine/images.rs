@@ -3,7 +3,7 @@
 use std::io::{Seek as _, Write as _};
 use std::sync::{Arc, Mutex};
 
-use sdbuild::engine::{EngineError, Loading};
+use sdbuild_engine::{EngineError, Loading};
 
 use crate::scripted;
 use crate::server::{default_reply, ok};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::failure::Failure;
-use sdbuild::common::timeout::timeout;
-use sdbuild::engine::{ContainerGuard, ContainerSpec, EngineError, Role};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::{ContainerGuard, ContainerSpec, EngineError, Role};
 
 use crate::scripted;
 use crate::server::{Reply, Server, default_reply, ok, refused};

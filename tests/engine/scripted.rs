@@ -1,6 +1,6 @@
 //! An engine, or a container of one, whose replies a test scripts.
 
-use sdbuild::engine::{Container, ContainerSpec, Engine, Role};
+use sdbuild_engine::{Container, ContainerSpec, Engine, Role};
 
 use crate::server::{Reply, Server, default_reply};
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use sdbuild::engine::Endpoint;
+use sdbuild_engine::Endpoint;
 
 /// A reply of the script.
 pub(crate) enum Reply {

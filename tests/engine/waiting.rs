@@ -1,6 +1,6 @@
 //! Waiting for a container's end.
 
-use sdbuild::engine::EngineError;
+use sdbuild_engine::EngineError;
 
 use crate::scripted;
 use crate::server::{Reply, default_reply, ok, refused};

@@ -4,15 +4,15 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::context::Context;
-use sdbuild::common::event::{Event, Events, Phase};
-use sdbuild::common::failure::{Class, Failure};
-use sdbuild::flash::Target;
-use sdbuild::flash::WriteState;
-use sdbuild::flash::verify;
-use sdbuild::flash::write;
-use sdbuild::flash::{FlashSource, SharedWriteState};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_image::flash::Target;
+use sdbuild_image::flash::WriteState;
+use sdbuild_image::flash::verify;
+use sdbuild_image::flash::write;
+use sdbuild_image::flash::{FlashSource, SharedWriteState};
 use std::sync::{Arc, Mutex};
 
 use crate::{image, map_of};

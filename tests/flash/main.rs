@@ -71,8 +71,8 @@ fn image(path: &Path, size: u64, seed: u64, data: &[(u64, usize)]) {
 }
 
 /// The block map of `bytes`.
-fn map_of(bytes: &[u8]) -> sdbuild::blockmap::BlockMap {
-    let mut builder = sdbuild::blockmap::Builder::new();
+fn map_of(bytes: &[u8]) -> sdbuild_image::blockmap::BlockMap {
+    let mut builder = sdbuild_image::blockmap::Builder::new();
     bytes.chunks(70_001).for_each(|piece| builder.push(piece));
     builder.finish()
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::FileExt as _;
 
-use sdbuild::blockmap::BlockMap;
+use sdbuild_image::blockmap::BlockMap;
 
 use crate::{have, image, map_of, run, try_run};
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use sdbuild::common::failure::Failure;
-use sdbuild::flash::{Allowed, DiskInventory, SysRoot};
-use sdbuild::flash::{check, whole_disk};
+use sdbuild_core::failure::Failure;
+use sdbuild_image::flash::{Allowed, DiskInventory, SysRoot};
+use sdbuild_image::flash::{check, whole_disk};
 
 use crate::root;
 

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::context::Context;
-use sdbuild::common::event::Events;
-use sdbuild::common::failure::Failure;
-use sdbuild::flash::{self, Allowed, FlashRequest, FlashSource, PreparedFlash, SharedWriteState};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::Failure;
+use sdbuild_image::flash;
+use sdbuild_image::flash::{Allowed, FlashRequest, FlashSource, PreparedFlash, SharedWriteState};
 
 use crate::card::{Card, MIB, assert_contains};
 use crate::{have, image, run};

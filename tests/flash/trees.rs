@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use sdbuild::flash::{Allowed, SysRoot};
-use sdbuild::flash::{check_reach, find};
+use sdbuild_image::flash::{Allowed, SysRoot};
+use sdbuild_image::flash::{check_reach, find};
 
 use crate::recorded_machine::Machine;
 

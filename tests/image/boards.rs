@@ -1,13 +1,14 @@
 //! For which boards an image has all that their boot needs.
 
 use super::*;
-use sdbuild::common::board::BoardName;
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::context::Context;
-use sdbuild::common::event::Events;
-use sdbuild::common::system::System;
-use sdbuild::image::boards::BoardReport;
-use sdbuild::image::{self, DiskForm, InstalledSystem, OpenOptions, OpenedImage};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Events;
+use sdbuild_core::system::System;
+use sdbuild_image;
+use sdbuild_image::board::BoardName;
+use sdbuild_image::boards::BoardReport;
+use sdbuild_image::{DiskForm, InstalledSystem, OpenOptions, OpenedImage};
 use std::io::Write as _;
 
 /// The reports about the image of these bytes.

@@ -1,8 +1,8 @@
 //! Images that somebody crafted: each once made a reader panic, read for hours, or fill the memory.
 
 use super::*;
-use sdbuild::image::report::Layout;
-use sdbuild::image::table;
+use sdbuild_image::report::Layout;
+use sdbuild_image::table;
 
 /// Writes a little-endian number.
 fn put(bytes: &mut [u8], at: usize, number: &[u8]) {

@@ -3,8 +3,8 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
-use sdbuild::image::Error;
-use sdbuild::image::files::EntryKind;
+use sdbuild_image::Error;
+use sdbuild_image::files::EntryKind;
 
 /// Tools and options; the last ones make what old tools made.
 const MADE: [&str; 7] = [

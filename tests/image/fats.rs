@@ -1,8 +1,8 @@
 //! FAT file systems made by mkfs.vfat and mtools.
 
 use super::*;
-use sdbuild::image::Error;
-use sdbuild::image::files::EntryKind;
+use sdbuild_image::Error;
+use sdbuild_image::files::EntryKind;
 
 /// Options of mkfs.vfat, the size, and the expected kind.
 const SIZES: [(&str, u64, &str); 5] = [

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use sdbuild::image::boot::BootReport;
-use sdbuild::image::report::Layout;
-use sdbuild::image::table;
+use sdbuild_image::boot::BootReport;
+use sdbuild_image::report::Layout;
+use sdbuild_image::table;
 
 /// Images without checksums, so that changes reach the structures behind them; one with the block maps of ext2.
 static IMAGES: LazyLock<Option<[Vec<u8>; 2]>> = LazyLock::new(|| {

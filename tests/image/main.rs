@@ -30,10 +30,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sdbuild::common::cancel::Cancel;
-use sdbuild::image::Error;
-use sdbuild::image::disk::Section;
-use sdbuild::image::files::FileSystem;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_image::Error;
+use sdbuild_image::disk::Section;
+use sdbuild_image::files::FileSystem;
 use tools::{find, have};
 
 /// Runs a tool, which must succeed, and returns its output.

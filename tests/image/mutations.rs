@@ -20,8 +20,8 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use sdbuild::image::boot::BootReport;
-use sdbuild::image::report::Layout;
+use sdbuild_image::boot::BootReport;
+use sdbuild_image::report::Layout;
 
 use super::*;
 use disks::{Disk, disks};

@@ -3,11 +3,11 @@
 use std::io::Write as _;
 
 use super::*;
-use sdbuild::common::compression::Compression;
-use sdbuild::common::context::Context;
-use sdbuild::common::event::Events;
-use sdbuild::common::hash::Sha256Hash;
-use sdbuild::image::{Error, OpenOptions, OpenedImage, checksum, open};
+use sdbuild_core::compression::Compression;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Events;
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_image::{Error, OpenOptions, OpenedImage, checksum, open};
 
 const TOOLS: [(&str, &str, Compression); 3] = [
     ("zstd", "zstd -q --keep image -o packed", Compression::Zstd),

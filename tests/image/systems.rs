@@ -1,11 +1,11 @@
 //! Boot loaders, kernels and systems on images.
 
 use super::*;
-use sdbuild::image::boot::{BootReport, LoaderKind};
-use sdbuild::image::cluster_disk::disk_in;
-use sdbuild::image::report::ImagePath;
-use sdbuild::image::report::Layout;
-use sdbuild::image::{DiskForm, InstalledSystem};
+use sdbuild_image::boot::{BootReport, LoaderKind};
+use sdbuild_image::cluster_disk::disk_in;
+use sdbuild_image::report::ImagePath;
+use sdbuild_image::report::Layout;
+use sdbuild_image::{DiskForm, InstalledSystem};
 
 fn boot(image: Vec<u8>) -> BootReport {
     let layout = Layout::read(&section(image)).unwrap();

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::*;
-use sdbuild::image::table;
-use sdbuild::image::table::{Table, TableKind};
+use sdbuild_image::table;
+use sdbuild_image::table::{Table, TableKind};
 
 fn sfdisk(script: &str, size: u64) -> (Vec<u8>, Value) {
     let dir = tempfile::tempdir().unwrap();

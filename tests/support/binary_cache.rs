@@ -347,7 +347,7 @@ impl BinaryCache {
         let _one_at_a_time = lock("binary-cache");
         let script = format!("{NEW_KEY}{paths}{COPY}");
         let content = format!("{script}{text}{}", words.join(" "));
-        let hash = sdbuild::common::hash::Sha256Hash::of(content.as_bytes()).to_string();
+        let hash = sdbuild_core::hash::Sha256Hash::of(content.as_bytes()).to_string();
         let all = shared("binary-cache").join(kind);
         let dir = all.join(&hash[..16]);
         if !dir.join("complete").exists() {

@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-use sdbuild::artifact::{Cache, Fetcher, Network};
-use sdbuild::binfmt::RegistrarImage;
-use sdbuild::common::cancel::Cancel;
-use sdbuild::common::event::Events;
-use sdbuild::common::system::Architecture;
-use sdbuild::engine::connect::choose;
-use sdbuild::engine::{EndpointInputs, Engine};
-use sdbuild::oci::{Definition, Images};
 use sdbuild::settings;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::system::Architecture;
+use sdbuild_engine::artifact::{Cache, Fetcher, Network};
+use sdbuild_engine::binfmt::RegistrarImage;
+use sdbuild_engine::connect::choose;
+use sdbuild_engine::oci::{Definition, Images};
+use sdbuild_engine::{EndpointInputs, Engine};
 
 /// The default settings, with engine, mirrors and locks from the environment.
 fn settings() -> settings::Common {

@@ -1,10 +1,11 @@
 //! Warnings of a boot test that will hardly log in, while the image is not built yet.
 
-use super::{BootPlan, PreparedBoot};
-use crate::boot::KeyCheck;
-use crate::common::context::Context;
-use crate::common::event::{Event, Events};
-use crate::common::failure::Failure;
+use super::BootPlan;
+use super::PreparedBoot;
+use sdbuild_boot::KeyCheck;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Events};
+use sdbuild_core::failure::Failure;
 
 impl BootPlan {
     /// Warns where the login can hardly succeed, while an image that takes hours is not built yet.

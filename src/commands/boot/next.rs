@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::boot::Reached;
 use crate::commands::build::{BOOT, next_commands};
-use crate::common::image_format::{self, ImageFormat, extension_of};
 use crate::ui;
+use sdbuild_boot::Reached;
+use sdbuild_image::image_format;
+use sdbuild_image::image_format::{ImageFormat, extension_of};
 
 /// The result of a boot that took this long.
 pub(super) fn done_in(reached: Reached, took: Duration) -> String {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::boot::{self, BootMethod, BootRequest, Login};
-use crate::common::board::{BOARDS, Wiring};
-use crate::common::failure::Failure;
-use crate::seed;
 use crate::settings;
+use sdbuild_boot as boot;
+use sdbuild_boot::{BootMethod, BootRequest, Login};
+use sdbuild_core::failure::Failure;
+use sdbuild_image::board::{BOARDS, Wiring};
+use sdbuild_image::seed;
 
 /// The user of a login where nothing names one.
 const USER: &str = "root";

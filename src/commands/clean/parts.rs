@@ -2,11 +2,11 @@
 
 use super::report::{check_leftovers, confirmed, only_files, report_live};
 use crate::cli;
-use crate::common::context::Context;
-use crate::common::failure::{Class, Failure};
 use crate::pipeline::{Common, FileRemoval, FoundOldResults, Item, OldResults};
 use crate::settings::Number;
 use crate::ui::{Ui, words};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Class, Failure};
 
 /// Lists the parts, asks for confirmation, and removes them. Downloads are removed without an engine too.
 pub(super) async fn run(

@@ -5,10 +5,11 @@ use std::fmt;
 
 use crate::cli;
 use crate::commands::confirm::confirm;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, Leftover};
 use crate::pipeline::Item;
-use crate::ui::{self, Ui};
+use crate::ui;
+use crate::ui::Ui;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, Leftover};
 
 /// The message if `failure` keeps the engine from being used.
 pub(super) fn only_files(failure: &Failure) -> String {
@@ -106,7 +107,7 @@ fn answered(answer: Option<bool>) -> Result<bool, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::failure::Class;
+    use sdbuild_core::failure::Class;
 
     #[test]
     fn long_names_are_wrapped_beside_their_kind() {

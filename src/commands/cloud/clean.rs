@@ -2,17 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::{access, client};
-use crate::aws::{Client, Snapshot};
-use crate::cli::{self, AwsAccount};
+use super::access;
+use super::client;
+use crate::cli;
+use crate::cli::AwsAccount;
 use crate::commands::clean::report::{check_leftovers, confirmed};
-use crate::common::context::Context;
-use crate::common::failure::{Failure, Leftover};
-use crate::machine::CloudLeftovers;
 use crate::pipeline::{Common, Item};
-use crate::publish;
 use crate::settings::Environment;
 use crate::ui::Ui;
+use sdbuild_cloud::aws::{Client, Snapshot};
+use sdbuild_cloud::machine::CloudLeftovers;
+use sdbuild_cloud::publish;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, Leftover};
 
 /// Age from which a complete snapshot without an image counts as abandoned. Its upload may have taken more than a day: AWS discards one only a
 /// day after its last block. The image is registered as soon as the snapshot is complete, or at the next run of the command.

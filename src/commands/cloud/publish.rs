@@ -8,21 +8,23 @@ use std::path::Path;
 use clap::ValueEnum as _;
 use jiff::{Timestamp, ToSpan as _};
 
-use crate::aws::{self, Client};
 use crate::cli::{PublishAws, PublishCommand, PublishOci};
 use crate::commands::cloud::{access, client};
 use crate::commands::confirm::agreed;
 use crate::commands::json_output::{Versioned, print_json};
 use crate::commands::newest_image::named_or_newest;
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::human_bytes::human_bytes;
-use crate::common::shell_word::quoted;
-use crate::common::system::System;
-use crate::image::sidecars;
-use crate::publish::{self, Plan, PublishRequest, Published, RegionCopy};
 use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
+use sdbuild_cloud::aws;
+use sdbuild_cloud::aws::Client;
+use sdbuild_cloud::publish;
+use sdbuild_cloud::publish::{Plan, PublishRequest, Published, RegionCopy};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::system::System;
+use sdbuild_image::sidecars;
 
 /// Runs one of the commands.
 pub async fn run(

@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::access;
-use crate::aws::Access;
 use crate::commands::status::Machine;
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Failure, Leftover};
-use crate::common::timeout::timeout;
-use crate::machine::{self, StaleRental};
-use crate::pipeline::{self, Common, Item, RunState};
-use crate::publish::{self, Unfinished};
+use crate::pipeline;
+use crate::pipeline::{Common, Item, RunState};
 use crate::settings::Environment;
+use sdbuild_cloud::aws::Access;
+use sdbuild_cloud::machine;
+use sdbuild_cloud::machine::StaleRental;
+use sdbuild_cloud::publish;
+use sdbuild_cloud::publish::Unfinished;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Failure, Leftover};
+use sdbuild_core::timeout::timeout;
 
 /// For a machine of AWS that an earlier run left, before a build that has nothing to do with it: it ends by itself, and the next run tries again.
 const CLEAR_LIMIT: Duration = Duration::from_secs(30);

@@ -7,16 +7,19 @@ use std::time::SystemTime;
 
 use super::access;
 use super::records::CloudRecords;
-use crate::aws::Access;
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Failure, Leftover};
-use crate::common::machine_source::MachineSource;
-use crate::common::shell_word::quoted;
-use crate::machine::{self, GivenBack, Rental, RentalRequest, until_it_answers};
+use crate::pipeline;
 use crate::pipeline::doctor::Check;
-use crate::pipeline::{self, BuildRequest, Outcome, forget_runs};
-use crate::settings::{self, Environment};
+use crate::pipeline::{BuildRequest, Outcome, forget_runs};
+use crate::settings;
+use crate::settings::Environment;
+use sdbuild_cloud::aws::Access;
+use sdbuild_cloud::machine;
+use sdbuild_cloud::machine::{GivenBack, Rental, RentalRequest, until_it_answers};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Failure, Leftover};
+use sdbuild_core::machine_source::MachineSource;
+use sdbuild_core::shell_word::quoted;
 
 /// Runs `work`, on a rented machine if `settings` name a provider. If it has a price, `agree` gets the price before the
 /// machine is asked for. Machines that earlier runs could not give back are given back first.

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::common::ci_service::CiService;
 use crate::common::configuration_file::CONFIG_NAME;
-use crate::common::failure::Failure;
-use crate::common::new_file::{self, Access};
 use crate::settings::Init;
 use crate::template;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::new_file;
+use sdbuild_core::new_file::Access;
 
 /// A workflow to be written.
 #[derive(Debug)]

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::context::Context;
-use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
-use crate::common::new_file::{self, Access};
-use crate::common::scratch_dir::ScratchDir;
 use crate::nixos::flake;
 use crate::nixos::nixpkgs::Nixpkgs;
-use crate::pipeline::{self, SourceChoice};
-use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
+use crate::pipeline;
+use crate::pipeline::SourceChoice;
+use crate::settings;
+use crate::settings::{BuildArgs, ConfigArgs, Environment};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::new_file;
+use sdbuild_core::new_file::Access;
+use sdbuild_core::scratch_dir::ScratchDir;
 
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.

@@ -3,17 +3,20 @@
 use std::path::Path;
 
 use crate::commands::confirm::{confirm, read_line};
-use crate::common::board::{Board, BoardName, BoardQuery, boards_of};
-use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::host_name;
-use crate::common::plain_file;
-use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 use crate::pipeline;
-use crate::settings::{self, Environment};
-use crate::template::{self, PublicKey, TemplateValues, Wifi};
-use crate::ui::{self, Hidden, Ui};
+use crate::settings;
+use crate::settings::Environment;
+use crate::template;
+use crate::template::{PublicKey, TemplateValues, Wifi};
+use crate::ui;
+use crate::ui::{Hidden, Ui};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::host_name;
+use sdbuild_core::plain_file;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{Board, BoardName, BoardQuery, boards_of};
 
 /// The time zone where this machine has none.
 const DEFAULT_ZONE: &str = "UTC";
@@ -433,7 +436,7 @@ impl Prompter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::board::BOARDS;
+    use sdbuild_image::board::BOARDS;
 
     #[test]
     fn a_board_must_be_meant_alone() {

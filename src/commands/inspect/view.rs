@@ -5,18 +5,18 @@ mod boards;
 use serde_json::{Value, json};
 
 use crate::commands::json_output::print_json;
-use crate::common::compression::Compression;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::common::human_bytes::human_bytes;
-use crate::image::boot::{BootReport, LoaderKind};
-use crate::image::files::{Entry, EntryKind, Summary};
-use crate::image::iso::Platform;
-use crate::image::report::ImagePath;
-use crate::image::report::{PartitionReport, Report, VERSION};
-use crate::image::table::{Partition, TableKind};
 use crate::ui::layout::labelled;
 use crate::ui::{Ui, sanitize_line};
+use sdbuild_core::compression::Compression;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_image::boot::{BootReport, LoaderKind};
+use sdbuild_image::files::{Entry, EntryKind, Summary};
+use sdbuild_image::iso::Platform;
+use sdbuild_image::report::ImagePath;
+use sdbuild_image::report::{PartitionReport, Report, VERSION};
+use sdbuild_image::table::{Partition, TableKind};
 
 /// The entries of a directory.
 pub(super) struct Directory {

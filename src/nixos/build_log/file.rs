@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use crate::common::failure::{Failure, OrFail as _};
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// Largest log file in bytes; a whole system with all its compilers writes some ten million.
 const MAX_FILE_BYTES: u64 = 256 << 20;

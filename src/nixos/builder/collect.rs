@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use super::container::Builder;
 use super::image::BuilderImage;
-use crate::common::cancel::Cancel;
-use crate::common::event::Events;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::timeout::finish_within;
-use crate::engine::{
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::timeout::finish_within;
+use sdbuild_engine::{
     ContainerGuard, ContainerInfo, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
 };
 

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::image::BuilderImage;
-use crate::common::cancel::Cancel;
-use crate::common::event::{Events, Phase};
-use crate::common::failure::Failure;
-use crate::common::human_bytes::human_bytes;
-use crate::common::timeout::finish_within;
-use crate::engine::labels::store_filler_name;
-use crate::engine::{
-    Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Role, RunId,
-};
 use crate::nixos::build_source::BuildSource;
 use crate::nixos::command::{BuildRequest, StorePaths, Task};
 use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::shell_session::ShellSession;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::{Events, Phase};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::timeout::finish_within;
+use sdbuild_engine::labels::store_filler_name;
+use sdbuild_engine::{
+    Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Role, RunId,
+};
 
 /// Processes of the builder. An emulated program counts twice; a parallel build of something large needs thousands.
 const MAX_PROCESSES: i64 = 16_384;

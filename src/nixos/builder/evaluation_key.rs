@@ -4,11 +4,11 @@ use std::io;
 
 use super::container::BuildJob;
 use super::own_texts;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::hash::{Hasher, Sha256Hash};
 use crate::nixos::command::{BuildRequest, StorePaths, Task};
 use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::tar_writer::{Owner, TarWriter};
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::hash::{Hasher, Sha256Hash};
 
 /// The hash of everything that the evaluation of a job depends on, except the files of its source: sdbuild's own texts and
 /// settings, the builder's container image, nixpkgs by its content, and how the source is named.
@@ -112,8 +112,8 @@ impl Fields {
 mod tests {
     use super::*;
     use crate::common::build_mode::Glue;
-    use crate::common::image_format::Format;
-    use crate::common::system::System;
+    use sdbuild_core::system::System;
+    use sdbuild_image::image_format::Format;
 
     fn request(task: Task, nix: NixSettings) -> BuildRequest {
         BuildRequest {

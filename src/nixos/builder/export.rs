@@ -11,18 +11,20 @@ use tokio::sync::mpsc;
 
 use super::container::Builder;
 use super::image::BuilderImage;
-use super::own_texts::{self, ENTRY, WATCHDOG};
-use crate::common::cancel::Cancel;
-use crate::common::event::Events;
-use crate::common::failure::Failure;
-use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Exit,
-    Heartbeat, Input, Lines, OutputChunk, Role, RunId,
-};
+use super::own_texts;
+use super::own_texts::{ENTRY, WATCHDOG};
+use crate::nixos::layout;
 use crate::nixos::log::clean;
 use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::nix_conf::NixSettings;
-use crate::nixos::{layout, ssh_access};
+use crate::nixos::ssh_access;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::{
+    Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Exit,
+    Heartbeat, Input, Lines, OutputChunk, Role, RunId,
+};
 
 /// The program that exports.
 const PROGRAM: &str = include_str!("../../../containers/builder/export-cache");

@@ -1,8 +1,8 @@
 //! The container image that Nix runs in, and its user.
 
-use crate::common::event::Events;
-use crate::engine::ImageInfo;
 use crate::nixos::tar_writer::Owner;
+use sdbuild_core::event::Events;
+use sdbuild_engine::ImageInfo;
 
 /// The user of sdbuild's own container image.
 const OWN_USER: Owner = Owner {

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
+use crate::nixos::expressions;
+use crate::nixos::layout;
 use crate::nixos::tar_writer::{Owner, TarWriter};
-use crate::nixos::{expressions, layout};
 
 /// The program that prepares the volume.
 pub(super) const ENTRY: &str = include_str!("../../../containers/builder/entry");

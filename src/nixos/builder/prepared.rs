@@ -5,15 +5,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::container::{BuildJob, Builder};
-use super::upload::{self, Uploaded};
-use crate::common::cancel::Cancel;
-use crate::common::event::{Event, Events, Phase};
-use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::hash::Sha256Hash;
-use crate::engine::labels::labels;
-use crate::engine::{Attached, Container, ContainerGuard, Exit, Heartbeat, PauseHandle, Role};
+use super::upload;
+use super::upload::Uploaded;
 use crate::nixos::build_log::BuildLog;
-use crate::nixos::check::{self, CheckResult, OwnDefinitions};
+use crate::nixos::check;
+use crate::nixos::check::{CheckResult, OwnDefinitions};
 use crate::nixos::command::Task;
 use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
 use crate::nixos::entry_report::NoConfiguration;
@@ -23,6 +19,12 @@ use crate::nixos::forecast::{Collector, Forecast};
 use crate::nixos::interactive::run_interactive;
 use crate::nixos::layout;
 use crate::nixos::store_path::result;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_engine::labels::labels;
+use sdbuild_engine::{Attached, Container, ContainerGuard, Exit, Heartbeat, PauseHandle, Role};
 
 /// A builder with all its input that has not been started.
 #[derive(Debug)]
@@ -369,7 +371,7 @@ impl ContainerOfJob {
 fn with_shown_paths(events: &Events, shown_dir: &str) -> Events {
     let (events, shown_dir) = (events.clone(), shown_dir.to_owned());
     Events::new(move |mut event| {
-        use crate::common::nix_event::NixEvent::Message;
+        use sdbuild_core::nix_event::NixEvent::Message;
         if let Event::Nix(Message { text, .. }) | Event::Warning(text) = &mut event {
             *text = text.replace(layout::CONFIG_DIR, &shown_dir);
         }
@@ -388,7 +390,7 @@ mod tests {
         let events = Events::new(move |event| sink.lock().unwrap().push(event));
         let text = "error at /build/config/sd-card.nix:1:1".to_owned();
         let message = |text: String| {
-            Event::Nix(crate::common::nix_event::NixEvent::Message { level: 0, text })
+            Event::Nix(sdbuild_core::nix_event::NixEvent::Message { level: 0, text })
         };
         with_shown_paths(&events, "pi/").emit(message(text));
         assert_eq!(

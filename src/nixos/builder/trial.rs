@@ -5,19 +5,21 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::image::BuilderImage;
-use super::own_texts::{self, WATCHDOG};
-use crate::common::cancel::Cancel;
-use crate::common::failure::Failure;
+use super::own_texts;
+use super::own_texts::WATCHDOG;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::timeout::finish_within;
-use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Heartbeat,
-    Input, Lines, Network, OutputChunk, Role, RunId,
-};
+use crate::nixos::layout;
 use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::remote_trial::Trial;
-use crate::nixos::{layout, ssh_access};
+use crate::nixos::ssh_access;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::timeout::finish_within;
+use sdbuild_engine::{
+    Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Heartbeat,
+    Input, Lines, Network, OutputChunk, Role, RunId,
+};
 
 /// The program that tries the builders.
 const PROGRAM: &str = include_str!("../../../containers/builder/try-builders");

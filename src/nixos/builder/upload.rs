@@ -7,16 +7,18 @@ use std::sync::{Arc, OnceLock};
 use super::container::{BuildJob, Builder};
 use super::evaluation_key::Surroundings;
 use super::image::BuilderImage;
-use super::own_texts::{self, PROGRAMS, relative};
-use crate::common::cancel::Cancel;
-use crate::common::event::{Events, Phase};
-use crate::common::failure::{Class, Failure};
-use crate::common::hash::Sha256Hash;
-use crate::engine::{Container, PathKind};
+use super::own_texts;
+use super::own_texts::{PROGRAMS, relative};
 use crate::nixos::build_source::BuildSource;
 use crate::nixos::config_dir::{Packed, UploadDir};
+use crate::nixos::expressions;
+use crate::nixos::layout;
 use crate::nixos::tar_writer::TarWriter;
-use crate::nixos::{expressions, layout};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::{Events, Phase};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_engine::{Container, PathKind};
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;

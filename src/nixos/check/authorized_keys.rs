@@ -1,13 +1,14 @@
 //! The rules about the SSH keys of the users. Pure.
 
+use super::Severity;
+use super::broken_key;
 use super::facts::{ConfigFacts, UserFacts};
 use super::named_options::user_option;
 use super::passwords::password_is_accepted;
 use super::rule::Rule;
 use super::ways_in::{has_authority, is_locked_out, way_in};
-use super::{Severity, broken_key};
-use crate::common::ssh_key::{expiry_time, is_private};
-use crate::common::text::truncate;
+use sdbuild_core::ssh_key::{expiry_time, is_private};
+use sdbuild_core::text::truncate;
 
 pub(super) const RULES: [Rule; 6] = [
     Rule {
@@ -220,9 +221,11 @@ fn private_keys(facts: &ConfigFacts) -> Option<String> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::Finding;
+    use super::super::Severity;
+    use super::super::findings;
     use super::super::tests::{KEY, found, user, wheel, with};
     use super::super::ways_in::who_gets_in;
-    use super::super::{Finding, Severity, findings};
 
     fn found_of(users: Value) -> Vec<Finding> {
         findings(&with(&[("/users", users)]), "aarch64-linux", None)

@@ -1,9 +1,10 @@
 //! What a board needs on its card that the configuration does not put there. Pure.
 
+use super::Finding;
+use super::Severity;
 use super::facts::ConfigFacts;
-use super::{Finding, Severity};
-use crate::common::board::{Board, PiModel, Start, UBoot};
-use crate::common::text::listed;
+use sdbuild_core::text::listed;
+use sdbuild_image::board::{Board, PiModel, Start, UBoot};
 
 /// Boot loaders of NixOS that UEFI starts.
 const UEFI_LOADERS: [&str; 4] = ["systemd-boot", "grub", "limine", "refind"];
@@ -138,7 +139,7 @@ mod tests {
 
     use super::super::tests::with;
     use super::*;
-    use crate::common::board::BoardName;
+    use sdbuild_image::board::BoardName;
 
     fn found(board: &str, changes: &[(&str, Value)]) -> Vec<&'static str> {
         let BoardName(board) = board.parse().unwrap();

@@ -1,7 +1,7 @@
 //! What a text is that stands in place of a public SSH key. Pure.
 
-use crate::common::ssh_key::{KEY_TYPES, is_complete, text_before_key, type_in};
-use crate::common::text::truncate;
+use sdbuild_core::ssh_key::{KEY_TYPES, is_complete, text_before_key, type_in};
+use sdbuild_core::text::truncate;
 
 /// Characters of a text that are shown.
 const SHOWN_CHARS: usize = 40;

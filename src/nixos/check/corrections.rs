@@ -5,7 +5,7 @@ use super::obstacle::Obstacle;
 use super::passwords::{password_is_accepted, plain_passwords};
 use super::ways_in::{is_administrator, way_in, who_gets_in};
 use crate::common::attribute_path;
-use crate::common::nix_string::nix_string;
+use sdbuild_core::nix_string::nix_string;
 
 const SETTINGS: &str = "services.openssh.settings";
 

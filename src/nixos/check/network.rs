@@ -7,7 +7,7 @@ use super::addresses::{
 };
 use super::facts::ConfigFacts;
 use super::rule::Rule;
-use crate::common::host_name;
+use sdbuild_core::host_name;
 
 pub(super) const RULES: [Rule; 12] = [
     Rule {

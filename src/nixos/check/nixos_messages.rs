@@ -1,7 +1,9 @@
 //! The failed assertions and the warnings of NixOS's modules, with what corrects them. Pure.
 
+use super::Finding;
+use super::Severity;
 use super::facts::ConfigFacts;
-use super::{Finding, Severity, state_version};
+use super::state_version;
 use crate::common::attribute_path;
 use crate::nixos::layout;
 

@@ -1,12 +1,23 @@
 //! What stands in place of the names in braces in the lines that a rule proposes. Pure.
 
+use super::addresses;
+use super::authorized_keys;
+use super::corrections;
+use super::disks;
 use super::facts::ConfigFacts;
-use super::{
-    addresses, authorized_keys, corrections, disks, login, network, passwords, shells,
-    state_version, unknown_groups, upgrades, ways_in, wireless,
-};
-use crate::common::nix_string::nix_string;
-use crate::common::{attribute_path, locale, time_zone};
+use super::login;
+use super::network;
+use super::passwords;
+use super::shells;
+use super::state_version;
+use super::unknown_groups;
+use super::upgrades;
+use super::ways_in;
+use super::wireless;
+use crate::common::attribute_path;
+use crate::common::locale;
+use crate::common::time_zone;
+use sdbuild_core::nix_string::nix_string;
 
 /// Names in braces, and what they stand for.
 pub(super) struct Placeholders(Vec<(&'static str, String)>);

@@ -2,11 +2,12 @@
 
 mod replacements;
 
+use super::Finding;
+use super::Place;
 use super::facts::ConfigFacts;
 use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
 use super::nixos_messages::GONE;
-use super::{Finding, Place};
 use crate::common::attribute_path;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::nix_definitions::{WrittenDefinition, definitions};

@@ -1,14 +1,25 @@
 //! The rules: what is checked, the consequence, and the lines that correct it. Pure.
 
+use super::Finding;
+use super::Severity;
+use super::authorized_keys;
+use super::board;
+use super::disks;
 use super::facts::ConfigFacts;
+use super::login;
+use super::network;
+use super::nixos_messages;
 use super::placeholders::Placeholders;
 use super::rule::Rule;
-use super::{
-    Finding, Severity, authorized_keys, board, disks, login, network, nixos_messages,
-    state_version, stored_secrets, sudo_passwords, unknown_groups, upgrades, wireless,
-};
-use crate::common::board::{Board, Start};
-use crate::common::{locale, time_zone};
+use super::state_version;
+use super::stored_secrets;
+use super::sudo_passwords;
+use super::unknown_groups;
+use super::upgrades;
+use super::wireless;
+use crate::common::locale;
+use crate::common::time_zone;
+use sdbuild_image::board::{Board, Start};
 
 /// The rule about a boot loader that only UEFI starts.
 const SYSTEMD_BOOT: &str = "systemd-boot";

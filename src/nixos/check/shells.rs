@@ -63,8 +63,10 @@ pub(super) fn shut_out_by_shell(facts: &ConfigFacts) -> Option<(&str, &str)> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::Finding;
+    use super::super::Severity;
+    use super::super::findings;
     use super::super::tests::{KEY, user, wheel, with};
-    use super::super::{Finding, Severity, findings};
 
     fn in_shell(mut user: Value, shell: &str) -> Value {
         user["shell"] = json!(shell);

@@ -1,9 +1,10 @@
 //! The rules about secrets, other than passwords, that are in the Nix store. Pure.
 
+use super::Finding;
+use super::Severity;
 use super::facts::ConfigFacts;
 use super::own_facts::StoredSecretFacts;
 use super::rule::Rule;
-use super::{Finding, Severity};
 use crate::common::attribute_path;
 
 /// The consequence for the key itself.
@@ -119,8 +120,10 @@ fn path_on_card(secret: &StoredSecretFacts) -> String {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::Finding;
+    use super::super::Severity;
+    use super::super::findings;
     use super::super::tests::with;
-    use super::super::{Finding, Severity, findings};
 
     /// The only finding in the good facts with `change`.
     #[track_caller]

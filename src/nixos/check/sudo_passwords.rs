@@ -1,10 +1,11 @@
 //! Users for whose `sudo` there is no password. Pure.
 
+use super::Finding;
+use super::Severity;
 use super::corrections::lines_that_make_an_administrator;
 use super::facts::ConfigFacts;
 use super::named_options::user_option;
 use super::ways_in::{inside, is_administrator};
-use super::{Finding, Severity};
 
 /// What is said of users in the group of administrators who log in and have no password, for which sudo asks. If there are only such,
 /// `no-admin` tells of them.

@@ -5,8 +5,8 @@ use super::facts::{ConfigFacts, UserFacts};
 use super::named_options::user_option;
 use super::rule::Rule;
 use crate::common::attribute_path;
-use crate::common::nearest::similar_names;
-use crate::common::nix_string::nix_string;
+use sdbuild_core::nearest::similar_names;
+use sdbuild_core::nix_string::nix_string;
 
 pub(super) const RULES: [Rule; 3] = [
     Rule {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::facts::{ConfigFacts, PasswordState, SshFacts, UserFacts};
 use super::obstacle::Obstacle;
-use crate::common::ssh_key;
+use sdbuild_core::ssh_key;
 
 impl UserFacts {
     /// Whether there is a complete key, or a file with keys.

@@ -3,8 +3,8 @@
 use super::Severity;
 use super::facts::{ConfigFacts, PassphraseFacts};
 use super::rule::Rule;
-use crate::common::nix_string::nix_string;
 use crate::common::wifi_passphrase;
+use sdbuild_core::nix_string::nix_string;
 
 pub(super) const RULES: [Rule; 5] = [
     Rule {
@@ -255,8 +255,9 @@ mod tests {
         assert_eq!(off.len(), 1, "{off:?}");
     }
 
+    use super::super::Severity;
+    use super::super::findings;
     use super::super::tests::{found, with};
-    use super::super::{Severity, findings};
 
     /// The line to add had `…` in place of a name that the configuration has.
     #[test]

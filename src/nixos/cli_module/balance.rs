@@ -1,9 +1,9 @@
 //! Brackets and quotes in a value of `--set` that are not closed. Pure.
 
-use crate::common::failure::Failure;
-use crate::common::shell_word::quoted;
 use crate::nixos::diagnosis::{Imbalance, has_secret, imbalance, is_name_of_secret, open_brackets};
 use crate::nixos::nix_syntax::parse;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::quoted;
 
 /// Why the `value` of the `option`, a list, a set or an expression in parentheses, is not complete; `None` if it is. Nix would
 /// report a character that sdbuild puts behind it.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::common::image_format::Format;
+use sdbuild_image::image_format::Format;
 
 /// A build of an SD card image for `aarch64-linux`.
 fn request(emulated: bool, nix: NixSettings) -> BuildRequest {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::plain_file::is_gone;
 use crate::nixos::ignore_rules::IGNORE_HINT;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::plain_file::is_gone;
 
 /// The target of the link `path`, wherever it is; `None` when the link is gone by now.
 pub(super) fn any_target(path: &Path, name: &str) -> Result<Option<String>, Failure> {

@@ -9,11 +9,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{ConfigDir, EntryKind};
-use crate::common::hash::{Hasher, HashingReader, Sha256Hash};
-use crate::common::plain_file;
-use crate::common::to_usize::to_usize;
+use super::ConfigDir;
+use super::EntryKind;
 use crate::nixos::tar_writer::TarWriter;
+use sdbuild_core::hash::{Hasher, HashingReader, Sha256Hash};
+use sdbuild_core::plain_file;
+use sdbuild_core::to_usize::to_usize;
 
 /// Largest file that is read into memory before it is packed. A file that is not may shrink while it is read.
 const MAX_IN_MEMORY: u64 = 8 << 20;

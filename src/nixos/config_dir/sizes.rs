@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::common::failure::Failure;
-use crate::common::human_bytes::human_bytes;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::human_bytes::human_bytes;
 
 /// Bytes from which on the user is warned: configurations are small, larger files are there by mistake.
 const WARN_BYTES: u64 = 64 << 20;

@@ -7,9 +7,9 @@ use std::os::unix::fs::symlink;
 use std::sync::Mutex;
 
 use super::*;
-use crate::common::event::Event;
-use crate::common::failure::Class;
 use crate::nixos::configuration::Configuration;
+use sdbuild_core::event::Event;
+use sdbuild_core::failure::Class;
 
 struct Dir(tempfile::TempDir);
 

@@ -8,11 +8,11 @@ use std::path::Path;
 use nix::unistd::geteuid;
 
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in, flake_text};
-use crate::common::failure::{Class, Failure};
-use crate::common::nearest::nearest;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
 use crate::nixos::flake::configuration_meant;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::nearest::nearest;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
 
 /// Modules that a hint lists.
 const MAX_MODULES: usize = 5;

@@ -1,7 +1,7 @@
 //! Values of options that take one of some texts. Pure.
 
 use super::wrong_value::Wrong;
-use crate::common::nearest::nearest;
+use sdbuild_core::nearest::nearest;
 
 /// What is better than `yes` where sshd takes both.
 const KEYS_ONLY: &str = "\"prohibit-password\"";

@@ -4,9 +4,9 @@ use super::digit_names::name_in_nixpkgs;
 use super::evidence::ExitContext;
 use super::names::is_name;
 use super::secret_values::is_name_of_secret;
-use crate::common::shell_word::quoted;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::layout::CLI_MODULE;
+use sdbuild_core::shell_word::quoted;
 
 /// What `--set` takes.
 const TAKES: &str = "--set takes a value as text, a package in parentheses and a list in brackets";

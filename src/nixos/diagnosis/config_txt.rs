@@ -1,6 +1,6 @@
 //! Lines of `config.txt` of Raspberry Pi OS in a NixOS configuration. Pure.
 
-use crate::common::text::line_of;
+use sdbuild_core::text::line_of;
 
 /// Names of settings in `config.txt` of Raspberry Pi OS that are no names of Nix.
 const CONFIG_TXT: [&str; 22] = [

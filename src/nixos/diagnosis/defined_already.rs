@@ -2,9 +2,9 @@
 
 use super::evidence::{ExitContext, MAX_SHOWN};
 use super::written_values::{DefinedValue, elements_of, values_of};
-use crate::common::text::line_of;
 use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
 use crate::nixos::nix_syntax::parse;
+use sdbuild_core::text::line_of;
 
 /// Words that a value may consist of.
 const SWITCHES: [&str; 2] = ["true", "false"];

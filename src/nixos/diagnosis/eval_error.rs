@@ -7,20 +7,22 @@ use super::evidence::ExitContext;
 use super::flake_arguments::selected_from_all;
 use super::flake_source::is_local;
 use super::flake_values::flake_as_module;
+use super::foreign_module;
 use super::input_declaration::lock_command;
 use super::kernels;
 use super::names::{is_name, quoted_after};
+use super::nixpkgs_file;
 use super::outside_flake::impure_hint;
 use super::syntax_at::NameAt;
+use super::syntax_error;
+use super::undefined_variable;
+use super::unknown_option;
+use super::variable_attributes;
 use super::written_values;
-use super::{
-    foreign_module, nixpkgs_file, syntax_error, undefined_variable, unknown_option,
-    variable_attributes,
-};
-use crate::common::image_format::in_place_of;
-use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
+use sdbuild_core::nearest::nearest;
+use sdbuild_image::image_format::in_place_of;
 
 /// An error in a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

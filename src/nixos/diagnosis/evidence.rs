@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::known_error::KnownError;
-use crate::common::system::System;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::flake_outputs::FlakeOutputs;
 use crate::nixos::log::NixError;
 use crate::nixos::package_names::PackageNames;
 use crate::nixos::shell_session::Derivation;
 use crate::nixos::user_files::UserFiles;
+use sdbuild_core::system::System;
 
 /// How many last lines of a failed build are kept and shown.
 pub(in crate::nixos) const TAIL_LINES: usize = 20;

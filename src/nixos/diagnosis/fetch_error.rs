@@ -10,9 +10,9 @@ use super::nix_message::details;
 use super::written_values::{all, is_value};
 use super::written_words;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::failure::{Class, Failure};
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::nix_definitions::defines;
+use sdbuild_core::failure::{Class, Failure};
 
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
 const ASKS_WHO: &str = "the server asks for a user name";

@@ -4,7 +4,7 @@ use super::evidence::{ExitContext, FailedBuild};
 use super::fetch_error::failed_download;
 use super::names::quoted_after;
 use super::written_words::place_of;
-use crate::common::failure::{Class, Failure};
+use sdbuild_core::failure::{Class, Failure};
 
 /// What `nixpkgs` writes before it asks a server.
 const TRYING: &str = "trying ";
@@ -49,7 +49,8 @@ fn missing_address(lines: &[String]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Findings, diagnose};
+    use super::super::Findings;
+    use super::super::diagnose;
     use super::*;
     use crate::nixos::shell_session::Derivation;
     use crate::nixos::user_files::UserFiles;

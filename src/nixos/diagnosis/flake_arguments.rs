@@ -10,12 +10,12 @@ use super::syntax_at::{NameAt, Role};
 use super::unquoted_name::is_list_of_packages;
 use super::written_values::{DefinedValue, arguments, values_of};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::flake::{InputNames, SELF};
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_syntax::parse;
+use sdbuild_core::nearest::similar_names;
 
 /// The usual name of the input that is nixpkgs.
 const NIXPKGS: &str = "nixpkgs";

@@ -7,13 +7,13 @@ use super::input_outputs::INPUTS;
 use super::source_lines;
 use super::written_values::{DefinedValue, all};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::flake::InputNames;
 use crate::nixos::flake_outputs::FlakeOutputs;
 use crate::nixos::known_repository::KnownRepository;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
+use sdbuild_core::nearest::similar_names;
 
 /// Images and systems that NixOS makes of a configuration.
 const OF_BUILD: [&str; 5] = ["isoImage", "kexecTree", "sdImage", "toplevel", "vm"];

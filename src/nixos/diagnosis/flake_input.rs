@@ -2,10 +2,10 @@
 
 use super::evidence::MAX_SHOWN;
 use super::names::quoted_after;
-use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_path;
 use crate::common::repository_address::without_fragment;
 use crate::nixos::log::NixError;
+use sdbuild_core::nearest::similar_names;
 
 /// The file of nixpkgs with the function after `nixosSystem`.
 const NIXOS_SYSTEM_FILE: &str = "/nixos/lib/eval-config.nix";

@@ -9,19 +9,20 @@ use super::called_packages;
 use super::evidence::{ExitContext, Findings, MAX_SHOWN};
 use super::flake_arguments::add_to_outputs;
 use super::flake_form;
-use super::flake_values::{self, with_own_module};
+use super::flake_values;
+use super::flake_values::with_own_module;
 use super::input_declaration::lock_command;
 use super::source_lines;
 use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::invisible_chars::is_format_char;
-use crate::common::nearest::similar_names;
 use crate::common::nix_name::path_of;
-use crate::common::shell_word::quoted;
 use crate::nixos::flake::attribute_names;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
+use sdbuild_core::invisible_chars::is_format_char;
+use sdbuild_core::nearest::similar_names;
+use sdbuild_core::shell_word::quoted;
 
 mod wrong_attribute;
 

@@ -9,9 +9,9 @@ use super::evidence::{ExitContext, MAX_SHOWN};
 use super::names::quoted_after;
 use super::source_lines;
 use super::syntax_at::top_level_names;
-use super::written_values::{self, DefinedValue};
+use super::written_values;
+use super::written_values::DefinedValue;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_name;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::layout::CONFIG_DIR;
@@ -19,6 +19,7 @@ use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::defined_path;
 use crate::nixos::nix_syntax::parse;
 use crate::nixos::user_files::UserFiles;
+use sdbuild_core::nearest::similar_names;
 
 /// What a message of Nix says of a value.
 struct WrongValue {

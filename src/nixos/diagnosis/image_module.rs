@@ -3,8 +3,8 @@
 use super::evidence::ExitContext;
 use super::module_arguments::imports_line;
 use super::scopes::with_argument;
-use crate::common::image_format::SD_CARD;
 use crate::nixos::layout::CONFIG_DIR;
+use sdbuild_image::image_format::SD_CARD;
 
 /// What gives the module's path, in a flake as well.
 const ARGUMENT: &str = "modulesPath";

@@ -2,7 +2,8 @@
 
 use super::evidence::ExitContext;
 use super::written_values::{DefinedValue, values_below, values_of};
-use crate::common::configuration_file::{self, CONFIG_NAME};
+use crate::common::configuration_file;
+use crate::common::configuration_file::CONFIG_NAME;
 use crate::nixos::known_repository::{KnownRepository, NIXPKGS_URL, release_in};
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::user_files::UserFiles;

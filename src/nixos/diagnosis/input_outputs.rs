@@ -3,11 +3,11 @@
 use super::evidence::{ExitContext, Findings};
 use super::names::quoted_after;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::image_format::SD_CARD;
 use crate::common::nix_name::is_of_path;
 use crate::nixos::flake::InputNames;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
+use sdbuild_image::image_format::SD_CARD;
 
 /// What is before an input where the outputs have all of them as one argument, as it is usually called.
 pub(super) const INPUTS: &str = "inputs.";

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::{list_element, listed, values};
-use super::written_values::{self, DefinedValue};
+use super::written_values;
+use super::written_values::DefinedValue;
 use crate::common::attribute_path;
 use crate::nixos::log::NixError;
 

@@ -1,6 +1,6 @@
 //! What to write in place of a character that means nothing in Nix.
 
-use crate::common::text::DASHES;
+use sdbuild_core::text::DASHES;
 
 /// Characters that cannot be seen: of no width, marks of the direction, a soft hyphen, a byte order mark.
 const INVISIBLE: [char; 8] = [

@@ -6,9 +6,9 @@ use super::evidence::{ExitContext, Findings};
 use super::fetch_error::{failed_download, is_of_cache};
 use super::known_error::{KnownError, known_errors};
 use super::nix_message::without_status;
-use crate::common::failure::Failure;
-use crate::common::system::System;
-use crate::common::text::truncate;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::system::System;
+use sdbuild_core::text::truncate;
 
 /// Characters of one of Nix's messages.
 const MAX_CHARS: usize = 600;

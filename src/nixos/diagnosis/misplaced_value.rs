@@ -11,11 +11,12 @@ use super::source_lines;
 use super::switches;
 use super::unquoted_name::is_list_of_packages;
 use super::written_sums;
-use super::written_values::{self, DefinedValue};
-use crate::common::board::ONLY_64_BIT;
-use crate::common::system::System;
+use super::written_values;
+use super::written_values::DefinedValue;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
+use sdbuild_core::system::System;
+use sdbuild_image::board::ONLY_64_BIT;
 
 /// What Nix says of a list in place of a string, which `+` makes of it too.
 const LIST_AS_STRING: &str = "cannot coerce a list to a string: [";

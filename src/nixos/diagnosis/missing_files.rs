@@ -3,10 +3,14 @@
 use std::path::Path;
 
 use super::evidence::ExitContext;
+use super::file_systems;
+use super::foreign_module;
+use super::nixpkgs_file;
 use super::other_nixpkgs::in_place_of_channel;
-use super::written_values::{self, DefinedValue, is_value, paths_to, strings, whole_paths};
+use super::set_members;
+use super::written_values;
+use super::written_values::{DefinedValue, is_value, paths_to, strings, whole_paths};
 use super::written_words::{place_of, place_of_search_path};
-use super::{file_systems, foreign_module, nixpkgs_file, set_members};
 use crate::common::attribute_path;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};

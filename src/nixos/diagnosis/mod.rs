@@ -108,7 +108,6 @@ mod wrong_value;
 
 use std::collections::BTreeSet;
 
-use crate::common::failure::{Class, Failure};
 use crate::nixos::entry_report::unmarked;
 use crate::nixos::log::NixError;
 pub(super) use brackets::{Imbalance, imbalance, open_brackets};
@@ -120,6 +119,7 @@ use machine::{machine_failure, store_volume_full};
 use mistake::Mistake;
 use nix_message::reason;
 use proposals::proposal;
+use sdbuild_core::failure::{Class, Failure};
 pub(super) use secret_values::{has_secret, is_name_of_secret};
 pub(super) use warning::{Warnings, is_of_evaluation};
 

@@ -8,16 +8,18 @@ use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
 use super::overlays;
 use super::own_functions::{called_file, called_set, wrong_argument};
+use super::recursive_option;
+use super::recursive_variable;
 use super::scopes::with_argument;
 use super::second_set::SecondSet;
-use super::written_values::{self, DefinedValue};
-use super::{recursive_option, recursive_variable};
+use super::written_values;
+use super::written_values::DefinedValue;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::is_slip;
 use crate::nixos::flake::InputNames;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 use crate::nixos::user_files::path_from;
+use sdbuild_core::nearest::is_slip;
 
 /// Arguments by which a file shows that it is a package.
 const OF_PACKAGES: [&str; 9] = [

@@ -11,11 +11,12 @@ use super::source_lines;
 use super::tokens;
 use super::written_values::{definitions_of, values_below};
 use super::written_words;
-use crate::common::failure::Failure;
 use crate::common::nix_name::is_of_name;
-use crate::common::text::truncate;
-use crate::nixos::layout::{self, CONFIG_DIR};
+use crate::nixos::layout;
+use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::text::truncate;
 
 /// Longest reason in characters; the log has the whole message.
 const MAX_CHARS: usize = 600;

@@ -3,8 +3,8 @@
 use super::evidence::ExitContext;
 use super::names::is_name;
 use super::written_values::elements_named;
-use crate::common::nearest::{is_slip, nearest};
 use crate::nixos::layout;
+use sdbuild_core::nearest::{is_slip, nearest};
 
 /// The one for all boards with 64 bits.
 const FOR_BOARDS: &str = "sd-image-aarch64.nix";

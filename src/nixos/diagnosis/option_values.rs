@@ -6,7 +6,7 @@ use super::lists_of_words::LISTS_OF_WORDS;
 use super::names::is_name;
 use super::text_options;
 use super::wrong_value::Wrong;
-use crate::common::ssh_key::KEY_TYPES;
+use sdbuild_core::ssh_key::KEY_TYPES;
 
 /// Shells that nixpkgs has under the name of their program.
 const SHELLS: [&str; 9] = [

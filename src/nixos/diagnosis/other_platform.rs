@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::evidence::ExitContext;
-use crate::common::board::ONLY_64_BIT;
-use crate::common::system::System;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::definitions;
+use sdbuild_core::system::System;
+use sdbuild_image::board::ONLY_64_BIT;
 
 /// The options with the platform.
 const OPTIONS: [&str; 3] = [

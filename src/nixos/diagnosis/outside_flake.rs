@@ -4,9 +4,11 @@ use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_PATH_ABS, NODE_STRING};
 
 use super::evidence::ExitContext;
 use super::flake_source::above_hint;
+use super::foreign_module;
 use super::names::quoted_after;
-use super::written_values::{self, DefinedValue};
-use super::{foreign_module, nixpkgs_in_flake};
+use super::nixpkgs_in_flake;
+use super::written_values;
+use super::written_values::DefinedValue;
 use crate::nixos::nix_definitions::defines;
 use crate::nixos::store_path::is_store_path;
 use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE, path_from};

@@ -9,9 +9,9 @@ use super::evidence::{ExitContext, MAX_SHOWN};
 use super::names::quoted_after;
 use super::syntax_at::node_at;
 use super::written_values::{all, given_to};
-use crate::common::text::listed;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
+use sdbuild_core::text::listed;
 
 /// How Nix calls a function without a name.
 const ANONYMOUS: &str = "anonymous lambda";

@@ -1,8 +1,8 @@
 //! The names that Nix proposes in place of one that it does not know. Pure.
 
-use crate::common::nearest::{may_mean, with_other_capitals};
-use crate::common::text::alternatives;
 use crate::nixos::log::NixError;
+use sdbuild_core::nearest::{may_mean, with_other_capitals};
+use sdbuild_core::text::alternatives;
 
 /// Start of Nix's proposal of another name.
 pub(super) const PROPOSAL: &str = "Did you mean ";

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::listed_definitions::values;
-use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
+use sdbuild_core::ssh_key::KEY_TYPES;
 
 /// The last names of the option that has keys.
 const KEYS: &str = ".openssh.authorizedKeys.keys";

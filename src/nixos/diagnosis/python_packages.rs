@@ -3,8 +3,8 @@
 use super::evidence::ExitContext;
 use super::names::{SEARCH, quoted_after};
 use super::syntax_at::NameAt;
-use crate::common::nearest::is_slip;
 use crate::nixos::log::NixError;
+use sdbuild_core::nearest::is_slip;
 
 /// Packages of Python that people ask for, each with what Debian or an `import` calls it, in lower case and with `-` for `.` and `_`.
 const PACKAGES: [(&str, &[&str]); 42] = [

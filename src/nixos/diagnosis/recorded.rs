@@ -1,9 +1,9 @@
 //! Recorded builds that failed: `tests/streams` has Nix's standard error of each.
 
 use super::*;
-use crate::common::system::System;
 use crate::nixos::build_log::BuildLog;
 use crate::nixos::log::Log;
+use sdbuild_core::system::System;
 
 /// The failure of a build with the log `stream` and the exit status `code`.
 fn failure(stream: &str, code: i64) -> Failure {
@@ -31,7 +31,7 @@ fn failure(stream: &str, code: i64) -> Failure {
 
 macro_rules! stream {
     ($name:literal) => {
-        include_str!(concat!("../../../tests/streams/", $name, ".log"))
+        include_str!(concat!("../../../tests/streams", $name, ".log"))
     };
 }
 

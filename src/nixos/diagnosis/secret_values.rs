@@ -7,7 +7,7 @@ use regex_automata::meta::{BuildError, Regex};
 use regex_automata::util::syntax;
 
 use super::listed_definitions::list_element;
-use crate::common::failure::Failure;
+use sdbuild_core::failure::Failure;
 
 /// In place of a secret.
 const HIDDEN: &str = "…";

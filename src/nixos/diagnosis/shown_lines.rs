@@ -1,13 +1,16 @@
 //! What a failure shows beside its message: lines of output or source, and nothing twice or secret. Pure.
 
 use super::evidence::{ExitContext, Findings, TAIL_LINES};
+use super::flake_values;
+use super::joined_paths;
+use super::misplaced_value;
 use super::mistake::Mistake;
 use super::nix_message::{definition_excerpt, excerpt};
-use super::{
-    flake_values, joined_paths, misplaced_value, secret_values, source_lines, syntax_error,
-};
-use crate::common::failure::Failure;
+use super::secret_values;
+use super::source_lines;
+use super::syntax_error;
 use crate::nixos::log::NixError;
+use sdbuild_core::failure::Failure;
 
 /// `failure` with the last lines to show beside it: those of the failed build, else of Nix's first error, else of other programs. No
 /// secrets are in it.

@@ -3,11 +3,11 @@
 use super::evidence::{ExitContext, MAX_SHOWN};
 use super::missing_files::missing_path;
 use super::nixpkgs_file;
-use crate::common::failure::Failure;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_syntax::parse;
+use sdbuild_core::failure::Failure;
 
 /// Line `at` of `text`, counted from 1, with those around it, and a caret below the character after the first `column` ones, as Nix
 /// quotes source.

@@ -8,8 +8,8 @@ use super::shell_length;
 use super::source_lines::with_semicolon;
 use super::wrong_token;
 use crate::common::nix_name::is_of_path;
-use crate::common::text::line_of;
 use crate::nixos::log::Position;
+use sdbuild_core::text::line_of;
 
 /// The mistake that Nix noticed only later.
 pub(super) struct Cause {

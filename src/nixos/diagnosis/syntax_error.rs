@@ -6,12 +6,13 @@ use super::config_txt;
 use super::defined_already;
 use super::evidence::{ExitContext, MAX_SHOWN};
 use super::module_arguments::ARGUMENTS;
-use super::surrounding_text::{self, FENCE};
+use super::surrounding_text;
+use super::surrounding_text::FENCE;
 use super::syntax_cause::{Cause, cause};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::nix_name::is_of_path;
-use crate::common::text::line_of;
 use crate::nixos::log::{NixError, Position};
+use sdbuild_core::text::line_of;
 
 /// What some editors write in front of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';

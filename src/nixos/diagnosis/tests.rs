@@ -3,8 +3,8 @@
 mod environment;
 
 use super::*;
-use crate::common::system::System;
 use crate::nixos::log::{NixError, Position};
+use sdbuild_core::system::System;
 
 fn context(code: i64) -> ExitContext<'static> {
     ExitContext {

@@ -1,8 +1,8 @@
 //! What to write in place of a text where the option and the text tell what is meant: the key of a user, or a host name. Pure.
 
 use super::wrong_value::Wrong;
-use crate::common::host_name;
-use crate::common::ssh_key::KEY_TYPES;
+use sdbuild_core::host_name;
+use sdbuild_core::ssh_key::KEY_TYPES;
 
 /// The end of the options with files of keys, without what follows it in the path of an element.
 const KEY_FILES: &str = ".openssh.authorizedKeys.keyFiles";

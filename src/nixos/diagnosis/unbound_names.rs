@@ -19,10 +19,10 @@ use super::syntax_at::{NameAt, inline_module};
 use super::undefined_variable::packages;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nix_name::is_of_name;
-use crate::common::text::listed;
 use crate::nixos::log::{NixError, Position};
 use crate::nixos::nix_syntax::parse;
 use crate::nixos::programs::{package_called, package_of};
+use sdbuild_core::text::listed;
 
 pub(super) fn argument_not_asked_for(
     context: &ExitContext<'_>,

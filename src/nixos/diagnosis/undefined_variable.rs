@@ -13,14 +13,15 @@ use super::surrounding_text;
 use super::switches;
 use super::syntax_at::{NameAt, Role, inline_module};
 use super::syntax_error::{NO_CONFIGURATION, is_prose};
-use super::unquoted_name::{self, package_or_spelling};
+use super::unquoted_name;
+use super::unquoted_name::package_or_spelling;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::is_slip;
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
-use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::flake::InputNames;
 use crate::nixos::log::{NixError, Position};
+use sdbuild_core::nearest::is_slip;
+use sdbuild_core::ssh_key::KEY_TYPES;
 
 /// Endings of the names of files that configurations use.
 pub(super) const FILE_TYPES: [&str; 14] = [

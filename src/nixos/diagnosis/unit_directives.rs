@@ -1,7 +1,7 @@
 //! Directives of systemd's unit files, which people write beside the options of a service. Pure.
 
 use crate::common::attribute_path;
-use crate::common::nearest::with_other_capitals;
+use sdbuild_core::nearest::with_other_capitals;
 
 /// Directives that a service has as options of other names, which begin with a small letter (systemd.unit(5)).
 const OPTIONS: [&str; 14] = [

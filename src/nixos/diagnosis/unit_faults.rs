@@ -1,7 +1,7 @@
 //! Values that systemd does not take in a unit, of which nixpkgs tells only in a trace. Pure.
 
 use super::evidence::Findings;
-use crate::common::nearest::nearest;
+use sdbuild_core::nearest::nearest;
 
 /// Directives of a service that take one of some words (systemd.service(5)).
 const CHOICES: [(&str, &[&str]); 2] = [

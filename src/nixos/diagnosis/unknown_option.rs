@@ -12,8 +12,8 @@ use super::option_names::{
 };
 use super::written_values;
 use crate::common::attribute_path;
-use crate::common::nearest::{is_slip, may_mean, similar_names, with_other_capitals};
-use crate::common::text::alternatives;
+use sdbuild_core::nearest::{is_slip, may_mean, similar_names, with_other_capitals};
+use sdbuild_core::text::alternatives;
 
 /// What may be meant by the option `name` of a user, which does not exist.
 fn meant_of_user(name: &str) -> Option<String> {

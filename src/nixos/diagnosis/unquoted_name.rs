@@ -5,7 +5,8 @@ use super::lists_of_words::LISTS_OF_WORDS;
 use super::shell_length::shell_variable;
 use super::switches;
 use super::syntax_at::{NameAt, Role};
-use crate::common::{locale, time_zone};
+use crate::common::locale;
+use crate::common::time_zone;
 
 /// Commands that scripts of configurations begin with.
 const COMMANDS: [&str; 18] = [

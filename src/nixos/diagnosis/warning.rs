@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::fetch_error::{failed_download, is_of_cache};
 use super::known_error::{KnownError, known_errors};
 use super::nix_message::{details, without_status};
-use crate::common::nix_event::NixEvent;
-use crate::common::text::truncate;
 use crate::nixos::layout;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::text::truncate;
 
 /// Warnings that are shown; the log file has all of them.
 const MAX_WARNINGS: usize = 20;

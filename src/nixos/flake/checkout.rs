@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::search::FlakeSearch;
-use crate::common::failure::{Failure, OrFail as _};
 use crate::common::git_source::GitSource;
-use crate::common::http_url::{self, hide_secrets};
-use crate::common::scratch_dir::ScratchDir;
 use crate::nixos::git::{Git, Protocol, plain_path};
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::scratch_dir::ScratchDir;
 
 /// The files are those of the commit, to the byte, as Nix takes them: no attribute changes them.
 const NO_CONVERSION: &str = "* -text -eol -ident -filter -working-tree-encoding\n";

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::plain_syntax::{argument_with_all, arguments, attributes, plain_values, tokens};
 use crate::common::git_source::Attributes;
-use crate::common::nearest::similar_names;
+use sdbuild_core::nearest::similar_names;
 
 /// The names of the inputs that the `flake.nix` with this text declares: those of its `inputs`, and the other arguments of
 /// its `outputs`. What is not plain is left out: Nix says what is wrong with it.

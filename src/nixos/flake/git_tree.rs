@@ -5,9 +5,9 @@ use std::path::Path;
 use super::content::Content;
 use super::lock_file;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::failure::Failure;
-use crate::common::shell_word::command_line;
 use crate::nixos::git::Git;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::shell_word::command_line;
 
 /// Names of untracked files that a warning lists; the rest is counted.
 const MAX_UNTRACKED: usize = 10;

@@ -4,7 +4,7 @@
 use super::declared_places::only_line;
 use super::lock::Lock;
 use super::plain_syntax::plain_values;
-use crate::common::nearest::similar_names;
+use sdbuild_core::nearest::similar_names;
 
 /// What a `flake.nix` says of an input of an input.
 struct InputOverride<'t> {

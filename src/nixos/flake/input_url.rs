@@ -6,8 +6,8 @@ use crate::common::flake_url::{FlakeUrl, decoded};
 use crate::common::repository_address::{
     misnamed_parameter, of_forge, of_ssh, without_fragment, without_server,
 };
-use crate::common::shell_word::quoted;
 use crate::nixos::known_repository::{url_of_branch, usual_url};
+use sdbuild_core::shell_word::quoted;
 
 /// What to write in place of `reference` if that is the name of a registry's flake, such as `nixpkgs` or `nixpkgs/BRANCH`, with the
 /// condition under which it is meant: people also take `OWNER/REPOSITORY` for the address on GitHub.

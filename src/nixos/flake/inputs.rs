@@ -3,27 +3,33 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::Flake;
+use super::SELF;
 use super::content::Content;
 use super::declared_inputs::{
     FollowsNothing, declared_attributes, declared_inputs, follows_itself, follows_nothing,
     is_declared_as_files, may_have_configuration, misplaced_follows,
 };
 use super::declared_places::{only_line, place_of, url_in_circle};
+use super::input_url;
 use super::lock::Node;
-use super::locked_inputs::{self, LockedRepository};
+use super::lock_file;
+use super::locked_inputs;
+use super::locked_inputs::LockedRepository;
 use super::override_input::Override;
 use super::private_input::PrivateInput;
-use super::private_lock::{self, NewInput, UnlockedRepository};
+use super::private_lock;
+use super::private_lock::{NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
 use super::tree::FlakeTree;
+use super::unlocked;
 use super::unlocked::UnlockedFlake;
-use super::{Flake, SELF, input_url, lock_file, unlocked};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
-use crate::common::event::Events;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::http_url::hide_secrets;
-use crate::common::nearest::similar_names;
 use crate::nixos::nix_syntax::parse;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::nearest::similar_names;
 
 /// The output of a flake with its configurations.
 const CONFIGURATIONS: &str = "nixosConfigurations";

@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::lock::Lock;
-use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::plain_file;
 use crate::nixos::lock::replace_file;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::plain_file;
 
 /// File name of a flake's lock.
 pub const NAME: &str = "flake.lock";

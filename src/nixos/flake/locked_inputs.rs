@@ -1,7 +1,8 @@
 //! The locked inputs of a flake that git on the user's machine fetches, and those that cannot be fetched.
 
 use super::lock::{Lock, LockedInput, Node};
-use crate::common::git_source::{self, Attributes, GitSource, GitSourceError};
+use crate::common::git_source;
+use crate::common::git_source::{Attributes, GitSource, GitSourceError};
 
 /// An input that is a commit of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]

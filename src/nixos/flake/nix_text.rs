@@ -2,8 +2,8 @@
 
 use super::Flake;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::nix_string::nix_string;
 use crate::nixos::layout;
+use sdbuild_core::nix_string::nix_string;
 
 impl Flake {
     /// The reference for the builder's Nix, without an attribute.

@@ -3,9 +3,9 @@
 use super::Flake;
 use super::search::FlakeSearch;
 use super::tree::FlakeTree;
-use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::nix_string::nix_string;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::nix_string::nix_string;
 
 /// An input and the flake that replaces it.
 #[derive(Clone, Debug)]

@@ -8,11 +8,11 @@ use super::lock_file;
 use super::locked_inputs::LockedRepository;
 use super::private_lock::{Commit, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
-use crate::common::cancel::Cancel;
-use crate::common::event::Events;
-use crate::common::failure::{Class, Failure};
 use crate::common::git_source::GitSource;
 use crate::nixos::config_dir::{ConfigDir, Files, Selection};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Class, Failure};
 
 /// The files of an input.
 #[derive(Debug)]

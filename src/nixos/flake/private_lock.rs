@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 
 use super::declared_inputs::declared_attributes;
 use super::lock::Lock;
-use crate::common::failure::{Class, Failure};
 use crate::common::flake_url::encoded;
-use crate::common::git_source::{self, Attributes, GitSource};
-use crate::common::http_url::without_secrets;
+use crate::common::git_source;
+use crate::common::git_source::{Attributes, GitSource};
 use crate::nixos::layout;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::http_url::without_secrets;
 
 /// An input that a `flake.nix` declares, and whose commit git has to find.
 #[derive(Clone, Debug, PartialEq, Eq)]

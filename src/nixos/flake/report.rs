@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::common::event::Events;
-use crate::common::failure::Failure;
-use crate::common::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use crate::common::git_source::is_commit;
-use crate::common::hash::Sha256Hash;
-use crate::common::http_url::hide_secrets;
 use crate::nixos::store_path::is_store_path;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::http_url::hide_secrets;
 
 /// A locked flake. Every text was checked: it comes from the builder.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::common::cancel::Cancel;
-use crate::common::event::Events;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
 
 /// What is known of this machine when a flake is looked for.
 #[derive(Clone, Copy, Debug)]

@@ -9,19 +9,20 @@ use super::git_tree::GitTree;
 use super::input_url;
 use super::lock_file;
 use super::search::FlakeSearch;
-use crate::common::cancel::Cancel;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
-use crate::common::event::Events;
-use crate::common::failure::{Failure, OrFail as _};
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::flake_url::encoded;
-use crate::common::parent_dir::parent_dir;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::{shown_dir, shown_path};
-use crate::common::terminal::output_files;
-use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
+use crate::nixos::config_dir;
+use crate::nixos::config_dir::{ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
 use crate::nixos::user_files::UserFiles;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::parent_dir::parent_dir;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::{shown_dir, shown_path};
+use sdbuild_core::terminal::output_files;
 
 /// The files of a flake, and what pins them.
 #[derive(Clone, Debug)]

@@ -9,13 +9,13 @@ use super::declared_inputs::{InputNames, declared_attributes, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
 use crate::common::configuration_file::{FLAKE_FILE, flake_text, lock_command};
-use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::nearest::similar_names;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::known_repository::{KnownRepository, release_in, usual_url};
 use crate::nixos::nix_definitions::line_number_of;
 use crate::nixos::nix_syntax::parse;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::nearest::similar_names;
 
 /// Inputs of many flakes beside those whose URLs are known.
 const WELL_KNOWN: [&str; 4] = ["flake-parts", "flake-utils", "impermanence", "treefmt-nix"];

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use crate::common::failure::Failure;
+use sdbuild_core::failure::Failure;
 
 /// The path `name` of a file. Git itself checks names only when files are added: an index or a commit from elsewhere may
 /// have any. A usage error for one that is not below its directory, or not plain UTF-8.

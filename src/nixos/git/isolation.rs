@@ -1,8 +1,8 @@
 //! What keeps git to itself: the variables and settings with which it runs no program of a repository, asks no questions, and reaches
 //! no other repository than it may.
 
-use crate::common::failure::Failure;
-use crate::common::http_url::without_secrets;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::http_url::without_secrets;
 
 /// Variables that would make git look at another repository than that of the directory, or read its arguments in another
 /// way. git sets some of them for hooks and aliases.

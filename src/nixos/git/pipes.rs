@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::common::failure::Failure;
 use crate::nixos::ignore_rules::repository_of_work_tree;
+use sdbuild_core::failure::Failure;
 
 const REPOSITORY: &str = ".git";
 /// Files that git reads in every directory of a work tree.

@@ -7,11 +7,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Locked;
-use crate::common::atomic_file::CompleteFile;
-use crate::common::failure::{Failure, OrFail};
-use crate::common::http_url::{self, HttpUrlError};
-use crate::common::parent_dir::parent_dir;
-use crate::common::plain_file;
+use sdbuild_core::atomic_file::CompleteFile;
+use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::HttpUrlError;
+use sdbuild_core::parent_dir::parent_dir;
+use sdbuild_core::plain_file;
 
 /// Largest lock file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 << 10;

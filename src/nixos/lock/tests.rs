@@ -2,7 +2,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::common::event::Event;
+use sdbuild_core::event::Event;
 
 const FINAL: &str = "https://releases.nixos.org/nixos/26.05/nixos-26.05.1/nixexprs.tar.xz";
 
@@ -285,7 +285,7 @@ fn damaged_locks_are_refused_with_a_hint() {
     ] {
         std::fs::write(&path, &text).unwrap();
         let failure = read(&path).unwrap_err();
-        assert_eq!(failure.class, crate::common::failure::Class::Usage);
+        assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
         assert!(!failure.hints.is_empty(), "{failure}");
     }
     std::fs::remove_file(&path).unwrap();
@@ -361,7 +361,7 @@ proptest::proptest! {
         for text in [text, whole] {
             std::fs::write(&path, text).unwrap();
             match read(&path) {
-                Err(failure) => proptest::prop_assert_eq!(failure.class, crate::common::failure::Class::Usage),
+                Err(failure) => proptest::prop_assert_eq!(failure.class, sdbuild_core::failure::Class::Usage),
                 Ok(locked) => proptest::prop_assert!(locked.iter().all(|l| l.hash().is_some())),
             }
         }

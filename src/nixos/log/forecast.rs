@@ -1,6 +1,6 @@
 //! Nix's forecast of a build, which is plain text even in the machine-readable log.
 
-use crate::common::nix_event::NixEvent;
+use sdbuild_core::nix_event::NixEvent;
 
 /// The event of a forecast's first line. The paths that follow it are ordinary messages.
 pub(super) fn forecast(text: &str) -> Option<NixEvent> {

@@ -1,6 +1,6 @@
 //! The line in which `containers/builder/steps` reports how far a build is. Pure.
 
-use crate::common::nix_event::StepUnit;
+use sdbuild_core::nix_event::StepUnit;
 
 /// What the line begins with; the name of the derivation, the unit and two numbers follow.
 const STEP: &str = "sdbuild: step: ";

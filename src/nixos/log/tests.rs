@@ -1,6 +1,6 @@
 use super::*;
-use crate::common::nix_event::StepUnit;
 use proptest::prelude::*;
+use sdbuild_core::nix_event::StepUnit;
 
 const BUILD: &str = r#"@nix {"action":"start","fields":["/nix/store/xbq6-t-50.drv","",1,1],"id":42949672966,"level":3,"parent":0,"text":"building '/nix/store/xbq6-t-50.drv'","type":105}"#;
 

@@ -53,7 +53,7 @@ async fn dir_of(root: &Path) -> Result<LocalNixpkgs, Failure> {
 async fn a_directory_must_be_a_nixpkgs() {
     let dir = tempfile::tempdir().unwrap();
     let failure = dir_of(dir.path()).await.unwrap_err();
-    assert_eq!(failure.class, crate::common::failure::Class::Usage);
+    assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
     std::fs::create_dir(dir.path().join("nixos")).unwrap();
     std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
     let tree = dir_of(dir.path()).await.unwrap();

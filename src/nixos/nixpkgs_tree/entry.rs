@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::common::hash::{Hashed, Hasher, Sha256Hash};
 use crate::nixos::tar_writer::{END_SIZE, entry_size};
+use sdbuild_core::hash::{Hashed, Hasher, Sha256Hash};
 
 /// Depth of nested directories; nixpkgs has about ten levels. Packing is recursive, so the stack limits it.
 pub(super) const MAX_DEPTH: usize = 256;

@@ -8,10 +8,10 @@ use super::entry::{
     ARCHIVE_ROOT, Entry, TreeHasher, TreeSummary, check_depth, is_executable, is_part, link_target,
     name_of, with_path,
 };
-use crate::common::cancel::Cancel;
-use crate::common::hash::{Hasher, HashingReader};
-use crate::common::plain_file;
 use crate::nixos::tar_writer::{Owner, TarWriter};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::hash::{Hasher, HashingReader};
+use sdbuild_core::plain_file;
 
 /// Writes an archive of the directory `root` without `.git` to `out`, below [`ARCHIVE_ROOT`], and hashes what is written.
 pub(in crate::nixos) fn pack_tree(

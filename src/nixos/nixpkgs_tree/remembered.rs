@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::entry::TreeSummary;
 use super::scan::hash_tree;
 use super::stamp::{TreeStamp, keeps_change_times};
-use crate::common::cancel::Cancel;
-use crate::common::hash::Sha256Hash;
-use crate::common::parent_dir::parent_dir;
-use crate::common::{atomic_file, plain_file, private_dir};
+use sdbuild_core::atomic_file;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::parent_dir::parent_dir;
+use sdbuild_core::plain_file;
+use sdbuild_core::private_dir;
 
 /// Trees that are remembered.
 const MAX_TREES: usize = 20;

@@ -7,9 +7,9 @@ use ignore::DirEntry;
 
 use super::entry::{Entry, TreeHasher, TreeSummary, is_executable, link_target};
 use super::walk::walk;
-use crate::common::cancel::Cancel;
-use crate::common::hash::Hasher;
-use crate::common::plain_file;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::hash::Hasher;
+use sdbuild_core::plain_file;
 
 /// Hashes the directory `root` without `.git`.
 pub(super) fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::walk::walk;
-use crate::common::cancel::Cancel;
-use crate::common::hash::{Hasher, Sha256Hash};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::hash::{Hasher, Sha256Hash};
 
 /// Changes with what [`super::hash_tree`] gives for the same files.
 const FORMAT: u8 = 1;

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::entry::{check_depth, is_part, name_of, with_path};
-use crate::common::cancel::Cancel;
+use sdbuild_core::cancel::Cancel;
 
 /// How many entries are read at a time. It does not follow the processor's cores: the threads wait for the disk.
 const READERS: usize = 8;

@@ -8,11 +8,12 @@ use rnix::SyntaxKind::{
 };
 use rnix::SyntaxNode;
 
-use super::{MAX_MODULE_BYTES, UserFiles};
+use super::MAX_MODULE_BYTES;
+use super::UserFiles;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::plain_file;
 use crate::nixos::nix_definitions::{defined_path, defines, is_variable};
 use crate::nixos::nix_syntax::parse;
+use sdbuild_core::plain_file;
 
 /// Files that are followed at most.
 const MAX_IMPORTED: usize = 200;

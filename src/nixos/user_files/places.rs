@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{MAX_MODULE_BYTES, UserFiles};
-use crate::common::plain_file;
+use super::MAX_MODULE_BYTES;
+use super::UserFiles;
 use crate::nixos::ignore_rules::walk;
+use sdbuild_core::plain_file;
 
 /// Files that are searched for a name at most.
 const MAX_SEARCHED: usize = 200;

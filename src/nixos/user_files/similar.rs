@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::UserFiles;
+use super::is_plain_name;
 use super::naming::path_from;
-use super::{UserFiles, is_plain_name};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::nearest;
 use crate::nixos::ignore_rules::{ignoring_rule, walk};
+use sdbuild_core::nearest::nearest;
 
 /// What a path to a directory stands for.
 const DEFAULT_FILE: &str = "default.nix";

@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use self::narinfo::{NarInfo, described, is_nar, nar_with};
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::hash::HashingReader;
-use crate::common::plain_file;
-use crate::common::shown_path::shown_path;
-use crate::image::MAX_IMAGE_BYTES;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::hash::HashingReader;
+use sdbuild_core::plain_file;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_image::MAX_IMAGE_BYTES;
 
 /// The file that makes a directory a binary cache.
 const CACHE_INFO: &str = "nix-cache-info";
@@ -200,7 +200,7 @@ fn damaged(name: &str, why: impl std::fmt::Display) -> Failure {
 mod tests {
     use super::narinfo::describing;
     use super::*;
-    use crate::common::hash::Sha256Hash;
+    use sdbuild_core::hash::Sha256Hash;
 
     const KEY: &str = "k-1";
 

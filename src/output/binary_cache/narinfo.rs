@@ -2,7 +2,7 @@
 //! directory of the user's. Only what sdbuild itself exports is accepted; the crates `narinfo` (18 crates with it) and
 //! `nix-narinfo` (55) read what any cache has.
 
-use crate::common::hash::Sha256Hash;
+use sdbuild_core::hash::Sha256Hash;
 
 /// The characters of Nix's base 32.
 const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";

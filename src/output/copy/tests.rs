@@ -4,14 +4,14 @@ use std::io;
 use std::path::Path;
 
 use super::*;
-use crate::common::cancel::Cancel;
-use crate::common::compression::{Compression, CompressionOptions};
-use crate::common::event::Events;
-use crate::common::failure::Class;
-use crate::common::image_format::Format;
-use crate::common::timings::Timings;
 use crate::output::manifest::Provenance;
 use crate::output::request::{ImagerUrl, OutputSettings};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::compression::{Compression, CompressionOptions};
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::Class;
+use sdbuild_core::timings::Timings;
+use sdbuild_image::image_format::Format;
 
 mod endings;
 mod forms;

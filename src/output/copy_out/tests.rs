@@ -1,7 +1,7 @@
 //! Paths that are what they should be, and what happens when the engine or the disk hangs.
 
 use super::*;
-use crate::common::failure::Class;
+use sdbuild_core::failure::Class;
 
 #[test]
 fn every_component_of_the_path_is_checked() {

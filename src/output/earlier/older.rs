@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::{EarlierImage, Fields};
-use crate::common::image_name::Sidecar;
+use super::EarlierImage;
+use super::Fields;
 use crate::output::Image;
+use sdbuild_image::image_name::Sidecar;
 
 /// The other images in the directory of `new` that its configuration made in the same format and with the same compression, by name and
 /// size: their host name or release was another one.

@@ -1,9 +1,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::common::compression::Compression;
-use crate::common::image_format::Format;
 use crate::output::manifest::ContainerImage;
+use sdbuild_core::compression::Compression;
+use sdbuild_image::image_format::Format;
 
 const NAME: &str = "a.img";
 

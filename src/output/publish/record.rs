@@ -9,10 +9,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::common::hash::{Sha256Hash, hash_reader};
-use crate::common::image_name::Sidecar;
-use crate::common::{locked_file, plain_file};
 use crate::output::pending_file::{HiddenFile, Owner, PUBLIC, PendingFile, is_hidden};
+use sdbuild_core::hash::{Sha256Hash, hash_reader};
+use sdbuild_core::locked_file;
+use sdbuild_core::plain_file;
+use sdbuild_image::image_name::Sidecar;
 
 const SUFFIX: &str = ".names";
 /// A record has one image and four sidecars at most, in some 700 bytes.

@@ -3,8 +3,8 @@
 use std::fs::File;
 
 use super::*;
-use crate::common::compression::CompressionOptions;
 use crate::output::image_form::ImageForm;
+use sdbuild_core::compression::CompressionOptions;
 
 fn input<'a>(
     file: &'a File,

@@ -1,9 +1,9 @@
 //! How fast `sdbuild boot` runs an image here.
 
-use crate::common::kvm::Kvm;
-use crate::common::system::System;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
+use sdbuild_core::kvm::Kvm;
+use sdbuild_core::system::System;
 
 /// Whether the kernel helps QEMU to run an image. Without that `boot` works as well, but takes longer.
 pub(super) fn kvm(machine: &Machine<'_>) -> Option<Check> {
@@ -44,8 +44,8 @@ mod tests {
     use clap::ValueEnum as _;
 
     use super::*;
-    use crate::common::system::Architecture;
     use crate::pipeline::checks::check::Verdict;
+    use sdbuild_core::system::Architecture;
 
     #[test]
     fn only_a_device_that_may_not_be_opened_is_a_warning() {

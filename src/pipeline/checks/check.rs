@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::common::failure::Failure;
-use crate::common::text::without_os_errors;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::text::without_os_errors;
 
 /// How a condition of a build is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

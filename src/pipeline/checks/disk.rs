@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::common::disk_space::{free_space, free_space_for_users};
-use crate::common::human_bytes::human_bytes;
 use crate::common::writable_dir::try_to_write;
-use crate::oci::MissingImages;
 use crate::output;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
+use sdbuild_core::disk_space::{free_space, free_space_for_users};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_engine::oci::MissingImages;
 
 /// No image is smaller. The miniature image has 160 MB and a full one some GB, but how small an image compresses is
 /// not known before the build.

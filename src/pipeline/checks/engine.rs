@@ -1,11 +1,11 @@
 //! The engine, its machine, and how it would emulate.
 
 use crate::common::build_mode::EmulationChoice;
-use crate::common::text::alternatives;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::kernel_version::KernelVersion;
+use sdbuild_core::text::alternatives;
 
 /// The first kernel whose handlers have the flag `F`, without which containers do not see the emulator.
 const FIX_BINARY: KernelVersion = KernelVersion::new(4, 8);
@@ -180,12 +180,12 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::system::System;
-    use crate::engine::{Endpoint, EngineFacts};
     use crate::pipeline::checks::check::Verdict;
     use crate::pipeline::checks::machine::fixture::machine;
     use crate::pipeline::request::BuildRequest;
     use crate::pipeline::request::fixture::request;
+    use sdbuild_core::system::System;
+    use sdbuild_engine::{Endpoint, EngineFacts};
 
     type Case<'a> = (fn(&Machine<'_>) -> Option<Check>, &'a EngineFacts, Verdict);
 

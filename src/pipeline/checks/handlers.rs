@@ -1,11 +1,11 @@
 //! Existing handlers of the kernel for programs of the image.
 
-use crate::binfmt::{Entry, Owner, classify};
-use crate::common::system::Architecture;
 use crate::pipeline::binfmt_table;
 use crate::pipeline::checks::check::{Check, Verdict};
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::{Emulation, on_one_line};
+use sdbuild_core::system::Architecture;
+use sdbuild_engine::binfmt::{Entry, Owner, classify};
 
 /// Its entries are told apart from the table as a whole.
 const TOPIC: &str = "binfmt entries";
@@ -73,7 +73,7 @@ fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binfmt::parse;
+    use sdbuild_engine::binfmt::parse;
 
     #[test]
     fn foreign_handlers_are_named_and_a_missing_one_is_bad() {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::binfmt::TABLE_DIR;
-use crate::common::plain_file;
-use crate::common::system::Architecture;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::Emulation;
+use sdbuild_core::plain_file;
+use sdbuild_core::system::Architecture;
+use sdbuild_engine::binfmt::TABLE_DIR;
 
 /// Files of the kernel that are read here have a few lines.
 const MAX_FILE_BYTES: u64 = 64 << 10;

@@ -1,8 +1,8 @@
 //! What stale runs left, and what `clean` would remove.
 
-use crate::common::human_bytes::human_bytes;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::{DoctorFacts, Machine};
+use sdbuild_core::human_bytes::human_bytes;
 
 /// What stale runs left. A handler of an engine on another machine is not visible.
 pub(super) fn leftovers(machine: &Machine<'_>) -> Option<Check> {
@@ -26,9 +26,9 @@ fn check(facts: &DoctorFacts) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::kvm::Kvm;
     use crate::pipeline::checks::check::Verdict;
     use crate::pipeline::checks::servers::Answers;
+    use sdbuild_core::kvm::Kvm;
 
     #[test]
     fn leftovers_are_a_warning() {

@@ -1,12 +1,12 @@
 //! What the checks judge: the settings, the engine and this machine, as far as they are known.
 
-use crate::common::kvm::Kvm;
-use crate::engine::{Endpoint, Engine, EngineFacts};
-use crate::oci::MissingImages;
 use crate::pipeline::checks::servers::Answers;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::request::BuildRequest;
+use sdbuild_core::kvm::Kvm;
+use sdbuild_engine::oci::MissingImages;
+use sdbuild_engine::{Endpoint, Engine, EngineFacts};
 
 /// A build's settings and everything known about where it would run. A check that needs something which is
 /// not known does not apply.

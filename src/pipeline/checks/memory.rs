@@ -1,9 +1,9 @@
 //! The memory of the builder.
 
-use crate::common::human_bytes::human_bytes;
-use crate::engine::EngineFacts;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_engine::EngineFacts;
 
 /// The evaluation of a NixOS system takes 1.1 GB (measured, see `resources.rs`), and an emulated compiler 1.6 GB.
 /// Less is not an error: there may be swap, and a small configuration needs a tenth of it.
@@ -50,10 +50,10 @@ fn little_memory(memory: u64, facts: &EngineFacts) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Endpoint;
     use crate::pipeline::checks::check::Verdict;
     use crate::pipeline::checks::machine::fixture::machine;
     use crate::pipeline::request::fixture::request;
+    use sdbuild_engine::Endpoint;
 
     /// The check of an engine with `memory` and a builder that may take `limit`.
     fn checked(memory: u64, limit: Option<u64>) -> Check {

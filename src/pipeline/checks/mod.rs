@@ -101,8 +101,8 @@ pub(super) fn before_build(machine: &Machine<'_>) -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Endpoint, EngineFacts};
     use crate::pipeline::request::fixture::request;
+    use sdbuild_engine::{Endpoint, EngineFacts};
 
     #[test]
     fn build_stops_and_warns_where_doctor_does() {

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::artifact::CHECK_ADDRESS;
-use crate::common::loopback::is_loopback;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
@@ -11,6 +9,8 @@ use crate::pipeline::checks::servers::{Answers, NoAnswer, ServerAnswer};
 use crate::pipeline::nixpkgs_archive::{NAME_ANOTHER, NixpkgsArchive};
 use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::steps::network_access;
+use sdbuild_core::loopback::is_loopback;
+use sdbuild_engine::artifact::CHECK_ADDRESS;
 
 /// What helps against an address that leads nowhere in a container.
 const REACHABLE: &str = "let it listen on an address that containers can reach, such as 172.17.0.1 (the host in Docker's \
@@ -219,8 +219,8 @@ fn difference(one: SystemTime, other: SystemTime) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::http_probe::Answer;
     use crate::pipeline::checks::check::Verdict;
+    use sdbuild_engine::artifact::http_probe::Answer;
 
     fn answer(seconds_behind: u64) -> Answer {
         let heard = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);

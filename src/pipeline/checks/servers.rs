@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::artifact::MIRROR_PROBE;
-use crate::artifact::http_probe::{Answer, HttpProbe};
 use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::request::BuildRequest;
+use sdbuild_engine::artifact::MIRROR_PROBE;
+use sdbuild_engine::artifact::http_probe::{Answer, HttpProbe};
 
 /// The file that describes a binary cache.
 const CACHE_INFO: &str = "nix-cache-info";

@@ -1,5 +1,5 @@
 use super::*;
-use crate::common::failure::Class;
+use sdbuild_core::failure::Class;
 
 fn engine(architecture: &str, rootless: bool) -> EngineFacts {
     EngineFacts {

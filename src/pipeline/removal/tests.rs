@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::{ContainerInfo, Role};
+use sdbuild_engine::{ContainerInfo, Role};
 
 fn volume(name: &str, users: &[&str]) -> SizedVolume {
     let volume = VolumeInfo {

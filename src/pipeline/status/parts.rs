@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::binfmt::{Entry, Owner, classify};
-use crate::engine::{ContainerInfo, ImageInfo, RunId};
 use crate::pipeline::inventory::SizedVolume;
 use crate::pipeline::run_lock::RunState;
 use crate::pipeline::sweep::image_name;
+use sdbuild_engine::binfmt::{Entry, Owner, classify};
+use sdbuild_engine::{ContainerInfo, ImageInfo, RunId};
 
 /// The engine, as far as it answers.
 #[derive(Debug, Default, Serialize)]
@@ -144,7 +144,7 @@ pub(super) fn age_since(then: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::VolumeInfo;
+    use sdbuild_engine::VolumeInfo;
 
     #[test]
     fn the_volume_of_these_settings_is_the_first() {

@@ -2,14 +2,7 @@
 
 use std::future::Future;
 
-use crate::binfmt::Lease;
-use crate::common::context::Context;
-use crate::common::counted::counted;
-use crate::common::event::{Events, Phase};
-use crate::common::failure::Failure;
-use crate::common::human_bytes::human_bytes;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::engine::{ContainerGuard, Role};
 use crate::nixos::build_source::{ResolvedNixpkgs, Source};
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
 use crate::nixos::command::{BuildRequest, Task};
@@ -23,6 +16,13 @@ use crate::pipeline::run_context::RunContext;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::network_access;
 use crate::pipeline::steps::source;
+use sdbuild_core::context::Context;
+use sdbuild_core::counted::counted;
+use sdbuild_core::event::{Events, Phase};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_engine::binfmt::Lease;
+use sdbuild_engine::{ContainerGuard, Role};
 
 /// The store volume, and how much is done at a time.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {

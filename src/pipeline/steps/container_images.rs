@@ -4,20 +4,20 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 
-use crate::artifact::{Cache, Fetcher};
-use crate::binfmt::RegistrarImage;
-use crate::common::context::Context;
-use crate::common::counted::counted;
-use crate::common::event::Phase;
-use crate::common::failure::Failure;
-use crate::common::human_bytes::human_bytes;
-use crate::common::text::listed;
-use crate::engine::{Engine, ImageInfo};
 use crate::nixos::builder::BuilderImage;
-use crate::oci::{Definition, Images};
 use crate::pipeline::builder_image::check_foreign;
 use crate::pipeline::plan::{BuilderPlan, Plan};
 use crate::pipeline::run_context::RunContext;
+use sdbuild_core::context::Context;
+use sdbuild_core::counted::counted;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::text::listed;
+use sdbuild_engine::artifact::{Cache, Fetcher};
+use sdbuild_engine::binfmt::RegistrarImage;
+use sdbuild_engine::oci::{Definition, Images};
+use sdbuild_engine::{Engine, ImageInfo};
 
 /// What is fetched and assembled, and what Nix will run in.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
@@ -175,7 +175,7 @@ fn accept(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::system::Architecture;
+    use sdbuild_core::system::Architecture;
 
     #[test]
     fn downloads_are_named_by_their_programs() {

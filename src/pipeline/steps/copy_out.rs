@@ -5,23 +5,24 @@ use std::time::SystemTime;
 
 use tokio::sync::watch;
 
-use crate::common::board::BoardName;
 use crate::common::configuration_file::{CONFIG_NAME, flake_text, lock_command};
-use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::flake_ref::FlakeLocation;
-use crate::common::image_name::Sidecar;
-use crate::common::shell_word::quoted;
-use crate::common::shown_path::shown_path;
-use crate::common::timings::Timings;
 use crate::nixos::builder::{BuildJob, BuildResult, NoConfiguration};
 use crate::nixos::flake::first_configuration;
+use crate::output;
 use crate::output::manifest::Provenance;
-use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImage};
+use crate::output::{CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImage};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{container_image, image_owner_id};
 use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::run_context::RunContext;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::timings::Timings;
+use sdbuild_image::board::BoardName;
+use sdbuild_image::image_name::Sidecar;
 
 /// Where the image goes.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {

@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use crate::binfmt::{
-    self, HandlerKind, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions,
-};
 use crate::common::build_mode::Glue;
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure};
 use crate::nixos::command::is_native_glue_possible;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::plan::Plan;
@@ -16,6 +10,13 @@ use crate::pipeline::provenance::qemu_version;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::scope::Scope;
 use crate::pipeline::steps::container_images::ContainerImages;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_engine::binfmt;
+use sdbuild_engine::binfmt::{
+    HandlerKind, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions,
+};
 
 /// How long the engine may take to answer before another way of emulation is tried: the failure of the first
 /// may have been the engine's end.

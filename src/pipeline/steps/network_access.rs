@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::plain_file;
 use crate::nixos::network_access::NetworkAccess;
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::{builder_logins, clients};
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::plain_file;
 
 /// Bytes that are read of a netrc at most; it has a line for each server.
 const MAX_NETRC_BYTES: u64 = 64 << 10;

@@ -1,14 +1,14 @@
 //! Step: the remote builders can be used; tried before anything relies on them.
 
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::Failure;
-use crate::common::human_bytes::human_bytes;
 use crate::nixos::builder::{BuilderImage, Trial, TrialRun};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::steps::network_access;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::human_bytes::human_bytes;
 
 /// Free disk space of a builder below which a warning is given: the closure of a system with a desktop, twice.
 const LITTLE_SPACE: u64 = 10 << 30;

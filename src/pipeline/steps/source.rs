@@ -1,18 +1,20 @@
 //! Step: nixpkgs is in the cache.
 
-use crate::artifact::{CHECK_ADDRESS, Fetcher, MIRROR_PROBE, Remote};
-use crate::common::context::Context;
-use crate::common::event::Phase;
-use crate::common::failure::Failure;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs, Source};
-use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve};
-use crate::nixos::nixpkgs::{self, LocalNixpkgs, Nixpkgs};
+use crate::nixos::lock;
+use crate::nixos::lock::{Download, Downloaded, Locked, Requested, Resolve};
+use crate::nixos::nixpkgs;
+use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
 use crate::pipeline::nixpkgs_archive::NAME_ANOTHER;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::run_summary::nixpkgs_of_flake;
 use crate::pipeline::source::{NixpkgsPlan, SourcePlan};
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::artifact::{CHECK_ADDRESS, Fetcher, MIRROR_PROBE, Remote};
 
 /// A release's archive is some 30 MB, a checkout's 60 MB; anything above this is something else.
 const MAX_ARCHIVE_BYTES: u64 = 512 << 20;

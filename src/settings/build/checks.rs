@@ -2,18 +2,20 @@
 
 use std::path::Path;
 
-use super::{Build, project_policy};
-use crate::common::board::BoardName;
+use super::Build;
+use super::project_policy;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeLocation;
-use crate::common::host_name;
-use crate::common::http_url::{self, HttpUrlError};
-use crate::common::shell_word::quoted;
 use crate::output::ImagerUrl;
 use crate::pipeline::SourceChoice;
 use crate::settings::resolver::{Origin, Setting, origin_hint};
 use crate::settings::{DEFAULT_RELEASE, output_dir};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::host_name;
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::HttpUrlError;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_image::board::BoardName;
 
 impl Build {
     /// Refuses values that their types allow and that would fail later, and combinations that cannot work.

@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 
 use super::Build;
 use crate::common::build_mode::EmulationChoice;
-use crate::common::failure::{Failure, OrFail as _};
 use crate::pipeline::SourceChoice;
 use crate::settings::resolver::{Origin, Setting};
+use sdbuild_core::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 

@@ -1,9 +1,9 @@
 use clap::{Args as _, Parser};
 
 use super::*;
-use crate::common::failure::Class;
 use crate::settings::resolver::Origin;
 use crate::settings::{CACHE_KEY, DEFAULT_RELEASE};
+use sdbuild_core::failure::Class;
 
 #[derive(Parser)]
 struct CommandLine {

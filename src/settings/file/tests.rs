@@ -10,7 +10,7 @@ fn a_missing_file_is_empty_and_an_unknown_key_is_named() {
     std::fs::remove_dir(dir.path().join(NAME)).unwrap();
     std::fs::write(dir.path().join(NAME), "nixpkg = '26.05'\nfirst = 1\n").unwrap();
     let failure = read(dir.path()).unwrap_err();
-    assert_eq!(failure.class, crate::common::failure::Class::Usage);
+    assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
     assert!(
         failure.to_string().contains("line 1: `nixpkg`"),
         "{failure}"
@@ -105,7 +105,7 @@ fn a_pipe_or_a_device_is_not_a_settings_file() {
     let path = dir.path().join(NAME);
     let refused = || {
         let failure = read(dir.path()).unwrap_err();
-        assert_eq!(failure.class, crate::common::failure::Class::Usage);
+        assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
         assert!(
             failure.to_string().contains("not a plain file"),
             "{failure}"
@@ -125,7 +125,7 @@ proptest::proptest! {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(NAME), text).unwrap();
         if let Err(failure) = read(dir.path()) {
-            proptest::prop_assert_eq!(failure.class, crate::common::failure::Class::Usage);
+            proptest::prop_assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
-use crate::common::event::{Event, Phase, Stop};
-use crate::common::nix_event::NixEvent;
+use sdbuild_core::event::{Event, Phase, Stop};
+use sdbuild_core::nix_event::NixEvent;
 
 const PLAIN: Paint = Paint(false);
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::common::event::Phase;
+use sdbuild_core::event::Phase;
 
 fn object(event: &Event) -> Value {
     let line = Json::default().line(event, &State::default(), Duration::from_micros(1_234_567));

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Progress, Step};
-use crate::common::transcript::short_name;
+use super::Progress;
+use super::Step;
+use sdbuild_core::transcript::short_name;
 
 /// Maximum number of activities that are tracked, more than any build has at once; the oldest are dropped first.
 pub(super) const MAX_ACTIVE: usize = 1024;

@@ -1,7 +1,7 @@
 //! How much Nix fetches and builds, and how far it is. Pure.
 
 use super::Progress;
-use crate::common::nix_event::NixEvent;
+use sdbuild_core::nix_event::NixEvent;
 
 /// What a derivation weighs in the progress of a build: the bytes that are downloaded in a second at 10 MB/s.
 const BUILD_WEIGHT: u64 = 10_000_000;

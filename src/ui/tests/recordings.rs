@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, Phase, Stop};
 use crate::nixos::log::Log;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
 use crate::ui::view::{Item, View, ViewKind};
+use sdbuild_core::event::{Event, Phase, Stop};
 
 /// Nix's log of a build of the miniature image: milliseconds, then the line.
 const RECORDED: &str = include_str!("../../../tests/streams/mini-build.log");

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, ImageDone, Phase, RunSummary, Stop};
-use crate::common::nix_event::NixEvent;
 use crate::ui::plain::Plain;
 use crate::ui::view::{Item, View, ViewKind};
+use sdbuild_core::event::{Event, ImageDone, Phase, RunSummary, Stop};
+use sdbuild_core::nix_event::NixEvent;
 
 const SECOND: Duration = Duration::from_secs(1);
 

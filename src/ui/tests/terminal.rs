@@ -9,9 +9,9 @@ use std::time::Duration;
 use console::Term;
 use nix::pty::{Winsize, openpty};
 
-use crate::common::event::Event;
 use crate::ui::screen::Screen;
 use crate::ui::view::{Item, View, ViewKind};
+use sdbuild_core::event::Event;
 
 /// A marker that no program writes: once it is read, everything before it has arrived.
 pub(super) const MARK: &[u8] = b"\x1b]7777;sdbuild\x07";

@@ -2,11 +2,11 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
-use crate::common::event::Phase;
-use crate::common::nix_event::NixEvent;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
 use crate::ui::view::ViewKind;
+use sdbuild_core::event::Phase;
+use sdbuild_core::nix_event::NixEvent;
 
 /// A reader that takes one write each time the test allows it.
 struct Slow(SyncSender<Vec<u8>>);

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sdbuild::artifact::Cache;
-use sdbuild::common::system::Architecture;
-use sdbuild::oci::Definition;
+use sdbuild_core::system::Architecture;
+use sdbuild_engine::artifact::Cache;
+use sdbuild_engine::oci::Definition;
 
 use super::live_run::{End, LiveRun, StreamTarget};
 use super::mirror::Package;

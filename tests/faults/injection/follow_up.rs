@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use sdbuild::binfmt::HandlerName;
+use sdbuild_engine::binfmt::HandlerName;
 
 use super::fault_kinds::{Fault, HANG_LIMIT};
 use super::fixture::Fixture;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use sdbuild::common::cancel::Cancel;
-use sdbuild::image::{ImageFile, ImageKind};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_image::{ImageFile, ImageKind};
 
 use super::field::Field;
 use super::patched::Patched;

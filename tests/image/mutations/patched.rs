@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use sdbuild::image::disk::ReadAt;
+use sdbuild_image::disk::ReadAt;
 
 use super::field::Field;
 

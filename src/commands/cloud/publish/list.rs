@@ -4,15 +4,16 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::aws::{Ami, Client, Snapshot};
 use crate::cli::PublishList;
 use crate::commands::cloud::{access, client};
 use crate::commands::json_output::{Versioned, print_json};
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::publish::{self, HASH_TAG, Unfinished};
 use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
+use sdbuild_cloud::aws::{Ami, Client, Snapshot};
+use sdbuild_cloud::publish;
+use sdbuild_cloud::publish::{HASH_TAG, Unfinished};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// Lists images, uploads that did not come to their end, and snapshots without an image.
 pub(super) async fn run(

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use crate::aws::{Client, Tag};
 use crate::cli::{AwsAccount, PublishRemove};
 use crate::commands::cloud::{access, client};
 use crate::commands::confirm::agreed;
-use crate::common::context::Context;
-use crate::common::failure::Failure;
-use crate::publish::{self, HASH_TAG, Unfinished};
 use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
+use sdbuild_cloud::aws::{Client, Tag};
+use sdbuild_cloud::publish;
+use sdbuild_cloud::publish::{HASH_TAG, Unfinished};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
 
 /// The tag of a snapshot with the image that is being removed.
 const IMAGE_TAG: &str = "sdbuild:removed-image";

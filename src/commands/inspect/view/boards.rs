@@ -1,6 +1,6 @@
 //! What `inspect` shows of the boards: those that the image has all for, and what the others lack.
 
-use crate::image::boards::BoardReport;
+use sdbuild_image::boards::BoardReport;
 
 /// Boards that have little to lack: an image for no real one has all for them.
 const GENERAL: [&str; 3] = ["other", "virt", "pc"];

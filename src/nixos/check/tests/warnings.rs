@@ -1,10 +1,11 @@
 use serde_json::{Value, json};
 
-use super::{traced_line, with};
-use crate::common::system::System;
+use super::traced_line;
+use super::with;
 use crate::nixos::check::{OwnDefinitions, is_trace, traced_facts, warnings};
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::user_files::UserFiles;
+use sdbuild_core::system::System;
 
 #[test]
 fn a_build_warns_of_what_locks_out_or_fails_later() {

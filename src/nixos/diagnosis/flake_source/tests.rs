@@ -1,6 +1,9 @@
 //! What is proposed for wrong outputs, attributes and configurations.
 
-use super::{ExitContext, missing_output_hint, source_lines, wrong_attribute_hint};
+use super::ExitContext;
+use super::missing_output_hint;
+use super::source_lines;
+use super::wrong_attribute_hint;
 
 #[test]
 fn wrong_attributes_are_proposed() {

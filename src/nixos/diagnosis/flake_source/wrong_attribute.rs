@@ -1,8 +1,9 @@
 //! Attributes that no flake has, and what is named as a configuration and is none.
 
-use super::{CONFIGURATIONS, one_of_several, place_of_name};
+use super::CONFIGURATIONS;
+use super::one_of_several;
+use super::place_of_name;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::similar_names;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::diagnosis::evidence::{ExitContext, MAX_SHOWN};
 use crate::nixos::diagnosis::module_arguments::Header;
@@ -10,6 +11,7 @@ use crate::nixos::diagnosis::names::quoted_after;
 use crate::nixos::diagnosis::written_values::is_empty_set;
 use crate::nixos::diagnosis::{source_lines, written_values};
 use crate::nixos::layout::CONFIG_DIR;
+use sdbuild_core::nearest::similar_names;
 
 /// How to write the configuration that `reference` names, where `flake.nix` has only a set of its modules.
 fn set_as_configuration(context: &ExitContext<'_>, reference: &str) -> Option<String> {

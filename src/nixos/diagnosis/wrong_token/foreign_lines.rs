@@ -3,7 +3,7 @@
 use super::packages::installed;
 use super::place::{Place, as_definitions};
 use crate::common::nix_name::path_of;
-use crate::common::nix_string::nix_string;
+use sdbuild_core::nix_string::nix_string;
 
 /// How the lines begin that git adds to a file with a conflict.
 const CONFLICT: [&str; 3] = ["<<<<<<< ", "=======", ">>>>>>> "];

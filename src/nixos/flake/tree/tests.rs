@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::common::event::Event;
-use crate::common::failure::Class;
+use sdbuild_core::event::Event;
+use sdbuild_core::failure::Class;
 
 const PATH: &str = "/usr/bin:/run/current-system/sw/bin";
 

@@ -10,7 +10,7 @@ use crate::output::encode::encoder;
 
 fn decompressed(format: Compression, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut decoder = crate::image::decoder(format, bytes).unwrap();
+    let mut decoder = sdbuild_image::decoder(format, bytes).unwrap();
     decoder.read_to_end(&mut out).unwrap();
     out
 }
@@ -47,8 +47,8 @@ fn every_format_is_converted_to_every_other() {
             let line = format!("{hash}  {name}\n");
             assert_eq!(read(dir.path(), &format!("{name}.sha256")), line.as_bytes());
             let map = String::from_utf8(read(dir.path(), &format!("{name}.bmap"))).unwrap();
-            let map = crate::blockmap::BlockMap::parse(&map).unwrap();
-            let mut builder = crate::blockmap::Builder::new();
+            let map = sdbuild_image::blockmap::BlockMap::parse(&map).unwrap();
+            let mut builder = sdbuild_image::blockmap::Builder::new();
             builder.push(&raw);
             assert_eq!(map, builder.finish());
             let json = read(dir.path(), &format!("{name}.json"));
@@ -166,7 +166,7 @@ fn several_frames_are_kept_and_cause_a_warning() {
         let counter = std::sync::Arc::clone(&warnings);
         copy.context.events = Events::new(move |event| {
             *counter.lock().unwrap() +=
-                usize::from(matches!(event, crate::common::event::Event::Warning(_)));
+                usize::from(matches!(event, sdbuild_core::event::Event::Warning(_)));
         });
         let archive = archive(tar::EntryType::Regular, &bytes);
         copy.run(archive.as_slice()).unwrap();

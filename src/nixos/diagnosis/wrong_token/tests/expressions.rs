@@ -1,6 +1,7 @@
 //! Values and functions in the syntax of other languages.
 
-use super::{NAME, hint_at};
+use super::NAME;
+use super::hint_at;
 
 /// What is written, what Nix says, and what the hint has.
 const EXPRESSIONS: &[(&str, &str, &str)] = &[

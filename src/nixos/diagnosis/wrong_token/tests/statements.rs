@@ -1,6 +1,7 @@
 //! Statements of other languages.
 
-use super::{NAME, hint_at};
+use super::NAME;
+use super::hint_at;
 
 /// Places, the summaries of Nix's messages about them, and parts of the hints.
 const STATEMENTS: &[(&str, &str, &str)] = &[

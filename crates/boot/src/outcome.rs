@@ -1,0 +1,238 @@
+//! The failures of a boot.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use crate::diagnosis;
+use crate::diagnosis::Evidence;
+use crate::login::{SshProbe, is_refusal};
+use crate::machine::RunningMachine;
+use sdbuild_core::failure::{Class, Failure, Leftover};
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::text::listed;
+
+/// The result of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// A login over SSH succeeded.
+    Login,
+    /// The serial console asked for a login.
+    Prompt,
+    /// The console was on the user's terminal until the machine ended.
+    End,
+}
+
+/// Below this, kernel and initrd of an image of nixpkgs do not fit, in MiB; the system needs twice as much.
+const MIN_MEMORY_MIB: u32 = 256;
+/// A timeout below this may be the reason why no login succeeded: 12 s were measured from the start to a login under emulation,
+/// 18 s beside compilers, and a slower machine may need three times as long.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an SSH server may need after the console asks for a login: it makes its host keys on the first boot.
+const SERVER_START: Duration = Duration::from_secs(20);
+/// Lines of the console that are shown when a boot fails.
+const SHOWN_LINES: usize = 40;
+
+/// How long a login was waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waited {
+    pub(super) limit: Duration,
+    /// How long the console has been asking for a login; `None` if it does not.
+    pub(super) since_prompt: Option<Duration>,
+}
+
+impl Waited {
+    /// Whether a login may succeed with more time.
+    fn was_short(self) -> bool {
+        let starts = self.since_prompt.is_none_or(|since| since < SERVER_START);
+        self.limit < SHORT_TIMEOUT && starts
+    }
+}
+
+/// No login succeeded while QEMU runs: within the limit of `waited`, or it became clear that none will. The console is shown
+/// unless the SSH server answered: what was written before it started does not explain its refusal. A timeout that is short has
+/// a hint.
+pub(super) fn no_login(
+    machine: &RunningMachine,
+    probe: Option<&SshProbe<'_>>,
+    waited: Option<Waited>,
+) -> Failure {
+    let lines = machine.console.lines();
+    let ssh_error = probe.and_then(SshProbe::last_error);
+    let evidence = Evidence {
+        lines: &lines,
+        ssh_error: ssh_error.as_deref(),
+    };
+    let diagnosis = diagnosis::diagnose(&evidence);
+    let user = probe.map(|probe| probe.login().user.as_str());
+    let hint = with_user(diagnosis.hint, user);
+    let mut failure = Failure::message(Class::Build, diagnosis.what).hint(hint);
+    if ssh_error.as_deref().is_some_and(is_refusal) {
+        let tried = tried_keys(probe.map_or(&[], SshProbe::keys));
+        failure = tried.into_iter().fold(failure, Failure::hint);
+    } else {
+        failure.log_tail = machine.console.tail(SHOWN_LINES);
+    }
+    match waited {
+        Some(waited) => {
+            let failure =
+                failure.consequence(format!("no login within {} s", waited.limit.as_secs()));
+            let is_told = failure.hints.iter().any(|hint| hint.contains("--timeout"));
+            if waited.was_short() && !is_told {
+                failure.hint("leave out --timeout; its default is enough for most machines")
+            } else {
+                failure
+            }
+        }
+        None => failure.consequence("the image does not accept a login"),
+    }
+}
+
+/// Which private `keys` were tried.
+fn tried_keys(keys: &[PathBuf]) -> Option<String> {
+    let names: Vec<String> = keys.iter().map(|key| shown_path(key)).collect();
+    (!names.is_empty()).then(|| format!("it was tried with {}", listed(&names)))
+}
+
+/// `hint` with the name of the user who was to log in, if Nix takes it without quotes in the path of an option.
+fn with_user(hint: &str, user: Option<&str>) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let is_name = |name: &&str| name.starts_with(|c: char| c.is_ascii_alphabetic());
+    let user = user
+        .filter(is_name)
+        .filter(|name| name.chars().all(is_plain));
+    hint.replace("<name>", user.unwrap_or("<name>"))
+}
+
+/// `failure` of a boot with `memory_mib` of memory: a machine that has too little for NixOS needs more of it, whatever else
+/// would help.
+pub(super) fn with_memory_hint(mut failure: Failure, memory_mib: u32) -> Failure {
+    if let (Some(advice), Class::Build) = (memory_advice(memory_mib), failure.class) {
+        failure.hints = vec![advice];
+    }
+    failure
+}
+
+/// What to do about a machine with `memory_mib` of memory; `None` if NixOS can start there.
+pub fn memory_advice(memory_mib: u32) -> Option<String> {
+    (memory_mib < MIN_MEMORY_MIB).then(|| {
+        format!("{memory_mib} MiB of memory may be too little; NixOS needs about 512 (--memory)")
+    })
+}
+
+/// The machine ended before a login succeeded.
+pub(super) fn machine_ended(
+    machine: &RunningMachine,
+    probe: Option<&SshProbe<'_>>,
+    status: ExitStatus,
+) -> Failure {
+    let Err(mut failure) = qemu_outcome(status, &machine.stderr_text()) else {
+        let failure = no_login(machine, probe, None);
+        return failure.consequence("the machine switched itself off");
+    };
+    let text = failure.to_string();
+    if text.contains("host forwarding rule") {
+        failure = failure.hint("another program has just taken the port: try again");
+    }
+    if text.contains("cannot set up guest memory") {
+        failure = failure.hint("use a smaller --memory");
+    }
+    failure.log_tail = machine.console.tail(SHOWN_LINES);
+    failure
+}
+
+/// The outcome of QEMU itself, which wrote `stderr`.
+pub(super) fn qemu_outcome(status: ExitStatus, stderr: &str) -> Result<(), Failure> {
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::environment(if stderr.is_empty() {
+        format!("QEMU ended with {status}")
+    } else {
+        format!("QEMU ended with {status}: {stderr}")
+    }))
+}
+
+/// The outcome of the user's command, whose exit code becomes that of sdbuild.
+pub(super) fn command_outcome(status: ExitStatus, messages: &str) -> Result<(), Failure> {
+    if status.success() {
+        return Ok(());
+    }
+    // As a shell reports the end by a signal.
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(255);
+    let failure = Failure::message(
+        Class::Command(code),
+        format!("the command exited with status {code} on the machine"),
+    );
+    let mut lines = messages.lines().rev().map(str::trim);
+    let said = lines.find(|line| !line.is_empty());
+    Err(match said {
+        Some(line) => failure.hint(format!("ssh says: {line}")),
+        None => failure,
+    })
+}
+
+/// Adds what could not be removed to the outcome.
+pub(super) fn with_leftovers<T>(
+    outcome: Result<T, Failure>,
+    leftovers: Vec<Leftover>,
+) -> Result<T, Failure> {
+    if leftovers.is_empty() {
+        return outcome;
+    }
+    let failure = outcome.err().unwrap_or_else(|| {
+        Failure::environment("the image was booted, but not everything could be removed")
+    });
+    Err(failure.with_teardown(leftovers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_memory_is_the_only_hint() {
+        let hints = |failure: Failure, mib| with_memory_hint(failure.hint("wait"), mib).hints;
+        let build = || Failure::message(Class::Build, "no login");
+        assert!(hints(build(), 64).concat().contains("--memory"));
+        assert_eq!(hints(build(), 64).len(), 1);
+        assert_eq!(hints(build(), 1024), ["wait"]);
+        assert_eq!(hints(Failure::environment("no QEMU"), 64), ["wait"]);
+    }
+
+    #[test]
+    fn more_time_helps_only_a_server_that_may_still_start() {
+        let was_short = |limit, since_prompt: Option<u64>| {
+            let limit = Duration::from_secs(limit);
+            let since_prompt = since_prompt.map(Duration::from_secs);
+            Waited {
+                limit,
+                since_prompt,
+            }
+            .was_short()
+        };
+        assert!(was_short(30, None) && was_short(30, Some(5)));
+        assert!(!was_short(50, Some(30)) && !was_short(600, None));
+    }
+
+    #[test]
+    fn the_hint_about_a_refused_key_names_the_user() {
+        let hint = "add it to users.users.<name>.openssh";
+        let told = |user| with_user(hint, user);
+        assert_eq!(told(Some("ann")), "add it to users.users.ann.openssh");
+        for other in [None, Some("a.b"), Some("1")] {
+            assert_eq!(told(other), hint);
+        }
+    }
+
+    #[test]
+    fn exit_code_of_the_command_is_passed_on() {
+        assert!(command_outcome(ExitStatus::from_raw(0), "").is_ok());
+        let failure = command_outcome(ExitStatus::from_raw(7 << 8), "").unwrap_err();
+        assert_eq!(failure.class, Class::Command(7));
+        let failure = command_outcome(ExitStatus::from_raw(9), "").unwrap_err();
+        assert_eq!(failure.class, Class::Command(137));
+    }
+}

@@ -1,0 +1,375 @@
+//! Signs and sends requests, and repeats what may succeed the next time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
+};
+use aws_sigv4::sign::v4;
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use super::credentials::Account;
+use super::error::Error;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_engine::artifact::http_client;
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a whole call may take: a block of 512 KiB on a slow line.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// The largest answer in bytes. The longest is a list of images.
+const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// Attempts for each call before it fails.
+const TRIES: u32 = 10;
+/// The same for what is read without a signature.
+const GET_TRIES: u32 = 4;
+/// The pause before the second try; it doubles before each further one, up to the longest.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// Most messages about repeated calls in one run.
+const BETWEEN_WORDS: Duration = Duration::from_secs(3);
+/// Errors that say that there were too many calls, of both services.
+const RETRYABLE_CODES: [&str; 8] = [
+    "Throttling",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "EC2ThrottledException",
+    "ConcurrentLimitExceededException",
+    "InternalError",
+];
+
+/// Sends calls to the services of one account and region.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    pub(super) account: Account,
+    cancel: Cancel,
+    retries: Retries,
+}
+
+/// Tells that calls are repeated. Copies share the time of the last word.
+#[derive(Clone, Debug)]
+struct Retries {
+    events: Events,
+    last: Arc<Mutex<Option<Instant>>>,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) service: &'static str,
+    /// Its name, for messages.
+    pub(super) action: &'static str,
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) target: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Bytes,
+    /// Whether the signature covers the body.
+    pub(super) signs_body: bool,
+}
+
+/// A successful answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+/// One attempt that failed.
+enum Attempt {
+    Final(Error),
+    /// The next attempt may succeed.
+    Temporary(Error),
+}
+
+impl Client {
+    /// A client for `account` that trusts the certificate authorities in the PEM file `authorities` too, and gives up when `cancel`
+    /// is set.
+    pub fn new(account: Account, authorities: &[u8], cancel: &Cancel) -> Result<Self, Failure> {
+        let http = http_client(authorities, |builder| {
+            builder
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(CALL_TIMEOUT)
+                // The services do not redirect, and a signature is valid for one host only.
+                .redirect(reqwest::redirect::Policy::none())
+        });
+        Ok(Self {
+            http: http.or_environment("prepare calls of AWS")?,
+            account,
+            cancel: cancel.clone(),
+            retries: Retries {
+                events: Events::none(),
+                last: Arc::default(),
+            },
+        })
+    }
+
+    /// The same client, which reports repeated calls to `events`.
+    #[must_use]
+    pub fn with_events(self, events: &Events) -> Self {
+        let retries = Retries {
+            events: events.clone(),
+            last: Arc::default(),
+        };
+        Self { retries, ..self }
+    }
+
+    /// The same account in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self {
+            account: self.account.in_region(region),
+            ..self.clone()
+        }
+    }
+
+    /// The region that it calls.
+    pub fn region(&self) -> &str {
+        &self.account.region
+    }
+
+    /// Waits for `time`.
+    pub(super) async fn pause(&self, time: Duration) -> Result<(), Error> {
+        let paused = self.cancel.race(tokio::time::sleep(time)).await;
+        paused.map_err(|_| Error::Interrupted)
+    }
+
+    /// Sends `call` until it succeeds, or fails for good.
+    pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
+        let mut pause = RETRY_PAUSE;
+        for next in 2..=TRIES {
+            match self.attempt(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(Attempt::Final(error)) => return Err(error),
+                Err(Attempt::Temporary(error)) => {
+                    let place = format!("{}.{}", call.service, self.region());
+                    self.retries.tell(&error, &place, next);
+                }
+            }
+            self.pause(pause.mul_f64(jitter())).await?;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+        self.attempt(call).await.map_err(|attempt| match attempt {
+            Attempt::Final(error) | Attempt::Temporary(error) => error,
+        })
+    }
+
+    /// The text at `url`, which everybody may read; some attempts.
+    pub(super) async fn get(&self, action: &'static str, url: &str) -> Result<String, Error> {
+        let mut pause = RETRY_PAUSE;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let request = self.http.get(url).build();
+            let request = request.map_err(|error| Error::Unexpected {
+                action,
+                what: error.without_url().to_string(),
+            })?;
+            let sent = self.cancel.race(self.exchange(action, request)).await;
+            match sent.map_err(|_| Error::Interrupted)? {
+                Ok((status, _, body)) if status.is_success() => return Ok(body),
+                Err(Attempt::Final(error)) => return Err(error),
+                Err(Attempt::Temporary(error)) if attempts == GET_TRIES => return Err(error),
+                Ok((status, ..)) if attempts == GET_TRIES => {
+                    let why = format!("HTTP {}", status.as_u16());
+                    return Err(Error::Unreachable { action, why });
+                }
+                Ok(_) | Err(Attempt::Temporary(_)) => {}
+            }
+            self.pause(pause).await?;
+            pause *= 2;
+        }
+    }
+
+    async fn attempt(&self, call: &Call) -> Result<Answer, Attempt> {
+        let request = self.signed(call).map_err(Attempt::Final)?;
+        let sent = self.cancel.race(self.exchange(call.action, request)).await;
+        let (status, headers, body) = sent.map_err(|_| Attempt::Final(Error::Interrupted))??;
+        if status.is_success() {
+            return Ok(Answer { headers, body });
+        }
+        let (code, message) = reason(&headers, &body).unwrap_or_else(|| {
+            (
+                format!("HTTP {}", status.as_u16()),
+                "no details given".to_owned(),
+            )
+        });
+        let is_temporary = (status.is_server_error() && !is_about_capacity(&code))
+            || status == StatusCode::TOO_MANY_REQUESTS
+            || RETRYABLE_CODES.contains(&code.as_str());
+        let action = call.action;
+        let error = Error::Refused {
+            action,
+            code,
+            message,
+        };
+        Err(if is_temporary {
+            Attempt::Temporary(error)
+        } else {
+            Attempt::Final(error)
+        })
+    }
+
+    /// Sends one request, and reads the answer.
+    async fn exchange(
+        &self,
+        action: &'static str,
+        request: reqwest::Request,
+    ) -> Result<(StatusCode, HeaderMap, String), Attempt> {
+        let failed = |error: reqwest::Error| {
+            // Without the address, which is in the message already.
+            let why = root_cause(&error.without_url());
+            Attempt::Temporary(Error::Unreachable { action, why })
+        };
+        let mut response = self.http.execute(request).await.map_err(failed)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(failed)? {
+            body.extend_from_slice(&part);
+            if body.len() > MAX_ANSWER_BYTES {
+                let what = format!("more than {MAX_ANSWER_BYTES} bytes");
+                return Err(Attempt::Final(Error::Unexpected { action, what }));
+            }
+        }
+        Ok((status, headers, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// The request of `call` with its signature, which is valid for minutes.
+    fn signed(&self, call: &Call) -> Result<reqwest::Request, Error> {
+        let account = &self.account;
+        let bug = |what: &dyn std::fmt::Display| Error::Unexpected {
+            action: call.action,
+            what: what.to_string(),
+        };
+        let url = format!("{}{}", account.address(call.service), call.target);
+        let identity = account.credentials.clone().into();
+        let mut settings = SigningSettings::default();
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&account.region)
+            .name(call.service)
+            .time(SystemTime::now())
+            .settings(settings)
+            .build()
+            .map_err(|error| bug(&error))?;
+        let body = if call.signs_body {
+            SignableBody::Bytes(&call.body)
+        } else {
+            SignableBody::UnsignedPayload
+        };
+        let headers = call
+            .headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
+        let signable = SignableRequest::new(call.method.as_str(), &url, headers, body);
+        let signable = signable.map_err(|error| bug(&error))?;
+        let signed = sign(signable, &params.into()).map_err(|error| bug(&error))?;
+        let (instructions, _) = signed.into_parts();
+        let mut request = self.http.request(call.method.clone(), &url);
+        for (name, value) in &call.headers {
+            request = request.header(*name, value);
+        }
+        for (name, value) in instructions.headers() {
+            let mut value = HeaderValue::from_str(value).map_err(|error| bug(&error))?;
+            // The session token is among them.
+            value.set_sensitive(true);
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| bug(&error))?;
+            request = request.header(name, value);
+        }
+        request
+            .body(call.body.clone())
+            .build()
+            .map_err(|error| bug(&error.without_url()))
+    }
+}
+
+impl Retries {
+    /// Tells that a call of `place` failed with `error` and is tried for the `next` time. AWS throttles and fails now and then, which is worth no
+    /// word before the fourth try; and of many calls at a time one word in some seconds is enough.
+    fn tell(&self, error: &Error, place: &str, next: u32) {
+        let what = match error {
+            Error::Refused { .. } if next < 4 => return,
+            Error::Refused { code, .. } => format!("{place} answers {code}"),
+            Error::Unreachable { why, .. } => format!("no answer from {place} ({why})"),
+            Error::Unexpected { .. } | Error::Interrupted => return,
+        };
+        let now = Instant::now();
+        // A thread that panicked with the lock has written nothing else.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now.duration_since(last) < BETWEEN_WORDS) {
+            return;
+        }
+        *last = Some(now);
+        self.events.notice(format!("{what}, try {next} of {TRIES}"));
+    }
+}
+
+impl Account {
+    /// Where the service `service` is, without a path.
+    fn address(&self, service: &str) -> String {
+        if let Some(endpoint) = &self.endpoint {
+            return endpoint.trim_end_matches('/').to_owned();
+        }
+        let region = &self.region;
+        // The partition of China has a domain of its own.
+        let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+        format!("https://{service}.{region}.amazonaws.com{suffix}")
+    }
+}
+
+/// AWS's name of an error and its words: in a header and JSON from EBS, in XML from EC2.
+fn reason(headers: &HeaderMap, body: &str) -> Option<(String, String)> {
+    if let Ok(json) = serde_json::from_str::<Value>(body) {
+        let header = headers
+            .get("x-amzn-errortype")
+            .and_then(|value| value.to_str().ok());
+        let code = header.or_else(|| json.get("__type")?.as_str())?;
+        // `com.amazonaws…#Name:http://…` in some services.
+        let code = code.split(':').next()?.rsplit('#').next()?;
+        let text = |key: &str| json.get(key).and_then(Value::as_str).map(str::to_owned);
+        let message = text("Message")
+            .or_else(|| text("message"))
+            .unwrap_or_default();
+        return Some((code.to_owned(), message));
+    }
+    let document = roxmltree::Document::parse(body).ok()?;
+    let text = |name: &str| {
+        let found = document
+            .descendants()
+            .find(|node| node.has_tag_name(name))?;
+        Some(found.text().unwrap_or_default().to_owned())
+    };
+    Some((text("Code")?, text("Message").unwrap_or_default()))
+}
+
+/// Whether AWS has not enough machines, which it reports as an error of its own: a moment later there are no more of them.
+fn is_about_capacity(code: &str) -> bool {
+    code.starts_with("Insufficient") && code.ends_with("Capacity")
+}
+
+/// A factor from 0.5 to 1, so that many calls do not come back at once.
+fn jitter() -> f64 {
+    let mut byte = [0];
+    // Without randomness every pause is the longest one.
+    let drawn = getrandom::fill(&mut byte).map_or(255, |()| byte[0]);
+    0.5 + f64::from(drawn) / 510.0
+}
+
+/// The innermost reason of `error`.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,250 @@
+//! Who signs the requests: the credentials that AWS's own tools would use.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::profile;
+use super::profile::{Keys, Profile};
+use sdbuild_core::aws_variables::AwsVariables;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::program::find_program;
+use sdbuild_core::timeout::timeout;
+
+/// A program that asks for a second factor may take this long.
+const PROGRAM_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The credentials, region and endpoint of an AWS account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub(super) credentials: Credentials,
+    /// Takes the place of the services' own addresses.
+    pub(super) endpoint: Option<String>,
+    /// The service that returns the caller's address, in place of AWS's.
+    pub(super) own_address_url: Option<String>,
+    /// The region, such as `eu-central-1`.
+    pub region: String,
+}
+
+impl Account {
+    /// The same account in another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The account of the environment, of the profile `profile`, or of the profile that the environment names; in `region`, if one is given.
+///
+/// # Errors
+///
+/// There is no region or there are no credentials; a program that prints them failed.
+pub(super) async fn account(
+    region: Option<&str>,
+    profile: Option<&str>,
+    variables: &AwsVariables,
+    cancel: &Cancel,
+) -> Result<Account, Failure> {
+    let name = profile.or(variables.profile.as_deref());
+    let found = profile::read(name.unwrap_or(profile::DEFAULT), variables)?;
+    if let Some(name) = name.filter(|_| !found.exists) {
+        return Err(Failure::usage(format!(
+            "there is no profile {name} in ~/.aws/config or ~/.aws/credentials"
+        ))
+        .hint("aws configure list-profiles lists them"));
+    }
+    let region = region
+        .or(variables.region.as_deref())
+        .or(found.region.as_deref());
+    let region = region.map(str::to_owned).ok_or_else(|| {
+        Failure::usage("no AWS region is set")
+            .hint("--region eu-central-1 (for a build: --on aws:region=eu-central-1), AWS_REGION, or region in ~/.aws/config")
+    })?;
+    check_region(&region)?;
+    let of_environment = if profile.is_none() {
+        of_environment(variables)?
+    } else {
+        None
+    };
+    let credentials = match of_environment {
+        Some(credentials) => credentials,
+        None => cancel.race(of_profile(&found, name, variables)).await??,
+    };
+    Ok(Account {
+        credentials,
+        endpoint: variables.endpoint_url.clone(),
+        own_address_url: variables.own_address_url.clone(),
+        region,
+    })
+}
+
+/// An error unless `region` can be a region, whose name is part of the servers' names.
+pub fn check_region(region: &str) -> Result<(), Failure> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !region.is_empty() && region.len() <= 32 && region.chars().all(is_plain) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("`{region}` is not an AWS region"))
+        .hint("regions have names such as eu-central-1"))
+}
+
+/// The credentials of the environment, if it has a key.
+fn of_environment(variables: &AwsVariables) -> Result<Option<Credentials>, Failure> {
+    let Some(id) = &variables.access_key_id else {
+        return Ok(None);
+    };
+    let Some(secret) = &variables.secret_access_key else {
+        return Err(
+            Failure::usage("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
+                .hint("set both, or neither to use a profile"),
+        );
+    };
+    let token = variables.session_token.clone();
+    Ok(Some(Credentials::new(
+        id,
+        secret,
+        token,
+        None,
+        "environment",
+    )))
+}
+
+async fn of_profile(
+    profile: &Profile,
+    name: Option<&str>,
+    variables: &AwsVariables,
+) -> Result<Credentials, Failure> {
+    if !profile.is_delegated {
+        if let Some(keys) = &profile.keys {
+            return of_keys(keys);
+        }
+        if let Some(line) = &profile.credential_process {
+            let words = shlex::split(line).filter(|words| !words.is_empty());
+            let words = words.ok_or_else(|| {
+                Failure::usage("credential_process in ~/.aws/config is not a command")
+            })?;
+            return from_process("credential_process", &words).await;
+        }
+    }
+    let Some(aws) = find_program("aws", &variables.path) else {
+        return Err(without_program(profile));
+    };
+    // Knows single sign-on, roles and whatever comes next.
+    let mut words = vec![path_text(&aws)?];
+    words.extend(["configure", "export-credentials", "--format", "process"].map(str::to_owned));
+    words.extend(
+        name.into_iter()
+            .flat_map(|name| ["--profile".to_owned(), name.to_owned()]),
+    );
+    let printed = from_process("aws configure export-credentials", &words).await;
+    printed.map_err(|failure| {
+        if without_credentials(&format!("{:#}", failure.error)) {
+            without_program(profile)
+        } else {
+            failure
+        }
+    })
+}
+
+/// Whether AWS's program said `error` because it knows no credentials either, or because it is of version 1, which prints none.
+fn without_credentials(error: &str) -> bool {
+    ["Invalid choice", "no credentials found"]
+        .iter()
+        .any(|part| error.contains(part))
+}
+
+fn of_keys(keys: &Keys) -> Result<Credentials, Failure> {
+    let Some(secret) = &keys.secret else {
+        return Err(Failure::usage(
+            "the profile has aws_access_key_id and no aws_secret_access_key",
+        )
+        .hint("aws configure sets both"));
+    };
+    let token = keys.token.clone();
+    Ok(Credentials::new(&keys.id, secret, token, None, "profile"))
+}
+
+/// The profile has no keys of its own, and AWS's program is not installed or knows none.
+fn without_program(profile: &Profile) -> Failure {
+    if profile.is_delegated {
+        return Failure::usage("the profile takes a role or single sign-on, which needs the AWS CLI version 2 (the program `aws`)")
+            .hint("install the AWS CLI version 2, or set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN");
+    }
+    Failure::usage("no AWS credentials were found").hint(
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws/credentials (AWS_PROFILE), or log in with aws sso login \
+         of the AWS CLI version 2",
+    )
+}
+
+fn path_text(path: &std::path::Path) -> Result<String, Failure> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| Failure::usage(format!("the name of {} is not UTF-8", path.display())))
+}
+
+/// What AWS documents for `credential_process`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Printed {
+    version: u32,
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+}
+
+/// The credentials that the command `words` prints. It may ask on the terminal.
+async fn from_process(shown: &str, words: &[String]) -> Result<Credentials, Failure> {
+    let operation = format!("get credentials from {shown}");
+    let Some((program, arguments)) = words.split_first() else {
+        return Err(Failure::usage("it is empty").context(operation));
+    };
+    let mut command = Command::new(PathBuf::from(program));
+    command
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let output = timeout(PROGRAM_TIMEOUT, command.output()).await;
+    let output = output
+        .ok_or_else(|| {
+            Failure::environment(format!(
+                "it did not end within {} s",
+                PROGRAM_TIMEOUT.as_secs()
+            ))
+            .context(&operation)
+        })?
+        .or_environment(&operation)?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        // The error is above the usage, or below everything.
+        let lines = || why.lines().filter(|line| !line.trim().is_empty());
+        let why = lines()
+            .find(|line| line.contains("error"))
+            .or_else(|| lines().next_back());
+        let why = why.unwrap_or("it said nothing").to_owned();
+        return Err(Failure::environment(why)
+            .context(operation)
+            .hint("log in again, for instance with aws sso login"));
+    }
+    // serde's words would quote what was printed.
+    let printed: Option<Printed> = serde_json::from_slice(&output.stdout).ok();
+    match printed {
+        Some(printed) if printed.version == 1 => Ok(Credentials::new(
+            printed.access_key_id,
+            printed.secret_access_key,
+            printed.session_token,
+            None,
+            "program",
+        )),
+        _ => Err(
+            Failure::environment("it did not print credentials of version 1 as JSON")
+                .context(operation),
+        ),
+    }
+}

@@ -1,0 +1,148 @@
+//! Removes what was made for a run.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::aws::{Client, Error, Instance};
+use crate::machine::aws::names;
+use crate::machine::provider::LogSink;
+use sdbuild_core::failure::Failure;
+
+/// For all of it: a machine takes a minute or two to end, and its security group can be removed after that only.
+const CLEANUP_LIMIT: Duration = Duration::from_secs(300);
+/// Between two looks, at first and later.
+const FIRST_POLL: Duration = Duration::from_millis(250);
+const LAST_POLL: Duration = Duration::from_secs(5);
+/// Until EC2 knows what was made just now, and lists it.
+const UNSEEN_LIMIT: Duration = Duration::from_secs(15);
+/// How ids of machines and of groups begin.
+const INSTANCE: &str = "i-";
+const GROUP: &str = "sg-";
+/// Something still uses it.
+const IN_USE: [&str; 2] = ["DependencyViolation", "VolumeInUse"];
+
+/// Removes everything of the run `run`, and waits until it is gone. `made` are ids of what this process has made of it: lists of EC2 may
+/// not have it yet.
+pub(super) async fn destroy(
+    client: &Client,
+    run: &str,
+    made: &[String],
+    log: LogSink<'_>,
+) -> Result<(), Failure> {
+    let mut waiting = Waiting::new();
+    let mut cleanup = Cleanup {
+        client,
+        run,
+        unseen: made.iter().cloned().collect(),
+        log,
+    };
+    while let Some(why) = cleanup.step(waiting.since.elapsed()).await? {
+        log(&why);
+        waiting.pause(&why).await?;
+    }
+    Ok(())
+}
+
+/// The removal of what one run has.
+struct Cleanup<'a> {
+    client: &'a Client,
+    run: &'a str,
+    /// Ids of what was made, and was neither in a list nor removed so far.
+    unseen: BTreeSet<String>,
+    log: LogSink<'a>,
+}
+
+impl Cleanup<'_> {
+    /// Removes what can be removed `since` the beginning; why not all of it is gone, if it is not.
+    async fn step(&mut self, since: Duration) -> Result<Option<String>, Failure> {
+        // A machine costs money: first of all by its id, which no list has to have.
+        for id in self.unseen_with(INSTANCE) {
+            self.client.terminate_instance(&id).await?;
+        }
+        let live = self.end_machines().await?;
+        if let Some(instance) = live.first() {
+            return Ok(Some(format!("{} is {}", instance.id, instance.state)));
+        }
+        let may_appear = since < UNSEEN_LIMIT;
+        if let Some(id) = self.unseen_with(INSTANCE).first().filter(|_| may_appear) {
+            return Ok(Some(format!("{id} is not in EC2's list yet")));
+        }
+        match self.remove_rest().await {
+            Err(error) if IN_USE.iter().any(|code| error.has_code(code)) => {
+                return Ok(Some(error.to_string()));
+            }
+            removed => removed?,
+        }
+        let unknown = self.unseen_with(GROUP).into_iter().next();
+        let unknown = unknown.filter(|_| may_appear);
+        Ok(unknown.map(|id| format!("EC2 does not know {id} yet")))
+    }
+
+    /// Terminates the machines of the run, and returns those that are not gone.
+    async fn end_machines(&mut self) -> Result<Vec<Instance>, Error> {
+        let mut found = self
+            .client
+            .instances((&names::filter_name(), self.run))
+            .await?;
+        for instance in &found {
+            self.unseen.remove(&instance.id);
+        }
+        found.retain(|one| !one.is_gone());
+        for instance in found.iter().filter(|one| !one.is_ending()) {
+            (self.log)(&format!("terminating {}", instance.id));
+            self.client.terminate_instance(&instance.id).await?;
+        }
+        Ok(found)
+    }
+
+    /// Removes what machines that are gone may have left.
+    async fn remove_rest(&mut self) -> Result<(), Error> {
+        let filter = names::filter_name();
+        for volume in self.client.free_volumes((&filter, self.run)).await? {
+            self.client.delete_volume(&volume.id).await?;
+        }
+        for group in self.client.groups((&filter, self.run)).await? {
+            self.client.delete_group(&group.id).await?;
+            self.unseen.remove(&group.id);
+        }
+        for id in self.unseen_with(GROUP) {
+            if self.client.delete_group(&id).await? {
+                self.unseen.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    fn unseen_with(&self, prefix: &str) -> Vec<String> {
+        let ids = self.unseen.iter().filter(|id| id.starts_with(prefix));
+        ids.cloned().collect()
+    }
+}
+
+/// Pauses that become longer, for a limited time.
+struct Waiting {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            pause: FIRST_POLL,
+        }
+    }
+
+    /// Waits; fails with the reason `why` if the time is over.
+    async fn pause(&mut self, why: &str) -> Result<(), Failure> {
+        if self.since.elapsed() >= CLEANUP_LIMIT {
+            let minutes = CLEANUP_LIMIT.as_secs() / 60;
+            return Err(Failure::environment(format!("{why}, after {minutes} min")));
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = LAST_POLL.min(self.pause * 2);
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! What a provider of machines does.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::machine::message::{Price, RentalRequest};
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::ssh_machine::SshMachine;
+
+/// What a machine costs, for the receipt.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rate {
+    /// The machine in words.
+    pub(super) what: String,
+    /// US dollars an hour; `None` if the provider does not know.
+    pub(super) usd_per_hour: Option<f64>,
+}
+
+impl Rate {
+    /// What `time` of it cost, in words.
+    pub(super) fn receipt(&self, time: Duration) -> String {
+        let minutes = time.as_secs_f64() / 60.0;
+        let what = &self.what;
+        match self.usd_per_hour {
+            Some(usd) => {
+                let cost = usd * minutes / 60.0;
+                format!(
+                    "the rented machine ({what}) ran for {minutes:.0} min: about {cost:.3} USD at {usd:.4} USD an hour"
+                )
+            }
+            None => {
+                format!("the rented machine ({what}) ran for {minutes:.0} min, at its list price")
+            }
+        }
+    }
+}
+
+/// A machine that a provider made.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CreatedMachine {
+    /// Address and host key of the machine.
+    pub(super) machine: SshMachine,
+    /// What the provider calls it; the run's id if it has no name of its own.
+    pub(super) id: String,
+    /// What may be wrong if it cannot be reached.
+    pub(super) unreachable_hint: Option<String>,
+}
+
+/// What became of the wish to keep a machine for longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extension {
+    /// It is there for the lease of the order from now on.
+    Granted,
+    /// The provider cannot do that.
+    Unsupported,
+}
+
+/// Receives each line that a provider says about its work.
+pub(super) type LogSink<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// Makes machines and takes them back. Every method ends within a time of its own.
+pub(super) trait Provider {
+    /// What a machine costs; `None` if the provider does not say.
+    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure>;
+
+    /// Makes a machine. `stop` ends that as soon as possible, with a failure; what was made by then is destroyed like any other.
+    async fn create(
+        &self,
+        order: &RentalRequest,
+        stop: &CancellationToken,
+        log: LogSink<'_>,
+    ) -> Result<CreatedMachine, Failure>;
+
+    /// Between two calls of `extend`: several attempts of a provider whose machines end by themselves fit into a lease.
+    fn extension_interval(&self, order: &RentalRequest) -> Duration;
+
+    /// Asks to keep the machine `made` for the lease of `order` from now on.
+    async fn extend(
+        &self,
+        order: &RentalRequest,
+        made: &CreatedMachine,
+        log: LogSink<'_>,
+    ) -> Result<Extension, Failure>;
+
+    /// What the machine cost that this value has made last, until now, in words; `None` if there is none or the provider does not say.
+    fn receipt(&self) -> Option<String>;
+
+    /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.
+    async fn destroy(
+        &self,
+        order: &RentalRequest,
+        id: Option<&str>,
+        log: LogSink<'_>,
+    ) -> Result<(), Failure>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_has_the_time_and_the_cost() {
+        let rate = Rate {
+            what: "c7g.xlarge".to_owned(),
+            usd_per_hour: Some(0.06),
+        };
+        assert_eq!(
+            rate.receipt(Duration::from_secs(600)),
+            "the rented machine (c7g.xlarge) ran for 10 min: about 0.010 USD at 0.0600 USD an hour"
+        );
+    }
+}

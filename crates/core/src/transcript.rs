@@ -1,0 +1,179 @@
+//! Formats events of Nix as lines of a log, the same for the log file and the views.
+
+use std::collections::HashMap;
+
+use crate::counted::counted;
+use crate::human_bytes::human_bytes;
+use crate::nix_event::NixEvent;
+
+/// Running builds whose names are remembered, more than ever run at once; beyond this all are forgotten, so that a build
+/// cannot fill the memory.
+const MAX_RUNNING: usize = 1024;
+
+/// Turns events into lines, and remembers the names of the builds that run.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    names: HashMap<u64, String>,
+}
+
+impl Transcript {
+    /// The line of `event`, without its end; `None` for an event that only counts. A message may have several lines.
+    pub fn line(&mut self, event: &NixEvent) -> Option<String> {
+        match event {
+            NixEvent::Message { text, .. } | NixEvent::Other(text) => Some(text.clone()),
+            NixEvent::BuildStarted { id, derivation, .. } => {
+                if self.names.len() >= MAX_RUNNING {
+                    self.names.clear();
+                }
+                self.names.insert(*id, short_name(derivation).to_owned());
+                Some(format!("building '{derivation}'"))
+            }
+            NixEvent::FetchStarted { path, .. } => Some(format!("fetching '{path}'")),
+            NixEvent::BuildLine { id, line } => Some(format!("{}> {line}", self.name(*id))),
+            NixEvent::BuildPhase { id, phase } => Some(format!("{}: {phase}", self.name(*id))),
+            NixEvent::Stopped { id } => {
+                self.names.remove(id);
+                None
+            }
+            NixEvent::WillBuild { .. }
+            | NixEvent::WillEmulate { .. }
+            | NixEvent::WillFetch { .. } => forecast(event),
+            NixEvent::Restarted
+            | NixEvent::Moved { .. }
+            | NixEvent::Step { .. }
+            | NixEvent::Built { .. }
+            | NixEvent::Fetched { .. }
+            | NixEvent::ToDownload { .. } => None,
+        }
+    }
+
+    fn name(&self, id: u64) -> &str {
+        self.names.get(&id).map_or("?", String::as_str)
+    }
+}
+
+/// The line for a forecast of what Nix will do; `None` for any other event.
+pub fn forecast(event: &NixEvent) -> Option<String> {
+    match event {
+        NixEvent::WillBuild { derivations } => Some(format!(
+            "to build: {}",
+            counted(derivations, "derivation", "derivations")
+        )),
+        NixEvent::WillEmulate { derivations } => {
+            let are = if *derivations == 1 { "is" } else { "are" };
+            // That none is goes without saying.
+            (*derivations > 0)
+                .then(|| format!("{derivations} of these {are} built under emulation"))
+        }
+        NixEvent::WillFetch {
+            paths,
+            download,
+            unpacked,
+        } => Some(format!(
+            "to fetch: {}, {} ({} unpacked)",
+            counted(paths, "path", "paths"),
+            human_bytes(*download),
+            human_bytes(*unpacked)
+        )),
+        NixEvent::Message { .. }
+        | NixEvent::Restarted
+        | NixEvent::BuildStarted { .. }
+        | NixEvent::FetchStarted { .. }
+        | NixEvent::Stopped { .. }
+        | NixEvent::BuildLine { .. }
+        | NixEvent::BuildPhase { .. }
+        | NixEvent::Moved { .. }
+        | NixEvent::Step { .. }
+        | NixEvent::Built { .. }
+        | NixEvent::Fetched { .. }
+        | NixEvent::ToDownload { .. }
+        | NixEvent::Other(_) => None,
+    }
+}
+
+/// `/nix/store/HASH-NAME.drv` → `NAME`.
+pub fn short_name(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name.strip_suffix(".drv").unwrap_or(name);
+    match name.split_once('-') {
+        Some((hash, name)) if hash.len() == 32 && !name.is_empty() => name,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DRV: &str = "/nix/store/zj3nbl6gqm1pcms0y0k4nmf5a3hp4l1w-t-51.drv";
+
+    #[test]
+    fn lines_carry_the_name_of_their_build_while_it_runs() {
+        let mut transcript = Transcript::default();
+        let mut line = |event| transcript.line(&event);
+        let output = |id| NixEvent::BuildLine {
+            id,
+            line: "hi".into(),
+        };
+        let derivation = DRV.to_owned();
+        let started = line(NixEvent::BuildStarted {
+            id: 7,
+            derivation,
+            machine: String::new(),
+        });
+        assert_eq!(started, Some(format!("building '{DRV}'")));
+        assert_eq!(line(output(7)).as_deref(), Some("t-51> hi"));
+        let phase = NixEvent::BuildPhase {
+            id: 7,
+            phase: "buildPhase".into(),
+        };
+        assert_eq!(line(phase).as_deref(), Some("t-51: buildPhase"));
+        assert_eq!(line(NixEvent::Stopped { id: 7 }), None);
+        assert_eq!(line(output(7)).as_deref(), Some("?> hi"));
+        assert_eq!(
+            line(NixEvent::Built {
+                done: 1,
+                expected: 2,
+                running: 0,
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn the_table_of_names_is_bounded() {
+        let mut transcript = Transcript::default();
+        for id in 0..5000 {
+            let derivation = DRV.to_owned();
+            transcript.line(&NixEvent::BuildStarted {
+                id,
+                derivation,
+                machine: String::new(),
+            });
+        }
+        assert!(transcript.names.len() <= MAX_RUNNING);
+    }
+
+    #[test]
+    fn a_forecast_is_one_line() {
+        let build = NixEvent::WillBuild { derivations: 1 };
+        assert_eq!(forecast(&build).as_deref(), Some("to build: 1 derivation"));
+        let fetch = NixEvent::WillFetch {
+            paths: 812,
+            download: 912_000_000,
+            unpacked: 3_200_000_000,
+        };
+        let line = Transcript::default().line(&fetch);
+        assert_eq!(
+            line.as_deref(),
+            Some("to fetch: 812 paths, 912 MB (3.2 GB unpacked)")
+        );
+    }
+
+    #[test]
+    fn names_are_what_follows_the_hash() {
+        assert_eq!(short_name(DRV), "t-51");
+        assert_eq!(short_name("/nix/store/x-a.drv"), "x-a");
+        assert_eq!(short_name(""), "");
+    }
+}

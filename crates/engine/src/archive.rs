@@ -1,0 +1,238 @@
+//! Files into and out of containers, as streams of tar bytes in bounded memory. Callers pack and unpack the archives.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    UploadToContainerOptionsBuilder,
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use crate::container::Container;
+use crate::error::{EngineError, at};
+use crate::packer;
+use crate::packer::CHUNK_BYTES;
+use crate::request::{repeat_after_race, request};
+use sdbuild_core::timeout::timeout;
+
+/// How long a download may be silent before the engine counts as gone.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The type of a file inside a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, which is not followed.
+    Symlink,
+    /// A device, a socket or a pipe.
+    Other,
+}
+
+/// The file at a path inside a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathStat {
+    /// Its type.
+    pub kind: PathKind,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl Container {
+    /// Unpacks the tar archive that `pack` writes into the existing directory `dir`. Owners and modes are kept. `pack`
+    /// runs on a blocking thread; its error aborts the upload and is returned rather than the engine's.
+    pub async fn upload(
+        &self,
+        dir: &str,
+        pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        let operation = format!("upload to {dir} in container {}", self.name());
+        let (packer, body) = packer::start(pack);
+        let options = UploadToContainerOptionsBuilder::default().path(dir).build();
+        let docker = &self.engine.docker;
+        let body = bollard::body_try_stream(body);
+        let upload = docker.upload_to_container(self.id(), Some(options), body);
+        let upload = upload.map_err(at(operation.clone()));
+        let sent = self.engine.while_responsive(&operation, upload).await;
+        packer::outcome(&operation, packer, sent).await
+    }
+
+    /// Unpacks the tar archive that `pack` writes, which has directories only, into the existing directory `dir`. Other
+    /// containers may create the same directories of a volume at the same time.
+    pub async fn create_directories(
+        &self,
+        dir: &str,
+        pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Clone + Send + 'static,
+    ) -> Result<(), EngineError> {
+        repeat_after_race(|| self.upload(dir, pack.clone())).await
+    }
+
+    /// Copies the file or directory at `path` of the container `source` into the directory `dir` of this one. Owners and
+    /// modes are kept; the bytes are streamed through this process.
+    pub async fn copy_from(
+        &self,
+        source: &Container,
+        path: &str,
+        dir: &str,
+    ) -> Result<(), EngineError> {
+        let name = self.name();
+        let operation = format!("copy {path} to {dir} in container {name}");
+        let bytes = ReaderStream::with_capacity(source.download(path).await?, CHUNK_BYTES);
+        let options = UploadToContainerOptionsBuilder::default().path(dir).build();
+        let docker = &self.engine.docker;
+        let body = bollard::body_try_stream(bytes);
+        let upload = docker.upload_to_container(self.id(), Some(options), body);
+        let upload = upload.map_err(at(operation.clone()));
+        self.engine.while_responsive(&operation, upload).await
+    }
+
+    /// The type and size of the file at `path` in a running or stopped container, `None` if there is none. A symbolic link
+    /// in the last component is not followed, but those before it are: check each where that matters.
+    pub async fn stat(&self, path: &str) -> Result<Option<PathStat>, EngineError> {
+        let operation = || format!("look at {path} in container {}", self.name());
+        // With a trailing slash the engine follows a link in the last component.
+        let plain = match path.trim_end_matches('/') {
+            "" => "/",
+            trimmed => trimmed,
+        };
+        let options = ContainerArchiveInfoOptionsBuilder::default()
+            .path(plain)
+            .build();
+        let docker = &self.engine.docker;
+        let stat = docker.get_container_archive_info(self.id(), Some(options));
+        match request(operation(), stat).await {
+            Ok(stat) => {
+                let size = u64::try_from(stat.size).map_err(|_| EngineError::Unexpected {
+                    operation: operation(),
+                    message: format!("a size of {} bytes", stat.size),
+                })?;
+                let kind = path_kind(stat.file_mode);
+                Ok(Some(PathStat { kind, size }))
+            }
+            Err(error) if error.is_not_found() => {
+                self.check_is_not_removed(operation()).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fails if the container is gone or is being removed. The engine reports that by the same status as a missing path,
+    /// although the path may have existed.
+    async fn check_is_not_removed(&self, operation: String) -> Result<(), EngineError> {
+        use bollard::models::ContainerStateStatusEnum::{DEAD, REMOVING};
+        let inspect = self.engine.docker.inspect_container(self.id(), None);
+        let inspected = request(operation.clone(), inspect).await?;
+        match inspected.state.and_then(|state| state.status) {
+            Some(REMOVING | DEAD) => Err(EngineError::Refused {
+                operation,
+                status: 404,
+                message: "the container is being removed".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file or directory at `path` of a running or stopped container as a tar archive. Blocking code should read it
+    /// through something that a cancellation interrupts: `tokio_util::io::SyncIoBridge` would wait for the engine's next
+    /// bytes even then, for up to two minutes.
+    pub async fn download(&self, path: &str) -> Result<Download, EngineError> {
+        let operation = format!("download {path} from container {}", self.name());
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(path)
+            .build();
+        let mut bytes = self
+            .engine
+            .docker
+            .download_from_container(self.id(), Some(options));
+        let first = match timeout(IDLE_TIMEOUT, bytes.next()).await {
+            None => return Err(EngineError::Silent { operation }),
+            Some(first) => first.transpose().map_err(at(operation.clone()))?,
+        };
+        let rest = bytes.map_err(move |e| io::Error::other(at(operation.clone())(e)));
+        let all = stream::iter(first.map(Ok)).chain(idle_bounded(rest));
+        Ok(Download {
+            inner: StreamReader::new(Box::pin(all)),
+        })
+    }
+}
+
+/// The type in a mode of Go's `io/fs`, whose bits differ from those of Unix.
+fn path_kind(mode: u32) -> PathKind {
+    const DIRECTORY: u32 = 1 << 31;
+    const SYMLINK: u32 = 1 << 27;
+    // Device, named pipe, socket, character device, irregular file.
+    const OTHER: u32 = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
+    if mode & DIRECTORY != 0 {
+        PathKind::Directory
+    } else if mode & SYMLINK != 0 {
+        PathKind::Symlink
+    } else if mode & OTHER != 0 {
+        PathKind::Other
+    } else {
+        PathKind::File
+    }
+}
+
+/// Fails a stream that is silent for [`IDLE_TIMEOUT`]: an HTTP body has no timeout of its own.
+fn idle_bounded(
+    bytes: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    stream::unfold(Some(bytes), |state| async {
+        let mut bytes = state?;
+        match timeout(IDLE_TIMEOUT, bytes.next()).await {
+            Some(item) => item.map(|chunk| (chunk, Some(bytes))),
+            None => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        }
+    })
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// A tar archive that is being read from a container.
+pub struct Download {
+    inner: StreamReader<Chunks, Bytes>,
+}
+
+impl AsyncRead for Download {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Download")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_type_in_a_mode_of_go() {
+        assert_eq!(path_kind(0o644), PathKind::File);
+        assert_eq!(path_kind(1 << 31 | 0o755), PathKind::Directory);
+        assert_eq!(path_kind(1 << 27 | 0o777), PathKind::Symlink);
+        assert_eq!(path_kind(1 << 26 | 1 << 21), PathKind::Other);
+        assert_eq!(
+            path_kind(1 << 23 | 0o755),
+            PathKind::File,
+            "setuid is still a file"
+        );
+    }
+}

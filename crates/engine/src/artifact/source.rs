@@ -1,0 +1,277 @@
+//! Downloads one file from one source, with retries.
+
+use reqwest::header::{CONTENT_RANGE, RANGE};
+use reqwest::{Response, StatusCode};
+
+use super::cache_error::CacheError;
+use super::client::LazyClient;
+use super::min_rate::MinRate;
+use super::mirror_state::{DeadMirrors, ReportedMirrors};
+use super::network::Network;
+use super::partial::Partial;
+use super::progress::Progress;
+use sdbuild_core::hash::Sha256Hash;
+
+/// For how many times [`Network::read_timeout`] a source may be slower than [`MinRate`] requires.
+const SLOW_TIMEOUTS: u32 = 3;
+
+/// A file to download, and what is known about it.
+pub(super) struct Download<'a> {
+    /// The name in messages.
+    pub(super) name: &'a str,
+    /// Base URLs in the order in which they are asked.
+    pub(super) bases: &'a [String],
+    /// Its path below a base URL; without one the base is the URL.
+    pub(super) path: Option<&'a str>,
+    pub(super) hash: Option<Sha256Hash>,
+    pub(super) size: Option<u64>,
+    /// The most bytes that are written.
+    pub(super) max_bytes: u64,
+}
+
+impl Download<'_> {
+    fn url(&self, base: &str) -> String {
+        match self.path {
+            Some(path) => format!("{}/{path}", base.trim_end_matches('/')),
+            None => base.to_owned(),
+        }
+    }
+
+    /// The URL at the first source.
+    pub(super) fn requested_url(&self) -> String {
+        self.bases
+            .first()
+            .map_or_else(String::new, |base| self.url(base))
+    }
+
+    /// Whether a file of `len` bytes may be complete.
+    fn may_end_at(&self, len: u64) -> bool {
+        self.size.is_none_or(|size| size == len)
+    }
+}
+
+/// Why one try failed.
+pub(super) enum SourceError {
+    /// No answer at all; the next try may succeed.
+    Unreachable(String),
+    /// An answer that broke off, or an error of the server; the next try may succeed.
+    Transient(String),
+    /// It sends, but so little that the download would take days; other files would as well.
+    Slow(String),
+    /// The next try would fail as well.
+    Permanent(String),
+    /// No source was asked: this machine's own client of HTTP could not be made.
+    Client(String),
+    /// The cache failed, not the source.
+    Cache(CacheError),
+}
+
+impl From<CacheError> for SourceError {
+    fn from(error: CacheError) -> Self {
+        Self::Cache(error)
+    }
+}
+
+/// State that all downloads of one call share.
+pub(super) struct Batch<'a> {
+    pub(super) client: &'a LazyClient,
+    pub(super) network: &'a Network,
+    pub(super) progress: Progress<'a>,
+    pub(super) dead: DeadMirrors,
+    pub(super) reported: ReportedMirrors,
+}
+
+impl Batch<'_> {
+    /// Downloads the rest of `part` from `base`, with retries where they may help. Returns the URL that redirections led
+    /// to.
+    pub(super) async fn fetch_with_retries(
+        &self,
+        base: &str,
+        download: &Download<'_>,
+        part: &mut Partial,
+    ) -> Result<String, SourceError> {
+        if let Some(why) = self.dead.reason(base) {
+            return Err(SourceError::Permanent(format!("skipped ({why})")));
+        }
+        let mut pause = self.network.pause;
+        let mut tries = 1;
+        loop {
+            let last = tries >= self.network.tries;
+            match self.attempt(base, download, part).await {
+                Err(SourceError::Unreachable(why)) if last => {
+                    self.dead.insert(base, &why);
+                    return Err(SourceError::Permanent(format!("{why} ({tries} tries)")));
+                }
+                Err(SourceError::Transient(why)) if last => {
+                    return Err(SourceError::Permanent(format!("{why} ({tries} tries)")));
+                }
+                Err(SourceError::Slow(why)) => {
+                    self.dead.insert(base, &why);
+                    return Err(SourceError::Permanent(why));
+                }
+                Err(SourceError::Unreachable(_) | SourceError::Transient(_)) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Downloads the rest of `part` from `base` once, and verifies the whole.
+    async fn attempt(
+        &self,
+        base: &str,
+        download: &Download<'_>,
+        part: &mut Partial,
+    ) -> Result<String, SourceError> {
+        let resumed = part.len() > 0 && download.hash.is_some() && part.len() <= download.max_bytes;
+        if !resumed {
+            self.restart(part).await?;
+        }
+        // It is complete already if a run ended between the last byte and the renaming.
+        let mut url = download.url(base);
+        if download.size != Some(part.len()) {
+            let response = self.request(&url, part).await?;
+            url = response.url().to_string();
+            self.receive(response, download, part).await?;
+        }
+        match download.hash {
+            Some(hash) if hash != part.hashed().sha256 => {
+                let got = part.hashed().sha256;
+                self.restart(part).await?;
+                // The bytes of an earlier run may be wrong, not those of this source.
+                let why = format!("SHA-256 is {got}, pinned is {hash}");
+                Err(if resumed {
+                    SourceError::Transient(why)
+                } else {
+                    SourceError::Permanent(why)
+                })
+            }
+            Some(_) | None => Ok(url),
+        }
+    }
+
+    /// Sends a request for the rest of `part`; `part` is emptied if the answer has the whole file.
+    async fn request(&self, url: &str, part: &mut Partial) -> Result<Response, SourceError> {
+        let client = self.client.get();
+        let client = client.map_err(|error| SourceError::Client(reason(&error)))?;
+        let mut request = client.get(url);
+        if part.len() > 0 {
+            request = request.header(RANGE, format!("bytes={}-", part.len()));
+        }
+        let response = request.send().await.map_err(|e| {
+            let why = reason(&e);
+            if e.is_redirect() {
+                SourceError::Permanent(why)
+            } else {
+                SourceError::Unreachable(why)
+            }
+        })?;
+        let status = response.status();
+        match status {
+            StatusCode::OK => self.restart(part).await.map(|()| response),
+            StatusCode::PARTIAL_CONTENT if starts_at(&response, part.len()) => Ok(response),
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                self.restart(part).await?;
+                Err(SourceError::Transient(format!(
+                    "{status} for the rest of the file"
+                )))
+            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                Err(SourceError::Transient(status.to_string()))
+            }
+            _ if status.is_server_error() => Err(SourceError::Transient(status.to_string())),
+            _ => Err(SourceError::Permanent(status.to_string())),
+        }
+    }
+
+    /// Appends the body of an answer to `part`, up to the limit.
+    async fn receive(
+        &self,
+        mut response: Response,
+        download: &Download<'_>,
+        part: &mut Partial,
+    ) -> Result<(), SourceError> {
+        let room = download.max_bytes.saturating_sub(part.len());
+        if response.content_length().is_some_and(|more| more > room) {
+            return self.too_large(download, part).await;
+        }
+        let mut rate = MinRate::new(self.network.read_timeout * SLOW_TIMEOUTS);
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                chunk = response.chunk() => chunk,
+                () = rate.too_slow() => {
+                    let limit = rate.limit().as_secs();
+                    let why = format!("sent less than 1 KiB/s for {limit} s");
+                    return Err(SourceError::Slow(why));
+                }
+            };
+            match chunk {
+                Ok(None) if download.may_end_at(part.len()) => return Ok(()),
+                Ok(None) => {
+                    return Err(SourceError::Transient(format!(
+                        "ended after {} bytes",
+                        part.len()
+                    )));
+                }
+                Ok(Some(bytes)) => {
+                    let more = bytes.len() as u64;
+                    if more > download.max_bytes.saturating_sub(part.len()) {
+                        return self.too_large(download, part).await;
+                    }
+                    part.append(&bytes).await?;
+                    self.progress.add(more);
+                    rate.add(more);
+                }
+                Err(e) => {
+                    let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));
+                    return Err(SourceError::Transient(why));
+                }
+            }
+        }
+    }
+
+    async fn too_large(
+        &self,
+        download: &Download<'_>,
+        part: &mut Partial,
+    ) -> Result<(), SourceError> {
+        self.restart(part).await?;
+        let max = download.max_bytes;
+        let why = format!("larger than the {max} bytes that are allowed");
+        Err(SourceError::Permanent(why))
+    }
+
+    async fn restart(&self, part: &mut Partial) -> Result<(), SourceError> {
+        if part.len() > 0 {
+            self.progress.subtract(part.len());
+            part.restart().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a partial answer begins at `position`.
+fn starts_at(response: &Response, position: u64) -> bool {
+    let range = response
+        .headers()
+        .get(CONTENT_RANGE)
+        .and_then(|value| value.to_str().ok());
+    range.is_some_and(|range| range.starts_with(&format!("bytes {position}-")))
+}
+
+/// The innermost cause: the outer ones only repeat the URL or say "error sending request".
+pub(super) fn reason(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    if error.is_timeout() {
+        "no answer in time".to_owned()
+    } else {
+        innermost.to_string()
+    }
+}

@@ -1,0 +1,196 @@
+//! The connection to an agent (`containers/registrar/binfmt-agent`, which documents the protocol): commands out, one
+//! per line, and lines back.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use crate::binfmt::entry_list::EntryList;
+use crate::binfmt::reply::Reply;
+use crate::binfmt::status::Entry;
+use crate::{Attached, EngineError, Lines, OutputChunk};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::timeout::timeout;
+
+/// How many seconds an answer is waited for before the command is sent again, because the agent's `read` may have lost
+/// it. An agent answers within a millisecond, but a board that writes an image to its SD card may not run it, or not pass
+/// its answer on, for half a minute: in all they are as long as the registrar may take to start. Repeated ever more rarely,
+/// because each repetition is more work for a busy machine. What has to be quick is bounded by its caller.
+const ANSWER_TIMEOUTS_SECS: [u64; 5] = [2, 4, 8, 16, 30];
+/// A write that takes longer will not succeed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The agent's first error messages that are kept; later ones follow from them.
+const MAX_ERROR_MESSAGES: usize = 8;
+
+/// The result of a command for one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CommandResult {
+    Done,
+    /// The agent could not do it, for this reason.
+    Failed(String),
+}
+
+/// How one attempt to get an answer ended.
+enum Attempt<T> {
+    Answered(T),
+    NotUnderstood,
+    Disconnected,
+}
+
+/// The attached standard streams of an agent. Dropping them ends the agent's input.
+#[derive(Debug)]
+pub(super) struct AgentConnection {
+    attached: Attached,
+    lines: Lines,
+    received: VecDeque<String>,
+    error_messages: Vec<String>,
+}
+
+impl AgentConnection {
+    pub(super) fn new(attached: Attached) -> Self {
+        Self {
+            attached,
+            lines: Lines::default(),
+            received: VecDeque::new(),
+            error_messages: Vec::new(),
+        }
+    }
+
+    pub(super) async fn send(&mut self, line: &str) -> Result<(), EngineError> {
+        match timeout(WRITE_TIMEOUT, self.attached.input.write_line(line)).await {
+            Some(written) => written,
+            None => Err(EngineError::Silent {
+                operation: "write to the container that registers QEMU".into(),
+            }),
+        }
+    }
+
+    /// The next line; `None` when the registrar is gone. Cancel safe.
+    pub(super) async fn recv(&mut self) -> Option<Reply> {
+        loop {
+            if let Some(line) = self.received.pop_front() {
+                return Some(Reply::parse(&line));
+            }
+            match self.attached.output.next().await? {
+                Ok(OutputChunk::Stdout(bytes)) => self.received.extend(self.lines.push(&bytes)),
+                // The agent itself writes nothing there; its shell does.
+                Ok(OutputChunk::Stderr(bytes)) => {
+                    keep_error_message(&mut self.error_messages, &bytes);
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// The failure of a registrar that has ended, with its error messages.
+    pub(super) fn unexpected_end(&self) -> Failure {
+        let messages = self.error_messages.join("; ");
+        if messages.is_empty() {
+            Failure::environment("the container that registers QEMU ended unexpectedly")
+        } else {
+            Failure::environment(format!(
+                "the container that registers QEMU ended unexpectedly: {messages}"
+            ))
+        }
+    }
+
+    /// Sends `line` until `parse` accepts a reply.
+    pub(super) async fn ask<T>(
+        &mut self,
+        line: &str,
+        mut parse: impl FnMut(Reply) -> Option<T>,
+    ) -> Result<T, Failure> {
+        for limit in ANSWER_TIMEOUTS_SECS.map(Duration::from_secs) {
+            self.send(line).await?;
+            match timeout(limit, self.answer(&mut parse)).await {
+                Some(Attempt::Answered(answer)) => return Ok(answer),
+                Some(Attempt::Disconnected) => return Err(self.unexpected_end()),
+                Some(Attempt::NotUnderstood) | None => {}
+            }
+        }
+        Err(Failure::environment(format!(
+            "the container that registers QEMU does not answer `{line}`"
+        )))
+    }
+
+    async fn answer<T>(&mut self, parse: &mut impl FnMut(Reply) -> Option<T>) -> Attempt<T> {
+        // What the agent replies to a line whose beginning it lost.
+        let not_understood = Reply::Failed("-".into(), "unknown command".into());
+        while let Some(reply) = self.recv().await {
+            if reply == not_understood {
+                return Attempt::NotUnderstood;
+            }
+            if let Some(answer) = parse(reply) {
+                return Attempt::Answered(answer);
+            }
+        }
+        Attempt::Disconnected
+    }
+
+    /// Every entry of the table.
+    pub(super) async fn list(&mut self) -> Result<Vec<Entry>, Failure> {
+        let mut list = EntryList::default();
+        self.ask("list", |reply| {
+            let Reply::Other(line) = reply else {
+                return None;
+            };
+            list.push(&line);
+            (line == "end").then_some(())
+        })
+        .await?;
+        Ok(list.entries())
+    }
+
+    /// Sends a command for the entry `name`; `done` is the reply that reports its success.
+    pub(super) async fn command(
+        &mut self,
+        line: &str,
+        name: &str,
+        done: &Reply,
+    ) -> Result<CommandResult, Failure> {
+        let answer = self.ask(line, |reply| {
+            if reply == *done {
+                return Some(CommandResult::Done);
+            }
+            if let Reply::Failed(entry, reason) = reply
+                && entry == name
+            {
+                return Some(CommandResult::Failed(reason));
+            }
+            None
+        });
+        answer.await
+    }
+
+    /// Removes an entry whose name has our prefix; the agent refuses one with another content.
+    pub(super) async fn remove(&mut self, name: &str) -> Result<(), Failure> {
+        let done = Reply::Removed(name.to_owned());
+        match self.command(&format!("remove {name}"), name, &done).await? {
+            CommandResult::Done => Ok(()),
+            CommandResult::Failed(reason) => Err(Failure::environment(format!(
+                "remove the binfmt_misc entry {name}: {reason}"
+            ))),
+        }
+    }
+}
+
+fn keep_error_message(messages: &mut Vec<String>, bytes: &[u8]) {
+    if messages.len() < MAX_ERROR_MESSAGES {
+        messages.push(String::from_utf8_lossy(bytes).trim().to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_error_messages_are_kept() {
+        let mut messages = Vec::new();
+        for n in 0..20 {
+            keep_error_message(&mut messages, format!(" {n}\n").as_bytes());
+        }
+        assert_eq!(messages, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    }
+}

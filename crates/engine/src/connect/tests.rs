@@ -1,0 +1,335 @@
+use std::os::unix::net::UnixListener;
+
+use super::*;
+use crate::unix_socket::fixture::hung_listener;
+use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+fn inputs(dir: &Path) -> EndpointInputs<'static> {
+    EndpointInputs {
+        docker_host: None,
+        docker_context: None,
+        docker_config: dir.to_owned(),
+        docker_tls_verify: false,
+        docker_cert_path: None,
+        runtime_dir: None,
+    }
+}
+
+/// Writes a context file as Docker's client does.
+fn write_context(dir: &Path, name: &str, text: &str) {
+    let digest = hex::encode(Sha256::digest(name.as_bytes()));
+    let dir = dir.join("contexts/meta").join(digest);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("meta.json"), text).unwrap();
+}
+
+fn choose_host(address: &str) -> Result<Endpoint, EngineError> {
+    let inputs = inputs(Path::new("/nowhere"));
+    choose(&EndpointInputs {
+        docker_host: Some(address),
+        ..inputs
+    })
+}
+
+#[test]
+fn parses_docker_host_as_docker_does() {
+    let unix = Endpoint::Unix("/run/user/1000/docker.sock".into());
+    assert_eq!(
+        choose_host("unix:///run/user/1000/docker.sock").unwrap(),
+        unix
+    );
+    assert_eq!(
+        choose_host("tcp://pi:2375").unwrap(),
+        Endpoint::Tcp("pi:2375".into())
+    );
+    assert_eq!(
+        choose_host(" http://pi/ ").unwrap(),
+        Endpoint::Tcp("pi:2375".into())
+    );
+    assert_eq!(
+        choose_host("tcp://[::1]").unwrap(),
+        Endpoint::Tcp("[::1]:2375".into())
+    );
+    assert_eq!(
+        choose_host("tcp://[::1]:99").unwrap(),
+        Endpoint::Tcp("[::1]:99".into())
+    );
+}
+
+#[test]
+fn an_unsupported_address_has_a_hint() {
+    for address in [
+        "ssh://me:secret@pi",
+        "https://pi:2376",
+        "npipe:////./pipe/x",
+        "colima",
+        "fe80::1",
+        "tcp:10.0.0.5:2375",
+        "tcp://",
+        "tcp:///var/run/docker.sock",
+        "unix://x",
+        "unix://~/docker.sock",
+        "docker.sock",
+    ] {
+        let failure = sdbuild_core::failure::Failure::from(choose_host(address).unwrap_err());
+        assert!(
+            failure.to_string().contains("is not supported"),
+            "{failure}"
+        );
+        assert!(
+            failure
+                .hints
+                .iter()
+                .any(|hint| hint.contains("ssh://[USER@]HOST"))
+        );
+    }
+    for address in ["/var/run/docker.sock", "unix://var/run/docker.sock"] {
+        let failure = sdbuild_core::failure::Failure::from(choose_host(address).unwrap_err());
+        assert_eq!(
+            failure.hints,
+            ["write DOCKER_HOST=unix:///var/run/docker.sock"]
+        );
+    }
+    for (address, hint) in [
+        ("pi@board", "write DOCKER_HOST=ssh://pi@board"),
+        ("me:secret@board", "write DOCKER_HOST=ssh://me@board"),
+        ("pi:22", "write DOCKER_HOST=ssh://pi:22"),
+        ("board.local", "write DOCKER_HOST=ssh://board.local"),
+        ("10.0.0.5:2375", "write DOCKER_HOST=tcp://10.0.0.5:2375"),
+        (
+            "localhost",
+            "leave DOCKER_HOST unset to use the engine of this machine, Docker or Podman",
+        ),
+    ] {
+        let failure = sdbuild_core::failure::Failure::from(choose_host(address).unwrap_err());
+        assert_eq!(failure.hints, [hint]);
+    }
+}
+
+#[test]
+fn messages_do_not_contain_passwords() {
+    for (address, shown) in [
+        ("tcp://u:p4ss@h:1", "`tcp://***@h:1`"),
+        ("https://u:p4ss/x@y@h", "`https://***@h`"),
+        ("https://p4ss@h", "`https://***@h`"),
+        ("ssh://u%3Ap4ss@h", "`ssh://***@h`"),
+        ("ssh://u:p4ss@h", "`ssh://u:***@h`"),
+        ("u:p4ss@h", "`u:***@h`"),
+        (":p4ss@h", "`:***@h`"),
+    ] {
+        let text = choose_host(address).unwrap_err().to_string();
+        assert!(text.contains(shown) && !text.contains("p4ss"), "{text}");
+    }
+}
+
+#[test]
+fn messages_contain_the_name_of_a_user() {
+    for address in ["pi@board", "ssh://pi@board?x"] {
+        let text = choose_host(address).unwrap_err().to_string();
+        assert!(text.contains(&format!("`{address}`")), "{text}");
+    }
+}
+
+#[test]
+fn finds_contexts_by_the_hash_of_their_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let meta = r#"{"Name":"pi","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://pi:1"}}}"#;
+    write_context(dir.path(), "pi", meta);
+    std::fs::write(dir.path().join("config.json"), r#"{"currentContext":"pi"}"#).unwrap();
+    let pi = Endpoint::Tcp("pi:1".into());
+    assert_eq!(choose(&inputs(dir.path())).unwrap(), pi);
+    let named = EndpointInputs {
+        docker_context: Some("pi"),
+        ..inputs(dir.path())
+    };
+    assert_eq!(choose(&named).unwrap(), pi);
+    let both = EndpointInputs {
+        docker_host: Some("tcp://other:2"),
+        ..named.clone()
+    };
+    assert_eq!(choose(&both).unwrap(), Endpoint::Tcp("other:2".into()));
+    let empty = EndpointInputs {
+        docker_host: Some(""),
+        docker_context: None,
+        ..named
+    };
+    assert_eq!(choose(&empty).unwrap(), pi, "empty is unset");
+}
+
+#[test]
+fn certificates_are_of_the_context_or_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().to_owned();
+    let tls = |certificates: &Path| Endpoint::Tls {
+        address: "pi:2376".into(),
+        certificates: certificates.to_owned(),
+    };
+    let verified = EndpointInputs {
+        docker_host: Some("tcp://pi"),
+        docker_tls_verify: true,
+        ..inputs(&config)
+    };
+    assert_eq!(choose(&verified).unwrap(), tls(&config));
+    let elsewhere = EndpointInputs {
+        docker_cert_path: Some("/certs".into()),
+        ..verified
+    };
+    assert_eq!(choose(&elsewhere).unwrap(), tls(Path::new("/certs")));
+
+    write_context(
+        &config,
+        "pi",
+        r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376"}}}"#,
+    );
+    let named = EndpointInputs {
+        docker_context: Some("pi"),
+        ..inputs(&config)
+    };
+    assert_eq!(choose(&named).unwrap(), Endpoint::Tcp("pi:2376".into()));
+    let digest = hex::encode(Sha256::digest("pi"));
+    let material = config.join("contexts/tls").join(digest).join("docker");
+    std::fs::create_dir_all(&material).unwrap();
+    std::fs::write(material.join("ca.pem"), "").unwrap();
+    assert_eq!(choose(&named).unwrap(), tls(&material));
+
+    let blind = r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376","SkipTLSVerify":true}}}"#;
+    write_context(&config, "pi", blind);
+    let refusal = choose(&named).unwrap_err().to_string();
+    assert!(refusal.contains("disables the verification"), "{refusal}");
+}
+
+#[test]
+fn a_context_with_certificates_never_falls_back_to_plain_tcp() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().to_owned();
+    let meta = r#"{"Endpoints":{"docker":{"Host":"tcp://pi:2376"}}}"#;
+    write_context(&config, "pi", meta);
+    let named = EndpointInputs {
+        docker_context: Some("pi"),
+        ..inputs(&config)
+    };
+    let digest = hex::encode(Sha256::digest("pi"));
+    let tls = config.join("contexts/tls");
+    let material = tls.join(digest).join("docker");
+    let refused = || {
+        choose(&named)
+            .map_err(|error| error.to_string())
+            .unwrap_err()
+    };
+
+    std::fs::create_dir_all(&material).unwrap();
+    let plain = Endpoint::Tcp("pi:2376".into());
+    assert_eq!(choose(&named).unwrap(), plain, "the directory is empty");
+    std::fs::write(material.join("cert.pem"), "").unwrap();
+    let text = refused();
+    assert!(
+        text.contains("`pi`") && text.contains("no ca.pem"),
+        "{text}"
+    );
+    std::fs::create_dir(material.join("ca.pem")).unwrap();
+    let text = refused();
+    assert!(text.contains("not a plain file"), "{text}");
+    // Root may read any directory, but not a file as one.
+    std::fs::remove_dir_all(&tls).unwrap();
+    std::fs::write(&tls, "").unwrap();
+    let text = refused();
+    assert!(text.contains("look for its certificates"), "{text}");
+}
+
+#[test]
+fn an_invalid_context_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, part) in [
+        ("{", "EOF"),
+        (r#"{"Endpoints":{}}"#, "names no docker host"),
+    ] {
+        write_context(dir.path(), "pi", text);
+        let named = EndpointInputs {
+            docker_context: Some("pi"),
+            ..inputs(dir.path())
+        };
+        let text = choose(&named).unwrap_err().to_string();
+        assert!(
+            text.contains("docker context `pi`") && text.contains(part),
+            "{text}"
+        );
+    }
+    let missing = EndpointInputs {
+        docker_context: Some("nas"),
+        ..inputs(dir.path())
+    };
+    assert!(
+        choose(&missing)
+            .unwrap_err()
+            .to_string()
+            .contains("docker context `nas`: there is no context of this name")
+    );
+}
+
+#[test]
+fn pipes_instead_of_dockers_files_do_not_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let make_pipe = |path: &Path| {
+        std::fs::remove_file(path).ok();
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
+    make_pipe(&dir.path().join("config.json"));
+    assert_eq!(docker_context::current(dir.path()), None);
+    write_context(dir.path(), "pi", "");
+    let digest = hex::encode(Sha256::digest("pi"));
+    make_pipe(
+        &dir.path()
+            .join("contexts/meta")
+            .join(digest)
+            .join("meta.json"),
+    );
+    let error = docker_context::read(dir.path(), "pi")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("not a plain file"), "{error}");
+}
+
+#[test]
+fn a_denied_socket_has_a_hint_at_the_group() {
+    let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
+    let error =
+        crate::handshake::connection_error(&endpoint, &std::io::ErrorKind::PermissionDenied.into());
+    assert!(matches!(&error, ConnectError::Denied { .. }));
+    assert!(
+        error
+            .hints()
+            .iter()
+            .any(|hint| hint.contains("usermod -aG docker"))
+    );
+}
+
+#[test]
+fn an_absent_engine_has_a_hint_to_start_it() {
+    let endpoint = Endpoint::Unix("/var/run/docker.sock".into());
+    let reason = String::new();
+    let hints = ConnectError::Absent { endpoint, reason }.hints();
+    assert!(hints[0].contains("systemctl start docker"), "{hints:?}");
+}
+
+#[test]
+fn chooses_the_first_listening_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let sockets = ["none", "closed", "first", "second"].map(|name| dir.path().join(name));
+    drop(UnixListener::bind(&sockets[1]).unwrap());
+    assert_eq!(first_listening(&sockets), None);
+    let listeners = [2, 3].map(|at| UnixListener::bind(&sockets[at]).unwrap());
+    assert_eq!(first_listening(&sockets), Some(&*sockets[2]));
+    drop(listeners);
+    // It hangs, and is found rather than waited for.
+    let hung = hung_listener(&sockets[0]);
+    assert_eq!(first_listening(&sockets), Some(&*sockets[0]));
+    drop(hung);
+}
+
+proptest! {
+    #[test]
+    fn parses_any_address(address in ".{0,60}") {
+        choose_host(&address).map_err(|error| error.to_string()).ok();
+    }
+}

@@ -1,0 +1,307 @@
+//! Our containers, by label and name: list, stop, remove. Other containers are never touched.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
+
+use crate::client::Engine;
+use crate::error::EngineError;
+use crate::labels;
+use crate::labels::{Role, RunId, is_container_name, owner_of};
+use crate::moment::Moment;
+use crate::request::{REQUEST_TIMEOUT, RETRY_PAUSE, request, request_within};
+use crate::timestamp::unix_seconds;
+
+/// A removal under way has 20 seconds to finish.
+const REMOVE_TRIES: u32 = 200;
+/// How long the engine may take to remove a container while it answers pings: it unmounts file systems and deletes files,
+/// on a board's SD card perhaps. One that does not answer them is waited for much shorter (`Cancel::shorten_teardown`).
+pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
+/// A container has a second to leave a state that bollard cannot parse.
+const LIST_RETRIES: u32 = 10;
+
+/// A container of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerInfo {
+    /// The engine's id for it.
+    pub id: String,
+    /// Its name, which a later container of the same run may have too.
+    pub name: String,
+    /// Role of the container.
+    pub role: Role,
+    /// The run that created it.
+    pub run: RunId,
+    /// Whether a process of it runs; a paused one counts.
+    pub running: bool,
+    /// Whether it was created and never started.
+    pub never_started: bool,
+    /// Bytes that it wrote, where they were counted.
+    pub size: Option<u64>,
+    /// When it was created, by the engine's clock, in seconds since 1970.
+    pub created: Option<i64>,
+    /// How long ago its creator asked for it, by the clocks of that client and this one, not the engine's; zero if that is
+    /// in the future, `None` where it is not known.
+    pub age: Option<Duration>,
+}
+
+#[cfg(test)]
+impl ContainerInfo {
+    /// A container that has ended.
+    pub(crate) fn of(role: Role, run: &RunId) -> Self {
+        let name = role.container_name(run);
+        Self {
+            id: format!("id-of-{name}"),
+            name,
+            role,
+            run: run.clone(),
+            running: false,
+            never_started: false,
+            size: None,
+            created: None,
+            age: None,
+        }
+    }
+}
+
+impl Engine {
+    /// Our containers, running or not, without their sizes.
+    pub async fn our_containers(&self) -> Result<Vec<ContainerInfo>, EngineError> {
+        self.list_containers(all(), false).await
+    }
+
+    /// Our containers, running or not, with their sizes, which may take an engine seconds to count.
+    pub async fn our_containers_with_size(&self) -> Result<Vec<ContainerInfo>, EngineError> {
+        self.list_containers(all(), true).await
+    }
+
+    /// Our containers that use `volume`, running or not.
+    pub async fn our_containers_with_volume(
+        &self,
+        volume: &str,
+    ) -> Result<Vec<ContainerInfo>, EngineError> {
+        let filters = HashMap::from([("label", vec![labels::RUN]), ("volume", vec![volume])]);
+        self.list_containers(filters, false).await
+    }
+
+    /// How long ago `container` ended, or was created if it never ran, by the engine's own clock.
+    /// `None` while it runs or changes its state, and when it is gone or has no valid time.
+    pub async fn container_idle(
+        &self,
+        container: &ContainerInfo,
+    ) -> Result<Option<Duration>, EngineError> {
+        let operation = format!("inspect container {}", container.name);
+        let inspect = self.docker.inspect_container(&container.id, None);
+        let found = match request(operation, inspect).await {
+            Ok(found) => found,
+            Err(EngineError::Unexpected { .. }) => return Ok(None),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let state = found.state.unwrap_or_default();
+        if state.running == Some(true) {
+            return Ok(None);
+        }
+        // The time of a container that never ended is before 1970.
+        let ended = state
+            .finished_at
+            .as_deref()
+            .and_then(unix_seconds)
+            .filter(|ended| *ended > 0);
+        let since = ended.or_else(|| found.created.as_deref().and_then(unix_seconds));
+        match since {
+            Some(since) => self.time_since(since).await,
+            None => Ok(None),
+        }
+    }
+
+    /// How long ago the second `since` was, by the engine's own clock; `None` if it is in the future, or that clock is unknown.
+    pub(super) async fn time_since(&self, since: i64) -> Result<Option<Duration>, EngineError> {
+        let info = request("ask the engine for its time", self.docker.info()).await?;
+        let now = info.system_time.as_deref().and_then(unix_seconds);
+        let seconds = now.and_then(|now| u64::try_from(now.checked_sub(since)?).ok());
+        Ok(seconds.map(Duration::from_secs))
+    }
+
+    async fn list_containers(
+        &self,
+        filters: HashMap<&str, Vec<&str>>,
+        size: bool,
+    ) -> Result<Vec<ContainerInfo>, EngineError> {
+        let found = self.summaries(filters, size, "list containers").await?;
+        let now = Moment::now();
+        let ours = found
+            .into_iter()
+            .filter_map(|c| container_info(c, now.as_ref()));
+        Ok(ours.collect())
+    }
+
+    /// The containers that match `filters`, running or not.
+    pub(super) async fn summaries(
+        &self,
+        mut filters: HashMap<&str, Vec<&str>>,
+        size: bool,
+        operation: &str,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        for _ in 0..LIST_RETRIES {
+            match self.summaries_once(&filters, size, operation).await {
+                // bollard cannot parse Podman's state `stopped`, which is transient.
+                Err(EngineError::Unexpected { .. }) => tokio::time::sleep(RETRY_PAUSE).await,
+                listed => return listed,
+            }
+        }
+        // A container that a crash left in that state must not hide the others.
+        filters.insert("status", vec!["created", "running", "paused", "exited"]);
+        self.summaries_once(&filters, size, operation).await
+    }
+
+    async fn summaries_once(
+        &self,
+        filters: &HashMap<&str, Vec<&str>>,
+        size: bool,
+        operation: &str,
+    ) -> Result<Vec<ContainerSummary>, EngineError> {
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .size(size)
+            .filters(filters);
+        let list = self.docker.list_containers(Some(options.build()));
+        request(operation, list).await
+    }
+
+    /// Stops our container `name`: TERM, then KILL after `grace_seconds`. Succeeds when it does not exist.
+    pub async fn stop_container(&self, name: &str, grace_seconds: u32) -> Result<(), EngineError> {
+        let operation = format!("stop container {name}");
+        match self.our_container(name, &operation).await? {
+            Some(id) => self.stop_by_id(&id, operation, grace_seconds).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stops the listed `container` by its id: another one may have its name by now. Succeeds when it does not exist.
+    pub async fn stop_listed(
+        &self,
+        container: &ContainerInfo,
+        grace_seconds: u32,
+    ) -> Result<(), EngineError> {
+        let operation = format!("stop container {}", container.name);
+        self.stop_by_id(&container.id, operation, grace_seconds)
+            .await
+    }
+
+    async fn stop_by_id(
+        &self,
+        id: &str,
+        operation: String,
+        grace_seconds: u32,
+    ) -> Result<(), EngineError> {
+        let grace = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::default().t(grace).build();
+        let limit = REQUEST_TIMEOUT + Duration::from_secs(u64::from(grace_seconds));
+        let stop = self.docker.stop_container(id, Some(options));
+        match request_within(limit, operation, stop).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes our container `name`, running or not. Succeeds when it does not exist; waits while it is
+    /// being removed or stopped already.
+    pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
+        let operation = format!("remove container {name}");
+        match self.our_container(name, &operation).await? {
+            Some(id) => self.remove_by_id(&id, operation).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the listed `container`, running or not, by its id: the run that it belongs to may have removed it since, and have
+    /// created another one with its name. Succeeds when it does not exist.
+    pub async fn remove_listed(&self, container: &ContainerInfo) -> Result<(), EngineError> {
+        let operation = format!("remove container {}", container.name);
+        self.remove_by_id(&container.id, operation).await
+    }
+
+    async fn remove_by_id(&self, id: &str, operation: String) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default()
+            .force(true)
+            .v(true)
+            .build();
+        let mut refusal = None;
+        for _ in 0..REMOVE_TRIES {
+            let remove = self.docker.remove_container(id, Some(options.clone()));
+            match request_within(REMOVAL_TIMEOUT, operation.clone(), remove).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) if error.is_temporary() => refusal = Some(error),
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        Err(refusal.unwrap_or(EngineError::Silent { operation }))
+    }
+
+    /// The id of container `name`; `None` if it does not exist, an error when it is not ours.
+    async fn our_container(
+        &self,
+        name: &str,
+        operation: &str,
+    ) -> Result<Option<String>, EngineError> {
+        let inspect = self.docker.inspect_container(name, None);
+        let found = match request(operation, inspect).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return Ok(None),
+            // A transient state of Podman's: the container exists, and its name shows that it is ours. Only the run that created it
+            // asks by name, and creates no other one meanwhile.
+            Err(EngineError::Unexpected { .. }) if is_container_name(name) => {
+                return Ok(Some(name.to_owned()));
+            }
+            Err(error) => return Err(error),
+        };
+        let labels = found
+            .config
+            .and_then(|config| config.labels)
+            .unwrap_or_default();
+        if owner_of(name, &labels).is_none() {
+            return Err(EngineError::NotOurs {
+                operation: operation.to_owned(),
+            });
+        }
+        Ok(Some(found.id.unwrap_or_else(|| name.to_owned())))
+    }
+}
+
+/// The filter for containers of runs: those that others create from our container images inherit the role label only.
+fn all() -> HashMap<&'static str, Vec<&'static str>> {
+    HashMap::from([("label", vec![labels::RUN])])
+}
+
+/// `None` for a container that is not ours.
+fn container_info(found: ContainerSummary, now: Option<&Moment>) -> Option<ContainerInfo> {
+    use bollard::models::ContainerSummaryStateEnum as State;
+    let found_labels = found.labels.unwrap_or_default();
+    // Docker adds the names that other containers use for it.
+    let (name, (role, run)) = found.names.unwrap_or_default().iter().find_map(|name| {
+        let name = name.trim_start_matches('/');
+        Some((name.to_owned(), owner_of(name, &found_labels)?))
+    })?;
+    let id = found.id?;
+    let running = matches!(
+        found.state,
+        Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING)
+    );
+    Some(ContainerInfo {
+        id,
+        name,
+        role,
+        run,
+        running,
+        never_started: found.state == Some(State::CREATED),
+        size: found.size_rw.and_then(|n| u64::try_from(n).ok()),
+        created: found.created,
+        age: labels::age(&found_labels, now),
+    })
+}

@@ -1,0 +1,298 @@
+//! What a container image is made of: a lock of packages, and the files that are added.
+//!
+//! Images are named by the digest of their definition: two definitions with the same digest give the same
+//! bytes. [`FORMAT`] has to be raised with every change of the bytes that a definition gives.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::extra_file::ExtraFile;
+use crate::Role;
+use crate::artifact::Lock;
+use crate::labels::{DEFINITION, ROLE};
+use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::plain_file;
+use sdbuild_core::system::Architecture;
+
+/// The version of the assembly: it is part of every digest.
+pub(super) const FORMAT: u32 = 1;
+
+/// The longest lock in bytes: one lists some hundred packages, each in a few hundred bytes.
+const MAX_LOCK_BYTES: u64 = 4 << 20;
+
+/// The number of the user that builds, and of its group.
+pub const BUILD_USER: u32 = 1000;
+
+/// The defaults of containers of an image. The names of the fields are part of the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Defaults {
+    /// `KEY=value`.
+    pub env: Vec<String>,
+    /// `uid:gid`.
+    pub user: String,
+    /// The working directory.
+    pub working_dir: String,
+    /// The program that gets the command as its arguments; if there is none, the command is a program and its arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+}
+
+/// What a container image is made of.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// What containers of the image are for.
+    pub role: Role,
+    /// The architecture of its programs.
+    pub architecture: Architecture,
+    /// Its packages.
+    pub lock: Lock,
+    /// The files that are added, in this order.
+    pub extras: Vec<ExtraFile>,
+    /// The path in the image of the pinned file of a package: name of the package and path.
+    pub content_paths: &'static [(&'static str, &'static str)],
+    /// The defaults of its containers.
+    pub defaults: Defaults,
+    /// The name of an image that is not sdbuild's own, and so has no labels.
+    pub name: Option<String>,
+}
+
+impl Definition {
+    /// The registrar's image. With a directory `locks` its lock is read from there, in place of the built-in one.
+    pub fn registrar(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
+        let built_in = match architecture {
+            Architecture::X86_64 => {
+                include_str!("../../../../containers/registrar/amd64.lock.json")
+            }
+            Architecture::Aarch64 => {
+                include_str!("../../../../containers/registrar/arm64.lock.json")
+            }
+        };
+        let extras = vec![
+            ExtraFile::file("sdbuild/binfmt-agent", 0o755, AGENT),
+            ExtraFile::file("sdbuild/enter", 0o755, ENTER),
+            ExtraFile::link("sdbuild/busybox", "/usr/bin/busybox"),
+            ExtraFile::dir("binfmt_misc", 0o755, 0),
+            ExtraFile::file("etc/passwd", 0o644, "root:x:0:0:root:/:/bin/sh\n"),
+            ExtraFile::file("etc/group", 0o644, "root:x:0:\n"),
+            ExtraFile::link("usr/bin/sh", "busybox"),
+        ];
+        let defaults = Defaults {
+            env: vec!["PATH=/usr/bin".to_owned()],
+            user: "0:0".to_owned(),
+            working_dir: "/".to_owned(),
+            entrypoint: Vec::new(),
+            command: vec!["/bin/sh".to_owned()],
+        };
+        let lock = lock_text(Role::Registrar, architecture, locks, built_in)?;
+        let mut registrar = Self::new(Role::Registrar, architecture, &lock, extras, defaults)?;
+        registrar.content_paths = match architecture.emulates() {
+            Architecture::Aarch64 => &[
+                ("busybox-static:arm64", "sdbuild/busybox-aarch64"),
+                ("qemu-user", "sdbuild/qemu-aarch64"),
+            ],
+            Architecture::X86_64 => &[
+                ("busybox-static:amd64", "sdbuild/busybox-x86_64"),
+                ("qemu-user", "sdbuild/qemu-x86_64"),
+            ],
+        };
+        Ok(registrar)
+    }
+
+    /// The builder's image. With a directory `locks` its lock is read from there, in place of the built-in one.
+    pub fn builder(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
+        let built_in = match architecture {
+            Architecture::X86_64 => include_str!("../../../../containers/builder/amd64.lock.json"),
+            Architecture::Aarch64 => include_str!("../../../../containers/builder/arm64.lock.json"),
+        };
+        let extras = vec![
+            ExtraFile::file("etc/passwd", 0o644, PASSWD),
+            ExtraFile::file("etc/group", 0o644, GROUP),
+            ExtraFile::file("etc/nsswitch.conf", 0o644, NSSWITCH),
+            ExtraFile::link("usr/bin/sh", "bash"),
+            ExtraFile::dir("tmp", 0o1777, 0),
+            ExtraFile::dir("var/tmp", 0o1777, 0),
+            ExtraFile::dir("home/sdbuild", 0o755, BUILD_USER),
+            ExtraFile::dir("nix", 0o755, BUILD_USER),
+            ExtraFile::dir("nix/store", 0o755, BUILD_USER),
+            ExtraFile::dir("nix/var", 0o755, BUILD_USER),
+            ExtraFile::dir("nix/var/nix", 0o755, BUILD_USER),
+        ];
+        let env = [
+            "PATH=/usr/bin:/usr/sbin",
+            "HOME=/home/sdbuild",
+            "USER=sdbuild",
+            "NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
+            "LANG=C.UTF-8",
+        ];
+        let defaults = Defaults {
+            env: env.map(str::to_owned).to_vec(),
+            user: format!("{BUILD_USER}:{BUILD_USER}"),
+            working_dir: "/home/sdbuild".to_owned(),
+            entrypoint: Vec::new(),
+            command: vec!["/bin/bash".to_owned()],
+        };
+        let lock = lock_text(Role::Builder, architecture, locks, built_in)?;
+        Self::new(Role::Builder, architecture, &lock, extras, defaults)
+    }
+
+    /// The emulator's image. With a directory `locks` its lock is read from there, in place of the built-in one.
+    pub fn emulator(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
+        let built_in = match architecture {
+            Architecture::X86_64 => include_str!("../../../../containers/emulator/amd64.lock.json"),
+            Architecture::Aarch64 => {
+                include_str!("../../../../containers/emulator/arm64.lock.json")
+            }
+        };
+        let extras = vec![
+            ExtraFile::file("sdbuild/machine", 0o755, MACHINE),
+            ExtraFile::file("sdbuild/keys", 0o755, KEYS),
+            ExtraFile::file("etc/passwd", 0o644, PASSWD),
+            ExtraFile::file("etc/group", 0o644, GROUP),
+            ExtraFile::link("usr/bin/sh", "busybox"),
+            ExtraFile::dir("tmp", 0o1777, 0),
+            ExtraFile::dir("machine", 0o700, BUILD_USER),
+        ];
+        let defaults = Defaults {
+            env: vec!["PATH=/usr/bin".to_owned(), "TMPDIR=/machine".to_owned()],
+            user: format!("{BUILD_USER}:{BUILD_USER}"),
+            working_dir: "/machine".to_owned(),
+            entrypoint: Vec::new(),
+            command: vec!["/bin/sh".to_owned()],
+        };
+        let lock = lock_text(Role::Emulator, architecture, locks, built_in)?;
+        Self::new(Role::Emulator, architecture, &lock, extras, defaults)
+    }
+
+    pub(super) fn new(
+        role: Role,
+        architecture: Architecture,
+        lock: &str,
+        extras: Vec<ExtraFile>,
+        defaults: Defaults,
+    ) -> Result<Self, Failure> {
+        let name = format_args!(
+            "the lock of the {} for {}",
+            role.as_str(),
+            architecture.debian_name()
+        )
+        .to_string();
+        let lock = Lock::parse(lock).or_usage(format_args!("read {name}"))?;
+        if lock.architecture != architecture.debian_name() {
+            return Err(Failure::usage(format_args!(
+                "{name} is for {}",
+                lock.architecture
+            )));
+        }
+        Ok(Self {
+            role,
+            architecture,
+            lock,
+            extras,
+            content_paths: &[],
+            defaults,
+            name: None,
+        })
+    }
+
+    /// The path in the image of the pinned file of `package`.
+    pub(super) fn content_path(&self, package: &str) -> Option<&'static str> {
+        let path = self.content_paths.iter().find(|(name, _)| *name == package);
+        path.map(|(_, path)| *path)
+    }
+
+    /// SHA-256 of everything that determines the bytes of the image. Names and origins of packages do not.
+    pub fn digest(&self) -> Sha256Hash {
+        let packages: Vec<_> = self.lock.packages.iter().map(|pin| pin.sha256).collect();
+        let contents: Vec<_> = self
+            .lock
+            .contents
+            .iter()
+            .map(|c| (&c.package, &c.path, c.sha256))
+            .collect();
+        let extras: Vec<_> = self.extras.iter().map(ExtraFile::identity).collect();
+        let all = serde_json::json!([
+            FORMAT,
+            self.role.as_str(),
+            self.architecture.debian_name(),
+            packages,
+            contents,
+            extras,
+            self.content_paths,
+            self.defaults,
+        ]);
+        Sha256Hash::of(all.to_string().as_bytes())
+    }
+
+    /// The name of the image in an engine.
+    pub fn reference(&self) -> String {
+        let own = || format!("sdbuild/{}:{}", self.role.as_str(), self.digest().short());
+        self.name.clone().unwrap_or_else(own)
+    }
+
+    /// The program that containers of the image are there for.
+    pub fn program(&self) -> &'static str {
+        match self.role {
+            Role::Registrar | Role::Emulator => "QEMU",
+            Role::Builder => "Nix",
+            role @ (Role::Probe | Role::Store | Role::Collector) => role.as_str(),
+        }
+    }
+
+    /// The labels that are written into the image.
+    pub(super) fn image_labels(&self) -> Vec<(&'static str, String)> {
+        match self.name {
+            Some(_) => Vec::new(),
+            None => self.labels().to_vec(),
+        }
+    }
+
+    /// The labels of an image of sdbuild's own, by which it is recognised.
+    pub fn labels(&self) -> [(&'static str, String); 2] {
+        [
+            (DEFINITION, self.digest().to_string()),
+            (ROLE, self.role.as_str().to_owned()),
+        ]
+    }
+}
+
+/// Registers the handler in the kernel's table and removes it.
+const AGENT: &str = include_str!("../../../../containers/registrar/binfmt-agent");
+/// Gives a container a private table of handlers.
+const ENTER: &str = include_str!("../../../../containers/builder/enter");
+/// Runs QEMU until its standard input ends.
+const MACHINE: &str = include_str!("../../../../containers/emulator/machine");
+/// Passes key presses on to QEMU.
+const KEYS: &str = include_str!("../../../../containers/emulator/keys");
+const PASSWD: &str = "\
+root:x:0:0:root:/root:/bin/sh
+sdbuild:x:1000:1000:sdbuild:/home/sdbuild:/bin/bash
+nobody:x:65534:65534:nobody:/:/bin/false
+";
+const GROUP: &str = "root:x:0:\nsdbuild:x:1000:\nnogroup:x:65534:\n";
+const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
+
+/// The text of the lock in `dir` if there is a directory, else the built-in one.
+fn lock_text<'a>(
+    role: Role,
+    architecture: Architecture,
+    dir: Option<&Path>,
+    built_in: &'a str,
+) -> Result<Cow<'a, str>, Failure> {
+    let Some(dir) = dir else {
+        return Ok(Cow::Borrowed(built_in));
+    };
+    let path = dir
+        .join(role.as_str())
+        .join(format!("{}.lock.json", architecture.debian_name()));
+    let text = plain_file::read_text(&path, MAX_LOCK_BYTES)
+        .or_usage(format_args!("read {}", path.display()))?;
+    Ok(Cow::Owned(text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Makes one layer of files: the same bytes on every machine and at any time.
+//!
+//! Paths are sorted, owners and modes are explicit, and every modification time is the first second of 1970,
+//! as in a Nix store. Content is kept in unnamed temporary files, not in memory. A path in two packages is an
+//! error: no order of unpacking would be right.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Slot;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::deb::DebError;
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::to_usize::to_usize;
+
+/// Directories that are links into `usr`: Debian has merged them.
+pub(super) const MERGED_DIRS: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+/// The directory of the certificates that are trusted by default.
+const CERTIFICATE_DIR: &str = "usr/share/ca-certificates/mozilla/";
+/// The one file that programs read all of them from.
+const CERTIFICATE_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
+
+/// Why a layer could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// A package cannot be read.
+    #[error(transparent)]
+    Deb(#[from] DebError),
+    /// A temporary file could not be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Two packages, or one of them twice, contain this path.
+    #[error("{0} exists twice")]
+    Duplicate(String),
+    /// A path has another one below it and is not a directory.
+    #[error("{0} is not a directory")]
+    NotADirectory(String),
+    /// The target of a hard link does not exist.
+    #[error("{0} is a hard link to a file that does not exist")]
+    DanglingLink(String),
+    /// A file is shorter than its package says.
+    #[error("{0} ends early")]
+    Truncated(String),
+    /// A pinned file in a package has another hash than its pin.
+    #[error("{path} has SHA-256 {got}, pinned is {pinned}")]
+    WrongHash {
+        /// The path of the file.
+        path: String,
+        /// Its hash.
+        got: Sha256Hash,
+        /// The hash of the pin.
+        pinned: Sha256Hash,
+    },
+    /// A pinned file is not in its package.
+    #[error("{0} is not in its package")]
+    Missing(String),
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The content of a file.
+#[derive(Clone, Debug)]
+pub(super) enum Blob {
+    /// Part of a temporary file.
+    Spooled {
+        spool: Arc<File>,
+        offset: u64,
+        length: u64,
+    },
+    /// Bytes in memory.
+    Bytes(Vec<u8>),
+}
+
+impl Blob {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Spooled { length, .. } => *length,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Identifies a spooled file: hard links have the same identity. Empty files have none.
+    fn identity(&self) -> Option<(*const File, u64)> {
+        match self {
+            Self::Spooled {
+                spool,
+                offset,
+                length,
+            } if *length > 0 => Some((Arc::as_ptr(spool), *offset)),
+            Self::Spooled { .. } | Self::Bytes(_) => None,
+        }
+    }
+
+    fn reader(&self) -> Box<dyn Read + '_> {
+        match self {
+            Self::Spooled {
+                spool,
+                offset,
+                length,
+            } => Box::new(FileSlice {
+                file: spool,
+                offset: *offset,
+                remaining: *length,
+            }),
+            Self::Bytes(bytes) => Box::new(bytes.as_slice()),
+        }
+    }
+}
+
+/// Reads part of a file.
+struct FileSlice<'a> {
+    file: &'a File,
+    offset: u64,
+    remaining: u64,
+}
+
+impl Read for FileSlice<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = to_usize(self.remaining);
+        let length = length.min(buffer.len());
+        let (buffer, _) = buffer.split_at_mut(length);
+        let n = self.file.read_at(buffer, self.offset)?;
+        self.offset += n as u64;
+        self.remaining -= n as u64;
+        Ok(n)
+    }
+}
+
+/// Type of a path of the layer.
+#[derive(Clone, Debug)]
+pub(super) enum NodeKind {
+    Dir,
+    File(Blob),
+    Symlink(String),
+}
+
+/// One path of the layer.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) mode: u32,
+    /// The number of the user and the group.
+    pub(super) owner: u32,
+    pub(super) kind: NodeKind,
+}
+
+/// All paths of a layer.
+#[derive(Debug, Default)]
+pub(super) struct LayerTree(BTreeMap<String, Node>);
+
+impl LayerTree {
+    /// Adds the paths of one package.
+    pub(super) fn add(&mut self, unpacked: Vec<(String, Node)>) -> Result<(), LayerError> {
+        for (path, node) in unpacked {
+            match self.0.entry(path) {
+                Slot::Vacant(slot) => {
+                    slot.insert(node);
+                }
+                Slot::Occupied(slot) => match (&slot.get().kind, &node.kind) {
+                    (NodeKind::Dir, NodeKind::Dir) => {}
+                    _ => return Err(LayerError::Duplicate(slot.key().clone())),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets a path, and replaces what was there.
+    pub(super) fn set(&mut self, path: &str, node: Node) {
+        self.0.insert(path.to_owned(), node);
+    }
+
+    /// Joins the certificates into one file, as `update-ca-certificates` would.
+    pub(super) fn bundle_certificates(&mut self) -> io::Result<()> {
+        let mut bundle = Vec::new();
+        for (path, node) in &self.0 {
+            if let NodeKind::File(blob) = &node.kind
+                && path.starts_with(CERTIFICATE_DIR)
+            {
+                blob.reader().read_to_end(&mut bundle)?;
+                if bundle.last() != Some(&b'\n') {
+                    bundle.push(b'\n');
+                }
+            }
+        }
+        if !bundle.is_empty() {
+            self.set(
+                CERTIFICATE_BUNDLE,
+                Node {
+                    mode: 0o644,
+                    owner: 0,
+                    kind: NodeKind::File(Blob::Bytes(bundle)),
+                },
+            );
+        }
+        Ok(())
+    }
+
+    /// Adds the links into `usr`, and the directories that the paths are in.
+    pub(super) fn complete(&mut self) -> Result<(), LayerError> {
+        let dir = || Node {
+            mode: 0o755,
+            owner: 0,
+            kind: NodeKind::Dir,
+        };
+        let parents: Vec<String> = self.0.keys().flat_map(|path| parents(path)).collect();
+        for parent in parents {
+            match self.0.entry(parent) {
+                Slot::Vacant(slot) => {
+                    slot.insert(dir());
+                }
+                Slot::Occupied(slot) if matches!(slot.get().kind, NodeKind::Dir) => {}
+                Slot::Occupied(slot) => return Err(LayerError::NotADirectory(slot.key().clone())),
+            }
+        }
+        for name in MERGED_DIRS {
+            if self.0.contains_key(&format!("usr/{name}")) {
+                let kind = NodeKind::Symlink(format!("usr/{name}"));
+                self.set(
+                    name,
+                    Node {
+                        mode: 0o777,
+                        owner: 0,
+                        kind,
+                    },
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the layer as a tar archive, until it is cancelled.
+    pub(super) fn write(
+        &self,
+        to: impl Write,
+        token: &CancellationToken,
+    ) -> Result<(), LayerError> {
+        let mut tar = tar::Builder::new(to);
+        let mut first_names = BTreeMap::new();
+        for (path, node) in &self.0 {
+            if token.is_cancelled() {
+                return Err(LayerError::Interrupted);
+            }
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(node.mode);
+            header.set_uid(node.owner.into());
+            header.set_gid(node.owner.into());
+            header.set_mtime(1);
+            header.set_size(0);
+            match &node.kind {
+                NodeKind::Dir => {
+                    header.set_entry_type(tar::EntryType::Directory);
+                    tar.append_data(&mut header, format!("{path}/"), io::empty())?;
+                }
+                NodeKind::Symlink(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_mode(0o777);
+                    tar.append_link(&mut header, path, target)?;
+                }
+                NodeKind::File(blob) => {
+                    let first = blob
+                        .identity()
+                        .map(|id| *first_names.entry(id).or_insert(path));
+                    if let Some(first) = first.filter(|first| *first != path) {
+                        header.set_entry_type(tar::EntryType::Link);
+                        tar.append_link(&mut header, path, first)?;
+                    } else {
+                        header.set_entry_type(tar::EntryType::Regular);
+                        header.set_size(blob.len());
+                        tar.append_data(&mut header, path, blob.reader())?;
+                    }
+                }
+            }
+        }
+        tar.finish()?;
+        Ok(())
+    }
+}
+
+/// The directories that `path` is in.
+fn parents(path: &str) -> impl Iterator<Item = String> + '_ {
+    path.match_indices('/')
+        .filter_map(|(at, _)| path.get(..at))
+        .map(str::to_owned)
+}

@@ -1,0 +1,302 @@
+//! An engine on another machine by the system's `ssh`, with its configuration, agent and known hosts.
+//!
+//! One `ssh` per engine, so that a passphrase is asked for once. It forwards a local socket to the engine's, so no
+//! Docker client has to be installed at either end, and every request and every attached stream works as with a local
+//! socket.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::connect_error::ConnectError;
+use crate::endpoint::{Endpoint, SshTarget};
+use crate::labels::SSH_DIR_PREFIX;
+use crate::pinned_ssh;
+use crate::pinned_ssh::PINNED_NAME;
+use crate::unix_socket;
+use sdbuild_core::plain_file;
+use sdbuild_core::ssh_key;
+use sdbuild_core::timeout::timeout;
+
+/// Executes `ssh` with the signals ignored that a terminal sends to its whole foreground process group: after Ctrl-C the
+/// cleanup on the engine still needs the tunnel.
+const EXEC_SSH: &str = r#"trap '' HUP INT QUIT TSTP; exec ssh "$@""#;
+/// Runs on the remote machine: prints the path of the engine's socket, then waits until its input ends. One argument, so
+/// that any login shell can run it.
+const REMOTE_SCRIPT: &str = r#"exec sh -c '
+for socket in "${DOCKER_HOST#unix://}" /var/run/docker.sock "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/docker.sock" \
+  "${XDG_RUNTIME_DIR:-/run/user/$(id -u)}/podman/podman.sock" /run/podman/podman.sock; do
+  [ -S "$socket" ] && [ -w "$socket" ] && break
+  socket=
+done
+echo "sdbuild-socket:$socket"
+exec cat >/dev/null'"#;
+/// Begins the line with the socket: a login shell may print other lines.
+const SOCKET_LINE: &str = "sdbuild-socket:";
+/// `ServerAlive…`: a connection without a response ends after fifteen seconds, where TCP alone takes two hours.
+const OPTIONS: [&str; 9] = [
+    "ConnectTimeout=20",
+    "ServerAliveInterval=5",
+    "ServerAliveCountMax=3",
+    "ControlPersist=no",
+    "ClearAllForwardings=yes",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "RemoteCommand=none",
+    "StreamLocalBindMask=0177",
+];
+/// What `ssh` writes at last when it refuses a host key, with the name of the host before it.
+const REFUSED: &str = "Host key verification failed";
+/// What it writes when the server has no key of the expected type.
+const OTHER_TYPE: &str = "no matching host key type";
+/// A directory without a socket that is older than this belongs to an `ssh` that never connected.
+const MAX_CONNECTING_AGE: Duration = Duration::from_secs(24 * 3600);
+/// Limit for the remote shell's output before the socket's line, and for the messages of `ssh`.
+const MAX_MESSAGE_BYTES: u64 = 64 << 10;
+/// For a request to the running `ssh`, on a busy machine.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A forwarded socket. Dropping it ends `ssh`; if this process is killed, `ssh` ends because its standard input does.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    dir: tempfile::TempDir,
+    child: Child,
+}
+
+impl Tunnel {
+    /// Opens a tunnel. No timeout once `ssh` has connected, because it may prompt on the terminal.
+    pub(super) async fn open(target: &SshTarget) -> Result<Self, ConnectError> {
+        let failed = |reason: String| ConnectError::Ssh {
+            endpoint: Endpoint::Ssh(target.clone()),
+            reason,
+        };
+        let mut tunnel = Self::start(target).map_err(|e| failed(format!("start ssh: {e}")))?;
+        let stdout = tunnel.child.stdout.take();
+        let found = match stdout {
+            Some(stdout) => read_socket(stdout).await,
+            None => None,
+        };
+        let found = found.ok_or_else(|| {
+            let message = tunnel.last_message();
+            tunnel.refused_host_key(target).unwrap_or_else(|| {
+                failed(message.unwrap_or_else(|| "it ended without a message".to_owned()))
+            })
+        })?;
+        let socket = target.socket.clone().unwrap_or(found);
+        // `ssh -L` separates the two sockets by a colon.
+        if socket.is_empty() || socket.contains(':') {
+            let text = "there is no engine socket that this user may write to";
+            return Err(failed(text.to_owned()));
+        }
+        tunnel.forward(target, &socket).await.map_err(failed)?;
+        Ok(tunnel)
+    }
+
+    /// The local socket that leads to the engine.
+    pub(super) fn socket(&self) -> PathBuf {
+        self.dir.path().join("engine")
+    }
+
+    /// The last line that `ssh` wrote to its standard error.
+    pub(super) fn last_message(&self) -> Option<String> {
+        let log = self.log()?;
+        let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
+        last.map(str::to_owned)
+    }
+
+    fn log(&self) -> Option<String> {
+        plain_file::read_text(&self.dir.path().join("log"), MAX_MESSAGE_BYTES).ok()
+    }
+
+    /// The error of a server that has another host key than the expected one.
+    fn refused_host_key(&self, target: &SshTarget) -> Option<ConnectError> {
+        let log = self.log()?;
+        let (_, expected) = target.host_key.as_deref()?.split_once(' ')?;
+        // A jump host's is not a key of the machine.
+        let is_refused = log.contains(REFUSED) && log.contains(PINNED_NAME);
+        let is_refused = is_refused || log.contains(OTHER_TYPE);
+        is_refused.then(|| ConnectError::OtherHostKey {
+            endpoint: Endpoint::Ssh(target.clone()),
+            expected: ssh_key::fingerprint(expected),
+            found: sent_fingerprint(&log).unwrap_or_else(|| "a key of another type".to_owned()),
+        })
+    }
+
+    fn start(target: &SshTarget) -> io::Result<Self> {
+        let temp_dir = tempfile::env::temp_dir();
+        sweep(&temp_dir);
+        let dir = tempfile::Builder::new()
+            .prefix(SSH_DIR_PREFIX)
+            .tempdir_in(temp_dir)?;
+        let log = File::create(dir.path().join("log"))?;
+        let mut command = Command::new("sh");
+        command.args(["-c", EXEC_SSH, "ssh", "-T", "-M", "-S"]);
+        command.arg(control(dir.path()));
+        for option in OPTIONS {
+            command.args(["-o", option]);
+        }
+        command.args(pinned_ssh::options(target, dir.path())?);
+        pinned_ssh::without_secrets(&mut command, target);
+        let child = command
+            .args(["--", &target.destination, REMOTE_SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()?;
+        Ok(Self { dir, child })
+    }
+
+    /// Has the running `ssh` forward the local socket to the remote path `socket`.
+    async fn forward(&self, target: &SshTarget, socket: &str) -> Result<(), String> {
+        let local = self.socket();
+        let mut command = Command::new("ssh");
+        // Without the user's configuration, whose forwardings would be requested as well.
+        command
+            .args(["-F", "none", "-S"])
+            .arg(control(self.dir.path()))
+            .args(["-O", "forward", "-L"])
+            .arg(format!("{}:{socket}", local.display()))
+            .args(["--", &target.destination])
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = timeout(FORWARD_TIMEOUT, command.output()).await;
+        let output = output.ok_or_else(|| "it did not forward a socket in time".to_owned())?;
+        let output = output.map_err(|e| format!("start ssh: {e}"))?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            // The running `ssh` has reported the reason.
+            let message = self.last_message();
+            Err(message.unwrap_or_else(|| "it does not forward sockets".to_owned()))
+        }
+    }
+}
+
+impl Drop for Tunnel {
+    /// TERM, not KILL, so that an `ssh` at a prompt restores the terminal's settings.
+    fn drop(&mut self) {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+            // It may have ended already.
+            kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
+        }
+    }
+}
+
+/// Removes the directories that this user's killed runs left in `temp_dir`: their socket has no listener.
+fn sweep(temp_dir: &Path) {
+    for entry in temp_dir.read_dir().into_iter().flatten().flatten() {
+        let ours = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(SSH_DIR_PREFIX);
+        // Does not follow links. What another user made is not even looked into.
+        let own = |meta: &Metadata| meta.is_dir() && meta.uid() == geteuid().as_raw();
+        let Some(meta) = entry.metadata().ok().filter(|meta| ours && own(meta)) else {
+            continue;
+        };
+        let engine = entry.path().join("engine");
+        let is_stale = unix_socket::has_listener(&engine).map_or_else(
+            |_| {
+                let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
+                age.is_some_and(|age| age > MAX_CONNECTING_AGE)
+            },
+            |listens| !listens,
+        );
+        if is_stale {
+            // The next run tries again.
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
+
+/// The fingerprint of the key that a server sent in place of the expected one, by the warning of `ssh`.
+fn sent_fingerprint(log: &str) -> Option<String> {
+    let (_, rest) = log.split_once("sent by the remote host is")?;
+    let word = rest.split_whitespace().next()?;
+    Some(word.trim_end_matches('.').to_owned())
+}
+
+fn control(dir: &Path) -> PathBuf {
+    dir.join("control")
+}
+
+/// The path of the remote socket, empty if there is none; `None` when `ssh` ends before it prints one.
+async fn read_socket(stdout: ChildStdout) -> Option<String> {
+    let mut lines = BufReader::new(stdout.take(MAX_MESSAGE_BYTES)).lines();
+    while let Some(line) = lines.next_line().await.ok()? {
+        if let Some(socket) = line.strip_prefix(SOCKET_LINE) {
+            return Some(socket.trim().to_owned());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::unix_socket::fixture::hung_listener;
+
+    /// As OpenSSH 9.2 wrote it.
+    #[test]
+    fn the_fingerprint_of_another_key_is_found() {
+        let log = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n\
+            The fingerprint for the ED25519 key sent by the remote host is\r\n\
+            SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q.\r\n\
+            Please contact your system administrator.\r\nHost key verification failed.\r\n";
+        let found = sent_fingerprint(log);
+        let sent = "SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q";
+        assert_eq!(found.as_deref(), Some(sent));
+        assert_eq!(sent_fingerprint("Host key verification failed."), None);
+    }
+
+    #[test]
+    fn only_the_directories_of_killed_runs_are_removed() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let dir = |name: &str| {
+            let dir = temp_dir.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            dir
+        };
+        let [stale, live, new, other] =
+            ["sdbuild-ssh-1", "sdbuild-ssh-2", "sdbuild-ssh-3", "x"].map(dir);
+        let listener = UnixListener::bind(live.join("engine")).unwrap();
+        for dir in [&stale, &other] {
+            drop(UnixListener::bind(dir.join("engine")).unwrap());
+        }
+        std::os::unix::fs::symlink(&other, temp_dir.path().join("sdbuild-ssh-4")).unwrap();
+        sweep(temp_dir.path());
+        assert!(!stale.exists());
+        assert!(live.exists() && new.exists() && other.join("engine").exists());
+        drop(listener);
+    }
+
+    /// The directory of another user with a full queue: the first blocking connect never returned.
+    #[test]
+    fn a_hung_tunnel_and_other_users_are_left_alone() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let [hung, foreign] = ["sdbuild-ssh-1", "sdbuild-ssh-2"].map(|name| {
+            let dir = temp_dir.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            dir
+        });
+        let _hung = hung_listener(&hung.join("engine"));
+        let stale = hung_listener(&foreign.join("engine"));
+        drop(stale);
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&foreign, Some(12_345), None).unwrap();
+        }
+        sweep(temp_dir.path());
+        assert!(hung.exists());
+        assert_eq!(foreign.exists(), geteuid().is_root());
+    }
+}
