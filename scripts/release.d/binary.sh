@@ -48,8 +48,8 @@ binary() (
   # The crate `cc` splits them as a shell does.
   CFLAGS=$(printf '%q ' "-ffile-prefix-map=$root=/sdbuild" "-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo")
   export CFLAGS CC_SHELL_ESCAPED_FLAGS=1
-  (cd "$root" && cargo zigbuild --locked --release --target "$triple" "${arguments[@]}") >&2 || die "$triple: cargo zigbuild failed"
-  printf '%s\n' "$built/$triple/release/sdbuild"
+  (cd "$root" && cargo zigbuild --locked --profile dist --target "$triple" "${arguments[@]}") >&2 || die "$triple: cargo zigbuild failed"
+  printf '%s\n' "$built/$triple/dist/sdbuild"
 )
 
 # Checks that sdbuild compiles for macOS. Linking needs Apple's libraries, so there is no program.

@@ -24,7 +24,7 @@ write_files() {
 # What the program writes about itself, and the licences, beside the binary for $1: packages take them from there. The program
 # for this machine writes them.
 documents() {
-  local into=$built/$1/release/files program=$target/debug/sdbuild
+  local into=$built/$1/dist/files program=$target/debug/sdbuild
   rm -rf "$into"
   mkdir -p "$into"
   (cd "$root" && CARGO_TARGET_DIR=$target cargo build --quiet --locked) >&2
@@ -54,12 +54,12 @@ third_party() {
 # An archive with fixed names, owners, times and order.
 archive() {
   local name=sdbuild-v$version-$1 stage
-  stage=$built/$1/release/$name
+  stage=$built/$1/dist/$name
   rm -rf "$stage"
   mkdir -p "$stage/completions"
-  install -m 755 "$built/$1/release/sdbuild" "$stage/sdbuild"
-  cp -r "$built/$1/release/files/"{man,LICENSES-THIRD-PARTY.txt} "$root"/{README.md,CHANGELOG.md,LICENSE-APACHE,LICENSE-MIT} "$stage/"
-  cp "$built/$1/release/files/"{sdbuild.bash,_sdbuild,sdbuild.fish} "$stage/completions/"
+  install -m 755 "$built/$1/dist/sdbuild" "$stage/sdbuild"
+  cp -r "$built/$1/dist/files/"{man,LICENSES-THIRD-PARTY.txt} "$root"/{README.md,CHANGELOG.md,LICENSE-APACHE,LICENSE-MIT} "$stage/"
+  cp "$built/$1/dist/files/"{sdbuild.bash,_sdbuild,sdbuild.fish} "$stage/completions/"
   chmod -R u=rwX,go=rX "$stage"
   tar -C "${stage%/*}" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
     --format=ustar -cf - "$name" | gzip -n -9 >"$out/$name.tar.gz"
@@ -67,8 +67,8 @@ archive() {
 
 # The Debian and the RPM package; what is in them is described in Cargo.toml.
 packages() {
-  (cd "$root" && cargo deb --quiet --locked --no-build --no-strip --compress-type gz --profile release --target "$1" --output "$out/") >&2
-  (cd "$root" && cargo generate-rpm --profile release --target "$1" --target-dir "$built" --output "$out/" \
+  (cd "$root" && cargo deb --quiet --locked --no-build --no-strip --compress-type gz --profile dist --target "$1" --output "$out/") >&2
+  (cd "$root" && cargo generate-rpm --profile dist --target "$1" --target-dir "$built" --output "$out/" \
     --source-date "$SOURCE_DATE_EPOCH") >&2
 }
 
@@ -77,7 +77,7 @@ container_image() {
   local arch=amd64
   [ "${1%%-*}" = x86_64 ] || arch=arm64
   (cd "$root" && CARGO_TARGET_DIR=$target cargo run --quiet --locked --example tool-image -- \
-    "$built/$1/release/sdbuild" "$arch" "$built/image.tar") >&2
+    "$built/$1/dist/sdbuild" "$arch" "$built/image.tar") >&2
   gzip -n -9 <"$built/image.tar" >"$out/sdbuild-v$version-image-$arch.tar.gz"
 }
 

@@ -1,6 +1,6 @@
 //! The manifest: everything that an image was made from, and what it is, as one JSON object beside it.
 //!
-//! docs/manifest.md describes it; [`VERSION`] changes when a key is renamed or removed. Keys are in the order of
+//! docs/automation.md describes it; [`VERSION`] changes when a key is renamed or removed. Keys are in the order of
 //! the fields, so that the same values are the same bytes. It contains no path of the user's machine, no user
 //! name and no secret.
 

@@ -1,4 +1,4 @@
-//! Events for programs: one JSON object per line (`--json-events`), as `docs/events.md` describes. Pure.
+//! Events for programs: one JSON object per line (`--json-events`), as `docs/automation.md` describes. Pure.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

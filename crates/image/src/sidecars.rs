@@ -1,5 +1,5 @@
 //! The files beside an image: the list of hashes `<image>.sha256`, in the format of `sha256sum`, and the manifest `<image>.json`
-//! (docs/manifest.md).
+//! (docs/automation.md).
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Read as _};

@@ -170,7 +170,7 @@ fn nixs() -> Vec<NixEvent> {
 
 #[test]
 fn every_kind_and_field_is_documented() {
-    let docs = include_str!("../../../docs/events.md");
+    let docs = include_str!("../../../docs/automation.md");
     let others = format!("{}\n{}", dropped_lines(1), failure(&Failure::usage("x")));
     let others = others
         .lines()
@@ -178,7 +178,7 @@ fn every_kind_and_field_is_documented() {
     for object in all().iter().map(object).chain(others) {
         let kind = format!("| `{}` |", object["event"].as_str().unwrap());
         let row = docs.lines().find(|line| line.starts_with(&kind));
-        let row = row.unwrap_or_else(|| panic!("{kind} is not in docs/events.md"));
+        let row = row.unwrap_or_else(|| panic!("{kind} is not in docs/automation.md"));
         for field in object.as_object().unwrap().keys() {
             let common = ["version", "event", "at"].contains(&field.as_str());
             assert!(
