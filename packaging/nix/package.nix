@@ -9,7 +9,7 @@
 
 rustPlatform.buildRustPackage {
   pname = "sdbuild";
-  inherit ((lib.importTOML ../../Cargo.toml).package) version;
+  inherit ((lib.importTOML ../../Cargo.toml).workspace.package) version;
   inherit src;
 
   cargoLock.lockFile = ../../Cargo.lock;
@@ -31,7 +31,7 @@ rustPlatform.buildRustPackage {
 
   meta = {
     inherit ((lib.importTOML ../../Cargo.toml).package) description;
-    homepage = (lib.importTOML ../../Cargo.toml).package.repository;
+    homepage = (lib.importTOML ../../Cargo.toml).workspace.package.repository;
     license = with lib.licenses; [
       mit
       asl20

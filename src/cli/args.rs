@@ -12,7 +12,6 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Build;
 use crate::common::build_mode::EmulationChoice;
-use crate::common::flake_ref::FlakeRef;
 use crate::settings::{
     BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, StoreName, WordList,
     help_of,
@@ -21,6 +20,7 @@ use sdbuild_core::machine_source::BuildOn;
 use sdbuild_core::system::System;
 use sdbuild_image::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
 use sdbuild_image::image_format::{Format, FormatQuery};
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// Which nixpkgs a configuration is evaluated with, for commands that are not a build.
 #[derive(Clone, Debug, Default, Args)]

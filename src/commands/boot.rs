@@ -1,28 +1,26 @@
-//! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, and boots.
-
-mod key_warnings;
-mod next;
-mod request;
+//! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, boots, and says what to do with the
+//! image.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::commands::build::{BOOT, next_commands};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::build_mode::EmulatorChoice;
 use crate::pipeline::{BootEngine, Common, last_times, note_times};
-use crate::settings;
-use crate::settings::{BootArgs, Environment};
-use crate::ui::Ui;
-use next::{done_in, next_commands_after_boot};
-use request::request;
+use crate::settings::{self, BootArgs, Environment};
+use crate::ui::{self, Ui};
 use sdbuild_boot as boot;
-use sdbuild_boot::{BootMethod, BootRequest, ContainerOptions, Reached};
+use sdbuild_boot::{BootMethod, BootRequest, ContainerOptions, KeyCheck, Login, Reached};
 use sdbuild_core::context::Context;
-use sdbuild_core::event::{Event, LastLine, Phase};
+use sdbuild_core::event::{Event, Events, LastLine, Phase};
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::timings::Timings;
-use sdbuild_image::board::generic_machine;
+use sdbuild_image::board::{BOARDS, Wiring, generic_machine};
+use sdbuild_image::image_format::{self, ImageFormat, extension_of};
+use sdbuild_image::seed;
 
 /// Boots the image; the output of `--run` goes to standard output.
 pub async fn run(
@@ -257,81 +255,135 @@ fn needs_port(request: &BootRequest) -> bool {
     (request.login.is_some() && request.prompt.is_none()) || request.port.is_some()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sdbuild_boot::Login;
-    use sdbuild_core::system::System;
-    use sdbuild_image::board;
-    use sdbuild_image::board::BoardName;
-
-    fn request(login: Option<Login>, port: Option<u16>) -> BootRequest {
-        BootRequest {
-            scratch: "/nowhere".into(),
-            board: board::generic_machine(System::Aarch64Linux),
-            model: board::generic_machine(System::Aarch64Linux)
-                .qemu
-                .as_ref()
-                .unwrap(),
-            prompt: None,
-            seed: None,
-            firmware: None,
-            method: BootMethod::default(),
-            kvm: true,
-            memory_mib: 1024,
-            port,
-            ssh_port: boot::DEFAULT_SSH_PORT,
-            home: None,
-            path: "/nowhere".into(),
-            login,
+impl BootPlan {
+    /// Warns where the login can hardly succeed, while an image that takes hours is not built yet.
+    pub(super) async fn warn_of_keys(&mut self, context: &Context) -> Result<(), Failure> {
+        let Some(keys) = KeyCheck::of(&self.request) else {
+            return Ok(());
+        };
+        if let Some(failure) = keys.before_build(&context.cancel).await? {
+            warn_of_login(&failure, &context.events);
+            self.is_warned = true;
         }
-    }
-
-    #[test]
-    fn a_boot_is_repeated_with_its_board_and_its_key() {
-        let flags = |request| {
-            PreparedBoot {
-                request,
-                engine: None,
-                is_warned: false,
-                state_dir: "/nowhere".into(),
-            }
-            .flags()
-        };
-        let login = |key: Option<&str>| Login {
-            key: key.map(Into::into),
-            user: "root".into(),
-            is_default_user: false,
-            timeout: std::time::Duration::from_secs(1),
-            command: None,
-        };
-        assert_eq!(flags(request(Some(login(None)), None)), "--until-ssh");
-        let keyed = request(Some(login(Some("/my keys/id"))), None);
-        assert_eq!(flags(keyed), "--until-ssh --login-key '/my keys/id'");
-        let BoardName(rpi4) = "rpi4".parse().unwrap();
-        let on_board = BootRequest {
-            board: rpi4,
-            ..request(None, None)
-        };
-        assert_eq!(flags(on_board), "--board rpi4 --until-login");
-    }
-
-    #[test]
-    fn requested_port_is_needed_at_the_console_too() {
-        let login = Login {
-            key: None,
-            user: "root".into(),
-            is_default_user: false,
-            timeout: std::time::Duration::from_secs(1),
-            command: None,
-        };
-        assert!(needs_port(&request(None, Some(2222))));
-        let or_prompt = BootRequest {
-            prompt: Some(login.timeout),
-            ..request(Some(login.clone()), None)
-        };
-        assert!(!needs_port(&or_prompt));
-        assert!(needs_port(&request(Some(login), None)));
-        assert!(!needs_port(&request(None, None)));
+        Ok(())
     }
 }
+
+impl PreparedBoot {
+    /// Passes events on to `events`, with a warning as soon as it is known that the image accepts no key that the login can use.
+    pub(super) fn watch_keys(&self, events: &Events) -> Events {
+        let Some(keys) = KeyCheck::of(&self.request).filter(|_| !self.is_warned) else {
+            return events.clone();
+        };
+        let events = events.clone();
+        Events::new(move |event| {
+            if let Event::AuthorizedKeys(accepted) = &event {
+                let (keys, accepted, events) = (keys.clone(), accepted.clone(), events.clone());
+                let look = move || {
+                    if let Some(failure) = keys.with_accepted(&accepted) {
+                        warn_of_login(&failure, &events);
+                    }
+                };
+                // A sink returns at once, and OpenSSH's programs take a moment. Without a thread there is no warning.
+                std::thread::Builder::new().spawn(look).ok();
+            }
+            events.emit(event);
+        })
+    }
+}
+
+/// Warns of a boot test that will hardly log in.
+fn warn_of_login(failure: &Failure, events: &Events) {
+    events.warn(format!("the boot test may be unable to log in: {failure}"));
+    for hint in &failure.hints {
+        events.notice(format!("hint: {hint}"));
+    }
+}
+
+/// The result of a boot that took this long.
+fn done_in(reached: Reached, took: Duration) -> String {
+    let how = match reached {
+        Reached::Login => ", and you can log in over SSH",
+        Reached::Prompt => ": its console asks for a login",
+        Reached::End => "",
+    };
+    format!("the image boots{how} · {}", ui::words::duration(took))
+}
+
+/// The commands that go on with `image`: those of the format that its name has, or of the first one whose files have such names.
+fn next_commands_after_boot(image: &Path) -> Vec<(String, &'static str)> {
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    let has_name =
+        |row: &&ImageFormat| extension_of(&name, row.extensions.iter().copied()).is_some();
+    let formats: Vec<_> = image_format::all().filter(has_name).collect();
+    let named = formats.iter().find(|row| name.contains(row.name));
+    let Some(format) = named.or(formats.first()) else {
+        return Vec::new();
+    };
+    let mut next = next_commands(image, format);
+    next.retain(|(command, _)| !command.starts_with(BOOT));
+    next
+}
+
+/// The user of a login where nothing names one.
+const USER: &str = "root";
+
+/// The boot that `settings` ask for. Refuses what QEMU's model of the board does not have.
+fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
+    let board = settings.board;
+    let model = board.qemu.as_ref().ok_or_else(|| {
+        let text = format!(
+            "QEMU has no model of the board {} ({})",
+            board.name, board.title
+        );
+        let with_model = BOARDS.iter().filter(|board| board.0.qemu.is_some());
+        let names: Vec<&str> = with_model.map(|board| board.0.name).collect();
+        Failure::usage(text)
+            .hint("without --board the image boots on QEMU's virtual machine")
+            .hint(format!("QEMU has models for --board {}", names.join(", ")))
+    })?;
+    if !model.has_network() && (settings.login.is_some() || settings.port.is_some()) {
+        let text = format!("QEMU's model of a {} has no network", board.title);
+        return Err(Failure::usage(text).hint(
+            "wait for the prompt on its serial console: --until-login; or log in on --board rpi3",
+        ));
+    }
+    if let Some(path) = settings
+        .seed
+        .as_ref()
+        .filter(|_| model.wiring != Wiring::Virtio)
+    {
+        let (seed, title) = (path.display(), board.title);
+        let text = format!("QEMU's model of a {title} has no second disk for the seed {seed}");
+        return Err(Failure::usage(text).hint("leave out --board; QEMU's virtual machine has one"));
+    }
+    let seed = settings.seed.as_deref().map(seed::read).transpose()?;
+    let first = seed.as_ref().and_then(|seed| seed.logins.first());
+    let is_default_user = first.is_none();
+    let user = first.map_or_else(|| USER.to_owned(), |login| login.user.clone());
+    Ok(BootRequest {
+        seed: seed.map(Arc::new),
+        scratch: settings.common.cache_dir,
+        home: settings.common.home,
+        board,
+        model,
+        firmware: settings.firmware,
+        method: BootMethod::default(),
+        kvm: settings.kvm,
+        memory_mib: model.fixed_memory_mib().unwrap_or(settings.memory_mib),
+        port: settings.port,
+        ssh_port: boot::DEFAULT_SSH_PORT,
+        path: settings.path,
+        prompt: settings.prompt,
+        login: settings.login.map(|login| Login {
+            key: login.key,
+            is_default_user: login.user.is_none() && is_default_user,
+            user: login.user.unwrap_or(user),
+            timeout: login.timeout,
+            command: login.command,
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::commands::cloud;
 use crate::commands::flake_caches::asking;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::nixos::forecast::Forecast;
 use crate::pipeline;
 use crate::pipeline::Plan;
 use crate::settings;
@@ -16,6 +15,7 @@ use crate::ui::Ui;
 use crate::ui::layout::labelled;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
+use sdbuild_nix::forecast::Forecast;
 
 /// Columns in front of the text of a line.
 const LABEL_COLUMNS: usize = 15;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::nixos::flake;
 use crate::pipeline;
 use crate::pipeline::{BuildRequest, SourceChoice};
@@ -12,6 +12,7 @@ use crate::settings;
 use crate::settings::Environment;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
+use sdbuild_nix::flake_lock::lock_changes;
 
 /// What to do about a word that is neither the name of an input nor what can be locked.
 const NAMES: &str = "give `lock` names of inputs, such as nixpkgs. Without any, it works on the configuration or flake in \
@@ -39,11 +40,6 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
     let before = flake::read_lock(&dir)?;
     let outcome = pipeline::lock_flake(settings.request, args.inputs.clone(), context).await?;
     outcome.finish("the lock is done", |after| {
-        let text = flake_text(&dir).unwrap_or_default();
-        let lock = after.as_deref().or(before.as_deref()).unwrap_or_default();
-        for warning in flake::ignored_overrides(&text, lock) {
-            context.events.warn(warning);
-        }
         let written = write(&dir, before.as_deref(), after.as_deref(), &args.inputs)?;
         context.events.notice(written);
         Ok(())
@@ -62,7 +58,7 @@ fn write(
     let shown = path.display();
     match after {
         Some(after) if flake::write_lock(dir, before, after)? => {
-            let changes = flake::lock_changes(before, after);
+            let changes = lock_changes(before, after);
             Ok(format!(
                 "{shown} is written ({changes}); commit it with the flake"
             ))

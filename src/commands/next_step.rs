@@ -2,7 +2,6 @@
 
 use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::nixos::configuration::{SuggestedCommand, configuration_nearby};
 use crate::nixos::flake;
 use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
@@ -51,9 +50,6 @@ pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
         page.text(env!("CARGO_PKG_DESCRIPTION"));
         page.text("");
         page.text("There is no sd-card.nix or flake.nix in this directory.");
-        if let Some(hint) = configuration_nearby(SuggestedCommand::new("build")) {
-            page.text(&format!("hint: {hint}"));
-        }
         page.text("To begin with a new configuration:");
         page.steps(&BEGIN);
         page.steps(&BUILD);

@@ -7,8 +7,6 @@ use super::command::{BuildRequest, Task};
 use super::config_dir::UploadDir;
 use super::configuration::Configuration;
 use super::flake::Flake;
-use super::known_repository::release_in;
-use super::layout;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
 use super::user_files::UserFiles;
@@ -17,6 +15,8 @@ use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_image::image_format::{Format, Maker};
+use sdbuild_nix::known_repository::release_in;
+use sdbuild_nix::layout;
 
 /// The source of a build: a module file or a flake.
 #[derive(Clone, Debug)]
@@ -209,14 +209,6 @@ impl BuildSource {
         match &self.source {
             Source::Module(file) => Some(UserFiles::new(file.root()).beginning_with(file.file())),
             Source::Flake(flake) => flake.user_files(),
-        }
-    }
-
-    /// The paths of the inputs of inputs that the `flake.nix` overrides.
-    pub(super) fn overrides_in_file(&self) -> Vec<String> {
-        match &self.source {
-            Source::Module(_) => Vec::new(),
-            Source::Flake(flake) => flake.overrides_in_file(),
         }
     }
 

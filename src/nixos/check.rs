@@ -40,10 +40,10 @@ pub use places::OwnDefinitions;
 pub use rules::findings;
 pub use ways_in::who_logs_in;
 
-use super::trace;
-use super::trace::traced;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
+use sdbuild_nix::trace;
+use sdbuild_nix::trace::traced;
 
 /// The attributes of `expressions/default.nix` that have the facts, in the order of evaluation.
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];

@@ -4,13 +4,13 @@
 
 use super::check;
 use super::layout;
-use super::nix_conf::NixSettings;
 use super::shell_session::ShellSession;
 use super::ssh_access;
 use crate::common::build_mode::Glue;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
 use sdbuild_image::image_format::Format;
+use sdbuild_nix::nix_conf::NixSettings;
 
 /// The task that Nix is run for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,27 +1,26 @@
 //! The files of a configuration's directory: listed and checked once, before anything is started, and packed later.
 
-mod links;
-mod pack;
-mod sizes;
-
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
-pub(super) use self::pack::Packed;
-use self::sizes::Sizes;
-use super::ignore_rules::{IGNORE_HINT, walk};
+use crate::nixos::ignore_rules::{IGNORE_HINT, walk};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::plain_file;
 use sdbuild_core::plain_file::{FileId, is_gone};
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
+
+pub(super) use pack::Packed;
+
+mod pack;
 
 /// How long a directory that is too large is walked on, to name its largest files.
 const SURVEY_TIME: Duration = Duration::from_secs(3);
@@ -235,9 +234,9 @@ impl Lister<'_> {
         let meta = looked.or_usage(format!("read {name}"))?;
         let kind = if meta.is_symlink() {
             let target = if self.keeps_links {
-                links::any_target(path, &name)?
+                any_target(path, &name)?
             } else {
-                links::inner_target(path, &name)?
+                inner_target(path, &name)?
             };
             match target {
                 Some(target) => EntryKind::Link(target),
@@ -341,6 +340,246 @@ fn is_below_real_dirs(root: &Path, name: &str, known: &mut BTreeMap<String, bool
             meta.is_ok_and(|meta| meta.is_dir())
         })
     })
+}
+
+/// The target of the link `path`, wherever it is; `None` when the link is gone by now.
+fn any_target(path: &Path, name: &str) -> Result<Option<String>, Failure> {
+    let Some(target) = read(path, name)? else {
+        return Ok(None);
+    };
+    let target = target.into_os_string().into_string();
+    target
+        .map(Some)
+        .map_err(|_| Failure::usage(format!("the target of the link {name} is not plain UTF-8")))
+}
+
+/// The target of the link `path` if it stays inside the directory; `None` for a link into the Nix store, as `nix-build`
+/// creates them, and for one that is gone by now. A usage error for any other link.
+fn inner_target(path: &Path, name: &str) -> Result<Option<String>, Failure> {
+    let Some(target) = read(path, name)? else {
+        return Ok(None);
+    };
+    if target.starts_with("/nix/store") {
+        return Ok(None);
+    }
+    let depth = Path::new(name).components().count().saturating_sub(1);
+    match target.to_str() {
+        Some(text) if stays_inside(&target, depth) => Ok(Some(text.to_owned())),
+        _ => Err(Failure::usage(format!(
+            "the link `{name}` leads out of the configuration's directory, to {}",
+            target.display()
+        ))
+        .hint("replace it with a copy, because only the directory itself is uploaded")
+        .hint(IGNORE_HINT)),
+    }
+}
+
+fn read(path: &Path, name: &str) -> Result<Option<PathBuf>, Failure> {
+    let target = fs::read_link(path);
+    if is_gone(&target) {
+        return Ok(None);
+    }
+    target.or_usage(format!("read the link {name}")).map(Some)
+}
+
+/// Whether `target`, the target of a link `depth` directories below the root, is relative and never leads above the
+/// root.
+fn stays_inside(target: &Path, depth: usize) -> bool {
+    let mut depth = depth;
+    target.components().all(|part| match part {
+        Component::ParentDir => depth
+            .checked_sub(1)
+            .inspect(|parent| depth = *parent)
+            .is_some(),
+        Component::Normal(_) => {
+            depth += 1;
+            true
+        }
+        Component::CurDir => true,
+        Component::RootDir | Component::Prefix(_) => false,
+    })
+}
+
+/// Bytes from which on the user is warned: configurations are small, larger files are there by mistake.
+const WARN_BYTES: u64 = 64 << 20;
+/// Largest directory in bytes.
+const MAX_UPLOAD_BYTES: u64 = 2 << 30;
+/// Most files and directories; with more it is not a configuration's directory but a whole disk.
+const MAX_ENTRIES: u64 = 200_000;
+/// Files or directories that a message names.
+const MAX_NAMED: usize = 5;
+/// Smaller files are not named.
+const LARGE_FILE: u64 = 1_000_000;
+/// Directories whose files are counted.
+const MAX_COUNTED: usize = 10_000;
+const OWN_DIR_HINT: &str = "move the configuration into its own directory";
+const OWN_INPUT_HINT: &str = "name a directory that has only the input";
+
+/// Sizes and number of files.
+#[derive(Debug, Default)]
+struct Sizes {
+    bytes: u64,
+    entries: u64,
+    /// Size and name of the largest files, the largest first.
+    largest: Vec<(u64, String)>,
+    /// Files and directories by the first component of their path.
+    by_top: BTreeMap<String, u64>,
+}
+
+impl Sizes {
+    /// Counts the file `name` of `size` bytes, or something else without a size.
+    fn add(&mut self, name: &str, size: u64) {
+        self.bytes = self.bytes.saturating_add(size);
+        self.entries += 1;
+        let top = name.split('/').next().unwrap_or(name);
+        if let Some(count) = self.by_top.get_mut(top) {
+            *count += 1;
+        } else if self.by_top.len() < MAX_COUNTED {
+            self.by_top.insert(top.to_owned(), 1);
+        }
+        let smallest = self.largest.get(MAX_NAMED - 1).map_or(0, |(size, _)| *size);
+        if size >= LARGE_FILE.max(smallest) {
+            self.largest.push((size, name.to_owned()));
+            self.largest.sort_by(|a, b| b.cmp(a));
+            self.largest.truncate(MAX_NAMED);
+        }
+    }
+
+    /// The size of all files in bytes.
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the directory is too large to be uploaded.
+    fn are_too_large(&self) -> bool {
+        self.bytes > MAX_UPLOAD_BYTES || self.entries > MAX_ENTRIES
+    }
+
+    /// The failure for the directory `root`, which is too large: the configuration's, or that of an input of a flake.
+    fn failure(&self, root: &Path, is_input: bool) -> Failure {
+        let root = root.display();
+        let (excess, largest) = if self.bytes > MAX_UPLOAD_BYTES {
+            ("more than 2 GiB", self.largest())
+        } else {
+            ("more than 200,000 files", self.fullest())
+        };
+        let (whose, what_to_do) = if is_input {
+            ("the input's", OWN_INPUT_HINT)
+        } else {
+            ("the configuration's", OWN_DIR_HINT)
+        };
+        let text = format!("{whose} directory {root} has {excess}");
+        Failure::usage(text)
+            .hint(format!("{what_to_do}: the whole directory is uploaded"))
+            .hint(format!(
+                "or list what the build does not need in .sdbuildignore; largest: {largest}"
+            ))
+    }
+
+    /// The warning of a directory that is larger than it should be.
+    fn warning(&self) -> Option<String> {
+        (self.bytes > WARN_BYTES).then(|| {
+            format!(
+                "the configuration's directory has {}, and sdbuild uploads all of it: {OWN_DIR_HINT}, or list what the build \
+                 does not need in .sdbuildignore; largest: {}",
+                human_bytes(self.bytes),
+                self.largest()
+            )
+        })
+    }
+
+    /// The largest files; if none is large, where most files are.
+    fn largest(&self) -> String {
+        if self.largest.is_empty() {
+            return self.fullest();
+        }
+        let shown = |(size, name): &(u64, String)| format!("{name} ({})", human_bytes(*size));
+        self.largest
+            .iter()
+            .map(shown)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// The directory with the most files, for a hint.
+    fn fullest(&self) -> String {
+        let mut tops: Vec<_> = self.by_top.iter().collect();
+        tops.sort_by(|(_, a), (_, b)| b.cmp(a));
+        let shown = |(name, count): &(&String, &u64)| format!("{name} ({count} files)");
+        let several = tops.iter().filter(|(_, count)| **count > 1);
+        let several: Vec<_> = several.take(MAX_NAMED).map(shown).collect();
+        if several.is_empty() {
+            return format!("{} files in the directory itself", self.entries);
+        }
+        several.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_by_depth() {
+        for (target, depth, inside) in [
+            ("x", 0, true),
+            ("../x", 1, true),
+            ("../x", 0, false),
+            ("a/../b", 0, true),
+            ("a/../../b", 0, false),
+            ("/x", 3, false),
+        ] {
+            assert_eq!(
+                stays_inside(Path::new(target), depth),
+                inside,
+                "{target} at {depth}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_large_files_are_named_the_largest_first() {
+        let mut sizes = Sizes::default();
+        sizes.add("sd-card.nix", 700);
+        assert_eq!(sizes.warning(), None);
+        for n in 1..8 {
+            sizes.add(&format!("big/{n}.mp4"), n * 20_000_000);
+        }
+        sizes.add(".gitignore", 3);
+        let warning = sizes.warning().unwrap();
+        let (_, largest) = warning.split_once("largest: ").unwrap();
+        assert_eq!(
+            largest,
+            "big/7.mp4 (140 MB), big/6.mp4 (120 MB), big/5.mp4 (100 MB), big/4.mp4 (80 MB), big/3.mp4 (60 MB)"
+        );
+        assert!(warning.contains("has 560 MB"), "{warning}");
+        assert!(!sizes.are_too_large());
+    }
+
+    #[test]
+    fn the_directory_with_most_files_is_named() {
+        let mut sizes = Sizes::default();
+        sizes.add("sd-card.nix", 700);
+        for n in 0..MAX_ENTRIES {
+            sizes.add(&format!("node_modules/{n}"), 1);
+        }
+        assert!(sizes.are_too_large());
+        let failure = sizes.failure(Path::new("/home/me/pi"), false);
+        let text = format!("{failure} {:?}", failure.hints);
+        assert!(
+            text.contains("/home/me/pi has more than 200,000 files"),
+            "{text}"
+        );
+        assert!(
+            text.contains("largest: node_modules (200000 files)\""),
+            "{text}"
+        );
+        let failure = sizes.failure(Path::new("/home/me/src"), true).to_string();
+        assert!(
+            failure.starts_with("the input's directory /home/me/src"),
+            "{failure}"
+        );
+    }
 }
 
 #[cfg(test)]

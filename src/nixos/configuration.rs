@@ -8,27 +8,24 @@
 //! configuration file itself is always uploaded. Symbolic links that stay inside the directory are uploaded as links,
 //! all others are refused.
 
-mod missing;
-
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use crate::common::configuration_file::CONFIG_NAME;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
-use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::nearest::nearest;
 use sdbuild_core::parent_dir::parent_dir;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::{shown_dir, shown_path};
 use sdbuild_core::terminal::output_files;
 use sdbuild_image::image_name::{is_image, is_output};
+use sdbuild_nix::flake_file::may_have_configuration;
 
 use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
 use super::config_dir::{Files, Selection};
-use missing::not_readable;
-
-pub use missing::{SuggestedCommand, configuration_nearby};
 
 /// An existing configuration file in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +45,17 @@ impl Configuration {
     /// The configuration file `path`, which is uploaded with its directory; `home` is the user's home directory. A usage
     /// error when it is not a file or its directory must not be uploaded.
     pub fn open(path: &Path, home: Option<&Path>) -> Result<Self, Failure> {
-        Self::open_below(path, None, home, SuggestedCommand::new("build"))
+        Self::open_below(path, None, home)
     }
 
-    /// The same with another directory `root` above the file that is uploaded (`--root`), and the command that hints suggest.
+    /// The same with another directory `root` above the file that is uploaded (`--root`).
     pub fn open_below(
         path: &Path,
         root: Option<&Path>,
         home: Option<&Path>,
-        command: SuggestedCommand,
     ) -> Result<Self, Failure> {
         let shown = path.display();
-        let meta = fs::metadata(path).map_err(|error| not_readable(path, error, command))?;
+        let meta = fs::metadata(path).map_err(|error| not_readable(path, error))?;
         if !meta.is_file() {
             let problem = if meta.is_dir() {
                 "is a directory"
@@ -225,6 +221,61 @@ fn refuse_output(path: &Path) -> Result<(), Failure> {
     Err(Failure::usage(text).hint(hint))
 }
 
+/// The configuration `path` cannot be read, with the hint that fits best.
+fn not_readable(path: &Path, error: io::Error) -> Failure {
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let failure = Failure::new(Class::Usage, error)
+        .context(format!("read the configuration {}", path.display()));
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if !is_missing {
+        return failure.hint("the file and its directory must be readable");
+    }
+    if let Ok(target) = fs::read_link(path) {
+        let target = target.display();
+        return failure.hint(format!(
+            "it is a symbolic link to {target}, which does not exist"
+        ));
+    }
+    if let Some(text) = flake_text(directory) {
+        let is_named = may_have_configuration(&text, &name);
+        let name = if is_named {
+            format!("#{name}")
+        } else {
+            String::new()
+        };
+        let reference = quoted(&format!("{}{name}", shown_directory(directory)));
+        return failure.hint(format!("a {FLAKE_FILE} is there: --flake {reference}"));
+    }
+    let modules = modules_in(directory);
+    let only = modules
+        .first()
+        .filter(|_| name == CONFIG_NAME && modules.len() == 1);
+    let only = only.map(String::as_str);
+    if let Some(other) = nearest(&name, modules.iter().map(String::as_str)).or(only) {
+        let other = quoted(&shown_path(&directory.join(other)));
+        return failure.hint(format!("did you mean {other}?"));
+    }
+    failure.hint("`sdbuild init` writes a configuration into the current directory")
+}
+
+/// The directory as the value of a flag.
+fn shown_directory(directory: &Path) -> String {
+    match shown_path(directory).as_str() {
+        "" => ".".to_owned(),
+        shown => shown.to_owned(),
+    }
+}
+
+/// The names of the files of Nix in `directory`.
+fn modules_in(directory: &Path) -> Vec<String> {
+    let files = fs::read_dir(directory).into_iter().flatten().flatten();
+    let modules = files.filter(|file| file.path().extension().is_some_and(|end| end == "nix"));
+    modules
+        .filter_map(|file| file.file_name().into_string().ok())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,12 +301,7 @@ mod tests {
         fs::write(root.join("pi/sd-card.nix"), "{}").unwrap();
         fs::write(root.join("common.nix"), "{}").unwrap();
         let open = |above: &Path| {
-            Configuration::open_below(
-                &root.join("pi/sd-card.nix"),
-                Some(above),
-                None,
-                SuggestedCommand::new("build"),
-            )
+            Configuration::open_below(&root.join("pi/sd-card.nix"), Some(above), None)
         };
         let got = open(&root).unwrap();
         assert_eq!((got.root(), got.file()), (root.as_path(), "pi/sd-card.nix"));
@@ -278,6 +324,7 @@ mod tests {
             let failure = Configuration::open(&path, None).unwrap_err();
             assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
             assert!(!failure.hints.is_empty());
+            assert!(!failure.hints.concat().contains("/sd-card.nix"));
         }
         fs::write(dir.path().join("sd-card.nix"), "{ }").unwrap();
         let named = Configuration::open(dir.path(), None).unwrap_err().hints;
@@ -304,25 +351,25 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_configuration_has_the_way_to_one() {
+    fn a_missing_configuration_has_one_fitting_hint() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("sd-card.nix");
-        let hint = || Configuration::open(&path, None).unwrap_err().hints.concat();
-        assert!(hint().contains("`sdbuild init "), "{}", hint());
-        std::fs::write(dir.path().join("flake.nix"), "{ a.sd-card = 1; b.pi = 2; }").unwrap();
-        let pi = Configuration::open(&dir.path().join("pi"), None).unwrap_err();
-        assert!(pi.hints[0].ends_with("#pi"), "{pi:?}");
-    }
-
-    #[test]
-    fn a_link_to_nothing_is_reported() {
-        let dir = tempfile::tempdir().unwrap();
-        let hints = |path: &Path| Configuration::open(path, None).unwrap_err().hints;
-        let link = dir.path().join("link.nix");
-        std::os::unix::fs::symlink("/nowhere/pi.nix", &link).unwrap();
+        let hint = |name: &str| {
+            let failure = Configuration::open(&dir.path().join(name), None).unwrap_err();
+            let [hint] = failure.hints.try_into().unwrap();
+            hint
+        };
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        assert!(hint("sd-card.nix").contains("`sdbuild init`"));
+        write("kitchen.nix", "{ }");
+        assert!(hint("sd-card.nix").ends_with("/kitchen.nix?"));
+        assert!(hint("kitchn.nix").ends_with("/kitchen.nix?"));
+        write("flake.nix", "{ a.sd-card = 1; b.pi = 2; }");
+        assert!(hint("sd-card.nix").contains("--flake ") && !hint("sd-card.nix").contains('#'));
+        assert!(hint("pi").contains("--flake ") && hint("pi").contains("#pi"));
+        std::os::unix::fs::symlink("/nowhere/pi.nix", dir.path().join("link.nix")).unwrap();
         assert_eq!(
-            hints(&link),
-            ["it is a symbolic link to /nowhere/pi.nix, which does not exist"]
+            hint("link.nix"),
+            "it is a symbolic link to /nowhere/pi.nix, which does not exist"
         );
     }
 

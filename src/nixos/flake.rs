@@ -7,59 +7,64 @@
 //! as a locked input) is fetched here and uploaded too. Any other flake is fetched by the builder's Nix.
 
 mod checkout;
-mod content;
-mod declared_inputs;
-mod declared_places;
-mod git_tree;
-mod ignored_overrides;
-mod input_url;
 mod inputs;
-mod lock;
-mod lock_changes;
 mod lock_file;
-mod locked_inputs;
-mod nix_text;
-mod override_input;
-mod plain_syntax;
-mod private_input;
-mod private_lock;
-mod report;
-mod search;
 mod tree;
-mod unlocked;
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use content::Content;
-pub(super) use declared_inputs::{InputNames, attribute_names, configuration_meant};
-pub use declared_places::first_configuration;
-pub use ignored_overrides::ignored_overrides;
-use lock::Lock;
-pub use lock_changes::lock_changes;
-pub use lock_file::{
-    NAME as LOCK, formatted as formatted_lock, read as read_lock, write as write_lock,
-};
-pub use override_input::Override;
-use private_input::PrivateInput;
-pub use report::FlakeReport;
-pub use search::FlakeSearch;
+use checkout::PrivateInput;
+pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
 use tree::FlakeTree;
 
 use super::config_dir::UploadDir;
-use super::layout;
 use super::user_files::UserFiles;
 use crate::common::configuration_file::flake_text;
-use crate::common::flake_ref::FlakeRef;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::http_url::without_secrets;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_nix::flake_file::{CONFIGURATIONS, FlakeFile};
+use sdbuild_nix::flake_lock::Lock;
+use sdbuild_nix::flake_ref::FlakeRef;
+use sdbuild_nix::layout;
+
+// Until diagnosis names it where it is.
+pub(super) use sdbuild_nix::flake_file::FlakeFile as InputNames;
 
 /// The flake itself among the inputs that the user's git fetches.
 pub const SELF: &str = "self";
-/// The flake's output with its configurations.
-const CONFIGURATIONS: &str = "nixosConfigurations";
+
+/// What is known of this machine when a flake is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct FlakeSearch<'a> {
+    /// The value of `PATH`, where git is looked up.
+    pub path: &'a OsStr,
+    /// The user's home directory.
+    pub home: Option<&'a Path>,
+    /// The directory for what git fetches.
+    pub cache: &'a Path,
+    /// Inputs that the user's git fetches although the builder could ask for them.
+    pub git_inputs: &'a [String],
+    /// Whether git may fetch from this machine's own directories only.
+    pub offline: bool,
+    /// The run's cancellation, which ends git.
+    pub cancel: &'a Cancel,
+    /// Receiver of messages for the user.
+    pub events: &'a Events,
+}
+
+/// What a tree is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// A flake.
+    Flake,
+    /// Plain files: an input with `flake = false`.
+    Files,
+}
 
 /// A flake that exists, as far as that is known without Nix.
 #[derive(Clone, Debug)]
@@ -122,10 +127,16 @@ impl Flake {
         self.tree.is_some() && self.overrides.is_empty()
     }
 
-    /// The paths of the inputs of inputs that its `flake.nix` overrides.
-    pub(super) fn overrides_in_file(&self) -> Vec<String> {
-        let text = self.directory().and_then(|dir| flake_text(&dir));
-        ignored_overrides::overrides_in_file(&text.unwrap_or_default())
+    /// The text of its `flake.nix`, if its files are here.
+    fn flake_text(&self) -> Option<String> {
+        self.directory().and_then(|dir| flake_text(&dir))
+    }
+
+    /// What its `flake.nix` declares.
+    fn file(&self) -> FlakeFile {
+        self.flake_text()
+            .map(|text| FlakeFile::read(&text))
+            .unwrap_or_default()
     }
 
     /// What is uploaded and evaluated, for `--dry-run`.
@@ -234,5 +245,122 @@ impl Flake {
             |(at, o): (usize, &Override)| Some((layout::overriding(at), o.tree()?.clone()));
         let others = self.overrides.iter().enumerate().filter_map(overriding);
         own.into_iter().chain(others).collect()
+    }
+
+    /// The reference for the builder's Nix, without an attribute.
+    pub(super) fn url(&self) -> String {
+        match &self.tree {
+            Some(tree) => tree.url(layout::CONFIG),
+            None => self.reference.text.clone(),
+        }
+    }
+
+    /// The image of its configuration as an argument of `nix build` in the builder: the derivation `attribute` of the
+    /// configuration, unless the user named a whole attribute.
+    pub fn installable(&self, attribute: &str) -> String {
+        let mut installable = FlakeRef {
+            text: self.url(),
+            ..self.reference.clone()
+        };
+        match installable.attribute.len() {
+            0 => installable.attribute = vec!["nixosConfigurations".into(), "NAME".into()],
+            1 => installable
+                .attribute
+                .insert(0, "nixosConfigurations".into()),
+            _ => return installable.to_string(),
+        }
+        format!("{installable}.{attribute}")
+    }
+
+    /// The arguments of `nix build` in the builder for its [`Self::installable`]: with the flakes that replace inputs.
+    pub fn build_arguments(&self, attribute: &str) -> Vec<String> {
+        let overrides = self.overrides.iter().enumerate();
+        let overrides = overrides.flat_map(|(at, o)| {
+            let url = o.url(&layout::overriding(at));
+            ["--override-input".to_owned(), o.input().to_owned(), url]
+        });
+        std::iter::once(self.installable(attribute))
+            .chain(overrides)
+            .collect()
+    }
+
+    /// The text of a `flake.nix` that has this flake as its input `configuration`, with other inputs; `None` without such.
+    pub(super) fn overriding_flake(&self) -> Option<String> {
+        if self.overrides.is_empty() {
+            return None;
+        }
+        let url = |path: &str, url: &str| format!("  {path}.url = {};\n", nix_string(url));
+        let mut inputs = url("inputs.configuration", &self.url());
+        for (at, o) in self.overrides.iter().enumerate() {
+            inputs += &url(&o.attribute_path(), &o.url(&layout::overriding(at)));
+        }
+        Some(format!(
+            "{{\n{inputs}  outputs = inputs: {{ inherit (inputs) configuration; }};\n}}\n"
+        ))
+    }
+
+    /// The expression of the source, a part of sdbuild's expressions. `changed`: the command line changes the configuration.
+    pub(super) fn expression(&self, system: &str, changed: bool) -> String {
+        let names = self.reference.attribute.iter();
+        let attribute: String = names.map(|name| nix_string(name) + " ").collect();
+        let (system, reference) = (nix_string(system), nix_string(&self.reference.text));
+        let in_words = nix_string(&self.reference.in_words());
+        let overridden = !self.overrides.is_empty();
+        format!(
+            "import ./flake-source.nix {{ system = {system}; reference = {reference}; inWords = {in_words}; \
+             attribute = [ {attribute}]; changed = {changed}; overridden = {overridden}; }}\n"
+        )
+    }
+}
+
+/// An input and the flake that replaces it.
+#[derive(Clone, Debug)]
+pub struct Override {
+    input: String,
+    reference: FlakeRef,
+    tree: Option<FlakeTree>,
+}
+
+impl Override {
+    /// Replaces the input of `flake` with the name `input`, such as `nixpkgs` or `home-manager/nixpkgs`, by what `reference` names,
+    /// whose path is absolute: a flake, unless the input is plain files.
+    pub async fn new(
+        flake: &Flake,
+        input: &str,
+        reference: FlakeRef,
+        search: FlakeSearch<'_>,
+    ) -> Result<Self, Failure> {
+        let tree = FlakeTree::of(&reference, flake.content_of(input), search).await?;
+        Ok(Self {
+            input: input.to_owned(),
+            reference,
+            tree,
+        })
+    }
+
+    /// The name of the input.
+    fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// The files of a local flake.
+    fn tree(&self) -> Option<&FlakeTree> {
+        self.tree.as_ref()
+    }
+
+    /// The input's attribute path in a flake that has the overridden one as its input `configuration`.
+    fn attribute_path(&self) -> String {
+        let names = self.input.split('/').map(nix_string);
+        names.fold("inputs.configuration".to_owned(), |path, name| {
+            format!("{path}.inputs.{name}")
+        })
+    }
+
+    /// The reference for the builder's Nix; the files of a local one are in its directory `place`.
+    fn url(&self, place: &str) -> String {
+        match &self.tree {
+            Some(tree) => tree.url(place),
+            None => self.reference.text.clone(),
+        }
     }
 }

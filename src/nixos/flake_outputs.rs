@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::trace::{is_trace, traced};
 use crate::common::nix_name::is_of_path;
 use sdbuild_core::nearest::similar_names;
+use sdbuild_nix::trace::{is_trace, traced};
 
 /// What precedes the names in a trace of Nix.
 const TRACED: &str = "sdbuild: outputs";

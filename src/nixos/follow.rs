@@ -8,14 +8,8 @@ use tokio::time::MissedTickBehavior;
 use super::build_log::BuildLog;
 use super::check;
 use super::check::OwnDefinitions;
-use super::compile_warning::compile_warning;
 use super::diagnosis::{Warnings, is_of_evaluation};
-use super::entry_report::{AsItIs, EntryReport, NoConfiguration, flake_report};
-use super::expensive_builds::ExpensiveBuilds;
-use super::flake::FlakeReport;
-use super::layout;
 use super::log::{Log, clean};
-use super::slow_fetch::SlowFetches;
 use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::flake_caches::{CachePolicy, CacheUse};
@@ -23,6 +17,12 @@ use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::system::System;
 use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
+use sdbuild_nix::layout;
+use sdbuild_nix::reports::FlakeReport;
+use sdbuild_nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report};
+use sdbuild_nix::slow_work::ExpensiveBuilds;
+use sdbuild_nix::slow_work::SlowFetches;
+use sdbuild_nix::slow_work::compile_warning;
 
 /// How often the log file is flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -76,8 +76,6 @@ pub(super) struct LogView {
     pub(super) system: System,
     /// What the user's files define.
     pub(super) definitions: OwnDefinitions,
-    /// The paths of inputs for which the caller itself tells if they do not exist.
-    pub(super) overrides_in_file: Vec<String>,
     /// Whether warnings of the evaluation are kept for the caller instead of shown.
     pub(super) keeps_warnings: bool,
     /// The phase that is over when the builder has named its result, but for the end of the container.
@@ -159,7 +157,7 @@ impl<'a> Reader<'a> {
             events,
             log: Log::default(),
             expensive: ExpensiveBuilds::default(),
-            warnings: Warnings::of_builder(view.offline, view.overrides_in_file.clone()),
+            warnings: Warnings::of_builder(view.offline, Vec::new()),
             slow: SlowFetches::new(view.slow),
             stdout,
             stderr,

@@ -4,33 +4,25 @@
 //! wrote the configuration in it too. Nothing asks for passwords or writes to the user's repositories, and nothing is fetched
 //! but by [`Git::reaching`].
 
-mod file_name;
-mod isolation;
-mod pipes;
-
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::fs::DirEntry;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use file_name::{is_plain, utf8};
-use isolation::{
-    NO_PROGRAMS, REMOVED_VARIABLES, SSH_PROGRAM, SSH_WITHOUT_QUESTIONS, WITHOUT_QUESTIONS,
-    without_filters,
-};
+use crate::nixos::ignore_rules::repository_of_work_tree;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail as _};
-use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::http_url::{hide_secrets, without_secrets};
 use sdbuild_core::program::{find_program, missing_program};
 use sdbuild_core::session;
 use sdbuild_core::text::{strip_control, truncate};
 use sdbuild_core::timeout::{finish_within, timeout};
-
-pub(super) use file_name::plain_path;
-pub(super) use isolation::Protocol;
 
 /// Characters of git's message that are shown.
 const MAX_MESSAGE_CHARS: usize = 600;
@@ -160,7 +152,7 @@ impl Git {
         let stop = CancellationToken::new();
         let _stopped_at_the_end = stop.clone().drop_guard();
         let dir = self.dir.clone();
-        let search = tokio::task::spawn_blocking(move || pipes::check(&dir, &stop));
+        let search = tokio::task::spawn_blocking(move || refuse_pipes(&dir, &stop));
         tokio::select! {
             ended = &mut running => return Ok(ended),
             checked = search => checked.or_internal("look for pipes in the repository")??,
@@ -267,6 +259,187 @@ fn needs_history(message: &str) -> bool {
     .any(|part| message.contains(part))
 }
 
+/// Variables that would make git look at another repository than that of the directory, or read its arguments in another
+/// way. git sets some of them for hooks and aliases.
+const REMOVED_VARIABLES: [&str; 13] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_PREFIX",
+    "GIT_ATTR_SOURCE",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_GLOB_PATHSPECS",
+    "GIT_NOGLOB_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
+];
+/// Programs of a repository that `ls-files`, `status` and `rev-list` would run. Filters of files have names and are found by
+/// [`without_filters`]; the empty value means none also to versions that know no `false` there.
+const NO_PROGRAMS: [&str; 3] = [
+    "core.fsmonitor=",
+    "core.hooksPath=/dev/null",
+    "core.askPass=",
+];
+/// No questions are asked, on the terminal or in a window: neither by git, nor by a credential helper that knows these (Git Credential
+/// Manager), nor by ssh, whatever program the user has in its place. An empty program is none for git, before any other setting. For
+/// releases of ssh before 8.4, which do not know the last one, it is a program that fails.
+const WITHOUT_QUESTIONS: [(&str, &str); 5] = [
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GCM_INTERACTIVE", "never"),
+    ("GIT_ASKPASS", ""),
+    ("SSH_ASKPASS", ""),
+    ("SSH_ASKPASS_REQUIRE", "never"),
+];
+/// ssh fails where it would ask for a password or the trust in a host.
+const SSH_WITHOUT_QUESTIONS: &str = "core.sshCommand=ssh -o BatchMode=yes";
+/// The user's own program in the place of ssh, as git lists it.
+const SSH_PROGRAM: &str = "core.sshcommand";
+
+/// How git may reach other repositories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Not at all: no protocol has the name that git is given. What is missing in a partial clone is not fetched, with
+    /// whatever program.
+    None,
+    /// As directories of this machine.
+    File,
+    /// By SSH, with the user's keys and known hosts.
+    Ssh,
+    /// By HTTPS, with the user's credential helpers; by HTTP or SSH too, because the user's settings may have another address
+    /// for a server (`url.….insteadOf`).
+    Https,
+}
+
+impl Protocol {
+    /// The protocol of `url`. A usage error for another one than `ssh:`, `file:`, `https:` and `http:`.
+    pub(super) fn of(url: &str) -> Result<Self, Failure> {
+        match url.split_once(':') {
+            Some(("ssh", _)) => Ok(Self::Ssh),
+            Some(("file", _)) => Ok(Self::File),
+            Some(("https" | "http", _)) => Ok(Self::Https),
+            Some(_) | None => Err(Failure::usage(format!(
+                "{} is neither ssh:, file: nor https:",
+                without_secrets(url)
+            ))),
+        }
+    }
+
+    /// The value of `GIT_ALLOW_PROTOCOL`.
+    fn allowed(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::File => "file",
+            Self::Ssh => "ssh",
+            Self::Https => "https:http:ssh",
+        }
+    }
+}
+
+/// Settings that switch off every filter of files among the settings `names`. Whether a file is unchanged is then decided by
+/// its bytes where its time does not show it.
+fn without_filters(names: &[String]) -> Result<Vec<String>, Failure> {
+    let mut off = Vec::new();
+    for name in names.iter().filter(|name| name.starts_with("filter.")) {
+        let value = match name.rsplit_once('.').map(|(_, key)| key) {
+            Some("clean" | "smudge" | "process") => "",
+            Some("required") => "false",
+            _ => continue,
+        };
+        // git would take what precedes the first one for the name.
+        if name.contains('=') {
+            return Err(
+                Failure::usage(format!("the git setting `{name}` has a `=` in its name"))
+                    .hint("remove it, or give path:DIR, which does not ask git"),
+            );
+        }
+        off.push(format!("{name}={value}"));
+    }
+    Ok(off)
+}
+
+/// The path `name` of a file. Git itself checks names only when files are added: an index or a commit from elsewhere may
+/// have any. A usage error for one that is not below its directory, or not plain UTF-8.
+pub(super) fn plain_path(name: &[u8]) -> Result<String, Failure> {
+    let name = utf8(name)?;
+    if is_plain(&name) {
+        return Ok(name);
+    }
+    Err(Failure::usage(format!(
+        "the git repository is damaged; its index lists the file `{name}`, which is outside the repository"
+    ))
+    .hint("clone it again from a source that you trust"))
+}
+
+fn utf8(name: &[u8]) -> Result<String, Failure> {
+    String::from_utf8(name.to_vec()).map_err(|_| {
+        let shown = String::from_utf8_lossy(name);
+        Failure::usage(format!("the name of {shown} is not plain UTF-8")).hint("rename it")
+    })
+}
+
+/// Whether `name` is a relative path that never leads above its start.
+fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+const REPOSITORY: &str = ".git";
+/// Files that git reads in every directory of a work tree.
+const READ_BY_GIT: [&str; 4] = [".gitattributes", ".gitignore", ".gitmodules", REPOSITORY];
+
+/// A usage error that names a pipe which git reads in the repository around `dir`. Ends without one when `stop` is cancelled.
+fn refuse_pipes(dir: &Path, stop: &CancellationToken) -> Result<(), Failure> {
+    let top = dir.ancestors().find(|dir| dir.join(REPOSITORY).exists());
+    let top = top.unwrap_or(dir);
+    let linked = repository_of_work_tree(&top.join(REPOSITORY))?;
+    let linked = linked.and_then(|dir| dir.canonicalize().ok());
+    let in_repository = linked.and_then(|dir| find(&dir, stop, |_| true));
+    let in_work_tree = || find(top, stop, is_read_by_git);
+    match in_repository.or_else(in_work_tree) {
+        None => Ok(()),
+        Some(pipe) => Err(Failure::usage("it is a pipe")
+            .context(format!("read {}", pipe.display()))
+            .hint("git reads it, and would wait for ever: remove it")),
+    }
+}
+
+/// Whether git reads `path`: a file of the repository itself, or one with a special name.
+fn is_read_by_git(path: &Path) -> bool {
+    let in_repository = path.components().any(|part| part.as_os_str() == REPOSITORY);
+    let name = path.file_name();
+    in_repository || name.is_some_and(|name| READ_BY_GIT.iter().any(|&special| name == special))
+}
+
+/// A pipe below `dir`, or a link to one, that `is_read` accepts. What cannot be read git leaves out too.
+fn find(dir: &Path, stop: &CancellationToken, is_read: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let mut dirs = vec![dir.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            if stop.is_cancelled() {
+                return None;
+            }
+            let path = entry.path();
+            if is_dir(&entry) {
+                dirs.push(path);
+            } else if is_read(&path) && is_pipe(&path) {
+                return Some(path);
+            }
+        }
+    }
+    None
+}
+
+fn is_dir(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_dir())
+}
+
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +463,42 @@ mod tests {
             "fatal: '/x' does not appear to be a git repository",
         ] {
             assert!(!needs_history(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_filter_of_files_is_switched_off() {
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let all = names(&[
+            "core.editor",
+            "filter.Big Files.clean",
+            "filter.a.b.process",
+            "filter.lfs.required",
+            "filter.x.other",
+        ]);
+        let off = without_filters(&all).unwrap();
+        let expected = [
+            "filter.Big Files.clean=",
+            "filter.a.b.process=",
+            "filter.lfs.required=false",
+        ];
+        assert_eq!(off, expected);
+        // `-c filter.a=b.clean=` would set `filter.a`.
+        without_filters(&names(&["filter.a=b.clean"])).unwrap_err();
+    }
+
+    #[test]
+    fn files_are_below_their_directory() {
+        for name in ["a", "a/.b", "..c"] {
+            assert_eq!(plain_path(name.as_bytes()).unwrap(), name);
+        }
+        for name in [&b"../x"[..], b"a/../../x", b"/etc/x", b"a\xff"] {
+            plain_path(name).unwrap_err();
         }
     }
 }

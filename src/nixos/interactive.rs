@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::layout;
 use super::network_access::NetworkAccess;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::terminal;
@@ -19,6 +18,7 @@ use sdbuild_core::timeout::timeout;
 use sdbuild_engine::{
     Attached, AttachedInput, Container, Drain, Drained, EngineError, Exit, Heartbeat, OutputChunk,
 };
+use sdbuild_nix::layout;
 
 /// The exit status that shells report for a program killed by SIGPIPE: 128 and the signal's number.
 const SIGPIPE_STATUS: i64 = 141;

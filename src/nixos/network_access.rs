@@ -6,9 +6,9 @@
 
 use std::fmt;
 
-use super::layout;
 use super::ssh_access::SshAccess;
 use sdbuild_engine::{AttachedInput, ContainerSpec, EngineError, Network};
+use sdbuild_nix::layout;
 
 /// How the builder reaches the network.
 #[derive(Clone, Default, PartialEq, Eq)]

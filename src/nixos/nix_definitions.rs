@@ -7,8 +7,8 @@ use rnix::SyntaxKind::{
 };
 use rnix::SyntaxNode;
 
-use crate::common::attribute_path;
 use crate::nixos::nix_syntax::parse;
+use sdbuild_nix::attribute_path;
 
 /// Functions of `lib` that keep the paths of what is defined in their argument.
 const MODIFIERS: [&str; 8] = [

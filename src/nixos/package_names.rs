@@ -1,8 +1,8 @@
 //! The names of nixpkgs' packages, which an evaluation that fails writes to the log (`expressions/default.nix`).
 
-use super::trace::{is_trace, traced};
 use sdbuild_core::nearest::similar_names;
 use sdbuild_core::text::alternatives;
+use sdbuild_nix::trace::{is_trace, traced};
 
 /// What precedes the names in a trace of Nix.
 const TRACED: &str = "sdbuild: packages";

@@ -1,9 +1,9 @@
 //! A shell in the builder, instead of `nix-build`: its command and environment. Pure.
 
-use super::layout;
-use super::store_path::is_derivation;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::transcript::short_name;
+use sdbuild_nix::layout;
+use sdbuild_nix::store_path::is_derivation;
 
 /// A derivation's store path.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::layout;
 use crate::common::known_hosts;
 use crate::common::remote_builder::RemoteBuilder;
+use sdbuild_nix::layout;
 
 /// The settings of ssh for every remote builder. A server that stays silent for a minute is gone: Nix itself waits for ever.
 const FOR_ALL: &str = "\

@@ -12,11 +12,11 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
-use super::layout;
-use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_image::image_name::is_output;
+use sdbuild_nix::layout;
+use sdbuild_nix::layout::{CONFIG_DIR, HOME_OF_NIX};
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_MODULE_BYTES: u64 = 1 << 20;

@@ -1,28 +1,31 @@
 //! The blocking half of copying out: reads a tar stream, and writes an image and its sidecars.
 
-use std::io::{self, Read, Write as _};
-use std::thread;
+use std::io::{Read, Write as _};
+use std::path::Path;
 use std::time::Instant;
+use std::{fmt, io, thread};
 
-use super::archive::first_file;
-use super::earlier::EarlierImage;
-use super::failures::{publish_failed, stages_failed, unusable_result, write_failed};
-use super::image_form::{BuiltImage, ImageForm, MAX_ZSTD_HEADER_BYTES};
-use super::image_writer::ImageWriter;
-use super::imager;
-use super::manifest::{ImageSummary, Manifest, SidecarHash, json};
-use super::pending_file::{PRIVATE, PUBLIC, PendingFile, sweep};
-use super::product::Product;
-use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
-use super::put_together::{PutTogetherError, StoreFile, archive_size, put_together};
-use super::replaceable::Replaceable;
-use super::request::{CopyRequest, Image};
-use super::stages::{StageInput, StageOutput, run_stages};
+use crate::output::copy_out::{
+    PutTogetherError, StoreFile, archive_size, first_file, put_together,
+};
+use crate::output::earlier::{EarlierImage, Replaceable};
+use crate::output::manifest::{ImageSummary, Manifest, SidecarHash, imager_list, json};
+use crate::output::pending_file::{PRIVATE, PUBLIC, PendingFile, sweep};
+use crate::output::product::Product;
+use crate::output::publish::{
+    NamedFile, NamedSidecar, PublishError, Publisher, check_name, remove_orphans,
+};
+use crate::output::request::{CopyRequest, Image};
+use crate::output::stages::{
+    BuiltImage, ImageForm, ImageWriter, MAX_ZSTD_HEADER_BYTES, StageError, StageInput, StageOutput,
+    run_stages,
+};
 use sdbuild_core::context::Context;
 use sdbuild_core::created_dirs::CreatedDirs;
 use sdbuild_core::event::Phase;
-use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::failure::{Class, Failure, OrFail};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_engine::STILL_RUNS;
 use sdbuild_image::MAX_IMAGE_BYTES;
 use sdbuild_image::image_name::Sidecar;
 
@@ -87,28 +90,32 @@ impl CopyJob {
             .or_usage(format!("create the output directory {shown}"))?;
         sweep(&settings.dir);
         remove_orphans(&settings.dir);
-        let mut replace = if settings.force {
-            Replaceable::Anything
-        } else {
-            Replaceable::Nothing
-        };
         if settings.dir.join(&image).exists() {
-            self.context
-                .events
-                .detail(Phase::CopyOut, "checking the image of an earlier build");
+            let events = &self.context.events;
+            events.detail(Phase::CopyOut, "checking the image of an earlier build");
         }
-        if !settings.force
-            && let Some(earlier) = self.earlier(&image)
-        {
-            if self.is_up_to_date(&earlier) {
-                return Ok(Prepared::UpToDate(
-                    earlier.into_image(&settings.dir, self.request.configuration_read),
-                ));
-            }
-            replace = earlier.replaceable();
-        }
+        let replace = match self.replaceable(&image) {
+            Ok(replace) => replace,
+            Err(image) => return Ok(Prepared::UpToDate(image)),
+        };
         self.check_names(&image, &replace)?;
         Ok(Prepared::Write { created, replace })
+    }
+
+    /// Which files the image called `image` and its sidecars may replace; the image that is there, if it is what would be
+    /// written.
+    fn replaceable(&self, image: &str) -> Result<Replaceable, Image> {
+        let settings = &self.request.settings;
+        if settings.force {
+            return Ok(Replaceable::Anything);
+        }
+        match self.earlier(image) {
+            Some(earlier) if self.is_up_to_date(&earlier) => {
+                Err(earlier.into_image(&settings.dir, self.request.configuration_read))
+            }
+            Some(earlier) => Ok(earlier.replaceable()),
+            None => Ok(Replaceable::Nothing),
+        }
     }
 
     /// Whether `earlier` is what would be written. The list for Imager names the place where the image will be published, which
@@ -234,11 +241,6 @@ impl CopyJob {
         if output.head_tail.len() == 0 {
             return Err(unusable_result("the image that was built is empty"));
         }
-        if built.lacks_size(form, output.head_tail.len()) {
-            self.context.events.warn(
-                "the image's length is not in its zstd header, so some imagers show no progress",
-            );
-        }
         self.context
             .events
             .detail(Phase::CopyOut, "waiting for the disk");
@@ -278,13 +280,11 @@ impl CopyJob {
     ) -> Result<Image, Failure> {
         let (settings, name) = (&self.request.settings, self.name());
         // Another run of the same configuration may have been faster.
-        if !replace.allows(&settings.dir, &name)
-            && let Some(earlier) = self.earlier(&name)
-        {
-            if self.is_up_to_date(&earlier) {
-                return Ok(earlier.into_image(&settings.dir, self.request.configuration_read));
-            }
-            replace = earlier.replaceable();
+        if !replace.allows(&settings.dir, &name) {
+            replace = match self.replaceable(&name) {
+                Ok(replace) => replace,
+                Err(image) => return Ok(image),
+            };
         }
         self.check_names(&name, &replace)?;
         let summary = ImageSummary {
@@ -379,7 +379,7 @@ impl CopyJob {
             Sidecar::BlockMap => summary.output.block_map.to_xml(),
             Sidecar::Manifest => return Ok(None),
             Sidecar::ImagerList => match &self.request.settings.imager {
-                Some(url) => json(&imager::list(summary, url, &self.request))?,
+                Some(url) => json(&imager_list(summary, url, &self.request))?,
                 None => return Ok(None),
             },
         }))
@@ -394,6 +394,91 @@ impl CopyJob {
             sha256: Sha256Hash::of(text.as_bytes()),
         })
     }
+}
+
+/// A failure of the build: its result is not an image that can be used.
+pub(super) fn unusable_result(text: impl fmt::Display) -> Failure {
+    Failure::message(Class::Build, text)
+}
+
+/// Why the image `name`, which has `size` bytes, was not copied to `dir`.
+pub(super) fn stages_failed(error: StageError, size: u64, name: &str, dir: &Path) -> Failure {
+    match error {
+        StageError::Source(error) => {
+            Failure::new(Class::Environment, error).context("read the image from the engine")
+        }
+        StageError::WrongSize(received) => {
+            let text = format!("the engine sent {received} of the image's {size} bytes");
+            Failure::environment(text).hint(STILL_RUNS)
+        }
+        StageError::Decompress(error) => Failure::new(Class::Build, error)
+            .context(format!("decompress the image that was built, {name}")),
+        StageError::TooLarge => unusable_result(format!(
+            "the image that was built, {name}, decompresses to more than its header says, or than an image may have"
+        ))
+        .hint("let the build leave its image uncompressed: sdImage.compressImage = false"),
+        StageError::Target(error) => write_failed(dir, error),
+        StageError::Cancelled => Failure::interrupted(),
+        StageError::ReceiverGone | StageError::Panicked => {
+            Failure::message(Class::Internal, "a stage of the copy failed without a reason")
+        }
+    }
+}
+
+/// Why an image that was written was not published in `dir`.
+pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
+    let (name, error) = match error {
+        PublishError::Interrupted => return Failure::interrupted(),
+        PublishError::Name { name, error } => (name, error),
+        PublishError::NotRestored {
+            name,
+            error,
+            displaced,
+        } => {
+            let failure = publish_failed(PublishError::Name { name, error }, dir);
+            return displaced.into_iter().fold(failure, |failure, file| {
+                let (name, now) = (dir.join(file.name), dir.join(file.now));
+                let (name, now) = (name.display(), now.display());
+                failure.hint(format!("the previous {name} is now {now}; rename it"))
+            });
+        }
+    };
+    let file = dir.join(name);
+    let path = file.display().to_string();
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        let mut failure = Failure::usage(format!(
+            "{path} already exists and was not written by a build of this configuration"
+        ))
+        .hint("give --force to replace it, or --output for another directory")
+        .hint("the result is kept, so the next run takes seconds");
+        failure.in_the_way = Some(file.into());
+        return failure;
+    }
+    if error.kind() == io::ErrorKind::IsADirectory {
+        return Failure::usage(format!(
+            "{path} is a directory, which --force does not replace"
+        ))
+        .hint("give --output for another directory; the next run takes seconds");
+    }
+    write_failed(dir, error)
+}
+
+/// Why nothing could be written to `dir`.
+pub(super) fn write_failed(dir: &Path, error: io::Error) -> Failure {
+    let kind = error.kind();
+    let hint = if matches!(
+        kind,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
+        "free some space there, or give --output for another directory; the next run takes seconds"
+    } else if kind == io::ErrorKind::FileTooLarge {
+        "the file system there does not support files that large (FAT ends at 4 GiB); give --output for another directory"
+    } else {
+        "give --output for a directory that can be written to; the next run takes seconds"
+    };
+    Failure::new(Class::Environment, error)
+        .context(format!("write the image to {}", dir.display()))
+        .hint(hint)
 }
 
 #[cfg(test)]

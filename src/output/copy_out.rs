@@ -1,22 +1,26 @@
 //! Copies the image out of the stopped builder: finds it, checks its path, and streams it once.
 
+use std::io;
+use std::io::{Read, Write};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::io::SyncIoBridge;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::archive::small_file;
-use super::copy::{CopyJob, Prepared};
-use super::failures::unusable_result;
-use super::product;
-use super::product::{MAX_PRODUCTS_BYTES, PRODUCTS, Product};
-use super::put_together::StoreFile;
-use super::request::{CopyRequest, Image};
-use super::store_archive::StoreArchive;
+use crate::output::copy::unusable_result;
+use crate::output::copy::{CopyJob, Prepared};
+use crate::output::product;
+use crate::output::product::{MAX_PRODUCTS_BYTES, PRODUCTS, Product};
+use crate::output::request::{CopyRequest, Image};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
-use sdbuild_core::failure::{Failure, OrFail};
+use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_engine::{Container, PathKind, PathStat};
 use sdbuild_image::MAX_IMAGE_BYTES;
 use sdbuild_image::image_format::Format;
@@ -193,6 +197,212 @@ async fn read_small_file(
     let read = stream.read_to_end(&mut archive).await;
     read.or_environment(format!("download {path} from the builder"))?;
     small_file(archive.as_slice(), path, max_bytes)
+}
+
+/// The first entry of `archive`, which must be a regular file, and its length in bytes.
+pub(super) fn first_file<R: Read>(
+    archive: &mut tar::Archive<R>,
+) -> Result<(tar::Entry<'_, R>, u64), Failure> {
+    let first = archive.entries().map(|mut entries| entries.next());
+    let first = first.and_then(Option::transpose);
+    let entry = first
+        .or_environment("read the engine's archive")?
+        .ok_or_else(|| unusable_result("the engine's archive is empty"))?;
+    if entry.header().entry_type() != tar::EntryType::Regular {
+        return Err(unusable_result(
+            "the engine's archive does not start with a regular file",
+        ));
+    }
+    let size = entry.size();
+    Ok((entry, size))
+}
+
+/// The whole content of a file of at most `max_bytes` out of `archive`. It may be shorter than the file if the
+/// archive is cut off, which is an error.
+pub(super) fn small_file(
+    archive: impl Read,
+    path: &str,
+    max_bytes: u64,
+) -> Result<Vec<u8>, Failure> {
+    let mut archive = tar::Archive::new(archive);
+    let (entry, size) = first_file(&mut archive)?;
+    let mut content = Vec::new();
+    let read: io::Result<usize> = entry.take(max_bytes).read_to_end(&mut content);
+    read.or_environment(format!("read {path}"))?;
+    if content.len() as u64 == size {
+        Ok(content)
+    } else {
+        Err(unusable_result(format!("{path} is cut off")))
+    }
+}
+
+/// Asks the engine for the archive.
+type Open = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
+
+/// An archive that the engine is asked for when it is read first: it sends one of a container at a time.
+pub(super) struct StoreArchive {
+    open: Option<Open>,
+    archive: Option<Box<dyn Read + Send>>,
+}
+
+impl StoreArchive {
+    /// The archive of the file at `path`, which the engine has begun to send.
+    pub(super) async fn begun(
+        container: &Container,
+        path: &str,
+        cancel: &Cancel,
+    ) -> Result<Self, Failure> {
+        let stream = cancel.race(container.download(path)).await??;
+        let stream = Interruptible::new(stream, cancel.token().clone());
+        Ok(Self {
+            open: None,
+            archive: Some(Box::new(SyncIoBridge::new(stream))),
+        })
+    }
+
+    /// The archive of the file at `path`, which is asked for later. To be called in the runtime, and read on another thread.
+    pub(super) fn later(container: &Container, path: String, cancel: &Cancel) -> Self {
+        let (container, cancel, runtime) = (container.clone(), cancel.clone(), Handle::current());
+        let open = move || {
+            let begun = Self::begun(&container, &path, &cancel);
+            let begun = runtime.block_on(begun);
+            let begun = begun.map_err(|failure| io::Error::other(failure.to_string()))?;
+            Ok(Box::new(begun) as Box<dyn Read + Send>)
+        };
+        Self {
+            open: Some(Box::new(open)),
+            archive: None,
+        }
+    }
+}
+
+impl Read for StoreArchive {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(open) = self.open.take() {
+            self.archive = Some(open()?);
+        }
+        match &mut self.archive {
+            Some(archive) => archive.read(buffer),
+            None => Ok(0),
+        }
+    }
+}
+
+/// Reads from `inner` until the run is interrupted, then fails.
+#[derive(Debug)]
+pub(super) struct Interruptible<R> {
+    inner: R,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl<R> Interruptible<R> {
+    pub(super) fn new(inner: R, token: CancellationToken) -> Self {
+        Self {
+            inner,
+            cancelled: Box::pin(token.cancelled_owned()),
+        }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Interruptible<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.cancelled.as_mut().poll(context).is_ready() {
+            // Not of kind `Interrupted`, after which readers try again.
+            return Poll::Ready(Err(io::Error::other("interrupted")));
+        }
+        Pin::new(&mut self.inner).poll_read(context, buffer)
+    }
+}
+
+/// Bytes of a header of a tar archive, to whose multiples contents are padded.
+const BLOCK: u64 = 512;
+/// The time stamp of everything in the store, and in the archive.
+const MTIME: u64 = 1;
+
+/// A file in the builder.
+pub(super) struct StoreFile<R> {
+    /// Its name in the archive.
+    pub(super) name: String,
+    /// Its length in bytes.
+    pub(super) size: u64,
+    /// The engine's archive of it.
+    pub(super) archive: R,
+}
+
+/// Why an archive could not be put together.
+#[derive(Debug)]
+pub(super) enum PutTogetherError {
+    /// The reader is gone.
+    ReaderGone,
+    /// Anything else.
+    Failed(Failure),
+}
+
+/// The length in bytes of the archive of files of these lengths in one directory.
+pub(super) fn archive_size(sizes: impl Iterator<Item = u64>) -> u64 {
+    let files: u64 = sizes.map(|size| BLOCK + size.next_multiple_of(BLOCK)).sum();
+    BLOCK + files + 2 * BLOCK
+}
+
+/// Writes the archive of `files` in the directory `dir` to `to`.
+pub(super) fn put_together<R: Read>(
+    dir: &str,
+    files: Vec<StoreFile<R>>,
+    to: impl Write,
+) -> Result<(), PutTogetherError> {
+    let mut archive = tar::Builder::new(to);
+    let mut top = header(&format!("{dir}/"), 0, 0o755)?;
+    top.set_entry_type(tar::EntryType::Directory);
+    top.set_cksum();
+    archive.append(&top, io::empty()).map_err(failed)?;
+    for mut file in files {
+        let mut source = tar::Archive::new(&mut file.archive);
+        let (mut entry, size) = first_file(&mut source)?;
+        if size != file.size {
+            return Err(
+                unusable_result(format!("{} changes while it is copied", file.name)).into(),
+            );
+        }
+        let is_program = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
+        let mode = if is_program { 0o755 } else { 0o644 };
+        let header = header(&format!("{dir}/{}", file.name), size, mode)?;
+        archive.append(&header, &mut entry).map_err(failed)?;
+    }
+    archive.finish().map_err(failed)
+}
+
+fn header(path: &str, size: u64, mode: u32) -> Result<tar::Header, PutTogetherError> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(path).map_err(failed)?;
+    header.set_size(size);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(MTIME);
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_cksum();
+    Ok(header)
+}
+
+fn failed(error: io::Error) -> PutTogetherError {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return PutTogetherError::ReaderGone;
+    }
+    let failed: io::Result<()> = Err(error);
+    match failed.or_environment("copy the files of the image") {
+        Err(failure) => PutTogetherError::Failed(failure),
+        Ok(()) => PutTogetherError::ReaderGone,
+    }
+}
+
+impl From<Failure> for PutTogetherError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 #[cfg(test)]

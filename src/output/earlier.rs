@@ -1,19 +1,13 @@
 //! The image that an earlier build left under the name of the new one: whether the same configuration made it, and whether
 //! it is the new one already, both by the manifest beside it.
 
-mod older;
-
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use std::{fs, io};
 
-use serde::Deserialize;
-
-use super::image_owner::ImageOwnerId;
-use super::manifest::{Provenance, SidecarHash};
-use super::replaceable::{Replaceable, hash_of_sidecar};
-use super::request::{Image, OutputSettings};
+use crate::output::manifest::{EarlierManifest, Provenance};
+use crate::output::request::{Image, OutputSettings};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::hash::Sha256Hash;
@@ -23,59 +17,12 @@ use sdbuild_image::image_name::Sidecar;
 use sdbuild_image::sidecars::{MAX_MANIFEST_BYTES, VERSION};
 use sdbuild_image::{ImageFile, ImageKind};
 
-pub use older::older_images;
-
 /// An image with its manifest.
 #[derive(Debug)]
 pub(super) struct EarlierImage {
-    fields: Fields,
+    fields: EarlierManifest,
     manifest: String,
     version: FileVersion,
-}
-
-/// The fields of a manifest that matter here.
-#[derive(Debug, Deserialize)]
-struct Fields {
-    version: u32,
-    sdbuild: String,
-    format: Option<serde_json::Value>,
-    registrar: Option<Registrar>,
-    configuration: Configuration,
-    result: Built,
-    image: File,
-    raw: Raw,
-    #[serde(default)]
-    sidecars: Vec<SidecarHash>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Registrar {
-    reference: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Configuration {
-    id: ImageOwnerId,
-    evaluation: Option<Sha256Hash>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Built {
-    store_path: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct File {
-    name: String,
-    compression: serde_json::Value,
-    level: Option<u32>,
-    size: u64,
-    sha256: Sha256Hash,
-}
-
-#[derive(Debug, Deserialize)]
-struct Raw {
-    size: u64,
 }
 
 impl EarlierImage {
@@ -88,7 +35,7 @@ impl EarlierImage {
     fn described(dir: &Path, name: &str) -> Option<Self> {
         let file = Sidecar::Manifest.path(&dir.join(name));
         let manifest = plain_file::read_text(&file, MAX_MANIFEST_BYTES).ok()?;
-        let fields: Fields = serde_json::from_str(&manifest).ok()?;
+        let fields: EarlierManifest = serde_json::from_str(&manifest).ok()?;
         let is_of_image = fields.version == VERSION && fields.image.name == name;
         let version = FileVersion::of(&fs::metadata(dir.join(name)).ok()?);
         is_of_image.then_some(Self {
@@ -160,14 +107,14 @@ impl EarlierImage {
     fn is_written(&self, how: CompressionOptions) -> bool {
         let image = &self.fields.image;
         self.fields.sdbuild == env!("CARGO_PKG_VERSION")
-            && image.compression == serde_json::json!(how.format)
+            && image.compression == how.format
             && image.level == how.level
     }
 
     /// The image as a result of this run, whose manifest gets the time at which the run read the configuration: who compares the
     /// image with the files of the configuration sees that it is up to date.
     pub(super) fn into_image(self, dir: &Path, configuration_read: SystemTime) -> Image {
-        let Fields { image, raw, .. } = self.fields;
+        let EarlierManifest { image, raw, .. } = self.fields;
         let manifest = Sidecar::Manifest.path(&dir.join(&image.name));
         let dated =
             plain_file::open(&manifest).and_then(|file| file.set_modified(configuration_read));
@@ -229,6 +176,75 @@ pub fn unchanged(
         dir: settings.dir.clone(),
         configuration_read,
     })
+}
+
+/// The other images in the directory of `new` that its configuration made in the same format and with the same compression, by name and
+/// size: their host name or release was another one.
+pub fn older_images(new: &Image) -> Vec<(String, u64)> {
+    let path = &new.path;
+    let (Some(dir), Ok(of_new)) = (
+        path.parent(),
+        serde_json::from_str::<EarlierManifest>(&new.manifest),
+    ) else {
+        return Vec::new();
+    };
+    let owner = &of_new.configuration.id;
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let others = entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let image = Sidecar::Manifest.image(name.to_str()?)?;
+        let earlier = EarlierImage::described(dir, image)?;
+        let is_alike = Path::new(image).extension() == path.extension()
+            && earlier.fields.format == of_new.format;
+        let is_other = !path.ends_with(image) && earlier.fields.configuration.id.is_same(owner);
+        let is_other = is_other && is_alike;
+        is_other.then(|| (image.to_owned(), earlier.fields.image.size))
+    });
+    others.collect()
+}
+
+/// Bytes of a sidecar that are read. The longest are block maps, with some 70 bytes for each range of an image.
+const MAX_SIDECAR_BYTES: u64 = 64 << 20;
+
+/// Which files that have the names of a new image and its sidecars may be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Replaceable {
+    /// None.
+    Nothing,
+    /// All (`--force`).
+    Anything,
+    /// An image that was looked at, minutes ago, with its sidecars.
+    Earlier {
+        /// The name of the image.
+        image: String,
+        /// Identity of the file when it was examined.
+        version: FileVersion,
+        /// The hashes of its sidecars by their names.
+        sidecars: BTreeMap<String, Sha256Hash>,
+    },
+}
+
+impl Replaceable {
+    /// Whether the file `name` in `dir`, an image or a sidecar, may be replaced now: what is not there may be written.
+    pub(super) fn allows(&self, dir: &Path, name: &str) -> bool {
+        let path = dir.join(name);
+        let is_known = match self {
+            Self::Nothing => return false,
+            Self::Anything => return true,
+            Self::Earlier { image, version, .. } if name == image => {
+                fs::metadata(path).map(|found| FileVersion::of(&found) == *version)
+            }
+            Self::Earlier { sidecars, .. } => {
+                hash_of_sidecar(&path).map(|hash| sidecars.get(name) == Some(&hash))
+            }
+        };
+        is_known.unwrap_or_else(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// The hash of the sidecar at `path`. An error of the kind `NotFound` if there is none.
+pub(super) fn hash_of_sidecar(path: &Path) -> io::Result<Sha256Hash> {
+    plain_file::read(path, MAX_SIDECAR_BYTES).map(|bytes| Sha256Hash::of(&bytes))
 }
 
 #[cfg(test)]

@@ -5,23 +5,26 @@
 //! name and no secret.
 
 use jiff::Timestamp;
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::ser::{SerializeMap as _, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
 
-use super::head_tail::HeadTail;
-use super::image_owner::ImageOwnerId;
-use super::stages::StageOutput;
+use crate::output::request::{CopyRequest, ImagerUrl};
+use crate::output::stages::{HeadTail, StageOutput};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::compression::{Compression, CompressionOptions};
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::timings::Timings;
+use sdbuild_image::board::imager_tags;
 use sdbuild_image::image_format::Format;
 use sdbuild_image::sidecars::VERSION;
 use sdbuild_image::table::{Partition, Table};
 
 /// A program in a container image of ours, and the Debian package that it is from.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Program {
     /// The package's version.
     pub version: String,
@@ -32,7 +35,7 @@ pub struct Program {
 }
 
 /// How programs for a foreign architecture were run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct EmulationRecord {
     /// `none`, `register`, `private` or `host`.
     pub mode: String,
@@ -43,7 +46,8 @@ pub struct EmulationRecord {
 }
 
 /// A container image that the run used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ContainerImage {
     /// The name that the engine has it under.
     pub reference: String,
@@ -52,7 +56,7 @@ pub struct ContainerImage {
 }
 
 /// The nixpkgs that the image was built from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Nixpkgs {
     /// The release, if one was requested.
     pub release: Option<String>,
@@ -63,7 +67,8 @@ pub struct Nixpkgs {
 }
 
 /// The flake that an image was built from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Flake {
     /// The hash of its files as Nix writes it: `sha256-…`.
     pub nar_hash: String,
@@ -78,7 +83,8 @@ pub struct Flake {
 }
 
 /// The user's configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Configuration {
     /// The name of the file, or the reference of the flake without a path of the user's machine.
     pub file: String,
@@ -93,7 +99,8 @@ pub struct Configuration {
 }
 
 /// The result of Nix.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Built {
     /// The store path of the result.
     pub store_path: String,
@@ -102,7 +109,7 @@ pub struct Built {
 }
 
 /// The origin of an image.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Provenance {
     /// The format of the image.
     pub format: Format,
@@ -125,14 +132,14 @@ pub struct Provenance {
 }
 
 /// The manifest.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Serialize)]
 pub(super) struct Manifest<'a> {
     version: u32,
     created: String,
     sdbuild: &'static str,
     #[serde(flatten)]
     origin: &'a Provenance,
-    image: ImageFile<'a>,
+    image: ImageFile,
     raw: RawImage,
     table: Option<Table>,
     partitions: Option<Vec<Partition>>,
@@ -141,7 +148,7 @@ pub(super) struct Manifest<'a> {
 }
 
 /// Another file that was written beside the image.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SidecarHash {
     /// The name of the file.
     pub(super) name: String,
@@ -149,20 +156,37 @@ pub(super) struct SidecarHash {
     pub(super) sha256: Sha256Hash,
 }
 
-#[derive(Debug, serde::Serialize)]
-struct ImageFile<'a> {
-    name: &'a str,
-    compression: Compression,
-    level: Option<u32>,
-    size: u64,
-    sha256: Sha256Hash,
+/// The image file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ImageFile {
+    pub(super) name: String,
+    pub(super) compression: Compression,
+    pub(super) level: Option<u32>,
+    pub(super) size: u64,
+    pub(super) sha256: Sha256Hash,
 }
 
-#[derive(Debug, serde::Serialize)]
-struct RawImage {
-    size: u64,
+/// The image that is not compressed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RawImage {
+    pub(super) size: u64,
     sha256: Sha256Hash,
     mapped_bytes: u64,
+}
+
+/// The fields of a manifest beside an earlier image that a build reads again.
+#[derive(Debug, Deserialize)]
+pub(super) struct EarlierManifest {
+    pub(super) version: u32,
+    pub(super) sdbuild: String,
+    pub(super) format: Option<Value>,
+    pub(super) registrar: Option<ContainerImage>,
+    pub(super) configuration: Configuration,
+    pub(super) result: Built,
+    pub(super) image: ImageFile,
+    pub(super) raw: RawImage,
+    #[serde(default)]
+    pub(super) sidecars: Vec<SidecarHash>,
 }
 
 /// An image that was written, as its sidecars describe it.
@@ -194,7 +218,7 @@ impl<'a> Manifest<'a> {
             sdbuild: env!("CARGO_PKG_VERSION"),
             origin,
             image: ImageFile {
-                name: summary.name,
+                name: summary.name.to_owned(),
                 compression: summary.compression.format,
                 level: summary.compression.level,
                 size: output.written.size,
@@ -240,3 +264,116 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;
     Ok(format!("{text}\n"))
 }
+
+/// Digits of the hash of a name.
+const NAME_DIGITS: usize = 8;
+
+/// Names the configuration that made an image, without a path of the user's machine: `HASH`, or `HASH-NAME` for a configuration of a
+/// flake that was named, and `.HOST` behind it if `--hostname` gave it another host name. Empty for an image of which it is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImageOwnerId(String);
+
+impl ImageOwnerId {
+    /// The configuration `name` of the source with the hash `source`.
+    #[must_use]
+    pub fn new(source: String, name: Option<&str>) -> Self {
+        let Some(name) = name else {
+            return Self(source);
+        };
+        let mut hash = Sha256Hash::of(name.as_bytes()).to_string();
+        hash.truncate(NAME_DIGITS);
+        Self(format!("{source}-{hash}"))
+    }
+
+    /// The same configuration with the host name of `--hostname`.
+    #[must_use]
+    pub fn with_host(self, host: Option<&str>) -> Self {
+        let Some(host) = host else { return self };
+        Self([&self.0, host].join("."))
+    }
+
+    /// Whether both are the same configuration with the same `--hostname`. One without a name is the only one of its source, so that it
+    /// is the one with a name.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.host() == other.host() && self.has_source_of(other)
+    }
+
+    /// The same, where both images are called `image`: a host name that the image has in its name is that of both.
+    pub(super) fn is_same_of_image(&self, other: &Self, image: &str) -> bool {
+        let of_host = |host: &str| {
+            let rest = image.strip_prefix("nixos-");
+            let rest = rest.and_then(|rest| rest.strip_prefix(host));
+            host.is_empty() || rest.is_some_and(|rest| rest.starts_with(['-', '.']))
+        };
+        let (host, other_host) = (self.host(), other.host());
+        let is_one = host == other_host || of_host(host) && of_host(other_host);
+        is_one && self.has_source_of(other)
+    }
+
+    fn has_source_of(&self, other: &Self) -> bool {
+        let ((source, name), (other_source, other_name)) = (self.parts(), other.parts());
+        let is_one = name.is_empty() || other_name.is_empty() || name == other_name;
+        !source.is_empty() && source == other_source && is_one
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        let (id, _) = self.0.split_once('.').unwrap_or((&self.0, ""));
+        id.split_once('-').unwrap_or((id, ""))
+    }
+
+    fn host(&self) -> &str {
+        self.0.split_once('.').map_or("", |(_, host)| host)
+    }
+}
+
+/// The address of the file `name` below `base`. A base that is not a URL is used as the user wrote it.
+pub fn imager_url(base: &str, name: &str) -> String {
+    let url = Url::parse(base).ok().and_then(|mut url| {
+        url.path_segments_mut().ok()?.pop_if_empty().push(name);
+        Some(String::from(url))
+    });
+    url.unwrap_or_else(|| format!("{}/{name}", base.trim_end_matches('/')))
+}
+
+/// The list of systems that Raspberry Pi Imager takes (`rpi-imager --repo FILE`), with the image of `summary`, which is at `url`, as
+/// its only entry.
+pub(super) fn imager_list(
+    summary: ImageSummary<'_>,
+    url: &ImagerUrl,
+    request: &CopyRequest,
+) -> Value {
+    let name = summary.name;
+    let url = match url {
+        // A relative directory has no URL: Imager takes the path then.
+        ImagerUrl::OutputDir => {
+            let path = request.settings.dir.join(name);
+            Url::from_file_path(&path).map_or_else(|()| path.display().to_string(), String::from)
+        }
+        ImagerUrl::Below(base) => imager_url(base, name),
+    };
+    let output = summary.output;
+    let date = summary.created.strftime("%Y-%m-%d").to_string();
+    let mut entry = json!({
+        "name": name.split(".img").next().unwrap_or(name),
+        "description": "NixOS, built by sdbuild",
+        "url": url,
+        "icon": "",
+        "extract_size": output.head_tail.len(),
+        "extract_sha256": output.raw_sha256,
+        "image_download_size": output.written.size,
+        "image_download_sha256": output.written.sha256,
+        "release_date": date,
+        "init_format": "none",
+    });
+    let devices = imager_tags(&request.origin.system, request.settings.board);
+    if let Some(fields) = entry.as_object_mut()
+        && !devices.is_empty()
+    {
+        fields.insert("devices".to_owned(), json!(devices));
+    }
+    json!({ "os_list": [entry] })
+}
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,11 @@ impl HiddenFile {
         rename_to_free(&self.path, path)
     }
 
+    /// Renames the file to `path`, in place of what has that name.
+    pub(super) fn rename_over(self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)
+    }
+
     /// Gives the file the name of what is at `path`, in one step. Returns the hidden name that the replaced
     /// file has now, or `None` where the file system cannot exchange two names: then it is gone.
     pub(super) fn replace(self, path: &Path) -> io::Result<Option<TempPath>> {

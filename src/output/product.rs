@@ -1,7 +1,7 @@
 //! Nix's list of products, `nix-support/hydra-build-products`: which file of the result is the image. Untrusted:
 //! whatever ran in the builder wrote it. Pure.
 
-use super::failures::unusable_result;
+use crate::output::copy::unusable_result;
 use sdbuild_core::compression::Compression;
 use sdbuild_core::failure::Failure;
 use sdbuild_image::image_format::{Format, Maker, extension_of};

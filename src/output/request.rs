@@ -1,13 +1,17 @@
 //! What is copied out, where to, and what came of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+use std::{fs, io};
 
 use jiff::Timestamp;
 
-use super::manifest::Provenance;
+use crate::common::writable_dir::try_to_write;
+use crate::output::manifest::Provenance;
 use sdbuild_core::compression::CompressionOptions;
+use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::parent_dir::parent_dir;
 use sdbuild_core::timings::Timings;
 use sdbuild_image::board::Board;
 use sdbuild_image::image_format::Format;
@@ -87,3 +91,58 @@ pub struct Image {
     /// Whether an earlier build wrote it, and nothing was written now.
     pub up_to_date: bool,
 }
+
+/// The reasons why no image can be written to `dir`, which is created then if it is missing; empty if there are none.
+/// Leaves nothing behind.
+pub fn preflight(dir: &Path) -> Vec<Failure> {
+    let nearest = nearest_existing(dir);
+    let shown = nearest.display();
+    let failure = match fs::metadata(nearest) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Failure::usage(format!("the output directory {shown} is a dangling link"))
+                .hint("--output names the directory that the image is written to")
+        }
+        Err(e) => {
+            Failure::new(Class::Usage, e).context(format!("look at the output directory {shown}"))
+        }
+        Ok(meta) if !meta.is_dir() => {
+            Failure::usage(format!("the output {shown} is not a directory"))
+                .hint("--output names the directory that the image is written to")
+        }
+        Ok(_) => match try_to_write(nearest) {
+            Ok(()) => return Vec::new(),
+            Err(e) => Failure::new(class(&e), e)
+                .context(if nearest == dir {
+                    format!("write to the output directory {shown}")
+                } else {
+                    let missing = dir.display();
+                    format!("create the output directory {missing}: write to {shown}")
+                })
+                .hint("name another directory with --output"),
+        },
+    };
+    vec![failure]
+}
+
+/// `dir`, or the nearest directory above it that exists.
+fn nearest_existing(dir: &Path) -> &Path {
+    match fs::symlink_metadata(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && dir.parent().is_some() => {
+            nearest_existing(parent_dir(dir))
+        }
+        Ok(_) | Err(_) => dir,
+    }
+}
+
+/// The class of a failure to create a file.
+fn class(error: &io::Error) -> Class {
+    let is_full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    if is_full.contains(&error.kind()) {
+        Class::Environment
+    } else {
+        Class::Usage
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,6 @@ use crate::common::cache_key::CacheKey;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::nixos::builder::{BuilderImage, Export, Report};
 use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::nix_conf::NixSettings;
 use crate::output::CacheDir;
 use crate::pipeline::clients;
 use crate::pipeline::request::BuildRequest;
@@ -31,6 +30,7 @@ use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::loopback::is_loopback;
 use sdbuild_engine::oci::Definition;
 use sdbuild_engine::{Engine, Role, RunId};
+use sdbuild_nix::nix_conf::NixSettings;
 
 /// Chunks of the archive that wait for the disk.
 const CHUNKS: usize = 16;

@@ -4,7 +4,6 @@ use crate::nixos::build_source::Source;
 use crate::nixos::builder::PreparedBuilder;
 use crate::nixos::check::{CheckResult, Finding, findings, who_logs_in};
 use crate::nixos::command::Task;
-use crate::nixos::forecast::Forecast;
 use crate::pipeline::plan::{Plan, plan_for};
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
@@ -15,6 +14,7 @@ use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_image::board::BoardName;
+use sdbuild_nix::forecast::Forecast;
 
 /// What a check found.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::nixos::configuration::{Configuration, SuggestedCommand};
+use crate::nixos::configuration::Configuration;
 use crate::nixos::lock;
 use crate::nixos::lock::Resolve;
 use crate::nixos::nixpkgs::Nixpkgs;
@@ -28,8 +28,7 @@ pub async fn lock_nixpkgs(
         request.source.root.as_deref(),
         request.common.home.as_deref(),
     );
-    let command = SuggestedCommand::new("lock").in_current_directory();
-    let configuration = Configuration::open_below(config, root, home, command)?;
+    let configuration = Configuration::open_below(config, root, home)?;
     let requested = match request.source.nixpkgs.parse()? {
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {

@@ -1,8 +1,6 @@
 //! From settings to a plan: every condition is checked, every problem is reported at once, and nothing is
 //! changed on the machine.
 
-use std::path::Path;
-
 use crate::output;
 use crate::pipeline::builder_image::check_foreign;
 use crate::pipeline::builder_logins;
@@ -190,7 +188,7 @@ async fn make_plan(
         context.events.notice(text);
     }
     if purpose == Purpose::Image {
-        problems.extend(look_at_output(&request.output.dir, context));
+        problems.extend(output::preflight(&request.output.dir));
     }
     // Read again when a step needs them: a plan holds no secret.
     problems.keep(
@@ -238,15 +236,6 @@ pub async fn check_source(request: &BuildRequest, context: &Context) -> Result<(
         return Ok(());
     }
     Err(problems.into_failure())
-}
-
-/// Why no image can be written to `dir`; tells of directories that are created.
-fn look_at_output(dir: &Path, context: &Context) -> Vec<Failure> {
-    let failures = output::preflight(dir);
-    if let Some(text) = output::new_directories(dir).filter(|_| failures.is_empty()) {
-        context.events.notice(text);
-    }
-    failures
 }
 
 async fn plan_engine(

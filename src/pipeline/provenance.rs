@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::common::build_mode::EmulationChoice;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
 use crate::nixos::builder::BuildResult;
-use crate::nixos::flake::FlakeReport;
 use crate::output::ImageOwnerId;
 use crate::output::manifest;
 use crate::output::manifest::{Built, ContainerImage, Nixpkgs, Program, Provenance};
@@ -18,6 +17,7 @@ use sdbuild_core::http_url::without_secrets;
 use sdbuild_core::plain_file;
 use sdbuild_engine::oci::Definition;
 use sdbuild_image::image_format::Format;
+use sdbuild_nix::reports::FlakeReport;
 
 /// The Debian package of the emulator.
 const QEMU: &str = "qemu-user";

@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::common::build_mode::{EmulationChoice, Glue};
-use crate::common::flake_ref::FlakeRef;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::output::ImagerUrl;
 use crate::pipeline::proxies::Proxies;
@@ -19,6 +18,7 @@ use sdbuild_core::system::System;
 use sdbuild_engine::ssh_machine::SshMachine;
 use sdbuild_image::board::BoardName;
 use sdbuild_image::image_format::Format;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// The engine, the directories and the network of a run.
 #[derive(Clone, Debug)]

@@ -1,7 +1,6 @@
 //! The first line of a run: what is built, with which engine and which nixpkgs.
 
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::flake_ref::FlakeRef;
 use crate::nixos::build_source::Source;
 use crate::nixos::lock::Requested;
 use crate::nixos::nixpkgs::Nixpkgs;
@@ -11,6 +10,7 @@ use sdbuild_core::event::RunSummary;
 use sdbuild_core::http_url::without_secrets;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_engine::Engine;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// What a build of `source` with `request` on `engine` is about.
 pub(super) fn run_summary(

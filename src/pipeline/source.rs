@@ -4,11 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::configuration_file::CONFIG_NAME;
-use crate::common::flake_ref::FlakeRef;
 use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::{UploadDir, configuration_not_readable};
-use crate::nixos::configuration::{Configuration, SuggestedCommand};
+use crate::nixos::configuration::Configuration;
 use crate::nixos::flake;
 use crate::nixos::flake::{Flake, FlakeSearch, Override};
 use crate::nixos::lock;
@@ -21,6 +20,7 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// The words in the example's key that the user has to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
@@ -46,16 +46,6 @@ impl Purpose<'_> {
     /// Whether derivations are built.
     pub(super) fn builds(self) -> bool {
         matches!(self, Self::Image | Self::Shell)
-    }
-
-    /// The command line for it, with another configuration.
-    fn command(self) -> SuggestedCommand {
-        match self {
-            Self::Image => SuggestedCommand::new("build"),
-            Self::Shell => SuggestedCommand::new("shell").with_flag("--config"),
-            Self::Check => SuggestedCommand::new("check"),
-            Self::Lock(_) => SuggestedCommand::new("lock").in_current_directory(),
-        }
     }
 }
 
@@ -148,7 +138,7 @@ fn configuration(
         request.source.root.as_deref(),
         request.common.home.as_deref(),
     );
-    let configuration = Configuration::open_below(config, root, home, purpose.command())?;
+    let configuration = Configuration::open_below(config, root, home)?;
     let key = request.source.ssh_key.as_deref();
     // A check reports a missing key among its findings.
     if purpose == Purpose::Image && key.is_none() {

@@ -14,7 +14,6 @@ use super::resolver::{Resolver, Setting, current_dir, origin_hint};
 use super::source_choice::{default_source, flake_source, given_source, project_of};
 use super::ssh_key::SshKey;
 use super::value::{NixpkgsSource, Number, PublishedAt};
-use crate::common::flake_ref::FlakeRef;
 use crate::output::ImagerUrl;
 use crate::pipeline::{
     BuildRequest, Output, Questions, ResourceLimits, SourceChoice, SourceRequest, Target,
@@ -25,6 +24,7 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::machine_source::BuildOn;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_image::image_format::Format;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 mod checks;
 mod project_policy;

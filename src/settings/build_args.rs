@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::options::Options;
 use super::value::WordList;
-use crate::common::flake_ref::FlakeRef;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// What a build is given: by the command line, or by a command that starts a build itself.
 #[derive(Clone, Debug, Default, Args)]

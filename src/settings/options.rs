@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::builders::BuilderList;
 use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, StoreName, WordList};
 use crate::common::build_mode::{EmulationChoice, Glue};
-use crate::common::flake_ref::FlakeRef;
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::machine_source::BuildOn;
 use sdbuild_core::system::System;
 use sdbuild_image::board::{BoardName, BoardNameParser};
 use sdbuild_image::image_format::Format;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// Heading of the flags about Nix.
 pub(crate) const NIX: &str = "Nix options";

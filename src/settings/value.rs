@@ -12,13 +12,13 @@ use serde_json::json;
 use super::DEFAULT_RELEASE;
 use super::STORE;
 use crate::common::build_mode::{EmulationChoice, Glue};
-use crate::common::flake_ref::FlakeRef;
 use sdbuild_core::absolute_path::{absolute, below_home};
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::machine_source::BuildOn;
 use sdbuild_core::system::System;
 use sdbuild_image::board::BoardName;
 use sdbuild_image::image_format::Format;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// What paths in settings begin at.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ const PROGRAMS: [&str; 11] = [
 ];
 /// Makes a program that prints the names of the source's files.
 const CARGO: &str = r#"
-if [ "$1" = --version ]; then echo "cargo 1.89.0 (c24e10642 2025-06-23)"; exit; fi
+if [ "$1" = --version ]; then echo "cargo 1.95.0 (f2d3ce0bd 2026-03-21)"; exit; fi
 while [ $# -gt 0 ]; do
   case $1 in
     --path) path=$2 ;;
@@ -134,7 +134,7 @@ fn rust_of_this_machine_compiles_the_clone() {
 
 #[test]
 fn an_engine_compiles_where_rust_is_old_or_has_no_linker() {
-    let old = CARGO.replace("1.89.0", "1.88.0");
+    let old = CARGO.replace("1.95.0", "1.94.0");
     for (engine, clone) in [
         ("docker", Clone::new().with("cargo", &old).with("cc", "")),
         ("podman", Clone::new().with("cargo", CARGO)),
@@ -242,7 +242,7 @@ fn without_rust_and_an_engine_it_says_what_it_needs() {
     let clone = Clone::new();
     clone.refuses(
         &mut clone.command(),
-        &["it needs Docker or Podman, or Rust 1.89 or newer with a C compiler. Install "],
+        &["it needs Docker or Podman, or Rust 1.95 or newer with a C compiler. Install "],
     );
     clone.refuses(
         clone.command().env("SDBUILD_COMPILER", "gcc"),

@@ -1,7 +1,6 @@
-//! The format of public SSH keys (RFC 4253, section 6.6).
+//! The format of public SSH keys (RFC 4253, section 6.6), and of `authorized_keys` (`sshd(8)`).
 //!
-//! Considered: ssh-key, whose newest release is a release candidate (0.7.0-rc.11); all that is needed here
-//! is whether a key is complete.
+//! The crate `ssh-key` reads keys of ECDSA only with two more crates, and accepts options that the SSH server does not know.
 
 use std::path::Path;
 
@@ -9,12 +8,9 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use jiff::{Timestamp, ToSpan as _};
 
-use self::key_options::KeyOption;
 use super::hash::Sha256Hash;
 use super::shell_word::quoted;
 use super::shown_path::shown_path;
-
-mod key_options;
 
 /// Key types that current OpenSSH servers accept, the preferred ones first.
 pub const KEY_TYPES: [&str; 7] = [
@@ -167,14 +163,14 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn of(line: &'a str) -> Option<Self> {
-        let line = line.trim_start_matches(key_options::is_blank);
+        let line = line.trim_start_matches(is_blank);
         if let Some(key) = key_at_start(line) {
             let options = Vec::new();
             return Some(Self { options, key });
         }
-        let (options, rest) = key_options::split(line)?;
+        let (options, rest) = split(line)?;
         let key = key_at_start(rest)?;
-        let options = key_options::known(options)?;
+        let options = known(options)?;
         Some(Self { options, key })
     }
 
@@ -198,18 +194,15 @@ fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
 
 /// What precedes the complete key in `line`, whether an SSH server knows it or not.
 pub fn text_before_key(line: &str) -> Option<&str> {
-    let blanks = line.match_indices(key_options::is_blank);
+    let blanks = line.match_indices(is_blank);
     let mut parts = blanks.filter_map(|(at, _)| line.split_at_checked(at));
-    let found = parts
-        .find(|(_, rest)| key_at_start(rest.trim_start_matches(key_options::is_blank)).is_some());
+    let found = parts.find(|(_, rest)| key_at_start(rest.trim_start_matches(is_blank)).is_some());
     found.map(|(before, _)| before.trim())
 }
 
 /// The complete key at the start of `text`, behind its type.
 fn key_at_start(text: &str) -> Option<&str> {
-    let mut words = text
-        .split(key_options::is_blank)
-        .filter(|word| !word.is_empty());
+    let mut words = text.split(is_blank).filter(|word| !word.is_empty());
     let (key_type, key) = (words.next()?, words.next()?);
     let is_one = text.starts_with(key_type) && KEY_TYPES.contains(&key_type);
     (is_one && is_complete(key_type, key)).then_some(key)
@@ -226,13 +219,112 @@ pub fn type_in(key: &str) -> Option<&'static str> {
     KEY_TYPES.into_iter().find(|known| known.as_bytes() == name)
 }
 
+/// Options without a value; those of the second list may begin with `no-`.
+const FLAGS: [&str; 2] = ["restrict", "cert-authority"];
+const FLAGS_TO_NEGATE: [&str; 7] = [
+    "agent-forwarding",
+    "port-forwarding",
+    "pty",
+    "touch-required",
+    "user-rc",
+    "verify-required",
+    "x11-forwarding",
+];
+
+/// Options with a value in double quotes.
+const WITH_VALUE: [&str; 8] = [
+    "command",
+    "environment",
+    "expiry-time",
+    "from",
+    "permitlisten",
+    "permitopen",
+    "principals",
+    "tunnel",
+];
+
+/// Whether `c` separates words in `authorized_keys`: other spaces, such as a no-break space, do not.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t')
+}
+
+/// `line` divided at the first blank outside double quotes, where the options end: the options, and what follows the blanks.
+fn split(line: &str) -> Option<(&str, &str)> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let ends_here = |c: char| {
+        let is_end = is_blank(c) && !is_quoted;
+        if c == '"' && !is_escaped {
+            is_quoted = !is_quoted;
+        }
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    };
+    let (options, rest) = line.split_once(ends_here)?;
+    Some((options, rest.trim_start_matches(is_blank)))
+}
+
+/// An option before a key.
+struct KeyOption<'a> {
+    /// Its name, in lower case.
+    name: String,
+    /// What is between the quotes behind it.
+    value: Option<&'a str>,
+}
+
+/// The options in the list `text`; `None` if it is none, or has one that the SSH server does not know.
+fn known(text: &str) -> Option<Vec<KeyOption<'_>>> {
+    let mut options = Vec::new();
+    let mut rest = text;
+    // The server accepts a comma at the end.
+    while !rest.is_empty() {
+        let (option, after) = option_at_start(rest)?;
+        options.push(option);
+        rest = match after.strip_prefix(',') {
+            Some(more) => more,
+            None if after.is_empty() => after,
+            None => return None,
+        };
+    }
+    (!options.is_empty()).then_some(options)
+}
+
+/// The known option at the start of `text`, and what follows it.
+fn option_at_start(text: &str) -> Option<(KeyOption<'_>, &str)> {
+    let end = text.find([',', '=']).unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(end)?;
+    let name = name.to_ascii_lowercase();
+    if let Some(quoted) = rest.strip_prefix('=') {
+        let is_known = WITH_VALUE.contains(&name.as_str());
+        let (value, rest) = quoted_at_start(quoted).filter(|_| is_known)?;
+        let value = Some(value);
+        return Some((KeyOption { name, value }, rest));
+    }
+    let positive = name.strip_prefix("no-").unwrap_or(&name);
+    let is_known = FLAGS.contains(&name.as_str()) || FLAGS_TO_NEGATE.contains(&positive);
+    is_known.then_some((KeyOption { name, value: None }, rest))
+}
+
+/// The text in double quotes at the start of `text`, and what follows it; `\"` in it is a quote of its own.
+fn quoted_at_start(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('"')?;
+    let mut is_escaped = false;
+    let closes = |c: char| {
+        let is_end = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    };
+    inner.split_once(closes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::contains_key;
     use super::expiry_time;
     use super::fingerprint;
     use super::is_expired;
+    use super::known;
     use super::lets_owner_in;
+    use super::split;
     use super::text_before_key;
     use super::type_in;
 
@@ -331,5 +423,40 @@ mod tests {
             "SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q"
         );
         assert_eq!(fingerprint("?"), "");
+    }
+
+    #[test]
+    fn options_are_those_of_sshd() {
+        for options in [
+            "restrict",
+            "No-Pty,X11-FORWARDING",
+            r#"command="echo \"a, b\"",no-port-forwarding"#,
+            r#"from="10.0.0.1,*.lan""#,
+            "pty,",
+        ] {
+            assert!(known(options).is_some(), "{options}");
+        }
+        for other in [
+            "",
+            ",",
+            "ssh-ed25519",
+            "~/.ssh/id_ed25519.pub",
+            "no-ptty",
+            "no-restrict",
+            "command",
+            "from=10.0.0.1",
+            r#"from="10.0.0.1"#,
+            r#"from="a"pty"#,
+            "pty,,restrict",
+        ] {
+            assert!(known(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn blanks_in_quotes_do_not_end_the_options() {
+        let line = "command=\"a \\\" b\",pty \t key me";
+        assert_eq!(split(line), Some(("command=\"a \\\" b\",pty", "key me")));
+        assert_eq!(split("restrict"), None);
     }
 }

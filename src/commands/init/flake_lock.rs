@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::nixos::flake;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline;
@@ -17,6 +16,7 @@ use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::new_file;
 use sdbuild_core::new_file::Access;
 use sdbuild_core::scratch_dir::ScratchDir;
+use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef};
 
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
@@ -90,7 +90,7 @@ async fn make(
     let outcome = pipeline::lock_flake(settings.request, Vec::new(), context).await?;
     outcome.finish("flake.lock is written", |lock| {
         let lock = lock.ok_or_else(|| Failure::message(Class::Internal, "Nix wrote no lock"))?;
-        let text = flake::formatted_lock(&lock)?;
+        let text = sdbuild_nix::flake_lock::formatted(&lock)?;
         new_file::write(path, &text, Access::Everybody, owner)
     })
 }

@@ -5,10 +5,10 @@ use std::io;
 use super::container::BuildJob;
 use super::own_texts;
 use crate::nixos::command::{BuildRequest, StorePaths, Task};
-use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::tar_writer::{Owner, TarWriter};
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
+use sdbuild_nix::nix_conf::NixSettings;
 
 /// The hash of everything that the evaluation of a job depends on, except the files of its source: sdbuild's own texts and
 /// settings, the builder's container image, nixpkgs by its content, and how the source is named.

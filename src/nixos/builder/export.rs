@@ -16,7 +16,6 @@ use super::own_texts::{ENTRY, WATCHDOG};
 use crate::nixos::layout;
 use crate::nixos::log::clean;
 use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::ssh_access;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
@@ -25,6 +24,7 @@ use sdbuild_engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Exit,
     Heartbeat, Input, Lines, OutputChunk, Role, RunId,
 };
+use sdbuild_nix::nix_conf::NixSettings;
 
 /// The program that exports.
 const PROGRAM: &str = include_str!("../../../containers/builder/export-cache");

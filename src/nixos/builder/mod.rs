@@ -22,5 +22,5 @@ pub use image::BuilderImage;
 pub use prepared::{BuildResult, PreparedBuilder};
 pub use trial::TrialRun;
 
-pub use super::entry_report::NoConfiguration;
 pub use super::remote_trial::Trial;
+pub use sdbuild_nix::reports::NoConfiguration;

@@ -12,19 +12,19 @@ use crate::nixos::check;
 use crate::nixos::check::{CheckResult, OwnDefinitions};
 use crate::nixos::command::Task;
 use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
-use crate::nixos::entry_report::NoConfiguration;
-use crate::nixos::flake::FlakeReport;
 use crate::nixos::follow::{Followed, LogView, follow};
-use crate::nixos::forecast::{Collector, Forecast};
 use crate::nixos::interactive::run_interactive;
-use crate::nixos::layout;
-use crate::nixos::store_path::result;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_engine::labels::labels;
 use sdbuild_engine::{Attached, Container, ContainerGuard, Exit, Heartbeat, PauseHandle, Role};
+use sdbuild_nix::forecast::{Collector, Forecast};
+use sdbuild_nix::layout;
+use sdbuild_nix::reports::FlakeReport;
+use sdbuild_nix::reports::NoConfiguration;
+use sdbuild_nix::store_path::result;
 
 /// A builder with all its input that has not been started.
 #[derive(Debug)]
@@ -275,7 +275,6 @@ impl ContainerOfJob {
             copying_flake: self.job.tell_of_copying(&events),
             slow: self.job.request.nix.stall_timeout,
             offline: self.job.access.offline,
-            overrides_in_file: self.told_overrides(),
             awaits_flake: self.job.source.is_flake(),
             caches: self.job.request.nix.flake_caches.clone(),
             substituters: self.job.request.nix.substituters.clone(),
@@ -287,15 +286,6 @@ impl ContainerOfJob {
             naming_result: (self.job.request.task == Task::Build).then_some(Phase::Build),
         };
         follow(self.container.drain(output), log, &events, view).await
-    }
-
-    /// The inputs for which `sdbuild lock` itself tells if they do not exist.
-    fn told_overrides(&self) -> Vec<String> {
-        if matches!(self.job.request.task, Task::Lock(_)) {
-            self.job.source.overrides_in_file()
-        } else {
-            Vec::new()
-        }
     }
 
     /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.

@@ -10,7 +10,6 @@ use super::own_texts::WATCHDOG;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::nixos::layout;
 use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::remote_trial::Trial;
 use crate::nixos::ssh_access;
 use sdbuild_core::cancel::Cancel;
@@ -20,6 +19,7 @@ use sdbuild_engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Heartbeat,
     Input, Lines, Network, OutputChunk, Role, RunId,
 };
+use sdbuild_nix::nix_conf::NixSettings;
 
 /// The program that tries the builders.
 const PROGRAM: &str = include_str!("../../../containers/builder/try-builders");

@@ -3,7 +3,6 @@
 use super::evidence::MAX_SHOWN;
 use super::names::quoted_after;
 use crate::common::nix_name::is_of_path;
-use crate::common::repository_address::without_fragment;
 use crate::nixos::log::NixError;
 use sdbuild_core::nearest::similar_names;
 
@@ -134,7 +133,7 @@ pub(super) fn unsupported_url(summary: &str) -> Option<&str> {
 
 fn url_hint(url: &str) -> String {
     if let Some((flake, fragment)) = url.split_once('#') {
-        return without_fragment(flake, fragment);
+        return format!("write {flake}, without #{fragment}: an input is a whole flake");
     }
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     if scheme == "ssh" {

@@ -16,7 +16,7 @@ use super::source_lines;
 use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nix_name::path_of;
-use crate::nixos::flake::attribute_names;
+use crate::nixos::flake::InputNames;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
@@ -263,7 +263,7 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
         return Some("if that is not a flake, give the input `flake = false;`".to_owned());
     }
     let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
-    let names = attribute_names(&text);
+    let names = InputNames::read(&text).attributes;
     let is_empty = written_values::is_empty_set(&text);
     // Otherwise it is about an input, or the file is more than a plain set.
     if names.is_empty() && !is_empty || names.contains("outputs") {

@@ -1,38 +1,30 @@
-//! The inputs of a flake: which are fetched here, and which cannot be fetched.
+//! The inputs of a flake: which are fetched here, which cannot be fetched, and which its lock lacks.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Content;
 use super::Flake;
+use super::FlakeSearch;
+use super::Override;
 use super::SELF;
-use super::content::Content;
-use super::declared_inputs::{
-    FollowsNothing, declared_attributes, declared_inputs, follows_itself, follows_nothing,
-    is_declared_as_files, may_have_configuration, misplaced_follows,
-};
-use super::declared_places::{only_line, place_of, url_in_circle};
-use super::input_url;
-use super::lock::Node;
+use super::checkout::PrivateInput;
 use super::lock_file;
-use super::locked_inputs;
-use super::locked_inputs::LockedRepository;
-use super::override_input::Override;
-use super::private_input::PrivateInput;
-use super::private_lock;
-use super::private_lock::{NewInput, UnlockedRepository};
-use super::search::FlakeSearch;
 use super::tree::FlakeTree;
-use super::unlocked;
-use super::unlocked::UnlockedFlake;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
-use crate::nixos::nix_syntax::parse;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text, lock_command};
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::nearest::similar_names;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_nix::flake_file::FlakeFile;
+use sdbuild_nix::flake_lock::{Lock, Node};
+use sdbuild_nix::flake_ref::{is_in_registry, registry_alternative};
+use sdbuild_nix::git_inputs;
+use sdbuild_nix::git_inputs::{LockedRepository, NewInput, UnlockedRepository};
+use sdbuild_nix::known_repository::usual_url;
 
-/// The output of a flake with its configurations.
-const CONFIGURATIONS: &str = "nixosConfigurations";
 /// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
 const MAX_UNREACHABLE: usize = 16;
 
@@ -53,18 +45,17 @@ impl Flake {
         search: FlakeSearch<'_>,
     ) -> Result<(), Failure> {
         self.check_lock_file()?;
-        self.check_updated(updated)?;
+        // Of an unknown input, Nix would only warn, and change nothing.
+        self.check_names(updated.iter().map(String::as_str))?;
         let unlocked = self.unlocked_inputs();
-        self.check_arguments(&unlocked)?;
-        self.check_follows()?;
-        self.check_urls(&[&unlocked, updated].concat())?;
+        self.check_declarations(&unlocked, &[&unlocked, updated].concat())?;
         let new = self.unlocked_repositories(updated, search.git_inputs)?;
         let names: Vec<_> = new.iter().map(|input| input.name.as_str()).collect();
         let mut locked = self.locked_repositories(&names, search.git_inputs);
         for declared in new {
             let input = PrivateInput::resolve(declared, search).await?;
             if let Some(lock) = input.own_lock() {
-                locked.extend(locked_inputs::private_repositories(&lock, &[], &[]));
+                locked.extend(git_inputs::private_repositories(&lock, &[], &[]));
             }
             self.inputs.push(Arc::new(input));
         }
@@ -89,10 +80,10 @@ impl Flake {
         updated: &[String],
         named: &[String],
     ) -> Result<Vec<UnlockedRepository>, Failure> {
-        let Some(text) = self.directory().and_then(|dir| flake_text(&dir)) else {
+        let Some(text) = self.flake_text() else {
             return Ok(Vec::new());
         };
-        private_lock::unlocked_repositories(&text, self.lock().as_ref(), updated, named)
+        git_inputs::unlocked_repositories(&text, self.lock().as_ref(), updated, named)
     }
 
     /// The inputs that only the user's git can fetch, and those that the user has `named`; without what is overridden or `new`.
@@ -101,7 +92,7 @@ impl Flake {
             return Vec::new();
         };
         let replaced = [&self.overridden_inputs(), new].concat();
-        locked_inputs::private_repositories(&lock, &replaced, named)
+        git_inputs::private_repositories(&lock, &replaced, named)
     }
 
     /// The inputs that are new to the lock, with the number of the directory that each is uploaded to.
@@ -132,139 +123,124 @@ impl Flake {
     /// overridden: Nix would fetch every input before it refused that. What only Nix sees, such as another URL, is left to it.
     pub fn check_lock(&self) -> Result<(), Failure> {
         self.check_lock_file()?;
-        self.check_overrides()?;
+        self.check_overridden(self.overrides.iter().map(Override::input))?;
         let missing = self.missing_inputs();
         // Nix explains an error in the syntax before it looks for the lock.
-        if missing.is_empty() || self.has_syntax_error() {
+        if missing.is_empty() || self.file().has_errors {
             return Ok(());
         }
-        self.check_name()?;
-        self.check_follows()?;
-        self.check_arguments(&missing)?;
-        self.check_urls(&missing)?;
-        Err(self.unlocked().failure(&missing))
+        self.check_declarations(&missing, &missing)?;
+        Err(self.unlocked(&missing))
     }
 
-    /// Fails if the user named all configurations, or misspelt their output, which is a mistake with a lock, too.
-    fn check_name(&self) -> Result<(), Failure> {
-        let (text, flake) = (self.reference.to_string(), &self.reference.text);
-        let (what, hint) = match self.reference.attribute.as_slice() {
-            [output] if output == CONFIGURATIONS => (
-                "is all configurations of the flake",
-                format!("name one of them: {flake}#NAME"),
-            ),
-            [output, name] if self.lacks_output_like_configurations(output) => (
-                "is not an output of the flake",
-                format!("did you mean {flake}#{name}?"),
-            ),
-            _ => return Ok(()),
+    /// A build needs the inputs `missing` in its lock.
+    fn unlocked(&self, missing: &[String]) -> Failure {
+        let tree = self.tree.as_ref();
+        let has_lock = tree.is_some_and(|tree| tree.directory().join(lock_file::NAME).exists());
+        let (first, names) = (missing.first().map_or("", |name| name), missing.join(", "));
+        let text = if has_lock {
+            format!("flake.lock lacks the inputs {names}, and a build never changes that file")
+        } else {
+            format!("there is no flake.lock, which a build needs for the inputs {names}")
         };
-        Err(Failure::usage(format!("{text} {what}")).hint(hint))
-    }
-
-    /// Whether `output` is nearly the name of the configurations, and the flake does not have that word.
-    fn lacks_output_like_configurations(&self, output: &str) -> bool {
-        let text = self.directory().and_then(|dir| flake_text(&dir));
-        similar_names(output, [CONFIGURATIONS]).is_some()
-            && text.is_some_and(|text| !may_have_configuration(&text, output))
-    }
-
-    /// Whether its `flake.nix` is here and cannot be parsed.
-    fn has_syntax_error(&self) -> bool {
-        let text = self.directory().and_then(|dir| flake_text(&dir));
-        text.is_some_and(|text| !parse(&text).errors().is_empty())
-    }
-
-    fn unlocked(&self) -> UnlockedFlake<'_> {
-        let has = |name: &str| {
-            let tree = self.tree.as_ref();
-            tree.is_some_and(|tree| tree.directory().join(name).exists())
+        let hint = if self.local_tree().is_none() {
+            "clone the repository and complete its lock there, with `sdbuild lock`".to_owned()
+        } else {
+            format!("`{}` completes it", self.lock_command())
         };
-        UnlockedFlake {
-            reference: &self.reference,
-            is_local: self.local_tree().is_some(),
-            has_lock: has(lock_file::NAME),
-            is_beside_module: has(CONFIG_NAME),
+        Failure::usage(text).hint(hint).hint(overriding(first))
+    }
+
+    /// The command that writes or completes the lock.
+    fn lock_command(&self) -> String {
+        let has_module = |dir: PathBuf| dir.join(CONFIG_NAME).exists();
+        let is_beside_module = self.directory().is_some_and(has_module);
+        lock_command(&self.reference.text, is_beside_module)
+    }
+
+    /// Fails if the `flake.nix` has a mistake that Nix would report only after it has fetched everything, or as a registry that no build
+    /// reads: an argument of the outputs that is not declared, an input that follows a missing one, the address of one of `inputs`.
+    /// The lock lacks the inputs `unlocked`.
+    fn check_declarations(&self, unlocked: &[String], inputs: &[String]) -> Result<(), Failure> {
+        let file = self.file();
+        if let Some((input, target, missing)) = file.follows_missing() {
+            let place = file.place(input, "follows");
+            let text = format!(
+                "the input {input} in flake.nix follows {target}, and the flake has no input {missing}"
+            );
+            let declared = file.declared_inputs();
+            let similar = similar_names(missing, declared.iter().map(String::as_str));
+            return Err(Failure::usage(text).hint(match similar {
+                Some(similar) => format!("{place}did you mean {similar}?"),
+                None => format!("{place}declare it: inputs.{missing}.url = \"…\";"),
+            }));
         }
+        if let Some(failure) = self.undeclared_argument(&file, unlocked) {
+            return Err(failure);
+        }
+        inputs
+            .iter()
+            .find_map(|name| self.wrong_url(&file, name))
+            .map_or(Ok(()), Err)
     }
 
-    /// Fails if one of its inputs `unlocked` is only an argument of its outputs.
-    fn check_arguments(&self, unlocked: &[String]) -> Result<(), Failure> {
-        let text = self.directory().and_then(|dir| flake_text(&dir));
-        let undeclared = text.and_then(|text| self.unlocked().undeclared_argument(unlocked, &text));
-        undeclared.map_or(Ok(()), Err)
+    /// An argument of the outputs that is none of the inputs: Nix would look for it in a registry, and none is read.
+    fn undeclared_argument(&self, file: &FlakeFile, unlocked: &[String]) -> Option<Failure> {
+        let mut arguments = file.arguments.difference(&file.inputs);
+        let inputs = || file.inputs.iter().map(String::as_str);
+        let similar = |name: &str| {
+            let similar = similar_names(name, inputs())?;
+            (!file.arguments.contains(&similar)).then_some(similar)
+        };
+        let name = arguments.find(|name| {
+            unlocked.contains(name) || similar(name).is_some_and(|input| unlocked.contains(&input))
+        })?;
+        let line = file.argument_line(name);
+        let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+        let failure = Failure::usage(format!(
+            "the outputs of flake.nix have the argument {name}{line}, which is not one of its inputs"
+        ));
+        if let Some(similar) = similar(name) {
+            return Some(failure.hint(format!(
+                "did you mean {similar}? Both must have the same name"
+            )));
+        }
+        let url = usual_url(name).unwrap_or_else(|| "…".to_owned());
+        let hint = format!(
+            "remove the argument, or declare it: inputs.{name}.url = \"{url}\"; then run `{}`",
+            self.lock_command()
+        );
+        Some(failure.hint(hint).hint(overriding(name)))
+    }
+
+    /// What is wrong with the address of the input `name`, which Nix would look for in a registry or outside of what is uploaded.
+    fn wrong_url(&self, file: &FlakeFile, name: &str) -> Option<Failure> {
+        let url = file.url(name)?;
+        let dir = self.local_tree().map_or("", FlakeTree::dir);
+        let (what, hint) = if is_in_registry(url) {
+            let hint = registry_alternative(url);
+            (
+                "a name in a registry of flakes, and a build reads none",
+                hint,
+            )
+        } else if is_outside(url, dir) {
+            let path = quoted(url.strip_prefix("path:").unwrap_or(url));
+            let hint = format!(
+                "move it into the flake's directory, or build with --override-input {name} {path}"
+            );
+            ("a directory that the builder does not have", hint)
+        } else {
+            return None;
+        };
+        let (place, url) = (file.place(name, "url"), hide_secrets(url));
+        let text = format!("the input {name} in flake.nix has the URL {url:?}, {what}");
+        Some(Failure::usage(text).hint(format!("{place}{}", hide_secrets(&hint))))
     }
 
     /// Fails if the lock of a flake of this machine is damaged, in which Nix says neither the file nor what to do.
     fn check_lock_file(&self) -> Result<(), Failure> {
         let directory = self.local_tree().map(FlakeTree::directory);
         directory.map_or(Ok(()), |dir| lock_file::check(&dir))
-    }
-
-    /// Fails if an input follows one that the flake does not have.
-    fn check_follows(&self) -> Result<(), Failure> {
-        let text = self.directory().and_then(|dir| flake_text(&dir));
-        let text = text.unwrap_or_default();
-        if let Some((input, own, meant)) = misplaced_follows(&text) {
-            let failure = Failure::usage(format!(
-                "the input {input} in flake.nix follows nothing, because `follows` is in the wrong place"
-            ));
-            let is_it = |line: &str| line.contains("follows") && line.contains(own);
-            let place = only_line(&text, is_it);
-            return Err(failure.hint(format!("{place}write {meant}")));
-        }
-        if let Some(circle) = follows_itself(&text) {
-            let hint = url_in_circle(&text, &circle);
-            let text = format!("inputs in flake.nix follow each other in a circle: {circle}");
-            return Err(Failure::usage(text).hint(hint));
-        }
-        let Some(found) = follows_nothing(&text) else {
-            return Ok(());
-        };
-        let FollowsNothing {
-            input,
-            target,
-            missing,
-        } = found;
-        let declared = declared_inputs(&text);
-        let failure = Failure::usage(format!(
-            "the input {input} in flake.nix follows {target}, and the flake has no input {missing}"
-        ));
-        let place = place_of(&text, target);
-        let similar = similar_names(missing, declared.iter().map(String::as_str));
-        Err(match similar {
-            Some(meant) => failure.hint(format!("{place}did you mean {meant}?")),
-            None => failure.hint(format!(
-                "{place}declare it: inputs.{missing}.url = \"…\"; then run `{}`",
-                self.unlocked().lock_command()
-            )),
-        })
-    }
-
-    /// Fails if one of `inputs` has a URL that Nix would take for something else, and its flake is the user's own.
-    fn check_urls(&self, inputs: &[String]) -> Result<(), Failure> {
-        let text = self.directory().and_then(|dir| flake_text(&dir));
-        let declared = text.as_deref().map(declared_attributes).unwrap_or_default();
-        let dir = self.local_tree().map_or("", FlakeTree::dir);
-        let urls = || {
-            let urls = inputs.iter();
-            urls.filter_map(|name| Some((name, declared.get(name)?.get("url")?)))
-        };
-        let wrong =
-            urls().find_map(|(name, url)| Some((name, url, input_url::problem(name, url, dir)?)));
-        let directory = self.directory().unwrap_or_default();
-        let missing = || {
-            urls().find_map(|(name, url)| {
-                Some((name, url, input_url::missing_path(name, url, &directory)?))
-            })
-        };
-        let found = wrong.or_else(missing);
-        found.map_or(Ok(()), |(name, url, (what, hint))| {
-            let place = place_of(text.as_deref().unwrap_or_default(), url);
-            let url = hide_secrets(url);
-            let text = format!("the input {name} in flake.nix has the URL {url:?}, {what}");
-            Err(Failure::usage(text).hint(format!("{place}{}", hide_secrets(&hint))))
-        })
     }
 
     /// Whether its lock is complete only with the overridden inputs.
@@ -279,18 +255,15 @@ impl Flake {
         missing
     }
 
-    /// The names of the inputs of a flake whose files are here that its lock lacks.
+    /// The names of the inputs of a flake whose files are here that its lock lacks, sorted; none if the lock cannot be read, which Nix
+    /// reports.
     fn unlocked_inputs(&self) -> Vec<String> {
         let directory = self.tree.as_ref().map(FlakeTree::directory);
-        directory.map_or_else(Vec::new, |dir| unlocked::inputs(&dir))
+        directory.map_or_else(Vec::new, |dir| unlocked_inputs(&dir))
     }
 
-    /// Fails if an overridden input is none of the flake: Nix would only warn, and go on with the one that was mistyped.
-    fn check_overrides(&self) -> Result<(), Failure> {
-        self.check_overridden(self.overrides.iter().map(Override::input))
-    }
-
-    /// The same for inputs that are to be overridden.
+    /// Fails if one of the inputs `names` that are to be overridden is none of the flake: Nix would only warn, and go on with the one that
+    /// was mistyped.
     pub fn check_overridden<'a>(
         &self,
         names: impl Iterator<Item = &'a str>,
@@ -299,16 +272,9 @@ impl Flake {
         checked.map_err(|failure| failure.consequence("--override-input"))
     }
 
-    /// Fails if one of the inputs `updated` is none of the flake: Nix would only warn, and change nothing. Those that are not
-    /// known are left to it.
-    fn check_updated(&self, updated: &[String]) -> Result<(), Failure> {
-        self.check_names(updated.iter().map(String::as_str))
-    }
-
     /// Fails if one of these paths begins with a name that no input of the flake has.
     fn check_names<'a>(&self, mut paths: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
-        let text = self.directory().and_then(|dir| flake_text(&dir));
-        let mut known = text.as_deref().map(declared_inputs).unwrap_or_default();
+        let mut known = self.file().declared_inputs();
         known.extend(self.lock().unwrap_or_default().input_names());
         if known.is_empty() {
             return Ok(());
@@ -320,11 +286,9 @@ impl Flake {
 
     /// What its input with this path is, as far as that is known without Nix.
     pub(super) fn content_of(&self, input: &str) -> Content {
-        let text = self.directory().and_then(|dir| flake_text(&dir));
-        let is_declared = text.is_some_and(|text| is_declared_as_files(&text, input));
         let lock = self.lock().unwrap_or_default();
         let is_locked = || lock.input(input).is_some_and(Node::is_files);
-        if is_declared || is_locked() {
+        if self.file().is_plain_files(input) || is_locked() {
             Content::Files
         } else {
             Content::Flake
@@ -354,7 +318,7 @@ impl Flake {
         let known = self.check_names(checked.iter().copied());
         known.map_err(|failure| failure.consequence("--git-inputs"))?;
         let lock = self.lock().unwrap_or_default();
-        match locked_inputs::not_fetched_by_git(&lock, &checked) {
+        match git_inputs::not_fetched_by_git(&lock, &checked) {
             None => Ok(()),
             Some((name, why)) => Err(Failure::usage(format!(
                 "--git-inputs: the input {name} {why}"
@@ -366,13 +330,39 @@ impl Flake {
     /// Warns of inputs that neither the builder nor git here can fetch.
     pub(super) fn warn_of_unreachable_inputs(&self, events: &Events) {
         let lock = self.lock().unwrap_or_default();
-        let unreachable = locked_inputs::unreachable_inputs(&lock, &self.overridden_inputs());
+        let unreachable = git_inputs::unreachable_inputs(&lock, &self.overridden_inputs());
         for (input, how) in unreachable.into_iter().take(MAX_UNREACHABLE) {
             events.warn(format!(
                 "the builder cannot fetch the input {input} {how}. Clone it, and give --override-input {input} DIR"
             ));
         }
     }
+}
+
+fn unlocked_inputs(dir: &Path) -> Vec<String> {
+    let locked = match lock_file::read(dir) {
+        Ok(Some(lock)) => Lock::parse(&lock).map(|lock| lock.input_names()),
+        Ok(None) => Some(BTreeSet::new()),
+        Err(_) => None,
+    };
+    let (Some(text), Some(locked)) = (flake_text(dir), locked) else {
+        return Vec::new();
+    };
+    let declared = FlakeFile::read(&text).declared_inputs();
+    declared.difference(&locked).cloned().collect()
+}
+
+/// Whether `url` is a directory outside the one that is uploaded, which has the flake in `dir`.
+fn is_outside(url: &str, dir: &str) -> bool {
+    let path = url.strip_prefix("path:").unwrap_or(url);
+    let up = path.split('/').take_while(|part| *part == "..").count();
+    let depth = dir.split('/').filter(|part| !part.is_empty()).count();
+    path.starts_with(['/', '~']) && !path.starts_with("/nix/") || up > depth
+}
+
+/// How to do without `input` in a lock.
+fn overriding(input: &str) -> String {
+    format!("or take the input from a directory: --override-input {input} DIR")
 }
 
 /// The flake has only the inputs `known`, not `unknown`.
@@ -388,5 +378,104 @@ fn unknown_input(unknown: &str, known: &BTreeSet<String>) -> Failure {
         None => failure.hint(format!(
             "name one of its inputs, or declare {unknown} in the inputs of {FLAKE_FILE}"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sdbuild_core::cancel::Cancel;
+
+    /// The failure of a build of a flake with this text, whose lock has only the input `locked`.
+    async fn refused(text: &str) -> Failure {
+        let dir = tempfile::tempdir().unwrap();
+        let lock =
+            r#"{"nodes":{"root":{"inputs":{"locked":"l"}},"l":{}},"root":"root","version":7}"#;
+        for (name, text) in [(FLAKE_FILE, text), (lock_file::NAME, lock)] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let reference = format!("path:{}", dir.path().display()).parse().unwrap();
+        let (cancel, events) = (Cancel::new(), Events::none());
+        let search = FlakeSearch {
+            path: std::ffi::OsStr::new(""),
+            home: None,
+            cache: dir.path(),
+            git_inputs: &[],
+            offline: true,
+            cancel: &cancel,
+            events: &events,
+        };
+        let flake = Flake::open(reference, Vec::new(), search).await.unwrap();
+        flake.check_lock().unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn an_unlocked_input_is_refused_with_its_declaration() {
+        for (text, message, hint) in [
+            (
+                "{ inputs.a.url = \"github:o/a\"; outputs = { self, locked, a }: { }; }",
+                "flake.lock lacks the inputs a,",
+                "sdbuild lock --flake ",
+            ),
+            (
+                "{\n  inputs.nixpkgs.url = \"github:o/a\";\n  outputs = { self, nixpkg }: { };\n}",
+                "have the argument nixpkg (line 3), which is not",
+                "did you mean nixpkgs?",
+            ),
+            (
+                "{ outputs = { self, locked, disko }: { }; }",
+                "have the argument disko (line 1)",
+                "inputs.disko.url = \"github:nix-community/disko\";",
+            ),
+            (
+                "{\n  inputs.b.follows = \"lockd\";\n  outputs = { self, locked, b }: { };\n}",
+                "the input b in flake.nix follows lockd,",
+                "flake.nix:2: did you mean locked?",
+            ),
+            (
+                "{\n  inputs.a.url = \"me/pi\";\n  outputs = { self, a }: { };\n}",
+                "has the URL \"me/pi\", a name in a registry",
+                "flake.nix:2: write github:me/pi",
+            ),
+            (
+                "{\n  inputs.a.url = \"../common\";\n  outputs = { self, a }: { };\n}",
+                "a directory that the builder does not have",
+                "--override-input a ../common",
+            ),
+        ] {
+            let failure = refused(text).await;
+            assert!(failure.to_string().contains(message), "{failure}");
+            assert!(failure.hints[0].contains(hint), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_upload_is_inside() {
+        for (url, dir, expected) in [
+            ("path:../common", "hosts/pi", false),
+            ("../../../common", "hosts/pi", true),
+            ("~/nixpkgs", "", true),
+            ("path:/home/me/x", "", true),
+            ("path:/nix/store/x-source", "", false),
+            ("./pi", "", false),
+            ("github:me/x", "", false),
+        ] {
+            assert_eq!(is_outside(url, dir), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn inputs_that_the_lock_lacks_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let found = || unlocked_inputs(dir.path());
+        assert!(found().is_empty(), "there is no flake");
+        write("flake.nix", "{ outputs = { self, a, b }: { }; }");
+        assert_eq!(found(), ["a", "b"]);
+        let lock = r#"{"nodes":{"root":{"inputs":{"a":"a"}}},"root":"root","version":7}"#;
+        write("flake.lock", lock);
+        assert_eq!(found(), ["b"]);
+        write("flake.lock", "damaged");
+        assert!(found().is_empty(), "Nix reports it");
     }
 }

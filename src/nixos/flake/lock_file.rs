@@ -1,22 +1,15 @@
 //! Reading and writing the user's `flake.lock`.
 
 use std::io;
-use std::ops::RangeInclusive;
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::lock::Lock;
 use crate::nixos::lock::replace_file;
-use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::plain_file;
+use sdbuild_nix::flake_lock::{formatted, problem};
 
 /// File name of a flake's lock.
 pub const NAME: &str = "flake.lock";
-/// Versions of the format that Nix reads (`src/libflake/flake/lockfile.cc`).
-const VERSIONS: RangeInclusive<u64> = 5..=7;
-/// Begins a line where git could not merge.
-const CONFLICT_MARK: &str = "<<<<<<< ";
 /// Largest lock that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
@@ -43,36 +36,6 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
     })
 }
 
-/// What is wrong with the lock `text`, as the rest of a sentence.
-fn problem(text: &str) -> Option<String> {
-    if text.trim().is_empty() {
-        return Some("is empty".to_owned());
-    }
-    if text.lines().any(|line| line.starts_with(CONFLICT_MARK)) {
-        return Some("has marks of a conflict of git".to_owned());
-    }
-    let lock: Value = match serde_json::from_str(text) {
-        Ok(lock) => lock,
-        Err(error) => return Some(format!("is not JSON: {error}")),
-    };
-    match lock.get("version").and_then(Value::as_u64) {
-        Some(version) if VERSIONS.contains(&version) => {}
-        Some(version) => {
-            let (first, last) = (VERSIONS.start(), VERSIONS.end());
-            return Some(format!(
-                "has version {version}, and the builder's Nix reads versions {first} to {last}"
-            ));
-        }
-        None => return Some("has no version: it is not the lock of a flake".to_owned()),
-    }
-    match Lock::parse(text) {
-        None => Some("lacks the nodes with the flake's inputs".to_owned()),
-        Some(lock) => lock
-            .missing_node()
-            .map(|node| format!("lacks the node {node}, which it names as an input")),
-    }
-}
-
 /// Replaces the lock in `dir` by `text`, which the builder's Nix printed, formatted as Nix does. Returns whether it changed. A usage
 /// error if it is no longer `before`, of which Nix made the new one.
 pub fn write(dir: &Path, before: Option<&str>, text: &str) -> Result<bool, Failure> {
@@ -90,22 +53,10 @@ pub fn write(dir: &Path, before: Option<&str>, text: &str) -> Result<bool, Failu
     Ok(true)
 }
 
-/// The lock `text`, which the builder's Nix printed, formatted as Nix does.
-pub fn formatted(text: &str) -> Result<String, Failure> {
-    let lock: Value = serde_json::from_str(text).map_err(|_| not_a_lock())?;
-    if Lock::parse(text).is_none() || !lock.get("version").is_some_and(Value::is_u64) {
-        return Err(not_a_lock());
-    }
-    Ok(serde_json::to_string_pretty(&lock).or_internal("write JSON")? + "\n")
-}
-
-fn not_a_lock() -> Failure {
-    Failure::message(Class::Internal, "Nix printed no lock file")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sdbuild_core::failure::Class;
 
     #[test]
     fn the_lock_is_written_as_nix_does() {

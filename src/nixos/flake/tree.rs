@@ -3,15 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Content;
+use super::FlakeSearch;
 use super::checkout::{Checkout, History};
-use super::content::Content;
-use super::git_tree::GitTree;
-use super::input_url;
 use super::lock_file;
-use super::search::FlakeSearch;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
-use crate::common::flake_url::encoded;
 use crate::nixos::config_dir;
 use crate::nixos::config_dir::{ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
@@ -20,9 +16,16 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::parent_dir::parent_dir;
-use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shell_word::{command_line, quoted};
 use sdbuild_core::shown_path::{shown_dir, shown_path};
 use sdbuild_core::terminal::output_files;
+use sdbuild_nix::flake_file::may_have_configuration;
+use sdbuild_nix::flake_ref::encoded;
+use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef};
+use sdbuild_nix::flake_ref::{is_in_registry, registry_alternative};
+
+/// Names of untracked files that a warning lists; the rest is counted.
+const MAX_UNTRACKED: usize = 10;
 
 /// The files of a flake, and what pins them.
 #[derive(Clone, Debug)]
@@ -55,15 +58,10 @@ impl FlakeTree {
                 let found = Self::find(&dir, *untracked, content, search)
                     .await
                     .map(Some);
-                let elsewhere =
-                    input_url::proposal(&reference.text).map(|write| write + &reference.fragment());
-                let meant = name_of_registry(reference)
-                    .or_else(|| home_of_other(&reference.text))
-                    .or(elsewhere);
                 found.map_err(|mut failure| {
-                    // A directory that is not there is not meant.
-                    if let Some(meant) = meant.filter(|_| !dir.exists()) {
-                        failure.hints = vec![meant];
+                    // A directory that does not exist may be meant as a name in a registry, or as a configuration.
+                    if !dir.exists() {
+                        failure.hints = vec![missing_directory_hint(&dir, reference)];
                     }
                     failure
                 })
@@ -278,27 +276,162 @@ impl FlakeTree {
     }
 }
 
-/// What to write in place of `nixpkgs#NAME`, which is a package or a configuration: Nix takes its flake from a registry.
-fn name_of_registry(reference: &FlakeRef) -> Option<String> {
-    let [name] = reference.attribute.as_slice() else {
-        return None;
-    };
-    (reference.text == "nixpkgs").then(|| {
-        format!(
-            "nixpkgs is a name in a flake registry, which sdbuild does not use. For a configuration of your flake, write \
-             its directory before the #, such as .#{name}. A package is a part of a configuration: \
-             environment.systemPackages = [ pkgs.{name} ];"
-        )
-    })
+/// What git knows about a work tree.
+#[derive(Clone, Debug)]
+struct GitTree {
+    /// Tracked files, also of submodules, that may be missing in the work tree.
+    files: Vec<String>,
+    /// Untracked `.nix` files that no ignore file lists, also of submodules.
+    untracked: Vec<String>,
+    /// The commit, if the tracked files are those of the commit.
+    revision: Option<String>,
+    /// The time of the last commit in seconds since 1970.
+    last_modified: Option<String>,
 }
 
-/// What to write in place of the path `text` that begins with the home of another user.
-fn home_of_other(text: &str) -> Option<String> {
-    let is_other = text.starts_with('~') && !text.starts_with("~/") && text != "~";
-    is_other.then(|| {
-        "of paths that begin with ~, only ~/ is known, your own home. Write the whole path of another user's directory"
-            .to_owned()
-    })
+impl GitTree {
+    /// Asks git about the repository; the flake, or the plain files, are in its directory `dir`.
+    pub(super) async fn read(git: &Git, dir: &str, content: Content) -> Result<Self, Failure> {
+        let tracked = ["ls-files", "-z", "--cached", "--recurse-submodules"];
+        let files = git.paths(&tracked).await?;
+        let flake = Path::new(dir).join(FLAKE_FILE);
+        let has = |file: &Path| files.iter().any(|name| Path::new(name).starts_with(file));
+        if content == Content::Files && !has(Path::new(dir)) {
+            return Err(untracked_files(git.dir(), dir));
+        }
+        if content == Content::Flake && !has(&flake) {
+            return Err(untracked_flake(git, &flake).await?);
+        }
+        let lock = Path::new(dir).join(lock_file::NAME);
+        let lock_is_committed = !git.dir().join(&lock).exists() || has(&lock);
+        let revision = git.line(&["rev-parse", "--verify", "HEAD"]).await;
+        let repositories = with_submodules(git).await?;
+        let is_clean = lock_is_committed && are_clean(&repositories).await?;
+        Ok(Self {
+            untracked: untracked(&repositories, git.dir()).await?,
+            revision: revision.filter(|_| is_clean),
+            last_modified: commit_time(git).await,
+            files,
+        })
+    }
+
+    /// The files `names` of the commit that git has.
+    pub(super) async fn of_commit(git: &Git, names: Vec<String>) -> Self {
+        Self {
+            files: names,
+            untracked: Vec::new(),
+            revision: git.line(&["rev-parse", "--verify", "HEAD"]).await,
+            last_modified: commit_time(git).await,
+        }
+    }
+
+    /// The warning that names the first files that git does not track, if there are some.
+    pub(super) fn warning(&self) -> Option<String> {
+        let names = &self.untracked;
+        let listed: Vec<&str> = names
+            .iter()
+            .take(MAX_UNTRACKED)
+            .map(String::as_str)
+            .collect();
+        let rest = match names.len().saturating_sub(MAX_UNTRACKED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!names.is_empty()).then(|| {
+            let listed = listed.join(", ");
+            format!(
+                "the flake contains only files that git tracks, so it lacks {listed}{rest}. Run `git add` on what \
+                 belongs to it"
+            )
+        })
+    }
+}
+
+/// The failure for the directory `dir` of the repository in `top`, of which git tracks nothing.
+fn untracked_files(top: &Path, dir: &str) -> Failure {
+    let dir = top.join(dir);
+    let shown = dir.display();
+    Failure::usage(format!("git tracks no file in {shown}")).hint(format!(
+        "git add its files, or give path:{shown}, which takes the directory without git"
+    ))
+}
+
+/// The failure for the file `flake`, which git does not track: with the line that adds it and the modules beside it.
+async fn untracked_flake(git: &Git, flake: &Path) -> Result<Failure, Failure> {
+    let mut names = untracked(std::slice::from_ref(git), git.dir()).await?;
+    names.retain(|name| Path::new(name).parent() == flake.parent());
+    // It is not among them if an ignore file lists it.
+    if names.len() > MAX_UNTRACKED || !names.iter().any(|name| Path::new(name) == flake) {
+        names = vec![flake.display().to_string()];
+    }
+    Ok(Failure::usage(format!(
+        "{} is not part of its flake, because git does not track it",
+        flake.display()
+    ))
+    .hint(format!("git add {}", command_line(&names))))
+}
+
+/// The repository, and those of its submodules that are checked out, at every level.
+async fn with_submodules(git: &Git) -> Result<Vec<Git>, Failure> {
+    let mut repositories = vec![git.clone()];
+    let mut searched = 0;
+    while let Some(git) = repositories.get(searched).cloned() {
+        for dir in git.submodules().await? {
+            repositories.push(git.inside(&dir).await?);
+        }
+        searched += 1;
+    }
+    Ok(repositories)
+}
+
+/// Whether the tracked files of `repositories` are those of their commits.
+async fn are_clean(repositories: &[Git]) -> Result<bool, Failure> {
+    // Of a submodule only the commit: the git that `status` starts in it would run programs that its settings name.
+    let status = [
+        "status",
+        "--porcelain",
+        "-z",
+        "--untracked-files=no",
+        "--ignore-submodules=dirty",
+    ];
+    for git in repositories {
+        if !git.output(&status).await?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The untracked `.nix` files of `repositories` that no ignore file lists, by their paths below `top`.
+async fn untracked(repositories: &[Git], top: &Path) -> Result<Vec<String>, Failure> {
+    let others = [
+        "ls-files",
+        "-z",
+        "--others",
+        "--exclude-standard",
+        "--",
+        "*.nix",
+    ];
+    let mut all = Vec::new();
+    for git in repositories {
+        let dir = git.dir().strip_prefix(top).unwrap_or(git.dir());
+        let names = git.names(&others).await?;
+        let paths = names
+            .iter()
+            .map(|name| dir.join(name).display().to_string());
+        all.extend(paths);
+    }
+    Ok(all)
+}
+
+/// The time of the last commit in seconds since 1970. (`log` would also check signatures, with a program of the settings.)
+pub(super) async fn commit_time(git: &Git) -> Option<String> {
+    let commit = ["rev-list", "--max-count=1", "--timestamp", "HEAD"];
+    let line = git.line(&commit).await?;
+    let time = line.split(' ').next()?;
+    time.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| time.to_owned())
 }
 
 /// The directory `dir` without symbolic links.
@@ -312,9 +445,7 @@ fn real_directory(dir: &Path, content: Content) -> Result<PathBuf, Failure> {
         }
         return Err(Failure::usage(format!("{shown} is a file")).hint("give a directory"));
     }
-    let real = real
-        .or_usage(format!("find the flake {shown}"))
-        .map_err(|failure| failure.hint(missing_directory_hint(dir)))?;
+    let real = real.or_usage(format!("find the flake {shown}"))?;
     if real.is_file() {
         return Err(Failure::usage(format!("{shown} is a file, not a flake"))
             .hint("give the directory with the flake.nix; --config takes a file with a NixOS configuration"));
@@ -322,22 +453,28 @@ fn real_directory(dir: &Path, content: Content) -> Result<PathBuf, Failure> {
     Ok(real)
 }
 
-/// What to do about a `dir` that does not exist, which may be the name of a configuration of the flake in the directory above it.
-fn missing_directory_hint(dir: &Path) -> String {
+/// What may be meant by the `reference` to the directory `dir`, which does not exist: a configuration of the flake beside it, or a
+/// repository without `github:`.
+fn missing_directory_hint(dir: &Path, reference: &FlakeRef) -> String {
     let (above, name) = (parent_dir(dir), dir.file_name().unwrap_or_default());
-    let name = name.to_string_lossy();
-    let text = flake_text(above).unwrap_or_default();
-    let Some(name) = super::configuration_meant(&text, &name) else {
-        return "name a directory with a flake.nix; `.` is the current directory".to_owned();
-    };
-    let is_here = std::env::current_dir().is_ok_and(|here| here == above);
-    let place = if is_here {
-        ".".to_owned()
-    } else {
-        shown_path(above)
-    };
-    let reference = quoted(&format!("{place}#{name}"));
-    format!("write the configuration {name} of a flake after a `#`: {reference}")
+    let (text, name) = (
+        flake_text(above).unwrap_or_default(),
+        name.to_string_lossy(),
+    );
+    if may_have_configuration(&text, &name) {
+        let is_here = std::env::current_dir().is_ok_and(|here| here == above);
+        let place = if is_here {
+            ".".to_owned()
+        } else {
+            shown_path(above)
+        };
+        let reference = quoted(&format!("{place}#{name}"));
+        return format!("write the configuration {name} of a flake after a `#`: {reference}");
+    }
+    if is_in_registry(&reference.text) && reference.text.contains('/') {
+        return registry_alternative(&reference.text) + &reference.fragment();
+    }
+    "name a directory with a flake.nix; `.` is the current directory".to_owned()
 }
 
 /// What to do about the directory `dir`, which has no `flake.nix`.

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::UserFiles;
-use crate::nixos::layout;
+use sdbuild_nix::layout;
 
 /// Characters around a path in Nix code. Those of `${…}` belong to the path.
 const AROUND_PATHS: [char; 12] = [' ', '\t', '(', ')', '[', ']', '<', '>', '"', '\'', ';', '='];

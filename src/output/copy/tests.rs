@@ -1,5 +1,3 @@
-//! Archives as an engine sends them, whole and broken, and directories that cannot take the image.
-
 use std::io;
 use std::path::Path;
 

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::output::manifest::ContainerImage;
+use crate::output::manifest::ImageOwnerId;
 use sdbuild_core::compression::Compression;
 use sdbuild_image::image_format::Format;
 

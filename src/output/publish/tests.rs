@@ -1,6 +1,3 @@
-//! What is in the directory after each step, as a KILL right there would leave it, and what the next publication
-//! makes of that; what is restored after an error in between.
-
 use std::fs;
 use std::io::Write as _;
 
@@ -255,7 +252,7 @@ fn what_cannot_be_restored_stays_under_a_visible_name() {
     for (_, now) in names {
         assert_eq!(read(dir, now).as_deref(), Some("old"), "{now}");
     }
-    let hints = crate::output::failures::publish_failed(error, dir).hints;
+    let hints = crate::output::copy::publish_failed(error, dir).hints;
     let hint = hints
         .iter()
         .find(|hint| hint.ends_with("a.img.old; rename it"));

@@ -6,7 +6,6 @@ use crate::common::remote_builder::RemoteBuilder;
 use crate::nixos::build_source::{ResolvedNixpkgs, Source};
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
 use crate::nixos::command::{BuildRequest, Task};
-use crate::nixos::nix_conf::NixSettings;
 use crate::pipeline::flake_cache_answers;
 use crate::pipeline::logs;
 use crate::pipeline::plan::Plan;
@@ -23,6 +22,7 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_engine::binfmt::Lease;
 use sdbuild_engine::{ContainerGuard, Role};
+use sdbuild_nix::nix_conf::NixSettings;
 
 /// The store volume, and how much is done at a time.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {

@@ -6,9 +6,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use crate::common::configuration_file::{CONFIG_NAME, flake_text, lock_command};
-use crate::common::flake_ref::FlakeLocation;
 use crate::nixos::builder::{BuildJob, BuildResult, NoConfiguration};
-use crate::nixos::flake::first_configuration;
 use crate::output;
 use crate::output::manifest::Provenance;
 use crate::output::{CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImage};
@@ -23,6 +21,8 @@ use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::timings::Timings;
 use sdbuild_image::board::BoardName;
 use sdbuild_image::image_name::Sidecar;
+use sdbuild_nix::flake_file::first_configuration;
+use sdbuild_nix::flake_ref::FlakeLocation;
 
 /// Where the image goes.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {

@@ -5,7 +5,6 @@ use std::path::Path;
 use super::Build;
 use super::project_policy;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::common::flake_ref::FlakeLocation;
 use crate::output::ImagerUrl;
 use crate::pipeline::SourceChoice;
 use crate::settings::resolver::{Origin, Setting, origin_hint};
@@ -16,6 +15,7 @@ use sdbuild_core::http_url;
 use sdbuild_core::http_url::HttpUrlError;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_image::board::BoardName;
+use sdbuild_nix::flake_ref::FlakeLocation;
 
 impl Build {
     /// Refuses values that their types allow and that would fail later, and combinations that cannot work.

@@ -4,7 +4,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::SyncIoBridge;
 
 use super::*;
-use crate::output::interruptible::Interruptible;
+use crate::output::copy_out::Interruptible;
 
 #[test]
 fn cancelled_copy_leaves_nothing() {

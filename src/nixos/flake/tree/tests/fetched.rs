@@ -1,7 +1,7 @@
 //! Commits that the user's own git fetches.
 
 use super::*;
-use crate::common::git_source::GitSource;
+use sdbuild_nix::git_source::GitSource;
 
 /// The address of a repository of this machine, as git reaches one elsewhere.
 fn source(repository: &Repository) -> GitSource {

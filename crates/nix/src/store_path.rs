@@ -1,0 +1,90 @@
+//! The output of a successful build: the store path of the result, and its derivation. Pure.
+
+use sdbuild_core::failure::{Class, Failure};
+
+/// Output of `nix-store --query --deriver` for a path whose derivation is unknown.
+const UNKNOWN_DERIVER: &str = "unknown-deriver";
+
+/// The store path and its derivation from the builder's output: the line of `nix-build`, then the entry's line with the
+/// derivation. Nix may not know the derivation of a path that it fetched. A build failure when `lines` are something else.
+pub fn result(lines: &[String]) -> Result<(String, Option<String>), Failure> {
+    match lines {
+        [line] if is_store_path(line) => Ok((line.clone(), None)),
+        [line, deriver] if is_store_path(line) && deriver == UNKNOWN_DERIVER => {
+            Ok((line.clone(), None))
+        }
+        [line, deriver] if is_store_path(line) && is_derivation(deriver) => {
+            Ok((line.clone(), Some(deriver.clone())))
+        }
+        lines => Err(Failure::message(
+            Class::Build,
+            format!(
+                "nix-build printed {} lines instead of one store path",
+                lines.len()
+            ),
+        )
+        .hint("the attribute must be a single derivation with a single output")),
+    }
+}
+
+/// Whether `text` is the store path of a derivation.
+pub fn is_derivation(text: &str) -> bool {
+    let stem = text.strip_suffix(".drv");
+    stem.is_some_and(is_store_path)
+}
+
+/// Whether `text` is a store path: `/nix/store/`, a hash of 32 characters, a dash, a name of at most 211 characters.
+pub fn is_store_path(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("/nix/store/") else {
+        return false;
+    };
+    let Some((hash, name)) = rest.split_once('-') else {
+        return false;
+    };
+    let is_hash_char = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
+    let is_name_char = |b: u8| b.is_ascii_alphanumeric() || b"+._?=-".contains(&b);
+    hash.len() == 32
+        && hash.bytes().all(is_hash_char)
+        && (1..=211).contains(&name.len())
+        && name.bytes().all(is_name_char)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_exactly_one_store_path() {
+        let good = format!("/nix/store/{}-nixos.img", "a".repeat(32));
+        let derivation = format!("{good}.drv");
+        let of = |lines: &[&String]| result(&lines.iter().copied().cloned().collect::<Vec<_>>());
+        assert_eq!(of(&[&good]).unwrap(), (good.clone(), None));
+        let known = Some(derivation.clone());
+        assert_eq!(of(&[&good, &derivation]).unwrap(), (good.clone(), known));
+        assert_eq!(
+            of(&[&good, &UNKNOWN_DERIVER.into()]).unwrap(),
+            (good.clone(), None)
+        );
+        for lines in [
+            vec![],
+            vec![good.clone(), good.clone()],
+            vec![format!("{good}/../x")],
+        ] {
+            assert_eq!(result(&lines).unwrap_err().class, Class::Build);
+        }
+        for bad in [
+            "",
+            "/nix/store/a-b",
+            "/etc/passwd",
+            &good.to_uppercase(),
+            &format!("{good}\n"),
+        ] {
+            assert!(!is_store_path(bad), "{bad}");
+        }
+        assert!(!is_store_path(&format!(
+            "/nix/store/{}-{}",
+            "a".repeat(32),
+            "x".repeat(212)
+        )));
+    }
+}
