@@ -8,8 +8,8 @@ use clap::builder::{PathBufValueParser, StringValueParser, StyledStr, TypedValue
 use clap::{Arg, Command};
 
 use super::examples::ending_of;
-use crate::common::flake_ref::FlakeRef;
 use sdbuild_core::absolute_path::below_home;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// The groups with their commands, in the order in which a new user needs them.
 const GROUPS: [(&str, &[&str]); 4] = [
