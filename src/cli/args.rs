@@ -18,8 +18,8 @@ use crate::settings::{
 };
 use sdbuild_core::machine_source::BuildOn;
 use sdbuild_core::system::System;
-use sdbuild_image::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
-use sdbuild_image::image_format::{Format, FormatQuery};
+use sdbuild_image::board::BoardName;
+use sdbuild_image::image_format::Format;
 use sdbuild_nix::flake_ref::FlakeRef;
 
 /// Which nixpkgs a configuration is evaluated with, for commands that are not a build.
@@ -61,7 +61,12 @@ pub struct Check {
     pub nixpkgs: NixpkgsArgs,
 
     /// Board that the image is for, one of `sdbuild boards`; check then also checks what it needs
-    #[arg(long, value_parser = BoardNameParser, value_name = "NAME", hide_possible_values = true)]
+    #[arg(
+        long,
+        ignore_case = true,
+        value_name = "NAME",
+        hide_possible_values = true
+    )]
     board: Option<BoardName>,
 
     /// Format of the image, one of `sdbuild formats` [default: sd-card] [env: SDBUILD_FORMAT]
@@ -144,9 +149,9 @@ pub struct Clean {
 /// `sdbuild boards`.
 #[derive(Debug, Args)]
 pub struct Boards {
-    /// Board to describe, or at least three letters of names or titles, such as rpi [default: list all]
-    #[arg(value_parser = BoardQueryParser, hide_possible_values = true)]
-    pub board: Option<BoardQuery>,
+    /// Board to describe [default: list all]
+    #[arg(ignore_case = true, hide_possible_values = true)]
+    pub board: Option<BoardName>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
@@ -155,8 +160,8 @@ pub struct Boards {
 /// `sdbuild formats`.
 #[derive(Debug, Args)]
 pub struct Formats {
-    /// Format to describe, or a word of what it is for [default: list all]
-    pub format: Option<FormatQuery>,
+    /// Format to describe [default: list all]
+    pub format: Option<Format>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,

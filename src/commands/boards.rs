@@ -8,7 +8,7 @@ use crate::ui::Ui;
 use crate::ui::layout::{column, labelled, wrapped};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
-use sdbuild_image::board::{BOARDS, Board, BoardName, BoardQuery, QemuModel};
+use sdbuild_image::board::{BOARDS, Board, BoardName, QemuModel};
 
 /// Columns of the names.
 const NAME_COLUMNS: usize = 11;
@@ -22,7 +22,10 @@ const NOTES: &str = "Under TESTED, `booted as another board` means that QEMU boo
 
 /// Writes the boards to standard output: all that is known of one, else a line for each.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
-    let boards = args.board.as_ref().map_or(&BOARDS[..], BoardQuery::boards);
+    let boards = args
+        .board
+        .as_ref()
+        .map_or(&BOARDS[..], std::slice::from_ref);
     let boards = boards.iter().map(|BoardName(board)| *board);
     if args.json {
         let boards: Vec<_> = boards.map(as_json).collect();
@@ -30,8 +33,7 @@ pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
         return print_json(&all, ui);
     }
     let columns = ui.result_columns();
-    let only = args.board.as_ref().and_then(BoardQuery::only);
-    let lines = match only {
+    let lines = match args.board {
         Some(BoardName(board)) => description(board, columns),
         None => list(boards, columns),
     };

@@ -8,28 +8,26 @@ use crate::ui::Ui;
 use crate::ui::layout::labelled;
 use sdbuild_core::compression::Compression;
 use sdbuild_core::failure::Failure;
-use sdbuild_image::image_format::{Format, FormatQuery, ImageFormat, Maker, OF_NIXPKGS, all};
+use sdbuild_image::image_format::{Format, ImageFormat, Maker, OF_NIXPKGS, all};
 
 /// Columns of the names, and of the text behind them.
 const NAME_COLUMNS: usize = 16;
 
 /// Writes the formats to standard output: one that is named with all that is known of it, else two lines for each.
 pub fn run(args: &cli::Formats, ui: &Ui) -> Result<(), Failure> {
-    let query = args.format.as_ref();
-    let found = query.map(|query| query.formats().iter().map(Format::row).collect());
     if args.json {
-        let formats = found.unwrap_or_else(|| all().collect::<Vec<_>>());
+        let named = args.format.as_ref().map(|format| vec![format.row()]);
+        let formats = named.unwrap_or_else(|| all().collect());
         let formats: Vec<_> = formats.into_iter().map(as_json).collect();
         return print_json(&json!({ "version": VERSION, "formats": formats }), ui);
     }
     let columns = ui.result_size().0;
-    if let Some(format) = query.and_then(FormatQuery::only) {
+    if let Some(format) = &args.format {
         let lines = description(format, columns);
         return lines.iter().try_for_each(|line| ui.result(line));
     }
-    let formats = found.unwrap_or_else(|| all().chain([&OF_NIXPKGS]).collect());
-    let lines = formats
-        .into_iter()
+    let lines = all()
+        .chain([&OF_NIXPKGS])
         .flat_map(|format| lines(format, columns));
     lines.into_iter().try_for_each(|line| ui.result(&line))
 }

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use crate::nixos::diagnosis::{FailedBuild, Findings, KnownError, TAIL_LINES, known_errors};
 use crate::nixos::log::NixError;
-use crate::nixos::shell_session::Derivation;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::text::truncate;
 use sdbuild_core::transcript::{Transcript, short_name};
+use sdbuild_nix::shell_session::Derivation;
 
 /// Ended builds whose last lines are kept: Nix reports a failure after the build has ended.
 const MAX_ENDED_BUILDS: usize = 64;

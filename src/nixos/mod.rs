@@ -29,12 +29,11 @@ pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;
 mod remote_trial;
-pub mod shell_session;
-pub mod ssh_access;
 mod tar_writer;
 mod user_files;
 
 // Until diagnosis and check name them where they are.
 pub(crate) use sdbuild_nix::{
-    known_repository, layout, nix_syntax, programs, reports as entry_report, store_path,
+    known_repository, layout, nix_syntax, programs, reports as entry_report, shell_session,
+    store_path,
 };

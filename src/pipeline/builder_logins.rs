@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::known_hosts;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::nixos::ssh_access::{BuilderLogin, SshAccess};
+use crate::nixos::network_access::{BuilderLogin, SshAccess};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::request::BuildRequest;
 use sdbuild_core::failure::{Failure, OrFail as _};

@@ -51,7 +51,7 @@ pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<C
         failure,
     } = value;
     let board = plan.request.target.board.map(|BoardName(board)| board);
-    definitions.keep_unexplained(&mut facts);
+    definitions.complete(&mut facts);
     let ways_in = who_logs_in(&facts).into_iter();
     let mut findings = findings(&facts, &plan.request.target.system.to_string(), board);
     definitions.locate(&mut findings);

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use crate::nixos::build_source::Source;
 use crate::nixos::command::Task;
-use crate::nixos::shell_session::{Derivation, ShellSession};
 use crate::pipeline::logs;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::{RunContext, with_cleanup};
@@ -17,6 +16,7 @@ use sdbuild_core::event::Event;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::nearest::meant;
 use sdbuild_core::shell_word::command_line;
+use sdbuild_nix::shell_session::{Derivation, ShellSession};
 
 /// Carries out `plan` up to its build, and runs `session` in place of that. A shell that ends with another
 /// status than 0 is a failure of class [`Class::Shell`].

@@ -24,7 +24,7 @@ use crate::common::build_mode::EmulatorChoice;
 use crate::pipeline::Common;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
-use sdbuild_image::board::{Board, BoardName, BoardNameParser, QemuModel, Wiring, generic_machine};
+use sdbuild_image::board::{Board, BoardName, QemuModel, Wiring, generic_machine};
 
 /// Default memory of the machine.
 const MEMORY_MIB: u32 = 1024;
@@ -82,7 +82,7 @@ pub struct BootArgs {
     pub port: Option<u16>,
 
     /// Board to emulate: rpi3, rpi4, rpi02, virt or pc [default: virt, or pc for x86_64-linux]
-    #[arg(long, value_parser = BoardNameParser, value_name = "NAME", hide_possible_values = true, conflicts_with_all = ["system", "firmware", "memory"])]
+    #[arg(long, ignore_case = true, value_name = "NAME", hide_possible_values = true, conflicts_with_all = ["system", "firmware", "memory"])]
     pub board: Option<BoardName>,
 
     /// System that the image is for [default: from the file name, otherwise aarch64-linux]

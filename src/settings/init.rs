@@ -19,7 +19,7 @@ use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::system::System;
-use sdbuild_image::board::{BoardName, CardBoardParser};
+use sdbuild_image::board::BoardName;
 
 /// File name of the module beside a flake: where there is an `sd-card.nix`, that is built.
 const MODULE_OF_FLAKE: &str = "configuration.nix";
@@ -56,7 +56,12 @@ pub struct InitArgs {
     pub hostname: Option<String>,
 
     /// Board that the image is for, one of `sdbuild boards` [default: rpi4, which also covers rpi3 and rpi02]
-    #[arg(long, value_parser = CardBoardParser, value_name = "NAME", hide_possible_values = true)]
+    #[arg(
+        long,
+        ignore_case = true,
+        value_name = "NAME",
+        hide_possible_values = true
+    )]
     pub board: Option<BoardName>,
 
     /// Template to start from [default: sd-card]

@@ -17,7 +17,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::machine_source::BuildOn;
 use sdbuild_core::system::System;
-use sdbuild_image::board::{BoardName, BoardNameParser};
+use sdbuild_image::board::BoardName;
 use sdbuild_image::image_format::Format;
 use sdbuild_nix::flake_ref::FlakeRef;
 
@@ -58,7 +58,7 @@ pub struct Options {
     pub system: Option<System>,
 
     /// Board that the image is for, one of `sdbuild boards`; --boot-test and --rpi-imager use it
-    #[arg(long, value_parser = BoardNameParser, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
+    #[arg(long, ignore_case = true, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
     pub board: Option<BoardName>,
 
     /// How to run the image's programs on the engine's machine, if it is of another architecture [default: auto]

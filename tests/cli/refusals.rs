@@ -342,28 +342,6 @@ fn a_board_of_another_system_is_refused_before_anything_is_done() {
     }
 }
 
-/// As at the question of `init`; in a file it would mean several boards once there is another one like it.
-#[test]
-fn a_board_is_known_by_a_part_of_its_name() {
-    CliTest::new(&["settings", "--board", "pi4"])
-        .config()
-        .exit_code(0)
-        .stdout("rpi4")
-        .run();
-    CliTest::new(&["settings"])
-        .config()
-        .file("sdbuild.toml", "board = 'Raspberry Pi 4'")
-        .exit_code(2)
-        .stderr("`Raspberry Pi 4` is not the whole name of a board: write rpi4")
-        .run();
-    CliTest::new(&["settings"])
-        .config()
-        .file("sdbuild.toml", "board = 'rock'")
-        .exit_code(2)
-        .stderr("`rock` may mean rock64, rockpro64, rock5b")
-        .run();
-}
-
 #[test]
 fn a_board_of_the_project_does_not_forbid_another_system() {
     CliTest::new(&["settings", "--system", "x86_64-linux"])

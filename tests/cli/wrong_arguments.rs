@@ -31,11 +31,7 @@ fn a_mistake_has_the_name_of_what_there_is() {
         (&["build", "--platform", "linux/arm64"], "--system"),
         (&["boot", "--compress", "xz"], "`sdbuild build`"),
         (&["build", "--system", "z80-linux"], "aarch64-linux"),
-        (
-            &["build", "--board", "Raspberry"],
-            "rpi3, rpi4, rpi02, rpi5",
-        ),
-        (&["build", "--board", "pi-zero"], "32-bit"),
+        (&["build", "--board", "rpi6"], "rpi5"),
         (&["build", "--format", "docker"], "container"),
         (&["build", "--jobs", "-1"], "`-1` is not between 1 and 4096"),
         (&["boot", "--run", ""], "--run <CMD>"),

@@ -3,8 +3,6 @@
 //! What differs between formats is a field of [`ImageFormat`], so that no other module has to ask which format it deals
 //! with. A further format is another row; what it needs and none before it did is another field.
 
-mod query;
-mod row;
 mod rows;
 
 use std::fmt;
@@ -12,10 +10,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub use query::FormatQuery;
-pub use row::{ImageFormat, Maker};
 use rows::{FORMATS, SD_IMAGE_MODULES};
-pub use rows::{OF_NIXPKGS, SD_CARD};
+pub use rows::{ImageFormat, Maker, OF_NIXPKGS, SD_CARD};
 use sdbuild_core::compression::{Compression, CompressionOptions};
 use sdbuild_core::nearest::nearest;
 use sdbuild_core::text::alternatives;

@@ -14,6 +14,7 @@ pub mod nix_conf;
 pub mod nix_syntax;
 pub mod programs;
 pub mod reports;
+pub mod shell_session;
 pub mod slow_work;
 pub mod store_path;
 pub mod trace;

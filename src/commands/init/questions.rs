@@ -16,7 +16,7 @@ use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::host_name;
 use sdbuild_core::plain_file;
 use sdbuild_core::system::System;
-use sdbuild_image::board::{Board, BoardName, BoardQuery, boards_of};
+use sdbuild_image::board::{Board, BoardName, boards_of};
 
 /// The time zone where this machine has none.
 const DEFAULT_ZONE: &str = "UTC";
@@ -123,11 +123,9 @@ fn board_choices() -> Vec<String> {
     lines
 }
 
-/// The board whose name or title was typed; a part of a title is enough if it is unique.
+/// The board whose name was typed.
 fn named_board(answer: &str) -> Result<BoardName, Failure> {
-    let found = BoardQuery::find(answer).map_err(Failure::usage)?;
-    let only = found.only();
-    only.ok_or_else(|| Failure::usage(found.ambiguity(answer)))
+    answer.to_lowercase().parse().map_err(Failure::usage)
 }
 
 /// The keys that the user named; without any, those of this machine.
@@ -437,14 +435,6 @@ impl Prompter<'_> {
 mod tests {
     use super::*;
     use sdbuild_image::board::BOARDS;
-
-    #[test]
-    fn a_board_must_be_meant_alone() {
-        let name = |answer: &str| named_board(answer).map(|BoardName(board)| board.name);
-        assert_eq!(name("Pi Zero 2").unwrap(), "rpi02");
-        let refused = name("Raspberry").unwrap_err().to_string();
-        assert_eq!(refused, "`Raspberry` may mean rpi3, rpi4, rpi02, rpi5");
-    }
 
     #[test]
     fn the_question_lists_every_board_that_it_accepts() {

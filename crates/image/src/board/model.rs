@@ -2,12 +2,9 @@
 
 use std::fmt;
 
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::system::{Architecture, System};
 use serde::Serialize;
-
-use super::loader::UBoot;
-use super::pi_model::PiModel;
-use super::qemu::QemuModel;
-use sdbuild_core::system::System;
 
 /// A board or a virtual machine that boots images of one system.
 #[derive(Debug)]
@@ -112,5 +109,227 @@ impl Board {
     /// Whether the image of nixpkgs' `sd-image-aarch64.nix` boots on it as it is.
     pub fn boots_plain_image(&self) -> bool {
         self.raspberry_pi().is_some_and(|model| model.in_nixpkgs)
+    }
+}
+
+/// U-Boot on the card of a board.
+#[derive(Debug)]
+pub struct UBoot {
+    /// The package in nixpkgs.
+    pub package: &'static str,
+    /// Its files and where each goes.
+    pub files: &'static [LoaderFile],
+    /// What the boot ROM looks for.
+    pub header: RomHeader,
+    /// The name of the board in device trees, which U-Boot has in its own.
+    pub compatible: &'static str,
+    /// Its device tree below the directory that the boot menu names.
+    pub device_tree: &'static str,
+    /// Packages with an unfree licence that U-Boot's package contains.
+    pub unfree: &'static [&'static str],
+    /// Where the first partition begins at the earliest, in MiB.
+    pub gap_mib: u32,
+}
+
+impl UBoot {
+    /// The line of a configuration that keeps the first partition away from U-Boot.
+    pub fn gap_line(&self) -> String {
+        format!("sdImage.firmwarePartitionOffset = {};", self.gap_mib)
+    }
+
+    /// The lines of a configuration that write U-Boot in front of the first partition.
+    pub fn configuration(&self) -> Vec<String> {
+        let package = self.package;
+        let writes = self.files.iter().map(|file| {
+            let (name, sector) = (file.name, file.sector);
+            format!("  dd if=${{pkgs.{package}}}/{name} of=$img conv=notrunc bs=512 seek={sector}")
+        });
+        let mut lines = vec![self.gap_line(), "sdImage.postBuildCommands = ''".to_owned()];
+        lines.extend(writes);
+        lines.push("'';".to_owned());
+        let unfree: Vec<String> = self.unfree.iter().map(|name| nix_string(name)).collect();
+        if !unfree.is_empty() {
+            let unfree = unfree.join(" ");
+            lines.push("# Parts of it are not free.".to_owned());
+            lines.push(format!(
+                "nixpkgs.config.allowUnfreePredicate = package: builtins.elem (lib.getName package) [ {unfree} ];"
+            ));
+        }
+        lines
+    }
+}
+
+/// A file of U-Boot's package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoaderFile {
+    /// The name in the package.
+    pub name: &'static str,
+    /// The sector of 512 bytes that it is written to.
+    pub sector: u64,
+}
+
+/// How a boot ROM recognizes a boot loader.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RomHeader {
+    /// What the header is called, for messages.
+    pub name: &'static str,
+    /// The sector of 512 bytes.
+    pub sector: u64,
+    /// The position of the magic number in that sector.
+    pub offset: usize,
+    /// The magic number.
+    pub magic: &'static [u8],
+}
+
+/// How the firmware of a Raspberry Pi starts, by
+/// <https://www.raspberrypi.com/documentation/computers/config_txt.html>.
+#[derive(Debug)]
+pub struct PiModel {
+    /// The conditional filters of `config.txt` that hold on it.
+    pub filters: &'static [&'static str],
+    /// Its type in the revision code, for the filter `[board-type=…]`.
+    pub board_type: u32,
+    /// Whether the kernel runs in 64-bit mode without `arm_64bit=1`.
+    pub is_64_bit: bool,
+    /// The 64-bit kernels that are looked for without `kernel=`.
+    pub kernels: &'static [&'static str],
+    /// Its device trees: the name in Raspberry Pi's kernel, then the one in Linux's.
+    pub device_trees: [&'static str; 2],
+    /// The files of the firmware itself; none where it is in an EEPROM.
+    pub firmware: &'static [&'static str],
+    /// Whether the image of nixpkgs' `sd-image-aarch64.nix` boots on it.
+    pub in_nixpkgs: bool,
+}
+
+/// A machine of QEMU's. All values are valid for QEMU 7.2 and later, unless [`QemuModel::since`] says more.
+#[derive(Debug)]
+pub struct QemuModel {
+    /// The architecture of its processor.
+    pub architecture: Architecture,
+    /// The packages with its emulator, for a hint.
+    pub packages: &'static str,
+    /// Machine and processor as arguments, when every instruction is emulated.
+    pub emulated: &'static [&'static str],
+    /// The same, when the host's processor runs the machine. QEMU falls back to emulation where the kernel refuses.
+    /// `None` for a machine that is always emulated.
+    pub virtualized: Option<&'static [&'static str]>,
+    /// How card and network are connected.
+    pub wiring: Wiring,
+    /// The first release of QEMU that has the machine, where 7.2 has not.
+    pub since: Option<u32>,
+    /// What the board has and the model lacks, or does otherwise; empty for a machine that is not a board.
+    pub lacks: &'static str,
+    /// Its firmware; `None` for the one that QEMU brings, or the one on the image.
+    pub firmware: Option<QemuFirmware>,
+    /// Its firmware for a disk that UEFI starts; `None` for a board, which has its own.
+    pub uefi: Option<QemuFirmware>,
+}
+
+/// How card and network are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// As virtio devices on PCI; the memory can have any size.
+    Virtio,
+    /// As on a Raspberry Pi: an SD card, a kernel that is loaded before the machine starts, and two serial ports.
+    RaspberryPi {
+        /// The memory in MiB, which is fixed.
+        memory_mib: u32,
+        /// Whether there is USB, and so a network.
+        network: bool,
+        /// The path of the bus that the card is on, among QEMU's own names; `None` where QEMU puts it on the right one.
+        card_bus: Option<&'static str>,
+        /// What the board's device tree has and QEMU's machine lacks.
+        absent: &'static [AbsentDevice],
+    },
+}
+
+/// A device of a board's device tree, all or part of which QEMU's machine lacks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AbsentDevice {
+    /// One of the names in its property `compatible`.
+    pub compatible: &'static str,
+    /// Its properties that lead to what is lacking; none if the device itself is.
+    pub properties: &'static [&'static str],
+}
+
+impl AbsentDevice {
+    /// Whether a device with this property `compatible` is meant.
+    pub fn is(&self, compatible: &[u8]) -> bool {
+        let mut names = compatible.split(|&byte| byte == 0);
+        names.any(|name| name == self.compatible.as_bytes())
+    }
+}
+
+impl QemuModel {
+    /// The memory in MiB, where it is fixed.
+    pub fn fixed_memory_mib(&self) -> Option<u32> {
+        match self.wiring {
+            Wiring::Virtio => None,
+            Wiring::RaspberryPi { memory_mib, .. } => Some(memory_mib),
+        }
+    }
+
+    /// Whether something leads to the machine's network.
+    pub fn has_network(&self) -> bool {
+        match self.wiring {
+            Wiring::Virtio => true,
+            Wiring::RaspberryPi { network, .. } => network,
+        }
+    }
+}
+
+/// The firmware of a machine, where it is a file of its own.
+#[derive(Debug)]
+pub struct QemuFirmware {
+    /// The name of the firmware in messages.
+    pub name: &'static str,
+    /// Where the host's packages install it.
+    pub host_paths: &'static [&'static str],
+    /// Where the emulator's container image has it.
+    pub container_path: &'static str,
+    /// Hints for a host without it.
+    pub hints: &'static [&'static str],
+}
+
+/// The packages with the emulator of 64-bit ARM machines.
+pub(super) const ARM_PACKAGES: &str =
+    "qemu-system-arm (Debian, Ubuntu), qemu-system-aarch64 (Fedora, Alpine, Arch)";
+
+/// The properties that differ between QEMU's Raspberry Pi models.
+pub(super) struct RaspberryPiModel {
+    /// The machine as arguments.
+    pub(super) machine: &'static [&'static str],
+    /// The memory in MiB.
+    pub(super) memory_mib: u32,
+    /// Whether there is USB, and so a network.
+    pub(super) network: bool,
+    /// The bus of the card, and what the machine lacks of the device tree: see [`Wiring::RaspberryPi`].
+    pub(super) card_bus: Option<&'static str>,
+    pub(super) absent: &'static [AbsentDevice],
+    /// See [`QemuModel::since`].
+    pub(super) since: Option<u32>,
+    /// See [`QemuModel::lacks`].
+    pub(super) lacks: &'static str,
+}
+
+impl RaspberryPiModel {
+    /// The machine. The firmware of its graphics processor is not emulated: what it would load is given to QEMU.
+    pub(super) const fn qemu(self) -> QemuModel {
+        QemuModel {
+            architecture: Architecture::Aarch64,
+            packages: ARM_PACKAGES,
+            emulated: self.machine,
+            virtualized: None,
+            wiring: Wiring::RaspberryPi {
+                memory_mib: self.memory_mib,
+                network: self.network,
+                card_bus: self.card_bus,
+                absent: self.absent,
+            },
+            since: self.since,
+            lacks: self.lacks,
+            firmware: None,
+            uefi: None,
+        }
     }
 }

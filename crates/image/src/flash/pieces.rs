@@ -276,7 +276,7 @@ mod tests {
     }
 
     mod runs {
-        use super::super::pieces;
+        use super::super::runs;
 
         #[test]
         fn long_runs_of_zeros_are_separated_from_data() {

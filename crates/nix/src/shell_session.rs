@@ -1,9 +1,9 @@
 //! A shell in the builder, instead of `nix-build`: its command and environment. Pure.
 
+use crate::layout;
+use crate::store_path::is_derivation;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::transcript::short_name;
-use sdbuild_nix::layout;
-use sdbuild_nix::store_path::is_derivation;
 
 /// A derivation's store path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +40,12 @@ pub struct ShellSession {
 
 impl ShellSession {
     /// Whether the session has a terminal.
-    pub(super) fn is_interactive(&self) -> bool {
+    pub fn is_interactive(&self) -> bool {
         self.terminal.is_some()
     }
 
     /// The command: the watchdog, the entry, then the shell with its arguments.
-    pub(super) fn arguments(&self) -> Vec<String> {
+    pub fn arguments(&self) -> Vec<String> {
         let mut all = layout::COMMAND.map(str::to_owned).to_vec();
         match &self.derivation {
             Some(derivation) => all.extend(["nix-shell".into(), derivation.0.clone()]),
@@ -65,7 +65,7 @@ impl ShellSession {
     }
 
     /// Environment variables in addition to those of a build. A usage error when `TERM` has control characters.
-    pub(super) fn environment(&self) -> Result<Vec<(String, String)>, Failure> {
+    pub fn environment(&self) -> Result<Vec<(String, String)>, Failure> {
         let dir = match &self.derivation {
             Some(_) => "",
             None => layout::CONFIG,
