@@ -75,15 +75,6 @@ fn little_memory_is_warned_of_before_a_boot() {
 }
 
 #[test]
-fn a_boot_test_without_a_key_is_warned_of_before_the_build() {
-    let user = user();
-    user.write("sd-card.nix", GOOD);
-    let warning = "the boot test may be unable to log in: there is no SSH key in ";
-    let failed = run(&mut user.build(&["--boot-test"])).assert_exit_code(3);
-    assert!(failed.stderr.contains(warning), "{}", failed.stderr);
-}
-
-#[test]
 fn newest_image_is_taken_when_none_is_named() {
     let user = user();
     for words in [&["boot"][..], &["flash"], &["inspect"]] {
