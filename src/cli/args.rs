@@ -1,4 +1,4 @@
-//! The flags of the smaller commands.
+//! The flags of all commands but `build`, `boot`, `flash`, `init` and `inspect`.
 
 #![expect(
     clippy::doc_markdown,
@@ -7,7 +7,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::Build;
 use crate::common::build_mode::EmulationChoice;
@@ -297,4 +298,184 @@ pub enum CompletionShell {
     Zsh,
     /// Fish.
     Fish,
+}
+
+/// `sdbuild cache`.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Export what a build made and no binary cache has, as a binary cache
+    Export(CacheExport),
+    /// Print the public key that verifies exports; create the key pair if there is none
+    Key(CacheKey),
+}
+
+/// `sdbuild cache key`.
+#[derive(Debug, Args)]
+pub struct CacheKey {
+    /// File of the secret key [default: ~/.config/sdbuild/cache-key]
+    pub file: Option<PathBuf>,
+}
+
+/// `sdbuild cache export`.
+#[derive(Debug, Args)]
+pub struct CacheExport {
+    /// Destination: a directory, http(s)://… of a cache that accepts PUT, or ssh-ng://USER@HOST
+    #[arg(value_name = "DIR|URL")]
+    pub destination: String,
+
+    /// Image whose build to export, with its manifest beside it [default: the newest one here]
+    pub image: Option<PathBuf>,
+
+    /// Secret key to sign with [default: ~/.config/sdbuild/cache-key, created if missing]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+
+    /// Also export paths that the configured caches already have
+    #[arg(long)]
+    pub all: bool,
+
+    /// Configuration whose sdbuild.toml is used [default: ./sd-card.nix]
+    #[arg(short, long, value_name = "PATH")]
+    config: Option<PathBuf>,
+
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Private key to log in to ssh-ng:// with [default: ~/.config/sdbuild/builder-key]"
+    )]
+    builder_key: Option<PathBuf>,
+
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("substituters"))]
+    substituters: Option<WordList>,
+
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("extra_substituters"))]
+    extra_substituters: Option<WordList>,
+
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("netrc_file"))]
+    netrc_file: Option<PathBuf>,
+
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("ca_file"))]
+    ca_file: Option<PathBuf>,
+}
+
+impl CacheExport {
+    /// The build with the same store, caches and logins.
+    pub fn build(&self) -> BuildArgs {
+        BuildArgs {
+            config: ConfigArgs {
+                config: self.config.clone(),
+                ..ConfigArgs::default()
+            },
+            options: Options {
+                builder_key: self.builder_key.clone(),
+                substituters: self.substituters.clone(),
+                extra_substituters: self.extra_substituters.clone(),
+                netrc_file: self.netrc_file.clone(),
+                ca_file: self.ca_file.clone(),
+                ..Options::default()
+            },
+            ..BuildArgs::default()
+        }
+    }
+}
+
+/// `sdbuild seed`.
+#[derive(Debug, Args)]
+pub struct Seed {
+    /// Configuration (#cloud-config), script (#!) or another kind of user-data that cloud-init knows
+    #[arg(long, value_name = "FILE")]
+    pub user_data: PathBuf,
+
+    /// Meta-data in YAML [default: generated, with an instance-id derived from the other files]
+    #[arg(long, value_name = "FILE")]
+    pub meta_data: Option<PathBuf>,
+
+    /// Network configuration in YAML; without it, the machine uses DHCP
+    #[arg(long, value_name = "FILE")]
+    pub network_config: Option<PathBuf>,
+
+    /// Vendor-data; user-data overrides it
+    #[arg(long, value_name = "FILE")]
+    pub vendor_data: Option<PathBuf>,
+
+    /// Host name in the generated meta-data [default: that of the user-data]
+    #[arg(long, value_name = "NAME", conflicts_with = "meta_data")]
+    pub hostname: Option<String>,
+
+    /// File to write; sdbuild does not replace a file with other content
+    #[arg(short, long, value_name = "FILE", default_value = "seed.img")]
+    pub output: PathBuf,
+
+    /// Print one JSON object instead of the path of the seed
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sdbuild shell`.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// Derivation to get the build environment of: a store path, or the name of one that failed in an earlier build. Or a
+    /// configuration, such as .#pi, for a shell in its directory [default: the configuration's directory, ready for nix-build]
+    pub derivation: Option<String>,
+
+    /// Command to run instead of an interactive shell; sdbuild prints its output, and exits with its code
+    #[arg(long, value_name = "CMD", value_parser = NonEmptyStringValueParser::new())]
+    pub run: Option<String>,
+
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// The nixpkgs that it is evaluated with.
+    #[command(flatten)]
+    pub nixpkgs: NixpkgsArgs,
+
+    #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true, help = help_of("emulation"))]
+    emulation: Option<EmulationChoice>,
+
+    #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true, help = help_of("builder_image"))]
+    builder_image: Option<String>,
+
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("substituters"))]
+    substituters: Option<WordList>,
+
+    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true, help = help_of("trusted_public_keys"))]
+    trusted_public_keys: Option<WordList>,
+
+    #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true, help = help_of("extra_substituters"))]
+    extra_substituters: Option<WordList>,
+
+    #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true, help = help_of("extra_trusted_public_keys"))]
+    extra_trusted_public_keys: Option<WordList>,
+
+    #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true, help = help_of("fallback"))]
+    fallback: Option<bool>,
+
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("netrc_file"))]
+    netrc_file: Option<PathBuf>,
+
+    #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true, help = help_of("ca_file"))]
+    ca_file: Option<PathBuf>,
+}
+
+impl Shell {
+    /// The build that has the same builder.
+    pub fn build(&self) -> BuildArgs {
+        BuildArgs {
+            config: self.config.clone(),
+            options: Options {
+                emulation: self.emulation,
+                builder_image: self.builder_image.clone(),
+                substituters: self.substituters.clone(),
+                trusted_public_keys: self.trusted_public_keys.clone(),
+                extra_substituters: self.extra_substituters.clone(),
+                extra_trusted_public_keys: self.extra_trusted_public_keys.clone(),
+                fallback: self.fallback,
+                netrc_file: self.netrc_file.clone(),
+                ca_file: self.ca_file.clone(),
+                ..self.nixpkgs.options()
+            },
+            ..BuildArgs::default()
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Which output goes to which stream, and its form for terminals and programs.
+//! Which output goes to which stream, its colours and its width.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,33 +8,6 @@ use std::process::Stdio;
 use crate::cli_test::CliTest;
 use crate::support::*;
 use crate::{GOOD, user};
-
-#[test]
-fn version_is_the_crates() {
-    let version = concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n");
-    let outcome = CliTest::new(&["--version"]).run();
-    assert_eq!(outcome.stdout, version);
-}
-
-#[test]
-fn help_names_the_main_flags_of_build_and_clean() {
-    CliTest::new(&["build", "--help"])
-        .stdout("--config")
-        .stdout("--nixpkgs")
-        .stdout("--system")
-        .stdout("--emulation")
-        .stdout("--builder-image")
-        .stdout("--output")
-        .stdout("--force")
-        .stdout("downloads about 3 GB")
-        .stdout("what is built is kept")
-        .run();
-    CliTest::new(&["clean", "--help"])
-        .stdout("--dry-run")
-        .stdout("--yes")
-        .stdout("clean keeps your images and configurations.")
-        .run();
-}
 
 #[test]
 fn manual_page_on_a_terminal_is_shown_by_man() {
@@ -65,39 +38,6 @@ fn manual_page_on_a_terminal_is_shown_by_man() {
     CliTest::new(&["version"]).stdout(version).run();
 }
 
-#[test]
-fn alone_beside_a_configuration_it_names_the_next_commands() {
-    let alone = CliTest::new(&[]).config();
-    alone
-        .file("pi.img.zst", "an image")
-        .stdout("The configuration is sd-card.nix")
-        .stdout("sdbuild build")
-        .stdout("The newest image is pi.img.zst")
-        .stdout("sdbuild flash")
-        .run();
-}
-
-#[test]
-fn an_image_that_is_older_than_its_configuration_is_reported() {
-    let user = user();
-    user.write_unbootable("a.img", 1 << 20);
-    let report = run(&mut user.sdbuild(&["inspect", "--json"])).assert_exit_code(0);
-    let report: serde_json::Value = serde_json::from_str(&report.stdout).unwrap();
-    let file = serde_json::json!({ "size": 1 << 20, "sha256": report["sha256"] });
-    let manifest = serde_json::json!({ "version": 1, "image": file, "raw": file });
-    let manifest = user.write("a.img.json", &manifest.to_string());
-    let long_ago = std::time::SystemTime::UNIX_EPOCH;
-    let manifest = fs::File::open(manifest).unwrap();
-    manifest.set_modified(long_ago).unwrap();
-    user.write("sd-card.nix", "{ }");
-    let alone = run(&mut user.sdbuild(&[])).assert_exit_code(0);
-    let text = alone.stdout.replace('\n', " ");
-    assert!(text.contains("sd-card.nix is newer"), "{text}");
-    run(&mut user.sdbuild(&["inspect"]))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["the newest image: a.img; sd-card.nix is newer"]);
-}
-
 /// As cargo and Docker, and on standard output, so that a pipe gets it.
 #[test]
 fn alone_it_names_the_first_commands_on_one_screen() {
@@ -118,29 +58,6 @@ fn alone_it_names_the_first_commands_on_one_screen() {
         );
         assert!(text.contains("sdbuild flash"), "{text}");
     }
-}
-
-#[test]
-fn examples_on_a_narrow_terminal_can_be_pasted() {
-    let help = |words: &[&str]| {
-        let mut screen = Screen::start(&user().sdbuild(words), (40, 200));
-        screen.assert_exit_code(0);
-        String::from_utf8(screen.all()).unwrap().replace('\r', "")
-    };
-    for words in [&["build", "-h"][..], &["help", "build"]] {
-        let text = help(words);
-        for part in [
-            "\n  sdbuild build pi --output pi\n      # build pi/sd-card.nix into pi\n",
-            "\n  sdbuild build --nixpkgs ~/nixpkgs \\\n    --boot-test\n",
-        ] {
-            assert!(text.contains(part), "{part}\nis not in\n{text}");
-        }
-    }
-    let text = help(&["inspect", "ls", "-h"]);
-    assert!(
-        text.contains("\n      # the root directory of each"),
-        "{text}"
-    );
 }
 
 /// With a pager, only the variable says how wide the terminal is. Examples were laid out for 100 columns and broken at these.
