@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::commands::build::{BOOT, next_commands};
-use crate::commands::newest_image::meant_or_newest;
+use crate::commands::newest_image::named_or_newest;
 use crate::common::build_mode::EmulatorChoice;
 use crate::pipeline::{BootEngine, Common, last_times, note_times};
 use crate::settings::{self, BootArgs, Environment};
@@ -30,7 +30,7 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let start = Instant::now();
-    let image = meant_or_newest(args.image.as_deref(), env, context)?;
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
     let method_of_image = boot::boot_method_of(&image);
     let method = method_of_image.as_ref().copied().unwrap_or_default();
     let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_method(method);

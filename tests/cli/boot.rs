@@ -103,8 +103,7 @@ fn newest_image_is_taken_when_none_is_named() {
             .assert_stderr_contains(&[hint]);
     }
     for words in [["boot", "none.img"], ["inspect", "none.img"]] {
-        let hint =
-            "hint: without any argument, the newest image here is taken. Images here: some.img\n";
+        let hint = "hint: without any argument, the newest image here is taken";
         run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
             .assert_stderr_contains(&[" none.img: there is no such file", hint]);
