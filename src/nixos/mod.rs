@@ -14,7 +14,6 @@ pub mod command;
 pub mod config_dir;
 pub mod configuration;
 mod diagnosis;
-mod expressions;
 pub mod flake;
 mod flake_outputs;
 mod follow;
@@ -28,7 +27,6 @@ mod nix_definitions;
 pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;
-mod remote_trial;
 mod tar_writer;
 mod user_files;
 

@@ -39,11 +39,10 @@ use crate::nixos::tar_writer::Owner;
 use sdbuild_nix::shell_session::ShellSession;
 use upload::Uploaded;
 
-pub use crate::nixos::remote_trial::Trial;
 pub use collect::{Collected, Collector, Task as CollectorTask, has_builder};
 pub use export::{Export, Report};
 pub use sdbuild_nix::reports::NoConfiguration;
-pub use trial::TrialRun;
+pub use trial::{Trial, TrialRun};
 
 mod collect;
 mod export;
