@@ -17,8 +17,9 @@ use sdbuild_nix::nix_conf::NixSettings;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::nixos::builder::upload::WATCHDOG;
 use crate::nixos::builder::{BuilderImage, upload};
+use crate::nixos::network_access;
 use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::{layout, network_access};
+use sdbuild_nix::layout;
 
 /// The program that tries the builders.
 const PROGRAM: &str = include_str!("../../../containers/builder/try-builders");

@@ -18,8 +18,8 @@ use crate::nixos::build_source::BuildSource;
 use crate::nixos::builder::{BuildJob, Builder, BuilderImage};
 use crate::nixos::command::{BuildRequest, StorePaths, Task};
 use crate::nixos::config_dir::{Packed, UploadDir};
-use crate::nixos::layout;
 use crate::nixos::tar_writer::{Owner, TarWriter};
+use sdbuild_nix::layout;
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
