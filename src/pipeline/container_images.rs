@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 
 use crate::nixos::builder::BuilderImage;
-use crate::pipeline::builder_image::check_foreign;
-use crate::pipeline::plan::{BuilderPlan, Plan};
+use crate::pipeline::plan::{BuilderPlan, Plan, check_foreign};
 use crate::pipeline::run_context::RunContext;
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;

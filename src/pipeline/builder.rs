@@ -6,15 +6,10 @@ use crate::common::remote_builder::RemoteBuilder;
 use crate::nixos::build_source::{ResolvedNixpkgs, Source};
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
 use crate::nixos::command::{BuildRequest, Task};
-use crate::pipeline::flake_cache_answers;
-use crate::pipeline::logs;
-use crate::pipeline::plan::Plan;
-use crate::pipeline::provenance::configuration_id;
-use crate::pipeline::resources::Resources;
-use crate::pipeline::run_context::RunContext;
-use crate::pipeline::scope::Scope;
-use crate::pipeline::steps::network_access;
-use crate::pipeline::steps::source;
+use crate::pipeline::copy_out::configuration_id;
+use crate::pipeline::plan::{Plan, Resources};
+use crate::pipeline::run_context::{RunContext, Scope};
+use crate::pipeline::{clients, flake_cache_answers, logs, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::event::{Events, Phase};
@@ -95,7 +90,7 @@ pub(in crate::pipeline) async fn job(
     let (plan, request) = (run.plan, &run.plan.request);
     let resources = plan.resources();
     let debian_mirror = source::debian_mirror(run).await?;
-    let access = network_access::read(request)?;
+    let access = clients::network_access(request)?;
     Ok(BuildJob {
         source: source::with_nixpkgs(plan, nixpkgs),
         configuration: configuration_id(plan),

@@ -1,4 +1,4 @@
-//! What it takes to log in to the remote builders, and what they leave to emulation.
+//! Nix's remote builders: what it takes to log in there, and whether they answer.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,15 +6,98 @@ use std::path::{Path, PathBuf};
 
 use crate::common::known_hosts;
 use crate::common::remote_builder::RemoteBuilder;
+use crate::nixos::builder::{BuilderImage, Trial, TrialRun};
 use crate::nixos::network_access::{BuilderLogin, SshAccess};
+use crate::pipeline::checks::Check;
+use crate::pipeline::clients;
 use crate::pipeline::emulation::Emulation;
+use crate::pipeline::plan::{BuilderPlan, EnginePlan, Plan};
 use crate::pipeline::request::BuildRequest;
-use sdbuild_core::failure::{Failure, OrFail as _};
+use crate::pipeline::run_context::RunContext;
+use crate::pipeline::run_lock::RunLocks;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::new_ssh_key::KeyPair;
 use sdbuild_core::plain_file;
 use sdbuild_core::secret_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::ssh_key;
+use sdbuild_engine::{Engine, RunId};
+
+/// Free disk space of a builder below which a warning is given: the closure of a system with a desktop, twice.
+const LITTLE_SPACE: u64 = 10 << 30;
+
+/// The remote builders, and what goes there.
+pub(super) fn describe_builders(plan: &Plan) -> Vec<(&'static str, String)> {
+    let request = &plan.request;
+    if request.resources.builders.machines.is_empty() {
+        return Vec::new();
+    }
+    let machines: Vec<_> = request
+        .resources
+        .builders
+        .machines
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let system = request.target.system;
+    let share = match plan.engine_plan.emulation {
+        Emulation::Builders => format!("{system} is built there only"),
+        Emulation::Native => "when no builder is free, on the engine's machine".to_owned(),
+        Emulation::Register | Emulation::Private | Emulation::Host => {
+            format!("{system} is emulated when no builder is free or has the features")
+        }
+    };
+    vec![(
+        "remote builders",
+        format!("{}; {share}", machines.join(", ")),
+    )]
+}
+
+/// Tries every builder of the run (`Phase::Builders`). Fails if one cannot be used, and warns of little disk space.
+pub(in crate::pipeline) async fn try_all(
+    run: &RunContext<'_>,
+    image: &BuilderImage,
+) -> Result<(), Failure> {
+    let (plan, Context { cancel, events }) = (run.plan, run.context);
+    if plan.request.resources.builders.machines.is_empty() {
+        return Ok(());
+    }
+    let access = clients::network_access(&plan.request)?;
+    let trial = TrialRun {
+        engine: plan.engine(),
+        run: &plan.run,
+        image,
+        access: &access,
+    };
+    let work = async {
+        let trials = trial.try_all(cancel).await?;
+        let mut failures = trials.iter().filter_map(Trial::failure);
+        if let Some(mut first) = failures.next() {
+            first.others.extend(failures);
+            return Err(first);
+        }
+        trials
+            .iter()
+            .filter_map(little_space)
+            .for_each(|text| events.warn(text));
+        let names: Vec<_> = trials.iter().map(|trial| trial.builder.address()).collect();
+        events.detail(Phase::Builders, names.join(", "));
+        Ok(())
+    };
+    run.context.phase(Phase::Builders, work).await
+}
+
+/// The warning for a builder with little free disk space.
+pub(in crate::pipeline) fn little_space(trial: &Trial) -> Option<String> {
+    let free = trial.free.filter(|free| *free < LITTLE_SPACE)?;
+    let (address, free) = (trial.builder.address(), human_bytes(free));
+    Some(format!(
+        "{address} has only {free} of free disk space, and the image's closure is copied there"
+    ))
+}
 
 /// Bytes that are read of a key.
 const MAX_KEY_BYTES: u64 = 64 << 10;
@@ -42,7 +125,7 @@ pub(in crate::pipeline) fn not_covered(
 }
 
 /// Reads the keys and host keys of the builders that the settings name. A usage error if one is missing or cannot be used.
-pub(in crate::pipeline) fn read(request: &BuildRequest) -> Result<SshAccess, Failure> {
+pub(in crate::pipeline) fn logins(request: &BuildRequest) -> Result<SshAccess, Failure> {
     let builders = &request.resources.builders;
     let logins = builders.machines.iter().map(|builder| {
         let named = builder.key.as_deref().or(builders.key.as_deref());
@@ -163,6 +246,78 @@ fn host_keys(builder: &RemoteBuilder, files: &[PathBuf]) -> Result<Vec<String>, 
         .hint("or give it in the eighth field of the builder's line: on the builder, `base64 -w0 /etc/ssh/ssh_host_ed25519_key.pub` prints it"))
 }
 
+const TOPIC: &str = "builder";
+
+/// Tries every builder of the settings, as a build does before it begins. Nothing if there is none. Fails only when it is
+/// interrupted.
+pub(super) async fn try_builders(
+    engine: &Engine,
+    request: &BuildRequest,
+    context: &Context,
+) -> Result<Vec<Check>, Failure> {
+    if request.resources.builders.machines.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(match trials(engine, request, context).await {
+        Ok(Some(trials)) => trials.iter().map(check).collect(),
+        Ok(None) => {
+            let text =
+                "not tested, because the engine does not have the builder's container image yet";
+            vec![Check::good(TOPIC, text)]
+        }
+        Err(failure) if failure.class == Class::Interrupted => return Err(failure),
+        Err(failure) => vec![Check::failed(TOPIC, &failure)],
+    })
+}
+
+/// The trials; `None` if the image that they need is not there.
+async fn trials(
+    engine: &Engine,
+    request: &BuildRequest,
+    context: &Context,
+) -> Result<Option<Vec<Trial>>, Failure> {
+    let access = clients::network_access(request)?;
+    let plan = EnginePlan::new(engine.clone(), Emulation::Native, request).await?;
+    let image = match &plan.builder {
+        BuilderPlan::Own(definition) if engine.image(&definition.reference()).await?.is_some() => {
+            BuilderImage::ours(definition.reference())
+        }
+        BuilderPlan::Own(_) => return Ok(None),
+        BuilderPlan::Foreign { reference, .. } => match engine.image(reference).await? {
+            Some(info) => BuilderImage::foreign(&info, &context.events),
+            None => return Ok(None),
+        },
+    };
+    let run = RunId::random()?;
+    // Without it another run would take the container for one that was left.
+    let lock = RunLocks::new(&request.common.state_dir, engine.endpoint()).acquire(&run)?;
+    let trial = TrialRun {
+        engine,
+        run: &run,
+        image: &image,
+        access: &access,
+    };
+    let tried = trial.try_all(&context.cancel).await;
+    lock.end(&tried);
+    tried.map(Some)
+}
+
+fn check(trial: &Trial) -> Check {
+    if let Some(failure) = trial.failure() {
+        return Check::failed(TOPIC, &failure);
+    }
+    if let Some(text) = little_space(trial) {
+        return Check::warning(TOPIC, text).remedy("collect garbage there: nix-collect-garbage");
+    }
+    let free = trial
+        .free
+        .map_or("free disk space not known".to_owned(), |free| {
+            format!("{} free", human_bytes(free))
+        });
+    let text = format!("{} builds; {free}", trial.builder);
+    Check::good(TOPIC, text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,7 +342,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             read_key(&path).map_err(|failure| failure.to_string())
         };
-        assert_eq!(read(&pem("none"), 0o600), Ok(pem("none")));
+        assert_eq!(logins(&pem("none"), 0o600), Ok(pem("none")));
         for (text, mode, message) in [
             (pem("aes256-ctr"), 0o600, "has a passphrase"),
             (
@@ -198,7 +353,7 @@ mod tests {
             (pem("none"), 0o640, "other users can read"),
             (KEY.to_owned(), 0o600, "is not a private SSH key"),
         ] {
-            let error = read(&text, mode).unwrap_err();
+            let error = logins(&text, mode).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
         assert!(read_key(&dir.path().join("none")).is_err());
