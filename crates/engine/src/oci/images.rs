@@ -104,7 +104,7 @@ impl Images {
         let archive = tokio::fs::File::from_std(image.archive);
         let report = progress.clone();
         let load = engine.load_image(archive, move |loading| report.loading(loading));
-        cancel.race(progress.while_loading(load)).await??;
+        cancel.race(load).await??;
         progress.is_loaded();
         loaded().await?.ok_or_else(|| {
             Failure::environment(format_args!(
@@ -141,7 +141,7 @@ impl Images {
                 definition: &owned,
                 packages: &packages,
                 cache: &cache,
-                progress: &|packing| progress.packing(packing),
+                progress: &|bytes| progress.read(bytes),
             };
             assembler.assemble(&token)
         });
