@@ -1,6 +1,8 @@
 //! Assembles an archive that every engine can load: the same bytes for the same definition and packages.
 //!
 //! The archive is written to an unnamed temporary file, since it is as large as the image.
+//!
+//! A file that reports how much of it is read.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,17 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use sdbuild_core::hash::{Hashed, HashingReader, HashingWriter, Sha256Hash};
+use sdbuild_core::plain_file;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::counted::Counted;
-use super::definition::Definition;
-use super::extra_file::ExtraFileContent;
-use super::layer::{Blob, LayerError, LayerTree, Node, NodeKind};
-use super::unpack::{Selection, unpack};
+use super::definition::{Definition, ExtraFileContent};
+use super::layer::{Blob, LayerError, LayerTree, Node, NodeKind, Selection, unpack};
 use crate::artifact::{Cache, CacheError, Pin};
-use sdbuild_core::hash::{Hashed, HashingReader, HashingWriter, Sha256Hash};
-use sdbuild_core::plain_file;
 
 /// How many packages are unpacked at a time.
 const WORKERS: usize = 2;
@@ -295,4 +294,18 @@ fn config(definition: &Definition, diff_id: &str) -> serde_json::Value {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reports how much is read.
+pub(super) struct Counted<'a, F> {
+    pub(super) file: F,
+    pub(super) count: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        (self.count)(read as u64);
+        Ok(read)
+    }
 }

@@ -65,7 +65,10 @@ impl Work {
             return read;
         }
         let (done, of) = if self.reports_unpacking {
-            (u128::from(self.sent) + u128::from(self.unpacked), u128::from(self.archive) * 2)
+            (
+                u128::from(self.sent) + u128::from(self.unpacked),
+                u128::from(self.archive) * 2,
+            )
         } else {
             (self.sent.into(), self.archive.into())
         };

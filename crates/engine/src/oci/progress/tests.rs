@@ -39,8 +39,14 @@ fn bytes_of_an_image_grow_to_their_total() {
         image.is_loaded();
         let seen = seen.lock().unwrap();
         assert!(seen.is_sorted(), "{seen:?}");
-        assert!(seen.iter().all(|(_, total)| *total == seen[0].1), "{seen:?}");
-        assert_eq!(seen.last().map(|(done, _)| *done), seen.last().map(|(_, total)| *total));
+        assert!(
+            seen.iter().all(|(_, total)| *total == seen[0].1),
+            "{seen:?}"
+        );
+        assert_eq!(
+            seen.last().map(|(done, _)| *done),
+            seen.last().map(|(_, total)| *total)
+        );
     }
 }
 
