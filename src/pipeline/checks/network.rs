@@ -220,7 +220,7 @@ fn difference(one: SystemTime, other: SystemTime) -> Duration {
 mod tests {
     use super::*;
     use crate::pipeline::checks::check::Verdict;
-    use sdbuild_engine::artifact::http_probe::Answer;
+    use sdbuild_engine::artifact::Answer;
 
     fn answer(seconds_behind: u64) -> Answer {
         let heard = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);

@@ -8,7 +8,7 @@ use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::request::BuildRequest;
 use sdbuild_engine::artifact::MIRROR_PROBE;
-use sdbuild_engine::artifact::http_probe::{Answer, HttpProbe};
+use sdbuild_engine::artifact::{Answer, HttpProbe};
 
 /// The file that describes a binary cache.
 const CACHE_INFO: &str = "nix-cache-info";

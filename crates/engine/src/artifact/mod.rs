@@ -12,7 +12,7 @@ pub mod pin;
 mod source;
 
 pub use cache::{Cache, CacheError};
-pub use client::http_client;
+pub use client::{Answer, HttpProbe, http_client};
 pub use fetch::{CHECK_ADDRESS, FetchError, Fetched, Fetcher, MIRROR_PROBE, Network, Remote};
 pub use pin::{Content, Lock, Pin};
 
