@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::nixos::check::{Finding, Severity};
+use crate::nixos::check::{Finding, Place, Severity};
 use crate::pipeline;
 use crate::pipeline::{Checked, Outcome};
 use crate::settings;
@@ -20,7 +20,6 @@ use crate::ui::{Ui, failure_fields};
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::failure::{Class, Failure};
-use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::shell_word::command_line;
 use sdbuild_core::shown_path::shown_path;
 
@@ -39,15 +38,13 @@ pub async fn run(
         print_json(&object_without_facts(failure), ui).ok();
     }
     let (outcome, home) = outcome?;
-    outcome.finish("the check is done", |mut checked| {
-        match own_key(home.as_deref()) {
-            Some(key) => put_key(&mut checked.findings, &nix_string(&key.line), ""),
-            None => put_key(&mut checked.findings, SOME_KEY, NO_KEY),
-        }
+    outcome.finish("the check is done", |checked| {
+        let key = own_key(home.as_deref());
+        let key = key.as_ref().map(|key| key.line.as_str());
         if args.json {
-            print_json(&object(&checked), ui)?;
+            print_json(&object(&checked, key), ui)?;
         } else {
-            let lines = as_lines(&checked, ui.result_columns(), ui.is_quiet());
+            let lines = as_lines(&checked, key, ui.result_columns(), ui.is_quiet());
             if !lines.is_empty() {
                 ui.result(&lines)?;
             }
@@ -84,32 +81,10 @@ fn next(words: impl Iterator<Item = OsString>) -> String {
     format!("sdbuild {}", command_line(words))
 }
 
-/// In place of a key, in lines to add.
-const SOME_KEY: &str = "\"ssh-ed25519 …\"";
-
-/// The comment behind such a line where the user has no key yet.
-const NO_KEY: &str =
-    " # the line that `cat ~/.ssh/id_ed25519.pub` prints; `ssh-keygen -t ed25519` makes that file";
-
 /// The user's own public key, the best of several.
 fn own_key(home: Option<&Path>) -> Option<PublicKey> {
     let keys = template::public_keys(&home?.join(".ssh"));
     keys.into_iter().next()
-}
-
-/// Puts the string `key`, and a `comment`, into the lines of those `findings` that lack one.
-fn put_key(findings: &mut [Finding], key: &str, comment: &str) {
-    // Whose private key was published makes a new pair first.
-    let lacking = |finding: &&mut Finding| finding.id != "private-key";
-    let lines = findings.iter_mut().filter(lacking).flat_map(|f| &mut f.add);
-    for line in lines.filter(|line| line.contains(SOME_KEY)) {
-        // One comment follows another.
-        let comment = match comment.strip_prefix(" # ") {
-            Some(more) if line.contains("; # ") => format!("; {more}"),
-            _ => comment.to_owned(),
-        };
-        *line = format!("{}{comment}", line.replace(SOME_KEY, key));
-    }
 }
 
 /// Fails when an error was found. That the configuration cannot be evaluated takes precedence.
@@ -132,14 +107,35 @@ fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure
     Err(Failure::message(Class::CheckFailed, text))
 }
 
-fn object(checked: &Checked) -> Value {
+/// The object of `--json`. `key` is the user's own public key, if there is one.
+fn object(checked: &Checked, key: Option<&str>) -> Value {
+    let findings = checked.findings.iter().map(|one| finding_fields(one, key));
     json!({
         "version": VERSION,
         "evaluates": checked.failure.is_none(),
         "errors": checked.failure.as_ref().map(failure_fields).unwrap_or_default(),
-        "findings": checked.findings,
+        "findings": findings.collect::<Vec<_>>(),
         "lets_in": checked.ways_in,
     })
+}
+
+fn finding_fields(finding: &Finding, key: Option<&str>) -> Value {
+    let mut fields = json!({
+        "id": finding.id,
+        "severity": finding.severity,
+        "is": finding.statement(),
+        "why": finding.why,
+        "add": finding.lines(key),
+    });
+    if let Some(fields) = fields.as_object_mut() {
+        let option = finding.option_name();
+        fields.extend(option.map(|option| ("option".to_owned(), option.into())));
+        if let Some(Place { file, line }) = &finding.place {
+            fields.insert("file".to_owned(), file.as_str().into());
+            fields.insert("line".to_owned(), (*line).into());
+        }
+    }
+    fields
 }
 
 /// The object for a `failure` before anything is known of what the configuration sets.
@@ -166,8 +162,8 @@ fn verdict_on_success(findings: &[Finding]) -> Option<String> {
     })
 }
 
-/// The findings as lines of at most `columns` columns, with what is right unless it `is_quiet`.
-fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
+/// The findings as lines of at most `columns` columns, with what is right unless it `is_quiet`. `key` is the user's own public key.
+fn as_lines(checked: &Checked, key: Option<&str>, columns: usize, is_quiet: bool) -> String {
     let mut lines: Vec<String> = Vec::new();
     for finding in &checked.findings {
         let sign = match finding.severity {
@@ -179,10 +175,9 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
             format!("{file}:{}: ", place.line)
         });
         let place = place.unwrap_or_default();
-        // Messages of NixOS are sentences.
-        let is = finding.is.trim_end_matches('.');
-        let texts = [&format!("{place}{is}"), &*finding.why];
-        lines.extend(list_item(sign, finding.id, &texts, &finding.add, columns));
+        let texts = [&format!("{place}{}", finding.statement()), &*finding.why];
+        let changes = finding.lines(key);
+        lines.extend(list_item(sign, finding.id, &texts, &changes, columns));
     }
     // What is read without an evaluation says nothing about a system that there will not be.
     let says_what_is_right = checked.failure.is_none() && !is_quiet;
@@ -199,7 +194,8 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nixos::check::Place;
+    use crate::common::attribute_path;
+    use crate::nixos::check::{Change, Value as NixValue};
     use crate::ui::layout::COLUMNS;
 
     #[test]
@@ -208,14 +204,28 @@ mod tests {
         assert_eq!(next(words.into_iter()), "sdbuild -v build 'a b' --set x=y");
     }
 
+    fn path(text: &str) -> Vec<String> {
+        attribute_path::parse(text).unwrap()
+    }
+
     fn finding(severity: Severity) -> Finding {
+        let option = path("services.openssh.enable");
+        let change = Change {
+            option: option.clone(),
+            value: NixValue::Source("true".into()),
+            note: None,
+            replaces: None,
+        };
         Finding {
             id: "ssh-off",
             severity,
-            is: "services.openssh.enable = false".into(),
+            option: Some(option),
+            value: Some("false".into()),
+            detail: String::new(),
             why: "it cannot be reached".into(),
-            add: vec!["services.openssh.enable = true;".into()],
+            fix: vec![change],
             place: None,
+            flag: None,
         }
     }
 
@@ -227,102 +237,68 @@ mod tests {
         }
     }
 
-    #[test]
-    fn trap_is_listed_with_line_to_add() {
-        let lines = as_lines(&checked(vec![finding(Severity::Error)]), COLUMNS, false);
-        assert_eq!(
-            lines,
-            "✗ ssh-off         services.openssh.enable = false\n                  it cannot be reached\n                  \
-             → services.openssh.enable = true;\n✓ login           possible over SSH: root with a key"
-        );
-        let quiet = as_lines(&checked(vec![finding(Severity::Error)]), COLUMNS, true);
-        assert!(
-            quiet.starts_with("✗ ssh-off") && !quiet.contains('✓'),
-            "{quiet}"
-        );
-        assert_eq!(as_lines(&checked(Vec::new()), COLUMNS, true), "");
-        let sentence = Finding {
-            is: "It must be set.".into(),
-            add: Vec::new(),
-            ..finding(Severity::Error)
-        };
-        let lines = as_lines(&checked(vec![sentence]), COLUMNS, false);
-        assert!(
-            lines.contains("It must be set\n                  it cannot"),
-            "{lines}"
-        );
-        let lines = as_lines(&checked(Vec::new()), COLUMNS, false);
-        assert!(
-            lines.contains("✓ configuration   evaluates, and no problem was found"),
-            "{lines}"
-        );
-        let warned = as_lines(&checked(vec![finding(Severity::Warning)]), COLUMNS, false);
-        assert!(
-            warned.ends_with("✓ configuration   evaluates, with 1 warning"),
-            "{warned}"
-        );
+    fn lines(checked: &Checked, is_quiet: bool) -> String {
+        as_lines(checked, None, COLUMNS, is_quiet)
     }
 
     #[test]
-    fn a_finding_begins_with_its_place() {
-        let placed = Finding {
-            place: Some(Place {
-                file: "pi/sd-card.nix".into(),
-                line: 12,
-            }),
-            ..finding(Severity::Error)
-        };
+    fn a_finding_is_listed_with_its_place_and_its_line() {
+        let mut placed = finding(Severity::Error);
+        placed.place = Some(Place {
+            file: "pi/sd-card.nix".into(),
+            line: 12,
+        });
         let found = checked(vec![placed, finding(Severity::Warning)]);
-        let lines = as_lines(&found, COLUMNS, true);
-        let first = "✗ ssh-off         pi/sd-card.nix:12: services.openssh.enable = false\n";
-        assert!(lines.starts_with(first), "{lines}");
-        assert!(
-            lines.contains("! ssh-off         services.openssh"),
-            "{lines}"
+        let text = lines(&found, false);
+        for part in [
+            "✗ ssh-off         pi/sd-card.nix:12: services.openssh.enable = false\n",
+            "it cannot be reached\n",
+            "→ services.openssh.enable = true;",
+            "! ssh-off         services.openssh",
+            "✓ login           possible over SSH: root with a key",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(!lines(&found, true).contains('✓'), "{text}");
+        let object = object(&found, None);
+        assert_eq!(
+            object["findings"],
+            json!([
+                {
+                    "id": "ssh-off", "severity": "error", "is": "services.openssh.enable = false",
+                    "why": "it cannot be reached", "add": ["services.openssh.enable = true;"],
+                    "option": "services.openssh.enable", "file": "pi/sd-card.nix", "line": 12,
+                },
+                {
+                    "id": "ssh-off", "severity": "warning", "is": "services.openssh.enable = false",
+                    "why": "it cannot be reached", "add": ["services.openssh.enable = true;"],
+                    "option": "services.openssh.enable",
+                },
+            ])
         );
-        let told = object(&found);
-        assert_eq!(told["findings"][0]["file"], "pi/sd-card.nix");
-        assert_eq!(told["findings"][0]["line"], 12);
-        assert_eq!(told["findings"][1].get("file"), None);
-    }
-
-    /// The line stays whole: a key that is broken in two is not a key.
-    #[test]
-    fn the_users_own_key_is_in_the_line_to_add() {
-        let key = format!("ssh-ed25519 {} me@here", "A".repeat(68));
-        let line = "keys = [ \"ssh-ed25519 …\" ];";
-        let with_line = |id| Finding {
-            id,
-            add: vec![line.to_owned()],
-            ..finding(Severity::Error)
-        };
-        let mut findings = vec![with_line("key-is-none"), with_line("private-key")];
-        put_key(&mut findings, &nix_string(&key), "");
-        assert_eq!(findings[0].add, [format!("keys = [ \"{key}\" ];")]);
-        assert_eq!(findings[1].add, [line]);
-        let mut without_a_key = vec![with_line("nobody-gets-in")];
-        put_key(&mut without_a_key, SOME_KEY, NO_KEY);
-        assert_eq!(without_a_key[0].add, [format!("{line}{NO_KEY}")]);
-        let replacing = format!("{line} # replaces that list");
-        without_a_key[0].add = vec![replacing.clone()];
-        put_key(&mut without_a_key, SOME_KEY, NO_KEY);
-        let both = format!("{replacing}; the line that");
-        assert!(without_a_key[0].add[0].starts_with(&both));
-        let lines = as_lines(&checked(findings), COLUMNS, false);
-        assert!(lines.contains(&format!("\"{key}\"")), "{lines}");
     }
 
     #[test]
-    fn nothing_is_good_about_what_does_not_evaluate() {
+    fn what_is_right_is_said_unless_it_is_quiet() {
+        let right = "✓ configuration   evaluates, and no problem was found";
+        assert!(lines(&checked(Vec::new()), false).contains(right));
+        assert_eq!(lines(&checked(Vec::new()), true), "");
+        let warned = lines(&checked(vec![finding(Severity::Warning)]), false);
+        assert!(warned.ends_with("✓ configuration   evaluates, with 1 warning"));
         let broken = Checked {
             failure: Some(Failure::usage("undefined variable")),
             ..checked(vec![finding(Severity::Warning)])
         };
-        let lines = as_lines(&broken, COLUMNS, false);
-        assert!(
-            !lines.contains('✓') && lines.contains("! ssh-off"),
-            "{lines}"
-        );
+        assert!(!lines(&broken, false).contains('✓'));
+    }
+
+    #[test]
+    fn the_users_own_key_is_in_the_line() {
+        let mut finding = finding(Severity::Error);
+        finding.fix[0].value = NixValue::OwnKey;
+        let object = object(&checked(vec![finding]), Some("ssh-ed25519 AAAA me"));
+        let line = object["findings"][0]["add"][0].as_str().unwrap();
+        assert!(line.contains("[ \"ssh-ed25519 AAAA me\" ]"), "{line}");
     }
 
     #[test]
@@ -336,23 +312,21 @@ mod tests {
         let of_machine = object_without_facts(&Failure::environment("no engine"));
         assert_eq!(of_machine["evaluates"], Value::Null);
         assert_eq!(of_machine["errors"][0]["class"], "environment");
-        assert_eq!(object(&checked(Vec::new()))["errors"], json!([]));
+        assert_eq!(object(&checked(Vec::new()), None)["errors"], json!([]));
     }
 
     #[test]
-    fn fails_on_traps_and_first_on_evaluation_errors() {
+    fn fails_on_errors_and_first_on_those_of_the_evaluation() {
         assert!(verdict(&[finding(Severity::Warning)], None).is_ok());
         let error = [finding(Severity::Error)];
         assert_eq!(verdict(&error, None).unwrap_err().class, Class::CheckFailed);
-        let text = |findings: &[Finding]| verdict(findings, None).unwrap_err().to_string();
-        assert_eq!(text(&error), "1 problem must be fixed: ssh-off");
         let other = Finding {
-            id: "broken-key",
+            id: "no-root",
             ..finding(Severity::Error)
         };
         let several = [finding(Severity::Error), other, finding(Severity::Error)];
-        let told = "3 problems must be fixed: ssh-off, broken-key";
-        assert_eq!(text(&several), told);
+        let text = verdict(&several, None).unwrap_err().to_string();
+        assert!(text.ends_with(": ssh-off, no-root"), "{text}");
         let broken = verdict(&error, Some(Failure::usage("no such option"))).unwrap_err();
         assert_eq!(broken.class, Class::Usage);
     }

@@ -1,8 +1,8 @@
-//! The facts that `facts.nix` evaluates.
+//! The facts that `expressions/check/facts.nix` evaluates.
 
 use serde::Deserialize;
 
-use super::own_facts::StoredSecretFacts;
+use super::finding::OptionPath;
 
 /// What a configuration sets that matters for booting and logging in.
 #[expect(
@@ -27,8 +27,6 @@ pub struct ConfigFacts {
     pub system: String,
     /// The enabled boot loaders.
     pub loaders: Vec<String>,
-    /// `boot.loader.grub.device`, where GRUB is off.
-    pub grub_device: Option<String>,
     /// The root file system.
     pub root: Option<RootFacts>,
     /// All file systems, also those of memory and of other machines.
@@ -43,10 +41,6 @@ pub struct ConfigFacts {
     pub installer: bool,
     /// The names of all groups.
     pub groups: Vec<String>,
-    /// Members of groups who do not exist.
-    pub unknown_members: Vec<MemberFacts>,
-    /// Podman takes the place of Docker, which then can not be on.
-    pub podman_is_docker: bool,
     /// The SSH server.
     pub ssh: SshFacts,
     /// The firewall.
@@ -82,8 +76,6 @@ pub struct RootFacts {
     pub device: Option<String>,
     /// The type of the file system, `ext4`.
     pub fs_type: Option<String>,
-    /// Whether it grows into its partition.
-    pub grows: bool,
 }
 
 /// A file system.
@@ -104,9 +96,9 @@ pub struct UserFacts {
     pub name: String,
     /// Authorized SSH keys.
     pub keys: Vec<String>,
-    /// Those of them whose time is over, which are no longer among `keys`; Nix does not know the time.
+    /// Whether some of them were left out because their time is over, which Nix does not know.
     #[serde(default)]
-    pub expired_keys: Vec<String>,
+    pub has_expired_key: bool,
     /// Files with authorized SSH keys.
     pub key_files: Vec<String>,
     /// The names of files among them that are private keys.
@@ -115,29 +107,16 @@ pub struct UserFacts {
     pub password: PasswordState,
     /// The option that has another text than the hash of a password, such as `hashedPassword`.
     pub invalid_hash: Option<String>,
-    /// Whether the path of the file that is to have the hash of the password is relative.
-    pub has_relative_file: bool,
-    /// Whether it is no path, but such a hash.
-    pub has_hash_as_file: bool,
-    /// Whether the password is set in plain text.
-    pub open_password: bool,
-    /// The option that has it then: `password` or `initialPassword`.
-    pub password_option: String,
+    /// Whether `hashedPasswordFile` is not the absolute path of a file.
+    pub has_wrong_file: bool,
+    /// The option that has the password in plain text: `password` or `initialPassword`.
+    pub plain_password: Option<String>,
     /// The path of the shell, unless a package has it; `nologin` or `false` for a program that ends every login.
     pub shell: Option<String>,
     /// The user's groups.
     pub groups: Vec<String>,
     /// Those of them that the configuration does not define.
     pub unknown_groups: Vec<String>,
-}
-
-/// A group with members who do not exist.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct MemberFacts {
-    /// The name of the group.
-    pub group: String,
-    /// The names of these members.
-    pub members: Vec<String>,
 }
 
 /// The rules by which users become root.
@@ -176,6 +155,8 @@ pub struct SshFacts {
     pub unit_off: Option<String>,
     /// The ports on which it listens.
     pub ports: Vec<u16>,
+    /// `services.openssh.settings.Port`, if that is none of them.
+    pub other_port: Option<u16>,
     /// `PermitRootLogin`.
     pub root: Option<String>,
     /// `PasswordAuthentication`.
@@ -230,26 +211,16 @@ pub struct FirewallFacts {
 pub struct NetworkFacts {
     /// The options of `networking` that are false and without which no interface uses DHCP.
     pub dhcp_off: Vec<String>,
-    /// Every interface uses DHCP.
-    pub dhcp: bool,
     /// A configured interface uses DHCP or has an address.
     pub interfaces: bool,
     /// A configured interface uses DHCP.
     pub interface_dhcp: bool,
-    /// The configured interfaces that use DHCP or have an address, without the loopback.
-    pub addressed: Vec<String>,
     /// The configured interfaces with an IPv4 address, without the loopback.
     pub fixed: Vec<String>,
     /// The configured interfaces with a name of the kernel, such as `eth0`, that nothing keeps systemd from replacing.
     pub replaced_names: Vec<String>,
-    /// The IPv4 addresses of all interfaces, each with the length of its network: `192.168.1.5/24`.
-    pub addresses: Vec<String>,
-    /// The IPv6 addresses of all interfaces, each with the length of its network.
-    pub ipv6_addresses: Vec<String>,
-    /// The networks to which interfaces have routes of their own, written the same way.
-    pub destinations: Vec<String>,
-    /// There are interfaces of `WireGuard`, whose networks are not among these.
-    pub has_tunnels: bool,
+    /// The IPv4 addresses of the interfaces.
+    pub addresses: Vec<AddressFacts>,
     /// The address of the default gateway, if its interface is not named.
     pub gateway_address: Option<String>,
     /// The machine leads others into the network: by address translation, or as a wireless access point.
@@ -266,20 +237,25 @@ pub struct NetworkFacts {
     pub wireless: bool,
     /// iwd is enabled.
     pub iwd: bool,
-    /// Number of networks in `networking.wireless.networks`.
-    pub networks: u32,
-    /// `wpa_supplicant` has networks from other options or files.
-    pub elsewhere: bool,
+    /// Whether `networking.wireless.networks` has a network.
+    pub networks: bool,
     /// Networks whose passphrase is set in plain text.
     pub open_passphrases: Vec<PassphraseFacts>,
     /// Networks whose derived key, `pskRaw`, is none.
     pub wrong_raw_keys: Vec<String>,
     /// Networks whose key is to come from a file with secrets, where the configuration names no such file.
     pub keys_without_file: Vec<ExternalKeyFacts>,
-    /// An option of `services.avahi.publish` that is true although nothing is published.
-    pub unpublished: Option<String>,
     /// The path of the file with the secrets of `wpa_supplicant`, where that has one; empty for one of the store.
     pub secrets_file: Option<String>,
+}
+
+/// An IPv4 address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AddressFacts {
+    /// The name of the interface.
+    pub interface: String,
+    /// The address.
+    pub address: String,
 }
 
 /// The key of a wireless network that is to come from a file with secrets.
@@ -300,11 +276,20 @@ pub struct PassphraseFacts {
     pub bytes: usize,
 }
 
+/// An option whose secret is in the store; the secret itself is not among the facts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct StoredSecretFacts {
+    /// The path of the object with the option: `services.tailscale`. That of a peer is the path of its interface.
+    pub object: OptionPath,
+    /// The name of the option, such as `privateKey`.
+    pub name: String,
+    /// Whether it is a file, of which the store has a copy.
+    pub is_file: bool,
+}
+
 /// The image.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SdImageFacts {
-    /// Whether the root file system is grown to the size of the card.
-    pub grows: Option<bool>,
     /// The label of the root file system, if nixpkgs makes it.
     pub root_label: Option<String>,
     /// The UUID of the root file system, if it is set.

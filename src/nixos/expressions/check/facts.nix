@@ -123,10 +123,8 @@ let
     password = secret user;
     invalid_hash = invalidHash user;
     # Without the path: people write the hash there, or the password itself.
-    has_relative_file = isRelative (passwordFile user);
-    has_hash_as_file = builtins.isString (passwordFile user) && builtins.match "[$][0-9a-z]+[$].+" (passwordFile user) != null;
-    password_option = if user.password or null != null then "password" else "initialPassword";
-    open_password = user.password or null != null || user.initialPassword or null != null;
+    has_wrong_file = isRelative (passwordFile user);
+    plain_password = if user.password or null != null then "password" else if user.initialPassword or null != null then "initialPassword" else null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);
     unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
   };
@@ -146,10 +144,7 @@ let
     else
       null;
   groupsOf = name: map (group: group.name or null) (filter (group: elem name (group.members or [ ])) (list (config.users.groups or { })));
-  podman = (config.virtualisation or { }).podman or { };
   groups = filter builtins.isString (map (group: group.name or null) (list (config.users.groups or { })));
-  # Of users who have such a group in `extraGroups`, NixOS itself makes members.
-  unknownMembers = group: { group = group.name or ""; members = filter (name: !(config.users.users ? ${name})) (group.members or [ ]); };
   isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
   # Root, normal users, and users with a password or an SSH key: NixOS has dozens of system users besides.
   isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || secret user != "none" || passwordFile user != null || invalidHash user != null || any (name: user.openssh.authorizedKeys.${name} or [ ] != [ ]) [ "keys" "keyFiles" ]);
@@ -186,8 +181,6 @@ let
   hasOwnResolver = (networking.resolvconf or { }).useLocalResolver or false || etc ? "resolv.conf";
   usesDhcp = interface: (interface.useDHCP or null) == true;
   isFixed = interface: (interface.ipv4.addresses or [ ]) != [ ];
-  # A nixpkgs that does not check types lets a string pass for an address; it has no length of its own.
-  withPrefix = ip: if builtins.isString ip then "${ip}/" else "${toString (ip.address or "")}/${toString (ip.prefixLength or "")}";
   # One with an interface need not be in a network of the machine.
   gatewayAddress = gateway: textOrNull (if builtins.isAttrs gateway && gateway.interface or null == null then gateway.address or null else gateway);
   # A number is one only where nothing checks types.
@@ -224,8 +217,6 @@ let
   hasSecrets = secretsFile != null || wireless.allowAuxiliaryImperativeNetworks or false || (wireless.extraConfigFiles or [ ]) != [ ] || contains "ext_password_backend" (wireless.extraConfig or "");
   externalKey = network: (found: if found == null then [ ] else [ { inherit network; name = builtins.head found; } ]) (nameInFile (wireless.networks.${network}.pskRaw or null));
   nameInFile = key: if builtins.isString key then builtins.match "ext:(.+)" key else null;
-  avahi = ifEnabled (config.services.avahi or { });
-  firstOf = names: if names == [ ] then null else builtins.head names;
   hasWrongRawKey = name: builtins.isString (wireless.networks.${name}.pskRaw or null) && !isRawKey wireless.networks.${name}.pskRaw;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
@@ -268,9 +259,7 @@ let
     release = config.system.nixos.release or null;
     system = evaluation.pkgs.stdenv.hostPlatform.system;
     loaders = filter isLoader loaders;
-    # Where nothing else says that it is on, or in conflict.
-    grub_device = (device: if device == "" || tryOr true (config.boot.loader.grub.enable or false) then null else textOrNull device) ((config.boot.loader.grub or { }).device or "");
-    root = if root == null then null else { device = root.device or null; fs_type = root.fsType or null; grows = root.autoResize or false; };
+    root = if root == null then null else { device = root.device or null; fs_type = root.fsType or null; };
     file_systems = map fileSystem (builtins.attrNames config.fileSystems);
     host_name = networking.hostName or null;
     users = map login (filter isLoginUser (list config.users.users));
@@ -278,12 +267,11 @@ let
     autologin = (name: if name != null && config.users.users ? ${name} then name else null) ((config.services.getty or { }).autologinUser or null);
     installer = any (file: builtins.match ".*/installation-device[.]nix" (toString file) != null) ((options.services.getty or { }).autologinUser.files or [ ]);
     inherit groups;
-    unknown_members = filter (group: group.members != [ ]) (map unknownMembers (list (config.users.groups or { })));
-    podman_is_docker = podman.enable or false && (podman.dockerCompat or false || (podman.dockerSocket or { }).enable or false);
     ssh = {
       enable = ssh.enable or false;
       unit_off = if isSshUnitOff then "systemd.${sshUnit}.sshd.enable" else null;
       ports = ssh.ports or [ 22 ];
+      other_port = (port: if builtins.isInt port && !elem port (ssh.ports or [ 22 ]) then port else null) (sshSettings.Port or null);
       root = sshOption "PermitRootLogin" "permitRootLogin";
       passwords = sshOption "PasswordAuthentication" "passwordAuthentication";
       keyboard = sshOption "KbdInteractiveAuthentication" "kbdInteractiveAuthentication";
@@ -317,17 +305,12 @@ let
     };
     network = {
       dhcp_off = dhcpOff;
-      dhcp = dhcpOff == [ ];
       interfaces = any addressed interfaces;
       interface_dhcp = any usesDhcp interfaces;
-      addressed = filter (name: name != "lo" && addressed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
       replaced_names = if keepsNames then [ ] else filter isReplaced (builtins.attrNames (networking.interfaces or { }));
-      addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
-      ipv6_addresses = builtins.concatMap (interface: map withPrefix (interface.ipv6.addresses or [ ])) interfaces;
-      destinations = builtins.concatMap (interface: map withPrefix (interface.ipv4.routes or [ ])) interfaces;
+      addresses = builtins.concatMap (interface: map (ip: { inherit interface; address = if builtins.isString ip then ip else toString (ip.address or ""); }) (networking.interfaces.${interface}.ipv4.addresses or [ ])) (builtins.attrNames (networking.interfaces or { }));
       gateway_address = gatewayAddress (networking.defaultGateway or null);
-      has_tunnels = any (set: set != { }) [ ((networking.wireguard or { }).interfaces or { }) ((networking.wg-quick or { }).interfaces or { }) ];
       routes = (networking.nat or { }).enable or false || (config.services.hostapd or { }).enable or false;
       gateway =
         !elem (networking.defaultGateway or null) [ null { } ]
@@ -343,21 +326,13 @@ let
       manager = (networking.networkmanager or { }).enable or false || (config.services.connman or { }).enable or false;
       wireless = wireless.enable or false;
       iwd = ((networking.wireless or { }).iwd or { }).enable or false;
-      networks = builtins.length (builtins.attrNames ((networking.wireless or { }).networks or { }));
-      # Networks that are defined elsewhere.
-      elsewhere =
-        any (file: (config.environment.etc or { }) ? ${file}) [ "wpa_supplicant.conf" "wpa_supplicant/imperative.conf" ]
-        || (wireless.extraConfigFiles or [ ]) != [ ]
-        || (networking.supplicant or { }) != { }
-        || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
+      networks = (networking.wireless or { }).networks or { } != { };
       open_passphrases = map passphrase (filter isOpen (builtins.attrNames (wireless.networks or { })));
       secrets_file = if isInStore secretsFile then "" else if builtins.isString secretsFile then builtins.unsafeDiscardStringContext secretsFile else null;
       keys_without_file = if hasSecrets then [ ] else builtins.concatMap externalKey (builtins.attrNames (wireless.networks or { }));
-      unpublished = if (avahi.publish or { }).enable or false then null else firstOf (filter (name: (avahi.publish or { }).${name} or false) [ "addresses" "userServices" "workstation" "domain" "hinfo" ]);
       wrong_raw_keys = filter hasWrongRawKey (builtins.attrNames (wireless.networks or { }));
     };
     sd = {
-      grows = sd.expandOnBoot or null;
       root_label = if isSet "rootFilesystemImage" || isSet "rootFilesystemCreator" then null else sd.rootVolumeLabel or null;
       root_uuid = sd.rootPartitionUUID or null;
       disk_id = sd.firmwarePartitionID or null;

@@ -1,0 +1,328 @@
+//! The rules about the image, its boot loader and what a board needs on its card. Pure.
+
+use super::facts::ConfigFacts;
+use super::finding::Severity::{Error, Warning};
+use super::finding::{Change, Finding, Value, path};
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::text::listed;
+use sdbuild_image::board::{Board, PiModel, Start, UBoot};
+
+/// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
+const MIN_FIRMWARE_MIB: u64 = 30;
+/// Boot loaders of NixOS that UEFI starts.
+const UEFI_LOADERS: [&str; 4] = ["systemd-boot", "grub", "limine", "refind"];
+/// The files of U-Boot in nixpkgs' own firmware partition begin like this.
+const NIXPKGS_U_BOOT: &str = "u-boot-rpi";
+/// The program of nixos-hardware that fills the firmware partition.
+const NIXOS_HARDWARE_INSTALLER: &str = "install-rpi-firmware";
+
+/// What is wrong with an image of `system`, and with what `board` needs on its card, if the image is for one in particular.
+pub(super) fn findings(facts: &ConfigFacts, system: &str, board: Option<&Board>) -> Vec<Finding> {
+    let is_uefi = board.is_some_and(|board| matches!(board.start, Start::Uefi));
+    let general = [
+        no_image(facts),
+        wrong_system(facts, system),
+        no_boot_loader(facts),
+        systemd_boot(facts).filter(|_| !is_uefi),
+        small_firmware(facts),
+    ];
+    // Without an image there is nothing for a board.
+    let of_board = board
+        .filter(|_| facts.image)
+        .map(|board| match &board.start {
+            Start::UBoot(u_boot) => [
+                no_u_boot(facts, board, u_boot),
+                overwritten_u_boot(facts, board, u_boot),
+            ],
+            Start::RaspberryPi(model) => [missing_firmware(facts, board, model), None],
+            Start::Uefi => [no_uefi_loader(facts, board), None],
+            Start::OwnUBoot | Start::Bios => [None, None],
+        });
+    let of_board = of_board.into_iter().flatten();
+    general.into_iter().chain(of_board).flatten().collect()
+}
+
+fn no_image(facts: &ConfigFacts) -> Option<Finding> {
+    let module = "[ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]";
+    let finding = Finding::of_option(
+        "no-image",
+        Error,
+        path("system.build.sdImage"),
+        " is not defined",
+        "without it there is no SD card image to build",
+    );
+    (!facts.image).then(|| finding.fix([Change::set(path("imports"), module)]))
+}
+
+fn wrong_system(facts: &ConfigFacts, system: &str) -> Option<Finding> {
+    let option = path("nixpkgs.hostPlatform");
+    let finding = Finding::of_value(
+        "wrong-system",
+        Error,
+        option.clone(),
+        nix_string(&facts.system),
+        "the board cannot run programs of that system",
+    );
+    (facts.system != system).then(|| finding.fix([Change::set(option, nix_string(system))]))
+}
+
+fn no_boot_loader(facts: &ConfigFacts) -> Option<Finding> {
+    let finding = Finding::general(
+        "no-boot-loader",
+        Error,
+        "no boot loader is enabled",
+        "the board's firmware finds nothing to start",
+    );
+    (facts.card && facts.loaders.is_empty()).then(|| finding.fix([extlinux("true")]))
+}
+
+fn extlinux(value: &str) -> Change {
+    let option = path("boot.loader.generic-extlinux-compatible.enable");
+    Change::set(option, value)
+}
+
+fn systemd_boot(facts: &ConfigFacts) -> Option<Finding> {
+    let is_only = facts.card && facts.loaders == ["systemd-boot"];
+    let option = path("boot.loader.systemd-boot.enable");
+    let finding = Finding::of_value(
+        "systemd-boot",
+        Error,
+        option.clone(),
+        "true",
+        "this image starts from an extlinux menu, and nothing puts systemd-boot on the card",
+    );
+    (is_only && facts.sd.makes_menu).then(|| {
+        let off = Change::set(option, "lib.mkForce false");
+        finding.fix([off, extlinux("lib.mkForce true")])
+    })
+}
+
+fn small_firmware(facts: &ConfigFacts) -> Option<Finding> {
+    let size = facts
+        .sd
+        .firmware_mib
+        .filter(|mib| *mib < MIN_FIRMWARE_MIB)?;
+    let option = path("sdImage.firmwareSize");
+    let finding = Finding::of_value(
+        "small-firmware",
+        Warning,
+        option.clone(),
+        size.to_string(),
+        "the firmware of nixpkgs' image for Raspberry Pis does not fit",
+    );
+    Some(finding.fix([Change::set(option, MIN_FIRMWARE_MIB.to_string())]))
+}
+
+fn no_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Option<Finding> {
+    let written = facts.sd.written_files.as_ref()?;
+    let files = u_boot.files.iter().map(|file| file.name);
+    let missing: Vec<&str> = files
+        .filter(|name| !written.iter().any(|w| w == name))
+        .collect();
+    let why = format!(
+        "the boot ROM of {} starts U-Boot from sector {}. Without these lines it starts only if U-Boot is in its flash \
+         memory, or in a file of another name",
+        board.title, u_boot.header.sector
+    );
+    let lines = Value::Definitions(u_boot.configuration().join("\n"));
+    let change = Change::new(path("sdImage.postBuildCommands"), lines);
+    (!missing.is_empty()).then(|| {
+        let detail = format!("nothing writes {} to the card", listed(&missing));
+        // A file of another name may be U-Boot too.
+        Finding::general("no-u-boot", Warning, detail, why).fix([change])
+    })
+}
+
+fn overwritten_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Option<Finding> {
+    let offset = facts.sd.offset_mib?;
+    let needed = u64::from(u_boot.gap_mib);
+    let is_written = !facts.sd.written_files.as_ref()?.is_empty();
+    let option = path("sdImage.firmwarePartitionOffset");
+    let why = format!(
+        "U-Boot of {} needs the first {needed} MiB of the card, and the first partition begins before their end",
+        board.title
+    );
+    (is_written && offset < needed).then(|| {
+        let change = Change::set(option.clone(), u_boot.gap_mib.to_string());
+        Finding::of_value("u-boot-gap", Error, option, offset.to_string(), why).fix([change])
+    })
+}
+
+fn missing_firmware(facts: &ConfigFacts, board: &Board, model: &PiModel) -> Option<Finding> {
+    let files = facts.sd.firmware_files.as_deref().unwrap_or_default();
+    if files.iter().any(|name| name == NIXOS_HARDWARE_INSTALLER) {
+        return None;
+    }
+    let is_of_nixpkgs = files.iter().any(|name| name.starts_with(NIXPKGS_U_BOOT));
+    let title = board.title;
+    match (is_of_nixpkgs, model.in_nixpkgs) {
+        (true, true) => None,
+        (true, false) => {
+            let option = path("hardware.raspberry-pi.firmware.uboot.enable");
+            let change = Change::set(option, "true");
+            let change = change.note("with the module raspberry-pi/5 of nixos-hardware");
+            let finding = Finding::general(
+                "no-firmware",
+                Error,
+                format!("the firmware partition is that of nixpkgs, without the files of {title}"),
+                "the board finds nothing to start; nixos-hardware has a module for it, which `sdbuild init --board` \
+                 imports",
+            );
+            Some(finding.fix([change]))
+        }
+        (false, _) => Some(Finding::general(
+            "unknown-firmware",
+            Warning,
+            "neither nixpkgs nor nixos-hardware fills the firmware partition",
+            format!(
+                "`check` cannot see whether it will have all that {title} needs; after the build, `sdbuild inspect` can"
+            ),
+        )),
+    }
+}
+
+fn no_uefi_loader(facts: &ConfigFacts, board: &Board) -> Option<Finding> {
+    let loaders = &facts.loaders;
+    let is_for_uefi = |name: &String| UEFI_LOADERS.contains(&name.as_str());
+    let has_one = loaders.iter().any(is_for_uefi);
+    (!has_one && !loaders.is_empty()).then(|| {
+        let why = format!(
+            "{} starts /EFI/BOOT/BOOTAA64.EFI, which that boot loader does not write",
+            board.title
+        );
+        let detail = format!("the boot loader is {}", loaders.join(", "));
+        let change = Change::set(path("boot.loader.systemd-boot.enable"), "true");
+        Finding::general("no-uefi-loader", Error, detail, why).fix([change])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{assert_found, with};
+    use super::*;
+    use sdbuild_image::board::BoardName;
+
+    fn found(board: &str, changes: &[(&str, Value)]) -> Vec<&'static str> {
+        let BoardName(board) = board.parse().unwrap();
+        let found = findings(&with(changes), "aarch64-linux", Some(board));
+        found.into_iter().map(|finding| finding.id).collect()
+    }
+
+    #[test]
+    fn an_image_needs_its_system_and_a_boot_loader() {
+        assert_found(&[
+            (
+                "no-image",
+                "system.build.sdImage",
+                &[("/image", json!(false))],
+            ),
+            (
+                "wrong-system",
+                "nixpkgs.hostPlatform",
+                &[("/system", json!("x86_64-linux"))],
+            ),
+            ("no-boot-loader", "", &[("/loaders", json!([]))]),
+            (
+                "systemd-boot",
+                "boot.loader.systemd-boot.enable",
+                &[("/loaders", json!(["systemd-boot"]))],
+            ),
+            (
+                "small-firmware",
+                "sdImage.firmwareSize",
+                &[("/sd/firmware_mib", json!(29))],
+            ),
+            ("", "", &[("/sd/firmware_mib", Value::Null)]),
+            ("", "", &[("/loaders", json!([])), ("/card", json!(false))]),
+            (
+                "",
+                "",
+                &[
+                    ("/loaders", json!(["systemd-boot"])),
+                    ("/sd/makes_menu", json!(false)),
+                ],
+            ),
+            (
+                "",
+                "",
+                &[
+                    ("/loaders", json!(["systemd-boot"])),
+                    ("/card", json!(false)),
+                ],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn u_boot_is_missed_where_nothing_writes_it() {
+        let written = |names: &[&str]| ("/sd/written_files", json!(names));
+        let far = || ("/sd/offset_mib", json!(16));
+        for (board, changes, ids) in [
+            ("rock5b", vec![], vec!["no-u-boot"]),
+            (
+                "rock5b",
+                vec![written(&["u-boot-rockchip.bin"])],
+                vec!["u-boot-gap"],
+            ),
+            (
+                "rock5b",
+                vec![written(&["u-boot-rockchip.bin"]), far()],
+                vec![],
+            ),
+            (
+                "rockpro64",
+                vec![written(&["idbloader.img"]), far()],
+                vec!["no-u-boot"],
+            ),
+            (
+                "rockpro64",
+                vec![written(&["idbloader.img", "u-boot.itb"]), far()],
+                vec![],
+            ),
+            // What could not be evaluated is not missed, and a board with its own U-Boot needs none.
+            ("rock5b", vec![("/sd/written_files", Value::Null)], vec![]),
+            ("other", vec![], vec![]),
+            ("rock5b", vec![("/image", json!(false))], vec!["no-image"]),
+        ] {
+            assert_eq!(found(board, &changes), ids, "{board} {changes:?}");
+        }
+    }
+
+    #[test]
+    fn lines_to_add_are_those_that_init_writes() {
+        let BoardName(board) = "nanopi-r5s".parse().unwrap();
+        let found = findings(&with(&[]), "aarch64-linux", Some(board));
+        let lines = found[0].lines(None).join("\n");
+        for part in [
+            "${pkgs.ubootNanoPiR5S}/u-boot.itb of=$img conv=notrunc bs=512 seek=16384",
+            "sdImage.firmwarePartitionOffset = 16;",
+        ] {
+            assert!(lines.contains(part), "{lines}");
+        }
+    }
+
+    #[test]
+    fn plain_firmware_is_not_enough_for_a_raspberry_pi_5() {
+        let files = |names: &[&str]| [("/sd/firmware_files", json!(names))];
+        assert_eq!(found("rpi5", &[]), ["no-firmware"]);
+        let both = files(&["u-boot-rpi4.bin", "install-rpi-firmware"]);
+        assert_eq!(found("rpi5", &both), [""; 0]);
+        assert_eq!(found("rpi4", &[]), [""; 0]);
+        // Filled in another way, or no such partition.
+        for none in [files(&[]), [("/sd/firmware_files", Value::Null)]] {
+            for board in ["rpi4", "rpi5"] {
+                assert_eq!(found(board, &none), ["unknown-firmware"]);
+            }
+        }
+    }
+
+    #[test]
+    fn uefi_needs_a_boot_loader_of_its_own() {
+        let loaders = |names: &[&str]| [("/loaders", json!(names))];
+        assert_eq!(found("uefi", &[]), ["no-uefi-loader"]);
+        assert_eq!(found("uefi", &loaders(&["systemd-boot"])), [""; 0]);
+        assert_eq!(found("uefi", &loaders(&[])), ["no-boot-loader"]);
+    }
+}

@@ -1,0 +1,195 @@
+//! The rules about secrets, other than passwords, that are in the Nix store. Pure.
+
+use super::facts::{ConfigFacts, StoredSecretFacts};
+use super::finding::Severity::{Error, Warning};
+use super::finding::{Change, Finding, OptionPath, member, path};
+use sdbuild_core::nix_string::nix_string;
+
+/// The consequence for the secret itself.
+const WHO_CAN_READ_IT: &str =
+    "anyone can read it on the card and in the Nix store of each machine that builds the image";
+
+/// The secrets that everybody can read.
+pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {
+    let host_keys = host_keys(facts).into_iter();
+    let stored = facts.stored_secrets.iter().map(stored_secret);
+    host_keys
+        .chain(stored)
+        .chain(private_key_files(facts))
+        .collect()
+}
+
+fn host_keys(facts: &ConfigFacts) -> Option<Finding> {
+    let first = facts.ssh.stored_host_keys.first();
+    let first = first.filter(|_| facts.ssh.runs())?;
+    let option = path("services.openssh.hostKeys");
+    let value = "[ { type = \"ed25519\"; path = \"/etc/ssh/ssh_host_ed25519_key\"; } ]";
+    let change = Change::set(option.clone(), value);
+    let change =
+        change.note("put your key there on the card, with mode 600, or let the board make one");
+    let refused = "a key that other users can read, as in the Nix store";
+    let (severity, why) = if facts.ssh.has_other_host_keys {
+        (
+            Warning,
+            format!("the SSH server refuses {refused}. Also, {WHO_CAN_READ_IT}"),
+        )
+    } else {
+        let why = format!(
+            "the SSH server does not start. It refuses {refused}, and has no other key. Also, {WHO_CAN_READ_IT}"
+        );
+        (Error, why)
+    };
+    let detail = format!(" copies {} into the Nix store", nix_string(first));
+    let finding = Finding::of_option("stored-host-key", severity, option, detail, why);
+    Some(finding.fix([change]))
+}
+
+fn stored_secret(secret: &StoredSecretFacts) -> Finding {
+    let StoredSecretFacts {
+        object,
+        name,
+        is_file,
+    } = secret;
+    let option =
+        |name: &str| -> OptionPath { object.iter().cloned().chain([name.to_owned()]).collect() };
+    let detail = if *is_file {
+        "a file that is copied into the Nix store"
+    } else {
+        "in plain text"
+    };
+    let on_card = nix_string(&path_on_card(secret));
+    let file_option = format!("{}File", name.trim_end_matches("File"));
+    if name.starts_with("presharedKey") {
+        // A line that sets an option of a peer would replace all of its peers.
+        let why = format!(
+            "{WHO_CAN_READ_IT}. Write {file_option} = {on_card} there, and put that file on the card"
+        );
+        let detail = format!(" has a {name} that is {detail}");
+        return Finding::of_option("stored-secret", Warning, option("peers"), detail, why);
+    }
+    let note = if *is_file {
+        "a file that you put on the card".to_owned()
+    } else {
+        format!("instead of {name}; a file that you put on the card")
+    };
+    let change = Change::set(option(&file_option), on_card).note(note);
+    let detail = format!(" is {detail}");
+    Finding::of_option(
+        "stored-secret",
+        Warning,
+        option(name),
+        detail,
+        WHO_CAN_READ_IT,
+    )
+    .fix([change])
+}
+
+/// Where a secret can be on the card.
+fn path_on_card(secret: &StoredSecretFacts) -> String {
+    let name = secret.object.last().map_or("", String::as_str);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let name = if name.chars().all(is_plain) {
+        name
+    } else {
+        "NAME"
+    };
+    match secret.name.as_str() {
+        "authKeyFile" => "/etc/tailscale.key".to_owned(),
+        "secretsFile" => "/etc/wifi-secrets".to_owned(),
+        "presharedKey" | "presharedKeyFile" => format!("/etc/wireguard/{name}.psk"),
+        _ => format!("/etc/wireguard/{name}.key"),
+    }
+}
+
+fn private_key_files(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
+    // NixOS writes a user's keys there, for which there is another rule.
+    let is_of_user = |name: &str| name.starts_with("ssh/authorized_keys.d/");
+    let files = facts.private_keys.iter();
+    let files = files.filter(move |name| !is_of_user(name));
+    files.map(|name| {
+        Finding::of_option(
+            "private-key-file",
+            Warning,
+            member("environment.etc", name, ""),
+            " has a private key",
+            "every user of the machine can read it, and so can anyone with access to the card or the Nix store of a machine \
+             that builds the image. Copy it to the machine after the first start, or use agenix or sops-nix",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{assert_found, found, of_id};
+    use super::*;
+
+    #[test]
+    fn a_secret_in_the_store_is_told_with_its_file() {
+        let wg0 = || json!(["networking", "wireguard", "interfaces", "wg0"]);
+        let odd = json!(["networking", "wg-quick", "interfaces", "a.b"]);
+        for (object, name, is_file, option, line) in [
+            (
+                wg0(),
+                "privateKey",
+                false,
+                "networking.wireguard.interfaces.wg0.privateKey",
+                Some(
+                    "networking.wireguard.interfaces.wg0.privateKeyFile = \"/etc/wireguard/wg0.key\";",
+                ),
+            ),
+            (
+                odd,
+                "privateKeyFile",
+                true,
+                "networking.wg-quick.interfaces.\"a.b\".privateKeyFile",
+                Some(
+                    "networking.wg-quick.interfaces.\"a.b\".privateKeyFile = \"/etc/wireguard/NAME.key\";",
+                ),
+            ),
+            (
+                json!(["services", "tailscale"]),
+                "authKeyFile",
+                true,
+                "services.tailscale.authKeyFile",
+                Some("services.tailscale.authKeyFile = \"/etc/tailscale.key\";"),
+            ),
+            (
+                wg0(),
+                "presharedKey",
+                false,
+                "networking.wireguard.interfaces.wg0.peers",
+                None,
+            ),
+        ] {
+            let secret = json!([{ "object": object, "name": name, "is_file": is_file }]);
+            let changes = [("/stored_secrets", secret)];
+            assert_found(&[("stored-secret", option, &changes)]);
+            let lines = of_id("stored-secret", &changes).lines(None);
+            assert_eq!(lines.len(), line.iter().count());
+            assert!(
+                lines.iter().all(|text| text.starts_with(line.unwrap())),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_host_key_in_the_store_keeps_ssh_from_starting() {
+        let keys = ("/ssh/stored_host_keys", json!(["ssh_host_key", "b"]));
+        let alone = ("/ssh/has_other_host_keys", json!(false));
+        let severity = |changes: &[(&str, Value)]| of_id("stored-host-key", changes).severity;
+        assert_eq!(severity(std::slice::from_ref(&keys)), Warning);
+        assert_eq!(severity(&[keys.clone(), alone]), Error);
+        let off = [keys, ("/ssh/enable", json!(false))];
+        assert_eq!(found(&off), ["ssh-off"]);
+    }
+
+    #[test]
+    fn a_private_key_in_etc_is_told() {
+        let files = json!(["device.key", "ssh/authorized_keys.d/root"]);
+        let option = "environment.etc.\"device.key\"";
+        assert_found(&[("private-key-file", option, &[("/private_keys", files)])]);
+    }
+}
