@@ -1,18 +1,13 @@
-//! The command line: commands, flags and their help. No I/O, except that a tip
-//! looks which image is the newest, and no defaults that depend on the host.
+//! The command line: commands, flags and their help. No I/O, and no defaults that depend on
+//! the host.
 //!
 //! Flags that `sdbuild.toml` or variables can set as well are defined in `settings`.
 
-mod cache;
-mod command_groups;
+mod args;
 mod examples;
-mod help_layout;
-mod home_paths;
-mod misc;
+mod help;
 #[cfg(feature = "cloud")]
 mod publish;
-mod seed;
-mod shell;
 mod tips;
 
 use std::ffi::OsString;
@@ -22,20 +17,17 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
-pub use cache::{CacheCommand, CacheExport};
-pub use command_groups::{GROUPS as COMMAND_GROUPS, beside as commands_beside};
-pub use misc::{
-    Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Man, Settings,
-    Status, Try,
+pub use args::{
+    Boards, CacheCommand, CacheExport, Check, Clean, CompletionShell, Completions, Doctor, Formats,
+    Lock, Man, Seed, Settings, Shell, Status, Try,
 };
+pub use examples::{Ending, ending_of};
 #[cfg(feature = "cloud")]
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
-pub use seed::Seed;
-pub use shell::Shell;
 
 /// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with Docker or Podman
 #[derive(Debug, Parser)]
-#[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
+#[command(name = "sdbuild", version, about)]
 pub struct Cli {
     /// The command; `None` prints what to do next.
     #[command(subcommand)]
@@ -47,26 +39,21 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses the arguments of this process. Help is in lines of `columns` columns; `~/` in a flag's path is the directory `home`,
-    /// and `shell` is the program of the user's shell.
+    /// Parses the arguments of this process. Help is in lines of `columns` columns; `~/` in a flag's path is the directory `home`.
     ///
     /// # Errors
     ///
     /// With help that was asked for, and for arguments that are wrong.
-    pub fn from_process(
-        columns: usize,
-        home: Option<&Path>,
-        shell: Option<&str>,
-    ) -> Result<Self, clap::Error> {
+    pub fn from_process(columns: usize, home: Option<&Path>) -> Result<Self, clap::Error> {
         let command = Self::command_with_help_in(columns);
-        let mut command = home_paths::with_home(command, home);
+        let mut command = help::with_home(command, home);
         let matches = command.try_get_matches_from_mut(without_help_of_help(std::env::args_os()));
         let mut matches = matches.map_err(|error| {
             let words = std::env::args_os().skip(1);
             let words: Vec<_> = words
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect();
-            tips::with_useful_tip(error, &mut command, &words, shell)
+            tips::with_tip(error, &command, &words)
         })?;
         let cli = Self::from_arg_matches_mut(&mut matches);
         cli.map_err(|error| error.format(&mut command))
@@ -76,8 +63,11 @@ impl Cli {
     fn command_with_help_in(columns: usize) -> clap::Command {
         // In the lines of what follows, whatever clap finds out itself.
         let command = with_negative_numbers(Self::command()).term_width(columns);
-        let command = command_groups::in_help_of(command, columns);
-        help_layout::with_examples_in(command, columns)
+        let command = help::with_endings_in(command, columns);
+        let root = help::in_help_of(command, columns);
+        let long = root.get_after_help().map(ToString::to_string);
+        let long = format!("{}\n\n{}", long.unwrap_or_default(), last_notes());
+        root.after_help(AFTER_SHORT_HELP).after_long_help(long)
     }
 }
 
@@ -111,33 +101,37 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
 const AFTER_SHORT_HELP: &str =
     "`sdbuild help COMMAND` describes its flags; `sdbuild man` is the manual page.";
 
-const AFTER_HELP: &str = "\
-Examples:
-  sdbuild doctor             # check that this machine can build
-  sdbuild init               # write ./sd-card.nix with your SSH keys
-  sdbuild check              # find what must be fixed
-  sdbuild build              # build the image into this directory
-  sdbuild boot --until-ssh   # boot it in QEMU, until your key can log in
-  sudo \"$(command -v sdbuild)\" flash /dev/sdb   # write it to the card
+/// The exit codes that all commands share.
+#[rustfmt::skip]
+pub const EXIT_CODES: [(&str, &str); 8] = [
+    ("0", "done, or you answered no to clean"),
+    ("2", "wrong usage or configuration, a damaged image, or you answered no"),
+    ("3", "a problem with this machine, the engine or the network"),
+    ("4", "the Nix build failed, or an image did not boot or refused the login"),
+    ("5", "sdbuild could not remove something, which the error lists"),
+    ("6", "check found something that must be fixed"),
+    ("70", "a bug in sdbuild"),
+    ("128+n", "stopped by signal n"),
+];
 
-Exit codes:
-  0      done, or you answered no to clean
-  2      wrong usage or configuration, a damaged image, or you answered no
-  3      a problem with this machine, the engine or the network
-  4      the Nix build failed, or an image did not boot or refused the login
-  5      sdbuild could not remove something, which the error lists
-  6      check found something that must be fixed
-  70     a bug in sdbuild
-  128+n  stopped by signal n
+/// The codes of commands that run another one.
+pub const OTHER_CODES: &str = "boot --run exits with the code of its command, or with 4 if the command exceeds the time limit. shell \
+exits with the code of the shell. If flash fails, the error says what is on the card.";
 
-boot --run exits with the code of its command, or with 4 if the command exceeds the time limit. shell exits with the code of the \
-shell. If flash fails, the error says what is on the card.
+/// Which engine is used.
+pub const WHICH_ENGINE: &str = "sdbuild uses the engine (Docker or Podman) of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker \
+context. If none of these is set, it uses the first socket that answers: /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, \
+$XDG_RUNTIME_DIR/podman/podman.sock or /run/podman/podman.sock.";
 
-The documentation is in the directory docs of sdbuild's repository; docs/README.md lists its pages.
-
-sdbuild uses the engine (Docker or Podman) of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context. If none of these is set, it uses the first \
-socket that answers: /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/podman/podman.sock or \
-/run/podman/podman.sock.";
+/// The last paragraphs of the long help of `sdbuild`.
+fn last_notes() -> String {
+    let codes = EXIT_CODES.map(|(code, meaning)| format!("  {code:<6} {meaning}\n"));
+    format!(
+        "Exit codes:\n{}\n{OTHER_CODES}\n\nThe documentation is in the directory docs of sdbuild's repository; docs/README.md lists its \
+         pages.\n\n{WHICH_ENGINE}",
+        codes.concat()
+    )
+}
 
 /// What is written to standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
@@ -159,19 +153,14 @@ pub struct OutputOptions {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check that this machine can build, and suggest fixes
-    #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
     /// Build and boot a miniature image, to test this machine
-    #[command(after_help = examples::TRY)]
     Try(Try),
     /// Write a configuration with your public SSH keys
-    #[command(after_help = examples::INIT)]
     Init(InitArgs),
     /// Find what must be fixed in a configuration before it is built
-    #[command(after_help = examples::CHECK)]
     Check(Check),
     /// Build the image of a configuration
-    #[command(after_help = examples::BUILD)]
     Build(Build),
     /// List the boards of images, and how far each was tested
     ///
@@ -181,7 +170,6 @@ pub enum Command {
     ///
     /// With a name, boards says what starts on that board, how `sdbuild boot` runs it, what was tried, and how to write a
     /// configuration for it.
-    #[command(after_help = examples::BOARDS)]
     Boards(Boards),
     /// List the formats of images, and what each is for
     ///
@@ -190,13 +178,10 @@ pub enum Command {
     /// another one. `sdbuild init --template` writes configurations for some of the formats.
     ///
     /// With a name, formats says how the image is made, and what to do with its file.
-    #[command(after_help = examples::FORMATS)]
     Formats(Formats),
     /// Boot an image in QEMU to test it; the image is not changed
-    #[command(after_help = examples::BOOT)]
     Boot(BootArgs),
     /// Write the disk from which cloud-init configures a machine
-    #[command(after_help = examples::SEED)]
     Seed(Seed),
     /// Write an image to an SD card and verify it; list the cards
     ///
@@ -209,38 +194,31 @@ pub enum Command {
     ///
     /// Afterwards it reads the disk back and compares it with the image, which --no-verify leaves out. If it fails or is
     /// interrupted, it says whether nothing was written, a part of the image, or all of it without the comparison.
-    #[command(after_help = examples::FLASH)]
     Flash(Flash),
     /// Show what is in an image: partitions, files, boot loader, hashes
-    #[command(after_help = examples::INSPECT, disable_help_subcommand = true)]
+    #[command(disable_help_subcommand = true)]
     Inspect(Inspect),
     /// Start a shell in the builder, to debug a failed build
-    #[command(after_help = examples::SHELL)]
     Shell(Shell),
     /// Update the nixpkgs of an sd-card.nix, or the inputs of a flake
-    #[command(after_help = examples::LOCK)]
     Lock(Lock),
     /// Export what a build made as a binary cache
-    #[command(subcommand, after_help = examples::CACHE, disable_help_subcommand = true)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Cache(CacheCommand),
     #[cfg(feature = "cloud")]
     /// Publish an image: as an AMI of Amazon EC2, or an OCI image layout
-    #[command(subcommand, after_help = examples::PUBLISH, disable_help_subcommand = true)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Publish(PublishCommand),
     /// Show what sdbuild keeps on this machine, with sizes
-    #[command(after_help = examples::STATUS)]
     Status(Status),
     /// Remove what sdbuild keeps on this machine, or parts of it
-    #[command(after_help = examples::CLEAN)]
     Clean(Clean),
     /// Show the settings of a build and where each comes from
-    #[command(after_help = examples::SETTINGS, mut_args(help_layout::argument_of_settings))]
+    #[command(mut_args(help::argument_of_settings))]
     Settings(Settings),
     /// Write a shell's completions to standard output
-    #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
     /// Show a manual page, or write all of them to files
-    #[command(after_help = examples::MAN)]
     Man(Man),
     /// Print the version, as --version does
     #[command(hide = true)]
@@ -354,13 +332,11 @@ pub struct Inspect {
 #[derive(Debug, Subcommand)]
 pub enum InspectCommand {
     /// List a directory
-    #[command(after_help = examples::LS)]
     Ls {
         /// `/path` on the root file system, or on the first that has it; `2:/path` on partition 2 [default: the root directory of each partition]
         path: Option<String>,
     },
     /// Write the contents of a file to standard output
-    #[command(after_help = examples::CAT)]
     Cat {
         /// `/path` on the root file system, or on the first that has it; `2:/path` on partition 2
         path: String,

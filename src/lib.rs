@@ -60,7 +60,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     if matches!(&outcome, Err(failure) if failure.class == Class::Interrupted) {
         ui.begin_line();
     }
-    outcome.map_err(|failure| commands::missing_image::with_advice(failure, &env))
+    outcome
 }
 
 async fn run_command(
@@ -110,9 +110,7 @@ pub fn report(failure: &Failure, flags: cli::OutputOptions) {
 pub fn report_usage(error: &clap::Error) {
     let flags = cli::OutputOptions::default();
     let options = output_options(flags, &settings::Environment::read());
-    // What clap calls a tip is a hint in every other message.
-    let text = error.render().to_string().replace("\n  tip: ", "\nhint: ");
-    ui::report_usage(&text, options.colour);
+    ui::report_usage(&error.render().to_string(), options.colour);
 }
 
 fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui::OutputOptions {
@@ -121,7 +119,7 @@ fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui:
         OutputMode::Json
     } else if flags.quiet {
         OutputMode::Quiet
-    } else if env.dumb_terminal {
+    } else if env.dumb_terminal || env.ci {
         OutputMode::Plain
     } else {
         OutputMode::Live

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let env = Environment::read();
     let home = env.home_dir();
     let columns = sdbuild::ui::help_columns(env.columns);
-    let cli = match Cli::from_process(columns, home.as_deref(), env.shell.as_deref()) {
+    let cli = match Cli::from_process(columns, home.as_deref()) {
         Ok(cli) => cli,
         // Exits with 0 after help.
         Err(error) if !error.use_stderr() => error.exit(),

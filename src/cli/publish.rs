@@ -9,23 +9,18 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::examples;
 use sdbuild_core::system::System;
 
 /// `sdbuild publish`.
 #[derive(Debug, Subcommand)]
 pub enum PublishCommand {
     /// Create an AMI from a disk image
-    #[command(after_help = examples::PUBLISH_AWS)]
     Aws(PublishAws),
     /// Put an image of --format container into an OCI image layout, a directory that skopeo, crane and Podman read
-    #[command(after_help = examples::PUBLISH_OCI)]
     Oci(PublishOci),
     /// List the AMIs that sdbuild published, and unfinished uploads
-    #[command(after_help = examples::PUBLISH_LIST)]
     List(PublishList),
     /// Remove a published AMI together with its snapshots, or an unfinished upload
-    #[command(after_help = examples::PUBLISH_REMOVE)]
     Remove(PublishRemove),
 }
 

@@ -97,11 +97,9 @@ fn every_flag_of_build_is_a_setting_or_named_here() {
 fn every_command_has_examples_that_parse() {
     for command in all(&Cli::command()) {
         let name = command.get_name();
-        let help = command.get_after_help().map(ToString::to_string);
-        let help = help.unwrap_or_else(|| panic!("{name} has no examples"));
-        let (_, examples) = help.split_once("Examples:\n").expect(name);
-        for line in examples.lines() {
-            let words = line.split(" # ").next().unwrap_or_default();
+        let ending = ending_of(name).unwrap_or_else(|| panic!("{name} has no examples"));
+        for (line, _) in ending.examples {
+            let words = *line;
             let words = words.split(['>', '|']).next().unwrap_or_default();
             let words = words.replace("sudo \"$(command -v sdbuild)\"", "sdbuild");
             let words = match words.split_once(" && ") {

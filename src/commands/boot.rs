@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::commands::build::{BOOT, next_commands};
-use crate::commands::newest_image::meant_or_newest;
+use crate::commands::newest_image::named_or_newest;
 use crate::common::build_mode::EmulatorChoice;
 use crate::pipeline::{BootEngine, Common, last_times, note_times};
 use crate::settings::{self, BootArgs, Environment};
@@ -30,7 +30,7 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let start = Instant::now();
-    let image = meant_or_newest(args.image.as_deref(), env, context)?;
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
     let method_of_image = boot::boot_method_of(&image);
     let method = method_of_image.as_ref().copied().unwrap_or_default();
     let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_method(method);
@@ -72,8 +72,6 @@ pub(super) struct BootPlan {
     request: BootRequest,
     common: Common,
     emulator: EmulatorChoice,
-    /// Whether the user knows that the login will hardly succeed.
-    is_warned: bool,
 }
 
 /// A boot whose emulator is ready.
@@ -81,8 +79,6 @@ pub(super) struct PreparedBoot {
     request: BootRequest,
     /// The engine to run QEMU in; `None` runs it on the host.
     engine: Option<BootEngine>,
-    /// Whether the user knows that the login will hardly succeed.
-    is_warned: bool,
     /// Where the times of boots are kept.
     state_dir: PathBuf,
 }
@@ -94,7 +90,6 @@ impl BootPlan {
             common: settings.common.clone(),
             emulator: settings.emulator,
             request: request(settings)?,
-            is_warned: false,
         })
     }
 
@@ -147,7 +142,6 @@ impl BootPlan {
         Ok(PreparedBoot {
             request: self.request,
             engine,
-            is_warned: self.is_warned,
             state_dir: self.common.state_dir,
         })
     }
@@ -255,24 +249,10 @@ fn needs_port(request: &BootRequest) -> bool {
     (request.login.is_some() && request.prompt.is_none()) || request.port.is_some()
 }
 
-impl BootPlan {
-    /// Warns where the login can hardly succeed, while an image that takes hours is not built yet.
-    pub(super) async fn warn_of_keys(&mut self, context: &Context) -> Result<(), Failure> {
-        let Some(keys) = KeyCheck::of(&self.request) else {
-            return Ok(());
-        };
-        if let Some(failure) = keys.before_build(&context.cancel).await? {
-            warn_of_login(&failure, &context.events);
-            self.is_warned = true;
-        }
-        Ok(())
-    }
-}
-
 impl PreparedBoot {
     /// Passes events on to `events`, with a warning as soon as it is known that the image accepts no key that the login can use.
     pub(super) fn watch_keys(&self, events: &Events) -> Events {
-        let Some(keys) = KeyCheck::of(&self.request).filter(|_| !self.is_warned) else {
+        let Some(keys) = KeyCheck::of(&self.request) else {
             return events.clone();
         };
         let events = events.clone();

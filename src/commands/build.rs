@@ -1,33 +1,30 @@
 //! `sdbuild build`: plans and runs a build, and boots the image if a boot test is requested.
 
-mod boot_test;
-mod summary;
-
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cli;
+use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::confirm;
 use crate::commands::flake_caches::asking;
+use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{board_check, cloud, dry_run, shell};
-use crate::output::Image;
+use crate::output::{Image, older_images};
 use crate::pipeline;
 use crate::pipeline::{BuildRequest, Outcome};
 use crate::settings;
 use crate::settings::{BuildArgs, Environment};
 use crate::ui;
 use crate::ui::Ui;
-use boot_test::{prepare_boot_test, run_boot_test};
-use sdbuild_boot::Reached;
+use sdbuild_boot::{BootMethod, Reached};
 use sdbuild_core::context::Context;
-use sdbuild_core::event::Event;
+use sdbuild_core::event::{Event, ImageDone, LastLine};
 use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::timings::Timings;
 use sdbuild_image::board::BoardName;
-use summary::{image_done, tell_image, tell_next};
-
-pub(super) use summary::{BOOT, BuildOutput, next_commands};
+use sdbuild_image::image_format::{ImageFormat, Maker};
 
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(
@@ -242,6 +239,178 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
     }
 }
 
+/// Flags of `boot` that `build` does not have; the hints of a failed boot name them.
+const BOOT_FLAGS: &str = "--timeout, --memory, --user and --firmware";
+
+/// Adds where the image is, and which command has the flags that the hints of a failed boot name.
+fn not_booted(failure: Failure, image: &Path, flags: &str, keep_hint: Option<&str>) -> Failure {
+    let (operation, hint) = match keep_hint {
+        Some(hint) => ("boot the image".to_owned(), hint.to_owned()),
+        None => (
+            format!("boot the image, which stays at {}", image.display()),
+            boot_again(image, flags),
+        ),
+    };
+    let failure = failure.context(operation);
+    if failure.class == Class::Interrupted {
+        return failure;
+    }
+    failure.hint(hint)
+}
+
+fn boot_again(image: &Path, flags: &str) -> String {
+    let image = quoted(&image.to_string_lossy());
+    format!("boot it again with other options ({BOOT_FLAGS}): sdbuild boot {image} {flags}")
+}
+
+/// Prepares the boot test before the build, which can take hours. `None` if no boot test is requested.
+async fn prepare_boot_test(
+    settings: &settings::Build,
+    env: &Environment,
+    context: &Context,
+    or_until_prompt: bool,
+) -> Result<Option<PreparedBoot>, Failure> {
+    if !settings.request.output.is_booted {
+        return Ok(None);
+    }
+    let prepared = async {
+        let method = match settings.request.target.format.row().maker {
+            Maker::Disk | Maker::Iso => BootMethod::Uefi,
+            Maker::Nixpkgs | Maker::Archive | Maker::Container => BootMethod::Firmware,
+        };
+        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.by_method(method);
+        if or_until_prompt {
+            plan = plan.or_until_prompt();
+        }
+        plan.preflight()?;
+        plan.prepare(context).await
+    };
+    prepared.await.map(Some).map_err(|failure: Failure| {
+        failure.hint(format!(
+            "build without --boot-test; `sdbuild boot IMAGE --until-ssh` can boot the image later, and has \
+             {BOOT_FLAGS}"
+        ))
+    })
+}
+
+/// Boots the image of a run that began at `start`. If it booted, tells what the run took, and prints the next commands.
+async fn run_boot_test(
+    boot_test: PreparedBoot,
+    image: &Image,
+    format: &ImageFormat,
+    ui: &Ui,
+    context: &Context,
+    output: &BuildOutput<'_>,
+    start: Instant,
+) -> Result<Reached, Failure> {
+    let flags = boot_test.flags();
+    let is_compressed = image.size != image.raw_size;
+    let phases = format.boot_phases(is_compressed).to_vec();
+    let (image, was_there) = (&image.path, image.up_to_date);
+    context.events.emit(Event::ToCome(phases));
+    let booted = Box::pin(boot_test.boot(image, ui, context)).await;
+    let reached = booted.map_err(|failure| not_booted(failure, image, &flags, output.keep_hint))?;
+    let mut next = next_commands(image, format);
+    next.retain(|(command, _)| !command.starts_with(BOOT));
+    // A command that keeps no image has a last line of its own.
+    if output.keep_hint.is_none() {
+        let done = done_in(start.elapsed(), was_there);
+        context.events.done(done);
+    }
+    tell_next(next, output, context);
+    Ok(reached)
+}
+
+/// What a run did that took this long; nothing was built of an image that `was_there`.
+fn done_in(took: Duration, was_there: bool) -> String {
+    let took = ui::words::duration(took);
+    if was_there {
+        format!("up to date, booted in {took}")
+    } else {
+        format!("built and booted in {took}")
+    }
+}
+
+/// How a command that builds presents the image.
+pub(super) struct BuildOutput<'a> {
+    /// Writes the result of the command.
+    pub(super) write: &'a dyn Fn(&Image) -> Result<(), Failure>,
+    /// Whether that is the path, in the same file as the lines about the run.
+    pub(super) path_follows: bool,
+    /// If the command removes the image at the end: a hint how to keep one.
+    pub(super) keep_hint: Option<&'static str>,
+    /// Whether a boot test is content with the prompt on the console where a login is not possible.
+    pub(super) or_until_prompt: bool,
+}
+
+/// The command that boots an image.
+pub(super) const BOOT: &str = "sdbuild boot";
+
+/// Reports `image`. If it is tested afterwards, the next commands are printed after the test.
+fn tell_image(image: &Image, told: ImageDone, output: &BuildOutput<'_>, context: &Context) {
+    if output.keep_hint.is_some() {
+        let size = ui::words::human_bytes(image.raw_size);
+        let text = format!("built an image of {size}");
+        return context.events.notice(text);
+    }
+    context.events.emit(Event::ImageDone(ImageDone {
+        path_follows: output.path_follows,
+        ..told
+    }));
+}
+
+/// Tells what to do after a test of an image that is kept.
+fn tell_next(next: Vec<(String, &'static str)>, output: &BuildOutput<'_>, context: &Context) {
+    if output.keep_hint.is_none() && !next.is_empty() {
+        context.events.emit(Event::Next(LastLine::Commands(next)));
+    }
+}
+
+/// The commands that go on with the image at `path`, and what for.
+pub(super) fn next_commands(path: &Path, format: &ImageFormat) -> Vec<(String, &'static str)> {
+    let shown = shown_path(path);
+    // Without a name the commands take the newest image here.
+    let is_newest_here = !shown.contains('/') && is_newest_in_its_directory(path);
+    let named = |command: &str| {
+        if is_newest_here && command.starts_with("sdbuild ") {
+            command.to_owned()
+        } else {
+            format!("{command} {}", quoted(&shown))
+        }
+    };
+    let next = format.next.iter();
+    next.map(|(command, purpose)| (named(command), *purpose))
+        .collect()
+}
+
+/// The summary of `image` for users, with the commands to run next.
+fn image_done(
+    image: &Image,
+    raw: &'static str,
+    took: Duration,
+    is_booted_next: bool,
+    next: Vec<(String, &'static str)>,
+) -> ImageDone {
+    ImageDone {
+        path: image.path.clone(),
+        shown: shown_path(&image.path),
+        size: image.size,
+        raw_size: image.raw_size,
+        raw,
+        sha256: image.sha256.to_string(),
+        took,
+        is_booted_next,
+        up_to_date: image.up_to_date,
+        older: if image.up_to_date {
+            Vec::new()
+        } else {
+            older_images(image)
+        },
+        path_follows: false,
+        next,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,5 +436,33 @@ mod tests {
             assert_eq!(refused.class, class);
             assert!(refused.hints[0].contains(instead), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn a_failed_boot_test_names_the_command_to_retry() {
+        let failed = || Failure::environment("no login").hint("give it more time with --timeout");
+        let image = Path::new("/my pi/a.img.zst");
+        let flags = "--board rpi3 --until-ssh --login-key /k/id";
+        let failure = not_booted(failed(), image, flags, None);
+        assert!(failure.to_string().contains("stays at /my pi/a.img.zst"));
+        let command = "sdbuild boot '/my pi/a.img.zst' --board rpi3 --until-ssh --login-key /k/id";
+        assert!(failure.hints[1].ends_with(command), "{:?}", failure.hints);
+        assert!(failure.hints[1].contains("--timeout"));
+        let gone = not_booted(failed(), image, flags, Some("keep it"));
+        assert!(!gone.to_string().contains("stays"), "{gone}");
+        assert_eq!(
+            gone.hints[1..],
+            ["keep it"],
+            "a removed image cannot be booted"
+        );
+        let stopped = not_booted(Failure::interrupted(), image, flags, None);
+        assert!(stopped.hints.is_empty());
+    }
+
+    #[test]
+    fn an_image_that_was_up_to_date_was_not_built() {
+        let second = Duration::from_secs(12);
+        assert_eq!(done_in(second, false), "built and booted in 12 s");
+        assert!(!done_in(second, true).contains("built"));
     }
 }

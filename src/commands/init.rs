@@ -1,39 +1,37 @@
 //! `sdbuild init`: writes a first configuration from flags, answers, and the keys, time zone and locale of this machine.
 
-mod board;
 mod ci;
 mod flake_lock;
-mod keys;
-mod next;
-mod placeholder;
 mod questions;
-mod values;
-mod wifi;
 
 use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::nixos::flake::LOCK;
 use crate::nixos::lock;
 use crate::settings;
-use crate::settings::{Environment, InitArgs};
+use crate::settings::{Environment, InitArgs, SETTINGS_NAME};
 use crate::template;
 use crate::template::{TemplateValues, Wifi};
 use crate::ui;
 use crate::ui::Ui;
 use ci::Workflow;
-use next::{Written, tell_next};
-use questions::Prompter;
+use questions::{Prompter, choose_keys, values};
+use sdbuild_core::atomic_file::CompleteFile;
 use sdbuild_core::context::Context;
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::host_name;
 use sdbuild_core::new_file;
 use sdbuild_core::new_file::Access;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
 use sdbuild_core::system::System;
-use sdbuild_image::board::BoardName;
+use sdbuild_core::text::listed;
+use sdbuild_image::board::{Board, BoardName, Start};
 use sdbuild_image::image_name;
-use values::values;
 
 /// Writes the configuration, reports what it contains, prints its path, and names the next command.
 pub async fn run(
@@ -89,7 +87,7 @@ async fn write_configuration(
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     let are_there = files.all(|file| file.exists());
     let filled = if are_there {
-        placeholder::fill(settings, env, &asker).await?
+        fill_placeholder(settings, env, &asker).await?
     } else {
         None
     };
@@ -109,7 +107,7 @@ async fn write_configuration(
     }
     let mut written = write_files(&values, settings)?;
     report(&values, context);
-    written.extend(board::name_in_settings(
+    written.extend(name_in_settings(
         &values,
         &settings.config,
         settings.owner,
@@ -291,5 +289,213 @@ fn report(values: &TemplateValues, context: &Context) {
             "the key of the wireless network is in the file, which only you can read (mode 0600). Anyone who can read the \
              image or the Nix store can also read it. A comment in the file explains how to avoid that",
         );
+    }
+}
+
+/// Larger files are not configurations that `init` wrote.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// Replaces the placeholder in the configuration with the keys of this user, and nothing else. `None` if there is no
+/// such placeholder, `false` if there is no key.
+async fn fill_placeholder(
+    settings: &settings::Init,
+    env: &Environment,
+    asker: &Prompter<'_>,
+) -> Result<Option<bool>, Failure> {
+    let path = settings.config.as_path();
+    let is_plain = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    // What cannot be read has no placeholder: `init` says then that the file exists.
+    let read = || plain_file::read_text(path, MAX_CONFIG_BYTES).ok();
+    let text = is_plain.then(read).flatten();
+    let Some(text) = text.filter(|text| template::has_placeholder(text)) else {
+        return Ok(None);
+    };
+    let keys = Box::pin(choose_keys(settings, env, asker)).await?;
+    if keys.is_empty() {
+        return Ok(Some(false));
+    }
+    let operation = format!("put your key into {}", path.display());
+    replace(path, &template::with_keys(&text, &keys)).or_environment(&operation)?;
+    let events = &asker.context.events;
+    for key in &keys {
+        events.notice(format!("can log in now: {}", key.shown()));
+    }
+    events.notice("the key is in the file now, and nothing else was changed");
+    Ok(Some(true))
+}
+
+/// Replaces the file `path`, which keeps its owner and permissions.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let found = fs::metadata(path)?;
+    let owner = Some((found.uid(), found.gid()));
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    CompleteFile::write(dir, text, found.mode() & 0o7777, owner)?.replace(path)
+}
+
+/// The format of the disk that a board with UEFI starts.
+const UEFI_FORMAT: &str = "raw-efi";
+/// Why a board is named.
+const FOR_BOARD: &str = "`sdbuild check` also checks what this board needs";
+/// Why a format is named.
+const FOR_FORMAT: &str = "`sdbuild build` makes this format";
+
+/// Writes the settings file beside `config` that names what `values` are for, if that is not a card for several boards, owned by `owner` (user and group id; `None`: this user), and
+/// returns its path. The line is reported if such a file exists already.
+fn name_in_settings(
+    values: &TemplateValues,
+    config: &Path,
+    owner: Option<(u32, u32)>,
+    context: &Context,
+) -> Result<Option<PathBuf>, Failure> {
+    let (lines, why) = match values.template.format() {
+        Some(format) => (format_lines(format, values.system), FOR_FORMAT),
+        None if values.board.has_images_of_its_own() => (lines(values.board), FOR_BOARD),
+        None => return Ok(None),
+    };
+    let path = config.with_file_name(SETTINGS_NAME);
+    if new_file::is_free(&path).is_err() {
+        let lines: Vec<_> = lines.iter().map(|line| format!("`{line}`")).collect();
+        let (lines, shown) = (listed(&lines), path.display());
+        let text = format!("put {lines} into {shown}: {why}");
+        context.events.notice(text);
+        return Ok(None);
+    }
+    let text = format!("# What the image is for: {why}.\n{}\n", lines.join("\n"));
+    new_file::write(&path, &text, Access::Everybody, owner)?;
+    let lines = listed(&lines);
+    context
+        .events
+        .notice(format!("{SETTINGS_NAME} has {lines}: {why}"));
+    Ok(Some(path))
+}
+
+fn format_lines(format: &str, system: System) -> Vec<String> {
+    let other = (system != System::default()).then(|| format!("system = \"{system}\""));
+    std::iter::once(format_line(format)).chain(other).collect()
+}
+
+fn format_line(format: &str) -> String {
+    format!("format = \"{format}\"")
+}
+
+/// The lines of the settings file for `board`.
+fn lines(board: &Board) -> Vec<String> {
+    let name = format!("board = \"{}\"", board.name);
+    let format = matches!(board.start, Start::Uefi).then(|| format_line(UEFI_FORMAT));
+    std::iter::once(name).chain(format).collect()
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    /// Whether there is a lock of the flake.
+    is_locked: bool,
+    /// Whether someone can log in with a key.
+    has_key: bool,
+}
+
+/// Tells the next commands; those of a flake lock it first unless it is locked. Without a key, the next step is the one of the warning.
+fn tell_next(args: &InitArgs, settings: &settings::Init, written: Written, context: &Context) {
+    let mut dirs = settings.config.ancestors();
+    let in_repository = dirs.any(|dir| dir.join(".git").exists());
+    let next = next_command(args, in_repository, written.is_locked);
+    let files = if args.flake { "files" } else { "file" };
+    let key = if written.has_key {
+        ""
+    } else {
+        "create a key and run this command again, "
+    };
+    let text = format!("next: {key}look through the {files}, then {next}");
+    context.events.notice(text);
+}
+
+/// The commands that check and build the configuration, in the words that the user wrote; those of a flake lock it first unless it
+/// `is_locked`. Of a flake in a git repository only what git tracks is locked and built.
+fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String {
+    let path = args.dir.as_ref().or(args.config.as_ref());
+    let path = path.map(|path| quoted(&path.to_string_lossy()));
+    // `lock` takes the names of inputs without a flag; the other commands of a flake are written alike.
+    let flag = if args.flake { " --flake" } else { "" };
+    let command = |words: &str| match &path {
+        Some(path) => format!("`{words}{flag} {path}`"),
+        None => format!("`{words}`"),
+    };
+    let lock = command("sdbuild lock");
+    let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
+    let mut commands = match (args.flake, in_repository, is_locked) {
+        (false, _, _) | (true, false, true) => Vec::new(),
+        (true, false, false) => vec![lock],
+        (true, true, false) => vec![add.clone(), lock, format!("{add} again")],
+        (true, true, true) => vec![add],
+    };
+    commands.extend(["sdbuild check", "sdbuild build"].map(command));
+    listed(&commands)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sdbuild_image::image_format::Format;
+
+    #[test]
+    fn a_board_with_uefi_has_a_disk() {
+        let lines_for = |name: &str| {
+            let BoardName(board) = name.parse().unwrap();
+            lines(board)
+        };
+        assert_eq!(lines_for("rock64"), ["board = \"rock64\""]);
+        let expected = ["board = \"uefi\"", "format = \"raw-efi\""];
+        assert_eq!(lines_for("uefi"), expected);
+        assert!(UEFI_FORMAT.parse::<Format>().is_ok());
+    }
+
+    #[test]
+    fn the_next_command_builds_the_written_file() {
+        let next = |args| next_command(&args, false, false);
+        let none = InitArgs::default();
+        assert_eq!(next(none), "`sdbuild check` and `sdbuild build`");
+        let dir = InitArgs {
+            dir: Some("my pi".into()),
+            ..InitArgs::default()
+        };
+        assert_eq!(
+            next(dir),
+            "`sdbuild check 'my pi'` and `sdbuild build 'my pi'`"
+        );
+        let file = InitArgs {
+            config: Some("a.nix".into()),
+            ..InitArgs::default()
+        };
+        assert_eq!(
+            next(file),
+            "`sdbuild check a.nix` and `sdbuild build a.nix`"
+        );
+        let elsewhere = InitArgs {
+            dir: Some("fl".into()),
+            flake: true,
+            ..InitArgs::default()
+        };
+        assert_eq!(
+            next(elsewhere),
+            "`sdbuild lock --flake fl`, `sdbuild check --flake fl` and `sdbuild build --flake fl`"
+        );
+        let flake = InitArgs {
+            flake: true,
+            ..InitArgs::default()
+        };
+        let build = "`sdbuild check` and `sdbuild build`";
+        for (in_repository, is_locked, before) in [
+            (false, false, "`sdbuild lock`, "),
+            (
+                true,
+                false,
+                "`git add .`, `sdbuild lock`, `git add .` again, ",
+            ),
+            (false, true, ""),
+            (true, true, "`git add .`, "),
+        ] {
+            let next = next_command(&flake, in_repository, is_locked);
+            assert_eq!(next, format!("{before}{build}"));
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use self::view::Directory;
 use crate::cli;
 use crate::cli::InspectCommand;
-use crate::commands::newest_image::meant_or_newest;
+use crate::commands::newest_image::named_or_newest;
 use crate::settings;
 use crate::settings::Environment;
 use crate::ui::Ui;
@@ -29,7 +29,7 @@ pub async fn run(
         spool: settings::common_without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
-    let image = meant_or_newest(args.image.as_deref(), env, context)?;
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
     let reader = Reader {
         image: &image,
         options,

@@ -1,30 +1,26 @@
-//! `sdbuild man`: shows or writes manual pages, one for sdbuild and one for each command.
+//! `sdbuild man`: shows or writes manual pages, one for sdbuild and one for each command. `clap_mangen` makes the sections about
+//! the command line; those about exit codes, variables, files and examples follow here.
 
-mod arguments;
-mod command_page;
-mod commands;
-mod exit_status;
-mod page;
-mod sdbuild_page;
-mod variables;
-
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{self, Stdio};
 
 use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+use roff::{Inline, Roff, bold, roman};
 
-use self::commands::{page_name, visible};
 use crate::cli;
-use crate::cli::Cli;
+use crate::cli::{Cli, EXIT_CODES, OTHER_CODES, WHICH_ENGINE, ending_of};
+use crate::settings::VARIABLES;
 use crate::ui::Ui;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::nearest::nearest;
 
 /// Shows a page on a terminal; elsewhere writes it to standard output, or all pages to files.
 pub fn run(args: &cli::Man, ui: &Ui) -> Result<(), Failure> {
-    let pages = pages();
+    let pages = pages().or_internal("write the manual pages")?;
     if let Some(dir) = &args.dir {
         write_all(&pages, dir)?;
         let written = format!("{} manual pages are in {}", pages.len(), dir.display());
@@ -65,49 +61,164 @@ struct ManualPage {
 }
 
 /// The page of sdbuild, then one for each command and for each of its own commands.
-fn pages() -> Vec<ManualPage> {
-    let mut root = Cli::command();
+fn pages() -> io::Result<Vec<ManualPage>> {
+    let mut root = Cli::command().disable_help_subcommand(true);
     // Sets the whole names of commands, and the flags that they inherit.
     root.build();
-    let mut pages = vec![ManualPage {
-        name: "sdbuild".to_owned(),
-        text: sdbuild_page::text(&root),
-    }];
-    add_pages(&[&root], &mut pages);
-    pages
+    let mut pages = Vec::new();
+    add_pages(&root, "", &mut pages)?;
+    Ok(pages)
 }
 
-/// Adds the pages of the commands of the last of `path`, which begins with sdbuild itself.
-fn add_pages(path: &[&Command], pages: &mut Vec<ManualPage>) {
-    let Some(parent) = path.last() else {
-        return;
+/// Adds the page of `command`, which belongs to the one with the page `parent`, and those of its own commands.
+fn add_pages(command: &Command, parent: &str, pages: &mut Vec<ManualPage>) -> io::Result<()> {
+    let name = match parent {
+        "" => command.get_name().to_owned(),
+        _ => format!("{parent}-{}", command.get_name()),
     };
-    for command in visible(parent) {
-        let path = [path, &[command]].concat();
-        pages.push(ManualPage {
-            name: page_name(&path),
-            text: command_page::text(&path),
-        });
-        add_pages(&path, pages);
+    let text = page(command, &name, parent)?;
+    pages.push(ManualPage {
+        name: name.clone(),
+        text,
+    });
+    let mut own = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    own.try_for_each(|sub| add_pages(sub, &name, pages))
+}
+
+fn page(command: &Command, name: &str, parent: &str) -> io::Result<String> {
+    let ending = ending_of(command.get_name());
+    let (notes, examples) = ending.map_or(("", &[][..]), |ending| (ending.notes, ending.examples));
+    let about = command.get_long_about().or_else(|| command.get_about());
+    let about = about.map(ToString::to_string).unwrap_or_default();
+    // Otherwise clap_mangen leaves out the help of flags that the short help hides.
+    let shown = command.clone().mut_args(|arg| arg.hide_short_help(false));
+    let shown = shown.long_about(format!("{about}\n\n{notes}"));
+    let man = Man::new(shown.display_name(name))
+        .title(name.to_uppercase())
+        .source(format!("sdbuild {}", env!("CARGO_PKG_VERSION")))
+        .manual("Manual of sdbuild");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
     }
+    let mut more = Roff::new();
+    more.control("SH", ["EXIT STATUS"]);
+    for (code, meaning) in EXIT_CODES {
+        entry(&mut more, code, meaning);
+    }
+    more.control("PP", []).text([roman(OTHER_CODES)]);
+    if parent.is_empty() {
+        environment_and_files(&mut more);
+    }
+    more.control("SH", ["EXAMPLES"]);
+    for (command, explanation) in examples {
+        more.control("PP", []).control("EX", []);
+        more.text([bold(*command)]).control("EE", []);
+        if !explanation.is_empty() {
+            more.control("RS", [])
+                .text([roman(*explanation)])
+                .control("RE", []);
+        }
+    }
+    more.control("SH", ["SEE ALSO"]);
+    let related = match parent {
+        "" => &["docker", "podman", "nix-build", "ssh-keygen"][..],
+        parent => &[parent],
+    };
+    let related = related.iter().map(|page| vec![bold(*page), roman("(1)")]);
+    more.text(related.collect::<Vec<_>>().join(&roman(", ")));
+    more.to_writer(&mut page)?;
+    Ok(as_ascii(&String::from_utf8_lossy(&page)))
+}
+
+/// What each file or directory is for.
+const FILES: [(&str, &str); 8] = [
+    (
+        "sd-card.nix",
+        "The configuration, which `sdbuild init` writes.",
+    ),
+    (
+        "sdbuild.toml",
+        "The settings of its builds: `sdbuild settings` shows them.",
+    ),
+    (
+        "sdbuild.lock",
+        "The nixpkgs that it is built with, which `sdbuild lock` updates.",
+    ),
+    (
+        "flake.nix, flake.lock",
+        "A flake that has the configuration instead, and its inputs.",
+    ),
+    (
+        "~/.config/sdbuild/sdbuild.toml",
+        "The settings of all your builds.",
+    ),
+    (
+        "~/.config/sdbuild/builder-key",
+        "The private key for --builders.",
+    ),
+    (
+        "~/.cache/sdbuild",
+        "Downloads, which `sdbuild clean` removes.",
+    ),
+    ("~/.local/state/sdbuild/logs", "The logs of builds."),
+];
+
+fn environment_and_files(page: &mut Roff) {
+    page.control("SH", ["ENVIRONMENT"]);
+    page.text([roman("A flag overrides the variable for the same setting, and a variable overrides sdbuild.toml.")]);
+    page.control("PP", []).text([roman(WHICH_ENGINE)]);
+    for group in &VARIABLES {
+        page.control("SS", [group.heading]);
+        for (names, meaning) in group.variables {
+            entry(page, names, meaning);
+        }
+    }
+    page.control("SH", ["FILES"]);
+    for (file, meaning) in FILES {
+        entry(page, file, meaning);
+    }
+}
+
+/// A term, and below it what it means.
+fn entry(page: &mut Roff, term: &str, meaning: &str) {
+    let term: [Inline; 1] = [bold(term)];
+    page.control("TP", []).text(term).text([roman(meaning)]);
+}
+
+/// Names for the characters that troff reads as Latin-1, or shows as other ones: `~`, `^` and a backtick.
+fn as_ascii(page: &str) -> String {
+    let mut out = String::new();
+    for c in page.chars() {
+        match c {
+            '~' => out.push_str("\\(ti"),
+            '^' => out.push_str("\\(ha"),
+            '`' => out.push_str("\\(ga"),
+            c if c.is_ascii() => out.push(c),
+            c => write!(out, "\\[u{:04X}]", u32::from(c)).unwrap_or_default(),
+        }
+    }
+    out
 }
 
 /// The page of the command with these words: `publish aws`, `publish-aws` or `sdbuild-publish-aws`; without any, that of sdbuild.
 fn find<'a>(pages: &'a [ManualPage], words: &[String]) -> Result<&'a ManualPage, Failure> {
     let name = words.join("-");
-    let short = name.strip_prefix("sdbuild").unwrap_or(&name);
-    let short = short.trim_start_matches('-');
-    let is_it = |page: &&ManualPage| {
-        let own = page.name.strip_prefix("sdbuild").unwrap_or(&page.name);
-        own.trim_start_matches('-') == short
-    };
-    pages.iter().find(is_it).ok_or_else(|| {
+    let names = [name.clone(), format!("sdbuild-{name}")];
+    let is_it = |page: &&ManualPage| names.contains(&page.name);
+    let root = || pages.first().filter(|_| words.is_empty());
+    pages.iter().find(is_it).or_else(root).ok_or_else(|| {
         let failure = Failure::usage(format!("sdbuild has no command {}", words.join(" ")));
-        let names = pages
+        let known = pages
             .iter()
             .filter_map(|page| page.name.strip_prefix("sdbuild-"));
-        match nearest(short, names) {
-            Some(meant) => failure.hint(format!("did you mean {}?", meant.replace('-', " "))),
+        match nearest(&name, known) {
+            Some(similar) => failure.hint(format!("did you mean {}?", similar.replace('-', " "))),
             None => failure.hint("`sdbuild help` lists all commands"),
         }
     })
@@ -127,14 +238,14 @@ fn write_all(pages: &[ManualPage], dir: &Path) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    fn found(words: &[&str]) -> Result<String, String> {
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let page = find(&pages(), &words).map(|page| page.name.clone());
-        page.map_err(|failure| failure.hints.join("\n"))
-    }
-
     #[test]
     fn a_page_is_found_by_the_words_of_its_command() {
+        let pages = pages().unwrap();
+        let found = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let page = find(&pages, &words).map(|page| page.name.clone());
+            page.map_err(|failure| failure.hints.join("\n"))
+        };
         assert_eq!(found(&[]).unwrap(), "sdbuild");
         assert_eq!(found(&["sdbuild"]).unwrap(), "sdbuild");
         for words in [
@@ -145,41 +256,22 @@ mod tests {
         ] {
             assert_eq!(found(words).unwrap(), "sdbuild-publish-aws");
         }
-        assert_eq!(found(&["biuld"]).unwrap_err(), "did you mean build?");
-        let all = "`sdbuild help` lists all commands";
-        assert_eq!(found(&["xyzzy"]).unwrap_err(), all);
+        assert!(found(&["biuld"]).unwrap_err().contains("build"));
     }
 
     #[test]
-    fn every_entry_has_a_text() {
-        for page in pages() {
-            let entries = page.text.split(".TP\n").skip(1);
-            for entry in entries {
-                let text = entry.lines().nth(1).unwrap_or_default();
-                assert!(
-                    !text.is_empty() && !text.starts_with('.'),
-                    "{}: {entry}",
-                    page.name
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn no_line_is_an_unknown_macro() {
-        const MACROS: [&str; 18] = [
-            ".TH", ".SH", ".SS", ".TP", ".PP", ".IP", ".RS", ".RE", ".EX", ".EE", ".SY", ".YS",
-            ".nh", ".ad", ".nr", ".ds", ".ie", ".el",
-        ];
-        for page in pages() {
-            assert!(page.text.is_ascii(), "troff would take it for Latin-1");
-            for line in page
-                .text
-                .lines()
-                .filter(|line| line.starts_with(['.', '\'']))
-            {
-                let name = line.split(' ').next().unwrap_or_default();
-                assert!(MACROS.contains(&name), "{}: {line}", page.name);
+    fn pages_have_their_sections_and_only_ascii() {
+        for page in pages().unwrap() {
+            assert!(page.text.is_ascii(), "{}", page.name);
+            for section in [
+                "NAME",
+                "SYNOPSIS",
+                "DESCRIPTION",
+                "OPTIONS",
+                "\"EXIT STATUS\"",
+            ] {
+                let heading = format!(".SH {section}\n");
+                assert!(page.text.contains(&heading), "{} {section}", page.name);
             }
         }
     }

@@ -28,8 +28,6 @@ pub mod inspect;
 mod json_output;
 pub mod lock;
 pub mod man;
-pub mod missing_image;
-mod newer_file;
 mod newest_image;
 pub mod next_step;
 pub mod seed;

@@ -1,19 +1,18 @@
-//! The image that `boot`, `flash` and `inspect` take when none is named: the newest one here that sdbuild made, which has a
-//! manifest beside it. Another file with the name of an image, such as a copy of a card, is taken only where there is no such.
+//! The image that `boot`, `flash` and `inspect` take when none is named, or when a host name is: the newest one here that sdbuild
+//! made, which has a manifest beside it. Another file with the name of an image, such as a copy of a card, comes last.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::commands::newer_file::newer_file;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
+use crate::common::configuration_file::configuration_in;
 use crate::pipeline::SizedObject;
 use crate::settings::{Environment, output_dir};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
+use sdbuild_core::host_name;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_image::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
@@ -25,152 +24,88 @@ pub(super) fn named_or_newest(
     env: &Environment,
     context: &Context,
 ) -> Result<PathBuf, Failure> {
-    if let Some(image) = image {
-        return Ok(image.to_owned());
-    }
-    let (here, output) = output_dir(env)?;
-    let path = newest(&here, &output).ok_or_else(|| no_image(&here))?;
-    tell_taken("the newest image", &path, &here, context);
-    Ok(path)
+    choose(image, |_| true, env, context)
 }
 
-/// As [`named_or_newest`]; a word that is no file, but the host name of images here or the beginning of their names, is the newest
-/// of them if all have the same host name.
-pub(super) fn meant_or_newest(
-    image: Option<&Path>,
-    env: &Environment,
-    context: &Context,
-) -> Result<PathBuf, Failure> {
-    let is_name = |path: &&Path| path.components().count() == 1 && !path.exists();
-    let Some(word) = image.filter(is_name).and_then(Path::to_str) else {
-        return named_or_newest(image, env, context);
-    };
-    let (here, output) = output_dir(env)?;
-    let images = meant_by(word, images_here(&here, &output));
-    let Some(newest) = images.first() else {
-        return named_or_newest(image, env, context);
-    };
-    let host = host_of_candidate(newest);
-    if images.iter().any(|image| host_of_candidate(image) != host) {
-        let names = shown_names(&images).join(", ");
-        let text = format!("{} may mean several images", quoted(word));
-        return Err(Failure::usage(text).hint(format!("name one: {names}")));
-    }
-    let what = format!("the newest image of {host}");
-    tell_taken(&what, &newest.path, &here, context);
-    Ok(newest.path.clone())
-}
-
-/// Those of `images` whose host name is `word`; without such, `word` without `nixos-`, with which file names begin; without such,
-/// those whose names begin with it.
-fn meant_by(word: &str, images: Vec<Candidate>) -> Vec<Candidate> {
-    /// Letters of the beginning of a name at least.
-    const MIN_LETTERS: usize = 3;
-    let mut others = images;
-    for host in std::iter::once(word).chain(word.strip_prefix("nixos-")) {
-        let (exact, rest): (Vec<_>, Vec<_>) = others
-            .into_iter()
-            .partition(|image| host_of_candidate(image) == host);
-        if !exact.is_empty() {
-            return exact;
-        }
-        others = rest;
-    }
-    let begins = |image: &Candidate| {
-        let name = name_of(image);
-        let is_beginning = name.starts_with(word) || host_of_candidate(image).starts_with(word);
-        word.len() >= MIN_LETTERS && is_beginning
-    };
-    others.into_iter().filter(begins).collect()
-}
-
-/// The host name in the name of `image`, or the whole name.
-fn host_of_candidate(image: &Candidate) -> String {
-    let name = name_of(image);
-    host_of(&name).unwrap_or(&name).to_owned()
-}
-
-fn name_of(image: &Candidate) -> Cow<'_, str> {
-    image.path.file_name().unwrap_or_default().to_string_lossy()
-}
-
-/// The image that the user named, or the newest one for a card, which is then reported: that of another format, and newer, only
-/// where there is none for a card.
+/// The same for a command that writes cards: an image of another format is taken only where there is none for a card.
 pub(super) fn named_or_newest_for_card(
     image: Option<&Path>,
     env: &Environment,
     context: &Context,
 ) -> Result<PathBuf, Failure> {
-    if let Some(word) = image {
-        let of_host = newest_of_host(word, env, context)?;
-        return of_host.map_or_else(|| named_or_newest(image, env, context), Ok);
-    }
+    choose(image, is_for_card, env, context)
+}
+
+/// The newest image whose name `fits`, or another one if there is no such; of the host `image` if that is not a file.
+fn choose(
+    image: Option<&Path>,
+    fits: fn(&str) -> bool,
+    env: &Environment,
+    context: &Context,
+) -> Result<PathBuf, Failure> {
+    let host = match image {
+        Some(path) if path.exists() || !may_be_host(path) => return Ok(path.to_owned()),
+        Some(path) => Some(path.to_string_lossy()),
+        None => None,
+    };
     let (here, output) = output_dir(env)?;
-    let path = newest_for_card(&here, &output).ok_or_else(|| no_image(&here))?;
-    let newer = newest(&here, &output).filter(|newest| *newest != path);
-    let what = newer.map_or_else(
-        || "the newest image".to_owned(),
-        |newer| {
-            let newer = shown_path(&newer);
-            format!("the newest image for a card ({newer} is newer, and has another format)")
-        },
-    );
-    tell_taken(&what, &path, &here, context);
+    let images = images_here(&here, &output).into_iter();
+    let is_of_host = |image: &Candidate| {
+        let host = host.as_deref();
+        host.is_none_or(|host| fits(image.name()) && host_of(image.name()) == Some(host))
+    };
+    let (fitting, others): (Vec<_>, Vec<_>) = images
+        .filter(is_of_host)
+        .partition(|image| fits(image.name()));
+    let newest = fitting.into_iter().chain(others).next();
+    let Some(Candidate { path, .. }) = newest else {
+        return match image {
+            Some(path) => Ok(path.to_owned()),
+            None => {
+                let text = format!("there is no image in {}", here.display());
+                Err(Failure::usage(text).hint("build one with `sdbuild build`, or name the file"))
+            }
+        };
+    };
+    let of_host = host.map_or_else(String::new, |host| format!(" of {host}"));
+    let newer = changed_since(&path, &here);
+    let newer = newer.map_or_else(String::new, |file| format!("; {}", rebuild_advice(&file)));
+    let shown = shown_path(&path);
+    let text = format!("the newest image{of_host}: {shown}{newer}");
+    context.events.notice(text);
     Ok(path)
 }
 
-/// The newest image for a card of the host `word`, which is then reported: not by half a name, nor by what may be a mistyped disk.
-fn newest_of_host(
-    word: &Path,
-    env: &Environment,
-    context: &Context,
-) -> Result<Option<PathBuf>, Failure> {
-    let Some(host) = word.to_str().filter(|_| !word.exists()) else {
-        return Ok(None);
-    };
-    let (here, output) = output_dir(env)?;
-    let is_meant = |image: &Candidate| {
-        let name = name_of(image);
-        is_for_card(&name) && host_of(&name) == Some(host)
-    };
-    let mut images = images_here(&here, &output).into_iter();
-    let newest = images.find(is_meant).map(|image| image.path);
-    if let Some(path) = &newest {
-        tell_taken(&format!("the newest image of {host}"), path, &here, context);
-    }
-    Ok(newest)
+/// Whether it can be a host name, and is not that of a disk, which may be mistyped: `sdb`.
+fn may_be_host(path: &Path) -> bool {
+    const DISKS: [&str; 5] = ["hd", "mmcblk", "nvme", "sd", "vd"];
+    let name = path.to_str().unwrap_or_default();
+    let mut ends = DISKS.iter().filter_map(|start| name.strip_prefix(start));
+    let is_disk = ends.any(|end| end.len() <= 2 || end.starts_with(|c: char| c.is_ascii_digit()));
+    host_name::is_valid(name) && !is_disk
 }
 
-fn no_image(here: &Path) -> Failure {
-    Failure::usage(format!("there is no image in {}", here.display()))
-        .hint("build one with `sdbuild build`, or name the file")
-}
-
-/// Says that `path`, which is `what`, is taken.
-fn tell_taken(what: &str, path: &Path, here: &Path, context: &Context) {
-    let changed = changed_since(path, here).map(|file| format!("; {}", rebuild_advice(&file)));
-    let (shown, changed) = (shown_path(path), changed.unwrap_or_default());
-    context.events.notice(format!("{what}: {shown}{changed}"));
-}
-
-/// The file of the configuration in the directory `here` that was changed last, after the build of `image`. `None` if there is no
-/// such file, and if sdbuild did not make the image.
+/// The file of the configuration in the directory `here` that was changed last, if that was after the build of `image`. Only times
+/// are compared, as what a build would make of the files needs an evaluation.
 pub(super) fn changed_since(image: &Path, here: &Path) -> Option<PathBuf> {
-    newer_file(here, built(image)?)
+    const OTHER_NAMES: [&str; 3] = ["flake.lock", "sdbuild.lock", "sdbuild.toml"];
+    configuration_in(here)?;
+    let built = built(image)?;
+    let files = fs::read_dir(here).into_iter().flatten().flatten();
+    let newer = files.filter_map(|file| {
+        let name = PathBuf::from(file.file_name());
+        let is_nix = name.extension().is_some_and(|end| end == "nix");
+        let is_part = is_nix || OTHER_NAMES.iter().any(|other| name == Path::new(other));
+        let time = fs::metadata(file.path()).ok()?.modified().ok()?;
+        (is_part && time > built).then_some((time, name))
+    });
+    newer.max().map(|(_, name)| name)
 }
 
-/// What is said of an image where `file` of the configuration is newer.
+/// What to do about an image where `file` of the configuration is newer.
 pub(super) fn rebuild_advice(file: &Path) -> String {
     let shown = quoted(&file.to_string_lossy());
-    let is_configuration = [CONFIG_NAME, FLAKE_FILE]
-        .iter()
-        .any(|name| file == Path::new(name));
-    let condition = if is_configuration {
-        ""
-    } else {
-        " if it is part of the configuration"
-    };
-    format!("{shown} is newer: `sdbuild build` makes a new image{condition}")
+    format!("{shown} is newer: `sdbuild build` makes a new image")
 }
 
 /// The newest image in the current directory `here` and in the output directory.
@@ -179,36 +114,10 @@ pub(super) fn newest(here: &Path, output: &Path) -> Option<PathBuf> {
     newest.map(|candidate| candidate.path)
 }
 
-/// The newest image for a card in the current directory `here` and in the output directory; without one, the newest of any format.
-pub(super) fn newest_for_card(here: &Path, output: &Path) -> Option<PathBuf> {
-    let mut images = images_here(here, output).into_iter();
-    let newest = images.find(|image| is_for_card(&name_of(image)));
-    let path = newest.map(|image| image.path);
-    path.or_else(|| self::newest(here, output))
-}
-
 /// Whether `image` is the one that is taken in its directory when none is named.
 pub(super) fn is_newest_in_its_directory(image: &Path) -> bool {
-    let newest = image.parent().and_then(newest_in);
-    newest.is_some_and(|newest| newest.path == image)
-}
-
-/// A file with the name of an image. The greatest one is taken.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    /// When the last build that made it or found it up to date read the configuration: the time of the manifest beside it, if
-    /// there is one.
-    built: Option<SystemTime>,
-    written: SystemTime,
-    /// Bytes on the disk: `st_blocks` counts units of 512 (stat(2)).
-    size: u64,
-    path: PathBuf,
-}
-
-/// When the last build that made `image` or found it up to date read the configuration; `None` if sdbuild did not make it.
-pub(super) fn built(image: &Path) -> Option<SystemTime> {
-    let manifest = fs::metadata(Sidecar::Manifest.path(image)).ok()?;
-    manifest.is_file().then(|| manifest.modified().ok())?
+    let newest = image.parent().and_then(|dir| newest(dir, dir));
+    newest.is_some_and(|newest| newest == image)
 }
 
 /// The images that sdbuild made in the current directory `here` and in the output directory, the newest first.
@@ -223,32 +132,36 @@ pub(super) fn built_images(here: &Path, output: &Path) -> Vec<SizedObject> {
     images.map(sized).collect()
 }
 
-/// The names of the images in the current directory `here` and in the output directory, the newest first.
-pub(super) fn names_of_images(here: &Path, output: &Path) -> Vec<String> {
-    shown_names(&images_here(here, output))
+/// A file with the name of an image. The greatest one is taken.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    /// When the last build that made it or found it up to date read the configuration: the time of the manifest beside it, if
+    /// there is one.
+    built: Option<SystemTime>,
+    written: SystemTime,
+    /// Bytes on the disk: `st_blocks` counts units of 512 (stat(2)).
+    size: u64,
+    path: PathBuf,
 }
 
-fn shown_names(images: &[Candidate]) -> Vec<String> {
-    let name = |image: &Candidate| quoted(&shown_path(&image.path));
-    images.iter().map(name).collect()
+impl Candidate {
+    fn name(&self) -> &str {
+        let name = self.path.file_name().unwrap_or_default();
+        name.to_str().unwrap_or_default()
+    }
 }
 
-/// The images in the current directory `here` and in the output directory, the newest first.
+/// When the last build that made `image` or found it up to date read the configuration; `None` if sdbuild did not make it.
+fn built(image: &Path) -> Option<SystemTime> {
+    let manifest = fs::metadata(Sidecar::Manifest.path(image)).ok()?;
+    manifest.is_file().then(|| manifest.modified().ok())?
+}
+
+/// The files with the name of an image, and what builds wrote under other names, in the current directory `here` and in the output
+/// directory, the newest first.
 fn images_here(here: &Path, output: &Path) -> Vec<Candidate> {
-    let dirs = BTreeSet::from([here, output]);
-    let mut images: Vec<Candidate> = dirs.into_iter().flat_map(images_in).collect();
-    images.sort_unstable_by(|one, other| other.cmp(one));
-    images
-}
-
-/// The image in `dir` that is taken.
-fn newest_in(dir: &Path) -> Option<Candidate> {
-    images_in(dir).into_iter().max()
-}
-
-/// The files in `dir` with the name of an image, and what builds wrote under other names.
-fn images_in(dir: &Path) -> Vec<Candidate> {
-    let files = fs::read_dir(dir).into_iter().flatten().flatten();
+    let dirs = BTreeSet::from([here, output]).into_iter();
+    let files = dirs.flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
     let images = files.filter_map(|file| {
         let name = file.file_name();
         let metadata = file.metadata().ok()?;
@@ -264,7 +177,9 @@ fn images_in(dir: &Path) -> Vec<Candidate> {
             path: file.path(),
         })
     });
-    images.collect()
+    let mut images: Vec<_> = images.collect();
+    images.sort_unstable_by(|one, other| other.cmp(one));
+    images
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Origin, Setting
 use crate::ui::Ui;
 use crate::ui::layout::{NARROW, labelled};
 use sdbuild_core::failure::Failure;
-use sdbuild_core::nearest::{is_typo, nearest};
+use sdbuild_core::nearest::nearest;
 
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 26;
@@ -42,8 +42,6 @@ fn named(
     let Some(word) = word.and_then(Path::to_str).filter(is_plain) else {
         return Ok(None);
     };
-    let (name, value) = word.split_once('=').unzip();
-    let name = name.unwrap_or(word);
     let config = ConfigArgs {
         config: None,
         ..given.config.clone()
@@ -53,26 +51,18 @@ fn named(
         ..given.clone()
     };
     let settings = Build::resolve(&of_directory, env)?.settings;
-    let found = settings.iter().find(|setting| setting.key == name);
-    match (found, value) {
-        (Some(setting), None) => Ok(Some(setting.clone())),
-        (Some(_), Some(_)) => Err(Failure::usage(format!(
-            "{word}: `sdbuild settings` only shows settings"
-        ))
-        .hint("change them with flags, variables or sdbuild.toml")),
-        (None, _) if Path::new(word).exists() => Ok(None),
-        (None, _) => {
-            let failure =
-                Failure::usage(format!("there is no setting and no configuration {word}"));
-            let similar = nearest(name, settings.iter().map(|setting| setting.key));
-            // A command of other programs, not a misspelt name.
-            let similar = similar.filter(|_| name != "get");
-            Err(match similar.filter(|similar| is_typo(name, similar)) {
-                Some(similar) => failure.hint(format!("did you mean {similar}?")),
-                None => failure.hint("`sdbuild settings`, without a name, shows all settings"),
-            })
-        }
+    if let Some(setting) = settings.iter().find(|setting| setting.key == word) {
+        return Ok(Some(setting.clone()));
     }
+    if Path::new(word).exists() {
+        return Ok(None);
+    }
+    let failure = Failure::usage(format!("there is no setting and no configuration {word}"));
+    let similar = nearest(word, settings.iter().map(|setting| setting.key));
+    Err(match similar {
+        Some(similar) => failure.hint(format!("did you mean {similar}?")),
+        None => failure.hint("`sdbuild settings`, without a name, shows all settings"),
+    })
 }
 
 /// The settings that were given, followed by those with their default.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::nixos::shell_session::ShellSession;
 use crate::pipeline;
 use crate::settings;
 use crate::settings::{BuildArgs, ConfigArgs, Environment};
@@ -11,6 +10,7 @@ use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::terminal;
+use sdbuild_nix::shell_session::ShellSession;
 
 /// Runs the shell. An exit code other than 0 becomes a failure of class `Shell`.
 pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Result<(), Failure> {

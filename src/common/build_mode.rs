@@ -66,18 +66,4 @@ mod tests {
         let refused = "fast".parse::<Glue>().unwrap_err();
         assert_eq!(refused, "`fast` is not one of auto, native, emulated");
     }
-
-    #[test]
-    fn what_is_switched_off_has_a_name() {
-        assert_eq!(
-            "off".parse::<EmulationChoice>().unwrap_err(),
-            "`off` is not one of auto, register, private, host, none (did you mean none?)"
-        );
-        assert_eq!(
-            "no".parse::<Glue>().unwrap_err(),
-            "`no` is not one of auto, native, emulated (did you mean emulated?)"
-        );
-        let refused = "off".parse::<EmulatorChoice>().unwrap_err();
-        assert_eq!(refused, "`off` is not one of auto, host, container");
-    }
 }

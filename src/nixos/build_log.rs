@@ -9,11 +9,11 @@ use std::path::Path;
 
 use crate::nixos::diagnosis::{FailedBuild, Findings, KnownError, TAIL_LINES, known_errors};
 use crate::nixos::log::NixError;
-use crate::nixos::shell_session::Derivation;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::text::truncate;
 use sdbuild_core::transcript::{Transcript, short_name};
+use sdbuild_nix::shell_session::Derivation;
 
 /// Ended builds whose last lines are kept: Nix reports a failure after the build has ended.
 const MAX_ENDED_BUILDS: usize = 64;
@@ -81,15 +81,8 @@ impl BuildLog {
                 self.findings.other_lines.push_back(text.clone());
                 keep_last(&mut self.findings.other_lines, TAIL_LINES);
             }
-            NixEvent::Message { text, .. } => {
-                if let Some(fault) = text
-                    .strip_prefix("trace: ")
-                    .filter(|text| text.starts_with("Systemd "))
-                {
-                    self.findings.unit_fault = Some(fault.to_owned());
-                }
-            }
-            NixEvent::WillBuild { .. }
+            NixEvent::Message { .. }
+            | NixEvent::WillBuild { .. }
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
             | NixEvent::Restarted
@@ -105,9 +98,9 @@ impl BuildLog {
         }
     }
 
-    /// Keeps the names of packages, or of outputs, in `line` of Nix's log; `false` if it has none. They are not for the file.
+    /// Keeps the names of packages in `line` of Nix's log; `false` if it has none. They are not for the file.
     pub(super) fn note_names(&mut self, line: &str) -> bool {
-        self.findings.packages.note(line) || self.findings.outputs.note(line)
+        self.findings.packages.note(line)
     }
 
     /// Writes buffered lines to the file, for users who follow it.

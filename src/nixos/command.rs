@@ -4,13 +4,13 @@
 
 use super::check;
 use super::layout;
-use super::shell_session::ShellSession;
-use super::ssh_access;
+use super::network_access;
 use crate::common::build_mode::Glue;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
 use sdbuild_image::image_format::Format;
 use sdbuild_nix::nix_conf::NixSettings;
+use sdbuild_nix::shell_session::ShellSession;
 
 /// The task that Nix is run for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -185,7 +185,7 @@ impl BuildRequest {
             environment.push(("GC_INITIAL_HEAP_SIZE", heap.to_string()));
         }
         if !self.nix.builders.is_empty() {
-            environment.push(("NIX_SSHOPTS", ssh_access::options()));
+            environment.push(("NIX_SSHOPTS", network_access::ssh_options()));
         }
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));

@@ -16,10 +16,9 @@ use crate::nixos::builder::{BuilderImage, Export, Report};
 use crate::nixos::network_access::NetworkAccess;
 use crate::output::CacheDir;
 use crate::pipeline::clients;
+use crate::pipeline::container_images::ensure;
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_lock::RunLocks;
-use crate::pipeline::steps::container_images::ensure;
-use crate::pipeline::steps::network_access;
 use crate::pipeline::sweep::Sweep;
 use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::context::Context;
@@ -171,7 +170,7 @@ impl CacheExport<'_> {
         };
         Ok(NetworkAccess {
             cache_key: Some(self.key.secret()),
-            ..network_access::read(&request)?
+            ..clients::network_access(&request)?
         })
     }
 

@@ -1,8 +1,10 @@
-//! The engine and the downloader of a run.
+//! The engine, the downloader and the network of a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::pipeline::request::Common;
+use crate::nixos::network_access::NetworkAccess;
+use crate::pipeline::remote_builders;
+use crate::pipeline::request::{BuildRequest, Common};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Events, Phase};
@@ -100,4 +102,37 @@ pub async fn fetch_text(
     let file = fetcher.url(remote, &context.cancel).await?;
     plain_file::read_text(&file.path, MAX_TEXT_BYTES)
         .or_environment(format!("read what {url} sent"))
+}
+
+/// Bytes that are read of a netrc at most; it has a line for each server.
+const MAX_NETRC_BYTES: u64 = 64 << 10;
+
+/// Reads the files that the settings name. A usage error if one cannot be read.
+pub(in crate::pipeline) fn network_access(
+    request: &BuildRequest,
+) -> Result<NetworkAccess, Failure> {
+    if request.common.offline {
+        return Ok(NetworkAccess {
+            offline: true,
+            ..NetworkAccess::default()
+        });
+    }
+    let netrc = |path: &Path| {
+        plain_file::read_text(path, MAX_NETRC_BYTES)
+            .or_usage(format!("read the logins in {}", path.display()))
+    };
+    let authorities = authorities(&request.common)?;
+    Ok(NetworkAccess {
+        offline: false,
+        proxies: request.common.proxies.variables(),
+        netrc: request
+            .caches
+            .netrc_file
+            .as_deref()
+            .map(netrc)
+            .transpose()?,
+        builders: remote_builders::logins(request)?,
+        cache_key: None,
+        authorities: Some(authorities).filter(|pem| !pem.is_empty()),
+    })
 }

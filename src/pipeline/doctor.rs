@@ -9,11 +9,11 @@ use crate::pipeline::checks::{Answers, DoctorFacts, EngineView, Machine};
 pub use crate::pipeline::checks::{Check, Verdict};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
-use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::plan::EnginePlan;
 use crate::pipeline::request::BuildRequest;
 use crate::pipeline::run_lock::RunState;
-use crate::pipeline::{builder_checks, clients};
+use crate::pipeline::source::NixpkgsArchive;
+use crate::pipeline::{clients, remote_builders};
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::failure::{Class, Failure};
@@ -68,7 +68,7 @@ pub async fn examine(request: &BuildRequest, context: &Context) -> Result<Vec<Ch
     let (mut checks, engine) = context.cancel.race(Box::pin(look)).await?;
     // Not in the race: its container is removed when it is interrupted.
     if let Some(engine) = engine {
-        checks.extend(Box::pin(builder_checks::try_builders(&engine, request, context)).await?);
+        checks.extend(Box::pin(remote_builders::try_builders(&engine, request, context)).await?);
     }
     Ok(checks)
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use crate::pipeline::clients;
+use crate::pipeline::container_images::ensure;
 use crate::pipeline::request::Common;
 use crate::pipeline::run_lock::{RunLock, RunLocks};
-use crate::pipeline::steps::container_images::ensure;
 use crate::pipeline::sweep::Sweep;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;

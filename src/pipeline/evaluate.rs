@@ -6,10 +6,10 @@ use crate::nixos::check::{CheckResult, Finding, findings, who_logs_in};
 use crate::nixos::command::Task;
 use crate::pipeline::plan::{Plan, plan_for};
 use crate::pipeline::request::BuildRequest;
+use crate::pipeline::run_context::Scope;
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
-use crate::pipeline::scope::Scope;
 use crate::pipeline::source::Purpose;
-use crate::pipeline::steps::{builder, container_images, source};
+use crate::pipeline::{builder, container_images, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure};
@@ -107,7 +107,7 @@ async fn prepare(
     scope: &mut Scope,
 ) -> Result<PreparedBuilder, Failure> {
     let images = container_images::provide(run).await?;
-    let nixpkgs = source::nixpkgs(run).await?;
+    let nixpkgs = source::provide_nixpkgs(run).await?;
     let job = builder::job(run, nixpkgs, task).await?;
     builder::prepare(run, &images.builder, job, scope).await
 }

@@ -1,20 +1,28 @@
-//! What `clean` removes: everything of ours that no live run uses, item by item, until it is interrupted.
+//! What `clean` removes: everything of ours that no live run uses, or parts of it, item by item, until it is interrupted.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::pipeline::binfmt_table::TableFallback;
-use crate::pipeline::clients;
-use crate::pipeline::file_removal::{FileRemoval, Item};
-use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, SizedVolume};
+use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
+use crate::nixos::nixpkgs;
+use crate::pipeline::container_images::ensure;
+use crate::pipeline::inventory::{
+    ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
+};
+use crate::pipeline::logs;
+use crate::pipeline::logs::RemoveError;
 use crate::pipeline::request::Common;
-use crate::pipeline::steps::container_images::ensure;
+use crate::pipeline::run_lock::{RunLocks, RunState};
 use crate::pipeline::sweep::{StaleObjects, image_name};
+use crate::pipeline::{clients, last_times};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, Leftover};
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::timeout::timeout;
+use sdbuild_engine::artifact::Cache;
 use sdbuild_engine::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
 use sdbuild_engine::oci::Definition;
 use sdbuild_engine::{EngineError, ImageInfo, RunId, VolumeInfo};
@@ -368,5 +376,323 @@ fn restrict_to(objects: &mut EngineObjects, store: &str) -> Result<(), Failure> 
     Ok(())
 }
 
+/// Something that can be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// `machine`, `upload`, `handler`, `container`, `volume`, `image`, `results`, `downloads` or `logs`.
+    pub kind: &'static str,
+    /// Its name or directory.
+    pub name: String,
+    /// Bytes, where they are known.
+    pub size: Option<u64>,
+}
+
+/// Downloads and logs that can be removed. Planning removes nothing.
+#[derive(Debug)]
+pub struct FileRemoval {
+    cache: PathBuf,
+    cache_size: u64,
+    /// The directory of logs and their size; `None` where downloads alone are removed.
+    logs: Option<(PathBuf, u64)>,
+    /// A live run may be about to use any download.
+    live_runs: BTreeSet<RunId>,
+}
+
+impl FileRemoval {
+    /// Measures the directories. The runs of this user that are live on any engine keep what they use.
+    pub fn plan(settings: &Common) -> Result<Self, Failure> {
+        Self::beside(settings, BTreeSet::new())
+    }
+
+    /// The same; what the runs in `live_runs`, also of other users of an engine, use is kept too.
+    pub(super) fn beside(
+        settings: &Common,
+        mut live_runs: BTreeSet<RunId>,
+    ) -> Result<Self, Failure> {
+        // One cache and one directory of logs serve the runs on all engines.
+        let runs = RunLocks::all_engines(&settings.state_dir).into_iter();
+        let live = runs.filter(|run| run.state == RunState::Live);
+        live_runs.extend(live.map(|run| run.run));
+        let files = LocalFiles::measure(settings, &live_runs);
+        Ok(Self {
+            cache: files.cache,
+            cache_size: files.cache_size?,
+            logs: Some((files.logs, files.logs_size)),
+            live_runs,
+        })
+    }
+
+    /// What was downloaded, and nothing else.
+    pub fn downloads(settings: &Common) -> Result<Self, Failure> {
+        let plan = Self::plan(settings)?;
+        Ok(Self { logs: None, ..plan })
+    }
+
+    /// Live runs: what they use, or may be about to use, is not removed.
+    pub fn live(&self) -> &BTreeSet<RunId> {
+        &self.live_runs
+    }
+
+    /// Everything that [`FileRemoval::carry_out`] removes, in its order.
+    pub fn items(&self) -> Vec<Item> {
+        let mut items = Vec::new();
+        if self.cache_is_free() {
+            items.push(Item {
+                kind: "downloads",
+                name: self.cache.display().to_string(),
+                size: Some(self.cache_size),
+            });
+        }
+        if let Some((logs, size)) = &self.logs
+            && *size > 0
+        {
+            items.push(Item {
+                kind: "logs",
+                name: logs.display().to_string(),
+                size: Some(*size),
+            });
+        }
+        items
+    }
+
+    /// Removes every item and returns what could not be removed.
+    pub fn carry_out(&self) -> Vec<Leftover> {
+        let mut failed = Vec::new();
+        let remove = if self.logs.is_some() {
+            Cache::remove_all
+        } else {
+            Cache::remove_objects
+        };
+        // Also when there is nothing but notes.
+        if self.live_runs.is_empty()
+            && let Err(error) = remove(&self.cache)
+        {
+            failed.push((self.cache.display().to_string(), error.to_string()));
+        }
+        if let Some((logs, _)) = &self.logs
+            && let Err(RemoveError { path, error }) = self.remove_logs(logs)
+        {
+            failed.push((path.display().to_string(), error.to_string()));
+        }
+        let leftover = |(what, why): (String, String)| Leftover {
+            remedy: format!("rm -r -- {}", quoted(&what)),
+            what,
+            why,
+        };
+        failed.into_iter().map(leftover).collect()
+    }
+
+    /// Removes the logs, and with them the times of earlier builds and the hashes of checkouts.
+    fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
+        if let Some(state_dir) = logs.parent() {
+            // Nothing but a number on the screen and a second of the next build depends on them.
+            for file in [last_times::file(state_dir), nixpkgs::hashes_file(state_dir)] {
+                fs::remove_file(file).ok();
+            }
+        }
+        logs::remove_all(logs, &self.live_runs)
+    }
+
+    fn cache_is_free(&self) -> bool {
+        self.cache_size > 0 && self.live_runs.is_empty()
+    }
+}
+
+/// The old results on one store volume. Planning removes nothing.
+#[derive(Debug)]
+pub struct OldResults {
+    inventory: Inventory,
+    image: BuilderImage,
+    store: String,
+    keep: u32,
+    found: Collected,
+}
+
+/// What there is to remove from a store volume.
+#[derive(Debug)]
+pub enum FoundOldResults {
+    /// These, of which there may be none.
+    Found(Box<OldResults>),
+    /// A builder uses the volume, as a notice says.
+    InUse,
+    /// There is no such volume.
+    NoVolume,
+}
+
+impl OldResults {
+    /// How many results of each configuration are kept unless the user says so: what is before it was replaced by the user.
+    pub const KEEP: u32 = 1;
+
+    /// Finds what can be removed from the store volume of the settings when the newest `keep` results of each
+    /// configuration are kept. Provides the builder's image if the engine lacks it.
+    pub async fn plan(
+        settings: &Common,
+        keep: u32,
+        context: &Context,
+    ) -> Result<FoundOldResults, Failure> {
+        let cancel = &context.cancel;
+        let engine = clients::connect(settings, cancel).await?;
+        let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
+        let inventory = cancel.race(list).await??;
+        // At once, not after all that follows; the collector looks again.
+        let stale = stale_runs(&inventory);
+        let is_in_use = has_builder(&inventory.engine, &settings.store, &stale);
+        if cancel.race(is_in_use).await?? {
+            context.events.notice(in_use(&settings.store));
+            return Ok(FoundOldResults::InUse);
+        }
+        let volumes = cancel.race(inventory.engine.our_volumes()).await??;
+        if !volumes.iter().any(|volume| volume.name == settings.store) {
+            return Ok(FoundOldResults::NoVolume);
+        }
+        let image = builder_image(&inventory, settings, context).await?;
+        let store = &settings.store;
+        let text = format!("looking for old results in the volume {store}, which may take minutes");
+        context.events.notice(text);
+        let find = forecast(&inventory, &image, store, keep, context);
+        let find = inventory.locked(Box::pin(find));
+        let found = context.phase(Phase::Measure, Box::pin(find)).await?;
+        let Some(found) = found else {
+            context.events.notice(in_use(&settings.store));
+            return Ok(FoundOldResults::InUse);
+        };
+        Ok(FoundOldResults::Found(Box::new(Self {
+            inventory,
+            image,
+            store: settings.store.clone(),
+            keep,
+            found,
+        })))
+    }
+
+    /// Name of the volume.
+    pub fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// What was found.
+    pub fn found(&self) -> Collected {
+        self.found
+    }
+
+    /// Removes it; returns how many bytes are left on the volume, or `None`, with a notice, if a builder uses it by now.
+    pub async fn carry_out(&self, context: &Context) -> Result<Option<u64>, Failure> {
+        let text = format!(
+            "removing old results from the volume {}, which may take minutes",
+            self.store
+        );
+        context.events.notice(text);
+        let stale = &self.inventory.objects.stale;
+        let sweep = self.inventory.sweep();
+        let collected = async {
+            // A builder of a run that is gone would count as one that uses the volume.
+            let swept = context.cancel.race(sweep.remove(stale, None)).await?;
+            let collector = collector(&self.inventory, &self.image, &self.store);
+            let task = CollectorTask::Remove;
+            let none = BTreeSet::new();
+            let collect = collector.run(task, self.keep, &none, &context.cancel);
+            match Box::pin(collect).await {
+                Ok(collected) if swept.leftovers.is_empty() => Ok(collected),
+                Ok(_) => Err(Failure::environment(
+                    "sdbuild could not remove everything that killed runs left",
+                )
+                .with_teardown(swept.leftovers)),
+                Err(failure) => Err(failure.with_teardown(swept.leftovers)),
+            }
+        };
+        let collected = self.inventory.locked(collected).await?;
+        if collected.is_none() {
+            context.events.notice(in_use(&self.store));
+        }
+        Ok(collected.map(|collected| collected.total))
+    }
+}
+
+/// What could be removed from `store`, which exists, without the newest `keep` results of each configuration. `None` while
+/// a live builder uses the volume. To be called with the run's lock.
+pub(super) async fn forecast(
+    inventory: &Inventory,
+    image: &BuilderImage,
+    store: &str,
+    keep: u32,
+    context: &Context,
+) -> Result<Option<Collected>, Failure> {
+    let stale = stale_runs(inventory);
+    let collector = collector(inventory, image, store);
+    collector
+        .run(CollectorTask::Forecast, keep, &stale, &context.cancel)
+        .await
+}
+
+/// Runs whose containers are left.
+fn stale_runs(inventory: &Inventory) -> BTreeSet<RunId> {
+    let containers = inventory.objects.stale.containers.iter();
+    containers.map(|container| container.run.clone()).collect()
+}
+
+fn collector<'a>(
+    inventory: &'a Inventory,
+    image: &'a BuilderImage,
+    store: &'a str,
+) -> Collector<'a> {
+    Collector {
+        engine: &inventory.engine,
+        run: &inventory.own,
+        image,
+        store,
+    }
+}
+
+async fn builder_image(
+    inventory: &Inventory,
+    settings: &Common,
+    context: &Context,
+) -> Result<BuilderImage, Failure> {
+    let engine = &inventory.engine;
+    let architecture = engine.facts().architecture.supported()?;
+    let definition = Definition::builder(architecture, settings.locks.as_deref())?;
+    let fetcher = clients::fetcher(settings, &context.events)?;
+    ensure(engine, &fetcher, &settings.mirrors, &[&definition], context).await?;
+    Ok(BuilderImage::ours(definition.reference()))
+}
+
+fn in_use(store: &str) -> String {
+    format!(
+        "a run uses the store volume {store}, so nothing is removed from it. Run the command again when that run has ended"
+    )
+}
+
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod file_removal_tests {
+    use super::*;
+    use crate::pipeline::request::fixture::common;
+    use sdbuild_engine::Endpoint;
+
+    /// `clean` with one engine removed the log of a build on another one while it was written.
+    #[test]
+    fn runs_on_other_engines_keep_downloads_and_logs() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = common(home.path());
+        let run: RunId = "0123456789ab".parse().unwrap();
+        let elsewhere = RunLocks::new(&settings.state_dir, &Endpoint::Unix("/other".into()));
+        let run_lock = elsewhere.acquire(&run).unwrap();
+        let log = logs::file(&settings.state_dir, &run).unwrap();
+        std::fs::write(&log, "building").unwrap();
+        let object = settings.cache_dir.join("sha256").join("0".repeat(64));
+        std::fs::create_dir_all(object.parent().unwrap()).unwrap();
+        std::fs::write(&object, "an object").unwrap();
+        let removal = || FileRemoval::beside(&settings, BTreeSet::new()).unwrap();
+        assert_eq!(removal().items(), []);
+        assert_eq!(removal().live(), &BTreeSet::from([run]));
+        assert_eq!(removal().carry_out(), []);
+        assert!(log.exists() && object.exists());
+
+        run_lock.release();
+        assert_eq!(removal().items().len(), 2);
+        assert_eq!(removal().carry_out(), []);
+        assert!(!log.exists() && !object.exists());
+    }
+}

@@ -4,19 +4,22 @@
 use std::future::Future;
 use std::time::Duration;
 
-use crate::pipeline::job_control::JobControl;
+use futures_util::future::join_all;
+use nix::sys::signal::{Signal, raise};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::sync::watch;
+
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_lock::RunLocks;
-use crate::pipeline::scope::Scope;
 use crate::pipeline::sweep::{StaleObjects, Sweep};
-use crate::pipeline::{binfmt_table, clients};
+use crate::pipeline::{clients, inventory};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
-use sdbuild_core::event::Phase;
-use sdbuild_core::failure::{Failure, Leftover};
-use sdbuild_engine::Engine;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::{Failure, Leftover, OrFail as _};
 use sdbuild_engine::artifact::Fetcher;
-use sdbuild_engine::binfmt::Registrar;
+use sdbuild_engine::binfmt::{Lease, PrivateBinfmt, Registrar};
+use sdbuild_engine::{ContainerGuard, Engine, PauseHandle};
 
 /// How long a busy engine may take to answer a ping. It does so from memory, but an engine that waits for a disk (a board's
 /// SD card, or a machine that swaps) has been seen to take more than five seconds. A second Ctrl-C waits for less.
@@ -130,7 +133,7 @@ impl RunContext<'_> {
             own: &self.plan.run,
         };
         // Handlers that take a container to be seen are left to the next run that starts one.
-        let entries = binfmt_table::visible_entries(self.plan.engine()).unwrap_or_default();
+        let entries = inventory::visible_entries(self.plan.engine()).unwrap_or_default();
         let found = self.context.cancel.race(sweep.find(&entries)).await??;
         let StaleObjects {
             containers,
@@ -190,6 +193,137 @@ fn left_nothing<T>(outcome: &Result<Outcome<T>, Failure>) -> bool {
     }
 }
 
+/// The guards of a run, released in reverse order, each step bounded in time, all of them even when
+/// one fails.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    lease: Option<Lease>,
+    private: Option<PrivateBinfmt>,
+    builder: Option<ContainerGuard>,
+    leftovers: Vec<Leftover>,
+    watchdogs: watch::Sender<Watchdogs>,
+}
+
+impl Scope {
+    /// The watchdogs of everything that is kept, updated when that changes.
+    pub(super) fn watchdogs(&self) -> watch::Receiver<Watchdogs> {
+        self.watchdogs.subscribe()
+    }
+
+    /// Keeps the handler's lease.
+    pub(super) fn keep_lease(&mut self, lease: Lease) {
+        self.keep_pause_handle(lease.pause_handle());
+        self.lease = Some(lease);
+    }
+
+    /// Keeps a handle that is paused before this process is stopped.
+    pub(super) fn keep_pause_handle(&mut self, handle: PauseHandle) {
+        self.watchdogs
+            .send_modify(|watchdogs| watchdogs.0.push(handle));
+    }
+
+    /// The handler's lease, if the run registered one.
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
+    /// Keeps private emulation, for the builder to be made with.
+    pub(super) fn keep_private(&mut self, private: PrivateBinfmt) {
+        self.private = Some(private);
+    }
+
+    /// Private emulation, if the run uses it.
+    pub(super) fn private(&self) -> Option<&PrivateBinfmt> {
+        self.private.as_ref()
+    }
+
+    /// Releases private emulation, once the builder has copied what it needs of it.
+    pub(super) async fn release_private(&mut self, cancel: &Cancel) {
+        if let Some(private) = self.private.take() {
+            self.leftovers.extend(private.release(cancel).await);
+        }
+    }
+
+    /// Keeps the builder's guard, which is armed before the builder exists.
+    pub(super) fn keep_builder(&mut self, guard: ContainerGuard) -> &mut ContainerGuard {
+        self.builder.insert(guard)
+    }
+
+    /// Removes the handler, once no emulated program runs any more.
+    pub(super) async fn release_lease(&mut self, cancel: &Cancel) {
+        if let Some(lease) = self.lease.take() {
+            self.leftovers.extend(lease.release(cancel).await);
+        }
+    }
+
+    /// Releases everything; returns what could not be removed.
+    pub(super) async fn release(mut self, cancel: &Cancel) -> Vec<Leftover> {
+        // At the same time: the handler must not wait for a container that is slow to stop.
+        let builder = self.builder.take();
+        let remove = async {
+            match builder {
+                Some(guard) => guard.release(cancel).await,
+                None => None,
+            }
+        };
+        let (left, ()) = tokio::join!(remove, self.release_lease(cancel));
+        self.leftovers.extend(left);
+        self.release_private(cancel).await;
+        self.leftovers
+    }
+}
+
+/// The heartbeats of the containers that end when this process is silent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watchdogs(pub(super) Vec<PauseHandle>);
+
+impl Watchdogs {
+    /// Pauses all of them at once: the first pause must not expire while another one is waited for.
+    pub(super) async fn pause(self) {
+        join_all(self.0.iter().map(PauseHandle::pause)).await;
+    }
+}
+
+/// Listens for Ctrl-Z, which from then on stops the process only in [`JobControl::run_with_sigtstp`].
+#[derive(Debug)]
+pub(super) struct JobControl {
+    signals: Signals,
+    watchdogs: watch::Receiver<Watchdogs>,
+    events: Events,
+}
+
+impl JobControl {
+    /// Starts to listen; `watchdogs` has those that exist at the time of a signal.
+    pub(super) fn listen(
+        watchdogs: watch::Receiver<Watchdogs>,
+        events: &Events,
+    ) -> Result<Self, Failure> {
+        let kind = SignalKind::from_raw(Signal::SIGTSTP as i32);
+        let signals = signal(kind).or_internal("listen for Ctrl-Z")?;
+        Ok(Self {
+            signals,
+            watchdogs,
+            events: events.clone(),
+        })
+    }
+
+    /// Runs `work`; on each Ctrl-Z pauses the watchdogs and then stops the process, which goes on here with `fg`.
+    pub(super) async fn run_with_sigtstp<T>(mut self, work: impl Future<Output = T> + Unpin) -> T {
+        let mut work = work;
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                Some(()) = self.signals.recv() => {}
+            }
+            let watchdogs = self.watchdogs.borrow().clone();
+            watchdogs.pause().await;
+            self.events.emit(Event::Suspended);
+            raise(Signal::SIGSTOP).ok();
+            self.events.emit(Event::Resumed);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,5 +369,32 @@ mod tests {
         assert!(clean(failed(vec![]), vec![]));
         assert!(!clean(failed(vec![leftover()]), vec![]));
         assert!(!clean(failed(vec![]), vec![leftover()]));
+    }
+}
+
+#[cfg(test)]
+mod scope_tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+    use sdbuild_engine::{AttachedInput, Heartbeat};
+
+    #[tokio::test]
+    async fn heartbeats_that_are_kept_are_paused() {
+        let mut scope = Scope::default();
+        let watchdogs = scope.watchdogs();
+        let outputs = [(); 2].map(|()| {
+            let heartbeat = Heartbeat::default();
+            scope.keep_pause_handle(heartbeat.pause_handle());
+            let (input, output) = tokio::io::duplex(64);
+            (heartbeat.keep_alive(AttachedInput::to(input)), output)
+        });
+        let kept = watchdogs.borrow().clone();
+        kept.pause().await;
+        for (_heartbeat, mut output) in outputs {
+            let mut line = [0; 6];
+            output.read_exact(&mut line).await.unwrap();
+            assert_eq!(&line, b"pause\n");
+        }
     }
 }

@@ -6,17 +6,17 @@ use std::path::Path;
 
 use crate::nixos::build_source::Source;
 use crate::nixos::command::Task;
-use crate::nixos::shell_session::{Derivation, ShellSession};
 use crate::pipeline::logs;
 use crate::pipeline::plan::Plan;
+use crate::pipeline::run_context::Scope;
 use crate::pipeline::run_context::{RunContext, with_cleanup};
-use crate::pipeline::scope::Scope;
-use crate::pipeline::steps::{builder, container_images, emulation, remote_builders, source};
+use crate::pipeline::{builder, container_images, emulation, remote_builders, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Event;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::nearest::meant;
 use sdbuild_core::shell_word::command_line;
+use sdbuild_nix::shell_session::{Derivation, ShellSession};
 
 /// Carries out `plan` up to its build, and runs `session` in place of that. A shell that ends with another
 /// status than 0 is a failure of class [`Class::Shell`].
@@ -42,7 +42,7 @@ async fn run_shell(
 ) -> Result<i64, Failure> {
     let Context { cancel, events } = run.context;
     let images = container_images::provide(run).await?;
-    let nixpkgs = source::nixpkgs(run).await?;
+    let nixpkgs = source::provide_nixpkgs(run).await?;
     let greeting = greeting(&session, run.plan);
     let job = builder::job(run, nixpkgs, Task::Shell(session)).await?;
     if let Some(greeting) = greeting {

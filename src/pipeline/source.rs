@@ -4,22 +4,30 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::configuration_file::CONFIG_NAME;
-use crate::nixos::build_source::Source;
+use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs, Source};
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::{UploadDir, configuration_not_readable};
 use crate::nixos::configuration::Configuration;
 use crate::nixos::flake;
 use crate::nixos::flake::{Flake, FlakeSearch, Override};
 use crate::nixos::lock;
-use crate::nixos::lock::Locked;
-use crate::nixos::nixpkgs::Nixpkgs;
-use crate::pipeline::problems::Problems;
+use crate::nixos::lock::{Download, Downloaded, Locked, Requested, Resolve};
+use crate::nixos::nixpkgs;
+use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
+use crate::pipeline::clients;
+use crate::pipeline::plan::{Plan, Problems};
 use crate::pipeline::request::{BuildRequest, SourceChoice};
+use crate::pipeline::run_context::RunContext;
+use crate::pipeline::run_summary::nixpkgs_of_flake;
 use sdbuild_core::context::Context;
+use sdbuild_core::event::Phase;
 use sdbuild_core::failure::Failure;
+use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_engine::artifact::cache::CacheLookup;
+use sdbuild_engine::artifact::{CHECK_ADDRESS, Cache, Fetcher, MIRROR_PROBE, Remote};
 use sdbuild_nix::flake_ref::FlakeRef;
 
 /// The words in the example's key that the user has to replace.
@@ -281,6 +289,262 @@ fn placeholder(text: &str) -> Option<usize> {
             code.contains(PLACEHOLDER)
         })
         .map(|index| index + 1)
+}
+
+/// A release's archive is some 30 MB, a checkout's 60 MB; anything above this is something else.
+const MAX_ARCHIVE_BYTES: u64 = 512 << 20;
+
+/// The configuration, what the command line adds to it, and nixpkgs.
+pub(super) fn describe_source(plan: &Plan) -> Vec<(&'static str, String)> {
+    let SourcePlan {
+        source,
+        cli_module,
+        nixpkgs,
+        files: _,
+    } = &plan.source;
+    let configuration = match source {
+        Source::Module(file) => file.path().display().to_string(),
+        Source::Flake(flake) => flake.describe(),
+    };
+    let added = cli_module.shown();
+    let added = added.map(|code| ("overrides it", code.to_owned()));
+    let mut lines = vec![("configuration", configuration)];
+    lines.extend(added);
+    let nixpkgs = nixpkgs.as_ref();
+    let nixpkgs = nixpkgs.map(|nixpkgs| describe_nixpkgs(nixpkgs, &plan.request));
+    lines.push((
+        "nixpkgs",
+        nixpkgs.unwrap_or_else(|| nixpkgs_of_flake(&plan.request.source.override_inputs)),
+    ));
+    lines
+}
+
+fn describe_nixpkgs(plan: &NixpkgsPlan, request: &BuildRequest) -> String {
+    match (&plan.nixpkgs, &plan.locked) {
+        (Nixpkgs::Dir(dir), _) => format!("{}, uploaded", dir.display()),
+        (Nixpkgs::Remote(_), Some(locked)) => format!(
+            "{}: {} (sha256 {}, by sdbuild.lock)",
+            request.source.nixpkgs, locked.url, locked.sha256
+        ),
+        (Nixpkgs::Remote(Requested::Url(url)), None) => format!("{url}, to be fetched and locked"),
+        (Nixpkgs::Remote(Requested::Release(release)), None) => {
+            let channels = &request.common.channels;
+            format!("{release}, to be looked up at {channels} and locked")
+        }
+    }
+}
+
+/// Resolves and fetches nixpkgs, if the source does not name its own: a local directory as it is, anything else by its lock
+/// entry.
+pub(in crate::pipeline) async fn provide_nixpkgs(
+    run: &RunContext<'_>,
+) -> Result<Option<ResolvedNixpkgs>, Failure> {
+    let cancel = &run.context.cancel;
+    let Some(plan) = &run.plan.source.nixpkgs else {
+        return Ok(None);
+    };
+    let requested = match &plan.nixpkgs {
+        Nixpkgs::Dir(dir) => {
+            let hashes = nixpkgs::hashes_file(&run.plan.request.common.state_dir);
+            return Ok(Some(ResolvedNixpkgs {
+                nixpkgs: LocalNixpkgs::dir(dir, hashes, cancel).await?,
+                locked: None,
+            }));
+        }
+        Nixpkgs::Remote(requested) => requested,
+    };
+    let how = Resolve {
+        requested,
+        lock: &plan.lock,
+        channels: &run.plan.request.common.channels,
+        write_lock: run.plan.request.source.writes_lock,
+        renew: false,
+    };
+    let (locked, archive) = resolve(&how, NAME_ANOTHER, &run.fetcher, run.context).await?;
+    Ok(Some(ResolvedNixpkgs {
+        nixpkgs: LocalNixpkgs::archive(archive.path, archive.sha256)?,
+        locked: Some(locked),
+    }))
+}
+
+/// The local directory of nixpkgs as it was when it was read last: what [`nixpkgs`] resolves it to, unless it has changed. `None` for
+/// anything else, and for a directory that is not remembered.
+pub(in crate::pipeline) fn remembered_nixpkgs(run: &RunContext<'_>) -> Option<ResolvedNixpkgs> {
+    let Nixpkgs::Dir(dir) = &run.plan.source.nixpkgs.as_ref()?.nixpkgs else {
+        return None;
+    };
+    let hashes = nixpkgs::hashes_file(&run.plan.request.common.state_dir);
+    Some(ResolvedNixpkgs {
+        nixpkgs: LocalNixpkgs::remembered_dir(dir, hashes)?,
+        locked: None,
+    })
+}
+
+/// Resolves nixpkgs and fetches it (`Phase::Nixpkgs`). `name_another` is what helps, besides a look at the network, where no server
+/// has it.
+pub(in crate::pipeline) async fn resolve(
+    how: &Resolve<'_>,
+    name_another: &str,
+    fetcher: &Fetcher,
+    context: &Context,
+) -> Result<(Locked, Downloaded), Failure> {
+    let fetch = |download| fetch(download, name_another, fetcher, context);
+    let resolve = lock::resolve(how, &context.events, fetch);
+    context.phase(Phase::Nixpkgs, resolve).await
+}
+
+async fn fetch(
+    download: Download,
+    name_another: &str,
+    fetcher: &Fetcher,
+    context: &Context,
+) -> Result<Downloaded, Failure> {
+    let remote = Remote {
+        url: &download.url,
+        sha256: download.sha256,
+        max_bytes: MAX_ARCHIVE_BYTES,
+        phase: Phase::Nixpkgs,
+    };
+    let file = fetcher.url(remote, &context.cancel).await;
+    let file = file.map_err(|failure| {
+        // As `doctor` says it.
+        if failure.hints.iter().any(|hint| hint == CHECK_ADDRESS) {
+            failure.hint(name_another)
+        } else {
+            failure
+        }
+    })?;
+    Ok(Downloaded {
+        path: file.path,
+        sha256: file.sha256,
+        final_url: file.final_url,
+    })
+}
+
+/// The source with its nixpkgs.
+pub(super) fn with_nixpkgs(plan: &Plan, nixpkgs: Option<ResolvedNixpkgs>) -> BuildSource {
+    let SourcePlan {
+        source,
+        cli_module,
+        files,
+        ..
+    } = plan.source.clone();
+    BuildSource::new(source, cli_module, nixpkgs, files)
+}
+
+/// The Debian mirror that the miniature nixpkgs fetches from: the first that answers. Where it is not known whether that
+/// nixpkgs is used (in a flake, in an archive), the first is taken unasked; any other directory needs none.
+pub(super) async fn debian_mirror(run: &RunContext<'_>) -> Result<Option<String>, Failure> {
+    let mirrors = &run.plan.request.common.mirrors;
+    let nixpkgs = run.plan.source.nixpkgs.as_ref();
+    let reachable = match nixpkgs.map(|plan| &plan.nixpkgs) {
+        Some(nixpkgs @ Nixpkgs::Dir(_)) if nixpkgs.is_miniature() => {
+            let cancel = &run.context.cancel;
+            let probe = run.fetcher.first_reachable(mirrors, MIRROR_PROBE, cancel);
+            probe.await?
+        }
+        Some(Nixpkgs::Dir(_)) => return Ok(None),
+        Some(Nixpkgs::Remote(_)) | None => None,
+    };
+    Ok(reachable.or_else(|| mirrors.first().cloned()))
+}
+
+/// What helps, besides a look at the network, where no server has it.
+pub(in crate::pipeline) const NAME_ANOTHER: &str = "or name a checkout or an archive that this machine reaches: --nixpkgs DIR|URL, or nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";
+
+/// The same for `lock`, which takes no such flag and locks no directory.
+pub(in crate::pipeline) const NAME_ANOTHER_TO_LOCK: &str = "or name an archive that this machine reaches with nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";
+
+/// An archive of nixpkgs that a build needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) struct NixpkgsArchive {
+    /// For messages: `release 26.05`, or its URL.
+    pub(in crate::pipeline) name: String,
+    /// Where a build would fetch it from.
+    pub(in crate::pipeline) url: String,
+    /// Whether `sdbuild.lock` names its hash and the cache has it: then no server is asked.
+    pub(in crate::pipeline) is_held: bool,
+}
+
+impl NixpkgsArchive {
+    /// The archive that a build with `request` needs; `None` for a local directory, and for a flake.
+    pub(in crate::pipeline) async fn of(request: &BuildRequest) -> Option<Self> {
+        let SourceChoice::Config(config) = &request.source.choice else {
+            return None;
+        };
+        // The plan of a build reports what is wrong with the setting or with the lock.
+        let Nixpkgs::Remote(requested) = request.source.nixpkgs.parse().ok()? else {
+            return None;
+        };
+        let dir = config.parent().unwrap_or(Path::new("."));
+        let locked = lock::find(&dir.join(lock::NAME), &requested).ok().flatten();
+        let is_held = match locked.as_ref().and_then(Locked::hash) {
+            Some(hash) => is_cached(hash, &request.common.cache_dir).await,
+            None => false,
+        };
+        let url = locked.map_or_else(
+            || requested.url(&request.common.channels),
+            |locked| locked.url,
+        );
+        Some(Self {
+            name: requested.to_string(),
+            url,
+            is_held,
+        })
+    }
+}
+
+async fn is_cached(hash: Sha256Hash, cache_dir: &Path) -> bool {
+    let Ok(Some(cache)) = Cache::open_existing(cache_dir) else {
+        return false;
+    };
+    matches!(cache.find(hash).await, Ok(CacheLookup::Valid { .. }))
+}
+
+/// What updates a directory of nixpkgs.
+const UPDATE_DIRECTORY: &str =
+    "update that directory yourself, such as with `git pull`. A build takes it as it is";
+
+/// Resolves the nixpkgs of the configuration `config` anew, and writes it to the `sdbuild.lock` beside it. A usage error for a
+/// directory, which nothing pins.
+pub async fn lock_nixpkgs(
+    config: &Path,
+    request: &BuildRequest,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (root, home) = (
+        request.source.root.as_deref(),
+        request.common.home.as_deref(),
+    );
+    let configuration = Configuration::open_below(config, root, home)?;
+    let requested = match request.source.nixpkgs.parse()? {
+        Nixpkgs::Remote(requested) => requested,
+        Nixpkgs::Dir(dir) => {
+            let text = format!(
+                "there is nothing to update, because nixpkgs is the directory {}",
+                dir.display()
+            );
+            return Err(Failure::usage(text).hint(UPDATE_DIRECTORY));
+        }
+    };
+    let lock = configuration.dir().join(lock::NAME);
+    let how = Resolve {
+        requested: &requested,
+        lock: &lock,
+        channels: &request.common.channels,
+        write_lock: true,
+        renew: true,
+    };
+    let fetcher = clients::fetcher(&request.common, &context.events)?;
+    let (locked, _) = resolve(&how, NAME_ANOTHER_TO_LOCK, &fetcher, context).await?;
+    // The build goes on without a lock that cannot be written, and has said why.
+    if lock::find(&lock, &requested)? == Some(locked) {
+        return Ok(());
+    }
+    Err(Failure::environment(format!(
+        "{} is not written",
+        lock.display()
+    )))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::pipeline::binfmt_table;
+use crate::pipeline::inventory;
 use crate::pipeline::run_lock::{RunLocks, RunState};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, Leftover};
@@ -194,8 +194,8 @@ impl Sweep<'_> {
     /// machine's; a run that may still have one is not forgotten.
     fn forget_without_handler(&self, stale: &BTreeSet<RunId>) {
         // An unmounted table may still be mounted for a registrar.
-        let entries = binfmt_table::visible_entries(self.engine);
-        let Some(entries) = entries.filter(|_| binfmt_table::is_mounted()) else {
+        let entries = inventory::visible_entries(self.engine);
+        let Some(entries) = entries.filter(|_| inventory::is_mounted()) else {
             return;
         };
         let mut stale = stale.clone();

@@ -2,13 +2,14 @@
 
 use super::CACHE;
 use super::CACHE_KEY;
-use super::cache_address;
 use super::each_once;
 use super::resolver::Resolver;
 use super::value::WordList;
 use crate::common::cache_key::{PublicKeyError, check_public};
 use crate::pipeline::Caches;
 use sdbuild_core::failure::Failure;
+use sdbuild_core::http_url;
+use sdbuild_core::http_url::HttpUrlError;
 
 /// Resolves the binary caches.
 pub(super) fn resolve_caches(s: &mut Resolver<'_>) -> Result<Caches, Failure> {
@@ -45,12 +46,41 @@ pub(super) fn resolve_caches(s: &mut Resolver<'_>) -> Result<Caches, Failure> {
         accept_flake_caches: s.optional("accept-flake-caches", None, |o| o.accept_flake_caches)?,
     };
     for address in &caches.substituters {
-        cache_address::check(address)?;
+        check_address(address)?;
     }
     for key in &caches.trusted_public_keys {
         check_key(key)?;
     }
     Ok(caches)
+}
+
+/// Refuses what is no address of a cache, of which Nix only warns, and the address of one with a user name, password or token,
+/// which would be in messages, in the log, and in the builder's environment. Does not repeat a secret.
+fn check_address(address: &str) -> Result<(), Failure> {
+    // Nix knows schemes in lower case only.
+    let mut schemes = ["https://", "http://"].iter();
+    let is_http = schemes.any(|scheme| address.starts_with(scheme));
+    match http_url::check(address) {
+        Ok(()) if is_http && !address.contains(['"', '\'', ',']) => Ok(()),
+        Err(secret @ (HttpUrlError::HasCredentials | HttpUrlError::HasToken)) => {
+            let text = format!("the address of a binary cache {secret}");
+            Err(Failure::usage(text).hint(
+                "write a login into a file, `machine HOST login NAME password PASSWORD`, and give --netrc-file FILE",
+            ))
+        }
+        Ok(()) | Err(HttpUrlError::NotHttp) => {
+            let may_have_secret = address.contains(['@', '?', '#'])
+                || check_public(address) == Err(PublicKeyError::IsSecret);
+            let failure = if may_have_secret {
+                Failure::usage(
+                    "the address of a binary cache is wrong; it is not shown because it may contain a secret",
+                )
+            } else {
+                Failure::usage(format!("`{address}` is not the address of a binary cache"))
+            };
+            Err(failure.hint("addresses are https://HOST or http://HOST:PORT, separated by spaces"))
+        }
+    }
 }
 
 /// Refuses what is no public key, which Nix does when it needs one. Does not repeat it.
@@ -77,6 +107,7 @@ fn check_key(key: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::cache_key::CacheKey;
     use crate::settings::{Environment, Options};
 
     fn words(text: &str) -> WordList {
@@ -117,6 +148,43 @@ mod tests {
     }
 
     #[test]
+    fn only_addresses_of_http_are_caches() {
+        for address in [
+            "https://cache.nixos.org/",
+            "http://172.17.0.1:5000/a?priority=3",
+            "http://[fd00::1]:5000",
+        ] {
+            assert!(check_address(address).is_ok(), "{address}");
+        }
+        for address in [
+            "cache.nixos.org",
+            "HTTPS://Cache.example/X",
+            "ftp://c.example",
+            "https://a.example,https://b.example",
+            "[https://c.example]",
+            "none",
+            "/srv/cache",
+            "ssh://pi",
+        ] {
+            assert!(check_address(address).is_err(), "{address}");
+        }
+        let key = CacheKey::generate().unwrap().secret();
+        let (_, key_bytes) = key.split_once(':').unwrap();
+        for (address, secret) in [
+            ("ftp://me:hunter2@c.example", "hunter2"),
+            ("me:hunter2@c.example", "hunter2"),
+            ("https:/me:hunter2@c.example", "hunter2"),
+            ("ftp://c.example/?token=ab//hunter2", "hunter2"),
+            ("https://me:hunter2@c.example:99999", "hunter2"),
+            (&key, key_bytes),
+        ] {
+            let failure = check_address(address).unwrap_err();
+            let text = format!("{failure} {}", failure.hints.join(" "));
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[test]
     fn a_password_in_the_address_of_a_cache_is_refused() {
         for address in [
             "https://me:secret@c.example",
@@ -136,9 +204,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_none_is_refused_and_not_repeated() {
-        let secret = crate::common::cache_key::CacheKey::generate()
-            .unwrap()
-            .secret();
+        let secret = CacheKey::generate().unwrap().secret();
         for (given, hint) in [
             ("x-1:abc", "cache.nixos.org-1:"),
             ("https://c.example", "--extra-substituters"),

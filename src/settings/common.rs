@@ -8,8 +8,7 @@ use super::environment::Environment;
 use super::mirrors;
 use super::options::Options;
 use super::resolver::Resolver;
-use super::store_name::StoreName;
-use super::value::{MirrorAddress, Number};
+use super::value::{MirrorAddress, Number, StoreName};
 use crate::pipeline::Common;
 use sdbuild_core::failure::Failure;
 

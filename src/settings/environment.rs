@@ -7,43 +7,13 @@ use std::path::PathBuf;
 use clap::Args as _;
 
 use super::build_args::BuildArgs;
-use super::keys::known_keys;
-use super::options::Options;
+use super::variables;
 use crate::pipeline::Proxies;
 use sdbuild_core::aws_variables::AwsVariables;
 use sdbuild_core::nearest::is_slip;
 
 /// Prefix of the variables that are settings.
 const PREFIX: &str = "SDBUILD_";
-/// The variables of sdbuild, without their prefix.
-const NAMES: [&str; 24] = [
-    "BUILDERS",
-    "BUILDER_KEY",
-    "CA_FILE",
-    "CHANNELS",
-    "COMPRESS",
-    "CORES",
-    "DEBIAN_MIRROR",
-    "EXTRA_SUBSTITUTERS",
-    "EXTRA_TRUSTED_PUBLIC_KEYS",
-    "FORMAT",
-    "GITHUB",
-    "GLUE",
-    "JOBS",
-    "LOCKS",
-    "MINI_NIXPKGS",
-    "NETRC_FILE",
-    "NIXPKGS",
-    "OFFLINE",
-    "ON",
-    "OWN_ADDRESS_URL",
-    "STALL_TIMEOUT",
-    "STORE",
-    "SUBSTITUTERS",
-    "TRUSTED_PUBLIC_KEYS",
-];
-/// What users take for the variable with the engine's address, without the prefix.
-const OF_ENGINE: [&str; 5] = ["DOCKER", "DOCKER_HOST", "ENGINE", "HOST", "PODMAN"];
 /// The one setting of which an empty variable is a value: no binary cache.
 const MAY_BE_EMPTY: &str = "SDBUILD_SUBSTITUTERS";
 
@@ -94,12 +64,12 @@ pub struct Environment {
     pub sudo: Option<(u32, u32)>,
     /// `COLUMNS`: the columns of the terminal, for a process that writes to a pager.
     pub columns: Option<usize>,
-    /// `SHELL`: the program of the user's shell.
-    pub shell: Option<String>,
     /// `TERM`: the type of the user's terminal.
     pub terminal: Option<String>,
     /// Whether `TERM` is `dumb`.
     pub dumb_terminal: bool,
+    /// Whether a CI service runs it: `CI` is set to anything but `false`.
+    pub ci: bool,
     /// Whether `NO_COLOR` is set (no-color.org).
     pub no_color: bool,
     /// Whether `CLICOLOR_FORCE` is set to anything but 0 (bixense.com/clicolors).
@@ -131,7 +101,13 @@ impl Environment {
             .into_iter()
             .filter(|(name, value)| !value.is_empty() || name == MAY_BE_EMPTY)
             .collect();
-        let some = |name: &str| variables.get(OsStr::new(name)).cloned();
+        let some = |name: &str| {
+            debug_assert!(
+                variables::names().any(|known| known.eq_ignore_ascii_case(name)),
+                "{name} is not in the table"
+            );
+            variables.get(OsStr::new(name)).cloned()
+        };
         let text = |name: &str| some(name).and_then(|v| v.into_string().ok());
         let path = |name: &str| some(name).map(PathBuf::from);
         // The XDG base directory specification says to ignore relative paths.
@@ -178,39 +154,37 @@ impl Environment {
             columns: number("COLUMNS")
                 .filter(|columns| *columns > 0)
                 .and_then(|columns| usize::try_from(columns).ok()),
-            shell: text("SHELL"),
             terminal: text("TERM"),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
+            ci: text("CI").is_some_and(|ci| ci != "false"),
             no_color: some("NO_COLOR").is_some(),
             force_color: some("CLICOLOR_FORCE").is_some_and(|v| v != "0"),
         }
     }
 
-    /// A sentence about each variable that is not read, if it differs by a letter from one that is, or names a setting that has
-    /// no variable.
+    /// A sentence about each variable with the prefix of sdbuild that is not read but similar to one that is, or the name of a flag.
     pub fn not_read(&self) -> impl Iterator<Item = String> + '_ {
-        self.settings.keys().filter_map(|variable| {
-            let name = variable.strip_prefix(PREFIX)?;
-            if NAMES.contains(&name) {
+        let build = BuildArgs::augment_args(clap::Command::new(""));
+        self.settings.keys().filter_map(move |variable| {
+            if variables::names().any(|name| name == variable) {
                 return None;
             }
-            let not_read = format!("the environment variable {variable} is not read");
-            let key = name.to_lowercase().replace('_', "-");
-            if known_keys().is_ok_and(|keys| keys.contains(&key)) {
-                let without = format!("{not_read}: the setting {key} has none");
-                return Some(if has_flag(&key) {
-                    format!("{without}, give --{key}")
-                } else {
-                    without
-                });
-            }
-            if let Some(meant) = NAMES.iter().find(|known| is_slip(name, known)) {
-                return Some(format!("{not_read}: did you mean {PREFIX}{meant}?"));
-            }
-            if OF_ENGINE.contains(&name) {
-                return Some(format!("{not_read}: did you mean DOCKER_HOST?"));
-            }
-            is_flag_of_build(&key).then(|| format!("{not_read}: give --{key}"))
+            let advice = match variables::names().find(|name| is_slip(variable, name)) {
+                Some(name) => format!("did you mean {name}?"),
+                None => {
+                    let flag = variable
+                        .strip_prefix(PREFIX)?
+                        .to_lowercase()
+                        .replace('_', "-");
+                    let mut flags = build.get_arguments().filter_map(clap::Arg::get_long);
+                    flags
+                        .find(|name| *name == flag)
+                        .map(|name| format!("give --{name}"))?
+                }
+            };
+            Some(format!(
+                "the environment variable {variable} is not read: {advice}"
+            ))
         })
     }
 
@@ -220,19 +194,11 @@ impl Environment {
     }
 }
 
-/// Whether the setting `key` has a flag.
-fn has_flag(key: &str) -> bool {
-    has_argument(&Options::augment_args(clap::Command::new("")), key)
-}
-
-/// Whether a build has the flag `name`, which need not be one of a setting.
-fn is_flag_of_build(name: &str) -> bool {
-    has_argument(&BuildArgs::augment_args(clap::Command::new("")), name)
-}
-
-fn has_argument(command: &clap::Command, name: &str) -> bool {
-    let mut flags = command.get_arguments();
-    flags.any(|flag| flag.get_long() == Some(name))
+/// The file `name` in sdbuild's directory among the user's settings; `None` if no home directory is known.
+pub fn user_file(env: &Environment, name: &str) -> Option<PathBuf> {
+    let config = env.config_home.clone();
+    let config = config.or_else(|| Some(env.home_dir()?.join(".config")));
+    config.map(|config| config.join("sdbuild").join(name))
 }
 
 #[cfg(test)]
@@ -240,51 +206,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_that_are_not_read_are_named() {
-        let told = |name: &str| {
+    fn a_misspelt_variable_or_the_name_of_a_flag_is_reported() {
+        let reported = |name: &str| {
             let env = Environment::from([(name.into(), "x".into())]);
-            env.not_read().collect::<Vec<_>>()
+            env.not_read().next().unwrap_or_default()
         };
-        assert_eq!(
-            told("SDBUILD_MEMORY_MIB"),
-            [
-                "the environment variable SDBUILD_MEMORY_MIB is not read: the setting memory-mib has none"
-            ]
-        );
-        assert_eq!(
-            told("SDBUILD_FORCE"),
-            [
-                "the environment variable SDBUILD_FORCE is not read: the setting force has none, give --force"
-            ]
-        );
-        assert_eq!(
-            told("SDBUILD_SUBSTITUTER"),
-            [
-                "the environment variable SDBUILD_SUBSTITUTER is not read: did you mean SDBUILD_SUBSTITUTERS?"
-            ]
-        );
-        let engine =
-            "the environment variable SDBUILD_ENGINE is not read: did you mean DOCKER_HOST?";
-        assert_eq!(told("SDBUILD_ENGINE"), [engine]);
-        let name = "the environment variable SDBUILD_HOSTNAME is not read: give --hostname";
-        assert_eq!(told("SDBUILD_HOSTNAME"), [name]);
+        assert!(reported("SDBUILD_SUBSTITUTER").contains("SDBUILD_SUBSTITUTERS?"));
+        assert!(reported("SDBUILD_FORCE").contains("--force"));
         for name in ["SDBUILD_STORE", "SDBUILD_VERSION", "SDBUILD_RUN", "STORES"] {
-            assert_eq!(told(name), [""; 0]);
+            assert_eq!(reported(name), "");
         }
-    }
-
-    /// The page names every variable, in code spans: `SDBUILD_…`.
-    #[test]
-    fn documented_variables_are_known() {
-        let page = include_str!("../../docs/reference.md");
-        let spans = page.split('`').filter_map(|span| span.strip_prefix(PREFIX));
-        let is_name = |span: &&str| span.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-        let of_install_script = ["VERSION", "INSTALL_DIR", "RELEASES", "COMPILER"];
-        let mut documented: Vec<&str> = spans.filter(is_name).collect();
-        documented.retain(|name| !of_install_script.contains(name));
-        documented.sort_unstable();
-        documented.dedup();
-        assert_eq!(documented, NAMES);
     }
 
     #[test]

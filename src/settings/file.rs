@@ -3,18 +3,19 @@
 use std::io;
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::keys::{Key, check_keys, set_elsewhere};
 use super::options::Options;
-use super::toml_hint;
-use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::nearest::nearest;
 use sdbuild_core::plain_file;
 
 /// Name of the settings file, beside the configuration or in the user's directory of settings.
 pub const NAME: &str = "sdbuild.toml";
 /// Bytes that are read at most; a settings file has some hundred.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+/// How a setting is set.
+const SYNTAX: &str = "each line is `SETTING = VALUE`: strings in quotes, lists in brackets, numbers, true and false without";
 
 /// Reads `dir/sdbuild.toml`; a missing file sets nothing. A file that is not understood is an error of class `Usage`.
 pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
@@ -53,54 +54,39 @@ fn parse(text: &str) -> Result<Options, Failure> {
 
 /// As [`parse`]. The marks below a wrong value are in the right columns only if the text has no tabs.
 fn parse_without_tabs(text: &str) -> Result<Options, Failure> {
-    let table = DeTable::parse(text).map_err(|error| {
-        let at = error.span().map_or(0, |span| span.start);
-        let failure = not_understood(&error);
-        // Of a setting that does not exist, how its value is written says nothing.
-        let key = toml_hint::key_at(text, at);
-        match key.and_then(|key| Some((key, set_elsewhere(key)?))) {
-            Some((key, instead)) => {
-                let before = text.get(..at).unwrap_or_default();
-                let line = before.matches('\n').count() + 1;
-                Failure::usage(format!("line {line}: `{key}` is not a setting")).hint(instead)
-            }
-            None => failure.hint(toml_hint::hint(text, at, error.message())),
-        }
-    })?;
-    let keys = table.get_ref().iter().map(|(key, value)| {
+    let table = DeTable::parse(text).map_err(|error| not_understood(&error).hint(SYNTAX))?;
+    let known = known_keys()?;
+    let keys = table.get_ref().keys();
+    let unknown = keys.filter(|key| !known.iter().any(|one| one == key.get_ref()));
+    // The parser sorts them by name.
+    if let Some(key) = unknown.min_by_key(|key| key.span().start) {
         let before = text.get(..key.span().start).unwrap_or_default();
-        Key {
-            name: key.get_ref().as_ref(),
-            line: before.matches('\n').count() + 1,
-            is_section: matches!(value.get_ref(), DeValue::Table(_)),
-        }
-    });
-    check_keys(keys)?;
+        let line = before.matches('\n').count() + 1;
+        return Err(unknown_key(key.get_ref(), line, &known));
+    }
     // From the text again: errors of a parsed table have no line numbers.
-    toml::from_str(text).map_err(|error| {
-        let failure = not_understood(&error);
-        let message = error.message();
-        let expected = message.rsplit(", expected ").next().unwrap_or_default();
-        if message.starts_with("invalid type: string") && expected.contains("number") {
-            let given = message.split('"').nth(1).unwrap_or_default();
-            let is_number = given.parse::<u64>().is_ok();
-            return failure.hint(if is_number {
-                "write the number without quotes"
-            } else {
-                "write a number, without quotes and without a unit"
-            });
-        }
-        if message.starts_with("invalid type: string") && expected.contains("boolean") {
-            return failure.hint("write true or false without quotes");
-        }
-        if message.starts_with("invalid type") {
-            let span = error.span().unwrap_or_default();
-            return failure.hint(toml_hint::of_type(text, &span));
-        }
-        let right = error
-            .span()
-            .and_then(|span| toml_hint::of_refused_value(text, &span));
-        right.into_iter().fold(failure, Failure::hint)
+    toml::from_str(text).map_err(|error| not_understood(&error).hint(SYNTAX))
+}
+
+/// Every key of the file.
+fn known_keys() -> Result<Vec<String>, Failure> {
+    let options = serde_json::to_value(Options::default()).or_internal("list the settings")?;
+    let fields = options.as_object();
+    let keys = fields.map(|fields| fields.keys().cloned().collect());
+    keys.ok_or_else(|| Failure::message(Class::Internal, "settings are not an object"))
+}
+
+fn unknown_key(key: &str, line: usize, known: &[String]) -> Failure {
+    let failure = Failure::usage(format!("line {line}: `{key}` is not a setting"));
+    // As the variable of a setting is called, too.
+    let plain = key.to_lowercase().replace('_', "-");
+    let plain = plain.strip_prefix("sdbuild-").unwrap_or(&plain);
+    failure.hint(match nearest(plain, known.iter().map(String::as_str)) {
+        Some(similar) => format!("did you mean `{similar}`?"),
+        None => format!(
+            "options of NixOS belong into the configuration; the settings are {}",
+            known.join(", ")
+        ),
     })
 }
 
@@ -109,23 +95,7 @@ fn not_understood(error: &toml::de::Error) -> Failure {
     let text = error.to_string();
     // Of values, too, the crate says that they are no TOML; the excerpt ends with an empty line.
     let text = text.strip_prefix("TOML parse error at ").unwrap_or(&text);
-    let text = text.trim_end();
-    // A word without quotes; the crate believes that a number was meant.
-    let text = [
-        "invalid float, expected `inf`",
-        "invalid float, expected `nan`",
-    ]
-    .iter()
-    .find_map(|end| text.strip_suffix(end))
-    .map_or_else(
-        || text.to_owned(),
-        |before| format!("{before}invalid value"),
-    );
-    let text = match text.strip_suffix("expected a sequence") {
-        Some(before) => format!("{before}expected a list"),
-        None => text,
-    };
-    Failure::usage(text)
+    Failure::usage(text.trim_end())
 }
 
 #[cfg(test)]

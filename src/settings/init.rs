@@ -17,7 +17,6 @@ use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::template_name::TemplateName;
 use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::failure::Failure;
-use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::system::System;
 use sdbuild_image::board::BoardName;
@@ -165,7 +164,7 @@ impl Init {
         let home = user.or_else(|| env.home_dir());
         let dir = args.dir.as_deref().unwrap_or(Path::new(""));
         // With the slash at its end, which a directory may have.
-        refuse_file(&here.join(dir), args)?;
+        refuse_file(&here.join(dir))?;
         let dir = absolute(dir, &here);
         let name = if args.flake {
             MODULE_OF_FLAKE
@@ -209,25 +208,17 @@ impl Init {
 }
 
 /// Refuses a file, or the name of one, in the place of a directory.
-fn refuse_file(dir: &Path, args: &InitArgs) -> Result<(), Failure> {
-    let shown = shown_path(dir);
-    if dir.is_file() {
-        let text = format!("{shown} is a file, but `sdbuild init` takes a directory");
-        return Err(Failure::usage(text).hint("name another directory, or move this file away"));
-    }
-    let is_written_as_file = !dir.as_os_str().as_bytes().ends_with(b"/");
-    let is_name_of_file = dir.extension().is_some_and(|end| end == "nix") && is_written_as_file;
-    if !is_name_of_file || dir.exists() {
+fn refuse_file(dir: &Path) -> Result<(), Failure> {
+    let is_written_as_dir = dir.as_os_str().as_bytes().ends_with(b"/");
+    let is_name_of_file = dir.extension().is_some_and(|end| end == "nix") && !is_written_as_dir;
+    if dir.is_dir() || !dir.exists() && !is_name_of_file {
         return Ok(());
     }
-    let text = format!("{shown} is the name of a file, but `sdbuild init` takes a directory");
-    let is_flake = args.flake || dir.file_name().is_some_and(|name| name == FLAKE_FILE);
-    Err(Failure::usage(text).hint(if is_flake {
-        "name the directory of the flake: sdbuild init --flake DIR".to_owned()
-    } else {
-        let config = quoted(&shown);
-        format!("to write the configuration to that file: sdbuild init --config {config}")
-    }))
+    let text = format!(
+        "{} is a file, but `sdbuild init` takes a directory",
+        shown_path(dir)
+    );
+    Err(Failure::usage(text).hint("--config PATH names the file to write"))
 }
 
 /// The system of `template` unless the user chooses one: a container runs on a machine of its own architecture.
@@ -246,17 +237,9 @@ fn default_system(template: TemplateName) -> System {
 fn keys_url(env: &Environment, user: &str) -> Result<String, Failure> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if user.is_empty() || !user.chars().all(allowed) {
-        let failure = Failure::usage(format!("`{user}` is not a valid account name"));
-        // Of an address, and of a repository, the owner is meant.
-        let path = user.trim_start_matches("https://");
-        let path = path.trim_start_matches("github.com/");
-        let name = path.split('/').next().unwrap_or_default();
         return Err(
-            if name != user && !name.is_empty() && name.chars().all(allowed) {
-                failure.hint(format!("did you mean --github {name}?"))
-            } else {
-                failure.hint("account names have letters, digits and `-`, as after github.com/")
-            },
+            Failure::usage(format!("`{user}` is not a valid account name"))
+                .hint("account names have letters, digits and `-`, as after github.com/"),
         );
     }
     let base = env.github.as_deref().unwrap_or(GITHUB);

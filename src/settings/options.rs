@@ -11,9 +11,8 @@ use clap::builder::StyledStr;
 use clap::{Args, Command};
 use serde::{Deserialize, Serialize};
 
-use super::builder_list::BuilderList;
-use super::store_name::StoreName;
-use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, WordList};
+use super::builders::BuilderList;
+use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, StoreName, WordList};
 use crate::common::build_mode::{EmulationChoice, Glue};
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::machine_source::BuildOn;

@@ -7,7 +7,6 @@ use super::environment::Environment;
 use super::options::Options;
 use super::resolver::{Resolver, current_dir};
 use sdbuild_core::failure::Failure;
-use sdbuild_core::shell_word::quoted;
 use sdbuild_image::image_format;
 
 /// Refuses the name of an image or of a disk, of which a build would make a directory.
@@ -21,12 +20,6 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
     if dir.is_dir() {
         return Ok(());
     }
-    if let Some(meant) = exporter_of_docker(dir) {
-        let hint = format!("name the directory alone: --output {}", quoted(meant));
-        return Err(
-            Failure::usage("--output takes a directory, not docker's type=…,dest=…").hint(hint),
-        );
-    }
     if !is_named_like_an_image(dir) {
         return Ok(());
     }
@@ -36,13 +29,6 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
     );
     let failure = Failure::usage(text).hint("--output names the directory to write to; the image's name comes from networking.hostName in the configuration, or --hostname");
     Err(failure.hint("if a directory with this name is meant, create it first"))
-}
-
-/// The directory in docker's `type=local,dest=DIRECTORY`.
-fn exporter_of_docker(path: &Path) -> Option<&str> {
-    let (_, fields) = path.to_str()?.split_once("type=")?;
-    let mut fields = fields.split(',').skip(1);
-    fields.find_map(|field| field.strip_prefix("dest="))
 }
 
 /// Whether `path` ends as the images of a format do, compressed or not.
@@ -78,8 +64,6 @@ mod tests {
             assert!(check(&path).is_ok(), "{name} exists and is a directory");
         }
         assert!(check(Path::new("/dev/sdzz")).is_err());
-        let of_docker = check(Path::new("/home/me/type=local,dest=out")).unwrap_err();
-        assert_eq!(of_docker.hints, ["name the directory alone: --output out"]);
         for memory in ["/dev/shm", "/dev/shm/new/one"] {
             assert!(check(Path::new(memory)).is_ok(), "{memory}");
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use super::DEFAULT_RELEASE;
+use super::STORE;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use sdbuild_core::absolute_path::{absolute, below_home};
 use sdbuild_core::compression::CompressionOptions;
@@ -185,9 +186,6 @@ impl<'de> Deserialize<'de> for WordList {
     }
 }
 
-/// How the error begins that proposes a list in place of a string.
-pub(super) const WRITE_A_LIST: &str = "write a list: ";
-
 /// Reads a list, and says how to write one.
 struct WordListVisitor;
 
@@ -209,7 +207,7 @@ impl<'de> Visitor<'de> for WordListVisitor {
     /// As a flag or a variable has it.
     fn visit_str<E: de::Error>(self, text: &str) -> Result<WordList, E> {
         let words: Vec<_> = text.split_whitespace().map(|word| json!(word)).collect();
-        Err(E::custom(format!("{WRITE_A_LIST}{}", json!(words))))
+        Err(E::custom(format!("write a list: {}", json!(words))))
     }
 }
 
@@ -222,14 +220,6 @@ impl FromStr for WordList {
 }
 
 impl Value for WordList {}
-
-/// The hosts whose pages are explained.
-const PAGES: [&str; 4] = [
-    "channels.nixos.org",
-    "github.com",
-    "nixos.org",
-    "www.github.com",
-];
 
 /// A nixpkgs: a directory, a URL or a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,17 +244,14 @@ impl Value for NixpkgsSource {
     /// A path becomes absolute; URLs and releases stay as they are.
     fn relative_to(self, base: Base<'_>) -> Self {
         let Self(text) = self;
-        // That of a URL, or of Nix's own names, which are explained later: `github:NixOS/nixpkgs`.
+        // That of a URL, or of Nix's own names, which are refused later: `github:NixOS/nixpkgs`.
         let scheme = text.split_once(':').map(|(scheme, _)| scheme);
         let has_scheme =
             scheme.is_some_and(|scheme| scheme.bytes().all(|b| b.is_ascii_alphabetic()));
         let is_path = text.starts_with('.') || text.contains('/') && !has_scheme;
-        // An address without `https://` is explained later as well.
-        let host = text.split('/').next().unwrap_or_default();
-        let is_of_page = PAGES.iter().any(|page| host.eq_ignore_ascii_case(page));
         let located = base.locate(Path::new(&text));
         match located.to_str() {
-            Some(path) if is_path && (!is_of_page || located.exists()) => Self(path.to_owned()),
+            Some(path) if is_path => Self(path.to_owned()),
             _ => Self(text),
         }
     }
@@ -314,6 +301,89 @@ impl FromStr for MirrorAddress {
 
 impl Value for MirrorAddress {}
 
+/// The least memory of a machine. U-Boot loads the initial RAM disk behind the first 64 MiB: with no more it stops without a word,
+/// and with 80 MiB the smallest image boots.
+const LEAST_MEMORY_MIB: u32 = 65;
+/// The most memory of a machine: 1 TiB.
+const MOST_MEMORY_MIB: u32 = 1 << 20;
+
+/// Parses an amount of memory as QEMU and Docker take it: MiB, or a number with a unit. Decimal units count as the binary ones,
+/// which users mean.
+pub fn memory_mib(text: &str) -> Result<u32, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.strip_prefix(number).unwrap_or_default();
+    let size = match unit.to_ascii_lowercase().as_str() {
+        "" | "m" | "mb" | "mib" => 1,
+        "g" | "gb" | "gib" => 1024,
+        _ => {
+            return Err(format!(
+                "`{unit}` is not a unit of memory; write 2G or 512M"
+            ));
+        }
+    };
+    let parsed = number.parse::<u32>().ok();
+    let Some(mib) = parsed.and_then(|number| number.checked_mul(size)) else {
+        return Err(format!(
+            "`{text}` is not an amount of memory; write 2G or 512M"
+        ));
+    };
+    if mib < LEAST_MEMORY_MIB {
+        if unit.is_empty() && mib > 0 {
+            return Err(format!("that is {mib} MiB; did you mean {mib}G?"));
+        }
+        return Err("that is too little memory; NixOS needs about 512M".to_owned());
+    }
+    if mib > MOST_MEMORY_MIB {
+        return Err("that is too much memory; 1024G at most".to_owned());
+    }
+    Ok(mib)
+}
+
+/// Characters of a name, which every engine accepts.
+const MAX_STORE_CHARS: usize = 64;
+
+/// The name of a store volume. It begins with [`STORE`], so that sdbuild never takes another program's volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct StoreName(String);
+
+impl Default for StoreName {
+    fn default() -> Self {
+        Self(STORE.to_owned())
+    }
+}
+
+impl FromStr for StoreName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.starts_with(STORE) && name.len() <= MAX_STORE_CHARS && name.chars().all(allowed) {
+            return Ok(Self(name.to_owned()));
+        }
+        Err(format!(
+            "`{name}` cannot be the store volume's name: it must begin with `{STORE}` and contain only lower-case letters, \
+             digits and `-`, at most {MAX_STORE_CHARS}"
+        ))
+    }
+}
+
+impl TryFrom<String> for StoreName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        name.parse()
+    }
+}
+
+impl fmt::Display for StoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Value for StoreName {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,7 +418,6 @@ mod tests {
         assert_eq!(located("/a"), "/a");
         assert_eq!(located("26.05"), "26.05");
         assert_eq!(located("github:o/r"), "github:o/r");
-        assert_eq!(located("GitHub.com/o/r"), "GitHub.com/o/r");
         assert_eq!(
             located("https://x.example/n.tar.xz"),
             "https://x.example/n.tar.xz"
@@ -366,5 +435,50 @@ mod tests {
             PathBuf::from("~/out").relative_to(homeless),
             dir.join("~/out")
         );
+    }
+
+    #[test]
+    fn memory_has_a_unit_or_is_mib() {
+        for (text, mib) in [
+            ("1024", 1024),
+            ("65", 65),
+            ("2G", 2048),
+            ("2g", 2048),
+            ("512M", 512),
+            ("512MiB", 512),
+            ("1gb", 1024),
+            ("1024G", MOST_MEMORY_MIB),
+        ] {
+            assert_eq!(memory_mib(text), Ok(mib), "{text}");
+        }
+        for (text, told) in [
+            ("4", "that is 4 MiB; did you mean 4G?"),
+            ("64M", "too little"),
+            ("0G", "too little"),
+            ("2000000", "too much"),
+            ("5000000G", "not an amount"),
+            ("many", "not a unit"),
+            ("2T", "not a unit"),
+            ("", "not an amount"),
+            ("-1", "not an amount"),
+        ] {
+            let refused = memory_mib(text).unwrap_err();
+            assert!(refused.contains(told), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_sdbuilds_own_and_valid_for_every_engine() {
+        for name in ["sdbuild-store", "sdbuild-store-2"] {
+            assert_eq!(name.parse::<StoreName>().unwrap().to_string(), name);
+        }
+        let long = format!("{STORE}{}", "x".repeat(MAX_STORE_CHARS));
+        for name in ["", "store", "SDBUILD-STORE", "sdbuild-store_2", &long] {
+            let refused = name.parse::<StoreName>().unwrap_err();
+            assert!(
+                refused.contains("must begin with `sdbuild-store`"),
+                "{refused}"
+            );
+        }
     }
 }

@@ -1,13 +1,26 @@
-//! Host name, time zone and locale of this machine.
+//! Values of a new machine, checked, and what this machine has for them: host name, time zone and locale, an account, and a wireless
+//! network. Of that the configuration has the key, which is derived from name and passphrase, and not the passphrase itself.
 
-use std::fs;
+use std::cmp::Reverse;
+use std::ffi::OsStr;
+use std::num::NonZeroU32;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use std::{fmt, fs};
+
+use ring::pbkdf2;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
 
 use crate::common::locale as locales;
 use crate::common::time_zone as zones;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::host_name as names;
+use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::plain_file;
+use sdbuild_core::program::find_program;
+use sdbuild_core::timeout::timeout;
 
 /// Largest `/etc/timezone` that is read, in bytes; it holds one short line.
 const MAX_FILE_BYTES: u64 = 64 << 10;
@@ -81,9 +94,213 @@ pub fn locale(lang: &str) -> Option<&'static str> {
     known.filter(|_| has_encoding)
 }
 
+/// How long all programs together may take: they tell what they know already.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of a program's output that are read; a network takes some 2 kB in that of `iw`.
+const MAX_OUTPUT_BYTES: u64 = 1 << 20;
+/// Networks that a user can choose from.
+const MAX_NETWORKS: usize = 9;
+
+/// The names of the networks that this machine has seen lately, the nearest first, each once. Empty if no program lists them. `path`
+/// is the value of `PATH`.
+pub async fn wireless_networks(path: &OsStr) -> Vec<String> {
+    let found = async {
+        let words = [
+            "-t", "-f", "SSID", "device", "wifi", "list", "--rescan", "no",
+        ];
+        let listed = output_of("nmcli", &words, path).await;
+        let names = named_by_nmcli(&listed.unwrap_or_default());
+        if !names.is_empty() {
+            return names;
+        }
+        let mut seen = String::new();
+        let devices = output_of("iw", &["dev"], path).await.unwrap_or_default();
+        for device in devices_of_iw(&devices) {
+            let words = ["dev", device, "scan", "dump"];
+            seen += &output_of("iw", &words, path).await.unwrap_or_default();
+        }
+        seen_by_iw(&seen)
+    };
+    let found = timeout(SCAN_TIMEOUT, found).await.unwrap_or_default();
+    let mut names: Vec<String> = Vec::new();
+    for name in found {
+        if Wifi::check(&name).is_ok() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.truncate(MAX_NETWORKS);
+    names
+}
+
+/// The standard output of `program`; `None` unless it is installed and succeeds.
+async fn output_of(program: &str, words: &[&str], path: &OsStr) -> Option<String> {
+    let mut command = Command::new(find_program(program, path)?);
+    command
+        .args(words)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let mut child = command.spawn().ok()?;
+    let mut bytes = Vec::new();
+    let mut start = child.stdout.take()?.take(MAX_OUTPUT_BYTES);
+    start.read_to_end(&mut bytes).await.ok()?;
+    // A program that has more to say would wait for a reader.
+    drop(start);
+    let ended = child.wait().await.ok()?;
+    (ended.success()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The names in the lines of `nmcli -t`, which writes `\` before `:` and `\`. A hidden network has none.
+fn named_by_nmcli(listed: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let mut name = String::new();
+        let mut chars = line.chars();
+        while let Some(c) = chars.next() {
+            name.extend(if c == '\\' { chars.next() } else { Some(c) });
+        }
+        name
+    };
+    listed.lines().map(name).collect()
+}
+
+/// The interfaces in the output of `iw dev`.
+fn devices_of_iw(listed: &str) -> impl Iterator<Item = &str> {
+    let lines = listed.lines().map(str::trim);
+    lines.filter_map(|line| line.strip_prefix("Interface "))
+}
+
+/// The names in the output of `iw dev NAME scan dump`, the strongest signal first. `iw` writes other bytes than printable
+/// ASCII as `\xc3`.
+fn seen_by_iw(dump: &str) -> Vec<String> {
+    let mut seen: Vec<(i32, String)> = Vec::new();
+    let mut strength = i32::MIN;
+    for line in dump.lines().map(str::trim_start) {
+        if line.starts_with("BSS ") {
+            strength = i32::MIN;
+        } else if let Some(signal) = line.strip_prefix("signal: ") {
+            let whole = signal.split(['.', ' ']).next().unwrap_or_default();
+            strength = whole.parse().unwrap_or(i32::MIN);
+        } else if let Some(name) = line.strip_prefix("SSID: ") {
+            seen.extend(unescaped(name).map(|name| (strength, name)));
+        }
+    }
+    // Stable: networks without a strength stay in order.
+    seen.sort_by_key(|(strength, _)| Reverse(*strength));
+    seen.into_iter().map(|(_, name)| name).collect()
+}
+
+/// The name that `iw` wrote; `None` if it is not UTF-8.
+fn unescaped(written: &str) -> Option<String> {
+    let mut parts = written.split("\\x");
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend(part.get(2..)?.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// PBKDF2 iterations of a WPA key (IEEE 802.11, annex J.4).
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+/// Bytes of a network's name (SSID).
+const MAX_NAME_BYTES: usize = 32;
+
+/// A WPA network: its name (SSID) and the key derived from it and the passphrase.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Wifi {
+    name: String,
+    key: [u8; 32],
+}
+
+impl fmt::Debug for Wifi {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Wifi").field(&self.name).finish()
+    }
+}
+
+impl Wifi {
+    /// The network `name` with `passphrase`; a usage error when either is not valid for WPA.
+    pub fn new(name: &str, passphrase: &str) -> Result<Self, Failure> {
+        Self::check(name)?;
+        let printable = passphrase.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if !(8..=63).contains(&passphrase.len()) || !printable {
+            return Err(
+                Failure::usage("the passphrase of the wireless network is not valid")
+                    .hint("a passphrase has 8 to 63 ASCII characters"),
+            );
+        }
+        let mut key = [0; 32];
+        let algorithm = pbkdf2::PBKDF2_HMAC_SHA1;
+        pbkdf2::derive(
+            algorithm,
+            ITERATIONS,
+            name.as_bytes(),
+            passphrase.as_bytes(),
+            &mut key,
+        );
+        let name = name.to_owned();
+        Ok(Self { name, key })
+    }
+
+    /// A usage error unless `name` is a valid network name.
+    pub fn check(name: &str) -> Result<(), Failure> {
+        if (1..=MAX_NAME_BYTES).contains(&name.len()) && !name.contains(char::is_control) {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "`{name}` is not a valid name of a wireless network"
+        ))
+        .hint("a name has 1 to 32 bytes and no control characters"))
+    }
+
+    /// The lines of the configuration, with a blank line before them.
+    pub(super) fn lines(&self) -> String {
+        let (name, key) = (nix_string(&self.name), hex::encode(self.key));
+        format!(
+            "\n\n  # The wireless network to join. Its key can be read from the card, and in the Nix store of every machine\n  \
+             # that builds the image. To keep it out, put a file on the card, name it in\n  \
+             # networking.wireless.secretsFile and write pskRaw = \"ext:NAME\". A network that accepts only WPA3\n  \
+             # needs `psk` with the passphrase.\n  \
+             networking.wireless.enable = true;\n  \
+             networking.wireless.networks.{name}.pskRaw = \"{key}\";\n  \
+             hardware.enableRedistributableFirmware = true;"
+        )
+    }
+}
+
+/// Characters of the longest name (`LOGIN_NAME_MAX` of utmp, which systemd and shadow apply).
+const MAX_ACCOUNT_CHARS: usize = 31;
+/// Accounts that every NixOS has.
+const TAKEN: [&str; 4] = ["root", "nobody", "messagebus", "sshd"];
+
+/// A usage error unless `name` can be a new account: lower-case letters, digits, `-` and `_`, a letter or `_` first.
+pub fn check_user_name(name: &str) -> Result<(), Failure> {
+    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    if TAKEN.contains(&name) {
+        return Err(
+            Failure::usage(format!("the account {name} exists on every machine"))
+                .hint("choose another name; root has your keys without --user"),
+        );
+    }
+    if starts_well && name.len() <= MAX_ACCOUNT_CHARS && name.chars().all(is_allowed) {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("`{name}` is not a valid user name")).hint(format!(
+            "user names have lower-case letters, digits, `-` and `_`, begin with a letter, and have at most \
+             {MAX_ACCOUNT_CHARS} characters"
+        )),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn the_host_name_is_the_directorys() {
@@ -145,6 +362,113 @@ mod tests {
         for bad in ["\"; evil", "../../etc", "a//b", ""] {
             fs::write(etc.path().join("timezone"), bad).unwrap();
             assert_eq!(time_zone(etc.path()), None, "{bad}");
+        }
+    }
+
+    /// A `PATH` with these programs, each a shell script.
+    fn programs(scripts: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, script) in scripts {
+            let file = dir.path().join(name);
+            std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        dir
+    }
+
+    async fn found(scripts: &[(&str, &str)]) -> Vec<String> {
+        let dir = programs(scripts);
+        wireless_networks(dir.path().as_os_str()).await
+    }
+
+    const IW: &str = r"case $*$1 in
+        devdev) printf 'phy#0\n\tInterface wlan0\n\t\ttype managed\n' ;;
+        *) printf 'BSS 0a:00(on wlan0)\n\tsignal: -80.00 dBm\n\tSSID: Far\n'
+           printf 'BSS 0b:00(on wlan0)\n\tsignal: -41.00 dBm\n\tSSID: %s\n' 'Caf\xc3\xa9'
+           printf 'BSS 0c:00(on wlan0)\n\tsignal: -50.00 dBm\n\tSSID: \n' ;;
+        esac";
+
+    #[tokio::test]
+    async fn network_manager_names_what_it_has_seen() {
+        let nmcli = r"[ $8 = no ] && printf 'Home\n\nA\\:b\\\\c\nHome\nbad\033name\n'";
+        assert_eq!(
+            found(&[("nmcli", nmcli), ("iw", IW)]).await,
+            ["Home", "A:b\\c"]
+        );
+        let many = "seq 1 40";
+        assert_eq!(found(&[("nmcli", many)]).await.len(), MAX_NETWORKS);
+    }
+
+    #[tokio::test]
+    async fn kernel_names_what_it_has_seen() {
+        for nmcli in ["exit 1", "echo Not; exit 8", ":"] {
+            assert_eq!(
+                found(&[("nmcli", nmcli), ("iw", IW)]).await,
+                ["Café", "Far"]
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn machine_without_such_programs_names_none() {
+        assert!(found(&[]).await.is_empty());
+        assert!(found(&[("iw", "exit 1")]).await.is_empty());
+        let endless = "while :; do echo x; done";
+        assert!(found(&[("nmcli", endless)]).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn program_that_hangs_is_not_waited_for() {
+        let began = std::time::Instant::now();
+        assert!(found(&[("nmcli", "exec sleep 60")]).await.is_empty());
+        assert!(began.elapsed() < SCAN_TIMEOUT * 5);
+    }
+
+    /// The test vector of IEEE 802.11, annex J.4.
+    #[test]
+    fn the_key_is_derived_from_name_and_passphrase() {
+        let wifi = Wifi::new("IEEE", "password").unwrap();
+        let key = "f42c6fc52df0ebef9ebb4b90b38a5f902e83fe1b135a70e23aed762e9710a12e";
+        assert!(
+            wifi.lines()
+                .contains(&format!("networks.\"IEEE\".pskRaw = \"{key}\";"))
+        );
+        assert!(!wifi.lines().contains("password") && !format!("{wifi:?}").contains("f4"));
+        let odd = Wifi::new("a\"${b}", "password").unwrap().lines();
+        assert!(odd.contains("networks.\"a\\\"\\${b}\".pskRaw"), "{odd}");
+    }
+
+    #[test]
+    fn refuses_invalid_names_and_passphrases() {
+        for (name, phrase) in [
+            ("", "password"),
+            ("x", "short"),
+            ("x", "ümlautümlaut"),
+            ("x\ny", "password"),
+        ] {
+            assert!(Wifi::new(name, phrase).is_err(), "{name} {phrase}");
+        }
+        assert!(Wifi::new(&"n".repeat(33), "password").is_err());
+        assert!(Wifi::new("x", &"p".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn names_that_linux_refuses_are_refused() {
+        for good in ["ann", "_x", "pi-4", &"a".repeat(MAX_ACCOUNT_CHARS)] {
+            check_user_name(good).unwrap();
+        }
+        for bad in [
+            "",
+            "root",
+            "Ann",
+            "4pi",
+            "-a",
+            "a b",
+            "a\"",
+            "ü",
+            &"a".repeat(MAX_ACCOUNT_CHARS + 1),
+        ] {
+            assert!(check_user_name(bad).is_err(), "{bad}");
         }
     }
 }

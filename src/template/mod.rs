@@ -3,30 +3,25 @@
 //! Guarantees: the result differs from the example only in keys, host name, time zone, locale and wireless
 //! network, account and board; every value is a quoted Nix string; a file is written completely or not at all. Uses no module but `common`.
 
-mod account;
-mod agent;
 mod board;
 mod ci;
 mod host;
 mod keys;
 mod miniature;
-mod networks;
-mod wifi;
 
 use crate::common::template_name::TemplateName;
-pub use account::check_user_name;
-pub use agent::agent_keys;
 pub use board::check_board;
 pub use ci::workflow;
-pub use host::{check_locale, check_time_zone, host_name, locale, time_zone};
-pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
+pub use host::{
+    Wifi, check_locale, check_time_zone, check_user_name, host_name, locale, time_zone,
+    wireless_networks,
+};
+pub use keys::{PublicKey, agent_keys, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;
-pub use networks::wireless_networks;
 use sdbuild_core::new_file::Access;
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::system::System;
 use sdbuild_image::board::Board;
-pub use wifi::Wifi;
 
 /// The templates, and the texts in all of them that are replaced.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");

@@ -25,26 +25,10 @@ fn with_key(comment: &str) -> TestUser {
 fn name_of_a_file_is_no_directory() {
     let user = with_key("me@here");
     user.write("notes", "");
-    for (words, what, hint) in [
-        (
-            &["init", "pi.nix"][..],
-            "pi.nix is the name of a file",
-            "sdbuild init --config pi.nix",
-        ),
-        (
-            &["init", "flake.nix"],
-            "flake.nix is the name of a file",
-            "sdbuild init --flake DIR",
-        ),
-        (
-            &["init", "notes"],
-            "notes is a file",
-            "name another directory, or move this file away",
-        ),
-    ] {
-        run(&mut user.sdbuild(words))
+    for words in [["init", "pi.nix"], ["init", "flake.nix"], ["init", "notes"]] {
+        run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
-            .assert_stderr_contains(&[what, "but `sdbuild init` takes a directory", hint]);
+            .assert_stderr_contains(&["takes a directory"]);
     }
     assert_eq!(file_names(user.home.path()), ["notes", "out"]);
     run(&mut user.sdbuild(&["init", "home.nix/"])).assert_exit_code(0);

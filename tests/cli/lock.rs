@@ -9,28 +9,13 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .exit_code(2)
         .stderr("`home-manager` is not in sdbuild.lock, which has only nixpkgs")
         .run();
-    CliTest::new(&["lock", "pi"])
-        .config()
-        .file("pi/sd-card.nix", "{ }")
-        .exit_code(2)
-        .stderr("to update nixpkgs for that configuration: cd pi && sdbuild lock\n")
-        .run();
-    CliTest::new(&["lock", "flake.nix"])
-        .config()
-        .file("flake.nix", "{ outputs = _: { }; }")
-        .exit_code(2)
-        .stderr("error: `flake.nix` is not the name of an input\n")
-        .stderr("to name a flake's directory: sdbuild lock --flake .\n")
-        .run();
-    CliTest::new(&["lock", "sd-card.nix"])
-        .config()
-        .exit_code(2)
-        .stderr("without arguments updates nixpkgs for the sd-card.nix here\n")
-        .run();
-    CliTest::new(&["lock", "sd-card.nix"])
-        .exit_code(2)
-        .stderr("hint: give `lock` names of inputs, such as nixpkgs")
-        .run();
+    for word in ["flake.nix", "sd-card.nix", "./pi"] {
+        CliTest::new(&["lock", word])
+            .config()
+            .exit_code(2)
+            .stderr("is not the name of an input")
+            .run();
+    }
     CliTest::new(&["lock"])
         .config()
         .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")

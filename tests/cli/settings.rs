@@ -88,22 +88,14 @@ fn an_unknown_key_gets_a_suggestion_in_both_files() {
     user.write("sdbuild.toml", "\n outptu = 'x'\n");
     run(&mut user.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "`outptu` is not a setting",
-            "sdbuild.toml",
-            "hint: did you mean `output`?",
-        ]);
+        .assert_stderr_contains(&["`outptu` is not a setting", "sdbuild.toml", "`output`"]);
     let user = crate::user().with("XDG_CONFIG_HOME", user.state.path().to_str().unwrap());
     let config = user.environment["XDG_CONFIG_HOME"].clone() + "/sdbuild";
     fs::create_dir_all(&config).unwrap();
     fs::write(config.clone() + "/sdbuild.toml", "core = 1").unwrap();
     run(&mut user.sdbuild(&["settings"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "`core` is not a setting",
-            &config,
-            "hint: did you mean `cores`?",
-        ]);
+        .assert_stderr_contains(&["`core` is not a setting", &config, "`cores`"]);
 }
 
 #[test]
@@ -225,11 +217,6 @@ fn name_of_a_setting_shows_it_alone() {
     CliTest::new(&["settings", "config"])
         .exit_code(0)
         .stdout("sd-card.nix  (default)")
-        .run();
-    CliTest::new(&["settings", "jobs=2"])
-        .exit_code(2)
-        .stderr("jobs=2: `sdbuild settings` only shows settings")
-        .stderr("hint: change them with flags, variables or sdbuild.toml")
         .run();
     CliTest::new(&["settings", "jbos"])
         .exit_code(2)

@@ -103,9 +103,8 @@ pub(super) fn is_halted(line: &str) -> bool {
 
 /// Which part of the boot a line shows: its number, which grows, and what happens in it.
 pub(super) fn part(line: &str) -> Option<(usize, &'static str)> {
-    let shows = |(texts, _): &(&[&str], &str)| texts.iter().any(|text| line.contains(text));
-    let number = PARTS.iter().rposition(shows)?;
-    PARTS.get(number).map(|(_, what)| (number, *what))
+    let number = STAGES.iter().rposition(|stage| stage.is_shown_by(line))?;
+    STAGES.get(number).map(|stage| (number, stage.happens))
 }
 
 /// What the evidence usually means.
@@ -134,20 +133,29 @@ fn diagnose_stage(evidence: &Evidence<'_>) -> Diagnosis {
     if let Some(error) = evidence.ssh_error.filter(|error| is_refusal(error)) {
         return REFUSED_KEY.diagnosis(error);
     }
-    let none = if evidence.lines.is_empty() {
-        &NO_OUTPUT
-    } else {
-        &NO_STAGE
+    let reached = |stage: &&Stage| evidence.lines.iter().any(|line| stage.is_shown_by(line));
+    let (what, hint) = match STAGES.iter().rev().find(reached) {
+        Some(stage)
+            if stage.texts.contains(&KERNEL_STARTED)
+                && evidence.lines.iter().any(|line| names_console(line)) =>
+        {
+            (stage.what, SILENT_KERNEL)
+        }
+        Some(stage) => (stage.what, stage.hint),
+        None if evidence.lines.is_empty() => (
+            "the console stayed empty",
+            "the firmware may be for another machine; check --firmware and --system",
+        ),
+        None => (LOOKS_FOR_A_SYSTEM, MORE_TIME),
     };
-    let mut reached = STAGES
-        .iter()
-        .filter(|stage| stage.find(evidence.lines).is_some());
-    let stage = reached.next().unwrap_or(none);
-    let is_silent = stage.texts.contains(&KERNEL_STARTED);
-    if is_silent && evidence.lines.iter().any(|line| names_console(line)) {
-        return SILENT_KERNEL.diagnosis("");
+    let what = what.to_owned();
+    Diagnosis { what, hint }
+}
+
+impl Stage {
+    fn is_shown_by(&self, line: &str) -> bool {
+        self.texts.iter().any(|text| line.contains(text))
     }
-    stage.diagnosis("")
 }
 
 /// A text on the console and what it means.
@@ -357,85 +365,71 @@ const REFUSED_KEY: Symptom = Symptom {
 /// What U-Boot writes last.
 const KERNEL_STARTED: &str = "Starting kernel ...";
 
-/// The kernel was started with the console that sdbuild reads, and has not written to it.
-const SILENT_KERNEL: Symptom = Symptom {
-    texts: &[],
-    what: "the kernel was started and prints nothing",
-    hint: "emulation is slow; give it more time with --timeout",
-    quote: false,
-};
+/// The hint when the kernel was started with the console that sdbuild reads, and has not written to it.
+const SILENT_KERNEL: &str = "emulation is slow; give it more time with --timeout";
 
-/// The stages of a boot, the last one first: what it means when the timeout ends in one.
-const STAGES: [Symptom; 5] = [
-    Symptom {
-        texts: &[LOGIN_PROMPT],
-        what: "the machine is up (its console asks for a login), but nothing answers on its SSH port",
-        hint: "set services.openssh.enable = true, and open its port in the firewall. The login uses the server's first port, or \
-            22 if sdbuild cannot read the image's file system",
-        quote: false,
+const LOOKS_FOR_A_SYSTEM: &str = "the firmware was still looking for something to start";
+const MORE_TIME: &str = "give it more time with --timeout";
+
+/// A part of a boot that its console shows.
+struct Stage {
+    /// Texts of which a line contains one.
+    texts: &'static [&'static str],
+    /// What happens then.
+    happens: &'static str,
+    /// What it means when the time limit ends in this stage.
+    what: &'static str,
+    /// The hint for the user.
+    hint: &'static str,
+}
+
+/// The stages of a boot in their order.
+const STAGES: [Stage; 7] = [
+    Stage {
+        texts: &["SeaBIOS (version", "BdsDxe: "],
+        happens: "the firmware is looking for a system",
+        what: LOOKS_FOR_A_SYSTEM,
+        hint: MORE_TIME,
     },
-    Symptom {
-        texts: &["NixOS Stage 2", "Welcome to NixOS"],
-        what: "the system starts, but it was not ready in time",
-        hint: "give it more time with --timeout. Emulation is slow, and the first boot generates the host keys",
-        quote: false,
+    Stage {
+        texts: &["U-Boot 20"],
+        happens: "U-Boot is looking for a system",
+        what: LOOKS_FOR_A_SYSTEM,
+        hint: MORE_TIME,
     },
-    Symptom {
-        texts: &["NixOS Stage 1", "Running in initrd"],
-        what: "stage 1 of the boot is still waiting, usually for the root file system",
-        hint: NO_ROOT,
-        quote: false,
+    Stage {
+        texts: &[KERNEL_STARTED],
+        happens: "U-Boot has started the kernel",
+        what: "the kernel was started and prints nothing",
+        hint: "add console=ttyAMA0 (ttyS0 on a PC) to boot.kernelParams; the machine may be up nevertheless",
     },
-    Symptom {
+    Stage {
         texts: &["Linux version ", "Booting Linux on physical CPU"],
+        happens: "the kernel starts",
         what: "the kernel starts, but no system came up in time",
         hint: "give it more time with --timeout, and check that the kernel's last `console=` is this machine's \
             (ttyAMA0, or ttyS0 on a PC)",
-        quote: false,
     },
-    Symptom {
-        texts: &[KERNEL_STARTED],
-        what: "the kernel was started and prints nothing",
-        hint: "add console=ttyAMA0 (ttyS0 on a PC) to boot.kernelParams; the machine may be up nevertheless",
-        quote: false,
+    Stage {
+        texts: &["NixOS Stage 1", "Running in initrd"],
+        happens: "stage 1 looks for the root file system",
+        what: "stage 1 of the boot is still waiting, usually for the root file system",
+        hint: NO_ROOT,
+    },
+    Stage {
+        texts: &["NixOS Stage 2", "Welcome to NixOS"],
+        happens: "the system starts",
+        what: "the system starts, but it was not ready in time",
+        hint: "give it more time with --timeout. Emulation is slow, and the first boot generates the host keys",
+    },
+    Stage {
+        texts: &[LOGIN_PROMPT],
+        happens: "the console asks for a login",
+        what: "the machine is up (its console asks for a login), but nothing answers on its SSH port",
+        hint: "set services.openssh.enable = true, and open its port in the firewall. The login uses the server's first port, or \
+            22 if sdbuild cannot read the image's file system",
     },
 ];
-
-/// The parts of a boot that its console shows, in order: texts of which a line contains one, and what happens then.
-const PARTS: [(&[&str], &str); 7] = [
-    (
-        &["SeaBIOS (version", "BdsDxe: "],
-        "the firmware is looking for a system",
-    ),
-    (&["U-Boot 20"], "U-Boot is looking for a system"),
-    (&["Starting kernel ..."], "U-Boot has started the kernel"),
-    (
-        &["Linux version ", "Booting Linux on physical CPU"],
-        "the kernel starts",
-    ),
-    (
-        &["NixOS Stage 1", "Running in initrd"],
-        "stage 1 looks for the root file system",
-    ),
-    (&["NixOS Stage 2", "Welcome to NixOS"], "the system starts"),
-    (&[LOGIN_PROMPT], "the console asks for a login"),
-];
-
-/// The console has no line.
-const NO_OUTPUT: Symptom = Symptom {
-    texts: &[],
-    what: "the console stayed empty",
-    hint: "the firmware may be for another machine; check --firmware and --system",
-    quote: false,
-};
-
-/// The console has lines, but none of a known stage.
-const NO_STAGE: Symptom = Symptom {
-    texts: &[],
-    what: "the firmware was still looking for something to start",
-    hint: "give it more time with --timeout",
-    quote: false,
-};
 
 #[cfg(test)]
 mod tests;

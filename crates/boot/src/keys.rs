@@ -67,7 +67,7 @@ fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
 
 /// What keeps ssh from using a private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Obstacle {
+enum Obstacle {
     /// Other users can read it.
     Permissions,
     /// It has a passphrase.
@@ -77,7 +77,7 @@ pub(super) enum Obstacle {
 }
 
 /// What keeps ssh from using the private key without an agent; `None` too if OpenSSH is not installed.
-pub(super) fn obstacle(key: &Path, path: &OsStr) -> Option<Obstacle> {
+fn obstacle(key: &Path, path: &OsStr) -> Option<Obstacle> {
     // Prints the public key, and asks nothing.
     let output = run("ssh-keygen", &["-y", "-P", "", "-f"], Some(key), path)?;
     if output.status.success() {
@@ -103,7 +103,7 @@ const GIVE_KEY: &str =
 
 impl Obstacle {
     /// The failure of a login with `key`.
-    pub(super) fn failure(self, key: &Path) -> Failure {
+    fn failure(self, key: &Path) -> Failure {
         let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
         match self {
             Self::NoKey(reason) => {
@@ -245,15 +245,6 @@ fn is_in(file: &Path, accepted: &[&str]) -> bool {
         .any(|key| accepted.contains(&key))
 }
 
-/// The files that ssh takes keys from without being told to (`IdentityFile` in `ssh_config(5)`).
-const DEFAULT_KEYS: [&str; 5] = [
-    "id_rsa",
-    "id_ecdsa",
-    "id_ecdsa_sk",
-    "id_ed25519",
-    "id_ed25519_sk",
-];
-
 /// The keys of a login that does not name one: `~/.ssh`, and the programs that tell whether they can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyCheck {
@@ -273,13 +264,6 @@ impl KeyCheck {
         })
     }
 
-    /// Why a login can hardly succeed, whatever the image accepts: there is no key, or ssh could use none of them. `None` if it
-    /// can, if the agent has keys or does not answer, or if the user's configuration of ssh names keys.
-    pub async fn before_build(self, cancel: &Cancel) -> Result<Option<Failure>, Failure> {
-        let look = tokio::task::spawn_blocking(move || self.no_usable_key());
-        cancel.race(look).await?.or_internal("look for your keys")
-    }
-
     /// Why a login can hardly succeed on an image that accepts the public keys `accepted`: ssh could use none of the user's that
     /// are among them, or none is. Blocks for as long as the programs of OpenSSH run.
     pub fn with_accepted(&self, accepted: &[String]) -> Option<Failure> {
@@ -296,49 +280,11 @@ impl KeyCheck {
         }
     }
 
-    fn no_usable_key(&self) -> Option<Failure> {
-        if self.has_other_keys() {
-            return None;
-        }
-        let keys = self.identities();
-        if keys.is_empty() {
-            let text = format!(
-                "there is no SSH key in {}, and none in ssh-agent",
-                self.dir.display()
-            );
-            return Some(Failure::usage(text).hint("name a key with --ssh-key or --login-key"));
-        }
-        let mut first = None;
-        for key in &keys {
-            match obstacle(key, &self.path) {
-                None => return None,
-                Some(Obstacle::NoKey(_)) => {}
-                Some(obstacle) => drop(first.get_or_insert_with(|| obstacle.failure(key))),
-            }
-        }
-        first
-    }
-
     /// Whether ssh may have keys that are not in the directory: the user's configuration names some, or ssh-agent has some.
     fn has_other_keys(&self) -> bool {
         let configured = plain_file::read_text(&self.dir.join("config"), MAX_KEY_BYTES);
         let names_keys = |line: &str| line.trim_start().to_lowercase().starts_with("identityfile");
         configured.is_ok_and(|text| text.lines().any(names_keys)) || agent_may_have_keys(&self.path)
-    }
-
-    /// The private keys in the directory: those with a public half beside them, and those that ssh tries by itself.
-    fn identities(&self) -> Vec<PathBuf> {
-        let files = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let mut names: Vec<PathBuf> = files.map(|file| file.path()).collect();
-        names.sort();
-        let is_default = |file: &Path| DEFAULT_KEYS.iter().any(|name| file.ends_with(name));
-        let has_public_half = |file: &Path| {
-            let mut public = file.as_os_str().to_owned();
-            public.push(".pub");
-            Path::new(&public).is_file()
-        };
-        let is_key = |file: &PathBuf| is_default(file) || has_public_half(file);
-        names.into_iter().filter(is_key).collect()
     }
 }
 

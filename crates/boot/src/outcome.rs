@@ -65,9 +65,7 @@ pub(super) fn no_login(
         ssh_error: ssh_error.as_deref(),
     };
     let diagnosis = diagnosis::diagnose(&evidence);
-    let user = probe.map(|probe| probe.login().user.as_str());
-    let hint = with_user(diagnosis.hint, user);
-    let mut failure = Failure::message(Class::Build, diagnosis.what).hint(hint);
+    let mut failure = Failure::message(Class::Build, diagnosis.what).hint(diagnosis.hint);
     if ssh_error.as_deref().is_some_and(is_refusal) {
         let tried = tried_keys(probe.map_or(&[], SshProbe::keys));
         failure = tried.into_iter().fold(failure, Failure::hint);
@@ -93,16 +91,6 @@ pub(super) fn no_login(
 fn tried_keys(keys: &[PathBuf]) -> Option<String> {
     let names: Vec<String> = keys.iter().map(|key| shown_path(key)).collect();
     (!names.is_empty()).then(|| format!("it was tried with {}", listed(&names)))
-}
-
-/// `hint` with the name of the user who was to log in, if Nix takes it without quotes in the path of an option.
-fn with_user(hint: &str, user: Option<&str>) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    let is_name = |name: &&str| name.starts_with(|c: char| c.is_ascii_alphabetic());
-    let user = user
-        .filter(is_name)
-        .filter(|name| name.chars().all(is_plain));
-    hint.replace("<name>", user.unwrap_or("<name>"))
 }
 
 /// `failure` of a boot with `memory_mib` of memory: a machine that has too little for NixOS needs more of it, whatever else
@@ -215,16 +203,6 @@ mod tests {
         };
         assert!(was_short(30, None) && was_short(30, Some(5)));
         assert!(!was_short(50, Some(30)) && !was_short(600, None));
-    }
-
-    #[test]
-    fn the_hint_about_a_refused_key_names_the_user() {
-        let hint = "add it to users.users.<name>.openssh";
-        let told = |user| with_user(hint, user);
-        assert_eq!(told(Some("ann")), "add it to users.users.ann.openssh");
-        for other in [None, Some("a.b"), Some("1")] {
-            assert_eq!(told(other), hint);
-        }
     }
 
     #[test]

@@ -51,11 +51,6 @@ macro_rules! named_like_its_flag {
 }
 pub use named_like_its_flag;
 
-/// What users write to switch something off.
-const OFF: [&str; 5] = ["off", "no", "none", "false", "never"];
-/// The names of variants that mean it: no emulation, and no programs of the engine's machine in place of emulated ones.
-const IS_OFF: [&str; 2] = ["none", "emulated"];
-
 /// Writes the variant's name.
 pub fn write_name(choice: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let value = choice.to_possible_value();
@@ -68,15 +63,7 @@ pub fn parse<T: ValueEnum>(text: &str) -> Result<T, String> {
         let variants = T::value_variants().iter();
         let values: Vec<_> = variants.filter_map(T::to_possible_value).collect();
         let names: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
-        let off = || names.iter().find(|name| IS_OFF.contains(name));
-        let off = OFF
-            .contains(&text.to_lowercase().as_str())
-            .then(off)
-            .flatten();
-        let meant = match off {
-            Some(off) => Some((*off).to_owned()),
-            None => meant(text, names.iter().copied()),
-        };
+        let meant = meant(text, names.iter().copied());
         let meant = meant.map_or_else(String::new, |name| format!(" (did you mean {name}?)"));
         format!("`{text}` is not one of {}{meant}", names.join(", "))
     })

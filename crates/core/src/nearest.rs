@@ -125,23 +125,9 @@ pub fn is_slip(unknown: &str, known: &str) -> bool {
     distance(unknown, known) <= may_differ
 }
 
-/// Whether the name `unknown` is `known` with one wrong letter, or two in a longer one, or the beginning of it or some of its
-/// words. Dashes before a flag do not count.
-pub fn is_typo(unknown: &str, known: &str) -> bool {
-    let [unknown, known] = [unknown, known].map(|flag| flag.trim_start_matches('-'));
-    let begins = |part: &str, whole: &str| part.len() > 1 && whole.starts_with(part);
-    let ends = |part: &str, whole: &str| {
-        let front = whole.strip_suffix(part);
-        part.len() > 1 && front.is_some_and(|front| front.ends_with(['-', '_', '.']))
-    };
-    let is_part = |part: &str, whole: &str| begins(part, whole) || ends(part, whole);
-    is_part(unknown, known) || is_part(known, unknown) || wrong_letters(unknown, known).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::is_slip;
-    use super::is_typo;
     use super::may_mean;
     use super::meant;
     use super::nearest;
@@ -163,17 +149,6 @@ mod tests {
             similar_names("web0", many).as_deref(),
             Some("web1, web2 or web3")
         );
-    }
-
-    #[test]
-    fn a_typo_leaves_most_of_a_flag() {
-        assert!(is_typo("--confg", "--config") && is_typo("--ye", "--yes"));
-        assert!(is_typo("--hostnam", "--hostname") && is_typo("--ssh", "--ssh-key"));
-        assert!(is_typo("--memmory", "--memory") && is_typo("--jbos", "--jobs"));
-        for (other, flag) in [("rm", "firmware"), ("shell", "help"), ("keyboard", "board")] {
-            assert!(!is_typo(other, flag), "{other}");
-        }
-        assert!(!is_typo("--bucket", "--quiet") && !is_typo("--x", "--yes"));
     }
 
     #[test]

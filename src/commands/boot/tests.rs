@@ -35,7 +35,6 @@ mod plan {
             PreparedBoot {
                 request,
                 engine: None,
-                is_warned: false,
                 state_dir: "/nowhere".into(),
             }
             .flags()

@@ -1,13 +1,8 @@
 //! The lock of the flake that `init` has written.
 
 use std::fs;
-use std::mem;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::flake;
@@ -17,26 +12,21 @@ use crate::pipeline::SourceChoice;
 use crate::settings;
 use crate::settings::{BuildArgs, ConfigArgs, Environment};
 use sdbuild_core::context::Context;
-use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::new_file;
 use sdbuild_core::new_file::Access;
 use sdbuild_core::scratch_dir::ScratchDir;
-use sdbuild_core::timeout::timeout;
 use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef};
 
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
 const MAX_STALL: Duration = Duration::from_secs(10);
 
-/// How long the lock may take before it is said what is waited for: with an answer it takes some two seconds.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Where the time goes if there is no Internet.
+const WAITING: &str = "to write flake.lock, init asks GitHub for the newest commit of nixpkgs. Use --no-lock to skip it and run \
+                       `sdbuild lock` later";
 
-/// What is said then.
-const WAITING: &str = "to write flake.lock, init asks GitHub for the newest commit of nixpkgs, for up to half a minute. \
-                       Use --no-lock to skip it and run `sdbuild lock` later";
-
-/// What is said where the user has a nixpkgs, and perhaps no Internet.
+/// Where the user has a nixpkgs, and perhaps no Internet.
 const OWN_NIXPKGS: &str = "flake.lock is not written, because your settings name a directory as nixpkgs. `sdbuild lock` \
                            downloads nixpkgs from the Internet and writes flake.lock";
 
@@ -57,24 +47,9 @@ pub(super) async fn write(
         context.events.notice(OWN_NIXPKGS);
         return Ok(None);
     }
-    let warnings = Arc::new(Mutex::new(Vec::new()));
-    let asked = Arc::new(Notify::new());
-    let quieter = Context {
-        events: noting(
-            without_warnings(&context.events, &warnings),
-            Arc::clone(&asked),
-        ),
-        ..context.clone()
-    };
-    let made = Box::pin(make(text, &path, owner, env, &quieter));
-    match telling_of_a_wait(made, &asked, &context.events).await {
-        Ok(()) => {
-            let warnings = mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
-            for text in warnings {
-                context.events.warn(text);
-            }
-            Ok(Some(path))
-        }
+    context.events.notice(WAITING);
+    match Box::pin(make(text, &path, owner, env, context)).await {
+        Ok(()) => Ok(Some(path)),
         Err(failure)
             if matches!(failure.class, Class::Interrupted | Class::Internal)
                 || !failure.teardown.is_empty() =>
@@ -88,46 +63,6 @@ pub(super) async fn write(
             Ok(None)
         }
     }
-}
-
-/// The output of `work`, of which is said what it waits for if it takes longer than [`PATIENCE`] from when `asked` is notified.
-async fn telling_of_a_wait<T>(
-    mut work: Pin<Box<impl Future<Output = T>>>,
-    asked: &Notify,
-    events: &Events,
-) -> T {
-    tokio::select! {
-        done = &mut work => return done,
-        () = asked.notified() => {}
-    }
-    if let Some(done) = timeout(PATIENCE, &mut work).await {
-        return done;
-    }
-    events.notice(WAITING);
-    work.await
-}
-
-/// `events`, of which `asked` is notified when Nix begins.
-fn noting(events: Events, asked: Arc<Notify>) -> Events {
-    Events::new(move |event| {
-        if matches!(event, Event::Started(Phase::Evaluate)) {
-            asked.notify_one();
-        }
-        events.emit(event);
-    })
-}
-
-/// `events` without the warnings, which are added to `warnings`: if no lock can be made, its failure says as much as they do.
-fn without_warnings(events: &Events, warnings: &Arc<Mutex<Vec<String>>>) -> Events {
-    let (events, warnings) = (events.clone(), Arc::clone(warnings));
-    Events::new(move |event| {
-        if let Event::Warning(text) = event {
-            let mut warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            warnings.push(text);
-        } else {
-            events.emit(event);
-        }
-    })
 }
 
 /// Locks a flake with this `text` alone, so that nothing else of its directory is uploaded and git need not track it, and writes the lock

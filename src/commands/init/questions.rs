@@ -1,21 +1,325 @@
-//! The questions of `init` on a terminal.
+//! The values of a first configuration: each from its flag, an answer on the terminal, or what this machine has.
 
-use crate::commands::confirm::read_line;
-use crate::template::Wifi;
+use std::path::Path;
+
+use crate::commands::confirm::{confirm, read_line};
+use crate::common::template_name::TemplateName;
+use crate::pipeline;
+use crate::settings;
+use crate::settings::Environment;
+use crate::template;
+use crate::template::{PublicKey, TemplateValues, Wifi};
 use crate::ui;
 use crate::ui::{Hidden, Ui};
 use sdbuild_core::context::Context;
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::host_name;
+use sdbuild_core::plain_file;
+use sdbuild_core::system::System;
+use sdbuild_image::board::{Board, BoardName, boards_of};
+
+/// The time zone where this machine has none.
+const DEFAULT_ZONE: &str = "UTC";
+/// The board whose card starts in most boards.
+const DEFAULT_BOARD: &str = "rpi4";
+/// The locale of the example.
+const DEFAULT_LOCALE: &str = "en_US.UTF-8";
+
+/// Every value, from its flag, an answer or its default.
+pub(super) async fn values(
+    settings: &settings::Init,
+    env: &Environment,
+    asker: &Prompter<'_>,
+) -> Result<TemplateValues, Failure> {
+    let dir = settings.config.parent().unwrap_or(Path::new("/"));
+    let default_name = template::host_name(dir, settings.home.as_deref());
+    let host_name = Question {
+        text: "Host name",
+        given: settings.host_name.as_deref(),
+        default: &default_name,
+    };
+    let host_name = asker.ask(host_name, host_name::check).await?;
+    let BoardName(board) = chosen_board(settings, asker).await?;
+    let keys = Box::pin(choose_keys(settings, env, asker)).await?;
+    let user = Question {
+        text: if settings.template == TemplateName::Server {
+            "The administrator's account (empty for admin)"
+        } else {
+            "User besides root, with sudo (empty for none)"
+        },
+        given: settings.user.as_deref(),
+        default: "",
+    };
+    let user = asker.ask(user, |name| match name {
+        "" => Ok(()),
+        name => template::check_user_name(name),
+    });
+    let user = Some(user.await?).filter(|name| !name.is_empty());
+    let wifi = Box::pin(choose_wifi(settings, env, asker)).await?;
+    let zone = template::time_zone(Path::new("/etc"));
+    let time_zone = Question {
+        text: "Time zone",
+        given: settings.time_zone.as_deref(),
+        default: zone.as_deref().unwrap_or(DEFAULT_ZONE),
+    };
+    let time_zone = asker.ask(time_zone, template::check_time_zone).await?;
+    let own_locale = settings.locale.as_deref().and_then(template::locale);
+    let locale = Question {
+        text: "Language",
+        given: settings.chosen_locale.as_deref(),
+        default: own_locale.unwrap_or(DEFAULT_LOCALE),
+    };
+    let locale = asker.ask(locale, |name| template::check_locale(name).map(drop));
+    Ok(TemplateValues {
+        keys,
+        host_name,
+        user,
+        template: settings.template,
+        system: settings.system,
+        board,
+        time_zone: Some(time_zone),
+        locale: Some(template::check_locale(&locale.await?)?.to_owned()),
+        wifi,
+    })
+}
+
+async fn chosen_board(
+    settings: &settings::Init,
+    asker: &Prompter<'_>,
+) -> Result<BoardName, Failure> {
+    if let Some(board) = settings.board {
+        return Ok(board);
+    }
+    if settings.template.format().is_some() {
+        return named_board(DEFAULT_BOARD);
+    }
+    if asker.asks {
+        for line in board_choices() {
+            asker.ui.explain(&line);
+        }
+    }
+    let question = Question {
+        text: "Board",
+        given: None,
+        default: DEFAULT_BOARD,
+    };
+    let answer = asker.ask(question, |answer| {
+        template::check_board(named_board(answer)?.0)
+    });
+    named_board(&answer.await?)
+}
+
+/// The lines above the question for the board: the usual boards with their titles, the others by name.
+fn board_choices() -> Vec<String> {
+    let (usual, others): (Vec<&Board>, Vec<&Board>) =
+        boards_of(System::Aarch64Linux).partition(|board| board.name.starts_with("rpi"));
+    let usual = usual.iter();
+    let mut lines: Vec<String> = usual
+        .map(|board| format!("  {:<6} {}", board.name, board.title))
+        .collect();
+    let others: Vec<&str> = others.iter().map(|board| board.name).collect();
+    lines.push(format!("  {}", others.join(", ")));
+    lines.push("A card for rpi3, rpi4 or rpi02 starts in all three. `sdbuild boards` describes the others.".to_owned());
+    lines
+}
+
+/// The board whose name was typed.
+fn named_board(answer: &str) -> Result<BoardName, Failure> {
+    answer.to_lowercase().parse().map_err(Failure::usage)
+}
+
+/// The keys that the user named; without any, those of this machine.
+pub(super) async fn choose_keys(
+    settings: &settings::Init,
+    env: &Environment,
+    asker: &Prompter<'_>,
+) -> Result<Vec<PublicKey>, Failure> {
+    let named: Result<Vec<_>, _> = settings
+        .key_files
+        .iter()
+        .map(|f| template::key_in(f))
+        .collect();
+    let mut keys = named?;
+    if let Some(url) = &settings.github {
+        let common = settings::common_without_file(env)?;
+        let text = pipeline::fetch_text(url, &common, asker.context).await?;
+        let listed = template::keys_listed(&text);
+        confirm_keys(&listed, url, settings.yes, asker).await?;
+        keys.extend(listed);
+    }
+    if settings.key_files.is_empty() && settings.github.is_none() {
+        return of_this_machine(settings, asker).await;
+    }
+    Ok(template::sorted(keys))
+}
+
+/// The keys of this machine that the user chooses; without an answer the best one.
+async fn of_this_machine(
+    settings: &settings::Init,
+    asker: &Prompter<'_>,
+) -> Result<Vec<PublicKey>, Failure> {
+    let dir = settings.home.as_ref().map(|home| home.join(".ssh"));
+    let in_files = dir.as_deref().map(template::public_keys);
+    let in_agent = settings.agent.as_deref().map(template::agent_keys);
+    let found = [in_files, in_agent].into_iter().flatten().flatten();
+    let found = template::sorted(found.collect());
+    if found.len() < 2 {
+        return Ok(found);
+    }
+    let events = &asker.context.events;
+    if asker.asks {
+        for (index, key) in found.iter().enumerate() {
+            asker
+                .ui
+                .explain(&format!("key {}: {}", index + 1, key.shown()));
+        }
+    }
+    let question = Question {
+        text: "Keys that may log in: numbers, or all",
+        given: None,
+        default: "1",
+    };
+    let answer = asker.ask(question, |answer| selected(answer, &found).map(drop));
+    let chosen = selected(&answer.await?, &found)?;
+    if !asker.asks {
+        for key in found.iter().filter(|key| !chosen.contains(key)) {
+            events.notice(format!(
+                "not added (--ssh-key FILE adds it): {}",
+                key.shown()
+            ));
+        }
+    }
+    Ok(chosen)
+}
+
+/// The keys that `answer` selects: numbers from 1, or `all`.
+fn selected(answer: &str, found: &[PublicKey]) -> Result<Vec<PublicKey>, Failure> {
+    if answer.eq_ignore_ascii_case("all") {
+        return Ok(found.to_vec());
+    }
+    let words = answer.split([',', ' ']).filter(|word| !word.is_empty());
+    let numbered = |word: &str| {
+        let index = word.parse::<usize>().ok()?.checked_sub(1)?;
+        found.get(index).cloned()
+    };
+    let chosen: Option<Vec<_>> = words.map(numbered).collect();
+    chosen.filter(|keys| !keys.is_empty()).ok_or_else(|| {
+        Failure::usage(format!(
+            "answer with numbers from 1 to {}, or `all`",
+            found.len()
+        ))
+    })
+}
+
+/// Lets the user confirm keys from the network: their owners will be able to log in as root.
+async fn confirm_keys(
+    keys: &[PublicKey],
+    url: &str,
+    yes: bool,
+    asker: &Prompter<'_>,
+) -> Result<(), Failure> {
+    if keys.is_empty() {
+        return Err(Failure::usage(format!("{url} has no SSH key"))
+            .hint("check the name of the account, or give --ssh-key FILE"));
+    }
+    if yes {
+        return Ok(());
+    }
+    for key in keys {
+        asker.ui.explain(&format!("{url} has: {}", key.line));
+    }
+    let question = "Let the owners of these keys log in as root?";
+    match confirm(question, asker.ui, asker.context).await? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
+        None => Err(
+            Failure::usage("the question about these keys was not answered on a terminal")
+                .hint("give --yes if they are"),
+        ),
+    }
+}
+
+/// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
+const MAX_PASSPHRASE_BYTES: u64 = 4096;
+
+/// The wireless network with its passphrase, from flags, a file or answers.
+async fn choose_wifi(
+    settings: &settings::Init,
+    env: &Environment,
+    asker: &Prompter<'_>,
+) -> Result<Option<Wifi>, Failure> {
+    let (name, file) = match &settings.wifi {
+        Some((name, file)) => (name.clone(), file.as_deref()),
+        None => (ask_name(env, asker).await?, None),
+    };
+    match (name.is_empty(), file) {
+        (true, _) => Ok(None),
+        (false, Some(file)) => {
+            let phrase = read_first_line(file, asker.context).await?;
+            Wifi::new(&name, &phrase).map(Some)
+        }
+        (false, None) => asker.network(&name).await,
+    }
+}
+
+/// The name of the network, chosen from those that this machine has seen or typed; empty for none.
+async fn ask_name(env: &Environment, asker: &Prompter<'_>) -> Result<String, Failure> {
+    let mut seen = Vec::new();
+    if asker.asks {
+        let path = env.program_path();
+        let networks = template::wireless_networks(&path);
+        seen = asker.context.cancel.race(networks).await?;
+    }
+    for (index, name) in seen.iter().enumerate() {
+        let name = ui::sanitize_line(name);
+        let text = format!("network {}: {name}", index + 1);
+        asker.context.events.notice(text);
+    }
+    let question = Question {
+        text: if seen.is_empty() {
+            "Wireless network to join (empty for none)"
+        } else {
+            "Wireless network to join: number or name (empty for none)"
+        },
+        given: None,
+        default: "",
+    };
+    let answer = asker.ask(question, |answer| match answer {
+        "" => Ok(()),
+        answer => Wifi::check(named(answer, &seen)),
+    });
+    Ok(named(&answer.await?, &seen).to_owned())
+}
+
+/// The network in `seen` that `answer` gives the number of, from 1; otherwise `answer` is a name.
+fn named<'a>(answer: &'a str, seen: &'a [String]) -> &'a str {
+    let index = answer.parse::<usize>().ok();
+    let index = index.and_then(|number| number.checked_sub(1));
+    let chosen = index.and_then(|index| seen.get(index));
+    chosen.map_or(answer, String::as_str)
+}
+
+/// The first line of `file`, which may be a pipe: its writer is waited for, until a signal ends that.
+async fn read_first_line(file: &Path, context: &Context) -> Result<String, Failure> {
+    let file = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || first_line(&file));
+    context.cancel.race(read).await?.or_internal("read")?
+}
+
+fn first_line(file: &Path) -> Result<String, Failure> {
+    plain_file::first_line_of_file_or_pipe(file, MAX_PASSPHRASE_BYTES)
+        .or_usage(format!("read the passphrase in {}", file.display()))
+}
 
 /// What is asked, and what is taken without an answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question<'a> {
+struct Question<'a> {
     /// Without `:`.
-    pub(super) text: &'a str,
+    text: &'a str,
     /// The value of its flag, which was checked already; then nothing is asked.
-    pub(super) given: Option<&'a str>,
+    given: Option<&'a str>,
     /// The answer of an empty line.
-    pub(super) default: &'a str,
+    default: &'a str,
 }
 
 /// Asks questions if there is a terminal to ask on.
@@ -37,7 +341,7 @@ fn explained(failure: &Failure) -> String {
 
 impl Prompter<'_> {
     /// The answer to `question`. An answer that `check` refuses is asked for again.
-    pub(super) async fn ask(
+    async fn ask(
         &self,
         question: Question<'_>,
         check: impl Fn(&str) -> Result<(), Failure>,
@@ -66,7 +370,7 @@ impl Prompter<'_> {
 
     /// The wireless network `name` with a passphrase that is not shown while it is typed, and therefore asked for twice; `None`
     /// for an empty one.
-    pub(super) async fn network(&self, name: &str) -> Result<Option<Wifi>, Failure> {
+    async fn network(&self, name: &str) -> Result<Option<Wifi>, Failure> {
         // There is a terminal, or the first question fails.
         let name_shown = ui::sanitize(name);
         let question = format!("Passphrase of {name_shown} (empty for no wireless network): ");
@@ -123,6 +427,78 @@ impl Prompter<'_> {
                 Ok(value) => return Ok(value),
                 Err(refused) => self.ui.explain(&explained(&refused)),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sdbuild_image::board::BOARDS;
+
+    #[test]
+    fn the_question_lists_every_board_that_it_accepts() {
+        let listed = board_choices().join(" ").replace(',', " ");
+        for BoardName(board) in &BOARDS {
+            let is_listed = listed.split_whitespace().any(|word| word == board.name);
+            let is_accepted = template::check_board(board).is_ok();
+            assert_eq!(is_listed, is_accepted, "{}", board.name);
+        }
+        // Broken, they would lose their columns.
+        let choices = board_choices();
+        let mut usual = choices.iter().filter(|line| line.starts_with("  rpi"));
+        assert!(usual.all(|line| line.chars().count() <= 40));
+    }
+
+    #[test]
+    fn keys_are_selected_by_number() {
+        let key = |line: &str| PublicKey { line: line.into() };
+        let found = [key("a"), key("b"), key("c")];
+        let lines = |answer| {
+            let keys = selected(answer, &found).ok()?;
+            Some(keys.into_iter().map(|key| key.line).collect::<String>())
+        };
+        assert_eq!(lines("1").as_deref(), Some("a"));
+        assert_eq!(lines("3, 1").as_deref(), Some("ca"));
+        assert_eq!(lines("ALL").as_deref(), Some("abc"));
+        for bad in ["", "0", "4", "-1", "1 x", ",", "99999999999999999999"] {
+            assert_eq!(lines(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_passphrase_is_read_from_a_file_or_a_pipe() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::write(pipe, "piped\n").unwrap()
+        });
+        assert_eq!(first_line(&pipe).unwrap(), "piped");
+        writer.join().unwrap();
+        let refused = first_line(dir.path()).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("it is neither a plain file nor a pipe"),
+            "{refused}"
+        );
+        let file = dir.path().join("file");
+        std::fs::write(&file, "secret\nmore\n").unwrap();
+        assert_eq!(first_line(&file).unwrap(), "secret");
+    }
+
+    #[test]
+    fn networks_are_chosen_by_number_or_name() {
+        let seen = ["Home".to_owned(), "9".to_owned()];
+        for (answer, name) in [
+            ("1", "Home"),
+            ("2", "9"),
+            ("3", "3"),
+            ("0", "0"),
+            ("Home", "Home"),
+            ("Attic", "Attic"),
+        ] {
+            assert_eq!(named(answer, &seen), name, "{answer}");
         }
     }
 }

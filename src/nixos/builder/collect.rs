@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::container::Builder;
-use super::image::BuilderImage;
+use super::Builder;
+use super::BuilderImage;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, OrFail as _};

@@ -9,14 +9,13 @@ use std::io::Write;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::container::Builder;
-use super::image::BuilderImage;
-use super::own_texts;
-use super::own_texts::{ENTRY, WATCHDOG};
+use super::Builder;
+use super::BuilderImage;
+use super::upload::{self, ENTRY, WATCHDOG};
 use crate::nixos::layout;
 use crate::nixos::log::clean;
+use crate::nixos::network_access;
 use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::ssh_access;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::Failure;
@@ -127,7 +126,7 @@ impl Export<'_> {
         let environment = [
             ("NIX_CONFIG", self.nix.text(None, &dir)?),
             ("NIX_REMOTE", "local".to_owned()),
-            ("NIX_SSHOPTS", ssh_access::options()),
+            ("NIX_SSHOPTS", network_access::ssh_options()),
             ("SDBUILD_RUN", self.run.to_string()),
             ("SDBUILD_LIVE", live.join(" ")),
             ("SDBUILD_CACHES", self.caches.join(" ")),
@@ -158,7 +157,7 @@ impl Export<'_> {
                 (PATH, PROGRAM),
                 (EXPORTED, exported.as_str()),
             ];
-            own_texts::pack(out, owner, &files, authorities.as_deref())
+            upload::pack(out, owner, &files, authorities.as_deref())
         };
         container.upload("/", pack).await
     }

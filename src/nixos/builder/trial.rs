@@ -4,14 +4,13 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::image::BuilderImage;
-use super::own_texts;
-use super::own_texts::WATCHDOG;
+use super::BuilderImage;
+use super::upload::{self, WATCHDOG};
 use crate::common::remote_builder::RemoteBuilder;
 use crate::nixos::layout;
+use crate::nixos::network_access;
 use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::remote_trial::Trial;
-use crate::nixos::ssh_access;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::timeout::finish_within;
@@ -75,7 +74,7 @@ impl TrialRun<'_> {
         let environment = [
             ("NIX_CONFIG", config),
             ("NIX_REMOTE", "local".to_owned()),
-            ("NIX_SSHOPTS", ssh_access::options()),
+            ("NIX_SSHOPTS", network_access::ssh_options()),
             ("HOME", "/tmp".to_owned()),
             ("LANG", "C.UTF-8".to_owned()),
             ("SDBUILD_RUN", self.run.to_string()),
@@ -138,7 +137,7 @@ impl TrialRun<'_> {
         let authorities = self.access.authorities.clone();
         let pack = move |out: &mut dyn Write| {
             let files = [(layout::WATCHDOG, WATCHDOG), (PATH, PROGRAM)];
-            own_texts::pack(out, owner, &files, authorities.as_deref())
+            upload::pack(out, owner, &files, authorities.as_deref())
         };
         container.upload("/", pack).await
     }

@@ -1,24 +1,23 @@
 //! Uploads to the builder before it starts: the configuration into the container, nixpkgs to the store volume, where
 //! it stays for later builds.
 
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
-use super::container::{BuildJob, Builder};
-use super::evaluation_key::Surroundings;
-use super::image::BuilderImage;
-use super::own_texts;
-use super::own_texts::{PROGRAMS, relative};
-use crate::nixos::build_source::BuildSource;
-use crate::nixos::config_dir::{Packed, UploadDir};
-use crate::nixos::expressions;
-use crate::nixos::layout;
-use crate::nixos::tar_writer::TarWriter;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Events, Phase};
-use sdbuild_core::failure::{Class, Failure};
-use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_engine::{Container, PathKind};
+use sdbuild_nix::nix_conf::NixSettings;
+
+use crate::nixos::build_source::BuildSource;
+use crate::nixos::builder::{BuildJob, Builder, BuilderImage};
+use crate::nixos::command::{BuildRequest, StorePaths, Task};
+use crate::nixos::config_dir::{Packed, UploadDir};
+use crate::nixos::tar_writer::{Owner, TarWriter};
+use crate::nixos::{expressions, layout};
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
@@ -104,7 +103,7 @@ impl Content {
         for (path, text) in PROGRAMS {
             packer.bytes(relative(path), text.as_bytes())?;
         }
-        own_texts::pack_network(packer, self.authorities.as_deref())?;
+        pack_network(packer, self.authorities.as_deref())?;
         // The builder writes into two of them what it finds out about a flake.
         for dir in [
             layout::EXPRESSIONS,
@@ -239,5 +238,234 @@ impl Write for Counting<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// The program that prepares the volume.
+pub(super) const ENTRY: &str = include_str!("../../../containers/builder/entry");
+/// The watchdog.
+pub(super) const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
+/// The wrapper that Nix runs as `ssh`.
+const SSH: &str = include_str!("../../../containers/builder/ssh");
+/// The programs that run in the builder, and the shell functions that they read: path and content.
+pub(super) const PROGRAMS: [(&str, &str); 6] = [
+    (layout::ENTRY, ENTRY),
+    (layout::WATCHDOG, WATCHDOG),
+    (
+        layout::GLUE,
+        include_str!("../../../containers/builder/glue"),
+    ),
+    (
+        layout::FLAKE,
+        include_str!("../../../containers/builder/flake"),
+    ),
+    (
+        layout::EVALUATIONS,
+        include_str!("../../../containers/builder/evaluations"),
+    ),
+    (
+        layout::STEPS,
+        include_str!("../../../containers/builder/steps"),
+    ),
+];
+/// The texts of everything that is uploaded to every builder.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    let expressions = expressions::files().iter();
+    let expressions = expressions.flat_map(|(name, text)| [name.as_str(), text.as_str()]);
+    let programs = PROGRAMS.iter();
+    programs
+        .flat_map(|(name, text)| [*name, *text])
+        .chain(expressions)
+}
+
+/// Writes a tar archive to `out`: the directory of the programs with `files`, of which each is given by its absolute path, and
+/// the certificate authorities of the user's.
+pub(super) fn pack(
+    out: &mut dyn Write,
+    owner: Owner,
+    files: &[(&str, &str)],
+    authorities: Option<&[u8]>,
+) -> io::Result<()> {
+    let mut packer = TarWriter::new(out, owner);
+    for dir in ["build", "build/sdbuild"] {
+        packer.directory(dir)?;
+    }
+    for (path, text) in files {
+        packer.bytes(relative(path), text.as_bytes())?;
+    }
+    pack_network(&mut packer, authorities)?;
+    packer.finish()
+}
+
+/// Packs what connections need: ssh, and the certificate authorities of the user's.
+pub(super) fn pack_network(
+    packer: &mut TarWriter<'_>,
+    authorities: Option<&[u8]>,
+) -> io::Result<()> {
+    packer.directory(relative(layout::SSH_DIR))?;
+    packer.file(
+        relative(layout::SSH),
+        SSH.len() as u64,
+        true,
+        SSH.as_bytes(),
+    )?;
+    authorities.map_or(Ok(()), |authorities| {
+        packer.bytes(relative(layout::AUTHORITIES), authorities)
+    })
+}
+
+/// The path in an archive that is unpacked at the root.
+pub(super) fn relative(path: &str) -> &str {
+    path.trim_start_matches('/')
+}
+
+/// The hash of everything that the evaluation of a job depends on, except the files of its source: sdbuild's own texts and
+/// settings, the builder's container image, nixpkgs by its content, and how the source is named.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings(Sha256Hash);
+
+impl Surroundings {
+    /// Those of `job` in the container image `image`, a reference that names its content.
+    pub(super) fn of(job: &BuildJob, image: &str) -> Result<Self, Failure> {
+        let request = with_same_result(&job.request);
+        let paths = StorePaths {
+            run: String::new(),
+            configuration: job.configuration.clone(),
+            live: Vec::new(),
+        };
+        let mut hash = Fields(Hasher::new());
+        hash.add(env!("CARGO_PKG_VERSION"));
+        hash.add(image);
+        for text in all() {
+            hash.add(text);
+        }
+        for word in request.arguments(&paths) {
+            hash.add(&word);
+        }
+        for (name, value) in request.environment(&paths)? {
+            hash.add(&name);
+            hash.add(&value);
+        }
+        for (name, value) in job.source.environment(&request.task) {
+            hash.add(name);
+            hash.add(&value);
+        }
+        for (path, text) in job.source.own_files(&request) {
+            hash.add(&path);
+            hash.add(&text);
+        }
+        Ok(Self(hash.0.finish().sha256))
+    }
+
+    /// The key of the evaluation when the builder sees the source `files`.
+    pub(super) fn with_files(self, files: Sha256Hash) -> Sha256Hash {
+        Sha256Hash::of(format!("{} {files}", self.0).as_bytes())
+    }
+}
+
+/// A request with the same evaluation as `request`, and equal for all requests that differ only in what cannot change its result: a
+/// forecast evaluates the same as a build, and how much is done at once decides only how fast it is.
+fn with_same_result(request: &BuildRequest) -> BuildRequest {
+    let NixSettings {
+        cores,
+        jobs,
+        connections,
+        heap,
+        ..
+    } = NixSettings::default();
+    BuildRequest {
+        task: Task::Build,
+        nix: NixSettings {
+            cores,
+            jobs,
+            connections,
+            heap,
+            ..request.nix.clone()
+        },
+        ..request.clone()
+    }
+}
+
+impl BuildJob {
+    /// The key of the job's evaluation in the container image `image`, a reference that names its content; it reads all files
+    /// of the source. `None` if something else decides as well what is evaluated: a flake that is fetched.
+    pub fn evaluation_key(&self, image: &str) -> Result<Option<Sha256Hash>, Failure> {
+        if !self.source.is_uploaded() {
+            return Ok(None);
+        }
+        let mut sink = io::sink();
+        let mut tar = TarWriter::new(&mut sink, Owner { uid: 0, gid: 0 });
+        let hashes: io::Result<Vec<_>> = self
+            .source
+            .files
+            .iter()
+            .map(|dir| Ok(dir.files.pack(&mut tar, "files")?.sha256))
+            .collect();
+        let hashes = hashes.or_usage("read the configuration")?;
+        let files = self.source.sha256(&hashes);
+        Ok(Some(Surroundings::of(self, image)?.with_files(files)))
+    }
+}
+
+/// Hashes texts so that their borders matter.
+struct Fields(Hasher);
+
+impl Fields {
+    fn add(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sdbuild_core::system::System;
+    use sdbuild_image::image_format::Format;
+
+    use super::*;
+    use crate::common::build_mode::Glue;
+
+    fn request(task: Task, nix: NixSettings) -> BuildRequest {
+        BuildRequest {
+            task,
+            system: System::Aarch64Linux,
+            format: Format::default(),
+            emulated: true,
+            glue: Glue::default(),
+            nix,
+            debian_mirror: None,
+        }
+    }
+
+    /// What Nix is given.
+    fn given(request: &BuildRequest) -> (Vec<String>, Vec<(String, String)>) {
+        let paths = StorePaths {
+            run: String::new(),
+            configuration: "abc".into(),
+            live: Vec::new(),
+        };
+        let request = with_same_result(request);
+        (
+            request.arguments(&paths),
+            request.environment(&paths).unwrap(),
+        )
+    }
+
+    #[test]
+    fn how_much_is_done_at_once_changes_no_result() {
+        let one = given(&request(Task::Build, NixSettings::default()));
+        let more = NixSettings {
+            cores: 3,
+            jobs: Some(4),
+            connections: Some(5),
+            heap: Some(1 << 30),
+            ..NixSettings::default()
+        };
+        assert_eq!(given(&request(Task::Forecast, more)), one);
+        let cached = NixSettings {
+            substituters: vec!["https://cache.example".into()],
+            ..NixSettings::default()
+        };
+        assert_ne!(given(&request(Task::Build, cached)), one);
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::common::writable_dir::try_to_write;
 use crate::output;
-use crate::pipeline::checks::check::Check;
-use crate::pipeline::checks::machine::Machine;
+use crate::pipeline::checks::Check;
+use crate::pipeline::checks::Machine;
 use sdbuild_core::disk_space::{free_space, free_space_for_users};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_engine::oci::MissingImages;
@@ -193,7 +193,7 @@ fn existing(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::checks::check::Verdict::{Bad, Good, Warning};
+    use crate::pipeline::checks::Verdict::{Bad, Good, Warning};
 
     const DIR: &str = "/somewhere";
 

@@ -7,7 +7,7 @@ use super::project_policy;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::output::ImagerUrl;
 use crate::pipeline::SourceChoice;
-use crate::settings::origin::{Origin, Setting, origin_hint};
+use crate::settings::resolver::{Origin, Setting, origin_hint};
 use crate::settings::{DEFAULT_RELEASE, output_dir};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::host_name;

@@ -1,7 +1,7 @@
 use clap::{Args as _, Parser};
 
 use super::*;
-use crate::settings::origin::Origin;
+use crate::settings::resolver::Origin;
 use crate::settings::{CACHE_KEY, DEFAULT_RELEASE};
 use sdbuild_core::failure::Class;
 

@@ -170,17 +170,6 @@ fn a_console_that_the_kernel_has_is_not_asked_for() {
     assert!(without.contains("console=ttyAMA0"), "{without}");
 }
 
-#[test]
-fn every_symptom_has_a_hint() {
-    for symptom in SYMPTOMS.iter().chain(&STAGES) {
-        assert!(
-            symptom.hint.len() > 10 && !symptom.hint.ends_with('.'),
-            "{}",
-            symptom.what
-        );
-    }
-}
-
 /// Recorded from `raspi3b` with Debian's kernel 6.12.107: the port has the kernel's messages and no prompt.
 #[test]
 fn a_port_of_the_bluetooth_chip_asks_for_no_login() {
