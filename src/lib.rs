@@ -119,7 +119,7 @@ fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui:
         OutputMode::Json
     } else if flags.quiet {
         OutputMode::Quiet
-    } else if env.dumb_terminal {
+    } else if env.dumb_terminal || env.ci {
         OutputMode::Plain
     } else {
         OutputMode::Live

@@ -81,15 +81,8 @@ impl BuildLog {
                 self.findings.other_lines.push_back(text.clone());
                 keep_last(&mut self.findings.other_lines, TAIL_LINES);
             }
-            NixEvent::Message { text, .. } => {
-                if let Some(fault) = text
-                    .strip_prefix("trace: ")
-                    .filter(|text| text.starts_with("Systemd "))
-                {
-                    self.findings.unit_fault = Some(fault.to_owned());
-                }
-            }
-            NixEvent::WillBuild { .. }
+            NixEvent::Message { .. }
+            | NixEvent::WillBuild { .. }
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
             | NixEvent::Restarted
@@ -105,9 +98,9 @@ impl BuildLog {
         }
     }
 
-    /// Keeps the names of packages, or of outputs, in `line` of Nix's log; `false` if it has none. They are not for the file.
+    /// Keeps the names of packages in `line` of Nix's log; `false` if it has none. They are not for the file.
     pub(super) fn note_names(&mut self, line: &str) -> bool {
-        self.findings.packages.note(line) || self.findings.outputs.note(line)
+        self.findings.packages.note(line)
     }
 
     /// Writes buffered lines to the file, for users who follow it.

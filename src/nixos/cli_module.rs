@@ -68,16 +68,6 @@ impl CliModule {
         definition.map(|definition| definition.flag.as_str())
     }
 
-    /// The options that `--set` defines, with the values as the user wrote them.
-    pub(super) fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
-        let texts = self
-            .0
-            .iter()
-            .filter_map(|definition| definition.flag.strip_prefix("--set "));
-        let pairs = texts.filter_map(|text| text.split_once('='));
-        pairs.map(|(option, value)| (option.trim(), value.trim()))
-    }
-
     /// The flag that defines `option`, an option below it, or the set that it is in.
     pub(super) fn flag_of(&self, option: &str) -> Option<&str> {
         let is_below = |inner: &str, outer: &str| {

@@ -32,9 +32,6 @@ use sdbuild_nix::flake_lock::Lock;
 use sdbuild_nix::flake_ref::FlakeRef;
 use sdbuild_nix::layout;
 
-// Until diagnosis names it where it is.
-pub(super) use sdbuild_nix::flake_file::FlakeFile as InputNames;
-
 /// The flake itself among the inputs that the user's git fetches.
 pub const SELF: &str = "self";
 

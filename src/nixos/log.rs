@@ -5,7 +5,6 @@
 
 mod count;
 mod forecast;
-mod private_key;
 mod step;
 
 use std::collections::HashMap;
@@ -14,9 +13,9 @@ use serde_json::Value;
 
 use self::count::Count;
 use self::forecast::forecast;
-use self::private_key::hide_private_keys;
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::redact::hide_private_keys;
 use sdbuild_core::text::{strip_control, truncate};
 
 /// More activities than a build has at the same time; at this number the table is cleared so that it cannot grow.

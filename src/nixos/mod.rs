@@ -5,6 +5,7 @@
 //! machine. This module does not read the environment, does not download, and gives the builder no path of the host
 //! and no capability.
 
+mod brackets;
 mod build_log;
 pub mod build_source;
 pub mod builder;
@@ -16,7 +17,6 @@ pub mod configuration;
 mod diagnosis;
 mod expressions;
 pub mod flake;
-mod flake_outputs;
 mod follow;
 mod git;
 mod ignore_rules;
@@ -32,8 +32,5 @@ mod remote_trial;
 mod tar_writer;
 mod user_files;
 
-// Until diagnosis and check name them where they are.
-pub(crate) use sdbuild_nix::{
-    known_repository, layout, nix_syntax, programs, reports as entry_report, shell_session,
-    store_path,
-};
+// Until check names them where they are.
+pub(crate) use sdbuild_nix::{layout, nix_syntax};

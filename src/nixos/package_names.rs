@@ -14,12 +14,6 @@ const MAX_NAME_BYTES: usize = 100;
 /// Versions of a package that are proposed.
 const MAX_VERSIONS: usize = 3;
 
-/// Endings of the names of packages in other distributions, which divide one program into several of them.
-const ENDINGS: [&str; 14] = [
-    "bin", "browser", "cli", "client", "clients", "common", "core", "daemon", "desktop", "dev",
-    "full", "server", "tools", "utils",
-];
-
 /// The packages that a configuration can name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PackageNames(Vec<String>);
@@ -42,13 +36,6 @@ impl PackageNames {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
-    }
-
-    /// The name that is `unknown` without an ending by which distributions split a package: chromium of `chromium-browser`.
-    pub(super) fn without_ending(&self, unknown: &str) -> Option<&str> {
-        let (name, ending) = unknown.rsplit_once('-')?;
-        self.all()
-            .find(|known| *known == name && ENDINGS.contains(&ending))
     }
 
     /// The names that the mistyped name `unknown` may mean, such as `htop or btop`.
@@ -94,9 +81,6 @@ mod tests {
         assert_eq!(names.similar("vin").as_deref(), Some("vim"));
         assert_eq!(names.similar("$(rebootx)"), None);
         assert_eq!(names.similar("firefox"), None);
-        assert_eq!(names.without_ending("vim-common"), Some("vim"));
-        assert_eq!(names.without_ending("vim-small"), None);
-        assert_eq!(names.without_ending("firefox-common"), None);
         assert!(names.note(&line("nodejs nodejs-slim nodejs_20 nodejs_22 nodejs_24")));
         let versions = names.similar("nodejs-18");
         assert_eq!(

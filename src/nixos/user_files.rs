@@ -6,8 +6,6 @@ mod naming;
 mod places;
 mod similar;
 
-pub(super) use naming::{WrittenPath, path_from};
-
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -188,12 +186,6 @@ impl UserFiles {
         let file = path.strip_prefix('/').filter(|file| is_plain_name(file))?;
         let beside = self.root.join(module).with_file_name(file);
         beside.is_file().then_some(file)
-    }
-
-    /// The path below the configuration's directory of the file `path` of this machine; `None` if it is not in there.
-    pub(super) fn below_root(&self, path: &str) -> Option<String> {
-        let below = Path::new(path).strip_prefix(&self.root).ok()?;
-        Some(below.display().to_string())
     }
 
     /// That there is no file `name` on this machine either, and what to do; `None` if there is one. The place that names it begins with

@@ -68,6 +68,8 @@ pub struct Environment {
     pub terminal: Option<String>,
     /// Whether `TERM` is `dumb`.
     pub dumb_terminal: bool,
+    /// Whether a CI service runs it: `CI` is set to anything but `false`.
+    pub ci: bool,
     /// Whether `NO_COLOR` is set (no-color.org).
     pub no_color: bool,
     /// Whether `CLICOLOR_FORCE` is set to anything but 0 (bixense.com/clicolors).
@@ -154,6 +156,7 @@ impl Environment {
                 .and_then(|columns| usize::try_from(columns).ok()),
             terminal: text("TERM"),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
+            ci: text("CI").is_some_and(|ci| ci != "false"),
             no_color: some("NO_COLOR").is_some(),
             force_color: some("CLICOLOR_FORCE").is_some_and(|v| v != "0"),
         }

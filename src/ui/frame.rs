@@ -1,41 +1,35 @@
-//! Renders the live view as lines: the phase with its bar, what it counts, and the builds and downloads in progress. Pure.
+//! What the live view shows: the phase with how much of it is done, what it counts, and the builds and downloads in progress. Pure.
 
 use std::time::Duration;
 
 use console::{measure_text_width, truncate_str};
 
 use crate::ui::colour::Paint;
-use crate::ui::layout::{NARROW, WIDEST_RUN, filled};
-use crate::ui::progress;
+use crate::ui::layout::{NARROW, SEPARATOR, WIDEST_RUN, fill_parts};
 use crate::ui::sanitize::sanitize;
-use crate::ui::state::{Activity, Fraction, State, WHOLE};
+use crate::ui::state::{Activity, ActivityKind, Fraction, Progress, State};
 use crate::ui::words;
+use sdbuild_core::event::Phase;
 
 /// Maximum height of the live view in lines, on any terminal.
 const MAX_LINES: usize = 12;
 /// Time between two frames of the spinner.
 pub(super) const SPINNER_INTERVAL: Duration = Duration::from_millis(125);
-const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 /// Columns of a phase's name.
 pub(super) const NAME_COLUMNS: usize = 18;
-/// The shortest bar that shows more than the percentage beside it.
-const MIN_BAR: usize = 8;
 /// Lines of a live view with one for the phases that follow, at least.
 const MIN_ROOM_FOR_NEXT: usize = 4;
 /// Columns of the name of what is built or downloaded, at least.
 const MIN_NAME: usize = 24;
-/// The same at most where all names have as many: what is written by it has the rest.
+/// The same at most where all names have as many: what it prints has the rest.
 const MAX_NAME: usize = 64;
-/// Columns that a long name leaves of what is written by it: those of `112 of 340 MB`.
+/// Columns that a long name leaves of what it prints: those of `112 of 340 MB`.
 const MIN_LAST: usize = 13;
-/// What the lines below that of the phase begin with.
+/// Columns of a builder's phase.
+const PHASE_COLUMNS: usize = 14;
+/// What the lines below that of the phase begin with, and further lines of a sentence.
 const MARGIN: &str = "     ";
-/// What separates the parts of a line.
-const SEPARATOR: &str = " · ";
-/// Columns of the longest elapsed time below an hour: `59 min 59 s`.
-const ELAPSED_COLUMNS: usize = 11;
-/// Further lines of a sentence are indented by this much more.
-const HANGING: usize = 2;
+const HANGING: &str = "       ";
 
 /// Width and height of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,57 +38,40 @@ pub(super) struct Size {
     pub(super) rows: usize,
 }
 
-/// The live view of `state` at the time `at`; empty between two phases. Each line is narrower than the terminal, and
-/// all lines together take at most half of its height.
-pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Vec<String> {
-    let Some((phase, _)) = state.phase() else {
-        return Vec::new();
-    };
-    let columns = size.columns;
-    let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
-    let room = (size.rows / 2).clamp(1, MAX_LINES);
-    let has_next = room >= MIN_ROOM_FOR_NEXT;
-    if has_next {
-        lines.extend(to_come(state, at, columns, paint));
+/// The live view at one moment. Each line is narrower than the terminal; without control characters but those of [`Paint`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    /// The name of the phase.
+    pub(super) name: &'static str,
+    /// How long it has run.
+    pub(super) elapsed: Duration,
+    /// How much of it is done, if that is known.
+    pub(super) percent: Option<u64>,
+    /// The lines below that.
+    pub(super) below: Vec<String>,
+}
+
+/// The live view of `state` at the time `at`, at most half as high as the terminal; `None` between two phases.
+pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Option<Frame> {
+    let (phase, since) = state.phase()?;
+    let columns = size.columns.min(WIDEST_RUN);
+    let room = (size.rows / 2).clamp(1, MAX_LINES) - 1;
+    let mut below = Vec::new();
+    if room + 1 >= MIN_ROOM_FOR_NEXT {
+        below.extend(to_come(state, at, columns, paint));
     }
-    let counts = progress::counts(state).filter(|_| room > 1);
-    lines.extend(counts.into_iter().flat_map(|counts| {
-        if let Some(since) = state.reached() {
-            let reached = words::seconds(at.saturating_sub(since));
-            let reached = paint.faint(&format!("for {reached}"));
-            return stage_lines(&counts, &reached, columns);
-        }
-        count_lines(&counts, columns)
-    }));
-    lines.truncate(room);
-    let console = state.console().filter(|_| lines.len() < room);
-    lines.extend(console.map(|last| {
-        let words: Vec<&str> = last.text.split_whitespace().collect();
-        let text = paint.faint(&sanitize(&format!("console: {}", words.join(" "))));
-        let ago = format!("{} ago", words::seconds(at.saturating_sub(last.since)));
-        line(&format!("{MARGIN}{text}"), &paint.faint(&ago), columns)
-    }));
-    let room = room - lines.len();
-    let listed = progress::listed(state);
-    let shown = if listed.len() > room {
-        room.saturating_sub(1)
-    } else {
-        listed.len()
-    };
-    let (first, rest) = listed.split_at(shown);
-    for (activity, count) in first {
-        let time = paint.faint(&words::seconds(at.saturating_sub(activity.since)));
-        let columns = columns.min(WIDEST_RUN);
-        let room = columns.saturating_sub(measure_text_width(&time) + 2);
-        let text = activity_columns(activity, *count, room, columns, paint);
-        lines.push(line(&text, &time, columns));
-    }
-    let more: usize = rest.iter().map(|(_, count)| count).sum();
-    if more > 0 && room > 0 {
-        let more = format!("{MARGIN}and {more} more");
-        lines.push(line(&more, "", columns));
-    }
-    lines
+    below.extend(count_lines(state, at, columns, paint));
+    below.truncate(room);
+    below.extend(console(state, at, columns, paint));
+    below.truncate(room);
+    let room = room - below.len();
+    below.extend(active(state, at, columns, room, paint));
+    Some(Frame {
+        name: words::phase(phase),
+        elapsed: at.saturating_sub(since),
+        percent: state.fraction().map(Fraction::percent),
+        below,
+    })
 }
 
 /// Which phases follow, below the running one: there they keep their place while what is built and downloaded changes. At the right
@@ -107,101 +84,61 @@ fn to_come(state: &State, at: Duration, columns: usize, paint: Paint) -> Option<
     (!names.is_empty()).then_some(next)
 }
 
-/// The line of the phase: its name, the bar and the percentage if they are known, and the time it took so far. What there is no
-/// room for is left out, the bar last.
-fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -> String {
-    let since = state.phase().map_or(at, |(_, since)| since);
-    let elapsed = words::seconds(at.saturating_sub(since));
-    let tick = usize::try_from(at.as_millis() / SPINNER_INTERVAL.as_millis()).unwrap_or(0);
-    let columns = columns.min(WIDEST_RUN);
-    let spinner = SPINNER.get(tick % SPINNER.len()).copied().unwrap_or(' ');
-    let name_columns = if columns < NARROW { 0 } else { NAME_COLUMNS };
-    let spinner = paint.active(&spinner.to_string());
-    let mut text = format!(
-        " {spinner} {}",
-        paint.strong(&format!("{name:<name_columns$}"))
-    );
-    if let Some(shown) = state.fraction() {
-        // What surrounds the bar: margins of two blanks, and `99 %`. A bar that became shorter with the time would seem to go back.
-        let elapsed_columns = elapsed.len().max(ELAPSED_COLUMNS);
-        let taken = measure_text_width(&text) + elapsed_columns + 2 + 6 + 3;
-        let room = columns.saturating_sub(taken);
-        if room >= MIN_BAR {
-            let bar = bar(shown, room, paint);
-            text.extend(["  ", &bar]);
-        }
-        let percent = shown.percent();
-        text.extend([format!(" {percent:>3} %")]);
+/// What the phase counts. The stage of a boot has a line of its own with the time since it was reached: no number says how far it is.
+fn count_lines(state: &State, at: Duration, columns: usize, paint: Paint) -> Vec<String> {
+    let mut counts = counts(state);
+    let mut lines = Vec::new();
+    if let Some((since, detail)) = state.reached().zip(state.detail()) {
+        let (stage, until) = detail.split_once(SEPARATOR).unwrap_or((detail, ""));
+        let reached = format!("for {}", words::seconds(at.saturating_sub(since)));
+        let stage = format!("{MARGIN}{}", sanitize(stage));
+        lines.push(line(&stage, &paint.faint(&reached), columns));
+        let until = Some(until.to_owned()).filter(|until| !until.is_empty());
+        // The detail is the first of them.
+        counts.splice(..1, until);
     }
-    line(&text, &paint.faint(&elapsed), columns)
-}
-
-/// The stage of a boot with the time since it was `reached`, and below it what the boot waits for: so the lines below keep their place.
-fn stage_lines(text: &str, reached: &str, columns: usize) -> Vec<String> {
-    let (stage, until) = text.split_once(SEPARATOR).unwrap_or((text, ""));
-    let room = columns.min(WIDEST_RUN).saturating_sub(MARGIN.len() + 1);
-    let beside = room.saturating_sub(measure_text_width(reached) + 1);
-    let mut lines = sentence_lines(stage, room, room);
-    let fits = |last: &mut String| measure_text_width(last) <= MARGIN.len() + beside;
-    let last = lines.pop_if(fits).unwrap_or_else(|| MARGIN.to_owned());
-    lines.push(line(&last, reached, columns));
-    let until = Some(until).filter(|until| !until.is_empty());
-    lines.extend(
-        until
-            .into_iter()
-            .flat_map(|until| count_lines(until, columns)),
-    );
+    let counts = counts.iter().map(|part| sanitize(part).into_owned());
+    let counts: Vec<String> = counts.collect();
+    if !counts.is_empty() {
+        let counted = fill_parts(&counts, MARGIN, HANGING, columns.saturating_sub(1));
+        lines.extend(counted.iter().map(|counted| line(counted, "", columns)));
+    }
     lines
 }
 
-/// A sentence in lines, the first one of at most `first` columns, the others of `width`; where a part up to a comma has room in a
-/// line, it is not broken.
-fn sentence_lines(text: &str, first: usize, width: usize) -> Vec<String> {
-    let narrow = width.saturating_sub(HANGING);
-    let parts = text.split_inclusive(", ").map(str::trim_end);
-    let pieces = parts.flat_map(|part| {
-        let is_whole = measure_text_width(part) <= first.min(narrow);
-        let words = (!is_whole).then(|| part.split_whitespace());
-        let whole = is_whole.then_some(part);
-        whole.into_iter().chain(words.into_iter().flatten())
-    });
-    let rows = filled(pieces, first, narrow).into_iter().enumerate();
-    let rows = rows.map(|(at, row)| {
-        let hanging = if at == 0 { 0 } else { HANGING };
-        format!("{MARGIN}{:hanging$}{row}", "")
-    });
-    rows.collect()
+/// The last line of the console of the machine that boots.
+fn console(state: &State, at: Duration, columns: usize, paint: Paint) -> Option<String> {
+    let last = state.console()?;
+    let words: Vec<&str> = last.text.split_whitespace().collect();
+    let text = paint.faint(&sanitize(&format!("console: {}", words.join(" "))));
+    let ago = format!("{} ago", words::seconds(at.saturating_sub(last.since)));
+    Some(line(
+        &format!("{MARGIN}{text}"),
+        &paint.faint(&ago),
+        columns,
+    ))
 }
 
-/// What the phase counts, in several lines if one is too short, broken between its parts.
-fn count_lines(counts: &str, columns: usize) -> Vec<String> {
-    // The line and its margin.
-    let room = columns.saturating_sub(1);
-    let mut lines: Vec<String> = Vec::new();
-    for part in counts.split(SEPARATOR) {
-        match lines.last_mut() {
-            Some(last) if measure_text_width(&format!("{last}{SEPARATOR}{part}")) <= room => {
-                last.extend([SEPARATOR, part]);
-            }
-            Some(_) | None => {
-                let width = room.saturating_sub(MARGIN.len());
-                lines.extend(sentence_lines(part, width, width));
-            }
-        }
-    }
-    lines.iter().map(|text| line(text, "", columns)).collect()
-}
-
-/// A bar of `columns` characters.
-fn bar(shown: &Fraction, columns: usize, paint: Paint) -> String {
-    let halves = u128::from(shown.share()) * (columns as u128) * 2 / u128::from(WHOLE);
-    let halves = usize::try_from(halves).unwrap_or(usize::MAX);
-    // Whatever is done shows.
-    let halves = halves.clamp(usize::from(shown.share() > 0), columns * 2);
-    let half = if halves % 2 == 1 { "╸" } else { "" };
-    let done = format!("{}{half}", "━".repeat(halves / 2));
-    let rest = "─".repeat(columns - halves.div_ceil(2));
-    format!("{}{}", paint.good(&done), paint.faint(&rest))
+/// At most `room` lines about the builds and downloads in progress.
+fn active(state: &State, at: Duration, columns: usize, room: usize, paint: Paint) -> Vec<String> {
+    let listed = listed(state);
+    let shown = if listed.len() > room {
+        room.saturating_sub(1)
+    } else {
+        listed.len()
+    };
+    let (first, rest) = listed.split_at_checked(shown).unwrap_or_default();
+    let first = first.iter().map(|(activity, count)| {
+        let time = paint.faint(&words::seconds(at.saturating_sub(activity.since)));
+        let room = columns.saturating_sub(measure_text_width(&time) + 2);
+        let text = activity_columns(activity, *count, room, columns, paint);
+        line(&text, &time, columns)
+    });
+    let more: usize = rest.iter().map(|(_, count)| count).sum();
+    let more = (more > 0 && room > 0).then(|| format!("{MARGIN}and {more} more"));
+    first
+        .chain(more.map(|more| line(&more, "", columns)))
+        .collect()
 }
 
 /// The line of an activity without its time, for `room` of all `columns`: what it does, its name, how many have this name, the
@@ -213,18 +150,19 @@ fn activity_columns(
     columns: usize,
     paint: Paint,
 ) -> String {
-    let (verb, name) = (progress::verb(activity), progress::name(activity, count));
+    let verb = verb(activity);
+    let name = name(activity, count);
     let name = sanitize(&name);
     let phase = activity.phase.as_deref().map(sanitize).unwrap_or_default();
-    let last = progress::last(activity).unwrap_or_default();
+    let last = last(activity).unwrap_or_default();
     let last = sanitize(&last).replace('\n', " ");
     let (name_columns, phase_columns) = if columns < NARROW {
         (0, 0)
     } else {
         let name_columns = (columns / 2).saturating_sub(14);
-        (name_columns.clamp(MIN_NAME, MAX_NAME), 14)
+        (name_columns.clamp(MIN_NAME, MAX_NAME), PHASE_COLUMNS)
     };
-    // Where there is no builder's phase, its columns are the name's too; a long name, and what is written by it, say more than the phase.
+    // Where there is no builder's phase, its columns are the name's too; a long name, and what it prints, say more than the phase.
     let is_long = measure_text_width(&name) > name_columns;
     let (name_columns, phase) = if phase.is_empty() || is_long {
         (name_columns + 2 + phase_columns, String::new())
@@ -247,18 +185,9 @@ fn activity_columns(
     text.trim_end().to_owned()
 }
 
-/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge, or at [`WIDEST_RUN`]. Neither has
-/// control characters but those of [`Paint`].
+/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge, or at [`WIDEST_RUN`].
 pub(super) fn line(text: &str, right: &str, columns: usize) -> String {
-    let columns = if right.is_empty() {
-        columns
-    } else {
-        columns.min(WIDEST_RUN)
-    };
-    let wide = columns.saturating_sub(1);
-    if wide == 0 {
-        return String::new();
-    }
+    let wide = columns.min(WIDEST_RUN).saturating_sub(1);
     let rest = wide.saturating_sub(measure_text_width(right) + 1);
     if right.is_empty() || rest < 16 {
         return truncate_str(text, wide, "…").into_owned();
@@ -266,6 +195,140 @@ pub(super) fn line(text: &str, right: &str, columns: usize) -> String {
     let text = truncate_str(text, rest, "…");
     let gap = rest.saturating_sub(measure_text_width(&text)) + 1;
     format!("{text}{:gap$}{right}", "")
+}
+
+/// What the current phase has done, if it counts, and how long it took last time: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
+pub(super) fn counts(state: &State) -> Vec<String> {
+    let Some((phase, _)) = state.phase() else {
+        return Vec::new();
+    };
+    let mut parts: Vec<String> = state.detail().map(str::to_owned).into_iter().collect();
+    if phase == Phase::Build {
+        parts.extend(nix(state));
+    }
+    // The bytes of container images are shares of sizes that are estimated until the archives are written: a percentage says that.
+    let transfer = state.transfer();
+    if let Some(transfer) = transfer.filter(|_| phase != Phase::ContainerImages) {
+        parts.push(words::amount(transfer.done, transfer.total.unwrap_or(0)));
+        parts.extend(words::rate(transfer.done, transfer.took));
+    }
+    let last = state.last_time().map(words::duration);
+    parts.extend(last.map(|last| format!("last time {last}")));
+    parts
+}
+
+fn nix(state: &State) -> Vec<String> {
+    let counts = state.nix();
+    let (mut parts, fetched, built) = (Vec::new(), counts.fetched, counts.built);
+    if fetched.all > 0 {
+        let Progress { done, all } = counts.downloaded;
+        let amount = || words::amount(done.min(all), all);
+        let bytes = (all > 0).then(|| format!(" ({})", amount()));
+        let bytes = bytes.unwrap_or_default();
+        parts.push(format!(
+            "fetched {} of {}{bytes}",
+            fetched.done, fetched.all
+        ));
+    }
+    if built.all > 0 {
+        let emulated = counts.emulated.filter(|n| *n > 0);
+        let emulated = emulated.map(|n| match n {
+            1 => " (1 needs emulation)".to_owned(),
+            _ => format!(" ({n} need emulation)"),
+        });
+        let emulated = emulated.unwrap_or_default();
+        parts.push(format!("built {} of {}{emulated}", built.done, built.all));
+    }
+    if parts.is_empty() && state.detail().is_none() {
+        parts.push("evaluating the configuration".to_owned());
+    }
+    parts
+}
+
+/// What the current phase came to, for the line about its end: `41 MB`, `56 built, 3 emulated`.
+pub(super) fn outcome(state: &State) -> Option<String> {
+    let (phase, _) = state.phase()?;
+    if let Some(detail) = state.detail() {
+        return Some(detail.to_owned());
+    }
+    if phase != Phase::Build {
+        return state.transfer().map(|t| words::human_bytes(t.done));
+    }
+    let counts = state.nix();
+    let mut parts = Vec::new();
+    if counts.fetched.done > 0 {
+        let bytes = counts.downloaded.done;
+        let bytes = (bytes > 0).then(|| format!(" ({})", words::human_bytes(bytes)));
+        parts.push(format!(
+            "{} fetched{}",
+            counts.fetched.done,
+            bytes.unwrap_or_default()
+        ));
+    }
+    // What Nix expected to build includes derivations that it only looked at, so it says nothing at the end.
+    let built = counts.built.done;
+    if built > 0 {
+        let emulated = counts.emulated.map_or(0, |n| n.min(built));
+        let emulated = (emulated > 0).then(|| format!(", {emulated} of them emulated"));
+        parts.push(format!("{built} built{}", emulated.unwrap_or_default()));
+    }
+    if parts.is_empty() {
+        return Some("nothing to build".to_owned());
+    }
+    Some(parts.join(SEPARATOR))
+}
+
+/// The builds and then the downloads in progress, with how many there are of the same name: derivations for this machine and
+/// for the board often have one name.
+pub(super) fn listed(state: &State) -> Vec<(&Activity, usize)> {
+    let of_kind = |kind| state.active().filter(move |activity| activity.kind == kind);
+    let mut listed: Vec<(&Activity, usize)> = Vec::new();
+    for activity in of_kind(ActivityKind::Build).chain(of_kind(ActivityKind::Fetch)) {
+        let what = verb(activity);
+        let same = listed
+            .iter_mut()
+            .find(|(known, _)| known.name == activity.name && verb(known) == what);
+        match same {
+            Some((_, count)) => *count += 1,
+            None => listed.push((activity, 1)),
+        }
+    }
+    listed
+}
+
+/// The name of `count` derivations or store paths: `bash-5.2`, `2 × bash-5.2`.
+pub(super) fn name(activity: &Activity, count: usize) -> String {
+    match count {
+        0 | 1 => activity.name.clone(),
+        _ => format!("{count} × {}", activity.name),
+    }
+}
+
+/// `building` or `fetching`.
+pub(super) fn verb(activity: &Activity) -> &'static str {
+    if is_download(activity) {
+        "fetching"
+    } else {
+        "building"
+    }
+}
+
+/// The bytes that an activity has downloaded, how far its current step is, or the last line of its log, on one line.
+pub(super) fn last(activity: &Activity) -> Option<String> {
+    match (activity.moved, &activity.last, &activity.step) {
+        (Some(Progress { done, all }), ..) if is_download(activity) => {
+            Some(words::amount(done, all))
+        }
+        (_, Some(last), _) => Some(last.split_whitespace().collect::<Vec<_>>().join(" ")),
+        (_, None, Some(step)) => Some(step.words()),
+        _ => None,
+    }
+}
+
+/// Whether it is a store path that is fetched, or a derivation that so far only downloads.
+fn is_download(activity: &Activity) -> bool {
+    let silent = activity.phase.is_none() && activity.last.is_none() && activity.step.is_none();
+    activity.kind == ActivityKind::Fetch || activity.moved.is_some() && silent
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! Lines that fit a terminal.
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
+use std::borrow::Cow;
 
-use crate::ui::wrap::parts_of_word;
-use crate::ui::{sanitize, sanitize_line};
+use textwrap::core::Word;
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::ui::report::QUOTE;
+use crate::ui::sanitize::{sanitize, sanitize_line};
 
 /// Width of lines that go to no terminal.
 pub const COLUMNS: usize = 80;
@@ -15,18 +19,74 @@ const MAX_COLUMNS: usize = 200;
 pub const NARROW: usize = 60;
 /// The widest line with a time or a size at its end: on a wider one nobody sees to which text it belongs.
 pub const WIDEST_TABLE: usize = 100;
-/// The same of a line about a run: names of derivations and what they write need the room.
+/// The same of a line about a run: names of derivations and what they print need the room.
 pub(super) const WIDEST_RUN: usize = 200;
-/// Columns of text behind a label, at least.
-const MIN_TEXT_COLUMNS: usize = 24;
-/// Columns before further lines of a text that have no room below its first one.
+/// On a terminal of fewer columns a message is left to the terminal.
+const MIN_COLUMNS: usize = 24;
+/// Further lines of a message are indented by this much more.
 const HANGING: usize = 2;
-/// Column at which the text of a list starts there.
+/// A line of a message with this indent is a command or code to copy, which stays one line.
+const CODE_INDENT: usize = 4;
+/// Columns that an answer gets behind its question.
+const ANSWER_COLUMNS: usize = 8;
+/// Column at which the text of a list starts on a narrow terminal.
 const NARROW_INDENT: usize = 4;
 /// Columns of a topic.
 const TOPIC: usize = 15;
-/// Column at which the text of a list starts, after the mark and the topic.
-const INDENT: usize = TOPIC + 3;
+/// What separates the parts of a line.
+pub(super) const SEPARATOR: &str = " · ";
+const NO_BREAK_SPACE: &str = "\u{a0}";
+
+/// `text` broken at spaces into lines of at most `columns` columns: the first begins with `first`, the others with `rest`. Words, and
+/// commands in backticks, stay whole: they must stay copyable.
+pub(super) fn fill(text: &str, first: &str, rest: &str, columns: usize) -> Vec<String> {
+    let options = Options::new(columns)
+        .initial_indent(first)
+        .subsequent_indent(rest)
+        .break_words(false)
+        .word_separator(WordSeparator::Custom(words))
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    let lines = textwrap::wrap(text, options).into_iter();
+    lines.map(Cow::into_owned).collect()
+}
+
+/// The words of `line`; a command in backticks is one word.
+fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    // Nix quotes a name `so'.
+    let has_code = line.matches('`').count().is_multiple_of(2);
+    let mut rest = line;
+    Box::new(std::iter::from_fn(move || {
+        let mut is_code = false;
+        let ends_word = |c| {
+            is_code ^= c == '`' && has_code;
+            c == ' ' && !is_code
+        };
+        let end = rest.find(ends_word).unwrap_or(rest.len());
+        let behind = rest.get(end..)?;
+        let blanks = behind.len() - behind.trim_start_matches(' ').len();
+        let (word, more) = rest.split_at_checked(end + blanks)?;
+        rest = more;
+        (!word.is_empty()).then(|| Word::from(word))
+    }))
+}
+
+/// The same as [`fill`] for `parts` of a line, which is broken between them, and within a part only if it is too long for a line.
+pub(super) fn fill_parts(parts: &[String], first: &str, rest: &str, columns: usize) -> Vec<String> {
+    let whole = |part: &String| {
+        if rest.width() + part.width() + SEPARATOR.len() <= columns {
+            part.replace(' ', NO_BREAK_SPACE)
+        } else {
+            part.clone()
+        }
+    };
+    let parts: Vec<String> = parts.iter().map(whole).collect();
+    let lines = fill(&parts.join("\u{a0}· "), first, rest, columns).into_iter();
+    let lines = lines.map(|line| line.replace(NO_BREAK_SPACE, " "));
+    lines
+        .map(|line| line.trim_end_matches(SEPARATOR.trim_end()).to_owned())
+        .collect()
+}
 
 /// Foreign text on one line of at most `width` columns. Longer text loses its middle, because the ends of names and paths
 /// distinguish them.
@@ -64,81 +124,25 @@ pub fn column(text: &str, width: usize) -> String {
 /// Foreign text broken at spaces into lines of `width` columns. A longer word gets a line of its own and is not broken:
 /// commands and addresses must stay copyable.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
-    filled(sanitize(text).split_whitespace(), width, width)
+    fill(&on_one_line(text), "", "", width)
 }
 
-/// The words of `text`; a text in double quotes, or a command in backticks, belongs to one word: with a line break in it, it is
-/// another one.
-fn code_words(text: &str) -> Vec<&str> {
-    // Nix quotes a name `so'.
-    let has_commands = text.matches('`').count().is_multiple_of(2);
-    let mut is_quoted = false;
-    let mut is_command = false;
-    let separates = |c: char| {
-        is_quoted ^= c == '"';
-        is_command ^= c == '`' && has_commands;
-        c.is_whitespace() && !is_quoted && !is_command
-    };
-    let words = text.split(separates).filter(|word| !word.is_empty());
-    words.collect()
-}
-
-/// `words` in lines: the first one of at most `first` columns, the others of at most `width`. A longer word gets a line of its
-/// own.
-pub(super) fn filled<'a>(
-    words: impl Iterator<Item = &'a str>,
-    first: usize,
-    width: usize,
-) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in words {
-        let limit = if lines.len() == 1 { first } else { width };
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= limit => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
+/// Foreign text with a blank for each piece of white space.
+fn on_one_line(text: &str) -> String {
+    let text = sanitize(text);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// `text`, which is foreign, behind its label in lines of at most `columns` columns: further lines stand below the text, or below
-/// the label if there is little room. What fits is unchanged, and a longer word stays whole.
+/// the label if there is little room. A longer word stays whole.
 pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<String> {
     let label = match indent.checked_sub(1) {
         Some(width) => format!("{label:<width$} "),
         None => String::new(),
     };
-    let text = sanitize_line(text);
-    let whole = format!("{label}{text}");
-    if whole.width() <= columns {
-        return vec![whole];
-    }
-    let width = |indent: usize| columns.saturating_sub(indent);
-    let words = || text.split_whitespace();
-    let first = words().next().map_or(0, UnicodeWidthStr::width);
-    // A path that is too long for the rest of the line may have room below its label.
-    let is_long = (width(label.width()) + 1..=width(HANGING)).contains(&first);
-    let is_alone = is_long && !label.trim().is_empty();
-    let has_room = columns >= indent + MIN_TEXT_COLUMNS;
-    let hang = if has_room && !is_alone {
-        indent
-    } else {
-        HANGING
-    };
-    let beside = if is_alone { hang } else { label.width() };
-    let lines = filled(words(), width(beside), width(hang));
-    let (alone, label) = if is_alone {
-        (Some(label.trim_end().to_owned()), " ".repeat(hang))
-    } else {
-        (None, label)
-    };
-    let margins = std::iter::once(label);
-    let margins = margins.chain(std::iter::repeat(" ".repeat(hang)));
-    let lines = margins.zip(lines).map(|(margin, line)| margin + &line);
-    alone.into_iter().chain(lines).collect()
+    let has_room = columns >= indent + MIN_COLUMNS;
+    let hanging = " ".repeat(if has_room { indent } else { HANGING });
+    fill(&sanitize_line(text), &label, &hanging, columns)
 }
 
 /// The lines of one list item: mark and topic, after them the texts, each of which begins a line, and the remedies below. On a narrow
@@ -155,40 +159,59 @@ pub fn list_item(
     } else {
         columns.min(MAX_COLUMNS)
     };
-    let narrow = columns < NARROW;
-    let indent = if narrow { NARROW_INDENT } else { INDENT };
-    let texts = texts.iter();
-    let texts = texts.flat_map(|text| {
-        let width = columns.saturating_sub(indent);
-        let text = sanitize(text);
-        let words = text.split_whitespace();
-        let parts: Vec<String> = words.flat_map(|word| parts_of_word(word, width)).collect();
-        filled(parts.iter().map(String::as_str), width, width)
-    });
-    let remedies = remedies.iter().flat_map(|remedy| {
+    let is_narrow = columns < NARROW;
+    let margin = " ".repeat(if is_narrow { NARROW_INDENT } else { TOPIC + 3 });
+    let mut lines = Vec::new();
+    let mut first = format!("{mark} {topic:<TOPIC$} ");
+    if is_narrow || topic.width() > TOPIC {
+        lines.push(format!("{mark} {topic}"));
+        first.clone_from(&margin);
+    }
+    for text in texts {
+        lines.extend(fill(&on_one_line(text), &first, &margin, columns));
+        first.clone_from(&margin);
+    }
+    let (arrow, below) = (format!("{margin}→ "), format!("{margin}  "));
+    for remedy in remedies {
         let remedy = sanitize(remedy);
-        let width = columns.saturating_sub(indent + 2);
-        // Several lines are Nix code, to be copied as it is.
-        let lines = if remedy.contains('\n') {
-            remedy.lines().map(str::to_owned).collect()
+        if remedy.contains('\n') {
+            // Nix code, to be copied as it is.
+            let starts = std::iter::once(&arrow).chain(std::iter::repeat(&below));
+            let code = starts.zip(remedy.lines());
+            lines.extend(code.map(|(start, line)| format!("{start}{line}")));
         } else {
-            filled(code_words(&remedy).into_iter(), width, width)
-        };
-        let lines = lines.into_iter().enumerate();
-        lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
+            lines.extend(fill(&remedy, &arrow, &below, columns));
+        }
+    }
+    lines
+}
+
+/// `text`, whose lines are sanitized, with lines of at most `columns` columns. Lines that quote a log (`  > `), code, and long
+/// words stay whole.
+pub(super) fn wrap_message(text: &str, columns: usize) -> String {
+    let lines = text.split_inclusive('\n').map(|line| {
+        let content = line.strip_suffix('\n').unwrap_or(line);
+        let rest = content.trim_start_matches(' ');
+        let indent = content.len() - rest.len();
+        let is_whole = content.width() <= columns
+            || columns < MIN_COLUMNS
+            || indent >= CODE_INDENT
+            || content.starts_with(QUOTE);
+        if is_whole {
+            return line.to_owned();
+        }
+        let (first, hanging) = (" ".repeat(indent), " ".repeat(indent + HANGING));
+        let end = if content.len() < line.len() { "\n" } else { "" };
+        fill(rest, &first, &hanging, columns).join("\n") + end
     });
-    let margin = " ".repeat(indent - 1);
-    let is_alone = narrow || topic.width() > TOPIC;
-    let title = is_alone.then(|| format!("{mark} {topic}"));
-    let first = if is_alone {
-        margin.clone()
-    } else {
-        format!("{mark} {topic:<TOPIC$}")
-    };
-    let margins = std::iter::once(first).chain(std::iter::repeat(margin));
-    let lines = margins.zip(texts.chain(remedies));
-    let lines = lines.map(|(margin, line)| format!("{margin} {line}"));
-    title.into_iter().chain(lines).collect()
+    lines.collect()
+}
+
+/// A question in lines of at most `columns` columns with room for an answer. The blank at its end stays.
+pub(super) fn wrap_question(text: &str, columns: usize) -> String {
+    let question = text.trim_end();
+    let end = text.get(question.len()..).unwrap_or_default();
+    wrap_message(question, columns.saturating_sub(ANSWER_COLUMNS)) + end
 }
 
 /// An age in its largest unit: `5 s`, `3 min`, `7 h`, `12 days`.
@@ -207,107 +230,105 @@ mod tests {
 
     #[test]
     fn long_names_lose_their_middle() {
-        assert_eq!(fit("short", 5), "short");
-        assert_eq!(fit("abcdefghij", 5), "ab…ij");
-        assert_eq!(fit("漢字漢字", 5).width(), 5);
-        assert_eq!(fit("a\nb\x1b", 40), "a\\nb\\u{1b}");
-        assert_eq!(column("ab", 4), "ab  ");
+        assert_eq!(fit("short", 10), "short");
+        assert_eq!(fit("sdbuild-1234567890", 9), "sdbu…7890");
+        assert_eq!(fit("漢字漢字漢字", 6), "漢…字");
+        assert_eq!(fit("a\u{1b}[2J\nb", 40), "a\\u{1b}[2J\\nb");
+        assert_eq!(column("漢", 4), "漢  ");
     }
 
     #[test]
-    fn lines_break_at_spaces_and_long_words_stay_whole() {
-        let long = "x".repeat(100);
-        let lines = wrapped(&format!("{} {long} end", "word ".repeat(20)), 76);
-        assert!(lines.iter().all(|l| l.width() <= 76 || *l == long));
-        assert_eq!(lines.len(), 4, "{lines:?}");
-        assert_eq!(wrapped("\x1b[2J", 9), ["\\u{1b}[2J"]);
-    }
-
-    #[test]
-    fn list_uses_the_width_that_there_is() {
-        let text = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
-        let remedy = ["do this and that until it works".to_owned()];
-        for columns in [40, 60, 80, 100, 200] {
-            let lines = list_item('✗', "topic", &[text], &remedy, columns);
-            assert!(lines.iter().all(|l| l.width() <= columns), "{lines:#?}");
+    fn messages_break_at_spaces_below_their_first_word() {
+        let text = "error: evaluate the configuration: the option does not exist\nhint: check it\n";
+        assert_eq!(
+            wrap_message(text, 40),
+            "error: evaluate the configuration: the\n  option does not exist\nhint: check it\n"
+        );
+        for columns in [10, 200] {
+            assert_eq!(wrap_message(text, columns), text);
         }
-        let wide = list_item('✗', "user-cannot-log-in", &["one two"], &[], 80);
-        assert_eq!(wide, ["✗ user-cannot-log-in", "                  one two"]);
-        let rows = |columns| list_item('✗', "topic", &[text], &remedy, columns).len();
-        assert_eq!((rows(80), rows(120)), (3, 2));
-        let long = "word ".repeat(60);
-        let piped = list_item('✗', "topic", &[&long], &remedy, UNLIMITED);
-        assert_eq!(piped.len(), 2, "{piped:#?}");
-        let place = "configurations/kitchen/pi/sd-card.nix:9: it is wrong";
-        let rows = list_item('✗', "topic", &[place], &[], 24);
-        assert_eq!(
-            rows[1..],
-            [
-                "    configurations/",
-                "    kitchen/pi/",
-                "    sd-card.nix:9: it is",
-                "    wrong"
-            ]
-        );
-        let narrow = list_item('✗', "topic", &["some text"], &[], 40);
-        assert_eq!(narrow, ["✗ topic", "    some text"]);
     }
 
     #[test]
-    fn a_command_to_copy_stays_on_one_line() {
-        let remedy = ["let root enable it: `echo 1 | sudo tee /proc/sys/fs/status`".to_owned()];
-        let lines = list_item('✗', "topic", &["off"], &remedy, 40);
-        assert_eq!(lines[2], "    → let root enable it:");
-        assert_eq!(lines[3], "      `echo 1 | sudo tee /proc/sys/fs/status`");
+    fn code_and_quoted_logs_stay_whole() {
+        for whole in ["  > ", "    sudo "] {
+            let line = format!("{whole}{}\n", "word ".repeat(30));
+            assert_eq!(wrap_message(&line, 40), line);
+        }
+        let quoted = "hint: install it and start it with `sudo systemctl start docker`; then again";
         assert_eq!(
-            code_words("the `name' of it"),
-            ["the", "`name'", "of", "it"]
+            wrap_message(quoted, 40),
+            "hint: install it and start it with\n  `sudo systemctl start docker`; then\n  again"
         );
+        let name = "the option `services.ssh.enable' is not of type `boolean";
+        assert_eq!(wrap_message(name, 40).lines().count(), 2);
     }
 
     #[test]
-    fn labelled_text_is_broken_below_itself() {
-        let text = "all that the boot needs is there for a board with a long name";
+    fn questions_leave_room_for_the_answer() {
+        let question = "User besides root, with sudo (empty for none): ";
         assert_eq!(
-            labelled("boards", 14, text, 60),
+            wrap_question(question, 40),
+            "User besides root, with sudo\n  (empty for none): "
+        );
+        assert_eq!(wrap_question(question, 80), question);
+    }
+
+    #[test]
+    fn labels_and_lists_hang() {
+        assert_eq!(
+            labelled("image", 8, "one two three four five six", 32),
+            ["image   one two three four five", "        six"]
+        );
+        assert_eq!(
+            list_item('✗', "engine", &["does not run"], &["start it".into()], 80),
             [
-                "boards        all that the boot needs is there for a board",
-                "              with a long name"
+                "✗ engine          does not run",
+                "                  → start it"
             ]
         );
         assert_eq!(
-            labelled("boards", 21, text, 40),
+            list_item(
+                '✗',
+                "engine",
+                &["does not run"],
+                &["a = 1;\nb = 2;".into()],
+                40
+            ),
             [
-                "boards               all that the boot",
-                "  needs is there for a board with a long",
-                "  name"
+                "✗ engine",
+                "    does not run",
+                "    → a = 1;",
+                "      b = 2;"
             ]
-        );
-        assert_eq!(labelled("a", 4, "b  c", 40), ["a   b  c"]);
-        assert_eq!(labelled("long", 4, "b", 40), ["long b"]);
-        assert_eq!(labelled("", 0, "b", 40), ["b"]);
-        let path = "x".repeat(50);
-        assert_eq!(labelled("a", 4, &path, 40), [format!("a   {path}")]);
-        let path = "x".repeat(30);
-        assert_eq!(
-            labelled("output", 20, &format!("{path} and more words"), 40),
-            ["output", &format!("  {path} and"), "  more words"]
         );
     }
 
     #[test]
-    fn ages_have_one_unit() {
+    fn parts_of_a_line_stay_together() {
+        let parts = [
+            "fetched 1 of 9",
+            "built 3 of 62",
+            "a part that is too long for a line",
+        ];
+        let parts = parts.map(str::to_owned);
         assert_eq!(
-            [age(59), age(3599), age(7200), age(172_800)],
-            ["59 s", "59 min", "2 h", "2 days"]
+            fill_parts(&parts, "", "  ", 34),
+            [
+                "fetched 1 of 9 · built 3 of 62",
+                "  a part that is too long for a",
+                "  line"
+            ]
         );
     }
 
     proptest::proptest! {
         #[test]
-        fn nothing_is_wider_than_its_column(text in "(?s).{0,60}", width in 1usize..40) {
-            proptest::prop_assert!(fit(&text, width).width() <= width);
-            proptest::prop_assert_eq!(column(&text, width).width(), width);
+        fn no_word_is_lost_and_no_line_begins_at_the_margin(text in "[a-z`:é漢 ]{0,200}", columns in 0usize..120) {
+            let lines = wrap_message(&text, columns);
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            proptest::prop_assert_eq!(words(&lines), words(&text));
+            proptest::prop_assert!(lines.lines().skip(1).all(|line| line.starts_with("  ")));
         }
     }
 }

@@ -5,26 +5,19 @@
 //! stops reading. Only a result that cannot be written (standard output on a full disk) is a failure.
 
 mod colour;
-mod failures;
 mod frame;
 mod json;
 pub mod layout;
-mod plain;
-mod progress;
 mod questions;
 pub mod report;
 mod run_lines;
 mod sanitize;
 mod screen;
-mod secret;
-mod source_lines;
 mod state;
-mod summary;
 #[cfg(test)]
 mod tests;
 mod view;
 pub mod words;
-mod wrap;
 mod writer;
 
 use std::fs::File;
@@ -40,12 +33,12 @@ use nix::libc::EIO;
 pub use colour::Colour;
 use json::Json;
 pub use json::failure_fields;
+pub use questions::Hidden;
 pub use sanitize::{sanitize, sanitize_line};
 use screen::Screen;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Failure, OrFail as _};
-pub use secret::Hidden;
-use view::{View, ViewKind};
+use view::{Plain, View, ViewKind};
 use writer::Writer;
 
 /// How long the end of a run waits until pending output is written to a reader that stalls.
@@ -73,10 +66,32 @@ pub enum OutputMode {
     /// Lines; on a terminal with a live view below them.
     #[default]
     Live,
-    /// Lines only, also on a terminal (`TERM=dumb`).
+    /// Lines only, also on a terminal (`TERM=dumb`, or a CI service).
     Plain,
     /// One JSON object per line.
     Json,
+}
+
+/// What is shown on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    /// Lines above a live view.
+    LiveView,
+    Lines,
+    JsonLines,
+}
+
+impl OutputMode {
+    /// What is shown in this mode where standard error is a `terminal`, or is not.
+    fn shown(self, terminal: bool) -> Shown {
+        match (self, terminal) {
+            (Self::Quiet, _) => Shown::Nothing,
+            (Self::Json, _) => Shown::JsonLines,
+            (Self::Live, true) => Shown::LiveView,
+            (Self::Live, false) | (Self::Plain, _) => Shown::Lines,
+        }
+    }
 }
 
 /// Shows the events of a run; get the sink from [`Ui::events`].
@@ -99,37 +114,31 @@ impl Ui {
     /// Chooses the view by `options` and by whether standard error is a terminal.
     pub fn new(options: OutputOptions) -> Self {
         let terminal = io::stderr().is_terminal();
-        let asks = terminal && options.mode != OutputMode::Json && io::stdin().is_terminal();
-        let live = options.mode == OutputMode::Live && terminal;
-        let (kind, screen) = match options.mode {
-            OutputMode::Quiet => {
-                return Self {
-                    writer: None,
-                    live: false,
-                    lines: false,
-                    verbose: 0,
-                    asks,
-                    terminal_given: Arc::default(),
-                };
-            }
-            OutputMode::Json => (ViewKind::Json(Json::default()), Screen::plain(io::stderr())),
-            _ if live => {
-                let screen = Screen::live(io::stderr(), console::Term::buffered_stderr());
-                (ViewKind::Live, screen)
-            }
-            OutputMode::Plain | OutputMode::Live => {
-                let plain = ViewKind::Plain(plain::Plain::default());
-                (plain, Screen::plain(io::stderr()))
+        let coloured = options.colour.on(terminal);
+        let shown = options.mode.shown(terminal);
+        let plain = || Screen::plain(io::stderr());
+        let output = match shown {
+            Shown::Nothing => None,
+            Shown::JsonLines => Some((ViewKind::Json(Json::default()), plain())),
+            Shown::Lines => Some((ViewKind::Plain(Plain::default()), plain())),
+            Shown::LiveView => {
+                let terminal = console::Term::buffered_stderr();
+                let screen = Screen::live(io::stderr(), terminal, coloured);
+                Some((ViewKind::Live, screen))
             }
         };
-        let coloured = options.mode != OutputMode::Json && options.colour.on(terminal);
-        let view = View::new(kind, options.verbose, coloured);
+        let writer = output.and_then(|(kind, screen)| {
+            let coloured = coloured && shown != Shown::JsonLines;
+            let view = View::new(kind, options.verbose, coloured);
+            Writer::start(screen, view).ok()
+        });
+        let is_quiet = shown == Shown::Nothing;
         Self {
-            writer: Writer::start(screen, view).ok(),
-            live,
-            lines: !live && options.mode != OutputMode::Json,
-            verbose: options.verbose,
-            asks,
+            writer,
+            live: shown == Shown::LiveView,
+            lines: shown == Shown::Lines,
+            verbose: if is_quiet { 0 } else { options.verbose },
+            asks: terminal && shown != Shown::JsonLines && io::stdin().is_terminal(),
             terminal_given: Arc::default(),
         }
     }
@@ -279,7 +288,7 @@ fn error_columns() -> usize {
 
 /// `text` in lines that fit the terminal, with its first words coloured.
 fn for_standard_error(text: &str, colour: Colour) -> String {
-    let text = wrap::wrap_message(text, error_columns());
+    let text = layout::wrap_message(text, error_columns());
     if colour.on(io::stderr().is_terminal()) {
         colour::paint(&text)
     } else {

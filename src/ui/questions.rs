@@ -1,13 +1,10 @@
-//! Questions to the user, which are asked with `--quiet` too.
+//! Questions to the user, which are asked with `--quiet` too, and input that is not echoed.
 
 use std::io;
 
-use super::FLUSH_TIMEOUT;
-use super::Ui;
-use super::error_columns;
-use super::report;
-use super::sanitize;
-use super::wrap;
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+
+use super::{FLUSH_TIMEOUT, Ui, error_columns, layout, report, sanitize};
 use sdbuild_core::failure::{Failure, OrFail as _};
 
 impl Ui {
@@ -19,7 +16,7 @@ impl Ui {
     /// Shows what a question is about. `text` may be foreign.
     pub fn explain(&self, text: &str) {
         let text = format!("{}\n", sanitize(text));
-        self.without_view(|| report(&wrap::wrap_message(&text, error_columns())));
+        self.without_view(|| report(&layout::wrap_message(&text, error_columns())));
     }
 
     /// Asks a yes/no question; only `y` and `yes` count as yes. `None` if there is no terminal to ask on, and at the end of the input
@@ -40,7 +37,7 @@ impl Ui {
             return Ok(None);
         }
         let read = self.without_view(|| {
-            report(&wrap::wrap_question(question, error_columns()));
+            report(&layout::wrap_question(question, error_columns()));
             io::stdin().lines().next()
         });
         if read.is_none() {
@@ -60,5 +57,31 @@ impl Ui {
             writer.resume();
         }
         done
+    }
+}
+
+/// Switches the terminal's echo off until it is dropped.
+#[derive(Debug)]
+pub struct Hidden(Termios);
+
+impl Hidden {
+    /// Switches echo off. Returns `None` when standard input is not a terminal.
+    pub fn begin() -> Result<Option<Self>, Failure> {
+        let Ok(shown) = tcgetattr(io::stdin()) else {
+            return Ok(None);
+        };
+        let mut hidden = shown.clone();
+        hidden.local_flags.remove(LocalFlags::ECHO);
+        tcsetattr(io::stdin(), SetArg::TCSANOW, &hidden).or_environment("hide what is typed")?;
+        Ok(Some(Self(shown)))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // If this fails, the terminal is gone.
+        tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0).ok();
+        // The newline that the user typed was not echoed either.
+        report("\n");
     }
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::ui::sanitize::message;
-use crate::ui::source_lines;
+use console::truncate_str;
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::ui::sanitize::{message, sanitize_line};
 use sdbuild_core::failure::{Class, Failure, Leftover};
 use sdbuild_core::text::without_os_errors;
 
@@ -25,7 +27,7 @@ pub fn failure(failure: &Failure, columns: usize) -> String {
     } else if !matches!(failure.class, Class::Shell(_)) {
         for each in std::iter::once(failure).chain(&failure.others) {
             write_line(&format!("error: {}", each.sentence()));
-            for line in source_lines::fitted(&each.log_tail, quoted_columns) {
+            for line in quoted(&each.log_tail, quoted_columns) {
                 write_line(&format!("{QUOTE}{line}"));
             }
             // Of several errors each has its own hints below it.
@@ -40,7 +42,7 @@ pub fn failure(failure: &Failure, columns: usize) -> String {
         .for_each(|left| write_line(&leftover(left)));
     write_hints(failure, &mut shown, &mut write_line);
     for left in &failure.teardown {
-        write_line(&format!("hint: remove it with: {}", left.remedy));
+        write_line(&format!("hint: remove it with `{}`", left.remedy));
     }
     if let Some(log) = &failure.log {
         write_line(&format!("the whole log: {}", log.display()));
@@ -72,6 +74,39 @@ fn leftover(left: &Leftover) -> String {
     )
 }
 
+/// `lines`, sanitized. Source as Nix quotes it (`    12|   x = y;`) is cut to `columns` columns, so that a caret in the next line stays
+/// below what it points at: Nix counts its column in bytes, a terminal in columns.
+fn quoted(lines: &[String], columns: usize) -> Vec<String> {
+    let mut before = "";
+    let quoted = lines.iter().map(|line| {
+        let source = std::mem::replace(&mut before, line);
+        if let Some(column) = caret(line) {
+            let marked = source.get(..column).map(sanitize_line);
+            let column = marked.map_or(column, |marked| marked.width());
+            let (gutter, _) = line.split_once('|').unwrap_or_default();
+            format!("{gutter}|{:>1$}", '^', column.saturating_sub(gutter.len()))
+        } else if is_source(line) {
+            truncate_str(&sanitize_line(line), columns, "…").into_owned()
+        } else {
+            sanitize_line(line)
+        }
+    });
+    quoted.collect()
+}
+
+/// The column in bytes of the caret in a line that has nothing else but a gutter.
+fn caret(line: &str) -> Option<usize> {
+    let (gutter, blanks) = line.strip_suffix('^')?.split_once('|')?;
+    let is_blank = |text: &str| text.bytes().all(|byte| byte == b' ');
+    (is_blank(gutter) && is_blank(blanks)).then(|| line.len() - 1)
+}
+
+/// Whether `line` begins with its number, as Nix quotes source.
+fn is_source(line: &str) -> bool {
+    let number = line.split_once('|').map(|(number, _)| number.trim_start());
+    number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,7 +130,7 @@ mod tests {
              hint: ask root\n\
              error: no such file\n\
              \x20 not removed: container c: in use\n\
-             hint: remove it with: docker rm -f c\n"
+             hint: remove it with `docker rm -f c`\n"
         );
     }
 
@@ -118,5 +153,25 @@ mod tests {
     #[test]
     fn foreign_message_cannot_control_the_terminal() {
         assert!(!failure(&Failure::usage("\x1b[2Jgone"), 80).contains('\x1b'));
+    }
+
+    #[test]
+    fn source_is_cut_and_its_caret_counts_columns() {
+        let lines = [
+            "7| größe = 漢 + x; # and a long comment",
+            " |                 ^",
+            "make: *** [all] Error 1, which is no source",
+            "\u{1b}[2J",
+        ];
+        let lines = lines.map(str::to_owned);
+        assert_eq!(
+            quoted(&lines, 24),
+            [
+                "7| größe = 漢 + x; # an…",
+                " |              ^",
+                "make: *** [all] Error 1, which is no source",
+                "\\u{1b}[2J",
+            ]
+        );
     }
 }

@@ -6,17 +6,13 @@ use console::measure_text_width;
 
 use crate::ui::colour::Paint;
 use crate::ui::frame::{NAME_COLUMNS, line};
-use crate::ui::layout::{NARROW, WIDEST_RUN, filled, wrapped};
+use crate::ui::layout::{NARROW, SEPARATOR, WIDEST_RUN, fill, fill_parts, wrapped};
 use crate::ui::sanitize::sanitize_line;
-use crate::ui::state::Ended;
+use crate::ui::state::{Ended, State};
 use crate::ui::words;
-use crate::ui::wrap::{path_in_parts, wrap_part};
 use sdbuild_core::event::{ImageDone, LastLine, Phase, RunSummary, Stop};
+use sdbuild_core::text::truncate;
 
-/// What separates the parts of a line.
-const SEPARATOR: &str = " · ";
-/// On a terminal of fewer columns an outcome is cut off rather than broken.
-const MIN_WRAPPED: usize = 24;
 /// A phase that took less has no line on a terminal, and elsewhere only if it has something to tell.
 const MIN_SHOWN: Duration = Duration::from_millis(100);
 /// The same for cleaning up, which is not part of the work.
@@ -43,19 +39,15 @@ pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> 
         Form::Columns(columns) => columns.min(WIDEST_RUN).saturating_sub(1),
         Form::Plain => usize::MAX,
     };
-    let mut lines = vec![paint.strong(&name)];
-    for part in [
+    let parts = [
+        name.clone(),
         format!("{configuration} → {system}"),
         engine,
         format!("nixpkgs {nixpkgs}"),
-    ] {
-        match lines.last_mut() {
-            Some(last) if measure_text_width(last) + 3 + measure_text_width(&part) <= columns => {
-                last.push_str(SEPARATOR);
-                last.push_str(&part);
-            }
-            Some(_) | None => lines.extend(wrap_part(&part, columns)),
-        }
+    ];
+    let mut lines = fill_parts(&parts, "", "  ", columns);
+    if let Some(first) = lines.first_mut() {
+        *first = first.replacen(&name, &paint.strong(&name), 1);
     }
     if matches!(form, Form::Columns(_)) {
         lines.push(String::new());
@@ -98,30 +90,25 @@ pub(super) fn succeeded(
     }
 }
 
-/// The lines about a phase that succeeded and its `outcome`: what of that has no room beside the time stands below it.
+/// The lines about a phase that succeeded. An `outcome` that has no room beside the time stands below it.
 fn timed(name: &str, outcome: &str, time: &str, columns: usize, paint: Paint) -> Vec<String> {
     let mark = paint.good("✓");
     let with = |outcome: &str| columned(&mark, name, &paint.faint(outcome), columns, paint);
     let wide = columns.min(WIDEST_RUN).saturating_sub(1);
-    let room = wide.saturating_sub(measure_text_width(time) + 1);
-    let is_narrow = columns < NARROW;
-    // Mark, name and the blanks around them.
-    let indent = if is_narrow { 5 } else { NAME_COLUMNS + 5 };
-    if measure_text_width(&with(outcome)) <= room || columns < MIN_WRAPPED {
+    if measure_text_width(&with(outcome)) + 1 + measure_text_width(time) <= wide {
         return vec![line(&with(outcome), time, columns)];
     }
-    let below = wide.saturating_sub(indent);
-    let first = if is_narrow {
-        below
+    // Below the outcomes of other phases.
+    let margin = " ".repeat(if columns < NARROW {
+        5
     } else {
-        room.saturating_sub(indent)
-    };
-    let mut rows = filled(outcome.split_whitespace(), first, below).into_iter();
-    let beside = if is_narrow { None } else { rows.next() };
-    let top = line(&with(&beside.unwrap_or_default()), time, columns);
-    let margin = " ".repeat(indent);
-    let rows = rows.map(|row| line(&format!("{margin}{}", paint.faint(&row)), "", columns));
-    std::iter::once(top).chain(rows).collect()
+        NAME_COLUMNS + 5
+    });
+    let rows = fill(outcome, &margin, &margin, wide).into_iter();
+    let rows = rows.map(|row| line(&paint.faint(&row), "", columns));
+    std::iter::once(line(&with(""), time, columns))
+        .chain(rows)
+        .collect()
 }
 
 /// The line about a phase that did not succeed.
@@ -187,17 +174,13 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
     if fits(&one) {
         lines.push(one);
     } else {
-        // The terminal would break it anywhere.
-        let rows = path_in_parts(&shown, columns.saturating_sub(PATH_INDENT + 1));
+        // Nobody copies it from here, and the terminal would break it anywhere.
+        let rows = textwrap::wrap(&shown, columns.saturating_sub(PATH_INDENT + 1));
         let marks = std::iter::once(mark.as_str()).chain(std::iter::repeat(" "));
         let rows = marks.zip(&rows);
         lines.extend(rows.map(|(mark, row)| format!(" {mark} {}", paint.strong(row))));
-        let whole = format!("   {facts}");
-        if fits(&whole) {
-            lines.push(whole);
-        } else {
-            lines.extend(facts.split(SEPARATOR).map(|fact| format!("   {fact}")));
-        }
+        let facts: Vec<String> = facts.split(SEPARATOR).map(str::to_owned).collect();
+        lines.extend(fill_parts(&facts, "   ", "   ", columns.saturating_sub(1)));
     }
     let rows = older.map(|text| wrapped(&text, columns.saturating_sub(PATH_INDENT + 1)));
     lines.extend(rows.into_iter().flatten().map(|row| format!("   {row}")));
@@ -276,6 +259,49 @@ fn next_lines(next: &[(String, &'static str)], columns: usize, paint: Paint) -> 
         lines.extend(rows.map(|row| format!("{:PURPOSE_INDENT$}{row}", "")));
     }
     lines
+}
+
+/// Width of the names, so that the table fits 80 columns.
+const NAME: usize = 56;
+/// Width of the times: `12 h 34 min`.
+const TIME: usize = 12;
+
+/// The phases and the slowest derivations with their times; empty if Nix did not run.
+pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
+    if !state
+        .ended()
+        .iter()
+        .any(|ended| ended.phase == Phase::Build)
+    {
+        return Vec::new();
+    }
+    let rows = |(name, took): &(String, Duration)| row(name, &words::duration(*took));
+    let phases = state.ended().iter();
+    let mut lines: Vec<String> = phases
+        .map(|Ended { phase, took, stop }| {
+            let how = match stop {
+                None => "",
+                Some(Stop::Failed | Stop::Question | Stop::Tolerated) => ": failed",
+                Some(Stop::Interrupted) => ": interrupted",
+                Some(Stop::Refused) => ": refused",
+            };
+            let name = format!("{}{how}", words::phase(*phase));
+            row(&name, &words::duration(*took))
+        })
+        .collect();
+    lines.insert(0, row("phase", "took"));
+    let all = at.saturating_sub(state.began().unwrap_or(at));
+    lines.push(row("total", &words::duration(all)));
+    if !state.slowest().is_empty() {
+        lines.push(row("slowest derivations", "took"));
+        lines.extend(state.slowest().iter().map(rows));
+    }
+    lines
+}
+
+fn row(name: &str, took: &str) -> String {
+    let name = truncate(name, NAME);
+    format!("  {name:<0$}{took:>TIME$}", NAME + 2)
 }
 
 #[cfg(test)]

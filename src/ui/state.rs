@@ -68,8 +68,8 @@ impl Step {
     }
 }
 
-/// A share of 1 in the numbers of [`Fraction::share`].
-pub(super) const WHOLE: u64 = 1_000_000_000;
+/// A share of 1 in the numbers of [`Fraction`].
+const WHOLE: u64 = 1_000_000_000;
 
 /// The share of a phase that is done. It never decreases: when more work turns up, the share stays, and the rest takes longer to fill.
 #[derive(Debug, Default)]
@@ -92,11 +92,6 @@ impl Fraction {
         let step = u128::from(WHOLE - self.share) * u128::from(more.min(rest)) / u128::from(rest);
         self.share += u64::try_from(step).unwrap_or(0);
         self.done = done;
-    }
-
-    /// How much is done, of [`WHOLE`].
-    pub(super) fn share(&self) -> u64 {
-        self.share
     }
 
     /// Whole per cent, rounded down; 100 is left to the end of the phase.

@@ -32,7 +32,7 @@ fn build_on_80_by_24() {
         lines_of((80, 24), TWO_BUILDS),
         [
             " ✓ Upload                                                                 0.3 s",
-            " ⠼ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━────────────  68 %         10 s",
+            " ⠿ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━────────────  68 %         10 s",
             "     built 49 of 72",
             "     building linux-6.12.107-1            buildPhase                        4 s",
             "     building e2fsprogs-1.47.2-3+b12      buildPhase                        0 s",
@@ -53,7 +53,7 @@ fn build_on_40_by_15() {
         lines_of((40, 15), TWO_BUILDS),
         [
             " ✓ Upload                         0.3 s",
-            " ⠼ Build  ━━━━━━╸───  68 %         10 s",
+            " ⠿ Build  ━━━━━━╸───  68 %         10 s",
             "     built 49 of 72",
             "     building linux-6.12.107-1      4 s",
             "     building e2fsprogs-1.47.2-3+b… 0 s",
@@ -220,7 +220,7 @@ fn echo_of_ctrl_c_does_not_stay() {
         let mut terminal = Terminal::new(80, 24, 0);
         terminal.show(&events);
         terminal.echo("^C");
-        terminal.screen.show("interrupted\n", Vec::new());
+        terminal.screen.show("interrupted\n", None);
         terminal.read();
         assert_eq!(terminal.lines(), ["interrupted"]);
     }
@@ -256,7 +256,7 @@ fn closed_view_leaves_no_lines() {
     let mut terminal = Terminal::new(80, 24, 0);
     terminal.show(&crowd(5));
     terminal.screen.close();
-    terminal.screen.show("after\n", Vec::new());
+    terminal.screen.show("after\n", None);
     terminal.read();
     assert_eq!(terminal.lines(), ["after"]);
 }
@@ -285,38 +285,6 @@ fn progress_continues_in_lines_after_the_result() {
         ),
         None
     );
-}
-
-#[test]
-fn many_log_lines_cause_few_redraws() {
-    let mut terminal = Terminal::new(80, 24, 0);
-    let line = |n: u64| NixEvent::BuildLine {
-        id: 0,
-        line: format!("{n} {}", "x".repeat(100)),
-    };
-    terminal.show(&crowd(1));
-    let flood: Vec<_> = (0..100_000)
-        .map(|n| (Duration::ZERO, Event::Nix(line(n))))
-        .collect();
-    let before = terminal.written;
-    terminal.show(&flood);
-    let lines = terminal.lines();
-    assert!(lines[2].contains("99999 xxx"), "{lines:#?}");
-    let written = terminal.written - before;
-    assert!(written < 4096, "{written} bytes for one picture");
-}
-
-#[test]
-fn the_first_line_uses_the_width_that_there_is() {
-    let (mut keyboard, display) = pair(120, 24);
-    let view = View::new(ViewKind::Live, 0, false);
-    let writer = Writer::start(screen_on(&display), view).unwrap();
-    writer.handle(&Event::Notice("word ".repeat(20)));
-    writer.close(Duration::from_secs(60));
-    (&display).write_all(MARK).unwrap();
-    let seen = String::from_utf8(read_until_mark(&mut keyboard)).unwrap();
-    let words = "word ".repeat(20);
-    assert!(seen.contains(words.trim_end()), "{seen:?}");
 }
 
 #[test]

@@ -3,22 +3,29 @@
 use std::time::Duration;
 
 use crate::ui::colour::Paint;
-use crate::ui::failures::Failures;
-use crate::ui::frame;
-use crate::ui::frame::{Size, frame};
-use crate::ui::json;
-use crate::ui::json::Json;
-use crate::ui::plain;
-use crate::ui::plain::Plain;
-use crate::ui::run_lines;
-use crate::ui::run_lines::Form;
+use crate::ui::frame::{self, Frame, Size, frame};
+use crate::ui::json::{self, Json};
+use crate::ui::run_lines::{self, Form};
 use crate::ui::sanitize::message;
-use crate::ui::state::{Ended, State};
-use crate::ui::{colour, layout, progress, summary, wrap};
+use crate::ui::state::{Activity, ActivityKind, Ended, Fraction, State};
+use crate::ui::{colour, layout, words};
 use sdbuild_core::counted::counted;
-use sdbuild_core::event::Event;
+use sdbuild_core::event::{Event, Phase, Stop};
 use sdbuild_core::nix_event::NixEvent;
-use sdbuild_core::transcript::{Transcript, forecast};
+use sdbuild_core::transcript::{Transcript, forecast, short_name};
+
+/// Minimum time between two lines about the progress of a phase.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// How much progress is worth a line: per cent.
+const STEP: u64 = 10;
+/// Maximum time between two lines, to show that the run goes on.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// A build or a download that took so long gets a line when it has ended.
+const LONG_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
+/// Builds and downloads that a line names.
+const MAX_NAMES: usize = 3;
+/// How often [`Plain::tick`] is called; lines are late by at most this much.
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One item of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +113,7 @@ impl View {
             items.extend(line.map(|line| Item::Builder(message(&line))));
         }
         let has_ended = matches!(event, Event::Finished(..));
-        let outcome = || progress::outcome(&self.state);
+        let outcome = || frame::outcome(&self.state);
         let outcome = has_ended.then(outcome).flatten();
         self.state.apply(event, at);
         self.warnings += usize::from(matches!(event, Event::Warning(_)));
@@ -154,20 +161,20 @@ impl View {
             Event::LogFile(_) if matches!(form, Form::Columns(_)) && !all => Vec::new(),
             Event::LogFile(path) => line(&format!("log: {}", path.display())),
             Event::ImageDone(image) => {
-                let mut told = run_lines::image(image, form, paint);
+                let mut lines_of_image = run_lines::image(image, form, paint);
                 // Nothing was shown since the first lines when the image is up to date.
-                if self.ends_empty && told.first().is_some_and(String::is_empty) {
-                    told.remove(0);
+                if self.ends_empty && lines_of_image.first().is_some_and(String::is_empty) {
+                    lines_of_image.remove(0);
                 }
                 // Of a build, many lines may have come since, and a warning may be that nobody can log in.
                 if matches!(form, Form::Columns(_)) && self.warnings > 0 && !image.up_to_date {
                     let mark = paint.attention("!");
                     let warnings = counted(self.warnings, "warning", "warnings");
                     // Above the image: the last lines are those to go on with.
-                    let at = usize::from(told.first().is_some_and(String::is_empty));
-                    told.insert(at, format!(" {mark} {warnings} above"));
+                    let at = usize::from(lines_of_image.first().is_some_and(String::is_empty));
+                    lines_of_image.insert(at, format!(" {mark} {warnings} above"));
                 }
-                lines(told)
+                lines(lines_of_image)
             }
             Event::Nix(event) => {
                 let forecast = self
@@ -178,7 +185,7 @@ impl View {
             }
             Event::Console(text) if all => vec![Item::Log(message(text))],
             Event::WorkEnded if all => {
-                let table = summary::table(&self.state, at);
+                let table = run_lines::table(&self.state, at);
                 lines(table.iter().map(|row| message(row)).collect())
             }
             Event::WorkEnded | Event::Stopped(..) => {
@@ -258,9 +265,15 @@ impl View {
         lines.iter().map(|line| Item::Line(message(line))).collect()
     }
 
-    /// The lines of the live view; `None` if this view has none.
-    pub(super) fn frame(&self, at: Duration, size: Size) -> Option<Vec<String>> {
-        matches!(self.kind, ViewKind::Live).then(|| frame(&self.state, at, size, self.paint))
+    /// Whether this view has a live view.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.kind, ViewKind::Live)
+    }
+
+    /// The live view; `None` if there is none, or between two phases.
+    pub(super) fn frame(&self, at: Duration, size: Size) -> Option<Frame> {
+        let frame = || frame(&self.state, at, size, self.paint);
+        self.is_live().then(frame).flatten()
     }
 
     /// How often the view changes without an event; `None` for never.
@@ -268,7 +281,7 @@ impl View {
         self.state.phase()?;
         match self.kind {
             ViewKind::Live => Some(frame::SPINNER_INTERVAL),
-            ViewKind::Plain(_) => Some(plain::TICK_INTERVAL),
+            ViewKind::Plain(_) => Some(TICK_INTERVAL),
             ViewKind::Json(_) => None,
         }
     }
@@ -286,7 +299,7 @@ impl View {
     fn wrapped(&self, text: String) -> String {
         // Behind the end of the live view too.
         if self.on_terminal {
-            wrap::wrap_message(&text, self.columns)
+            layout::wrap_message(&text, self.columns)
         } else {
             text
         }
@@ -326,3 +339,150 @@ fn is_log(event: &Event) -> bool {
         Event::Console(_) | Event::Nix(BuildLine { .. } | Other(_) | Message { .. })
     )
 }
+
+/// The lines without a terminal, about what takes long: at most one every ten seconds. Remembers when the last one was shown.
+#[derive(Debug, Default)]
+pub(super) struct Plain {
+    shown_at: Duration,
+    percent: u64,
+}
+
+impl Plain {
+    /// The line for `event`, if it has one; `before` is the state before the event.
+    /// `verbose` names every build that starts.
+    pub(super) fn line(
+        &mut self,
+        event: &Event,
+        before: &State,
+        at: Duration,
+        verbose: bool,
+    ) -> Option<String> {
+        if matches!(event, Event::Started(_)) {
+            *self = Self {
+                shown_at: at,
+                percent: 0,
+            };
+        } else if let Event::Nix(NixEvent::BuildStarted { derivation, .. }) = event {
+            return verbose.then(|| format!("building {}", short_name(derivation)));
+        } else if let Event::Nix(NixEvent::Stopped { id }) = event {
+            return before
+                .activity(*id)
+                .and_then(|activity| ended(activity, at));
+        }
+        None
+    }
+
+    /// The line that is due now, if there is one.
+    pub(super) fn tick(&mut self, state: &State, at: Duration) -> Option<String> {
+        let (phase, since) = state.phase()?;
+        let percent = state.fraction().map_or(0, Fraction::percent);
+        let silent = at.saturating_sub(self.shown_at);
+        let advanced = percent >= self.percent + STEP || self.shown_at == since;
+        if silent < PROGRESS_INTERVAL || !advanced && silent < KEEPALIVE_INTERVAL {
+            return None;
+        }
+        (self.shown_at, self.percent) = (at, percent);
+        let mut parts = Vec::new();
+        parts.extend(state.fraction().map(|_| format!("{percent} %")));
+        parts.push(words::seconds(at.saturating_sub(since)));
+        parts.extend(frame::counts(state));
+        parts.extend(active(state, at));
+        Some(format!("{}: {}", words::phase(phase), parts.join(" · ")))
+    }
+}
+
+/// The line about a build or a download that took long.
+fn ended(activity: &Activity, at: Duration) -> Option<String> {
+    let took = at.saturating_sub(activity.since);
+    let verb = match activity.kind {
+        ActivityKind::Build => "built",
+        ActivityKind::Fetch => "fetched",
+    };
+    let line = format!("{}: {verb} in {}", activity.name, words::duration(took));
+    Some(line).filter(|_| took >= LONG_PROGRESS_INTERVAL)
+}
+
+/// What is built and fetched now: `building linux (50 s), initrd (3 s) and 2 more`.
+fn active(state: &State, at: Duration) -> Option<String> {
+    let mut builds = frame::listed(state);
+    builds.retain(|(activity, _)| activity.kind == ActivityKind::Build);
+    let (first, rest) = builds.split_at(builds.len().min(MAX_NAMES));
+    let names = first.iter().map(|(activity, count)| {
+        let took = words::seconds(at.saturating_sub(activity.since));
+        format!("{} ({took})", frame::name(activity, *count))
+    });
+    let names: Vec<String> = names.collect();
+    let more: usize = rest.iter().map(|(_, count)| count).sum();
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    (!names.is_empty()).then(|| format!("building {}{more}", names.join(", ")))
+}
+
+/// The lines about phases that did not succeed: remembers those that are not due yet.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// Whether the run has a header. Below it each phase has a line; without one, the error alone says what failed.
+    has_header: bool,
+    pending: Vec<Ended>,
+}
+
+impl Failures {
+    /// The phases whose end is shown now that `event` has happened.
+    ///
+    /// A failure and an interruption are shown when they happen, before anything is cleaned up. What waits for an answer is shown at the
+    /// end, if it was not done after the answer. A warning says what the run survives, and the errors say what the checks found.
+    pub(super) fn due(&mut self, event: &Event) -> Vec<Ended> {
+        match event {
+            Event::RunStarted(_) => self.has_header = true,
+            Event::Finished(phase, _) => self.forget(*phase),
+            Event::Stopped(phase, took, stop) => return self.stopped(*phase, *took, *stop),
+            Event::WorkEnded => return std::mem::take(&mut self.pending),
+            Event::Started(_)
+            | Event::Detail(..)
+            | Event::Bytes { .. }
+            | Event::LastTimes(_)
+            | Event::ToCome(_)
+            | Event::AuthorizedKeys(_)
+            | Event::Nix(_)
+            | Event::Warning(_)
+            | Event::Notice(_)
+            | Event::LogFile(_)
+            | Event::Console(_)
+            | Event::ImageDone(_)
+            | Event::Next(_)
+            | Event::TerminalGiven
+            | Event::Suspended
+            | Event::Resumed => {}
+        }
+        Vec::new()
+    }
+
+    fn stopped(&mut self, phase: Phase, took: Duration, stop: Stop) -> Vec<Ended> {
+        self.forget(phase);
+        let ended = Ended {
+            phase,
+            took,
+            stop: Some(stop),
+        };
+        match stop {
+            // No error says which phase that was.
+            Stop::Interrupted => return vec![ended],
+            _ if phase == Phase::Preflight => {}
+            Stop::Failed if self.has_header => return vec![ended],
+            Stop::Failed | Stop::Question => self.pending.push(ended),
+            Stop::Tolerated | Stop::Refused => {}
+        }
+        Vec::new()
+    }
+
+    /// After an answer a phase is done again.
+    fn forget(&mut self, phase: Phase) {
+        self.pending.retain(|ended| ended.phase != phase);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ui::frame::Size;
+use crate::ui::frame::{Frame, Size};
 use crate::ui::screen::Screen;
 use crate::ui::view::{Item, View};
 use sdbuild_core::event::Event;
@@ -61,7 +61,8 @@ struct Queue {
 struct Batch {
     items: VecDeque<Item>,
     dropped: Option<String>,
-    frame: Option<Vec<String>>,
+    frame: Option<Frame>,
+    is_live: bool,
     up_to: u64,
 }
 
@@ -193,6 +194,7 @@ impl Queue {
             frame: (self.paused == 0)
                 .then(|| self.view.frame(at, size))
                 .flatten(),
+            is_live: self.paused == 0 && self.view.is_live(),
             up_to: self.queued,
         }
     }
@@ -207,7 +209,7 @@ impl Shared {
         loop {
             let size = screen.size();
             let batch = self.wait().take_batch(self.start.elapsed(), size);
-            let (up_to, live) = (batch.up_to, batch.frame.is_some());
+            let (up_to, live) = (batch.up_to, batch.is_live);
             // Without the lock, because this write may block for ever.
             batch.show(&mut screen);
             self.lock().written = up_to;
@@ -251,23 +253,23 @@ impl Batch {
                 Item::Line(text) | Item::Builder(text) | Item::Log(text) | Item::Progress(text) => {
                     lines.extend([text.as_str(), "\n"]);
                     if lines.len() >= MAX_WRITE_BYTES {
-                        screen.show(&mem::take(&mut lines), Vec::new());
+                        screen.show(&mem::take(&mut lines), None);
                     }
                 }
                 Item::Closed => {
-                    screen.show(&mem::take(&mut lines), Vec::new());
+                    screen.show(&mem::take(&mut lines), None);
                     screen.close();
                 }
                 // The missing frame removes the live view.
                 Item::Paused => {}
                 Item::Resumed => {
-                    screen.show(&mem::take(&mut lines), Vec::new());
+                    screen.show(&mem::take(&mut lines), None);
                     screen.begin_line();
                 }
             }
         }
         lines.extend(self.dropped.map(|text| text + "\n"));
-        screen.show(&lines, self.frame.unwrap_or_default());
+        screen.show(&lines, self.frame.as_ref());
     }
 }
 

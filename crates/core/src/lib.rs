@@ -34,6 +34,7 @@ pub mod plain_file;
 pub mod plain_tar;
 pub mod private_dir;
 pub mod program;
+pub mod redact;
 pub mod scratch_dir;
 pub mod secret_file;
 pub mod session;

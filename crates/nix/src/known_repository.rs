@@ -87,11 +87,6 @@ impl KnownRepository {
             format!("release-{release}")
         })
     }
-
-    /// Whether another branch than that of [`branch`](Self::branch) may be the right one, as the release is not known.
-    pub fn may_need_other_branch(self, release: Option<&str>) -> bool {
-        self.has_releases && release.is_none()
-    }
 }
 
 /// What instructions give as the URL of nixpkgs.

@@ -12,7 +12,6 @@ pub mod known_repository;
 pub mod layout;
 pub mod nix_conf;
 pub mod nix_syntax;
-pub mod programs;
 pub mod reports;
 pub mod shell_session;
 pub mod slow_work;

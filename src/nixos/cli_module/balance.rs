@@ -1,9 +1,10 @@
 //! Brackets and quotes in a value of `--set` that are not closed. Pure.
 
-use crate::nixos::diagnosis::{Imbalance, has_secret, imbalance, is_name_of_secret, open_brackets};
-use crate::nixos::nix_syntax::parse;
+use crate::nixos::brackets::{Imbalance, imbalance, open_brackets};
 use sdbuild_core::failure::Failure;
+use sdbuild_core::redact::{has_secret, is_name_of_secret};
 use sdbuild_core::shell_word::quoted;
+use sdbuild_nix::nix_syntax::parse;
 
 /// Why the `value` of the `option`, a list, a set or an expression in parentheses, is not complete; `None` if it is. Nix would
 /// report a character that sdbuild puts behind it.
@@ -19,11 +20,7 @@ pub(super) fn failure(option: &str, value: &str) -> Option<Failure> {
         }
         Imbalance::OpenString { .. } => "a string in double quotes is not closed".to_owned(),
         Imbalance::OpenIndentedString { .. } => "a string in '' is not closed".to_owned(),
-        Imbalance::OpenComment { .. }
-        | Imbalance::Wildcard { .. }
-        | Imbalance::EndInWord { .. } => {
-            return None;
-        }
+        Imbalance::OpenComment { .. } | Imbalance::Wildcard { .. } => return None,
     };
     let failure = Failure::usage(format!("in the value of --set {option}, {wrong}"));
     Some(match completed(value) {

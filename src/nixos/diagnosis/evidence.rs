@@ -2,19 +2,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::known_error::KnownError;
+use super::machine::KnownError;
 use crate::nixos::cli_module::CliModule;
-use crate::nixos::flake_outputs::FlakeOutputs;
 use crate::nixos::log::NixError;
 use crate::nixos::package_names::PackageNames;
-use crate::nixos::shell_session::Derivation;
 use crate::nixos::user_files::UserFiles;
 use sdbuild_core::system::System;
+use sdbuild_nix::shell_session::Derivation;
 
 /// How many last lines of a failed build are kept and shown.
 pub(in crate::nixos) const TAIL_LINES: usize = 20;
-/// Longer texts of the user's are not repeated in a hint: characters.
-pub(super) const MAX_SHOWN: usize = 160;
 
 /// How the builder ended, and what it was started with.
 #[derive(Clone, Debug, Default)]
@@ -80,10 +77,6 @@ pub(in crate::nixos) struct Findings {
     pub(in crate::nixos) fetches: VecDeque<(String, String)>,
     /// The packages of the configuration's nixpkgs, if its evaluation failed.
     pub(in crate::nixos) packages: PackageNames,
-    /// The names in the outputs of the flake's inputs, if its evaluation failed.
-    pub(in crate::nixos) outputs: FlakeOutputs,
-    /// What nixpkgs' check of units of systemd says last: ``Systemd Service field `Restart' cannot have value `allways'.``
-    pub(in crate::nixos) unit_fault: Option<String>,
     /// The last lines that Nix did not write.
     pub(in crate::nixos) other_lines: VecDeque<String>,
 }

@@ -1,127 +1,39 @@
 //! Why a run of the builder failed: whose error it is, in one sentence, with hints. Pure.
 //!
-//! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full
-//! disk or a handler that vanished is the environment's.
+//! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full disk or a handler that
+//! vanished is the environment's. Nix's message is read once, as a [`cause::Cause`]; with its [`place::Place`] and rows of the
+//! [`table`] it is an [`explanation::Explanation`], which becomes text here, at the end.
 
-mod aliased_options;
-mod boolean_values;
-mod brackets;
-mod called_packages;
-mod called_values;
-mod calls_in_lists;
-mod choices;
-mod closing_in_comment;
-mod command_line_value;
-mod config_txt;
-mod conflicts;
-mod defined_already;
-mod definitions;
-mod digit_names;
-mod eval_error;
+mod cause;
 mod evidence;
-mod fetch_error;
-mod fetched;
-mod file_systems;
-mod flake_arguments;
-mod flake_form;
-mod flake_habits;
-mod flake_input;
-mod flake_source;
-mod flake_values;
-mod foreign_module;
-mod host_values;
-mod image_module;
-mod imbalance;
-mod input_declaration;
-mod input_outputs;
-mod interface_address;
-mod invalid_character;
-mod joined_paths;
-mod kernels;
-mod known_error;
-mod known_sets;
-mod line_end;
-mod listed_definitions;
-mod lists_of_words;
+mod excerpt;
+mod explanation;
+mod fetches;
+mod files;
+mod flakes;
 mod machine;
-mod meant_paths;
-mod misplaced_options;
-mod misplaced_value;
-mod misread;
-mod missing_command;
-mod missing_files;
-mod mistake;
-mod module_arguments;
-mod module_calls;
+mod message;
 mod names;
-mod nix_message;
-mod nixpkgs_file;
-mod nixpkgs_in_flake;
-mod number_values;
-mod option_names;
-mod option_values;
-mod option_without_value;
-mod other_formats;
-mod other_nixpkgs;
-mod other_platform;
-mod outside_flake;
-mod overlays;
-mod own_functions;
-mod proposals;
-mod public_keys;
-mod python_packages;
-mod recursive_option;
-mod recursive_variable;
-mod removed_packages;
-mod scopes;
-mod second_set;
-mod secret_values;
-mod set_members;
-mod set_values;
-mod shell_length;
-mod shown_lines;
-mod source_lines;
-mod surrounding_text;
-mod switches;
-mod syntax_at;
-mod syntax_cause;
-mod syntax_error;
-mod text_options;
-mod time_zone;
-mod tokens;
-mod unbound_names;
-mod undefined_variable;
-mod unit_directives;
-mod unit_faults;
-mod unit_names;
-mod unknown_option;
-mod unquoted_name;
-mod value_kinds;
-mod variable_attributes;
-mod warning;
-mod written_forms;
-mod written_sums;
-mod written_values;
-mod written_words;
-mod wrong_token;
-mod wrong_value;
+mod options;
+mod place;
+mod syntax;
+mod table;
+mod warnings;
 
 use std::collections::BTreeSet;
 
-use crate::nixos::entry_report::unmarked;
 use crate::nixos::log::NixError;
-pub(super) use brackets::{Imbalance, imbalance, open_brackets};
-use eval_error::EvalError;
+use cause::Cause;
 pub(super) use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
-use fetch_error::{fetch_failure, no_network_failure};
-pub(super) use known_error::{KnownError, known_errors};
-use machine::{machine_failure, store_volume_full};
-use mistake::Mistake;
-use nix_message::reason;
-use proposals::proposal;
+use explanation::Explanation;
+use fetches::{fetch_failure, no_network_failure, not_found_failure};
+pub(super) use machine::{KnownError, known_errors};
+use machine::{machine_failure, store_volume_full, with_rows};
+use message::reason;
 use sdbuild_core::failure::{Class, Failure};
-pub(super) use secret_values::{has_secret, is_name_of_secret};
-pub(super) use warning::{Warnings, is_of_evaluation};
+use sdbuild_nix::reports::unmarked;
+use table::{Advice, Row};
+pub(super) use warnings::{Warnings, is_of_evaluation};
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).
 const NO_PRIVATE_HANDLER: i64 = 119;
@@ -136,34 +48,38 @@ const SEE_LOG: &str = "see the end of the log";
 
 /// The failure of a run that ended as `context` and `findings` describe.
 pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
-    let findings = &*flake_source::with_own_paths(context, findings);
+    let findings = &*flakes::with_own_paths(context, findings);
     let known = all_known_errors(findings);
     let failed = findings.failed.as_ref();
+    let error = findings.nix_errors.first();
+    let explained = error.map(|error| (error, Explanation::find(context, findings, error)));
+    let explained = explained.as_ref().map(|(error, found)| (*error, found));
+    // What ended the run comes before what Nix says about it.
     let first_cause = private_handler_failure(context, findings)
-        .or_else(|| import_failure(context, findings))
+        .or_else(|| import_failure(context, explained))
         .or_else(|| memory_failure(context, findings))
         .or_else(|| no_network_failure(context, findings, &known))
         .or_else(|| fetch_failure(context, findings))
         .or_else(|| machine_failure(context, findings, &known));
     let not_found = match first_cause {
         Some(_) => None,
-        None => fetched::not_found_failure(context, failed),
+        None => not_found_failure(context, failed),
     };
     let is_not_found = not_found.is_some();
     let cause = first_cause
         .or(not_found)
-        .or_else(|| build_failure(context, findings))
+        .or_else(|| build_failure(context, findings, explained))
         .or_else(|| exit_status_failure(context, findings))
-        .unwrap_or_else(|| evaluation_failure(context, findings));
-    let first_error = findings.nix_errors.first().map_or("", |e| &e.summary);
-    let mut failure = known
+        .unwrap_or_else(|| evaluation_failure(context, explained));
+    let rows = known
         .iter()
-        .filter_map(|error| error.hint(first_error, context.emulated.is_some()))
-        .fold(cause, Failure::hint);
-    let zone = failed.and_then(|failed| time_zone::hint(context, failed));
-    let command = failed.and_then(|failed| missing_command::hint(context, failed));
-    failure = zone.into_iter().chain(command).fold(failure, Failure::hint);
-    failure = shown_lines::with_log_tail(context, findings, failure);
+        .filter_map(|error| error.row_of_build(context.emulated.is_some()));
+    let rows: Vec<Row> = rows.collect();
+    let mut failure = with_rows(cause, &rows);
+    if known.contains(&KnownError::WrongHash) {
+        failure = with_hash(failure, explained);
+    }
+    failure = excerpt::with_lines(context, findings, explained, failure);
     if is_not_found {
         // Neither the server's answer nor a shell shows more of it.
         failure.log_tail.clear();
@@ -173,6 +89,19 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
         .and_then(|failed| failed.derivation.as_ref())
         .map(|derivation| derivation.path().to_owned());
     failure
+}
+
+/// `failure` of a download with a wrong hash, with the hint that has both hashes, if the message has them.
+fn with_hash(failure: Failure, explained: Option<(&NixError, &Explanation)>) -> Failure {
+    let advice = explained.and_then(|(_, explanation)| {
+        let mut advice = explanation.advice.iter();
+        advice.find(|advice| advice.row == Row::WrongHash)
+    });
+    let text = advice.map_or_else(|| Row::UnknownHash.advice().text(), Advice::text);
+    match failure.hints.contains(&text) {
+        true => failure,
+        false => failure.hint(text),
+    }
 }
 
 /// The known errors in Nix's messages and in the failed build's output.
@@ -194,26 +123,27 @@ fn private_handler_failure(context: &ExitContext<'_>, findings: &Findings) -> Op
     let reason = findings.last_reason("sdbuild: private emulation: ");
     (context.code == NO_PRIVATE_HANDLER).then(|| {
         let reason = reason.unwrap_or(SEE_LOG);
-        Failure::environment(format!(
+        let text = format!(
             "QEMU could not be registered inside the builder, although a probe had just succeeded: {reason}"
-        ))
-        .hint(
-            "check what changed on the engine's machine: user.max_user_namespaces, AppArmor, SELinux",
-        )
+        );
+        with_rows(Failure::environment(text), &[Row::PrivateHandler])
     })
 }
 
 /// The configuration imports the result of a derivation for the board, which takes a handler to build.
-fn import_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
-    let error = findings.nix_errors.first()?;
-    let needs_platform = EvalError::find(&error.summary) == Some(EvalError::WrongPlatform);
+fn import_failure(
+    context: &ExitContext<'_>,
+    explained: Option<(&NixError, &Explanation)>,
+) -> Option<Failure> {
+    let (error, explanation) = explained?;
+    let needs_platform = explanation.cause == Cause::WrongPlatform;
     (context.only_evaluates && needs_platform).then(|| {
-        let text = reason(context, error);
-        Failure::usage(format!(
+        let text = reason(context, error, explanation);
+        let text = format!(
             "evaluate the configuration: it imports a derivation that must be built first, and this command builds \
              nothing: {text}"
-        ))
-        .hint("`sdbuild build` builds it, under emulation where necessary")
+        );
+        with_rows(Failure::usage(text), &[Row::NeedsBuild])
     })
 }
 
@@ -234,16 +164,16 @@ fn memory_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Fail
     } else {
         "probably ran"
     };
-    Some(
-        Failure::environment(format!("{what} {verb} out of memory")).hint(
-            "build fewer things at once (--jobs 1 --cores 2), or give the engine's machine more memory, and raise memory-mib in \
-             sdbuild.toml if it is set",
-        ),
-    )
+    let text = format!("{what} {verb} out of memory");
+    Some(with_rows(Failure::environment(text), &[Row::OutOfMemory]))
 }
 
 /// A derivation failed by itself.
-fn build_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+fn build_failure(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    explained: Option<(&NixError, &Explanation)>,
+) -> Option<Failure> {
     if let Some(failed) = &findings.failed {
         let first_line = failed.message.lines().next().unwrap_or("");
         let how = match first_line.split_once("' failed ") {
@@ -261,8 +191,8 @@ fn build_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failu
     }
     // nix-build: 100 and the bits above it (build failure, timeout, wrong hash, not deterministic).
     (100..112).contains(&context.code).then(|| {
-        let text = match findings.nix_errors.first() {
-            Some(error) => reason(context, error),
+        let text = match explained {
+            Some((error, explanation)) => reason(context, error, explanation),
             None => "nix-build reported a failed build without a message".to_owned(),
         };
         Failure::message(Class::Build, text)
@@ -296,22 +226,19 @@ fn no_native_glue(findings: &Findings) -> Failure {
     let reason = findings.last_reason("sdbuild: glue: refused: ");
     let reason = reason.map_or(SEE_LOG, unmarked);
     let text = format!("--glue native is not possible: {reason}");
-    Failure::message(Class::Build, text)
-        .hint("--glue auto then builds under emulation, --glue emulated does so from the start")
+    with_rows(Failure::message(Class::Build, text), &[Row::NoNativeGlue])
 }
 
 /// The builder's watchdog received no heartbeat for its timeout and ended the builder.
 fn ended_by_watchdog(findings: &Findings) -> Option<Failure> {
     let reason = findings.last_reason("sdbuild: watchdog: ")?;
-    let text = format!("the builder ended by itself because it had lost sdbuild: {reason}");
-    Some(Failure::environment(text).hint(
-        "sdbuild or the connection to the engine was interrupted for that long. Run it again: finished builds are kept",
-    ))
+    let text = format!("the builder lost the connection to sdbuild and ended: {reason}");
+    Some(with_rows(Failure::environment(text), &[Row::Watchdog]))
 }
 
 fn stopped() -> Failure {
-    Failure::environment("the builder was stopped from outside")
-        .hint("the container was stopped or the engine was restarted. Run it again")
+    let failure = Failure::environment("the builder was stopped from outside");
+    with_rows(failure, &[Row::Stopped])
 }
 
 /// The entry could not prepare the store volume and reported why.
@@ -320,7 +247,7 @@ fn not_prepared(context: &ExitContext<'_>, findings: &Findings) -> Failure {
     let text = reason.unwrap_or("nixpkgs could not be moved to its place on the store volume");
     let mut lines = findings.other_lines.iter();
     if text.contains(NOT_NIXPKGS) {
-        Failure::usage(text).hint("--nixpkgs takes the archive of a nixpkgs tree")
+        with_rows(Failure::usage(text), &[Row::NotNixpkgs])
     } else if lines.any(|l| known_errors(l).any(|e| e == KnownError::DiskFull)) {
         store_volume_full(context.store)
     } else {
@@ -329,12 +256,15 @@ fn not_prepared(context: &ExitContext<'_>, findings: &Findings) -> Failure {
 }
 
 /// Nix refused the configuration, or ended without a message.
-fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure {
-    let Some(error) = findings.nix_errors.first() else {
-        return Failure::environment(format!("nix-build ended with exit status {}", context.code))
-            .hint(SEE_LOG);
+fn evaluation_failure(
+    context: &ExitContext<'_>,
+    explained: Option<(&NixError, &Explanation)>,
+) -> Failure {
+    let Some((error, explanation)) = explained else {
+        let text = format!("nix-build ended with exit status {}", context.code);
+        return with_rows(Failure::environment(text), &[Row::SeeLog]);
     };
-    let text = reason(context, error);
+    let text = reason(context, error, explanation);
     let names_source = [context.source, context.in_words]
         .iter()
         .any(|source| *source != "." && text.contains(source));
@@ -347,37 +277,13 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
     let flake = context.source.split('#').next().unwrap_or_default();
     let mut beginnings = [context.in_words.to_owned(), format!("{flake}#")].into_iter();
     let is_of_reference = context.is_flake && beginnings.any(|begin| text.starts_with(&begin));
-    let failure = Failure::usage(text);
-    let failure = if is_of_reference {
-        failure
-    } else {
-        failure.context(operation)
+    let failure = match is_of_reference {
+        true => Failure::usage(text),
+        false => Failure::usage(text).context(operation),
     };
-    let of_flag = command_line_value::hint(context, &error.summary);
-    let mistake = || Mistake::find(context, findings, error).map(|(_, hint)| hint);
-    let mistake = of_flag.or_else(mistake).map(|hint| vec![hint]);
-    let hints = mistake.unwrap_or_else(|| eval_error_hints(context, error));
-    hints.into_iter().fold(failure, Failure::hint)
+    let hints = explanation.advice.iter().map(Advice::text);
+    hints.fold(failure, Failure::hint)
 }
 
-/// What to do about an error that Nix's message explains.
-fn eval_error_hints(context: &ExitContext<'_>, error: &NixError) -> Vec<String> {
-    let Some(eval_error) = EvalError::find(&error.summary) else {
-        let branch = fetched::missing_branch(context, &error.summary);
-        return branch.into_iter().collect();
-    };
-    let hint = || eval_error.hint(context, error);
-    vec![match (eval_error, proposal(error)) {
-        (EvalError::NoSdImage, _) => image_module::import_hint(context, &error.summary),
-        (EvalError::MissingAttribute, Some(names)) => format!("did you mean {names}?"),
-        (EvalError::Syntax, _) => syntax_error::hint(context, error).unwrap_or_else(hint),
-        _ => hint(),
-    }]
-}
-
-#[cfg(test)]
-mod recorded;
-#[cfg(test)]
-mod recorded_mistakes;
 #[cfg(test)]
 mod tests;

@@ -1,359 +1,86 @@
-//! Exit statuses and messages, and the failures they become.
+//! Causes, places and rows of recorded errors: `tests/streams` has Nix's standard error of each, and the configuration.
 
-mod environment;
+mod exits;
+mod machines;
+mod page;
+mod recorded;
 
 use super::*;
-use crate::nixos::log::{NixError, Position};
-use sdbuild_core::system::System;
+use crate::nixos::build_log::BuildLog;
+use crate::nixos::cli_module::CliModule;
+use crate::nixos::log::Log;
+use crate::nixos::user_files::UserFiles;
 
-fn context(code: i64) -> ExitContext<'static> {
-    ExitContext {
-        code,
-        emulated: Some(System::Aarch64Linux),
-        store: "sdbuild-store",
+/// The findings in the log `stream`.
+fn findings(stream: &str) -> Findings {
+    let dir = tempfile::tempdir().unwrap();
+    let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+    let mut log = Log::default();
+    for line in stream.lines() {
+        if build_log.note_names(line) {
+            continue;
+        }
+        if let Some(event) = log.line(line) {
+            build_log.note(&event, log.take_error());
+        }
+    }
+    build_log.finish().0
+}
+
+/// What a build of `c.nix`, or of the flake, with the text `nix` shows after the log `stream`.
+struct Shown {
+    failure: Failure,
+    /// The place as the user reads it, and the rows.
+    place: String,
+    rows: Vec<Row>,
+}
+
+fn shown(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Shown {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("pi");
+    std::fs::create_dir(&root).unwrap();
+    let has_configurations = String::from_utf8_lossy(nix.as_ref()).contains("nixosConfigurations");
+    let is_flake = stream.contains("flake") || has_configurations;
+    let name = if is_flake { "flake.nix" } else { "c.nix" };
+    std::fs::write(root.join(name), &nix).unwrap();
+    std::fs::write(root.join("wifi.nix"), "{ }").unwrap();
+    std::fs::write(root.join(".gitignore"), "wifi.nix\n").unwrap();
+    std::fs::write(dir.path().join("common.nix"), "{ }").unwrap();
+    let mut cli_module = CliModule::default();
+    if !set.is_empty() {
+        cli_module.set(set).unwrap();
+    }
+    let files = UserFiles::new(&root);
+    let context = ExitContext {
+        code: 1,
+        command: "sdbuild build",
         shown_dir: "pi/",
-        source: "pi/sd-card.nix",
-        in_words: "the configuration pi/sd-card.nix",
+        source: if is_flake { "pi" } else { "pi/c.nix" },
+        in_words: "the configuration pi/c.nix",
+        is_flake,
+        files: Some(&files),
+        cli_module: Some(&cli_module),
         ..ExitContext::default()
-    }
-}
-
-fn nix_error(summary: &str) -> NixError {
-    NixError {
-        summary: summary.into(),
-        text: format!("error: {summary}"),
-        position: None,
-    }
-}
-
-fn with_error(summary: &str) -> Findings {
-    Findings {
-        nix_errors: vec![nix_error(summary)],
-        ..Findings::default()
-    }
-}
-
-fn with_failed_build(how: &str, line: &str) -> Findings {
-    let message = format!("builder for '/nix/store/x-kernel.drv' failed {how}");
-    let failed = FailedBuild {
-        derivation: None,
-        name: "kernel".into(),
-        message: message.clone(),
-        tail: vec![line.into()],
-        known_errors: known_errors(line).collect(),
     };
-    Findings {
-        failed: Some(failed),
-        ..with_error(&message)
+    let findings = findings(stream);
+    let failure = diagnose(&context, &findings);
+    let own = flakes::with_own_paths(&context, &findings);
+    let error = own.nix_errors.first().unwrap();
+    let Explanation { place, advice, .. } = Explanation::find(&context, &own, error);
+    Shown {
+        failure,
+        place: place.map_or_else(String::new, |place| place.shown(&context)),
+        rows: advice.iter().map(|advice| advice.row).collect(),
     }
 }
 
-#[test]
-fn a_failed_derivation_is_a_build_failure() {
-    let failure = diagnose(
-        &context(100),
-        &with_failed_build("with exit code 3", "make: *** [all] Error 1"),
-    );
-    assert_eq!(failure.class, Class::Build);
-    assert_eq!(
-        failure.to_string(),
-        "the build of kernel failed with exit code 3"
-    );
-    assert_eq!(failure.log_tail, ["make: *** [all] Error 1"]);
+/// The file `name` of the recordings.
+fn recording(name: &str) -> Vec<u8> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streams");
+    std::fs::read(format!("{dir}/{name}")).unwrap_or_default()
 }
 
-#[test]
-fn a_build_that_printed_nothing_says_so() {
-    let mut findings = with_failed_build("with exit code 3", "");
-    findings.failed.as_mut().unwrap().tail.clear();
-    let failure = diagnose(&context(1), &findings);
-    let text = "the build of kernel failed with exit code 3: it printed nothing";
-    assert_eq!(failure.to_string(), text);
-}
-
-#[test]
-fn a_near_name_of_an_argument_is_no_package() {
-    for (name, hint) in [
-        ("pkg", "did you mean pkgs?"),
-        ("libs", "did you mean lib?"),
-        ("confg", "did you mean config?"),
-        ("vim", "if it is a package, write pkgs.vim"),
-    ] {
-        let failure = diagnose(
-            &context(1),
-            &with_error(&format!("undefined variable '{name}'")),
-        );
-        assert!(failure.hints[0].starts_with(hint), "{:?}", failure.hints);
-    }
-}
-
-#[test]
-fn configuration_errors_are_usage_failures() {
-    for (summary, hint) in [
-        (
-            "The option `networking.hotsName' does not exist. Definition values:\n- In `/build/config/sd-card.nix': \"fxpi\"",
-            "options",
-        ),
-        ("attribute 'nosuch' missing", "packages"),
-        ("attribute 'sdImage' missing", "sd-image-aarch64.nix"),
-        ("path '/build/x.nix' does not exist", "directory"),
-        (
-            "path '<nixpkgs>/nixos/modules/installer/sd-card/sd-image-arm64.nix' does not exist",
-            "sd-image-aarch64.nix",
-        ),
-        ("path '<nixpkgs>/nixos/x.nix' does not exist", "spelling"),
-        (
-            "a 'armv6l-linux' with features {} is required to build 'x', but I am a 'x86_64-linux' with features {}",
-            "hostPlatform",
-        ),
-    ] {
-        let failure = diagnose(&context(1), &with_error(summary));
-        assert_eq!(failure.class, Class::Usage, "{summary}");
-        assert!(
-            failure.hints.iter().any(|h| h.contains(hint)),
-            "{summary}: {:?}",
-            failure.hints
-        );
-    }
-}
-
-#[test]
-fn what_flakes_have_not_always_is_no_package() {
-    for (name, hint) in [
-        ("rev", "self.rev or \"dirty\""),
-        ("dirtyRev", "a git repository with a commit"),
-        ("drvPath", "sdbuild build .#NAME"),
-        ("nosuch", "search.nixos.org/packages"),
-    ] {
-        let findings = with_error(&format!("attribute '{name}' missing"));
-        let of_flake = ExitContext {
-            is_flake: true,
-            ..context(1)
-        };
-        let failure = diagnose(&of_flake, &findings);
-        let hints = failure.hints.join(" ");
-        assert!(hints.contains(hint), "{name}: {hints}");
-        let failure = diagnose(&context(1), &findings);
-        let hints = failure.hints.join(" ");
-        assert!(hints.contains("search.nixos.org"), "{name}: {hints}");
-    }
-}
-
-#[test]
-fn errors_name_the_users_file() {
-    let mut findings = with_error("syntax error, unexpected '}', expecting ';'");
-    findings.nix_errors[0].position = Some(Position {
-        file: "/build/config/sd-card.nix".into(),
-        line: 7,
-        column: 1,
-    });
-    findings.nix_errors[0].text =
-        "error:\n  … while calling x\n  error: syntax error\n  at /build/config/sd-card.nix:7:1:\n\n  6| x".into();
-    let failure = diagnose(&context(1), &findings);
-    assert_eq!(
-        failure.to_string(),
-        "evaluate the configuration: pi/sd-card.nix:7:1: syntax error, unexpected '}', expecting ';'"
-    );
-    assert_eq!(failure.log_tail, ["6| x"]);
-    let assertion = with_error(
-        "\nFailed assertions:\n- networking.hostName: ‘bad_host!’ is not a valid host name",
-    );
-    assert!(
-        diagnose(&context(1), &assertion)
-            .to_string()
-            .contains("Failed assertions:\n- networking")
-    );
-}
-
-#[test]
-fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
-    for (message, hint) in [
-        ("unexpected ','", "remove the comma"),
-        ("unexpected ID, expecting '.' or '='", "a `,`"),
-        ("unexpected end of file", "or the file is empty"),
-        ("unexpected '{', expecting ':'", "with a colon, as in"),
-        ("unexpected '@', expecting ';'", "a quote before it"),
-        ("unexpected '}'", "what is missing or too much"),
-    ] {
-        let failure = diagnose(
-            &context(1),
-            &with_error(&format!("syntax error, {message}")),
-        );
-        assert!(failure.hints[0].contains(hint), "{:?}", failure.hints);
-    }
-}
-
-#[test]
-fn a_truth_value_in_capitals_is_no_package() {
-    let failure = diagnose(&context(1), &with_error("undefined variable 'True'"));
-    assert_eq!(failure.hints, ["write true, in lower case"]);
-}
-
-#[test]
-fn two_definitions_in_one_line_name_it_once() {
-    let mut findings =
-        with_error("attribute 'a' already defined at /build/config/sd-card.nix:16:3");
-    findings.nix_errors[0].position = Some(Position {
-        file: "/build/config/sd-card.nix".to_owned(),
-        line: 16,
-        column: 30,
-    });
-    let failure = diagnose(&context(1), &findings);
-    assert_eq!(
-        failure.hints,
-        ["remove one of the two definitions in line 16"]
-    );
-}
-
-#[test]
-fn exit_statuses_without_a_message() {
-    for (code, class) in [
-        (137, Class::Environment),
-        (143, Class::Environment),
-        (120, Class::Environment),
-        (127, Class::Internal),
-        (77, Class::Environment),
-    ] {
-        assert_eq!(
-            diagnose(&context(code), &Findings::default()).class,
-            class,
-            "{code}"
-        );
-    }
-    let foreign = ExitContext {
-        foreign: true,
-        ..context(127)
-    };
-    assert_eq!(diagnose(&foreign, &Findings::default()).class, Class::Usage);
-    let mut findings = Findings::default();
-    findings.other_lines.push_back(
-        "sdbuild: the archive is not a nixpkgs checkout: it must hold one directory".into(),
-    );
-    assert_eq!(diagnose(&context(120), &findings).class, Class::Usage);
-    assert_eq!(
-        diagnose(
-            &context(102),
-            &with_error("hash mismatch in fixed-output derivation 'x'")
-        )
-        .class,
-        Class::Build
-    );
-}
-
-#[test]
-fn messages_are_not_repeated() {
-    let failure = diagnose(
-        &context(1),
-        &with_error("The option `x' does not exist.\n  - In `/build/config/sd-card.nix': 5"),
-    );
-    assert_eq!(
-        failure.to_string(),
-        "evaluate the configuration: The option `x' does not exist.\n- In `pi/sd-card.nix': 5"
-    );
-    assert!(failure.log_tail.is_empty(), "{:?}", failure.log_tail);
-    let elsewhere = diagnose(&context(1), &with_error("infinite recursion encountered"));
-    assert_eq!(
-        elsewhere.to_string(),
-        "evaluate the configuration pi/sd-card.nix: infinite recursion encountered"
-    );
-}
-
-#[test]
-fn long_messages_are_truncated() {
-    let failure = diagnose(&context(1), &with_error(&"ä".repeat(5000)));
-    assert!(failure.to_string().chars().count() < 700);
-}
-
-#[test]
-fn an_input_without_a_lock_is_not_copied_by_hand() {
-    let message = "unable to download 'https://api.github.com/repos/NixOS/nixpkgs/commits/nixos-26.05': Could not resolve \
-                   hostname (6)";
-    let failure = diagnose(&context(1), &with_error(message));
-    assert_eq!(failure.class, Class::Environment);
-    let hints = failure.hints.join(" ");
-    assert!(hints.contains("`sdbuild lock`"), "{hints}");
-    assert!(!hints.contains("copy the files"), "{hints}");
-    let overridden = ExitContext {
-        overrides: &[("base".to_owned(), "github:NixOS/nixpkgs".to_owned())],
-        ..context(1)
-    };
-    let failure = diagnose(&overridden, &with_error(message));
-    let told = failure.to_string();
-    assert!(
-        told.contains("the newest commit of the input base is"),
-        "{told}"
-    );
-    let hint = "--override-input base asks for the newest commit";
-    assert!(failure.hints[1].starts_with(hint), "{failure:?}");
-    let of_lock = ExitContext {
-        command: "sdbuild lock --flake",
-        ..context(1)
-    };
-    for address in [
-        "api.github.com/repos/NixOS/nixpkgs/commits/nixos-26.05",
-        "channels.nixos.org/flake-registry.json",
-        "h.example/x.tar.gz",
-    ] {
-        let message = format!(
-            "unable to download 'https://{address}': Could not resolve hostname (6) Could not resolve host: h"
-        );
-        let failure = diagnose(&of_lock, &with_error(&message));
-        assert!(failure.to_string().starts_with("lock "), "{failure}");
-        let hints = failure.hints.join(" ");
-        assert!(hints.contains("the network, and the DNS"), "{hints}");
-        assert!(!hints.contains("`sdbuild lock`"), "{hints}");
-    }
-}
-
-#[test]
-fn errors_of_flakes_are_explained() {
-    // As Nix 2.26 reports them.
-    for (message, hint) in [
-        (
-            "flake 'path:/build/config' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
-            "`sdbuild lock`",
-        ),
-        // As the user named it.
-        (
-            "flake '.' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
-            "`sdbuild lock`",
-        ),
-        (
-            "flake 'github:me/pi/0123' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
-            "clone the repository",
-        ),
-        (
-            "'flake:nixpkgs' is an indirect flake reference, but registry lookups are not allowed",
-            "give the input a URL",
-        ),
-        (
-            "path '//home/me/nixpkgs' does not exist",
-            "--override-input",
-        ),
-        (
-            "access to absolute path '/etc/passwd' is forbidden in pure evaluation mode (use '--impure' to override)",
-            "a flake cannot use",
-        ),
-        (
-            "access to absolute path '/nix/store/common/wifi.nix' is forbidden in pure evaluation mode (use '--impure' to override)",
-            "../common/wifi.nix is above the flake's directory",
-        ),
-        (
-            "in pure evaluation mode, 'fetchTarball' requires a 'sha256' argument",
-            "Make what it needs an input",
-        ),
-        (
-            "attribute 'currentSystem' missing",
-            "Write \"aarch64-linux\"",
-        ),
-        (
-            "cannot look up '<nixpkgs>' in pure evaluation mode (use '--impure' to override)",
-            "a flake cannot use",
-        ),
-    ] {
-        let failure = diagnose(&context(1), &with_error(message));
-        assert_eq!(failure.class, Class::Usage, "{message}");
-        assert!(failure.hints.concat().contains(hint), "{failure:?}");
-        assert!(!failure.to_string().contains("--impure"), "{failure}");
-    }
+fn recorded(name: &str, set: &str) -> Shown {
+    let stream = String::from_utf8(recording(&format!("{name}.log"))).unwrap();
+    shown(recording(&format!("{name}.nix")), &stream, set)
 }

@@ -32,13 +32,7 @@ let
       lines = if packages.success then builtins.attrValues (builtins.groupBy (builtins.substring 0 2) packages.value) else [ ];
       traced = builtins.foldl' (rest: names: tell "packages" names rest) "while evaluating the configuration" lines;
     in
-    withOutputNames (builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value));
-  # The same with the names in the outputs of a flake's inputs.
-  withOutputNames =
-    let
-      told = builtins.foldl' (rest: names: tell "outputs" names rest) "while evaluating the flake" (source.outputNames or [ ]);
-    in
-    builtins.addErrorContext told;
+    builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value);
   plain = evaluate [ ];
   check = checkOf plain;
 in

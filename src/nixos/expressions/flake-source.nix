@@ -136,22 +136,9 @@ let
   isCache = word: builtins.match "https?://[^@?]*([?]priority=[0-9]+)?" word != null;
   substituters = builtins.filter isCache (setting "substituters");
   caches = { inherit substituters; trusted-public-keys = if substituters == [ ] then [ ] else setting "trusted-public-keys"; };
-  # The path of an output of one of its inputs, and the names in it, which are asked for only where the evaluation fails. Only of inputs
-  # that its files name with such an output: others need not be fetched.
-  outputNames =
-    let
-      files = builtins.filter (name: builtins.match ".*[.]nix" name != null) (attrNames (builtins.readDir flake));
-      named = file: whole file ++ builtins.filter builtins.isList (builtins.split "([a-zA-Z_][a-zA-Z0-9_'-]*)[.](nixosModules?|overlays?|homeModules|homeManagerModules|nixosConfigurations)" (builtins.readFile "${flake}/${file}"));
-      # Those that are elements of a list as whole flakes.
-      whole = file: builtins.filter builtins.isList (builtins.split "inputs[.]([a-zA-Z_][a-zA-Z0-9_'-]*)[[:space:]]+[^=[:space:]]" (builtins.readFile "${flake}/${file}"));
-      inputs = builtins.filter (name: flake.inputs ? ${name} && flake.inputs.${name} ? outputs) (attrNames (builtins.groupBy head (builtins.concatMap named files)));
-      namesIn = path: set: (builtins.tryEval (if isAttrs set then [ path ] ++ attrNames set else [ ])).value;
-      outputsOf = name: outputs: [ (namesIn name outputs) ] ++ map (kind: namesIn "${name}.${kind}" outputs.${kind}) (builtins.filter (kind: builtins.elem kind [ "homeManagerModules" "homeModules" "nixosModules" "overlays" ]) (attrNames outputs));
-    in
-    builtins.filter builtins.isList (builtins.concatMap (name: outputsOf name flake.inputs.${name}.outputs) inputs);
 in
 {
-  inherit system outputNames;
+  inherit system;
   evaluate = extended;
   # Of a derivation, `configuration` is not evaluated.
   imageOf =

@@ -72,7 +72,7 @@ fn leads_to(written: &str, dir: &Path, missing: &str) -> bool {
 }
 
 /// `file` as a file of the configuration names it that is at `place`, which may have a line; both are below the same directory.
-pub(in crate::nixos) fn path_from(place: &str, file: &str) -> String {
+pub(super) fn path_from(place: &str, file: &str) -> String {
     let place = place.rsplit_once(':').map_or(place, |(file, _)| file);
     let from = Path::new(place).parent().unwrap_or(Path::new(""));
     let file = Path::new(file);

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use super::UserFiles;
 use super::is_plain_name;
 use super::naming::path_from;
-use crate::common::configuration_file::FLAKE_FILE;
-use crate::nixos::ignore_rules::{ignoring_rule, walk};
+use crate::nixos::ignore_rules::walk;
 use sdbuild_core::nearest::nearest;
 
 /// What a path to a directory stands for.
@@ -75,17 +74,6 @@ impl UserFiles {
         let below = only.strip_prefix(&self.root).ok()?.to_str()?;
         let (of_place, _) = place.rsplit_once(':').unwrap_or_default();
         (is_plain_name(below) && below != of_place).then(|| below.to_owned())
-    }
-
-    /// The names of the other modules beside the `flake.nix` that are uploaded.
-    pub(in crate::nixos) fn modules_beside_flake(&self) -> Vec<String> {
-        let mut modules = self.names_in(Path::new(""));
-        modules.retain(|file| {
-            let is_nix = Path::new(file).extension().is_some_and(|end| end == "nix");
-            let is_module = is_nix && file != FLAKE_FILE;
-            is_module && is_plain_name(file) && ignoring_rule(&self.root, file).is_none()
-        });
-        modules
     }
 
     /// The paths of what is in the directory `dir` of the configuration, sorted.

@@ -1,6 +1,6 @@
 use super::activities::MAX_ACTIVE;
 use super::*;
-use crate::ui::progress;
+use crate::ui::frame;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -44,10 +44,7 @@ fn moved(done: u64) -> NixEvent {
 
 #[test]
 fn progress_of_nix_follows_its_forecast() {
-    assert_eq!(
-        progress::counts(&state(&[])).unwrap(),
-        "evaluating the configuration"
-    );
+    assert_eq!(frame::counts(&state(&[])), ["evaluating the configuration"]);
     let state = state(&[
         will(62),
         NixEvent::WillFetch {
@@ -74,8 +71,8 @@ fn progress_of_nix_follows_its_forecast() {
         },
     ]);
     assert_eq!(
-        progress::counts(&state).unwrap(),
-        "fetched 1 of 9 (1.5 of 5.0 MB) · built 3 of 62"
+        frame::counts(&state),
+        ["fetched 1 of 9 (1.5 of 5.0 MB)", "built 3 of 62"]
     );
     assert_eq!(state.active().count(), 0);
     assert!(state.slowest().is_empty(), "a download is no build");
@@ -112,7 +109,7 @@ fn share_never_goes_back_and_reaches_the_end() {
     let mut before = 0;
     for event in &events {
         state.apply(&Event::Nix(event.clone()), SECOND);
-        let share = state.fraction().map_or(0, Fraction::share);
+        let share = state.fraction().map_or(0, |fraction| fraction.share);
         assert!(share >= before && share <= WHOLE, "{event:?}");
         before = share;
     }
@@ -129,7 +126,7 @@ fn share_never_goes_back_and_reaches_the_end() {
 
 #[test]
 fn outcome_is_what_was_built() {
-    let outcome = |events: &[NixEvent]| progress::outcome(&state(events)).unwrap();
+    let outcome = |events: &[NixEvent]| frame::outcome(&state(events)).unwrap();
     assert_eq!(outcome(&[built(0, 1)]), "nothing to build");
     assert_eq!(outcome(&[built(0, 1), built(3, 5)]), "3 built");
     let emulated = NixEvent::WillEmulate { derivations: 2 };
@@ -200,9 +197,9 @@ fn bytes_of_another_phase_are_not_shown() {
         total,
     };
     apply(bytes(Phase::Fetch, None));
-    assert_eq!(progress::counts(&state), None);
+    assert!(frame::counts(&state).is_empty());
     state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND * 3);
-    assert_eq!(progress::counts(&state).unwrap(), "1.0 of 2.0 kB · 500 B/s");
+    assert_eq!(frame::counts(&state), ["1.0 of 2.0 kB", "500 B/s"]);
     assert_eq!(state.fraction().unwrap().percent(), 50);
 }
 
@@ -213,13 +210,13 @@ fn a_long_phase_shows_its_last_time() {
     state.apply(&Event::LastTimes(times.into()), SECOND);
     for (phase, shown) in [(Phase::Boot, Some("last time 12 s")), (Phase::Unpack, None)] {
         state.apply(&Event::Started(phase), SECOND);
-        assert_eq!(progress::counts(&state).as_deref(), shown);
+        assert_eq!(frame::counts(&state), shown.as_slice());
     }
 }
 
 #[test]
 fn the_last_report_about_a_build_is_shown() {
-    let shown = |events: &[NixEvent]| progress::last(state(events).activity(1).unwrap());
+    let shown = |events: &[NixEvent]| frame::last(state(events).activity(1).unwrap());
     let step = NixEvent::Step {
         id: 1,
         unit: StepUnit::Bytes,

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use crate::nixos::log::Log;
 use crate::ui::json::Json;
-use crate::ui::plain::Plain;
-use crate::ui::view::{Item, View, ViewKind};
+use crate::ui::view::{Item, Plain, View, ViewKind};
 use sdbuild_core::event::{Event, Phase, Stop};
 
 /// Nix's log of a build of the miniature image: milliseconds, then the line.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::ui::plain::Plain;
-use crate::ui::view::{Item, View, ViewKind};
+use crate::ui::view::{Item, Plain, View, ViewKind};
 use sdbuild_core::event::{Event, ImageDone, Phase, RunSummary, Stop};
 use sdbuild_core::nix_event::NixEvent;
 

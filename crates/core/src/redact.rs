@@ -1,0 +1,281 @@
+//! Passwords, passphrases, tokens and private keys in texts that are shown or logged: other people read the logs of CI. Pure.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex_automata::meta::{BuildError, Regex};
+use regex_automata::util::syntax;
+
+/// What precedes the content of a key, whatever its format is (RFC 7468, OpenSSH).
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+/// Characters that end a quoted value.
+const QUOTES: [char; 5] = ['"', '\'', '`', '\u{2019}', '\u{201d}'];
+
+/// What is shown in place of a secret.
+pub const HIDDEN: &str = "…";
+/// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones; and networks, of which some write
+/// the passphrase as the value.
+const NAMES: &str = r#"pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key|wireless\.networks(?:\.|[ \t]*=[ \t]*\{[ \t]*)(?:[a-z0-9_-]+|"[^"\n]*")"#;
+/// Beginnings of names with such an end that hold none: `wheelNeedsPassword`, and the `proxyPass` of nginx.
+const NO_SECRETS: [&str; 2] = ["needs", "proxy"];
+/// The networks themselves, of which some write the name and the passphrase as one string.
+const NETWORKS: &str = r"wireless\.networks";
+/// Their value: a string, or a list of strings.
+const NETWORKS_VALUE: &str =
+    r#"[ \t]*=[ \t]*(?:[\[(][ \t]*|lib\.mk[a-z]+[ \t]+)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$))"#;
+/// What is after a name: a string, which need not end; a number; after a `=` without blanks the word of another program; after one
+/// with blanks a word with a sign that no variable has. Nix reads other words as variables. A string may be in brackets.
+const VALUES: &str = r#"(?:"?[ \t]*(?:[-+:?<>!]?=[=>]?|<-|:)[ \t]*|[ \t]+)(?:[\[({][ \t]*|lib\.mk[a-z]+[ \t]+|(?:value|text)[ \t]*=[ \t]*)*(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)|[ \t]*=[ \t]+([^\s"'`;${}()\[\]=@!%&^~]+[@!%&^~][^\s;]*)"#;
+/// A string in the middle of a value, and not one that is the name of an attribute: `(x, "…")`.
+const INNER_VALUE: &str = r#"[ \t]*[-+:?<>!]?=[=>]?[ \t]*[^"'=;\n]*[^"'=;\n.]"((?:[^"\\\n]|\\.)*)"#;
+/// After the end of a string, the next one of the same value: `" + x + "…"`.
+const NEXT_VALUE: &str =
+    r#"^"[ \t,\])]*(?:\+\+?[ \t]*[a-zA-Z][a-zA-Z0-9_.]*[ \t]*)*[ \t+\[(]*"((?:[^"\\\n]|\\.)*)"#;
+/// The same in the quotes of other languages or of printed texts, which need not end either.
+const OTHER_QUOTES: &str = r"[ \t]*(?:[-+:?<>!]?=[=>]?|:)[ \t]*(?:'([^'\n]+)|`([^`\n]+)|(?:“|”|„|‘|’|«)(.*?)(?:”|“|’|»|;|$))";
+/// A value with the hash of a password, whatever its name is.
+const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)|=[ \t]*(\$[0-9a-z]{1,8}\$[^\s;"'{]{8,})"#;
+
+static SECRETS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    bytes_pattern(&format!(
+        r"(?i-u)({NAMES})(?:\.(?:value|text))?(?:{VALUES}|{OTHER_QUOTES}|{INNER_VALUE})|{NETWORKS}{NETWORKS_VALUE}|{HASH}"
+    ))
+    .ok()
+});
+static NEXT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| bytes_pattern(&format!("(?-u){NEXT_VALUE}")).ok());
+/// The end of a line whose value is in the next one.
+static OPEN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| bytes_pattern(&format!(r#"(?i-u)(?:{NAMES})"?[ \t]*=[ \t]*$"#)).ok());
+static NAME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| bytes_pattern(&format!("(?i-u)(?:{NAMES}|{NETWORKS})(?:_id)?$")).ok());
+
+/// The regular expression `pattern`, without the tables of Unicode: it begins and ends at ASCII characters.
+fn bytes_pattern(pattern: &str) -> Result<Regex, Box<BuildError>> {
+    let syntax = syntax::Config::new().unicode(false).utf8(false);
+    let build = Regex::builder().syntax(syntax).build(pattern);
+    build.map_err(Box::new)
+}
+
+/// Whether what is called `name` holds a secret.
+pub fn is_name_of_secret(name: &str) -> bool {
+    NAME.as_ref().is_some_and(|ends| ends.is_match(name))
+}
+
+/// Whether what is called `name`, which may be an element of a list of options, holds a secret.
+pub fn is_option_of_secret(option: &str) -> bool {
+    let list = option.split(".\"[").next().unwrap_or(option);
+    is_name_of_secret(option) || is_name_of_secret(list)
+}
+
+/// Whether `text` has a secret of an option or a variable.
+pub fn has_secret(text: &str) -> bool {
+    !secrets(text).is_empty()
+}
+
+/// `text` without its secrets.
+pub fn redacted(text: &str) -> String {
+    hidden(text, secrets(text))
+}
+
+/// `text` without its secrets, and without the strings in quotes that are among `values`, such as those that [`excerpt`] has hidden.
+pub fn redacted_with(text: &str, values: &[String]) -> String {
+    values.iter().fold(redacted(text), |text, value| {
+        text.replace(&format!("\"{value}\""), &format!("\"{HIDDEN}\""))
+    })
+}
+
+/// `text` without what is at `places`.
+fn hidden(text: &str, places: Vec<Range<usize>>) -> String {
+    let mut shown = text.to_owned();
+    for at in places.into_iter().rev() {
+        shown.replace_range(at, HIDDEN);
+    }
+    shown
+}
+
+/// `lines` of source without their secrets, and these. A caret stays below what it marks, or is below the secret that has it. If the
+/// definition at the caret `is_secret`, none of its strings is shown.
+pub fn excerpt(lines: &[String], is_secret: bool) -> (Vec<String>, Vec<String>) {
+    let (mut shown, mut secrets) = (Vec::new(), Vec::new());
+    let (mut before, mut source, mut is_inside, mut is_text) = ("", "", false, false);
+    for (number, line) in lines.iter().enumerate() {
+        is_inside = is_inside && !source.trim_end().ends_with(';')
+            || is_secret && lines.get(number + 1).is_some_and(|below| is_caret(below));
+        let caret = line
+            .chars()
+            .position(|c| c == '^')
+            .filter(|_| is_caret(line));
+        if let (Some(caret), Some((number, _))) = (caret, line.split_once('|')) {
+            let places = places_in(before, source, is_secret);
+            let width = moved(caret, source, places).saturating_sub(number.chars().count() + 1);
+            shown.push(format!("{number}|{:width$}^", ""));
+        } else {
+            (before, source) = (source, line);
+            let was_text = is_inside && is_text;
+            is_text = was_text != (is_inside && source.matches("''").count() % 2 == 1);
+            let places = if was_text {
+                text_line(source)
+            } else {
+                places_in(before, source, is_inside)
+            };
+            secrets.extend(
+                places
+                    .iter()
+                    .filter_map(|at| source.get(at.clone()))
+                    .map(str::to_owned),
+            );
+            shown.push(hidden(source, places));
+        }
+    }
+    (shown, secrets)
+}
+
+/// Where the secrets of the line `source` are, which is below the line `before`: all strings if it is part of a definition that
+/// `is_secret`.
+fn places_in(before: &str, source: &str, is_secret: bool) -> Vec<Range<usize>> {
+    let mut places = secrets_below(before, source);
+    let strings = strings(source).filter(|_| is_secret);
+    let is_new = |at: &Range<usize>| {
+        places
+            .iter()
+            .all(|known| at.end <= known.start || known.end <= at.start)
+    };
+    let new: Vec<_> = strings.filter(is_new).collect();
+    places.extend(new);
+    places.sort_by_key(|at| at.start);
+    places
+}
+
+/// Where the text of the line `source` is, which begins inside `''`…`''`.
+fn text_line(source: &str) -> Vec<Range<usize>> {
+    let start = source.find("| ").map_or(0, |at| at + "| ".len());
+    let rest = source.get(start..).unwrap_or_default();
+    let text = rest.split("''").next().unwrap_or(rest);
+    let start = start + text.len() - text.trim_start().len();
+    let end = start + text.trim().len();
+    Vec::from_iter((end > start).then_some(start..end))
+}
+
+/// Where the strings of `text` are that may be secrets and are not the names of attributes, without their quotes.
+fn strings(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let quotes: Vec<usize> = text.match_indices('"').map(|(at, _)| at).collect();
+    let pairs = quotes
+        .chunks_exact(2)
+        .filter_map(|pair| Some(pair.first()? + 1..*pair.last()?));
+    let found = pairs.filter(|at| {
+        let rest = text.get(at.end + 1..).unwrap_or_default().trim_start();
+        !rest.starts_with(['=', '.']) && text.get(at.clone()).is_some_and(is_secret)
+    });
+    found.collect::<Vec<_>>().into_iter()
+}
+
+/// Where the secrets of the line `source` are, which is below the line `before`.
+fn secrets_below(before: &str, source: &str) -> Vec<Range<usize>> {
+    const NAME: &str = "psk =";
+    let is_open = OPEN.as_ref().is_some_and(|open| open.is_match(before));
+    let code = source.split_once("| ").filter(|_| is_open);
+    let Some((number, code)) = code else {
+        return secrets(source);
+    };
+    let found = secrets(&format!("{NAME}{code}")).into_iter();
+    let start = number.len() + "| ".len();
+    let of_line = |at: usize| at + start - NAME.len();
+    found.map(|at| of_line(at.start)..of_line(at.end)).collect()
+}
+
+/// Where the character `column` of `source` is without the secrets before it, which are at `places`.
+fn moved(column: usize, source: &str, places: Vec<Range<usize>>) -> usize {
+    let length = |range: Range<usize>| source.get(range).map_or(0, |text| text.chars().count());
+    let mut lost = 0;
+    for at in places {
+        let (start, hidden) = (length(0..at.start), length(at));
+        if start + hidden <= column {
+            lost += hidden - HIDDEN.chars().count();
+        } else if start < column {
+            return start - lost;
+        }
+    }
+    column - lost
+}
+
+/// Whether `line` has only a caret, below a line of source.
+fn is_caret(line: &str) -> bool {
+    let rest = line
+        .split_once('|')
+        .map(|(number, rest)| (number.trim(), rest.trim()));
+    rest == Some(("", "^"))
+}
+
+/// Where the secrets of `text` are, without their quotes.
+fn secrets(text: &str) -> Vec<Range<usize>> {
+    let (Some(pattern), Some(next)) = (SECRETS.as_ref(), NEXT.as_ref()) else {
+        return Vec::new();
+    };
+    let mut places: Vec<Range<usize>> = Vec::new();
+    for found in pattern.captures_iter(text) {
+        let name = found.get_group(1).map_or(0, |name| name.start);
+        let value = (2..=14).find_map(|group| found.get_group(group));
+        let before = text.get(..name).unwrap_or_default().to_lowercase();
+        let is_none = NO_SECRETS.iter().any(|start| before.ends_with(start));
+        let mut value = value.map(|value| value.range()).filter(|_| !is_none);
+        while let Some(at) = value {
+            let rest = text.get(at.end..).unwrap_or_default();
+            let is_new = places.last().is_none_or(|last| last.end <= at.start);
+            if is_new && text.get(at.clone()).is_some_and(is_secret) {
+                places.push(at.clone());
+            }
+            let mut groups = next.create_captures();
+            next.captures(rest, &mut groups);
+            let further = groups.get_group(1);
+            value = further.map(|further| at.end + further.start..at.end + further.end);
+        }
+    }
+    places
+}
+
+/// Whether `value`, of an option or a variable for a secret, may be one: it is no path, no reference to one, and no switch.
+fn is_secret(value: &str) -> bool {
+    const PLAIN: [&str; 6] = ["", "true", "false", "null", "yes", "no"];
+    const REFERENCES: [&str; 6] = ["/", "./", "ext:", "@", "${", "$("];
+    let is_reference = REFERENCES.iter().any(|start| value.starts_with(start));
+    !PLAIN.contains(&value) && !is_reference && !value.contains(HIDDEN)
+}
+
+/// `text` with `***` in the place of the content of private keys: up to the end of the quoted value, or of the text.
+pub fn hide_private_keys(text: &str) -> Cow<'_, str> {
+    let mut hidden = Cow::Borrowed(text);
+    let mut searched = 0;
+    while let Some(found) = hidden
+        .get(searched..)
+        .and_then(|rest| rest.find(PRIVATE_KEY))
+    {
+        let start = searched + found + PRIVATE_KEY.len();
+        let rest = hidden.get(start..).unwrap_or_default();
+        let end = start + rest.find(QUOTES).unwrap_or(rest.len());
+        hidden.to_mut().replace_range(start..end, "***");
+        searched = start;
+    }
+    hidden
+}
+
+/// `text` with as many lines, of which those inside a private key are hidden.
+pub fn without_private_keys(text: &str) -> String {
+    let mut is_inside = false;
+    let lines = text.split('\n').map(|line| {
+        let begins = line.contains(PRIVATE_KEY) && line.contains("BEGIN");
+        let ends = line.contains("-----END");
+        let was_inside = is_inside;
+        is_inside = (is_inside || begins) && !ends;
+        match (was_inside && !ends, begins) {
+            (true, _) => HIDDEN.to_owned(),
+            (false, true) => hide_private_keys(line).into_owned(),
+            (false, false) => line.to_owned(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! What recorded errors of Nix mean: the place and the rows of each.
+
+use super::*;
+
+#[test]
+fn recorded_errors_have_their_place_and_their_rows() {
+    let expected: &[(&str, &str, &[Row])] = &[
+        ("address-as-string", "pi/c.nix:4:47", &[Row::WriteSet]),
+        ("address-of-family", "pi/c.nix:4:37", &[Row::OptionsBelow]),
+        ("address-singular", "pi/c.nix:4", &[Row::SimilarOption]),
+        ("address-with-prefix", "pi/c.nix:4:47", &[Row::NoValue]),
+        ("address-without-prefix", "pi/c.nix:4:47", &[Row::NoValue]),
+        ("assertion", "", &[]),
+        ("call-in-list", "pi/c.nix:4:32", &[Row::CallInList]),
+        ("colon", "pi/c.nix:3:10", &[Row::Colon]),
+        ("comma-for-semicolon", "pi/c.nix:3:33", &[Row::Comma]),
+        ("conflict", "", &[Row::TwoDefinitions]),
+        ("dash", "pi/c.nix:4:25", &[Row::TextWithoutQuotesThere]),
+        ("defined-by-image", "pi/c.nix:5:14", &[Row::ByImage]),
+        ("defined-twice", "pi/c.nix:6:3", &[Row::DefinedTwice]),
+        ("dot-twice", "pi/c.nix:4:14", &[Row::OtherSyntax]),
+        ("double-equals", "pi/c.nix:3:27", &[Row::EqualsTwice]),
+        ("else-missing", "pi/c.nix:4:39", &[Row::IfWithoutElse]),
+        ("equals-missing", "pi/c.nix:4:17", &[Row::NoEquals]),
+        ("extra-bracket", "pi/c.nix:4", &[Row::ClosedTooEarly]),
+        ("fetch-wrong-hash", "pi/c.nix:3", &[Row::WrongHash]),
+        ("file-above", "pi/c.nix:3:78", &[Row::MissingFile]),
+        ("file-absolute-read", "pi/c.nix:4:43", &[Row::MissingFile]),
+        ("file-missing", "pi/c.nix:3:78", &[Row::MissingFile]),
+        ("flake-absolute-path", "pi/flake.nix:1", &[Row::ImpurePath]),
+        (
+            "flake-byte-order-mark",
+            "pi/flake.nix:1:1",
+            &[Row::ByteOrderMark],
+        ),
+        ("flake-cut-short", "pi/flake.nix:2", &[Row::NotClosed]),
+        ("flake-empty", "pi/flake.nix:1:1", &[Row::EmptyFile]),
+        ("flake-flag-string", "pi/flake.nix:3:3", &[Row::FlakeForm]),
+        ("flake-function", "", &[Row::FlakeForm]),
+        ("flake-import-function", "", &[]),
+        (
+            "flake-import-nixpkgs",
+            "pi/flake.nix:1:116",
+            &[Row::NixosSystem],
+        ),
+        (
+            "flake-input-attribute",
+            "pi/flake.nix:2",
+            &[Row::SimilarInputAttribute],
+        ),
+        (
+            "flake-module-argument",
+            "",
+            &[Row::NameInputs, Row::SpecialArgs],
+        ),
+        ("flake-modules-function", "", &[Row::ListNeeded]),
+        ("flake-modules-set", "", &[Row::ListNeeded]),
+        ("flake-nix-config", "pi/flake.nix:3:3", &[Row::FlakeForm]),
+        (
+            "flake-nixpkgs-file",
+            "pi/flake.nix:1:155",
+            &[Row::NotInNixpkgs],
+        ),
+        (
+            "flake-outputs",
+            "pi/flake.nix:3:13",
+            &[Row::OutputsArguments],
+        ),
+        ("flake-outputs-set", "pi/flake.nix:3:3", &[Row::FlakeForm]),
+        (
+            "flake-own-configuration",
+            "pi/flake.nix:1:116",
+            &[Row::ConfigurationByItself],
+        ),
+        ("flake-path-given", "", &[Row::SetNeeded]),
+        ("flake-special-args-list", "", &[Row::SetNeeded]),
+        ("flake-system-list", "", &[Row::SetNeeded]),
+        (
+            "flake-undefined-input",
+            "pi/flake.nix:3:30",
+            &[Row::ArgumentOfOutputs],
+        ),
+        (
+            "flake-url-interpolated",
+            "pi/flake.nix:1:3",
+            &[Row::FlakeForm],
+        ),
+        ("flake-url-list", "pi/flake.nix:3:5", &[Row::FlakeForm]),
+        (
+            "flake-without-outputs",
+            "pi/flake.nix:3",
+            &[Row::SimilarFlakeAttribute],
+        ),
+        ("gateway-with-prefix", "", &[]),
+        ("host-name", "pi/c.nix:4:25", &[Row::HostName]),
+        ("host-name-number", "pi/c.nix:4:25", &[Row::HostName]),
+        ("import-fn", "", &[]),
+        ("imports-string", "pi/c.nix:4:13", &[Row::ListNeeded]),
+        ("imports-without-list", "pi/c.nix:4:13", &[Row::ListNeeded]),
+        (
+            "indented-string-not-closed",
+            "pi/c.nix:1",
+            &[Row::OpenIndentedString],
+        ),
+        ("inner-quotes", "pi/c.nix:4:39", &[Row::InnerQuotes]),
+        ("kernel-name", "pi/c.nix:4:25", &[Row::SetNeeded]),
+        (
+            "key-without-quotes",
+            "pi/c.nix:5:5",
+            &[Row::TextWithoutQuotes],
+        ),
+        ("keys-list", "pi/c.nix:4:45", &[Row::OptionsBelow]),
+        ("latin-1", "pi/c.nix:3", &[Row::NotUtf8]),
+        ("let-without-in", "pi/c.nix:4:1", &[Row::LetWithoutIn]),
+        (
+            "library-function",
+            "pi/c.nix:4:29",
+            &[Row::LibraryFunction, Row::ModuleArgument],
+        ),
+        ("list-without-with", "pi/c.nix:4:34", &[Row::PackageOrText]),
+        ("lists-plus", "pi/c.nix:4:32", &[Row::JoinLists]),
+        ("missing-attribute", "pi/c.nix:3:34", &[Row::CheckPackage]),
+        (
+            "missing-attribute-package",
+            "pi/c.nix:4:34",
+            &[Row::NoSuchPackage],
+        ),
+        (
+            "missing-module-argument",
+            "pi/c.nix:1",
+            &[Row::NoSpecialArgs],
+        ),
+        ("missing-quote", "pi/c.nix:4", &[Row::OpenString]),
+        ("missing-semicolon", "pi/c.nix:4", &[Row::Semicolon]),
+        ("module-elsewhere", "pi/c.nix:4:16", &[Row::NotInNixpkgs]),
+        ("modules-path-slash", "pi/c.nix:3:31", &[Row::NotInNixpkgs]),
+        ("name-server-string", "pi/c.nix:4:28", &[Row::WriteValue]),
+        ("name-with-slash", "pi/c.nix:4:3", &[Row::OtherSyntax]),
+        ("nixpkgs-file", "pi/c.nix:3:31", &[Row::NotInNixpkgs]),
+        ("nixpkgs-file-search", "pi/c.nix:4:6", &[Row::NotInNixpkgs]),
+        ("no-ellipsis", "pi/c.nix:1:1", &[Row::NoEllipsis]),
+        ("no-sd-image", "", &[Row::ImportImage]),
+        ("no-sd-image-option", "pi/c.nix:3", &[Row::ImportImage]),
+        ("not-a-module", "", &[Row::NotAModule]),
+        ("number-with-unit", "pi/c.nix:4:47", &[Row::CheckName]),
+        ("open-bracket", "pi/c.nix:4:32", &[Row::NotClosed]),
+        ("open-list", "pi/c.nix:4", &[Row::NotClosed]),
+        ("option-gone", "", &[Row::OptionGone]),
+        ("option-import", "pi/c.nix:3", &[Row::CheckOption]),
+        ("option-misspelt", "pi/c.nix:4", &[Row::SimilarOption]),
+        (
+            "option-of-home-manager",
+            "pi/c.nix:3",
+            &[Row::ForeignModule],
+        ),
+        ("option-without-openssh", "pi/c.nix:3", &[Row::CheckOption]),
+        ("options-without-config", "", &[Row::BesideConfig]),
+        ("package-renamed", "", &[Row::Renamed]),
+        ("platform-arm64", "", &[]),
+        ("port-range", "pi/c.nix:4:45", &[Row::OtherSyntax]),
+        ("quoted-import", "pi/c.nix:4:15", &[Row::PathInQuotes]),
+        ("quoted-path", "pi/c.nix:3:15", &[Row::PathInQuotes]),
+        (
+            "recursion-config",
+            "pi/c.nix:3:13",
+            &[Row::ImportsNeedConfig],
+        ),
+        ("recursion-other", "pi/c.nix:4:25", &[Row::OwnValue]),
+        ("recursion-pkgs", "pi/c.nix:3:13", &[Row::ImportsNeedPkgs]),
+        (
+            "recursion-special-args",
+            "pi/c.nix:3:13",
+            &[Row::NoSpecialArgs],
+        ),
+        ("script-without-quotes", "pi/c.nix:4:31", &[Row::CheckName]),
+        ("search-path", "pi/c.nix:3", &[Row::NoSearchPath]),
+        (
+            "search-path-home-manager",
+            "pi/c.nix:3",
+            &[Row::NoSearchPath],
+        ),
+        (
+            "semicolon-in-parentheses",
+            "pi/c.nix:3:51",
+            &[Row::SemicolonInParentheses],
+        ),
+        ("set-undefined", "", &[Row::CheckName]),
+        ("set-unknown-option", "", &[Row::CheckOption]),
+        ("set-wrong-value", "", &[Row::WriteValue]),
+        ("shell-variable", "pi/c.nix:4:23", &[Row::ShellVariable]),
+        ("single-quotes", "pi/c.nix:4:25", &[Row::OtherQuotes]),
+        ("sum-in-list", "pi/c.nix:3:27", &[Row::OtherSyntax]),
+        (
+            "text-without-quotes",
+            "pi/c.nix:4:25",
+            &[Row::TextWithoutQuotes],
+        ),
+        ("throw", "pi/c.nix:4", &[]),
+        ("two-dots", "pi/c.nix:1:8", &[Row::OtherSyntax]),
+        ("undefined-in-with", "pi/c.nix:4:49", &[Row::NoSuchPackage]),
+        (
+            "undefined-modules-path",
+            "pi/c.nix:7:16",
+            &[Row::ModuleArgument],
+        ),
+        ("undefined-pkgs", "pi/c.nix:4:34", &[Row::ModuleArgument]),
+        ("undefined-variable", "pi/c.nix:3:43", &[Row::CheckName]),
+        (
+            "undefined-without-arguments",
+            "pi/c.nix:3:34",
+            &[Row::NoHeader],
+        ),
+        ("unfree", "", &[Row::Unfree]),
+        ("unknown-option", "", &[Row::SimilarOption]),
+        ("unknown-option-nested", "pi/c.nix:6", &[Row::CheckOption]),
+        ("untracked", "", &[Row::Untracked]),
+        ("utf-16", "pi/c.nix:1:1", &[Row::Utf16]),
+        ("utf-16-without-mark", "pi/c.nix:1:3", &[Row::Utf16]),
+        ("value-missing", "pi/c.nix:4:18", &[Row::NoValueThere]),
+        ("wildcard", "pi/c.nix:3:15", &[Row::Wildcard]),
+        ("with-parentheses", "pi/c.nix:4:45", &[Row::NotAFunction]),
+        ("wrong-type", "pi/c.nix:4:29", &[Row::WriteValue]),
+        ("wrong-type-list", "pi/c.nix:4:32", &[Row::WritePackage]),
+        (
+            "wrong-type-list-without-brackets",
+            "pi/c.nix:4:32",
+            &[Row::WriteList],
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (name, place, rows) in expected {
+        let set = match *name {
+            "set-undefined" => "environment.systemPackages=[ htopp ]",
+            "set-unknown-option" => "services.opensh.enable=true",
+            "set-wrong-value" => "time.timeZone=5",
+            _ => "",
+        };
+        let shown = recorded(name, set);
+        assert_eq!(shown.failure.class, Class::Usage, "{name}");
+        if (shown.place.as_str(), shown.rows.as_slice()) != (*place, *rows) {
+            wrong.push(format!("{name}: {} {:?}", shown.place, shown.rows));
+        }
+        // No value of a row is missing.
+        for hint in &shown.failure.hints {
+            let mut parts = hint
+                .split('{')
+                .skip(1)
+                .filter_map(|part| part.split_once('}'));
+            let is_name =
+                |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase());
+            assert!(!parts.any(|(name, _)| is_name(name)), "{name}: {hint}");
+        }
+        assert!(
+            !shown.failure.to_string().contains("/build/"),
+            "{}",
+            shown.failure
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_excerpt_marks_the_place() {
+    let shown = recorded("library-function", "");
+    assert_eq!(
+        shown.failure.log_tail,
+        [
+            "3|   imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];",
+            "4|   services.openssh.enable = mkForce false;",
+            " |                             ^",
+            "5| }",
+        ]
+    );
+    assert!(recorded("assertion", "").failure.log_tail.is_empty());
+    assert!(recorded("unfree", "").failure.log_tail.is_empty());
+}
+
+#[test]
+fn a_message_has_no_advice_that_cannot_be_followed() {
+    for (name, words) in [
+        ("unfree", "export NIXPKGS_ALLOW_UNFREE"),
+        ("conflict", "lib.mkForce"),
+        ("search-path", "$NIX_PATH"),
+        ("flake-absolute-path", "--impure"),
+        ("flake-url-list", "/nix/store/"),
+    ] {
+        let text = recorded(name, "").failure.to_string();
+        assert!(!text.contains(words), "{text}");
+    }
+}
+
+/// A private key in place of a public one is in Nix's message and in the user's file.
+#[test]
+fn a_private_key_is_not_printed() {
+    let key = "-----BEGIN OPENSSH PRIVATE KEY-----\\nb3BlbnNzaC1rZXktdjE\\n-----END OPENSSH PRIVATE KEY-----";
+    let option = "users.users.root.openssh.authorizedKeys.keys";
+    let message = format!(
+        "A definition for option `{option}.\\\"[definition 1-entry 1]\\\"' is not of type `single-line string'. Definition \
+         values:\\n- In `/build/config/c.nix': \\\"{key}\\\""
+    );
+    let stream = format!(
+        r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"error: {message}","raw_msg":"{message}"}}"#
+    );
+    let nix = format!(
+        "{{ {option} = [ ''-----BEGIN OPENSSH PRIVATE KEY-----\n b3BlbnNzaC1rZXktdjE\n'' ]; }}"
+    );
+    let shown = shown(nix, &stream, "");
+    let text = format!(
+        "{:#} {:?} {:?}",
+        shown.failure.error, shown.failure.hints, shown.failure.log_tail
+    );
+    assert_eq!(shown.rows, [Row::PrivateKey]);
+    assert!(!text.contains("b3BlbnNzaC1rZXktdjE"), "{text}");
+}
+
+#[test]
+fn a_secret_value_is_not_printed() {
+    let message = "A definition for option `networking.wireless.networks.Home.psk' is not of type `null or string'. Definition \
+                   values:\\n- In `/build/config/c.nix': 12345678";
+    let stream = format!(
+        r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"error: {message}","raw_msg":"{message}"}}"#
+    );
+    let shown = shown(
+        "{ networking.wireless.networks.Home.psk = 12345678; }",
+        &stream,
+        "",
+    );
+    let text = format!(
+        "{:#} {:?} {:?}",
+        shown.failure.error, shown.failure.hints, shown.failure.log_tail
+    );
+    assert_eq!(shown.place, "pi/c.nix:1:43");
+    assert!(!text.contains("12345678"), "{text}");
+}
