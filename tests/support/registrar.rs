@@ -13,8 +13,8 @@ use sdbuild_engine::oci::{Definition, Images};
 use sdbuild_engine::{EndpointInputs, Engine};
 
 /// The default settings, with engine, mirrors and locks from the environment.
-fn settings() -> settings::Common {
-    settings::Common::without_file(&settings::Environment::read()).unwrap()
+fn settings() -> sdbuild::pipeline::Common {
+    settings::common_without_file(&settings::Environment::read()).unwrap()
 }
 
 /// The engine that the tests run on.

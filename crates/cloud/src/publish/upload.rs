@@ -10,7 +10,7 @@ use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
-use sdbuild_image::{Error, ImageFile, ImageKind};
+use sdbuild_image::{ImageFile, ImageKind};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Sender};
 
@@ -202,7 +202,7 @@ pub struct DiskFacts {
 }
 
 /// Reads the image at `path` once (`Phase::ReadImage`). Blocks its thread.
-pub(super) fn facts(path: &Path, context: &Context) -> Result<DiskFacts, Error> {
+pub(super) fn facts(path: &Path, context: &Context) -> Result<DiskFacts, sdbuild_image::Error> {
     let image = ImageFile::open(path, ImageKind::File)?;
     let progress = |done| {
         context
@@ -236,7 +236,7 @@ pub(super) fn send(
     path: &Path,
     to: &Sender<Block>,
     context: &Context,
-) -> Result<Sha256Hash, Error> {
+) -> Result<Sha256Hash, sdbuild_image::Error> {
     let image = ImageFile::open(path, ImageKind::File)?;
     let mut reader = image.reader(&context.cancel, &|_| ())?;
     let mut hasher = Hasher::new();
