@@ -113,11 +113,12 @@ fn renamed(sub: &Command, flag: &str) -> Option<String> {
 
 /// The commands that take `flag`; `None` if there are many. `settings` takes the flags of `build`, to show what they set.
 fn takers(command: &Command, flag: &str) -> Option<String> {
+    let program = command.get_name();
     let subs = command.get_subcommands();
     let subs = subs.filter(|sub| !sub.is_hide_set() && sub.get_name() != "settings");
     let names: Vec<_> = subs
         .filter(|sub| takes(sub, flag))
-        .map(|sub| format!("`sdbuild {}`", sub.get_name()))
+        .map(|sub| format!("`{program} {}`", sub.get_name()))
         .collect();
     (1..=3)
         .contains(&names.len())

@@ -283,7 +283,6 @@ async fn prepare_boot_test(
             plan = plan.or_until_prompt();
         }
         plan.preflight()?;
-        plan.warn_of_keys(context).await?;
         plan.prepare(context).await
     };
     prepared.await.map(Some).map_err(|failure: Failure| {

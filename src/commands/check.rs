@@ -194,9 +194,9 @@ fn as_lines(checked: &Checked, key: Option<&str>, columns: usize, is_quiet: bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::attribute_path;
     use crate::nixos::check::{Change, Value as NixValue};
     use crate::ui::layout::COLUMNS;
+    use sdbuild_nix::attribute_path;
 
     #[test]
     fn the_next_command_has_the_same_flags() {

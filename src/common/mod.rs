@@ -13,6 +13,3 @@ pub mod template_name;
 pub mod time_zone;
 pub mod wifi_passphrase;
 pub mod writable_dir;
-
-// Until its users name it where it is.
-pub use sdbuild_nix::attribute_path;

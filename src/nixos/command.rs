@@ -3,12 +3,12 @@
 //! No value passes through a shell.
 
 use super::check;
-use super::layout;
 use super::network_access;
 use crate::common::build_mode::Glue;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
 use sdbuild_image::image_format::Format;
+use sdbuild_nix::layout;
 use sdbuild_nix::nix_conf::NixSettings;
 use sdbuild_nix::shell_session::ShellSession;
 

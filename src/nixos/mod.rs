@@ -15,7 +15,6 @@ pub mod command;
 pub mod config_dir;
 pub mod configuration;
 mod diagnosis;
-mod expressions;
 pub mod flake;
 mod follow;
 mod git;
@@ -24,13 +23,8 @@ mod interactive;
 pub mod lock;
 pub mod log;
 pub mod network_access;
-mod nix_definitions;
 pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;
-mod remote_trial;
 mod tar_writer;
 mod user_files;
-
-// Until check names them where they are.
-pub(crate) use sdbuild_nix::{layout, nix_syntax};

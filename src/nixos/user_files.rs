@@ -1,28 +1,28 @@
-//! The user's files, as far as they explain an error of the builder: the text of those that are uploaded, and why others
+//! The user's files, as far as they explain an error of the builder: the content of those that are uploaded, and why others
 //! are not.
 
-mod imported;
-mod naming;
-mod places;
-mod similar;
-
-use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
+use sdbuild_core::nearest::nearest;
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_image::image_name::is_output;
-use sdbuild_nix::layout;
-use sdbuild_nix::layout::{CONFIG_DIR, HOME_OF_NIX};
+use sdbuild_nix::layout::{self, CONFIG_DIR, HOME_OF_NIX};
+use sdbuild_nix::source_files::{HARDWARE_FILE, SourceFiles, WrittenPath};
+
+use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule, walk};
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_MODULE_BYTES: u64 = 1 << 20;
 
-/// What `nixos-generate-config` writes about the machine that it runs on.
-pub(super) const HARDWARE_FILE: &str = "hardware-configuration.nix";
+/// Files that are searched at most.
+const MAX_SEARCHED: usize = 200;
+
+/// Characters around a path in Nix code. Those of `${…}` belong to the path.
+const AROUND_PATHS: [char; 12] = [' ', '\t', '(', ')', '[', ']', '<', '>', '"', '\'', ';', '='];
+
 /// What to do about a line that names it: instructions for a PC begin with it.
-pub(super) const REMOVE_HARDWARE_FILE: &str = "That file describes the disks of an installed machine, and the image has \
+const REMOVE_HARDWARE_FILE: &str = "That file describes the disks of an installed machine, and the image has \
  its own. Remove its path from the imports";
 
 /// The configuration's directory on this machine.
@@ -62,20 +62,8 @@ impl UserFiles {
         }
     }
 
-    /// The file of this machine, or the file in the home directory, that the builder looked for at `path`, above the directory that
-    /// was uploaded; `None` for every other path.
-    pub(super) fn local_path(&self, path: &str) -> Option<String> {
-        let of_home = path
-            .strip_prefix(HOME_OF_NIX)
-            .map(|name| format!("~{name}"));
-        of_home.or_else(|| {
-            let written = self.naming(path).and_then(|written| written.local);
-            let above = self.above(path, written)?;
-            Some(above.to_string_lossy().into_owned())
-        })
-    }
-
-    /// The same in the directories above only, where the configuration names the file `written` of this machine.
+    /// The file at `path` in the directories above the one that was uploaded, where the configuration names the file `written` of this
+    /// machine.
     fn above(&self, path: &str, written: Option<PathBuf>) -> Option<PathBuf> {
         let outside = written.filter(|local| !local.starts_with(&self.root));
         outside.or_else(|| Some(self.root.parent()?.join(layout::beside_config(path)?)))
@@ -94,35 +82,124 @@ impl UserFiles {
         }
     }
 
-    /// The text of the file that the builder has at `path`, as far as it is UTF-8; `None` for everything but the configuration's
-    /// own files.
-    pub(super) fn text(&self, path: &str) -> Option<String> {
-        let name = own_name(path)?;
-        let bytes = plain_file::read(&self.root.join(name), MAX_MODULE_BYTES).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+    /// The file with a name like `name` that is in the same directory, unless it is the one that names it at `place`.
+    fn similar_beside(&self, name: &str, place: &str) -> Option<String> {
+        let path = Path::new(name);
+        let entries = self.root.join(path.parent()?).read_dir().ok()?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let of_place = place.rsplit_once(':').map_or("", |(file, _)| file);
+        let of_kind = |file: &String| Path::new(file).extension() == path.extension();
+        let names: Vec<String> = names
+            .filter(|file| of_kind(file) && file != of_place)
+            .collect();
+        let similar = nearest(
+            path.file_name()?.to_str()?,
+            names.iter().map(String::as_str),
+        )?;
+        Some(path.with_file_name(similar).to_string_lossy().into_owned())
     }
 
-    /// What to do about the file `name`, which does not exist in the configuration's directory, and no other one is like it.
-    fn to_put_there(&self, name: &str) -> String {
-        let is_key = Path::new(name).extension().is_some_and(|end| end == "pub");
-        if !is_key {
-            return "Check the path".to_owned();
+    /// The file that is meant by the absolute `path`, if the file of `place` has one of that name beside it.
+    fn beside_place<'a>(&self, place: Option<&str>, path: &'a str) -> Option<&'a str> {
+        let (module, _) = place?.rsplit_once(':')?;
+        let file = path.strip_prefix('/').filter(|file| is_plain_name(file))?;
+        let beside = self.root.join(module).with_file_name(file);
+        beside.is_file().then_some(file)
+    }
+
+    /// Why git does not track `name`, which the ignore file `rule` lists, if there is one.
+    fn why_not_tracked(&self, name: &str, rule: Option<PathBuf>) -> String {
+        let word = quoted(name);
+        // sdbuild's own ignore file says nothing to git.
+        match rule.filter(|rule| !rule.ends_with(OWN_IGNORE_FILE)) {
+            Some(rule) => {
+                let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
+                format!(
+                    "{name} is there, but git does not track it, because {rule} lists it. Remove it from {rule}, or run \
+                     git add --force {word}"
+                )
+            }
+            None => format!(
+                "{name} is there, but git does not track it, so it is not part of the flake: git add {word}"
+            ),
         }
-        // `ssh-keygen` gives the most common one this name.
-        let path = self.root.join(name);
-        format!(
-            "Put your public key there: cp ~/.ssh/id_ed25519.pub {}",
-            quoted(&path.to_string_lossy())
-        )
     }
 
-    /// Whether the configuration has a file of its own that the builder has at `path`.
-    pub(super) fn has_file(&self, path: &str) -> bool {
-        own_name(path).is_some_and(|name| self.root.join(name).is_file())
+    fn why_not_sent(&self, name: &str, shown_dir: &str) -> String {
+        if let Some(why) = self.why_missing(name, shown_dir) {
+            return why;
+        }
+        let rule = ignoring_rule(&self.root, name);
+        if self.by_git {
+            return self.why_not_tracked(name, rule.map(|(rule, _)| rule));
+        }
+        match rule {
+            Some((rule, _)) if rule.ends_with(OWN_IGNORE_FILE) => {
+                format!("{name} is there, but {OWN_IGNORE_FILE} names it, so it is not uploaded")
+            }
+            Some((rule, entry)) => {
+                let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
+                format!(
+                    "{name} is there, but {rule} names it, so it is not uploaded. Put the line !{entry} into \
+                     {OWN_IGNORE_FILE} next to the configuration"
+                )
+            }
+            None if is_output(&self.root.join(name)) => format!(
+                "{name} is there, but it has the name of an image, and images are not uploaded. Give it another name, \
+                 such as {name}.bin"
+            ),
+            None => format!(
+                "{name} is there, but sdbuild does not upload .git, links to the Nix store and, in a home directory, \
+                 hidden files"
+            ),
+        }
+    }
+}
+
+impl SourceFiles for UserFiles {
+    fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        plain_file::read(&self.root.join(own_name(path)?), MAX_MODULE_BYTES).ok()
     }
 
-    /// Why the builder does not have the file at `path`, which it looked for, and what to do. The place that names it begins with `shown_dir`.
-    pub(super) fn why_absent(&self, path: &str, shown_dir: &str) -> String {
+    fn configuration(&self) -> Option<&Path> {
+        self.first.as_ref()?.strip_prefix(&self.root).ok()
+    }
+
+    fn modules(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = walk(&self.root, true).into_iter().flatten().flatten();
+        let modules = files.filter(|file| file.extension().is_some_and(|kind| kind == "nix"));
+        let mut modules: Vec<PathBuf> = modules.take(MAX_SEARCHED).collect();
+        modules.sort();
+        let modules = self.first.iter().chain(&modules);
+        let read = |module: &PathBuf| {
+            let bytes = plain_file::read(module, MAX_MODULE_BYTES).ok()?;
+            Some((module.strip_prefix(&self.root).ok()?.to_owned(), bytes))
+        };
+        modules.filter_map(read).collect()
+    }
+
+    fn naming(&self, missing: &str) -> Option<WrittenPath> {
+        self.modules().iter().find_map(|(module, bytes)| {
+            let dir = module.parent().unwrap_or(Path::new(""));
+            let (line, column, word) = path_to(missing, dir, std::str::from_utf8(bytes).ok()?)?;
+            Some(WrittenPath {
+                place: format!("{}:{line}", module.display()),
+                line,
+                column,
+                local: is_relative(word).then(|| normal(&self.root.join(dir).join(word))),
+            })
+        })
+    }
+
+    fn local_path(&self, path: &str) -> Option<String> {
+        if let Some(name) = path.strip_prefix(HOME_OF_NIX) {
+            return Some(format!("~{name}"));
+        }
+        let written = self.naming(path).and_then(|written| written.local);
+        Some(self.above(path, written)?.to_string_lossy().into_owned())
+    }
+
+    fn why_absent(&self, path: &str, shown_dir: &str) -> String {
         let root = self.root.display();
         if let Some(name) = own_name(path) {
             return self.why_not_sent(name, shown_dir);
@@ -180,17 +257,7 @@ impl UserFiles {
         }
     }
 
-    /// The file that is meant by the absolute `path`, if the file of `place` has one of that name beside it.
-    fn beside_place<'a>(&self, place: Option<&str>, path: &'a str) -> Option<&'a str> {
-        let (module, _) = place?.rsplit_once(':')?;
-        let file = path.strip_prefix('/').filter(|file| is_plain_name(file))?;
-        let beside = self.root.join(module).with_file_name(file);
-        beside.is_file().then_some(file)
-    }
-
-    /// That there is no file `name` on this machine either, and what to do; `None` if there is one. The place that names it begins with
-    /// `shown_dir`.
-    pub(super) fn why_missing(&self, name: &str, shown_dir: &str) -> Option<String> {
+    fn why_missing(&self, name: &str, shown_dir: &str) -> Option<String> {
         if self.root.join(name).symlink_metadata().is_ok() {
             return None;
         }
@@ -213,70 +280,62 @@ impl UserFiles {
         let advice = if name.rsplit('/').next() == Some(HARDWARE_FILE) {
             REMOVE_HARDWARE_FILE.to_owned()
         } else {
-            self.meant(name, &place)
-                .unwrap_or_else(|| self.to_put_there(name))
+            match self.similar_beside(name, &place) {
+                Some(similar) => format!("Did you mean {similar}?"),
+                None => "Check the path".to_owned(),
+            }
         };
         Some(format!("{lacks}. {advice}"))
     }
+}
 
-    /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16: by its byte order mark, or as
-    /// one of its first two bytes is zero, where Nix has ASCII characters.
-    pub(super) fn is_utf_16(&self, path: &str) -> bool {
-        let file = own_name(path).map(|name| plain_file::open(&self.root.join(name)));
-        let mut begin = [0; 2];
-        let is_read =
-            file.is_some_and(|file| file.is_ok_and(|mut f| f.read_exact(&mut begin).is_ok()));
-        let has_mark = [[0xff, 0xfe], [0xfe, 0xff]].contains(&begin);
-        is_read && (has_mark || (begin[0] == 0) != (begin[1] == 0))
-    }
+/// Line and column of the first path to `missing` in the `text` of a file in `dir`, a directory of the configuration, and the path
+/// as it is written.
+fn path_to<'a>(missing: &str, dir: &Path, text: &'a str) -> Option<(usize, usize, &'a str)> {
+    (1..).zip(text.lines()).find_map(|(line, text)| {
+        let code = text.split('#').next().unwrap_or_default();
+        let mut words = code.split(AROUND_PATHS);
+        let word = words.find(|word| leads_to(word, dir, missing))?;
+        let column = word.as_ptr().addr() - code.as_ptr().addr();
+        let before = code.get(..column).unwrap_or_default();
+        Some((line, before.chars().count(), word))
+    })
+}
 
-    /// Why git does not track `name`, which the ignore file `rule` lists, if there is one.
-    fn why_not_tracked(&self, name: &str, rule: Option<PathBuf>) -> String {
-        let word = quoted(name);
-        // sdbuild's own ignore file says nothing to git.
-        match rule.filter(|rule| !rule.ends_with(OWN_IGNORE_FILE)) {
-            Some(rule) => {
-                let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
-                format!(
-                    "{name} is there, but git does not track it, because {rule} lists it. Remove it from {rule}, or run \
-                     git add --force {word}"
-                )
-            }
-            None => format!(
-                "{name} is there, but git does not track it, so it is not part of the flake: git add {word}"
-            ),
-        }
+/// Whether `written` in a file of `dir` is a path to `missing`. What an expression such as `${modulesPath}` stands for is not known:
+/// then the rest of the path decides.
+fn leads_to(written: &str, dir: &Path, missing: &str) -> bool {
+    if is_relative(written) {
+        let path = Path::new(layout::CONFIG).join(dir).join(written);
+        return normal(&path) == Path::new(missing);
     }
+    let Some((first, rest)) = written.split_once('/') else {
+        return false;
+    };
+    let is_address = first.ends_with(':');
+    let is_end = |rest: &str| missing == rest || missing.ends_with(&format!("/{rest}"));
+    !is_address && !rest.is_empty() && is_end(rest)
+}
 
-    fn why_not_sent(&self, name: &str, shown_dir: &str) -> String {
-        if let Some(why) = self.why_missing(name, shown_dir) {
-            return why;
-        }
-        let rule = ignoring_rule(&self.root, name);
-        if self.by_git {
-            return self.why_not_tracked(name, rule.map(|(rule, _)| rule));
-        }
-        match rule {
-            Some((rule, _)) if rule.ends_with(OWN_IGNORE_FILE) => {
-                format!("{name} is there, but {OWN_IGNORE_FILE} names it, so it is not uploaded")
+fn is_relative(written: &str) -> bool {
+    written.starts_with("./") || written.starts_with("../")
+}
+
+/// `path` without `.` and `..`.
+fn normal(path: &Path) -> PathBuf {
+    path.components()
+        .fold(PathBuf::new(), |mut normal, component| {
+            match component {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    normal.pop();
+                }
+                Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
+                    normal.push(component);
+                }
             }
-            Some((rule, entry)) => {
-                let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
-                format!(
-                    "{name} is there, but {rule} names it, so it is not uploaded. Put the line !{entry} into \
-                     {OWN_IGNORE_FILE} next to the configuration"
-                )
-            }
-            None if is_output(&self.root.join(name)) => format!(
-                "{name} is there, but it has the name of an image, and images are not uploaded. Give it another name, \
-                 such as {name}.bin"
-            ),
-            None => format!(
-                "{name} is there, but sdbuild does not upload .git, links to the Nix store and, in a home directory, \
-                 hidden files"
-            ),
-        }
-    }
+            normal
+        })
 }
 
 /// The name below the configuration's directory of a path in the builder. `None` for any other path.

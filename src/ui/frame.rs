@@ -188,6 +188,9 @@ fn activity_columns(
 /// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge, or at [`WIDEST_RUN`].
 pub(super) fn line(text: &str, right: &str, columns: usize) -> String {
     let wide = columns.min(WIDEST_RUN).saturating_sub(1);
+    if wide == 0 {
+        return String::new();
+    }
     let rest = wide.saturating_sub(measure_text_width(right) + 1);
     if right.is_empty() || rest < 16 {
         return truncate_str(text, wide, "…").into_owned();

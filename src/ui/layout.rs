@@ -315,9 +315,8 @@ mod tests {
         assert_eq!(
             fill_parts(&parts, "", "  ", 34),
             [
-                "fetched 1 of 9 · built 3 of 62",
-                "  a part that is too long for a",
-                "  line"
+                "fetched 1 of 9 · built 3 of 62 · a",
+                "  part that is too long for a line"
             ]
         );
     }

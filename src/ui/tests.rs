@@ -32,7 +32,7 @@ fn build_on_80_by_24() {
         lines_of((80, 24), TWO_BUILDS),
         [
             " ✓ Upload                                                                 0.3 s",
-            " ⠿ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━────────────  68 %         10 s",
+            " ⠿ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━╸──────────── 68 %         10 s",
             "     built 49 of 72",
             "     building linux-6.12.107-1            buildPhase                        4 s",
             "     building e2fsprogs-1.47.2-3+b12      buildPhase                        0 s",
@@ -53,7 +53,7 @@ fn build_on_40_by_15() {
         lines_of((40, 15), TWO_BUILDS),
         [
             " ✓ Upload                         0.3 s",
-            " ⠿ Build  ━━━━━━╸───  68 %         10 s",
+            " ⠿ Build  ━━━━━━━╸─── 68 %         10 s",
             "     built 49 of 72",
             "     building linux-6.12.107-1      4 s",
             "     building e2fsprogs-1.47.2-3+b… 0 s",
@@ -67,7 +67,7 @@ fn build_on_200_by_50() {
     let ends = [0, 1, 3, 4].map(|row| console::measure_text_width(&lines[row]));
     assert_eq!(ends, [199; 4], "{lines:#?}");
     let bar = lines[1].chars().filter(|c| "━╸─".contains(*c)).count();
-    assert_eq!(bar, 157);
+    assert_eq!(bar, 158);
 }
 
 fn end(verbose: u8) -> Vec<String> {

@@ -1,21 +1,38 @@
 //! One container: create it, attach to it, start it, wait for its end.
+//!
+//! Removes a container, whatever happens after its creation.
+//!
+//! A second program in a running container, and the size of a container's terminal.
+//!
+//! A container's standard streams over one connection.
+//!
+//! Dropping both halves closes the connection, which ends the container's input; dropping [`AttachedInput`] alone closes
+//! nothing. Output must be read, or the container's process blocks.
 
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bollard::models::{ContainerInspectResponse, PortMap};
+use bollard::container::{AttachContainerResults, LogOutput};
+use bollard::exec::StartExecResults;
+use bollard::models::{ContainerInspectResponse, ExecConfig, PortMap};
 use bollard::query_parameters::{
-    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, StartContainerOptions,
-    WaitContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder,
+    StartContainerOptions, WaitContainerOptionsBuilder,
 };
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::{Class, Failure, Leftover};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::task::JoinSet;
 
-use crate::client::Engine;
-use crate::create_body::tcp;
+use crate::client::{Engine, repeat_after_race, request, request_within};
+use crate::connect::KeepAlive;
 use crate::error::{EngineError, at};
-use crate::keepalive::KeepAlive;
-use crate::request::{repeat_after_race, request, request_within};
-use crate::spec::ContainerSpec;
-use crate::stdio::Attached;
+use crate::inventory::REMOVAL_TIMEOUT;
+use crate::spec::{ContainerSpec, tcp};
 
 /// Time between two attempts to inspect a container: for a moment Podman reports the state `stopped`, which bollard
 /// cannot parse.
@@ -197,6 +214,297 @@ fn exit_code(answer: Option<WaitAnswer>, operation: String) -> Result<i64, Engin
         Ok(code)
     } else {
         Err(EngineError::Unexpected { operation, message })
+    }
+}
+
+/// How long the removal waits for a creation that was cancelled: creating a volume copies files.
+const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Default time between TERM and KILL, in seconds.
+const DEFAULT_GRACE: u32 = 3;
+
+/// Removes its container on [`ContainerGuard::release`]. It is armed before the container is created, so that the container
+/// is never unguarded. `Drop` does nothing: the next run recognizes leftovers by their labels and removes them.
+#[derive(Debug)]
+#[must_use = "release it, or the container stays until the next sweep"]
+pub struct ContainerGuard {
+    engine: Engine,
+    name: String,
+    grace: u32,
+    // In a task of its own: if the request were dropped halfway, the container could appear after its removal.
+    creating: JoinSet<Result<Container, EngineError>>,
+}
+
+impl ContainerGuard {
+    /// A guard for the container `name`, which may not exist yet.
+    pub fn arm(engine: &Engine, name: impl Into<String>) -> Self {
+        let (engine, name) = (engine.clone(), name.into());
+        Self {
+            engine,
+            name,
+            grace: DEFAULT_GRACE,
+            creating: JoinSet::new(),
+        }
+    }
+
+    /// Sets how many seconds the container's program has between TERM and KILL.
+    pub fn grace(mut self, seconds: u32) -> Self {
+        self.grace = seconds;
+        self
+    }
+
+    /// The container's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates the container. Cancel safe: the release waits for the creation.
+    pub async fn create(&mut self, spec: &ContainerSpec) -> Result<Container, EngineError> {
+        let spec = ContainerSpec {
+            name: self.name.clone(),
+            ..spec.clone()
+        };
+        let engine = self.engine.clone();
+        self.creating
+            .spawn(async move { engine.create(&spec).await });
+        match self.creating.join_next().await {
+            Some(Ok(created)) => created,
+            Some(Err(_)) | None => Err(EngineError::Unexpected {
+                operation: format!("create container {}", self.name),
+                message: "the request was aborted".into(),
+            }),
+        }
+    }
+
+    /// Creates the container and runs it to its end; returns how it ended and its first `max_lines` lines of output.
+    pub async fn output(
+        &mut self,
+        spec: &ContainerSpec,
+        max_lines: usize,
+    ) -> Result<(Exit, Vec<String>), EngineError> {
+        self.create(spec).await?.output(max_lines).await
+    }
+
+    /// Runs `work` with the container and removes it, whether `work` ends, fails, or is dropped because the run is cancelled. A
+    /// failure says that it happened in `operation`, unless it is an interruption; the container is among its leftovers if it could not be removed.
+    pub async fn run<T>(
+        mut self,
+        operation: &str,
+        cancel: &Cancel,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let done = cancel.race(Box::pin(work(&mut self))).await.flatten();
+        let leftovers: Vec<_> = self.remove(cancel).await.into_iter().collect();
+        let failure = match done {
+            Ok(value) if leftovers.is_empty() => return Ok(value),
+            Ok(_) => Failure::environment("its container could not be removed"),
+            Err(failure) => failure,
+        };
+        // Where a run was interrupted is of no interest.
+        let failure = if failure.class == Class::Interrupted {
+            failure
+        } else {
+            failure.context(operation)
+        };
+        Err(failure.with_teardown(leftovers))
+    }
+
+    /// Stops and removes the container, each step bounded in time; a shortened teardown removes it at once. Returns the
+    /// container if it could not be removed.
+    pub async fn release(self, cancel: &Cancel) -> Option<Leftover> {
+        if self.creating.is_empty() {
+            let limit = Duration::from_secs(u64::from(self.grace) + 5);
+            let stop = Box::pin(self.engine.stop_container(&self.name, self.grace));
+            // The removal kills a program that did not stop.
+            drop(cancel.unless_shortened(limit, stop).await);
+        }
+        self.remove(cancel).await
+    }
+
+    /// Removes the container and kills its program. Returns the container if it could not be removed.
+    pub async fn remove(mut self, cancel: &Cancel) -> Option<Leftover> {
+        let creation = async { while self.creating.join_next().await.is_some() {} };
+        let is_settled = cancel.bounded(CREATION_TIMEOUT, creation).await.is_some();
+        let removal = Box::pin(self.engine.remove_container(&self.name));
+        let why = match cancel.bounded(REMOVAL_TIMEOUT, removal).await {
+            Some(Ok(())) if is_settled => return None,
+            // There was nothing to remove yet, perhaps.
+            Some(Ok(())) => "the engine did not finish its creation in time".to_owned(),
+            Some(Err(error)) => error.to_string(),
+            None => "the engine did not answer in time".to_owned(),
+        };
+        Some(container_leftover(&self.engine, &self.name, why))
+    }
+}
+
+/// The leftover for a container that could not be removed.
+pub(crate) fn container_leftover(engine: &Engine, name: &str, why: String) -> Leftover {
+    Leftover {
+        what: format!("container {name}"),
+        why,
+        remedy: engine.address().removal(name),
+    }
+}
+
+/// For a request to change the size of a terminal, which the kernel does at once: without it the program has a wrong size.
+const RESIZE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Container {
+    /// Starts `command` in the running container as the same user, without a terminal. It has an input of its own, which
+    /// ends with the connection.
+    pub async fn exec(&self, command: Vec<String>) -> Result<Attached, EngineError> {
+        let operation = format!("run {} in container {}", command.join(" "), self.name());
+        let config = ExecConfig {
+            cmd: Some(command),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(false),
+            ..ExecConfig::default()
+        };
+        let docker = &self.engine.docker;
+        let created = request(operation.clone(), docker.create_exec(self.id(), config)).await?;
+        let start = docker.start_exec(&created.id, None);
+        match request(operation.clone(), start).await? {
+            StartExecResults::Attached { output, input } => {
+                let results = bollard::container::AttachContainerResults { output, input };
+                Ok(Attached::new(results, operation))
+            }
+            StartExecResults::Detached => Err(EngineError::Unexpected {
+                operation,
+                message: "the program was started detached".into(),
+            }),
+        }
+    }
+
+    /// Sets the size of the container's terminal, in columns and rows.
+    pub async fn resize(&self, (columns, rows): (u16, u16)) -> Result<(), EngineError> {
+        let options = ResizeContainerTTYOptionsBuilder::default()
+            .w(i32::from(columns))
+            .h(i32::from(rows))
+            .build();
+        let resize = self.engine.docker.resize_container_tty(self.id(), options);
+        let operation = format!("resize the terminal of container {}", self.name());
+        request_within(RESIZE_TIMEOUT, operation, resize).await
+    }
+}
+
+/// The standard streams of an attached container.
+#[derive(Debug)]
+pub struct Attached {
+    /// The container's standard input.
+    pub input: AttachedInput,
+    /// The container's standard output and error.
+    pub output: AttachedOutput,
+}
+
+impl Attached {
+    pub(super) fn new(results: AttachContainerResults, operation: String) -> Self {
+        let input = AttachedInput {
+            inner: results.input,
+            operation: operation.clone(),
+        };
+        let output = results.output.map(move |frame| match frame {
+            Ok(LogOutput::StdErr { message }) => Ok(OutputChunk::Stderr(message)),
+            Ok(
+                LogOutput::StdOut { message }
+                | LogOutput::StdIn { message }
+                | LogOutput::Console { message },
+            ) => Ok(OutputChunk::Stdout(message)),
+            Err(error) => Err(at(operation.clone())(error)),
+        });
+        Self {
+            input,
+            output: AttachedOutput {
+                inner: Box::pin(output),
+            },
+        }
+    }
+}
+
+/// Some output, not necessarily whole lines (see [`crate::Lines`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputChunk {
+    /// From standard output.
+    Stdout(Bytes),
+    /// From standard error.
+    Stderr(Bytes),
+}
+
+/// The container's standard input.
+pub struct AttachedInput {
+    inner: Pin<Box<dyn AsyncWrite + Send>>,
+    operation: String,
+}
+
+impl AttachedInput {
+    /// An input that is not a container's.
+    #[cfg(test)]
+    pub(crate) fn to(inner: impl AsyncWrite + Send + 'static) -> Self {
+        let operation = "attach to nothing".to_owned();
+        let inner = Box::pin(inner);
+        Self { inner, operation }
+    }
+
+    /// Writes `line` and a line end.
+    pub async fn write_line(&mut self, line: &str) -> Result<(), EngineError> {
+        self.write(format!("{line}\n").as_bytes()).await
+    }
+
+    /// Writes `bytes` as they are.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
+        let written = async {
+            self.inner.write_all(bytes).await?;
+            self.inner.flush().await
+        };
+        written.await.map_err(|e| self.lost(&e))
+    }
+
+    /// Ends the process's input; its output can still be read.
+    pub async fn end(&mut self) -> Result<(), EngineError> {
+        self.inner.shutdown().await.map_err(|e| self.lost(&e))
+    }
+
+    fn lost(&self, error: &std::io::Error) -> EngineError {
+        EngineError::Lost {
+            operation: self.operation.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+impl fmt::Debug for AttachedInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AttachedInput")
+    }
+}
+
+/// The container's output and error, as a stream of chunks that ends with the container.
+pub struct AttachedOutput {
+    inner: Pin<Box<dyn Stream<Item = Result<OutputChunk, EngineError>> + Send>>,
+}
+
+#[cfg(test)]
+impl AttachedOutput {
+    /// An output that is not a container's.
+    pub(super) fn of(
+        inner: impl Stream<Item = Result<OutputChunk, EngineError>> + Send + 'static,
+    ) -> Self {
+        let inner = Box::pin(inner);
+        Self { inner }
+    }
+}
+
+impl Stream for AttachedOutput {
+    type Item = Result<OutputChunk, EngineError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for AttachedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AttachedOutput")
     }
 }
 

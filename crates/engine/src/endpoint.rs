@@ -1,10 +1,18 @@
 //! Parses the address of an engine as Docker's own client does. Pure.
+//!
+//! Docker's contexts: named engines in the files of Docker's client below `~/.docker`.
+//!
+//! Why there is no usable engine at an endpoint, and what a user can do about it.
 
-use std::fmt;
+use std::ffi::OsStr;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::ssh_machine::SshMachine;
@@ -151,90 +159,471 @@ fn ssh_target(address: &str) -> Option<SshTarget> {
     })
 }
 
+/// Limit for `config.json` and context files, which have a few hundred bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// The engine of a context.
+#[derive(Debug)]
+pub(super) struct DockerContext {
+    /// The engine's address.
+    pub(super) host: String,
+    /// The directory with the certificates, if the context has any.
+    pub(super) certificates: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct ConfigFile {
+    #[serde(rename = "currentContext")]
+    current_context: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ContextFile {
+    #[serde(rename = "Endpoints")]
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    docker: Option<DockerEndpoint>,
+}
+
+#[derive(Deserialize)]
+struct DockerEndpoint {
+    #[serde(rename = "Host")]
+    host: Option<String>,
+    #[serde(rename = "SkipTLSVerify", default)]
+    skip_tls_verify: bool,
+}
+
+/// The name of the current context. A missing or invalid `config.json` counts as empty.
+pub(super) fn current(docker_config: &Path) -> Option<String> {
+    let text = plain_file::read_text(&docker_config.join("config.json"), MAX_FILE_BYTES).ok()?;
+    serde_json::from_str::<ConfigFile>(&text)
+        .ok()?
+        .current_context
+        .filter(|name| !name.is_empty())
+}
+
+/// Reads the context `name`. Fails for a context that disables the verification of the engine's certificate.
+pub(super) fn read(docker_config: &Path, name: &str) -> Result<DockerContext, ConnectError> {
+    let error = |reason: String| ConnectError::Context {
+        name: name.to_owned(),
+        reason,
+    };
+    let digest = hex::encode(Sha256::digest(name.as_bytes()));
+    let contexts = docker_config.join("contexts");
+    let file = contexts.join("meta").join(&digest).join("meta.json");
+    let text = plain_file::read_text(&file, MAX_FILE_BYTES).map_err(|e| {
+        error(if e.kind() == io::ErrorKind::NotFound {
+            "there is no context of this name".to_owned()
+        } else {
+            format!("cannot read {}: {e}", file.display())
+        })
+    })?;
+    let context: ContextFile =
+        serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
+    let docker = context.endpoints.docker;
+    if docker.as_ref().is_some_and(|docker| docker.skip_tls_verify) {
+        return Err(error(
+            "it disables the verification of the engine's certificate, which sdbuild requires"
+                .into(),
+        ));
+    }
+    let host = docker
+        .and_then(|docker| docker.host)
+        .filter(|host| !host.is_empty());
+    let host = host.ok_or_else(|| error(format!("{} names no docker host", file.display())))?;
+    let dir = contexts.join("tls").join(&digest).join("docker");
+    let certificates = certificates(dir).map_err(error)?;
+    Ok(DockerContext { host, certificates })
+}
+
+/// `dir` if it contains anything, which means that the engine requires TLS. A directory that cannot be read, or without
+/// `ca.pem`, is an error: it must never lead to an unencrypted connection.
+fn certificates(dir: PathBuf) -> Result<Option<PathBuf>, String> {
+    let look = |e: io::Error| format!("look for its certificates in {}: {e}", dir.display());
+    let found = match dir.read_dir() {
+        Ok(mut entries) => entries.next().transpose().map_err(look)?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => return Err(look(e)),
+    };
+    if found.is_none() {
+        return Ok(None);
+    }
+    let authority = dir.join("ca.pem");
+    match plain_file::open(&authority) {
+        Ok(_) => Ok(Some(dir)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(format!(
+            "it has certificates but no ca.pem in {}, which sdbuild needs to verify the engine",
+            dir.display()
+        )),
+        Err(e) => Err(format!("read {}: {e}", authority.display())),
+    }
+}
+
+/// The oldest supported API: that of Docker 20.10 and Podman 4.
+pub(crate) const OLDEST_API: (u32, u32) = (1, 41);
+
+/// What messages have in place of a password.
+pub(super) const HIDDEN: &str = "***";
+
+/// Why there is no usable engine at an endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing listens.
+    #[error("no engine answers at {endpoint}: {reason}")]
+    Absent {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The system's error.
+        reason: String,
+    },
+    /// This user may not connect to the socket.
+    #[error("no permission to use the engine's socket {}", .socket.display())]
+    Denied {
+        /// The socket.
+        socket: PathBuf,
+    },
+    /// The engine is older than Docker 20.10 or Podman 4.
+    #[error("the engine at {endpoint} has API {api}, but sdbuild needs {}.{} or later", OLDEST_API.0, OLDEST_API.1)]
+    TooOld {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The newest API that it supports.
+        api: String,
+    },
+    /// What listens is not a Docker-compatible engine.
+    #[error("the server at {endpoint} is not a Docker-compatible engine: {answer}")]
+    NotAnEngine {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// What is wrong with its answer.
+        answer: String,
+    },
+    /// The engine accepts only TLS.
+    #[error("the engine at {endpoint} requires TLS")]
+    RequiresTls {
+        /// The endpoint.
+        endpoint: Endpoint,
+    },
+    /// The TLS connection failed.
+    #[error("connect by TLS to the engine at {endpoint}: {reason}")]
+    Tls {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The reason.
+        reason: String,
+    },
+    /// The connection by `ssh` failed.
+    #[error("connect by ssh to the engine at {endpoint}: {reason}")]
+    Ssh {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The reason, as `ssh` reported it if it did.
+        reason: String,
+    },
+    /// The machine presents a different host key than the provider reported.
+    #[error(
+        "{endpoint} presents a different host key than the provider reported: {found} instead of {expected}"
+    )]
+    OtherHostKey {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The fingerprint of the key that is expected.
+        expected: String,
+        /// The fingerprint of the key that the machine has.
+        found: String,
+    },
+    /// The address is invalid or of an unsupported kind.
+    #[error("engine address `{address}` is not supported")]
+    Unsupported {
+        /// The address, with [`HIDDEN`] in place of a password.
+        address: String,
+    },
+    /// The Docker context cannot be used.
+    #[error("docker context `{name}`: {reason}")]
+    Context {
+        /// The context's name.
+        name: String,
+        /// The reason.
+        reason: String,
+    },
+}
+
+impl ConnectError {
+    /// Whether the message begins with what was tried.
+    pub(crate) fn names_operation(&self) -> bool {
+        matches!(self, Self::Tls { .. } | Self::Ssh { .. })
+    }
+
+    /// What a user can do, most likely first.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Absent { endpoint, .. } => {
+                let hint = if is_unusual(endpoint) {
+                    NAMED_SOCKET
+                } else {
+                    absent_hint(endpoint)
+                };
+                vec![hint.to_owned()]
+            }
+            Self::Denied { .. } => vec![
+                "join the docker group with `sudo usermod -aG docker $USER`, then log in again".into(),
+                "or use a rootless engine and point DOCKER_HOST at its socket".into(),
+            ],
+            Self::TooOld { .. } => vec!["update the engine to Docker 20.10, Podman 4, or later".into()],
+            Self::NotAnEngine { .. } => {
+                vec!["check that DOCKER_HOST or the context of `docker context ls` has the engine's address".into()]
+            }
+            Self::RequiresTls { .. } => vec![
+                "set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem"
+                    .into(),
+            ],
+            Self::Tls { .. } => vec![
+                "check the files in DOCKER_CERT_PATH, or ~/.docker by default. ca.pem must be the authority that signed \
+                 the engine's certificate for this address, and cert.pem and key.pem are yours"
+                    .into(),
+            ],
+            Self::Ssh { endpoint, reason } if never_connected(reason) => {
+                vec![format!("`{}` must work first", ssh_command(endpoint))]
+            }
+            Self::Ssh { endpoint, .. } => vec![
+                format!(
+                    "check that `{}` works and that the server there allows forwarding of sockets",
+                    ssh_command(endpoint)
+                ),
+                "name a socket at another path, as in DOCKER_HOST=ssh://HOST/run/user/1000/docker.sock"
+                    .into(),
+            ],
+            Self::OtherHostKey { .. } => vec![
+                "the provider reported another machine's key, or another server is answering".into(),
+            ],
+            Self::Unsupported { address } => vec![unsupported_hint(address)],
+            Self::Context { .. } => {
+                vec!["`docker context ls` lists the contexts; DOCKER_HOST overrides them".into()]
+            }
+        }
+    }
+}
+
+/// Whether `reason`, the last line of `ssh`, tells that it did not reach the server.
+fn never_connected(reason: &str) -> bool {
+    reason.contains("Could not resolve hostname")
+        || reason.starts_with("ssh: connect to host ") && reason.contains(" port ")
+}
+
+/// The command that logs in to the machine of `endpoint`, to paste.
+fn ssh_command(endpoint: &Endpoint) -> String {
+    let address = endpoint.to_string();
+    let shown = address.strip_prefix("ssh://").unwrap_or(&address);
+    let login = shown.split('/').next().unwrap_or_default();
+    let (user, machine) = match login.rsplit_once('@') {
+        Some((user, machine)) => (format!("{user}@"), machine),
+        None => (String::new(), login),
+    };
+    // `ssh` takes a port by a flag, and an address of IPv6 without brackets.
+    let (host, port) = match machine
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => match machine.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (machine, None),
+        },
+    };
+    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
+    format!("ssh {port}{}", quoted(&format!("{user}{host}")))
+}
+
+/// What to write in place of an `address` of no supported kind, in `DOCKER_HOST` or in a Docker context.
+fn unsupported_hint(address: &str) -> String {
+    let path = address.strip_prefix("unix://").unwrap_or(address);
+    let is_named = address.starts_with('/') || path != address;
+    let is_socket = Path::new(path).extension() == Some(OsStr::new("sock"));
+    if is_named && is_socket && !path.contains(['@', '~', '$', ':']) {
+        return format!("write DOCKER_HOST=unix:///{}", path.trim_start_matches('/'));
+    }
+    if ["localhost", "127.0.0.1", "podman", "default"].contains(&address) {
+        return "leave DOCKER_HOST unset to use the engine of this machine, Docker or Podman"
+            .to_owned();
+    }
+    if let Some(address) = with_scheme(address).filter(|_| !is_socket) {
+        return format!("write DOCKER_HOST={address}");
+    }
+    "DOCKER_HOST is unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a password; https:// needs \
+     DOCKER_TLS_VERIFY=1"
+        .to_owned()
+}
+
+/// The `address` of a machine that is written without the kind of connection, with the one that it is likely to have.
+fn with_scheme(address: &str) -> Option<String> {
+    let address = &address.replacen(&format!(":{HIDDEN}@"), "@", 1);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_@:".contains(c);
+    if !address.starts_with(|c: char| c.is_ascii_alphanumeric()) || !address.chars().all(is_allowed)
+    {
+        return None;
+    }
+    // A single word may be the name of a Docker context, and what has several colons an address of IPv6.
+    if !address.contains(['.', '@', ':']) || address.matches(':').count() > 1 {
+        return None;
+    }
+    let port = address.split_once(':').map(|(_, port)| port);
+    match port.map(str::parse::<u16>) {
+        Some(Ok(22)) | None => Some(format!("ssh://{address}")),
+        Some(Ok(_)) if address.contains('@') => Some(format!("ssh://{address}")),
+        Some(Ok(_)) => Some(format!("tcp://{address}")),
+        Some(Err(_)) => None,
+    }
+}
+
+const NAMED_SOCKET: &str = "correct the socket's address in DOCKER_HOST or the Docker context. Without either, sdbuild \
+                            tries the usual sockets";
+
+/// Whether the socket has a custom path that no engine uses by default.
+fn is_unusual(endpoint: &Endpoint) -> bool {
+    let Endpoint::Unix(path) = endpoint else {
+        return false;
+    };
+    !["docker.sock", "podman.sock"]
+        .iter()
+        .any(|name| path.ends_with(name))
+}
+
+fn absent_hint(endpoint: &Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Unix(_) => {
+            "install Docker (package `docker.io` or `docker`) and start it with \
+             `sudo systemctl start docker`; Podman works too, with \
+             `systemctl --user start podman.socket`"
+        }
+        Endpoint::Tcp(_) | Endpoint::Tls { .. } | Endpoint::Ssh(_) => {
+            "check DOCKER_HOST and that the engine there listens on this port"
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    mod endpoint {
+        use super::super::*;
 
-    fn ssh(address: &str) -> Option<(String, Option<String>)> {
-        let Endpoint::Ssh(target) = Endpoint::parse(address, None)? else {
-            panic!("{address}")
-        };
-        Some((target.destination, target.socket))
-    }
+        fn ssh(address: &str) -> Option<(String, Option<String>)> {
+            let Endpoint::Ssh(target) = Endpoint::parse(address, None)? else {
+                panic!("{address}")
+            };
+            Some((target.destination, target.socket))
+        }
 
-    #[test]
-    fn parses_ssh_addresses() {
-        for (address, destination, socket) in [
-            ("ssh://pi", "ssh://pi", None),
-            ("ssh://me@pi:2222/", "ssh://me@pi:2222", None),
-            ("ssh://me@[::1]:22", "ssh://me@[::1]:22", None),
-            (
-                "ssh://pi/run/x.sock",
-                "ssh://pi",
-                Some("/run/x.sock".to_owned()),
-            ),
-        ] {
-            assert_eq!(
-                ssh(address),
-                Some((destination.to_owned(), socket)),
-                "{address}"
-            );
+        #[test]
+        fn parses_ssh_addresses() {
+            for (address, destination, socket) in [
+                ("ssh://pi", "ssh://pi", None),
+                ("ssh://me@pi:2222/", "ssh://me@pi:2222", None),
+                ("ssh://me@[::1]:22", "ssh://me@[::1]:22", None),
+                (
+                    "ssh://pi/run/x.sock",
+                    "ssh://pi",
+                    Some("/run/x.sock".to_owned()),
+                ),
+            ] {
+                assert_eq!(
+                    ssh(address),
+                    Some((destination.to_owned(), socket)),
+                    "{address}"
+                );
+            }
+        }
+
+        #[test]
+        fn an_ssh_address_cannot_inject_an_option_or_a_command() {
+            for address in [
+                "ssh://-oProxyCommand=x",
+                "ssh://-lroot@pi",
+                "ssh://me:pass@pi",
+                "ssh://$(x)@pi",
+                "ssh://a`b`",
+                "ssh://pi/a:b",
+                "ssh://pi/a%20b",
+                "ssh://pi?x",
+                "ssh://",
+            ] {
+                assert_eq!(ssh(address), None, "{address}");
+            }
+        }
+
+        #[test]
+        fn a_machine_is_a_place_without_a_path() {
+            let by_ssh = |place: &str| {
+                Endpoint::by_ssh(&SshMachine {
+                    place: place.to_owned(),
+                    host_key: "ssh-ed25519 AAAA".to_owned(),
+                    identity: None,
+                })
+            };
+            let Some(Endpoint::Ssh(target)) = by_ssh("me@pi:2222") else {
+                panic!("refused")
+            };
+            assert_eq!(target.destination, "ssh://me@pi:2222");
+            assert_eq!(target.host_key.as_deref(), Some("ssh-ed25519 AAAA"));
+            for place in [
+                "",
+                "-oProxyCommand=x",
+                "pi/run/x.sock",
+                "a b",
+                "a,b",
+                "me:x@pi",
+            ] {
+                assert_eq!(by_ssh(place), None, "{place}");
+            }
+        }
+
+        #[test]
+        fn certificates_select_tls_and_its_port() {
+            let parse = |address| Endpoint::parse(address, Some("/certs".into())).unwrap();
+            let tls = |address: &str| Endpoint::Tls {
+                address: address.to_owned(),
+                certificates: "/certs".into(),
+            };
+            assert_eq!(parse("tcp://pi"), tls("pi:2376"));
+            assert_eq!(parse("https://pi:1"), tls("pi:1"));
+            assert_eq!(parse("http://pi"), Endpoint::Tcp("pi:2375".into()));
+            assert_eq!(Endpoint::parse("https://pi", None), None, "no certificates");
         }
     }
 
-    #[test]
-    fn an_ssh_address_cannot_inject_an_option_or_a_command() {
-        for address in [
-            "ssh://-oProxyCommand=x",
-            "ssh://-lroot@pi",
-            "ssh://me:pass@pi",
-            "ssh://$(x)@pi",
-            "ssh://a`b`",
-            "ssh://pi/a:b",
-            "ssh://pi/a%20b",
-            "ssh://pi?x",
-            "ssh://",
-        ] {
-            assert_eq!(ssh(address), None, "{address}");
-        }
-    }
+    mod connect_error {
+        use super::super::*;
 
-    #[test]
-    fn a_machine_is_a_place_without_a_path() {
-        let by_ssh = |place: &str| {
-            Endpoint::by_ssh(&SshMachine {
-                place: place.to_owned(),
-                host_key: "ssh-ed25519 AAAA".to_owned(),
-                identity: None,
-            })
-        };
-        let Some(Endpoint::Ssh(target)) = by_ssh("me@pi:2222") else {
-            panic!("refused")
-        };
-        assert_eq!(target.destination, "ssh://me@pi:2222");
-        assert_eq!(target.host_key.as_deref(), Some("ssh-ed25519 AAAA"));
-        for place in [
-            "",
-            "-oProxyCommand=x",
-            "pi/run/x.sock",
-            "a b",
-            "a,b",
-            "me:x@pi",
-        ] {
-            assert_eq!(by_ssh(place), None, "{place}");
+        #[test]
+        fn a_server_that_ssh_does_not_reach_needs_ssh_first() {
+            let hints = |address: &str, reason: &str| {
+                let endpoint = Endpoint::parse(address, None).unwrap();
+                ConnectError::Ssh {
+                    endpoint,
+                    reason: reason.to_owned(),
+                }
+                .hints()
+            };
+            let unknown = "ssh: Could not resolve hostname board: Name or service not known";
+            let refused = "ssh: connect to host board port 22: Connection refused";
+            for reason in [unknown, refused] {
+                let told = hints("ssh://pi@board", reason);
+                assert_eq!(told, ["`ssh pi@board` must work first"]);
+            }
+            let told = hints("ssh://pi@board:2222", refused);
+            assert_eq!(told, ["`ssh -p 2222 pi@board` must work first"]);
+            let told = hints("ssh://pi@[::1]:2222", refused);
+            assert_eq!(told, ["`ssh -p 2222 pi@::1` must work first"]);
+            let told = hints("ssh://[::1]/run/x.sock", refused);
+            assert_eq!(told, ["`ssh ::1` must work first"]);
+            let refused = "ssh: connect to host 127.0.0.1 port 1: Connection refused";
+            let told = hints("ssh://pi@127.0.0.1:1", refused);
+            assert_eq!(told, ["`ssh -p 1 pi@127.0.0.1` must work first"]);
+            let told = hints("ssh://pi@board:2222", "open failed");
+            assert_eq!(told.len(), 2);
+            assert!(told[0].contains("`ssh -p 2222 pi@board`"), "{told:?}");
         }
-    }
-
-    #[test]
-    fn certificates_select_tls_and_its_port() {
-        let parse = |address| Endpoint::parse(address, Some("/certs".into())).unwrap();
-        let tls = |address: &str| Endpoint::Tls {
-            address: address.to_owned(),
-            certificates: "/certs".into(),
-        };
-        assert_eq!(parse("tcp://pi"), tls("pi:2376"));
-        assert_eq!(parse("https://pi:1"), tls("pi:1"));
-        assert_eq!(parse("http://pi"), Endpoint::Tcp("pi:2375".into()));
-        assert_eq!(Endpoint::parse("https://pi", None), None, "no certificates");
     }
 }

@@ -5,9 +5,10 @@
 use std::error::Error;
 use std::io;
 
-use crate::connect_error::ConnectError;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::text::truncate;
+
+use crate::endpoint::ConnectError;
 
 /// What to do after the engine has ended a connection.
 pub const STILL_RUNS: &str = "if `docker info` answers, the engine runs. Run the command again";

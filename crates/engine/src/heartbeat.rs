@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
+use sdbuild_core::timeout::timeout;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use crate::stdio::AttachedInput;
-use sdbuild_core::timeout::timeout;
+use crate::container::AttachedInput;
 
 /// Time between two heartbeats. Both programs at the other end tolerate many times as much silence.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);

@@ -9,15 +9,13 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
+use sdbuild_core::system::ReportedArchitecture;
 use tokio_util::io::ReaderStream;
 
-use crate::client::Engine;
+use crate::client::{Engine, request};
 use crate::error::{EngineError, at};
-use crate::labels;
-use crate::packer;
-use crate::request::request;
-use crate::timestamp::unix_seconds;
-use sdbuild_core::system::ReportedArchitecture;
+use crate::inventory::unix_seconds;
+use crate::{archive, labels};
 
 /// Bytes per chunk of an image archive.
 const CHUNK: usize = 256 * 1024;
@@ -102,9 +100,9 @@ impl Engine {
         pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
         progress: impl Fn(Loading) + Send + Sync + Clone + 'static,
     ) -> Result<(), EngineError> {
-        let (packer, bytes) = packer::start(pack);
+        let (packer, bytes) = archive::start(pack);
         let loaded = self.load(bytes, progress).await;
-        packer::outcome("load container image", packer, loaded).await
+        archive::outcome("load container image", packer, loaded).await
     }
 
     async fn load(

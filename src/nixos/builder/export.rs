@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use super::Builder;
 use super::BuilderImage;
 use super::upload::{self, ENTRY, WATCHDOG};
-use crate::nixos::layout;
 use crate::nixos::log::clean;
 use crate::nixos::network_access;
 use crate::nixos::network_access::NetworkAccess;
@@ -23,6 +22,7 @@ use sdbuild_engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Exit,
     Heartbeat, Input, Lines, OutputChunk, Role, RunId,
 };
+use sdbuild_nix::layout;
 use sdbuild_nix::nix_conf::NixSettings;
 
 /// The program that exports.

@@ -23,6 +23,7 @@ use sdbuild_engine::{
 use sdbuild_nix::forecast::{self, Forecast};
 use sdbuild_nix::layout;
 use sdbuild_nix::reports::FlakeReport;
+use sdbuild_nix::source_files::SourceFiles;
 use sdbuild_nix::store_path::result;
 use tokio::sync::watch;
 
@@ -39,11 +40,10 @@ use crate::nixos::tar_writer::Owner;
 use sdbuild_nix::shell_session::ShellSession;
 use upload::Uploaded;
 
-pub use crate::nixos::remote_trial::Trial;
 pub use collect::{Collected, Collector, Task as CollectorTask, has_builder};
 pub use export::{Export, Report};
 pub use sdbuild_nix::reports::NoConfiguration;
-pub use trial::TrialRun;
+pub use trial::{Trial, TrialRun};
 
 mod collect;
 mod export;
@@ -328,7 +328,8 @@ impl ContainerOfJob {
     fn definitions(&self) -> OwnDefinitions {
         let source = &self.job.source;
         let files = source.user_files();
-        OwnDefinitions::read(files.as_ref(), &source.shown_dir(), source.cli_module())
+        let files = files.as_ref().map(|files| files as &dyn SourceFiles);
+        OwnDefinitions::read(files, &source.shown_dir(), source.cli_module())
     }
 
     /// The failure that the exit status and the findings show. The search takes a while in large files: it has a thread of its own, and a
@@ -367,7 +368,7 @@ impl ContainerOfJob {
             in_words: &in_words,
             is_flake: self.job.source.is_flake(),
             release: self.job.source.release(),
-            files: files.as_ref(),
+            files: files.as_ref().map(|files| files as &dyn SourceFiles),
             cli_module: Some(self.job.source.cli_module()),
         };
         self.with_log(diagnose(&context, findings))

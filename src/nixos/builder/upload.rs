@@ -2,22 +2,24 @@
 //! it stays for later builds.
 
 use std::io;
-use std::io::Write;
-use std::sync::{Arc, OnceLock};
+use std::io::{Read, Write};
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use flate2::read::GzDecoder;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_engine::{Container, PathKind};
 use sdbuild_nix::nix_conf::NixSettings;
+use tar::Archive;
 
 use crate::nixos::build_source::BuildSource;
 use crate::nixos::builder::{BuildJob, Builder, BuilderImage};
 use crate::nixos::command::{BuildRequest, StorePaths, Task};
 use crate::nixos::config_dir::{Packed, UploadDir};
 use crate::nixos::tar_writer::{Owner, TarWriter};
-use crate::nixos::{expressions, layout};
+use sdbuild_nix::layout;
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
@@ -112,7 +114,7 @@ impl Content {
         ] {
             packer.open_directory(relative(dir))?;
         }
-        for (name, text) in expressions::files() {
+        for (name, text) in expression_files() {
             let path = format!("{}/{name}", layout::EXPRESSIONS);
             packer.bytes(relative(&path), text.as_bytes())?;
         }
@@ -270,7 +272,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
 ];
 /// The texts of everything that is uploaded to every builder.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    let expressions = expressions::files().iter();
+    let expressions = expression_files().iter();
     let expressions = expressions.flat_map(|(name, text)| [name.as_str(), text.as_str()]);
     let programs = PROGRAMS.iter();
     programs
@@ -417,8 +419,39 @@ impl Fields {
     }
 }
 
+/// The expressions that Nix evaluates, beside those that depend on the source: a compressed archive, which `build.rs` writes.
+const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/expressions.tar.gz"));
+
+#[expect(
+    clippy::expect_used,
+    reason = "the program is wrong if its own files cannot be read"
+)]
+static FILES: LazyLock<Vec<(String, String)>> =
+    LazyLock::new(|| unpack().expect("build.rs packs files of text"));
+
+/// The path of each file below the directory of expressions, and its text, in alphabetical order of each directory.
+fn expression_files() -> &'static [(String, String)] {
+    &FILES
+}
+
+fn unpack() -> io::Result<Vec<(String, String)>> {
+    let mut archive = Archive::new(GzDecoder::new(ARCHIVE));
+    let mut files = Vec::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.display().to_string();
+        let mut text = String::new();
+        entry.read_to_string(&mut text)?;
+        files.push((path, text));
+    }
+    Ok(files)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use sdbuild_core::system::System;
     use sdbuild_image::image_format::Format;
 
@@ -467,5 +500,24 @@ mod tests {
             ..NixSettings::default()
         };
         assert_ne!(given(&request(Task::Build, cached)), one);
+    }
+
+    #[test]
+    fn all_files_are_embedded_unchanged() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nixos/expressions");
+        for (path, text) in expression_files() {
+            assert_eq!(*text, fs::read_to_string(dir.join(path)).unwrap(), "{path}");
+        }
+        let dirs = [dir.clone(), dir.join("check"), dir.join("glue")];
+        let listed = dirs.iter().flat_map(|dir| fs::read_dir(dir).unwrap());
+        let on_disk = listed.filter(|entry| entry.as_ref().unwrap().path().is_file());
+        assert_eq!(on_disk.count(), expression_files().len());
+        let paths: Vec<&str> = expression_files()
+            .iter()
+            .map(|(path, _)| path.as_str())
+            .collect();
+        for path in ["default.nix", "check/facts.nix", "glue/default.nix"] {
+            assert!(paths.contains(&path), "{paths:?}");
+        }
     }
 }

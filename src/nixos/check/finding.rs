@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::common::attribute_path;
 use sdbuild_core::nix_string::nix_string;
+use sdbuild_nix::attribute_path;
 
 /// The names of an option's attribute path.
 pub type OptionPath = Vec<String>;

@@ -3,8 +3,8 @@
 use super::facts::ConfigFacts;
 use super::finding::{Change, Finding, OptionPath, Place, Replaced, Value, option_text};
 use crate::nixos::cli_module::CliModule;
-use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
-use crate::nixos::user_files::UserFiles;
+use sdbuild_nix::nix_definitions::{WrittenDefinition, definitions};
+use sdbuild_nix::source_files::SourceFiles;
 
 /// Sets of objects, each of which has a name: the definition of `users.users.ann` may be that of all her options.
 const OBJECTS: [&[&str]; 6] = [
@@ -35,11 +35,11 @@ pub struct OwnDefinitions {
 impl OwnDefinitions {
     /// The definitions in those of `files` that are imported, of which messages begin with `shown_dir`, and those in `cli_module`.
     pub(in crate::nixos) fn read(
-        files: Option<&UserFiles>,
+        files: Option<&dyn SourceFiles>,
         shown_dir: &str,
         cli_module: &CliModule,
     ) -> Self {
-        let imported = files.map(UserFiles::imported).unwrap_or_default();
+        let imported = files.map(|files| files.imported()).unwrap_or_default();
         let in_files = imported.into_iter().flat_map(|(file, text)| {
             let file = format!("{shown_dir}{}", file.display());
             let found = definitions(&text).into_iter();
@@ -188,6 +188,7 @@ mod tests {
     use super::super::finding::{Severity, path};
     use super::super::tests::with;
     use super::*;
+    use crate::nixos::user_files::UserFiles;
 
     /// What these files define, of which `sd-card.nix` is the first, and these flags.
     fn own(files: &[(&str, &str)], flags: &[&str]) -> OwnDefinitions {

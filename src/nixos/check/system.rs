@@ -3,11 +3,11 @@
 use super::facts::ConfigFacts;
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, OptionPath, Value, path};
-use crate::common::attribute_path;
 use crate::common::locale;
 use crate::common::time_zone;
-use crate::nixos::layout;
 use sdbuild_core::nix_string::nix_string;
+use sdbuild_nix::attribute_path;
+use sdbuild_nix::layout;
 
 /// What is wrong with the release, time, language and upgrades, and what NixOS itself says.
 pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {

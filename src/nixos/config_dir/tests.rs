@@ -261,3 +261,65 @@ fn ignored_dirs_and_dirs_named_gitignore_are_fine() {
     fifo(&dir.0.path().join("out/.gitignore"));
     assert!(dir.names().contains(&"sd-card.nix".to_owned()));
 }
+
+#[test]
+fn links_are_followed_by_depth() {
+    for (target, depth, inside) in [
+        ("x", 0, true),
+        ("../x", 1, true),
+        ("../x", 0, false),
+        ("a/../b", 0, true),
+        ("a/../../b", 0, false),
+        ("/x", 3, false),
+    ] {
+        assert_eq!(
+            stays_inside(Path::new(target), depth),
+            inside,
+            "{target} at {depth}"
+        );
+    }
+}
+
+#[test]
+fn only_large_files_are_named_the_largest_first() {
+    let mut sizes = Sizes::default();
+    sizes.add("sd-card.nix", 700);
+    assert_eq!(sizes.warning(), None);
+    for n in 1..8 {
+        sizes.add(&format!("big/{n}.mp4"), n * 20_000_000);
+    }
+    sizes.add(".gitignore", 3);
+    let warning = sizes.warning().unwrap();
+    let (_, largest) = warning.split_once("largest: ").unwrap();
+    assert_eq!(
+        largest,
+        "big/7.mp4 (140 MB), big/6.mp4 (120 MB), big/5.mp4 (100 MB), big/4.mp4 (80 MB), big/3.mp4 (60 MB)"
+    );
+    assert!(warning.contains("has 560 MB"), "{warning}");
+    assert!(!sizes.are_too_large());
+}
+
+#[test]
+fn the_directory_with_most_files_is_named() {
+    let mut sizes = Sizes::default();
+    sizes.add("sd-card.nix", 700);
+    for n in 0..MAX_ENTRIES {
+        sizes.add(&format!("node_modules/{n}"), 1);
+    }
+    assert!(sizes.are_too_large());
+    let failure = sizes.failure(Path::new("/home/me/pi"), false);
+    let text = format!("{failure} {:?}", failure.hints);
+    assert!(
+        text.contains("/home/me/pi has more than 200,000 files"),
+        "{text}"
+    );
+    assert!(
+        text.contains("largest: node_modules (200000 files)\""),
+        "{text}"
+    );
+    let failure = sizes.failure(Path::new("/home/me/src"), true).to_string();
+    assert!(
+        failure.starts_with("the input's directory /home/me/src"),
+        "{failure}"
+    );
+}

@@ -6,9 +6,9 @@ use super::machine::KnownError;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::log::NixError;
 use crate::nixos::package_names::PackageNames;
-use crate::nixos::user_files::UserFiles;
 use sdbuild_core::system::System;
 use sdbuild_nix::shell_session::Derivation;
+use sdbuild_nix::source_files::SourceFiles;
 
 /// How many last lines of a failed build are kept and shown.
 pub(in crate::nixos) const TAIL_LINES: usize = 20;
@@ -46,7 +46,7 @@ pub(in crate::nixos) struct ExitContext<'a> {
     /// The release of the nixpkgs that a module file is evaluated with, such as `26.05` or `unstable`, if it is known.
     pub(in crate::nixos) release: Option<&'a str>,
     /// The user's files, where they can be looked at.
-    pub(in crate::nixos) files: Option<&'a UserFiles>,
+    pub(in crate::nixos) files: Option<&'a dyn SourceFiles>,
     /// The definitions of the command line.
     pub(in crate::nixos) cli_module: Option<&'a CliModule>,
 }

@@ -9,9 +9,9 @@ use super::machine::{KnownError, details, known_errors, with_rows};
 use super::place::{is_value, only_word, spans};
 use super::table::{Advice, Row};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::nixos::nix_definitions::defines;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_nix::layout::CONFIG_DIR;
+use sdbuild_nix::nix_definitions::defines;
 
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
 const ASKS_WHO: &str = "the server asks for a user name";

@@ -7,12 +7,12 @@ use super::place::{Place, definitions_below, is_value, only, only_name, only_wor
 use super::table::{Advice, Row};
 use crate::common::configuration_file::{self, CONFIG_NAME, FLAKE_FILE};
 use crate::nixos::log::{NixError, Position};
-use crate::nixos::nix_definitions::defines;
 use sdbuild_core::invisible_chars::is_format_char;
 use sdbuild_core::nearest::similar_names;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_nix::known_repository::NIXPKGS_URL;
 use sdbuild_nix::layout::CONFIG_DIR;
+use sdbuild_nix::nix_definitions::defines;
 
 /// The output of a flake with its systems.
 const CONFIGURATIONS: &str = "nixosConfigurations";

@@ -12,10 +12,10 @@ use super::table::{Advice, Row};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::log::{NixError, Position};
-use crate::nixos::nix_definitions::{defines, line_number_of};
 use sdbuild_core::nearest::{is_slip, may_mean, similar_names};
 use sdbuild_core::text::{alternatives, listed};
 use sdbuild_nix::layout::CONFIG_DIR;
+use sdbuild_nix::nix_definitions::{defines, line_number_of};
 use sdbuild_nix::nix_syntax::parse;
 
 /// What every module may ask for, in the order in which modules name it.

@@ -12,13 +12,13 @@ use super::place::{
     spans,
 };
 use super::table::{Advice, Row};
-use crate::nixos::nix_definitions::{defines, option_at};
-use crate::nixos::user_files::HARDWARE_FILE;
 use sdbuild_core::nearest::{may_mean, with_other_capitals};
 use sdbuild_core::text::alternatives;
 use sdbuild_image::image_format::SD_CARD;
 use sdbuild_nix::known_repository::KnownRepository;
 use sdbuild_nix::layout::{CLI_MODULE, CONFIG_DIR};
+use sdbuild_nix::nix_definitions::{defines, option_at};
+use sdbuild_nix::source_files::HARDWARE_FILE;
 
 /// Part of the names of the modules that define the image.
 const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";

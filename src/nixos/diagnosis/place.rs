@@ -6,9 +6,9 @@ use rnix::{NodeOrToken, SyntaxNode, TextSize};
 use super::evidence::ExitContext;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::log::Position;
-use crate::nixos::nix_definitions::{defines, option_at, plain_name};
 use sdbuild_nix::attribute_path;
 use sdbuild_nix::layout::CONFIG_DIR;
+use sdbuild_nix::nix_definitions::{defines, option_at, plain_name};
 use sdbuild_nix::nix_syntax::parse;
 
 /// A place in a file of the user.

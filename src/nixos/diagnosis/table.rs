@@ -508,7 +508,8 @@ pub(super) fn page() -> String {
         page += &format!("\n### {title}\n\n| what you see | what helps |\n| --- | --- |\n");
         let rows = Row::ALL.iter().map(|row| row.entry());
         for row in rows.filter(|row| row.section == section) {
-            let cure = without_values(row.cure).replace('|', "\\|");
+            let cure = without_values(row.cure);
+            let cure = cure.replace('|', "\\|").replace('<', "\\<");
             let link = match row.link {
                 "" => String::new(),
                 link => format!(" ([more]({link}))"),

@@ -146,7 +146,12 @@ impl Flake {
         let hint = if self.local_tree().is_none() {
             "clone the repository and complete its lock there, with `sdbuild lock`".to_owned()
         } else {
-            format!("`{}` completes it", self.lock_command())
+            let does = if has_lock {
+                "completes it"
+            } else {
+                "writes one"
+            };
+            format!("`{}` {does}", self.lock_command())
         };
         Failure::usage(text).hint(hint).hint(overriding(first))
     }

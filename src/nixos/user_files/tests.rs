@@ -40,6 +40,7 @@ fn pi() -> (tempfile::TempDir, UserFiles) {
 #[test]
 fn only_files_of_the_configuration_are_read() {
     let (_dir, files) = pi();
+    let files: &dyn SourceFiles = &files;
     assert_eq!(
         files.text("/build/config/wifi.nix").as_deref(),
         Some("wifi.nix")
@@ -127,48 +128,11 @@ fn the_line_that_names_a_missing_file_is_reported() {
     fs::write(dir.path().join("pi/configuration.nix"), "{ }").unwrap();
     let why = files.why_absent("/build/config/config.nix", "");
     assert!(
-        why.ends_with("/pi. Did you mean ./configuration.nix?"),
+        why.ends_with("/pi. Did you mean configuration.nix?"),
         "{why}"
     );
     let why = files.why_absent("/build/config/hardware-configuration.nix", "");
     assert!(why.ends_with("Remove its path from the imports"), "{why}");
-}
-
-#[test]
-fn a_file_that_may_be_meant_is_named() {
-    let (dir, files) = pi();
-    let root = dir.path().join("pi");
-    for name in [
-        "parts/b.nix",
-        "parts/a.nix",
-        "parts/a.txt",
-        "one/c.nix",
-        "two/c.nix",
-        "two/d.nix",
-    ] {
-        fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
-        fs::write(root.join(name), "{ }").unwrap();
-    }
-    let text = "{ ... }: {\n  imports = [ ./parts ./d.nix ];\n}\n";
-    fs::write(root.join("sd-card.nix"), text).unwrap();
-    for (missing, end) in [
-        ("wifi", "Did you mean ./wifi.nix?"),
-        ("d.nix", "Did you mean ./two/d.nix?"),
-        ("c.nix", "Check the path"),
-        (
-            "parts/default.nix",
-            "A directory without a default.nix is not a module. Name its files: ./parts/a.nix ./parts/b.nix",
-        ),
-        ("secrets/default.nix", "Check the path"),
-    ] {
-        let why = files.why_absent(&format!("/build/config/{missing}"), "");
-        assert!(why.ends_with(end), "{why}");
-    }
-    let why = files.why_absent("/build/config/parts/default.nix", "");
-    assert!(
-        why.starts_with("sd-card.nix:2 names parts/default.nix"),
-        "{why}"
-    );
 }
 
 #[test]
@@ -205,4 +169,126 @@ fn a_slash_in_place_of_a_dot_is_told() {
     assert_eq!(why, expected);
     let why = files.why_absent("/none.nix", "");
     assert!(why.contains("/none.nix, which does not exist on this machine"));
+}
+
+/// The names of the imported files of the configuration or the flake `first`.
+fn imported(first: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let all = UserFiles::new(dir.path()).beginning_with(first);
+    let found = (&all as &dyn SourceFiles).imported().into_iter();
+    let mut names: Vec<String> = found.map(|(name, _)| name.display().to_string()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_that_are_imported_by_written_paths_count() {
+    let files = [
+        (
+            "pi.nix",
+            "{ lib, ... }: { imports = [ ./a.nix ./dir ] ++ [ ./b.nix ]; }",
+        ),
+        ("a.nix", "{ imports = [ ./pi.nix ./../above.nix ]; }"),
+        ("dir/default.nix", "{ imports = [ ../c.nix ./none.nix ]; }"),
+        ("b.nix", "{ }"),
+        ("c.nix", "{ }"),
+        ("laptop.nix", "{ }"),
+    ];
+    let found = imported("pi.nix", &files);
+    assert_eq!(
+        found,
+        ["a.nix", "b.nix", "c.nix", "dir/default.nix", "pi.nix"]
+    );
+    for uncertain in [
+        "{ imports = lib.optional x ./b.nix; }",
+        "{ imports = if x then [ ./b.nix ] else [ ]; }",
+        "{ imports = [ (f ./b.nix) ]; }",
+        "{ a.b.imports = [ ./b.nix ]; }",
+        "let x = { imports = [ ./b.nix ]; }; in { }",
+        "{ # imports = [ ./b.nix ];\n }",
+    ] {
+        let files = [("pi.nix", uncertain), ("b.nix", "{ }")];
+        assert_eq!(imported("pi.nix", &files), ["pi.nix"], "{uncertain}");
+    }
+}
+
+#[test]
+fn a_flake_has_one_list_of_modules_or_none_is_certain() {
+    let host = |name: &str| {
+        format!(
+            "nixosConfigurations.{name} = n.lib.nixosSystem {{ modules = [ ./{name}.nix {{ imports = [ ./c.nix ]; }} ]; }};"
+        )
+    };
+    let of = |hosts: &str| {
+        let flake = format!("{{ outputs = n: {{ {hosts} }}; }}");
+        let files = [
+            ("flake.nix", flake.as_str()),
+            ("a.nix", "{ }"),
+            ("b.nix", "{ }"),
+        ];
+        imported("flake.nix", &files)
+    };
+    assert_eq!(of(&host("a")), ["a.nix", "flake.nix"]);
+    assert_eq!(of(&(host("a") + &host("b"))), [""; 0]);
+    assert_eq!(of(""), [""; 0]);
+}
+
+#[test]
+fn a_flake_may_be_in_a_directory_of_its_repository() {
+    let flake = |name: &str| {
+        format!("{{ outputs = n: n.lib.nixosSystem {{ modules = [ ./{name}.nix ]; }}; }}")
+    };
+    let (own, other) = (flake("a"), flake("pi/b"));
+    let files = [
+        ("pi/flake.nix", own.as_str()),
+        ("flake.nix", other.as_str()),
+        ("pi/a.nix", "{ }"),
+        ("pi/b.nix", "{ }"),
+    ];
+    assert_eq!(
+        imported("pi/flake.nix", &files),
+        ["pi/a.nix", "pi/flake.nix"]
+    );
+}
+
+fn found(text: &str, missing: &str) -> Option<(usize, usize)> {
+    let (line, column, _) = path_to(missing, Path::new("modules"), text)?;
+    Some((line, column))
+}
+
+#[test]
+fn only_a_path_to_the_file_itself_names_it() {
+    let config = "/build/config/modules/wifi.nix";
+    for (text, missing, expected) in [
+        ("imports = [ ./a.nix ./wifi.nix ];", config, Some(20)),
+        ("imports = [ ./wifi.nix.old ./wifi.nix ];", config, Some(27)),
+        ("imports = [ ../modules/wifi.nix ];", config, Some(12)),
+        ("imports = [ ./other/wifi.nix ../wifi.nix ];", config, None),
+        ("# ./wifi.nix", config, None),
+        ("x = ./. + \"/wifi.nix\";", config, Some(11)),
+        ("x = ../../common.nix;", "/build/common.nix", Some(4)),
+        ("x = /home/me/key;", "/home/me/key", Some(4)),
+        ("x = \"https://example.org/key\";", "/home/me/key", None),
+        ("x = ~/.ssh/id;", "/nix/var/sdbuild/home/.ssh/id", Some(4)),
+        (
+            "ä = \"${modulesPath}/installer/sd.nix\";",
+            "nixos/modules/installer/sd.nix",
+            Some(5),
+        ),
+        ("x = <nixpkgs/nixos/none.nix>;", "nixos/none.nix", Some(5)),
+    ] {
+        let expected = expected.map(|column| (1, column));
+        assert_eq!(found(text, missing), expected, "{text}");
+    }
+}
+
+#[test]
+fn lines_are_counted_from_one() {
+    let missing = "/build/config/modules/none.nix";
+    assert_eq!(found("a\nb = ./none.nix;", missing), Some((2, 4)));
 }

@@ -10,7 +10,7 @@ use crate::pipeline::clients;
 use crate::pipeline::request::{BuildRequest, SourceChoice};
 use crate::pipeline::source::{NAME_ANOTHER, NixpkgsArchive};
 use sdbuild_core::loopback::is_loopback;
-use sdbuild_engine::artifact::http_probe::{Answer, HttpProbe};
+use sdbuild_engine::artifact::{Answer, HttpProbe};
 use sdbuild_engine::artifact::{CHECK_ADDRESS, MIRROR_PROBE};
 
 /// What helps against an address that leads nowhere in a container.
@@ -339,7 +339,7 @@ fn url_of(base: &str, path: &str) -> String {
 mod tests {
     use super::*;
     use crate::pipeline::checks::Verdict;
-    use sdbuild_engine::artifact::http_probe::Answer;
+    use sdbuild_engine::artifact::Answer;
 
     fn answer(seconds_behind: u64) -> Answer {
         let heard = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);

@@ -80,8 +80,7 @@ fn outcome_without_room_stands_below_its_phase() {
         shown(60),
         [
             " ✓ Emulation                                          0.5 s",
-            "                       QEMU 11.1.2, registered for this",
-            "                       run",
+            "                       QEMU 11.1.2, registered for this run",
         ]
     );
     assert_eq!(shown(80).len(), 1);

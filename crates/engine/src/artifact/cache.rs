@@ -5,6 +5,8 @@
 //! downloaded file itself, so no lock files are left behind.
 //!
 //! cacache 13 was considered: it cannot resume a download, and has no claim between processes.
+//!
+//! Errors of the cache's files.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -13,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache_error::{At, CacheError};
-use super::partial::{PART_SUFFIX, Partial, open_part};
-use super::pin::Pin;
 use sdbuild_core::hash::{Hashed, Sha256Hash, hash_reader};
 use sdbuild_core::plain_file;
+
+use super::fetch::{PART_SUFFIX, Partial, open_part};
+use super::pin::Pin;
 
 /// How often a waiting process looks whether the other one has finished.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -305,4 +307,29 @@ fn hash_file(path: &Path) -> io::Result<Option<Hashed>> {
         file => file?,
     };
     hash_reader(&file).map(Some)
+}
+
+/// A step that failed on a file of the cache.
+#[derive(Debug, thiserror::Error)]
+#[error("{verb} {}: {cause}", path.display())]
+pub struct CacheError {
+    verb: &'static str,
+    path: PathBuf,
+    cause: io::Error,
+}
+
+/// Adds the step and the file to an error of the operating system.
+pub(super) trait At<T> {
+    /// `verb` and `path` read as a sentence: "read" "/file".
+    fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, verb: &'static str, path: &Path) -> Result<T, CacheError> {
+        self.map_err(|cause| CacheError {
+            verb,
+            path: path.to_owned(),
+            cause,
+        })
+    }
 }

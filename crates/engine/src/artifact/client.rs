@@ -1,10 +1,18 @@
 //! The HTTP client.
+//!
+//! Asks a server whether it answers, what time it has, and what a small file of it says.
 
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::header::{AGE, DATE, HeaderMap};
 use reqwest::{Certificate, Client, ClientBuilder};
+use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::timeout::timeout;
 
-use super::network::Network;
+use super::fetch::Network;
+use super::source::reason;
 
 /// A client that is made when it is first used. It reads all certificate authorities of this machine, which takes longer than
 /// the rest of many a command, and most commands find everything in the cache.
@@ -82,5 +90,107 @@ fn install_tls() {
         rustls::crypto::ring::default_provider()
             .install_default()
             .ok();
+    }
+}
+
+/// The answer of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its HTTP status.
+    pub status: u16,
+    /// The time of the server.
+    pub date: Option<SystemTime>,
+    /// The time of this machine when it received the answer.
+    pub received: SystemTime,
+}
+
+impl Answer {
+    /// Whether the server has what was requested.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Bytes of a text that are read.
+const MAX_TEXT: usize = 4096;
+
+/// Sends requests that download little or nothing.
+#[derive(Clone, Debug)]
+pub struct HttpProbe {
+    client: Client,
+    timeout: Duration,
+}
+
+impl HttpProbe {
+    /// A probe that waits at most `timeout` for each answer, and also trusts the certificate authorities in the PEM file
+    /// `authorities`.
+    pub fn new(timeout: Duration, authorities: &[u8]) -> Result<Self, Failure> {
+        let client = http_client(authorities, |builder| builder);
+        Ok(Self {
+            client: client.or_environment("prepare HTTP requests")?,
+            timeout,
+        })
+    }
+
+    /// The answer of the server of `url`, or why there is none.
+    pub async fn head(&self, url: &str) -> Result<Answer, String> {
+        // reqwest's own timeout counts the time in which this process was stopped.
+        let answer = timeout(self.timeout, self.client.head(url).send()).await;
+        let answer = answer.ok_or("no answer in time")?;
+        let answer = answer.map_err(|error| reason(&error))?;
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            date: date(answer.headers()),
+            received: SystemTime::now(),
+        })
+    }
+
+    /// About the first 4096 bytes of what the server has at `url`, or why there is none.
+    pub async fn beginning(&self, url: &str) -> Result<String, String> {
+        let read = async {
+            let mut answer = self.client.get(url).send().await?;
+            let mut bytes = Vec::new();
+            while bytes.len() < MAX_TEXT
+                && let Some(piece) = answer.chunk().await?
+            {
+                bytes.extend_from_slice(&piece);
+            }
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let text = timeout(self.timeout, read).await;
+        text.ok_or("no answer in time")?
+            .map_err(|error: reqwest::Error| reason(&error))
+    }
+}
+
+/// The time of the server: when the answer was made, plus its age in a cache on the way.
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    let date = DateTimeParser::new().parse_timestamp(date).ok()?;
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok());
+    let age = age.and_then(|age| age.trim().parse::<u32>().ok());
+    SystemTime::from(date).checked_add(Duration::from_secs(age.unwrap_or(0).into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_in_a_cache_is_added() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(date(&headers), None);
+        headers.insert(DATE, "Thu, 01 Jan 1970 00:01:00 GMT".parse().unwrap());
+        assert_eq!(
+            date(&headers),
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60))
+        );
+        headers.insert(AGE, "40".parse().unwrap());
+        assert_eq!(
+            date(&headers),
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(100))
+        );
+        headers.insert(DATE, "soon".parse().unwrap());
+        assert_eq!(date(&headers), None);
     }
 }

@@ -5,29 +5,40 @@
 //! that did not answer at all, or that sends next to nothing, is not asked for the other files of the same call.
 //!
 //! backon 1.6 was considered for the retries: it does not tell the classes of errors of `SourceError` apart.
+//!
+//! Why a file could not be downloaded from any source.
+//!
+//! A file that is being downloaded.
+//!
+//! Notices a source that sends, but next to nothing.
+//!
+//! What the downloads of one call know about their sources.
+//!
+//! The progress of several downloads in one number, reported a few times a second.
+//!
+//! Timeouts and retries of downloads.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-
-use super::cache::{Cache, CacheLookup, ClaimResult};
-use super::client::LazyClient;
-use super::fetch_error::{CHECK_ADDRESS, FetchError, PREPARE};
-use super::mirror_state::{DeadMirrors, ReportedMirrors};
-use super::network::Network;
-use super::partial::Partial;
-use super::pin::Pin;
-use super::progress::Progress;
-use super::source::{Batch, Download, SourceError};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Events, Phase};
-use sdbuild_core::failure::{Failure, OrFail};
-use sdbuild_core::hash::{Hashed, Sha256Hash};
-use sdbuild_core::timeout::timeout;
+use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::hash::{Hashed, Hasher, Sha256Hash};
+use sdbuild_core::plain_file;
+use sdbuild_core::timeout::{ActiveTimer, timeout};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+
+use super::cache::{At, Cache, CacheError, CacheLookup, ClaimResult};
+use super::client::LazyClient;
+use super::pin::Pin;
+use super::source::{Batch, Download, SourceError};
 
 /// How long a mirror may take to answer whether it has a file.
 const REACHABLE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -306,5 +317,348 @@ impl Fetcher {
             }
         }
         Err(FetchError::Sources(answers))
+    }
+}
+
+/// What failed if there is no client of HTTP.
+pub(super) const PREPARE: &str = "prepare downloads";
+/// Hint where a named address has no file.
+pub const CHECK_ADDRESS: &str = "check the network and the address";
+
+/// Why a file could not be downloaded.
+#[derive(Debug)]
+pub enum FetchError {
+    /// No source had it: base URL and reason of each, in the order in which they were asked.
+    Sources(Vec<(String, String)>),
+    /// No source was asked, because nothing is to be downloaded.
+    Offline,
+    /// No source was asked, because the client of HTTP could not be made.
+    Client(String),
+    /// The cache, not the network.
+    Cache(CacheError),
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sources(answers) => {
+                f.write_str("no server delivered it")?;
+                answers
+                    .iter()
+                    .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
+            }
+            Self::Offline => {
+                f.write_str("the cache does not have it, and --offline does not allow a download")
+            }
+            Self::Client(why) => f.write_str(why),
+            Self::Cache(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FetchError {}
+
+impl From<CacheError> for FetchError {
+    fn from(error: CacheError) -> Self {
+        Self::Cache(error)
+    }
+}
+
+impl FetchError {
+    /// The failure to download `name`; `network_hint` is for the sources.
+    pub(super) fn fail(self, name: &str, network_hint: &'static str) -> Failure {
+        let hint = match self {
+            // It is about no file.
+            Self::Client(_) => return Failure::new(Class::Environment, self).context(PREPARE),
+            Self::Sources(_) => network_hint,
+            Self::Offline => "run it once without --offline; what is downloaded is kept",
+            Self::Cache(_) => "check free space and permissions of the cache directory",
+        };
+        Failure::new(Class::Environment, self)
+            .context(format_args!("download {name}"))
+            .hint(hint)
+    }
+}
+
+/// A partly downloaded file, and the hash of its bytes so far.
+pub(super) struct Partial {
+    file: tokio::fs::File,
+    path: PathBuf,
+    hasher: Hasher,
+    /// Removes the file when this value is dropped, if nothing can resume it.
+    cleanup: Option<tempfile::TempPath>,
+}
+
+impl Partial {
+    /// Hashes what `file`, which is at `path`, has already.
+    pub(super) async fn resume(file: File, path: PathBuf) -> Result<Self, CacheError> {
+        let at = path.clone();
+        let hash = tokio::task::spawn_blocking(move || {
+            let mut hasher = Hasher::new();
+            hasher.read_to_end(&file)?;
+            Ok((tokio::fs::File::from_std(file), hasher))
+        });
+        let (file, hasher) = hash
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+            .at("read", &at)?;
+        Ok(Self {
+            file,
+            path,
+            hasher,
+            cleanup: None,
+        })
+    }
+
+    /// A new file in `dir` for something whose hash is not known. It is removed with this value unless it is
+    /// [moved](Self::move_to), since a later run could not know what it has to resume.
+    pub(super) fn unnamed(dir: &Path, prefix: &str) -> Result<Self, CacheError> {
+        let file = tempfile::Builder::new()
+            .prefix(prefix)
+            .suffix(PART_SUFFIX)
+            .tempfile_in(dir);
+        let (file, path) = file.at("create a file in", dir)?.into_parts();
+        Ok(Self {
+            file: tokio::fs::File::from_std(file),
+            path: path.to_path_buf(),
+            hasher: Hasher::new(),
+            cleanup: Some(path),
+        })
+    }
+
+    /// How many bytes the file has.
+    pub(super) fn len(&self) -> u64 {
+        self.hasher.size()
+    }
+
+    /// The hash and the length of the file.
+    pub(super) fn hashed(&self) -> Hashed {
+        self.hasher.clone().finish()
+    }
+
+    /// Appends `bytes`.
+    pub(super) async fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
+        self.file.write_all(bytes).await.at("write", &self.path)?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// Flushes the file to disk and renames it to `object`, over whatever has that name.
+    pub(super) async fn move_to(mut self, object: &Path) -> Result<(), CacheError> {
+        self.sync().await?;
+        let renamed = fs::rename(&self.path, object).or_else(|error| {
+            if !object.is_dir() {
+                return Err(error);
+            }
+            fs::remove_dir_all(object)?;
+            fs::rename(&self.path, object)
+        });
+        renamed.at("replace", object)?;
+        if let Some(cleanup) = self.cleanup.take() {
+            // There is nothing left under the old name.
+            cleanup.keep().ok();
+        }
+        Ok(())
+    }
+
+    async fn sync(&mut self) -> Result<(), CacheError> {
+        self.file.flush().await.at("write", &self.path)?;
+        self.file.sync_all().await.at("write", &self.path)
+    }
+
+    /// Discards all bytes.
+    pub(super) async fn restart(&mut self) -> Result<(), CacheError> {
+        self.file.flush().await.at("write", &self.path)?;
+        self.file.set_len(0).await.at("empty", &self.path)?;
+        self.file.rewind().await.at("empty", &self.path)?;
+        self.hasher = Hasher::new();
+        Ok(())
+    }
+}
+
+/// The suffix of the names of partly downloaded files.
+pub(super) const PART_SUFFIX: &str = ".part";
+
+/// Opens the partly downloaded file at `path`, or creates it.
+pub(super) fn open_part(path: &Path) -> io::Result<File> {
+    plain_file::create_unlinked(path).or_else(|error| {
+        // Something else than a file has the name, which is ours, in our directory. Of a link only the link is
+        // removed.
+        let kind = match fs::symlink_metadata(path) {
+            Ok(meta) if !meta.is_file() => meta.file_type(),
+            // It is a file or there is nothing: the first error says why, for instance a full disk.
+            Ok(_) | Err(_) => return Err(error),
+        };
+        if kind.is_dir() {
+            fs::remove_dir_all(path)?;
+        } else {
+            fs::remove_file(path)?;
+        }
+        plain_file::create_unlinked(path)
+    })
+}
+
+/// Bytes per second below which a source counts as one that hangs: with them 30 MB take eight hours.
+const MIN_RATE: u64 = 1024;
+
+/// Measures whether a source sends at least [`MIN_RATE`].
+pub(super) struct MinRate {
+    /// The time over which the rate is measured.
+    limit: Duration,
+    timer: ActiveTimer,
+    /// Bytes since the timer was started.
+    received: u64,
+}
+
+impl MinRate {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            timer: ActiveTimer::new(limit),
+            received: 0,
+        }
+    }
+
+    /// The time over which the rate is measured.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Counts `bytes` that were received.
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.received = self.received.saturating_add(bytes);
+    }
+
+    /// Waits until less was received within the limit than the rate requires. Cancel safe.
+    pub(super) async fn too_slow(&mut self) {
+        let min = u128::from(MIN_RATE) * self.limit.as_millis() / 1000;
+        loop {
+            self.timer.expired().await;
+            if u128::from(self.received) < min {
+                return;
+            }
+            self.received = 0;
+            self.timer = ActiveTimer::new(self.limit);
+        }
+    }
+}
+
+/// The base URLs of sources that did not answer, each with the reason.
+#[derive(Default)]
+pub(super) struct DeadMirrors(Mutex<HashMap<String, String>>);
+
+impl DeadMirrors {
+    /// Records that `base` did not answer.
+    pub(super) fn insert(&self, base: &str, reason: &str) {
+        if let Ok(mut dead) = self.0.lock() {
+            dead.insert(base.to_owned(), reason.to_owned());
+        }
+    }
+
+    /// Why `base` is not asked again.
+    pub(super) fn reason(&self, base: &str) -> Option<String> {
+        self.0.lock().ok()?.get(base).cloned()
+    }
+}
+
+/// The base URLs of sources that were replaced by the next one. Each is reported once, not for every file.
+#[derive(Default)]
+pub(super) struct ReportedMirrors(Mutex<HashSet<String>>);
+
+impl ReportedMirrors {
+    /// Returns whether `base` had not been reported.
+    pub(super) fn insert(&self, base: &str) -> bool {
+        let reported = self.0.lock();
+        reported.is_ok_and(|mut reported| reported.insert(base.to_owned()))
+    }
+}
+
+/// Progress is reported at most once in this time.
+const REPORT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The progress of all downloads of one call.
+pub(super) struct Progress<'a> {
+    events: &'a Events,
+    phase: Phase,
+    total: Option<u64>,
+    counter: Mutex<Counter>,
+}
+
+struct Counter {
+    done: u64,
+    reported: Option<Instant>,
+}
+
+impl<'a> Progress<'a> {
+    pub(super) fn new(events: &'a Events, phase: Phase, total: Option<u64>) -> Self {
+        Self {
+            events,
+            phase,
+            total,
+            counter: Mutex::new(Counter {
+                done: 0,
+                reported: None,
+            }),
+        }
+    }
+
+    /// Counts `bytes` that were received or that the cache had.
+    pub(super) fn add(&self, bytes: u64) {
+        self.change(|done| done.saturating_add(bytes));
+    }
+
+    /// Subtracts `bytes` that were discarded.
+    pub(super) fn subtract(&self, bytes: u64) {
+        self.change(|done| done.saturating_sub(bytes));
+    }
+
+    fn change(&self, new: impl FnOnce(u64) -> u64) {
+        let Ok(mut counter) = self.counter.lock() else {
+            return;
+        };
+        counter.done = new(counter.done);
+        let complete = self.total == Some(counter.done);
+        let is_due = |last: Instant| last.elapsed() >= REPORT_INTERVAL;
+        if complete || counter.reported.is_none_or(is_due) {
+            counter.reported = Some(Instant::now());
+            self.events.bytes(self.phase, counter.done, self.total);
+        }
+    }
+}
+
+/// A small file that every Debian mirror has, below its address.
+pub const MIRROR_PROBE: &str = "dists/stable/Release";
+
+/// How downloads use the network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a server may send nothing.
+    pub read_timeout: Duration,
+    /// How often one mirror is asked for one file if its errors may be temporary.
+    pub tries: u32,
+    /// The pause before the second try; it doubles before each further one.
+    pub pause: Duration,
+    /// How many files are downloaded at a time.
+    pub parallel: usize,
+    /// Whether nothing is downloaded: only what the cache has can be had.
+    pub offline: bool,
+    /// Certificate authorities (PEM) to trust in addition to the usual ones; may be empty.
+    pub authorities: Vec<u8>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(20),
+            tries: 3,
+            pause: Duration::from_millis(500),
+            parallel: 4,
+            offline: false,
+            authorities: Vec::new(),
+        }
     }
 }

@@ -6,25 +6,14 @@
 //! downloaded by then.
 
 pub mod cache;
-mod cache_error;
 mod client;
 pub mod fetch;
-mod fetch_error;
-pub mod http_probe;
-mod min_rate;
-mod mirror_state;
-mod network;
-mod partial;
 pub mod pin;
-mod progress;
 mod source;
 
-pub use cache::Cache;
-pub use cache_error::CacheError;
-pub use client::http_client;
-pub use fetch::{Fetched, Fetcher, Remote};
-pub use fetch_error::{CHECK_ADDRESS, FetchError};
-pub use network::{MIRROR_PROBE, Network};
+pub use cache::{Cache, CacheError};
+pub use client::{Answer, HttpProbe, http_client};
+pub use fetch::{CHECK_ADDRESS, FetchError, Fetched, Fetcher, MIRROR_PROBE, Network, Remote};
 pub use pin::{Content, Lock, Pin};
 
 #[cfg(test)]

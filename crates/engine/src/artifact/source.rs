@@ -2,15 +2,11 @@
 
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
-
-use super::cache_error::CacheError;
-use super::client::LazyClient;
-use super::min_rate::MinRate;
-use super::mirror_state::{DeadMirrors, ReportedMirrors};
-use super::network::Network;
-use super::partial::Partial;
-use super::progress::Progress;
 use sdbuild_core::hash::Sha256Hash;
+
+use super::cache::CacheError;
+use super::client::LazyClient;
+use super::fetch::{DeadMirrors, MinRate, Network, Partial, Progress, ReportedMirrors};
 
 /// For how many times [`Network::read_timeout`] a source may be slower than [`MinRate`] requires.
 const SLOW_TIMEOUTS: u32 = 3;

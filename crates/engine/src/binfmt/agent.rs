@@ -1,17 +1,17 @@
 //! The connection to an agent (`containers/registrar/binfmt-agent`, which documents the protocol): commands out, one
 //! per line, and lines back.
+//!
+//! The lines that an agent prints. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-
-use crate::binfmt::entry_list::EntryList;
-use crate::binfmt::reply::Reply;
-use crate::binfmt::status::Entry;
-use crate::{Attached, EngineError, Lines, OutputChunk};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::timeout::timeout;
+
+use crate::binfmt::registration::{Entry, EntryList};
+use crate::{Attached, EngineError, Lines, OutputChunk};
 
 /// How many seconds an answer is waited for before the command is sent again, because the agent's `read` may have lost
 /// it. An agent answers within a millisecond, but a board that writes an image to its SD card may not run it, or not pass
@@ -181,16 +181,80 @@ fn keep_error_message(messages: &mut Vec<String>, bytes: &[u8]) {
     }
 }
 
+/// A line from an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Ready,
+    /// There is no table; with the reason.
+    Unmounted(String),
+    Held(String),
+    Removed(String),
+    Released(String),
+    Restored(String),
+    /// The entry is gone and cannot be put back; with the reason.
+    Missing(String, String),
+    /// A command failed for this entry; with the reason.
+    Failed(String, String),
+    /// A line of a list, or an unknown one.
+    Other(String),
+}
+
+impl Reply {
+    pub(super) fn parse(line: &str) -> Self {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (name, why) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (name, why) = (name.to_owned(), why.to_owned());
+        match word {
+            "ready" => Self::Ready,
+            "unmounted" => Self::Unmounted(rest.to_owned()),
+            "held" => Self::Held(name),
+            "removed" => Self::Removed(name),
+            "released" => Self::Released(name),
+            "restored" => Self::Restored(name),
+            "missing" => Self::Missing(name, why),
+            "failed" => Self::Failed(name, why),
+            _ => Self::Other(line.to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    mod agent {
+        use super::super::*;
 
-    #[test]
-    fn only_the_first_error_messages_are_kept() {
-        let mut messages = Vec::new();
-        for n in 0..20 {
-            keep_error_message(&mut messages, format!(" {n}\n").as_bytes());
+        #[test]
+        fn only_the_first_error_messages_are_kept() {
+            let mut messages = Vec::new();
+            for n in 0..20 {
+                keep_error_message(&mut messages, format!(" {n}\n").as_bytes());
+            }
+            assert_eq!(messages, ["0", "1", "2", "3", "4", "5", "6", "7"]);
         }
-        assert_eq!(messages, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    }
+
+    mod reply {
+        use super::super::*;
+        use proptest::prelude::*;
+
+        #[test]
+        fn parses_each_reply() {
+            assert_eq!(Reply::parse("ready"), Reply::Ready);
+            assert_eq!(Reply::parse("held a"), Reply::Held("a".into()));
+            let failed = Reply::Failed("a".into(), "File exists".into());
+            assert_eq!(Reply::parse("failed a File exists"), failed);
+            assert_eq!(Reply::parse("unmounted "), Reply::Unmounted(String::new()));
+            assert_eq!(
+                Reply::parse("| flags: PF"),
+                Reply::Other("| flags: PF".into())
+            );
+        }
+
+        proptest! {
+            #[test]
+            fn parses_any_line(line in ".{0,60}") {
+                Reply::parse(&line);
+            }
+        }
     }
 }

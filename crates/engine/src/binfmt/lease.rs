@@ -3,19 +3,18 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
-
-use crate::binfmt::agent::{AgentConnection, CommandResult};
-use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
-use crate::binfmt::registration::{HandlerName, TABLE_DIR};
-use crate::binfmt::reply::Reply;
-use crate::labels::second_registrar_name;
-use crate::{ContainerGuard, EngineAddress, Heartbeat, PauseHandle};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, Leftover};
 use sdbuild_core::timeout::timeout;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::binfmt::agent::{AgentConnection, CommandResult, Reply};
+use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
+use crate::binfmt::registration::{HandlerName, TABLE_DIR};
+use crate::labels::second_registrar_name;
+use crate::{ContainerGuard, EngineAddress, Heartbeat, PauseHandle};
 
 /// How long the registrar may take to confirm a release.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -12,19 +12,14 @@
 mod agent;
 #[cfg(test)]
 mod agent_script_tests;
-mod entry_list;
 mod lease;
 mod private;
 mod probe;
-mod refusal;
 mod registrar;
 mod registration;
-mod reply;
-mod status;
 
 pub use lease::Lease;
 pub use private::PrivateBinfmt;
 pub use probe::{HandlerKind, probe};
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
-pub use registration::{HandlerName, TABLE_DIR};
-pub use status::{Entry, Owner, classify, parse};
+pub use registration::{Entry, HandlerName, Owner, TABLE_DIR, classify, parse};

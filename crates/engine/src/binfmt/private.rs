@@ -1,15 +1,15 @@
 //! Private emulation: a container with its own table of handlers, in its own user namespace. Nothing is registered on the
 //! host, so nothing has to be held or removed.
 
-use crate::binfmt::probe;
-use crate::binfmt::probe::{HandlerKind, ProbeRun, Probed, run_to_end};
-use crate::binfmt::refusal;
-use crate::binfmt::registrar::RegistrarImage;
-use crate::binfmt::registration::Registration;
-use crate::{Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, RunId};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, Leftover};
 use sdbuild_core::system::Architecture;
+
+use crate::binfmt::probe::{HandlerKind, ProbeRun, Probed, run_to_end};
+use crate::binfmt::registrar::RegistrarImage;
+use crate::binfmt::registration::Registration;
+use crate::binfmt::{probe, registrar};
+use crate::{Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, RunId};
 
 /// The engines' default profile plus the few system calls that `enter` needs; its README explains each.
 const SECCOMP: &str = include_str!("../../../../containers/builder/seccomp.json");
@@ -70,10 +70,10 @@ async fn start_verified(
     cancel: &Cancel,
 ) -> Result<Container, Failure> {
     let created = cancel.race(guard.create(spec)).await?;
-    let container = created.map_err(refusal::of_engine)?;
+    let container = created.map_err(registrar::of_engine)?;
     match run_to_end(&container, probed, cancel).await? {
-        ProbeRun::Ended { exit, lines } => refusal::judge(exit, &lines, probed)?,
-        ProbeRun::Refused(error) => return Err(refusal::of_engine(error)),
+        ProbeRun::Ended { exit, lines } => registrar::judge(exit, &lines, probed)?,
+        ProbeRun::Refused(error) => return Err(registrar::of_engine(error)),
     }
     Ok(container)
 }

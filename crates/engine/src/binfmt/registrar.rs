@@ -1,19 +1,22 @@
 //! The registrar: a container whose agent may write to the kernel's table of handlers.
+//!
+//! Explains why private emulation does not work on an engine, with hints. Pure.
 
 use std::time::Duration;
 
-use crate::binfmt::agent::AgentConnection;
-use crate::binfmt::registration::{Registration, TABLE_DIR};
-use crate::binfmt::reply::Reply;
-use crate::binfmt::status::{Entry, Owner, classify};
-use crate::{
-    Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Input, Role, RunId,
-};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, Leftover};
 use sdbuild_core::system::Architecture;
 use sdbuild_core::timeout::timeout;
+
+use crate::binfmt::agent::{AgentConnection, Reply};
+use crate::binfmt::probe::Probed;
+use crate::binfmt::registration::{Entry, Owner, Registration, TABLE_DIR, classify};
+use crate::{
+    Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Exit, Input, Role,
+    RunId,
+};
 
 /// Where the agent finds the table: `AppArmor` would forbid it to write below `/proc/sys`.
 const TABLE_IN_CONTAINER: &str = "/binfmt_misc";
@@ -299,6 +302,74 @@ fn unmounted(error: StartError, reason: &str, address: &EngineAddress) -> Failur
             "mount it with: {}",
             address.as_root(&format!("mount -t binfmt_misc binfmt_misc {TABLE_DIR}"))
         ))
+}
+
+/// What `enter` prints before the step that failed.
+const FAILED_STEP: &str = "sdbuild: private emulation: ";
+
+/// Judges the output of a probe that ran.
+pub(super) fn judge(exit: Exit, lines: &[String], probed: Probed) -> Result<(), Failure> {
+    match lines.iter().find_map(|line| line.strip_prefix(FAILED_STEP)) {
+        Some(step) => Err(explain(step, lines).try_next_mode()),
+        None => probed.judge(exit, lines),
+    }
+}
+
+/// The failure for an engine that does not create or start the probe's container. The next mode of emulation is worth a try
+/// if the engine refuses its security profiles, which no other container has.
+pub(super) fn of_engine(error: EngineError) -> Failure {
+    let message = error.refusal().unwrap_or_default();
+    let concerns_profiles = error.is_forbidden() || message.contains("apparmor");
+    let failure = Failure::from(error);
+    if message.contains("seccomp") {
+        failure
+            .try_next_mode()
+            .hint("the engine accepts no seccomp profile from its clients")
+    } else if concerns_profiles {
+        failure.try_next_mode()
+    } else {
+        failure
+    }
+}
+
+/// The failure for a step of `enter`; `lines` contain the kernel's settings as `sdbuild: SETTING = VALUE`.
+fn explain(step: &str, lines: &[String]) -> Failure {
+    let is = |setting: &str, value: &str| {
+        let line = format!("sdbuild: {setting} = {value}");
+        lines.contains(&line)
+    };
+    let failure = Failure::environment(step);
+    let none = is("user/max_user_namespaces", "0");
+    if step.starts_with("namespaces: ") && (none || step.contains("No space left")) {
+        return failure
+            .consequence("the engine's machine allows no user namespaces")
+            .hint("let root allow them there: `sudo sysctl user.max_user_namespaces=10000`");
+    }
+    if step.starts_with("namespaces: ") && is("kernel/unprivileged_userns_clone", "0") {
+        return failure
+            .consequence("the engine's machine allows user namespaces only for root")
+            .hint("let root allow them there: `sudo sysctl kernel.unprivileged_userns_clone=1`");
+    }
+    // AppArmor lets a confined program create the namespace, but without capabilities in it.
+    if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
+        return failure
+            .consequence("AppArmor on the engine's machine restricts user namespaces")
+            .hint(
+                "let root allow them there: \
+                 `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
+            );
+    }
+    if step.starts_with("namespaces: ") {
+        return failure
+            .consequence("the engine lets no container create a user namespace")
+            .hint("its seccomp filter or a security module of its machine forbids `unshare`");
+    }
+    if step.starts_with("mount: ") || step.starts_with("cover: ") {
+        return failure
+            .consequence("a container cannot mount a binfmt_misc of its own")
+            .hint("this needs Linux 6.7 or later, and SELinux or AppArmor must allow it");
+    }
+    failure
 }
 
 #[cfg(test)]

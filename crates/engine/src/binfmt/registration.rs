@@ -1,10 +1,16 @@
 //! The registration of the handler: name, magic, mask, interpreter, flags. They follow from the architecture of the
 //! programs that it emulates. Pure.
+//!
+//! Parses the kernel's description of an entry, and decides who owns the entry. Pure; the text is untrusted.
+//!
+//! The agent's list of the entries in the table. Pure; the text is untrusted.
 
 use std::fmt;
+use std::ops::Range;
+
+use sdbuild_core::system::Architecture;
 
 use crate::{EngineAddress, RunId};
-use sdbuild_core::system::Architecture;
 
 /// Where Linux mounts the table of handlers.
 pub const TABLE_DIR: &str = "/proc/sys/fs/binfmt_misc";
@@ -162,113 +168,360 @@ impl fmt::Display for HandlerName {
     }
 }
 
+/// Age in seconds from which an entry counts as abandoned: its agent touches it every five seconds, and a busy host may be
+/// ten times as slow.
+const ABANDONED_AGE: u64 = 60;
+/// Digits 36 to 39 of a magic in hexadecimal are the machine's number in an ELF header (`e_machine`, little-endian).
+const ELF_MACHINE: Range<usize> = 36..40;
+
+/// One entry of the table, as the kernel prints it; fields that it does not print are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Whether the handler is enabled in the kernel.
+    pub enabled: bool,
+    /// The program that runs what matches.
+    pub interpreter: String,
+    /// `P`, `F`, `OC`, …
+    pub flags: String,
+    /// Offset of the magic bytes in a file.
+    pub offset: u64,
+    /// Magic bytes as hex digits; empty for an entry by file name extension.
+    pub magic: String,
+    /// Mask as hex digits.
+    pub mask: String,
+    /// Seconds since its agent last touched it, if known.
+    pub age: Option<u64>,
+}
+
+impl Entry {
+    /// Whether an agent touched it recently. The agent of an older sdbuild, or one that is stopped, does not.
+    pub fn is_kept(&self) -> bool {
+        self.age.is_some_and(|age| age < ABANDONED_AGE)
+    }
+
+    /// Whether it is a handler for programs of `architecture`, and the kernel uses it.
+    pub fn runs(&self, architecture: Architecture) -> bool {
+        let magic = Registration::of(architecture).magic();
+        self.enabled && self.magic.get(ELF_MACHINE) == magic.get(ELF_MACHINE)
+    }
+
+    /// Whether it is what `registration` registers, but for the flags: another version of sdbuild may use others.
+    fn is(&self, registration: &Registration) -> bool {
+        self.interpreter == registration.interpreter()
+            && self.offset == 0
+            && self.magic == registration.magic()
+            && self.mask == registration.mask()
+    }
+}
+
+/// The owner of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Registered by sdbuild, under this name.
+    Ours(HandlerName),
+    /// Registered by something else, and never written to.
+    Foreign,
+}
+
+/// Parses the text of the entry `name`. Unknown lines are ignored.
+pub fn parse(name: &str, text: &str) -> Entry {
+    let mut entry = Entry {
+        name: name.to_owned(),
+        ..Entry::default()
+    };
+    for line in text.lines() {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        match key {
+            "enabled" => entry.enabled = true,
+            "interpreter" => value.clone_into(&mut entry.interpreter),
+            "flags:" => value.trim().clone_into(&mut entry.flags),
+            "offset" => entry.offset = value.trim().parse().unwrap_or(u64::MAX),
+            "magic" => value.clone_into(&mut entry.magic),
+            "mask" => value.clone_into(&mut entry.mask),
+            _ => {}
+        }
+    }
+    entry
+}
+
+/// The owner of `entry`: sdbuild only if both the name and the content are as sdbuild registers them.
+pub fn classify(entry: &Entry) -> Owner {
+    match HandlerName::parse(&entry.name) {
+        Some(name) if entry.is(name.registration()) => Owner::Ours(name),
+        Some(_) | None => Owner::Foreign,
+    }
+}
+
+/// A list of entries, parsed line by line.
+#[derive(Debug, Default)]
+pub(super) struct EntryList(Vec<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    name: String,
+    age: Option<u64>,
+    text: String,
+}
+
+impl EntryList {
+    /// Adds a line of the agent's; those that belong to no list are ignored.
+    pub(super) fn push(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("entry ") {
+            // A list that was requested twice: the later one counts.
+            self.0.retain(|listed| listed.name != name);
+            self.0.push(Listed {
+                name: name.to_owned(),
+                ..Listed::default()
+            });
+        } else if let Some(entry) = self.0.last_mut() {
+            if let Some(text) = line.strip_prefix("| ") {
+                entry.text.push_str(text);
+                entry.text.push('\n');
+            } else if let Some(age) = line.strip_prefix("age ") {
+                entry.age = age.parse().ok();
+            }
+        }
+    }
+
+    /// The entries listed so far.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let entry = |listed: &Listed| Entry {
+            age: listed.age,
+            ..parse(&listed.name, &listed.text)
+        };
+        self.0.iter().map(entry).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
+    mod registration {
+        use super::super::*;
+        use proptest::prelude::*;
 
-    /// Whether a handler for programs of `architecture` runs a file that begins with `header`.
-    fn runs(architecture: Architecture, header: [u8; HEADER]) -> bool {
-        let registration = Registration::of(architecture);
-        let wanted = registration.header().into_iter().zip(registration.mask);
-        wanted
-            .zip(header)
-            .all(|((byte, mask), found)| (byte ^ found) & mask == 0)
-    }
-
-    #[test]
-    fn magic_and_mask_are_as_the_kernel_prints_them() {
-        let arm = Registration::of(Architecture::Aarch64);
-        assert_eq!(arm.magic(), "7f454c460201010000000000000000000200b700");
-        assert_eq!(arm.mask(), "ffffffffffffff00fffffffffffffffffeffffff");
-        let pc = Registration::of(Architecture::X86_64);
-        assert_eq!(pc.magic(), "7f454c4602010100000000000000000002003e00");
-        assert_eq!(pc.mask(), "fffffffffffefe00fffffffffffffffffeffffff");
-    }
-
-    #[test]
-    fn each_handler_runs_programs_of_its_architecture_only() {
-        for architecture in Architecture::ALL {
-            let own = Registration::of(architecture).header();
-            let other = Registration::of(architecture.emulates()).header();
-            assert!(runs(architecture, own) && !runs(architecture, other));
-            let changed = |byte: usize, value: u8| {
-                let mut header = own;
-                header[byte] = value;
-                runs(architecture, header)
-            };
-            assert!(changed(16, 3), "a position-independent program");
-            assert!(changed(7, 3), "one with the ABI of Linux");
-            assert!(!changed(4, 1), "one of 32 bits");
-            assert!(!changed(18, 3), "one for i386");
-            assert!(!changed(16, 1) && !changed(0, 0), "no program");
-        }
-    }
-
-    #[test]
-    fn an_entry_is_removed_on_the_engines_machine() {
-        let run = "0123456789ab".parse().unwrap();
-        for architecture in Architecture::ALL {
-            let name = HandlerName::new(architecture, &run);
-            let remedy = format!(
-                "sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/sdbuild-{}-0123456789ab'",
-                architecture.kernel_name()
-            );
-            assert_eq!(name.remedy(&EngineAddress::local_docker()), remedy);
-            assert_eq!(
-                name.remedy(&EngineAddress::behind_ssh()),
-                format!("ssh -t ssh://pi@board:2222 \"{remedy}\"")
-            );
-        }
-    }
-
-    #[test]
-    fn the_registration_fits_into_one_write() {
-        for architecture in Architecture::ALL {
-            let text = Registration::of(architecture).text();
-            let name = HandlerName::new(architecture, &"0123456789ab".parse().unwrap());
-            let line = format!(":{name}:{text}");
-            assert!(line.len() < 1920, "the kernel's limit for one write");
-            assert_eq!(line.matches(':').count(), 7);
-            let interpreter = format!("/sdbuild/qemu-{}:PF", architecture.kernel_name());
-            assert!(line.ends_with(&interpreter), "{line}");
-            assert!(text.starts_with(r"M::\x7f\x45\x4c\x46\x02"));
-        }
-    }
-
-    #[test]
-    fn parses_only_our_names() {
-        for architecture in Architecture::ALL {
-            let name = format!("sdbuild-{}-0123456789ab", architecture.kernel_name());
-            let name = HandlerName::parse(&name).unwrap();
-            assert_eq!(name.run().as_str(), "0123456789ab");
-            assert_eq!(name.registration(), Registration::of(architecture));
-        }
-        for other in [
-            "qemu-aarch64",
-            "sdbuild-aarch64-",
-            "sdbuild-aarch64-0123456789aB",
-            "sdbuild-x86-0123456789ab",
-            "sdbuild-amd64-0123456789ab",
-            "sdbuild-0123456789ab",
-            "sdbuild",
-        ] {
-            assert_eq!(HandlerName::parse(other), None, "{other}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn names_round_trip(id in "[0-9a-f]{12}", architecture in prop::sample::select(&Architecture::ALL[..])) {
-            let name = HandlerName::new(architecture, &id.parse().unwrap());
-            prop_assert_eq!(HandlerName::parse(&name.to_string()), Some(name));
+        /// Whether a handler for programs of `architecture` runs a file that begins with `header`.
+        fn runs(architecture: Architecture, header: [u8; HEADER]) -> bool {
+            let registration = Registration::of(architecture);
+            let wanted = registration.header().into_iter().zip(registration.mask);
+            wanted
+                .zip(header)
+                .all(|((byte, mask), found)| (byte ^ found) & mask == 0)
         }
 
         #[test]
-        fn parsed_names_print_as_they_were(text in ".{0,40}") {
-            if let Some(name) = HandlerName::parse(&text) {
-                prop_assert_eq!(name.to_string(), text);
+        fn magic_and_mask_are_as_the_kernel_prints_them() {
+            let arm = Registration::of(Architecture::Aarch64);
+            assert_eq!(arm.magic(), "7f454c460201010000000000000000000200b700");
+            assert_eq!(arm.mask(), "ffffffffffffff00fffffffffffffffffeffffff");
+            let pc = Registration::of(Architecture::X86_64);
+            assert_eq!(pc.magic(), "7f454c4602010100000000000000000002003e00");
+            assert_eq!(pc.mask(), "fffffffffffefe00fffffffffffffffffeffffff");
+        }
+
+        #[test]
+        fn each_handler_runs_programs_of_its_architecture_only() {
+            for architecture in Architecture::ALL {
+                let own = Registration::of(architecture).header();
+                let other = Registration::of(architecture.emulates()).header();
+                assert!(runs(architecture, own) && !runs(architecture, other));
+                let changed = |byte: usize, value: u8| {
+                    let mut header = own;
+                    header[byte] = value;
+                    runs(architecture, header)
+                };
+                assert!(changed(16, 3), "a position-independent program");
+                assert!(changed(7, 3), "one with the ABI of Linux");
+                assert!(!changed(4, 1), "one of 32 bits");
+                assert!(!changed(18, 3), "one for i386");
+                assert!(!changed(16, 1) && !changed(0, 0), "no program");
             }
+        }
+
+        #[test]
+        fn an_entry_is_removed_on_the_engines_machine() {
+            let run = "0123456789ab".parse().unwrap();
+            for architecture in Architecture::ALL {
+                let name = HandlerName::new(architecture, &run);
+                let remedy = format!(
+                    "sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/sdbuild-{}-0123456789ab'",
+                    architecture.kernel_name()
+                );
+                assert_eq!(name.remedy(&EngineAddress::local_docker()), remedy);
+                assert_eq!(
+                    name.remedy(&EngineAddress::behind_ssh()),
+                    format!("ssh -t ssh://pi@board:2222 \"{remedy}\"")
+                );
+            }
+        }
+
+        #[test]
+        fn the_registration_fits_into_one_write() {
+            for architecture in Architecture::ALL {
+                let text = Registration::of(architecture).text();
+                let name = HandlerName::new(architecture, &"0123456789ab".parse().unwrap());
+                let line = format!(":{name}:{text}");
+                assert!(line.len() < 1920, "the kernel's limit for one write");
+                assert_eq!(line.matches(':').count(), 7);
+                let interpreter = format!("/sdbuild/qemu-{}:PF", architecture.kernel_name());
+                assert!(line.ends_with(&interpreter), "{line}");
+                assert!(text.starts_with(r"M::\x7f\x45\x4c\x46\x02"));
+            }
+        }
+
+        #[test]
+        fn parses_only_our_names() {
+            for architecture in Architecture::ALL {
+                let name = format!("sdbuild-{}-0123456789ab", architecture.kernel_name());
+                let name = HandlerName::parse(&name).unwrap();
+                assert_eq!(name.run().as_str(), "0123456789ab");
+                assert_eq!(name.registration(), Registration::of(architecture));
+            }
+            for other in [
+                "qemu-aarch64",
+                "sdbuild-aarch64-",
+                "sdbuild-aarch64-0123456789aB",
+                "sdbuild-x86-0123456789ab",
+                "sdbuild-amd64-0123456789ab",
+                "sdbuild-0123456789ab",
+                "sdbuild",
+            ] {
+                assert_eq!(HandlerName::parse(other), None, "{other}");
+            }
+        }
+
+        proptest! {
+            #[test]
+            fn names_round_trip(id in "[0-9a-f]{12}", architecture in prop::sample::select(&Architecture::ALL[..])) {
+                let name = HandlerName::new(architecture, &id.parse().unwrap());
+                prop_assert_eq!(HandlerName::parse(&name.to_string()), Some(name));
+            }
+
+            #[test]
+            fn parsed_names_print_as_they_were(text in ".{0,40}") {
+                if let Some(name) = HandlerName::parse(&text) {
+                    prop_assert_eq!(name.to_string(), text);
+                }
+            }
+        }
+    }
+
+    mod status {
+        use super::super::*;
+        use proptest::prelude::*;
+
+        const OURS: &str = "enabled\ninterpreter /sdbuild/qemu-aarch64\nflags: PF\noffset 0\n\
+        magic 7f454c460201010000000000000000000200b700\n\
+        mask ffffffffffffff00fffffffffffffffffeffffff\n";
+        const NAME: &str = "sdbuild-aarch64-0123456789ab";
+
+        #[test]
+        fn recognizes_our_entry() {
+            let entry = parse(NAME, OURS);
+            assert!(entry.enabled);
+            assert_eq!(
+                classify(&entry),
+                Owner::Ours(HandlerName::parse(NAME).unwrap())
+            );
+            assert_eq!(
+                classify(&parse(NAME, &OURS.replace("enabled", "disabled"))),
+                classify(&entry)
+            );
+        }
+
+        #[test]
+        fn name_or_content_alone_is_not_enough() {
+            assert_eq!(classify(&parse("qemu-aarch64", OURS)), Owner::Foreign);
+            for (from, to) in [
+                ("/sdbuild/qemu-aarch64", "/usr/bin/qemu-aarch64-static"),
+                ("offset 0", "offset 4"),
+                ("0200b700", "0200f300"),
+                ("mask ff", "mask 00"),
+            ] {
+                assert_eq!(
+                    classify(&parse(NAME, &OURS.replace(from, to))),
+                    Owner::Foreign,
+                    "{to}"
+                );
+            }
+        }
+
+        #[test]
+        fn an_entry_is_ours_for_the_architecture_of_its_name() {
+            let pc = OURS
+                .replace("qemu-aarch64", "qemu-x86_64")
+                .replace("0200b700", "02003e00")
+                .replace("ffffffffffffff00", "fffffffffffefe00");
+            let name = NAME.replace("aarch64", "x86_64");
+            let owner = |name: &str, text: &str| classify(&parse(name, text));
+            let ours = HandlerName::parse(&name).unwrap();
+            assert_eq!(owner(&name, &pc), Owner::Ours(ours));
+            assert_eq!(owner(NAME, &pc), Owner::Foreign);
+            assert_eq!(owner(&name, OURS), Owner::Foreign);
+            let entry = parse(&name, &pc);
+            assert!(entry.runs(Architecture::X86_64) && !entry.runs(Architecture::Aarch64));
+        }
+
+        #[test]
+        fn parses_an_entry_by_extension() {
+            let entry = parse(
+                "jar",
+                "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n",
+            );
+            assert_eq!((entry.flags.as_str(), entry.magic.as_str()), ("", ""));
+            assert_eq!(classify(&entry), Owner::Foreign);
+        }
+
+        #[test]
+        fn a_recently_touched_entry_is_kept() {
+            let aged = |age| Entry {
+                age,
+                ..parse(NAME, OURS)
+            };
+            assert!(aged(Some(0)).is_kept() && aged(Some(59)).is_kept());
+            assert!(!aged(Some(60)).is_kept() && !aged(None).is_kept());
+        }
+
+        proptest! {
+            #[test]
+            fn parses_any_text(name in ".{0,40}", text in "(.|\n){0,200}") {
+                prop_assert_eq!(classify(&parse(&name, &text)), Owner::Foreign);
+            }
+        }
+    }
+
+    mod entry_list {
+        use super::super::*;
+
+        #[test]
+        fn a_later_list_replaces_an_earlier_one() {
+            let mut list = EntryList::default();
+            for line in [
+                "age 9",
+                "entry a",
+                "age 7",
+                "| enabled",
+                "entry b",
+                "| enabled",
+                "entry a",
+                "age 3",
+                "| disabled",
+                "nonsense",
+                "entry c",
+                "age -1",
+            ] {
+                list.push(line);
+            }
+            let entries = list.entries();
+            let seen: Vec<_> = entries
+                .iter()
+                .map(|e| (e.name.as_str(), e.age, e.enabled))
+                .collect();
+            assert_eq!(
+                seen,
+                [("b", None, true), ("a", Some(3), false), ("c", None, false)]
+            );
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Assembles an archive that every engine can load: the same bytes for the same definition and packages.
 //!
 //! The archive is written to an unnamed temporary file, since it is as large as the image.
+//!
+//! A file that reports how much of it is read.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,18 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use sdbuild_core::hash::{Hashed, HashingReader, HashingWriter, Sha256Hash};
+use sdbuild_core::plain_file;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::counted::Counted;
-use super::definition::Definition;
-use super::extra_file::ExtraFileContent;
-use super::layer::{Blob, LayerError, LayerTree, Node, NodeKind};
-use super::progress::Packing;
-use super::unpack::{Selection, unpack};
+use super::definition::{Definition, ExtraFileContent};
+use super::layer::{Blob, LayerError, LayerTree, Node, NodeKind, Selection, unpack};
 use crate::artifact::{Cache, CacheError, Pin};
-use sdbuild_core::hash::{Hashed, HashingReader, HashingWriter, Sha256Hash};
-use sdbuild_core::plain_file;
 
 /// How many packages are unpacked at a time.
 const WORKERS: usize = 2;
@@ -80,8 +78,8 @@ pub(super) struct Assembler<'a> {
     pub(super) packages: &'a [PathBuf],
     /// Cache directory for temporary files.
     pub(super) cache: &'a Cache,
-    /// Called with what was done since the last call.
-    pub(super) progress: &'a (dyn Fn(Packing) + Sync),
+    /// Called with the bytes of packages that were read since the last call.
+    pub(super) progress: &'a (dyn Fn(u64) + Sync),
 }
 
 type Nodes = Vec<(String, Node)>;
@@ -113,9 +111,8 @@ impl Assembler<'_> {
             tree.set(&extra.path, Node { mode, owner, kind });
         }
         tree.complete()?;
-        let written = |bytes| (self.progress)(Packing::Written(bytes));
         let file = self.cache.temporary()?;
-        write_archive(self.definition, &tree, file, &written, token)
+        write_archive(self.definition, &tree, file, token)
     }
 
     /// Unpacks the packages, the largest first. Returns their paths in the order of the packages.
@@ -130,7 +127,7 @@ impl Assembler<'_> {
         let token = token.child_token();
         let worker = || {
             while let Some((index, (pin, path))) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                match self.unpack_one(*index, pin, path, &token) {
+                match self.unpack_one(pin, path, &token) {
                     Ok(nodes) => lock(&done).push((*index, nodes)),
                     Err(error) => {
                         lock(&failed).get_or_insert(error);
@@ -153,10 +150,9 @@ impl Assembler<'_> {
         Ok(done.into_iter().map(|(_, nodes)| nodes).collect())
     }
 
-    /// Unpacks the package with this index in the lock.
+    /// Unpacks one package.
     fn unpack_one(
         &self,
-        index: usize,
         pin: &Pin,
         path: &Path,
         token: &CancellationToken,
@@ -176,14 +172,11 @@ impl Assembler<'_> {
         let file = plain_file::open(path).map_err(read_error)?;
         let file = Counted {
             file: file.take(limit),
-            count: &|bytes| (self.progress)(Packing::Read(index, bytes)),
+            count: self.progress,
         };
         let mut package = HashingReader::new(file);
         let buffered = BufReader::with_capacity(64 * 1024, &mut package);
-        let spool = Counted {
-            file: self.cache.temporary()?,
-            count: &|bytes| (self.progress)(Packing::Unpacked(index, bytes)),
-        };
+        let spool = self.cache.temporary()?;
         let unpacked = unpack(buffered, &selection, spool, token);
         // Pinned files were verified one by one, and most of their package was not read.
         let verified = matches!(selection, Selection::Only(_)) && unpacked.is_ok();
@@ -217,22 +210,16 @@ fn in_package(pin: &Pin, cause: LayerError) -> AssembleError {
     }
 }
 
-/// Writes the layer, then its description. The header of the layer is written when its length is known. `written` is called with the
-/// number of bytes since the last call.
+/// Writes the layer, then its description. The header of the layer is written when its length is known.
 fn write_archive(
     definition: &Definition,
     tree: &LayerTree,
     mut file: File,
-    written: &dyn Fn(u64),
     token: &CancellationToken,
 ) -> Result<ContainerImage, AssembleError> {
     file.seek(SeekFrom::Start(TAR_BLOCK_BYTES))?;
     let layer = {
-        let counted = Counted {
-            file: &file,
-            count: written,
-        };
-        let buffered = io::BufWriter::with_capacity(256 * 1024, counted);
+        let buffered = io::BufWriter::with_capacity(256 * 1024, &file);
         let mut writer = HashingWriter::new(buffered);
         tree.write(&mut writer, token)?;
         writer.flush()?;
@@ -307,4 +294,18 @@ fn config(definition: &Definition, diff_id: &str) -> serde_json::Value {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reports how much is read.
+pub(super) struct Counted<'a, F> {
+    pub(super) file: F,
+    pub(super) count: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        (self.count)(read as u64);
+        Ok(read)
+    }
 }

@@ -2,20 +2,23 @@
 //!
 //! Images are named by the digest of their definition: two definitions with the same digest give the same
 //! bytes. [`FORMAT`] has to be raised with every change of the bytes that a definition gives.
+//!
+//! Files that are added to those of the packages. Pure.
+//!
+//! The container image of sdbuild itself: its static program, and the certificate authorities that downloads need.
 
 use std::borrow::Cow;
 use std::path::Path;
 
-use serde::Serialize;
-
-use super::extra_file::ExtraFile;
-use crate::Role;
-use crate::artifact::Lock;
-use crate::labels::{DEFINITION, ROLE};
 use sdbuild_core::failure::{Failure, OrFail};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::plain_file;
 use sdbuild_core::system::Architecture;
+use serde::Serialize;
+
+use crate::Role;
+use crate::artifact::Lock;
+use crate::labels::{DEFINITION, ROLE};
 
 /// The version of the assembly: it is part of every digest.
 pub(super) const FORMAT: u32 = 1;
@@ -292,6 +295,104 @@ fn lock_text<'a>(
     let text = plain_file::read_text(&path, MAX_LOCK_BYTES)
         .or_usage(format_args!("read {}", path.display()))?;
     Ok(Cow::Owned(text))
+}
+
+/// A file, directory or link that is added to an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtraFile {
+    /// Its path, without a leading slash.
+    pub path: String,
+    /// Its permission bits.
+    pub mode: u32,
+    /// The number of its user and its group.
+    pub owner: u32,
+    /// Content of the file.
+    pub content: ExtraFileContent,
+}
+
+/// Content of an [`ExtraFile`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExtraFileContent {
+    /// A directory.
+    Dir,
+    /// A file with these bytes.
+    File(Vec<u8>),
+    /// A symbolic link with this target.
+    Symlink(String),
+}
+
+impl ExtraFile {
+    /// A file that belongs to root.
+    pub fn file(path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
+        let content = ExtraFileContent::File(bytes.into());
+        Self {
+            path: path.to_owned(),
+            mode,
+            owner: 0,
+            content,
+        }
+    }
+
+    /// What [`Definition::digest`](super::Definition::digest) hashes of it.
+    pub(super) fn identity(&self) -> serde_json::Value {
+        let content = match &self.content {
+            ExtraFileContent::Dir => "directory".to_owned(),
+            ExtraFileContent::File(bytes) => Sha256Hash::of(bytes).to_string(),
+            ExtraFileContent::Symlink(target) => format!("to {target}"),
+        };
+        serde_json::json!([self.path, self.mode, self.owner, content])
+    }
+
+    pub(super) fn dir(path: &str, mode: u32, owner: u32) -> Self {
+        Self {
+            path: path.to_owned(),
+            mode,
+            owner,
+            content: ExtraFileContent::Dir,
+        }
+    }
+
+    pub(super) fn link(path: &str, target: &str) -> Self {
+        let content = ExtraFileContent::Symlink(target.to_owned());
+        Self {
+            path: path.to_owned(),
+            mode: 0o777,
+            owner: 0,
+            content,
+        }
+    }
+}
+
+/// The package with the certificate authorities, of the builder's lock.
+const AUTHORITIES: &str = "ca-certificates";
+
+impl Definition {
+    /// The image `sdbuild:VERSION`, whose containers run `program` with the arguments that they are given. Any user may run
+    /// it. It has no labels: `clean` must not remove the program that runs it. If there is a directory `locks`, the
+    /// builder's lock there is used in place of the built-in one.
+    pub fn tool(
+        architecture: Architecture,
+        program: Vec<u8>,
+        version: &str,
+        locks: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let mut tool = Self::builder(architecture, locks)?;
+        tool.lock.packages.retain(|pin| pin.name == AUTHORITIES);
+        tool.extras = vec![
+            ExtraFile::file("usr/bin/sdbuild", 0o755, program),
+            ExtraFile::dir("tmp", 0o1777, 0),
+            ExtraFile::dir("home", 0o1777, 0),
+        ];
+        tool.defaults = Defaults {
+            env: vec!["PATH=/usr/bin".to_owned(), "HOME=/home".to_owned()],
+            user: "0:0".to_owned(),
+            working_dir: "/home".to_owned(),
+            entrypoint: vec!["/usr/bin/sdbuild".to_owned()],
+            command: vec!["--help".to_owned()],
+        };
+        tool.name = Some(format!("sdbuild:{version}"));
+        Ok(tool)
+    }
 }
 
 #[cfg(test)]

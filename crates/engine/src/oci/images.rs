@@ -2,9 +2,15 @@
 //!
 //! An image is recognised by its labels and the digests of its layers: its id differs between image stores, and
 //! anybody can use its name.
+//!
+//! Which container images an engine does not have, and how much has to be downloaded for them. Read-only.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::{Class, Failure, OrFail};
 
 use super::assemble::{AssembleError, Assembler, ContainerImage};
 use super::definition::Definition;
@@ -12,9 +18,6 @@ use super::layer::LayerError;
 use super::progress::{ImageProgress, Progress};
 use crate::artifact::{Cache, Fetcher, Pin};
 use crate::{Engine, ImageInfo};
-use sdbuild_core::cancel::Cancel;
-use sdbuild_core::event::Events;
-use sdbuild_core::failure::{Class, Failure, OrFail};
 
 /// Makes images of definitions and loads them into an engine.
 #[derive(Debug)]
@@ -104,7 +107,7 @@ impl Images {
         let archive = tokio::fs::File::from_std(image.archive);
         let report = progress.clone();
         let load = engine.load_image(archive, move |loading| report.loading(loading));
-        cancel.race(progress.while_loading(load)).await??;
+        cancel.race(load).await??;
         progress.is_loaded();
         loaded().await?.ok_or_else(|| {
             Failure::environment(format_args!(
@@ -141,7 +144,7 @@ impl Images {
                 definition: &owned,
                 packages: &packages,
                 cache: &cache,
-                progress: &|packing| progress.packing(packing),
+                progress: &|bytes| progress.read(bytes),
             };
             assembler.assemble(&token)
         });
@@ -211,5 +214,53 @@ fn failure(error: AssembleError, cache: &Cache) -> Failure {
         ))
     } else {
         failure
+    }
+}
+
+/// What has to be downloaded and assembled before the engine has some images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MissingImages {
+    /// References of the images that the engine does not have, or may not have.
+    pub images: Vec<String>,
+    /// How many of their packages the cache does not have completely.
+    pub packages: usize,
+    /// How many bytes of those are still to be downloaded.
+    pub to_fetch: u64,
+    /// How many bytes all packages of those images have, downloaded or not.
+    pub packed: u64,
+}
+
+impl MissingImages {
+    /// Asks the `engine`, and looks into the `cache` if there is one. Only the lengths of packages are compared: a damaged
+    /// one is not noticed.
+    pub async fn of(
+        definitions: &[&Definition],
+        engine: &Engine,
+        cache: Option<&Cache>,
+    ) -> Result<Self, Failure> {
+        let mut missing = Self::default();
+        let mut seen = HashSet::new();
+        for definition in definitions {
+            let held = match cache {
+                Some(cache) => held(cache, engine, definition).await?,
+                None => None,
+            };
+            if held.is_some() {
+                continue;
+            }
+            missing.images.push(definition.reference());
+            let packages = definition.lock.packages.iter();
+            for pin in packages.filter(|pin| seen.insert(pin.sha256)) {
+                missing.count(pin, cache);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn count(&mut self, pin: &Pin, cache: Option<&Cache>) {
+        let missing = cache.map_or(pin.size, |cache| cache.missing_bytes(pin));
+        self.packages += usize::from(missing > 0);
+        self.to_fetch += missing;
+        self.packed += pin.size;
     }
 }

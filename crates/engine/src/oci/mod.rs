@@ -6,24 +6,17 @@
 //! packages that contain the same path, are refused.
 
 mod assemble;
-mod counted;
 mod deb;
 mod definition;
-mod extra_file;
 mod images;
 mod layer;
-mod missing;
 mod progress;
-mod tool;
-mod unpack;
 
 pub use assemble::{AssembleError, ContainerImage};
 pub use deb::DebError;
-pub use definition::{BUILD_USER, Defaults, Definition};
-pub use extra_file::{ExtraFile, ExtraFileContent};
-pub use images::Images;
+pub use definition::{BUILD_USER, Defaults, Definition, ExtraFile, ExtraFileContent};
+pub use images::{Images, MissingImages};
 pub use layer::LayerError;
-pub use missing::MissingImages;
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use rnix::SyntaxKind::{
 };
 use rnix::SyntaxNode;
 
-use crate::nixos::nix_syntax::parse;
-use sdbuild_nix::attribute_path;
+use crate::attribute_path;
+use crate::nix_syntax::parse;
 
 /// Functions of `lib` that keep the paths of what is defined in their argument.
 const MODIFIERS: [&str; 8] = [
@@ -24,25 +24,25 @@ const MODIFIERS: [&str; 8] = [
 
 /// A definition of an option in a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct WrittenDefinition {
+pub struct WrittenDefinition {
     /// The option's attribute path.
-    pub(super) path: Vec<String>,
+    pub path: Vec<String>,
     /// How many names of the path are those of the definitions around it: 1 in `networking = { hostName = …; }`.
-    pub(super) outer: usize,
+    pub outer: usize,
     /// Its line, counted from 1.
-    pub(super) line: usize,
+    pub line: usize,
     /// Its value, if that is a number, a Boolean or a string without variables, also behind `lib.mkForce`.
-    pub(super) literal: Option<String>,
+    pub literal: Option<String>,
     /// The elements of its value, if that is a list of only numbers.
-    pub(super) numbers: Option<Vec<String>>,
+    pub numbers: Option<Vec<String>>,
     /// Whether its value is written as it is: there is no `lib.mkForce` and no other function in front of it.
-    pub(super) is_plain: bool,
+    pub is_plain: bool,
     /// Whether it may have no effect: it is in an `if`, or in a `mkIf` with another condition than `true`.
-    pub(super) is_conditional: bool,
+    pub is_conditional: bool,
 }
 
 /// The definitions in `text`, in order, also those inside others; without variables, and without those whose names have variables.
-pub(super) fn definitions(text: &str) -> Vec<WrittenDefinition> {
+pub fn definitions(text: &str) -> Vec<WrittenDefinition> {
     let root = parse(text).syntax();
     let found = root
         .descendants()
@@ -70,7 +70,7 @@ fn definition(text: &str, node: &SyntaxNode) -> Option<WrittenDefinition> {
 /// The names of the option that the definitions around `node` define, as they are written, without those that only lead to the module
 /// that they are in: of the whole file, or of the function `module`. `None` where they need not be part of it: in a variable, in the
 /// argument of a function, or in an element of a list.
-pub(super) fn option_at(node: &SyntaxNode, module: Option<&SyntaxNode>) -> Option<Vec<String>> {
+pub fn option_at(node: &SyntaxNode, module: Option<&SyntaxNode>) -> Option<Vec<String>> {
     let inside = || node.ancestors().take_while(|n| Some(n) != module);
     let is_modules = |around: &SyntaxNode| defined_path(around).as_deref() == Some("modules");
     let around = inside().skip(1).take_while(|n| !is_modules(n));
@@ -117,7 +117,7 @@ fn has_modules(list: &SyntaxNode) -> bool {
 }
 
 /// Whether `node` is in a variable of a `let`, which need not be part of the module.
-pub(super) fn is_variable(node: &SyntaxNode) -> bool {
+pub fn is_variable(node: &SyntaxNode) -> bool {
     node.ancestors().any(|around| binds_variable(&around))
 }
 
@@ -141,7 +141,7 @@ fn names_around_module(names: &[String], is_in_module: bool) -> usize {
 }
 
 /// The name that `written` in an attribute path stands for, unless it has variables.
-pub(super) fn plain_name(written: &str) -> Option<String> {
+pub fn plain_name(written: &str) -> Option<String> {
     attribute_path::parse(written).ok()?.into_iter().next()
 }
 
@@ -200,7 +200,7 @@ fn literal(value: &SyntaxNode) -> Option<String> {
 }
 
 /// The function that the call `node` calls.
-pub(super) fn called(node: &SyntaxNode) -> Option<String> {
+pub fn called(node: &SyntaxNode) -> Option<String> {
     let is_call = node.kind() == NODE_APPLY;
     let mut function = node.first_child().filter(|_| is_call)?;
     // `f a b` is `(f a) b`: the function of the outer call is a call itself.
@@ -211,12 +211,12 @@ pub(super) fn called(node: &SyntaxNode) -> Option<String> {
 }
 
 /// Whether the call `node` keeps the paths of what is defined in its argument.
-pub(super) fn is_modifier(node: &SyntaxNode) -> bool {
+pub fn is_modifier(node: &SyntaxNode) -> bool {
     called(node).is_some_and(|name| MODIFIERS.contains(&name.as_str()))
 }
 
 /// The path that the definitions around `node` define.
-pub(super) fn defines(node: &SyntaxNode) -> String {
+pub fn defines(node: &SyntaxNode) -> String {
     let paths = node.ancestors().filter_map(|node| defined_path(&node));
     let paths: Vec<String> = paths.collect();
     let paths: Vec<&str> = paths.iter().rev().map(String::as_str).collect();
@@ -224,7 +224,7 @@ pub(super) fn defines(node: &SyntaxNode) -> String {
 }
 
 /// The path that `node` defines, if it is a definition.
-pub(super) fn defined_path(node: &SyntaxNode) -> Option<String> {
+pub fn defined_path(node: &SyntaxNode) -> Option<String> {
     Some(attribute_path_of(node)?.text().to_string())
 }
 
@@ -241,7 +241,7 @@ fn attribute_path_of(node: &SyntaxNode) -> Option<SyntaxNode> {
 }
 
 /// The line of `node` in `text`, counted from 1.
-pub(super) fn line_number_of(text: &str, node: &SyntaxNode) -> usize {
+pub fn line_number_of(text: &str, node: &SyntaxNode) -> usize {
     let before = text.as_bytes().iter();
     let before = before.take(node.text_range().start().into());
     before.filter(|byte| **byte == b'\n').count() + 1

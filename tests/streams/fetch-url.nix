@@ -1,4 +1,0 @@
-{ ... }:
-{
-  imports = [ (builtins.fetchurl "https://github.nosuch.invalid/x.nix") ];
-}
