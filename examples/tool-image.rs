@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use sdbuild::settings::{Common, Environment};
+use sdbuild::settings::{Environment, common_without_file};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Failure> {
         .ok_or_else(|| Failure::usage("the architecture is amd64 or arm64"))?;
     let (program, archive) = (Path::new(program), Path::new(archive));
     let bytes = std::fs::read(program).or_usage(format!("read {}", program.display()))?;
-    let settings = Common::without_file(&Environment::read())?;
+    let settings = common_without_file(&Environment::read())?;
     let locks = settings.locks.as_deref();
     let tool = Definition::tool(architecture, bytes, env!("CARGO_PKG_VERSION"), locks)?;
     let cache = Cache::open(&settings.cache_dir).or_environment("open the cache directory")?;

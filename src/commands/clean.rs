@@ -1,17 +1,20 @@
 //! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it: everything but
 //! the stores of other settings, or the parts that the user names.
 
-mod parts;
-pub(super) mod report;
+use std::collections::BTreeSet;
+use std::fmt;
 
-use self::report::{check_leftovers, confirmed, only_files, report_live};
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::{Class, Failure, Leftover};
+
 use crate::cli;
 use crate::commands::cloud::CloudRecords;
-use crate::pipeline::{Common, FileRemoval, Removal, RemovalScope};
-use crate::settings::{Environment, common_without_file};
-use crate::ui::Ui;
-use sdbuild_core::context::Context;
-use sdbuild_core::failure::{Class, Failure};
+use crate::commands::confirm::confirm;
+use crate::pipeline::{
+    Common, FileRemoval, FoundOldResults, Item, OldResults, Removal, RemovalScope,
+};
+use crate::settings::{Environment, Number, common_without_file};
+use crate::ui::{self, Ui, words};
 
 /// Lists what can be removed, asks for confirmation, and removes it. Without an engine that is downloads and logs; then it
 /// fails in the end.
@@ -38,7 +41,7 @@ pub async fn run(
         .await;
     }
     if args.old || args.downloads {
-        return Box::pin(parts::run(args, &settings, ui, context)).await;
+        return Box::pin(clean_parts(args, &settings, ui, context)).await;
     }
     let scope = scope(args);
     let records = match scope {
@@ -122,4 +125,224 @@ async fn remove(
             ),
         });
     Ok(())
+}
+
+/// Lists the parts, asks for confirmation, and removes them. Downloads are removed without an engine too.
+pub(super) async fn clean_parts(
+    args: &cli::Clean,
+    settings: &Common,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let keep = args.keep.map_or(OldResults::KEEP, Number::get);
+    let planned = if args.old {
+        OldResults::plan(settings, keep, context).await
+    } else {
+        Ok(FoundOldResults::NoVolume)
+    };
+    let is_in_use = matches!(planned, Ok(FoundOldResults::InUse));
+    let (old, no_engine) = match planned {
+        Ok(FoundOldResults::Found(old)) => (Some(old), None),
+        Ok(FoundOldResults::InUse | FoundOldResults::NoVolume) => (None, None),
+        Err(failure) if args.downloads && failure.class == Class::Environment => {
+            context.events.warn(only_files(&failure));
+            (None, Some(failure))
+        }
+        Err(failure) => return Err(failure),
+    };
+    let files = if args.downloads {
+        let files = FileRemoval::downloads(settings)?;
+        report_live(files.live(), context);
+        Some(files)
+    } else {
+        None
+    };
+    let of_store = old.iter().filter_map(|old| item(old));
+    let of_files = files.iter().flat_map(FileRemoval::items);
+    let items: Vec<Item> = of_store.chain(of_files).collect();
+    if confirmed(&items, is_in_use, args, ui, context).await? {
+        remove_parts(old, files, context).await?;
+    }
+    no_engine.map_or(Ok(()), |failure| Err(failure.context("remove old results")))
+}
+
+/// Removes both parts, and reports what could not be removed of either.
+async fn remove_parts(
+    old: Option<Box<OldResults>>,
+    files: Option<FileRemoval>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let has_files = files.is_some();
+    let leftovers = files.map(|files| files.carry_out()).unwrap_or_default();
+    if let Some(old) = old {
+        match old.carry_out(context).await {
+            Ok(Some(left)) => {
+                let before = words::human_bytes(old.found().total);
+                let (store, left) = (old.store(), words::human_bytes(left));
+                let text = format!("{store}: {left} left of {before}");
+                context.events.notice(text);
+            }
+            // A builder took the volume meanwhile, as a notice says.
+            Ok(None) if !has_files => return Ok(()),
+            Ok(None) => {}
+            Err(failure) => return Err(failure.with_teardown(leftovers)),
+        }
+    }
+    check_leftovers(leftovers)?;
+    context.events.notice("removed");
+    Ok(())
+}
+
+/// What is removed from a store volume; `None` if there is nothing.
+fn item(old: &OldResults) -> Option<Item> {
+    let found = old.found();
+    let what = match found.results {
+        0 => "what no kept result needs".to_owned(),
+        1 => "1 old result and what only it needs".to_owned(),
+        n => format!("{n} old results and what only they need"),
+    };
+    (found.results > 0 || found.freed > 0).then(|| Item {
+        kind: "results",
+        name: format!("{}: {what}", old.store()),
+        size: Some(found.freed),
+    })
+}
+
+/// The message if `failure` keeps the engine from being used.
+pub(super) fn only_files(failure: &Failure) -> String {
+    format!("{failure}; clean can remove only this user's files")
+}
+
+pub(super) fn report_live(live: &BTreeSet<impl fmt::Display>, context: &Context) {
+    if let Some(text) = others(live) {
+        context.events.notice(text);
+    }
+}
+
+/// What is said of the runs that are `live`.
+fn others(live: &BTreeSet<impl fmt::Display>) -> Option<String> {
+    let first = live.iter().next()?;
+    let kept = "may be running: images, downloads and everything that";
+    Some(match live.len() {
+        1 => format!("another sdbuild ({first}) {kept} it uses are kept"),
+        count => format!(
+            "{count} other runs of sdbuild {kept} they use are kept; `sdbuild status` lists them"
+        ),
+    })
+}
+
+/// Lists `items`; whether there are some and the user wants them removed. Of a store that `is_in_use` another notice tells.
+pub(in crate::commands) async fn confirmed(
+    items: &[Item],
+    is_in_use: bool,
+    args: &cli::Clean,
+    ui: &Ui,
+    context: &Context,
+) -> Result<bool, Failure> {
+    if items.is_empty() {
+        if !is_in_use {
+            context.events.notice("nothing to remove");
+        }
+        return Ok(false);
+    }
+    let (columns, _) = ui.result_size();
+    items
+        .iter()
+        .try_for_each(|item| ui.result(&item_lines(item, columns)))?;
+    let total: u64 = items.iter().filter_map(|item| item.size).sum();
+    let events = &context.events;
+    events.notice(format!("{} in total", ui::words::human_bytes(total)));
+    if args.dry_run {
+        return Ok(false);
+    }
+    let agreed = agreed(args.yes, ui, context).await?;
+    if !agreed {
+        events.notice("nothing was removed");
+    }
+    Ok(agreed)
+}
+
+/// A failure that names `leftovers`, if there are some.
+pub(in crate::commands) fn check_leftovers(leftovers: Vec<Leftover>) -> Result<(), Failure> {
+    if leftovers.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::environment("not everything could be removed").with_teardown(leftovers))
+}
+
+/// `item` in lines of at most `columns` columns, with its size at the end of the first one.
+fn item_lines(item: &Item, columns: usize) -> String {
+    let size = item.size.map(ui::words::human_bytes).unwrap_or_default();
+    // Beside the kind and the size, each with a blank.
+    let width = columns.min(ui::layout::COLUMNS).saturating_sub(20);
+    let mut names = ui::layout::wrapped(&item.name, width).into_iter();
+    let name = names.next().unwrap_or_default();
+    let first = format!("{:<10} {name:<width$} {size:>8}", item.kind);
+    let further = names.map(|name| format!("\n{:11}{name}", ""));
+    format!("{}{}", first.trim_end(), further.collect::<String>())
+}
+
+/// Whether the user agrees. Fails when there is no terminal to ask on, so that a script does not go on as if everything had been
+/// removed.
+async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<bool, Failure> {
+    if context.cancel.is_cancelled() {
+        return Err(Failure::interrupted());
+    }
+    if yes {
+        return Ok(true);
+    }
+    answered(confirm("Remove all of this?", ui, context).await?)
+}
+
+fn answered(answer: Option<bool>) -> Result<bool, Failure> {
+    answer.ok_or_else(|| {
+        Failure::usage("nothing was removed, because nobody answered the question on a terminal")
+            .hint("give --yes to remove all of this, or --dry-run to only list it")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sdbuild_core::failure::Class;
+
+    #[test]
+    fn long_names_are_wrapped_beside_their_kind() {
+        let item = Item {
+            kind: "image",
+            name: "sdbuild/builder:15e532380cc7 of an engine far away".to_owned(),
+            size: Some(112_000_000),
+        };
+        assert_eq!(
+            item_lines(&item, 40),
+            [
+                "image      sdbuild/builder:15e532380cc7   112 MB",
+                "           of an engine far",
+                "           away",
+            ]
+            .join("\n")
+        );
+        for columns in [60, 80, 200] {
+            let text = item_lines(&item, columns);
+            let fits = |line: &str| line.chars().count() <= columns.min(80);
+            assert!(text.lines().all(fits), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_runs_are_named_or_counted() {
+        let told = |count: u32| others(&(0..count).collect());
+        assert_eq!(told(0), None);
+        let one = "another sdbuild (0) may be running: images, downloads and everything that it uses are kept";
+        assert_eq!(told(1).as_deref(), Some(one));
+        let many = "9 other runs of sdbuild may be running: images, downloads and everything that they use are kept; `sdbuild status` lists them";
+        assert_eq!(told(9).as_deref(), Some(many));
+    }
+
+    #[test]
+    fn only_a_question_that_nobody_can_answer_is_an_error() {
+        assert!(answered(Some(true)).unwrap());
+        assert!(!answered(Some(false)).unwrap());
+        assert_eq!(answered(None).unwrap_err().class, Class::Usage);
+    }
 }

@@ -92,13 +92,6 @@ fn is_well_formed(name: &str) -> bool {
     is_language && !modifier.is_empty() && are(modifier, u8::is_ascii_lowercase)
 }
 
-/// The locale of the language `name`, such as `German`; of some languages without a country.
-pub fn of_language(name: &str) -> Option<&'static str> {
-    let lower = name.to_lowercase();
-    let named = LANGUAGES.iter().find(|(name, _)| *name == lower);
-    named.map(|(_, code)| *code)
-}
-
 /// The locale that `unknown` may mean.
 pub fn suggestion(unknown: &str) -> Option<&'static str> {
     let (plain, _) = without_encoding(unknown);

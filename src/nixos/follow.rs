@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
             events,
             log: Log::default(),
             expensive: ExpensiveBuilds::default(),
-            warnings: Warnings::of_builder(view.offline, Vec::new()),
+            warnings: Warnings::of_builder(view.offline),
             slow: SlowFetches::new(view.slow),
             stdout,
             stderr,

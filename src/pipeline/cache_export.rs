@@ -1,14 +1,13 @@
 //! Exports what a build made to a binary cache.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, ReadBuf};
+use futures_util::stream;
 use tokio::sync::mpsc;
-use tokio_util::io::SyncIoBridge;
+use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use crate::common::cache_key::CacheKey;
 use crate::common::remote_builder::RemoteBuilder;
@@ -211,15 +210,17 @@ impl CacheExport<'_> {
         };
         let counts = Counts::default();
         let (sender, receiver) = mpsc::channel(CHUNKS);
+        let chunks = stream::unfold(receiver, |mut chunks: mpsc::Receiver<Bytes>| async move {
+            let chunk = chunks.recv().await?;
+            Some((Ok::<_, io::Error>(chunk), chunks))
+        });
+        let archive = StreamReader::new(Box::pin(chunks));
         let name = self.key.name().to_owned();
         let handle = tokio::runtime::Handle::current();
         // Ends with the sender, which the export owns.
         let take = tokio::task::spawn_blocking(move || match cache {
             None => Ok(()),
-            Some(cache) => cache.take(
-                SyncIoBridge::new_with_handle(Chunks::new(receiver), handle),
-                &name,
-            ),
+            Some(cache) => cache.take(SyncIoBridge::new_with_handle(archive, handle), &name),
         });
         let report = |report| counts.note(report, &context.events);
         let sent = export
@@ -286,39 +287,6 @@ impl Counts {
     }
 }
 
-/// The chunks of an archive as one stream.
-struct Chunks {
-    receiver: mpsc::Receiver<Bytes>,
-    rest: Bytes,
-}
-
-impl Chunks {
-    fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
-        Self {
-            receiver,
-            rest: Bytes::new(),
-        }
-    }
-}
-
-impl AsyncRead for Chunks {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        while self.rest.is_empty() {
-            match ready!(self.receiver.poll_recv(context)) {
-                Some(chunk) => self.rest = chunk,
-                None => return Poll::Ready(Ok(())),
-            }
-        }
-        let length = self.rest.len().min(buffer.remaining());
-        buffer.put_slice(&self.rest.split_to(length));
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,24 +312,5 @@ mod tests {
             assert!(refused.to_string().contains(why), "{refused}");
             assert!(!format!("{refused:?}").contains("secret"), "{refused:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn chunks_are_one_stream() {
-        use tokio::io::AsyncReadExt as _;
-        let (sender, receiver) = mpsc::channel(4);
-        for chunk in ["ab", "", "cde"] {
-            sender
-                .send(Bytes::from_static(chunk.as_bytes()))
-                .await
-                .unwrap();
-        }
-        drop(sender);
-        let mut text = String::new();
-        Chunks::new(receiver)
-            .read_to_string(&mut text)
-            .await
-            .unwrap();
-        assert_eq!(text, "abcde");
     }
 }

@@ -1,16 +1,12 @@
 //! The state that every view shows, computed from the events: phase, progress, Nix activities, slowest builds. Pure.
 
-mod activities;
-mod nix_counts;
-
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ui::words;
-use activities::Activities;
-pub(super) use activities::{Activity, ActivityKind};
-use nix_counts::NixCounts;
 use sdbuild_core::event::{Event, Phase, PhaseTimes, Stop};
 use sdbuild_core::nix_event::{NixEvent, StepUnit};
+use sdbuild_core::transcript::short_name;
 
 /// Maximum characters of the last line of a builder or a console that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;
@@ -343,6 +339,248 @@ fn is_count_of_dd(line: &str) -> bool {
     let records = [" records in", " records out"];
     let count = records.iter().find_map(|end| line.strip_suffix(end));
     count.is_some_and(|count| count.chars().all(|c| c == '+' || c.is_ascii_digit()))
+}
+
+/// Maximum number of activities that are tracked, more than any build has at once; the oldest are dropped first.
+const MAX_ACTIVE: usize = 1024;
+/// Number of derivations in the table of the slowest.
+const SLOWEST_SHOWN: usize = 5;
+
+/// The kind of a Nix activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ActivityKind {
+    Build,
+    Fetch,
+}
+
+/// A build or a download in progress.
+#[derive(Debug)]
+pub(super) struct Activity {
+    pub(super) kind: ActivityKind,
+    pub(super) name: String,
+    /// When it started.
+    pub(super) since: Duration,
+    /// The current phase of the builder, such as `buildPhase`.
+    pub(super) phase: Option<String>,
+    /// The last line of the builder's log.
+    pub(super) last: Option<String>,
+    /// Bytes downloaded so far, and in total (0 while unknown).
+    pub(super) moved: Option<Progress>,
+    /// The step that was last reported.
+    pub(super) step: Option<Step>,
+    /// When it is taken to have ended, although Nix has not reported it.
+    ended: Option<Duration>,
+}
+
+impl Activity {
+    fn is_running_build(&self) -> bool {
+        self.kind == ActivityKind::Build && self.ended.is_none()
+    }
+}
+
+/// The activities in progress, by their id, which grows with time, and how long the slowest builds took.
+///
+/// Nix reports the end of a build that it was asked for by name only when its whole process ends. Its count of running
+/// builds is exact: when fewer run than are known here, the newest ones are taken to have ended, until another event of one
+/// of them comes.
+#[derive(Debug, Default)]
+struct Activities {
+    active: BTreeMap<u64, Activity>,
+    /// How many builds run, by Nix's last count.
+    running: Option<usize>,
+    slowest: Vec<(String, Duration)>,
+}
+
+impl Activities {
+    /// Forgets what is in progress: activities of a builder that was lost never report their end.
+    fn clear(&mut self) {
+        self.active.clear();
+        self.running = None;
+    }
+
+    /// Adds the build of the derivation `path`, or the download of the store path `path`.
+    fn begin(&mut self, id: u64, kind: ActivityKind, path: &str, since: Duration) {
+        if self.active.len() >= MAX_ACTIVE {
+            self.active.pop_first();
+        }
+        let activity = Activity {
+            kind,
+            name: short_name(path).to_owned(),
+            since,
+            phase: None,
+            last: None,
+            moved: None,
+            step: None,
+            ended: None,
+        };
+        self.active.insert(id, activity);
+    }
+
+    /// Changes an activity that had an event, if it is known: it has not ended.
+    fn change(&mut self, id: u64, at: Duration, change: impl FnOnce(&mut Activity)) {
+        let Some(activity) = self.active.get_mut(&id) else {
+            return;
+        };
+        change(activity);
+        if activity.ended.take().is_some() {
+            self.settle(Some(id), at);
+        }
+    }
+
+    /// Removes an activity that has ended.
+    fn stop(&mut self, id: u64, at: Duration) {
+        let Some(activity) = self.active.remove(&id) else {
+            return;
+        };
+        if activity.kind == ActivityKind::Fetch {
+            return;
+        }
+        if activity.ended.is_none() {
+            self.revive();
+        }
+        let took = activity.ended.unwrap_or(at).saturating_sub(activity.since);
+        self.slowest.push((activity.name, took));
+        self.slowest
+            .sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+        self.slowest.truncate(SLOWEST_SHOWN);
+    }
+
+    /// Records that `running` builds run at the time `at`.
+    fn set_running(&mut self, running: u64, at: Duration) {
+        self.running = usize::try_from(running).ok();
+        self.settle(None, at);
+    }
+
+    /// Takes the newest builds, but not `except`, to have ended until no more than Nix counts are left.
+    fn settle(&mut self, except: Option<u64>, at: Duration) {
+        let Some(count) = self.running else {
+            return;
+        };
+        let surplus = self.count_running().saturating_sub(count);
+        let builds = self.active.iter_mut().rev();
+        let others = builds.filter(|(id, one)| one.is_running_build() && except != Some(**id));
+        others
+            .take(surplus)
+            .for_each(|(_, one)| one.ended = Some(at));
+    }
+
+    /// Restores the build that was last taken to have ended, because another one has ended in its place.
+    fn revive(&mut self) {
+        let running = self.count_running();
+        if self.running.is_some_and(|count| running < count) {
+            let ended = self.active.values_mut().filter(|one| one.ended.is_some());
+            if let Some(last) = ended.max_by_key(|one| one.ended) {
+                last.ended = None;
+            }
+        }
+    }
+
+    fn count_running(&self) -> usize {
+        let builds = self.active.values();
+        builds.filter(|one| one.is_running_build()).count()
+    }
+
+    /// The builds and downloads in progress, in the order in which they started.
+    fn iter(&self) -> impl Iterator<Item = &Activity> {
+        self.active.values().filter(|one| one.ended.is_none())
+    }
+
+    /// The activity with this id, if it is known.
+    fn get(&self, id: u64) -> Option<&Activity> {
+        self.active.get(&id)
+    }
+
+    /// The slowest derivations and their build times, slowest first.
+    fn slowest(&self) -> &[(String, Duration)] {
+        &self.slowest
+    }
+}
+
+/// What a derivation weighs in the progress of a build: the bytes that are downloaded in a second at 10 MB/s.
+const BUILD_WEIGHT: u64 = 10_000_000;
+/// What a fetched path weighs beside its bytes: a request to the cache, and its registration.
+const FETCH_WEIGHT: u64 = 200_000;
+
+/// Counts of all processes of Nix together. None of them decreases, except that a new start forgets what was left.
+#[derive(Debug, Default)]
+pub(super) struct NixCounts {
+    /// Derivations that are built.
+    pub(super) built: Progress,
+    /// How many of them are built under emulation, if that is known.
+    pub(super) emulated: Option<u64>,
+    /// Store paths that are fetched.
+    pub(super) fetched: Progress,
+    /// Bytes of them that are downloaded.
+    pub(super) downloaded: Progress,
+    /// Whether Nix forecast how many derivations it will build.
+    forecast: bool,
+}
+
+impl NixCounts {
+    /// Updates the counts with an event that has one.
+    fn apply(&mut self, event: &NixEvent) {
+        if *event == NixEvent::Restarted {
+            self.built.all = self.built.done;
+            self.fetched.all = self.fetched.done;
+            self.downloaded.all = self.downloaded.done;
+            self.emulated = None;
+        } else if let NixEvent::WillBuild { derivations } = event {
+            // What one process of Nix still has to do: another one may follow it.
+            let all = self.built.done.saturating_add(*derivations);
+            grow(&mut self.built, 0, all);
+            self.forecast = true;
+        } else if let NixEvent::WillEmulate { derivations } = event {
+            self.emulated = Some(*derivations);
+        } else if let NixEvent::WillFetch {
+            paths, download, ..
+        } = event
+        {
+            let all = self.fetched.done.saturating_add(*paths);
+            grow(&mut self.fetched, 0, all);
+            let bytes = self.downloaded.done.saturating_add(*download);
+            grow(&mut self.downloaded, 0, bytes);
+        } else if let NixEvent::Built { done, expected, .. } = event {
+            // Expected counts include derivations that Nix only inspects; its forecast is complete. Until one is built, it may be that none will.
+            let all = if self.forecast || *done == 0 {
+                done
+            } else {
+                expected
+            };
+            grow(&mut self.built, *done, *all);
+        } else if let NixEvent::Fetched { done, .. } = event {
+            // The expected count includes paths that Nix tries to fetch and then builds.
+            grow(&mut self.fetched, *done, *done);
+        } else if let NixEvent::ToDownload { bytes } = event {
+            grow(&mut self.downloaded, 0, *bytes);
+        }
+    }
+
+    /// Counts `bytes` of a store path that were downloaded.
+    fn add_downloaded(&mut self, bytes: u64) {
+        self.downloaded.done = self.downloaded.done.saturating_add(bytes);
+    }
+
+    /// The work that is done and all work, in bytes of a download; nothing before the forecast.
+    fn units(&self) -> Progress {
+        let (built, fetched, downloaded) = (self.built, self.fetched, self.downloaded);
+        let weigh = |builds: u64, paths: u64, bytes: u64| {
+            let builds = builds.saturating_mul(BUILD_WEIGHT);
+            let paths = paths.saturating_mul(FETCH_WEIGHT);
+            builds.saturating_add(paths).saturating_add(bytes)
+        };
+        let bytes = downloaded.done.min(downloaded.all);
+        Progress {
+            done: weigh(built.done, fetched.done, bytes),
+            all: weigh(built.all, fetched.all, downloaded.all),
+        }
+    }
+}
+
+fn grow(counts: &mut Progress, done: u64, all: u64) {
+    *counts = Progress {
+        done: counts.done.max(done),
+        all: counts.all.max(all),
+    };
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 /// A copy of the repository's files in a new repository.
 fn copy() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let files = "git ls-files -z Cargo.* CHANGELOG.md README.md docs/install.md docs/release-files.md install.sh examples scripts packaging \
+    let files = "git ls-files -z Cargo.* CHANGELOG.md README.md docs/install.md install.sh examples scripts packaging \
                  | tar --null -T - -c | tar -x -C \"$0\"";
     let mut copy = Command::new("sh");
     copy.args(["-ec", files]).arg(dir.path());

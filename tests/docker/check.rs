@@ -141,10 +141,9 @@ fn a_misspelt_option_names_the_one_that_is_meant() {
             "networking.hostNmae = \"pi\";",
             "networking.hostName? All options: ",
         ),
-        // That is certain.
         (
             "services.openssh.enabled = true;",
-            "services.openssh.enable?\n",
+            "services.openssh.enable? All options: ",
         ),
     ] {
         let text = format!("{{ {IMAGE}\n  {wrong}\n}}\n");

@@ -103,18 +103,6 @@ pub fn usual_url(name: &str) -> Option<String> {
     }
 }
 
-/// The URL with the branch that is meant by `name` as the whole URL of the `input`: `nixos-26.05`, `26.05`, `nixos-unstable`; `None` for
-/// what is not called like a branch of a release.
-pub fn url_of_branch(input: &str, name: &str) -> Option<String> {
-    let is_of_name = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
-    let release = release_in(name).filter(|_| name.chars().all(is_of_name))?;
-    Some(match KnownRepository::called(input) {
-        Some(known) => format!("github:{}/{}", known.address, known.branch(Some(release))),
-        None if name == release => format!("github:NixOS/nixpkgs/nixos-{release}"),
-        None => format!("github:NixOS/nixpkgs/{name}"),
-    })
-}
-
 /// The release of the nixpkgs at `url`, such as `26.05` or `unstable`, as far as the URL tells it.
 pub fn release_in(url: &str) -> Option<&str> {
     url.split(['/', '=', '?', '&']).find_map(|part| {
@@ -153,32 +141,6 @@ mod tests {
             ("github:NixOS/nixpkgs/0123456789abcdef", None),
         ] {
             assert_eq!(release_in(url), release, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_branch_has_the_url_of_its_input() {
-        for (input, name, url) in [
-            (
-                "nixpkgs",
-                "nixos-26.05",
-                Some("github:NixOS/nixpkgs/nixos-26.05"),
-            ),
-            ("nixpkgs", "26.05", Some("github:NixOS/nixpkgs/nixos-26.05")),
-            (
-                "unstable",
-                "nixos-unstable",
-                Some("github:NixOS/nixpkgs/nixos-unstable"),
-            ),
-            (
-                "home-manager",
-                "release-26.05",
-                Some("github:nix-community/home-manager/release-26.05"),
-            ),
-            ("nixpkgs", "./26.05", None),
-            ("nixpkgs", "nixpkgs", None),
-        ] {
-            assert_eq!(url_of_branch(input, name).as_deref(), url, "{name}");
         }
     }
 

@@ -6,7 +6,7 @@ use super::access;
 use super::client;
 use crate::cli;
 use crate::cli::AwsAccount;
-use crate::commands::clean::report::{check_leftovers, confirmed};
+use crate::commands::clean::{check_leftovers, confirmed};
 use crate::pipeline::{Common, Item};
 use crate::settings::Environment;
 use crate::ui::Ui;

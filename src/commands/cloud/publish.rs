@@ -1,30 +1,28 @@
 //! `sdbuild publish`: creates an AMI from an image, lists those that it created, and removes them.
 
-mod list;
-mod remove;
-
 use std::path::Path;
 
 use clap::ValueEnum as _;
 use jiff::{Timestamp, ToSpan as _};
-
-use crate::cli::{PublishAws, PublishCommand, PublishOci};
-use crate::commands::cloud::{access, client};
-use crate::commands::confirm::agreed;
-use crate::commands::json_output::{Versioned, print_json};
-use crate::commands::newest_image::named_or_newest;
-use crate::settings::{Environment, common_without_file};
-use crate::ui::Ui;
-use sdbuild_cloud::aws;
-use sdbuild_cloud::aws::Client;
-use sdbuild_cloud::publish;
-use sdbuild_cloud::publish::{Plan, PublishRequest, Published, RegionCopy};
+use sdbuild_cloud::aws::{self, Ami, Client, Snapshot, Tag};
+use sdbuild_cloud::publish::{
+    self, HASH_TAG, Plan, PublishRequest, Published, RegionCopy, Unfinished,
+};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::system::System;
 use sdbuild_image::sidecars;
+use serde::Serialize;
+
+use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
+use crate::commands::cloud::{access, client};
+use crate::commands::confirm::agreed;
+use crate::commands::json_output::{Versioned, print_json};
+use crate::commands::newest_image::named_or_newest;
+use crate::settings::{Environment, common_without_file};
+use crate::ui::Ui;
 
 /// Runs one of the commands.
 pub async fn run(
@@ -36,8 +34,8 @@ pub async fn run(
     match command {
         PublishCommand::Aws(args) => Box::pin(publish(args, env, ui, context)).await,
         PublishCommand::Oci(args) => Box::pin(oci(args, ui, context)).await,
-        PublishCommand::List(args) => Box::pin(list::run(args, env, ui, context)).await,
-        PublishCommand::Remove(args) => Box::pin(remove::run(args, env, ui, context)).await,
+        PublishCommand::List(args) => Box::pin(list(args, env, ui, context)).await,
+        PublishCommand::Remove(args) => Box::pin(remove(args, env, ui, context)).await,
     }
 }
 
@@ -199,4 +197,266 @@ fn days_from_now(days: u32) -> Result<String, Failure> {
     let later = Timestamp::now().checked_add((i64::from(days) * 24).hours());
     let later = later.or_internal("add days to now")?;
     Ok(later.strftime("%Y-%m-%dT%H:%M:00.000Z").to_string())
+}
+
+/// Lists images, uploads that did not come to their end, and snapshots without an image.
+pub(super) async fn list(
+    args: &PublishList,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let common = common_without_file(env)?;
+    let client = client(&args.account, &access(env, &common), context).await?;
+    let listing = Listing::of(&client, &common.state_dir, context).await?;
+    if args.json {
+        return print_json(&Versioned::new(listing), ui);
+    }
+    listing.show(client.region(), ui, context)
+}
+
+/// What sdbuild has in a region.
+#[derive(Serialize)]
+struct Listing {
+    images: Vec<Ami>,
+    /// Of this machine, whatever the region.
+    unfinished: Vec<Unfinished>,
+    snapshots_without_image: Vec<Snapshot>,
+}
+
+impl Listing {
+    async fn of(client: &Client, state_dir: &Path, context: &Context) -> Result<Self, Failure> {
+        let images = client.images(("tag-key", HASH_TAG)).await?;
+        forget_stale(client, state_dir, context).await?;
+        let uploads = publish::uploads(state_dir);
+        let snapshots = publish::snapshots_without_image(client, &images, &uploads).await?;
+        Ok(Self {
+            images,
+            unfinished: publish::unfinished(state_dir),
+            snapshots_without_image: snapshots,
+        })
+    }
+
+    fn show(&self, region: &str, ui: &Ui, context: &Context) -> Result<(), Failure> {
+        for image in &self.images {
+            let Ami {
+                id,
+                name,
+                state,
+                architecture,
+                created,
+                ..
+            } = image;
+            ui.result(&format!(
+                "{id}  {architecture:<6}  {state:<9}  {created:.10}  {name}"
+            ))?;
+        }
+        for upload in &self.unfinished {
+            context.events.notice(unfinished_line(upload));
+        }
+        for snapshot in &self.snapshots_without_image {
+            context.events.notice(snapshot_line(snapshot));
+        }
+        if self.images.is_empty() {
+            context
+                .events
+                .notice(format!("sdbuild has published no image in {region}"));
+        }
+        Ok(())
+    }
+}
+
+fn unfinished_line(upload: &Unfinished) -> String {
+    let Unfinished {
+        name,
+        region,
+        snapshot,
+        blocks,
+        ..
+    } = upload;
+    let snapshot = snapshot.as_deref().unwrap_or("no snapshot yet");
+    format!("unfinished in {region}: {name} ({snapshot}, {blocks} blocks sent)")
+}
+
+/// A snapshot that no record of this machine has. One that is pending may be in the making elsewhere.
+fn snapshot_line(snapshot: &Snapshot) -> String {
+    let Snapshot {
+        id,
+        state,
+        description,
+        ..
+    } = snapshot;
+    if state == "pending" {
+        return format!("being uploaded, or abandoned: {id}, {description}");
+    }
+    format!("without an image: {id} ({state}), {description}")
+}
+
+/// Removes the records of uploads to the region of `client` that AWS has discarded meanwhile.
+async fn forget_stale(client: &Client, state_dir: &Path, context: &Context) -> Result<(), Failure> {
+    let discarded = publish::discarded(state_dir).into_iter();
+    for upload in discarded.filter(|upload| upload.region == client.region()) {
+        let is_there = match &upload.snapshot {
+            Some(id) => !client.snapshots(("snapshot-id", id)).await?.is_empty(),
+            None => false,
+        };
+        if !is_there {
+            publish::forget(&upload)?;
+            let Unfinished { name, region, .. } = &upload;
+            context.events.notice(format!(
+                "the upload of {name} to {region} was removed from the records: AWS has discarded its snapshot"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The tag of a snapshot with the image that is being removed.
+const IMAGE_TAG: &str = "sdbuild:removed-image";
+
+/// Removes what `args` names, if sdbuild made it and the user agrees.
+pub(super) async fn remove(
+    args: &PublishRemove,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let common = common_without_file(env)?;
+    if !args.id.starts_with("snap-") {
+        let client = client(&args.account, &access(env, &common), context).await?;
+        return image(args, &client, ui, context).await;
+    }
+    let upload = recorded(&args.id, &common.state_dir)?;
+    // An upload is in one region, whatever region is the default now.
+    let account = match &upload {
+        Some(upload) => &AwsAccount {
+            region: Some(upload.region.clone()),
+            profile: args.account.profile.clone(),
+        },
+        None => &args.account,
+    };
+    let client = client(account, &access(env, &common), context).await?;
+    snapshot(args, upload.as_ref(), &client, ui, context).await
+}
+
+async fn image(
+    args: &PublishRemove,
+    client: &Client,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let id = &args.id;
+    let found = client.images(("image-id", id)).await?;
+    let Some(image) = found.first() else {
+        return rest_of_image(args, client, ui, context).await;
+    };
+    check_ours(id, &image.tags)?;
+    let question = format!("Remove {} ({id}) with its snapshots?", image.name);
+    agreed(&question, args.yes, ui, context).await?;
+    // After a kill between the two calls that follow, nothing else says whose they were.
+    let of_image = Tag {
+        key: IMAGE_TAG.to_owned(),
+        value: id.clone(),
+    };
+    if !image.snapshots.is_empty() {
+        match client.tag(&image.snapshots, &of_image).await {
+            Err(error) if error.is_gone() => {}
+            tagged => tagged?,
+        }
+    }
+    client.deregister_image(id).await?;
+    for snapshot in &image.snapshots {
+        client.delete_freed_snapshot(snapshot).await?;
+    }
+    Ok(())
+}
+
+/// Removes the snapshots of an image that an earlier call removed.
+async fn rest_of_image(
+    args: &PublishRemove,
+    client: &Client,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let id = &args.id;
+    let filter = format!("tag:{IMAGE_TAG}");
+    let mut snapshots = client.snapshots((&filter, id)).await?;
+    snapshots.retain(|one| check_ours(&one.id, &one.tags).is_ok());
+    if snapshots.is_empty() {
+        return Err(unknown(id, client.region()));
+    }
+    let ids: Vec<_> = snapshots.iter().map(|one| one.id.as_str()).collect();
+    let question = format!(
+        "{id} is removed. Remove its snapshots ({})?",
+        ids.join(", ")
+    );
+    agreed(&question, args.yes, ui, context).await?;
+    for snapshot in ids {
+        client.delete_freed_snapshot(snapshot).await?;
+    }
+    Ok(())
+}
+
+/// Removes a snapshot and its record `upload`. The record alone goes only if AWS says that its region has no such snapshot, and the user
+/// agrees: the account may be another one.
+async fn snapshot(
+    args: &PublishRemove,
+    upload: Option<&Unfinished>,
+    client: &Client,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (id, region) = (&args.id, client.region());
+    let found = client.snapshots(("snapshot-id", id)).await?;
+    match (found.first(), upload) {
+        (Some(snapshot), _) => {
+            check_ours(id, &snapshot.tags)?;
+            agreed(&format!("Remove {id} in {region}?"), args.yes, ui, context).await?;
+            client.delete_snapshot(id).await?;
+        }
+        (None, Some(upload)) => {
+            let name = &upload.name;
+            let question = format!(
+                "The account has no {id} in {region}. Remove the record of the upload of {name}?"
+            );
+            agreed(&question, args.yes, ui, context).await?;
+        }
+        (None, None) => return Err(unknown(id, region)),
+    }
+    upload.map_or(Ok(()), publish::forget)
+}
+
+/// The upload to the snapshot `id`, if this machine has a record of it.
+///
+/// # Errors
+///
+/// A process goes on with it.
+fn recorded(id: &str, state_dir: &Path) -> Result<Option<Unfinished>, Failure> {
+    let uploads = publish::uploads(state_dir);
+    let mut of_id = uploads
+        .into_iter()
+        .filter(|upload| upload.snapshot.as_deref() == Some(id));
+    match of_id.next() {
+        Some(upload) if upload.is_running => Err(Failure::environment(format!(
+            "another sdbuild is uploading {} to {id}",
+            upload.name
+        ))),
+        found => Ok(found),
+    }
+}
+
+fn unknown(id: &str, region: &str) -> Failure {
+    Failure::usage(format!("the account has no {id} in {region}"))
+        .hint("sdbuild publish list shows those that exist")
+}
+
+/// Only what sdbuild made is removed.
+fn check_ours(id: &str, tags: &[Tag]) -> Result<(), Failure> {
+    if tags.iter().any(|tag| tag.key == HASH_TAG) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{id} was not published by sdbuild: it has no tag {HASH_TAG}"
+    ))
+    .hint("remove it with AWS's own tools"))
 }

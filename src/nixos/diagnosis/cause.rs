@@ -381,6 +381,12 @@ fn of_outputs(summary: &str) -> Option<Cause> {
         let known = known?;
         return Some(Cause::SeveralConfigurations { known });
     }
+    if start.contains(" has a nixosConfigurations ") {
+        return Some(Cause::NoSuchOutput {
+            missing: "nixosConfigurations".to_owned(),
+            known: Vec::new(),
+        });
+    }
     let outputs = start.split_once(". It has ");
     let missing = outputs.map_or(start, |(start, _)| start);
     let missing = missing
@@ -388,7 +394,7 @@ fn of_outputs(summary: &str) -> Option<Cause> {
         .or_else(|| missing.split_once(" has no attribute "))
         .or_else(|| missing.rsplit_once(" has no "));
     let of_outputs = outputs.map(|(_, outputs)| words(outputs));
-    match (missing, of_outputs.or_else(|| known.clone())) {
+    match (missing, known.clone().or(of_outputs)) {
         (Some((_, missing)), Some(mut known)) => {
             known.retain(|name| !name.starts_with("no "));
             let missing = missing.split(", because ").next().unwrap_or_default();

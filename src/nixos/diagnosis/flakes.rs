@@ -136,21 +136,19 @@ pub(super) fn no_such_output(
 ) -> (Option<Place>, Advice) {
     let name = |known: &String| known.rsplit('#').next().unwrap_or_default().to_owned();
     let names: Vec<String> = known.iter().map(name).collect();
-    let wanted = missing
-        .strip_prefix(&format!("{CONFIGURATIONS}."))
-        .unwrap_or(missing);
+    let wanted = missing.rsplit('.').next().unwrap_or(missing);
     let similar = similar_names(wanted, names.iter().map(String::as_str));
     if missing != CONFIGURATIONS {
         let of_one = known.first().filter(|_| known.len() == 1);
-        let reference = similar.as_ref().and_then(|similar| {
-            let mut known = known.iter();
-            known
-                .find(|known| name(known) == *similar)
-                .or(Some(similar))
-        });
+        let is_meant = |known: &&String| {
+            let name = name(known);
+            name == wanted || similar.as_ref() == Some(&name)
+        };
+        let reference = known.iter().find(is_meant).or(similar.as_ref());
         let advice = match reference.or(of_one) {
             Some(reference) => Row::SimilarOutput.with("name", reference),
-            None => name_one(context, known),
+            None if known.iter().all(|known| known.contains('#')) => name_one(context, known),
+            None => Row::DefineConfiguration.advice(),
         };
         return (None, advice);
     }

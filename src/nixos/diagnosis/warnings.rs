@@ -40,15 +40,13 @@ const WARNING_LEVEL: u8 = 1;
 pub(in crate::nixos) struct Warnings {
     shown: BTreeSet<String>,
     offline: bool,
-    overrides_in_file: Vec<String>,
 }
 
 impl Warnings {
-    /// Of a builder that has no network if `offline`. Of the `overrides_in_file`, the caller itself tells which do not exist.
-    pub(in crate::nixos) fn of_builder(offline: bool, overrides_in_file: Vec<String>) -> Self {
+    /// Of a builder that has no network if `offline`.
+    pub(in crate::nixos) fn of_builder(offline: bool) -> Self {
         Self {
             offline,
-            overrides_in_file,
             ..Self::default()
         }
     }
@@ -72,7 +70,6 @@ impl Warnings {
             || text.contains(layout::OVERRIDDEN)
             || text.starts_with(FLAKE_SETTING)
             || text.contains(OR_AS_NAME)
-            || nonexistent_input(text).is_some_and(|path| self.overrides_in_file.contains(&path))
             || self.offline && text.starts_with(NO_NETWORK)
             || self.shown.len() > MAX_WARNINGS
             || !self.shown.insert(subject(text))
@@ -134,14 +131,6 @@ fn override_of_nothing(text: &str) -> Option<String> {
     })
 }
 
-/// The path of the input, as `a/b`, that does not exist and is overridden according to this `text` of Nix.
-fn nonexistent_input(text: &str) -> Option<String> {
-    let (outer, missing) = text.strip_prefix("input '")?.split_once(OF_NOTHING)?;
-    let outer = outer.trim().trim_end_matches('\'');
-    let missing = missing.trim().trim_matches('\'');
-    Some(format!("{outer}/{missing}"))
-}
-
 /// What identifies a warning: the cache, for paths that are ignored because its key is not trusted; server and reason, for
 /// downloads that fail; else the text.
 fn subject(text: &str) -> String {
@@ -192,16 +181,6 @@ mod tests {
         let nested = "input 'a' has an override for a non-existent input 'b'";
         assert_eq!(told("configuration/a").as_deref(), Some(nested));
         assert_eq!((told("a"), told("configurations")), (None, None));
-        // `sdbuild lock` says more of those in the flake.nix.
-        for (overridden, is_shown) in [("a/b", false), ("a/c", true)] {
-            let event = NixEvent::Message {
-                level: 1,
-                text: format!("warning: {nested}"),
-            };
-            let overridden = vec![overridden.to_owned()];
-            let shown = Warnings::of_builder(false, overridden).note(&event);
-            assert_eq!(shown.is_some(), is_shown);
-        }
     }
 
     /// The warnings that are shown for a recorded stream.
@@ -232,9 +211,9 @@ mod tests {
         let no_network =
             "you don't have Internet access; disabling some network-dependent features";
         let setting = "ignoring untrusted flake configuration setting 'extra-substituters'.\nPass '--accept-flake-config' to trust it";
-        let mut offline = Warnings::of_builder(true, Vec::new());
+        let mut offline = Warnings::of_builder(true);
         assert_eq!(offline.note(&message(no_network)), None);
-        let mut online = Warnings::of_builder(false, Vec::new());
+        let mut online = Warnings::of_builder(false);
         assert_eq!(online.note(&message(setting)), None);
         let or = "at /build/config/c.nix:1:7: This expression uses `or` as an identifier in a way that will change";
         assert_eq!(online.note(&message(or)), None);

@@ -1,4 +1,3 @@
-use super::activities::MAX_ACTIVE;
 use super::*;
 use crate::ui::frame;
 
@@ -246,4 +245,50 @@ fn an_empty_detail_removes_the_one_before() {
         state.apply(&Event::Detail(Phase::Upload, text.to_owned()), SECOND);
         assert_eq!(state.detail(), shown);
     }
+}
+
+fn started(builds: &[(u64, u32)]) -> Activities {
+    let mut activities = Activities::default();
+    for (id, at) in builds {
+        let path = format!("/nix/store/{}-p{id}.drv", "a".repeat(32));
+        activities.begin(*id, ActivityKind::Build, &path, SECOND * *at);
+    }
+    activities
+}
+
+fn names(activities: &Activities) -> Vec<&str> {
+    activities.iter().map(|a| a.name.as_str()).collect()
+}
+
+#[test]
+fn build_whose_end_is_reported_late_ends_by_the_count() {
+    let mut activities = started(&[(1, 0), (2, 1)]);
+    activities.set_running(2, SECOND);
+    activities.set_running(1, SECOND * 2);
+    assert_eq!(names(&activities), ["p1"]);
+    activities.set_running(0, SECOND * 3);
+    activities.stop(1, SECOND * 90);
+    activities.stop(2, SECOND * 90);
+    let took = activities.slowest().iter().map(|(_, took)| took.as_secs());
+    assert_eq!(took.collect::<Vec<_>>(), [3, 1]);
+}
+
+#[test]
+fn reported_end_corrects_which_build_was_taken_to_have_ended() {
+    let mut activities = started(&[(1, 0), (2, 1)]);
+    activities.set_running(1, SECOND * 5);
+    activities.stop(1, SECOND * 5);
+    assert_eq!(names(&activities), ["p2"]);
+    activities.stop(2, SECOND * 9);
+    assert_eq!(activities.slowest()[0], ("p2".to_owned(), SECOND * 8));
+}
+
+#[test]
+fn build_with_another_event_has_not_ended() {
+    let mut activities = started(&[(1, 0), (2, 1)]);
+    activities.set_running(1, SECOND * 2);
+    activities.change(2, SECOND * 3, |activity| {
+        activity.last = Some("here".into());
+    });
+    assert_eq!(names(&activities), ["p2"]);
 }

@@ -204,7 +204,7 @@ fn mistyped_names_of_outputs_are_proposed() {
         "pi",
         &[
             "the flake pi has no nixosConfigurations",
-            "rename the output nixosConfiguration to nixosConfigurations",
+            "rename nixosConfiguration to nixosConfigurations",
         ],
     );
     let empty = flake_text("./nixpkgs", "nixosConfigurations = { };");

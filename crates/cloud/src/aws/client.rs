@@ -10,14 +10,15 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
-
-use super::credentials::Account;
-use super::error::Error;
+use roxmltree::{Document, Node};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
-use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_engine::artifact::http_client;
+use serde_json::Value;
+
+use crate::aws::credentials::Account;
+use crate::aws::ec2::Tag;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -372,4 +373,345 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+/// The request for the address from which AWS sees this machine, as messages name it.
+pub(super) const OWN_ADDRESS: &str = "the request for this machine's public address";
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The service answered with an error.
+    #[error("AWS refused {action}: {message} ({code})")]
+    Refused {
+        /// The name of the call.
+        action: &'static str,
+        /// AWS's name of the error.
+        code: String,
+        /// AWS's words.
+        message: String,
+    },
+    /// No answer, after all attempts.
+    #[error("AWS does not answer {action}: {why}")]
+    Unreachable {
+        /// The name of the call.
+        action: &'static str,
+        /// What happened to the last attempt.
+        why: String,
+    },
+    /// An answer that the call's documentation does not allow.
+    #[error("unexpected response from AWS to {action}: {what}")]
+    Unexpected {
+        /// The name of the call.
+        action: &'static str,
+        /// What was in the answer, or was not.
+        what: String,
+    },
+    /// The user ended the run.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Whether the account has an image of that name.
+    pub fn is_duplicate_name(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "InvalidAMIName.Duplicate")
+    }
+
+    /// Whether AWS refused with the error `code`.
+    pub fn has_code(&self, expected: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == expected)
+    }
+
+    /// Whether the account has no such image or snapshot, or no longer.
+    pub fn is_gone(&self) -> bool {
+        const CODES: [&str; 3] = [
+            "InvalidAMIID.NotFound",
+            "InvalidAMIID.Unavailable",
+            "InvalidSnapshot.NotFound",
+        ];
+        matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
+
+    fn hint(&self) -> Option<String> {
+        if matches!(self, Self::Unexpected { action, .. } if *action == OWN_ADDRESS) {
+            let text = "a proxy or login page of this network answers instead of AWS";
+            return Some(text.to_owned());
+        }
+        let Self::Refused { code, message, .. } = self else {
+            let reach =
+                "check the network, and that the region exists (--region, or --on aws:region=NAME)";
+            return matches!(self, Self::Unreachable { .. }).then(|| reach.to_owned());
+        };
+        let text = match code.as_str() {
+            _ if message.contains("Signature expired") || message.contains("not yet current") => {
+                "this machine's clock is wrong; set it, for instance with timedatectl set-ntp true"
+            }
+            // EC2's name for both.
+            "RequestExpired" => {
+                "the credentials have expired (log in again, for instance with aws sso login), or this machine's clock is wrong"
+            }
+            "ExpiredToken" | "ExpiredTokenException" => {
+                "the credentials have expired; log in again, for instance with aws sso login"
+            }
+            "AuthFailure"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch"
+            | "InvalidSignatureException" => {
+                "the access key or its secret is wrong; test them with aws sts get-caller-identity"
+            }
+            "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
+                "the account's policy lacks the permission for this. Allow it there, or use another account"
+            }
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
+                "the first spot instance of an account needs a role. Somebody with more permissions must run, once: \
+                 aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
+            }
+            "VPCIdNotSpecified" | "DefaultVpcDoesNotExist" => {
+                "the region has no default network; make one with aws ec2 create-default-vpc"
+            }
+            "OperationNotPermitted" if message.contains("block public access") => {
+                "the account blocks public images in this region: name accounts (--share 123456789012), or, if all your images may \
+                 become public, aws ec2 disable-image-block-public-access"
+            }
+            "InvalidAMIName.Duplicate" => "choose another name: --name",
+            "OptInRequired" => {
+                "enable the region in the account's settings, or take another one (--region, or --on aws:region=NAME)"
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if matches!(error, Error::Interrupted) {
+            return Self::interrupted();
+        }
+        let hint = error.hint();
+        let failure = Self::new(Class::Environment, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// The version of EC2's API.
+const EC2: &str = "2016-11-15";
+/// The version of STS's API.
+const STS: &str = "2011-06-15";
+
+/// Names of parameters with their values.
+pub(super) type Params = Vec<(String, String)>;
+
+impl Client {
+    /// A call of EC2; the answer is XML.
+    pub(super) async fn query(
+        &self,
+        action: &'static str,
+        params: &[(&str, &str)],
+    ) -> Result<String, Error> {
+        self.send_form("ec2", EC2, action, params).await
+    }
+
+    /// The same with names that were put together.
+    pub(super) async fn query_list(
+        &self,
+        action: &'static str,
+        params: &Params,
+    ) -> Result<String, Error> {
+        let params: Vec<_> = params
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
+        self.query(action, &params).await
+    }
+
+    /// A call of STS without parameters; the answer is XML.
+    pub(super) async fn query_sts(&self, action: &'static str) -> Result<String, Error> {
+        self.send_form("sts", STS, action, &[]).await
+    }
+
+    async fn send_form(
+        &self,
+        service: &'static str,
+        version: &str,
+        action: &'static str,
+        params: &[(&str, &str)],
+    ) -> Result<String, Error> {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("Action", action)
+            .append_pair("Version", version);
+        form.extend_pairs(params);
+        let content = "application/x-www-form-urlencoded; charset=utf-8";
+        let call = Call {
+            service,
+            action,
+            method: Method::POST,
+            target: "/".to_owned(),
+            headers: vec![("content-type", content.to_owned())],
+            body: Bytes::from(form.finish()),
+            signs_body: true,
+        };
+        Ok(self.send(&call).await?.body)
+    }
+
+    /// A call of a service that speaks JSON; `target` is its name there.
+    pub(super) async fn query_json(
+        &self,
+        service: &'static str,
+        target: &str,
+        action: &'static str,
+        parameters: &Value,
+    ) -> Result<Value, Error> {
+        let call = Call {
+            service,
+            action,
+            method: Method::POST,
+            target: "/".to_owned(),
+            headers: vec![
+                ("content-type", "application/x-amz-json-1.1".to_owned()),
+                ("x-amz-target", format!("{target}.{action}")),
+            ],
+            body: Bytes::from(parameters.to_string()),
+            signs_body: true,
+        };
+        let body = self.send(&call).await?.body;
+        serde_json::from_str(&body).map_err(|error| Error::Unexpected {
+            action,
+            what: error.to_string(),
+        })
+    }
+}
+
+/// The outcome of a removal: what is gone already is removed.
+pub(super) fn unless_gone(done: Result<String, Error>, code: &str) -> Result<(), Error> {
+    match done {
+        Err(error) if error.has_code(code) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// More pages of a list are not read: each has up to a thousand objects.
+const MAX_PAGES: usize = 50;
+
+/// The pages of one list.
+pub(super) struct Pages<'a> {
+    client: &'a Client,
+    action: &'static str,
+    params: Params,
+    /// The token of the next page; `None` before the first one.
+    token: Option<String>,
+    read: usize,
+    is_complete: bool,
+}
+
+impl Client {
+    /// The pages of the list that `action` returns.
+    pub(super) fn pages(&self, action: &'static str, params: Params) -> Pages<'_> {
+        Pages {
+            client: self,
+            action,
+            params,
+            token: None,
+            read: 0,
+            is_complete: false,
+        }
+    }
+}
+
+impl Pages<'_> {
+    /// The next page; `None` after the last one.
+    pub(super) async fn next(&mut self) -> Result<Option<String>, Error> {
+        if self.is_complete {
+            return Ok(None);
+        }
+        self.read += 1;
+        if self.read > MAX_PAGES {
+            return Err(Error::Unexpected {
+                action: self.action,
+                what: format!("more than {MAX_PAGES} pages"),
+            });
+        }
+        let mut params = self.params.clone();
+        if let Some(token) = self.token.take() {
+            params.push(("NextToken".to_owned(), token));
+        }
+        let body = self.client.query_list(self.action, &params).await?;
+        self.token = optional(&body, "nextToken");
+        self.is_complete = self.token.is_none();
+        Ok(Some(body))
+    }
+}
+
+/// What `read` makes of each item of the list `set`.
+pub(super) fn parsed<T>(
+    action: &'static str,
+    body: &str,
+    set: &str,
+    read: impl Fn(Node<'_, '_>) -> Option<T>,
+) -> Result<Vec<T>, Error> {
+    let unexpected = |what: String| Error::Unexpected { action, what };
+    let document = Document::parse(body).map_err(|error| unexpected(error.to_string()))?;
+    let read = |item| {
+        read(item).ok_or_else(|| unexpected(format!("an item of {set} lacks what each has")))
+    };
+    items(document.root_element(), set).map(read).collect()
+}
+
+/// The text of the element `name`.
+pub(super) fn single(action: &'static str, body: &str, name: &str) -> Result<String, Error> {
+    let document = Document::parse(body).ok();
+    let found = document
+        .as_ref()
+        .and_then(|document| text(document.root_element(), name));
+    found.ok_or_else(|| Error::Unexpected {
+        action,
+        what: format!("no {name}"),
+    })
+}
+
+/// The text of the element `name`, if there is one.
+pub(super) fn optional(body: &str, name: &str) -> Option<String> {
+    let document = Document::parse(body).ok()?;
+    text(document.root_element(), name)
+}
+
+/// The text of the first element `name` at any depth.
+pub(super) fn descendant(body: &str, name: &str) -> Option<String> {
+    let document = Document::parse(body).ok()?;
+    let found = document
+        .descendants()
+        .find(|node| node.tag_name().name() == name)?;
+    Some(found.text()?.to_owned())
+}
+
+pub(super) fn items<'a, 'b>(node: Node<'a, 'b>, set: &str) -> impl Iterator<Item = Node<'a, 'b>> {
+    let set = child(node, set);
+    set.into_iter().flat_map(|set| {
+        set.children()
+            .filter(|node| node.tag_name().name() == "item")
+    })
+}
+
+pub(super) fn child<'a, 'b>(node: Node<'a, 'b>, name: &str) -> Option<Node<'a, 'b>> {
+    node.children()
+        .find(|child| child.tag_name().name() == name)
+}
+
+pub(super) fn text(node: Node<'_, '_>, name: &str) -> Option<String> {
+    Some(child(node, name)?.text()?.to_owned())
+}
+
+pub(super) fn tags(node: Node<'_, '_>) -> Vec<Tag> {
+    let tag = |item| {
+        Some(Tag {
+            key: text(item, "key")?,
+            value: text(item, "value").unwrap_or_default(),
+        })
+    };
+    items(node, "tagSet").filter_map(tag).collect()
 }

@@ -1,20 +1,22 @@
 //! Who signs the requests: the credentials that AWS's own tools would use.
 
-use std::path::PathBuf;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use serde::Deserialize;
-use tokio::process::Command;
-
-use super::profile;
-use super::profile::{Keys, Profile};
+use ini::Ini;
 use sdbuild_core::aws_variables::AwsVariables;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::plain_file;
 use sdbuild_core::program::find_program;
 use sdbuild_core::timeout::timeout;
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::aws::client::{Client, Error, OWN_ADDRESS, descendant};
 
 /// A program that asks for a second factor may take this long.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(120);
@@ -54,7 +56,7 @@ pub(super) async fn account(
     cancel: &Cancel,
 ) -> Result<Account, Failure> {
     let name = profile.or(variables.profile.as_deref());
-    let found = profile::read(name.unwrap_or(profile::DEFAULT), variables)?;
+    let found = read_profiles(name.unwrap_or(DEFAULT), variables)?;
     if let Some(name) = name.filter(|_| !found.exists) {
         return Err(Failure::usage(format!(
             "there is no profile {name} in ~/.aws/config or ~/.aws/credentials"
@@ -246,5 +248,164 @@ async fn from_process(shown: &str, words: &[String]) -> Result<Credentials, Fail
             Failure::environment("it did not print credentials of version 1 as JSON")
                 .context(operation),
         ),
+    }
+}
+
+/// Larger files are not settings of AWS's tools.
+const MAX_PROFILE_BYTES: u64 = 1 << 20;
+/// The profile where none is named.
+pub(super) const DEFAULT: &str = "default";
+
+/// Settings of profiles whose credentials are asked for at a service: AWS's tools take them before keys in the same profile.
+const DELEGATING: [&str; 4] = [
+    "role_arn",
+    "web_identity_token_file",
+    "sso_session",
+    "sso_start_url",
+];
+
+/// What the files say of one profile.
+#[derive(Default)]
+pub(super) struct Profile {
+    pub(super) keys: Option<Keys>,
+    pub(super) credential_process: Option<String>,
+    /// Whether its credentials come from a role or from single sign-on, which AWS's own program knows.
+    pub(super) is_delegated: bool,
+    pub(super) region: Option<String>,
+    /// Whether a file has a section of it.
+    pub(super) exists: bool,
+}
+
+/// The keys of one section, which belong together.
+pub(super) struct Keys {
+    pub(super) id: String,
+    /// `None` if the section lacks it, with which AWS's tools do not go on.
+    pub(super) secret: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+/// The profile `name`. The file of credentials has precedence, as for AWS's tools.
+pub(super) fn read_profiles(name: &str, variables: &AwsVariables) -> Result<Profile, Failure> {
+    let below_home = |file: &str| {
+        variables
+            .home
+            .as_ref()
+            .map(|home| home.join(".aws").join(file))
+    };
+    let path = |given: &Option<PathBuf>, file: &str| given.clone().or_else(|| below_home(file));
+    let credentials = path(&variables.credentials_file, "credentials");
+    let config = path(&variables.config_file, "config");
+    let mut profile = Profile::default();
+    if let Some(path) = credentials {
+        profile.add(&load_profile(&path)?, name);
+    }
+    if let Some(path) = config {
+        let section = if name == DEFAULT {
+            DEFAULT.to_owned()
+        } else {
+            format!("profile {name}")
+        };
+        profile.add(&load_profile(&path)?, &section);
+    }
+    Ok(profile)
+}
+
+impl Profile {
+    fn add(&mut self, file: &Ini, section: &str) {
+        let Some(section) = file.section(Some(section)) else {
+            return;
+        };
+        self.exists = true;
+        let get = |key: &str| section.get(key).map(str::to_owned);
+        let keys = || {
+            Some(Keys {
+                id: get("aws_access_key_id")?,
+                secret: get("aws_secret_access_key"),
+                token: get("aws_session_token"),
+            })
+        };
+        self.keys = self.keys.take().or_else(keys);
+        self.credential_process = self
+            .credential_process
+            .take()
+            .or_else(|| get("credential_process"));
+        self.region = self.region.take().or_else(|| get("region"));
+        self.is_delegated |= DELEGATING.iter().any(|key| section.contains_key(*key));
+    }
+}
+
+/// The file at `path`, empty if there is none.
+fn load_profile(path: &Path) -> Result<Ini, Failure> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Failure::usage(why).context(format!("read {}", path.display()))
+    };
+    let text = match plain_file::read_text(path, MAX_PROFILE_BYTES) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ini::new()),
+        read => read.map_err(|error| failed(&error))?,
+    };
+    // Its own words quote the line, which may have a secret in it.
+    let options = ini::ParseOption {
+        enabled_escape: false,
+        enabled_quote: false,
+        ..Default::default()
+    };
+    Ini::load_from_str_opt(&text, options)
+        .map_err(|_| failed(&"it has lines that are neither [PROFILE] nor KEY = VALUE"))
+}
+
+/// Bytes of the largest file of certificate authorities that is read.
+const MAX_AUTHORITIES_BYTES: u64 = 16 << 20;
+
+/// What calls depend on. It has the user's keys, and is in no record.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// The variables of AWS's own tools.
+    pub variables: AwsVariables,
+    /// A file with certificate authorities to trust as well.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Access {
+    /// A client for `region` with the credentials of `profile`; AWS's own settings decide where they are `None`. The credentials are
+    /// looked up anew: those of the last call may have expired. The client gives up when `cancel` is set.
+    pub async fn client(
+        &self,
+        region: Option<&str>,
+        profile: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<Client, Failure> {
+        let account = account(region, profile, &self.variables, cancel).await?;
+        let authorities = match &self.ca_file {
+            Some(path) => plain_file::read(path, MAX_AUTHORITIES_BYTES)
+                .or_environment(format!("read {}", path.display()))?,
+            None => Vec::new(),
+        };
+        Client::new(account, &authorities, cancel)
+    }
+}
+
+/// Service of AWS that returns the caller's public address.
+const CHECK_ADDRESS: &str = "https://checkip.amazonaws.com/";
+
+impl Client {
+    /// The id of the account whose credentials are used: 12 digits.
+    pub async fn account_id(&self) -> Result<String, Error> {
+        let action = "GetCallerIdentity";
+        let body = self.query_sts(action).await?;
+        descendant(&body, "Account").ok_or_else(|| Error::Unexpected {
+            action,
+            what: "no Account".to_owned(),
+        })
+    }
+
+    /// The address from which this machine reaches the internet, as AWS sees it.
+    pub async fn own_address(&self) -> Result<IpAddr, Error> {
+        let action = OWN_ADDRESS;
+        let other = self.account.own_address_url.as_deref();
+        let text = self.get(action, other.unwrap_or(CHECK_ADDRESS)).await?;
+        text.trim().parse().map_err(|_| Error::Unexpected {
+            action,
+            what: "something that is not an address".to_owned(),
+        })
     }
 }

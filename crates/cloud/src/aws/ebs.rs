@@ -4,13 +4,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use reqwest::Method;
+use sdbuild_core::hash::{Hasher, Sha256Hash};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Call, Client};
-use super::error::Error;
-use super::tag::Tag;
-use sdbuild_core::hash::{Hasher, Sha256Hash};
+use crate::aws::client::{Call, Client, Error};
+use crate::aws::ec2::Tag;
 
 /// Bytes of a block, the only size that the service has.
 pub const BLOCK_BYTES: usize = 512 << 10;

@@ -4,29 +4,15 @@
 //! `aws-sigv4`, and sent by the HTTP client that downloads use. Considered: `aws-sdk-ec2` and `aws-config`: 160 more crates and
 //! minutes of compilation for some twenty calls.
 
-mod access;
 mod client;
 mod credentials;
 mod ebs;
 mod ec2;
-mod error;
-mod groups;
-mod identity;
-mod instances;
-mod offers;
-mod pages;
-mod profile;
-mod query;
-mod tag;
-mod xml;
 
-pub use access::Access;
-pub use client::Client;
-pub use credentials::{Account, check_region};
+pub use client::{Client, Error};
+pub use credentials::{Access, Account, check_region};
 pub use ebs::{BLOCK_BYTES, NewSnapshot};
-pub use ec2::{Ami, ImageCopy, NewImage, Snapshot, has_failed};
-pub use error::Error;
-pub use groups::Tagged;
-pub use instances::{Instance, NewInstance};
-pub use offers::SpotPrice;
-pub use tag::{Tag, tag_value};
+pub use ec2::{
+    Ami, ImageCopy, Instance, NewImage, NewInstance, Snapshot, SpotPrice, Tag, Tagged, has_failed,
+    tag_value,
+};

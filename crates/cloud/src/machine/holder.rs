@@ -15,12 +15,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::Access;
-use crate::machine::message::{Reason, RentalRequest, Report};
-use crate::machine::orphans;
+use crate::machine::order::{Reason, RentalRequest, Report};
+use crate::machine::provider::provider_of;
 use crate::machine::provider::{CreatedMachine, Extension, Provider};
-use crate::machine::providers::provider_of;
+use crate::machine::record;
+use crate::machine::record::why;
 use crate::machine::record::{Entry, OwnRecord, seconds_after};
-use crate::machine::stale::why;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::timeout::timeout;
 
@@ -136,7 +136,7 @@ async fn rent(
     let made = holder.make_and_keep(&record, closed).await;
     if made.is_none() {
         // What `create` has left running would make a machine after it was destroyed.
-        orphans::end(&order.run).await;
+        record::end_orphans(&order.run).await;
     }
     let id = made.as_ref().map(|made| made.id.as_str());
     // Also of a machine that nobody could use.

@@ -6,24 +6,16 @@
 //! next run gives back. What a provider says is checked before it is used.
 
 mod aws;
-mod call;
 mod command;
 mod holder;
-mod message;
 mod order;
-mod orphans;
 mod provider;
-mod providers;
 mod record;
 mod rental;
-mod reply;
-mod stale;
 
 pub use aws::CloudLeftovers;
 pub use holder::{Ended, hold};
-pub use message::{Price, RentalRequest};
-pub use order::{order, until_it_answers};
-pub use providers::price;
-pub use record::{Record, records, unusable_records};
+pub use order::{Price, RentalRequest, order, until_it_answers};
+pub use provider::price;
+pub use record::{Record, StaleRental, records, unusable_records};
 pub use rental::{GivenBack, Rental};
-pub use stale::StaleRental;

@@ -6,15 +6,23 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::unistd::geteuid;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use sdbuild_core::aws_machine::AwsMachine;
+use sdbuild_core::failure::{Failure, Leftover};
+use sdbuild_core::locked_file::{self, Owner};
+use sdbuild_core::locked_record::{LockedRecord, entries};
+use sdbuild_core::machine_source::MachineSource;
+use sdbuild_core::private_dir;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::RunId;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::message::RentalRequest;
-use sdbuild_core::locked_file;
-use sdbuild_core::locked_file::Owner;
-use sdbuild_core::locked_record::{LockedRecord, entries};
-use sdbuild_core::private_dir;
-use sdbuild_engine::RunId;
+use crate::aws::Access;
+use crate::machine::command::{PROGRAM_GRACE, RUN};
+use crate::machine::order::RentalRequest;
+use crate::machine::provider::{Provider as _, provider_of};
 
 /// Longer files are not ours.
 const MAX_RECORD_BYTES: u64 = 256 << 10;
@@ -207,6 +215,152 @@ fn dir(state_dir: &Path) -> PathBuf {
     state_dir.join("machines")
 }
 
+/// A rental without a holder.
+#[derive(Clone, Debug)]
+pub struct StaleRental(Record);
+
+impl StaleRental {
+    /// All of them below `state_dir`.
+    pub fn all(state_dir: &Path) -> Vec<Self> {
+        let records = records(state_dir).into_iter();
+        records.filter(|record| !record.is_held).map(Self).collect()
+    }
+
+    /// The record of the rental.
+    pub fn record(&self) -> &Record {
+        &self.0
+    }
+
+    /// Gives the machine back; whether that was done here: `false` if another process does it now, or has done it. `log` hears the lines of
+    /// the provider.
+    pub async fn give_back(
+        &self,
+        access: &Access,
+        log: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<bool, Failure> {
+        let Some(own) = OwnRecord::take_over(&self.0) else {
+            return Ok(false);
+        };
+        let (order, id) = (&self.0.order, self.0.id.as_deref());
+        end_orphans(&order.run).await;
+        let destroyed = provider_of(order, access).destroy(order, id, log).await;
+        match &destroyed {
+            // A record that stays only has the machine destroyed once more.
+            Ok(()) => own.remove().ok(),
+            // The record of a machine that cannot be destroyed must not grow for ever.
+            Err(failure) if self.0.kept_because.as_ref() == Some(&why(failure)) => None,
+            Err(failure) => own.add(&Entry::Kept(why(failure))).ok(),
+        };
+        destroyed.map(|()| true)
+    }
+
+    /// Whether it does no harm to end [`StaleRental::give_back`] in the middle: a program of the user's may not like that.
+    pub fn can_be_interrupted(&self) -> bool {
+        matches!(self.0.order.source, MachineSource::Aws(_))
+    }
+
+    /// ID and provider of the machine, for messages.
+    pub fn name(&self) -> String {
+        name(&self.0.order, self.0.id.as_deref())
+    }
+
+    /// What is left if it could not be given back, by the failure of [`StaleRental::give_back`].
+    pub fn leftover(&self, failure: &Failure) -> Leftover {
+        leftover(&self.0.order, self.0.id.as_deref(), why(failure))
+    }
+}
+
+/// What is left of the rental of `order` if it cannot be given back, for the reason `why`.
+pub(super) fn leftover(order: &RentalRequest, id: Option<&str>, why: String) -> Leftover {
+    let what = format!("machine {}", name(order, id));
+    let remedy = match &order.source {
+        MachineSource::Command(program) => program_remedy(order, program, id),
+        MachineSource::Aws(machine) => aws_remedy(machine, id),
+    };
+    Leftover { what, why, remedy }
+}
+
+/// The command that has the program `program` destroy the machine.
+fn program_remedy(order: &RentalRequest, program: &str, id: Option<&str>) -> String {
+    let dir = Path::new(program).parent().unwrap_or(Path::new("/"));
+    let (run, system, lease) = (&order.run, order.system, order.lease.as_secs());
+    let (dir, program) = (quoted(&dir.to_string_lossy()), quoted(program));
+    format!(
+        "cd {dir} && {RUN}={run} SDBUILD_SYSTEM={system} SDBUILD_LEASE_SECONDS={lease} {program} destroy {}",
+        quoted(id.unwrap_or(run))
+    )
+}
+
+/// The command that destroys the machine; the next one of sdbuild that cleans removes the rest.
+fn aws_remedy(machine: &AwsMachine, id: Option<&str>) -> String {
+    let Some(id) = id else {
+        return "sdbuild clean".to_owned();
+    };
+    let option = |name: &str, value: &Option<String>| {
+        let value = value.as_deref();
+        value.map_or_else(String::new, |value| format!(" {name} {}", quoted(value)))
+    };
+    format!(
+        "aws ec2 terminate-instances{}{} --instance-ids {}; sdbuild clean",
+        option("--region", &machine.region),
+        option("--profile", &machine.profile),
+        quoted(id)
+    )
+}
+
+/// Why a machine could not be given back: the failure of its provider, with the last thing that it said.
+pub(super) fn why(failure: &Failure) -> String {
+    match failure.log_tail.last() {
+        Some(line) => format!("{failure}: {line}"),
+        None => failure.to_string(),
+    }
+}
+
+fn name(order: &RentalRequest, id: Option<&str>) -> String {
+    format!("{} of {}", id.unwrap_or(&order.run), order.source)
+}
+
+/// Between two looks at them.
+const ORPHAN_POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Ends every process of this user that was started for the rental `run`, by TERM, and after a while by KILL.
+pub(super) async fn end_orphans(run: &str) {
+    send(&processes(run), Signal::SIGTERM);
+    let until_none = async {
+        while !processes(run).is_empty() {
+            tokio::time::sleep(ORPHAN_POLL_INTERVAL).await;
+        }
+    };
+    if timeout(PROGRAM_GRACE, until_none).await.is_none() {
+        send(&processes(run), Signal::SIGKILL);
+    }
+}
+
+fn send(processes: &[Pid], signal: Signal) {
+    for process in processes {
+        // It may have ended just now.
+        kill(*process, signal).ok();
+    }
+}
+
+/// The processes of this user that have the variable of `run`, as far as the kernel shows them. An ended one that its parent has not noticed
+/// has no variables any more.
+fn processes(run: &str) -> Vec<Pid> {
+    let variable = format!("{RUN}={run}");
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let user = nix::unistd::geteuid().as_raw();
+    let is_own = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|found| found.uid() == user);
+    let has_variable = |entry: &fs::DirEntry| {
+        let variables = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let mut variables = variables.split(|byte| *byte == 0);
+        variables.any(|one| one == variable.as_bytes())
+    };
+    let found = entries.filter(is_own).filter(has_variable);
+    let pids = found.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = pids.map(Pid::from_raw);
+    pids.filter(|pid| *pid != Pid::this()).collect()
+}
+
 #[cfg(test)]
 pub(super) mod fixture {
     use super::*;
@@ -302,5 +456,31 @@ mod tests {
         let own = OwnRecord::create(&order).unwrap();
         fs::write(own.0.path(), "{}").unwrap();
         assert_eq!(records(state.path()), [], "no record");
+    }
+}
+
+#[cfg(test)]
+mod orphans_tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn programs_of_one_rental_are_ended() {
+        let start = |run: &str| {
+            let mut program = Command::new("sleep");
+            program.arg("300").env(RUN, run).stdin(Stdio::null());
+            program.spawn().unwrap()
+        };
+        let (mut orphan, mut other) = (start("fedcba987654"), start("fedcba987655"));
+        tokio::join!(end_orphans("fedcba987654"), async {
+            use std::os::unix::process::ExitStatusExt as _;
+            let status = tokio::task::spawn_blocking(move || orphan.wait());
+            let status = status.await.unwrap().unwrap();
+            assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+        });
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

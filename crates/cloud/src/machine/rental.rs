@@ -9,10 +9,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::aws::Access;
-use crate::machine::message::{RentalRequest, Report};
+use crate::machine::order::{RentalRequest, Report};
 use crate::machine::record;
 use crate::machine::record::Record;
-use crate::machine::stale::{StaleRental, leftover};
+use crate::machine::record::{StaleRental, leftover};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Failure, Leftover, OrFail as _};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::aws::{BLOCK_BYTES, Tag};
-use crate::publish::blocks;
-use crate::publish::blocks::DiskFacts;
-use crate::publish::sidecars;
+use crate::publish::publication;
+use crate::publish::upload;
+use crate::publish::upload::DiskFacts;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -73,13 +73,13 @@ impl Plan {
         let read = async {
             let facts = tokio::task::spawn_blocking(move || {
                 let end = end_of_partitions(&path, &inner)?;
-                let facts = blocks::facts(&path, &inner);
+                let facts = upload::facts(&path, &inner);
                 let facts = facts.map_err(|error| error.fail("read it"))?;
                 check_end(end, facts.size).map_err(|error| {
                     let failure = Failure::usage(error.to_string());
                     failure.hint("copy, download or build it again")
                 })?;
-                sidecars::check(&path, &facts, &inner)?;
+                publication::check_sidecars(&path, &facts, &inner)?;
                 Ok(facts)
             });
             facts.await.or_internal("read the image")?

@@ -1,19 +1,20 @@
 //! One publication from start to end.
 
+use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::aws::{Ami, Client, NewImage};
-use crate::publish::copies;
-use crate::publish::copies::RegionCopy;
-use crate::publish::existing::{offer, published_before, wait};
-use crate::publish::plan::Plan;
-use crate::publish::record::Record;
-use crate::publish::upload;
+use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::Failure;
+use sdbuild_image::image_name::Sidecar;
+use sdbuild_image::{Error, ImageFacts, ImageFile, ImageKind, sidecars};
+use serde::Serialize;
+
+use crate::aws::{Ami, Client, ImageCopy, NewImage, has_failed};
+use crate::publish::plan::{HASH_TAG, Plan};
+use crate::publish::record::Record;
+use crate::publish::upload::{self, DiskFacts};
 
 /// Until AWS has completed a snapshot that it accepted.
 const SNAPSHOT_LIMIT: Duration = Duration::from_secs(3600);
@@ -64,7 +65,7 @@ async fn run(plan: &Plan, client: &Client, context: &Context) -> Result<Publishe
     };
     let image = wait(client, &image, "AWS makes the image", context).await?;
     offer(plan, client, &image).await?;
-    let copies = copies::make(plan, client, &image.id, context).await?;
+    let copies = make(plan, client, &image.id, context).await?;
     Ok(Published {
         image: image.id,
         name: plan.name.clone(),
@@ -133,4 +134,230 @@ async fn delete_unused(snapshot: &str, image: &Ami, client: &Client, context: &C
             "the image has another snapshot, and {snapshot} was not removed: {error}"
         ));
     }
+}
+
+/// What `--share` takes for everybody.
+const EVERYBODY: &str = "all";
+
+/// The image of the account with the name of the plan, if there is one.
+///
+/// # Errors
+///
+/// It is of another disk, or it can never be used: AWS failed to make it, or it was disabled.
+pub(super) async fn published_before(plan: &Plan, client: &Client) -> Result<Option<Ami>, Failure> {
+    let found = client.images(("name", &plan.name)).await?;
+    let Some(image) = found.into_iter().next() else {
+        return Ok(None);
+    };
+    let hash = plan.disk.sha256.to_string();
+    if image
+        .tags
+        .iter()
+        .any(|tag| tag.key == HASH_TAG && tag.value == hash)
+    {
+        if has_failed(&image.state) {
+            return Err(failed(&image, client.region()));
+        }
+        return Ok(Some(image));
+    }
+    Err(Failure::usage(format!(
+        "the account has a different image called {} in {} ({})",
+        plan.name,
+        client.region(),
+        image.id
+    ))
+    .hint(format!(
+        "choose another name (--name), or remove it: {}",
+        removal(&image.id, client.region())
+    )))
+}
+
+/// Whether image and copies are there, of which the copies may still be in the making.
+///
+/// # Errors
+///
+/// As of `published_before`, in each region.
+pub async fn is_in_all_regions(plan: &Plan, client: &Client) -> Result<bool, Failure> {
+    let mut all = published_before(plan, client).await?.is_some();
+    for region in &plan.request.copy_to {
+        let there = client.in_region(region);
+        all &= published_before(plan, &there).await?.is_some();
+    }
+    Ok(all)
+}
+
+/// Waits until the image `id` can be used, for an hour at most. `what` names what AWS does meanwhile.
+pub(super) async fn wait(
+    client: &Client,
+    id: &str,
+    what: &str,
+    context: &Context,
+) -> Result<Ami, Failure> {
+    let report = |progress: &str| {
+        let text = format!("{what}: {progress}");
+        context.events.detail(Phase::Publish, text);
+    };
+    client.wait_for_image(id, report).await.map_err(|error| {
+        let remove = removal(id, client.region());
+        Failure::from(error).hint(format!("if it failed for good: {remove}"))
+    })
+}
+
+fn failed(image: &Ami, region: &str) -> Failure {
+    let Ami {
+        id, name, state, ..
+    } = image;
+    Failure::environment(format!(
+        "{id} ({name}) in {region} cannot be used: its state is {state}"
+    ))
+    .hint(format!(
+        "remove it, and publish again: {}",
+        removal(id, region)
+    ))
+}
+
+/// The command that removes the image `id`.
+fn removal(id: &str, region: &str) -> String {
+    format!("sdbuild publish remove {id} --region {region}")
+}
+
+/// Shares and deprecates an image, as it was asked for. An account has to read the snapshot of an image to copy it; anyone who starts a machine
+/// of the image reads all of it in any case. With everybody only the image is shared: a public snapshot is a thing of its own, which most
+/// accounts do not allow.
+pub(super) async fn offer(plan: &Plan, client: &Client, image: &Ami) -> Result<(), Failure> {
+    for account in &plan.request.share {
+        client.share_image(&image.id, account).await?;
+        if account == EVERYBODY {
+            continue;
+        }
+        for snapshot in &image.snapshots {
+            client.share_snapshot(snapshot, account).await?;
+        }
+    }
+    if let Some(at) = &plan.request.deprecate_at {
+        client.deprecate_image(&image.id, at).await?;
+    }
+    Ok(())
+}
+
+/// A copy of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RegionCopy {
+    /// The region that it is in.
+    pub region: String,
+    /// Its id.
+    pub image: String,
+}
+
+/// Has `image` copied to each region that was asked for, and returns the copies. AWS copies all of them at once; if it was asked for,
+/// they are waited for, and shared and deprecated like the image.
+pub(super) async fn make(
+    plan: &Plan,
+    client: &Client,
+    image: &str,
+    context: &Context,
+) -> Result<Vec<RegionCopy>, Failure> {
+    let mut copies = Vec::new();
+    for region in &plan.request.copy_to {
+        copies.push(RegionCopy {
+            region: region.clone(),
+            image: start_copies(plan, client, image, region).await?,
+        });
+    }
+    if plan.request.wait {
+        for RegionCopy { region, image } in &copies {
+            let there = client.in_region(region);
+            let finished = finish_copies(plan, &there, image, context).await;
+            finished.map_err(|failure| failure.context(format!("copy it to {region}")))?;
+        }
+    }
+    Ok(copies)
+}
+
+/// The copy of `image` in `region`, which may be there already.
+async fn start_copies(
+    plan: &Plan,
+    client: &Client,
+    image: &str,
+    region: &str,
+) -> Result<String, Failure> {
+    let there = client.in_region(region);
+    if let Some(copy) = published_before(plan, &there).await? {
+        return Ok(copy.id);
+    }
+    // Another one for each copy: EC2 would take one of the image, region and name for that of a copy that was removed since, and refuses one
+    // with other parameters, such as those of an image that was removed and published again.
+    let token = upload::random()?;
+    let tags = plan.tags();
+    let copy = ImageCopy {
+        source: image,
+        region: client.region(),
+        name: &plan.name,
+        token: &token,
+        tags: &tags,
+    };
+    Ok(there.copy_image(&copy).await?)
+}
+
+async fn finish_copies(
+    plan: &Plan,
+    there: &Client,
+    copy: &str,
+    context: &Context,
+) -> Result<(), Failure> {
+    let what = format!("AWS copies it to {}", there.region());
+    let image = wait(there, copy, &what, context).await?;
+    offer(plan, there, &image).await
+}
+
+/// Compares the disk that was read of the image at `path` with `<image>.sha256` and `<image>.json`, where they are. A compressed file is read
+/// for its own hash. Blocks its thread.
+pub(super) fn check_sidecars(
+    path: &Path,
+    disk: &DiskFacts,
+    context: &Context,
+) -> Result<(), Failure> {
+    let is_there = |sidecar: Sidecar| sidecar.path(path).exists();
+    if !is_there(Sidecar::Checksum) && !is_there(Sidecar::Manifest) {
+        return Ok(());
+    }
+    let facts = sidecar_facts(path, disk, context).map_err(|error| error.fail("read it"))?;
+    let damaged = "it is damaged or incomplete; copy, download or build it again";
+    let checksum =
+        sidecars::compare_checksum(path, &facts).map_err(|error| error.fail("read its hash"))?;
+    if let Some(checksum) = checksum.filter(|checksum| !checksum.matches) {
+        let list = checksum.file.display();
+        let text = format!("the image does not have the hash that {list} states");
+        return Err(Failure::usage(text).hint(damaged));
+    }
+    let manifest = match sidecars::compare_manifest(path, &facts) {
+        // Written by a later sdbuild: its fields are unknown here.
+        Err(Error::Unsupported(_)) => None,
+        manifest => manifest.map_err(|error| error.fail("read its manifest"))?,
+    };
+    match manifest.filter(|manifest| !manifest.mismatches.is_empty()) {
+        None => Ok(()),
+        Some(manifest) => {
+            let (file, fields) = (manifest.file.display(), manifest.mismatches.join(", "));
+            let text = format!("{file} belongs to another image: {fields} differ");
+            Err(Failure::usage(text).hint(damaged))
+        }
+    }
+}
+
+fn sidecar_facts(path: &Path, disk: &DiskFacts, context: &Context) -> Result<ImageFacts, Error> {
+    let image = ImageFile::open(path, ImageKind::File)?;
+    let sha256 = match image.compression {
+        Compression::None => disk.sha256,
+        Compression::Zstd | Compression::Xz | Compression::Gzip => {
+            image.sha256(&context.cancel, &|_| ())?
+        }
+    };
+    Ok(ImageFacts {
+        compression: image.compression,
+        size: image.size,
+        sha256: Some(sha256),
+        raw_size: disk.size,
+        raw_sha256: Some(disk.sha256),
+    })
 }

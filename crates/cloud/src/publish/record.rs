@@ -1,19 +1,19 @@
 //! What was sent of an image: a file in the state directory that its upload keeps locked.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
-use serde::{Deserialize, Serialize};
-
-use crate::publish::token;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
-use sdbuild_core::locked_file;
 use sdbuild_core::locked_record::{LockedRecord, entries};
-use sdbuild_core::private_dir;
+use sdbuild_core::{locked_file, private_dir};
+use serde::{Deserialize, Serialize};
+
+use crate::aws::{Ami, Client, Error, Snapshot};
+use crate::publish::plan::HASH_TAG;
+use crate::publish::upload;
 
 /// The record of a disk of 2 TiB is smaller.
 const MAX_RECORD_BYTES: u64 = 512 << 20;
@@ -158,7 +158,7 @@ impl Record {
 
     /// Forgets the snapshot, and returns the token for another one.
     pub(super) fn renew(&mut self) -> Result<String, Failure> {
-        let token = token::random()?;
+        let token = upload::random()?;
         self.add(Entry::Token(token.clone()))?;
         self.file
             .sync()
@@ -278,6 +278,33 @@ fn path(state_dir: &Path, name: &str, region: &str, sha256: Sha256Hash) -> PathB
 
 fn dir(state_dir: &Path) -> PathBuf {
     state_dir.join("snapshots")
+}
+
+/// AWS discards a snapshot that is not completed within a day of its last block.
+const KEPT_BY_AWS: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// Unfinished uploads whose snapshot AWS has discarded, by their age. One that was completed is found by its tags without its record.
+pub fn discarded(state_dir: &Path) -> Vec<Unfinished> {
+    let now = SystemTime::now();
+    let mut all = unfinished(state_dir);
+    all.retain(|upload| now.duration_since(upload.changed).unwrap_or_default() > KEPT_BY_AWS);
+    all
+}
+
+/// Snapshots that sdbuild sent, and that neither belong to one of `images` nor to one of the `uploads` of this machine.
+pub async fn snapshots_without_image(
+    client: &Client,
+    images: &[Ami],
+    uploads: &[Unfinished],
+) -> Result<Vec<Snapshot>, Error> {
+    let mut snapshots = client.snapshots(("tag-key", HASH_TAG)).await?;
+    let of_image = |id: &String| images.iter().any(|image| image.snapshots.contains(id));
+    let of_upload = |id: &String| {
+        let mut snapshots = uploads.iter().filter_map(|one| one.snapshot.as_ref());
+        snapshots.any(|snapshot| snapshot == id)
+    };
+    snapshots.retain(|one| !of_image(&one.id) && !of_upload(&one.id));
+    Ok(snapshots)
 }
 
 #[cfg(test)]

@@ -247,3 +247,40 @@ fn errors_of_flakes_are_explained() {
         assert!(!failure.to_string().contains("--impure"), "{failure}");
     }
 }
+
+#[test]
+fn an_output_that_the_flake_does_not_have_is_suggested() {
+    for (message, hint) in [
+        (
+            "the flake pi has no configuration kitchn. Its configurations are pi#kitchen, pi#attic",
+            "did you mean pi#kitchen?",
+        ),
+        (
+            "the flake pi has no attribute nixosConfiguration.kitchen, because the flake has no nixosConfiguration. It has \
+             nixosConfigurations, packages. Its configurations are pi#kitchen, pi#attic",
+            "did you mean pi#kitchen?",
+        ),
+        (
+            "the flake pi has no nixosConfigurations. It has nixosConfiguration, packages",
+            "rename nixosConfiguration to nixosConfigurations",
+        ),
+        (
+            "the flake pi has a nixosConfigurations without a configuration",
+            "define one in the outputs",
+        ),
+        (
+            "the flake pi has several configurations. Name one of them: pi#kitchen, pi#attic",
+            "for instance: sdbuild check pi#kitchen",
+        ),
+    ] {
+        let of_flake = ExitContext {
+            command: "sdbuild check",
+            is_flake: true,
+            in_words: "the flake pi",
+            source: "pi",
+            ..context(1)
+        };
+        let failure = diagnose(&of_flake, &with_error(message));
+        assert!(failure.hints[0].starts_with(hint), "{:?}", failure.hints);
+    }
+}

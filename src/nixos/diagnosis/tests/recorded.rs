@@ -48,11 +48,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
             "pi/flake.nix:2",
             &[Row::SimilarInputAttribute],
         ),
-        (
-            "flake-module-argument",
-            "",
-            &[Row::NameInputs, Row::SpecialArgs],
-        ),
+        ("flake-module-argument", "", &[Row::SpecialArgs]),
         ("flake-modules-function", "", &[Row::ListNeeded]),
         ("flake-modules-set", "", &[Row::ListNeeded]),
         ("flake-nix-config", "pi/flake.nix:3:3", &[Row::FlakeForm]),
@@ -96,7 +92,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
         ("host-name-number", "pi/c.nix:4:25", &[Row::HostName]),
         ("import-fn", "", &[]),
         ("imports-string", "pi/c.nix:4:13", &[Row::ListNeeded]),
-        ("imports-without-list", "pi/c.nix:4:13", &[Row::ListNeeded]),
+        ("imports-without-list", "pi/c.nix:3:13", &[Row::ListNeeded]),
         (
             "indented-string-not-closed",
             "pi/c.nix:1",

@@ -1,14 +1,16 @@
 //! Removes what was made for a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::RunId;
 use tokio::time::Instant;
 
-use crate::aws::{Client, Error, Instance};
-use crate::machine::aws::names;
+use crate::aws::{Client, Error, Instance, Tag, tag_value};
+use crate::machine::aws::{self, RUN_TAG};
 use crate::machine::provider::LogSink;
-use sdbuild_core::failure::Failure;
 
 /// For all of it: a machine takes a minute or two to end, and its security group can be removed after that only.
 const CLEANUP_LIMIT: Duration = Duration::from_secs(300);
@@ -84,7 +86,7 @@ impl Cleanup<'_> {
     async fn end_machines(&mut self) -> Result<Vec<Instance>, Error> {
         let mut found = self
             .client
-            .instances((&names::filter_name(), self.run))
+            .instances((&aws::filter_name(), self.run))
             .await?;
         for instance in &found {
             self.unseen.remove(&instance.id);
@@ -99,7 +101,7 @@ impl Cleanup<'_> {
 
     /// Removes what machines that are gone may have left.
     async fn remove_rest(&mut self) -> Result<(), Error> {
-        let filter = names::filter_name();
+        let filter = aws::filter_name();
         for volume in self.client.free_volumes((&filter, self.run)).await? {
             self.client.delete_volume(&volume.id).await?;
         }
@@ -144,5 +146,92 @@ impl Waiting {
         tokio::time::sleep(self.pause).await;
         self.pause = LAST_POLL.min(self.pause * 2);
         Ok(())
+    }
+}
+
+/// The resources of one run in the region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct OfRun {
+    /// The kind of each object, and its id.
+    objects: Vec<(&'static str, String)>,
+    /// The latest end of a lease.
+    until: Option<Timestamp>,
+}
+
+/// The resources of all runs in the region.
+#[derive(Clone, Debug)]
+pub struct CloudLeftovers {
+    client: Client,
+    runs: BTreeMap<String, OfRun>,
+    now: Timestamp,
+}
+
+impl CloudLeftovers {
+    /// Everything in the region of `client` that has the tag of a run.
+    pub async fn find(client: Client) -> Result<Self, Failure> {
+        let mut left = Self {
+            client,
+            runs: BTreeMap::new(),
+            now: Timestamp::now(),
+        };
+        let filter = ("tag-key", RUN_TAG);
+        for instance in left.client.instances(filter).await? {
+            if !instance.is_gone() {
+                left.add("machine", instance.id, &instance.tags);
+            }
+        }
+        for volume in left.client.free_volumes(filter).await? {
+            left.add("volume", volume.id, &volume.tags);
+        }
+        for group in left.client.groups(filter).await? {
+            left.add("security group", group.id, &group.tags);
+        }
+        Ok(left)
+    }
+
+    fn add(&mut self, kind: &'static str, id: String, tags: &[Tag]) {
+        // EC2 takes the characters * and ? in a filter for any others.
+        let Some(run) = tag_value(tags, RUN_TAG).filter(|run| run.parse::<RunId>().is_ok()) else {
+            return;
+        };
+        let of_run = self.runs.entry(run.to_owned()).or_default();
+        of_run.objects.push((kind, id));
+        of_run.until = of_run.until.max(aws::lease_end(tags));
+    }
+
+    /// The runs whose lease has ended.
+    fn ended(&self) -> impl Iterator<Item = (&String, &OfRun)> {
+        let has_ended = |run: &OfRun| run.until.is_none_or(|until| until <= self.now);
+        self.runs.iter().filter(move |(_, run)| has_ended(run))
+    }
+
+    /// What can be removed: the kind and the name of each object.
+    pub fn removable(&self) -> Vec<(&'static str, String)> {
+        let of_run = |(run, of_run): (&String, &OfRun)| {
+            let run = run.clone();
+            let objects = of_run.objects.clone().into_iter();
+            objects.map(move |(kind, id)| (kind, format!("{id} of run {run}")))
+        };
+        self.ended().flat_map(of_run).collect()
+    }
+
+    /// Runs that are going on, or may be, with the end of their lease.
+    pub fn live(&self) -> Vec<(String, Timestamp)> {
+        let live = self.runs.iter().filter_map(|(run, of_run)| {
+            let until = of_run.until.filter(|until| *until > self.now)?;
+            Some((run.clone(), until))
+        });
+        live.collect()
+    }
+
+    /// Removes what can be removed; the failures, with the run of each.
+    pub async fn remove(&self) -> Vec<(String, Failure)> {
+        let mut failures = Vec::new();
+        for (run, _) in self.ended() {
+            if let Err(failure) = destroy(&self.client, run, &[], &|_| ()).await {
+                failures.push((run.clone(), failure));
+            }
+        }
+        failures
     }
 }

@@ -6,30 +6,27 @@
 
 mod cleanup;
 mod create;
-mod names;
-mod offer;
-mod sweep;
-mod types;
-mod user_data;
-
-pub use sweep::CloudLeftovers;
 
 use std::sync::Mutex;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use sdbuild_core::aws_machine::{self, AwsMachine};
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::new_ssh_key::KeyPair;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::run_by_ssh;
+use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{Access, Client};
-use crate::machine::call::RUN;
-use crate::machine::message::{Price, RentalRequest};
+use crate::aws::{Access, Client, Tag, tag_value};
+use crate::machine::command::RUN;
+use crate::machine::order::{Price, RentalRequest};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider, Rate};
-use sdbuild_core::aws_machine;
-use sdbuild_core::aws_machine::AwsMachine;
-use sdbuild_core::cancel::Cancel;
-use sdbuild_core::failure::Failure;
-use sdbuild_core::timeout::timeout;
-use sdbuild_engine::run_by_ssh;
+
+pub use crate::machine::aws::cleanup::CloudLeftovers;
 
 /// Duration of a lease. It bounds the cost of a machine that cannot be given back.
 pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
@@ -130,10 +127,10 @@ pub(super) async fn located(
 impl Provider for AwsProvider {
     async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure> {
         let client = client_of(&self.machine, &self.access).await?;
-        let offers = offer::offers(&client, &self.machine, order).await?;
+        let offers = create::offers(&client, &self.machine, order).await?;
         Ok(Some(Price {
-            words: offer::price_words(&offers, client.region()),
-            highest: offer::highest(&offers),
+            words: create::price_words(&offers, client.region()),
+            highest: create::highest(&offers),
         }))
     }
 
@@ -166,10 +163,10 @@ impl Provider for AwsProvider {
         log: LogSink<'_>,
     ) -> Result<Extension, Failure> {
         let variable = (RUN, order.run.as_str());
-        run_by_ssh(&made.machine, user_data::EXTEND, variable, EXTEND_LIMIT).await?;
+        run_by_ssh(&made.machine, EXTEND, variable, EXTEND_LIMIT).await?;
         // The machine is kept from here on: the tag only informs others of the end of the lease.
         let tagged = async {
-            let expires = names::expires(order.lease);
+            let expires = expires(order.lease);
             let client = self.client(order).await?;
             let tagged = client.tag(std::slice::from_ref(&made.id), &expires).await;
             tagged.map_err(Failure::from)
@@ -201,5 +198,167 @@ impl Provider for AwsProvider {
         let mut made = self.made();
         made.extend(id.map(str::to_owned));
         cleanup::destroy(&client, &order.run, &made, log).await
+    }
+}
+
+/// The tag with the run that something was made for.
+pub(super) const RUN_TAG: &str = "sdbuild:run";
+/// The tag with the end of its lease.
+const EXPIRES_TAG: &str = "sdbuild:expires";
+
+/// The name of everything of the run `run`.
+pub(super) fn resource_name(run: &str) -> String {
+    format!("sdbuild-{run}")
+}
+
+/// EC2's filter for everything of a run.
+pub(super) fn filter_name() -> String {
+    format!("tag:{RUN_TAG}")
+}
+
+/// The tags of what is made for the run `run` with the lease `lease` from now on.
+pub(super) fn run_tags(run: &str, lease: Duration) -> Vec<Tag> {
+    let tag = |key: &str, value: String| Tag {
+        key: key.to_owned(),
+        value,
+    };
+    vec![
+        tag("Name", resource_name(run)),
+        tag(RUN_TAG, run.to_owned()),
+        expires(lease),
+    ]
+}
+
+/// The tag that a lease `lease` from now on has.
+pub(super) fn expires(lease: Duration) -> Tag {
+    let now = Timestamp::now();
+    let end = now.checked_add(lease).unwrap_or(now);
+    Tag {
+        key: EXPIRES_TAG.to_owned(),
+        value: end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    }
+}
+
+/// When the lease in `tags` ends; `None` if they do not say.
+pub(super) fn lease_end(tags: &[Tag]) -> Option<Timestamp> {
+    tag_value(tags, EXPIRES_TAG)?.parse().ok()
+}
+
+/// Switches the machine off at the end of its lease.
+const LEASE_SCRIPT: &str = include_str!("lease.sh");
+/// Where that script puts others.
+const DIR: &str = "/run/sdbuild";
+const UNITS: &str = "/run/systemd/system";
+/// The account of Amazon Linux that may log in.
+pub(super) const USER: &str = "ec2-user";
+/// Command on the machine that extends the lease.
+pub(super) const EXTEND: &str = "sudo sh /run/sdbuild/extend";
+
+/// The user data of a machine with the host key `host`, where `login` may log in. JSON is YAML too.
+pub(super) fn user_data(host: &KeyPair, login: &KeyPair, lease: Duration) -> String {
+    let lease = lease.as_secs().to_string();
+    let config = json!({
+        // Runs before all that follows.
+        "bootcmd": [["sh", "-c", LEASE_SCRIPT, "sdbuild-lease", lease, DIR, UNITS]],
+        "ssh_deletekeys": true,
+        "ssh_keys": { "ed25519_private": host.private, "ed25519_public": host.public },
+        "ssh_pwauth": false,
+        "ssh_authorized_keys": [login.public],
+        "packages": ["docker"],
+        "runcmd": [
+            ["systemctl", "enable", "--now", "docker"],
+            ["usermod", "--append", "--groups", "docker", USER],
+        ],
+    });
+    format!("#cloud-config\n{config}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_read_as_it_was_written() {
+        let tags = run_tags("0123456789ab", Duration::from_secs(900));
+        let left = lease_end(&tags).unwrap().as_second() - Timestamp::now().as_second();
+        assert!((890..=900).contains(&left), "{left}");
+        assert_eq!(tag_value(&tags, RUN_TAG), Some("0123456789ab"));
+        assert_eq!(lease_end(&[]), None);
+        // Keys and values are within EC2's limits.
+        assert!(
+            tags.iter()
+                .all(|tag| tag.key.len() <= 128 && tag.value.len() <= 256)
+        );
+    }
+}
+
+#[cfg(test)]
+mod user_data_tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+
+    fn run(dir: &Path, words: &[&str]) {
+        let path = format!("{}:/usr/bin:/bin", dir.join("bin").display());
+        let mut command = Command::new("sh");
+        let done = command.args(words).env("PATH", path).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+
+    #[test]
+    fn a_machine_is_switched_off_when_its_lease_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("bin")).unwrap();
+        let calls = at("calls").display().to_string();
+        fs::write(
+            at("bin/systemctl"),
+            format!("#!/bin/sh\necho \"$*\" >>{calls}\n"),
+        )
+        .unwrap();
+        fs::set_permissions(at("bin/systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
+        let calls = || fs::read_to_string(at("calls")).unwrap();
+        let [scripts, units, check, extend] =
+            ["run", "units", "run/check", "run/extend"].map(|name| at(name).display().to_string());
+        let words = ["-c", LEASE_SCRIPT, "lease", "600", &scripts, &units];
+        run(dir.path(), &words);
+        let started = "daemon-reload\n--no-block start sdbuild-lease.timer\n";
+        assert_eq!(calls(), started);
+        let unit = fs::read_to_string(at("units/sdbuild-lease.service")).unwrap();
+        assert!(
+            unit.contains(&format!("ExecStart=/bin/sh {check}\n")),
+            "{unit}"
+        );
+        run(dir.path(), &[&check]);
+        assert_eq!(calls(), started, "nobody has come so far");
+        for end in ["1", "", "x"] {
+            fs::write(at("run/end"), end).unwrap();
+            run(dir.path(), &[&check]);
+            let switched_off = format!("{started}--force --force poweroff\n");
+            assert_eq!(calls(), switched_off, "{end}");
+            fs::write(at("calls"), started).unwrap();
+            run(dir.path(), &[&extend]);
+            run(dir.path(), &[&check]);
+            assert_eq!(calls(), started, "extended");
+        }
+    }
+
+    #[test]
+    fn user_data_has_the_keys_and_the_lease() {
+        let [host, login] = ["host", "login"].map(|name| KeyPair::generate(name).unwrap());
+        let text = user_data(&host, &login, Duration::from_secs(900));
+        let json = text.strip_prefix("#cloud-config\n").unwrap();
+        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["ssh_keys"]["ed25519_private"], host.private.as_str());
+        assert_eq!(json["ssh_authorized_keys"][0], login.public.as_str());
+        assert_eq!(json["bootcmd"][0][4], "900");
+        // The first lines of both say what they are.
+        assert!(!text.contains(login.private.lines().nth(3).unwrap()));
+        // EC2 takes 16 KiB.
+        assert!(text.len() < 8 << 10, "{}", text.len());
+        assert_eq!(EXTEND, format!("sudo sh {DIR}/extend"));
     }
 }
