@@ -287,7 +287,7 @@ impl EngineAddress {
     #[cfg(test)]
     pub(crate) fn behind_ssh() -> Self {
         Self {
-            endpoint: tests::endpoint("ssh://pi@board:2222"),
+            endpoint: Endpoint::parse("ssh://pi@board:2222", None).unwrap(),
             is_local: false,
             host_name: "board".into(),
             ..Self::local_docker()

@@ -276,7 +276,7 @@ fn pipes_instead_of_dockers_files_do_not_block() {
         nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     };
     make_pipe(&dir.path().join("config.json"));
-    assert_eq!(docker_context::current(dir.path()), None);
+    assert_eq!(endpoint::current(dir.path()), None);
     write_context(dir.path(), "pi", "");
     let digest = hex::encode(Sha256::digest("pi"));
     make_pipe(
@@ -285,9 +285,7 @@ fn pipes_instead_of_dockers_files_do_not_block() {
             .join(digest)
             .join("meta.json"),
     );
-    let error = docker_context::read(dir.path(), "pi")
-        .unwrap_err()
-        .to_string();
+    let error = endpoint::read(dir.path(), "pi").unwrap_err().to_string();
     assert!(error.contains("not a plain file"), "{error}");
 }
 
