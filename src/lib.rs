@@ -1,39 +1,11 @@
 //! `sdbuild` turns an `sd-card.nix` into a NixOS SD card image on any Linux machine with Docker.
-//!
-//! Which module uses which; every module may use `common`. `scripts/modules --write` writes this list, and the tests fail
-//! when it is out of date:
-//!
-//! ```text
-//! commands  -> aws, boot, cli, flash, image, machine, nixos, output, pipeline, publish, seed, settings, template, ui
-//! cli       -> settings
-//! boot      -> engine, image, seed
-//! flash     -> blockmap, image
-//! machine   -> aws, engine
-//! publish   -> aws, image
-//! aws       -> artifact
-//! seed      -> image
-//! settings  -> output, pipeline
-//! pipeline  -> artifact, binfmt, engine, nixos, oci, output
-//! oci       -> artifact, engine
-//! nixos     -> engine
-//! binfmt    -> engine
-//! artifact  -> (common only)
-//! output    -> blockmap, engine, image
-//! image     -> (common only)
-//! engine    -> (common only)
-//! blockmap  -> (common only)
-//! template  -> (common only)
-//! ui        -> (common only)
-//! ```
 
+pub mod ci_service;
 pub mod cli;
 pub mod commands;
-pub mod common;
-pub mod nixos;
-pub mod output;
-pub mod pipeline;
 pub mod settings;
 pub mod template;
+pub mod template_name;
 pub mod ui;
 
 use cli::{Cli, Command};

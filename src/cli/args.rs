@@ -11,11 +11,11 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Build;
-use crate::common::build_mode::EmulationChoice;
 use crate::settings::{
     BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, StoreName, WordList,
     help_of,
 };
+use sdbuild_build::build_mode::EmulationChoice;
 use sdbuild_core::machine_source::BuildOn;
 use sdbuild_core::system::System;
 use sdbuild_image::board::BoardName;

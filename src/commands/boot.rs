@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::commands::build::{BOOT, next_commands};
 use crate::commands::newest_image::named_or_newest;
-use crate::common::build_mode::EmulatorChoice;
-use crate::pipeline::{BootEngine, Common, last_times, note_times};
-use crate::settings::{self, BootArgs, Environment};
-use crate::ui::{self, Ui};
+use crate::settings;
+use crate::settings::{BootArgs, Environment};
+use crate::ui;
+use crate::ui::Ui;
 use sdbuild_boot as boot;
 use sdbuild_boot::{BootMethod, BootRequest, ContainerOptions, KeyCheck, Login, Reached};
+use sdbuild_build::build_mode::EmulatorChoice;
+use sdbuild_build::{BootEngine, Common, last_times, note_times};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events, LastLine, Phase};
 use sdbuild_core::failure::{Class, Failure};

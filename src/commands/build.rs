@@ -9,14 +9,13 @@ use crate::commands::confirm::confirm;
 use crate::commands::flake_caches::asking;
 use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{board_check, cloud, dry_run, shell};
-use crate::output::{Image, older_images};
-use crate::pipeline;
-use crate::pipeline::{BuildRequest, Outcome};
 use crate::settings;
 use crate::settings::{BuildArgs, Environment};
 use crate::ui;
 use crate::ui::Ui;
 use sdbuild_boot::{BootMethod, Reached};
+use sdbuild_build::output::{Image, older_images};
+use sdbuild_build::{BuildRequest, Outcome};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, ImageDone, LastLine};
 use sdbuild_core::failure::{Class, Failure};
@@ -213,8 +212,8 @@ async fn plan_and_build(
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
     let build = async |request| {
-        let plan = pipeline::plan(request, context).await?;
-        Box::pin(pipeline::build(&plan, context, timings)).await
+        let plan = sdbuild_build::plan(request, context).await?;
+        Box::pin(sdbuild_build::build(&plan, context, timings)).await
     };
     Box::pin(asking(request, ui, context, build)).await
 }

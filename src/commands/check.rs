@@ -8,20 +8,19 @@ use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::nixos::check::{Finding, Place, Severity};
-use crate::pipeline;
-use crate::pipeline::{Checked, Outcome};
 use crate::settings;
 use crate::settings::Environment;
 use crate::template;
 use crate::template::PublicKey;
 use crate::ui::layout::list_item;
 use crate::ui::{Ui, failure_fields};
+use sdbuild_build::{Checked, Outcome};
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shell_word::command_line;
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_nix::check::{Finding, Place, Severity};
 
 /// Evaluates the configuration and prints the findings; fails when one of them is an error.
 pub async fn run(
@@ -67,7 +66,7 @@ async fn evaluated(
 ) -> Result<(Outcome<Checked>, Option<PathBuf>), Failure> {
     let settings = settings::Build::resolve(&args.build(), env)?;
     let home = settings.request.common.home.clone();
-    Ok((pipeline::check(settings.request, context).await?, home))
+    Ok((sdbuild_build::check(settings.request, context).await?, home))
 }
 
 /// The command that builds what the command line `words` checks, with the same flags.
@@ -194,9 +193,9 @@ fn as_lines(checked: &Checked, key: Option<&str>, columns: usize, is_quiet: bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nixos::check::{Change, Value as NixValue};
     use crate::ui::layout::COLUMNS;
     use sdbuild_nix::attribute_path;
+    use sdbuild_nix::check::{Change, Value as NixValue};
 
     #[test]
     fn the_next_command_has_the_same_flags() {

@@ -10,11 +10,12 @@ use sdbuild_core::failure::{Class, Failure, Leftover};
 use crate::cli;
 use crate::commands::cloud::CloudRecords;
 use crate::commands::confirm::confirm;
-use crate::pipeline::{
+use crate::settings::{Environment, Number, common_without_file};
+use crate::ui;
+use crate::ui::{Ui, words};
+use sdbuild_build::{
     Common, FileRemoval, FoundOldResults, Item, OldResults, Removal, RemovalScope,
 };
-use crate::settings::{Environment, Number, common_without_file};
-use crate::ui::{self, Ui, words};
 
 /// Lists what can be removed, asks for confirmation, and removes it. Without an engine that is downloads and logs; then it
 /// fails in the end.

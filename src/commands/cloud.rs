@@ -12,8 +12,8 @@ pub use rental::hold_machine;
 pub(super) use rental::{check_provider, price, with_machine};
 
 use crate::cli::AwsAccount;
-use crate::pipeline::Common;
 use crate::settings::Environment;
+use sdbuild_build::Common;
 use sdbuild_cloud::aws::{Access, Client};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;

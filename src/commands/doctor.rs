@@ -5,12 +5,12 @@ use serde_json::json;
 use crate::cli;
 use crate::commands::cloud;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::pipeline::doctor;
-use crate::pipeline::doctor::{Check, Verdict};
 use crate::settings;
 use crate::settings::Environment;
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
+use sdbuild_build::doctor;
+use sdbuild_build::doctor::{Check, Verdict};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 

@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 use crate::commands::cloud;
 use crate::commands::flake_caches::asking;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::pipeline;
-use crate::pipeline::Plan;
 use crate::settings;
 use crate::settings::{DryRun, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
+use sdbuild_build::Plan;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_nix::forecast::Forecast;
@@ -52,14 +51,14 @@ pub(super) async fn run(
         print(ui, &[last_line(forecast)])
     };
     if depth == DryRun::Plan {
-        let plan = pipeline::plan(settings.request.clone(), context).await?;
+        let plan = sdbuild_build::plan(settings.request.clone(), context).await?;
         planned(&plan).await?;
         return show(None);
     }
     let forecast = async |request| {
-        let plan = pipeline::plan(request, context).await?;
+        let plan = sdbuild_build::plan(request, context).await?;
         planned(&plan).await?;
-        pipeline::forecast(&plan, context).await
+        sdbuild_build::forecast(&plan, context).await
     };
     let outcome = Box::pin(asking(settings.request.clone(), ui, context, forecast)).await;
     outcome?.finish("the forecast is done", |forecast| show(Some(&forecast)))
@@ -75,7 +74,7 @@ async fn rows_of(
     env: &Environment,
     context: &Context,
 ) -> Result<Vec<Row>, Failure> {
-    let mut rows = pipeline::describe(plan);
+    let mut rows = sdbuild_build::describe(plan);
     if let Some(source) = settings.on.rented() {
         let price = cloud::price(settings, env);
         let price = match context.cancel.race(Box::pin(price)).await? {

@@ -1,10 +1,9 @@
 //! The question whether the binary caches that a flake names are used.
 
 use crate::commands::confirm::confirm;
-use crate::pipeline;
-use crate::pipeline::BuildRequest;
 use crate::ui;
 use crate::ui::Ui;
+use sdbuild_build::BuildRequest;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::flake_caches::{CacheAnswer, FlakeCaches};
@@ -24,7 +23,7 @@ pub(super) async fn asking<T>(
     let Some(asked) = asked.and_then(|failure| failure.asks_about.as_deref()) else {
         return done;
     };
-    let file = pipeline::answers_file(&request);
+    let file = sdbuild_build::answers_file(&request);
     let question = format!(
         "{}\nUse them, now and in later builds? (The answer is saved in {}.)",
         described(&asked.caches),
@@ -36,7 +35,7 @@ pub(super) async fn asking<T>(
             accepted,
             ..asked.clone()
         };
-        pipeline::remember_caches(answer, &request, &context.cancel).await?;
+        sdbuild_build::remember_caches(answer, &request, &context.cancel).await?;
     }
     // Never twice in a run.
     request.questions.caches = false;

@@ -9,9 +9,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::nixos::flake::LOCK;
-use crate::nixos::lock;
 use crate::settings;
 use crate::settings::{Environment, InitArgs, SETTINGS_NAME};
 use crate::template;
@@ -20,6 +17,8 @@ use crate::ui;
 use crate::ui::Ui;
 use ci::Workflow;
 use questions::{Prompter, choose_keys, values};
+use sdbuild_build::nixos::flake::LOCK;
+use sdbuild_build::nixos::lock;
 use sdbuild_core::atomic_file::CompleteFile;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -32,6 +31,7 @@ use sdbuild_core::system::System;
 use sdbuild_core::text::listed;
 use sdbuild_image::board::{Board, BoardName, Start};
 use sdbuild_image::image_name;
+use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 
 /// Writes the configuration, reports what it contains, prints its path, and names the next command.
 pub async fn run(

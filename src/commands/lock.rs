@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::nixos::flake;
-use crate::pipeline;
-use crate::pipeline::{BuildRequest, SourceChoice};
 use crate::settings;
 use crate::settings::Environment;
+use sdbuild_build::nixos::flake;
+use sdbuild_build::{BuildRequest, SourceChoice};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
+use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use sdbuild_nix::flake_lock::lock_changes;
 
 /// What to do about a word that is neither the name of an input nor what can be locked.
@@ -34,11 +33,11 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
                 "this updates nixpkgs for {CONFIG_NAME}; for the {FLAKE_FILE} beside it, run `sdbuild lock --flake .`"
             ));
         }
-        return pipeline::lock_nixpkgs(config, &settings.request, context).await;
+        return sdbuild_build::lock_nixpkgs(config, &settings.request, context).await;
     }
     let dir = directory(&settings.request, context).await?;
     let before = flake::read_lock(&dir)?;
-    let outcome = pipeline::lock_flake(settings.request, args.inputs.clone(), context).await?;
+    let outcome = sdbuild_build::lock_flake(settings.request, args.inputs.clone(), context).await?;
     outcome.finish("the lock is done", |after| {
         let written = write(&dir, before.as_deref(), after.as_deref(), &args.inputs)?;
         context.events.notice(written);
@@ -78,7 +77,7 @@ fn write(
 async fn directory(request: &BuildRequest, context: &Context) -> Result<PathBuf, Failure> {
     let flake = match &request.source.choice {
         SourceChoice::Flake { reference, .. } => {
-            pipeline::flake_directory(reference, request, context).await?
+            sdbuild_build::flake_directory(reference, request, context).await?
         }
         SourceChoice::Config(_) => None,
     };

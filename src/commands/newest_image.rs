@@ -7,15 +7,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::common::configuration_file::configuration_in;
-use crate::pipeline::SizedObject;
 use crate::settings::{Environment, output_dir};
+use sdbuild_build::SizedObject;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::host_name;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_image::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
+use sdbuild_nix::configuration_file::configuration_in;
 
 /// The image that the user named, or the newest one in the current directory and in the output directory of `sdbuild.toml`,
 /// which is then reported.

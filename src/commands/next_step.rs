@@ -1,14 +1,14 @@
 //! `sdbuild` alone: what to do next. Unlike the help, it fits a terminal of 24 rows.
 
 use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
-use crate::common::configuration_file::FLAKE_FILE;
-use crate::nixos::flake;
 use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
+use sdbuild_build::nixos::flake;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_nix::configuration_file::FLAKE_FILE;
 
 /// The commands on the way to a card, each with its purpose.
 const LOCK: (&str, &str) = ("lock", "writes flake.lock, which is missing");

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use crate::commands::status::Machine;
-use crate::pipeline::doctor::Check;
-use crate::pipeline::{BuildRequest, Common, Item, Outcome};
 use crate::settings::{Build, Environment};
+use sdbuild_build::doctor::Check;
+use sdbuild_build::{BuildRequest, Common, Item, Outcome};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, Leftover};
 

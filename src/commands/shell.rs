@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::pipeline;
 use crate::settings;
 use crate::settings::{BuildArgs, ConfigArgs, Environment};
 use sdbuild_core::context::Context;
@@ -22,15 +21,15 @@ pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Res
     }
     let settings = settings::Build::resolve(&build, env)?;
     let state_dir = &settings.request.common.state_dir;
-    let derivation = derivation.map(|word| pipeline::shell::derivation(word, state_dir));
+    let derivation = derivation.map(|word| sdbuild_build::shell::derivation(word, state_dir));
     let terminal = env.terminal.clone().unwrap_or_else(|| "dumb".to_owned());
     let session = ShellSession {
         derivation: derivation.transpose()?,
         command: args.run.clone(),
         terminal: terminal::is_interactive().then_some(terminal),
     };
-    let plan = pipeline::plan_shell(settings.request, context).await?;
-    Box::pin(pipeline::shell::shell(&plan, session, context)).await
+    let plan = sdbuild_build::plan_shell(settings.request, context).await?;
+    Box::pin(sdbuild_build::shell::shell(&plan, session, context)).await
 }
 
 /// Whether `word`, in the place of a derivation, is a configuration as `build` takes it, such as `.#pi`, and `given` names none.
@@ -71,8 +70,8 @@ pub(super) fn command(args: &BuildArgs, derivation: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::build_mode::EmulationChoice;
     use crate::settings::{ConfigArgs, NixpkgsSource, Options};
+    use sdbuild_build::build_mode::EmulationChoice;
 
     #[test]
     fn a_reference_or_a_path_is_a_configuration() {

@@ -9,10 +9,10 @@ use crate::cli;
 use crate::commands::cloud;
 use crate::commands::json_output::print_json;
 use crate::commands::newest_image::built_images;
-use crate::pipeline::{Handler, Run, RunState, SizedObject, Status};
 use crate::settings::{Environment, common_without_file, output_dir};
 use crate::ui::layout::{NARROW, WIDEST_TABLE, age, column, fit, labelled, wrapped};
 use crate::ui::{Ui, sanitize_line, words};
+use sdbuild_build::{Handler, Run, RunState, SizedObject, Status};
 
 /// Rows of one group when not all rows fit the screen: the groups of a busy machine and the shell's prompt fit 24 lines.
 const MAX_ROWS: usize = 3;
@@ -421,7 +421,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{EngineState, Reclaimable};
+    use sdbuild_build::{EngineState, Reclaimable};
 
     fn named(name: &str) -> Row {
         Row::new(name, "", "", None, 68)

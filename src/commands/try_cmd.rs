@@ -8,16 +8,15 @@ use std::path::{Path, PathBuf};
 use crate::cli;
 use crate::commands::build;
 use crate::commands::build::BuildOutput;
-use crate::common::configuration_file::CONFIG_NAME;
-use crate::common::template_name::TemplateName;
-use crate::output::Image;
-use crate::pipeline::Common;
 use crate::settings;
 use crate::settings::{BuildArgs, ConfigArgs, Environment, NixpkgsSource, Options, WordList};
 use crate::template;
 use crate::template::{PublicKey, TemplateValues};
+use crate::template_name::TemplateName;
 use crate::ui::Ui;
 use sdbuild_boot::Reached;
+use sdbuild_build::Common;
+use sdbuild_build::output::Image;
 use sdbuild_core::compression::{Compression, CompressionOptions};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events};
@@ -26,6 +25,7 @@ use sdbuild_core::new_ssh_key::KeyPair;
 use sdbuild_core::scratch_dir::ScratchDir;
 use sdbuild_core::system::System;
 use sdbuild_image::board::generic_machine;
+use sdbuild_nix::configuration_file::CONFIG_NAME;
 
 /// Host name of the image.
 const HOST_NAME: &str = "sdbuild-try";

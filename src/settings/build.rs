@@ -14,8 +14,8 @@ use super::resolver::{Resolver, Setting, current_dir, origin_hint};
 use super::source_choice::{default_source, flake_source, given_source, project_of};
 use super::ssh_key::SshKey;
 use super::value::{NixpkgsSource, Number, PublishedAt};
-use crate::output::ImagerUrl;
-use crate::pipeline::{
+use sdbuild_build::output::ImagerUrl;
+use sdbuild_build::{
     BuildRequest, Output, Questions, ResourceLimits, SourceChoice, SourceRequest, Target,
 };
 use sdbuild_core::absolute_path::absolute;

@@ -10,8 +10,8 @@ use super::environment::Environment;
 use super::environment::user_file;
 use super::resolver::Resolver;
 use super::value::{Base, Value};
-use crate::common::remote_builder::RemoteBuilder;
-use crate::pipeline::Builders;
+use sdbuild_build::Builders;
+use sdbuild_build::remote_builder::RemoteBuilder;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::plain_file;
 

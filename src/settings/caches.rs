@@ -5,8 +5,8 @@ use super::CACHE_KEY;
 use super::each_once;
 use super::resolver::Resolver;
 use super::value::WordList;
-use crate::common::cache_key::{PublicKeyError, check_public};
-use crate::pipeline::Caches;
+use sdbuild_build::Caches;
+use sdbuild_build::cache_key::{PublicKeyError, check_public};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::http_url;
 use sdbuild_core::http_url::HttpUrlError;
@@ -107,8 +107,8 @@ fn check_key(key: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::cache_key::CacheKey;
     use crate::settings::{Environment, Options};
+    use sdbuild_build::cache_key::CacheKey;
 
     fn words(text: &str) -> WordList {
         text.parse().unwrap()

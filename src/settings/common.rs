@@ -9,7 +9,7 @@ use super::mirrors;
 use super::options::Options;
 use super::resolver::Resolver;
 use super::value::{MirrorAddress, Number, StoreName};
-use crate::pipeline::Common;
+use sdbuild_build::Common;
 use sdbuild_core::failure::Failure;
 
 /// Seconds without data after which a download is aborted: longer than a mirror takes to spin up its disk.

@@ -8,7 +8,7 @@ use clap::Args as _;
 
 use super::build_args::BuildArgs;
 use super::variables;
-use crate::pipeline::Proxies;
+use sdbuild_build::Proxies;
 use sdbuild_core::aws_variables::AwsVariables;
 use sdbuild_core::nearest::is_slip;
 

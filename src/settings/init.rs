@@ -12,14 +12,14 @@ use clap::Args;
 
 use super::environment::Environment;
 use super::resolver::current_dir;
-use crate::common::ci_service::CiService;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::common::template_name::TemplateName;
+use crate::ci_service::CiService;
+use crate::template_name::TemplateName;
 use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::system::System;
 use sdbuild_image::board::BoardName;
+use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 
 /// File name of the module beside a flake: where there is an `sd-card.nix`, that is built.
 const MODULE_OF_FLAKE: &str = "configuration.nix";

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::builders::BuilderList;
 use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, StoreName, WordList};
-use crate::common::build_mode::{EmulationChoice, Glue};
+use sdbuild_build::build_mode::{EmulationChoice, Glue};
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::machine_source::BuildOn;
 use sdbuild_core::system::System;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
-use crate::pipeline::SourceChoice;
+use sdbuild_build::SourceChoice;
 use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::failure::Failure;
+use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
 use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef, FlakeUrl, has_scheme, of_repository};
 
 /// The name of the configuration in the current directory, if there is one.

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::DEFAULT_RELEASE;
 use super::STORE;
-use crate::common::build_mode::{EmulationChoice, Glue};
+use sdbuild_build::build_mode::{EmulationChoice, Glue};
 use sdbuild_core::absolute_path::{absolute, below_home};
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::machine_source::BuildOn;

@@ -1,6 +1,6 @@
 //! Workflows for continuous integration: the repository's examples with the path of the configuration.
 
-use crate::common::ci_service::CiService;
+use crate::ci_service::CiService;
 use sdbuild_core::shell_word::quoted;
 
 const GITHUB: &str = include_str!("../../examples/ci/github.yml");

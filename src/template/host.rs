@@ -13,14 +13,14 @@ use ring::pbkdf2;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use crate::common::locale as locales;
-use crate::common::time_zone as zones;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::host_name as names;
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::plain_file;
 use sdbuild_core::program::find_program;
 use sdbuild_core::timeout::timeout;
+use sdbuild_nix::locale as locales;
+use sdbuild_nix::time_zone as zones;
 
 /// Largest `/etc/timezone` that is read, in bytes; it holds one short line.
 const MAX_FILE_BYTES: u64 = 64 << 10;

@@ -7,13 +7,12 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use tar::Archive;
 
-/// Its files as a compressed archive, which `build.rs` writes.
-const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mini-nixpkgs.tar.gz"));
+use sdbuild_build::MINIATURE;
 
 /// Creates `dir` and writes the miniature nixpkgs into it.
 pub fn unpack_miniature(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    Archive::new(GzDecoder::new(ARCHIVE)).unpack(dir)
+    Archive::new(GzDecoder::new(MINIATURE)).unpack(dir)
 }
 
 #[cfg(test)]

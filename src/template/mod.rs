@@ -9,7 +9,7 @@ mod host;
 mod keys;
 mod miniature;
 
-use crate::common::template_name::TemplateName;
+use crate::template_name::TemplateName;
 pub use board::check_board;
 pub use ci::workflow;
 pub use host::{

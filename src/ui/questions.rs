@@ -4,7 +4,12 @@ use std::io;
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
-use super::{FLUSH_TIMEOUT, Ui, error_columns, layout, report, sanitize};
+use super::FLUSH_TIMEOUT;
+use super::Ui;
+use super::error_columns;
+use super::layout;
+use super::report;
+use super::sanitize;
 use sdbuild_core::failure::{Failure, OrFail as _};
 
 impl Ui {

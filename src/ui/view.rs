@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use crate::ui::colour::Paint;
-use crate::ui::frame::{self, Frame, Size, frame};
-use crate::ui::json::{self, Json};
-use crate::ui::run_lines::{self, Form};
+use crate::ui::frame;
+use crate::ui::frame::{Frame, Size, frame};
+use crate::ui::json;
+use crate::ui::json::Json;
+use crate::ui::run_lines;
+use crate::ui::run_lines::Form;
 use crate::ui::sanitize::message;
 use crate::ui::state::{Activity, ActivityKind, Ended, Fraction, State};
 use crate::ui::{colour, layout, words};

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, Once};
 
-use sdbuild::output::manifest::Provenance;
-use sdbuild::output::{CopyRequest, Image, OutputSettings, copy_out};
+use sdbuild_build::output::manifest::Provenance;
+use sdbuild_build::output::{CopyRequest, Image, OutputSettings, copy_out};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::compression::{Compression, CompressionOptions};
 use sdbuild_core::context::Context;

@@ -2,20 +2,35 @@
 //! here touches files, processes or the network.
 
 pub mod attribute_path;
+pub mod brackets;
+pub mod build_log;
+pub mod check;
+pub mod cli_module;
+pub mod configuration_file;
+pub mod diagnosis;
 pub mod flake_file;
 pub mod flake_lock;
 pub mod flake_ref;
 pub mod forecast;
 pub mod git_inputs;
 pub mod git_source;
+pub mod ignore_rules;
 pub mod known_repository;
 pub mod layout;
+pub mod locale;
+pub mod log;
 pub mod nix_conf;
 pub mod nix_definitions;
+pub mod nix_name;
 pub mod nix_syntax;
+pub mod nixos_option;
+pub mod package_names;
 pub mod reports;
 pub mod shell_session;
 pub mod slow_work;
 pub mod source_files;
 pub mod store_path;
+pub mod time_zone;
 pub mod trace;
+pub mod user_files;
+pub mod wifi_passphrase;

@@ -5,9 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::access;
 use crate::commands::status::Machine;
-use crate::pipeline;
-use crate::pipeline::{Common, Item, RunState};
 use crate::settings::Environment;
+use sdbuild_build::{Common, Item, RunState};
 use sdbuild_cloud::aws::Access;
 use sdbuild_cloud::machine;
 use sdbuild_cloud::machine::StaleRental;
@@ -167,7 +166,7 @@ async fn give_back(
     let record = rental.record();
     if let Some(place) = record.place.as_ref().filter(|_| done_here) {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(record.began);
-        pipeline::forget_runs(&record.order.state_dir, place, since);
+        sdbuild_build::forget_runs(&record.order.state_dir, place, since);
     }
     Ok(done_here)
 }

@@ -7,11 +7,10 @@ use std::time::SystemTime;
 
 use super::access;
 use super::records::CloudRecords;
-use crate::pipeline;
-use crate::pipeline::doctor::Check;
-use crate::pipeline::{BuildRequest, Outcome, forget_runs};
 use crate::settings;
 use crate::settings::Environment;
+use sdbuild_build::doctor::Check;
+use sdbuild_build::{BuildRequest, Outcome, forget_runs};
 use sdbuild_cloud::aws::Access;
 use sdbuild_cloud::machine;
 use sdbuild_cloud::machine::{GivenBack, Rental, RentalRequest, until_it_answers};
@@ -39,7 +38,7 @@ pub(in crate::commands) async fn with_machine<T>(
     let Some(source) = settings.on.rented() else {
         return work(request).await;
     };
-    pipeline::check_source(&request, context).await?;
+    sdbuild_build::check_source(&request, context).await?;
     let access = access(env, &request.common);
     let order = order(source, &request, &access);
     let mut order = context.cancel.race(order).await??;

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::ci_service::CiService;
-use crate::common::configuration_file::CONFIG_NAME;
+use crate::ci_service::CiService;
 use crate::settings::Init;
 use crate::template;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::new_file;
 use sdbuild_core::new_file::Access;
+use sdbuild_nix::configuration_file::CONFIG_NAME;
 
 /// A workflow to be written.
 #[derive(Debug)]

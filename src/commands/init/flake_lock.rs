@@ -4,18 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::common::configuration_file::FLAKE_FILE;
-use crate::nixos::flake;
-use crate::nixos::nixpkgs::Nixpkgs;
-use crate::pipeline;
-use crate::pipeline::SourceChoice;
 use crate::settings;
 use crate::settings::{BuildArgs, ConfigArgs, Environment};
+use sdbuild_build::SourceChoice;
+use sdbuild_build::nixos::flake;
+use sdbuild_build::nixos::nixpkgs::Nixpkgs;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::new_file;
 use sdbuild_core::new_file::Access;
 use sdbuild_core::scratch_dir::ScratchDir;
+use sdbuild_nix::configuration_file::FLAKE_FILE;
 use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef};
 
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
@@ -87,7 +86,7 @@ async fn make(
         reference: reference(scratch.path(), dir),
         found: false,
     };
-    let outcome = pipeline::lock_flake(settings.request, Vec::new(), context).await?;
+    let outcome = sdbuild_build::lock_flake(settings.request, Vec::new(), context).await?;
     outcome.finish("flake.lock is written", |lock| {
         let lock = lock.ok_or_else(|| Failure::message(Class::Internal, "Nix wrote no lock"))?;
         let text = sdbuild_nix::flake_lock::formatted(&lock)?;

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use crate::commands::confirm::{confirm, read_line};
-use crate::common::template_name::TemplateName;
-use crate::pipeline;
 use crate::settings;
 use crate::settings::Environment;
 use crate::template;
 use crate::template::{PublicKey, TemplateValues, Wifi};
+use crate::template_name::TemplateName;
 use crate::ui;
 use crate::ui::{Hidden, Ui};
 use sdbuild_core::context::Context;
@@ -142,7 +141,7 @@ pub(super) async fn choose_keys(
     let mut keys = named?;
     if let Some(url) = &settings.github {
         let common = settings::common_without_file(env)?;
-        let text = pipeline::fetch_text(url, &common, asker.context).await?;
+        let text = sdbuild_build::fetch_text(url, &common, asker.context).await?;
         let listed = template::keys_listed(&text);
         confirm_keys(&listed, url, settings.yes, asker).await?;
         keys.extend(listed);

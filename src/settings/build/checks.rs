@@ -4,17 +4,17 @@ use std::path::Path;
 
 use super::Build;
 use super::project_policy;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
-use crate::output::ImagerUrl;
-use crate::pipeline::SourceChoice;
 use crate::settings::resolver::{Origin, Setting, origin_hint};
 use crate::settings::{DEFAULT_RELEASE, output_dir};
+use sdbuild_build::SourceChoice;
+use sdbuild_build::output::ImagerUrl;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::host_name;
 use sdbuild_core::http_url;
 use sdbuild_core::http_url::HttpUrlError;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_image::board::BoardName;
+use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use sdbuild_nix::flake_ref::FlakeLocation;
 
 impl Build {

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::Build;
-use crate::common::build_mode::EmulationChoice;
-use crate::pipeline::SourceChoice;
 use crate::settings::resolver::{Origin, Setting};
+use sdbuild_build::SourceChoice;
+use sdbuild_build::build_mode::EmulationChoice;
 use sdbuild_core::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";

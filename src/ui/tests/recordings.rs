@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::nixos::log::Log;
 use crate::ui::json::Json;
 use crate::ui::view::{Item, Plain, View, ViewKind};
 use sdbuild_core::event::{Event, Phase, Stop};
+use sdbuild_nix::log::Log;
 
 /// Nix's log of a build of the miniature image: milliseconds, then the line.
 const RECORDED: &str = include_str!("../../../tests/streams/mini-build.log");

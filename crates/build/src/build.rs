@@ -1,0 +1,330 @@
+//! A build: the steps from container images to the image file, in their order.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use crate::container_images;
+use crate::container_images::ContainerImages;
+use crate::copy_out;
+use crate::copy_out::{SourceRecord, configuration_id, provenance};
+use crate::emulation;
+use crate::emulation::Emulation;
+use crate::last_times::{last_times, note_times};
+use crate::nixos::build_source::ResolvedNixpkgs;
+use crate::nixos::builder::BuildJob;
+use crate::nixos::command::Task;
+use crate::output::{Image, UnchangedImage};
+use crate::plan::Plan;
+use crate::remote_builder::RemoteBuilder;
+use crate::run_context::{Outcome, RunContext, Scope, with_cleanup};
+use crate::{builder, remote_builders, source};
+use sdbuild_core::compression::Compression;
+use sdbuild_core::context::Context;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::timings::Timings;
+
+/// Carries out `plan`. `timings` holds how long the phases took that `context` reported so far; the manifest
+/// lists them.
+pub async fn build(
+    plan: &Plan,
+    context: &Context,
+    timings: &Timings,
+) -> Result<Outcome<Image>, Failure> {
+    // Those of the manifest have the time of the copy before it has ended.
+    let phases = Timings::default();
+    let places = BuildPlaces::new(&plan.request.resources.builders.machines);
+    let context = &Context {
+        events: places.listen(&phases.listen(&context.events)),
+        ..context.clone()
+    };
+    let steps =
+        async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings, &places).await;
+    let built = with_cleanup(plan, context, steps).await?;
+    // Without it the next build shows no earlier time.
+    let state_dir = &plan.request.common.state_dir;
+    note_times(state_dir, &configuration_id(plan), phases.in_millis()).ok();
+    Ok(built)
+}
+
+async fn steps(
+    run: &RunContext<'_>,
+    scope: &mut Scope,
+    timings: &Timings,
+    places: &BuildPlaces,
+) -> Result<Image, Failure> {
+    let Ready {
+        job,
+        images,
+        emulation,
+        configuration_read,
+    } = match Box::pin(begin(run, scope)).await? {
+        Beginning::Ready(ready) => *ready,
+        Beginning::UpToDate(image) => {
+            remove_leftovers(run, scope).await?;
+            return Ok(image.into_image());
+        }
+    };
+    let source = SourceRecord::of(&job.source);
+    let prepared = builder::prepare(run, &images.builder, job, scope).await?;
+    let state_dir = &run.plan.request.common.state_dir;
+    let last = last_times(state_dir, &configuration_id(run.plan));
+    run.context.events.emit(Event::LastTimes(last));
+    let refused = copy_out::refuse_early(run, prepared.image());
+    let built = Box::pin(builder::build(run, prepared, scope, refused)).await?;
+    if let Some(summary) = places.summary() {
+        run.context.events.notice(summary);
+    }
+    let origin = provenance(run.plan, &images, emulation, source, &built);
+    // Nothing runs under emulation any more.
+    let (image, ()) = tokio::join!(
+        copy_out::copy_out(run, &built, origin, timings, configuration_read),
+        scope.release_lease(&run.context.cancel)
+    );
+    image
+}
+
+/// Removes what stale runs left. Only a registrar can remove their handlers; where nothing is left, none is started.
+async fn remove_leftovers(run: &RunContext<'_>, scope: &mut Scope) -> Result<(), Failure> {
+    if run.has_leftovers().await? {
+        let images = container_images::provide(run).await?;
+        emulation::set_up(run, &images, scope).await?;
+    }
+    Ok(())
+}
+
+/// How a build goes on.
+#[derive(Debug)]
+pub(super) enum Beginning {
+    /// Not at all: an earlier build has made the image of the same inputs.
+    UpToDate(Box<UnchangedImage>),
+    /// With a builder.
+    Ready(Box<Ready>),
+}
+
+/// What a builder needs.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// What it does.
+    pub(super) job: BuildJob,
+    /// The container images, which the engine holds.
+    pub(super) images: ContainerImages,
+    /// How programs of the image run.
+    pub(super) emulation: Emulation,
+    /// When the build began to read the configuration.
+    pub(super) configuration_read: SystemTime,
+}
+
+/// Begins a build.
+///
+/// Whether a directory of nixpkgs has changed takes a look at each of its 50,000 files. So the build begins with the directory
+/// as it was read last, and begins anew if it has changed.
+pub(super) async fn begin(run: &RunContext<'_>, scope: &mut Scope) -> Result<Beginning, Failure> {
+    let Some(remembered) = source::remembered_nixpkgs(run) else {
+        let nixpkgs = source::provide_nixpkgs(run).await?;
+        return begin_with(nixpkgs, run, scope).await;
+    };
+    let remembered = Some(remembered);
+    // Both to their end: a failure of one must not drop the other in the middle of what it does in the engine.
+    let (nixpkgs, begun) = tokio::join!(
+        source::provide_nixpkgs(run),
+        Box::pin(begin_with(remembered.clone(), run, scope))
+    );
+    let (nixpkgs, begun) = (nixpkgs?, begun?);
+    match begun {
+        begun if nixpkgs == remembered => Ok(begun),
+        Beginning::UpToDate(_) => begin_with(nixpkgs, run, scope).await,
+        Beginning::Ready(ready) => ready.with_nixpkgs(nixpkgs, run).await,
+    }
+}
+
+async fn begin_with(
+    nixpkgs: Option<ResolvedNixpkgs>,
+    run: &RunContext<'_>,
+    scope: &mut Scope,
+) -> Result<Beginning, Failure> {
+    // After `sdbuild.lock` is written, which belongs to the configuration.
+    let configuration_read = SystemTime::now();
+    let job = builder::job(run, nixpkgs, Task::Build).await?;
+    if let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
+        return Ok(Beginning::UpToDate(Box::new(image)));
+    }
+    run.context.events.emit(Event::ToCome(to_come(run)));
+    let images = container_images::provide(run).await?;
+    remote_builders::try_all(run, &images.builder).await?;
+    let emulation = emulation::set_up(run, &images, scope).await?;
+    Ok(Beginning::Ready(Box::new(Ready {
+        job,
+        images,
+        emulation,
+        configuration_read,
+    })))
+}
+
+/// The phases of a build of which something is built.
+fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
+    let plan = &run.plan.engine_plan;
+    let phases = [
+        (Phase::ContainerImages, !plan.missing.images.is_empty()),
+        (
+            Phase::Builders,
+            !run.plan.request.resources.builders.machines.is_empty(),
+        ),
+        (Phase::Emulation, plan.registrar.is_some()),
+        (Phase::Upload, true),
+        (Phase::Build, true),
+        (Phase::CopyOut, true),
+    ];
+    let phases = phases.into_iter().filter(|(_, comes)| *comes);
+    let request = &run.plan.request;
+    let is_compressed = request.output.compress.format != Compression::None;
+    let boot = request
+        .output
+        .is_booted
+        .then(|| request.target.format.row().boot_phases(is_compressed));
+    let boot = boot.unwrap_or_default().iter().copied();
+    phases.map(|(phase, _)| phase).chain(boot).collect()
+}
+
+impl Ready {
+    /// The same with another nixpkgs, of which there may be an image already.
+    async fn with_nixpkgs(
+        mut self: Box<Self>,
+        nixpkgs: Option<ResolvedNixpkgs>,
+        run: &RunContext<'_>,
+    ) -> Result<Beginning, Failure> {
+        self.job.source.nixpkgs = nixpkgs;
+        let image = copy_out::unchanged(run, &self.job, self.configuration_read).await?;
+        Ok(image.map_or_else(
+            || Beginning::Ready(self),
+            |image| Beginning::UpToDate(Box::new(image)),
+        ))
+    }
+}
+
+/// Number of derivations built on each machine.
+#[derive(Clone, Debug)]
+pub(super) struct BuildPlaces {
+    /// The addresses of the remote builders.
+    addresses: Arc<Vec<String>>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// The builds that run, each with the number of its remote builder; `None` for this machine.
+    running: HashMap<u64, Option<usize>>,
+    /// Builds that ended, in the same way.
+    ended: HashMap<Option<usize>, u64>,
+}
+
+impl BuildPlaces {
+    /// Counts for `machines`, which may be none.
+    pub(super) fn new(machines: &[RemoteBuilder]) -> Self {
+        Self {
+            addresses: Arc::new(machines.iter().map(RemoteBuilder::address).collect()),
+            counts: Arc::default(),
+        }
+    }
+
+    /// Counts in the events emitted to the result, and passes them on to `events`.
+    pub(super) fn listen(&self, events: &Events) -> Events {
+        let (places, events) = (self.clone(), events.clone());
+        Events::new(move |event| {
+            if let Event::Nix(event) = &event {
+                places.count(event);
+            }
+            events.emit(event);
+        })
+    }
+
+    fn count(&self, event: &NixEvent) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let NixEvent::BuildStarted { id, machine, .. } = event {
+            // Nix names it with its parameters.
+            let named = |address: &String| {
+                let rest = machine.strip_prefix(address.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('?'))
+            };
+            counts
+                .running
+                .insert(*id, self.addresses.iter().position(named));
+        } else if let NixEvent::Stopped { id } = event
+            && let Some(place) = counts.running.remove(id)
+        {
+            *counts.ended.entry(place).or_default() += 1;
+        }
+    }
+
+    /// How many derivations were built where; `None` without remote builders, or if nothing was built.
+    pub(super) fn summary(&self) -> Option<String> {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.addresses.is_empty() || counts.ended.is_empty() {
+            return None;
+        }
+        let of = |place| counts.ended.get(&place).copied().unwrap_or(0);
+        let remote = self.addresses.iter().enumerate();
+        let remote = remote.map(|(number, address)| format!("{} on {address}", of(Some(number))));
+        let here = format!("{} on the engine's machine", of(None));
+        let all: Vec<_> = remote.chain([here]).collect();
+        Some(format!("derivations built: {}", all.join(", ")))
+    }
+}
+
+/// What a build would do, for `--dry-run`: subject and text, in the order of the steps.
+pub fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
+    let steps = [
+        source::describe_source,
+        emulation::describe_steps,
+        remote_builders::describe_builders,
+        container_images::describe,
+        builder::describe,
+        copy_out::describe,
+    ];
+    steps
+        .into_iter()
+        .flat_map(|describe| describe(plan))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_are_counted_where_they_were_built() {
+        let machines = [
+            "ssh-ng://a@one x",
+            "ssh-ng://a@one:22 x",
+            "ssh://b@two?compress=true x",
+        ];
+        let machines = machines.map(|line| line.parse().unwrap());
+        let places = BuildPlaces::new(&machines);
+        assert_eq!(places.summary(), None);
+        let events = places.listen(&Events::none());
+        let started = |id, machine: &str| {
+            let (derivation, machine) = (String::new(), machine.to_owned());
+            events.emit(Event::Nix(NixEvent::BuildStarted {
+                id,
+                derivation,
+                machine,
+            }));
+        };
+        started(1, "ssh-ng://a@one:22");
+        started(2, "ssh://b@two?compress=true");
+        started(3, "");
+        started(4, "ssh-ng://a@one:22");
+        for id in [1, 2, 3, 9] {
+            events.emit(Event::Nix(NixEvent::Stopped { id }));
+        }
+        assert_eq!(
+            places.summary().unwrap(),
+            "derivations built: 0 on ssh-ng://a@one, 1 on ssh-ng://a@one:22, 1 on ssh://b@two, 1 on the engine's machine"
+        );
+        started(5, "");
+        events.emit(Event::Nix(NixEvent::Stopped { id: 5 }));
+        assert!(BuildPlaces::new(&[]).summary().is_none());
+    }
+}

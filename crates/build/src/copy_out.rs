@@ -1,0 +1,475 @@
+//! Step: the image is copied out of the builder into the output directory.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+
+use crate::build_mode::EmulationChoice;
+use crate::container_images::ContainerImages;
+use crate::emulation::Emulation;
+use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
+use crate::nixos::builder::{BuildJob, BuildResult, NoConfiguration};
+use crate::output;
+use crate::output::manifest;
+use crate::output::manifest::{Built, ContainerImage, Nixpkgs, Program, Provenance};
+use crate::output::{CopyRequest, Image, ImageOwnerId, ImagerUrl, OutputSettings, UnchangedImage};
+use crate::plan::Plan;
+use crate::request::{BuildRequest, SourceChoice};
+use crate::run_context::RunContext;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::http_url::without_secrets;
+use sdbuild_core::plain_file;
+use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::timings::Timings;
+use sdbuild_engine::oci::Definition;
+use sdbuild_image::board::BoardName;
+use sdbuild_image::image_format::Format;
+use sdbuild_image::image_name::Sidecar;
+use sdbuild_nix::configuration_file::{CONFIG_NAME, flake_text, lock_command};
+use sdbuild_nix::flake_file::first_configuration;
+use sdbuild_nix::flake_ref::FlakeLocation;
+use sdbuild_nix::reports::FlakeReport;
+
+/// Where the image goes.
+pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
+    let request = &plan.request;
+    let dir = request.output.dir.display();
+    let replaces = if request.output.force {
+        ", replacing one of the same name"
+    } else {
+        ""
+    };
+    let board = request.target.board.as_ref();
+    let board = board.map(|board| ("board", board.to_string()));
+    let mut lines = vec![("format", request.target.format.to_string())];
+    lines.extend(board);
+    lines.push(("image into", format!("{dir}{replaces}")));
+    lines
+}
+
+/// Copies the image of a finished build, with its sidecars.
+pub(crate) async fn copy_out(
+    run: &RunContext<'_>,
+    built: &BuildResult,
+    origin: Provenance,
+    timings: &Timings,
+    configuration_read: SystemTime,
+) -> Result<Image, Failure> {
+    let request = request(run, origin, timings, configuration_read);
+    let copy = output::copy_out(&built.container, &built.out_path, &request, run.context);
+    let asks = run.plan.request.questions.replacing;
+    let copy = async {
+        let copied = copy.await;
+        // What it came to is the size.
+        let events = &run.context.events;
+        events.detail(Phase::CopyOut, "");
+        copied.map_err(|failure| {
+            let failure = with_configuration(failure, built.as_it_is.as_ref(), local_flake(run));
+            with_question(failure, asks)
+        })
+    };
+    let image = run.context.phase(Phase::CopyOut, copy).await?;
+    if let Some(imager) = &request.settings.imager {
+        run.context
+            .events
+            .notice(imager_advice(imager, &image.path));
+    }
+    Ok(image)
+}
+
+/// How Raspberry Pi Imager takes the list beside the image at `path`.
+fn imager_advice(imager: &ImagerUrl, path: &Path) -> String {
+    let list = Sidecar::ImagerList.path(path);
+    let shown = shown_path(&list);
+    match imager {
+        ImagerUrl::OutputDir => format!(
+            "the list for Raspberry Pi Imager is {shown}: rpi-imager --repo {}",
+            quoted(&shown)
+        ),
+        ImagerUrl::Below(base) => {
+            let name = list.file_name().unwrap_or_default().to_string_lossy();
+            let url = output::imager_url(base, &name);
+            format!(
+                "the list for Raspberry Pi Imager is {shown}; when it is published beside the image: rpi-imager --repo {}",
+                quoted(&url)
+            )
+        }
+    }
+}
+
+/// Ends with a failure as soon as it is known that the image cannot get its name, otherwise never. `image` receives its
+/// derivation.
+pub(crate) async fn refuse_early(
+    run: &RunContext<'_>,
+    mut image: watch::Receiver<Option<String>>,
+) -> Failure {
+    let mut origin = Provenance::default();
+    origin.configuration.id = image_owner_id(run.plan);
+    let request = request(run, origin, &Timings::default(), SystemTime::now());
+    while image.changed().await.is_ok() {
+        let derivation = image.borrow_and_update().clone().unwrap_or_default();
+        let check = output::check_name(&derivation, &request, run.context);
+        if let Err(failure) = check.await {
+            let failure = Failure {
+                // Nix has evaluated, and built nothing.
+                is_refusal: true,
+                ..failure
+            };
+            return with_question(failure, run.plan.request.questions.replacing);
+        }
+    }
+    std::future::pending().await
+}
+
+/// `failure`, which asks whether a file may be replaced only if the user can be asked.
+fn with_question(failure: Failure, asks_to_replace: bool) -> Failure {
+    let in_the_way = failure.in_the_way.filter(|_| asks_to_replace);
+    Failure {
+        in_the_way,
+        ..failure
+    }
+}
+
+/// The same with the configuration to build instead, if what was built is none. `as_it_is` names one of the flake, if it has any.
+/// `flake` is the text of its `flake.nix` and the command that completes its lock, if it is a directory of this machine.
+fn with_configuration(
+    failure: Failure,
+    as_it_is: Option<&NoConfiguration>,
+    flake: Option<(String, String)>,
+) -> Failure {
+    let Some(NoConfiguration { configuration }) =
+        as_it_is.filter(|_| failure.class == Class::Build)
+    else {
+        return failure;
+    };
+    if let Some(first) = configuration {
+        return failure.hint(format!(
+            "a configuration of the flake has one: sdbuild build {}",
+            quoted(first)
+        ));
+    }
+    let (text, lock) = flake.unwrap_or_default();
+    failure.hint(first_configuration(&text, &lock))
+}
+
+/// The text of the `flake.nix` that is built, and the command that completes its lock; `None` if it is not here.
+fn local_flake(run: &RunContext<'_>) -> Option<(String, String)> {
+    let SourceChoice::Flake { reference, .. } = &run.plan.request.source.choice else {
+        return None;
+    };
+    let FlakeLocation::Directory { path, .. } = &reference.location else {
+        return None;
+    };
+    let dir = path.join(&reference.dir);
+    let lock = lock_command(&reference.text, dir.join(CONFIG_NAME).is_file());
+    Some((flake_text(&dir)?, lock))
+}
+
+fn request(
+    run: &RunContext<'_>,
+    origin: Provenance,
+    timings: &Timings,
+    configuration_read: SystemTime,
+) -> CopyRequest {
+    CopyRequest {
+        settings: output_settings(&run.plan.request),
+        origin,
+        timings: timings.clone(),
+        configuration_read,
+    }
+}
+
+/// The image that an earlier build made of the same configuration, nixpkgs and settings, if it is still there. Nix is not
+/// asked: the key of the evaluation of `job` says that it would answer the same.
+pub(crate) async fn unchanged(
+    run: &RunContext<'_>,
+    job: &BuildJob,
+    configuration_read: SystemTime,
+) -> Result<Option<UnchangedImage>, Failure> {
+    let (plan, cancel) = (run.plan, &run.context.cancel);
+    let Some(builder) = plan.engine_plan.builder.content_reference() else {
+        return Ok(None);
+    };
+    let job = job.clone();
+    let settings = output_settings(&plan.request);
+    let mut origin = Provenance::default();
+    origin.configuration.id = image_owner_id(plan);
+    let registrar = plan.engine_plan.registrar.as_ref();
+    origin.registrar = registrar.map(container_image);
+    let token = cancel.clone();
+    let find = move || {
+        origin.configuration.evaluation = job.evaluation_key(&builder)?;
+        Ok::<_, Failure>(output::unchanged(
+            &settings,
+            &origin,
+            configuration_read,
+            &token,
+        ))
+    };
+    let found = cancel.race(tokio::task::spawn_blocking(find)).await?;
+    found.or_internal("look for an earlier image")?
+}
+
+fn output_settings(request: &BuildRequest) -> OutputSettings {
+    OutputSettings {
+        board: request.target.board.map(|BoardName(board)| board),
+        format: request.target.format.clone(),
+        dir: request.output.dir.clone(),
+        force: request.output.force,
+        owner: request.output.owner,
+        is_private: request.source.choice.is_private(),
+        compression: request.output.compress,
+        imager: request.output.imager.clone(),
+        created: request
+            .output
+            .source_date_epoch
+            .unwrap_or_else(jiff::Timestamp::now),
+    }
+}
+
+/// The Debian package of the emulator.
+const QEMU: &str = "qemu-user";
+/// The Debian package of Nix.
+const NIX: &str = "nix-bin";
+
+/// Bytes of a machine's identity (machine-id(5)): 32 digits and a newline.
+const MAX_MACHINE_ID_BYTES: u64 = 64;
+/// Hexadecimal digits of a configuration's id.
+const ID_CHARS: usize = 32;
+
+/// What the manifest says of a source, noted before the builder takes it.
+#[derive(Debug)]
+pub(super) struct SourceRecord {
+    /// Its name, without any path of this machine.
+    name: String,
+    nixpkgs: Option<Nixpkgs>,
+    overridden_inputs: Vec<String>,
+}
+
+impl SourceRecord {
+    /// The record of `source`.
+    pub(super) fn of(source: &BuildSource) -> Self {
+        Self {
+            name: source.public_name(),
+            nixpkgs: nixpkgs(source),
+            overridden_inputs: source.overridden_inputs(),
+        }
+    }
+}
+
+/// What went into the image `built` from `source`, whose programs ran by `mode`.
+pub(super) fn provenance(
+    plan: &Plan,
+    images: &ContainerImages,
+    mode: Emulation,
+    source: SourceRecord,
+    built: &BuildResult,
+) -> Provenance {
+    let registrar = plan.engine_plan.registrar.as_ref();
+    let builder = plan.engine_plan.builder.own();
+    let report = built.flake.clone();
+    Provenance {
+        format: plan.request.target.format.clone(),
+        system: plan.request.target.system.to_string(),
+        emulation: emulation(mode, registrar),
+        nix: builder.and_then(|definition| program(definition, NIX)),
+        registrar: registrar.map(container_image),
+        builder: builder_image(builder, images.builder.reference()),
+        nixpkgs: source.nixpkgs,
+        configuration: manifest::Configuration {
+            file: source.name,
+            sha256: built.configuration_sha256.to_string(),
+            id: image_owner_id(plan),
+            evaluation: built.evaluation,
+            flake: report.map(|report| flake(report, source.overridden_inputs)),
+        },
+        result: Built {
+            store_path: built.out_path.clone(),
+            derivation: built.derivation.clone(),
+        },
+    }
+}
+
+/// Tells one configuration, host and format from others without naming its path.
+pub(super) fn configuration_id(plan: &Plan) -> String {
+    let host = plan.request.source.host_name.as_deref();
+    id_of(
+        &plan.source.source.identity(),
+        host.unwrap_or_default(),
+        plan,
+    )
+}
+
+/// The same as the images have it: with and without the name of a flake's only configuration.
+pub(super) fn image_owner_id(plan: &Plan) -> ImageOwnerId {
+    let (place, name) = plan.source.source.place_and_name();
+    let id = ImageOwnerId::new(id_of(&place, "", plan), name.as_deref());
+    id.with_host(plan.request.source.host_name.as_deref())
+}
+
+/// A hash of `source`, host and format; it also has the identity of this machine in it, so that it cannot be guessed.
+fn id_of(source: &OsStr, host: &str, plan: &Plan) -> String {
+    let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
+    let format = &plan.request.target.format;
+    // An id is the same as before there were others.
+    let format = Some(format).filter(|format| **format != Format::default());
+    let text = [
+        machine.unwrap_or_default().trim(),
+        &source.to_string_lossy(),
+        host,
+        &plan.request.target.system.to_string(),
+    ]
+    .join("\0");
+    let text = format.map_or(text.clone(), |format| format!("{text}\0{format}"));
+    let mut id = Sha256Hash::of(text.as_bytes()).to_string();
+    id.truncate(ID_CHARS);
+    id
+}
+
+pub(super) fn container_image(definition: &Definition) -> ContainerImage {
+    ContainerImage {
+        reference: definition.reference(),
+        definition_sha256: Some(definition.digest().to_string()),
+    }
+}
+
+/// Our own builder image; a foreign one has only its `reference`.
+fn builder_image(own: Option<&Definition>, reference: &str) -> ContainerImage {
+    own.map_or_else(
+        || ContainerImage {
+            reference: reference.to_owned(),
+            definition_sha256: None,
+        },
+        container_image,
+    )
+}
+
+/// The pinned version of `package` in a container image.
+fn program(definition: &Definition, package: &str) -> Option<Program> {
+    let lock = &definition.lock;
+    let pin = lock.packages.iter().find(|pin| pin.name == package)?;
+    let content = lock.contents.iter().find(|one| one.package == package);
+    Some(Program {
+        version: pin.version.clone(),
+        package_sha256: pin.sha256.to_string(),
+        program_sha256: content.map(|one| one.sha256.to_string()),
+    })
+}
+
+fn emulation(mode: Emulation, registrar: Option<&Definition>) -> manifest::EmulationRecord {
+    // With `host` it is the interpreter of another program's handler, about which nothing is known.
+    let is_ours = matches!(mode, Emulation::Register | Emulation::Private);
+    let registrar = registrar.filter(|_| is_ours);
+    manifest::EmulationRecord {
+        mode: match mode {
+            Emulation::Builders => "builders".to_owned(),
+            Emulation::Native | Emulation::Register | Emulation::Private | Emulation::Host => {
+                EmulationChoice::from(mode).to_string()
+            }
+        },
+        emulated: mode.uses_handler(),
+        qemu: registrar.and_then(|definition| program(definition, QEMU)),
+    }
+}
+
+/// The version of the QEMU that `mode` runs, without Debian's additions: `10.0.8`; `None` if it is not known.
+pub(super) fn qemu_version(mode: Emulation, registrar: Option<&Definition>) -> Option<String> {
+    let version = emulation(mode, registrar).qemu?.version;
+    let upstream = version.split_once(':').map_or(&*version, |(_, rest)| rest);
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    Some(upstream.chars().take_while(|c| is_number(*c)).collect())
+}
+
+/// nixpkgs by its lock entry; a local directory only has a digest.
+fn nixpkgs(source: &BuildSource) -> Option<Nixpkgs> {
+    let ResolvedNixpkgs { nixpkgs, locked } = source.nixpkgs.as_ref()?;
+    let (release, url) = match locked {
+        Some(locked) => (locked.release.clone(), Some(without_secrets(&locked.url))),
+        None => (None, None),
+    };
+    Some(Nixpkgs {
+        release,
+        url,
+        sha256: nixpkgs.sha256(),
+    })
+}
+
+/// The flake of a finished build. `overridden_inputs` of it were replaced.
+fn flake(report: FlakeReport, overridden_inputs: Vec<String>) -> manifest::Flake {
+    let substituters = report.caches.substituters.iter();
+    let substituters = substituters.filter(|_| report.uses_caches);
+    manifest::Flake {
+        nar_hash: report.nar_hash,
+        revision: report.revision,
+        lock_sha256: report.lock,
+        overridden_inputs,
+        caches: substituters.map(|url| without_secrets(url)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_can_be_asked_has_failed() {
+        let in_the_way = || Failure {
+            in_the_way: Some(Path::new("pi.img").into()),
+            ..Failure::usage("it exists")
+        };
+        assert!(with_question(in_the_way(), true).has_question());
+        assert!(!with_question(in_the_way(), false).has_question());
+    }
+
+    #[test]
+    fn the_command_for_imager_names_the_list() {
+        let path = Path::new("/out/my pi.img.zst");
+        let advice = imager_advice(&ImagerUrl::OutputDir, path);
+        let command = ": rpi-imager --repo '/out/my pi.img.zst.rpi-imager.json'";
+        assert!(advice.ends_with(command), "{advice}");
+        let advice = imager_advice(&ImagerUrl::Below("https://h.example/x".into()), path);
+        let command = ": rpi-imager --repo https://h.example/x/my%20pi.img.zst.rpi-imager.json";
+        assert!(advice.ends_with(command), "{advice}");
+    }
+}
+
+#[cfg(test)]
+mod provenance_tests {
+    use super::*;
+    use sdbuild_core::system::Architecture;
+
+    #[test]
+    fn manifest_names_pinned_emulator_and_nix() {
+        let registrar = Definition::registrar(Architecture::X86_64, None).unwrap();
+        let builder = Definition::builder(Architecture::X86_64, None).unwrap();
+        let qemu = emulation(Emulation::Register, Some(&registrar));
+        assert_eq!(qemu.mode, "register");
+        let version = qemu_version(Emulation::Register, Some(&registrar)).unwrap();
+        assert!(
+            version.split('.').all(|n| n.parse::<u32>().is_ok()),
+            "{version}"
+        );
+        let qemu = qemu.qemu.unwrap();
+        assert_eq!(qemu.package_sha256.len(), 64);
+        assert!(qemu.program_sha256.is_some());
+        assert!(program(&builder, NIX).is_some());
+        let own = builder_image(Some(&builder), "");
+        assert!(own.definition_sha256.is_some());
+        let foreign = builder_image(None, "nixos/nix@sha256:00");
+        assert_eq!(foreign.reference, "nixos/nix@sha256:00");
+        assert_eq!(foreign.definition_sha256, None);
+        assert_eq!(emulation(Emulation::Native, None).mode, "none");
+        let builders = emulation(Emulation::Builders, None);
+        assert_eq!(
+            (builders.mode.as_str(), builders.emulated),
+            ("builders", false)
+        );
+        assert_eq!(emulation(Emulation::Native, None).qemu, None);
+        assert_eq!(emulation(Emulation::Host, Some(&registrar)).qemu, None);
+    }
+}

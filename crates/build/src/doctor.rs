@@ -1,0 +1,186 @@
+//! Every condition of a build, looked at for a bounded time. Nothing on the machine is changed: no container is
+//! started, no directory created, nothing downloaded but the headers of answers. Remote builders are the exception: a
+//! container tries them, as only its ssh and its Nix can, and is removed.
+
+use std::time::Duration;
+
+use crate::checks;
+use crate::checks::{Answers, DoctorFacts, EngineView, Machine};
+pub use crate::checks::{Check, Verdict};
+use crate::emulation::Emulation;
+use crate::inventory::{ContainerSizes, Inventory, LocalFiles};
+use crate::plan::EnginePlan;
+use crate::request::BuildRequest;
+use crate::run_lock::RunState;
+use crate::source::NixpkgsArchive;
+use crate::{clients, remote_builders};
+use sdbuild_core::context::Context;
+use sdbuild_core::counted::counted;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::kvm::Kvm;
+use sdbuild_core::timeout::timeout;
+use sdbuild_engine::Engine;
+use sdbuild_engine::oci::MissingImages;
+
+/// An engine or a server that takes longer is too slow for a build as well.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Checks everything that a build of `request` needs. Fails only when it is interrupted. A build that runs on a rented machine can do
+/// without this machine's engine.
+pub async fn examine(request: &BuildRequest, context: &Context) -> Result<Vec<Check>, Failure> {
+    let look = async {
+        let nixpkgs = NixpkgsArchive::of(request).await;
+        let answers = Answers::collect(request, nixpkgs.as_ref(), ANSWER_TIMEOUT);
+        let (engine, answers) = tokio::join!(connect(request, context), answers);
+        let (missing, leftovers) = tokio::join!(
+            missing_images(engine.as_ref().ok(), request),
+            leftovers(engine.as_ref().ok(), request)
+        );
+        let facts = DoctorFacts {
+            answers,
+            nixpkgs,
+            kvm: Kvm::of_this_machine(),
+            leftovers: leftovers.objects,
+            cache_size: leftovers.cache_size,
+        };
+        let mut checks = Vec::new();
+        if let Err(failure) = &engine {
+            checks.push(Check::failed("engine", failure));
+        }
+        let engine = engine.as_ref().ok();
+        let of = |engine: Option<&Engine>| {
+            checks::all(&Machine {
+                request,
+                builds: true,
+                writes_image: true,
+                engine: engine.map(EngineView::from),
+                emulation: engine.and_then(|engine| emulation(engine, request)),
+                missing: missing.as_ref().filter(|_| engine.is_some()),
+                doctor: Some(&facts),
+            })
+        };
+        checks.extend(of(engine));
+        if request.resources.rented.is_some() {
+            disregard_engine(&mut checks, &of(None));
+        }
+        (checks, engine.cloned())
+    };
+    let (mut checks, engine) = context.cancel.race(Box::pin(look)).await?;
+    // Not in the race: its container is removed when it is interrupted.
+    if let Some(engine) = engine {
+        checks.extend(Box::pin(remote_builders::try_builders(&engine, request, context)).await?);
+    }
+    Ok(checks)
+}
+
+/// What is bad about this machine's engine alone does not keep a build from working on a rented machine. `without_engine` are the checks
+/// of a machine that has none.
+fn disregard_engine(checks: &mut [Check], without_engine: &[Check]) {
+    for check in checks {
+        let same = |other: &&Check| other.topic == check.topic && other.verdict == Verdict::Bad;
+        if check.verdict == Verdict::Bad && !without_engine.iter().any(|other| same(&other)) {
+            check.verdict = Verdict::Warning;
+            check.remedies.insert(
+                0,
+                "a build on a rented machine does not need it; check, boot, try and shell do"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
+async fn connect(request: &BuildRequest, context: &Context) -> Result<Engine, Failure> {
+    let connect = clients::connect(&request.common, &context.cancel);
+    let answer = timeout(ANSWER_TIMEOUT, connect).await;
+    answer.unwrap_or_else(|| {
+        let seconds = ANSWER_TIMEOUT.as_secs();
+        let text = format!("the engine does not answer within {seconds} s");
+        Err(Failure::message(Class::Environment, text)
+            .hint("if `docker info` answers, the engine was busy. Run doctor again. If not, `systemctl status docker` shows whether it runs"))
+    })
+}
+
+fn emulation(engine: &Engine, request: &BuildRequest) -> Option<Emulation> {
+    let (machines, choice) = (
+        &request.resources.builders.machines,
+        request.target.emulation,
+    );
+    Emulation::choose_with(machines, choice, request.target.system, engine.facts()).ok()
+}
+
+/// What engine and cache lack of the container images; `None` when that is not known.
+async fn missing_images(engine: Option<&Engine>, request: &BuildRequest) -> Option<MissingImages> {
+    let engine = engine?;
+    let base = EnginePlan::new(engine.clone(), emulation(engine, request)?, request);
+    let base = timeout(ANSWER_TIMEOUT, base).await?.ok()?;
+    Some(base.missing)
+}
+
+/// Words for one and for several of what stale runs leave on the engine.
+const CONTAINERS: [&str; 2] = ["container", "containers"];
+const ENTRIES: [&str; 2] = ["binfmt_misc entry", "binfmt_misc entries"];
+
+/// What stale runs left on the engine, and what is in the cache.
+struct Leftovers {
+    /// For instance `2 containers, 1 binfmt_misc entry`, or why it is not known.
+    objects: Result<String, String>,
+    cache_size: u64,
+}
+
+/// Found by label, prefix and run lock, without a container.
+async fn leftovers(engine: Option<&Engine>, request: &BuildRequest) -> Leftovers {
+    let common = &request.common;
+    let files = LocalFiles::measure(common, &std::collections::BTreeSet::new());
+    let cache_size = files.cache_size.unwrap_or(0);
+    let Some(engine) = engine else {
+        let runs = files.runs.iter();
+        let stale = runs.filter(|run| run.state == RunState::Stale).count();
+        return Leftovers {
+            objects: Ok(all_counted(&[(stale, ["run", "runs"])])),
+            cache_size,
+        };
+    };
+    let list = Inventory::list(engine.clone(), common, ContainerSizes::Skipped);
+    let objects = match timeout(ANSWER_TIMEOUT, list).await {
+        None => Err(
+            "leftovers of earlier runs are unknown, because the engine does not list its containers in time"
+                .to_owned(),
+        ),
+        Some(Err(failure)) => Err(format!("leftovers of earlier runs are unknown: {failure}")),
+        Some(Ok(inventory)) => {
+            let stale = inventory.objects.stale;
+            let containers = (stale.containers.len(), CONTAINERS);
+            let handlers = (stale.handlers.len(), ENTRIES);
+            Ok(all_counted(&[containers, handlers]))
+        }
+    };
+    Leftovers {
+        objects,
+        cache_size,
+    }
+}
+
+/// `2 containers, 1 binfmt_misc entry` of numbers with the words for one and for several, without the kinds that were not found.
+fn all_counted(counts: &[(usize, [&str; 2])]) -> String {
+    let some = counts.iter().filter(|(n, _)| *n > 0);
+    let words = some.map(|(n, [one, many])| counted(n, one, many));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_that_exist_are_counted() {
+        assert_eq!(
+            all_counted(&[(2, CONTAINERS), (0, ENTRIES)]),
+            "2 containers"
+        );
+        assert_eq!(
+            all_counted(&[(1, CONTAINERS), (1, ENTRIES)]),
+            "1 container, 1 binfmt_misc entry"
+        );
+        assert_eq!(all_counted(&[(0, CONTAINERS)]), "");
+    }
+}

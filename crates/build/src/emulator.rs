@@ -1,0 +1,132 @@
+//! What a boot in an engine needs: the emulator's image there, and a run lock.
+
+use std::path::PathBuf;
+
+use crate::clients;
+use crate::container_images::ensure;
+use crate::request::Common;
+use crate::run_lock::{RunLock, RunLocks};
+use crate::sweep::Sweep;
+use sdbuild_core::context::Context;
+use sdbuild_core::failure::Failure;
+use sdbuild_engine::oci::Definition;
+use sdbuild_engine::{Endpoint, Engine, RunId};
+
+/// An engine that can boot an image. While this value lives no other run removes what the boot creates there.
+#[derive(Debug)]
+pub struct BootEngine {
+    /// The engine.
+    pub engine: Engine,
+    /// The run that boots.
+    pub run: RunId,
+    /// Reference of the emulator's container image, which the engine holds.
+    pub image: String,
+    run_lock: Option<RunLock>,
+}
+
+impl BootEngine {
+    /// Connects, removes what stale runs left on the engine, and fetches, assembles and loads the emulator's
+    /// image where the engine lacks it. With `needs_port`, an engine on another machine is refused.
+    pub async fn prepare(
+        settings: &Common,
+        needs_port: bool,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let engine = clients::connect(settings, &context.cancel).await?;
+        if needs_port {
+            reachable(engine.endpoint())?;
+        }
+        let run = RunId::random()?;
+        let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
+        let run_lock = run_locks.acquire(&run)?;
+        let sweep = Sweep {
+            engine: &engine,
+            run_locks: &run_locks,
+            own: &run,
+        };
+        let image = async {
+            // A boot that was killed while it copied left a container as large as the unpacked image.
+            sweep.clear(None, context).await?;
+            emulator_image(&engine, settings, context).await
+        };
+        match image.await {
+            Ok(image) => Ok(Self {
+                engine,
+                run,
+                image,
+                run_lock: Some(run_lock),
+            }),
+            Err(failure) => {
+                let failed = Err(failure);
+                run_lock.end(&failed);
+                failed
+            }
+        }
+    }
+
+    /// The engine's directory of containers, when it is a directory of this machine.
+    pub fn disk(&self) -> Option<PathBuf> {
+        let dir = PathBuf::from(&self.engine.facts().root_dir);
+        (self.engine.is_on_this_kernel() && dir.is_absolute()).then_some(dir)
+    }
+
+    /// Ends the run with the boot's `outcome`. When the boot left something behind, the run counts as stale,
+    /// so that the next run removes it.
+    pub fn booted<T>(mut self, outcome: &Result<T, Failure>) {
+        if let Some(run_lock) = self.run_lock.take() {
+            run_lock.end(outcome);
+        }
+    }
+}
+
+impl Drop for BootEngine {
+    fn drop(&mut self) {
+        if let Some(run_lock) = self.run_lock.take() {
+            run_lock.release();
+        }
+    }
+}
+
+/// The reference of the emulator's container image, which the engine holds from then on.
+async fn emulator_image(
+    engine: &Engine,
+    settings: &Common,
+    context: &Context,
+) -> Result<String, Failure> {
+    let architecture = engine.facts().architecture.supported()?;
+    let definition = Definition::emulator(architecture, settings.locks.as_deref())?;
+    let fetcher = clients::fetcher(settings, &context.events)?;
+    let mirrors = &settings.mirrors;
+    ensure(engine, &fetcher, mirrors, &[&definition], context).await?;
+    Ok(definition.reference())
+}
+
+/// Refuses an engine on another machine: the machine's port would be open there, not here.
+fn reachable(endpoint: &Endpoint) -> Result<(), Failure> {
+    if endpoint.publishes_ports_here() {
+        return Ok(());
+    }
+    Err(Failure::environment(format!(
+        "the engine at {endpoint} is on another machine, where the booted image's SSH port would be too"
+    ))
+    .hint("install QEMU on this machine, or boot without --until-ssh, --run and --port to see the console"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_on_another_machine_is_refused() {
+        let tcp = |address: &str| Endpoint::Tcp(address.to_owned());
+        for here in ["127.0.0.1:2375", "localhost:1", "[::1]:2375", "127.8.9.1:5"] {
+            reachable(&tcp(here)).unwrap();
+        }
+        let unix = Endpoint::Unix("/run/docker.sock".into());
+        reachable(&unix).unwrap();
+        for there in ["192.0.2.7:2375", "engine.lan:2375", "[2001:db8::1]:2375"] {
+            let failure = reachable(&tcp(there)).unwrap_err();
+            assert!(failure.to_string().contains("on another machine"));
+        }
+    }
+}

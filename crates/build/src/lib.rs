@@ -1,0 +1,61 @@
+//! The pipeline: conditions are checked, a plan is made and described or carried out.
+//!
+//! Promises: nothing on the host changes before the last check passed; what a run acquires is guarded before it
+//! exists and released whatever happens; the first error is reported, and what could not be removed is listed
+//! with it. Reads no environment.
+
+mod build;
+pub mod build_mode;
+mod builder;
+mod cache_export;
+pub mod cache_key;
+mod checks;
+mod clients;
+mod container_images;
+mod copy_out;
+pub mod doctor;
+mod emulation;
+mod emulator;
+mod evaluate;
+mod flake_cache_answers;
+mod inventory;
+pub mod known_hosts;
+mod last_times;
+mod logs;
+pub mod nixos;
+pub mod output;
+mod plan;
+pub mod remote_builder;
+mod remote_builders;
+mod removal;
+mod request;
+mod run_context;
+mod run_lock;
+mod run_summary;
+pub mod shell;
+mod source;
+mod status;
+mod sweep;
+pub mod writable_dir;
+
+pub use build::{build, describe};
+pub use cache_export::{CacheExport, Destination, Exported};
+pub use clients::fetch_text;
+pub use emulation::Emulation;
+pub use emulator::BootEngine;
+pub use evaluate::{Checked, check, forecast, lock_flake};
+pub use flake_cache_answers::{answers_file, remember as remember_caches};
+pub use last_times::{last_times, note_times};
+pub use plan::{BuilderPlan, EnginePlan, Plan, check_source, plan, plan_shell};
+pub use removal::{FileRemoval, FoundOldResults, Item, OldResults, Removal, RemovalScope, Removed};
+pub use request::{
+    BuildRequest, Builders, Caches, Common, Output, Proxies, Questions, ResourceLimits,
+    SourceChoice, SourceRequest, Target,
+};
+pub use run_context::Outcome;
+pub use run_lock::{RunState, forget_runs};
+pub use source::{SourcePlan, flake_directory, lock_nixpkgs};
+pub use status::{Container, EngineState, Handler, Reclaimable, Run, SizedObject, Status};
+
+/// The miniature nixpkgs of the tests as a compressed archive, which `build.rs` writes.
+pub const MINIATURE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/mini-nixpkgs.tar.gz"));

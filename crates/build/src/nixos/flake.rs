@@ -1,0 +1,363 @@
+//! A flake as the source of an image: which files of a local one are uploaded, and how the builder's Nix names it.
+//!
+//! A local flake is the git tree around it, as git sees it: the tracked files with their present content, and those of
+//! submodules. Relative inputs (`path:../common`) are in it too. It is uploaded and evaluated as `path:`, with the commit and
+//! its time, so that `self.rev` is right for a clean tree; `self.dirtyRev` does not exist in a dirty one. Outside git, and
+//! with `path:`, it is the directory itself with sdbuild's own ignore rules. What only the user's git reaches (`git+ssh:`, also
+//! as a locked input) is fetched here and uploaded too. Any other flake is fetched by the builder's Nix.
+
+mod checkout;
+mod inputs;
+mod lock_file;
+mod tree;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use checkout::PrivateInput;
+pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
+use tree::FlakeTree;
+
+use super::config_dir::UploadDir;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::Events;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::http_url::without_secrets;
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_nix::configuration_file::flake_text;
+use sdbuild_nix::flake_file::{CONFIGURATIONS, FlakeFile};
+use sdbuild_nix::flake_lock::Lock;
+use sdbuild_nix::flake_ref::FlakeRef;
+use sdbuild_nix::layout;
+use sdbuild_nix::user_files::UserFiles;
+
+/// The flake itself among the inputs that the user's git fetches.
+pub const SELF: &str = "self";
+
+/// What is known of this machine when a flake is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct FlakeSearch<'a> {
+    /// The value of `PATH`, where git is looked up.
+    pub path: &'a OsStr,
+    /// The user's home directory.
+    pub home: Option<&'a Path>,
+    /// The directory for what git fetches.
+    pub cache: &'a Path,
+    /// Inputs that the user's git fetches although the builder could ask for them.
+    pub git_inputs: &'a [String],
+    /// Whether git may fetch from this machine's own directories only.
+    pub offline: bool,
+    /// The run's cancellation, which ends git.
+    pub cancel: &'a Cancel,
+    /// Receiver of messages for the user.
+    pub events: &'a Events,
+}
+
+/// What a tree is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// A flake.
+    Flake,
+    /// Plain files: an input with `flake = false`.
+    Files,
+}
+
+/// A flake that exists, as far as that is known without Nix.
+#[derive(Clone, Debug)]
+pub struct Flake {
+    reference: FlakeRef,
+    /// The files of a local one.
+    tree: Option<FlakeTree>,
+    overrides: Vec<Override>,
+    /// Locked inputs that the builder cannot fetch.
+    inputs: Vec<Arc<PrivateInput>>,
+}
+
+impl Flake {
+    /// Finds the flake of `reference`, whose path is absolute, and fetches it if only the user's git reaches it. A
+    /// usage error when it has no `flake.nix`, git does not track it, or git cannot fetch.
+    pub async fn open(
+        reference: FlakeRef,
+        overrides: Vec<Override>,
+        search: FlakeSearch<'_>,
+    ) -> Result<Self, Failure> {
+        let tree = FlakeTree::of(&reference, Content::Flake, search).await?;
+        Ok(Self {
+            reference,
+            tree,
+            overrides,
+            inputs: Vec::new(),
+        })
+    }
+
+    /// The same flake with these `overrides`.
+    #[must_use]
+    pub fn with_overrides(self, overrides: Vec<Override>) -> Self {
+        Self { overrides, ..self }
+    }
+
+    /// The reference as the user wrote it.
+    pub fn reference(&self) -> &FlakeRef {
+        &self.reference
+    }
+
+    /// The directory of a local flake, which has its `flake.nix`, lock and `sdbuild.toml`.
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.local_tree().map(FlakeTree::directory)
+    }
+
+    /// The files of a flake of this machine.
+    fn local_tree(&self) -> Option<&FlakeTree> {
+        self.tree.as_ref().filter(|tree| tree.is_local())
+    }
+
+    /// Its lock, as far as it is known without Nix, which reports a lock that cannot be read.
+    fn lock(&self) -> Option<Lock> {
+        let dir = self.tree.as_ref()?.directory();
+        Lock::parse(&lock_file::read(&dir).ok()??)
+    }
+
+    /// Whether its uploaded files decide what is evaluated: it is local, and its own lock is used. What replaces an input may have
+    /// no lock, and follow a branch.
+    pub(super) fn is_uploaded(&self) -> bool {
+        self.tree.is_some() && self.overrides.is_empty()
+    }
+
+    /// The text of its `flake.nix`, if its files are here.
+    fn flake_text(&self) -> Option<String> {
+        self.directory().and_then(|dir| flake_text(&dir))
+    }
+
+    /// What its `flake.nix` declares.
+    fn file(&self) -> FlakeFile {
+        self.flake_text()
+            .map(|text| FlakeFile::read(&text))
+            .unwrap_or_default()
+    }
+
+    /// What is uploaded and evaluated, for `--dry-run`.
+    pub fn describe(&self) -> String {
+        let name = self.reference.to_string();
+        match &self.tree {
+            None => format!("flake {name}, fetched by the builder"),
+            Some(tree) => format!("flake {name}: {}", tree.describe()),
+        }
+    }
+
+    /// The name in manifests: without a path of this machine.
+    pub(super) fn public_name(&self) -> String {
+        let local = |tree: &FlakeTree| match tree.dir() {
+            "" => ".".to_owned(),
+            dir => format!("./{dir}"),
+        };
+        let text = self.local_tree().map(local);
+        FlakeRef {
+            text: text.unwrap_or_else(|| without_secrets(&self.reference.text)),
+            ..self.reference.clone()
+        }
+        .to_string()
+    }
+
+    /// The names of the overridden inputs, as the user gave them.
+    pub(super) fn overridden_inputs(&self) -> Vec<&str> {
+        self.overrides.iter().map(Override::input).collect()
+    }
+
+    /// The inputs that are replaced by what Nix fetches, and its references.
+    pub(super) fn remote_overrides(&self) -> Vec<(String, String)> {
+        let remote = self.overrides.iter().filter(|of| of.tree().is_none());
+        remote
+            .map(|of| (of.input().to_owned(), of.url("")))
+            .collect()
+    }
+
+    /// Where it is: a directory, or the reference without an attribute.
+    pub(super) fn location(&self) -> String {
+        match self.directory() {
+            Some(dir) => dir.to_string_lossy().into_owned(),
+            None => self.reference.text.clone(),
+        }
+    }
+
+    /// What distinguishes it from other sources, for its name on the store volume.
+    pub(super) fn identity(&self) -> String {
+        let attribute = self.reference.attribute.join("\0");
+        format!("{}#{attribute}", self.place())
+    }
+
+    /// What distinguishes it from other flakes, whichever of its configurations is built.
+    pub(super) fn place(&self) -> String {
+        format!("flake {}", self.location())
+    }
+
+    /// The name of its configuration; `None` for the only one of a flake, which need not be named.
+    pub(super) fn configuration_name(&self) -> Option<String> {
+        let attribute = match self.reference.attribute.as_slice() {
+            [] => return None,
+            [set, name @ ..] if set == CONFIGURATIONS && !name.is_empty() => name,
+            name => name,
+        };
+        // Nix takes `pi.lan` for a name of this kind, too.
+        Some(attribute.join("."))
+    }
+
+    /// The files of a local flake.
+    pub(super) fn user_files(&self) -> Option<UserFiles> {
+        self.tree.as_ref().map(FlakeTree::user_files)
+    }
+
+    /// What replaces the directory of its source in messages: empty or with a slash at the end.
+    pub(super) fn shown_dir(&self) -> String {
+        match self.local_tree() {
+            Some(tree) => tree.shown_dir(),
+            None => format!("{}/", self.reference.text),
+        }
+    }
+
+    /// Lists the files to upload, and warns of those that are left out.
+    pub(super) fn collect(
+        &self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Vec<UploadDir>, Failure> {
+        self.warn_of_unreachable_inputs(events);
+        let collect = |(place, tree): (String, FlakeTree)| {
+            let files = tree.collect(place != layout::CONFIG, cancel, events)?;
+            Ok(UploadDir { place, files })
+        };
+        let trees = self.trees().into_iter().map(collect);
+        let inputs = self.inputs.iter().enumerate().map(|(at, input)| {
+            let (place, files) = (layout::input(at), input.collect(cancel, events)?);
+            Ok(UploadDir { place, files })
+        });
+        trees.chain(inputs).collect()
+    }
+
+    /// Every directory that is uploaded, with its path in the builder.
+    fn trees(&self) -> Vec<(String, FlakeTree)> {
+        let own = self.tree.as_ref();
+        let own = own.map(|tree| (layout::CONFIG.to_owned(), tree.clone()));
+        let overriding =
+            |(at, o): (usize, &Override)| Some((layout::overriding(at), o.tree()?.clone()));
+        let others = self.overrides.iter().enumerate().filter_map(overriding);
+        own.into_iter().chain(others).collect()
+    }
+
+    /// The reference for the builder's Nix, without an attribute.
+    pub(super) fn url(&self) -> String {
+        match &self.tree {
+            Some(tree) => tree.url(layout::CONFIG),
+            None => self.reference.text.clone(),
+        }
+    }
+
+    /// The image of its configuration as an argument of `nix build` in the builder: the derivation `attribute` of the
+    /// configuration, unless the user named a whole attribute.
+    pub fn installable(&self, attribute: &str) -> String {
+        let mut installable = FlakeRef {
+            text: self.url(),
+            ..self.reference.clone()
+        };
+        match installable.attribute.len() {
+            0 => installable.attribute = vec!["nixosConfigurations".into(), "NAME".into()],
+            1 => installable
+                .attribute
+                .insert(0, "nixosConfigurations".into()),
+            _ => return installable.to_string(),
+        }
+        format!("{installable}.{attribute}")
+    }
+
+    /// The arguments of `nix build` in the builder for its [`Self::installable`]: with the flakes that replace inputs.
+    pub fn build_arguments(&self, attribute: &str) -> Vec<String> {
+        let overrides = self.overrides.iter().enumerate();
+        let overrides = overrides.flat_map(|(at, o)| {
+            let url = o.url(&layout::overriding(at));
+            ["--override-input".to_owned(), o.input().to_owned(), url]
+        });
+        std::iter::once(self.installable(attribute))
+            .chain(overrides)
+            .collect()
+    }
+
+    /// The text of a `flake.nix` that has this flake as its input `configuration`, with other inputs; `None` without such.
+    pub(super) fn overriding_flake(&self) -> Option<String> {
+        if self.overrides.is_empty() {
+            return None;
+        }
+        let url = |path: &str, url: &str| format!("  {path}.url = {};\n", nix_string(url));
+        let mut inputs = url("inputs.configuration", &self.url());
+        for (at, o) in self.overrides.iter().enumerate() {
+            inputs += &url(&o.attribute_path(), &o.url(&layout::overriding(at)));
+        }
+        Some(format!(
+            "{{\n{inputs}  outputs = inputs: {{ inherit (inputs) configuration; }};\n}}\n"
+        ))
+    }
+
+    /// The expression of the source, a part of sdbuild's expressions. `changed`: the command line changes the configuration.
+    pub(super) fn expression(&self, system: &str, changed: bool) -> String {
+        let names = self.reference.attribute.iter();
+        let attribute: String = names.map(|name| nix_string(name) + " ").collect();
+        let (system, reference) = (nix_string(system), nix_string(&self.reference.text));
+        let in_words = nix_string(&self.reference.in_words());
+        let overridden = !self.overrides.is_empty();
+        format!(
+            "import ./flake-source.nix {{ system = {system}; reference = {reference}; inWords = {in_words}; \
+             attribute = [ {attribute}]; changed = {changed}; overridden = {overridden}; }}\n"
+        )
+    }
+}
+
+/// An input and the flake that replaces it.
+#[derive(Clone, Debug)]
+pub struct Override {
+    input: String,
+    reference: FlakeRef,
+    tree: Option<FlakeTree>,
+}
+
+impl Override {
+    /// Replaces the input of `flake` with the name `input`, such as `nixpkgs` or `home-manager/nixpkgs`, by what `reference` names,
+    /// whose path is absolute: a flake, unless the input is plain files.
+    pub async fn new(
+        flake: &Flake,
+        input: &str,
+        reference: FlakeRef,
+        search: FlakeSearch<'_>,
+    ) -> Result<Self, Failure> {
+        let tree = FlakeTree::of(&reference, flake.content_of(input), search).await?;
+        Ok(Self {
+            input: input.to_owned(),
+            reference,
+            tree,
+        })
+    }
+
+    /// The name of the input.
+    fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// The files of a local flake.
+    fn tree(&self) -> Option<&FlakeTree> {
+        self.tree.as_ref()
+    }
+
+    /// The input's attribute path in a flake that has the overridden one as its input `configuration`.
+    fn attribute_path(&self) -> String {
+        let names = self.input.split('/').map(nix_string);
+        names.fold("inputs.configuration".to_owned(), |path, name| {
+            format!("{path}.inputs.{name}")
+        })
+    }
+
+    /// The reference for the builder's Nix; the files of a local one are in its directory `place`.
+    fn url(&self, place: &str) -> String {
+        match &self.tree {
+            Some(tree) => tree.url(place),
+            None => self.reference.text.clone(),
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! Follows the builder to its end: its standard output is the result, its standard error Nix's log.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::Failure;
+use sdbuild_core::flake_caches::{CachePolicy, CacheUse};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::system::System;
+use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
+use sdbuild_nix::build_log::BuildLog;
+use sdbuild_nix::check;
+use sdbuild_nix::check::OwnDefinitions;
+use sdbuild_nix::diagnosis::{Warnings, is_of_evaluation};
+use sdbuild_nix::layout;
+use sdbuild_nix::log::{Log, clean};
+use sdbuild_nix::reports::FlakeReport;
+use sdbuild_nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report};
+use sdbuild_nix::slow_work::ExpensiveBuilds;
+use sdbuild_nix::slow_work::SlowFetches;
+use sdbuild_nix::slow_work::compile_warning;
+
+/// How often the log file is flushed.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// Lines about native glue that are shown: anything that the builder runs can write such lines. The log file has all of
+/// them.
+const MAX_GLUE_NOTICES: usize = 32;
+/// What `containers/builder/glue` says in place of the name of a derivation.
+const THE_IMAGE: &str = "the image";
+/// Lines of standard output that are kept: more than any result has.
+const MAX_RESULT_LINES: usize = 16;
+
+/// How the builder ended, and the lines of its standard output.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub(super) exit: Exit,
+    pub(super) out: Vec<String>,
+    /// Why output may be missing at the end.
+    pub(super) incomplete: Option<EngineError>,
+    /// The flake that was evaluated.
+    pub(super) flake: Option<FlakeReport>,
+    /// The key of the evaluation, if it was pure.
+    pub(super) evaluation: Option<Sha256Hash>,
+    /// If an attribute of a flake is built which is not a configuration: what is instead of one.
+    pub(super) as_it_is: Option<NoConfiguration>,
+    /// The most memory that the evaluator used, in bytes, if that was measured.
+    pub(super) evaluator_memory: Option<u64>,
+    /// The warnings of the evaluation, if the view keeps them.
+    pub(super) kept_warnings: Vec<String>,
+}
+
+/// How the log is understood and shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LogView {
+    /// How long the builder may wait for a server before that is reported.
+    pub(super) slow: Duration,
+    /// Whether the builder has no network.
+    pub(super) offline: bool,
+    /// The phase whose detail says that Nix copies a flake to its store, until the flake is reported.
+    pub(super) copying_flake: Option<Phase>,
+    /// Whether a flake is evaluated, which the builder reports before anything is built.
+    pub(super) awaits_flake: bool,
+    /// Whether the binary caches that it names are used.
+    pub(super) caches: CachePolicy,
+    /// The addresses of the binary caches that are used.
+    pub(super) substituters: Vec<String>,
+    /// Texts of the log, and what the user knows them as.
+    pub(super) shown: Vec<(String, String)>,
+    /// Receives the derivation of the image as soon as it is evaluated, where that is before the build.
+    pub(super) image: watch::Sender<Option<String>>,
+    /// The system that the image is for.
+    pub(super) system: System,
+    /// What the user's files define.
+    pub(super) definitions: OwnDefinitions,
+    /// Whether warnings of the evaluation are kept for the caller instead of shown.
+    pub(super) keeps_warnings: bool,
+    /// The phase that is over when the builder has named its result, but for the end of the container.
+    pub(super) naming_result: Option<Phase>,
+}
+
+/// What remains when a build has named its result.
+const STOPPING: &str = "stopping the builder";
+
+/// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
+pub(super) async fn follow(
+    mut drain: Drain<'_>,
+    build_log: &mut BuildLog,
+    events: &Events,
+    view: LogView,
+) -> Result<Followed, Failure> {
+    let mut reader = Reader::new(build_log, events, view);
+    let mut flush = tokio::time::interval(FLUSH_INTERVAL);
+    flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            drained = drain.next() => match drained? {
+                Drained::Chunk(chunk) => {
+                    reader.chunk(&chunk);
+                    if let Some(question) = reader.question.take() {
+                        return Err(question);
+                    }
+                }
+                // What is missing of the log does not change how the builder ended.
+                Drained::End { exit, incomplete } => {
+                    reader.finish();
+                    reader.tell_stopping("");
+                    return Ok(Followed {
+                        exit,
+                        out: reader.out,
+                        incomplete,
+                        flake: reader.flake,
+                        evaluation: reader.evaluation,
+                        as_it_is: reader.as_it_is,
+                        evaluator_memory: reader.evaluator_memory,
+                        kept_warnings: reader.kept_warnings,
+                    });
+                }
+            },
+            _ = flush.tick() => reader.tick(),
+        }
+    }
+}
+
+/// Assembles lines from chunks and interprets them.
+struct Reader<'a> {
+    build_log: &'a mut BuildLog,
+    events: &'a Events,
+    log: Log,
+    expensive: ExpensiveBuilds,
+    warnings: Warnings,
+    slow: SlowFetches,
+    stdout: Lines,
+    stderr: Lines,
+    out: Vec<String>,
+    glue_notices: usize,
+    restarts: usize,
+    flake: Option<FlakeReport>,
+    evaluation: Option<Sha256Hash>,
+    as_it_is: Option<NoConfiguration>,
+    evaluator_memory: Option<u64>,
+    kept_warnings: Vec<String>,
+    is_checked: bool,
+    /// Why the run ends before anything is built.
+    question: Option<Failure>,
+    view: LogView,
+}
+
+impl<'a> Reader<'a> {
+    fn new(build_log: &'a mut BuildLog, events: &'a Events, view: LogView) -> Self {
+        let (stdout, stderr) = (Lines::default(), Lines::default());
+        Self {
+            build_log,
+            events,
+            log: Log::default(),
+            expensive: ExpensiveBuilds::default(),
+            warnings: Warnings::of_builder(view.offline),
+            slow: SlowFetches::new(view.slow),
+            stdout,
+            stderr,
+            out: Vec::new(),
+            glue_notices: 0,
+            restarts: 0,
+            flake: None,
+            evaluation: None,
+            as_it_is: None,
+            evaluator_memory: None,
+            kept_warnings: Vec::new(),
+            is_checked: false,
+            question: None,
+            view,
+        }
+    }
+
+    fn chunk(&mut self, chunk: &OutputChunk) {
+        match chunk {
+            OutputChunk::Stdout(bytes) => {
+                let lines = self.stdout.push(bytes);
+                self.out.extend(lines);
+                self.out.truncate(MAX_RESULT_LINES);
+                self.tell_stopping(STOPPING);
+            }
+            OutputChunk::Stderr(bytes) => {
+                for line in self.stderr.push(bytes) {
+                    self.line(&line);
+                }
+            }
+        }
+    }
+
+    /// Says `text` about a build that has named its result: that the container ends takes another second.
+    fn tell_stopping(&self, text: &str) {
+        if let Some(phase) = self.view.naming_result
+            && !self.out.is_empty()
+        {
+            self.events.detail(phase, text);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.build_log.flush();
+        if let Some(warning) = self.slow.tick(Instant::now()) {
+            self.events.warn(warning);
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        if self.view.awaits_flake
+            && let Some(report) = flake_report(line)
+        {
+            self.flake_report(report);
+            return;
+        }
+        if check::is_trace(line) {
+            self.configuration_facts(line);
+            return;
+        }
+        if self.build_log.note_names(line) {
+            return;
+        }
+        let shown = self.view.shown.iter();
+        let line = shown.fold(line.to_owned(), |line, (text, shown)| {
+            line.replace(text, shown)
+        });
+        if let Some(report) = EntryReport::parse(&line) {
+            self.entry_report(report);
+        }
+        if let Some(event) = self.log.line(&line) {
+            self.nix_event(event);
+        }
+    }
+
+    /// Reports once the keys that the image accepts, and what `check` would find: an evaluation may be repeated, and what is
+    /// built can write such lines too.
+    fn configuration_facts(&mut self, line: &str) {
+        if std::mem::replace(&mut self.is_checked, true) {
+            return;
+        }
+        let Some(facts) = check::traced_facts(line) else {
+            return;
+        };
+        if let Some(keys) = facts.authorized_keys() {
+            self.events.emit(Event::AuthorizedKeys(keys));
+        }
+        let warnings = check::warnings(&facts, self.view.system, &self.view.definitions);
+        for warning in &warnings {
+            self.events.warn(clean(warning));
+        }
+        if !warnings.is_empty() {
+            self.events
+                .notice("hint: `sdbuild check` says what to add to the configuration");
+        }
+    }
+
+    fn entry_report(&mut self, report: EntryReport<'_>) {
+        match report {
+            EntryReport::Image(derivation) => {
+                self.view.image.send_replace(Some(derivation.to_owned()));
+            }
+            EntryReport::PureEvaluation(key) => self.evaluation = Some(key),
+            EntryReport::EvaluatorMemory(bytes) => self.evaluator_memory = Some(bytes),
+            EntryReport::Retried(what) => {
+                // The failures before this line are not those that the run ends with.
+                self.build_log.reset_findings();
+                self.restarted();
+                // Of the image, the report that follows has the reason.
+                if what != THE_IMAGE {
+                    self.glue_notice("failed natively, trying again under emulation", what);
+                }
+            }
+            EntryReport::AllEmulated(reason) => self.glue_notice("all of the image is built under emulation, which is slower, because a native build is not possible", reason),
+            EntryReport::AsItIs(AsItIs {
+                text,
+                configuration,
+            }) => {
+                let configuration = configuration.map(str::to_owned);
+                self.as_it_is = Some(NoConfiguration { configuration });
+                self.glue_notice("this is built as it is", text);
+            }
+            EntryReport::OneEmulated(name) => {
+                // The rest is forecast anew.
+                self.restarted();
+                self.glue_notice("built under emulation, because it failed natively", name);
+            }
+        }
+    }
+
+    fn nix_event(&mut self, event: NixEvent) {
+        self.build_log.note(&event, self.log.take_error());
+        let expensive = self.expensive.note(&event);
+        self.slow.note(&event);
+        self.warn_of_expensive(&expensive);
+        match self.warnings.note(&event) {
+            Some(warning) if self.view.keeps_warnings && is_of_evaluation(&event) => {
+                self.kept_warnings.push(warning);
+            }
+            Some(warning) => self.events.warn(warning),
+            None => {}
+        }
+        self.events.emit(Event::Nix(event));
+    }
+
+    /// Keeps the first report of a flake: the entry writes one, before anything is built. What is built there can write
+    /// such lines too.
+    fn flake_report(&mut self, mut report: FlakeReport) {
+        if self.flake.is_some() {
+            return;
+        }
+        if let Some(phase) = self.view.copying_flake {
+            self.events.detail(phase, "");
+        }
+        let used = self.view.caches.of(&report.caches);
+        report.uses_caches = used == CacheUse::Used;
+        report.tell_caches(used, self.events);
+        if used == CacheUse::Asked && !report.caches.substituters.is_empty() {
+            self.question = Some(report.ask_about_caches(&self.view.caches.flake));
+        }
+        // The files of a flake are in the store, those of a module in a directory: from here on that is the same.
+        for (path, known) in [
+            (&report.source, layout::CONFIG),
+            (&report.expressions, layout::EXPRESSIONS),
+        ] {
+            let shown = (format!("{path}/"), format!("{known}/"));
+            self.view.shown.push(shown);
+        }
+        self.flake = Some(report);
+    }
+
+    /// Shows a notice about native glue, if there have not been too many.
+    fn glue_notice(&mut self, what: &str, of: &str) {
+        self.glue_notices += 1;
+        if self.glue_notices <= MAX_GLUE_NOTICES {
+            self.events.notice(format!("{what}: {}", clean(of)));
+        }
+    }
+
+    fn restarted(&mut self) {
+        self.restarts += 1;
+        if self.restarts <= MAX_GLUE_NOTICES {
+            self.events.emit(Event::Nix(NixEvent::Restarted));
+        }
+    }
+
+    fn warn_of_expensive(&self, names: &[String]) {
+        if names.is_empty() {
+            return;
+        }
+        let mut used = self.view.substituters.clone();
+        if let Some(flake) = self.flake.as_ref().filter(|flake| flake.uses_caches) {
+            used.extend(flake.caches.substituters.iter().cloned());
+        }
+        self.events.warn(compile_warning(names, &used));
+    }
+
+    fn finish(&mut self) {
+        if let Some(line) = self.stderr.finish() {
+            self.line(&line);
+        }
+        self.out.extend(self.stdout.finish());
+        let expensive = self.expensive.finish();
+        self.warn_of_expensive(&expensive);
+    }
+}
+
+#[cfg(test)]
+mod tests;

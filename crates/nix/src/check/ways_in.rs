@@ -1,0 +1,729 @@
+//! Who can log in over SSH and administer the machine, what keeps others out, and the changes that let them in. Pure.
+
+use jiff::Timestamp;
+
+use super::facts::{ConfigFacts, PasswordState, SshFacts, UserFacts};
+use super::finding::{Change, OptionPath, member, option_text, path, user_option};
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::ssh_key;
+
+impl UserFacts {
+    /// Whether there is a complete key, or a file with keys.
+    fn has_key(&self) -> bool {
+        !self.key_files.is_empty() || self.keys.iter().any(|line| ssh_key::contains_key(line))
+    }
+
+    /// Whether there is a key that lets its owner in, and not only whom its owner has given a certificate.
+    fn has_own_key(&self) -> bool {
+        !self.key_files.is_empty() || self.keys.iter().any(|line| ssh_key::lets_owner_in(line))
+    }
+
+    /// Whether the user has a key or a password.
+    pub(super) fn has_secret(&self) -> bool {
+        self.has_key() || self.has_password()
+    }
+
+    /// Whether the user has a password, even an empty one.
+    pub(super) fn has_password(&self) -> bool {
+        self.password != PasswordState::None
+    }
+
+    /// Whether the user is in the group whose members may use sudo.
+    pub(super) fn is_in_wheel(&self) -> bool {
+        self.groups.iter().any(|group| group == "wheel")
+    }
+
+    /// The shell, if it ends every login.
+    pub(super) fn refusing_shell(&self) -> Option<&str> {
+        let shell = self.shell.as_deref()?;
+        ["nologin", "false"].contains(&shell).then_some(shell)
+    }
+
+    /// The shell, if NixOS has no such program.
+    pub(super) fn missing_shell(&self) -> Option<&str> {
+        // All that NixOS has in these directories.
+        let exists = |path: &str| ["/bin/sh", "/usr/bin/env"].contains(&path);
+        let mut usual = ["/bin/", "/sbin/", "/usr/"].iter();
+        let shell = self.shell.as_deref()?;
+        let is_elsewhere = usual.any(|dir| shell.starts_with(dir)) && !exists(shell);
+        is_elsewhere.then_some(shell)
+    }
+
+    /// Whether the shell is a program that NixOS has, and that runs commands.
+    pub(super) fn has_working_shell(&self) -> bool {
+        self.missing_shell().is_none() && self.refusing_shell().is_none()
+    }
+}
+
+impl SshFacts {
+    /// Whether the server runs on the machine.
+    pub(super) fn runs(&self) -> bool {
+        self.enable && self.unit_off.is_none()
+    }
+
+    /// Whether the server listens at addresses only that no other machine reaches.
+    pub(super) fn serves_itself_only(&self) -> bool {
+        let is_own = |address: &String| {
+            let address = address.trim_start_matches('[');
+            address.starts_with("127.") || address.starts_with("::1") || address == "localhost"
+        };
+        !self.addresses.is_empty() && self.addresses.iter().all(is_own)
+    }
+
+    /// Whether the server accepts no key at all.
+    fn refuses_keys(&self) -> bool {
+        let is_no = |value: &serde_json::Value| *value == false || *value == "no";
+        self.keys.as_ref().is_some_and(is_no)
+    }
+}
+
+impl ConfigFacts {
+    /// The facts at the time `now`, at which some keys are not accepted any more.
+    pub(super) fn at(mut self, now: Timestamp) -> Self {
+        for user in &mut self.users {
+            let before = user.keys.len();
+            user.keys.retain(|line| !ssh_key::is_expired(line, now));
+            user.has_expired_key = user.keys.len() < before;
+        }
+        self
+    }
+
+    /// The public keys with which users can log in, a line each; `None` if some are in files, or have certificates.
+    pub fn authorized_keys(&self) -> Option<Vec<String>> {
+        let is_of_authority =
+            |line: &String| ssh_key::contains_key(line) && !ssh_key::lets_owner_in(line);
+        let is_known =
+            |user: &UserFacts| user.key_files.is_empty() && !user.keys.iter().any(is_of_authority);
+        let are_known = self.users.iter().all(is_known);
+        let keys = self.users.iter().flat_map(|user| &user.keys);
+        are_known.then(|| keys.cloned().collect())
+    }
+
+    pub(super) fn user(&self, name: &str) -> Option<&UserFacts> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// Whether no user has a key or a password, as far as the configuration says it.
+    pub(super) fn has_no_secret(&self) -> bool {
+        !self.users.iter().any(UserFacts::has_secret) && !self.ssh.other_keys
+    }
+
+    /// Whether no user has a key or a password, and none is logged in at the console.
+    pub(super) fn is_locked_out(&self) -> bool {
+        self.has_no_secret() && self.autologin.is_none()
+    }
+
+    /// Whether the firewall blocks every connection to the SSH server.
+    pub(super) fn firewall_is_shut(&self) -> bool {
+        let wall = &self.firewall;
+        wall.enable && !wall.trusts && wall.admitted.is_empty()
+    }
+
+    /// The users whom the SSH server lets in, and the one who is logged in at the console.
+    pub(super) fn inside(&self) -> Vec<&str> {
+        let users = who_gets_in(self).into_iter().map(|(name, _)| name);
+        let mut users: Vec<&str> = users.collect();
+        let at_console = self.autologin.as_deref();
+        users.extend(at_console.filter(|name| !users.contains(name)));
+        users
+    }
+
+    /// Whether the user `name` can become root.
+    pub(super) fn is_administrator(&self, name: &str) -> bool {
+        let sudo = &self.sudo;
+        if name == "root" || sudo.other {
+            return true;
+        }
+        let Some(user) = self.user(name) else {
+            return true;
+        };
+        let mut groups = user.groups.iter();
+        let is_free = sudo.users.contains(&user.name) || groups.any(|g| sudo.groups.contains(g));
+        sudo.enable && (is_free || user.has_password() && user.is_in_wheel())
+    }
+}
+
+/// The users that can log in over SSH from elsewhere: name and method.
+pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
+    if facts.firewall_is_shut() || facts.ssh.serves_itself_only() {
+        return Vec::new();
+    }
+    who_gets_in(facts)
+}
+
+/// The users that the SSH server lets in, and who have a shell: name and method.
+pub(super) fn who_gets_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
+    let users = facts.users.iter().filter(|_| facts.ssh.runs());
+    let users = users.filter(|user| user.has_working_shell());
+    let way = |user| Some((name_of(user), way_in(&facts.ssh, user).ok()?));
+    users.filter_map(way).collect()
+}
+
+fn name_of(user: &UserFacts) -> &str {
+    &user.name
+}
+
+/// Whether the SSH server lets `user` in with a password, whatever keys there are.
+pub(super) fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> bool {
+    let without_keys = UserFacts {
+        keys: Vec::new(),
+        key_files: Vec::new(),
+        ..user.clone()
+    };
+    facts.ssh.runs() && way_in(&facts.ssh, &without_keys).is_ok()
+}
+
+/// What keeps a user from logging in over SSH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// `AllowUsers` does not admit the user.
+    NotAllowed,
+    /// `DenyUsers` refuses the user.
+    Denied,
+    /// `AllowGroups` admits no group of the user.
+    NoAllowedGroup,
+    /// `DenyGroups` refuses a group of the user.
+    DeniedGroup,
+    /// `PermitRootLogin` refuses root.
+    RootLogin,
+    /// Root has a password only, and `PermitRootLogin` does not accept it.
+    RootPassword,
+    /// The user has a password only, and the server takes none.
+    PasswordsOff,
+    /// The user has an empty password only.
+    EmptyPassword,
+    /// The user has a key only, and the server takes none.
+    KeysOff,
+    /// The user has neither a key nor a password.
+    NoSecret,
+}
+
+impl Obstacle {
+    /// The option that is the obstacle for `user`, and what follows its name in a sentence.
+    pub(super) fn option_and_text(self, user: &UserFacts) -> (OptionPath, String) {
+        let name = &user.name;
+        let (option, text) = match self {
+            Self::NotAllowed => ("AllowUsers", format!(" does not name {name}")),
+            Self::Denied => ("DenyUsers", format!(" names {name}")),
+            Self::NoAllowedGroup => ("AllowGroups", format!(" has no group of {name}")),
+            Self::DeniedGroup => ("DenyGroups", format!(" names a group of {name}")),
+            Self::RootLogin => ("PermitRootLogin", " does not let root in".to_owned()),
+            Self::RootPassword => {
+                let text = " accepts only a key, and root has only a password";
+                ("PermitRootLogin", text.to_owned())
+            }
+            Self::PasswordsOff => {
+                let text = format!(" is false, and {name} has only a password");
+                ("PasswordAuthentication", text)
+            }
+            Self::KeysOff => (
+                "PubkeyAuthentication",
+                format!(" is off, and {name} has a key"),
+            ),
+            Self::EmptyPassword => {
+                let text = " has an empty password, which SSH does not accept".to_owned();
+                return (member("users.users", name, ""), text);
+            }
+            Self::NoSecret => {
+                let text = " has neither a key nor a password".to_owned();
+                return (member("users.users", name, ""), text);
+            }
+        };
+        (setting(option), text)
+    }
+}
+
+/// How `user` can log in over SSH, or what prevents it.
+pub(super) fn way_in(ssh: &SshFacts, user: &UserFacts) -> Result<&'static str, Obstacle> {
+    refused_name(ssh, user)?;
+    let root = (user.name == "root").then(|| ssh.root.as_deref().unwrap_or("prohibit-password"));
+    if let Some("no" | "forced-commands-only") = root {
+        return Err(Obstacle::RootLogin);
+    }
+    let keys_are_off = ssh.refuses_keys();
+    if user.has_own_key() && !keys_are_off {
+        return Ok("with a key");
+    }
+    let passwords_allowed = ssh.passwords != Some(false) || ssh.keyboard != Some(false);
+    let by_password = match (user.password, root) {
+        (PasswordState::Set, Some(setting)) if setting != "yes" => Err(Obstacle::RootPassword),
+        (PasswordState::Set, _) if passwords_allowed => Ok("with a password"),
+        (PasswordState::Set, _) => Err(Obstacle::PasswordsOff),
+        (PasswordState::Empty, _) => Err(Obstacle::EmptyPassword),
+        (PasswordState::None, _) => Err(Obstacle::NoSecret),
+    };
+    by_password.or_else(|obstacle| match (user.has_key(), keys_are_off) {
+        // Nobody but the authority knows whether there is a certificate.
+        (true, false) => Ok("with a certificate"),
+        (true, true) => Err(Obstacle::KeysOff),
+        (false, _) => Err(obstacle),
+    })
+}
+
+/// The list of users or groups that keeps `user` out, in the order in which sshd reads them (`sshd_config(5)`).
+fn refused_name(ssh: &SshFacts, user: &UserFacts) -> Result<(), Obstacle> {
+    let names_user = |list: &Vec<String>, is_host: fn(&str) -> bool| {
+        list.iter().any(|entry| {
+            let (name, host) = entry.split_once('@').unwrap_or((entry, "*"));
+            pattern_matches(name, &user.name) && is_host(host)
+        })
+    };
+    let names_group = |list: &Vec<String>| {
+        let matches = |pattern| {
+            user.groups
+                .iter()
+                .any(|group| pattern_matches(pattern, group))
+        };
+        list.iter().any(|pattern| matches(pattern))
+    };
+    // Refused from everywhere, and admitted from somewhere.
+    let is_denied = ssh
+        .denied
+        .as_ref()
+        .is_some_and(|list| names_user(list, |host| host == "*"));
+    let is_allowed = ssh
+        .allowed
+        .as_ref()
+        .is_none_or(|list| names_user(list, |_| true));
+    if is_denied {
+        Err(Obstacle::Denied)
+    } else if !is_allowed {
+        Err(Obstacle::NotAllowed)
+    } else if ssh.denied_groups.as_ref().is_some_and(names_group) {
+        Err(Obstacle::DeniedGroup)
+    } else if !ssh.allowed_groups.as_ref().is_none_or(names_group) {
+        Err(Obstacle::NoAllowedGroup)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a pattern of sshd matches the whole of `text`: `*` is any text, `?` one character.
+fn pattern_matches(pattern: &str, text: &str) -> bool {
+    // For every prefix of `text`, from the empty one on: whether the pattern so far matches it.
+    let mut matched = vec![true];
+    matched.resize(text.len() + 1, false);
+    for symbol in pattern.bytes() {
+        matched = if symbol == b'*' {
+            let any_so_far = |any: &mut bool, one: bool| {
+                *any |= one;
+                Some(*any)
+            };
+            matched.into_iter().scan(false, any_so_far).collect()
+        } else {
+            let longer = matched.into_iter().zip(text.bytes());
+            let longer = longer.map(|(one, byte)| one && (symbol == b'?' || symbol == byte));
+            std::iter::once(false).chain(longer).collect()
+        };
+    }
+    matched.last() == Some(&true)
+}
+
+fn setting(name: &str) -> OptionPath {
+    member("services.openssh", "settings", name)
+}
+
+/// The changes with which the SSH server accepts the user `name`, and the facts with them.
+pub(super) fn admitted(mut facts: ConfigFacts, name: &str) -> (Vec<Change>, ConfigFacts) {
+    /// More than there are obstacles, each of which is removed once.
+    const MAX_OBSTACLES: usize = 10;
+    let mut changes = Vec::new();
+    for _ in 0..MAX_OBSTACLES {
+        let ConfigFacts {
+            users, ssh, groups, ..
+        } = &mut facts;
+        let Some(user) = users.iter_mut().find(|user| user.name == name) else {
+            break;
+        };
+        let Err(obstacle) = way_in(ssh, user) else {
+            break;
+        };
+        changes.extend(remove(obstacle, ssh, user, groups));
+    }
+    (changes, facts)
+}
+
+/// The changes that remove `obstacle` for `user`, also from the facts.
+fn remove(
+    obstacle: Obstacle,
+    ssh: &mut SshFacts,
+    user: &mut UserFacts,
+    groups: &[String],
+) -> Vec<Change> {
+    let name = user.name.clone();
+    let set = |option: &str, value: &str| Change::set(setting(option), value);
+    match obstacle {
+        Obstacle::NotAllowed => {
+            let users = ssh.allowed.get_or_insert_default();
+            users.push(name);
+            vec![set("AllowUsers", &nix_list(users))]
+        }
+        Obstacle::Denied => {
+            ssh.denied = None;
+            let note = format!("or a list without {name}");
+            vec![set("DenyUsers", "lib.mkForce null").note(note)]
+        }
+        Obstacle::DeniedGroup => {
+            ssh.denied_groups = None;
+            let note = format!("or a list without the groups of {name}");
+            vec![set("DenyGroups", "lib.mkForce null").note(note)]
+        }
+        Obstacle::NoAllowedGroup => {
+            let allowed = ssh.allowed_groups.get_or_insert_default();
+            let is_pattern = |group: &&String| group.contains(['*', '?']);
+            let Some(group) = allowed.iter().find(|group| !is_pattern(group)).cloned() else {
+                allowed.extend(user.groups.first().cloned());
+                return vec![set("AllowGroups", &nix_list(allowed))];
+            };
+            let is_new = !groups.contains(&group);
+            let new = Change::set(member("users.groups", &group, ""), "{ }");
+            let joined = join_group(&name, &group);
+            user.groups.push(group);
+            is_new.then_some(new).into_iter().chain([joined]).collect()
+        }
+        Obstacle::RootLogin => {
+            ssh.root = Some("prohibit-password".to_owned());
+            let change = set("PermitRootLogin", "\"prohibit-password\"");
+            vec![change.note("for root's key")]
+        }
+        Obstacle::KeysOff => {
+            ssh.keys = None;
+            vec![set("PubkeyAuthentication", "true")]
+        }
+        Obstacle::RootPassword
+        | Obstacle::PasswordsOff
+        | Obstacle::EmptyPassword
+        | Obstacle::NoSecret => {
+            user.key_files.push("of the user".to_owned());
+            vec![Change::own_key(&name)]
+        }
+    }
+}
+
+/// The changes with which somebody gets in: a user with a key or a password, who can administer the machine if there is one.
+pub(super) fn changes_that_admit(facts: &ConfigFacts) -> Vec<Change> {
+    let mut users: Vec<&UserFacts> = facts.users.iter().filter(|u| u.has_secret()).collect();
+    users.sort_by_key(|user| !facts.is_administrator(&user.name));
+    let first = users.first().map(|user| &user.name);
+    first
+        .map(|name| admitted(facts.clone(), name).0)
+        .unwrap_or_default()
+}
+
+/// The changes with which the server accepts no password, and the user `name` or somebody else still gets in.
+pub(super) fn changes_that_refuse_passwords(facts: &ConfigFacts, name: &str) -> Vec<Change> {
+    let mut without = facts.clone();
+    without.ssh.passwords = Some(false);
+    without.ssh.keyboard = Some(false);
+    let is_open = without.ssh.other_keys || !who_gets_in(&without).is_empty();
+    let mut changes = if is_open {
+        Vec::new()
+    } else {
+        admitted(without, name).0
+    };
+    let off = ["PasswordAuthentication", "KbdInteractiveAuthentication"];
+    changes.extend(off.map(|name| Change::set(setting(name), "false")));
+    changes
+}
+
+/// The changes with which the user `name`, who can log in, can become root.
+pub(super) fn changes_for_administrator(facts: &ConfigFacts, name: &str) -> Vec<Change> {
+    let Some(user) = facts.user(name) else {
+        return Vec::new();
+    };
+    let sudo = &facts.sudo;
+    let option = |name: &str| path(&format!("{}.{name}", sudo.option));
+    let asks_nothing = sudo.groups.iter().any(|group| group == "wheel");
+    let free = || {
+        let change = Change::set(option("wheelNeedsPassword"), "false");
+        change.note(format!("or a password for {name}"))
+    };
+    let changes = [
+        (!sudo.enable).then(|| Change::set(option("enable"), "true")),
+        (!user.is_in_wheel()).then(|| join_group(name, "wheel")),
+        (!asks_nothing && !user.has_password()).then(free),
+    ];
+    changes.into_iter().flatten().collect()
+}
+
+/// The change with which the user `name` is in `group`.
+pub(super) fn join_group(name: &str, group: &str) -> Change {
+    Change::add(user_option(name, "extraGroups"), [nix_string(group)])
+}
+
+/// Why the user `name`, who can log in, cannot become root: the option, and what follows its name in a sentence.
+pub(super) fn why_no_administrator(facts: &ConfigFacts, name: &str) -> (OptionPath, String) {
+    let consequence = format!("so {name} can log in but cannot become root");
+    let is_in_wheel = facts.user(name).is_some_and(UserFacts::is_in_wheel);
+    if !facts.sudo.enable {
+        let option = path(&format!("{}.enable", facts.sudo.option));
+        return (option, format!(" is false, {consequence}"));
+    }
+    if is_in_wheel {
+        let text = format!(" has no password, for which sudo asks, {consequence}");
+        return (member("users.users", name, ""), text);
+    }
+    let option = user_option(name, "extraGroups");
+    (
+        option,
+        format!(" does not have wheel, the group that may use sudo, {consequence}"),
+    )
+}
+
+/// Several obstacles as one text.
+pub(super) fn obstacles_text(obstacles: &[(OptionPath, String)]) -> String {
+    let texts = obstacles
+        .iter()
+        .map(|(option, text)| format!("{}{text}", option_text(option)));
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+/// `words` as a list of Nix.
+fn nix_list(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| nix_string(word)).collect();
+    format!("[ {} ]", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{KEY, user, wheel, with};
+    use super::*;
+
+    /// How the only user of the good facts with `changes` gets in.
+    fn way(changes: &[(&str, Value)]) -> Result<&'static str, Obstacle> {
+        let facts = with(changes);
+        way_in(&facts.ssh, &facts.users[0])
+    }
+
+    #[test]
+    fn each_setting_of_the_server_keeps_its_users_out() {
+        let ann = |keys: &[&str], password| ("/users", json!([wheel("ann", keys, password)]));
+        let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
+        let with_key = || ann(&[KEY], "none");
+        let authority = format!("cert-authority {KEY}");
+        for (who, setting, expected) in [
+            (
+                with_key(),
+                ("/ssh/passwords", json!(false)),
+                Ok("with a key"),
+            ),
+            (
+                ann(&[&authority], "none"),
+                ("/ssh/root", json!("no")),
+                Ok("with a certificate"),
+            ),
+            (
+                ann(&[], "set"),
+                ("/ssh/passwords", json!(true)),
+                Ok("with a password"),
+            ),
+            (
+                ann(&[], "set"),
+                ("/ssh/keyboard", Value::Null),
+                Ok("with a password"),
+            ),
+            (
+                ann(&[], "set"),
+                ("/ssh/passwords", json!(false)),
+                Err(Obstacle::PasswordsOff),
+            ),
+            (
+                ann(&[], "empty"),
+                ("/ssh/passwords", json!(true)),
+                Err(Obstacle::EmptyPassword),
+            ),
+            (
+                ann(&[], "none"),
+                ("/ssh/passwords", json!(true)),
+                Err(Obstacle::NoSecret),
+            ),
+            (
+                with_key(),
+                ("/ssh/keys", json!("no")),
+                Err(Obstacle::KeysOff),
+            ),
+            (
+                with_key(),
+                ("/ssh/keys", json!(false)),
+                Err(Obstacle::KeysOff),
+            ),
+            (
+                with_key(),
+                ("/ssh/allowed", json!(["bob"])),
+                Err(Obstacle::NotAllowed),
+            ),
+            (
+                with_key(),
+                ("/ssh/allowed", json!(["a?n@10.0.0.*"])),
+                Ok("with a key"),
+            ),
+            (
+                with_key(),
+                ("/ssh/denied", json!(["a*"])),
+                Err(Obstacle::Denied),
+            ),
+            (
+                with_key(),
+                ("/ssh/denied", json!(["ann@10.0.0.1"])),
+                Ok("with a key"),
+            ),
+            (
+                with_key(),
+                ("/ssh/allowed_groups", json!(["whe*"])),
+                Ok("with a key"),
+            ),
+            (
+                with_key(),
+                ("/ssh/allowed_groups", json!(["ssh"])),
+                Err(Obstacle::NoAllowedGroup),
+            ),
+            (
+                with_key(),
+                ("/ssh/denied_groups", json!(["users"])),
+                Err(Obstacle::DeniedGroup),
+            ),
+            (
+                root(&[KEY], "none"),
+                ("/ssh/root", Value::Null),
+                Ok("with a key"),
+            ),
+            (
+                root(&[KEY], "none"),
+                ("/ssh/root", json!("no")),
+                Err(Obstacle::RootLogin),
+            ),
+            (
+                root(&[], "set"),
+                ("/ssh/root", Value::Null),
+                Err(Obstacle::RootPassword),
+            ),
+        ] {
+            assert_eq!(
+                way(&[who.clone(), setting.clone()]),
+                expected,
+                "{who:?} {setting:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_obstacles_of_a_user_are_removed_together() {
+        let ann = |keys: &[&str], password| json!([wheel("ann", keys, password)]);
+        let root = |keys: &[&str], password| json!([user("root", keys, password)]);
+        let keys_off = || ("/ssh/keys", json!("no"));
+        let root_off = || ("/ssh/root", json!("no"));
+        for (users, settings, lines) in [
+            (
+                root(&[], "set"),
+                vec![root_off()],
+                vec!["PermitRootLogin", "keys"],
+            ),
+            (
+                root(&[KEY], "none"),
+                vec![root_off(), ("/ssh/allowed", json!(["ann"]))],
+                vec!["AllowUsers", "PermitRootLogin"],
+            ),
+            (
+                root(&[KEY], "none"),
+                vec![root_off(), keys_off()],
+                vec!["PermitRootLogin", "PubkeyAuthentication"],
+            ),
+            (
+                ann(&[], "set"),
+                vec![keys_off()],
+                vec!["keys", "PubkeyAuthentication"],
+            ),
+            (
+                ann(&[KEY], "none"),
+                vec![
+                    ("/ssh/denied", json!(["*"])),
+                    ("/ssh/allowed_groups", json!(["s*"])),
+                ],
+                vec!["DenyUsers", "AllowGroups"],
+            ),
+            // The group has to be made.
+            (
+                ann(&[KEY], "none"),
+                vec![("/ssh/allowed_groups", json!(["ssh"]))],
+                vec!["ssh", "extraGroups"],
+            ),
+            (
+                ann(&[KEY], "none"),
+                vec![("/ssh/allowed_groups", json!(["video"]))],
+                vec!["extraGroups"],
+            ),
+            (
+                ann(&[KEY], "none"),
+                vec![("/ssh/denied_groups", json!(["wheel"]))],
+                vec!["DenyGroups"],
+            ),
+        ] {
+            let off = [("/ssh/passwords", json!(false)), ("/users", users)];
+            let facts = with(&[&off[..], &settings].concat());
+            let name = facts.users[0].name.clone();
+            let (changes, corrected) = admitted(facts, &name);
+            let last = changes
+                .iter()
+                .map(|one| one.option.last().unwrap().as_str());
+            assert_eq!(last.collect::<Vec<_>>(), lines, "{settings:?}");
+            assert_eq!(who_gets_in(&corrected).len(), 1, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn an_administrator_is_root_or_has_a_sudo_that_works() {
+        let can = |who: Value, more: &[(&str, Value)]| {
+            let users = [("/users", json!([who]))];
+            with(&[&users[..], more].concat()).is_administrator("pi")
+        };
+        let without = || wheel("pi", &[KEY], "none");
+        assert!(can(wheel("pi", &[KEY], "set"), &[]));
+        assert!(!can(without(), &[]));
+        assert!(!can(user("pi", &[KEY], "set"), &[]), "not in wheel");
+        assert!(!can(
+            wheel("pi", &[KEY], "set"),
+            &[("/sudo/enable", json!(false))]
+        ));
+        for rule in [
+            ("/sudo/groups", json!(["wheel"])),
+            ("/sudo/users", json!(["pi"])),
+            ("/sudo/other", json!(true)),
+        ] {
+            assert!(can(without(), &[rule]));
+        }
+    }
+
+    #[test]
+    fn the_firewall_and_its_own_addresses_keep_others_out() {
+        assert_eq!(who_logs_in(&with(&[])), [("root", "with a key")]);
+        for change in [
+            ("/ssh/enable", json!(false)),
+            ("/firewall/admitted", json!([])),
+            ("/ssh/addresses", json!(["127.0.0.1", "[::1]"])),
+        ] {
+            assert_eq!(who_logs_in(&with(&[change])), []);
+        }
+    }
+
+    #[test]
+    fn keys_whose_time_is_over_are_none() {
+        let old = format!("expiry-time=\"20200101\" {KEY}");
+        let facts = with(&[("/users", json!([user("root", &[&old], "none")]))]);
+        assert_eq!(facts.users[0].keys.len(), 1);
+        let now = facts.at(Timestamp::now());
+        assert!(now.users[0].keys.is_empty() && now.users[0].has_expired_key);
+    }
+
+    #[test]
+    fn keys_that_are_not_known_are_not_listed() {
+        assert_eq!(with(&[]).authorized_keys().unwrap(), [KEY]);
+        let mut in_file = user("root", &[], "none");
+        in_file["key_files"] = json!(["/etc/key.pub"]);
+        let authority = user("root", &[&format!("cert-authority {KEY}")], "none");
+        for who in [in_file, authority] {
+            assert_eq!(with(&[("/users", json!([who]))]).authorized_keys(), None);
+        }
+    }
+}

@@ -1,0 +1,674 @@
+//! What went wrong in an evaluation, read once from Nix's message. The texts are those of Nix 2.26 and nixpkgs 26.11pre
+//! (`tests/streams`).
+
+use crate::layout::{self, CONFIG_DIR, HOME_OF_NIX};
+use crate::log::{NixError, Position};
+
+/// The cause of an error of an evaluation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Nix cannot parse a file.
+    Syntax,
+    /// A text is not UTF-8.
+    NotUtf8,
+    /// A variable is not defined.
+    UndefinedVariable { name: String },
+    /// A set does not have an attribute; Nix suggests others.
+    MissingAttribute {
+        name: String,
+        suggestions: Vec<String>,
+    },
+    /// A module asks for an argument that nothing passes to it.
+    MissingArgument { argument: String, module: String },
+    /// A function is called with an argument that it does not take.
+    UnexpectedArgument { function: String, argument: String },
+    /// `nixosSystem` is called without modules.
+    NoModules,
+    /// A value is called that is no function.
+    NotAFunction { kind: String },
+    /// A value depends on itself; if a module's imports do, on this argument of that module.
+    InfiniteRecursion { imports: Option<(String, String)> },
+    /// A value has another type than an expression needs.
+    WrongValue { wanted: String, found: String },
+    /// A string is not an absolute path.
+    StringAsPath { text: String },
+    /// A file in `imports` is not a module.
+    NotAModule,
+    /// A module has definitions beside `config` or `options`.
+    BesideConfig { attribute: String },
+    /// A file defines an attribute twice.
+    DefinedTwice { attribute: String, first: Position },
+    /// An option does not exist; nixpkgs suggests others.
+    UnknownOption {
+        option: String,
+        suggestions: Vec<String>,
+        definitions: Vec<Definition>,
+    },
+    /// A definition has another type than its option.
+    WrongType {
+        option: String,
+        wanted: String,
+        definitions: Vec<Definition>,
+    },
+    /// A set of options is defined as another value.
+    NotASet { option: String, found: String },
+    /// Definitions of an option contradict each other.
+    Conflict {
+        option: String,
+        definitions: Vec<Definition>,
+    },
+    /// An option that something needs is not defined.
+    NoValue { option: String },
+    /// An option no longer has any effect.
+    OptionGone { option: String },
+    /// A package has another name now.
+    Renamed { old: String, new: String },
+    /// A package was removed.
+    Removed {
+        name: String,
+        instead: Option<String>,
+    },
+    /// A package has a license that must be allowed.
+    Unfree { package: String, allow: String },
+    /// A package has known vulnerabilities.
+    Insecure { package: String },
+    /// A package is not built for the image's platform.
+    NotForPlatform { package: String },
+    /// The configuration makes no image.
+    NoSdImage,
+    /// The configuration does not have a variant of images.
+    NoVariant { variant: String, known: Vec<String> },
+    /// Its nixpkgs has no variants of images.
+    NoVariants,
+    /// A variant of images needs a virtual machine.
+    VariantNeedsKvm { variant: String },
+    /// A derivation is for a platform or needs a feature that no builder has.
+    WrongPlatform,
+    /// A file does not exist in the builder.
+    MissingFile { path: String },
+    /// A file of nixpkgs does not exist.
+    NotInNixpkgs { path: String },
+    /// `<path>` is not known.
+    NotInSearchPath { path: String },
+    /// A flake does not contain a file.
+    NotInFlake { path: String },
+    /// A flake reads what is outside it.
+    Impure(Impure),
+    /// The lock of a flake does not have all its inputs.
+    LockIncomplete { flake: String },
+    /// An input of a flake has no URL.
+    IndirectInput,
+    /// An input of a flake is a directory of the user's machine.
+    LocalInput,
+    /// A flake has no outputs.
+    NoOutputs { flake: String },
+    /// A flake does not have an output or a configuration, but others.
+    NoSuchOutput { missing: String, known: Vec<String> },
+    /// A flake has several configurations, of which one has to be named.
+    SeveralConfigurations { known: Vec<String> },
+    /// An attribute of a flake is not a configuration.
+    NotAConfiguration { reference: String },
+    /// An attribute or a value in `flake.nix` has the wrong form.
+    FlakeForm {
+        wanted: String,
+        found: String,
+        place: Option<Position>,
+    },
+    /// `flake.nix` has an attribute that flakes do not have.
+    FlakeAttribute { name: String },
+    /// An input of a flake has an attribute that inputs do not have.
+    InputAttribute {
+        name: String,
+        place: Option<Position>,
+    },
+    /// An input of a flake has a URL that Nix cannot fetch.
+    InputUrl { url: String },
+    /// A repository does not have a branch or tag.
+    GitReference { name: String },
+    /// What was fetched has another hash.
+    WrongHash { specified: String, got: String },
+    /// The message says itself what is wrong: an assertion, `throw`, or an error that is not known.
+    Other,
+}
+
+/// A definition that nixpkgs lists in its message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Definition {
+    /// The builder's path of its file.
+    pub(super) file: String,
+    /// Its value, if it fits in the line; else empty.
+    pub(super) value: String,
+}
+
+/// What a flake reads that is outside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Impure {
+    /// A file.
+    Path(String),
+    /// `<path>`.
+    SearchPath(String),
+    /// `builtins.currentSystem`.
+    System,
+    /// A download without a hash, by this function.
+    Download(String),
+    /// Something else, such as the environment.
+    Other,
+}
+
+impl Cause {
+    /// The cause in Nix's `error`.
+    pub(super) fn read(error: &NixError) -> Self {
+        let summary = error.summary.as_str();
+        of_file(error)
+            .or_else(|| of_flake(summary))
+            .or_else(|| of_option(summary))
+            .or_else(|| of_image(summary))
+            .or_else(|| of_package(summary))
+            .or_else(|| of_name(error))
+            .or_else(|| of_value(summary))
+            .unwrap_or(Self::Other)
+    }
+
+    /// Whether nixpkgs refuses a package, and ends its message with commands that sdbuild does not have.
+    pub(super) fn is_refused_package(&self) -> bool {
+        matches!(
+            self,
+            Self::Unfree { .. } | Self::Insecure { .. } | Self::NotForPlatform { .. }
+        )
+    }
+
+    /// Whether Nix reports the error at a place in nixpkgs that says nothing about the cause.
+    pub(super) fn is_reported_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::InfiniteRecursion { .. } | Self::MissingArgument { .. }
+        )
+    }
+
+    /// The option that the message is about.
+    pub(super) fn option(&self) -> Option<&str> {
+        let (Self::UnknownOption { option, .. }
+        | Self::WrongType { option, .. }
+        | Self::NotASet { option, .. }
+        | Self::Conflict { option, .. }
+        | Self::NoValue { option }
+        | Self::OptionGone { option }) = self
+        else {
+            return None;
+        };
+        Some(option)
+    }
+}
+
+/// The part of `text` between `start` and the next `end`.
+pub(super) fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    rest.split_once(end).map(|(found, _)| found)
+}
+
+/// The first name in quotes after `start`, whatever quotes nixpkgs writes.
+fn quoted_after(text: &str, start: &str) -> Option<String> {
+    let (_, rest) = text.split_once(start)?;
+    let name = rest.split(['\'', '`', '"', '‘', '’']).nth(1)?;
+    is_name(name).then(|| name.to_owned())
+}
+
+/// Whether `text` may be repeated in a command: a name, an option or a path without characters that a shell interprets.
+pub(super) fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "._-+/".contains(c);
+    (1..200).contains(&text.len()) && text.chars().all(allowed)
+}
+
+/// The names in ``Did you mean `a', `b' or `c'?`` and `Did you mean one of a, b or c?`.
+fn suggestions(text: &str) -> Vec<String> {
+    let Some(names) = between(text, "Did you mean ", "?") else {
+        return Vec::new();
+    };
+    let names = names.trim_start_matches("one of ").replace(" or ", ", ");
+    let names = names.split(", ").map(|name| name.trim_matches(['`', '\'']));
+    names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The definitions that nixpkgs lists below a message about an option.
+fn definitions(summary: &str) -> Vec<Definition> {
+    let lines = summary.lines().map(str::trim_start);
+    let listed = lines.filter_map(|line| {
+        let (file, value) = line.strip_prefix("- In `")?.split_once('\'')?;
+        Some(Definition {
+            file: file.to_owned(),
+            value: value.strip_prefix(": ").unwrap_or_default().to_owned(),
+        })
+    });
+    listed.collect()
+}
+
+/// The position in `FILE:LINE:COLUMN`.
+fn position(text: &str) -> Option<Position> {
+    let (rest, column) = text.trim().rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    Some(Position {
+        file: file.to_owned(),
+        line: line.parse().ok()?,
+        column: column.parse().ok()?,
+    })
+}
+
+/// Causes in the form of a file.
+fn of_file(error: &NixError) -> Option<Cause> {
+    let summary = error.summary.as_str();
+    if summary.starts_with("syntax error, ") || summary.contains("path has a trailing slash") {
+        return Some(Cause::Syntax);
+    }
+    if summary.contains("invalid UTF-8 byte") {
+        return Some(Cause::NotUtf8);
+    }
+    if let Some((attribute, first)) = summary.split_once("' already defined at ") {
+        return Some(Cause::DefinedTwice {
+            attribute: attribute.strip_prefix("attribute '")?.to_owned(),
+            first: position(first)?,
+        });
+    }
+    if summary.contains("is neither a path, a function nor an attribute set") {
+        return Some(Cause::NotAModule);
+    }
+    if summary.starts_with("Module `") {
+        let attribute = quoted_after(summary, "has an unsupported attribute ")?;
+        return Some(Cause::BesideConfig { attribute });
+    }
+    None
+}
+
+/// Causes in a flake, its inputs and its lock.
+fn of_flake(summary: &str) -> Option<Cause> {
+    let has = |text: &str| summary.contains(text);
+    if has("requires lock file changes") {
+        let flake = between(summary, "flake '", "'")?.to_owned();
+        return Some(Cause::LockIncomplete { flake });
+    }
+    if has("is an indirect flake reference") {
+        return Some(Cause::IndirectInput);
+    }
+    if summary.starts_with("path '//") && has("does not exist") {
+        return Some(Cause::LocalInput);
+    }
+    if has("lacks attribute 'outputs'") {
+        let flake = between(summary, "flake '", "'")?.to_owned();
+        return Some(Cause::NoOutputs { flake });
+    }
+    if summary.starts_with("flake '")
+        && let Some(name) = quoted_after(summary, "has an unsupported attribute")
+    {
+        return Some(Cause::FlakeAttribute { name });
+    }
+    if let Some(name) = quoted_after(summary, "unexpected flake input attribute") {
+        let place = summary.split_once(", at ");
+        let place = place.and_then(|(_, place)| position(place));
+        return Some(Cause::InputAttribute { name, place });
+    }
+    if let Some(url) = unsupported_url(summary) {
+        let url = url.to_owned();
+        return Some(Cause::InputUrl { url });
+    }
+    if has("found circular import of flake 'path:'") {
+        let url = String::new();
+        return Some(Cause::InputUrl { url });
+    }
+    if let Some(name) = quoted_after(summary, "resolving Git reference") {
+        return Some(Cause::GitReference { name });
+    }
+    of_form(summary)
+        .or_else(|| of_outputs(summary))
+        .or_else(|| impure(summary).map(Cause::Impure))
+}
+
+/// The URL of an input that Nix does not know how to fetch.
+fn unsupported_url(summary: &str) -> Option<&str> {
+    let unsupported = || {
+        let url = summary.strip_prefix("input '")?;
+        url.strip_suffix("' is unsupported")
+    };
+    let with_fragment = || {
+        let fragment = summary.strip_prefix("unexpected fragment '")?;
+        fragment
+            .split_once("' in flake reference '")?
+            .1
+            .strip_suffix('\'')
+    };
+    unsupported().or_else(with_fragment)
+}
+
+/// A value of the wrong type in `flake.nix`, which Nix reads without evaluating it.
+fn of_form(summary: &str) -> Option<Cause> {
+    let file = between(summary, "file '", "' must be an attribute set");
+    if file.is_some_and(|file| file.ends_with("/flake.nix")) {
+        return Some(Cause::FlakeForm {
+            wanted: "a set".to_owned(),
+            found: "another value".to_owned(),
+            place: None,
+        });
+    }
+    let (types, place) = summary.split_once(" at /nix/store/")?;
+    let (wanted, found) = types.strip_prefix("expected ")?.split_once(" but got ")?;
+    let place = position(&format!("/nix/store/{place}"));
+    Some(Cause::FlakeForm {
+        wanted: wanted.to_owned(),
+        found: found.to_owned(),
+        place,
+    })
+}
+
+/// Errors of `expressions/flake-source.nix`.
+fn of_outputs(summary: &str) -> Option<Cause> {
+    const LISTED: [&str; 3] = [
+        ". Name one of them: ",
+        ". Its configurations are ",
+        ". The configurations of the flake are ",
+    ];
+    if let Some(reference) =
+        summary.strip_suffix(" is neither a NixOS configuration nor a derivation")
+    {
+        let reference = reference.to_owned();
+        return Some(Cause::NotAConfiguration { reference });
+    }
+    let words = |list: &str| -> Vec<String> { list.split(", ").map(str::to_owned).collect() };
+    let listed = LISTED.iter().find_map(|start| summary.split_once(start));
+    let known = listed.map(|(_, known)| words(known));
+    let start = listed.map_or(summary, |(start, _)| start);
+    if !summary.starts_with("the flake ") {
+        let known = known?;
+        return Some(Cause::SeveralConfigurations { known });
+    }
+    if start.contains(" has a nixosConfigurations ") {
+        return Some(Cause::NoSuchOutput {
+            missing: "nixosConfigurations".to_owned(),
+            known: Vec::new(),
+        });
+    }
+    let outputs = start.split_once(". It has ");
+    let missing = outputs.map_or(start, |(start, _)| start);
+    let missing = missing
+        .split_once(" has no configuration ")
+        .or_else(|| missing.split_once(" has no attribute "))
+        .or_else(|| missing.rsplit_once(" has no "));
+    let of_outputs = outputs.map(|(_, outputs)| words(outputs));
+    match (missing, known.clone().or(of_outputs)) {
+        (Some((_, missing)), Some(mut known)) => {
+            known.retain(|name| !name.starts_with("no "));
+            let missing = missing.split(", because ").next().unwrap_or_default();
+            let missing = missing.to_owned();
+            Some(Cause::NoSuchOutput { missing, known })
+        }
+        (None, _) | (_, None) => Some(Cause::SeveralConfigurations { known: known? }),
+    }
+}
+
+fn impure(summary: &str) -> Option<Impure> {
+    if let Some(path) = between(summary, "cannot look up '<", ">'") {
+        return Some(Impure::SearchPath(path.to_owned()));
+    }
+    if let Some(path) = between(summary, "access to absolute path '", "'") {
+        return Some(Impure::Path(path.to_owned()));
+    }
+    if let Some(path) = between(summary, "the path '", "' can not be resolved in pure mode") {
+        return Some(Impure::Path(path.to_owned()));
+    }
+    if summary == "attribute 'currentSystem' missing" {
+        return Some(Impure::System);
+    }
+    if summary.ends_with("requires a 'sha256' argument") {
+        let function = quoted_after(summary, "in pure evaluation mode,")?;
+        return Some(Impure::Download(function));
+    }
+    summary.contains("in pure eval").then_some(Impure::Other)
+}
+
+/// Causes in the definitions of options.
+fn of_option(summary: &str) -> Option<Cause> {
+    if let Some(rest) = summary.strip_prefix("A definition for option `") {
+        let (option, rest) = rest.split_once("' is not of type `")?;
+        let (wanted, _) = rest.split_once("'.")?;
+        return Some(Cause::WrongType {
+            option: option.to_owned(),
+            wanted: wanted.to_owned(),
+            definitions: definitions(summary),
+        });
+    }
+    if summary.starts_with("In module `") && summary.contains("you're trying to define a value") {
+        let found = between(summary, "of type `", "'")?.to_owned();
+        let option = between(summary, "for the option\n`", "'")?.to_owned();
+        return Some(Cause::NotASet { option, found });
+    }
+    if let Some(option) = between(summary, "The option definition `", "'") {
+        let option = option.to_owned();
+        let is_gone = summary.contains("no longer has any effect");
+        return is_gone.then_some(Cause::OptionGone { option });
+    }
+    let (option, rest) = summary.strip_prefix("The option `")?.split_once("' ")?;
+    let option = option.to_owned();
+    let definitions = definitions(summary);
+    if rest.starts_with("does not exist") {
+        let suggestions = suggestions(rest);
+        return Some(Cause::UnknownOption {
+            option,
+            suggestions,
+            definitions,
+        });
+    }
+    if rest.starts_with("has conflicting definition values")
+        || rest.starts_with("is defined multiple times while it's expected to be unique")
+    {
+        return Some(Cause::Conflict {
+            option,
+            definitions,
+        });
+    }
+    let has_none = rest.starts_with("was accessed but has no value defined");
+    has_none.then_some(Cause::NoValue { option })
+}
+
+/// Causes in what makes the image.
+fn of_image(summary: &str) -> Option<Cause> {
+    let has = |text: &str| summary.contains(text);
+    if has("'sdImage'") && (has("missing") || has("not found")) {
+        return Some(Cause::NoSdImage);
+    }
+    if has("the configuration has no image variant `") {
+        let (_, known) = summary.split_once("it has: ").unwrap_or_default();
+        return Some(Cause::NoVariant {
+            variant: quoted_after(summary, "no image variant").unwrap_or_default(),
+            known: known
+                .split(", ")
+                .map(|name| name.trim().to_owned())
+                .collect(),
+        });
+    }
+    if has("has no image variants (system.build.images)") {
+        return Some(Cause::NoVariants);
+    }
+    if has("is made in a virtual machine with KVM") {
+        let variant = quoted_after(summary, "image variant").unwrap_or_default();
+        return Some(Cause::VariantNeedsKvm { variant });
+    }
+    let is_foreign = has("is required to build") || has("required system or feature");
+    is_foreign.then_some(Cause::WrongPlatform)
+}
+
+/// Causes in packages that nixpkgs refuses, or no longer has.
+fn of_package(summary: &str) -> Option<Cause> {
+    let package = || quoted_after(summary, "ackage ").unwrap_or_default();
+    if summary.contains("has an unfree license") {
+        let (_, list) = summary
+            .split_once("(lib.getName pkg) [")
+            .unwrap_or_default();
+        let allow = list.split('"').nth(1).filter(|name| is_name(name));
+        return Some(Cause::Unfree {
+            package: package(),
+            allow: allow.unwrap_or_default().to_owned(),
+        });
+    }
+    if summary.contains("is marked as insecure") {
+        return Some(Cause::Insecure { package: package() });
+    }
+    if summary.contains("is not available on the requested hostPlatform") {
+        return Some(Cause::NotForPlatform { package: package() });
+    }
+    let hash = |label: &str| {
+        let (_, rest) = summary.split_once(label)?;
+        let hash = rest.split_whitespace().next()?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "+/=-:".contains(c);
+        (hash.len() < 200 && hash.chars().all(allowed)).then(|| hash.to_owned())
+    };
+    if summary.starts_with("hash mismatch in ") {
+        return Some(Cause::WrongHash {
+            specified: hash("specified:")?,
+            got: hash("got:")?,
+        });
+    }
+    if let Some((old, new)) = summary.split_once("has been renamed to") {
+        return Some(Cause::Renamed {
+            old: quoted_after(&format!(" {old}"), " ")?,
+            new: quoted_after(new, "")?,
+        });
+    }
+    let removed = || {
+        if let Some(rest) = summary.strip_prefix("linux ") {
+            let (version, rest) = rest.split_once(' ')?;
+            let name = format!("linuxPackages_{}", version.replace('.', "_"));
+            return Some((name, rest));
+        }
+        let rest = summary.strip_prefix("The ").unwrap_or(summary);
+        let quotes = ['\'', '`', '‘', '’'];
+        let (name, rest) = match rest.strip_prefix(quotes) {
+            Some(rest) => rest.split_once(quotes)?,
+            None => rest.split_once(' ')?,
+        };
+        Some((name.to_owned(), rest.trim_start()))
+    };
+    let (name, rest) = removed()?;
+    let verbs = [
+        "has been removed",
+        "was removed",
+        "was moved to",
+        "previously ",
+    ];
+    let is_removed = verbs.iter().any(|verb| rest.starts_with(verb));
+    (is_removed && is_name(&name)).then(|| Cause::Removed {
+        name,
+        instead: quoted_after(rest, "use "),
+    })
+}
+
+/// Causes in names: of variables, attributes, arguments and files.
+fn of_name(error: &NixError) -> Option<Cause> {
+    let summary = error.summary.as_str();
+    if let Some(name) = between(summary, "undefined variable '", "'") {
+        let name = name.to_owned();
+        return Some(Cause::UndefinedVariable { name });
+    }
+    if summary.contains("called with unexpected argument") {
+        return Some(Cause::UnexpectedArgument {
+            function: between(summary, "function '", "'")?.to_owned(),
+            argument: quoted_after(summary, "unexpected argument")?,
+        });
+    }
+    if summary.contains("called without required argument 'modules'") {
+        return Some(Cause::NoModules);
+    }
+    if summary.starts_with("infinite recursion encountered") {
+        let imports = module_argument(&error.text);
+        return Some(Cause::InfiniteRecursion { imports });
+    }
+    if let Some(name) = between(summary, "attribute '", "' missing") {
+        return Some(match module_argument(&error.text) {
+            Some((argument, module)) if argument == name => {
+                Cause::MissingArgument { argument, module }
+            }
+            _ => Cause::MissingAttribute {
+                name: name.to_owned(),
+                suggestions: suggestions(&error.text),
+            },
+        });
+    }
+    of_path(summary)
+}
+
+/// The last module argument in a trace, and the file of the module. The lines of nixpkgs that Nix quotes may have the same words, but no
+/// name in them.
+fn module_argument(trace: &str) -> Option<(String, String)> {
+    let frames = trace
+        .split("while evaluating the module argument `")
+        .skip(1);
+    let named = frames.filter_map(|frame| {
+        let (argument, rest) = frame.split_once('\'')?;
+        let file = rest.split('"').nth(1)?;
+        is_name(argument).then(|| (argument.to_owned(), file.to_owned()))
+    });
+    named.last()
+}
+
+/// Causes in files that do not exist.
+fn of_path(summary: &str) -> Option<Cause> {
+    if let Some(path) = between(summary, "file '", "' was not found in the Nix search path") {
+        return Some(match path.strip_prefix("nixpkgs/") {
+            Some(path) => Cause::NotInNixpkgs {
+                path: path.to_owned(),
+            },
+            None => Cause::NotInSearchPath {
+                path: path.to_owned(),
+            },
+        });
+    }
+    let path = between(summary, "path '", "' does not exist")
+        .or_else(|| between(summary, "path '", "' is not tracked by Git"))
+        .or_else(|| between(summary, "opening file '", "': No such file"))
+        .or_else(|| between(summary, "getting status of '", "': "))?;
+    let path = path.to_owned();
+    let of_tree = path.strip_prefix(layout::nixpkgs("").as_str());
+    let of_tree = of_tree.and_then(|tree| Some(tree.split_once('/')?.1));
+    if let Some(file) = path.strip_prefix("<nixpkgs>/").or(of_tree) {
+        let path = file.to_owned();
+        return Some(Cause::NotInNixpkgs { path });
+    }
+    if path.starts_with(CONFIG_DIR) || path.starts_with(HOME_OF_NIX) {
+        return Some(Cause::MissingFile { path });
+    }
+    if let Some((_, file)) = path.split_once("-source/") {
+        let path = file.to_owned();
+        return Some(if path.starts_with("nixos/modules/installer/") {
+            Cause::NotInNixpkgs { path }
+        } else {
+            Cause::NotInFlake { path }
+        });
+    }
+    let is_of_user = path.starts_with('/') && !path.starts_with("/nix/");
+    is_of_user.then_some(Cause::MissingFile { path })
+}
+
+/// Causes in values that an expression cannot use.
+fn of_value(summary: &str) -> Option<Cause> {
+    if let Some((_, kind)) = summary.split_once("something which is not a function but ") {
+        let kind = kind.split(':').next().unwrap_or_default().to_owned();
+        return Some(Cause::NotAFunction { kind });
+    }
+    if let Some(text) = between(summary, "string '", "' doesn't represent an absolute path") {
+        let text = text.to_owned();
+        return Some(Cause::StringAsPath { text });
+    }
+    if let Some((wanted, found)) = summary
+        .strip_prefix("expected ")
+        .and_then(|rest| rest.split_once(" but found "))
+    {
+        return Some(Cause::WrongValue {
+            wanted: wanted.to_owned(),
+            found: found.to_owned(),
+        });
+    }
+    let (found, wanted) = summary.strip_prefix("cannot coerce ")?.split_once(" to ")?;
+    Some(Cause::WrongValue {
+        wanted: wanted.to_owned(),
+        found: found.to_owned(),
+    })
+}

@@ -1,0 +1,298 @@
+//! What an error of an evaluation means: its cause, its place and what helps.
+
+use super::cause::Cause;
+use super::evidence::{ExitContext, Findings};
+use super::files;
+use super::flakes;
+use super::names;
+use super::options;
+use super::place::{Place, only_line, only_word};
+use super::syntax;
+use super::table::{Advice, Row};
+use crate::layout::CONFIG_DIR;
+use crate::log::NixError;
+use sdbuild_core::nearest::nearest;
+use sdbuild_image::image_format::in_place_of;
+
+/// The meaning of an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Explanation {
+    pub(super) cause: Cause,
+    /// Where in the user's files it is, if that is known.
+    pub(super) place: Option<Place>,
+    /// What helps, most likely first.
+    pub(super) advice: Vec<Advice>,
+}
+
+/// A place, and what helps there.
+#[derive(Default)]
+struct Located {
+    place: Option<Place>,
+    advice: Vec<Advice>,
+}
+
+impl From<Advice> for Located {
+    fn from(advice: Advice) -> Self {
+        vec![advice].into()
+    }
+}
+
+impl From<Vec<Advice>> for Located {
+    fn from(advice: Vec<Advice>) -> Self {
+        let place = None;
+        Self { place, advice }
+    }
+}
+
+impl From<(Option<Place>, Advice)> for Located {
+    fn from((place, advice): (Option<Place>, Advice)) -> Self {
+        let advice = vec![advice];
+        Self { place, advice }
+    }
+}
+
+impl From<(Option<Place>, Vec<Advice>)> for Located {
+    fn from((place, advice): (Option<Place>, Vec<Advice>)) -> Self {
+        Self { place, advice }
+    }
+}
+
+impl Explanation {
+    /// The meaning of Nix's `error`.
+    pub(super) fn find(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> Self {
+        let cause = Cause::read(error);
+        let located = locate(context, findings, error, &cause);
+        let position = error.position.as_ref().and_then(Place::of);
+        let position = position.filter(|_| !cause.is_reported_elsewhere());
+        Self {
+            place: located.place.or(position),
+            advice: located.advice,
+            cause,
+        }
+    }
+}
+
+/// The place of `cause` and what helps, cause by cause.
+fn locate(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    error: &NixError,
+    cause: &Cause,
+) -> Located {
+    let position = error.position.as_ref();
+    match cause {
+        Cause::Syntax => of_syntax(context, error),
+        Cause::NotUtf8 => {
+            let place = context
+                .files
+                .and_then(|files| files.place_that_is_not_utf_8());
+            (
+                place.as_deref().and_then(line_of_file),
+                Row::NotUtf8.advice(),
+            )
+                .into()
+        }
+        Cause::UndefinedVariable { name } => {
+            names::undefined(context, findings, name, position).into()
+        }
+        Cause::MissingAttribute { name, suggestions } => {
+            names::missing_attribute(context, findings, name, suggestions, error).into()
+        }
+        Cause::MissingArgument { argument, module } => {
+            names::not_passed(context, argument, module).into()
+        }
+        Cause::UnexpectedArgument { function, argument } => {
+            names::unexpected(context, function, argument, position).into()
+        }
+        Cause::NoModules => Row::NoModules.advice().into(),
+        Cause::NotAFunction { .. } => match position {
+            Some(position) if position.file.starts_with(CONFIG_DIR) => {
+                Row::NotAFunction.advice().into()
+            }
+            Some(_) | None => Located::default(),
+        },
+        Cause::InfiniteRecursion { imports } => {
+            options::recursion(context, imports.as_ref()).into()
+        }
+        Cause::WrongValue { wanted, found } => {
+            let (place, advice) = options::wrong_value(context, wanted, found);
+            (place, advice.into_iter().collect::<Vec<_>>()).into()
+        }
+        Cause::StringAsPath { text } => options::string_as_path(context, text).into(),
+        Cause::NotAModule => Row::NotAModule.advice().into(),
+        Cause::BesideConfig { attribute } => Row::BesideConfig.with("attribute", attribute).into(),
+        Cause::DefinedTwice { first, .. } => {
+            let second = position.map_or(0, |position| position.line);
+            Row::DefinedTwice
+                .with("first", first.line)
+                .and("second", second)
+                .into()
+        }
+        Cause::UnknownOption {
+            option,
+            suggestions,
+            definitions,
+        } => {
+            // The caret would be below the value.
+            let place = options::place(context, option, definitions);
+            let place = place.map(|place| Place {
+                column: None,
+                ..place
+            });
+            let advice = options::unknown(context, option, suggestions, definitions);
+            (place, advice).into()
+        }
+        Cause::WrongType {
+            option,
+            wanted,
+            definitions,
+        } => {
+            let place = options::place(context, option, definitions);
+            let advice = options::wrong_type(option, wanted, definitions);
+            (place, advice.into_iter().collect::<Vec<_>>()).into()
+        }
+        Cause::NotASet { option, .. } => {
+            let place = options::place(context, option, &[]);
+            (place, Row::OptionsBelow.with("option", option)).into()
+        }
+        Cause::Conflict {
+            option,
+            definitions,
+        } => {
+            let place = options::place(context, option, definitions);
+            (place, options::conflict(context, option, definitions)).into()
+        }
+        Cause::NoValue { option } => options::no_value(context, option).into(),
+        Cause::OptionGone { option } => {
+            let place = options::place(context, option, &[]);
+            (place, Row::OptionGone.advice()).into()
+        }
+        Cause::Renamed { old, new } => {
+            let place = names::package(context, old);
+            (place, Row::Renamed.with("name", new)).into()
+        }
+        Cause::Removed { name, instead } => {
+            let place = names::package(context, name);
+            let advice = match instead {
+                _ if name.starts_with("linuxPackages_") => Row::Kernel.with("name", name),
+                Some(instead) => Row::Replaced.with("instead", instead).and("name", name),
+                None => Row::Removed.with("name", name),
+            };
+            (place, advice).into()
+        }
+        Cause::Unfree { package, allow } => {
+            let name = if allow.is_empty() { package } else { allow };
+            let place = names::package(context, package);
+            (place, Row::Unfree.with("name", name)).into()
+        }
+        Cause::Insecure { package } => {
+            let place = names::package(context, package);
+            (place, Row::Insecure.with("name", package)).into()
+        }
+        Cause::NotForPlatform { package } => {
+            let place = names::package(context, package);
+            (place, Row::NotForPlatform.with("name", package)).into()
+        }
+        Cause::NoSdImage => options::import_image(context, None).into(),
+        Cause::NoVariant { variant, known } => {
+            let similar = nearest(variant, known.iter().map(String::as_str));
+            match similar {
+                Some(name) => Row::SimilarVariant.with("name", name).into(),
+                None => Row::NoVariant.advice().into(),
+            }
+        }
+        Cause::NoVariants => Row::NoVariants.advice().into(),
+        Cause::VariantNeedsKvm { variant } => match in_place_of(variant) {
+            Some(format) => Row::SameWithoutKvm.with("name", format.name).into(),
+            None => Row::NeedsKvm.advice().into(),
+        },
+        Cause::WrongPlatform => Row::WrongPlatform.advice().into(),
+        Cause::MissingFile { path } => files::missing(context, path).into(),
+        Cause::NotInNixpkgs { path } => files::not_in_nixpkgs(context, path).into(),
+        Cause::NotInSearchPath { path } => files::not_in_search_path(context, path).into(),
+        Cause::NotInFlake { path } => files::untracked(context, path).into(),
+        Cause::Impure(impure) => files::impure(context, impure).into(),
+        Cause::LockIncomplete { flake } => flakes::incomplete_lock(context, flake).into(),
+        Cause::IndirectInput => flakes::indirect_input(context).into(),
+        Cause::LocalInput => Row::LocalInput.advice().into(),
+        Cause::NoOutputs { flake } => flakes::no_outputs(context, flake).into(),
+        Cause::NoSuchOutput { missing, known } => {
+            flakes::no_such_output(context, missing, known).into()
+        }
+        Cause::SeveralConfigurations { known } => flakes::name_one(context, known).into(),
+        Cause::NotAConfiguration { reference } => {
+            flakes::not_a_configuration(context, reference).into()
+        }
+        Cause::FlakeForm { wanted, place, .. } => {
+            let place = place.as_ref().and_then(in_own_flake);
+            (place, Row::FlakeForm.with("wanted", wanted)).into()
+        }
+        Cause::FlakeAttribute { name } => flakes::attribute(context, name).into(),
+        Cause::InputAttribute { name, .. } => flakes::input_attribute(context, name).into(),
+        Cause::InputUrl { url } => flakes::input_url(context, url).into(),
+        Cause::GitReference { name } => {
+            let place = only_word(context, name);
+            (place, Row::GitReference.with("name", name)).into()
+        }
+        Cause::WrongHash { specified, got } => {
+            // Nix puts the algorithm in front of a hash that a file has without it.
+            let plain = specified.split_once(':').map(|(_, plain)| plain);
+            let place = only_word(context, specified);
+            let place = place.or_else(|| only_word(context, plain?));
+            let advice = Row::WrongHash.with("got", got).and("specified", specified);
+            (place, advice).into()
+        }
+        Cause::Other => {
+            let message = error.summary.as_str();
+            let throws = |line: &str| {
+                let forms = ["throw", "abort"];
+                forms
+                    .iter()
+                    .any(|form| line.contains(&format!("{form} \"{message}\"")))
+            };
+            let is_plain = !message.is_empty() && !message.contains(['"', '\\', '\n']);
+            let place = only_line(context, throws).filter(|_| is_plain);
+            Located {
+                place,
+                advice: Vec::new(),
+            }
+        }
+    }
+}
+
+/// The slip behind a syntax error, and its line.
+fn of_syntax(context: &ExitContext<'_>, error: &NixError) -> Located {
+    let Some(position) = error.position.as_ref() else {
+        return syntax::general(&error.summary).advice().into();
+    };
+    if context
+        .files
+        .is_some_and(|files| files.is_utf_16(&position.file))
+    {
+        return Row::Utf16.advice().into();
+    }
+    let Some(text) = context.files.and_then(|files| files.text(&position.file)) else {
+        return syntax::general(&error.summary).advice().into();
+    };
+    let slip = syntax::find(&text, position, &error.summary);
+    (slip.place(position), slip.advice).into()
+}
+
+/// The place `FILE:LINE`.
+fn line_of_file(place: &str) -> Option<Place> {
+    let (file, line) = place.rsplit_once(':')?;
+    Some(Place {
+        file: file.to_owned(),
+        line: line.parse().ok()?,
+        column: None,
+    })
+}
+
+/// The place of the user's `flake.nix`, which Nix has copied to the store.
+fn in_own_flake(position: &crate::log::Position) -> Option<Place> {
+    let (_, name) = position.file.split_once("-source/")?;
+    Place::of(&crate::log::Position {
+        file: format!("{CONFIG_DIR}{name}"),
+        ..position.clone()
+    })
+}

@@ -1,0 +1,137 @@
+//! Files that the builder does not have, and what a flake must not read.
+
+use super::cause::Impure;
+use super::evidence::ExitContext;
+use super::flakes::lock_command;
+use super::place::{Place, only_line, only_word};
+use super::table::{Advice, Row};
+use crate::known_repository::KnownRepository;
+use crate::layout::CONFIG_DIR;
+use crate::store_path::is_store_path;
+
+/// Where the user's files name the file at the builder's `path`.
+pub(super) fn naming(context: &ExitContext<'_>, path: &str) -> Option<Place> {
+    let path = context.files?.naming(path)?;
+    let (file, _) = path.place.rsplit_once(':')?;
+    Some(Place {
+        file: file.to_owned(),
+        line: path.line,
+        column: Some(path.column + 1),
+    })
+}
+
+/// What helps with the file at the builder's `path`, which does not exist there, and where it is named.
+pub(super) fn missing(context: &ExitContext<'_>, path: &str) -> (Option<Place>, Advice) {
+    let why = context
+        .files
+        .map(|files| files.why_absent(path, context.shown_dir));
+    let advice = why.map_or_else(
+        || Row::MissingFile.advice(),
+        |why| Row::MissingFile.saying(why),
+    );
+    (naming(context, path), advice)
+}
+
+/// The same for the file `path` of a flake, which has only what git tracks.
+pub(super) fn untracked(context: &ExitContext<'_>, path: &str) -> (Option<Place>, Advice) {
+    let why = context
+        .files
+        .and_then(|files| files.why_missing(path, context.shown_dir));
+    let advice = match why {
+        Some(why) => Row::Untracked.saying(why),
+        None => Row::Untracked.with("path", path),
+    };
+    (naming(context, &format!("{CONFIG_DIR}{path}")), advice)
+}
+
+/// The same for the file `path` of nixpkgs.
+pub(super) fn not_in_nixpkgs(context: &ExitContext<'_>, path: &str) -> (Option<Place>, Advice) {
+    let slash = path
+        .strip_prefix("nixos/modules")
+        .filter(|rest| !rest.starts_with('/'));
+    let advice = match slash {
+        Some(rest) => Row::NotInNixpkgs.saying(format!(
+            "a slash is missing in the path. Write modulesPath + \"/{rest}\""
+        )),
+        None => Row::NotInNixpkgs.with("path", path),
+    };
+    (naming(context, path), advice)
+}
+
+/// The same for `<path>`.
+pub(super) fn not_in_search_path(context: &ExitContext<'_>, path: &str) -> (Option<Place>, Advice) {
+    let (channel, file) = path.split_at(path.find('/').unwrap_or(path.len()));
+    let url = KnownRepository::called(channel).map(|known| {
+        let branch = known.branch(context.release);
+        format!(
+            "https://github.com/{}/archive/{branch}.tar.gz",
+            known.address
+        )
+    });
+    let url = url.unwrap_or_else(|| "https://…".to_owned());
+    let module = format!("(builtins.fetchTarball \"{url}\" + \"{file}\")");
+    (
+        search_path(context, path),
+        Row::NoSearchPath.with("module", module),
+    )
+}
+
+/// The only line with `<path>`.
+fn search_path(context: &ExitContext<'_>, path: &str) -> Option<Place> {
+    let written = format!("<{path}>");
+    only_line(context, |line| line.contains(&written))
+}
+
+/// What helps with something outside a flake that it reads, and where that is.
+pub(super) fn impure(context: &ExitContext<'_>, impure: &Impure) -> (Option<Place>, Advice) {
+    match impure {
+        Impure::Path(path) => impure_path(context, path),
+        Impure::SearchPath(path) => {
+            let (channel, file) = path.split_at(path.find('/').unwrap_or(path.len()));
+            let known = KnownRepository::called(channel);
+            let url = known.map(|known| format!("github:{}", known.address));
+            let advice = if channel == "nixpkgs" {
+                Row::ImpureNixpkgs.with("path", file.trim_start_matches('/'))
+            } else {
+                Row::ImpureSearchPath
+                    .with("channel", channel)
+                    .and("url", url.as_deref().unwrap_or("…"))
+                    .and("command", lock_command(context))
+            };
+            (search_path(context, path), advice)
+        }
+        Impure::System => {
+            let place = only_line(context, |line| line.contains("currentSystem"));
+            (place, Row::ImpureSystem.advice())
+        }
+        Impure::Download(function) => {
+            let place = only_line(context, |line| line.contains(function));
+            (place, Row::ImpureDownload.with("function", function))
+        }
+        Impure::Other => (None, Row::Impure.advice()),
+    }
+}
+
+fn impure_path(context: &ExitContext<'_>, path: &str) -> (Option<Place>, Advice) {
+    // Nix has copied the directory of the flake to the store alone.
+    let above = path.strip_prefix("/nix/store/").filter(|below| {
+        let name = below.split('/').next().unwrap_or_default();
+        !is_store_path(&format!("/nix/store/{name}"))
+    });
+    if let Some(above) = above {
+        let written = format!("../{above}");
+        return (
+            only_word(context, &written),
+            Row::ImpureAbove.with("path", above),
+        );
+    }
+    let place = only_word(context, path).or_else(|| {
+        let below = format!("{}/", path.trim_end_matches('/'));
+        only_line(context, |line| {
+            let is_around = |c: char| c.is_whitespace() || "\"';()[]".contains(c);
+            line.split(is_around).any(|word| word.starts_with(&below))
+        })
+    });
+    let name = path.rsplit('/').next().unwrap_or_default();
+    (place, Row::ImpurePath.with("path", path).and("name", name))
+}

@@ -1,0 +1,342 @@
+//! Failures of this machine, the network, the binary caches and the remote builders, by texts in the log. The texts are those of
+//! Nix 2.26, curl, QEMU 11 and the tools that make an image.
+
+use std::collections::BTreeSet;
+
+use KnownError::{
+    BuilderLost, CacheDamaged, CacheFailed, CacheForeign, Certificate, DiskFull, DownloadTimeout,
+    EmulatorCrash, FirmwareTooSmall, KeyUntrusted, MissingProgram, Network, NoHandler,
+    ProcessLimit, RootTooSmall, WrongHash,
+};
+
+use super::evidence::{ExitContext, Findings};
+use super::fetches::{failed_download, is_of_cache};
+use super::table::Row;
+use sdbuild_core::failure::Failure;
+use sdbuild_core::system::System;
+use sdbuild_core::text::truncate;
+
+/// Characters of one of Nix's messages.
+const MAX_CHARS: usize = 600;
+
+/// An error that a line of the log shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KnownError {
+    /// The disk of the store volume is full, or has no free inode.
+    DiskFull,
+    /// No new process could be started.
+    ProcessLimit,
+    /// A program of another architecture could not be run.
+    NoHandler,
+    /// An emulated program was killed by a signal.
+    EmulatorCrash,
+    /// A server's certificate is not valid, mostly because of a wrong clock.
+    Certificate,
+    /// A server did not answer, or stopped sending.
+    DownloadTimeout,
+    /// A server could not be reached.
+    Network,
+    /// A binary cache sent a file that is not what it announced.
+    CacheDamaged,
+    /// A binary cache answered with an error, or a path that it has could not be fetched for another reason.
+    CacheFailed,
+    /// A server answered with something else than a binary cache has.
+    CacheForeign,
+    /// A path of a binary cache is not signed by a trusted key.
+    KeyUntrusted,
+    /// The root file system is too small for its content.
+    RootTooSmall,
+    /// The firmware partition is too small for its content.
+    FirmwareTooSmall,
+    /// A download does not have the hash that the configuration or nixpkgs gives.
+    WrongHash,
+    /// A program is missing in the builder's container image.
+    MissingProgram,
+    /// The connection to a remote builder broke while it built.
+    BuilderLost,
+}
+
+/// Texts that show an error in any line.
+const IN_ANY_LINE: [(&str, KnownError); 23] = [
+    ("No space left on device", DiskFull),
+    ("lack of free disk space", DiskFull),
+    ("database or disk is full", DiskFull),
+    (
+        "fork: retry: Resource temporarily unavailable",
+        ProcessLimit,
+    ),
+    ("fork: Resource temporarily unavailable", ProcessLimit),
+    ("unexpected EOF reading a line", ProcessLimit),
+    ("Exec format error", NoHandler),
+    ("uncaught target signal", EmulatorCrash),
+    ("Could not allocate block in ext2 filesystem", RootTooSmall),
+    ("Could not allocate inode in ext2 filesystem", RootTooSmall),
+    ("Disk full", FirmwareTooSmall),
+    ("hash mismatch in fixed-output derivation", WrongHash),
+    ("hash mismatch importing path", CacheDamaged),
+    ("NAR info file '", CacheForeign),
+    (
+        "some substitutes for the outputs of derivation",
+        CacheFailed,
+    ),
+    ("there is no substituter that can build it", CacheFailed),
+    ("hash mismatch in file downloaded from", WrongHash),
+    ("lacks a signature by a trusted key", KeyUntrusted),
+    ("not signed by any of the keys in", KeyUntrusted),
+    ("nix-build: command not found", MissingProgram),
+    ("nix-build: not found", MissingProgram),
+    ("Nix daemon disconnected unexpectedly", BuilderLost),
+    ("cannot build on 'ssh", BuilderLost),
+];
+
+/// Texts that show an error in a line about a failed download, which quotes curl. Only the first that matches counts: a
+/// timeout while connecting is a timeout.
+const IN_DOWNLOADS: [(&str, KnownError); 13] = [
+    ("SSL peer certificate", Certificate),
+    ("certificate has expired", Certificate),
+    ("certificate is not yet", Certificate),
+    ("Timeout was reached", DownloadTimeout),
+    ("Operation too slow", DownloadTimeout),
+    ("timed out after", DownloadTimeout),
+    ("ould not resolve host", Network),
+    ("ouldn't resolve host", Network),
+    ("ould not connect to server", Network),
+    ("ouldn't connect to server", Network),
+    ("Failed to connect to", Network),
+    ("Network is unreachable", Network),
+    ("SSL connect error", Network),
+];
+
+/// The errors that `line` shows.
+pub fn known_errors(line: &str) -> impl Iterator<Item = KnownError> + '_ {
+    let shown = |row: &&(&str, KnownError)| line.contains(row.0);
+    let is_download = line.contains("unable to download") || line.contains("curl: (");
+    let download = IN_DOWNLOADS.iter().find(shown).filter(|_| is_download);
+    let download = download.map(|(_, error)| *error);
+    let download = download.or_else(|| is_refused_by_cache(line).then_some(CacheFailed));
+    let everywhere = IN_ANY_LINE
+        .iter()
+        .filter(move |(text, _)| line.contains(text));
+    everywhere.map(|(_, error)| *error).chain(download)
+}
+
+/// Whether `line` is Nix's message about an answer of a binary cache with an error status.
+fn is_refused_by_cache(line: &str) -> bool {
+    let rest = line.split_once("unable to download '");
+    let parts = rest.and_then(|(_, rest)| rest.split_once("': HTTP error "));
+    parts.is_some_and(|(url, _)| url.ends_with(".narinfo") || url.contains("/nar/"))
+}
+
+impl KnownError {
+    /// Whether it may be an error of one binary cache, while another one has what is needed.
+    pub(super) fn is_of_one_cache(self) -> bool {
+        matches!(
+            self,
+            Certificate | DownloadTimeout | Network | CacheDamaged | CacheFailed | CacheForeign
+        )
+    }
+
+    /// What helps with an error of a build, in addition to the failure's own hints. `emulated`: programs ran under emulation.
+    pub(super) fn row_of_build(self, emulated: bool) -> Option<Row> {
+        match self {
+            RootTooSmall => Some(Row::RootTooSmall),
+            FirmwareTooSmall => Some(Row::FirmwareTooSmall),
+            EmulatorCrash => Some(Row::EmulatorCrash),
+            NoHandler if !emulated => Some(Row::NoEmulation),
+            WrongHash | NoHandler | DiskFull | ProcessLimit | Certificate | DownloadTimeout
+            | Network | CacheDamaged | CacheFailed | CacheForeign | KeyUntrusted | BuilderLost
+            | MissingProgram => None,
+        }
+    }
+}
+
+/// `failure` with the hints of `rows`.
+pub(super) fn with_rows(failure: Failure, rows: &[Row]) -> Failure {
+    let texts = rows.iter().map(|row| row.advice().text());
+    texts.fold(failure, Failure::hint)
+}
+
+/// The failure that the first of the `known` errors means; `None` when they are the build's own.
+pub(super) fn machine_failure(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    known: &BTreeSet<KnownError>,
+) -> Option<Failure> {
+    let failure = known.iter().find_map(|error| match error {
+        DiskFull => Some(store_volume_full(context.store)),
+        ProcessLimit => {
+            let failure = Failure::environment("the builder could not start another process");
+            Some(with_rows(failure, &[Row::ProcessLimit]))
+        }
+        NoHandler => context.emulated.map(no_handler),
+        Certificate => {
+            let summary = "the certificate of a server is not valid";
+            let failure = download_failure(findings, *error, summary);
+            Some(with_rows(failure, &[Row::Clock, Row::Authority]))
+        }
+        DownloadTimeout => Some(timeout(findings)),
+        Network => {
+            let summary = "the builder could not reach a server that it needs";
+            let failure = download_failure(findings, *error, summary);
+            let failure = with_rows(failure, &[Row::CheckNetwork]);
+            Some(with_other_caches(failure, findings, *error))
+        }
+        CacheDamaged => {
+            let failure = Failure::environment(damaged(findings));
+            Some(with_rows(failure, &[Row::OtherCache]))
+        }
+        CacheFailed => {
+            let failure = Failure::environment(failed(findings));
+            Some(with_rows(failure, &[Row::RunAgain, Row::OtherCache]))
+        }
+        CacheForeign => {
+            let summary = "a binary cache answered with something other than the description of a store path, such as a \
+                           damaged file or a network's login page";
+            let failure = download_failure(findings, *error, summary);
+            Some(with_rows(failure, &[Row::LoginPage, Row::OtherCache]))
+        }
+        KeyUntrusted => {
+            let text = "the content of a binary cache is not signed by a key that is trusted";
+            Some(with_rows(Failure::usage(text), &[Row::UntrustedKey]))
+        }
+        MissingProgram => context.foreign.then(|| {
+            let text = "the builder's container image has no nix-build";
+            with_rows(Failure::usage(text), &[Row::NoNix])
+        }),
+        BuilderLost => Some(builder_lost(findings)),
+        EmulatorCrash | RootTooSmall | FirmwareTooSmall | WrongHash => None,
+    })?;
+    let is_of_cache = [CacheFailed, CacheDamaged, CacheForeign]
+        .iter()
+        .any(|error| known.contains(error));
+    Some(match is_of_cache {
+        true => with_rows(failure, &[Row::Fallback]),
+        false => failure,
+    })
+}
+
+/// Programs of the emulated `system` stopped running.
+fn no_handler(system: System) -> Failure {
+    let name = system.architecture().kernel_name();
+    let text = format!(
+        "{name} programs stopped running: their binfmt_misc entry vanished during the build"
+    );
+    with_rows(Failure::environment(text), &[Row::NoHandler])
+}
+
+/// Nix could not write to the store volume.
+pub(super) fn store_volume_full(store: &str) -> Failure {
+    let text = format!("no space left, or no inode, on the store volume {store}");
+    with_rows(
+        Failure::environment(text),
+        &[Row::DiskFull, Row::CleanStore],
+    )
+}
+
+/// A server that did not answer.
+fn timeout(findings: &Findings) -> Failure {
+    let summary = "a server that the builder needs does not answer";
+    let failure = download_failure(findings, DownloadTimeout, summary);
+    let failure = with_rows(failure, &[Row::RunAgain]);
+    // So curl says that no name server answered.
+    let line = line_with(findings, DownloadTimeout);
+    let is_unresolved = line.is_some_and(|line| line.contains("Resolving timed out"));
+    let failure = match is_unresolved {
+        true => with_rows(failure, &[Row::CheckNetwork]),
+        false => failure,
+    };
+    with_other_caches(failure, findings, DownloadTimeout)
+}
+
+/// `summary` and the line of the log that shows the failed download.
+fn download_failure(findings: &Findings, error: KnownError, summary: &str) -> Failure {
+    Failure::environment(match line_with(findings, error) {
+        Some(line) => format!("{summary}: {line}"),
+        None => summary.to_owned(),
+    })
+}
+
+/// Adds to `failure` that another cache may help, unless `error` is about the download of a source, which no cache has.
+fn with_other_caches(failure: Failure, findings: &Findings, error: KnownError) -> Failure {
+    let line = line_with(findings, error).unwrap_or_default();
+    match failed_download(&line) {
+        Some((url, _)) if !is_of_cache(url) => failure,
+        _ => with_rows(failure, &[Row::OtherCache]),
+    }
+}
+
+/// The first line, of the failed build or of Nix, that shows `error`.
+fn line_with(findings: &Findings, error: KnownError) -> Option<String> {
+    let built = findings.failed.iter().flat_map(|failed| &failed.tail);
+    let nix = findings.nix_errors.iter().flat_map(|e| e.summary.lines());
+    let line = built
+        .map(String::as_str)
+        .chain(nix)
+        .find(|line| known_errors(line).any(|e| e == error))?;
+    Some(without_status(
+        line.trim_start().trim_start_matches("error: "),
+    ))
+}
+
+/// The connection to a remote builder broke, or could not be made again.
+fn builder_lost(findings: &Findings) -> Failure {
+    let line = line_with(findings, BuilderLost).unwrap_or_default();
+    let text = match &findings.failed {
+        Some(failed) => format!(
+            "a remote builder was lost while it built {}: {line}",
+            failed.name
+        ),
+        None => format!("a remote builder can no longer be used: {line}"),
+    };
+    with_rows(
+        Failure::environment(text),
+        &[Row::BuilderLost, Row::WithoutBuilder],
+    )
+}
+
+/// Which cache sent what that is damaged.
+fn damaged(findings: &Findings) -> String {
+    let line = line_with(findings, CacheDamaged).unwrap_or_default();
+    let path = line.split('\'').nth(1).unwrap_or_default();
+    let mut fetches = findings.fetches.iter().rev();
+    let cache = fetches.find(|(fetched, _)| fetched == path);
+    match cache.map(|(_, cache)| cache.as_str()) {
+        Some(cache) if !cache.is_empty() => {
+            format!("the binary cache {cache} sent a damaged file for {path}")
+        }
+        _ => format!("a binary cache sent a damaged file: {line}"),
+    }
+}
+
+/// Why a cache failed: Nix's first error, of which those about the derivation are only the consequence.
+fn failed(findings: &Findings) -> String {
+    let first = findings.nix_errors.first().map(|error| &error.summary);
+    let text = first.map_or_else(String::new, |text| {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    format!(
+        "a binary cache failed: {}",
+        truncate(&without_status(&text), MAX_CHARS)
+    )
+}
+
+/// `line` without the status with which a download began that then broke off, `HTTP error 200 (curl error: WHY)`.
+pub(super) fn without_status(line: &str) -> String {
+    let broken_off = ["200", "206"].iter().find_map(|status| {
+        let (start, why) = line.split_once(&format!("HTTP error {status} (curl error: "))?;
+        Some(format!("{start}{}", why.strip_suffix(')')?))
+    });
+    broken_off.unwrap_or_else(|| line.to_owned())
+}
+
+/// `reason` of a failed download without curl's number of the error and the general words before it, if details follow: of
+/// `Could not resolve hostname (6) Could not resolve host: c.example` the end.
+pub(super) fn details(reason: &str) -> &str {
+    let after_number = || {
+        let (_, rest) = reason.split_once(" (")?;
+        let (number, details) = rest.split_once(") ")?;
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && !details.trim().is_empty()).then_some(details)
+    };
+    after_number().unwrap_or(reason)
+}

@@ -1,0 +1,289 @@
+//! Why a run of the builder failed: whose error it is, in one sentence, with hints. Pure.
+//!
+//! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full disk or a handler that
+//! vanished is the environment's. Nix's message is read once, as a [`cause::Cause`]; with its [`place::Place`] and rows of the
+//! [`table`] it is an [`explanation::Explanation`], which becomes text here, at the end.
+
+mod cause;
+mod evidence;
+mod excerpt;
+mod explanation;
+mod fetches;
+mod files;
+mod flakes;
+mod machine;
+mod message;
+mod names;
+mod options;
+mod place;
+mod syntax;
+mod table;
+mod warnings;
+
+use std::collections::BTreeSet;
+
+use crate::log::NixError;
+use crate::reports::unmarked;
+use cause::Cause;
+pub use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
+use explanation::Explanation;
+use fetches::{fetch_failure, no_network_failure, not_found_failure};
+pub use machine::{KnownError, known_errors};
+use machine::{machine_failure, store_volume_full, with_rows};
+use message::reason;
+use sdbuild_core::failure::{Class, Failure};
+use table::{Advice, Row};
+pub use warnings::{Warnings, is_of_evaluation};
+
+/// Exit status of the entry when the private handler could not be set up (`containers/builder`).
+const NO_PRIVATE_HANDLER: i64 = 119;
+/// Exit status of the entry when it could not prepare the store volume.
+const NOT_PREPARED: i64 = 120;
+/// Exit status of the entry when native glue was required and is not possible.
+const NO_NATIVE_GLUE: i64 = 121;
+/// Part of the entry's message about an archive without nixpkgs.
+const NOT_NIXPKGS: &str = "is not a nixpkgs";
+/// In place of a reason that the builder did not report.
+const SEE_LOG: &str = "see the end of the log";
+
+/// The failure of a run that ended as `context` and `findings` describe.
+pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
+    let findings = &*flakes::with_own_paths(context, findings);
+    let known = all_known_errors(findings);
+    let failed = findings.failed.as_ref();
+    let error = findings.nix_errors.first();
+    let explained = error.map(|error| (error, Explanation::find(context, findings, error)));
+    let explained = explained.as_ref().map(|(error, found)| (*error, found));
+    // What ended the run comes before what Nix says about it.
+    let first_cause = private_handler_failure(context, findings)
+        .or_else(|| import_failure(context, explained))
+        .or_else(|| memory_failure(context, findings))
+        .or_else(|| no_network_failure(context, findings, &known))
+        .or_else(|| fetch_failure(context, findings))
+        .or_else(|| machine_failure(context, findings, &known));
+    let not_found = match first_cause {
+        Some(_) => None,
+        None => not_found_failure(context, failed),
+    };
+    let is_not_found = not_found.is_some();
+    let cause = first_cause
+        .or(not_found)
+        .or_else(|| build_failure(context, findings, explained))
+        .or_else(|| exit_status_failure(context, findings))
+        .unwrap_or_else(|| evaluation_failure(context, explained));
+    let rows = known
+        .iter()
+        .filter_map(|error| error.row_of_build(context.emulated.is_some()));
+    let rows: Vec<Row> = rows.collect();
+    let mut failure = with_rows(cause, &rows);
+    if known.contains(&KnownError::WrongHash) {
+        failure = with_hash(failure, explained);
+    }
+    failure = excerpt::with_lines(context, findings, explained, failure);
+    if is_not_found {
+        // Neither the server's answer nor a shell shows more of it.
+        failure.log_tail.clear();
+        return failure;
+    }
+    failure.derivation = failed
+        .and_then(|failed| failed.derivation.as_ref())
+        .map(|derivation| derivation.path().to_owned());
+    failure
+}
+
+/// `failure` of a download with a wrong hash, with the hint that has both hashes, if the message has them.
+fn with_hash(failure: Failure, explained: Option<(&NixError, &Explanation)>) -> Failure {
+    let advice = explained.and_then(|(_, explanation)| {
+        let mut advice = explanation.advice.iter();
+        advice.find(|advice| advice.row == Row::WrongHash)
+    });
+    let text = advice.map_or_else(|| Row::UnknownHash.advice().text(), Advice::text);
+    match failure.hints.contains(&text) {
+        true => failure,
+        false => failure.hint(text),
+    }
+}
+
+/// The known errors in Nix's messages and in the failed build's output.
+fn all_known_errors(findings: &Findings) -> BTreeSet<KnownError> {
+    let in_messages = findings.nix_errors.iter().map(|e| &e.summary);
+    let in_output = findings.failed.iter().flat_map(|f| &f.known_errors);
+    // Nix reports what one cache failed to deliver as an error, goes on with the next one, and then may fail to build.
+    let is_cause = |error: &KnownError| findings.failed.is_none() || !error.is_of_one_cache();
+    in_messages
+        .flat_map(|summary| known_errors(summary))
+        .filter(is_cause)
+        .chain(in_output.copied())
+        .collect()
+}
+
+/// The entry could not set up the private handler before Nix began. Judged before all known errors: its "no
+/// space left" is about user namespaces, not about a disk.
+fn private_handler_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    let reason = findings.last_reason("sdbuild: private emulation: ");
+    (context.code == NO_PRIVATE_HANDLER).then(|| {
+        let reason = reason.unwrap_or(SEE_LOG);
+        let text = format!(
+            "QEMU could not be registered inside the builder, although a probe had just succeeded: {reason}"
+        );
+        with_rows(Failure::environment(text), &[Row::PrivateHandler])
+    })
+}
+
+/// The configuration imports the result of a derivation for the board, which takes a handler to build.
+fn import_failure(
+    context: &ExitContext<'_>,
+    explained: Option<(&NixError, &Explanation)>,
+) -> Option<Failure> {
+    let (error, explanation) = explained?;
+    let needs_platform = explanation.cause == Cause::WrongPlatform;
+    (context.only_evaluates && needs_platform).then(|| {
+        let text = reason(context, error, explanation);
+        let text = format!(
+            "evaluate the configuration: it imports a derivation that must be built first, and this command builds \
+             nothing: {text}"
+        );
+        with_rows(Failure::usage(text), &[Row::NeedsBuild])
+    })
+}
+
+/// Memory ran out: the kernel reports it, or a build was killed by the signal that the kernel uses for it.
+fn memory_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    let killed = findings
+        .failed
+        .as_ref()
+        .filter(|f| f.message.contains("signal 9 (Killed)"));
+    if !context.oom_killed && killed.is_none() {
+        return None;
+    }
+    let what = killed.map_or("the builder".to_owned(), |f| {
+        format!("the build of {}", f.name)
+    });
+    let verb = if context.oom_killed {
+        "ran"
+    } else {
+        "probably ran"
+    };
+    let text = format!("{what} {verb} out of memory");
+    Some(with_rows(Failure::environment(text), &[Row::OutOfMemory]))
+}
+
+/// A derivation failed by itself.
+fn build_failure(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    explained: Option<(&NixError, &Explanation)>,
+) -> Option<Failure> {
+    if let Some(failed) = &findings.failed {
+        let first_line = failed.message.lines().next().unwrap_or("");
+        let how = match first_line.split_once("' failed ") {
+            Some((_, how)) => format!(" {how}"),
+            None => String::new(),
+        };
+        let exited = failed.message.contains("failed with exit code");
+        let silent = if exited && failed.tail.is_empty() {
+            ": it printed nothing"
+        } else {
+            ""
+        };
+        let text = format!("the build of {} failed{how}{silent}", failed.name);
+        return Some(Failure::message(Class::Build, text));
+    }
+    // nix-build: 100 and the bits above it (build failure, timeout, wrong hash, not deterministic).
+    (100..112).contains(&context.code).then(|| {
+        let text = match explained {
+            Some((error, explanation)) => reason(context, error, explanation),
+            None => "nix-build reported a failed build without a message".to_owned(),
+        };
+        Failure::message(Class::Build, text)
+    })
+}
+
+/// Failures that only the exit status shows.
+fn exit_status_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
+    let interrupted = findings
+        .nix_errors
+        .iter()
+        .any(|e| e.summary.contains("interrupted by the user"));
+    match context.code {
+        NOT_PREPARED => Some(not_prepared(context, findings)),
+        NO_NATIVE_GLUE => Some(no_native_glue(findings)),
+        126 | 127 => Some(Failure::message(
+            if context.foreign {
+                Class::Usage
+            } else {
+                Class::Internal
+            },
+            "the builder's container image could not run nix-build",
+        )),
+        130 | 137 | 143 => Some(ended_by_watchdog(findings).unwrap_or_else(stopped)),
+        1 if interrupted => Some(stopped()),
+        _ => None,
+    }
+}
+
+fn no_native_glue(findings: &Findings) -> Failure {
+    let reason = findings.last_reason("sdbuild: glue: refused: ");
+    let reason = reason.map_or(SEE_LOG, unmarked);
+    let text = format!("--glue native is not possible: {reason}");
+    with_rows(Failure::message(Class::Build, text), &[Row::NoNativeGlue])
+}
+
+/// The builder's watchdog received no heartbeat for its timeout and ended the builder.
+fn ended_by_watchdog(findings: &Findings) -> Option<Failure> {
+    let reason = findings.last_reason("sdbuild: watchdog: ")?;
+    let text = format!("the builder lost the connection to sdbuild and ended: {reason}");
+    Some(with_rows(Failure::environment(text), &[Row::Watchdog]))
+}
+
+fn stopped() -> Failure {
+    let failure = Failure::environment("the builder was stopped from outside");
+    with_rows(failure, &[Row::Stopped])
+}
+
+/// The entry could not prepare the store volume and reported why.
+fn not_prepared(context: &ExitContext<'_>, findings: &Findings) -> Failure {
+    let reason = findings.last_reason("sdbuild: ");
+    let text = reason.unwrap_or("nixpkgs could not be moved to its place on the store volume");
+    let mut lines = findings.other_lines.iter();
+    if text.contains(NOT_NIXPKGS) {
+        with_rows(Failure::usage(text), &[Row::NotNixpkgs])
+    } else if lines.any(|l| known_errors(l).any(|e| e == KnownError::DiskFull)) {
+        store_volume_full(context.store)
+    } else {
+        Failure::environment(text)
+    }
+}
+
+/// Nix refused the configuration, or ended without a message.
+fn evaluation_failure(
+    context: &ExitContext<'_>,
+    explained: Option<(&NixError, &Explanation)>,
+) -> Failure {
+    let Some((error, explanation)) = explained else {
+        let text = format!("nix-build ended with exit status {}", context.code);
+        return with_rows(Failure::environment(text), &[Row::SeeLog]);
+    };
+    let text = reason(context, error, explanation);
+    let names_source = [context.source, context.in_words]
+        .iter()
+        .any(|source| *source != "." && text.contains(source));
+    let operation = if names_source {
+        "evaluate the configuration".to_owned()
+    } else {
+        format!("evaluate {}", context.in_words)
+    };
+    // These say themselves what is looked for, which the flake does not have, or as another thing.
+    let flake = context.source.split('#').next().unwrap_or_default();
+    let mut beginnings = [context.in_words.to_owned(), format!("{flake}#")].into_iter();
+    let is_of_reference = context.is_flake && beginnings.any(|begin| text.starts_with(&begin));
+    let failure = match is_of_reference {
+        true => Failure::usage(text),
+        false => Failure::usage(text).context(operation),
+    };
+    let hints = explanation.advice.iter().map(Advice::text);
+    hints.fold(failure, Failure::hint)
+}
+
+#[cfg(test)]
+mod tests;

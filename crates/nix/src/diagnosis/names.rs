@@ -1,0 +1,486 @@
+//! Names that Nix does not find: variables, attributes, and arguments of modules.
+
+use rnix::SyntaxKind::{
+    NODE_ATTR_SET, NODE_IDENT, NODE_LAMBDA, NODE_LIST, NODE_PAT_BIND, NODE_PAT_ENTRY, NODE_PATTERN,
+    NODE_SELECT, NODE_WITH, TOKEN_ELLIPSIS,
+};
+use rnix::SyntaxNode;
+
+use super::evidence::{ExitContext, Findings};
+use super::place::{Place, Span, is_value, node_at, only, spans};
+use super::table::{Advice, Row};
+use crate::configuration_file::FLAKE_FILE;
+use crate::layout::CONFIG_DIR;
+use crate::log::{NixError, Position};
+use crate::nix_definitions::{defines, line_number_of};
+use crate::nix_name::is_of_name;
+use crate::nix_syntax::parse;
+use sdbuild_core::nearest::{is_slip, may_mean, similar_names};
+use sdbuild_core::text::{alternatives, listed};
+
+/// What every module may ask for, in the order in which modules name it.
+const ARGUMENTS: [&str; 5] = ["config", "lib", "pkgs", "options", "modulesPath"];
+
+/// The arguments of a function: `{ config, pkgs, ... }:`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    /// The line in which they end, from 1.
+    pub(super) line: usize,
+    /// Each argument, with its default.
+    arguments: Vec<String>,
+    /// The name of all of them: `@inputs`.
+    pub(super) all: Option<String>,
+    has_ellipsis: bool,
+}
+
+impl Header {
+    /// The arguments of the outermost function in `text`.
+    pub(super) fn of_file(text: &str) -> Option<Self> {
+        let function = parse(text).syntax().first_child()?;
+        Self::of(text, &function)
+    }
+
+    /// The arguments of `function` in `text`, unless it has one argument without braces.
+    pub(super) fn of(text: &str, function: &SyntaxNode) -> Option<Self> {
+        let pattern = function
+            .first_child()
+            .filter(|_| function.kind() == NODE_LAMBDA)
+            .filter(|pattern| pattern.kind() == NODE_PATTERN)?;
+        let parts = |kind| {
+            let parts = pattern.children().filter(move |part| part.kind() == kind);
+            parts.map(|part| part.text().to_string())
+        };
+        let mut tokens = pattern.children_with_tokens();
+        let lines = pattern.text().to_string().matches('\n').count();
+        Some(Self {
+            line: line_number_of(text, &pattern) + lines,
+            arguments: parts(NODE_PAT_ENTRY).collect(),
+            all: parts(NODE_PAT_BIND)
+                .next()
+                .map(|all| all.trim_matches(['@', ' ', '\n']).to_owned()),
+            has_ellipsis: tokens.any(|token| token.kind() == TOKEN_ELLIPSIS),
+        })
+    }
+
+    /// The names of the arguments.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let arguments = self.arguments.iter();
+        arguments.filter_map(|argument| argument.split(|c| !is_of_name(c)).next())
+    }
+
+    /// Whether the function asks for the argument `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names().any(|argument| argument == name)
+    }
+
+    /// The header with `more` arguments, and with `...`.
+    pub(super) fn with(&self, more: &[&str]) -> String {
+        let arguments = self.arguments.iter().map(String::as_str);
+        let all: Vec<&str> = arguments.chain(more.iter().copied()).collect();
+        let all = [all, vec!["..."]].concat().join(", ");
+        match &self.all {
+            Some(name) => format!("{{ {all} }}@{name}:"),
+            None => format!("{{ {all} }}:"),
+        }
+    }
+
+    /// How to add `missing` arguments of modules to it.
+    fn adding(&self, missing: &[&str]) -> Advice {
+        // Without `...` the next error would be about the arguments that the module does not name.
+        let rest = (!self.has_ellipsis).then_some("...");
+        let added: Vec<&str> = missing.iter().copied().chain(rest).collect();
+        Row::ModuleArgument
+            .with("arguments", listed(&added))
+            .and("line", self.line)
+            .and("header", self.with(missing))
+    }
+}
+
+/// A name at the place of an error, and what is around it.
+struct NameAt {
+    text: String,
+    node: SyntaxNode,
+    /// The module that it is in: the file, or a function or a set in the list `modules` of a flake.
+    module: Option<SyntaxNode>,
+}
+
+impl NameAt {
+    fn find(context: &ExitContext<'_>, position: &Position) -> Option<Self> {
+        let text = context.files?.text(&position.file)?;
+        let node = node_at(&text, position)?;
+        let is_module = |node: &SyntaxNode| {
+            let is_element = node.parent().is_some_and(|list| list.kind() == NODE_LIST);
+            let path = defines(node);
+            let names_modules = path.rsplit('.').next() == Some("modules");
+            let kind = node.kind();
+            is_element && names_modules && [NODE_ATTR_SET, NODE_LAMBDA].contains(&kind)
+        };
+        let unwrapped = |node: SyntaxNode| match node.first_child() {
+            // A function in a list is in parentheses.
+            Some(inner) if inner.kind() == NODE_LAMBDA => inner,
+            _ => node,
+        };
+        let of_flake = position.file.ends_with(&format!("/{FLAKE_FILE}"));
+        let module = if of_flake {
+            node.ancestors()
+                .map(unwrapped)
+                .find(|node| is_module(node) || node.parent().is_some_and(|of| is_module_in(&of)))
+        } else {
+            parse(&text).syntax().first_child()
+        };
+        Some(Self { text, node, module })
+    }
+
+    /// How the module gets the `names`, arguments of modules, of which it lacks some.
+    fn argument(&self, names: &[&str]) -> Option<Advice> {
+        let module = self.module.as_ref()?;
+        match Header::of(&self.text, module) {
+            Some(header) => {
+                let missing: Vec<&str> = names
+                    .iter()
+                    .copied()
+                    .filter(|name| !header.has(name))
+                    .collect();
+                (!missing.is_empty()).then(|| header.adding(&missing))
+            }
+            None => (module.kind() == NODE_ATTR_SET).then(|| {
+                let names = names.join(", ");
+                Row::NoHeader.with("header", format!("{{ {names}, ... }}:"))
+            }),
+        }
+    }
+
+    /// The arguments of modules that the file uses and nothing binds, with `name`.
+    fn unbound_arguments(&self, name: &str) -> Vec<&'static str> {
+        let bound: Vec<String> = self
+            .node
+            .ancestors()
+            .filter_map(|scope| Header::of(&self.text, &scope))
+            .flat_map(|header| header.names().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        let root = self.module.clone();
+        let used = |argument: &str| {
+            let mut nodes = root.iter().flat_map(SyntaxNode::descendants);
+            nodes.any(|node| node.kind() == NODE_IDENT && node.text() == argument && begins(&node))
+        };
+        let arguments = ARGUMENTS.into_iter();
+        let is_bound = |argument: &str| bound.iter().any(|bound| bound == argument);
+        arguments
+            .filter(|argument| {
+                *argument == name || used(argument) && !is_bound(argument) && *argument != "options"
+            })
+            .collect()
+    }
+
+    /// Whether the name is in the scope of `with pkgs;`, or of a set in it.
+    fn is_in_packages(&self) -> bool {
+        let mut scopes = self
+            .node
+            .ancestors()
+            .filter(|scope| scope.kind() == NODE_WITH);
+        scopes.any(|scope| {
+            let set = scope.first_child().map(|set| set.text().to_string());
+            let set = set.unwrap_or_default();
+            let body = scope.last_child().map(|body| body.text_range());
+            let is_inside = body.is_some_and(|body| body.contains_range(self.node.text_range()));
+            is_inside && (set == "pkgs" || set.starts_with("pkgs."))
+        })
+    }
+
+    /// The selection that begins with the name: `pkgs.htop`.
+    fn selection(&self) -> String {
+        let selection = self
+            .node
+            .ancestors()
+            .find(|node| node.kind() == NODE_SELECT);
+        let whole = selection.unwrap_or_else(|| self.node.clone());
+        whole.text().to_string()
+    }
+}
+
+/// Whether `node` is an element, in parentheses, of the list `modules`.
+fn is_module_in(node: &SyntaxNode) -> bool {
+    let list = node.parent().filter(|list| list.kind() == NODE_LIST);
+    list.is_some_and(|list| defines(&list).rsplit('.').next() == Some("modules"))
+}
+
+/// Whether the name `node` is a variable, and not an attribute.
+fn begins(node: &SyntaxNode) -> bool {
+    let parent = node.parent();
+    parent.is_some_and(|parent| {
+        parent.kind() != rnix::SyntaxKind::NODE_ATTRPATH
+            && ![NODE_PAT_ENTRY, NODE_PAT_BIND].contains(&parent.kind())
+    })
+}
+
+/// What helps with the undefined variable `name` at `position`.
+pub(super) fn undefined(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    name: &str,
+    position: Option<&Position>,
+) -> Vec<Advice> {
+    if let Some(similar) = ARGUMENTS
+        .iter()
+        .find(|known| *known != &name && is_slip(name, known))
+    {
+        return vec![Row::SimilarAttribute.with("names", similar)];
+    }
+    let Some(at) = position.and_then(|position| NameAt::find(context, position)) else {
+        let similar = similar_package(findings, name);
+        return vec![similar.unwrap_or_else(|| Row::CheckName.advice())];
+    };
+    if let Some(value) = boolean(name) {
+        return vec![Row::Boolean.with("name", name).and("value", value)];
+    }
+    if ARGUMENTS.contains(&name) {
+        return vec![missing_argument(&at, name)];
+    }
+    if is_of_library(name) {
+        let ask = at.argument(&["lib"]);
+        let write = Row::LibraryFunction.with("name", name);
+        return std::iter::once(write).chain(ask).collect();
+    }
+    if at.is_in_packages() {
+        return vec![no_package(findings, name)];
+    }
+    if findings.packages.all().any(|known| known == name) {
+        return vec![Row::Package.with("name", name)];
+    }
+    let is_flake = position.is_some_and(|at| at.file == format!("{CONFIG_DIR}{FLAKE_FILE}"));
+    if is_flake && at.module.is_none() {
+        return vec![Row::ArgumentOfOutputs.with("name", name)];
+    }
+    let of_list = at
+        .node
+        .parent()
+        .is_some_and(|list| list.kind() == NODE_LIST);
+    let similar = similar_package(findings, name).filter(|_| of_list);
+    if let Some(similar) = similar {
+        return vec![similar];
+    }
+    let before = position.and_then(|position| at.text.get(..position.offset(&at.text)?));
+    if before.is_some_and(|before| before.ends_with('"')) {
+        return vec![Row::InnerQuotes.advice()];
+    }
+    if of_list && !name.contains('-') {
+        return vec![Row::PackageOrText.with("name", name)];
+    }
+    if is_value(&at.node) || of_list {
+        return vec![Row::TextWithoutQuotes.with("name", name)];
+    }
+    vec![Row::CheckName.advice()]
+}
+
+/// How a module, or the outputs of a flake, get what modules get as the argument `name`.
+fn missing_argument(at: &NameAt, name: &str) -> Advice {
+    let names = at.unbound_arguments(name);
+    let of_outputs = match name {
+        "lib" => "nixpkgs.lib",
+        "pkgs" => "nixpkgs.legacyPackages.aarch64-linux",
+        _ => "the module's argument inside a module only",
+    };
+    match at.argument(&names) {
+        Some(advice) => advice,
+        None if at.module.is_none() => Row::InOutputs.with("value", of_outputs),
+        None => Row::CheckName.advice(),
+    }
+}
+
+/// Whether `name` is that of a function of `lib` such as `mkForce` and `optionals`.
+fn is_of_library(name: &str) -> bool {
+    let rest = name.strip_prefix("mk");
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+        || ["optional", "optionals", "optionalString", "optionalAttrs"].contains(&name)
+}
+
+/// The Boolean that other languages call `name`.
+fn boolean(name: &str) -> Option<bool> {
+    match name.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" | "enabled" => Some(true),
+        "no" | "off" | "false" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
+fn similar_package(findings: &Findings, name: &str) -> Option<Advice> {
+    let similar = findings.packages.similar(name)?;
+    Some(
+        Row::SimilarPackage
+            .with("name", name)
+            .and("similar", similar),
+    )
+}
+
+/// What to write in place of a package that nixpkgs does not have.
+fn no_package(findings: &Findings, name: &str) -> Advice {
+    if name.starts_with("linuxPackages") && name.contains(|c: char| c.is_ascii_digit()) {
+        return Row::Kernel.with("name", name);
+    }
+    similar_package(findings, name).unwrap_or_else(|| Row::NoSuchPackage.with("name", name))
+}
+
+/// What helps with the attribute `name`, which is missing at the place of `error`, and in place of which Nix suggests others.
+pub(super) fn missing_attribute(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    name: &str,
+    suggestions: &[String],
+    error: &NixError,
+) -> Vec<Advice> {
+    if name == "nixosSystem" {
+        return vec![Row::NixosSystem.advice()];
+    }
+    let position = error.position.as_ref();
+    let at = position.and_then(|position| NameAt::find(context, position));
+    let written = at.as_ref().map(NameAt::selection).unwrap_or_default();
+    let of_pkgs = written.starts_with("pkgs.");
+    if of_pkgs && is_of_library(name) {
+        let ask = at.and_then(|at| at.argument(&["lib"]));
+        let write = Row::LibraryFunction.with("name", name);
+        return std::iter::once(write).chain(ask).collect();
+    }
+    if of_pkgs && written == format!("pkgs.{name}") {
+        return vec![no_package(findings, name)];
+    }
+    let near = suggestions.iter().map(String::as_str);
+    let near: Vec<&str> = near.filter(|known| may_mean(name, known)).collect();
+    vec![if !near.is_empty() {
+        Row::SimilarAttribute.with("names", alternatives(&near))
+    } else if written.starts_with("config.") {
+        Row::CheckValue.advice()
+    } else {
+        Row::CheckPackage.advice()
+    }]
+}
+
+/// Where the module in the builder's file `module` asks for an `argument` that nothing passes, and what helps.
+pub(super) fn not_passed(
+    context: &ExitContext<'_>,
+    argument: &str,
+    module: &str,
+) -> (Option<Place>, Vec<Advice>) {
+    let shown = match module.starts_with('<') {
+        // Of a module that is part of `flake.nix`, Nix does not know the file.
+        true => "a module".to_owned(),
+        false => module.replace(CONFIG_DIR, context.shown_dir),
+    };
+    let text = context.files.and_then(|files| files.text(module));
+    let header = text.as_deref().and_then(Header::of_file);
+    let place = header.and_then(|header| {
+        Some(Place {
+            file: module.strip_prefix(CONFIG_DIR)?.to_owned(),
+            line: header.line,
+            column: None,
+        })
+    });
+    let similar = ARGUMENTS.iter().find(|known| is_slip(argument, known));
+    let advice = match similar {
+        Some(similar) => vec![Row::SimilarArgument.with("similar", similar)],
+        None if context.is_flake => {
+            let pass = Row::SpecialArgs.with("pass", passing(context, argument));
+            let name = naming_inputs(context).filter(|_| argument == "inputs");
+            name.into_iter().chain([pass]).collect()
+        }
+        None => vec![Row::NoSpecialArgs.advice()],
+    };
+    let advice = advice
+        .into_iter()
+        .map(|advice| advice.and("module", &shown).and("argument", argument));
+    (place, advice.collect())
+}
+
+/// The attribute of `specialArgs` that passes `argument`, in the user's flake.
+fn passing(context: &ExitContext<'_>, argument: &str) -> String {
+    if argument != "inputs" {
+        return format!("inherit {argument};");
+    }
+    match outputs_header(context).and_then(|(_, header)| header.all) {
+        Some(all) if all == argument => "inherit inputs;".to_owned(),
+        Some(all) => format!("inputs = {all};"),
+        None => "inherit inputs;".to_owned(),
+    }
+}
+
+/// The arguments of the outputs of the user's flake, and where the function begins.
+pub(super) fn outputs_header(context: &ExitContext<'_>) -> Option<(Span, Header)> {
+    let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
+    let found = spans(&text, |node| is_value(node) && defines(node) == "outputs");
+    let span = found.into_iter().next()?;
+    let header = Header::of_file(&span.text)?;
+    let line = span.line + header.line - 1;
+    Some((span, Header { line, ..header }))
+}
+
+/// How the outputs of the user's flake name all of their inputs, unless they do.
+fn naming_inputs(context: &ExitContext<'_>) -> Option<Advice> {
+    let (_, header) = outputs_header(context).filter(|(_, header)| header.all.is_none())?;
+    let line = header.line;
+    let header = Header {
+        all: Some("inputs".to_owned()),
+        ..header
+    };
+    Some(
+        Row::NameInputs
+            .with("header", header.with(&[]))
+            .and("line", line),
+    )
+}
+
+/// What helps where `function` at `position` is called with an `argument` that it does not take.
+pub(super) fn unexpected(
+    context: &ExitContext<'_>,
+    function: &str,
+    argument: &str,
+    position: Option<&Position>,
+) -> Advice {
+    const NIXOS_SYSTEM: [&str; 5] = ["lib", "modules", "pkgs", "specialArgs", "system"];
+    let file = position.map_or("", |position| position.file.as_str());
+    if file.ends_with("/nixos/lib/eval-config.nix")
+        && let Some(similar) = similar_names(argument, NIXOS_SYSTEM)
+    {
+        return Row::NixosSystemArgument
+            .with("argument", argument)
+            .and("similar", similar);
+    }
+    if function == "outputs"
+        && let Some((_, header)) = outputs_header(context)
+    {
+        let names: Vec<&str> = header.names().filter(|name| *name != "self").collect();
+        let all = [vec!["self"], names, vec!["..."]].concat().join(", ");
+        return Row::OutputsArguments
+            .with("header", format!("{{ {all} }}:"))
+            .and("line", header.line);
+    }
+    let text = context.files.and_then(|files| files.text(file));
+    let header = text.as_deref().and_then(Header::of_file);
+    // nixpkgs calls modules with all of its arguments.
+    match header.filter(|_| ARGUMENTS.contains(&argument) || argument == "_class") {
+        Some(header) => Row::NoEllipsis
+            .with("header", header.with(&[]))
+            .and("line", header.line),
+        None => Row::OtherArgument.with("argument", argument),
+    }
+}
+
+/// The only place of the user's files that names the package `name`, which nixpkgs refuses or no longer has.
+pub(super) fn package(context: &ExitContext<'_>, name: &str) -> Option<Place> {
+    let is_version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let mut dashes = name.match_indices('-').map(|(at, _)| name.split_at(at));
+    let front = dashes.find(|(_, rest)| rest.strip_prefix('-').is_some_and(is_version));
+    let name = front.map_or(name, |(front, _)| front);
+    let (place, _) = only(context, |text| {
+        spans(text, |node| {
+            let kind = node.kind();
+            let is_inner = node.ancestors().skip(1).any(|of| of.kind() == NODE_SELECT);
+            if ![NODE_IDENT, NODE_SELECT].contains(&kind) || is_inner {
+                return false;
+            }
+            let written = node.text().to_string();
+            let path = written.strip_prefix("pkgs.").unwrap_or(&written);
+            let rest = path.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    })?;
+    Some(place)
+}

@@ -1,0 +1,274 @@
+//! The slip behind a syntax error, which Nix notices only later in the file. Pure.
+
+use super::place::Place;
+use super::table::{Advice, Row};
+use crate::brackets::{Imbalance, imbalance, open_brackets};
+use crate::log::Position;
+use crate::nix_name::is_of_path;
+use sdbuild_core::invisible_chars::is_format_char;
+use sdbuild_core::text::line_of;
+
+/// Lines before a syntax error that are searched for the end of the file's outermost brackets.
+const MAX_LINES_BEFORE: usize = 50;
+
+/// A slip, with its line from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Slip {
+    pub(super) line: u64,
+    pub(super) advice: Advice,
+}
+
+impl Slip {
+    fn new(line: u64, row: Row) -> Self {
+        let advice = row.with("line", line);
+        Self { line, advice }
+    }
+
+    fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.advice = self.advice.and(name, value);
+        self
+    }
+
+    /// The place of the slip in the file of Nix's `position`; Nix's own place if it is in that line.
+    pub(super) fn place(&self, position: &Position) -> Option<Place> {
+        let place = Place::of(position)?;
+        if self.line == position.line {
+            return Some(place);
+        }
+        Some(Place {
+            line: usize::try_from(self.line).ok()?,
+            column: None,
+            ..place
+        })
+    }
+}
+
+/// The slip behind the syntax error `summary` at `position` of `text`.
+pub(super) fn find(text: &str, position: &Position, summary: &str) -> Slip {
+    of_file(text, position)
+        .or_else(|| in_line(text, position, summary))
+        .or_else(|| before(text, position, summary))
+        .unwrap_or_else(|| Slip::new(position.line, general(summary)))
+}
+
+/// What is wrong with the file as a whole.
+fn of_file(text: &str, position: &Position) -> Option<Slip> {
+    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    if !text.lines().any(is_code) {
+        return Some(Slip::new(position.line, Row::EmptyFile));
+    }
+    if text.starts_with('\u{feff}') && position.line == 1 {
+        return Some(Slip::new(1, Row::ByteOrderMark));
+    }
+    let begins = text.trim_start();
+    let is_json = begins.starts_with(['{', '['])
+        && serde_json::from_str::<serde::de::IgnoredAny>(begins).is_ok();
+    is_json.then(|| Slip::new(position.line, Row::Json))
+}
+
+/// A slip in the line that Nix names.
+fn in_line(text: &str, position: &Position, summary: &str) -> Option<Slip> {
+    let line = position.line;
+    let has = |words: &str| summary.contains(words);
+    let at = text.get(position.offset(text)?..)?;
+    let source = line_of(text, line)?;
+    let row = if has("path has a trailing slash") {
+        Row::TrailingSlash
+    } else if has("unexpected EQ, expecting '.' or '='") {
+        Row::EqualsTwice
+    } else if has("unexpected ':', expecting '.' or '='") {
+        Row::Colon
+    } else if has("unexpected ','") {
+        Row::Comma
+    } else if at.starts_with(['“', '”', '„', '‘', '’', '«', '»', '\'']) {
+        Row::OtherQuotes
+    } else if at.starts_with('$') || at.starts_with("!/") {
+        Row::ShellVariable
+    } else if at.starts_with(is_format_char)
+        || has("invalid token") && source.contains(is_format_char)
+    {
+        Row::InvisibleCharacter
+    } else if has("expecting IN_KW") {
+        Row::LetWithoutIn
+    } else if has("expecting ELSE") || has("expecting THEN") {
+        Row::IfWithoutElse
+    } else if has("unexpected ';', expecting ')'") {
+        Row::SemicolonInParentheses
+    } else if has("unexpected '\"', expecting '.' or '='") {
+        Row::NoEquals
+    } else if has("unexpected ';', expecting end of file") && is_end(at.strip_prefix(';')?) {
+        Row::SemicolonAtEnd
+    } else {
+        return None;
+    };
+    Some(Slip::new(line, row))
+}
+
+/// Whether nothing but comments is left in `rest`.
+fn is_end(rest: &str) -> bool {
+    let mut lines = rest.lines().map(str::trim);
+    lines.all(|line| line.is_empty() || line.starts_with('#'))
+}
+
+/// A slip before the place that Nix names.
+fn before(text: &str, position: &Position, summary: &str) -> Option<Slip> {
+    let has = |words: &str| summary.contains(words);
+    let before = text.get(..position.offset(text)?)?;
+    let found = imbalance(text).filter(|found| found.line() <= position.line);
+    if let Some(slip) = found.and_then(|found| open_text(text, found)) {
+        return Some(slip);
+    }
+    if has("unexpected end of file") {
+        return found.and_then(wrong_bracket);
+    }
+    if has("expecting ';'") {
+        let row = |source: &str| match source.trim_end().ends_with(";\"") {
+            true => Row::SemicolonInString,
+            false => Row::Semicolon,
+        };
+        let line = line_without_semicolon(text, position);
+        let line = line.or_else(|| found.is_none().then_some(position.line))?;
+        return Some(Slip::new(line, row(line_of(text, line)?)));
+    }
+    if has("expecting end of file") {
+        let line = line_that_closes(before)?;
+        return Some(Slip::new(line, Row::ClosedTooEarly));
+    }
+    if has("unexpected '='")
+        && let Some(Imbalance::NotClosed { bracket: '[', line }) = imbalance(before)
+    {
+        return Some(Slip::new(line, Row::NotClosed).with("bracket", '['));
+    }
+    if has("unexpected ']'") && !open_brackets(before).contains(&'[') {
+        return Some(Slip::new(position.line, Row::NotOpened).with("bracket", ']'));
+    }
+    let value = before.trim_end();
+    if value.ends_with('=') {
+        let line = u64::try_from(value.matches('\n').count() + 1).ok()?;
+        return Some(Slip::new(line, Row::NoValueThere));
+    }
+    found.and_then(wrong_bracket)
+}
+
+/// The string or comment that is open to the end of the file.
+fn open_text(text: &str, found: Imbalance) -> Option<Slip> {
+    let line = found.line();
+    let row = match found {
+        Imbalance::OpenString { .. } if line_of(text, line)?.contains("\"\"") => Row::QuoteTwice,
+        Imbalance::OpenString { .. } => Row::OpenString,
+        Imbalance::OpenIndentedString { .. } => Row::OpenIndentedString,
+        Imbalance::OpenComment { .. } => Row::OpenComment,
+        Imbalance::Wildcard { .. } => Row::Wildcard,
+        Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. } => return None,
+    };
+    Some(Slip::new(line, row))
+}
+
+/// The bracket that has no counterpart.
+fn wrong_bracket(found: Imbalance) -> Option<Slip> {
+    let (row, bracket) = match found {
+        Imbalance::NotClosed { bracket: '$', .. } => (Row::NotClosed, "${".to_owned()),
+        Imbalance::NotClosed { bracket, .. } => (Row::NotClosed, bracket.to_string()),
+        Imbalance::NotOpened { bracket, .. } => (Row::NotOpened, bracket.to_string()),
+        Imbalance::OpenString { .. }
+        | Imbalance::OpenIndentedString { .. }
+        | Imbalance::OpenComment { .. }
+        | Imbalance::Wildcard { .. } => return None,
+    };
+    Some(Slip::new(found.line(), row).with("bracket", bracket))
+}
+
+/// The last line of code before `position`, if only the name of the next definition is between them.
+fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
+    let column = usize::try_from(position.column).ok()?;
+    let at = line_of(text, position.line)?;
+    let before = at.get(..column.saturating_sub(1))?.trim();
+    if !before.chars().all(|c| is_of_path(c) || c == '"') {
+        return None;
+    }
+    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let lines = (1..).zip(text.lines());
+    let earlier = lines.take_while(|(line, _)| *line < position.line);
+    let code = earlier.filter(|(_, line)| is_code(line));
+    code.map(|(line, _)| line).last()
+}
+
+/// The last line of `text` with which everything is closed that was open.
+fn line_that_closes(text: &str) -> Option<u64> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut last = (1..=lines.len()).rev().take(MAX_LINES_BEFORE);
+    let line = last.find(|count| {
+        let (before, _) = lines.split_at_checked(*count).unwrap_or_default();
+        let has_bracket = before
+            .last()
+            .is_some_and(|line| line.contains(['}', ']', ')']));
+        has_bracket && imbalance(&before.concat()).is_none()
+    })?;
+    u64::try_from(line).ok()
+}
+
+/// What to look for if the text does not show the slip.
+pub(super) fn general(summary: &str) -> Row {
+    let has = |text: &str| summary.contains(text);
+    if has("expecting ';'") {
+        Row::SemicolonNear
+    } else if has("expecting ':'") {
+        Row::HeaderWithoutColon
+    } else if has("unexpected '@'") || has("unexpected invalid token") {
+        Row::TextWithoutQuotesThere
+    } else if has("unexpected end of file") {
+        Row::NotClosedSomewhere
+    } else {
+        Row::OtherSyntax
+    }
+}
+
+/// Names of Nix's parser for tokens, and how a file has them.
+const TOKENS: [(&str, &str); 36] = [
+    ("AND", "'&&'"),
+    ("ASSERT", "'assert'"),
+    ("CONCAT", "'++'"),
+    ("DOLLAR_CURLY", "'${'"),
+    ("ELLIPSIS", "'...'"),
+    ("ELSE", "'else'"),
+    ("EQ", "'=='"),
+    ("FLOAT", "number"),
+    ("FLOAT_LIT", "number"),
+    ("GEQ", "'>='"),
+    ("HPATH", "path"),
+    ("ID", "name"),
+    ("IF", "'if'"),
+    ("IMPL", "'->'"),
+    ("IN", "'in'"),
+    ("IND_STR", "text"),
+    ("IND_STRING_CLOSE", "end of string"),
+    ("IND_STRING_OPEN", "string"),
+    ("INHERIT", "'inherit'"),
+    ("INT", "number"),
+    ("INT_LIT", "number"),
+    ("IN_KW", "'in'"),
+    ("LEQ", "'<='"),
+    ("LET", "'let'"),
+    ("NEQ", "'!='"),
+    ("OR", "'||'"),
+    ("OR_KW", "'or'"),
+    ("PATH", "path"),
+    ("PATH_END", "end of path"),
+    ("REC", "'rec'"),
+    ("SPATH", "path in '<…>'"),
+    ("STR", "string"),
+    ("THEN", "'then'"),
+    ("UPDATE", "'//'"),
+    ("URI", "address"),
+    ("WITH", "'with'"),
+];
+
+/// The message of a syntax error with tokens as a file has them.
+pub(super) fn with_known_tokens(summary: &str) -> String {
+    let words = summary.split(' ').map(|word| {
+        let name = word.strip_suffix(',').unwrap_or(word);
+        let known = TOKENS.iter().find(|(token, _)| *token == name);
+        known.map_or(word.to_owned(), |(_, shown)| word.replace(name, shown))
+    });
+    words.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,328 @@
+//! Failures whose cause is the machine, the network, a binary cache or the emulation.
+
+use super::super::*;
+use super::exits::{context, nix_error, with_error, with_failed_build};
+use super::findings;
+use super::recording;
+
+#[test]
+fn machine_errors_are_environment_failures() {
+    let full = "dd: error writing '/nix/x': No space left on device";
+    for (findings, words) in [
+        (with_failed_build("with exit code 1", full), "no space left"),
+        (
+            with_error("writing to file: No space left on device"),
+            "no space left",
+        ),
+        (
+            with_failed_build(
+                "with exit code 1\nnote: build failure may have been caused by lack of free disk space",
+                "",
+            ),
+            "no space left",
+        ),
+        (
+            with_failed_build(
+                "with exit code 2",
+                "sh: can't fork: Resource temporarily unavailable",
+            ),
+            "another process",
+        ),
+        (
+            with_error("unexpected EOF reading a line"),
+            "another process",
+        ),
+        (
+            with_failed_build(
+                "with exit code 1",
+                "error: executing '/nix/store/b': Exec format error",
+            ),
+            "binfmt_misc entry vanished",
+        ),
+        (
+            with_failed_build("due to signal 9 (Killed)", ""),
+            "probably ran out of memory",
+        ),
+        (
+            with_error("unable to download 'https://c/x.narinfo': Could not resolve hostname (6)"),
+            "it needs: unable to download 'https://c/x.narinfo'",
+        ),
+        (
+            with_error("interrupted by the user"),
+            "stopped from outside",
+        ),
+    ] {
+        let failure = diagnose(
+            &context(if findings.failed.is_some() { 100 } else { 1 }),
+            &findings,
+        );
+        assert_eq!(failure.class, Class::Environment, "{words}");
+        assert!(failure.to_string().contains(words), "{failure}");
+        assert!(!failure.hints.is_empty(), "{words}");
+    }
+}
+
+#[test]
+fn an_unsigned_path_names_the_flag_to_trust_it() {
+    let text = "cannot add path '/nix/store/x' because it lacks a signature by a trusted key";
+    let failure = diagnose(&context(1), &with_error(text));
+    assert_eq!(failure.class, Class::Usage);
+    let flag = "--extra-trusted-public-keys KEY";
+    assert!(failure.hints[0].ends_with(flag), "{:?}", failure.hints);
+}
+
+#[test]
+fn a_cache_that_another_one_makes_good_is_not_the_cause() {
+    let mut findings = with_failed_build("with exit code 3", "make: *** [all] Error 1");
+    for text in [
+        "hash mismatch importing path '/nix/store/x-a'",
+        "unable to download 'http://c/nar/x.nar.zst': HTTP error 503",
+        "unable to download 'http://c/nar/y.nar.zst': Timeout was reached (28)",
+    ] {
+        findings.nix_errors.insert(0, nix_error(text));
+        assert_eq!(diagnose(&context(100), &findings).class, Class::Build);
+    }
+}
+
+#[test]
+fn the_newest_cache_of_a_damaged_path_is_named() {
+    let mut findings = with_error("hash mismatch importing path '/nix/store/x-a';\n  got: y");
+    for cache in ["http://old", "http://new"] {
+        let fetch = ("/nix/store/x-a".to_owned(), cache.to_owned());
+        findings.fetches.push_back(fetch);
+    }
+    let text = diagnose(&context(1), &findings).to_string();
+    let said = "the binary cache http://new sent a damaged file for /nix/store/x-a";
+    assert_eq!(text, said);
+}
+
+#[test]
+fn out_of_memory_is_reported_by_the_kernel() {
+    let killed = ExitContext {
+        oom_killed: true,
+        ..context(100)
+    };
+    let failure = diagnose(&killed, &with_failed_build("with exit code 137", "Killed"));
+    assert_eq!(failure.class, Class::Environment);
+    assert!(failure.to_string().contains("ran out of memory"));
+    let failure = diagnose(
+        &ExitContext {
+            oom_killed: true,
+            ..context(137)
+        },
+        &Findings::default(),
+    );
+    assert_eq!(failure.to_string(), "the builder ran out of memory");
+}
+
+#[test]
+fn a_download_without_a_network_is_no_error_of_a_server() {
+    let offline = ExitContext {
+        offline: true,
+        ..context(1)
+    };
+    let line = "unable to download 'https://h.example/x': Could not resolve hostname (6) Could not resolve host: h.example";
+    let evaluated = with_error(line);
+    let built = with_failed_build("with exit code 1", line);
+    for (findings, what) in [
+        (&evaluated, "https://h.example/x is fetched"),
+        (&built, "the build of"),
+    ] {
+        let failure = diagnose(&offline, findings);
+        assert_eq!(failure.class, Class::Environment);
+        let text = failure.to_string();
+        assert!(
+            text.contains("no network (--offline)") && text.contains(what),
+            "{text}"
+        );
+        let online = diagnose(&context(1), findings).to_string();
+        assert!(!online.contains("--offline"), "{online}");
+    }
+    let refused = diagnose(&offline, &with_error("syntax error"));
+    assert_eq!(refused.class, Class::Usage);
+}
+
+#[test]
+fn a_foreign_program_without_emulation_is_a_build_failure() {
+    let native = ExitContext {
+        emulated: None,
+        ..context(100)
+    };
+    let failure = diagnose(
+        &native,
+        &with_failed_build("with exit code 1", "x: Exec format error"),
+    );
+    assert_eq!(failure.class, Class::Build);
+    assert!(
+        failure
+            .hints
+            .iter()
+            .any(|h| h.contains("another architecture"))
+    );
+}
+
+#[test]
+fn partitions_that_are_too_small_have_a_hint() {
+    for (line, hint) in [
+        (
+            "mkfs.ext4: Could not allocate block in ext2 filesystem while populating file system",
+            "too small",
+        ),
+        ("mcopy: Disk full", "firmwareSize"),
+        (
+            "qemu: uncaught target signal 11 (Segmentation fault)",
+            "emulator",
+        ),
+    ] {
+        let failure = diagnose(&context(100), &with_failed_build("with exit code 1", line));
+        assert_eq!(failure.class, Class::Build);
+        assert!(failure.hints.iter().any(|h| h.contains(hint)), "{line}");
+    }
+}
+
+#[test]
+fn no_space_for_a_namespace_is_not_a_full_disk() {
+    let line = "sdbuild: private emulation: namespaces: unshare: No space left on device";
+    let mut findings = Findings::default();
+    findings.other_lines.push_back(line.to_owned());
+    let failure = diagnose(&context(119), &findings);
+    assert_eq!(failure.class, Class::Environment);
+    let (text, hints) = (failure.to_string(), failure.hints.join(" "));
+    assert!(text.contains("namespaces: unshare"), "{text}");
+    assert!(
+        hints.contains("max_user_namespaces") && !hints.contains("df -h"),
+        "{hints}"
+    );
+}
+
+#[test]
+fn a_builder_ended_by_its_watchdog_is_explained() {
+    let mut findings = Findings::default();
+    let line = "sdbuild: watchdog: nothing was heard for ten minutes";
+    findings.other_lines.push_back(line.into());
+    let failure = diagnose(&context(143), &findings);
+    assert_eq!(failure.class, Class::Environment);
+    let text = failure.to_string();
+    assert!(
+        text.ends_with("and ended: nothing was heard for ten minutes"),
+        "{text}"
+    );
+    assert!(failure.hints[0].contains("Run it again"), "{failure:?}");
+}
+
+#[test]
+fn a_name_server_that_does_not_answer_is_told_apart() {
+    let hints = |reason: &str| {
+        let error = format!("unable to download 'https://c/x.narinfo': {reason}");
+        diagnose(&context(1), &with_error(&error)).hints
+    };
+    let dns = "check the network and the engine's DNS";
+    let resolving = hints("Timeout was reached (28) Resolving timed out after 15000 milliseconds");
+    assert!(resolving.iter().any(|hint| hint == dns), "{resolving:?}");
+    let connected = hints("Timeout was reached (28)");
+    assert!(!connected.iter().any(|hint| hint == dns), "{connected:?}");
+}
+
+/// The failure of a build whose log is the recording `name`.
+fn recorded(name: &str, code: i64) -> Failure {
+    let stream = String::from_utf8(recording(&format!("{name}.log"))).unwrap();
+    diagnose(&context(code), &findings(&stream))
+}
+
+#[test]
+fn recorded_failures_of_the_machine_have_their_class() {
+    for (name, code, class, message, row) in [
+        (
+            "builder-lost",
+            1,
+            Class::Environment,
+            "a remote builder was lost while it built linux-6.12: Nix daemon disconnected",
+            Row::BuilderLost,
+        ),
+        (
+            "builder-refused",
+            1,
+            Class::Environment,
+            "can no longer be used: cannot build on 'ssh-ng://root@pi.lan'",
+            Row::BuilderLost,
+        ),
+        (
+            "exec-format",
+            100,
+            Class::Environment,
+            "binfmt_misc entry vanished",
+            Row::NoHandler,
+        ),
+        (
+            "unreachable",
+            1,
+            Class::Environment,
+            "could not reach a server that it needs: unable to download 'https://cache.nosuch.invalid/x'",
+            Row::CheckNetwork,
+        ),
+        (
+            "certificate",
+            1,
+            Class::Environment,
+            "the certificate of a server is not valid: unable to download 'https://localhost:443",
+            Row::Clock,
+        ),
+        (
+            "certificate-expired",
+            1,
+            Class::Environment,
+            "the certificate of a server is not valid: unable to download 'https://localhost:443",
+            Row::Clock,
+        ),
+        (
+            "download-stalled",
+            1,
+            Class::Environment,
+            "does not answer: unable to download 'http://localhost:4433/x': Timeout was reached (28)",
+            Row::RunAgain,
+        ),
+        (
+            "fetch-refused",
+            1,
+            Class::Environment,
+            "the configuration fetches http://127.0.0.1:9/nixos-hardware/archive/master.tar.gz",
+            Row::CheckAddress,
+        ),
+        (
+            "fetch-unresolved",
+            1,
+            Class::Environment,
+            "Could not resolve host: github.nosuch.invalid",
+            Row::CheckAddress,
+        ),
+        (
+            "fetch-git",
+            1,
+            Class::Environment,
+            "the configuration fetches https://github.nosuch.invalid/nixos-hardware.git/",
+            Row::CheckAddress,
+        ),
+        (
+            "fetch-not-found",
+            1,
+            Class::Usage,
+            "http://localhost:8000/nosuch.tar.gz while it is evaluated, which failed: HTTP error 404",
+            Row::UrlNotFound,
+        ),
+        (
+            "hash-mismatch",
+            102,
+            Class::Build,
+            "hash mismatch in fixed-output derivation",
+            Row::WrongHash,
+        ),
+    ] {
+        let failure = recorded(name, code);
+        assert_eq!(failure.class, class, "{name}: {failure}");
+        assert!(failure.to_string().contains(message), "{name}: {failure}");
+        let hint = failure.hints.first().unwrap();
+        let begin = row.advice().text();
+        let begin = begin.split('{').next().unwrap();
+        assert!(hint.starts_with(begin), "{name}: {hint}");
+    }
+}
