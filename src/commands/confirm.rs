@@ -15,24 +15,6 @@ pub(super) async fn confirm(
     ask(ui, context, move |ui| ui.confirm(&question)).await
 }
 
-/// An error unless the user agrees, by answering `question` or with `yes` already.
-pub(super) async fn agreed(
-    question: &str,
-    yes: bool,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    match confirm(question, ui, context).await? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::declined("nothing was changed: the answer was no")),
-        None => Err(Failure::usage("nobody answered the question on a terminal")
-            .hint("give --yes to agree")),
-    }
-}
-
 /// Asks for a line of text; `None` if there is no terminal to ask on, and at the end of the input.
 pub(super) async fn read_line(
     question: impl Into<String>,

@@ -14,21 +14,3 @@ pub(super) fn print_json(value: &impl Serialize, ui: &Ui) -> Result<(), Failure>
     let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;
     ui.result(&text)
 }
-
-/// A result with the version of its JSON.
-#[derive(Serialize)]
-pub(super) struct Versioned<T> {
-    version: u32,
-    #[serde(flatten)]
-    result: T,
-}
-
-impl<T> Versioned<T> {
-    /// `result` with [`VERSION`].
-    pub(super) fn new(result: T) -> Self {
-        Self {
-            version: VERSION,
-            result,
-        }
-    }
-}

@@ -88,6 +88,7 @@ pub static VARIABLES: [VariableGroup; 6] = [
             ("TERM", "If it is dumb, plain lines without colours."),
             ("COLUMNS", "Columns of the lines that go to a pager."),
             ("NO_COLOR", "If set, no colours."),
+            ("CI", "If set, plain lines, as without a terminal."),
             ("CLICOLOR_FORCE", "If set, but not to 0, colours even without a terminal."),
         ],
     },

@@ -13,7 +13,7 @@ use sdbuild_engine::oci::{Definition, Images};
 use sdbuild_engine::{EndpointInputs, Engine};
 
 /// The default settings, with engine, mirrors and locks from the environment.
-fn settings() -> settings::Common {
+fn settings() -> sdbuild_build::Common {
     settings::common_without_file(&settings::Environment::read()).unwrap()
 }
 

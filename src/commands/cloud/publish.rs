@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
 use crate::commands::cloud::{access, client};
-use crate::commands::confirm::agreed;
-use crate::commands::json_output::{Versioned, print_json};
+use crate::commands::confirm::confirm;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::commands::newest_image::named_or_newest;
 use crate::settings::{Environment, common_without_file};
 use crate::ui::Ui;
@@ -459,4 +459,35 @@ fn check_ours(id: &str, tags: &[Tag]) -> Result<(), Failure> {
         "{id} was not published by sdbuild: it has no tag {HASH_TAG}"
     ))
     .hint("remove it with AWS's own tools"))
+}
+
+/// An error unless the user agrees, by answering `question` or with `yes` already.
+async fn agreed(question: &str, yes: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    match confirm(question, ui, context).await? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::declined("nothing was changed: the answer was no")),
+        None => Err(Failure::usage("nobody answered the question on a terminal")
+            .hint("give --yes to agree")),
+    }
+}
+
+/// A result with the version of its JSON.
+#[derive(Serialize)]
+struct Versioned<T> {
+    version: u32,
+    #[serde(flatten)]
+    result: T,
+}
+
+impl<T> Versioned<T> {
+    /// `result` with [`VERSION`].
+    fn new(result: T) -> Self {
+        Self {
+            version: VERSION,
+            result,
+        }
+    }
 }
