@@ -2,11 +2,7 @@
 
 use super::super::table::{Row, page};
 
-<<<<<<< HEAD
-const BEGIN: &str = "<!-- The table of crates/nix/src/diagnosis/table.rs begins: SDBUILD_RENEW=1 cargo nextest run -p sdbuild-nix errors_page writes it. -->\n";
-=======
 const BEGIN: &str = "<!-- The table of crates/nix/src/diagnosis/table.rs begins: SDBUILD_RENEW=1 scripts/test --quick errors_page writes it. -->\n";
->>>>>>> main
 const END: &str = "<!-- The table ends. -->\n";
 
 #[test]
