@@ -68,7 +68,7 @@ fn a_machine_of_terraform_has_the_lease_of_those_of_sdbuild() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
     assert_eq!(
         read("deploy/terraform/builder/lease.sh"),
-        read("src/machine/aws/lease.sh")
+        read("crates/cloud/src/machine/aws/lease.sh")
     );
     assert!(read("deploy/terraform/rent").contains("sudo sh /run/sdbuild/extend"));
 }

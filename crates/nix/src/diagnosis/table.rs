@@ -1,4 +1,4 @@
-//! The table of errors that sdbuild recognises, with what helps. [docs/errors.md](../../../docs/errors.md) has it in between two marks: a
+//! The table of errors that sdbuild recognises, with what helps. [docs/errors.md](../../../../docs/errors.md) has it in between two marks: a
 //! test compares both.
 
 /// A part of the page.

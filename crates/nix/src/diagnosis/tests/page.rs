@@ -2,12 +2,12 @@
 
 use super::super::table::{Row, page};
 
-const BEGIN: &str = "<!-- The table of src/nixos/diagnosis/table.rs begins: SDBUILD_RENEW=1 scripts/test --quick errors_page writes it. -->\n";
+const BEGIN: &str = "<!-- The table of crates/nix/src/diagnosis/table.rs begins: SDBUILD_RENEW=1 scripts/test --quick errors_page writes it. -->\n";
 const END: &str = "<!-- The table ends. -->\n";
 
 #[test]
 fn the_errors_page_has_the_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
