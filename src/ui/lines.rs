@@ -64,9 +64,8 @@ pub(super) fn phase(ended: &Ended, outcome: Option<&str>, all: bool, form: Form)
         MIN_SHOWN
     };
     // That a card was read back has to be seen, however little time it took.
-    let is_worth_a_line = took >= min
-        || phase == Phase::Verify
-        || form.columns.is_none() && outcome.is_some();
+    let is_worth_a_line =
+        took >= min || phase == Phase::Verify || form.columns.is_none() && outcome.is_some();
     if stop.is_none() && !all && (phase == Phase::Measure || !is_worth_a_line) {
         return Vec::new();
     }
@@ -86,7 +85,10 @@ pub(super) fn phase(ended: &Ended, outcome: Option<&str>, all: bool, form: Form)
         }];
     };
     let text = outcome.unwrap_or_else(|| how.to_owned());
-    let head = format!(" {mark} {}", paint.strong(&format!("{name:<NAME_COLUMNS$}")));
+    let head = format!(
+        " {mark} {}",
+        paint.strong(&format!("{name:<NAME_COLUMNS$}"))
+    );
     let beside = format!("{head}  {}", paint.faint(&text));
     if measure_text_width(&beside) + measure_text_width(&time) + 2 <= columns {
         return vec![line(&beside, &time, columns)];
@@ -130,7 +132,11 @@ pub(super) fn image(image: &ImageDone, warnings: usize, form: Form) -> Vec<Strin
     }
     let text = format!("{}{SEPARATOR}{facts}", paint.strong(&shown));
     lines.extend(result(&text, form));
-    lines.extend(older.iter().flat_map(|older| form.fill(older, "   ", "   ")));
+    lines.extend(
+        older
+            .iter()
+            .flat_map(|older| form.fill(older, "   ", "   ")),
+    );
     lines.extend(next(&image.next, form));
     lines
 }
@@ -144,7 +150,10 @@ fn older(images: &[(String, u64)]) -> Option<String> {
     let size = words::human_bytes(images.iter().map(|(_, size)| size).sum());
     match images {
         [] => None,
-        [(name, _)] => Some(format!("an earlier image stays: {} ({size})", sanitize_line(name))),
+        [(name, _)] => Some(format!(
+            "an earlier image stays: {} ({size})",
+            sanitize_line(name)
+        )),
         more => Some(format!(
             "{} earlier images stay ({size}): `sdbuild status`",
             more.len()
@@ -176,11 +185,13 @@ fn next(commands: &[(String, &'static str)], form: Form) -> Vec<String> {
     let longest = commands.iter().map(|(command, _)| command.len()).max();
     let wide = longest.unwrap_or(0);
     let labels = std::iter::once("next").chain(std::iter::repeat("    "));
-    let lines = labels.zip(commands).flat_map(|(label, (command, purpose))| {
-        let command = format!("{:<wide$}", sanitize_line(command));
-        let (label, command) = (form.paint.faint(label), form.paint.active(&command));
-        form.fill(purpose, &format!("   {label}  {command}   "), "           ")
-    });
+    let lines = labels
+        .zip(commands)
+        .flat_map(|(label, (command, purpose))| {
+            let command = format!("{:<wide$}", sanitize_line(command));
+            let (label, command) = (form.paint.faint(label), form.paint.active(&command));
+            form.fill(purpose, &format!("   {label}  {command}   "), "           ")
+        });
     lines.collect()
 }
 
@@ -257,7 +268,10 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Op
     if !state.to_come.is_empty() {
         let names: Vec<&str> = state.to_come.iter().copied().map(words::phase).collect();
         let next = format!("then {}", names.join(SEPARATOR));
-        rows.push((paint.faint(&next), format!("in all: {} so far", elapsed(Duration::ZERO))));
+        rows.push((
+            paint.faint(&next),
+            format!("in all: {} so far", elapsed(Duration::ZERO)),
+        ));
     }
     rows.truncate(room);
     let (listed, room) = (listed(state), room - rows.len());
@@ -283,7 +297,11 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Op
         rows.push((format!("and {more} more"), String::new()));
     }
     let below = rows.iter().map(|(text, right)| {
-        line(&format!("{MARGIN}{text}"), &paint.faint(right), size.columns)
+        line(
+            &format!("{MARGIN}{text}"),
+            &paint.faint(right),
+            size.columns,
+        )
     });
     Some(Frame {
         name: words::phase(current.phase),
@@ -319,7 +337,8 @@ pub(super) fn counts(state: &State, at: Duration) -> Vec<String> {
     }
     // The bytes of container images are shares of sizes that are estimated until the archives are written: a percentage says that.
     let bytes = current.bytes;
-    if let Some(Progress { done, all }) = bytes.filter(|_| current.phase != Phase::ContainerImages) {
+    if let Some(Progress { done, all }) = bytes.filter(|_| current.phase != Phase::ContainerImages)
+    {
         parts.push(words::amount(done, all));
         parts.extend(words::rate(done, at.saturating_sub(current.since)));
     }
@@ -334,7 +353,10 @@ fn nix(state: &State) -> Vec<String> {
         let Progress { done, all } = state.downloaded;
         let bytes = (all > 0).then(|| format!(" ({})", words::amount(done.min(all), all)));
         let bytes = bytes.unwrap_or_default();
-        parts.push(format!("fetched {} of {}{bytes}", fetched.done, fetched.all));
+        parts.push(format!(
+            "fetched {} of {}{bytes}",
+            fetched.done, fetched.all
+        ));
     }
     if built.all > 0 {
         let emulated = match state.emulated.unwrap_or(0) {
@@ -385,9 +407,8 @@ pub(super) fn listed(state: &State) -> Vec<(&Activity, usize)> {
     let of_kind = |is_fetch| state.active().filter(move |one| one.is_fetch == is_fetch);
     let mut listed: Vec<(&Activity, usize)> = Vec::new();
     for activity in of_kind(false).chain(of_kind(true)) {
-        let is_same = |known: &Activity| {
-            known.name == activity.name && verb(known) == verb(activity)
-        };
+        let is_same =
+            |known: &Activity| known.name == activity.name && verb(known) == verb(activity);
         match listed.iter_mut().find(|(known, _)| is_same(known)) {
             Some((_, count)) => *count += 1,
             None => listed.push((activity, 1)),

@@ -252,7 +252,8 @@ impl State {
                 self.set_running(*running, at);
                 // Expected counts include derivations that Nix only inspects; its forecast is complete. Until one is built, it may be that none will.
                 let is_known = self.has_forecast || *done == 0;
-                self.built.grow(*done, if is_known { *done } else { *expected });
+                self.built
+                    .grow(*done, if is_known { *done } else { *expected });
             }
             // The expected count includes paths that Nix tries to fetch and then builds.
             NixEvent::Fetched { done, .. } => self.fetched.grow(*done, *done),

@@ -302,7 +302,11 @@ impl View {
         parts.push(words::seconds(at.saturating_sub(*since)));
         parts.extend(lines::counts(&self.state, at));
         parts.extend(builds(&self.state, at));
-        let line = format!("{}: {}", words::phase(*phase), parts.join(layout::SEPARATOR));
+        let line = format!(
+            "{}: {}",
+            words::phase(*phase),
+            parts.join(layout::SEPARATOR)
+        );
         Some(Item::Text(Kind::Own, message(&line)))
     }
 

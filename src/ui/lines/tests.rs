@@ -108,7 +108,10 @@ fn a_boot_shows_its_stage_and_the_last_line_of_the_console() {
     let mut state = State::default();
     let mut apply = |event: Event, second| state.apply(&event, Duration::from_secs(second));
     apply(Event::Started(Phase::Boot), 0);
-    apply(Event::Detail(Phase::Boot, "the kernel starts".to_owned()), 40);
+    apply(
+        Event::Detail(Phase::Boot, "the kernel starts".to_owned()),
+        40,
+    );
     for line in ["[ 1.98] clk: Disabling", "[ 2.19] \tFreeing\u{1b}[2J", " "] {
         apply(Event::Console(line.to_owned()), 55);
     }
@@ -169,7 +172,10 @@ fn header_breaks_where_it_is_too_long() {
     assert_eq!(header(&summary, PLAIN), std::slice::from_ref(&one));
     assert_eq!(header(&summary, columns(120)), [one]);
     let narrow = header(&summary, columns(40));
-    assert!(narrow.len() > 2 && narrow[1].starts_with("  "), "{narrow:?}");
+    assert!(
+        narrow.len() > 2 && narrow[1].starts_with("  "),
+        "{narrow:?}"
+    );
 }
 
 #[test]

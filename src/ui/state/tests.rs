@@ -43,7 +43,10 @@ fn moved(done: u64) -> NixEvent {
 
 #[test]
 fn progress_of_nix_follows_its_forecast() {
-    assert_eq!(lines::counts(&state(&[]), SECOND), ["evaluating the configuration"]);
+    assert_eq!(
+        lines::counts(&state(&[]), SECOND),
+        ["evaluating the configuration"]
+    );
     let state = state(&[
         will(62),
         NixEvent::WillFetch {
@@ -197,7 +200,10 @@ fn bytes_of_another_phase_are_not_shown() {
     apply(bytes(Phase::Fetch, None));
     assert!(lines::counts(&state, SECOND * 3).is_empty());
     state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND * 3);
-    assert_eq!(lines::counts(&state, SECOND * 3), ["1.0 of 2.0 kB", "500 B/s"]);
+    assert_eq!(
+        lines::counts(&state, SECOND * 3),
+        ["1.0 of 2.0 kB", "500 B/s"]
+    );
     assert_eq!(state.current.unwrap().percent(), Some(50));
 }
 
@@ -249,7 +255,12 @@ fn an_empty_detail_removes_the_one_before() {
 #[test]
 fn build_whose_end_is_reported_late_ends_by_the_count() {
     let mut state = state(&[build(1), build(2)]);
-    let names = |state: &State| state.active().map(|one| one.name.clone()).collect::<Vec<_>>();
+    let names = |state: &State| {
+        state
+            .active()
+            .map(|one| one.name.clone())
+            .collect::<Vec<_>>()
+    };
     state.set_running(1, SECOND * 4);
     assert_eq!(names(&state), ["p1"]);
     // The count was about the other one.

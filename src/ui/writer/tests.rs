@@ -259,11 +259,7 @@ fn no_numbers_of_a_builder_end_the_run() {
         columns: 80,
         rows: 24,
     };
-    for kind in [
-        ViewKind::Json,
-        ViewKind::Plain,
-        ViewKind::Live,
-    ] {
+    for kind in [ViewKind::Json, ViewKind::Plain, ViewKind::Live] {
         let mut view = View::new(kind, 2, false);
         let at = Duration::from_secs;
         view.handle(&Event::Started(Phase::Build), at(0));
