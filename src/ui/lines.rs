@@ -314,6 +314,9 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Op
 /// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge.
 fn line(text: &str, right: &str, columns: usize) -> String {
     let wide = columns.saturating_sub(1);
+    if wide == 0 {
+        return String::new();
+    }
     let rest = wide.saturating_sub(measure_text_width(right) + 1);
     if right.is_empty() || rest < 16 {
         return truncate_str(text.trim_end(), wide, "…").into_owned();
