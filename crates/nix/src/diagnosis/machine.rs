@@ -172,7 +172,7 @@ pub(super) fn machine_failure(
         Certificate => {
             let summary = "the certificate of a server is not valid";
             let failure = download_failure(findings, *error, summary);
-            Some(with_rows(failure, &[Row::Clock, Row::Authority]))
+            Some(with_rows(failure, &[Row::Clock]))
         }
         DownloadTimeout => Some(timeout(findings)),
         Network => {
@@ -229,7 +229,7 @@ pub(super) fn store_volume_full(store: &str) -> Failure {
     let text = format!("no space left, or no inode, on the store volume {store}");
     with_rows(
         Failure::environment(text),
-        &[Row::DiskFull, Row::CleanStore],
+        &[Row::DiskFull],
     )
 }
 
@@ -290,7 +290,7 @@ fn builder_lost(findings: &Findings) -> Failure {
     };
     with_rows(
         Failure::environment(text),
-        &[Row::BuilderLost, Row::WithoutBuilder],
+        &[Row::BuilderLost],
     )
 }
 
