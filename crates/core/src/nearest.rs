@@ -57,7 +57,9 @@ pub fn similar_names<'a>(
     let similar: BTreeSet<(usize, &str)> =
         similar.map(|((wrong, _), name)| (wrong, name)).collect();
     let fewest = similar.first()?.0;
-    let nearest = similar.into_iter().take_while(|(wrong, _)| *wrong == fewest);
+    let nearest = similar
+        .into_iter()
+        .take_while(|(wrong, _)| *wrong == fewest);
     let nearest: Vec<&str> = nearest.map(|(_, name)| name).take(MAX_PROPOSED).collect();
     Some(alternatives(&nearest))
 }

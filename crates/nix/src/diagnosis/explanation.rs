@@ -102,9 +102,11 @@ fn locate(
         Cause::MissingArgument { argument, module } => {
             names::not_passed(context, argument, module).into()
         }
-        Cause::UnexpectedArgument { function, argument } => {
-            (None, names::unexpected(context, function, argument, position)).into()
-        }
+        Cause::UnexpectedArgument { function, argument } => (
+            None,
+            names::unexpected(context, function, argument, position),
+        )
+            .into(),
         Cause::NotAFunction => match position {
             Some(position) if position.file.starts_with(CONFIG_DIR) => {
                 Row::NotAFunction.advice().into()
@@ -114,9 +116,7 @@ fn locate(
         Cause::InfiniteRecursion { imports } => {
             options::recursion(context, imports.as_ref()).into()
         }
-        Cause::WrongValue { wanted, found } => {
-            options::wrong_value(context, wanted, found).into()
-        }
+        Cause::WrongValue { wanted, found } => options::wrong_value(context, wanted, found).into(),
         Cause::StringAsPath { text } => options::string_as_path(context, text).into(),
         Cause::DefinedTwice { first, .. } => {
             let second = position.map_or(0, |position| position.line);
@@ -159,9 +159,7 @@ fn locate(
             (place, options::conflict(context, option, definitions)).into()
         }
         Cause::NoValue { option } => options::no_value(context, option).into(),
-        Cause::OptionGone { option } => {
-            (options::place(context, option, &[]), None).into()
-        }
+        Cause::OptionGone { option } => (options::place(context, option, &[]), None).into(),
         Cause::Removed { name, instead } => {
             let place = names::package(context, name);
             let advice = match instead {
@@ -197,7 +195,10 @@ fn locate(
         Cause::NoVariants => Row::NoVariants.advice().into(),
         Cause::VariantNeedsKvm { variant } => match in_place_of(variant) {
             Some(format) => Row::NeedsKvm
-                .saying(format!("--format {} does the same without one", format.name))
+                .saying(format!(
+                    "--format {} does the same without one",
+                    format.name
+                ))
                 .into(),
             None => Row::NeedsKvm.advice().into(),
         },

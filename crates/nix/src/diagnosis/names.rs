@@ -80,7 +80,6 @@ impl Header {
             None => format!("{{ {all} }}:"),
         }
     }
-
 }
 
 /// A name at the place of an error, and what is around it.

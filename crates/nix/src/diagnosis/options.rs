@@ -145,7 +145,10 @@ pub(super) fn wrong_type(option: &str, wanted: &str, definitions: &[Definition])
         }
         _ if kind.contains("string") && text.is_none() => {
             let is_word = is_number(value) || ["true", "false"].contains(&value);
-            ("a text in double quotes", is_word.then(|| format!("\"{value}\"")))
+            (
+                "a text in double quotes",
+                is_word.then(|| format!("\"{value}\"")),
+            )
         }
         _ => {
             let option = option.split(".\"[").next().unwrap_or(option);
@@ -179,9 +182,17 @@ pub(super) fn conflict(
     match (own.next(), own.next()) {
         (Some(one), None) if definitions.len() > 1 && !by_flag => {
             let found = definition_in(context, &one.file, option, &one.value);
-            let place = found.map(|(place, _)| Place { column: None, ..place }.shown(context));
+            let place = found.map(|(place, _)| {
+                Place {
+                    column: None,
+                    ..place
+                }
+                .shown(context)
+            });
             let place = place.unwrap_or_else(|| one.file.replace(CONFIG_DIR, context.shown_dir));
-            Row::OtherDefinition.with("option", option).and("own", place)
+            Row::OtherDefinition
+                .with("option", option)
+                .and("own", place)
         }
         _ => Row::KeepOne.advice(),
     }
@@ -232,7 +243,9 @@ pub(super) fn recursion(
     let advice = match argument.as_str() {
         "pkgs" | "config" | "options" => {
             let shown = module.replace(CONFIG_DIR, context.shown_dir);
-            Row::ImportsNeed.with("module", shown).and("argument", argument)
+            Row::ImportsNeed
+                .with("module", shown)
+                .and("argument", argument)
         }
         _ => not_passed(context, argument, module).1,
     };
@@ -268,7 +281,9 @@ pub(super) fn wrong_value(
     if wanted == "a list" {
         if let Some((place, span)) = text.and_then(|text| string(context, text)) {
             let list = format!("[ {} ]", path_of(&span));
-            let advice = Row::WriteValue.with("option", &span.defines).and("value", list);
+            let advice = Row::WriteValue
+                .with("option", &span.defines)
+                .and("value", list);
             return (Some(place), Some(advice));
         }
         let path = found.strip_prefix("a path: ");

@@ -100,8 +100,12 @@ fn before(text: &str, position: &Position, summary: &str) -> Option<Slip> {
     let has = |words: &str| summary.contains(words);
     let before = text.get(..position.offset(text)?)?;
     let found = imbalance(text).filter(|found| found.line() <= position.line);
-    if found.is_some_and(|found| !matches!(found, Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. }))
-        || has("unexpected end of file")
+    if found.is_some_and(|found| {
+        !matches!(
+            found,
+            Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. }
+        )
+    }) || has("unexpected end of file")
     {
         return found.and_then(unbalanced);
     }

@@ -30,11 +30,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
         ("flake-cut-short", "pi/flake.nix:2", &[Row::NotClosed]),
         ("flake-empty", "pi/flake.nix:1:1", &[Row::EmptyFile]),
         ("flake-function", "", &[Row::FlakeForm]),
-        (
-            "flake-input-attribute",
-            "pi/flake.nix:2",
-            &[Row::Similar],
-        ),
+        ("flake-input-attribute", "pi/flake.nix:2", &[Row::Similar]),
         ("flake-module-argument", "", &[Row::SpecialArgs]),
         ("flake-modules-function", "", &[Row::OfType]),
         (
@@ -42,11 +38,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
             "pi/flake.nix:1:155",
             &[Row::NotInNixpkgs],
         ),
-        (
-            "flake-outputs",
-            "pi/flake.nix:3:13",
-            &[Row::NoEllipsis],
-        ),
+        ("flake-outputs", "pi/flake.nix:3:13", &[Row::NoEllipsis]),
         ("flake-outputs-set", "pi/flake.nix:3:3", &[Row::FlakeForm]),
         (
             "flake-undefined-input",
@@ -58,11 +50,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
             "pi/flake.nix:1:3",
             &[Row::FlakeForm],
         ),
-        (
-            "flake-without-outputs",
-            "pi/flake.nix:3",
-            &[Row::Similar],
-        ),
+        ("flake-without-outputs", "pi/flake.nix:3", &[Row::Similar]),
         ("host-name", "pi/c.nix:4:25", &[Row::OfType]),
         ("imports-string", "pi/c.nix:4:13", &[Row::WriteValue]),
         (
@@ -71,11 +59,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
             &[Row::NotClosed],
         ),
         ("kernel-name", "pi/c.nix:4:25", &[Row::OfType]),
-        (
-            "key-without-quotes",
-            "pi/c.nix:5:5",
-            &[Row::CheckName],
-        ),
+        ("key-without-quotes", "pi/c.nix:5:5", &[Row::CheckName]),
         ("latin-1", "pi/c.nix:3", &[Row::Encoding]),
         (
             "library-function",
@@ -117,11 +101,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
         ("package-renamed", "", &[Row::Replaced]),
         ("quoted-import", "pi/c.nix:4:15", &[Row::PathInQuotes]),
         ("quoted-path", "pi/c.nix:3:15", &[Row::PathInQuotes]),
-        (
-            "recursion-config",
-            "pi/c.nix:3:13",
-            &[Row::ImportsNeed],
-        ),
+        ("recursion-config", "pi/c.nix:3:13", &[Row::ImportsNeed]),
         ("recursion-other", "pi/c.nix:4:25", &[Row::OwnValue]),
         ("recursion-pkgs", "pi/c.nix:3:13", &[Row::ImportsNeed]),
         (
