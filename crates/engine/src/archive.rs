@@ -30,9 +30,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The type of a file inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathKind {
-    /// A regular file.
     File,
-    /// A directory.
     Directory,
     /// A symbolic link, which is not followed.
     Symlink,
@@ -43,9 +41,7 @@ pub enum PathKind {
 /// The file at a path inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathStat {
-    /// Its type.
     pub kind: PathKind,
-    /// Size in bytes.
     pub size: u64,
 }
 

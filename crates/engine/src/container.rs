@@ -37,7 +37,6 @@ use crate::spec::{ContainerSpec, tcp};
 /// Time between two attempts to inspect a container: for a moment Podman reports the state `stopped`, which bollard
 /// cannot parse.
 const INSPECT_INTERVAL: Duration = Duration::from_millis(200);
-/// Number of attempts.
 const INSPECT_ATTEMPTS: u32 = 10;
 
 /// Exit state of a container.
@@ -91,12 +90,10 @@ impl Engine {
 }
 
 impl Container {
-    /// The container's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The engine's id for it.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -117,7 +114,6 @@ impl Container {
         Ok(Attached::new(attached, operation))
     }
 
-    /// Starts the container.
     pub async fn start(&self) -> Result<(), EngineError> {
         let docker = &self.engine.docker;
         let start = docker.start_container(&self.id, None::<StartContainerOptions>);
@@ -252,7 +248,6 @@ impl ContainerGuard {
         self
     }
 
-    /// The container's name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -391,9 +386,7 @@ impl Container {
 /// The standard streams of an attached container.
 #[derive(Debug)]
 pub struct Attached {
-    /// The container's standard input.
     pub input: AttachedInput,
-    /// The container's standard output and error.
     pub output: AttachedOutput,
 }
 
@@ -424,13 +417,10 @@ impl Attached {
 /// Some output, not necessarily whole lines (see [`crate::Lines`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputChunk {
-    /// From standard output.
     Stdout(Bytes),
-    /// From standard error.
     Stderr(Bytes),
 }
 
-/// The container's standard input.
 pub struct AttachedInput {
     inner: Pin<Box<dyn AsyncWrite + Send>>,
     operation: String,
@@ -445,12 +435,10 @@ impl AttachedInput {
         Self { inner, operation }
     }
 
-    /// Writes `line` and a line end.
     pub async fn write_line(&mut self, line: &str) -> Result<(), EngineError> {
         self.write(format!("{line}\n").as_bytes()).await
     }
 
-    /// Writes `bytes` as they are.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
         let written = async {
             self.inner.write_all(bytes).await?;

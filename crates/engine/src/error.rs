@@ -25,50 +25,35 @@ pub enum EngineError {
     /// No usable engine at the endpoint.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The engine refused.
     #[error("{operation}: {message}")]
     Refused {
-        /// Verb and object.
         operation: String,
         /// HTTP status; 200 when the refusal came inside a stream.
         status: u16,
-        /// The engine's message.
         message: String,
     },
-    /// The connection ended before the response.
     #[error("{operation}: the connection to the engine was lost: {reason}")]
     Lost {
-        /// Verb and object.
         operation: String,
-        /// The connection's error.
         reason: String,
     },
-    /// The engine did not respond in time.
     #[error("{operation}: the engine did not answer in time")]
     Silent {
-        /// Verb and object.
         operation: String,
     },
-    /// The engine's response could not be interpreted.
     #[error("{operation}: unexpected answer of the engine: {message}")]
     Unexpected {
-        /// Verb and object.
         operation: String,
         /// The defect of the answer.
         message: String,
     },
-    /// The object exists and was not created by sdbuild.
     #[error("{operation}: its labels or its name are not sdbuild's, so it is left unchanged")]
     NotOurs {
-        /// Verb and object.
         operation: String,
     },
-    /// Reading or writing on this machine failed.
     #[error("{operation}: {cause}")]
     Local {
-        /// Verb and object.
         operation: String,
-        /// The error.
         cause: io::Error,
     },
 }
@@ -81,7 +66,7 @@ impl EngineError {
 
     /// Whether the machine has another host key than the expected one, which no retry changes.
     pub fn is_other_host_key(&self) -> bool {
-        matches!(self, Self::Connect(ConnectError::OtherHostKey { .. }))
+        matches!(self, Self::Connect(ConnectError::OtherHostKey(..)))
     }
 
     /// Whether the object is in use or is already being removed.

@@ -15,21 +15,17 @@ const CONTAINERD_STORE: &str = "io.containerd.snapshotter.v1";
 pub struct EngineFacts {
     /// The host name of the engine's machine.
     pub name: String,
-    /// The engine's version.
     pub version: String,
     /// The newest API version that it supports.
     pub api: (u32, u32),
     /// `linux`, or an operating system that sdbuild does not support.
     pub os: String,
-    /// The machine's architecture.
     pub architecture: ReportedArchitecture,
     /// Whether it runs without root, so that it cannot register handlers.
     pub rootless: bool,
-    /// Whether the engine is Podman.
     pub podman: bool,
     /// Whether it runs in the virtual machine of Docker Desktop, whose kernel has handlers of its own.
     pub desktop: bool,
-    /// The kernel's version.
     pub kernel: String,
     /// Memory in bytes; 0 if the engine does not report it.
     pub memory: u64,

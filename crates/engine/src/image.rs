@@ -20,18 +20,14 @@ use crate::{archive, labels};
 /// Bytes per chunk of an image archive.
 const CHUNK: usize = 256 * 1024;
 
-/// A container image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageInfo {
     /// The engine's id. It differs between image stores for the same content: compare `layers` instead.
     pub id: String,
-    /// Its names.
     pub tags: Vec<String>,
     /// Digests of its uncompressed layers, `sha256:…`.
     pub layers: Vec<String>,
-    /// Its labels.
     pub labels: HashMap<String, String>,
-    /// Size in bytes.
     pub size: u64,
     /// The user that its containers run as.
     pub user: Option<String>,
@@ -62,7 +58,6 @@ impl ImageInfo {
     }
 }
 
-/// How far an image is on its way into the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loading {
     /// So many bytes of the archive were sent.

@@ -28,20 +28,15 @@ pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// A container has a second to leave a state that bollard cannot parse.
 const LIST_RETRIES: u32 = 10;
 
-/// A container of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerInfo {
-    /// The engine's id for it.
     pub id: String,
     /// Its name, which a later container of the same run may have too.
     pub name: String,
-    /// Role of the container.
     pub role: Role,
-    /// The run that created it.
     pub run: RunId,
     /// Whether a process of it runs; a paused one counts.
     pub running: bool,
-    /// Whether it was created and never started.
     pub never_started: bool,
     /// Bytes that it wrote, where they were counted.
     pub size: Option<u64>,
@@ -313,10 +308,8 @@ fn container_info(found: ContainerSummary, now: Option<&Moment>) -> Option<Conta
 /// A volume that is in use has ten seconds to become free: `status` counts the bytes of all volumes in a few.
 const IN_USE_TRIES: u32 = 100;
 
-/// A volume that sdbuild created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeInfo {
-    /// Its name.
     pub name: String,
     /// Names of the containers that use it, running or not.
     pub users: Vec<String>,

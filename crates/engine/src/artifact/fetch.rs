@@ -48,9 +48,7 @@ const REACHABLE_TIMEOUT: Duration = Duration::from_secs(4);
 pub struct Fetched {
     /// The file in the cache, which was just verified.
     pub path: PathBuf,
-    /// SHA-256 of the file.
     pub sha256: Sha256Hash,
-    /// The length of the file in bytes.
     pub size: u64,
     /// Where redirections led; the requested URL if nothing was downloaded.
     pub final_url: String,
@@ -59,7 +57,6 @@ pub struct Fetched {
 /// A file that no lock pins.
 #[derive(Clone, Copy, Debug)]
 pub struct Remote<'a> {
-    /// Its URL.
     pub url: &'a str,
     /// Its hash. Without one any content is accepted, and the caller has to keep the hash that is returned.
     pub sha256: Option<Sha256Hash>,
@@ -93,7 +90,6 @@ impl Fetcher {
         })
     }
 
-    /// The cache that it downloads into.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
@@ -109,7 +105,6 @@ impl Fetcher {
         cancel.race(self.all(pins, mirrors)).await?
     }
 
-    /// Downloads one URL.
     pub async fn url(&self, remote: Remote<'_>, cancel: &Cancel) -> Result<Fetched, Failure> {
         let Remote {
             url,
@@ -427,17 +422,14 @@ impl Partial {
         })
     }
 
-    /// How many bytes the file has.
     pub(super) fn len(&self) -> u64 {
         self.hasher.size()
     }
 
-    /// The hash and the length of the file.
     pub(super) fn hashed(&self) -> Hashed {
         self.hasher.clone().finish()
     }
 
-    /// Appends `bytes`.
     pub(super) async fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
         self.file.write_all(bytes).await.at("write", &self.path)?;
         self.hasher.update(bytes);
@@ -504,10 +496,8 @@ const MIN_RATE: u64 = 1024;
 
 /// Measures whether a source sends at least [`MIN_RATE`].
 pub(super) struct MinRate {
-    /// The time over which the rate is measured.
     limit: Duration,
     timer: ActiveTimer,
-    /// Bytes since the timer was started.
     received: u64,
 }
 
@@ -520,7 +510,6 @@ impl MinRate {
         }
     }
 
-    /// The time over which the rate is measured.
     pub(super) fn limit(&self) -> Duration {
         self.limit
     }
@@ -633,7 +622,6 @@ pub const MIRROR_PROBE: &str = "dists/stable/Release";
 /// How downloads use the network.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long a server may send nothing.
     pub read_timeout: Duration,

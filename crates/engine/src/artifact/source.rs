@@ -46,7 +46,6 @@ impl Download<'_> {
     }
 }
 
-/// Why one try failed.
 pub(super) enum SourceError {
     /// No answer at all; the next try may succeed.
     Unreachable(String),

@@ -26,7 +26,6 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The registrar's container image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrarImage {
-    /// Reference or id.
     pub reference: String,
     /// The architecture whose programs it emulates.
     pub emulates: Architecture,
@@ -48,9 +47,7 @@ impl RegistrarImage {
 pub struct RegistrarOptions {
     /// The engine whose host's table it writes to.
     pub engine: Engine,
-    /// The container image.
     pub image: RegistrarImage,
-    /// The run that it belongs to.
     pub run: RunId,
     /// The directory of the table on the engine's host, [`TABLE_DIR`] except in tests.
     pub binfmt_dir: String,
@@ -174,7 +171,6 @@ impl Registrar {
         }
     }
 
-    /// Every entry of the table.
     pub async fn entries(&mut self) -> Result<Vec<Entry>, Failure> {
         self.agent.list().await
     }

@@ -32,16 +32,12 @@ pub const BUILD_USER: u32 = 1000;
 /// The defaults of containers of an image. The names of the fields are part of the digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Defaults {
-    /// `KEY=value`.
     pub env: Vec<String>,
-    /// `uid:gid`.
     pub user: String,
-    /// The working directory.
     pub working_dir: String,
     /// The program that gets the command as its arguments; if there is none, the command is a program and its arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entrypoint: Vec<String>,
-    /// The command and its arguments.
     pub command: Vec<String>,
 }
 
@@ -52,7 +48,6 @@ pub struct Definition {
     pub role: Role,
     /// The architecture of its programs.
     pub architecture: Architecture,
-    /// Its packages.
     pub lock: Lock,
     /// The files that are added, in this order.
     pub extras: Vec<ExtraFile>,
@@ -302,18 +297,14 @@ fn lock_text<'a>(
 pub struct ExtraFile {
     /// Its path, without a leading slash.
     pub path: String,
-    /// Its permission bits.
     pub mode: u32,
     /// The number of its user and its group.
     pub owner: u32,
-    /// Content of the file.
     pub content: ExtraFileContent,
 }
 
-/// Content of an [`ExtraFile`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExtraFileContent {
-    /// A directory.
     Dir,
     /// A file with these bytes.
     File(Vec<u8>),

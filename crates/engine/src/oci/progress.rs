@@ -22,7 +22,6 @@ struct Images {
     text: String,
 }
 
-/// The progress of one of them.
 #[derive(Clone, Debug)]
 pub(super) struct ImageProgress {
     all: Progress,
