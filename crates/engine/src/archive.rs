@@ -225,7 +225,7 @@ const QUEUED_CHUNKS: usize = 4;
 const PACKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts `pack`. Returns its thread, and what it writes; its error ends the stream too.
-pub(super) fn start(
+fn start(
     pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> (
     JoinHandle<io::Result<()>>,
@@ -241,7 +241,7 @@ pub(super) fn start(
 }
 
 /// The outcome of a request that has sent what `packer` wrote, and that ended with `sent`: the packer's error rather than the engine's.
-pub(super) async fn outcome(
+async fn outcome(
     operation: &str,
     packer: JoinHandle<io::Result<()>>,
     sent: Result<(), EngineError>,

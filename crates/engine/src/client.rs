@@ -237,11 +237,6 @@ impl EngineAddress {
         format!("{} rm --force {}", self.client(), quoted(name))
     }
 
-    /// The command that removes the container image `name`.
-    pub fn image_removal(&self, name: &str) -> String {
-        format!("{} image rm {}", self.client(), quoted(name))
-    }
-
     /// The command that runs `command` as root on the engine's host. `command` is put between double quotes unescaped, so
     /// it must not contain `"`, `$`, a backtick or a backslash.
     pub fn as_root(&self, command: &str) -> String {

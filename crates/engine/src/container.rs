@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Engine, repeat_after_race, request, request_within};
 use crate::connect::KeepAlive;
-use crate::error::{EngineError, at};
+use crate::error::{at, EngineError, MayBeMissing as _};
 use crate::inventory::REMOVAL_TIMEOUT;
 use crate::spec::{ContainerSpec, tcp};
 
@@ -143,38 +143,27 @@ impl Container {
     /// Whether memory ran out in the container that has ended; false if that is not known any more, because another run removed
     /// the container.
     async fn oom_killed(&self) -> Result<bool, EngineError> {
-        let answer = match self.inspect().await {
-            Ok(answer) => answer,
-            Err(error) if error.is_not_found() => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let state = answer.and_then(|answer| answer.state);
+        let state = self.inspect().await?.and_then(|answer| answer.state);
         Ok(state.and_then(|state| state.oom_killed).unwrap_or(false))
     }
 
     /// The port on 127.0.0.1 of the engine's host that leads to TCP port `inside` of the running container. `None` when it
     /// has ended, or does not publish that port.
     pub async fn host_port(&self, inside: u16) -> Result<Option<u16>, EngineError> {
-        let answer = match self.inspect().await {
-            Ok(answer) => answer,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let ports = answer
-            .and_then(|answer| answer.network_settings)
-            .and_then(|network| network.ports);
+        let network = self.inspect().await?.and_then(|answer| answer.network_settings);
+        let ports = network.and_then(|network| network.ports);
         Ok(ports.and_then(|ports| published_at(ports, inside)))
     }
 
-    /// The engine's description of the container; `None` while Podman describes it in a way that bollard cannot parse.
+    /// The engine's description of the container; `None` if it is gone, and while Podman describes it in a way that bollard
+    /// cannot parse.
     async fn inspect(&self) -> Result<Option<ContainerInspectResponse>, EngineError> {
         let operation = format!("inspect container {}", self.name);
         for _ in 0..INSPECT_ATTEMPTS {
             let inspect = self.engine.docker.inspect_container(&self.id, None);
             match request(operation.clone(), inspect).await {
-                Ok(answer) => return Ok(Some(answer)),
                 Err(EngineError::Unexpected { .. }) => tokio::time::sleep(INSPECT_INTERVAL).await,
-                Err(error) => return Err(error),
+                answer => return answer.if_exists(),
             }
         }
         Ok(None)

@@ -90,15 +90,10 @@ impl EngineError {
 
     /// The message of an engine that refused, in lower case; `None` for every other error.
     pub fn refusal(&self) -> Option<String> {
-        match self {
-            Self::Refused { message, .. } => Some(message.to_lowercase()),
-            Self::Connect(_)
-            | Self::Lost { .. }
-            | Self::Silent { .. }
-            | Self::Unexpected { .. }
-            | Self::NotOurs { .. }
-            | Self::Local { .. } => None,
-        }
+        let Self::Refused { message, .. } = self else {
+            return None;
+        };
+        Some(message.to_lowercase())
     }
 
     /// Whether a policy or a missing permission of the engine or its machine is the reason.
@@ -127,21 +122,27 @@ impl EngineError {
     }
 }
 
+/// What an engine answers about an object that may not exist.
+pub(super) trait MayBeMissing<T> {
+    /// `None` for an object that does not exist.
+    fn if_exists(self) -> Result<Option<T>, EngineError>;
+}
+
+impl<T> MayBeMissing<T> for Result<T, EngineError> {
+    fn if_exists(self) -> Result<Option<T>, EngineError> {
+        match self {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        let hints = if let EngineError::Connect(e) = &error {
-            e.hints()
+        let (hints, names_operation) = if let EngineError::Connect(error) = &error {
+            (error.hints(), error.names_operation())
         } else {
-            error.hint().map(str::to_owned).into_iter().collect()
-        };
-        let names_operation = match &error {
-            EngineError::Connect(error) => error.names_operation(),
-            EngineError::Refused { .. }
-            | EngineError::Lost { .. }
-            | EngineError::Silent { .. }
-            | EngineError::Unexpected { .. }
-            | EngineError::NotOurs { .. }
-            | EngineError::Local { .. } => true,
+            (error.hint().map(str::to_owned).into_iter().collect(), true)
         };
         let failure = Self {
             names_operation,

@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 use jiff::Timestamp;
 
 use crate::client::{Engine, REQUEST_TIMEOUT, RETRY_PAUSE, request, request_within};
-use crate::error::{EngineError, at};
+use crate::error::{at, EngineError, MayBeMissing as _};
 use crate::labels;
 use crate::labels::{Role, RunId, is_container_name, owner_of};
 use crate::moment::Moment;
@@ -95,11 +95,10 @@ impl Engine {
         let operation = format!("inspect container {}", container.name);
         let inspect = self.docker.inspect_container(&container.id, None);
         let found = match request(operation, inspect).await {
-            Ok(found) => found,
-            Err(EngineError::Unexpected { .. }) => return Ok(None),
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
+            Err(EngineError::Unexpected { .. }) => None,
+            found => found.if_exists()?,
         };
+        let Some(found) = found else { return Ok(None) };
         let state = found.state.unwrap_or_default();
         if state.running == Some(true) {
             return Ok(None);
@@ -201,10 +200,8 @@ impl Engine {
         let options = StopContainerOptionsBuilder::default().t(grace).build();
         let limit = REQUEST_TIMEOUT + Duration::from_secs(u64::from(grace_seconds));
         let stop = self.docker.stop_container(id, Some(options));
-        match request_within(limit, operation, stop).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        request_within(limit, operation, stop).await.if_exists()?;
+        Ok(())
     }
 
     /// Removes our container `name`, running or not. Succeeds when it does not exist; waits while it is
@@ -233,10 +230,8 @@ impl Engine {
         for _ in 0..REMOVE_TRIES {
             let remove = self.docker.remove_container(id, Some(options.clone()));
             match request_within(REMOVAL_TIMEOUT, operation.clone(), remove).await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) if error.is_temporary() => refusal = Some(error),
-                Err(error) => return Err(error),
+                removed => return removed.if_exists().map(drop),
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
@@ -251,15 +246,14 @@ impl Engine {
     ) -> Result<Option<String>, EngineError> {
         let inspect = self.docker.inspect_container(name, None);
         let found = match request(operation, inspect).await {
-            Ok(found) => found,
-            Err(error) if error.is_not_found() => return Ok(None),
             // A transient state of Podman's: the container exists, and its name shows that it is ours. Only the run that created it
             // asks by name, and creates no other one meanwhile.
             Err(EngineError::Unexpected { .. }) if is_container_name(name) => {
                 return Ok(Some(name.to_owned()));
             }
-            Err(error) => return Err(error),
+            found => found.if_exists()?,
         };
+        let Some(found) = found else { return Ok(None) };
         let labels = found
             .config
             .and_then(|config| config.labels)
@@ -392,10 +386,8 @@ impl Engine {
             .docker
             .remove_volume(name, None::<RemoveVolumeOptions>)
             .await;
-        match removed.map_err(at(operation)) {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        removed.map_err(at(operation)).if_exists()?;
+        Ok(())
     }
 
     /// Removes the volume `name` if the engine created it for a container of `run`, because it had been removed before
@@ -407,9 +399,9 @@ impl Engine {
         run: &RunId,
     ) -> Result<bool, EngineError> {
         let operation = format!("remove volume {name}");
-        let found = match request(&operation, self.docker.inspect_volume(name)).await {
-            Err(error) if error.is_not_found() => return Ok(false),
-            found => found?,
+        let found = request(&operation, self.docker.inspect_volume(name)).await;
+        let Some(found) = found.if_exists()? else {
+            return Ok(false);
         };
         if found.labels.get(labels::RUN).map(String::as_str) != Some(run.as_str()) {
             return Ok(false);
@@ -422,13 +414,12 @@ impl Engine {
 
     /// Whether the volume exists. Fails if it exists without sdbuild's labels.
     async fn volume_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
-        match request(operation, self.docker.inspect_volume(name)).await {
-            Ok(found) if found.labels.contains_key(labels::ROLE) => Ok(true),
-            Ok(_) => Err(EngineError::NotOurs {
+        let found = request(operation, self.docker.inspect_volume(name)).await;
+        match found.if_exists()? {
+            Some(found) if !found.labels.contains_key(labels::ROLE) => Err(EngineError::NotOurs {
                 operation: operation.to_owned(),
             }),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
+            found => Ok(found.is_some()),
         }
     }
 }

@@ -5,26 +5,15 @@
 //! that did not answer at all, or that sends next to nothing, is not asked for the other files of the same call.
 //!
 //! backon 1.6 was considered for the retries: it does not tell the classes of errors of `SourceError` apart.
-//!
-//! Why a file could not be downloaded from any source.
-//!
-//! A file that is being downloaded.
-//!
-//! Notices a source that sends, but next to nothing.
-//!
-//! What the downloads of one call know about their sources.
-//!
-//! The progress of several downloads in one number, reported a few times a second.
-//!
-//! Timeouts and retries of downloads.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use std::{fmt, io};
+
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sdbuild_core::cancel::Cancel;
@@ -32,7 +21,7 @@ use sdbuild_core::event::{Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail};
 use sdbuild_core::hash::{Hashed, Hasher, Sha256Hash};
 use sdbuild_core::plain_file;
-use sdbuild_core::timeout::{ActiveTimer, timeout};
+use sdbuild_core::timeout::timeout;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::cache::{At, Cache, CacheError, CacheLookup, ClaimResult};
@@ -168,9 +157,14 @@ impl Fetcher {
         Batch {
             client: &self.client,
             network: &self.network,
-            progress: Progress::new(&self.events, phase, total),
-            dead: DeadMirrors::default(),
-            reported: ReportedMirrors::default(),
+            progress: Progress {
+                events: &self.events,
+                phase,
+                total,
+                counter: Mutex::default(),
+            },
+            dead: Mutex::default(),
+            reported: Mutex::default(),
         }
     }
 
@@ -301,7 +295,7 @@ impl Fetcher {
                     | SourceError::Permanent(why),
                 ) => {
                     let is_last = download.bases.last() == Some(base);
-                    if !is_last && batch.reported.insert(base) {
+                    if !is_last && batch.is_first_report(base) {
                         let name = download.name;
                         self.events.notice(format_args!(
                             "{base} does not provide {name}: {why}; asking the next source"
@@ -321,42 +315,23 @@ pub(super) const PREPARE: &str = "prepare downloads";
 pub const CHECK_ADDRESS: &str = "check the network and the address";
 
 /// Why a file could not be downloaded.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No source had it: base URL and reason of each, in the order in which they were asked.
+    #[error("no server delivered it{}", lines(.0))]
     Sources(Vec<(String, String)>),
-    /// No source was asked, because nothing is to be downloaded.
+    #[error("the cache does not have it, and --offline does not allow a download")]
     Offline,
     /// No source was asked, because the client of HTTP could not be made.
+    #[error("{0}")]
     Client(String),
-    /// The cache, not the network.
-    Cache(CacheError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sources(answers) => {
-                f.write_str("no server delivered it")?;
-                answers
-                    .iter()
-                    .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
-            }
-            Self::Offline => {
-                f.write_str("the cache does not have it, and --offline does not allow a download")
-            }
-            Self::Client(why) => f.write_str(why),
-            Self::Cache(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for FetchError {}
-
-impl From<CacheError> for FetchError {
-    fn from(error: CacheError) -> Self {
-        Self::Cache(error)
-    }
+fn lines(answers: &[(String, String)]) -> String {
+    let line = |(source, why): &(String, String)| format!("\n  {source}: {why}");
+    answers.iter().map(line).collect()
 }
 
 impl FetchError {
@@ -438,7 +413,8 @@ impl Partial {
 
     /// Flushes the file to disk and renames it to `object`, over whatever has that name.
     pub(super) async fn move_to(mut self, object: &Path) -> Result<(), CacheError> {
-        self.sync().await?;
+        self.file.flush().await.at("write", &self.path)?;
+        self.file.sync_all().await.at("write", &self.path)?;
         let renamed = fs::rename(&self.path, object).or_else(|error| {
             if !object.is_dir() {
                 return Err(error);
@@ -452,11 +428,6 @@ impl Partial {
             cleanup.keep().ok();
         }
         Ok(())
-    }
-
-    async fn sync(&mut self) -> Result<(), CacheError> {
-        self.file.flush().await.at("write", &self.path)?;
-        self.file.sync_all().await.at("write", &self.path)
     }
 
     /// Discards all bytes.
@@ -491,107 +462,19 @@ pub(super) fn open_part(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Bytes per second below which a source counts as one that hangs: with them 30 MB take eight hours.
-const MIN_RATE: u64 = 1024;
-
-/// Measures whether a source sends at least [`MIN_RATE`].
-pub(super) struct MinRate {
-    limit: Duration,
-    timer: ActiveTimer,
-    received: u64,
-}
-
-impl MinRate {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            timer: ActiveTimer::new(limit),
-            received: 0,
-        }
-    }
-
-    pub(super) fn limit(&self) -> Duration {
-        self.limit
-    }
-
-    /// Counts `bytes` that were received.
-    pub(super) fn add(&mut self, bytes: u64) {
-        self.received = self.received.saturating_add(bytes);
-    }
-
-    /// Waits until less was received within the limit than the rate requires. Cancel safe.
-    pub(super) async fn too_slow(&mut self) {
-        let min = u128::from(MIN_RATE) * self.limit.as_millis() / 1000;
-        loop {
-            self.timer.expired().await;
-            if u128::from(self.received) < min {
-                return;
-            }
-            self.received = 0;
-            self.timer = ActiveTimer::new(self.limit);
-        }
-    }
-}
-
-/// The base URLs of sources that did not answer, each with the reason.
-#[derive(Default)]
-pub(super) struct DeadMirrors(Mutex<HashMap<String, String>>);
-
-impl DeadMirrors {
-    /// Records that `base` did not answer.
-    pub(super) fn insert(&self, base: &str, reason: &str) {
-        if let Ok(mut dead) = self.0.lock() {
-            dead.insert(base.to_owned(), reason.to_owned());
-        }
-    }
-
-    /// Why `base` is not asked again.
-    pub(super) fn reason(&self, base: &str) -> Option<String> {
-        self.0.lock().ok()?.get(base).cloned()
-    }
-}
-
-/// The base URLs of sources that were replaced by the next one. Each is reported once, not for every file.
-#[derive(Default)]
-pub(super) struct ReportedMirrors(Mutex<HashSet<String>>);
-
-impl ReportedMirrors {
-    /// Returns whether `base` had not been reported.
-    pub(super) fn insert(&self, base: &str) -> bool {
-        let reported = self.0.lock();
-        reported.is_ok_and(|mut reported| reported.insert(base.to_owned()))
-    }
-}
-
 /// Progress is reported at most once in this time.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The progress of all downloads of one call.
+/// The bytes of all downloads of one call in one number.
 pub(super) struct Progress<'a> {
     events: &'a Events,
     phase: Phase,
     total: Option<u64>,
-    counter: Mutex<Counter>,
+    /// The bytes that are done, and when they were reported.
+    counter: Mutex<(u64, Option<Instant>)>,
 }
 
-struct Counter {
-    done: u64,
-    reported: Option<Instant>,
-}
-
-impl<'a> Progress<'a> {
-    pub(super) fn new(events: &'a Events, phase: Phase, total: Option<u64>) -> Self {
-        Self {
-            events,
-            phase,
-            total,
-            counter: Mutex::new(Counter {
-                done: 0,
-                reported: None,
-            }),
-        }
-    }
-
+impl Progress<'_> {
     /// Counts `bytes` that were received or that the cache had.
     pub(super) fn add(&self, bytes: u64) {
         self.change(|done| done.saturating_add(bytes));
@@ -606,12 +489,12 @@ impl<'a> Progress<'a> {
         let Ok(mut counter) = self.counter.lock() else {
             return;
         };
-        counter.done = new(counter.done);
-        let complete = self.total == Some(counter.done);
+        let done = new(counter.0);
+        counter.0 = done;
         let is_due = |last: Instant| last.elapsed() >= REPORT_INTERVAL;
-        if complete || counter.reported.is_none_or(is_due) {
-            counter.reported = Some(Instant::now());
-            self.events.bytes(self.phase, counter.done, self.total);
+        if self.total == Some(done) || counter.1.is_none_or(is_due) {
+            counter.1 = Some(Instant::now());
+            self.events.bytes(self.phase, done, self.total);
         }
     }
 }
