@@ -247,9 +247,15 @@ fn version_error(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineEr
         EngineError::Lost { reason, .. } if matches!(endpoint, Endpoint::Tls { .. }) => {
             ConnectError::Tls(at_endpoint, reason)
         }
-        EngineError::Refused { message: answer, .. }
-        | EngineError::Unexpected { message: answer, .. }
-        | EngineError::Lost { reason: answer, .. } => ConnectError::NotAnEngine(at_endpoint, answer),
+        EngineError::Refused {
+            message: answer, ..
+        }
+        | EngineError::Unexpected {
+            message: answer, ..
+        }
+        | EngineError::Lost { reason: answer, .. } => {
+            ConnectError::NotAnEngine(at_endpoint, answer)
+        }
         other @ (EngineError::Connect(_)
         | EngineError::Silent { .. }
         | EngineError::NotOurs { .. }

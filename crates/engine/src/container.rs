@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{Engine, repeat_after_race, request, request_within};
 use crate::connect::KeepAlive;
-use crate::error::{at, EngineError, MayBeMissing as _};
+use crate::error::{EngineError, MayBeMissing as _, at};
 use crate::inventory::REMOVAL_TIMEOUT;
 use crate::spec::{ContainerSpec, tcp};
 
@@ -150,7 +150,10 @@ impl Container {
     /// The port on 127.0.0.1 of the engine's host that leads to TCP port `inside` of the running container. `None` when it
     /// has ended, or does not publish that port.
     pub async fn host_port(&self, inside: u16) -> Result<Option<u16>, EngineError> {
-        let network = self.inspect().await?.and_then(|answer| answer.network_settings);
+        let network = self
+            .inspect()
+            .await?
+            .and_then(|answer| answer.network_settings);
         let ports = network.and_then(|network| network.ports);
         Ok(ports.and_then(|ports| published_at(ports, inside)))
     }
@@ -411,19 +414,11 @@ pub enum OutputChunk {
 }
 
 pub struct AttachedInput {
-    inner: Pin<Box<dyn AsyncWrite + Send>>,
-    operation: String,
+    pub(crate) inner: Pin<Box<dyn AsyncWrite + Send>>,
+    pub(crate) operation: String,
 }
 
 impl AttachedInput {
-    /// An input that is not a container's.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn to(inner: impl AsyncWrite + Send + 'static) -> Self {
-        let operation = "attach to nothing".to_owned();
-        let inner = Box::pin(inner);
-        Self { inner, operation }
-    }
-
     pub async fn write_line(&mut self, line: &str) -> Result<(), EngineError> {
         self.write(format!("{line}\n").as_bytes()).await
     }
@@ -457,18 +452,7 @@ impl fmt::Debug for AttachedInput {
 
 /// The container's output and error, as a stream of chunks that ends with the container.
 pub struct AttachedOutput {
-    inner: Pin<Box<dyn Stream<Item = Result<OutputChunk, EngineError>> + Send>>,
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl AttachedOutput {
-    /// An output that is not a container's.
-    pub fn of(
-        inner: impl Stream<Item = Result<OutputChunk, EngineError>> + Send + 'static,
-    ) -> Self {
-        let inner = Box::pin(inner);
-        Self { inner }
-    }
+    pub(crate) inner: Pin<Box<dyn Stream<Item = Result<OutputChunk, EngineError>> + Send>>,
 }
 
 impl Stream for AttachedOutput {

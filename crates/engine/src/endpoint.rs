@@ -282,9 +282,7 @@ pub enum ConnectError {
     #[error("connect by ssh to the engine at {0}: {1}")]
     Ssh(Endpoint, String),
     /// With the fingerprints of the key that the machine has, and of the expected one.
-    #[error(
-        "{0} presents a different host key than the provider reported: {1} instead of {2}"
-    )]
+    #[error("{0} presents a different host key than the provider reported: {1} instead of {2}")]
     OtherHostKey(Endpoint, String, String),
     /// With [`HIDDEN`] in place of a password.
     #[error("engine address `{0}` is not supported")]
@@ -349,7 +347,9 @@ impl ConnectError {
                 "DOCKER_HOST is unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a \
                  password; https:// needs DOCKER_TLS_VERIFY=1"
             }
-            Self::Context(..) => "`docker context ls` lists the contexts; DOCKER_HOST overrides them",
+            Self::Context(..) => {
+                "`docker context ls` lists the contexts; DOCKER_HOST overrides them"
+            }
         };
         vec![hint.to_owned()]
     }

@@ -33,14 +33,9 @@ pub enum EngineError {
         message: String,
     },
     #[error("{operation}: the connection to the engine was lost: {reason}")]
-    Lost {
-        operation: String,
-        reason: String,
-    },
+    Lost { operation: String, reason: String },
     #[error("{operation}: the engine did not answer in time")]
-    Silent {
-        operation: String,
-    },
+    Silent { operation: String },
     #[error("{operation}: unexpected answer of the engine: {message}")]
     Unexpected {
         operation: String,
@@ -48,14 +43,9 @@ pub enum EngineError {
         message: String,
     },
     #[error("{operation}: its labels or its name are not sdbuild's, so it is left unchanged")]
-    NotOurs {
-        operation: String,
-    },
+    NotOurs { operation: String },
     #[error("{operation}: {cause}")]
-    Local {
-        operation: String,
-        cause: io::Error,
-    },
+    Local { operation: String, cause: io::Error },
 }
 
 impl EngineError {

@@ -112,31 +112,6 @@ pub(crate) fn api_version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-#[cfg(any(test, feature = "testing"))]
-impl EngineFacts {
-    /// The facts of a suitable engine, of which a test changes some.
-    pub fn sound() -> Self {
-        Self {
-            name: "here".into(),
-            version: "20.10".into(),
-            api: (1, 41),
-            os: "linux".into(),
-            architecture: "x86_64".into(),
-            rootless: false,
-            podman: false,
-            desktop: false,
-            kernel: "6.18.4-rc1".into(),
-            memory: 16_000_000_000,
-            cpus: 4,
-            security_options: Vec::new(),
-            root_dir: String::new(),
-            limits_memory: true,
-            cgroup_v2: false,
-            reports_unpacking: true,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

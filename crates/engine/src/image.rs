@@ -12,7 +12,7 @@ use tokio_util::io::ReaderStream;
 
 use crate::archive::CHUNK_BYTES;
 use crate::client::{Engine, request};
-use crate::error::{at, EngineError, MayBeMissing as _};
+use crate::error::{EngineError, MayBeMissing as _, at};
 use crate::inventory::unix_seconds;
 use crate::labels;
 
@@ -34,24 +34,6 @@ pub struct ImageInfo {
     /// When it was loaded into the engine, in seconds since 1970, if the engine reports it. The creation time is no help:
     /// sdbuild's images are reproducible.
     pub loaded: Option<i64>,
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl ImageInfo {
-    /// An image of which only the user is known.
-    pub fn of_user(user: Option<&str>) -> Self {
-        Self {
-            id: "sha256:1".into(),
-            tags: vec![],
-            layers: vec![],
-            labels: HashMap::new(),
-            size: 0,
-            user: user.map(str::to_owned),
-            architecture: None,
-            env: vec![],
-            loaded: None,
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

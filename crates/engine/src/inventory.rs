@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 use jiff::Timestamp;
 
 use crate::client::{Engine, REQUEST_TIMEOUT, RETRY_PAUSE, request, request_within};
-use crate::error::{at, EngineError, MayBeMissing as _};
+use crate::error::{EngineError, MayBeMissing as _, at};
 use crate::labels;
 use crate::labels::{Role, RunId, is_container_name, owner_of};
 use crate::moment::Moment;
@@ -45,25 +45,6 @@ pub struct ContainerInfo {
     /// How long ago its creator asked for it, by the clocks of that client and this one, not the engine's; zero if that is
     /// in the future, `None` where it is not known.
     pub age: Option<Duration>,
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl ContainerInfo {
-    /// A container that has ended.
-    pub fn of(role: Role, run: &RunId) -> Self {
-        let name = role.container_name(run);
-        Self {
-            id: format!("id-of-{name}"),
-            name,
-            role,
-            run: run.clone(),
-            running: false,
-            never_started: false,
-            size: None,
-            created: None,
-            age: None,
-        }
-    }
 }
 
 impl Engine {

@@ -159,16 +159,6 @@ impl ContainerSpec {
     }
 }
 
-#[cfg(test)]
-impl ContainerSpec {
-    /// A registrar's container with the program `command`.
-    pub(super) fn example(command: &[&str]) -> Self {
-        let run = "0123456789ab".parse().unwrap();
-        let command = command.iter().map(|word| (*word).to_owned()).collect();
-        Self::new(Role::Registrar, &run, "image", command)
-    }
-}
-
 /// Limit for the open files of a process and the processes of a user on Podman: enough for a build, and within the limits
 /// of the users that run Podman.
 const PODMAN_ULIMIT: i64 = 16_384;

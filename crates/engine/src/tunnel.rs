@@ -121,7 +121,8 @@ impl Tunnel {
         let is_refused = log.contains(REFUSED) && log.contains(PINNED_NAME);
         let is_refused = is_refused || log.contains(OTHER_TYPE);
         is_refused.then(|| {
-            let found = sent_fingerprint(&log).unwrap_or_else(|| "a key of another type".to_owned());
+            let found =
+                sent_fingerprint(&log).unwrap_or_else(|| "a key of another type".to_owned());
             let expected = ssh_key::fingerprint(expected);
             ConnectError::OtherHostKey(Endpoint::Ssh(target.clone()), found, expected)
         })

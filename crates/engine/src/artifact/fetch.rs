@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Events, Phase};

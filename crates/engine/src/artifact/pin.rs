@@ -24,10 +24,7 @@ pub enum PinError {
     #[error("the packages are not sorted, or {0} is listed twice")]
     Order(String),
     #[error("the file {path} is pinned in {package}, which the lock does not list")]
-    UnknownPackage {
-        package: String,
-        path: String,
-    },
+    UnknownPackage { package: String, path: String },
 }
 
 /// A file to download, of which everything is known.

@@ -34,14 +34,9 @@ const LAYER: &str = "layer.tar";
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
     #[error("package {name}: {cause}")]
-    Package {
-        name: String,
-        cause: LayerError,
-    },
+    Package { name: String, cause: LayerError },
     #[error("package {name}: its file in the cache has changed since it was verified")]
-    Changed {
-        name: String,
-    },
+    Changed { name: String },
     #[error(transparent)]
     Layer(#[from] LayerError),
     #[error("temporary file: {0}")]

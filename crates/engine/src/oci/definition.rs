@@ -63,8 +63,16 @@ pub struct Definition {
 macro_rules! locks {
     ($role:literal) => {
         [
-            include_str!(concat!("../../../../containers/", $role, "/amd64.lock.json")),
-            include_str!(concat!("../../../../containers/", $role, "/arm64.lock.json")),
+            include_str!(concat!(
+                "../../../../containers/",
+                $role,
+                "/amd64.lock.json"
+            )),
+            include_str!(concat!(
+                "../../../../containers/",
+                $role,
+                "/arm64.lock.json"
+            )),
         ]
     };
 }

@@ -37,7 +37,11 @@ impl Progress {
         engine: Option<&EngineFacts>,
     ) -> ImageProgress {
         let packages: u64 = definition.lock.packages.iter().map(|pin| pin.size).sum();
-        let total = if engine.is_some() { packages * 2 } else { packages };
+        let total = if engine.is_some() {
+            packages * 2
+        } else {
+            packages
+        };
         let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
         images.push((0, total));
         ImageProgress {
