@@ -49,7 +49,6 @@ static ENDINGS: [Ending; 29] = [
         notes: "",
         examples: &[
             ("sdbuild boards", "list the boards"),
-            ("sdbuild boards rpi", "only those with this in their name or title"),
             ("sdbuild boards rock5b", "describe one"),
             ("sdbuild boards --json", ""),
         ],

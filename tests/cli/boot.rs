@@ -82,13 +82,6 @@ fn newest_image_is_taken_when_none_is_named() {
             .assert_exit_code(2)
             .assert_stderr_contains(&["there is no image in", "sdbuild build"]);
     }
-    for words in [["boot", "none.img"], ["inspect", "none.img"]] {
-        let hint =
-            "hint: there is no image here; build one with `sdbuild build`, or name the file\n";
-        run(&mut user.sdbuild(&words))
-            .assert_exit_code(2)
-            .assert_stderr_contains(&[" none.img: there is no such file", hint]);
-    }
     user.write_unbootable("some.img", 1 << 20);
     for (word, hint) in [
         (
@@ -114,28 +107,6 @@ fn newest_image_is_taken_when_none_is_named() {
 }
 
 #[test]
-fn image_is_named_where_a_file_beside_it_was() {
-    let user = user();
-    user.write_unbootable("some.img", 1 << 20);
-    user.write("some.img.json", "{}");
-    user.write("pi/sd-card.nix", GOOD);
-    for (path, hint) in [
-        (
-            "some.img.json",
-            "that is a file beside an image; name some.img",
-        ),
-        (
-            "pi",
-            "that is the directory of a configuration; `sdbuild build pi` makes an image of it",
-        ),
-    ] {
-        run(&mut user.sdbuild(&["inspect", path]))
-            .assert_exit_code(2)
-            .assert_stderr_contains(&["could not inspect", hint]);
-    }
-}
-
-#[test]
 fn disk_in_the_place_of_the_image_is_explained() {
     let user = user();
     user.write_unbootable("some.img", 1 << 20);
@@ -144,7 +115,7 @@ fn disk_in_the_place_of_the_image_is_explained() {
         .assert_stderr_contains(&["some.img", "there is no /dev/sdzzz", "hint: "]);
     run(&mut user.sdbuild(&["flash", "some.img", "--yes"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["--yes needs the disk to write to, such as /dev/sdX"]);
+        .assert_stderr_contains(&["no disk to write to is named"]);
     user.write_unbootable("other.img", 1 << 20);
     run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "other.img"]))
         .assert_exit_code(2)
