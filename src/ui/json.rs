@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::ui::run_lines;
+use crate::ui::lines;
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
 use sdbuild_core::event::{Event, ImageDone, Phase, RunSummary, Stop};
@@ -91,7 +91,7 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         ),
         Event::Warning(text) => ("warning", json!({ "text": text })),
         Event::Notice(text) => ("notice", json!({ "text": text })),
-        Event::Next(last) => ("notice", json!({ "text": run_lines::last_text(last) })),
+        Event::Next(last) => ("notice", json!({ "text": lines::last_text(last) })),
         Event::LogFile(path) => ("log-file", json!({ "path": path.to_string_lossy() })),
         Event::Console(line) => ("console-line", json!({ "line": line })),
         Event::WorkEnded => ("work-ended", times(state)),
@@ -148,8 +148,8 @@ fn image_done(image: &ImageDone) -> Value {
 }
 
 fn times(state: &State) -> Value {
-    let phases = state.ended().iter();
-    let slowest = state.slowest().iter();
+    let phases = state.ended.iter();
+    let slowest = state.slowest.iter();
     json!({
         "phases": phases
             .map(|ended| {

@@ -13,14 +13,10 @@ use crate::ui::sanitize::{sanitize, sanitize_line};
 pub const COLUMNS: usize = 80;
 /// Width of lines that programs read: a text that they search for must not be broken.
 pub(super) const UNLIMITED: usize = usize::MAX;
-/// Longer lines of text are hard to read.
-const MAX_COLUMNS: usize = 200;
 /// On a terminal of fewer columns there is no room for columns of names and topics.
 pub const NARROW: usize = 60;
 /// The widest line with a time or a size at its end: on a wider one nobody sees to which text it belongs.
 pub const WIDEST_TABLE: usize = 100;
-/// The same of a line about a run: names of derivations and what they print need the room.
-pub(super) const WIDEST_RUN: usize = 200;
 /// On a terminal of fewer columns a message is left to the terminal.
 const MIN_COLUMNS: usize = 24;
 /// Further lines of a message are indented by this much more.
@@ -35,7 +31,6 @@ const NARROW_INDENT: usize = 4;
 const TOPIC: usize = 15;
 /// What separates the parts of a line.
 pub(super) const SEPARATOR: &str = " · ";
-const NO_BREAK_SPACE: &str = "\u{a0}";
 
 /// `text` broken at spaces into lines of at most `columns` columns: the first begins with `first`, the others with `rest`. Words, and
 /// commands in backticks, stay whole: they must stay copyable.
@@ -69,23 +64,6 @@ fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
         rest = more;
         (!word.is_empty()).then(|| Word::from(word))
     }))
-}
-
-/// The same as [`fill`] for `parts` of a line, which is broken between them, and within a part only if it is too long for a line.
-pub(super) fn fill_parts(parts: &[String], first: &str, rest: &str, columns: usize) -> Vec<String> {
-    let whole = |part: &String| {
-        if rest.width() + part.width() + SEPARATOR.len() <= columns {
-            part.replace(' ', NO_BREAK_SPACE)
-        } else {
-            part.clone()
-        }
-    };
-    let parts: Vec<String> = parts.iter().map(whole).collect();
-    let lines = fill(&parts.join("\u{a0}· "), first, rest, columns).into_iter();
-    let lines = lines.map(|line| line.replace(NO_BREAK_SPACE, " "));
-    lines
-        .map(|line| line.trim_end_matches(SEPARATOR.trim_end()).to_owned())
-        .collect()
 }
 
 /// Foreign text on one line of at most `width` columns. Longer text loses its middle, because the ends of names and paths
@@ -154,11 +132,6 @@ pub fn list_item(
     remedies: &[String],
     columns: usize,
 ) -> Vec<String> {
-    let columns = if columns == UNLIMITED {
-        columns
-    } else {
-        columns.min(MAX_COLUMNS)
-    };
     let is_narrow = columns < NARROW;
     let margin = " ".repeat(if is_narrow { NARROW_INDENT } else { TOPIC + 3 });
     let mut lines = Vec::new();
@@ -300,23 +273,6 @@ mod tests {
                 "    does not run",
                 "    → a = 1;",
                 "      b = 2;"
-            ]
-        );
-    }
-
-    #[test]
-    fn parts_of_a_line_stay_together() {
-        let parts = [
-            "fetched 1 of 9",
-            "built 3 of 62",
-            "a part that is too long for a line",
-        ];
-        let parts = parts.map(str::to_owned);
-        assert_eq!(
-            fill_parts(&parts, "", "  ", 34),
-            [
-                "fetched 1 of 9 · built 3 of 62 · a",
-                "  part that is too long for a line"
             ]
         );
     }

@@ -5,12 +5,11 @@
 //! stops reading. Only a result that cannot be written (standard output on a full disk) is a failure.
 
 mod colour;
-mod frame;
 mod json;
 pub mod layout;
+mod lines;
 mod questions;
-pub mod report;
-mod run_lines;
+mod report;
 mod sanitize;
 mod screen;
 mod state;
@@ -31,14 +30,13 @@ use std::time::Duration;
 use nix::libc::EIO;
 
 pub use colour::Colour;
-use json::Json;
 pub use json::failure_fields;
 pub use questions::Hidden;
 pub use sanitize::{sanitize, sanitize_line};
 use screen::Screen;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Failure, OrFail as _};
-use view::{Plain, View, ViewKind};
+use view::{View, ViewKind};
 use writer::Writer;
 
 /// How long the end of a run waits until pending output is written to a reader that stalls.
@@ -119,8 +117,8 @@ impl Ui {
         let plain = || Screen::plain(io::stderr());
         let output = match shown {
             Shown::Nothing => None,
-            Shown::JsonLines => Some((ViewKind::Json(Json::default()), plain())),
-            Shown::Lines => Some((ViewKind::Plain(Plain::default()), plain())),
+            Shown::JsonLines => Some((ViewKind::Json, plain())),
+            Shown::Lines => Some((ViewKind::Plain, plain())),
             Shown::LiveView => {
                 let terminal = console::Term::buffered_stderr();
                 let screen = Screen::live(io::stderr(), terminal, coloured);
@@ -260,7 +258,7 @@ pub fn report_failure(failure: &Failure, options: OutputOptions) {
     report(&match options.mode {
         OutputMode::Json => json::failure(failure),
         OutputMode::Quiet | OutputMode::Live | OutputMode::Plain => {
-            let text = report::failure(failure, error_columns());
+            let text = report::failure(failure);
             for_standard_error(&text, options.colour)
         }
     });

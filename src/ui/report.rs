@@ -3,9 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use console::truncate_str;
-use unicode_width::UnicodeWidthStr as _;
-
 use crate::ui::sanitize::{message, sanitize_line};
 use sdbuild_core::failure::{Class, Failure, Leftover};
 use sdbuild_core::text::without_os_errors;
@@ -13,10 +10,8 @@ use sdbuild_core::text::without_os_errors;
 /// In front of lines of a log or a source that are quoted.
 pub(super) const QUOTE: &str = "  > ";
 
-/// The lines that describe `failure`: causes, leftovers, hints without repetition, and the log file. Quoted lines of source
-/// have at most `columns` columns, other lines any length.
-pub fn failure(failure: &Failure, columns: usize) -> String {
-    let quoted_columns = columns.saturating_sub(QUOTE.len());
+/// The lines of any length that describe `failure`: causes, leftovers, hints without repetition, and the log file.
+pub(super) fn failure(failure: &Failure) -> String {
     let mut out = String::new();
     let mut shown = BTreeSet::new();
     let mut write_line = |line: &str| {
@@ -27,8 +22,8 @@ pub fn failure(failure: &Failure, columns: usize) -> String {
     } else if !matches!(failure.class, Class::Shell(_)) {
         for each in std::iter::once(failure).chain(&failure.others) {
             write_line(&format!("error: {}", each.sentence()));
-            for line in quoted(&each.log_tail, quoted_columns) {
-                write_line(&format!("{QUOTE}{line}"));
+            for line in &each.log_tail {
+                write_line(&format!("{QUOTE}{}", sanitize_line(line)));
             }
             // Of several errors each has its own hints below it.
             if !failure.others.is_empty() {
@@ -74,39 +69,6 @@ fn leftover(left: &Leftover) -> String {
     )
 }
 
-/// `lines`, sanitized. Source as Nix quotes it (`    12|   x = y;`) is cut to `columns` columns, so that a caret in the next line stays
-/// below what it points at: Nix counts its column in bytes, a terminal in columns.
-fn quoted(lines: &[String], columns: usize) -> Vec<String> {
-    let mut before = "";
-    let quoted = lines.iter().map(|line| {
-        let source = std::mem::replace(&mut before, line);
-        if let Some(column) = caret(line) {
-            let marked = source.get(..column).map(sanitize_line);
-            let column = marked.map_or(column, |marked| marked.width());
-            let (gutter, _) = line.split_once('|').unwrap_or_default();
-            format!("{gutter}|{:>1$}", '^', column.saturating_sub(gutter.len()))
-        } else if is_source(line) {
-            truncate_str(&sanitize_line(line), columns, "…").into_owned()
-        } else {
-            sanitize_line(line)
-        }
-    });
-    quoted.collect()
-}
-
-/// The column in bytes of the caret in a line that has nothing else but a gutter.
-fn caret(line: &str) -> Option<usize> {
-    let (gutter, blanks) = line.strip_suffix('^')?.split_once('|')?;
-    let is_blank = |text: &str| text.bytes().all(|byte| byte == b' ');
-    (is_blank(gutter) && is_blank(blanks)).then(|| line.len() - 1)
-}
-
-/// Whether `line` begins with its number, as Nix quotes source.
-fn is_source(line: &str) -> bool {
-    let number = line.split_once('|').map(|(number, _)| number.trim_start());
-    number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +87,7 @@ mod tests {
             .others
             .push(Failure::usage("no such file").hint("ask root"));
         assert_eq!(
-            failure(&first, 80),
+            failure(&first),
             "error: could not register the handler: permission denied\n\
              hint: ask root\n\
              error: no such file\n\
@@ -137,14 +99,14 @@ mod tests {
     #[test]
     fn exit_code_of_a_shell_needs_no_message() {
         let ended = Failure::message(Class::Shell(7), "ended with 7");
-        assert_eq!(failure(&ended, 80), "");
+        assert_eq!(failure(&ended), "");
     }
 
     #[test]
     fn foreign_message_cannot_forge_a_hint() {
         let mut forged = Failure::usage("no\nhint: run this").hint("a\nhint: b");
         forged.log_tail = vec!["x\nhint: c".into()];
-        let text = failure(&forged, 80);
+        let text = failure(&forged);
         let hints = text.lines().filter(|line| line.starts_with("hint:"));
         assert_eq!(hints.collect::<Vec<_>>(), ["hint: a"], "{text}");
         assert!(text.starts_with("error: no\n  hint: run this\n"), "{text}");
@@ -152,26 +114,6 @@ mod tests {
 
     #[test]
     fn foreign_message_cannot_control_the_terminal() {
-        assert!(!failure(&Failure::usage("\x1b[2Jgone"), 80).contains('\x1b'));
-    }
-
-    #[test]
-    fn source_is_cut_and_its_caret_counts_columns() {
-        let lines = [
-            "7| größe = 漢 + x; # and a long comment",
-            " |                 ^",
-            "make: *** [all] Error 1, which is no source",
-            "\u{1b}[2J",
-        ];
-        let lines = lines.map(str::to_owned);
-        assert_eq!(
-            quoted(&lines, 24),
-            [
-                "7| größe = 漢 + x; # an…",
-                " |              ^",
-                "make: *** [all] Error 1, which is no source",
-                "\\u{1b}[2J",
-            ]
-        );
+        assert!(!failure(&Failure::usage("\x1b[2Jgone")).contains('\x1b'));
     }
 }

@@ -8,18 +8,20 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use console::{Term, truncate_str};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
-use crate::ui::frame::{Frame, NAME_COLUMNS, SPINNER_INTERVAL, Size};
-use crate::ui::layout::{NARROW, WIDEST_RUN};
+use crate::ui::lines::{Frame, NAME_COLUMNS, Size};
 use crate::ui::words;
 
 /// Erases from the cursor to the end of the line.
 const ERASE_LINE: &str = "\x1b[K";
 /// Erases from the cursor to the end of the screen.
 const ERASE_BELOW: &str = "\x1b[J";
+/// Time between two frames of the spinner.
+pub(super) const SPINNER_INTERVAL: Duration = Duration::from_millis(125);
 const SPINNER: &str = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ";
 const BAR: &str = "━╸─";
 const NO_BAR: &str = "  ";
@@ -156,7 +158,7 @@ impl Bar {
     /// The rows of `frame`, each narrower than `columns`.
     fn rows(&mut self, frame: &Frame, columns: usize) -> Vec<String> {
         self.canvas.resize(columns);
-        let Ok(style) = style(frame, columns) else {
+        let Ok(style) = style(frame) else {
             return Vec::new();
         };
         self.bar.set_style(style);
@@ -176,10 +178,9 @@ impl Bar {
 }
 
 /// The head line, and below it all other lines. A bar has a place even where nothing is counted: it must not become shorter later.
-fn style(frame: &Frame, columns: usize) -> Result<ProgressStyle, indicatif::style::TemplateError> {
-    let name = if columns < NARROW { 0 } else { NAME_COLUMNS };
+fn style(frame: &Frame) -> Result<ProgressStyle, indicatif::style::TemplateError> {
     let template = format!(
-        " {{spinner:.cyan}} {{prefix:{name}.bold}}  {{wide_bar:.green/dim}} {{share:>4}}  {{time:>11.dim}}\n{{msg}}"
+        " {{spinner:.cyan}} {{prefix:{NAME_COLUMNS}.bold}}  {{wide_bar:.green/dim}} {{share:>4}}  {{time:>11.dim}}\n{{msg}}"
     );
     let (percent, elapsed) = (frame.percent, words::seconds(frame.elapsed));
     let share = percent.map_or_else(String::new, |percent| format!("{percent} %"));
@@ -219,7 +220,7 @@ impl Canvas {
 
     /// Fits what is drawn next to a terminal of this many columns, the last of which stays free.
     fn resize(&self, columns: usize) {
-        let columns = columns.min(WIDEST_RUN).saturating_sub(1);
+        let columns = columns.saturating_sub(1);
         self.lock().columns = u16::try_from(columns).unwrap_or(u16::MAX);
     }
 

@@ -10,9 +10,9 @@ use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ui::frame::{Frame, Size};
+use crate::ui::lines::{Frame, Size};
 use crate::ui::screen::Screen;
-use crate::ui::view::{Item, View};
+use crate::ui::view::{Item, Kind, View};
 use sdbuild_core::event::Event;
 
 /// Memory for lines of a log that wait for a slow reader: about fifty thousand lines.
@@ -147,33 +147,28 @@ impl Writer {
 
 impl Queue {
     fn push(&mut self, item: Item) {
-        let text_bytes = match &item {
-            Item::Log(text) | Item::Progress(text) | Item::Builder(text) | Item::Line(text) => {
-                text.capacity()
-            }
+        let (text_bytes, max) = match &item {
+            Item::Text(Kind::Log | Kind::Progress, text) => (text.capacity(), MAX_LOG_BYTES),
+            Item::Text(Kind::Builder, text) => (text.capacity(), MAX_BUILDER_BYTES),
+            Item::Text(Kind::Own, text) => (text.capacity(), usize::MAX),
             Item::Closed => {
                 self.closing = true;
                 self.view.end_live();
-                0
+                (0, usize::MAX)
             }
             Item::Paused => {
                 self.paused += 1;
-                0
+                (0, usize::MAX)
             }
             Item::Resumed => {
                 self.paused = self.paused.saturating_sub(1);
-                0
+                (0, usize::MAX)
             }
         };
         let bytes = self.bytes.saturating_add(text_bytes + ITEM_OVERHEAD);
-        let max = match &item {
-            Item::Log(_) | Item::Progress(_) => MAX_LOG_BYTES,
-            Item::Builder(_) => MAX_BUILDER_BYTES,
-            Item::Line(_) | Item::Closed | Item::Paused | Item::Resumed => usize::MAX,
-        };
         if bytes > max {
             // A later progress object supersedes this one.
-            self.dropped += u64::from(!matches!(item, Item::Progress(_)));
+            self.dropped += u64::from(!matches!(item, Item::Text(Kind::Progress, _)));
             return;
         }
         self.bytes = bytes;
@@ -183,7 +178,7 @@ impl Queue {
 
     fn take_batch(&mut self, at: Duration, size: Size) -> Batch {
         self.view.set_columns(size.columns);
-        for item in self.view.tick(at) {
+        if let Some(item) = self.view.tick(at) {
             self.push(item);
         }
         self.bytes = 0;
@@ -250,7 +245,7 @@ impl Batch {
         let mut lines = String::new();
         for item in self.items {
             match item {
-                Item::Line(text) | Item::Builder(text) | Item::Log(text) | Item::Progress(text) => {
+                Item::Text(_, text) => {
                     lines.extend([text.as_str(), "\n"]);
                     if lines.len() >= MAX_WRITE_BYTES {
                         screen.show(&mem::take(&mut lines), None);

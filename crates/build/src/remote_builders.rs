@@ -336,7 +336,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             read_key(&path).map_err(|failure| failure.to_string())
         };
-        assert_eq!(logins(&pem("none"), 0o600), Ok(pem("none")));
+        assert_eq!(read(&pem("none"), 0o600), Ok(pem("none")));
         for (text, mode, message) in [
             (pem("aes256-ctr"), 0o600, "has a passphrase"),
             (
@@ -347,7 +347,7 @@ mod tests {
             (pem("none"), 0o640, "other users can read"),
             (KEY.to_owned(), 0o600, "is not a private SSH key"),
         ] {
-            let error = logins(&text, mode).unwrap_err();
+            let error = read(&text, mode).unwrap_err();
             assert!(error.contains(message), "{error}");
         }
         assert!(read_key(&dir.path().join("none")).is_err());

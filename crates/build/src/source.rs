@@ -572,7 +572,7 @@ mod tests {
 
     #[test]
     fn refuses_placeholder_of_shipped_example() {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("sd-card.nix");
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sd-card.nix");
         let failure = refuse_placeholder(&example).unwrap_err();
         assert!(failure.to_string().contains("placeholder"), "{failure}");
         let fills = |failure: Failure| failure.hints[0].contains(": sdbuild init");

@@ -272,8 +272,8 @@ impl EngineAddress {
     }
 
     /// Docker's default on this machine.
-    #[cfg(test)]
-    pub(crate) fn local_docker() -> Self {
+    #[cfg(any(test, feature = "testing"))]
+    pub fn local_docker() -> Self {
         Self {
             endpoint: Endpoint::Unix("/var/run/docker.sock".into()),
             podman: false,
@@ -284,10 +284,11 @@ impl EngineAddress {
     }
 
     /// Docker on a board.
-    #[cfg(test)]
-    pub(crate) fn behind_ssh() -> Self {
+    #[cfg(any(test, feature = "testing"))]
+    pub fn behind_ssh() -> Self {
         Self {
-            endpoint: Endpoint::parse("ssh://pi@board:2222", None).unwrap(),
+            endpoint: Endpoint::parse("ssh://pi@board:2222", None)
+                .unwrap_or(Endpoint::Unix("/none".into())),
             is_local: false,
             host_name: "board".into(),
             ..Self::local_docker()

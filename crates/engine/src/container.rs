@@ -438,8 +438,8 @@ pub struct AttachedInput {
 
 impl AttachedInput {
     /// An input that is not a container's.
-    #[cfg(test)]
-    pub(crate) fn to(inner: impl AsyncWrite + Send + 'static) -> Self {
+    #[cfg(any(test, feature = "testing"))]
+    pub fn to(inner: impl AsyncWrite + Send + 'static) -> Self {
         let operation = "attach to nothing".to_owned();
         let inner = Box::pin(inner);
         Self { inner, operation }
@@ -483,10 +483,10 @@ pub struct AttachedOutput {
     inner: Pin<Box<dyn Stream<Item = Result<OutputChunk, EngineError>> + Send>>,
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl AttachedOutput {
     /// An output that is not a container's.
-    pub(super) fn of(
+    pub fn of(
         inner: impl Stream<Item = Result<OutputChunk, EngineError>> + Send + 'static,
     ) -> Self {
         let inner = Box::pin(inner);

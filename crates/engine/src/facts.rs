@@ -116,10 +116,10 @@ pub(crate) fn api_version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl EngineFacts {
     /// The facts of a suitable engine, of which a test changes some.
-    pub(crate) fn sound() -> Self {
+    pub fn sound() -> Self {
         Self {
             name: "here".into(),
             version: "20.10".into(),

@@ -44,10 +44,10 @@ pub struct ImageInfo {
     pub loaded: Option<i64>,
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl ImageInfo {
     /// An image of which only the user is known.
-    pub(crate) fn of_user(user: Option<&str>) -> Self {
+    pub fn of_user(user: Option<&str>) -> Self {
         Self {
             id: "sha256:1".into(),
             tags: vec![],

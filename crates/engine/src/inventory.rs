@@ -52,10 +52,10 @@ pub struct ContainerInfo {
     pub age: Option<Duration>,
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl ContainerInfo {
     /// A container that has ended.
-    pub(crate) fn of(role: Role, run: &RunId) -> Self {
+    pub fn of(role: Role, run: &RunId) -> Self {
         let name = role.container_name(run);
         Self {
             id: format!("id-of-{name}"),

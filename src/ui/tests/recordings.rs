@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::ui::json::Json;
-use crate::ui::view::{Item, Plain, View, ViewKind};
-use sdbuild_core::event::{Event, Phase, Stop};
+use crate::ui::view::{Item, Kind, View, ViewKind};
+use sdbuild_core::event::{Event, Phase};
 use sdbuild_nix::log::Log;
 
 /// Nix's log of a build of the miniature image: milliseconds, then the line.
@@ -35,15 +34,13 @@ pub(super) fn recorded(until: Duration) -> Vec<(Duration, Event)> {
 
 #[test]
 fn plain_output_has_no_control_characters_and_no_log() {
-    let mut view = View::new(ViewKind::Plain(Plain::default()), 0, false);
+    let mut view = View::new(ViewKind::Plain, 0, false);
     let mut lines = Vec::new();
     for (at, event) in recorded(Duration::MAX) {
         let items = view.tick(at).into_iter().chain(view.handle(&event, at));
         lines.extend(items.map(|item| match item {
-            Item::Line(text) | Item::Builder(text) => text,
-            Item::Log(_) | Item::Progress(_) | Item::Closed | Item::Paused | Item::Resumed => {
-                panic!("the log was not requested")
-            }
+            Item::Text(Kind::Own | Kind::Builder, text) => text,
+            _ => panic!("the log was not requested"),
         }));
     }
     assert!(
@@ -66,29 +63,12 @@ fn plain_output_has_no_control_characters_and_no_log() {
 }
 
 #[test]
-fn failed_checks_are_told_by_their_errors_alone() {
-    let lines = |phase| {
-        let mut view = View::new(ViewKind::Plain(Plain::default()), 0, false);
-        let stopped = Event::Stopped(phase, Duration::from_secs(2), Stop::Failed);
-        let events = [Event::Started(phase), stopped, Event::WorkEnded];
-        let items = events
-            .iter()
-            .flat_map(|event| view.handle(event, Duration::from_secs(2)));
-        format!("{:?}", items.collect::<Vec<_>>())
-    };
-    assert!(lines(Phase::Build).contains("Build: failed after"));
-    assert_eq!(lines(Phase::Preflight), "[]");
-}
-
-#[test]
 fn json_output_is_one_object_per_line() {
-    let mut view = View::new(ViewKind::Json(Json::default()), 1, true);
+    let mut view = View::new(ViewKind::Json, 1, true);
     let mut kinds = std::collections::BTreeMap::<String, u32>::new();
     for (at, event) in recorded(Duration::MAX) {
         for item in view.handle(&event, at) {
-            let (Item::Line(text) | Item::Builder(text) | Item::Log(text) | Item::Progress(text)) =
-                item
-            else {
+            let Item::Text(_, text) = item else {
                 panic!("{item:?}");
             };
             let object: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -87,12 +87,7 @@ impl Terminal {
         for (at, event) in events {
             for item in self.view.handle(event, *at) {
                 match item {
-                    Item::Line(text)
-                    | Item::Builder(text)
-                    | Item::Log(text)
-                    | Item::Progress(text) => {
-                        lines.extend([&text, "\n"]);
-                    }
+                    Item::Text(_, text) => lines.extend([&text, "\n"]),
                     Item::Closed => self.screen.close(),
                     Item::Paused | Item::Resumed => {}
                 }
@@ -109,7 +104,7 @@ impl Terminal {
     fn draw(&mut self, lines: &str, at: Duration) {
         let size = self.screen.size();
         self.view.set_columns(size.columns);
-        assert!(self.view.tick(at).is_empty());
+        assert!(self.view.tick(at).is_none());
         let frame = self.view.frame(at, size);
         self.screen.show(lines, frame.as_ref());
         self.read();

@@ -3,21 +3,22 @@ use sdbuild_core::event::RunSummary;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The phases that are due after each of the events.
-fn due(events: &[Event]) -> Vec<Vec<Phase>> {
-    let mut failures = Failures::default();
-    let due = events.iter().map(|event| {
-        failures
-            .due(event)
-            .iter()
-            .map(|ended| ended.phase)
-            .collect()
-    });
-    due.collect()
+fn texts(items: impl IntoIterator<Item = Item>) -> Vec<String> {
+    let text = |item| match item {
+        Item::Text(_, text) => Some(text),
+        Item::Closed | Item::Paused | Item::Resumed => None,
+    };
+    items.into_iter().filter_map(text).collect()
 }
 
-fn header() -> Event {
-    Event::RunStarted(RunSummary::default())
+/// What a run shows about its phases, with a header or without one.
+fn shown(has_header: bool, events: &[Event]) -> Vec<String> {
+    let mut view = View::new(ViewKind::Plain, 0, false);
+    if has_header {
+        view.handle(&Event::RunStarted(RunSummary::default()), SECOND);
+    }
+    let items = events.iter().flat_map(|event| view.handle(event, SECOND));
+    texts(items.collect::<Vec<_>>())
 }
 
 fn stopped(phase: Phase, stop: Stop) -> Event {
@@ -25,80 +26,91 @@ fn stopped(phase: Phase, stop: Stop) -> Event {
 }
 
 #[test]
-fn a_failure_is_shown_once_when_it_happens() {
+fn failures_and_interruptions_are_shown_when_they_happen() {
+    let released = Event::Finished(Phase::Release, SECOND);
+    let end = Event::WorkEnded;
+    for (stop, line) in [
+        (Stop::Failed, "Build: failed after 1.0 s"),
+        (Stop::Interrupted, "Build: interrupted after 1.0 s"),
+    ] {
+        let events = [stopped(Phase::Build, stop), released.clone(), end.clone()];
+        assert_eq!(shown(true, &events), [line, "Clean up: done in 1.0 s"]);
+    }
+    // Without a header, only the end tells the phase.
+    let events = [stopped(Phase::Boot, Stop::Failed), released, end.clone()];
+    let lines = ["Clean up: done in 1.0 s", "Boot: failed after 1.0 s"];
+    assert_eq!(shown(false, &events), lines);
+    // A warning says what the run survives, and the errors say what the checks found.
     let events = [
-        header(),
-        stopped(Phase::Build, Stop::Failed),
-        stopped(Phase::Release, Stop::Failed),
-        Event::WorkEnded,
+        stopped(Phase::GiveBack, Stop::Tolerated),
+        stopped(Phase::Preflight, Stop::Failed),
+        end,
     ];
-    let none = vec![];
-    let each = [none.clone(), vec![Phase::Build], vec![Phase::Release], none];
-    assert_eq!(due(&events), each);
-}
-
-/// Once, a machine of an earlier run that could not be given back was told as a failure of the run, which hid a later one of its own.
-#[test]
-fn what_the_run_survives_hides_no_later_failure() {
-    let tolerated = stopped(Phase::GiveBack, Stop::Tolerated);
-    let events = [tolerated.clone(), header(), Event::WorkEnded];
-    assert!(due(&events).concat().is_empty());
-    let failed = |phase| stopped(phase, Stop::Failed);
-    let events = [
-        tolerated,
-        header(),
-        failed(Phase::Build),
-        failed(Phase::GiveBack),
-        failed(Phase::GiveBack),
-        Event::WorkEnded,
-    ];
-    let expected = [Phase::Build, Phase::GiveBack, Phase::GiveBack];
-    assert_eq!(due(&events).concat(), expected);
-}
-
-#[test]
-fn without_a_header_a_failure_is_shown_at_the_end() {
-    let events = [stopped(Phase::Boot, Stop::Failed), Event::WorkEnded];
-    assert_eq!(due(&events), [vec![], vec![Phase::Boot]]);
+    assert!(shown(true, &events).is_empty());
 }
 
 #[test]
 fn what_waits_for_an_answer_has_failed_only_at_the_end() {
-    let asks = stopped(Phase::CopyOut, Stop::Question);
-    let events = [header(), asks.clone(), Event::WorkEnded];
-    assert_eq!(due(&events), [vec![], vec![], vec![Phase::CopyOut]]);
+    let (asks, end) = (stopped(Phase::CopyOut, Stop::Question), Event::WorkEnded);
+    let events = [asks.clone(), end.clone()];
+    assert_eq!(shown(true, &events), ["Image: failed after 1.0 s"]);
     let done = Event::Finished(Phase::CopyOut, SECOND);
-    let events = [header(), asks, done, Event::WorkEnded];
-    assert!(due(&events).concat().is_empty());
+    let events = [asks, done, end];
+    assert_eq!(shown(true, &events), ["Image: done in 1.0 s"]);
+}
+
+#[test]
+fn no_emulation_is_not_shown() {
+    let none = Event::Nix(NixEvent::WillEmulate { derivations: 0 });
+    assert!(shown(true, &[none]).is_empty());
+}
+
+#[test]
+fn lines_and_progress_go_on_after_the_live_view() {
+    let mut view = View::new(ViewKind::Live, 0, false);
+    view.set_columns(40);
+    view.end_live();
+    let notice = Event::Notice("next: look through the file, then `sdbuild build`".into());
+    assert_eq!(
+        texts(view.handle(&notice, SECOND)),
+        ["next: look through the file, then\n  `sdbuild build`"]
+    );
+    view.handle(&Event::Started(Phase::Unpack), SECOND);
+    let (phase, done, total) = (Phase::Unpack, 5000, None);
+    view.handle(&Event::Bytes { phase, done, total }, SECOND);
+    let line = texts(view.tick(SECOND * 20));
+    assert_eq!(line, ["Unpack the image: 19 s · 5.0 kB · 263 B/s"]);
+    let (columns, rows) = (80, 24);
+    assert_eq!(view.frame(SECOND, Size { columns, rows }), None);
 }
 
 /// A view that is ticked every second.
-#[derive(Default)]
 struct Recorder {
-    plain: Plain,
-    state: State,
+    view: View,
     lines: Vec<(u64, String)>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            view: View::new(ViewKind::Plain, 0, false),
+            lines: Vec::new(),
+        }
+    }
 }
 
 impl Recorder {
     fn handle(&mut self, second: u64, event: &Event) {
-        let at = Duration::from_secs(second);
-        let line = self.plain.line(event, &self.state, at, false);
-        self.lines.extend(line.map(|line| (second, line)));
-        self.state.apply(event, at);
+        let items = self.view.handle(event, Duration::from_secs(second));
+        let lines = texts(items).into_iter();
+        self.lines.extend(lines.map(|line| (second, line)));
     }
 
-    fn watch(
-        &mut self,
-        seconds: std::ops::Range<u64>,
-        mut each: impl FnMut(u64) -> Option<NixEvent>,
-    ) {
+    fn watch(&mut self, seconds: std::ops::Range<u64>) {
         for second in seconds {
-            if let Some(event) = each(second) {
-                self.handle(second, &Event::Nix(event));
-            }
-            let line = self.plain.tick(&self.state, Duration::from_secs(second));
-            self.lines.extend(line.map(|line| (second, line)));
+            let items = self.view.tick(Duration::from_secs(second));
+            let lines = texts(items).into_iter();
+            self.lines.extend(lines.map(|line| (second, line)));
         }
     }
 
@@ -123,7 +135,7 @@ fn long_build_is_named_and_its_end_has_a_line() {
     recorder.handle(1, &began(1, "kernel"));
     recorder.handle(1, &began(2, "quick"));
     recorder.handle(3, &Event::Nix(NixEvent::Stopped { id: 2 }));
-    recorder.watch(4..75, |_| None);
+    recorder.watch(4..75);
     recorder.handle(80, &Event::Nix(NixEvent::Stopped { id: 1 }));
     let lines: Vec<_> = recorder
         .lines
@@ -153,7 +165,7 @@ fn line_needs_ten_seconds_and_ten_per_cent() {
     for second in 0..=300 {
         let (phase, done, total) = (Phase::CopyOut, second, Some(300));
         recorder.handle(second, &Event::Bytes { phase, done, total });
-        recorder.watch(second..second + 1, |_| None);
+        recorder.watch(second..second + 1);
     }
     // The first line after ten seconds, then one for each tenth.
     assert_eq!(
@@ -168,10 +180,10 @@ fn line_needs_ten_seconds_and_ten_per_cent() {
 fn phase_without_news_gets_a_line_every_minute() {
     let mut recorder = Recorder::default();
     recorder.handle(0, &Event::Started(Phase::Boot));
-    recorder.watch(0..80, |_| None);
+    recorder.watch(0..80);
     let detail = "until a login succeeds".to_owned();
     recorder.handle(80, &Event::Detail(Phase::Boot, detail));
-    recorder.watch(80..150, |_| None);
+    recorder.watch(80..150);
     assert_eq!(recorder.at(), [10, 70, 130]);
     assert_eq!(recorder.lines[1].1, "Boot: 1 min 10 s");
     let last = &recorder.lines[2].1;

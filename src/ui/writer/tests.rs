@@ -2,8 +2,7 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
-use crate::ui::json::Json;
-use crate::ui::view::{Plain, ViewKind};
+use crate::ui::view::ViewKind;
 use sdbuild_core::event::Phase;
 use sdbuild_core::nix_event::NixEvent;
 
@@ -24,7 +23,7 @@ impl Write for Slow {
 
 /// A plain view that shows the builder's log.
 fn start(screen: Screen) -> Writer {
-    let view = View::new(ViewKind::Plain(Plain::default()), 1, false);
+    let view = View::new(ViewKind::Plain, 1, false);
     Writer::start(screen, view).unwrap()
 }
 
@@ -84,7 +83,7 @@ fn stalled_reader_misses_only_log_lines() {
 #[test]
 fn stalled_program_misses_only_byte_counts() {
     let (send, read) = sync_channel(0);
-    let view = View::new(ViewKind::Json(Json::default()), 0, false);
+    let view = View::new(ViewKind::Json, 0, false);
     let writer = Writer::start(Screen::plain(Slow(send)), view).unwrap();
     writer.handle(&Event::Started(Phase::Build));
     while !writer.0.lock().items.is_empty() {
@@ -218,15 +217,11 @@ fn caused_by_a_builder(n: u64) -> Vec<Event> {
 
 #[test]
 fn no_words_of_a_builder_fill_the_memory() {
-    let kinds = [
-        || ViewKind::Json(Json::default()),
-        || ViewKind::Plain(Plain::default()),
-        || ViewKind::Live,
-    ];
-    for (kind, verbose) in kinds.iter().flat_map(|kind| [(kind(), 0), (kind(), 2)]) {
+    let kinds = [ViewKind::Json, ViewKind::Plain, ViewKind::Live];
+    for (kind, verbose) in kinds.iter().flat_map(|kind| [(*kind, 0), (*kind, 2)]) {
         let told = match &kind {
-            ViewKind::Json(_) => "\"left-out\"",
-            ViewKind::Live | ViewKind::Plain(_) => "too slowly)",
+            ViewKind::Json => "\"left-out\"",
+            ViewKind::Live | ViewKind::Plain => "too slowly)",
         };
         let (send, read) = sync_channel(0);
         let view = View::new(kind, verbose, false);
@@ -252,11 +247,10 @@ fn no_words_of_a_builder_fill_the_memory() {
 }
 
 fn memory_of(item: &Item) -> usize {
-    let text = match item {
-        Item::Line(text) | Item::Builder(text) | Item::Log(text) | Item::Progress(text) => text,
-        Item::Closed | Item::Paused | Item::Resumed => return ITEM_OVERHEAD,
-    };
-    text.capacity() + ITEM_OVERHEAD
+    match item {
+        Item::Text(_, text) => text.capacity() + ITEM_OVERHEAD,
+        Item::Closed | Item::Paused | Item::Resumed => ITEM_OVERHEAD,
+    }
 }
 
 #[test]
@@ -265,11 +259,7 @@ fn no_numbers_of_a_builder_end_the_run() {
         columns: 80,
         rows: 24,
     };
-    for kind in [
-        ViewKind::Json(Json::default()),
-        ViewKind::Plain(Plain::default()),
-        ViewKind::Live,
-    ] {
+    for kind in [ViewKind::Json, ViewKind::Plain, ViewKind::Live] {
         let mut view = View::new(kind, 2, false);
         let at = Duration::from_secs;
         view.handle(&Event::Started(Phase::Build), at(0));

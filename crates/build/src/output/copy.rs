@@ -140,10 +140,11 @@ impl CopyJob {
         let image = self.name();
         let settings = &self.request.settings;
         remove_orphans(&settings.dir);
-        let replace = match self.earlier(&image) {
-            _ if settings.force => Replaceable::Anything,
-            Some(earlier) => earlier.replaceable(),
-            None => Replaceable::Nothing,
+        let replace = if settings.force {
+            Replaceable::Anything
+        } else {
+            self.earlier(&image)
+                .map_or(Replaceable::Nothing, EarlierImage::replaceable)
         };
         self.check_names(&image, &replace)
     }

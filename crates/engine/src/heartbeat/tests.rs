@@ -8,7 +8,10 @@ use tokio::io::{AsyncReadExt as _, DuplexStream};
 
 use super::*;
 
-const WATCHDOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/containers/builder/watchdog");
+const WATCHDOG: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../containers/builder/watchdog"
+);
 /// The silence that the watchdogs of these tests tolerate: longer than a busy machine holds a process up.
 const TOLERATED: Duration = Duration::from_secs(2);
 /// Upper bound for what a busy machine does at once.

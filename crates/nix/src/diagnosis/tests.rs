@@ -76,7 +76,7 @@ fn shown(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Shown {
 
 /// The file `name` of the recordings.
 fn recording(name: &str) -> Vec<u8> {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streams");
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/streams");
     std::fs::read(format!("{dir}/{name}")).unwrap_or_default()
 }
 

@@ -103,7 +103,10 @@ mod tests {
             program(&written, "exec 5<>fs.img"),
             program(&copied, ":"),
         ];
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/containers/builder/steps");
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../containers/builder/steps"
+        );
         let mut steps = Command::new("sh")
             .arg(script)
             .arg(builds.path())

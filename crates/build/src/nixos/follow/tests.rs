@@ -3,7 +3,20 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::*;
-use sdbuild_nix::check::tests::{KEY, traced_line};
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
+
+/// The line of Nix's log with the facts of a configuration without mistakes, and `changes` to them by JSON pointer.
+fn traced_line(changes: &[(&str, serde_json::Value)]) -> String {
+    let mut facts: serde_json::Value = serde_json::from_str(include_str!("facts.json")).unwrap();
+    for (pointer, value) in changes {
+        *facts.pointer_mut(pointer).expect(pointer) = value.clone();
+    }
+    let message =
+        json!({ "action": "msg", "level": 0, "msg": format!("trace: sdbuild: facts: {facts}") });
+    format!("@nix {message}")
+}
 
 /// What is kept after a build wrote reports of its own: references that are replaced in every later line, the report, and
 /// the number of warnings.

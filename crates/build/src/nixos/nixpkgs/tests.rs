@@ -56,7 +56,7 @@ fn the_miniature_is_known_by_its_files() {
     let real = tempfile::tempdir().unwrap();
     std::fs::create_dir(real.path().join("nixos")).unwrap();
     std::fs::write(real.path().join("nixos/default.nix"), "{}").unwrap();
-    let miniature = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mini-nixpkgs");
+    let miniature = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/mini-nixpkgs");
     assert!(Nixpkgs::Dir(miniature).is_miniature());
     assert!(!Nixpkgs::Dir(real.path().into()).is_miniature());
     assert!(!"26.05".parse::<Nixpkgs>().unwrap().is_miniature());

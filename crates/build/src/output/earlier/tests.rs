@@ -31,7 +31,7 @@ fn written(size: u64) -> tempfile::TempDir {
         "result": { "store_path": "/nix/store/x" },
         "image": { "name": NAME, "compression": "none", "level": null, "size": size,
             "sha256": Sha256Hash::of(&image).to_string() },
-        "raw": { "size": 512 },
+        "raw": { "size": 512, "sha256": hash, "mapped_bytes": 512 },
         "sidecars": sidecars,
     });
     fs::write(dir.path().join("a.img.json"), manifest.to_string()).unwrap();

@@ -144,16 +144,13 @@ fn empty_image_is_refused() {
 }
 
 #[test]
-fn several_frames_are_kept_and_cause_a_warning() {
-    let frame = zstd::encode_all([7; 1000].as_slice(), 1).unwrap();
-    let sized = |n: usize| {
-        let raw = vec![7; n];
-        compressed(Compression::Zstd, &raw)
-    };
-    for (bytes, warns) in [
-        (sized(1000), false),
-        ([sized(1000), sized(500)].concat(), true),
-        (frame, true),
+fn several_frames_are_kept() {
+    let sized = |n: usize| compressed(Compression::Zstd, &vec![7; n]);
+    let without_size = zstd::encode_all([7; 1000].as_slice(), 1).unwrap();
+    for bytes in [
+        sized(1000),
+        [sized(1000), sized(500)].concat(),
+        without_size,
     ] {
         let dir = tempfile::tempdir().unwrap();
         let case = (
@@ -161,21 +158,8 @@ fn several_frames_are_kept_and_cause_a_warning() {
             options(Compression::Zstd),
             false,
         );
-        let mut copy = copy(dir.path(), case);
-        let warnings = std::sync::Arc::new(std::sync::Mutex::new(0));
-        let counter = std::sync::Arc::clone(&warnings);
-        copy.context.events = Events::new(move |event| {
-            *counter.lock().unwrap() +=
-                usize::from(matches!(event, sdbuild_core::event::Event::Warning(_)));
-        });
         let archive = archive(tar::EntryType::Regular, &bytes);
-        copy.run(archive.as_slice()).unwrap();
-        assert_eq!(
-            *warnings.lock().unwrap() > 0,
-            warns,
-            "{} bytes",
-            bytes.len()
-        );
+        copy(dir.path(), case).run(archive.as_slice()).unwrap();
         let raw = decompressed(Compression::Zstd, &read(dir.path(), "a.img.zst"));
         assert!(raw.len() >= 1000 && raw.iter().all(|byte| *byte == 7));
     }
