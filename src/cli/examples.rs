@@ -59,7 +59,6 @@ static ENDINGS: [Ending; 29] = [
         examples: &[
             ("sdbuild formats", ""),
             ("sdbuild formats container", "how its image is made, and what to do with it"),
-            ("sdbuild formats usb", "those with this word in what they are for"),
             ("sdbuild formats --json", ""),
         ],
     },

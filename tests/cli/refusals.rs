@@ -43,7 +43,7 @@ fn missing_configuration_is_a_usage_error() {
             "{ outputs = { self }: { nixosConfigurations.pi = 1; }; }",
         )
         .exit_code(2)
-        .stderr("sdbuild build .#pi")
+        .stderr("hint: a flake.nix is there: --flake ")
         .run();
 }
 
@@ -73,13 +73,6 @@ fn inputs_without_a_lock_are_refused_at_once() {
         .run();
     let locking = here(&["lock"], flake).exit_code(3).run();
     assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);
-    CliTest::new(&["lock"])
-        .file("flake.nix", flake)
-        .exit_code(2)
-        .stderr(
-            "has the URL \"path:./a\", which Nix reads as a path, and the flake has nothing there",
-        )
-        .run();
 }
 
 #[test]
