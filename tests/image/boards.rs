@@ -5,7 +5,7 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Events;
 use sdbuild_core::system::System;
-use sdbuild_image;
+
 use sdbuild_image::board::BoardName;
 use sdbuild_image::boards::BoardReport;
 use sdbuild_image::{DiskForm, InstalledSystem, OpenOptions, OpenedImage};
@@ -13,7 +13,7 @@ use std::io::Write as _;
 
 /// The reports about the image of these bytes.
 fn judged(bytes: &[u8]) -> Vec<BoardReport> {
-    image::examine(Path::new("a.img"), &opened(bytes))
+    sdbuild_image::examine(Path::new("a.img"), &opened(bytes))
         .unwrap()
         .boards
 }
@@ -30,7 +30,7 @@ fn opened(bytes: &[u8]) -> OpenedImage {
         cancel: Cancel::new(),
         events: Events::none(),
     };
-    image::open(&path, &options, &context).unwrap()
+    sdbuild_image::open(&path, &options, &context).unwrap()
 }
 
 fn missing(reports: &[BoardReport], board: &str) -> String {
@@ -102,7 +102,9 @@ fn uefi_disk(programs: &[&str]) -> Vec<u8> {
 /// What `board` lacks to start the image of these bytes.
 fn missing_on(bytes: &[u8], board: &str) -> Vec<String> {
     let BoardName(board) = board.parse().unwrap();
-    image::judge_for(&opened(bytes), board).unwrap().missing
+    sdbuild_image::judge_for(&opened(bytes), board)
+        .unwrap()
+        .missing
 }
 
 #[test]

@@ -7,7 +7,7 @@ use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Events;
 use sdbuild_core::hash::Sha256Hash;
-use sdbuild_image::{Error, OpenOptions, OpenedImage, checksum, open};
+use sdbuild_image::{Error, OpenOptions, OpenedImage, open, sidecars};
 
 const TOOLS: [(&str, &str, Compression); 3] = [
     ("zstd", "zstd -q --keep image -o packed", Compression::Zstd),
@@ -220,10 +220,10 @@ fn list_of_hashes_is_compared() {
         hash: true,
     };
     let facts = open(&path, &how, &context(&Cancel::new())).unwrap().facts;
-    assert_eq!(checksum::compare(&path, &facts).unwrap(), None);
+    assert_eq!(sidecars::compare_checksum(&path, &facts).unwrap(), None);
     let compare = |list: String| {
         fs::write(dir.path().join("a.img.gz.sha256"), list).unwrap();
-        checksum::compare(&path, &facts)
+        sidecars::compare_checksum(&path, &facts)
     };
     let (own, raw) = (hash(&packed), hash(b"an image"));
     let matches = |list: String| compare(list).unwrap().unwrap().matches;

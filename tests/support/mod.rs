@@ -55,7 +55,7 @@ pub use requirements::{
     tools_available, with_engine,
 };
 pub use run_tracker::RunTracker;
-pub use screen::{Screen, parser};
+pub use screen::Screen;
 pub use service::{EngineKind, EngineService};
 pub use small_disk::SmallDisk;
 pub use sshd::{Sshd, TOOLS};

@@ -179,7 +179,7 @@ impl Drop for Screen {
 }
 
 /// A terminal emulation of so many columns and rows.
-pub fn parser((columns, rows): (u16, u16)) -> vt100::Parser {
+fn parser((columns, rows): (u16, u16)) -> vt100::Parser {
     let size = |n| NonZero::new(n).unwrap();
     vt100::Parser::new(size(rows), size(columns), HISTORY)
 }

@@ -134,36 +134,24 @@ impl Fetch<'_> {
     }
 
     fn advice(&self, context: &ExitContext<'_>) -> Vec<Advice> {
-        let network = Row::CheckNetwork.advice();
-        if let Some(input) = self
-            .overridden
-            .filter(|_| self.is_of_branch && !self.is_own)
-        {
-            return vec![network, Row::OverrideCommit.with("input", input)];
-        }
         let line = format!("unable to download '{}': {}", self.url, self.why);
-        let known = known_errors(&line).next();
-        let second = match known {
-            Some(KnownError::Certificate) => {
-                return vec![Row::Clock.advice(), Row::Authority.advice()];
-            }
-            _ if self.is_lock && (self.is_of_branch || self.url.ends_with(REGISTRY)) => {
-                return vec![network, Row::LockNeedsServers.advice()];
-            }
-            _ if self.is_lock => Row::LockNeedsServers.advice(),
-            _ if self.is_of_branch && self.is_own => {
-                return vec![network, Row::CloneOnce.advice()];
-            }
-            _ if self.is_of_branch => {
-                let command = lock_command(context);
-                return vec![network, Row::LockOnce.with("command", command)];
+        match known_errors(&line).next() {
+            Some(KnownError::Certificate) => vec![Row::Clock.advice()],
+            _ if self.is_of_branch && !self.is_own && !self.is_lock => {
+                let lock = match self.overridden {
+                    Some(input) => Row::LockOnce.saying(format!(
+                        "--override-input {input} asks for the newest commit. Write a commit at the end of its reference, or \
+                         give a directory"
+                    )),
+                    None => Row::LockOnce.with("command", lock_command(context)),
+                };
+                vec![Row::CheckNetwork.advice(), lock]
             }
             Some(KnownError::DownloadTimeout) => {
-                return vec![Row::RunAgain.advice(), Row::NoNetwork.advice()];
+                vec![Row::CheckAddress.advice(), Row::RunAgain.advice()]
             }
-            _ => Row::NoNetwork.advice(),
-        };
-        vec![Row::CheckAddress.advice(), second]
+            _ => vec![Row::CheckAddress.advice()],
+        }
     }
 }
 
@@ -238,7 +226,7 @@ pub(super) fn not_found_failure(
         "{place}: the server answers 404 for {url}. There is no such file, or it needs a login"
     );
     let failure = Failure::message(Class::Build, text);
-    Some(with_rows(failure, &[Row::UrlOfBuild]))
+    Some(with_rows(failure, &[Row::UrlNotFound]))
 }
 
 /// The address that a server does not have, by the last lines of a build that fetches a single one.

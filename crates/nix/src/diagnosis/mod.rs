@@ -93,11 +93,12 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
 
 /// `failure` of a download with a wrong hash, with the hint that has both hashes, if the message has them.
 fn with_hash(failure: Failure, explained: Option<(&NixError, &Explanation)>) -> Failure {
-    let advice = explained.and_then(|(_, explanation)| {
-        let mut advice = explanation.advice.iter();
-        advice.find(|advice| advice.row == Row::WrongHash)
-    });
-    let text = advice.map_or_else(|| Row::UnknownHash.advice().text(), Advice::text);
+    let mut advice = explained.iter().flat_map(|(_, found)| &found.advice);
+    let advice = advice.find(|advice| advice.row == Row::WrongHash);
+    let text = advice.map_or_else(
+        || "the server's file has changed, or the configuration's hash is wrong".to_owned(),
+        Advice::text,
+    );
     match failure.hints.contains(&text) {
         true => failure,
         false => failure.hint(text),
@@ -233,12 +234,12 @@ fn no_native_glue(findings: &Findings) -> Failure {
 fn ended_by_watchdog(findings: &Findings) -> Option<Failure> {
     let reason = findings.last_reason("sdbuild: watchdog: ")?;
     let text = format!("the builder lost the connection to sdbuild and ended: {reason}");
-    Some(with_rows(Failure::environment(text), &[Row::Watchdog]))
+    Some(with_rows(Failure::environment(text), &[Row::Interrupted]))
 }
 
 fn stopped() -> Failure {
     let failure = Failure::environment("the builder was stopped from outside");
-    with_rows(failure, &[Row::Stopped])
+    with_rows(failure, &[Row::Interrupted])
 }
 
 /// The entry could not prepare the store volume and reported why.
