@@ -5,10 +5,7 @@ fn what_is_not_closed_is_found_with_its_line() {
     for (text, found) in [
         ("{\n/* a\n}", Imbalance::opened("/*", 2)),
         ("{\n/*/ a\n}", Imbalance::opened("/*", 2)),
-        (
-            "{\n x = ''a; };\n}",
-            Imbalance::opened("''", 2),
-        ),
+        ("{\n x = ''a; };\n}", Imbalance::opened("''", 2)),
         (
             "{ a = ''b'';\n c = ''d\n;\n e = ''\n f\n ''; }",
             Imbalance::opened("''", 2),
@@ -36,10 +33,7 @@ fn what_is_not_closed_is_found_with_its_line() {
             Imbalance::opened("${", 3),
         ),
         ("{\n  a = \"x; }", Imbalance::opened("\"", 2)),
-        (
-            "{\n  a = [ b;\n}",
-            Imbalance::opened("[", 2),
-        ),
+        ("{\n  a = [ b;\n}", Imbalance::opened("[", 2)),
         (
             "{ x, ... }:\n{\n  a = { b = 1;\n}",
             Imbalance::opened("{", 3),
@@ -52,10 +46,7 @@ fn what_is_not_closed_is_found_with_its_line() {
                 opens: false,
             },
         ),
-        (
-            "{ a = \"${b\"; }",
-            Imbalance::opened("${", 1),
-        ),
+        ("{ a = \"${b\"; }", Imbalance::opened("${", 1)),
     ] {
         assert_eq!(imbalance(text), Some(found), "{text}");
     }

@@ -14,7 +14,9 @@ pub(super) fn failure(option: &str, value: &str) -> Option<Failure> {
     }
     let wrong = match imbalance(value)? {
         Imbalance { token: "/*", .. } => return None,
-        Imbalance { token, opens: true, .. } => format!("the `{token}` is not closed"),
+        Imbalance {
+            token, opens: true, ..
+        } => format!("the `{token}` is not closed"),
         Imbalance { token, .. } => format!("the `{token}` closes nothing that is open"),
     };
     let failure = Failure::usage(format!("in the value of --set {option}, {wrong}"));
@@ -61,16 +63,8 @@ mod tests {
             (failure.to_string(), failure.hints.join("\n"))
         };
         for (value, wrong, hint) in [
-            (
-                "[pkgs.vim",
-                "the `[` is not closed",
-                "'a.b=[pkgs.vim]'",
-            ),
-            (
-                "[ 1 (f 2",
-                "the `(` is not closed",
-                "'a.b=[ 1 (f 2 )]'",
-            ),
+            ("[pkgs.vim", "the `[` is not closed", "'a.b=[pkgs.vim]'"),
+            ("[ 1 (f 2", "the `(` is not closed", "'a.b=[ 1 (f 2 )]'"),
             (
                 "{ c = [ 1 ];",
                 "the `{` is not closed",
@@ -81,11 +75,7 @@ mod tests {
                 "the `]` closes nothing that is open",
                 "check the brackets",
             ),
-            (
-                "[ \"c ]",
-                "the `\"` is not closed",
-                "check the brackets",
-            ),
+            ("[ \"c ]", "the `\"` is not closed", "check the brackets"),
         ] {
             let (text, hints) = told("a.b", value);
             assert_eq!(

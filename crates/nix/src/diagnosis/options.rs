@@ -7,10 +7,7 @@ use super::cause::{Definition, is_name};
 use super::evidence::ExitContext;
 use super::files::naming;
 use super::names::not_passed;
-use super::place::{
-    Place, Span, definition_in, is_value, only, only_definition,
-    spans,
-};
+use super::place::{Place, Span, definition_in, is_value, only, only_definition, spans};
 use super::table::{Advice, Row};
 use crate::known_repository::KnownRepository;
 use crate::layout::{CLI_MODULE, CONFIG_DIR};
