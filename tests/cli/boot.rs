@@ -107,10 +107,7 @@ fn disk_in_the_place_of_the_image_is_explained() {
     user.write_unbootable("other.img", 1 << 20);
     run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "other.img"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "(nothing was written)",
-            "/dev/sdzzz: there is no such file",
-        ]);
+        .assert_stderr_contains(&["(nothing was written)", "/dev/sdzzz: there is no such file"]);
     for words in [&["if=some.img", "of=/dev/sdzzz", "--yes"][..], &["sdzzz"]] {
         run(user.sdbuild(&["flash"]).args(words)).assert_exit_code(2);
     }
