@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::ui::lines;
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
-use sdbuild_core::event::{Event, ImageDone, Phase, RunSummary, Stop};
+use sdbuild_core::event::{Event, Stop};
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::nix_event::{NixEvent, StepUnit};
 
@@ -32,17 +32,16 @@ impl Json {
     /// The JSON line of `event`; `None` for events without one and for byte counts that come too soon after the last.
     /// `state` already includes the event.
     pub(super) fn line(&mut self, event: &Event, state: &State, at: Duration) -> Option<String> {
-        let (kind, mut fields) = if let Event::Nix(event) = event {
-            nix_event(event)
+        let mut fields = if let Event::Nix(event) = event {
+            nix_event(event)?
         } else {
             run_event(event, state)?
         };
-        match kind {
-            "progress" if self.is_too_soon(&fields, at) => return None,
-            "ended" => drop(self.last_count.remove(&subject(&fields))),
+        match fields.get("event").and_then(Value::as_str) {
+            Some("progress") if self.is_too_soon(&fields, at) => return None,
+            Some("ended") => drop(self.last_count.remove(&subject(&fields))),
             _ => {}
         }
-        add(&mut fields, "event", json!(kind));
         add(&mut fields, "at", json!(seconds(at)));
         Some(line(fields))
     }
@@ -67,34 +66,69 @@ fn subject(fields: &Value) -> String {
     id.map(Value::to_string).unwrap_or_default()
 }
 
-/// The kind of an event and its fields.
-type KindAndFields = (&'static str, Value);
-
-fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
-    let kind_and_fields = match event {
-        Event::RunStarted(run) => ("run-started", run_started(run)),
-        Event::Detail(p, text) => ("phase-detail", json!({ "phase": p, "text": text })),
-        Event::ImageDone(image) => ("image", image_done(image)),
-        Event::Started(p) => ("phase-started", json!({ "phase": p })),
-        Event::Finished(p, took) => (
-            "phase-ended",
-            json!({ "phase": p, "seconds": seconds(*took) }),
-        ),
-        Event::Stopped(p, took, stop) => return stopped(*p, *took, *stop),
-        Event::Bytes {
-            phase: p,
-            done,
-            total,
-        } => (
-            "progress",
-            json!({ "phase": p, "done": done, "total": total }),
-        ),
-        Event::Warning(text) => ("warning", json!({ "text": text })),
-        Event::Notice(text) => ("notice", json!({ "text": text })),
-        Event::Next(last) => ("notice", json!({ "text": lines::last_text(last) })),
-        Event::LogFile(path) => ("log-file", json!({ "path": path.to_string_lossy() })),
-        Event::Console(line) => ("console-line", json!({ "line": line })),
-        Event::WorkEnded => ("work-ended", times(state)),
+fn run_event(event: &Event, state: &State) -> Option<Value> {
+    Some(match event {
+        Event::RunStarted(run) => json!({
+            "event": "run-started",
+            "sdbuild": env!("CARGO_PKG_VERSION"),
+            "configuration": run.configuration,
+            "system": run.system,
+            "engine": run.engine,
+            "nixpkgs": run.nixpkgs,
+        }),
+        Event::Detail(phase, text) => {
+            json!({ "event": "phase-detail", "phase": phase, "text": text })
+        }
+        Event::ImageDone(image) => json!({
+            "event": "image",
+            "path": image.path.to_string_lossy(),
+            "size": image.size,
+            "raw_size": image.raw_size,
+            "sha256": image.sha256,
+            "seconds": seconds(image.took),
+            "up_to_date": image.up_to_date,
+            "older": image.older.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        }),
+        Event::Started(phase) => json!({ "event": "phase-started", "phase": phase }),
+        Event::Finished(phase, took) => {
+            json!({ "event": "phase-ended", "phase": phase, "seconds": seconds(*took) })
+        }
+        Event::Stopped(phase, took, stop) => {
+            let mut fields = json!({ "phase": phase, "seconds": seconds(*took) });
+            let kind = match stop {
+                Stop::Failed | Stop::Tolerated => {
+                    add(&mut fields, "tolerated", json!(*stop == Stop::Tolerated));
+                    "phase-failed"
+                }
+                Stop::Interrupted => "phase-interrupted",
+                // It begins again after the answer, or a `failed` object follows.
+                Stop::Question | Stop::Refused => return None,
+            };
+            add(&mut fields, "event", json!(kind));
+            fields
+        }
+        Event::Bytes { phase, done, total } => {
+            json!({ "event": "progress", "phase": phase, "done": done, "total": total })
+        }
+        Event::Warning(text) => json!({ "event": "warning", "text": text }),
+        Event::Notice(text) => json!({ "event": "notice", "text": text }),
+        Event::Next(last) => json!({ "event": "notice", "text": lines::last_text(last) }),
+        Event::LogFile(path) => json!({ "event": "log-file", "path": path.to_string_lossy() }),
+        Event::Console(line) => json!({ "event": "console-line", "line": line }),
+        Event::WorkEnded => {
+            let phases = state.ended.iter().map(|ended| {
+                let (phase, took) = (ended.phase, seconds(ended.took));
+                json!({ "phase": phase, "seconds": took, "well": ended.stop.is_none() })
+            });
+            let slowest = state.slowest.iter();
+            let slowest =
+                slowest.map(|(name, took)| json!({ "name": name, "seconds": seconds(*took) }));
+            json!({
+                "event": "work-ended",
+                "phases": phases.collect::<Vec<_>>(),
+                "slowest": slowest.collect::<Vec<_>>(),
+            })
+        }
         Event::LastTimes(_)
         | Event::ToCome(_)
         | Event::AuthorizedKeys(_)
@@ -102,138 +136,31 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         | Event::Suspended
         | Event::Resumed
         | Event::Nix(_) => return None,
-    };
-    Some(kind_and_fields)
-}
-
-/// The event about a phase that ended without success.
-fn stopped(phase: Phase, took: Duration, stop: Stop) -> Option<KindAndFields> {
-    let mut fields = json!({ "phase": phase, "seconds": seconds(took) });
-    let kind = match stop {
-        Stop::Failed | Stop::Tolerated => {
-            add(
-                &mut fields,
-                "tolerated",
-                json!(matches!(stop, Stop::Tolerated)),
-            );
-            "phase-failed"
-        }
-        Stop::Interrupted => "phase-interrupted",
-        // It begins again after the answer, or a `failed` object follows.
-        Stop::Question | Stop::Refused => return None,
-    };
-    Some((kind, fields))
-}
-
-fn run_started(run: &RunSummary) -> Value {
-    json!({
-        "sdbuild": env!("CARGO_PKG_VERSION"),
-        "configuration": run.configuration,
-        "system": run.system,
-        "engine": run.engine,
-        "nixpkgs": run.nixpkgs,
     })
 }
 
-fn image_done(image: &ImageDone) -> Value {
-    json!({
-        "path": image.path.to_string_lossy(),
-        "size": image.size,
-        "raw_size": image.raw_size,
-        "sha256": image.sha256,
-        "seconds": seconds(image.took),
-        "up_to_date": image.up_to_date,
-        "older": image.older.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-    })
-}
-
-fn times(state: &State) -> Value {
-    let phases = state.ended.iter();
-    let slowest = state.slowest.iter();
-    json!({
-        "phases": phases
-            .map(|ended| {
-                let (phase, took) = (ended.phase, seconds(ended.took));
-                json!({ "phase": phase, "seconds": took, "well": ended.stop.is_none() })
-            })
-            .collect::<Vec<_>>(),
-        "slowest": slowest
-            .map(|(name, took)| json!({ "name": name, "seconds": seconds(*took) }))
-            .collect::<Vec<_>>(),
-    })
-}
-
-/// The event about a step of the build `id`.
-fn step(id: u64, unit: StepUnit, done: u64, total: u64) -> KindAndFields {
-    let kind = match unit {
-        StepUnit::Bytes => "progress",
-        StepUnit::Paths => "copied",
-    };
-    (kind, json!({ "id": id, "done": done, "total": total }))
-}
-
-fn moved(id: u64, done: u64, expected: u64) -> KindAndFields {
-    let total = (expected > 0).then_some(expected);
-    let fields = json!({ "id": id, "done": done, "total": total });
-    ("progress", fields)
-}
-
-fn nix_event(event: &NixEvent) -> KindAndFields {
-    match event {
-        NixEvent::Message { level, text } => {
-            ("nix-message", json!({ "level": level, "text": text }))
-        }
-        NixEvent::WillBuild { derivations } => {
-            ("will-build", json!({ "derivations": derivations }))
-        }
-        NixEvent::WillEmulate { derivations } => {
-            ("will-emulate", json!({ "derivations": derivations }))
-        }
-        NixEvent::WillFetch {
-            paths,
-            download,
-            unpacked,
-        } => (
-            "will-fetch",
-            json!({ "paths": paths, "download": download, "unpacked": unpacked }),
-        ),
-        NixEvent::Restarted => ("restarted", json!({})),
-        NixEvent::BuildStarted {
-            id,
-            derivation,
-            machine,
-        } => (
-            "build-started",
-            json!({ "id": id, "derivation": derivation, "machine": machine }),
-        ),
-        NixEvent::FetchStarted { id, path, cache } => (
-            "fetch-started",
-            json!({ "id": id, "path": path, "cache": cache }),
-        ),
-        NixEvent::Moved { id, done, expected } => moved(*id, *done, *expected),
-        NixEvent::Step {
-            id,
-            unit,
-            done,
-            expected,
-        } => step(*id, *unit, *done, *expected),
-        NixEvent::Stopped { id } => ("ended", json!({ "id": id })),
-        NixEvent::BuildLine { id, line } => ("build-line", json!({ "id": id, "line": line })),
-        NixEvent::BuildPhase { id, phase } => ("build-phase", json!({ "id": id, "name": phase })),
-        NixEvent::Built {
-            done,
-            expected,
-            running,
-        } => (
-            "built",
-            json!({ "done": done, "total": expected, "running": running }),
-        ),
-        NixEvent::Fetched { done, expected } => {
-            ("fetched", json!({ "done": done, "total": expected }))
-        }
-        NixEvent::ToDownload { bytes } => ("to-download", json!({ "bytes": bytes })),
-        NixEvent::Other(line) => ("builder-line", json!({ "line": line })),
+fn nix_event(event: &NixEvent) -> Option<Value> {
+    if let NixEvent::Other(line) = event {
+        return Some(json!({ "event": "builder-line", "line": line }));
     }
+    let (kind, id, done, total) = if let NixEvent::Moved { id, done, expected } = event {
+        ("progress", id, done, Some(expected).filter(|all| **all > 0))
+    } else if let NixEvent::Step {
+        id,
+        unit,
+        done,
+        expected,
+    } = event
+    {
+        let kind = match unit {
+            StepUnit::Bytes => "progress",
+            StepUnit::Paths => "copied",
+        };
+        (kind, id, done, Some(expected))
+    } else {
+        return serde_json::to_value(event).ok();
+    };
+    Some(json!({ "event": kind, "id": id, "done": done, "total": total }))
 }
 
 /// The object that reports how many log lines were dropped because the reader was too slow.

@@ -11,8 +11,6 @@ use crate::ui::sanitize::{sanitize, sanitize_line};
 
 /// Width of lines that go to no terminal.
 pub const COLUMNS: usize = 80;
-/// Width of lines that programs read: a text that they search for must not be broken.
-pub(super) const UNLIMITED: usize = usize::MAX;
 /// On a terminal of fewer columns there is no room for columns of names and topics.
 pub const NARROW: usize = 60;
 /// The widest line with a time or a size at its end: on a wider one nobody sees to which text it belongs.
@@ -23,8 +21,6 @@ const MIN_COLUMNS: usize = 24;
 const HANGING: usize = 2;
 /// A line of a message with this indent is a command or code to copy, which stays one line.
 const CODE_INDENT: usize = 4;
-/// Columns that an answer gets behind its question.
-const ANSWER_COLUMNS: usize = 8;
 /// Column at which the text of a list starts on a narrow terminal.
 const NARROW_INDENT: usize = 4;
 /// Columns of a topic.
@@ -180,13 +176,6 @@ pub(super) fn wrap_message(text: &str, columns: usize) -> String {
     lines.collect()
 }
 
-/// A question in lines of at most `columns` columns with room for an answer. The blank at its end stays.
-pub(super) fn wrap_question(text: &str, columns: usize) -> String {
-    let question = text.trim_end();
-    let end = text.get(question.len()..).unwrap_or_default();
-    wrap_message(question, columns.saturating_sub(ANSWER_COLUMNS)) + end
-}
-
 /// An age in its largest unit: `5 s`, `3 min`, `7 h`, `12 days`.
 pub fn age(seconds: u64) -> String {
     match seconds {
@@ -235,16 +224,6 @@ mod tests {
         );
         let name = "the option `services.ssh.enable' is not of type `boolean";
         assert_eq!(wrap_message(name, 40).lines().count(), 2);
-    }
-
-    #[test]
-    fn questions_leave_room_for_the_answer() {
-        let question = "User besides root, with sudo (empty for none): ";
-        assert_eq!(
-            wrap_question(question, 40),
-            "User besides root, with sudo\n  (empty for none): "
-        );
-        assert_eq!(wrap_question(question, 80), question);
     }
 
     #[test]

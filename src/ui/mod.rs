@@ -22,9 +22,8 @@ mod writer;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::os::unix::fs::FileTypeExt as _;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::libc::EIO;
@@ -96,16 +95,11 @@ impl OutputMode {
 #[derive(Clone, Debug)]
 pub struct Ui {
     writer: Option<Writer>,
-    /// Whether events are shown as text on a terminal.
-    live: bool,
-    /// Whether events are shown as lines.
-    lines: bool,
+    shown: Shown,
     /// How much more is shown than usual.
     verbose: u8,
     /// Whether a user sees questions on standard error and can answer on standard input.
     asks: bool,
-    /// How many times the terminal was given to another program and has not come back.
-    terminal_given: Arc<AtomicUsize>,
 }
 
 impl Ui {
@@ -114,51 +108,41 @@ impl Ui {
         let terminal = io::stderr().is_terminal();
         let coloured = options.colour.on(terminal);
         let shown = options.mode.shown(terminal);
+        let start = |kind, screen, coloured| {
+            Writer::start(screen, View::new(kind, options.verbose, coloured)).ok()
+        };
         let plain = || Screen::plain(io::stderr());
-        let output = match shown {
+        let writer = match shown {
             Shown::Nothing => None,
-            Shown::JsonLines => Some((ViewKind::Json, plain())),
-            Shown::Lines => Some((ViewKind::Plain, plain())),
+            Shown::JsonLines => start(ViewKind::Json, plain(), false),
+            Shown::Lines => start(ViewKind::Plain, plain(), coloured),
             Shown::LiveView => {
                 let terminal = console::Term::buffered_stderr();
                 let screen = Screen::live(io::stderr(), terminal, coloured);
-                Some((ViewKind::Live, screen))
+                start(ViewKind::Live, screen, coloured)
             }
         };
-        let writer = output.and_then(|(kind, screen)| {
-            let coloured = coloured && shown != Shown::JsonLines;
-            let view = View::new(kind, options.verbose, coloured);
-            Writer::start(screen, view).ok()
-        });
-        let is_quiet = shown == Shown::Nothing;
         Self {
             writer,
-            live: shown == Shown::LiveView,
-            lines: shown == Shown::Lines,
-            verbose: if is_quiet { 0 } else { options.verbose },
+            shown,
+            verbose: options.verbose,
             asks: terminal && shown != Shown::JsonLines && io::stdin().is_terminal(),
-            terminal_given: Arc::default(),
         }
     }
 
     /// Whether only errors are shown.
     pub fn is_quiet(&self) -> bool {
-        self.writer.is_none() && !self.live && !self.lines
+        self.shown == Shown::Nothing
     }
 
     /// Whether more is shown than usual (`-v`).
     pub fn is_verbose(&self) -> bool {
-        self.verbose > 0
+        self.verbose > 0 && !self.is_quiet()
     }
 
     /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.
     pub fn shows_events_and_results(&self) -> bool {
-        self.live && io::stdout().is_terminal()
-    }
-
-    /// Whether the lines about events and the results go to the same file: a terminal without a live view, one pipe, one log.
-    pub fn results_follow_lines(&self) -> bool {
-        self.lines && is_same_file(io::stdout(), io::stderr())
+        self.shown == Shown::LiveView && io::stdout().is_terminal()
     }
 
     /// Columns and rows for results: those of the terminal that shows them, otherwise a usual width and any height.
@@ -172,8 +156,7 @@ impl Ui {
     /// Columns for results that need not fit a usual width: those of the terminal that shows them. Programs that read them get
     /// whole lines.
     pub fn result_columns(&self) -> usize {
-        let size = terminal_size::terminal_size_of(io::stdout());
-        size.map_or(layout::UNLIMITED, |(columns, _)| columns.0.into())
+        columns_of(io::stdout())
     }
 
     /// The sink for the run's events.
@@ -181,29 +164,22 @@ impl Ui {
         let Some(writer) = self.writer.clone() else {
             return Events::none();
         };
-        let given = Arc::clone(&self.terminal_given);
         Events::new(move |event| {
             writer.handle(&event);
             // The next program must not find the live view on its terminal.
             if event == Event::TerminalGiven {
-                given.fetch_add(1, Ordering::SeqCst);
                 writer.close(FLUSH_TIMEOUT);
             } else if event == Event::Suspended {
-                given.fetch_add(1, Ordering::SeqCst);
                 writer.pause(FLUSH_TIMEOUT);
             } else if event == Event::Resumed {
-                given.fetch_sub(1, Ordering::SeqCst);
                 writer.resume();
             }
         })
     }
 
-    /// Begins a new line on the terminal of a run that was interrupted: it has shown `^C`, and nothing has removed that where no live
-    /// view was; or another program has left its line unfinished.
+    /// Begins a new line on the terminal of a run that was interrupted: behind `^C`, or what another program has left unfinished.
     pub fn begin_line(&self) {
-        let is_text = self.live || self.lines || self.writer.is_none();
-        let has_view = self.live && self.terminal_given.load(Ordering::SeqCst) == 0;
-        if is_text && !has_view && io::stderr().is_terminal() {
+        if self.shown != Shown::JsonLines && io::stderr().is_terminal() {
             report("\n");
         }
     }
@@ -278,15 +254,15 @@ pub fn help_columns(given: Option<usize>) -> usize {
     })
 }
 
-/// Columns of the terminal that shows standard error; [`usize::MAX`] without one.
-fn error_columns() -> usize {
-    let size = terminal_size::terminal_size_of(io::stderr());
+/// Columns of the terminal that is `stream`; [`usize::MAX`] without one.
+fn columns_of(stream: impl AsFd) -> usize {
+    let size = terminal_size::terminal_size_of(stream);
     size.map_or(usize::MAX, |(columns, _)| columns.0.into())
 }
 
 /// `text` in lines that fit the terminal, with its first words coloured.
 fn for_standard_error(text: &str, colour: Colour) -> String {
-    let text = layout::wrap_message(text, error_columns());
+    let text = layout::wrap_message(text, columns_of(io::stderr()));
     if colour.on(io::stderr().is_terminal()) {
         colour::paint(&text)
     } else {
@@ -308,23 +284,13 @@ pub fn report(report: &str) {
     }
 }
 
-/// Whether both are the same file, device or pipe.
-fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
-    let id = |stream: &dyn AsFd| {
-        let file = stream.as_fd().try_clone_to_owned().map(File::from);
-        let metadata = file.and_then(|file| file.metadata()).ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    };
-    id(&one).is_some_and(|one| id(&other) == Some(one))
-}
-
 /// Whether `error`, from a write to `stream`, means that the reader is gone: a closed pipe, or EIO from a terminal that
 /// hung up (EIO from a file is a disk error).
 fn reader_is_gone(error: &io::Error, stream: impl AsFd) -> bool {
     let is_device = || {
         let file = stream.as_fd().try_clone_to_owned().map(File::from);
         file.and_then(|file| file.metadata())
-            .is_ok_and(|meta| meta.file_type().is_char_device())
+            .is_ok_and(|file| file.file_type().is_char_device())
     };
     error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(EIO) && is_device()
 }

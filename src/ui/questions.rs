@@ -6,7 +6,7 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
 use super::FLUSH_TIMEOUT;
 use super::Ui;
-use super::error_columns;
+use super::columns_of;
 use super::layout;
 use super::report;
 use super::sanitize;
@@ -21,7 +21,7 @@ impl Ui {
     /// Shows what a question is about. `text` may be foreign.
     pub fn explain(&self, text: &str) {
         let text = format!("{}\n", sanitize(text));
-        self.without_view(|| report(&layout::wrap_message(&text, error_columns())));
+        self.without_view(|| report(&layout::wrap_message(&text, columns_of(io::stderr()))));
     }
 
     /// Asks a yes/no question; only `y` and `yes` count as yes. `None` if there is no terminal to ask on, and at the end of the input
@@ -42,7 +42,7 @@ impl Ui {
             return Ok(None);
         }
         let read = self.without_view(|| {
-            report(&layout::wrap_question(question, error_columns()));
+            report(question);
             io::stdin().lines().next()
         });
         if read.is_none() {

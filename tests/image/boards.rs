@@ -102,7 +102,9 @@ fn uefi_disk(programs: &[&str]) -> Vec<u8> {
 /// What `board` lacks to start the image of these bytes.
 fn missing_on(bytes: &[u8], board: &str) -> Vec<String> {
     let BoardName(board) = board.parse().unwrap();
-    sdbuild_image::judge_for(&opened(bytes), board).unwrap().missing
+    sdbuild_image::judge_for(&opened(bytes), board)
+        .unwrap()
+        .missing
 }
 
 #[test]

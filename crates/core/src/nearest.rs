@@ -34,101 +34,51 @@ pub fn meant<'a>(
     }
 }
 
-/// How many letters of `unknown` and `known` differ; two that are exchanged count once, and upper case is no difference.
-fn distance(unknown: &str, known: &str) -> usize {
-    strsim::osa_distance(&unknown.to_lowercase(), &known.to_lowercase())
-}
-
-/// The letters of the longer of two names.
-fn letters(unknown: &str, known: &str) -> usize {
-    unknown.chars().count().max(known.chars().count())
-}
-
-/// How many letters of `unknown` are wrong if it means `known`: at most two, and not more than a third of them; `None` if it means
-/// something else.
-fn wrong_letters(unknown: &str, known: &str) -> Option<usize> {
-    let distance = distance(unknown, known);
-    (distance <= 2.min(letters(unknown, known) / 3)).then_some(distance)
-}
-
-/// The names in `known`, other than `unknown`, of which it has the fewest wrong letters, each once, in alphabetical order.
-fn most_similar<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let others = known.into_iter().filter(|name| *name != unknown);
-    let similar = others.filter_map(|name| Some((wrong_letters(unknown, name)?, name)));
-    let mut nearest = (usize::MAX, BTreeSet::new());
-    for (wrong, name) in similar {
-        if wrong < nearest.0 {
-            nearest = (wrong, BTreeSet::new());
-        }
-        if wrong == nearest.0 {
-            nearest.1.insert(name);
-        }
-    }
-    nearest.1
+/// How many letters of `unknown` and `known` differ; two that are exchanged count once, and upper case is no difference. With it, the
+/// letters of the longer of both.
+fn distance(unknown: &str, known: &str) -> (usize, usize) {
+    let letters = unknown.chars().count().max(known.chars().count());
+    let distance = strsim::osa_distance(&unknown.to_lowercase(), &known.to_lowercase());
+    (distance, letters)
 }
 
 /// Names that [`similar_names`] proposes.
 const MAX_PROPOSED: usize = 3;
 
-/// The names that differ from `unknown` by the fewest letters, at most three: `btop, htop or top`; `None` when none is similar.
+/// The names that differ from `unknown` by the fewest letters, at most three: `btop, htop or top`; `None` when none has at most two other
+/// letters, and at most a third.
 pub fn similar_names<'a>(
     unknown: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    let similar = most_similar(unknown, known);
-    let similar: Vec<_> = similar.into_iter().take(MAX_PROPOSED).collect();
-    (!similar.is_empty()).then(|| alternatives(&similar))
-}
-
-/// The one of `names` that differs from `unknown` only in capitals and small letters.
-pub fn with_other_capitals<'a>(
-    unknown: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let mut names = names.into_iter();
-    names.find(|name| name.eq_ignore_ascii_case(unknown))
-}
-
-/// Whether `unknown` may mean `known`: a few other letters, as for [`similar_names`], or the same with something inserted in one
-/// place.
-pub fn may_mean(unknown: &str, known: &str) -> bool {
-    let [short, long] = {
-        let mut both = [unknown, known].map(str::to_lowercase);
-        both.sort_by_key(String::len);
-        both
-    };
-    wrong_letters(unknown, known).is_some() || is_with_insertion(&short, &long)
-}
-
-/// Whether `long` is `short` with something before it, behind it or in the midst of it.
-fn is_with_insertion(short: &str, long: &str) -> bool {
-    /// Letters of a word that says something.
-    const MIN_LETTERS: usize = 4;
-    /// Letters of its beginning, and of its end, between which something may be inserted.
-    const MIN_LETTERS_OF_PART: usize = 3;
-    let same = |(a, b): &(char, char)| a == b;
-    let start = short.chars().zip(long.chars()).take_while(same).count();
-    let end = short.chars().rev().zip(long.chars().rev());
-    let end = end.take_while(same).count();
-    let is_around = start.min(end) >= MIN_LETTERS_OF_PART && start + end >= short.chars().count();
-    short.len() >= MIN_LETTERS && long.contains(short) || is_around
+    let others = known.into_iter().filter(|name| *name != unknown);
+    let others = others.map(|name| (distance(unknown, name), name));
+    let similar = others.filter(|((wrong, letters), _)| *wrong <= 2.min(letters / 3));
+    let similar: BTreeSet<(usize, &str)> =
+        similar.map(|((wrong, _), name)| (wrong, name)).collect();
+    let fewest = similar.first()?.0;
+    let nearest = similar
+        .into_iter()
+        .take_while(|(wrong, _)| *wrong == fewest);
+    let nearest: Vec<&str> = nearest.map(|(_, name)| name).take(MAX_PROPOSED).collect();
+    Some(alternatives(&nearest))
 }
 
 /// Whether `unknown` is `known` with one letter that is wrong, missing or too much, or two that are exchanged; in short words that
 /// says nothing, and a long one may have two such letters.
 pub fn is_slip(unknown: &str, known: &str) -> bool {
-    let may_differ = match letters(unknown, known) {
+    let (distance, letters) = distance(unknown, known);
+    let may_differ = match letters {
         0..4 => 0,
         4..16 => 1,
         _ => 2,
     };
-    distance(unknown, known) <= may_differ
+    distance <= may_differ
 }
 
 #[cfg(test)]
 mod tests {
     use super::is_slip;
-    use super::may_mean;
     use super::meant;
     use super::nearest;
     use super::similar_names;
@@ -161,13 +111,6 @@ mod tests {
             "PasswordAuthentication"
         ));
         assert!(!is_slip("WantsMounts", "WantedMounts"));
-    }
-
-    #[test]
-    fn a_name_may_be_meant_by_a_part_of_it() {
-        assert!(may_mean("allowedPorts", "allowedTCPPorts") && may_mean("port", "listenPort"));
-        assert!(may_mean("opensh", "openssh") && may_mean("address", "addr"));
-        assert!(!may_mean("time", "dates") && !may_mean("user", "usemanager"));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What Nix reports while it evaluates, fetches and builds.
 
-/// One line of Nix's machine-readable log, reduced to what sdbuild uses.
-#[derive(Clone, Debug, PartialEq)]
+use serde::Serialize;
+
+/// One line of Nix's machine-readable log, reduced to what sdbuild uses. Its JSON is that of `--json-events`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum NixEvent {
     /// A message for users.
+    #[serde(rename = "nix-message")]
     Message {
         /// Nix's verbosity level: 0 error, 1 warning, 2 notice, 3 info, and so on up to 7.
         level: u8,
@@ -12,12 +16,12 @@ pub enum NixEvent {
     },
     /// How many derivations Nix will build.
     WillBuild {
-        /// Derivations.
+        /// How many.
         derivations: u64,
     },
     /// How many of these derivations are built by programs of the image, under emulation.
     WillEmulate {
-        /// Derivations.
+        /// How many.
         derivations: u64,
     },
     /// How many store paths Nix will fetch.
@@ -50,6 +54,7 @@ pub enum NixEvent {
         cache: String,
     },
     /// The progress of a download, of a store path or within a build.
+    #[serde(skip)]
     Moved {
         /// Activity number of the build or of the store path.
         id: u64,
@@ -59,6 +64,7 @@ pub enum NixEvent {
         expected: u64,
     },
     /// The progress of a step within a build that makes a file system or an image.
+    #[serde(skip)]
     Step {
         /// Activity number of the build.
         id: u64,
@@ -70,6 +76,7 @@ pub enum NixEvent {
         expected: u64,
     },
     /// An activity (build or download) ended.
+    #[serde(rename = "ended")]
     Stopped {
         /// Activity number.
         id: u64,
@@ -86,6 +93,7 @@ pub enum NixEvent {
         /// Activity number.
         id: u64,
         /// Name of the phase.
+        #[serde(rename = "name")]
         phase: String,
     },
     /// Derivations built so far, of how many, in all processes of Nix together.
@@ -93,6 +101,7 @@ pub enum NixEvent {
         /// Built.
         done: u64,
         /// To build in all.
+        #[serde(rename = "total")]
         expected: u64,
         /// Number of derivations being built.
         running: u64,
@@ -102,6 +111,7 @@ pub enum NixEvent {
         /// Fetched.
         done: u64,
         /// To fetch in all.
+        #[serde(rename = "total")]
         expected: u64,
     },
     /// The size of all store paths that Nix downloads, as far as it knows by now, in all its processes together.
@@ -110,6 +120,7 @@ pub enum NixEvent {
         bytes: u64,
     },
     /// Anything else on the builder's standard error.
+    #[serde(skip)]
     Other(String),
 }
 

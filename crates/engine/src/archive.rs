@@ -30,9 +30,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// The type of a file inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathKind {
-    /// A regular file.
     File,
-    /// A directory.
     Directory,
     /// A symbolic link, which is not followed.
     Symlink,
@@ -43,9 +41,7 @@ pub enum PathKind {
 /// The file at a path inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathStat {
-    /// Its type.
     pub kind: PathKind,
-    /// Size in bytes.
     pub size: u64,
 }
 
@@ -229,7 +225,7 @@ const QUEUED_CHUNKS: usize = 4;
 const PACKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts `pack`. Returns its thread, and what it writes; its error ends the stream too.
-pub(super) fn start(
+fn start(
     pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
 ) -> (
     JoinHandle<io::Result<()>>,
@@ -245,7 +241,7 @@ pub(super) fn start(
 }
 
 /// The outcome of a request that has sent what `packer` wrote, and that ended with `sent`: the packer's error rather than the engine's.
-pub(super) async fn outcome(
+async fn outcome(
     operation: &str,
     packer: JoinHandle<io::Result<()>>,
     sent: Result<(), EngineError>,

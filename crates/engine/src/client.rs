@@ -180,14 +180,14 @@ const DOCKER_DEFAULTS: [&str; 2] = ["unix:///var/run/docker.sock", "unix:///run/
 /// How a user's commands reach an engine.
 #[derive(Clone, Debug)]
 pub struct EngineAddress {
-    endpoint: Endpoint,
-    podman: bool,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) podman: bool,
     /// The id of the user, whose own engine Podman's client uses without `--url`.
-    user: u32,
+    pub(crate) user: u32,
     /// Whether the engine runs on this kernel.
-    is_local: bool,
+    pub(crate) is_local: bool,
     /// The host name that the engine reports.
-    host_name: String,
+    pub(crate) host_name: String,
 }
 
 impl Engine {
@@ -237,11 +237,6 @@ impl EngineAddress {
         format!("{} rm --force {}", self.client(), quoted(name))
     }
 
-    /// The command that removes the container image `name`.
-    pub fn image_removal(&self, name: &str) -> String {
-        format!("{} image rm {}", self.client(), quoted(name))
-    }
-
     /// The command that runs `command` as root on the engine's host. `command` is put between double quotes unescaped, so
     /// it must not contain `"`, `$`, a backtick or a backslash.
     pub fn as_root(&self, command: &str) -> String {
@@ -268,30 +263,6 @@ impl EngineAddress {
         match self.user {
             0 => "unix:///run/podman/podman.sock".to_owned(),
             user => format!("unix:///run/user/{user}/podman/podman.sock"),
-        }
-    }
-
-    /// Docker's default on this machine.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn local_docker() -> Self {
-        Self {
-            endpoint: Endpoint::Unix("/var/run/docker.sock".into()),
-            podman: false,
-            user: 1000,
-            is_local: true,
-            host_name: "laptop".into(),
-        }
-    }
-
-    /// Docker on a board.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn behind_ssh() -> Self {
-        Self {
-            endpoint: Endpoint::parse("ssh://pi@board:2222", None)
-                .unwrap_or(Endpoint::Unix("/none".into())),
-            is_local: false,
-            host_name: "board".into(),
-            ..Self::local_docker()
         }
     }
 }

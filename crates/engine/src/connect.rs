@@ -22,15 +22,12 @@ use crate::error::{EngineError, at};
 use crate::tunnel::Tunnel;
 use crate::{endpoint, facts, unix_socket};
 
-/// Docker's socket.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// What the choice of an endpoint depends on.
 #[derive(Clone, Debug)]
 pub struct EndpointInputs<'a> {
-    /// `DOCKER_HOST`.
     pub docker_host: Option<&'a str>,
-    /// `DOCKER_CONTEXT`.
     pub docker_context: Option<&'a str>,
     /// `~/.docker`, or `DOCKER_CONFIG`.
     pub docker_config: PathBuf,
@@ -67,10 +64,8 @@ pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
 }
 
 fn parse(address: &str, certificates: Option<PathBuf>) -> Result<Endpoint, EngineError> {
-    Endpoint::parse(address, certificates).ok_or_else(|| {
-        let address = without_password(address);
-        ConnectError::Unsupported { address }.into()
-    })
+    let parsed = Endpoint::parse(address, certificates);
+    parsed.ok_or_else(|| ConnectError::Unsupported(without_password(address)).into())
 }
 
 /// The first default socket that accepts a connection; when there is none, Docker's socket if it exists, because
@@ -91,7 +86,7 @@ fn default_endpoint(runtime_dir: Option<&Path>) -> Result<Endpoint, EngineError>
         return Ok(endpoint);
     }
     let reason = "there is no such socket".to_owned();
-    Err(ConnectError::Absent { endpoint, reason }.into())
+    Err(ConnectError::Absent(endpoint, reason).into())
 }
 
 fn first_listening(sockets: &[PathBuf]) -> Option<&Path> {
@@ -161,13 +156,10 @@ async fn connect_unix(path: &Path) -> std::io::Result<()> {
 
 pub(super) fn connection_error(endpoint: &Endpoint, error: &std::io::Error) -> ConnectError {
     match (endpoint, error.kind()) {
-        (Endpoint::Unix(socket), std::io::ErrorKind::PermissionDenied) => ConnectError::Denied {
-            socket: socket.clone(),
-        },
-        _ => ConnectError::Absent {
-            endpoint: endpoint.clone(),
-            reason: error.to_string(),
-        },
+        (Endpoint::Unix(socket), std::io::ErrorKind::PermissionDenied) => {
+            ConnectError::Denied(socket.clone())
+        }
+        _ => ConnectError::Absent(endpoint.clone(), error.to_string()),
     }
 }
 
@@ -197,7 +189,7 @@ pub(super) fn client(near: &Endpoint, version: &ClientVersion) -> Result<Docker,
         } => {
             let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|n| certificates.join(n));
             let docker = Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, version);
-            Ok(docker.map_err(|error| tls_error(near, error.to_string()))?)
+            Ok(docker.map_err(|error| ConnectError::Tls(near.clone(), error.to_string()))?)
         }
         Endpoint::Ssh(_) => {
             let error = std::io::Error::other("it is reached by a tunnel only");
@@ -205,13 +197,6 @@ pub(super) fn client(near: &Endpoint, version: &ClientVersion) -> Result<Docker,
         }
     };
     docker.map_err(at(format!("connect to {near}")))
-}
-
-fn tls_error(endpoint: &Endpoint, reason: String) -> ConnectError {
-    ConnectError::Tls {
-        endpoint: endpoint.clone(),
-        reason,
-    }
 }
 
 /// Reads the engine's version and its newest API, which must be [`OLDEST_API`] or later.
@@ -226,12 +211,8 @@ pub(super) async fn version(
     let api = version.api_version.clone().unwrap_or_default();
     let endpoint = endpoint.clone();
     match facts::api_version(&api) {
-        None => Err(ConnectError::NotAnEngine {
-            endpoint,
-            answer: "it names no API version".into(),
-        }
-        .into()),
-        Some(parsed) if parsed < OLDEST_API => Err(ConnectError::TooOld { endpoint, api }.into()),
+        None => Err(ConnectError::NotAnEngine(endpoint, "it names no API version".into()).into()),
+        Some(parsed) if parsed < OLDEST_API => Err(ConnectError::TooOld(endpoint, api).into()),
         Some(parsed) => Ok((version, parsed)),
     }
 }
@@ -246,15 +227,11 @@ pub(super) fn explain_by_ssh(
     let Some(reason) = ssh_message else {
         return error;
     };
-    let is_closed = matches!(
-        error,
-        EngineError::Connect(ConnectError::NotAnEngine { .. })
-    );
+    let is_closed = matches!(error, EngineError::Connect(ConnectError::NotAnEngine(..)));
     let is_not_forwarded =
         matches!(error, EngineError::Silent { .. }) && reason.contains("open failed");
     if is_closed || is_not_forwarded {
-        let endpoint = endpoint.clone();
-        ConnectError::Ssh { endpoint, reason }.into()
+        ConnectError::Ssh(endpoint.clone(), reason).into()
     } else {
         error
     }
@@ -262,39 +239,35 @@ pub(super) fn explain_by_ssh(
 
 /// The error for a connection that was accepted and returned something else than a version.
 fn version_error(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineError {
-    let endpoint = endpoint.clone();
-    match at(format!("ask {endpoint} for its version"))(error) {
+    let at_endpoint = endpoint.clone();
+    let error = match at(format!("ask {endpoint} for its version"))(error) {
         EngineError::Refused { message, .. } if message.contains("HTTPS") => {
-            ConnectError::RequiresTls { endpoint }.into()
-        }
-        EngineError::Refused { message, .. } | EngineError::Unexpected { message, .. } => {
-            ConnectError::NotAnEngine {
-                endpoint,
-                answer: message,
-            }
-            .into()
+            ConnectError::RequiresTls(at_endpoint)
         }
         EngineError::Lost { reason, .. } if matches!(endpoint, Endpoint::Tls { .. }) => {
-            tls_error(&endpoint, reason).into()
+            ConnectError::Tls(at_endpoint, reason)
         }
-        EngineError::Lost { reason, .. } => ConnectError::NotAnEngine {
-            endpoint,
-            answer: reason,
+        EngineError::Refused {
+            message: answer, ..
         }
-        .into(),
+        | EngineError::Unexpected {
+            message: answer, ..
+        }
+        | EngineError::Lost { reason: answer, .. } => {
+            ConnectError::NotAnEngine(at_endpoint, answer)
+        }
         other @ (EngineError::Connect(_)
         | EngineError::Silent { .. }
         | EngineError::NotOurs { .. }
-        | EngineError::Local { .. }) => other,
-    }
+        | EngineError::Local { .. }) => return other,
+    };
+    error.into()
 }
 
 /// How the other end is probed during a long wait.
 #[derive(Clone, Copy)]
 pub(super) struct KeepAlive {
-    /// Time between two probes.
     pub(super) interval: Duration,
-    /// Time for a response to a probe.
     pub(super) timeout: Duration,
     /// Number of failed probes in a row after which the other end counts as gone.
     pub(super) max_failures: u32,

@@ -30,14 +30,13 @@ use tokio::task::JoinSet;
 
 use crate::client::{Engine, repeat_after_race, request, request_within};
 use crate::connect::KeepAlive;
-use crate::error::{EngineError, at};
+use crate::error::{EngineError, MayBeMissing as _, at};
 use crate::inventory::REMOVAL_TIMEOUT;
 use crate::spec::{ContainerSpec, tcp};
 
 /// Time between two attempts to inspect a container: for a moment Podman reports the state `stopped`, which bollard
 /// cannot parse.
 const INSPECT_INTERVAL: Duration = Duration::from_millis(200);
-/// Number of attempts.
 const INSPECT_ATTEMPTS: u32 = 10;
 
 /// Exit state of a container.
@@ -91,12 +90,10 @@ impl Engine {
 }
 
 impl Container {
-    /// The container's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The engine's id for it.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -117,7 +114,6 @@ impl Container {
         Ok(Attached::new(attached, operation))
     }
 
-    /// Starts the container.
     pub async fn start(&self) -> Result<(), EngineError> {
         let docker = &self.engine.docker;
         let start = docker.start_container(&self.id, None::<StartContainerOptions>);
@@ -147,38 +143,30 @@ impl Container {
     /// Whether memory ran out in the container that has ended; false if that is not known any more, because another run removed
     /// the container.
     async fn oom_killed(&self) -> Result<bool, EngineError> {
-        let answer = match self.inspect().await {
-            Ok(answer) => answer,
-            Err(error) if error.is_not_found() => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let state = answer.and_then(|answer| answer.state);
+        let state = self.inspect().await?.and_then(|answer| answer.state);
         Ok(state.and_then(|state| state.oom_killed).unwrap_or(false))
     }
 
     /// The port on 127.0.0.1 of the engine's host that leads to TCP port `inside` of the running container. `None` when it
     /// has ended, or does not publish that port.
     pub async fn host_port(&self, inside: u16) -> Result<Option<u16>, EngineError> {
-        let answer = match self.inspect().await {
-            Ok(answer) => answer,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let ports = answer
-            .and_then(|answer| answer.network_settings)
-            .and_then(|network| network.ports);
+        let network = self
+            .inspect()
+            .await?
+            .and_then(|answer| answer.network_settings);
+        let ports = network.and_then(|network| network.ports);
         Ok(ports.and_then(|ports| published_at(ports, inside)))
     }
 
-    /// The engine's description of the container; `None` while Podman describes it in a way that bollard cannot parse.
+    /// The engine's description of the container; `None` if it is gone, and while Podman describes it in a way that bollard
+    /// cannot parse.
     async fn inspect(&self) -> Result<Option<ContainerInspectResponse>, EngineError> {
         let operation = format!("inspect container {}", self.name);
         for _ in 0..INSPECT_ATTEMPTS {
             let inspect = self.engine.docker.inspect_container(&self.id, None);
             match request(operation.clone(), inspect).await {
-                Ok(answer) => return Ok(Some(answer)),
                 Err(EngineError::Unexpected { .. }) => tokio::time::sleep(INSPECT_INTERVAL).await,
-                Err(error) => return Err(error),
+                answer => return answer.if_exists(),
             }
         }
         Ok(None)
@@ -252,7 +240,6 @@ impl ContainerGuard {
         self
     }
 
-    /// The container's name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -391,9 +378,7 @@ impl Container {
 /// The standard streams of an attached container.
 #[derive(Debug)]
 pub struct Attached {
-    /// The container's standard input.
     pub input: AttachedInput,
-    /// The container's standard output and error.
     pub output: AttachedOutput,
 }
 
@@ -424,33 +409,20 @@ impl Attached {
 /// Some output, not necessarily whole lines (see [`crate::Lines`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputChunk {
-    /// From standard output.
     Stdout(Bytes),
-    /// From standard error.
     Stderr(Bytes),
 }
 
-/// The container's standard input.
 pub struct AttachedInput {
-    inner: Pin<Box<dyn AsyncWrite + Send>>,
-    operation: String,
+    pub(crate) inner: Pin<Box<dyn AsyncWrite + Send>>,
+    pub(crate) operation: String,
 }
 
 impl AttachedInput {
-    /// An input that is not a container's.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn to(inner: impl AsyncWrite + Send + 'static) -> Self {
-        let operation = "attach to nothing".to_owned();
-        let inner = Box::pin(inner);
-        Self { inner, operation }
-    }
-
-    /// Writes `line` and a line end.
     pub async fn write_line(&mut self, line: &str) -> Result<(), EngineError> {
         self.write(format!("{line}\n").as_bytes()).await
     }
 
-    /// Writes `bytes` as they are.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), EngineError> {
         let written = async {
             self.inner.write_all(bytes).await?;
@@ -480,18 +452,7 @@ impl fmt::Debug for AttachedInput {
 
 /// The container's output and error, as a stream of chunks that ends with the container.
 pub struct AttachedOutput {
-    inner: Pin<Box<dyn Stream<Item = Result<OutputChunk, EngineError>> + Send>>,
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl AttachedOutput {
-    /// An output that is not a container's.
-    pub fn of(
-        inner: impl Stream<Item = Result<OutputChunk, EngineError>> + Send + 'static,
-    ) -> Self {
-        let inner = Box::pin(inner);
-        Self { inner }
-    }
+    pub(crate) inner: Pin<Box<dyn Stream<Item = Result<OutputChunk, EngineError>> + Send>>,
 }
 
 impl Stream for AttachedOutput {

@@ -21,11 +21,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 /// The next item of a container's output.
 #[derive(Debug)]
 pub enum Drained {
-    /// Some output.
     Chunk(OutputChunk),
     /// The container has ended and its output was read.
     End {
-        /// Exit state of the container.
         exit: Exit,
         /// Why the output may be incomplete: the connection that it came over broke, or the engine did not end it.
         incomplete: Option<EngineError>,

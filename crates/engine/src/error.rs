@@ -25,52 +25,27 @@ pub enum EngineError {
     /// No usable engine at the endpoint.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The engine refused.
     #[error("{operation}: {message}")]
     Refused {
-        /// Verb and object.
         operation: String,
         /// HTTP status; 200 when the refusal came inside a stream.
         status: u16,
-        /// The engine's message.
         message: String,
     },
-    /// The connection ended before the response.
     #[error("{operation}: the connection to the engine was lost: {reason}")]
-    Lost {
-        /// Verb and object.
-        operation: String,
-        /// The connection's error.
-        reason: String,
-    },
-    /// The engine did not respond in time.
+    Lost { operation: String, reason: String },
     #[error("{operation}: the engine did not answer in time")]
-    Silent {
-        /// Verb and object.
-        operation: String,
-    },
-    /// The engine's response could not be interpreted.
+    Silent { operation: String },
     #[error("{operation}: unexpected answer of the engine: {message}")]
     Unexpected {
-        /// Verb and object.
         operation: String,
         /// The defect of the answer.
         message: String,
     },
-    /// The object exists and was not created by sdbuild.
     #[error("{operation}: its labels or its name are not sdbuild's, so it is left unchanged")]
-    NotOurs {
-        /// Verb and object.
-        operation: String,
-    },
-    /// Reading or writing on this machine failed.
+    NotOurs { operation: String },
     #[error("{operation}: {cause}")]
-    Local {
-        /// Verb and object.
-        operation: String,
-        /// The error.
-        cause: io::Error,
-    },
+    Local { operation: String, cause: io::Error },
 }
 
 impl EngineError {
@@ -81,7 +56,7 @@ impl EngineError {
 
     /// Whether the machine has another host key than the expected one, which no retry changes.
     pub fn is_other_host_key(&self) -> bool {
-        matches!(self, Self::Connect(ConnectError::OtherHostKey { .. }))
+        matches!(self, Self::Connect(ConnectError::OtherHostKey(..)))
     }
 
     /// Whether the object is in use or is already being removed.
@@ -105,15 +80,10 @@ impl EngineError {
 
     /// The message of an engine that refused, in lower case; `None` for every other error.
     pub fn refusal(&self) -> Option<String> {
-        match self {
-            Self::Refused { message, .. } => Some(message.to_lowercase()),
-            Self::Connect(_)
-            | Self::Lost { .. }
-            | Self::Silent { .. }
-            | Self::Unexpected { .. }
-            | Self::NotOurs { .. }
-            | Self::Local { .. } => None,
-        }
+        let Self::Refused { message, .. } = self else {
+            return None;
+        };
+        Some(message.to_lowercase())
     }
 
     /// Whether a policy or a missing permission of the engine or its machine is the reason.
@@ -142,21 +112,27 @@ impl EngineError {
     }
 }
 
+/// What an engine answers about an object that may not exist.
+pub(super) trait MayBeMissing<T> {
+    /// `None` for an object that does not exist.
+    fn if_exists(self) -> Result<Option<T>, EngineError>;
+}
+
+impl<T> MayBeMissing<T> for Result<T, EngineError> {
+    fn if_exists(self) -> Result<Option<T>, EngineError> {
+        match self {
+            Err(error) if error.is_not_found() => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        let hints = if let EngineError::Connect(e) = &error {
-            e.hints()
+        let (hints, names_operation) = if let EngineError::Connect(error) = &error {
+            (error.hints(), error.names_operation())
         } else {
-            error.hint().map(str::to_owned).into_iter().collect()
-        };
-        let names_operation = match &error {
-            EngineError::Connect(error) => error.names_operation(),
-            EngineError::Refused { .. }
-            | EngineError::Lost { .. }
-            | EngineError::Silent { .. }
-            | EngineError::Unexpected { .. }
-            | EngineError::NotOurs { .. }
-            | EngineError::Local { .. } => true,
+            (error.hint().map(str::to_owned).into_iter().collect(), true)
         };
         let failure = Self {
             names_operation,

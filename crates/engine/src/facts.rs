@@ -15,21 +15,17 @@ const CONTAINERD_STORE: &str = "io.containerd.snapshotter.v1";
 pub struct EngineFacts {
     /// The host name of the engine's machine.
     pub name: String,
-    /// The engine's version.
     pub version: String,
     /// The newest API version that it supports.
     pub api: (u32, u32),
     /// `linux`, or an operating system that sdbuild does not support.
     pub os: String,
-    /// The machine's architecture.
     pub architecture: ReportedArchitecture,
     /// Whether it runs without root, so that it cannot register handlers.
     pub rootless: bool,
-    /// Whether the engine is Podman.
     pub podman: bool,
     /// Whether it runs in the virtual machine of Docker Desktop, whose kernel has handlers of its own.
     pub desktop: bool,
-    /// The kernel's version.
     pub kernel: String,
     /// Memory in bytes; 0 if the engine does not report it.
     pub memory: u64,
@@ -114,31 +110,6 @@ fn is_in_a_home(root_dir: &str) -> bool {
 pub(crate) fn api_version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.trim().split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl EngineFacts {
-    /// The facts of a suitable engine, of which a test changes some.
-    pub fn sound() -> Self {
-        Self {
-            name: "here".into(),
-            version: "20.10".into(),
-            api: (1, 41),
-            os: "linux".into(),
-            architecture: "x86_64".into(),
-            rootless: false,
-            podman: false,
-            desktop: false,
-            kernel: "6.18.4-rc1".into(),
-            memory: 16_000_000_000,
-            cpus: 4,
-            security_options: Vec::new(),
-            root_dir: String::new(),
-            limits_memory: true,
-            cgroup_v2: false,
-            reports_unpacking: true,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,37 +1,29 @@
 //! Container images: inspect, load, pull, remove.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
 
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{
     CreateImageOptionsBuilder, ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions,
 };
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt};
 use sdbuild_core::system::ReportedArchitecture;
 use tokio_util::io::ReaderStream;
 
+use crate::archive::CHUNK_BYTES;
 use crate::client::{Engine, request};
-use crate::error::{EngineError, at};
+use crate::error::{EngineError, MayBeMissing as _, at};
 use crate::inventory::unix_seconds;
-use crate::{archive, labels};
+use crate::labels;
 
-/// Bytes per chunk of an image archive.
-const CHUNK: usize = 256 * 1024;
-
-/// A container image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageInfo {
     /// The engine's id. It differs between image stores for the same content: compare `layers` instead.
     pub id: String,
-    /// Its names.
     pub tags: Vec<String>,
     /// Digests of its uncompressed layers, `sha256:…`.
     pub layers: Vec<String>,
-    /// Its labels.
     pub labels: HashMap<String, String>,
-    /// Size in bytes.
     pub size: u64,
     /// The user that its containers run as.
     pub user: Option<String>,
@@ -44,25 +36,6 @@ pub struct ImageInfo {
     pub loaded: Option<i64>,
 }
 
-#[cfg(any(test, feature = "testing"))]
-impl ImageInfo {
-    /// An image of which only the user is known.
-    pub fn of_user(user: Option<&str>) -> Self {
-        Self {
-            id: "sha256:1".into(),
-            tags: vec![],
-            layers: vec![],
-            labels: HashMap::new(),
-            size: 0,
-            user: user.map(str::to_owned),
-            architecture: None,
-            env: vec![],
-            loaded: None,
-        }
-    }
-}
-
-/// How far an image is on its way into the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loading {
     /// So many bytes of the archive were sent.
@@ -75,11 +48,8 @@ impl Engine {
     /// The image with the name or id `reference`, `None` if the engine has none.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
         let inspect = self.docker.inspect_image(reference);
-        match request(format!("inspect container image {reference}"), inspect).await {
-            Ok(found) => Ok(Some(image_info(found))),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
+        let found = request(format!("inspect container image {reference}"), inspect).await;
+        Ok(found.if_exists()?.map(image_info))
     }
 
     /// Loads an image archive; `progress` is called with what happens to it. Success does not mean that the image exists:
@@ -89,27 +59,7 @@ impl Engine {
         archive: tokio::fs::File,
         progress: impl Fn(Loading) + Send + Sync + Clone + 'static,
     ) -> Result<(), EngineError> {
-        let bytes = ReaderStream::with_capacity(archive, CHUNK);
-        self.load(bytes, progress).await
-    }
-
-    /// The same of an archive that `pack` writes on a blocking thread. Its error aborts the request: the engine then has nothing
-    /// of the image.
-    pub async fn load_packed_image(
-        &self,
-        pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
-        progress: impl Fn(Loading) + Send + Sync + Clone + 'static,
-    ) -> Result<(), EngineError> {
-        let (packer, bytes) = archive::start(pack);
-        let loaded = self.load(bytes, progress).await;
-        archive::outcome("load container image", packer, loaded).await
-    }
-
-    async fn load(
-        &self,
-        bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-        progress: impl Fn(Loading) + Send + Sync + Clone + 'static,
-    ) -> Result<(), EngineError> {
+        let bytes = ReaderStream::with_capacity(archive, CHUNK_BYTES);
         let operation = "load container image";
         let (mut sent, report) = (0, progress.clone());
         let bytes = bytes.inspect_ok(move |chunk| {
@@ -180,12 +130,7 @@ impl Engine {
 
     /// The images that sdbuild assembled, their own names first among their tags.
     pub async fn our_images(&self) -> Result<Vec<ImageInfo>, EngineError> {
-        self.images_with(labels::DEFINITION).await
-    }
-
-    /// Images of ours that have `label`.
-    async fn images_with(&self, label: &str) -> Result<Vec<ImageInfo>, EngineError> {
-        let filters = HashMap::from([("label", vec![label])]);
+        let filters = HashMap::from([("label", vec![labels::DEFINITION])]);
         let options = ListImagesOptionsBuilder::default()
             .filters(&filters)
             .build();
@@ -216,10 +161,7 @@ impl Engine {
         let docker = &self.docker;
         for tag in image.our_tags() {
             let removed = docker.remove_image(tag, None::<RemoveImageOptions>, None);
-            match removed.await.map(drop).map_err(at(operation.clone())) {
-                Err(error) if !error.is_not_found() => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
+            removed.await.map_err(at(operation.clone())).if_exists()?;
         }
         Ok(())
     }

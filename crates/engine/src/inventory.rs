@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 use jiff::Timestamp;
 
 use crate::client::{Engine, REQUEST_TIMEOUT, RETRY_PAUSE, request, request_within};
-use crate::error::{EngineError, at};
+use crate::error::{EngineError, MayBeMissing as _, at};
 use crate::labels;
 use crate::labels::{Role, RunId, is_container_name, owner_of};
 use crate::moment::Moment;
@@ -28,20 +28,15 @@ pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// A container has a second to leave a state that bollard cannot parse.
 const LIST_RETRIES: u32 = 10;
 
-/// A container of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerInfo {
-    /// The engine's id for it.
     pub id: String,
     /// Its name, which a later container of the same run may have too.
     pub name: String,
-    /// Role of the container.
     pub role: Role,
-    /// The run that created it.
     pub run: RunId,
     /// Whether a process of it runs; a paused one counts.
     pub running: bool,
-    /// Whether it was created and never started.
     pub never_started: bool,
     /// Bytes that it wrote, where they were counted.
     pub size: Option<u64>,
@@ -50,25 +45,6 @@ pub struct ContainerInfo {
     /// How long ago its creator asked for it, by the clocks of that client and this one, not the engine's; zero if that is
     /// in the future, `None` where it is not known.
     pub age: Option<Duration>,
-}
-
-#[cfg(any(test, feature = "testing"))]
-impl ContainerInfo {
-    /// A container that has ended.
-    pub fn of(role: Role, run: &RunId) -> Self {
-        let name = role.container_name(run);
-        Self {
-            id: format!("id-of-{name}"),
-            name,
-            role,
-            run: run.clone(),
-            running: false,
-            never_started: false,
-            size: None,
-            created: None,
-            age: None,
-        }
-    }
 }
 
 impl Engine {
@@ -100,11 +76,10 @@ impl Engine {
         let operation = format!("inspect container {}", container.name);
         let inspect = self.docker.inspect_container(&container.id, None);
         let found = match request(operation, inspect).await {
-            Ok(found) => found,
-            Err(EngineError::Unexpected { .. }) => return Ok(None),
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
+            Err(EngineError::Unexpected { .. }) => None,
+            found => found.if_exists()?,
         };
+        let Some(found) = found else { return Ok(None) };
         let state = found.state.unwrap_or_default();
         if state.running == Some(true) {
             return Ok(None);
@@ -206,10 +181,8 @@ impl Engine {
         let options = StopContainerOptionsBuilder::default().t(grace).build();
         let limit = REQUEST_TIMEOUT + Duration::from_secs(u64::from(grace_seconds));
         let stop = self.docker.stop_container(id, Some(options));
-        match request_within(limit, operation, stop).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        request_within(limit, operation, stop).await.if_exists()?;
+        Ok(())
     }
 
     /// Removes our container `name`, running or not. Succeeds when it does not exist; waits while it is
@@ -238,10 +211,8 @@ impl Engine {
         for _ in 0..REMOVE_TRIES {
             let remove = self.docker.remove_container(id, Some(options.clone()));
             match request_within(REMOVAL_TIMEOUT, operation.clone(), remove).await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) if error.is_temporary() => refusal = Some(error),
-                Err(error) => return Err(error),
+                removed => return removed.if_exists().map(drop),
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
@@ -256,15 +227,14 @@ impl Engine {
     ) -> Result<Option<String>, EngineError> {
         let inspect = self.docker.inspect_container(name, None);
         let found = match request(operation, inspect).await {
-            Ok(found) => found,
-            Err(error) if error.is_not_found() => return Ok(None),
             // A transient state of Podman's: the container exists, and its name shows that it is ours. Only the run that created it
             // asks by name, and creates no other one meanwhile.
             Err(EngineError::Unexpected { .. }) if is_container_name(name) => {
                 return Ok(Some(name.to_owned()));
             }
-            Err(error) => return Err(error),
+            found => found.if_exists()?,
         };
+        let Some(found) = found else { return Ok(None) };
         let labels = found
             .config
             .and_then(|config| config.labels)
@@ -313,10 +283,8 @@ fn container_info(found: ContainerSummary, now: Option<&Moment>) -> Option<Conta
 /// A volume that is in use has ten seconds to become free: `status` counts the bytes of all volumes in a few.
 const IN_USE_TRIES: u32 = 100;
 
-/// A volume that sdbuild created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeInfo {
-    /// Its name.
     pub name: String,
     /// Names of the containers that use it, running or not.
     pub users: Vec<String>,
@@ -399,10 +367,8 @@ impl Engine {
             .docker
             .remove_volume(name, None::<RemoveVolumeOptions>)
             .await;
-        match removed.map_err(at(operation)) {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        removed.map_err(at(operation)).if_exists()?;
+        Ok(())
     }
 
     /// Removes the volume `name` if the engine created it for a container of `run`, because it had been removed before
@@ -414,9 +380,9 @@ impl Engine {
         run: &RunId,
     ) -> Result<bool, EngineError> {
         let operation = format!("remove volume {name}");
-        let found = match request(&operation, self.docker.inspect_volume(name)).await {
-            Err(error) if error.is_not_found() => return Ok(false),
-            found => found?,
+        let found = request(&operation, self.docker.inspect_volume(name)).await;
+        let Some(found) = found.if_exists()? else {
+            return Ok(false);
         };
         if found.labels.get(labels::RUN).map(String::as_str) != Some(run.as_str()) {
             return Ok(false);
@@ -429,13 +395,12 @@ impl Engine {
 
     /// Whether the volume exists. Fails if it exists without sdbuild's labels.
     async fn volume_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
-        match request(operation, self.docker.inspect_volume(name)).await {
-            Ok(found) if found.labels.contains_key(labels::ROLE) => Ok(true),
-            Ok(_) => Err(EngineError::NotOurs {
+        let found = request(operation, self.docker.inspect_volume(name)).await;
+        match found.if_exists()? {
+            Some(found) if !found.labels.contains_key(labels::ROLE) => Err(EngineError::NotOurs {
                 operation: operation.to_owned(),
             }),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
+            found => Ok(found.is_some()),
         }
     }
 }

@@ -37,7 +37,6 @@ impl RunId {
         Ok(Self(hex::encode(bytes)))
     }
 
-    /// The 12 digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -85,7 +84,6 @@ pub enum Role {
 }
 
 impl Role {
-    /// The label's value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Registrar => "registrar",

@@ -25,6 +25,8 @@ pub mod moment;
 pub mod oci;
 mod spec;
 pub mod ssh_machine;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
 mod tunnel;
 pub mod unix_socket;
 

@@ -29,25 +29,18 @@ exit $?"#;
 pub struct Bind {
     /// Path on the engine's host; it must exist.
     pub source: String,
-    /// Path inside the container.
     pub target: String,
-    /// Whether the container may only read it.
     pub read_only: bool,
 }
 
-/// The network of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// No network.
     None,
-    /// The engine's default network.
     Default,
 }
 
-/// Lifetime of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Until it is removed.
     UntilRemoved,
     /// The engine removes it as soon as it has ended, together with its exit status.
     UntilEnded,
@@ -56,13 +49,10 @@ pub enum Lifetime {
 /// A TCP port of a container that is published on 127.0.0.1 of the engine's host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishedPort {
-    /// The port on the engine's host.
     pub host: HostPort,
-    /// The container's port.
     pub container: u16,
 }
 
-/// A port of the engine's host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPort {
     /// This one; the container does not start if it is taken.
@@ -85,7 +75,6 @@ impl HostPort {
 /// The standard input of a container's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// No input.
     None,
     /// What the attached client sends. It ends when that client disconnects.
     Pipe,
@@ -96,9 +85,7 @@ pub enum Input {
 /// A container to create. Start from [`ContainerSpec::new`], which grants nothing.
 #[derive(Clone, Debug)]
 pub struct ContainerSpec {
-    /// Label: what it is for.
     pub role: Role,
-    /// Label: the run that creates it.
     pub run: RunId,
     /// Its name, `role.container_name(run)` by default.
     pub name: String,
@@ -112,13 +99,9 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// Working directory; the image's when `None`.
     pub working_dir: Option<String>,
-    /// Its program's standard input.
     pub input: Input,
-    /// Its network.
     pub network: Network,
-    /// Whether its root file system is read-only.
     pub read_only: bool,
-    /// Directories of the engine's host.
     pub binds: Vec<Bind>,
     /// Names of volumes and the paths where they are mounted.
     pub volumes: Vec<(String, String)>,
@@ -129,9 +112,7 @@ pub struct ContainerSpec {
     /// A seccomp profile in place of the engine's, as JSON, for a program that creates namespaces. Not sent to
     /// Podman, which reads profiles only from files of its own machine; its default profile allows namespaces.
     pub seccomp: Option<&'static str>,
-    /// The container's published TCP ports.
     pub ports: Vec<PublishedPort>,
-    /// Lifetime of the container.
     pub lifetime: Lifetime,
     /// Maximum number of threads and processes.
     pub pids_limit: Option<i64>,
@@ -175,16 +156,6 @@ impl ContainerSpec {
         self.command = wrapper.chain(self.command).collect();
         self.input = Input::Pipe;
         self
-    }
-}
-
-#[cfg(test)]
-impl ContainerSpec {
-    /// A registrar's container with the program `command`.
-    pub(super) fn example(command: &[&str]) -> Self {
-        let run = "0123456789ab".parse().unwrap();
-        let command = command.iter().map(|word| (*word).to_owned()).collect();
-        Self::new(Role::Registrar, &run, "image", command)
     }
 }
 
@@ -326,7 +297,6 @@ fn podman_ulimits() -> Vec<ResourcesUlimits> {
 pub struct EntryWrapper {
     /// Program and first arguments; the container's own command follows.
     pub command: Vec<String>,
-    /// Its environment variables.
     pub environment: Vec<(String, String)>,
     /// The seccomp profile in place of the engine's, as JSON.
     pub seccomp: &'static str,

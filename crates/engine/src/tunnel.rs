@@ -41,18 +41,18 @@ echo "sdbuild-socket:$socket"
 exec cat >/dev/null'"#;
 /// Begins the line with the socket: a login shell may print other lines.
 const SOCKET_LINE: &str = "sdbuild-socket:";
-/// `ServerAlive…`: a connection without a response ends after fifteen seconds, where TCP alone takes two hours.
-const OPTIONS: [&str; 9] = [
+/// For every `ssh`. `ServerAlive…`: a connection without a response ends after fifteen seconds, where TCP alone takes two
+/// hours.
+const OPTIONS: [&str; 7] = [
     "ConnectTimeout=20",
     "ServerAliveInterval=5",
     "ServerAliveCountMax=3",
-    "ControlPersist=no",
     "ClearAllForwardings=yes",
     "ForwardAgent=no",
     "ForwardX11=no",
     "RemoteCommand=none",
-    "StreamLocalBindMask=0177",
 ];
+const TUNNEL_OPTIONS: [&str; 2] = ["ControlPersist=no", "StreamLocalBindMask=0177"];
 /// What `ssh` writes at last when it refuses a host key, with the name of the host before it.
 const REFUSED: &str = "Host key verification failed";
 /// What it writes when the server has no key of the expected type.
@@ -74,10 +74,7 @@ pub(super) struct Tunnel {
 impl Tunnel {
     /// Opens a tunnel. No timeout once `ssh` has connected, because it may prompt on the terminal.
     pub(super) async fn open(target: &SshTarget) -> Result<Self, ConnectError> {
-        let failed = |reason: String| ConnectError::Ssh {
-            endpoint: Endpoint::Ssh(target.clone()),
-            reason,
-        };
+        let failed = |reason: String| ConnectError::Ssh(Endpoint::Ssh(target.clone()), reason);
         let mut tunnel = Self::start(target).map_err(|e| failed(format!("start ssh: {e}")))?;
         let stdout = tunnel.child.stdout.take();
         let found = match stdout {
@@ -123,10 +120,11 @@ impl Tunnel {
         // A jump host's is not a key of the machine.
         let is_refused = log.contains(REFUSED) && log.contains(PINNED_NAME);
         let is_refused = is_refused || log.contains(OTHER_TYPE);
-        is_refused.then(|| ConnectError::OtherHostKey {
-            endpoint: Endpoint::Ssh(target.clone()),
-            expected: ssh_key::fingerprint(expected),
-            found: sent_fingerprint(&log).unwrap_or_else(|| "a key of another type".to_owned()),
+        is_refused.then(|| {
+            let found =
+                sent_fingerprint(&log).unwrap_or_else(|| "a key of another type".to_owned());
+            let expected = ssh_key::fingerprint(expected);
+            ConnectError::OtherHostKey(Endpoint::Ssh(target.clone()), found, expected)
         })
     }
 
@@ -140,7 +138,7 @@ impl Tunnel {
         let mut command = Command::new("sh");
         command.args(["-c", EXEC_SSH, "ssh", "-T", "-M", "-S"]);
         command.arg(control(dir.path()));
-        for option in OPTIONS {
+        for option in OPTIONS.into_iter().chain(TUNNEL_OPTIONS) {
             command.args(["-o", option]);
         }
         command.args(options(target, dir.path())?);
@@ -255,18 +253,6 @@ const PINNED_OPTIONS: [&str; 7] = [
 pub(super) const PINNED_NAME: &str = "sdbuild-machine";
 /// With a key that was made for the machine: no other one is offered, and nothing is asked.
 const IDENTITY_OPTIONS: [&str; 3] = ["IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes"];
-/// For a single command: a connection without a response ends, and nothing else comes with it.
-const ONCE_OPTIONS: [&str; 8] = [
-    "ConnectTimeout=20",
-    "ServerAliveInterval=5",
-    "ServerAliveCountMax=3",
-    "ControlPath=none",
-    "ClearAllForwardings=yes",
-    "ForwardAgent=no",
-    "ForwardX11=no",
-    "RemoteCommand=none",
-];
-
 /// Keeps secrets from `command`, an `ssh` to `target` that has a login key of its own: the machine was made for this run, and the user's
 /// configuration must not send them there. For others a program of that configuration may need them, for instance to connect through AWS.
 pub(super) fn without_secrets(command: &mut Command, target: &SshTarget) {
@@ -318,7 +304,7 @@ pub async fn run_by_ssh(
     let mut command = Command::new("ssh");
     without_secrets(&mut command, &target);
     command.arg("-T");
-    for option in ONCE_OPTIONS {
+    for option in OPTIONS.into_iter().chain(["ControlPath=none"]) {
         command.args(["-o", option]);
     }
     command

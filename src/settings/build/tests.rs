@@ -43,7 +43,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 #[test]
 fn the_default_release_stands_in_for_later_ones() {
     let refused = "99.13"
-        .parse::<sdbuild_build::nixos::nixpkgs::Nixpkgs>()
+        .parse::<sdbuild_build::nixpkgs::Nixpkgs>()
         .unwrap_err();
     let given = format!("--nixpkgs {DEFAULT_RELEASE}");
     assert!(refused.hints[0].ends_with(&given), "{refused:?}");

@@ -1,5 +1,5 @@
 use super::*;
-use sdbuild_core::event::Phase;
+use sdbuild_core::event::{ImageDone, Phase, RunSummary};
 
 fn object(event: &Event) -> Value {
     let line = Json::default().line(event, &State::default(), Duration::from_micros(1_234_567));
@@ -120,7 +120,6 @@ fn all() -> Vec<Event> {
         is_booted_next: false,
         up_to_date: false,
         older: Vec::new(),
-        path_follows: false,
         next: Vec::new(),
     };
     let own = [
@@ -157,7 +156,9 @@ fn nixs() -> Vec<NixEvent> {
         NixEvent::Restarted,
         NixEvent::BuildStarted { id: 1, derivation: text(), machine: text() },
         NixEvent::FetchStarted { id: 1, path: text(), cache: text() },
-        NixEvent::Moved { id: 1, done: 1, expected: 1 },
+        NixEvent::Moved { id: 1, done: 1, expected: 0 },
+        NixEvent::Step { id: 1, unit: StepUnit::Bytes, done: 1, expected: 1 },
+        NixEvent::Step { id: 1, unit: StepUnit::Paths, done: 1, expected: 1 },
         NixEvent::Stopped { id: 1 },
         NixEvent::BuildLine { id: 1, line: text() },
         NixEvent::BuildPhase { id: 1, phase: text() },

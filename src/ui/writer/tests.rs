@@ -163,7 +163,7 @@ fn broken_pipe_is_ignored() {
 fn caused_by_a_builder(n: u64) -> Vec<Event> {
     let id = n;
     let derivation = format!("/nix/store/{}-d-{n}.drv", "a".repeat(32));
-    let line = format!("line {n} {}", "x".repeat(6000));
+    let line = format!("line {n} {}", "x".repeat(12_000));
     let nix = vec![
         NixEvent::WillEmulate { derivations: n },
         NixEvent::WillBuild { derivations: n },
@@ -228,7 +228,7 @@ fn no_words_of_a_builder_fill_the_memory() {
         let writer = Writer::start(Screen::plain(Slow(send)), view).unwrap();
         writer.handle(&Event::Started(Phase::Build));
         writer.handle(&Event::Notice("first".into()));
-        for n in 0..800 {
+        for n in 0..400 {
             for event in caused_by_a_builder(n) {
                 writer.handle(&event);
             }

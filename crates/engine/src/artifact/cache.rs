@@ -27,7 +27,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const OBJECTS: &str = "sha256";
 /// The longest note in bytes; the longest that is written has some hundred.
 const MAX_NOTE_BYTES: u64 = 64 * 1024;
-/// The directory of notes.
 const NOTES: &str = "notes";
 /// The prefix of the names of files that do not have their final name yet.
 const UNNAMED_PREFIX: &str = "new-";
@@ -45,12 +44,9 @@ pub struct Cache {
 pub enum CacheLookup {
     /// The object, which was just verified.
     Valid {
-        /// The file.
         path: PathBuf,
-        /// Its length in bytes.
         size: u64,
     },
-    /// No object.
     Missing,
     /// A file with another hash than its name, or something that is not a file.
     Damaged,
@@ -146,7 +142,6 @@ impl Cache {
         Ok(freed)
     }
 
-    /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -35,7 +35,6 @@ impl LazyClient {
         Ok(client)
     }
 
-    /// The client.
     pub(super) fn get(&self) -> reqwest::Result<&Client> {
         if let Some(client) = self.made.get() {
             return Ok(client);
@@ -93,10 +92,8 @@ fn install_tls() {
     }
 }
 
-/// The answer of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Its HTTP status.
     pub status: u16,
     /// The time of the server.
     pub date: Option<SystemTime>,

@@ -5,26 +5,14 @@
 //! that did not answer at all, or that sends next to nothing, is not asked for the other files of the same call.
 //!
 //! backon 1.6 was considered for the retries: it does not tell the classes of errors of `SourceError` apart.
-//!
-//! Why a file could not be downloaded from any source.
-//!
-//! A file that is being downloaded.
-//!
-//! Notices a source that sends, but next to nothing.
-//!
-//! What the downloads of one call know about their sources.
-//!
-//! The progress of several downloads in one number, reported a few times a second.
-//!
-//! Timeouts and retries of downloads.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sdbuild_core::cancel::Cancel;
@@ -32,7 +20,7 @@ use sdbuild_core::event::{Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail};
 use sdbuild_core::hash::{Hashed, Hasher, Sha256Hash};
 use sdbuild_core::plain_file;
-use sdbuild_core::timeout::{ActiveTimer, timeout};
+use sdbuild_core::timeout::timeout;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::cache::{At, Cache, CacheError, CacheLookup, ClaimResult};
@@ -48,9 +36,7 @@ const REACHABLE_TIMEOUT: Duration = Duration::from_secs(4);
 pub struct Fetched {
     /// The file in the cache, which was just verified.
     pub path: PathBuf,
-    /// SHA-256 of the file.
     pub sha256: Sha256Hash,
-    /// The length of the file in bytes.
     pub size: u64,
     /// Where redirections led; the requested URL if nothing was downloaded.
     pub final_url: String,
@@ -59,7 +45,6 @@ pub struct Fetched {
 /// A file that no lock pins.
 #[derive(Clone, Copy, Debug)]
 pub struct Remote<'a> {
-    /// Its URL.
     pub url: &'a str,
     /// Its hash. Without one any content is accepted, and the caller has to keep the hash that is returned.
     pub sha256: Option<Sha256Hash>,
@@ -93,7 +78,6 @@ impl Fetcher {
         })
     }
 
-    /// The cache that it downloads into.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
@@ -109,7 +93,6 @@ impl Fetcher {
         cancel.race(self.all(pins, mirrors)).await?
     }
 
-    /// Downloads one URL.
     pub async fn url(&self, remote: Remote<'_>, cancel: &Cancel) -> Result<Fetched, Failure> {
         let Remote {
             url,
@@ -173,9 +156,14 @@ impl Fetcher {
         Batch {
             client: &self.client,
             network: &self.network,
-            progress: Progress::new(&self.events, phase, total),
-            dead: DeadMirrors::default(),
-            reported: ReportedMirrors::default(),
+            progress: Progress {
+                events: &self.events,
+                phase,
+                total,
+                counter: Mutex::default(),
+            },
+            dead: Mutex::default(),
+            reported: Mutex::default(),
         }
     }
 
@@ -306,7 +294,7 @@ impl Fetcher {
                     | SourceError::Permanent(why),
                 ) => {
                     let is_last = download.bases.last() == Some(base);
-                    if !is_last && batch.reported.insert(base) {
+                    if !is_last && batch.is_first_report(base) {
                         let name = download.name;
                         self.events.notice(format_args!(
                             "{base} does not provide {name}: {why}; asking the next source"
@@ -326,42 +314,23 @@ pub(super) const PREPARE: &str = "prepare downloads";
 pub const CHECK_ADDRESS: &str = "check the network and the address";
 
 /// Why a file could not be downloaded.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No source had it: base URL and reason of each, in the order in which they were asked.
+    #[error("no server delivered it{}", lines(.0))]
     Sources(Vec<(String, String)>),
-    /// No source was asked, because nothing is to be downloaded.
+    #[error("the cache does not have it, and --offline does not allow a download")]
     Offline,
     /// No source was asked, because the client of HTTP could not be made.
+    #[error("{0}")]
     Client(String),
-    /// The cache, not the network.
-    Cache(CacheError),
+    #[error(transparent)]
+    Cache(#[from] CacheError),
 }
 
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sources(answers) => {
-                f.write_str("no server delivered it")?;
-                answers
-                    .iter()
-                    .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
-            }
-            Self::Offline => {
-                f.write_str("the cache does not have it, and --offline does not allow a download")
-            }
-            Self::Client(why) => f.write_str(why),
-            Self::Cache(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for FetchError {}
-
-impl From<CacheError> for FetchError {
-    fn from(error: CacheError) -> Self {
-        Self::Cache(error)
-    }
+fn lines(answers: &[(String, String)]) -> String {
+    let line = |(source, why): &(String, String)| format!("\n  {source}: {why}");
+    answers.iter().map(line).collect()
 }
 
 impl FetchError {
@@ -427,17 +396,14 @@ impl Partial {
         })
     }
 
-    /// How many bytes the file has.
     pub(super) fn len(&self) -> u64 {
         self.hasher.size()
     }
 
-    /// The hash and the length of the file.
     pub(super) fn hashed(&self) -> Hashed {
         self.hasher.clone().finish()
     }
 
-    /// Appends `bytes`.
     pub(super) async fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
         self.file.write_all(bytes).await.at("write", &self.path)?;
         self.hasher.update(bytes);
@@ -446,7 +412,8 @@ impl Partial {
 
     /// Flushes the file to disk and renames it to `object`, over whatever has that name.
     pub(super) async fn move_to(mut self, object: &Path) -> Result<(), CacheError> {
-        self.sync().await?;
+        self.file.flush().await.at("write", &self.path)?;
+        self.file.sync_all().await.at("write", &self.path)?;
         let renamed = fs::rename(&self.path, object).or_else(|error| {
             if !object.is_dir() {
                 return Err(error);
@@ -460,11 +427,6 @@ impl Partial {
             cleanup.keep().ok();
         }
         Ok(())
-    }
-
-    async fn sync(&mut self) -> Result<(), CacheError> {
-        self.file.flush().await.at("write", &self.path)?;
-        self.file.sync_all().await.at("write", &self.path)
     }
 
     /// Discards all bytes.
@@ -499,110 +461,19 @@ pub(super) fn open_part(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Bytes per second below which a source counts as one that hangs: with them 30 MB take eight hours.
-const MIN_RATE: u64 = 1024;
-
-/// Measures whether a source sends at least [`MIN_RATE`].
-pub(super) struct MinRate {
-    /// The time over which the rate is measured.
-    limit: Duration,
-    timer: ActiveTimer,
-    /// Bytes since the timer was started.
-    received: u64,
-}
-
-impl MinRate {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self {
-            limit,
-            timer: ActiveTimer::new(limit),
-            received: 0,
-        }
-    }
-
-    /// The time over which the rate is measured.
-    pub(super) fn limit(&self) -> Duration {
-        self.limit
-    }
-
-    /// Counts `bytes` that were received.
-    pub(super) fn add(&mut self, bytes: u64) {
-        self.received = self.received.saturating_add(bytes);
-    }
-
-    /// Waits until less was received within the limit than the rate requires. Cancel safe.
-    pub(super) async fn too_slow(&mut self) {
-        let min = u128::from(MIN_RATE) * self.limit.as_millis() / 1000;
-        loop {
-            self.timer.expired().await;
-            if u128::from(self.received) < min {
-                return;
-            }
-            self.received = 0;
-            self.timer = ActiveTimer::new(self.limit);
-        }
-    }
-}
-
-/// The base URLs of sources that did not answer, each with the reason.
-#[derive(Default)]
-pub(super) struct DeadMirrors(Mutex<HashMap<String, String>>);
-
-impl DeadMirrors {
-    /// Records that `base` did not answer.
-    pub(super) fn insert(&self, base: &str, reason: &str) {
-        if let Ok(mut dead) = self.0.lock() {
-            dead.insert(base.to_owned(), reason.to_owned());
-        }
-    }
-
-    /// Why `base` is not asked again.
-    pub(super) fn reason(&self, base: &str) -> Option<String> {
-        self.0.lock().ok()?.get(base).cloned()
-    }
-}
-
-/// The base URLs of sources that were replaced by the next one. Each is reported once, not for every file.
-#[derive(Default)]
-pub(super) struct ReportedMirrors(Mutex<HashSet<String>>);
-
-impl ReportedMirrors {
-    /// Returns whether `base` had not been reported.
-    pub(super) fn insert(&self, base: &str) -> bool {
-        let reported = self.0.lock();
-        reported.is_ok_and(|mut reported| reported.insert(base.to_owned()))
-    }
-}
-
 /// Progress is reported at most once in this time.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The progress of all downloads of one call.
+/// The bytes of all downloads of one call in one number.
 pub(super) struct Progress<'a> {
     events: &'a Events,
     phase: Phase,
     total: Option<u64>,
-    counter: Mutex<Counter>,
+    /// The bytes that are done, and when they were reported.
+    counter: Mutex<(u64, Option<Instant>)>,
 }
 
-struct Counter {
-    done: u64,
-    reported: Option<Instant>,
-}
-
-impl<'a> Progress<'a> {
-    pub(super) fn new(events: &'a Events, phase: Phase, total: Option<u64>) -> Self {
-        Self {
-            events,
-            phase,
-            total,
-            counter: Mutex::new(Counter {
-                done: 0,
-                reported: None,
-            }),
-        }
-    }
-
+impl Progress<'_> {
     /// Counts `bytes` that were received or that the cache had.
     pub(super) fn add(&self, bytes: u64) {
         self.change(|done| done.saturating_add(bytes));
@@ -617,12 +488,12 @@ impl<'a> Progress<'a> {
         let Ok(mut counter) = self.counter.lock() else {
             return;
         };
-        counter.done = new(counter.done);
-        let complete = self.total == Some(counter.done);
+        let done = new(counter.0);
+        counter.0 = done;
         let is_due = |last: Instant| last.elapsed() >= REPORT_INTERVAL;
-        if complete || counter.reported.is_none_or(is_due) {
-            counter.reported = Some(Instant::now());
-            self.events.bytes(self.phase, counter.done, self.total);
+        if self.total == Some(done) || counter.1.is_none_or(is_due) {
+            counter.1 = Some(Instant::now());
+            self.events.bytes(self.phase, done, self.total);
         }
     }
 }
@@ -633,7 +504,6 @@ pub const MIRROR_PROBE: &str = "dists/stable/Release";
 /// How downloads use the network.
 #[derive(Clone, Debug)]
 pub struct Network {
-    /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long a server may send nothing.
     pub read_timeout: Duration,

@@ -17,23 +17,14 @@ const SNAPSHOT_ARCHIVE: &str = "http://snapshot.debian.org/archive/debian";
 /// Why a lock was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
-    /// It is not JSON, or not that of a lock.
     #[error("not a lock: {0}")]
     Json(#[from] serde_json::Error),
-    /// Its schema is not known to this version.
     #[error("lock schema {0} is not known to this version")]
     Schema(u32),
-    /// A package is listed twice, or the packages are not sorted.
     #[error("the packages are not sorted, or {0} is listed twice")]
     Order(String),
-    /// It pins a file of a package that it does not list.
     #[error("the file {path} is pinned in {package}, which the lock does not list")]
-    UnknownPackage {
-        /// The package that is not listed.
-        package: String,
-        /// The file that is pinned.
-        path: String,
-    },
+    UnknownPackage { package: String, path: String },
 }
 
 /// A file to download, of which everything is known.
@@ -49,10 +40,8 @@ pub struct Pin {
     /// Its path below the base URL of each mirror.
     #[serde(deserialize_with = "confined")]
     pub path: String,
-    /// Its length in bytes.
     #[serde(deserialize_with = "bounded")]
     pub size: u64,
-    /// Its SHA-256.
     pub sha256: Sha256Hash,
 }
 
@@ -60,16 +49,12 @@ pub struct Pin {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// The name of its package.
     #[serde(deserialize_with = "word")]
     pub package: String,
-    /// Its path in the package.
     #[serde(deserialize_with = "confined")]
     pub path: String,
-    /// Its length in bytes.
     #[serde(deserialize_with = "bounded")]
     pub size: u64,
-    /// Its SHA-256.
     pub sha256: Sha256Hash,
 }
 
@@ -92,7 +77,6 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Parses and validates a lock.
     pub fn parse(text: &str) -> Result<Self, PinError> {
         let lock: Self = serde_json::from_str(text)?;
         if lock.schema != 1 {

@@ -1,14 +1,20 @@
 //! Downloads one file from one source, with retries.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
 use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::timeout::ActiveTimer;
 
 use super::cache::CacheError;
 use super::client::LazyClient;
-use super::fetch::{DeadMirrors, MinRate, Network, Partial, Progress, ReportedMirrors};
+use super::fetch::{Network, Partial, Progress};
 
-/// For how many times [`Network::read_timeout`] a source may be slower than [`MinRate`] requires.
+/// Bytes per second below which a source counts as one that hangs: with them 30 MB take eight hours.
+const MIN_RATE: u64 = 1024;
+/// For how many times [`Network::read_timeout`] a source may be slower than [`MIN_RATE`].
 const SLOW_TIMEOUTS: u32 = 3;
 
 /// A file to download, and what is known about it.
@@ -46,7 +52,6 @@ impl Download<'_> {
     }
 }
 
-/// Why one try failed.
 pub(super) enum SourceError {
     /// No answer at all; the next try may succeed.
     Unreachable(String),
@@ -73,11 +78,24 @@ pub(super) struct Batch<'a> {
     pub(super) client: &'a LazyClient,
     pub(super) network: &'a Network,
     pub(super) progress: Progress<'a>,
-    pub(super) dead: DeadMirrors,
-    pub(super) reported: ReportedMirrors,
+    /// The base URLs of sources that did not answer, each with the reason.
+    pub(super) dead: Mutex<HashMap<String, String>>,
+    /// The base URLs of sources that were replaced by the next one. Each is reported once, not for every file.
+    pub(super) reported: Mutex<HashSet<String>>,
 }
 
 impl Batch<'_> {
+    pub(super) fn is_first_report(&self, base: &str) -> bool {
+        let reported = self.reported.lock();
+        reported.is_ok_and(|mut reported| reported.insert(base.to_owned()))
+    }
+
+    fn give_up(&self, base: &str, why: &str) {
+        if let Ok(mut dead) = self.dead.lock() {
+            dead.insert(base.to_owned(), why.to_owned());
+        }
+    }
+
     /// Downloads the rest of `part` from `base`, with retries where they may help. Returns the URL that redirections led
     /// to.
     pub(super) async fn fetch_with_retries(
@@ -86,7 +104,8 @@ impl Batch<'_> {
         download: &Download<'_>,
         part: &mut Partial,
     ) -> Result<String, SourceError> {
-        if let Some(why) = self.dead.reason(base) {
+        let dead = self.dead.lock().ok();
+        if let Some(why) = dead.and_then(|dead| dead.get(base).cloned()) {
             return Err(SourceError::Permanent(format!("skipped ({why})")));
         }
         let mut pause = self.network.pause;
@@ -95,14 +114,14 @@ impl Batch<'_> {
             let last = tries >= self.network.tries;
             match self.attempt(base, download, part).await {
                 Err(SourceError::Unreachable(why)) if last => {
-                    self.dead.insert(base, &why);
+                    self.give_up(base, &why);
                     return Err(SourceError::Permanent(format!("{why} ({tries} tries)")));
                 }
                 Err(SourceError::Transient(why)) if last => {
                     return Err(SourceError::Permanent(format!("{why} ({tries} tries)")));
                 }
                 Err(SourceError::Slow(why)) => {
-                    self.dead.insert(base, &why);
+                    self.give_up(base, &why);
                     return Err(SourceError::Permanent(why));
                 }
                 Err(SourceError::Unreachable(_) | SourceError::Transient(_)) => {
@@ -194,15 +213,21 @@ impl Batch<'_> {
         if response.content_length().is_some_and(|more| more > room) {
             return self.too_large(download, part).await;
         }
-        let mut rate = MinRate::new(self.network.read_timeout * SLOW_TIMEOUTS);
+        let limit = self.network.read_timeout * SLOW_TIMEOUTS;
+        let min = u128::from(MIN_RATE) * limit.as_millis() / 1000;
+        let (mut timer, mut received) = (ActiveTimer::new(limit), 0_u64);
         loop {
             let chunk = tokio::select! {
                 biased;
                 chunk = response.chunk() => chunk,
-                () = rate.too_slow() => {
-                    let limit = rate.limit().as_secs();
-                    let why = format!("sent less than 1 KiB/s for {limit} s");
-                    return Err(SourceError::Slow(why));
+                () = timer.expired() => {
+                    if u128::from(received) < min {
+                        let limit = limit.as_secs();
+                        let why = format!("sent less than 1 KiB/s for {limit} s");
+                        return Err(SourceError::Slow(why));
+                    }
+                    (timer, received) = (ActiveTimer::new(limit), 0);
+                    continue;
                 }
             };
             match chunk {
@@ -220,7 +245,7 @@ impl Batch<'_> {
                     }
                     part.append(&bytes).await?;
                     self.progress.add(more);
-                    rate.add(more);
+                    received = received.saturating_add(more);
                 }
                 Err(e) => {
                     let why = format!("broke off after {} bytes: {}", part.len(), reason(&e));

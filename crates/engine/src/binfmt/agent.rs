@@ -128,7 +128,6 @@ impl AgentConnection {
         Attempt::Disconnected
     }
 
-    /// Every entry of the table.
     pub(super) async fn list(&mut self) -> Result<Vec<Entry>, Failure> {
         let mut list = EntryList::default();
         self.ask("list", |reply| {
@@ -181,7 +180,6 @@ fn keep_error_message(messages: &mut Vec<String>, bytes: &[u8]) {
     }
 }
 
-/// A line from an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     Ready,

@@ -97,7 +97,6 @@ impl Lease {
         }
     }
 
-    /// The name of the entry.
     pub fn name(&self) -> &HandlerName {
         &self.name
     }

@@ -26,7 +26,6 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The registrar's container image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrarImage {
-    /// Reference or id.
     pub reference: String,
     /// The architecture whose programs it emulates.
     pub emulates: Architecture,
@@ -48,9 +47,7 @@ impl RegistrarImage {
 pub struct RegistrarOptions {
     /// The engine whose host's table it writes to.
     pub engine: Engine,
-    /// The container image.
     pub image: RegistrarImage,
-    /// The run that it belongs to.
     pub run: RunId,
     /// The directory of the table on the engine's host, [`TABLE_DIR`] except in tests.
     pub binfmt_dir: String,
@@ -174,7 +171,6 @@ impl Registrar {
         }
     }
 
-    /// Every entry of the table.
     pub async fn entries(&mut self) -> Result<Vec<Entry>, Failure> {
         self.agent.list().await
     }
@@ -338,38 +334,41 @@ fn explain(step: &str, lines: &[String]) -> Failure {
         let line = format!("sdbuild: {setting} = {value}");
         lines.contains(&line)
     };
-    let failure = Failure::environment(step);
-    let none = is("user/max_user_namespaces", "0");
-    if step.starts_with("namespaces: ") && (none || step.contains("No space left")) {
-        return failure
-            .consequence("the engine's machine allows no user namespaces")
-            .hint("let root allow them there: `sudo sysctl user.max_user_namespaces=10000`");
-    }
-    if step.starts_with("namespaces: ") && is("kernel/unprivileged_userns_clone", "0") {
-        return failure
-            .consequence("the engine's machine allows user namespaces only for root")
-            .hint("let root allow them there: `sudo sysctl kernel.unprivileged_userns_clone=1`");
-    }
+    let is_namespace = step.starts_with("namespaces: ");
+    let none = is("user/max_user_namespaces", "0") || step.contains("No space left");
+    let sysctl = |setting| format!("let root allow them there: `sudo sysctl {setting}`");
+    let (consequence, hint) = if is_namespace && none {
+        (
+            "the engine's machine allows no user namespaces",
+            sysctl("user.max_user_namespaces=10000"),
+        )
+    } else if is_namespace && is("kernel/unprivileged_userns_clone", "0") {
+        (
+            "the engine's machine allows user namespaces only for root",
+            sysctl("kernel.unprivileged_userns_clone=1"),
+        )
     // AppArmor lets a confined program create the namespace, but without capabilities in it.
-    if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
-        return failure
-            .consequence("AppArmor on the engine's machine restricts user namespaces")
-            .hint(
-                "let root allow them there: \
-                 `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
-            );
-    }
-    if step.starts_with("namespaces: ") {
-        return failure
-            .consequence("the engine lets no container create a user namespace")
-            .hint("its seccomp filter or a security module of its machine forbids `unshare`");
-    }
-    if step.starts_with("mount: ") || step.starts_with("cover: ") {
-        return failure
-            .consequence("a container cannot mount a binfmt_misc of its own")
-            .hint("this needs Linux 6.7 or later, and SELinux or AppArmor must allow it");
-    }
-    failure
+    } else if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
+        (
+            "AppArmor on the engine's machine restricts user namespaces",
+            sysctl("kernel.apparmor_restrict_unprivileged_userns=0"),
+        )
+    } else if is_namespace {
+        (
+            "the engine lets no container create a user namespace",
+            "its seccomp filter or a security module of its machine forbids `unshare`".to_owned(),
+        )
+    } else if step.starts_with("mount: ") || step.starts_with("cover: ") {
+        (
+            "a container cannot mount a binfmt_misc of its own",
+            "this needs Linux 6.7 or later, and SELinux or AppArmor must allow it".to_owned(),
+        )
+    } else {
+        return Failure::environment(step);
+    };
+    Failure::environment(step)
+        .consequence(consequence)
+        .hint(hint)
 }
 
 #[cfg(test)]

@@ -75,12 +75,10 @@ impl Registration {
         ]
     }
 
-    /// The magic as the kernel prints it.
     pub(crate) fn magic(&self) -> String {
         hex::encode(self.header())
     }
 
-    /// The mask as the kernel prints it.
     pub(crate) fn mask(&self) -> String {
         hex::encode(self.mask)
     }
@@ -177,7 +175,6 @@ const ELF_MACHINE: Range<usize> = 36..40;
 /// One entry of the table, as the kernel prints it; fields that it does not print are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name.
     pub name: String,
     /// Whether the handler is enabled in the kernel.
     pub enabled: bool,
@@ -216,7 +213,6 @@ impl Entry {
     }
 }
 
-/// The owner of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// Registered by sdbuild, under this name.

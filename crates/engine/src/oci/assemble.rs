@@ -33,24 +33,12 @@ const LAYER: &str = "layer.tar";
 /// Why an image could not be assembled.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
-    /// A package could not be unpacked.
     #[error("package {name}: {cause}")]
-    Package {
-        /// Its name.
-        name: String,
-        /// The reason.
-        cause: LayerError,
-    },
-    /// The file of a package was changed after it was verified.
+    Package { name: String, cause: LayerError },
     #[error("package {name}: its file in the cache has changed since it was verified")]
-    Changed {
-        /// Its name.
-        name: String,
-    },
-    /// The layer could not be made.
+    Changed { name: String },
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// A temporary file could not be read or written.
     #[error("temporary file: {0}")]
     Io(#[from] io::Error),
     /// A temporary file could not be created.
@@ -61,13 +49,11 @@ pub enum AssembleError {
 /// A container image, ready to be loaded.
 #[derive(Debug)]
 pub struct ContainerImage {
-    /// Its name.
     pub reference: String,
     /// `sha256:…` of its layers: by them an engine's copy is recognised.
     pub diff_ids: Vec<String>,
     /// What `docker load` takes, read from its beginning.
     pub archive: File,
-    /// Its length in bytes.
     pub size: u64,
 }
 
@@ -150,7 +136,6 @@ impl Assembler<'_> {
         Ok(done.into_iter().map(|(_, nodes)| nodes).collect())
     }
 
-    /// Unpacks one package.
     fn unpack_one(
         &self,
         pin: &Pin,

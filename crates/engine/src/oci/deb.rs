@@ -26,21 +26,16 @@ pub enum DebError {
     /// Reading, decompressing or parsing failed.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// It is not a Debian package.
     #[error("not a Debian package: {0}")]
     Format(&'static str),
-    /// A path is outside of the package.
     #[error("the path {0:?} is outside the package")]
     Path(String),
-    /// It contains a device, a pipe or the like.
     #[error("{0:?} is neither file, directory nor link")]
     Kind(String),
 }
 
-/// Type of a path in a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EntryKind {
-    /// A directory.
     Dir,
     /// A file with this number of bytes.
     File(u64),
@@ -53,11 +48,9 @@ pub(super) enum EntryKind {
 /// One path in a package: relative, without `.` and `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The path.
     pub(super) path: String,
     /// Permission bits, without set-user-ID, set-group-ID and sticky.
     pub(super) mode: u32,
-    /// Type of the entry.
     pub(super) kind: EntryKind,
 }
 

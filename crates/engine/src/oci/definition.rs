@@ -32,16 +32,12 @@ pub const BUILD_USER: u32 = 1000;
 /// The defaults of containers of an image. The names of the fields are part of the digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Defaults {
-    /// `KEY=value`.
     pub env: Vec<String>,
-    /// `uid:gid`.
     pub user: String,
-    /// The working directory.
     pub working_dir: String,
     /// The program that gets the command as its arguments; if there is none, the command is a program and its arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entrypoint: Vec<String>,
-    /// The command and its arguments.
     pub command: Vec<String>,
 }
 
@@ -52,7 +48,6 @@ pub struct Definition {
     pub role: Role,
     /// The architecture of its programs.
     pub architecture: Architecture,
-    /// Its packages.
     pub lock: Lock,
     /// The files that are added, in this order.
     pub extras: Vec<ExtraFile>,
@@ -64,17 +59,39 @@ pub struct Definition {
     pub name: Option<String>,
 }
 
+/// The built-in locks of a container image, for amd64 and arm64.
+macro_rules! locks {
+    ($role:literal) => {
+        [
+            include_str!(concat!(
+                "../../../../containers/",
+                $role,
+                "/amd64.lock.json"
+            )),
+            include_str!(concat!(
+                "../../../../containers/",
+                $role,
+                "/arm64.lock.json"
+            )),
+        ]
+    };
+}
+
+impl Defaults {
+    fn new(env: &[&str], user: u32, working_dir: &str, command: &str) -> Self {
+        Self {
+            env: env.iter().map(|variable| (*variable).to_owned()).collect(),
+            user: format!("{user}:{user}"),
+            working_dir: working_dir.to_owned(),
+            entrypoint: Vec::new(),
+            command: vec![command.to_owned()],
+        }
+    }
+}
+
 impl Definition {
     /// The registrar's image. With a directory `locks` its lock is read from there, in place of the built-in one.
     pub fn registrar(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
-        let built_in = match architecture {
-            Architecture::X86_64 => {
-                include_str!("../../../../containers/registrar/amd64.lock.json")
-            }
-            Architecture::Aarch64 => {
-                include_str!("../../../../containers/registrar/arm64.lock.json")
-            }
-        };
         let extras = vec![
             ExtraFile::file("sdbuild/binfmt-agent", 0o755, AGENT),
             ExtraFile::file("sdbuild/enter", 0o755, ENTER),
@@ -84,14 +101,8 @@ impl Definition {
             ExtraFile::file("etc/group", 0o644, "root:x:0:\n"),
             ExtraFile::link("usr/bin/sh", "busybox"),
         ];
-        let defaults = Defaults {
-            env: vec!["PATH=/usr/bin".to_owned()],
-            user: "0:0".to_owned(),
-            working_dir: "/".to_owned(),
-            entrypoint: Vec::new(),
-            command: vec!["/bin/sh".to_owned()],
-        };
-        let lock = lock_text(Role::Registrar, architecture, locks, built_in)?;
+        let defaults = Defaults::new(&["PATH=/usr/bin"], 0, "/", "/bin/sh");
+        let lock = lock_text(Role::Registrar, architecture, locks, locks!("registrar"))?;
         let mut registrar = Self::new(Role::Registrar, architecture, &lock, extras, defaults)?;
         registrar.content_paths = match architecture.emulates() {
             Architecture::Aarch64 => &[
@@ -108,10 +119,6 @@ impl Definition {
 
     /// The builder's image. With a directory `locks` its lock is read from there, in place of the built-in one.
     pub fn builder(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
-        let built_in = match architecture {
-            Architecture::X86_64 => include_str!("../../../../containers/builder/amd64.lock.json"),
-            Architecture::Aarch64 => include_str!("../../../../containers/builder/arm64.lock.json"),
-        };
         let extras = vec![
             ExtraFile::file("etc/passwd", 0o644, PASSWD),
             ExtraFile::file("etc/group", 0o644, GROUP),
@@ -132,25 +139,13 @@ impl Definition {
             "NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt",
             "LANG=C.UTF-8",
         ];
-        let defaults = Defaults {
-            env: env.map(str::to_owned).to_vec(),
-            user: format!("{BUILD_USER}:{BUILD_USER}"),
-            working_dir: "/home/sdbuild".to_owned(),
-            entrypoint: Vec::new(),
-            command: vec!["/bin/bash".to_owned()],
-        };
-        let lock = lock_text(Role::Builder, architecture, locks, built_in)?;
+        let defaults = Defaults::new(&env, BUILD_USER, "/home/sdbuild", "/bin/bash");
+        let lock = lock_text(Role::Builder, architecture, locks, locks!("builder"))?;
         Self::new(Role::Builder, architecture, &lock, extras, defaults)
     }
 
     /// The emulator's image. With a directory `locks` its lock is read from there, in place of the built-in one.
     pub fn emulator(architecture: Architecture, locks: Option<&Path>) -> Result<Self, Failure> {
-        let built_in = match architecture {
-            Architecture::X86_64 => include_str!("../../../../containers/emulator/amd64.lock.json"),
-            Architecture::Aarch64 => {
-                include_str!("../../../../containers/emulator/arm64.lock.json")
-            }
-        };
         let extras = vec![
             ExtraFile::file("sdbuild/machine", 0o755, MACHINE),
             ExtraFile::file("sdbuild/keys", 0o755, KEYS),
@@ -160,14 +155,9 @@ impl Definition {
             ExtraFile::dir("tmp", 0o1777, 0),
             ExtraFile::dir("machine", 0o700, BUILD_USER),
         ];
-        let defaults = Defaults {
-            env: vec!["PATH=/usr/bin".to_owned(), "TMPDIR=/machine".to_owned()],
-            user: format!("{BUILD_USER}:{BUILD_USER}"),
-            working_dir: "/machine".to_owned(),
-            entrypoint: Vec::new(),
-            command: vec!["/bin/sh".to_owned()],
-        };
-        let lock = lock_text(Role::Emulator, architecture, locks, built_in)?;
+        let env = ["PATH=/usr/bin", "TMPDIR=/machine"];
+        let defaults = Defaults::new(&env, BUILD_USER, "/machine", "/bin/sh");
+        let lock = lock_text(Role::Emulator, architecture, locks, locks!("emulator"))?;
         Self::new(Role::Emulator, architecture, &lock, extras, defaults)
     }
 
@@ -279,15 +269,18 @@ nobody:x:65534:65534:nobody:/:/bin/false
 const GROUP: &str = "root:x:0:\nsdbuild:x:1000:\nnogroup:x:65534:\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
-/// The text of the lock in `dir` if there is a directory, else the built-in one.
+/// The text of the lock in `dir` if there is a directory, else the one of the built-in locks for amd64 and arm64.
 fn lock_text<'a>(
     role: Role,
     architecture: Architecture,
     dir: Option<&Path>,
-    built_in: &'a str,
+    [amd64, arm64]: [&'a str; 2],
 ) -> Result<Cow<'a, str>, Failure> {
     let Some(dir) = dir else {
-        return Ok(Cow::Borrowed(built_in));
+        return Ok(Cow::Borrowed(match architecture {
+            Architecture::X86_64 => amd64,
+            Architecture::Aarch64 => arm64,
+        }));
     };
     let path = dir
         .join(role.as_str())
@@ -302,18 +295,14 @@ fn lock_text<'a>(
 pub struct ExtraFile {
     /// Its path, without a leading slash.
     pub path: String,
-    /// Its permission bits.
     pub mode: u32,
     /// The number of its user and its group.
     pub owner: u32,
-    /// Content of the file.
     pub content: ExtraFileContent,
 }
 
-/// Content of an [`ExtraFile`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExtraFileContent {
-    /// A directory.
     Dir,
     /// A file with these bytes.
     File(Vec<u8>),
@@ -384,11 +373,8 @@ impl Definition {
             ExtraFile::dir("home", 0o1777, 0),
         ];
         tool.defaults = Defaults {
-            env: vec!["PATH=/usr/bin".to_owned(), "HOME=/home".to_owned()],
-            user: "0:0".to_owned(),
-            working_dir: "/home".to_owned(),
             entrypoint: vec!["/usr/bin/sdbuild".to_owned()],
-            command: vec!["--help".to_owned()],
+            ..Defaults::new(&["PATH=/usr/bin", "HOME=/home"], 0, "/home", "--help")
         };
         tool.name = Some(format!("sdbuild:{version}"));
         Ok(tool)

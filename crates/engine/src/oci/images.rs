@@ -6,7 +6,6 @@
 //! Which container images an engine does not have, and how much has to be downloaded for them. Read-only.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
@@ -93,7 +92,6 @@ impl Images {
             progress.is_held();
         }
         let image = self.assemble_with(definition, &progress, cancel).await?;
-        progress.is_packed(image.size);
         let diff_ids = image.diff_ids.clone();
         let loaded = || async {
             let held = cancel.race(engine.image(&reference)).await??;
@@ -105,8 +103,8 @@ impl Images {
         }
         let _one_at_a_time = cancel.race(self.loading.lock()).await?;
         let archive = tokio::fs::File::from_std(image.archive);
-        let report = progress.clone();
-        let load = engine.load_image(archive, move |loading| report.loading(loading));
+        let (report, size) = (progress.clone(), image.size);
+        let load = engine.load_image(archive, move |loading| report.loading(loading, size));
         cancel.race(load).await??;
         progress.is_loaded();
         loaded().await?.ok_or_else(|| {
@@ -134,9 +132,9 @@ impl Images {
         cancel: &Cancel,
     ) -> Result<ContainerImage, Failure> {
         let what = format!("assemble container image {}", definition.reference());
-        let packages: Vec<&Pin> = definition.lock.packages.iter().collect();
+        let pins: Vec<&Pin> = definition.lock.packages.iter().collect();
         let mirrors = definition.lock.mirrors(&self.mirrors);
-        let packages: Vec<PathBuf> = self.fetcher.pins(&packages, &mirrors, cancel).await?;
+        let packages = self.fetcher.pins(&pins, &mirrors, cancel).await?;
         let (cache, token) = (self.fetcher.cache().clone(), cancel.token().clone());
         let (owned, progress) = (definition.clone(), progress.clone());
         let work = tokio::task::spawn_blocking(move || {

@@ -31,43 +31,31 @@ const CERTIFICATE_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Why a layer could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
-    /// A package cannot be read.
     #[error(transparent)]
     Deb(#[from] DebError),
     /// A temporary file could not be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// Two packages, or one of them twice, contain this path.
     #[error("{0} exists twice")]
     Duplicate(String),
-    /// A path has another one below it and is not a directory.
     #[error("{0} is not a directory")]
     NotADirectory(String),
-    /// The target of a hard link does not exist.
     #[error("{0} is a hard link to a file that does not exist")]
     DanglingLink(String),
-    /// A file is shorter than its package says.
     #[error("{0} ends early")]
     Truncated(String),
-    /// A pinned file in a package has another hash than its pin.
     #[error("{path} has SHA-256 {got}, pinned is {pinned}")]
     WrongHash {
-        /// The path of the file.
         path: String,
-        /// Its hash.
         got: Sha256Hash,
-        /// The hash of the pin.
         pinned: Sha256Hash,
     },
-    /// A pinned file is not in its package.
     #[error("{0} is not in its package")]
     Missing(String),
-    /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// The content of a file.
 #[derive(Clone, Debug)]
 pub(super) enum Blob {
     /// Part of a temporary file.
@@ -76,7 +64,6 @@ pub(super) enum Blob {
         offset: u64,
         length: u64,
     },
-    /// Bytes in memory.
     Bytes(Vec<u8>),
 }
 

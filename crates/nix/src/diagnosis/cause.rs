@@ -22,20 +22,14 @@ pub(super) enum Cause {
     MissingArgument { argument: String, module: String },
     /// A function is called with an argument that it does not take.
     UnexpectedArgument { function: String, argument: String },
-    /// `nixosSystem` is called without modules.
-    NoModules,
     /// A value is called that is no function.
-    NotAFunction { kind: String },
+    NotAFunction,
     /// A value depends on itself; if a module's imports do, on this argument of that module.
     InfiniteRecursion { imports: Option<(String, String)> },
     /// A value has another type than an expression needs.
     WrongValue { wanted: String, found: String },
     /// A string is not an absolute path.
     StringAsPath { text: String },
-    /// A file in `imports` is not a module.
-    NotAModule,
-    /// A module has definitions beside `config` or `options`.
-    BesideConfig { attribute: String },
     /// A file defines an attribute twice.
     DefinedTwice { attribute: String, first: Position },
     /// An option does not exist; nixpkgs suggests others.
@@ -51,7 +45,7 @@ pub(super) enum Cause {
         definitions: Vec<Definition>,
     },
     /// A set of options is defined as another value.
-    NotASet { option: String, found: String },
+    NotASet { option: String },
     /// Definitions of an option contradict each other.
     Conflict {
         option: String,
@@ -61,9 +55,7 @@ pub(super) enum Cause {
     NoValue { option: String },
     /// An option no longer has any effect.
     OptionGone { option: String },
-    /// A package has another name now.
-    Renamed { old: String, new: String },
-    /// A package was removed.
+    /// A package was removed, or has another name now.
     Removed {
         name: String,
         instead: Option<String>,
@@ -106,25 +98,14 @@ pub(super) enum Cause {
     NoSuchOutput { missing: String, known: Vec<String> },
     /// A flake has several configurations, of which one has to be named.
     SeveralConfigurations { known: Vec<String> },
-    /// An attribute of a flake is not a configuration.
-    NotAConfiguration { reference: String },
     /// An attribute or a value in `flake.nix` has the wrong form.
-    FlakeForm {
-        wanted: String,
-        found: String,
-        place: Option<Position>,
-    },
+    FlakeForm { place: Option<Position> },
     /// `flake.nix` has an attribute that flakes do not have.
     FlakeAttribute { name: String },
     /// An input of a flake has an attribute that inputs do not have.
-    InputAttribute {
-        name: String,
-        place: Option<Position>,
-    },
+    InputAttribute { name: String },
     /// An input of a flake has a URL that Nix cannot fetch.
     InputUrl { url: String },
-    /// A repository does not have a branch or tag.
-    GitReference { name: String },
     /// What was fetched has another hash.
     WrongHash { specified: String, got: String },
     /// The message says itself what is wrong: an assertion, `throw`, or an error that is not known.
@@ -271,13 +252,6 @@ fn of_file(error: &NixError) -> Option<Cause> {
             first: position(first)?,
         });
     }
-    if summary.contains("is neither a path, a function nor an attribute set") {
-        return Some(Cause::NotAModule);
-    }
-    if summary.starts_with("Module `") {
-        let attribute = quoted_after(summary, "has an unsupported attribute ")?;
-        return Some(Cause::BesideConfig { attribute });
-    }
     None
 }
 
@@ -304,9 +278,7 @@ fn of_flake(summary: &str) -> Option<Cause> {
         return Some(Cause::FlakeAttribute { name });
     }
     if let Some(name) = quoted_after(summary, "unexpected flake input attribute") {
-        let place = summary.split_once(", at ");
-        let place = place.and_then(|(_, place)| position(place));
-        return Some(Cause::InputAttribute { name, place });
+        return Some(Cause::InputAttribute { name });
     }
     if let Some(url) = unsupported_url(summary) {
         let url = url.to_owned();
@@ -315,9 +287,6 @@ fn of_flake(summary: &str) -> Option<Cause> {
     if has("found circular import of flake 'path:'") {
         let url = String::new();
         return Some(Cause::InputUrl { url });
-    }
-    if let Some(name) = quoted_after(summary, "resolving Git reference") {
-        return Some(Cause::GitReference { name });
     }
     of_form(summary)
         .or_else(|| of_outputs(summary))
@@ -344,20 +313,12 @@ fn unsupported_url(summary: &str) -> Option<&str> {
 fn of_form(summary: &str) -> Option<Cause> {
     let file = between(summary, "file '", "' must be an attribute set");
     if file.is_some_and(|file| file.ends_with("/flake.nix")) {
-        return Some(Cause::FlakeForm {
-            wanted: "a set".to_owned(),
-            found: "another value".to_owned(),
-            place: None,
-        });
+        return Some(Cause::FlakeForm { place: None });
     }
     let (types, place) = summary.split_once(" at /nix/store/")?;
-    let (wanted, found) = types.strip_prefix("expected ")?.split_once(" but got ")?;
+    let is_form = types.starts_with("expected ") && types.contains(" but got ");
     let place = position(&format!("/nix/store/{place}"));
-    Some(Cause::FlakeForm {
-        wanted: wanted.to_owned(),
-        found: found.to_owned(),
-        place,
-    })
+    is_form.then_some(Cause::FlakeForm { place })
 }
 
 /// Errors of `expressions/flake-source.nix`.
@@ -367,11 +328,12 @@ fn of_outputs(summary: &str) -> Option<Cause> {
         ". Its configurations are ",
         ". The configurations of the flake are ",
     ];
-    if let Some(reference) =
-        summary.strip_suffix(" is neither a NixOS configuration nor a derivation")
-    {
-        let reference = reference.to_owned();
-        return Some(Cause::NotAConfiguration { reference });
+    let no_configurations = || Cause::NoSuchOutput {
+        missing: "nixosConfigurations".to_owned(),
+        known: Vec::new(),
+    };
+    if summary.ends_with(" is neither a NixOS configuration nor a derivation") {
+        return Some(no_configurations());
     }
     let words = |list: &str| -> Vec<String> { list.split(", ").map(str::to_owned).collect() };
     let listed = LISTED.iter().find_map(|start| summary.split_once(start));
@@ -382,10 +344,7 @@ fn of_outputs(summary: &str) -> Option<Cause> {
         return Some(Cause::SeveralConfigurations { known });
     }
     if start.contains(" has a nixosConfigurations ") {
-        return Some(Cause::NoSuchOutput {
-            missing: "nixosConfigurations".to_owned(),
-            known: Vec::new(),
-        });
+        return Some(no_configurations());
     }
     let outputs = start.split_once(". It has ");
     let missing = outputs.map_or(start, |(start, _)| start);
@@ -437,9 +396,8 @@ fn of_option(summary: &str) -> Option<Cause> {
         });
     }
     if summary.starts_with("In module `") && summary.contains("you're trying to define a value") {
-        let found = between(summary, "of type `", "'")?.to_owned();
         let option = between(summary, "for the option\n`", "'")?.to_owned();
-        return Some(Cause::NotASet { option, found });
+        return Some(Cause::NotASet { option });
     }
     if let Some(option) = between(summary, "The option definition `", "'") {
         let option = option.to_owned();
@@ -528,9 +486,9 @@ fn of_package(summary: &str) -> Option<Cause> {
         });
     }
     if let Some((old, new)) = summary.split_once("has been renamed to") {
-        return Some(Cause::Renamed {
-            old: quoted_after(&format!(" {old}"), " ")?,
-            new: quoted_after(new, "")?,
+        return Some(Cause::Removed {
+            name: quoted_after(&format!(" {old}"), " ")?,
+            instead: Some(quoted_after(new, "")?),
         });
     }
     let removed = || {
@@ -573,9 +531,6 @@ fn of_name(error: &NixError) -> Option<Cause> {
             function: between(summary, "function '", "'")?.to_owned(),
             argument: quoted_after(summary, "unexpected argument")?,
         });
-    }
-    if summary.contains("called without required argument 'modules'") {
-        return Some(Cause::NoModules);
     }
     if summary.starts_with("infinite recursion encountered") {
         let imports = module_argument(&error.text);
@@ -649,9 +604,8 @@ fn of_path(summary: &str) -> Option<Cause> {
 
 /// Causes in values that an expression cannot use.
 fn of_value(summary: &str) -> Option<Cause> {
-    if let Some((_, kind)) = summary.split_once("something which is not a function but ") {
-        let kind = kind.split(':').next().unwrap_or_default().to_owned();
-        return Some(Cause::NotAFunction { kind });
+    if summary.contains("something which is not a function but ") {
+        return Some(Cause::NotAFunction);
     }
     if let Some(text) = between(summary, "string '", "' doesn't represent an absolute path") {
         let text = text.to_owned();

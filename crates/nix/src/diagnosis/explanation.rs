@@ -51,8 +51,9 @@ impl From<(Option<Place>, Advice)> for Located {
     }
 }
 
-impl From<(Option<Place>, Vec<Advice>)> for Located {
-    fn from((place, advice): (Option<Place>, Vec<Advice>)) -> Self {
+impl From<(Option<Place>, Option<Advice>)> for Located {
+    fn from((place, advice): (Option<Place>, Option<Advice>)) -> Self {
+        let advice = advice.into_iter().collect();
         Self { place, advice }
     }
 }
@@ -88,7 +89,7 @@ fn locate(
                 .and_then(|files| files.place_that_is_not_utf_8());
             (
                 place.as_deref().and_then(line_of_file),
-                Row::NotUtf8.advice(),
+                Row::Encoding.advice(),
             )
                 .into()
         }
@@ -101,11 +102,12 @@ fn locate(
         Cause::MissingArgument { argument, module } => {
             names::not_passed(context, argument, module).into()
         }
-        Cause::UnexpectedArgument { function, argument } => {
-            names::unexpected(context, function, argument, position).into()
-        }
-        Cause::NoModules => Row::NoModules.advice().into(),
-        Cause::NotAFunction { .. } => match position {
+        Cause::UnexpectedArgument { function, argument } => (
+            None,
+            names::unexpected(context, function, argument, position),
+        )
+            .into(),
+        Cause::NotAFunction => match position {
             Some(position) if position.file.starts_with(CONFIG_DIR) => {
                 Row::NotAFunction.advice().into()
             }
@@ -114,13 +116,8 @@ fn locate(
         Cause::InfiniteRecursion { imports } => {
             options::recursion(context, imports.as_ref()).into()
         }
-        Cause::WrongValue { wanted, found } => {
-            let (place, advice) = options::wrong_value(context, wanted, found);
-            (place, advice.into_iter().collect::<Vec<_>>()).into()
-        }
+        Cause::WrongValue { wanted, found } => options::wrong_value(context, wanted, found).into(),
         Cause::StringAsPath { text } => options::string_as_path(context, text).into(),
-        Cause::NotAModule => Row::NotAModule.advice().into(),
-        Cause::BesideConfig { attribute } => Row::BesideConfig.with("attribute", attribute).into(),
         Cause::DefinedTwice { first, .. } => {
             let second = position.map_or(0, |position| position.line);
             Row::DefinedTwice
@@ -148,10 +145,9 @@ fn locate(
             definitions,
         } => {
             let place = options::place(context, option, definitions);
-            let advice = options::wrong_type(option, wanted, definitions);
-            (place, advice.into_iter().collect::<Vec<_>>()).into()
+            (place, options::wrong_type(option, wanted, definitions)).into()
         }
-        Cause::NotASet { option, .. } => {
+        Cause::NotASet { option } => {
             let place = options::place(context, option, &[]);
             (place, Row::OptionsBelow.with("option", option)).into()
         }
@@ -162,20 +158,13 @@ fn locate(
             let place = options::place(context, option, definitions);
             (place, options::conflict(context, option, definitions)).into()
         }
-        Cause::NoValue { option } => options::no_value(context, option).into(),
-        Cause::OptionGone { option } => {
-            let place = options::place(context, option, &[]);
-            (place, Row::OptionGone.advice()).into()
-        }
-        Cause::Renamed { old, new } => {
-            let place = names::package(context, old);
-            (place, Row::Renamed.with("name", new)).into()
-        }
+        Cause::NoValue { option } => options::no_value(option).into(),
+        Cause::OptionGone { option } => (options::place(context, option, &[]), None).into(),
         Cause::Removed { name, instead } => {
             let place = names::package(context, name);
             let advice = match instead {
                 _ if name.starts_with("linuxPackages_") => Row::Kernel.with("name", name),
-                Some(instead) => Row::Replaced.with("instead", instead).and("name", name),
+                Some(new) => Row::Replaced.with("new", new).and("name", name),
                 None => Row::Removed.with("name", name),
             };
             (place, advice).into()
@@ -191,19 +180,26 @@ fn locate(
         }
         Cause::NotForPlatform { package } => {
             let place = names::package(context, package);
-            (place, Row::NotForPlatform.with("name", package)).into()
+            (place, Row::Removed.with("name", package)).into()
         }
         Cause::NoSdImage => options::import_image(context, None).into(),
         Cause::NoVariant { variant, known } => {
             let similar = nearest(variant, known.iter().map(String::as_str));
             match similar {
-                Some(name) => Row::SimilarVariant.with("name", name).into(),
+                Some(name) => Row::Similar
+                    .with("name", format!("--format nixpkgs:{name}"))
+                    .into(),
                 None => Row::NoVariant.advice().into(),
             }
         }
         Cause::NoVariants => Row::NoVariants.advice().into(),
         Cause::VariantNeedsKvm { variant } => match in_place_of(variant) {
-            Some(format) => Row::SameWithoutKvm.with("name", format.name).into(),
+            Some(format) => Row::NeedsKvm
+                .saying(format!(
+                    "--format {} does the same without one",
+                    format.name
+                ))
+                .into(),
             None => Row::NeedsKvm.advice().into(),
         },
         Cause::WrongPlatform => Row::WrongPlatform.advice().into(),
@@ -220,20 +216,13 @@ fn locate(
             flakes::no_such_output(context, missing, known).into()
         }
         Cause::SeveralConfigurations { known } => flakes::name_one(context, known).into(),
-        Cause::NotAConfiguration { reference } => {
-            flakes::not_a_configuration(context, reference).into()
-        }
-        Cause::FlakeForm { wanted, place, .. } => {
+        Cause::FlakeForm { place } => {
             let place = place.as_ref().and_then(in_own_flake);
-            (place, Row::FlakeForm.with("wanted", wanted)).into()
+            (place, Row::FlakeForm.advice()).into()
         }
         Cause::FlakeAttribute { name } => flakes::attribute(context, name).into(),
-        Cause::InputAttribute { name, .. } => flakes::input_attribute(context, name).into(),
+        Cause::InputAttribute { name } => flakes::input_attribute(context, name).into(),
         Cause::InputUrl { url } => flakes::input_url(context, url).into(),
-        Cause::GitReference { name } => {
-            let place = only_word(context, name);
-            (place, Row::GitReference.with("name", name)).into()
-        }
         Cause::WrongHash { specified, got } => {
             // Nix puts the algorithm in front of a hash that a file has without it.
             let plain = specified.split_once(':').map(|(_, plain)| plain);
@@ -252,27 +241,21 @@ fn locate(
             };
             let is_plain = !message.is_empty() && !message.contains(['"', '\\', '\n']);
             let place = only_line(context, throws).filter(|_| is_plain);
-            Located {
-                place,
-                advice: Vec::new(),
-            }
+            (place, None).into()
         }
     }
 }
 
 /// The slip behind a syntax error, and its line.
 fn of_syntax(context: &ExitContext<'_>, error: &NixError) -> Located {
-    let Some(position) = error.position.as_ref() else {
-        return syntax::general(&error.summary).advice().into();
+    let (Some(position), Some(files)) = (error.position.as_ref(), context.files) else {
+        return Row::OtherSyntax.advice().into();
     };
-    if context
-        .files
-        .is_some_and(|files| files.is_utf_16(&position.file))
-    {
-        return Row::Utf16.advice().into();
+    if files.is_utf_16(&position.file) {
+        return Row::Encoding.advice().into();
     }
-    let Some(text) = context.files.and_then(|files| files.text(&position.file)) else {
-        return syntax::general(&error.summary).advice().into();
+    let Some(text) = files.text(&position.file) else {
+        return Row::OtherSyntax.advice().into();
     };
     let slip = syntax::find(&text, position, &error.summary);
     (slip.place(position), slip.advice).into()

@@ -5,7 +5,7 @@ use super::evidence::ExitContext;
 use super::flakes::lock_command;
 use super::place::{Place, only_line, only_word};
 use super::table::{Advice, Row};
-use crate::known_repository::KnownRepository;
+use crate::known_repository::{KnownRepository, NIXPKGS_URL};
 use crate::layout::CONFIG_DIR;
 use crate::store_path::is_store_path;
 
@@ -46,16 +46,8 @@ pub(super) fn untracked(context: &ExitContext<'_>, path: &str) -> (Option<Place>
 
 /// The same for the file `path` of nixpkgs.
 pub(super) fn not_in_nixpkgs(context: &ExitContext<'_>, path: &str) -> (Option<Place>, Advice) {
-    let slash = path
-        .strip_prefix("nixos/modules")
-        .filter(|rest| !rest.starts_with('/'));
-    let advice = match slash {
-        Some(rest) => Row::NotInNixpkgs.saying(format!(
-            "a slash is missing in the path. Write modulesPath + \"/{rest}\""
-        )),
-        None => Row::NotInNixpkgs.with("path", path),
-    };
-    (naming(context, path), advice)
+    let place = naming(context, path);
+    (place, Row::NotInNixpkgs.with("path", path))
 }
 
 /// The same for `<path>`.
@@ -87,17 +79,17 @@ pub(super) fn impure(context: &ExitContext<'_>, impure: &Impure) -> (Option<Plac
     match impure {
         Impure::Path(path) => impure_path(context, path),
         Impure::SearchPath(path) => {
-            let (channel, file) = path.split_at(path.find('/').unwrap_or(path.len()));
+            let channel = path.split('/').next().unwrap_or(path);
             let known = KnownRepository::called(channel);
-            let url = known.map(|known| format!("github:{}", known.address));
-            let advice = if channel == "nixpkgs" {
-                Row::ImpureNixpkgs.with("path", file.trim_start_matches('/'))
-            } else {
-                Row::ImpureSearchPath
-                    .with("channel", channel)
-                    .and("url", url.as_deref().unwrap_or("…"))
-                    .and("command", lock_command(context))
+            let url = match known {
+                Some(known) => format!("github:{}", known.address),
+                None if channel == "nixpkgs" => NIXPKGS_URL.to_owned(),
+                None => "…".to_owned(),
             };
+            let advice = Row::ImpureSearchPath
+                .with("channel", channel)
+                .and("url", url)
+                .and("command", lock_command(context));
             (search_path(context, path), advice)
         }
         Impure::System => {
@@ -122,7 +114,10 @@ fn impure_path(context: &ExitContext<'_>, path: &str) -> (Option<Place>, Advice)
         let written = format!("../{above}");
         return (
             only_word(context, &written),
-            Row::ImpureAbove.with("path", above),
+            Row::ImpurePath.saying(format!(
+                "../{above} is above the flake's directory, and Nix reads only files in it that git tracks. Move the file \
+                 there, and git add it"
+            )),
         );
     }
     let place = only_word(context, path).or_else(|| {

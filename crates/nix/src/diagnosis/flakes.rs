@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 
 use super::evidence::{ExitContext, Findings};
-use super::place::{Place, definitions_below, is_value, only, only_name, only_word, spans};
+use super::place::{Place, definitions_below, only_name, only_word};
 use super::table::{Advice, Row};
 use crate::configuration_file;
 use crate::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::known_repository::NIXPKGS_URL;
 use crate::layout::CONFIG_DIR;
 use crate::log::{NixError, Position};
-use crate::nix_definitions::defines;
 use sdbuild_core::invisible_chars::is_format_char;
 use sdbuild_core::nearest::similar_names;
 use sdbuild_core::shell_word::quoted;
@@ -89,7 +88,8 @@ fn is_local(flake: &str) -> bool {
 pub(super) fn incomplete_lock(context: &ExitContext<'_>, flake: &str) -> Advice {
     match is_local(flake) {
         true => Row::LockIncomplete.with("command", lock_command(context)),
-        false => Row::LockElsewhere.advice(),
+        false => Row::LockIncomplete
+            .saying("clone the repository, and complete its flake.lock there: sdbuild lock"),
     }
 }
 
@@ -109,9 +109,7 @@ pub(super) fn no_outputs(context: &ExitContext<'_>, flake: &str) -> (Option<Plac
     let names = similar.iter().map(String::as_str);
     match similar_names("outputs", names).filter(|_| !similar.iter().any(|it| it == "outputs")) {
         Some(name) => {
-            let advice = Row::SimilarFlakeAttribute
-                .with("name", &name)
-                .and("similar", "outputs");
+            let advice = rename(&name, "outputs");
             (only_name(context, &name), advice)
         }
         None => (None, Row::NoOutputs.advice()),
@@ -147,7 +145,7 @@ pub(super) fn no_such_output(
         };
         let reference = known.iter().find(is_meant).or(similar.as_ref());
         let advice = match reference.or(of_one) {
-            Some(reference) => Row::SimilarOutput.with("name", reference),
+            Some(reference) => Row::Similar.with("name", reference),
             None if known.iter().all(|known| known.contains('#')) => name_one(context, known),
             None => Row::DefineConfiguration.advice(),
         };
@@ -158,9 +156,7 @@ pub(super) fn no_such_output(
     match similar.or_else(|| other.cloned()) {
         Some(name) => {
             let place = only_name(context, &name);
-            let advice = Row::SimilarFlakeAttribute
-                .with("name", name)
-                .and("similar", CONFIGURATIONS);
+            let advice = rename(&name, CONFIGURATIONS);
             (place, advice)
         }
         None => (None, Row::DefineConfiguration.advice()),
@@ -178,28 +174,17 @@ pub(super) fn name_one(context: &ExitContext<'_>, known: &[String]) -> Advice {
     }
 }
 
-/// Where the attribute that `reference` names is, which is no configuration.
-pub(super) fn not_a_configuration(
-    context: &ExitContext<'_>,
-    reference: &str,
-) -> (Option<Place>, Advice) {
-    let name = reference.rsplit(['#', '.']).next().unwrap_or_default();
-    let path = format!("outputs.{CONFIGURATIONS}.{name}");
-    let found = only(context, |text| {
-        spans(text, |node| is_value(node) && defines(node) == path)
-    });
-    let place = found.map(|(place, _)| place);
-    (place, Row::NotAConfiguration.advice())
+/// The hint to rename an attribute of `flake.nix`.
+fn rename(name: &str, similar: &str) -> Advice {
+    Row::Similar.saying(format!("rename {name} to {similar}"))
 }
 
 /// What helps with the attribute `name` of a `flake.nix`, which flakes do not have.
 pub(super) fn attribute(context: &ExitContext<'_>, name: &str) -> (Option<Place>, Advice) {
     let all = ["description", "inputs", "outputs", "nixConfig"];
     let advice = match similar_names(name, all) {
-        Some(similar) => Row::SimilarFlakeAttribute
-            .with("name", name)
-            .and("similar", similar),
-        None => Row::FlakeAttribute.advice(),
+        Some(similar) => rename(name, &similar),
+        None => Row::FlakeForm.advice(),
     };
     (only_name(context, name), advice)
 }
@@ -208,10 +193,8 @@ pub(super) fn attribute(context: &ExitContext<'_>, name: &str) -> (Option<Place>
 pub(super) fn input_attribute(context: &ExitContext<'_>, name: &str) -> (Option<Place>, Advice) {
     let similar = similar_names(name, ["url", "flake", "follows", "inputs", "type"]);
     let advice = match similar {
-        Some(similar) => Row::SimilarInputAttribute
-            .with("name", name)
-            .and("similar", similar),
-        None => Row::InputAttribute.advice(),
+        Some(similar) => Row::Similar.with("name", similar),
+        None => Row::InputUrl.advice(),
     };
     (only_name(context, name), advice)
 }

@@ -172,7 +172,7 @@ pub(super) fn machine_failure(
         Certificate => {
             let summary = "the certificate of a server is not valid";
             let failure = download_failure(findings, *error, summary);
-            Some(with_rows(failure, &[Row::Clock, Row::Authority]))
+            Some(with_rows(failure, &[Row::Clock]))
         }
         DownloadTimeout => Some(timeout(findings)),
         Network => {
@@ -227,10 +227,7 @@ fn no_handler(system: System) -> Failure {
 /// Nix could not write to the store volume.
 pub(super) fn store_volume_full(store: &str) -> Failure {
     let text = format!("no space left, or no inode, on the store volume {store}");
-    with_rows(
-        Failure::environment(text),
-        &[Row::DiskFull, Row::CleanStore],
-    )
+    with_rows(Failure::environment(text), &[Row::DiskFull])
 }
 
 /// A server that did not answer.
@@ -288,10 +285,7 @@ fn builder_lost(findings: &Findings) -> Failure {
         ),
         None => format!("a remote builder can no longer be used: {line}"),
     };
-    with_rows(
-        Failure::environment(text),
-        &[Row::BuilderLost, Row::WithoutBuilder],
-    )
+    with_rows(Failure::environment(text), &[Row::BuilderLost])
 }
 
 /// Which cache sent what that is damaged.

@@ -100,7 +100,7 @@ fn without_values(text: String, explanation: &Explanation) -> String {
             }
         }
         Cause::WrongValue { .. } => truncate(&text, MAX_VALUE).into_owned(),
-        Cause::NotAFunction { .. } => text.split(": {").next().unwrap_or_default().to_owned(),
+        Cause::NotAFunction => text.split(": {").next().unwrap_or_default().to_owned(),
         Cause::FlakeForm { .. } | Cause::InputAttribute { .. } if has_place => {
             let before = text.split(" at /nix/store/").next().unwrap_or_default();
             before.trim_end_matches(',').to_owned()

@@ -27,7 +27,7 @@ use crate::reports::unmarked;
 use cause::Cause;
 pub use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
 use explanation::Explanation;
-use fetches::{fetch_failure, no_network_failure, not_found_failure};
+use fetches::{fetch_failure, no_network_failure};
 pub use machine::{KnownError, known_errors};
 use machine::{machine_failure, store_volume_full, with_rows};
 use message::reason;
@@ -61,13 +61,7 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
         .or_else(|| no_network_failure(context, findings, &known))
         .or_else(|| fetch_failure(context, findings))
         .or_else(|| machine_failure(context, findings, &known));
-    let not_found = match first_cause {
-        Some(_) => None,
-        None => not_found_failure(context, failed),
-    };
-    let is_not_found = not_found.is_some();
     let cause = first_cause
-        .or(not_found)
         .or_else(|| build_failure(context, findings, explained))
         .or_else(|| exit_status_failure(context, findings))
         .unwrap_or_else(|| evaluation_failure(context, explained));
@@ -80,11 +74,6 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
         failure = with_hash(failure, explained);
     }
     failure = excerpt::with_lines(context, findings, explained, failure);
-    if is_not_found {
-        // Neither the server's answer nor a shell shows more of it.
-        failure.log_tail.clear();
-        return failure;
-    }
     failure.derivation = failed
         .and_then(|failed| failed.derivation.as_ref())
         .map(|derivation| derivation.path().to_owned());
@@ -93,11 +82,12 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
 
 /// `failure` of a download with a wrong hash, with the hint that has both hashes, if the message has them.
 fn with_hash(failure: Failure, explained: Option<(&NixError, &Explanation)>) -> Failure {
-    let advice = explained.and_then(|(_, explanation)| {
-        let mut advice = explanation.advice.iter();
-        advice.find(|advice| advice.row == Row::WrongHash)
-    });
-    let text = advice.map_or_else(|| Row::UnknownHash.advice().text(), Advice::text);
+    let mut advice = explained.iter().flat_map(|(_, found)| &found.advice);
+    let advice = advice.find(|advice| advice.row == Row::WrongHash);
+    let text = advice.map_or_else(
+        || "the server's file has changed, or the configuration's hash is wrong".to_owned(),
+        Advice::text,
+    );
     match failure.hints.contains(&text) {
         true => failure,
         false => failure.hint(text),
@@ -233,12 +223,12 @@ fn no_native_glue(findings: &Findings) -> Failure {
 fn ended_by_watchdog(findings: &Findings) -> Option<Failure> {
     let reason = findings.last_reason("sdbuild: watchdog: ")?;
     let text = format!("the builder lost the connection to sdbuild and ended: {reason}");
-    Some(with_rows(Failure::environment(text), &[Row::Watchdog]))
+    Some(with_rows(Failure::environment(text), &[Row::Interrupted]))
 }
 
 fn stopped() -> Failure {
     let failure = Failure::environment("the builder was stopped from outside");
-    with_rows(failure, &[Row::Stopped])
+    with_rows(failure, &[Row::Interrupted])
 }
 
 /// The entry could not prepare the store volume and reported why.

@@ -1,13 +1,13 @@
 //! Names that Nix does not find: variables, attributes, and arguments of modules.
 
 use rnix::SyntaxKind::{
-    NODE_ATTR_SET, NODE_IDENT, NODE_LAMBDA, NODE_LIST, NODE_PAT_BIND, NODE_PAT_ENTRY, NODE_PATTERN,
-    NODE_SELECT, NODE_WITH, TOKEN_ELLIPSIS,
+    NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PAT_BIND, NODE_PAT_ENTRY, NODE_PATTERN,
+    NODE_SELECT, NODE_WITH,
 };
 use rnix::SyntaxNode;
 
 use super::evidence::{ExitContext, Findings};
-use super::place::{Place, Span, is_value, node_at, only, spans};
+use super::place::{Place, is_value, node_at, only_name, spans};
 use super::table::{Advice, Row};
 use crate::configuration_file::FLAKE_FILE;
 use crate::layout::CONFIG_DIR;
@@ -15,8 +15,8 @@ use crate::log::{NixError, Position};
 use crate::nix_definitions::{defines, line_number_of};
 use crate::nix_name::is_of_name;
 use crate::nix_syntax::parse;
-use sdbuild_core::nearest::{is_slip, may_mean, similar_names};
-use sdbuild_core::text::{alternatives, listed};
+use sdbuild_core::nearest::{is_slip, nearest};
+use sdbuild_core::text::alternatives;
 
 /// What every module may ask for, in the order in which modules name it.
 const ARGUMENTS: [&str; 5] = ["config", "lib", "pkgs", "options", "modulesPath"];
@@ -30,7 +30,6 @@ pub(super) struct Header {
     arguments: Vec<String>,
     /// The name of all of them: `@inputs`.
     pub(super) all: Option<String>,
-    has_ellipsis: bool,
 }
 
 impl Header {
@@ -50,7 +49,6 @@ impl Header {
             let parts = pattern.children().filter(move |part| part.kind() == kind);
             parts.map(|part| part.text().to_string())
         };
-        let mut tokens = pattern.children_with_tokens();
         let lines = pattern.text().to_string().matches('\n').count();
         Some(Self {
             line: line_number_of(text, &pattern) + lines,
@@ -58,7 +56,6 @@ impl Header {
             all: parts(NODE_PAT_BIND)
                 .next()
                 .map(|all| all.trim_matches(['@', ' ', '\n']).to_owned()),
-            has_ellipsis: tokens.any(|token| token.kind() == TOKEN_ELLIPSIS),
         })
     }
 
@@ -82,17 +79,6 @@ impl Header {
             Some(name) => format!("{{ {all} }}@{name}:"),
             None => format!("{{ {all} }}:"),
         }
-    }
-
-    /// How to add `missing` arguments of modules to it.
-    fn adding(&self, missing: &[&str]) -> Advice {
-        // Without `...` the next error would be about the arguments that the module does not name.
-        let rest = (!self.has_ellipsis).then_some("...");
-        let added: Vec<&str> = missing.iter().copied().chain(rest).collect();
-        Row::ModuleArgument
-            .with("arguments", listed(&added))
-            .and("line", self.line)
-            .and("header", self.with(missing))
     }
 }
 
@@ -131,45 +117,16 @@ impl NameAt {
         Some(Self { text, node, module })
     }
 
-    /// How the module gets the `names`, arguments of modules, of which it lacks some.
-    fn argument(&self, names: &[&str]) -> Option<Advice> {
+    /// How the module gets the argument `name`.
+    fn argument(&self, name: &str) -> Option<Advice> {
         let module = self.module.as_ref()?;
-        match Header::of(&self.text, module) {
-            Some(header) => {
-                let missing: Vec<&str> = names
-                    .iter()
-                    .copied()
-                    .filter(|name| !header.has(name))
-                    .collect();
-                (!missing.is_empty()).then(|| header.adding(&missing))
-            }
-            None => (module.kind() == NODE_ATTR_SET).then(|| {
-                let names = names.join(", ");
-                Row::NoHeader.with("header", format!("{{ {names}, ... }}:"))
-            }),
-        }
-    }
-
-    /// The arguments of modules that the file uses and nothing binds, with `name`.
-    fn unbound_arguments(&self, name: &str) -> Vec<&'static str> {
-        let bound: Vec<String> = self
-            .node
-            .ancestors()
-            .filter_map(|scope| Header::of(&self.text, &scope))
-            .flat_map(|header| header.names().map(str::to_owned).collect::<Vec<_>>())
-            .collect();
-        let root = self.module.clone();
-        let used = |argument: &str| {
-            let mut nodes = root.iter().flat_map(SyntaxNode::descendants);
-            nodes.any(|node| node.kind() == NODE_IDENT && node.text() == argument && begins(&node))
+        let header = match Header::of(&self.text, module) {
+            Some(header) if header.has(name) => return None,
+            Some(header) => header.with(&[name]),
+            None if module.kind() == NODE_ATTR_SET => format!("{{ {name}, ... }}:"),
+            None => return None,
         };
-        let arguments = ARGUMENTS.into_iter();
-        let is_bound = |argument: &str| bound.iter().any(|bound| bound == argument);
-        arguments
-            .filter(|argument| {
-                *argument == name || used(argument) && !is_bound(argument) && *argument != "options"
-            })
-            .collect()
+        Some(Row::ModuleArgument.with("header", header))
     }
 
     /// Whether the name is in the scope of `with pkgs;`, or of a set in it.
@@ -204,15 +161,6 @@ fn is_module_in(node: &SyntaxNode) -> bool {
     list.is_some_and(|list| defines(&list).rsplit('.').next() == Some("modules"))
 }
 
-/// Whether the name `node` is a variable, and not an attribute.
-fn begins(node: &SyntaxNode) -> bool {
-    let parent = node.parent();
-    parent.is_some_and(|parent| {
-        parent.kind() != rnix::SyntaxKind::NODE_ATTRPATH
-            && ![NODE_PAT_ENTRY, NODE_PAT_BIND].contains(&parent.kind())
-    })
-}
-
 /// What helps with the undefined variable `name` at `position`.
 pub(super) fn undefined(
     context: &ExitContext<'_>,
@@ -224,67 +172,41 @@ pub(super) fn undefined(
         .iter()
         .find(|known| *known != &name && is_slip(name, known))
     {
-        return vec![Row::SimilarAttribute.with("names", similar)];
+        return vec![Row::Similar.with("name", similar)];
     }
+    let check = Row::CheckName.with("name", name);
     let Some(at) = position.and_then(|position| NameAt::find(context, position)) else {
-        let similar = similar_package(findings, name);
-        return vec![similar.unwrap_or_else(|| Row::CheckName.advice())];
+        return vec![similar_package(findings, name).unwrap_or(check)];
     };
     if let Some(value) = boolean(name) {
         return vec![Row::Boolean.with("name", name).and("value", value)];
     }
-    if ARGUMENTS.contains(&name) {
-        return vec![missing_argument(&at, name)];
+    let is_argument = ARGUMENTS.contains(&name);
+    if is_argument && let Some(advice) = at.argument(name) {
+        return vec![advice];
     }
     if is_of_library(name) {
-        let ask = at.argument(&["lib"]);
-        let write = Row::LibraryFunction.with("name", name);
-        return std::iter::once(write).chain(ask).collect();
+        return library_function(Some(&at), name);
     }
     if at.is_in_packages() {
         return vec![no_package(findings, name)];
     }
-    if findings.packages.all().any(|known| known == name) {
-        return vec![Row::Package.with("name", name)];
-    }
+    let is_known = findings.packages.all().any(|known| known == name);
     let is_flake = position.is_some_and(|at| at.file == format!("{CONFIG_DIR}{FLAKE_FILE}"));
-    if is_flake && at.module.is_none() {
-        return vec![Row::ArgumentOfOutputs.with("name", name)];
+    if is_flake && at.module.is_none() && !is_known {
+        return vec![Row::InOutputs.advice()];
     }
-    let of_list = at
-        .node
-        .parent()
-        .is_some_and(|list| list.kind() == NODE_LIST);
-    let similar = similar_package(findings, name).filter(|_| of_list);
-    if let Some(similar) = similar {
-        return vec![similar];
-    }
-    let before = position.and_then(|position| at.text.get(..position.offset(&at.text)?));
-    if before.is_some_and(|before| before.ends_with('"')) {
-        return vec![Row::InnerQuotes.advice()];
-    }
-    if of_list && !name.contains('-') {
-        return vec![Row::PackageOrText.with("name", name)];
-    }
-    if is_value(&at.node) || of_list {
-        return vec![Row::TextWithoutQuotes.with("name", name)];
-    }
-    vec![Row::CheckName.advice()]
+    let parent = at.node.parent();
+    let of_list = parent.is_some_and(|list| list.kind() == NODE_LIST);
+    let similar = similar_package(findings, name).filter(|_| of_list && !is_known);
+    vec![similar.unwrap_or(check)]
 }
 
-/// How a module, or the outputs of a flake, get what modules get as the argument `name`.
-fn missing_argument(at: &NameAt, name: &str) -> Advice {
-    let names = at.unbound_arguments(name);
-    let of_outputs = match name {
-        "lib" => "nixpkgs.lib",
-        "pkgs" => "nixpkgs.legacyPackages.aarch64-linux",
-        _ => "the module's argument inside a module only",
-    };
-    match at.argument(&names) {
-        Some(advice) => advice,
-        None if at.module.is_none() => Row::InOutputs.with("value", of_outputs),
-        None => Row::CheckName.advice(),
-    }
+/// How the file at the name `at` calls the function `name` of `lib`.
+fn library_function(at: Option<&NameAt>, name: &str) -> Vec<Advice> {
+    let ask = at.and_then(|at| at.argument("lib"));
+    let write = Row::LibraryFunction.with("name", name);
+    std::iter::once(write).chain(ask).collect()
 }
 
 /// Whether `name` is that of a function of `lib` such as `mkForce` and `optionals`.
@@ -328,29 +250,22 @@ pub(super) fn missing_attribute(
     suggestions: &[String],
     error: &NixError,
 ) -> Vec<Advice> {
-    if name == "nixosSystem" {
-        return vec![Row::NixosSystem.advice()];
-    }
     let position = error.position.as_ref();
     let at = position.and_then(|position| NameAt::find(context, position));
-    let written = at.as_ref().map(NameAt::selection).unwrap_or_default();
-    let of_pkgs = written.starts_with("pkgs.");
-    if of_pkgs && is_of_library(name) {
-        let ask = at.and_then(|at| at.argument(&["lib"]));
-        let write = Row::LibraryFunction.with("name", name);
-        return std::iter::once(write).chain(ask).collect();
+    let selection = at.as_ref().map(NameAt::selection).unwrap_or_default();
+    if selection.starts_with("pkgs.") && is_of_library(name) {
+        return library_function(at.as_ref(), name);
     }
-    if of_pkgs && written == format!("pkgs.{name}") {
+    if selection == format!("pkgs.{name}") {
         return vec![no_package(findings, name)];
     }
     let near = suggestions.iter().map(String::as_str);
-    let near: Vec<&str> = near.filter(|known| may_mean(name, known)).collect();
-    vec![if !near.is_empty() {
-        Row::SimilarAttribute.with("names", alternatives(&near))
-    } else if written.starts_with("config.") {
-        Row::CheckValue.advice()
-    } else {
-        Row::CheckPackage.advice()
+    let near: Vec<&str> = near
+        .filter(|known| nearest(name, [*known]).is_some())
+        .collect();
+    vec![match near.is_empty() {
+        true => Row::CheckAttribute.advice(),
+        false => Row::Similar.with("name", alternatives(&near)),
     }]
 }
 
@@ -359,7 +274,7 @@ pub(super) fn not_passed(
     context: &ExitContext<'_>,
     argument: &str,
     module: &str,
-) -> (Option<Place>, Vec<Advice>) {
+) -> (Option<Place>, Advice) {
     let shown = match module.starts_with('<') {
         // Of a module that is part of `flake.nix`, Nix does not know the file.
         true => "a module".to_owned(),
@@ -376,18 +291,12 @@ pub(super) fn not_passed(
     });
     let similar = ARGUMENTS.iter().find(|known| is_slip(argument, known));
     let advice = match similar {
-        Some(similar) => vec![Row::SimilarArgument.with("similar", similar)],
-        None if context.is_flake => {
-            let pass = Row::SpecialArgs.with("pass", passing(context, argument));
-            let name = naming_inputs(context).filter(|_| argument == "inputs");
-            name.into_iter().chain([pass]).collect()
-        }
-        None => vec![Row::NoSpecialArgs.advice()],
+        Some(similar) => Row::Similar.with("name", similar),
+        None if context.is_flake => Row::SpecialArgs.with("pass", passing(context, argument)),
+        None => Row::NoSpecialArgs.advice(),
     };
-    let advice = advice
-        .into_iter()
-        .map(|advice| advice.and("module", &shown).and("argument", argument));
-    (place, advice.collect())
+    let advice = advice.and("module", &shown).and("argument", argument);
+    (place, advice)
 }
 
 /// The attribute of `specialArgs` that passes `argument`, in the user's flake.
@@ -395,36 +304,21 @@ fn passing(context: &ExitContext<'_>, argument: &str) -> String {
     if argument != "inputs" {
         return format!("inherit {argument};");
     }
-    match outputs_header(context).and_then(|(_, header)| header.all) {
+    match outputs_header(context).and_then(|header| header.all) {
         Some(all) if all == argument => "inherit inputs;".to_owned(),
         Some(all) => format!("inputs = {all};"),
         None => "inherit inputs;".to_owned(),
     }
 }
 
-/// The arguments of the outputs of the user's flake, and where the function begins.
-pub(super) fn outputs_header(context: &ExitContext<'_>) -> Option<(Span, Header)> {
+/// The arguments of the outputs of the user's flake.
+fn outputs_header(context: &ExitContext<'_>) -> Option<Header> {
     let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
     let found = spans(&text, |node| is_value(node) && defines(node) == "outputs");
     let span = found.into_iter().next()?;
     let header = Header::of_file(&span.text)?;
     let line = span.line + header.line - 1;
-    Some((span, Header { line, ..header }))
-}
-
-/// How the outputs of the user's flake name all of their inputs, unless they do.
-fn naming_inputs(context: &ExitContext<'_>) -> Option<Advice> {
-    let (_, header) = outputs_header(context).filter(|(_, header)| header.all.is_none())?;
-    let line = header.line;
-    let header = Header {
-        all: Some("inputs".to_owned()),
-        ..header
-    };
-    Some(
-        Row::NameInputs
-            .with("header", header.with(&[]))
-            .and("line", line),
-    )
+    Some(Header { line, ..header })
 }
 
 /// What helps where `function` at `position` is called with an `argument` that it does not take.
@@ -433,54 +327,23 @@ pub(super) fn unexpected(
     function: &str,
     argument: &str,
     position: Option<&Position>,
-) -> Advice {
-    const NIXOS_SYSTEM: [&str; 5] = ["lib", "modules", "pkgs", "specialArgs", "system"];
-    let file = position.map_or("", |position| position.file.as_str());
-    if file.ends_with("/nixos/lib/eval-config.nix")
-        && let Some(similar) = similar_names(argument, NIXOS_SYSTEM)
-    {
-        return Row::NixosSystemArgument
-            .with("argument", argument)
-            .and("similar", similar);
-    }
-    if function == "outputs"
-        && let Some((_, header)) = outputs_header(context)
-    {
-        let names: Vec<&str> = header.names().filter(|name| *name != "self").collect();
-        let all = [vec!["self"], names, vec!["..."]].concat().join(", ");
-        return Row::OutputsArguments
-            .with("header", format!("{{ {all} }}:"))
-            .and("line", header.line);
-    }
-    let text = context.files.and_then(|files| files.text(file));
-    let header = text.as_deref().and_then(Header::of_file);
-    // nixpkgs calls modules with all of its arguments.
-    match header.filter(|_| ARGUMENTS.contains(&argument) || argument == "_class") {
-        Some(header) => Row::NoEllipsis
-            .with("header", header.with(&[]))
-            .and("line", header.line),
-        None => Row::OtherArgument.with("argument", argument),
-    }
+) -> Option<Advice> {
+    let header = if function == "outputs" {
+        outputs_header(context)
+    } else {
+        // nixpkgs calls modules with all of its arguments.
+        let is_module = ARGUMENTS.contains(&argument) || argument == "_class";
+        let text = context.files?.text(&position?.file)?;
+        Header::of_file(&text).filter(|_| is_module)
+    }?;
+    let advice = Row::NoEllipsis.with("header", header.with(&[]));
+    Some(advice.and("line", header.line))
 }
 
-/// The only place of the user's files that names the package `name`, which nixpkgs refuses or no longer has.
+/// The only line of the user's files that names the package `name`, which nixpkgs refuses or no longer has.
 pub(super) fn package(context: &ExitContext<'_>, name: &str) -> Option<Place> {
     let is_version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
     let mut dashes = name.match_indices('-').map(|(at, _)| name.split_at(at));
     let front = dashes.find(|(_, rest)| rest.strip_prefix('-').is_some_and(is_version));
-    let name = front.map_or(name, |(front, _)| front);
-    let (place, _) = only(context, |text| {
-        spans(text, |node| {
-            let kind = node.kind();
-            let is_inner = node.ancestors().skip(1).any(|of| of.kind() == NODE_SELECT);
-            if ![NODE_IDENT, NODE_SELECT].contains(&kind) || is_inner {
-                return false;
-            }
-            let written = node.text().to_string();
-            let path = written.strip_prefix("pkgs.").unwrap_or(&written);
-            let rest = path.strip_prefix(name);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    })?;
-    Some(place)
+    only_name(context, front.map_or(name, |(front, _)| front))
 }

@@ -1,27 +1,27 @@
 //! Options, their definitions and their values.
 
-use rnix::SyntaxKind::{NODE_BIN_OP, NODE_LIST, NODE_SELECT, NODE_STRING, TOKEN_ADD};
+use rnix::SyntaxKind::{NODE_SELECT, NODE_STRING};
 use rnix::SyntaxNode;
 
 use super::cause::{Definition, is_name};
 use super::evidence::ExitContext;
 use super::files::naming;
 use super::names::not_passed;
-use super::place::{
-    Place, Span, definition_in, definitions_below, definitions_of, is_value, only, only_definition,
-    spans,
-};
+use super::place::{Place, Span, definition_in, is_value, only, only_definition, spans};
 use super::table::{Advice, Row};
 use crate::known_repository::KnownRepository;
 use crate::layout::{CLI_MODULE, CONFIG_DIR};
 use crate::nix_definitions::{defines, option_at};
-use crate::source_files::HARDWARE_FILE;
-use sdbuild_core::nearest::{may_mean, with_other_capitals};
+use sdbuild_core::nearest::nearest;
 use sdbuild_core::text::alternatives;
 use sdbuild_image::image_format::SD_CARD;
 
 /// Part of the names of the modules that define the image.
 const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
+/// How a list is written.
+const LIST: &str = "a list: [ … ], with spaces between the elements";
+/// How a set is written.
+const SET: &str = "a set: { … }";
 /// Characters of a value that a hint repeats at most.
 const MAX_VALUE: usize = 80;
 
@@ -77,15 +77,11 @@ pub(super) fn unknown(
     let near: Vec<&str> = suggestions
         .iter()
         .map(String::as_str)
-        .filter(|known| may_mean(&last(option), &last(known)))
+        .filter(|known| nearest(&last(option), [last(known).as_str()]).is_some())
         .collect();
-    let names = match with_other_capitals(option, near.iter().copied()) {
-        Some(only) => only.to_owned(),
-        None => alternatives(&near),
-    };
     match near.is_empty() {
         true => Row::CheckOption.advice(),
-        false => Row::SimilarOption.with("names", names),
+        false => Row::Similar.with("name", alternatives(&near)),
     }
 }
 
@@ -112,49 +108,54 @@ pub(super) fn wrong_type(option: &str, wanted: &str, definitions: &[Definition])
     let is_number = |text: &str| text.parse::<i64>().is_ok();
     let is_plain =
         !is_element && is_name(option) && value.len() <= MAX_VALUE && !value.contains('…');
-    // The whole line, if the value is known.
-    let write = |row: Row, value: Option<String>| match value.filter(|_| is_plain) {
-        Some(value) => Row::WriteValue.with("option", option).and("value", value),
-        None => row.advice(),
-    };
     if values_have(definitions, "PRIVATE KEY-----") {
         return Some(Row::PrivateKey.advice());
     }
     if option == "networking.hostName" {
-        return Some(Row::HostName.advice());
+        let form = "a host name of at most 63 letters from a to z, digits and `-`. A domain belongs in networking.domain";
+        return Some(Row::OfType.with("form", form));
     }
-    let quoted =
-        || (is_number(value) || ["true", "false"].contains(&value)).then(|| format!("\"{value}\""));
-    Some(match kind {
+    let (form, known) = match kind {
         "boolean" => {
-            let meant = text.and_then(|text| match text {
-                "yes" | "on" | "true" => Some("true"),
-                "no" | "off" | "false" => Some("false"),
+            let value = text.and_then(|text| match text {
+                "yes" | "on" | "true" => Some("true".to_owned()),
+                "no" | "off" | "false" => Some("false".to_owned()),
                 _ => None,
             });
-            write(Row::WriteBoolean, meant.map(str::to_owned))
+            ("true or false, in lower case and without quotes", value)
         }
-        "package" if is_element && value.starts_with("<function") => Row::CallInList.advice(),
-        "package" => Row::WritePackage.advice(),
+        "package" if is_element && value.starts_with("<function") => {
+            return Some(Row::CallInList.advice());
+        }
+        "package" => ("pkgs.NAME, without quotes", None),
         _ if kind.starts_with("list of ") => {
             let is_one = kind.contains("string") && text.is_some()
                 || kind.contains("integer") && is_number(value);
-            write(Row::WriteList, is_one.then(|| format!("[ {value} ]")))
+            (LIST, is_one.then(|| format!("[ {value} ]")))
         }
-        _ if kind.starts_with("attribute set") || kind.starts_with("submodule") => {
-            Row::WriteSet.advice()
-        }
+        _ if kind.starts_with("attribute set") || kind.starts_with("submodule") => (SET, None),
         // The type itself says which numbers it takes.
         _ if kind.contains("integer") && is_number(value) => return None,
         _ if kind.contains("integer") => {
             let number = text.filter(|text| is_number(text));
-            write(Row::WriteNumber, number.map(str::to_owned))
+            ("a number, without quotes", number.map(str::to_owned))
         }
-        _ if kind.contains("string") && text.is_none() => write(Row::WriteString, quoted()),
+        _ if kind.contains("string") && text.is_none() => {
+            let is_word = is_number(value) || ["true", "false"].contains(&value);
+            (
+                "a text in double quotes",
+                is_word.then(|| format!("\"{value}\"")),
+            )
+        }
         _ => {
             let option = option.split(".\"[").next().unwrap_or(option);
-            Row::AcceptedValues.with("option", option)
+            return Some(Row::AcceptedValues.with("option", option));
         }
+    };
+    // The whole line, if the value is known.
+    Some(match known.filter(|_| is_plain) {
+        Some(value) => Row::WriteValue.with("option", option).and("value", value),
+        None => Row::OfType.with("form", form),
     })
 }
 
@@ -169,97 +170,60 @@ pub(super) fn conflict(
     option: &str,
     definitions: &[Definition],
 ) -> Advice {
-    let mut files = definitions.iter().map(|it| it.file.as_str());
-    if files.clone().any(|file| file.contains(IMAGE_MODULES)) {
-        let is_hardware = files.any(|file| file.rsplit('/').next() == Some(HARDWARE_FILE));
-        let row = if is_hardware {
-            Row::ByImageHardware
-        } else {
-            Row::ByImage
-        };
-        return row.with("option", option);
+    if definitions.iter().any(|it| it.file.contains(IMAGE_MODULES)) {
+        return Row::ByImage.with("option", option);
     }
-    let is_own = |it: &&Definition| it.file.starts_with(CONFIG_DIR) || it.file == CLI_MODULE;
-    let (own, others): (Vec<&Definition>, Vec<&Definition>) = definitions.iter().partition(is_own);
-    let place = |it: &Definition| match definition_in(context, &it.file, option, &it.value) {
-        Some((place, _)) => Place {
-            column: None,
-            ..place
+    let is_own = |it: &&Definition| it.file.starts_with(CONFIG_DIR);
+    let mut own = definitions.iter().filter(is_own);
+    let by_flag = definitions.iter().any(|it| it.file == CLI_MODULE);
+    match (own.next(), own.next()) {
+        (Some(one), None) if definitions.len() > 1 && !by_flag => {
+            let found = definition_in(context, &one.file, option, &one.value);
+            let place = found.map(|(place, _)| {
+                Place {
+                    column: None,
+                    ..place
+                }
+                .shown(context)
+            });
+            let place = place.unwrap_or_else(|| one.file.replace(CONFIG_DIR, context.shown_dir));
+            Row::OtherDefinition
+                .with("option", option)
+                .and("own", place)
         }
-        .shown(context),
-        None => it.file.replace(CONFIG_DIR, context.shown_dir),
-    };
-    let by_flag = own.iter().any(|it| it.file == CLI_MODULE);
-    match (own.as_slice(), others.as_slice()) {
-        ([first, second], []) if !by_flag && place(first) != place(second) => Row::TwoDefinitions
-            .with("first", place(first))
-            .and("second", place(second)),
-        ([own], [_, ..]) if !by_flag => Row::OtherDefinition
-            .with("option", option)
-            .and("own", place(own)),
         _ => Row::KeepOne.advice(),
     }
 }
 
-/// What helps with an `option` that something needs, and that has no value, and where the user's files enable that.
-pub(super) fn no_value(context: &ExitContext<'_>, option: &str) -> (Option<Place>, Advice) {
-    let mut part = option.split(".\"[").next().unwrap_or(option);
-    let mut place = None;
-    while let Some((outer, _)) = part.rsplit_once('.').filter(|_| place.is_none()) {
-        let enable = format!("{outer}.enable");
-        place = only(context, |text| definitions_of(text, &enable)).map(|(place, _)| place);
-        part = outer;
-    }
-    let place = place.or_else(|| {
-        let list = option.split(".\"[").next().filter(|list| *list != option)?;
-        Some(only(context, |text| definitions_below_or_of(text, list))?.0)
-    });
+/// What helps with an `option` that something needs, and that has no value.
+pub(super) fn no_value(option: &str) -> Advice {
     let name = option.rsplit("\".").next().unwrap_or(option);
-    (place, Row::NoValue.with("option", name))
-}
-
-fn definitions_below_or_of(text: &str, option: &str) -> Vec<Span> {
-    let found = definitions_of(text, option);
-    if found.is_empty() {
-        definitions_below(text, option)
-    } else {
-        found
-    }
+    Row::NoValue.with("option", name)
 }
 
 /// What helps with a recursion, of which the `imports` of a module need an argument, and where it is.
 pub(super) fn recursion(
     context: &ExitContext<'_>,
     imports: Option<&(String, String)>,
-) -> (Option<Place>, Vec<Advice>) {
+) -> (Option<Place>, Advice) {
     if let Some((place, span)) = only(context, own_values) {
         let option = span.defines.trim_start_matches("config.");
         let advice = Row::OwnValue
             .with("option", option)
             .and("source", &span.text);
-        return (Some(place), vec![advice]);
-    }
-    let by_itself = |text: &str| {
-        spans(text, |node| {
-            let written = node.text().to_string();
-            let path = format!(".{}", defines(node));
-            let own = written.strip_prefix("self.");
-            is_value(node) && own.is_some_and(|own| path.ends_with(&format!(".{own}")))
-        })
-    };
-    if context.is_flake
-        && let Some((place, _)) = only(context, by_itself)
-    {
-        return (Some(place), vec![Row::ConfigurationByItself.advice()]);
+        return (Some(place), advice);
     }
     let Some((argument, module)) = imports else {
-        return (None, vec![Row::OtherRecursion.advice()]);
+        return (None, Row::OtherRecursion.advice());
     };
     let place = imports_of(context, module);
-    let shown = module.replace(CONFIG_DIR, context.shown_dir);
     let advice = match argument.as_str() {
-        "pkgs" => vec![Row::ImportsNeedPkgs.with("module", shown)],
-        "config" | "options" => vec![Row::ImportsNeedConfig.with("module", shown)],
+        "pkgs" | "config" | "options" => {
+            let shown = module.replace(CONFIG_DIR, context.shown_dir);
+            Row::ImportsNeed
+                .with("module", shown)
+                .and("argument", argument)
+        }
         _ => not_passed(context, argument, module).1,
     };
     (place, advice)
@@ -291,39 +255,37 @@ pub(super) fn wrong_value(
 ) -> (Option<Place>, Option<Advice>) {
     let text = found.strip_prefix("a string: \"");
     let text = text.and_then(|text| text.strip_suffix('"'));
-    if wanted == "a list" {
-        if let Some((place, span)) = text.and_then(|text| string(context, text)) {
-            let list = format!("[ {} ]", path_of(&span));
-            let advice =
-                Row::ListNeeded.saying(format!("write a list: {} = {list};", span.defines));
-            return (Some(place), Some(advice));
+    let string = text.and_then(|text| string(context, text));
+    let path = found.strip_prefix("a path: ");
+    let place = string.as_ref().map(|(place, _)| place.clone());
+    let place = place.or_else(|| naming(context, path?));
+    let is_file = |defines: &str| ["imports", "modules"].contains(&defines);
+    let advice = match (wanted, string, text) {
+        ("a list", Some((_, span)), Some(text)) => {
+            let element = match is_file(span.defines.rsplit('.').next().unwrap_or_default()) {
+                true => as_path(text),
+                false => span.text,
+            };
+            let list = format!("[ {element} ]");
+            Row::WriteValue
+                .with("option", span.defines)
+                .and("value", list)
         }
-        let path = found.strip_prefix("a path: ");
-        let place = path.and_then(|path| naming(context, path));
-        return (place, Some(Row::ListNeeded.advice()));
-    }
-    if found.starts_with("a list") && wanted.contains("string") {
-        let sums = only(context, |text| spans(text, is_sum_of_lists));
-        return (sums.map(|(place, _)| place), Some(Row::JoinLists.advice()));
-    }
-    let place = text.and_then(|text| string(context, text));
-    let is_number = found.starts_with("an integer");
-    let advice = match wanted {
-        "a set" => Some(Row::SetNeeded.advice()),
-        _ if is_number && wanted.contains("string") => Some(Row::NotAText.advice()),
-        _ => None,
+        ("a list", ..) => Row::OfType.with("form", LIST),
+        ("a set", ..) => Row::OfType.with("form", SET),
+        _ if found.starts_with("a list") || found.starts_with("an integer") => {
+            let is_text = wanted.contains("string");
+            return (place, is_text.then(|| Row::JoinLists.advice()));
+        }
+        _ => return (place, None),
     };
-    (place.map(|(place, _)| place), advice)
+    (place, Some(advice))
 }
 
 /// What helps with a string in place of a path, and where it is.
 pub(super) fn string_as_path(context: &ExitContext<'_>, text: &str) -> (Option<Place>, Advice) {
-    let found = string(context, text);
-    let path = found
-        .as_ref()
-        .map_or_else(|| as_path(text), |(_, span)| path_of(span));
-    let place = found.map(|(place, _)| place);
-    (place, Row::PathInQuotes.with("path", path))
+    let place = string(context, text).map(|(place, _)| place);
+    (place, Row::PathInQuotes.with("path", as_path(text)))
 }
 
 /// The only string `text` in the user's files.
@@ -336,16 +298,6 @@ fn string(context: &ExitContext<'_>, text: &str) -> Option<(Place, Span)> {
     })
 }
 
-/// The string as a path of Nix where a path is needed; else itself.
-fn path_of(span: &Span) -> String {
-    let is_file =
-        ["imports", "modules"].contains(&span.defines.rsplit('.').next().unwrap_or_default());
-    match is_file {
-        true => as_path(span.text.trim_matches('"')),
-        false => span.text.clone(),
-    }
-}
-
 /// `text` as a path of Nix.
 fn as_path(text: &str) -> String {
     if text.starts_with("nixpkgs/") {
@@ -355,10 +307,4 @@ fn as_path(text: &str) -> String {
     } else {
         format!("./{text}")
     }
-}
-
-fn is_sum_of_lists(node: &SyntaxNode) -> bool {
-    let mut parts = node.children_with_tokens();
-    let is_sum = node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_ADD);
-    is_sum && node.children().any(|part| part.kind() == NODE_LIST)
 }

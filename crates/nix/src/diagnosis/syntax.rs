@@ -48,22 +48,21 @@ pub(super) fn find(text: &str, position: &Position, summary: &str) -> Slip {
     of_file(text, position)
         .or_else(|| in_line(text, position, summary))
         .or_else(|| before(text, position, summary))
-        .unwrap_or_else(|| Slip::new(position.line, general(summary)))
+        .unwrap_or_else(|| Slip::new(position.line, Row::OtherSyntax))
 }
 
 /// What is wrong with the file as a whole.
 fn of_file(text: &str, position: &Position) -> Option<Slip> {
-    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     if !text.lines().any(is_code) {
         return Some(Slip::new(position.line, Row::EmptyFile));
     }
-    if text.starts_with('\u{feff}') && position.line == 1 {
-        return Some(Slip::new(1, Row::ByteOrderMark));
-    }
-    let begins = text.trim_start();
-    let is_json = begins.starts_with(['{', '['])
-        && serde_json::from_str::<serde::de::IgnoredAny>(begins).is_ok();
-    is_json.then(|| Slip::new(position.line, Row::Json))
+    let has_mark = text.starts_with('\u{feff}') && position.line == 1;
+    has_mark.then(|| Slip::new(1, Row::Encoding))
+}
+
+/// Whether `line` has more than blanks and a comment.
+fn is_code(line: &str) -> bool {
+    !line.trim().is_empty() && !line.trim_start().starts_with('#')
 }
 
 /// A slip in the line that Nix names.
@@ -71,111 +70,72 @@ fn in_line(text: &str, position: &Position, summary: &str) -> Option<Slip> {
     let line = position.line;
     let has = |words: &str| summary.contains(words);
     let at = text.get(position.offset(text)?..)?;
-    let source = line_of(text, line)?;
-    let row = if has("path has a trailing slash") {
-        Row::TrailingSlash
-    } else if has("unexpected EQ, expecting '.' or '='") {
-        Row::EqualsTwice
-    } else if has("unexpected ':', expecting '.' or '='") {
-        Row::Colon
+    let is_other_quote = |c: char| "“”„‘’«»'".contains(c);
+    let row = if has(", expecting '.' or '='") && !has("unexpected ','") {
+        Row::Definition
     } else if has("unexpected ','") {
         Row::Comma
-    } else if at.starts_with(['“', '”', '„', '‘', '’', '«', '»', '\'']) {
-        Row::OtherQuotes
+    } else if at.starts_with(is_other_quote)
+        || at.starts_with(is_format_char)
+        || has("invalid token") && line_of(text, line)?.contains(is_format_char)
+    {
+        Row::StraightQuotes
     } else if at.starts_with('$') || at.starts_with("!/") {
         Row::ShellVariable
-    } else if at.starts_with(is_format_char)
-        || has("invalid token") && source.contains(is_format_char)
+    } else if has("expecting IN_KW") || has("expecting ELSE") || has("expecting THEN") {
+        Row::Keywords
+    } else if has("unexpected ';', expecting ')'")
+        || has("unexpected ';', expecting end of file")
+            && !at.strip_prefix(';')?.lines().any(is_code)
     {
-        Row::InvisibleCharacter
-    } else if has("expecting IN_KW") {
-        Row::LetWithoutIn
-    } else if has("expecting ELSE") || has("expecting THEN") {
-        Row::IfWithoutElse
-    } else if has("unexpected ';', expecting ')'") {
-        Row::SemicolonInParentheses
-    } else if has("unexpected '\"', expecting '.' or '='") {
-        Row::NoEquals
-    } else if has("unexpected ';', expecting end of file") && is_end(at.strip_prefix(';')?) {
-        Row::SemicolonAtEnd
+        Row::ExtraSemicolon
     } else {
         return None;
     };
     Some(Slip::new(line, row))
 }
 
-/// Whether nothing but comments is left in `rest`.
-fn is_end(rest: &str) -> bool {
-    let mut lines = rest.lines().map(str::trim);
-    lines.all(|line| line.is_empty() || line.starts_with('#'))
-}
-
 /// A slip before the place that Nix names.
 fn before(text: &str, position: &Position, summary: &str) -> Option<Slip> {
     let has = |words: &str| summary.contains(words);
     let before = text.get(..position.offset(text)?)?;
-    let found = imbalance(text).filter(|found| found.line() <= position.line);
-    if let Some(slip) = found.and_then(|found| open_text(text, found)) {
-        return Some(slip);
-    }
-    if has("unexpected end of file") {
-        return found.and_then(wrong_bracket);
+    let found = imbalance(text).filter(|found| found.line <= position.line);
+    let is_text = found.is_some_and(|found| ["\"", "''", "/*"].contains(&found.token));
+    if is_text || has("unexpected end of file") {
+        return found.map(unbalanced);
     }
     if has("expecting ';'") {
-        let row = |source: &str| match source.trim_end().ends_with(";\"") {
-            true => Row::SemicolonInString,
-            false => Row::Semicolon,
-        };
         let line = line_without_semicolon(text, position);
         let line = line.or_else(|| found.is_none().then_some(position.line))?;
-        return Some(Slip::new(line, row(line_of(text, line)?)));
+        return Some(Slip::new(line, Row::Semicolon));
     }
     if has("expecting end of file") {
         let line = line_that_closes(before)?;
         return Some(Slip::new(line, Row::ClosedTooEarly));
     }
     if has("unexpected '='")
-        && let Some(Imbalance::NotClosed { bracket: '[', line }) = imbalance(before)
+        && let Some(open) = imbalance(before).filter(|open| open.token == "[")
     {
-        return Some(Slip::new(line, Row::NotClosed).with("bracket", '['));
+        return Some(unbalanced(open));
     }
-    if has("unexpected ']'") && !open_brackets(before).contains(&'[') {
+    if has("unexpected ']'") && !open_brackets(before).contains(&"[") {
         return Some(Slip::new(position.line, Row::NotOpened).with("bracket", ']'));
     }
     let value = before.trim_end();
     if value.ends_with('=') {
         let line = u64::try_from(value.matches('\n').count() + 1).ok()?;
-        return Some(Slip::new(line, Row::NoValueThere));
+        return Some(Slip::new(line, Row::Definition));
     }
-    found.and_then(wrong_bracket)
+    found.map(unbalanced)
 }
 
-/// The string or comment that is open to the end of the file.
-fn open_text(text: &str, found: Imbalance) -> Option<Slip> {
-    let line = found.line();
-    let row = match found {
-        Imbalance::OpenString { .. } if line_of(text, line)?.contains("\"\"") => Row::QuoteTwice,
-        Imbalance::OpenString { .. } => Row::OpenString,
-        Imbalance::OpenIndentedString { .. } => Row::OpenIndentedString,
-        Imbalance::OpenComment { .. } => Row::OpenComment,
-        Imbalance::Wildcard { .. } => Row::Wildcard,
-        Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. } => return None,
+/// The bracket, quote or comment that has no counterpart.
+fn unbalanced(found: Imbalance) -> Slip {
+    let row = match found.opens {
+        true => Row::NotClosed,
+        false => Row::NotOpened,
     };
-    Some(Slip::new(line, row))
-}
-
-/// The bracket that has no counterpart.
-fn wrong_bracket(found: Imbalance) -> Option<Slip> {
-    let (row, bracket) = match found {
-        Imbalance::NotClosed { bracket: '$', .. } => (Row::NotClosed, "${".to_owned()),
-        Imbalance::NotClosed { bracket, .. } => (Row::NotClosed, bracket.to_string()),
-        Imbalance::NotOpened { bracket, .. } => (Row::NotOpened, bracket.to_string()),
-        Imbalance::OpenString { .. }
-        | Imbalance::OpenIndentedString { .. }
-        | Imbalance::OpenComment { .. }
-        | Imbalance::Wildcard { .. } => return None,
-    };
-    Some(Slip::new(found.line(), row).with("bracket", bracket))
+    Slip::new(found.line, row).with("bracket", found.token)
 }
 
 /// The last line of code before `position`, if only the name of the next definition is between them.
@@ -186,7 +146,6 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
     if !before.chars().all(|c| is_of_path(c) || c == '"') {
         return None;
     }
-    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
     let lines = (1..).zip(text.lines());
     let earlier = lines.take_while(|(line, _)| *line < position.line);
     let code = earlier.filter(|(_, line)| is_code(line));
@@ -207,68 +166,47 @@ fn line_that_closes(text: &str) -> Option<u64> {
     u64::try_from(line).ok()
 }
 
-/// What to look for if the text does not show the slip.
-pub(super) fn general(summary: &str) -> Row {
-    let has = |text: &str| summary.contains(text);
-    if has("expecting ';'") {
-        Row::SemicolonNear
-    } else if has("expecting ':'") {
-        Row::HeaderWithoutColon
-    } else if has("unexpected '@'") || has("unexpected invalid token") {
-        Row::TextWithoutQuotesThere
-    } else if has("unexpected end of file") {
-        Row::NotClosedSomewhere
-    } else {
-        Row::OtherSyntax
-    }
+/// What the token is in a file that Nix's parser calls `name`.
+fn token(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "FLOAT" | "FLOAT_LIT" | "INT" | "INT_LIT" => "number",
+        "HPATH" | "PATH" | "SPATH" => "path",
+        "PATH_END" => "end of path",
+        "ID" => "name",
+        "URI" => "address",
+        "IND_STR" => "text",
+        "STR" | "IND_STRING_OPEN" => "string",
+        "IND_STRING_CLOSE" => "end of string",
+        "AND" => "'&&'",
+        "OR" => "'||'",
+        "IMPL" => "'->'",
+        "EQ" => "'=='",
+        "NEQ" => "'!='",
+        "GEQ" => "'>='",
+        "LEQ" => "'<='",
+        "CONCAT" => "'++'",
+        "UPDATE" => "'//'",
+        "DOLLAR_CURLY" => "'${'",
+        "ELLIPSIS" => "'...'",
+        "ASSERT" => "'assert'",
+        "ELSE" => "'else'",
+        "IF" => "'if'",
+        "IN" | "IN_KW" => "'in'",
+        "INHERIT" => "'inherit'",
+        "LET" => "'let'",
+        "OR_KW" => "'or'",
+        "REC" => "'rec'",
+        "THEN" => "'then'",
+        "WITH" => "'with'",
+        _ => return None,
+    })
 }
-
-/// Names of Nix's parser for tokens, and how a file has them.
-const TOKENS: [(&str, &str); 36] = [
-    ("AND", "'&&'"),
-    ("ASSERT", "'assert'"),
-    ("CONCAT", "'++'"),
-    ("DOLLAR_CURLY", "'${'"),
-    ("ELLIPSIS", "'...'"),
-    ("ELSE", "'else'"),
-    ("EQ", "'=='"),
-    ("FLOAT", "number"),
-    ("FLOAT_LIT", "number"),
-    ("GEQ", "'>='"),
-    ("HPATH", "path"),
-    ("ID", "name"),
-    ("IF", "'if'"),
-    ("IMPL", "'->'"),
-    ("IN", "'in'"),
-    ("IND_STR", "text"),
-    ("IND_STRING_CLOSE", "end of string"),
-    ("IND_STRING_OPEN", "string"),
-    ("INHERIT", "'inherit'"),
-    ("INT", "number"),
-    ("INT_LIT", "number"),
-    ("IN_KW", "'in'"),
-    ("LEQ", "'<='"),
-    ("LET", "'let'"),
-    ("NEQ", "'!='"),
-    ("OR", "'||'"),
-    ("OR_KW", "'or'"),
-    ("PATH", "path"),
-    ("PATH_END", "end of path"),
-    ("REC", "'rec'"),
-    ("SPATH", "path in '<…>'"),
-    ("STR", "string"),
-    ("THEN", "'then'"),
-    ("UPDATE", "'//'"),
-    ("URI", "address"),
-    ("WITH", "'with'"),
-];
 
 /// The message of a syntax error with tokens as a file has them.
 pub(super) fn with_known_tokens(summary: &str) -> String {
     let words = summary.split(' ').map(|word| {
         let name = word.strip_suffix(',').unwrap_or(word);
-        let known = TOKENS.iter().find(|(token, _)| *token == name);
-        known.map_or(word.to_owned(), |(_, shown)| word.replace(name, shown))
+        token(name).map_or(word.to_owned(), |shown| word.replace(name, shown))
     });
     words.collect::<Vec<_>>().join(" ")
 }

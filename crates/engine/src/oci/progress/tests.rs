@@ -31,10 +31,9 @@ fn bytes_of_an_image_grow_to_their_total() {
         let (progress, seen) = reporting();
         let image = progress.of(&definition, Some(&engine));
         image.read(1000);
-        image.is_packed(5000);
-        image.loading(Loading::Sent(2500));
+        image.loading(Loading::Sent(2500), 5000);
         if reports_unpacking {
-            image.loading(Loading::Unpacked(2500));
+            image.loading(Loading::Unpacked(2500), 5000);
         }
         image.is_loaded();
         let seen = seen.lock().unwrap();
@@ -56,7 +55,7 @@ fn an_image_that_the_engine_has_is_only_read() {
     let (progress, seen) = reporting();
     let image = progress.of(&definition, Some(&EngineFacts::sound()));
     image.is_held();
-    image.is_packed(5000);
+    image.read(5000);
     image.is_loaded();
     let seen = seen.lock().unwrap();
     assert_eq!(seen.first().unwrap().0, 0);

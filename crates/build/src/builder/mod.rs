@@ -1,0 +1,644 @@
+//! The builder: an unprivileged container that runs Nix and nothing else.
+//!
+//! It has no capability, no path of the host and no engine socket; the store volume is its `/nix`. Input is uploaded
+//! before it starts, output stays on the volume after it has ended. Heartbeats on its standard input keep it alive:
+//! when the future that follows it is dropped, or this process dies, its entry stops Nix. The caller's guard removes
+//! the container.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::timeout::finish_within;
+use sdbuild_engine::labels::{labels, store_filler_name};
+use sdbuild_engine::{
+    Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Exit, Heartbeat,
+    ImageInfo, Input, PauseHandle, Role, RunId,
+};
+use sdbuild_nix::forecast::{self, Forecast};
+use sdbuild_nix::layout;
+use sdbuild_nix::reports::FlakeReport;
+use sdbuild_nix::source_files::SourceFiles;
+use sdbuild_nix::store_path::result;
+use tokio::sync::watch;
+
+use crate::build_source::BuildSource;
+use crate::command::{NixCommand, StorePaths, Task};
+use crate::follow::{Followed, LogView, follow};
+use crate::interactive::run_interactive;
+use crate::network_access::NetworkAccess;
+use crate::tar_writer::Owner;
+use sdbuild_nix::build_log::BuildLog;
+use sdbuild_nix::check;
+use sdbuild_nix::check::{CheckResult, OwnDefinitions};
+use sdbuild_nix::diagnosis::{ExitContext, Findings, diagnose};
+use sdbuild_nix::shell_session::ShellSession;
+use upload::Uploaded;
+
+pub(crate) use collect::{Collected, Collector, Task as CollectorTask, has_builder};
+pub(crate) use export::{Export, Report};
+pub(crate) use sdbuild_nix::reports::NoConfiguration;
+pub(crate) use trial::{Trial, TrialRun};
+
+mod collect;
+mod export;
+mod trial;
+mod upload;
+
+/// A builder with all its input that has not been started.
+#[derive(Debug)]
+pub(crate) struct PreparedBuilder {
+    container: Arc<ContainerOfJob>,
+    heartbeat: Heartbeat,
+    uploaded: Uploaded,
+    image: watch::Receiver<Option<String>>,
+}
+
+/// The container of a job.
+#[derive(Debug)]
+struct ContainerOfJob {
+    container: Container,
+    job: BuildJob,
+    store: String,
+    foreign: bool,
+    image: watch::Sender<Option<String>>,
+}
+
+/// A successful build.
+#[derive(Debug)]
+pub(crate) struct BuildResult {
+    /// The stopped container, which the image is copied from.
+    pub container: Container,
+    /// The result, `/nix/store/…`.
+    pub out_path: String,
+    /// The result's derivation; `None` when Nix does not know it.
+    pub derivation: Option<String>,
+    /// SHA-256 of the configuration that was uploaded.
+    pub configuration_sha256: Sha256Hash,
+    /// The flake that it was built from.
+    pub flake: Option<FlakeReport>,
+    /// The key of the evaluation, if it was pure and nothing else than what was uploaded decided it: the same key gives the same
+    /// result.
+    pub evaluation: Option<Sha256Hash>,
+    /// If it is not of a configuration: what is instead of one.
+    pub as_it_is: Option<NoConfiguration>,
+}
+
+/// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store
+/// to it.
+const FILLING_STORE: &str = "filling the new store volume";
+
+impl Builder<'_> {
+    /// Creates the container and uploads its input (`Phase::Upload`). `guard` removes it.
+    pub(crate) async fn prepare(
+        &self,
+        guard: &mut ContainerGuard,
+        job: BuildJob,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<PreparedBuilder, Failure> {
+        let prepared = async {
+            let paths = self.store_paths(&job).await?;
+            let store_labels = labels(Role::Store, self.run);
+            let is_new = self.engine.ensure_volume(self.store, store_labels).await?;
+            if is_new {
+                events.detail(Phase::Upload, FILLING_STORE);
+            }
+            let container = guard.create(&self.spec(&job, &paths)?).await?;
+            if is_new {
+                events.detail(Phase::Upload, "");
+            }
+            self.await_collector(events).await?;
+            if let Some((wrapper, source)) = self.wrapper {
+                let copied = wrapper.copy_into(source, &container, self.image.foreign);
+                let copied = copied.await;
+                copied
+                    .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
+            }
+            let uploaded = upload::configuration(&container, &job, self.image, events).await?;
+            upload::nixpkgs(&container, &job, self, cancel, events).await?;
+            let (sender, image) = watch::channel(None);
+            let container = ContainerOfJob {
+                container,
+                job,
+                store: self.store.to_owned(),
+                foreign: self.image.foreign,
+                image: sender,
+            };
+            Ok(PreparedBuilder {
+                container: Arc::new(container),
+                heartbeat: Heartbeat::default(),
+                uploaded,
+                image,
+            })
+        };
+        cancel.race(Box::pin(prepared)).await?
+    }
+}
+
+impl PreparedBuilder {
+    /// Pauses the builder's watchdog before this process is stopped.
+    pub(crate) fn pause_handle(&self) -> PauseHandle {
+        self.heartbeat.pause_handle()
+    }
+
+    /// The derivation of the image: `None` until the builder has evaluated it, and for good where Nix evaluates and builds
+    /// in one process. Untrusted.
+    pub(crate) fn image(&self) -> watch::Receiver<Option<String>> {
+        self.image.clone()
+    }
+
+    /// Runs the build to its end (`Phase::Build`). When the future is dropped the heartbeats stop, and the builder
+    /// ends by itself.
+    pub(crate) async fn build(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<BuildResult, Failure> {
+        let run = self.container.run_logged(self.heartbeat, cancel, events);
+        let (followed, findings) = Box::pin(run).await?;
+        let container = self.container;
+        if followed.exit.code != 0 {
+            return Err(container.diagnosis(followed.exit, findings, cancel).await?);
+        }
+        let (out_path, derivation) = match (result(&followed.out), followed.incomplete) {
+            (Ok(printed), _) => printed,
+            (Err(_), Some(cut)) => return Err(container.with_log(cut.into())),
+            (Err(failure), None) => return Err(container.with_log(failure)),
+        };
+        // The builder's word counts for what was uploaded, and for nothing else.
+        let pure = |key: &Sha256Hash| *key == self.uploaded.evaluation;
+        let decides = container.job.source.is_uploaded();
+        let confirmed = followed.evaluation.filter(pure).filter(|_| decides);
+        Ok(BuildResult {
+            container: container.container.clone(),
+            out_path,
+            derivation,
+            configuration_sha256: self.uploaded.configuration,
+            flake: followed.flake,
+            evaluation: confirmed,
+            as_it_is: followed.as_it_is,
+        })
+    }
+
+    /// Evaluates what the configuration sets (`Phase::Evaluate`). When the future is dropped the heartbeats stop,
+    /// and the builder ends by itself.
+    pub(crate) async fn check(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<CheckResult, Failure> {
+        let container = self.container;
+        let run = container.run_logged(self.heartbeat, cancel, events);
+        let (followed, findings) = Box::pin(run).await?;
+        let facts = check::facts(&followed.out);
+        let found = facts.as_ref().map_or(&[][..], |facts| &facts.warnings);
+        container.warn_of_others(&followed.kept_warnings, found, events);
+        let definitions = container.definitions();
+        let failure = if followed.exit.code == 0 {
+            None
+        } else {
+            Some(container.diagnosis(followed.exit, findings, cancel).await?)
+        };
+        match (facts, failure, followed.incomplete) {
+            (Some(facts), failure, _) => Ok(CheckResult {
+                facts,
+                definitions,
+                failure,
+            }),
+            (None, Some(failure), _) => Err(failure),
+            (None, None, Some(cut)) => Err(container.with_log(cut.into())),
+            (None, None, None) => Err(Failure::message(
+                Class::Internal,
+                "read what the configuration sets: Nix's output cannot be parsed",
+            )),
+        }
+    }
+
+    /// Evaluates what a build would do (`Phase::Evaluate`). When the future is dropped the heartbeats stop, and
+    /// the builder ends by itself.
+    pub(crate) async fn forecast(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Forecast, Failure> {
+        let collector = forecast::Collector::default();
+        let events = collector.intercept(events);
+        let followed = self.finished(cancel, &events).await?;
+        let forecast = collector.finish(&followed.out)?;
+        Ok(Forecast {
+            evaluator_memory: followed.evaluator_memory,
+            ..forecast
+        })
+    }
+
+    /// Completes or updates the flake's lock (`Phase::Evaluate`); the text of the new one, `None` if nothing has changed. When
+    /// the future is dropped the heartbeats stop, and the builder ends by itself.
+    pub(crate) async fn lock(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Option<String>, Failure> {
+        // Very long lines arrive in pieces.
+        let text = self.finished(cancel, events).await?.out.concat();
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+
+    /// What a builder that succeeded said; a failure if lines of its standard output may be missing.
+    async fn finished(self, cancel: &Cancel, events: &Events) -> Result<Followed, Failure> {
+        let container = self.container;
+        let run = container.run_logged(self.heartbeat, cancel, events);
+        let (followed, findings) = Box::pin(run).await?;
+        if followed.exit.code != 0 {
+            return Err(container.diagnosis(followed.exit, findings, cancel).await?);
+        }
+        match followed.incomplete {
+            Some(cut) => Err(container.with_log(cut.into())),
+            None => Ok(followed),
+        }
+    }
+
+    /// Runs the shell with the user's terminal; returns the shell's exit status. When the future is dropped the
+    /// heartbeats stop, and the builder ends by itself.
+    pub(crate) async fn run_interactive(self, cancel: &Cancel) -> Result<i64, Failure> {
+        let ContainerOfJob { container, job, .. } = &*self.container;
+        let interactive = job.is_interactive();
+        let session = run_interactive(container, self.heartbeat, &job.access, interactive);
+        let exit = cancel.race(Box::pin(session));
+        Ok(exit.await??.code)
+    }
+}
+
+impl ContainerOfJob {
+    /// Runs the builder to its end and writes its log file.
+    async fn run_logged(
+        &self,
+        heartbeat: Heartbeat,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<(Followed, Findings), Failure> {
+        let path = self.job.log.clone();
+        let mut log = BuildLog::create(&path)?;
+        events.emit(Event::LogFile(path.clone()));
+        let followed = cancel
+            .race(Box::pin(self.follow(heartbeat, &mut log, events)))
+            .await;
+        let (findings, write_error) = log.finish();
+        if let Some(error) = write_error {
+            events.warn(format!("the log {} is incomplete: {error}", path.display()));
+        }
+        match followed.flatten() {
+            Ok(followed) => Ok((followed, findings)),
+            Err(failure) => Err(self.with_log(failure)),
+        }
+    }
+
+    async fn follow(
+        &self,
+        heartbeat: Heartbeat,
+        log: &mut BuildLog,
+        events: &Events,
+    ) -> Result<Followed, Failure> {
+        let events = with_shown_paths(events, &self.job.source.shown_dir());
+        // Attached before the start: no output is missed, and the watchdog has an input from the beginning.
+        let Attached { mut input, output } = self.container.attach().await?;
+        self.container.start().await?;
+        self.job.access.send(&mut input).await?;
+        // Held until the output is drained: the builder ends with its input.
+        let _heartbeat = heartbeat.keep_alive(input);
+        let view = LogView {
+            copying_flake: self.job.tell_of_copying(&events),
+            slow: self.job.command.nix.stall_timeout,
+            offline: self.job.access.offline,
+            awaits_flake: self.job.source.is_flake(),
+            caches: self.job.command.nix.flake_caches.clone(),
+            substituters: self.job.command.nix.substituters.clone(),
+            shown: self.job.source.shown_references(),
+            image: self.image.clone(),
+            system: self.job.command.system,
+            definitions: self.definitions(),
+            keeps_warnings: matches!(self.job.command.task, Task::Check),
+            naming_result: (self.job.command.task == Task::Build).then_some(Phase::Build),
+        };
+        follow(self.container.drain(output), log, &events, view).await
+    }
+
+    /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
+    fn warn_of_others(&self, warnings: &[String], found: &[String], events: &Events) {
+        let events = with_shown_paths(events, &self.job.source.shown_dir());
+        // The rest of a long one may be cut off.
+        let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
+        let found: Vec<String> = found.iter().map(|text| first_line(text)).collect();
+        let others = warnings
+            .iter()
+            .filter(|text| !found.contains(&first_line(text)));
+        others.for_each(|text| events.warn(text.clone()));
+    }
+
+    /// What the user's files define.
+    fn definitions(&self) -> OwnDefinitions {
+        let source = &self.job.source;
+        let files = source.user_files();
+        let files = files.as_ref().map(|files| files as &dyn SourceFiles);
+        OwnDefinitions::read(files, &source.shown_dir(), source.cli_module())
+    }
+
+    /// The failure that the exit status and the findings show. The search takes a while in large files: it has a thread of its own, and a
+    /// signal ends the wait for it.
+    async fn diagnosis(
+        self: &Arc<Self>,
+        exit: Exit,
+        findings: Findings,
+        cancel: &Cancel,
+    ) -> Result<Failure, Failure> {
+        let container = Arc::clone(self);
+        let search = tokio::task::spawn_blocking(move || container.diagnosed(exit, &findings));
+        let found = cancel.race(search).await;
+        let found = found.and_then(|found| found.or_internal("find the cause of the failure"));
+        found.map_err(|failure| self.with_log(failure))
+    }
+
+    /// The failure that the exit status and the findings show.
+    fn diagnosed(&self, exit: Exit, findings: &Findings) -> Failure {
+        let files = self.job.source.user_files();
+        let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
+        let in_words = self.job.source.in_words();
+        let overrides = self.job.source.remote_overrides();
+        let context = ExitContext {
+            code: exit.code,
+            oom_killed: exit.oom_killed,
+            emulated: self.job.command.emulated_system(),
+            command: self.job.command.task.before_flake(),
+            only_evaluates: self.job.command.task.only_evaluates(),
+            foreign: self.foreign,
+            offline: self.job.access.offline,
+            store: &self.store,
+            overrides: &overrides,
+            shown_dir: &shown_dir,
+            source: &source,
+            in_words: &in_words,
+            is_flake: self.job.source.is_flake(),
+            release: self.job.source.release(),
+            files: files.as_ref().map(|files| files as &dyn SourceFiles),
+            cli_module: Some(self.job.source.cli_module()),
+        };
+        self.with_log(diagnose(&context, findings))
+    }
+
+    fn with_log(&self, failure: Failure) -> Failure {
+        Failure {
+            log: Some(self.job.log.clone()),
+            ..failure
+        }
+    }
+}
+
+/// `events` with `shown_dir` in messages in place of the configuration's directory in the builder.
+fn with_shown_paths(events: &Events, shown_dir: &str) -> Events {
+    let (events, shown_dir) = (events.clone(), shown_dir.to_owned());
+    Events::new(move |mut event| {
+        use sdbuild_core::nix_event::NixEvent::Message;
+        if let Event::Nix(Message { text, .. }) | Event::Warning(text) = &mut event {
+            *text = text.replace(layout::CONFIG_DIR, &shown_dir);
+        }
+        events.emit(event);
+    })
+}
+
+/// Processes of the builder. An emulated program counts twice; a parallel build of something large needs thousands.
+const MAX_PROCESSES: i64 = 16_384;
+/// Timeout for copying an image's store to a new volume: a hundred megabytes in thousands of files, on a slow disk.
+const FILL_TIMEOUT: Duration = Duration::from_secs(1800);
+/// From this size on, it takes seconds or minutes that Nix copies a flake to its store, about which it says nothing.
+const MIN_COPIED_BYTES: u64 = 16 << 20;
+
+/// One run of the builder.
+#[derive(Clone, Debug)]
+pub(crate) struct BuildJob {
+    /// The configuration and its nixpkgs.
+    pub source: BuildSource,
+    /// Tells the configuration, with its host and system, from every other one of the store volume, without its path.
+    pub configuration: String,
+    /// The request that Nix is run for.
+    pub command: NixCommand,
+    /// Network access of the builder.
+    pub access: NetworkAccess,
+    /// Memory limit in bytes; `None`: unlimited.
+    pub memory: Option<u64>,
+    /// Path of the log file.
+    pub log: PathBuf,
+}
+
+impl BuildJob {
+    /// Whether the user's terminal is attached to it.
+    fn is_interactive(&self) -> bool {
+        let session = self.command.task.session();
+        session.is_some_and(ShellSession::is_interactive)
+    }
+
+    /// Says that Nix copies a large flake to its store; the phase that does it.
+    fn tell_of_copying(&self, events: &Events) -> Option<Phase> {
+        let bytes = self.source.uploaded_bytes();
+        if !self.source.is_flake() || bytes < MIN_COPIED_BYTES {
+            return None;
+        }
+        let phase = match self.command.task {
+            Task::Build => Phase::Build,
+            Task::Check | Task::Forecast | Task::Shell(_) | Task::Lock(_) => Phase::Evaluate,
+        };
+        let text = format!("copying {} of flakes to the Nix store", human_bytes(bytes));
+        events.detail(phase, text);
+        Some(phase)
+    }
+}
+
+/// What a builder is created from.
+#[derive(Clone, Debug)]
+pub(crate) struct Builder<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The run that it belongs to.
+    pub run: &'a RunId,
+    /// The container image.
+    pub image: &'a BuilderImage,
+    /// Name of the store volume, which is created if it is missing.
+    pub store: &'a str,
+    /// The wrapper that gives the builder a private handler, and the container that has the wrapper's files.
+    pub wrapper: Option<(&'a EntryWrapper, &'a Container)>,
+}
+
+impl Builder<'_> {
+    /// The paths of `job` on the store volume.
+    async fn store_paths(&self, job: &BuildJob) -> Result<StorePaths, Failure> {
+        // Every run with a builder may have files on the volume, also before its builder is started.
+        let containers = self.engine.our_containers().await?;
+        let builders = containers.into_iter().filter(|c| c.role == Role::Builder);
+        Ok(StorePaths {
+            run: self.run.to_string(),
+            configuration: job.configuration.clone(),
+            live: builders.map(|c| c.run.to_string()).collect(),
+        })
+    }
+
+    /// The specification of the container for `job`.
+    fn spec(&self, job: &BuildJob, paths: &StorePaths) -> Result<ContainerSpec, Failure> {
+        let arguments = job.command.arguments(paths);
+        let mut spec =
+            ContainerSpec::new(Role::Builder, self.run, &self.image.reference, arguments);
+        spec.environment = job.command.environment(paths)?;
+        let source = job.source.environment(&job.command.task).into_iter();
+        let source = source.map(|(name, value)| (name.to_owned(), value));
+        spec.environment.extend(source);
+        spec.user = Some(self.image.user.clone());
+        spec.working_dir = Some("/".to_owned());
+        spec.input = if job.is_interactive() {
+            Input::Terminal
+        } else {
+            Input::Pipe
+        };
+        job.access.apply_to(&mut spec);
+        spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
+        spec.pids_limit = Some(MAX_PROCESSES);
+        spec.memory = job.memory;
+        if let Some((wrapper, _)) = self.wrapper {
+            wrapper.apply_to(&mut spec);
+        }
+        Ok(spec)
+    }
+
+    /// Copies the image's `/nix` to a new store volume where the engine does that only when a first container with
+    /// the volume starts (Podman).
+    async fn fill_store(&self, cancel: &Cancel) -> Result<(), Failure> {
+        if !self.engine.facts().podman {
+            return Ok(());
+        }
+        let no_command = ["/bin/sh", "-c", ":"].map(str::to_owned).to_vec();
+        let reference = &self.image.reference;
+        let spec = ContainerSpec {
+            name: store_filler_name(self.run),
+            user: Some(self.image.user.clone()),
+            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
+            ..ContainerSpec::new(Role::Probe, self.run, reference, no_command)
+        };
+        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let fill = async |guard: &mut ContainerGuard| {
+            finish_within(FILL_TIMEOUT, guard.output(&spec, 1)).await??;
+            Ok(())
+        };
+        guard.run("fill the store volume", cancel, fill).await
+    }
+}
+
+/// The user of sdbuild's own container image.
+const OWN_USER: Owner = Owner {
+    uid: 1000,
+    gid: 1000,
+};
+
+/// A container image that Nix runs in, and the user that it runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BuilderImage {
+    reference: String,
+    user: String,
+    owner: Owner,
+    foreign: bool,
+}
+
+impl BuilderImage {
+    /// sdbuild's own image: it runs as user 1000, who owns its `/nix`.
+    pub(crate) fn ours(reference: impl Into<String>) -> Self {
+        let (reference, user) = (reference.into(), "1000:1000".to_owned());
+        Self {
+            reference,
+            user,
+            owner: OWN_USER,
+            foreign: false,
+        }
+    }
+
+    /// Reference or id of the image in the engine.
+    pub(crate) fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// Whether the user chose it (`--builder-image`).
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// Whether it runs as the container's root.
+    pub(crate) fn is_root(&self) -> bool {
+        self.user == "0:0"
+    }
+
+    /// An image of the user's choice (`--builder-image`). It runs as its own user, who owns its `/nix`. If that is
+    /// root, it has no capabilities: it can write what root owns in the container and nothing else.
+    pub(crate) fn foreign(info: &ImageInfo, events: &Events) -> Self {
+        let user = info.user.clone().unwrap_or_default();
+        let (name, group) = user.split_once(':').unwrap_or((&user, ""));
+        let reference = info.id.clone();
+        if matches!(name, "" | "0" | "root") {
+            events.warn("the builder image runs as root: all its capabilities are dropped");
+            let owner = Owner { uid: 0, gid: 0 };
+            return Self {
+                reference,
+                user: "0:0".to_owned(),
+                owner,
+                foreign: true,
+            };
+        }
+        // The id of a user name is known only inside the image. Uploaded files are readable by all, and the directories
+        // that must be written to are writable by all.
+        let uid = name.parse().unwrap_or(OWN_USER.uid);
+        let owner = Owner {
+            uid,
+            gid: group.parse().unwrap_or(uid),
+        };
+        Self {
+            reference,
+            user,
+            owner,
+            foreign: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_users_paths() {
+        let received = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let sink = std::sync::Arc::clone(&received);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let text = "error at /build/config/sd-card.nix:1:1".to_owned();
+        let message = |text: String| {
+            Event::Nix(sdbuild_core::nix_event::NixEvent::Message { level: 0, text })
+        };
+        with_shown_paths(&events, "pi/").emit(message(text));
+        assert_eq!(
+            received.lock().unwrap()[0],
+            message("error at pi/sd-card.nix:1:1".into())
+        );
+    }
+
+    #[test]
+    fn a_foreign_image_runs_as_its_own_user() {
+        let image = |user: Option<&str>| {
+            let info = ImageInfo::of_user(user);
+            let image = BuilderImage::foreign(&info, &Events::none());
+            (image.user, image.owner.uid, image.owner.gid)
+        };
+        for root in [None, Some("root"), Some("0"), Some("0:0")] {
+            assert_eq!(image(root), ("0:0".into(), 0, 0));
+        }
+        assert_eq!(image(Some("1001:100")), ("1001:100".into(), 1001, 100));
+        assert_eq!(image(Some("nix")), ("nix".into(), 1000, 1000));
+    }
+}

@@ -1,0 +1,154 @@
+use super::*;
+use sdbuild_image::image_format::Format;
+
+/// A build of an SD card image for `aarch64-linux`.
+fn request(emulated: bool, nix: NixSettings) -> NixCommand {
+    NixCommand {
+        task: Task::Build,
+        system: System::Aarch64Linux,
+        format: Format::default(),
+        emulated,
+        glue: Glue::default(),
+        nix,
+        debian_mirror: None,
+    }
+}
+
+fn store_paths() -> StorePaths {
+    StorePaths {
+        run: "0123456789ab".into(),
+        configuration: "abc".into(),
+        live: vec!["0123456789ab".into(), "ba9876543210".into()],
+    }
+}
+
+fn value(environment: &[(String, String)], name: &str) -> String {
+    environment
+        .iter()
+        .find(|(key, _)| key == name)
+        .unwrap()
+        .1
+        .clone()
+}
+
+#[test]
+fn the_command_of_a_build() {
+    let request = request(false, NixSettings::default());
+    assert_eq!(
+        request.arguments(&store_paths()).join(" "),
+        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-build -A image \
+         --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc/0123456789ab/image"
+    );
+}
+
+#[test]
+fn a_build_under_emulation_evaluates_first() {
+    let [build, forecast] = [Task::Build, Task::Forecast].map(|task| {
+        let request = NixCommand {
+            task,
+            ..request(true, NixSettings::default())
+        };
+        request.arguments(&store_paths())
+    });
+    assert_eq!(build, forecast);
+}
+
+#[test]
+fn a_check_evaluates_without_a_result() {
+    let request = NixCommand {
+        task: Task::Check,
+        ..request(true, NixSettings::default())
+    };
+    assert_eq!(
+        request.arguments(&store_paths()).join(" "),
+        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-instantiate --eval --strict \
+         --json --read-write-mode -A facts -A whole --log-format internal-json"
+    );
+    let environment = request.environment(&store_paths()).unwrap();
+    let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(!names.contains(&"SDBUILD_RESULT") && !names.contains(&"SDBUILD_GLUE"));
+}
+
+#[test]
+fn a_forecast_evaluates_without_a_result() {
+    let request = NixCommand {
+        task: Task::Forecast,
+        ..request(true, NixSettings::default())
+    };
+    assert_eq!(
+        request.arguments(&store_paths()).join(" "),
+        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-instantiate --eval \
+         --read-write-mode -A image.drvPath --log-format internal-json"
+    );
+    let environment = request.environment(&store_paths()).unwrap();
+    assert_eq!(value(&environment, "SDBUILD_FORECAST"), "emulated");
+    assert_eq!(value(&environment, "SDBUILD_GLUE"), "auto");
+    assert!(!environment.iter().any(|(name, _)| name == "SDBUILD_RESULT"));
+}
+
+#[test]
+fn home_and_build_directory_are_on_the_volume() {
+    let request = request(false, NixSettings::default());
+    let environment = request.environment(&store_paths()).unwrap();
+    for name in ["HOME", "TMPDIR"] {
+        assert!(
+            value(&environment, name).starts_with("/nix/var/sdbuild/"),
+            "{name}"
+        );
+    }
+    let config = value(&environment, "NIX_CONFIG");
+    assert!(config.contains("\nbuild-dir = /nix/var/sdbuild/build/0123456789ab\n"));
+    assert!(!config.contains("extra-platforms"));
+    assert!(config.contains("cores = 0\nmax-jobs = auto"));
+    assert_eq!(
+        value(&environment, "SDBUILD_LIVE"),
+        "0123456789ab ba9876543210"
+    );
+}
+
+#[test]
+fn the_heap_size_is_set_except_in_a_shell() {
+    let heap = |heap, task| {
+        let nix = NixSettings {
+            heap,
+            ..NixSettings::default()
+        };
+        let request = NixCommand {
+            task,
+            ..request(true, nix)
+        };
+        let mut environment = request.environment(&store_paths()).unwrap().into_iter();
+        environment.find(|(name, _)| name == "GC_INITIAL_HEAP_SIZE")
+    };
+    for task in [Task::Build, Task::Forecast, Task::Check] {
+        assert_eq!(heap(Some(4096), task.clone()).unwrap().1, "4096");
+        assert_eq!(heap(None, task), None);
+    }
+    assert_eq!(heap(Some(4096), Task::Shell(ShellSession::default())), None);
+}
+
+#[test]
+fn glue_is_native_only_under_emulation() {
+    let word = |emulated: bool, glue: Glue, format: &str| {
+        let request = NixCommand {
+            format: format.parse().unwrap(),
+            glue,
+            ..request(emulated, NixSettings::default())
+        };
+        let environment = request.environment(&store_paths()).unwrap();
+        let found = environment
+            .into_iter()
+            .find(|(name, _)| name == "SDBUILD_GLUE");
+        found.map(|(_, value)| value)
+    };
+    let (card, other) = ("sd-card", "nixpkgs:lxc");
+    assert_eq!(word(true, Glue::Auto, card).as_deref(), Some("auto"));
+    assert_eq!(word(true, Glue::Native, card).as_deref(), Some("native"));
+    for (glue, format) in [(Glue::Emulated, card), (Glue::Auto, other)] {
+        assert_eq!(word(true, glue, format).as_deref(), Some("emulated"));
+    }
+    let card = Format::default();
+    assert!(is_native_glue_possible(&card, System::Aarch64Linux));
+    assert!(!is_native_glue_possible(&card, System::X8664Linux));
+    assert_eq!(word(false, Glue::Native, "sd-card"), None);
+}

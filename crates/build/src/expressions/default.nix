@@ -1,0 +1,51 @@
+# What the builder evaluates, an attribute for each purpose. None of them asks whether the configuration is a module file or
+# comes from a flake: `source.nix`, which sdbuild writes (crates/build/src/build_source.rs), returns
+#
+#   system     the system that the image is for
+#   evaluate   from a list of further modules to the configuration with them: `config`, `options` and `pkgs`
+#   evaluateChanged   optional: the same, with a function before the list that changes the user's module
+#   imageOf    from such a configuration to the derivation of its image
+#
+# and for a flake `report` and `settings`, which are described there.
+let
+  source = import ./source.nix;
+  inherit (source) system evaluate imageOf;
+  tell = kind: names: rest: builtins.trace "sdbuild: ${kind}: ${toString names}" rest;
+
+  checkOf = evaluation: import ./check/facts.nix { inherit imageOf evaluation; inherit (import ./format.nix) variant; };
+  # `value`, of which a build warns what `check` would find in the configuration `evaluation`: sdbuild reads the trace. Facts that
+  # cannot be evaluated are not told: the build says itself what it cannot evaluate. Longer lines reach sdbuild in pieces.
+  checked =
+    evaluation: value:
+    let
+      facts = builtins.tryEval (builtins.toJSON (checkOf evaluation).facts);
+      isTold = facts.success && builtins.stringLength facts.value < 50000;
+    in
+    withPackageNames evaluation (if isTold then builtins.trace "sdbuild: facts: ${facts.value}" value else value);
+  # `value`, which is evaluated here. If that fails, the names of all packages are traced, in lines that are not too long: sdbuild
+  # proposes one for a name that none of them has.
+  withPackageNames =
+    evaluation: value:
+    let
+      # Of a flake's derivation there is no configuration. What this threw would replace the error.
+      packages = builtins.tryEval (builtins.attrNames evaluation.pkgs);
+      lines = if packages.success then builtins.attrValues (builtins.groupBy (builtins.substring 0 2) packages.value) else [ ];
+      traced = builtins.foldl' (rest: names: tell "packages" names rest) "while evaluating the configuration" lines;
+    in
+    builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value);
+  plain = evaluate [ ];
+  check = checkOf plain;
+in
+{
+  # The derivation of the image.
+  image = checked plain (imageOf plain);
+  # What `check` reads: see check/facts.nix.
+  facts = withPackageNames plain (builtins.deepSeq check.facts check.facts);
+  whole = withPackageNames plain check.whole;
+  # The image with native glue: see glue/default.nix.
+  # `failed`: see there.
+  glue =
+    { failed ? "" }:
+    import ./glue ({ inherit system evaluate imageOf failed checked; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
+  inherit (source) report settings;
+}

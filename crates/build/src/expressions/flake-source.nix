@@ -1,0 +1,179 @@
+# A flake as the source: the configuration that its reference names, extended with the module that sdbuild adds, so that
+# `specialArgs` and whatever function made it keep their meaning. Evaluated in pure mode.
+{
+  # The system that the image must be for.
+  system,
+  # The reference as the user wrote it, without the attribute.
+  reference,
+  # The flake as messages name it: `the flake ../pi`.
+  inWords,
+  # The names after `#`.
+  attribute,
+  # Whether the command line changes the configuration.
+  changed,
+  # Whether the locked flake is sdbuild's own, which has the user's as an input.
+  overridden,
+}:
+let
+  inherit (builtins) attrNames concatStringsSep head isAttrs length tail;
+  # What the entry wrote: Nix's metadata of the locked flake, and the builder's system.
+  metadata = builtins.fromJSON (builtins.readFile ./flake.json);
+  builderSystem = builtins.fromJSON (builtins.readFile ./builder-system.json);
+  locked = builtins.getFlake metadata.url;
+  flake = if overridden then locked.configuration else locked;
+
+  configurations = flake.nixosConfigurations or { };
+  names = attrNames configurations;
+  listed = concatStringsSep ", " (map (name: "${reference}#${name}") names);
+  ofFlake = if names == [ ] || isUnnamed then "" else ". The configurations of the flake are ${listed}";
+  whole = concatStringsSep "." attribute;
+  isConfiguration = value: isAttrs value && value ? config && value ? options;
+
+  withoutConfiguration =
+    if flake.outputs ? nixosConfigurations then
+      "${inWords} has a nixosConfigurations without a configuration"
+    else
+      "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}";
+  # What is in `value`, behind what it lacks.
+  having =
+    kind: value:
+    if !isAttrs value then
+      ""
+    else
+      ". It has ${if attrNames value == [ ] then "no ${kind}" else concatStringsSep ", " (attrNames value)}";
+
+  # Without a name of its own, it would have the attributes of a configuration as names.
+  isUnnamed = isConfiguration configurations && configurations ? _module;
+  unnamed = "${inWords} has a nixosConfigurations that is a configuration itself";
+
+  named =
+    if attribute == [ ] then
+      if isUnnamed then
+        throw unnamed
+      else if length names == 1 then
+        descend "nixosConfigurations" configurations names
+      else if names == [ ] then
+        throw withoutConfiguration
+      else
+        throw "${inWords} has several configurations. Name one of them: ${listed}"
+    else if attribute == [ "nixosConfigurations" ] && names != [ ] && !isUnnamed then
+      throw "${reference}#${whole} is all configurations of ${inWords}. Name one of them: ${listed}"
+    else if configurations ? ${whole} then
+      descend "nixosConfigurations" configurations [ whole ]
+    else if !(flake.outputs ? ${head attribute}) && withPackage != [ ] then
+      descend "packages" flake.packages ([ (head withPackage) ] ++ attribute)
+    else if length attribute == 1 && !(flake.outputs ? ${whole}) then
+      throw (if isUnnamed then unnamed else if names == [ ] then withoutConfiguration else "${inWords} has no configuration ${whole}. Its configurations are ${listed}")
+    else
+      descend "the flake" flake.outputs attribute;
+
+  # The systems that have a package of that name: that of the builder first, as for `nix build`. What cannot be evaluated has none.
+  withPackage = builtins.filter (
+    of: (builtins.tryEval (flake.packages.${of} or { } ? ${head attribute})).value
+  ) [ builderSystem system ];
+
+  # Follows `path` from `value`. What is left of it behind a configuration is an attribute of that.
+  descend =
+    seen: value: path:
+    if isConfiguration value then
+      { configuration = value; attribute = path; }
+    else if path == [ ] then
+      if value.type or null == "derivation" then
+        { derivation = value; attribute = [ ]; }
+      else
+        throw "${reference}#${if attribute == [ ] then head names else whole} is neither a NixOS configuration nor a derivation"
+    else if isAttrs value && value ? ${head path} then
+      descend (head path) value.${head path} (tail path)
+    else
+      throw "${inWords} has no attribute ${whole}, because ${seen} has no ${head path}${having (if seen == "the flake" then "outputs" else "attributes") value}${if seen == "the flake" && names != [ ] && !isUnnamed then ". Its configurations are ${listed}" else ""}";
+
+  extended =
+    modules:
+    if !(named ? configuration) then
+      throw "${reference}#${whole} is a derivation, not a NixOS configuration: nothing in it can be checked or changed${ofFlake}"
+    else if named.configuration ? extendModules then
+      (evaluation: evaluation // { pkgs = evaluation.pkgs or evaluation._module.args.pkgs; })
+        (named.configuration.extendModules { modules = [ ./additions.nix ] ++ modules; })
+    else
+      throw "the nixpkgs of ${inWords} is too old: its configurations have no extendModules, which came with 22.05";
+
+  # Whether `path` is what nixpkgs makes of every configuration, and no image of it: otherwise that shows only when it is built.
+  isOfSystem =
+    path:
+    builtins.elem path (
+      map (name: [ "config" "system" "build" name ]) [ "etc" "initialRamdisk" "kernel" "toplevel" "vm" "vmWithBootLoader" ]
+    );
+  # How the user named it, without what is behind it.
+  nameOfConfiguration =
+    let
+      path = builtins.genList (builtins.elemAt attribute) (length attribute - length named.attribute);
+    in
+    concatStringsSep "." (if length path > 1 && head path == "nixosConfigurations" then tail path else path);
+
+  # Of another machine than sdbuild runs programs for.
+  forSystem =
+    configuration: image:
+    let
+      own = configuration.pkgs.stdenv.hostPlatform.system;
+      # Images are for these systems.
+      orBuildIt =
+        if builtins.elem own [ "aarch64-linux" "x86_64-linux" ] then
+          ", or build it with --system ${own}"
+        else
+          "";
+    in
+    if own == system then
+      image
+    else
+      throw "the configuration is for ${own}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\"${orBuildIt}";
+
+  # The binary caches of its nixConfig, which Nix is told only if the user accepts them.
+  nixConfig = (import "${flake}/flake.nix").nixConfig or { };
+  words = name: (value: if builtins.isList value then value else builtins.filter (word: builtins.isString word && word != "") (builtins.split "[ \n\t]+" value)) (nixConfig.${name} or [ ]);
+  isWord = word: builtins.isString word && builtins.match "[[:alnum:]:/.?&=_%+@~,-]+" word != null;
+  setting = name: builtins.filter isWord (words name ++ words "extra-${name}");
+  # Only what its keys protect: other kinds of stores, and `?trusted=true`, need no signature. A login would be in messages and logs.
+  isCache = word: builtins.match "https?://[^@?]*([?]priority=[0-9]+)?" word != null;
+  substituters = builtins.filter isCache (setting "substituters");
+  caches = { inherit substituters; trusted-public-keys = if substituters == [ ] then [ ] else setting "trusted-public-keys"; };
+in
+{
+  inherit system;
+  evaluate = extended;
+  # Of a derivation, `configuration` is not evaluated.
+  imageOf =
+    configuration:
+    if isOfSystem named.attribute then
+      throw "${reference}#${whole} is not an image of the configuration ${reference}#${nameOfConfiguration}"
+    else if named.attribute != [ ] && (import ./format.nix).variant != null then
+      throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
+    else if named ? derivation && !changed then
+      named.derivation
+    else
+      forSystem configuration (if named.attribute == [ ] then import ./image.nix configuration else builtins.foldl' (set: name: set.${name}) configuration named.attribute);
+  # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue. What is not a
+  # configuration is marked for sdbuild (`crates/nix/src/reports.rs`), with the first configuration there is, if any.
+  builder = {
+    inherit builderSystem;
+    asItIs =
+      if !(named ? configuration) then
+        "as-it-is: ${if names == [ ] || isUnnamed then "" else "${reference}#${head names}"}: ${reference}#${whole} is not a configuration${ofFlake}"
+      else if builtins.elem named.attribute [ [ ] [ "config" "system" "build" "sdImage" ] ] then
+        null
+      else
+        "what is named after the # is built as it is";
+  };
+
+  # What sdbuild is told about the flake.
+  report = {
+    source = toString flake.sourceInfo.outPath;
+    expressions = toString ./.;
+    # Not of the flake itself: its outputs may have such names.
+    inherit (flake.sourceInfo) narHash;
+    revision = flake.sourceInfo.rev or null;
+    lock = if builtins.pathExists "${flake}/flake.lock" then builtins.hashFile "sha256" "${flake}/flake.lock" else null;
+    inherit caches;
+  };
+  # The lines of NIX_CONFIG with its caches.
+  settings = concatStringsSep "\n" (map (name: "extra-${name} = ${concatStringsSep " " caches.${name}}") (attrNames caches));
+}

@@ -1,5 +1,0 @@
-{
-  inputs.nixpkgs.url = "github:NixOS/nixpkgs";
-  inputs.nixpkgs.flake = "false";
-  outputs = { self, nixpkgs, ... }: { };
-}

@@ -1,1 +1,0 @@
-{ inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05"; outputs = { self, nixpkgs }: { nixosConfigurations.pi = import nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; }; }

@@ -1,5 +1,0 @@
-{
-  inputs.nixpkgs.url = "path:/np";
-  nixConfig = 5;
-  outputs = { self, nixpkgs, ... }: { };
-}

@@ -1,6 +1,0 @@
-{
-  inputs.nixpkgs.url = "path:/np";
-  outputs = { nixpkgs, ... }: {
-    nixosConfigurations.pi = nixpkgs.lib.nixosSystem [ ./pi.nix ];
-  };
-}

@@ -1,6 +1,0 @@
-{
-  inputs = {
-    nixpkgs.url = [ "github:NixOS/nixpkgs" ];
-  };
-  outputs = { self, nixpkgs, ... }: { };
-}

@@ -1,5 +1,0 @@
-{ ... }:
-{
-  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
-  networking.hostName = 5;
-}

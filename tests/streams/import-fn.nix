@@ -1,4 +1,0 @@
-{ modulesPath, ... }:
-{
-  imports = [ import (modulesPath + "/profiles/minimal.nix") ];
-}

@@ -1,5 +1,0 @@
-{ ... }:
-{
-  imports = ./wifi.nix;
-  system.stateVersion = "26.05";
-}

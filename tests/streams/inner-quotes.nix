@@ -1,6 +1,0 @@
-{ lib, pkgs, ... }:
-{
-  networking.hostName = "pi";
-  services.getty.greetingLine = "say "hi"";
-  system.stateVersion = "26.05";
-}

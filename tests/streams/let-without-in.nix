@@ -1,6 +1,0 @@
-{ ... }:
-let
-  a = 1;
-{
-  networking.hostName = "pi";
-}

@@ -1,6 +1,0 @@
-{ lib, pkgs, ... }:
-{
-  networking.hostName = "pi";
-  swapDevices = [ { device = "/swap"; size = 1G; } ];
-  system.stateVersion = "26.05";
-}

@@ -1,5 +1,0 @@
-{ lib, ... }:
-{
-  options.my.x = lib.mkOption { };
-  boot.loader.grub.enable = false;
-}

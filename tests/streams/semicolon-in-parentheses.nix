@@ -1,4 +1,0 @@
-{ pkgs, ... }:
-{
-  environment.systemPackages = (with pkgs; [ vim ];);
-}

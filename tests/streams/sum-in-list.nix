@@ -1,4 +1,0 @@
-{ modulesPath, ... }:
-{
-  imports = [ modulesPath + "/installer/sd-card/sd-image-aarch64.nix" ];
-}

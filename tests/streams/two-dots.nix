@@ -1,4 +1,0 @@
-{ lib, ..}:
-{
-  networking.hostName = "pi";
-}

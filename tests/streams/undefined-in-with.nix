@@ -1,5 +1,0 @@
-{ pkgs, ... }:
-{
-  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
-  environment.systemPackages = with pkgs; [ vim htopp git ];
-}
