@@ -13,14 +13,11 @@ pub(super) fn failure(option: &str, value: &str) -> Option<Failure> {
         return None;
     }
     let wrong = match imbalance(value)? {
-        Imbalance::NotClosed { bracket: '$', .. } => "the bracket `${` is not closed".to_owned(),
-        Imbalance::NotClosed { bracket, .. } => format!("the bracket `{bracket}` is not closed"),
-        Imbalance::NotOpened { bracket, .. } => {
-            format!("the bracket `{bracket}` closes nothing that is open")
-        }
-        Imbalance::OpenString { .. } => "a string in double quotes is not closed".to_owned(),
-        Imbalance::OpenIndentedString { .. } => "a string in '' is not closed".to_owned(),
-        Imbalance::OpenComment { .. } | Imbalance::Wildcard { .. } => return None,
+        Imbalance { token: "/*", .. } => return None,
+        Imbalance {
+            token, opens: true, ..
+        } => format!("the `{token}` is not closed"),
+        Imbalance { token, .. } => format!("the `{token}` closes nothing that is open"),
     };
     let failure = Failure::usage(format!("in the value of --set {option}, {wrong}"));
     Some(match completed(value) {
@@ -40,9 +37,9 @@ pub(super) fn failure(option: &str, value: &str) -> Option<Failure> {
 /// The `value` with the brackets at its end that close those which are open, if that makes Nix of it.
 fn completed(value: &str) -> Option<String> {
     let open = open_brackets(value);
-    let closing = open.iter().rev().map(|bracket| match bracket {
-        '[' => ']',
-        '(' => ')',
+    let closing = open.iter().rev().map(|bracket| match *bracket {
+        "[" => ']',
+        "(" => ')',
         _ => '}',
     });
     let end: String = closing.collect();
@@ -66,31 +63,19 @@ mod tests {
             (failure.to_string(), failure.hints.join("\n"))
         };
         for (value, wrong, hint) in [
-            (
-                "[pkgs.vim",
-                "the bracket `[` is not closed",
-                "'a.b=[pkgs.vim]'",
-            ),
-            (
-                "[ 1 (f 2",
-                "the bracket `(` is not closed",
-                "'a.b=[ 1 (f 2 )]'",
-            ),
+            ("[pkgs.vim", "the `[` is not closed", "'a.b=[pkgs.vim]'"),
+            ("[ 1 (f 2", "the `(` is not closed", "'a.b=[ 1 (f 2 )]'"),
             (
                 "{ c = [ 1 ];",
-                "the bracket `{` is not closed",
+                "the `{` is not closed",
                 "'a.b={ c = [ 1 ]; }'",
             ),
             (
                 "[ 1 ]]",
-                "the bracket `]` closes nothing that is open",
+                "the `]` closes nothing that is open",
                 "check the brackets",
             ),
-            (
-                "[ \"c ]",
-                "a string in double quotes is not closed",
-                "check the brackets",
-            ),
+            ("[ \"c ]", "the `\"` is not closed", "check the brackets"),
         ] {
             let (text, hints) = told("a.b", value);
             assert_eq!(

@@ -158,7 +158,7 @@ fn locate(
             let place = options::place(context, option, definitions);
             (place, options::conflict(context, option, definitions)).into()
         }
-        Cause::NoValue { option } => options::no_value(context, option).into(),
+        Cause::NoValue { option } => options::no_value(option).into(),
         Cause::OptionGone { option } => (options::place(context, option, &[]), None).into(),
         Cause::Removed { name, instead } => {
             let place = names::package(context, name);

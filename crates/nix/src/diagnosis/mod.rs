@@ -27,7 +27,7 @@ use crate::reports::unmarked;
 use cause::Cause;
 pub use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
 use explanation::Explanation;
-use fetches::{fetch_failure, no_network_failure, not_found_failure};
+use fetches::{fetch_failure, no_network_failure};
 pub use machine::{KnownError, known_errors};
 use machine::{machine_failure, store_volume_full, with_rows};
 use message::reason;
@@ -61,13 +61,7 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
         .or_else(|| no_network_failure(context, findings, &known))
         .or_else(|| fetch_failure(context, findings))
         .or_else(|| machine_failure(context, findings, &known));
-    let not_found = match first_cause {
-        Some(_) => None,
-        None => not_found_failure(context, failed),
-    };
-    let is_not_found = not_found.is_some();
     let cause = first_cause
-        .or(not_found)
         .or_else(|| build_failure(context, findings, explained))
         .or_else(|| exit_status_failure(context, findings))
         .unwrap_or_else(|| evaluation_failure(context, explained));
@@ -80,11 +74,6 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
         failure = with_hash(failure, explained);
     }
     failure = excerpt::with_lines(context, findings, explained, failure);
-    if is_not_found {
-        // Neither the server's answer nor a shell shows more of it.
-        failure.log_tail.clear();
-        return failure;
-    }
     failure.derivation = failed
         .and_then(|failed| failed.derivation.as_ref())
         .map(|derivation| derivation.path().to_owned());
