@@ -172,7 +172,8 @@ fn has_relative_path(value: &str) -> bool {
 /// a character that sdbuild puts behind it.
 fn complete(option: &str, value: &str) -> Result<(), Failure> {
     let found = imbalance(value).filter(|found| found.token != "/*");
-    let Some(Imbalance { token, opens, .. }) = found.filter(|_| !parse(value).errors().is_empty()) else {
+    let Some(Imbalance { token, opens, .. }) = found.filter(|_| !parse(value).errors().is_empty())
+    else {
         return Ok(());
     };
     let wrong = match opens {
@@ -180,7 +181,8 @@ fn complete(option: &str, value: &str) -> Result<(), Failure> {
         false => "closes nothing that is open",
     };
     let text = format!("in the value of --set {option}, the `{token}` {wrong}");
-    Err(Failure::usage(text).hint("check its brackets and quotes, and put the whole argument in quotes"))
+    Err(Failure::usage(text)
+        .hint("check its brackets and quotes, and put the whole argument in quotes"))
 }
 
 /// Whether `option` is an attribute path: `services.openssh.enable`, `users.users."a b".uid`.
@@ -298,9 +300,17 @@ mod tests {
             ("[ \"c ]", "\""),
         ] {
             let failure = set(&format!("a.b={value}")).unwrap_err();
-            assert!(failure.to_string().contains(&format!("the `{token}` ")), "{failure}");
+            assert!(
+                failure.to_string().contains(&format!("the `{token}` ")),
+                "{failure}"
+            );
         }
-        for value in ["[ \"a\n]\" ]", "(with pkgs; [ vim ])", "{ a = 1 }", "[ # ]\n1 ]"] {
+        for value in [
+            "[ \"a\n]\" ]",
+            "(with pkgs; [ vim ])",
+            "{ a = 1 }",
+            "[ # ]\n1 ]",
+        ] {
             assert!(set(&format!("a.b={value}")).is_ok(), "{value}");
         }
     }

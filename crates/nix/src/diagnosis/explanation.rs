@@ -79,7 +79,11 @@ fn locate(
         Cause::NotUtf8 => {
             let files = context.files;
             let place = files.and_then(|files| files.place_that_is_not_utf_8());
-            (place.as_deref().and_then(line_of_file), Row::Encoding.advice()).into()
+            (
+                place.as_deref().and_then(line_of_file),
+                Row::Encoding.advice(),
+            )
+                .into()
         }
         Cause::UndefinedVariable { name } => {
             (None, names::undefined(context, findings, name, position)).into()
