@@ -1,6 +1,4 @@
 //! Files into and out of containers, as streams of tar bytes in bounded memory. Callers pack and unpack the archives.
-//!
-//! A packer of an archive on a blocking thread, whose output is a stream of chunks in bounded memory.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -196,7 +194,6 @@ fn idle_bounded(
 
 type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// A tar archive that is being read from a container.
 pub struct Download {
     inner: StreamReader<Chunks, Bytes>,
 }
@@ -217,9 +214,7 @@ impl fmt::Debug for Download {
     }
 }
 
-/// Bytes per chunk of an upload.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
-/// Chunks of an upload that wait to be sent.
 const QUEUED_CHUNKS: usize = 4;
 /// A packer whose reader is gone fails at its next write; how long it may take to get there.
 const PACKER_TIMEOUT: Duration = Duration::from_secs(5);

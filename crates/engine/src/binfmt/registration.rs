@@ -1,9 +1,5 @@
-//! The registration of the handler: name, magic, mask, interpreter, flags. They follow from the architecture of the
-//! programs that it emulates. Pure.
-//!
-//! Parses the kernel's description of an entry, and decides who owns the entry. Pure; the text is untrusted.
-//!
-//! The agent's list of the entries in the table. Pure; the text is untrusted.
+//! The registration of the handler, which follows from the architecture of the programs that it emulates, and the entries
+//! that the kernel lists. Pure; the kernel's text is untrusted.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +8,6 @@ use sdbuild_core::system::Architecture;
 
 use crate::{EngineAddress, RunId};
 
-/// Where Linux mounts the table of handlers.
 pub const TABLE_DIR: &str = "/proc/sys/fs/binfmt_misc";
 /// What the names of sdbuild's entries begin with; entries with another name are never written to.
 const PREFIX: &str = "sdbuild-";
@@ -143,7 +138,6 @@ impl HandlerName {
         })
     }
 
-    /// The run that registered it.
     pub fn run(&self) -> &RunId {
         &self.run
     }
@@ -180,13 +174,10 @@ pub struct Entry {
     pub enabled: bool,
     /// The program that runs what matches.
     pub interpreter: String,
-    /// `P`, `F`, `OC`, …
     pub flags: String,
-    /// Offset of the magic bytes in a file.
     pub offset: u64,
     /// Magic bytes as hex digits; empty for an entry by file name extension.
     pub magic: String,
-    /// Mask as hex digits.
     pub mask: String,
     /// Seconds since its agent last touched it, if known.
     pub age: Option<u64>,
@@ -250,7 +241,6 @@ pub fn classify(entry: &Entry) -> Owner {
     }
 }
 
-/// A list of entries, parsed line by line.
 #[derive(Debug, Default)]
 pub(super) struct EntryList(Vec<Listed>);
 
@@ -281,7 +271,6 @@ impl EntryList {
         }
     }
 
-    /// The entries listed so far.
     pub(super) fn entries(&self) -> Vec<Entry> {
         let entry = |listed: &Listed| Entry {
             age: listed.age,

@@ -2,10 +2,6 @@
 //!
 //! Images are named by the digest of their definition: two definitions with the same digest give the same
 //! bytes. [`FORMAT`] has to be raised with every change of the bytes that a definition gives.
-//!
-//! Files that are added to those of the packages. Pure.
-//!
-//! The container image of sdbuild itself: its static program, and the certificate authorities that downloads need.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -41,19 +37,15 @@ pub struct Defaults {
     pub command: Vec<String>,
 }
 
-/// What a container image is made of.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// What containers of the image are for.
     pub role: Role,
-    /// The architecture of its programs.
     pub architecture: Architecture,
     pub lock: Lock,
     /// The files that are added, in this order.
     pub extras: Vec<ExtraFile>,
     /// The path in the image of the pinned file of a package: name of the package and path.
     pub content_paths: &'static [(&'static str, &'static str)],
-    /// The defaults of its containers.
     pub defaults: Defaults,
     /// The name of an image that is not sdbuild's own, and so has no labels.
     pub name: Option<String>,
@@ -221,7 +213,6 @@ impl Definition {
         Sha256Hash::of(all.to_string().as_bytes())
     }
 
-    /// The name of the image in an engine.
     pub fn reference(&self) -> String {
         let own = || format!("sdbuild/{}:{}", self.role.as_str(), self.digest().short());
         self.name.clone().unwrap_or_else(own)
@@ -304,9 +295,7 @@ pub struct ExtraFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExtraFileContent {
     Dir,
-    /// A file with these bytes.
     File(Vec<u8>),
-    /// A symbolic link with this target.
     Symlink(String),
 }
 

@@ -2,8 +2,6 @@
 //!
 //! An image is recognised by its labels and the digests of its layers: its id differs between image stores, and
 //! anybody can use its name.
-//!
-//! Which container images an engine does not have, and how much has to be downloaded for them. Read-only.
 
 use std::collections::HashSet;
 
