@@ -184,6 +184,28 @@ pub struct Entry {
 }
 
 impl Entry {
+    fn named(name: &str) -> Self {
+        let name = name.to_owned();
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what the kernel prints in `line`. Unknown lines are ignored.
+    fn add(&mut self, line: &str) {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        match key {
+            "enabled" => self.enabled = true,
+            "interpreter" => value.clone_into(&mut self.interpreter),
+            "flags:" => value.trim().clone_into(&mut self.flags),
+            "offset" => self.offset = value.trim().parse().unwrap_or(u64::MAX),
+            "magic" => value.clone_into(&mut self.magic),
+            "mask" => value.clone_into(&mut self.mask),
+            _ => {}
+        }
+    }
+
     /// Whether an agent touched it recently. The agent of an older sdbuild, or one that is stopped, does not.
     pub fn is_kept(&self) -> bool {
         self.age.is_some_and(|age| age < ABANDONED_AGE)
@@ -212,24 +234,10 @@ pub enum Owner {
     Foreign,
 }
 
-/// Parses the text of the entry `name`. Unknown lines are ignored.
+/// Parses the text of the entry `name`.
 pub fn parse(name: &str, text: &str) -> Entry {
-    let mut entry = Entry {
-        name: name.to_owned(),
-        ..Entry::default()
-    };
-    for line in text.lines() {
-        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
-        match key {
-            "enabled" => entry.enabled = true,
-            "interpreter" => value.clone_into(&mut entry.interpreter),
-            "flags:" => value.trim().clone_into(&mut entry.flags),
-            "offset" => entry.offset = value.trim().parse().unwrap_or(u64::MAX),
-            "magic" => value.clone_into(&mut entry.magic),
-            "mask" => value.clone_into(&mut entry.mask),
-            _ => {}
-        }
-    }
+    let mut entry = Entry::named(name);
+    text.lines().for_each(|line| entry.add(line));
     entry
 }
 
@@ -242,41 +250,26 @@ pub fn classify(entry: &Entry) -> Owner {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct EntryList(Vec<Listed>);
-
-#[derive(Debug, Default)]
-struct Listed {
-    name: String,
-    age: Option<u64>,
-    text: String,
-}
+pub(super) struct EntryList(Vec<Entry>);
 
 impl EntryList {
     /// Adds a line of the agent's; those that belong to no list are ignored.
     pub(super) fn push(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("entry ") {
             // A list that was requested twice: the later one counts.
-            self.0.retain(|listed| listed.name != name);
-            self.0.push(Listed {
-                name: name.to_owned(),
-                ..Listed::default()
-            });
+            self.0.retain(|entry| entry.name != name);
+            self.0.push(Entry::named(name));
         } else if let Some(entry) = self.0.last_mut() {
-            if let Some(text) = line.strip_prefix("| ") {
-                entry.text.push_str(text);
-                entry.text.push('\n');
+            if let Some(line) = line.strip_prefix("| ") {
+                entry.add(line);
             } else if let Some(age) = line.strip_prefix("age ") {
                 entry.age = age.parse().ok();
             }
         }
     }
 
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        let entry = |listed: &Listed| Entry {
-            age: listed.age,
-            ..parse(&listed.name, &listed.text)
-        };
-        self.0.iter().map(entry).collect()
+    pub(super) fn entries(self) -> Vec<Entry> {
+        self.0
     }
 }
 

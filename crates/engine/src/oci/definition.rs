@@ -160,14 +160,10 @@ impl Definition {
         extras: Vec<ExtraFile>,
         defaults: Defaults,
     ) -> Result<Self, Failure> {
-        let name = format_args!(
-            "the lock of the {} for {}",
-            role.as_str(),
-            architecture.debian_name()
-        )
-        .to_string();
+        let (role_name, debian_name) = (role.as_str(), architecture.debian_name());
+        let name = format!("the lock of the {role_name} for {debian_name}");
         let lock = Lock::parse(lock).or_usage(format_args!("read {name}"))?;
-        if lock.architecture != architecture.debian_name() {
+        if lock.architecture != debian_name {
             return Err(Failure::usage(format_args!(
                 "{name} is for {}",
                 lock.architecture
@@ -300,18 +296,29 @@ pub enum ExtraFileContent {
 }
 
 impl ExtraFile {
-    /// A file that belongs to root.
-    pub fn file(path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
-        let content = ExtraFileContent::File(bytes.into());
+    fn new(path: &str, mode: u32, owner: u32, content: ExtraFileContent) -> Self {
         Self {
             path: path.to_owned(),
             mode,
-            owner: 0,
+            owner,
             content,
         }
     }
 
-    /// What [`Definition::digest`](super::Definition::digest) hashes of it.
+    /// A file that belongs to root.
+    pub fn file(path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
+        Self::new(path, mode, 0, ExtraFileContent::File(bytes.into()))
+    }
+
+    pub(super) fn dir(path: &str, mode: u32, owner: u32) -> Self {
+        Self::new(path, mode, owner, ExtraFileContent::Dir)
+    }
+
+    pub(super) fn link(path: &str, target: &str) -> Self {
+        Self::new(path, 0o777, 0, ExtraFileContent::Symlink(target.to_owned()))
+    }
+
+    /// What [`Definition::digest`] hashes of it.
     pub(super) fn identity(&self) -> serde_json::Value {
         let content = match &self.content {
             ExtraFileContent::Dir => "directory".to_owned(),
@@ -319,25 +326,6 @@ impl ExtraFile {
             ExtraFileContent::Symlink(target) => format!("to {target}"),
         };
         serde_json::json!([self.path, self.mode, self.owner, content])
-    }
-
-    pub(super) fn dir(path: &str, mode: u32, owner: u32) -> Self {
-        Self {
-            path: path.to_owned(),
-            mode,
-            owner,
-            content: ExtraFileContent::Dir,
-        }
-    }
-
-    pub(super) fn link(path: &str, target: &str) -> Self {
-        let content = ExtraFileContent::Symlink(target.to_owned());
-        Self {
-            path: path.to_owned(),
-            mode: 0o777,
-            owner: 0,
-            content,
-        }
     }
 }
 
