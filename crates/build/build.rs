@@ -12,7 +12,7 @@ use tar::{Builder, HeaderMode};
 /// The name of each archive, and the files in it.
 const ARCHIVES: [(&str, &str); 2] = [
     ("mini-nixpkgs.tar.gz", "../../tests/mini-nixpkgs"),
-    ("expressions.tar.gz", "src/nixos/expressions"),
+    ("expressions.tar.gz", "src/expressions"),
 ];
 
 fn main() -> io::Result<()> {

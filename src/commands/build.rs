@@ -53,7 +53,6 @@ pub async fn run(
     };
     let output = BuildOutput {
         write: &write,
-        path_follows: !args.json && ui.results_follow_lines(),
         keep_hint: None,
         or_until_prompt: false,
     };
@@ -334,8 +333,6 @@ fn done_in(took: Duration, was_there: bool) -> String {
 pub(super) struct BuildOutput<'a> {
     /// Writes the result of the command.
     pub(super) write: &'a dyn Fn(&Image) -> Result<(), Failure>,
-    /// Whether that is the path, in the same file as the lines about the run.
-    pub(super) path_follows: bool,
     /// If the command removes the image at the end: a hint how to keep one.
     pub(super) keep_hint: Option<&'static str>,
     /// Whether a boot test is content with the prompt on the console where a login is not possible.
@@ -352,10 +349,7 @@ fn tell_image(image: &Image, told: ImageDone, output: &BuildOutput<'_>, context:
         let text = format!("built an image of {size}");
         return context.events.notice(text);
     }
-    context.events.emit(Event::ImageDone(ImageDone {
-        path_follows: output.path_follows,
-        ..told
-    }));
+    context.events.emit(Event::ImageDone(ImageDone { ..told }));
 }
 
 /// Tells what to do after a test of an image that is kept.
@@ -405,7 +399,6 @@ fn image_done(
         } else {
             older_images(image)
         },
-        path_follows: false,
         next,
     }
 }

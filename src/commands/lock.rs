@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli;
 use crate::settings;
 use crate::settings::Environment;
-use sdbuild_build::nixos::flake;
+use sdbuild_build::flake;
 use sdbuild_build::{BuildRequest, SourceChoice};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;

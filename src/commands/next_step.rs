@@ -4,7 +4,7 @@ use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
 use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
-use sdbuild_build::nixos::flake;
+use sdbuild_build::flake;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;

@@ -53,7 +53,6 @@ pub async fn run(
     };
     let output = BuildOutput {
         write: &write,
-        path_follows: kept.is_some() && ui.results_follow_lines(),
         keep_hint: kept.is_none().then_some(KEEP_HINT),
         or_until_prompt: true,
     };

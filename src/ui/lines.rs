@@ -11,7 +11,6 @@ use crate::ui::state::{Activity, Ended, Progress, State};
 use crate::ui::words;
 use sdbuild_core::counted::counted;
 use sdbuild_core::event::{ImageDone, LastLine, Phase, RunSummary, Stop};
-use sdbuild_core::text::truncate;
 
 /// Maximum height of the live view in lines, on any terminal.
 const MAX_LINES: usize = 12;
@@ -117,11 +116,7 @@ pub(super) fn image(image: &ImageDone, warnings: usize, form: Form) -> Vec<Strin
     let older = older(&image.older);
     if form.columns.is_none() {
         let facts = format!("{facts}, SHA-256 {}", image.sha256);
-        let image = if image.path_follows {
-            format!("image: {facts}")
-        } else {
-            format!("image: {shown} ({facts})")
-        };
+        let image = format!("image: {shown} ({facts})");
         return std::iter::once(image).chain(older).collect();
     }
     let mut lines = vec![String::new()];
@@ -195,39 +190,12 @@ fn next(commands: &[(String, &'static str)], form: Form) -> Vec<String> {
     lines.collect()
 }
 
-/// Width of the names, so that the table fits 80 columns.
-const NAME: usize = 56;
-/// Width of the times: `12 h 34 min`.
-const TIME: usize = 12;
-
-/// The phases and the slowest derivations with their times; empty if Nix did not run.
-pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
-    if !state.ended.iter().any(|one| one.phase == Phase::Build) {
-        return Vec::new();
-    }
-    let row = |name: &str, took: &str| {
-        let name = truncate(name, NAME);
-        message(&format!("  {name:<0$}{took:>TIME$}", NAME + 2))
-    };
-    let mut lines = vec![row("phase", "took")];
-    for Ended { phase, took, stop } in &state.ended {
-        let how = match stop {
-            None => "",
-            Some(Stop::Failed | Stop::Question | Stop::Tolerated) => ": failed",
-            Some(Stop::Interrupted) => ": interrupted",
-            Some(Stop::Refused) => ": refused",
-        };
-        let name = format!("{}{how}", words::phase(*phase));
-        lines.push(row(&name, &words::duration(*took)));
-    }
-    let total = at.saturating_sub(state.began.unwrap_or(at));
-    lines.push(row("total", &words::duration(total)));
-    if !state.slowest.is_empty() {
-        lines.push(row("slowest derivations", "took"));
-        let slowest = state.slowest.iter();
-        lines.extend(slowest.map(|(name, took)| row(name, &words::duration(*took))));
-    }
-    lines
+/// The slowest derivations with their times; `None` if nothing was built.
+pub(super) fn slowest(state: &State) -> Option<String> {
+    let slowest = state.slowest.iter();
+    let slowest = slowest.map(|(name, took)| format!("{name} ({})", words::duration(*took)));
+    let slowest = slowest.collect::<Vec<_>>().join(", ");
+    (!slowest.is_empty()).then(|| format!("slowest derivations: {slowest}"))
 }
 
 /// Width and height of a terminal, in characters.

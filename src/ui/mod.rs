@@ -19,10 +19,10 @@ mod view;
 pub mod words;
 mod writer;
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -143,13 +143,6 @@ impl Ui {
     /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.
     pub fn shows_events_and_results(&self) -> bool {
         self.shown == Shown::LiveView && io::stdout().is_terminal()
-    }
-
-    /// Whether the lines about events and the results go to the same file: a terminal without a live view, one pipe, one log.
-    pub fn results_follow_lines(&self) -> bool {
-        let file = |stream: &dyn AsFd| metadata(stream).map(|file| (file.dev(), file.ino()));
-        let out = file(&io::stdout());
-        self.shown == Shown::Lines && out.is_some() && out == file(&io::stderr())
     }
 
     /// Columns and rows for results: those of the terminal that shows them, otherwise a usual width and any height.
@@ -291,14 +284,13 @@ pub fn report(report: &str) {
     }
 }
 
-fn metadata(stream: impl AsFd) -> Option<Metadata> {
-    let file = File::from(stream.as_fd().try_clone_to_owned().ok()?);
-    file.metadata().ok()
-}
-
 /// Whether `error`, from a write to `stream`, means that the reader is gone: a closed pipe, or EIO from a terminal that
 /// hung up (EIO from a file is a disk error).
 fn reader_is_gone(error: &io::Error, stream: impl AsFd) -> bool {
-    let is_device = || metadata(stream).is_some_and(|file| file.file_type().is_char_device());
+    let is_device = || {
+        let file = stream.as_fd().try_clone_to_owned().map(File::from);
+        file.and_then(|file| file.metadata())
+            .is_ok_and(|file| file.file_type().is_char_device())
+    };
     error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(EIO) && is_device()
 }

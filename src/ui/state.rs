@@ -114,8 +114,6 @@ pub(super) struct Activity {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) current: Option<Current>,
-    /// When the first phase started.
-    pub(super) began: Option<Duration>,
     /// The phases that follow, as far as they are known.
     pub(super) to_come: Vec<Phase>,
     /// The phases that have ended, in order.
@@ -152,7 +150,6 @@ impl State {
                 });
                 let follows = |other: &Phase| other != phase && *phase != Phase::Release;
                 self.to_come.retain(follows);
-                self.began.get_or_insert(at);
                 // Activities of a builder that was lost never report their end.
                 self.activities.clear();
             }
@@ -359,11 +356,6 @@ impl State {
     /// The builds and downloads in progress, in the order in which they started.
     pub(super) fn active(&self) -> impl Iterator<Item = &Activity> {
         self.activities.values().filter(|one| one.ended.is_none())
-    }
-
-    /// The activity with this id, if it has not ended.
-    pub(super) fn activity(&self, id: u64) -> Option<&Activity> {
-        self.activities.get(&id)
     }
 }
 

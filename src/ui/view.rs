@@ -11,11 +11,11 @@ use crate::ui::lines;
 use crate::ui::lines::{Form, Frame, Size};
 use crate::ui::sanitize::message;
 use crate::ui::screen::SPINNER_INTERVAL;
-use crate::ui::state::{Activity, Current, Ended, State};
+use crate::ui::state::{Current, Ended, State};
 use crate::ui::words;
 use sdbuild_core::event::{Event, Phase, Stop};
 use sdbuild_core::nix_event::NixEvent;
-use sdbuild_core::transcript::{Transcript, forecast, short_name};
+use sdbuild_core::transcript::{Transcript, forecast};
 
 /// Minimum time between two lines about the progress of a phase.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -23,8 +23,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 const STEP: u64 = 10;
 /// Maximum time between two lines, to show that the run goes on.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
-/// A build or a download that took so long gets a line when it has ended.
-const LONG_ACTIVITY: Duration = Duration::from_secs(60);
 /// Builds that a line names.
 const MAX_NAMES: usize = 3;
 /// How often a view without a live view is ticked; lines are late by at most this much.
@@ -78,8 +76,6 @@ pub(super) struct View {
     state: State,
     transcript: Transcript,
     json: Json,
-    /// The largest forecasts shown so far: derivations to build, paths to fetch, derivations to emulate.
-    forecasts: (u64, u64, u64),
     /// Warnings that were shown.
     warnings: usize,
     /// Whether the run has a header. Below it each phase has a line; without one, the error says what failed.
@@ -101,7 +97,6 @@ impl View {
             state: State::default(),
             transcript: Transcript::default(),
             json: Json::default(),
-            forecasts: (0, 0, 0),
             warnings: 0,
             has_header: false,
             progress_shown: (Duration::ZERO, 0),
@@ -115,7 +110,9 @@ impl View {
 
     /// Updates the view with `event`, which happened at the time `at`; returns the items to show, in order.
     pub(super) fn handle(&mut self, event: &Event, at: Duration) -> Vec<Item> {
-        let activity = self.activity_line(event, at);
+        let forecast =
+            |state: &State| (state.built.all, state.fetched.all, state.emulated.is_some());
+        let before = forecast(&self.state);
         let outcome = matches!(event, Event::Finished(..)).then(|| lines::outcome(&self.state));
         self.state.apply(event, at);
         self.warnings += usize::from(matches!(event, Event::Warning(_)));
@@ -130,15 +127,15 @@ impl View {
                 items.extend(line.map(|line| Item::Text(kind_of(event), line)));
             }
         } else {
-            items.extend(activity.map(|line| Item::Text(Kind::Builder, message(&line))));
+            let is_new = forecast(&self.state) != before;
             items.extend(if let Event::Nix(event) = event {
-                self.nix_item(event)
+                self.nix_item(event, is_new)
             } else if let Event::Console(text) = event {
                 (self.verbose > 0).then(|| Item::Text(Kind::Log, message(text)))
             } else {
                 None
             });
-            let lines = self.lines(event, outcome.flatten().as_deref(), at);
+            let lines = self.lines(event, outcome.flatten().as_deref());
             items.extend(lines.into_iter().map(|line| Item::Text(Kind::Own, line)));
         }
         if *event == Event::TerminalGiven {
@@ -148,7 +145,7 @@ impl View {
     }
 
     /// The lines of sdbuild itself about `event`. `outcome` is what a phase came to that has finished.
-    fn lines(&self, event: &Event, outcome: Option<&str>, at: Duration) -> Vec<String> {
+    fn lines(&self, event: &Event, outcome: Option<&str>) -> Vec<String> {
         let (form, all) = (self.form, self.verbose > 0);
         match event {
             Event::RunStarted(run) => lines::header(run, form),
@@ -164,7 +161,6 @@ impl View {
                 let (phase, took, stop) = (*phase, *took, Some(*stop));
                 self.failed(&Ended { phase, took, stop })
             }
-            Event::WorkEnded if all => lines::table(&self.state, at),
             // What waits for an answer has failed only if it was not done after the answer.
             Event::WorkEnded => {
                 let ended = self.state.ended.iter();
@@ -173,7 +169,10 @@ impl View {
                     Some(Stop::Failed) => !self.has_header,
                     None | Some(Stop::Interrupted | Stop::Tolerated | Stop::Refused) => false,
                 });
-                failed.flat_map(|one| self.failed(one)).collect()
+                let failed = failed.flat_map(|one| self.failed(one));
+                let slowest = lines::slowest(&self.state).filter(|_| all);
+                let slowest = slowest.iter().flat_map(|text| self.text(text));
+                failed.chain(slowest).collect()
             }
             Event::Warning(text) => self.text(&format!("warning: {text}")),
             Event::Notice(text) => self.text(text),
@@ -218,34 +217,15 @@ impl View {
         }]
     }
 
-    fn nix_item(&mut self, event: &NixEvent) -> Option<Item> {
-        let forecast = self.forecast_line(event);
-        let forecast = forecast.map(|text| Item::Text(Kind::Builder, message(&text)));
-        let log = self.log_line(event);
-        forecast.or(log.map(|text| Item::Text(Kind::Log, message(&text))))
-    }
-
-    /// The line for a forecast of Nix, unless a larger one was shown before.
-    fn forecast_line(&mut self, event: &NixEvent) -> Option<String> {
-        if self.kind == ViewKind::Live && self.verbose == 0 {
-            // The live view counts it.
-            return None;
+    /// The line about an event of Nix. `is_new` says whether it is a larger forecast than those before.
+    fn nix_item(&mut self, event: &NixEvent, is_new: bool) -> Option<Item> {
+        // The live view counts it.
+        let is_shown = is_new && (self.kind == ViewKind::Plain || self.verbose > 0);
+        if let Some(text) = forecast(event).filter(|_| is_shown) {
+            return Some(Item::Text(Kind::Builder, message(&text)));
         }
-        let (shown, amount) = if let NixEvent::WillBuild { derivations } = event {
-            (&mut self.forecasts.0, *derivations)
-        } else if let NixEvent::WillFetch { paths, .. } = event {
-            (&mut self.forecasts.1, *paths)
-        } else if let NixEvent::WillEmulate { derivations } = event {
-            (&mut self.forecasts.2, *derivations)
-        } else {
-            if *event == NixEvent::Restarted {
-                self.forecasts = (0, 0, 0);
-            }
-            return None;
-        };
-        let more = amount > *shown;
-        *shown = amount.max(*shown);
-        forecast(event).filter(|_| more)
+        let line = self.log_line(event)?;
+        Some(Item::Text(Kind::Log, message(&line)))
     }
 
     /// The log line of `event`, if the verbosity includes it.
@@ -253,33 +233,12 @@ impl View {
         let line = self.transcript.line(event)?;
         // Warnings (level 1) are shown at any verbosity.
         let is_for_users = |level| level <= 3 && level != 1;
-        let log = matches!(event, NixEvent::BuildLine { .. } | NixEvent::Other(_))
-            || matches!(event, NixEvent::Message { level, .. } if is_for_users(*level));
+        let log = matches!(
+            event,
+            NixEvent::BuildLine { .. } | NixEvent::BuildStarted { .. } | NixEvent::Other(_)
+        ) || matches!(event, NixEvent::Message { level, .. } if is_for_users(*level));
         let required = if log { 1 } else { 2 };
         (self.verbose >= required).then_some(line)
-    }
-
-    /// Without a live view: the line about a build that starts, with `-v`, or about one that took long.
-    fn activity_line(&self, event: &Event, at: Duration) -> Option<String> {
-        if self.kind != ViewKind::Plain {
-            return None;
-        }
-        if let Event::Nix(NixEvent::BuildStarted { derivation, .. }) = event {
-            (self.verbose == 1).then(|| format!("building {}", short_name(derivation)))
-        } else if let Event::Nix(NixEvent::Stopped { id }) = event {
-            let Activity {
-                name,
-                since,
-                is_fetch,
-                ..
-            } = self.state.activity(*id)?;
-            let took = at.saturating_sub(*since);
-            let verb = if *is_fetch { "fetched" } else { "built" };
-            let line = || format!("{name}: {verb} in {}", words::duration(took));
-            (took >= LONG_ACTIVITY).then(line)
-        } else {
-            None
-        }
     }
 
     /// Without a live view: the line about the phase that is due because time has passed.

@@ -76,7 +76,7 @@ fn said_inside(store: &str, script: &str, arguments: &[&str]) -> String {
     let here = env!("CARGO_MANIFEST_DIR");
     let volumes = [
         format!("{}:/nixpkgs:ro", mini_nixpkgs().display()),
-        format!("{here}/src/nixos/expressions/glue:/glue:ro"),
+        format!("{here}/crates/build/src/expressions/glue:/glue:ro"),
         format!("{here}/containers/builder/glue:/guard:ro"),
     ];
     let volumes: Vec<&str> = volumes.iter().map(String::as_str).collect();

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::build_source::ResolvedNixpkgs;
+use crate::builder::BuildJob;
+use crate::command::Task;
 use crate::container_images;
 use crate::container_images::ContainerImages;
 use crate::copy_out;
@@ -11,14 +14,11 @@ use crate::copy_out::{SourceRecord, configuration_id, provenance};
 use crate::emulation;
 use crate::emulation::Emulation;
 use crate::last_times::{last_times, note_times};
-use crate::nixos::build_source::ResolvedNixpkgs;
-use crate::nixos::builder::BuildJob;
-use crate::nixos::command::Task;
 use crate::output::{Image, UnchangedImage};
 use crate::plan::Plan;
 use crate::remote_builder::RemoteBuilder;
 use crate::run_context::{Outcome, RunContext, Scope, with_cleanup};
-use crate::{builder, remote_builders, source};
+use crate::{builder_step, remote_builders, source};
 use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events, Phase};
@@ -68,12 +68,12 @@ async fn steps(
         }
     };
     let source = SourceRecord::of(&job.source);
-    let prepared = builder::prepare(run, &images.builder, job, scope).await?;
+    let prepared = builder_step::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.request.common.state_dir;
     let last = last_times(state_dir, &configuration_id(run.plan));
     run.context.events.emit(Event::LastTimes(last));
     let refused = copy_out::refuse_early(run, prepared.image());
-    let built = Box::pin(builder::build(run, prepared, scope, refused)).await?;
+    let built = Box::pin(builder_step::build(run, prepared, scope, refused)).await?;
     if let Some(summary) = places.summary() {
         run.context.events.notice(summary);
     }
@@ -147,7 +147,7 @@ async fn begin_with(
 ) -> Result<Beginning, Failure> {
     // After `sdbuild.lock` is written, which belongs to the configuration.
     let configuration_read = SystemTime::now();
-    let job = builder::job(run, nixpkgs, Task::Build).await?;
+    let job = builder_step::job(run, nixpkgs, Task::Build).await?;
     if let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
         return Ok(Beginning::UpToDate(Box::new(image)));
     }
@@ -280,7 +280,7 @@ pub fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         emulation::describe_steps,
         remote_builders::describe_builders,
         container_images::describe,
-        builder::describe,
+        builder_step::describe,
         copy_out::describe,
     ];
     steps

@@ -9,11 +9,11 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
+use crate::builder::{BuilderImage, Export, Report};
 use crate::cache_key::CacheKey;
 use crate::clients;
 use crate::container_images::ensure;
-use crate::nixos::builder::{BuilderImage, Export, Report};
-use crate::nixos::network_access::NetworkAccess;
+use crate::network_access::NetworkAccess;
 use crate::output::CacheDir;
 use crate::remote_builder::RemoteBuilder;
 use crate::request::BuildRequest;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::nixos::network_access::NetworkAccess;
+use crate::network_access::NetworkAccess;
 use crate::remote_builders;
 use crate::request::{BuildRequest, Common};
 use sdbuild_core::cancel::Cancel;

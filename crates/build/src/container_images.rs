@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 
-use crate::nixos::builder::BuilderImage;
+use crate::builder::BuilderImage;
 use crate::plan::{BuilderPlan, Plan, check_foreign};
 use crate::run_context::RunContext;
 use sdbuild_core::context::Context;

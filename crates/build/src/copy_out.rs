@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use crate::build_mode::EmulationChoice;
+use crate::build_source::{BuildSource, ResolvedNixpkgs};
+use crate::builder::{BuildJob, BuildResult, NoConfiguration};
 use crate::container_images::ContainerImages;
 use crate::emulation::Emulation;
-use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
-use crate::nixos::builder::{BuildJob, BuildResult, NoConfiguration};
 use crate::output;
 use crate::output::manifest;
 use crate::output::manifest::{Built, ContainerImage, Nixpkgs, Program, Provenance};

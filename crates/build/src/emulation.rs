@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::build_mode::{EmulationChoice, Glue};
+use crate::command::is_native_glue_possible;
 use crate::container_images::ContainerImages;
 use crate::copy_out::qemu_version;
-use crate::nixos::command::is_native_glue_possible;
 use crate::plan::Plan;
 use crate::remote_builder::RemoteBuilder;
 use crate::run_context::{RunContext, Scope};

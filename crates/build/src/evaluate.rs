@@ -1,14 +1,14 @@
 //! `check` and the forecast of `--dry-run`: Nix evaluates the configuration, and nothing is built or emulated.
 
-use crate::nixos::build_source::Source;
-use crate::nixos::builder::PreparedBuilder;
-use crate::nixos::command::Task;
+use crate::build_source::Source;
+use crate::builder::PreparedBuilder;
+use crate::command::Task;
 use crate::plan::{Plan, plan_for};
 use crate::request::BuildRequest;
 use crate::run_context::Scope;
 use crate::run_context::{Outcome, RunContext, with_cleanup};
 use crate::source::Purpose;
-use crate::{builder, container_images, source};
+use crate::{builder_step, container_images, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure};
@@ -108,6 +108,6 @@ async fn prepare(
 ) -> Result<PreparedBuilder, Failure> {
     let images = container_images::provide(run).await?;
     let nixpkgs = source::provide_nixpkgs(run).await?;
-    let job = builder::job(run, nixpkgs, task).await?;
-    builder::prepare(run, &images.builder, job, scope).await
+    let job = builder_step::job(run, nixpkgs, task).await?;
+    builder_step::prepare(run, &images.builder, job, scope).await
 }

@@ -2,27 +2,40 @@
 //!
 //! Promises: nothing on the host changes before the last check passed; what a run acquires is guarded before it
 //! exists and released whatever happens; the first error is reported, and what could not be removed is listed
-//! with it. Reads no environment.
+//! with it. The configuration and nixpkgs are uploaded, never mounted; arguments are arrays, and no shell sees a value
+//! that the user wrote. Reads no environment.
 
 mod build;
 pub mod build_mode;
+mod build_source;
 mod builder;
+mod builder_step;
 mod cache_export;
 pub mod cache_key;
 mod checks;
 mod clients;
+mod command;
+mod config_dir;
+mod configuration;
 mod container_images;
 mod copy_out;
 pub mod doctor;
 mod emulation;
 mod emulator;
 mod evaluate;
+pub mod flake;
 mod flake_cache_answers;
+mod follow;
+mod git;
+mod interactive;
 mod inventory;
 pub mod known_hosts;
 mod last_times;
+pub mod lock;
 mod logs;
-pub mod nixos;
+mod network_access;
+pub mod nixpkgs;
+mod nixpkgs_tree;
 pub mod output;
 mod plan;
 pub mod remote_builder;
@@ -36,6 +49,7 @@ pub mod shell;
 mod source;
 mod status;
 mod sweep;
+mod tar_writer;
 pub mod writable_dir;
 
 pub use build::{build, describe};

@@ -2,12 +2,12 @@
 //! changed on the machine.
 
 use crate::build_mode::EmulationChoice;
+use crate::builder::BuilderImage;
 use crate::checks;
 use crate::checks::{Machine, Verdict};
 use crate::clients;
 use crate::clients::connect;
 use crate::emulation::Emulation;
-use crate::nixos::builder::BuilderImage;
 use crate::output;
 use crate::remote_builders;
 use crate::request::{BuildRequest, SourceChoice};

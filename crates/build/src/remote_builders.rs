@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::builder::{BuilderImage, Trial, TrialRun};
 use crate::checks::Check;
 use crate::clients;
 use crate::emulation::Emulation;
 use crate::known_hosts;
-use crate::nixos::builder::{BuilderImage, Trial, TrialRun};
-use crate::nixos::network_access::{BuilderLogin, SshAccess};
+use crate::network_access::{BuilderLogin, SshAccess};
 use crate::plan::{BuilderPlan, EnginePlan, Plan};
 use crate::remote_builder::RemoteBuilder;
 use crate::request::BuildRequest;

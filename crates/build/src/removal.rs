@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
 use crate::container_images::ensure;
 use crate::inventory::{
     ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
 };
 use crate::logs;
 use crate::logs::RemoveError;
-use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
-use crate::nixos::nixpkgs;
+use crate::nixpkgs;
 use crate::request::Common;
 use crate::run_lock::{RunLocks, RunState};
 use crate::sweep::{StaleObjects, image_name};

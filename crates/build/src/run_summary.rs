@@ -1,8 +1,8 @@
 //! The first line of a run: what is built, with which engine and which nixpkgs.
 
-use crate::nixos::build_source::Source;
-use crate::nixos::lock::Requested;
-use crate::nixos::nixpkgs::Nixpkgs;
+use crate::build_source::Source;
+use crate::lock::Requested;
+use crate::nixpkgs::Nixpkgs;
 use crate::request::BuildRequest;
 use crate::source::SourcePlan;
 use sdbuild_core::event::RunSummary;

@@ -4,13 +4,13 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
+use crate::build_source::Source;
+use crate::command::Task;
 use crate::logs;
-use crate::nixos::build_source::Source;
-use crate::nixos::command::Task;
 use crate::plan::Plan;
 use crate::run_context::Scope;
 use crate::run_context::{RunContext, with_cleanup};
-use crate::{builder, container_images, emulation, remote_builders, source};
+use crate::{builder_step, container_images, emulation, remote_builders, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Event;
 use sdbuild_core::failure::{Class, Failure};
@@ -44,13 +44,13 @@ async fn run_shell(
     let images = container_images::provide(run).await?;
     let nixpkgs = source::provide_nixpkgs(run).await?;
     let greeting = greeting(&session, run.plan);
-    let job = builder::job(run, nixpkgs, Task::Shell(session)).await?;
+    let job = builder_step::job(run, nixpkgs, Task::Shell(session)).await?;
     if let Some(greeting) = greeting {
         events.notice(greeting);
     }
     remote_builders::try_all(run, &images.builder).await?;
     emulation::set_up(run, &images, scope).await?;
-    let prepared = builder::prepare(run, &images.builder, job, scope).await?;
+    let prepared = builder_step::prepare(run, &images.builder, job, scope).await?;
     events.emit(Event::TerminalGiven);
     prepared.run_interactive(cancel).await
 }

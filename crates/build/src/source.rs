@@ -3,16 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::build_source::{BuildSource, ResolvedNixpkgs, Source};
 use crate::clients;
-use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs, Source};
-use crate::nixos::config_dir::{UploadDir, configuration_not_readable};
-use crate::nixos::configuration::Configuration;
-use crate::nixos::flake;
-use crate::nixos::flake::{Flake, FlakeSearch, Override};
-use crate::nixos::lock;
-use crate::nixos::lock::{Download, Downloaded, Locked, Requested, Resolve};
-use crate::nixos::nixpkgs;
-use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
+use crate::config_dir::{UploadDir, configuration_not_readable};
+use crate::configuration::Configuration;
+use crate::flake;
+use crate::flake::{Flake, FlakeSearch, Override};
+use crate::lock;
+use crate::lock::{Download, Downloaded, Locked, Requested, Resolve};
+use crate::nixpkgs;
+use crate::nixpkgs::{LocalNixpkgs, Nixpkgs};
 use crate::plan::{Plan, Problems};
 use crate::request::{BuildRequest, SourceChoice};
 use crate::run_context::RunContext;
@@ -57,7 +57,7 @@ impl Purpose<'_> {
     }
 }
 
-/// What is built; the steps of a run only ever see the [`BuildSource`](crate::nixos::build_source::BuildSource) that they
+/// What is built; the steps of a run only ever see the [`BuildSource`](crate::build_source::BuildSource) that they
 /// read it into.
 #[derive(Clone, Debug)]
 pub struct SourcePlan {

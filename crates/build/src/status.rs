@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::builder::BuilderImage;
 use crate::clients;
 use crate::inventory;
 use crate::inventory::{
     ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
 };
-use crate::nixos::builder::BuilderImage;
 use crate::removal::{OldResults, forecast};
 use crate::request::Common;
 use crate::run_lock::{KnownRun, RunState};

@@ -120,8 +120,6 @@ pub struct ImageDone {
     pub up_to_date: bool,
     /// The names and sizes of images that the configuration made before and that are not replaced.
     pub older: Vec<(String, u64)>,
-    /// Whether standard output, where the path is written next, is the same file as standard error.
-    pub path_follows: bool,
     /// Commands to go on with, each with its purpose.
     pub next: Vec<(String, &'static str)>,
 }

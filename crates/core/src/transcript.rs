@@ -54,40 +54,26 @@ impl Transcript {
 
 /// The line for a forecast of what Nix will do; `None` for any other event.
 pub fn forecast(event: &NixEvent) -> Option<String> {
-    match event {
-        NixEvent::WillBuild { derivations } => Some(format!(
-            "to build: {}",
-            counted(derivations, "derivation", "derivations")
-        )),
-        NixEvent::WillEmulate { derivations } => {
-            let are = if *derivations == 1 { "is" } else { "are" };
-            // That none is goes without saying.
-            (*derivations > 0)
-                .then(|| format!("{derivations} of these {are} built under emulation"))
-        }
-        NixEvent::WillFetch {
-            paths,
-            download,
-            unpacked,
-        } => Some(format!(
-            "to fetch: {}, {} ({} unpacked)",
-            counted(paths, "path", "paths"),
-            human_bytes(*download),
-            human_bytes(*unpacked)
-        )),
-        NixEvent::Message { .. }
-        | NixEvent::Restarted
-        | NixEvent::BuildStarted { .. }
-        | NixEvent::FetchStarted { .. }
-        | NixEvent::Stopped { .. }
-        | NixEvent::BuildLine { .. }
-        | NixEvent::BuildPhase { .. }
-        | NixEvent::Moved { .. }
-        | NixEvent::Step { .. }
-        | NixEvent::Built { .. }
-        | NixEvent::Fetched { .. }
-        | NixEvent::ToDownload { .. }
-        | NixEvent::Other(_) => None,
+    if let NixEvent::WillBuild { derivations } = event {
+        let derivations = counted(derivations, "derivation", "derivations");
+        Some(format!("to build: {derivations}"))
+    } else if let NixEvent::WillEmulate { derivations } = event {
+        let are = if *derivations == 1 { "is" } else { "are" };
+        // That none is goes without saying.
+        (*derivations > 0).then(|| format!("{derivations} of these {are} built under emulation"))
+    } else if let NixEvent::WillFetch {
+        paths,
+        download,
+        unpacked,
+    } = event
+    {
+        let (download, unpacked) = (human_bytes(*download), human_bytes(*unpacked));
+        let paths = counted(paths, "path", "paths");
+        Some(format!(
+            "to fetch: {paths}, {download} ({unpacked} unpacked)"
+        ))
+    } else {
+        None
     }
 }
 

@@ -2,56 +2,21 @@
 
 use crate::nix_name::is_of_name;
 
-/// What is wrong with the brackets and quotes of a text. Lines are counted from 1.
+/// A bracket, quote or begin of a comment without its counterpart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Imbalance {
-    /// A string in double quotes goes on to another line, which is rare on purpose, or to the end.
-    OpenString {
-        /// The line of its first quote.
-        line: u64,
-    },
-    /// A comment that begins with `/*` is not closed.
-    OpenComment {
-        /// Its first line.
-        line: u64,
-    },
-    /// A wildcard in the name of a file, as in `./*.nix`, which Nix does not have.
-    Wildcard {
-        /// Its line.
-        line: u64,
-    },
-    /// An indented string (`''`) is not closed.
-    OpenIndentedString {
-        /// Its first line.
-        line: u64,
-    },
-    /// A bracket is closed by one of another kind, or not at all.
-    NotClosed {
-        /// The bracket that opens.
-        bracket: char,
-        /// Line of the bracket, from 1.
-        line: u64,
-    },
-    /// Nothing is open that a bracket could close.
-    NotOpened {
-        /// The bracket that closes.
-        bracket: char,
-        /// Line of the bracket, from 1.
-        line: u64,
-    },
+pub struct Imbalance {
+    /// Its characters, such as `{`, `${`, `"`, `''` or `/*`.
+    pub token: &'static str,
+    /// Its line, from 1.
+    pub line: u64,
+    /// Whether it opens what nothing closes; otherwise it closes what nothing opens.
+    pub opens: bool,
 }
 
 impl Imbalance {
-    /// Its line, counted from 1.
-    pub fn line(self) -> u64 {
-        match self {
-            Self::OpenString { line }
-            | Self::OpenComment { line }
-            | Self::Wildcard { line }
-            | Self::OpenIndentedString { line }
-            | Self::NotClosed { line, .. }
-            | Self::NotOpened { line, .. } => line,
-        }
+    const fn opened(token: &'static str, line: u64) -> Self {
+        let opens = true;
+        Self { token, line, opens }
     }
 }
 
@@ -75,10 +40,10 @@ struct Scanner<'a> {
     parts: Vec<Part>,
     /// The first line of an indented string that something follows which cannot follow a string: its end is missing.
     without_end: Option<u64>,
-    /// The brackets that are open, with their lines. That of `${` is `$`.
-    open: Vec<(char, u64)>,
+    /// The brackets that are open, with their lines.
+    open: Vec<(&'static str, u64)>,
     /// The first bracket whose counterpart begins a line that is indented less: it closes another one.
-    closed_outside: Option<(char, u64)>,
+    closed_outside: Option<(&'static str, u64)>,
 }
 
 /// The first imbalance of `text`, if there is one.
@@ -89,8 +54,8 @@ pub fn imbalance(text: &str) -> Option<Imbalance> {
     }
 }
 
-/// The brackets that are open at the end of `text`, the outermost first; that of `${` is `$`. None if they do not match before.
-pub fn open_brackets(text: &str) -> Vec<char> {
+/// The brackets that are open at the end of `text`, the outermost first. None if they do not match before.
+pub fn open_brackets(text: &str) -> Vec<&'static str> {
     let open = scan(text).map_or_else(|_| Vec::new(), |scanner| scanner.open);
     open.into_iter().map(|(bracket, _)| bracket).collect()
 }
@@ -143,20 +108,17 @@ impl Scanner<'_> {
     fn open_end(&self) -> Option<Imbalance> {
         match self.parts.last() {
             // Its quote was meant to end the string around it.
-            Some(Part::String(line)) if self.open.last() == Some(&('$', *line)) => {
-                Some(Imbalance::NotClosed {
-                    bracket: '$',
-                    line: *line,
-                })
+            Some(Part::String(line)) if self.open.last() == Some(&("${", *line)) => {
+                Some(Imbalance::opened("${", *line))
             }
-            Some(Part::String(line)) => Some(Imbalance::OpenString { line: *line }),
-            Some(Part::IndentedString(line)) => Some(Imbalance::OpenIndentedString {
-                line: self.without_end.unwrap_or(*line),
-            }),
+            Some(Part::String(line)) => Some(Imbalance::opened("\"", *line)),
+            Some(Part::IndentedString(line)) => {
+                Some(Imbalance::opened("''", self.without_end.unwrap_or(*line)))
+            }
             Some(Part::Code) | None => {
                 let last = self.open.last()?;
                 let (bracket, line) = self.closed_outside.unwrap_or(*last);
-                Some(Imbalance::NotClosed { bracket, line })
+                Some(Imbalance::opened(bracket, line))
             }
         }
     }
@@ -191,7 +153,7 @@ impl Scanner<'_> {
             .unwrap_or(self.rest.len());
         let first = self.rest.chars().next()?;
         if let Some(line) = self.without_brace() {
-            return Some(Imbalance::NotClosed { bracket: '$', line });
+            return Some(Imbalance::opened("${", line));
         }
         if self.rest.starts_with("''") {
             self.parts.push(Part::IndentedString(self.line));
@@ -206,21 +168,26 @@ impl Scanner<'_> {
         } else if first == '"' {
             self.parts.push(Part::String(self.line));
             self.skip(1);
-        } else if "{[(".contains(first) {
-            self.open.push((first, self.line));
+        } else if let Some(bracket) = self.one_of(["{", "[", "("]) {
+            self.open.push((bracket, self.line));
             self.skip(1);
-        } else if "}])".contains(first) {
-            return self.close(first);
+        } else if let Some(bracket) = self.one_of(["}", "]", ")"]) {
+            return self.close(bracket);
         } else {
             self.skip_char();
         }
         None
     }
 
+    fn one_of(&self, brackets: [&'static str; 3]) -> Option<&'static str> {
+        let mut brackets = brackets.into_iter();
+        brackets.find(|bracket| self.rest.starts_with(bracket))
+    }
+
     /// The line of the `${` whose string ends here, before its `}`: at a quote after a name, with nothing that a string may have
     /// after it, or at a `''` that begins its line.
     fn without_brace(&self) -> Option<u64> {
-        let Some(('$', line)) = self.open.last() else {
+        let Some(("${", line)) = self.open.last() else {
             return None;
         };
         let is_end =
@@ -241,24 +208,15 @@ impl Scanner<'_> {
 
     fn comment(&mut self) -> Option<Imbalance> {
         let line = self.line;
-        let before = self.before();
-        let word = before.rsplit([' ', '\n', '\t', '[', '(', '{']).next();
-        let begins_path = |word: &str| {
-            let begin = word.split('/').next().unwrap_or_default();
-            [".", "..", "~"].contains(&begin)
-        };
-        if word.is_some_and(begins_path) {
-            return Some(Imbalance::Wildcard { line });
-        }
         self.skip(2);
         if self.rest.contains("*/") {
             self.skip_to("*/");
             return None;
         }
-        Some(Imbalance::OpenComment { line })
+        Some(Imbalance::opened("/*", line))
     }
 
-    fn close(&mut self, bracket: char) -> Option<Imbalance> {
+    fn close(&mut self, token: &'static str) -> Option<Imbalance> {
         let line = self.line;
         if let Some(opened) = self.open.last()
             && self.begins_a_line()
@@ -267,14 +225,18 @@ impl Scanner<'_> {
             self.closed_outside.get_or_insert(*opened);
         }
         self.skip(1);
-        match (self.open.pop(), bracket) {
-            (Some(('$', _)), '}') => {
+        match (self.open.pop(), token) {
+            (Some(("${", _)), "}") => {
                 self.parts.pop();
                 None
             }
-            (Some(('{', _)), '}') | (Some(('[', _)), ']') | (Some(('(', _)), ')') => None,
-            (Some((bracket, line)), _) => Some(Imbalance::NotClosed { bracket, line }),
-            (None, _) => Some(Imbalance::NotOpened { bracket, line }),
+            (Some(("{", _)), "}") | (Some(("[", _)), "]") | (Some(("(", _)), ")") => None,
+            (Some((opened, line)), _) => Some(Imbalance::opened(opened, line)),
+            (None, _) => Some(Imbalance {
+                token,
+                line,
+                opens: false,
+            }),
         }
     }
 
@@ -304,14 +266,14 @@ impl Scanner<'_> {
 
     /// The code inside a string, from its `${`.
     fn begin_code(&mut self) {
-        self.open.push(('$', self.line));
+        self.open.push(("${", self.line));
         self.parts.push(Part::Code);
         self.skip(2);
     }
 
     fn string(&mut self, line: u64) -> Option<Imbalance> {
         if self.line > line {
-            return Some(Imbalance::OpenString { line });
+            return Some(Imbalance::opened("\"", line));
         }
         match self.rest.chars().next() {
             Some('"') => {
@@ -354,7 +316,7 @@ impl Scanner<'_> {
         let is_name = |c: char| c.is_alphanumeric() || c == '_';
         let next = next.trim_start();
         let word = next.split(|c| !is_name(c)).next().unwrap_or_default();
-        let is_in_brackets = matches!(self.open.last(), Some(('[' | '(', _)));
+        let is_in_brackets = matches!(self.open.last(), Some(("[" | "(", _)));
         let may_follow = word.is_empty() || ["else", "in", "or", "then"].contains(&word);
         if end.trim().is_empty() && !is_in_brackets && !may_follow {
             self.without_end.get_or_insert(line);

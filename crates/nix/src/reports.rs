@@ -254,7 +254,7 @@ mod tests {
     fn the_expressions_mark_what_is_no_configuration() {
         assert_eq!(unmarked("as-it-is: .#pi: x"), "x");
         assert_eq!(unmarked("no room: here"), "no room: here");
-        let expressions = include_str!("../../build/src/nixos/expressions/flake-source.nix");
+        let expressions = include_str!("../../build/src/expressions/flake-source.nix");
         assert!(expressions.contains(&format!("\"{AS_IT_IS}${{")));
     }
 

@@ -120,7 +120,6 @@ fn all() -> Vec<Event> {
         is_booted_next: false,
         up_to_date: false,
         older: Vec::new(),
-        path_follows: false,
         next: Vec::new(),
     };
     let own = [

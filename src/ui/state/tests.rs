@@ -154,7 +154,7 @@ fn text_of_a_builder_is_bounded() {
             line: "of an unknown build".into(),
         },
     ]);
-    let seven = state.activity(7).unwrap();
+    let seven = state.activities.get(&7).unwrap();
     assert_eq!(seven.name, "p7");
     assert_eq!(seven.last.as_ref().unwrap().len(), MAX_LAST_LINE);
 }
@@ -182,7 +182,7 @@ fn activities_that_never_end_are_bounded() {
         state.apply(&Event::Nix(build(id)), SECOND);
     }
     assert_eq!(state.active().count(), MAX_ACTIVE);
-    assert!(state.activity(9999).is_some());
+    assert!(state.activities.get(&9999).is_some());
     state.apply(&Event::Started(Phase::CopyOut), SECOND);
     assert_eq!(state.active().count(), 0);
 }
@@ -220,7 +220,7 @@ fn a_long_phase_shows_its_last_time() {
 
 #[test]
 fn the_last_report_about_a_build_is_shown() {
-    let shown = |events: &[NixEvent]| lines::last(state(events).activity(1).unwrap());
+    let shown = |events: &[NixEvent]| lines::last(state(events).activities.get(&1).unwrap());
     let step = NixEvent::Step {
         id: 1,
         unit: StepUnit::Bytes,

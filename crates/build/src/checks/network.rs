@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::checks::{Check, Machine};
 use crate::clients;
-use crate::nixos::nixpkgs::Nixpkgs;
+use crate::nixpkgs::Nixpkgs;
 use crate::request::{BuildRequest, SourceChoice};
 use crate::source::{NAME_ANOTHER, NixpkgsArchive};
 use sdbuild_core::loopback::is_loopback;

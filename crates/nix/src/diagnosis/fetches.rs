@@ -3,14 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::evidence::{ExitContext, FailedBuild, Findings};
+use super::evidence::{ExitContext, Findings};
 use super::flakes::lock_command;
 use super::machine::{KnownError, details, known_errors, with_rows};
-use super::place::{is_value, only_word, spans};
+use super::place::only_word;
 use super::table::{Advice, Row};
-use crate::configuration_file::FLAKE_FILE;
-use crate::layout::CONFIG_DIR;
-use crate::nix_definitions::defines;
 use sdbuild_core::failure::{Class, Failure};
 
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
@@ -19,10 +16,6 @@ const ASKS_WHO: &str = "the server asks for a user name";
 const LOCK: &str = "sdbuild lock";
 /// The file of a registry of flakes.
 const REGISTRY: &str = "/flake-registry.json";
-/// What nixpkgs writes before it asks a server.
-const TRYING: &str = "trying ";
-/// What curl says about an address that a server does not have.
-const CURL_NOT_FOUND: &str = "The requested URL returned error: 404";
 
 /// The failure of a builder that was to have no network, and needed one; `None` for every other failure.
 pub(super) fn no_network_failure(
@@ -98,7 +91,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         }
         (false, false, None) => format!("evaluate {}", context.in_words),
     };
-    let failure = Failure::message(class, fetch.message(context)).context(operation);
+    let failure = Failure::message(class, fetch.message()).context(operation);
     let advice = match (is_refused, context.is_flake) {
         (true, true) => vec![Row::InputRefused.advice()],
         (true, false) => vec![Row::UrlNotFound.advice()],
@@ -109,7 +102,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
 }
 
 impl Fetch<'_> {
-    fn message(&self, context: &ExitContext<'_>) -> String {
+    fn message(&self) -> String {
         let (url, details) = (self.url, details(self.why));
         if url.ends_with(REGISTRY) {
             return format!(
@@ -124,8 +117,7 @@ impl Fetch<'_> {
                 ),
             };
         }
-        let input = self.overridden.map(str::to_owned);
-        let whose = match input.or_else(|| declared_input(context, url)) {
+        let whose = match self.overridden {
             _ if self.is_own => "the flake".to_owned(),
             Some(input) => format!("the input {input}"),
             None => "an input of the flake".to_owned(),
@@ -153,22 +145,6 @@ impl Fetch<'_> {
             _ => vec![Row::CheckAddress.advice()],
         }
     }
-}
-
-/// The only input in the user's `flake.nix` with a URL that `url` may be asked about.
-fn declared_input(context: &ExitContext<'_>, url: &str) -> Option<String> {
-    let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
-    let found = spans(&text, |node| {
-        let written = node.text().to_string();
-        is_value(node)
-            && is_of_flake(url, written.trim_matches('"'))
-            && defines(node).ends_with(".url")
-    });
-    let [found] = found.as_slice() else {
-        return None;
-    };
-    let input = found.defines.strip_prefix("inputs.")?;
-    Some(input.strip_suffix(".url")?.to_owned())
 }
 
 /// Whether Nix asks `url` about the flake `source`, `github:OWNER/REPOSITORY…`.
@@ -213,30 +189,4 @@ pub(super) fn is_of_cache(url: &str) -> bool {
         || url.ends_with(".narinfo")
         || url.contains("/nar/")
         || url.contains("/realisations/")
-}
-
-/// The failure of a build that fetches what its server does not have; `None` unless the user's own files have that address.
-pub(super) fn not_found_failure(
-    context: &ExitContext<'_>,
-    failed: Option<&FailedBuild>,
-) -> Option<Failure> {
-    let url = missing_address(&failed?.tail)?;
-    let place = only_word(context, url)?.shown(context);
-    let text = format!(
-        "{place}: the server answers 404 for {url}. There is no such file, or it needs a login"
-    );
-    let failure = Failure::message(Class::Build, text);
-    Some(with_rows(failure, &[Row::UrlNotFound]))
-}
-
-/// The address that a server does not have, by the last lines of a build that fetches a single one.
-fn missing_address(lines: &[String]) -> Option<&str> {
-    let by_nix = lines.iter().find_map(|line| failed_download(line));
-    if let Some((url, why)) = by_nix {
-        return why.starts_with("HTTP error 404").then_some(url);
-    }
-    let mut tried = lines.iter().filter_map(|line| line.strip_prefix(TRYING));
-    let only = tried.next().filter(|_| tried.next().is_none())?;
-    let is_missing = lines.iter().any(|line| line.ends_with(CURL_NOT_FOUND));
-    is_missing.then_some(only.trim())
 }

@@ -27,9 +27,9 @@ use crate::reports::unmarked;
 use cause::Cause;
 pub use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
 use explanation::Explanation;
-use fetches::{fetch_failure, no_network_failure, not_found_failure};
+use fetches::{fetch_failure, no_network_failure};
 pub use machine::{KnownError, known_errors};
-use machine::{machine_failure, store_volume_full, with_rows};
+use machine::{environment, machine_failure, store_volume_full, with_rows};
 use message::reason;
 use sdbuild_core::failure::{Class, Failure};
 use table::{Advice, Row};
@@ -61,13 +61,7 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
         .or_else(|| no_network_failure(context, findings, &known))
         .or_else(|| fetch_failure(context, findings))
         .or_else(|| machine_failure(context, findings, &known));
-    let not_found = match first_cause {
-        Some(_) => None,
-        None => not_found_failure(context, failed),
-    };
-    let is_not_found = not_found.is_some();
     let cause = first_cause
-        .or(not_found)
         .or_else(|| build_failure(context, findings, explained))
         .or_else(|| exit_status_failure(context, findings))
         .unwrap_or_else(|| evaluation_failure(context, explained));
@@ -80,11 +74,6 @@ pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
         failure = with_hash(failure, explained);
     }
     failure = excerpt::with_lines(context, findings, explained, failure);
-    if is_not_found {
-        // Neither the server's answer nor a shell shows more of it.
-        failure.log_tail.clear();
-        return failure;
-    }
     failure.derivation = failed
         .and_then(|failed| failed.derivation.as_ref())
         .map(|derivation| derivation.path().to_owned());
@@ -127,7 +116,7 @@ fn private_handler_failure(context: &ExitContext<'_>, findings: &Findings) -> Op
         let text = format!(
             "QEMU could not be registered inside the builder, although a probe had just succeeded: {reason}"
         );
-        with_rows(Failure::environment(text), &[Row::PrivateHandler])
+        environment(text, &[Row::PrivateHandler])
     })
 }
 
@@ -166,7 +155,7 @@ fn memory_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Fail
         "probably ran"
     };
     let text = format!("{what} {verb} out of memory");
-    Some(with_rows(Failure::environment(text), &[Row::OutOfMemory]))
+    Some(environment(text, &[Row::OutOfMemory]))
 }
 
 /// A derivation failed by itself.
@@ -234,12 +223,11 @@ fn no_native_glue(findings: &Findings) -> Failure {
 fn ended_by_watchdog(findings: &Findings) -> Option<Failure> {
     let reason = findings.last_reason("sdbuild: watchdog: ")?;
     let text = format!("the builder lost the connection to sdbuild and ended: {reason}");
-    Some(with_rows(Failure::environment(text), &[Row::Interrupted]))
+    Some(environment(text, &[Row::Interrupted]))
 }
 
 fn stopped() -> Failure {
-    let failure = Failure::environment("the builder was stopped from outside");
-    with_rows(failure, &[Row::Interrupted])
+    environment("the builder was stopped from outside", &[Row::Interrupted])
 }
 
 /// The entry could not prepare the store volume and reported why.
@@ -263,7 +251,7 @@ fn evaluation_failure(
 ) -> Failure {
     let Some((error, explanation)) = explained else {
         let text = format!("nix-build ended with exit status {}", context.code);
-        return with_rows(Failure::environment(text), &[Row::SeeLog]);
+        return environment(text, &[Row::SeeLog]);
     };
     let text = reason(context, error, explanation);
     let names_source = [context.source, context.in_words]

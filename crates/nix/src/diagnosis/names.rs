@@ -1,13 +1,13 @@
 //! Names that Nix does not find: variables, attributes, and arguments of modules.
 
 use rnix::SyntaxKind::{
-    NODE_ATTR_SET, NODE_IDENT, NODE_LAMBDA, NODE_LIST, NODE_PAT_BIND, NODE_PAT_ENTRY, NODE_PATTERN,
+    NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PAT_BIND, NODE_PAT_ENTRY, NODE_PATTERN,
     NODE_SELECT, NODE_WITH,
 };
 use rnix::SyntaxNode;
 
 use super::evidence::{ExitContext, Findings};
-use super::place::{Place, is_value, node_at, only, spans};
+use super::place::{Place, is_value, node_at, only_name, spans};
 use super::table::{Advice, Row};
 use crate::configuration_file::FLAKE_FILE;
 use crate::layout::CONFIG_DIR;
@@ -117,41 +117,16 @@ impl NameAt {
         Some(Self { text, node, module })
     }
 
-    /// How the module gets the `names`, arguments of modules, of which it lacks some.
-    fn argument(&self, names: &[&str]) -> Option<Advice> {
+    /// How the module gets the argument `name`.
+    fn argument(&self, name: &str) -> Option<Advice> {
         let module = self.module.as_ref()?;
         let header = match Header::of(&self.text, module) {
-            Some(header) => {
-                let names = names.iter().copied();
-                let missing: Vec<&str> = names.filter(|name| !header.has(name)).collect();
-                (!missing.is_empty()).then(|| header.with(&missing))?
-            }
-            None if module.kind() == NODE_ATTR_SET => format!("{{ {}, ... }}:", names.join(", ")),
+            Some(header) if header.has(name) => return None,
+            Some(header) => header.with(&[name]),
+            None if module.kind() == NODE_ATTR_SET => format!("{{ {name}, ... }}:"),
             None => return None,
         };
         Some(Row::ModuleArgument.with("header", header))
-    }
-
-    /// The arguments of modules that the file uses and nothing binds, with `name`.
-    fn unbound_arguments(&self, name: &str) -> Vec<&'static str> {
-        let bound: Vec<String> = self
-            .node
-            .ancestors()
-            .filter_map(|scope| Header::of(&self.text, &scope))
-            .flat_map(|header| header.names().map(str::to_owned).collect::<Vec<_>>())
-            .collect();
-        let root = self.module.clone();
-        let used = |argument: &str| {
-            let mut nodes = root.iter().flat_map(SyntaxNode::descendants);
-            nodes.any(|node| node.kind() == NODE_IDENT && node.text() == argument && begins(&node))
-        };
-        let arguments = ARGUMENTS.into_iter();
-        let is_bound = |argument: &str| bound.iter().any(|bound| bound == argument);
-        arguments
-            .filter(|argument| {
-                *argument == name || used(argument) && !is_bound(argument) && *argument != "options"
-            })
-            .collect()
     }
 
     /// Whether the name is in the scope of `with pkgs;`, or of a set in it.
@@ -186,15 +161,6 @@ fn is_module_in(node: &SyntaxNode) -> bool {
     list.is_some_and(|list| defines(&list).rsplit('.').next() == Some("modules"))
 }
 
-/// Whether the name `node` is a variable, and not an attribute.
-fn begins(node: &SyntaxNode) -> bool {
-    let parent = node.parent();
-    parent.is_some_and(|parent| {
-        parent.kind() != rnix::SyntaxKind::NODE_ATTRPATH
-            && ![NODE_PAT_ENTRY, NODE_PAT_BIND].contains(&parent.kind())
-    })
-}
-
 /// What helps with the undefined variable `name` at `position`.
 pub(super) fn undefined(
     context: &ExitContext<'_>,
@@ -216,7 +182,7 @@ pub(super) fn undefined(
         return vec![Row::Boolean.with("name", name).and("value", value)];
     }
     let is_argument = ARGUMENTS.contains(&name);
-    if is_argument && let Some(advice) = at.argument(&at.unbound_arguments(name)) {
+    if is_argument && let Some(advice) = at.argument(name) {
         return vec![advice];
     }
     if is_of_library(name) {
@@ -238,7 +204,7 @@ pub(super) fn undefined(
 
 /// How the file at the name `at` calls the function `name` of `lib`.
 fn library_function(at: Option<&NameAt>, name: &str) -> Vec<Advice> {
-    let ask = at.and_then(|at| at.argument(&["lib"]));
+    let ask = at.and_then(|at| at.argument("lib"));
     let write = Row::LibraryFunction.with("name", name);
     std::iter::once(write).chain(ask).collect()
 }
@@ -374,24 +340,10 @@ pub(super) fn unexpected(
     Some(advice.and("line", header.line))
 }
 
-/// The only place of the user's files that names the package `name`, which nixpkgs refuses or no longer has.
+/// The only line of the user's files that names the package `name`, which nixpkgs refuses or no longer has.
 pub(super) fn package(context: &ExitContext<'_>, name: &str) -> Option<Place> {
     let is_version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
     let mut dashes = name.match_indices('-').map(|(at, _)| name.split_at(at));
     let front = dashes.find(|(_, rest)| rest.strip_prefix('-').is_some_and(is_version));
-    let name = front.map_or(name, |(front, _)| front);
-    let (place, _) = only(context, |text| {
-        spans(text, |node| {
-            let kind = node.kind();
-            let is_inner = node.ancestors().skip(1).any(|of| of.kind() == NODE_SELECT);
-            if ![NODE_IDENT, NODE_SELECT].contains(&kind) || is_inner {
-                return false;
-            }
-            let written = node.text().to_string();
-            let path = written.strip_prefix("pkgs.").unwrap_or(&written);
-            let rest = path.strip_prefix(name);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
-    })?;
-    Some(place)
+    only_name(context, front.map_or(name, |(front, _)| front))
 }

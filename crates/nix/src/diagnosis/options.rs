@@ -1,16 +1,13 @@
 //! Options, their definitions and their values.
 
-use rnix::SyntaxKind::{NODE_BIN_OP, NODE_LIST, NODE_SELECT, NODE_STRING, TOKEN_ADD};
+use rnix::SyntaxKind::{NODE_SELECT, NODE_STRING};
 use rnix::SyntaxNode;
 
 use super::cause::{Definition, is_name};
 use super::evidence::ExitContext;
 use super::files::naming;
 use super::names::not_passed;
-use super::place::{
-    Place, Span, definition_in, definitions_below, definitions_of, is_value, only, only_definition,
-    spans,
-};
+use super::place::{Place, Span, definition_in, is_value, only, only_definition, spans};
 use super::table::{Advice, Row};
 use crate::known_repository::KnownRepository;
 use crate::layout::{CLI_MODULE, CONFIG_DIR};
@@ -198,30 +195,10 @@ pub(super) fn conflict(
     }
 }
 
-/// What helps with an `option` that something needs, and that has no value, and where the user's files enable that.
-pub(super) fn no_value(context: &ExitContext<'_>, option: &str) -> (Option<Place>, Advice) {
-    let mut part = option.split(".\"[").next().unwrap_or(option);
-    let mut place = None;
-    while let Some((outer, _)) = part.rsplit_once('.').filter(|_| place.is_none()) {
-        let enable = format!("{outer}.enable");
-        place = only(context, |text| definitions_of(text, &enable)).map(|(place, _)| place);
-        part = outer;
-    }
-    let place = place.or_else(|| {
-        let list = option.split(".\"[").next().filter(|list| *list != option)?;
-        Some(only(context, |text| definitions_below_or_of(text, list))?.0)
-    });
+/// What helps with an `option` that something needs, and that has no value.
+pub(super) fn no_value(option: &str) -> Advice {
     let name = option.rsplit("\".").next().unwrap_or(option);
-    (place, Row::NoValue.with("option", name))
-}
-
-fn definitions_below_or_of(text: &str, option: &str) -> Vec<Span> {
-    let found = definitions_of(text, option);
-    if found.is_empty() {
-        definitions_below(text, option)
-    } else {
-        found
-    }
+    Row::NoValue.with("option", name)
 }
 
 /// What helps with a recursion, of which the `imports` of a module need an argument, and where it is.
@@ -278,40 +255,37 @@ pub(super) fn wrong_value(
 ) -> (Option<Place>, Option<Advice>) {
     let text = found.strip_prefix("a string: \"");
     let text = text.and_then(|text| text.strip_suffix('"'));
-    if wanted == "a list" {
-        if let Some((place, span)) = text.and_then(|text| string(context, text)) {
-            let list = format!("[ {} ]", path_of(&span));
-            let advice = Row::WriteValue
-                .with("option", &span.defines)
-                .and("value", list);
-            return (Some(place), Some(advice));
+    let string = text.and_then(|text| string(context, text));
+    let path = found.strip_prefix("a path: ");
+    let place = string.as_ref().map(|(place, _)| place.clone());
+    let place = place.or_else(|| naming(context, path?));
+    let is_file = |defines: &str| ["imports", "modules"].contains(&defines);
+    let advice = match (wanted, string, text) {
+        ("a list", Some((_, span)), Some(text)) => {
+            let element = match is_file(span.defines.rsplit('.').next().unwrap_or_default()) {
+                true => as_path(text),
+                false => span.text,
+            };
+            let list = format!("[ {element} ]");
+            Row::WriteValue
+                .with("option", span.defines)
+                .and("value", list)
         }
-        let path = found.strip_prefix("a path: ");
-        let place = path.and_then(|path| naming(context, path));
-        return (place, Some(Row::OfType.with("form", LIST)));
-    }
-    if found.starts_with("a list") && wanted.contains("string") {
-        let sums = only(context, |text| spans(text, is_sum_of_lists));
-        return (sums.map(|(place, _)| place), Some(Row::JoinLists.advice()));
-    }
-    let place = text.and_then(|text| string(context, text));
-    let is_number = found.starts_with("an integer");
-    let advice = match wanted {
-        "a set" => Some(Row::OfType.with("form", SET)),
-        _ if is_number && wanted.contains("string") => Some(Row::JoinLists.advice()),
-        _ => None,
+        ("a list", ..) => Row::OfType.with("form", LIST),
+        ("a set", ..) => Row::OfType.with("form", SET),
+        _ if found.starts_with("a list") || found.starts_with("an integer") => {
+            let is_text = wanted.contains("string");
+            return (place, is_text.then(|| Row::JoinLists.advice()));
+        }
+        _ => return (place, None),
     };
-    (place.map(|(place, _)| place), advice)
+    (place, Some(advice))
 }
 
 /// What helps with a string in place of a path, and where it is.
 pub(super) fn string_as_path(context: &ExitContext<'_>, text: &str) -> (Option<Place>, Advice) {
-    let found = string(context, text);
-    let path = found
-        .as_ref()
-        .map_or_else(|| as_path(text), |(_, span)| path_of(span));
-    let place = found.map(|(place, _)| place);
-    (place, Row::PathInQuotes.with("path", path))
+    let place = string(context, text).map(|(place, _)| place);
+    (place, Row::PathInQuotes.with("path", as_path(text)))
 }
 
 /// The only string `text` in the user's files.
@@ -324,16 +298,6 @@ fn string(context: &ExitContext<'_>, text: &str) -> Option<(Place, Span)> {
     })
 }
 
-/// The string as a path of Nix where a path is needed; else itself.
-fn path_of(span: &Span) -> String {
-    let is_file =
-        ["imports", "modules"].contains(&span.defines.rsplit('.').next().unwrap_or_default());
-    match is_file {
-        true => as_path(span.text.trim_matches('"')),
-        false => span.text.clone(),
-    }
-}
-
 /// `text` as a path of Nix.
 fn as_path(text: &str) -> String {
     if text.starts_with("nixpkgs/") {
@@ -343,10 +307,4 @@ fn as_path(text: &str) -> String {
     } else {
         format!("./{text}")
     }
-}
-
-fn is_sum_of_lists(node: &SyntaxNode) -> bool {
-    let mut parts = node.children_with_tokens();
-    let is_sum = node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_ADD);
-    is_sum && node.children().any(|part| part.kind() == NODE_LIST)
 }

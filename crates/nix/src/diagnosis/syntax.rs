@@ -99,15 +99,10 @@ fn in_line(text: &str, position: &Position, summary: &str) -> Option<Slip> {
 fn before(text: &str, position: &Position, summary: &str) -> Option<Slip> {
     let has = |words: &str| summary.contains(words);
     let before = text.get(..position.offset(text)?)?;
-    let found = imbalance(text).filter(|found| found.line() <= position.line);
-    if found.is_some_and(|found| {
-        !matches!(
-            found,
-            Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. }
-        )
-    }) || has("unexpected end of file")
-    {
-        return found.and_then(unbalanced);
+    let found = imbalance(text).filter(|found| found.line <= position.line);
+    let is_text = found.is_some_and(|found| ["\"", "''", "/*"].contains(&found.token));
+    if is_text || has("unexpected end of file") {
+        return found.map(unbalanced);
     }
     if has("expecting ';'") {
         let line = line_without_semicolon(text, position);
@@ -119,11 +114,11 @@ fn before(text: &str, position: &Position, summary: &str) -> Option<Slip> {
         return Some(Slip::new(line, Row::ClosedTooEarly));
     }
     if has("unexpected '='")
-        && let Some(open @ Imbalance::NotClosed { bracket: '[', .. }) = imbalance(before)
+        && let Some(open) = imbalance(before).filter(|open| open.token == "[")
     {
-        return unbalanced(open);
+        return Some(unbalanced(open));
     }
-    if has("unexpected ']'") && !open_brackets(before).contains(&'[') {
+    if has("unexpected ']'") && !open_brackets(before).contains(&"[") {
         return Some(Slip::new(position.line, Row::NotOpened).with("bracket", ']'));
     }
     let value = before.trim_end();
@@ -131,21 +126,16 @@ fn before(text: &str, position: &Position, summary: &str) -> Option<Slip> {
         let line = u64::try_from(value.matches('\n').count() + 1).ok()?;
         return Some(Slip::new(line, Row::Definition));
     }
-    found.and_then(unbalanced)
+    found.map(unbalanced)
 }
 
 /// The bracket, quote or comment that has no counterpart.
-fn unbalanced(found: Imbalance) -> Option<Slip> {
-    let (row, bracket) = match found {
-        Imbalance::NotClosed { bracket: '$', .. } => (Row::NotClosed, "${".to_owned()),
-        Imbalance::NotClosed { bracket, .. } => (Row::NotClosed, bracket.to_string()),
-        Imbalance::NotOpened { bracket, .. } => (Row::NotOpened, bracket.to_string()),
-        Imbalance::OpenString { .. } => (Row::NotClosed, "\"".to_owned()),
-        Imbalance::OpenIndentedString { .. } => (Row::NotClosed, "''".to_owned()),
-        Imbalance::OpenComment { .. } => (Row::NotClosed, "/*".to_owned()),
-        Imbalance::Wildcard { .. } => return None,
+fn unbalanced(found: Imbalance) -> Slip {
+    let row = match found.opens {
+        true => Row::NotClosed,
+        false => Row::NotOpened,
     };
-    Some(Slip::new(found.line(), row).with("bracket", bracket))
+    Slip::new(found.line, row).with("bracket", found.token)
 }
 
 /// The last line of code before `position`, if only the name of the next definition is between them.
@@ -176,52 +166,47 @@ fn line_that_closes(text: &str) -> Option<u64> {
     u64::try_from(line).ok()
 }
 
-/// Names of Nix's parser for tokens, and how a file has them.
-const TOKENS: [(&str, &str); 36] = [
-    ("AND", "'&&'"),
-    ("ASSERT", "'assert'"),
-    ("CONCAT", "'++'"),
-    ("DOLLAR_CURLY", "'${'"),
-    ("ELLIPSIS", "'...'"),
-    ("ELSE", "'else'"),
-    ("EQ", "'=='"),
-    ("FLOAT", "number"),
-    ("FLOAT_LIT", "number"),
-    ("GEQ", "'>='"),
-    ("HPATH", "path"),
-    ("ID", "name"),
-    ("IF", "'if'"),
-    ("IMPL", "'->'"),
-    ("IN", "'in'"),
-    ("IND_STR", "text"),
-    ("IND_STRING_CLOSE", "end of string"),
-    ("IND_STRING_OPEN", "string"),
-    ("INHERIT", "'inherit'"),
-    ("INT", "number"),
-    ("INT_LIT", "number"),
-    ("IN_KW", "'in'"),
-    ("LEQ", "'<='"),
-    ("LET", "'let'"),
-    ("NEQ", "'!='"),
-    ("OR", "'||'"),
-    ("OR_KW", "'or'"),
-    ("PATH", "path"),
-    ("PATH_END", "end of path"),
-    ("REC", "'rec'"),
-    ("SPATH", "path in '<…>'"),
-    ("STR", "string"),
-    ("THEN", "'then'"),
-    ("UPDATE", "'//'"),
-    ("URI", "address"),
-    ("WITH", "'with'"),
-];
+/// What the token is in a file that Nix's parser calls `name`.
+fn token(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "FLOAT" | "FLOAT_LIT" | "INT" | "INT_LIT" => "number",
+        "HPATH" | "PATH" | "SPATH" => "path",
+        "PATH_END" => "end of path",
+        "ID" => "name",
+        "URI" => "address",
+        "IND_STR" => "text",
+        "STR" | "IND_STRING_OPEN" => "string",
+        "IND_STRING_CLOSE" => "end of string",
+        "AND" => "'&&'",
+        "OR" => "'||'",
+        "IMPL" => "'->'",
+        "EQ" => "'=='",
+        "NEQ" => "'!='",
+        "GEQ" => "'>='",
+        "LEQ" => "'<='",
+        "CONCAT" => "'++'",
+        "UPDATE" => "'//'",
+        "DOLLAR_CURLY" => "'${'",
+        "ELLIPSIS" => "'...'",
+        "ASSERT" => "'assert'",
+        "ELSE" => "'else'",
+        "IF" => "'if'",
+        "IN" | "IN_KW" => "'in'",
+        "INHERIT" => "'inherit'",
+        "LET" => "'let'",
+        "OR_KW" => "'or'",
+        "REC" => "'rec'",
+        "THEN" => "'then'",
+        "WITH" => "'with'",
+        _ => return None,
+    })
+}
 
 /// The message of a syntax error with tokens as a file has them.
 pub(super) fn with_known_tokens(summary: &str) -> String {
     let words = summary.split(' ').map(|word| {
         let name = word.strip_suffix(',').unwrap_or(word);
-        let known = TOKENS.iter().find(|(token, _)| *token == name);
-        known.map_or(word.to_owned(), |(_, shown)| word.replace(name, shown))
+        token(name).map_or(word.to_owned(), |shown| word.replace(name, shown))
     });
     words.collect::<Vec<_>>().join(" ")
 }

@@ -25,9 +25,6 @@ struct Entry {
     when: &'static str,
     /// What helps; `{name}` stands for a value.
     cure: &'static str,
-    /// The page that says more.
-    #[cfg(test)]
-    link: &'static str,
 }
 
 /// A row with the values of one error.
@@ -60,7 +57,7 @@ impl Advice {
 }
 
 macro_rules! rows {
-    ($($row:ident $section:ident $when:literal $cure:literal $($link:literal)?;)*) => {
+    ($($row:ident $section:ident $when:literal $cure:literal;)*) => {
         /// A row of the table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Row { $($row,)* }
@@ -78,15 +75,11 @@ macro_rules! rows {
                         #[cfg(test)]
                         when: $when,
                         cure: $cure,
-                        #[cfg(test)]
-                        link: rows!(@link $($link)?),
                     },)*
                 }
             }
         }
     };
-    (@link) => { "" };
-    (@link $link:literal) => { $link };
 }
 
 impl Row {
@@ -212,9 +205,9 @@ rows! {
 
     // Image, platform and packages.
     ImportImage Packages "`attribute 'sdImage' … not found`, or `The option 'sdImage' does not exist`"
-        "add {module} to the imports of {file}, and modulesPath to its { … }:" "formats.md";
+        "add {module} to the imports of {file}, and modulesPath to its { … }:";
     NoVariant Packages "`the configuration has no image variant …`"
-        "take one of those, or a format of `sdbuild formats`" "formats.md";
+        "take one of those, or a format of `sdbuild formats`";
     NoVariants Packages "`has no image variants`"
         "use nixpkgs 25.05 or newer, which has them, or the format sd-card";
     NeedsKvm Packages "`is made in a virtual machine with KVM`"
@@ -237,14 +230,14 @@ rows! {
         "this nixpkgs has no file {path}. Its module for SD card images is (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
     NoSearchPath Files "`was not found in the Nix search path`"
         "only <nixpkgs> exists here. Name a file by its path, or fetch it: {module}";
-    UrlNotFound Files "`HTTP error 404`, or `the server answers 404 for …`"
+    UrlNotFound Files "`HTTP error 404`, of a download while the configuration is evaluated"
         "check the address, and that it needs no password. For an archive that needs a login, give --netrc-file FILE";
 
     // Flakes.
     Untracked Flakes "`path '…' does not exist`, of a file of a flake"
         "a flake contains only files that git tracks: git add {path}";
     LockIncomplete Flakes "`requires lock file changes`"
-        "`{command}` completes flake.lock. A build never changes it" "flakes.md";
+        "`{command}` completes flake.lock. A build never changes it";
     IndirectInput Flakes "`is an indirect flake reference`"
         "give the input a URL in flake.nix, such as {url}, and run `{command}`. A build reads no registry";
     LocalInput Flakes "`path '/…' does not exist`, of an input"
@@ -280,7 +273,7 @@ rows! {
     FirmwareTooSmall Build "`Disk full`, of the firmware partition"
         "make the firmware partition larger: sdImage.firmwareSize = 60; (MiB)";
     EmulatorCrash Build "`uncaught target signal`"
-        "an emulated program crashed, which may be the emulator's fault. A build on a native engine (DOCKER_HOST) shows whether it is" "using-engines.md#an-aarch64-machine-as-engine";
+        "an emulated program crashed, which may be the emulator's fault. A build on a native engine (DOCKER_HOST) shows whether it is";
     NoEmulation Build "`Exec format error`, without emulation"
         "the build ran a program of another architecture, but this engine emulates none";
     NeedsBuild Build "`it imports a derivation that must be built first`"
@@ -360,11 +353,7 @@ pub(super) fn page() -> String {
         for row in rows.filter(|row| row.section == section) {
             let cure = without_values(row.cure);
             let cure = cure.replace('|', "\\|").replace('<', "\\<");
-            let link = match row.link {
-                "" => String::new(),
-                link => format!(" ([more]({link}))"),
-            };
-            page += &format!("| {} | {cure}{link} |\n", row.when);
+            page += &format!("| {} | {cure} |\n", row.when);
         }
     }
     page + "\n"

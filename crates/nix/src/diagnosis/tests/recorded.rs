@@ -6,7 +6,7 @@ use super::*;
 fn recorded_errors_have_their_place_and_their_rows() {
     let expected: &[(&str, &str, &[Row])] = &[
         ("address-as-string", "pi/c.nix:4:47", &[Row::OfType]),
-        ("address-with-prefix", "pi/c.nix:4:47", &[Row::NoValue]),
+        ("address-with-prefix", "", &[Row::NoValue]),
         ("assertion", "", &[]),
         ("call-in-list", "pi/c.nix:4:32", &[Row::CallInList]),
         ("colon", "pi/c.nix:3:10", &[Row::Definition]),
@@ -67,7 +67,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
             &[Row::LibraryFunction, Row::ModuleArgument],
         ),
         ("list-without-with", "pi/c.nix:4:34", &[Row::CheckName]),
-        ("lists-plus", "pi/c.nix:4:32", &[Row::JoinLists]),
+        ("lists-plus", "", &[Row::JoinLists]),
         ("missing-attribute", "pi/c.nix:3:34", &[Row::CheckAttribute]),
         (
             "missing-attribute-package",

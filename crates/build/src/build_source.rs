@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use super::command::{BuildRequest, Task};
+use super::command::{NixCommand, Task};
 use super::config_dir::UploadDir;
 use super::configuration::Configuration;
 use super::flake::Flake;
@@ -29,7 +29,7 @@ pub enum Source {
 
 /// A nixpkgs that can be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolvedNixpkgs {
+pub(crate) struct ResolvedNixpkgs {
     /// The files of nixpkgs.
     pub nixpkgs: LocalNixpkgs,
     /// Its lock entry; `None` for a local directory, which only its content identifies.
@@ -39,7 +39,7 @@ pub struct ResolvedNixpkgs {
 /// A source ready to be built: what is uploaded, what is evaluated and what pins it. Everything after it takes this value,
 /// and does not ask what the source is.
 #[derive(Clone, Debug)]
-pub struct BuildSource {
+pub(crate) struct BuildSource {
     /// The source.
     source: Source,
     /// What the command line adds to it.
@@ -127,7 +127,7 @@ impl Source {
 
 impl BuildSource {
     /// `source` with what the command line adds, its nixpkgs and its listed files.
-    pub fn new(
+    pub(crate) fn new(
         source: Source,
         cli_module: CliModule,
         nixpkgs: Option<ResolvedNixpkgs>,
@@ -148,12 +148,12 @@ impl BuildSource {
     }
 
     /// The source as the user named it.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.source.shown()
     }
 
     /// The source without any path of this machine, for the manifest.
-    pub fn public_name(&self) -> String {
+    pub(crate) fn public_name(&self) -> String {
         self.source.public_name()
     }
 
@@ -181,7 +181,7 @@ impl BuildSource {
     }
 
     /// The names of the inputs that the command line overrides.
-    pub fn overridden_inputs(&self) -> Vec<String> {
+    pub(crate) fn overridden_inputs(&self) -> Vec<String> {
         match &self.source {
             Source::Module(_) => Vec::new(),
             Source::Flake(flake) => {
@@ -261,7 +261,7 @@ impl BuildSource {
     }
 
     /// The files of sdbuild's that depend on this source: path in the builder and content.
-    pub(super) fn own_files(&self, request: &BuildRequest) -> Vec<(String, String)> {
+    pub(super) fn own_files(&self, request: &NixCommand) -> Vec<(String, String)> {
         let system = request.system.to_string();
         let expression = |name: &str| format!("{}/{name}", layout::EXPRESSIONS);
         let mut all = vec![

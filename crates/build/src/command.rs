@@ -14,7 +14,7 @@ use sdbuild_nix::shell_session::ShellSession;
 
 /// The task that Nix is run for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// Build the image.
     #[default]
     Build,
@@ -55,7 +55,7 @@ impl Task {
 
 /// What the builder runs Nix for, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildRequest {
+pub(crate) struct NixCommand {
     /// The task.
     pub task: Task,
     /// The system that the configuration is built for.
@@ -95,7 +95,7 @@ impl StorePaths {
     }
 }
 
-impl BuildRequest {
+impl NixCommand {
     /// The command: the watchdog, the entry, which prepares the volume, then the program that it runs, with its
     /// arguments.
     pub(super) fn arguments(&self, paths: &StorePaths) -> Vec<String> {
@@ -210,7 +210,7 @@ impl BuildRequest {
 }
 
 /// Whether the glue expression covers images of `format` for an emulated `system`: others are built wholly under emulation.
-pub fn is_native_glue_possible(format: &Format, system: System) -> bool {
+pub(crate) fn is_native_glue_possible(format: &Format, system: System) -> bool {
     format.row().has_native_glue && system == System::Aarch64Linux
 }
 

@@ -14,15 +14,15 @@ use sdbuild_engine::{
 };
 use sdbuild_nix::nix_conf::NixSettings;
 
-use crate::nixos::builder::upload::WATCHDOG;
-use crate::nixos::builder::{BuilderImage, upload};
-use crate::nixos::network_access;
-use crate::nixos::network_access::NetworkAccess;
+use crate::builder::upload::WATCHDOG;
+use crate::builder::{BuilderImage, upload};
+use crate::network_access;
+use crate::network_access::NetworkAccess;
 use crate::remote_builder::RemoteBuilder;
 use sdbuild_nix::layout;
 
 /// The program that tries the builders.
-const PROGRAM: &str = include_str!("../../../../../containers/builder/try-builders");
+const PROGRAM: &str = include_str!("../../../../containers/builder/try-builders");
 /// Path of the trial program in the container.
 const PATH: &str = "/build/sdbuild/try-builders";
 /// Timeout for one builder: the program gives each of its steps 90 seconds.
@@ -32,7 +32,7 @@ const MAX_LINES: usize = 500;
 
 /// What remote builders are tried with.
 #[derive(Clone, Copy, Debug)]
-pub struct TrialRun<'a> {
+pub(crate) struct TrialRun<'a> {
     /// The engine.
     pub engine: &'a Engine,
     /// The run that the container belongs to.
@@ -46,7 +46,7 @@ pub struct TrialRun<'a> {
 impl TrialRun<'_> {
     /// Connects to each builder and builds a derivation of a few bytes there for each of its systems. The container is removed
     /// before this returns, or is among the leftovers of the failure.
-    pub async fn try_all(&self, cancel: &Cancel) -> Result<Vec<Trial>, Failure> {
+    pub(crate) async fn try_all(&self, cancel: &Cancel) -> Result<Vec<Trial>, Failure> {
         let builders: Vec<RemoteBuilder> = self.access.builders.builders().cloned().collect();
         let spec = self.spec(&builders)?;
         let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
@@ -146,7 +146,7 @@ impl TrialRun<'_> {
 
 /// A remote builder, and what a trial found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// The builder.
     pub builder: RemoteBuilder,
     /// Whether Nix there trusts the account; `None` if it does not say.
@@ -218,7 +218,7 @@ impl Trial {
     }
 
     /// Why nothing can be built there; `None` if everything works.
-    pub fn failure(&self) -> Option<Failure> {
+    pub(crate) fn failure(&self) -> Option<Failure> {
         let address = self.builder.address();
         let failed = self.failed.as_ref();
         if let Some((_, messages)) = failed.filter(|(step, _)| step == "connect") {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::ConfigDir;
 use super::EntryKind;
-use crate::nixos::tar_writer::TarWriter;
+use crate::tar_writer::TarWriter;
 use sdbuild_core::hash::{Hasher, HashingReader, Sha256Hash};
 use sdbuild_core::plain_file;
 use sdbuild_core::to_usize::to_usize;

@@ -13,8 +13,8 @@ use super::Builder;
 use super::BuilderImage;
 use super::upload;
 use super::upload::{ENTRY, WATCHDOG};
-use crate::nixos::network_access;
-use crate::nixos::network_access::NetworkAccess;
+use crate::network_access;
+use crate::network_access::NetworkAccess;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::Failure;
@@ -27,7 +27,7 @@ use sdbuild_nix::log::clean;
 use sdbuild_nix::nix_conf::NixSettings;
 
 /// The program that exports.
-const PROGRAM: &str = include_str!("../../../../../containers/builder/export-cache");
+const PROGRAM: &str = include_str!("../../../../containers/builder/export-cache");
 /// Path of the export program in the container.
 const PATH: &str = "/build/sdbuild/export-cache";
 /// The list of what the destination has already.
@@ -45,7 +45,7 @@ const EXIT_CACHE_UNREACHABLE: i64 = 122;
 
 /// An export, and what it is done with.
 #[derive(Clone, Copy, Debug)]
-pub struct Export<'a> {
+pub(crate) struct Export<'a> {
     /// The engine.
     pub engine: &'a Engine,
     /// The run that the container belongs to.
@@ -72,7 +72,7 @@ pub struct Export<'a> {
 
 /// A report of the export program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
+pub(crate) enum Report {
     /// How many paths are exported, and how many bytes they take in the store.
     Paths {
         /// Store paths.
@@ -87,7 +87,7 @@ pub enum Report {
 impl Export<'_> {
     /// Runs the export to its end; the archive goes to `archive`, an early end of whose receiver ends the export without a
     /// failure. The container is removed before this returns, or is among the leftovers of the failure.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         archive: mpsc::Sender<Bytes>,
         report: impl Fn(Report),

@@ -2,10 +2,10 @@
 
 use std::future::Future;
 
+use crate::build_source::{ResolvedNixpkgs, Source};
+use crate::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
+use crate::command::{NixCommand, Task};
 use crate::copy_out::configuration_id;
-use crate::nixos::build_source::{ResolvedNixpkgs, Source};
-use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
-use crate::nixos::command::{BuildRequest, Task};
 use crate::plan::{Plan, Resources};
 use crate::remote_builder::RemoteBuilder;
 use crate::run_context::{RunContext, Scope};
@@ -94,7 +94,7 @@ pub(crate) async fn job(
     Ok(BuildJob {
         source: source::with_nixpkgs(plan, nixpkgs),
         configuration: configuration_id(plan),
-        request: BuildRequest {
+        command: NixCommand {
             task,
             system: request.target.system,
             format: request.target.format.clone(),

@@ -152,7 +152,7 @@ in
     else
       forSystem configuration (if named.attribute == [ ] then import ./image.nix configuration else builtins.foldl' (set: name: set.${name}) configuration named.attribute);
   # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue. What is not a
-  # configuration is marked for sdbuild (`src/nixos/entry_report.rs`), with the first configuration there is, if any.
+  # configuration is marked for sdbuild (`crates/nix/src/reports.rs`), with the first configuration there is, if any.
   builder = {
     inherit builderSystem;
     asItIs =

@@ -47,7 +47,7 @@ enum EntryKind {
 
 /// The files of a directory that are uploaded, sorted by path.
 #[derive(Clone, Debug)]
-pub struct ConfigDir {
+pub(crate) struct ConfigDir {
     /// The directory itself, wherever it is moved.
     root: Arc<File>,
     entries: Vec<(String, EntryKind)>,
@@ -321,7 +321,7 @@ fn make_readable(path: &Path, meta: &Metadata, error: &io::Error) -> Option<Stri
 }
 
 /// The configuration `path` cannot be read after this `error`: how to make it readable.
-pub fn configuration_not_readable(path: &Path, error: io::Error) -> Failure {
+pub(crate) fn configuration_not_readable(path: &Path, error: io::Error) -> Failure {
     let meta = path.metadata().ok();
     let remedy = meta.and_then(|meta| make_readable(path, &meta, &error));
     let failure = Failure::new(Class::Usage, error)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use super::*;
-use crate::nixos::tar_writer::{Owner, TarWriter};
+use crate::tar_writer::{Owner, TarWriter};
 
 /// Packs `dir`; the files of the archive with their content, as they are after it is unpacked.
 fn packed(dir: &ConfigDir) -> io::Result<(Packed, BTreeMap<String, String>)> {

@@ -19,7 +19,7 @@ use sdbuild_engine::{
 };
 
 /// Nix's garbage collection, and what has to be removed before it.
-const SCRIPT: &str = include_str!("../../../../../containers/builder/collect");
+const SCRIPT: &str = include_str!("../../../../containers/builder/collect");
 /// Lines of output that are read: three of the result, or messages of Nix.
 const MAX_LINES: usize = 20;
 /// Timeout for a store of some hundred thousand files on a slow disk.
@@ -31,7 +31,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is done to the store volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     /// Finds out what would be removed, and changes nothing.
     Forecast,
     /// Removes it.
@@ -51,7 +51,7 @@ pub struct Collected {
 
 /// A store volume, and what Nix is run with there.
 #[derive(Clone, Copy, Debug)]
-pub struct Collector<'a> {
+pub(crate) struct Collector<'a> {
     /// The engine.
     pub engine: &'a Engine,
     /// The run that the container belongs to.
@@ -66,7 +66,7 @@ impl Collector<'_> {
     /// Keeps the newest `keep` results of each configuration on the volume, and does `task` to the others. `None` if a
     /// builder uses the volume; those of the runs in `stale` do not count. The container is removed before this returns,
     /// or is among the leftovers of the failure.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         task: Task,
         keep: u32,
@@ -112,7 +112,7 @@ impl Collector<'_> {
 }
 
 /// Whether a builder uses the volume `store`, whatever it does there; those of the runs in `stale` do not count.
-pub async fn has_builder(
+pub(crate) async fn has_builder(
     engine: &Engine,
     store: &str,
     stale: &BTreeSet<RunId>,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::nixos::lock::replace_file;
+use crate::lock::replace_file;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::plain_file;
 use sdbuild_nix::flake_lock::{formatted, problem};

@@ -2,8 +2,8 @@ use super::*;
 use sdbuild_image::image_format::Format;
 
 /// A build of an SD card image for `aarch64-linux`.
-fn request(emulated: bool, nix: NixSettings) -> BuildRequest {
-    BuildRequest {
+fn request(emulated: bool, nix: NixSettings) -> NixCommand {
+    NixCommand {
         task: Task::Build,
         system: System::Aarch64Linux,
         format: Format::default(),
@@ -44,7 +44,7 @@ fn the_command_of_a_build() {
 #[test]
 fn a_build_under_emulation_evaluates_first() {
     let [build, forecast] = [Task::Build, Task::Forecast].map(|task| {
-        let request = BuildRequest {
+        let request = NixCommand {
             task,
             ..request(true, NixSettings::default())
         };
@@ -55,7 +55,7 @@ fn a_build_under_emulation_evaluates_first() {
 
 #[test]
 fn a_check_evaluates_without_a_result() {
-    let request = BuildRequest {
+    let request = NixCommand {
         task: Task::Check,
         ..request(true, NixSettings::default())
     };
@@ -71,7 +71,7 @@ fn a_check_evaluates_without_a_result() {
 
 #[test]
 fn a_forecast_evaluates_without_a_result() {
-    let request = BuildRequest {
+    let request = NixCommand {
         task: Task::Forecast,
         ..request(true, NixSettings::default())
     };
@@ -113,7 +113,7 @@ fn the_heap_size_is_set_except_in_a_shell() {
             heap,
             ..NixSettings::default()
         };
-        let request = BuildRequest {
+        let request = NixCommand {
             task,
             ..request(true, nix)
         };
@@ -130,7 +130,7 @@ fn the_heap_size_is_set_except_in_a_shell() {
 #[test]
 fn glue_is_native_only_under_emulation() {
     let word = |emulated: bool, glue: Glue, format: &str| {
-        let request = BuildRequest {
+        let request = NixCommand {
             format: format.parse().unwrap(),
             glue,
             ..request(emulated, NixSettings::default())

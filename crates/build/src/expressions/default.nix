@@ -1,5 +1,5 @@
 # What the builder evaluates, an attribute for each purpose. None of them asks whether the configuration is a module file or
-# comes from a flake: `source.nix`, which sdbuild writes (src/nixos/build_source.rs), returns
+# comes from a flake: `source.nix`, which sdbuild writes (crates/build/src/build_source.rs), returns
 #
 #   system     the system that the image is for
 #   evaluate   from a list of further modules to the configuration with them: `config`, `options` and `pkgs`

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::sync::Mutex;
 
 use super::*;
-use crate::nixos::configuration::Configuration;
+use crate::configuration::Configuration;
 use sdbuild_core::event::Event;
 use sdbuild_core::failure::Class;
 

@@ -14,11 +14,11 @@ use sdbuild_engine::{Container, PathKind};
 use sdbuild_nix::nix_conf::NixSettings;
 use tar::Archive;
 
-use crate::nixos::build_source::BuildSource;
-use crate::nixos::builder::{BuildJob, Builder, BuilderImage};
-use crate::nixos::command::{BuildRequest, StorePaths, Task};
-use crate::nixos::config_dir::{Packed, UploadDir};
-use crate::nixos::tar_writer::{Owner, TarWriter};
+use crate::build_source::BuildSource;
+use crate::builder::{BuildJob, Builder, BuilderImage};
+use crate::command::{NixCommand, StorePaths, Task};
+use crate::config_dir::{Packed, UploadDir};
+use crate::tar_writer::{Owner, TarWriter};
 use sdbuild_nix::layout;
 
 /// Files that are named in a message.
@@ -43,7 +43,7 @@ pub(super) async fn configuration(
     let owner = image.owner;
     let content = Content {
         source: job.source.clone(),
-        own_files: job.source.own_files(&job.request),
+        own_files: job.source.own_files(&job.command),
         authorities: job.access.authorities.clone(),
         surroundings: Surroundings::of(job, image.reference())?,
     };
@@ -244,30 +244,30 @@ impl Write for Counting<'_> {
 }
 
 /// The program that prepares the volume.
-pub(super) const ENTRY: &str = include_str!("../../../../../containers/builder/entry");
+pub(super) const ENTRY: &str = include_str!("../../../../containers/builder/entry");
 /// The watchdog.
-pub(super) const WATCHDOG: &str = include_str!("../../../../../containers/builder/watchdog");
+pub(super) const WATCHDOG: &str = include_str!("../../../../containers/builder/watchdog");
 /// The wrapper that Nix runs as `ssh`.
-const SSH: &str = include_str!("../../../../../containers/builder/ssh");
+const SSH: &str = include_str!("../../../../containers/builder/ssh");
 /// The programs that run in the builder, and the shell functions that they read: path and content.
 pub(super) const PROGRAMS: [(&str, &str); 6] = [
     (layout::ENTRY, ENTRY),
     (layout::WATCHDOG, WATCHDOG),
     (
         layout::GLUE,
-        include_str!("../../../../../containers/builder/glue"),
+        include_str!("../../../../containers/builder/glue"),
     ),
     (
         layout::FLAKE,
-        include_str!("../../../../../containers/builder/flake"),
+        include_str!("../../../../containers/builder/flake"),
     ),
     (
         layout::EVALUATIONS,
-        include_str!("../../../../../containers/builder/evaluations"),
+        include_str!("../../../../containers/builder/evaluations"),
     ),
     (
         layout::STEPS,
-        include_str!("../../../../../containers/builder/steps"),
+        include_str!("../../../../containers/builder/steps"),
     ),
 ];
 /// The texts of everything that is uploaded to every builder.
@@ -329,7 +329,7 @@ pub(super) struct Surroundings(Sha256Hash);
 impl Surroundings {
     /// Those of `job` in the container image `image`, a reference that names its content.
     pub(super) fn of(job: &BuildJob, image: &str) -> Result<Self, Failure> {
-        let request = with_same_result(&job.request);
+        let request = with_same_result(&job.command);
         let paths = StorePaths {
             run: String::new(),
             configuration: job.configuration.clone(),
@@ -367,7 +367,7 @@ impl Surroundings {
 
 /// A request with the same evaluation as `request`, and equal for all requests that differ only in what cannot change its result: a
 /// forecast evaluates the same as a build, and how much is done at once decides only how fast it is.
-fn with_same_result(request: &BuildRequest) -> BuildRequest {
+fn with_same_result(request: &NixCommand) -> NixCommand {
     let NixSettings {
         cores,
         jobs,
@@ -375,7 +375,7 @@ fn with_same_result(request: &BuildRequest) -> BuildRequest {
         heap,
         ..
     } = NixSettings::default();
-    BuildRequest {
+    NixCommand {
         task: Task::Build,
         nix: NixSettings {
             cores,
@@ -391,7 +391,7 @@ fn with_same_result(request: &BuildRequest) -> BuildRequest {
 impl BuildJob {
     /// The key of the job's evaluation in the container image `image`, a reference that names its content; it reads all files
     /// of the source. `None` if something else decides as well what is evaluated: a flake that is fetched.
-    pub fn evaluation_key(&self, image: &str) -> Result<Option<Sha256Hash>, Failure> {
+    pub(crate) fn evaluation_key(&self, image: &str) -> Result<Option<Sha256Hash>, Failure> {
         if !self.source.is_uploaded() {
             return Ok(None);
         }
@@ -458,8 +458,8 @@ mod tests {
     use super::*;
     use crate::build_mode::Glue;
 
-    fn request(task: Task, nix: NixSettings) -> BuildRequest {
-        BuildRequest {
+    fn request(task: Task, nix: NixSettings) -> NixCommand {
+        NixCommand {
             task,
             system: System::Aarch64Linux,
             format: Format::default(),
@@ -471,7 +471,7 @@ mod tests {
     }
 
     /// What Nix is given.
-    fn given(request: &BuildRequest) -> (Vec<String>, Vec<(String, String)>) {
+    fn given(request: &NixCommand) -> (Vec<String>, Vec<(String, String)>) {
         let paths = StorePaths {
             run: String::new(),
             configuration: "abc".into(),
@@ -504,7 +504,7 @@ mod tests {
 
     #[test]
     fn all_files_are_embedded_unchanged() {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nixos/expressions");
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/expressions");
         for (path, text) in expression_files() {
             assert_eq!(*text, fs::read_to_string(dir.join(path)).unwrap(), "{path}");
         }

@@ -10,7 +10,7 @@ use std::{fs, io};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
-use crate::nixos::tar_writer::{END_SIZE, Owner, TarWriter, entry_size};
+use crate::tar_writer::{END_SIZE, Owner, TarWriter, entry_size};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::hash::{Hashed, Hasher, HashingReader, Sha256Hash};
 use sdbuild_core::plain_file;
@@ -335,7 +335,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::nixos::tar_writer::Owner;
+    use crate::tar_writer::Owner;
     use sdbuild_core::cancel::Cancel;
     use sdbuild_core::hash::Sha256Hash;
 

@@ -1,5 +1,5 @@
-use super::super::tar_writer::Owner;
 use super::*;
+use crate::tar_writer::Owner;
 
 #[test]
 fn parses_directories_urls_and_releases() {

@@ -27,12 +27,12 @@ use sdbuild_nix::source_files::SourceFiles;
 use sdbuild_nix::store_path::result;
 use tokio::sync::watch;
 
-use crate::nixos::build_source::BuildSource;
-use crate::nixos::command::{BuildRequest, StorePaths, Task};
-use crate::nixos::follow::{Followed, LogView, follow};
-use crate::nixos::interactive::run_interactive;
-use crate::nixos::network_access::NetworkAccess;
-use crate::nixos::tar_writer::Owner;
+use crate::build_source::BuildSource;
+use crate::command::{NixCommand, StorePaths, Task};
+use crate::follow::{Followed, LogView, follow};
+use crate::interactive::run_interactive;
+use crate::network_access::NetworkAccess;
+use crate::tar_writer::Owner;
 use sdbuild_nix::build_log::BuildLog;
 use sdbuild_nix::check;
 use sdbuild_nix::check::{CheckResult, OwnDefinitions};
@@ -40,10 +40,10 @@ use sdbuild_nix::diagnosis::{ExitContext, Findings, diagnose};
 use sdbuild_nix::shell_session::ShellSession;
 use upload::Uploaded;
 
-pub use collect::{Collected, Collector, Task as CollectorTask, has_builder};
-pub use export::{Export, Report};
-pub use sdbuild_nix::reports::NoConfiguration;
-pub use trial::{Trial, TrialRun};
+pub(crate) use collect::{Collected, Collector, Task as CollectorTask, has_builder};
+pub(crate) use export::{Export, Report};
+pub(crate) use sdbuild_nix::reports::NoConfiguration;
+pub(crate) use trial::{Trial, TrialRun};
 
 mod collect;
 mod export;
@@ -52,7 +52,7 @@ mod upload;
 
 /// A builder with all its input that has not been started.
 #[derive(Debug)]
-pub struct PreparedBuilder {
+pub(crate) struct PreparedBuilder {
     container: Arc<ContainerOfJob>,
     heartbeat: Heartbeat,
     uploaded: Uploaded,
@@ -71,7 +71,7 @@ struct ContainerOfJob {
 
 /// A successful build.
 #[derive(Debug)]
-pub struct BuildResult {
+pub(crate) struct BuildResult {
     /// The stopped container, which the image is copied from.
     pub container: Container,
     /// The result, `/nix/store/…`.
@@ -95,7 +95,7 @@ const FILLING_STORE: &str = "filling the new store volume";
 
 impl Builder<'_> {
     /// Creates the container and uploads its input (`Phase::Upload`). `guard` removes it.
-    pub async fn prepare(
+    pub(crate) async fn prepare(
         &self,
         guard: &mut ContainerGuard,
         job: BuildJob,
@@ -143,19 +143,23 @@ impl Builder<'_> {
 
 impl PreparedBuilder {
     /// Pauses the builder's watchdog before this process is stopped.
-    pub fn pause_handle(&self) -> PauseHandle {
+    pub(crate) fn pause_handle(&self) -> PauseHandle {
         self.heartbeat.pause_handle()
     }
 
     /// The derivation of the image: `None` until the builder has evaluated it, and for good where Nix evaluates and builds
     /// in one process. Untrusted.
-    pub fn image(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn image(&self) -> watch::Receiver<Option<String>> {
         self.image.clone()
     }
 
     /// Runs the build to its end (`Phase::Build`). When the future is dropped the heartbeats stop, and the builder
     /// ends by itself.
-    pub async fn build(self, cancel: &Cancel, events: &Events) -> Result<BuildResult, Failure> {
+    pub(crate) async fn build(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<BuildResult, Failure> {
         let run = self.container.run_logged(self.heartbeat, cancel, events);
         let (followed, findings) = Box::pin(run).await?;
         let container = self.container;
@@ -184,7 +188,11 @@ impl PreparedBuilder {
 
     /// Evaluates what the configuration sets (`Phase::Evaluate`). When the future is dropped the heartbeats stop,
     /// and the builder ends by itself.
-    pub async fn check(self, cancel: &Cancel, events: &Events) -> Result<CheckResult, Failure> {
+    pub(crate) async fn check(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<CheckResult, Failure> {
         let container = self.container;
         let run = container.run_logged(self.heartbeat, cancel, events);
         let (followed, findings) = Box::pin(run).await?;
@@ -214,7 +222,11 @@ impl PreparedBuilder {
 
     /// Evaluates what a build would do (`Phase::Evaluate`). When the future is dropped the heartbeats stop, and
     /// the builder ends by itself.
-    pub async fn forecast(self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
+    pub(crate) async fn forecast(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Forecast, Failure> {
         let collector = forecast::Collector::default();
         let events = collector.intercept(events);
         let followed = self.finished(cancel, &events).await?;
@@ -227,7 +239,11 @@ impl PreparedBuilder {
 
     /// Completes or updates the flake's lock (`Phase::Evaluate`); the text of the new one, `None` if nothing has changed. When
     /// the future is dropped the heartbeats stop, and the builder ends by itself.
-    pub async fn lock(self, cancel: &Cancel, events: &Events) -> Result<Option<String>, Failure> {
+    pub(crate) async fn lock(
+        self,
+        cancel: &Cancel,
+        events: &Events,
+    ) -> Result<Option<String>, Failure> {
         // Very long lines arrive in pieces.
         let text = self.finished(cancel, events).await?.out.concat();
         Ok(Some(text).filter(|text| !text.is_empty()))
@@ -249,7 +265,7 @@ impl PreparedBuilder {
 
     /// Runs the shell with the user's terminal; returns the shell's exit status. When the future is dropped the
     /// heartbeats stop, and the builder ends by itself.
-    pub async fn run_interactive(self, cancel: &Cancel) -> Result<i64, Failure> {
+    pub(crate) async fn run_interactive(self, cancel: &Cancel) -> Result<i64, Failure> {
         let ContainerOfJob { container, job, .. } = &*self.container;
         let interactive = job.is_interactive();
         let session = run_interactive(container, self.heartbeat, &job.access, interactive);
@@ -297,17 +313,17 @@ impl ContainerOfJob {
         let _heartbeat = heartbeat.keep_alive(input);
         let view = LogView {
             copying_flake: self.job.tell_of_copying(&events),
-            slow: self.job.request.nix.stall_timeout,
+            slow: self.job.command.nix.stall_timeout,
             offline: self.job.access.offline,
             awaits_flake: self.job.source.is_flake(),
-            caches: self.job.request.nix.flake_caches.clone(),
-            substituters: self.job.request.nix.substituters.clone(),
+            caches: self.job.command.nix.flake_caches.clone(),
+            substituters: self.job.command.nix.substituters.clone(),
             shown: self.job.source.shown_references(),
             image: self.image.clone(),
-            system: self.job.request.system,
+            system: self.job.command.system,
             definitions: self.definitions(),
-            keeps_warnings: matches!(self.job.request.task, Task::Check),
-            naming_result: (self.job.request.task == Task::Build).then_some(Phase::Build),
+            keeps_warnings: matches!(self.job.command.task, Task::Check),
+            naming_result: (self.job.command.task == Task::Build).then_some(Phase::Build),
         };
         follow(self.container.drain(output), log, &events, view).await
     }
@@ -356,9 +372,9 @@ impl ContainerOfJob {
         let context = ExitContext {
             code: exit.code,
             oom_killed: exit.oom_killed,
-            emulated: self.job.request.emulated_system(),
-            command: self.job.request.task.before_flake(),
-            only_evaluates: self.job.request.task.only_evaluates(),
+            emulated: self.job.command.emulated_system(),
+            command: self.job.command.task.before_flake(),
+            only_evaluates: self.job.command.task.only_evaluates(),
             foreign: self.foreign,
             offline: self.job.access.offline,
             store: &self.store,
@@ -403,13 +419,13 @@ const MIN_COPIED_BYTES: u64 = 16 << 20;
 
 /// One run of the builder.
 #[derive(Clone, Debug)]
-pub struct BuildJob {
+pub(crate) struct BuildJob {
     /// The configuration and its nixpkgs.
     pub source: BuildSource,
     /// Tells the configuration, with its host and system, from every other one of the store volume, without its path.
     pub configuration: String,
     /// The request that Nix is run for.
-    pub request: BuildRequest,
+    pub command: NixCommand,
     /// Network access of the builder.
     pub access: NetworkAccess,
     /// Memory limit in bytes; `None`: unlimited.
@@ -421,7 +437,7 @@ pub struct BuildJob {
 impl BuildJob {
     /// Whether the user's terminal is attached to it.
     fn is_interactive(&self) -> bool {
-        let session = self.request.task.session();
+        let session = self.command.task.session();
         session.is_some_and(ShellSession::is_interactive)
     }
 
@@ -431,7 +447,7 @@ impl BuildJob {
         if !self.source.is_flake() || bytes < MIN_COPIED_BYTES {
             return None;
         }
-        let phase = match self.request.task {
+        let phase = match self.command.task {
             Task::Build => Phase::Build,
             Task::Check | Task::Forecast | Task::Shell(_) | Task::Lock(_) => Phase::Evaluate,
         };
@@ -443,7 +459,7 @@ impl BuildJob {
 
 /// What a builder is created from.
 #[derive(Clone, Debug)]
-pub struct Builder<'a> {
+pub(crate) struct Builder<'a> {
     /// The engine.
     pub engine: &'a Engine,
     /// The run that it belongs to.
@@ -471,11 +487,11 @@ impl Builder<'_> {
 
     /// The specification of the container for `job`.
     fn spec(&self, job: &BuildJob, paths: &StorePaths) -> Result<ContainerSpec, Failure> {
-        let arguments = job.request.arguments(paths);
+        let arguments = job.command.arguments(paths);
         let mut spec =
             ContainerSpec::new(Role::Builder, self.run, &self.image.reference, arguments);
-        spec.environment = job.request.environment(paths)?;
-        let source = job.source.environment(&job.request.task).into_iter();
+        spec.environment = job.command.environment(paths)?;
+        let source = job.source.environment(&job.command.task).into_iter();
         let source = source.map(|(name, value)| (name.to_owned(), value));
         spec.environment.extend(source);
         spec.user = Some(self.image.user.clone());
@@ -526,7 +542,7 @@ const OWN_USER: Owner = Owner {
 
 /// A container image that Nix runs in, and the user that it runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuilderImage {
+pub(crate) struct BuilderImage {
     reference: String,
     user: String,
     owner: Owner,
@@ -535,7 +551,7 @@ pub struct BuilderImage {
 
 impl BuilderImage {
     /// sdbuild's own image: it runs as user 1000, who owns its `/nix`.
-    pub fn ours(reference: impl Into<String>) -> Self {
+    pub(crate) fn ours(reference: impl Into<String>) -> Self {
         let (reference, user) = (reference.into(), "1000:1000".to_owned());
         Self {
             reference,
@@ -546,23 +562,23 @@ impl BuilderImage {
     }
 
     /// Reference or id of the image in the engine.
-    pub fn reference(&self) -> &str {
+    pub(crate) fn reference(&self) -> &str {
         &self.reference
     }
 
     /// Whether the user chose it (`--builder-image`).
-    pub fn is_foreign(&self) -> bool {
+    pub(crate) fn is_foreign(&self) -> bool {
         self.foreign
     }
 
     /// Whether it runs as the container's root.
-    pub fn is_root(&self) -> bool {
+    pub(crate) fn is_root(&self) -> bool {
         self.user == "0:0"
     }
 
     /// An image of the user's choice (`--builder-image`). It runs as its own user, who owns its `/nix`. If that is
     /// root, it has no capabilities: it can write what root owns in the container and nothing else.
-    pub fn foreign(info: &ImageInfo, events: &Events) -> Self {
+    pub(crate) fn foreign(info: &ImageInfo, events: &Events) -> Self {
         let user = info.user.clone().unwrap_or_default();
         let (name, group) = user.split_once(':').unwrap_or((&user, ""));
         let reference = info.id.clone();

@@ -15,7 +15,7 @@ use crate::remote_builder::RemoteBuilder;
 
 /// How the builder reaches the network.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct NetworkAccess {
+pub(crate) struct NetworkAccess {
     /// Whether the builder has no network.
     pub offline: bool,
     /// Environment variables that name proxies.
@@ -108,7 +108,7 @@ Host *
 
 /// A remote builder with what it takes to log in there.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BuilderLogin {
+pub(crate) struct BuilderLogin {
     /// The builder.
     pub builder: RemoteBuilder,
     /// The text of the private key.
@@ -126,18 +126,18 @@ impl fmt::Debug for BuilderLogin {
 
 /// The logins of a run.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct SshAccess {
+pub(crate) struct SshAccess {
     logins: Vec<BuilderLogin>,
 }
 
 impl SshAccess {
     /// The logins in the order of the builders.
-    pub fn new(logins: Vec<BuilderLogin>) -> Self {
+    pub(crate) fn new(logins: Vec<BuilderLogin>) -> Self {
         Self { logins }
     }
 
     /// The builders.
-    pub fn builders(&self) -> impl Iterator<Item = &RemoteBuilder> {
+    pub(crate) fn builders(&self) -> impl Iterator<Item = &RemoteBuilder> {
         self.logins.iter().map(|login| &login.builder)
     }
 
