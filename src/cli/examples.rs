@@ -49,7 +49,6 @@ static ENDINGS: [Ending; 29] = [
         notes: "",
         examples: &[
             ("sdbuild boards", "list the boards"),
-            ("sdbuild boards rpi", "only those with this in their name or title"),
             ("sdbuild boards rock5b", "describe one"),
             ("sdbuild boards --json", ""),
         ],
@@ -60,7 +59,6 @@ static ENDINGS: [Ending; 29] = [
         examples: &[
             ("sdbuild formats", ""),
             ("sdbuild formats container", "how its image is made, and what to do with it"),
-            ("sdbuild formats usb", "those with this word in what they are for"),
             ("sdbuild formats --json", ""),
         ],
     },

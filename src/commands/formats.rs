@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn every_line_fits_and_begins_with_the_format_once() {
         for format in all().chain([&OF_NIXPKGS]) {
-            for columns in [40, 80, 200] {
+            for columns in [60, 80, 200] {
                 let lines = lines(format, columns);
                 let fits = |line: &String| line.chars().count() <= columns;
                 assert!(lines.iter().all(fits), "{lines:#?}");

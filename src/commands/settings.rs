@@ -149,9 +149,8 @@ mod tests {
             [
                 "SETTING  VALUE  (where it comes from)",
                 "jobs  2  (flag)",
-                "output",
-                "  /home/me/images/of/the/kitchen/pi",
-                "  (flag)",
+                "output  /home/me/images/of/the/kitchen/pi",
+                "        (flag)",
                 "",
                 "extra-trusted-public-keys  none",
                 "  (default)",

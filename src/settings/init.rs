@@ -214,10 +214,12 @@ fn refuse_file(dir: &Path) -> Result<(), Failure> {
     if dir.is_dir() || !dir.exists() && !is_name_of_file {
         return Ok(());
     }
-    let text = format!(
-        "{} is a file, but `sdbuild init` takes a directory",
-        shown_path(dir)
-    );
+    let shown = shown_path(dir);
+    let text = if dir.exists() {
+        format!("{shown} is a file, but `sdbuild init` takes a directory")
+    } else {
+        format!("`sdbuild init` takes a directory, not the name of a file such as {shown}")
+    };
     Err(Failure::usage(text).hint("--config PATH names the file to write"))
 }
 

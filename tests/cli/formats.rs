@@ -33,7 +33,7 @@ fn a_format_is_described() {
     let container = described(&["container"]);
     for part in [
         "image.modules, under `container`",
-        "sdbuild boot FILE",
+        "docker load --input FILE",
         "compressed by sdbuild with gzip",
     ] {
         assert!(container.contains(part), "{container}");

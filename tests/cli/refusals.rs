@@ -37,18 +37,13 @@ fn missing_configuration_is_a_usage_error() {
         .exit_code(2)
         .stderr("sd-card.nix?")
         .run();
-    CliTest::new(&["build"])
-        .file("kitchen/flake.nix", GOOD)
-        .exit_code(2)
-        .stderr("sdbuild build kitchen")
-        .run();
     CliTest::new(&["build", "pi"])
         .file(
             "flake.nix",
             "{ outputs = { self }: { nixosConfigurations.pi = 1; }; }",
         )
         .exit_code(2)
-        .stderr("sdbuild build .#pi")
+        .stderr("hint: a flake.nix is there: --flake ")
         .run();
 }
 
@@ -67,7 +62,7 @@ fn inputs_without_a_lock_are_refused_at_once() {
     let overridden = ["build", ".", "--override-input", "a", "path:."];
     here(&overridden, flake)
         .exit_code(2)
-        .stderr("a build needs for the input b\n")
+        .stderr("a build needs for the inputs b\n")
         .run();
     let missing = ["check", ".", "--override-input", "a", "./nowhere"];
     CliTest::new(&missing)
@@ -78,13 +73,6 @@ fn inputs_without_a_lock_are_refused_at_once() {
         .run();
     let locking = here(&["lock"], flake).exit_code(3).run();
     assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);
-    CliTest::new(&["lock"])
-        .file("flake.nix", flake)
-        .exit_code(2)
-        .stderr(
-            "has the URL \"path:./a\", which Nix reads as a path, and the flake has nothing there",
-        )
-        .run();
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn refused(text: &str, parts: &[&str]) {
 fn a_syntax_error() {
     refused(
         "{ config, ... }: {\n  networking.hostName = \"x\"\n}\n",
-        &["syntax error", "sd-card.nix:3"],
+        &["syntax error", "sd-card.nix:2"],
     );
 }
 
