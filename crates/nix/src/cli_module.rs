@@ -177,10 +177,10 @@ fn complete(option: &str, value: &str) -> Result<(), Failure> {
         return Ok(());
     };
     let wrong = if opens {
-"is not closed"
-} else {
-"closes nothing that is open"
-};
+        "is not closed"
+    } else {
+        "closes nothing that is open"
+    };
     let text = format!("in the value of --set {option}, the `{token}` {wrong}");
     Err(Failure::usage(text)
         .hint("check its brackets and quotes, and put the whole argument in quotes"))

@@ -80,10 +80,10 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     };
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
     let class = if is_refused {
-Class::Usage
-} else {
-Class::Environment
-};
+        Class::Usage
+    } else {
+        Class::Environment
+    };
     let operation = match (fetch.is_lock, fetch.is_own, only_word(context, url)) {
         (true, ..) => format!("lock {}", context.in_words),
         (false, true, _) => format!("fetch {}", context.in_words),
@@ -112,12 +112,12 @@ impl Fetch<'_> {
         }
         if !self.is_of_branch {
             return if self.is_lock {
-format!("{url} could not be fetched: {details}")
-} else {
-format!(
+                format!("{url} could not be fetched: {details}")
+            } else {
+                format!(
                     "the configuration fetches {url} while it is evaluated, which failed: {details}"
                 )
-};
+            };
         }
         let whose = match self.overridden {
             _ if self.is_own => "the flake".to_owned(),

@@ -87,11 +87,11 @@ fn is_local(flake: &str) -> bool {
 /// What helps with a lock of `flake` that does not have all inputs.
 pub(super) fn incomplete_lock(context: &ExitContext<'_>, flake: &str) -> Advice {
     if is_local(flake) {
-Row::LockIncomplete.with("command", lock_command(context))
-} else {
-Row::LockIncomplete
+        Row::LockIncomplete.with("command", lock_command(context))
+    } else {
+        Row::LockIncomplete
             .saying("clone the repository, and complete its flake.lock there: sdbuild lock")
-}
+    }
 }
 
 /// What helps with an input without a URL.

@@ -212,10 +212,10 @@ pub(super) fn machine_failure(
         .iter()
         .any(|error| known.contains(error));
     Some(if is_of_cache {
-with_rows(failure, &[Row::Fallback])
-} else {
-failure
-})
+        with_rows(failure, &[Row::Fallback])
+    } else {
+        failure
+    })
 }
 
 /// Programs of the emulated `system` stopped running.
@@ -242,10 +242,10 @@ fn timeout(findings: &Findings) -> Failure {
     let line = line_with(findings, DownloadTimeout);
     let is_unresolved = line.is_some_and(|line| line.contains("Resolving timed out"));
     let failure = if is_unresolved {
-with_rows(failure, &[Row::CheckNetwork])
-} else {
-failure
-};
+        with_rows(failure, &[Row::CheckNetwork])
+    } else {
+        failure
+    };
     with_other_caches(failure, findings, DownloadTimeout)
 }
 

@@ -104,7 +104,10 @@ fn without_values(text: &str, explanation: &Explanation) -> String {
     if matches!(cause, Cause::WrongValue { .. }) {
         return truncate(text, MAX_VALUE).into_owned();
     }
-    let is_form = matches!(cause, Cause::FlakeForm { .. } | Cause::InputAttribute { .. });
+    let is_form = matches!(
+        cause,
+        Cause::FlakeForm { .. } | Cause::InputAttribute { .. }
+    );
     let before = if *cause == Cause::NotAFunction {
         text.split(": {").next()
     } else if is_form && has_place {

@@ -89,10 +89,10 @@ fn with_hash(failure: Failure, explained: Option<(&NixError, &Explanation)>) -> 
         Advice::text,
     );
     if failure.hints.contains(&text) {
-failure
-} else {
-failure.hint(text)
-}
+        failure
+    } else {
+        failure.hint(text)
+    }
 }
 
 /// The known errors in Nix's messages and in the failed build's output.
@@ -268,10 +268,10 @@ fn evaluation_failure(
     let mut beginnings = [context.in_words.to_owned(), format!("{flake}#")].into_iter();
     let is_of_reference = context.is_flake && beginnings.any(|begin| text.starts_with(&begin));
     let failure = if is_of_reference {
-Failure::usage(text)
-} else {
-Failure::usage(text).context(operation)
-};
+        Failure::usage(text)
+    } else {
+        Failure::usage(text).context(operation)
+    };
     let hints = explanation.advice.iter().map(Advice::text);
     hints.fold(failure, Failure::hint)
 }

@@ -264,10 +264,10 @@ pub(super) fn missing_attribute(
         .filter(|known| nearest(name, [*known]).is_some())
         .collect();
     vec![if near.is_empty() {
-Row::CheckAttribute.advice()
-} else {
-Row::Similar.with("name", alternatives(&near))
-}]
+        Row::CheckAttribute.advice()
+    } else {
+        Row::Similar.with("name", alternatives(&near))
+    }]
 }
 
 /// Where the module in the builder's file `module` asks for an `argument` that nothing passes, and what helps.

@@ -80,10 +80,10 @@ pub(super) fn unknown(
         .filter(|known| nearest(&last(option), [last(known).as_str()]).is_some())
         .collect();
     if near.is_empty() {
-Row::CheckAttribute.advice()
-} else {
-Row::Similar.with("name", alternatives(&near))
-}
+        Row::CheckAttribute.advice()
+    } else {
+        Row::Similar.with("name", alternatives(&near))
+    }
 }
 
 /// How to import the module that makes SD card images, in the builder's `file` or the configuration itself.
@@ -264,10 +264,10 @@ pub(super) fn wrong_value(
     let advice = match (wanted, string, text) {
         ("a list", Some((_, span)), Some(text)) => {
             let element = if is_file(span.defines.rsplit('.').next().unwrap_or_default()) {
-as_path(text)
-} else {
-span.text
-};
+                as_path(text)
+            } else {
+                span.text
+            };
             let list = format!("[ {element} ]");
             Row::WriteValue
                 .with("option", span.defines)

@@ -132,10 +132,10 @@ fn before(text: &str, position: &Position, summary: &str) -> Option<Slip> {
 /// The bracket, quote or comment that has no counterpart.
 fn unbalanced(found: Imbalance) -> Slip {
     let row = if found.opens {
-Row::NotClosed
-} else {
-Row::NotOpened
-};
+        Row::NotClosed
+    } else {
+        Row::NotOpened
+    };
     Slip::new(found.line, row).with("bracket", found.token)
 }
 
