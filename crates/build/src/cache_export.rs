@@ -12,7 +12,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use crate::builder::{BuilderImage, Export, Report};
 use crate::cache_key::CacheKey;
 use crate::clients;
-use crate::container_images::ensure;
+use crate::container_images::provide_ours;
 use crate::network_access::NetworkAccess;
 use crate::output::CacheDir;
 use crate::remote_builder::RemoteBuilder;
@@ -107,7 +107,7 @@ impl CacheExport<'_> {
     /// Exports what the destination and the binary caches of the settings lack (`Phase::Export`).
     pub async fn run(&self, context: &Context) -> Result<Exported, Failure> {
         self.check()?;
-        let Context { cancel, events } = context;
+        let cancel = &context.cancel;
         let common = &self.request.common;
         let engine = clients::connect(common, cancel).await?;
         let volumes = cancel.race(engine.our_volumes()).await??;
@@ -115,11 +115,8 @@ impl CacheExport<'_> {
             let text = format!("there is no store volume {} in the engine", common.store);
             return Err(Failure::environment(text).hint("build the image here first"));
         }
-        let architecture = engine.facts().architecture.supported()?;
-        let definition = Definition::builder(architecture, common.locks.as_deref())?;
-        let fetcher = clients::fetcher(common, events)?;
-        ensure(&engine, &fetcher, &common.mirrors, &[&definition], context).await?;
-        let image = BuilderImage::ours(definition.reference());
+        let image = provide_ours(&engine, common, Definition::builder, context).await?;
+        let image = BuilderImage::ours(image);
         let access = self.access()?;
         let cache = match self.destination {
             Destination::Dir(dir) => Some(CacheDir::open(dir)?),

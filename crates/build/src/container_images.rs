@@ -1,17 +1,21 @@
 //! Step: the engine holds the container images that the run needs.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use futures_util::future::join_all;
 
 use crate::builder::BuilderImage;
+use crate::clients;
 use crate::plan::{BuilderPlan, Plan, check_foreign};
+use crate::request::Common;
 use crate::run_context::RunContext;
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::system::Architecture;
 use sdbuild_core::text::listed;
 use sdbuild_engine::artifact::{Cache, Fetcher};
 use sdbuild_engine::binfmt::RegistrarImage;
@@ -77,8 +81,22 @@ pub(crate) async fn provide(run: &RunContext<'_>) -> Result<ContainerImages, Fai
     })
 }
 
+/// The reference of our image that `define` gives for the engine's machine, which the engine holds from then on.
+pub(crate) async fn provide_ours(
+    engine: &Engine,
+    settings: &Common,
+    define: fn(Architecture, Option<&Path>) -> Result<Definition, Failure>,
+    context: &Context,
+) -> Result<String, Failure> {
+    let architecture = engine.facts().architecture.supported()?;
+    let definition = define(architecture, settings.locks.as_deref())?;
+    let fetcher = clients::fetcher(settings, &context.events)?;
+    ensure(engine, &fetcher, &settings.mirrors, &[&definition], context).await?;
+    Ok(definition.reference())
+}
+
 /// Fetches, assembles and loads those of `needed` that the engine lacks.
-pub(crate) async fn ensure(
+async fn ensure(
     engine: &Engine,
     fetcher: &Fetcher,
     mirrors: &[String],
@@ -174,7 +192,6 @@ fn accept(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sdbuild_core::system::Architecture;
 
     #[test]
     fn downloads_are_named_by_their_programs() {

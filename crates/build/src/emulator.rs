@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::clients;
-use crate::container_images::ensure;
+use crate::container_images::provide_ours;
 use crate::request::Common;
 use crate::run_lock::{RunLock, RunLocks};
 use crate::sweep::Sweep;
@@ -47,7 +47,7 @@ impl BootEngine {
         let image = async {
             // A boot that was killed while it copied left a container as large as the unpacked image.
             sweep.clear(None, context).await?;
-            emulator_image(&engine, settings, context).await
+            provide_ours(&engine, settings, Definition::emulator, context).await
         };
         match image.await {
             Ok(image) => Ok(Self {
@@ -85,20 +85,6 @@ impl Drop for BootEngine {
             run_lock.release();
         }
     }
-}
-
-/// The reference of the emulator's container image, which the engine holds from then on.
-async fn emulator_image(
-    engine: &Engine,
-    settings: &Common,
-    context: &Context,
-) -> Result<String, Failure> {
-    let architecture = engine.facts().architecture.supported()?;
-    let definition = Definition::emulator(architecture, settings.locks.as_deref())?;
-    let fetcher = clients::fetcher(settings, &context.events)?;
-    let mirrors = &settings.mirrors;
-    ensure(engine, &fetcher, mirrors, &[&definition], context).await?;
-    Ok(definition.reference())
 }
 
 /// Refuses an engine on another machine: the machine's port would be open there, not here.

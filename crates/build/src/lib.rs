@@ -44,7 +44,6 @@ mod removal;
 mod request;
 mod run_context;
 mod run_lock;
-mod run_summary;
 pub mod shell;
 mod source;
 mod status;

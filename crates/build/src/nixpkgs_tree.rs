@@ -15,10 +15,6 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::hash::{Hashed, Hasher, HashingReader, Sha256Hash};
 use sdbuild_core::plain_file;
 
-pub(super) use remembered::{forget, remembered, summarize};
-
-mod remembered;
-
 /// Depth of nested directories; nixpkgs has about ten levels. Packing is recursive, so the stack limits it.
 const MAX_DEPTH: usize = 256;
 
@@ -149,7 +145,7 @@ fn with_path(relative: &Path, error: &io::Error) -> io::Error {
 }
 
 /// Hashes the directory `root` without `.git`.
-fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {
+pub(super) fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {
     let mut hash = TreeHasher::new();
     for (name, entry) in walk(root, cancel, describe)? {
         hash.add(&name, entry);

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
-use crate::container_images::ensure;
+use crate::container_images::provide_ours;
 use crate::inventory::{
     ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
 };
 use crate::logs;
 use crate::logs::RemoveError;
-use crate::nixpkgs;
 use crate::request::Common;
 use crate::run_lock::{RunLocks, RunState};
 use crate::sweep::{StaleObjects, image_name};
@@ -310,10 +309,7 @@ impl Removal {
         let reference = if let Some(image) = self.inventory.registrar_image() {
             image.id.clone()
         } else {
-            let fetcher = clients::fetcher(settings, &context.events)?;
-            let definition = Definition::registrar(architecture, settings.locks.as_deref())?;
-            ensure(engine, &fetcher, &settings.mirrors, &[&definition], context).await?;
-            definition.reference()
+            provide_ours(engine, settings, Definition::registrar, context).await?
         };
         let image = RegistrarImage::new(reference, architecture);
         let options = RegistrarOptions::new(engine, &image, own);
@@ -482,13 +478,11 @@ impl FileRemoval {
         failed.into_iter().map(leftover).collect()
     }
 
-    /// Removes the logs, and with them the times of earlier builds and the hashes of checkouts.
+    /// Removes the logs, and with them the times of earlier builds.
     fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
         if let Some(state_dir) = logs.parent() {
-            // Nothing but a number on the screen and a second of the next build depends on them.
-            for file in [last_times::file(state_dir), nixpkgs::hashes_file(state_dir)] {
-                fs::remove_file(file).ok();
-            }
+            // Nothing but a number on the screen depends on them.
+            fs::remove_file(last_times::file(state_dir)).ok();
         }
         logs::remove_all(logs, &self.live_runs)
     }
@@ -545,7 +539,8 @@ impl OldResults {
         if !volumes.iter().any(|volume| volume.name == settings.store) {
             return Ok(FoundOldResults::NoVolume);
         }
-        let image = builder_image(&inventory, settings, context).await?;
+        let image = provide_ours(&inventory.engine, settings, Definition::builder, context).await?;
+        let image = BuilderImage::ours(image);
         let store = &settings.store;
         let text = format!("looking for old results in the volume {store}, which may take minutes");
         context.events.notice(text);
@@ -641,19 +636,6 @@ fn collector<'a>(
         image,
         store,
     }
-}
-
-async fn builder_image(
-    inventory: &Inventory,
-    settings: &Common,
-    context: &Context,
-) -> Result<BuilderImage, Failure> {
-    let engine = &inventory.engine;
-    let architecture = engine.facts().architecture.supported()?;
-    let definition = Definition::builder(architecture, settings.locks.as_deref())?;
-    let fetcher = clients::fetcher(settings, &context.events)?;
-    ensure(engine, &fetcher, &settings.mirrors, &[&definition], context).await?;
-    Ok(BuilderImage::ours(definition.reference()))
 }
 
 fn in_use(store: &str) -> String {

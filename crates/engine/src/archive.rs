@@ -1,11 +1,7 @@
 //! Files into and out of containers, as streams of tar bytes in bounded memory. Callers pack and unpack the archives.
-//!
-//! A packer of an archive on a blocking thread, whose output is a stream of chunks in bounded memory.
 
-use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bollard::query_parameters::{
@@ -15,7 +11,6 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use sdbuild_core::timeout::timeout;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -158,9 +153,7 @@ impl Container {
         };
         let rest = bytes.map_err(move |e| io::Error::other(at(operation.clone())(e)));
         let all = stream::iter(first.map(Ok)).chain(idle_bounded(rest));
-        Ok(Download {
-            inner: StreamReader::new(Box::pin(all)),
-        })
+        Ok(StreamReader::new(Box::pin(all)))
     }
 }
 
@@ -194,32 +187,10 @@ fn idle_bounded(
     })
 }
 
-type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
-
 /// A tar archive that is being read from a container.
-pub struct Download {
-    inner: StreamReader<Chunks, Bytes>,
-}
+pub type Download = StreamReader<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>, Bytes>;
 
-impl AsyncRead for Download {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
-}
-
-impl fmt::Debug for Download {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Download")
-    }
-}
-
-/// Bytes per chunk of an upload.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
-/// Chunks of an upload that wait to be sent.
 const QUEUED_CHUNKS: usize = 4;
 /// A packer whose reader is gone fails at its next write; how long it may take to get there.
 const PACKER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,12 +1,8 @@
-//! The connection to an engine, which every other file of this module makes its requests with.
-//!
-//! Requests to the engine with a timeout.
+//! The connection to an engine, its requests with their timeouts, and commands with which a user reaches it.
 //!
 //! bollard's own timeouts cover only the head of a response and also count the time in which this process was
 //! stopped (Ctrl-Z), so its clients are given a timeout that never elapses and every request goes through here.
 //! Requests that last as long as a process or a large removal use [`crate::connect::KeepAlive`] instead.
-//!
-//! Commands that a user can run on an engine: with its command line client, or on its host.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,12 +66,10 @@ impl Engine {
         })
     }
 
-    /// What kind of engine it is, as read when connecting.
     pub fn facts(&self) -> &EngineFacts {
         &self.facts
     }
 
-    /// The address that it was connected by.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -113,14 +107,12 @@ impl Engine {
 
 /// For requests that an engine answers from memory; the rest is for a busy disk.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// The pause before a request is repeated.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The timeout of bollard's clients: longer than any run.
 pub(super) const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Attempts of a request that needs a directory of a volume while another container makes the engine create the same one.
 const RACE_ATTEMPTS: u32 = 5;
-/// The pause between two of them.
 const RACE_PAUSE: Duration = Duration::from_millis(300);
 
 type Answer<T> = Result<T, bollard::errors::Error>;
@@ -134,7 +126,6 @@ pub(super) fn request<T>(
     request_within(REQUEST_TIMEOUT, operation, call)
 }
 
-/// The response to `call`, which must come within `limit`.
 pub(super) fn request_within<T>(
     limit: Duration,
     operation: impl Into<String>,
@@ -186,12 +177,10 @@ pub struct EngineAddress {
     pub(crate) user: u32,
     /// Whether the engine runs on this kernel.
     pub(crate) is_local: bool,
-    /// The host name that the engine reports.
     pub(crate) host_name: String,
 }
 
 impl Engine {
-    /// How a user's commands reach it.
     pub fn address(&self) -> EngineAddress {
         EngineAddress {
             endpoint: self.endpoint().clone(),
@@ -232,7 +221,6 @@ impl EngineAddress {
         }
     }
 
-    /// The command that removes the container `name`.
     pub fn removal(&self, name: &str) -> String {
         format!("{} rm --force {}", self.client(), quoted(name))
     }

@@ -1,12 +1,7 @@
-//! Chooses the engine's endpoint as Docker's own client does.
+//! Chooses the engine's endpoint as Docker's own client does, and makes the first requests to it.
 //!
 //! [`choose`] reads at most two small files below `~/.docker` and connects to the default sockets; everything else comes
 //! in as values.
-//!
-//! The first requests to an endpoint, and errors that say what listens there if it is not a usable engine.
-//!
-//! Long waits on connections whose other end may vanish silently: a TCP connection to a machine that was switched off
-//! stays open for ever as long as nothing is written to it.
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -24,7 +19,6 @@ use crate::{endpoint, facts, unix_socket};
 
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
-/// What the choice of an endpoint depends on.
 #[derive(Clone, Debug)]
 pub struct EndpointInputs<'a> {
     pub docker_host: Option<&'a str>,
@@ -56,8 +50,8 @@ pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
     let named = given(inputs.docker_context).or_else(|| endpoint::current(&inputs.docker_config));
     match named.filter(|name| name != "default") {
         Some(name) => {
-            let context = endpoint::read(&inputs.docker_config, &name)?;
-            parse(&context.host, context.certificates)
+            let (host, certificates) = endpoint::read(&inputs.docker_config, &name)?;
+            parse(&host, certificates)
         }
         None => default_endpoint(inputs.runtime_dir.as_deref()),
     }
@@ -116,7 +110,6 @@ fn without_password(address: &str) -> String {
 
 /// For the connection alone, before any request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The pause before a connection is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// For the first requests: an engine asks its own helpers for their versions then, which took 15 s on one that loaded
 /// container images for six builds at once.

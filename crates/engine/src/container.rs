@@ -1,13 +1,7 @@
-//! One container: create it, attach to it, start it, wait for its end.
+//! One container: create it, attach to it, start it, wait for its end, and remove it whatever happens.
 //!
-//! Removes a container, whatever happens after its creation.
-//!
-//! A second program in a running container, and the size of a container's terminal.
-//!
-//! A container's standard streams over one connection.
-//!
-//! Dropping both halves closes the connection, which ends the container's input; dropping [`AttachedInput`] alone closes
-//! nothing. Output must be read, or the container's process blocks.
+//! Dropping both halves of [`Attached`] closes the connection, which ends the container's input; dropping
+//! [`AttachedInput`] alone closes nothing. Output must be read, or the container's process blocks.
 
 use std::fmt;
 use std::pin::Pin;
@@ -323,7 +317,6 @@ impl ContainerGuard {
     }
 }
 
-/// The leftover for a container that could not be removed.
 pub(crate) fn container_leftover(engine: &Engine, name: &str, why: String) -> Leftover {
     Leftover {
         what: format!("container {name}"),
@@ -363,7 +356,6 @@ impl Container {
         }
     }
 
-    /// Sets the size of the container's terminal, in columns and rows.
     pub async fn resize(&self, (columns, rows): (u16, u16)) -> Result<(), EngineError> {
         let options = ResizeContainerTTYOptionsBuilder::default()
             .w(i32::from(columns))

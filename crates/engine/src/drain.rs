@@ -1,6 +1,4 @@
-//! Reads a container's output to its end.
-//!
-//! Splits a stream of chunks into lines of bounded length.
+//! Reads a container's output to its end, and splits it into lines of bounded length.
 
 use std::fmt;
 use std::pin::Pin;
@@ -157,7 +155,6 @@ impl fmt::Debug for Drain<'_> {
 /// has another one, as long, with the mark of the place.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
-/// Collects bytes until a line is complete.
 #[derive(Debug, Default)]
 pub struct Lines {
     pending: Vec<u8>,

@@ -1,8 +1,4 @@
-//! Parses the address of an engine as Docker's own client does. Pure.
-//!
-//! Docker's contexts: named engines in the files of Docker's client below `~/.docker`.
-//!
-//! Why there is no usable engine at an endpoint, and what a user can do about it.
+//! Addresses of engines, Docker's contexts, and why there is no usable engine at an address.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -11,17 +7,15 @@ use std::{fmt, io};
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::ssh_machine::SshMachine;
 
-/// Docker's port for unencrypted TCP.
 const PLAIN_PORT: u16 = 2375;
-/// Docker's port for TLS.
 const TLS_PORT: u16 = 2376;
 
-/// Address of an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Endpoint {
     Unix(PathBuf),
@@ -159,50 +153,20 @@ fn ssh_target(address: &str) -> Option<SshTarget> {
 /// Limit for `config.json` and context files, which have a few hundred bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// The engine of a context.
-#[derive(Debug)]
-pub(super) struct DockerContext {
-    pub(super) host: String,
-    /// The directory with the certificates, if the context has any.
-    pub(super) certificates: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct ConfigFile {
-    #[serde(rename = "currentContext")]
-    current_context: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ContextFile {
-    #[serde(rename = "Endpoints")]
-    endpoints: Endpoints,
-}
-
-#[derive(Deserialize)]
-struct Endpoints {
-    docker: Option<DockerEndpoint>,
-}
-
-#[derive(Deserialize)]
-struct DockerEndpoint {
-    #[serde(rename = "Host")]
-    host: Option<String>,
-    #[serde(rename = "SkipTLSVerify", default)]
-    skip_tls_verify: bool,
-}
-
 /// The name of the current context. A missing or invalid `config.json` counts as empty.
 pub(super) fn current(docker_config: &Path) -> Option<String> {
     let text = plain_file::read_text(&docker_config.join("config.json"), MAX_FILE_BYTES).ok()?;
-    serde_json::from_str::<ConfigFile>(&text)
-        .ok()?
-        .current_context
-        .filter(|name| !name.is_empty())
+    let config: Value = serde_json::from_str(&text).ok()?;
+    let name = config.get("currentContext")?.as_str()?;
+    Some(name.to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Reads the context `name`. Fails for a context that disables the verification of the engine's certificate.
-pub(super) fn read(docker_config: &Path, name: &str) -> Result<DockerContext, ConnectError> {
+/// The address of the engine of the context `name`, and the directory with its certificates if it has any. Fails for a
+/// context that disables the verification of the engine's certificate.
+pub(super) fn read(
+    docker_config: &Path,
+    name: &str,
+) -> Result<(String, Option<PathBuf>), ConnectError> {
     let error = |reason: String| ConnectError::Context(name.to_owned(), reason);
     let digest = hex::encode(Sha256::digest(name.as_bytes()));
     let contexts = docker_config.join("contexts");
@@ -214,22 +178,21 @@ pub(super) fn read(docker_config: &Path, name: &str) -> Result<DockerContext, Co
             format!("cannot read {}: {e}", file.display())
         })
     })?;
-    let context: ContextFile =
+    let context: Value =
         serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
-    let docker = context.endpoints.docker;
-    if docker.as_ref().is_some_and(|docker| docker.skip_tls_verify) {
+    let docker = |key: &str| context.pointer(&format!("/Endpoints/docker/{key}"));
+    if !matches!(docker("SkipTLSVerify"), None | Some(Value::Bool(false))) {
         return Err(error(
             "it disables the verification of the engine's certificate, which sdbuild requires"
                 .into(),
         ));
     }
-    let host = docker
-        .and_then(|docker| docker.host)
-        .filter(|host| !host.is_empty());
+    let host = docker("Host").and_then(Value::as_str);
+    let host = host.filter(|host| !host.is_empty());
     let host = host.ok_or_else(|| error(format!("{} names no docker host", file.display())))?;
     let dir = contexts.join("tls").join(&digest).join("docker");
     let certificates = certificates(dir).map_err(error)?;
-    Ok(DockerContext { host, certificates })
+    Ok((host.to_owned(), certificates))
 }
 
 /// `dir` if it contains anything, which means that the engine requires TLS. A directory that cannot be read, or without

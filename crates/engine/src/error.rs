@@ -49,7 +49,6 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }

@@ -13,10 +13,8 @@ const CONTAINERD_STORE: &str = "io.containerd.snapshotter.v1";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct EngineFacts {
-    /// The host name of the engine's machine.
     pub name: String,
     pub version: String,
-    /// The newest API version that it supports.
     pub api: (u32, u32),
     /// `linux`, or an operating system that sdbuild does not support.
     pub os: String,
@@ -27,13 +25,10 @@ pub struct EngineFacts {
     /// Whether it runs in the virtual machine of Docker Desktop, whose kernel has handlers of its own.
     pub desktop: bool,
     pub kernel: String,
-    /// Memory in bytes; 0 if the engine does not report it.
     pub memory: u64,
-    /// Processors; 1 if the engine does not report them.
     pub cpus: u32,
     /// `name=seccomp,profile=default`, `name=rootless`, …
     pub security_options: Vec<String>,
-    /// The directory of its images and volumes.
     pub root_dir: String,
     /// Whether it can limit a container's memory; the kernels of some boards cannot.
     pub limits_memory: bool,

@@ -126,7 +126,6 @@ impl Heartbeat {
     }
 }
 
-/// A heartbeat that is being written.
 #[derive(Debug)]
 #[must_use = "the input ends when this is dropped"]
 pub struct HeartbeatGuard {

@@ -1,8 +1,4 @@
-//! Our containers, by label and name: list, stop, remove. Other containers are never touched.
-//!
-//! Named volumes that carry sdbuild's labels.
-//!
-//! Times as engines write them: RFC 3339.
+//! Our containers and volumes, by label and name: list, stop, remove. Others are never touched.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -28,7 +28,6 @@ pub const DEFINITION: &str = "dev.sdbuild.definition";
 pub struct RunId(String);
 
 impl RunId {
-    /// A new id from the system's random source.
     pub fn random() -> Result<Self, Failure> {
         let mut bytes = [0u8; 6];
         getrandom::fill(&mut bytes).map_err(|error| {
@@ -48,7 +47,6 @@ impl fmt::Display for RunId {
     }
 }
 
-/// The text is not 12 lower-case hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a run id is 12 lower-case hex digits")]
 pub struct NotARunId;
@@ -66,18 +64,14 @@ impl FromStr for RunId {
     }
 }
 
-/// What an engine object is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Role {
     /// The container that registers the handler and removes it.
     Registrar,
     /// A container that tests emulation, and other short ones.
     Probe,
-    /// The container that runs Nix.
     Builder,
-    /// The volume that is mounted at `/nix`.
     Store,
-    /// The container that boots an image in QEMU.
     Emulator,
     /// The container that collects garbage on a store volume. No builder runs there meanwhile.
     Collector,
@@ -95,12 +89,10 @@ impl Role {
         }
     }
 
-    /// The name of this role's container in `run`.
     pub fn container_name(self, run: &RunId) -> String {
         format!("sdbuild-{}-{run}", self.as_str())
     }
 
-    /// The role whose label has the value `text`.
     fn parse(text: &str) -> Option<Self> {
         let mut all = Self::value_variants().iter();
         all.find(|role| role.as_str() == text).copied()

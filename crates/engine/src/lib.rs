@@ -3,7 +3,7 @@
 //! The only user of bollard; knows nothing of QEMU or Nix.
 //!
 //! Guarantees: every object that it creates carries sdbuild's labels; every container drops all capabilities and
-//! gains no new privileges unless [`ContainerSpec::privileged`] or [`ContainerSpec::init`] is set; file content is streamed; removing a
+//! gains no new privileges unless [`ContainerSpec::privileged`] is set; file content is streamed; removing a
 //! missing object succeeds; every future may be dropped at any await. An object without sdbuild's labels is never
 //! removed.
 

@@ -1,8 +1,4 @@
-//! What a container is created from.
-//!
-//! Converts a container's specification to the engine's API.
-//!
-//! A program that runs before a container's own one, with its files, environment and seccomp profile.
+//! What a container is created from, and how the engine's API expresses it.
 
 use std::collections::HashMap;
 
@@ -27,7 +23,6 @@ exit $?"#;
 /// A directory of the engine's host inside the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
-    /// Path on the engine's host; it must exist.
     pub source: String,
     pub target: String,
     pub read_only: bool,
@@ -72,7 +67,6 @@ impl HostPort {
     }
 }
 
-/// The standard input of a container's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     None,
@@ -164,7 +158,6 @@ impl ContainerSpec {
 const PODMAN_ULIMIT: i64 = 16_384;
 
 impl ContainerSpec {
-    /// The body of the request that creates it.
     pub(crate) fn body(&self, podman: bool) -> ContainerCreateBody {
         let (program, arguments) = self.command.split_at(self.command.len().min(1));
         let has_input = matches!(self.input, Input::Pipe | Input::Terminal);
@@ -307,7 +300,6 @@ pub struct EntryWrapper {
 }
 
 impl EntryWrapper {
-    /// Wraps the program of `spec`.
     pub fn apply_to(&self, spec: &mut ContainerSpec) {
         spec.command = [&*self.command, &*spec.command].concat();
         spec.environment.extend(self.environment.iter().cloned());

@@ -97,7 +97,6 @@ impl Tunnel {
         Ok(tunnel)
     }
 
-    /// The local socket that leads to the engine.
     pub(super) fn socket(&self) -> PathBuf {
         self.dir.path().join("engine")
     }

@@ -64,34 +64,20 @@ impl BuildLog {
         if let Some(line) = self.transcript.line(event) {
             self.file.write(line);
         }
-        match event {
-            NixEvent::BuildStarted { id, derivation, .. } => self.begin(*id, derivation),
-            NixEvent::BuildLine { id, line } => self.build_line(*id, line),
-            NixEvent::FetchStarted { path, cache, .. } => {
-                self.findings
-                    .fetches
-                    .push_back((path.clone(), cache.clone()));
-                keep_last(&mut self.findings.fetches, MAX_FETCHES);
-            }
-            NixEvent::Stopped { id } => {
-                self.ended.extend(self.running.remove(id));
-                keep_last(&mut self.ended, MAX_ENDED_BUILDS);
-            }
-            NixEvent::Other(text) => {
-                self.findings.other_lines.push_back(text.clone());
-                keep_last(&mut self.findings.other_lines, TAIL_LINES);
-            }
-            NixEvent::Message { .. }
-            | NixEvent::WillBuild { .. }
-            | NixEvent::WillEmulate { .. }
-            | NixEvent::WillFetch { .. }
-            | NixEvent::Restarted
-            | NixEvent::BuildPhase { .. }
-            | NixEvent::Moved { .. }
-            | NixEvent::Step { .. }
-            | NixEvent::Built { .. }
-            | NixEvent::Fetched { .. }
-            | NixEvent::ToDownload { .. } => {}
+        let findings = &mut self.findings;
+        if let NixEvent::BuildStarted { id, derivation, .. } = event {
+            self.begin(*id, derivation);
+        } else if let NixEvent::BuildLine { id, line } = event {
+            self.build_line(*id, line);
+        } else if let NixEvent::FetchStarted { path, cache, .. } = event {
+            findings.fetches.push_back((path.clone(), cache.clone()));
+            keep_last(&mut findings.fetches, MAX_FETCHES);
+        } else if let NixEvent::Stopped { id } = event {
+            self.ended.extend(self.running.remove(id));
+            keep_last(&mut self.ended, MAX_ENDED_BUILDS);
+        } else if let NixEvent::Other(text) = event {
+            findings.other_lines.push_back(text.clone());
+            keep_last(&mut findings.other_lines, TAIL_LINES);
         }
         if let Some(nix_error) = nix_error {
             self.nix_error(nix_error);

@@ -1,10 +1,9 @@
 //! The definitions of the command line (`--set`, `--ssh-key`, `--hostname`) as a NixOS module.
 
-mod balance;
-
+use crate::brackets::{Imbalance, imbalance};
+use crate::nix_syntax::parse;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::nix_string::nix_string;
-use sdbuild_core::shell_word::quoted;
 
 /// A NixOS module that is added to the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +101,7 @@ impl CliModule {
             .filter(|(option, _)| is_attribute_path(option))
             .ok_or_else(|| {
                 Failure::usage(format!("--set `{text}` is not of the form OPTION=VALUE"))
-                    .hint(hint_for_form(text))
+                    .hint("for instance --set time.timeZone=Europe/Berlin")
             })?;
         if has_relative_path(value) {
             let text = format!(
@@ -113,9 +112,7 @@ impl CliModule {
             )));
         }
         let (code, shown) = if value.starts_with(['[', '{', '(']) {
-            if let Some(failure) = balance::failure(option, value) {
-                return Err(failure);
-            }
+            complete(option, value)?;
             let shown = format!("{option} = {value};");
             (format!("{option} = over ({value});"), shown)
         } else {
@@ -171,20 +168,21 @@ fn has_relative_path(value: &str) -> bool {
     value.starts_with(['[', '{', '(']) && words.any(is_path)
 }
 
-/// What to write in place of `text`, which has no `=` behind an option.
-fn hint_for_form(text: &str) -> String {
-    let (option, value) = text.split_once([' ', ':']).unwrap_or((text, ""));
-    let value = value.trim();
-    // Others may be names of anything.
-    if !option.contains('.') || !is_attribute_path(option) {
-        return "for instance --set time.timeZone=Europe/Berlin".to_owned();
-    }
-    let line = if value.is_empty() {
-        format!("{option}=VALUE")
-    } else {
-        quoted(&format!("{option}={value}"))
+/// A usage error if the `value` of `option`, a list, a set or an expression in parentheses, ends too early or too late: Nix would report
+/// a character that sdbuild puts behind it.
+fn complete(option: &str, value: &str) -> Result<(), Failure> {
+    let found = imbalance(value).filter(|found| found.token != "/*");
+    let Some(Imbalance { token, opens, .. }) = found.filter(|_| !parse(value).errors().is_empty())
+    else {
+        return Ok(());
     };
-    format!("write the option and its value as one word, with `=` between them: --set {line}")
+    let wrong = match opens {
+        true => "is not closed",
+        false => "closes nothing that is open",
+    };
+    let text = format!("in the value of --set {option}, the `{token}` {wrong}");
+    Err(Failure::usage(text)
+        .hint("check its brackets and quotes, and put the whole argument in quotes"))
 }
 
 /// Whether `option` is an attribute path: `services.openssh.enable`, `users.users."a b".uid`.
@@ -289,6 +287,31 @@ mod tests {
         ] {
             let failure = set(text).unwrap_err();
             assert_eq!(failure.class, sdbuild_core::failure::Class::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn brackets_and_quotes_of_a_value_match() {
+        for (value, token) in [
+            ("[pkgs.vim", "["),
+            ("[ 1 (f 2", "("),
+            ("{ c = [ 1 ];", "{"),
+            ("[ 1 ]]", "]"),
+            ("[ \"c ]", "\""),
+        ] {
+            let failure = set(&format!("a.b={value}")).unwrap_err();
+            assert!(
+                failure.to_string().contains(&format!("the `{token}` ")),
+                "{failure}"
+            );
+        }
+        for value in [
+            "[ \"a\n]\" ]",
+            "(with pkgs; [ vim ])",
+            "{ a = 1 }",
+            "[ # ]\n1 ]",
+        ] {
+            assert!(set(&format!("a.b={value}")).is_ok(), "{value}");
         }
     }
 

@@ -223,43 +223,26 @@ impl SlowFetches {
 
     /// Takes note of `event`.
     pub fn note(&mut self, event: &NixEvent) {
-        match event {
-            NixEvent::FetchStarted { id, path, cache } => {
-                let fetch = Fetch {
-                    path: short_name(path).to_owned(),
-                    cache: cache.clone(),
-                    done: 0,
-                    complete: false,
-                };
-                if self.running.len() >= MAX_RUNNING {
-                    self.running.clear();
-                }
-                self.running.insert(*id, fetch);
+        if let NixEvent::FetchStarted { id, path, cache } = event {
+            let fetch = Fetch {
+                path: short_name(path).to_owned(),
+                cache: cache.clone(),
+                done: 0,
+                complete: false,
+            };
+            if self.running.len() >= MAX_RUNNING {
+                self.running.clear();
             }
-            NixEvent::Moved { id, done, expected } => {
-                if let Some(fetch) = self.running.get_mut(id) {
-                    let more = done.saturating_sub(fetch.done);
-                    self.total = self.total.saturating_add(more);
-                    fetch.done = fetch.done.max(*done);
-                    fetch.complete = *expected > 0 && done >= expected;
-                }
+            self.running.insert(*id, fetch);
+        } else if let NixEvent::Moved { id, done, expected } = event {
+            if let Some(fetch) = self.running.get_mut(id) {
+                let more = done.saturating_sub(fetch.done);
+                self.total = self.total.saturating_add(more);
+                fetch.done = fetch.done.max(*done);
+                fetch.complete = *expected > 0 && done >= expected;
             }
-            NixEvent::Stopped { id } => {
-                self.running.remove(id);
-            }
-            NixEvent::Message { .. }
-            | NixEvent::WillBuild { .. }
-            | NixEvent::WillEmulate { .. }
-            | NixEvent::WillFetch { .. }
-            | NixEvent::BuildStarted { .. }
-            | NixEvent::BuildLine { .. }
-            | NixEvent::BuildPhase { .. }
-            | NixEvent::Step { .. }
-            | NixEvent::Built { .. }
-            | NixEvent::Fetched { .. }
-            | NixEvent::ToDownload { .. }
-            | NixEvent::Restarted
-            | NixEvent::Other(_) => {}
+        } else if let NixEvent::Stopped { id } = event {
+            self.running.remove(id);
         }
     }
 

@@ -8,7 +8,6 @@ use crate::source_files::{HARDWARE_FILE, SourceFiles, WrittenPath};
 use sdbuild_core::nearest::nearest;
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
-use sdbuild_image::image_name::is_output;
 
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule, walk};
 
@@ -99,14 +98,6 @@ impl UserFiles {
         Some(path.with_file_name(similar).to_string_lossy().into_owned())
     }
 
-    /// The file that is meant by the absolute `path`, if the file of `place` has one of that name beside it.
-    fn beside_place<'a>(&self, place: Option<&str>, path: &'a str) -> Option<&'a str> {
-        let (module, _) = place?.rsplit_once(':')?;
-        let file = path.strip_prefix('/').filter(|file| is_plain_name(file))?;
-        let beside = self.root.join(module).with_file_name(file);
-        beside.is_file().then_some(file)
-    }
-
     /// Why git does not track `name`, which the ignore file `rule` lists, if there is one.
     fn why_not_tracked(&self, name: &str, rule: Option<PathBuf>) -> String {
         let word = quoted(name);
@@ -144,13 +135,9 @@ impl UserFiles {
                      {OWN_IGNORE_FILE} next to the configuration"
                 )
             }
-            None if is_output(&self.root.join(name)) => format!(
-                "{name} is there, but it has the name of an image, and images are not uploaded. Give it another name, \
-                 such as {name}.bin"
-            ),
             None => format!(
-                "{name} is there, but sdbuild does not upload .git, links to the Nix store and, in a home directory, \
-                 hidden files"
+                "{name} is there, but sdbuild does not upload images, .git, links to the Nix store and, in a home \
+                 directory, hidden files"
             ),
         }
     }
@@ -206,12 +193,9 @@ impl SourceFiles for UserFiles {
         }
         if let Some(name) = path.strip_prefix(HOME_OF_NIX) {
             let written = written_name(Path::new(name));
-            let why = format!("~{name} is in your home directory, but the builder has only {root}");
-            if !is_plain_name(name) {
-                return format!("{why}. Copy it there and write ./{written}");
-            }
-            let dir = quoted(&format!("{root}/"));
-            return format!("{why}. Write ./{written}, and copy the file there: cp ~{name} {dir}");
+            return format!(
+                "~{name} is in your home directory, but the builder has only {root}. Copy it there and write ./{written}"
+            );
         }
         let written = self.naming(path);
         let above = self.above(
@@ -243,11 +227,6 @@ impl SourceFiles for UserFiles {
             (false, true) => {
                 format!(
                     "{what} is a file of this machine, but the builder has only {root}, so {copy}"
-                )
-            }
-            (false, false) if let Some(file) = self.beside_place(place.as_deref(), path) => {
-                format!(
-                    "{path} begins at the root directory of the machine. For the file {beside}, write ./{file}"
                 )
             }
             (_, false) => format!(
@@ -348,16 +327,11 @@ fn own_name(path: &str) -> Option<&str> {
 /// The name of `file` as a path of Nix ends with it; a word for it if Nix needs more than the name.
 fn written_name(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    if name.is_empty() || !is_plain_name(&name) {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    if name.is_empty() || !name.chars().all(is_plain) {
         return "FILE".to_owned();
     }
     name.into_owned()
-}
-
-/// Whether Nix reads `path` as part of a path.
-fn is_plain_name(path: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
-    path.chars().all(is_plain)
 }
 
 #[cfg(test)]

@@ -63,8 +63,7 @@ fn the_miniature_is_known_by_its_files() {
 }
 
 async fn dir_of(root: &Path) -> Result<LocalNixpkgs, Failure> {
-    let hashes = root.join(".git/hashes");
-    LocalNixpkgs::dir(root, hashes, &Cancel::new()).await
+    LocalNixpkgs::dir(root, &Cancel::new()).await
 }
 
 #[tokio::test]

@@ -5,8 +5,6 @@
 //! downloaded file itself, so no lock files are left behind.
 //!
 //! cacache 13 was considered: it cannot resume a download, and has no claim between processes.
-//!
-//! Errors of the cache's files.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -21,14 +19,11 @@ use sdbuild_core::plain_file;
 use super::fetch::{PART_SUFFIX, Partial, open_part};
 use super::pin::Pin;
 
-/// How often a waiting process looks whether the other one has finished.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The directory of objects and partly downloaded files.
 const OBJECTS: &str = "sha256";
 /// The longest note in bytes; the longest that is written has some hundred.
 const MAX_NOTE_BYTES: u64 = 64 * 1024;
 const NOTES: &str = "notes";
-/// The prefix of the names of files that do not have their final name yet.
 const UNNAMED_PREFIX: &str = "new-";
 
 /// An open cache directory; cheap to clone. No process empties it while it is open.
@@ -39,10 +34,8 @@ pub struct Cache {
     _in_use: Arc<File>,
 }
 
-/// What the cache has under a hash.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CacheLookup {
-    /// The object, which was just verified.
     Valid {
         path: PathBuf,
         size: u64,
@@ -156,7 +149,6 @@ impl Cache {
         plain_file::read_text(&self.notes().join(name), MAX_NOTE_BYTES).ok()
     }
 
-    /// Writes the note `name`, or replaces it.
     pub fn set_note(&self, name: &str, text: &str) -> Result<(), CacheError> {
         let path = self.notes().join(name);
         let write = || -> io::Result<()> {
@@ -170,7 +162,6 @@ impl Cache {
         write().at("write", &path)
     }
 
-    /// Looks for an object and verifies it.
     pub async fn find(&self, hash: Sha256Hash) -> Result<CacheLookup, CacheError> {
         let path = self.object(hash);
         let at = path.clone();
@@ -229,7 +220,6 @@ impl Cache {
         Partial::unnamed(&self.objects(), UNNAMED_PREFIX)
     }
 
-    /// Makes a verified file an object.
     pub(super) async fn store(
         &self,
         part: Partial,
@@ -287,7 +277,6 @@ fn own_files(root: &Path, directories: &[&str]) -> Result<Vec<(PathBuf, u64)>, C
     Ok(own)
 }
 
-/// Whether `path` is the open file `file`.
 fn is_same(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),

@@ -1,6 +1,4 @@
-//! The HTTP client.
-//!
-//! Asks a server whether it answers, what time it has, and what a small file of it says.
+//! The HTTP client, and a probe of whether a server answers and what time it has.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -95,7 +93,6 @@ fn install_tls() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
-    /// The time of the server.
     pub date: Option<SystemTime>,
     /// The time of this machine when it received the answer.
     pub received: SystemTime,
@@ -108,7 +105,6 @@ impl Answer {
     }
 }
 
-/// Bytes of a text that are read.
 const MAX_TEXT: usize = 4096;
 
 /// Sends requests that download little or nothing.

@@ -48,13 +48,10 @@ pub struct Remote<'a> {
     pub url: &'a str,
     /// Its hash. Without one any content is accepted, and the caller has to keep the hash that is returned.
     pub sha256: Option<Sha256Hash>,
-    /// The most bytes that are accepted.
     pub max_bytes: u64,
-    /// The phase of the run that its progress is reported for.
     pub phase: Phase,
 }
 
-/// Downloads files into a cache.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     client: LazyClient,
@@ -66,7 +63,6 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher that downloads into `cache`.
     pub fn new(cache: Cache, network: Network, events: Events) -> Result<Self, Failure> {
         let client = LazyClient::new(network.clone()).or_environment(PREPARE)?;
         Ok(Self {
@@ -313,7 +309,6 @@ pub(super) const PREPARE: &str = "prepare downloads";
 /// Hint where a named address has no file.
 pub const CHECK_ADDRESS: &str = "check the network and the address";
 
-/// Why a file could not be downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// No source had it: base URL and reason of each, in the order in which they were asked.
@@ -429,7 +424,6 @@ impl Partial {
         Ok(())
     }
 
-    /// Discards all bytes.
     pub(super) async fn restart(&mut self) -> Result<(), CacheError> {
         self.file.flush().await.at("write", &self.path)?;
         self.file.set_len(0).await.at("empty", &self.path)?;
@@ -439,7 +433,6 @@ impl Partial {
     }
 }
 
-/// The suffix of the names of partly downloaded files.
 pub(super) const PART_SUFFIX: &str = ".part";
 
 /// Opens the partly downloaded file at `path`, or creates it.
@@ -461,7 +454,6 @@ pub(super) fn open_part(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Progress is reported at most once in this time.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The bytes of all downloads of one call in one number.
@@ -501,7 +493,6 @@ impl Progress<'_> {
 /// A small file that every Debian mirror has, below its address.
 pub const MIRROR_PROBE: &str = "dists/stable/Release";
 
-/// How downloads use the network.
 #[derive(Clone, Debug)]
 pub struct Network {
     pub connect_timeout: Duration,
@@ -511,7 +502,6 @@ pub struct Network {
     pub tries: u32,
     /// The pause before the second try; it doubles before each further one.
     pub pause: Duration,
-    /// How many files are downloaded at a time.
     pub parallel: usize,
     /// Whether nothing is downloaded: only what the cache has can be had.
     pub offline: bool,

@@ -14,7 +14,6 @@ pub const MAX_PIN_BYTES: u64 = 2 << 30;
 /// The snapshot archive, which keeps every version that Debian ever published.
 const SNAPSHOT_ARCHIVE: &str = "http://snapshot.debian.org/archive/debian";
 
-/// Why a lock was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
     #[error("not a lock: {0}")]
@@ -69,7 +68,6 @@ pub struct Lock {
     /// The time of the snapshot in the archive, as in its URL.
     #[serde(deserialize_with = "word")]
     pub snapshot: String,
-    /// The packages, sorted by name.
     pub packages: Vec<Pin>,
     /// Single files inside the packages that are pinned as well.
     #[serde(default)]

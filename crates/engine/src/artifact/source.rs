@@ -17,17 +17,14 @@ const MIN_RATE: u64 = 1024;
 /// For how many times [`Network::read_timeout`] a source may be slower than [`MIN_RATE`].
 const SLOW_TIMEOUTS: u32 = 3;
 
-/// A file to download, and what is known about it.
 pub(super) struct Download<'a> {
     /// The name in messages.
     pub(super) name: &'a str,
-    /// Base URLs in the order in which they are asked.
     pub(super) bases: &'a [String],
     /// Its path below a base URL; without one the base is the URL.
     pub(super) path: Option<&'a str>,
     pub(super) hash: Option<Sha256Hash>,
     pub(super) size: Option<u64>,
-    /// The most bytes that are written.
     pub(super) max_bytes: u64,
 }
 
@@ -39,14 +36,12 @@ impl Download<'_> {
         }
     }
 
-    /// The URL at the first source.
     pub(super) fn requested_url(&self) -> String {
         self.bases
             .first()
             .map_or_else(String::new, |base| self.url(base))
     }
 
-    /// Whether a file of `len` bytes may be complete.
     fn may_end_at(&self, len: u64) -> bool {
         self.size.is_none_or(|size| size == len)
     }
@@ -275,7 +270,6 @@ impl Batch<'_> {
     }
 }
 
-/// Whether a partial answer begins at `position`.
 fn starts_at(response: &Response, position: u64) -> bool {
     let range = response
         .headers()

@@ -1,7 +1,5 @@
 //! The connection to an agent (`containers/registrar/binfmt-agent`, which documents the protocol): commands out, one
 //! per line, and lines back.
-//!
-//! The lines that an agent prints. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,14 +20,6 @@ const ANSWER_TIMEOUTS_SECS: [u64; 5] = [2, 4, 8, 16, 30];
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The agent's first error messages that are kept; later ones follow from them.
 const MAX_ERROR_MESSAGES: usize = 8;
-
-/// The result of a command for one entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum CommandResult {
-    Done,
-    /// The agent could not do it, for this reason.
-    Failed(String),
-}
 
 /// How one attempt to get an answer ended.
 enum Attempt<T> {
@@ -85,13 +75,12 @@ impl AgentConnection {
 
     /// The failure of a registrar that has ended, with its error messages.
     pub(super) fn unexpected_end(&self) -> Failure {
+        let ended = "the container that registers QEMU ended unexpectedly";
         let messages = self.error_messages.join("; ");
         if messages.is_empty() {
-            Failure::environment("the container that registers QEMU ended unexpectedly")
+            Failure::environment(ended)
         } else {
-            Failure::environment(format!(
-                "the container that registers QEMU ended unexpectedly: {messages}"
-            ))
+            Failure::environment(format!("{ended}: {messages}"))
         }
     }
 
@@ -141,21 +130,22 @@ impl AgentConnection {
         Ok(list.entries())
     }
 
-    /// Sends a command for the entry `name`; `done` is the reply that reports its success.
+    /// Sends a command for the entry `name`; `done` is the reply that reports its success. Returns why the agent could not do
+    /// it, if so.
     pub(super) async fn command(
         &mut self,
         line: &str,
         name: &str,
         done: &Reply,
-    ) -> Result<CommandResult, Failure> {
+    ) -> Result<Result<(), String>, Failure> {
         let answer = self.ask(line, |reply| {
             if reply == *done {
-                return Some(CommandResult::Done);
+                return Some(Ok(()));
             }
             if let Reply::Failed(entry, reason) = reply
                 && entry == name
             {
-                return Some(CommandResult::Failed(reason));
+                return Some(Err(reason));
             }
             None
         });
@@ -165,12 +155,10 @@ impl AgentConnection {
     /// Removes an entry whose name has our prefix; the agent refuses one with another content.
     pub(super) async fn remove(&mut self, name: &str) -> Result<(), Failure> {
         let done = Reply::Removed(name.to_owned());
-        match self.command(&format!("remove {name}"), name, &done).await? {
-            CommandResult::Done => Ok(()),
-            CommandResult::Failed(reason) => Err(Failure::environment(format!(
-                "remove the binfmt_misc entry {name}: {reason}"
-            ))),
-        }
+        let removed = self.command(&format!("remove {name}"), name, &done).await?;
+        removed.map_err(|reason| {
+            Failure::environment(format!("remove the binfmt_misc entry {name}: {reason}"))
+        })
     }
 }
 

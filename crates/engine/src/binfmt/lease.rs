@@ -10,7 +10,7 @@ use sdbuild_core::timeout::timeout;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::binfmt::agent::{AgentConnection, CommandResult, Reply};
+use crate::binfmt::agent::{AgentConnection, Reply};
 use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
 use crate::binfmt::registration::{HandlerName, TABLE_DIR};
 use crate::labels::second_registrar_name;
@@ -162,13 +162,9 @@ async fn register(
 ) -> Result<(), Failure> {
     let entry = name.to_string();
     let held = Reply::Held(entry.clone());
-    match agent
-        .command(&format!("hold {entry}"), &entry, &held)
-        .await?
-    {
-        CommandResult::Done => Ok(()),
-        CommandResult::Failed(reason) => Err(not_registered(name, &reason, address)),
-    }
+    let command = format!("hold {entry}");
+    let registered = agent.command(&command, &entry, &held).await?;
+    registered.map_err(|reason| not_registered(name, &reason, address))
 }
 
 /// The failure for a registration that the kernel refused, for a reason in the words of the agent's shell.

@@ -5,7 +5,7 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, Leftover};
 use sdbuild_core::system::Architecture;
 
-use crate::binfmt::probe::{HandlerKind, ProbeRun, Probed, run_to_end};
+use crate::binfmt::probe::{HandlerKind, Probed, run_to_end};
 use crate::binfmt::registrar::RegistrarImage;
 use crate::binfmt::registration::Registration;
 use crate::binfmt::{probe, registrar};
@@ -71,10 +71,9 @@ async fn start_verified(
 ) -> Result<Container, Failure> {
     let created = cancel.race(guard.create(spec)).await?;
     let container = created.map_err(registrar::of_engine)?;
-    match run_to_end(&container, probed, cancel).await? {
-        ProbeRun::Ended { exit, lines } => registrar::judge(exit, &lines, probed)?,
-        ProbeRun::Refused(error) => return Err(registrar::of_engine(error)),
-    }
+    let ended = run_to_end(&container, probed, cancel).await?;
+    let (exit, lines) = ended.map_err(registrar::of_engine)?;
+    registrar::judge(exit, &lines, probed)?;
     Ok(container)
 }
 

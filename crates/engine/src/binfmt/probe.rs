@@ -12,7 +12,6 @@ use sdbuild_core::timeout::timeout;
 /// A probe takes a tenth of a second, or half a minute on a slow and busy virtual machine; emulation that hangs is a known
 /// failure.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Lines of output that are kept for an error message.
 const MAX_LINES: usize = 50;
 /// Which handler is probed: the hints depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,17 +131,15 @@ pub async fn probe(
     let refusal = |error| probed.explain_refusal(error);
     let run_and_judge = async |guard: &mut ContainerGuard| {
         let container = guard.create(&spec).await.map_err(refusal)?;
-        match run_to_end(&container, probed, cancel).await? {
-            ProbeRun::Ended { exit, lines } => probed.judge(exit, &lines),
-            ProbeRun::Refused(error) => Err(refusal(error)),
-        }
+        let ended = run_to_end(&container, probed, cancel).await?;
+        let (exit, lines) = ended.map_err(refusal)?;
+        probed.judge(exit, &lines)
     };
     let name = image.emulates.kernel_name();
     let operation = format!("run a program for {name} in a container");
     guard.run(&operation, cancel, run_and_judge).await
 }
 
-/// The container that runs the probe's programs.
 pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
     // By its path: `uname` alone would be the one of the host's architecture.
     let program = program(image.emulates);
@@ -156,32 +153,19 @@ pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
     spec.until_client_ends(&["/bin/busybox", "sh"])
 }
 
-/// What came of a probe's container that was created.
-pub(super) enum ProbeRun {
-    Ended {
-        exit: Exit,
-        lines: Vec<String>,
-    },
-    /// The engine did not start it, or could not tell how it ended.
-    Refused(EngineError),
-}
-
-/// Starts the container and runs it to its end. Fails when it takes too long, or when the run is cancelled.
+/// Starts the container and runs it to its end: how it ended and its output, or why the engine did not start it or could
+/// not tell how it ended. Fails when it takes too long, or when the run is cancelled.
 pub(super) async fn run_to_end(
     container: &Container,
     probed: Probed,
     cancel: &Cancel,
-) -> Result<ProbeRun, Failure> {
+) -> Result<Result<(Exit, Vec<String>), EngineError>, Failure> {
     let output = Box::pin(container.output(MAX_LINES));
-    match cancel.race(timeout(PROBE_TIMEOUT, output)).await? {
-        Some(Ok((exit, lines))) => Ok(ProbeRun::Ended { exit, lines }),
-        Some(Err(error)) => Ok(ProbeRun::Refused(error)),
-        None => {
-            let seconds = PROBE_TIMEOUT.as_secs();
-            let failure = Failure::environment(format!("no answer within {seconds} s"));
-            Err(failure.hint(probed.hint()))
-        }
-    }
+    let ended = cancel.race(timeout(PROBE_TIMEOUT, output)).await?;
+    ended.ok_or_else(|| {
+        let seconds = PROBE_TIMEOUT.as_secs();
+        Failure::environment(format!("no answer within {seconds} s")).hint(probed.hint())
+    })
 }
 
 #[cfg(test)]

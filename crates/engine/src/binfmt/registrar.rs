@@ -1,6 +1,4 @@
 //! The registrar: a container whose agent may write to the kernel's table of handlers.
-//!
-//! Explains why private emulation does not work on an engine, with hints. Pure.
 
 use std::time::Duration;
 
@@ -27,7 +25,6 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistrarImage {
     pub reference: String,
-    /// The architecture whose programs it emulates.
     pub emulates: Architecture,
 }
 
@@ -42,7 +39,6 @@ impl RegistrarImage {
     }
 }
 
-/// What a registrar is started with.
 #[derive(Clone, Debug)]
 pub struct RegistrarOptions {
     /// The engine whose host's table it writes to.
@@ -193,7 +189,6 @@ impl Registrar {
     }
 }
 
-/// Why a registrar did not start.
 #[derive(Debug)]
 pub(super) enum StartError {
     /// The table is not mounted, for this reason; with what could not be removed.

@@ -1,9 +1,5 @@
-//! The registration of the handler: name, magic, mask, interpreter, flags. They follow from the architecture of the
-//! programs that it emulates. Pure.
-//!
-//! Parses the kernel's description of an entry, and decides who owns the entry. Pure; the text is untrusted.
-//!
-//! The agent's list of the entries in the table. Pure; the text is untrusted.
+//! The registration of the handler, which follows from the architecture of the programs that it emulates, and the entries
+//! that the kernel lists. Pure; the kernel's text is untrusted.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +8,6 @@ use sdbuild_core::system::Architecture;
 
 use crate::{EngineAddress, RunId};
 
-/// Where Linux mounts the table of handlers.
 pub const TABLE_DIR: &str = "/proc/sys/fs/binfmt_misc";
 /// What the names of sdbuild's entries begin with; entries with another name are never written to.
 const PREFIX: &str = "sdbuild-";
@@ -143,7 +138,6 @@ impl HandlerName {
         })
     }
 
-    /// The run that registered it.
     pub fn run(&self) -> &RunId {
         &self.run
     }
@@ -180,19 +174,38 @@ pub struct Entry {
     pub enabled: bool,
     /// The program that runs what matches.
     pub interpreter: String,
-    /// `P`, `F`, `OC`, …
     pub flags: String,
-    /// Offset of the magic bytes in a file.
     pub offset: u64,
     /// Magic bytes as hex digits; empty for an entry by file name extension.
     pub magic: String,
-    /// Mask as hex digits.
     pub mask: String,
     /// Seconds since its agent last touched it, if known.
     pub age: Option<u64>,
 }
 
 impl Entry {
+    fn named(name: &str) -> Self {
+        let name = name.to_owned();
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what the kernel prints in `line`. Unknown lines are ignored.
+    fn add(&mut self, line: &str) {
+        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+        match key {
+            "enabled" => self.enabled = true,
+            "interpreter" => value.clone_into(&mut self.interpreter),
+            "flags:" => value.trim().clone_into(&mut self.flags),
+            "offset" => self.offset = value.trim().parse().unwrap_or(u64::MAX),
+            "magic" => value.clone_into(&mut self.magic),
+            "mask" => value.clone_into(&mut self.mask),
+            _ => {}
+        }
+    }
+
     /// Whether an agent touched it recently. The agent of an older sdbuild, or one that is stopped, does not.
     pub fn is_kept(&self) -> bool {
         self.age.is_some_and(|age| age < ABANDONED_AGE)
@@ -221,24 +234,10 @@ pub enum Owner {
     Foreign,
 }
 
-/// Parses the text of the entry `name`. Unknown lines are ignored.
+/// Parses the text of the entry `name`.
 pub fn parse(name: &str, text: &str) -> Entry {
-    let mut entry = Entry {
-        name: name.to_owned(),
-        ..Entry::default()
-    };
-    for line in text.lines() {
-        let (key, value) = line.split_once(' ').unwrap_or((line, ""));
-        match key {
-            "enabled" => entry.enabled = true,
-            "interpreter" => value.clone_into(&mut entry.interpreter),
-            "flags:" => value.trim().clone_into(&mut entry.flags),
-            "offset" => entry.offset = value.trim().parse().unwrap_or(u64::MAX),
-            "magic" => value.clone_into(&mut entry.magic),
-            "mask" => value.clone_into(&mut entry.mask),
-            _ => {}
-        }
-    }
+    let mut entry = Entry::named(name);
+    text.lines().for_each(|line| entry.add(line));
     entry
 }
 
@@ -250,44 +249,27 @@ pub fn classify(entry: &Entry) -> Owner {
     }
 }
 
-/// A list of entries, parsed line by line.
 #[derive(Debug, Default)]
-pub(super) struct EntryList(Vec<Listed>);
-
-#[derive(Debug, Default)]
-struct Listed {
-    name: String,
-    age: Option<u64>,
-    text: String,
-}
+pub(super) struct EntryList(Vec<Entry>);
 
 impl EntryList {
     /// Adds a line of the agent's; those that belong to no list are ignored.
     pub(super) fn push(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("entry ") {
             // A list that was requested twice: the later one counts.
-            self.0.retain(|listed| listed.name != name);
-            self.0.push(Listed {
-                name: name.to_owned(),
-                ..Listed::default()
-            });
+            self.0.retain(|entry| entry.name != name);
+            self.0.push(Entry::named(name));
         } else if let Some(entry) = self.0.last_mut() {
-            if let Some(text) = line.strip_prefix("| ") {
-                entry.text.push_str(text);
-                entry.text.push('\n');
+            if let Some(line) = line.strip_prefix("| ") {
+                entry.add(line);
             } else if let Some(age) = line.strip_prefix("age ") {
                 entry.age = age.parse().ok();
             }
         }
     }
 
-    /// The entries listed so far.
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        let entry = |listed: &Listed| Entry {
-            age: listed.age,
-            ..parse(&listed.name, &listed.text)
-        };
-        self.0.iter().map(entry).collect()
+    pub(super) fn entries(self) -> Vec<Entry> {
+        self.0
     }
 }
 

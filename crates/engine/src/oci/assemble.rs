@@ -1,8 +1,5 @@
-//! Assembles an archive that every engine can load: the same bytes for the same definition and packages.
-//!
-//! The archive is written to an unnamed temporary file, since it is as large as the image.
-//!
-//! A file that reports how much of it is read.
+//! Assembles an archive that every engine can load: the same bytes for the same definition and packages. It is written to
+//! an unnamed temporary file, since it is as large as the image.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,16 +18,13 @@ use super::definition::{Definition, ExtraFileContent};
 use super::layer::{Blob, LayerError, LayerTree, Node, NodeKind, Selection, unpack};
 use crate::artifact::{Cache, CacheError, Pin};
 
-/// How many packages are unpacked at a time.
 const WORKERS: usize = 2;
 /// The time of everything in an image.
 const CREATED: &str = "1970-01-01T00:00:01Z";
 /// The size of a tar header, and of the blocks that a tar archive consists of.
 const TAR_BLOCK_BYTES: u64 = 512;
-/// The name of the layer in the archive.
 const LAYER: &str = "layer.tar";
 
-/// Why an image could not be assembled.
 #[derive(Debug, thiserror::Error)]
 pub enum AssembleError {
     #[error("package {name}: {cause}")]
@@ -41,7 +35,6 @@ pub enum AssembleError {
     Layer(#[from] LayerError),
     #[error("temporary file: {0}")]
     Io(#[from] io::Error),
-    /// A temporary file could not be created.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
@@ -57,7 +50,6 @@ pub struct ContainerImage {
     pub size: u64,
 }
 
-/// What an image is put together from.
 pub(super) struct Assembler<'a> {
     pub(super) definition: &'a Definition,
     /// The files of `definition.lock.packages`, verified.

@@ -2,10 +2,6 @@
 //!
 //! Images are named by the digest of their definition: two definitions with the same digest give the same
 //! bytes. [`FORMAT`] has to be raised with every change of the bytes that a definition gives.
-//!
-//! Files that are added to those of the packages. Pure.
-//!
-//! The container image of sdbuild itself: its static program, and the certificate authorities that downloads need.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -41,19 +37,15 @@ pub struct Defaults {
     pub command: Vec<String>,
 }
 
-/// What a container image is made of.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// What containers of the image are for.
     pub role: Role,
-    /// The architecture of its programs.
     pub architecture: Architecture,
     pub lock: Lock,
     /// The files that are added, in this order.
     pub extras: Vec<ExtraFile>,
     /// The path in the image of the pinned file of a package: name of the package and path.
     pub content_paths: &'static [(&'static str, &'static str)],
-    /// The defaults of its containers.
     pub defaults: Defaults,
     /// The name of an image that is not sdbuild's own, and so has no labels.
     pub name: Option<String>,
@@ -168,14 +160,10 @@ impl Definition {
         extras: Vec<ExtraFile>,
         defaults: Defaults,
     ) -> Result<Self, Failure> {
-        let name = format_args!(
-            "the lock of the {} for {}",
-            role.as_str(),
-            architecture.debian_name()
-        )
-        .to_string();
+        let (role_name, debian_name) = (role.as_str(), architecture.debian_name());
+        let name = format!("the lock of the {role_name} for {debian_name}");
         let lock = Lock::parse(lock).or_usage(format_args!("read {name}"))?;
-        if lock.architecture != architecture.debian_name() {
+        if lock.architecture != debian_name {
             return Err(Failure::usage(format_args!(
                 "{name} is for {}",
                 lock.architecture
@@ -221,7 +209,6 @@ impl Definition {
         Sha256Hash::of(all.to_string().as_bytes())
     }
 
-    /// The name of the image in an engine.
     pub fn reference(&self) -> String {
         let own = || format!("sdbuild/{}:{}", self.role.as_str(), self.digest().short());
         self.name.clone().unwrap_or_else(own)
@@ -304,25 +291,34 @@ pub struct ExtraFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExtraFileContent {
     Dir,
-    /// A file with these bytes.
     File(Vec<u8>),
-    /// A symbolic link with this target.
     Symlink(String),
 }
 
 impl ExtraFile {
-    /// A file that belongs to root.
-    pub fn file(path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
-        let content = ExtraFileContent::File(bytes.into());
+    fn new(path: &str, mode: u32, owner: u32, content: ExtraFileContent) -> Self {
         Self {
             path: path.to_owned(),
             mode,
-            owner: 0,
+            owner,
             content,
         }
     }
 
-    /// What [`Definition::digest`](super::Definition::digest) hashes of it.
+    /// A file that belongs to root.
+    pub fn file(path: &str, mode: u32, bytes: impl Into<Vec<u8>>) -> Self {
+        Self::new(path, mode, 0, ExtraFileContent::File(bytes.into()))
+    }
+
+    pub(super) fn dir(path: &str, mode: u32, owner: u32) -> Self {
+        Self::new(path, mode, owner, ExtraFileContent::Dir)
+    }
+
+    pub(super) fn link(path: &str, target: &str) -> Self {
+        Self::new(path, 0o777, 0, ExtraFileContent::Symlink(target.to_owned()))
+    }
+
+    /// What [`Definition::digest`] hashes of it.
     pub(super) fn identity(&self) -> serde_json::Value {
         let content = match &self.content {
             ExtraFileContent::Dir => "directory".to_owned(),
@@ -330,25 +326,6 @@ impl ExtraFile {
             ExtraFileContent::Symlink(target) => format!("to {target}"),
         };
         serde_json::json!([self.path, self.mode, self.owner, content])
-    }
-
-    pub(super) fn dir(path: &str, mode: u32, owner: u32) -> Self {
-        Self {
-            path: path.to_owned(),
-            mode,
-            owner,
-            content: ExtraFileContent::Dir,
-        }
-    }
-
-    pub(super) fn link(path: &str, target: &str) -> Self {
-        let content = ExtraFileContent::Symlink(target.to_owned());
-        Self {
-            path: path.to_owned(),
-            mode: 0o777,
-            owner: 0,
-            content,
-        }
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! An image is recognised by its labels and the digests of its layers: its id differs between image stores, and
 //! anybody can use its name.
-//!
-//! Which container images an engine does not have, and how much has to be downloaded for them. Read-only.
 
 use std::collections::HashSet;
 
@@ -249,16 +247,12 @@ impl MissingImages {
             missing.images.push(definition.reference());
             let packages = definition.lock.packages.iter();
             for pin in packages.filter(|pin| seen.insert(pin.sha256)) {
-                missing.count(pin, cache);
+                let bytes = cache.map_or(pin.size, |cache| cache.missing_bytes(pin));
+                missing.packages += usize::from(bytes > 0);
+                missing.to_fetch += bytes;
+                missing.packed += pin.size;
             }
         }
         Ok(missing)
-    }
-
-    fn count(&mut self, pin: &Pin, cache: Option<&Cache>) {
-        let missing = cache.map_or(pin.size, |cache| cache.missing_bytes(pin));
-        self.packages += usize::from(missing > 0);
-        self.to_fetch += missing;
-        self.packed += pin.size;
     }
 }

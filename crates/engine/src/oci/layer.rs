@@ -1,10 +1,8 @@
-//! Makes one layer of files: the same bytes on every machine and at any time.
+//! Unpacks packages and makes one layer of them: the same bytes on every machine and at any time.
 //!
 //! Paths are sorted, owners and modes are explicit, and every modification time is the first second of 1970,
 //! as in a Nix store. Content is kept in unnamed temporary files, not in memory. A path in two packages is an
 //! error: no order of unpacking would be right.
-//!
-//! Unpacks the parts of a package that a container needs into a temporary file.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -28,7 +26,6 @@ const CERTIFICATE_DIR: &str = "usr/share/ca-certificates/mozilla/";
 /// The one file that programs read all of them from.
 const CERTIFICATE_BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 
-/// Why a layer could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
     #[error(transparent)]
@@ -58,7 +55,6 @@ pub enum LayerError {
 
 #[derive(Clone, Debug)]
 pub(super) enum Blob {
-    /// Part of a temporary file.
     Spooled {
         spool: Arc<File>,
         offset: u64,
@@ -103,7 +99,6 @@ impl Blob {
     }
 }
 
-/// Reads part of a file.
 struct FileSlice<'a> {
     file: &'a File,
     offset: u64,
@@ -122,7 +117,6 @@ impl Read for FileSlice<'_> {
     }
 }
 
-/// Type of a path of the layer.
 #[derive(Clone, Debug)]
 pub(super) enum NodeKind {
     Dir,
@@ -130,7 +124,6 @@ pub(super) enum NodeKind {
     Symlink(String),
 }
 
-/// One path of the layer.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) mode: u32,
@@ -139,7 +132,17 @@ pub(super) struct Node {
     pub(super) kind: NodeKind,
 }
 
-/// All paths of a layer.
+impl Node {
+    /// A path that belongs to root.
+    fn of_root(mode: u32, kind: NodeKind) -> Self {
+        Self {
+            mode,
+            owner: 0,
+            kind,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct LayerTree(BTreeMap<String, Node>);
 
@@ -179,30 +182,19 @@ impl LayerTree {
             }
         }
         if !bundle.is_empty() {
-            self.set(
-                CERTIFICATE_BUNDLE,
-                Node {
-                    mode: 0o644,
-                    owner: 0,
-                    kind: NodeKind::File(Blob::Bytes(bundle)),
-                },
-            );
+            let kind = NodeKind::File(Blob::Bytes(bundle));
+            self.set(CERTIFICATE_BUNDLE, Node::of_root(0o644, kind));
         }
         Ok(())
     }
 
     /// Adds the links into `usr`, and the directories that the paths are in.
     pub(super) fn complete(&mut self) -> Result<(), LayerError> {
-        let dir = || Node {
-            mode: 0o755,
-            owner: 0,
-            kind: NodeKind::Dir,
-        };
         let parents: Vec<String> = self.0.keys().flat_map(|path| parents(path)).collect();
         for parent in parents {
             match self.0.entry(parent) {
                 Slot::Vacant(slot) => {
-                    slot.insert(dir());
+                    slot.insert(Node::of_root(0o755, NodeKind::Dir));
                 }
                 Slot::Occupied(slot) if matches!(slot.get().kind, NodeKind::Dir) => {}
                 Slot::Occupied(slot) => return Err(LayerError::NotADirectory(slot.key().clone())),
@@ -211,14 +203,7 @@ impl LayerTree {
         for name in MERGED_DIRS {
             if self.0.contains_key(&format!("usr/{name}")) {
                 let kind = NodeKind::Symlink(format!("usr/{name}"));
-                self.set(
-                    name,
-                    Node {
-                        mode: 0o777,
-                        owner: 0,
-                        kind,
-                    },
-                );
+                self.set(name, Node::of_root(0o777, kind));
             }
         }
         Ok(())
@@ -272,7 +257,6 @@ impl LayerTree {
     }
 }
 
-/// The directories that `path` is in.
 fn parents(path: &str) -> impl Iterator<Item = String> + '_ {
     path.match_indices('/')
         .filter_map(|(at, _)| path.get(..at))
@@ -293,7 +277,6 @@ const EXCLUDED_DIRS: [&str; 10] = [
     "usr/lib/systemd/",
 ];
 
-/// What is unpacked of one package.
 pub(super) enum Selection<'a> {
     /// Everything that a container may need.
     All,
@@ -331,7 +314,6 @@ struct Unpacker<'a> {
     selection: &'a Selection<'a>,
     spool: Arc<File>,
     writer: BufWriter<Arc<File>>,
-    /// How many bytes the spool has.
     spooled: u64,
     nodes: BTreeMap<String, Node>,
 }
@@ -362,11 +344,7 @@ impl Unpacker<'_> {
         };
         let is_dir = matches!(kind, NodeKind::Dir);
         // Only the owner may write, as after unpacking with umask 022.
-        let node = Node {
-            mode: entry.mode & 0o755,
-            owner: 0,
-            kind,
-        };
+        let node = Node::of_root(entry.mode & 0o755, kind);
         match self.nodes.insert(path.clone(), node) {
             Some(Node {
                 kind: NodeKind::Dir,
@@ -441,7 +419,6 @@ fn merged(path: String) -> String {
     }
 }
 
-/// Whether a container may need `path`.
 fn is_needed(path: &str, kind: &EntryKind) -> bool {
     let dir = matches!(kind, EntryKind::Dir);
     if let Some(document) = path.strip_prefix("usr/share/doc/") {

@@ -33,26 +33,18 @@ struct Located {
 
 impl From<Advice> for Located {
     fn from(advice: Advice) -> Self {
-        vec![advice].into()
-    }
-}
-
-impl From<Vec<Advice>> for Located {
-    fn from(advice: Vec<Advice>) -> Self {
-        let place = None;
-        Self { place, advice }
+        (None, advice).into()
     }
 }
 
 impl From<(Option<Place>, Advice)> for Located {
     fn from((place, advice): (Option<Place>, Advice)) -> Self {
-        let advice = vec![advice];
-        Self { place, advice }
+        (place, [advice]).into()
     }
 }
 
-impl From<(Option<Place>, Option<Advice>)> for Located {
-    fn from((place, advice): (Option<Place>, Option<Advice>)) -> Self {
+impl<A: IntoIterator<Item = Advice>> From<(Option<Place>, A)> for Located {
+    fn from((place, advice): (Option<Place>, A)) -> Self {
         let advice = advice.into_iter().collect();
         Self { place, advice }
     }
@@ -81,12 +73,12 @@ fn locate(
     cause: &Cause,
 ) -> Located {
     let position = error.position.as_ref();
+    let of_package = |name: &str, advice: Advice| (names::package(context, name), advice).into();
     match cause {
         Cause::Syntax => of_syntax(context, error),
         Cause::NotUtf8 => {
-            let place = context
-                .files
-                .and_then(|files| files.place_that_is_not_utf_8());
+            let files = context.files;
+            let place = files.and_then(|files| files.place_that_is_not_utf_8());
             (
                 place.as_deref().and_then(line_of_file),
                 Row::Encoding.advice(),
@@ -94,10 +86,11 @@ fn locate(
                 .into()
         }
         Cause::UndefinedVariable { name } => {
-            names::undefined(context, findings, name, position).into()
+            (None, names::undefined(context, findings, name, position)).into()
         }
         Cause::MissingAttribute { name, suggestions } => {
-            names::missing_attribute(context, findings, name, suggestions, error).into()
+            let advice = names::missing_attribute(context, findings, name, suggestions, error);
+            (None, advice).into()
         }
         Cause::MissingArgument { argument, module } => {
             names::not_passed(context, argument, module).into()
@@ -161,26 +154,20 @@ fn locate(
         Cause::NoValue { option } => options::no_value(option).into(),
         Cause::OptionGone { option } => (options::place(context, option, &[]), None).into(),
         Cause::Removed { name, instead } => {
-            let place = names::package(context, name);
             let advice = match instead {
                 _ if name.starts_with("linuxPackages_") => Row::Kernel.with("name", name),
                 Some(new) => Row::Replaced.with("new", new).and("name", name),
                 None => Row::Removed.with("name", name),
             };
-            (place, advice).into()
+            of_package(name, advice)
         }
         Cause::Unfree { package, allow } => {
             let name = if allow.is_empty() { package } else { allow };
-            let place = names::package(context, package);
-            (place, Row::Unfree.with("name", name)).into()
+            of_package(package, Row::Unfree.with("name", name))
         }
-        Cause::Insecure { package } => {
-            let place = names::package(context, package);
-            (place, Row::Insecure.with("name", package)).into()
-        }
+        Cause::Insecure { package } => of_package(package, Row::Insecure.with("name", package)),
         Cause::NotForPlatform { package } => {
-            let place = names::package(context, package);
-            (place, Row::Removed.with("name", package)).into()
+            of_package(package, Row::Removed.with("name", package))
         }
         Cause::NoSdImage => options::import_image(context, None).into(),
         Cause::NoVariant { variant, known } => {

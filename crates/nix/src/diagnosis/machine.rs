@@ -156,6 +156,11 @@ pub(super) fn with_rows(failure: Failure, rows: &[Row]) -> Failure {
     texts.fold(failure, Failure::hint)
 }
 
+/// A failure of this machine or its network, with the hints of `rows`.
+pub(super) fn environment(text: impl Into<String>, rows: &[Row]) -> Failure {
+    with_rows(Failure::environment(text.into()), rows)
+}
+
 /// The failure that the first of the `known` errors means; `None` when they are the build's own.
 pub(super) fn machine_failure(
     context: &ExitContext<'_>,
@@ -165,8 +170,7 @@ pub(super) fn machine_failure(
     let failure = known.iter().find_map(|error| match error {
         DiskFull => Some(store_volume_full(context.store)),
         ProcessLimit => {
-            let failure = Failure::environment("the builder could not start another process");
-            Some(with_rows(failure, &[Row::ProcessLimit]))
+            Some(environment("the builder could not start another process", &[Row::TooMuchAtOnce]))
         }
         NoHandler => context.emulated.map(no_handler),
         Certificate => {
@@ -182,12 +186,10 @@ pub(super) fn machine_failure(
             Some(with_other_caches(failure, findings, *error))
         }
         CacheDamaged => {
-            let failure = Failure::environment(damaged(findings));
-            Some(with_rows(failure, &[Row::OtherCache]))
+            Some(environment(damaged(findings), &[Row::OtherCache]))
         }
         CacheFailed => {
-            let failure = Failure::environment(failed(findings));
-            Some(with_rows(failure, &[Row::RunAgain, Row::OtherCache]))
+            Some(environment(failed(findings), &[Row::RunAgain, Row::OtherCache]))
         }
         CacheForeign => {
             let summary = "a binary cache answered with something other than the description of a store path, such as a \
@@ -221,13 +223,13 @@ fn no_handler(system: System) -> Failure {
     let text = format!(
         "{name} programs stopped running: their binfmt_misc entry vanished during the build"
     );
-    with_rows(Failure::environment(text), &[Row::NoHandler])
+    environment(text, &[Row::NoHandler])
 }
 
 /// Nix could not write to the store volume.
 pub(super) fn store_volume_full(store: &str) -> Failure {
     let text = format!("no space left, or no inode, on the store volume {store}");
-    with_rows(Failure::environment(text), &[Row::DiskFull])
+    environment(text, &[Row::DiskFull])
 }
 
 /// A server that did not answer.
@@ -285,7 +287,7 @@ fn builder_lost(findings: &Findings) -> Failure {
         ),
         None => format!("a remote builder can no longer be used: {line}"),
     };
-    with_rows(Failure::environment(text), &[Row::BuilderLost])
+    environment(text, &[Row::BuilderLost])
 }
 
 /// Which cache sent what that is damaged.

@@ -29,7 +29,7 @@ pub use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
 use explanation::Explanation;
 use fetches::{fetch_failure, no_network_failure};
 pub use machine::{KnownError, known_errors};
-use machine::{machine_failure, store_volume_full, with_rows};
+use machine::{environment, machine_failure, store_volume_full, with_rows};
 use message::reason;
 use sdbuild_core::failure::{Class, Failure};
 use table::{Advice, Row};
@@ -116,7 +116,7 @@ fn private_handler_failure(context: &ExitContext<'_>, findings: &Findings) -> Op
         let text = format!(
             "QEMU could not be registered inside the builder, although a probe had just succeeded: {reason}"
         );
-        with_rows(Failure::environment(text), &[Row::PrivateHandler])
+        environment(text, &[Row::PrivateHandler])
     })
 }
 
@@ -155,7 +155,7 @@ fn memory_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Fail
         "probably ran"
     };
     let text = format!("{what} {verb} out of memory");
-    Some(with_rows(Failure::environment(text), &[Row::OutOfMemory]))
+    Some(environment(text, &[Row::TooMuchAtOnce]))
 }
 
 /// A derivation failed by itself.
@@ -223,12 +223,11 @@ fn no_native_glue(findings: &Findings) -> Failure {
 fn ended_by_watchdog(findings: &Findings) -> Option<Failure> {
     let reason = findings.last_reason("sdbuild: watchdog: ")?;
     let text = format!("the builder lost the connection to sdbuild and ended: {reason}");
-    Some(with_rows(Failure::environment(text), &[Row::Interrupted]))
+    Some(environment(text, &[Row::Interrupted]))
 }
 
 fn stopped() -> Failure {
-    let failure = Failure::environment("the builder was stopped from outside");
-    with_rows(failure, &[Row::Interrupted])
+    environment("the builder was stopped from outside", &[Row::Interrupted])
 }
 
 /// The entry could not prepare the store volume and reported why.
@@ -252,7 +251,7 @@ fn evaluation_failure(
 ) -> Failure {
     let Some((error, explanation)) = explained else {
         let text = format!("nix-build ended with exit status {}", context.code);
-        return with_rows(Failure::environment(text), &[Row::SeeLog]);
+        return Failure::environment(text).hint(SEE_LOG);
     };
     let text = reason(context, error, explanation);
     let names_source = [context.source, context.in_words]

@@ -24,10 +24,13 @@ const FETCHED: &str = "Nix fetches this for the flake, the configuration or a pa
 const NO_CACHE: &str = "does not appear to be a binary cache";
 const NOT_A_CACHE: &str = "Nix does not use it, and builds here what only it has, which takes hours. Check the address. If it \
     asks for a user name and a password, give --netrc-file FILE";
-/// What Nix writes of the settings in a flake, about which sdbuild itself says more.
-const FLAKE_SETTING: &str = "ignoring untrusted flake configuration setting";
-/// What Nix writes of a word that other languages have for `||`: then the error that follows says what to write.
-const OR_AS_NAME: &str = "This expression uses `or` as an identifier";
+/// What is not shown: of the lock of the copy to which overridden inputs are added, of the settings in a flake, about which sdbuild itself
+/// says more, and of a word before an error that says what to write.
+const NOT_SHOWN: [&str; 3] = [
+    layout::OVERRIDDEN,
+    "ignoring untrusted flake configuration setting",
+    "This expression uses `or` as an identifier",
+];
 /// What Nix writes where there is only a loopback interface.
 const NO_NETWORK: &str = "you don't have Internet access";
 /// What Nix writes of an input that is changed and does not exist.
@@ -65,11 +68,8 @@ impl Warnings {
         let is_retried = text.contains(RETRY) && !is_first;
         let text = without_status(without_prefix(text));
         let text = &override_of_nothing(&text).unwrap_or(text);
-        // What Nix says of the lock of the copy to which overridden inputs are added is about sdbuild.
         if text.is_empty()
-            || text.contains(layout::OVERRIDDEN)
-            || text.starts_with(FLAKE_SETTING)
-            || text.contains(OR_AS_NAME)
+            || NOT_SHOWN.iter().any(|part| text.contains(part))
             || self.offline && text.starts_with(NO_NETWORK)
             || self.shown.len() > MAX_WARNINGS
             || !self.shown.insert(subject(text))
