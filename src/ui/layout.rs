@@ -21,8 +21,6 @@ const MIN_COLUMNS: usize = 24;
 const HANGING: usize = 2;
 /// A line of a message with this indent is a command or code to copy, which stays one line.
 const CODE_INDENT: usize = 4;
-/// Column at which the text of a list starts on a narrow terminal.
-const NARROW_INDENT: usize = 4;
 /// Columns of a topic.
 const TOPIC: usize = 15;
 /// What separates the parts of a line.
@@ -119,8 +117,7 @@ pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<S
     fill(&sanitize_line(text), &label, &hanging, columns)
 }
 
-/// The lines of one list item: mark and topic, after them the texts, each of which begins a line, and the remedies below. On a narrow
-/// terminal, and where a topic is wider than its column, the texts are below the topic.
+/// The lines of one list item: mark and topic, beside them the texts, each of which begins a line, and the remedies below.
 pub fn list_item(
     mark: char,
     topic: &str,
@@ -128,14 +125,9 @@ pub fn list_item(
     remedies: &[String],
     columns: usize,
 ) -> Vec<String> {
-    let is_narrow = columns < NARROW;
-    let margin = " ".repeat(if is_narrow { NARROW_INDENT } else { TOPIC + 3 });
+    let margin = " ".repeat(TOPIC + 3);
     let mut lines = Vec::new();
     let mut first = format!("{mark} {topic:<TOPIC$} ");
-    if is_narrow || topic.width() > TOPIC {
-        lines.push(format!("{mark} {topic}"));
-        first.clone_from(&margin);
-    }
     for text in texts {
         lines.extend(fill(&on_one_line(text), &first, &margin, columns));
         first.clone_from(&margin);
@@ -158,22 +150,20 @@ pub fn list_item(
 /// `text`, whose lines are sanitized, with lines of at most `columns` columns. Lines that quote a log (`  > `), code, and long
 /// words stay whole.
 pub(super) fn wrap_message(text: &str, columns: usize) -> String {
-    let lines = text.split_inclusive('\n').map(|line| {
-        let content = line.strip_suffix('\n').unwrap_or(line);
-        let rest = content.trim_start_matches(' ');
-        let indent = content.len() - rest.len();
-        let is_whole = content.width() <= columns
+    let lines = text.split('\n').map(|line| {
+        let rest = line.trim_start_matches(' ');
+        let indent = line.len() - rest.len();
+        let is_whole = line.width() <= columns
             || columns < MIN_COLUMNS
             || indent >= CODE_INDENT
-            || content.starts_with(QUOTE);
+            || line.starts_with(QUOTE);
         if is_whole {
             return line.to_owned();
         }
         let (first, hanging) = (" ".repeat(indent), " ".repeat(indent + HANGING));
-        let end = if content.len() < line.len() { "\n" } else { "" };
-        fill(rest, &first, &hanging, columns).join("\n") + end
+        fill(rest, &first, &hanging, columns).join("\n")
     });
-    lines.collect()
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// An age in its largest unit: `5 s`, `3 min`, `7 h`, `12 days`.
@@ -232,26 +222,14 @@ mod tests {
             labelled("image", 8, "one two three four five six", 32),
             ["image   one two three four five", "        six"]
         );
+        let remedies = ["start it".to_owned(), "a = 1;\n  b = 2;".to_owned()];
         assert_eq!(
-            list_item('✗', "engine", &["does not run"], &["start it".into()], 80),
+            list_item('✗', "engine", &["does not run"], &remedies, 80),
             [
                 "✗ engine          does not run",
-                "                  → start it"
-            ]
-        );
-        assert_eq!(
-            list_item(
-                '✗',
-                "engine",
-                &["does not run"],
-                &["a = 1;\nb = 2;".into()],
-                40
-            ),
-            [
-                "✗ engine",
-                "    does not run",
-                "    → a = 1;",
-                "      b = 2;"
+                "                  → start it",
+                "                  → a = 1;",
+                "                      b = 2;"
             ]
         );
     }

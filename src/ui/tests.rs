@@ -12,7 +12,7 @@ use super::OutputMode;
 use super::view::{View, ViewKind};
 use super::writer::Writer;
 use sdbuild_core::event::{Event, ImageDone, Phase};
-use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::nix_event::{NixEvent, StepUnit};
 
 /// Two derivations are being built, without log lines yet.
 const TWO_BUILDS: Duration = Duration::from_secs(12);
@@ -75,17 +75,13 @@ fn end_of_a_build() {
     terminal.show(&recorded(Duration::MAX));
     let end = Duration::from_secs(32);
     let image = ImageDone {
-        path: "/pi/pi.img.zst".into(),
         shown: "pi.img.zst".into(),
         size: 34_000_000,
         raw_size: 160_000_000,
         raw: "on the card",
-        sha256: "ab".repeat(32),
         took: Duration::from_secs(34),
-        is_booted_next: false,
-        up_to_date: false,
-        older: Vec::new(),
         next: vec![("sdbuild boot".into(), "see it start in a virtual machine")],
+        ..ImageDone::default()
     };
     terminal.show(&[
         (end, Event::Finished(Phase::Build, end)),
@@ -107,20 +103,47 @@ fn end_of_a_build() {
     );
 }
 
+/// The build of a derivation begins.
+pub(super) fn began(id: u64, name: &str) -> NixEvent {
+    NixEvent::BuildStarted {
+        id,
+        derivation: format!("/nix/store/{}-{name}.drv", "a".repeat(32)),
+        machine: String::new(),
+    }
+}
+
+/// One event of every kind, whose numbers and texts differ for each `n`, with `line` in place of each long text.
+#[rustfmt::skip]
+pub(super) fn nix_events(n: u64, line: &str) -> Vec<NixEvent> {
+    let (id, text) = (n, || line.to_owned());
+    vec![
+        NixEvent::WillEmulate { derivations: n },
+        NixEvent::WillBuild { derivations: n },
+        NixEvent::WillFetch { paths: n, download: n, unpacked: n },
+        NixEvent::Restarted,
+        began(id, &n.to_string()),
+        NixEvent::BuildPhase { id, phase: text() },
+        NixEvent::BuildLine { id, line: text() },
+        NixEvent::Step { id, unit: StepUnit::Bytes, done: n, expected: n },
+        NixEvent::Step { id, unit: StepUnit::Paths, done: n, expected: n },
+        NixEvent::Moved { id, done: n, expected: n / 2 },
+        NixEvent::Built { done: n, expected: n, running: n },
+        NixEvent::Fetched { done: n, expected: n },
+        NixEvent::ToDownload { bytes: n },
+        NixEvent::Message { level: 1, text: text() },
+        NixEvent::FetchStarted { id: n.wrapping_add(1_000_000), path: text(), cache: text() },
+        NixEvent::Stopped { id: n / 2 },
+        NixEvent::Other(text()),
+    ]
+}
+
 /// `builds` concurrent builds, each with a line that tries to control the terminal.
 fn crowd(builds: u64) -> Vec<(Duration, Event)> {
     let mut events = vec![(Duration::ZERO, Event::Started(Phase::Build))];
     for id in 0..builds {
-        let derivation = format!("/nix/store/{}-build-{id}.drv", "a".repeat(32));
         let line = format!("\u{1b}[2J\r\u{9b}1;1H\u{202e}line of {id}");
-        for event in [
-            NixEvent::BuildStarted {
-                id,
-                derivation,
-                machine: String::new(),
-            },
-            NixEvent::BuildLine { id, line },
-        ] {
+        let began = began(id, &format!("build-{id}"));
+        for event in [began, NixEvent::BuildLine { id, line }] {
             events.push((Duration::ZERO, Event::Nix(event)));
         }
     }

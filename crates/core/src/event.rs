@@ -98,7 +98,7 @@ pub struct RunSummary {
 }
 
 /// An image that is in its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageDone {
     /// The image file, absolute.
     pub path: PathBuf,

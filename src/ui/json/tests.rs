@@ -1,4 +1,5 @@
 use super::*;
+use crate::ui::tests::nix_events;
 use sdbuild_core::event::{ImageDone, Phase, RunSummary};
 
 fn object(event: &Event) -> Value {
@@ -107,25 +108,12 @@ fn failures_become_objects() {
     );
 }
 
-/// One Nix event of every kind.
+/// One event of every kind.
 fn all() -> Vec<Event> {
-    let image = ImageDone {
-        path: "/out/a.img".into(),
-        shown: "a.img".into(),
-        size: 1,
-        raw_size: 1,
-        raw: "on the card",
-        sha256: String::new(),
-        took: Duration::ZERO,
-        is_booted_next: false,
-        up_to_date: false,
-        older: Vec::new(),
-        next: Vec::new(),
-    };
     let own = [
         Event::RunStarted(RunSummary::default()),
         Event::Detail(Phase::Build, String::new()),
-        Event::ImageDone(image),
+        Event::ImageDone(ImageDone::default()),
         Event::Started(Phase::Build),
         Event::Finished(Phase::Build, Duration::ZERO),
         Event::Stopped(Phase::Build, Duration::ZERO, Stop::Failed),
@@ -141,32 +129,8 @@ fn all() -> Vec<Event> {
         done: 1,
         total: None,
     };
-    let nix = nixs().into_iter().map(Event::Nix);
+    let nix = nix_events(1, "").into_iter().map(Event::Nix);
     nix.chain(own).chain([bytes]).collect()
-}
-
-#[rustfmt::skip]
-fn nixs() -> Vec<NixEvent> {
-    let text = String::new;
-    vec![
-        NixEvent::Message { level: 1, text: text() },
-        NixEvent::WillBuild { derivations: 1 },
-        NixEvent::WillEmulate { derivations: 1 },
-        NixEvent::WillFetch { paths: 1, download: 1, unpacked: 1 },
-        NixEvent::Restarted,
-        NixEvent::BuildStarted { id: 1, derivation: text(), machine: text() },
-        NixEvent::FetchStarted { id: 1, path: text(), cache: text() },
-        NixEvent::Moved { id: 1, done: 1, expected: 0 },
-        NixEvent::Step { id: 1, unit: StepUnit::Bytes, done: 1, expected: 1 },
-        NixEvent::Step { id: 1, unit: StepUnit::Paths, done: 1, expected: 1 },
-        NixEvent::Stopped { id: 1 },
-        NixEvent::BuildLine { id: 1, line: text() },
-        NixEvent::BuildPhase { id: 1, phase: text() },
-        NixEvent::Built { done: 1, expected: 1, running: 1 },
-        NixEvent::Fetched { done: 1, expected: 1 },
-        NixEvent::ToDownload { bytes: 1 },
-        NixEvent::Other(text()),
-    ]
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ui::tests::began;
 use sdbuild_core::event::Event;
 use sdbuild_core::nix_event::NixEvent;
 
@@ -23,14 +24,6 @@ fn building(events: &[NixEvent]) -> State {
         state.apply(&Event::Nix(event.clone()), Duration::from_secs(60));
     }
     state
-}
-
-fn began(id: u64, name: &str) -> NixEvent {
-    NixEvent::BuildStarted {
-        id,
-        derivation: format!("/nix/store/{}-{name}.drv", "a".repeat(32)),
-        machine: String::new(),
-    }
 }
 
 fn below(state: &State, columns: usize, rows: usize) -> Vec<String> {
@@ -218,20 +211,18 @@ fn outcome_without_room_stands_below_its_phase() {
 
 fn done() -> ImageDone {
     ImageDone {
-        path: "/pi/out/pi.img.zst".into(),
         shown: "out/pi.img.zst".into(),
         size: 1_100_000_000,
         raw_size: 3_400_000_000,
         raw: "on the card",
         sha256: "ab".into(),
         took: Duration::from_secs(401),
-        is_booted_next: false,
-        up_to_date: false,
         older: vec![("old.img".to_owned(), 34_000_000)],
         next: vec![
             ("sdbuild boot".into(), "see it start"),
             ("sdbuild flash".into(), "write it to a card"),
         ],
+        ..ImageDone::default()
     }
 }
 

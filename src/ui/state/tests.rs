@@ -1,5 +1,6 @@
 use super::*;
 use crate::ui::lines;
+use crate::ui::tests::began;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -13,12 +14,7 @@ fn state(events: &[NixEvent]) -> State {
 }
 
 fn build(id: u64) -> NixEvent {
-    let derivation = format!("/nix/store/{}-p{id}.drv", "a".repeat(32));
-    NixEvent::BuildStarted {
-        id,
-        derivation,
-        machine: String::new(),
-    }
+    began(id, &format!("p{id}"))
 }
 
 fn will(derivations: u64) -> NixEvent {

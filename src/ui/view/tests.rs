@@ -1,4 +1,5 @@
 use super::*;
+use crate::ui::tests::began;
 use sdbuild_core::event::RunSummary;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -119,21 +120,12 @@ impl Recorder {
     }
 }
 
-fn began(id: u64, name: &str) -> Event {
-    let derivation = format!("/nix/store/{}-{name}.drv", "a".repeat(32));
-    Event::Nix(NixEvent::BuildStarted {
-        id,
-        derivation,
-        machine: String::new(),
-    })
-}
-
 #[test]
 fn long_build_is_named() {
     let mut recorder = Recorder::default();
     recorder.handle(0, &Event::Started(Phase::Build));
-    recorder.handle(1, &began(1, "kernel"));
-    recorder.handle(1, &began(2, "quick"));
+    recorder.handle(1, &Event::Nix(began(1, "kernel")));
+    recorder.handle(1, &Event::Nix(began(2, "quick")));
     recorder.handle(3, &Event::Nix(NixEvent::Stopped { id: 2 }));
     recorder.watch(4..75);
     assert_eq!(recorder.at(), [10, 70]);

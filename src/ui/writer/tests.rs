@@ -2,6 +2,7 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
+use crate::ui::tests::nix_events;
 use crate::ui::view::ViewKind;
 use sdbuild_core::event::Phase;
 use sdbuild_core::nix_event::NixEvent;
@@ -159,62 +160,6 @@ fn broken_pipe_is_ignored() {
     assert!(!writer.0.lock().reader_stalled);
 }
 
-/// One event of every kind that a builder can cause, whose numbers and texts differ for each `n`.
-fn caused_by_a_builder(n: u64) -> Vec<Event> {
-    let id = n;
-    let derivation = format!("/nix/store/{}-d-{n}.drv", "a".repeat(32));
-    let line = format!("line {n} {}", "x".repeat(12_000));
-    let nix = vec![
-        NixEvent::WillEmulate { derivations: n },
-        NixEvent::WillBuild { derivations: n },
-        NixEvent::WillFetch {
-            paths: n,
-            download: n,
-            unpacked: n,
-        },
-        NixEvent::BuildStarted {
-            id,
-            derivation,
-            machine: String::new(),
-        },
-        NixEvent::BuildPhase {
-            id,
-            phase: line.clone(),
-        },
-        NixEvent::BuildLine {
-            id,
-            line: line.clone(),
-        },
-        NixEvent::Moved {
-            id,
-            done: 1,
-            expected: 2,
-        },
-        NixEvent::Built {
-            done: n,
-            expected: n,
-            running: n,
-        },
-        NixEvent::Fetched {
-            done: n,
-            expected: n,
-        },
-        NixEvent::ToDownload { bytes: n },
-        NixEvent::Message {
-            level: 1,
-            text: line.clone(),
-        },
-        NixEvent::FetchStarted {
-            id: n.wrapping_add(1_000_000),
-            path: line.clone(),
-            cache: line.clone(),
-        },
-        NixEvent::Stopped { id: n / 2 },
-        NixEvent::Other(line),
-    ];
-    nix.into_iter().map(Event::Nix).collect()
-}
-
 #[test]
 fn no_words_of_a_builder_fill_the_memory() {
     let kinds = [ViewKind::Json, ViewKind::Plain, ViewKind::Live];
@@ -229,11 +174,16 @@ fn no_words_of_a_builder_fill_the_memory() {
         writer.handle(&Event::Started(Phase::Build));
         writer.handle(&Event::Notice("first".into()));
         for n in 0..400 {
-            for event in caused_by_a_builder(n) {
-                writer.handle(&event);
+            let line = format!("line {n} {}", "x".repeat(12_000));
+            for event in nix_events(n, &line) {
+                writer.handle(&Event::Nix(event));
             }
         }
         let queue = writer.0.lock();
+        let memory_of = |item: &Item| match item {
+            Item::Text(_, text) => text.capacity() + ITEM_OVERHEAD,
+            Item::Closed | Item::Paused | Item::Resumed => ITEM_OVERHEAD,
+        };
         let kept: usize = queue.items.iter().map(memory_of).sum();
         assert!(kept <= MAX_BUILDER_BYTES, "{kept}");
         let is_full = queue.dropped > 0;
@@ -243,13 +193,6 @@ fn no_words_of_a_builder_fill_the_memory() {
         writer.close(Duration::from_millis(1));
         let all = until(&read, if is_full { told } else { "last" });
         assert!(all.contains("first") && all.contains("last"));
-    }
-}
-
-fn memory_of(item: &Item) -> usize {
-    match item {
-        Item::Text(_, text) => text.capacity() + ITEM_OVERHEAD,
-        Item::Closed | Item::Paused | Item::Resumed => ITEM_OVERHEAD,
     }
 }
 
@@ -269,11 +212,8 @@ fn no_numbers_of_a_builder_end_the_run() {
             (u64::MAX - 1, 90),
             (u64::MAX / 2, 120),
         ] {
-            for mut event in caused_by_a_builder(n) {
-                if let Event::Nix(NixEvent::Moved { done, expected, .. }) = &mut event {
-                    (*done, *expected) = (n, n / 2);
-                }
-                view.handle(&event, at(second));
+            for event in nix_events(n, "line") {
+                view.handle(&Event::Nix(event), at(second));
             }
             view.tick(at(second + 15));
             let drawn = view.frame(at(second + 20), size);

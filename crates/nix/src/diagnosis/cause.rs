@@ -295,18 +295,8 @@ fn of_flake(summary: &str) -> Option<Cause> {
 
 /// The URL of an input that Nix does not know how to fetch.
 fn unsupported_url(summary: &str) -> Option<&str> {
-    let unsupported = || {
-        let url = summary.strip_prefix("input '")?;
-        url.strip_suffix("' is unsupported")
-    };
-    let with_fragment = || {
-        let fragment = summary.strip_prefix("unexpected fragment '")?;
-        fragment
-            .split_once("' in flake reference '")?
-            .1
-            .strip_suffix('\'')
-    };
-    unsupported().or_else(with_fragment)
+    let unsupported = between(summary, "input '", "' is unsupported");
+    unsupported.or_else(|| between(summary, "' in flake reference '", "'"))
 }
 
 /// A value of the wrong type in `flake.nix`, which Nix reads without evaluating it.
@@ -337,31 +327,28 @@ fn of_outputs(summary: &str) -> Option<Cause> {
     }
     let words = |list: &str| -> Vec<String> { list.split(", ").map(str::to_owned).collect() };
     let listed = LISTED.iter().find_map(|start| summary.split_once(start));
-    let known = listed.map(|(_, known)| words(known));
+    let configurations = listed.map(|(_, known)| words(known));
     let start = listed.map_or(summary, |(start, _)| start);
-    if !summary.starts_with("the flake ") {
-        let known = known?;
-        return Some(Cause::SeveralConfigurations { known });
-    }
-    if start.contains(" has a nixosConfigurations ") {
+    let is_of_flake = start.starts_with("the flake ");
+    if is_of_flake && start.contains(" has a nixosConfigurations ") {
         return Some(no_configurations());
     }
-    let outputs = start.split_once(". It has ");
-    let missing = outputs.map_or(start, |(start, _)| start);
-    let missing = missing
+    let (start, outputs) = match start.split_once(". It has ") {
+        Some((start, outputs)) => (start, Some(words(outputs))),
+        None => (start, None),
+    };
+    let missing = start
         .split_once(" has no configuration ")
-        .or_else(|| missing.split_once(" has no attribute "))
-        .or_else(|| missing.rsplit_once(" has no "));
-    let of_outputs = outputs.map(|(_, outputs)| words(outputs));
-    match (missing, known.clone().or(of_outputs)) {
-        (Some((_, missing)), Some(mut known)) => {
-            known.retain(|name| !name.starts_with("no "));
-            let missing = missing.split(", because ").next().unwrap_or_default();
-            let missing = missing.to_owned();
-            Some(Cause::NoSuchOutput { missing, known })
-        }
-        (None, _) | (_, None) => Some(Cause::SeveralConfigurations { known: known? }),
-    }
+        .or_else(|| start.split_once(" has no attribute "))
+        .or_else(|| start.rsplit_once(" has no "));
+    let Some((_, missing)) = missing.filter(|_| is_of_flake) else {
+        return configurations.map(|known| Cause::SeveralConfigurations { known });
+    };
+    let mut known = configurations.or(outputs)?;
+    known.retain(|name| !name.starts_with("no "));
+    let missing = missing.split(", because ").next().unwrap_or_default();
+    let missing = missing.to_owned();
+    Some(Cause::NoSuchOutput { missing, known })
 }
 
 fn impure(summary: &str) -> Option<Impure> {

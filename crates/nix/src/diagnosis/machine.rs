@@ -170,7 +170,7 @@ pub(super) fn machine_failure(
     let failure = known.iter().find_map(|error| match error {
         DiskFull => Some(store_volume_full(context.store)),
         ProcessLimit => {
-            Some(environment("the builder could not start another process", &[Row::ProcessLimit]))
+            Some(environment("the builder could not start another process", &[Row::TooMuchAtOnce]))
         }
         NoHandler => context.emulated.map(no_handler),
         Certificate => {

@@ -155,7 +155,7 @@ fn memory_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Fail
         "probably ran"
     };
     let text = format!("{what} {verb} out of memory");
-    Some(environment(text, &[Row::OutOfMemory]))
+    Some(environment(text, &[Row::TooMuchAtOnce]))
 }
 
 /// A derivation failed by itself.
@@ -251,7 +251,7 @@ fn evaluation_failure(
 ) -> Failure {
     let Some((error, explanation)) = explained else {
         let text = format!("nix-build ended with exit status {}", context.code);
-        return environment(text, &[Row::SeeLog]);
+        return Failure::environment(text).hint(SEE_LOG);
     };
     let text = reason(context, error, explanation);
     let names_source = [context.source, context.in_words]

@@ -80,7 +80,7 @@ pub(super) fn unknown(
         .filter(|known| nearest(&last(option), [last(known).as_str()]).is_some())
         .collect();
     match near.is_empty() {
-        true => Row::CheckOption.advice(),
+        true => Row::CheckAttribute.advice(),
         false => Row::Similar.with("name", alternatives(&near)),
     }
 }

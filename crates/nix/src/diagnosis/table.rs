@@ -160,7 +160,7 @@ rows! {
         "write {value} instead of {name}";
     CheckName Names "any other `undefined variable`"
         "check the spelling of {name}. A package is pkgs.{name}, and a text needs double quotes";
-    CheckAttribute Names "`attribute … missing`, where nothing has a name like it"
+    CheckAttribute Names "`attribute … missing`, or `The option … does not exist`, where nothing has a name like it"
         "check the name: https://search.nixos.org";
     SpecialArgs Names "`attribute … missing`, of an argument of a module in a flake"
         "{module} asks for the argument {argument}. In flake.nix, write specialArgs = { {pass} }; next to modules = …";
@@ -170,9 +170,7 @@ rows! {
         "the function gets more arguments than it names: write {header} in line {line}";
 
     // Options and their values.
-    CheckOption Options "`The option … does not exist`"
-        "check its spelling: https://search.nixos.org/options";
-    ForeignModule Options "the same, of an option of Home Manager, nixos-hardware, agenix, sops-nix or disko"
+    ForeignModule Options "`The option … does not exist`, of an option of Home Manager, nixos-hardware, agenix, sops-nix or disko"
         "the module of {name} has this option, but is not part of nixpkgs: add {module} to the {where}";
     OfType Options "`is not of type …`, or `expected … but found …`"
         "write {form}";
@@ -284,10 +282,8 @@ rows! {
     // This machine, the network and the binary caches.
     DiskFull Machine "`no space left, or no inode, on the store volume …`"
         "free some space where the engine keeps its volumes (docker system df; df -h; df -i). `sdbuild clean` removes the store volume with all results of earlier builds";
-    ProcessLimit Machine "`… could not start another process`"
-        "raise the limit of processes of the engine (pids limit) or of its machine, or build fewer things at once: --jobs 1 --cores 2";
-    OutOfMemory Machine "`… ran out of memory`"
-        "build fewer things at once (--jobs 1 --cores 2), or give the engine's machine more memory, and raise memory-mib in sdbuild.toml if it is set";
+    TooMuchAtOnce Machine "`… ran out of memory`, or `… could not start another process`"
+        "build fewer things at once (--jobs 1 --cores 2), or give the engine's machine more memory or processes (pids limit), and raise memory-mib in sdbuild.toml if it is set";
     NoHandler Machine "`… programs stopped running: their binfmt_misc entry vanished`"
         "something changed this host's binfmt_misc (a restart of systemd-binfmt does), or sdbuild's registrar, the container that holds the entry, was stopped (a warning above says so). Run it again";
     PrivateHandler Machine "`QEMU could not be registered inside the builder`"
@@ -322,8 +318,6 @@ rows! {
         "--builder-image needs an image that contains Nix, for instance nixos/nix";
     NotNixpkgs Machine "`… is not a nixpkgs`"
         "--nixpkgs takes the archive of a nixpkgs tree";
-    SeeLog Machine "`nix-build ended with exit status …`"
-        "see the end of the log";
 }
 
 #[cfg(test)]
