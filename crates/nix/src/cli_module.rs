@@ -176,9 +176,10 @@ fn complete(option: &str, value: &str) -> Result<(), Failure> {
     else {
         return Ok(());
     };
-    let wrong = match opens {
-        true => "is not closed",
-        false => "closes nothing that is open",
+    let wrong = if opens {
+        "is not closed"
+    } else {
+        "closes nothing that is open"
     };
     let text = format!("in the value of --set {option}, the `{token}` {wrong}");
     Err(Failure::usage(text)

@@ -45,6 +45,7 @@ impl UserFiles {
     }
 
     /// The same, of which the file `name` is the configuration itself.
+    #[must_use]
     pub fn beginning_with(self, name: &str) -> Self {
         Self {
             first: Some(self.root.join(name)),

@@ -182,10 +182,6 @@ fn key_option(network: &str, name: &str) -> OptionPath {
     member("networking.wireless.networks", network, name)
 }
 
-fn is_too_long_or_short(one: &&PassphraseFacts) -> bool {
-    !wifi_passphrase::has_valid_length(one.bytes)
-}
-
 /// Keys of wireless networks that cannot be one; without the keys themselves.
 fn wrong_keys(facts: &ConfigFacts) -> Vec<Finding> {
     let net = &facts.network;
@@ -197,7 +193,8 @@ fn wrong_keys(facts: &ConfigFacts) -> Vec<Finding> {
             "wpa_supplicant does not accept that key, so the machine does not join the network";
         Finding::of_option("wireless-key", Error, option, detail, why)
     };
-    let phrases = net.open_passphrases.iter().filter(is_too_long_or_short);
+    let wrong_length = |one: &&PassphraseFacts| !wifi_passphrase::has_valid_length(one.bytes);
+    let phrases = net.open_passphrases.iter().filter(wrong_length);
     let phrases = phrases.map(|one| {
         let option = key_option(&one.network, "psk");
         let change = Change::set(option.clone(), "\"…\"");

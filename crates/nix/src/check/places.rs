@@ -35,7 +35,7 @@ pub struct OwnDefinitions {
 impl OwnDefinitions {
     /// The definitions in those of `files` that are imported, of which messages begin with `shown_dir`, and those in `cli_module`.
     pub fn read(files: Option<&dyn SourceFiles>, shown_dir: &str, cli_module: &CliModule) -> Self {
-        let imported = files.map(|files| files.imported()).unwrap_or_default();
+        let imported = files.map(<dyn SourceFiles>::imported).unwrap_or_default();
         let in_files = imported.into_iter().flat_map(|(file, text)| {
             let file = format!("{shown_dir}{}", file.display());
             let found = definitions(&text).into_iter();

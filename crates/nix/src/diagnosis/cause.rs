@@ -478,21 +478,7 @@ fn of_package(summary: &str) -> Option<Cause> {
             instead: Some(quoted_after(new, "")?),
         });
     }
-    let removed = || {
-        if let Some(rest) = summary.strip_prefix("linux ") {
-            let (version, rest) = rest.split_once(' ')?;
-            let name = format!("linuxPackages_{}", version.replace('.', "_"));
-            return Some((name, rest));
-        }
-        let rest = summary.strip_prefix("The ").unwrap_or(summary);
-        let quotes = ['\'', '`', '‘', '’'];
-        let (name, rest) = match rest.strip_prefix(quotes) {
-            Some(rest) => rest.split_once(quotes)?,
-            None => rest.split_once(' ')?,
-        };
-        Some((name.to_owned(), rest.trim_start()))
-    };
-    let (name, rest) = removed()?;
+    let (name, rest) = maybe_removed(summary)?;
     let verbs = [
         "has been removed",
         "was removed",
@@ -504,6 +490,22 @@ fn of_package(summary: &str) -> Option<Cause> {
         name,
         instead: quoted_after(rest, "use "),
     })
+}
+
+/// The name that a message about a package may begin with, and the rest of the message.
+fn maybe_removed(summary: &str) -> Option<(String, &str)> {
+    if let Some(rest) = summary.strip_prefix("linux ") {
+        let (version, rest) = rest.split_once(' ')?;
+        let name = format!("linuxPackages_{}", version.replace('.', "_"));
+        return Some((name, rest));
+    }
+    let rest = summary.strip_prefix("The ").unwrap_or(summary);
+    let quotes = ['\'', '`', '‘', '’'];
+    let (name, rest) = match rest.strip_prefix(quotes) {
+        Some(rest) => rest.split_once(quotes)?,
+        None => rest.split_once(' ')?,
+    };
+    Some((name.to_owned(), rest.trim_start()))
 }
 
 /// Causes in names: of variables, attributes, arguments and files.

@@ -11,6 +11,7 @@ use super::syntax;
 use super::table::{Advice, Row};
 use crate::layout::CONFIG_DIR;
 use crate::log::NixError;
+use crate::source_files::SourceFiles;
 use sdbuild_core::nearest::nearest;
 use sdbuild_image::image_format::in_place_of;
 
@@ -66,6 +67,7 @@ impl Explanation {
 }
 
 /// The place of `cause` and what helps, cause by cause.
+#[expect(clippy::too_many_lines, reason = "one arm for each cause")]
 fn locate(
     context: &ExitContext<'_>,
     findings: &Findings,
@@ -78,7 +80,7 @@ fn locate(
         Cause::Syntax => of_syntax(context, error),
         Cause::NotUtf8 => {
             let files = context.files;
-            let place = files.and_then(|files| files.place_that_is_not_utf_8());
+            let place = files.and_then(<dyn SourceFiles>::place_that_is_not_utf_8);
             (
                 place.as_deref().and_then(line_of_file),
                 Row::Encoding.advice(),

@@ -79,9 +79,10 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         overridden: overridden.map(|(input, _)| input.as_str()),
     };
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
-    let class = match is_refused {
-        true => Class::Usage,
-        false => Class::Environment,
+    let class = if is_refused {
+        Class::Usage
+    } else {
+        Class::Environment
     };
     let operation = match (fetch.is_lock, fetch.is_own, only_word(context, url)) {
         (true, ..) => format!("lock {}", context.in_words),
@@ -110,11 +111,12 @@ impl Fetch<'_> {
             );
         }
         if !self.is_of_branch {
-            return match self.is_lock {
-                true => format!("{url} could not be fetched: {details}"),
-                false => format!(
+            return if self.is_lock {
+                format!("{url} could not be fetched: {details}")
+            } else {
+                format!(
                     "the configuration fetches {url} while it is evaluated, which failed: {details}"
-                ),
+                )
             };
         }
         let whose = match self.overridden {

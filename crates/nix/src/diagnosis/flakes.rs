@@ -86,10 +86,11 @@ fn is_local(flake: &str) -> bool {
 
 /// What helps with a lock of `flake` that does not have all inputs.
 pub(super) fn incomplete_lock(context: &ExitContext<'_>, flake: &str) -> Advice {
-    match is_local(flake) {
-        true => Row::LockIncomplete.with("command", lock_command(context)),
-        false => Row::LockIncomplete
-            .saying("clone the repository, and complete its flake.lock there: sdbuild lock"),
+    if is_local(flake) {
+        Row::LockIncomplete.with("command", lock_command(context))
+    } else {
+        Row::LockIncomplete
+            .saying("clone the repository, and complete its flake.lock there: sdbuild lock")
     }
 }
 

@@ -211,9 +211,10 @@ pub(super) fn machine_failure(
     let is_of_cache = [CacheFailed, CacheDamaged, CacheForeign]
         .iter()
         .any(|error| known.contains(error));
-    Some(match is_of_cache {
-        true => with_rows(failure, &[Row::Fallback]),
-        false => failure,
+    Some(if is_of_cache {
+        with_rows(failure, &[Row::Fallback])
+    } else {
+        failure
     })
 }
 
@@ -240,9 +241,10 @@ fn timeout(findings: &Findings) -> Failure {
     // So curl says that no name server answered.
     let line = line_with(findings, DownloadTimeout);
     let is_unresolved = line.is_some_and(|line| line.contains("Resolving timed out"));
-    let failure = match is_unresolved {
-        true => with_rows(failure, &[Row::CheckNetwork]),
-        false => failure,
+    let failure = if is_unresolved {
+        with_rows(failure, &[Row::CheckNetwork])
+    } else {
+        failure
     };
     with_other_caches(failure, findings, DownloadTimeout)
 }

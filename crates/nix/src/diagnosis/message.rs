@@ -35,13 +35,16 @@ pub(super) fn reason(
     explanation: &Explanation,
 ) -> String {
     let cause = &explanation.cause;
-    let summary = match cause {
-        Cause::Syntax => with_known_tokens(&error.summary),
-        Cause::Conflict {
-            option,
-            definitions,
-        } => with_lines(context, &error.summary, option, definitions),
-        _ => error.summary.clone(),
+    let summary = if let Cause::Conflict {
+        option,
+        definitions,
+    } = cause
+    {
+        with_lines(context, &error.summary, option, definitions)
+    } else if *cause == Cause::Syntax {
+        with_known_tokens(&error.summary)
+    } else {
+        error.summary.clone()
     };
     let is_said = |line: &String| {
         let line = line.trim();
@@ -64,7 +67,7 @@ pub(super) fn reason(
     for flag in FLAGS {
         text = text.replace(flag, "");
     }
-    let text = with_entries(&without_values(text, explanation));
+    let text = with_entries(&without_values(&text, explanation));
     let text = truncate(&with_own_paths(context, &text), MAX_CHARS).into_owned();
     match place(context, error, explanation) {
         Some(place) => format!("{place}: {text}"),
@@ -87,26 +90,33 @@ fn place(context: &ExitContext<'_>, error: &NixError, explanation: &Explanation)
 }
 
 /// `text` without what the excerpt shows, and without long values.
-fn without_values(text: String, explanation: &Explanation) -> String {
+fn without_values(text: &str, explanation: &Explanation) -> String {
     /// Characters of a value.
     const MAX_VALUE: usize = 120;
     let has_place = explanation.place.is_some();
-    match &explanation.cause {
-        Cause::UnknownOption { definitions, .. } | Cause::WrongType { definitions, .. } => {
-            let text = text.replace(TYPE_ERROR, VALUES);
-            match text.split_once(VALUES) {
-                Some((before, _)) if has_place && definitions.len() == 1 => before.to_owned(),
-                _ => text,
-            }
-        }
-        Cause::WrongValue { .. } => truncate(&text, MAX_VALUE).into_owned(),
-        Cause::NotAFunction => text.split(": {").next().unwrap_or_default().to_owned(),
-        Cause::FlakeForm { .. } | Cause::InputAttribute { .. } if has_place => {
-            let before = text.split(" at /nix/store/").next().unwrap_or_default();
-            before.trim_end_matches(',').to_owned()
-        }
-        _ => text.trim_end_matches(':').to_owned(),
+    let cause = &explanation.cause;
+    if let Cause::UnknownOption { definitions, .. } | Cause::WrongType { definitions, .. } = cause {
+        let text = text.replace(TYPE_ERROR, VALUES);
+        let before = text.split(VALUES).next().filter(|_| has_place);
+        let shown = before.filter(|_| definitions.len() == 1);
+        return shown.unwrap_or(&text).to_owned();
     }
+    if matches!(cause, Cause::WrongValue { .. }) {
+        return truncate(text, MAX_VALUE).into_owned();
+    }
+    let is_form = matches!(
+        cause,
+        Cause::FlakeForm { .. } | Cause::InputAttribute { .. }
+    );
+    let before = if *cause == Cause::NotAFunction {
+        text.split(": {").next()
+    } else if is_form && has_place {
+        text.split(" at /nix/store/").next()
+    } else {
+        None
+    };
+    let before = before.unwrap_or(text);
+    before.trim_end_matches([',', ':']).to_owned()
 }
 
 /// `text` with the elements of lists in an option's path as numbers: ``a.*.b' (entry 1 of the list)`` for

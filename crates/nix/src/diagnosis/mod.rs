@@ -88,9 +88,10 @@ fn with_hash(failure: Failure, explained: Option<(&NixError, &Explanation)>) -> 
         || "the server's file has changed, or the configuration's hash is wrong".to_owned(),
         Advice::text,
     );
-    match failure.hints.contains(&text) {
-        true => failure,
-        false => failure.hint(text),
+    if failure.hints.contains(&text) {
+        failure
+    } else {
+        failure.hint(text)
     }
 }
 
@@ -266,9 +267,10 @@ fn evaluation_failure(
     let flake = context.source.split('#').next().unwrap_or_default();
     let mut beginnings = [context.in_words.to_owned(), format!("{flake}#")].into_iter();
     let is_of_reference = context.is_flake && beginnings.any(|begin| text.starts_with(&begin));
-    let failure = match is_of_reference {
-        true => Failure::usage(text),
-        false => Failure::usage(text).context(operation),
+    let failure = if is_of_reference {
+        Failure::usage(text)
+    } else {
+        Failure::usage(text).context(operation)
     };
     let hints = explanation.advice.iter().map(Advice::text);
     hints.fold(failure, Failure::hint)

@@ -263,9 +263,10 @@ pub(super) fn missing_attribute(
     let near: Vec<&str> = near
         .filter(|known| nearest(name, [*known]).is_some())
         .collect();
-    vec![match near.is_empty() {
-        true => Row::CheckAttribute.advice(),
-        false => Row::Similar.with("name", alternatives(&near)),
+    vec![if near.is_empty() {
+        Row::CheckAttribute.advice()
+    } else {
+        Row::Similar.with("name", alternatives(&near))
     }]
 }
 
@@ -275,10 +276,11 @@ pub(super) fn not_passed(
     argument: &str,
     module: &str,
 ) -> (Option<Place>, Advice) {
-    let shown = match module.starts_with('<') {
+    let shown = if module.starts_with('<') {
         // Of a module that is part of `flake.nix`, Nix does not know the file.
-        true => "a module".to_owned(),
-        false => module.replace(CONFIG_DIR, context.shown_dir),
+        "a module".to_owned()
+    } else {
+        module.replace(CONFIG_DIR, context.shown_dir)
     };
     let text = context.files.and_then(|files| files.text(module));
     let header = text.as_deref().and_then(Header::of_file);

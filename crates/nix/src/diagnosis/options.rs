@@ -79,9 +79,10 @@ pub(super) fn unknown(
         .map(String::as_str)
         .filter(|known| nearest(&last(option), [last(known).as_str()]).is_some())
         .collect();
-    match near.is_empty() {
-        true => Row::CheckAttribute.advice(),
-        false => Row::Similar.with("name", alternatives(&near)),
+    if near.is_empty() {
+        Row::CheckAttribute.advice()
+    } else {
+        Row::Similar.with("name", alternatives(&near))
     }
 }
 
@@ -262,9 +263,10 @@ pub(super) fn wrong_value(
     let is_file = |defines: &str| ["imports", "modules"].contains(&defines);
     let advice = match (wanted, string, text) {
         ("a list", Some((_, span)), Some(text)) => {
-            let element = match is_file(span.defines.rsplit('.').next().unwrap_or_default()) {
-                true => as_path(text),
-                false => span.text,
+            let element = if is_file(span.defines.rsplit('.').next().unwrap_or_default()) {
+                as_path(text)
+            } else {
+                span.text
             };
             let list = format!("[ {element} ]");
             Row::WriteValue

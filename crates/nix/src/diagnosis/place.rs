@@ -215,9 +215,12 @@ fn without_comments(text: &str) -> String {
     let root = parse(text).syntax();
     let parts = root.descendants_with_tokens();
     let tokens = parts.filter_map(NodeOrToken::into_token);
-    let code = tokens.map(|token| match token.kind() {
-        TOKEN_COMMENT => "\n".repeat(token.text().matches('\n').count()),
-        _ => token.text().to_owned(),
+    let code = tokens.map(|token| {
+        if token.kind() == TOKEN_COMMENT {
+            "\n".repeat(token.text().matches('\n').count())
+        } else {
+            token.text().to_owned()
+        }
     });
     code.collect()
 }

@@ -131,9 +131,10 @@ fn before(text: &str, position: &Position, summary: &str) -> Option<Slip> {
 
 /// The bracket, quote or comment that has no counterpart.
 fn unbalanced(found: Imbalance) -> Slip {
-    let row = match found.opens {
-        true => Row::NotClosed,
-        false => Row::NotOpened,
+    let row = if found.opens {
+        Row::NotClosed
+    } else {
+        Row::NotOpened
     };
     Slip::new(found.line, row).with("bracket", found.token)
 }

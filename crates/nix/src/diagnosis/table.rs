@@ -39,6 +39,10 @@ pub(super) struct Advice {
 impl Advice {
     /// Gives the value `name` of the row.
     #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "texts, references and numbers"
+    )]
     pub(super) fn and(mut self, name: &'static str, value: impl ToString) -> Self {
         self.values.push((name, value.to_string()));
         self
