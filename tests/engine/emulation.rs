@@ -325,7 +325,7 @@ fn an_arm_engine_emulates_what_is_for_pcs() {
         .collect();
     for line in [
         "emulation register: QEMU runs the image's x86_64-linux programs, with an entry in the kernel's binfmt_misc \
-         during the run; if that fails, with one that only the build's container sees, or with the existing one",
+         during the run; if that fails, private, or host",
         "glue emulated: nothing can be built without emulation for this format and system",
     ] {
         assert!(lines.iter().any(|found| found == line), "{plan}");

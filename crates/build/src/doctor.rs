@@ -2,6 +2,7 @@
 //! started, no directory created, nothing downloaded but the headers of answers. Remote builders are the exception: a
 //! container tries them, as only its ssh and its Nix can, and is removed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::checks;
@@ -32,7 +33,7 @@ pub async fn examine(request: &BuildRequest, context: &Context) -> Result<Vec<Ch
         let nixpkgs = NixpkgsArchive::of(request).await;
         let answers = Answers::collect(request, nixpkgs.as_ref(), ANSWER_TIMEOUT);
         let (engine, answers) = tokio::join!(connect(request, context), answers);
-        let (missing, leftovers) = tokio::join!(
+        let (missing, (leftovers, cache_size)) = tokio::join!(
             missing_images(engine.as_ref().ok(), request),
             leftovers(engine.as_ref().ok(), request)
         );
@@ -40,8 +41,8 @@ pub async fn examine(request: &BuildRequest, context: &Context) -> Result<Vec<Ch
             answers,
             nixpkgs,
             kvm: Kvm::of_this_machine(),
-            leftovers: leftovers.objects,
-            cache_size: leftovers.cache_size,
+            leftovers,
+            cache_size,
         };
         let mut checks = Vec::new();
         if let Err(failure) = &engine {
@@ -116,29 +117,23 @@ async fn missing_images(engine: Option<&Engine>, request: &BuildRequest) -> Opti
     Some(base.missing)
 }
 
-/// Words for one and for several of what stale runs leave on the engine.
-const CONTAINERS: [&str; 2] = ["container", "containers"];
-const ENTRIES: [&str; 2] = ["binfmt_misc entry", "binfmt_misc entries"];
-
-/// What stale runs left on the engine, and what is in the cache.
-struct Leftovers {
-    /// For instance `2 containers, 1 binfmt_misc entry`, or why it is not known.
-    objects: Result<String, String>,
-    cache_size: u64,
-}
-
-/// Found by label, prefix and run lock, without a container.
-async fn leftovers(engine: Option<&Engine>, request: &BuildRequest) -> Leftovers {
+/// What stale runs left on the engine, for instance `2 containers, 1 binfmt_misc entry`, or why it is not known; and the bytes of
+/// the cache. Found by label, prefix and run lock, without a container.
+async fn leftovers(
+    engine: Option<&Engine>,
+    request: &BuildRequest,
+) -> (Result<String, String>, u64) {
     let common = &request.common;
-    let files = LocalFiles::measure(common, &std::collections::BTreeSet::new());
+    let files = LocalFiles::measure(common, &BTreeSet::new());
     let cache_size = files.cache_size.unwrap_or(0);
+    let some = |n: usize, one, many| (n > 0).then(|| counted(n, one, many));
     let Some(engine) = engine else {
         let runs = files.runs.iter();
         let stale = runs.filter(|run| run.state == RunState::Stale).count();
-        return Leftovers {
-            objects: Ok(all_counted(&[(stale, ["run", "runs"])])),
+        return (
+            Ok(some(stale, "run", "runs").unwrap_or_default()),
             cache_size,
-        };
+        );
     };
     let list = Inventory::list(engine.clone(), common, ContainerSizes::Skipped);
     let objects = match timeout(ANSWER_TIMEOUT, list).await {
@@ -149,38 +144,12 @@ async fn leftovers(engine: Option<&Engine>, request: &BuildRequest) -> Leftovers
         Some(Err(failure)) => Err(format!("leftovers of earlier runs are unknown: {failure}")),
         Some(Ok(inventory)) => {
             let stale = inventory.objects.stale;
-            let containers = (stale.containers.len(), CONTAINERS);
-            let handlers = (stale.handlers.len(), ENTRIES);
-            Ok(all_counted(&[containers, handlers]))
+            let found = [
+                some(stale.containers.len(), "container", "containers"),
+                some(stale.handlers.len(), "binfmt_misc entry", "binfmt_misc entries"),
+            ];
+            Ok(found.into_iter().flatten().collect::<Vec<_>>().join(", "))
         }
     };
-    Leftovers {
-        objects,
-        cache_size,
-    }
-}
-
-/// `2 containers, 1 binfmt_misc entry` of numbers with the words for one and for several, without the kinds that were not found.
-fn all_counted(counts: &[(usize, [&str; 2])]) -> String {
-    let some = counts.iter().filter(|(n, _)| *n > 0);
-    let words = some.map(|(n, [one, many])| counted(n, one, many));
-    words.collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_objects_that_exist_are_counted() {
-        assert_eq!(
-            all_counted(&[(2, CONTAINERS), (0, ENTRIES)]),
-            "2 containers"
-        );
-        assert_eq!(
-            all_counted(&[(1, CONTAINERS), (1, ENTRIES)]),
-            "1 container, 1 binfmt_misc entry"
-        );
-        assert_eq!(all_counted(&[(0, CONTAINERS)]), "");
-    }
+    (objects, cache_size)
 }

@@ -168,16 +168,6 @@ impl Emulation {
         }
     }
 
-    /// The handler as what is tried next, in few words.
-    pub(super) fn as_another(self) -> &'static str {
-        match self {
-            Self::Native | Self::Builders => "no emulator",
-            Self::Register => "with one during the run",
-            Self::Private => "with one that only the build's container sees",
-            Self::Host => "with the existing one",
-        }
-    }
-
     /// The handler that runs the image's programs, as a noun phrase for messages.
     pub(super) fn handler(self) -> &'static str {
         match self {
@@ -306,7 +296,9 @@ fn describe_emulation(plan: &Plan) -> String {
     };
     let next = |mode: &Emulation| mode.otherwise(choice, facts);
     let others = std::iter::successors(next(&emulation), next);
-    let others: Vec<&str> = others.map(Emulation::as_another).collect();
+    let others: Vec<String> = others
+        .map(|mode| EmulationChoice::from(mode).to_string())
+        .collect();
     if others.is_empty() {
         return first;
     }

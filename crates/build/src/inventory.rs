@@ -15,7 +15,6 @@ use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::plain_file;
 use sdbuild_core::plain_file::is_gone;
 use sdbuild_core::system::Architecture;
-use sdbuild_core::text::listed;
 use sdbuild_core::timeout::timeout;
 use sdbuild_engine::artifact::Cache;
 use sdbuild_engine::binfmt::{
@@ -240,8 +239,6 @@ done
 wait"#;
 /// The script's own limit, and the time that the engine may need to start the container.
 const MEASURE_TIMEOUT: Duration = Duration::from_secs(180);
-/// Volumes that are named as those which are still counted.
-const MAX_NAMED: usize = 2;
 /// Where the volumes are mounted, each under its number.
 const DIR: &str = "/volumes";
 
@@ -314,16 +311,16 @@ impl Inventory {
             .collect();
         let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
         let guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
-        let tell = |counted: &[usize]| {
+        let tell = |counted| {
             let text = detail(volumes, counted);
             context.events.detail(Phase::Measure, text);
         };
         let count = async |guard: &mut ContainerGuard| {
-            tell(&[]);
-            let mut counted = Vec::new();
+            tell(0);
+            let mut counted = 0;
             let seen = |line: &str| {
-                counted.extend(size(line).map(|(number, _)| number));
-                tell(&counted);
+                counted += usize::from(size(line).is_some());
+                tell(counted);
             };
             let output = async {
                 let container = guard.create(&spec).await?;
@@ -338,20 +335,11 @@ impl Inventory {
     }
 }
 
-/// How many of the `volumes` are `counted`, given by their numbers, in words, and the names of the last ones that are not.
-fn detail(volumes: &[(usize, &str)], counted: &[usize]) -> String {
-    let left = volumes.iter();
-    let left: Vec<&str> = left
-        .filter(|(number, _)| !counted.contains(number))
-        .map(|(_, name)| *name)
-        .collect();
-    if let [(_, name)] = volumes {
-        return format!("volume {name}");
-    }
-    let done = format!("{} of {} volumes", counted.len(), volumes.len());
-    match left.len() {
-        1..=MAX_NAMED => format!("{done} · counting {}", listed(&left)),
-        _ => done,
+/// The volume that is counted, or how many of several are.
+fn detail(volumes: &[(usize, &str)], counted: usize) -> String {
+    match volumes {
+        [(_, name)] => format!("volume {name}"),
+        _ => format!("{counted} of {} volumes", volumes.len()),
     }
 }
 
@@ -505,20 +493,6 @@ mod tests {
         let lines = ["12\t/volumes/1", "du: no such thing", "7\t/volumes/0"].map(str::to_owned);
         assert_eq!(sizes(&lines), Sizes::from([(0, 7 * 1024), (1, 12 * 1024)]));
     }
-
-    #[test]
-    fn volumes_that_are_counted_are_told() {
-        assert_eq!(detail(&[(0, "sdbuild-store")], &[]), "volume sdbuild-store");
-        let volumes = [(0, "a"), (1, "b"), (2, "c")];
-        assert_eq!(detail(&volumes, &[]), "0 of 3 volumes");
-        assert_eq!(detail(&volumes, &[1]), "1 of 3 volumes · counting a and c");
-        assert_eq!(detail(&volumes, &[1, 0, 2]), "3 of 3 volumes");
-    }
-}
-
-#[cfg(test)]
-mod binfmt_table_tests {
-    use super::*;
 
     #[test]
     fn only_a_missing_table_is_an_empty_one() {

@@ -10,7 +10,7 @@ use sdbuild_core::ssh_key;
 const PORT: u16 = 22;
 
 /// The name under which the key of `host` at `port` is kept.
-pub fn name(host: &str, port: Option<u16>) -> String {
+pub(crate) fn name(host: &str, port: Option<u16>) -> String {
     match port {
         None | Some(PORT) => host.to_owned(),
         Some(port) => format!("[{host}]:{port}"),
@@ -18,7 +18,7 @@ pub fn name(host: &str, port: Option<u16>) -> String {
 }
 
 /// The keys (type and key) that `text` has for the host called `name`; those that are revoked, and certificates, are left out.
-pub fn keys_of<'a>(text: &'a str, name: &str) -> Vec<String> {
+pub(crate) fn keys_of<'a>(text: &'a str, name: &str) -> Vec<String> {
     let entry = |line: &'a str| {
         let mut words = line.split_whitespace();
         let (hosts, kind, key) = (words.next()?, words.next()?, words.next()?);

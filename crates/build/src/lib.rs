@@ -29,7 +29,7 @@ mod follow;
 mod git;
 mod interactive;
 mod inventory;
-pub mod known_hosts;
+mod known_hosts;
 mod last_times;
 pub mod lock;
 mod logs;
@@ -49,7 +49,7 @@ mod source;
 mod status;
 mod sweep;
 mod tar_writer;
-pub mod writable_dir;
+mod writable_dir;
 
 pub use build::{build, describe};
 pub use cache_export::{CacheExport, Destination, Exported};

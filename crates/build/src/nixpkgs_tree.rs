@@ -147,7 +147,7 @@ fn with_path(relative: &Path, error: &io::Error) -> io::Error {
 /// Hashes the directory `root` without `.git`.
 pub(super) fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {
     let mut hash = TreeHasher::new();
-    for (name, entry) in walk(root, cancel, describe)? {
+    for (name, entry) in walk(root, cancel)? {
         hash.add(&name, entry);
     }
     Ok(hash.finish())
@@ -182,13 +182,9 @@ fn describe(found: &DirEntry) -> io::Result<Option<Entry>> {
 /// How many entries are read at a time. It does not follow the processor's cores: the threads wait for the disk.
 const READERS: usize = 8;
 
-/// The entries below the directory `root`, which are refused below a depth of 256, without `.git`: the path of each, and what `read` gives for it; it leaves out those
-/// for which that is `None`. They are in the order in which they are packed, that of the names in each directory.
-fn walk<T: Send>(
-    root: &Path,
-    cancel: &Cancel,
-    read: impl Fn(&DirEntry) -> io::Result<Option<T>> + Sync,
-) -> io::Result<Vec<(String, T)>> {
+/// The entries below the directory `root` without `.git`, each with its path, in the order in which they are packed: that of the names
+/// in each directory. An error below a depth of 256.
+fn walk(root: &Path, cancel: &Cancel) -> io::Result<Vec<(String, Entry)>> {
     let found = Mutex::new(Ok(Vec::new()));
     let walk = WalkBuilder::new(root)
         .standard_filters(false)
@@ -197,7 +193,7 @@ fn walk<T: Send>(
         .build_parallel();
     walk.run(|| {
         Box::new(|entry| {
-            let read = read_entry(root, entry, cancel, &read);
+            let read = read_entry(root, entry, cancel);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match (found.as_mut(), read) {
                 (Ok(all), Ok(entry)) => {
@@ -213,18 +209,17 @@ fn walk<T: Send>(
         })
     });
     let found = found.into_inner();
-    let mut entries: Vec<(String, T)> = found.unwrap_or_else(PoisonError::into_inner)?;
+    let mut entries: Vec<(String, Entry)> = found.unwrap_or_else(PoisonError::into_inner)?;
     entries.sort_by(|(a, _), (b, _)| Path::new(a).cmp(Path::new(b)));
     Ok(entries)
 }
 
-/// The path of an entry below `root` and what `read` gives for it; `None` for the root itself.
-fn read_entry<T>(
+/// An entry with its path below `root`; `None` for the root itself, and for what is not part of a source tree.
+fn read_entry(
     root: &Path,
     entry: Result<DirEntry, ignore::Error>,
     cancel: &Cancel,
-    read: impl Fn(&DirEntry) -> io::Result<Option<T>>,
-) -> io::Result<Option<(String, T)>> {
+) -> io::Result<Option<(String, Entry)>> {
     if cancel.is_cancelled() {
         return Err(io::Error::other("interrupted"));
     }
@@ -238,7 +233,7 @@ fn read_entry<T>(
             check_depth(found.depth())?;
         }
         let name = name_of(relative)?.to_owned();
-        Ok(read(&found)?.map(|entry| (name, entry)))
+        Ok(describe(&found)?.map(|entry| (name, entry)))
     };
     named().map_err(|error| with_path(relative, &error))
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 /// # Errors
 ///
 /// With the system's reason why no file can be created there.
-pub fn try_to_write(dir: &Path) -> io::Result<()> {
+pub(crate) fn try_to_write(dir: &Path) -> io::Result<()> {
     tempfile::tempfile_in(dir).map(drop)
 }
 

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::checks::Check;
-use crate::checks::Machine;
+use crate::checks::{Check, Machine, Verdict};
 use crate::output;
 use crate::writable_dir::try_to_write;
 use sdbuild_core::disk_space::{free_space, free_space_for_users};
@@ -88,90 +87,109 @@ pub(super) fn cache_directory(machine: &Machine<'_>) -> Option<Check> {
     unwritable("cache directory", dir, "XDG_CACHE_HOME")
 }
 
+/// Free space, and how much is needed.
+struct Space<'a> {
+    topic: &'static str,
+    /// Where it is, in words that precede the path.
+    place: &'static str,
+    dir: &'a Path,
+    /// `None` if the file system does not report it.
+    free: Option<u64>,
+    /// With less than this a build is certain to fail, and what for.
+    least: u64,
+    least_for: String,
+    /// With less than this a build may fail, and why.
+    enough: u64,
+    enough_for: String,
+    remedy: &'static str,
+}
+
+impl Space<'_> {
+    fn check(self) -> Check {
+        let (topic, place, dir) = (self.topic, self.place, self.dir.display());
+        let Some(free) = self.free else {
+            return Check::good(topic, format!("{dir} does not report its free space"));
+        };
+        let shown = human_bytes(free);
+        if free < self.least {
+            let least_for = self.least_for;
+            let text = format!("no space left {place} {dir}{least_for}: {shown} free");
+            Check::bad(topic, text).remedy(self.remedy)
+        } else if free < self.enough {
+            let text = format!("{shown} free {place} {dir}: {}", self.enough_for);
+            Check::warning(topic, text).remedy(self.remedy)
+        } else {
+            Check::good(topic, format!("{shown} free in {dir}"))
+        }
+    }
+}
+
 fn engine_disk(dir: &Path, free: Option<u64>, missing: Option<&MissingImages>) -> Check {
-    let topic = "engine's disk";
-    let remedy = "`sdbuild clean` and `docker system df` show what takes space there";
-    let dir = dir.display();
-    let Some(free) = free else {
-        return unknown(topic, &dir);
-    };
-    let shown = human_bytes(free);
     // An engine that has the container images has built before.
     let is_first = missing.is_none_or(|missing| !missing.images.is_empty());
     let enough = if is_first { FIRST_BUILD } else { NEXT_BUILD };
-    if free < CONTAINERS {
-        let text = format!("no space left on the engine's disk {dir}: {shown} free");
-        Check::bad(topic, text).remedy(remedy)
-    } else if free < enough {
-        let enough = human_bytes(enough);
-        let text =
-            format!("{shown} free on the engine's disk {dir}: a full image may need {enough}");
-        Check::warning(topic, text).remedy(remedy)
-    } else {
-        Check::good(topic, format!("{shown} free in {dir}"))
+    Space {
+        topic: "engine's disk",
+        place: "on the engine's disk",
+        dir,
+        free,
+        least: CONTAINERS,
+        least_for: String::new(),
+        enough,
+        enough_for: format!("a full image may need {}", human_bytes(enough)),
+        remedy: "`sdbuild clean` and `docker system df` show what takes space there",
     }
+    .check()
 }
 
 fn cache_disk(dir: &Path, free: Option<u64>, missing: Option<&MissingImages>) -> Check {
-    let topic = "cache's disk";
-    let remedy = "free some space, or set XDG_CACHE_HOME to a directory on another disk";
-    let dir = dir.display();
-    let Some(free) = free else {
-        return unknown(topic, &dir);
-    };
-    let to_fetch = missing.map_or(0, |missing| missing.to_fetch);
-    let enough = missing.map_or(FIRST_DOWNLOADS, |missing| {
-        missing.to_fetch + UNPACKED * missing.packed
-    });
-    let shown = human_bytes(free);
-    if free < to_fetch {
-        let to_fetch = human_bytes(to_fetch);
-        let text = format!(
-            "no space left in the cache directory {dir} for the {to_fetch} that have to be fetched: \
-             {shown} free"
-        );
-        Check::bad(topic, text).remedy(remedy)
-    } else if free < enough {
-        let text = format!(
-            "{shown} free in the cache directory {dir}: that may be too little to assemble container \
-             images"
-        );
-        Check::warning(topic, text).remedy(remedy)
-    } else {
-        Check::good(topic, format!("{shown} free in {dir}"))
+    let least = missing.map_or(0, |missing| missing.to_fetch);
+    Space {
+        topic: "cache's disk",
+        place: "in the cache directory",
+        dir,
+        free,
+        least,
+        least_for: format!(" for the {} that have to be fetched", human_bytes(least)),
+        enough: missing.map_or(FIRST_DOWNLOADS, |missing| {
+            missing.to_fetch + UNPACKED * missing.packed
+        }),
+        enough_for: "that may be too little to assemble container images".to_owned(),
+        remedy: "free some space, or set XDG_CACHE_HOME to a directory on another disk",
     }
+    .check()
 }
 
 fn output_disk(dir: &Path, free: Option<u64>) -> Check {
-    let topic = "output's disk";
-    let remedy = "free some space, or name another directory with --output";
-    let dir = dir.display();
-    let Some(free) = free else {
-        return unknown(topic, &dir);
-    };
-    let shown = human_bytes(free);
-    if free < SMALLEST_IMAGE {
-        let text = format!("no space left in the output directory {dir}: {shown} free");
-        Check::bad(topic, text).remedy(remedy)
-    } else if free < FULL_IMAGE {
-        let text =
-            format!("{shown} free in the output directory {dir}: an image of NixOS may need more");
-        Check::warning(topic, text).remedy(remedy)
-    } else {
-        Check::good(topic, format!("{shown} free in {dir}"))
+    Space {
+        topic: "output's disk",
+        place: "in the output directory",
+        dir,
+        free,
+        least: SMALLEST_IMAGE,
+        least_for: String::new(),
+        enough: FULL_IMAGE,
+        enough_for: "an image of NixOS may need more".to_owned(),
+        remedy: "free some space, or name another directory with --output",
     }
+    .check()
 }
 
+/// `None` unless it is full.
 fn state_disk(dir: &Path, free: Option<u64>) -> Option<Check> {
-    let free = free.filter(|free| *free < STATE)?;
-    let (dir, free) = (dir.display(), human_bytes(free));
-    let text = format!("no space left in the state directory {dir}: {free} free");
-    let remedy = "free some space, or set XDG_STATE_HOME to a directory on another disk";
-    Some(Check::bad("state's disk", text).remedy(remedy))
-}
-
-fn unknown(topic: &'static str, dir: &std::path::Display<'_>) -> Check {
-    Check::good(topic, format!("{dir} does not report its free space"))
+    let check = Space {
+        topic: "state's disk",
+        place: "in the state directory",
+        dir,
+        free,
+        least: STATE,
+        least_for: String::new(),
+        enough: 0,
+        enough_for: String::new(),
+        remedy: "free some space, or set XDG_STATE_HOME to a directory on another disk",
+    }
+    .check();
+    (check.verdict == Verdict::Bad).then_some(check)
 }
 
 /// A check for `dir`, or the directory above it where it would be created, unless it can be written to.

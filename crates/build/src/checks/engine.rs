@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::build_mode::EmulationChoice;
 use crate::checks::{Check, Machine, Verdict};
 use crate::emulation::{Emulation, KernelVersion, on_one_line};
 use crate::inventory;
 use sdbuild_core::plain_file;
 use sdbuild_core::system::Architecture;
-use sdbuild_core::text::alternatives;
 use sdbuild_engine::binfmt::{Entry, Owner, TABLE_DIR, classify};
 
 /// The first kernel whose handlers have the flag `F`, without which containers do not see the emulator.
@@ -107,72 +105,30 @@ pub(super) fn kernel(machine: &Machine<'_>) -> Option<Check> {
     Some(Check::good(topic, format!("Linux {release}")))
 }
 
-/// The values of `--emulation` that work, and first the one that the settings lead to.
-pub(super) fn emulation_modes(machine: &Machine<'_>) -> Option<Check> {
-    use EmulationChoice::{Host, None, Private, Register};
-    let (facts, request) = (machine.engine?.facts, machine.request);
-    let builders = &request.resources.builders.machines;
-    let chosen = Emulation::choose_with(
-        builders,
-        request.target.emulation,
-        request.target.system,
-        facts,
-    );
-    let taken = EmulationChoice::from(chosen.ok()?);
-    let works = |mode| {
-        Emulation::choose(mode, request.target.system, facts)
-            .is_ok_and(|chosen| EmulationChoice::from(chosen) == mode)
-    };
-    let modes = [None, Register, Private, Host].into_iter();
-    let others: Vec<String> = modes
-        .filter(|mode| *mode != taken && works(*mode))
-        .map(|mode| format!("`{mode}`"))
-        .collect();
-    let more = if others.is_empty() {
-        String::new()
-    } else {
-        format!("; {} would work too", alternatives(&others))
-    };
-    let text = format!("builds use `--emulation {taken}`{more}");
-    Some(Check::detail("emulation modes", text))
-}
-
 /// How programs of the image run.
 pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
-    use EmulationChoice::{Auto, Host, None, Private, Register};
     let topic = "emulation";
     let (facts, request) = (machine.engine?.facts, machine.request);
+    let (choice, system) = (request.target.emulation, request.target.system);
     let builders = &request.resources.builders.machines;
-    let chosen = Emulation::choose_with(
-        builders,
-        request.target.emulation,
-        request.target.system,
-        facts,
-    );
-    if chosen
-        .as_ref()
-        .is_ok_and(|chosen| *chosen == Emulation::Builders)
-    {
-        let text = format!("none: remote builders build for {}", request.target.system);
-        return Some(Check::good(topic, text));
-    }
-    let chosen = match chosen {
+    let chosen = match Emulation::choose_with(builders, choice, system, facts) {
         Ok(chosen) => chosen,
         Err(failure) => return Some(Check::failed(topic, &failure)),
     };
-    let system = request.target.system;
-    let text = match EmulationChoice::from(chosen) {
-        Auto | Register => {
+    let text = match chosen {
+        Emulation::Builders => format!("none: remote builders build for {system}"),
+        Emulation::Register => {
             format!("each build adds QEMU for {system} to the kernel, and removes it at its end")
         }
-        Private => {
+        Emulation::Private => {
             format!("each build adds QEMU for {system} where only its container sees it")
         }
-        Host => format!("the kernel has QEMU for {system} already"),
-        None => format!("not needed, because the engine's machine runs {system} itself"),
+        Emulation::Host => format!("the kernel has QEMU for {system} already"),
+        Emulation::Native => {
+            format!("not needed, because the engine's machine runs {system} itself")
+        }
     };
-    let Some(failure) = chosen.last_resort(request.target.emulation, request.target.system, facts)
-    else {
+    let Some(failure) = chosen.last_resort(choice, system, facts) else {
         return Some(Check::good(topic, text));
     };
     Some(Check {
@@ -391,7 +347,6 @@ mod tests {
     use crate::checks::fixture::machine;
     use crate::request::BuildRequest;
     use crate::request::fixture::request;
-    use sdbuild_core::system::System;
     use sdbuild_engine::{Endpoint, EngineFacts};
 
     type Case<'a> = (fn(&Machine<'_>) -> Option<Check>, &'a EngineFacts, Verdict);
@@ -406,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn chosen_and_possible_modes_are_shown() {
+    fn the_chosen_mode_is_shown() {
         let facts = EngineFacts::sound();
         let text = checked(emulation, &facts, &request()).unwrap().text;
         let chosen =
@@ -421,14 +376,6 @@ mod tests {
             text,
             "not needed, because the engine's machine runs aarch64-linux itself"
         );
-        let mut for_pc = request();
-        for_pc.target.system = System::X8664Linux;
-        let modes = checked(emulation_modes, &native, &for_pc).unwrap();
-        assert_eq!(
-            modes.text,
-            "builds use `--emulation register`; `private` or `host` would work too"
-        );
-        assert!(modes.is_detail);
     }
 
     #[test]

@@ -53,7 +53,6 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (engine::kernel, InBuild::StopsAndWarns),
     // The plan chooses the mode, and fails with the same words.
     (engine::emulation, InBuild::Nothing),
-    (engine::emulation_modes, InBuild::Nothing),
     (builder, InBuild::StopsAndWarns),
     (engine::table, InBuild::Stops),
     (engine::existing, InBuild::Stops),
@@ -257,9 +256,11 @@ pub(crate) struct DoctorFacts {
 }
 
 /// Whether the kernel helps QEMU to run an image. Without that `boot` works as well, but takes longer.
-pub(super) fn kvm(machine: &Machine<'_>) -> Option<Check> {
-    let system = machine.request.target.system;
-    machine.doctor.map(|facts| kvm_check(system, facts.kvm))
+fn kvm(machine: &Machine<'_>) -> Option<Check> {
+    Some(kvm_check(
+        machine.request.target.system,
+        machine.doctor?.kvm,
+    ))
 }
 
 fn kvm_check(system: System, kvm: Kvm) -> Check {
@@ -291,7 +292,7 @@ fn kvm_check(system: System, kvm: Kvm) -> Check {
 }
 
 /// What stale runs left. A handler of an engine on another machine is not visible.
-pub(super) fn leftovers(machine: &Machine<'_>) -> Option<Check> {
+fn leftovers(machine: &Machine<'_>) -> Option<Check> {
     machine.doctor.map(leftovers_check)
 }
 
