@@ -5,7 +5,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::moment::Moment;
@@ -64,7 +63,7 @@ impl FromStr for RunId {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The container that registers the handler and removes it.
     Registrar,
@@ -78,6 +77,15 @@ pub enum Role {
 }
 
 impl Role {
+    const ALL: [Self; 6] = [
+        Self::Registrar,
+        Self::Probe,
+        Self::Builder,
+        Self::Store,
+        Self::Emulator,
+        Self::Collector,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Registrar => "registrar",
@@ -94,8 +102,7 @@ impl Role {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut all = Self::value_variants().iter();
-        all.find(|role| role.as_str() == text).copied()
+        Self::ALL.into_iter().find(|role| role.as_str() == text)
     }
 }
 
@@ -129,9 +136,7 @@ pub(super) fn is_container_name(name: &str) -> bool {
         let run: RunId = rest.strip_prefix('-')?.get(..12)?.parse().ok()?;
         owner_of(name, &labels(*role, &run))
     };
-    Role::value_variants()
-        .iter()
-        .any(|role| of_role(role).is_some())
+    Role::ALL.iter().any(|role| of_role(role).is_some())
 }
 
 /// Prefix of the names of directories with SSH control sockets.
@@ -185,8 +190,8 @@ mod tests {
 
     #[test]
     fn each_role_is_recognized_by_its_label() {
-        for role in Role::value_variants() {
-            assert_eq!(role_of(&labels(*role, &run())), Some(*role));
+        for role in Role::ALL {
+            assert_eq!(role_of(&labels(role, &run())), Some(role));
         }
     }
 

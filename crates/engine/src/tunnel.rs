@@ -103,9 +103,7 @@ impl Tunnel {
 
     /// The last line that `ssh` wrote to its standard error.
     pub(super) fn last_message(&self) -> Option<String> {
-        let log = self.log()?;
-        let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
-        last.map(str::to_owned)
+        last_line(&self.log()?)
     }
 
     fn log(&self) -> Option<String> {
@@ -321,13 +319,14 @@ pub async fn run_by_ssh(
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().rfind(|line| !line.trim().is_empty());
-    let why = last
-        .unwrap_or("it failed without a message")
-        .trim()
-        .to_owned();
+    let why = last_line(&String::from_utf8_lossy(&output.stderr));
+    let why = why.unwrap_or_else(|| "it failed without a message".to_owned());
     Err(Failure::environment(why).context(operation))
+}
+
+fn last_line(messages: &str) -> Option<String> {
+    let mut lines = messages.lines().map(str::trim);
+    lines.rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
 /// The signature algorithms of a host key, which begins with its type.

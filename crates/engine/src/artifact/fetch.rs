@@ -58,8 +58,8 @@ pub struct Fetcher {
     cache: Cache,
     network: Network,
     events: Events,
-    /// Whether it was told that another process downloads; clones tell it once together.
-    told_to_wait: Arc<AtomicBool>,
+    /// Whether the wait for another process was reported; clones report it once together.
+    wait_was_reported: Arc<AtomicBool>,
 }
 
 impl Fetcher {
@@ -70,7 +70,7 @@ impl Fetcher {
             cache,
             network,
             events,
-            told_to_wait: Arc::default(),
+            wait_was_reported: Arc::default(),
         })
     }
 
@@ -232,7 +232,7 @@ impl Fetcher {
             None => self.cache.unnamed()?,
             Some(sha256) => {
                 let on_wait = || {
-                    if !self.told_to_wait.swap(true, Ordering::Relaxed) {
+                    if !self.wait_was_reported.swap(true, Ordering::Relaxed) {
                         let name = download.name;
                         self.events.notice(format_args!(
                             "waiting for another sdbuild that is downloading files that this one needs, such as {name}"

@@ -21,13 +21,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The agent's first error messages that are kept; later ones follow from them.
 const MAX_ERROR_MESSAGES: usize = 8;
 
-/// How one attempt to get an answer ended.
-enum Attempt<T> {
-    Answered(T),
-    NotUnderstood,
-    Disconnected,
-}
-
 /// The attached standard streams of an agent. Dropping them ends the agent's input.
 #[derive(Debug)]
 pub(super) struct AgentConnection {
@@ -93,9 +86,9 @@ impl AgentConnection {
         for limit in ANSWER_TIMEOUTS_SECS.map(Duration::from_secs) {
             self.send(line).await?;
             match timeout(limit, self.answer(&mut parse)).await {
-                Some(Attempt::Answered(answer)) => return Ok(answer),
-                Some(Attempt::Disconnected) => return Err(self.unexpected_end()),
-                Some(Attempt::NotUnderstood) | None => {}
+                Some(Ok(Some(answer))) => return Ok(answer),
+                Some(Err(failure)) => return Err(failure),
+                Some(Ok(None)) | None => {}
             }
         }
         Err(Failure::environment(format!(
@@ -103,18 +96,22 @@ impl AgentConnection {
         )))
     }
 
-    async fn answer<T>(&mut self, parse: &mut impl FnMut(Reply) -> Option<T>) -> Attempt<T> {
+    /// `None` when the agent did not understand the line. Fails when the registrar is gone.
+    async fn answer<T>(
+        &mut self,
+        parse: &mut impl FnMut(Reply) -> Option<T>,
+    ) -> Result<Option<T>, Failure> {
         // What the agent replies to a line whose beginning it lost.
         let not_understood = Reply::Failed("-".into(), "unknown command".into());
         while let Some(reply) = self.recv().await {
             if reply == not_understood {
-                return Attempt::NotUnderstood;
+                return Ok(None);
             }
             if let Some(answer) = parse(reply) {
-                return Attempt::Answered(answer);
+                return Ok(Some(answer));
             }
         }
-        Attempt::Disconnected
+        Err(self.unexpected_end())
     }
 
     pub(super) async fn list(&mut self) -> Result<Vec<Entry>, Failure> {

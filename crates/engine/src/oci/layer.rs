@@ -55,18 +55,14 @@ pub enum LayerError {
 
 #[derive(Clone, Debug)]
 pub(super) enum Blob {
-    Spooled {
-        spool: Arc<File>,
-        offset: u64,
-        length: u64,
-    },
+    Spooled(FileSlice),
     Bytes(Vec<u8>),
 }
 
 impl Blob {
     fn len(&self) -> u64 {
         match self {
-            Self::Spooled { length, .. } => *length,
+            Self::Spooled(slice) => slice.remaining,
             Self::Bytes(bytes) => bytes.len() as u64,
         }
     }
@@ -74,41 +70,32 @@ impl Blob {
     /// Identifies a spooled file: hard links have the same identity. Empty files have none.
     fn identity(&self) -> Option<(*const File, u64)> {
         match self {
-            Self::Spooled {
-                spool,
-                offset,
-                length,
-            } if *length > 0 => Some((Arc::as_ptr(spool), *offset)),
-            Self::Spooled { .. } | Self::Bytes(_) => None,
+            Self::Spooled(FileSlice { file, offset, .. }) if self.len() > 0 => {
+                Some((Arc::as_ptr(file), *offset))
+            }
+            Self::Spooled(_) | Self::Bytes(_) => None,
         }
     }
 
     fn reader(&self) -> Box<dyn Read + '_> {
         match self {
-            Self::Spooled {
-                spool,
-                offset,
-                length,
-            } => Box::new(FileSlice {
-                file: spool,
-                offset: *offset,
-                remaining: *length,
-            }),
+            Self::Spooled(slice) => Box::new(slice.clone()),
             Self::Bytes(bytes) => Box::new(bytes.as_slice()),
         }
     }
 }
 
-struct FileSlice<'a> {
-    file: &'a File,
+/// Part of a temporary file, which reading shortens.
+#[derive(Clone, Debug)]
+pub(super) struct FileSlice {
+    file: Arc<File>,
     offset: u64,
     remaining: u64,
 }
 
-impl Read for FileSlice<'_> {
+impl Read for FileSlice {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = to_usize(self.remaining);
-        let length = length.min(buffer.len());
+        let length = to_usize(self.remaining).min(buffer.len());
         let (buffer, _) = buffer.split_at_mut(length);
         let n = self.file.read_at(buffer, self.offset)?;
         self.offset += n as u64;
@@ -383,11 +370,11 @@ impl Unpacker<'_> {
         if copied != length {
             return Err(LayerError::Truncated(path.to_owned()));
         }
-        let blob = Blob::Spooled {
-            spool: self.spool.clone(),
+        let blob = Blob::Spooled(FileSlice {
+            file: self.spool.clone(),
             offset: self.spooled,
-            length,
-        };
+            remaining: length,
+        });
         self.spooled += length;
         Ok(blob)
     }
