@@ -100,7 +100,7 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Foreign text with a blank for each piece of white space.
-fn on_one_line(text: &str) -> String {
+pub(super) fn on_one_line(text: &str) -> String {
     let text = sanitize(text);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use console::{measure_text_width, truncate_str};
 
 use crate::ui::colour::Paint;
-use crate::ui::layout::{NARROW, SEPARATOR, fill};
+use crate::ui::layout::{NARROW, SEPARATOR, fill, on_one_line};
 use crate::ui::sanitize::{message, sanitize_line};
 use crate::ui::state::{Activity, Ended, Progress, State};
 use crate::ui::words;
@@ -230,7 +230,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Op
         rows.push((sanitize_line(&counts.join(SEPARATOR)), String::new()));
     }
     if let Some((text, since)) = &current.console {
-        let text = paint.faint(&sanitize_line(&format!("console: {}", on_one_line(text))));
+        let text = paint.faint(&on_one_line(&format!("console: {text}")));
         rows.push((text, format!("{} ago", elapsed(*since))));
     }
     if !state.to_come.is_empty() {
@@ -255,7 +255,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Op
     };
     for (activity, count) in listed.iter().take(shown) {
         let name = format!("{:<wide$}", sanitize_line(&name(activity, *count)));
-        let last = sanitize_line(&last(activity).unwrap_or_default());
+        let last = last(activity).unwrap_or_default();
         let (verb, name, last) = (verb(activity), paint.strong(&name), paint.faint(&last));
         let text = format!("{} {name}  {last}", paint.faint(verb));
         rows.push((text, elapsed(activity.since)));
@@ -409,10 +409,6 @@ fn verb(activity: &Activity) -> &'static str {
 pub(super) fn last(activity: &Activity) -> Option<String> {
     let moved = || Some(words::amount(activity.moved?.done, activity.moved?.all));
     activity.last.as_deref().map(on_one_line).or_else(moved)
-}
-
-fn on_one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::ui::sanitize::{message, sanitize_line};
-use sdbuild_core::failure::{Class, Failure, Leftover};
+use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::text::without_os_errors;
 
 /// In front of lines of a log or a source that are quoted.
@@ -31,10 +31,10 @@ pub(super) fn failure(failure: &Failure) -> String {
             }
         }
     }
-    failure
-        .teardown
-        .iter()
-        .for_each(|left| write_line(&leftover(left)));
+    for left in &failure.teardown {
+        let why = without_os_errors(&left.why);
+        write_line(&format!("  not removed: {}: {why}", left.what));
+    }
     write_hints(failure, &mut shown, &mut write_line);
     for left in &failure.teardown {
         write_line(&format!("hint: remove it with `{}`", left.remedy));
@@ -61,17 +61,10 @@ fn write_hints<'a>(
     }
 }
 
-fn leftover(left: &Leftover) -> String {
-    format!(
-        "  not removed: {}: {}",
-        left.what,
-        without_os_errors(&left.why)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sdbuild_core::failure::Leftover;
 
     #[test]
     fn causes_leftovers_and_hints_come_in_order() {

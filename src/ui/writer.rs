@@ -57,15 +57,6 @@ struct Queue {
     reader_stalled: bool,
 }
 
-/// What the thread writes at once.
-struct Batch {
-    items: VecDeque<Item>,
-    dropped: Option<String>,
-    frame: Option<Frame>,
-    is_live: bool,
-    up_to: u64,
-}
-
 impl Writer {
     /// Starts the thread that writes the output of `view` to `screen`.
     pub(super) fn start(screen: Screen, mut view: View) -> io::Result<Self> {
@@ -176,22 +167,20 @@ impl Queue {
         self.queued += 1;
     }
 
-    fn take_batch(&mut self, at: Duration, size: Size) -> Batch {
+    /// Takes what is to be written at once: the items, and the frame below them.
+    fn take(&mut self, at: Duration, size: Size) -> (VecDeque<Item>, Option<Frame>) {
         self.view.set_columns(size.columns);
         if let Some(item) = self.view.tick(at) {
             self.push(item);
         }
         self.bytes = 0;
+        let mut items = mem::take(&mut self.items);
         let dropped = mem::take(&mut self.dropped);
-        Batch {
-            items: mem::take(&mut self.items),
-            dropped: (dropped > 0).then(|| self.view.dropped_lines(dropped)),
-            frame: (self.paused == 0)
-                .then(|| self.view.frame(at, size))
-                .flatten(),
-            is_live: self.paused == 0 && self.view.is_live(),
-            up_to: self.queued,
+        if dropped > 0 {
+            items.push_back(Item::Text(Kind::Own, self.view.dropped_lines(dropped)));
         }
+        let frame = || self.view.frame(at, size);
+        (items, (self.paused == 0).then(frame).flatten())
     }
 }
 
@@ -203,13 +192,16 @@ impl Shared {
     fn write_to(&self, mut screen: Screen) {
         loop {
             let size = screen.size();
-            let batch = self.wait().take_batch(self.start.elapsed(), size);
-            let (up_to, live) = (batch.up_to, batch.is_live);
+            let mut queue = self.wait();
+            let (items, frame) = queue.take(self.start.elapsed(), size);
+            let is_live = queue.paused == 0 && queue.view.is_live();
+            let up_to = queue.queued;
             // Without the lock, because this write may block for ever.
-            batch.show(&mut screen);
+            drop(queue);
+            show(items, frame.as_ref(), &mut screen);
             self.lock().written = up_to;
             self.written.notify_all();
-            if live {
+            if is_live {
                 let closing = |queue: &mut Queue| !queue.closing;
                 drop(
                     self.changed
@@ -240,32 +232,29 @@ impl Shared {
     }
 }
 
-impl Batch {
-    fn show(self, screen: &mut Screen) {
-        let mut lines = String::new();
-        for item in self.items {
-            match item {
-                Item::Text(_, text) => {
-                    lines.extend([text.as_str(), "\n"]);
-                    if lines.len() >= MAX_WRITE_BYTES {
-                        screen.show(&mem::take(&mut lines), None);
-                    }
-                }
-                Item::Closed => {
+fn show(items: VecDeque<Item>, frame: Option<&Frame>, screen: &mut Screen) {
+    let mut lines = String::new();
+    for item in items {
+        match item {
+            Item::Text(_, text) => {
+                lines.extend([text.as_str(), "\n"]);
+                if lines.len() >= MAX_WRITE_BYTES {
                     screen.show(&mem::take(&mut lines), None);
-                    screen.close();
-                }
-                // The missing frame removes the live view.
-                Item::Paused => {}
-                Item::Resumed => {
-                    screen.show(&mem::take(&mut lines), None);
-                    screen.begin_line();
                 }
             }
+            Item::Closed => {
+                screen.show(&mem::take(&mut lines), None);
+                screen.close();
+            }
+            // The missing frame removes the live view.
+            Item::Paused => {}
+            Item::Resumed => {
+                screen.show(&mem::take(&mut lines), None);
+                screen.begin_line();
+            }
         }
-        lines.extend(self.dropped.map(|text| text + "\n"));
-        screen.show(&lines, self.frame.as_ref());
     }
+    screen.show(&lines, frame);
 }
 
 #[cfg(test)]

@@ -15,18 +15,11 @@ pub enum NixEvent {
         text: String,
     },
     /// How many derivations Nix will build.
-    WillBuild {
-        /// How many.
-        derivations: u64,
-    },
+    WillBuild { derivations: u64 },
     /// How many of these derivations are built by programs of the image, under emulation.
-    WillEmulate {
-        /// How many.
-        derivations: u64,
-    },
+    WillEmulate { derivations: u64 },
     /// How many store paths Nix will fetch.
     WillFetch {
-        /// Store paths.
         paths: u64,
         /// Bytes to download, rounded by Nix to hundredths of a MiB.
         download: u64,
@@ -37,7 +30,6 @@ pub enum NixEvent {
     Restarted,
     /// The build of a derivation began.
     BuildStarted {
-        /// Activity number.
         id: u64,
         /// Store path of the derivation.
         derivation: String,
@@ -46,9 +38,7 @@ pub enum NixEvent {
     },
     /// The download of a store path began.
     FetchStarted {
-        /// Activity number.
         id: u64,
-        /// Store path.
         path: String,
         /// URL of the binary cache; empty when Nix does not report it.
         cache: String,
@@ -58,7 +48,6 @@ pub enum NixEvent {
     Moved {
         /// Activity number of the build or of the store path.
         id: u64,
-        /// Bytes so far.
         done: u64,
         /// Bytes in all; 0 while unknown.
         expected: u64,
@@ -77,30 +66,18 @@ pub enum NixEvent {
     },
     /// An activity (build or download) ended.
     #[serde(rename = "ended")]
-    Stopped {
-        /// Activity number.
-        id: u64,
-    },
+    Stopped { id: u64 },
     /// A line that a derivation's builder wrote.
-    BuildLine {
-        /// Activity number.
-        id: u64,
-        /// The line, without colour codes.
-        line: String,
-    },
+    BuildLine { id: u64, line: String },
     /// The phase a builder is in (`unpackPhase`, …).
     BuildPhase {
-        /// Activity number.
         id: u64,
-        /// Name of the phase.
         #[serde(rename = "name")]
         phase: String,
     },
     /// Derivations built so far, of how many, in all processes of Nix together.
     Built {
-        /// Built.
         done: u64,
-        /// To build in all.
         #[serde(rename = "total")]
         expected: u64,
         /// Number of derivations being built.
@@ -108,9 +85,7 @@ pub enum NixEvent {
     },
     /// Store paths fetched so far, of how many, in all processes of Nix together.
     Fetched {
-        /// Fetched.
         done: u64,
-        /// To fetch in all.
         #[serde(rename = "total")]
         expected: u64,
     },

@@ -133,8 +133,8 @@ fn question_hides_the_live_view_until_answered() {
         rows: 24,
     };
     let is_drawn = || {
-        let batch = writer.0.lock().take_batch(Duration::from_secs(9), size);
-        batch.frame.is_some()
+        let (_, frame) = writer.0.lock().take(Duration::from_secs(9), size);
+        frame.is_some()
     };
     writer.handle(&Event::Started(Phase::Flash));
     assert!(is_drawn());
