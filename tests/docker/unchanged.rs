@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -62,6 +63,7 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
     runs.assert_nothing_left();
 }
 
+/// A build begins with a directory of nixpkgs as it was read last.
 #[test]
 fn a_changed_directory_of_nixpkgs_is_seen() {
     if !engine_ready() {
@@ -76,6 +78,8 @@ fn a_changed_directory_of_nixpkgs_is_seen() {
         .args([&mini_nixpkgs(), &nixpkgs]))
     .assert_exit_code(0);
     let build = || {
+        // What was changed just before is not remembered.
+        std::thread::sleep(Duration::from_secs(3));
         let mut build = user.sdbuild(&["build", "pi", "--json", "--output"]);
         let build = build.arg(user.out()).arg("--nixpkgs").arg(&nixpkgs);
         run(build).assert_exit_code(0)
@@ -87,7 +91,7 @@ fn a_changed_directory_of_nixpkgs_is_seen() {
     let added = user.write("nixpkgs/added.nix", "{ }");
     let changed = build();
     assert!(ran_nix(&changed), "{}", changed.stderr);
-    // Of the directory without that file there is an image.
+    // Now it is remembered with that file, and of the directory without it there is an image.
     fs::remove_file(added).unwrap();
     let back = build();
     assert!(!ran_nix(&back), "{}", back.stderr);

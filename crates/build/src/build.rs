@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::build_source::ResolvedNixpkgs;
 use crate::builder::BuildJob;
 use crate::command::Task;
 use crate::container_images;
@@ -96,7 +97,7 @@ async fn remove_leftovers(run: &RunContext<'_>, scope: &mut Scope) -> Result<(),
 
 /// How a build goes on.
 #[derive(Debug)]
-enum Beginning {
+pub(super) enum Beginning {
     /// Not at all: an earlier build has made the image of the same inputs.
     UpToDate(Box<UnchangedImage>),
     /// With a builder.
@@ -105,20 +106,45 @@ enum Beginning {
 
 /// What a builder needs.
 #[derive(Debug)]
-struct Ready {
+pub(super) struct Ready {
     /// What it does.
-    job: BuildJob,
+    pub(super) job: BuildJob,
     /// The container images, which the engine holds.
-    images: ContainerImages,
+    pub(super) images: ContainerImages,
     /// How programs of the image run.
-    emulation: Emulation,
+    pub(super) emulation: Emulation,
     /// When the build began to read the configuration.
-    configuration_read: SystemTime,
+    pub(super) configuration_read: SystemTime,
 }
 
-/// Begins a build: finds an image that is up to date, or provides what a builder needs.
-async fn begin(run: &RunContext<'_>, scope: &mut Scope) -> Result<Beginning, Failure> {
-    let nixpkgs = source::provide_nixpkgs(run).await?;
+/// Begins a build.
+///
+/// Whether a directory of nixpkgs has changed takes a look at each of its 50,000 files. So the build begins with the directory
+/// as it was read last, and begins anew if it has changed.
+pub(super) async fn begin(run: &RunContext<'_>, scope: &mut Scope) -> Result<Beginning, Failure> {
+    let Some(remembered) = source::remembered_nixpkgs(run) else {
+        let nixpkgs = source::provide_nixpkgs(run).await?;
+        return begin_with(nixpkgs, run, scope).await;
+    };
+    let remembered = Some(remembered);
+    // Both to their end: a failure of one must not drop the other in the middle of what it does in the engine.
+    let (nixpkgs, begun) = tokio::join!(
+        source::provide_nixpkgs(run),
+        Box::pin(begin_with(remembered.clone(), run, scope))
+    );
+    let (nixpkgs, begun) = (nixpkgs?, begun?);
+    match begun {
+        begun if nixpkgs == remembered => Ok(begun),
+        Beginning::UpToDate(_) => begin_with(nixpkgs, run, scope).await,
+        Beginning::Ready(ready) => ready.with_nixpkgs(nixpkgs, run).await,
+    }
+}
+
+async fn begin_with(
+    nixpkgs: Option<ResolvedNixpkgs>,
+    run: &RunContext<'_>,
+    scope: &mut Scope,
+) -> Result<Beginning, Failure> {
     // After `sdbuild.lock` is written, which belongs to the configuration.
     let configuration_read = SystemTime::now();
     let job = builder_step::job(run, nixpkgs, Task::Build).await?;
@@ -160,6 +186,22 @@ fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
         .then(|| request.target.format.row().boot_phases(is_compressed));
     let boot = boot.unwrap_or_default().iter().copied();
     phases.map(|(phase, _)| phase).chain(boot).collect()
+}
+
+impl Ready {
+    /// The same with another nixpkgs, of which there may be an image already.
+    async fn with_nixpkgs(
+        mut self: Box<Self>,
+        nixpkgs: Option<ResolvedNixpkgs>,
+        run: &RunContext<'_>,
+    ) -> Result<Beginning, Failure> {
+        self.job.source.nixpkgs = nixpkgs;
+        let image = copy_out::unchanged(run, &self.job, self.configuration_read).await?;
+        Ok(image.map_or_else(
+            || Beginning::Ready(self),
+            |image| Beginning::UpToDate(Box::new(image)),
+        ))
+    }
 }
 
 /// Number of derivations built on each machine.

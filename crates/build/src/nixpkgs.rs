@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::lock::Requested;
-use super::nixpkgs_tree::{TreeSummary, hash_tree, pack_tree};
+use super::nixpkgs_tree::{TreeSummary, forget, pack_tree, remembered, summarize};
 use super::tar_writer::TarWriter;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail};
 use sdbuild_core::hash::Sha256Hash;
+
+/// The file in `state_dir` with the hashes of directories, which may be removed at any time.
+pub fn hashes_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("nixpkgs-hashes.json")
+}
 
 /// A file that only the miniature nixpkgs has: its options of its own.
 const OF_MINIATURE: &str = "nixos/modules/mini.nix";
@@ -127,6 +132,8 @@ pub enum LocalNixpkgs {
         digest: Sha256Hash,
         /// Bytes of the archive that is uploaded, at most.
         size: u64,
+        /// The file with the hashes of directories.
+        hashes: PathBuf,
     },
     /// An archive with a single top directory, identified by its hash.
     Archive {
@@ -140,22 +147,36 @@ pub enum LocalNixpkgs {
 }
 
 impl LocalNixpkgs {
-    /// The directory `root`, which is hashed on threads of its own: a second or more for all of nixpkgs.
-    pub async fn dir(root: &Path, cancel: &Cancel) -> Result<Self, Failure> {
+    /// The directory `root`, which is hashed on threads of its own: seconds for all of nixpkgs. The file `hashes` has those of
+    /// directories that have not changed since.
+    pub async fn dir(root: &Path, hashes: PathBuf, cancel: &Cancel) -> Result<Self, Failure> {
         let shown = root.display();
         check_dir(root)?;
-        let (dir, token) = (root.to_path_buf(), cancel.clone());
-        let work = tokio::task::spawn_blocking(move || hash_tree(&dir, &token));
+        let (dir, file, token) = (root.to_path_buf(), hashes.clone(), cancel.clone());
+        let work = tokio::task::spawn_blocking(move || summarize(&dir, &file, &token));
         let summary = cancel.race(work).await?.or_internal("read nixpkgs")?;
+        let summary = summary.or_usage(format!("read nixpkgs in {shown}"))?;
+        Ok(Self::tree(root, summary, hashes))
+    }
+
+    /// The directory `root` as it was when it was read last; `None` if the file `hashes` does not have it. [`Self::dir`] gives the same
+    /// unless it has changed since.
+    pub fn remembered_dir(root: &Path, hashes: PathBuf) -> Option<Self> {
+        let summary = remembered(root, &hashes)?;
+        Some(Self::tree(root, summary, hashes))
+    }
+
+    fn tree(root: &Path, summary: TreeSummary, hashes: PathBuf) -> Self {
         let TreeSummary {
             digest,
             archive_size,
-        } = summary.or_usage(format!("read nixpkgs in {shown}"))?;
-        Ok(Self::Tree {
+        } = summary;
+        Self::Tree {
             root: root.to_path_buf(),
             digest,
             size: archive_size,
-        })
+            hashes,
+        }
     }
 
     /// The archive `file`, which was downloaded and verified.
@@ -202,11 +223,19 @@ impl LocalNixpkgs {
     ) -> io::Result<()> {
         let path = format!("{incoming}/{}.tar", self.name());
         match self {
-            Self::Tree { root, digest, size } => {
+            Self::Tree {
+                root,
+                digest,
+                size,
+                hashes,
+                ..
+            } => {
                 let owner = tar.owner();
                 // A file that has grown may make the archive longer than it was to be.
-                tar.written_file(&path, *size, |out| pack_tree(root, out, owner, cancel))
-                    .and_then(|packed| check_unchanged(packed.digest, *digest))
+                let packed = tar
+                    .written_file(&path, *size, |out| pack_tree(root, out, owner, cancel))
+                    .and_then(|packed| check_unchanged(packed.digest, *digest));
+                packed.inspect_err(|_| forget(hashes))
             }
             Self::Archive { file, size, .. } => tar.file(&path, *size, false, File::open(file)?),
         }

@@ -15,6 +15,10 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::hash::{Hashed, Hasher, HashingReader, Sha256Hash};
 use sdbuild_core::plain_file;
 
+pub(super) use remembered::{forget, remembered, summarize};
+
+mod remembered;
+
 /// Depth of nested directories; nixpkgs has about ten levels. Packing is recursive, so the stack limits it.
 const MAX_DEPTH: usize = 256;
 
@@ -145,9 +149,9 @@ fn with_path(relative: &Path, error: &io::Error) -> io::Error {
 }
 
 /// Hashes the directory `root` without `.git`.
-pub(super) fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {
+fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {
     let mut hash = TreeHasher::new();
-    for (name, entry) in walk(root, cancel)? {
+    for (name, entry) in walk(root, cancel, describe)? {
         hash.add(&name, entry);
     }
     Ok(hash.finish())
@@ -182,9 +186,13 @@ fn describe(found: &DirEntry) -> io::Result<Option<Entry>> {
 /// How many entries are read at a time. It does not follow the processor's cores: the threads wait for the disk.
 const READERS: usize = 8;
 
-/// The entries below the directory `root` without `.git`, each with its path, in the order in which they are packed: that of the names
-/// in each directory. An error below a depth of 256.
-fn walk(root: &Path, cancel: &Cancel) -> io::Result<Vec<(String, Entry)>> {
+/// The entries below the directory `root`, which are refused below a depth of 256, without `.git`: the path of each, and what `read` gives for it; it leaves out those
+/// for which that is `None`. They are in the order in which they are packed, that of the names in each directory.
+fn walk<T: Send>(
+    root: &Path,
+    cancel: &Cancel,
+    read: impl Fn(&DirEntry) -> io::Result<Option<T>> + Sync,
+) -> io::Result<Vec<(String, T)>> {
     let found = Mutex::new(Ok(Vec::new()));
     let walk = WalkBuilder::new(root)
         .standard_filters(false)
@@ -193,7 +201,7 @@ fn walk(root: &Path, cancel: &Cancel) -> io::Result<Vec<(String, Entry)>> {
         .build_parallel();
     walk.run(|| {
         Box::new(|entry| {
-            let read = read_entry(root, entry, cancel);
+            let read = read_entry(root, entry, cancel, &read);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match (found.as_mut(), read) {
                 (Ok(all), Ok(entry)) => {
@@ -209,17 +217,18 @@ fn walk(root: &Path, cancel: &Cancel) -> io::Result<Vec<(String, Entry)>> {
         })
     });
     let found = found.into_inner();
-    let mut entries: Vec<(String, Entry)> = found.unwrap_or_else(PoisonError::into_inner)?;
+    let mut entries: Vec<(String, T)> = found.unwrap_or_else(PoisonError::into_inner)?;
     entries.sort_by(|(a, _), (b, _)| Path::new(a).cmp(Path::new(b)));
     Ok(entries)
 }
 
-/// An entry with its path below `root`; `None` for the root itself, and for what is not part of a source tree.
-fn read_entry(
+/// The path of an entry below `root` and what `read` gives for it; `None` for the root itself.
+fn read_entry<T>(
     root: &Path,
     entry: Result<DirEntry, ignore::Error>,
     cancel: &Cancel,
-) -> io::Result<Option<(String, Entry)>> {
+    read: impl Fn(&DirEntry) -> io::Result<Option<T>>,
+) -> io::Result<Option<(String, T)>> {
     if cancel.is_cancelled() {
         return Err(io::Error::other("interrupted"));
     }
@@ -233,7 +242,7 @@ fn read_entry(
             check_depth(found.depth())?;
         }
         let name = name_of(relative)?.to_owned();
-        Ok(describe(&found)?.map(|entry| (name, entry)))
+        Ok(read(&found)?.map(|entry| (name, entry)))
     };
     named().map_err(|error| with_path(relative, &error))
 }

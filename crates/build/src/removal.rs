@@ -12,6 +12,7 @@ use crate::inventory::{
 };
 use crate::logs;
 use crate::logs::RemoveError;
+use crate::nixpkgs;
 use crate::request::Common;
 use crate::run_lock::{RunLocks, RunState};
 use crate::sweep::{StaleObjects, image_name};
@@ -478,11 +479,13 @@ impl FileRemoval {
         failed.into_iter().map(leftover).collect()
     }
 
-    /// Removes the logs, and with them the times of earlier builds.
+    /// Removes the logs, and with them the times of earlier builds and the hashes of checkouts.
     fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
         if let Some(state_dir) = logs.parent() {
-            // Nothing but a number on the screen depends on them.
-            fs::remove_file(last_times::file(state_dir)).ok();
+            // Nothing but a number on the screen and a second of the next build depends on them.
+            for file in [last_times::file(state_dir), nixpkgs::hashes_file(state_dir)] {
+                fs::remove_file(file).ok();
+            }
         }
         logs::remove_all(logs, &self.live_runs)
     }

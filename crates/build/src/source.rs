@@ -11,6 +11,7 @@ use crate::flake;
 use crate::flake::{Flake, FlakeSearch, Override};
 use crate::lock;
 use crate::lock::{Download, Downloaded, Locked, Requested, Resolve};
+use crate::nixpkgs;
 use crate::nixpkgs::{LocalNixpkgs, Nixpkgs};
 use crate::plan::nixpkgs_of_flake;
 use crate::plan::{Plan, Problems};
@@ -344,8 +345,9 @@ pub(crate) async fn provide_nixpkgs(
     };
     let requested = match &plan.nixpkgs {
         Nixpkgs::Dir(dir) => {
+            let hashes = nixpkgs::hashes_file(&run.plan.request.common.state_dir);
             return Ok(Some(ResolvedNixpkgs {
-                nixpkgs: LocalNixpkgs::dir(dir, cancel).await?,
+                nixpkgs: LocalNixpkgs::dir(dir, hashes, cancel).await?,
                 locked: None,
             }));
         }
@@ -363,6 +365,19 @@ pub(crate) async fn provide_nixpkgs(
         nixpkgs: LocalNixpkgs::archive(archive.path, archive.sha256)?,
         locked: Some(locked),
     }))
+}
+
+/// The local directory of nixpkgs as it was when it was read last: what [`nixpkgs`] resolves it to, unless it has changed. `None` for
+/// anything else, and for a directory that is not remembered.
+pub(crate) fn remembered_nixpkgs(run: &RunContext<'_>) -> Option<ResolvedNixpkgs> {
+    let Nixpkgs::Dir(dir) = &run.plan.source.nixpkgs.as_ref()?.nixpkgs else {
+        return None;
+    };
+    let hashes = nixpkgs::hashes_file(&run.plan.request.common.state_dir);
+    Some(ResolvedNixpkgs {
+        nixpkgs: LocalNixpkgs::remembered_dir(dir, hashes)?,
+        locked: None,
+    })
 }
 
 /// Resolves nixpkgs and fetches it (`Phase::Nixpkgs`). `name_another` is what helps, besides a look at the network, where no server

@@ -63,7 +63,8 @@ fn the_miniature_is_known_by_its_files() {
 }
 
 async fn dir_of(root: &Path) -> Result<LocalNixpkgs, Failure> {
-    LocalNixpkgs::dir(root, &Cancel::new()).await
+    let hashes = root.join(".git/hashes");
+    LocalNixpkgs::dir(root, hashes, &Cancel::new()).await
 }
 
 #[tokio::test]
