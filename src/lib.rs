@@ -1,11 +1,9 @@
 //! `sdbuild` turns an `sd-card.nix` into a NixOS SD card image on any Linux machine with Docker.
 
-pub mod ci_service;
 pub mod cli;
 pub mod commands;
 pub mod settings;
 pub mod template;
-pub mod template_name;
 pub mod ui;
 
 use cli::{Cli, Command};

@@ -23,22 +23,6 @@ fn short_help_fits_forty_lines() {
     }
 }
 
-/// What most builds set was between flags that hardly any does.
-#[test]
-fn the_help_of_build_begins_with_what_happens_to_the_image() {
-    let command = Cli::command();
-    let mut build = command.find_subcommand("build").unwrap().clone();
-    let help = build.render_long_help().to_string();
-    let place = |flag: &str| {
-        let is_its = |line: &str| line.split_whitespace().take(2).any(|word| word == flag);
-        help.lines().position(is_its).expect(flag)
-    };
-    let first = ["--output", "--force", "--compress", "--boot-test"].map(place);
-    let later = ["--ssh-key", "--set", "--root", "--git-inputs"].map(place);
-    assert!(first.is_sorted() && later.is_sorted(), "{help}");
-    assert!(first.iter().max() < later.iter().min(), "{help}");
-}
-
 /// One that took several values and did not say so was given once, with a list that it refused.
 #[test]
 fn flags_that_can_be_repeated_say_so() {
@@ -124,56 +108,6 @@ fn every_command_has_examples_that_parse() {
                 assert!(!words.iter().any(is_flag), "{line}");
             }
             Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{line}: {e}"));
-        }
-    }
-}
-
-/// The long help of the command `name`, in one line.
-fn long_help(name: &str) -> String {
-    let command = Cli::command();
-    let mut command = command.find_subcommand(name).unwrap().clone();
-    let help = command.render_long_help().to_string();
-    help.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[test]
-fn the_short_help_of_init_names_the_templates() {
-    let command = Cli::command();
-    let mut init = command.find_subcommand("init").unwrap().clone();
-    let help = init.render_help().to_string();
-    assert!(help.contains("--template <NAME>"), "{help}");
-    let place = |flag: &str| help.find(flag).expect(flag);
-    assert!(place("--wifi") < place("--yes"), "{help}");
-}
-
-#[test]
-fn long_helps_say_what_a_user_needs() {
-    for (name, texts) in [
-        (
-            "build",
-            &[
-                "[default: the one here] The one here is the flake that sdbuild.toml names, otherwise sd-card.nix",
-                "with --dry-run, the plan and the forecast",
-                "leaves an image that is up to date",
-            ][..],
-        ),
-        (
-            "boot",
-            &["instead of UEFI (for a disk with an ESP in a GPT, qcow2 and VMDK) or U-Boot"],
-        ),
-        (
-            "flash",
-            &[
-                "before and after you insert the card",
-                "mounted file systems without --unmount",
-            ],
-        ),
-        ("boards", &["TESTED is how far such an image was tested"]),
-        ("formats", &["the name that --format takes"]),
-    ] {
-        let help = long_help(name);
-        for text in texts {
-            assert!(help.contains(text), "{text}\n{help}");
         }
     }
 }

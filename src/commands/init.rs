@@ -29,7 +29,7 @@ use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::system::System;
 use sdbuild_core::text::listed;
-use sdbuild_image::board::{Board, BoardName, Start};
+use sdbuild_image::board::{BoardName, Start};
 use sdbuild_image::image_name;
 use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 
@@ -107,12 +107,7 @@ async fn write_configuration(
     }
     let mut written = write_files(&values, settings)?;
     report(&values, context);
-    written.extend(name_in_settings(
-        &values,
-        &settings.config,
-        settings.owner,
-        context,
-    )?);
+    written.extend(name_in_settings(&values, settings, context)?);
     let lock = match &settings.flake {
         Some(flake) if !args.no_lock => {
             let (text, owner) = (flake_text(&values), settings.owner);
@@ -163,7 +158,8 @@ fn check_flake(settings: &settings::Init) -> Result<(), Failure> {
 
 fn show_paths(files: &[PathBuf], ui: &Ui) -> Result<(), Failure> {
     files.iter().try_for_each(|file| {
-        let file = canonical(file);
+        // Without `..` and links, as far as that can be resolved.
+        let file = file.canonicalize().unwrap_or_else(|_| file.clone());
         ui.result(&ui::sanitize_line(&file.to_string_lossy()))
     })
 }
@@ -197,11 +193,6 @@ fn gitignore() -> String {
     let comment = "# Images that sdbuild builds, and the files beside them: what git tracks is part of the flake.";
     let patterns = image_name::gitignore_patterns().join("\n");
     format!("{comment}\n{patterns}\n")
-}
-
-/// The path of a file without `..` and links, as far as its directory can be resolved.
-fn canonical(file: &Path) -> PathBuf {
-    file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
 
 /// Refuses invalid flags before anything is asked.
@@ -332,57 +323,49 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     CompleteFile::write(dir, text, found.mode() & 0o7777, owner)?.replace(path)
 }
 
-/// The format of the disk that a board with UEFI starts.
-const UEFI_FORMAT: &str = "raw-efi";
-/// Why a board is named.
-const FOR_BOARD: &str = "`sdbuild check` also checks what this board needs";
-/// Why a format is named.
-const FOR_FORMAT: &str = "`sdbuild build` makes this format";
-
-/// Writes the settings file beside `config` that names what `values` are for, if that is not a card for several boards, owned by `owner` (user and group id; `None`: this user), and
-/// returns its path. The line is reported if such a file exists already.
+/// Writes the settings file beside the configuration that names what `values` are for, if that is not a card for several boards; its
+/// path. The lines are reported if such a file exists already.
 fn name_in_settings(
     values: &TemplateValues,
-    config: &Path,
-    owner: Option<(u32, u32)>,
+    settings: &settings::Init,
     context: &Context,
 ) -> Result<Option<PathBuf>, Failure> {
-    let (lines, why) = match values.template.format() {
-        Some(format) => (format_lines(format, values.system), FOR_FORMAT),
-        None if values.board.has_images_of_its_own() => (lines(values.board), FOR_BOARD),
-        None => return Ok(None),
+    let Some((lines, why)) = settings_lines(values) else {
+        return Ok(None);
     };
-    let path = config.with_file_name(SETTINGS_NAME);
+    let path = settings.config.with_file_name(SETTINGS_NAME);
     if new_file::is_free(&path).is_err() {
         let lines: Vec<_> = lines.iter().map(|line| format!("`{line}`")).collect();
-        let (lines, shown) = (listed(&lines), path.display());
-        let text = format!("put {lines} into {shown}: {why}");
+        let text = format!("put {} into {}: {why}", listed(&lines), path.display());
         context.events.notice(text);
         return Ok(None);
     }
     let text = format!("# What the image is for: {why}.\n{}\n", lines.join("\n"));
-    new_file::write(&path, &text, Access::Everybody, owner)?;
-    let lines = listed(&lines);
-    context
-        .events
-        .notice(format!("{SETTINGS_NAME} has {lines}: {why}"));
+    new_file::write(&path, &text, Access::Everybody, settings.owner)?;
+    let text = format!("{SETTINGS_NAME} has {}: {why}", listed(&lines));
+    context.events.notice(text);
     Ok(Some(path))
 }
 
-fn format_lines(format: &str, system: System) -> Vec<String> {
-    let other = (system != System::default()).then(|| format!("system = \"{system}\""));
-    std::iter::once(format_line(format)).chain(other).collect()
-}
-
-fn format_line(format: &str) -> String {
-    format!("format = \"{format}\"")
-}
-
-/// The lines of the settings file for `board`.
-fn lines(board: &Board) -> Vec<String> {
-    let name = format!("board = \"{}\"", board.name);
-    let format = matches!(board.start, Start::Uefi).then(|| format_line(UEFI_FORMAT));
-    std::iter::once(name).chain(format).collect()
+/// The lines of the settings file for the format or the board of `values`, and why they are there.
+fn settings_lines(values: &TemplateValues) -> Option<(Vec<String>, &'static str)> {
+    let board = values.board;
+    let of_template = values.template.format();
+    let mut lines = Vec::new();
+    if of_template.is_none() && board.has_images_of_its_own() {
+        lines.push(format!("board = \"{}\"", board.name));
+    }
+    let of_board = matches!(board.start, Start::Uefi).then_some("raw-efi");
+    let format = of_template.or(of_board);
+    lines.extend(format.map(|format| format!("format = \"{format}\"")));
+    if of_template.is_some() && values.system != System::default() {
+        lines.push(format!("system = \"{}\"", values.system));
+    }
+    let why = match of_template {
+        Some(_) => "`sdbuild build` makes this format",
+        None => "`sdbuild check` also checks what this board needs",
+    };
+    (!lines.is_empty()).then_some((lines, why))
 }
 
 /// What was written.
@@ -435,19 +418,6 @@ fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sdbuild_image::image_format::Format;
-
-    #[test]
-    fn a_board_with_uefi_has_a_disk() {
-        let lines_for = |name: &str| {
-            let BoardName(board) = name.parse().unwrap();
-            lines(board)
-        };
-        assert_eq!(lines_for("rock64"), ["board = \"rock64\""]);
-        let expected = ["board = \"uefi\"", "format = \"raw-efi\""];
-        assert_eq!(lines_for("uefi"), expected);
-        assert!(UEFI_FORMAT.parse::<Format>().is_ok());
-    }
 
     #[test]
     fn the_next_command_builds_the_written_file() {

@@ -12,8 +12,7 @@ use clap::Args;
 
 use super::environment::Environment;
 use super::resolver::current_dir;
-use crate::ci_service::CiService;
-use crate::template_name::TemplateName;
+use crate::template::{CiService, TemplateName};
 use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::shown_path::shown_path;

@@ -1,12 +1,33 @@
 //! Workflows for continuous integration: the repository's examples with the path of the configuration.
 
-use crate::ci_service::CiService;
+use clap::ValueEnum;
 use sdbuild_core::shell_word::quoted;
 
 const GITHUB: &str = include_str!("../../examples/ci/github.yml");
 const GITLAB: &str = include_str!("../../examples/ci/gitlab.yml");
 /// The command in them that builds, where another configuration than that of the repository's root is named.
 const BUILD: &str = "sdbuild build --output images";
+
+/// A service for continuous integration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CiService {
+    /// GitHub Actions, on its 64-bit ARM runners
+    #[value(name = "github")]
+    GitHub,
+    /// GitLab CI/CD, on a runner with the engine's socket
+    #[value(name = "gitlab")]
+    GitLab,
+}
+
+impl CiService {
+    /// The path of the workflow below the root of the repository.
+    pub fn workflow(self) -> &'static str {
+        match self {
+            Self::GitHub => ".github/workflows/image.yml",
+            Self::GitLab => ".gitlab-ci.yml",
+        }
+    }
+}
 
 /// The workflow of `service` that builds `configuration`, a path below the root of the repository, or the root's own if it is
 /// empty. `None` if the path cannot be written into a workflow: it has control characters, or what GitHub replaces.

@@ -1,23 +1,24 @@
 //! A first configuration: the repository's example `sd-card.nix` with values of this machine.
 //!
 //! Guarantees: the result differs from the example only in keys, host name, time zone, locale and wireless
-//! network, account and board; every value is a quoted Nix string; a file is written completely or not at all. Uses no module but `common`.
+//! network, account and board; every value is a quoted Nix string; a file is written completely or not at all.
 
 mod board;
 mod ci;
 mod host;
 mod keys;
 mod miniature;
+mod name;
 
-use crate::template_name::TemplateName;
 pub use board::check_board;
-pub use ci::workflow;
+pub use ci::{CiService, workflow};
 pub use host::{
     Wifi, check_locale, check_time_zone, check_user_name, host_name, locale, time_zone,
     wireless_networks,
 };
 pub use keys::{PublicKey, agent_keys, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;
+pub use name::TemplateName;
 use sdbuild_core::new_file::Access;
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::system::System;

@@ -88,6 +88,13 @@ fn a_board_with_images_of_its_own_is_named_in_the_settings() {
         "the firmware comes from nixos-hardware, which the build downloads from GitHub at a fixed commit; the kernel from nixpkgs",
     ]);
     assert_eq!(fs::read_to_string(&settings).unwrap(), text);
+    // A machine with UEFI starts a disk.
+    run(&mut user.sdbuild(&["init", "disk", "--board", "uefi"])).assert_exit_code(0);
+    let text = fs::read_to_string(user.home.path().join("disk/sdbuild.toml")).unwrap();
+    assert!(
+        text.ends_with("\nboard = \"uefi\"\nformat = \"raw-efi\"\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -345,24 +345,3 @@ fn a_signal_ends_the_reading_of_a_large_image() {
         start.elapsed()
     );
 }
-
-#[test]
-fn a_configuration_in_place_of_an_image_is_built() {
-    let user = user();
-    user.write("sd-card.nix", crate::GOOD);
-    user.write("my pi.nix", crate::GOOD);
-    for words in [
-        &["inspect", "sd-card.nix"][..],
-        &["boot", "sd-card.nix", "--emulator", "container"],
-    ] {
-        run(&mut user.sdbuild(words))
-            .assert_exit_code(2)
-            .assert_stderr_contains(&[
-                "it is a text file, not an image",
-                "hint: that is a configuration; `sdbuild build sd-card.nix` makes an image of it",
-            ]);
-    }
-    inspect(&user, &["my pi.nix"])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["that is a configuration; `sdbuild build 'my pi.nix'` makes"]);
-}

@@ -190,32 +190,6 @@ fn an_image_that_cannot_be_downloaded_is_named() {
     }
 }
 
-#[test]
-fn help_names_the_files_and_the_variables() {
-    let clone = Clone::new();
-    for flag in ["--help", "-h"] {
-        let help = run(clone.command().arg(flag)).assert_exit_code(0).stdout;
-        for word in [
-            "./install.sh --uninstall",
-            "/home/.local/bin/sdbuild\n",
-            "/home/.local/share/man/man1/sdbuild.1\n",
-            "/home/.local/share/man/man1/sdbuild-COMMAND.1",
-            "In a clone, the script compiles sdbuild.\n",
-            "SDBUILD_COMPILER",
-            "SDBUILD_INSTALL_DIR",
-        ] {
-            assert!(help.contains(word), "{word}: {help}");
-        }
-    }
-    let help = run(clone.command().arg("-h")).stdout;
-    let releases = "SDBUILD_RELEASES      the address of the releases [default: none: no release is published yet]";
-    assert!(help.contains(releases) && !help.contains("OWNER"), "{help}");
-    let mut command = clone.command();
-    command.env("SDBUILD_INSTALL_DIR", "/x/tools").arg("--help");
-    let help = run(&mut command).assert_exit_code(0).stdout;
-    assert!(help.contains("\n  /x/tools/sdbuild\n\n"), "{help}");
-}
-
 /// Directories that were there stay, also empty ones.
 #[test]
 fn only_directories_that_the_script_made_are_removed() {

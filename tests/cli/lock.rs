@@ -25,19 +25,6 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .run();
 }
 
-/// The hint had a flag that `lock` does not have.
-#[test]
-fn without_a_network_the_hint_fits_the_command() {
-    let test = CliTest::new(&["lock"]).config().exit_code(3);
-    let test = test.env("SDBUILD_CHANNELS", "http://127.0.0.1:1");
-    let told = test.run().stderr;
-    let setting = "or name an archive that this machine reaches with nixpkgs in your own ";
-    assert!(
-        told.contains(setting) && !told.contains("--nixpkgs"),
-        "{told}"
-    );
-}
-
 /// Nix only warned, and said that nothing had changed.
 #[test]
 fn a_mistyped_input_is_refused_before_anything_runs() {

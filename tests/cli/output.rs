@@ -60,19 +60,6 @@ fn alone_it_names_the_first_commands_on_one_screen() {
     }
 }
 
-/// With a pager, only the variable says how wide the terminal is. Examples were laid out for 100 columns and broken at these.
-#[test]
-fn help_without_a_terminal_has_the_columns_of_the_variable() {
-    for words in [["clean", "-h"], ["help", "formats"]] {
-        let help = CliTest::new(&words).env("COLUMNS", "72").run().stdout;
-        let is_narrow = |line: &str| line.chars().count() <= 72;
-        assert!(help.lines().all(is_narrow), "{help}");
-        let examples = help.split("Examples:\n").nth(1).unwrap();
-        let is_whole = |line: &str| line.starts_with("  sdbuild") || line.trim().starts_with("# ");
-        assert!(examples.lines().all(is_whole), "{help}");
-    }
-}
-
 #[test]
 fn quiet_prints_only_the_error() {
     let outcome = CliTest::new(&["build", "--quiet"])

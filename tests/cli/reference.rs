@@ -36,17 +36,6 @@ fn commands() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn commands_are_listed_in_the_order_of_a_first_image() {
-    let names: Vec<String> = commands().into_iter().map(|(name, _)| name).collect();
-    let order = ["doctor", "init", "check", "build", "boot", "flash", "clean"];
-    let place = |name: &&str| {
-        let whole = format!("sdbuild {name}");
-        names.iter().position(|n| *n == whole).unwrap()
-    };
-    assert!(order.iter().is_sorted_by_key(place), "{names:?}");
-}
-
-#[test]
 fn every_command_has_a_manual_page_with_its_flags() {
     let dir = tempfile::tempdir().unwrap();
     let man = dir.path().join("man");

@@ -6,19 +6,6 @@ use crate::cli_test::CliTest;
 use crate::support::*;
 use crate::{GOOD, user};
 
-/// It repeated the help of `build`, and did not say that a name can be given.
-#[test]
-fn help_says_what_a_setting_is_and_how_it_is_set() {
-    CliTest::new(&["settings", "--help"])
-        .stdout("Usage: sdbuild settings [OPTIONS] [NAME|PATH]")
-        .stdout("To set one, write a line such as")
-        .stdout("To unset it, delete the line")
-        .stdout("sdbuild settings jobs ")
-        .run();
-    let help = run(&mut user().sdbuild(&["settings", "--help"])).stdout;
-    assert!(!help.contains("--boot-test"), "{help}");
-}
-
 #[test]
 fn every_source_is_named() {
     let mut user = user()

@@ -1,27 +1,6 @@
 //! Arguments that are refused, with exit code 2.
 
 use crate::cli_test::CliTest;
-use crate::support::*;
-use crate::user;
-
-#[test]
-fn refused_arguments_fit_the_terminal() {
-    let user = user();
-    for words in [&["init", "--board"][..], &["flash", "--ye"]] {
-        let mut screen = Screen::start(&user.sdbuild(words), (40, 24));
-        screen.assert_exit_code(2);
-        let text = String::from_utf8(screen.all()).unwrap();
-        // Without the colours.
-        let mut pieces = text.split("\u{1b}[");
-        let first = pieces.next().unwrap_or_default().to_owned();
-        let text = pieces.fold(first, |text, piece| {
-            text + piece.split_once('m').map_or(piece, |(_, rest)| rest)
-        });
-        assert!(text.starts_with("error: "), "{text}");
-        let is_narrow = |line: &str| line.chars().count() <= 40;
-        assert!(text.lines().all(is_narrow), "{text}");
-    }
-}
 
 #[test]
 fn a_mistake_has_the_name_of_what_there_is() {

@@ -15,7 +15,6 @@ use std::{fs, io};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, OrFail};
-use sdbuild_core::nearest::nearest;
 use sdbuild_core::parent_dir::parent_dir;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::{shown_dir, shown_path};
@@ -247,15 +246,6 @@ fn not_readable(path: &Path, error: io::Error) -> Failure {
         let reference = quoted(&format!("{}{name}", shown_directory(directory)));
         return failure.hint(format!("a {FLAKE_FILE} is there: --flake {reference}"));
     }
-    let modules = modules_in(directory);
-    let only = modules
-        .first()
-        .filter(|_| name == CONFIG_NAME && modules.len() == 1);
-    let only = only.map(String::as_str);
-    if let Some(other) = nearest(&name, modules.iter().map(String::as_str)).or(only) {
-        let other = quoted(&shown_path(&directory.join(other)));
-        return failure.hint(format!("did you mean {other}?"));
-    }
     failure.hint("`sdbuild init` writes a configuration into the current directory")
 }
 
@@ -265,15 +255,6 @@ fn shown_directory(directory: &Path) -> String {
         "" => ".".to_owned(),
         shown => shown.to_owned(),
     }
-}
-
-/// The names of the files of Nix in `directory`.
-fn modules_in(directory: &Path) -> Vec<String> {
-    let files = fs::read_dir(directory).into_iter().flatten().flatten();
-    let modules = files.filter(|file| file.path().extension().is_some_and(|end| end == "nix"));
-    modules
-        .filter_map(|file| file.file_name().into_string().ok())
-        .collect()
 }
 
 #[cfg(test)]
@@ -360,9 +341,6 @@ mod tests {
         };
         let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
         assert!(hint("sd-card.nix").contains("`sdbuild init`"));
-        write("kitchen.nix", "{ }");
-        assert!(hint("sd-card.nix").ends_with("/kitchen.nix?"));
-        assert!(hint("kitchn.nix").ends_with("/kitchen.nix?"));
         write("flake.nix", "{ a.sd-card = 1; b.pi = 2; }");
         assert!(hint("sd-card.nix").contains("--flake ") && !hint("sd-card.nix").contains('#'));
         assert!(hint("pi").contains("--flake ") && hint("pi").contains("#pi"));

@@ -49,7 +49,6 @@ mod source;
 mod status;
 mod sweep;
 mod tar_writer;
-mod writable_dir;
 
 pub use build::{build, describe};
 pub use cache_export::{CacheExport, Destination, Exported};

@@ -14,7 +14,6 @@ use crate::{builder_step, container_images, emulation, remote_builders, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Event;
 use sdbuild_core::failure::{Class, Failure};
-use sdbuild_core::nearest::meant;
 use sdbuild_core::shell_word::command_line;
 use sdbuild_nix::shell_session::{Derivation, ShellSession};
 
@@ -118,13 +117,9 @@ fn unknown(word: &str, failed: &[Derivation]) -> Failure {
             names.push(derivation.name());
         }
     }
-    let failure = match meant(word, names.iter().copied()) {
-        Some(meant) => failure.hint(format!("did you mean {meant}?")),
-        // `nix shell` takes packages.
-        None => failure.hint(NO_PACKAGE.replace("NAME", word)),
-    };
     if names.is_empty() {
-        return failure;
+        // `nix shell` takes packages.
+        return failure.hint(NO_PACKAGE.replace("NAME", word));
     }
     let more = match names.len().saturating_sub(MAX_NAMES) {
         0 => String::new(),
@@ -183,9 +178,7 @@ mod tests {
         let failure = derivation("bar-1.0", state.path()).unwrap_err();
         assert_eq!(failure.class, Class::Usage);
         let list = "failed builds: foo-1.0, foo. For another derivation, give its store path, /nix/store/….drv";
-        assert_eq!(failure.hints.last().unwrap(), list);
-        let failure = derivation("foo-1", state.path()).unwrap_err();
-        assert_eq!(failure.hints, ["did you mean foo-1.0?", list]);
+        assert_eq!(failure.hints, [list]);
         let whole = path('d', "any");
         assert_eq!(derivation(&whole, state.path()).unwrap().path(), whole);
     }
@@ -204,6 +197,6 @@ mod tests {
             .collect();
         let failure = unknown("zzz", &[&failed[..], &failed].concat());
         let hint = "failed builds: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more.";
-        assert!(failure.hints[1].starts_with(hint), "{:?}", failure.hints);
+        assert!(failure.hints[0].starts_with(hint), "{:?}", failure.hints);
     }
 }

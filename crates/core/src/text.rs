@@ -104,9 +104,6 @@ fn skip_control_string(chars: &mut Peekable<Chars<'_>>) {
     }
 }
 
-/// Characters that stand for `-` in texts, where programs have put them in place of it.
-pub const DASHES: [char; 4] = ['‐', '–', '—', '−'];
-
 /// Line `number` of `text`, counted from 1.
 pub fn line_of(text: &str, number: u64) -> Option<&str> {
     let index = usize::try_from(number).ok()?.checked_sub(1)?;

@@ -1,7 +1,9 @@
 //! Files into and out of containers, as streams of tar bytes in bounded memory. Callers pack and unpack the archives.
 
+use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bollard::query_parameters::{
@@ -11,6 +13,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use sdbuild_core::timeout::timeout;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -153,7 +156,9 @@ impl Container {
         };
         let rest = bytes.map_err(move |e| io::Error::other(at(operation.clone())(e)));
         let all = stream::iter(first.map(Ok)).chain(idle_bounded(rest));
-        Ok(StreamReader::new(Box::pin(all)))
+        Ok(Download {
+            inner: StreamReader::new(Box::pin(all)),
+        })
     }
 }
 
@@ -188,7 +193,25 @@ fn idle_bounded(
 }
 
 /// A tar archive that is being read from a container.
-pub type Download = StreamReader<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>, Bytes>;
+pub struct Download {
+    inner: StreamReader<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>, Bytes>,
+}
+
+impl AsyncRead for Download {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Download")
+    }
+}
 
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 const QUEUED_CHUNKS: usize = 4;

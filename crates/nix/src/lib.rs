@@ -23,7 +23,6 @@ pub mod nix_conf;
 pub mod nix_definitions;
 pub mod nix_name;
 pub mod nix_syntax;
-pub mod nixos_option;
 pub mod package_names;
 pub mod reports;
 pub mod shell_session;

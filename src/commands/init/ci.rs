@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::ci_service::CiService;
 use crate::settings::Init;
 use crate::template;
+use crate::template::CiService;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::new_file;
 use sdbuild_core::new_file::Access;

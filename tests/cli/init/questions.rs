@@ -109,17 +109,6 @@ fn end_of_input_at_a_question_writes_nothing() {
 }
 
 #[test]
-fn boards_keep_their_columns_on_a_narrow_terminal() {
-    let user = with_key("me@here");
-    let mut screen = Screen::start(&user.sdbuild(&["init", "--hostname", "a"]), (40, 24));
-    screen.wait_for("Board [rpi4]: ");
-    let seen = screen.contents();
-    assert!(seen.contains("  rpi5   Raspberry Pi 5, 500, CM5"), "{seen}");
-    screen.type_keys("\u{4}");
-    screen.assert_exit_code(2);
-}
-
-#[test]
 fn a_passphrase_is_read_from_standard_input() {
     let user = with_key("me@here");
     let words = [

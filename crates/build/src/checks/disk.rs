@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::checks::{Check, Machine, Verdict};
 use crate::output;
-use crate::writable_dir::try_to_write;
+use crate::output::try_to_write;
 use sdbuild_core::disk_space::{free_space, free_space_for_users};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_engine::oci::MissingImages;

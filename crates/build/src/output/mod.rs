@@ -21,4 +21,5 @@ pub use binary_cache::CacheDir;
 pub use copy_out::{check_name, copy_out};
 pub use earlier::{UnchangedImage, older_images, unchanged};
 pub use manifest::{ImageOwnerId, imager_url};
+pub(crate) use request::try_to_write;
 pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings, preflight};

@@ -7,7 +7,6 @@ use std::{fs, io};
 use jiff::Timestamp;
 
 use crate::output::manifest::Provenance;
-use crate::writable_dir::try_to_write;
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::hash::Sha256Hash;
@@ -122,6 +121,12 @@ pub fn preflight(dir: &Path) -> Vec<Failure> {
         },
     };
     vec![failure]
+}
+
+/// Creates a file in `dir` that is gone at once; the system's reason where that is impossible. The permissions of a directory do not
+/// tell: the file system of `/proc`, for one, has directories that root may write to and that take no file.
+pub(crate) fn try_to_write(dir: &Path) -> io::Result<()> {
+    tempfile::tempfile_in(dir).map(drop)
 }
 
 /// `dir`, or the nearest directory above it that exists.
