@@ -115,8 +115,8 @@ pub(super) fn image(image: &ImageDone, warnings: usize, form: Form) -> Vec<Strin
     let facts = format!("{size}{SEPARATOR}{built}{}", words::duration(image.took));
     let older = older(&image.older);
     if form.columns.is_none() {
-        let facts = format!("{facts}, SHA-256 {}", image.sha256);
-        let image = format!("image: {shown} ({facts})");
+        // Standard output has its path, often in the same log.
+        let image = format!("image: {facts}, SHA-256 {}", image.sha256);
         return std::iter::once(image).chain(older).collect();
     }
     let mut lines = vec![String::new()];

@@ -259,7 +259,7 @@ fn image_without_a_terminal_is_one_line() {
     assert_eq!(
         image(&done, 1, PLAIN),
         [
-            "image: out/pi.img.zst (1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab)",
+            "image: 1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab",
             "2 earlier images stay (68 MB): `sdbuild status`",
         ]
     );
