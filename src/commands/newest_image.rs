@@ -59,12 +59,11 @@ fn choose(
         .partition(|image| fits(image.name()));
     let newest = fitting.into_iter().chain(others).next();
     let Some(Candidate { path, .. }) = newest else {
-        return match image {
-            Some(path) => Ok(path.to_owned()),
-            None => {
-                let text = format!("there is no image in {}", here.display());
-                Err(Failure::usage(text).hint("build one with `sdbuild build`, or name the file"))
-            }
+        return if let Some(path) = image {
+            Ok(path.to_owned())
+        } else {
+            let text = format!("there is no image in {}", here.display());
+            Err(Failure::usage(text).hint("build one with `sdbuild build`, or name the file"))
         };
     };
     let of_host = host.map_or_else(String::new, |host| format!(" of {host}"));

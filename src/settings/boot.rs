@@ -29,9 +29,9 @@ use sdbuild_image::board::{Board, BoardName, QemuModel, Wiring, generic_machine}
 /// Default memory of the machine.
 const MEMORY_MIB: u32 = 1024;
 /// Default time limit of a login, and then of the command.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(180);
+const LOGIN_TIMEOUT: Duration = Duration::from_mins(3);
 /// The same on the model of a board.
-const BOARD_TIMEOUT: Duration = Duration::from_secs(600);
+const BOARD_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// `sdbuild boot`.
 #[derive(Debug, Args)]

@@ -163,18 +163,18 @@ impl Environment {
             if variables::names().any(|name| name == variable) {
                 return None;
             }
-            let advice = match variables::names().find(|name| is_slip(variable, name)) {
-                Some(name) => format!("did you mean {name}?"),
-                None => {
-                    let flag = variable
-                        .strip_prefix(PREFIX)?
-                        .to_lowercase()
-                        .replace('_', "-");
-                    let mut flags = build.get_arguments().filter_map(clap::Arg::get_long);
-                    flags
-                        .find(|name| *name == flag)
-                        .map(|name| format!("give --{name}"))?
-                }
+            let advice = if let Some(name) = variables::names().find(|name| is_slip(variable, name))
+            {
+                format!("did you mean {name}?")
+            } else {
+                let flag = variable
+                    .strip_prefix(PREFIX)?
+                    .to_lowercase()
+                    .replace('_', "-");
+                let mut flags = build.get_arguments().filter_map(clap::Arg::get_long);
+                flags
+                    .find(|name| *name == flag)
+                    .map(|name| format!("give --{name}"))?
             };
             Some(format!(
                 "the environment variable {variable} is not read: {advice}"

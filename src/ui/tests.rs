@@ -246,7 +246,7 @@ fn many_lines_above_a_live_view_take_few_writes() {
         // Like a build: the writer could write each line as it comes.
         std::thread::park_timeout(Duration::from_micros(100));
     }
-    writer.close(Duration::from_secs(60));
+    writer.close(Duration::from_mins(1));
     (&display).write_all(MARK).unwrap();
     let bytes = reader.join().unwrap();
     let text = String::from_utf8(bytes).unwrap();

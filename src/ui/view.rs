@@ -22,7 +22,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// How much progress is worth a line: per cent.
 const STEP: u64 = 10;
 /// Maximum time between two lines, to show that the run goes on.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_mins(1);
 /// Builds that a line names.
 const MAX_NAMES: usize = 3;
 /// How often a view without a live view is ticked; lines are late by at most this much.

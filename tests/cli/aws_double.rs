@@ -180,7 +180,7 @@ impl AwsDouble {
 
     /// Waits until `condition` holds.
     pub fn wait_until(&self, condition: impl Fn(&AwsState) -> bool) {
-        let limit = std::time::Duration::from_secs(60);
+        let limit = std::time::Duration::from_mins(1);
         let guard = self.state();
         let waited = self
             .shared
@@ -228,7 +228,7 @@ fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
         }
         drop(state);
         shared.changed.notify_all();
-        std::thread::sleep(std::time::Duration::from_secs(600));
+        std::thread::sleep(std::time::Duration::from_mins(10));
         return None;
     }
     if let Err(failed) = fail(call, &action, &mut state) {

@@ -255,7 +255,7 @@ fn nothing_stays_at_aws_whenever_a_build_is_killed() {
         let is_expected = outcome.signal == Some(signal as i32) || is_told;
         assert!(is_expected, "{}", outcome.stderr);
         // Those that were given back are gone without any lease.
-        wait_until(Duration::from_secs(60), "it is given back", || {
+        wait_until(Duration::from_mins(1), "it is given back", || {
             renter.holder().is_none()
         });
         let mut left = renter.left();

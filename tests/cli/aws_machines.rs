@@ -96,7 +96,7 @@ impl Renter {
     }
 
     pub fn wait_until_given_back(&self) {
-        let limit = Duration::from_secs(60);
+        let limit = Duration::from_mins(1);
         wait_until(limit, "the machine is given back", || {
             self.records().is_empty()
         });

@@ -84,14 +84,14 @@ async fn a_rented_machine_is_given_back_when_a_build_is_killed() {
 
 /// They would be gone with a machine that has an engine of its own.
 pub fn remove_containers_of(runs: &RunTracker) {
-    wait_until(Duration::from_secs(60), "the builder has ended", || {
+    wait_until(Duration::from_mins(1), "the builder has ended", || {
         runs.running_containers().is_empty()
     });
     for container in runs.containers() {
         // It fails where somebody else is removing the container already: every run of another test sweeps what stale runs left.
         run(Command::new("docker").args(["rm", "--force", "--volumes", &container]));
     }
-    wait_until(Duration::from_secs(60), "the containers are gone", || {
+    wait_until(Duration::from_mins(1), "the containers are gone", || {
         runs.containers().is_empty()
     });
     runs.assert_nothing_left();

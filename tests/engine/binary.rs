@@ -134,7 +134,7 @@ fn a_mirror_that_cuts_the_body_short() {
 
 #[test]
 fn a_mirror_that_hangs_before_it_answers() {
-    let hang = |_: &mut TcpStream| std::thread::sleep(Duration::from_secs(120));
+    let hang = |_: &mut TcpStream| std::thread::sleep(Duration::from_mins(2));
     assert_build_fails(hang, &[("SDBUILD_STALL_TIMEOUT", "1")], "no answer in time");
 }
 
@@ -142,7 +142,7 @@ fn a_mirror_that_hangs_before_it_answers() {
 fn a_mirror_that_hangs_in_mid_body() {
     let hang = |stream: &mut TcpStream| {
         send_body(stream, PACKAGE.len(), &PACKAGE[..9]);
-        std::thread::sleep(Duration::from_secs(120));
+        std::thread::sleep(Duration::from_mins(2));
     };
     let message = "broke off after 9 bytes: no answer in time";
     assert_build_fails(hang, &[("SDBUILD_STALL_TIMEOUT", "1")], message);

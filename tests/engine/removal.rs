@@ -95,7 +95,7 @@ async fn directories_another_container_creates_are_waited_for() {
 async fn a_container_that_is_still_being_created_is_reported() {
     let (engine, _server) = scripted::engine(|request| match request {
         create if create.starts_with("POST /containers/create") => {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
             default_reply()
         }
         _ => refused(404, "no such container"),
@@ -137,7 +137,7 @@ async fn an_interruption_is_not_blamed_on_what_was_going_on() {
 async fn shortened_teardown_removes_without_stopping_first() {
     let (engine, _server) = scripted::engine(|request| match request {
         stop if stop.contains("/stop") => {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
             default_reply()
         }
         delete if delete.starts_with("DELETE") => {

@@ -58,7 +58,7 @@ fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
 fn killed_during_registrar_start(engine: &mut OwnEngine, user: &TestUser, runs: &RunTracker) {
     let build = Running::start(&mut user.build(&["--force"]));
     wait_until(
-        std::time::Duration::from_secs(60),
+        std::time::Duration::from_mins(1),
         "the registrar is created",
         || engine.containers() > 0,
     );

@@ -147,7 +147,7 @@ fn interrupt_leaves_a_half_written_card() {
         // Once the first bytes of the image are on the card, the write is in progress.
         let file = fs::File::open(card.at("card")).unwrap();
         let mut now = vec![0; 4096];
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while now != start && Instant::now() < deadline {
             file.read_exact_at(&mut now, 0).unwrap();
         }

@@ -235,7 +235,7 @@ fn answer(
     stream.write_all(now)?;
     stream.flush()?;
     if matches!(reply, Reply::Silence) {
-        std::thread::sleep(Duration::from_secs(600));
+        std::thread::sleep(Duration::from_mins(10));
     } else if matches!(reply, Reply::Trickle) {
         for byte in rest {
             std::thread::sleep(Duration::from_millis(250));

@@ -69,7 +69,7 @@ impl OwnEngine {
 
     fn wait_until_up(&self) {
         wait_until(
-            Duration::from_secs(60),
+            Duration::from_mins(1),
             "the engine of the tests answers",
             || self.docker(&["version"]).code == Some(0),
         );

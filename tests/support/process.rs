@@ -21,7 +21,7 @@ pub struct Outcome {
 }
 
 /// The time that [`run`] gives a command: the longest take four minutes, and a test is ended after ten, without its output.
-const MAX_RUN: Duration = Duration::from_secs(480);
+const MAX_RUN: Duration = Duration::from_mins(8);
 
 /// Runs `command`, without standard input, to its end. Panics with its output, and with what all processes wait for, when that takes
 /// too long.
@@ -42,7 +42,7 @@ pub fn run_with_input(command: &mut Command) -> Outcome {
     let show = ["-eo", "pid,ppid,stat,wchan:24,etimes,args", "--forest"];
     let processes = Outcome::of(&Command::new("ps").args(show).output().unwrap()).stdout;
     kill(pid, Signal::SIGTERM).unwrap_or(());
-    let stderr = output.recv_timeout(Duration::from_secs(60));
+    let stderr = output.recv_timeout(Duration::from_mins(1));
     let stderr = stderr.map_or_else(|e| e.to_string(), |output| Outcome::of(&output).stderr);
     panic!(
         "{command:?} has not ended within {MAX_RUN:?}\n--- stderr\n{stderr}\n--- processes\n{processes}"
@@ -188,7 +188,7 @@ impl Running {
     /// Waits until a line of standard error contains `part`, for at most two minutes.
     #[track_caller]
     pub fn wait_for(&mut self, part: &str) {
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left);
@@ -209,7 +209,7 @@ impl Running {
     /// Waits until `condition` holds, for at most a minute; fails when the process has ended before.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while !condition() {
             self.seen.extend(self.lines.try_iter());
             let ended = self.child.try_wait().unwrap();

@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use super::wait_until;
 
 /// The time limit of all waits.
-const WAIT_LIMIT: Duration = Duration::from_secs(120);
+const WAIT_LIMIT: Duration = Duration::from_mins(2);
 /// The number of lines above the screen that are kept.
 const HISTORY: usize = 2000;
 

@@ -113,7 +113,7 @@ impl EngineService {
         let start = std::time::Instant::now();
         while self.docker(&["version"]).code != Some(0) {
             let log = || fs::read_to_string(self.account.at("log")).unwrap();
-            assert!(start.elapsed() < Duration::from_secs(60), "{}", log());
+            assert!(start.elapsed() < Duration::from_mins(1), "{}", log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -28,7 +28,7 @@ pub enum Reached {
 const MIN_MEMORY_MIB: u32 = 256;
 /// A timeout below this may be the reason why no login succeeded: 12 s were measured from the start to a login under emulation,
 /// 18 s beside compilers, and a slower machine may need three times as long.
-const SHORT_TIMEOUT: Duration = Duration::from_secs(60);
+const SHORT_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long an SSH server may need after the console asks for a login: it makes its host keys on the first boot.
 const SERVER_START: Duration = Duration::from_secs(20);
 /// Lines of the console that are shown when a boot fails.

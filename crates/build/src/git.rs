@@ -32,7 +32,7 @@ const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// How long git reads an ordinary repository on this machine. After that it may be waiting for a pipe.
 const USUAL_TIME: Duration = Duration::from_secs(1);
 /// How long git may read a repository on this machine: 200,000 files on a slow disk take minutes.
-const LOCAL_TIMEOUT: Duration = Duration::from_secs(600);
+const LOCAL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The program, and where it runs.
 #[derive(Clone, Debug)]

@@ -238,7 +238,7 @@ const SCRIPT: &str = r#"for dir in /volumes/*; do
 done
 wait"#;
 /// The script's own limit, and the time that the engine may need to start the container.
-const MEASURE_TIMEOUT: Duration = Duration::from_secs(180);
+const MEASURE_TIMEOUT: Duration = Duration::from_mins(3);
 /// Where the volumes are mounted, each under its number.
 const DIR: &str = "/volumes";
 

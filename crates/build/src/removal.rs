@@ -28,7 +28,7 @@ use sdbuild_engine::oci::Definition;
 use sdbuild_engine::{EngineError, ImageInfo, RunId, VolumeInfo};
 
 /// A store of some hundred thousand files on a slow disk takes its time.
-const REMOVE_TIMEOUT: Duration = Duration::from_secs(1800);
+const REMOVE_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Which of our objects a plan is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

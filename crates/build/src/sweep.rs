@@ -13,9 +13,9 @@ use sdbuild_engine::{ContainerInfo, Engine, ImageInfo, Role, RunId};
 
 /// How long a run of another user or machine may need a container that does not run: it uploads to one that it has not
 /// started, or reads its image out of a builder that ended. Gigabytes over a slow network take hours.
-const SWEEP_GRACE: Duration = Duration::from_secs(24 * 3600);
+const SWEEP_GRACE: Duration = Duration::from_hours(24);
 /// How long a run of another user or machine may take to read how its container ended.
-const ENDED_GRACE: Duration = Duration::from_secs(60);
+const ENDED_GRACE: Duration = Duration::from_mins(1);
 /// Seconds that the registrar of a stale run has to remove its handler when it is stopped.
 const STOP_SECONDS: u32 = 5;
 

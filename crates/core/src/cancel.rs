@@ -188,7 +188,7 @@ mod tests {
         let cancel = Cancel::new();
         cancel.received(2);
         cancel.received(2);
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         let steps = async {
             for _ in 0..8 {
                 let step = cancel.bounded(long, std::future::pending::<()>());
@@ -205,10 +205,10 @@ mod tests {
     #[tokio::test]
     async fn the_first_limit_of_a_shortened_teardown_counts() {
         let cancel = Cancel::new();
-        for limit in [Duration::from_millis(200), Duration::from_secs(60)] {
+        for limit in [Duration::from_millis(200), Duration::from_mins(1)] {
             cancel.shorten_teardown(limit);
         }
-        let step = cancel.bounded(Duration::from_secs(60), std::future::pending::<()>());
+        let step = cancel.bounded(Duration::from_mins(1), std::future::pending::<()>());
         assert!(timeout(Duration::from_secs(30), step).await.is_some());
     }
 }

@@ -12,7 +12,7 @@ use super::private_dir;
 /// The prefix of their names.
 const PREFIX: &str = ".tmp-";
 /// A directory that is younger than this may not be locked yet.
-const MIN_STALE_AGE: Duration = Duration::from_secs(60);
+const MIN_STALE_AGE: Duration = Duration::from_mins(1);
 
 /// A directory that is removed when the value is dropped. Only this user may look into it.
 #[derive(Debug)]

@@ -85,7 +85,7 @@ mod tests {
         let soon = Duration::from_millis(300);
         let never = timeout(soon, std::future::pending::<()>());
         assert_eq!(never.await, None);
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         assert_eq!(timeout(long, tokio::time::sleep(soon)).await, Some(()));
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_timer_resumes_and_can_be_shortened() {
-        let mut timer = ActiveTimer::new(Duration::from_secs(3600));
+        let mut timer = ActiveTimer::new(Duration::from_hours(1));
         for _ in 0..3 {
             tokio::select! {
                 () = timer.expired() => panic!("an hour is not over"),

@@ -23,7 +23,7 @@ use crate::container::Container;
 use crate::error::{EngineError, at};
 
 /// How long a download may be silent before the engine counts as gone.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The type of a file inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

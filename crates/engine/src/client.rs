@@ -106,10 +106,10 @@ impl Engine {
 }
 
 /// For requests that an engine answers from memory; the rest is for a busy disk.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The timeout of bollard's clients: longer than any run.
-pub(super) const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const NEVER: Duration = Duration::from_hours(720);
 
 /// Attempts of a request that needs a directory of a volume while another container makes the engine create the same one.
 const RACE_ATTEMPTS: u32 = 5;

@@ -58,7 +58,7 @@ pub struct Container {
 }
 
 /// For creating a container, which copies the image's content into a new volume.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(600);
+const CREATE_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Engine {
     /// Creates a container without starting it. [`crate::ContainerGuard::create`] also removes it in any case.
@@ -200,7 +200,7 @@ fn exit_code(answer: Option<WaitAnswer>, operation: String) -> Result<i64, Engin
 }
 
 /// How long the removal waits for a creation that was cancelled: creating a volume copies files.
-const CREATION_TIMEOUT: Duration = Duration::from_secs(60);
+const CREATION_TIMEOUT: Duration = Duration::from_mins(1);
 /// Default time between TERM and KILL, in seconds.
 const DEFAULT_GRACE: u32 = 3;
 

@@ -14,7 +14,7 @@ use crate::error::EngineError;
 /// them open (bollard#251). A busy engine passes the last output on seconds later.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long the streams are waited for after the container's end in all.
-const DRAIN_LIMIT: Duration = Duration::from_secs(60);
+const DRAIN_LIMIT: Duration = Duration::from_mins(1);
 
 /// The next item of a container's output.
 #[derive(Debug)]

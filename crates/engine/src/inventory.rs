@@ -20,7 +20,7 @@ use crate::moment::Moment;
 const REMOVE_TRIES: u32 = 200;
 /// How long the engine may take to remove a container while it answers pings: it unmounts file systems and deletes files,
 /// on a board's SD card perhaps. One that does not answer them is waited for much shorter (`Cancel::shorten_teardown`).
-pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_secs(120);
+pub(super) const REMOVAL_TIMEOUT: Duration = Duration::from_mins(2);
 /// A container has a second to leave a state that bollard cannot parse.
 const LIST_RETRIES: u32 = 10;
 

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_does_not_matter_on_one_machine() {
         let age = |then: &str, now: &str| moment(now).since(&moment(then));
-        let hour = Some(Duration::from_secs(3600));
+        let hour = Some(Duration::from_hours(1));
         assert_eq!(age("a 100 1000000", "a 3700 9000000"), hour, "set forward");
         assert_eq!(age("a 100 1000000", "a 3700 1000"), hour, "set back");
         assert_eq!(

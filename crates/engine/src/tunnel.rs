@@ -58,7 +58,7 @@ const REFUSED: &str = "Host key verification failed";
 /// What it writes when the server has no key of the expected type.
 const OTHER_TYPE: &str = "no matching host key type";
 /// A directory without a socket that is older than this belongs to an `ssh` that never connected.
-const MAX_CONNECTING_AGE: Duration = Duration::from_secs(24 * 3600);
+const MAX_CONNECTING_AGE: Duration = Duration::from_hours(24);
 /// Limit for the remote shell's output before the socket's line, and for the messages of `ssh`.
 const MAX_MESSAGE_BYTES: u64 = 64 << 10;
 /// For a request to the running `ssh`, on a busy machine.

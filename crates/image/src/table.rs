@@ -127,7 +127,7 @@ impl Partition {
 
 /// The type of the partition that protects a GUID partition table from old tools.
 const PROTECTIVE: &str = "0xee";
-/// Logical partitions of one chain that are read_mbr; Linux supports 60.
+/// Logical partitions of one chain that are `read_mbr`; Linux supports 60.
 const MAX_LOGICAL: u32 = 60;
 /// The position of the four entries in a boot record.
 const ENTRIES_OFFSET: usize = 446;
@@ -236,7 +236,7 @@ fn add_logical(disk: &Section, table: &mut Table, number: u32, base: u64) -> Res
     Ok(())
 }
 
-/// Bytes of the largest array of entries that is read_gpt; the usual one has 16 KiB.
+/// Bytes of the largest array of entries that is `read_gpt`; the usual one has 16 KiB.
 const MAX_ENTRIES_BYTES: u64 = 1 << 20;
 
 /// One copy with valid checksums.

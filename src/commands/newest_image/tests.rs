@@ -6,7 +6,7 @@ fn older_image_needs_its_name() {
     let (old, new) = (dir.path().join("b.img"), dir.path().join("a.img"));
     fs::write(&old, "").unwrap();
     assert!(is_newest_in_its_directory(&old));
-    let later = SystemTime::now() + std::time::Duration::from_secs(60);
+    let later = SystemTime::now() + std::time::Duration::from_mins(1);
     fs::File::create(&new).unwrap().set_modified(later).unwrap();
     assert!(is_newest_in_its_directory(&new) && !is_newest_in_its_directory(&old));
 }

@@ -21,7 +21,7 @@ fn building(events: &[NixEvent]) -> State {
     let mut state = State::default();
     state.apply(&Event::Started(Phase::Build), Duration::ZERO);
     for event in events {
-        state.apply(&Event::Nix(event.clone()), Duration::from_secs(60));
+        state.apply(&Event::Nix(event.clone()), Duration::from_mins(1));
     }
     state
 }

@@ -67,7 +67,7 @@ fn stalled_reader_misses_only_log_lines() {
     writer.handle(&Event::Warning("last".into()));
     writer.handle(&Event::Finished(Phase::Build, Duration::ZERO));
     writer.close(Duration::from_millis(1));
-    writer.close(Duration::from_secs(3600));
+    writer.close(Duration::from_hours(1));
     let all = until(&read, "too slowly)");
     for kept in ["warning: first\n", "warning: last\n", "Build: done"] {
         assert!(all.contains(kept), "{kept}");

@@ -56,7 +56,7 @@ fn nix_killed_while_making_the_image_keeps_the_store_intact() {
     let runs = user.track_runs();
     let running = Running::start(&mut user.build(&["--glue", "native"]));
     wait_until(
-        Duration::from_secs(120),
+        Duration::from_mins(2),
         "the file system is being made",
         || {
             // It stays stopped until it is killed.

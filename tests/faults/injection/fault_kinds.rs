@@ -165,7 +165,7 @@ pub struct Expectation {
 const SOON: Duration = Duration::from_secs(10);
 /// After a second signal, see `Cancel::received`.
 const AT_ONCE: Duration = Duration::from_secs(6);
-pub const HANG_LIMIT: Duration = Duration::from_secs(120);
+pub const HANG_LIMIT: Duration = Duration::from_mins(2);
 
 /// How a run may end after `fault` in its `variant`, injected in `phase`.
 pub fn expected(fault: Fault, variant: &str, phase: Phase) -> Expectation {

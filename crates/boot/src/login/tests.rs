@@ -14,7 +14,7 @@ mod login {
         };
         let keys = ["/k ey".into()];
         let probe = SshProbe::new(Path::new("ssh"), &login, &keys, 2222, false);
-        let argv = probe.argv("-v; rm x", Duration::from_secs(180));
+        let argv = probe.argv("-v; rm x", Duration::from_mins(3));
         let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
         let position = |word| words.iter().position(|w| *w == word).unwrap();
         assert_eq!(words[position("-i") + 1], "/k ey");

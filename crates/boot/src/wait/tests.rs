@@ -28,7 +28,7 @@ static LOGIN: Login = Login {
     key: None,
     user: String::new(),
     is_default_user: false,
-    timeout: Duration::from_secs(3600),
+    timeout: Duration::from_hours(1),
     command: None,
 };
 
@@ -117,7 +117,7 @@ async fn lines_after_a_fatal_one_are_read_briefly() {
         "echo 'Kernel panic - not syncing: VFS'; exec timeout 20 yes",
         "printf '=> '; exec timeout 20 cat /dev/zero",
     ] {
-        let failure = wait_failure(script, Duration::from_secs(3600)).await;
+        let failure = wait_failure(script, Duration::from_hours(1)).await;
         let text = failure.to_string();
         assert!(
             !text.contains("no login within") && !text.contains("ended"),
@@ -138,7 +138,7 @@ async fn halted_machine_is_off() {
     assert!(ended.is_none(), "it ran on, and was not waited for");
 }
 
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_mins(3);
 const UNTIL_LOGIN: &str = "until a login over SSH succeeds, 180 s at most";
 
 fn login_progress(events: &Events) -> BootProgress<'_> {

@@ -23,11 +23,11 @@ const SCRIPT: &str = include_str!("../../../../containers/builder/collect");
 /// Lines of output that are read: three of the result, or messages of Nix.
 const MAX_LINES: usize = 20;
 /// Timeout for a store of some hundred thousand files on a slow disk.
-const COLLECT_TIMEOUT: Duration = Duration::from_secs(1800);
+const COLLECT_TIMEOUT: Duration = Duration::from_mins(30);
 /// How often a builder looks whether a collector has ended.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A collector is started right after its creation. One that is not belongs to a process that is gone, and is removed.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What is done to the store volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -413,7 +413,7 @@ fn with_shown_paths(events: &Events, shown_dir: &str) -> Events {
 /// Processes of the builder. An emulated program counts twice; a parallel build of something large needs thousands.
 const MAX_PROCESSES: i64 = 16_384;
 /// Timeout for copying an image's store to a new volume: a hundred megabytes in thousands of files, on a slow disk.
-const FILL_TIMEOUT: Duration = Duration::from_secs(1800);
+const FILL_TIMEOUT: Duration = Duration::from_mins(30);
 /// From this size on, it takes seconds or minutes that Nix copies a flake to its store, about which it says nothing.
 const MIN_COPIED_BYTES: u64 = 16 << 20;
 

@@ -26,7 +26,7 @@ const PROGRAM: &str = include_str!("../../../../containers/builder/try-builders"
 /// Path of the trial program in the container.
 const PATH: &str = "/build/sdbuild/try-builders";
 /// Timeout for one builder: the program gives each of its steps 90 seconds.
-const TRIAL_TIMEOUT: Duration = Duration::from_secs(600);
+const TRIAL_TIMEOUT: Duration = Duration::from_mins(10);
 /// Lines that are read about one builder.
 const MAX_LINES: usize = 500;
 

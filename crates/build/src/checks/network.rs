@@ -20,9 +20,9 @@ const REACHABLE: &str = "let it listen on an address that containers can reach, 
 const FETCH_FIRST: &str =
     "build once without `offline` and SDBUILD_OFFLINE; what is fetched is kept";
 /// Certificates may be not yet, or no longer, valid for a clock that is this far off.
-const CLOCK_BREAKS_TLS: Duration = Duration::from_secs(24 * 3600);
+const CLOCK_BREAKS_TLS: Duration = Duration::from_hours(24);
 /// A clock that is synchronized is never this far off.
-const CLOCK_IS_OFF: Duration = Duration::from_secs(120);
+const CLOCK_IS_OFF: Duration = Duration::from_mins(2);
 
 /// The files of logins and certificate authorities, when one of them cannot be read.
 pub(super) fn access(machine: &Machine<'_>) -> Option<Check> {

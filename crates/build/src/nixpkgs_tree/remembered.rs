@@ -358,7 +358,7 @@ mod tests {
         let tree = Tree::new();
         for _ in 0..=MAX_TREES {
             let other = Tree::new();
-            let now = SystemTime::now() + Duration::from_secs(60);
+            let now = SystemTime::now() + Duration::from_mins(1);
             summarize_at(now, other.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
         }
         assert_eq!(entries(&tree.memory()).len(), MAX_TREES);

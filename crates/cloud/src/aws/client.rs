@@ -23,7 +23,7 @@ use crate::aws::ec2::Tag;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a whole call may take: a block of 512 KiB on a slow line.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer in bytes. The longest is a list of images.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 /// Attempts for each call before it fails.

@@ -19,7 +19,7 @@ use tokio::process::Command;
 use crate::aws::client::{Client, Error, OWN_ADDRESS, descendant};
 
 /// A program that asks for a second factor may take this long.
-const PROGRAM_TIMEOUT: Duration = Duration::from_secs(120);
+const PROGRAM_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The credentials, region and endpoint of an AWS account.
 #[derive(Clone, Debug)]

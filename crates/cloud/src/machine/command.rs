@@ -23,9 +23,9 @@ use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 /// The exit code of a program that does not know a verb.
 const UNSUPPORTED: i32 = 64;
 /// Virtual machines in a cloud take some minutes.
-const CREATE_LIMIT: Duration = Duration::from_secs(15 * 60);
-const DESTROY_LIMIT: Duration = Duration::from_secs(180);
-const SHORT_LIMIT: Duration = Duration::from_secs(60);
+const CREATE_LIMIT: Duration = Duration::from_mins(15);
+const DESTROY_LIMIT: Duration = Duration::from_mins(3);
+const SHORT_LIMIT: Duration = Duration::from_mins(1);
 
 /// The program.
 #[derive(Clone, Debug)]
@@ -456,7 +456,7 @@ mod tests {
         (answer, lines.into_inner().unwrap())
     }
 
-    const CALL_LIMIT: Duration = Duration::from_secs(60);
+    const CALL_LIMIT: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn a_program_gets_words_and_variables_and_is_heard() {

@@ -33,7 +33,7 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pauses between attempts to give the machine back: a network that is gone for a moment costs nothing.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// A machine is kept for so long at most: a build that was stopped by Ctrl-Z and forgotten must not cost money for ever.
-const MAX_RENTAL: Duration = Duration::from_secs(24 * 3600);
+const MAX_RENTAL: Duration = Duration::from_hours(24);
 
 /// A rental that is over.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use crate::machine::aws::located;
 use crate::machine::provider::lease_of;
 
 /// From its making until its engine answers: it starts, and may install Docker.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 /// Between two attempts to connect.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 

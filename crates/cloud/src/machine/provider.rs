@@ -100,7 +100,7 @@ pub(super) trait Provider {
 }
 
 /// For how long a program is asked for a machine at a time.
-const PROGRAM_LEASE: Duration = Duration::from_secs(3600);
+const PROGRAM_LEASE: Duration = Duration::from_hours(1);
 
 /// One of them.
 #[derive(Debug)]
@@ -202,7 +202,7 @@ mod tests {
             usd_per_hour: Some(0.06),
         };
         assert_eq!(
-            rate.receipt(Duration::from_secs(600)),
+            rate.receipt(Duration::from_mins(10)),
             "the rented machine (c7g.xlarge) ran for 10 min: about 0.010 USD at 0.0600 USD an hour"
         );
     }

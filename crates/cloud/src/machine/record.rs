@@ -373,7 +373,7 @@ pub(super) mod fixture {
             highest_price: None,
             run: "0123456789ab".to_owned(),
             system: sdbuild_core::system::System::Aarch64Linux,
-            lease: Duration::from_secs(3600),
+            lease: Duration::from_hours(1),
             state_dir: state_dir.to_owned(),
         }
     }

@@ -21,7 +21,7 @@ use sdbuild_core::session::start_own;
 use sdbuild_engine::ssh_machine::SshMachine;
 
 /// For all attempts of the holder together.
-const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(600);
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A rented machine, or the attempt to get one. When it is dropped, the holder gives the machine back.
 #[derive(Debug)]

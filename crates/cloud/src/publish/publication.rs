@@ -17,7 +17,7 @@ use crate::publish::record::Record;
 use crate::publish::upload::{self, DiskFacts};
 
 /// Until AWS has completed a snapshot that it accepted.
-const SNAPSHOT_LIMIT: Duration = Duration::from_secs(3600);
+const SNAPSHOT_LIMIT: Duration = Duration::from_hours(1);
 
 /// An image that was published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

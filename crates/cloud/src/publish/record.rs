@@ -281,7 +281,7 @@ fn dir(state_dir: &Path) -> PathBuf {
 }
 
 /// AWS discards a snapshot that is not completed within a day of its last block.
-const KEPT_BY_AWS: Duration = Duration::from_secs(25 * 60 * 60);
+const KEPT_BY_AWS: Duration = Duration::from_hours(25);
 
 /// Unfinished uploads whose snapshot AWS has discarded, by their age. One that was completed is found by its tags without its record.
 pub fn discarded(state_dir: &Path) -> Vec<Unfinished> {

@@ -19,7 +19,7 @@ use crate::publish::plan::{HASH_TAG, NAME_TAG, Plan};
 use crate::publish::record::Record;
 
 /// Until a snapshot is complete whose completion AWS refused: it was asked for before, or the refusal counts.
-const COMPLETION_LIMIT: Duration = Duration::from_secs(120);
+const COMPLETION_LIMIT: Duration = Duration::from_mins(2);
 /// Blocks that are read ahead.
 const READ_AHEAD: usize = 16;
 
@@ -363,7 +363,7 @@ mod pace_tests {
 
     #[tokio::test]
     async fn fast_calls_become_more_and_are_bounded() {
-        let pace = Pace::new(Duration::from_secs(60));
+        let pace = Pace::new(Duration::from_mins(1));
         let fast = Duration::from_millis(1);
         assert_eq!(most_at_a_time(&pace, 4, fast).await, 4);
         assert_eq!(most_at_a_time(&pace, 300, fast).await, AT_MOST);

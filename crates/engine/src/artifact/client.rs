@@ -176,7 +176,7 @@ mod tests {
         headers.insert(DATE, "Thu, 01 Jan 1970 00:01:00 GMT".parse().unwrap());
         assert_eq!(
             date(&headers),
-            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60))
+            Some(SystemTime::UNIX_EPOCH + Duration::from_mins(1))
         );
         headers.insert(AGE, "40".parse().unwrap());
         assert_eq!(

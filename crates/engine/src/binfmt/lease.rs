@@ -20,7 +20,7 @@ use crate::{ContainerGuard, EngineAddress, Heartbeat, PauseHandle};
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a fresh registrar may take to clean up after one that is gone: a minute to start on a busy engine, and as much
 /// to answer.
-const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(120);
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_mins(2);
 /// The handler is removed a moment before the registrar's end is noticed.
 const LOSS_TIMEOUT: Duration = Duration::from_secs(1);
 

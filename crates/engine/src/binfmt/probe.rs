@@ -11,7 +11,7 @@ use sdbuild_core::timeout::timeout;
 
 /// A probe takes a tenth of a second, or half a minute on a slow and busy virtual machine; emulation that hangs is a known
 /// failure.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+const PROBE_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_LINES: usize = 50;
 /// Which handler is probed: the hints depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

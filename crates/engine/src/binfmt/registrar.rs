@@ -19,7 +19,7 @@ use crate::{
 /// Where the agent finds the table: `AppArmor` would forbid it to write below `/proc/sys`.
 const TABLE_IN_CONTAINER: &str = "/binfmt_misc";
 /// From the start of the container to the agent's first line, on a busy engine.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The registrar's container image in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]

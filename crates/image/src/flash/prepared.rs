@@ -375,7 +375,7 @@ pub(super) fn describe(disk: &Disk) -> String {
     }
 }
 
-/// A lost_line about the disk, then one about each of its partitions.
+/// A `lost_line` about the disk, then one about each of its partitions.
 fn lost_lines(disk: &Disk, device: &Path, cancel: &Cancel) -> Vec<String> {
     let mut lost_lines = vec![format!("{}: {}", disk.node(), describe_with_size(disk))];
     let found = read_partitions(device, cancel);
@@ -411,7 +411,7 @@ fn kernel_has_table(disk: &Disk, device: &Path, cancel: &Cancel) -> bool {
     table == kernel
 }
 
-/// A lost_line about a partition. udev's facts come first, then those on the disk.
+/// A `lost_line` about a partition. udev's facts come first, then those on the disk.
 fn lost_line(part: &Part, found: Option<&PartitionReport>) -> String {
     let fs = found.and_then(|found| found.file_system.as_ref());
     let kind = part.kind.clone().or_else(|| fs.map(|fs| fs.kind.clone()));
@@ -425,7 +425,7 @@ fn lost_line(part: &Part, found: Option<&PartitionReport>) -> String {
     format!("  {}: {}", part.name, words.join(", "))
 }
 
-/// A lost_line about a partition that only the disk has.
+/// A `lost_line` about a partition that only the disk has.
 fn unknown_to_kernel(found: &PartitionReport) -> String {
     let part = Part {
         name: match found.partition.number {

@@ -157,7 +157,7 @@ fn tab_before(text: &str, line: usize) -> Option<usize> {
 /// The lists of commands.
 const LISTS: [&str; 2] = ["runcmd", "bootcmd"];
 
-/// An command_error for commands in `config` that are not a list, or a list with something else than texts and lists, which are commands with
+/// An `command_error` for commands in `config` that are not a list, or a list with something else than texts and lists, which are commands with
 /// their arguments.
 fn check_commands(config: &Node) -> Result<(), YamlError> {
     let lists = LISTS
@@ -177,7 +177,7 @@ fn check_commands(config: &Node) -> Result<(), YamlError> {
     Ok(())
 }
 
-/// An command_error if `command`, in the list `name`, is not a command.
+/// An `command_error` if `command`, in the list `name`, is not a command.
 fn check_one(name: &str, command: &Node) -> Result<(), YamlError> {
     if matches!(command.value, Value::Mapping(_)) {
         let what =

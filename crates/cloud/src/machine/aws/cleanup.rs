@@ -13,7 +13,7 @@ use crate::machine::aws::{self, RUN_TAG};
 use crate::machine::provider::LogSink;
 
 /// For all of it: a machine takes a minute or two to end, and its security group can be removed after that only.
-const CLEANUP_LIMIT: Duration = Duration::from_secs(300);
+const CLEANUP_LIMIT: Duration = Duration::from_mins(5);
 /// Between two looks, at first and later.
 const FIRST_POLL: Duration = Duration::from_millis(250);
 const LAST_POLL: Duration = Duration::from_secs(5);

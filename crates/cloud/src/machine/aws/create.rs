@@ -25,7 +25,7 @@ const SSH: u16 = 22;
 /// GiB of the disk, unless the user asks for more: a first build takes 12 GB.
 const DISK_GIB: u32 = 16;
 /// From its start until it runs and has an address.
-const START_LIMIT: Duration = Duration::from_secs(300);
+const START_LIMIT: Duration = Duration::from_mins(5);
 /// Between two looks at it, at first and later.
 const FIRST_POLL: Duration = Duration::from_millis(250);
 const LAST_POLL: Duration = Duration::from_secs(5);

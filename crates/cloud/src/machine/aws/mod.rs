@@ -29,11 +29,11 @@ use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider, Rat
 pub use crate::machine::aws::cleanup::CloudLeftovers;
 
 /// Duration of a lease. It bounds the cost of a machine that cannot be given back.
-pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
+pub(super) const LEASE: Duration = Duration::from_mins(15);
 /// Attempts to extend a lease before it ends.
 const EXTENSIONS: u32 = 4;
 /// Timeout of one command that extends the lease.
-const EXTEND_LIMIT: Duration = Duration::from_secs(60);
+const EXTEND_LIMIT: Duration = Duration::from_mins(1);
 /// For the tag with the end of the lease.
 const TAG_LIMIT: Duration = Duration::from_secs(30);
 
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_lease_is_read_as_it_was_written() {
-        let tags = run_tags("0123456789ab", Duration::from_secs(900));
+        let tags = run_tags("0123456789ab", Duration::from_mins(15));
         let left = lease_end(&tags).unwrap().as_second() - Timestamp::now().as_second();
         assert!((890..=900).contains(&left), "{left}");
         assert_eq!(tag_value(&tags, RUN_TAG), Some("0123456789ab"));
@@ -349,7 +349,7 @@ mod user_data_tests {
     #[test]
     fn user_data_has_the_keys_and_the_lease() {
         let [host, login] = ["host", "login"].map(|name| KeyPair::generate(name).unwrap());
-        let text = user_data(&host, &login, Duration::from_secs(900));
+        let text = user_data(&host, &login, Duration::from_mins(15));
         let json = text.strip_prefix("#cloud-config\n").unwrap();
         let json: serde_json::Value = serde_json::from_str(json).unwrap();
         assert_eq!(json["ssh_keys"]["ed25519_private"], host.private.as_str());
