@@ -39,6 +39,10 @@ const RENAMED: [(&[&str], &str); 24] = [
 
 /// `error` about the arguments `words` of `command`, with a tip where there is one. clap's own tips stay, but for the one to give an
 /// unknown flag as a value, which no command takes, and but for hidden commands.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "clap may add kinds of errors, which need no tip"
+)]
 pub(super) fn with_tip(mut error: clap::Error, command: &Command, words: &[String]) -> clap::Error {
     match error.kind() {
         ErrorKind::UnknownArgument => {
@@ -56,14 +60,14 @@ pub(super) fn with_tip(mut error: clap::Error, command: &Command, words: &[Strin
                 _ => Vec::new(),
             };
             let is_visible = |name: &String| {
-                let named = command.find_subcommand(name);
-                named.is_none_or(|sub| !sub.is_hide_set())
+                let subcommand = command.find_subcommand(name);
+                subcommand.is_none_or(|it| !it.is_hide_set())
             };
-            let visible: Vec<_> = names.into_iter().filter(is_visible).collect();
+            let shown: Vec<_> = names.into_iter().filter(is_visible).collect();
             error.remove(ContextKind::SuggestedSubcommand);
-            if !visible.is_empty() {
-                let visible = ContextValue::Strings(visible);
-                error.insert(ContextKind::SuggestedSubcommand, visible);
+            if !shown.is_empty() {
+                let shown = ContextValue::Strings(shown);
+                error.insert(ContextKind::SuggestedSubcommand, shown);
             }
         }
         _ => {}

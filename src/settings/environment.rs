@@ -19,6 +19,10 @@ const MAY_BE_EMPTY: &str = "SDBUILD_SUBSTITUTERS";
 
 /// The variables that sdbuild reads. An empty one counts as unset, and so does a text that is not UTF-8.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are variables of others, which are set or not"
+)]
 pub struct Environment {
     /// `SDBUILD_` variables by name.
     pub settings: BTreeMap<String, String>,

@@ -66,6 +66,7 @@ fn subject(fields: &Value) -> String {
     id.map(Value::to_string).unwrap_or_default()
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each event")]
 fn run_event(event: &Event, state: &State) -> Option<Value> {
     Some(match event {
         Event::RunStarted(run) => json!({

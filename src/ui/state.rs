@@ -193,6 +193,7 @@ impl State {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a few lines for each event")]
     fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
         match event {
             NixEvent::BuildStarted { id, derivation, .. } => self.begin(*id, false, derivation, at),

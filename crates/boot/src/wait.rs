@@ -181,6 +181,10 @@ enum End {
 }
 
 /// Waits for `awaited`, or until it is clear that it will not come.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one loop, each of whose ends is a line of its table"
+)]
 async fn wait(
     session: &BootSession<'_>,
     awaited: Awaited<'_>,

@@ -40,9 +40,10 @@ pub async fn build(
         events: places.listen(&phases.listen(&context.events)),
         ..context.clone()
     };
-    let steps =
-        async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings, &places).await;
-    let built = with_cleanup(plan, context, steps).await?;
+    let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
+        Box::pin(steps(run, scope, timings, &places)).await
+    };
+    let built = Box::pin(with_cleanup(plan, context, steps)).await?;
     // Without it the next build shows no earlier time.
     let state_dir = &plan.request.common.state_dir;
     note_times(state_dir, &configuration_id(plan), phases.in_millis()).ok();
@@ -124,7 +125,7 @@ pub(super) struct Ready {
 pub(super) async fn begin(run: &RunContext<'_>, scope: &mut Scope) -> Result<Beginning, Failure> {
     let Some(remembered) = source::remembered_nixpkgs(run) else {
         let nixpkgs = source::provide_nixpkgs(run).await?;
-        return begin_with(nixpkgs, run, scope).await;
+        return Box::pin(begin_with(nixpkgs, run, scope)).await;
     };
     let remembered = Some(remembered);
     // Both to their end: a failure of one must not drop the other in the middle of what it does in the engine.
@@ -135,7 +136,7 @@ pub(super) async fn begin(run: &RunContext<'_>, scope: &mut Scope) -> Result<Beg
     let (nixpkgs, begun) = (nixpkgs?, begun?);
     match begun {
         begun if nixpkgs == remembered => Ok(begun),
-        Beginning::UpToDate(_) => begin_with(nixpkgs, run, scope).await,
+        Beginning::UpToDate(_) => Box::pin(begin_with(nixpkgs, run, scope)).await,
         Beginning::Ready(ready) => ready.with_nixpkgs(nixpkgs, run).await,
     }
 }

@@ -20,9 +20,10 @@ use sdbuild_nix::shell_session::{Derivation, ShellSession};
 /// Carries out `plan` up to its build, and runs `session` in place of that. A shell that ends with another
 /// status than 0 is a failure of class [`Class::Shell`].
 pub async fn shell(plan: &Plan, session: ShellSession, context: &Context) -> Result<(), Failure> {
-    let steps =
-        async |run: &RunContext<'_>, scope: &mut Scope| run_shell(run, session, scope).await;
-    let outcome = with_cleanup(plan, context, steps).await?;
+    let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
+        Box::pin(run_shell(run, session, scope)).await
+    };
+    let outcome = Box::pin(with_cleanup(plan, context, steps)).await?;
     outcome.finish("the shell has ended", |status| match status {
         0 => Ok(()),
         status => {

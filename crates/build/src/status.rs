@@ -123,7 +123,7 @@ async fn objects(
     state.endpoint = Some(engine.endpoint().to_string());
     state.version = Some(engine.facts().title());
     let look = async {
-        let list = Inventory::list(engine, settings, ContainerSizes::Counted);
+        let list = Box::pin(Inventory::list(engine, settings, ContainerSizes::Counted));
         let mut inventory = answered(async { context.cancel.race(list).await? }).await?;
         inventory.look(TableFallback::None, context).await?;
         let (volumes, old) = measure(&inventory, settings, context).await?;

@@ -122,6 +122,13 @@ fn advice(error: &Error, path: &Path) -> Option<String> {
                 "that is a configuration; `sdbuild build {path}` makes an image of it"
             ))
         }
-        _ => None,
+        Error::Damaged(_)
+        | Error::DamagedData(..)
+        | Error::MemoryLimit(_)
+        | Error::Refused(_)
+        | Error::Unsupported(_)
+        | Error::Space(_)
+        | Error::Io(_)
+        | Error::Interrupted => None,
     }
 }

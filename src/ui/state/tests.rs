@@ -178,7 +178,7 @@ fn activities_that_never_end_are_bounded() {
         state.apply(&Event::Nix(build(id)), SECOND);
     }
     assert_eq!(state.active().count(), MAX_ACTIVE);
-    assert!(state.activities.get(&9999).is_some());
+    assert!(state.activities.contains_key(&9999));
     state.apply(&Event::Started(Phase::CopyOut), SECOND);
     assert_eq!(state.active().count(), 0);
 }

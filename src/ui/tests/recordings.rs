@@ -40,7 +40,9 @@ fn plain_output_has_no_control_characters_and_no_log() {
         let items = view.tick(at).into_iter().chain(view.handle(&event, at));
         lines.extend(items.map(|item| match item {
             Item::Text(Kind::Own | Kind::Builder, text) => text,
-            _ => panic!("the log was not requested"),
+            other @ (Item::Text(..) | Item::Closed | Item::Paused | Item::Resumed) => {
+                panic!("not requested: {other:?}")
+            }
         }));
     }
     assert!(

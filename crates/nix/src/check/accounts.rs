@@ -290,7 +290,7 @@ mod tests {
         let option = "users.users.guest.initialPassword";
         let both = users(&[root(), guest("set")]);
         assert_found(&[
-            ("stored-password", option, &[both.clone()]),
+            ("stored-password", option, std::slice::from_ref(&both)),
             ("open-password", option, &[both.clone(), open.clone()]),
         ]);
         assert_eq!(

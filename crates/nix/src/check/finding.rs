@@ -320,17 +320,17 @@ pub(super) fn option_text(option: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn definition(line: usize, member: &str, numbers: Option<&[&str]>) -> Option<Replaced> {
+    fn definition(line: usize, member: &str, numbers: Option<&[&str]>) -> Replaced {
         let numbers = numbers.map(|all| all.iter().map(|&text| text.to_owned()).collect());
         let place = Place {
             file: "pi/sd-card.nix".to_owned(),
             line,
         };
-        Some(Replaced::Definition {
+        Replaced::Definition {
             place,
             member: path(member),
             numbers,
-        })
+        }
     }
 
     #[test]
@@ -343,7 +343,7 @@ mod tests {
             (&set, None, "a.b = true; # why"),
             (
                 &set,
-                definition(3, "b", None),
+                Some(definition(3, "b", None)),
                 "b = true; # replaces b in line 3; why",
             ),
             (
@@ -354,12 +354,12 @@ mod tests {
             (&add, None, "a.ports = [ 22 ];"),
             (
                 &add,
-                definition(1, "a.ports", None),
+                Some(definition(1, "a.ports", None)),
                 "a.ports = [ … 22 ]; # extends a.ports in line 1",
             ),
             (
                 &add,
-                definition(1, "ports", Some(&["80"])),
+                Some(definition(1, "ports", Some(&["80"]))),
                 "ports = [ 80 22 ]; # replaces ports in line 1",
             ),
             (
@@ -369,7 +369,7 @@ mod tests {
             ),
             (
                 &renamed,
-                definition(4, "old", None),
+                Some(definition(4, "old", None)),
                 "a.new = …; # replaces old in line 4; keep its value",
             ),
         ] {
@@ -380,7 +380,7 @@ mod tests {
             assert_eq!(change.text(None, here), text);
         }
         let elsewhere = Change {
-            replaces: definition(3, "b", None),
+            replaces: Some(definition(3, "b", None)),
             ..set
         };
         let text = elsewhere.text(None, Some("other.nix"));

@@ -383,7 +383,7 @@ mod tests {
         let nobody = users(&[user("root", &[], "none")]);
         let other_keys = ("/ssh/other_keys", json!(true));
         assert_found(&[
-            ("nobody-gets-in", "", &[nobody.clone()]),
+            ("nobody-gets-in", "", std::slice::from_ref(&nobody)),
             ("", "", &[nobody.clone(), other_keys]),
             (
                 "ssh-off",
@@ -512,8 +512,12 @@ mod tests {
         let option = "users.users.root.shell";
         let refusing = with_shell(root(), "nologin");
         assert_found(&[
-            ("no-shell", option, &[users(&[zsh.clone()])]),
-            ("no-shell", option, &[users(&[refusing.clone()])]),
+            ("no-shell", option, &[users(std::slice::from_ref(&zsh))]),
+            (
+                "no-shell",
+                option,
+                &[users(std::slice::from_ref(&refusing))],
+            ),
             (
                 "",
                 "",

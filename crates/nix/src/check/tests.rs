@@ -95,10 +95,13 @@ pub(super) fn of_id(id: &str, changes: &[(&str, Value)]) -> Finding {
     found.unwrap_or_else(|| panic!("{id}: {changes:?}"))
 }
 
+/// Pointers into the facts, each with the value that it gets.
+pub(super) type Changes<'a> = &'a [(&'a str, Value)];
+
 /// Asserts that each of the changes leads to the finding with that id about that option, if there is one, and to no other; to none
 /// without an id.
 #[track_caller]
-pub(super) fn assert_found(table: &[(&str, &str, &[(&str, Value)])]) {
+pub(super) fn assert_found(table: &[(&str, &str, Changes<'_>)]) {
     let page = include_str!("../../../../docs/errors.md");
     for (id, option, changes) in table {
         let found = all(changes);

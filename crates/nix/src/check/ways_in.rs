@@ -498,6 +498,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn each_setting_of_the_server_keeps_its_users_out() {
         let ann = |keys: &[&str], password| ("/users", json!([wheel("ann", keys, password)]));
         let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));

@@ -346,12 +346,16 @@ impl Section {
 pub(super) fn page() -> String {
     let mut page = String::new();
     for (section, title) in Section::ALL {
-        page += &format!("\n### {title}\n\n| what you see | what helps |\n| --- | --- |\n");
+        page.extend([
+            "\n### ",
+            title,
+            "\n\n| what you see | what helps |\n| --- | --- |\n",
+        ]);
         let rows = Row::ALL.iter().map(|row| row.entry());
         for row in rows.filter(|row| row.section == section) {
             let cure = without_values(row.cure);
             let cure = cure.replace('|', "\\|").replace('<', "\\<");
-            page += &format!("| {} | {cure} |\n", row.when);
+            page.extend(["| ", row.when, " | ", &cure, " |\n"]);
         }
     }
     page + "\n"
@@ -368,8 +372,8 @@ fn without_values(cure: &str) -> String {
             is_name && !text.ends_with('$')
         });
         match value {
-            Some((_, rest)) => text += &format!("…{rest}"),
-            None => text += &format!("{{{part}"),
+            Some((_, rest)) => text.extend(["…", rest]),
+            None => text.extend(["{", part]),
         }
     }
     text

@@ -3,8 +3,11 @@ use sdbuild_core::system::Architecture;
 
 use super::*;
 
+/// The bytes of each report: done and in all.
+type Seen = Arc<Mutex<Vec<(u64, u64)>>>;
+
 /// A progress, and the bytes that it has reported so far: done and in all.
-fn reporting() -> (Progress, Arc<Mutex<Vec<(u64, u64)>>>) {
+fn reporting() -> (Progress, Seen) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
     let progress = Progress::new(Events::new(move |event| {

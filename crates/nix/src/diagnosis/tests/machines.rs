@@ -230,6 +230,7 @@ fn recorded(name: &str, code: i64) -> Failure {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn recorded_failures_of_the_machine_have_their_class() {
     for (name, code, class, message, row) in [
         (

@@ -3,6 +3,7 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn recorded_errors_have_their_place_and_their_rows() {
     let expected: &[(&str, &str, &[Row])] = &[
         ("address-as-string", "pi/c.nix:4:47", &[Row::OfType]),
