@@ -57,7 +57,7 @@ impl Purpose<'_> {
     }
 }
 
-/// What is built; the steps of a run only ever see the [`BuildSource`](crate::build_source::BuildSource) that they
+/// What is built; the steps of a run only ever see the `BuildSource` that they
 /// read it into.
 #[derive(Clone, Debug)]
 pub struct SourcePlan {

@@ -336,7 +336,7 @@ fn level(value: &Value, text: &str) -> u8 {
 }
 
 /// `text` as it may be shown and written to the log: without terminal control, without the passwords of addresses, which Nix names
-/// as `flake.nix` has them, and without private keys; at most [`MAX_TEXT_CHARS`] characters and `…`.
+/// as `flake.nix` has them, and without private keys; at most `MAX_TEXT_CHARS` characters and `…`.
 pub fn clean(text: &str) -> String {
     let plain = strip_control(text);
     let without_keys = hide_private_keys(&plain);

@@ -1,8 +1,8 @@
 //! Why a run of the builder failed: whose error it is, in one sentence, with hints. Pure.
 //!
 //! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full disk or a handler that
-//! vanished is the environment's. Nix's message is read once, as a [`cause::Cause`]; with its [`place::Place`] and rows of the
-//! [`table`] it is an [`explanation::Explanation`], which becomes text here, at the end.
+//! vanished is the environment's. Nix's message is read once, as a `Cause`; with its `Place` and rows of the
+//! `table` it is an `Explanation`, which becomes text here, at the end.
 
 mod cause;
 mod evidence;
