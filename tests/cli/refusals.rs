@@ -22,7 +22,7 @@ fn missing_configuration_is_a_usage_error() {
     CliTest::new(&["build", "sd-card.nixx"])
         .file("sd-card.nix", GOOD)
         .exit_code(2)
-        .stderr("sd-card.nix?")
+        .stderr("the configuration there is sd-card.nix")
         .run();
     CliTest::new(&["build", "pi"])
         .file(

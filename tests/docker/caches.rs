@@ -92,10 +92,10 @@ fn build(case: &str, servers: &[&CacheServer], flags: &[&str]) -> Outcome {
 
 /// The names of what was built, in order, without the case.
 fn built(outcome: &Outcome, case: &str) -> Vec<String> {
-    let start = format!("building {case}-");
-    let lines = outcome.stderr.lines();
-    lines
-        .filter_map(|line| Some(line.strip_prefix(&start)?.to_owned()))
+    let start = format!("{case}-");
+    let names = outcome.built().into_iter();
+    names
+        .filter_map(|name| Some(name.strip_prefix(&start)?.to_owned()))
         .collect()
 }
 

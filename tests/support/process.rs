@@ -64,6 +64,15 @@ pub fn kill_processes_of(dir: &Path) {
 }
 
 impl Outcome {
+    /// The names of the derivations whose build began, in order: what `-v` shows as `building '/nix/store/HASH-NAME.drv'`.
+    pub fn built(&self) -> Vec<&str> {
+        let lines = self.stderr.lines();
+        let paths = lines.filter_map(|line| line.strip_prefix("building '/nix/store/"));
+        paths
+            .filter_map(|path| path.split_once(".drv'")?.0.get(33..))
+            .collect()
+    }
+
     /// The outcome of a process that has ended.
     pub fn of(output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;

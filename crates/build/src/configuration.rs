@@ -246,6 +246,11 @@ fn not_readable(path: &Path, error: io::Error) -> Failure {
         let reference = quoted(&format!("{}{name}", shown_directory(directory)));
         return failure.hint(format!("a {FLAKE_FILE} is there: --flake {reference}"));
     }
+    let usual = directory.join(CONFIG_NAME);
+    if usual.is_file() {
+        let usual = quoted(&shown_path(&usual));
+        return failure.hint(format!("the configuration there is {usual}"));
+    }
     failure.hint("`sdbuild init` writes a configuration into the current directory")
 }
 

@@ -19,14 +19,6 @@ fn elsewhere(volume: &StoreVolume, cache: &BinaryCache, server: &CacheServer) ->
     with_caches(user, &[server])
 }
 
-/// The names of what was built, in order.
-fn built(outcome: &Outcome) -> Vec<&str> {
-    let lines = outcome.stderr.lines();
-    lines
-        .filter_map(|line| line.strip_prefix("building "))
-        .collect()
-}
-
 /// Compressed archives above this size, in bytes, are the kernel and its modules.
 const LARGE: u64 = 8 << 20;
 
@@ -54,7 +46,7 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     let there = elsewhere(&volume, &cache, &good);
     let outcome = run(&mut there.build(&["-v"])).assert_exit_code(0);
     assert!(fs::read(outcome.image()).unwrap() == local);
-    let names = built(&outcome);
+    let names = outcome.built();
     // Only what nixpkgs keeps out of caches (`allowSubstitutes = false`), and the image.
     for package in [
         "busybox",
@@ -78,7 +70,7 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     there.write("sd-card.nix", &system("renamed"));
     let outcome = run(&mut there.build(&["-v", "--force"])).assert_exit_code(0);
     assert_eq!(good.nars(), fetched, "everything is there");
-    assert!(built(&outcome).len() < 20, "{:?}", built(&outcome));
+    assert!(outcome.built().len() < 20, "{:?}", outcome.built());
 }
 
 /// Whether a request is for the kernel or its modules, which only the system and the image need.
@@ -114,7 +106,7 @@ fn building_begins_while_packages_are_fetched() {
     user.write("sd-card.nix", &system("renamed"));
     let mut running = Running::start(&mut user.build(&["-v"]));
     running.wait_until("a large package is asked for", || held.load(SeqCst) > 0);
-    running.wait_for("building etc-hostname");
+    running.wait_for("-etc-hostname.drv'");
     is_building.store(true, SeqCst);
     running.finish().assert_exit_code(0);
 }
