@@ -49,7 +49,6 @@ binary() (
   CFLAGS=$(printf '%q ' "-ffile-prefix-map=$root=/sdbuild" "-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo")
   export CFLAGS CC_SHELL_ESCAPED_FLAGS=1
   (cd "$root" && cargo zigbuild --locked --profile dist --target "$triple" "${arguments[@]}") >&2 || die "$triple: cargo zigbuild failed"
-  [ "$(stat -c %s "$built/$triple/dist/sdbuild")" -lt $((15 << 20)) ] || die "$triple: the program is 15 MiB or larger"
   printf '%s\n' "$built/$triple/dist/sdbuild"
 )
 
