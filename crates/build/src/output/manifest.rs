@@ -288,7 +288,7 @@ impl ImageOwnerId {
 
     /// The same configuration with the host name of `--hostname`.
     #[must_use]
-    pub fn with_host(self, host: Option<&str>) -> Self {
+    pub(crate) fn with_host(self, host: Option<&str>) -> Self {
         let Some(host) = host else { return self };
         Self([&self.0, host].join("."))
     }
@@ -328,7 +328,7 @@ impl ImageOwnerId {
 }
 
 /// The address of the file `name` below `base`. A base that is not a URL is used as the user wrote it.
-pub fn imager_url(base: &str, name: &str) -> String {
+pub(crate) fn imager_url(base: &str, name: &str) -> String {
     let url = Url::parse(base).ok().and_then(|mut url| {
         url.path_segments_mut().ok()?.pop_if_empty().push(name);
         Some(String::from(url))
