@@ -156,39 +156,3 @@ fn wrong_archives(good: &Parts) -> Vec<(Parts, &'static str)> {
         ),
     ]
 }
-
-#[test]
-fn other_directories_and_archives_are_refused() {
-    let user = user();
-    let good = parts("one", |_| ());
-    let image = archive(&user, "box.oci.tar", &good);
-    user.write("other/x", "");
-    let refused = |image: &Path, more: &[&str], words: &str| {
-        publish(&user, image, more)
-            .assert_exit_code(2)
-            .assert_stderr_contains(&[words]);
-    };
-    refused(
-        &image,
-        &["other"],
-        "is not an OCI image layout, and not empty",
-    );
-    refused(&image, &["no/box"], "mkdir -p");
-    refused(
-        &image,
-        &["box", "--tag", "a:b"],
-        "cannot be the name of an image",
-    );
-    for (parts, words) in wrong_archives(&good) {
-        let image = archive(&user, "bad.oci.tar", &parts);
-        refused(&image, &["box"], words);
-    }
-    let text = user.write("text", "no archive");
-    refused(&text, &["box"], "--format container");
-    assert!(!user.home.path().join("box").exists());
-    let left = file_names(user.home.path());
-    assert!(
-        !left.iter().any(|name| name.starts_with(".sdbuild-oci")),
-        "{left:?}"
-    );
-}
