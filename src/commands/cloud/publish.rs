@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
 use crate::commands::cloud::{access, client};
-use crate::commands::confirm::confirm;
+use crate::commands::confirm::agree;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::commands::newest_image::named_or_newest;
 use crate::settings::{Environment, common_without_file};
@@ -466,12 +466,10 @@ async fn agreed(question: &str, yes: bool, ui: &Ui, context: &Context) -> Result
     if yes {
         return Ok(());
     }
-    match confirm(question, ui, context).await? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::declined("nothing was changed: the answer was no")),
-        None => Err(Failure::usage("nobody answered the question on a terminal")
-            .hint("give --yes to agree")),
-    }
+    let unasked =
+        Failure::usage("nobody answered the question on a terminal").hint("give --yes to agree");
+    let declined = "nothing was changed: the answer was no";
+    agree(question, declined, unasked, ui, context).await
 }
 
 /// A result with the version of its JSON.
