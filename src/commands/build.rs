@@ -269,7 +269,7 @@ async fn prepare_boot_test(
             Maker::Disk | Maker::Iso => BootMethod::Uefi,
             Maker::Nixpkgs | Maker::Archive | Maker::Container => BootMethod::Firmware,
         };
-        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.by_method(method);
+        let mut plan = BootPlan::test_of(settings, env)?.by_method(method);
         if or_until_prompt {
             plan = plan.or_until_prompt();
         }

@@ -61,7 +61,7 @@ pub async fn run(
         context.events.notice(format!(
             "commit it, and {lock} (`sdbuild lock` writes it). The service then builds the image at every push"
         ));
-        if let Some(text) = settings.ci.and_then(Workflow::missing_release) {
+        if let Some(text) = settings.args.ci.and_then(Workflow::missing_release) {
             context.events.warn(text);
         }
     }
@@ -74,13 +74,13 @@ pub async fn run(
 /// Writes the configuration, and the flake with its lock if one is wanted.
 async fn write_configuration(
     args: &InitArgs,
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     env: &Environment,
     ui: &Ui,
     context: &Context,
 ) -> Result<Written, Failure> {
     let asker = Prompter {
-        asks: !settings.yes && ui.can_ask(),
+        asks: !settings.args.yes && ui.can_ask(),
         ui,
         context,
     };
@@ -119,7 +119,7 @@ async fn write_configuration(
 }
 
 /// Refuses to begin where a file is in the way.
-fn check_free(settings: &settings::Init) -> Result<(), Failure> {
+fn check_free(settings: &settings::Init<'_>) -> Result<(), Failure> {
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     files.try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
@@ -129,7 +129,7 @@ fn check_free(settings: &settings::Init) -> Result<(), Failure> {
 }
 
 /// Refuses a configuration that would hide a flake: where there are both, the other commands take it.
-fn check_flake(settings: &settings::Init) -> Result<(), Failure> {
+fn check_flake(settings: &settings::Init<'_>) -> Result<(), Failure> {
     let is_default = settings.config.file_name() == Some(OsStr::new(CONFIG_NAME));
     let flake = settings.config.with_file_name(FLAKE_FILE);
     if settings.flake.is_some() || !is_default || !flake.exists() {
@@ -154,7 +154,7 @@ fn show_paths(files: &[PathBuf], ui: &Ui) -> Result<(), Failure> {
 /// Writes the configuration with `values` and, if one is wanted, the flake and a `.gitignore` unless there is one; their paths.
 fn write_files(
     values: &TemplateValues,
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
 ) -> Result<Vec<PathBuf>, Failure> {
     let config = settings.config.clone();
     let mut files = vec![(config, template::render(values), values.access())];
@@ -180,14 +180,14 @@ fn flake_text(values: &TemplateValues) -> String {
 }
 
 /// Refuses invalid flags before anything is asked.
-fn check(settings: &settings::Init) -> Result<(), Failure> {
+fn check(settings: &settings::Init<'_>) -> Result<(), Failure> {
     let optional = |value: &Option<String>, check: fn(&str) -> Result<(), Failure>| {
         value.as_deref().map_or(Ok(()), check)
     };
-    optional(&settings.host_name, host_name::check)?;
-    optional(&settings.user, template::check_user_name)?;
-    optional(&settings.time_zone, template::check_time_zone)?;
-    optional(&settings.chosen_locale, |name| {
+    optional(&settings.args.hostname, host_name::check)?;
+    optional(&settings.args.user, template::check_user_name)?;
+    optional(&settings.args.timezone, template::check_time_zone)?;
+    optional(&settings.args.locale, |name| {
         template::check_locale(name).map(drop)
     })?;
     if settings.system != System::default() && settings.template.format().is_none() {
@@ -196,7 +196,7 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
             "choose what the machine starts from: --template vm, server, container, amazon or installer-cloud-init",
         ));
     }
-    if let Some(BoardName(board)) = settings.board {
+    if let Some(BoardName(board)) = settings.args.board {
         if settings.template.format().is_some() {
             let text = format!(
                 "--board {} is for cards and disks, but this template is not",
@@ -206,15 +206,15 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
         }
         template::check_board(board)?;
     }
-    match &settings.wifi {
-        Some((name, None)) if settings.yes => {
-            Wifi::check(name)?;
-            let text = format!("--yes does not ask, and {name} needs a passphrase");
-            Err(Failure::usage(text).hint("give --wifi-password-file FILE, or leave out --yes"))
-        }
-        Some((name, _)) => Wifi::check(name),
-        None => Ok(()),
+    let Some(name) = &settings.args.wifi else {
+        return Ok(());
+    };
+    Wifi::check(name)?;
+    if settings.args.yes && settings.passphrase_file.is_none() {
+        let text = format!("--yes does not ask, and {name} needs a passphrase");
+        return Err(Failure::usage(text).hint("give --wifi-password-file FILE, or leave out --yes"));
     }
+    Ok(())
 }
 
 /// Reports what the configuration contains.
@@ -270,7 +270,7 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Replaces the placeholder in the configuration with the keys of this user, and nothing else; false if there is no placeholder.
 async fn fill_placeholder(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     env: &Environment,
     asker: &Prompter<'_>,
 ) -> Result<bool, Failure> {
@@ -311,7 +311,7 @@ async fn fill_placeholder(
 /// path. The lines are reported if such a file exists already.
 fn name_in_settings(
     values: &TemplateValues,
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     context: &Context,
 ) -> Result<Option<PathBuf>, Failure> {
     let Some((lines, why)) = settings_lines(values) else {
@@ -362,7 +362,7 @@ struct Written {
 }
 
 /// Tells the next commands; those of a flake lock it first unless it is locked. Without a key, the next step is the one of the warning.
-fn tell_next(args: &InitArgs, settings: &settings::Init, written: Written, context: &Context) {
+fn tell_next(args: &InitArgs, settings: &settings::Init<'_>, written: Written, context: &Context) {
     let mut dirs = settings.config.ancestors();
     let in_repository = dirs.any(|dir| dir.join(".git").exists());
     let next = next_command(args, in_repository, written.is_locked);

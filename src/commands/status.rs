@@ -9,7 +9,7 @@ use crate::commands::cloud;
 use crate::commands::json_output::print_json;
 use crate::commands::newest_image::built_images;
 use crate::settings::{Environment, common_without_file, output_dir};
-use crate::ui::layout::{age, labelled};
+use crate::ui::layout::{COLUMNS, age, labelled};
 use crate::ui::{Ui, sanitize_line, words};
 use sdbuild_build::{Handler, Run, RunState, SizedObject, Status};
 
@@ -67,7 +67,8 @@ pub async fn run(
     if args.json {
         return print_json(&report, ui);
     }
-    ui.result(&lines(&report, ui.result_columns()).join("\n"))
+    let columns = ui.result_columns().min(COLUMNS);
+    ui.result(&lines(&report, columns).join("\n"))
 }
 
 /// Columns of the labels of groups, of names, and of what stands before the size.

@@ -48,7 +48,6 @@ mod processes;
 mod publish;
 mod publish_checks;
 mod publish_interruptions;
-mod publish_oci;
 mod publish_races;
 mod publish_removal;
 mod publish_sharing;

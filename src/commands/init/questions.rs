@@ -25,7 +25,7 @@ const DEFAULT_LOCALE: &str = "en_US.UTF-8";
 
 /// Every value, from its flag, an answer or its default.
 pub(super) async fn values(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     env: &Environment,
     asker: &Prompter<'_>,
 ) -> Result<TemplateValues, Failure> {
@@ -33,7 +33,7 @@ pub(super) async fn values(
     let default_name = template::host_name(dir, settings.home.as_deref());
     let host_name = Question {
         text: "Host name",
-        given: settings.host_name.as_deref(),
+        given: settings.args.hostname.as_deref(),
         default: &default_name,
     };
     let host_name = asker.ask(host_name, host_name::check).await?;
@@ -45,7 +45,7 @@ pub(super) async fn values(
         } else {
             "User besides root, with sudo (empty for none)"
         },
-        given: settings.user.as_deref(),
+        given: settings.args.user.as_deref(),
         default: "",
     };
     let user = asker.ask(user, |name| match name {
@@ -57,14 +57,14 @@ pub(super) async fn values(
     let zone = template::time_zone(Path::new("/etc"));
     let time_zone = Question {
         text: "Time zone",
-        given: settings.time_zone.as_deref(),
+        given: settings.args.timezone.as_deref(),
         default: zone.as_deref().unwrap_or(DEFAULT_ZONE),
     };
     let time_zone = asker.ask(time_zone, template::check_time_zone).await?;
     let own_locale = settings.locale.as_deref().and_then(template::locale);
     let locale = Question {
         text: "Language",
-        given: settings.chosen_locale.as_deref(),
+        given: settings.args.locale.as_deref(),
         default: own_locale.unwrap_or(DEFAULT_LOCALE),
     };
     let locale = asker.ask(locale, |name| template::check_locale(name).map(drop));
@@ -82,10 +82,10 @@ pub(super) async fn values(
 }
 
 async fn chosen_board(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     asker: &Prompter<'_>,
 ) -> Result<BoardName, Failure> {
-    if let Some(board) = settings.board {
+    if let Some(board) = settings.args.board {
         return Ok(board);
     }
     if settings.template.format().is_some() {
@@ -128,7 +128,7 @@ fn named_board(answer: &str) -> Result<BoardName, Failure> {
 
 /// The keys that the user named; without any, those of this machine.
 pub(super) async fn choose_keys(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     env: &Environment,
     asker: &Prompter<'_>,
 ) -> Result<Vec<PublicKey>, Failure> {
@@ -142,7 +142,7 @@ pub(super) async fn choose_keys(
         let common = settings::common_without_file(env)?;
         let text = sdbuild_build::fetch_text(url, &common, asker.context).await?;
         let listed = template::keys_listed(&text);
-        confirm_keys(&listed, url, settings.yes, asker).await?;
+        confirm_keys(&listed, url, settings.args.yes, asker).await?;
         keys.extend(listed);
     }
     if settings.key_files.is_empty() && settings.github.is_none() {
@@ -153,7 +153,7 @@ pub(super) async fn choose_keys(
 
 /// The keys of this machine that the user chooses; without an answer the best one.
 async fn of_this_machine(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     asker: &Prompter<'_>,
 ) -> Result<Vec<PublicKey>, Failure> {
     let dir = settings.home.as_ref().map(|home| home.join(".ssh"));
@@ -238,24 +238,20 @@ const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 /// The wireless network with its passphrase, from flags, a file or answers.
 async fn choose_wifi(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     asker: &Prompter<'_>,
 ) -> Result<Option<Wifi>, Failure> {
-    let (name, file) = if let Some((name, file)) = &settings.wifi {
-        (name.clone(), file.as_deref())
-    } else {
-        let question = Question {
-            text: "Wireless network to join (empty for none)",
-            given: None,
-            default: "",
-        };
-        let valid = |name: &str| match name {
-            "" => Ok(()),
-            name => Wifi::check(name),
-        };
-        (asker.ask(question, valid).await?, None)
+    let question = Question {
+        text: "Wireless network to join (empty for none)",
+        given: settings.args.wifi.as_deref(),
+        default: "",
     };
-    match (name.is_empty(), file) {
+    let valid = |name: &str| match name {
+        "" => Ok(()),
+        name => Wifi::check(name),
+    };
+    let name = asker.ask(question, valid).await?;
+    match (name.is_empty(), &settings.passphrase_file) {
         (true, _) => Ok(None),
         (false, Some(file)) => {
             // It may be a pipe, whose writer is waited for until a signal ends that.
