@@ -487,9 +487,7 @@ fn run_tool(program: &str, args: &[&Path]) -> Result<(), Failure> {
         .args(args)
         .stdin(Stdio::null())
         .env("LC_ALL", "C.UTF-8");
-    let output = command
-        .output()
-        .or_environment(format!("run {program}"))?;
+    let output = command.output().or_environment(format!("run {program}"))?;
     if output.status.success() {
         return Ok(());
     }
