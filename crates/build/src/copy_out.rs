@@ -279,6 +279,7 @@ pub(super) fn provenance(
             evaluation: built.evaluation,
             flake: report.map(|report| flake(report, source.overridden_inputs)),
         },
+        choice: built.image.clone(),
         result: Built {
             store_path: built.out_path.clone(),
             derivation: built.derivation.clone(),

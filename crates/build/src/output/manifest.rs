@@ -17,6 +17,7 @@ use sdbuild_core::compression::{Compression, CompressionOptions};
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::timings::Timings;
 use sdbuild_image::board::imager_tags;
 use sdbuild_image::image_format::Format;
@@ -127,6 +128,8 @@ pub struct Provenance {
     pub nixpkgs: Option<Nixpkgs>,
     /// The user's configuration.
     pub configuration: Configuration,
+    /// Which of its images this is, and who chose it.
+    pub choice: Option<ImageChoice>,
     /// The result of the build.
     pub result: Built,
 }
