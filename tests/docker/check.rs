@@ -82,14 +82,6 @@ fn check_reports_every_finding() {
     let stderr = &checked.stderr;
     assert!(stderr.contains("8 problems must be fixed"), "{stderr}");
 
-    // Nothing else of a PC's configuration matters.
-    let pc = shut.replace(
-        "{ lib, ... }: {",
-        "{ lib, ... }: { nixpkgs.hostPlatform = \"x86_64-linux\";",
-    );
-    let checked = check(&user, "pc.nix", &pc).assert_exit_code(6);
-    assert_eq!(ids(&checked), ["wrong-system"]);
-
     // As before 25.05, when there were no variants of images.
     let bare = "{ disabledModules = [ \"image/images.nix\" ]; boot.loader.grub.enable = true; }";
     let checked = check(&user, "bare.nix", bare).assert_exit_code(6);
@@ -110,6 +102,30 @@ fn check_reports_every_finding() {
     assert_eq!(ids(&checked), ["autologin", "ssh-turns-away"]);
     assert_eq!(user.outputs(), [""; 0]);
     runs.assert_nothing_left();
+}
+
+/// Nothing else of a configuration for another machine matters.
+#[test]
+fn the_system_is_compared_first() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let pc =
+        "{ nixpkgs.hostPlatform = \"x86_64-linux\"; fileSystems.\"/\".device = \"/dev/sda1\"; }";
+    let checked = check(&user, "pc.nix", pc).assert_exit_code(2);
+    let parts = [
+        "pc.nix:1",
+        "the configuration is for x86_64-linux",
+        "--system x86_64-linux",
+    ];
+    let checked = checked.assert_stderr_contains(&parts);
+    assert!(
+        !checked.stderr.contains("fileSystems"),
+        "{}",
+        checked.stderr
+    );
+    assert_eq!(ids(&checked), [""; 0]);
 }
 
 /// A warning that is a finding is not shown a second time; others of the evaluation are.

@@ -1,6 +1,7 @@
 //! Flakes: what is uploaded, locked and evaluated. Everything comes from local git repositories over the miniature nixpkgs,
 //! and what needs no server runs in a builder without a network.
 
+mod images;
 mod init;
 mod inputs;
 mod login;

@@ -20,7 +20,7 @@ use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::{shown_dir, shown_path};
 use sdbuild_core::terminal::output_files;
 use sdbuild_image::image_name::{is_image, is_output};
-use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
+use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text, flakes_below};
 use sdbuild_nix::flake_file::may_have_configuration;
 
 use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
@@ -251,7 +251,9 @@ fn not_readable(path: &Path, error: io::Error) -> Failure {
         let usual = quoted(&shown_path(&usual));
         return failure.hint(format!("the configuration there is {usual}"));
     }
-    failure.hint("`sdbuild init` writes a configuration into the current directory")
+    failure.hint(flakes_below(directory).unwrap_or_else(|| {
+        "`sdbuild init` writes a configuration into the current directory".to_owned()
+    }))
 }
 
 /// The directory as the value of a flag.

@@ -56,7 +56,7 @@ pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<C
     let board = plan.request.target.board.map(|BoardName(board)| board);
     definitions.complete(&mut facts);
     let ways_in = who_logs_in(&facts).into_iter();
-    let mut findings = findings(&facts, &plan.request.target.system.to_string(), board);
+    let mut findings = findings(&facts, board);
     definitions.locate(&mut findings);
     let value = Checked {
         image: facts.image.clone(),

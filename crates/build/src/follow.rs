@@ -11,7 +11,6 @@ use sdbuild_core::flake_caches::{CachePolicy, CacheUse};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::nix_event::NixEvent;
-use sdbuild_core::system::System;
 use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
 use sdbuild_nix::build_log::BuildLog;
 use sdbuild_nix::check;
@@ -75,8 +74,6 @@ pub(super) struct LogView {
     pub(super) shown: Vec<(String, String)>,
     /// Receives the derivation of the image as soon as it is evaluated, where that is before the build.
     pub(super) image: watch::Sender<Option<String>>,
-    /// The system that the image is for.
-    pub(super) system: System,
     /// What the user's files define.
     pub(super) definitions: OwnDefinitions,
     /// Whether warnings of the evaluation are kept for the caller instead of shown.
@@ -267,7 +264,7 @@ impl<'a> Reader<'a> {
         if let Some(keys) = facts.authorized_keys() {
             self.events.emit(Event::AuthorizedKeys(keys));
         }
-        let warnings = check::warnings(&facts, self.view.system, &self.view.definitions);
+        let warnings = check::warnings(&facts, &self.view.definitions);
         for warning in &warnings {
             self.events.warn(clean(warning));
         }

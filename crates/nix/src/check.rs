@@ -26,7 +26,6 @@ pub use ways_in::who_logs_in;
 use crate::trace;
 use crate::trace::traced;
 use sdbuild_core::failure::Failure;
-use sdbuild_core::system::System;
 use sdbuild_image::board::Board;
 
 /// The attributes of `expressions/default.nix` that have the facts, in the order of evaluation.
@@ -43,11 +42,8 @@ pub struct CheckResult {
     pub failure: Option<Failure>,
 }
 
-/// The mistakes in `facts` for an image of `system` (`aarch64-linux`), and for `board`, if it is for one in particular; errors first.
-pub fn findings(facts: &ConfigFacts, system: &str, board: Option<&Board>) -> Vec<Finding> {
-    if let Some(finding) = boot::wrong_system(facts, system) {
-        return vec![finding];
-    }
+/// The mistakes in `facts`, and for `board`, if it is for one in particular; errors first.
+pub fn findings(facts: &ConfigFacts, board: Option<&Board>) -> Vec<Finding> {
     let mut all = boot::findings(facts, board);
     all.extend(disks::findings(facts));
     all.extend(network::findings(facts));
@@ -85,14 +81,14 @@ pub fn facts(lines: &[String]) -> Option<ConfigFacts> {
     Some(facts.at(Timestamp::now()))
 }
 
-/// What a build warns of: the errors in `facts`, and what fails a build later, for an image of `system`; each with its place in the
+/// What a build warns of: the errors in `facts`, and what fails a build later; each with its place in the
 /// files that have `definitions`, where that is certain.
-pub fn warnings(facts: &ConfigFacts, system: System, definitions: &OwnDefinitions) -> Vec<String> {
+pub fn warnings(facts: &ConfigFacts, definitions: &OwnDefinitions) -> Vec<String> {
     /// Largest number of findings that a build reports: more than a configuration has.
     const MAX_WARNINGS: usize = 16;
     let mut facts = facts.clone();
     definitions.complete(&mut facts);
-    let mut found = findings(&facts, &system.to_string(), None);
+    let mut found = findings(&facts, None);
     definitions.locate(&mut found);
     let relevant = found.iter().filter(|finding| concerns_a_build(finding));
     let texts = relevant.take(MAX_WARNINGS).map(|finding| {

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::text::alternatives;
 
 /// The name of a configuration.
 pub const CONFIG_NAME: &str = "sd-card.nix";
@@ -23,6 +25,17 @@ pub fn configuration_in(dir: &Path) -> Option<&'static str> {
     [CONFIG_NAME, FLAKE_FILE]
         .into_iter()
         .find(|name| dir.join(name).is_file())
+}
+
+/// What to do about the directory `dir` without a configuration, if directories in it have flakes.
+pub fn flakes_below(dir: &Path) -> Option<String> {
+    let inside = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let flakes = inside.filter(|one| one.path().join(FLAKE_FILE).is_file());
+    let mut flakes: Vec<String> = flakes.map(|one| quoted(&shown_path(&one.path()))).collect();
+    flakes.sort();
+    let flakes: Vec<&str> = flakes.iter().map(String::as_str).collect();
+    (!flakes.is_empty())
+        .then(|| format!("name the directory of a flake: {}", alternatives(&flakes)))
 }
 
 /// The command that completes the lock of `flake`, which is empty or `.` in the current directory. Beside an `sd-card.nix`, which has a lock

@@ -330,7 +330,6 @@ impl ContainerOfJob {
             substituters: self.job.command.nix.substituters.clone(),
             shown: self.job.source.shown_references(),
             image: self.image.clone(),
-            system: self.job.command.system,
             definitions: self.definitions(),
             keeps_warnings: matches!(self.job.command.task, Task::Check),
             naming_result: (self.job.command.task == Task::Build).then_some(Phase::Build),

@@ -15,7 +15,8 @@
   overridden,
 }:
 let
-  inherit (builtins) attrNames concatStringsSep head isAttrs length tail;
+  inherit (builtins) attrNames concatMap concatStringsSep elem filter head isAttrs length tail;
+  last = list: builtins.elemAt list (length list - 1);
   # What the entry wrote: Nix's metadata of the locked flake, and the builder's system.
   metadata = builtins.fromJSON (builtins.readFile ./flake.json);
   builderSystem = builtins.fromJSON (builtins.readFile ./builder-system.json);
@@ -23,14 +24,44 @@ let
   flake = if overridden then locked.configuration else locked;
 
   configurations = flake.nixosConfigurations or { };
-  names = attrNames configurations;
-  listed = concatStringsSep ", " (map (name: "${reference}#${name}") names);
-  ofFlake = if names == [ ] || isUnnamed then "" else ". The configurations of the flake are ${listed}";
   whole = concatStringsSep "." attribute;
   isConfiguration = value: isAttrs value && value ? config && value ? options;
+  isDerivation = value: isAttrs value && value.type or null == "derivation";
+  get = builtins.foldl' (set: name: set.${name});
+  holds = test: path: (builtins.tryEval (test (get flake.outputs path))).value == true;
+  isSet = value: isAttrs value && !isConfiguration value && !isDerivation value;
+  # The paths in the outputs that go on behind one of `paths`, with a name that `test` accepts.
+  behind = test: concatMap (path: if holds isSet path then map (name: path ++ [ name ]) (filter (test path) (attrNames (get flake.outputs path))) else [ ]);
+  isSystem = name: builtins.match "[a-z0-9_]+-[a-z]+" name != null;
+  isOfImages = name: builtins.match "nixosConfigurations|.*[iI]mages?" name != null;
+  # Outputs that have no images, and may have thousands of attributes.
+  others = [ "apps" "checks" "devShells" "formatter" "homeModules" "hydraJobs" "legacyPackages" "lib" "nixosModules" "overlays" "templates" ];
+  # Where configurations and images are looked for: in an output, in a set of it, and in `nixosConfigurations` beside a system's packages.
+  tops = map (name: [ name ]) (filter (name: !elem name others) (attrNames flake.outputs));
+  sets = behind (path: name: isSystem name || path != [ "packages" ]) tops;
+  inner = behind (_: isOfImages) (filter (path: isSystem (last path)) sets);
+  nearest = find: builtins.foldl' (found: paths: if found != [ ] then found else ofSystem (find paths)) [ ] [ tops sets inner ];
+  # Of those for several systems that of the builder, as for `nix build`.
+  ofSystem =
+    paths:
+    let
+      of = name: filter (elem name) paths;
+    in
+    if length paths < 2 then paths else if of builderSystem != [ ] then of builderSystem else if of system != [ ] then of system else paths;
+  called = name: nearest (paths: filter (holds (value: isConfiguration value || isDerivation value)) (behind (_: other: other == name) paths));
+  # One that cannot be evaluated counts: the error is that of the user.
+  mayBeOne = path: !(builtins.tryEval (get flake.outputs path)).success || holds isConfiguration path;
+  known = if isUnnamed then [ ] else nearest (paths: filter mayBeOne (behind (_: _: true) (filter (elem "nixosConfigurations") paths)));
+  images = nearest (paths: filter (holds isDerivation) (behind (path: name: builtins.any isOfImages (path ++ [ name ])) paths));
+  quoted = name: if builtins.match "[^.]+" name == null then "\"${name}\"" else name;
+  argument = path: "${reference}#${concatStringsSep "." (if length path == 2 && head path == "nixosConfigurations" then tail path else map quoted path)}";
+  listed = concatStringsSep ", " (map argument known);
+  ofFlake = if known == [ ] then "" else ". The configurations of the flake are ${listed}";
 
   withoutConfiguration =
-    if flake.outputs ? nixosConfigurations then
+    if images != [ ] then
+      "${inWords} has only images. Name one of them: ${concatStringsSep ", " (map argument images)}"
+    else if flake.outputs ? nixosConfigurations then
       "${inWords} has a nixosConfigurations without a configuration"
     else
       "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}";
@@ -50,25 +81,35 @@ let
     if attribute == [ ] then
       if isUnnamed then
         throw unnamed
-      else if length names == 1 then
-        descend "nixosConfigurations" configurations names
-      else if names == [ ] then
+      else if length known == 1 then
+        descend "the flake" flake.outputs (head known)
+      else if known == [ ] then
         throw withoutConfiguration
       else
         throw "${inWords} has several configurations. Name one of them: ${listed}"
-    else if attribute == [ "nixosConfigurations" ] && names != [ ] && !isUnnamed then
+    else if attribute == [ "nixosConfigurations" ] && known != [ ] then
       throw "${reference}#${whole} is all configurations of ${inWords}. Name one of them: ${listed}"
     else if configurations ? ${whole} then
       descend "nixosConfigurations" configurations [ whole ]
     else if !(flake.outputs ? ${head attribute}) && withPackage != [ ] then
       descend "packages" flake.packages ([ (head withPackage) ] ++ attribute)
+    else if !(flake.outputs ? ${head attribute}) && !isUnnamed && called (head attribute) != [ ] then
+      if length (called (head attribute)) == 1 then
+        descend "the flake" flake.outputs (head (called (head attribute)) ++ tail attribute)
+      else
+        throw "${inWords} has several outputs called ${head attribute}. Name one of them: ${concatStringsSep ", " (map argument (called (head attribute)))}"
     else if length attribute == 1 && !(flake.outputs ? ${whole}) then
-      throw (if isUnnamed then unnamed else if names == [ ] then withoutConfiguration else "${inWords} has no configuration ${whole}. Its configurations are ${listed}")
+      if isUnnamed then
+        throw unnamed
+      else if known == [ ] then
+        throw withoutConfiguration
+      else
+        throw "${inWords} has no configuration ${whole}. Its configurations are ${listed}"
     else
       descend "the flake" flake.outputs attribute;
 
   # The systems that have a package of that name: that of the builder first, as for `nix build`. What cannot be evaluated has none.
-  withPackage = builtins.filter (
+  withPackage = filter (
     of: (builtins.tryEval (flake.packages.${of} or { } ? ${head attribute})).value
   ) [ builderSystem system ];
 
@@ -81,11 +122,11 @@ let
       if value.type or null == "derivation" then
         { derivation = value; attribute = [ ]; }
       else
-        throw "${reference}#${if attribute == [ ] then head names else whole} is neither a NixOS configuration nor a derivation"
+        throw "${if attribute == [ ] then argument (head known) else "${reference}#${whole}"} is neither a NixOS configuration nor a derivation"
     else if isAttrs value && value ? ${head path} then
       descend (head path) value.${head path} (tail path)
     else
-      throw "${inWords} has no attribute ${whole}, because ${seen} has no ${head path}${having (if seen == "the flake" then "outputs" else "attributes") value}${if seen == "the flake" && names != [ ] && !isUnnamed then ". Its configurations are ${listed}" else ""}";
+      throw "${inWords} has no attribute ${whole}, because ${seen} has no ${head path}${having (if seen == "the flake" then "outputs" else "attributes") value}${if seen == "the flake" && known != [ ] then ". Its configurations are ${listed}" else ""}";
 
   extended =
     modules:
@@ -100,7 +141,7 @@ let
   # Whether `path` is what nixpkgs makes of every configuration, and no image of it: otherwise that shows only when it is built.
   isOfSystem =
     path:
-    builtins.elem path (
+    elem path (
       map (name: [ "config" "system" "build" name ]) [ "etc" "initialRamdisk" "kernel" "toplevel" "vm" "vmWithBootLoader" ]
     );
   # How the user named it, without what is behind it.
@@ -143,8 +184,8 @@ in
     inherit builderSystem;
     asItIs =
       if !(named ? configuration) then
-        "as-it-is: ${if names == [ ] || isUnnamed then "" else "${reference}#${head names}"}: ${reference}#${whole} is not a configuration${ofFlake}"
-      else if builtins.elem named.attribute [ [ ] [ "config" "system" "build" "sdImage" ] ] then
+        "as-it-is: ${if known == [ ] then "" else argument (head known)}: ${reference}#${whole} is not a configuration${ofFlake}"
+      else if elem named.attribute [ [ ] [ "config" "system" "build" "sdImage" ] ] then
         null
       else
         "what is named after the # is built as it is";

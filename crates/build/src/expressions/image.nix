@@ -1,9 +1,8 @@
 # Which image of a configuration is built: decided once, by what the configuration itself defines, before anything is evaluated that
-# could contradict it. Attributes:
+# could contradict it. An error if it is for another system. Attributes:
 #
 #   choice       the attribute and who chose it (`ImageChoice` in crates/core/src/image_choice.rs); null if there is no image
 #   missing      why there is none, as far as that is known (`MissingImage` in crates/nix/src/check/facts.rs)
-#   system       the system of the configuration, and whether that is the one that the image must be for
 #   isCard       whether it is an SD card
 #   config       the configuration with the module of the image
 #   derivation   the image, or an error
@@ -200,30 +199,28 @@ let
     else
       image;
 
+  # Nothing else of a configuration for another machine matters.
   ownSystem = evaluation.pkgs.stdenv.hostPlatform.system;
-  isForSystem = ownSystem == system;
-  # Images are for these systems.
-  isKnown = elem ownSystem [ "aarch64-linux" "x86_64-linux" ];
-  orBuildIt = if isKnown then ", or build it with --system ${ownSystem}" else "";
-  image = if chosen == null then absent else get evaluation chosen.path;
-  variant = if chosen == null then null else match "config[.]system[.]build[.]images[.](.*)" attribute;
-  attribute = concatStringsSep "." chosen.path;
-in
-{
-  choice = if isForSystem && chosen != null then { inherit attribute; inherit (chosen.by) chosen_by file; } else null;
-  missing = if isForSystem && chosen == null && format.isDefault then obstacle else null;
-  inherit isForSystem;
-  system = ownSystem;
-  isCard = isForSystem && chosen != null && elem attribute [ "config.system.build.sdImage" "config.system.build.images.sd-card" ];
-  # Options of a variant exist only inside it.
-  config = if isForSystem && variant != null then (image.passthru or { }).config or evaluation.config else evaluation.config;
-  derivation =
-    if !isForSystem then
-      throw "the configuration is for ${ownSystem}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\"${orBuildIt}"
-    else if named != [ ] || chosen == null then
-      image
-    else if format.members != null then
-      listed image
+  forSystem =
+    value:
+    let
+      # Images are for these systems.
+      isKnown = elem ownSystem [ "aarch64-linux" "x86_64-linux" ];
+      orBuildIt = if isKnown then ", or build it with --system ${ownSystem}" else "";
+    in
+    if ownSystem == system then
+      value
     else
-      withoutMachine image;
+      throw "the configuration is for ${ownSystem}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\"${orBuildIt}";
+  image = if chosen == null then absent else get evaluation chosen.path;
+  attribute = concatStringsSep "." chosen.path;
+  isVariant = chosen != null && match "config[.]system[.]build[.]images[.].*" attribute != null;
+in
+forSystem {
+  choice = if chosen != null then { inherit attribute; inherit (chosen.by) chosen_by file; } else null;
+  missing = if chosen == null && format.isDefault then obstacle else null;
+  isCard = chosen != null && elem attribute [ "config.system.build.sdImage" "config.system.build.images.sd-card" ];
+  # Options of a variant exist only inside it.
+  config = if isVariant then (image.passthru or { }).config or evaluation.config else evaluation.config;
+  derivation = if named != [ ] || chosen == null then image else if format.members != null then listed image else withoutMachine image;
 }

@@ -17,7 +17,7 @@ use sdbuild_core::parent_dir::parent_dir;
 use sdbuild_core::shell_word::{command_line, quoted};
 use sdbuild_core::shown_path::{shown_dir, shown_path};
 use sdbuild_core::terminal::output_files;
-use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
+use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text, flakes_below};
 use sdbuild_nix::flake_file::may_have_configuration;
 use sdbuild_nix::flake_ref::encoded;
 use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef};
@@ -481,7 +481,7 @@ fn missing_directory_hint(dir: &Path, reference: &FlakeRef) -> String {
 fn no_flake_hint(dir: &Path) -> String {
     let file = dir.join(CONFIG_NAME);
     if !file.is_file() {
-        return "give the directory of a flake, or a file with a NixOS configuration with --config; `sdbuild init --flake` writes a flake".to_owned();
+        return flakes_below(dir).unwrap_or_else(|| "give the directory of a flake, or a file with a NixOS configuration with --config; `sdbuild init --flake` writes a flake".to_owned());
     }
     match shown_path(&file) {
         here if here == CONFIG_NAME => {

@@ -3,8 +3,6 @@
 use super::facts::ConfigFacts;
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, Value, path};
-use sdbuild_core::nix_string::nix_string;
-use sdbuild_core::system::System;
 use sdbuild_core::text::listed;
 use sdbuild_image::board::{Board, PiModel, Start, UBoot};
 
@@ -73,18 +71,6 @@ fn no_image(facts: &ConfigFacts) -> Option<Finding> {
         ..finding
     };
     Some(finding.fix(missing.add.as_deref().map(imports)))
-}
-
-/// What is wrong with a configuration that is for another system than the image: nothing else of it matters.
-pub(super) fn wrong_system(facts: &ConfigFacts, system: &str) -> Option<Finding> {
-    let own = &facts.system;
-    let option = path("nixpkgs.hostPlatform");
-    let why = match own.parse::<System>() {
-        Ok(_) => format!("the image would be for {system}; --system {own} makes one for {own}"),
-        Err(_) => format!("the image would be for {system}, and sdbuild makes none for {own}"),
-    };
-    let finding = Finding::of_value("wrong-system", Error, option.clone(), nix_string(own), why);
-    (own != system).then(|| finding.fix([Change::set(option, nix_string(system))]))
 }
 
 fn no_boot_loader(facts: &ConfigFacts) -> Option<Finding> {
@@ -238,11 +224,6 @@ mod tests {
                 "no-image",
                 "system.build.sdImage",
                 &[("/image", Value::Null)],
-            ),
-            (
-                "wrong-system",
-                "nixpkgs.hostPlatform",
-                &[("/system", json!("x86_64-linux"))],
             ),
             ("no-boot-loader", "", &[("/loaders", json!([]))]),
             (

@@ -26,8 +26,6 @@ pub struct ConfigFacts {
     pub container: bool,
     /// The release of NixOS, `26.05`.
     pub release: Option<String>,
-    /// The system of the packages, `aarch64-linux`.
-    pub system: String,
     /// The enabled boot loaders.
     pub loaders: Vec<String>,
     /// The root file system.

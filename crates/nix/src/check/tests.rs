@@ -13,7 +13,7 @@ fn good() -> Value {
     json!({
         "assertions": [], "warnings": [], "image": { "attribute": "config.system.build.sdImage", "chosen_by": "image-module", "file": "sd-image.nix" },
         "missing": null, "card": true, "container": false, "release": "26.05",
-        "system": "aarch64-linux", "loaders": ["generic-extlinux-compatible"],
+        "loaders": ["generic-extlinux-compatible"],
         "root": { "device": "/dev/disk/by-label/NIXOS_SD", "fs_type": "ext4" },
         "file_systems": [
             { "path": "/", "device": "/dev/disk/by-label/NIXOS_SD", "is_needed": true },
@@ -72,7 +72,7 @@ pub fn traced_line(changes: &[(&str, Value)]) -> String {
 }
 
 fn all(changes: &[(&str, Value)]) -> Vec<Finding> {
-    findings(&with(changes), "aarch64-linux", None)
+    findings(&with(changes), None)
 }
 
 /// The ids of what is found in the good facts with `changes`.
@@ -148,23 +148,6 @@ fn errors_come_first() {
     assert_eq!(found(&changes), ["no-boot-loader", "state-version"]);
 }
 
-/// Nothing else of a configuration for another machine says anything.
-#[test]
-fn the_system_is_compared_first() {
-    let changes = |system: &str| {
-        let system = ("/system", json!(system));
-        let others = [("/image", Value::Null), ("/root", Value::Null)];
-        let found = all(&[system, others[0].clone(), others[1].clone()]);
-        assert_eq!(found.len(), 1, "{found:?}");
-        found[0].clone()
-    };
-    let of_pc = changes("x86_64-linux");
-    assert_eq!(of_pc.id, "wrong-system");
-    assert!(of_pc.why.contains("--system x86_64-linux"), "{}", of_pc.why);
-    let of_other = changes("armv6l-linux");
-    assert!(!of_other.why.contains("--system"), "{}", of_other.why);
-}
-
 #[test]
 fn a_missing_image_is_found_with_its_reason() {
     let missing = |value: Option<&str>, add: Option<&str>| {
@@ -205,7 +188,7 @@ fn facts_are_read_from_pieces_of_a_line() {
 fn a_build_warns_of_what_locks_out_or_fails_later() {
     let count = |changes: &[(&str, Value)]| {
         let facts = traced_facts(&traced_line(changes)).unwrap();
-        warnings(&facts, System::Aarch64Linux, &OwnDefinitions::default()).len()
+        warnings(&facts, &OwnDefinitions::default()).len()
     };
     assert_eq!(count(&[]), 0);
     assert_eq!(count(&[("/state_version", Value::Null)]), 0);
@@ -232,7 +215,7 @@ fn a_build_names_the_place_of_an_error() {
     let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
     let definitions = OwnDefinitions::read(Some(&files), "pi/", &CliModule::default());
     let facts = with(&[("/ssh/enable", json!(false))]);
-    let texts = warnings(&facts, System::Aarch64Linux, &definitions);
+    let texts = warnings(&facts, &definitions);
     let start = "pi/sd-card.nix:2: services.openssh.enable = false: ";
     assert!(texts[0].starts_with(start), "{texts:?}");
 }

@@ -68,6 +68,8 @@ pub(super) enum Cause {
     NotForPlatform { package: String },
     /// The configuration makes no image, as the message says (`expressions/image.nix`).
     NoImage,
+    /// The configuration is for another system than the image.
+    OtherSystem,
     /// The configuration has no SD card image.
     NoSdImage,
     /// The configuration does not have a variant of images.
@@ -421,6 +423,9 @@ fn of_image(summary: &str) -> Option<Cause> {
     let has = |text: &str| summary.contains(text);
     if summary.starts_with("the configuration makes no image: ") {
         return Some(Cause::NoImage);
+    }
+    if summary.starts_with("the configuration is for ") {
+        return Some(Cause::OtherSystem);
     }
     if has("'sdImage'") && (has("missing") || has("not found")) {
         return Some(Cause::NoSdImage);

@@ -176,8 +176,12 @@ fn locate(
         Cause::NotForPlatform { package } => {
             of_package(package, Row::Removed.with("name", package))
         }
-        Cause::NoImage => {
-            let option = findings.missing_image.as_deref();
+        Cause::NoImage | Cause::OtherSystem => {
+            let option = if *cause == Cause::NoImage {
+                findings.missing_image.as_deref()
+            } else {
+                Some("nixpkgs.hostPlatform")
+            };
             let found = option.and_then(|option| only_definition(context, option));
             (found.map(|(place, _)| place), None).into()
         }

@@ -41,6 +41,8 @@ const NO_PRIVATE_HANDLER: i64 = 119;
 const NOT_PREPARED: i64 = 120;
 /// Exit status of the entry when native glue was required and is not possible.
 const NO_NATIVE_GLUE: i64 = 121;
+/// Exit status of the same: no builder has a feature that a derivation requires.
+const NO_FEATURE: i64 = 122;
 /// Part of the entry's message about an archive without nixpkgs.
 const NOT_NIXPKGS: &str = "is not a nixpkgs";
 /// In place of a reason that the builder did not report.
@@ -199,6 +201,7 @@ fn exit_status_failure(context: &ExitContext<'_>, findings: &Findings) -> Option
     match context.code {
         NOT_PREPARED => Some(not_prepared(context, findings)),
         NO_NATIVE_GLUE => Some(no_native_glue(findings)),
+        NO_FEATURE => Some(no_feature(findings)),
         126 | 127 => Some(Failure::message(
             if context.foreign {
                 Class::Usage
@@ -211,6 +214,17 @@ fn exit_status_failure(context: &ExitContext<'_>, findings: &Findings) -> Option
         1 if interrupted => Some(stopped()),
         _ => None,
     }
+}
+
+/// A derivation requires a feature, such as `kvm`, that neither the builder nor a remote one has.
+fn no_feature(findings: &Findings) -> Failure {
+    let reason = findings.last_reason("sdbuild: glue: lacking: ");
+    let (feature, name) = reason
+        .and_then(|reason| reason.split_once(": "))
+        .unwrap_or_default();
+    let text =
+        format!("no builder has the feature {feature}, which the derivation {name} requires");
+    with_rows(Failure::message(Class::Build, text), &[Row::WrongPlatform])
 }
 
 fn no_native_glue(findings: &Findings) -> Failure {

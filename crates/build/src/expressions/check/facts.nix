@@ -13,7 +13,7 @@
   # The configuration, evaluated.
   evaluation ? import <nixpkgs/nixos> { inherit configuration system; },
   # Its image: see image.nix.
-  image ? { inherit (evaluation) config; choice = null; missing = null; isCard = true; inherit system; },
+  image ? { inherit (evaluation) config; choice = null; missing = null; isCard = true; },
 }:
 let
   inherit (evaluation) options;
@@ -252,7 +252,6 @@ let
     card = image.isCard;
     container = config.boot.isContainer or false;
     release = config.system.nixos.release or null;
-    inherit (image) system;
     loaders = filter isLoader loaders;
     root = if root == null then null else { device = root.device or null; fs_type = root.fsType or null; };
     file_systems = map fileSystem (builtins.attrNames config.fileSystems);

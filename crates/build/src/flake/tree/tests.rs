@@ -218,6 +218,8 @@ fn the_flake_is_found_upwards_inside_the_repository() {
     assert!(url.starts_with("path:/c?dir=pi&lastModified="), "{url}");
     let missing = repository.find(".").unwrap_err();
     assert!(missing.to_string().contains("no flake.nix"), "{missing}");
+    assert!(missing.hints[0].ends_with("/pi"), "{missing:?}");
+    let missing = Repository::new(&["common.nix"]).find(".").unwrap_err();
     assert!(missing.hints[0].starts_with("give the directory of a flake"));
     repository.write("sd-card.nix", "{ }");
     let beside = repository.find(".").unwrap_err().hints.concat();

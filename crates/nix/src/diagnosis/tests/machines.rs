@@ -211,6 +211,21 @@ fn a_builder_ended_by_its_watchdog_is_explained() {
 }
 
 #[test]
+fn a_feature_that_no_builder_has_is_named_with_what_requires_it() {
+    let mut findings = Findings::default();
+    let line = "sdbuild: glue: lacking: kvm: disks";
+    findings.other_lines.push_back(line.into());
+    let failure = diagnose(&context(122), &findings);
+    assert_eq!(failure.class, Class::Build);
+    let text = failure.to_string();
+    assert!(
+        text.contains("feature kvm") && text.contains("derivation disks"),
+        "{text}"
+    );
+    assert!(failure.hints[0].contains("--builders"), "{failure:?}");
+}
+
+#[test]
 fn a_name_server_that_does_not_answer_is_told_apart() {
     let hints = |reason: &str| {
         let error = format!("unable to download 'https://c/x.narinfo': {reason}");

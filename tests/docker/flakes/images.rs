@@ -1,0 +1,277 @@
+//! Which image of a flake's configuration is built, in the shapes that public flakes have.
+
+use serde_json::{Value, json};
+
+use super::{check, lock, without_a_network};
+use crate::support::*;
+
+/// A configuration without an image of its own, with `body`.
+fn machine(name: &str, body: &str) -> String {
+    let module = format!(
+        "({{ config, lib, pkgs, modulesPath, ... }}: {{ system.stateVersion = \"26.05\"; {body} }})"
+    );
+    flake_configuration(name, &module)
+}
+
+/// A disk as disko has it: it defines the root, and an image that is made in a virtual machine.
+const DISKO: &str = r#"{ config, lib, pkgs, ... }: {
+  options.disko.devices = lib.mkOption { type = lib.types.attrs; default = { }; };
+  config.fileSystems = lib.mkIf (config.disko.devices ? disk) {
+    "/" = { device = "/dev/disk/by-partlabel/disk-main-root"; fsType = "ext4"; };
+  };
+  config.system.build.diskoImages = pkgs.runCommand "disks" { requiredSystemFeatures = [ "kvm" ]; } "exit 1";
+}"#;
+/// A boot loader as nixos-raspberrypi has it.
+const RASPBERRY_PI: &str = r"{ lib, ... }: {
+  options.boot.loader.raspberry-pi.enable = lib.mkOption { type = lib.types.bool; default = false; };
+  config.boot.loader.raspberry-pi.enable = true;
+}";
+/// As raspberry-pi-nix has it.
+const RASPBERRY_PI_NIX: &str = r"{ lib, ... }: {
+  options.raspberry-pi-nix.board = lib.mkOption { type = lib.types.str; };
+}";
+/// A format as nixos-generators has it.
+const GENERATOR: &str = r#"{ lib, pkgs, ... }: {
+  options.formatAttr = lib.mkOption { type = lib.types.str; };
+  config.formatAttr = "raw";
+  config.system.build.raw = pkgs.runCommand "raw" { } "exit 1";
+}"#;
+/// An image as repart makes it.
+const REPART: &str =
+    r#"{ pkgs, ... }: { system.build.image = pkgs.runCommand "repart" { } "exit 1"; }"#;
+
+fn outputs() -> String {
+    let root = "fileSystems.\"/\" = { device = \"/dev/sda1\"; fsType = \"ext4\"; };";
+    let card = "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ];";
+    let on = |module: &str, more: &str| format!("imports = [ ./{module} ]; {more}");
+    let disk = "disko.devices.disk.main = { };";
+    let efi = "boot.loader.systemd-boot.enable = true;";
+    [
+        machine("plain", ""),
+        machine("card", card),
+        machine("own", &format!("{card} system.build.sdImage = lib.mkForce (pkgs.runCommand \"own\" {{ }} \"exit 1\");")),
+        machine("disko", &on("disko.nix", &format!("{disk} {efi}"))),
+        machine("data", &on("disko.nix", &format!("{disk} fileSystems = lib.mkForce {{ }};"))),
+        machine("repart", &on("repart.nix", &format!("{root} {efi}"))),
+        machine("pi", &on("raspberry-pi.nix", "")),
+        machine("pinix", &on("raspberry-pi-nix.nix", "")),
+        machine("generator", &on("generator.nix", root)),
+        machine("efi", efi),
+        machine("installed", root),
+        machine("weak", "fileSystems.\"/\".device = lib.mkDefault \"/dev/sda1\";"),
+        machine("variant", "image.modules.small.system.build.image = pkgs.runCommand \"small\" { } \"exit 1\";"),
+        "nixosConfigurations.image = self.nixosConfigurations.card.config.system.build.sdImage;".to_owned(),
+    ]
+    .join("\n")
+}
+
+fn flake(user: &TestUser, outputs: &str) {
+    let text = flake_text("./nixpkgs", outputs);
+    let files = [
+        ("flake.nix", text.as_str()),
+        ("disko.nix", DISKO),
+        ("raspberry-pi.nix", RASPBERRY_PI),
+        ("raspberry-pi-nix.nix", RASPBERRY_PI_NIX),
+        ("generator.nix", GENERATOR),
+        ("repart.nix", REPART),
+    ];
+    let repository = FlakeRepository::new(user, "pi", &files);
+    lock(user, &["--flake", "pi"]).assert_exit_code(0);
+    repository.commit();
+}
+
+fn report(checked: &Outcome) -> Value {
+    serde_json::from_str(&checked.stdout).unwrap_or_else(|e| panic!("{e}: {}", checked.stderr))
+}
+
+#[test]
+fn the_configuration_itself_decides_which_image_is_built() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    let runs = user.track_runs();
+    flake(&user, &outputs());
+    let of_build = |name: &str| format!("config.system.build.{name}");
+    let nixpkgs = "nixos/modules/installer/sd-card/sd-image.nix";
+    for (name, more, attribute, by, file) in [
+        ("plain", &[][..], "images.sd-card", "sdbuild", None),
+        ("weak", &[], "images.sd-card", "sdbuild", None),
+        ("data", &[], "images.sd-card", "sdbuild", None),
+        ("card", &[], "sdImage", "image-module", Some(nixpkgs)),
+        ("own", &[], "sdImage", "user-module", None),
+        ("repart", &[], "image", "user-module", Some("repart.nix")),
+        (
+            "generator",
+            &[],
+            "raw",
+            "user-module",
+            Some("generator.nix"),
+        ),
+        (
+            "efi",
+            &["--format", "raw-efi"],
+            "images.raw-efi",
+            "flag",
+            None,
+        ),
+        (
+            "variant",
+            &["--format", "nixpkgs:small"],
+            "images.small",
+            "flag",
+            None,
+        ),
+    ] {
+        let reference = format!("pi#{name}");
+        let checked = check(&user, &[&["--flake", &reference], more].concat());
+        let expected = json!({ "attribute": of_build(attribute), "chosen_by": by, "file": file });
+        assert_eq!(
+            report(&checked)["image"],
+            expected,
+            "{name}: {}",
+            checked.stderr
+        );
+    }
+    runs.assert_nothing_left();
+}
+
+/// No hint asks for less of what the user wrote.
+#[test]
+fn what_keeps_a_configuration_from_making_an_image_is_one_finding() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    flake(&user, &outputs());
+    for (name, option, value, add) in [
+        ("disko", "disko.devices", "", None),
+        ("installed", "fileSystems.\"/\".device", "/dev/sda1", None),
+        (
+            "efi",
+            "boot.loader.systemd-boot.enable",
+            "--format raw-efi",
+            None,
+        ),
+        (
+            "pi",
+            "boot.loader.raspberry-pi.enable",
+            "",
+            Some("nixos-raspberrypi.nixosModules.sd-image"),
+        ),
+        (
+            "pinix",
+            "raspberry-pi-nix.board",
+            "",
+            Some("raspberry-pi-nix.nixosModules.sd-image"),
+        ),
+    ] {
+        let checked = check(&user, &["--flake", &format!("pi#{name}")]).assert_exit_code(6);
+        let report = report(&checked);
+        assert_eq!(report["image"], Value::Null, "{name}");
+        let findings = report["findings"].as_array().unwrap().iter();
+        let about_boot = findings
+            .filter(|one| !["nobody-gets-in", "ssh-off"].contains(&one["id"].as_str().unwrap()));
+        let [finding] = about_boot.collect::<Vec<_>>()[..] else {
+            panic!("{name}: {report}");
+        };
+        assert_eq!(finding["id"], "no-image");
+        assert_eq!(finding["option"], option);
+        assert!(finding.to_string().contains(value), "{finding}");
+        let lines = finding["add"].to_string();
+        assert!(
+            add.map_or(lines == "[]", |add| lines.contains(add)),
+            "{finding}"
+        );
+        let text = finding.to_string() + &checked.stderr;
+        assert!(!text.contains("remove"), "{text}");
+    }
+}
+
+#[test]
+fn a_forecast_says_which_image_it_is_about_or_why_there_is_none() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    let runs = user.track_runs();
+    flake(&user, &outputs());
+    let dry = |words: &[&str]| {
+        let mut build = user.sdbuild(&["build", "--dry-run", "--output"]);
+        run(build.arg(user.out()).args(words))
+    };
+    let refused = dry(&["--flake", "pi#installed"]).assert_exit_code(2);
+    let refused =
+        refused.assert_stderr_contains(&["pi/flake.nix:", "makes no image: its root is /dev/sda1"]);
+    assert_eq!(
+        refused.stderr.matches("makes no image").count(),
+        1,
+        "{}",
+        refused.stderr
+    );
+    let foretold = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
+    let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
+    assert_eq!(foretold["forecast"]["image"]["file"], nixpkgs);
+    // It is remembered with the evaluation.
+    let again = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again["forecast"]["evaluator_memory"], Value::Null);
+    assert_eq!(again["forecast"]["image"], foretold["forecast"]["image"]);
+    // No builder has this feature.
+    dry(&["--flake", "pi#disko.config.system.build.diskoImages"])
+        .assert_exit_code(4)
+        .assert_stderr_contains(&["feature kvm", "the derivation disks"]);
+    runs.assert_nothing_left();
+}
+
+#[test]
+fn an_image_is_found_by_its_name_in_unusual_outputs() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    let runs = user.track_runs();
+    let system = |modules: &str| {
+        format!(
+            "nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {modules} ]; }}"
+        )
+    };
+    let shed = system(&flake_module(""));
+    let outputs = format!(
+        "nixosConfigurations.aarch64-linux.shed = {shed};\n images.barn = (self.nixosConfigurations.aarch64-linux.shed).config.system.build.sdImage;\n \
+         packages.aarch64-linux.nixosConfigurations.attic = {shed};\n sdImages.aarch64-linux.cellar = self.images.barn;\n \
+         images.twice = self.images.barn;\n sdImages.aarch64-linux.twice = self.images.barn;"
+    );
+    flake(&user, &outputs);
+    let dry = |name: &str| {
+        let mut build =
+            user.sdbuild(&["build", "--dry-run", "--json", "--flake", name, "--output"]);
+        run(build.arg(user.out()))
+    };
+    let image = |name: &str| {
+        let foretold = dry(name).assert_exit_code(0);
+        let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
+        foretold["forecast"]["image"]["attribute"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for name in [
+        "pi",
+        "pi#shed",
+        "pi#attic",
+        "pi#nixosConfigurations.aarch64-linux.shed",
+    ] {
+        assert_eq!(image(name), "config.system.build.sdImage", "{name}");
+    }
+    for name in ["barn", "cellar"] {
+        assert_eq!(image(&format!("pi#{name}")), name);
+    }
+    let refused = dry("pi#twice").assert_exit_code(2);
+    // What is proposed works.
+    for name in ["pi#images.twice", "pi#sdImages.aarch64-linux.twice"] {
+        assert!(refused.stderr.contains(name), "{}", refused.stderr);
+        dry(name).assert_exit_code(0);
+    }
+    runs.assert_nothing_left();
+}
