@@ -133,7 +133,7 @@ fn an_initrd_without_a_driver_for_the_disk_is_found() {
     let user = TestUser::new();
     let none = "  boot.initrd.availableKernelModules = lib.mkForce [ \"ext4\" ];";
     user.write("sd-card.nix", &configuration(none));
-    let missing = "neither the kernel nor the initrd has a driver for any disk";
+    let missing = "neither the kernel nor the initrd has a driver for cards";
     let built = run(&mut user.build(&["--compress", "none"])).assert_exit_code(0);
     let told = ["warning: the image does not start: ", missing];
     let image = built.assert_stderr_contains(&told).image();

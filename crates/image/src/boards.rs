@@ -281,7 +281,11 @@ fn missing_driver(board: &Board, drivers: Option<&BTreeSet<String>>) -> Option<S
     let is_there = |name: &&'static str| drivers.contains(&name.replace('-', "_"));
     let groups = board.drivers.iter();
     let missing = groups.filter(|group| !group.iter().any(is_there));
-    let missing: Vec<String> = missing.map(|group| alternatives(group)).collect();
+    let one_of = |group: &&[&str]| match group {
+        [name] => (*name).to_owned(),
+        _ => format!("one of {}", alternatives(group)),
+    };
+    let missing: Vec<String> = missing.map(one_of).collect();
     let names = missing.iter().map(String::as_str).collect::<Vec<_>>();
     (!names.is_empty()).then(|| {
         format!(
