@@ -108,7 +108,7 @@ fn lost_overlays(facts: &ConfigFacts, board: Option<&Board>) -> Option<Finding> 
     let lines = lines.find(|lines| !lines.is_empty())?;
     let option = path("boot.loader.generic-extlinux-compatible.useGenerationDeviceTree");
     let why = format!(
-        "U-Boot loads the device tree of the kernel, so {} in config.txt has no effect",
+        "U-Boot loads the device tree of the kernel, so these lines of config.txt have no effect: {}",
         listed(&lines)
     );
     let finding = Finding::of_value("lost-overlay", Warning, option.clone(), "true", why);
