@@ -77,8 +77,9 @@ fn a_card_with_the_module_of_nixos_hardware_starts() {
     }
     let user = TestUser::new();
     // Its packages are in the store then: a flake has no variable with the mirror.
-    image(&user, "");
-    let (_, public) = key(&user);
+    let (_, key) = image(&user, "");
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+    let public = public.trim();
     let card = configuration(&format!(
         "  services.openssh.enable = true;\n  users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
     ));

@@ -14,6 +14,7 @@ use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::timeout::finish_within;
 use sdbuild_engine::labels::{labels, store_filler_name};
 use sdbuild_engine::{
@@ -91,6 +92,8 @@ pub(crate) struct BuildResult {
     pub evaluation: Option<Sha256Hash>,
     /// If it is not of a configuration: what is instead of one.
     pub as_it_is: Option<NoConfiguration>,
+    /// Which image it is, and who chose it; `None` if the evaluation did not say it.
+    pub image: Option<ImageChoice>,
 }
 
 /// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store
@@ -192,6 +195,7 @@ impl PreparedBuilder {
             flake: followed.flake,
             evaluation: confirmed,
             as_it_is: followed.as_it_is,
+            image: followed.image,
         })
     }
 
@@ -242,6 +246,7 @@ impl PreparedBuilder {
         let forecast = collector.finish(&followed.out)?;
         Ok(Forecast {
             evaluator_memory: followed.evaluator_memory,
+            image: followed.image,
             ..forecast
         })
     }

@@ -26,12 +26,11 @@ const PI_PORTS: [&str; 2] = ["ttyAMA0", "serial0"];
 const QUIET_U_BOOT: &str = "[ (final: prev: builtins.mapAttrs (name: u-boot: u-boot.override { extraConfig = \"CONFIG_BOOTDELAY=-2\"; }) { \
      inherit (prev) ubootRaspberryPi3_64bit ubootRaspberryPi4_64bit; }) ]";
 
-/// What is wrong with an image of `system`, and with what `board` needs on its card, if the image is for one in particular.
-pub(super) fn findings(facts: &ConfigFacts, system: &str, board: Option<&Board>) -> Vec<Finding> {
+/// What is wrong with an image, and with what `board` needs on its card, if the image is for one in particular.
+pub(super) fn findings(facts: &ConfigFacts, board: Option<&Board>) -> Vec<Finding> {
     let is_uefi = board.is_some_and(|board| matches!(board.start, Start::Uefi));
     let general = [
         no_image(facts),
-        wrong_system(facts, system),
         no_boot_loader(facts),
         systemd_boot(facts).filter(|_| !is_uefi),
         small_firmware(facts),
@@ -40,7 +39,7 @@ pub(super) fn findings(facts: &ConfigFacts, system: &str, board: Option<&Board>)
     ];
     // Without an image there is nothing for a board.
     let of_board = board
-        .filter(|_| facts.image)
+        .filter(|_| facts.image.is_some())
         .map(|board| match &board.start {
             Start::UBoot(u_boot) => [
                 no_u_boot(facts, board, u_boot),
@@ -69,7 +68,7 @@ fn raspberry_pis(board: Option<&Board>) -> Vec<&PiModel> {
 
 /// Nothing that the firmware could start is on the partition that nixos-hardware's module fills.
 fn no_kernel(facts: &ConfigFacts, board: Option<&Board>) -> Option<Finding> {
-    let pi = facts.sd.pi.as_ref().filter(|_| facts.image)?;
+    let pi = facts.sd.pi.as_ref().filter(|_| facts.image.is_some())?;
     let has_u_boot = pi.u_boot?;
     let exists = |name: &str| has_u_boot && name == NIXOS_HARDWARE_U_BOOT;
     let models = raspberry_pis(board);
@@ -153,27 +152,48 @@ fn has_pi_u_boot(facts: &ConfigFacts) -> bool {
 }
 
 fn no_image(facts: &ConfigFacts) -> Option<Finding> {
-    let module = "[ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]";
-    let finding = Finding::of_option(
-        "no-image",
-        Error,
-        path("system.build.sdImage"),
-        " is not defined",
-        "without it there is no SD card image to build",
+    if facts.image.is_some() {
+        return None;
+    }
+    let imports = |module: &str| Change::set(path("imports"), format!("[ {module} ]"));
+    let Some(missing) = &facts.missing else {
+        let finding = Finding::of_option(
+            "no-image",
+            Error,
+            path("system.build.sdImage"),
+            " is not defined",
+            "without it there is no SD card image to build",
+        );
+        let module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
+        return Some(finding.fix([imports(module)]));
+    };
+    let detail = if missing.value.is_none() {
+        " is set"
+    } else {
+        ""
+    };
+    let why = format!(
+        "the configuration makes no image: {}. {}",
+        missing.reason, missing.cure
     );
-    (!facts.image).then(|| finding.fix([Change::set(path("imports"), module)]))
+    let finding = Finding::of_option("no-image", Error, missing.option.clone(), detail, why);
+    let finding = Finding {
+        value: missing.value.clone(),
+        ..finding
+    };
+    Some(finding.fix(missing.add.as_deref().map(imports)))
 }
 
-fn wrong_system(facts: &ConfigFacts, system: &str) -> Option<Finding> {
+/// What is wrong with a configuration that is for another system than the image: nothing else of it matters.
+pub(super) fn wrong_system(facts: &ConfigFacts, system: &str) -> Option<Finding> {
+    let own = &facts.system;
     let option = path("nixpkgs.hostPlatform");
-    let finding = Finding::of_value(
-        "wrong-system",
-        Error,
-        option.clone(),
-        nix_string(&facts.system),
-        "the board cannot run programs of that system",
-    );
-    (facts.system != system).then(|| finding.fix([Change::set(option, nix_string(system))]))
+    let why = match own.parse::<System>() {
+        Ok(_) => format!("the image would be for {system}; --system {own} makes one for {own}"),
+        Err(_) => format!("the image would be for {system}, and sdbuild makes none for {own}"),
+    };
+    let finding = Finding::of_value("wrong-system", Error, option.clone(), nix_string(own), why);
+    (own != system).then(|| finding.fix([Change::set(option, nix_string(system))]))
 }
 
 fn no_boot_loader(facts: &ConfigFacts) -> Option<Finding> {
@@ -316,7 +336,7 @@ mod tests {
 
     fn found(board: &str, changes: &[(&str, Value)]) -> Vec<&'static str> {
         let BoardName(board) = board.parse().unwrap();
-        let found = findings(&with(changes), "aarch64-linux", Some(board));
+        let found = findings(&with(changes), Some(board));
         found.into_iter().map(|finding| finding.id).collect()
     }
 
@@ -326,7 +346,7 @@ mod tests {
             (
                 "no-image",
                 "system.build.sdImage",
-                &[("/image", json!(false))],
+                &[("/image", Value::Null)],
             ),
             (
                 "wrong-system",
@@ -394,7 +414,7 @@ mod tests {
             // What could not be evaluated is not missed, and a board with its own U-Boot needs none.
             ("rock5b", vec![("/sd/written_files", Value::Null)], vec![]),
             ("other", vec![], vec![]),
-            ("rock5b", vec![("/image", json!(false))], vec!["no-image"]),
+            ("rock5b", vec![("/image", Value::Null)], vec!["no-image"]),
         ] {
             assert_eq!(found(board, &changes), ids, "{board} {changes:?}");
         }
@@ -403,7 +423,7 @@ mod tests {
     #[test]
     fn lines_to_add_are_those_that_init_writes() {
         let BoardName(board) = "nanopi-r5s".parse().unwrap();
-        let found = findings(&with(&[]), "aarch64-linux", Some(board));
+        let found = findings(&with(&[]), Some(board));
         let lines = found[0].lines(None).join("\n");
         for part in [
             "${pkgs.ubootNanoPiR5S}/u-boot.itb of=$img conv=notrunc bs=512 seek=16384",
@@ -448,7 +468,7 @@ mod tests {
         assert_eq!(found("rpi5", &only_4), ["no-kernel"]);
         // The user names another one, which nothing puts there.
         let other = hardware_module(true, "kernel=mine.img\n");
-        let other = findings(&with(&other), "aarch64-linux", None);
+        let other = findings(&with(&other), None);
         assert!(other[0].detail.contains("mine.img"), "{other:?}");
         assert!(other[0].fix.is_empty());
     }
