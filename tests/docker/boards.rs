@@ -81,7 +81,8 @@ fn a_card_with_the_module_of_nixos_hardware_starts() {
     let public = fs::read_to_string(key.with_extension("pub")).unwrap();
     let public = public.trim();
     let card = configuration(&format!(
-        "  services.openssh.enable = true;\n  users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
+        "  nixpkgs.hostPlatform = \"aarch64-linux\"; services.openssh.enable = true;\n  \
+         users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
     ));
     let card = card.replace("<nixpkgs/nixos/modules", "(modulesPath + \"");
     let card = card
