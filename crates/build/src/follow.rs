@@ -225,8 +225,13 @@ impl<'a> Reader<'a> {
         let line = shown.fold(line.to_owned(), |line, (text, shown)| {
             line.replace(text, shown)
         });
-        if let Some(report) = EntryReport::parse(&line) {
-            self.entry_report(report);
+        match EntryReport::parse(&line) {
+            Some(EntryReport::Machine(machine)) => {
+                self.build_log.note_machine(machine, &line);
+                return;
+            }
+            Some(report) => self.entry_report(report),
+            None => {}
         }
         if let Some(event) = self.log.line(&line) {
             self.nix_event(event);
@@ -261,6 +266,7 @@ impl<'a> Reader<'a> {
                 self.view.image.send_replace(Some(derivation.to_owned()));
             }
             EntryReport::PureEvaluation(key) => self.evaluation = Some(key),
+            EntryReport::Machine(_) => {}
             EntryReport::EvaluatorMemory(bytes) => self.evaluator_memory = Some(bytes),
             EntryReport::Retried(what) => {
                 // The failures before this line are not those that the run ends with.

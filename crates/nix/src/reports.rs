@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::diagnosis::Machine;
 use super::git_source::is_commit;
 use super::store_path::{is_derivation, is_store_path};
 use sdbuild_core::event::Events;
@@ -25,6 +26,8 @@ pub enum EntryReport<'a> {
     PureEvaluation(Sha256Hash),
     /// The most memory that the evaluator used, in bytes.
     EvaluatorMemory(u64),
+    /// What the machine is like: at the end of a command that failed, and while it builds if space is short.
+    Machine(Machine),
     /// The derivation of this name failed, or `the image`, and is tried in another way.
     Retried(&'a str),
     /// Everything is built under emulation, for this reason.
@@ -70,6 +73,7 @@ impl<'a> EntryReport<'a> {
             "image" => is_derivation(text).then_some(Self::Image(text)),
             "evaluation" => text.parse().ok().map(Self::PureEvaluation),
             "evaluator" => Self::of_kib(text),
+            "machine" => Some(Self::Machine(Machine::parse(text))),
             "glue" => Self::of_glue(text),
             _ => None,
         }

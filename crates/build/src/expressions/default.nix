@@ -30,7 +30,10 @@ let
       # Of a flake's derivation there is no configuration. What this threw would replace the error.
       packages = builtins.tryEval (builtins.attrNames evaluation.pkgs);
       lines = if packages.success then builtins.attrValues (builtins.groupBy (builtins.substring 0 2) packages.value) else [ ];
-      traced = builtins.foldl' (rest: names: tell "packages" names rest) "while evaluating the configuration" lines;
+      # Of a flake: those that make configurations, as words NAME=DIRECTORY=FUNCTION.
+      inputs = builtins.tryEval (builtins.deepSeq (source.makers or [ ]) (source.makers or [ ]));
+      said = if inputs.success && inputs.value != [ ] then tell "inputs" inputs.value else (rest: rest);
+      traced = said (builtins.foldl' (rest: names: tell "packages" names rest) "while evaluating the configuration" lines);
     in
     builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value);
   plain = evaluate [ ];

@@ -164,6 +164,14 @@ in
         "what is named after the # is built as it is";
   };
 
+  # The inputs with a function of their own for configurations, which their modules may need; not nixpkgs, which has packages.
+  makers =
+    let
+      inputs = flake.inputs or { };
+      isMaker = name: (builtins.tryEval (inputs.${name} ? lib.nixosSystem && !(inputs.${name} ? legacyPackages.x86_64-linux.lib))).value;
+    in
+    map (name: "${name}=${inputs.${name}.outPath}=nixosSystem") (builtins.filter isMaker (attrNames inputs));
+
   # What sdbuild is told about the flake.
   report = {
     source = toString flake.sourceInfo.outPath;

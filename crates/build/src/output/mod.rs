@@ -18,6 +18,7 @@ mod request;
 mod stages;
 
 pub use binary_cache::CacheDir;
+pub(crate) use copy_out::read_small_file;
 pub use copy_out::{check_name, copy_out};
 pub use earlier::{UnchangedImage, older_images, unchanged};
 pub use manifest::{ImageOwnerId, imager_url};
