@@ -18,7 +18,7 @@ use sdbuild_build::output::{Image, older_images};
 use sdbuild_build::{BuildRequest, Outcome};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, ImageDone, LastLine};
-use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::failure::{Class, Failure, Question};
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::timings::Timings;
@@ -184,7 +184,7 @@ async fn build_or_replace(
         Ok(done) => return Ok(done),
         Err(failure) => failure,
     };
-    let Some(file) = &failure.in_the_way else {
+    let Some(Question::Replace(file)) = failure.question() else {
         return Err(failure);
     };
     match may_replace(file, ui, context).await? {

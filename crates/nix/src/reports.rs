@@ -7,7 +7,7 @@ use super::diagnosis::Machine;
 use super::git_source::is_commit;
 use super::store_path::{is_derivation, is_store_path};
 use sdbuild_core::event::Events;
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Class, Failure, Question};
 use sdbuild_core::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::http_url::hide_secrets;
@@ -174,17 +174,13 @@ impl FlakeReport {
 
     /// The end of a run before the user is asked about its binary caches; `flake` says where it is.
     pub fn ask_about_caches(&self, flake: &str) -> Failure {
-        let asks_about = CacheAnswer {
+        let question = Question::AcceptCaches(CacheAnswer {
             flake: flake.to_owned(),
             accepted: false,
             caches: self.caches.clone(),
-        };
-        let text = "whether to use the binary caches of the flake has not been decided";
-        let hint = "give --accept-flake-caches if you trust the owners of their keys";
-        Failure {
-            asks_about: Some(Box::new(asks_about)),
-            ..Failure::usage(text).hint(hint)
-        }
+        });
+        Failure::new(Class::Usage, question)
+            .hint("give --accept-flake-caches if you trust the owners of their keys")
     }
 }
 
