@@ -339,7 +339,7 @@ pub(crate) async fn is_lost(
     let engine = run.plan.engine();
     let probed = binfmt::probe(engine, image, handler, &run.plan.run, &run.context.cancel).await;
     // Any other failure says nothing about the handler.
-    probed.is_err_and(|failure| failure.try_next_mode)
+    matches!(probed, Err(Refused::NextMode(_)))
 }
 
 /// The emulation that works: `QEMU 10.0.8, registered for this run`.

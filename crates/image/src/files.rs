@@ -204,9 +204,21 @@ const OTHER_FILES: [(u64, &[u8], &str); 11] = [
     ),
     (0, b"PK\x03\x04", "it is a ZIP archive: unzip unpacks it"),
     // The outer compression is removed before this is read.
-    (0, b"\x28\xb5\x2f\xfd", "it is compressed twice: unzstd unpacks it once"),
-    (0, b"\xfd7zXZ\0", "it is compressed twice: unxz unpacks it once"),
-    (0, b"\x1f\x8b\x08", "it is compressed twice: gunzip unpacks it once"),
+    (
+        0,
+        b"\x28\xb5\x2f\xfd",
+        "it is compressed twice: unzstd unpacks it once",
+    ),
+    (
+        0,
+        b"\xfd7zXZ\0",
+        "it is compressed twice: unxz unpacks it once",
+    ),
+    (
+        0,
+        b"\x1f\x8b\x08",
+        "it is compressed twice: gunzip unpacks it once",
+    ),
     (0, b"BZh", "it is compressed by bzip2: bunzip2 unpacks it"),
     (
         0,

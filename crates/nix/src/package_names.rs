@@ -60,7 +60,9 @@ impl PackageNames {
     pub fn note(&mut self, line: &str) -> bool {
         if is_trace(line, TRACED_INPUTS) {
             let words = traced(line, TRACED_INPUTS).unwrap_or_default();
-            let inputs = words.split_ascii_whitespace().filter_map(InputFunction::parse);
+            let inputs = words
+                .split_ascii_whitespace()
+                .filter_map(InputFunction::parse);
             self.1.extend(inputs.take(MAX_INPUTS));
             self.1.truncate(MAX_INPUTS);
             return true;

@@ -51,4 +51,16 @@ in
     { failed ? "" }:
     import ./glue ({ inherit system evaluate imageOf failed checked; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
   inherit (source) report settings;
+  # Why binary caches lack packages: see causes.nix. The image as it would be if they had them, with glue and without.
+  causes = import ./causes.nix { evaluation = plain; inherit system; followers = source.followers or [ ]; };
+  without =
+    let
+      module = import ./without-changes.nix { evaluation = plain; inherit system; };
+      evaluate = modules: source.evaluate ([ module ] ++ modules);
+      evaluateChanged = if source.evaluateChanged or null == null then null else change: modules: source.evaluateChanged change ([ module ] ++ modules);
+    in
+    {
+      image = imageOf (evaluate [ ]);
+      glue = import ./glue ({ inherit system evaluate evaluateChanged imageOf; } // source.builder or { });
+    };
 }

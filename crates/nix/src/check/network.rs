@@ -466,8 +466,14 @@ mod tests {
         );
         let old = json!([{ "network": "Home", "name": "PSK_HOME" }]);
         let old = of_id("wireless-key", &wireless(&[("/network/old_names", old)])).lines(None);
-        assert!(old[0].contains("Home.pskRaw = \"ext:PSK_HOME\";"), "{old:?}");
-        assert!(old[1].contains("networking.wireless.secretsFile = "), "{old:?}");
+        assert!(
+            old[0].contains("Home.pskRaw = \"ext:PSK_HOME\";"),
+            "{old:?}"
+        );
+        assert!(
+            old[1].contains("networking.wireless.secretsFile = "),
+            "{old:?}"
+        );
         let group = ("/groups", json!(["wheel", "wpa_supplicant"]));
         let lines = of_id("wireless-key", &wireless(&[without_file, group])).lines(None);
         let rule = "systemd.tmpfiles.rules = [ \"z /etc/wifi-secrets 0640 root wpa_supplicant\" ];";

@@ -261,7 +261,10 @@ fn of_file(error: &NixError) -> Option<Cause> {
     if summary.contains("invalid UTF-8 byte") {
         return Some(Cause::NotUtf8);
     }
-    let file = error.position.as_ref().map(|position| position.file.as_str());
+    let file = error
+        .position
+        .as_ref()
+        .map(|position| position.file.as_str());
     let is_of_binfmt = file.is_some_and(|file| file.ends_with("/system/boot/binfmt.nix"));
     if is_of_binfmt && summary.starts_with("assertion '") {
         return Some(Cause::EmulatesItself);

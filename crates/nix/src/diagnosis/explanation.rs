@@ -55,11 +55,12 @@ impl Explanation {
     /// The meaning of Nix's `error`.
     pub(super) fn find(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> Self {
         let cause = Cause::read(error);
-        let located = names::of_input(findings, &cause, error).map_or_else(
-            || locate(context, findings, error, &cause),
-            Located::from,
-        );
-        let variable = cause.may_need_a_variable().then(|| files::empty_variable(context)).flatten();
+        let located = names::of_input(findings, &cause, error)
+            .map_or_else(|| locate(context, findings, error, &cause), Located::from);
+        let variable = cause
+            .may_need_a_variable()
+            .then(|| files::empty_variable(context))
+            .flatten();
         let position = error.position.as_ref().and_then(Place::of);
         let position = position.filter(|_| !cause.is_reported_elsewhere());
         Self {

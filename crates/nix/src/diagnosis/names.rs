@@ -345,17 +345,24 @@ pub(super) fn unexpected(
 
 /// What helps with a name that a file of an input does not find: its modules need what a function of that input passes to them.
 pub(super) fn of_input(findings: &Findings, cause: &Cause, error: &NixError) -> Option<Advice> {
-    let file = match cause {
-        Cause::MissingArgument { module, .. } => module,
-        Cause::UndefinedVariable { .. } | Cause::MissingAttribute { .. } => {
-            &error.position.as_ref()?.file
-        }
-        _ => return None,
+    let is_name = matches!(
+        cause,
+        Cause::UndefinedVariable { .. } | Cause::MissingAttribute { .. }
+    );
+    let file = if let Cause::MissingArgument { module, .. } = cause {
+        module
+    } else {
+        &error.position.as_ref().filter(|_| is_name)?.file
     };
-    let is_of = |dir: &str| file.strip_prefix(dir).is_some_and(|rest| rest.starts_with('/'));
+    let is_of = |dir: &str| {
+        file.strip_prefix(dir)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
     if let Some(input) = findings.packages.inputs().find(|input| is_of(&input.dir)) {
         let place = file.replacen(&input.dir, &format!("<{}>", input.name), 1);
-        let advice = Row::InputFunction.with("file", place).and("input", &input.name);
+        let advice = Row::InputFunction
+            .with("file", place)
+            .and("input", &input.name);
         return Some(advice.and("function", &input.function));
     }
     // Not of nixpkgs, whose functions take what the user writes.

@@ -147,7 +147,7 @@ let
     if asItIs != null then
       asItIs
     else if buildPlatform.system != hostPlatform.system then
-      "the configuration cross-compiles"
+      "cross: ${buildPlatform.system}"
     else if hostPlatform.system == builderSystem then
       "the builder runs ${builderSystem} itself"
     else if !known then

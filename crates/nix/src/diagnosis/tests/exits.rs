@@ -108,6 +108,52 @@ fn phase_and_emulation_are_shown_and_failed_checks_advised() {
 }
 
 #[test]
+fn a_file_of_an_input_gets_no_advice_for_files_of_the_user() {
+    const INPUT: &str = "/nix/store/00000000000000000000000000000000-source";
+    let hints = |file: &str, traces: &[&str]| {
+        let mut findings = with_error("attribute 'raspberrypi-utils' missing");
+        findings.nix_errors[0].position = Some(Position {
+            file: format!("{INPUT}/{file}"),
+            line: 7,
+            column: 1,
+        });
+        for words in traces {
+            let trace = format!(
+                r#"@nix {{"action":"msg","level":0,"msg":"trace: sdbuild: inputs: {words}"}}"#
+            );
+            assert!(findings.packages.note(&trace), "{trace}");
+        }
+        diagnose(&context(1), &findings).hints
+    };
+    let maker = format!("nixos-raspberrypi={INPUT}=nixosSystem other=/nix/store/x=y");
+    let named = hints("modules/pi.nix", &[&maker]);
+    let module = "<nixos-raspberrypi>/modules/pi.nix is a module";
+    assert!(named[0].contains(module), "{named:?}");
+    let function = "write nixos-raspberrypi.lib.nixosSystem";
+    assert!(named[0].contains(function), "{named:?}");
+    let unnamed = hints("modules/pi.nix", &[]);
+    let file = "modules/pi.nix is a file of an input";
+    assert!(unnamed[0].starts_with(file), "{unnamed:?}");
+    let of_nixpkgs = hints("nixos/modules/x.nix", &[]);
+    assert!(!of_nixpkgs[0].contains("input"), "{of_nixpkgs:?}");
+}
+
+#[test]
+fn a_board_does_not_emulate_itself() {
+    let text = "assertion '(system != (pkgs).stdenv.hostPlatform.system)' failed";
+    let mut findings = with_error(text);
+    assert!(diagnose(&context(1), &findings).hints.is_empty());
+    findings.nix_errors[0].position = Some(Position {
+        file: "/nix/var/sdbuild/nixpkgs/x/nixos/modules/system/boot/binfmt.nix".into(),
+        line: 260,
+        column: 9,
+    });
+    let hints = diagnose(&context(1), &findings).hints;
+    let names = "boot.binfmt.emulatedSystems names";
+    assert!(hints[0].starts_with(names), "{hints:?}");
+}
+
+#[test]
 fn a_missing_module_is_named_with_what_asks_for_it() {
     let line =
         "modprobe: FATAL: Module dw-hdmi not found in directory /nix/store/x/lib/modules/6.12";
