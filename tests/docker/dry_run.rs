@@ -121,3 +121,43 @@ fn import_from_derivation_needs_a_build() {
         .assert_stderr_contains(&[told, "sdbuild build"]);
     runs.assert_nothing_left();
 }
+
+/// One changed package, and what is made from it.
+#[test]
+fn an_overlay_is_named_with_its_place_and_what_it_costs() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let change = format!(
+        "(_: prev: {{ htop = prev.htop.overrideAttrs {{ changed = \"{}\"; }}; }})",
+        nonce()
+    );
+    let made = "(name: pkgs.runCommand \"made-${name}\" { } \"ln -s ${pkgs.htop} $out\")";
+    let body = format!(
+        "  environment.systemPackages = map {made} (map toString (lib.genList (n: n) 40));\n  nixpkgs.overlays = [ {change} ];"
+    );
+    // What plain packages make is in the store.
+    user.write(
+        "sd-card.nix",
+        &configuration(&body.replace(&change, "(_: _: { })")),
+    );
+    run(&mut user.build(&["--glue", "emulated"])).assert_exit_code(0);
+    let text = configuration(&body);
+    let line = text
+        .lines()
+        .position(|line| line.contains("overlays"))
+        .unwrap()
+        + 1;
+    user.write("sd-card.nix", &text);
+    let told = dry(&user, &["--glue", "emulated", "--force"]).assert_exit_code(0);
+    let because = said(&told, "because");
+    assert!(
+        because.contains(&format!("changes htop (sd-card.nix:{line})")),
+        "{because}"
+    );
+    assert_eq!(
+        said(&told, "without that"),
+        "0 derivations are built and 0 paths are fetched"
+    );
+}

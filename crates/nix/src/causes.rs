@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::layout::CONFIG_DIR;
 use super::slow_work::is_vendor_kernel;
 use sdbuild_core::counted::counted;
 use sdbuild_core::transcript::short_name;
@@ -75,7 +76,10 @@ pub struct Follower {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Miss {
     /// Everything is cross-compiled from `platform`.
-    Cross { platform: String, places: Vec<String> },
+    Cross {
+        platform: String,
+        places: Vec<String>,
+    },
     /// Everything is compiled for a certain processor.
     Tuned,
     /// An overlay changes packages: each with its place.
@@ -89,18 +93,35 @@ pub enum Miss {
 }
 
 impl Changes {
+    /// The same with `shown_dir` in place of the directory of the configuration in the builder.
+    #[must_use]
+    pub fn shown(mut self, shown_dir: &str) -> Self {
+        let of_cross = self.cross.iter_mut().flat_map(|cross| &mut cross.files);
+        let of_kernel = self.kernel.iter_mut().flat_map(|kernel| &mut kernel.files);
+        let of_packages = self.packages.iter_mut().filter_map(|one| one.file.as_mut());
+        for file in of_cross.chain(of_kernel).chain(of_packages) {
+            *file = file.replace(CONFIG_DIR, shown_dir);
+        }
+        self
+    }
+
     /// The causes of the misses `built`, the derivations that would be built, the widest first.
     pub fn causes(&self, built: &[String]) -> Vec<Miss> {
         let built: BTreeSet<&str> = built.iter().map(String::as_str).collect();
         let is_built = |derivation: &Option<String>| {
-            derivation.as_deref().is_some_and(|path| built.contains(path))
+            derivation
+                .as_deref()
+                .is_some_and(|path| built.contains(path))
         };
         let cross = self.cross.as_ref().map(|cross| Miss::Cross {
             platform: cross.platform.clone(),
             places: cross.files.clone(),
         });
         let tuned = self.tuned.then_some(Miss::Tuned);
-        let kernel = self.kernel.as_ref().filter(|kernel| is_built(&kernel.derivation));
+        let kernel = self
+            .kernel
+            .as_ref()
+            .filter(|kernel| is_built(&kernel.derivation));
         let changed = self.packages.iter().filter(|one| is_built(&one.derivation));
         let of_input = |follower: &&Follower| {
             let is_inside = |file: &String| file.starts_with(&follower.dir);
@@ -108,9 +129,13 @@ impl Changes {
             let of_packages = changed.clone().filter_map(|one| one.file.as_ref());
             of_kernel.chain(of_packages).any(is_inside)
         };
-        let follows = self.followers.iter().filter(of_input).map(|one| Miss::Follows {
-            input: one.name.clone(),
-        });
+        let follows = self
+            .followers
+            .iter()
+            .filter(of_input)
+            .map(|one| Miss::Follows {
+                input: one.name.clone(),
+            });
         let packages: Vec<_> = changed.clone().map(Package::named).collect();
         let overlay = (!packages.is_empty()).then_some(Miss::Overlay { packages });
         let vendor = kernel.filter(|kernel| is_vendor_kernel(&kernel.name));
@@ -142,7 +167,10 @@ impl Package {
 impl Miss {
     /// Whether one more evaluation without the cause is a test of it.
     pub fn is_of_everything(&self) -> bool {
-        matches!(self, Self::Cross { .. } | Self::Tuned | Self::Overlay { .. })
+        matches!(
+            self,
+            Self::Cross { .. } | Self::Tuned | Self::Overlay { .. }
+        )
     }
 
     /// The cause as a sentence, with what to do.
@@ -187,15 +215,18 @@ impl Miss {
 /// ` (PLACE, PLACE)`, or nothing.
 fn at(places: &[String]) -> String {
     let places: Vec<String> = places.iter().map(|place| shortened(place)).collect();
-    match places.is_empty() {
-        true => String::new(),
-        false => format!(", {}", places.join(", ")),
+    if places.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", places.join(", "))
     }
 }
 
 /// `place` without the path of the store.
 fn shortened(place: &str) -> String {
-    let rest = place.strip_prefix("/nix/store/").and_then(|rest| rest.split_once('/'));
+    let rest = place
+        .strip_prefix("/nix/store/")
+        .and_then(|rest| rest.split_once('/'));
     let (dir, file) = rest.unwrap_or(("", place));
     match short_name(dir) {
         "" | "source" => file.to_owned(),
@@ -228,7 +259,10 @@ mod tests {
             ..Changes::default()
         };
         let built = [derivation("jemalloc"), derivation("rustc")];
-        let packages = vec![("jemalloc".to_owned(), "/build/config/flake.nix:12".to_owned())];
+        let packages = vec![(
+            "jemalloc".to_owned(),
+            "/build/config/flake.nix:12".to_owned(),
+        )];
         assert_eq!(changes.causes(&built), [Miss::Overlay { packages }]);
         let version = "26.11pre".to_owned();
         assert_eq!(changes.causes(&built[1..]), [Miss::Nixpkgs { version }]);
@@ -249,11 +283,16 @@ mod tests {
                 derivation: Some(derivation(kernel)),
                 files: vec![format!("{dir}/modules/kernel.nix")],
             }),
-            followers: ["pi", "other"].map(|name| Follower {
-                name: name.into(),
-                dir: if name == "pi" { dir.into() } else { "/nix/store/y".into() },
-            })
-            .into(),
+            followers: ["pi", "other"]
+                .map(|name| Follower {
+                    name: name.into(),
+                    dir: if name == "pi" {
+                        dir.into()
+                    } else {
+                        "/nix/store/y".into()
+                    },
+                })
+                .into(),
             ..Changes::default()
         };
         let causes = changes.causes(&[derivation(kernel)]);

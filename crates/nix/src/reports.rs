@@ -16,6 +16,8 @@ use sdbuild_core::http_url::hide_secrets;
 const FLAKE: &str = "sdbuild: flake: ";
 /// The mark of what is not a configuration, see `flake-source.nix`.
 const AS_IT_IS: &str = "as-it-is: ";
+/// The mark of a platform that compiles for another one, see `glue/default.nix`.
+const CROSS: &str = "cross: ";
 
 /// A report of the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,14 @@ pub enum EntryReport<'a> {
     EvaluatorMemory(u64),
     /// What the machine is like: at the end of a command that failed, and while it builds if space is short.
     Machine(Machine),
+    /// What the configuration changes of what caches have, as JSON.
+    Causes(&'a str),
+    /// How many of the paths to fetch a binary cache has; `None` if it did not answer.
+    Cache(&'a str, Option<u64>),
+    /// How many derivations would be built and paths be fetched without these changes.
+    Without(u64, u64),
+    /// The configuration is compiled by this platform.
+    CrossCompiled(&'a str),
     /// The derivation of this name failed, or `the image`, and is tried in another way.
     Retried(&'a str),
     /// Everything is built under emulation, for this reason.
@@ -73,12 +83,28 @@ impl<'a> EntryReport<'a> {
             "image" => is_derivation(text).then_some(Self::Image(text)),
             "evaluation" => text.parse().ok().map(Self::PureEvaluation),
             "evaluator" => Self::of_kib(text),
+            "causes" => Some(Self::Causes(text)),
+            "cache" => Self::of_cache(text),
+            "without" => {
+                let (build, fetch) = text.split_once(' ')?;
+                Some(Self::Without(build.parse().ok()?, fetch.parse().ok()?))
+            }
             "machine" => Some(Self::Machine(Machine::parse(text))),
             "glue" => Self::of_glue(text),
             _ => None,
         }
     }
 
+    fn of_cache(text: &'a str) -> Option<Self> {
+        let (paths, url) = text.split_once(' ')?;
+        let paths = match paths {
+            "-" => None,
+            number => Some(number.parse().ok()?),
+        };
+        Some(Self::Cache(url, paths))
+    }
+
+    /// The memory of `text` KiB.
     fn of_kib(text: &str) -> Option<Self> {
         let kib: u64 = text.parse().ok()?;
         kib.checked_mul(1024).map(Self::EvaluatorMemory)
@@ -90,7 +116,10 @@ impl<'a> EntryReport<'a> {
             "retried" => Some(Self::Retried(text)),
             "emulated" => Some(match text.strip_prefix(AS_IT_IS) {
                 Some(marked) => Self::AsItIs(AsItIs::parse(marked)?),
-                None => Self::AllEmulated(text),
+                None => match text.strip_prefix(CROSS) {
+                    Some(platform) => Self::CrossCompiled(platform),
+                    None => Self::AllEmulated(text),
+                },
             }),
             "one emulated" => Some(Self::OneEmulated(text)),
             _ => None,
@@ -100,6 +129,9 @@ impl<'a> EntryReport<'a> {
 
 /// The `reason` why an image is not built natively, without the mark.
 pub fn unmarked(reason: &str) -> &str {
+    if reason.starts_with(CROSS) {
+        return "the configuration cross-compiles";
+    }
     let marked = reason.strip_prefix(AS_IT_IS).and_then(AsItIs::parse);
     marked.map_or(reason, |marked| marked.text)
 }
@@ -157,6 +189,11 @@ impl FlakeReport {
         }
         let (urls, keys) = (substituters.join(", "), trusted_public_keys.join(", "));
         let urls = hide_secrets(&urls);
+        if keys.is_empty() && matches!(used, CacheUse::Asked | CacheUse::Unknown) {
+            return events.notice(format!(
+                "the flake names binary caches without a key, which are not used: {urls}"
+            ));
+        }
         match used {
             CacheUse::Used => events.notice(format!(
                 "the binary caches of the flake are used: {urls} (keys {keys})"

@@ -234,14 +234,16 @@ impl PreparedBuilder {
         cancel: &Cancel,
         events: &Events,
     ) -> Result<Forecast, Failure> {
+        let shown_dir = self.container.job.source.shown_dir();
         let collector = forecast::Collector::default();
         let events = collector.intercept(events);
         let followed = self.finished(cancel, &events).await?;
-        let forecast = collector.finish(&followed.out)?;
-        Ok(Forecast {
-            evaluator_memory: followed.evaluator_memory,
-            ..forecast
-        })
+        let mut forecast = collector.finish(&followed.out)?;
+        forecast.evaluator_memory = followed.evaluator_memory;
+        forecast.caches = followed.caches;
+        let (changes, without) = followed.changes;
+        let changes = changes.map(|changes| changes.shown(&shown_dir));
+        Ok(forecast.explained(changes.as_ref(), without))
     }
 
     /// Completes or updates the flake's lock (`Phase::Evaluate`); the text of the new one, `None` if nothing has changed. When

@@ -8,7 +8,7 @@ let
   inherit (pkgs) lib;
   onlyNew = overlay: final: prev: lib.filterAttrs (name: _: !(prev ? ${name})) (overlay final prev);
   plain = import pkgs.path {
-    localSystem = { inherit system; };
+    localSystem = system;
     inherit (pkgs) config;
     overlays = map onlyNew (pkgs.overlays or [ ]);
   };

@@ -33,7 +33,7 @@ use machine::{
 use message::reason;
 use sdbuild_core::failure::{Class, Failure};
 use table::{Advice, Row};
-pub use warnings::{Warnings, is_of_evaluation};
+pub use warnings::{Warnings, is_of_evaluation, silent_cache};
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).
 const NO_PRIVATE_HANDLER: i64 = 119;
