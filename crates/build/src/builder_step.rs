@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::build_source::{ResolvedNixpkgs, Source};
-use crate::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
+use crate::builder::{BuildJob, BuildResult, Builder, BuilderImage, Containers, PreparedBuilder};
 use crate::command::{NixCommand, Task};
 use crate::container_images::ContainerImages;
 use crate::copy_out::configuration_id;
@@ -144,9 +144,11 @@ pub(crate) async fn prepare(
     let name = Role::Builder.container_name(&plan.run);
     let guard = scope.keep_builder(ContainerGuard::arm(plan.engine(), name));
     let builder = Builder {
-        engine: plan.engine(),
-        run: &plan.run,
-        image,
+        containers: Containers {
+            engine: plan.engine(),
+            run: &plan.run,
+            image,
+        },
         store: &store_volume(&plan.request.common.store, image),
         wrapper: private
             .as_ref()

@@ -18,8 +18,8 @@ use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::timeout::finish_within;
 use sdbuild_engine::labels::{labels, store_filler_name};
 use sdbuild_engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Exit, Heartbeat,
-    ImageInfo, Input, PauseHandle, Role, RunId,
+    Container, ContainerGuard, ContainerSpec, EntryWrapper, Exit, Heartbeat, ImageInfo, Input,
+    PauseHandle, Role,
 };
 use sdbuild_nix::forecast::{self, Forecast};
 use sdbuild_nix::layout;
@@ -35,6 +35,8 @@ use crate::interactive::run_interactive;
 use crate::network_access::NetworkAccess;
 use crate::output::read_small_file;
 use crate::tar_writer::Owner;
+use collect::await_collector;
+use program::start;
 use sdbuild_nix::build_log::BuildLog;
 use sdbuild_nix::check;
 use sdbuild_nix::check::{CheckResult, OwnDefinitions};
@@ -44,11 +46,13 @@ use upload::Uploaded;
 
 pub(crate) use collect::{Collected, Collector, Task as CollectorTask, has_builder};
 pub(crate) use export::{Export, Report};
+pub(crate) use program::Containers;
 pub(crate) use sdbuild_nix::reports::NoConfiguration;
 pub(crate) use trial::{Trial, TrialRun};
 
 mod collect;
 mod export;
+mod program;
 mod trial;
 mod upload;
 
@@ -107,9 +111,14 @@ impl Builder<'_> {
         events: &Events,
     ) -> Result<PreparedBuilder, Failure> {
         let prepared = async {
-            let paths = self.store_paths(&job).await?;
-            let store_labels = labels(Role::Store, self.run);
-            let is_new = self.engine.ensure_volume(self.store, store_labels).await?;
+            let Containers { engine, run, image } = self.containers;
+            let paths = StorePaths {
+                run: run.to_string(),
+                configuration: job.configuration.clone(),
+                live: self.containers.live_runs().await?,
+            };
+            let store_labels = labels(Role::Store, run);
+            let is_new = engine.ensure_volume(self.store, store_labels).await?;
             if is_new {
                 events.detail(Phase::Upload, FILLING_STORE);
             }
@@ -117,21 +126,21 @@ impl Builder<'_> {
             if is_new {
                 events.detail(Phase::Upload, "");
             }
-            self.await_collector(events).await?;
+            await_collector(engine, self.store, events).await?;
             if let Some((wrapper, source)) = self.wrapper {
-                let copied = wrapper.copy_into(source, &container, self.image.foreign);
+                let copied = wrapper.copy_into(source, &container, image.foreign);
                 let copied = copied.await;
                 copied
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
             }
-            let uploaded = upload::configuration(&container, &job, self.image, events).await?;
+            let uploaded = upload::configuration(&container, &job, image, events).await?;
             upload::nixpkgs(&container, &job, self, cancel, events).await?;
             let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
                 container,
                 job,
                 store: self.store.to_owned(),
-                foreign: self.image.foreign,
+                foreign: self.containers.image.foreign,
                 image: sender,
             };
             Ok(PreparedBuilder {
@@ -314,12 +323,8 @@ impl ContainerOfJob {
         events: &Events,
     ) -> Result<Followed, Failure> {
         let events = with_shown_paths(events, &self.job.source.shown_dir());
-        // Attached before the start: no output is missed, and the watchdog has an input from the beginning.
-        let Attached { mut input, output } = self.container.attach().await?;
-        self.container.start().await?;
-        self.job.access.send(&mut input).await?;
         // Held until the output is drained: the builder ends with its input.
-        let _heartbeat = heartbeat.keep_alive(input);
+        let (_heartbeat, drain) = start(&self.container, heartbeat, &self.job.access).await?;
         let view = LogView {
             copying_flake: self.job.tell_of_copying(&events),
             slow: self.job.command.nix.stall_timeout,
@@ -334,7 +339,7 @@ impl ContainerOfJob {
             keeps_warnings: matches!(self.job.command.task, Task::Check),
             naming_result: (self.job.command.task == Task::Build).then_some(Phase::Build),
         };
-        follow(self.container.drain(output), log, &events, view).await
+        follow(drain, log, &events, view).await
     }
 
     /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
@@ -481,12 +486,8 @@ impl BuildJob {
 /// What a builder is created from.
 #[derive(Clone, Debug)]
 pub(crate) struct Builder<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// The run that it belongs to.
-    pub run: &'a RunId,
-    /// The container image.
-    pub image: &'a BuilderImage,
+    /// What its container is made of.
+    pub containers: Containers<'a>,
     /// Name of the store volume, which is created if it is missing.
     pub store: &'a str,
     /// The wrapper that gives the builder a private handler, and the container that has the wrapper's files.
@@ -494,36 +495,19 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The paths of `job` on the store volume.
-    async fn store_paths(&self, job: &BuildJob) -> Result<StorePaths, Failure> {
-        // Every run with a builder may have files on the volume, also before its builder is started.
-        let containers = self.engine.our_containers().await?;
-        let builders = containers.into_iter().filter(|c| c.role == Role::Builder);
-        Ok(StorePaths {
-            run: self.run.to_string(),
-            configuration: job.configuration.clone(),
-            live: builders.map(|c| c.run.to_string()).collect(),
-        })
-    }
-
     /// The specification of the container for `job`.
     fn spec(&self, job: &BuildJob, paths: &StorePaths) -> Result<ContainerSpec, Failure> {
         let arguments = job.command.arguments(paths);
-        let mut spec =
-            ContainerSpec::new(Role::Builder, self.run, &self.image.reference, arguments);
+        let (role, store) = (Role::Builder, Some(self.store));
+        let mut spec = self.containers.spec(role, arguments, [], store);
         spec.environment = job.command.environment(paths)?;
         let source = job.source.environment(&job.command.task).into_iter();
         let source = source.map(|(name, value)| (name.to_owned(), value));
         spec.environment.extend(source);
-        spec.user = Some(self.image.user.clone());
-        spec.working_dir = Some("/".to_owned());
-        spec.input = if job.is_interactive() {
-            Input::Terminal
-        } else {
-            Input::Pipe
-        };
+        if job.is_interactive() {
+            spec.input = Input::Terminal;
+        }
         job.access.apply_to(&mut spec);
-        spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(MAX_PROCESSES);
         spec.memory = job.memory;
         if let Some((wrapper, _)) = self.wrapper {
@@ -535,18 +519,19 @@ impl Builder<'_> {
     /// Copies the image's `/nix` to a new store volume where the engine does that only when a first container with
     /// the volume starts (Podman).
     async fn fill_store(&self, cancel: &Cancel) -> Result<(), Failure> {
-        if !self.engine.facts().podman {
+        let Containers { engine, run, .. } = self.containers;
+        if !engine.facts().podman {
             return Ok(());
         }
         let no_command = ["/bin/sh", "-c", ":"].map(str::to_owned).to_vec();
-        let reference = &self.image.reference;
         let spec = ContainerSpec {
-            name: store_filler_name(self.run),
-            user: Some(self.image.user.clone()),
-            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
-            ..ContainerSpec::new(Role::Probe, self.run, reference, no_command)
+            name: store_filler_name(run),
+            input: Input::None,
+            ..self
+                .containers
+                .spec(Role::Probe, no_command, [], Some(self.store))
         };
-        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
         let fill = async |guard: &mut ContainerGuard| {
             finish_within(FILL_TIMEOUT, guard.output(&spec, 1)).await??;
             Ok(())
