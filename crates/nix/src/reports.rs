@@ -250,6 +250,31 @@ mod tests {
         );
         for (line, report) in [
             ("glue: retried: a", Some(EntryReport::Retried("a"))),
+            (
+                "cache: 3 https://c",
+                Some(EntryReport::Cache("https://c", Some(3))),
+            ),
+            (
+                "cache: - https://c",
+                Some(EntryReport::Cache("https://c", None)),
+            ),
+            ("cache: x https://c", None),
+            ("without: 271 305", Some(EntryReport::Without(271, 305))),
+            ("without: 271", None),
+            (
+                "glue: emulated: cross: x86_64-linux",
+                Some(EntryReport::CrossCompiled("x86_64-linux")),
+            ),
+            ("causes: {}", Some(EntryReport::Causes("{}"))),
+            (
+                "machine: bytes=4096 inodes=7 killed=0 unknown=1",
+                Some(EntryReport::Machine(Machine {
+                    bytes: Some(4096),
+                    inodes: Some(7),
+                    killed: Some(0),
+                    ..Machine::default()
+                })),
+            ),
             ("evaluator: 2", Some(EntryReport::EvaluatorMemory(2048))),
             ("evaluator: 18446744073709551615", None),
             ("evaluator: -1", None),
@@ -330,6 +355,15 @@ mod tests {
         assert!(told(&report, CacheUse::Used).contains("are used: https://c.example"));
         assert!(told(&report, CacheUse::Refused).contains("as you answered before"));
         assert_eq!(told(&report, CacheUse::Asked), "", "the question says it");
+        let keyless = "{\"substituters\":[\"https://c.example\"],\"trusted-public-keys\":[]}";
+        let keyless = FlakeReport::parse(&json(&source, &hash, keyless)).unwrap();
+        for used in [CacheUse::Asked, CacheUse::Unknown] {
+            let told = told(&keyless, used);
+            assert!(
+                told.contains("without a key") && !told.contains("accept"),
+                "{told}"
+            );
+        }
         let none = "{\"substituters\":[],\"trusted-public-keys\":[]}";
         let report = FlakeReport::parse(&json(&source, &hash, none)).unwrap();
         assert_eq!(told(&report, CacheUse::Used), "");
