@@ -100,6 +100,7 @@ pub(crate) async fn job(
             task,
             system: request.target.system,
             format: request.target.format.clone(),
+            is_default_format: request.target.is_default_format,
             emulated: plan.is_emulated(),
             glue: request.target.glue,
             nix: NixSettings {

@@ -12,6 +12,7 @@ use crate::{builder_step, container_images, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_image::board::BoardName;
 use sdbuild_nix::check::{CheckResult, Finding, findings, who_logs_in};
 use sdbuild_nix::forecast::Forecast;
@@ -21,6 +22,8 @@ use sdbuild_nix::forecast::Forecast;
 pub struct Checked {
     /// What is wrong with the configuration, the worst first.
     pub findings: Vec<Finding>,
+    /// The image that a build makes, and who chose it; `None` if there is none.
+    pub image: Option<ImageChoice>,
     /// Who can log in over SSH, and how.
     pub ways_in: Vec<String>,
     /// Why a build would fail in evaluation, if it would.
@@ -56,6 +59,7 @@ pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<C
     let mut findings = findings(&facts, &plan.request.target.system.to_string(), board);
     definitions.locate(&mut findings);
     let value = Checked {
+        image: facts.image.clone(),
         findings,
         ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),
         failure,

@@ -10,6 +10,7 @@ use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::flake_caches::{CachePolicy, CacheUse};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::system::System;
 use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
@@ -22,7 +23,7 @@ use sdbuild_nix::forecast::{CacheAnswer, Without};
 use sdbuild_nix::layout;
 use sdbuild_nix::log::{Log, clean};
 use sdbuild_nix::reports::FlakeReport;
-use sdbuild_nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report};
+use sdbuild_nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report, image_choice};
 use sdbuild_nix::slow_work::ExpensiveBuilds;
 use sdbuild_nix::slow_work::SlowFetches;
 use sdbuild_nix::slow_work::{Compilation, compile_warning};
@@ -52,6 +53,8 @@ pub(super) struct Followed {
     pub(super) evaluation: Option<Sha256Hash>,
     /// If an attribute of a flake is built which is not a configuration: what is instead of one.
     pub(super) as_it_is: Option<NoConfiguration>,
+    /// Which image the evaluation chose.
+    pub(super) image: Option<ImageChoice>,
     /// The most memory that the evaluator used, in bytes, if that was measured.
     pub(super) evaluator_memory: Option<u64>,
     /// The warnings of the evaluation, if the view keeps them.
@@ -124,6 +127,7 @@ pub(super) async fn follow(
                         flake: reader.flake,
                         evaluation: reader.evaluation,
                         as_it_is: reader.as_it_is,
+                        image: reader.image,
                         evaluator_memory: reader.evaluator_memory,
                         kept_warnings: reader.kept_warnings,
                         caches: reader.caches,
@@ -152,6 +156,7 @@ struct Reader<'a> {
     flake: Option<FlakeReport>,
     evaluation: Option<Sha256Hash>,
     as_it_is: Option<NoConfiguration>,
+    image: Option<ImageChoice>,
     evaluator_memory: Option<u64>,
     kept_warnings: Vec<String>,
     caches: Vec<CacheAnswer>,
@@ -185,6 +190,7 @@ impl<'a> Reader<'a> {
             flake: None,
             evaluation: None,
             as_it_is: None,
+            image: None,
             evaluator_memory: None,
             kept_warnings: Vec::new(),
             caches: Vec::new(),
@@ -241,6 +247,10 @@ impl<'a> Reader<'a> {
             self.configuration_facts(line);
             return;
         }
+        if let Some(choice) = image_choice(line) {
+            self.image_choice(choice);
+            return;
+        }
         if self.build_log.note_names(line) {
             return;
         }
@@ -261,6 +271,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reports the first choice: an evaluation may be repeated, and what is built can write such lines too.
+    fn image_choice(&mut self, choice: ImageChoice) {
+        self.build_log.note_image(&choice);
+        if self.image.is_none() {
+            self.events.emit(Event::ImageChosen(choice.clone()));
+            self.image = Some(choice);
+        }
+    }
+
     /// Reports once the keys that the image accepts, and what `check` would find: an evaluation may be repeated, and what is
     /// built can write such lines too.
     fn configuration_facts(&mut self, line: &str) {
@@ -270,6 +289,9 @@ impl<'a> Reader<'a> {
         let Some(facts) = check::traced_facts(line) else {
             return;
         };
+        if let Some(option) = facts.missing_image() {
+            self.build_log.note_missing_image(option);
+        }
         if let Some(keys) = facts.authorized_keys() {
             self.events.emit(Event::AuthorizedKeys(keys));
         }

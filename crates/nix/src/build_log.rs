@@ -11,6 +11,7 @@ use crate::diagnosis::{FailedBuild, Findings, KnownError, Machine, TAIL_LINES, k
 use crate::log::NixError;
 use crate::shell_session::Derivation;
 use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::text::truncate;
 use sdbuild_core::transcript::{Transcript, short_name};
@@ -117,6 +118,16 @@ impl BuildLog {
     pub fn note_machine(&mut self, machine: Machine, line: &str) {
         self.file.write(line.to_owned());
         self.findings.machine = self.findings.machine.and(machine);
+    }
+
+    /// Keeps the image that is evaluated.
+    pub fn note_image(&mut self, choice: &ImageChoice) {
+        self.findings.image = Some(choice.clone());
+    }
+
+    /// Keeps the option that keeps the configuration from making an image.
+    pub fn note_missing_image(&mut self, option: String) {
+        self.findings.missing_image = Some(option);
     }
 
     /// Writes buffered lines to the file, for users who follow it.

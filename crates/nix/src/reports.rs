@@ -6,11 +6,13 @@ use serde::Deserialize;
 use super::diagnosis::Machine;
 use super::git_source::is_commit;
 use super::store_path::{is_derivation, is_store_path};
+use super::trace::traced;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, Question};
 use sdbuild_core::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::image_choice::ImageChoice;
 
 /// A line of JSON follows, see `flake-source.nix`.
 const FLAKE: &str = "sdbuild: flake: ";
@@ -134,6 +136,16 @@ pub fn unmarked(reason: &str) -> &str {
     }
     let marked = reason.strip_prefix(AS_IT_IS).and_then(AsItIs::parse);
     marked.map_or(reason, |marked| marked.text)
+}
+
+/// What precedes the choice of the image in a trace of Nix, see `expressions/default.nix`.
+const CHOICE: &str = "sdbuild: image choice";
+
+/// The choice of the image in `line` of Nix's log, if that is a sound one. Anything that the builder runs can write such a line.
+pub fn image_choice(line: &str) -> Option<ImageChoice> {
+    let choice = traced(line, CHOICE)?;
+    let choice: ImageChoice = serde_json::from_str(&choice).ok()?;
+    choice.is_sound().then_some(choice)
 }
 
 /// The report of a flake that the entry has locked, if `line` is one.

@@ -15,6 +15,7 @@ use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::timeout::finish_within;
 use sdbuild_engine::labels::{labels, store_filler_name};
 use sdbuild_engine::{
@@ -93,6 +94,8 @@ pub(crate) struct BuildResult {
     pub evaluation: Option<Sha256Hash>,
     /// If it is not of a configuration: what is instead of one.
     pub as_it_is: Option<NoConfiguration>,
+    /// Which image it is, and who chose it; `None` if the evaluation did not say it.
+    pub image: Option<ImageChoice>,
 }
 
 /// Bytes of a derivation's file that is read: one that lists all packages of a system has less than one million.
@@ -199,6 +202,7 @@ impl PreparedBuilder {
             flake: followed.flake,
             evaluation: confirmed,
             as_it_is: followed.as_it_is,
+            image: followed.image,
         })
     }
 
@@ -249,6 +253,7 @@ impl PreparedBuilder {
         let followed = self.finished(cancel, &events).await?;
         let mut forecast = collector.finish(&followed.out)?;
         forecast.evaluator_memory = followed.evaluator_memory;
+        forecast.image = followed.image;
         forecast.caches = followed.caches;
         let (changes, without) = followed.changes;
         let changes = changes.map(|changes| changes.shown(&shown_dir));

@@ -464,6 +464,7 @@ mod tests {
             task,
             system: System::Aarch64Linux,
             format: Format::default(),
+            is_default_format: true,
             emulated: true,
             glue: Glue::default(),
             nix,

@@ -13,4 +13,8 @@ let
     overlays = map onlyNew (pkgs.overlays or [ ]);
   };
 in
-{ _module.args.pkgs = lib.mkOverride 70 plain; }
+{
+  # The glue treats it as nixpkgs' own package set.
+  _file = "${toString pkgs.path}/nixos/modules/misc/nixpkgs.nix";
+  _module.args.pkgs = lib.mkOverride 70 plain;
+}
