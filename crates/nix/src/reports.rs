@@ -246,22 +246,19 @@ mod tests {
 
     use super::*;
 
+    fn told(report: &FlakeReport, used: CacheUse) -> String {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        report.tell_caches(used, &events);
+        let told = told.lock().unwrap();
+        told.first()
+            .map_or(String::new(), |event| format!("{event:?}"))
+    }
+
     #[test]
-    fn only_sound_reports_of_the_entry_are_understood() {
-        let derivation = format!("/nix/store/{}-card.img.drv", "a".repeat(32));
-        let image = format!("sdbuild: image: {derivation}");
-        assert_eq!(
-            EntryReport::parse(&image),
-            Some(EntryReport::Image(&derivation))
-        );
-        let key = Sha256Hash::of(b"inputs");
-        let pure = format!("sdbuild: evaluation: {key}");
-        assert_eq!(
-            EntryReport::parse(&pure),
-            Some(EntryReport::PureEvaluation(key))
-        );
+    fn what_the_machine_and_the_caches_said_is_understood() {
         for (line, report) in [
-            ("glue: retried: a", Some(EntryReport::Retried("a"))),
             (
                 "cache: 3 https://c",
                 Some(EntryReport::Cache("https://c", Some(3))),
@@ -287,6 +284,43 @@ mod tests {
                     ..Machine::default()
                 })),
             ),
+        ] {
+            let line = format!("sdbuild: {line}");
+            assert_eq!(EntryReport::parse(&line), report, "{line}");
+        }
+    }
+
+    #[test]
+    fn caches_without_a_key_are_not_offered() {
+        let source = format!("/nix/store/{}-source", "a".repeat(32));
+        let hash = format!("sha256-{}=", "A".repeat(43));
+        let keyless = "{\"substituters\":[\"https://c.example\"],\"trusted-public-keys\":[]}";
+        let keyless = FlakeReport::parse(&json(&source, &hash, keyless)).unwrap();
+        for used in [CacheUse::Asked, CacheUse::Unknown] {
+            let told = told(&keyless, used);
+            assert!(
+                told.contains("without a key") && !told.contains("accept"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_sound_reports_of_the_entry_are_understood() {
+        let derivation = format!("/nix/store/{}-card.img.drv", "a".repeat(32));
+        let image = format!("sdbuild: image: {derivation}");
+        assert_eq!(
+            EntryReport::parse(&image),
+            Some(EntryReport::Image(&derivation))
+        );
+        let key = Sha256Hash::of(b"inputs");
+        let pure = format!("sdbuild: evaluation: {key}");
+        assert_eq!(
+            EntryReport::parse(&pure),
+            Some(EntryReport::PureEvaluation(key))
+        );
+        for (line, report) in [
+            ("glue: retried: a", Some(EntryReport::Retried("a"))),
             ("evaluator: 2", Some(EntryReport::EvaluatorMemory(2048))),
             ("evaluator: 18446744073709551615", None),
             ("evaluator: -1", None),
@@ -345,15 +379,6 @@ mod tests {
         let caches =
             "{\"substituters\":[\"https://c.example\"],\"trusted-public-keys\":[\"c-1:k=\"]}";
         let report = FlakeReport::parse(&json(&source, &hash, caches)).unwrap();
-        let told = |report: &FlakeReport, used| {
-            let told = Arc::new(Mutex::new(Vec::new()));
-            let sink = Arc::clone(&told);
-            let events = Events::new(move |event| sink.lock().unwrap().push(event));
-            report.tell_caches(used, &events);
-            let told = told.lock().unwrap();
-            told.first()
-                .map_or(String::new(), |event| format!("{event:?}"))
-        };
         let unknown = told(&report, CacheUse::Unknown);
         for part in [
             "Warning",
@@ -367,15 +392,6 @@ mod tests {
         assert!(told(&report, CacheUse::Used).contains("are used: https://c.example"));
         assert!(told(&report, CacheUse::Refused).contains("as you answered before"));
         assert_eq!(told(&report, CacheUse::Asked), "", "the question says it");
-        let keyless = "{\"substituters\":[\"https://c.example\"],\"trusted-public-keys\":[]}";
-        let keyless = FlakeReport::parse(&json(&source, &hash, keyless)).unwrap();
-        for used in [CacheUse::Asked, CacheUse::Unknown] {
-            let told = told(&keyless, used);
-            assert!(
-                told.contains("without a key") && !told.contains("accept"),
-                "{told}"
-            );
-        }
         let none = "{\"substituters\":[],\"trusted-public-keys\":[]}";
         let report = FlakeReport::parse(&json(&source, &hash, none)).unwrap();
         assert_eq!(told(&report, CacheUse::Used), "");
