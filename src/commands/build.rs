@@ -401,14 +401,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interruption_says_that_results_are_kept() {
-        let stopped = with_kept(Failure::interrupted(), false);
-        assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
-        assert!(with_kept(Failure::usage("x"), false).hints.is_empty());
-        assert!(with_kept(Failure::interrupted(), true).hints.is_empty());
-    }
-
-    #[test]
     fn a_failed_boot_test_names_the_command_to_retry() {
         let failed = || Failure::environment("no login").hint("give it more time with --timeout");
         let image = Path::new("/my pi/a.img.zst");
@@ -427,12 +419,5 @@ mod tests {
         );
         let stopped = not_booted(Failure::interrupted(), image, flags, None);
         assert!(stopped.hints.is_empty());
-    }
-
-    #[test]
-    fn an_image_that_was_up_to_date_was_not_built() {
-        let second = Duration::from_secs(12);
-        assert_eq!(done_in(second, false), "built and booted in 12 s");
-        assert!(!done_in(second, true).contains("built"));
     }
 }

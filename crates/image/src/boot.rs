@@ -327,13 +327,8 @@ fn first_line(volume: &Volume, path: &str) -> Result<Option<String>, Error> {
     Ok((!line.is_empty()).then(|| line.to_owned()))
 }
 
-/// The start of a kernel's first message, which uncompressed kernels contain.
-const BANNER: &[u8] = b"Linux version ";
 /// Characters of the longest version: Linux limits release names to 64.
 const MAX_VERSION_BYTES: usize = 64;
-/// Bytes of a kernel that are searched.
-const MAX_SEARCH_BYTES: usize = 128 << 20;
-
 /// The format of a kernel's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -372,7 +367,7 @@ pub struct Kernel {
     pub path: String,
     /// The format.
     pub format: KernelFormat,
-    /// The version in its content, else in its name.
+    /// The version in the header of an x86 kernel, else in its name.
     pub version: Option<String>,
 }
 
@@ -382,14 +377,15 @@ fn read_kernel(fs: &FileSystem, partition: u32, path: String) -> Result<Option<K
         return Ok(None);
     };
     let format = detect_format(&start);
-    let version = match format {
+    let stated = match format {
         KernelFormat::X86 => x86_version(&start),
-        KernelFormat::Gzip | KernelFormat::Efi => None,
-        KernelFormat::Arm64 | KernelFormat::Unknown => banner_version(fs, &path)?,
+        KernelFormat::Arm64 | KernelFormat::Gzip | KernelFormat::Efi | KernelFormat::Unknown => {
+            None
+        }
     };
     Ok(Some(Kernel {
         partition,
-        version: version.or_else(|| version_in_name(&path)),
+        version: stated.or_else(|| version_in_name(&path)),
         path,
         format,
     }))
@@ -428,49 +424,6 @@ fn leading_version(text: &[u8]) -> Option<String> {
         .collect();
     let begins = word.first().is_some_and(u8::is_ascii_digit);
     String::from_utf8(word).ok().filter(|_| begins)
-}
-
-/// The version in the banner, which may span two pieces.
-fn banner_version(fs: &FileSystem, path: &str) -> Result<Option<String>, Error> {
-    let mut search = BannerSearch::default();
-    fs.copy(path, &mut |piece| Ok(search.goes_on_after(piece)))?;
-    Ok(search.version_at_end())
-}
-
-/// The search for the banner in a file that comes in pieces.
-#[derive(Debug, Default)]
-struct BannerSearch {
-    window: Vec<u8>,
-    searched: usize,
-    found: Option<String>,
-}
-
-impl BannerSearch {
-    /// Looks at the next piece; whether there is more to look for.
-    fn goes_on_after(&mut self, piece: &[u8]) -> bool {
-        self.window.extend_from_slice(piece);
-        self.searched = self.searched.saturating_add(piece.len());
-        // A version that the piece ends in may go on in the next one.
-        self.found = self.version(|version, text| version.len() < text.len());
-        let needed = BANNER.len() + MAX_VERSION_BYTES;
-        self.window
-            .drain(..self.window.len().saturating_sub(needed));
-        self.found.is_none() && self.searched < MAX_SEARCH_BYTES
-    }
-
-    fn version_at_end(self) -> Option<String> {
-        self.found.clone().or_else(|| self.version(|_, _| true))
-    }
-
-    /// The first version that is `complete`, by it and the text that begins with it.
-    fn version(&self, complete: impl Fn(&str, &[u8]) -> bool) -> Option<String> {
-        let places = self.window.windows(BANNER.len()).enumerate();
-        let mut banners = places.filter(|(_, bytes)| *bytes == BANNER);
-        banners.find_map(|(at, _)| {
-            let text = slice(&self.window, at + BANNER.len(), usize::MAX);
-            leading_version(text).filter(|version| complete(version, text))
-        })
-    }
 }
 
 /// The version in a file name like those of NixOS: `…-linux-6.12.34-Image`, `vmlinuz-6.1.0-18-arm64`.
@@ -648,21 +601,6 @@ fn entry_values<'a>(esp_text: &'a str, key: &str) -> impl Iterator<Item = &'a st
 mod tests {
     mod kernel {
         use super::super::*;
-
-        #[test]
-        fn version_that_spans_two_pieces_is_whole() {
-            let file = b"..Linux version 6.12.34-rpi (x) ..Linux version 5.1 ";
-            for at in 0..file.len() {
-                let (first, second) = file.split_at(at);
-                let mut search = BannerSearch::default();
-                assert!(!search.goes_on_after(first) || !search.goes_on_after(second));
-                let version = search.version_at_end();
-                assert_eq!(version.as_deref(), Some("6.12.34-rpi"), "{at}");
-            }
-            let mut search = BannerSearch::default();
-            assert!(search.goes_on_after(b"Linux version 6.12"));
-            assert_eq!(search.version_at_end().as_deref(), Some("6.12"));
-        }
 
         #[test]
         fn version_is_found_in_the_name() {
