@@ -341,7 +341,7 @@ fn tell_image(image: &Image, told: ImageDone, output: &BuildOutput<'_>, context:
         let text = format!("built an image of {size}");
         return context.events.notice(text);
     }
-    context.events.emit(Event::ImageDone(ImageDone { ..told }));
+    context.events.emit(Event::ImageDone(told));
 }
 
 /// Tells what to do after a test of an image that is kept.

@@ -39,14 +39,9 @@ fn ids(checked: &Outcome) -> Vec<String> {
 
 const IMAGE: &str = "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];";
 
-#[test]
-fn check_reports_every_finding() {
-    if !engine_ready() {
-        return;
-    }
-    let user = TestUser::new();
-    let runs = user.track_runs();
-    let shut = format!(
+/// A configuration with a mistake of nearly every kind.
+fn shut() -> String {
+    format!(
         "{{ lib, ... }}: {{\n  {IMAGE}\n  \
          boot.loader.generic-extlinux-compatible.enable = lib.mkForce false;\n  \
          fileSystems = lib.mkForce {{ }};\n  sdImage.expandOnBoot = false;\n  sdImage.firmwareSize = 10;\n  \
@@ -56,7 +51,17 @@ fn check_reports_every_finding() {
          services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n  \
          networking.wireless.networks = {{ Home.psk = \"correct horse\"; Work.psk = \"ext:work\"; Cafe.psk = \"short\"; Inn.pskRaw = \"abc\"; }};\n  \
          time.timeZone = \"Europe/Berln\"; i18n.defaultLocale = \"xx_YY.UTF-8\";\n}}\n"
-    );
+    )
+}
+
+#[test]
+fn check_reports_every_finding() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let shut = shut();
     let checked = check(&user, "shut.nix", &shut).assert_exit_code(6);
     assert_eq!(
         ids(&checked),

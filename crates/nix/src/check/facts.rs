@@ -281,6 +281,8 @@ pub struct NetworkFacts {
     pub wrong_raw_keys: Vec<String>,
     /// Networks whose key is to come from a file with secrets, where the configuration names no such file.
     pub keys_without_file: Vec<ExternalKeyFacts>,
+    /// Networks whose passphrase is the name of a variable, `@NAME@`, which nothing replaces any more.
+    pub old_names: Vec<ExternalKeyFacts>,
     /// The path of the file with the secrets of `wpa_supplicant`, where that has one; empty for one of the store.
     pub secrets_file: Option<String>,
 }

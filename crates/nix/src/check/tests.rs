@@ -39,7 +39,7 @@ fn good() -> Value {
             "dhcp_off": [], "interfaces": false, "interface_dhcp": false, "fixed": [], "replaced_names": [],
             "addresses": [{ "interface": "end0", "address": "192.168.1.5" }], "gateway_address": null, "routes": false,
             "gateway": false, "name_server": false, "networkd": false, "manager": false, "wireless": false, "iwd": false,
-            "networks": false, "open_passphrases": [], "wrong_raw_keys": [], "keys_without_file": [], "secrets_file": null,
+            "networks": false, "open_passphrases": [], "wrong_raw_keys": [], "keys_without_file": [], "old_names": [], "secrets_file": null,
         },
         "sd": {
             "root_label": "NIXOS_SD", "root_type": "ext4", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE",

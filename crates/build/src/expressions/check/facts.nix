@@ -203,7 +203,15 @@ let
   # `ext:NAME` and `@NAME@` are names in a file on the card.
   isNameInFile = text: builtins.match "ext:.*|@.*@" text != null;
   # A nixpkgs that does not check types lets a number pass for a passphrase.
-  isOpen = name: builtins.isString (wireless.networks.${name}.psk or null) && !isNameInFile wireless.networks.${name}.psk;
+  isOpen = name: builtins.isString (wireless.networks.${name}.psk or null) && !isNameInFile wireless.networks.${name}.psk && oldName name == [ ];
+  # Until 24.11 the value of a variable of a file replaced such a text.
+  oldName =
+    network:
+    let
+      psk = wireless.networks.${network}.psk or null;
+      found = if builtins.isString psk then builtins.match "@([A-Za-z0-9_]+)@" psk else null;
+    in
+    if found == null then [ ] else [ { inherit network; name = builtins.head found; } ];
   passphrase = network: { inherit network; bytes = builtins.stringLength wireless.networks.${network}.psk; };
   # wpa_supplicant takes what is in quotes for a passphrase.
   isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
@@ -325,6 +333,7 @@ let
       wireless = wireless.enable or false;
       iwd = ((networking.wireless or { }).iwd or { }).enable or false;
       networks = (networking.wireless or { }).networks or { } != { };
+      old_names = if wireless ? secretsFile then builtins.concatMap oldName (builtins.attrNames (wireless.networks or { })) else [ ];
       open_passphrases = map passphrase (filter isOpen (builtins.attrNames (wireless.networks or { })));
       secrets_file = if isInStore secretsFile then "" else if builtins.isString secretsFile then builtins.unsafeDiscardStringContext secretsFile else null;
       keys_without_file = if hasSecrets then [ ] else builtins.concatMap externalKey (builtins.attrNames (wireless.networks or { }));
