@@ -13,6 +13,8 @@ fn machine(name: &str, body: &str) -> String {
     flake_configuration(name, &module)
 }
 
+/// The module of nixpkgs that makes an SD card image.
+const SD_IMAGE: &str = "nixos/modules/installer/sd-card/sd-image.nix";
 /// A disk as disko has it: it defines the root, and an image that is made in a virtual machine.
 const DISKO: &str = r#"{ config, lib, pkgs, ... }: {
   options.disko.devices = lib.mkOption { type = lib.types.attrs; default = { }; };
@@ -93,12 +95,11 @@ fn the_configuration_itself_decides_which_image_is_built() {
     let runs = user.track_runs();
     flake(&user, &outputs());
     let of_build = |name: &str| format!("config.system.build.{name}");
-    let nixpkgs = "nixos/modules/installer/sd-card/sd-image.nix";
     for (name, more, attribute, by, file) in [
         ("plain", &[][..], "images.sd-card", "sdbuild", None),
         ("weak", &[], "images.sd-card", "sdbuild", None),
         ("data", &[], "images.sd-card", "sdbuild", None),
-        ("card", &[], "sdImage", "image-module", Some(nixpkgs)),
+        ("card", &[], "sdImage", "image-module", Some(SD_IMAGE)),
         ("own", &[], "sdImage", "user-module", None),
         ("repart", &[], "image", "user-module", Some("repart.nix")),
         (
@@ -211,7 +212,7 @@ fn a_forecast_says_which_image_it_is_about_or_why_there_is_none() {
     );
     let foretold = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
     let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
-    assert_eq!(foretold["forecast"]["image"]["file"], nixpkgs);
+    assert_eq!(foretold["forecast"]["image"]["file"], SD_IMAGE);
     // It is remembered with the evaluation.
     let again = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
     let again: Value = serde_json::from_str(&again.stdout).unwrap();

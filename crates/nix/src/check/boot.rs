@@ -3,6 +3,8 @@
 use super::facts::{ConfigFacts, SerialServiceFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, Value, path};
+use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::system::System;
 use sdbuild_core::text::listed;
 use sdbuild_image::board::{Board, PiModel, Start, UBoot, boards_of};
 use sdbuild_image::{ineffective_overlays, missing_kernel};

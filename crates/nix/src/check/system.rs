@@ -324,7 +324,7 @@ mod tests {
         let on = || ("/upgrades_in_memory", json!(true));
         let ids = |board: &str, changes: &[(&str, Json)]| {
             let BoardName(board) = board.parse().unwrap();
-            let found = super::super::findings(&with(changes), "aarch64-linux", Some(board));
+            let found = super::super::findings(&with(changes), Some(board));
             found
                 .into_iter()
                 .map(|finding| finding.id)
