@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
-use crate::commands::confirm::confirm;
+use crate::commands::confirm::{agree, confirm};
 use crate::commands::flake_caches::asking;
 use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{board_check, cloud, dry_run, shell};
@@ -91,6 +91,8 @@ pub(super) async fn build(
     let boot_test = prepare_boot_test(&settings, env, context, output.or_until_prompt).await?;
     let format = settings.request.target.format.row();
     let board = settings.request.target.board.filter(|_| format.is_disk);
+    let board = board.map(|BoardName(board)| board);
+    let is_judged = boot_test.is_none() && format.is_disk;
     let scratch = settings.request.common.cache_dir.clone();
     let timings = Timings::default();
     let watched = match &boot_test {
@@ -119,8 +121,7 @@ pub(super) async fn build(
     let done = done.map_err(|failure| with_kept(failure, is_rented))?;
     let image = &done.value;
     let path = image.path.clone();
-    let is_tested = boot_test.is_some() || board.is_some();
-    let next = if is_tested {
+    let next = if boot_test.is_some() || board.is_some() {
         Vec::new()
     } else {
         next_commands(&path, format)
@@ -134,9 +135,7 @@ pub(super) async fn build(
     );
     tell_image(image, told, output, context);
     // An image that was there already may have been built for another board; a boot on the board shows more.
-    if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none())
-        && board_check::run(&path, board, scratch, context).await?
-    {
+    if is_judged && board_check::run(&path, board, scratch, context).await? && board.is_some() {
         tell_next(next_commands(&path, format), output, context);
     }
     let write = |image| (output.write)(&image).map(|()| image);
@@ -156,20 +155,13 @@ async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Resu
         context.events.notice(format!("the machine costs {price}"));
         return Ok(());
     }
+    let unasked = Failure::usage(format!(
+        "no machine was rented. It costs {price}, and nobody answered the question on a terminal"
+    ))
+    .hint("give --yes to accept the price without a question");
+    let declined = "no machine was rented: --on none builds with the engine of this machine";
     let question = format!("The machine costs {price}. Rent it?");
-    agreed(confirm(question, ui, context).await?, &price)
-}
-
-fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
-    match answer {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::declined("no machine was rented")
-            .hint("--on none builds with the engine of this machine")),
-        None => Err(Failure::usage(format!(
-            "no machine was rented. It costs {price}, and nobody answered the question on a terminal"
-        ))
-        .hint("give --yes to accept the price without a question")),
-    }
+    agree(question, declined, unasked, ui, context).await
 }
 
 /// Builds the image. If another file has its name, asks whether it may take its place.
@@ -276,7 +268,7 @@ async fn prepare_boot_test(
             Maker::Disk | Maker::Iso => BootMethod::Uefi,
             Maker::Nixpkgs | Maker::Archive | Maker::Container => BootMethod::Firmware,
         };
-        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.by_method(method);
+        let mut plan = BootPlan::test_of(settings, env)?.by_method(method);
         if or_until_prompt {
             plan = plan.or_until_prompt();
         }
@@ -349,7 +341,7 @@ fn tell_image(image: &Image, told: ImageDone, output: &BuildOutput<'_>, context:
         let text = format!("built an image of {size}");
         return context.events.notice(text);
     }
-    context.events.emit(Event::ImageDone(ImageDone { ..told }));
+    context.events.emit(Event::ImageDone(told));
 }
 
 /// Tells what to do after a test of an image that is kept.
@@ -408,29 +400,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interruption_says_that_results_are_kept() {
-        let stopped = with_kept(Failure::interrupted(), false);
-        assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
-        assert!(with_kept(Failure::usage("x"), false).hints.is_empty());
-        assert!(with_kept(Failure::interrupted(), true).hints.is_empty());
-    }
-
-    #[test]
-    fn a_price_that_nobody_agreed_to_is_not_paid() {
-        agreed(Some(true), "1 €").unwrap();
-        for answer in [Some(false), None] {
-            let refused = agreed(answer, "1 €").unwrap_err();
-            let (class, instead) = if answer.is_some() {
-                (Class::Declined, "--on none")
-            } else {
-                (Class::Usage, "--yes")
-            };
-            assert_eq!(refused.class, class);
-            assert!(refused.hints[0].contains(instead), "{refused:?}");
-        }
-    }
-
-    #[test]
     fn a_failed_boot_test_names_the_command_to_retry() {
         let failed = || Failure::environment("no login").hint("give it more time with --timeout");
         let image = Path::new("/my pi/a.img.zst");
@@ -449,12 +418,5 @@ mod tests {
         );
         let stopped = not_booted(Failure::interrupted(), image, flags, None);
         assert!(stopped.hints.is_empty());
-    }
-
-    #[test]
-    fn an_image_that_was_up_to_date_was_not_built() {
-        let second = Duration::from_secs(12);
-        assert_eq!(done_in(second, false), "built and booted in 12 s");
-        assert!(!done_in(second, true).contains("built"));
     }
 }

@@ -37,7 +37,10 @@ pub async fn run(
         print_json(&report, ui)?;
     } else {
         let columns = ui.result_columns();
-        let shown = checks.iter().filter(|check| is_shown(check, ui));
+        let needs_attention = |check: &&Check| check.verdict != Verdict::Good;
+        let shown = checks
+            .iter()
+            .filter(|check| !ui.is_quiet() || needs_attention(check));
         let mut lines = shown.flat_map(|check| lines(check, columns));
         lines.try_for_each(|line| ui.result(&line))?;
         if bad == 0 {
@@ -55,12 +58,6 @@ pub async fn run(
     }
 }
 
-/// Whether a check is shown; with `--quiet` only one that needs attention, and details only with `-v`.
-fn is_shown(check: &Check, ui: &Ui) -> bool {
-    let is_good = check.verdict == Verdict::Good;
-    !is_good || !ui.is_quiet() && (!check.is_detail || ui.is_verbose())
-}
-
 /// A check as lines of at most `columns` columns.
 fn lines(check: &Check, columns: usize) -> Vec<String> {
     let sign = match check.verdict {
@@ -69,39 +66,4 @@ fn lines(check: &Check, columns: usize) -> Vec<String> {
         Verdict::Bad => '✗',
     };
     list_item(sign, check.topic, &[&check.text], &check.remedies, columns)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ui::layout::COLUMNS;
-
-    #[test]
-    fn remedies_stand_below_the_text_within_80_columns() {
-        let check = Check {
-            topic: "user namespaces",
-            verdict: Verdict::Bad,
-            is_detail: false,
-            text: "it is \x1b[2J wrong in so many words that they do not fit on one line of all"
-                .into(),
-            remedies: vec![
-                "do this, and then that, and then all the rest of it until it is done".into(),
-            ],
-        };
-        let lines = lines(&check, COLUMNS);
-        assert!(
-            lines.iter().all(|line| line.chars().count() <= COLUMNS),
-            "{lines:#?}"
-        );
-        assert_eq!(
-            lines[0],
-            "✗ user namespaces it is \\u{1b}[2J wrong in so many words that they do not fit on"
-        );
-        assert_eq!(lines[1], "                  one line of all");
-        assert!(
-            lines[2].starts_with("                  → do this"),
-            "{lines:#?}"
-        );
-        assert!(lines[3].starts_with("                    "), "{lines:#?}");
-    }
 }

@@ -68,7 +68,7 @@ impl Source {
     }
 
     /// The source without any path of this machine, for the manifest.
-    pub fn public_name(&self) -> String {
+    pub(crate) fn public_name(&self) -> String {
         match self {
             Self::Module(file) => file.file().to_owned(),
             Self::Flake(flake) => flake.public_name(),
@@ -84,7 +84,7 @@ impl Source {
     }
 
     /// The same of what has the source, and the name of the configuration in it, if it may have several and one was named.
-    pub fn place_and_name(&self) -> (OsString, Option<String>) {
+    pub(crate) fn place_and_name(&self) -> (OsString, Option<String>) {
         match self {
             Self::Module(_) => (self.identity(), None),
             Self::Flake(flake) => (flake.place().into(), flake.configuration_name()),
@@ -92,7 +92,7 @@ impl Source {
     }
 
     /// Location of the flake; `None` for a module file.
-    pub fn flake_location(&self) -> Option<String> {
+    pub(crate) fn flake_location(&self) -> Option<String> {
         match self {
             Self::Module(_) => None,
             Self::Flake(flake) => Some(flake.location()),
@@ -265,7 +265,10 @@ impl BuildSource {
         let system = request.system.to_string();
         let expression = |name: &str| format!("{}/{name}", layout::EXPRESSIONS);
         let mut all = vec![
-            (expression("format.nix"), format_expression(&request.format)),
+            (
+                expression("format.nix"),
+                format_expression(&request.format, request.is_default_format),
+            ),
             (expression("command-line.nix"), self.cli_module.module()),
         ];
         let mirror = request.debian_mirror.iter();
@@ -297,7 +300,7 @@ fn wrapper(file: &str) -> String {
 }
 
 /// What the expressions know of a format.
-fn format_expression(format: &Format) -> String {
+fn format_expression(format: &Format, is_default: bool) -> String {
     let list = |names: &[&str]| {
         let names: String = names.iter().map(|name| nix_string(name) + " ").collect();
         format!("[ {names}]")
@@ -315,7 +318,7 @@ fn format_expression(format: &Format) -> String {
     });
     let variant = or_null(format.variant());
     format!(
-        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  module = {module};\n  foreignModules = {};\n}}\n",
+        "{{\n  name = {};\n  isDefault = {is_default};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  module = {module};\n  foreignModules = {};\n}}\n",
         nix_string(&format.to_string()),
         list(format.foreign_modules()),
     )
@@ -352,11 +355,11 @@ mod tests {
     #[test]
     fn the_formats_attributes_are_lists_of_names() {
         assert_eq!(
-            format_expression(&Format::default()),
-            "{\n  name = \"sd-card\";\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] [ \"image\" ] ];\n  \
+            format_expression(&Format::default(), true),
+            "{\n  name = \"sd-card\";\n  isDefault = true;\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] ];\n  \
              variant = null;\n  members = null;\n  module = null;\n  foreignModules = [ ];\n}\n"
         );
-        let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap());
+        let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap(), false);
         assert!(
             lxc.contains("candidates = [ [ \"images\" \"lxc\" ] ];\n  variant = \"lxc\";"),
             "{lxc}"

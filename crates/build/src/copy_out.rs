@@ -279,6 +279,7 @@ pub(super) fn provenance(
             evaluation: built.evaluation,
             flake: report.map(|report| flake(report, source.overridden_inputs)),
         },
+        choice: built.image.clone(),
         result: Built {
             store_path: built.out_path.clone(),
             derivation: built.derivation.clone(),
@@ -405,22 +406,6 @@ fn flake(report: FlakeReport, overridden_inputs: Vec<String>) -> manifest::Flake
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_for_imager_names_the_list() {
-        let path = Path::new("/out/my pi.img.zst");
-        let advice = imager_advice(&ImagerUrl::OutputDir, path);
-        let command = ": rpi-imager --repo '/out/my pi.img.zst.rpi-imager.json'";
-        assert!(advice.ends_with(command), "{advice}");
-        let advice = imager_advice(&ImagerUrl::Below("https://h.example/x".into()), path);
-        let command = ": rpi-imager --repo https://h.example/x/my%20pi.img.zst.rpi-imager.json";
-        assert!(advice.ends_with(command), "{advice}");
-    }
-}
-
-#[cfg(test)]
-mod provenance_tests {
     use super::*;
     use sdbuild_core::system::Architecture;
 

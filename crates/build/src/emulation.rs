@@ -41,7 +41,7 @@ pub enum Emulation {
 impl Emulation {
     /// What [`choose`](Self::choose) chooses, or [`Self::Builders`] where that emulates, the user did not request it, and one
     /// of `builders` builds everything for `system`.
-    pub fn choose_with(
+    pub(crate) fn choose_with(
         builders: &[RemoteBuilder],
         choice: EmulationChoice,
         system: System,
@@ -57,7 +57,7 @@ impl Emulation {
     }
 
     /// Whether a handler runs the system's programs on the engine's machine.
-    pub fn uses_handler(self) -> bool {
+    pub(crate) fn uses_handler(self) -> bool {
         match self {
             Self::Native | Self::Builders => false,
             Self::Register | Self::Private | Self::Host => true,
@@ -65,7 +65,7 @@ impl Emulation {
     }
 
     /// Chooses by the engine's machine, never by the client's: the handler is in the engine's kernel.
-    pub fn choose(
+    pub(crate) fn choose(
         choice: EmulationChoice,
         system: System,
         engine: &EngineFacts,
@@ -104,7 +104,7 @@ impl Emulation {
 
     /// Why `auto` starts with [`Emulation::Host`]: the failure to report, with its hints, when there is no such
     /// handler. `None` for every other choice.
-    pub fn last_resort(
+    pub(crate) fn last_resort(
         self,
         choice: EmulationChoice,
         system: System,
@@ -114,7 +114,7 @@ impl Emulation {
     }
 
     /// The notice for a user who requested emulation where nothing is emulated.
-    pub fn unneeded(self, choice: EmulationChoice, system: System) -> Option<String> {
+    pub(crate) fn unneeded(self, choice: EmulationChoice, system: System) -> Option<String> {
         let requested = !matches!(choice, EmulationChoice::Auto | EmulationChoice::None);
         (requested && self == Self::Native).then(|| {
             format!("emulation `{choice}` is not needed, because the engine's machine runs {system} itself")
@@ -123,7 +123,7 @@ impl Emulation {
 
     /// What `auto` tries when this one turns out not to work: private emulation where the kernel supports it, then
     /// an existing handler, as Docker Desktop's virtual machine has.
-    pub fn otherwise(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Self> {
+    pub(crate) fn otherwise(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Self> {
         match self {
             _ if choice != EmulationChoice::Auto => None,
             Self::Register if has_own_tables(engine) => Some(Self::Private),
@@ -318,6 +318,28 @@ pub(crate) async fn set_up(
     };
     let work = setup.first_that_works(scope);
     run.context.phase(Phase::Emulation, work).await
+}
+
+/// Whether the handler of `emulation`, which was set up with `images`, no longer runs programs: a program of the emulated architecture is started anew.
+pub(crate) async fn is_lost(
+    run: &RunContext<'_>,
+    images: &ContainerImages,
+    emulation: Emulation,
+    scope: &Scope,
+) -> bool {
+    let handler = match (scope.lease(), emulation) {
+        (Some(_), _) => HandlerKind::Registered,
+        // Nobody else can change the builder's own table.
+        (None, Emulation::Private | Emulation::Native | Emulation::Builders) => return false,
+        (None, _) => HandlerKind::Found,
+    };
+    let Some(image) = &images.registrar else {
+        return false;
+    };
+    let engine = run.plan.engine();
+    let probed = binfmt::probe(engine, image, handler, &run.plan.run, &run.context.cancel).await;
+    // Any other failure says nothing about the handler.
+    matches!(probed, Err(Refused::NextMode(_)))
 }
 
 /// The emulation that works: `QEMU 10.0.8, registered for this run`.

@@ -12,8 +12,9 @@ use crate::{builder_step, container_images, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_image::board::BoardName;
-use sdbuild_nix::check::{CheckResult, Finding, findings, who_logs_in};
+use sdbuild_nix::check::{CheckResult, Finding, findings, looked_at, who_logs_in};
 use sdbuild_nix::forecast::Forecast;
 
 /// What a check found.
@@ -21,8 +22,12 @@ use sdbuild_nix::forecast::Forecast;
 pub struct Checked {
     /// What is wrong with the configuration, the worst first.
     pub findings: Vec<Finding>,
+    /// The image that a build makes, and who chose it; `None` if there is none.
+    pub image: Option<ImageChoice>,
     /// Who can log in over SSH, and how.
     pub ways_in: Vec<String>,
+    /// What the findings are about: in nothing else was looked for any.
+    pub looked_at: Vec<String>,
     /// Why a build would fail in evaluation, if it would.
     pub failure: Option<Failure>,
 }
@@ -56,8 +61,10 @@ pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<C
     let mut findings = findings(&facts, &plan.request.target.system.to_string(), board);
     definitions.locate(&mut findings);
     let value = Checked {
+        image: facts.image.clone(),
         findings,
         ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),
+        looked_at: looked_at(&facts, board),
         failure,
     };
     Ok(Outcome { value, leftovers })

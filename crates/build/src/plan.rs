@@ -636,22 +636,6 @@ mod run_summary_tests {
     use super::*;
 
     #[test]
-    fn flake_of_the_current_directory_is_shown_by_its_file() {
-        assert_eq!(flake_name("."), "flake.nix");
-        assert_eq!(flake_name(".#pi"), ".#pi");
-    }
-
-    #[test]
-    fn nixpkgs_in_place_of_a_flakes_own_is_named() {
-        let overridden = |input: &str| {
-            let flake: FlakeRef = "path:/my/nixpkgs".parse().unwrap();
-            nixpkgs_of_flake(&[(input.to_owned(), flake)])
-        };
-        assert_eq!(overridden("nixpkgs"), "path:/my/nixpkgs");
-        assert_eq!(overridden("home-manager"), "the flake's own");
-    }
-
-    #[test]
     fn address_of_nixpkgs_is_shown_whole_without_secrets() {
         let shown = |url: &str| nixpkgs(&Nixpkgs::Remote(Requested::Url(url.into())));
         assert_eq!(

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
+use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, Containers, has_builder};
 use crate::container_images::provide_ours;
 use crate::inventory::{
     ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
@@ -634,9 +634,11 @@ fn collector<'a>(
     store: &'a str,
 ) -> Collector<'a> {
     Collector {
-        engine: &inventory.engine,
-        run: &inventory.own,
-        image,
+        containers: Containers {
+            engine: &inventory.engine,
+            run: &inventory.own,
+            image,
+        },
         store,
     }
 }

@@ -5,6 +5,7 @@
 //! when the future that follows it is dropped, or this process dies, its entry stops Nix. The caller's guard removes
 //! the container.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,12 @@ use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::timeout::finish_within;
 use sdbuild_engine::labels::{labels, store_filler_name};
 use sdbuild_engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Exit, Heartbeat,
-    ImageInfo, Input, PauseHandle, Role, RunId,
+    Container, ContainerGuard, ContainerSpec, EntryWrapper, Exit, Heartbeat, ImageInfo, Input,
+    PauseHandle, Role,
 };
 use sdbuild_nix::forecast::{self, Forecast};
 use sdbuild_nix::layout;
@@ -32,21 +34,26 @@ use crate::command::{NixCommand, StorePaths, Task};
 use crate::follow::{Followed, LogView, follow};
 use crate::interactive::run_interactive;
 use crate::network_access::NetworkAccess;
+use crate::output::read_small_file;
 use crate::tar_writer::Owner;
+use collect::await_collector;
+use program::start;
 use sdbuild_nix::build_log::BuildLog;
 use sdbuild_nix::check;
 use sdbuild_nix::check::{CheckResult, OwnDefinitions};
-use sdbuild_nix::diagnosis::{ExitContext, Findings, diagnose};
+use sdbuild_nix::diagnosis::{DerivationFacts, ExitContext, FailedBuild, Findings, diagnose};
 use sdbuild_nix::shell_session::ShellSession;
 use upload::Uploaded;
 
 pub(crate) use collect::{Collected, Collector, Task as CollectorTask, has_builder};
 pub(crate) use export::{Export, Report};
+pub(crate) use program::Containers;
 pub(crate) use sdbuild_nix::reports::NoConfiguration;
 pub(crate) use trial::{Trial, TrialRun};
 
 mod collect;
 mod export;
+mod program;
 mod trial;
 mod upload;
 
@@ -87,8 +94,12 @@ pub(crate) struct BuildResult {
     pub evaluation: Option<Sha256Hash>,
     /// If it is not of a configuration: what is instead of one.
     pub as_it_is: Option<NoConfiguration>,
+    /// Which image it is, and who chose it; `None` if the evaluation did not say it.
+    pub image: Option<ImageChoice>,
 }
 
+/// Bytes of a derivation's file that is read: one that lists all packages of a system has less than one million.
+const MAX_DERIVATION_BYTES: u64 = 16 << 20;
 /// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store
 /// to it.
 const FILLING_STORE: &str = "filling the new store volume";
@@ -103,9 +114,14 @@ impl Builder<'_> {
         events: &Events,
     ) -> Result<PreparedBuilder, Failure> {
         let prepared = async {
-            let paths = self.store_paths(&job).await?;
-            let store_labels = labels(Role::Store, self.run);
-            let is_new = self.engine.ensure_volume(self.store, store_labels).await?;
+            let Containers { engine, run, image } = self.containers;
+            let paths = StorePaths {
+                run: run.to_string(),
+                configuration: job.configuration.clone(),
+                live: self.containers.live_runs().await?,
+            };
+            let store_labels = labels(Role::Store, run);
+            let is_new = engine.ensure_volume(self.store, store_labels).await?;
             if is_new {
                 events.detail(Phase::Upload, FILLING_STORE);
             }
@@ -113,21 +129,21 @@ impl Builder<'_> {
             if is_new {
                 events.detail(Phase::Upload, "");
             }
-            self.await_collector(events).await?;
+            await_collector(engine, self.store, events).await?;
             if let Some((wrapper, source)) = self.wrapper {
-                let copied = wrapper.copy_into(source, &container, self.image.foreign);
+                let copied = wrapper.copy_into(source, &container, image.foreign);
                 let copied = copied.await;
                 copied
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
             }
-            let uploaded = upload::configuration(&container, &job, self.image, events).await?;
+            let uploaded = upload::configuration(&container, &job, image, events).await?;
             upload::nixpkgs(&container, &job, self, cancel, events).await?;
             let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
                 container,
                 job,
                 store: self.store.to_owned(),
-                foreign: self.image.foreign,
+                foreign: self.containers.image.foreign,
                 image: sender,
             };
             Ok(PreparedBuilder {
@@ -154,16 +170,19 @@ impl PreparedBuilder {
     }
 
     /// Runs the build to its end (`Phase::Build`). When the future is dropped the heartbeats stop, and the builder
-    /// ends by itself.
+    /// ends by itself. `lost_handler` finds out whether emulated programs can no longer be run, if the log suggests it.
     pub(crate) async fn build(
         self,
+        lost_handler: impl Future<Output = bool>,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<BuildResult, Failure> {
         let run = self.container.run_logged(self.heartbeat, cancel, events);
-        let (followed, findings) = Box::pin(run).await?;
+        let (followed, mut findings) = Box::pin(run).await?;
         let container = self.container;
         if followed.exit.code != 0 {
+            findings.machine.lost_handler =
+                findings.suspects_handler() && Box::pin(lost_handler).await;
             return Err(container.diagnosis(followed.exit, findings, cancel).await?);
         }
         let (out_path, derivation) = match (result(&followed.out), followed.incomplete) {
@@ -183,6 +202,7 @@ impl PreparedBuilder {
             flake: followed.flake,
             evaluation: confirmed,
             as_it_is: followed.as_it_is,
+            image: followed.image,
         })
     }
 
@@ -227,14 +247,17 @@ impl PreparedBuilder {
         cancel: &Cancel,
         events: &Events,
     ) -> Result<Forecast, Failure> {
+        let shown_dir = self.container.job.source.shown_dir();
         let collector = forecast::Collector::default();
         let events = collector.intercept(events);
         let followed = self.finished(cancel, &events).await?;
-        let forecast = collector.finish(&followed.out)?;
-        Ok(Forecast {
-            evaluator_memory: followed.evaluator_memory,
-            ..forecast
-        })
+        let mut forecast = collector.finish(&followed.out)?;
+        forecast.evaluator_memory = followed.evaluator_memory;
+        forecast.image = followed.image;
+        forecast.caches = followed.caches;
+        let (changes, without) = followed.changes;
+        let changes = changes.map(|changes| changes.shown(&shown_dir));
+        Ok(forecast.explained(changes.as_ref(), without))
     }
 
     /// Completes or updates the flake's lock (`Phase::Evaluate`); the text of the new one, `None` if nothing has changed. When
@@ -305,12 +328,8 @@ impl ContainerOfJob {
         events: &Events,
     ) -> Result<Followed, Failure> {
         let events = with_shown_paths(events, &self.job.source.shown_dir());
-        // Attached before the start: no output is missed, and the watchdog has an input from the beginning.
-        let Attached { mut input, output } = self.container.attach().await?;
-        self.container.start().await?;
-        self.job.access.send(&mut input).await?;
         // Held until the output is drained: the builder ends with its input.
-        let _heartbeat = heartbeat.keep_alive(input);
+        let (_heartbeat, drain) = start(&self.container, heartbeat, &self.job.access).await?;
         let view = LogView {
             copying_flake: self.job.tell_of_copying(&events),
             slow: self.job.command.nix.stall_timeout,
@@ -325,7 +344,7 @@ impl ContainerOfJob {
             keeps_warnings: matches!(self.job.command.task, Task::Check),
             naming_result: (self.job.command.task == Task::Build).then_some(Phase::Build),
         };
-        follow(self.container.drain(output), log, &events, view).await
+        follow(drain, log, &events, view).await
     }
 
     /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
@@ -353,14 +372,24 @@ impl ContainerOfJob {
     async fn diagnosis(
         self: &Arc<Self>,
         exit: Exit,
-        findings: Findings,
+        mut findings: Findings,
         cancel: &Cancel,
     ) -> Result<Failure, Failure> {
+        if let Some(failed) = &mut findings.failed {
+            failed.facts = cancel.race(Box::pin(self.facts(failed))).await?;
+        }
         let container = Arc::clone(self);
         let search = tokio::task::spawn_blocking(move || container.diagnosed(exit, &findings));
         let found = cancel.race(search).await;
         let found = found.and_then(|found| found.or_internal("find the cause of the failure"));
         found.map_err(|failure| self.with_log(failure))
+    }
+
+    /// What the file of the derivation that failed says.
+    async fn facts(&self, failed: &FailedBuild) -> Option<DerivationFacts> {
+        let path = failed.derivation.as_ref()?.path();
+        let file = read_small_file(&self.container, path, MAX_DERIVATION_BYTES).await;
+        DerivationFacts::parse(&String::from_utf8(file.ok()?).ok()?)
     }
 
     /// The failure that the exit status and the findings show.
@@ -369,10 +398,12 @@ impl ContainerOfJob {
         let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
         let in_words = self.job.source.in_words();
         let overrides = self.job.source.remote_overrides();
+        let image = self.image.borrow().clone();
         let context = ExitContext {
             code: exit.code,
             oom_killed: exit.oom_killed,
             emulated: self.job.command.emulated_system(),
+            image: image.as_deref(),
             command: self.job.command.task.before_flake(),
             only_evaluates: self.job.command.task.only_evaluates(),
             foreign: self.foreign,
@@ -460,12 +491,8 @@ impl BuildJob {
 /// What a builder is created from.
 #[derive(Clone, Debug)]
 pub(crate) struct Builder<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// The run that it belongs to.
-    pub run: &'a RunId,
-    /// The container image.
-    pub image: &'a BuilderImage,
+    /// What its container is made of.
+    pub containers: Containers<'a>,
     /// Name of the store volume, which is created if it is missing.
     pub store: &'a str,
     /// The wrapper that gives the builder a private handler, and the container that has the wrapper's files.
@@ -473,36 +500,19 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The paths of `job` on the store volume.
-    async fn store_paths(&self, job: &BuildJob) -> Result<StorePaths, Failure> {
-        // Every run with a builder may have files on the volume, also before its builder is started.
-        let containers = self.engine.our_containers().await?;
-        let builders = containers.into_iter().filter(|c| c.role == Role::Builder);
-        Ok(StorePaths {
-            run: self.run.to_string(),
-            configuration: job.configuration.clone(),
-            live: builders.map(|c| c.run.to_string()).collect(),
-        })
-    }
-
     /// The specification of the container for `job`.
     fn spec(&self, job: &BuildJob, paths: &StorePaths) -> Result<ContainerSpec, Failure> {
         let arguments = job.command.arguments(paths);
-        let mut spec =
-            ContainerSpec::new(Role::Builder, self.run, &self.image.reference, arguments);
+        let (role, store) = (Role::Builder, Some(self.store));
+        let mut spec = self.containers.spec(role, arguments, [], store);
         spec.environment = job.command.environment(paths)?;
         let source = job.source.environment(&job.command.task).into_iter();
         let source = source.map(|(name, value)| (name.to_owned(), value));
         spec.environment.extend(source);
-        spec.user = Some(self.image.user.clone());
-        spec.working_dir = Some("/".to_owned());
-        spec.input = if job.is_interactive() {
-            Input::Terminal
-        } else {
-            Input::Pipe
-        };
+        if job.is_interactive() {
+            spec.input = Input::Terminal;
+        }
         job.access.apply_to(&mut spec);
-        spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(MAX_PROCESSES);
         spec.memory = job.memory;
         if let Some((wrapper, _)) = self.wrapper {
@@ -514,18 +524,19 @@ impl Builder<'_> {
     /// Copies the image's `/nix` to a new store volume where the engine does that only when a first container with
     /// the volume starts (Podman).
     async fn fill_store(&self, cancel: &Cancel) -> Result<(), Failure> {
-        if !self.engine.facts().podman {
+        let Containers { engine, run, .. } = self.containers;
+        if !engine.facts().podman {
             return Ok(());
         }
         let no_command = ["/bin/sh", "-c", ":"].map(str::to_owned).to_vec();
-        let reference = &self.image.reference;
         let spec = ContainerSpec {
-            name: store_filler_name(self.run),
-            user: Some(self.image.user.clone()),
-            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
-            ..ContainerSpec::new(Role::Probe, self.run, reference, no_command)
+            name: store_filler_name(run),
+            input: Input::None,
+            ..self
+                .containers
+                .spec(Role::Probe, no_command, [], Some(self.store))
         };
-        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
         let fill = async |guard: &mut ContainerGuard| {
             finish_within(FILL_TIMEOUT, guard.output(&spec, 1)).await??;
             Ok(())

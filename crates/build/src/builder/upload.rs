@@ -15,7 +15,7 @@ use sdbuild_nix::nix_conf::NixSettings;
 use tar::Archive;
 
 use crate::build_source::BuildSource;
-use crate::builder::{BuildJob, Builder, BuilderImage};
+use crate::builder::{BuildJob, Builder, BuilderImage, Containers};
 use crate::command::{NixCommand, StorePaths, Task};
 use crate::config_dir::{Packed, UploadDir};
 use crate::tar_writer::{Owner, TarWriter};
@@ -151,7 +151,8 @@ pub(super) async fn nixpkgs(
     cancel: &Cancel,
     events: &Events,
 ) -> Result<(), Failure> {
-    let (owner, run, store) = (builder.image.owner, builder.run, builder.store);
+    let Containers { run, image, .. } = builder.containers;
+    let (owner, store) = (image.owner, builder.store);
     let nixpkgs = job.source.nixpkgs.as_ref().map(|n| n.nixpkgs.clone());
     if let Some(nixpkgs) = &nixpkgs {
         let place = container.stat(&layout::nixpkgs(&nixpkgs.name())).await?;
@@ -195,7 +196,7 @@ pub(super) async fn nixpkgs(
 
 /// The store volume has no `/nix/var` although it was filled from the container image.
 fn no_nix(builder: &Builder<'_>) -> Failure {
-    if builder.image.foreign {
+    if builder.containers.image.foreign {
         return Failure::usage("the builder's container image contains no Nix: it has no /nix/var")
             .hint("--builder-image needs an image that contains Nix, for instance nixos/nix");
     }
@@ -285,7 +286,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
 pub(super) fn pack(
     out: &mut dyn Write,
     owner: Owner,
-    files: &[(&str, &str)],
+    files: &[(&str, String)],
     authorities: Option<&[u8]>,
 ) -> io::Result<()> {
     let mut packer = TarWriter::new(out, owner);
@@ -463,6 +464,7 @@ mod tests {
             task,
             system: System::Aarch64Linux,
             format: Format::default(),
+            is_default_format: true,
             emulated: true,
             glue: Glue::default(),
             nix,

@@ -91,39 +91,80 @@ pub(super) fn explain_refusal(error: EngineError) -> Refused {
     }
 }
 
+/// A setting of the kernel that keeps containers from private emulation.
+#[derive(Debug)]
+pub struct UserNamespaceLimit {
+    /// Its path below `/proc/sys`.
+    pub setting: &'static str,
+    /// The value that forbids it.
+    pub value: &'static str,
+    /// What a machine with that value does.
+    pub effect: &'static str,
+    lifted: &'static str,
+}
+
+impl UserNamespaceLimit {
+    /// All that are known.
+    pub const ALL: [Self; 3] = [
+        Self {
+            setting: "user/max_user_namespaces",
+            value: "0",
+            effect: "allows no user namespaces",
+            lifted: "10000",
+        },
+        Self {
+            setting: "kernel/unprivileged_userns_clone",
+            value: "0",
+            effect: "allows user namespaces only for root",
+            lifted: "1",
+        },
+        Self {
+            setting: APPARMOR,
+            value: "1",
+            effect: "restricts user namespaces by AppArmor",
+            lifted: "0",
+        },
+    ];
+
+    /// The command that lifts it.
+    pub fn remedy(&self) -> String {
+        format!(
+            "sudo sysctl {}={}",
+            self.setting.replace('/', "."),
+            self.lifted
+        )
+    }
+}
+
+/// `AppArmor` lets a confined program create the namespace, but without capabilities in it.
+const APPARMOR: &str = "kernel/apparmor_restrict_unprivileged_userns";
+
 /// The failure for a step of `enter`; `lines` contain the kernel's settings as `sdbuild: SETTING = VALUE`.
 fn explain(step: &str, lines: &[String]) -> Failure {
-    let is = |setting: &str, value: &str| {
-        let line = format!("sdbuild: {setting} = {value}");
-        lines.contains(&line)
-    };
     let is_namespace = step.starts_with("namespaces: ");
-    let none = is("user/max_user_namespaces", "0") || step.contains("No space left");
-    let sysctl = |setting| format!("let root allow them there: `sudo sysctl {setting}`");
-    let (consequence, hint) = if is_namespace && none {
+    let applies = |limit: &&UserNamespaceLimit| {
+        let line = format!("sdbuild: {} = {}", limit.setting, limit.value);
+        (is_namespace || limit.setting == APPARMOR) && lines.contains(&line)
+    };
+    let mut limits = UserNamespaceLimit::ALL.iter();
+    let limit = if is_namespace && step.contains("No space left") {
+        limits.next()
+    } else {
+        limits.find(applies)
+    };
+    let (consequence, hint) = if let Some(limit) = limit {
         (
-            "the engine's machine allows no user namespaces",
-            sysctl("user.max_user_namespaces=10000"),
-        )
-    } else if is_namespace && is("kernel/unprivileged_userns_clone", "0") {
-        (
-            "the engine's machine allows user namespaces only for root",
-            sysctl("kernel.unprivileged_userns_clone=1"),
-        )
-    // AppArmor lets a confined program create the namespace, but without capabilities in it.
-    } else if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
-        (
-            "AppArmor on the engine's machine restricts user namespaces",
-            sysctl("kernel.apparmor_restrict_unprivileged_userns=0"),
+            format!("the engine's machine {}", limit.effect),
+            format!("let root allow them there: `{}`", limit.remedy()),
         )
     } else if is_namespace {
         (
-            "the engine lets no container create a user namespace",
+            "the engine lets no container create a user namespace".to_owned(),
             "its seccomp filter or a security module of its machine forbids `unshare`".to_owned(),
         )
     } else if step.starts_with("mount: ") || step.starts_with("cover: ") {
         (
-            "a container cannot mount a binfmt_misc of its own",
+            "a container cannot mount a binfmt_misc of its own".to_owned(),
             "this needs Linux 6.7 or later, and SELinux or AppArmor must allow it".to_owned(),
         )
     } else {

@@ -226,29 +226,6 @@ mod tests {
     }
 
     #[test]
-    fn hints_do_not_advise_the_mode_that_failed() {
-        let exit = Exit {
-            code: 126,
-            oom_killed: false,
-        };
-        let hint = |handler| {
-            of_arm(handler)
-                .judge(exit, &[])
-                .unwrap_err()
-                .into_failure()
-                .hints
-                .remove(0)
-        };
-        assert!(hint(HandlerKind::Registered).contains("may take precedence"));
-        assert!(hint(HandlerKind::Found).contains("Leave out --emulation"));
-        let own = hint(HandlerKind::Own);
-        assert!(
-            !own.contains("binfmt_misc") && own.contains("register"),
-            "{own}"
-        );
-    }
-
-    #[test]
     fn a_lack_of_memory_does_not_lead_to_the_next_mode() {
         let tries_next = |code, oom_killed| {
             let exit = Exit { code, oom_killed };

@@ -6,7 +6,7 @@ use super::files;
 use super::flakes;
 use super::names;
 use super::options;
-use super::place::{Place, only_line, only_word};
+use super::place::{Place, only_definition, only_line, only_word};
 use super::syntax;
 use super::table::{Advice, Row};
 use crate::layout::CONFIG_DIR;
@@ -55,12 +55,17 @@ impl Explanation {
     /// The meaning of Nix's `error`.
     pub(super) fn find(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> Self {
         let cause = Cause::read(error);
-        let located = locate(context, findings, error, &cause);
+        let located = names::of_input(findings, &cause, error)
+            .map_or_else(|| locate(context, findings, error, &cause), Located::from);
+        let variable = cause
+            .may_need_a_variable()
+            .then(|| files::empty_variable(context))
+            .flatten();
         let position = error.position.as_ref().and_then(Place::of);
         let position = position.filter(|_| !cause.is_reported_elsewhere());
         Self {
             place: located.place.or(position),
-            advice: located.advice,
+            advice: variable.into_iter().chain(located.advice).collect(),
             cause,
         }
     }
@@ -151,7 +156,12 @@ fn locate(
             definitions,
         } => {
             let place = options::place(context, option, definitions);
-            (place, options::conflict(context, option, definitions)).into()
+            let image = findings.image.as_ref();
+            (
+                place,
+                options::conflict(context, image, option, definitions),
+            )
+                .into()
         }
         Cause::NoValue { option } => options::no_value(option).into(),
         Cause::OptionGone { option } => (options::place(context, option, &[]), None).into(),
@@ -170,6 +180,11 @@ fn locate(
         Cause::Insecure { package } => of_package(package, Row::Insecure.with("name", package)),
         Cause::NotForPlatform { package } => {
             of_package(package, Row::Removed.with("name", package))
+        }
+        Cause::NoImage => {
+            let option = findings.missing_image.as_deref();
+            let found = option.and_then(|option| only_definition(context, option));
+            (found.map(|(place, _)| place), None).into()
         }
         Cause::NoSdImage => options::import_image(context, None).into(),
         Cause::NoVariant { variant, known } => {
@@ -219,6 +234,10 @@ fn locate(
             let place = place.or_else(|| only_word(context, plain?));
             let advice = Row::WrongHash.with("got", got).and("specified", specified);
             (place, advice).into()
+        }
+        Cause::EmulatesItself => {
+            let place = options::place(context, "boot.binfmt.emulatedSystems", &[]);
+            (place, Row::EmulatesItself.advice()).into()
         }
         Cause::Other => {
             let message = error.summary.as_str();

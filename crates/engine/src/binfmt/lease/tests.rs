@@ -2,24 +2,6 @@ use super::*;
 use crate::RunId;
 use sdbuild_core::system::Architecture;
 
-#[test]
-fn hints_at_the_command_that_switches_the_table_on() {
-    let run: RunId = "0123456789ab".parse().unwrap();
-    let hint = |address: &EngineAddress| {
-        let why = "binfmt_misc is switched off";
-        let name = HandlerName::new(Architecture::Aarch64, &run);
-        let failure = not_registered(&name, why, address).into_failure();
-        failure.hints[0].clone()
-    };
-    let switch = "sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'";
-    assert_eq!(
-        hint(&EngineAddress::local_docker()),
-        format!("enable it with: {switch}")
-    );
-    let remote = hint(&EngineAddress::behind_ssh());
-    assert!(remote.contains(&format!("ssh -t ssh://pi@board:2222 \"{switch}\"")));
-}
-
 /// In the words of the shell where the container's root is another user on the host.
 #[test]
 fn an_engine_without_root_cannot_register() {

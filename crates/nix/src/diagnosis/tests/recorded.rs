@@ -1,5 +1,7 @@
 //! What recorded errors of Nix mean: the place and the rows of each.
 
+use serde_json::json;
+
 use super::*;
 
 #[test]
@@ -259,4 +261,36 @@ fn a_secret_value_is_not_printed() {
     );
     assert_eq!(shown.place, "pi/c.nix:1:43");
     assert!(!text.contains("12345678"), "{text}");
+}
+
+#[test]
+fn a_variable_of_the_environment_is_named_where_its_value_is_wrong() {
+    let stream = String::from_utf8(recording("assertion.log")).unwrap();
+    let rows = |nix: &str| shown(nix, &stream, "").rows;
+    let read = "{ networking.hostName = builtins.getEnv \"PI_NAME\"; }";
+    assert_eq!(rows(read), [Row::EmptyVariable]);
+    assert_eq!(rows("{ } # builtins.getEnv \"PI_NAME\""), []);
+    let syntax = String::from_utf8(recording("colon.log")).unwrap();
+    let rows = shown(read, &syntax, "").rows;
+    assert!(!rows.contains(&Row::EmptyVariable), "{rows:?}");
+}
+
+/// The user wrote none of the lines of a module that sdbuild brought in.
+#[test]
+fn only_the_image_of_an_imported_module_asks_for_less() {
+    let name = "defined-by-image";
+    let recorded = String::from_utf8(recording(&format!("{name}.log"))).unwrap();
+    let rows = |attribute: &str| {
+        let choice = json!({ "attribute": attribute, "chosen_by": "sdbuild", "file": null });
+        let trace = json!({ "msg": format!("trace: sdbuild: image choice: {choice}") });
+        let line = format!("@nix {trace}");
+        shown(
+            recording(&format!("{name}.nix")),
+            &format!("{line}\n{recorded}"),
+            "",
+        )
+        .rows
+    };
+    assert_eq!(rows("config.system.build.sdImage"), [Row::ByImage]);
+    assert_eq!(rows("config.system.build.images.sd-card"), [Row::ByVariant]);
 }
