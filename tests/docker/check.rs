@@ -116,11 +116,10 @@ fn the_system_is_compared_first() {
         return;
     }
     let user = TestUser::new();
-    let pc =
-        "{ nixpkgs.hostPlatform = \"x86_64-linux\"; fileSystems.\"/\".device = \"/dev/sda1\"; }";
+    let pc = "{\n  nixpkgs.hostPlatform = \"x86_64-linux\";\n\n\n\n\n\n\n  fileSystems.\"/\".device = \"/dev/sda1\";\n}\n";
     let checked = check(&user, "pc.nix", pc).assert_exit_code(2);
     let parts = [
-        "pc.nix:1",
+        "pc.nix:2:",
         "the configuration is for x86_64-linux",
         "--system x86_64-linux",
     ];

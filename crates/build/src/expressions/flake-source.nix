@@ -46,9 +46,11 @@ let
     paths:
     let
       of = name: filter (elem name) paths;
+      hasSystem = builtins.any isSystem;
     in
-    if length paths < 2 then paths else if of builderSystem != [ ] then of builderSystem else if of system != [ ] then of system else paths;
-  called = name: nearest (paths: filter (holds (value: isConfiguration value || isDerivation value)) (behind (_: other: other == name) paths));
+    filter (path: !hasSystem path) paths
+    ++ (if of builderSystem != [ ] then of builderSystem else if of system != [ ] then of system else filter hasSystem paths);
+  called = name: ofSystem (filter (holds (value: isConfiguration value || isDerivation value)) (behind (_: other: other == name) (tops ++ sets ++ inner)));
   # One that cannot be evaluated counts: the error is that of the user.
   mayBeOne = path: !(builtins.tryEval (get flake.outputs path)).success || holds isConfiguration path;
   known = if isUnnamed then [ ] else nearest (paths: filter mayBeOne (behind (_: _: true) (filter (elem "nixosConfigurations") paths)));

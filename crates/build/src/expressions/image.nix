@@ -98,9 +98,14 @@ let
     root = "/dev/disk/by-label/NIXOS_SD";
     fsType = "ext4";
   };
-  # Weaker definitions give way to those of the card.
+  # What the strongest definitions say, unless they give way to those of the card.
   ofRoot =
-    name: filter (one: one.priority <= 100 && isString one.value && one.value != (if name == "device" then card.root else card.fsType)) (tryOr [ ] (forced (definitionsOf options.fileSystems [ "/" name ])));
+    name:
+    let
+      all = tryOr [ ] (forced (definitionsOf options.fileSystems [ "/" name ]));
+      strongest = foldl' (least: one: if one.priority < least then one.priority else least) 100 all;
+    in
+    filter (one: one.priority == strongest && isString one.value && one.value != (if name == "device" then card.root else card.fsType)) all;
   forced = found: builtins.seq (foldl' (rest: one: builtins.seq one.value rest) null found) found;
   root = firstOf (map (one: one // { name = "device"; }) (ofRoot "device") ++ map (one: one // { name = "fsType"; }) (ofRoot "fsType"));
   hasDisko = tryOr false ((evaluation.config.disko or { }).devices.disk or { } != { });
