@@ -152,7 +152,7 @@ fn what_keeps_a_configuration_from_making_an_image_is_one_finding() {
             "efi",
             "boot.loader.systemd-boot.enable",
             "--format raw-efi",
-            None,
+            Some("sd-image-aarch64.nix"),
         ),
         (
             "pi",

@@ -64,17 +64,22 @@ let
     file:
     let
       plain = builtins.unsafeDiscardStringContext file;
-      dir = builtins.unsafeDiscardStringContext "${own}/";
-      ofNixpkgs = match ".*/(nixos/modules/.*)" plain;
+      below =
+        top:
+        let
+          dir = builtins.unsafeDiscardStringContext "${toString top}/";
+        in
+        if substring 0 (stringLength dir) plain == dir then substring (stringLength dir) (-1) plain else null;
+      ofNixpkgs = below evaluation.pkgs.path;
       ofStore = match "/nix/store/[^-]*-(.*)" plain;
     in
-    if substring 0 (stringLength dir) plain == dir then
-      { chosen_by = "user-module"; file = substring (stringLength dir) (-1) plain; }
+    if ofNixpkgs == null && below own != null then
+      { chosen_by = "user-module"; file = below own; }
     # What is written in flake.nix itself has no name.
     else if match "/.*" plain == null then
       { chosen_by = "user-module"; file = null; }
     else
-      { chosen_by = "image-module"; file = if ofNixpkgs != null then head ofNixpkgs else if ofStore != null then head ofStore else plain; };
+      { chosen_by = "image-module"; file = if ofNixpkgs != null then ofNixpkgs else if ofStore != null then head ofStore else plain; };
 
   # The image that a module makes. nixos-generators names its attribute in an option.
   generators = tryOr [ ] (if (options.formatAttr or { }).isDefined or false then [ evaluation.config.formatAttr ] else [ ]);
