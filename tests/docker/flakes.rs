@@ -115,12 +115,14 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     let dirty = check(&user, &flake).assert_exit_code(6);
     assert_tells(&dirty, &["revision none", "new three"]);
 
-    // An input that the lock has with another URL.
-    let moved = text.replace("path:../library", "path:../nixpkgs");
-    repository.write("pi/flake.nix", &moved);
+    // What Nix alone sees of a lock: that the directory of an input has other inputs.
+    let library =
+        "{ inputs.deep.url = \"path:./deep\"; outputs = { deep, ... }: { word = \"two\"; }; }";
+    repository.write("library/flake.nix", library);
     check(&user, &flake)
         .assert_exit_code(2)
         .assert_stderr_contains(&["requires lock file changes", "sdbuild lock"]);
+    repository.write("library/flake.nix", "{ outputs = _: { word = \"two\"; }; }");
     // The whole error names the user's file.
     repository.write("pi/flake.nix", &text);
     repository.write("common.nix", "{ networking.hotsName = 1; }");

@@ -14,6 +14,7 @@ use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_image::image_format::{Format, Maker};
 use sdbuild_nix::cli_module::CliModule;
+use sdbuild_nix::flake_lock::Lock;
 use sdbuild_nix::known_repository::release_in;
 use sdbuild_nix::layout;
 use sdbuild_nix::user_files::UserFiles;
@@ -199,6 +200,22 @@ impl BuildSource {
         }
     }
 
+    /// What helps where an input could not be fetched, as Nix `said`.
+    pub(super) fn hint_for_input(&self, said: &str) -> Option<String> {
+        match &self.source {
+            Source::Module(_) => None,
+            Source::Flake(flake) => flake.hint_for_input(said),
+        }
+    }
+
+    /// The lock of a flake, as far as it is known without Nix.
+    pub(super) fn lock(&self) -> Option<Lock> {
+        match &self.source {
+            Source::Module(_) => None,
+            Source::Flake(flake) => flake.lock(),
+        }
+    }
+
     /// The size of the source's own files that are uploaded, in bytes.
     pub(super) fn uploaded_bytes(&self) -> u64 {
         self.files.iter().map(|dir| dir.files.bytes).sum()
@@ -252,6 +269,7 @@ impl BuildSource {
             all.push(("SDBUILD_FLAKE", flake.url()));
             if flake.overriding_flake().is_some() {
                 all.push(("SDBUILD_FLAKE_OVERRIDDEN", layout::OVERRIDDEN.to_owned()));
+                all.push(("SDBUILD_FLAKE_OVERRIDES", flake.override_lines()));
             }
             if flake.is_locked_by_overrides() {
                 all.push(("SDBUILD_FLAKE_UNLOCKED", "yes".to_owned()));

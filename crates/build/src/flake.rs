@@ -113,7 +113,7 @@ impl Flake {
     }
 
     /// Its lock, as far as it is known without Nix, which reports a lock that cannot be read.
-    fn lock(&self) -> Option<Lock> {
+    pub(super) fn lock(&self) -> Option<Lock> {
         let dir = self.tree.as_ref()?.directory();
         Lock::parse(&lock_file::read(&dir).ok()??)
     }
@@ -221,7 +221,6 @@ impl Flake {
         cancel: &Cancel,
         events: &Events,
     ) -> Result<Vec<UploadDir>, Failure> {
-        self.warn_of_unreachable_inputs(events);
         let collect = |(place, tree): (String, FlakeTree)| {
             let files = tree.collect(place != layout::CONFIG, cancel, events)?;
             Ok(UploadDir { place, files })
@@ -281,19 +280,21 @@ impl Flake {
             .collect()
     }
 
-    /// The text of a `flake.nix` that has this flake as its input `configuration`, with other inputs; `None` without such.
+    /// The text of a `flake.nix` that has this flake as its input `configuration`, whose inputs are replaced when it is locked; `None`
+    /// without overrides.
     pub(super) fn overriding_flake(&self) -> Option<String> {
-        if self.overrides.is_empty() {
-            return None;
-        }
-        let url = |path: &str, url: &str| format!("  {path}.url = {};\n", nix_string(url));
-        let mut inputs = url("inputs.configuration", &self.url());
-        for (at, o) in self.overrides.iter().enumerate() {
-            inputs += &url(&o.attribute_path(), &o.url(&layout::overriding(at)));
-        }
-        Some(format!(
-            "{{\n{inputs}  outputs = inputs: {{ inherit (inputs) configuration; }};\n}}\n"
-        ))
+        let url = nix_string(&self.url());
+        let outputs = "outputs = inputs: { inherit (inputs) configuration; };";
+        let text = format!("{{\n  inputs.configuration.url = {url};\n  {outputs}\n}}\n");
+        (!self.overrides.is_empty()).then_some(text)
+    }
+
+    /// Each overridden input with the reference for the builder's Nix, a line each.
+    pub(super) fn override_lines(&self) -> String {
+        let overrides = self.overrides.iter().enumerate();
+        let lines =
+            overrides.map(|(at, o)| format!("{} {}", o.input(), o.url(&layout::overriding(at))));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// The expression of the source, a part of sdbuild's expressions. `changed`: the command line changes the configuration.
@@ -302,10 +303,14 @@ impl Flake {
         let attribute: String = names.map(|name| nix_string(name) + " ").collect();
         let (system, reference) = (nix_string(system), nix_string(&self.reference.text));
         let in_words = nix_string(&self.reference.in_words());
-        let overridden = !self.overrides.is_empty();
+        let path = |o: &Override| {
+            let names = o.input().split('/').map(|name| nix_string(name) + " ");
+            format!("[ {}] ", names.collect::<String>())
+        };
+        let overrides: String = self.overrides.iter().map(path).collect();
         format!(
             "import ./flake-source.nix {{ system = {system}; reference = {reference}; inWords = {in_words}; \
-             attribute = [ {attribute}]; changed = {changed}; overridden = {overridden}; }}\n"
+             attribute = [ {attribute}]; changed = {changed}; overrides = [ {overrides}]; }}\n"
         )
     }
 }
@@ -343,14 +348,6 @@ impl Override {
     /// The files of a local flake.
     fn tree(&self) -> Option<&FlakeTree> {
         self.tree.as_ref()
-    }
-
-    /// The input's attribute path in a flake that has the overridden one as its input `configuration`.
-    fn attribute_path(&self) -> String {
-        let names = self.input.split('/').map(nix_string);
-        names.fold("inputs.configuration".to_owned(), |path, name| {
-            format!("{path}.inputs.{name}")
-        })
     }
 
     /// The reference for the builder's Nix; the files of a local one are in its directory `place`.

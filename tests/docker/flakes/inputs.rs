@@ -73,6 +73,60 @@ fn inputs_can_be_overridden() {
     .assert_stderr_contains(&["`nix pkgs` is not the name of an input"]);
 }
 
+#[test]
+fn inputs_of_overridden_inputs_can_be_overridden() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    let module = flake_module("warnings = [ \"word ${inputs.library.word}\" ];");
+    let input = "inputs.library.url = \"path:./library\";";
+    let text = flake_text("./nixpkgs", &flake_configuration("pi", &module));
+    let text = text.replace("  outputs", &format!("  {input}\n  outputs"));
+    // No server has the inputs of both libraries.
+    let library = |word: &str| {
+        format!(
+            "{{ inputs.dots.url = \"github:nobody/none\"; outputs = {{ dots, ... }}: {{ word = \"{word} ${{dots.word}}\"; }}; }}"
+        )
+    };
+    let files = [
+        ("flake.nix", &*text),
+        ("library/flake.nix", &library("own")),
+    ];
+    let repository = FlakeRepository::new(&user, "pi", &files);
+    user.write("other/flake.nix", &library("other"));
+    user.write("dots/flake.nix", "{ outputs = _: { word = \"dots\"; }; }");
+    let check_with = |overrides: &[(&str, &str)]| {
+        let nixpkgs = [("nixpkgs", "path:pi/nixpkgs")];
+        let all = nixpkgs.iter().chain(overrides);
+        let flags = all.flat_map(|(input, dir)| ["--override-input", input, dir]);
+        check(
+            &user,
+            &["--flake", "pi"]
+                .into_iter()
+                .chain(flags)
+                .collect::<Vec<_>>(),
+        )
+    };
+    // Nothing is locked, so everything is overridden.
+    repository.commit();
+    let library = ("library", "path:other");
+    for overrides in [
+        [library, ("library/dots", "path:dots")],
+        [("library/dots", "path:dots"), library],
+    ] {
+        assert_tells(
+            &check_with(&overrides).assert_exit_code(6),
+            &["word other dots"],
+        );
+    }
+    let own = [("library", "pi?dir=library"), ("library/dots", "path:dots")];
+    assert_tells(&check_with(&own).assert_exit_code(6), &["word own dots"]);
+    check_with(&[library, ("library/words", "path:dots")])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["the input library has no input words; its inputs: dots"]);
+}
+
 /// An input with `flake = false` is plain files: what replaces it needs no `flake.nix`, whether git tracks it or not.
 #[test]
 fn an_input_of_plain_files_can_be_a_directory() {

@@ -369,6 +369,7 @@ impl ContainerOfJob {
         let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
         let in_words = self.job.source.in_words();
         let overrides = self.job.source.remote_overrides();
+        let lock = self.job.source.lock();
         let context = ExitContext {
             code: exit.code,
             oom_killed: exit.oom_killed,
@@ -379,6 +380,7 @@ impl ContainerOfJob {
             offline: self.job.access.offline,
             store: &self.store,
             overrides: &overrides,
+            lock: lock.as_ref(),
             shown_dir: &shown_dir,
             source: &source,
             in_words: &in_words,
@@ -387,7 +389,13 @@ impl ContainerOfJob {
             files: files.as_ref().map(|files| files as &dyn SourceFiles),
             cli_module: Some(self.job.source.cli_module()),
         };
-        self.with_log(diagnose(&context, findings))
+        let failure = diagnose(&context, findings);
+        let said = findings.nix_errors.first().map(|error| &error.summary);
+        let hint = said.and_then(|said| self.job.source.hint_for_input(said));
+        self.with_log(match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        })
     }
 
     fn with_log(&self, failure: Failure) -> Failure {
