@@ -115,14 +115,15 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     let dirty = check(&user, &flake).assert_exit_code(6);
     assert_tells(&dirty, &["revision none", "new three"]);
 
-    // What Nix alone sees of a lock: that the directory of an input has other inputs.
-    let library =
-        "{ inputs.deep.url = \"path:./deep\"; outputs = { deep, ... }: { word = \"two\"; }; }";
-    repository.write("library/flake.nix", library);
+    // An input that the lock has with another URL.
+    let moved = text.replace("path:../library", "path:../nixpkgs");
+    repository.write("pi/flake.nix", &moved);
     check(&user, &flake)
         .assert_exit_code(2)
-        .assert_stderr_contains(&["requires lock file changes", "sdbuild lock"]);
-    repository.write("library/flake.nix", "{ outputs = _: { word = \"two\"; }; }");
+        .assert_stderr_contains(&[
+            "the input library is path:../nixpkgs in flake.nix, and path:../library in flake.lock",
+            "`sdbuild lock --flake 'my pi/pi'` updates it",
+        ]);
     // The whole error names the user's file.
     repository.write("pi/flake.nix", &text);
     repository.write("common.nix", "{ networking.hotsName = 1; }");

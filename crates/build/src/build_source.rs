@@ -8,6 +8,7 @@ use super::configuration::Configuration;
 use super::flake::Flake;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
+use super::stored_tree::InputTree;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
@@ -145,7 +146,16 @@ impl BuildSource {
     /// SHA-256 of everything that the builder sees of the source, without nixpkgs; `files` are those of the uploaded
     /// directories.
     pub(super) fn sha256(&self, files: &[Sha256Hash]) -> Sha256Hash {
-        combined(files, &self.cli_module)
+        let inputs = self.input_trees().iter().map(InputTree::digest).collect();
+        combined(&[files.to_vec(), inputs].concat(), &self.cli_module)
+    }
+
+    /// What is in the place of inputs of the flake and stays on the store volume.
+    pub(super) fn input_trees(&self) -> Vec<InputTree> {
+        match &self.source {
+            Source::Module(_) => Vec::new(),
+            Source::Flake(flake) => flake.input_trees(),
+        }
     }
 
     /// The source as the user named it.
@@ -267,6 +277,10 @@ impl BuildSource {
         }
         if let Source::Flake(flake) = &self.source {
             all.push(("SDBUILD_FLAKE", flake.url()));
+            let inputs: Vec<_> = self.input_trees().iter().map(InputTree::name).collect();
+            if !inputs.is_empty() {
+                all.push(("SDBUILD_INPUTS", inputs.join(" ")));
+            }
             if flake.overriding_flake().is_some() {
                 all.push(("SDBUILD_FLAKE_OVERRIDDEN", layout::OVERRIDDEN.to_owned()));
                 all.push(("SDBUILD_FLAKE_OVERRIDES", flake.override_lines()));

@@ -35,7 +35,6 @@ pub mod lock;
 mod logs;
 mod network_access;
 pub mod nixpkgs;
-mod nixpkgs_tree;
 pub mod output;
 mod plan;
 pub mod remote_builder;
@@ -47,6 +46,7 @@ mod run_lock;
 pub mod shell;
 mod source;
 mod status;
+mod stored_tree;
 mod sweep;
 mod tar_writer;
 

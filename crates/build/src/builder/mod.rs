@@ -121,7 +121,7 @@ impl Builder<'_> {
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
             }
             let uploaded = upload::configuration(&container, &job, self.image, events).await?;
-            upload::nixpkgs(&container, &job, self, cancel, events).await?;
+            upload::kept(&container, &job, self, cancel, events).await?;
             let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
                 container,

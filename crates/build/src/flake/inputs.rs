@@ -489,6 +489,14 @@ impl KnownInputs {
     }
 }
 
+/// Whether the lock of the flake in `tree` is known to be that of its `flake.nix`.
+pub(super) fn is_locked(tree: &FlakeTree) -> bool {
+    let KnownInputs { file, lock, .. } = KnownInputs::of(tree);
+    let compared = Comparison::of(&file, &lock);
+    let is_complete = file.declared_inputs().is_subset(&lock.input_names());
+    compared.is_whole && compared.changed.is_empty() && is_complete
+}
+
 fn unlocked_inputs(dir: &Path) -> Vec<String> {
     let locked = match lock_file::read(dir) {
         Ok(Some(lock)) => Lock::parse(&lock).map(|lock| lock.input_names()),
@@ -562,6 +570,7 @@ mod tests {
             path: std::ffi::OsStr::new(""),
             home: None,
             cache: dir.path(),
+            hashes: &dir.path().join("hashes"),
             git_inputs: &[],
             offline: true,
             cancel: &cancel,

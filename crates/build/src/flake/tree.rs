@@ -10,6 +10,7 @@ use super::lock_file;
 use crate::config_dir;
 use crate::config_dir::{ConfigDir, Files, Selection};
 use crate::git::Git;
+use crate::stored_tree::InputTree;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -274,6 +275,19 @@ impl FlakeTree {
         let query = parameters.collect::<Vec<_>>().join("&");
         let separator = if query.is_empty() { "" } else { "?" };
         format!("path:{place}{separator}{query}")
+    }
+
+    /// The files, in the place of an input. They are hashed, unless they were before and have not changed.
+    pub(super) async fn stored(&self, search: FlakeSearch<'_>) -> Result<InputTree, Failure> {
+        let (tree, hashes) = (self.clone(), search.hashes.to_owned());
+        let (cancel, events) = (search.cancel.clone(), search.events.clone());
+        let shown = self.root.display().to_string();
+        let work = move || {
+            let files = tree.collect(true, &cancel, &events)?.stored(&tree.root);
+            InputTree::of(files, &hashes, &cancel).or_usage(format!("read {shown}"))
+        };
+        let work = search.cancel.race(tokio::task::spawn_blocking(work));
+        work.await?.or_internal("read the files of an input")?
     }
 
     /// Lists the files; warns of those that git does not track. `is_input`: it replaces an input.
