@@ -23,7 +23,7 @@ pub use args::{
 };
 pub use examples::{Ending, ending_of};
 #[cfg(feature = "cloud")]
-pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
+pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
 
 /// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with Docker or Podman
 #[derive(Debug, Parser)]
@@ -206,7 +206,7 @@ pub enum Command {
     #[command(subcommand, disable_help_subcommand = true)]
     Cache(CacheCommand),
     #[cfg(feature = "cloud")]
-    /// Publish an image: as an AMI of Amazon EC2, or an OCI image layout
+    /// Publish an image as an AMI of Amazon EC2
     #[command(subcommand, disable_help_subcommand = true)]
     Publish(PublishCommand),
     /// Show what sdbuild keeps on this machine, with sizes

@@ -18,7 +18,7 @@ pub fn ending_of(name: &str) -> Option<&'static Ending> {
 }
 
 #[rustfmt::skip]
-static ENDINGS: [Ending; 29] = [
+static ENDINGS: [Ending; 28] = [
     Ending {
         command: "sdbuild",
         notes: "",
@@ -198,14 +198,6 @@ static ENDINGS: [Ending; 29] = [
             ("sdbuild publish aws server.img.zst --name server-1 --share 123456789012", ""),
             ("sdbuild publish aws --copy-to us-east-1 --copy-to ap-south-1 --yes", ""),
             ("sdbuild publish aws --dry-run", "what would be sent"),
-        ],
-    },
-    Ending {
-        command: "oci",
-        notes: "The directory is for programs such as skopeo, crane and Podman: skopeo copy oci:box:latest docker://HOST/box pushes it to a registry.",
-        examples: &[
-            ("sdbuild publish oci nixos-box-….oci.tar.gz box", ""),
-            ("sdbuild publish oci nixos-box-….oci.tar.gz box --tag 2", ""),
         ],
     },
     Ending {

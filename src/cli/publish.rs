@@ -16,8 +16,6 @@ use sdbuild_core::system::System;
 pub enum PublishCommand {
     /// Create an AMI from a disk image
     Aws(PublishAws),
-    /// Put an image of --format container into an OCI image layout, a directory that skopeo, crane and Podman read
-    Oci(PublishOci),
     /// List the AMIs that sdbuild published, and unfinished uploads
     List(PublishList),
     /// Remove a published AMI together with its snapshots, or an unfinished upload
@@ -79,25 +77,6 @@ pub struct PublishAws {
     pub yes: bool,
 
     /// Print one JSON object instead of the AMI ID
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `sdbuild publish oci`.
-#[derive(Debug, Args)]
-pub struct PublishOci {
-    /// Image of --format container, also compressed
-    pub image: PathBuf,
-
-    /// Directory of the layout; created if missing
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
-
-    /// Name of the image in the layout; another one of that name is replaced
-    #[arg(long, value_name = "NAME", default_value = "latest")]
-    pub tag: String,
-
-    /// Print one JSON object instead of the directory
     #[arg(long)]
     pub json: bool,
 }

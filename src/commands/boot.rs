@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::commands::build::{BOOT, next_commands};
 use crate::commands::newest_image::named_or_newest;
 use crate::settings;
-use crate::settings::{BootArgs, Environment};
+use crate::settings::{BootArgs, Environment, common_of_boot};
 use crate::ui;
 use crate::ui::Ui;
 use sdbuild_boot as boot;
@@ -17,10 +17,10 @@ use sdbuild_build::build_mode::EmulatorChoice;
 use sdbuild_build::{BootEngine, Common, last_times, note_times};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events, LastLine, Phase};
-use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::timings::Timings;
-use sdbuild_image::board::{BOARDS, Wiring, generic_machine};
+use sdbuild_image::board::{BOARDS, Board, Wiring, generic_machine};
 use sdbuild_image::image_format::{self, ImageFormat, extension_of};
 use sdbuild_image::seed;
 
@@ -35,7 +35,7 @@ pub async fn run(
     let image = named_or_newest(args.image.as_deref(), env, context)?;
     let method_of_image = boot::boot_method_of(&image);
     let method = method_of_image.as_ref().copied().unwrap_or_default();
-    let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_method(method);
+    let plan = BootPlan::new(args, &image, common_of_boot(env)?, env)?.by_method(method);
     // Checked before anything is downloaded.
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
     // What cannot be opened was refused now, with whatever else is missing.
@@ -86,13 +86,24 @@ pub(super) struct PreparedBoot {
 }
 
 impl BootPlan {
-    /// The plan for `settings`.
-    pub(super) fn new(settings: settings::Boot) -> Result<Self, Failure> {
+    /// The plan of the boot of `image` that `args` ask for.
+    fn new(
+        args: &BootArgs,
+        image: &Path,
+        common: Common,
+        env: &Environment,
+    ) -> Result<Self, Failure> {
         Ok(Self {
-            common: settings.common.clone(),
-            emulator: settings.emulator,
-            request: request(settings)?,
+            request: request(args, args.board(image), &common, env)?,
+            emulator: args.emulator.unwrap_or_default(),
+            common,
         })
+    }
+
+    /// The plan of the boot test of `build`.
+    pub(super) fn test_of(build: &settings::Build, env: &Environment) -> Result<Self, Failure> {
+        let (args, common) = (BootArgs::test_of(build), build.request.common.clone());
+        Self::new(&args, Path::new(""), common, env)
     }
 
     /// The plan of a boot that is content with the prompt on the console where a login is not possible.
@@ -307,12 +318,18 @@ fn next_commands_after_boot(image: &Path) -> Vec<(String, &'static str)> {
     next
 }
 
+/// Default memory of the machine.
+const MEMORY_MIB: u32 = 1024;
 /// The user of a login where nothing names one.
 const USER: &str = "root";
 
-/// The boot that `settings` ask for. Refuses what QEMU's model of the board does not have.
-fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
-    let board = settings.board;
+/// The boot as `board` that `args` ask for. Refuses what QEMU's model of the board does not have.
+fn request(
+    args: &BootArgs,
+    board: &'static Board,
+    common: &Common,
+    env: &Environment,
+) -> Result<BootRequest, Failure> {
     let model = board.qemu.as_ref().ok_or_else(|| {
         let text = format!(
             "QEMU has no model of the board {} ({})",
@@ -324,46 +341,51 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
             .hint("without --board the image boots on QEMU's virtual machine")
             .hint(format!("QEMU has models for --board {}", names.join(", ")))
     })?;
-    if !model.has_network() && (settings.login.is_some() || settings.port.is_some()) {
+    if !model.has_network() && (args.logs_in() || args.port.is_some()) {
         let text = format!("QEMU's model of a {} has no network", board.title);
         return Err(Failure::usage(text).hint(
             "wait for the prompt on its serial console: --until-login; or log in on --board rpi3",
         ));
     }
-    if let Some(path) = settings
-        .seed
-        .as_ref()
-        .filter(|_| model.wiring != Wiring::Virtio)
-    {
+    let here = std::env::current_dir().or_environment("find the current directory")?;
+    let located = |path: &Option<PathBuf>| path.as_ref().map(|path| here.join(path));
+    let seed = located(&args.seed);
+    if let Some(path) = seed.as_ref().filter(|_| model.wiring != Wiring::Virtio) {
         let (seed, title) = (path.display(), board.title);
         let text = format!("QEMU's model of a {title} has no second disk for the seed {seed}");
         return Err(Failure::usage(text).hint("leave out --board; QEMU's virtual machine has one"));
     }
-    let seed = settings.seed.as_deref().map(seed::read).transpose()?;
-    let first = seed.as_ref().and_then(|seed| seed.logins.first());
-    let is_default_user = first.is_none();
-    let user = first.map_or_else(|| USER.to_owned(), |login| login.user.clone());
+    let seed = seed.as_deref().map(seed::read).transpose()?;
+    let of_seed = seed.as_ref().and_then(|seed| seed.logins.first());
+    let user = args
+        .user
+        .clone()
+        .or_else(|| of_seed.map(|login| login.user.clone()));
+    let timeout = args.time_limit(board);
     Ok(BootRequest {
+        login: args.logs_in().then(|| Login {
+            key: located(&args.login_key),
+            is_default_user: user.is_none(),
+            user: user.unwrap_or_else(|| USER.to_owned()),
+            timeout,
+            command: args.run.clone(),
+        }),
         seed: seed.map(Arc::new),
-        scratch: settings.common.cache_dir,
-        home: settings.common.home,
+        scratch: common.cache_dir.clone(),
+        home: common.home.clone(),
         board,
         model,
-        firmware: settings.firmware,
+        firmware: located(&args.firmware),
         method: BootMethod::default(),
-        kvm: settings.kvm,
-        memory_mib: model.fixed_memory_mib().unwrap_or(settings.memory_mib),
-        port: settings.port,
+        kvm: !args.no_kvm,
+        memory_mib: model
+            .fixed_memory_mib()
+            .or(args.memory)
+            .unwrap_or(MEMORY_MIB),
+        port: args.port,
         ssh_port: boot::DEFAULT_SSH_PORT,
-        path: settings.path,
-        prompt: settings.prompt,
-        login: settings.login.map(|login| Login {
-            key: login.key,
-            is_default_user: login.user.is_none() && is_default_user,
-            user: login.user.unwrap_or(user),
-            timeout: login.timeout,
-            command: login.command,
-        }),
+        path: env.program_path(),
+        prompt: args.until_login.then_some(timeout),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
-use crate::commands::confirm::confirm;
+use crate::commands::confirm::{agree, confirm};
 use crate::commands::flake_caches::asking;
 use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{board_check, cloud, dry_run, shell};
@@ -18,7 +18,7 @@ use sdbuild_build::output::{Image, older_images};
 use sdbuild_build::{BuildRequest, Outcome};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, ImageDone, LastLine};
-use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::failure::{Class, Failure, Question};
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::timings::Timings;
@@ -156,20 +156,13 @@ async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Resu
         context.events.notice(format!("the machine costs {price}"));
         return Ok(());
     }
+    let unasked = Failure::usage(format!(
+        "no machine was rented. It costs {price}, and nobody answered the question on a terminal"
+    ))
+    .hint("give --yes to accept the price without a question");
+    let declined = "no machine was rented: --on none builds with the engine of this machine";
     let question = format!("The machine costs {price}. Rent it?");
-    agreed(confirm(question, ui, context).await?, &price)
-}
-
-fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
-    match answer {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::declined("no machine was rented")
-            .hint("--on none builds with the engine of this machine")),
-        None => Err(Failure::usage(format!(
-            "no machine was rented. It costs {price}, and nobody answered the question on a terminal"
-        ))
-        .hint("give --yes to accept the price without a question")),
-    }
+    agree(question, declined, unasked, ui, context).await
 }
 
 /// Builds the image. If another file has its name, asks whether it may take its place.
@@ -184,7 +177,7 @@ async fn build_or_replace(
         Ok(done) => return Ok(done),
         Err(failure) => failure,
     };
-    let Some(file) = &failure.in_the_way else {
+    let Some(Question::Replace(file)) = failure.question() else {
         return Err(failure);
     };
     match may_replace(file, ui, context).await? {
@@ -276,7 +269,7 @@ async fn prepare_boot_test(
             Maker::Disk | Maker::Iso => BootMethod::Uefi,
             Maker::Nixpkgs | Maker::Archive | Maker::Container => BootMethod::Firmware,
         };
-        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.by_method(method);
+        let mut plan = BootPlan::test_of(settings, env)?.by_method(method);
         if or_until_prompt {
             plan = plan.or_until_prompt();
         }
@@ -413,21 +406,6 @@ mod tests {
         assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x"), false).hints.is_empty());
         assert!(with_kept(Failure::interrupted(), true).hints.is_empty());
-    }
-
-    #[test]
-    fn a_price_that_nobody_agreed_to_is_not_paid() {
-        agreed(Some(true), "1 €").unwrap();
-        for answer in [Some(false), None] {
-            let refused = agreed(answer, "1 €").unwrap_err();
-            let (class, instead) = if answer.is_some() {
-                (Class::Declined, "--on none")
-            } else {
-                (Class::Usage, "--yes")
-            };
-            assert_eq!(refused.class, class);
-            assert!(refused.hints[0].contains(instead), "{refused:?}");
-        }
     }
 
     #[test]

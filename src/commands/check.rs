@@ -113,6 +113,7 @@ fn object(checked: &Checked, key: Option<&str>) -> Value {
         "version": VERSION,
         "evaluates": checked.failure.is_none(),
         "errors": checked.failure.as_ref().map(failure_fields).unwrap_or_default(),
+        "image": checked.image,
         "findings": findings.collect::<Vec<_>>(),
         "lets_in": checked.ways_in,
     })
@@ -145,6 +146,7 @@ fn object_without_facts(failure: &Failure) -> Value {
         // What this machine or the engine fails at says nothing about the configuration.
         "evaluates": is_of_configuration.then_some(false),
         "errors": failure_fields(failure),
+        "image": null,
         "findings": [],
         "lets_in": [],
     })
@@ -231,6 +233,7 @@ mod tests {
     fn checked(findings: Vec<Finding>) -> Checked {
         Checked {
             findings,
+            image: None,
             ways_in: vec!["root with a key".into()],
             failure: None,
         }

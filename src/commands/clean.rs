@@ -246,17 +246,32 @@ pub(in crate::commands) async fn confirmed(
         }
         return Ok(false);
     }
-    let (columns, _) = ui.result_size();
-    items
-        .iter()
-        .try_for_each(|item| ui.result(&item_lines(item, columns)))?;
+    items.iter().try_for_each(|item| {
+        let size = item.size.map(ui::words::human_bytes).unwrap_or_default();
+        let (kind, name) = (item.kind, ui::sanitize_line(&item.name));
+        ui.result(format!("{kind:<10} {name:<60} {size:>8}").trim_end())
+    })?;
     let total: u64 = items.iter().filter_map(|item| item.size).sum();
     let events = &context.events;
     events.notice(format!("{} in total", ui::words::human_bytes(total)));
     if args.dry_run {
         return Ok(false);
     }
-    let agreed = agreed(args.yes, ui, context).await?;
+    if context.cancel.is_cancelled() {
+        return Err(Failure::interrupted());
+    }
+    if args.yes {
+        return Ok(true);
+    }
+    // A script must not go on as if everything had been removed.
+    let agreed = confirm("Remove all of this?", ui, context)
+        .await?
+        .ok_or_else(|| {
+            Failure::usage(
+                "nothing was removed, because nobody answered the question on a terminal",
+            )
+            .hint("give --yes to remove all of this, or --dry-run to only list it")
+        })?;
     if !agreed {
         events.notice("nothing was removed");
     }
@@ -271,64 +286,9 @@ pub(in crate::commands) fn check_leftovers(leftovers: Vec<Leftover>) -> Result<(
     Err(Failure::environment("not everything could be removed").with_teardown(leftovers))
 }
 
-/// `item` in lines of at most `columns` columns, with its size at the end of the first one.
-fn item_lines(item: &Item, columns: usize) -> String {
-    let size = item.size.map(ui::words::human_bytes).unwrap_or_default();
-    // Beside the kind and the size, each with a blank.
-    let width = columns.min(ui::layout::COLUMNS).saturating_sub(20);
-    let mut names = ui::layout::wrapped(&item.name, width).into_iter();
-    let name = names.next().unwrap_or_default();
-    let first = format!("{:<10} {name:<width$} {size:>8}", item.kind);
-    let further = names.map(|name| format!("\n{:11}{name}", ""));
-    format!("{}{}", first.trim_end(), further.collect::<String>())
-}
-
-/// Whether the user agrees. Fails when there is no terminal to ask on, so that a script does not go on as if everything had been
-/// removed.
-async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<bool, Failure> {
-    if context.cancel.is_cancelled() {
-        return Err(Failure::interrupted());
-    }
-    if yes {
-        return Ok(true);
-    }
-    answered(confirm("Remove all of this?", ui, context).await?)
-}
-
-fn answered(answer: Option<bool>) -> Result<bool, Failure> {
-    answer.ok_or_else(|| {
-        Failure::usage("nothing was removed, because nobody answered the question on a terminal")
-            .hint("give --yes to remove all of this, or --dry-run to only list it")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sdbuild_core::failure::Class;
-
-    #[test]
-    fn long_names_are_wrapped_beside_their_kind() {
-        let item = Item {
-            kind: "image",
-            name: "sdbuild/builder:15e532380cc7 of an engine far away".to_owned(),
-            size: Some(112_000_000),
-        };
-        assert_eq!(
-            item_lines(&item, 40),
-            [
-                "image      sdbuild/builder:15e532380cc7   112 MB",
-                "           of an engine far",
-                "           away",
-            ]
-            .join("\n")
-        );
-        for columns in [60, 80, 200] {
-            let text = item_lines(&item, columns);
-            let fits = |line: &str| line.chars().count() <= columns.min(80);
-            assert!(text.lines().all(fits), "{text}");
-        }
-    }
 
     #[test]
     fn other_runs_are_named_or_counted() {
@@ -338,12 +298,5 @@ mod tests {
         assert_eq!(told(1).as_deref(), Some(one));
         let many = "9 other runs of sdbuild may be running: images, downloads and everything that they use are kept; `sdbuild status` lists them";
         assert_eq!(told(9).as_deref(), Some(many));
-    }
-
-    #[test]
-    fn only_a_question_that_nobody_can_answer_is_an_error() {
-        assert!(answered(Some(true)).unwrap());
-        assert!(!answered(Some(false)).unwrap());
-        assert_eq!(answered(None).unwrap_err().class, Class::Usage);
     }
 }

@@ -15,13 +15,27 @@ pub(super) async fn confirm(
     ask(ui, context, move |ui| ui.confirm(&question)).await
 }
 
+/// An error unless the user agrees: `declined` where the answer is no, `unasked` where there is nobody to ask.
+pub(super) async fn agree(
+    question: impl Into<String>,
+    declined: &str,
+    unasked: Failure,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    match confirm(question, ui, context).await? {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::declined(declined)),
+        None => Err(unasked),
+    }
+}
+
 /// Asks for a line of text; `None` if there is no terminal to ask on, and at the end of the input.
 pub(super) async fn read_line(
-    question: impl Into<String>,
+    question: String,
     ui: &Ui,
     context: &Context,
 ) -> Result<Option<String>, Failure> {
-    let question = question.into();
     ask(ui, context, move |ui| ui.line(&question)).await
 }
 

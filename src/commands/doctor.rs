@@ -37,7 +37,10 @@ pub async fn run(
         print_json(&report, ui)?;
     } else {
         let columns = ui.result_columns();
-        let shown = checks.iter().filter(|check| is_shown(check, ui));
+        let needs_attention = |check: &&Check| check.verdict != Verdict::Good;
+        let shown = checks
+            .iter()
+            .filter(|check| !ui.is_quiet() || needs_attention(check));
         let mut lines = shown.flat_map(|check| lines(check, columns));
         lines.try_for_each(|line| ui.result(&line))?;
         if bad == 0 {
@@ -53,12 +56,6 @@ pub async fn run(
             "this machine cannot build yet; see the {bad} lines with ✗"
         ))),
     }
-}
-
-/// Whether a check is shown; with `--quiet` only one that needs attention, and details only with `-v`.
-fn is_shown(check: &Check, ui: &Ui) -> bool {
-    let is_good = check.verdict == Verdict::Good;
-    !is_good || !ui.is_quiet() && (!check.is_detail || ui.is_verbose())
 }
 
 /// A check as lines of at most `columns` columns.
@@ -81,7 +78,6 @@ mod tests {
         let check = Check {
             topic: "user namespaces",
             verdict: Verdict::Bad,
-            is_detail: false,
             text: "it is \x1b[2J wrong in so many words that they do not fit on one line of all"
                 .into(),
             remedies: vec![

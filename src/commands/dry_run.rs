@@ -116,6 +116,7 @@ fn object(rows: &[Row], forecast: Option<&Forecast>) -> Value {
         let fetch = forecast.fetch;
         json!({
             "derivation": forecast.derivation,
+            "image": forecast.image,
             "build": forecast.build,
             "derivations": forecast.derivations,
             "emulate": forecast.emulate,

@@ -5,7 +5,7 @@ use crate::ui;
 use crate::ui::Ui;
 use sdbuild_build::BuildRequest;
 use sdbuild_core::context::Context;
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Failure, Question};
 use sdbuild_core::flake_caches::{CacheAnswer, FlakeCaches};
 use sdbuild_core::http_url::hide_secrets;
 
@@ -19,8 +19,8 @@ pub(super) async fn asking<T>(
 ) -> Result<T, Failure> {
     request.questions.caches = ui.can_ask();
     let done = work(request.clone()).await;
-    let asked = done.as_ref().err();
-    let Some(asked) = asked.and_then(|failure| failure.asks_about.as_deref()) else {
+    let question = done.as_ref().err().and_then(Failure::question);
+    let Some(Question::AcceptCaches(asked)) = question else {
         return done;
     };
     let file = sdbuild_build::answers_file(&request);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli;
-use crate::commands::confirm::confirm;
+use crate::commands::confirm::agree;
 use crate::commands::newest_image::named_or_newest_for_card;
 use crate::settings::Environment;
 use crate::ui::{Ui, sanitize_line};
@@ -152,17 +152,12 @@ async fn confirm_loss(
         "{}\nAll of this will be lost. Write the image to it?",
         lines.join("\n")
     );
-    match confirm(question, ui, context).await? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
-        None => {
-            let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
-            let text =
-                "sdbuild cannot ask whether to overwrite this, because this is not a terminal";
-            let failure = Failure::usage(format!("{text}: {}", lost.join("; ")));
-            Err(failure.hint("to overwrite it, give --yes"))
-        }
-    }
+    let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
+    let text = "sdbuild cannot ask whether to overwrite this, because this is not a terminal";
+    let unasked =
+        Failure::usage(format!("{text}: {}", lost.join("; "))).hint("to overwrite it, give --yes");
+    let declined = "nothing was written: the answer was no";
+    agree(question, declined, unasked, ui, context).await
 }
 
 /// Lists the disks that an image may be flashed to, and says how to write `source` to one of them.

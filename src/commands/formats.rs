@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::ui::Ui;
-use crate::ui::layout::labelled;
+use crate::ui::layout::entry;
 use sdbuild_core::compression::Compression;
 use sdbuild_core::failure::Failure;
 use sdbuild_image::image_format::{Format, ImageFormat, Maker, OF_NIXPKGS, all};
@@ -21,15 +21,15 @@ pub fn run(args: &cli::Formats, ui: &Ui) -> Result<(), Failure> {
         let formats: Vec<_> = formats.into_iter().map(as_json).collect();
         return print_json(&json!({ "version": VERSION, "formats": formats }), ui);
     }
-    let columns = ui.result_size().0;
-    if let Some(format) = &args.format {
-        let lines = description(format, columns);
-        return lines.iter().try_for_each(|line| ui.result(line));
-    }
-    let lines = all()
-        .chain([&OF_NIXPKGS])
-        .flat_map(|format| lines(format, columns));
-    lines.into_iter().try_for_each(|line| ui.result(&line))
+    let columns = ui.result_columns();
+    let lines = match &args.format {
+        Some(format) => description(format, columns),
+        None => all()
+            .chain([&OF_NIXPKGS])
+            .flat_map(|format| lines(format, columns))
+            .collect(),
+    };
+    ui.result(&lines.join("\n"))
 }
 
 fn as_json(format: &ImageFormat) -> serde_json::Value {
@@ -41,10 +41,7 @@ fn as_json(format: &ImageFormat) -> serde_json::Value {
 
 fn lines(format: &ImageFormat, columns: usize) -> Vec<String> {
     let text = [format.purpose.to_owned(), format!("file: {}", format.file)];
-    let names = [format.name, ""];
-    let rows = names.into_iter().zip(&text);
-    rows.flat_map(|(name, text)| labelled(name, NAME_COLUMNS, text, columns))
-        .collect()
+    entry(format.name, NAME_COLUMNS, &text, columns)
 }
 
 /// What is known of `format`, in lines of `columns`.
@@ -68,10 +65,7 @@ fn description(format: &Format, columns: usize) -> Vec<String> {
     let next = row.next.iter();
     text.extend(next.map(|(command, what)| format!("{command} FILE: {what}")));
     text.push(format!("`sdbuild build --format {name}` builds it"));
-    let names = std::iter::once(name.as_str()).chain(std::iter::repeat(""));
-    let rows = names.zip(&text);
-    rows.flat_map(|(name, text)| labelled(name, NAME_COLUMNS, text, columns))
-        .collect()
+    entry(&name, NAME_COLUMNS, &text, columns)
 }
 
 /// Describes the maker of a format's file.
@@ -88,26 +82,5 @@ fn made_by(maker: Maker) -> &'static str {
             "by nixpkgs' derivation, with mksquashfs and xorriso that run without emulation"
         }
         Maker::Container => "by sdbuild's own derivation, without emulation",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_fits_and_begins_with_the_format_once() {
-        for format in all().chain([&OF_NIXPKGS]) {
-            for columns in [60, 80, 200] {
-                let lines = lines(format, columns);
-                let fits = |line: &String| line.chars().count() <= columns;
-                assert!(lines.iter().all(fits), "{lines:#?}");
-                assert!(lines[0].starts_with(format.name), "{lines:#?}");
-                assert!(lines[1..].iter().all(|line| line.starts_with(' ')));
-                let described = description(&Format::of(format), columns);
-                assert!(described.iter().all(fits), "{described:#?}");
-                assert!(described[0].starts_with(format.name), "{described:#?}");
-            }
-        }
     }
 }

@@ -61,7 +61,7 @@ pub async fn run(
         context.events.notice(format!(
             "commit it, and {lock} (`sdbuild lock` writes it). The service then builds the image at every push"
         ));
-        if let Some(text) = settings.ci.and_then(Workflow::missing_release) {
+        if let Some(text) = settings.args.ci.and_then(Workflow::missing_release) {
             context.events.warn(text);
         }
     }
@@ -74,24 +74,18 @@ pub async fn run(
 /// Writes the configuration, and the flake with its lock if one is wanted.
 async fn write_configuration(
     args: &InitArgs,
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     env: &Environment,
     ui: &Ui,
     context: &Context,
 ) -> Result<Written, Failure> {
     let asker = Prompter {
-        asks: !settings.yes && ui.can_ask(),
+        asks: !settings.args.yes && ui.can_ask(),
         ui,
         context,
     };
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
-    let are_there = files.all(|file| file.exists());
-    let filled = if are_there {
-        fill_placeholder(settings, env, &asker).await?
-    } else {
-        None
-    };
-    if filled == Some(true) {
+    if files.all(|file| file.exists()) && fill_placeholder(settings, env, &asker).await? {
         show_paths(std::slice::from_ref(&settings.config), ui)?;
         let flake = settings.flake.as_ref();
         return Ok(Written {
@@ -99,7 +93,7 @@ async fn write_configuration(
             has_key: true,
         });
     }
-    check_free(settings, filled == Some(false))?;
+    check_free(settings)?;
     check_flake(settings)?;
     let values = values(settings, env, &asker).await?;
     if args.dir.is_some() {
@@ -124,25 +118,18 @@ async fn write_configuration(
     })
 }
 
-/// Refuses to begin where a file is in the way; without a key, that may be one that `lacks_key`.
-fn check_free(settings: &settings::Init, lacks_key: bool) -> Result<(), Failure> {
+/// Refuses to begin where a file is in the way.
+fn check_free(settings: &settings::Init<'_>) -> Result<(), Failure> {
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     files.try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
-            failure.hint(if lacks_key {
-                "it still has REPLACE-ME instead of your SSH key, and there is no key to put there. Create one with \
-                 `ssh-keygen -t ed25519`. Then run this command again, or with `--github USER`"
-            } else if file.is_file() {
-                "edit this file, or write to another directory: sdbuild init DIR"
-            } else {
-                "write to another directory: sdbuild init DIR"
-            })
+            failure.hint("edit this file, or write to another directory: sdbuild init DIR")
         })
     })
 }
 
 /// Refuses a configuration that would hide a flake: where there are both, the other commands take it.
-fn check_flake(settings: &settings::Init) -> Result<(), Failure> {
+fn check_flake(settings: &settings::Init<'_>) -> Result<(), Failure> {
     let is_default = settings.config.file_name() == Some(OsStr::new(CONFIG_NAME));
     let flake = settings.config.with_file_name(FLAKE_FILE);
     if settings.flake.is_some() || !is_default || !flake.exists() {
@@ -167,43 +154,40 @@ fn show_paths(files: &[PathBuf], ui: &Ui) -> Result<(), Failure> {
 /// Writes the configuration with `values` and, if one is wanted, the flake and a `.gitignore` unless there is one; their paths.
 fn write_files(
     values: &TemplateValues,
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
 ) -> Result<Vec<PathBuf>, Failure> {
-    let (config, owner) = (&settings.config, settings.owner);
-    new_file::write(config, template::render(values), values.access(), owner)?;
-    let mut written = vec![config.clone()];
+    let config = settings.config.clone();
+    let mut files = vec![(config, template::render(values), values.access())];
     if let Some(flake) = &settings.flake {
-        new_file::write(flake, flake_text(values), Access::Everybody, owner)?;
-        written.push(flake.clone());
+        files.push((flake.clone(), flake_text(values), Access::Everybody));
         let ignored = flake.with_file_name(".gitignore");
         if new_file::is_free(&ignored).is_ok() {
-            new_file::write(&ignored, gitignore(), Access::Everybody, owner)?;
-            written.push(ignored);
+            let patterns = image_name::gitignore_patterns().join("\n");
+            let text = format!(
+                "# Images that sdbuild builds, and the files beside them: what git tracks is part of the flake.\n{patterns}\n"
+            );
+            files.push((ignored, text, Access::Everybody));
         }
     }
-    Ok(written)
+    let files = files.into_iter().map(|(path, text, access)| {
+        new_file::write(&path, text, access, settings.owner).map(|()| path)
+    });
+    files.collect()
 }
 
 fn flake_text(values: &TemplateValues) -> String {
     template::flake(&values.host_name, settings::DEFAULT_RELEASE)
 }
 
-/// A `.gitignore` with which images that are built beside the flake do not become part of it.
-fn gitignore() -> String {
-    let comment = "# Images that sdbuild builds, and the files beside them: what git tracks is part of the flake.";
-    let patterns = image_name::gitignore_patterns().join("\n");
-    format!("{comment}\n{patterns}\n")
-}
-
 /// Refuses invalid flags before anything is asked.
-fn check(settings: &settings::Init) -> Result<(), Failure> {
+fn check(settings: &settings::Init<'_>) -> Result<(), Failure> {
     let optional = |value: &Option<String>, check: fn(&str) -> Result<(), Failure>| {
         value.as_deref().map_or(Ok(()), check)
     };
-    optional(&settings.host_name, host_name::check)?;
-    optional(&settings.user, template::check_user_name)?;
-    optional(&settings.time_zone, template::check_time_zone)?;
-    optional(&settings.chosen_locale, |name| {
+    optional(&settings.args.hostname, host_name::check)?;
+    optional(&settings.args.user, template::check_user_name)?;
+    optional(&settings.args.timezone, template::check_time_zone)?;
+    optional(&settings.args.locale, |name| {
         template::check_locale(name).map(drop)
     })?;
     if settings.system != System::default() && settings.template.format().is_none() {
@@ -212,7 +196,7 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
             "choose what the machine starts from: --template vm, server, container, amazon or installer-cloud-init",
         ));
     }
-    if let Some(BoardName(board)) = settings.board {
+    if let Some(BoardName(board)) = settings.args.board {
         if settings.template.format().is_some() {
             let text = format!(
                 "--board {} is for cards and disks, but this template is not",
@@ -222,15 +206,15 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
         }
         template::check_board(board)?;
     }
-    match &settings.wifi {
-        Some((name, None)) if settings.yes => {
-            Wifi::check(name)?;
-            let text = format!("--yes does not ask, and {name} needs a passphrase");
-            Err(Failure::usage(text).hint("give --wifi-password-file FILE, or leave out --yes"))
-        }
-        Some((name, _)) => Wifi::check(name),
-        None => Ok(()),
+    let Some(name) = &settings.args.wifi else {
+        return Ok(());
+    };
+    Wifi::check(name)?;
+    if settings.args.yes && settings.passphrase_file.is_none() {
+        let text = format!("--yes does not ask, and {name} needs a passphrase");
+        return Err(Failure::usage(text).hint("give --wifi-password-file FILE, or leave out --yes"));
     }
+    Ok(())
 }
 
 /// Reports what the configuration contains.
@@ -247,13 +231,11 @@ fn report(values: &TemplateValues, context: &Context) {
         values.host_name
     ));
     if values.template.format().is_some() {
-        let other = match values.system {
-            System::Aarch64Linux => "; for a PC: --system x86_64-linux",
-            System::X8664Linux => "; for ARM: --system aarch64-linux",
-        };
-        events.notice(format!("for {}{other}", values.system));
-    }
-    if values.template.format().is_none() && values.board.needs_nixos_hardware() {
+        events.notice(format!(
+            "for {}; --system chooses another one",
+            values.system
+        ));
+    } else if values.board.needs_nixos_hardware() {
         events.notice(format!(
             "{}: the firmware comes from nixos-hardware, which the build downloads from GitHub at a fixed commit; the kernel from nixpkgs",
             values.board.title
@@ -286,48 +268,50 @@ fn report(values: &TemplateValues, context: &Context) {
 /// Larger files are not configurations that `init` wrote.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Replaces the placeholder in the configuration with the keys of this user, and nothing else. `None` if there is no
-/// such placeholder, `false` if there is no key.
+/// Replaces the placeholder in the configuration with the keys of this user, and nothing else; false if there is no placeholder.
 async fn fill_placeholder(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     env: &Environment,
     asker: &Prompter<'_>,
-) -> Result<Option<bool>, Failure> {
+) -> Result<bool, Failure> {
     let path = settings.config.as_path();
-    let is_plain = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => found,
+        _ => return Ok(false),
+    };
     // What cannot be read has no placeholder: `init` says then that the file exists.
-    let read = || plain_file::read_text(path, MAX_CONFIG_BYTES).ok();
-    let text = is_plain.then(read).flatten();
+    let text = plain_file::read_text(path, MAX_CONFIG_BYTES).ok();
     let Some(text) = text.filter(|text| template::has_placeholder(text)) else {
-        return Ok(None);
+        return Ok(false);
     };
     let keys = Box::pin(choose_keys(settings, env, asker)).await?;
     if keys.is_empty() {
-        return Ok(Some(false));
+        let text = format!("{} already exists", path.display());
+        return Err(Failure::usage(text).hint(
+            "it still has REPLACE-ME instead of your SSH key, and there is no key to put there. Create one with \
+             `ssh-keygen -t ed25519`. Then run this command again, or with `--github USER`",
+        ));
     }
     let operation = format!("put your key into {}", path.display());
-    replace(path, &template::with_keys(&text, &keys)).or_environment(&operation)?;
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let text = template::with_keys(&text, &keys);
+    let owner = Some((found.uid(), found.gid()));
+    CompleteFile::write(dir, &text, found.mode() & 0o7777, owner)
+        .and_then(|file| file.replace(path))
+        .or_environment(&operation)?;
     let events = &asker.context.events;
     for key in &keys {
         events.notice(format!("can log in now: {}", key.shown()));
     }
     events.notice("the key is in the file now, and nothing else was changed");
-    Ok(Some(true))
-}
-
-/// Replaces the file `path`, which keeps its owner and permissions.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let found = fs::metadata(path)?;
-    let owner = Some((found.uid(), found.gid()));
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    CompleteFile::write(dir, text, found.mode() & 0o7777, owner)?.replace(path)
+    Ok(true)
 }
 
 /// Writes the settings file beside the configuration that names what `values` are for, if that is not a card for several boards; its
 /// path. The lines are reported if such a file exists already.
 fn name_in_settings(
     values: &TemplateValues,
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     context: &Context,
 ) -> Result<Option<PathBuf>, Failure> {
     let Some((lines, why)) = settings_lines(values) else {
@@ -378,7 +362,7 @@ struct Written {
 }
 
 /// Tells the next commands; those of a flake lock it first unless it is locked. Without a key, the next step is the one of the warning.
-fn tell_next(args: &InitArgs, settings: &settings::Init, written: Written, context: &Context) {
+fn tell_next(args: &InitArgs, settings: &settings::Init<'_>, written: Written, context: &Context) {
     let mut dirs = settings.config.ancestors();
     let in_repository = dirs.any(|dir| dir.join(".git").exists());
     let next = next_command(args, in_repository, written.is_locked);
@@ -403,69 +387,15 @@ fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String
         Some(path) => format!("`{words}{flag} {path}`"),
         None => format!("`{words}`"),
     };
-    let lock = command("sdbuild lock");
-    let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
-    let mut commands = match (args.flake, in_repository, is_locked) {
-        (false, _, _) | (true, false, true) => Vec::new(),
-        (true, false, false) => vec![lock],
-        (true, true, false) => vec![add.clone(), lock, format!("{add} again")],
-        (true, true, true) => vec![add],
-    };
-    commands.extend(["sdbuild check", "sdbuild build"].map(command));
-    listed(&commands)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_command_builds_the_written_file() {
-        let next = |args| next_command(&args, false, false);
-        let none = InitArgs::default();
-        assert_eq!(next(none), "`sdbuild check` and `sdbuild build`");
-        let dir = InitArgs {
-            dir: Some("my pi".into()),
-            ..InitArgs::default()
-        };
-        assert_eq!(
-            next(dir),
-            "`sdbuild check 'my pi'` and `sdbuild build 'my pi'`"
-        );
-        let file = InitArgs {
-            config: Some("a.nix".into()),
-            ..InitArgs::default()
-        };
-        assert_eq!(
-            next(file),
-            "`sdbuild check a.nix` and `sdbuild build a.nix`"
-        );
-        let elsewhere = InitArgs {
-            dir: Some("fl".into()),
-            flake: true,
-            ..InitArgs::default()
-        };
-        assert_eq!(
-            next(elsewhere),
-            "`sdbuild lock --flake fl`, `sdbuild check --flake fl` and `sdbuild build --flake fl`"
-        );
-        let flake = InitArgs {
-            flake: true,
-            ..InitArgs::default()
-        };
-        let build = "`sdbuild check` and `sdbuild build`";
-        for (in_repository, is_locked, before) in [
-            (false, false, "`sdbuild lock`, "),
-            (
-                true,
-                false,
-                "`git add .`, `sdbuild lock`, `git add .` again, ",
-            ),
-            (false, true, ""),
-            (true, true, "`git add .`, "),
-        ] {
-            let next = next_command(&flake, in_repository, is_locked);
-            assert_eq!(next, format!("{before}{build}"));
+    let mut commands = Vec::new();
+    if args.flake {
+        let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
+        commands.extend(in_repository.then(|| add.clone()));
+        if !is_locked {
+            commands.push(command("sdbuild lock"));
+            commands.extend(in_repository.then(|| format!("{add} again")));
         }
     }
+    commands.extend(["sdbuild check", "sdbuild build"].map(command));
+    listed(&commands)
 }

@@ -27,8 +27,6 @@ const USE_IMAGE: [(&str, &str); 2] = [
 ];
 const ALL_COMMANDS: &str =
     "`sdbuild help` lists all commands, `sdbuild help COMMAND` describes one.";
-/// Columns of the longest line of a command with its purpose.
-const STEP_COLUMNS: usize = 65;
 
 /// Shows the configuration and the newest image here, and the commands to go on with.
 pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
@@ -77,15 +75,10 @@ impl Page {
         self.lines.extend(labelled("", 0, text, self.columns));
     }
 
-    /// Commands, each with its purpose where there is room for those of all. A command must stay one line.
+    /// Commands, each with its purpose.
     fn steps(&mut self, steps: &[(&str, &str)]) {
-        let is_wide = self.columns >= STEP_COLUMNS;
-        self.lines.extend(steps.iter().map(|(command, purpose)| {
-            if is_wide {
-                format!("  sdbuild {command:<6}   {purpose}")
-            } else {
-                format!("  sdbuild {command}")
-            }
-        }));
+        let steps = steps.iter();
+        let lines = steps.map(|(command, purpose)| format!("  sdbuild {command:<6}   {purpose}"));
+        self.lines.extend(lines);
     }
 }

@@ -8,7 +8,7 @@ use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Origin, Setting};
 use crate::ui::Ui;
-use crate::ui::layout::{NARROW, labelled};
+use crate::ui::layout::labelled;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::nearest::nearest;
 
@@ -69,7 +69,12 @@ fn named(
 fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
     let (defaults, given): (Vec<&Setting>, Vec<&Setting>) =
         settings.iter().partition(|s| s.origin == Origin::Default);
-    let heading = row("SETTING", "VALUE  (where it comes from)", columns);
+    let heading = labelled(
+        "SETTING",
+        KEY_COLUMNS,
+        "VALUE  (where it comes from)",
+        columns,
+    );
     let is_mixed = !given.is_empty() && !defaults.is_empty();
     let between = is_mixed.then(String::new);
     let given = given.into_iter().flat_map(|s| lines(s, columns));
@@ -86,17 +91,12 @@ fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
 fn lines(setting: &Setting, columns: usize) -> Vec<String> {
     let value = chosen(setting).map_or_else(|| shown(&setting.value), str::to_owned);
     let text = format!("{value}  ({})", setting.origin);
-    row(setting.key, &text.replace('\n', "\\n"), columns)
-}
-
-/// `text` behind `key`. On a narrow terminal the keys leave too little room for a column of their own.
-fn row(key: &str, text: &str, columns: usize) -> Vec<String> {
-    let key_columns = if columns < NARROW {
-        key.len() + 2
-    } else {
-        KEY_COLUMNS
-    };
-    labelled(key, key_columns, text, columns)
+    labelled(
+        setting.key,
+        KEY_COLUMNS,
+        &text.replace('\n', "\\n"),
+        columns,
+    )
 }
 
 /// What a build takes for a `setting` that is not set, where it chooses a value itself.
@@ -128,48 +128,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_fit_a_narrow_terminal() {
+    fn given_settings_come_first_and_unset_ones_say_what_a_build_takes() {
         let setting = |key, value, origin| Setting { key, value, origin };
         let settings = [
-            setting("jobs", json!(2), Origin::Flag),
-            setting(
-                "output",
-                json!("/home/me/images/of/the/kitchen/pi"),
-                Origin::Flag,
-            ),
-            setting("extra-trusted-public-keys", json!([]), Origin::Default),
-            setting(
-                "substituters",
-                json!(["https://a.example", "https://b.example"]),
-                Origin::Default,
-            ),
+            setting("jobs", Value::Null, Origin::Default),
+            setting("output", json!("/home/me/pi"), Origin::Flag),
         ];
-        assert_eq!(
-            shown_settings(&settings, 40),
-            [
-                "SETTING  VALUE  (where it comes from)",
-                "jobs  2  (flag)",
-                "output  /home/me/images/of/the/kitchen/pi",
-                "        (flag)",
-                "",
-                "extra-trusted-public-keys  none",
-                "  (default)",
-                "substituters  https://a.example",
-                "              https://b.example",
-                "              (default)",
-            ]
-        );
-        let chosen = [setting("jobs", Value::Null, Origin::Default)];
-        let value = "one for each core of the engine's machine, fewer if its memory is short";
-        let lines = shown_settings(&chosen, 200);
+        let shown = shown_settings(&settings, usize::MAX);
+        assert_eq!(shown[1], "output                    /home/me/pi  (flag)");
+        assert_eq!(shown[2], "");
         assert!(
-            lines[1].ends_with(&format!("{value}  (default)")),
-            "{lines:?}"
-        );
-        let wide = shown_settings(&settings, 80);
-        assert!(
-            wide[1].starts_with("jobs                      2"),
-            "{wide:#?}"
+            shown[3].contains("one for each core of the engine's machine"),
+            "{shown:?}"
         );
     }
 }

@@ -5,7 +5,6 @@
     reason = "the comments of the flags are the help text, where backticks would show"
 )]
 
-use std::ffi::OsString;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,15 +25,13 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
 use sdbuild_image::board::{Board, BoardName, QemuModel, Wiring, generic_machine};
 
-/// Default memory of the machine.
-const MEMORY_MIB: u32 = 1024;
 /// Default time limit of a login, and then of the command.
 const LOGIN_TIMEOUT: Duration = Duration::from_mins(3);
 /// The same on the model of a board.
 const BOARD_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// `sdbuild boot`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(group = clap::ArgGroup::new("login").multiple(true))]
 pub struct BootArgs {
     /// Image to boot (a disk, ISO, kexec, netboot or container; also compressed), or a host name [default: the newest one here]
@@ -102,120 +99,55 @@ pub struct BootArgs {
     pub firmware: Option<PathBuf>,
 }
 
-/// The resolved settings of a boot.
-#[derive(Clone, Debug)]
-pub struct Boot {
-    /// Settings that every command has.
-    pub common: Common,
-    /// The board to boot it as.
-    pub board: &'static Board,
-    /// The machine's firmware, absolute, if the user named one.
-    pub firmware: Option<PathBuf>,
-    /// The machine's memory in MiB.
-    pub memory_mib: u32,
-    /// The port on 127.0.0.1; `None` for a free one.
-    pub port: Option<u16>,
-    /// Directories to look for programs in, as in `PATH`.
-    pub path: OsString,
-    /// Which QEMU to use.
-    pub emulator: EmulatorChoice,
-    /// Whether KVM may run the machine.
-    pub kvm: bool,
-    /// The seed to attach, absolute.
-    pub seed: Option<PathBuf>,
-    /// The login to wait for.
-    pub login: Option<BootLogin>,
-    /// The time limit of the prompt on the serial console, if that is waited for.
-    pub prompt: Option<Duration>,
-}
-
-/// The login that a boot waits for.
-#[derive(Clone, Debug)]
-pub struct BootLogin {
-    /// The private key, absolute.
-    pub key: Option<PathBuf>,
-    /// The user, if one is named.
-    pub user: Option<String>,
-    /// Time limit for the login, and then for the command.
-    pub timeout: Duration,
-    /// The command to run.
-    pub command: Option<String>,
-}
-
-impl Boot {
-    /// Resolves flags, variables, the settings files and defaults. There is no `--config`: the project's settings file is the
-    /// one in the current directory.
-    pub fn resolve(image: &Path, args: &BootArgs, env: &Environment) -> Result<Self, Failure> {
-        Self::in_dir(&current_dir()?, image, args, env)
-    }
-
-    fn in_dir(
-        dir: &Path,
-        image: &Path,
-        args: &BootArgs,
-        env: &Environment,
-    ) -> Result<Self, Failure> {
-        let mut resolver = Resolver::new(Options::default(), env, Some(dir))?;
-        let absolute = |path: &PathBuf| dir.join(path);
-        let system = args.system.unwrap_or_else(|| by_file_name(image));
-        let board = args
-            .board
-            .map_or_else(|| generic_machine(system), |BoardName(board)| board);
-        let timeout = args.timeout.map_or_else(
-            || login_timeout(board),
-            |seconds| Duration::from_secs(seconds.get().into()),
-        );
-        let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
-            key: args.login_key.as_ref().map(absolute),
-            user: args.user.clone(),
-            timeout,
-            command: args.run.clone(),
-        });
-        Ok(Self {
-            common: resolve_common(env, &mut resolver)?,
-            board,
-            firmware: args.firmware.as_ref().map(absolute),
-            memory_mib: args.memory.unwrap_or(MEMORY_MIB),
-            port: args.port,
-            path: env.program_path(),
-            emulator: args.emulator.unwrap_or_default(),
-            kvm: !args.no_kvm,
-            seed: args.seed.as_ref().map(absolute),
-            login,
-            prompt: args.until_login.then_some(timeout),
-        })
-    }
-
-    /// The boot test of `build`, on its board if QEMU has that: root logs in, or without a network the console asks for a
+impl BootArgs {
+    /// The flags of the boot test of `build`, on its board if QEMU has that: root logs in, or without a network the console asks for a
     /// login. Everything else has the defaults of `sdbuild boot`.
-    pub fn test_of(build: &Build, env: &Environment) -> Self {
-        let board = build.request.target.board.map(|BoardName(board)| board);
-        let board = board.filter(|board| board.qemu.is_some());
-        let board = board.unwrap_or_else(|| generic_machine(build.request.target.system));
-        let has_network = board.qemu.as_ref().is_none_or(QemuModel::has_network);
-        let timeout = login_timeout(board);
+    pub fn test_of(build: &Build) -> Self {
+        let target = &build.request.target;
+        let has_model = |board: &BoardName| board.0.qemu.is_some();
+        let board = target.board.filter(has_model);
+        let board = board.unwrap_or_else(|| BoardName(generic_machine(target.system)));
+        let has_network = board.0.qemu.as_ref().is_none_or(QemuModel::has_network);
+        let key = build.login_key.clone();
+        let key = key.or_else(|| build.ssh_key.as_ref().and_then(SshKey::private));
         Self {
-            common: build.request.common.clone(),
-            board,
-            firmware: None,
-            memory_mib: MEMORY_MIB,
-            port: None,
-            path: env.program_path(),
-            emulator: EmulatorChoice::default(),
-            kvm: true,
-            seed: None,
-            prompt: (!has_network).then_some(timeout),
-            login: has_network.then(|| BootLogin {
-                key: build
-                    .login_key
-                    .clone()
-                    .or_else(|| build.ssh_key.as_ref().and_then(SshKey::private)),
-                user: None,
-                timeout,
-                command: None,
-            }),
+            board: Some(board),
+            until_ssh: has_network,
+            until_login: !has_network,
+            login_key: key.filter(|_| has_network),
+            ..Self::default()
         }
     }
+
+    /// The board to boot `image` as.
+    pub fn board(&self, image: &Path) -> &'static Board {
+        let system = || self.system.unwrap_or_else(|| by_file_name(image));
+        self.board
+            .map_or_else(|| generic_machine(system()), |BoardName(board)| board)
+    }
+
+    /// Whether a login over SSH is waited for.
+    pub fn logs_in(&self) -> bool {
+        self.until_ssh || self.run.is_some()
+    }
+
+    /// The time limit of a login on `board`, and again of the command.
+    pub fn time_limit(&self, board: &Board) -> Duration {
+        let given = self
+            .timeout
+            .map(|seconds| Duration::from_secs(seconds.get().into()));
+        given.unwrap_or_else(|| login_timeout(board))
+    }
+}
+
+/// The settings that `sdbuild boot` has in common with all commands. There is no `--config`: the project's settings file is the one in the
+/// current directory.
+pub fn common_of_boot(env: &Environment) -> Result<Common, Failure> {
+    common_in(&current_dir()?, env)
+}
+
+fn common_in(dir: &Path, env: &Environment) -> Result<Common, Failure> {
+    resolve_common(env, &mut Resolver::new(Options::default(), env, Some(dir))?)
 }
 
 /// The time limit of a login on `board`: every instruction of a board is emulated, and its card is slow.
@@ -264,23 +196,9 @@ mod tests {
         args: BootArgs,
     }
 
-    fn boot(words: &[&str]) -> Boot {
-        let args = CommandLine::parse_from(["boot"].iter().chain(words)).args;
-        let env = Environment {
-            home: Some("/home/me".into()),
-            ..Environment::default()
-        };
-        let image = args.image.clone().unwrap();
-        Boot::resolve(&image, &args, &env).unwrap()
-    }
-
-    #[test]
-    fn only_until_ssh_and_run_wait_for_a_login() {
-        assert!(boot(&["a.img"]).login.is_none());
-        assert_eq!(boot(&["a.img", "--until-ssh"]).login.unwrap().command, None);
-        let login = boot(&["a.img", "--run", "uname -m"]).login.unwrap();
-        assert_eq!(login.command.as_deref(), Some("uname -m"));
-        assert_eq!((login.user, login.timeout.as_secs()), (None, 180));
+    fn parsed(words: &[&str]) -> Result<BootArgs, clap::Error> {
+        let words = ["boot", "a.img"].iter().chain(words);
+        CommandLine::try_parse_from(words).map(|line| line.args)
     }
 
     #[test]
@@ -294,62 +212,55 @@ mod tests {
         )
         .unwrap();
         std::fs::write(own.join("sdbuild.toml"), "stall-timeout = 7\n").unwrap();
-        let args = CommandLine::parse_from(["boot", "a.img"]).args;
         let env = Environment {
             home: Some("/home/me".into()),
             config_home: Some(dir.path().join("config")),
             ..Environment::default()
         };
-        let boot = Boot::in_dir(dir.path(), Path::new("a.img"), &args, &env).unwrap();
-        assert_eq!(boot.common.mirrors[0], "http://near.example/debian");
-        assert_eq!(boot.common.stall_timeout.as_secs(), 7);
+        let common = common_in(dir.path(), &env).unwrap();
+        assert_eq!(common.mirrors[0], "http://near.example/debian");
+        assert_eq!(common.stall_timeout.as_secs(), 7);
     }
 
     #[test]
     fn the_system_is_in_the_file_name_unless_given() {
+        let system = |image: &str, words: &[&str]| {
+            let args = parsed(words).unwrap();
+            args.board(Path::new(image)).system
+        };
         assert_eq!(
-            boot(&["nixos-x86_64-linux.img.zst"]).board.system,
+            system("nixos-x86_64-linux.img.zst", &[]),
             System::X8664Linux
         );
-        assert_eq!(boot(&["card.img"]).board.system, System::Aarch64Linux);
-        let given = boot(&["card.img", "--system", "x86_64-linux"]);
-        assert_eq!(given.board.system, System::X8664Linux);
+        assert_eq!(system("card.img", &[]), System::Aarch64Linux);
+        let given = system("card.img", &["--system", "x86_64-linux"]);
+        assert_eq!(given, System::X8664Linux);
     }
 
     #[test]
-    fn a_board_gets_more_time_and_has_its_own_firmware() {
-        let given = boot(&["card.img", "--board", "rpi4", "--until-login"]);
-        assert_eq!(
-            (given.board.name, given.prompt),
-            ("rpi4", Some(BOARD_TIMEOUT))
-        );
-        assert!(given.login.is_none());
-        let given = boot(&[
-            "card.img",
-            "--board",
-            "rpi3",
-            "--until-ssh",
-            "--timeout",
-            "9",
-        ]);
-        assert_eq!(given.login.unwrap().timeout.as_secs(), 9);
-        for more in [
-            ["--firmware", "x"],
-            ["--memory", "512"],
-            ["--system", "x86_64-linux"],
+    fn a_board_gets_more_time() {
+        let limit = |words: &[&str]| {
+            let args = parsed(words).unwrap();
+            args.time_limit(args.board(Path::new("card.img")))
+        };
+        assert_eq!(limit(&["--until-login"]), LOGIN_TIMEOUT);
+        assert_eq!(limit(&["--board", "rpi4", "--until-login"]), BOARD_TIMEOUT);
+        let given = ["--board", "rpi3", "--until-ssh", "--timeout", "9"];
+        assert_eq!(limit(&given).as_secs(), 9);
+    }
+
+    #[test]
+    fn flags_that_do_not_fit_are_refused() {
+        for words in [
+            &["--timeout", "9"][..],
+            &["--user", "me"],
+            &["--ssh-key", "k"],
+            &["--until-login", "--until-ssh"],
+            &["--board", "rpi3", "--firmware", "x"],
+            &["--board", "rpi3", "--memory", "512"],
+            &["--board", "rpi3", "--system", "x86_64-linux"],
         ] {
-            let words = ["boot", "a.img", "--board", "rpi3"].into_iter().chain(more);
-            assert!(CommandLine::try_parse_from(words).is_err());
-        }
-        let both = ["boot", "a.img", "--until-login", "--until-ssh"];
-        assert!(CommandLine::try_parse_from(both).is_err());
-    }
-
-    #[test]
-    fn flags_of_a_login_need_a_login() {
-        for words in [["--timeout", "9"], ["--user", "me"], ["--ssh-key", "k"]] {
-            let words = ["boot", "a.img"].into_iter().chain(words);
-            assert!(CommandLine::try_parse_from(words).is_err());
+            assert!(parsed(words).is_err(), "{words:?}");
         }
     }
 }

@@ -70,6 +70,7 @@ impl Build {
             board: s.optional("board", None, |o| o.board)?,
             emulation: s.value("emulation", None, |o| o.emulation)?,
             glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
+            is_default_format: s.is_default("format"),
             format,
         };
         let on: BuildOn = s.value("on", Some("SDBUILD_ON"), |o| o.on.clone())?;

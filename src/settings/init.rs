@@ -5,7 +5,6 @@
     reason = "these comments are the help text, where backticks would show"
 )]
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -111,96 +110,65 @@ pub struct InitArgs {
 
 /// The resolved settings of `sdbuild init`.
 #[derive(Clone, Debug)]
-pub struct Init {
+pub struct Init<'a> {
+    /// The flags.
+    pub args: &'a InitArgs,
     /// The file to write, absolute.
     pub config: PathBuf,
     /// The flake to write beside it, absolute.
     pub flake: Option<PathBuf>,
-    /// The service to write a workflow for.
-    pub ci: Option<CiService>,
-    /// Host name of the new machine, if the user chose one.
-    pub host_name: Option<String>,
-    /// The board, if the user chose one.
-    pub board: Option<BoardName>,
     /// The configuration to begin with.
     pub template: TemplateName,
     /// The system of the new machine.
     pub system: System,
-    /// The account to create, if the user chose one.
-    pub user: Option<String>,
-    /// The time zone, if the user chose one.
-    pub time_zone: Option<String>,
-    /// The locale, if the user chose one.
-    pub chosen_locale: Option<String>,
     /// The user's home directory.
     pub home: Option<PathBuf>,
     /// Files with public keys, absolute; if there is one, no other keys are looked for.
     pub key_files: Vec<PathBuf>,
     /// URL of an account's public keys.
     pub github: Option<String>,
-    /// Whether to ask no questions.
-    pub yes: bool,
     /// The socket of the running ssh-agent.
     pub agent: Option<PathBuf>,
     /// The user's language, as in `LANG`.
     pub locale: Option<String>,
-    /// The wireless network to join, and the file with its passphrase, if there is one.
-    pub wifi: Option<(String, Option<PathBuf>)>,
+    /// The file with the passphrase of the wireless network, absolute.
+    pub passphrase_file: Option<PathBuf>,
     /// User and group to give the file to, if not those of this process.
     pub owner: Option<(u32, u32)>,
 }
 
-impl Init {
+impl<'a> Init<'a> {
     /// Resolves flags, variables and defaults.
-    pub fn resolve(args: &InitArgs, env: &Environment) -> Result<Self, Failure> {
+    pub fn resolve(args: &'a InitArgs, env: &Environment) -> Result<Self, Failure> {
         let here = current_dir()?;
+        let located = |path: &PathBuf| absolute(path, &here);
         let owner = env.sudo.filter(|_| nix::unistd::geteuid().is_root());
         // The user who runs `sudo` wants to log in, not root.
         let user = owner.and_then(|(user, _)| {
             let user = nix::unistd::User::from_uid(user.into()).ok().flatten()?;
             Some(user.dir)
         });
-        let home = user.or_else(|| env.home_dir());
-        let dir = args.dir.as_deref().unwrap_or(Path::new(""));
-        // With the slash at its end, which a directory may have.
-        refuse_file(&here.join(dir))?;
-        let dir = absolute(dir, &here);
+        let dir = absolute(args.dir.as_deref().unwrap_or(Path::new("")), &here);
+        refuse_file(&dir)?;
         let name = if args.flake {
             MODULE_OF_FLAKE
         } else {
             CONFIG_NAME
         };
-        let config = args.config.as_ref().map(|file| absolute(file, &here));
         let template = args.template.unwrap_or_default();
+        let github = args.github.as_deref().map(|user| keys_url(env, user));
         Ok(Self {
-            config: config.unwrap_or_else(|| dir.join(name)),
+            args,
+            config: args.config.as_ref().map_or_else(|| dir.join(name), located),
             flake: args.flake.then(|| dir.join(FLAKE_FILE)),
-            ci: args.ci,
-            key_files: args
-                .ssh_key
-                .iter()
-                .map(|file| absolute(file, &here))
-                .collect(),
-            github: args
-                .github
-                .as_deref()
-                .map(|user| keys_url(env, user))
-                .transpose()?,
-            yes: args.yes,
+            key_files: args.ssh_key.iter().map(located).collect(),
+            github: github.transpose()?,
             agent: env.ssh_agent.clone(),
             locale: env.locale.clone(),
-            wifi: args.wifi.clone().map(|name| {
-                let file = args.wifi_password_file.as_ref();
-                (name, file.map(|file| absolute(file, &here)))
-            }),
-            host_name: args.hostname.clone(),
-            board: args.board,
+            passphrase_file: args.wifi_password_file.as_ref().map(located),
             template,
             system: args.system.unwrap_or_else(|| default_system(template)),
-            user: args.user.clone(),
-            time_zone: args.timezone.clone(),
-            chosen_locale: args.locale.clone(),
-            home,
+            home: user.or_else(|| env.home_dir()),
             owner,
         })
     }
@@ -208,17 +176,14 @@ impl Init {
 
 /// Refuses a file, or the name of one, in the place of a directory.
 fn refuse_file(dir: &Path) -> Result<(), Failure> {
-    let is_written_as_dir = dir.as_os_str().as_bytes().ends_with(b"/");
-    let is_name_of_file = dir.extension().is_some_and(|end| end == "nix") && !is_written_as_dir;
-    if dir.is_dir() || !dir.exists() && !is_name_of_file {
+    let is_named_like_file = dir.extension().is_some_and(|end| end == "nix");
+    if dir.is_dir() || !dir.exists() && !is_named_like_file {
         return Ok(());
     }
-    let shown = shown_path(dir);
-    let text = if dir.exists() {
-        format!("{shown} is a file, but `sdbuild init` takes a directory")
-    } else {
-        format!("`sdbuild init` takes a directory, not the name of a file such as {shown}")
-    };
+    let text = format!(
+        "`sdbuild init` takes a directory, not the file {}",
+        shown_path(dir)
+    );
     Err(Failure::usage(text).hint("--config PATH names the file to write"))
 }
 

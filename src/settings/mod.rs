@@ -22,7 +22,7 @@ mod ssh_key;
 mod value;
 mod variables;
 
-pub use boot::{Boot, BootArgs, BootLogin};
+pub use boot::{BootArgs, common_of_boot};
 pub use build::Build;
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use common::common_without_file;

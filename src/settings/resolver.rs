@@ -124,6 +124,12 @@ impl<'a> Resolver<'a> {
         self.resolved.push(Setting { key, value, origin });
     }
 
+    /// Whether the setting `key`, which was resolved, is set nowhere.
+    pub(super) fn is_default(&self, key: &str) -> bool {
+        let mut named = self.resolved.iter().filter(|setting| setting.key == key);
+        named.all(|setting| setting.origin == Origin::Default)
+    }
+
     /// All settings in the order in which they were resolved.
     pub(super) fn into_settings(self) -> Vec<Setting> {
         self.resolved

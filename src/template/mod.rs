@@ -14,7 +14,6 @@ pub use board::check_board;
 pub use ci::{CiService, workflow};
 pub use host::{
     Wifi, check_locale, check_time_zone, check_user_name, host_name, locale, time_zone,
-    wireless_networks,
 };
 pub use keys::{PublicKey, agent_keys, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;

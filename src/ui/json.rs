@@ -80,6 +80,12 @@ fn run_event(event: &Event, state: &State) -> Option<Value> {
         Event::Detail(phase, text) => {
             json!({ "event": "phase-detail", "phase": phase, "text": text })
         }
+        Event::ImageChosen(choice) => json!({
+            "event": "image-chosen",
+            "attribute": choice.attribute,
+            "chosen_by": choice.chosen_by,
+            "file": choice.file,
+        }),
         Event::ImageDone(image) => json!({
             "event": "image",
             "path": image.path.to_string_lossy(),

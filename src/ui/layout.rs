@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use textwrap::core::Word;
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::ui::report::QUOTE;
 use crate::ui::sanitize::{sanitize, sanitize_line};
@@ -13,8 +13,6 @@ use crate::ui::sanitize::{sanitize, sanitize_line};
 pub const COLUMNS: usize = 80;
 /// On a terminal of fewer columns there is no room for columns of names and topics.
 pub const NARROW: usize = 60;
-/// The widest line with a time or a size at its end: on a wider one nobody sees to which text it belongs.
-pub const WIDEST_TABLE: usize = 100;
 /// On a terminal of fewer columns a message is left to the terminal.
 const MIN_COLUMNS: usize = 24;
 /// Further lines of a message are indented by this much more.
@@ -60,39 +58,6 @@ fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     }))
 }
 
-/// Foreign text on one line of at most `width` columns. Longer text loses its middle, because the ends of names and paths
-/// distinguish them.
-pub fn fit(text: &str, width: usize) -> String {
-    let text = sanitize(text).replace('\n', "\\n");
-    if text.width() <= width {
-        return text;
-    }
-    let end = width.saturating_sub(1) / 2;
-    let start = width.saturating_sub(1) - end;
-    let tail: String = cut(text.chars().rev(), end).chars().rev().collect();
-    format!("{}…{tail}", cut(text.chars(), start))
-}
-
-/// The longest prefix that fits into `width` columns.
-fn cut(chars: impl Iterator<Item = char>, width: usize) -> String {
-    let mut left = width;
-    chars
-        .take_while(|c| {
-            let wide = c.width().unwrap_or(0);
-            let fits = wide <= left;
-            left = left.saturating_sub(wide);
-            fits
-        })
-        .collect()
-}
-
-/// `text` in `width` columns, padded with spaces on the right.
-pub fn column(text: &str, width: usize) -> String {
-    let text = fit(text, width);
-    let blanks = width.saturating_sub(text.width());
-    format!("{text}{}", " ".repeat(blanks))
-}
-
 /// Foreign text broken at spaces into lines of `width` columns. A longer word gets a line of its own and is not broken:
 /// commands and addresses must stay copyable.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
@@ -115,6 +80,14 @@ pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<S
     let has_room = columns >= indent + MIN_COLUMNS;
     let hanging = " ".repeat(if has_room { indent } else { HANGING });
     fill(&sanitize_line(text), &label, &hanging, columns)
+}
+
+/// `texts` behind `name`, which stands before the first of them.
+pub fn entry(name: &str, indent: usize, texts: &[String], columns: usize) -> Vec<String> {
+    let names = std::iter::once(name).chain(std::iter::repeat(""));
+    let rows = names.zip(texts);
+    rows.flat_map(|(name, text)| labelled(name, indent, text, columns))
+        .collect()
 }
 
 /// The lines of one list item: mark and topic, beside them the texts, each of which begins a line, and the remedies below.
@@ -179,15 +152,6 @@ pub fn age(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_names_lose_their_middle() {
-        assert_eq!(fit("short", 10), "short");
-        assert_eq!(fit("sdbuild-1234567890", 9), "sdbu…7890");
-        assert_eq!(fit("漢字漢字漢字", 6), "漢…字");
-        assert_eq!(fit("a\u{1b}[2J\nb", 40), "a\\u{1b}[2J\\nb");
-        assert_eq!(column("漢", 4), "漢  ");
-    }
 
     #[test]
     fn messages_break_at_spaces_below_their_first_word() {

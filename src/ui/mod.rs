@@ -145,14 +145,6 @@ impl Ui {
         self.shown == Shown::LiveView && io::stdout().is_terminal()
     }
 
-    /// Columns and rows for results: those of the terminal that shows them, otherwise a usual width and any height.
-    pub fn result_size(&self) -> (usize, usize) {
-        let size = terminal_size::terminal_size_of(io::stdout());
-        size.map_or((layout::COLUMNS, usize::MAX), |(columns, rows)| {
-            (columns.0.into(), rows.0.into())
-        })
-    }
-
     /// Columns for results that need not fit a usual width: those of the terminal that shows them. Programs that read them get
     /// whole lines.
     pub fn result_columns(&self) -> usize {

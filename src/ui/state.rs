@@ -180,6 +180,7 @@ impl State {
             Event::ToCome(phases) => self.to_come.clone_from(phases),
             Event::RunStarted(_)
             | Event::AuthorizedKeys(_)
+            | Event::ImageChosen(_)
             | Event::ImageDone(_)
             | Event::Next(_)
             | Event::WorkEnded

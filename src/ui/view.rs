@@ -176,6 +176,7 @@ impl View {
             }
             Event::Warning(text) => self.text(&format!("warning: {text}")),
             Event::Notice(text) => self.text(text),
+            Event::ImageChosen(choice) => self.text(&format!("image: {choice}")),
             Event::Next(last) => lines::last_lines(last, form),
             // On a terminal it stands beside the error that makes it interesting.
             Event::LogFile(_) if form.columns.is_some() && !all => Vec::new(),

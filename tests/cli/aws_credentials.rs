@@ -93,34 +93,3 @@ fn a_program_prints_credentials() {
     );
     assert_eq!(double.state().mistakes, [""; 0]);
 }
-
-/// Version 1 prints no credentials, and version 2 has none before a login.
-#[test]
-fn an_aws_program_without_credentials_is_reported() {
-    let double = AwsDouble::start();
-    let (user, _) = publisher(&double);
-    let aws = user.home.path().join("aws");
-    let run_with = |said: &str| {
-        std::fs::write(&aws, format!("#!/bin/sh\necho \"{said}\" >&2\nexit 2\n")).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&aws, mode).unwrap();
-        let mut list = user.sdbuild(&["publish", "list"]);
-        list.env_remove("AWS_ACCESS_KEY_ID").env(
-            "PATH",
-            format!("{}:/usr/bin:/bin", user.home.path().display()),
-        );
-        run(&mut list)
-    };
-    for said in [
-        "usage: aws [options]\naws: error: argument subcommand: Invalid choice, valid choices are:",
-        "Unable to retrieve credentials: no credentials found",
-    ] {
-        let missing = ["no AWS credentials were found", "the AWS CLI version 2"];
-        run_with(said)
-            .assert_exit_code(2)
-            .assert_stderr_contains(&missing);
-    }
-    run_with("Error loading SSO Token: Token for default does not exist")
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["SSO Token", "log in again"]);
-}

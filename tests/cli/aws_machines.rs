@@ -315,33 +315,6 @@ fn a_machine_that_cannot_be_reached_is_given_back() {
 }
 
 #[test]
-fn options_choose_market_size_and_disk() {
-    let renter = Renter::new(REFUSES);
-    let on = "aws:on-demand,cpus=8,disk=40";
-    run(&mut renter.build_on(on, &["--yes"]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["its list price in eu-central-1"]);
-    renter.assert_nothing_left();
-    {
-        let state = renter.double.state();
-        let instance = state.machines.instances.values().next().unwrap();
-        assert_eq!(instance.parameter("InstanceType"), "c6g.2xlarge");
-        assert_eq!(
-            instance.parameter("BlockDeviceMapping.1.Ebs.VolumeSize"),
-            "40"
-        );
-        let is_market = |key: &String| key.starts_with("InstanceMarketOptions");
-        assert!(!instance.form.keys().any(is_market));
-    }
-    run(&mut renter.build_on("aws:region=eu-west-1,profile=other", &["--yes"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["there is no profile other"]);
-    run(&mut renter.build_on("aws:eu-west-1", &[]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["`eu-west-1` is not one of region=NAME"]);
-}
-
-#[test]
 fn a_lost_answer_makes_nothing_twice() {
     for call in [
         "CreateSecurityGroup",
@@ -354,28 +327,5 @@ fn a_lost_answer_makes_nothing_twice() {
         run(&mut renter.build()).assert_exit_code(3);
         renter.assert_nothing_left();
         assert_eq!(renter.started().len(), 1, "{call}");
-    }
-}
-
-#[test]
-fn a_refusal_of_aws_is_explained() {
-    for (code, hint, attempts) in [
-        ("UnauthorizedOperation", "policy lacks the permission", 1),
-        (
-            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
-            "create-service-linked-role",
-            1,
-        ),
-        ("InsufficientFreeAddressesInSubnet", "on-demand", 5),
-    ] {
-        let renter = Renter::new(REFUSES);
-        let mut state = renter.double.state();
-        state.machines.missing.insert("*".into(), code);
-        drop(state);
-        run(&mut renter.build())
-            .assert_exit_code(3)
-            .assert_stderr_contains(&["AWS refused RunInstances", hint]);
-        renter.assert_nothing_left();
-        assert_eq!(renter.double.state().count("RunInstances"), attempts);
     }
 }

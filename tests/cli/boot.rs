@@ -29,52 +29,6 @@ fn requirements_of_a_boot_test_are_checked_first() {
 }
 
 #[test]
-fn everything_that_is_missing_is_listed_at_once() {
-    let user = user().with("PATH", "/nowhere");
-    let words = ["boot", "none.img", "--until-ssh", "--ssh-key", "none"];
-    let here = [
-        "none.img",
-        "ssh is not on this machine",
-        "none: No such file",
-    ];
-    run(&mut user.sdbuild(&words))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&here);
-    let qemu = [
-        "qemu-system-aarch64 is not on this machine",
-        "hint: install it: qemu-system-arm",
-    ];
-    run(user.sdbuild(&words).args(["--emulator", "host"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&here)
-        .assert_stderr_contains(&qemu);
-    // Neither a QEMU of its own nor an engine that would have one.
-    user.write_unbootable("some.img", 1 << 20);
-    run(&mut user.sdbuild(&["boot", "some.img"]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&qemu)
-        .assert_stderr_contains(&["boot in a container: ", "no engine answers"]);
-    let container = ["boot", "some.img", "--emulator", "container"];
-    let failed = run(&mut user.sdbuild(&container)).assert_exit_code(3);
-    assert!(!failed.stderr.contains("qemu-system"), "{}", failed.stderr);
-}
-
-#[test]
-fn little_memory_is_warned_of_before_a_boot() {
-    let user = user().with("PATH", "/nowhere");
-    user.write_unbootable("some.img", 1 << 20);
-    let boot = |memory: &str| {
-        let words = ["boot", "some.img", "--memory", memory];
-        run(&mut user.sdbuild(&words)).assert_exit_code(3).stderr
-    };
-    let warning = "128 MiB of memory may be too little";
-    for memory in ["128", "128M"] {
-        assert!(boot(memory).contains(warning), "{}", boot(memory));
-    }
-    assert!(!boot("512").contains("memory"), "{}", boot("512"));
-}
-
-#[test]
 fn newest_image_is_taken_when_none_is_named() {
     let user = user();
     for words in [&["boot"][..], &["flash"], &["inspect"]] {
@@ -92,46 +46,6 @@ fn newest_image_is_taken_when_none_is_named() {
     run(&mut user.sdbuild(&["inspect"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&["the newest image: some.img"]);
-}
-
-#[test]
-fn disk_in_the_place_of_the_image_is_explained() {
-    let user = user();
-    user.write_unbootable("some.img", 1 << 20);
-    run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "--raw"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["some.img", "there is no /dev/sdzzz", "hint: "]);
-    run(&mut user.sdbuild(&["flash", "some.img", "--yes"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["no disk to write to is named"]);
-    user.write_unbootable("other.img", 1 << 20);
-    run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "other.img"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["(nothing was written)", "/dev/sdzzz: there is no such file"]);
-    for words in [&["if=some.img", "of=/dev/sdzzz", "--yes"][..], &["sdzzz"]] {
-        run(user.sdbuild(&["flash"]).args(words)).assert_exit_code(2);
-    }
-}
-
-/// It was booted, and its text was taken for a firmware's failure.
-#[test]
-fn file_that_is_no_image_is_neither_booted_nor_flashed() {
-    let user = user();
-    user.write("sd-card.nix", GOOD);
-    let words = "it is a text file, not an image";
-    run(&mut user.sdbuild(&["boot", "sd-card.nix", "--emulator", "container"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["open sd-card.nix", words]);
-    // `--raw` was proposed.
-    user.write("box.tar", &format!("oci-layout{}", "\0".repeat(1 << 16)));
-    let refused = run(&mut user.sdbuild(&["flash", "box.tar"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["it is an image for container engines: docker load"]);
-    assert!(!refused.stderr.contains("--raw"), "{}", refused.stderr);
-    // Before a disk is named, too.
-    run(&mut user.sdbuild(&["flash", "sd-card.nix"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[words, "`sdbuild build sd-card.nix` makes an image of it"]);
 }
 
 /// Its firmware found nothing to start, and waited.
@@ -153,27 +67,6 @@ fn incomplete_image_is_neither_booted_nor_flashed() {
             .assert_exit_code(2)
             .assert_stderr_contains(&["its last partition ends at byte", "it is incomplete"]);
     }
-}
-
-#[test]
-fn flags_that_do_not_fit_are_refused() {
-    let user = user();
-    let cases = [
-        (&["--timeout", "9"][..], "--until-ssh"),
-        (&["--until-ssh", "--timeout", "0"], "'--timeout <"),
-    ];
-    for (words, wanted) in cases {
-        run(user.sdbuild(&["boot", "some.img"]).args(words))
-            .assert_exit_code(2)
-            .assert_stderr_contains(&[wanted]);
-    }
-    let help = run(&mut user.sdbuild(&["--help"]))
-        .assert_exit_code(0)
-        .stdout;
-    assert!(
-        help.contains("boot") && !help.contains("exec-with-parent"),
-        "{help}"
-    );
 }
 
 /// A program in QEMU's place notes its arguments.

@@ -55,13 +55,3 @@ fn shell_and_program_know_the_steps_of_the_release() {
         );
     }
 }
-
-#[test]
-fn every_variable_of_the_examples_is_documented() {
-    let reference = fs::read_to_string(root().join("docs/reference.md")).unwrap();
-    let variables = Ci::GitLab.variables();
-    assert!(!variables.is_empty());
-    for (name, _) in variables {
-        assert!(reference.contains(&format!("`{name}`")), "{name}");
-    }
-}

@@ -50,18 +50,6 @@ fn program(path: &Path, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A machine that may be there must not count as destroyed.
-#[test]
-fn a_program_that_cannot_list_its_workspaces_fails() {
-    let dir = provider();
-    fs::write(dir.path().join("there"), "0123456789ab").unwrap();
-    fs::write(dir.path().join("offline"), "").unwrap();
-    assert_eq!(rent(dir.path(), "destroy").code, Some(1));
-    fs::remove_file(dir.path().join("offline")).unwrap();
-    rent(dir.path(), "destroy").assert_exit_code(0);
-    assert!(!dir.path().join("there").exists());
-}
-
 /// The machine of `--on aws` has the same script, which has tests of its own.
 #[test]
 fn a_machine_of_terraform_has_the_lease_of_those_of_sdbuild() {

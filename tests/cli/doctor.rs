@@ -59,27 +59,6 @@ fn without_an_engine_the_rest_is_checked() {
     );
 }
 
-#[test]
-fn quiet_shows_only_what_needs_attention() {
-    let user = user().with("SDBUILD_DEBIAN_MIRROR", "http://127.0.0.1:9/debian");
-    let words = [
-        "doctor",
-        "-q",
-        "--nixpkgs",
-        "https://127.0.0.1:9/nixpkgs.tar.xz",
-    ];
-    let shown = run(&mut user.sdbuild(&words)).assert_exit_code(3).stdout;
-    assert!(
-        shown.contains("✗ engine") && !shown.contains('✓'),
-        "{shown}"
-    );
-    // The flag that other messages name.
-    assert!(
-        shown.contains("https://127.0.0.1:9/nixpkgs.tar.xz"),
-        "{shown}"
-    );
-}
-
 /// The test runner's timeout ends the test if a wait never ends.
 #[test]
 fn silent_engine_and_servers_are_not_waited_for() {
@@ -109,25 +88,6 @@ fn silent_engine_and_servers_are_not_waited_for() {
         "{report}"
     );
     assert!(text("nixpkgs").contains("no answer in time"), "{report}");
-}
-
-#[test]
-fn unusable_output_directory_of_the_project_file_is_bad() {
-    let user = user();
-    user.write("sdbuild.toml", "output = \"nowhere\"\n");
-    user.write("nowhere", "a file");
-    let shown = run(&mut user.sdbuild(&["doctor"])).assert_exit_code(3);
-    assert!(
-        shown.stdout.contains("✗ output directory"),
-        "{}",
-        shown.stdout
-    );
-    assert!(shown.stdout.contains("nowhere"), "{}", shown.stdout);
-    assert!(
-        shown.stdout.contains("→ --output names the directory"),
-        "{}",
-        shown.stdout
-    );
 }
 
 /// What a build needs of nixpkgs is here or at a server; otherwise `doctor` says that a build cannot work.

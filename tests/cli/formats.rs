@@ -24,47 +24,6 @@ fn formats_are_listed_with_what_each_is_for() {
     );
 }
 
-#[test]
-fn a_format_is_described() {
-    let described = |words: &[&str]| {
-        let shown = run(user().sdbuild(&["formats"]).args(words)).assert_exit_code(0);
-        shown.stdout
-    };
-    let container = described(&["container"]);
-    for part in [
-        "image.modules, under `container`",
-        "docker load --input FILE",
-        "compressed by sdbuild with gzip",
-    ] {
-        assert!(container.contains(part), "{container}");
-    }
-    let json: serde_json::Value = serde_json::from_str(&described(&["iso", "--json"])).unwrap();
-    assert_eq!(json["formats"].as_array().unwrap().len(), 1);
-    CliTest::new(&["formats", "quow2"])
-        .exit_code(2)
-        .stderr("did you mean qcow2?")
-        .run();
-}
-
-#[test]
-fn an_unknown_format_is_refused_wherever_it_is_set() {
-    let text = "`sd-crad` is not one of sd-card";
-    CliTest::new(&["settings", "--format", "sd-crad"])
-        .exit_code(2)
-        .stderr(text)
-        .stderr("did you mean sd-card?")
-        .run();
-    CliTest::new(&["settings"])
-        .file("sdbuild.toml", "format = \"sd-crad\"")
-        .exit_code(2)
-        .stderr(text)
-        .run();
-    let user = user().with("SDBUILD_FORMAT", "sd-crad");
-    run(&mut user.sdbuild(&["settings"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["SDBUILD_FORMAT: ", text]);
-}
-
 /// Before the build, which can take hours.
 #[test]
 fn what_a_format_cannot_have_is_refused() {

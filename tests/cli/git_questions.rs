@@ -58,22 +58,3 @@ fn nobody_is_asked_for_a_password_of_a_server() {
         assert_eq!(notes(&user), [""; 0], "{without:?}");
     }
 }
-
-/// ssh would ask on the terminal itself, under the lines that sdbuild redraws there.
-#[test]
-fn the_users_program_for_ssh_has_no_terminal() {
-    let user = user_with_askers();
-    let note = "env; cut -d ' ' -f 7 /proc/$$/stat | sed s/^/tty=/; if true </dev/tty; then echo opened; fi";
-    let ssh = program(&user, "own-ssh", note);
-    let settings = format!("[core]\n sshCommand = \"\\\"{ssh}\\\"\"\n");
-    user.write("gitconfig", &settings);
-    let words = ["check", "--flake", "git+ssh://git@host.example/pi"];
-    let mut screen = Screen::start(&user.sdbuild(&words), (100, 30));
-    assert_eq!(screen.wait().code(), Some(2), "{}", screen.contents());
-    let noted = fs::read_to_string(user.home.path().join("own-ssh.ran")).unwrap();
-    for part in ["SSH_ASKPASS_REQUIRE=never\n", "SSH_ASKPASS=\n", "\ntty=0\n"] {
-        assert!(noted.contains(part), "{part}\n{noted}");
-    }
-    assert!(!noted.contains("opened"), "{noted}");
-    assert_eq!(notes(&user), ["own-ssh.ran"]);
-}

@@ -20,24 +20,6 @@ fn with_key(comment: &str) -> TestUser {
     user
 }
 
-/// A directory of that name was created.
-#[test]
-fn name_of_a_file_is_no_directory() {
-    let user = with_key("me@here");
-    user.write("notes", "");
-    for words in [["init", "pi.nix"], ["init", "flake.nix"], ["init", "notes"]] {
-        run(&mut user.sdbuild(&words))
-            .assert_exit_code(2)
-            .assert_stderr_contains(&["takes a directory"]);
-    }
-    assert_eq!(file_names(user.home.path()), ["notes", "out"]);
-    run(&mut user.sdbuild(&["init", "home.nix/"])).assert_exit_code(0);
-    assert_eq!(
-        file_names(&user.home.path().join("home.nix")),
-        ["sd-card.nix"]
-    );
-}
-
 #[test]
 fn key_and_name_are_filled_in() {
     let user = with_key("me@here");
@@ -116,21 +98,6 @@ fn nothing_is_replaced() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["`a.b` is not a valid host name"]);
     assert_eq!(file_names(user.home.path()), ["out", "sd-card.nix"]);
-}
-
-#[test]
-fn a_flake_is_not_hidden_by_a_configuration() {
-    let user = with_key("me");
-    user.write("pi/flake.nix", "{ }");
-    run(&mut user.sdbuild(&["init", "pi", "--yes"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "pi/flake.nix is a flake",
-            "hint: write it to another directory",
-        ]);
-    assert_eq!(file_names(&user.home.path().join("pi")), ["flake.nix"]);
-    let beside = ["init", "--config", "pi/other.nix", "--yes"];
-    run(&mut user.sdbuild(&beside)).assert_exit_code(0);
 }
 
 #[test]
@@ -252,16 +219,6 @@ fn a_flake_is_written_with_its_module() {
 }
 
 #[test]
-fn a_flake_that_gets_its_key_later_still_needs_its_lock() {
-    let user = user();
-    run(&mut user.sdbuild(&["init", "pi", "--flake", "--no-lock"])).assert_exit_code(0);
-    user.write("me.pub", &format!("{KEY} me\n"));
-    run(&mut user.sdbuild(&["init", "pi", "--flake", "--ssh-key", "me.pub"]))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["can log in now: ", "then `sdbuild lock --flake pi`, "]);
-}
-
-#[test]
 fn no_lock_is_tried_on_request_and_where_there_is_one() {
     let user = with_key("me");
     let init = |words: &[&str]| {
@@ -333,21 +290,6 @@ fn a_template_is_for_the_system_that_is_asked_for() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["no SD card image for x86_64-linux", "--template vm"]);
     assert!(!user.home.path().join("card").exists());
-}
-
-/// Without an engine of another architecture, a container starts on this machine only.
-#[test]
-fn a_container_is_for_this_machine() {
-    let user = user();
-    let system = format!("{}-linux", std::env::consts::ARCH);
-    run(&mut user.sdbuild(&["init", "--yes", "--template", "container", "box"]))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[&format!("for {system}; for ")]);
-    let text = fs::read_to_string(user.home.path().join("box/sd-card.nix")).unwrap();
-    assert!(
-        text.contains(&format!("hostPlatform = \"{system}\";")),
-        "{text}"
-    );
 }
 
 #[test]

@@ -48,23 +48,6 @@ fn workflow_is_at_the_root_and_names_the_directory() {
     assert!(text.contains(build), "{text}");
 }
 
-#[test]
-fn existing_configuration_is_kept_existing_workflow_refused() {
-    let user = user();
-    user.write("sd-card.nix", "{ }");
-    let words = ["init", "--ci", "gitlab"];
-    let outcome = run(&mut user.sdbuild(&words)).assert_exit_code(0);
-    let path = user.home.path().join(".gitlab-ci.yml");
-    assert_eq!(outcome.stdout, format!("{}\n", path.display()));
-    let kept = fs::read_to_string(user.home.path().join("sd-card.nix"));
-    assert_eq!(kept.unwrap(), "{ }");
-    fs::write(&path, "mine").unwrap();
-    run(&mut user.sdbuild(&words))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[".gitlab-ci.yml already exists and is not replaced"]);
-    assert_eq!(fs::read_to_string(path).unwrap(), "mine");
-}
-
 /// What the example of `service` runs to install sdbuild, with the programs replaced by one that prints its name and arguments.
 fn installed_with(service: Ci, repository: Option<&str>) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();

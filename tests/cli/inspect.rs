@@ -1,7 +1,5 @@
 //! `sdbuild inspect`: its lines, its JSON, its exit codes.
 
-mod missing_paths;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -145,90 +143,6 @@ fn files_and_directories_are_shown() {
 }
 
 #[test]
-fn other_files_are_a_usage_error() {
-    let user = user();
-    let write = |name: &str, bytes: &[u8]| fs::write(user.home.path().join(name), bytes).unwrap();
-    write("empty.img", b"");
-    write("noise.img", &[1; 2048]);
-    write("zeros.img", &[0; 2048]);
-    write("text.img", b"not an image");
-    write("page.img.zst", b"\n<!doctype HTML>\n<title>404</title>\n");
-    write("umlaut.img", "K\u{fc}che ".repeat(99).as_bytes());
-    write("a.zip", b"PK\x03\x04\x14\0\0\0");
-    write("a.img.bz2", b"BZh91AY&SY");
-    write("cut.img.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]);
-    write("cut.img.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6");
-    write("cut.img.gz", &[0x1f, 0x8b, 8, 0, 0]);
-    fs::create_dir(user.home.path().join("directory.img")).unwrap();
-    for (name, why) in [
-        ("nowhere.img", "there is no such file"),
-        ("directory.img", "it is a directory"),
-        ("/dev/null", "it is neither a plain file nor a disk"),
-        ("empty.img", "the file is empty"),
-        (
-            "noise.img",
-            "there is no partition table and no known file system in it",
-        ),
-        ("zeros.img", "it begins only with zeros"),
-        ("text.img", "it is a text file, not an image"),
-        ("umlaut.img", "it is a text file, not an image"),
-        ("page.img.zst", "it is a web page, not the image"),
-        ("a.zip", "it is a ZIP archive: unzip unpacks it"),
-        ("a.img.bz2", "it is compressed by bzip2: bunzip2 unpacks it"),
-        ("cut.img.zst", "the zstd data are damaged"),
-        ("cut.img.xz", "the xz data are damaged"),
-        ("cut.img.gz", "the gzip data are damaged"),
-    ] {
-        let outcome = inspect(&user, &["--quiet", name]).assert_exit_code(2);
-        assert_eq!(outcome.stdout, "");
-        let message = format!("error: could not inspect {name}: {why}");
-        assert!(outcome.stderr.starts_with(&message), "{}", outcome.stderr);
-        let hints = outcome.stderr.lines().skip(1).collect::<Vec<_>>();
-        let expected = match why {
-            "there is no such file" | "it is a directory" => Some("the newest image here"),
-            why if why.contains("damaged") => Some("build it again"),
-            _ => None,
-        };
-        assert_eq!(hints.len(), usize::from(expected.is_some()), "{hints:?}");
-        assert!(
-            hints
-                .iter()
-                .zip(expected)
-                .all(|(hint, words)| hint.contains(words)),
-            "{hints:?}"
-        );
-    }
-    let empty = tempfile::tempdir().unwrap();
-    run(user.sdbuild(&["inspect"]).current_dir(empty.path()))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["there is no image in "]);
-}
-
-#[test]
-fn a_wrong_hash_is_an_error_after_the_report() {
-    let user = user();
-    let Some(()) = ext4(&user, |_| {}) else {
-        return;
-    };
-    user.write("a.img.sha256", &format!("{}  a.img\n", "0".repeat(64)));
-    let outcome = inspect(&user, &["a.img"]).assert_exit_code(2);
-    assert!(
-        outcome
-            .stdout
-            .contains("checksum      ANOTHER as in a.img.sha256"),
-        "{}",
-        outcome.stdout
-    );
-    outcome.assert_stderr_contains(&["error: a.img: a.img.sha256 has another hash"]);
-    let json = inspect(&user, &["a.img", "--json"])
-        .assert_exit_code(2)
-        .stdout;
-    let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["checksum"]["matches"], false);
-    assert_eq!(json["problems"].as_array().unwrap().len(), 1);
-}
-
-#[test]
 fn a_manifest_beside_the_image_is_compared() {
     let user = user();
     let Some(()) = ext4(&user, |_| {}) else {
@@ -272,32 +186,6 @@ fn a_manifest_beside_the_image_is_compared() {
             .assert_stderr_contains(&[words]);
         assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
     }
-}
-
-#[test]
-fn unusable_sidecars_are_reported_last() {
-    let user = user();
-    let Some(()) = ext4(&user, |_| {}) else {
-        return;
-    };
-    let list = "0".repeat(64) + "  another.img\n";
-    user.write("a.img.sha256", &list);
-    let outcome = inspect(&user, &["a.img"]).assert_exit_code(2);
-    assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
-    outcome.assert_stderr_contains(&["a.img.sha256 has no line for a.img"]);
-
-    // A pipe without a writer is not waited for.
-    let home = user.home.path();
-    fs::remove_file(home.join("a.img.sha256")).unwrap();
-    for name in ["a.img.sha256", "a.img.json"] {
-        nix::unistd::mkfifo(&home.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    }
-    let outcome = inspect(&user, &["a.img"]).assert_exit_code(2);
-    assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
-    outcome.assert_stderr_contains(&[
-        "a.img.json is not a manifest: it is not a plain file",
-        "a.img.sha256 is not a list of hashes: it is not a plain file",
-    ]);
 }
 
 #[test]

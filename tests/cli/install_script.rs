@@ -206,49 +206,6 @@ fn curl_or_wget_install_a_verified_program() {
 }
 
 #[test]
-fn arguments_and_a_missing_release_install_nothing() {
-    let release = Release::new(|_| Reply::File).with("curl");
-    let mut command = release.command("");
-    run(command.arg("--prefix"))
-        .assert_exit_code(1)
-        .assert_stderr_contains(&["only --uninstall or --help", "nothing was installed"]);
-    let mut command = release.command("");
-    run(command.env_remove("SDBUILD_RELEASES"))
-        .assert_exit_code(1)
-        .assert_stderr_contains(&["no release is published yet", "./install.sh in a clone"]);
-    assert_eq!(release.installed(), [""; 0]);
-}
-
-#[test]
-fn a_directory_that_is_not_called_bin_gets_the_program_alone() {
-    let release = Release::new(|_| Reply::File).with("curl");
-    let mut command = release.command("");
-    run(command.env("SDBUILD_INSTALL_DIR", release.at("home/tools")))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["/home/tools/sdbuild doctor"]);
-    assert_eq!(release.installed(), ["./tools/sdbuild"]);
-}
-
-#[test]
-fn without_ssh_keygen_the_signature_is_named_unchecked() {
-    let release = Release::new(|_| Reply::File)
-        .with("curl")
-        .without("ssh-keygen");
-    release
-        .install()
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["signature not checked: ssh-keygen"]);
-    assert_eq!(release.installed(), INSTALLED);
-}
-
-#[test]
-fn a_directory_in_the_programs_place_is_refused() {
-    let release = Release::new(|_| Reply::File).with("curl");
-    fs::create_dir_all(release.at("home/.local/bin/sdbuild")).unwrap();
-    release.refuses(&["/home/.local/bin/sdbuild is a directory"]);
-}
-
-#[test]
 fn a_killed_run_leaves_nothing_for_longer_than_an_hour() {
     let release = Release::new(|_| Reply::File).with("curl");
     let dir = release.at("home/.local/bin");
@@ -269,35 +226,6 @@ fn a_killed_run_leaves_nothing_for_longer_than_an_hour() {
         "sdbuild",
     ];
     assert_eq!(left.lines().collect::<Vec<_>>(), expected);
-}
-
-#[test]
-fn curl_stays_with_tls_where_the_releases_have_it() {
-    let release = Release::new(|_| Reply::File).with("curl");
-    let release = release.with_script("curl", "echo curl \"$@\" >&2; exit 7");
-    for (address, protocols) in [
-        ("https://127.0.0.1:1", "--proto =https --"),
-        ("http://127.0.0.1:1", "--proto =http,https --"),
-    ] {
-        let mut command = release.command("");
-        run(command.env("SDBUILD_RELEASES", address))
-            .assert_exit_code(1)
-            .assert_stderr_contains(&[protocols, "cannot be downloaded"]);
-    }
-}
-
-#[test]
-fn another_sdbuild_that_the_shell_finds_first_is_named() {
-    let release = Release::new(|_| Reply::File).with("curl");
-    let script = "#!/bin/sh\n";
-    fs::write(release.at("bin/sdbuild"), script).unwrap();
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(release.at("bin/sdbuild"), mode).unwrap();
-    let first = release.at("bin/sdbuild").display().to_string();
-    release
-        .install()
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["the shell finds another sdbuild first", &first]);
 }
 
 #[test]
@@ -344,32 +272,6 @@ fn a_signed_release_of_another_version_is_refused() {
     assert_eq!(release.installed(), [""; 0]);
     release.install_version("9.8.7").assert_exit_code(0);
     assert_eq!(release.installed(), INSTALLED);
-}
-
-#[test]
-fn machines_without_a_binary_are_refused() {
-    let machine = |system: &str, machine: &str| {
-        format!("case $1 in -s) echo {system} ;; *) echo {machine} ;; esac")
-    };
-    for (system, name, reason) in [
-        ("Linux", "riscv64", "there is no binary for riscv64"),
-        ("Darwin", "arm64", "there is no binary for Darwin"),
-    ] {
-        let release = Release::new(|_| Reply::File).with("curl");
-        release
-            .with_script("uname", &machine(system, name))
-            .refuses(&[reason]);
-    }
-    // An architecture that this release does not have.
-    let release = Release::new(|_| Reply::File).with("curl");
-    release
-        .with_script("uname", &machine("Linux", "aarch64"))
-        .refuses(&["names no archive for aarch64-unknown-linux-musl"]);
-}
-
-#[test]
-fn without_curl_and_wget_it_says_what_it_needs() {
-    Release::new(|_| Reply::File).refuses(&["it needs curl or wget"]);
 }
 
 #[test]

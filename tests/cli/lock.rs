@@ -25,26 +25,6 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .run();
 }
 
-/// Nix only warned, and said that nothing had changed.
-#[test]
-fn a_mistyped_input_is_refused_before_anything_runs() {
-    let flake =
-        "{ inputs.nixpkgs.url = \"github:NixOS/nixpkgs\"; outputs = { self, nixpkgs }: { }; }";
-    CliTest::new(&["lock", "nixpkg"])
-        .file("flake.nix", flake)
-        .exit_code(2)
-        .stderr("error: the flake has no input nixpkg; its inputs: nixpkgs")
-        .stderr("hint: did you mean nixpkgs?")
-        .run();
-    // There is no lock yet, which would be the other thing to say.
-    // That there is no such flake either is not the mistake.
-    CliTest::new(&["check", "--override-input", "nixpkg", "/nowhere"])
-        .file("flake.nix", flake)
-        .exit_code(2)
-        .stderr("error: --override-input: the flake has no input nixpkg; its inputs: nixpkgs")
-        .run();
-}
-
 /// Otherwise a build would use a lock that is never renewed.
 #[test]
 fn the_lock_is_that_of_what_a_build_takes() {

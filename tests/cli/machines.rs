@@ -94,31 +94,6 @@ pub fn holder_of(user: &TestUser) -> Option<Pid> {
 pub const HANGS: &str = "touch begun; sleep 300";
 
 #[test]
-fn an_unknown_provider_is_answered_with_the_list() {
-    for (words, variable) in [
-        (&["settings", "--on", "azure:x"][..], ""),
-        (&["settings"], "azure:x"),
-    ] {
-        CliTest::new(words)
-            .env("SDBUILD_ON", variable)
-            .exit_code(2)
-            .stderr("`azure:x` is not one of none, command:PROGRAM")
-            .run();
-    }
-    CliTest::new(&["build"])
-        .config()
-        .file("sdbuild.toml", "on = 'command:./rent'")
-        .exit_code(2)
-        .stderr("a project cannot set `on`")
-        .run();
-    CliTest::new(&["build", "--on", "command:sdbuild-test-nothing"])
-        .config()
-        .exit_code(2)
-        .stderr("there is no program sdbuild-test-nothing in PATH")
-        .run();
-}
-
-#[test]
 fn no_machine_is_made_for_a_build_that_cannot_begin() {
     let renter = Renter::new(&[("create", "exit 1")]);
     fs::remove_file(renter.user.home.path().join("sd-card.nix")).unwrap();

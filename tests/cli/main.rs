@@ -18,7 +18,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod aws_calls;
 mod aws_credentials;
 mod aws_double;
 mod aws_kills;
@@ -41,7 +40,6 @@ mod install_from_source;
 mod install_script;
 mod lock;
 mod machine_kills;
-mod machine_state;
 mod machines;
 mod newest_image;
 mod output;
@@ -50,18 +48,15 @@ mod processes;
 mod publish;
 mod publish_checks;
 mod publish_interruptions;
-mod publish_oci;
 mod publish_races;
 mod publish_removal;
 mod publish_sharing;
-mod real_nixpkgs;
 mod reference;
 mod refusals;
 mod release;
 mod seed;
 mod settings;
 mod status;
-mod wrong_arguments;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -131,45 +131,6 @@ fn the_same_image_is_published_once() {
 }
 
 #[test]
-fn refusals_are_explained() {
-    let double = AwsDouble::start();
-    let (user, _) = publisher(&double);
-    let refused = |fault: (u16, &'static str, &'static str), parts: &[&str]| {
-        double.state().faults.refuse = Some(fault);
-        publish(&user, &[])
-            .assert_exit_code(3)
-            .assert_stderr_contains(parts);
-    };
-    refused(
-        (
-            400,
-            "ExpiredToken",
-            "The security token included in the request is expired",
-        ),
-        &["credentials have expired", "aws sso login"],
-    );
-    refused(
-        (403, "UnauthorizedOperation", "You are not authorized"),
-        &["DescribeImages", "policy lacks the permission"],
-    );
-    refused(
-        (
-            400,
-            "RequestExpired",
-            "Signature expired: 1 is now earlier than 2",
-        ),
-        &["this machine's clock is wrong"],
-    );
-    double.state().faults = Faults {
-        padding: 9 << 20,
-        ..Faults::default()
-    };
-    publish(&user, &[])
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["more than 8388608 bytes"]);
-}
-
-#[test]
 fn what_was_published_is_removed_and_nothing_else() {
     let double = AwsDouble::start();
     let (user, path) = publisher(&double);

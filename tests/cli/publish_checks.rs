@@ -53,54 +53,6 @@ fn an_incomplete_or_damaged_disk_is_refused() {
 }
 
 #[test]
-fn the_hash_of_a_compressed_file_is_compared() {
-    let double = AwsDouble::start();
-    let (user, path) = publisher(&double);
-    assert!(Command::new("gzip").arg(&path).status().unwrap().success());
-    let (packed, list) = (
-        path.with_extension("img.gz"),
-        path.with_extension("img.gz.sha256"),
-    );
-    let line = |hash: &str| format!("{hash}  nixos-kit-aarch64-linux.img.gz\n");
-    fs::write(&list, line(&sha256(&packed))).unwrap();
-    publish(&user, &["--dry-run"]).assert_exit_code(0);
-    fs::write(&list, line(&"ab".repeat(32))).unwrap();
-    publish(&user, &["--dry-run"])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["does not have the hash"]);
-}
-
-#[test]
-fn regions_of_copies_are_checked_before_anything_is_sent() {
-    let double = AwsDouble::start();
-    let (user, path) = publisher(&double);
-    for (words, said) in [
-        (
-            &["--copy-to", "us/east"][..],
-            "`us/east` is not an AWS region",
-        ),
-        (&["--copy-to", "eu-central-1"], "is published there already"),
-        (
-            &["--copy-to", "us-east-1", "--copy-to", "us-east-1"],
-            "us-east-1 is given twice",
-        ),
-    ] {
-        publish(&user, words)
-            .assert_exit_code(2)
-            .assert_stderr_contains(&[said]);
-    }
-    assert_eq!(double.state().calls, [""; 0]);
-    // Another disk has the name there.
-    publish(&user, &["--region", "us-east-1"]).assert_exit_code(0);
-    let disk = File::options().write(true).open(&path).unwrap();
-    disk.write_all_at(b"x", 9 * BLOCK as u64).unwrap();
-    publish(&user, &["--copy-to", "us-east-1"])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["has a different image called", "--region us-east-1"]);
-    assert_eq!(double.state().count("StartSnapshot"), 1);
-}
-
-#[test]
 fn an_image_that_aws_failed_to_make_is_not_published() {
     let double = AwsDouble::start();
     let (user, _) = publisher(&double);
@@ -132,50 +84,4 @@ fn an_image_that_aws_failed_to_make_is_not_published() {
         fail("available");
     }
     publish(&user, &words).assert_exit_code(0);
-}
-
-#[test]
-fn json_has_a_version_and_names() {
-    let double = AwsDouble::start();
-    let (user, _) = publisher(&double);
-    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    let words = ["--copy-to", "us-east-1", "--json"];
-    let published = json(&publish(&user, &words).assert_exit_code(0).stdout);
-    assert_eq!(published["version"], 1);
-    assert_eq!(published["copies"][0]["region"], "us-east-1");
-    assert!(
-        published["copies"][0]["image"]
-            .as_str()
-            .unwrap()
-            .starts_with("ami-")
-    );
-    let listed = run(&mut user.sdbuild(&["publish", "list", "--json"])).assert_exit_code(0);
-    let listed = json(&listed.stdout);
-    assert_eq!(listed["version"], 1);
-    let tag = &listed["images"][0]["tags"][0];
-    assert_eq!(
-        tag,
-        &json!({ "key": "Name", "value": "nixos-kit-aarch64-linux" })
-    );
-}
-
-#[test]
-fn calls_that_are_repeated_are_reported() {
-    let double = AwsDouble::start();
-    let (user, _) = publisher(&double);
-    let list = || {
-        run(&mut user.sdbuild(&["publish", "list"]))
-            .assert_exit_code(0)
-            .stderr
-    };
-    double.state().faults.unavailable = 1;
-    assert!(!list().contains("try"), "once is nothing");
-    double.state().faults.unavailable = 3;
-    let told = list();
-    let said = "ec2.eu-central-1 answers ServiceUnavailable, try 4 of 10";
-    assert!(told.contains(said), "{told}");
-    double.state().faults.cut = 1;
-    let told = list();
-    assert!(told.contains("no answer from ec2.eu-central-1 ("), "{told}");
-    assert!(told.contains(", try 2 of 10"), "{told}");
 }

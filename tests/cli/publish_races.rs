@@ -39,35 +39,3 @@ fn the_slower_machine_removes_its_own_snapshot() {
         assert_eq!(fs::read_dir(records).unwrap().count(), 0);
     }
 }
-
-#[test]
-fn a_copy_that_was_removed_is_made_again() {
-    let double = AwsDouble::start();
-    let (user, _) = publisher(&double);
-    let words = ["--copy-to", "us-east-1", "--no-wait"];
-    let copies = || {
-        let state = double.state();
-        let there = state
-            .images
-            .iter()
-            .filter(|(_, image)| image[IN_REGION] == "us-east-1");
-        there.map(|(id, _)| id.clone()).collect::<Vec<_>>()
-    };
-    double.state().faults.lose_answer_to = Some("CopyImage");
-    let image = publish(&user, &words).assert_exit_code(0).stdout;
-    assert_eq!((copies().len(), double.state().count("CopyImage")), (1, 2));
-    for id in copies() {
-        let words = ["publish", "remove", "--yes", "--region", "us-east-1", &id];
-        run(&mut user.sdbuild(&words)).assert_exit_code(0);
-    }
-    publish(&user, &words).assert_exit_code(0);
-    assert_eq!(copies().len(), 1);
-    // The image too, which gets another id.
-    run(&mut user.sdbuild(&["publish", "remove", "--yes", image.trim()])).assert_exit_code(0);
-    for id in copies() {
-        let words = ["publish", "remove", "--yes", "--region", "us-east-1", &id];
-        run(&mut user.sdbuild(&words)).assert_exit_code(0);
-    }
-    publish(&user, &words).assert_exit_code(0);
-    assert_eq!((copies().len(), double.state().images.len()), (1, 2));
-}

@@ -53,28 +53,6 @@ fn list(user: &TestUser) -> String {
 }
 
 #[test]
-fn a_snapshot_is_removed_in_the_region_of_its_upload() {
-    let double = AwsDouble::start();
-    let (user, _) = publisher(&double);
-    let snapshot = killed_upload(&double, &user);
-    let elsewhere = ["--yes", "--region", "us-east-1", &snapshot];
-    remove(&user, &elsewhere).assert_exit_code(0);
-    assert!(double.state().snapshots.is_empty() && records(&user).is_empty());
-    // AWS has it no longer: the record is kept until the user agrees, whose account may be another one.
-    let snapshot = killed_upload(&double, &user);
-    double.state().snapshots.clear();
-    remove(&user, &[&snapshot])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["--yes"]);
-    assert_eq!(records(&user).len(), 1);
-    remove(&user, &["--yes", &snapshot]).assert_exit_code(0);
-    assert!(records(&user).is_empty());
-    remove(&user, &["--yes", &snapshot])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["the account has no snap-"]);
-}
-
-#[test]
 fn a_removal_whose_answer_is_lost_goes_on() {
     for call in ["DeregisterImage", "DeleteSnapshot"] {
         let double = AwsDouble::start();

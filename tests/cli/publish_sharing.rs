@@ -64,40 +64,6 @@ fn copies_are_waited_for_and_shared_like_the_image() {
     assert_eq!(double.state().count("CopyImage"), 2);
 }
 
-#[test]
-fn a_region_that_shares_nothing_with_everybody_is_explained() {
-    let double = AwsDouble::start();
-    let (user, _) = publisher(&double);
-    publish(&user, &[]).assert_exit_code(0);
-    // AWS's words.
-    let message = "You can't publicly share this image because block public access for AMIs is enabled for this account. To publicly \
-        share the image, you must call the DisableImageBlockPublicAccess API.";
-    double.state().faults.refuse_call =
-        Some(("ModifyImageAttribute", "OperationNotPermitted", message));
-    publish(&user, &["--share", "all"])
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["--share 123456789012", "disable-image-block-public-access"]);
-}
-
-/// AWS would refuse it after everything was sent.
-#[test]
-fn sharing_warns_where_snapshots_are_encrypted() {
-    let double = AwsDouble::start();
-    let (user, _) = publisher(&double);
-    let words = ["publish", "aws", "--share", "123456789012"];
-    let ask = |encrypts: bool| {
-        double.state().encrypts = encrypts;
-        let asked = run(&mut user.sdbuild(&words)).assert_exit_code(2);
-        assert_eq!(double.state().count("StartSnapshot"), 0);
-        asked
-            .stderr
-            .replace('\n', " ")
-            .contains("encrypts new snapshots by default")
-    };
-    assert!(ask(true) && !ask(false));
-    assert_eq!(double.state().mistakes, [""; 0]);
-}
-
 /// Killed before the snapshot was complete, and after; each time with the state directory.
 #[test]
 fn a_lost_record_costs_no_second_snapshot() {

@@ -106,24 +106,6 @@ fn readme_has_every_command_and_no_other() {
 }
 
 #[test]
-fn help_is_a_command_too() {
-    for words in [&["help"][..], &["help", "--help"], &["help", "-h"]] {
-        assert_eq!(stdout_of(words), stdout_of(&["--help"]));
-    }
-    assert_eq!(
-        stdout_of(&["help", "build"]),
-        stdout_of(&["build", "--help"])
-    );
-    assert_eq!(
-        stdout_of(&["help", "inspect", "ls"]),
-        stdout_of(&["inspect", "x.img", "ls", "--help"])
-    );
-    run(&mut user().sdbuild(&["help", "biuld"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["biuld"]);
-}
-
-#[test]
 fn completions_work_in_the_shell() {
     for (shell, sign) in [
         ("bash", "complete -F _sdbuild"),

@@ -9,32 +9,6 @@ use crate::support::*;
 use crate::{GOOD, as_nobody, user};
 
 #[test]
-fn missing_configuration_is_a_usage_error() {
-    for words in [
-        &["build"][..],
-        &["check"],
-        &["shell"],
-        &["build", "no/such"],
-    ] {
-        let test = CliTest::new(words).exit_code(2);
-        test.stderr("hint: ").run();
-    }
-    CliTest::new(&["build", "sd-card.nixx"])
-        .file("sd-card.nix", GOOD)
-        .exit_code(2)
-        .stderr("the configuration there is sd-card.nix")
-        .run();
-    CliTest::new(&["build", "pi"])
-        .file(
-            "flake.nix",
-            "{ outputs = { self }: { nixosConfigurations.pi = 1; }; }",
-        )
-        .exit_code(2)
-        .stderr("hint: a flake.nix is there: --flake ")
-        .run();
-}
-
-#[test]
 fn inputs_without_a_lock_are_refused_at_once() {
     fn here<'a>(words: &'a [&'a str], flake: &str) -> CliTest<'a> {
         let input = "{ outputs = _: { }; }";
@@ -63,15 +37,6 @@ fn inputs_without_a_lock_are_refused_at_once() {
 }
 
 #[test]
-fn configuration_is_a_directory() {
-    let user = user();
-    fs::create_dir(user.home.path().join("sd-card.nix")).unwrap();
-    run(&mut user.build(&[]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["sd-card.nix is a directory"]);
-}
-
-#[test]
 fn placeholder_key_stops_the_build_first() {
     let user = user();
     user.write(
@@ -92,18 +57,6 @@ fn placeholder_key_stops_the_build_first() {
     let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
     let line: usize = line.parse().unwrap();
     assert!(text.lines().nth(line - 1).unwrap().contains("REPLACE-ME"));
-}
-
-#[test]
-fn directory_is_not_a_nixpkgs() {
-    let user = user();
-    user.write("sd-card.nix", GOOD);
-    let empty = user.home.path().join("empty");
-    fs::create_dir(&empty).unwrap();
-    let words = ["build", "--nixpkgs", empty.to_str().unwrap()];
-    run(&mut user.sdbuild(&words))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["empty", "nixos/default.nix"]);
 }
 
 #[test]
@@ -175,17 +128,6 @@ fn files_for_the_network_are_read_before_anything_starts() {
 }
 
 #[test]
-fn an_error_of_check_is_in_its_json() {
-    CliTest::new(&["check", "--json", "nope.nix"])
-        .exit_code(2)
-        .stdout("\"evaluates\": false")
-        .stdout("\"class\": \"usage\"")
-        .stdout("nope.nix: No such file or directory")
-        .stderr("nope.nix: No such file or directory")
-        .run();
-}
-
-#[test]
 fn empty_variables_are_unset_and_invalid_ones_named() {
     let build = || CliTest::new(&["build"]).config();
     build()
@@ -251,68 +193,6 @@ fn secret_in_an_address_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_remote_builder_that_is_not_one_is_refused_at_once() {
-    CliTest::new(&["build", "--builders", "ssh-ng://a@b x; ssh-ng://pi x"])
-        .config()
-        .exit_code(2)
-        .stderr("the builder ssh-ng://pi: the account is missing")
-        .run();
-    CliTest::new(&["settings"])
-        .file("sdbuild.toml", "builders = ['ssh-ng://a@b x']")
-        .exit_code(2)
-        .stderr("a project cannot set `builders`")
-        .run();
-}
-
-#[test]
-fn a_board_of_another_system_is_refused_before_anything_is_done() {
-    for command in ["build", "check"] {
-        CliTest::new(&[command, "--board", "pc"])
-            .config()
-            .exit_code(2)
-            .stderr(
-                "the board pc starts images for x86_64-linux, but this one is for aarch64-linux",
-            )
-            .stderr("--system x86_64-linux")
-            .run();
-    }
-}
-
-#[test]
-fn a_board_of_the_project_does_not_forbid_another_system() {
-    CliTest::new(&["settings", "--system", "x86_64-linux"])
-        .config()
-        .file("sdbuild.toml", "board = 'rpi4'")
-        .exit_code(0)
-        .stdout("x86_64-linux")
-        .run();
-}
-
-#[test]
-fn output_directory_is_not_writable() {
-    if !root_available() {
-        return;
-    }
-    let user = user();
-    user.write("sd-card.nix", GOOD);
-    as_nobody(&user, &[])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["write to the output directory", "out", "ermission denied"])
-        .assert_stderr_contains(&["hint: name another directory with --output"]);
-}
-
-#[test]
-fn output_directory_is_a_file() {
-    CliTest::new(&["build", "--output", "file"])
-        .config()
-        .file("file", "")
-        .exit_code(2)
-        .stderr("file")
-        .stderr("not a directory")
-        .run();
-}
-
-#[test]
 fn missing_engine_is_an_environment_error() {
     let user = user();
     user.write("sd-card.nix", GOOD);
@@ -320,33 +200,4 @@ fn missing_engine_is_an_environment_error() {
         .assert_exit_code(3)
         .assert_stderr_contains(&["no engine answers", "hint: "]);
     assert!(user.outputs().is_empty());
-}
-
-#[test]
-fn unusable_socket_names_the_group() {
-    if !root_available() {
-        return;
-    }
-    let user = TestUser::new();
-    user.write("sd-card.nix", GOOD);
-    let socket = user.home.path().join("engine.sock");
-    let listener = UnixListener::bind(&socket).unwrap();
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).unwrap();
-    let user = user.with("DOCKER_HOST", format!("unix://{}", socket.display()));
-    fs::set_permissions(user.out(), fs::Permissions::from_mode(0o777)).unwrap();
-    as_nobody(&user, &[])
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["usermod -aG docker", "rootless"]);
-    drop(listener);
-}
-
-#[test]
-fn empty_docker_host_is_unset() {
-    let user = TestUser::new()
-        .with("DOCKER_HOST", "")
-        .with("DOCKER_CONTEXT", "none-such");
-    user.write("sd-card.nix", GOOD);
-    run(&mut user.build(&[]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["none-such"]);
 }

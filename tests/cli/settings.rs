@@ -70,39 +70,6 @@ fn every_source_is_named() {
 }
 
 #[test]
-fn an_unknown_key_gets_a_suggestion_in_both_files() {
-    let user = user();
-    user.write("sdbuild.toml", "\n outptu = 'x'\n");
-    run(&mut user.build(&[]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["`outptu` is not a setting", "sdbuild.toml", "`output`"]);
-    let user = crate::user().with("XDG_CONFIG_HOME", user.state.path().to_str().unwrap());
-    let config = user.environment["XDG_CONFIG_HOME"].clone() + "/sdbuild";
-    fs::create_dir_all(&config).unwrap();
-    fs::write(config.clone() + "/sdbuild.toml", "core = 1").unwrap();
-    run(&mut user.sdbuild(&["settings"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["`core` is not a setting", &config, "`cores`"]);
-}
-
-#[test]
-fn an_invalid_value_is_a_usage_error() {
-    for (text, word) in [
-        ("cores = 'many'", "cores"),
-        ("emulation = 'magic'", "magic"),
-        ("glue = 'fast'", "fast"),
-        ("jobs = 0", "jobs"),
-        ("system = 'z80-linux'", "z80"),
-    ] {
-        CliTest::new(&["settings"])
-            .file("sdbuild.toml", text)
-            .exit_code(2)
-            .stderr(word)
-            .run();
-    }
-}
-
-#[test]
 fn unreadable_settings_directory_is_ignored() {
     if !root_available() {
         return;
@@ -179,36 +146,4 @@ fn a_flake_without_a_module_file_is_taken() {
         .exit_code(2)
         .stderr("cannot be written from here")
         .run();
-}
-
-#[test]
-fn a_host_name_with_a_domain_is_refused_at_once() {
-    CliTest::new(&["build", "--hostname", "pi.home"])
-        .config()
-        .exit_code(2)
-        .stderr("`pi.home` is not a valid host name")
-        .stderr("first part, pi")
-        .run();
-}
-
-#[test]
-fn name_of_a_setting_shows_it_alone() {
-    let out = CliTest::new(&["settings", "jobs"])
-        .file("sdbuild.toml", "jobs = 3\n")
-        .exit_code(0)
-        .stdout("jobs ")
-        .stdout("3  (")
-        .run();
-    assert_eq!(out.stdout.lines().count(), 2, "{}", out.stdout);
-    CliTest::new(&["settings", "config"])
-        .exit_code(0)
-        .stdout("sd-card.nix  (default)")
-        .run();
-    CliTest::new(&["settings", "jbos"])
-        .exit_code(2)
-        .stderr("there is no setting and no configuration jbos")
-        .stderr("hint: did you mean jobs?")
-        .run();
-    // Before `init`, the settings of a directory can be read.
-    CliTest::new(&["settings", "."]).exit_code(0).run();
 }

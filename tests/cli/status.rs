@@ -53,31 +53,6 @@ fn without_an_engine_the_rest_is_shown() {
 }
 
 #[test]
-fn images_that_builds_wrote_are_listed() {
-    let user = user();
-    for name in ["nixos-old.img", "nixos-new.img", "copy-of-a-card.img"] {
-        user.write(name, &"x".repeat(9000));
-    }
-    for name in ["nixos-old", "nixos-new"] {
-        user.write(&format!("{name}.img.json"), "{}");
-    }
-    let shown = run(&mut user.sdbuild(&["status"])).assert_exit_code(0);
-    let lines: Vec<_> = shown.stdout.lines().collect();
-    let first = lines
-        .iter()
-        .position(|line| line.starts_with("built here "));
-    let built = lines[first.unwrap()..][..2].join("\n");
-    assert!(
-        built.contains("nixos-old.img") && built.contains("nixos-new.img"),
-        "{built}"
-    );
-    assert!(built.contains("12 kB"), "{built}");
-    assert!(!shown.stdout.contains("copy-of-a-card"), "{}", shown.stdout);
-    user.write("sdbuild.toml", "outptu = 'x'\n");
-    run(&mut user.sdbuild(&["status"])).assert_exit_code(0);
-}
-
-#[test]
 fn status_creates_no_directory() {
     let user = user();
     let before = file_names(user.state.path());

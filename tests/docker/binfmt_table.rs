@@ -107,7 +107,8 @@ fn missing_binfmt_misc_is_mounted_or_hinted_at() {
                 let lease = registrar.hold(&single.cancel).await.unwrap();
                 assert_eq!(lease.release(&single.cancel).await, []);
             }
-            Err(failure) => {
+            Err(refused) => {
+                let failure = refused.into_failure();
                 assert!(
                     failure
                         .hints

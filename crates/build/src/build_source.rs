@@ -297,7 +297,10 @@ impl BuildSource {
         let system = request.system.to_string();
         let expression = |name: &str| format!("{}/{name}", layout::EXPRESSIONS);
         let mut all = vec![
-            (expression("format.nix"), format_expression(&request.format)),
+            (
+                expression("format.nix"),
+                format_expression(&request.format, request.is_default_format),
+            ),
             (expression("command-line.nix"), self.cli_module.module()),
         ];
         let mirror = request.debian_mirror.iter();
@@ -329,7 +332,7 @@ fn wrapper(file: &str) -> String {
 }
 
 /// What the expressions know of a format.
-fn format_expression(format: &Format) -> String {
+fn format_expression(format: &Format, is_default: bool) -> String {
     let list = |names: &[&str]| {
         let names: String = names.iter().map(|name| nix_string(name) + " ").collect();
         format!("[ {names}]")
@@ -347,7 +350,7 @@ fn format_expression(format: &Format) -> String {
     });
     let variant = or_null(format.variant());
     format!(
-        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  module = {module};\n  foreignModules = {};\n}}\n",
+        "{{\n  name = {};\n  isDefault = {is_default};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  module = {module};\n  foreignModules = {};\n}}\n",
         nix_string(&format.to_string()),
         list(format.foreign_modules()),
     )
@@ -384,11 +387,11 @@ mod tests {
     #[test]
     fn the_formats_attributes_are_lists_of_names() {
         assert_eq!(
-            format_expression(&Format::default()),
-            "{\n  name = \"sd-card\";\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] [ \"image\" ] ];\n  \
+            format_expression(&Format::default(), true),
+            "{\n  name = \"sd-card\";\n  isDefault = true;\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] ];\n  \
              variant = null;\n  members = null;\n  module = null;\n  foreignModules = [ ];\n}\n"
         );
-        let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap());
+        let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap(), false);
         assert!(
             lxc.contains("candidates = [ [ \"images\" \"lxc\" ] ];\n  variant = \"lxc\";"),
             "{lxc}"

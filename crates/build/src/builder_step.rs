@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::build_source::{ResolvedNixpkgs, Source};
-use crate::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
+use crate::builder::{BuildJob, BuildResult, Builder, BuilderImage, Containers, PreparedBuilder};
 use crate::command::{NixCommand, Task};
 use crate::copy_out::configuration_id;
 use crate::plan::{Plan, Resources};
@@ -98,6 +98,7 @@ pub(crate) async fn job(
             task,
             system: request.target.system,
             format: request.target.format.clone(),
+            is_default_format: request.target.is_default_format,
             emulated: plan.is_emulated(),
             glue: request.target.glue,
             nix: NixSettings {
@@ -142,9 +143,11 @@ pub(crate) async fn prepare(
     let name = Role::Builder.container_name(&plan.run);
     let guard = scope.keep_builder(ContainerGuard::arm(plan.engine(), name));
     let builder = Builder {
-        engine: plan.engine(),
-        run: &plan.run,
-        image,
+        containers: Containers {
+            engine: plan.engine(),
+            run: &plan.run,
+            image,
+        },
         store: &store_volume(&plan.request.common.store, image),
         wrapper: private
             .as_ref()

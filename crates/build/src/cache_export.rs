@@ -9,7 +9,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use crate::builder::{BuilderImage, Export, Report};
+use crate::builder::{BuilderImage, Containers, Export, Report};
 use crate::cache_key::CacheKey;
 use crate::clients;
 use crate::container_images::provide_ours;
@@ -128,7 +128,12 @@ impl CacheExport<'_> {
         let lock = locks.acquire(&run)?;
         let work = async {
             cancel.race(sweep(&engine, &locks, &run)).await??;
-            let export = self.export(&engine, &run, &image, &access, cache, context);
+            let containers = Containers {
+                engine: &engine,
+                run: &run,
+                image: &image,
+            };
+            let export = self.export(containers, &access, cache, context);
             Box::pin(export).await
         };
         let exported = context.phase(Phase::Export, Box::pin(work)).await;
@@ -172,9 +177,7 @@ impl CacheExport<'_> {
 
     async fn export(
         &self,
-        engine: &Engine,
-        run: &RunId,
-        image: &BuilderImage,
+        containers: Containers<'_>,
         access: &NetworkAccess,
         cache: Option<CacheDir>,
         context: &Context,
@@ -193,9 +196,7 @@ impl CacheExport<'_> {
             .map_or(Ok(Vec::new()), |cache| cache.exported(self.key.name()))?;
         let address = self.destination.address();
         let export = Export {
-            engine,
-            run,
-            image,
+            containers,
             store: &self.request.common.store,
             access,
             nix: &nix,

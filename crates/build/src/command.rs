@@ -62,6 +62,8 @@ pub(crate) struct NixCommand {
     pub system: System,
     /// The format of the image.
     pub format: Format,
+    /// Whether nothing names the format.
+    pub is_default_format: bool,
     /// Whether programs of `system` run under emulation.
     pub emulated: bool,
     /// Whose tools build the glue when programs are emulated.

@@ -188,24 +188,3 @@ fn accept(
     check_foreign(image, reference, run.plan.engine(), emulation, request)?;
     Ok(BuilderImage::foreign(image, &run.context.events))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn downloads_are_named_by_their_programs() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path()).unwrap();
-        let registrar = Definition::registrar(Architecture::X86_64, None).unwrap();
-        let builder = Definition::builder(Architecture::X86_64, None).unwrap();
-        let (programs, both) = to_download(&[&registrar, &builder], &cache);
-        assert_eq!(programs, "QEMU and Nix");
-        let (programs, one) = to_download(&[&registrar], &cache);
-        assert_eq!(programs, "QEMU");
-        assert!(both > one && one > 70_000_000, "{both} {one}");
-        // What images share is downloaded once.
-        let (programs, twice) = to_download(&[&registrar, &registrar], &cache);
-        assert_eq!((programs.as_str(), twice), ("QEMU", one));
-    }
-}

@@ -70,7 +70,7 @@ pub(crate) async fn copy_out(
         events.detail(Phase::CopyOut, "");
         copied.map_err(|failure| {
             let failure = with_configuration(failure, built.as_it_is.as_ref(), local_flake(run));
-            with_question(failure, asks)
+            failure.asked_if(asks)
         })
     };
     let image = run.context.phase(Phase::CopyOut, copy).await?;
@@ -120,19 +120,10 @@ pub(crate) async fn refuse_early(
                 is_refusal: true,
                 ..failure
             };
-            return with_question(failure, run.plan.request.questions.replacing);
+            return failure.asked_if(run.plan.request.questions.replacing);
         }
     }
     std::future::pending().await
-}
-
-/// `failure`, which asks whether a file may be replaced only if the user can be asked.
-fn with_question(failure: Failure, asks_to_replace: bool) -> Failure {
-    let in_the_way = failure.in_the_way.filter(|_| asks_to_replace);
-    Failure {
-        in_the_way,
-        ..failure
-    }
 }
 
 /// The same with the configuration to build instead, if what was built is none. `as_it_is` names one of the flake, if it has any.
@@ -288,6 +279,7 @@ pub(super) fn provenance(
             evaluation: built.evaluation,
             flake: report.map(|report| flake(report, source.overridden_inputs)),
         },
+        choice: built.image.clone(),
         result: Built {
             store_path: built.out_path.clone(),
             derivation: built.derivation.clone(),
@@ -414,32 +406,6 @@ fn flake(report: FlakeReport, overridden_inputs: Vec<String>) -> manifest::Flake
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn what_nobody_can_be_asked_has_failed() {
-        let in_the_way = || Failure {
-            in_the_way: Some(Path::new("pi.img").into()),
-            ..Failure::usage("it exists")
-        };
-        assert!(with_question(in_the_way(), true).has_question());
-        assert!(!with_question(in_the_way(), false).has_question());
-    }
-
-    #[test]
-    fn the_command_for_imager_names_the_list() {
-        let path = Path::new("/out/my pi.img.zst");
-        let advice = imager_advice(&ImagerUrl::OutputDir, path);
-        let command = ": rpi-imager --repo '/out/my pi.img.zst.rpi-imager.json'";
-        assert!(advice.ends_with(command), "{advice}");
-        let advice = imager_advice(&ImagerUrl::Below("https://h.example/x".into()), path);
-        let command = ": rpi-imager --repo https://h.example/x/my%20pi.img.zst.rpi-imager.json";
-        assert!(advice.ends_with(command), "{advice}");
-    }
-}
-
-#[cfg(test)]
-mod provenance_tests {
     use super::*;
     use sdbuild_core::system::Architecture;
 

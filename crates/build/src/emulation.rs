@@ -17,7 +17,7 @@ use sdbuild_core::system::System;
 use sdbuild_engine::EngineFacts;
 use sdbuild_engine::binfmt;
 use sdbuild_engine::binfmt::{
-    HandlerKind, Lease, PrivateBinfmt, Registrar, RegistrarImage, RegistrarOptions,
+    HandlerKind, Lease, PrivateBinfmt, Refused, Registrar, RegistrarImage, RegistrarOptions,
 };
 
 /// The first kernel whose user namespaces have `binfmt_misc` tables of their own (commit 21ca59b365c0).
@@ -41,7 +41,7 @@ pub enum Emulation {
 impl Emulation {
     /// What [`choose`](Self::choose) chooses, or [`Self::Builders`] where that emulates, the user did not request it, and one
     /// of `builders` builds everything for `system`.
-    pub fn choose_with(
+    pub(crate) fn choose_with(
         builders: &[RemoteBuilder],
         choice: EmulationChoice,
         system: System,
@@ -57,7 +57,7 @@ impl Emulation {
     }
 
     /// Whether a handler runs the system's programs on the engine's machine.
-    pub fn uses_handler(self) -> bool {
+    pub(crate) fn uses_handler(self) -> bool {
         match self {
             Self::Native | Self::Builders => false,
             Self::Register | Self::Private | Self::Host => true,
@@ -65,7 +65,7 @@ impl Emulation {
     }
 
     /// Chooses by the engine's machine, never by the client's: the handler is in the engine's kernel.
-    pub fn choose(
+    pub(crate) fn choose(
         choice: EmulationChoice,
         system: System,
         engine: &EngineFacts,
@@ -104,7 +104,7 @@ impl Emulation {
 
     /// Why `auto` starts with [`Emulation::Host`]: the failure to report, with its hints, when there is no such
     /// handler. `None` for every other choice.
-    pub fn last_resort(
+    pub(crate) fn last_resort(
         self,
         choice: EmulationChoice,
         system: System,
@@ -114,7 +114,7 @@ impl Emulation {
     }
 
     /// The notice for a user who requested emulation where nothing is emulated.
-    pub fn unneeded(self, choice: EmulationChoice, system: System) -> Option<String> {
+    pub(crate) fn unneeded(self, choice: EmulationChoice, system: System) -> Option<String> {
         let requested = !matches!(choice, EmulationChoice::Auto | EmulationChoice::None);
         (requested && self == Self::Native).then(|| {
             format!("emulation `{choice}` is not needed, because the engine's machine runs {system} itself")
@@ -123,7 +123,7 @@ impl Emulation {
 
     /// What `auto` tries when this one turns out not to work: private emulation where the kernel supports it, then
     /// an existing handler, as Docker Desktop's virtual machine has.
-    pub fn otherwise(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Self> {
+    pub(crate) fn otherwise(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Self> {
         match self {
             _ if choice != EmulationChoice::Auto => None,
             Self::Register if has_own_tables(engine) => Some(Self::Private),
@@ -145,15 +145,10 @@ impl Emulation {
             EmulationChoice::Auto
             | EmulationChoice::Register
             | EmulationChoice::Host
-            | EmulationChoice::None => {
-                Failure::environment(text)
-                    .try_next_mode()
-                    .hint(other)
-                    .hint(format!(
-                        "or let root register {} in binfmt_misc on the engine's machine",
-                        system.architecture().qemu_user()
-                    ))
-            }
+            | EmulationChoice::None => Failure::environment(text).hint(other).hint(format!(
+                "or let root register {} in binfmt_misc on the engine's machine",
+                system.architecture().qemu_user()
+            )),
         }
     }
 
@@ -352,22 +347,27 @@ impl Setup<'_> {
             self.warn_of_fallback(mode, &on_one_line(failure));
         }
         loop {
-            let failure = match self.set_up(mode, scope).await {
+            let (failure, next) = match self.set_up(mode, scope).await {
                 Ok(()) => {
                     let text = describe_result(self.run.plan, mode);
                     let events = &self.run.context.events;
                     events.detail(Phase::Emulation, text);
                     return Ok(mode);
                 }
-                Err(failure) if failure.class == Class::Interrupted => return Err(failure),
-                Err(failure) => failure,
+                Err(Refused::Final(failure)) if failure.class == Class::Interrupted => {
+                    return Err(failure);
+                }
+                // No reason for a mode with more privileges.
+                Err(Refused::Final(failure)) => (failure, None),
+                Err(Refused::NextMode(failure)) => {
+                    let is_undone = failure.teardown.is_empty();
+                    let next = mode.otherwise(choice, engine.facts());
+                    (failure, next.filter(|_| is_undone))
+                }
             };
-            // A full disk or a silent engine fails every mode, and is no reason for one with more privileges.
-            let another_may_work = failure.try_next_mode && failure.teardown.is_empty();
             let text = failure.to_string();
             let combined = combine(first, failure);
-            let next = mode.otherwise(choice, engine.facts());
-            match next.filter(|_| another_may_work) {
+            match next {
                 Some(next) if engine.answers(ENGINE_TIMEOUT).await => mode = next,
                 _ => return Err(combined),
             }
@@ -383,7 +383,7 @@ impl Setup<'_> {
         events.warn(format!("{why}; continuing with {handler}"));
     }
 
-    async fn set_up(&self, mode: Emulation, scope: &mut Scope) -> Result<(), Failure> {
+    async fn set_up(&self, mode: Emulation, scope: &mut Scope) -> Result<(), Refused> {
         let (plan, cancel) = (self.run.plan, &self.run.context.cancel);
         let (engine, run) = (plan.engine(), &plan.run);
         if mode == Emulation::Register {
@@ -394,10 +394,10 @@ impl Setup<'_> {
         if mode == Emulation::Private {
             if self.builder_is_root {
                 let request = &plan.request;
-                return Err(Emulation::refused_to_root(
+                return Err(Refused::NextMode(Emulation::refused_to_root(
                     request.target.emulation,
                     request.target.system,
-                ));
+                )));
             }
             scope.keep_private(PrivateBinfmt::verify(engine, self.image, run, cancel).await?);
             return Ok(());
@@ -408,22 +408,24 @@ impl Setup<'_> {
         };
         let probed = binfmt::probe(engine, self.image, handler, run, cancel).await;
         match (probed, scope.lease()) {
-            (Err(failure), Some(lease)) if failure.class == Class::Environment => {
-                Err(lease.blame(failure).await)
+            (Err(refused), Some(lease)) if refused.class() == Class::Environment => {
+                Err(lease.blame(refused).await)
             }
             (probed, _) => probed,
         }
     }
 
     /// Starts a registrar, removes what stale runs left behind, and registers the handler.
-    async fn register(&self) -> Result<Lease, Failure> {
+    async fn register(&self) -> Result<Lease, Refused> {
         let Context { cancel, events } = self.run.context;
         let plan = self.run.plan;
         let options = RegistrarOptions::new(plan.engine(), self.image, &plan.run);
         let mut registrar = Registrar::start(options, cancel, events).await?;
         match self.run.sweep(Some(&mut registrar)).await {
             Ok(()) => registrar.hold(cancel).await,
-            Err(failure) => Err(failure.with_teardown(registrar.release(cancel).await)),
+            Err(failure) => Err(failure
+                .with_teardown(registrar.release(cancel).await)
+                .into()),
         }
     }
 }

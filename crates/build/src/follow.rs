@@ -9,6 +9,7 @@ use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::flake_caches::{CachePolicy, CacheUse};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::system::System;
 use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
@@ -19,7 +20,7 @@ use sdbuild_nix::diagnosis::{Warnings, is_of_evaluation};
 use sdbuild_nix::layout;
 use sdbuild_nix::log::{Log, clean};
 use sdbuild_nix::reports::FlakeReport;
-use sdbuild_nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report};
+use sdbuild_nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report, image_choice};
 use sdbuild_nix::slow_work::ExpensiveBuilds;
 use sdbuild_nix::slow_work::SlowFetches;
 use sdbuild_nix::slow_work::compile_warning;
@@ -47,6 +48,8 @@ pub(super) struct Followed {
     pub(super) evaluation: Option<Sha256Hash>,
     /// If an attribute of a flake is built which is not a configuration: what is instead of one.
     pub(super) as_it_is: Option<NoConfiguration>,
+    /// Which image the evaluation chose.
+    pub(super) image: Option<ImageChoice>,
     /// The most memory that the evaluator used, in bytes, if that was measured.
     pub(super) evaluator_memory: Option<u64>,
     /// The warnings of the evaluation, if the view keeps them.
@@ -115,6 +118,7 @@ pub(super) async fn follow(
                         flake: reader.flake,
                         evaluation: reader.evaluation,
                         as_it_is: reader.as_it_is,
+                        image: reader.image,
                         evaluator_memory: reader.evaluator_memory,
                         kept_warnings: reader.kept_warnings,
                     });
@@ -141,6 +145,7 @@ struct Reader<'a> {
     flake: Option<FlakeReport>,
     evaluation: Option<Sha256Hash>,
     as_it_is: Option<NoConfiguration>,
+    image: Option<ImageChoice>,
     evaluator_memory: Option<u64>,
     kept_warnings: Vec<String>,
     is_checked: bool,
@@ -167,6 +172,7 @@ impl<'a> Reader<'a> {
             flake: None,
             evaluation: None,
             as_it_is: None,
+            image: None,
             evaluator_memory: None,
             kept_warnings: Vec::new(),
             is_checked: false,
@@ -218,6 +224,10 @@ impl<'a> Reader<'a> {
             self.configuration_facts(line);
             return;
         }
+        if let Some(choice) = image_choice(line) {
+            self.image_choice(choice);
+            return;
+        }
         if self.build_log.note_names(line) {
             return;
         }
@@ -233,6 +243,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reports the first choice: an evaluation may be repeated, and what is built can write such lines too.
+    fn image_choice(&mut self, choice: ImageChoice) {
+        self.build_log.note_image(&choice);
+        if self.image.is_none() {
+            self.events.emit(Event::ImageChosen(choice.clone()));
+            self.image = Some(choice);
+        }
+    }
+
     /// Reports once the keys that the image accepts, and what `check` would find: an evaluation may be repeated, and what is
     /// built can write such lines too.
     fn configuration_facts(&mut self, line: &str) {
@@ -242,6 +261,9 @@ impl<'a> Reader<'a> {
         let Some(facts) = check::traced_facts(line) else {
             return;
         };
+        if let Some(option) = facts.missing_image() {
+            self.build_log.note_missing_image(option);
+        }
         if let Some(keys) = facts.authorized_keys() {
             self.events.emit(Event::AuthorizedKeys(keys));
         }

@@ -10,6 +10,7 @@ use crate::request::Common;
 use crate::run_lock::{KnownRun, RunLocks, RunState};
 use crate::sweep::{StaleObjects, Sweep};
 use sdbuild_core::context::Context;
+use sdbuild_core::counted::counted;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::plain_file;
@@ -253,9 +254,8 @@ impl Inventory {
         context: &Context,
     ) -> Result<Vec<SizedVolume>, Failure> {
         let listed = &self.objects.volumes;
-        let names: Vec<&str> = listed.iter().map(|v| v.volume.name.as_str()).collect();
         let counted = match self.registrar_image() {
-            Some(image) if !names.is_empty() => self.count(image, &names, context).await,
+            Some(image) if !listed.is_empty() => self.count(image, context).await,
             _ => return Ok(listed.clone()),
         };
         let mut volumes = Vec::new();
@@ -275,71 +275,41 @@ impl Inventory {
         Ok(volumes)
     }
 
-    /// Counts all volumes in one container, because starting one takes longer than counting. If that fails, for instance
-    /// because one volume is damaged, each in a container of its own.
-    async fn count(
-        &self,
-        image: &ImageInfo,
-        names: &[&str],
-        context: &Context,
-    ) -> Result<Sizes, Failure> {
-        let numbered: Vec<(usize, &str)> = names.iter().copied().enumerate().collect();
-        if let Some(sizes) = self.count_together(image, &numbered, context).await? {
-            return Ok(sizes);
-        }
-        let mut sizes = Sizes::new();
-        for volume in numbered.iter().filter(|_| numbered.len() > 1) {
-            let one = self.count_together(image, &[*volume], context).await?;
-            sizes.extend(one.unwrap_or_default());
-        }
-        Ok(sizes)
-    }
-
-    /// `None` if the engine could not run the container.
-    async fn count_together(
-        &self,
-        image: &ImageInfo,
-        volumes: &[(usize, &str)],
-        context: &Context,
-    ) -> Result<Option<Sizes>, Failure> {
+    /// Counts all volumes in one container, because starting one takes longer than counting; no size is known if the engine could
+    /// not run it.
+    async fn count(&self, image: &ImageInfo, context: &Context) -> Result<Sizes, Failure> {
+        let listed = &self.objects.volumes;
         let command = ["/bin/busybox", "sh", "-c", SCRIPT].map(str::to_owned);
         let mut spec = ContainerSpec::new(Role::Probe, &self.own, &image.id, command.into());
         spec.read_only = true;
-        let mounts = volumes.iter();
+        let mounts = listed.iter().enumerate();
         spec.volumes = mounts
-            .map(|(number, name)| ((*name).to_owned(), format!("{DIR}/{number}")))
+            .map(|(number, one)| (one.volume.name.clone(), format!("{DIR}/{number}")))
             .collect();
         let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
         let guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
-        let tell = |counted| {
-            let text = detail(volumes, counted);
+        let volumes = counted(listed.len(), "volume", "volumes");
+        let tell = |done| {
+            let text = format!("{done} of {volumes}");
             context.events.detail(Phase::Measure, text);
         };
         let count = async |guard: &mut ContainerGuard| {
             tell(0);
-            let mut counted = 0;
+            let mut done = 0;
             let seen = |line: &str| {
-                counted += usize::from(size(line).is_some());
-                tell(counted);
+                done += usize::from(size(line).is_some());
+                tell(done);
             };
             let output = async {
                 let container = guard.create(&spec).await?;
-                container.watched_output(volumes.len(), seen).await
+                container.watched_output(listed.len(), seen).await
             };
             let output = timeout(MEASURE_TIMEOUT, output).await;
             Ok(output.and_then(Result::ok))
         };
         let operation = "count the bytes of the volumes";
         let counted = guard.run(operation, &context.cancel, count).await?;
-        Ok(counted.map(|(_, lines)| sizes(&lines)))
-    }
-}
-
-/// The volume that is counted, or how many of several are.
-fn detail(volumes: &[(usize, &str)], counted: usize) -> String {
-    match volumes {
-        [(_, name)] => format!("volume {name}"),
-        _ => format!("{counted} of {} volumes", volumes.len()),
+        Ok(counted.map(|(_, lines)| sizes(&lines)).unwrap_or_default())
     }
 }
 

@@ -107,7 +107,7 @@ pub struct Resolve<'a> {
 
 impl Locked {
     /// Whether this is the entry for `requested`.
-    pub fn is_for(&self, requested: &Requested) -> bool {
+    pub(crate) fn is_for(&self, requested: &Requested) -> bool {
         match requested {
             Requested::Release(release) => self.release.as_ref() == Some(release),
             Requested::Url(url) => self.requested.as_ref() == Some(url),
@@ -317,7 +317,7 @@ pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
 }
 
 /// Replaces the file at `path` by one with `text`, which is complete or not there at all.
-pub fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
+pub(crate) fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
     let shown = path.display();
     let dir = parent_dir(path);
     let written = CompleteFile::write(dir, text, 0o644, None).and_then(|complete| {

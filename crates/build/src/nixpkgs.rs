@@ -13,7 +13,7 @@ use sdbuild_core::failure::{Failure, OrFail};
 use sdbuild_core::hash::Sha256Hash;
 
 /// The file in `state_dir` with the hashes of directories, which may be removed at any time.
-pub fn hashes_file(state_dir: &Path) -> PathBuf {
+pub(crate) fn hashes_file(state_dir: &Path) -> PathBuf {
     state_dir.join("tree-hashes.json")
 }
 
@@ -90,7 +90,7 @@ fn archive_instead(text: &str) -> Option<String> {
 
 impl Nixpkgs {
     /// Whether it is a directory with the miniature nixpkgs, whose packages come from a Debian mirror.
-    pub fn is_miniature(&self) -> bool {
+    pub(crate) fn is_miniature(&self) -> bool {
         match self {
             Self::Dir(dir) => dir.join(OF_MINIATURE).is_file(),
             Self::Remote(_) => false,
@@ -162,7 +162,7 @@ impl LocalNixpkgs {
 
     /// The directory `root` as it was when it was read last; `None` if the file `hashes` does not have it. [`Self::dir`] gives the same
     /// unless it has changed since.
-    pub fn remembered_dir(root: &Path, hashes: PathBuf) -> Option<Self> {
+    pub(crate) fn remembered_dir(root: &Path, hashes: PathBuf) -> Option<Self> {
         let summary = remembered(root, &hashes)?;
         Some(Self::tree(root, summary, hashes))
     }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::ssh_key;
 
 /// Fields of a line.
@@ -87,7 +88,7 @@ impl RemoteBuilder {
     }
 
     /// The features that it may be asked for.
-    pub fn all_features(&self) -> Vec<String> {
+    pub(crate) fn all_features(&self) -> Vec<String> {
         [&self.features[..], &self.mandatory].concat()
     }
 
@@ -98,7 +99,7 @@ impl RemoteBuilder {
     }
 
     /// Whether it has the feature that nixpkgs requires for kernels.
-    pub fn compiles_kernels(&self) -> bool {
+    pub(crate) fn compiles_kernels(&self) -> bool {
         self.features.iter().any(|feature| feature == BIG_PARALLEL)
     }
 
@@ -136,7 +137,7 @@ impl FromStr for RemoteBuilder {
         };
         let field = |number: usize| words.get(number).copied().filter(|word| *word != "-");
         let (scheme, rest) = address(uri)?;
-        let of_builder = |problem: String| format!("the builder {uri}: {problem}");
+        let of_builder = |problem: String| format!("the builder {}: {problem}", hide_secrets(uri));
         if words.len() > FIELDS {
             let text = format!("{} fields, at most {FIELDS} are allowed", words.len());
             return Err(of_builder(text));

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::builder::{BuilderImage, Trial, TrialRun};
+use crate::builder::{BuilderImage, Containers, Trial, TrialRun};
 use crate::checks::Check;
 use crate::clients;
 use crate::emulation::Emulation;
@@ -64,9 +64,11 @@ pub(crate) async fn try_all(run: &RunContext<'_>, image: &BuilderImage) -> Resul
     }
     let access = clients::network_access(&plan.request)?;
     let trial = TrialRun {
-        engine: plan.engine(),
-        run: &plan.run,
-        image,
+        containers: Containers {
+            engine: plan.engine(),
+            run: &plan.run,
+            image,
+        },
         access: &access,
     };
     let work = async {
@@ -286,9 +288,11 @@ async fn trials(
     // Without it another run would take the container for one that was left.
     let lock = RunLocks::new(&request.common.state_dir, engine.endpoint()).acquire(&run)?;
     let trial = TrialRun {
-        engine,
-        run: &run,
-        image: &image,
+        containers: Containers {
+            engine,
+            run: &run,
+            image: &image,
+        },
         access: &access,
     };
     let tried = trial.try_all(&context.cancel).await;

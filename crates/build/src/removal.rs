@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
+use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, Containers, has_builder};
 use crate::container_images::provide_ours;
 use crate::inventory::{
     ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
@@ -16,7 +16,7 @@ use crate::nixpkgs;
 use crate::request::Common;
 use crate::run_lock::{RunLocks, RunState};
 use crate::sweep::{StaleObjects, image_name};
-use crate::{clients, last_times};
+use crate::{check_memory, clients, last_times};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, Leftover};
@@ -479,11 +479,15 @@ impl FileRemoval {
         failed.into_iter().map(leftover).collect()
     }
 
-    /// Removes the logs, and with them the times of earlier builds and the hashes of checkouts.
+    /// Removes the logs, and with them the times of earlier builds, the hashes of checkouts and what checks evaluated.
     fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
         if let Some(state_dir) = logs.parent() {
             // Nothing but a number on the screen and a second of the next build depends on them.
-            for file in [last_times::file(state_dir), nixpkgs::hashes_file(state_dir)] {
+            for file in [
+                last_times::file(state_dir),
+                nixpkgs::hashes_file(state_dir),
+                check_memory::file(state_dir),
+            ] {
                 fs::remove_file(file).ok();
             }
         }
@@ -634,9 +638,11 @@ fn collector<'a>(
     store: &'a str,
 ) -> Collector<'a> {
     Collector {
-        engine: &inventory.engine,
-        run: &inventory.own,
-        image,
+        containers: Containers {
+            engine: &inventory.engine,
+            run: &inventory.own,
+            image,
+        },
         store,
     }
 }

@@ -153,6 +153,8 @@ pub struct Target {
     pub system: System,
     /// The format of the image.
     pub format: Format,
+    /// Whether no flag or setting names the format: the configuration may make another image then.
+    pub is_default_format: bool,
     /// The board that the image is for, if it is for one in particular.
     pub board: Option<BoardName>,
     /// Requested emulation.
@@ -370,6 +372,7 @@ pub(crate) mod fixture {
                 emulation: EmulationChoice::default(),
                 glue: Glue::default(),
                 format: format.clone(),
+                is_default_format: true,
             },
             resources: ResourceLimits {
                 rented: None,

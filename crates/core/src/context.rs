@@ -104,7 +104,7 @@ impl Context {
     fn stop_by(&self, failure: &Failure) -> Stop {
         if failure.class == Class::Interrupted {
             Stop::Interrupted
-        } else if failure.has_question() {
+        } else if failure.question().is_some() {
             Stop::Question
         } else if failure.is_refusal {
             Stop::Refused
@@ -185,10 +185,8 @@ mod tests {
     }
 
     fn in_the_way() -> Failure {
-        Failure {
-            in_the_way: Some(Box::from(std::path::Path::new("pi.img"))),
-            ..Failure::usage("it exists")
-        }
+        let question = crate::failure::Question::Replace("pi.img".into());
+        Failure::new(Class::Usage, question).context("write the image")
     }
 
     #[tokio::test]
@@ -201,6 +199,8 @@ mod tests {
         assert_eq!(run(Ok(())).await, [None]);
         assert_eq!(run(Err(Failure::usage("x"))).await, [Some(Stop::Failed)]);
         assert_eq!(run(Err(in_the_way())).await, [Some(Stop::Question)]);
+        let nobody_to_ask = in_the_way().asked_if(false);
+        assert_eq!(run(Err(nobody_to_ask)).await, [Some(Stop::Failed)]);
         let refused = Failure {
             is_refusal: true,
             ..Failure::usage("it exists")

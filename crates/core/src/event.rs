@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::image_choice::ImageChoice;
 use crate::nix_event::NixEvent;
 use crate::text::without_os_errors;
 
@@ -164,6 +165,8 @@ pub enum Event {
     LastTimes(PhaseTimes),
     /// The public keys that the image accepts, as soon as its configuration is evaluated, if all of them are known.
     AuthorizedKeys(Vec<String>),
+    /// Which image is built and who chose it, as soon as the configuration is evaluated.
+    ImageChosen(ImageChoice),
     /// A line of Nix's log.
     Nix(NixEvent),
     /// Something that the user should know, although the run goes on.

@@ -3,7 +3,7 @@
 //! A [`Failure`] is made where it is known what a user can do about it; `ui::report` formats it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::flake_caches::CacheAnswer;
 use super::text::without_os_errors;
@@ -29,6 +29,17 @@ pub enum Class {
     Interrupted,
     /// A bug in sdbuild (exit code 70).
     Internal,
+}
+
+/// What the user has to decide before the work that ended with it can succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Question {
+    /// Whether the image may replace this file.
+    #[error("{} already exists and was not written by a build of this configuration", .0.display())]
+    Replace(PathBuf),
+    /// Whether the binary caches of a flake are used; not accepted yet.
+    #[error("whether to use the binary caches of the flake has not been decided")]
+    AcceptCaches(CacheAnswer),
 }
 
 /// Something that could not be removed, with the command that removes it.
@@ -63,16 +74,10 @@ pub struct Failure {
     pub derivation: Option<String>,
     /// Objects that could not be removed.
     pub teardown: Vec<Leftover>,
-    /// The file that the image would replace, if the user agreed; only if the user can be asked.
-    pub in_the_way: Option<Box<Path>>,
     /// Whether the work of the phase that it ends had not begun.
     pub is_refusal: bool,
     /// Whether the error begins with what was tried, such as `read a.img`.
     pub names_operation: bool,
-    /// Whether another way of emulation may work where this one failed.
-    pub try_next_mode: bool,
-    /// The binary caches of a flake that the user has to be asked about; not accepted yet.
-    pub asks_about: Option<Box<CacheAnswer>>,
 }
 
 impl Failure {
@@ -87,11 +92,8 @@ impl Failure {
             log: None,
             derivation: None,
             teardown: Vec::new(),
-            in_the_way: None,
             is_refusal: false,
             names_operation: false,
-            try_next_mode: false,
-            asks_about: None,
         }
     }
 
@@ -120,9 +122,18 @@ impl Failure {
         Self::message(Class::Interrupted, "interrupted")
     }
 
-    /// Whether the user has to be asked something: with the right answer the same work can succeed.
-    pub fn has_question(&self) -> bool {
-        self.in_the_way.is_some() || self.asks_about.is_some()
+    /// The question that has to be answered before the same work can succeed, if that is the error.
+    pub fn question(&self) -> Option<&Question> {
+        self.error.downcast_ref()
+    }
+
+    /// The same, whose question counts as one only if the user can be asked.
+    #[must_use]
+    pub fn asked_if(mut self, can_ask: bool) -> Self {
+        if let Some(question) = self.question().filter(|_| !can_ask) {
+            self.error = anyhow::anyhow!("{question}");
+        }
+        self
     }
 
     /// The error and its causes as a sentence: `could not read a.img: it is empty`.
@@ -143,6 +154,16 @@ impl Failure {
         self
     }
 
+    /// The same for an operation that may have been interrupted: where that was is of no interest.
+    #[must_use]
+    pub fn during(self, operation: impl fmt::Display) -> Self {
+        if self.class == Class::Interrupted {
+            self
+        } else {
+            self.context(operation)
+        }
+    }
+
     /// Adds what follows from the cause in front of it: `the machine switched itself off`.
     #[must_use]
     pub fn consequence(mut self, text: impl fmt::Display) -> Self {
@@ -155,13 +176,6 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hints.push(hint.to_string());
-        self
-    }
-
-    /// Marks that another way of emulation may work.
-    #[must_use]
-    pub fn try_next_mode(mut self) -> Self {
-        self.try_next_mode = true;
         self
     }
 

@@ -18,6 +18,7 @@ pub mod hash;
 pub mod host_name;
 pub mod http_url;
 pub mod human_bytes;
+pub mod image_choice;
 pub mod invisible_chars;
 pub mod kvm;
 pub mod locked_file;

@@ -59,7 +59,7 @@ fn bytes_pattern(pattern: &str) -> Result<Regex, Box<BuildError>> {
 }
 
 /// Whether what is called `name` holds a secret.
-pub fn is_name_of_secret(name: &str) -> bool {
+fn is_name_of_secret(name: &str) -> bool {
     NAME.as_ref().is_some_and(|ends| ends.is_match(name))
 }
 

@@ -39,7 +39,7 @@ pub async fn run(command: Command, max_bytes: u64) -> io::Result<Ended> {
 
 /// Starts `command` in a session of its own that goes on when this process ends. The result is the leader alone: the wrapper
 /// would also wait for processes that it leaves behind.
-pub fn start_detached(command: Command) -> io::Result<Box<dyn ChildWrapper>> {
+fn start_detached(command: Command) -> io::Result<Box<dyn ChildWrapper>> {
     let mut wrapped = CommandWrap::from(command);
     Ok(wrapped.wrap(ProcessSession).spawn()?.into_inner())
 }

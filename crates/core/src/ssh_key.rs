@@ -115,16 +115,6 @@ pub fn lets_owner_in(text: &str) -> bool {
     entries(text).any(|entry| !entry.has("cert-authority"))
 }
 
-/// The time from which on the first key in `text` is not accepted, as it is written: `20260131`. Of several times the first one that
-/// comes counts.
-pub fn expiry_time(text: &str) -> Option<&str> {
-    let entry = entries(text).next()?;
-    let digits = |time: &str| time.strip_suffix('Z').unwrap_or(time).to_owned();
-    let times = entry.values("expiry-time");
-    let times = times.filter(|time| is_time(&digits(time)));
-    times.min_by_key(|time| format!("{:0<14}", digits(time)))
-}
-
 /// Whether no key in `text` is accepted at the time `now`, whatever the time zone of the machine, because the time of each is over.
 pub fn is_expired(text: &str, now: Timestamp) -> bool {
     let is_over = |entry: Entry<'_>| {
@@ -192,31 +182,12 @@ fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
     text.lines().filter_map(Entry::of)
 }
 
-/// What precedes the complete key in `line`, whether an SSH server knows it or not.
-pub fn text_before_key(line: &str) -> Option<&str> {
-    let blanks = line.match_indices(is_blank);
-    let mut parts = blanks.filter_map(|(at, _)| line.split_at_checked(at));
-    let found = parts.find(|(_, rest)| key_at_start(rest.trim_start_matches(is_blank)).is_some());
-    found.map(|(before, _)| before.trim())
-}
-
 /// The complete key at the start of `text`, behind its type.
 fn key_at_start(text: &str) -> Option<&str> {
     let mut words = text.split(is_blank).filter(|word| !word.is_empty());
     let (key_type, key) = (words.next()?, words.next()?);
     let is_one = text.starts_with(key_type) && KEY_TYPES.contains(&key_type);
     (is_one && is_complete(key_type, key)).then_some(key)
-}
-
-/// The type that the key `key`, in Base64, has in itself, if SSH servers accept it; also of a key that is cut short.
-pub fn type_in(key: &str) -> Option<&'static str> {
-    // Whole groups of four characters, of which each is three bytes.
-    let whole = key.len() / 4 * 4;
-    let blob = BASE64_STANDARD.decode(key.get(..whole)?).ok()?;
-    let (length, rest) = blob.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let name = rest.get(..length)?;
-    KEY_TYPES.into_iter().find(|known| known.as_bytes() == name)
 }
 
 /// Options without a value; those of the second list may begin with `no-`.
@@ -319,14 +290,11 @@ fn quoted_at_start(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::contains_key;
-    use super::expiry_time;
     use super::fingerprint;
     use super::is_expired;
     use super::known;
     use super::lets_owner_in;
     use super::split;
-    use super::text_before_key;
-    use super::type_in;
 
     const ED: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
@@ -380,12 +348,9 @@ mod tests {
         ] {
             let line = format!("no-pty,expiry-time=\"{time}\" {ED} me");
             assert_eq!(is_expired(&line, now), is_over, "{time}");
-            let is_time = time.len() >= 8 && !time.contains('-');
-            assert_eq!(expiry_time(&line), is_time.then_some(time));
         }
         let two = format!("expiry-time=\"20991231\",expiry-time=\"20200101\" {ED}");
         assert!(is_expired(&two, now));
-        assert_eq!(expiry_time(&two), Some("20200101"));
         assert!(!is_expired(ED, now) && !is_expired("", now));
         let two = format!("expiry-time=\"20200101\" {ED}\n{ED}");
         assert!(!is_expired(&two, now));
@@ -400,18 +365,6 @@ mod tests {
             assert!(contains_key(&line) && !lets_owner_in(&line), "{options}");
         }
         assert!(!lets_owner_in("~/.ssh/id_ed25519.pub"));
-    }
-
-    #[test]
-    fn a_key_names_its_type_itself() {
-        let (_, key) = ED.split_once(' ').unwrap();
-        assert_eq!(type_in(key), Some("ssh-ed25519"));
-        assert_eq!(type_in(key.split_at(30).0), Some("ssh-ed25519"));
-        for none in ["", "AAAA", "REPLACE-ME", "ssh-ed25519", "ääää"] {
-            assert_eq!(type_in(none), None, "{none}");
-        }
-        assert_eq!(text_before_key(&format!("a b {ED} c")), Some("a b"));
-        assert_eq!(text_before_key("a b"), None);
     }
 
     /// The fingerprint is that of `ssh-keygen -l`.

@@ -131,25 +131,6 @@ impl System {
         )
     }
 
-    /// The system that other programs call `name`: `arm64`, `linux/amd64`, `linux-aarch64`.
-    pub fn by_other_name(name: &str) -> Option<Self> {
-        let name = name.to_lowercase();
-        let name = name
-            .strip_prefix("linux/")
-            .or(name.strip_prefix("linux-"))
-            .unwrap_or(&name);
-        // Rust's and GNU's triples, such as aarch64-unknown-linux-gnu.
-        let name = name
-            .strip_suffix("-gnu")
-            .or(name.strip_suffix("-musl"))
-            .unwrap_or(name);
-        let name = name.strip_suffix("-linux").unwrap_or(name);
-        let name = name.strip_suffix("-unknown").unwrap_or(name);
-        let architecture = Architecture::by_name(&name.replace('-', "_"))?;
-        let mut systems = Self::value_variants().iter().copied();
-        systems.find(|system| system.architecture() == architecture)
-    }
-
     /// The processor architecture of the system.
     pub fn architecture(self) -> Architecture {
         match self {
@@ -187,26 +168,6 @@ mod tests {
             assert_eq!(host.emulates().emulates(), host);
         }
         assert_eq!(Architecture::X86_64.qemu_user(), "qemu-x86_64");
-    }
-
-    #[test]
-    fn names_of_other_programs_mean_a_system() {
-        for name in [
-            "arm64",
-            "linux/arm64",
-            "aarch64",
-            "ARM64-linux",
-            "aarch64-unknown-linux-gnu",
-            "aarch64-linux-gnu",
-        ] {
-            let system = System::by_other_name(name);
-            assert_eq!(system, Some(System::Aarch64Linux), "{name}");
-        }
-        for name in ["amd64", "linux/amd64", "x86-64"] {
-            let system = System::by_other_name(name);
-            assert_eq!(system, Some(System::X8664Linux), "{name}");
-        }
-        assert_eq!(System::by_other_name("riscv64"), None);
     }
 
     #[test]

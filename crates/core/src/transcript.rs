@@ -141,22 +141,6 @@ mod tests {
     }
 
     #[test]
-    fn a_forecast_is_one_line() {
-        let build = NixEvent::WillBuild { derivations: 1 };
-        assert_eq!(forecast(&build).as_deref(), Some("to build: 1 derivation"));
-        let fetch = NixEvent::WillFetch {
-            paths: 812,
-            download: 912_000_000,
-            unpacked: 3_200_000_000,
-        };
-        let line = Transcript::default().line(&fetch);
-        assert_eq!(
-            line.as_deref(),
-            Some("to fetch: 812 paths, 912 MB (3.2 GB unpacked)")
-        );
-    }
-
-    #[test]
     fn names_are_what_follows_the_hash() {
         assert_eq!(short_name(DRV), "t-51");
         assert_eq!(short_name("/nix/store/x-a.drv"), "x-a");

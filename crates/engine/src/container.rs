@@ -18,7 +18,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use sdbuild_core::cancel::Cancel;
-use sdbuild_core::failure::{Class, Failure, Leftover};
+use sdbuild_core::failure::{Failure, Leftover};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinSet;
 
@@ -280,13 +280,7 @@ impl ContainerGuard {
             Ok(_) => Failure::environment("its container could not be removed"),
             Err(failure) => failure,
         };
-        // Where a run was interrupted is of no interest.
-        let failure = if failure.class == Class::Interrupted {
-            failure
-        } else {
-            failure.context(operation)
-        };
-        Err(failure.with_teardown(leftovers))
+        Err(failure.during(operation).with_teardown(leftovers))
     }
 
     /// Stops and removes the container, each step bounded in time; a shortened teardown removes it at once. Returns the

@@ -1,6 +1,8 @@
 //! Reads a container's output to its end, and splits it into lines of bounded length.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -59,31 +61,20 @@ impl Container {
     ) -> Result<(Exit, Vec<String>), EngineError> {
         let output = self.attach().await?.output;
         self.start().await?;
-        let mut drain = self.drain(output);
         let (mut lines, mut all) = (Lines::default(), Vec::new());
-        loop {
-            match drain.next().await? {
-                Drained::Chunk(OutputChunk::Stdout(bytes) | OutputChunk::Stderr(bytes)) => {
-                    let new = lines.push(&bytes);
-                    for line in &new {
-                        seen(line);
-                    }
-                    all.extend(new);
-                    all.truncate(max_lines);
-                }
-                Drained::End {
-                    incomplete: Some(error),
-                    ..
-                } => return Err(error),
-                Drained::End {
-                    exit,
-                    incomplete: None,
-                } => {
-                    all.extend(lines.finish());
-                    return Ok((exit, all));
-                }
+        let collect = async |chunk| -> ControlFlow<Infallible> {
+            let (OutputChunk::Stdout(bytes) | OutputChunk::Stderr(bytes)) = chunk;
+            let new = lines.push(&bytes);
+            for line in &new {
+                seen(line);
             }
-        }
+            all.extend(new);
+            all.truncate(max_lines);
+            ControlFlow::Continue(())
+        };
+        let ControlFlow::Continue(exit) = self.drain(output).pass_to(collect).await?;
+        all.extend(lines.finish());
+        Ok((exit, all))
     }
 }
 
@@ -134,6 +125,28 @@ impl<'a> Drain<'a> {
 }
 
 impl Drain<'_> {
+    /// Passes all output to `sink` and waits for the container's end, unless `sink` breaks before. Fails when the output may be
+    /// incomplete.
+    pub async fn pass_to<B>(
+        mut self,
+        mut sink: impl AsyncFnMut(OutputChunk) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B, Exit>, EngineError> {
+        loop {
+            match self.next().await? {
+                Drained::Chunk(chunk) => {
+                    if let ControlFlow::Break(reason) = sink(chunk).await {
+                        return Ok(ControlFlow::Break(reason));
+                    }
+                }
+                Drained::End {
+                    incomplete: Some(error),
+                    ..
+                } => return Err(error),
+                Drained::End { exit, .. } => return Ok(ControlFlow::Continue(exit)),
+            }
+        }
+    }
+
     fn give_up(&mut self) {
         self.is_open = false;
         self.incomplete = Some(EngineError::Silent {

@@ -420,23 +420,4 @@ mod tests {
             assert_eq!(Endpoint::parse("https://pi", None), None, "no certificates");
         }
     }
-
-    mod connect_error {
-        use super::super::*;
-
-        #[test]
-        fn a_server_that_ssh_does_not_reach_needs_ssh_first() {
-            let hints = |address: &str, reason: &str| {
-                let endpoint = Endpoint::parse(address, None).unwrap();
-                ConnectError::Ssh(endpoint, reason.to_owned()).hints()
-            };
-            let unknown = "ssh: Could not resolve hostname board: Name or service not known";
-            let refused = "ssh: connect to host board port 22: Connection refused";
-            for reason in [unknown, refused] {
-                let shown = hints("ssh://pi@board:2222/run/x.sock", reason);
-                assert_eq!(shown, ["`ssh ssh://pi@board:2222` must work first"]);
-            }
-            assert_eq!(hints("ssh://pi@board:2222", "open failed").len(), 2);
-        }
-    }
 }

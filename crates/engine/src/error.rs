@@ -255,15 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_refusal_is_described_by_its_status() {
-        let text = refused(404, "").to_string();
-        assert_eq!(
-            text,
-            "remove volume x: refused without a reason (HTTP status 404)"
-        );
-    }
-
-    #[test]
     fn long_messages_are_truncated_between_characters() {
         let text = refused(500, &"ü".repeat(5000)).to_string();
         assert_eq!(
@@ -298,11 +289,5 @@ mod tests {
             operation: "mount what was denied".into(),
         };
         assert!(!silent.is_forbidden() && silent.refusal().is_none());
-    }
-
-    #[test]
-    fn a_full_disk_has_a_hint() {
-        let failure = Failure::from(refused(500, "write /x: no space left on device"));
-        assert!(failure.hints.iter().any(|h| h.contains("sdbuild clean")));
     }
 }

@@ -15,11 +15,11 @@ pub const RUN: &str = "dev.sdbuild.run";
 /// Label: what the object is for, see [`Role`].
 pub const ROLE: &str = "dev.sdbuild.role";
 /// Label of containers: the [`Moment`] at which they were asked for, by the client's clocks.
-pub const CREATED: &str = "dev.sdbuild.created";
+pub(crate) const CREATED: &str = "dev.sdbuild.created";
 /// Label: the version of sdbuild that created it.
 pub const VERSION: &str = "dev.sdbuild.version";
 /// Label of container images: SHA-256 of the lock and the definition that they were assembled from.
-pub const DEFINITION: &str = "dev.sdbuild.definition";
+pub(crate) const DEFINITION: &str = "dev.sdbuild.definition";
 
 /// Identifies one invocation in the names and labels of its objects: 48 random bits as 12 hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -110,7 +110,7 @@ const SECOND: &str = "-2";
 const FILLER: &str = "-fill";
 
 /// The name of the registrar that removes what the first registrar of `run` could not remove.
-pub fn second_registrar_name(run: &RunId) -> String {
+pub(crate) fn second_registrar_name(run: &RunId) -> String {
     format!("{}{SECOND}", Role::Registrar.container_name(run))
 }
 
@@ -168,7 +168,7 @@ pub fn labels(role: Role, run: &RunId) -> HashMap<String, String> {
 }
 
 /// The same, with the moment at which it is created.
-pub fn labels_of_now(role: Role, run: &RunId) -> HashMap<String, String> {
+pub(crate) fn labels_of_now(role: Role, run: &RunId) -> HashMap<String, String> {
     let mut all = labels(role, run);
     all.extend(Moment::now().map(|now| (CREATED.to_owned(), now.to_string())));
     all

@@ -21,7 +21,7 @@ mod heartbeat;
 mod image;
 mod inventory;
 pub mod labels;
-pub mod moment;
+mod moment;
 pub mod oci;
 mod spec;
 pub mod ssh_machine;

@@ -12,7 +12,7 @@ const UPTIME: &str = "/proc/uptime";
 
 /// A moment by two clocks: the time since the machine was started, which cannot be set, and the time of day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub(crate) struct Moment {
     boot: String,
     uptime: u64,
     unix: u64,
@@ -20,7 +20,7 @@ pub struct Moment {
 
 impl Moment {
     /// Now; `None` where the kernel does not report it.
-    pub fn now() -> Option<Self> {
+    pub(crate) fn now() -> Option<Self> {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
         let boot = fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
         let uptime = fs::read_to_string(UPTIME).ok()?;
@@ -34,7 +34,7 @@ impl Moment {
 
     /// The time from `earlier` until this moment: on the same machine since the same boot by the time since that boot,
     /// otherwise by the time of day. `None` if `earlier` is later.
-    pub fn since(&self, earlier: &Self) -> Option<Duration> {
+    pub(crate) fn since(&self, earlier: &Self) -> Option<Duration> {
         let seconds = if self.boot == earlier.boot {
             self.uptime.checked_sub(earlier.uptime)
         } else {
@@ -52,7 +52,7 @@ impl fmt::Display for Moment {
 
 /// The text is not what [`Moment`] displays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAMoment;
+pub(crate) struct NotAMoment;
 
 impl FromStr for Moment {
     type Err = NotAMoment;

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::image_format::{OF_NIXPKGS, SD_CARD, all, extension_of};
 
@@ -41,23 +40,6 @@ pub fn is_output(path: &Path) -> bool {
 pub fn is_build_result(path: &Path) -> bool {
     let has = |sidecar: Sidecar| sidecar.path(path).is_file();
     has(Sidecar::Checksum) && has(Sidecar::Manifest)
-}
-
-/// The newest of `images`: as `boot` and `flash` find the newest one, by the manifests beside them, or where there is none by their
-/// own times. `None` where it is not known.
-pub fn newest_of<'a>(images: &[&'a str]) -> Option<&'a str> {
-    let written = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
-    let age = |image: &'a str| -> Option<(Option<SystemTime>, SystemTime, &'a str)> {
-        let path = Path::new(image);
-        Some((
-            written(&Sidecar::Manifest.path(path)),
-            written(path)?,
-            image,
-        ))
-    };
-    let ages = images.iter().copied().map(age);
-    let newest = ages.collect::<Option<Vec<_>>>()?.into_iter().max();
-    newest.map(|(_, _, image)| image)
 }
 
 /// Whether `name` is that of an image or of a file beside one.

@@ -11,6 +11,7 @@ use crate::diagnosis::{FailedBuild, Findings, KnownError, TAIL_LINES, known_erro
 use crate::log::NixError;
 use crate::shell_session::Derivation;
 use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::text::truncate;
 use sdbuild_core::transcript::{Transcript, short_name};
@@ -87,6 +88,16 @@ impl BuildLog {
     /// Keeps the names of packages in `line` of Nix's log; `false` if it has none. They are not for the file.
     pub fn note_names(&mut self, line: &str) -> bool {
         self.findings.packages.note(line)
+    }
+
+    /// Keeps the image that is evaluated.
+    pub fn note_image(&mut self, choice: &ImageChoice) {
+        self.findings.image = Some(choice.clone());
+    }
+
+    /// Keeps the option that keeps the configuration from making an image.
+    pub fn note_missing_image(&mut self, option: String) {
+        self.findings.missing_image = Some(option);
     }
 
     /// Writes buffered lines to the file, for users who follow it.

@@ -45,7 +45,10 @@ pub struct CheckResult {
 
 /// The mistakes in `facts` for an image of `system` (`aarch64-linux`), and for `board`, if it is for one in particular; errors first.
 pub fn findings(facts: &ConfigFacts, system: &str, board: Option<&Board>) -> Vec<Finding> {
-    let mut all = boot::findings(facts, system, board);
+    if let Some(finding) = boot::wrong_system(facts, system) {
+        return vec![finding];
+    }
+    let mut all = boot::findings(facts, board);
     all.extend(disks::findings(facts));
     all.extend(network::findings(facts));
     all.extend(accounts::findings(facts));

@@ -6,6 +6,7 @@ use super::store_path::is_derivation;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::nix_event::NixEvent;
 
 /// What Nix would fetch and build for a derivation, given the store and the binary caches.
@@ -13,6 +14,8 @@ use sdbuild_core::nix_event::NixEvent;
 pub struct Forecast {
     /// The derivation of the image.
     pub derivation: String,
+    /// Which image that is, and who chose it.
+    pub image: Option<ImageChoice>,
     /// Forecast of downloads.
     pub fetch: FetchForecast,
     /// Derivations to build.

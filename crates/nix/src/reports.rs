@@ -5,11 +5,13 @@ use serde::Deserialize;
 
 use super::git_source::is_commit;
 use super::store_path::{is_derivation, is_store_path};
+use super::trace::traced;
 use sdbuild_core::event::Events;
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Class, Failure, Question};
 use sdbuild_core::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::http_url::hide_secrets;
+use sdbuild_core::image_choice::ImageChoice;
 
 /// A line of JSON follows, see `flake-source.nix`.
 const FLAKE: &str = "sdbuild: flake: ";
@@ -100,6 +102,16 @@ pub fn unmarked(reason: &str) -> &str {
     marked.map_or(reason, |marked| marked.text)
 }
 
+/// What precedes the choice of the image in a trace of Nix, see `expressions/default.nix`.
+const CHOICE: &str = "sdbuild: image choice";
+
+/// The choice of the image in `line` of Nix's log, if that is a sound one. Anything that the builder runs can write such a line.
+pub fn image_choice(line: &str) -> Option<ImageChoice> {
+    let choice = traced(line, CHOICE)?;
+    let choice: ImageChoice = serde_json::from_str(&choice).ok()?;
+    choice.is_sound().then_some(choice)
+}
+
 /// The report of a flake that the entry has locked, if `line` is one.
 pub fn flake_report(line: &str) -> Option<FlakeReport> {
     line.strip_prefix(FLAKE).and_then(FlakeReport::parse)
@@ -170,17 +182,13 @@ impl FlakeReport {
 
     /// The end of a run before the user is asked about its binary caches; `flake` says where it is.
     pub fn ask_about_caches(&self, flake: &str) -> Failure {
-        let asks_about = CacheAnswer {
+        let question = Question::AcceptCaches(CacheAnswer {
             flake: flake.to_owned(),
             accepted: false,
             caches: self.caches.clone(),
-        };
-        let text = "whether to use the binary caches of the flake has not been decided";
-        let hint = "give --accept-flake-caches if you trust the owners of their keys";
-        Failure {
-            asks_about: Some(Box::new(asks_about)),
-            ..Failure::usage(text).hint(hint)
-        }
+        });
+        Failure::new(Class::Usage, question)
+            .hint("give --accept-flake-caches if you trust the owners of their keys")
     }
 }
 

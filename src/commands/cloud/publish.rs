@@ -10,15 +10,13 @@ use sdbuild_cloud::publish::{
 };
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
-use sdbuild_core::human_bytes::human_bytes;
-use sdbuild_core::shell_word::quoted;
 use sdbuild_core::system::System;
 use sdbuild_image::sidecars;
 use serde::Serialize;
 
-use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
+use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
 use crate::commands::cloud::{access, client};
-use crate::commands::confirm::confirm;
+use crate::commands::confirm::agree;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::commands::newest_image::named_or_newest;
 use crate::settings::{Environment, common_without_file};
@@ -33,7 +31,6 @@ pub async fn run(
 ) -> Result<(), Failure> {
     match command {
         PublishCommand::Aws(args) => Box::pin(publish(args, env, ui, context)).await,
-        PublishCommand::Oci(args) => Box::pin(oci(args, ui, context)).await,
         PublishCommand::List(args) => Box::pin(list(args, env, ui, context)).await,
         PublishCommand::Remove(args) => Box::pin(remove(args, env, ui, context)).await,
     }
@@ -84,23 +81,6 @@ async fn publish(
     }
     report(&published, args, context);
     ui.result(&published.image)
-}
-
-async fn oci(args: &PublishOci, ui: &Ui, context: &Context) -> Result<(), Failure> {
-    let written =
-        publish::write_oci_layout(&args.image, &args.directory, &args.tag, context).await?;
-    if args.json {
-        return print_json(&Versioned::new(written), ui);
-    }
-    let directory = args.directory.to_string_lossy();
-    let source = quoted(&format!("oci:{directory}:{}", written.tag));
-    context.events.notice(format!(
-        "{} in {} layers as {}; push it with: skopeo copy {source} docker://REGISTRY/NAME",
-        human_bytes(written.bytes),
-        written.layers,
-        written.digest,
-    ));
-    ui.result(&directory)
 }
 
 /// Warns if what is sent cannot be shared, or not with all: AWS refuses that after everything was sent.
@@ -466,12 +446,10 @@ async fn agreed(question: &str, yes: bool, ui: &Ui, context: &Context) -> Result
     if yes {
         return Ok(());
     }
-    match confirm(question, ui, context).await? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::declined("nothing was changed: the answer was no")),
-        None => Err(Failure::usage("nobody answered the question on a terminal")
-            .hint("give --yes to agree")),
-    }
+    let unasked =
+        Failure::usage("nobody answered the question on a terminal").hint("give --yes to agree");
+    let declined = "nothing was changed: the answer was no";
+    agree(question, declined, unasked, ui, context).await
 }
 
 /// A result with the version of its JSON.

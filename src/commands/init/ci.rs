@@ -23,8 +23,8 @@ impl Workflow {
     /// # Errors
     ///
     /// When its file exists, or its text cannot contain the path of the configuration.
-    pub(super) fn new(settings: &Init) -> Result<Option<Self>, Failure> {
-        let Some(service) = settings.ci else {
+    pub(super) fn new(settings: &Init<'_>) -> Result<Option<Self>, Failure> {
+        let Some(service) = settings.args.ci else {
             return Ok(None);
         };
         let dir = settings.config.parent().unwrap_or(Path::new("/"));

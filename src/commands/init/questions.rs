@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::commands::confirm::{confirm, read_line};
+use crate::commands::confirm::{agree, read_line};
 use crate::settings;
 use crate::settings::Environment;
 use crate::template;
@@ -25,7 +25,7 @@ const DEFAULT_LOCALE: &str = "en_US.UTF-8";
 
 /// Every value, from its flag, an answer or its default.
 pub(super) async fn values(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     env: &Environment,
     asker: &Prompter<'_>,
 ) -> Result<TemplateValues, Failure> {
@@ -33,7 +33,7 @@ pub(super) async fn values(
     let default_name = template::host_name(dir, settings.home.as_deref());
     let host_name = Question {
         text: "Host name",
-        given: settings.host_name.as_deref(),
+        given: settings.args.hostname.as_deref(),
         default: &default_name,
     };
     let host_name = asker.ask(host_name, host_name::check).await?;
@@ -45,7 +45,7 @@ pub(super) async fn values(
         } else {
             "User besides root, with sudo (empty for none)"
         },
-        given: settings.user.as_deref(),
+        given: settings.args.user.as_deref(),
         default: "",
     };
     let user = asker.ask(user, |name| match name {
@@ -53,18 +53,18 @@ pub(super) async fn values(
         name => template::check_user_name(name),
     });
     let user = Some(user.await?).filter(|name| !name.is_empty());
-    let wifi = Box::pin(choose_wifi(settings, env, asker)).await?;
+    let wifi = Box::pin(choose_wifi(settings, asker)).await?;
     let zone = template::time_zone(Path::new("/etc"));
     let time_zone = Question {
         text: "Time zone",
-        given: settings.time_zone.as_deref(),
+        given: settings.args.timezone.as_deref(),
         default: zone.as_deref().unwrap_or(DEFAULT_ZONE),
     };
     let time_zone = asker.ask(time_zone, template::check_time_zone).await?;
     let own_locale = settings.locale.as_deref().and_then(template::locale);
     let locale = Question {
         text: "Language",
-        given: settings.chosen_locale.as_deref(),
+        given: settings.args.locale.as_deref(),
         default: own_locale.unwrap_or(DEFAULT_LOCALE),
     };
     let locale = asker.ask(locale, |name| template::check_locale(name).map(drop));
@@ -82,10 +82,10 @@ pub(super) async fn values(
 }
 
 async fn chosen_board(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     asker: &Prompter<'_>,
 ) -> Result<BoardName, Failure> {
-    if let Some(board) = settings.board {
+    if let Some(board) = settings.args.board {
         return Ok(board);
     }
     if settings.template.format().is_some() {
@@ -128,7 +128,7 @@ fn named_board(answer: &str) -> Result<BoardName, Failure> {
 
 /// The keys that the user named; without any, those of this machine.
 pub(super) async fn choose_keys(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     env: &Environment,
     asker: &Prompter<'_>,
 ) -> Result<Vec<PublicKey>, Failure> {
@@ -142,7 +142,7 @@ pub(super) async fn choose_keys(
         let common = settings::common_without_file(env)?;
         let text = sdbuild_build::fetch_text(url, &common, asker.context).await?;
         let listed = template::keys_listed(&text);
-        confirm_keys(&listed, url, settings.yes, asker).await?;
+        confirm_keys(&listed, url, settings.args.yes, asker).await?;
         keys.extend(listed);
     }
     if settings.key_files.is_empty() && settings.github.is_none() {
@@ -153,7 +153,7 @@ pub(super) async fn choose_keys(
 
 /// The keys of this machine that the user chooses; without an answer the best one.
 async fn of_this_machine(
-    settings: &settings::Init,
+    settings: &settings::Init<'_>,
     asker: &Prompter<'_>,
 ) -> Result<Vec<PublicKey>, Failure> {
     let dir = settings.home.as_ref().map(|home| home.join(".ssh"));
@@ -227,14 +227,10 @@ async fn confirm_keys(
         asker.ui.explain(&format!("{url} has: {}", key.line));
     }
     let question = "Let the owners of these keys log in as root?";
-    match confirm(question, asker.ui, asker.context).await? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
-        None => Err(
-            Failure::usage("the question about these keys was not answered on a terminal")
-                .hint("give --yes if they are"),
-        ),
-    }
+    let unasked = Failure::usage("the question about these keys was not answered on a terminal")
+        .hint("give --yes to accept them");
+    let declined = "nothing was written: the answer was no";
+    agree(question, declined, unasked, asker.ui, asker.context).await
 }
 
 /// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
@@ -242,66 +238,35 @@ const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 /// The wireless network with its passphrase, from flags, a file or answers.
 async fn choose_wifi(
-    settings: &settings::Init,
-    env: &Environment,
+    settings: &settings::Init<'_>,
     asker: &Prompter<'_>,
 ) -> Result<Option<Wifi>, Failure> {
-    let (name, file) = match &settings.wifi {
-        Some((name, file)) => (name.clone(), file.as_deref()),
-        None => (ask_name(env, asker).await?, None),
+    let question = Question {
+        text: "Wireless network to join (empty for none)",
+        given: settings.args.wifi.as_deref(),
+        default: "",
     };
-    match (name.is_empty(), file) {
+    let valid = |name: &str| match name {
+        "" => Ok(()),
+        name => Wifi::check(name),
+    };
+    let name = asker.ask(question, valid).await?;
+    match (name.is_empty(), &settings.passphrase_file) {
         (true, _) => Ok(None),
         (false, Some(file)) => {
-            let phrase = read_first_line(file, asker.context).await?;
+            // It may be a pipe, whose writer is waited for until a signal ends that.
+            let file = file.to_owned();
+            let read = tokio::task::spawn_blocking(move || first_line(&file));
+            let phrase = asker
+                .context
+                .cancel
+                .race(read)
+                .await?
+                .or_internal("read")??;
             Wifi::new(&name, &phrase).map(Some)
         }
         (false, None) => asker.network(&name).await,
     }
-}
-
-/// The name of the network, chosen from those that this machine has seen or typed; empty for none.
-async fn ask_name(env: &Environment, asker: &Prompter<'_>) -> Result<String, Failure> {
-    let mut seen = Vec::new();
-    if asker.asks {
-        let path = env.program_path();
-        let networks = template::wireless_networks(&path);
-        seen = asker.context.cancel.race(networks).await?;
-    }
-    for (index, name) in seen.iter().enumerate() {
-        let name = ui::sanitize_line(name);
-        let text = format!("network {}: {name}", index + 1);
-        asker.context.events.notice(text);
-    }
-    let question = Question {
-        text: if seen.is_empty() {
-            "Wireless network to join (empty for none)"
-        } else {
-            "Wireless network to join: number or name (empty for none)"
-        },
-        given: None,
-        default: "",
-    };
-    let answer = asker.ask(question, |answer| match answer {
-        "" => Ok(()),
-        answer => Wifi::check(named(answer, &seen)),
-    });
-    Ok(named(&answer.await?, &seen).to_owned())
-}
-
-/// The network in `seen` that `answer` gives the number of, from 1; otherwise `answer` is a name.
-fn named<'a>(answer: &'a str, seen: &'a [String]) -> &'a str {
-    let index = answer.parse::<usize>().ok();
-    let index = index.and_then(|number| number.checked_sub(1));
-    let chosen = index.and_then(|index| seen.get(index));
-    chosen.map_or(answer, String::as_str)
-}
-
-/// The first line of `file`, which may be a pipe: its writer is waited for, until a signal ends that.
-async fn read_first_line(file: &Path, context: &Context) -> Result<String, Failure> {
-    let file = file.to_owned();
-    let read = tokio::task::spawn_blocking(move || first_line(&file));
-    context.cancel.race(read).await?.or_internal("read")?
 }
 
 fn first_line(file: &Path) -> Result<String, Failure> {
@@ -327,14 +292,6 @@ pub(super) struct Prompter<'a> {
     pub(super) asks: bool,
     pub(super) ui: &'a Ui,
     pub(super) context: &'a Context,
-}
-
-/// The failure and its hints on one line.
-fn explained(failure: &Failure) -> String {
-    if failure.hints.is_empty() {
-        return failure.to_string();
-    }
-    format!("{failure}: {}", failure.hints.join("; "))
 }
 
 impl Prompter<'_> {
@@ -423,7 +380,11 @@ impl Prompter<'_> {
         loop {
             match check(&read().await?) {
                 Ok(value) => return Ok(value),
-                Err(refused) => self.ui.explain(&explained(&refused)),
+                Err(refused) => {
+                    let hints = refused.hints.iter().map(|hint| format!(": {hint}"));
+                    self.ui
+                        .explain(&format!("{refused}{}", hints.collect::<String>()));
+                }
             }
         }
     }
@@ -483,20 +444,5 @@ mod tests {
         let file = dir.path().join("file");
         std::fs::write(&file, "secret\nmore\n").unwrap();
         assert_eq!(first_line(&file).unwrap(), "secret");
-    }
-
-    #[test]
-    fn networks_are_chosen_by_number_or_name() {
-        let seen = ["Home".to_owned(), "9".to_owned()];
-        for (answer, name) in [
-            ("1", "Home"),
-            ("2", "9"),
-            ("3", "3"),
-            ("0", "0"),
-            ("Home", "Home"),
-            ("Attic", "Attic"),
-        ] {
-            assert_eq!(named(answer, &seen), name, "{answer}");
-        }
     }
 }

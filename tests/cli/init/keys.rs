@@ -123,20 +123,6 @@ fn keys_of_an_account_need_confirmation() {
 }
 
 #[test]
-fn account_without_keys_is_an_error() {
-    let user = user().with("SDBUILD_GITHUB", github("", 1));
-    let cache = user.state.path().join("cache");
-    let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
-    run(&mut user.sdbuild(&["init", "--github", "octocat"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["has no SSH key"]);
-    run(&mut user.sdbuild(&["init", "--github", "../x"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["`../x` is not a valid account name"]);
-    assert_eq!(file_names(user.home.path()), ["out"]);
-}
-
-#[test]
 fn without_a_terminal_only_the_best_key_goes_in() {
     let user = with_key("me@here");
     let second = KEY.replace("Vd1c", "Vd2c");

@@ -92,23 +92,6 @@ fn on_a_terminal(user: &TestUser, words: &[&str], answers: &[(&str, &str)]) -> S
 }
 
 #[test]
-fn end_of_input_at_a_question_writes_nothing() {
-    let user = with_key("me@here");
-    let mut screen = Screen::start(&user.sdbuild(&["init", "pi"]), (80, 24));
-    screen.wait_for("Host name [pi]: ");
-    screen.type_keys("\u{4}");
-    screen.assert_exit_code(2);
-    screen.all();
-    let seen = screen.contents();
-    assert!(!seen.contains("Board ["), "asked on\n{seen}");
-    assert!(
-        seen.contains("error: nothing was written: the input ended"),
-        "{seen}"
-    );
-    assert_eq!(file_names(user.home.path()), ["out"]);
-}
-
-#[test]
 fn a_passphrase_is_read_from_standard_input() {
     let user = with_key("me@here");
     let words = [
@@ -203,48 +186,6 @@ fn questions_are_asked_again_until_answers_are_valid() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-}
-
-/// It was asked for until the whole dialogue failed.
-#[test]
-fn an_empty_passphrase_means_no_wireless_network() {
-    let user = with_key("me");
-    let words = [&ALL_BUT_WIFI[..], &["--wifi", "Home"]].concat();
-    let seen = on_a_terminal(&user, &words, &[("Passphrase of Home (empty for no", "")]);
-    let told = "no passphrase: Home is not in the configuration";
-    assert!(seen.contains(told), "{seen}");
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
-    assert!(!text.contains("pskRaw"), "{text}");
-}
-
-/// Programs of this machine that know networks are stood in for.
-#[test]
-fn networks_that_the_machine_has_seen_are_offered() {
-    let user = with_key("me");
-    let programs = user.state.path().join("programs");
-    fs::create_dir(&programs).unwrap();
-    let nmcli = programs.join("nmcli");
-    fs::write(
-        &nmcli,
-        "#!/bin/sh\nprintf 'Attic\\nHome\\nEvil\\033[2J\\n'\n",
-    )
-    .unwrap();
-    fs::set_permissions(&nmcli, fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:/usr/bin:/bin", programs.display());
-    let user = user.with("PATH", &path);
-    let answers = [
-        ("number or name (empty for none): ", "2"),
-        ("(empty for no wireless network): ", "correct horse"),
-        ("Passphrase again: ", "correct horse"),
-    ];
-    let seen = on_a_terminal(&user, &ALL_BUT_WIFI, &answers);
-    assert!(
-        seen.contains("network 1: Attic") && seen.contains("network 2: Home"),
-        "{seen}"
-    );
-    assert!(!seen.contains("Evil"), "{seen}");
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
-    assert!(text.contains(JOINED), "{text}");
 }
 
 #[test]

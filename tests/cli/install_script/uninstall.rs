@@ -28,24 +28,6 @@ fn uninstall_removes_what_was_installed() {
     assert_eq!(release.installed(), ["./.local/share/man/man1/other.1"]);
 }
 
-/// Another version may have had a command that this one lacks.
-#[test]
-fn manual_pages_of_another_version_are_replaced() {
-    let release = Release::new(|_| Reply::File).with("curl");
-    let man = release.at("home/.local/share/man/man1");
-    fs::create_dir_all(&man).unwrap();
-    for name in ["sdbuild.1", "sdbuild-former.1"] {
-        fs::write(man.join(name), "old").unwrap();
-    }
-    release.install().assert_exit_code(0);
-    assert_eq!(release.installed(), INSTALLED);
-    assert_eq!(fs::read_to_string(man.join("sdbuild.1")).unwrap(), "page\n");
-    fs::write(man.join("sdbuild-former.1"), "old").unwrap();
-    let mut command = release.command("");
-    run(command.arg("--uninstall")).assert_exit_code(0);
-    assert_eq!(release.installed(), [""; 0]);
-}
-
 #[test]
 fn uninstall_leaves_a_program_that_is_not_sdbuild() {
     let release = Release::new(|_| Reply::File).with("curl");

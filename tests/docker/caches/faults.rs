@@ -192,16 +192,7 @@ fn login_page_is_no_binary_cache() {
             ".narinfo' is corrupt",
             "--fallback",
         ]);
-    let user = super::with_caches(TestUser::new(), &[&portal]);
-    let told = run(&mut user.sdbuild(&["doctor", "--json"])).stdout;
-    assert!(
-        told.contains("it is not a binary cache of /nix/store"),
-        "{told}"
-    );
     let good = CacheServer::good(&cache().dir);
-    let user = super::with_caches(TestUser::new(), &[&good]);
-    let told = run(&mut user.sdbuild(&["doctor", "--json"])).stdout;
-    assert!(told.contains(&format!("answer: {}", good.url())), "{told}");
     let outcome = build("portal", &[&portal, &good], &["--fallback"]);
     outcome.assert_exit_code(0);
 }

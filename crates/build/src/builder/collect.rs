@@ -8,8 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::Builder;
-use super::BuilderImage;
+use super::Containers;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -52,12 +51,8 @@ pub struct Collected {
 /// A store volume, and what Nix is run with there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Collector<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// The run that the container belongs to.
-    pub run: &'a RunId,
-    /// sdbuild's own builder image.
-    pub image: &'a BuilderImage,
+    /// What its container is made of: sdbuild's own builder image.
+    pub containers: Containers<'a>,
     /// Name of the volume, which exists.
     pub store: &'a str,
 }
@@ -73,13 +68,14 @@ impl Collector<'_> {
         stale: &BTreeSet<RunId>,
         cancel: &Cancel,
     ) -> Result<Option<Collected>, Failure> {
+        let Containers { engine, .. } = self.containers;
         let spec = self.spec(task, keep);
-        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
         let collect = async |guard: &mut ContainerGuard| {
             let work = async {
                 let container = guard.create(&spec).await?;
                 // From here on builders that begin see this container.
-                if has_builder(self.engine, self.store, stale).await? {
+                if has_builder(engine, self.store, stale).await? {
                     return Ok(None);
                 }
                 let (exit, lines) = container.output(MAX_LINES).await?;
@@ -99,13 +95,11 @@ impl Collector<'_> {
         let keep = keep.to_string();
         let command = ["/bin/sh", "-c", SCRIPT, "collect", task, &keep];
         let command = command.map(str::to_owned).to_vec();
+        let (role, store) = (Role::Collector, Some(self.store));
         ContainerSpec {
-            user: Some(self.image.user.clone()),
-            working_dir: Some("/".to_owned()),
-            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
             tmpfs: vec![("/tmp".to_owned(), "mode=1777".to_owned())],
             read_only: true,
-            ..ContainerSpec::new(Role::Collector, self.run, &self.image.reference, command)
+            ..self.containers.spec(role, command, [], store)
         }
         .until_client_ends(&["/bin/sh"])
     }
@@ -159,28 +153,30 @@ fn parse(lines: &[String]) -> Result<Collected, std::num::ParseIntError> {
     Ok(collected)
 }
 
-impl Builder<'_> {
-    /// Waits until no process collects garbage on the store volume. Called once the builder's container exists, so that a
-    /// collector that begins later sees it.
-    pub(super) async fn await_collector(&self, events: &Events) -> Result<(), Failure> {
-        let start = Instant::now();
-        let mut told = false;
-        loop {
-            let users = self.engine.our_containers_with_volume(self.store).await?;
-            let Some(collector) = users.into_iter().find(is_collecting) else {
-                return Ok(());
-            };
-            if collector.never_started && start.elapsed() > START_TIMEOUT {
-                self.engine.remove_listed(&collector).await?;
-            } else if !told {
-                told = true;
-                events.notice(format!(
-                    "waiting for run {}, which removes old results from the store volume {}",
-                    collector.run, self.store
-                ));
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
+/// Waits until no process collects garbage on the volume `store`. Called once the builder's container exists, so that a collector
+/// that begins later sees it.
+pub(super) async fn await_collector(
+    engine: &Engine,
+    store: &str,
+    events: &Events,
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    let mut is_announced = false;
+    loop {
+        let users = engine.our_containers_with_volume(store).await?;
+        let Some(collector) = users.into_iter().find(is_collecting) else {
+            return Ok(());
+        };
+        if collector.never_started && start.elapsed() > START_TIMEOUT {
+            engine.remove_listed(&collector).await?;
+        } else if !is_announced {
+            is_announced = true;
+            events.notice(format!(
+                "waiting for run {}, which removes old results from the store volume {store}",
+                collector.run
+            ));
         }
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -4,24 +4,20 @@
 //! It counts as a builder: no garbage is collected on the volume meanwhile.
 
 use std::collections::VecDeque;
-use std::io::Write;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::Builder;
-use super::BuilderImage;
-use super::upload;
+use super::Containers;
+use super::collect::await_collector;
 use super::upload::{ENTRY, WATCHDOG};
 use crate::network_access;
 use crate::network_access::NetworkAccess;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::Failure;
-use sdbuild_engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Exit,
-    Heartbeat, Input, Lines, OutputChunk, Role, RunId,
-};
+use sdbuild_engine::{ContainerGuard, ContainerSpec, Lines, OutputChunk, Role};
 use sdbuild_nix::layout;
 use sdbuild_nix::log::clean;
 use sdbuild_nix::nix_conf::NixSettings;
@@ -46,12 +42,8 @@ const EXIT_CACHE_UNREACHABLE: i64 = 122;
 /// An export, and what it is done with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Export<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// The run that the container belongs to.
-    pub run: &'a RunId,
-    /// The builder's image, which the engine holds.
-    pub image: &'a BuilderImage,
+    /// What its container is made of.
+    pub containers: Containers<'a>,
     /// Name of the store volume, which exists.
     pub store: &'a str,
     /// How the destination and the caches are reached, with the key.
@@ -94,23 +86,38 @@ impl Export<'_> {
         cancel: &Cancel,
         events: &Events,
     ) -> Result<(), Failure> {
+        let Containers { engine, .. } = self.containers;
         let spec = self.spec().await?;
-        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
         let export = async |guard: &mut ContainerGuard| {
             let container = guard.create(&spec).await?;
-            let builder = Builder {
-                engine: self.engine,
-                run: self.run,
-                image: self.image,
-                store: self.store,
-                wrapper: None,
-            };
-            builder.await_collector(events).await?;
-            self.upload(&container).await?;
+            await_collector(engine, self.store, events).await?;
+            let files = [
+                (layout::WATCHDOG, WATCHDOG.to_owned()),
+                (layout::ENTRY, ENTRY.to_owned()),
+                (PATH, PROGRAM.to_owned()),
+                (EXPORTED, self.exported.join("\n") + "\n"),
+            ];
             let mut messages = Messages::new(&report);
-            match self.follow(&container, archive, &mut messages).await? {
-                None => Ok(()),
-                Some(exit) => outcome(exit.code, self.store, self.result, messages),
+            let sink = async |chunk| match chunk {
+                OutputChunk::Stdout(bytes) => match archive.send(bytes).await {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                },
+                OutputChunk::Stderr(bytes) => {
+                    messages.add(&bytes);
+                    ControlFlow::Continue(())
+                }
+            };
+            let access = self.access;
+            let ended = self
+                .containers
+                .run_program(&container, files.into(), access, sink);
+            match ended.await? {
+                ControlFlow::Break(()) => Ok(()),
+                ControlFlow::Continue(exit) => {
+                    outcome(exit.code, self.store, self.result, messages)
+                }
             }
         };
         guard.run("export the build", cancel, export).await
@@ -120,76 +127,22 @@ impl Export<'_> {
         let words = [self.result, self.address.unwrap_or(ARCHIVE), self.key];
         let command = layout::COMMAND.into_iter().chain(["/bin/sh", PATH]);
         let command = command.chain(words).map(str::to_owned).collect();
-        let dir = layout::build_dir(&self.run.to_string());
-        let builders = self.engine.our_containers().await?.into_iter();
-        let live = builders.filter(|one| one.role == Role::Builder);
-        let live: Vec<_> = live.map(|one| one.run.to_string()).collect();
+        let run = self.containers.run.to_string();
+        let dir = layout::build_dir(&run);
         let environment = [
             ("NIX_CONFIG", self.nix.text(None, &dir)?),
             ("NIX_REMOTE", "local".to_owned()),
             ("NIX_SSHOPTS", network_access::ssh_options()),
-            ("SDBUILD_RUN", self.run.to_string()),
-            ("SDBUILD_LIVE", live.join(" ")),
+            ("SDBUILD_RUN", run),
+            ("SDBUILD_LIVE", self.containers.live_runs().await?.join(" ")),
             ("SDBUILD_CACHES", self.caches.join(" ")),
             ("TMPDIR", dir),
             ("LANG", "C.UTF-8".to_owned()),
         ];
-        let environment = environment.map(|(name, value)| (name.to_owned(), value));
-        let mut spec = ContainerSpec {
-            environment: environment.into(),
-            user: Some(self.image.user.clone()),
-            working_dir: Some("/".to_owned()),
-            input: Input::Pipe,
-            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
-            ..ContainerSpec::new(Role::Builder, self.run, &self.image.reference, command)
-        };
+        let (role, store) = (Role::Builder, Some(self.store));
+        let mut spec = self.containers.spec(role, command, environment, store);
         self.access.apply_to(&mut spec);
         Ok(spec)
-    }
-
-    async fn upload(&self, container: &Container) -> Result<(), EngineError> {
-        let owner = self.image.owner;
-        let authorities = self.access.authorities.clone();
-        let exported = self.exported.join("\n") + "\n";
-        let pack = move |out: &mut dyn Write| {
-            let files = [
-                (layout::WATCHDOG, WATCHDOG),
-                (layout::ENTRY, ENTRY),
-                (PATH, PROGRAM),
-                (EXPORTED, exported.as_str()),
-            ];
-            upload::pack(out, owner, &files, authorities.as_deref())
-        };
-        container.upload("/", pack).await
-    }
-
-    /// Exit state of the container; `None` if the receiver of the archive is gone.
-    async fn follow(
-        &self,
-        container: &Container,
-        archive: mpsc::Sender<Bytes>,
-        messages: &mut Messages<'_>,
-    ) -> Result<Option<Exit>, EngineError> {
-        let Attached { mut input, output } = container.attach().await?;
-        container.start().await?;
-        self.access.send(&mut input).await?;
-        let _heartbeat = Heartbeat::default().keep_alive(input);
-        let mut drain = container.drain(output);
-        loop {
-            match drain.next().await? {
-                Drained::Chunk(OutputChunk::Stdout(bytes)) => {
-                    if archive.send(bytes).await.is_err() {
-                        return Ok(None);
-                    }
-                }
-                Drained::Chunk(OutputChunk::Stderr(bytes)) => messages.add(&bytes),
-                Drained::End {
-                    incomplete: Some(error),
-                    ..
-                } => return Err(error),
-                Drained::End { exit, .. } => return Ok(Some(exit)),
-            }
-        }
     }
 }
 

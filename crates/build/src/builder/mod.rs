@@ -5,7 +5,7 @@
 //! when the future that follows it is dropped, or this process dies, its entry stops Nix. The caller's guard removes
 //! the container.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::timeout::finish_within;
 use sdbuild_engine::labels::{labels, store_filler_name};
 use sdbuild_engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Exit, Heartbeat,
-    ImageInfo, Input, PauseHandle, Role, RunId,
+    Container, ContainerGuard, ContainerSpec, EntryWrapper, Exit, Heartbeat, ImageInfo, Input,
+    PauseHandle, Role,
 };
 use sdbuild_nix::forecast::{self, Forecast};
 use sdbuild_nix::layout;
@@ -28,11 +29,15 @@ use sdbuild_nix::store_path::result;
 use tokio::sync::watch;
 
 use crate::build_source::BuildSource;
+use crate::check_memory;
+use crate::check_memory::Evaluated;
 use crate::command::{NixCommand, StorePaths, Task};
 use crate::follow::{Followed, LogView, follow};
 use crate::interactive::run_interactive;
 use crate::network_access::NetworkAccess;
 use crate::tar_writer::Owner;
+use collect::await_collector;
+use program::start;
 use sdbuild_nix::build_log::BuildLog;
 use sdbuild_nix::check;
 use sdbuild_nix::check::{CheckResult, OwnDefinitions};
@@ -42,11 +47,13 @@ use upload::Uploaded;
 
 pub(crate) use collect::{Collected, Collector, Task as CollectorTask, has_builder};
 pub(crate) use export::{Export, Report};
+pub(crate) use program::Containers;
 pub(crate) use sdbuild_nix::reports::NoConfiguration;
 pub(crate) use trial::{Trial, TrialRun};
 
 mod collect;
 mod export;
+mod program;
 mod trial;
 mod upload;
 
@@ -87,6 +94,8 @@ pub(crate) struct BuildResult {
     pub evaluation: Option<Sha256Hash>,
     /// If it is not of a configuration: what is instead of one.
     pub as_it_is: Option<NoConfiguration>,
+    /// Which image it is, and who chose it; `None` if the evaluation did not say it.
+    pub image: Option<ImageChoice>,
 }
 
 /// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store
@@ -103,9 +112,14 @@ impl Builder<'_> {
         events: &Events,
     ) -> Result<PreparedBuilder, Failure> {
         let prepared = async {
-            let paths = self.store_paths(&job).await?;
-            let store_labels = labels(Role::Store, self.run);
-            let is_new = self.engine.ensure_volume(self.store, store_labels).await?;
+            let Containers { engine, run, image } = self.containers;
+            let paths = StorePaths {
+                run: run.to_string(),
+                configuration: job.configuration.clone(),
+                live: self.containers.live_runs().await?,
+            };
+            let store_labels = labels(Role::Store, run);
+            let is_new = engine.ensure_volume(self.store, store_labels).await?;
             if is_new {
                 events.detail(Phase::Upload, FILLING_STORE);
             }
@@ -113,21 +127,21 @@ impl Builder<'_> {
             if is_new {
                 events.detail(Phase::Upload, "");
             }
-            self.await_collector(events).await?;
+            await_collector(engine, self.store, events).await?;
             if let Some((wrapper, source)) = self.wrapper {
-                let copied = wrapper.copy_into(source, &container, self.image.foreign);
+                let copied = wrapper.copy_into(source, &container, image.foreign);
                 let copied = copied.await;
                 copied
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
             }
-            let uploaded = upload::configuration(&container, &job, self.image, events).await?;
+            let uploaded = upload::configuration(&container, &job, image, events).await?;
             upload::kept(&container, &job, self, cancel, events).await?;
             let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
                 container,
                 job,
                 store: self.store.to_owned(),
-                foreign: self.image.foreign,
+                foreign: self.containers.image.foreign,
                 image: sender,
             };
             Ok(PreparedBuilder {
@@ -183,13 +197,15 @@ impl PreparedBuilder {
             flake: followed.flake,
             evaluation: confirmed,
             as_it_is: followed.as_it_is,
+            image: followed.image,
         })
     }
 
-    /// Evaluates what the configuration sets (`Phase::Evaluate`). When the future is dropped the heartbeats stop,
-    /// and the builder ends by itself.
+    /// Evaluates what the configuration sets (`Phase::Evaluate`); the file `memory` gets what need not be evaluated again. When the
+    /// future is dropped the heartbeats stop, and the builder ends by itself.
     pub(crate) async fn check(
         self,
+        memory: &Path,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<CheckResult, Failure> {
@@ -198,19 +214,32 @@ impl PreparedBuilder {
         let (followed, findings) = Box::pin(run).await?;
         let facts = check::facts(&followed.out);
         let found = facts.as_ref().map_or(&[][..], |facts| &facts.warnings);
-        container.warn_of_others(&followed.kept_warnings, found, events);
-        let definitions = container.definitions();
+        let job = &container.job;
+        job.warn_of_others(&followed.kept_warnings, found, events);
+        let definitions = job.definitions();
         let failure = if followed.exit.code == 0 {
             None
         } else {
             Some(container.diagnosis(followed.exit, findings, cancel).await?)
         };
         match (facts, failure, followed.incomplete) {
-            (Some(facts), failure, _) => Ok(CheckResult {
-                facts,
-                definitions,
-                failure,
-            }),
+            (Some(facts), failure, incomplete) => {
+                let is_whole = failure.is_none() && incomplete.is_none();
+                // A key that lets somebody in may be there by mistake in place of its public half.
+                if is_whole && job.is_remembered() && facts.has_only_public_keys() {
+                    let evaluated = Evaluated {
+                        key: self.uploaded.evaluation,
+                        out: followed.out,
+                        warnings: followed.kept_warnings,
+                    };
+                    check_memory::remember(memory, evaluated);
+                }
+                Ok(CheckResult {
+                    facts,
+                    definitions,
+                    failure,
+                })
+            }
             (None, Some(failure), _) => Err(failure),
             (None, None, Some(cut)) => Err(container.with_log(cut.into())),
             (None, None, None) => Err(Failure::message(
@@ -233,6 +262,7 @@ impl PreparedBuilder {
         let forecast = collector.finish(&followed.out)?;
         Ok(Forecast {
             evaluator_memory: followed.evaluator_memory,
+            image: followed.image,
             ..forecast
         })
     }
@@ -305,12 +335,8 @@ impl ContainerOfJob {
         events: &Events,
     ) -> Result<Followed, Failure> {
         let events = with_shown_paths(events, &self.job.source.shown_dir());
-        // Attached before the start: no output is missed, and the watchdog has an input from the beginning.
-        let Attached { mut input, output } = self.container.attach().await?;
-        self.container.start().await?;
-        self.job.access.send(&mut input).await?;
         // Held until the output is drained: the builder ends with its input.
-        let _heartbeat = heartbeat.keep_alive(input);
+        let (_heartbeat, drain) = start(&self.container, heartbeat, &self.job.access).await?;
         let view = LogView {
             copying_flake: self.job.tell_of_copying(&events),
             slow: self.job.command.nix.stall_timeout,
@@ -321,31 +347,11 @@ impl ContainerOfJob {
             shown: self.job.source.shown_references(),
             image: self.image.clone(),
             system: self.job.command.system,
-            definitions: self.definitions(),
+            definitions: self.job.definitions(),
             keeps_warnings: matches!(self.job.command.task, Task::Check),
             naming_result: (self.job.command.task == Task::Build).then_some(Phase::Build),
         };
-        follow(self.container.drain(output), log, &events, view).await
-    }
-
-    /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
-    fn warn_of_others(&self, warnings: &[String], found: &[String], events: &Events) {
-        let events = with_shown_paths(events, &self.job.source.shown_dir());
-        // The rest of a long one may be cut off.
-        let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
-        let found: Vec<String> = found.iter().map(|text| first_line(text)).collect();
-        let others = warnings
-            .iter()
-            .filter(|text| !found.contains(&first_line(text)));
-        others.for_each(|text| events.warn(text.clone()));
-    }
-
-    /// What the user's files define.
-    fn definitions(&self) -> OwnDefinitions {
-        let source = &self.job.source;
-        let files = source.user_files();
-        let files = files.as_ref().map(|files| files as &dyn SourceFiles);
-        OwnDefinitions::read(files, &source.shown_dir(), source.cli_module())
+        follow(drain, log, &events, view).await
     }
 
     /// The failure that the exit status and the findings show. The search takes a while in large files: it has a thread of its own, and a
@@ -443,6 +449,57 @@ pub(crate) struct BuildJob {
 }
 
 impl BuildJob {
+    /// Whether what it evaluates to is remembered: only an evaluation that nothing else than its key decides.
+    fn is_remembered(&self) -> bool {
+        self.source.is_flake() && self.source.is_uploaded()
+    }
+
+    /// What the configuration sets, if the file `memory` has it for the container image `image`, a reference that names its content.
+    pub(crate) fn remembered_check(
+        &self,
+        memory: &Path,
+        image: &str,
+        events: &Events,
+    ) -> Result<Option<CheckResult>, Failure> {
+        let key = if self.is_remembered() {
+            self.evaluation_key(image)?
+        } else {
+            None
+        };
+        let Some(known) = key.and_then(|key| check_memory::recall(memory, key)) else {
+            return Ok(None);
+        };
+        let facts = check::facts(&known.out);
+        Ok(facts.map(|facts| {
+            self.warn_of_others(&known.warnings, &facts.warnings, events);
+            CheckResult {
+                facts,
+                definitions: self.definitions(),
+                failure: None,
+            }
+        }))
+    }
+
+    /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
+    fn warn_of_others(&self, warnings: &[String], found: &[String], events: &Events) {
+        let events = with_shown_paths(events, &self.source.shown_dir());
+        // The rest of a long one may be cut off.
+        let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
+        let found: Vec<String> = found.iter().map(|text| first_line(text)).collect();
+        let others = warnings
+            .iter()
+            .filter(|text| !found.contains(&first_line(text)));
+        others.for_each(|text| events.warn(text.clone()));
+    }
+
+    /// What the user's files define.
+    fn definitions(&self) -> OwnDefinitions {
+        let source = &self.source;
+        let files = source.user_files();
+        let files = files.as_ref().map(|files| files as &dyn SourceFiles);
+        OwnDefinitions::read(files, &source.shown_dir(), source.cli_module())
+    }
+
     /// Whether the user's terminal is attached to it.
     fn is_interactive(&self) -> bool {
         let session = self.command.task.session();
@@ -468,12 +525,8 @@ impl BuildJob {
 /// What a builder is created from.
 #[derive(Clone, Debug)]
 pub(crate) struct Builder<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// The run that it belongs to.
-    pub run: &'a RunId,
-    /// The container image.
-    pub image: &'a BuilderImage,
+    /// What its container is made of.
+    pub containers: Containers<'a>,
     /// Name of the store volume, which is created if it is missing.
     pub store: &'a str,
     /// The wrapper that gives the builder a private handler, and the container that has the wrapper's files.
@@ -481,36 +534,19 @@ pub(crate) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// The paths of `job` on the store volume.
-    async fn store_paths(&self, job: &BuildJob) -> Result<StorePaths, Failure> {
-        // Every run with a builder may have files on the volume, also before its builder is started.
-        let containers = self.engine.our_containers().await?;
-        let builders = containers.into_iter().filter(|c| c.role == Role::Builder);
-        Ok(StorePaths {
-            run: self.run.to_string(),
-            configuration: job.configuration.clone(),
-            live: builders.map(|c| c.run.to_string()).collect(),
-        })
-    }
-
     /// The specification of the container for `job`.
     fn spec(&self, job: &BuildJob, paths: &StorePaths) -> Result<ContainerSpec, Failure> {
         let arguments = job.command.arguments(paths);
-        let mut spec =
-            ContainerSpec::new(Role::Builder, self.run, &self.image.reference, arguments);
+        let (role, store) = (Role::Builder, Some(self.store));
+        let mut spec = self.containers.spec(role, arguments, [], store);
         spec.environment = job.command.environment(paths)?;
         let source = job.source.environment(&job.command.task).into_iter();
         let source = source.map(|(name, value)| (name.to_owned(), value));
         spec.environment.extend(source);
-        spec.user = Some(self.image.user.clone());
-        spec.working_dir = Some("/".to_owned());
-        spec.input = if job.is_interactive() {
-            Input::Terminal
-        } else {
-            Input::Pipe
-        };
+        if job.is_interactive() {
+            spec.input = Input::Terminal;
+        }
         job.access.apply_to(&mut spec);
-        spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(MAX_PROCESSES);
         spec.memory = job.memory;
         if let Some((wrapper, _)) = self.wrapper {
@@ -522,18 +558,19 @@ impl Builder<'_> {
     /// Copies the image's `/nix` to a new store volume where the engine does that only when a first container with
     /// the volume starts (Podman).
     async fn fill_store(&self, cancel: &Cancel) -> Result<(), Failure> {
-        if !self.engine.facts().podman {
+        let Containers { engine, run, .. } = self.containers;
+        if !engine.facts().podman {
             return Ok(());
         }
         let no_command = ["/bin/sh", "-c", ":"].map(str::to_owned).to_vec();
-        let reference = &self.image.reference;
         let spec = ContainerSpec {
-            name: store_filler_name(self.run),
-            user: Some(self.image.user.clone()),
-            volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
-            ..ContainerSpec::new(Role::Probe, self.run, reference, no_command)
+            name: store_filler_name(run),
+            input: Input::None,
+            ..self
+                .containers
+                .spec(Role::Probe, no_command, [], Some(self.store))
         };
-        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
         let fill = async |guard: &mut ContainerGuard| {
             finish_within(FILL_TIMEOUT, guard.output(&spec, 1)).await??;
             Ok(())

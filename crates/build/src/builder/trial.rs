@@ -1,7 +1,8 @@
 //! Tries remote builders before a build relies on them: in a container of the builder's image, on its network, with its ssh
 //! and its Nix, but without the store volume.
 
-use std::io::Write;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use sdbuild_core::cancel::Cancel;
@@ -9,13 +10,12 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::text::strip_control;
 use sdbuild_core::timeout::finish_within;
 use sdbuild_engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Heartbeat,
-    Input, Lines, Network, OutputChunk, Role, RunId,
+    ContainerGuard, ContainerSpec, EngineError, Lines, Network, OutputChunk, Role,
 };
 use sdbuild_nix::nix_conf::NixSettings;
 
+use crate::builder::Containers;
 use crate::builder::upload::WATCHDOG;
-use crate::builder::{BuilderImage, upload};
 use crate::network_access;
 use crate::network_access::NetworkAccess;
 use crate::remote_builder::RemoteBuilder;
@@ -33,12 +33,8 @@ const MAX_LINES: usize = 500;
 /// What remote builders are tried with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TrialRun<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// The run that the container belongs to.
-    pub run: &'a RunId,
-    /// The builder's image, which the engine holds.
-    pub image: &'a BuilderImage,
+    /// What its container is made of.
+    pub containers: Containers<'a>,
     /// The builders, and what it takes to reach them.
     pub access: &'a NetworkAccess,
 }
@@ -49,13 +45,35 @@ impl TrialRun<'_> {
     pub(crate) async fn try_all(&self, cancel: &Cancel) -> Result<Vec<Trial>, Failure> {
         let builders: Vec<RemoteBuilder> = self.access.builders.builders().cloned().collect();
         let spec = self.spec(&builders)?;
-        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
-        let limit = TRIAL_TIMEOUT.saturating_mul(u32::try_from(builders.len()).unwrap_or(u32::MAX));
-        let lines = async |guard: &mut ContainerGuard| {
-            let lines = finish_within(limit, self.lines(guard, &spec, builders.len()));
+        let guard = ContainerGuard::arm(self.containers.engine, &spec.name).grace(0);
+        let count = u32::try_from(builders.len()).unwrap_or(u32::MAX);
+        let max_lines = MAX_LINES.saturating_mul(builders.len());
+        let trial = async |guard: &mut ContainerGuard| {
+            let lines = finish_within(TRIAL_TIMEOUT.saturating_mul(count), async {
+                let container = guard.create(&spec).await?;
+                let files = [
+                    (layout::WATCHDOG, WATCHDOG.to_owned()),
+                    (PATH, PROGRAM.to_owned()),
+                ];
+                let (mut lines, mut all) = (Lines::default(), Vec::new());
+                let sink = async |chunk| -> ControlFlow<Infallible> {
+                    if let OutputChunk::Stdout(bytes) = chunk {
+                        all.extend(lines.push(&bytes));
+                        all.truncate(max_lines);
+                    }
+                    ControlFlow::Continue(())
+                };
+                let access = self.access;
+                let ended = self
+                    .containers
+                    .run_program(&container, files.into(), access, sink);
+                let ControlFlow::Continue(_) = ended.await?;
+                all.extend(lines.finish());
+                Ok::<_, EngineError>(all)
+            });
             Ok(lines.await??)
         };
-        let lines = guard.run("try the remote builders", cancel, lines).await?;
+        let lines = guard.run("try the remote builders", cancel, trial).await?;
         Ok(Trial::parse(&builders, &lines))
     }
 
@@ -78,69 +96,15 @@ impl TrialRun<'_> {
             ("NIX_SSHOPTS", network_access::ssh_options()),
             ("HOME", "/tmp".to_owned()),
             ("LANG", "C.UTF-8".to_owned()),
-            ("SDBUILD_RUN", self.run.to_string()),
+            ("SDBUILD_RUN", self.containers.run.to_string()),
         ];
-        let mut spec = ContainerSpec {
-            environment: environment
-                .map(|(name, value)| (name.to_owned(), value))
-                .into(),
-            user: Some(self.image.user.clone()),
-            working_dir: Some("/".to_owned()),
-            input: Input::Pipe,
-            network: Network::Default,
-            ..ContainerSpec::new(
-                Role::Probe,
-                self.run,
-                &self.image.reference,
-                command.into_iter().chain(words).collect(),
-            )
-        };
+        let command = command.into_iter().chain(words).collect();
+        let mut spec = self
+            .containers
+            .spec(Role::Probe, command, environment, None);
+        spec.network = Network::Default;
         self.access.apply_to(&mut spec);
         Ok(spec)
-    }
-
-    /// Lines that the trial program prints.
-    async fn lines(
-        &self,
-        guard: &mut ContainerGuard,
-        spec: &ContainerSpec,
-        builders: usize,
-    ) -> Result<Vec<String>, EngineError> {
-        let container = guard.create(spec).await?;
-        self.upload(&container).await?;
-        let Attached { mut input, output } = container.attach().await?;
-        container.start().await?;
-        self.access.send(&mut input).await?;
-        let _heartbeat = Heartbeat::default().keep_alive(input);
-        let mut drain = container.drain(output);
-        let (mut lines, mut all) = (Lines::default(), Vec::new());
-        loop {
-            match drain.next().await? {
-                Drained::Chunk(OutputChunk::Stdout(bytes)) => {
-                    all.extend(lines.push(&bytes));
-                    all.truncate(MAX_LINES.saturating_mul(builders));
-                }
-                Drained::Chunk(OutputChunk::Stderr(_)) => {}
-                Drained::End {
-                    incomplete: Some(error),
-                    ..
-                } => return Err(error),
-                Drained::End { .. } => {
-                    all.extend(lines.finish());
-                    return Ok(all);
-                }
-            }
-        }
-    }
-
-    async fn upload(&self, container: &Container) -> Result<(), EngineError> {
-        let owner = self.image.owner;
-        let authorities = self.access.authorities.clone();
-        let pack = move |out: &mut dyn Write| {
-            let files = [(layout::WATCHDOG, WATCHDOG), (PATH, PROGRAM)];
-            upload::pack(out, owner, &files, authorities.as_deref())
-        };
-        container.upload("/", pack).await
     }
 }
 

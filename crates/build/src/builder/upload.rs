@@ -15,7 +15,7 @@ use sdbuild_nix::nix_conf::NixSettings;
 use tar::Archive;
 
 use crate::build_source::BuildSource;
-use crate::builder::{BuildJob, Builder, BuilderImage};
+use crate::builder::{BuildJob, Builder, BuilderImage, Containers};
 use crate::command::{NixCommand, StorePaths, Task};
 use crate::config_dir::{Packed, UploadDir};
 use crate::nixpkgs::LocalNixpkgs;
@@ -185,7 +185,8 @@ pub(super) async fn kept(
     cancel: &Cancel,
     events: &Events,
 ) -> Result<(), Failure> {
-    let (owner, run, store) = (builder.image.owner, builder.run, builder.store);
+    let Containers { run, image, .. } = builder.containers;
+    let (owner, store) = (image.owner, builder.store);
     let nixpkgs = job.source.nixpkgs.iter();
     let nixpkgs = nixpkgs.map(|of| Kept::Nixpkgs(of.nixpkgs.clone()));
     let inputs = job.source.input_trees().into_iter().map(Kept::Input);
@@ -235,7 +236,7 @@ pub(super) async fn kept(
 
 /// The store volume has no `/nix/var` although it was filled from the container image.
 fn no_nix(builder: &Builder<'_>) -> Failure {
-    if builder.image.foreign {
+    if builder.containers.image.foreign {
         return Failure::usage("the builder's container image contains no Nix: it has no /nix/var")
             .hint("--builder-image needs an image that contains Nix, for instance nixos/nix");
     }
@@ -325,7 +326,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
 pub(super) fn pack(
     out: &mut dyn Write,
     owner: Owner,
-    files: &[(&str, &str)],
+    files: &[(&str, String)],
     authorities: Option<&[u8]>,
 ) -> io::Result<()> {
     let mut packer = TarWriter::new(out, owner);
@@ -503,6 +504,7 @@ mod tests {
             task,
             system: System::Aarch64Linux,
             format: Format::default(),
+            is_default_format: true,
             emulated: true,
             glue: Glue::default(),
             nix,

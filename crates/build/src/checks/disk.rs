@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::checks::{Check, Machine, Verdict};
+use crate::checks::{Check, Machine};
 use crate::output;
 use crate::output::try_to_write;
 use sdbuild_core::disk_space::{free_space, free_space_for_users};
@@ -14,8 +14,6 @@ use sdbuild_engine::oci::MissingImages;
 const SMALLEST_IMAGE: u64 = 1 << 20;
 /// A full image that is not compressed takes 3 to 4 GB, by estimate.
 const FULL_IMAGE: u64 = 4_000_000_000;
-/// Two small files, the run lock and the build log, in blocks of any file system.
-const STATE: u64 = 64 << 10;
 /// Below this an engine cannot even write the few files of a container.
 const CONTAINERS: u64 = 16 << 20;
 /// Container images, the closure of a full image and the image itself take 10 GB, by estimate.
@@ -64,12 +62,6 @@ pub(super) fn output_directory(machine: &Machine<'_>) -> Option<Check> {
     }
     let failures = output::preflight(&machine.request.output.dir);
     Some(Check::failed("output directory", failures.first()?))
-}
-
-/// The disk with run locks and build logs, when it is full.
-pub(super) fn state(machine: &Machine<'_>) -> Option<Check> {
-    let dir = &machine.request.common.state_dir;
-    state_disk(dir, free_space(existing(dir)))
 }
 
 /// The directory with run locks and build logs, when it cannot be written to.
@@ -175,23 +167,6 @@ fn output_disk(dir: &Path, free: Option<u64>) -> Check {
     .check()
 }
 
-/// `None` unless it is full.
-fn state_disk(dir: &Path, free: Option<u64>) -> Option<Check> {
-    let check = Space {
-        topic: "state's disk",
-        place: "in the state directory",
-        dir,
-        free,
-        least: STATE,
-        least_for: String::new(),
-        enough: 0,
-        enough_for: String::new(),
-        remedy: "free some space, or set XDG_STATE_HOME to a directory on another disk",
-    }
-    .check();
-    (check.verdict == Verdict::Bad).then_some(check)
-}
-
 /// A check for `dir`, or the directory above it where it would be created, unless it can be written to.
 fn unwritable(topic: &'static str, dir: &Path, variable: &str) -> Option<Check> {
     let existing = existing(dir);
@@ -235,19 +210,8 @@ mod tests {
     #[test]
     fn full_output_disk_is_bad_and_a_small_one_a_warning() {
         let output = |free| output_disk(Path::new(DIR), free);
-        let full = output(Some(0));
-        assert_eq!(full.verdict, Bad);
-        assert_eq!(
-            full.text,
-            "no space left in the output directory /somewhere: 0 B free"
-        );
-        let small = output(Some(16 << 20));
-        assert_eq!(small.verdict, Warning);
-        assert_eq!(
-            small.text,
-            "17 MB free in the output directory /somewhere: an image of NixOS may need more"
-        );
-        assert!(!full.remedies.is_empty() && !small.remedies.is_empty());
+        assert_eq!(output(Some(0)).verdict, Bad);
+        assert_eq!(output(Some(16 << 20)).verdict, Warning);
         assert_eq!(output(Some(FULL_IMAGE)).verdict, Good);
         assert_eq!(output(None).verdict, Good, "unknown is not a problem");
     }
@@ -293,17 +257,5 @@ mod tests {
         assert_eq!(check.verdict, Bad);
         assert!(check.remedies[0].contains("XDG_STATE_HOME"));
         assert!(free_space(existing(&home.path().join("b"))).is_some());
-    }
-
-    #[test]
-    fn full_state_disk_is_bad() {
-        let check = state_disk(Path::new(DIR), Some(4096)).unwrap();
-        assert_eq!(check.verdict, Bad);
-        assert_eq!(
-            check.text,
-            "no space left in the state directory /somewhere: 4.1 kB free"
-        );
-        assert_eq!(state_disk(Path::new(DIR), Some(STATE)), None);
-        assert_eq!(state_disk(Path::new(DIR), None), None);
     }
 }

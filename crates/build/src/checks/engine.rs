@@ -7,7 +7,7 @@ use crate::emulation::{Emulation, KernelVersion, on_one_line};
 use crate::inventory;
 use sdbuild_core::plain_file;
 use sdbuild_core::system::Architecture;
-use sdbuild_engine::binfmt::{Entry, Owner, TABLE_DIR, classify};
+use sdbuild_engine::binfmt::{Entry, TABLE_DIR, UserNamespaceLimit};
 
 /// The first kernel whose handlers have the flag `F`, without which containers do not see the emulator.
 const FIX_BINARY: KernelVersion = KernelVersion::new(4, 8);
@@ -57,34 +57,21 @@ pub(super) fn rights(machine: &Machine<'_>) -> Option<Check> {
     })
 }
 
-/// Whether the engine runs containers of Linux.
-pub(super) fn operating_system(machine: &Machine<'_>) -> Option<Check> {
-    let os = machine.engine?.facts.os.as_str();
-    let text = format!("the engine runs containers of {os}, not of Linux");
-    let check = Check::bad("architecture", text)
-        .remedy("switch it to Linux containers, or point DOCKER_HOST at another engine");
-    (!is_linux(os)).then_some(check)
-}
-
-/// Whether there are container images for the engine's machine.
+/// Whether the engine runs containers of Linux, and there are container images for its machine.
 pub(super) fn architecture(machine: &Machine<'_>) -> Option<Check> {
     let topic = "architecture";
     let facts = machine.engine?.facts;
-    if !is_linux(&facts.os) {
-        return None;
+    // Some engines do not report it.
+    if !matches!(facts.os.as_str(), "linux" | "") {
+        let text = format!("the engine runs containers of {}, not of Linux", facts.os);
+        let remedy = "switch it to Linux containers, or point DOCKER_HOST at another engine";
+        return Some(Check::bad(topic, text).remedy(remedy));
     }
-    Some(match facts.architecture.supported() {
-        Ok(_) => Check::good(
-            topic,
-            format!("the engine's machine is {}", facts.architecture),
-        ),
+    let architecture = &facts.architecture;
+    Some(match architecture.supported() {
+        Ok(_) => Check::good(topic, format!("the engine's machine is {architecture}")),
         Err(failure) => Check::failed(topic, &failure),
     })
-}
-
-/// Some engines do not report it.
-fn is_linux(os: &str) -> bool {
-    matches!(os, "linux" | "")
 }
 
 /// Whether the kernel of the engine's machine is new enough for emulation.
@@ -149,7 +136,7 @@ struct ProcFiles {
 pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
     let topic = "binfmt_misc";
     if !machine.may_emulate() {
-        return Some(Check::detail(topic, "not needed: nothing is emulated"));
+        return None;
     }
     if !machine.is_this_kernel() {
         let text = "the engine has another kernel, so only a build can check its binfmt_misc";
@@ -159,21 +146,18 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
     (machine.emulation != Some(Emulation::Private)).then(|| ProcFiles::of_this_machine().table())
 }
 
-/// Security modules that may keep the registrar from the table.
-pub(super) fn access_control(machine: &Machine<'_>) -> Option<Check> {
-    (machine.may_emulate() && machine.is_this_kernel()).then(|| {
-        ProcFiles::of_this_machine().access_control(machine.request.target.system.architecture())
-    })
-}
-
-/// What rootless engines and private emulation need.
-pub(super) fn user_namespaces(machine: &Machine<'_>) -> Option<Check> {
+/// What security modules and the kernel's settings may keep the registrar, or private emulation, from.
+pub(super) fn restrictions(machine: &Machine<'_>) -> Option<Check> {
     if !machine.may_emulate() || !machine.is_this_kernel() {
         return None;
     }
     let rootless = machine.engine.is_some_and(|engine| engine.facts.rootless);
-    let needed = rootless || machine.emulation == Some(Emulation::Private);
-    Some(ProcFiles::of_this_machine().user_namespaces(needed))
+    let files = ProcFiles::of_this_machine();
+    if rootless || machine.emulation == Some(Emulation::Private) {
+        files.user_namespaces()
+    } else {
+        files.selinux(machine.request.target.system.architecture())
+    }
 }
 
 impl ProcFiles {
@@ -220,89 +204,46 @@ impl ProcFiles {
         ))
     }
 
-    /// `SELinux` and `AppArmor`; a build runs programs of the architecture `emulated`.
-    fn access_control(&self, emulated: Architecture) -> Check {
-        let topic = "access control";
-        let selinux = self.text("/sys/fs/selinux/enforce");
-        let apparmor = self.text("/sys/module/apparmor/parameters/enabled");
-        match (selinux.as_deref(), apparmor.as_deref()) {
-            (Some("1"), _) => Check::warning(
-                topic,
-                "SELinux is enforcing, and may deny binfmt_misc to the container that registers QEMU",
-            )
-            .remedy(format!(
-                "if a build reports that, let root register {} in binfmt_misc, and give --emulation host",
-                emulated.qemu_user()
-            )),
-            (Some(_), _) => Check::detail(topic, "SELinux is permissive"),
-            (None, Some("Y")) => Check::detail(
-                topic,
-                "AppArmor; its profile for containers allows what a build needs",
-            ),
-            (None, _) => Check::detail(topic, "neither SELinux nor AppArmor is in use"),
-        }
+    /// The warning about `SELinux`, if it is enforcing; a build runs programs of the architecture `emulated`.
+    fn selinux(&self, emulated: Architecture) -> Option<Check> {
+        let is_enforcing = self.text("/sys/fs/selinux/enforce").as_deref() == Some("1");
+        let text =
+            "SELinux is enforcing, and may deny binfmt_misc to the container that registers QEMU";
+        is_enforcing.then(|| Check::warning("access control", text).remedy(format!(
+            "if a build reports that, let root register {} in binfmt_misc, and give --emulation host",
+            emulated.qemu_user()
+        )))
     }
 
-    fn user_namespaces(&self, needed: bool) -> Check {
-        let topic = "user namespaces";
-        match self.restriction_of_user_namespaces() {
-            None => Check::detail(topic, "not restricted"),
-            Some((why, _)) if !needed => {
-                Check::detail(topic, format!("{why}; this build does not need them"))
-            }
-            Some((why, command)) => {
-                Check::warning(topic, why).remedy(format!("lift it: `{command}`"))
-            }
-        }
-    }
-
-    /// What restricts user namespaces, and the command that lifts it.
-    fn restriction_of_user_namespaces(&self) -> Option<(&'static str, &'static str)> {
-        let is = |path: &str, value: &str| self.text(path).as_deref() == Some(value);
-        if is("/proc/sys/user/max_user_namespaces", "0") {
-            let command = "sudo sysctl user.max_user_namespaces=15000";
-            Some(("none are allowed", command))
-        } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-            let command = "sudo sysctl kernel.unprivileged_userns_clone=1";
-            Some(("allowed only for root", command))
-        } else if is(
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            "1",
-        ) {
-            let command = "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0";
-            Some(("restricted by AppArmor", command))
-        } else {
-            None
-        }
+    /// The warning about the setting that restricts user namespaces, if there is one.
+    fn user_namespaces(&self) -> Option<Check> {
+        let mut all = UserNamespaceLimit::ALL.iter();
+        let limit = all.find(|limit| {
+            self.text(&format!("/proc/sys/{}", limit.setting))
+                .as_deref()
+                == Some(limit.value)
+        })?;
+        let check = Check::warning("user namespaces", format!("this machine {}", limit.effect));
+        Some(check.remedy(format!("lift it: `{}`", limit.remedy())))
     }
 }
 
-/// Its entries are told apart from the table as a whole.
-const TOPIC: &str = "binfmt entries";
-
-/// Existing handlers for the same programs. The kernel tries the newest first.
+/// The handler that a build uses which adds none; that of another run counts too.
 pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
-    let shared = matches!(
-        machine.emulation,
-        None | Some(Emulation::Register | Emulation::Host)
-    );
-    if !shared || !machine.is_this_kernel() {
+    // Another mount namespace may have the table mounted.
+    if machine.emulation != Some(Emulation::Host)
+        || !machine.is_this_kernel()
+        || !inventory::is_mounted()
+    {
         return None;
     }
-    let architecture = machine.request.target.system.architecture();
+    let request = machine.request;
+    let system = request.target.system;
     // What is in a table that cannot be read is not known.
     let entries = inventory::local_entries().ok()?;
-    if machine.emulation != Some(Emulation::Host) {
-        return foreign_handlers(&entries, architecture);
-    }
-    // Another mount namespace may have it mounted.
-    if !inventory::is_mounted() {
-        return None;
-    }
-    let check = usable_handlers(&entries, architecture);
+    let check = usable_handlers(&entries, system.architecture());
     let facts = machine.engine?.facts;
-    let request = machine.request;
-    match Emulation::Host.last_resort(request.target.emulation, request.target.system, facts) {
+    match Emulation::Host.last_resort(request.target.emulation, system, facts) {
         Some(failure) if check.verdict == Verdict::Bad => Some(Check {
             text: format!("{}; {}", on_one_line(&failure), check.text),
             remedies: [failure.hints, check.remedies].concat(),
@@ -312,149 +253,79 @@ pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
     }
 }
 
-fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Check> {
-    let foreign = |entry: &&Entry| entry.runs(architecture) && classify(entry) == Owner::Foreign;
-    let names = names(entries.iter().filter(foreign));
-    let text = format!(
-        "{names} (registered by another program) is left alone; a build's own entry takes precedence"
-    );
-    (!names.is_empty()).then(|| Check::good(TOPIC, text))
-}
-
-/// Whether there is a handler to use; that of another run counts too.
 fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
-    let names = names(entries.iter().filter(|entry| entry.runs(architecture)));
+    let topic = "binfmt entries";
+    let usable = entries.iter().filter(|entry| entry.runs(architecture));
+    let names: Vec<&str> = usable.map(|entry| entry.name.as_str()).collect();
     if names.is_empty() {
         let name = architecture.kernel_name();
         let text =
             format!("binfmt_misc has no entry for {name} programs, and this build needs one");
-        return Check::bad(TOPIC, text).remedy(
+        return Check::bad(topic, text).remedy(
             "install `qemu-user-static`, or leave --emulation at auto where the engine can have another",
         );
     }
-    Check::good(TOPIC, format!("{names} will be used"))
-}
-
-fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
-    let names: Vec<&str> = entries.map(|entry| entry.name.as_str()).collect();
-    names.join(", ")
+    Check::good(topic, format!("{} will be used", names.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::checks::Verdict;
-    use crate::checks::fixture::machine;
-    use crate::request::BuildRequest;
-    use crate::request::fixture::request;
-    use sdbuild_engine::{Endpoint, EngineFacts};
-
-    type Case<'a> = (fn(&Machine<'_>) -> Option<Check>, &'a EngineFacts, Verdict);
-
-    fn checked(
-        check: impl Fn(&Machine<'_>) -> Option<Check>,
-        facts: &EngineFacts,
-        request: &BuildRequest,
-    ) -> Option<Check> {
-        let endpoint = Endpoint::Unix("/x".into());
-        check(&machine(request, facts, &endpoint))
-    }
-
-    #[test]
-    fn the_chosen_mode_is_shown() {
-        let facts = EngineFacts::sound();
-        let text = checked(emulation, &facts, &request()).unwrap().text;
-        let chosen =
-            "each build adds QEMU for aarch64-linux to the kernel, and removes it at its end";
-        assert_eq!(text, chosen);
-        let native = EngineFacts {
-            architecture: "aarch64".into(),
-            ..facts
-        };
-        let text = checked(emulation, &native, &request()).unwrap().text;
-        assert_eq!(
-            text,
-            "not needed, because the engine's machine runs aarch64-linux itself"
-        );
-    }
-
-    #[test]
-    fn every_problem_is_found_and_has_a_remedy() {
-        let request = request();
-        let rootless = EngineFacts {
-            rootless: true,
-            kernel: "6.6.12".into(),
-            ..EngineFacts::sound()
-        };
-        let remapped = EngineFacts {
-            security_options: vec!["name=userns".into()],
-            ..EngineFacts::sound()
-        };
-        let windows = EngineFacts {
-            os: "windows".into(),
-            ..EngineFacts::sound()
-        };
-        let riscv = EngineFacts {
-            architecture: "riscv64".into(),
-            ..EngineFacts::sound()
-        };
-        let old = EngineFacts {
-            kernel: "3.10.0-1160.el7".into(),
-            ..EngineFacts::sound()
-        };
-        let cases: [Case<'_>; 6] = [
-            (emulation, &rootless, Verdict::Warning),
-            (rights, &remapped, Verdict::Warning),
-            (operating_system, &windows, Verdict::Bad),
-            (emulation, &riscv, Verdict::Bad),
-            (architecture, &riscv, Verdict::Bad),
-            (kernel, &old, Verdict::Bad),
-        ];
-        for (check, facts, verdict) in cases {
-            let check = checked(check, facts, &request).unwrap();
-            assert_eq!(check.verdict, verdict, "{check:?}");
-            assert!(!check.remedies.is_empty(), "{check:?}");
-        }
-        assert_eq!(checked(architecture, &windows, &request), None);
-    }
-
-    #[test]
-    fn kernel_matters_to_emulation_only() {
-        let verdict = |kernel_release: &str, architecture: &str| {
-            let facts = EngineFacts {
-                kernel: kernel_release.into(),
-                architecture: architecture.into(),
-                ..EngineFacts::sound()
-            };
-            checked(kernel, &facts, &request()).unwrap()
-        };
-        let old = verdict("3.10.0-1160.el7", "x86_64");
-        assert_eq!(old.verdict, Verdict::Bad);
-        assert_eq!(
-            old.text,
-            "emulation needs Linux 4.8 or later, but the engine's kernel is 3.10.0-1160.el7"
-        );
-        assert_eq!(verdict("4.8", "x86_64").verdict, Verdict::Good);
-        assert_eq!(verdict("strange", "x86_64").verdict, Verdict::Good);
-        assert_eq!(verdict("3.10", "aarch64").verdict, Verdict::Good);
-    }
-
-    #[test]
-    fn an_unreported_system_is_not_held_against_an_engine() {
-        let unknown = EngineFacts {
-            os: String::new(),
-            ..EngineFacts::sound()
-        };
-        assert_eq!(checked(operating_system, &unknown, &request()), None);
-    }
-}
-
-#[cfg(test)]
-mod kernel_tests {
     use std::fs;
 
+    use sdbuild_engine::EngineFacts;
+    use sdbuild_engine::binfmt::parse;
+
     use super::*;
-    use crate::checks::Verdict;
+    use crate::checks::Verdict::{Bad, Good, Warning};
+    use crate::checks::fixture::checked;
+
+    type CheckFn = fn(&Machine<'_>) -> Option<Check>;
+    type Change = fn(&mut EngineFacts);
+
+    #[test]
+    fn every_problem_of_an_engine_is_found_and_has_a_remedy() {
+        let cases: [(CheckFn, Change, Verdict); 10] = [
+            (
+                emulation,
+                |facts| (facts.rootless, facts.kernel) = (true, "6.6.12".into()),
+                Warning,
+            ),
+            (
+                emulation,
+                |facts| facts.architecture = "riscv64".into(),
+                Bad,
+            ),
+            (
+                rights,
+                |facts| facts.security_options = vec!["name=userns".into()],
+                Warning,
+            ),
+            (architecture, |facts| facts.os = "windows".into(), Bad),
+            (architecture, |facts| facts.os = String::new(), Good),
+            (
+                architecture,
+                |facts| facts.architecture = "riscv64".into(),
+                Bad,
+            ),
+            (kernel, |facts| facts.kernel = "3.10.0-1160.el7".into(), Bad),
+            (kernel, |facts| facts.kernel = "4.8".into(), Good),
+            (kernel, |facts| facts.kernel = "strange".into(), Good),
+            (
+                kernel,
+                |facts| {
+                    (facts.kernel, facts.architecture) = ("3.10".into(), "aarch64".into());
+                },
+                Good,
+            ),
+        ];
+        for (check, change, verdict) in cases {
+            let mut facts = EngineFacts::sound();
+            change(&mut facts);
+            let check = checked(&facts, None, check).unwrap();
+            assert_eq!(check.verdict, verdict, "{check:?}");
+            assert_eq!(check.remedies.is_empty(), verdict == Good, "{check:?}");
+        }
+    }
 
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, ProcFiles) {
         let dir = tempfile::tempdir().unwrap();
@@ -476,92 +347,61 @@ mod kernel_tests {
             let (_dir, machine) = machine(files);
             machine.table()
         };
-        let mounted = table(&[register, status("enabled\n")]);
-        assert_eq!(mounted.verdict, Verdict::Good);
-        assert!(!mounted.is_detail);
+        assert_eq!(table(&[register, status("enabled\n")]).verdict, Good);
         let disabled = table(&[register, status("disabled\n")]);
-        assert_eq!(disabled.verdict, Verdict::Bad);
+        assert_eq!(disabled.verdict, Bad);
         assert!(disabled.remedies[0].contains("status"), "{disabled:?}");
         let unmounted = table(&[filesystems("nodev\tproc\nnodev\tbinfmt_misc\n")]);
-        assert_eq!(unmounted.verdict, Verdict::Warning);
+        assert_eq!(unmounted.verdict, Warning);
         assert!(unmounted.remedies[0].contains("mount -t binfmt_misc"));
-        let absent = table(&[filesystems("nodev\tproc\n")]);
-        assert_eq!(absent.verdict, Verdict::Bad);
-        assert_eq!(table(&[]).verdict, Verdict::Bad);
+        assert_eq!(table(&[filesystems("nodev\tproc\n")]).verdict, Bad);
+        assert_eq!(table(&[]).verdict, Bad);
     }
 
     #[test]
-    fn selinux_is_reported_before_apparmor() {
-        let text = |files: &[(&str, &str)]| {
-            let (_dir, machine) = machine(files);
-            let check = machine.access_control(Architecture::Aarch64);
-            (check.verdict, check.text)
-        };
-        let apparmor = ("sys/module/apparmor/parameters/enabled", "Y\n");
-        let (verdict, found) = text(&[("sys/fs/selinux/enforce", "1"), apparmor]);
-        assert!(
-            verdict == Verdict::Warning && found.contains("SELinux is enforcing"),
-            "{found}"
-        );
-        assert!(text(&[apparmor]).1.starts_with("AppArmor"));
-        assert_eq!(text(&[]).0, Verdict::Good);
-        let (_dir, plain) = machine(&[]);
-        assert!(plain.access_control(Architecture::Aarch64).is_detail);
-        assert!(plain.user_namespaces(true).is_detail);
-    }
-
-    #[test]
-    fn user_namespace_limits_matter_only_where_needed() {
-        for (path, value) in [
-            ("proc/sys/user/max_user_namespaces", "0"),
-            ("proc/sys/kernel/unprivileged_userns_clone", "0"),
-            ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
+    fn what_restricts_containers_is_a_warning() {
+        let (_dir, plain) = machine(&[("sys/fs/selinux/enforce", "0")]);
+        assert_eq!(plain.user_namespaces(), None);
+        assert_eq!(plain.selinux(Architecture::Aarch64), None);
+        let (_dir, enforcing) = machine(&[("sys/fs/selinux/enforce", "1")]);
+        let check = enforcing.selinux(Architecture::Aarch64).unwrap();
+        assert!(check.remedies[0].contains("qemu-aarch64"), "{check:?}");
+        for (setting, value, remedy) in [
+            (
+                "user/max_user_namespaces",
+                "0",
+                "user.max_user_namespaces=10000",
+            ),
+            (
+                "kernel/unprivileged_userns_clone",
+                "0",
+                "kernel.unprivileged_userns_clone=1",
+            ),
+            (
+                "kernel/apparmor_restrict_unprivileged_userns",
+                "1",
+                "kernel.apparmor_restrict_unprivileged_userns=0",
+            ),
         ] {
-            let (_dir, machine) = machine(&[(path, value)]);
-            let unneeded = machine.user_namespaces(false);
-            assert_eq!(unneeded.verdict, Verdict::Good, "{path}");
-            let check = machine.user_namespaces(true);
-            assert_eq!(check.verdict, Verdict::Warning, "{path}");
-            assert!(!check.remedies.is_empty());
+            let (_dir, machine) = machine(&[(&format!("proc/sys/{setting}"), value)]);
+            let check = machine.user_namespaces().unwrap();
+            assert!(check.remedies[0].contains(remedy), "{check:?}");
         }
     }
-}
-
-#[cfg(test)]
-mod handlers_tests {
-    use super::*;
-    use sdbuild_engine::binfmt::parse;
 
     #[test]
-    fn foreign_handlers_are_named_and_a_missing_one_is_bad() {
+    fn a_missing_handler_is_bad() {
         let text = "enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: F\noffset 0\n\
             magic 7f454c460201010000000000000000000200b700\nmask ffffffffffffff00fffffffffffffffffeffffff\n";
-        let foreign = parse("qemu-aarch64", text);
-        let ours = parse("sdbuild-aarch64-0123456789ab", text);
-        let other = parse(
-            "python3.11",
-            "enabled\ninterpreter /x\nflags: \noffset 0\nmagic a70d0d0a\n",
-        );
-        let arm = Architecture::Aarch64;
-        assert_eq!(foreign_handlers(std::slice::from_ref(&other), arm), None);
-        let found = foreign_handlers(&[foreign.clone(), other.clone()], arm).unwrap();
-        assert!(
-            found
-                .text
-                .starts_with("qemu-aarch64 (registered by another program)"),
-            "{found:?}"
-        );
-        let none = usable_handlers(&[other], arm);
-        assert_eq!(none.verdict, Verdict::Bad);
-        assert!(
-            none.text.starts_with("binfmt_misc has no entry for"),
-            "{none:?}"
-        );
-        for usable in [foreign, ours] {
-            let usable = [usable];
-            assert_eq!(usable_handlers(&usable, arm).verdict, Verdict::Good);
-            let check = usable_handlers(&usable, Architecture::X86_64);
-            assert_eq!(check.verdict, Verdict::Bad, "{check:?}");
+        let other = "enabled\ninterpreter /x\nflags: \noffset 0\nmagic a70d0d0a\n";
+        let verdict = |entry, architecture| usable_handlers(&[entry], architecture).verdict;
+        for name in ["qemu-aarch64", "sdbuild-aarch64-0123456789ab"] {
+            assert_eq!(verdict(parse(name, text), Architecture::Aarch64), Good);
+            assert_eq!(verdict(parse(name, text), Architecture::X86_64), Bad);
         }
+        assert_eq!(
+            verdict(parse("python3.11", other), Architecture::Aarch64),
+            Bad
+        );
     }
 }

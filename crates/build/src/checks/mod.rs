@@ -47,24 +47,20 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (engine::identity, InBuild::Nothing),
     // `auto` goes on with another mode when the registrar is refused.
     (engine::rights, InBuild::Nothing),
-    (engine::operating_system, InBuild::StopsAndWarns),
-    // The plan chooses container images by architecture, and fails with the same words.
-    (engine::architecture, InBuild::Nothing),
+    (engine::architecture, InBuild::Stops),
     (engine::kernel, InBuild::StopsAndWarns),
     // The plan chooses the mode, and fails with the same words.
     (engine::emulation, InBuild::Nothing),
     (builder, InBuild::StopsAndWarns),
     (engine::table, InBuild::Stops),
     (engine::existing, InBuild::Stops),
-    // These explain why a registrar or private emulation was refused; most machines have no such trouble.
-    (engine::access_control, InBuild::Nothing),
-    (engine::user_namespaces, InBuild::Nothing),
+    // It explains why a registrar or private emulation was refused; most machines have no such trouble.
+    (engine::restrictions, InBuild::Nothing),
     (disk::engine, InBuild::StopsAndWarns),
     (disk::cache, InBuild::StopsAndWarns),
     (disk::output, InBuild::StopsAndWarns),
     // The plan looks at the directory with the same function: a wrong one is a usage error there.
     (disk::output_directory, InBuild::Nothing),
-    (disk::state, InBuild::StopsAndWarns),
     (disk::state_directory, InBuild::StopsAndWarns),
     (disk::cache_directory, InBuild::StopsAndWarns),
     // The plan reads the files with the same function: one that cannot be read is a usage error there.
@@ -121,9 +117,6 @@ pub struct Check {
     pub verdict: Verdict,
     /// What was found. A warning or an error of a build has the same text.
     pub text: String,
-    /// Whether it says nothing to most users: it is shown in words only with `-v`, or when it is not met.
-    #[serde(skip)]
-    pub is_detail: bool,
     /// What to do about it, most likely first; empty when the condition is met.
     pub remedies: Vec<String>,
 }
@@ -132,14 +125,6 @@ impl Check {
     /// A condition that is met.
     pub fn good(topic: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Verdict::Good, text)
-    }
-
-    /// A check that is met, which only those want to know who look for the cause of something.
-    pub(crate) fn detail(topic: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            is_detail: true,
-            ..Self::good(topic, text)
-        }
     }
 
     pub(crate) fn warning(topic: &'static str, text: impl Into<String>) -> Self {
@@ -177,7 +162,6 @@ impl Check {
             topic,
             verdict,
             text: without_os_errors(&text.into()).into_owned(),
-            is_detail: false,
             remedies: Vec::new(),
         }
     }
@@ -257,24 +241,20 @@ pub(crate) struct DoctorFacts {
 
 /// Whether the kernel helps QEMU to run an image. Without that `boot` works as well, but takes longer.
 fn kvm(machine: &Machine<'_>) -> Option<Check> {
-    Some(kvm_check(
-        machine.request.target.system,
-        machine.doctor?.kvm,
-    ))
+    let system = machine.request.target.system;
+    Some(kvm_check(system, machine.doctor?.kvm))
 }
 
 fn kvm_check(system: System, kvm: Kvm) -> Check {
     let topic = "virtual machine";
-    let architecture = system.architecture().kernel_name();
-    if architecture != std::env::consts::ARCH {
-        return Check::good(
+    let is_native = system.architecture().kernel_name() == std::env::consts::ARCH;
+    match kvm {
+        _ if !is_native => Check::good(
             topic,
             format!(
                 "`sdbuild boot` emulates {system}, because KVM runs only this machine's own architecture"
             ),
-        );
-    }
-    match kvm {
+        ),
         Kvm::Usable => Check::good(
             topic,
             "`sdbuild boot` uses KVM only if QEMU is installed; in a container it emulates",
@@ -293,12 +273,9 @@ fn kvm_check(system: System, kvm: Kvm) -> Check {
 
 /// What stale runs left. A handler of an engine on another machine is not visible.
 fn leftovers(machine: &Machine<'_>) -> Option<Check> {
-    machine.doctor.map(leftovers_check)
-}
-
-fn leftovers_check(facts: &DoctorFacts) -> Check {
     let topic = "leftovers";
-    match &facts.leftovers {
+    let facts = machine.doctor?;
+    Some(match &facts.leftovers {
         Err(why) => Check::warning(topic, why),
         Ok(none) if none.is_empty() => {
             let cache = human_bytes(facts.cache_size);
@@ -307,7 +284,7 @@ fn leftovers_check(facts: &DoctorFacts) -> Check {
         }
         Ok(found) => Check::warning(topic, format!("from earlier runs: {found}"))
             .remedy("the next `sdbuild build` or `sdbuild clean` removes them"),
-    }
+    })
 }
 
 /// The evaluation of a NixOS system takes 1.1 GB (measured, see `resources.rs`), and an emulated compiler 1.6 GB.
@@ -315,81 +292,95 @@ fn leftovers_check(facts: &DoctorFacts) -> Check {
 const ENOUGH_MEMORY: u64 = 2_700_000_000;
 
 /// Whether the builder has enough memory. An engine that reports none may have any amount.
-pub(super) fn builder(machine: &Machine<'_>) -> Option<Check> {
+fn builder(machine: &Machine<'_>) -> Option<Check> {
     let topic = "memory";
     let facts = machine.engine?.facts;
-    if facts.memory == 0 {
-        return Some(Check::good(topic, "the engine does not report its memory"));
-    }
-    let has = human_bytes(facts.memory);
-    let limit = machine.request.resources.memory.unwrap_or(facts.memory);
-    let memory = limit.min(facts.memory);
-    if memory < ENOUGH_MEMORY {
-        return Some(little_memory(memory, facts));
-    }
-    if limit > facts.memory {
-        let limit = human_bytes(limit);
+    let has = facts.memory;
+    let limit = machine.request.resources.memory.unwrap_or(has);
+    let memory = human_bytes(limit.min(has));
+    Some(if has == 0 {
+        Check::good(topic, "the engine does not report its memory")
+    } else if limit.min(has) < ENOUGH_MEMORY {
+        let enough = human_bytes(ENOUGH_MEMORY);
+        let text =
+            format!("the builder has {memory} of memory; a whole NixOS may need {enough} and more");
+        Check::warning(topic, text)
+            .remedy(if limit < has {
+                "raise memory-mib in sdbuild.toml"
+            } else {
+                "give the engine's machine more memory or swap"
+            })
+            .remedy("or build fewer things at a time: --jobs 1 --cores 1")
+    } else if limit > has {
+        let (limit, has) = (human_bytes(limit), human_bytes(has));
         let text =
             format!("the builder may take {limit}, but the engine's machine has {has} of memory");
-        return Some(Check::warning(topic, text).remedy("lower memory-mib in sdbuild.toml"));
-    }
-    let memory = human_bytes(memory);
-    let text = format!("{memory} for the builder, {} cores", facts.cpus);
-    Some(Check::good(topic, text))
+        Check::warning(topic, text).remedy("lower memory-mib in sdbuild.toml")
+    } else {
+        Check::good(
+            topic,
+            format!("{memory} for the builder, {} cores", facts.cpus),
+        )
+    })
 }
 
-fn little_memory(memory: u64, facts: &EngineFacts) -> Check {
-    let (memory_text, enough) = (human_bytes(memory), human_bytes(ENOUGH_MEMORY));
-    let text = format!(
-        "the builder has {memory_text} of memory; a whole NixOS may need {enough} and more"
-    );
-    Check::warning("memory", text)
-        .remedy(if memory < facts.memory {
-            "raise memory-mib in sdbuild.toml"
-        } else {
-            "give the engine's machine more memory or swap"
+#[cfg(test)]
+pub(super) mod fixture {
+    use super::*;
+    use crate::request::fixture::request;
+
+    /// What `check` finds on a machine with an engine on another kernel that has `facts`, for a build that may take `memory`.
+    pub(crate) fn checked<T>(
+        facts: &EngineFacts,
+        memory: Option<u64>,
+        check: impl Fn(&Machine<'_>) -> T,
+    ) -> T {
+        let mut request = request();
+        request.resources.memory = memory;
+        let endpoint = Endpoint::Unix("/x".into());
+        let (choice, system) = (request.target.emulation, request.target.system);
+        check(&Machine {
+            request: &request,
+            builds: true,
+            writes_image: true,
+            engine: Some(EngineView {
+                facts,
+                endpoint: &endpoint,
+                is_on_this_kernel: false,
+            }),
+            emulation: Emulation::choose(choice, system, facts).ok(),
+            missing: None,
+            doctor: None,
         })
-        .remedy("or build fewer things at a time: --jobs 1 --cores 1")
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::fixture::checked;
     use super::*;
-    use crate::request::fixture::request;
-    use sdbuild_engine::{Endpoint, EngineFacts};
 
     #[test]
     fn build_stops_and_warns_where_doctor_does() {
-        let mut request = request();
-        request.resources.memory = Some(1 << 30);
         let facts = EngineFacts {
             kernel: "3.10.0-1160.el7".into(),
             os: "windows".into(),
             security_options: vec!["name=userns".into()],
             ..EngineFacts::sound()
         };
-        let endpoint = Endpoint::Unix("/x".into());
-        let machine = fixture::machine(&request, &facts, &endpoint);
-        let doctor = all(&machine);
-        let build = before_build(&machine);
+        let memory = Some(1 << 30);
+        let doctor = checked(&facts, memory, all);
+        let build = checked(&facts, memory, before_build);
         let of = |verdict| build.iter().filter(move |check| check.verdict == verdict);
         let bad: Vec<_> = of(Verdict::Bad).map(|check| check.topic).collect();
         assert_eq!(bad, ["architecture", "kernel"]);
         assert!(of(Verdict::Warning).any(|check| check.topic == "memory"));
-        for check in &build {
-            let same =
-                |other: &&Check| (other.topic, other.verdict) == (check.topic, check.verdict);
-            assert!(doctor.iter().any(|other| same(&other)), "{check:?}");
-        }
+        assert!(build.iter().all(|check| doctor.contains(check)));
         assert!(build.iter().all(|check| !check.remedies.is_empty()));
     }
 
     #[test]
-    fn sound_engine_is_good_throughout() {
-        let request = request();
-        let facts = EngineFacts::sound();
-        let endpoint = Endpoint::Unix("/x".into());
-        let machine = fixture::machine(&request, &facts, &endpoint);
+    fn a_sound_engine_is_good_throughout() {
         for check in [
             engine::identity,
             engine::rights,
@@ -399,131 +390,44 @@ mod tests {
             builder,
             engine::table,
         ] {
-            let check = check(&machine).unwrap();
+            let check = checked(&EngineFacts::sound(), None, check).unwrap();
             assert_eq!(check.verdict, Verdict::Good, "{check:?}");
             assert!(check.remedies.is_empty(), "{check:?}");
         }
     }
-}
-
-#[cfg(test)]
-pub(super) mod fixture {
-    use super::*;
-
-    /// A machine with an engine on another kernel that has `facts`.
-    pub(crate) fn machine<'a>(
-        request: &'a BuildRequest,
-        facts: &'a EngineFacts,
-        endpoint: &'a Endpoint,
-    ) -> Machine<'a> {
-        Machine {
-            request,
-            builds: true,
-            writes_image: true,
-            engine: Some(EngineView {
-                facts,
-                endpoint,
-                is_on_this_kernel: false,
-            }),
-            emulation: Emulation::choose(request.target.emulation, request.target.system, facts)
-                .ok(),
-            missing: None,
-            doctor: None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod boot_tests {
-    use clap::ValueEnum as _;
-
-    use super::*;
-    use crate::checks::Verdict;
-    use sdbuild_core::system::Architecture;
 
     #[test]
     fn only_a_device_that_may_not_be_opened_is_a_warning() {
+        use sdbuild_core::system::Architecture;
         let own = Architecture::by_kernel_name(std::env::consts::ARCH).unwrap();
         let [native, foreign] = [own, own.emulates()].map(|architecture| {
-            let mut all = System::value_variants().iter().copied();
-            all.find(|system| system.architecture() == architecture)
+            format!("{}-linux", architecture.kernel_name())
+                .parse()
                 .unwrap()
         });
-        let text = kvm_check(native, Kvm::Denied);
-        assert_eq!((text.verdict, text.remedies.len()), (Verdict::Warning, 1));
-        assert!(kvm_check(native, Kvm::Usable).text.contains("uses KVM"));
-        assert!(kvm_check(native, Kvm::Missing).text.contains("no KVM"));
-        for kvm in [Kvm::Usable, Kvm::Denied, Kvm::Missing] {
-            let emulated = kvm_check(foreign, kvm);
-            assert_eq!(emulated.verdict, Verdict::Good);
-            assert!(emulated.text.contains("emulates"), "{}", emulated.text);
+        for kvm in [Kvm::Usable, Kvm::Missing, Kvm::Denied] {
+            let is_denied = kvm_check(native, kvm).verdict == Verdict::Warning;
+            assert_eq!(is_denied, kvm == Kvm::Denied);
+            assert_eq!(kvm_check(foreign, kvm).verdict, Verdict::Good);
         }
     }
-}
-
-#[cfg(test)]
-mod leftovers_tests {
-    use super::*;
-    use crate::checks::Verdict;
-    use sdbuild_core::kvm::Kvm;
 
     #[test]
-    fn leftovers_are_a_warning() {
-        let verdict = |leftovers| {
-            leftovers_check(&DoctorFacts {
-                answers: Answers::default(),
-                nixpkgs: None,
-                kvm: Kvm::Missing,
-                leftovers,
-                cache_size: 5,
-            })
-            .verdict
-        };
-        assert_eq!(verdict(Ok(String::new())), Verdict::Good);
-        assert_eq!(verdict(Ok("1 binfmt_misc entry".into())), Verdict::Warning);
-        assert_eq!(verdict(Err("no answer".into())), Verdict::Warning);
-    }
-}
-
-#[cfg(test)]
-mod memory_tests {
-    use super::*;
-    use crate::checks::Verdict;
-    use crate::checks::fixture::machine;
-    use crate::request::fixture::request;
-    use sdbuild_engine::Endpoint;
-
-    /// The check of an engine with `memory` and a builder that may take `limit`.
-    fn checked(memory: u64, limit: Option<u64>) -> Check {
-        let facts = EngineFacts {
-            memory,
-            ..EngineFacts::sound()
-        };
-        let mut request = request();
-        request.resources.memory = limit;
-        let endpoint = Endpoint::Unix("/x".into());
-        builder(&machine(&request, &facts, &endpoint)).unwrap()
-    }
-
-    #[test]
-    fn little_memory_is_a_warning_and_unknown_memory_is_none() {
-        for memory in [500_000_000, 2_000_000_000] {
-            let check = checked(memory, None);
-            assert_eq!(check.verdict, Verdict::Warning, "{check:?}");
-            assert!(!check.remedies.is_empty(), "{check:?}");
+    fn too_little_memory_and_too_high_a_limit_are_warnings() {
+        const GB: u64 = 1_000_000_000;
+        for (memory, limit, verdict) in [
+            (2 * GB, None, Verdict::Warning),
+            (16 * GB, Some(GB), Verdict::Warning),
+            (16 * GB, Some(32 * GB), Verdict::Warning),
+            (16 * GB, Some(8 * GB), Verdict::Good),
+            (0, None, Verdict::Good),
+        ] {
+            let facts = EngineFacts {
+                memory,
+                ..EngineFacts::sound()
+            };
+            let check = checked(&facts, limit, builder).unwrap();
+            assert_eq!(check.verdict, verdict, "{check:?}");
         }
-        assert_eq!(checked(0, None).verdict, Verdict::Good);
-    }
-
-    #[test]
-    fn memory_limit_above_the_machines_memory_is_a_warning() {
-        let check = checked(16_000_000_000, Some(32_000_000_000));
-        assert_eq!(check.verdict, Verdict::Warning);
-        assert_eq!(
-            check.text,
-            "the builder may take 32 GB, but the engine's machine has 16 GB of memory"
-        );
-        let check = checked(16_000_000_000, Some(1_000_000_000));
-        assert!(check.remedies[0].contains("memory-mib"), "{check:?}");
     }
 }

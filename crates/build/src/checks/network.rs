@@ -34,10 +34,8 @@ pub(super) fn access(machine: &Machine<'_>) -> Option<Check> {
 pub(super) fn mirrors(machine: &Machine<'_>) -> Option<Check> {
     let answers = &machine.doctor?.answers;
     let all_held = machine.missing.is_some_and(|missing| missing.packages == 0);
-    if machine.request.common.offline {
-        return Some(check_packages(all_held));
-    }
-    Some(check_mirrors(&answers.mirrors, all_held))
+    let offline = machine.request.common.offline;
+    Some(check_mirrors(&answers.mirrors, all_held, offline))
 }
 
 /// Whether every binary cache answers.
@@ -119,19 +117,6 @@ fn check_nixpkgs(archive: &NixpkgsArchive, answer: Option<&ServerAnswer>) -> Che
     .remedy(NAME_ANOTHER)
 }
 
-/// Whether the packages of the container images are there without any server.
-fn check_packages(all_held: bool) -> Check {
-    let topic = "Debian packages";
-    if all_held {
-        return Check::good(
-            topic,
-            "all are on this machine; nothing is fetched (offline)",
-        );
-    }
-    let text = "some are not on this machine, and nothing is fetched";
-    Check::bad(topic, text).remedy(FETCH_FIRST)
-}
-
 /// Whether this machine's clock agrees with the servers'.
 pub(super) fn clock(machine: &Machine<'_>) -> Option<Check> {
     let answers = &machine.doctor?.answers;
@@ -149,8 +134,15 @@ fn split(answers: &[ServerAnswer]) -> (Vec<&str>, Vec<String>) {
     (good.collect(), bad.collect())
 }
 
-fn check_mirrors(answers: &[ServerAnswer], all_held: bool) -> Check {
+fn check_mirrors(answers: &[ServerAnswer], all_held: bool, offline: bool) -> Check {
     let topic = "Debian mirrors";
+    if offline && all_held {
+        let text = "not needed: all packages are on this machine, and nothing is fetched (offline)";
+        return Check::good(topic, text);
+    } else if offline {
+        let text = "some packages are not on this machine, and nothing is fetched (offline)";
+        return Check::bad(topic, text).remedy(FETCH_FIRST);
+    }
     let remedy = "point SDBUILD_DEBIAN_MIRROR at a mirror that this machine reaches";
     let (good, bad) = split(answers);
     let why = bad.join("; ");
@@ -235,9 +227,6 @@ pub(super) enum NoAnswer {
     /// It does not have what was asked for, or refuses it.
     #[error("HTTP status {0}")]
     Status(u16),
-    /// It has something else than a binary cache of NixOS has.
-    #[error("it is not a binary cache of /nix/store; perhaps it is the login page of a network")]
-    NotACache,
     /// It cannot be reached, or takes too long.
     #[error("{0}")]
     Unreachable(String),
@@ -288,23 +277,7 @@ impl Answers {
         let mirrors = request.common.mirrors.iter();
         let mirrors = join_all(mirrors.map(|mirror| ask(mirror, MIRROR_PROBE)));
         let caches = request.caches.substituters.iter();
-        let caches = join_all(caches.map(async |cache| {
-            let answer = ask(cache, CACHE_INFO).await;
-            let is_read = answer.answer.as_ref().is_ok_and(Answer::is_success);
-            let Some(probe) = probe.as_ref().ok().filter(|_| is_read) else {
-                return answer;
-            };
-            let text = probe.beginning(&url_of(cache, CACHE_INFO)).await;
-            let answer = text.map_err(NoAnswer::Unreachable).and_then(|text| {
-                if is_cache_info(&text) {
-                    answer.answer
-                } else {
-                    Err(NoAnswer::NotACache)
-                }
-            });
-            let address = cache.to_owned();
-            ServerAnswer { address, answer }
-        }));
+        let caches = join_all(caches.map(|cache| ask(cache, CACHE_INFO)));
         let nixpkgs = async {
             let archive = nixpkgs.filter(|archive| !archive.is_held)?;
             Some(ServerAnswer {
@@ -319,12 +292,6 @@ impl Answers {
             nixpkgs,
         }
     }
-}
-
-/// Whether `text` describes a cache of NixOS's store.
-fn is_cache_info(text: &str) -> bool {
-    text.lines()
-        .any(|line| line.trim() == "StoreDir: /nix/store")
 }
 
 fn url_of(base: &str, path: &str) -> String {
@@ -363,11 +330,14 @@ mod tests {
     fn one_mirror_is_enough_and_none_is_bad_when_fetching() {
         let silent = || server(Err(unreachable("refused")));
         let both = [silent(), server(Ok(answer(0)))].concat();
-        let one = check_mirrors(&both, false);
+        let one = check_mirrors(&both, false, false);
         assert_eq!(one.verdict, Verdict::Good);
         assert_eq!(one.text, "http://one.example answers, and one is enough");
-        assert_eq!(check_mirrors(&silent(), true).verdict, Verdict::Warning);
-        let none = check_mirrors(&silent(), false);
+        assert_eq!(
+            check_mirrors(&silent(), true, false).verdict,
+            Verdict::Warning
+        );
+        let none = check_mirrors(&silent(), false, false);
         assert_eq!(none.verdict, Verdict::Bad);
         assert!(
             none.text.contains("http://one.example: refused"),
@@ -379,8 +349,8 @@ mod tests {
 
     #[test]
     fn packages_must_be_here_where_nothing_is_fetched() {
-        assert_eq!(check_packages(true).verdict, Verdict::Good);
-        assert_eq!(check_packages(false).verdict, Verdict::Bad);
+        assert_eq!(check_mirrors(&[], true, true).verdict, Verdict::Good);
+        assert_eq!(check_mirrors(&[], false, true).verdict, Verdict::Bad);
     }
 
     #[test]

@@ -7,6 +7,7 @@ fn request(emulated: bool, nix: NixSettings) -> NixCommand {
         task: Task::Build,
         system: System::Aarch64Linux,
         format: Format::default(),
+        is_default_format: true,
         emulated,
         glue: Glue::default(),
         nix,

@@ -1,22 +1,71 @@
 use super::*;
-use sdbuild_core::failure::Class;
 
-fn engine(architecture: &str, rootless: bool) -> EngineFacts {
+fn engine(architecture: &str, rootless: bool, kernel: &str) -> EngineFacts {
     EngineFacts {
         architecture: architecture.into(),
         rootless,
+        kernel: kernel.into(),
         ..EngineFacts::sound()
     }
 }
 
+const NEW: &str = "6.18.0";
+/// Without tables of its own in a user namespace.
+const OLD: &str = "6.6.12-arch1";
+
+use EmulationChoice as Choice;
+
+const PI: System = System::Aarch64Linux;
+const PC: System = System::X8664Linux;
+
+/// The mode that is chosen, and the one that is tried after it; the class of the failure where none is possible.
+type Chosen = Result<(Emulation, Option<Emulation>), Class>;
+
+const NATIVE: Chosen = Ok((Emulation::Native, None));
+const HOST: Chosen = Ok((Emulation::Host, None));
+const REGISTER: Chosen = Ok((Emulation::Register, Some(Emulation::Private)));
+const REGISTER_OLD: Chosen = Ok((Emulation::Register, Some(Emulation::Host)));
+const PRIVATE: Chosen = Ok((Emulation::Private, Some(Emulation::Host)));
+const ASKED: Chosen = Ok((Emulation::Register, None));
+const ASKED_PRIVATE: Chosen = Ok((Emulation::Private, None));
+const IMPOSSIBLE: Chosen = Err(Class::Environment);
+
+/// System, architecture of the engine's machine, whether the engine is rootless, its kernel, and what is requested.
+const CASES: &[(System, &str, bool, &str, Choice, Chosen)] = &[
+    (PI, "x86_64", false, NEW, Choice::Auto, REGISTER),
+    (PC, "aarch64", false, NEW, Choice::Auto, REGISTER),
+    (PI, "x86_64", true, NEW, Choice::Auto, PRIVATE),
+    (PC, "aarch64", true, NEW, Choice::Auto, PRIVATE),
+    (PI, "x86_64", false, OLD, Choice::Auto, REGISTER_OLD),
+    (PI, "x86_64", true, OLD, Choice::Auto, HOST),
+    (PI, "riscv64", false, NEW, Choice::Auto, IMPOSSIBLE),
+    // What is requested is not replaced.
+    (PI, "x86_64", false, NEW, Choice::Register, ASKED),
+    (PI, "x86_64", false, NEW, Choice::Private, ASKED_PRIVATE),
+    (PI, "x86_64", true, OLD, Choice::Host, HOST),
+    (PI, "x86_64", true, NEW, Choice::Register, IMPOSSIBLE),
+    (PI, "x86_64", false, OLD, Choice::Private, IMPOSSIBLE),
+    (PI, "x86_64", false, NEW, Choice::None, Err(Class::Usage)),
+    // There is nothing to emulate, whatever is requested.
+    (PI, "aarch64", true, OLD, Choice::Auto, NATIVE),
+    (PI, "aarch64", true, OLD, Choice::None, NATIVE),
+    (PI, "aarch64", true, OLD, Choice::Register, NATIVE),
+    (PI, "aarch64", true, OLD, Choice::Private, NATIVE),
+    (PC, "x86_64", false, NEW, Choice::Host, NATIVE),
+];
+
 #[test]
-fn auto_emulates_only_foreign_systems() {
-    use EmulationChoice::Auto;
-    let choose = |system, arch| Emulation::choose(Auto, system, &engine(arch, false)).unwrap();
-    assert_eq!(choose(System::Aarch64Linux, "x86_64"), Emulation::Register);
-    assert_eq!(choose(System::Aarch64Linux, "aarch64"), Emulation::Native);
-    assert_eq!(choose(System::X8664Linux, "x86_64"), Emulation::Native);
-    assert_eq!(choose(System::X8664Linux, "aarch64"), Emulation::Register);
+fn the_mode_follows_the_engine_and_what_is_requested() {
+    for &(system, machine, rootless, kernel, choice, expected) in CASES {
+        let facts = engine(machine, rootless, kernel);
+        let chosen = Emulation::choose(choice, system, &facts);
+        let found = chosen.map(|mode| (mode, mode.otherwise(choice, &facts)));
+        let found = found.map_err(|failure| {
+            assert!(!failure.hints.is_empty(), "{failure}");
+            failure.class
+        });
+        assert_eq!(found, expected, "{choice} for {system} on {machine}");
+    }
 }
 
 #[test]
@@ -25,15 +74,12 @@ fn nothing_is_emulated_that_remote_builders_build() {
     let line = |line: &str| vec![line.parse::<RemoteBuilder>().unwrap()];
     let covers = line("ssh://a@b aarch64-linux - - - big-parallel");
     let partly = line("ssh://a@b aarch64-linux");
-    let pi = System::Aarch64Linux;
     let choose = |builders: &[RemoteBuilder], choice, machine| {
-        Emulation::choose_with(builders, choice, pi, &engine(machine, false)).unwrap()
+        let facts = engine(machine, false, NEW);
+        Emulation::choose_with(builders, choice, System::Aarch64Linux, &facts).unwrap()
     };
-    for choice in [Auto, None] {
-        let chosen = choose(&covers, choice, "x86_64");
-        assert_eq!(chosen, Emulation::Builders, "{choice}");
-        assert!(!chosen.uses_handler());
-    }
+    assert_eq!(choose(&covers, Auto, "x86_64"), Emulation::Builders);
+    assert_eq!(choose(&covers, None, "x86_64"), Emulation::Builders);
     assert_eq!(choose(&covers, Register, "x86_64"), Emulation::Register);
     assert_eq!(choose(&covers, Auto, "aarch64"), Emulation::Native);
     assert_eq!(choose(&partly, Auto, "x86_64"), Emulation::Register);
@@ -41,133 +87,32 @@ fn nothing_is_emulated_that_remote_builders_build() {
 }
 
 #[test]
-fn native_systems_are_never_emulated() {
-    use EmulationChoice::{Auto, Host, None, Private, Register};
-    let (pi, native) = (System::Aarch64Linux, engine("aarch64", false));
-    let old = EngineFacts {
-        kernel: "6.6.12".into(),
-        ..engine("aarch64", true)
+fn only_auto_on_an_old_rootless_engine_is_a_last_resort() {
+    let reason = |choice, kernel| {
+        let facts = engine("x86_64", true, kernel);
+        let mode = Emulation::choose(choice, System::Aarch64Linux, &facts).unwrap();
+        mode.last_resort(choice, System::Aarch64Linux, &facts)
     };
-    for choice in [Auto, None, Register, Private, Host] {
-        for engine in [&native, &old] {
-            let chosen = Emulation::choose(choice, pi, engine).unwrap();
-            assert_eq!(chosen, Emulation::Native, "{choice}");
-        }
-        let notice = Emulation::Native.unneeded(choice, pi);
-        assert_eq!(notice.is_some(), !matches!(choice, Auto | None), "{choice}");
+    let failure = reason(EmulationChoice::Auto, OLD).unwrap();
+    assert!(failure.others[0].to_string().contains(OLD), "{failure:?}");
+    assert!(failure.hints[1].contains("qemu-aarch64"), "{failure:?}");
+    assert!(reason(EmulationChoice::Host, OLD).is_none());
+    assert!(reason(EmulationChoice::Auto, NEW).is_none());
+}
+
+#[test]
+fn a_request_for_emulation_that_is_not_needed_is_noticed() {
+    let system = System::Aarch64Linux;
+    for (mode, choice, is_noticed) in [
+        (Emulation::Native, EmulationChoice::Private, true),
+        (Emulation::Native, EmulationChoice::Auto, false),
+        (Emulation::Native, EmulationChoice::None, false),
+        (Emulation::Private, EmulationChoice::Private, false),
+    ] {
+        assert_eq!(
+            mode.unneeded(choice, system).is_some(),
+            is_noticed,
+            "{choice}"
+        );
     }
-    let notice = Emulation::Native.unneeded(Private, pi).unwrap();
-    assert!(notice.contains("`private`") && notice.contains("runs aarch64-linux itself"));
-    assert_eq!(Emulation::Private.unneeded(Private, pi), Option::None);
-}
-
-#[test]
-fn refuses_impossible_choice_with_hint() {
-    let refuse = |choice, system, engine: &EngineFacts| {
-        let failure = Emulation::choose(choice, system, engine).unwrap_err();
-        assert!(!failure.hints.is_empty());
-        failure.class
-    };
-    let none = EmulationChoice::None;
-    let auto = EmulationChoice::Auto;
-    let pc = engine("x86_64", false);
-    assert_eq!(refuse(none, System::Aarch64Linux, &pc), Class::Usage);
-    assert_eq!(
-        refuse(auto, System::X8664Linux, &engine("riscv64", false)),
-        Class::Environment
-    );
-    let register = EmulationChoice::Register;
-    assert_eq!(
-        refuse(register, System::Aarch64Linux, &engine("x86_64", true)),
-        Class::Environment
-    );
-}
-
-#[test]
-fn private_emulation_where_registering_is_impossible() {
-    let (auto, private, pi) = (
-        EmulationChoice::Auto,
-        EmulationChoice::Private,
-        System::Aarch64Linux,
-    );
-    let (rootful, rootless) = (engine("x86_64", false), engine("x86_64", true));
-    let chosen = |choice, engine| Emulation::choose(choice, pi, engine).unwrap();
-    assert_eq!(chosen(auto, &rootless), Emulation::Private);
-    assert_eq!(chosen(private, &rootful), Emulation::Private);
-    let other = |choice, engine| Emulation::Register.otherwise(choice, engine);
-    assert_eq!(other(auto, &rootful), Some(Emulation::Private));
-    assert_eq!(
-        other(EmulationChoice::Register, &rootful),
-        None,
-        "as requested"
-    );
-
-    let old = |engine: &EngineFacts| EngineFacts {
-        kernel: "6.6.12-arch1".into(),
-        ..engine.clone()
-    };
-    assert_eq!(other(auto, &old(&rootful)), Some(Emulation::Host));
-    let after_private = |choice| Emulation::Private.otherwise(choice, &rootless);
-    assert_eq!(after_private(auto), Some(Emulation::Host));
-    assert_eq!(after_private(private), None, "as requested");
-    for engine in [old(&rootful), old(&rootless)] {
-        let failure = Emulation::choose(private, pi, &engine).unwrap_err();
-        assert!(failure.to_string().contains("6.7"), "{failure}");
-    }
-}
-
-#[test]
-fn programs_for_pcs_are_emulated_on_arm_in_every_mode() {
-    let pc = System::X8664Linux;
-    let (rootful, rootless) = (engine("aarch64", false), engine("aarch64", true));
-    let chosen = |choice, engine| Emulation::choose(choice, pc, engine).unwrap();
-    let auto = EmulationChoice::Auto;
-    assert_eq!(chosen(auto, &rootful), Emulation::Register);
-    assert_eq!(chosen(auto, &rootless), Emulation::Private);
-    assert_eq!(
-        chosen(EmulationChoice::Private, &rootful),
-        Emulation::Private
-    );
-    assert_eq!(chosen(EmulationChoice::Host, &rootful), Emulation::Host);
-    let other = Emulation::Register.otherwise(auto, &rootful);
-    assert_eq!(other, Some(Emulation::Private));
-    let old = EngineFacts {
-        kernel: "6.6.12".into(),
-        ..rootless.clone()
-    };
-    assert_eq!(chosen(auto, &old), Emulation::Host);
-    let failure = Emulation::Host.last_resort(auto, pc, &old).unwrap();
-    let hints = failure.hints.join("\n");
-    assert!(
-        hints.contains("register qemu-x86_64 in binfmt_misc"),
-        "{hints}"
-    );
-    let failure = Emulation::choose(EmulationChoice::None, pc, &rootful).unwrap_err();
-    assert_eq!(failure.class, Class::Usage);
-}
-
-#[test]
-fn auto_tries_existing_handler_on_old_rootless_engine() {
-    let pi = System::Aarch64Linux;
-    let old = EngineFacts {
-        kernel: "6.6.12-arch1".into(),
-        ..engine("x86_64", true)
-    };
-    let chosen = |choice| Emulation::choose(choice, pi, &old);
-    let auto = chosen(EmulationChoice::Auto).unwrap();
-    assert_eq!(auto, Emulation::Host);
-    let last_resort =
-        |emulation: Emulation, choice, engine| emulation.last_resort(choice, pi, engine);
-    let failure = last_resort(auto, EmulationChoice::Auto, &old).unwrap();
-    assert!(failure.to_string().contains("rootless"));
-    assert!(failure.others[0].to_string().contains("6.6.12"));
-    assert!(failure.hints[0].contains("DOCKER_HOST"));
-    assert!(failure.hints[1].contains("qemu-aarch64"));
-    assert_eq!(auto.otherwise(EmulationChoice::Auto, &old), None);
-    let asked = chosen(EmulationChoice::Host).unwrap();
-    assert!(last_resort(asked, EmulationChoice::Host, &old).is_none());
-    assert!(chosen(EmulationChoice::Register).is_err(), "as requested");
-    let new = engine("x86_64", true);
-    let private = Emulation::choose(EmulationChoice::Auto, pi, &new).unwrap();
-    assert!(last_resort(private, EmulationChoice::Auto, &new).is_none());
 }

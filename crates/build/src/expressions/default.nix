@@ -4,7 +4,7 @@
 #   system     the system that the image is for
 #   evaluate   from a list of further modules to the configuration with them: `config`, `options` and `pkgs`
 #   evaluateChanged   optional: the same, with a function before the list that changes the user's module
-#   imageOf    from such a configuration to the derivation of its image
+#   imageOf    from such a configuration to its image: see image.nix
 #
 # and for a flake `report` and `settings`, which are described there.
 let
@@ -12,16 +12,22 @@ let
   inherit (source) system evaluate imageOf;
   tell = kind: names: rest: builtins.trace "sdbuild: ${kind}: ${toString names}" rest;
 
-  checkOf = evaluation: import ./check/facts.nix { inherit imageOf evaluation; inherit (import ./format.nix) variant; };
-  # `value`, of which a build warns what `check` would find in the configuration `evaluation`: sdbuild reads the trace. Facts that
-  # cannot be evaluated are not told: the build says itself what it cannot evaluate. Longer lines reach sdbuild in pieces.
+  checkOf = evaluation: import ./check/facts.nix { image = imageOf evaluation; inherit evaluation; };
+  # `value`, an image, about which a build tells who chose it and warns what `check` would find in the configuration `evaluation`:
+  # sdbuild reads the traces. What cannot be evaluated is left out: the build says so itself. Longer lines reach sdbuild in pieces.
   checked =
     evaluation: value:
     let
       facts = builtins.tryEval (builtins.toJSON (checkOf evaluation).facts);
       isTold = facts.success && builtins.stringLength facts.value < 50000;
     in
-    withPackageNames evaluation (if isTold then builtins.trace "sdbuild: facts: ${facts.value}" value else value);
+    withPackageNames evaluation (withChoice evaluation (if isTold then tell "facts" [ facts.value ] value else value));
+  withChoice =
+    evaluation: value:
+    let
+      choice = builtins.tryEval (builtins.toJSON (imageOf evaluation).choice);
+    in
+    if choice.success then tell "image choice" [ choice.value ] value else value;
   # `value`, which is evaluated here. If that fails, the names of all packages are traced, in lines that are not too long: sdbuild
   # proposes one for a name that none of them has.
   withPackageNames =
@@ -38,9 +44,9 @@ let
 in
 {
   # The derivation of the image.
-  image = checked plain (imageOf plain);
+  image = checked plain (imageOf plain).derivation;
   # What `check` reads: see check/facts.nix.
-  facts = withPackageNames plain (builtins.deepSeq check.facts check.facts);
+  facts = withPackageNames plain (withChoice plain (builtins.deepSeq check.facts check.facts));
   whole = withPackageNames plain check.whole;
   # The image with native glue: see glue/default.nix.
   # `failed`: see there.

@@ -119,23 +119,6 @@ let
     in
     concatStringsSep "." (if length path > 1 && head path == "nixosConfigurations" then tail path else path);
 
-  # Of another machine than sdbuild runs programs for.
-  forSystem =
-    configuration: image:
-    let
-      own = configuration.pkgs.stdenv.hostPlatform.system;
-      # Images are for these systems.
-      orBuildIt =
-        if builtins.elem own [ "aarch64-linux" "x86_64-linux" ] then
-          ", or build it with --system ${own}"
-        else
-          "";
-    in
-    if own == system then
-      image
-    else
-      throw "the configuration is for ${own}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\"${orBuildIt}";
-
   # The binary caches of its nixConfig, which Nix is told only if the user accepts them.
   nixConfig = (import "${flake}/flake.nix").nixConfig or { };
   words = name: (value: if builtins.isList value then value else builtins.filter (word: builtins.isString word && word != "") (builtins.split "[ \n\t]+" value)) (nixConfig.${name} or [ ]);
@@ -152,14 +135,17 @@ in
   # Of a derivation, `configuration` is not evaluated.
   imageOf =
     configuration:
+    let
+      image = import ./image.nix { inherit system; own = flake.sourceInfo.outPath; named = named.attribute; } configuration;
+    in
     if isOfSystem named.attribute then
       throw "${reference}#${whole} is not an image of the configuration ${reference}#${nameOfConfiguration}"
     else if named.attribute != [ ] && (import ./format.nix).variant != null then
       throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
     else if named ? derivation && !changed then
-      named.derivation
+      { choice = { attribute = whole; chosen_by = "flag"; file = null; }; inherit (named) derivation; }
     else
-      forSystem configuration (if named.attribute == [ ] then import ./image.nix configuration else builtins.foldl' (set: name: set.${name}) configuration named.attribute);
+      image;
   # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue. What is not a
   # configuration is marked for sdbuild (`crates/nix/src/reports.rs`), with the first configuration there is, if any.
   builder = {

@@ -1,19 +1,179 @@
-# The image of a configuration: the first of the format's attributes of `config.system.build` that it has.
-configuration:
+# Which image of a configuration is built: decided once, by what the configuration itself defines, before anything is evaluated that
+# could contradict it. Attributes:
+#
+#   choice       the attribute and who chose it (`ImageChoice` in crates/core/src/image_choice.rs); null if there is no image
+#   missing      why there is none, as far as that is known (`MissingImage` in crates/nix/src/check/facts.rs)
+#   system       the system of the configuration, and whether that is the one that the image must be for
+#   isCard       whether it is an SD card
+#   config       the configuration with the module of the image
+#   derivation   the image, or an error
+{
+  # The system that the image must be for.
+  system,
+  # The directory of the user's files.
+  own,
+  # The names of the attribute that the user named.
+  named ? [ ],
+}:
+evaluation:
 let
-  inherit (builtins) attrNames concatStringsSep elem head isAttrs tail;
+  inherit (builtins) attrNames concatMap concatStringsSep elem filter foldl' head isAttrs isString match stringLength substring tail;
   format = import ./format.nix;
-  inherit (configuration.config.system) build;
+  inherit (evaluation) options;
+  inherit (evaluation.config.system) build;
+  ofBuild = [ "config" "system" "build" ];
+  # Options that were removed throw.
+  tryOr = default: value: (r: if r.success then r.value else default) (builtins.tryEval value);
   has = path: set: path == [ ] || isAttrs set && set ? ${head path} && has (tail path) set.${head path};
-  get = builtins.foldl' (set: name: set.${name}) build;
-  # Not one more than needed is looked at: nixpkgs 26.11 warns if `images` is used beside an image of another kind.
-  first = paths: if paths == [ ] then null else if has (head paths) build then head paths else first (tail paths);
-  found = first format.candidates;
+  get = foldl' (set: name: set.${name});
+  firstOf = list: if list == [ ] then null else head list;
+
+  # Priority and value of each definition of `path` in `value`, a definition of what is above it.
+  at =
+    path: value:
+    if !isAttrs value then
+      if path == [ ] then [ { priority = 100; inherit value; } ] else [ ]
+    else if value._type or null == "if" then
+      if value.condition then at path value.content else [ ]
+    else if value._type or null == "merge" then
+      concatMap (at path) value.contents
+    else if value._type or null == "order" then
+      at path value.content
+    else if value._type or null == "override" then
+      map (found: found // { inherit (value) priority; }) (at path value.content)
+    else if path == [ ] then
+      [ { priority = 100; inherit value; } ]
+    else if value ? ${head path} then
+      at (tail path) value.${head path}
+    else
+      [ ];
+  # The same of all definitions of `option`, with their files.
+  definitionsOf =
+    option: path: concatMap (one: map (found: found // { inherit (one) file; }) (at path one.value)) (option.definitionsWithLocations or [ ]);
+
+  # Who defines `system.build.NAME`: the file whose definition counts. One alone is not looked at: it may evaluate the whole system.
+  maker =
+    name:
+    let
+      naming = filter (one: isAttrs one.value && one.value ? ${name}) (options.system.build.definitionsWithLocations or [ ]);
+      strongest = builtins.sort (one: other: one.priority < other.priority) (tryOr naming (forced (definitionsOf options.system.build [ name ])));
+      found = if builtins.length naming < 2 then naming else strongest;
+    in
+    if naming == [ ] then { chosen_by = "user-module"; file = null; } else shown (toString (head found).file);
+  # A file as users know it.
+  shown =
+    file:
+    let
+      plain = builtins.unsafeDiscardStringContext file;
+      dir = builtins.unsafeDiscardStringContext "${own}/";
+      ofNixpkgs = match ".*/(nixos/modules/.*)" plain;
+      ofStore = match "/nix/store/[^-]*-(.*)" plain;
+    in
+    if substring 0 (stringLength dir) plain == dir then
+      { chosen_by = "user-module"; file = substring (stringLength dir) (-1) plain; }
+    # What is written in flake.nix itself has no name.
+    else if match "/.*" plain == null then
+      { chosen_by = "user-module"; file = null; }
+    else
+      { chosen_by = "image-module"; file = if ofNixpkgs != null then head ofNixpkgs else if ofStore != null then head ofStore else plain; };
+
+  # The image that a module makes. nixos-generators names its attribute in an option.
+  generators = tryOr [ ] (if (options.formatAttr or { }).isDefined or false then [ evaluation.config.formatAttr ] else [ ]);
+  made = firstOf (filter (name: build ? ${name}) ([ "sdImage" ] ++ generators ++ [ "image" ]));
+  candidate = firstOf (filter (path: tryOr false (has path build)) format.candidates);
+  chosen =
+    if named != [ ] then
+      { path = named; by = { chosen_by = "flag"; file = null; }; }
+    else if !format.isDefault then
+      if candidate == null then null else { path = ofBuild ++ candidate; by = { chosen_by = "flag"; file = null; }; }
+    else if made != null then
+      { path = ofBuild ++ [ made ]; by = maker made; }
+    else if obstacle == null && candidate != null then
+      { path = ofBuild ++ candidate; by = { chosen_by = "sdbuild"; file = null; }; }
+    else
+      null;
+
+  # What keeps the card of nixpkgs, which `system.build.images` has for every configuration, from being the image of this one.
+  card = {
+    module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
+    root = "/dev/disk/by-label/NIXOS_SD";
+    fsType = "ext4";
+  };
+  # Weaker definitions give way to those of the card.
+  ofRoot =
+    name: filter (one: one.priority <= 100 && isString one.value && one.value != (if name == "device" then card.root else card.fsType)) (tryOr [ ] (forced (definitionsOf options.fileSystems [ "/" name ])));
+  forced = found: builtins.seq (foldl' (rest: one: builtins.seq one.value rest) null found) found;
+  root = firstOf (map (one: one // { name = "device"; }) (ofRoot "device") ++ map (one: one // { name = "fsType"; }) (ofRoot "fsType"));
+  hasDisko = tryOr false ((evaluation.config.disko or { }).devices.disk or { } != { });
+  # An option's default has priority 1500; that of GRUB is on, and the card's module switches off what is weaker than its own definition.
+  isOn =
+    name:
+    tryOr false (
+      (evaluation.config.boot.loader.${name}.enable or false) == true
+      && (options.boot.loader.${name}.enable.highestPrio or 100) < (if name == "grub" then 1000 else 1500)
+    );
+  # The boot loaders that the card does not have. Attributes: whether it is there, the option that says so, what people call it, and the
+  # module that makes a card with it.
+  loaders =
+    map (name: { is = isOn name; option = [ "boot" "loader" name "enable" ]; value = "true"; inherit name; module = null; }) [ "systemd-boot" "grub" "limine" "refind" "external" ]
+    ++ map (
+      name: {
+        is = isOn name;
+        option = [ "boot" "loader" name "enable" ];
+        value = "true";
+        name = "that of nixos-raspberrypi";
+        module = "nixos-raspberrypi.nixosModules.sd-image";
+      }
+    ) [ "raspberry-pi" "raspberryPi" ]
+    ++ [
+      {
+        is = options ? raspberry-pi-nix;
+        option = [ "raspberry-pi-nix" "board" ];
+        value = null;
+        name = "that of raspberry-pi-nix";
+        module = "raspberry-pi-nix.nixosModules.sd-image";
+      }
+    ];
+  loader = firstOf (filter (one: one.is) loaders);
+  module = if loader == null || loader.module == null then card.module else loader.module;
+  # Other images that the configuration defines, of which only its owner knows what they are for.
+  others = filter (name: match ".*[iI]mage" name != null && (maker name).chosen_by == "user-module") (
+    concatMap (one: if isAttrs one.value then attrNames one.value else [ ]) (options.system.build.definitionsWithLocations or [ ])
+  );
+  orOther = if others == [ ] then "" else ". It also defines ${concatStringsSep ", " (map (name: "config.system.build.${name}") others)}, which can be named after the #";
+  obstacle =
+    if root != null && hasDisko then
+      {
+        option = [ "disko" "devices" ];
+        value = null;
+        reason = "its root is ${root.value} of disko";
+        cure = "A configuration for a card has ${module} in place of disko's devices. The image of these disks is config.system.build.diskoImages, which is made in a virtual machine and needs a builder with KVM${orOther}";
+        add = null;
+      }
+    else if root != null then
+      {
+        option = [ "fileSystems" "/" root.name ];
+        value = builtins.toJSON root.value;
+        reason = if root.name == "device" then "its root is ${root.value}, which no card has" else "its root is of type ${root.value}, and that of a card of type ${card.fsType}";
+        cure = "A configuration for a card has the root of ${module} in its place${orOther}";
+        add = null;
+      }
+    else if loader != null then
+      {
+        inherit (loader) option value;
+        reason = "its boot loader is ${loader.name}";
+        cure = "For a card, add ${module} to its modules${if loader.module == null && loader.name != "external" then "; for a disk with UEFI, give --format raw-efi" else ""}${orOther}";
+        add = module;
+      }
+    else
+      null;
 
   # Of what an SD card is made, Nix reports the absence.
-  missing =
-    if format.variant == null then
-      get (head format.candidates)
+  absent =
+    if obstacle != null && format.isDefault then
+      throw "the configuration makes no image: ${obstacle.reason}. ${obstacle.cure}"
+    else if format.variant == null then
+      get build (head format.candidates)
     else if build ? images then
       throw "the configuration has no image variant `${format.variant}'; it has: ${concatStringsSep ", " (attrNames build.images)}"
     else
@@ -26,7 +186,7 @@ let
       archive = (import ./members.nix).${format.members} variant.passthru.config;
       line = name: "file member/${name} ${archive.members.${name}}\n";
     in
-    configuration.pkgs.writeTextFile {
+    evaluation.pkgs.writeTextFile {
       inherit (archive) name;
       destination = "/nix-support/hydra-build-products";
       text = concatStringsSep "" (map line (attrNames archive.members));
@@ -39,5 +199,31 @@ let
       throw "the image variant `${format.variant}' is made in a virtual machine with KVM, which a container does not have"
     else
       image;
+
+  ownSystem = evaluation.pkgs.stdenv.hostPlatform.system;
+  isForSystem = ownSystem == system;
+  # Images are for these systems.
+  isKnown = elem ownSystem [ "aarch64-linux" "x86_64-linux" ];
+  orBuildIt = if isKnown then ", or build it with --system ${ownSystem}" else "";
+  image = if chosen == null then absent else get evaluation chosen.path;
+  variant = if chosen == null then null else match "config[.]system[.]build[.]images[.](.*)" attribute;
+  attribute = concatStringsSep "." chosen.path;
 in
-if found == null then missing else if format.members != null then listed (get found) else withoutMachine (get found)
+{
+  choice = if isForSystem && chosen != null then { inherit attribute; inherit (chosen.by) chosen_by file; } else null;
+  missing = if isForSystem && chosen == null && format.isDefault then obstacle else null;
+  inherit isForSystem;
+  system = ownSystem;
+  isCard = isForSystem && chosen != null && elem attribute [ "config.system.build.sdImage" "config.system.build.images.sd-card" ];
+  # Options of a variant exist only inside it.
+  config = if isForSystem && variant != null then (image.passthru or { }).config or evaluation.config else evaluation.config;
+  derivation =
+    if !isForSystem then
+      throw "the configuration is for ${ownSystem}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\"${orBuildIt}"
+    else if named != [ ] || chosen == null then
+      image
+    else if format.members != null then
+      listed image
+    else
+      withoutMachine image;
+}

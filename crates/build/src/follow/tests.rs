@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::*;
+use sdbuild_core::image_choice::ChosenBy;
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
@@ -165,6 +166,35 @@ fn keys_that_the_image_accepts_are_reported_early() {
     assert_eq!(reported(&[known.clone(), known]), [[KEY]]);
     let in_a_file = traced_line(&[("/users/0/key_files", json!(["/etc/keys"]))]);
     assert_eq!(reported(&[in_a_file]), [[""; 0]; 0]);
+}
+
+/// An evaluation is repeated, and what is built can write such lines too.
+#[test]
+fn the_first_choice_of_the_image_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+    let (sender, chosen) = std::sync::mpsc::channel();
+    let events = Events::new(move |event| {
+        if let Event::ImageChosen(choice) = event {
+            sender.send(choice).unwrap();
+        }
+    });
+    let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+    let line = |attribute: &str| {
+        let choice = json!({ "attribute": attribute, "chosen_by": "user-module", "file": "a.nix" });
+        let text = format!("trace: sdbuild: image choice: {choice}");
+        format!(
+            "@nix {}",
+            json!({ "action": "msg", "level": 0, "msg": text })
+        )
+    };
+    for attribute in ["a\u{1b}[2J", "config.system.build.image", "other"] {
+        reader.line(&line(attribute));
+    }
+    let image = reader.image.clone().unwrap();
+    assert_eq!(image.attribute, "config.system.build.image");
+    assert_eq!(image.chosen_by, ChosenBy::UserModule);
+    assert_eq!(chosen.try_iter().collect::<Vec<_>>(), [image]);
 }
 
 /// What `check` says is too long for a warning, so the command is named, once and behind all of them.

@@ -331,26 +331,6 @@ fn the_lock_belongs_to_the_owner_of_its_directory() {
     assert_eq!(owner(&path), owner(dir.path()));
 }
 
-#[test]
-fn only_a_release_that_does_not_exist_has_a_hint() {
-    let release = Requested::Release("1.2".into());
-    let url = Requested::Url("https://x.example/n.tar.xz".into());
-    let failed = |requested| unresolved(Failure::environment("404 Not Found"), requested);
-    let hint = failed(&release).hints.join(" ");
-    assert!(
-        hint.contains("release 1.2") && hint.contains("--nixpkgs"),
-        "{hint}"
-    );
-    assert!(failed(&url).hints.is_empty());
-    let no_network = Failure::environment("failed to lookup address information");
-    assert!(unresolved(no_network, &release).hints.is_empty());
-    assert!(
-        unresolved(Failure::interrupted(), &release)
-            .hints
-            .is_empty()
-    );
-}
-
 proptest::proptest! {
     /// Any text is a lock or a usage error; every entry that is read has a hash.
     #[test]

@@ -27,13 +27,13 @@ const MAX_INFO_BYTES: u64 = 1 << 20;
 
 /// A directory with a binary cache.
 #[derive(Clone, Debug)]
-pub struct CacheDir {
+pub(crate) struct CacheDir {
     dir: PathBuf,
 }
 
 impl CacheDir {
     /// The cache in `dir`, absolute, which is made if it is missing or empty. A usage error if it has something else.
-    pub fn open(dir: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(dir: &Path) -> Result<Self, Failure> {
         let shown = shown_path(dir);
         let cache = Self {
             dir: dir.to_owned(),
@@ -69,7 +69,7 @@ impl CacheDir {
     }
 
     /// The hashes of the store paths that are there, complete and signed by `key`.
-    pub fn exported(&self, key: &str) -> Result<Vec<String>, Failure> {
+    pub(crate) fn exported(&self, key: &str) -> Result<Vec<String>, Failure> {
         let names =
             fs::read_dir(&self.dir).or_environment(format!("list {}", shown_path(&self.dir)))?;
         let is_there = |name: &str| {
@@ -87,7 +87,7 @@ impl CacheDir {
 
     /// Takes the files of the archives in `stream`, which follow one another, into the cache. Each path is to be signed by `key`.
     /// An interrupted stream ends it: what is complete by then is kept.
-    pub fn take(&self, stream: impl Read, key: &str) -> Result<(), Failure> {
+    pub(crate) fn take(&self, stream: impl Read, key: &str) -> Result<(), Failure> {
         let mut archive = tar::Archive::new(stream);
         archive.set_ignore_zeros(true);
         let shown = shown_path(&self.dir);

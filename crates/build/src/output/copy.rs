@@ -23,7 +23,7 @@ use crate::output::stages::{
 use sdbuild_core::context::Context;
 use sdbuild_core::created_dirs::CreatedDirs;
 use sdbuild_core::event::Phase;
-use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::failure::{Class, Failure, OrFail, Question};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_engine::STILL_RUNS;
 use sdbuild_image::MAX_IMAGE_BYTES;
@@ -447,13 +447,9 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
     let file = dir.join(name);
     let path = file.display().to_string();
     if error.kind() == io::ErrorKind::AlreadyExists {
-        let mut failure = Failure::usage(format!(
-            "{path} already exists and was not written by a build of this configuration"
-        ))
-        .hint("give --force to replace it, or --output for another directory")
-        .hint("the result is kept, so the next run takes seconds");
-        failure.in_the_way = Some(file.into());
-        return failure;
+        return Failure::new(Class::Usage, Question::Replace(file))
+            .hint("give --force to replace it, or --output for another directory")
+            .hint("the result is kept, so the next run takes seconds");
     }
     if error.kind() == io::ErrorKind::IsADirectory {
         return Failure::usage(format!(

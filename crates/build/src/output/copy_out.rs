@@ -81,7 +81,7 @@ pub async fn copy_out(
 
 /// Checks, before it is built, that the image of `derivation` may get its name in the output directory. A derivation whose
 /// name is not that of its image passes.
-pub async fn check_name(
+pub(crate) async fn check_name(
     derivation: &str,
     request: &CopyRequest,
     context: &Context,

@@ -133,7 +133,7 @@ impl EarlierImage {
 
 /// An image in the output directory that is what a build would write.
 #[derive(Debug)]
-pub struct UnchangedImage {
+pub(crate) struct UnchangedImage {
     earlier: EarlierImage,
     dir: PathBuf,
     configuration_read: SystemTime,
@@ -141,7 +141,7 @@ pub struct UnchangedImage {
 
 impl UnchangedImage {
     /// The image as the result of this run, which its manifest shows from now on.
-    pub fn into_image(self) -> Image {
+    pub(crate) fn into_image(self) -> Image {
         self.earlier.into_image(&self.dir, self.configuration_read)
     }
 }
@@ -149,7 +149,7 @@ impl UnchangedImage {
 /// An image in the output directory that is what a build would write, known without evaluating anything: `origin` names the
 /// build's configuration, the key of its evaluation, and its registrar. The build began to read the configuration at
 /// `configuration_read`. Every byte of the image is read. Blocks.
-pub fn unchanged(
+pub(crate) fn unchanged(
     settings: &OutputSettings,
     origin: &Provenance,
     configuration_read: SystemTime,

@@ -17,6 +17,7 @@ use sdbuild_core::compression::{Compression, CompressionOptions};
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::timings::Timings;
 use sdbuild_image::board::imager_tags;
 use sdbuild_image::image_format::Format;
@@ -127,6 +128,8 @@ pub struct Provenance {
     pub nixpkgs: Option<Nixpkgs>,
     /// The user's configuration.
     pub configuration: Configuration,
+    /// Which of its images this is, and who chose it.
+    pub choice: Option<ImageChoice>,
     /// The result of the build.
     pub result: Built,
 }
@@ -288,7 +291,7 @@ impl ImageOwnerId {
 
     /// The same configuration with the host name of `--hostname`.
     #[must_use]
-    pub fn with_host(self, host: Option<&str>) -> Self {
+    pub(crate) fn with_host(self, host: Option<&str>) -> Self {
         let Some(host) = host else { return self };
         Self([&self.0, host].join("."))
     }
@@ -328,7 +331,7 @@ impl ImageOwnerId {
 }
 
 /// The address of the file `name` below `base`. A base that is not a URL is used as the user wrote it.
-pub fn imager_url(base: &str, name: &str) -> String {
+pub(crate) fn imager_url(base: &str, name: &str) -> String {
     let url = Url::parse(base).ok().and_then(|mut url| {
         url.path_segments_mut().ok()?.pop_if_empty().push(name);
         Some(String::from(url))

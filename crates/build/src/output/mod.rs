@@ -7,19 +7,21 @@
 
 mod binary_cache;
 mod copy;
-pub mod copy_out;
+mod copy_out;
 mod earlier;
 mod encode;
 pub mod manifest;
 mod pending_file;
-pub mod product;
+mod product;
 mod publish;
 mod request;
 mod stages;
 
-pub use binary_cache::CacheDir;
-pub use copy_out::{check_name, copy_out};
-pub use earlier::{UnchangedImage, older_images, unchanged};
-pub use manifest::{ImageOwnerId, imager_url};
-pub(crate) use request::try_to_write;
-pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings, preflight};
+pub(crate) use binary_cache::CacheDir;
+pub(crate) use copy_out::check_name;
+pub use copy_out::copy_out;
+pub use earlier::older_images;
+pub(crate) use earlier::{UnchangedImage, unchanged};
+pub(crate) use manifest::{ImageOwnerId, imager_url};
+pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings};
+pub(crate) use request::{preflight, try_to_write};

@@ -17,7 +17,7 @@ const MAX_COMPONENTS: usize = 8;
 
 /// The image in the builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Product {
+pub(super) struct Product {
     /// The path of the image below the result; empty if it has members.
     pub components: Vec<String>,
     /// The files of which the image is put together, if it is an archive that no derivation makes.
@@ -30,7 +30,7 @@ pub struct Product {
 
 /// A file of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub(super) struct Member {
     /// Its name: a plain file name.
     pub name: String,
     /// Its path below `/nix/store`.
@@ -90,7 +90,7 @@ impl Product {
 }
 
 /// Finds the one line `file TYPE PATH` of `list` that has a type of `format`. Its path must be below `out_path`.
-pub fn parse(list: &str, out_path: &str, format: &Format) -> Result<Product, Failure> {
+pub(super) fn parse(list: &str, out_path: &str, format: &Format) -> Result<Product, Failure> {
     if format.row().maker == Maker::Archive {
         return parse_members(list, out_path, format);
     }

@@ -93,7 +93,7 @@ pub struct Image {
 
 /// The reasons why no image can be written to `dir`, which is created then if it is missing; empty if there are none.
 /// Leaves nothing behind.
-pub fn preflight(dir: &Path) -> Vec<Failure> {
+pub(crate) fn preflight(dir: &Path) -> Vec<Failure> {
     let nearest = nearest_existing(dir);
     let shown = nearest.display();
     let failure = match fs::metadata(nearest) {

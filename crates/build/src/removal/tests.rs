@@ -10,17 +10,6 @@ fn volume(name: &str, users: &[&str]) -> SizedVolume {
     SizedVolume { volume, size: None }
 }
 
-#[test]
-fn the_current_store_is_distinguished_from_others() {
-    let current = "sdbuild-store";
-    assert_eq!(
-        described(current, current),
-        "sdbuild-store, the current store"
-    );
-    let other = described("sdbuild-store-b", current);
-    assert_eq!(other, "sdbuild-store-b, not the current store");
-}
-
 fn two_stores() -> EngineObjects {
     EngineObjects {
         volumes: vec![

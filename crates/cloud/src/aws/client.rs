@@ -509,38 +509,25 @@ pub(super) type Params = Vec<(String, String)>;
 
 impl Client {
     /// A call of EC2; the answer is XML.
-    pub(super) async fn query(
+    pub(super) async fn query<T: AsRef<str>>(
         &self,
         action: &'static str,
-        params: &[(&str, &str)],
+        params: &[(T, T)],
     ) -> Result<String, Error> {
         self.send_form("ec2", EC2, action, params).await
     }
 
-    /// The same with names that were put together.
-    pub(super) async fn query_list(
-        &self,
-        action: &'static str,
-        params: &Params,
-    ) -> Result<String, Error> {
-        let params: Vec<_> = params
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect();
-        self.query(action, &params).await
-    }
-
     /// A call of STS without parameters; the answer is XML.
     pub(super) async fn query_sts(&self, action: &'static str) -> Result<String, Error> {
-        self.send_form("sts", STS, action, &[]).await
+        self.send_form::<&str>("sts", STS, action, &[]).await
     }
 
-    async fn send_form(
+    async fn send_form<T: AsRef<str>>(
         &self,
         service: &'static str,
         version: &str,
         action: &'static str,
-        params: &[(&str, &str)],
+        params: &[(T, T)],
     ) -> Result<String, Error> {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("Action", action)
@@ -640,7 +627,7 @@ impl Pages<'_> {
         if let Some(token) = self.token.take() {
             params.push(("NextToken".to_owned(), token));
         }
-        let body = self.client.query_list(self.action, &params).await?;
+        let body = self.client.query(self.action, &params).await?;
         self.token = optional(&body, "nextToken");
         self.is_complete = self.token.is_none();
         Ok(Some(body))

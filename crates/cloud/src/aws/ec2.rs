@@ -206,14 +206,14 @@ impl Client {
             ("ImdsSupport", "v2.0"),
         ]);
         add_tags(&mut params, &["image"], new.tags);
-        let body = self.query_list(action, &params).await?;
+        let body = self.query(action, &params).await?;
         single(action, &body, "imageId")
     }
 
     /// Whether new snapshots are encrypted without being asked for, in the region of this client.
     pub async fn encrypts_by_default(&self) -> Result<bool, Error> {
         let action = "GetEbsEncryptionByDefault";
-        let body = self.query(action, &[]).await?;
+        let body = self.query::<&str>(action, &[]).await?;
         Ok(single(action, &body, "ebsEncryptionByDefault")? == "true")
     }
 
@@ -251,7 +251,7 @@ impl Client {
         ]);
         // AWS copies no tags to the snapshot itself.
         add_tags(&mut params, &["image", "snapshot"], copy.tags);
-        let body = self.query_list(action, &params).await?;
+        let body = self.query(action, &params).await?;
         single(action, &body, "imageId")
     }
 
@@ -357,7 +357,7 @@ impl Client {
     /// Starts a machine that is destroyed when it switches itself off, and whose disk is destroyed with it. Returns its id.
     pub async fn run_instance(&self, new: &NewInstance<'_>) -> Result<String, Error> {
         let action = "RunInstances";
-        let body = self.query_list(action, &params_of(new)).await?;
+        let body = self.query(action, &params_of(new)).await?;
         let started = parsed(action, &body, "instancesSet", |item| {
             text(item, "instanceId")
         })?;
@@ -407,7 +407,7 @@ impl Client {
             .collect();
         params.push(("Tag.1.Key".to_owned(), tag.key.clone()));
         params.push(("Tag.1.Value".to_owned(), tag.value.clone()));
-        self.query_list("CreateTags", &params).await.map(drop)
+        self.query("CreateTags", &params).await.map(drop)
     }
 }
 
@@ -561,7 +561,7 @@ impl Client {
             ("GroupDescription".to_owned(), description.to_owned()),
         ];
         add_tags(&mut params, &["security-group"], tags);
-        let body = self.query_list(action, &params).await?;
+        let body = self.query(action, &params).await?;
         single(action, &body, "groupId")
     }
 

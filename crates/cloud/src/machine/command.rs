@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use crate::machine::order::{Price, RentalRequest};
-use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
+use crate::machine::provider::{CreatedMachine, Extension, LogSink};
 
 /// The exit code of a program that does not know a verb.
 const UNSUPPORTED: i32 = 64;
@@ -68,8 +68,8 @@ impl CommandProvider {
     }
 }
 
-impl Provider for CommandProvider {
-    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure> {
+impl CommandProvider {
+    pub(super) async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure> {
         let answer = self.call(order, &["price"], SHORT_LIMIT, &|_| ()).await?;
         if answer.status.code() == Some(UNSUPPORTED) {
             return Ok(None);
@@ -82,7 +82,7 @@ impl Provider for CommandProvider {
         }))
     }
 
-    async fn create(
+    pub(super) async fn create(
         &self,
         order: &RentalRequest,
         stop: &CancellationToken,
@@ -98,11 +98,7 @@ impl Provider for CommandProvider {
         parse(&text, &order.run).map_err(|why| self.refused("create", why))
     }
 
-    fn extension_interval(&self, order: &RentalRequest) -> Duration {
-        order.lease / 2
-    }
-
-    async fn extend(
+    pub(super) async fn extend(
         &self,
         order: &RentalRequest,
         made: &CreatedMachine,
@@ -116,11 +112,7 @@ impl Provider for CommandProvider {
         answer.success().map(|_| Extension::Granted)
     }
 
-    fn receipt(&self) -> Option<String> {
-        None
-    }
-
-    async fn destroy(
+    pub(super) async fn destroy(
         &self,
         order: &RentalRequest,
         id: Option<&str>,

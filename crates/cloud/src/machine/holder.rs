@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::Access;
 use crate::machine::order::{Reason, RentalRequest, Report};
-use crate::machine::provider::provider_of;
 use crate::machine::provider::{CreatedMachine, Extension, Provider};
 use crate::machine::record;
 use crate::machine::record::why;
@@ -127,7 +126,7 @@ async fn rent(
                 return None;
             }
         };
-    let provider = provider_of(&order, access);
+    let provider = Provider::of(&order, access);
     let holder = Holder {
         provider: &provider,
         order: &order,
@@ -149,13 +148,13 @@ async fn rent(
 }
 
 /// What both halves of a rental use.
-struct Holder<'a, P> {
-    provider: &'a P,
+struct Holder<'a> {
+    provider: &'a Provider,
     order: &'a RentalRequest,
     reports: &'a Reports,
 }
 
-impl<P: Provider> Holder<'_, P> {
+impl Holder<'_> {
     /// Makes the machine and keeps it until `closed` ends. `None` if it was not made, as far as that is known.
     async fn make_and_keep(
         &self,
@@ -241,8 +240,8 @@ impl<P: Provider> Holder<'_, P> {
 }
 
 /// Destroys the machine `id`, or whatever was made for the rental, in several attempts. Whether it is gone, and its record with it.
-async fn give_back<P: Provider>(
-    holder: &Holder<'_, P>,
+async fn give_back(
+    holder: &Holder<'_>,
     id: Option<&str>,
     record: OwnRecord,
     receipt: Option<String>,

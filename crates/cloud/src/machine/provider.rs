@@ -63,60 +63,14 @@ pub(super) enum Extension {
 /// Receives each line that a provider says about its work.
 pub(super) type LogSink<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
-/// Makes machines and takes them back. Every method ends within a time of its own.
-pub(super) trait Provider {
-    /// What a machine costs; `None` if the provider does not say.
-    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure>;
-
-    /// Makes a machine. `stop` ends that as soon as possible, with a failure; what was made by then is destroyed like any other.
-    async fn create(
-        &self,
-        order: &RentalRequest,
-        stop: &CancellationToken,
-        log: LogSink<'_>,
-    ) -> Result<CreatedMachine, Failure>;
-
-    /// Between two calls of `extend`: several attempts of a provider whose machines end by themselves fit into a lease.
-    fn extension_interval(&self, order: &RentalRequest) -> Duration;
-
-    /// Asks to keep the machine `made` for the lease of `order` from now on.
-    async fn extend(
-        &self,
-        order: &RentalRequest,
-        made: &CreatedMachine,
-        log: LogSink<'_>,
-    ) -> Result<Extension, Failure>;
-
-    /// What the machine cost that this value has made last, until now, in words; `None` if there is none or the provider does not say.
-    fn receipt(&self) -> Option<String>;
-
-    /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.
-    async fn destroy(
-        &self,
-        order: &RentalRequest,
-        id: Option<&str>,
-        log: LogSink<'_>,
-    ) -> Result<(), Failure>;
-}
-
 /// For how long a program is asked for a machine at a time.
 const PROGRAM_LEASE: Duration = Duration::from_hours(1);
 
-/// One of them.
+/// Makes machines and takes them back. Every method ends within a time of its own.
 #[derive(Debug)]
-pub(super) enum AnyProvider {
+pub(super) enum Provider {
     Command(CommandProvider),
     Aws(Box<AwsProvider>),
-}
-
-/// The provider that `order` names.
-pub(super) fn provider_of(order: &RentalRequest, access: &Access) -> AnyProvider {
-    match &order.source {
-        MachineSource::Command(program) => AnyProvider::Command(CommandProvider::new(program)),
-        MachineSource::Aws(machine) => {
-            AnyProvider::Aws(Box::new(AwsProvider::new(machine, access)))
-        }
-    }
 }
 
 /// For how long a machine of `source` is asked for at a time.
@@ -129,18 +83,23 @@ pub(super) fn lease_of(source: &MachineSource) -> Duration {
 
 /// What a machine costs; `None` if the provider does not say.
 pub async fn price(order: &RentalRequest, access: &Access) -> Result<Option<Price>, Failure> {
-    provider_of(order, access).price(order).await
+    match Provider::of(order, access) {
+        Provider::Command(one) => one.price(order).await,
+        Provider::Aws(one) => Box::pin(one.price(order)).await.map(Some),
+    }
 }
 
-impl Provider for AnyProvider {
-    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure> {
-        match self {
-            Self::Command(one) => Box::pin(one.price(order)).await,
-            Self::Aws(one) => Box::pin(one.price(order)).await,
+impl Provider {
+    /// The provider that `order` names.
+    pub(super) fn of(order: &RentalRequest, access: &Access) -> Self {
+        match &order.source {
+            MachineSource::Command(program) => Self::Command(CommandProvider::new(program)),
+            MachineSource::Aws(machine) => Self::Aws(Box::new(AwsProvider::new(machine, access))),
         }
     }
 
-    async fn create(
+    /// Makes a machine. `stop` ends that as soon as possible, with a failure; what was made by then is destroyed like any other.
+    pub(super) async fn create(
         &self,
         order: &RentalRequest,
         stop: &CancellationToken,
@@ -152,14 +111,16 @@ impl Provider for AnyProvider {
         }
     }
 
-    fn extension_interval(&self, order: &RentalRequest) -> Duration {
+    /// Between two calls of `extend`: several attempts of a provider whose machines end by themselves fit into a lease.
+    pub(super) fn extension_interval(&self, order: &RentalRequest) -> Duration {
         match self {
-            Self::Command(one) => one.extension_interval(order),
-            Self::Aws(one) => one.extension_interval(order),
+            Self::Command(_) => order.lease / 2,
+            Self::Aws(_) => order.lease / aws::EXTENSIONS,
         }
     }
 
-    async fn extend(
+    /// Asks to keep the machine `made` for the lease of `order` from now on.
+    pub(super) async fn extend(
         &self,
         order: &RentalRequest,
         made: &CreatedMachine,
@@ -171,14 +132,16 @@ impl Provider for AnyProvider {
         }
     }
 
-    fn receipt(&self) -> Option<String> {
+    /// What the machine cost that this value has made last, until now, in words; `None` if there is none or the provider does not say.
+    pub(super) fn receipt(&self) -> Option<String> {
         match self {
-            Self::Command(one) => one.receipt(),
+            Self::Command(_) => None,
             Self::Aws(one) => one.receipt(),
         }
     }
 
-    async fn destroy(
+    /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.
+    pub(super) async fn destroy(
         &self,
         order: &RentalRequest,
         id: Option<&str>,

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::aws::Access;
 use crate::machine::command::{PROGRAM_GRACE, RUN};
 use crate::machine::order::RentalRequest;
-use crate::machine::provider::{Provider as _, provider_of};
+use crate::machine::provider::Provider;
 
 /// Longer files are not ours.
 const MAX_RECORD_BYTES: u64 = 256 << 10;
@@ -243,7 +243,7 @@ impl StaleRental {
         };
         let (order, id) = (&self.0.order, self.0.id.as_deref());
         end_orphans(&order.run).await;
-        let destroyed = provider_of(order, access).destroy(order, id, log).await;
+        let destroyed = Provider::of(order, access).destroy(order, id, log).await;
         match &destroyed {
             // A record that stays only has the machine destroyed once more.
             Ok(()) => own.remove().ok(),

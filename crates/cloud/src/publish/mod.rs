@@ -1,15 +1,12 @@
-//! Creates an image of a cloud from an image file: the disk becomes a snapshot, which machines start from. Or an OCI image layout of an image
-//! for container engines (`oci`).
+//! Creates an image of a cloud from an image file: the disk becomes a snapshot, which machines start from.
 //!
 //! What was sent is kept in a record (`record`), so that the same command goes on after an interruption.
 
-mod oci;
 mod plan;
 mod publication;
 mod record;
 mod upload;
 
-pub use oci::{OciImage, write_oci_layout};
 pub use plan::{HASH_TAG, Plan, PublishRequest};
 pub use publication::{Published, RegionCopy, is_in_all_regions, publish};
 pub use record::{Unfinished, discarded, forget, snapshots_without_image, unfinished, uploads};

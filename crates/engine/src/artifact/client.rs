@@ -105,8 +105,6 @@ impl Answer {
     }
 }
 
-const MAX_TEXT: usize = 4096;
-
 /// Sends requests that download little or nothing.
 #[derive(Clone, Debug)]
 pub struct HttpProbe {
@@ -136,23 +134,6 @@ impl HttpProbe {
             date: date(answer.headers()),
             received: SystemTime::now(),
         })
-    }
-
-    /// About the first 4096 bytes of what the server has at `url`, or why there is none.
-    pub async fn beginning(&self, url: &str) -> Result<String, String> {
-        let read = async {
-            let mut answer = self.client.get(url).send().await?;
-            let mut bytes = Vec::new();
-            while bytes.len() < MAX_TEXT
-                && let Some(piece) = answer.chunk().await?
-            {
-                bytes.extend_from_slice(&piece);
-            }
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
-        };
-        let text = timeout(self.timeout, read).await;
-        text.ok_or("no answer in time")?
-            .map_err(|error: reqwest::Error| reason(&error))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use sdbuild_core::hash::Sha256Hash;
 
 /// The largest size of a pin in bytes: a larger one is a mistake or an attack.
-pub const MAX_PIN_BYTES: u64 = 2 << 30;
+const MAX_PIN_BYTES: u64 = 2 << 30;
 
 /// The snapshot archive, which keeps every version that Debian ever published.
 const SNAPSHOT_ARCHIVE: &str = "http://snapshot.debian.org/archive/debian";

@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::binfmt::agent::{AgentConnection, Reply};
+use crate::binfmt::refused::Refused;
 use crate::binfmt::registrar::{Registrar, RegistrarOptions, StartError, connect};
 use crate::binfmt::registration::{HandlerName, TABLE_DIR};
 use crate::labels::second_registrar_name;
@@ -53,16 +54,16 @@ enum LeaseEnd {
 
 impl Registrar {
     /// Registers the run's handler and holds it until the lease is released.
-    pub async fn hold(mut self, cancel: &Cancel) -> Result<Lease, Failure> {
+    pub async fn hold(mut self, cancel: &Cancel) -> Result<Lease, Refused> {
         let name = HandlerName::new(self.options.image.emulates, &self.options.run);
         let address = self.options.engine.address();
         let registered = cancel.race(register(&mut self.agent, &name, &address));
-        match registered.await.flatten() {
+        match registered.await.map_err(Refused::from).flatten() {
             Ok(()) => Ok(Lease::new(self, name)),
             // The handler may be registered nevertheless; releasing the lease removes it in any case.
-            Err(failure) => {
+            Err(refused) => {
                 let leftovers = Box::pin(Lease::new(self, name).release(cancel)).await;
-                Err(failure.with_teardown(leftovers))
+                Err(refused.with_teardown(leftovers))
             }
         }
     }
@@ -118,11 +119,11 @@ impl Lease {
         }
     }
 
-    /// The cause of a failure of something emulated: the loss of the registrar if it was lost, else `failure` itself.
-    pub async fn blame(&self, failure: Failure) -> Failure {
+    /// Why something emulated failed: the loss of the registrar if it was lost, else `refused` itself.
+    pub async fn blame(&self, refused: Refused) -> Refused {
         match timeout(LOSS_TIMEOUT, self.lost()).await {
-            Some(lost) => lost.with_teardown(failure.teardown),
-            None => failure,
+            Some(lost) => lost.with_teardown(refused.into_failure().teardown).into(),
+            None => refused,
         }
     }
 
@@ -159,7 +160,7 @@ async fn register(
     agent: &mut AgentConnection,
     name: &HandlerName,
     address: &EngineAddress,
-) -> Result<(), Failure> {
+) -> Result<(), Refused> {
     let entry = name.to_string();
     let held = Reply::Held(entry.clone());
     let command = format!("hold {entry}");
@@ -168,24 +169,21 @@ async fn register(
 }
 
 /// The failure for a registration that the kernel refused, for a reason in the words of the agent's shell.
-fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> Failure {
+fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> Refused {
     let failure = Failure::environment(format!("add the binfmt_misc entry {name}: {reason}"));
     if reason.contains("Permission denied") || reason.contains("not permitted") {
-        failure
-            .try_next_mode()
+        Refused::NextMode(failure)
             .hint("the engine runs without root, or maps users, and cannot add entries to binfmt_misc")
             .hint("point DOCKER_HOST at a rootful engine")
     } else if reason.contains("switched off") {
         let switch_on = address.as_root(&format!("sh -c 'echo 1 > {TABLE_DIR}/status'"));
-        failure
-            .try_next_mode()
-            .hint(format!("enable it with: {switch_on}"))
+        Refused::NextMode(failure).hint(format!("enable it with: {switch_on}"))
     } else if reason.contains("Read-only file system") {
-        failure.try_next_mode()
+        Refused::NextMode(failure)
     } else if reason.contains("itself is emulated") {
-        failure.hint("point DOCKER_HOST at an engine that is built for its machine")
+        Refused::Final(failure).hint("point DOCKER_HOST at an engine that is built for its machine")
     } else {
-        failure
+        Refused::Final(failure)
     }
 }
 

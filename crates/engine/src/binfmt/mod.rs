@@ -15,11 +15,13 @@ mod agent_script_tests;
 mod lease;
 mod private;
 mod probe;
+mod refused;
 mod registrar;
 mod registration;
 
 pub use lease::Lease;
-pub use private::PrivateBinfmt;
+pub use private::{PrivateBinfmt, UserNamespaceLimit};
 pub use probe::{HandlerKind, probe};
+pub use refused::Refused;
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};
 pub use registration::{Entry, HandlerName, Owner, TABLE_DIR, classify, parse};

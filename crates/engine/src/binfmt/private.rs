@@ -5,11 +5,11 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, Leftover};
 use sdbuild_core::system::Architecture;
 
-use crate::binfmt::probe::{HandlerKind, Probed, run_to_end};
+use crate::binfmt::probe::{HandlerKind, Probed, run_to_end, spec};
+use crate::binfmt::refused::Refused;
 use crate::binfmt::registrar::RegistrarImage;
 use crate::binfmt::registration::Registration;
-use crate::binfmt::{probe, registrar};
-use crate::{Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, RunId};
+use crate::{Container, ContainerGuard, Engine, EngineError, EntryWrapper, RunId};
 
 /// The engines' default profile plus the few system calls that `enter` needs; its README explains each.
 const SECCOMP: &str = include_str!("../../../../containers/builder/seccomp.json");
@@ -31,22 +31,22 @@ impl PrivateBinfmt {
         image: &RegistrarImage,
         run: &RunId,
         cancel: &Cancel,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Refused> {
         let wrapper = entry_wrapper(image.emulates);
-        let mut spec = probe::spec(image, run);
+        let mut spec = spec(image, run);
         wrapper.apply_to(&mut spec);
         let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
         let probed = Probed::new(image, HandlerKind::Own);
-        match start_verified(&mut guard, &spec, probed, cancel).await {
+        match run_to_end(&mut guard, &spec, probed, cancel).await {
             Ok(source) => Ok(Self {
                 guard,
                 source,
                 wrapper,
             }),
-            Err(failure) => {
+            Err(refused) => {
                 let leftover = guard.remove(cancel).await;
-                Err(failure
-                    .context("register QEMU inside a container only")
+                Err(refused
+                    .map(|failure| failure.during("register QEMU inside a container only"))
                     .with_teardown(leftover.into_iter().collect()))
             }
         }
@@ -63,18 +63,116 @@ impl PrivateBinfmt {
     }
 }
 
-async fn start_verified(
-    guard: &mut ContainerGuard,
-    spec: &ContainerSpec,
-    probed: Probed,
-    cancel: &Cancel,
-) -> Result<Container, Failure> {
-    let created = cancel.race(guard.create(spec)).await?;
-    let container = created.map_err(registrar::of_engine)?;
-    let ended = run_to_end(&container, probed, cancel).await?;
-    let (exit, lines) = ended.map_err(registrar::of_engine)?;
-    registrar::judge(exit, &lines, probed)?;
-    Ok(container)
+/// What `enter` prints before the step that failed.
+const FAILED_STEP: &str = "sdbuild: private emulation: ";
+
+/// Why the container with the output `lines` got no table of its own; `None` if it has one.
+pub(super) fn failed_step(lines: &[String]) -> Option<Refused> {
+    let mut steps = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix(FAILED_STEP));
+    steps
+        .next()
+        .map(|step| Refused::NextMode(explain(step, lines)))
+}
+
+/// The error for an engine that does not create or start the probe's container. Another mode of emulation may work if the
+/// engine refuses its security profiles, which no other container has.
+pub(super) fn explain_refusal(error: EngineError) -> Refused {
+    let message = error.refusal().unwrap_or_default();
+    let concerns_profiles = error.is_forbidden() || message.contains("apparmor");
+    let failure = Failure::from(error);
+    if message.contains("seccomp") {
+        Refused::NextMode(failure).hint("the engine accepts no seccomp profile from its clients")
+    } else if concerns_profiles {
+        Refused::NextMode(failure)
+    } else {
+        Refused::Final(failure)
+    }
+}
+
+/// A setting of the kernel that keeps containers from private emulation.
+#[derive(Debug)]
+pub struct UserNamespaceLimit {
+    /// Its path below `/proc/sys`.
+    pub setting: &'static str,
+    /// The value that forbids it.
+    pub value: &'static str,
+    /// What a machine with that value does.
+    pub effect: &'static str,
+    lifted: &'static str,
+}
+
+impl UserNamespaceLimit {
+    /// All that are known.
+    pub const ALL: [Self; 3] = [
+        Self {
+            setting: "user/max_user_namespaces",
+            value: "0",
+            effect: "allows no user namespaces",
+            lifted: "10000",
+        },
+        Self {
+            setting: "kernel/unprivileged_userns_clone",
+            value: "0",
+            effect: "allows user namespaces only for root",
+            lifted: "1",
+        },
+        Self {
+            setting: APPARMOR,
+            value: "1",
+            effect: "restricts user namespaces by AppArmor",
+            lifted: "0",
+        },
+    ];
+
+    /// The command that lifts it.
+    pub fn remedy(&self) -> String {
+        format!(
+            "sudo sysctl {}={}",
+            self.setting.replace('/', "."),
+            self.lifted
+        )
+    }
+}
+
+/// `AppArmor` lets a confined program create the namespace, but without capabilities in it.
+const APPARMOR: &str = "kernel/apparmor_restrict_unprivileged_userns";
+
+/// The failure for a step of `enter`; `lines` contain the kernel's settings as `sdbuild: SETTING = VALUE`.
+fn explain(step: &str, lines: &[String]) -> Failure {
+    let is_namespace = step.starts_with("namespaces: ");
+    let applies = |limit: &&UserNamespaceLimit| {
+        let line = format!("sdbuild: {} = {}", limit.setting, limit.value);
+        (is_namespace || limit.setting == APPARMOR) && lines.contains(&line)
+    };
+    let mut limits = UserNamespaceLimit::ALL.iter();
+    let limit = if is_namespace && step.contains("No space left") {
+        limits.next()
+    } else {
+        limits.find(applies)
+    };
+    let (consequence, hint) = if let Some(limit) = limit {
+        (
+            format!("the engine's machine {}", limit.effect),
+            format!("let root allow them there: `{}`", limit.remedy()),
+        )
+    } else if is_namespace {
+        (
+            "the engine lets no container create a user namespace".to_owned(),
+            "its seccomp filter or a security module of its machine forbids `unshare`".to_owned(),
+        )
+    } else if step.starts_with("mount: ") || step.starts_with("cover: ") {
+        (
+            "a container cannot mount a binfmt_misc of its own".to_owned(),
+            "this needs Linux 6.7 or later, and SELinux or AppArmor must allow it".to_owned(),
+        )
+    } else {
+        return Failure::environment(step);
+    };
+    Failure::environment(step)
+        .consequence(consequence)
+        .hint(hint)
 }
 
 fn entry_wrapper(emulates: Architecture) -> EntryWrapper {
@@ -182,5 +280,73 @@ mod tests {
         for (flag, why) in [(0x1000, "bind"), (0x2000, "move"), (0x20, "remount")] {
             assert!(!allows("mount", flag), "{why}");
         }
+    }
+
+    #[test]
+    fn reasons_are_distinguished() {
+        let many = "user/max_user_namespaces = 96365";
+        let unshare = "private emulation: namespaces: unshare: unshare(0x10020000): ";
+        let refused = format!("{unshare}Operation not permitted");
+        let full = format!("{unshare}No space left on device");
+        let mount = "private emulation: mount: mount: permission denied (are you root?)";
+        let restricted = "kernel/apparmor_restrict_unprivileged_userns = 1";
+        for (lines, what, hint) in [
+            (
+                vec!["user/max_user_namespaces = 0", &full],
+                "allows no user namespaces",
+                "max_user",
+            ),
+            (
+                vec![many, "kernel/unprivileged_userns_clone = 0", &refused],
+                "allows user namespaces only for root",
+                "unprivileged_userns_clone=1",
+            ),
+            (
+                vec![many, "kernel/unprivileged_userns_clone = 1", &refused],
+                "lets no container",
+                "seccomp",
+            ),
+            (
+                vec![many, restricted, mount],
+                "AppArmor",
+                "restrict_unprivileged_userns=0",
+            ),
+            (vec![many, mount], "a binfmt_misc of its own", "6.7"),
+        ] {
+            let lines: Vec<_> = lines
+                .iter()
+                .map(|line| format!("sdbuild: {line}"))
+                .collect();
+            let refused = failed_step(&lines).unwrap();
+            assert!(refused.is_worth_another());
+            let failure = refused.into_failure();
+            let (text, hints) = (failure.to_string(), failure.hints.join("\n"));
+            assert!(
+                text.contains(what) && hints.contains(hint),
+                "{text}\n{hints}"
+            );
+        }
+        assert!(failed_step(&["aarch64".to_owned()]).is_none());
+    }
+
+    #[test]
+    fn an_engine_that_refuses_the_profile_has_a_hint() {
+        let refused = |message: &str| {
+            explain_refusal(EngineError::Refused {
+                operation: "create container x".into(),
+                status: 500,
+                message: message.into(),
+            })
+        };
+        let full = refused("no space left on device");
+        assert!(!full.is_worth_another(), "every mode needs disk space");
+        let profile = refused("opening seccomp profile failed: file name too long");
+        assert!(profile.is_worth_another());
+        let hints = profile.into_failure().hints;
+        assert!(
+            hints
+                .iter()
+                .any(|hint| hint.contains("accepts no seccomp profile"))
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::binfmt::private;
+use crate::binfmt::refused::Refused;
 use crate::binfmt::registrar::RegistrarImage;
 use crate::{Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId};
 use sdbuild_core::cancel::Cancel;
@@ -13,6 +15,7 @@ use sdbuild_core::timeout::timeout;
 /// failure.
 const PROBE_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_LINES: usize = 50;
+
 /// Which handler is probed: the hints depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandlerKind {
@@ -60,8 +63,11 @@ impl Probed {
         }
     }
 
-    /// Whether the programs ran; the next mode of emulation is worth a try if they did not.
-    pub(super) fn judge(self, exit: Exit, lines: &[String]) -> Result<(), Failure> {
+    /// Whether the programs ran.
+    fn judge(self, exit: Exit, lines: &[String]) -> Result<(), Refused> {
+        if let Some(refused) = private::failed_step(lines) {
+            return Err(refused);
+        }
         let output = lines.join("; ");
         let expected = self.architecture.kernel_name();
         if exit.code == 0 && lines.iter().any(|line| line == expected) {
@@ -87,26 +93,28 @@ impl Probed {
         let failure = Failure::environment(text).hint(self.hint());
         // A lack of memory says nothing about the handler.
         Err(if exit.oom_killed {
-            failure
+            Refused::Final(failure)
         } else {
-            failure.try_next_mode()
+            Refused::NextMode(failure)
         })
     }
 
-    /// The failure for an engine that does not create or start the container: some fail already there without a handler.
-    fn explain_refusal(self, error: EngineError) -> Failure {
+    /// The error for an engine that does not create or start the container: some fail already there without a handler.
+    fn explain_refusal(self, error: EngineError) -> Refused {
         let text = error.to_string();
-        if text.to_lowercase().contains("exec format error") {
+        if self.handler == HandlerKind::Own {
+            private::explain_refusal(error)
+        } else if text.to_lowercase().contains("exec format error") {
             self.no_handler(&text)
         } else {
-            error.into()
+            Refused::Final(error.into())
         }
     }
 
-    fn no_handler(self, message: &str) -> Failure {
+    fn no_handler(self, message: &str) -> Refused {
         let name = self.architecture.kernel_name();
         let text = format!("the kernel has no working binfmt_misc entry for {name}: {message}");
-        Failure::environment(text).hint(self.hint()).try_next_mode()
+        Refused::NextMode(Failure::environment(text)).hint(self.hint())
     }
 }
 
@@ -124,20 +132,20 @@ pub async fn probe(
     handler: HandlerKind,
     run: &RunId,
     cancel: &Cancel,
-) -> Result<(), Failure> {
+) -> Result<(), Refused> {
     let spec = spec(image, run);
-    let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let probed = Probed::new(image, handler);
-    let refusal = |error| probed.explain_refusal(error);
-    let run_and_judge = async |guard: &mut ContainerGuard| {
-        let container = guard.create(&spec).await.map_err(refusal)?;
-        let ended = run_to_end(&container, probed, cancel).await?;
-        let (exit, lines) = ended.map_err(refusal)?;
-        probed.judge(exit, &lines)
+    let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
+    let done = run_to_end(&mut guard, &spec, Probed::new(image, handler), cancel).await;
+    let leftovers: Vec<_> = guard.remove(cancel).await.into_iter().collect();
+    let refused = match done {
+        Ok(_) if leftovers.is_empty() => return Ok(()),
+        Ok(_) => Failure::environment("its container could not be removed").into(),
+        Err(refused) => refused,
     };
     let name = image.emulates.kernel_name();
     let operation = format!("run a program for {name} in a container");
-    guard.run(&operation, cancel, run_and_judge).await
+    let refused = refused.map(|failure| failure.during(operation));
+    Err(refused.with_teardown(leftovers))
 }
 
 pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
@@ -153,19 +161,26 @@ pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
     spec.until_client_ends(&["/bin/busybox", "sh"])
 }
 
-/// Starts the container and runs it to its end: how it ended and its output, or why the engine did not start it or could
-/// not tell how it ended. Fails when it takes too long, or when the run is cancelled.
+/// Creates the container and runs it to its end; fails unless `probed` works, when that takes too long, or when the run is
+/// cancelled. The caller's guard removes the container in any case.
 pub(super) async fn run_to_end(
-    container: &Container,
+    guard: &mut ContainerGuard,
+    spec: &ContainerSpec,
     probed: Probed,
     cancel: &Cancel,
-) -> Result<Result<(Exit, Vec<String>), EngineError>, Failure> {
+) -> Result<Container, Refused> {
+    let refusal = |error| probed.explain_refusal(error);
+    let created = cancel.race(guard.create(spec)).await?;
+    let container = created.map_err(refusal)?;
     let output = Box::pin(container.output(MAX_LINES));
     let ended = cancel.race(timeout(PROBE_TIMEOUT, output)).await?;
-    ended.ok_or_else(|| {
+    let ended = ended.ok_or_else(|| {
         let seconds = PROBE_TIMEOUT.as_secs();
         Failure::environment(format!("no answer within {seconds} s")).hint(probed.hint())
-    })
+    })?;
+    let (exit, lines) = ended.map_err(refusal)?;
+    probed.judge(exit, &lines)?;
+    Ok(container)
 }
 
 #[cfg(test)]
@@ -185,7 +200,9 @@ mod tests {
             code,
             oom_killed: false,
         };
-        probed.judge(exit, &lines).map_err(|f| f.to_string())
+        probed
+            .judge(exit, &lines)
+            .map_err(|refused| refused.into_failure().to_string())
     }
 
     fn verdict(code: i64, lines: &[&str]) -> Result<(), String> {
@@ -209,35 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn hints_do_not_advise_the_mode_that_failed() {
-        let exit = Exit {
-            code: 126,
-            oom_killed: false,
-        };
-        let hint = |handler| {
-            of_arm(handler)
-                .judge(exit, &[])
-                .unwrap_err()
-                .hints
-                .remove(0)
-        };
-        assert!(hint(HandlerKind::Registered).contains("may take precedence"));
-        assert!(hint(HandlerKind::Found).contains("Leave out --emulation"));
-        let own = hint(HandlerKind::Own);
-        assert!(
-            !own.contains("binfmt_misc") && own.contains("register"),
-            "{own}"
-        );
-    }
-
-    #[test]
     fn a_lack_of_memory_does_not_lead_to_the_next_mode() {
         let tries_next = |code, oom_killed| {
             let exit = Exit { code, oom_killed };
-            let failure = of_arm(HandlerKind::Registered)
-                .judge(exit, &[])
-                .unwrap_err();
-            failure.try_next_mode
+            let refused = of_arm(HandlerKind::Registered).judge(exit, &[]);
+            refused.unwrap_err().is_worth_another()
         };
         assert!(tries_next(126, false) && tries_next(139, false) && tries_next(0, false));
         assert!(!tries_next(137, true));
@@ -248,9 +241,9 @@ mod tests {
         };
         let no_format = refusal("exec /sdbuild/busybox-aarch64: exec format error");
         let found = of_arm(HandlerKind::Found);
-        assert!(found.explain_refusal(no_format).try_next_mode);
+        assert!(found.explain_refusal(no_format).is_worth_another());
         let full = refusal("no space left on device");
-        assert!(!found.explain_refusal(full).try_next_mode);
+        assert!(!found.explain_refusal(full).is_worth_another());
     }
 
     #[test]

@@ -9,11 +9,10 @@ use sdbuild_core::system::Architecture;
 use sdbuild_core::timeout::timeout;
 
 use crate::binfmt::agent::{AgentConnection, Reply};
-use crate::binfmt::probe::Probed;
+use crate::binfmt::refused::Refused;
 use crate::binfmt::registration::{Entry, Owner, Registration, TABLE_DIR, classify};
 use crate::{
-    Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Exit, Input, Role,
-    RunId,
+    Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Input, Role, RunId,
 };
 
 /// Where the agent finds the table: `AppArmor` would forbid it to write below `/proc/sys`.
@@ -113,7 +112,7 @@ impl Registrar {
         options: RegistrarOptions,
         cancel: &Cancel,
         events: &Events,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Refused> {
         match Self::launch(options.clone(), cancel, events).await {
             Err(StartError::Unmounted(why, leftover)) => {
                 events.warn(
@@ -127,7 +126,7 @@ impl Registrar {
                 let started = Self::launch(privileged, cancel, events).await;
                 started.map_err(|error| unmounted(error, &why, &address).with_teardown(leftover))
             }
-            started => started.map_err(StartError::into_failure),
+            started => started.map_err(StartError::into_refused),
         }
     }
 
@@ -155,7 +154,7 @@ impl Registrar {
         let connected = cancel
             .race(Box::pin(connect(&mut guard, &options)))
             .await
-            .map_err(StartError::Failed);
+            .map_err(StartError::from);
         match connected.flatten() {
             Ok(agent) => Ok(Self {
                 options,
@@ -193,7 +192,13 @@ impl Registrar {
 pub(super) enum StartError {
     /// The table is not mounted, for this reason; with what could not be removed.
     Unmounted(String, Vec<Leftover>),
-    Failed(Failure),
+    Failed(Refused),
+}
+
+impl From<Failure> for StartError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure.into())
+    }
 }
 
 impl StartError {
@@ -202,21 +207,24 @@ impl StartError {
             Self::Unmounted(why, leftovers) => {
                 Self::Unmounted(why, leftovers.into_iter().chain(leftover).collect())
             }
-            Self::Failed(failure) => {
-                Self::Failed(failure.with_teardown(leftover.into_iter().collect()))
+            Self::Failed(refused) => {
+                Self::Failed(refused.with_teardown(leftover.into_iter().collect()))
+            }
+        }
+    }
+
+    fn into_refused(self) -> Refused {
+        match self {
+            Self::Failed(refused) => refused,
+            Self::Unmounted(why, leftovers) => {
+                let text = format!("binfmt_misc is not mounted on the engine's host: {why}");
+                Refused::NextMode(Failure::environment(text)).with_teardown(leftovers)
             }
         }
     }
 
     pub(super) fn into_failure(self) -> Failure {
-        match self {
-            Self::Failed(failure) => failure,
-            Self::Unmounted(why, leftovers) => Failure::environment(format!(
-                "binfmt_misc is not mounted on the engine's host: {why}"
-            ))
-            .try_next_mode()
-            .with_teardown(leftovers),
-        }
+        self.into_refused().into_failure()
     }
 }
 
@@ -225,9 +233,12 @@ pub(super) async fn connect(
     guard: &mut ContainerGuard,
     options: &RegistrarOptions,
 ) -> Result<AgentConnection, StartError> {
-    let failed = |error: Failure| {
-        StartError::Failed(error.context("start the container that registers QEMU"))
+    let refused = |error: Refused| {
+        StartError::Failed(
+            error.map(|failure| failure.context("start the container that registers QEMU")),
+        )
     };
+    let failed = |failure: Failure| refused(failure.into());
     let privileged = options.privileged;
     let container = match guard.create(&options.spec()).await {
         Ok(container) => container,
@@ -239,11 +250,11 @@ pub(super) async fn connect(
         {
             return Err(StartError::Unmounted(error.to_string(), Vec::new()));
         }
-        Err(error) => return Err(failed(explain_refusal(error, privileged))),
+        Err(error) => return Err(refused(explain_refusal(error, privileged))),
     };
     let mut agent = AgentConnection::new(container.attach().await.map_err(|e| failed(e.into()))?);
     let started = container.start().await;
-    started.map_err(|error| failed(explain_refusal(error, privileged)))?;
+    started.map_err(|error| refused(explain_refusal(error, privileged)))?;
     match timeout(READY_TIMEOUT, agent.recv()).await {
         Some(Some(Reply::Ready)) => Ok(agent),
         Some(Some(Reply::Unmounted(why))) => Err(StartError::Unmounted(why, Vec::new())),
@@ -257,7 +268,7 @@ pub(super) async fn connect(
 
 /// The failure for an engine that does not create or start the container. The next mode of emulation is worth a try when
 /// the engine refuses what only the registrar has: the table, or all privileges.
-fn explain_refusal(error: EngineError, privileged: bool) -> Failure {
+fn explain_refusal(error: EngineError, privileged: bool) -> Refused {
     let message = error.refusal().unwrap_or_default();
     let concerns_registrar_only = if privileged {
         error.is_forbidden() || message.contains("privileged")
@@ -267,103 +278,32 @@ fn explain_refusal(error: EngineError, privileged: bool) -> Failure {
     };
     let failure = Failure::from(error);
     if concerns_registrar_only {
-        failure.try_next_mode()
+        Refused::NextMode(failure)
     } else {
-        failure
+        Refused::Final(failure)
     }
 }
 
 /// The failure for a table that is not mounted and that a privileged registrar could not mount either. `reason` is why
 /// the unprivileged one did not find it.
-fn unmounted(error: StartError, reason: &str, address: &EngineAddress) -> Failure {
-    let failure = error.into_failure();
-    if failure.class == Class::Interrupted {
-        return failure;
+fn unmounted(error: StartError, reason: &str, address: &EngineAddress) -> Refused {
+    let refused = error.into_refused();
+    if refused.class() == Class::Interrupted {
+        return refused;
     }
     let reason = if reason.is_empty() {
         String::new()
     } else {
         format!(" ({reason})")
     };
-    failure
-        .consequence(format!(
-            "binfmt_misc is not mounted on the engine's host{reason}, and mounting it failed"
-        ))
+    let consequence =
+        format!("binfmt_misc is not mounted on the engine's host{reason}, and mounting it failed");
+    refused
+        .map(|failure| failure.consequence(consequence))
         .hint(format!(
             "mount it with: {}",
             address.as_root(&format!("mount -t binfmt_misc binfmt_misc {TABLE_DIR}"))
         ))
-}
-
-/// What `enter` prints before the step that failed.
-const FAILED_STEP: &str = "sdbuild: private emulation: ";
-
-/// Judges the output of a probe that ran.
-pub(super) fn judge(exit: Exit, lines: &[String], probed: Probed) -> Result<(), Failure> {
-    match lines.iter().find_map(|line| line.strip_prefix(FAILED_STEP)) {
-        Some(step) => Err(explain(step, lines).try_next_mode()),
-        None => probed.judge(exit, lines),
-    }
-}
-
-/// The failure for an engine that does not create or start the probe's container. The next mode of emulation is worth a try
-/// if the engine refuses its security profiles, which no other container has.
-pub(super) fn of_engine(error: EngineError) -> Failure {
-    let message = error.refusal().unwrap_or_default();
-    let concerns_profiles = error.is_forbidden() || message.contains("apparmor");
-    let failure = Failure::from(error);
-    if message.contains("seccomp") {
-        failure
-            .try_next_mode()
-            .hint("the engine accepts no seccomp profile from its clients")
-    } else if concerns_profiles {
-        failure.try_next_mode()
-    } else {
-        failure
-    }
-}
-
-/// The failure for a step of `enter`; `lines` contain the kernel's settings as `sdbuild: SETTING = VALUE`.
-fn explain(step: &str, lines: &[String]) -> Failure {
-    let is = |setting: &str, value: &str| {
-        let line = format!("sdbuild: {setting} = {value}");
-        lines.contains(&line)
-    };
-    let is_namespace = step.starts_with("namespaces: ");
-    let none = is("user/max_user_namespaces", "0") || step.contains("No space left");
-    let sysctl = |setting| format!("let root allow them there: `sudo sysctl {setting}`");
-    let (consequence, hint) = if is_namespace && none {
-        (
-            "the engine's machine allows no user namespaces",
-            sysctl("user.max_user_namespaces=10000"),
-        )
-    } else if is_namespace && is("kernel/unprivileged_userns_clone", "0") {
-        (
-            "the engine's machine allows user namespaces only for root",
-            sysctl("kernel.unprivileged_userns_clone=1"),
-        )
-    // AppArmor lets a confined program create the namespace, but without capabilities in it.
-    } else if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
-        (
-            "AppArmor on the engine's machine restricts user namespaces",
-            sysctl("kernel.apparmor_restrict_unprivileged_userns=0"),
-        )
-    } else if is_namespace {
-        (
-            "the engine lets no container create a user namespace",
-            "its seccomp filter or a security module of its machine forbids `unshare`".to_owned(),
-        )
-    } else if step.starts_with("mount: ") || step.starts_with("cover: ") {
-        (
-            "a container cannot mount a binfmt_misc of its own",
-            "this needs Linux 6.7 or later, and SELinux or AppArmor must allow it".to_owned(),
-        )
-    } else {
-        return Failure::environment(step);
-    };
-    Failure::environment(step)
-        .consequence(consequence)
-        .hint(hint)
 }
 
 #[cfg(test)]

@@ -318,23 +318,6 @@ mod tests {
         }
 
         #[test]
-        fn an_entry_is_removed_on_the_engines_machine() {
-            let run = "0123456789ab".parse().unwrap();
-            for architecture in Architecture::ALL {
-                let name = HandlerName::new(architecture, &run);
-                let remedy = format!(
-                    "sudo sh -c 'echo -1 > /proc/sys/fs/binfmt_misc/sdbuild-{}-0123456789ab'",
-                    architecture.kernel_name()
-                );
-                assert_eq!(name.remedy(&EngineAddress::local_docker()), remedy);
-                assert_eq!(
-                    name.remedy(&EngineAddress::behind_ssh()),
-                    format!("ssh -t ssh://pi@board:2222 \"{remedy}\"")
-                );
-            }
-        }
-
-        #[test]
         fn the_registration_fits_into_one_write() {
             for architecture in Architecture::ALL {
                 let text = Registration::of(architecture).text();

@@ -14,10 +14,6 @@ pub use model::{
 use sdbuild_core::choice::named_like_its_flag;
 use sdbuild_core::system::System;
 
-/// What there are images for.
-pub const ONLY_64_BIT: &str =
-    "sdbuild makes images only for 64-bit ARM (aarch64) and for PCs (x86_64)";
-
 /// All boards, in the order in which they are listed.
 pub static BOARDS: [BoardName; 14] = [
     BoardName(&rows::RPI3),

@@ -454,8 +454,8 @@ fn read_partitions(device: &Path, cancel: &Cancel) -> Vec<PartitionReport> {
 /// Directories that are searched for the programs, NixOS' set-user-id wrappers first. A user's `PATH`
 /// often lacks `sbin`.
 const PROGRAM_DIRS: [&str; 6] = [
-    "/run_tool/wrappers/bin",
-    "/run_tool/current-system/sw/bin",
+    "/run/wrappers/bin",
+    "/run/current-system/sw/bin",
     "/usr/sbin",
     "/usr/bin",
     "/sbin",
@@ -487,9 +487,7 @@ fn run_tool(program: &str, args: &[&Path]) -> Result<(), Failure> {
         .args(args)
         .stdin(Stdio::null())
         .env("LC_ALL", "C.UTF-8");
-    let output = command
-        .output()
-        .or_environment(format!("run_tool {program}"))?;
+    let output = command.output().or_environment(format!("run {program}"))?;
     if output.status.success() {
         return Ok(());
     }

@@ -128,7 +128,7 @@ pub static SD_CARD: ImageFormat = ImageFormat {
     name: "sd-card",
     purpose: "the card, USB stick or disk of a board",
     file: "nixos-….img.zst",
-    candidates: &[&["sdImage"], &["images", "sd-card"], &["image"]],
+    candidates: &[&["sdImage"], &["images", "sd-card"]],
     product_types: &["sd-image"],
     extensions: &["img"],
     is_disk: true,

@@ -4,6 +4,7 @@ use super::facts::ConfigFacts;
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, Value, path};
 use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::system::System;
 use sdbuild_core::text::listed;
 use sdbuild_image::board::{Board, PiModel, Start, UBoot};
 
@@ -16,19 +17,18 @@ const NIXPKGS_U_BOOT: &str = "u-boot-rpi";
 /// The program of nixos-hardware that fills the firmware partition.
 const NIXOS_HARDWARE_INSTALLER: &str = "install-rpi-firmware";
 
-/// What is wrong with an image of `system`, and with what `board` needs on its card, if the image is for one in particular.
-pub(super) fn findings(facts: &ConfigFacts, system: &str, board: Option<&Board>) -> Vec<Finding> {
+/// What is wrong with an image, and with what `board` needs on its card, if the image is for one in particular.
+pub(super) fn findings(facts: &ConfigFacts, board: Option<&Board>) -> Vec<Finding> {
     let is_uefi = board.is_some_and(|board| matches!(board.start, Start::Uefi));
     let general = [
         no_image(facts),
-        wrong_system(facts, system),
         no_boot_loader(facts),
         systemd_boot(facts).filter(|_| !is_uefi),
         small_firmware(facts),
     ];
     // Without an image there is nothing for a board.
     let of_board = board
-        .filter(|_| facts.image)
+        .filter(|_| facts.image.is_some())
         .map(|board| match &board.start {
             Start::UBoot(u_boot) => [
                 no_u_boot(facts, board, u_boot),
@@ -43,27 +43,48 @@ pub(super) fn findings(facts: &ConfigFacts, system: &str, board: Option<&Board>)
 }
 
 fn no_image(facts: &ConfigFacts) -> Option<Finding> {
-    let module = "[ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]";
-    let finding = Finding::of_option(
-        "no-image",
-        Error,
-        path("system.build.sdImage"),
-        " is not defined",
-        "without it there is no SD card image to build",
+    if facts.image.is_some() {
+        return None;
+    }
+    let imports = |module: &str| Change::set(path("imports"), format!("[ {module} ]"));
+    let Some(missing) = &facts.missing else {
+        let finding = Finding::of_option(
+            "no-image",
+            Error,
+            path("system.build.sdImage"),
+            " is not defined",
+            "without it there is no SD card image to build",
+        );
+        let module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
+        return Some(finding.fix([imports(module)]));
+    };
+    let detail = if missing.value.is_none() {
+        " is set"
+    } else {
+        ""
+    };
+    let why = format!(
+        "the configuration makes no image: {}. {}",
+        missing.reason, missing.cure
     );
-    (!facts.image).then(|| finding.fix([Change::set(path("imports"), module)]))
+    let finding = Finding::of_option("no-image", Error, missing.option.clone(), detail, why);
+    let finding = Finding {
+        value: missing.value.clone(),
+        ..finding
+    };
+    Some(finding.fix(missing.add.as_deref().map(imports)))
 }
 
-fn wrong_system(facts: &ConfigFacts, system: &str) -> Option<Finding> {
+/// What is wrong with a configuration that is for another system than the image: nothing else of it matters.
+pub(super) fn wrong_system(facts: &ConfigFacts, system: &str) -> Option<Finding> {
+    let own = &facts.system;
     let option = path("nixpkgs.hostPlatform");
-    let finding = Finding::of_value(
-        "wrong-system",
-        Error,
-        option.clone(),
-        nix_string(&facts.system),
-        "the board cannot run programs of that system",
-    );
-    (facts.system != system).then(|| finding.fix([Change::set(option, nix_string(system))]))
+    let why = match own.parse::<System>() {
+        Ok(_) => format!("the image would be for {system}; --system {own} makes one for {own}"),
+        Err(_) => format!("the image would be for {system}, and sdbuild makes none for {own}"),
+    };
+    let finding = Finding::of_value("wrong-system", Error, option.clone(), nix_string(own), why);
+    (own != system).then(|| finding.fix([Change::set(option, nix_string(system))]))
 }
 
 fn no_boot_loader(facts: &ConfigFacts) -> Option<Finding> {
@@ -206,7 +227,7 @@ mod tests {
 
     fn found(board: &str, changes: &[(&str, Value)]) -> Vec<&'static str> {
         let BoardName(board) = board.parse().unwrap();
-        let found = findings(&with(changes), "aarch64-linux", Some(board));
+        let found = findings(&with(changes), Some(board));
         found.into_iter().map(|finding| finding.id).collect()
     }
 
@@ -216,7 +237,7 @@ mod tests {
             (
                 "no-image",
                 "system.build.sdImage",
-                &[("/image", json!(false))],
+                &[("/image", Value::Null)],
             ),
             (
                 "wrong-system",
@@ -284,7 +305,7 @@ mod tests {
             // What could not be evaluated is not missed, and a board with its own U-Boot needs none.
             ("rock5b", vec![("/sd/written_files", Value::Null)], vec![]),
             ("other", vec![], vec![]),
-            ("rock5b", vec![("/image", json!(false))], vec!["no-image"]),
+            ("rock5b", vec![("/image", Value::Null)], vec!["no-image"]),
         ] {
             assert_eq!(found(board, &changes), ids, "{board} {changes:?}");
         }
@@ -293,7 +314,7 @@ mod tests {
     #[test]
     fn lines_to_add_are_those_that_init_writes() {
         let BoardName(board) = "nanopi-r5s".parse().unwrap();
-        let found = findings(&with(&[]), "aarch64-linux", Some(board));
+        let found = findings(&with(&[]), Some(board));
         let lines = found[0].lines(None).join("\n");
         for part in [
             "${pkgs.ubootNanoPiR5S}/u-boot.itb of=$img conv=notrunc bs=512 seek=16384",

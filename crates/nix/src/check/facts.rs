@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::finding::OptionPath;
+use super::finding::{OptionPath, option_text};
+use sdbuild_core::image_choice::ImageChoice;
 
 /// What a configuration sets that matters for booting and logging in.
 #[expect(
@@ -15,8 +16,10 @@ pub struct ConfigFacts {
     pub assertions: Vec<String>,
     /// The configuration's warnings.
     pub warnings: Vec<String>,
-    /// Whether it defines an image of the format that is built.
-    pub image: bool,
+    /// The image that is built, if there is one.
+    pub image: Option<ImageChoice>,
+    /// Why there is none, if that is known.
+    pub missing: Option<MissingImage>,
     /// Whether that is an SD card: what boots on a board by an extlinux menu.
     pub card: bool,
     /// Whether it runs as a container, to which the engine gives a network.
@@ -67,6 +70,29 @@ pub struct ConfigFacts {
     pub upgrades_to_nothing: bool,
     /// `system.autoUpgrade.channel` is set, beside which NixOS takes no `flake`.
     pub upgrade_has_channel: bool,
+}
+
+impl ConfigFacts {
+    /// The option that keeps the configuration from making an image.
+    pub fn missing_image(&self) -> Option<String> {
+        let missing = self.missing.as_ref()?;
+        Some(option_text(&missing.option))
+    }
+}
+
+/// What keeps a configuration from making an image.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct MissingImage {
+    /// The option that shows it.
+    pub option: OptionPath,
+    /// The option's value as source text of Nix, unless it is a large one.
+    pub value: Option<String>,
+    /// The reason, as the end of a sentence: `its boot loader is systemd-boot`.
+    pub reason: String,
+    /// What helps, in sentences.
+    pub cure: String,
+    /// The module that would make an image, as source text of Nix, if adding it is enough.
+    pub add: Option<String>,
 }
 
 /// The root file system.

@@ -7,7 +7,8 @@ use crate::nix_definitions::{WrittenDefinition, definitions};
 use crate::source_files::SourceFiles;
 
 /// Sets of objects, each of which has a name: the definition of `users.users.ann` may be that of all her options.
-const OBJECTS: [&[&str]; 6] = [
+const OBJECTS: [&[&str]; 7] = [
+    &["disko"],
     &["fileSystems"],
     &["networking", "interfaces"],
     &["networking", "wg-quick", "interfaces"],

@@ -11,7 +11,8 @@ pub const KEY: &str =
 /// Facts of a configuration without mistakes.
 fn good() -> Value {
     json!({
-        "assertions": [], "warnings": [], "image": true, "card": true, "container": false, "release": "26.05",
+        "assertions": [], "warnings": [], "image": { "attribute": "config.system.build.sdImage", "chosen_by": "image-module", "file": "sd-image.nix" },
+        "missing": null, "card": true, "container": false, "release": "26.05",
         "system": "aarch64-linux", "loaders": ["generic-extlinux-compatible"],
         "root": { "device": "/dev/disk/by-label/NIXOS_SD", "fs_type": "ext4" },
         "file_systems": [
@@ -143,11 +144,50 @@ fn a_good_configuration_has_no_findings() {
 
 #[test]
 fn errors_come_first() {
-    let changes = [
-        ("/state_version", Value::Null),
-        ("/system", json!("x86_64-linux")),
-    ];
-    assert_eq!(found(&changes), ["wrong-system", "state-version"]);
+    let changes = [("/state_version", Value::Null), ("/loaders", json!([]))];
+    assert_eq!(found(&changes), ["no-boot-loader", "state-version"]);
+}
+
+/// Nothing else of a configuration for another machine says anything.
+#[test]
+fn the_system_is_compared_first() {
+    let changes = |system: &str| {
+        let system = ("/system", json!(system));
+        let others = [("/image", Value::Null), ("/root", Value::Null)];
+        let found = all(&[system, others[0].clone(), others[1].clone()]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].clone()
+    };
+    let of_pc = changes("x86_64-linux");
+    assert_eq!(of_pc.id, "wrong-system");
+    assert!(of_pc.why.contains("--system x86_64-linux"), "{}", of_pc.why);
+    let of_other = changes("armv6l-linux");
+    assert!(!of_other.why.contains("--system"), "{}", of_other.why);
+}
+
+#[test]
+fn a_missing_image_is_found_with_its_reason() {
+    let missing = |value: Option<&str>, add: Option<&str>| {
+        let missing = json!({
+            "option": ["boot", "loader", "systemd-boot", "enable"], "value": value,
+            "reason": "its boot loader is systemd-boot", "cure": "For a card, add a module", "add": add,
+        });
+        only(&[("/image", Value::Null), ("/missing", missing)])
+    };
+    let found = missing(Some("true"), Some("./card.nix"));
+    assert_eq!(found.id, "no-image");
+    assert_eq!(found.statement(), "boot.loader.systemd-boot.enable = true");
+    assert_eq!(found.lines(None), ["imports = [ ./card.nix ];"]);
+    assert!(
+        found
+            .why
+            .contains("its boot loader is systemd-boot. For a card"),
+        "{}",
+        found.why
+    );
+    let found = missing(None, None);
+    assert_eq!(found.statement(), "boot.loader.systemd-boot.enable is set");
+    assert_eq!(found.fix, []);
 }
 
 #[test]

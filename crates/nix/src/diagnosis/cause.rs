@@ -66,7 +66,9 @@ pub(super) enum Cause {
     Insecure { package: String },
     /// A package is not built for the image's platform.
     NotForPlatform { package: String },
-    /// The configuration makes no image.
+    /// The configuration makes no image, as the message says (`expressions/image.nix`).
+    NoImage,
+    /// The configuration has no SD card image.
     NoSdImage,
     /// The configuration does not have a variant of images.
     NoVariant { variant: String, known: Vec<String> },
@@ -417,6 +419,9 @@ fn of_option(summary: &str) -> Option<Cause> {
 /// Causes in what makes the image.
 fn of_image(summary: &str) -> Option<Cause> {
     let has = |text: &str| summary.contains(text);
+    if summary.starts_with("the configuration makes no image: ") {
+        return Some(Cause::NoImage);
+    }
     if has("'sdImage'") && (has("missing") || has("not found")) {
         return Some(Cause::NoSdImage);
     }

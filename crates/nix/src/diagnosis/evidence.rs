@@ -9,6 +9,7 @@ use crate::log::NixError;
 use crate::package_names::PackageNames;
 use crate::shell_session::Derivation;
 use crate::source_files::SourceFiles;
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::system::System;
 
 /// How many last lines of a failed build are kept and shown.
@@ -80,6 +81,10 @@ pub struct Findings {
     pub fetches: VecDeque<(String, String)>,
     /// The packages of the configuration's nixpkgs, if its evaluation failed.
     pub packages: PackageNames,
+    /// The image that is evaluated.
+    pub image: Option<ImageChoice>,
+    /// The option that keeps the configuration from making one.
+    pub missing_image: Option<String>,
     /// The last lines that Nix did not write.
     pub other_lines: VecDeque<String>,
 }

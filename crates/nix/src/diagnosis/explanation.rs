@@ -6,7 +6,7 @@ use super::files;
 use super::flakes;
 use super::names;
 use super::options;
-use super::place::{Place, only_line, only_word};
+use super::place::{Place, only_definition, only_line, only_word};
 use super::syntax;
 use super::table::{Advice, Row};
 use crate::layout::CONFIG_DIR;
@@ -151,7 +151,12 @@ fn locate(
             definitions,
         } => {
             let place = options::place(context, option, definitions);
-            (place, options::conflict(context, option, definitions)).into()
+            let image = findings.image.as_ref();
+            (
+                place,
+                options::conflict(context, image, option, definitions),
+            )
+                .into()
         }
         Cause::NoValue { option } => options::no_value(option).into(),
         Cause::OptionGone { option } => (options::place(context, option, &[]), None).into(),
@@ -170,6 +175,11 @@ fn locate(
         Cause::Insecure { package } => of_package(package, Row::Insecure.with("name", package)),
         Cause::NotForPlatform { package } => {
             of_package(package, Row::Removed.with("name", package))
+        }
+        Cause::NoImage => {
+            let option = findings.missing_image.as_deref();
+            let found = option.and_then(|option| only_definition(context, option));
+            (found.map(|(place, _)| place), None).into()
         }
         Cause::NoSdImage => options::import_image(context, None).into(),
         Cause::NoVariant { variant, known } => {

@@ -10,14 +10,23 @@ use super::names::not_passed;
 use super::place::{Place, Span, definition_in, is_value, only, only_definition, spans};
 use super::table::{Advice, Row};
 use crate::known_repository::KnownRepository;
-use crate::layout::{CLI_MODULE, CONFIG_DIR};
+use crate::layout::{CLI_MODULE, CONFIG_DIR, EXPRESSIONS};
 use crate::nix_definitions::{defines, option_at};
+use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::nearest::nearest;
 use sdbuild_core::text::alternatives;
 use sdbuild_image::image_format::SD_CARD;
 
 /// Part of the names of the modules that define the image.
 const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
+/// Parts of the paths of the modules with which nixpkgs and sdbuild make a variant of an image.
+const VARIANT_MODULES: [&str; 5] = [
+    "/nixos/modules/installer/",
+    "/nixos/modules/virtualisation/",
+    "/nixos/modules/profiles/",
+    "/nixos/maintainers/scripts/",
+    EXPRESSIONS,
+];
 /// How a list is written.
 const LIST: &str = "a list: [ … ], with spaces between the elements";
 /// How a set is written.
@@ -168,10 +177,24 @@ fn values_have(definitions: &[Definition], part: &str) -> bool {
 /// what the image sets itself.
 pub(super) fn conflict(
     context: &ExitContext<'_>,
+    image: Option<&ImageChoice>,
     option: &str,
     definitions: &[Definition],
 ) -> Advice {
-    if definitions.iter().any(|it| it.file.contains(IMAGE_MODULES)) {
+    let are_of = |parts: &[&str]| {
+        let is_of = |it: &Definition| {
+            it.file != CLI_MODULE && parts.iter().any(|part| it.file.contains(part))
+        };
+        definitions.iter().any(is_of)
+    };
+    if let Some(variant) = image.and_then(ImageChoice::variant)
+        && are_of(&VARIANT_MODULES)
+    {
+        return Row::ByVariant
+            .with("variant", variant)
+            .and("option", option);
+    }
+    if are_of(&[IMAGE_MODULES]) {
         return Row::ByImage.with("option", option);
     }
     let is_own = |it: &&Definition| it.file.starts_with(CONFIG_DIR);

@@ -188,6 +188,8 @@ rows! {
         "{option} is a set of options. Define one of them: https://search.nixos.org/options?query={option}";
     ByImage Options "`conflicting definition values`, one of them of the image"
         "the image sets {option} itself, so remove it from the configuration. Do not import a hardware-configuration.nix of another machine";
+    ByVariant Options "`conflicting definition values`, one of them of an image that sdbuild or `--format` chose"
+        "the image {variant} sets {option} too. The configuration itself may keep its definition: image.modules.{variant}.{option} = lib.mkForce …; says which of the two the image takes";
     OtherDefinition Options "`conflicting definition values`, one of another module"
         "another module sets {option} too. Remove your definition in {own}, or write lib.mkForce before its value to override the other one";
     KeepOne Options "other `conflicting definition values`"

@@ -9,6 +9,7 @@ use super::*;
 use crate::build_log::BuildLog;
 use crate::cli_module::CliModule;
 use crate::log::Log;
+use crate::reports::image_choice;
 use crate::user_files::UserFiles;
 
 /// The findings in the log `stream`.
@@ -19,6 +20,9 @@ fn findings(stream: &str) -> Findings {
     for line in stream.lines() {
         if build_log.note_names(line) {
             continue;
+        }
+        if let Some(choice) = image_choice(line) {
+            build_log.note_image(&choice);
         }
         if let Some(event) = log.line(line) {
             build_log.note(&event, log.take_error());

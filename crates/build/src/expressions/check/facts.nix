@@ -12,18 +12,13 @@
   system ? null,
   # The configuration, evaluated.
   evaluation ? import <nixpkgs/nixos> { inherit configuration system; },
-  # From a configuration to its image.
-  imageOf ? configuration: configuration.config.system.build.sdImage,
-  # The variant of `system.build.images` that is built; null for an SD card.
-  variant ? null,
+  # Its image: see image.nix.
+  image ? { inherit (evaluation) config; choice = null; missing = null; isCard = true; inherit system; },
 }:
 let
   inherit (evaluation) options;
-  # A configuration that does not import the image's module gets it in a variant (25.05 and later).
-  build = evaluation.config.system.build;
-  inVariant = name: (build.images.${name}.passthru or { }).config or evaluation.config;
-  isCard = variant == null;
-  config = if !isCard then inVariant variant else if build ? sdImage then evaluation.config else inVariant "sd-card";
+  # Of a flake's derivation there is no configuration, which `evaluation` says.
+  inherit (builtins.seq evaluation image) config;
 
   # Some boot loaders are removed options, whose evaluation throws.
   tryOr = default: value: (r: if r.success then r.value else default) (builtins.tryEval value);
@@ -249,15 +244,15 @@ let
   etc = config.environment.etc or { };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
-  hasImage = if !isCard then build ? images && build.images ? ${variant} else build ? sdImage || build ? images.sd-card || build ? image;
   facts = {
     assertions = map (a: toString a.message) broken;
     warnings = map toString (config.warnings or [ ]);
-    image = hasImage;
-    card = isCard;
+    image = image.choice;
+    inherit (image) missing;
+    card = image.isCard;
     container = config.boot.isContainer or false;
     release = config.system.nixos.release or null;
-    system = evaluation.pkgs.stdenv.hostPlatform.system;
+    inherit (image) system;
     loaders = filter isLoader loaders;
     root = if root == null then null else { device = root.device or null; fs_type = root.fsType or null; };
     file_systems = map fileSystem (builtins.attrNames config.fileSystems);
@@ -365,5 +360,5 @@ in
   # An unknown option throws here, not in a fact, where it would be ignored.
   facts = builtins.seq config facts;
   # Not with a failed assertion, which it would only report again.
-  whole = if broken == [ ] && hasImage then builtins.seq (imageOf evaluation).drvPath true else false;
+  whole = if broken == [ ] && image.choice != null then builtins.seq image.derivation.drvPath true else false;
 }

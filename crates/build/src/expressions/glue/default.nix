@@ -21,8 +21,8 @@
   evaluate ? modules: evaluateChanged (module: module) modules,
   # The same; its first argument changes the user's module. Null if the user's modules cannot be told from others.
   evaluateChanged ? change: modules: import <nixpkgs/nixos/lib/eval-config.nix> { inherit system; modules = [ (change configuration) ] ++ modules; },
-  # From a configuration to its image.
-  imageOf ? configuration: configuration.config.system.build.sdImage,
+  # From a configuration to its image: see image.nix.
+  imageOf ? configuration: { choice.attribute = "config.system.build.sdImage"; derivation = configuration.config.system.build.sdImage; },
   # Why that is another one than nixpkgs' SD image module makes.
   asItIs ? null,
   # From the configuration and the result to the result; tells what a build warns of.
@@ -136,7 +136,8 @@ let
   systems = lib.catAttrs "drvPath" config.sdImage.storePaths;
 
   # Without declared contents, an image cannot be inspected before it is built.
-  known = config ? sdImage && config.sdImage ? storePaths && config.system.build.sdImage ? override && lib.all isNixpkgs makers;
+  isSdImage = (imageOf glued).choice.attribute or null == "config.system.build.sdImage";
+  known = isSdImage && config ? sdImage && config.sdImage ? storePaths && config.system.build.sdImage ? override && lib.all isNixpkgs makers;
   # The files that define the image.
   makers = lib.concatLists (lib.zipListsWith (file: built: lib.optional (built ? sdImage) file) options.system.build.files options.system.build.definitions);
   isNixpkgs = file: builtins.match ".*/nixos/modules/installer/(sd-card|cd-dvd)/sd-image[.]nix" (toString file) != null;
@@ -161,7 +162,7 @@ let
 in
 checked glued (
   if reason != null then
-    "emulated ${(imageOf (evaluate [ ])).drvPath} ${reason}"
+    "emulated ${(imageOf (evaluate [ ])).derivation.drvPath} ${reason}"
   else
     lib.concatStringsSep " " ([ "native" image.drvPath ] ++ systems ++ named)
 )

@@ -24,14 +24,14 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::{Access, Client, Tag, tag_value};
 use crate::machine::command::RUN;
 use crate::machine::order::{Price, RentalRequest};
-use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider, Rate};
+use crate::machine::provider::{CreatedMachine, Extension, LogSink, Rate};
 
 pub use crate::machine::aws::cleanup::CloudLeftovers;
 
 /// Duration of a lease. It bounds the cost of a machine that cannot be given back.
 pub(super) const LEASE: Duration = Duration::from_mins(15);
 /// Attempts to extend a lease before it ends.
-const EXTENSIONS: u32 = 4;
+pub(super) const EXTENSIONS: u32 = 4;
 /// Timeout of one command that extends the lease.
 const EXTEND_LIMIT: Duration = Duration::from_mins(1);
 /// For the tag with the end of the lease.
@@ -124,17 +124,17 @@ pub(super) async fn located(
     Ok((AwsMachine { region, ..machine }, client.account_id().await?))
 }
 
-impl Provider for AwsProvider {
-    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure> {
+impl AwsProvider {
+    pub(super) async fn price(&self, order: &RentalRequest) -> Result<Price, Failure> {
         let client = client_of(&self.machine, &self.access).await?;
         let offers = create::offers(&client, &self.machine, order).await?;
-        Ok(Some(Price {
+        Ok(Price {
             words: create::price_words(&offers, client.region()),
             highest: create::highest(&offers),
-        }))
+        })
     }
 
-    async fn create(
+    pub(super) async fn create(
         &self,
         order: &RentalRequest,
         stop: &CancellationToken,
@@ -152,11 +152,7 @@ impl Provider for AwsProvider {
         creation.run().await
     }
 
-    fn extension_interval(&self, order: &RentalRequest) -> Duration {
-        order.lease / EXTENSIONS
-    }
-
-    async fn extend(
+    pub(super) async fn extend(
         &self,
         order: &RentalRequest,
         made: &CreatedMachine,
@@ -172,7 +168,7 @@ impl Provider for AwsProvider {
             tagged.map_err(Failure::from)
         };
         // The next extension must not wait for it.
-        let limit = TAG_LIMIT.min(self.extension_interval(order));
+        let limit = TAG_LIMIT.min(order.lease / EXTENSIONS);
         let late = || Err(Failure::environment("AWS does not answer"));
         if let Err(failure) = timeout(limit, tagged).await.unwrap_or_else(late) {
             log(&format!(
@@ -182,13 +178,13 @@ impl Provider for AwsProvider {
         Ok(Extension::Granted)
     }
 
-    fn receipt(&self) -> Option<String> {
+    pub(super) fn receipt(&self) -> Option<String> {
         let running = self.running.lock().ok()?;
         let (rate, since) = running.as_ref()?;
         Some(rate.receipt(since.elapsed()))
     }
 
-    async fn destroy(
+    pub(super) async fn destroy(
         &self,
         order: &RentalRequest,
         id: Option<&str>,

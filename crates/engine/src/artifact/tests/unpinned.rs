@@ -114,24 +114,3 @@ async fn mirror_that_never_answers_is_skipped() {
     let first = first.first_reachable(&mirrors, "a", &Cancel::new()).await;
     assert_eq!(first.unwrap().as_ref(), Some(&has.base));
 }
-
-#[tokio::test]
-async fn hint_fits_the_request() {
-    let fixture = Fixture::new();
-    let (fetcher, cancel) = (fixture.fetcher(), Cancel::new());
-    let remote = Remote {
-        url: "http://127.0.0.1:1/n.tar.xz",
-        sha256: None,
-        max_bytes: 1,
-        phase: Phase::Nixpkgs,
-    };
-    let of_url = fetcher.url(remote, &cancel).await.unwrap_err();
-    assert_eq!(of_url.hints, ["check the network and the address"]);
-    let pin = pin("a", &body());
-    let mirrors = ["http://127.0.0.1:1".to_owned()];
-    let of_pin = fetcher.pins(&[&pin], &mirrors, &cancel).await.unwrap_err();
-    assert!(
-        of_pin.hints[0].contains("SDBUILD_DEBIAN_MIRROR"),
-        "{of_pin}"
-    );
-}

@@ -289,17 +289,6 @@ fn package_that_changed_after_verification_is_not_used() {
 }
 
 #[test]
-fn error_names_the_broken_package() {
-    let fixture = Fixture::new();
-    let path = fixture.dir.path().join("broken");
-    let bytes = b"!<arch>\nwhat";
-    fs::write(&path, bytes).unwrap();
-    let lock = of_one("broken", bytes);
-    let error = fixture.assemble_lock(&lock, &[path], vec![]).err().unwrap();
-    assert!(error.to_string().starts_with("package broken: "), "{error}");
-}
-
-#[test]
 fn assembling_can_be_cancelled() {
     let fixture = Fixture::new();
     let lock = r#"{"schema":1,"architecture":"amd64","snapshot":"x","packages":[]}"#;

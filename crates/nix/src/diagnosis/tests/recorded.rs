@@ -1,5 +1,7 @@
 //! What recorded errors of Nix mean: the place and the rows of each.
 
+use serde_json::json;
+
 use super::*;
 
 #[test]
@@ -259,4 +261,24 @@ fn a_secret_value_is_not_printed() {
     );
     assert_eq!(shown.place, "pi/c.nix:1:43");
     assert!(!text.contains("12345678"), "{text}");
+}
+
+/// The user wrote none of the lines of a module that sdbuild brought in.
+#[test]
+fn only_the_image_of_an_imported_module_asks_for_less() {
+    let name = "defined-by-image";
+    let recorded = String::from_utf8(recording(&format!("{name}.log"))).unwrap();
+    let rows = |attribute: &str| {
+        let choice = json!({ "attribute": attribute, "chosen_by": "sdbuild", "file": null });
+        let trace = json!({ "msg": format!("trace: sdbuild: image choice: {choice}") });
+        let line = format!("@nix {trace}");
+        shown(
+            recording(&format!("{name}.nix")),
+            &format!("{line}\n{recorded}"),
+            "",
+        )
+        .rows
+    };
+    assert_eq!(rows("config.system.build.sdImage"), [Row::ByImage]);
+    assert_eq!(rows("config.system.build.images.sd-card"), [Row::ByVariant]);
 }
