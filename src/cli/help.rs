@@ -253,13 +253,6 @@ mod tests {
     }
 
     #[test]
-    fn the_way_to_a_card_is_the_first_group() {
-        let names = GROUPS[0].1;
-        let steps = ["doctor", "init", "check", "build", "boot", "flash"];
-        assert!(names.iter().filter(|name| **name != "try").eq(&steps));
-    }
-
-    #[test]
     fn long_descriptions_are_broken_below_their_beginning() {
         let text = in_help_of(Cli::command(), 40).render_help().to_string();
         assert!(
@@ -290,22 +283,6 @@ mod tests {
                 "    --output pi",
                 "      # build pi/sd-card.nix",
                 "      # into pi",
-            ]
-        );
-    }
-
-    #[test]
-    fn quoted_words_stay_whole() {
-        assert_eq!(
-            example(
-                "sdbuild boot card.img --run 'systemctl --failed'",
-                "",
-                0,
-                40
-            ),
-            [
-                "  sdbuild boot card.img --run \\",
-                "    'systemctl --failed'",
             ]
         );
     }
@@ -353,31 +330,5 @@ mod tests {
         assert_eq!(shown(&args.options.ca_file).unwrap(), "/home/me/ca.pem");
         assert_eq!(shown(&args.config.root).unwrap(), "/home/me/pi");
         assert_eq!(shown(&args.config.config).unwrap(), "~");
-    }
-
-    #[test]
-    fn lists_of_paths_begin_at_home_too() {
-        let cli::Command::Init(init) = parsed(&["sdbuild", "init", "--ssh-key=~/a.pub"]) else {
-            panic!("another command");
-        };
-        assert_eq!(init.ssh_key, [Path::new("/home/me/a.pub")]);
-    }
-
-    #[test]
-    fn a_flake_may_be_at_home() {
-        let cli::Command::Build(build) = parsed(&["sdbuild", "build", "--flake=~/pi#web"]) else {
-            panic!("another command");
-        };
-        let flake = build.args().config.flake.unwrap();
-        let written: FlakeRef = "~/pi#web".parse().unwrap();
-        assert_eq!(flake, written.located_by(|_| "/home/me/pi".into()));
-    }
-
-    #[test]
-    fn a_command_for_the_booted_machine_keeps_its_tilde() {
-        let cli::Command::Boot(boot) = parsed(&["sdbuild", "boot", "--run=~/test"]) else {
-            panic!("another command");
-        };
-        assert_eq!(boot.run.as_deref(), Some("~/test"));
     }
 }

@@ -186,34 +186,4 @@ mod tests {
             "{refused}"
         );
     }
-
-    #[test]
-    fn consumers_learn_what_to_give() {
-        let key = CacheKey::generate().unwrap();
-        let exported = Exported {
-            paths: 2,
-            bytes: 3_000_000,
-        };
-        let url = "https://c.example".to_owned();
-        let lines = told(exported, &url, &Destination::Http(url.clone()), &key);
-        assert_eq!(
-            lines[0],
-            "exported 2 store paths (3.0 MB) to https://c.example"
-        );
-        let flags = format!(
-            "--extra-substituters {url} --extra-trusted-public-keys {}",
-            key.public()
-        );
-        assert!(lines[1].ends_with(&flags), "{lines:?}");
-        let none = told(
-            Exported::default(),
-            "cache",
-            &Destination::Dir("/cache".into()),
-            &key,
-        );
-        assert!(none[0].starts_with("nothing to export"), "{none:?}");
-        let serve = "python3 -m http.server -d /cache 8080`, and build with: --extra-substituters http://ADDRESS:8080 ";
-        assert!(none[1].contains(serve), "{none:?}");
-        assert!(!lines.concat().contains(&key.secret()));
-    }
 }

@@ -67,37 +67,3 @@ fn lines(check: &Check, columns: usize) -> Vec<String> {
     };
     list_item(sign, check.topic, &[&check.text], &check.remedies, columns)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ui::layout::COLUMNS;
-
-    #[test]
-    fn remedies_stand_below_the_text_within_80_columns() {
-        let check = Check {
-            topic: "user namespaces",
-            verdict: Verdict::Bad,
-            text: "it is \x1b[2J wrong in so many words that they do not fit on one line of all"
-                .into(),
-            remedies: vec![
-                "do this, and then that, and then all the rest of it until it is done".into(),
-            ],
-        };
-        let lines = lines(&check, COLUMNS);
-        assert!(
-            lines.iter().all(|line| line.chars().count() <= COLUMNS),
-            "{lines:#?}"
-        );
-        assert_eq!(
-            lines[0],
-            "✗ user namespaces it is \\u{1b}[2J wrong in so many words that they do not fit on"
-        );
-        assert_eq!(lines[1], "                  one line of all");
-        assert!(
-            lines[2].starts_with("                  → do this"),
-            "{lines:#?}"
-        );
-        assert!(lines[3].starts_with("                    "), "{lines:#?}");
-    }
-}

@@ -14,6 +14,7 @@ use crate::ui::layout::labelled;
 use sdbuild_build::Plan;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
+use sdbuild_nix::causes::Miss;
 use sdbuild_nix::forecast::Forecast;
 
 /// Columns in front of the text of a line.
@@ -121,6 +122,9 @@ fn object(rows: &[Row], forecast: Option<&Forecast>) -> Value {
             "derivations": forecast.derivations,
             "emulate": forecast.emulate,
             "evaluator_memory": forecast.evaluator_memory,
+            "caches": forecast.caches.iter().map(|cache| json!({ "url": cache.url, "paths": cache.paths })).collect::<Vec<_>>(),
+            "because": forecast.misses.iter().map(Miss::describe).collect::<Vec<_>>(),
+            "without": forecast.without.map(|without| json!({ "build": without.build, "fetch": without.fetch })),
             "fetch": { "paths": fetch.paths, "download": fetch.download, "unpacked": fetch.unpacked },
         })
     });

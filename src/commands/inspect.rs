@@ -53,7 +53,7 @@ pub async fn run(
         Some(InspectCommand::Cat { path }) => {
             let (path, ui) = (path.clone(), ui.clone());
             let copied = reader.read(move |opened| copy(&Layout::read(&opened.disk)?, &path, &ui));
-            copied.await?.into_result()
+            copied.await?
         }
     }
 }
@@ -115,35 +115,16 @@ fn directory(place: ImagePath, layout: &Layout) -> Result<Directory, Error> {
     })
 }
 
-/// How writing a file of the image to standard output ended.
-enum Copied {
-    /// All of it was written, or the reader has closed standard output.
-    Done,
-    /// Standard output failed.
-    OutputFailed(Failure),
-}
-
-impl Copied {
-    fn into_result(self) -> Result<(), Failure> {
-        match self {
-            Self::Done => Ok(()),
-            Self::OutputFailed(failure) => Err(failure),
-        }
-    }
-}
-
-/// Writes the file at `path` to standard output. Errors are those of the image.
-fn copy(layout: &Layout, path: &str, ui: &Ui) -> Result<Copied, Error> {
+/// Writes the file at `path` to standard output. Errors are those of the image; a failure is that of standard output.
+fn copy(layout: &Layout, path: &str, ui: &Ui) -> Result<Result<(), Failure>, Error> {
     let path = ImagePath::find(path, layout)?;
-    let mut copied = Copied::Done;
+    let mut copied = Ok(());
     let mut write = |bytes: &[u8]| {
-        Ok(match ui.data(bytes) {
-            Ok(is_open) => is_open,
-            Err(failure) => {
-                copied = Copied::OutputFailed(failure);
-                false
-            }
-        })
+        let written = ui.data(bytes);
+        Ok(written.unwrap_or_else(|failure| {
+            copied = Err(failure);
+            false
+        }))
     };
     path.volume(layout)?.fs.copy(&path.path, &mut write)?;
     Ok(copied)

@@ -22,7 +22,6 @@ use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::machine_source::BuildOn;
-use sdbuild_core::shell_word::quoted;
 use sdbuild_image::image_format::Format;
 use sdbuild_nix::flake_ref::FlakeRef;
 
@@ -215,7 +214,7 @@ fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRe
     // The parser takes two words for each flag.
     let (pairs, _) = words.as_chunks::<2>();
     let pair = |[input, reference]: &[String; 2]| {
-        check_input_name(input, reference)?;
+        check_input_name(input)?;
         let reference: FlakeRef = reference.parse().map_err(Failure::usage)?;
         Ok((input.clone(), reference.relative_to(here)))
     };
@@ -231,23 +230,15 @@ fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRe
     Ok(pairs)
 }
 
-/// Fails if `input`, which is replaced by `reference`, cannot be the name of an input, such as `nixpkgs` or `home-manager/nixpkgs`.
-fn check_input_name(input: &str, reference: &str) -> Result<(), Failure> {
+/// Fails if `input` cannot be the name of an input, such as `nixpkgs` or `home-manager/nixpkgs`.
+fn check_input_name(input: &str) -> Result<(), Failure> {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let is_part = |part: &str| !part.is_empty() && part.chars().all(is_of_name);
-    let is_name = |text: &str| text.split('/').all(is_part);
-    if is_name(input) {
+    if input.split('/').all(is_part) {
         return Ok(());
     }
-    let failure = Failure::usage(format!("`{input}` is not the name of an input"));
-    Err(if is_name(reference) {
-        let replacement = quoted(input);
-        failure.hint(format!(
-            "write the input first: --override-input {reference} {replacement}"
-        ))
-    } else {
-        failure.hint("for instance --override-input nixpkgs ~/nixpkgs")
-    })
+    let text = format!("`{input}` is not the name of an input");
+    Err(Failure::usage(text).hint("for instance --override-input nixpkgs ~/nixpkgs"))
 }
 
 /// `SOURCE_DATE_EPOCH`, which replaces the current time in what a build writes (reproducible-builds.org).

@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::Args as _;
-
-use super::build_args::BuildArgs;
 use super::variables;
 use sdbuild_build::Proxies;
 use sdbuild_core::aws_variables::AwsVariables;
@@ -160,28 +157,15 @@ impl Environment {
         }
     }
 
-    /// A sentence about each variable with the prefix of sdbuild that is not read but similar to one that is, or the name of a flag.
+    /// A sentence about each variable with the prefix of sdbuild that is not read, but similar to one that is.
     pub fn not_read(&self) -> impl Iterator<Item = String> + '_ {
-        let build = BuildArgs::augment_args(clap::Command::new(""));
-        self.settings.keys().filter_map(move |variable| {
+        self.settings.keys().filter_map(|variable| {
             if variables::names().any(|name| name == variable) {
                 return None;
             }
-            let advice = if let Some(name) = variables::names().find(|name| is_slip(variable, name))
-            {
-                format!("did you mean {name}?")
-            } else {
-                let flag = variable
-                    .strip_prefix(PREFIX)?
-                    .to_lowercase()
-                    .replace('_', "-");
-                let mut flags = build.get_arguments().filter_map(clap::Arg::get_long);
-                flags
-                    .find(|name| *name == flag)
-                    .map(|name| format!("give --{name}"))?
-            };
+            let similar = variables::names().find(|name| is_slip(variable, name))?;
             Some(format!(
-                "the environment variable {variable} is not read: {advice}"
+                "the environment variable {variable} is not read: did you mean {similar}?"
             ))
         })
     }
@@ -204,13 +188,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_variable_or_the_name_of_a_flag_is_reported() {
+    fn a_misspelt_variable_is_reported() {
         let reported = |name: &str| {
             let env = Environment::from([(name.into(), "x".into())]);
             env.not_read().next().unwrap_or_default()
         };
         assert!(reported("SDBUILD_SUBSTITUTER").contains("SDBUILD_SUBSTITUTERS?"));
-        assert!(reported("SDBUILD_FORCE").contains("--force"));
         for name in ["SDBUILD_STORE", "SDBUILD_VERSION", "SDBUILD_RUN", "STORES"] {
             assert_eq!(reported(name), "");
         }

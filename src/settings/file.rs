@@ -46,14 +46,6 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
 
 /// The settings in the text of a file.
 fn parse(text: &str) -> Result<Options, Failure> {
-    parse_without_tabs(text).map_err(|failure| {
-        let with_blanks = parse_without_tabs(&text.replace('\t', " "));
-        with_blanks.err().unwrap_or(failure)
-    })
-}
-
-/// As [`parse`]. The marks below a wrong value are in the right columns only if the text has no tabs.
-fn parse_without_tabs(text: &str) -> Result<Options, Failure> {
     let table = DeTable::parse(text).map_err(|error| not_understood(&error).hint(SYNTAX))?;
     let known = known_keys()?;
     let keys = table.get_ref().keys();

@@ -17,18 +17,14 @@ pub(super) fn check(dir: &Path) -> Result<(), Failure> {
         let hint = "--output names the directory to write to; `sdbuild flash` writes a finished image to a disk";
         return Err(Failure::usage(text).hint(hint));
     }
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if !is_named_like_an_image(dir) {
+    if dir.is_dir() || !is_named_like_an_image(dir) {
         return Ok(());
     }
     let text = format!(
         "the output {} is the name of an image, not of a directory",
         dir.display()
     );
-    let failure = Failure::usage(text).hint("--output names the directory to write to; the image's name comes from networking.hostName in the configuration, or --hostname");
-    Err(failure.hint("if a directory with this name is meant, create it first"))
+    Err(Failure::usage(text).hint("--output names the directory to write to. The image's name comes from networking.hostName or --hostname"))
 }
 
 /// Whether `path` ends as the images of a format do, compressed or not.

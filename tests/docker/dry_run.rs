@@ -121,3 +121,44 @@ fn import_from_derivation_needs_a_build() {
         .assert_stderr_contains(&[told, "sdbuild build"]);
     runs.assert_nothing_left();
 }
+
+/// One changed package, and what is made from it.
+#[test]
+fn an_overlay_is_named_with_its_place_and_what_it_costs() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let id = nonce();
+    let change =
+        format!("(_: prev: {{ htop = prev.htop.overrideAttrs {{ changed = \"{id}\"; }}; }})");
+    let made = format!(
+        "(name: pkgs.runCommand \"made-{id}-${{name}}\" {{ }} \"ln -s ${{pkgs.htop}} $out\")"
+    );
+    let body = |count: u8, overlay: &str| {
+        format!(
+            "  environment.systemPackages = map {made} (map toString (lib.genList (n: n) {count}));\n  \
+               nixpkgs.overlays = [ {overlay} ];"
+        )
+    };
+    // The plain package is in the store.
+    user.write("sd-card.nix", &configuration(&body(1, "(_: _: { })")));
+    run(&mut user.build(&["--glue", "emulated"])).assert_exit_code(0);
+    let text = configuration(&body(40, &change));
+    let line = text
+        .lines()
+        .position(|line| line.contains("overlays"))
+        .unwrap()
+        + 1;
+    user.write("sd-card.nix", &text);
+    let told = dry(&user, &["--glue", "emulated", "--force"]).assert_exit_code(0);
+    let because = said(&told, "because");
+    assert!(
+        because.contains(&format!("changes htop (sd-card.nix:{line})")),
+        "{because}"
+    );
+    let count = |text: &str| text.split(' ').next().unwrap().parse::<u32>().unwrap();
+    let (with, without) = (said(&told, "Nix builds"), said(&told, "without that"));
+    // The package, and the first thing made from it.
+    assert_eq!(count(with), count(without) + 2, "{with}, {without}");
+}

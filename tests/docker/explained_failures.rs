@@ -31,13 +31,56 @@ fn too_small_file_systems_are_explained() {
         .assert_exit_code(4)
         .assert_stderr_contains(&[
             "Could not allocate block in ext2 filesystem",
-            "hint: nixpkgs made the root file system too small",
+            "hint: nixpkgs computed the root file system too small",
         ]);
     let firmware = "    export PATH=${pkgs.mtools}/bin:$PATH\n    dd if=/dev/urandom of=large bs=1M count=8\n    \
         truncate -s 4M fat.img; mkfs.vfat fat.img; mcopy -i fat.img large ::";
     build(&with_tool("pkgs.dosfstools", firmware))
         .assert_exit_code(4)
         .assert_stderr_contains(&["Disk full", "hint: make the firmware partition larger"]);
+}
+
+/// What these sentences claim of the machine or of the image is not so, and nothing else is said of them.
+#[test]
+fn words_of_a_failed_test_are_no_cause() {
+    if !engine_ready() {
+        return;
+    }
+    let sentences = [
+        "No space left on device",
+        "Disk full",
+        "Exec format error",
+        "mke2fs: No space left on device while populating file system",
+        "curl: (7) Failed to connect to localhost port 1",
+    ];
+    let told = sentences
+        .map(|text| format!("    echo '{text}'\n"))
+        .concat();
+    let phase = r#"    echo '@nix { "action": "setPhase", "phase": "checkPhase" }' >&2"#;
+    let script = fresh(&format!("{phase}\n{told}    exit 3"));
+    let package = format!(
+        "  environment.etc.x.source = pkgs.runCommand \"picky-1.0\" {{ }} ''\n{script}\n  '';"
+    );
+    let outcome = build(&configuration(&package))
+        .assert_exit_code(4)
+        .assert_stderr_contains(&sentences)
+        .assert_stderr_contains(&[
+            "the build of picky-1.0 failed with exit code 3 in checkPhase, under emulation",
+            "overrideAttrs { doCheck = false; }",
+        ]);
+    for claim in [
+        "sdbuild clean",
+        "binfmt_misc",
+        "firmwareSize",
+        "file system too small",
+        "DNS",
+    ] {
+        assert!(
+            !outcome.stderr.contains(claim),
+            "{claim}: {}",
+            outcome.stderr
+        );
+    }
 }
 
 #[test]

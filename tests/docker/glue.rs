@@ -186,6 +186,25 @@ fn native_failure_is_tried_alone_under_emulation() {
     failed.assert_stderr_contains(&["picky"]);
 }
 
+/// A kernel has no more modules for a modprobe that is emulated.
+#[test]
+fn a_missing_kernel_module_is_not_looked_for_under_emulation() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let text = "modprobe: FATAL: Module dw-hdmi not found in directory /lib/modules/6.12";
+    let closure = fresh(&format!("    echo '{text}'; exit 1"));
+    let closure = command_of_nixos("linux-modules-shrunk", &closure);
+    user.write("sd-card.nix", &system("modules", &closure));
+    run(&mut user.build(&[]))
+        .assert_exit_code(4)
+        .assert_stderr_contains(&[text, "hint: the kernel has no module dw-hdmi"]);
+    let tries = built(&user);
+    let tries = tries.iter().filter(|drv| drv.ends_with("-shrunk.drv"));
+    assert_eq!(tries.count(), 1);
+}
+
 #[test]
 fn failure_under_emulation_too_is_the_only_error() {
     if !engine_ready() {

@@ -128,8 +128,6 @@ fn nixos(tree: &Path) {
     fs::write(tree.join("boot/extlinux/extlinux.conf"), CONF).unwrap();
     let mut kernel = noise(600_000);
     kernel[0x38..0x3c].copy_from_slice(b"ARM\x64");
-    // Across two of the pieces that are read at once.
-    kernel[262_140..262_140 + 34].copy_from_slice(b"Linux version 6.12.34-rpi (nixbld)");
     fs::write(tree.join("boot/nixos/k-linux-6.6.6-Image"), kernel).unwrap();
     fs::write(tree.join("boot/nixos/i-initrd"), "").unwrap();
     let top = tree.join(format!(".{TOP}"));

@@ -74,7 +74,14 @@ async fn steps(
     let last = last_times(state_dir, &configuration_id(run.plan));
     run.context.events.emit(Event::LastTimes(last));
     let refused = copy_out::refuse_early(run, prepared.image());
-    let built = Box::pin(builder_step::build(run, prepared, scope, refused)).await?;
+    let built = Box::pin(builder_step::build(
+        run,
+        prepared,
+        (&images, emulation),
+        scope,
+        refused,
+    ))
+    .await?;
     if let Some(summary) = places.summary() {
         run.context.events.notice(summary);
     }

@@ -70,7 +70,7 @@ impl Source {
     }
 
     /// The source without any path of this machine, for the manifest.
-    pub fn public_name(&self) -> String {
+    pub(crate) fn public_name(&self) -> String {
         match self {
             Self::Module(file) => file.file().to_owned(),
             Self::Flake(flake) => flake.public_name(),
@@ -86,7 +86,7 @@ impl Source {
     }
 
     /// The same of what has the source, and the name of the configuration in it, if it may have several and one was named.
-    pub fn place_and_name(&self) -> (OsString, Option<String>) {
+    pub(crate) fn place_and_name(&self) -> (OsString, Option<String>) {
         match self {
             Self::Module(_) => (self.identity(), None),
             Self::Flake(flake) => (flake.place().into(), flake.configuration_name()),
@@ -94,7 +94,7 @@ impl Source {
     }
 
     /// Location of the flake; `None` for a module file.
-    pub fn flake_location(&self) -> Option<String> {
+    pub(crate) fn flake_location(&self) -> Option<String> {
         match self {
             Self::Module(_) => None,
             Self::Flake(flake) => Some(flake.location()),

@@ -5,7 +5,9 @@ use std::future::Future;
 use crate::build_source::{ResolvedNixpkgs, Source};
 use crate::builder::{BuildJob, BuildResult, Builder, BuilderImage, Containers, PreparedBuilder};
 use crate::command::{NixCommand, Task};
+use crate::container_images::ContainerImages;
 use crate::copy_out::configuration_id;
+use crate::emulation::{self, Emulation};
 use crate::plan::{Plan, Resources};
 use crate::remote_builder::RemoteBuilder;
 use crate::run_context::{RunContext, Scope};
@@ -171,16 +173,20 @@ fn store_volume(store: &str, image: &BuilderImage) -> String {
     format!("{store}-{}", id.get(..12).unwrap_or(id))
 }
 
-/// Builds in the prepared builder. `refused` ends the build with a failure; the builder is stopped with the scope.
+/// Builds in the prepared builder under `emulation`, which was set up with `images`. `refused` ends the build with a failure; the
+/// builder is stopped with the scope.
 pub(crate) async fn build(
     run: &RunContext<'_>,
     prepared: PreparedBuilder,
+    (images, emulation): (&ContainerImages, Emulation),
     scope: &Scope,
     refused: impl Future<Output = Failure>,
 ) -> Result<BuildResult, Failure> {
     let Context { cancel, events } = run.context;
     let lost = scope.lease().map(Lease::lost);
-    let build = warn_when_lost(Box::pin(prepared.build(cancel, events)), lost, events);
+    let lost_handler = emulation::is_lost(run, images, emulation, scope);
+    let build = Box::pin(prepared.build(lost_handler, cancel, events));
+    let build = warn_when_lost(build, lost, events);
     let build = async {
         tokio::select! {
             biased;

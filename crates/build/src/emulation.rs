@@ -320,6 +320,28 @@ pub(crate) async fn set_up(
     run.context.phase(Phase::Emulation, work).await
 }
 
+/// Whether the handler of `emulation`, which was set up with `images`, no longer runs programs: a program of the emulated architecture is started anew.
+pub(crate) async fn is_lost(
+    run: &RunContext<'_>,
+    images: &ContainerImages,
+    emulation: Emulation,
+    scope: &Scope,
+) -> bool {
+    let handler = match (scope.lease(), emulation) {
+        (Some(_), _) => HandlerKind::Registered,
+        // Nobody else can change the builder's own table.
+        (None, Emulation::Private | Emulation::Native | Emulation::Builders) => return false,
+        (None, _) => HandlerKind::Found,
+    };
+    let Some(image) = &images.registrar else {
+        return false;
+    };
+    let engine = run.plan.engine();
+    let probed = binfmt::probe(engine, image, handler, &run.plan.run, &run.context.cancel).await;
+    // Any other failure says nothing about the handler.
+    matches!(probed, Err(Refused::NextMode(_)))
+}
+
 /// The emulation that works: `QEMU 10.0.8, registered for this run`.
 fn describe_result(plan: &Plan, mode: Emulation) -> String {
     let registrar = plan.engine_plan.registrar.as_ref();

@@ -1,5 +1,6 @@
 //! Follows the builder to its end: its standard output is the result, its standard error Nix's log.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -14,16 +15,18 @@ use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::system::System;
 use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
 use sdbuild_nix::build_log::BuildLog;
+use sdbuild_nix::causes::Changes;
 use sdbuild_nix::check;
 use sdbuild_nix::check::OwnDefinitions;
-use sdbuild_nix::diagnosis::{Warnings, is_of_evaluation};
+use sdbuild_nix::diagnosis::{Warnings, is_of_evaluation, silent_cache};
+use sdbuild_nix::forecast::{CacheAnswer, Without};
 use sdbuild_nix::layout;
 use sdbuild_nix::log::{Log, clean};
 use sdbuild_nix::reports::FlakeReport;
 use sdbuild_nix::reports::{AsItIs, EntryReport, NoConfiguration, flake_report, image_choice};
 use sdbuild_nix::slow_work::ExpensiveBuilds;
 use sdbuild_nix::slow_work::SlowFetches;
-use sdbuild_nix::slow_work::compile_warning;
+use sdbuild_nix::slow_work::{Compilation, compile_warning};
 
 /// How often the log file is flushed.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,6 +35,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_GLUE_NOTICES: usize = 32;
 /// What `containers/builder/glue` says in place of the name of a derivation.
 const THE_IMAGE: &str = "the image";
+/// Binary caches whose answers are kept.
+const MAX_CACHES: usize = 32;
 /// Lines of standard output that are kept: more than any result has.
 const MAX_RESULT_LINES: usize = 16;
 
@@ -54,6 +59,10 @@ pub(super) struct Followed {
     pub(super) evaluator_memory: Option<u64>,
     /// The warnings of the evaluation, if the view keeps them.
     pub(super) kept_warnings: Vec<String>,
+    /// What binary caches answered.
+    pub(super) caches: Vec<CacheAnswer>,
+    /// What the configuration changes of what they have, and what it would take without that.
+    pub(super) changes: (Option<Changes>, Option<Without>),
 }
 
 /// How the log is understood and shown.
@@ -121,6 +130,8 @@ pub(super) async fn follow(
                         image: reader.image,
                         evaluator_memory: reader.evaluator_memory,
                         kept_warnings: reader.kept_warnings,
+                        caches: reader.caches,
+                        changes: reader.changes,
                     });
                 }
             },
@@ -148,6 +159,13 @@ struct Reader<'a> {
     image: Option<ImageChoice>,
     evaluator_memory: Option<u64>,
     kept_warnings: Vec<String>,
+    caches: Vec<CacheAnswer>,
+    changes: (Option<Changes>, Option<Without>),
+    /// Whether derivations are built under emulation, and a binary cache has something.
+    emulates: bool,
+    is_answered: bool,
+    /// The caches that did not answer.
+    silent: BTreeSet<String>,
     is_checked: bool,
     /// Why the run ends before anything is built.
     question: Option<Failure>,
@@ -175,6 +193,11 @@ impl<'a> Reader<'a> {
             image: None,
             evaluator_memory: None,
             kept_warnings: Vec::new(),
+            caches: Vec::new(),
+            changes: (None, None),
+            emulates: false,
+            is_answered: false,
+            silent: BTreeSet::new(),
             is_checked: false,
             question: None,
             view,
@@ -235,8 +258,13 @@ impl<'a> Reader<'a> {
         let line = shown.fold(line.to_owned(), |line, (text, shown)| {
             line.replace(text, shown)
         });
-        if let Some(report) = EntryReport::parse(&line) {
-            self.entry_report(report);
+        match EntryReport::parse(&line) {
+            Some(EntryReport::Machine(machine)) => {
+                self.build_log.note_machine(machine, &line);
+                return;
+            }
+            Some(report) => self.entry_report(report),
+            None => {}
         }
         if let Some(event) = self.log.line(&line) {
             self.nix_event(event);
@@ -283,6 +311,19 @@ impl<'a> Reader<'a> {
                 self.view.image.send_replace(Some(derivation.to_owned()));
             }
             EntryReport::PureEvaluation(key) => self.evaluation = Some(key),
+            EntryReport::Machine(_) => {}
+            EntryReport::Causes(json) => self.changes.0 = serde_json::from_str(json).ok(),
+            EntryReport::Without(build, fetch) => {
+                self.changes.1 = Some(Without { build, fetch });
+            }
+            EntryReport::Cache(url, paths) => {
+                let url = clean(url);
+                self.caches.push(CacheAnswer { url, paths });
+                self.caches.truncate(MAX_CACHES);
+            }
+            EntryReport::CrossCompiled(platform) => {
+                self.glue_notice("the configuration cross-compiles, without emulation, on", platform);
+            }
             EntryReport::EvaluatorMemory(bytes) => self.evaluator_memory = Some(bytes),
             EntryReport::Retried(what) => {
                 // The failures before this line are not those that the run ends with.
@@ -310,7 +351,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Notes what decides how a warning of long builds is worded.
+    fn note_answers(&mut self, event: &NixEvent) {
+        if let NixEvent::WillEmulate { derivations } = event {
+            self.emulates = *derivations > 0;
+        } else if matches!(
+            event,
+            NixEvent::FetchStarted { .. } | NixEvent::WillFetch { .. }
+        ) {
+            self.is_answered = true;
+        } else if let NixEvent::Message { level: 1, text } = event
+            && let Some(cache) = silent_cache(text)
+            && self.silent.len() < MAX_CACHES
+        {
+            self.silent.insert(cache.to_owned());
+        }
+    }
+
     fn nix_event(&mut self, event: NixEvent) {
+        self.note_answers(&event);
         self.build_log.note(&event, self.log.take_error());
         let expensive = self.expensive.note(&event);
         self.slow.note(&event);
@@ -337,7 +396,10 @@ impl<'a> Reader<'a> {
         let used = self.view.caches.of(&report.caches);
         report.uses_caches = used == CacheUse::Used;
         report.tell_caches(used, self.events);
-        if used == CacheUse::Asked && !report.caches.substituters.is_empty() {
+        // Without a key, Nix takes nothing from them that is not signed by a trusted one.
+        let caches = &report.caches;
+        let is_offered = !caches.substituters.is_empty() && !caches.trusted_public_keys.is_empty();
+        if used == CacheUse::Asked && is_offered {
             self.question = Some(report.ask_about_caches(&self.view.caches.flake));
         }
         // The files of a flake are in the store, those of a module in a directory: from here on that is the same.
@@ -374,7 +436,14 @@ impl<'a> Reader<'a> {
         if let Some(flake) = self.flake.as_ref().filter(|flake| flake.uses_caches) {
             used.extend(flake.caches.substituters.iter().cloned());
         }
-        self.events.warn(compile_warning(names, &used));
+        let is_silent = |url: &String| self.silent.contains(url.trim_end_matches('/'));
+        let of = Compilation {
+            caches: &used,
+            is_answered: !self.view.offline && (self.is_answered || !used.iter().all(is_silent)),
+            emulates: self.emulates,
+            is_forecast: self.view.naming_result.is_none(),
+        };
+        self.events.warn(compile_warning(names, &of));
     }
 
     fn finish(&mut self) {

@@ -8,37 +8,37 @@ use clap::builder::PossibleValue;
 
 use super::nearest::meant;
 
-/// Implements `Display`, `Serialize` and, by `FromStr`, `Deserialize` by the names that `ValueEnum` gives.
+/// Implements `Serialize` and `Deserialize` by the text of `Display` and `FromStr`.
 #[macro_export]
-macro_rules! shown_like_its_flag {
-    ($choice:ty) => {
-        impl std::fmt::Display for $choice {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                $crate::choice::write_name(self, f)
-            }
-        }
-
-        impl serde::Serialize for $choice {
+macro_rules! serialized_as_text {
+    ($($text:ty),+ $(,)?) => {$(
+        impl serde::Serialize for $text {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> serde::Deserialize<'de> for $choice {
+        impl<'de> serde::Deserialize<'de> for $text {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
-    };
+    )+};
 }
-pub use shown_like_its_flag;
+pub use serialized_as_text;
 
 /// Implements `Display`, `FromStr`, `Serialize` and `Deserialize` by the names that `ValueEnum` gives.
 #[macro_export]
 macro_rules! named_like_its_flag {
     ($($choice:ty),+ $(,)?) => {$(
-        $crate::choice::shown_like_its_flag!($choice);
+        $crate::choice::serialized_as_text!($choice);
+
+        impl std::fmt::Display for $choice {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                $crate::choice::write_name(self, f)
+            }
+        }
 
         impl std::str::FromStr for $choice {
             type Err = String;

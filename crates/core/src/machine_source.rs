@@ -4,10 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::absolute_path::absolute;
 use super::aws_machine::AwsMachine;
+use super::choice::serialized_as_text;
 use super::nearest::is_slip;
 use super::shell_word::quoted;
 
@@ -19,8 +18,7 @@ const NONE: &str = "none";
 const AWS: &str = "aws";
 
 /// From whom a machine is rented; its text is `PROVIDER` or `PROVIDER:…`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MachineSource {
     /// A program of the user's: a path, or a name to look up in `PATH`.
     Command(String),
@@ -105,24 +103,9 @@ fn not_rented(text: &str) -> String {
     }
 }
 
-impl TryFrom<String> for MachineSource {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<MachineSource> for String {
-    fn from(source: MachineSource) -> Self {
-        source.to_string()
-    }
-}
-
 /// Where a build runs: the value of `--on`, `SDBUILD_ON` and `on`. `--on` without a value is an error, because no provider is the
 /// usual one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum BuildOn {
     /// On the engine that is there: `none`, and without the setting.
     #[default]
@@ -166,19 +149,7 @@ impl FromStr for BuildOn {
     }
 }
 
-impl TryFrom<String> for BuildOn {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<BuildOn> for String {
-    fn from(on: BuildOn) -> Self {
-        on.to_string()
-    }
-}
+serialized_as_text!(MachineSource, BuildOn);
 
 #[cfg(test)]
 mod tests {

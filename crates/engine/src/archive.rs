@@ -74,7 +74,7 @@ impl Container {
 
     /// Copies the file or directory at `path` of the container `source` into the directory `dir` of this one. Owners and
     /// modes are kept; the bytes are streamed through this process.
-    pub async fn copy_from(
+    pub(crate) async fn copy_from(
         &self,
         source: &Container,
         path: &str,

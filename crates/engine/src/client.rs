@@ -227,7 +227,7 @@ impl EngineAddress {
 
     /// The command that runs `command` as root on the engine's host. `command` is put between double quotes unescaped, so
     /// it must not contain `"`, `$`, a backtick or a backslash.
-    pub fn as_root(&self, command: &str) -> String {
+    pub(crate) fn as_root(&self, command: &str) -> String {
         let command = format!("sudo {command}");
         match &self.endpoint {
             _ if self.is_local => command,

@@ -86,7 +86,7 @@ impl EngineError {
     }
 
     /// Whether a policy or a missing permission of the engine or its machine is the reason.
-    pub fn is_forbidden(&self) -> bool {
+    pub(crate) fn is_forbidden(&self) -> bool {
         const PHRASES: [&str; 4] = ["denied", "not permitted", "not allowed", "forbidden"];
         let matches = |message: String| PHRASES.iter().any(|phrase| message.contains(phrase));
         matches!(self, Self::Refused { status: 403, .. }) || self.refusal().is_some_and(matches)

@@ -65,7 +65,7 @@ impl Beat {
     }
 
     /// Answers a pause request once the line was written, or could not be.
-    pub fn acknowledge(self) {
+    pub(crate) fn acknowledge(self) {
         if let Some(request) = self.request {
             // The caller of `pause` may have timed out.
             request.send(()).ok();

@@ -13,7 +13,7 @@ use sdbuild_core::failure::Failure;
 /// Label: the run that created the object.
 pub const RUN: &str = "dev.sdbuild.run";
 /// Label: what the object is for, see [`Role`].
-pub const ROLE: &str = "dev.sdbuild.role";
+pub(crate) const ROLE: &str = "dev.sdbuild.role";
 /// Label of containers: the [`Moment`] at which they were asked for, by the client's clocks.
 pub(crate) const CREATED: &str = "dev.sdbuild.created";
 /// Label: the version of sdbuild that created it.

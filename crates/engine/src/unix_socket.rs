@@ -20,7 +20,7 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
 }
 
 /// Whether a process listens on the socket `path`, even if it accepts no connection at present.
-pub fn has_listener(path: &Path) -> io::Result<bool> {
+pub(crate) fn has_listener(path: &Path) -> io::Result<bool> {
     match connect(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::bytes::{has_magic, slice, u16_at};
+use super::card::{Card, Mount, RootFault};
+use super::cpio::archived_names;
 use super::error::Error;
 use super::files::{EntryKind, FileSystem};
 use super::iso::ElToritoEntry;
@@ -104,9 +106,12 @@ pub struct BootReport {
     pub kernel: Option<Kernel>,
     /// The system.
     pub system: BootedSystem,
-    /// Files that the boot menu names and that are missing.
+    /// Files that the boot menu names and that are missing, and what else keeps the system of the menu from starting.
     #[serde(skip)]
     pub menu_problems: Vec<String>,
+    /// The drivers that are in the kernel or the initrd of that system, with `_` in their names; `None` if that is not known.
+    #[serde(skip)]
+    pub drivers: Option<BTreeSet<String>>,
     /// File systems that cannot be read, and a system that is missing.
     #[serde(skip)]
     pub problems: Vec<String>,
@@ -133,6 +138,54 @@ impl BootReport {
             }
         }
         Ok(boot)
+    }
+
+    /// Adds what keeps the system of the menu from starting although all its files are there, on a disk with the partitions of `card`.
+    pub(super) fn add_system_start(
+        &mut self,
+        volumes: &[Volume],
+        card: &Card,
+    ) -> Result<(), Error> {
+        let Some(menu) = self.menu.as_ref().filter(|menu| menu.config != GRUB) else {
+            return Ok(());
+        };
+        let Some(top) = &self.system.path else {
+            return Ok(());
+        };
+        let system = first_with(volumes, top)?;
+        let menu_volume = volumes
+            .iter()
+            .find(|volume| volume.number == menu.partition);
+        let (Some(system), Some(menu_volume)) = (system, menu_volume) else {
+            return Ok(());
+        };
+        let table = system
+            .fs
+            .start_of(&format!("{top}/etc/fstab"), MAX_CONFIG_BYTES)?;
+        let table = table.unwrap_or_default();
+        self.menu_problems
+            .extend(root_problem(&String::from_utf8_lossy(&table), card));
+        let initrd = match &menu.initrd {
+            Some(path) => initrd_drivers(&menu_volume.fs, path)?,
+            None => Some(BTreeSet::new()),
+        };
+        self.drivers = match (built_in_drivers(&system.fs, top)?, initrd) {
+            (Some(built_in), Some(initrd)) => Some(built_in.union(&initrd).cloned().collect()),
+            _ => None,
+        };
+        let has_disk =
+            |drivers: &BTreeSet<String>| DISK_DRIVERS.iter().any(|name| drivers.contains(*name));
+        if self
+            .drivers
+            .as_ref()
+            .is_some_and(|drivers| !has_disk(drivers))
+        {
+            let problem = "neither the kernel nor the initrd has a driver for cards, USB disks or virtual disks, so Linux finds no \
+                           root file system: see \
+                           boot.initrd.availableKernelModules";
+            self.menu_problems.push(problem.to_owned());
+        }
+        Ok(())
     }
 
     /// The systems that the kernel and UEFI programs are for, as far as that is known.
@@ -304,6 +357,91 @@ impl BootReport {
     }
 }
 
+/// Drivers of Linux that make a disk of what an image is written to. Few boards start from NVMe disks, and none from them alone.
+const DISK_DRIVERS: [&str; 5] = [
+    "mmc_block",
+    "sd_mod",
+    "usb_storage",
+    "virtio_blk",
+    "virtio_scsi",
+];
+/// Bytes of an initrd that are read, compressed.
+const MAX_INITRD_BYTES: usize = 256 << 20;
+/// Bytes of the names of the drivers in a kernel.
+const MAX_NAMES_BYTES: usize = 1 << 20;
+
+/// The first of `volumes` with the directory `path`.
+fn first_with<'a>(volumes: &'a [Volume], path: &str) -> Result<Option<&'a Volume>, Error> {
+    for volume in volumes {
+        if volume.fs.find(path)? == Some(EntryKind::Directory) {
+            return Ok(Some(volume));
+        }
+    }
+    Ok(None)
+}
+
+/// Why no partition of `card` has the root file system in `table`, an `fstab(5)`.
+fn root_problem(table: &str, card: &Card) -> Option<String> {
+    let rows = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let rows: Vec<Vec<&str>> = rows.collect();
+    let mounts = rows.iter().filter_map(|row| match *row.as_slice() {
+        [device, path, fs_type, ..] => Some(Mount {
+            path,
+            device,
+            fs_type,
+        }),
+        _ => None,
+    });
+    let mounts: Vec<Mount<'_>> = mounts.collect();
+    let root = mounts.iter().find(|mount| mount.path == "/")?;
+    match card.root_fault(&mounts)? {
+        RootFault::Elsewhere => Some(format!(
+            "the system's root file system, {}, is on no partition of the image: see fileSystems.\"/\".device",
+            root.device
+        )),
+        RootFault::NoStore => Some(
+            "the system's root file system is in memory, and nothing mounts the partition with the store".to_owned(),
+        ),
+        RootFault::NamedDisk => None,
+    }
+}
+
+/// The drivers that are built into the kernel of the system `top`; `None` if there is no list of them.
+fn built_in_drivers(fs: &FileSystem, top: &str) -> Result<Option<BTreeSet<String>>, Error> {
+    let dir = format!("{top}/kernel-modules/lib/modules");
+    if fs.find(&dir)? != Some(EntryKind::Directory) {
+        return Ok(None);
+    }
+    for version in fs.list(&dir)? {
+        let list = format!("{dir}/{}/modules.builtin", version.name);
+        if let Some(text) = fs.start_of(&list, MAX_NAMES_BYTES)? {
+            let text = String::from_utf8_lossy(&text);
+            return Ok(Some(text.lines().filter_map(driver_name).collect()));
+        }
+    }
+    Ok(None)
+}
+
+/// The drivers in the initrd at `path`; `None` if it cannot be read.
+fn initrd_drivers(fs: &FileSystem, path: &str) -> Result<Option<BTreeSet<String>>, Error> {
+    let Some(bytes) = fs.start_of(path, MAX_INITRD_BYTES)? else {
+        return Ok(None);
+    };
+    let names = archived_names(&bytes).ok();
+    Ok(names.map(|names| names.iter().filter_map(|name| driver_name(name)).collect()))
+}
+
+/// The name of the driver in the file `path`: `a/sdhci-iproc.ko.xz` has `sdhci_iproc`.
+fn driver_name(path: &str) -> Option<String> {
+    let file = path.rsplit('/').next()?;
+    let (name, packed) = file.split_once(".ko")?;
+    ["", ".gz", ".xz", ".zst"]
+        .contains(&packed)
+        .then(|| name.replace('-', "_"))
+}
+
 fn menu(entry: &MenuEntry, partition: u32, config: &str) -> BootMenu {
     let absolute = |path: &Option<String>| {
         let path = path.as_deref()?;
@@ -327,13 +465,8 @@ fn first_line(volume: &Volume, path: &str) -> Result<Option<String>, Error> {
     Ok((!line.is_empty()).then(|| line.to_owned()))
 }
 
-/// The start of a kernel's first message, which uncompressed kernels contain.
-const BANNER: &[u8] = b"Linux version ";
 /// Characters of the longest version: Linux limits release names to 64.
 const MAX_VERSION_BYTES: usize = 64;
-/// Bytes of a kernel that are searched.
-const MAX_SEARCH_BYTES: usize = 128 << 20;
-
 /// The format of a kernel's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -372,7 +505,7 @@ pub struct Kernel {
     pub path: String,
     /// The format.
     pub format: KernelFormat,
-    /// The version in its content, else in its name.
+    /// The version in the header of an x86 kernel, else in its name.
     pub version: Option<String>,
 }
 
@@ -382,14 +515,15 @@ fn read_kernel(fs: &FileSystem, partition: u32, path: String) -> Result<Option<K
         return Ok(None);
     };
     let format = detect_format(&start);
-    let version = match format {
+    let stated = match format {
         KernelFormat::X86 => x86_version(&start),
-        KernelFormat::Gzip | KernelFormat::Efi => None,
-        KernelFormat::Arm64 | KernelFormat::Unknown => banner_version(fs, &path)?,
+        KernelFormat::Arm64 | KernelFormat::Gzip | KernelFormat::Efi | KernelFormat::Unknown => {
+            None
+        }
     };
     Ok(Some(Kernel {
         partition,
-        version: version.or_else(|| version_in_name(&path)),
+        version: stated.or_else(|| version_in_name(&path)),
         path,
         format,
     }))
@@ -428,49 +562,6 @@ fn leading_version(text: &[u8]) -> Option<String> {
         .collect();
     let begins = word.first().is_some_and(u8::is_ascii_digit);
     String::from_utf8(word).ok().filter(|_| begins)
-}
-
-/// The version in the banner, which may span two pieces.
-fn banner_version(fs: &FileSystem, path: &str) -> Result<Option<String>, Error> {
-    let mut search = BannerSearch::default();
-    fs.copy(path, &mut |piece| Ok(search.goes_on_after(piece)))?;
-    Ok(search.version_at_end())
-}
-
-/// The search for the banner in a file that comes in pieces.
-#[derive(Debug, Default)]
-struct BannerSearch {
-    window: Vec<u8>,
-    searched: usize,
-    found: Option<String>,
-}
-
-impl BannerSearch {
-    /// Looks at the next piece; whether there is more to look for.
-    fn goes_on_after(&mut self, piece: &[u8]) -> bool {
-        self.window.extend_from_slice(piece);
-        self.searched = self.searched.saturating_add(piece.len());
-        // A version that the piece ends in may go on in the next one.
-        self.found = self.version(|version, text| version.len() < text.len());
-        let needed = BANNER.len() + MAX_VERSION_BYTES;
-        self.window
-            .drain(..self.window.len().saturating_sub(needed));
-        self.found.is_none() && self.searched < MAX_SEARCH_BYTES
-    }
-
-    fn version_at_end(self) -> Option<String> {
-        self.found.clone().or_else(|| self.version(|_, _| true))
-    }
-
-    /// The first version that is `complete`, by it and the text that begins with it.
-    fn version(&self, complete: impl Fn(&str, &[u8]) -> bool) -> Option<String> {
-        let places = self.window.windows(BANNER.len()).enumerate();
-        let mut banners = places.filter(|(_, bytes)| *bytes == BANNER);
-        banners.find_map(|(at, _)| {
-            let text = slice(&self.window, at + BANNER.len(), usize::MAX);
-            leading_version(text).filter(|version| complete(version, text))
-        })
-    }
 }
 
 /// The version in a file name like those of NixOS: `…-linux-6.12.34-Image`, `vmlinuz-6.1.0-18-arm64`.
@@ -648,21 +739,6 @@ fn entry_values<'a>(esp_text: &'a str, key: &str) -> impl Iterator<Item = &'a st
 mod tests {
     mod kernel {
         use super::super::*;
-
-        #[test]
-        fn version_that_spans_two_pieces_is_whole() {
-            let file = b"..Linux version 6.12.34-rpi (x) ..Linux version 5.1 ";
-            for at in 0..file.len() {
-                let (first, second) = file.split_at(at);
-                let mut search = BannerSearch::default();
-                assert!(!search.goes_on_after(first) || !search.goes_on_after(second));
-                let version = search.version_at_end();
-                assert_eq!(version.as_deref(), Some("6.12.34-rpi"), "{at}");
-            }
-            let mut search = BannerSearch::default();
-            assert!(search.goes_on_after(b"Linux version 6.12"));
-            assert_eq!(search.version_at_end().as_deref(), Some("6.12"));
-        }
 
         #[test]
         fn version_is_found_in_the_name() {

@@ -180,7 +180,7 @@ const CONTAINER_MAGIC: &[u8] = b"oci-layout\0";
 const CONTAINER_IMAGE: &str = "it is an image for container engines: docker load --input loads it";
 
 /// The position of a magic number of a file that is not a disk, the number, and what to do with the file.
-const OTHER_FILES: [(u64, &[u8], &str); 8] = [
+const OTHER_FILES: [(u64, &[u8], &str); 11] = [
     (0, CONTAINER_MAGIC, CONTAINER_IMAGE),
     (
         257,
@@ -203,6 +203,22 @@ const OTHER_FILES: [(u64, &[u8], &str); 8] = [
         "it is a VHD image: qemu-img convert -O raw makes a disk of it",
     ),
     (0, b"PK\x03\x04", "it is a ZIP archive: unzip unpacks it"),
+    // The outer compression is removed before this is read.
+    (
+        0,
+        b"\x28\xb5\x2f\xfd",
+        "it is compressed twice: unzstd unpacks it once",
+    ),
+    (
+        0,
+        b"\xfd7zXZ\0",
+        "it is compressed twice: unxz unpacks it once",
+    ),
+    (
+        0,
+        b"\x1f\x8b\x08",
+        "it is compressed twice: gunzip unpacks it once",
+    ),
     (0, b"BZh", "it is compressed by bzip2: bunzip2 unpacks it"),
     (
         0,

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use crate::diagnosis::{FailedBuild, Findings, KnownError, TAIL_LINES, known_errors};
+use crate::diagnosis::{FailedBuild, Findings, KnownError, Machine, TAIL_LINES, known_errors};
 use crate::log::NixError;
 use crate::shell_session::Derivation;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -30,11 +30,26 @@ const MAX_NIX_ERRORS: usize = 8;
 /// The end of what bash says about itself after a failed build, in the place of the last line that would explain it.
 const BASH_COMPLAINT: &str = "pop_var_context: head of shell_variables not a function context";
 
+/// The function of nixpkgs' shell that runs the hooks of a failure: with `set -x` its commands would take the place of the lines
+/// that explain it.
+const AT_END: &str = "exitHandler";
+
+/// The command in a line that `set -x` writes: `+ COMMAND`, with more `+` in subshells.
+fn traced_command(line: &str) -> Option<&str> {
+    line.trim_start_matches('+')
+        .strip_prefix(' ')
+        .filter(|_| line.starts_with('+'))
+}
+
 /// A build that runs or has just ended.
 #[derive(Debug, Default)]
 struct LoggedBuild {
     derivation: String,
+    machine: String,
+    phase: Option<String>,
     tail: VecDeque<String>,
+    /// Whether a shell that traces its commands has begun to trace what it does at its end.
+    is_ending: bool,
     known_errors: BTreeSet<KnownError>,
 }
 
@@ -66,8 +81,17 @@ impl BuildLog {
             self.file.write(line);
         }
         let findings = &mut self.findings;
-        if let NixEvent::BuildStarted { id, derivation, .. } = event {
-            self.begin(*id, derivation);
+        if let NixEvent::BuildStarted {
+            id,
+            derivation,
+            machine,
+        } = event
+        {
+            self.begin(*id, derivation, machine);
+        } else if let NixEvent::BuildPhase { id, phase } = event {
+            if let Some(build) = self.running.get_mut(id) {
+                build.phase = Some(truncate(phase, MAX_LINE_CHARS).into_owned());
+            }
         } else if let NixEvent::BuildLine { id, line } = event {
             self.build_line(*id, line);
         } else if let NixEvent::FetchStarted { path, cache, .. } = event {
@@ -88,6 +112,12 @@ impl BuildLog {
     /// Keeps the names of packages in `line` of Nix's log; `false` if it has none. They are not for the file.
     pub fn note_names(&mut self, line: &str) -> bool {
         self.findings.packages.note(line)
+    }
+
+    /// Keeps what the entry says of the machine in `line`, which goes to the file.
+    pub fn note_machine(&mut self, machine: Machine, line: &str) {
+        self.file.write(line.to_owned());
+        self.findings.machine = self.findings.machine.and(machine);
     }
 
     /// Keeps the image that is evaluated.
@@ -117,12 +147,13 @@ impl BuildLog {
         self.ended.clear();
     }
 
-    fn begin(&mut self, id: u64, derivation: &str) {
+    fn begin(&mut self, id: u64, derivation: &str, machine: &str) {
         if self.running.len() >= MAX_RUNNING_BUILDS {
             self.running.clear();
         }
         let build = LoggedBuild {
             derivation: derivation.to_owned(),
+            machine: machine.to_owned(),
             ..LoggedBuild::default()
         };
         self.running.insert(id, build);
@@ -131,7 +162,9 @@ impl BuildLog {
     fn build_line(&mut self, id: u64, line: &str) {
         if let Some(build) = self.running.get_mut(&id) {
             build.known_errors.extend(known_errors(line));
-            if line.ends_with(BASH_COMPLAINT) {
+            let traced = traced_command(line);
+            build.is_ending |= traced == Some(AT_END);
+            if line.ends_with(BASH_COMPLAINT) || build.is_ending && traced.is_some() {
                 return;
             }
             build
@@ -151,6 +184,9 @@ impl BuildLog {
                 name: short_name(derivation).to_owned(),
                 derivation: Derivation::new(derivation),
                 message: error.summary.clone(),
+                phase: build.and_then(|b| b.phase.clone()),
+                machine: build.map(|b| b.machine.clone()).unwrap_or_default(),
+                facts: None,
                 tail: build
                     .map(|b| b.tail.iter().cloned().collect())
                     .unwrap_or_default(),
@@ -307,6 +343,26 @@ mod tests {
         assert_eq!(findings.nix_errors.len(), 2);
         assert!(text.contains("\nt-51> line 0\n"), "{text}");
         assert_eq!(text.lines().count(), 35);
+    }
+
+    /// A script of nixpkgs with `set -x`: what it does at its end filled the lines that are shown.
+    #[test]
+    fn traces_of_the_end_of_a_build_do_not_push_out_the_error() {
+        let result = |kind: u8, text: &str| {
+            format!(r#"@nix {{"action":"result","fields":["{text}"],"id":7,"type":{kind}}}"#)
+        };
+        let mut lines = failing();
+        let traces = ["+ cp a b", "cp: cannot stat 'a'", "+ exitHandler"];
+        let traces = traces.map(|line| result(101, line));
+        let ending = (0..30).map(|n| result(101, &format!("++ local hook{n}")));
+        let phase = result(104, "installPhase");
+        let last = result(101, "build failed");
+        let of_end = traces.into_iter().chain(ending).chain([last, phase]);
+        lines.splice(32..32, of_end);
+        let failed = read(&lines).0.failed.unwrap();
+        let end = ["+ cp a b", "cp: cannot stat 'a'", "build failed"];
+        assert_eq!(failed.tail[17..], end, "{:?}", failed.tail);
+        assert_eq!(failed.phase.as_deref(), Some("installPhase"));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::causes::{Changes, Miss};
 use super::store_path::is_derivation;
+use sdbuild_core::counted::counted;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::human_bytes::human_bytes;
@@ -24,8 +26,32 @@ pub struct Forecast {
     pub derivations: Vec<String>,
     /// How many of them are built under emulation.
     pub emulate: u64,
+    /// What each binary cache answered, in the order in which they are asked.
+    pub caches: Vec<CacheAnswer>,
+    /// Why so much is built, if it is much, the widest cause first.
+    pub misses: Vec<Miss>,
+    /// What would be built and fetched without the causes that concern everything, if that is known.
+    pub without: Option<Without>,
     /// The most memory that the evaluator used, in bytes; `None` if the evaluation was remembered.
     pub evaluator_memory: Option<u64>,
+}
+
+/// What a binary cache answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheAnswer {
+    /// Its address.
+    pub url: String,
+    /// How many of the paths to fetch it has; `None` if it did not answer.
+    pub paths: Option<u64>,
+}
+
+/// How much another configuration would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Without {
+    /// Derivations to build.
+    pub build: u64,
+    /// Paths to fetch.
+    pub fetch: u64,
 }
 
 /// What Nix would fetch from binary caches.
@@ -71,12 +97,68 @@ impl Forecast {
             let text = format!("{} of memory", human_bytes(bytes));
             ("evaluation", text)
         });
-        let lines = [("Nix fetches", fetch), ("Nix builds", build)];
+        let lines = [("Nix fetches", fetch)].into_iter();
+        let lines = lines.chain(self.answers()).chain([("Nix builds", build)]);
+        let lines = lines.chain(self.reasons());
         let labels = std::iter::once("namely").chain(std::iter::repeat(""));
         let names = labels.zip(self.names(all));
         let derivation = ("derivation", self.derivation.clone());
-        let lines = lines.into_iter().chain(names).chain([derivation]);
+        let lines = lines.chain(names).chain([derivation]);
         lines.chain(memory).collect()
+    }
+
+    /// What each binary cache has.
+    fn answers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let silent = self.caches.iter().all(|cache| cache.paths.is_none());
+        let none = (silent && !self.caches.is_empty()).then(|| {
+            let urls = self.caches.iter().map(|cache| cache.url.as_str());
+            let urls = urls.collect::<Vec<_>>().join(", ");
+            (
+                "caches",
+                format!("no binary cache answered, so that everything is built here: {urls}"),
+            )
+        });
+        let each = self.caches.iter().filter(move |_| !silent).map(|cache| {
+            let text = match cache.paths {
+                Some(paths) => format!("{} has {paths} of them", cache.url),
+                None => format!("{} did not answer", cache.url),
+            };
+            ("caches", text)
+        });
+        none.into_iter().chain(each)
+    }
+
+    /// Why much is built, and how much it would be otherwise.
+    fn reasons(&self) -> Vec<(&'static str, String)> {
+        let answered = self.caches.iter().any(|cache| cache.paths.is_some());
+        if !answered && !self.caches.is_empty() {
+            return Vec::new();
+        }
+        // Without a cache, what takes more than it would otherwise is a cause nevertheless.
+        let misses = self.misses.iter();
+        let misses = misses.filter(|miss| answered || miss.is_of_everything());
+        let labels = std::iter::once("because").chain(std::iter::repeat(""));
+        let misses = labels.zip(misses.map(Miss::describe));
+        let without = self.without.map(|Without { build, fetch }| {
+            let build = counted(build, "derivation is built", "derivations are built");
+            let fetch = counted(fetch, "path is fetched", "paths are fetched");
+            ("without that", format!("{build} and {fetch}"))
+        });
+        misses.chain(without).collect()
+    }
+
+    /// The same with what the configuration changes, and what it would take without that. A cause of everything without which as much
+    /// is built is none.
+    #[must_use]
+    pub fn explained(mut self, changes: Option<&Changes>, without: Option<Without>) -> Self {
+        let Some(changes) = changes else { return self };
+        let misses = changes.causes(&self.derivations);
+        let is_wide = misses.iter().any(Miss::is_of_everything);
+        let is_less = without.is_none_or(|without| without.build < self.build);
+        self.without = without.filter(|_| is_wide && is_less);
+        let is_true = |miss: &Miss| is_less || !miss.is_of_everything();
+        self.misses = misses.into_iter().filter(is_true).collect();
+        self
     }
 
     /// The names of the derivations to build, the image first: three and how many more in one line, or `all`, each in a line.
@@ -228,6 +310,53 @@ mod tests {
         forecast.evaluator_memory = Some(812_345_678);
         let told = ("evaluation", "812 MB of memory".to_owned());
         assert!(forecast.describe(false).contains(&told));
+    }
+
+    #[test]
+    fn causes_have_both_counts_and_each_cache_its_answer() {
+        let package = format!("/nix/store/{}-jemalloc.drv", "a".repeat(32));
+        let json = format!(
+            r#"{{"cross":null,"tuned":false,"packages":[{{"name":"jemalloc","file":"pi.nix","line":3,"derivation":"{package}"}}],
+               "kernel":null,"followers":[],"nixpkgs":"26.11pre"}}"#
+        );
+        let changes: Changes = serde_json::from_str(&json).unwrap();
+        let forecast = |paths| Forecast {
+            build: 331,
+            derivations: vec![package.clone()],
+            caches: vec![CacheAnswer {
+                url: "https://c".into(),
+                paths,
+            }],
+            ..Forecast::default()
+        };
+        let lines = |forecast: Forecast, without: Option<u64>| {
+            let without = without.map(|build| Without { build, fetch: 458 });
+            let lines = forecast.explained(Some(&changes), without).describe(false);
+            let labels = ["caches", "because", "without that"];
+            let of = |label| {
+                lines
+                    .iter()
+                    .find(|line| line.0 == label)
+                    .map(|line| line.1.clone())
+            };
+            labels.map(|label| of(label).unwrap_or_default())
+        };
+        let [caches, because, without] = lines(forecast(Some(458)), Some(271));
+        assert_eq!(caches, "https://c has 458 of them");
+        assert!(
+            because.starts_with("an overlay changes jemalloc (pi.nix:3)"),
+            "{because}"
+        );
+        assert_eq!(
+            without,
+            "271 derivations are built and 458 paths are fetched"
+        );
+        // As much is built without it.
+        let [_, because, without] = lines(forecast(Some(458)), Some(331));
+        assert_eq!([because, without], ["", ""]);
+        let [caches, because, _] = lines(forecast(None), None);
+        assert!(caches.starts_with("no binary cache answered"), "{caches}");
+        assert_eq!(because, "");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod attribute_path;
 pub mod brackets;
 pub mod build_log;
+pub mod causes;
 pub mod check;
 pub mod cli_module;
 pub mod configuration_file;

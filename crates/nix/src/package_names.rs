@@ -1,5 +1,6 @@
 //! The names of nixpkgs' packages, which an evaluation that fails writes to the log (`expressions/default.nix`).
 
+use crate::store_path::is_store_path;
 use crate::trace::{is_trace, traced};
 use sdbuild_core::nearest::similar_names;
 use sdbuild_core::text::alternatives;
@@ -14,24 +15,71 @@ const MAX_NAME_BYTES: usize = 100;
 /// Versions of a package that are proposed.
 const MAX_VERSIONS: usize = 3;
 
-/// The packages that a configuration can name.
+/// What precedes the inputs in a trace: `NAME=DIRECTORY=FUNCTION` each.
+const TRACED_INPUTS: &str = "sdbuild: inputs";
+/// Inputs that are kept.
+const MAX_INPUTS: usize = 100;
+
+/// An input of the flake with a function that makes configurations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFunction {
+    /// Its name in `flake.nix`.
+    pub name: String,
+    /// Its directory in the store.
+    pub dir: String,
+    /// The function in its `lib`.
+    pub function: String,
+}
+
+/// The packages that a configuration can name, and the inputs that make configurations.
 #[derive(Clone, Debug, Default)]
-pub struct PackageNames(Vec<String>);
+pub struct PackageNames(Vec<String>, Vec<InputFunction>);
+
+impl InputFunction {
+    fn parse(word: &str) -> Option<Self> {
+        let (name, rest) = word.split_once('=')?;
+        let (dir, function) = rest.split_once('=')?;
+        let is_sound = is_store_path(dir) && [name, function].iter().all(|name| is_name(name));
+        is_sound.then(|| Self {
+            name: name.to_owned(),
+            dir: dir.to_owned(),
+            function: function.to_owned(),
+        })
+    }
+}
+
+/// Whether `name` can be repeated in a line of Nix.
+fn is_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-+".contains(c);
+    name.len() <= MAX_NAME_BYTES && name.chars().all(is_allowed)
+}
 
 impl PackageNames {
     /// Keeps the names in `line` of Nix's log; `false` if it is not a trace with names. Anything that the builder runs can write such
     /// a line.
     pub fn note(&mut self, line: &str) -> bool {
+        if is_trace(line, TRACED_INPUTS) {
+            let words = traced(line, TRACED_INPUTS).unwrap_or_default();
+            let inputs = words
+                .split_ascii_whitespace()
+                .filter_map(InputFunction::parse);
+            self.1.extend(inputs.take(MAX_INPUTS));
+            self.1.truncate(MAX_INPUTS);
+            return true;
+        }
         if !is_trace(line, TRACED) {
             return false;
         }
         let names = traced(line, TRACED).unwrap_or_default();
-        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-+".contains(c);
-        let is_name = |name: &&str| name.len() <= MAX_NAME_BYTES && name.chars().all(is_allowed);
-        let names = names.split_ascii_whitespace().filter(is_name);
+        let names = names.split_ascii_whitespace().filter(|name| is_name(name));
         let free = MAX_NAMES.saturating_sub(self.0.len());
         self.0.extend(names.take(free).map(str::to_owned));
         true
+    }
+
+    /// The inputs that make configurations.
+    pub fn inputs(&self) -> impl Iterator<Item = &InputFunction> {
+        self.1.iter()
     }
 
     pub fn all(&self) -> impl Iterator<Item = &str> {

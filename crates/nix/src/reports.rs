@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::diagnosis::Machine;
 use super::git_source::is_commit;
 use super::store_path::{is_derivation, is_store_path};
 use super::trace::traced;
@@ -17,6 +18,8 @@ use sdbuild_core::image_choice::ImageChoice;
 const FLAKE: &str = "sdbuild: flake: ";
 /// The mark of what is not a configuration, see `flake-source.nix`.
 const AS_IT_IS: &str = "as-it-is: ";
+/// The mark of a platform that compiles for another one, see `glue/default.nix`.
+const CROSS: &str = "cross: ";
 
 /// A report of the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,16 @@ pub enum EntryReport<'a> {
     PureEvaluation(Sha256Hash),
     /// The most memory that the evaluator used, in bytes.
     EvaluatorMemory(u64),
+    /// What the machine is like: at the end of a command that failed, and while it builds if space is short.
+    Machine(Machine),
+    /// What the configuration changes of what caches have, as JSON.
+    Causes(&'a str),
+    /// How many of the paths to fetch a binary cache has; `None` if it did not answer.
+    Cache(&'a str, Option<u64>),
+    /// How many derivations would be built and paths be fetched without these changes.
+    Without(u64, u64),
+    /// The configuration is compiled by this platform.
+    CrossCompiled(&'a str),
     /// The derivation of this name failed, or `the image`, and is tried in another way.
     Retried(&'a str),
     /// Everything is built under emulation, for this reason.
@@ -72,11 +85,28 @@ impl<'a> EntryReport<'a> {
             "image" => is_derivation(text).then_some(Self::Image(text)),
             "evaluation" => text.parse().ok().map(Self::PureEvaluation),
             "evaluator" => Self::of_kib(text),
+            "causes" => Some(Self::Causes(text)),
+            "cache" => Self::of_cache(text),
+            "without" => {
+                let (build, fetch) = text.split_once(' ')?;
+                Some(Self::Without(build.parse().ok()?, fetch.parse().ok()?))
+            }
+            "machine" => Some(Self::Machine(Machine::parse(text))),
             "glue" => Self::of_glue(text),
             _ => None,
         }
     }
 
+    fn of_cache(text: &'a str) -> Option<Self> {
+        let (paths, url) = text.split_once(' ')?;
+        let paths = match paths {
+            "-" => None,
+            number => Some(number.parse().ok()?),
+        };
+        Some(Self::Cache(url, paths))
+    }
+
+    /// The memory of `text` KiB.
     fn of_kib(text: &str) -> Option<Self> {
         let kib: u64 = text.parse().ok()?;
         kib.checked_mul(1024).map(Self::EvaluatorMemory)
@@ -88,7 +118,10 @@ impl<'a> EntryReport<'a> {
             "retried" => Some(Self::Retried(text)),
             "emulated" => Some(match text.strip_prefix(AS_IT_IS) {
                 Some(marked) => Self::AsItIs(AsItIs::parse(marked)?),
-                None => Self::AllEmulated(text),
+                None => match text.strip_prefix(CROSS) {
+                    Some(platform) => Self::CrossCompiled(platform),
+                    None => Self::AllEmulated(text),
+                },
             }),
             "one emulated" => Some(Self::OneEmulated(text)),
             _ => None,
@@ -98,6 +131,9 @@ impl<'a> EntryReport<'a> {
 
 /// The `reason` why an image is not built natively, without the mark.
 pub fn unmarked(reason: &str) -> &str {
+    if reason.starts_with(CROSS) {
+        return "the configuration cross-compiles";
+    }
     let marked = reason.strip_prefix(AS_IT_IS).and_then(AsItIs::parse);
     marked.map_or(reason, |marked| marked.text)
 }
@@ -165,6 +201,11 @@ impl FlakeReport {
         }
         let (urls, keys) = (substituters.join(", "), trusted_public_keys.join(", "));
         let urls = hide_secrets(&urls);
+        if keys.is_empty() && matches!(used, CacheUse::Asked | CacheUse::Unknown) {
+            return events.notice(format!(
+                "the flake names binary caches without a key, which are not used: {urls}"
+            ));
+        }
         match used {
             CacheUse::Used => events.notice(format!(
                 "the binary caches of the flake are used: {urls} (keys {keys})"
@@ -204,6 +245,65 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+
+    fn told(report: &FlakeReport, used: CacheUse) -> String {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        report.tell_caches(used, &events);
+        let told = told.lock().unwrap();
+        told.first()
+            .map_or(String::new(), |event| format!("{event:?}"))
+    }
+
+    #[test]
+    fn what_the_machine_and_the_caches_said_is_understood() {
+        for (line, report) in [
+            (
+                "cache: 3 https://c",
+                Some(EntryReport::Cache("https://c", Some(3))),
+            ),
+            (
+                "cache: - https://c",
+                Some(EntryReport::Cache("https://c", None)),
+            ),
+            ("cache: x https://c", None),
+            ("without: 271 305", Some(EntryReport::Without(271, 305))),
+            ("without: 271", None),
+            (
+                "glue: emulated: cross: x86_64-linux",
+                Some(EntryReport::CrossCompiled("x86_64-linux")),
+            ),
+            ("causes: {}", Some(EntryReport::Causes("{}"))),
+            (
+                "machine: bytes=4096 inodes=7 killed=0 unknown=1",
+                Some(EntryReport::Machine(Machine {
+                    bytes: Some(4096),
+                    inodes: Some(7),
+                    killed: Some(0),
+                    ..Machine::default()
+                })),
+            ),
+        ] {
+            let line = format!("sdbuild: {line}");
+            assert_eq!(EntryReport::parse(&line), report, "{line}");
+        }
+    }
+
+    #[test]
+    fn caches_without_a_key_are_not_offered() {
+        let source = format!("/nix/store/{}-source", "a".repeat(32));
+        let hash = format!("sha256-{}=", "A".repeat(43));
+        let keyless = "{\"substituters\":[\"https://c.example\"],\"trusted-public-keys\":[]}";
+        let keyless = FlakeReport::parse(&json(&source, &hash, keyless)).unwrap();
+        for used in [CacheUse::Asked, CacheUse::Unknown] {
+            let told = told(&keyless, used);
+            assert!(
+                told.contains("without a key") && !told.contains("accept"),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn only_sound_reports_of_the_entry_are_understood() {
@@ -279,15 +379,6 @@ mod tests {
         let caches =
             "{\"substituters\":[\"https://c.example\"],\"trusted-public-keys\":[\"c-1:k=\"]}";
         let report = FlakeReport::parse(&json(&source, &hash, caches)).unwrap();
-        let told = |report: &FlakeReport, used| {
-            let told = Arc::new(Mutex::new(Vec::new()));
-            let sink = Arc::clone(&told);
-            let events = Events::new(move |event| sink.lock().unwrap().push(event));
-            report.tell_caches(used, &events);
-            let told = told.lock().unwrap();
-            told.first()
-                .map_or(String::new(), |event| format!("{event:?}"))
-        };
         let unknown = told(&report, CacheUse::Unknown);
         for part in [
             "Warning",

@@ -33,6 +33,8 @@ const EXPENSIVE_PROGRAMS: [&str; 20] = [
     "qtbase",
     "python3",
 ];
+/// What names of sources have behind a version.
+const NO_PROGRAMS: [&str; 4] = [".tar", ".patch", ".diff", ".zip"];
 /// Names that are reported in a run.
 const MAX_NAMES: usize = 8;
 /// Characters of a name: no store path has a longer one.
@@ -98,20 +100,26 @@ fn is_expensive(name: &str) -> bool {
     programs.any(|program| is_of_program(name, program))
 }
 
+/// What the tag of the sources of a Raspberry Pi's kernel begins with.
+const VERSION_TAGS: [&str; 3] = ["stable_", "1+rpt", "1.20"];
+
 /// Whether `name` is that of the derivation which makes `program`, `PROGRAM-1.2.3`. The versions of the Raspberry Pi's kernels have
 /// the tag of their sources as well: `6.12.47-stable_20250916`, `6.12.75-1+rpt1`, `6.1.63-1.20231123`.
 pub fn is_of_program(name: &str, program: &str) -> bool {
     let rest = name.strip_prefix(program).and_then(|r| r.strip_prefix('-'));
+    // A cross-compiled one has the platform before its version.
+    let rest = rest.map(|rest| {
+        rest.split_once("-linux-gnu-")
+            .map_or(rest, |(_, rest)| rest)
+    });
     let Some(version) = rest.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) else {
         return false;
     };
     match version.split_once('-') {
-        // Such a derivation downloads the sources.
-        None => !version.contains(".tar"),
+        // Such derivations download sources.
+        None => !NO_PROGRAMS.iter().any(|end| version.contains(end)),
         Some((_, tag)) => {
-            let begins = ["stable_", "1+rpt", "1.20"]
-                .iter()
-                .any(|start| tag.starts_with(start));
+            let begins = VERSION_TAGS.iter().any(|start| tag.starts_with(start));
             begins && program.contains("rpi") && !tag.contains('-')
         }
     }
@@ -126,6 +134,8 @@ pub struct KnownCache {
     key: &'static str,
     /// Names of derivations without version that it may have.
     programs: &'static [&'static str],
+    /// Whether their versions have the tag of their sources. nixpkgs' own `linux-rpi` has one, that of raspberry-pi-nix has none.
+    has_tags: bool,
 }
 
 /// The caches that the README files of these projects name, with their keys.
@@ -135,12 +145,14 @@ const KNOWN_CACHES: [KnownCache; 2] = [
         url: "https://nixos-raspberrypi.cachix.org",
         key: "nixos-raspberrypi.cachix.org-1:4iMO9LXa8BqhU+Rpg6LQKiGa2lsNh/j2oiYLNOQ5sPI=",
         programs: &["linux_rpi-bcm2711", "linux_rpi-bcm2712"],
+        has_tags: true,
     },
     // github.com/nix-community/raspberry-pi-nix.
     KnownCache {
         url: "https://nix-community.cachix.org",
         key: "nix-community.cachix.org-1:mB9FSh9qf2dCimDSUo8Zy7bkq5CX+/rkCWyvRCYg3Fs=",
         programs: &["linux-rpi"],
+        has_tags: false,
     },
 ];
 
@@ -154,7 +166,29 @@ impl KnownCache {
     fn may_have(&self, derivation: &str) -> bool {
         let mut programs = self.programs.iter();
         programs.any(|program| is_of_program(derivation, program))
+            && self.has_tags == is_tagged(derivation)
     }
+}
+
+/// Whether the version in the name of a kernel has the tag of its sources.
+fn is_tagged(derivation: &str) -> bool {
+    let version = derivation
+        .find(|c: char| c.is_ascii_digit())
+        .map(|_| derivation.rsplit_once('-'));
+    version
+        .flatten()
+        .is_some_and(|(_, last)| VERSION_TAGS.iter().any(|tag| last.starts_with(tag)))
+}
+
+/// Whether the derivation `name` is the kernel of a vendor, which nixpkgs' cache does not have.
+pub fn is_vendor_kernel(name: &str) -> bool {
+    name.starts_with("linux")
+        && !name.strip_prefix("linux-").is_some_and(|rest| {
+            let rest = rest
+                .split_once("-linux-gnu-")
+                .map_or(rest, |(_, rest)| rest);
+            rest.starts_with(|c: char| c.is_ascii_digit())
+        })
 }
 
 /// The cache that may have one of `derivations`, by their names, and is not among the `used` addresses.
@@ -164,17 +198,44 @@ pub fn cache_for(derivations: &[String], used: &[String]) -> Option<&'static Kno
     caches.find(|cache| !is_used(cache.url) && derivations.iter().any(|name| cache.may_have(name)))
 }
 
-/// The warning that the derivations `names` are compiled here; the binary caches at the addresses `used` do not have them.
-pub fn compile_warning(names: &[String], used: &[String]) -> String {
-    let elsewhere = match cache_for(names, used) {
-        Some(cache) => format!("use a cache that may have it ({}), or ", cache.flags()),
-        None => String::new(),
+/// What is known of a build that compiles something.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Compilation<'a> {
+    /// The addresses of the binary caches.
+    pub caches: &'a [String],
+    /// Whether one of them answered.
+    pub is_answered: bool,
+    /// Whether derivations are built under emulation.
+    pub emulates: bool,
+    /// Whether nothing is built now, and the causes are said anyway.
+    pub is_forecast: bool,
+}
+
+/// The warning that the derivations `names` are compiled.
+pub fn compile_warning(names: &[String], of: &Compilation<'_>) -> String {
+    let why = match (of.caches.is_empty(), of.is_answered) {
+        (true, _) => "there is no binary cache",
+        (false, false) => "no binary cache answered",
+        (false, true) => "no binary cache has it",
     };
-    let names = names.join(", ");
+    let slower = if of.emulates {
+        ", and ten times as long under emulation"
+    } else {
+        ""
+    };
+    let cache = cache_for(names, of.caches).filter(|_| of.is_answered);
+    let cache = cache.map(|cache| format!(". A cache that may have it: {}", cache.flags()));
+    let stop = match (of.is_forecast, of.is_answered) {
+        (true, _) => "",
+        (false, true) => {
+            ". To stop, press Ctrl-C. `sdbuild build --dry-run` says why no cache has it"
+        }
+        (false, false) => ". To stop, press Ctrl-C, and check the network",
+    };
     format!(
-        "not in the binary cache, so it is compiled here: {names}. That takes hours, and ten times as long under \
-         emulation. To stop, press Ctrl-C. Then {elsewhere}use what is cached: a released nixpkgs, boot.kernelPackages = \
-         pkgs.linuxPackages, and no overlays that change it"
+        "{why}, so this is compiled here: {}. That takes hours{slower}{}{stop}",
+        names.join(", "),
+        cache.unwrap_or_default()
     )
 }
 
@@ -344,6 +405,7 @@ mod tests {
             "linux-6.19",
             "linux-rpi-6.12.75-1+rpt1",
             "linux-rpi-6.18.39-stable_20260724",
+            "linux-aarch64-unknown-linux-gnu-6.18.3",
             "linux_rpi-bcm2712-6.12.47-stable_20250916",
         ] {
             assert!(is_expensive(name), "{name}");
@@ -352,6 +414,7 @@ mod tests {
             "linux-6.18.3-modules-shrunk",
             "linux-6.18.7.tar.xz",
             "gcc-15.2.0.tar.xz",
+            "gcc-15.patch",
             "linux-rpi-6.12.75-1+rpt1-modules",
             "linux-6.12.75-1+rpt1",
             "linux-6.12.107-1",
@@ -375,6 +438,8 @@ mod tests {
         for (name, cache) in [
             ("linux_rpi-bcm2712-6.12.47-stable_20250916", Some(vendor)),
             ("linux-rpi-6.6.54", Some(community)),
+            // nixpkgs' own one.
+            ("linux-rpi-6.12.47-stable_20250916", None),
             ("linux-6.12.30", None),
             ("linux_rpi-bcm2712-6.12.47-modules", None),
         ] {
@@ -397,11 +462,22 @@ mod tests {
     fn a_cache_that_may_have_the_kernel_is_offered() {
         const CACHE: &str = "https://nixos-raspberrypi.cachix.org";
         let names = ["linux_rpi-bcm2712-6.12.47-stable_20250916".to_owned()];
-        let warning = |used: &str| compile_warning(&names, &[used.to_owned()]);
-        let offered = warning("https://cache.nixos.org");
+        let warning = |used: &str, is_answered| {
+            let caches = [used.to_owned()];
+            let of = Compilation {
+                caches: &caches,
+                is_answered,
+                ..Compilation::default()
+            };
+            compile_warning(&names, &of)
+        };
+        let offered = warning("https://cache.nixos.org", true);
         assert!(offered.contains(&format!("--extra-substituters {CACHE}")));
-        assert!(offered.contains(&names[0]));
-        assert!(!warning(CACHE).contains("--extra-substituters"));
+        assert!(offered.contains(&names[0]) && !offered.contains("emulation"));
+        assert!(!warning(CACHE, true).contains("--extra-substituters"));
+        let silent = warning("https://cache.nixos.org", false);
+        assert!(silent.starts_with("no binary cache answered"), "{silent}");
+        assert!(!silent.contains("--extra-substituters"), "{silent}");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Refuses settings that their types allow and that cannot work.
 
-use std::path::Path;
-
 use super::Build;
 use super::project_policy;
 use crate::settings::resolver::{Origin, Setting, origin_hint};
@@ -12,9 +10,7 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::host_name;
 use sdbuild_core::http_url;
 use sdbuild_core::http_url::HttpUrlError;
-use sdbuild_core::shell_word::quoted;
 use sdbuild_image::board::BoardName;
-use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use sdbuild_nix::flake_ref::FlakeLocation;
 
 impl Build {
@@ -106,28 +102,9 @@ impl Build {
             .hint(format!(
                 "--nixpkgs takes a directory, the URL of an archive, or a release: --nixpkgs {DEFAULT_RELEASE}"
             ))),
-            SourceChoice::Config(file) if !self.request.source.override_inputs.is_empty() => {
-                directory_without_flake(file).map_or(Ok(()), |dir| {
-                    let dir = dir.to_string_lossy();
-                    let init = match dir.as_ref() {
-                        "" | "." => "`sdbuild init --flake` writes one into the current directory".to_owned(),
-                        dir => format!("`sdbuild init {} --flake` writes one into that directory", quoted(dir)),
-                    };
-                    let text = format!("--override-input is for flakes, and there is no flake.nix in {dir}");
-                    Err(Failure::usage(text).hint(format!("give the directory of a flake. {init}")))
-                })
-            }
             SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),
         }
     }
-}
-
-/// The directory that the user named, in which the missing `file` was looked for; `None` if a flake beside or above it may be meant.
-fn directory_without_flake(file: &Path) -> Option<&Path> {
-    let dir = file.parent().filter(|_| file.ends_with(CONFIG_NAME))?;
-    let mut near = [Some(dir), dir.parent()].into_iter().flatten();
-    let has_flake = near.any(|dir| dir.join(FLAKE_FILE).is_file());
-    (dir.is_dir() && !has_flake).then_some(dir)
 }
 
 /// Refuses text that no engine accepts as the reference of a container image; the engine reports what else is wrong with it.

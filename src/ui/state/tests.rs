@@ -124,18 +124,6 @@ fn share_never_goes_back_and_reaches_the_end() {
 }
 
 #[test]
-fn outcome_is_what_was_built() {
-    let outcome = |events: &[NixEvent]| lines::outcome(&state(events)).unwrap();
-    assert_eq!(outcome(&[built(0, 1)]), "nothing to build");
-    assert_eq!(outcome(&[built(0, 1), built(3, 5)]), "3 built");
-    let emulated = NixEvent::WillEmulate { derivations: 2 };
-    assert_eq!(
-        outcome(&[will(4), emulated, built(4, 4)]),
-        "4 built, 2 of them emulated"
-    );
-}
-
-#[test]
 fn text_of_a_builder_is_bounded() {
     let long = "x".repeat(9000);
     let state = state(&[
@@ -204,17 +192,6 @@ fn bytes_of_another_phase_are_not_shown() {
 }
 
 #[test]
-fn a_long_phase_shows_its_last_time() {
-    let mut state = State::default();
-    let times = [(Phase::Boot, 12_000), (Phase::Unpack, 900)];
-    state.apply(&Event::LastTimes(times.into()), SECOND);
-    for (phase, shown) in [(Phase::Boot, Some("last time 12 s")), (Phase::Unpack, None)] {
-        state.apply(&Event::Started(phase), SECOND);
-        assert_eq!(lines::counts(&state, SECOND * 3), shown.as_slice());
-    }
-}
-
-#[test]
 fn the_last_report_about_a_build_is_shown() {
     let shown = |events: &[NixEvent]| lines::last(state(events).activities.get(&1).unwrap());
     let step = NixEvent::Step {
@@ -234,17 +211,6 @@ fn the_last_report_about_a_build_is_shown() {
         "checking"
     );
     assert_eq!(shown_after([line, step]).unwrap(), "400 of 900 MB");
-}
-
-#[test]
-fn an_empty_detail_removes_the_one_before() {
-    let mut state = State::default();
-    state.apply(&Event::Started(Phase::Upload), Duration::ZERO);
-    for (text, shown) in [("filling", Some("filling")), ("", None)] {
-        state.apply(&Event::Detail(Phase::Upload, text.to_owned()), SECOND);
-        let detail = &state.current.as_ref().unwrap().detail;
-        assert_eq!(detail.as_deref(), shown);
-    }
 }
 
 /// Nix reports the end of a build that it was asked for by name only when its whole process ends.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::ui::tests::began;
 use sdbuild_core::event::RunSummary;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -61,12 +60,6 @@ fn what_waits_for_an_answer_has_failed_only_at_the_end() {
 }
 
 #[test]
-fn no_emulation_is_not_shown() {
-    let none = Event::Nix(NixEvent::WillEmulate { derivations: 0 });
-    assert!(shown(true, &[none]).is_empty());
-}
-
-#[test]
 fn lines_and_progress_go_on_after_the_live_view() {
     let mut view = View::new(ViewKind::Live, 0, false);
     view.set_columns(40);
@@ -118,21 +111,6 @@ impl Recorder {
     fn at(&self) -> Vec<u64> {
         self.lines.iter().map(|(at, _)| *at).collect()
     }
-}
-
-#[test]
-fn long_build_is_named() {
-    let mut recorder = Recorder::default();
-    recorder.handle(0, &Event::Started(Phase::Build));
-    recorder.handle(1, &Event::Nix(began(1, "kernel")));
-    recorder.handle(1, &Event::Nix(began(2, "quick")));
-    recorder.handle(3, &Event::Nix(NixEvent::Stopped { id: 2 }));
-    recorder.watch(4..75);
-    assert_eq!(recorder.at(), [10, 70]);
-    assert_eq!(
-        recorder.lines[1].1,
-        "Build: 1 min 10 s · evaluating the configuration · building kernel (1 min 09 s)"
-    );
 }
 
 #[test]

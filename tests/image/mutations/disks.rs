@@ -76,7 +76,6 @@ fn ext(kind: &'static str, kib: u64, options: &str) -> Made {
     nixos(&tree);
     let mut kernel = noise(20_000);
     kernel[0x38..0x3c].copy_from_slice(b"ARM\x64");
-    kernel[9000..9021].copy_from_slice(b"Linux version 6.12.34");
     fs::write(tree.join("boot/nixos/k-linux-6.6.6-Image"), kernel).unwrap();
     for n in 0..12 {
         fs::write(tree.join(format!("many/{n}")), "x").unwrap();

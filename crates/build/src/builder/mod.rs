@@ -5,6 +5,7 @@
 //! when the future that follows it is dropped, or this process dies, its entry stops Nix. The caller's guard removes
 //! the container.
 
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,13 +36,14 @@ use crate::command::{NixCommand, StorePaths, Task};
 use crate::follow::{Followed, LogView, follow};
 use crate::interactive::run_interactive;
 use crate::network_access::NetworkAccess;
+use crate::output::read_small_file;
 use crate::tar_writer::Owner;
 use collect::await_collector;
 use program::start;
 use sdbuild_nix::build_log::BuildLog;
 use sdbuild_nix::check;
 use sdbuild_nix::check::{CheckResult, OwnDefinitions};
-use sdbuild_nix::diagnosis::{ExitContext, Findings, diagnose};
+use sdbuild_nix::diagnosis::{DerivationFacts, ExitContext, FailedBuild, Findings, diagnose};
 use sdbuild_nix::shell_session::ShellSession;
 use upload::Uploaded;
 
@@ -98,6 +100,8 @@ pub(crate) struct BuildResult {
     pub image: Option<ImageChoice>,
 }
 
+/// Bytes of a derivation's file that is read: one that lists all packages of a system has less than one million.
+const MAX_DERIVATION_BYTES: u64 = 16 << 20;
 /// What takes minutes on a slow disk, when the first container with a new store volume is created: the engine copies the image's store
 /// to it.
 const FILLING_STORE: &str = "filling the new store volume";
@@ -168,16 +172,19 @@ impl PreparedBuilder {
     }
 
     /// Runs the build to its end (`Phase::Build`). When the future is dropped the heartbeats stop, and the builder
-    /// ends by itself.
+    /// ends by itself. `lost_handler` finds out whether emulated programs can no longer be run, if the log suggests it.
     pub(crate) async fn build(
         self,
+        lost_handler: impl Future<Output = bool>,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<BuildResult, Failure> {
         let run = self.container.run_logged(self.heartbeat, cancel, events);
-        let (followed, findings) = Box::pin(run).await?;
+        let (followed, mut findings) = Box::pin(run).await?;
         let container = self.container;
         if followed.exit.code != 0 {
+            findings.machine.lost_handler =
+                findings.suspects_handler() && Box::pin(lost_handler).await;
             return Err(container.diagnosis(followed.exit, findings, cancel).await?);
         }
         let (out_path, derivation) = match (result(&followed.out), followed.incomplete) {
@@ -256,15 +263,17 @@ impl PreparedBuilder {
         cancel: &Cancel,
         events: &Events,
     ) -> Result<Forecast, Failure> {
+        let shown_dir = self.container.job.source.shown_dir();
         let collector = forecast::Collector::default();
         let events = collector.intercept(events);
         let followed = self.finished(cancel, &events).await?;
-        let forecast = collector.finish(&followed.out)?;
-        Ok(Forecast {
-            evaluator_memory: followed.evaluator_memory,
-            image: followed.image,
-            ..forecast
-        })
+        let mut forecast = collector.finish(&followed.out)?;
+        forecast.evaluator_memory = followed.evaluator_memory;
+        forecast.image = followed.image;
+        forecast.caches = followed.caches;
+        let (changes, without) = followed.changes;
+        let changes = changes.map(|changes| changes.shown(&shown_dir));
+        Ok(forecast.explained(changes.as_ref(), without))
     }
 
     /// Completes or updates the flake's lock (`Phase::Evaluate`); the text of the new one, `None` if nothing has changed. When
@@ -359,14 +368,24 @@ impl ContainerOfJob {
     async fn diagnosis(
         self: &Arc<Self>,
         exit: Exit,
-        findings: Findings,
+        mut findings: Findings,
         cancel: &Cancel,
     ) -> Result<Failure, Failure> {
+        if let Some(failed) = &mut findings.failed {
+            failed.facts = cancel.race(Box::pin(self.facts(failed))).await?;
+        }
         let container = Arc::clone(self);
         let search = tokio::task::spawn_blocking(move || container.diagnosed(exit, &findings));
         let found = cancel.race(search).await;
         let found = found.and_then(|found| found.or_internal("find the cause of the failure"));
         found.map_err(|failure| self.with_log(failure))
+    }
+
+    /// What the file of the derivation that failed says.
+    async fn facts(&self, failed: &FailedBuild) -> Option<DerivationFacts> {
+        let path = failed.derivation.as_ref()?.path();
+        let file = read_small_file(&self.container, path, MAX_DERIVATION_BYTES).await;
+        DerivationFacts::parse(&String::from_utf8(file.ok()?).ok()?)
     }
 
     /// The failure that the exit status and the findings show.
@@ -376,10 +395,12 @@ impl ContainerOfJob {
         let in_words = self.job.source.in_words();
         let overrides = self.job.source.remote_overrides();
         let lock = self.job.source.lock();
+        let image = self.image.borrow().clone();
         let context = ExitContext {
             code: exit.code,
             oom_killed: exit.oom_killed,
             emulated: self.job.command.emulated_system(),
+            image: image.as_deref(),
             command: self.job.command.task.before_flake(),
             only_evaluates: self.job.command.task.only_evaluates(),
             foreign: self.foreign,
@@ -471,6 +492,8 @@ impl BuildJob {
         };
         let facts = check::facts(&known.out);
         Ok(facts.map(|facts| {
+            let image = facts.image.clone();
+            image.map_or((), |image| events.emit(Event::ImageChosen(image)));
             self.warn_of_others(&known.warnings, &facts.warnings, events);
             CheckResult {
                 facts,

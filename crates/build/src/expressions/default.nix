@@ -36,7 +36,10 @@ let
       # Of a flake's derivation there is no configuration. What this threw would replace the error.
       packages = builtins.tryEval (builtins.attrNames evaluation.pkgs);
       lines = if packages.success then builtins.attrValues (builtins.groupBy (builtins.substring 0 2) packages.value) else [ ];
-      traced = builtins.foldl' (rest: names: tell "packages" names rest) "while evaluating the configuration" lines;
+      # Of a flake: those that make configurations, as words NAME=DIRECTORY=FUNCTION.
+      inputs = builtins.tryEval (builtins.deepSeq (source.makers or [ ]) (source.makers or [ ]));
+      said = if inputs.success && inputs.value != [ ] then tell "inputs" inputs.value else (rest: rest);
+      traced = said (builtins.foldl' (rest: names: tell "packages" names rest) "while evaluating the configuration" lines);
     in
     builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value);
   plain = evaluate [ ];
@@ -54,4 +57,16 @@ in
     { failed ? "" }:
     import ./glue ({ inherit system evaluate imageOf failed checked; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
   inherit (source) report settings;
+  # Why binary caches lack packages: see causes.nix. The image as it would be if they had them, with glue and without.
+  causes = import ./causes.nix { evaluation = plain; inherit system; followers = source.followers or [ ]; };
+  without =
+    let
+      module = import ./without-changes.nix { evaluation = plain; inherit system; };
+      evaluate = modules: source.evaluate ([ module ] ++ modules);
+      evaluateChanged = if source.evaluateChanged or null == null then null else change: modules: source.evaluateChanged change ([ module ] ++ modules);
+    in
+    {
+      image = (imageOf (evaluate [ ])).derivation;
+      glue = import ./glue ({ inherit system evaluate evaluateChanged imageOf; } // source.builder or { });
+    };
 }

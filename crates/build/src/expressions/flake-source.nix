@@ -159,6 +159,33 @@ in
         "what is named after the # is built as it is";
   };
 
+  # The inputs with a function of their own for configurations, which their modules may need; not nixpkgs, which has packages.
+  makers =
+    let
+      inputs = flake.inputs or { };
+      isMaker = name: (builtins.tryEval (inputs.${name} ? lib.nixosSystem && !(inputs.${name} ? legacyPackages.x86_64-linux.lib))).value;
+    in
+    map (name: "${name}=${inputs.${name}.outPath}=nixosSystem") (builtins.filter isMaker (attrNames inputs));
+
+  # The inputs with binary caches that are filled with another nixpkgs than they get here.
+  followers =
+    let
+      inputs = flake.inputs or { };
+      read = input: file: default: if builtins.pathExists "${input}/${file}" then "${input}/${file}" else default;
+      hasCaches = input: (config: config ? extra-substituters || config ? substituters) ((import (read input "flake.nix" (builtins.toFile "none.nix" "{ }"))).nixConfig or { });
+      lockOf = input: builtins.fromJSON (builtins.readFile (read input "flake.lock" (builtins.toFile "none.json" "{ }")));
+      ownNixpkgs = lock: lock.nodes.${lock.nodes.${lock.root}.inputs.nixpkgs}.locked.narHash or null;
+      isFollower =
+        name:
+        let
+          input = inputs.${name};
+          own = ownNixpkgs (lockOf input);
+          found = hasCaches input && own != null && own != input.inputs.nixpkgs.narHash or own;
+        in
+        (builtins.tryEval found).value;
+    in
+    map (name: { inherit name; dir = toString inputs.${name}.outPath; }) (builtins.filter isFollower (attrNames inputs));
+
   # What sdbuild is told about the flake.
   report = {
     source = toString flake.sourceInfo.outPath;

@@ -50,7 +50,7 @@ fn flake_report_of(letter: &str) -> String {
     format!(
         "sdbuild: flake: {{\"source\":\"{path}\",\"expressions\":\"{path}\",\"narHash\":\"sha256-{hash}=\",\
          \"revision\":null,\"lock\":null,\"caches\":{{\"substituters\":[\"https://{letter}\"],\
-         \"trusted-public-keys\":[]}}}}"
+         \"trusted-public-keys\":[\"k\"]}}}}"
     )
 }
 

@@ -186,7 +186,7 @@ fn check_kind(
 }
 
 /// The whole content of a file of at most `max_bytes`.
-async fn read_small_file(
+pub(crate) async fn read_small_file(
     container: &Container,
     path: &str,
     max_bytes: u64,

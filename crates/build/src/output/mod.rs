@@ -18,8 +18,8 @@ mod request;
 mod stages;
 
 pub(crate) use binary_cache::CacheDir;
-pub(crate) use copy_out::check_name;
 pub use copy_out::copy_out;
+pub(crate) use copy_out::{check_name, read_small_file};
 pub use earlier::older_images;
 pub(crate) use earlier::{UnchangedImage, unchanged};
 pub(crate) use manifest::{ImageOwnerId, imager_url};

@@ -131,8 +131,7 @@ struct Sidecars {
 }
 
 impl Sidecars {
-    /// Reads `<image>.bmap`, `<image>.json` and `<image>.sha256`; those that contradict the image or each
-    /// other are refused.
+    /// Reads `<image>.bmap`, `<image>.json` and `<image>.sha256`; those that contradict the image are refused.
     pub(super) fn read(path: &Path, image: &ImageFile) -> Result<Self, Failure> {
         let map = find_map(path, image.compression)?;
         let manifest = match sidecars::read_manifest(path) {
@@ -146,7 +145,7 @@ impl Sidecars {
         }
         let map = map.map(|(_, map)| map);
         if let Some(manifest) = &manifest {
-            check_manifest(manifest, image, map.as_ref())?;
+            check_manifest(manifest, image)?;
         }
         let listed = sidecars::expected_hash(path, image.compression);
         let listed = listed.map_err(|error| error.fail("read its hash"))?;
@@ -154,17 +153,18 @@ impl Sidecars {
         let raw_size = manifest.as_ref().map(|manifest| manifest.raw_size);
         Ok(Self {
             size: map_size.or(raw_size).unwrap_or(image.min_raw_size),
-            expected: expected(listed, manifest)?,
+            // The list comes first, as sha256sum would have it.
+            expected: listed.or(manifest.map(|manifest| Expected {
+                list: manifest.file,
+                hash: manifest.sha256,
+                of: ChecksumTarget::File,
+            })),
             map,
         })
     }
 }
 
-fn check_manifest(
-    manifest: &ManifestInfo,
-    image: &ImageFile,
-    map: Option<&BlockMap>,
-) -> Result<(), Failure> {
+fn check_manifest(manifest: &ManifestInfo, image: &ImageFile) -> Result<(), Failure> {
     let name = manifest.file.display();
     if manifest.size != image.size {
         let text = format!(
@@ -174,14 +174,7 @@ fn check_manifest(
         let hint = "it is incomplete, or the manifest is that of another image";
         return Err(Failure::usage(text).hint(hint));
     }
-    check_size(image, manifest.raw_size, &format!("{name} is the manifest"))?;
-    match map {
-        Some(map) if map.image_size != manifest.raw_size => {
-            let text = format!("the block map is of {} bytes", map.image_size);
-            Err(contradiction(manifest, &text))
-        }
-        _ => Ok(()),
-    }
+    check_size(image, manifest.raw_size, &format!("{name} is the manifest"))
 }
 
 /// Checks that the image can have `size` bytes, as its sidecar states. `sidecar` begins the error message.
@@ -193,38 +186,6 @@ fn check_size(image: &ImageFile, size: u64, sidecar: &str) -> Result<(), Failure
     }
     let text = format!("{sidecar} of another image: that has {size} bytes, this one {least}");
     Err(Failure::usage(text).hint("remove it, or put the right one beside the image"))
-}
-
-/// The hash of the list, else that of the manifest.
-fn expected(
-    listed: Option<Expected>,
-    manifest: Option<ManifestInfo>,
-) -> Result<Option<Expected>, Failure> {
-    let Some(manifest) = manifest else {
-        return Ok(listed);
-    };
-    let Some(listed) = listed else {
-        return Ok(Some(Expected {
-            list: manifest.file,
-            hash: manifest.sha256,
-            of: ChecksumTarget::File,
-        }));
-    };
-    let is_same = match listed.of {
-        ChecksumTarget::File => listed.hash == manifest.sha256,
-        ChecksumTarget::Raw => listed.hash == manifest.raw_sha256,
-    };
-    if is_same {
-        return Ok(Some(listed));
-    }
-    let text = format!("{} has another hash", listed.list.display());
-    Err(contradiction(&manifest, &text))
-}
-
-fn contradiction(manifest: &ManifestInfo, what: &str) -> Failure {
-    let name = manifest.file.display();
-    let text = format!("{name} contradicts another file beside the image: {what}");
-    Failure::usage(text).hint("remove the one that is of another image")
 }
 
 /// The block map beside the image: named after the file, or after the file without the extension of the

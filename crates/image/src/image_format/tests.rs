@@ -13,24 +13,6 @@ fn formats_are_chosen_by_their_names() {
     assert_eq!(Format::default().row(), &SD_CARD);
 }
 
-#[test]
-fn an_unknown_format_is_answered_with_the_list() {
-    let refused = |text: &str| text.parse::<Format>().unwrap_err();
-    let text = refused("sdcard");
-    assert!(text.starts_with("`sdcard` is not one of sd-card"), "{text}");
-    assert!(text.contains("VARIANT (did you mean sd-card?); "), "{text}");
-    assert!(!refused("zzz").contains("did you mean"));
-    for text in ["img", "raw"] {
-        assert!(
-            refused(text)
-                .contains("sd-card for a board, or raw-efi for a PC, with --compress none")
-        );
-    }
-    for text in ["nixpkgs:", "nixpkgs:a b", "nixpkgs:a\";x", "nixpkgs:a.b"] {
-        assert!(refused(text).contains("does not name a variant"), "{text}");
-    }
-}
-
 /// nixpkgs' modules for cards would make the image of any other format one for a card.
 #[test]
 fn only_a_card_keeps_the_modules_for_cards() {

@@ -178,3 +178,16 @@ fn only_files_and_disks_are_opened_at_once() {
         }
     }
 }
+
+/// `flash` proposed to write what one decompression leaves of it.
+#[test]
+fn an_image_that_is_compressed_twice_is_recognised() {
+    for (compression, once) in compressed(&image()) {
+        let twice = zstd::encode_all(once.as_slice(), 1).unwrap();
+        let twice = open(&twice).unwrap();
+        assert!(twice.is_other_file(&Cancel::new()), "{compression:?}");
+        let error = twice.table_kind(&Cancel::new()).unwrap_err().to_string();
+        assert!(error.contains("it is compressed twice"), "{error}");
+        assert!(!open(&once).unwrap().is_other_file(&Cancel::new()));
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScanError};
 
 /// Levels of lists and mappings in each other; cloud-init's own files have a handful.
 const MAX_DEPTH: usize = 64;
@@ -38,8 +38,6 @@ impl From<ScanError> for YamlError {
 pub(super) struct Node {
     pub(super) line: usize,
     pub(super) value: Value,
-    /// Whether it is a scalar without quotes and tag, which may be something else than a text.
-    pub(super) is_plain: bool,
 }
 
 /// What a node is.
@@ -63,12 +61,6 @@ impl Node {
         found.map(|(_, node)| node)
     }
 
-    /// Whether YAML 1.1, which cloud-init reads, takes it for a truth value or a number.
-    pub(super) fn is_truth_or_number(&self) -> bool {
-        let text = self.text().filter(|_| self.is_plain);
-        text.is_some_and(|text| is_truth(text) || is_number(text))
-    }
-
     /// The text of a scalar.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.value {
@@ -76,42 +68,6 @@ impl Node {
             Value::List(_) | Value::Mapping(_) | Value::Alias => None,
         }
     }
-}
-
-/// Whether `text` is a word for a truth value: in small letters, in capitals, or with the first letter as one.
-fn is_truth(text: &str) -> bool {
-    const WORDS: [&str; 6] = ["true", "false", "yes", "no", "on", "off"];
-    let is_small = |letters: &str| letters.bytes().all(|byte| byte.is_ascii_lowercase());
-    let is_cased = text.get(1..).is_some_and(is_small) || text == text.to_ascii_uppercase();
-    is_cased && WORDS.contains(&text.to_ascii_lowercase().as_str())
-}
-
-/// Whether `text` is an integer, a fraction, or one in base 60 as `1:30`.
-fn is_number(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if matches!(unsigned.to_ascii_lowercase().as_str(), ".inf" | ".nan") {
-        return true;
-    }
-    let is_all = |part: &str, is_digit: fn(char) -> bool| {
-        !part.is_empty() && part.chars().all(|c| c == '_' || is_digit(c))
-    };
-    if let Some(digits) = unsigned.strip_prefix("0x") {
-        return is_all(digits, |c| c.is_ascii_hexdigit());
-    }
-    if let Some(digits) = unsigned.strip_prefix("0b") {
-        return is_all(digits, |c| matches!(c, '0' | '1'));
-    }
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "+0"));
-    let begins = mantissa
-        .trim_start_matches('.')
-        .starts_with(|c: char| c.is_ascii_digit());
-    let is_power = exponent
-        .strip_prefix(['-', '+'])
-        .is_some_and(|digits| is_all(digits, |c| c.is_ascii_digit()));
-    begins
-        && is_power
-        && mantissa.matches('.').count() <= 1
-        && is_all(mantissa, |c| c.is_ascii_digit() || matches!(c, '.' | ':'))
 }
 
 /// The only document of `text`; `None` if there is none. An error for a second one, and for a key that a mapping has twice.
@@ -144,12 +100,6 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     }
 }
 
-/// Whether `tag` is none of YAML itself, as `!vault` and `!!python/tuple`.
-fn is_foreign(tag: &Tag) -> bool {
-    let is_own = tag.is_yaml_core_schema() && !tag.suffix.contains('/');
-    !is_own && !matches!(tag.suffix.as_str(), "" | "!")
-}
-
 struct Events<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
 }
@@ -172,17 +122,6 @@ impl<'a> Events<'a> {
             let what = format!("lists and mappings are nested more than {MAX_DEPTH} levels deep");
             return Err(YamlError::new(line, what));
         }
-        if let Event::Scalar(_, _, _, tag)
-        | Event::SequenceStart(_, tag)
-        | Event::MappingStart(_, tag) = &event
-            && let Some(tag) = tag.as_ref().filter(|tag| is_foreign(tag))
-        {
-            let what = format!(
-                "cloud-init does not support the tag `{tag}`, and would ignore the whole file"
-            );
-            return Err(YamlError::new(line, what));
-        }
-        let is_plain = matches!(event, Event::Scalar(_, ScalarStyle::Plain, _, None));
         let value = match event {
             Event::Scalar(text, ..) => Value::Scalar(text.into_owned()),
             Event::SequenceStart(..) => Value::List(self.list(depth)?),
@@ -196,11 +135,7 @@ impl<'a> Events<'a> {
             | Event::SequenceEnd
             | Event::MappingEnd => return Err(YamlError::new(line, "a value is missing")),
         };
-        Ok(Node {
-            line,
-            value,
-            is_plain,
-        })
+        Ok(Node { line, value })
     }
 
     fn list(&mut self, depth: usize) -> Result<Vec<Node>, YamlError> {
@@ -280,30 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn truth_values_and_numbers_are_no_texts() {
-        let is_other = |text: &str| parse(text).unwrap().unwrap().is_truth_or_number();
-        for text in [
-            "true", "Yes", "OFF", "0", "-7", "1_000", "0x1F", "0b1", "3.14", ".5", "1.5e+3",
-            "1:30", ".inf",
-        ] {
-            assert!(is_other(text), "{text}");
-        }
-        for text in [
-            "ls", "tRUE", "'true'", "\"1\"", "!!str 1", "7z", "1.2.3", "0xg", "e", ".", "-", "1 2",
-            "w", "truet", "~",
-        ] {
-            assert!(!is_other(text), "{text}");
-        }
-    }
-
-    #[test]
     fn what_cloud_init_would_misread_has_its_line() {
         assert_eq!(error("a: 1\nb: [1, 2\n").0, 3);
         assert_eq!(error("a: 1\nb: 2\na: 3\n").0, 3);
         assert!(error("a: 1\n---\nb: 2\n").1.contains("second document"));
         assert_eq!(error("a: b: c\n").0, 1);
         assert_eq!(error("a: 1\nb: \u{1}\n").0, 2);
-        assert!(error("a: !vault b\n").1.contains("the tag `!vault`"));
         assert!(error("a: {{ b }}\n").1.contains("template: jinja"));
     }
 

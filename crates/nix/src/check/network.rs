@@ -221,7 +221,20 @@ fn wrong_keys(facts: &ConfigFacts) -> Vec<Finding> {
         );
         finding.fix(changes_that_name_the_file(facts, &key.name))
     });
-    phrases.chain(raw).chain(without_file).collect()
+    let old = net.old_names.iter().map(|key| {
+        let finding = Finding::of_value(
+            "wireless-key",
+            Error,
+            key_option(&key.network, "psk"),
+            nix_string(&format!("@{}@", key.name)),
+            "that is the form until NixOS 24.11. Now it is taken for the passphrase itself, so the machine does not join the network",
+        );
+        let value = nix_string(&format!("ext:{}", key.name));
+        let change = Change::set(key_option(&key.network, "pskRaw"), value);
+        let file = changes_that_name_the_file(facts, &key.name);
+        finding.fix(std::iter::once(change.note("instead of psk")).chain(file))
+    });
+    phrases.chain(raw).chain(without_file).chain(old).collect()
 }
 
 fn open_passphrases(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
@@ -450,6 +463,16 @@ mod tests {
         assert_eq!(
             found(&wireless(&[phrase(7)])),
             ["wireless-key", "open-passphrase"]
+        );
+        let old = json!([{ "network": "Home", "name": "PSK_HOME" }]);
+        let old = of_id("wireless-key", &wireless(&[("/network/old_names", old)])).lines(None);
+        assert!(
+            old[0].contains("Home.pskRaw = \"ext:PSK_HOME\";"),
+            "{old:?}"
+        );
+        assert!(
+            old[1].contains("networking.wireless.secretsFile = "),
+            "{old:?}"
         );
         let group = ("/groups", json!(["wheel", "wpa_supplicant"]));
         let lines = of_id("wireless-key", &wireless(&[without_file, group])).lines(None);

@@ -110,6 +110,8 @@ pub(super) enum Cause {
     InputUrl { url: String },
     /// What was fetched has another hash.
     WrongHash { specified: String, got: String },
+    /// The system of the image is among those that it is to emulate.
+    EmulatesItself,
     /// The message says itself what is wrong: an assertion, `throw`, or an error that is not known.
     Other,
 }
@@ -165,6 +167,19 @@ impl Cause {
         matches!(
             self,
             Self::InfiniteRecursion { .. } | Self::MissingArgument { .. }
+        )
+    }
+
+    /// Whether an empty text in the place of a value can be what it is about.
+    pub(super) fn may_need_a_variable(&self) -> bool {
+        matches!(
+            self,
+            Self::StringAsPath { .. }
+                | Self::MissingFile { .. }
+                | Self::Impure(Impure::Path(_))
+                | Self::WrongType { .. }
+                | Self::WrongValue { .. }
+                | Self::Other
         )
     }
 
@@ -247,6 +262,14 @@ fn of_file(error: &NixError) -> Option<Cause> {
     }
     if summary.contains("invalid UTF-8 byte") {
         return Some(Cause::NotUtf8);
+    }
+    let file = error
+        .position
+        .as_ref()
+        .map(|position| position.file.as_str());
+    let is_of_binfmt = file.is_some_and(|file| file.ends_with("/system/boot/binfmt.nix"));
+    if is_of_binfmt && summary.starts_with("assertion '") {
+        return Some(Cause::EmulatesItself);
     }
     if let Some((attribute, first)) = summary.split_once("' already defined at ") {
         return Some(Cause::DefinedTwice {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::machine::KnownError;
+use super::machine::{KnownError, suspicions};
 use crate::cli_module::CliModule;
 use crate::flake_lock::Lock;
 use crate::log::NixError;
@@ -25,6 +25,8 @@ pub struct ExitContext<'a> {
     pub oom_killed: bool,
     /// The system whose programs ran under emulation, if any did.
     pub emulated: Option<System>,
+    /// The derivation of the image, if it was known before it was built.
+    pub image: Option<&'a str>,
     /// The command line of sdbuild up to its configuration, such as `sdbuild build`.
     pub command: &'a str,
     /// Whether it only evaluated and built nothing.
@@ -64,10 +66,112 @@ pub struct FailedBuild {
     pub derivation: Option<Derivation>,
     /// Nix's message about the failure.
     pub message: String,
+    /// The phase that it was in, such as `checkPhase`, if it has phases.
+    pub phase: Option<String>,
+    /// The remote builder that built it; empty for the engine's machine.
+    pub machine: String,
+    /// What its file says, if that could be read.
+    pub facts: Option<DerivationFacts>,
     /// The last [`TAIL_LINES`] lines of its output.
     pub tail: Vec<String>,
     /// Known errors in any line of its output.
     pub known_errors: BTreeSet<KnownError>,
+}
+
+/// What the file of a derivation says about how it is built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DerivationFacts {
+    /// The system whose programs build it; `builtin` for Nix itself.
+    pub system: String,
+    /// Whether the hash of its output is given: what it runs may use the network.
+    pub is_fixed_output: bool,
+}
+
+impl DerivationFacts {
+    /// The facts in the text of a `.drv` file, `Derive([OUTPUTS],[INPUTS],[SOURCES],"SYSTEM",…`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (outputs, rest) = text.strip_prefix("Derive([")?.split_once(")],[")?;
+        // Neither inputs nor sources have other texts than store paths and names of outputs.
+        let (_, rest) = rest.split_once("],\"")?;
+        let (system, _) = rest.split_once('"')?;
+        Some(Self {
+            system: system.to_owned(),
+            is_fixed_output: !outputs.ends_with(",\"\""),
+        })
+    }
+}
+
+impl FailedBuild {
+    /// Whether it is known to have run under the emulation of `emulated`.
+    pub(super) fn ran_emulated(&self, emulated: Option<System>) -> bool {
+        let system = self.facts.as_ref().map(|facts| facts.system.as_str());
+        self.machine.is_empty()
+            && emulated.is_some_and(|one| system == Some(one.to_string().as_str()))
+    }
+
+    /// Whether it is known to have a given hash.
+    pub(super) fn is_fixed_output(&self) -> bool {
+        self.facts
+            .as_ref()
+            .is_some_and(|facts| facts.is_fixed_output)
+    }
+}
+
+/// What the builder's machine was like when the command failed; `None` for what could not be found out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// The fewest free bytes of the store volume that were seen.
+    pub bytes: Option<u64>,
+    /// Its fewest free inodes; `None` also where their number has no limit.
+    pub inodes: Option<u64>,
+    /// Processes that the kernel killed because memory ran out.
+    pub killed: Option<u64>,
+    /// Processes that the builder's limit did not allow.
+    pub refused: Option<u64>,
+    /// Whether a program of the emulated system can no longer be run.
+    pub lost_handler: bool,
+}
+
+impl Machine {
+    /// Fewer free bytes are no space: what a program writes at a time does not fit any more.
+    const FULL_BYTES: u64 = 32 << 20;
+    /// The same of inodes.
+    const FULL_INODES: u64 = 64;
+
+    /// The machine in the words `bytes=N inodes=N killed=N refused=N`, of which each may be missing.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut machine = Self::default();
+        for (key, value) in text.split(' ').filter_map(|word| word.split_once('=')) {
+            let value = value.parse().ok();
+            match key {
+                "bytes" => machine.bytes = value,
+                "inodes" => machine.inodes = value,
+                "killed" => machine.killed = value,
+                "refused" => machine.refused = value,
+                _ => {}
+            }
+        }
+        machine
+    }
+
+    /// What both say.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        Self {
+            bytes: least(self.bytes, other.bytes),
+            inodes: least(self.inodes, other.inodes),
+            killed: self.killed.max(other.killed),
+            refused: self.refused.max(other.refused),
+            lost_handler: self.lost_handler || other.lost_handler,
+        }
+    }
+
+    /// Whether the store volume had no space left; `None` if that is not known.
+    pub(super) fn is_full(&self) -> Option<bool> {
+        let has_no_inode = self.inodes.is_some_and(|inodes| inodes < Self::FULL_INODES);
+        self.bytes
+            .map(|bytes| has_no_inode || bytes < Self::FULL_BYTES)
+    }
 }
 
 /// The parts of the log that explain a failure.
@@ -87,9 +191,16 @@ pub struct Findings {
     pub missing_image: Option<String>,
     /// The last lines that Nix did not write.
     pub other_lines: VecDeque<String>,
+    /// The machine at the end.
+    pub machine: Machine,
 }
 
 impl Findings {
+    /// Whether something says that programs of another system could not be run, which only the machine can confirm.
+    pub fn suspects_handler(&self) -> bool {
+        suspicions(self).any(|(error, _)| error == KnownError::NoHandler)
+    }
+
     /// What follows `prefix` in the last line with that prefix: how the builder's own programs report why they
     /// ended.
     pub(super) fn last_reason(&self, prefix: &str) -> Option<&str> {

@@ -55,12 +55,17 @@ impl Explanation {
     /// The meaning of Nix's `error`.
     pub(super) fn find(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> Self {
         let cause = Cause::read(error);
-        let located = locate(context, findings, error, &cause);
+        let located = names::of_input(findings, &cause, error)
+            .map_or_else(|| locate(context, findings, error, &cause), Located::from);
+        let variable = cause
+            .may_need_a_variable()
+            .then(|| files::empty_variable(context))
+            .flatten();
         let position = error.position.as_ref().and_then(Place::of);
         let position = position.filter(|_| !cause.is_reported_elsewhere());
         Self {
             place: located.place.or(position),
-            advice: located.advice,
+            advice: variable.into_iter().chain(located.advice).collect(),
             cause,
         }
     }
@@ -229,6 +234,10 @@ fn locate(
             let place = place.or_else(|| only_word(context, plain?));
             let advice = Row::WrongHash.with("got", got).and("specified", specified);
             (place, advice).into()
+        }
+        Cause::EmulatesItself => {
+            let place = options::place(context, "boot.binfmt.emulatedSystems", &[]);
+            (place, Row::EmulatesItself.advice()).into()
         }
         Cause::Other => {
             let message = error.summary.as_str();

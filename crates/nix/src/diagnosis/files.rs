@@ -1,6 +1,6 @@
 //! Files that the builder does not have, and what a flake must not read.
 
-use super::cause::Impure;
+use super::cause::{Impure, is_name};
 use super::evidence::ExitContext;
 use super::flakes::lock_command;
 use super::place::{Place, only_line, only_word};
@@ -72,6 +72,22 @@ pub(super) fn not_in_search_path(context: &ExitContext<'_>, path: &str) -> (Opti
 fn search_path(context: &ExitContext<'_>, path: &str) -> Option<Place> {
     let written = format!("<{path}>");
     only_line(context, |line| line.contains(&written))
+}
+
+/// What helps if the user's files read a variable of the environment, which is empty here.
+pub(super) fn empty_variable(context: &ExitContext<'_>) -> Option<Advice> {
+    let modules = context.files?.modules();
+    modules.iter().find_map(|(path, bytes)| {
+        let text = String::from_utf8_lossy(bytes);
+        let mut lines = (1..).zip(text.lines());
+        lines.find_map(|(line, text)| {
+            let code = text.split('#').next().unwrap_or_default();
+            let (_, rest) = code.split_once("getEnv ")?;
+            let name = rest.split('"').nth(1).filter(|name| is_name(name))?;
+            let place = format!("{}{}:{line}", context.shown_dir, path.display());
+            Some(Row::EmptyVariable.with("place", place).and("name", name))
+        })
+    })
 }
 
 /// What helps with something outside a flake that it reads, and where that is.

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 
 use KnownError::{
     BuilderLost, CacheDamaged, CacheFailed, CacheForeign, Certificate, DiskFull, DownloadTimeout,
-    EmulatorCrash, FirmwareTooSmall, KeyUntrusted, MissingProgram, Network, NoHandler,
+    EmulatorCrash, FirmwareTooSmall, KeyUntrusted, MemoryFull, MissingProgram, Network, NoHandler,
     ProcessLimit, RootTooSmall, WrongHash,
 };
 
-use super::evidence::{ExitContext, Findings};
+use super::evidence::{ExitContext, FailedBuild, Findings};
 use super::fetches::{failed_download, is_of_cache};
 use super::table::Row;
+use crate::log::NixError;
+use crate::shell_session::Derivation;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
 use sdbuild_core::text::truncate;
@@ -24,6 +26,8 @@ const MAX_CHARS: usize = 600;
 pub enum KnownError {
     /// The disk of the store volume is full, or has no free inode.
     DiskFull,
+    /// The kernel killed a program because memory ran out.
+    MemoryFull,
     /// No new process could be started.
     ProcessLimit,
     /// A program of another architecture could not be run.
@@ -56,10 +60,15 @@ pub enum KnownError {
     BuilderLost,
 }
 
-/// Texts that show an error in any line.
-const IN_ANY_LINE: [(&str, KnownError); 23] = [
+/// What Nix adds to its message about a failed build whose machine has no free space at that moment.
+const NOTE_OF_NIX: &str = "lack of free disk space";
+
+/// Texts that may show an error in any line.
+const IN_ANY_LINE: [(&str, KnownError); 25] = [
+    ("No space left on device while populating", RootTooSmall),
     ("No space left on device", DiskFull),
-    ("lack of free disk space", DiskFull),
+    (NOTE_OF_NIX, DiskFull),
+    ("Killed signal terminated program", MemoryFull),
     ("database or disk is full", DiskFull),
     (
         "fork: retry: Resource temporarily unavailable",
@@ -107,7 +116,7 @@ const IN_DOWNLOADS: [(&str, KnownError); 13] = [
     ("SSL connect error", Network),
 ];
 
-/// The errors that `line` shows.
+/// The errors that `line` may show: anything that is built can write such a text. [`confirmed_errors`] are true.
 pub fn known_errors(line: &str) -> impl Iterator<Item = KnownError> + '_ {
     let shown = |row: &&(&str, KnownError)| line.contains(row.0);
     let is_download = line.contains("unable to download") || line.contains("curl: (");
@@ -120,6 +129,49 @@ pub fn known_errors(line: &str) -> impl Iterator<Item = KnownError> + '_ {
     everywhere.map(|(_, error)| *error).chain(download)
 }
 
+/// Who wrote the text that shows an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source<'a> {
+    /// Nix, in this message.
+    Nix(&'a NixError),
+    /// What the failed derivation ran.
+    Build,
+}
+
+/// What texts in Nix's messages and in the failed build's output may show.
+pub(super) fn suspicions(findings: &Findings) -> impl Iterator<Item = (KnownError, Source<'_>)> {
+    let of_nix = findings.nix_errors.iter().flat_map(|error| {
+        known_errors(&error.summary).map(move |known| (known, Source::Nix(error)))
+    });
+    let built = findings
+        .failed
+        .iter()
+        .flat_map(|failed| &failed.known_errors);
+    // Nix reports what one cache failed to deliver as an error, goes on with the next one, and then may fail to build.
+    let is_cause = |(error, _): &(KnownError, Source<'_>)| {
+        findings.failed.is_none() || !error.is_of_one_cache()
+    };
+    of_nix
+        .filter(is_cause)
+        .chain(built.map(|known| (*known, Source::Build)))
+}
+
+/// The known errors that a text shows and that the machine, or what is known of the failed derivation, confirms.
+pub(super) fn confirmed_errors(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+) -> BTreeSet<KnownError> {
+    let confirmed = suspicions(findings)
+        .filter(|(error, source)| error.is_confirmed(context, findings, *source));
+    let mut confirmed: BTreeSet<_> = confirmed.map(|(error, _)| error).collect();
+    // A tool that fills the file system of an image says the same of a full disk.
+    if confirmed.contains(&DiskFull) {
+        confirmed.remove(&RootTooSmall);
+        confirmed.remove(&FirmwareTooSmall);
+    }
+    confirmed
+}
+
 /// Whether `line` is Nix's message about an answer of a binary cache with an error status.
 fn is_refused_by_cache(line: &str) -> bool {
     let rest = line.split_once("unable to download '");
@@ -128,6 +180,44 @@ fn is_refused_by_cache(line: &str) -> bool {
 }
 
 impl KnownError {
+    /// Whether a text of `source` that may show it is known to do so.
+    fn is_confirmed(
+        self,
+        context: &ExitContext<'_>,
+        findings: &Findings,
+        source: Source<'_>,
+    ) -> bool {
+        let machine = &findings.machine;
+        let failed = findings.failed.as_ref();
+        let is_by_nix = matches!(source, Source::Nix(_));
+        match self {
+            DiskFull => match source {
+                // Nix looks at the free space itself, and writes files itself: a text with a trace is one that it evaluates.
+                Source::Nix(error) => {
+                    machine.is_full() == Some(true)
+                        || error.summary.contains(NOTE_OF_NIX)
+                        || failed.is_none() && !error.text.contains("… ")
+                }
+                Source::Build => {
+                    let is_here = failed.is_some_and(|failed| failed.machine.is_empty());
+                    is_here && machine.is_full() == Some(true)
+                }
+            },
+            MemoryFull => machine.killed.is_some_and(|killed| killed > 0),
+            ProcessLimit => is_by_nix || machine.refused.is_some_and(|refused| refused > 0),
+            NoHandler => context.emulated.is_none() || machine.lost_handler,
+            EmulatorCrash => failed.is_some_and(|failed| failed.ran_emulated(context.emulated)),
+            RootTooSmall | FirmwareTooSmall => {
+                !is_by_nix && failed.is_some_and(|failed| is_of_image(context, findings, failed))
+            }
+            Certificate | DownloadTimeout | Network => {
+                is_by_nix || failed.is_some_and(FailedBuild::is_fixed_output)
+            }
+            WrongHash | CacheDamaged | CacheFailed | CacheForeign | KeyUntrusted
+            | MissingProgram | BuilderLost => is_by_nix,
+        }
+    }
+
     /// Whether it may be an error of one binary cache, while another one has what is needed.
     pub(super) fn is_of_one_cache(self) -> bool {
         matches!(
@@ -143,11 +233,24 @@ impl KnownError {
             FirmwareTooSmall => Some(Row::FirmwareTooSmall),
             EmulatorCrash => Some(Row::EmulatorCrash),
             NoHandler if !emulated => Some(Row::NoEmulation),
-            WrongHash | NoHandler | DiskFull | ProcessLimit | Certificate | DownloadTimeout
-            | Network | CacheDamaged | CacheFailed | CacheForeign | KeyUntrusted | BuilderLost
-            | MissingProgram => None,
+            WrongHash | NoHandler | DiskFull | MemoryFull | ProcessLimit | Certificate
+            | DownloadTimeout | Network | CacheDamaged | CacheFailed | CacheForeign
+            | KeyUntrusted | BuilderLost | MissingProgram => None,
         }
     }
+}
+
+/// Whether `failed` makes the image, or its root file system, which is a derivation of its own in nixpkgs.
+fn is_of_image(context: &ExitContext<'_>, findings: &Findings, failed: &FailedBuild) -> bool {
+    let path = failed.derivation.as_ref().map(Derivation::path);
+    let is_root = matches!(failed.name.as_str(), "ext4-fs.img" | "ext4-fs.img.zst");
+    // Where Nix evaluates and builds in one process, the image is what nothing else depends on.
+    let mut errors = findings.nix_errors.iter();
+    let mut is_last = || !errors.any(|error| error.summary.contains("of derivation '"));
+    is_root
+        || context
+            .image
+            .map_or_else(&mut is_last, |image| path == Some(image))
 }
 
 /// `failure` with the hints of `rows`.
@@ -168,7 +271,14 @@ pub(super) fn machine_failure(
     known: &BTreeSet<KnownError>,
 ) -> Option<Failure> {
     let failure = known.iter().find_map(|error| match error {
-        DiskFull => Some(store_volume_full(context.store)),
+        DiskFull => Some(match &findings.failed {
+            Some(failed) if !failed.machine.is_empty() => {
+                let text = format!("no space left on the remote builder {}", failed.machine);
+                environment(text, &[Row::RemoteDiskFull])
+            }
+            _ => store_volume_full(context.store),
+        }),
+        MemoryFull => Some(out_of_memory(findings.failed.as_ref(), "ran")),
         ProcessLimit => {
             Some(environment("the builder could not start another process", &[Row::TooMuchAtOnce]))
         }
@@ -216,6 +326,18 @@ pub(super) fn machine_failure(
     } else {
         failure
     })
+}
+
+/// Memory ran out, or did so probably: as `verb` says.
+pub(super) fn out_of_memory(killed: Option<&FailedBuild>, verb: &str) -> Failure {
+    let what = killed.map_or_else(
+        || "the builder".to_owned(),
+        |failed| format!("the build of {}", failed.name),
+    );
+    environment(
+        format!("{what} {verb} out of memory"),
+        &[Row::TooMuchAtOnce],
+    )
 }
 
 /// Programs of the emulated `system` stopped running.

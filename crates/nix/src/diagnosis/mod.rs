@@ -20,20 +20,20 @@ mod syntax;
 mod table;
 mod warnings;
 
-use std::collections::BTreeSet;
-
 use crate::log::NixError;
 use crate::reports::unmarked;
 use cause::Cause;
-pub use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
+pub use evidence::{DerivationFacts, ExitContext, FailedBuild, Findings, Machine, TAIL_LINES};
 use explanation::Explanation;
 use fetches::{fetch_failure, no_network_failure};
 pub use machine::{KnownError, known_errors};
-use machine::{environment, machine_failure, store_volume_full, with_rows};
+use machine::{
+    confirmed_errors, environment, machine_failure, out_of_memory, store_volume_full, with_rows,
+};
 use message::reason;
 use sdbuild_core::failure::{Class, Failure};
 use table::{Advice, Row};
-pub use warnings::{Warnings, is_of_evaluation};
+pub use warnings::{Warnings, is_of_evaluation, silent_cache};
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).
 const NO_PRIVATE_HANDLER: i64 = 119;
@@ -49,7 +49,7 @@ const SEE_LOG: &str = "see the end of the log";
 /// The failure of a run that ended as `context` and `findings` describe.
 pub fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
     let findings = &*flakes::with_own_paths(context, findings);
-    let known = all_known_errors(findings);
+    let known = confirmed_errors(context, findings);
     let failed = findings.failed.as_ref();
     let error = findings.nix_errors.first();
     let explained = error.map(|error| (error, Explanation::find(context, findings, error)));
@@ -95,19 +95,6 @@ fn with_hash(failure: Failure, explained: Option<(&NixError, &Explanation)>) -> 
     }
 }
 
-/// The known errors in Nix's messages and in the failed build's output.
-fn all_known_errors(findings: &Findings) -> BTreeSet<KnownError> {
-    let in_messages = findings.nix_errors.iter().map(|e| &e.summary);
-    let in_output = findings.failed.iter().flat_map(|f| &f.known_errors);
-    // Nix reports what one cache failed to deliver as an error, goes on with the next one, and then may fail to build.
-    let is_cause = |error: &KnownError| findings.failed.is_none() || !error.is_of_one_cache();
-    in_messages
-        .flat_map(|summary| known_errors(summary))
-        .filter(is_cause)
-        .chain(in_output.copied())
-        .collect()
-}
-
 /// The entry could not set up the private handler before Nix began. Judged before all known errors: its "no
 /// space left" is about user namespaces, not about a disk.
 fn private_handler_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
@@ -140,23 +127,66 @@ fn import_failure(
 
 /// Memory ran out: the kernel reports it, or a build was killed by the signal that the kernel uses for it.
 fn memory_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
-    let killed = findings
-        .failed
-        .as_ref()
-        .filter(|f| f.message.contains("signal 9 (Killed)"));
-    if !context.oom_killed && killed.is_none() {
-        return None;
+    let failed = findings.failed.as_ref();
+    let killed = failed.filter(|f| f.message.contains("signal 9 (Killed)"));
+    let counted = findings.machine.killed;
+    let counted = counted.filter(|_| failed.is_none_or(|failed| failed.machine.is_empty()));
+    match counted {
+        _ if context.oom_killed => Some(out_of_memory(killed, "ran")),
+        // Something else has sent the signal.
+        Some(0) => None,
+        Some(_) => killed.map(|_| out_of_memory(killed, "ran")),
+        None => killed.map(|_| out_of_memory(killed, "probably ran")),
     }
-    let what = killed.map_or("the builder".to_owned(), |f| {
-        format!("the build of {}", f.name)
-    });
-    let verb = if context.oom_killed {
-        "ran"
-    } else {
-        "probably ran"
+}
+
+/// Where `failed` failed: ` in checkPhase, under emulation`.
+fn circumstances(context: &ExitContext<'_>, failed: &FailedBuild) -> String {
+    let phase = failed.phase.as_ref().map(|phase| format!(" in {phase}"));
+    let emulated = failed
+        .ran_emulated(context.emulated)
+        .then_some(", under emulation");
+    let remote = (!failed.machine.is_empty()).then(|| format!(", on {}", failed.machine));
+    [phase, emulated.map(str::to_owned), remote]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// What helps if the tests of a package failed under emulation.
+fn failed_check(context: &ExitContext<'_>, failed: &FailedBuild) -> Option<Advice> {
+    let phase = failed.phase.as_deref()?;
+    let is_check = phase.to_lowercase().ends_with("checkphase");
+    let switch = match phase {
+        "installCheckPhase" => "doInstallCheck",
+        _ => "doCheck",
     };
-    let text = format!("{what} {verb} out of memory");
-    Some(environment(text, &[Row::TooMuchAtOnce]))
+    let is_python = failed.name.starts_with("python3");
+    let change = if is_python {
+        "overridePythonAttrs"
+    } else {
+        "overrideAttrs"
+    };
+    (is_check && failed.ran_emulated(context.emulated)).then(|| {
+        Row::CheckEmulated
+            .with("change", change)
+            .and("switch", switch)
+    })
+}
+
+/// What helps if the initrd is to have a module that the kernel does not have.
+fn missing_module(context: &ExitContext<'_>, failed: &FailedBuild) -> Option<Advice> {
+    let mut lines = failed.tail.iter().rev();
+    let module =
+        lines.find_map(|line| cause::between(line, "modprobe: FATAL: Module ", " not found"))?;
+    let is_closure = failed.name.ends_with("-shrunk") && cause::is_name(module);
+    let place = place::only_word(context, module);
+    let place = place.map(|place| format!(" ({})", place.shown(context)));
+    is_closure.then(|| {
+        Row::ModuleMissing
+            .with("module", module)
+            .and("place", place.unwrap_or_default())
+    })
 }
 
 /// A derivation failed by itself.
@@ -177,8 +207,14 @@ fn build_failure(
         } else {
             ""
         };
-        let text = format!("the build of {} failed{how}{silent}", failed.name);
-        return Some(Failure::message(Class::Build, text));
+        let where_ = circumstances(context, failed);
+        let text = format!("the build of {} failed{how}{where_}{silent}", failed.name);
+        let advice = [
+            failed_check(context, failed),
+            missing_module(context, failed),
+        ];
+        let hints = advice.iter().flatten().map(Advice::text);
+        return Some(hints.fold(Failure::message(Class::Build, text), Failure::hint));
     }
     // nix-build: 100 and the bits above it (build failure, timeout, wrong hash, not deterministic).
     (100..112).contains(&context.code).then(|| {
@@ -238,7 +274,9 @@ fn not_prepared(context: &ExitContext<'_>, findings: &Findings) -> Failure {
     let mut lines = findings.other_lines.iter();
     if text.contains(NOT_NIXPKGS) {
         with_rows(Failure::usage(text), &[Row::NotNixpkgs])
-    } else if lines.any(|l| known_errors(l).any(|e| e == KnownError::DiskFull)) {
+    } else if findings.machine.is_full() != Some(false)
+        && lines.any(|l| known_errors(l).any(|e| e == KnownError::DiskFull))
+    {
         store_volume_full(context.store)
     } else {
         Failure::environment(text)

@@ -6,6 +6,7 @@ use rnix::SyntaxKind::{
 };
 use rnix::SyntaxNode;
 
+use super::cause::Cause;
 use super::evidence::{ExitContext, Findings};
 use super::place::{Place, is_value, node_at, only_name, spans};
 use super::table::{Advice, Row};
@@ -340,6 +341,35 @@ pub(super) fn unexpected(
     }?;
     let advice = Row::NoEllipsis.with("header", header.with(&[]));
     Some(advice.and("line", header.line))
+}
+
+/// What helps with a name that a file of an input does not find: its modules need what a function of that input passes to them.
+pub(super) fn of_input(findings: &Findings, cause: &Cause, error: &NixError) -> Option<Advice> {
+    let is_name = matches!(
+        cause,
+        Cause::UndefinedVariable { .. } | Cause::MissingAttribute { .. }
+    );
+    let file = if let Cause::MissingArgument { module, .. } = cause {
+        module
+    } else {
+        &error.position.as_ref().filter(|_| is_name)?.file
+    };
+    let is_of = |dir: &str| {
+        file.strip_prefix(dir)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    if let Some(input) = findings.packages.inputs().find(|input| is_of(&input.dir)) {
+        let place = file.replacen(&input.dir, &format!("<{}>", input.name), 1);
+        let advice = Row::InputFunction
+            .with("file", place)
+            .and("input", &input.name);
+        return Some(advice.and("function", &input.function));
+    }
+    // Not of nixpkgs, whose functions take what the user writes.
+    let (_, path) = file.strip_prefix("/nix/store/")?.split_once('/')?;
+    let of_nixpkgs = ["nixos/", "pkgs/", "lib/", "doc/"];
+    let is_of_nixpkgs = of_nixpkgs.iter().any(|dir| path.starts_with(dir));
+    (!is_of_nixpkgs).then(|| Row::InputFile.with("file", path))
 }
 
 /// The only line of the user's files that names the package `name`, which nixpkgs refuses or no longer has.

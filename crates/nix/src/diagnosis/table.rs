@@ -173,6 +173,11 @@ rows! {
     NoEllipsis Names "`called with unexpected argument`, of a module or of the outputs of a flake"
         "the function gets more arguments than it names: write {header} in line {line}";
 
+    InputFunction Names "`undefined variable` or `attribute … missing`, in a file of an input"
+        "{file} is a module of the input {input}, which needs what that input's own function passes to it. In flake.nix, write {input}.lib.{function} in place of nixpkgs.lib.nixosSystem";
+    InputFile Names "the same of an input without such a function"
+        "{file} is a file of an input, and needs an overlay or an argument that the configuration does not have. See the input's README";
+
     // Options and their values.
     ForeignModule Options "`The option … does not exist`, of an option of Home Manager, nixos-hardware, agenix, sops-nix or disko"
         "the module of {name} has this option, but is not part of nixpkgs: add {module} to the {where}";
@@ -207,6 +212,9 @@ rows! {
     JoinLists Options "`cannot coerce … to a string`"
         "join lists with `++`, and texts with `+`. In a text, write toString NUMBER, and lib.concatStringsSep \" \" LIST";
 
+    EmulatesItself Options "`assertion '…' failed`, in binfmt.nix"
+        "boot.binfmt.emulatedSystems names the system of the image itself, whose programs the board runs without emulation. Remove it there. It is for the computer that builds, and sdbuild does not need it";
+
     // Image, platform and packages.
     ImportImage Packages "`attribute 'sdImage' … not found`, or `The option 'sdImage' does not exist`"
         "add {module} to the imports of {file}, and modulesPath to its { … }:";
@@ -236,6 +244,9 @@ rows! {
         "only <nixpkgs> exists here. Name a file by its path, or fetch it: {module}";
     UrlNotFound Files "`HTTP error 404`, of a download while the configuration is evaluated"
         "check the address, and that it needs no password. For an archive that needs a login, give --netrc-file FILE";
+
+    EmptyVariable Files "an error about a value that `builtins.getEnv` is to give"
+        "builtins.getEnv \"{name}\" ({place}) is empty here: the configuration is evaluated in a container, without the variables of this machine. Write the value, or set the option with --set";
 
     // Flakes.
     Untracked Flakes "`path '…' does not exist`, of a file of a flake"
@@ -272,9 +283,13 @@ rows! {
     // The build of a derivation.
     WrongHash Build "`hash mismatch`"
         "if you trust what the server sends now, write {got} instead of {specified}";
-    RootTooSmall Build "`Could not allocate block in ext2 filesystem`"
-        "nixpkgs made the root file system too small for its content, which happens with very many small files. Leave some out (documentation.enable = false), or set sdImage.rootFilesystemCreator to a tool that reserves more space";
-    FirmwareTooSmall Build "`Disk full`, of the firmware partition"
+    CheckEmulated Build "`the build of … failed … in checkPhase, under emulation`"
+        "its tests ran under emulation, which the machines that build for NixOS's cache never do. Leave them out, in an overlay: NAME = prev.NAME.{change} { {switch} = false; }; or build it on an AArch64 machine: --builders or --on";
+    ModuleMissing Build "`modprobe: FATAL: Module … not found`"
+        "the kernel has no module {module}, which boot.initrd.availableKernelModules or boot.initrd.kernelModules asks for{place}. Remove it there. If another module asks for it, write boot.initrd.allowMissingModules = true; or where this nixpkgs does not have that option, nixpkgs.overlays = [ (_: prev: { makeModulesClosure = x: prev.makeModulesClosure (x // { allowMissing = true; }); }) ];";
+    RootTooSmall Build "`Could not allocate block in ext2 filesystem`, or `No space left on device while populating`, of the image"
+        "nixpkgs computed the root file system too small for its content, which happens with very many small files. Leave some out (documentation.enable = false), or set sdImage.rootFilesystemCreator to a tool that reserves more space";
+    FirmwareTooSmall Build "`Disk full`, of the image"
         "make the firmware partition larger: sdImage.firmwareSize = 60; (MiB)";
     EmulatorCrash Build "`uncaught target signal`"
         "an emulated program crashed, which may be the emulator's fault. A build on a native engine (DOCKER_HOST) shows whether it is";
@@ -288,6 +303,8 @@ rows! {
     // This machine, the network and the binary caches.
     DiskFull Machine "`no space left, or no inode, on the store volume …`"
         "free some space where the engine keeps its volumes (docker system df; df -h; df -i). `sdbuild clean` removes the store volume with all results of earlier builds";
+    RemoteDiskFull Machine "`no space left on the remote builder …`"
+        "free some space there: nix-collect-garbage on the builder removes what nothing uses";
     TooMuchAtOnce Machine "`… ran out of memory`, or `… could not start another process`"
         "build fewer things at once (--jobs 1 --cores 2), or give the engine's machine more memory or processes (pids limit), and raise memory-mib in sdbuild.toml if it is set";
     NoHandler Machine "`… programs stopped running: their binfmt_misc entry vanished`"

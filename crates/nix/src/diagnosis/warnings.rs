@@ -106,6 +106,14 @@ pub fn is_of_evaluation(event: &NixEvent) -> bool {
 }
 
 /// `text` without Nix's own prefixes, the delay before the next attempt, and what the server sent, which is mostly a page.
+/// The address of the binary cache that does not answer, as Nix's warning `text` says.
+pub fn silent_cache(text: &str) -> Option<&str> {
+    let (url, _) = failed_download(text)?;
+    let (cache, _) = url.rsplit_once('/')?;
+    let is_asked = url.ends_with("/nix-cache-info") || url.ends_with(".narinfo");
+    is_asked.then_some(cache)
+}
+
 fn without_prefix(text: &str) -> &str {
     let mut text = text.trim();
     for word in [OF_EVALUATION, "warning:", "error:"] {

@@ -39,12 +39,24 @@ let
     ofContainers = [ { key = "sdbuild-glue"; imports = [ module ]; } ];
   };
 
-  # `target`, the package set of the configuration, with the native builders for it.
+  # `given`, the package set of the configuration, with the native builders for it.
   glueOf =
-    { config, options, modulesPath }: target:
+    { config, options, modulesPath }: given:
     let
+      # What has a given hash is fetched natively: no path of an output depends on who fetches it. A package set that nixpkgs has not
+      # made from its overlays alone may have more in it, and stays as it is.
+      target = if isMadeByNixpkgs && given ? extend then given.extend (_: _: fetchers) else given;
+      isMadeByNixpkgs = !(options.nixpkgs.pkgs.isDefined or true) && lib.all isInNixpkgs definers;
+      definers = lib.concatLists (lib.zipListsWith definer options._module.args.files options._module.args.definitions);
+      definer = file: args: lib.optional (args ? pkgs && !(args.pkgs ? isOurs)) file;
+      fetchers = builtins.removeAttrs (builtins.intersectAttrs (lib.genAttrs fetcherNames (_: null)) plain) changed;
+      fetcherNames = [
+        "fetchurl" "fetchzip" "fetchgit" "fetchsvn" "fetchhg" "fetchpatch" "fetchpatch2" "fetchFromGitHub" "fetchFromGitLab"
+        "fetchFromGitea" "fetchFromSourcehut" "fetchPypi" "fetchCrate"
+      ];
+      plain = import given.path { localSystem = builderSystem; config = { }; overlays = [ ]; };
       isInNixpkgs = file: lib.hasPrefix "${toString modulesPath}/" (toString file);
-      inherit (target) lib;
+      inherit (given) lib;
       text = import ./text.nix { inherit lib; };
       # The commands in an option that the user's modules define and that could depend on the machine.
       unprovenIn =
@@ -55,17 +67,14 @@ let
         lib.optionals (option ? files) (lib.concatLists (lib.zipListsWith definition option.files option.definitions));
       inherit (options) sdImage environment;
       # The names that an overlay of the user defines; the values are not evaluated.
-      names = overlay: builtins.attrNames (overlay target target);
+      names = overlay: builtins.attrNames (overlay given given);
       # A package set of the user's own has its own overlays and settings.
-      overlays = config.nixpkgs.overlays ++ target.overlays or [ ];
-      configured = target.config.packageOverrides or config.nixpkgs.config.packageOverrides or (_: { });
+      overlays = config.nixpkgs.overlays ++ given.overlays or [ ];
+      configured = given.config.packageOverrides or config.nixpkgs.config.packageOverrides or (_: { });
+      changed = lib.concatMap names overlays ++ builtins.attrNames (configured given);
       using = {
-        inherit lib target;
-        native = import ./machine.nix {
-          inherit lib target;
-          native = import target.path { localSystem = builderSystem; config = { }; overlays = [ ]; };
-        };
-        changed = lib.concatMap names overlays ++ builtins.attrNames (configured target);
+        inherit lib target changed;
+        native = import ./machine.nix { inherit lib target; native = plain; };
         retry = import ./retry.nix { inherit lib; failed = lib.filter builtins.isString (builtins.split " " failed); };
         unproven = lib.mapAttrs (_: lib.concatMap unprovenIn) {
           path = [ (environment.extraSetup or { }) ];
@@ -148,7 +157,7 @@ let
     if asItIs != null then
       asItIs
     else if buildPlatform.system != hostPlatform.system then
-      "the configuration cross-compiles"
+      "cross: ${buildPlatform.system}"
     else if hostPlatform.system == builderSystem then
       "the builder runs ${builderSystem} itself"
     else if !known then

@@ -39,11 +39,132 @@ pub(super) fn with_failed_build(how: &str, line: &str) -> Findings {
         message: message.clone(),
         tail: vec![line.into()],
         known_errors: known_errors(line).collect(),
+        ..FailedBuild::default()
     };
     Findings {
         failed: Some(failed),
         ..with_error(&message)
     }
+}
+
+/// The facts of a derivation for `system`.
+pub(super) fn facts(system: &str, is_fixed_output: bool) -> DerivationFacts {
+    DerivationFacts {
+        system: system.into(),
+        is_fixed_output,
+    }
+}
+
+#[test]
+fn facts_of_a_derivation_are_in_the_beginning_of_its_file() {
+    let of = |outputs: &str, inputs: &str| {
+        let text = format!(
+            r#"Derive([{outputs}],[{inputs}],["/nix/store/s"],"aarch64-linux","/nix/store/b",["-e"],[("system","x")])"#
+        );
+        DerivationFacts::parse(&text)
+    };
+    let inputs = r#"("/nix/store/a.drv",["out"]),("/nix/store/c.drv",["bin","dev"])"#;
+    for inputs in ["", inputs] {
+        let plain = r#"("dev","/nix/store/d","",""),("out","/nix/store/o","","")"#;
+        assert_eq!(of(plain, inputs), Some(facts("aarch64-linux", false)));
+        let fixed = r#"("out","/nix/store/o","r:sha256","0123")"#;
+        assert_eq!(of(fixed, inputs), Some(facts("aarch64-linux", true)));
+    }
+    assert_eq!(DerivationFacts::parse("Derive([(\"out\""), None);
+}
+
+#[test]
+fn phase_and_emulation_are_shown_and_failed_checks_advised() {
+    let failed = |phase: &str, system: &str, machine: &str| {
+        let mut findings = with_failed_build("with exit code 2", "1 test failed");
+        let failed = findings.failed.as_mut().unwrap();
+        failed.phase = Some(phase.to_owned());
+        failed.facts = Some(facts(system, false));
+        failed.machine = machine.to_owned();
+        diagnose(&context(100), &findings)
+    };
+    let emulated = failed("checkPhase", "aarch64-linux", "");
+    assert!(
+        emulated
+            .to_string()
+            .ends_with("with exit code 2 in checkPhase, under emulation")
+    );
+    assert!(
+        emulated.hints[0].contains("doCheck = false"),
+        "{emulated:?}"
+    );
+    let installed = failed("installCheckPhase", "aarch64-linux", "");
+    assert!(installed.hints[0].contains("doInstallCheck = false"));
+    for (phase, system, machine) in [
+        ("buildPhase", "aarch64-linux", ""),
+        ("checkPhase", "x86_64-linux", ""),
+        ("checkPhase", "aarch64-linux", "ssh-ng://pi"),
+    ] {
+        let failure = failed(phase, system, machine);
+        assert!(failure.hints.is_empty(), "{failure:?}");
+        let shows_emulation = failure.to_string().contains("under emulation");
+        assert_eq!(shows_emulation, phase == "buildPhase", "{failure}");
+    }
+}
+
+#[test]
+fn a_file_of_an_input_gets_no_advice_for_files_of_the_user() {
+    const INPUT: &str = "/nix/store/00000000000000000000000000000000-source";
+    let hints = |file: &str, traces: &[&str]| {
+        let mut findings = with_error("attribute 'raspberrypi-utils' missing");
+        findings.nix_errors[0].position = Some(Position {
+            file: format!("{INPUT}/{file}"),
+            line: 7,
+            column: 1,
+        });
+        for words in traces {
+            let trace = format!(
+                r#"@nix {{"action":"msg","level":0,"msg":"trace: sdbuild: inputs: {words}"}}"#
+            );
+            assert!(findings.packages.note(&trace), "{trace}");
+        }
+        diagnose(&context(1), &findings).hints
+    };
+    let maker = format!("nixos-raspberrypi={INPUT}=nixosSystem other=/nix/store/x=y");
+    let named = hints("modules/pi.nix", &[&maker]);
+    let module = "<nixos-raspberrypi>/modules/pi.nix is a module";
+    assert!(named[0].contains(module), "{named:?}");
+    let function = "write nixos-raspberrypi.lib.nixosSystem";
+    assert!(named[0].contains(function), "{named:?}");
+    let unnamed = hints("modules/pi.nix", &[]);
+    let file = "modules/pi.nix is a file of an input";
+    assert!(unnamed[0].starts_with(file), "{unnamed:?}");
+    let of_nixpkgs = hints("nixos/modules/x.nix", &[]);
+    assert!(!of_nixpkgs[0].contains("input"), "{of_nixpkgs:?}");
+}
+
+#[test]
+fn a_board_does_not_emulate_itself() {
+    let text = "assertion '(system != (pkgs).stdenv.hostPlatform.system)' failed";
+    let mut findings = with_error(text);
+    assert!(diagnose(&context(1), &findings).hints.is_empty());
+    findings.nix_errors[0].position = Some(Position {
+        file: "/nix/var/sdbuild/nixpkgs/x/nixos/modules/system/boot/binfmt.nix".into(),
+        line: 260,
+        column: 9,
+    });
+    let hints = diagnose(&context(1), &findings).hints;
+    let names = "boot.binfmt.emulatedSystems names";
+    assert!(hints[0].starts_with(names), "{hints:?}");
+}
+
+#[test]
+fn a_missing_module_is_named_with_what_asks_for_it() {
+    let line =
+        "modprobe: FATAL: Module dw-hdmi not found in directory /nix/store/x/lib/modules/6.12";
+    let mut findings = with_failed_build("with exit code 1", line);
+    assert!(diagnose(&context(100), &findings).hints.is_empty());
+    findings.failed.as_mut().unwrap().name = "linux-6.12-modules-shrunk".into();
+    let hints = diagnose(&context(100), &findings).hints;
+    assert!(
+        hints[0].starts_with("the kernel has no module dw-hdmi"),
+        "{hints:?}"
+    );
 }
 
 #[test]

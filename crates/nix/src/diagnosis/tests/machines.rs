@@ -1,43 +1,98 @@
 //! Failures whose cause is the machine, the network, a binary cache or the emulation.
 
 use super::super::*;
-use super::exits::{context, nix_error, with_error, with_failed_build};
+use super::exits::{context, facts, nix_error, with_error, with_failed_build};
 use super::findings;
 use super::recording;
+use crate::shell_session::Derivation;
+
+/// A machine whose store volume has `bytes`, and nothing else wrong.
+fn machine(bytes: u64) -> Machine {
+    Machine {
+        bytes: Some(bytes),
+        inodes: Some(1_000_000),
+        killed: Some(0),
+        refused: Some(0),
+        lost_handler: false,
+    }
+}
+
+/// A text, how the derivation that wrote it failed, what confirms it, and what the failure says then.
+type Suspicion = (&'static str, &'static str, fn(&mut Findings), &'static str);
+
+/// Packages whose tests print a text and fail for another reason, and those of which it is true.
+#[test]
+fn a_text_of_a_build_counts_only_if_something_confirms_it() {
+    const FULL: &str = "dd: error writing '/nix/x': No space left on device";
+    let suspicions: [Suspicion; 8] = [
+        (FULL, "1", |f| f.machine.bytes = Some(4096), "no space left"),
+        (FULL, "1", |f| f.machine.inodes = Some(0), "no space left"),
+        (
+            "sh: fork: retry: Resource temporarily unavailable",
+            "2",
+            |f| f.machine.refused = Some(3),
+            "could not start another process",
+        ),
+        (
+            "error: executing '/nix/store/b': Exec format error",
+            "1",
+            |f| f.machine.lost_handler = true,
+            "binfmt_misc entry vanished",
+        ),
+        (
+            "g++: fatal error: Killed signal terminated program cc1plus",
+            "1",
+            |f| f.machine.killed = Some(1),
+            "the build of kernel ran out of memory",
+        ),
+        (
+            "curl: (6) Could not resolve host: c.example",
+            "1",
+            |f| f.failed.as_mut().unwrap().facts = Some(facts("aarch64-linux", true)),
+            "could not reach a server",
+        ),
+        (
+            "curl: (60) SSL peer certificate was not OK",
+            "1",
+            |f| f.failed.as_mut().unwrap().facts = Some(facts("builtin", true)),
+            "the certificate of a server",
+        ),
+        (
+            FULL,
+            "1\nnote: build failure may have been caused by lack of free disk space",
+            |_| (),
+            "no space left",
+        ),
+    ];
+    for (line, code, confirm, words) in suspicions {
+        let code = format!("with exit code {code}");
+        let mut findings = with_failed_build(&code, line);
+        findings.machine = machine(60 << 30);
+        findings.failed.as_mut().unwrap().facts = Some(facts("aarch64-linux", false));
+        if !code.contains("note:") {
+            let ordinary = diagnose(&context(100), &findings);
+            assert_eq!(ordinary.class, Class::Build, "{line}: {ordinary}");
+            assert_eq!(ordinary.log_tail, [line]);
+            assert!(ordinary.hints.is_empty(), "{line}: {ordinary:?}");
+        }
+        confirm(&mut findings);
+        let failure = diagnose(&context(100), &findings);
+        assert_eq!(failure.class, Class::Environment, "{words}: {failure}");
+        assert!(failure.to_string().contains(words), "{failure}");
+        assert!(!failure.hints.is_empty(), "{words}");
+    }
+}
 
 #[test]
-fn machine_errors_are_environment_failures() {
-    let full = "dd: error writing '/nix/x': No space left on device";
+fn errors_of_nix_itself_are_environment_failures() {
     for (findings, words) in [
-        (with_failed_build("with exit code 1", full), "no space left"),
         (
             with_error("writing to file: No space left on device"),
             "no space left",
         ),
         (
-            with_failed_build(
-                "with exit code 1\nnote: build failure may have been caused by lack of free disk space",
-                "",
-            ),
-            "no space left",
-        ),
-        (
-            with_failed_build(
-                "with exit code 2",
-                "sh: can't fork: Resource temporarily unavailable",
-            ),
-            "another process",
-        ),
-        (
             with_error("unexpected EOF reading a line"),
             "another process",
-        ),
-        (
-            with_failed_build(
-                "with exit code 1",
-                "error: executing '/nix/store/b': Exec format error",
-            ),
-            "binfmt_misc entry vanished",
         ),
         (
             with_failed_build("due to signal 9 (Killed)", ""),
@@ -52,14 +107,41 @@ fn machine_errors_are_environment_failures() {
             "stopped from outside",
         ),
     ] {
-        let failure = diagnose(
-            &context(if findings.failed.is_some() { 100 } else { 1 }),
-            &findings,
-        );
+        let code = if findings.failed.is_some() { 100 } else { 1 };
+        let failure = diagnose(&context(code), &findings);
         assert_eq!(failure.class, Class::Environment, "{words}");
         assert!(failure.to_string().contains(words), "{failure}");
         assert!(!failure.hints.is_empty(), "{words}");
     }
+    let mut thrown = with_error("No space left on device");
+    thrown.nix_errors[0].text =
+        "error:\n  … while evaluating x\n  error: No space left on device".into();
+    thrown.machine = machine(60 << 30);
+    assert_eq!(diagnose(&context(1), &thrown).class, Class::Usage);
+}
+
+#[test]
+fn a_signal_is_a_lack_of_memory_only_if_the_kernel_sent_it() {
+    let mut findings = with_failed_build("due to signal 9 (Killed)", "a test ends its own group");
+    findings.machine = machine(60 << 30);
+    assert_eq!(diagnose(&context(100), &findings).class, Class::Build);
+    findings.machine.killed = Some(2);
+    let failure = diagnose(&context(100), &findings);
+    assert_eq!(failure.to_string(), "the build of kernel ran out of memory");
+}
+
+#[test]
+fn a_full_disk_of_a_remote_builder_is_not_the_store_volume() {
+    let how =
+        "with exit code 1\nnote: build failure may have been caused by lack of free disk space";
+    let mut findings = with_failed_build(how, "");
+    findings.failed.as_mut().unwrap().machine = "ssh-ng://pi".into();
+    findings.machine = machine(60 << 30);
+    let failure = diagnose(&context(100), &findings);
+    assert_eq!(
+        failure.to_string(),
+        "no space left on the remote builder ssh-ng://pi"
+    );
 }
 
 #[test]
@@ -123,7 +205,8 @@ fn a_download_without_a_network_is_no_error_of_a_server() {
     };
     let line = "unable to download 'https://h.example/x': Could not resolve hostname (6) Could not resolve host: h.example";
     let evaluated = with_error(line);
-    let built = with_failed_build("with exit code 1", line);
+    let mut built = with_failed_build("with exit code 1", line);
+    built.failed.as_mut().unwrap().facts = Some(facts("aarch64-linux", true));
     for (findings, what) in [
         (&evaluated, "https://h.example/x is fetched"),
         (&built, "the build of"),
@@ -162,21 +245,56 @@ fn a_foreign_program_without_emulation_is_a_build_failure() {
 }
 
 #[test]
-fn partitions_that_are_too_small_have_a_hint() {
-    for (line, hint) in [
+fn an_image_that_was_computed_too_small_is_not_a_full_disk() {
+    const IMAGE: &str = "/nix/store/00000000000000000000000000000000-nixos.img.drv";
+    for (name, line, hint) in [
         (
+            "ext4-fs.img",
             "mkfs.ext4: Could not allocate block in ext2 filesystem while populating file system",
-            "too small",
+            Some("computed the root file system too small"),
         ),
-        ("mcopy: Disk full", "firmwareSize"),
         (
-            "qemu: uncaught target signal 11 (Segmentation fault)",
-            "emulator",
+            "ext4-fs.img.zst",
+            "mke2fs: No space left on device while populating file system",
+            Some("computed the root file system too small"),
+        ),
+        ("nixos.img", "mcopy: Disk full", Some("firmwareSize")),
+        ("mtools-4.0", "mcopy: Disk full", None),
+        (
+            "e2fsprogs-1.47",
+            "mke2fs: No space left on device while populating file system",
+            None,
         ),
     ] {
-        let failure = diagnose(&context(100), &with_failed_build("with exit code 1", line));
+        let mut findings = with_failed_build("with exit code 1", line);
+        findings.machine = machine(60 << 30);
+        let failed = findings.failed.as_mut().unwrap();
+        failed.name = name.into();
+        failed.derivation = (name == "nixos.img").then(|| Derivation::new(IMAGE).unwrap());
+        let of_image = ExitContext {
+            image: Some(IMAGE),
+            ..context(100)
+        };
+        let failure = diagnose(&of_image, &findings);
         assert_eq!(failure.class, Class::Build);
-        assert!(failure.hints.iter().any(|h| h.contains(hint)), "{line}");
+        let hints = failure.hints.concat();
+        assert_eq!(hints.is_empty(), hint.is_none(), "{name}: {hints}");
+        assert!(hints.contains(hint.unwrap_or_default()), "{name}: {hints}");
+        findings.machine = machine(0);
+        let full = diagnose(&of_image, &findings);
+        let is_full = full.class == Class::Environment;
+        assert_eq!(is_full, line.contains("No space left"), "{name}: {full}");
+    }
+}
+
+#[test]
+fn a_crash_is_the_emulators_only_under_emulation() {
+    let line = "qemu: uncaught target signal 11 (Segmentation fault)";
+    let mut findings = with_failed_build("with exit code 1", line);
+    for (system, is_emulated) in [("aarch64-linux", true), ("x86_64-linux", false)] {
+        findings.failed.as_mut().unwrap().facts = Some(facts(system, false));
+        let hints = diagnose(&context(100), &findings).hints;
+        assert_eq!(!hints.is_empty(), is_emulated, "{system}: {hints:?}");
     }
 }
 
@@ -223,10 +341,15 @@ fn a_name_server_that_does_not_answer_is_told_apart() {
     assert!(!connected.iter().any(|hint| hint == dns), "{connected:?}");
 }
 
-/// The failure of a build whose log is the recording `name`.
+/// The failure of a build whose log is the recording `name`: of a derivation that may use the network, with a handler that is gone.
 fn recorded(name: &str, code: i64) -> Failure {
     let stream = String::from_utf8(recording(&format!("{name}.log"))).unwrap();
-    diagnose(&context(code), &findings(&stream))
+    let mut findings = findings(&stream);
+    findings.machine.lost_handler = true;
+    if let Some(failed) = &mut findings.failed {
+        failed.facts = Some(facts("builtin", true));
+    }
+    diagnose(&context(code), &findings)
 }
 
 #[test]

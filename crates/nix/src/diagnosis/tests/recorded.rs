@@ -263,6 +263,18 @@ fn a_secret_value_is_not_printed() {
     assert!(!text.contains("12345678"), "{text}");
 }
 
+#[test]
+fn a_variable_of_the_environment_is_named_where_its_value_is_wrong() {
+    let stream = String::from_utf8(recording("assertion.log")).unwrap();
+    let rows = |nix: &str| shown(nix, &stream, "").rows;
+    let read = "{ networking.hostName = builtins.getEnv \"PI_NAME\"; }";
+    assert_eq!(rows(read), [Row::EmptyVariable]);
+    assert_eq!(rows("{ } # builtins.getEnv \"PI_NAME\""), []);
+    let syntax = String::from_utf8(recording("colon.log")).unwrap();
+    let rows = shown(read, &syntax, "").rows;
+    assert!(!rows.contains(&Row::EmptyVariable), "{rows:?}");
+}
+
 /// The user wrote none of the lines of a module that sdbuild brought in.
 #[test]
 fn only_the_image_of_an_imported_module_asks_for_less() {
