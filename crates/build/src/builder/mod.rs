@@ -492,8 +492,9 @@ impl BuildJob {
         };
         let facts = check::facts(&known.out);
         Ok(facts.map(|facts| {
-            let image = facts.image.clone();
-            image.map_or((), |image| events.emit(Event::ImageChosen(image)));
+            if let Some(image) = &facts.image {
+                events.emit(Event::ImageChosen(image.clone()));
+            }
             self.warn_of_others(&known.warnings, &facts.warnings, events);
             CheckResult {
                 facts,
