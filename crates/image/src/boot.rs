@@ -357,7 +357,7 @@ impl BootReport {
     }
 }
 
-/// Drivers of Linux that make a disk of what an image is written to. Few boards start from NVMe disks, and none from them alone.
+/// Drivers of Linux that make a disk of what an image is written to. Few boards start from `NVMe` disks, and none from them alone.
 const DISK_DRIVERS: [&str; 5] = [
     "mmc_block",
     "sd_mod",
