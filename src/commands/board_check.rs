@@ -1,19 +1,20 @@
-//! After a build for a board: whether the image has what the boot of that board needs.
+//! After a build: whether the image has what its boot needs, on the board that it is for, if it is for one in particular.
 
 use std::path::{Path, PathBuf};
 
+use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_image as image;
 use sdbuild_image::board::Board;
-use sdbuild_image::boards::BoardReport;
-use sdbuild_image::{Error, OpenOptions};
+use sdbuild_image::{Error, ImageFile, ImageKind, OpenOptions};
 
-/// Whether `board` can start `image`, which is unpacked into the directory `scratch` if it is compressed; warns if not. Fails when it
-/// was interrupted: an image that cannot be read now is complete nevertheless.
+/// Whether `image` starts, on `board`, if it is for one in particular; warns if not. For a board it is unpacked into the directory `scratch` if it is
+/// compressed; else only an image that is not is looked at. Fails when it was interrupted: an image that cannot be read now is complete
+/// nevertheless.
 pub(super) async fn run(
     image: &Path,
-    board: &'static Board,
+    board: Option<&'static Board>,
     scratch: PathBuf,
     context: &Context,
 ) -> Result<bool, Failure> {
@@ -23,22 +24,34 @@ pub(super) async fn run(
     };
     let (path, inner) = (image.to_owned(), context.clone());
     let judge = move || {
+        let is_packed = || {
+            let file = ImageFile::open(&path, ImageKind::File)?;
+            Ok::<_, Error>(file.compression != Compression::None)
+        };
+        if board.is_none() && is_packed()? {
+            return Ok(Vec::new());
+        }
         let opened = image::open(&path, &options, &inner)?;
-        image::judge_for(&opened, board)
+        match board {
+            Some(board) => Ok(image::judge_for(&opened, board)?.missing),
+            None => image::start_problems(&opened),
+        }
     };
     let judged = context.cancel.race(tokio::task::spawn_blocking(judge));
     match judged.await?.or_internal("read the image")? {
-        Ok(report) => {
-            if let Some(text) = warning(&report, board) {
+        Ok(missing) => {
+            if let Some(text) = warning(&missing, board) {
                 context.events.warn(text);
             }
-            Ok(report.complete)
+            Ok(missing.is_empty())
         }
         Err(Error::Interrupted) => Err(Failure::interrupted()),
         Err(error) => {
+            let whom = board.map_or("this machine".to_owned(), |board| {
+                format!("a {}", board.title)
+            });
             context.events.warn(format!(
-                "sdbuild cannot tell whether a {} can start the image: {error}",
-                board.title
+                "sdbuild cannot tell whether {whom} can start the image: {error}"
             ));
             Ok(true)
         }
@@ -46,12 +59,15 @@ pub(super) async fn run(
 }
 
 /// What the image lacks, and what to do about it.
-fn warning(report: &BoardReport, board: &Board) -> Option<String> {
-    if report.complete {
+fn warning(missing: &[String], board: Option<&Board>) -> Option<String> {
+    if missing.is_empty() {
         return None;
     }
-    let (title, name) = (report.title, report.board);
-    let missing = report.missing.join("; ");
+    let missing = missing.join("; ");
+    let Some(board) = board else {
+        return Some(format!("the image does not start: {missing}"));
+    };
+    let (title, name) = (board.title, board.name);
     let init = if board.boots_plain_image() {
         // It would write what the example has.
         String::new()
@@ -68,28 +84,25 @@ fn warning(report: &BoardReport, board: &Board) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use sdbuild_image::board::BoardName;
+    use sdbuild_image::board::{Board, BoardName};
 
     #[test]
     fn only_an_incomplete_image_is_warned_of() {
-        let report = |missing: &[&str]| BoardReport {
-            board: "rock64",
-            title: "PINE64 ROCK64",
-            complete: missing.is_empty(),
-            missing: missing.iter().map(|&text| text.to_owned()).collect(),
-            notes: vec!["a note".to_owned()],
-            config_txt: None,
+        let board = |name: &str| -> &'static Board { name.parse::<BoardName>().unwrap().0 };
+        let warning = |missing: &[&str], name: Option<&str>| {
+            let missing: Vec<String> = missing.iter().map(|&text| text.to_owned()).collect();
+            super::warning(&missing, name.map(board))
         };
-        let board = |name: &str| name.parse::<BoardName>().unwrap().0;
-        let warning = |report: &BoardReport, name| warning(report, board(name));
-        assert_eq!(warning(&report(&[]), "rock64"), None);
-        let report = report(&["U-Boot", "a device tree"]);
-        let text = warning(&report, "rpi4").unwrap();
+        assert_eq!(warning(&[], Some("rock64")), None);
+        assert_eq!(warning(&[], None), None);
+        let missing = ["U-Boot", "a device tree"];
+        let text = warning(&missing, Some("rpi4")).unwrap();
         assert!(!text.contains("sdbuild init"), "{text}");
-        let text = warning(&report, "rock64").unwrap();
+        let text = warning(&missing, Some("rock64")).unwrap();
         let start = "a PINE64 ROCK64 cannot start this image, which lacks: U-Boot; a device tree\n";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("sdbuild init DIR --board rock64"), "{text}");
+        let text = warning(&["no root"], None).unwrap();
+        assert_eq!(text, "the image does not start: no root");
     }
 }

@@ -91,6 +91,8 @@ pub(super) async fn build(
     let boot_test = prepare_boot_test(&settings, env, context, output.or_until_prompt).await?;
     let format = settings.request.target.format.row();
     let board = settings.request.target.board.filter(|_| format.is_disk);
+    let board = board.map(|BoardName(board)| board);
+    let is_judged = boot_test.is_none() && format.is_disk;
     let scratch = settings.request.common.cache_dir.clone();
     let timings = Timings::default();
     let watched = match &boot_test {
@@ -119,8 +121,7 @@ pub(super) async fn build(
     let done = done.map_err(|failure| with_kept(failure, is_rented))?;
     let image = &done.value;
     let path = image.path.clone();
-    let is_tested = boot_test.is_some() || board.is_some();
-    let next = if is_tested {
+    let next = if boot_test.is_some() || board.is_some() {
         Vec::new()
     } else {
         next_commands(&path, format)
@@ -134,9 +135,7 @@ pub(super) async fn build(
     );
     tell_image(image, told, output, context);
     // An image that was there already may have been built for another board; a boot on the board shows more.
-    if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none())
-        && board_check::run(&path, board, scratch, context).await?
-    {
+    if is_judged && board_check::run(&path, board, scratch, context).await? && board.is_some() {
         tell_next(next_commands(&path, format), output, context);
     }
     let write = |image| (output.write)(&image).map(|()| image);
@@ -342,7 +341,7 @@ fn tell_image(image: &Image, told: ImageDone, output: &BuildOutput<'_>, context:
         let text = format!("built an image of {size}");
         return context.events.notice(text);
     }
-    context.events.emit(Event::ImageDone(ImageDone { ..told }));
+    context.events.emit(Event::ImageDone(told));
 }
 
 /// Tells what to do after a test of an image that is kept.

@@ -20,6 +20,7 @@ use sdbuild_core::counted::counted;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shell_word::command_line;
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::text::listed;
 use sdbuild_nix::check::{Finding, Place, Severity};
 
 /// Evaluates the configuration and prints the findings; fails when one of them is an error.
@@ -116,6 +117,7 @@ fn object(checked: &Checked, key: Option<&str>) -> Value {
         "image": checked.image,
         "findings": findings.collect::<Vec<_>>(),
         "lets_in": checked.ways_in,
+        "looked_at": checked.looked_at,
     })
 }
 
@@ -149,16 +151,21 @@ fn object_without_facts(failure: &Failure) -> Value {
         "image": null,
         "findings": [],
         "lets_in": [],
+        "looked_at": [],
     })
 }
 
 /// What is said of a configuration that evaluates; `None` if something must be fixed, which the error says.
-fn verdict_on_success(findings: &[Finding]) -> Option<String> {
+fn verdict_on_success(checked: &Checked) -> Option<String> {
+    let findings = &checked.findings;
     if findings.iter().any(|f| f.severity == Severity::Error) {
         return None;
     }
     Some(match findings.len() {
-        0 => "evaluates, and no problem was found".to_owned(),
+        0 => format!(
+            "evaluates, and no problem was found in {}",
+            listed(&checked.looked_at)
+        ),
         n => format!("evaluates, with {}", counted(n, "warning", "warnings")),
     })
 }
@@ -186,7 +193,7 @@ fn as_lines(checked: &Checked, key: Option<&str>, columns: usize, is_quiet: bool
         let text = format!("possible over SSH: {}", checked.ways_in.join(", "));
         lines.extend(list_item('✓', "login", &[&text], &[], columns));
     }
-    if let Some(text) = verdict_on_success(&checked.findings).filter(|_| says_what_is_right) {
+    if let Some(text) = verdict_on_success(checked).filter(|_| says_what_is_right) {
         lines.extend(list_item('✓', "configuration", &[&text], &[], columns));
     }
     lines.join("\n")
@@ -235,6 +242,7 @@ mod tests {
             findings,
             image: None,
             ways_in: vec!["root with a key".into()],
+            looked_at: vec!["logins".into(), "the network".into()],
             failure: None,
         }
     }
@@ -282,7 +290,8 @@ mod tests {
 
     #[test]
     fn what_is_right_is_said_unless_it_is_quiet() {
-        let right = "✓ configuration   evaluates, and no problem was found";
+        let right =
+            "✓ configuration   evaluates, and no problem was found in logins and the network";
         assert!(lines(&checked(Vec::new()), false).contains(right));
         assert_eq!(lines(&checked(Vec::new()), true), "");
         let warned = lines(&checked(vec![finding(Severity::Warning)]), false);
@@ -314,7 +323,9 @@ mod tests {
         let of_machine = object_without_facts(&Failure::environment("no engine"));
         assert_eq!(of_machine["evaluates"], Value::Null);
         assert_eq!(of_machine["errors"][0]["class"], "environment");
-        assert_eq!(object(&checked(Vec::new()), None)["errors"], json!([]));
+        let right = object(&checked(Vec::new()), None);
+        assert_eq!(right["errors"], json!([]));
+        assert_eq!(right["looked_at"], json!(["logins", "the network"]));
     }
 
     #[test]

@@ -30,55 +30,51 @@ const ALL_COMMANDS: &str =
 
 /// Shows the configuration and the newest image here, and the commands to go on with.
 pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
-    let mut page = Page {
-        lines: Vec::new(),
-        columns: ui.result_columns(),
+    let columns = ui.result_columns();
+    let mut lines = Vec::new();
+    let text = |lines: &mut Vec<String>, text: &str| lines.extend(labelled("", 0, text, columns));
+    let steps = |lines: &mut Vec<String>, steps: &[(&str, &str)]| {
+        let steps = steps.iter();
+        lines.extend(steps.map(|(command, purpose)| format!("  sdbuild {command:<6}   {purpose}")));
     };
     // The first steps are the same beside settings that are wrong.
     let dirs = output_dir(env).ok();
     let image = dirs.and_then(|(here, output)| Some((newest(&here, &output)?, here)));
     if let Some(configuration) = configuration_here() {
-        page.text(&format!("The configuration is {configuration}. Next:"));
+        text(
+            &mut lines,
+            &format!("The configuration is {configuration}. Next:"),
+        );
         if configuration == FLAKE_FILE && !std::path::Path::new(flake::LOCK).exists() {
-            page.steps(&[LOCK]);
+            steps(&mut lines, &[LOCK]);
         }
-        page.steps(&BUILD);
+        steps(&mut lines, &BUILD);
     } else {
-        page.text(&format!("sdbuild {}", env!("CARGO_PKG_VERSION")));
-        page.text(env!("CARGO_PKG_DESCRIPTION"));
-        page.text("");
-        page.text("There is no sd-card.nix or flake.nix in this directory.");
-        page.text("To begin with a new configuration:");
-        page.steps(&BEGIN);
-        page.steps(&BUILD);
+        text(
+            &mut lines,
+            &format!("sdbuild {}", env!("CARGO_PKG_VERSION")),
+        );
+        text(&mut lines, env!("CARGO_PKG_DESCRIPTION"));
+        text(&mut lines, "");
+        text(
+            &mut lines,
+            "There is no sd-card.nix or flake.nix in this directory.",
+        );
+        text(&mut lines, "To begin with a new configuration:");
+        steps(&mut lines, &BEGIN);
+        steps(&mut lines, &BUILD);
     }
     if let Some((image, here)) = image {
         let newer = changed_since(&image, &here).map(|file| rebuild_advice(&file));
         let newer = newer.map_or_else(String::new, |text| format!("; {text}"));
         let shown = quoted(&shown_path(&image));
-        page.text(&format!("The newest image is {shown}{newer}. Next:"));
+        text(
+            &mut lines,
+            &format!("The newest image is {shown}{newer}. Next:"),
+        );
     }
-    page.steps(&USE_IMAGE);
-    page.text("");
-    page.text(ALL_COMMANDS);
-    ui.result(&page.lines.join("\n"))
-}
-
-/// Lines of `columns` columns.
-struct Page {
-    lines: Vec<String>,
-    columns: usize,
-}
-
-impl Page {
-    fn text(&mut self, text: &str) {
-        self.lines.extend(labelled("", 0, text, self.columns));
-    }
-
-    /// Commands, each with its purpose.
-    fn steps(&mut self, steps: &[(&str, &str)]) {
-        let steps = steps.iter();
-        let lines = steps.map(|(command, purpose)| format!("  sdbuild {command:<6}   {purpose}"));
-        self.lines.extend(lines);
-    }
+    steps(&mut lines, &USE_IMAGE);
+    text(&mut lines, "");
+    text(&mut lines, ALL_COMMANDS);
+    ui.result(&lines.join("\n"))
 }

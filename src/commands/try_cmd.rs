@@ -1,8 +1,6 @@
 //! `sdbuild try`: builds and boots a miniature image, whose recipe is part of the program.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::cli;
@@ -22,6 +20,7 @@ use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::new_ssh_key::KeyPair;
 use sdbuild_core::scratch_dir::ScratchDir;
+use sdbuild_core::secret_file;
 use sdbuild_core::system::System;
 use sdbuild_image::board::generic_machine;
 use sdbuild_nix::configuration_file::CONFIG_NAME;
@@ -142,8 +141,12 @@ impl TryWorkspace {
             locale: None,
             wifi: None,
         };
-        write_new(&workspace.key, &pair.private)?;
-        write_new(&workspace.config, &template::render(&values))?;
+        for (path, text) in [
+            (&workspace.key, &pair.private),
+            (&workspace.config, &template::render(&values)),
+        ] {
+            secret_file::create(path, text).or_usage(format!("write {}", path.display()))?;
+        }
         if env.mini_nixpkgs.is_none() {
             let nixpkgs = &workspace.nixpkgs;
             template::unpack_miniature(nixpkgs)
@@ -179,17 +182,6 @@ impl TryWorkspace {
             dry_run: None,
         }
     }
-}
-
-/// Writes a new file that only the user can read.
-fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.or_usage(format!("write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use base64::prelude::BASE64_STANDARD;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::invisible_chars::is_format_char;
 use sdbuild_core::plain_file;
-use sdbuild_core::shell_word::quoted;
 use sdbuild_core::ssh_key::{
     KEY_TYPES, UNREADABLE_KEY_HINT, hint_to_public_half, is_complete, is_in_place_of_file,
 };
@@ -72,18 +71,9 @@ pub fn key_in(path: &Path) -> Result<PublicKey, Failure> {
             .hint("write the key into a file whose name ends in .pub, and give that"));
     }
     let shown = path.display();
-    // As Ubuntu's installer takes an account.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let hint = match name.strip_prefix("github:").or(name.strip_prefix("gh:")) {
-        Some(account) => format!(
-            "for the keys of an account on GitHub: --github {}",
-            quoted(account)
-        ),
-        None => UNREADABLE_KEY_HINT.to_owned(),
-    };
     let text = plain_file::read(path, MAX_FILE_BYTES)
         .or_usage(format!("read the SSH key {shown}"))
-        .map_err(|failure| failure.hint(hint))?;
+        .map_err(|failure| failure.hint(UNREADABLE_KEY_HINT))?;
     public_key(&String::from_utf8_lossy(&text)).ok_or_else(|| {
         let hint = hint_to_public_half(path).unwrap_or_else(|| {
             "name the .pub file: one line that begins with the key's type, for instance ssh-ed25519".to_owned()

@@ -230,10 +230,7 @@ fn doctor_tries_a_provider_as_far_as_that_costs_nothing() {
     fs::set_permissions(renter.at("rent"), fs::Permissions::from_mode(0o644)).unwrap();
     let ((found, text), _) = doctor(&renter);
     assert_eq!(found, "bad");
-    assert!(
-        text.ends_with("is not a program that can be started"),
-        "{text}"
-    );
+    assert!(text.contains("Permission denied"), "{text}");
     fs::remove_file(renter.at("rent")).unwrap();
-    assert!(doctor(&renter).0.1.contains("there is no program"));
+    assert!(doctor(&renter).0.1.contains("No such file"));
 }

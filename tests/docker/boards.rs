@@ -69,6 +69,65 @@ fn a_build_for_a_board_says_what_the_image_lacks() {
     again.assert_stderr_contains(&["cannot start this image, which lacks: "]);
 }
 
+/// The example of docs/flakes.md: as it is, and without the line that puts U-Boot onto the card.
+#[test]
+fn a_card_with_the_module_of_nixos_hardware_starts() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    // Its packages are in the store then: a flake has no variable with the mirror.
+    let (_, key) = image(&user, "");
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+    let public = public.trim();
+    let card = configuration(&format!(
+        "  nixpkgs.hostPlatform = \"aarch64-linux\"; services.openssh.enable = true;\n  \
+         users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
+    ));
+    let card = card.replace("<nixpkgs/nixos/modules", "(modulesPath + \"");
+    let card = card
+        .replace("aarch64.nix>", "aarch64.nix\")")
+        .replace("{ config,", "{ config, modulesPath,");
+    let page = fs::read_to_string(root().join("docs/flakes.md")).unwrap();
+    let blocks = page.split("```nix\n").skip(1);
+    let mut blocks = blocks.map(|block| block.split("\n```").next().unwrap());
+    let flake = blocks
+        .find(|block| block.contains("nixosModules.raspberry-pi-4"))
+        .unwrap();
+    let flake = flake
+        .replace("github:NixOS/nixpkgs/nixos-26.05", "path:./nixpkgs")
+        .replace("github:NixOS/nixos-hardware", "path:./nixos-hardware");
+    let repository = FlakeRepository::new(
+        &user,
+        "card",
+        &[("flake.nix", &flake), ("sd-card.nix", &card)],
+    );
+    let module = Command::new("cp")
+        .arg("-r")
+        .arg(root().join("tests/mini-nixos-hardware"))
+        .arg(repository.path("nixos-hardware"))
+        .status();
+    assert!(module.unwrap().success());
+    repository.commit();
+    run(&mut user.sdbuild(&["lock", "--flake", "card"])).assert_exit_code(0);
+    let check = || run(&mut user.sdbuild(&["check", "--json", "card#kitchen"]));
+    let checked = check().assert_exit_code(0);
+    let told: Value = serde_json::from_str(&checked.stdout).unwrap();
+    assert_eq!(told["findings"], serde_json::json!([]), "{told}");
+    let words = ["build", "card#kitchen", "--compress", "none"];
+    let image = run(&mut user.sdbuild(&words)).assert_exit_code(0).image();
+    let firmware = ["start4.elf", "fixup4.dat"];
+    assert_eq!(judged(&user, &image)["rpi4"], serde_json::json!(firmware));
+
+    let line = "hardware.raspberry-pi.firmware.uboot.enable = true;";
+    repository.write("flake.nix", &flake.replace(line, ""));
+    let checked = check().assert_exit_code(6);
+    let told: Value = serde_json::from_str(&checked.stdout).unwrap();
+    assert_eq!(told["findings"][0]["id"], "no-kernel", "{told}");
+    let add = told["findings"][0]["add"][0].as_str().unwrap();
+    assert!(add.starts_with(line), "{add}");
+}
+
 /// The boot, which takes most of the time. Images that lack something are told apart in the tests of `image`.
 #[test]
 fn raspberry_pi_boots_on_its_model() {

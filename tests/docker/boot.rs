@@ -118,10 +118,31 @@ fn broken_images_are_diagnosed() {
     boot(&user, &image, &login)
         .assert_exit_code(4)
         .assert_stderr_contains(&[
-            "no root file system LABEL=NIXOS_SD",
+            "Timed out waiting for device LABEL=NIXOS_SD",
             "hint: ",
             "rootVolumeLabel",
         ]);
+}
+
+/// It looks like a wrong label, which it is not.
+#[test]
+fn an_initrd_without_a_driver_for_the_disk_is_found() {
+    if !engine_ready() || !boot_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let none = "  boot.initrd.availableKernelModules = lib.mkForce [ \"ext4\" ];";
+    user.write("sd-card.nix", &configuration(none));
+    let missing = "neither the kernel nor the initrd has a driver for cards";
+    let built = run(&mut user.build(&["--compress", "none"])).assert_exit_code(0);
+    let told = ["warning: the image does not start: ", missing];
+    let image = built.assert_stderr_contains(&told).image();
+    let inspect = ["inspect", image.to_str().unwrap(), "--json"];
+    let inspected = run(&mut user.sdbuild(&inspect)).assert_exit_code(2);
+    inspected.assert_stderr_contains(&[missing]);
+    boot(&user, &image, &["--until-login"])
+        .assert_exit_code(4)
+        .assert_stderr_contains(&["Linux found no disk", "boot.initrd.availableKernelModules"]);
 }
 
 #[test]

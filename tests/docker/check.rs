@@ -39,14 +39,9 @@ fn ids(checked: &Outcome) -> Vec<String> {
 
 const IMAGE: &str = "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];";
 
-#[test]
-fn check_reports_every_finding() {
-    if !engine_ready() {
-        return;
-    }
-    let user = TestUser::new();
-    let runs = user.track_runs();
-    let shut = format!(
+/// A configuration with a mistake of nearly every kind.
+fn shut() -> String {
+    format!(
         "{{ lib, ... }}: {{\n  {IMAGE}\n  \
          boot.loader.generic-extlinux-compatible.enable = lib.mkForce false;\n  \
          fileSystems = lib.mkForce {{ }};\n  sdImage.expandOnBoot = false;\n  sdImage.firmwareSize = 10;\n  \
@@ -56,7 +51,17 @@ fn check_reports_every_finding() {
          services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n  \
          networking.wireless.networks = {{ Home.psk = \"correct horse\"; Work.psk = \"ext:work\"; Cafe.psk = \"short\"; Inn.pskRaw = \"abc\"; }};\n  \
          time.timeZone = \"Europe/Berln\"; i18n.defaultLocale = \"xx_YY.UTF-8\";\n}}\n"
-    );
+    )
+}
+
+#[test]
+fn check_reports_every_finding() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let shut = shut();
     let checked = check(&user, "shut.nix", &shut).assert_exit_code(6);
     assert_eq!(
         ids(&checked),
@@ -245,6 +250,75 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
         "extraConfig = \"TrustedUserCAKeys /etc/ssh/ca.pub\"; settings.",
     );
     assert_eq!(found(&other_keys), ["root-type", "ssh-local"]);
+}
+
+/// A card whose root file system no card has, and what goes wrong on a board although its card starts.
+#[test]
+fn what_a_card_does_not_have_is_found() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let found = |more: &str| {
+        let free = "lib.mkOption { type = lib.types.attrsOf lib.types.anything; default = { }; }";
+        let text = format!(
+            "{{ lib, pkgs, ... }}: {{\n  {IMAGE}\n  options = {{ age = {free}; sops = {free}; services.gpsd = {free}; }};\n  \
+             config = {{ services.openssh.enable = true; system.stateVersion = \"26.05\";\n  \
+             users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n  {more}\n}}; }}\n"
+        );
+        ids(&check(&user, "pi.nix", &text))
+    };
+    let root = |device: &str, fs_type: &str| {
+        format!(
+            "fileSystems.\"/\" = lib.mkForce {{ device = \"{device}\"; fsType = \"{fs_type}\"; }};"
+        )
+    };
+    for (device, fs_type) in [
+        ("/dev/mapper/root", "ext4"),
+        ("/dev/disk/by-partlabel/disk-main-root", "ext4"),
+        ("rpool/root", "zfs"),
+        ("none", "tmpfs"),
+    ] {
+        assert_eq!(found(&root(device, fs_type)), ["other-root"], "{device}");
+    }
+    let mapped = root("/dev/mapper/root", "ext4");
+    let memory = root("none", "tmpfs");
+    for fine in [
+        // The card gets other partitions, or what is on it is mounted elsewhere.
+        format!("{mapped} sdImage.postBuildCommands = \"sgdisk -n 3 $img\";"),
+        format!(
+            "{memory} fileSystems.\"/card\" = {{ device = \"LABEL=NIXOS_SD\"; fsType = \"ext4\"; neededForBoot = true; }};"
+        ),
+    ] {
+        assert_eq!(found(&fine), [""; 0], "{fine}");
+    }
+    let age = "age = { secrets.wifi.file = ./pi.nix; identityPaths = [ \"/etc/ssh/ssh_host_ed25519_key\" ]; };";
+    let sops = "sops = { secrets.wifi = { }; age = { keyFile = \"/var/lib/sops/key.txt\"; sshKeyPaths = [ ]; }; gnupg.sshKeyPaths = [ ]; };";
+    for late in [age, sops] {
+        assert_eq!(found(late), ["late-key"], "{late}");
+    }
+    for there in [
+        &age.replace("\"/etc/ssh/ssh_host_ed25519_key\"", "./pi.nix"),
+        &format!(
+            "{age} sdImage.populateRootCommands = \"install -D key ./files/etc/ssh/ssh_host_ed25519_key\";"
+        ),
+        &format!(
+            "{age} system.activationScripts.key = \"cat /boot/firmware/key >/etc/ssh/ssh_host_ed25519_key\";"
+        ),
+        &format!(
+            "{sops} fileSystems.\"/var/lib\" = {{ device = \"/dev/mmcblk0p3\"; fsType = \"ext4\"; }};"
+        ),
+        "age.secrets = { };",
+    ] {
+        assert_eq!(found(there), [""; 0], "{there}");
+    }
+    let gps = "mini.raspberryPi = true; services.gpsd = { enable = true; devices = [ \"/dev/ttyAMA0\" ]; };";
+    assert_eq!(found(gps), ["busy-port"]);
+    assert_eq!(found(&gps.replace("ttyAMA0", "ttyACM0")), [""; 0]);
+    let token = "services.k3s = { enable = true; token = \"0123\"; };";
+    assert_eq!(found(token), ["stored-secret"]);
+    assert_eq!(found(&token.replace("token =", "tokenFile =")), [""; 0]);
 }
 
 #[test]

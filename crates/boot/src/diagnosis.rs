@@ -117,10 +117,24 @@ pub(super) fn diagnose(evidence: &Evidence<'_>) -> Diagnosis {
     if is_up && !has_failed {
         return diagnose_stage(evidence);
     }
+    // Where Linux shows no disk, no name of a root file system can be right.
+    let no_disk = NO_DISK.find(lines).filter(|_| lacks_disk(lines));
+    if let Some(line) = no_disk {
+        return NO_DISK.diagnosis(line);
+    }
     SYMPTOMS
         .iter()
         .find_map(|symptom| Some(symptom.diagnosis(symptom.find(lines)?)))
         .unwrap_or_else(|| diagnose_stage(evidence))
+}
+
+/// Whether Linux shows its messages, and among them none about a disk.
+fn lacks_disk(lines: &[String]) -> bool {
+    let shows = |texts: &[&str]| {
+        let has = |line: &String| texts.iter().any(|text| line.contains(text));
+        lines.iter().any(has)
+    };
+    shows(&["Linux version "]) && !shows(&DISK_MESSAGES)
 }
 
 /// Whether `line` is U-Boot's about the kernel's command line, and that has the serial port of QEMU's ARM machines.
@@ -172,6 +186,29 @@ struct Symptom {
 
 const NO_KERNEL: &str = "the menu in /boot/extlinux and the files in /boot/nixos are from different builds. Build the \
                          image again, and check what populateRootCommands and postBuildCommands do";
+/// Linux waits for the root file system, and has shown no disk.
+const NO_DISK: Symptom = Symptom {
+    texts: &MISSING_ROOT,
+    what: "Linux found no disk, so it has no driver for the one with the root file system",
+    hint: NO_DRIVER,
+    quote: false,
+};
+/// What Linux' drivers say of a disk that they find.
+const DISK_MESSAGES: [&str; 7] = [
+    "-byte logical blocks",
+    "-byte physical blocks",
+    "mmcblk",
+    "nvme0",
+    " sda:",
+    " vda:",
+    "EXT4-fs (",
+];
+/// What the first stage says of a root file system that it does not find.
+const MISSING_ROOT: [&str; 3] = [
+    "Timed out waiting for device",
+    "timed out waiting for device",
+    "stage 1: no root file system",
+];
 const NO_ROOT: &str = "`fileSystems.\"/\"` must name the image's own label. Leave both to the sd-image module, or set \
                        sdImage.rootVolumeLabel";
 const NO_DRIVER: &str = "the kernel cannot reach the root file system. Check the INITRD line of the boot menu, \
@@ -250,10 +287,7 @@ const SYMPTOMS: [Symptom; 17] = [
         quote: true,
     },
     Symptom {
-        texts: &[
-            "Timed out waiting for device",
-            "stage 1: no root file system",
-        ],
+        texts: &MISSING_ROOT,
         what: "a file system that the configuration names is not in the image",
         hint: NO_ROOT,
         quote: true,

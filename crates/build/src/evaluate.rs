@@ -14,7 +14,7 @@ use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_image::board::BoardName;
-use sdbuild_nix::check::{CheckResult, Finding, findings, who_logs_in};
+use sdbuild_nix::check::{CheckResult, Finding, findings, looked_at, who_logs_in};
 use sdbuild_nix::forecast::Forecast;
 
 /// What a check found.
@@ -26,6 +26,8 @@ pub struct Checked {
     pub image: Option<ImageChoice>,
     /// Who can log in over SSH, and how.
     pub ways_in: Vec<String>,
+    /// What the findings are about: in nothing else was looked for any.
+    pub looked_at: Vec<String>,
     /// Why a build would fail in evaluation, if it would.
     pub failure: Option<Failure>,
 }
@@ -62,6 +64,7 @@ pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<C
         image: facts.image.clone(),
         findings,
         ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),
+        looked_at: looked_at(&facts, board),
         failure,
     };
     Ok(Outcome { value, leftovers })

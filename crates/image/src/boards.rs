@@ -10,10 +10,12 @@ use super::disk::Section;
 use super::error::Error;
 use super::files::{EntryKind, FileSystem};
 use super::pi::PiBoot;
-use super::table::SECTOR_BYTES;
+use super::report::PartitionReport;
+use super::table::{Partition, SECTOR_BYTES};
 use crate::board::{Board, PiModel, Start, UBoot, boards_of};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::system::System;
+use sdbuild_core::text::{alternatives, listed};
 use sdbuild_core::to_usize::to_usize;
 
 /// Bytes of a boot loader that are read. U-Boot has less than 2 MiB.
@@ -46,6 +48,7 @@ pub(super) struct ImageParts<'a> {
     /// The start of the first partition in bytes.
     pub(super) first_partition: u64,
     pub(super) volumes: &'a [Volume],
+    pub(super) partitions: &'a [PartitionReport],
     pub(super) boot: &'a BootReport,
 }
 
@@ -107,6 +110,9 @@ impl ImageParts<'_> {
                 .push(format!("files that can be read ({error})")),
             Ok(()) => {}
         }
+        report
+            .missing
+            .extend(missing_driver(board, self.boot.drivers.as_ref()));
         report.complete = report.missing.is_empty();
         Ok(report)
     }
@@ -179,6 +185,8 @@ impl ImageParts<'_> {
         report.missing.append(&mut boot.missing);
         report.missing.append(&mut boot.missing_firmware);
         report.notes.append(&mut boot.config.problems);
+        report.notes.append(&mut boot.notes);
+        report.missing.extend(self.hidden_firmware(volume.number));
         let settings = boot.config.settings.iter().map(ToString::to_string);
         report.config_txt = Some(settings.collect());
         let Some(kernel) = &boot.kernel else {
@@ -192,8 +200,59 @@ impl ImageParts<'_> {
             Some(u_boot) => {
                 self.menu(UEFI_ARM, report);
                 self.room_for_kernel(&u_boot, report)?;
+                self.other_tree(model, &boot.config.tree_changes(), report)?;
             }
             None => second_kernel(volume, &boot, report)?,
+        }
+        Ok(())
+    }
+
+    /// What hides the firmware's partition from the boot ROM, which reads only those of FAT's types
+    /// (<https://github.com/raspberrypi/firmware/issues/184>, <https://github.com/raspberrypi/rpi-eeprom/issues/243>).
+    fn hidden_firmware(&self, number: u32) -> Option<String> {
+        let mut all = self.partitions.iter().map(|report| &report.partition);
+        let is_linux = |one: &&Partition| one.number == number && one.kind == "0x83";
+        all.find(is_linux)?;
+        Some(format!(
+            "the type of a FAT, 0x0b or 0x0c, on partition {number}: it has 0x83"
+        ))
+    }
+
+    /// Adds a note if `changes` of the firmware's device tree are lost: U-Boot loads another one, by its menu.
+    fn other_tree(
+        &self,
+        model: &PiModel,
+        changes: &[String],
+        report: &mut BoardReport,
+    ) -> Result<(), Error> {
+        let Some((menu, volume)) = self
+            .boot
+            .menu
+            .as_ref()
+            .and_then(|menu| Some((menu, self.volume(menu.partition)?)))
+        else {
+            return Ok(());
+        };
+        let [_, upstream] = model.device_trees;
+        let line = match (&menu.device_tree, &menu.device_trees) {
+            (Some(_), _) => "FDT",
+            // Without the board's own there, it keeps the firmware's.
+            (None, Some(dir)) => {
+                let tree = format!("{dir}/broadcom/{upstream}");
+                match volume.fs.find(&tree)? {
+                    Some(EntryKind::File) => "FDTDIR",
+                    _ => return Ok(()),
+                }
+            }
+            (None, None) => return Ok(()),
+        };
+        if !changes.is_empty() {
+            report.notes.push(format!(
+                "no effect of {} in config.txt: by {line} in {}, U-Boot loads another device tree than the firmware's. Set \
+                 boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false",
+                changes.join(", "),
+                menu.config
+            ));
         }
         Ok(())
     }
@@ -214,6 +273,26 @@ impl ImageParts<'_> {
             .extend(u_boot.overlap(&header, size, loads_tree));
         Ok(())
     }
+}
+
+/// The drivers of the board's card that are neither in the kernel nor in the initrd: Linux finds no root file system.
+fn missing_driver(board: &Board, drivers: Option<&BTreeSet<String>>) -> Option<String> {
+    let drivers = drivers?;
+    let is_there = |name: &&'static str| drivers.contains(&name.replace('-', "_"));
+    let groups = board.drivers.iter();
+    let missing = groups.filter(|group| !group.iter().any(is_there));
+    let one_of = |group: &&[&str]| match group {
+        [name] => (*name).to_owned(),
+        _ => format!("one of {}", alternatives(group)),
+    };
+    let missing: Vec<String> = missing.map(one_of).collect();
+    let names = missing.iter().map(String::as_str).collect::<Vec<_>>();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the driver {} for its card, in the initrd or the kernel (boot.initrd.availableKernelModules)",
+            listed(&names)
+        )
+    })
 }
 
 fn size_of(volume: &Volume, path: &str) -> Result<u64, Error> {
@@ -358,6 +437,7 @@ fn address(bytes: &[u8], name: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board::BoardName;
 
     /// The map of U-Boot 2025.01 for a Raspberry Pi 3.
     fn u_boot() -> UBootBinary {
@@ -372,6 +452,36 @@ mod tests {
         header[24] = 0xa;
         header[0x38..0x3c].copy_from_slice(b"ARM\x64");
         header
+    }
+
+    #[test]
+    fn a_driver_is_in_the_kernel_or_the_initrd() {
+        let lacks = |board: &str, drivers: &[&str]| {
+            let BoardName(board) = board.parse().unwrap();
+            let drivers = drivers.iter().map(|&name| name.to_owned()).collect();
+            missing_driver(board, Some(&drivers))
+        };
+        for (board, drivers) in [
+            ("rpi4", &["mmc_block", "sdhci_iproc"][..]),
+            ("rpi3", &["mmc_block", "bcm2835_sdhost"]),
+            ("rock5b", &["mmc_block", "dw_mmc_rockchip"]),
+            ("virt", &["virtio_blk", "virtio_pci"]),
+            ("other", &["ext4"]),
+        ] {
+            assert_eq!(lacks(board, drivers), None, "{board}");
+        }
+        let text = lacks("rpi4", &["mmc_block", "sunxi_mmc"]).unwrap();
+        assert!(
+            text.starts_with("the driver sdhci-iproc for its card"),
+            "{text}"
+        );
+        assert!(
+            lacks("virt", &[])
+                .unwrap()
+                .contains("virtio_blk and virtio_pci")
+        );
+        let BoardName(board) = "virt".parse().unwrap();
+        assert_eq!(missing_driver(board, None), None);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::bytes::{has_magic, slice, u16_at};
+use super::card::{Card, Mount, RootFault};
+use super::cpio::archived_names;
 use super::error::Error;
 use super::files::{EntryKind, FileSystem};
 use super::iso::ElToritoEntry;
@@ -104,9 +106,12 @@ pub struct BootReport {
     pub kernel: Option<Kernel>,
     /// The system.
     pub system: BootedSystem,
-    /// Files that the boot menu names and that are missing.
+    /// Files that the boot menu names and that are missing, and what else keeps the system of the menu from starting.
     #[serde(skip)]
     pub menu_problems: Vec<String>,
+    /// The drivers that are in the kernel or the initrd of that system, with `_` in their names; `None` if that is not known.
+    #[serde(skip)]
+    pub drivers: Option<BTreeSet<String>>,
     /// File systems that cannot be read, and a system that is missing.
     #[serde(skip)]
     pub problems: Vec<String>,
@@ -133,6 +138,54 @@ impl BootReport {
             }
         }
         Ok(boot)
+    }
+
+    /// Adds what keeps the system of the menu from starting although all its files are there, on a disk with the partitions of `card`.
+    pub(super) fn add_system_start(
+        &mut self,
+        volumes: &[Volume],
+        card: &Card,
+    ) -> Result<(), Error> {
+        let Some(menu) = self.menu.as_ref().filter(|menu| menu.config != GRUB) else {
+            return Ok(());
+        };
+        let Some(top) = &self.system.path else {
+            return Ok(());
+        };
+        let system = first_with(volumes, top)?;
+        let menu_volume = volumes
+            .iter()
+            .find(|volume| volume.number == menu.partition);
+        let (Some(system), Some(menu_volume)) = (system, menu_volume) else {
+            return Ok(());
+        };
+        let table = system
+            .fs
+            .start_of(&format!("{top}/etc/fstab"), MAX_CONFIG_BYTES)?;
+        let table = table.unwrap_or_default();
+        self.menu_problems
+            .extend(root_problem(&String::from_utf8_lossy(&table), card));
+        let initrd = match &menu.initrd {
+            Some(path) => initrd_drivers(&menu_volume.fs, path)?,
+            None => Some(BTreeSet::new()),
+        };
+        self.drivers = match (built_in_drivers(&system.fs, top)?, initrd) {
+            (Some(built_in), Some(initrd)) => Some(built_in.union(&initrd).cloned().collect()),
+            _ => None,
+        };
+        let has_disk =
+            |drivers: &BTreeSet<String>| DISK_DRIVERS.iter().any(|name| drivers.contains(*name));
+        if self
+            .drivers
+            .as_ref()
+            .is_some_and(|drivers| !has_disk(drivers))
+        {
+            let problem = "neither the kernel nor the initrd has a driver for cards, USB disks or virtual disks, so Linux finds no \
+                           root file system: see \
+                           boot.initrd.availableKernelModules";
+            self.menu_problems.push(problem.to_owned());
+        }
+        Ok(())
     }
 
     /// The systems that the kernel and UEFI programs are for, as far as that is known.
@@ -302,6 +355,91 @@ impl BootReport {
         }
         Ok(())
     }
+}
+
+/// Drivers of Linux that make a disk of what an image is written to. Few boards start from NVMe disks, and none from them alone.
+const DISK_DRIVERS: [&str; 5] = [
+    "mmc_block",
+    "sd_mod",
+    "usb_storage",
+    "virtio_blk",
+    "virtio_scsi",
+];
+/// Bytes of an initrd that are read, compressed.
+const MAX_INITRD_BYTES: usize = 256 << 20;
+/// Bytes of the names of the drivers in a kernel.
+const MAX_NAMES_BYTES: usize = 1 << 20;
+
+/// The first of `volumes` with the directory `path`.
+fn first_with<'a>(volumes: &'a [Volume], path: &str) -> Result<Option<&'a Volume>, Error> {
+    for volume in volumes {
+        if volume.fs.find(path)? == Some(EntryKind::Directory) {
+            return Ok(Some(volume));
+        }
+    }
+    Ok(None)
+}
+
+/// Why no partition of `card` has the root file system in `table`, an `fstab(5)`.
+fn root_problem(table: &str, card: &Card) -> Option<String> {
+    let rows = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let rows: Vec<Vec<&str>> = rows.collect();
+    let mounts = rows.iter().filter_map(|row| match *row.as_slice() {
+        [device, path, fs_type, ..] => Some(Mount {
+            path,
+            device,
+            fs_type,
+        }),
+        _ => None,
+    });
+    let mounts: Vec<Mount<'_>> = mounts.collect();
+    let root = mounts.iter().find(|mount| mount.path == "/")?;
+    match card.root_fault(&mounts)? {
+        RootFault::Elsewhere => Some(format!(
+            "the system's root file system, {}, is on no partition of the image: see fileSystems.\"/\".device",
+            root.device
+        )),
+        RootFault::NoStore => Some(
+            "the system's root file system is in memory, and nothing mounts the partition with the store".to_owned(),
+        ),
+        RootFault::NamedDisk => None,
+    }
+}
+
+/// The drivers that are built into the kernel of the system `top`; `None` if there is no list of them.
+fn built_in_drivers(fs: &FileSystem, top: &str) -> Result<Option<BTreeSet<String>>, Error> {
+    let dir = format!("{top}/kernel-modules/lib/modules");
+    if fs.find(&dir)? != Some(EntryKind::Directory) {
+        return Ok(None);
+    }
+    for version in fs.list(&dir)? {
+        let list = format!("{dir}/{}/modules.builtin", version.name);
+        if let Some(text) = fs.start_of(&list, MAX_NAMES_BYTES)? {
+            let text = String::from_utf8_lossy(&text);
+            return Ok(Some(text.lines().filter_map(driver_name).collect()));
+        }
+    }
+    Ok(None)
+}
+
+/// The drivers in the initrd at `path`; `None` if it cannot be read.
+fn initrd_drivers(fs: &FileSystem, path: &str) -> Result<Option<BTreeSet<String>>, Error> {
+    let Some(bytes) = fs.start_of(path, MAX_INITRD_BYTES)? else {
+        return Ok(None);
+    };
+    let names = archived_names(&bytes).ok();
+    Ok(names.map(|names| names.iter().filter_map(|name| driver_name(name)).collect()))
+}
+
+/// The name of the driver in the file `path`: `a/sdhci-iproc.ko.xz` has `sdhci_iproc`.
+fn driver_name(path: &str) -> Option<String> {
+    let file = path.rsplit('/').next()?;
+    let (name, packed) = file.split_once(".ko")?;
+    ["", ".gz", ".xz", ".zst"]
+        .contains(&packed)
+        .then(|| name.replace('-', "_"))
 }
 
 fn menu(entry: &MenuEntry, partition: u32, config: &str) -> BootMenu {

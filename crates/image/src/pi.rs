@@ -1,16 +1,17 @@
 //! What the firmware of a Raspberry Pi starts from an image, by `config.txt` with its conditional filters and includes
 //! (<https://www.raspberrypi.com/documentation/computers/config_txt.html>). No crate reads its filters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 
 use super::boards::{firmware_volume, judge_board};
-use super::boot::{BootReport, Volume};
+use super::boot::Volume;
 use super::disk::Section;
 use super::error::Error;
 use super::files::{EntryKind, FileSystem};
 use super::report::Layout;
+use super::tree_parameters::{MAX_TREE_BYTES, parameters};
 use crate::board::{Board, PiModel};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::text::alternatives;
@@ -89,6 +90,32 @@ impl ConfigTxt {
         Some(value.parse::<i64>() != Ok(0))
     }
 
+    /// The names of the files of which the firmware starts the first one that there is.
+    fn kernels<'a>(&'a self, model: &'a PiModel) -> Vec<&'a str> {
+        match self.get("kernel") {
+            Some(name) => vec![name],
+            None => model.kernels.to_vec(),
+        }
+    }
+
+    /// What is missing on `model` if there is none of them.
+    fn missing_kernel(&self, model: &PiModel) -> String {
+        let names = alternatives(&self.kernels(model));
+        match self.get("kernel") {
+            Some(_) => format!("{names}, which config.txt names as the kernel"),
+            None => format!("a kernel (config.txt names none, and there is no {names})"),
+        }
+    }
+
+    /// The lines that change the firmware's device tree.
+    pub(super) fn tree_changes(&self) -> Vec<String> {
+        let changes = |setting: &&PiSetting| {
+            ["dtoverlay", "dtparam"].contains(&setting.name.as_str()) && !setting.value.is_empty()
+        };
+        let changes = self.settings.iter().filter(changes);
+        changes.map(ToString::to_string).collect()
+    }
+
     fn set(&mut self, name: &str, value: &str) {
         if !REPEATED.contains(&name) {
             self.settings.retain(|setting| setting.name != name);
@@ -98,6 +125,30 @@ impl ConfigTxt {
             value: value.to_owned(),
         });
     }
+}
+
+/// What holds on `model` by the text of `config.txt` alone.
+fn config_of(text: &str, model: &PiModel) -> ConfigTxt {
+    let mut load = |name: &str| Ok((name == "config.txt").then(|| text.to_owned()));
+    // Nothing is read that could fail.
+    ConfigTxt::read(model, &mut load).unwrap_or_default()
+}
+
+/// What the start of `model` lacks by the text of `config.txt`, if none of the kernels that the firmware would start exists: the same rule
+/// for a configuration as [`inspect`](crate::examine) has for an image.
+pub fn missing_kernel(
+    text: &str,
+    model: &PiModel,
+    exists: &dyn Fn(&str) -> bool,
+) -> Option<String> {
+    let config = config_of(text, model);
+    let is_there = config.kernels(model).into_iter().any(exists);
+    (!is_there).then(|| config.missing_kernel(model))
+}
+
+/// The lines in the text of `config.txt` that are without effect on `model`, because U-Boot loads another device tree than the firmware's.
+pub fn ineffective_overlays(text: &str, model: &PiModel) -> Vec<String> {
+    config_of(text, model).tree_changes()
 }
 
 /// A kind of filter. One replaces an earlier one of its kind; those of different kinds must all hold.
@@ -238,6 +289,8 @@ pub(super) struct PiBoot {
     pub(super) missing: Vec<String>,
     /// The same for the firmware itself, which a machine of QEMU's does not need.
     pub(super) missing_firmware: Vec<String>,
+    /// What is without effect, or has another one than it seems.
+    pub(super) notes: Vec<String>,
 }
 
 impl PiBoot {
@@ -252,6 +305,7 @@ impl PiBoot {
         let prefix = boot.prefix(fs, model)?;
         boot.add_kernel(fs, model, &prefix)?;
         boot.add_device_tree(fs, model, &prefix)?;
+        boot.add_overlays(fs, &prefix)?;
         boot.add_stub_and_initrd(fs, &prefix)?;
         boot.add_firmware(fs, model)?;
         let name = boot.config.get("cmdline").unwrap_or("cmdline.txt");
@@ -265,19 +319,12 @@ impl PiBoot {
         let upstream = self.config.flag("upstream_kernel") == Some(true);
         let default = if upstream { "upstream/" } else { "" };
         let prefix = self.config.get("os_prefix").unwrap_or(default);
-        let kernel = first(fs, prefix, &self.kernels(model))?;
+        let kernel = first(fs, prefix, &self.config.kernels(model))?;
         let tree = first(fs, prefix, &self.device_trees(model))?;
         Ok(match (kernel, tree) {
             (Some(_), Some(_)) => prefix.to_owned(),
             _ => String::new(),
         })
-    }
-
-    fn kernels<'a>(&'a self, model: &'a PiModel) -> Vec<&'a str> {
-        match self.config.get("kernel") {
-            Some(name) => vec![name],
-            None => model.kernels.to_vec(),
-        }
     }
 
     fn device_trees<'a>(&'a self, model: &'a PiModel) -> Vec<&'a str> {
@@ -290,16 +337,13 @@ impl PiBoot {
     }
 
     fn add_kernel(&mut self, fs: &FileSystem, model: &PiModel, prefix: &str) -> Result<(), Error> {
-        self.kernel = first(fs, prefix, &self.kernels(model))?;
+        self.kernel = first(fs, prefix, &self.config.kernels(model))?;
         if self.kernel.is_none() {
-            let names = alternatives(&self.kernels(model));
-            self.missing.push(match self.config.get("kernel") {
-                Some(_) => format!("{names}, which config.txt names as the kernel"),
-                None => format!("a kernel (config.txt names none, and there is no {names})"),
-            });
+            self.missing.push(self.config.missing_kernel(model));
         }
         // A kernel with the name of a 64-bit one is started as one.
         let by_name = self
+            .config
             .kernels(model)
             .iter()
             .any(|name| model.kernels.contains(name));
@@ -323,6 +367,59 @@ impl PiBoot {
         if self.device_tree.is_none() {
             let names = alternatives(&self.device_trees(model));
             self.missing.push(format!("the device tree {names}"));
+        }
+        Ok(())
+    }
+
+    /// Adds notes about overlays that are missing, and about parameters that an overlay takes although the board's device tree has them too
+    /// (<https://www.raspberrypi.com/documentation/computers/configuration.html>, "Device Trees, overlays, and parameters").
+    fn add_overlays(&mut self, fs: &FileSystem, prefix: &str) -> Result<(), Error> {
+        let dir = self.config.get("overlay_prefix").unwrap_or("overlays/");
+        let bytes = |path: &str| -> Result<Option<Vec<u8>>, Error> {
+            fs.start_of(&prefixed(prefix, path), MAX_TREE_BYTES)
+        };
+        // By it the firmware takes another file for some names.
+        let map = bytes(&format!("{dir}overlay_map.dtb"))?.unwrap_or_default();
+        let is_mapped = |name: &str| map.windows(name.len()).any(|part| part == name.as_bytes());
+        let tree = match &self.device_tree {
+            Some(path) => fs.start_of(path, MAX_TREE_BYTES)?.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let of_board = parameters(&tree);
+        let mut overlay = ("", BTreeSet::new());
+        for PiSetting { name, value } in &self.config.settings {
+            if name == "dtoverlay" {
+                let named = value.split([',', ':']).next().unwrap_or_default().trim();
+                let found = match named {
+                    "" => None,
+                    _ => bytes(&format!("{dir}{named}.dtbo"))?,
+                };
+                if found.is_none() && !named.is_empty() && !is_mapped(named) {
+                    let text =
+                        format!("dtoverlay={named} has no effect: there is no {dir}{named}.dtbo");
+                    self.notes.push(text);
+                }
+                overlay = (
+                    named,
+                    found.map(|bytes| parameters(&bytes)).unwrap_or_default(),
+                );
+            } else if name == "dtparam" {
+                let keys = value
+                    .split(',')
+                    .map(|one| one.split('=').next().unwrap_or_default());
+                let taken = |key: &&str| {
+                    [&of_board, &overlay.1]
+                        .iter()
+                        .all(|all| all.contains(key.as_bytes()))
+                };
+                self.notes.extend(keys.filter(taken).map(|key| {
+                    let overlay = overlay.0;
+                    format!(
+                        "dtparam={key} applies to dtoverlay={overlay} above it, which has a parameter of that name too: \
+                         for the board's own, write it in front of that line, or a line `dtoverlay=` between them"
+                    )
+                }));
+            }
         }
         Ok(())
     }
@@ -439,7 +536,7 @@ pub fn pi_start(
     let size = file.metadata()?.len();
     let disk = Section::whole(file, size, cancel);
     let layout = Layout::read(&disk)?;
-    let boot = BootReport::find(&layout.volumes)?;
+    let boot = layout.boot()?;
     let report = judge_board(layout.parts(&disk, &boot), board)?;
     let mut start = PiStart {
         missing: report.missing,
@@ -571,6 +668,35 @@ mod tests {
             let config = read("rpi4", &[("config.txt", &long)]);
             assert_eq!(config.get("cmdline").unwrap().len(), 90);
             assert_eq!(config.problems.len(), 1);
+        }
+
+        #[test]
+        fn a_kernel_that_is_named_must_be_there() {
+            let lacks = |board: &str, text: &str, files: &[&str]| {
+                let BoardName(board) = board.parse().unwrap();
+                let exists = |name: &str| files.contains(&name);
+                missing_kernel(text, board.raspberry_pi().unwrap(), &exists)
+            };
+            let named = lacks("rpi3", NIXPKGS, &["u-boot-rpi4.bin"]).unwrap();
+            assert_eq!(
+                named,
+                "u-boot-rpi3.bin, which config.txt names as the kernel"
+            );
+            assert_eq!(lacks("rpi4", NIXPKGS, &["u-boot-rpi4.bin"]), None);
+            assert!(
+                lacks("rpi5", NIXPKGS, &["u-boot-rpi4.bin"])
+                    .unwrap()
+                    .contains("names none")
+            );
+            assert_eq!(lacks("rpi5", NIXPKGS, &["kernel8.img"]), None);
+        }
+
+        #[test]
+        fn overlays_are_those_of_the_board_with_a_name() {
+            let BoardName(board) = "rpi4".parse().unwrap();
+            let text = "[pi5]\ndtoverlay=a\n[all]\ndtoverlay=b,c=1\ndtoverlay=\ndtparam=spi=on\nkernel=k\n";
+            let lines = ineffective_overlays(text, board.raspberry_pi().unwrap());
+            assert_eq!(lines, ["dtoverlay=b,c=1", "dtparam=spi=on"]);
         }
 
         proptest::proptest! {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::boards;
 use super::boards::{BoardReport, ImageParts};
 use super::boot::{BootReport, Volume};
+use super::card::{Card, CardPartition};
 use super::cluster_disk::DiskForm;
 use super::disk::Section;
 use super::error::Error;
@@ -50,6 +51,20 @@ pub struct PartitionReport {
     pub partition: Partition,
     /// Its file system, if known.
     pub file_system: Option<Summary>,
+}
+
+impl PartitionReport {
+    /// The kind of FAT that the partition's type in an MBR stands for, if its file system is a FAT of another kind. Linux and U-Boot do not
+    /// look at the type; the boot ROM of some Compute Modules 3 does (<https://github.com/raspberrypi/firmware/issues/1738>).
+    pub fn other_fat(&self) -> Option<&'static str> {
+        let kind = match self.partition.kind.as_str() {
+            "0x0b" | "0x0c" => "fat32",
+            "0x04" | "0x06" | "0x0e" => "fat16",
+            _ => return None,
+        };
+        let own = self.file_system.as_ref()?.kind.as_str();
+        (own.starts_with("fat") && own != kind).then_some(kind)
+    }
 }
 
 /// The report about an image.
@@ -136,12 +151,50 @@ impl Layout {
         Ok(layout)
     }
 
+    /// How the image starts.
+    pub(super) fn boot(&self) -> Result<BootReport, Error> {
+        let mut boot = BootReport::find(&self.volumes)?;
+        boot.add_system_start(&self.volumes, &self.card())?;
+        Ok(boot)
+    }
+
+    /// The names of the partitions.
+    fn card(&self) -> Card {
+        let id = self
+            .table
+            .id
+            .as_deref()
+            .filter(|_| self.table.kind == TableKind::Mbr);
+        let partition = |report: &PartitionReport| {
+            let summary = report.file_system.as_ref();
+            CardPartition {
+                number: report.partition.number,
+                label: summary.and_then(|fs| fs.label.clone()),
+                uuid: summary.and_then(|fs| fs.uuid.clone()),
+                fs_type: summary.map(|fs| fs.kind.clone()),
+                part_label: report.partition.name.clone(),
+            }
+        };
+        // Those of a file system that is not read are not known.
+        let is_known = |report: &PartitionReport| {
+            let summary = report.file_system.as_ref();
+            summary.is_some_and(|fs| fs.kind.starts_with("ext") || fs.kind.starts_with("fat"))
+        };
+        Card {
+            id: id.map(|id| id.trim_start_matches("0x").to_owned()),
+            partitions: self.partitions.iter().map(partition).collect(),
+            has_unknown: self.table.kind == TableKind::None
+                || !self.partitions.iter().all(is_known),
+        }
+    }
+
     /// What boards judge of `disk`, whose layout this is, and which starts as `boot` says.
     pub(super) fn parts<'a>(&'a self, disk: &'a Section, boot: &'a BootReport) -> ImageParts<'a> {
         ImageParts {
             disk,
             first_partition: self.first_partition(),
             volumes: &self.volumes,
+            partitions: &self.partitions,
             boot,
         }
     }
@@ -197,8 +250,14 @@ fn or_problem<T>(
 /// Whether the image has what the boot of `board` needs.
 pub fn judge_for(opened: &OpenedImage, board: &'static Board) -> Result<BoardReport, Error> {
     let layout = Layout::read(&opened.disk)?;
-    let boot = BootReport::find(&layout.volumes)?;
+    let boot = layout.boot()?;
     boards::judge_board(layout.parts(&opened.disk, &boot), board)
+}
+
+/// What keeps an image from starting on any machine.
+pub fn start_problems(opened: &OpenedImage) -> Result<Vec<String>, Error> {
+    let boot = Layout::read(&opened.disk)?.boot()?;
+    Ok([boot.menu_problems, boot.problems].concat())
 }
 
 /// The report about an opened image.
@@ -215,7 +274,7 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
         problems.push(format!("{} has another hash", checksum.file.display()));
     }
     let mut layout = Layout::read(&opened.disk)?;
-    let mut boot = BootReport::find(&layout.volumes)?;
+    let mut boot = layout.boot()?;
     problems.append(&mut layout.problems);
     let boards = boards::judge(layout.parts(&opened.disk, &boot))?;
     problems.append(&mut boot.menu_problems);

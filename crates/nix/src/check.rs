@@ -27,7 +27,7 @@ use crate::trace;
 use crate::trace::traced;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
-use sdbuild_image::board::Board;
+use sdbuild_image::board::{Board, Start};
 
 /// The attributes of `expressions/default.nix` that have the facts, in the order of evaluation.
 pub const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
@@ -54,10 +54,36 @@ pub fn findings(facts: &ConfigFacts, system: &str, board: Option<&Board>) -> Vec
     all.extend(accounts::findings(facts));
     all.extend(login::findings(facts));
     all.extend(secrets::findings(facts));
-    all.extend(system::findings(facts));
+    all.extend(system::findings(facts, board));
     system::keep_one_definition(&mut all);
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Error));
     all
+}
+
+/// What the rules look at in `facts`, for `board`, if the image is for one in particular: a configuration without findings is only right in these.
+pub fn looked_at(facts: &ConfigFacts, board: Option<&Board>) -> Vec<String> {
+    let is = |holds: bool, name: &str| holds.then(|| name.to_owned());
+    let of_board = board.and_then(|board| {
+        let part = match &board.start {
+            Start::RaspberryPi(_) => "the firmware partition",
+            Start::UBoot(_) => "U-Boot on the card",
+            Start::Uefi => "the boot loader for UEFI",
+            Start::OwnUBoot | Start::Bios => return None,
+        };
+        Some(format!("{part} for {}", board.title))
+    });
+    let has_card = facts.card && facts.sd.root_label.is_some();
+    let parts = [
+        is(true, "the image's system"),
+        is(facts.card, "its boot loader"),
+        of_board,
+        is(has_card, "the root file system on the card"),
+        is(!facts.container, "the network"),
+        is(true, "logins"),
+        is(true, "secrets in the store"),
+        is(true, "names and time"),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 /// What precedes the facts in a trace of Nix, which the evaluation of a build writes.

@@ -1,8 +1,6 @@
 //! A build on a rented machine: it is requested after everything that can be checked without it, and given back whatever
 //! happens.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::SystemTime;
 
 use super::access;
@@ -18,7 +16,6 @@ use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, Leftover};
 use sdbuild_core::machine_source::MachineSource;
-use sdbuild_core::shell_word::quoted;
 
 /// Runs `work`, on a rented machine if `settings` name a provider. If it has a price, `agree` gets the price before the
 /// machine is asked for. Machines that earlier runs could not give back are given back first.
@@ -181,12 +178,6 @@ pub(in crate::commands) async fn check_provider(
     env: &Environment,
 ) -> Option<Check> {
     let source = settings.on.rented()?.to_string();
-    let program = source.strip_prefix("command:");
-    if let Some(path) = program.filter(|program| program.contains('/'))
-        && let Some(bad) = unusable(Path::new(path))
-    {
-        return Some(bad);
-    }
     let text = match price(settings, env).await {
         Err(failure) => return Some(Check::failed(TOPIC, &failure)),
         Ok(Some(price)) => format!(
@@ -197,22 +188,6 @@ pub(in crate::commands) async fn check_provider(
         ),
     };
     Some(Check::good(TOPIC, text))
-}
-
-/// Why the program at `path` cannot be started.
-fn unusable(path: &Path) -> Option<Check> {
-    let shown = path.display();
-    let bad = |text| Some(Check::bad(TOPIC, text));
-    let Ok(metadata) = path.metadata() else {
-        let check = bad(format!("there is no program {shown}"));
-        return check.map(|check| check.remedy("correct the path of --on, SDBUILD_ON or `on`"));
-    };
-    if metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 {
-        return None;
-    }
-    let word = quoted(&path.to_string_lossy());
-    let check = bad(format!("{shown} is not a program that can be started"));
-    check.map(|check| check.remedy(format!("chmod +x {word}")))
 }
 
 #[cfg(test)]

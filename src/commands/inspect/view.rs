@@ -208,7 +208,12 @@ fn add_partition(lines: &mut LabelledLines, report: &PartitionReport) {
         let label = format!("partition {}", partition.number);
         lines.add(&label, &partition_text(partition));
     }
-    let text = report.file_system.as_ref().map(file_system_text);
+    let text = report.file_system.as_ref().map(|fs| {
+        let other = report
+            .other_fat()
+            .map(|kind| format!("; the type is that of {kind}"));
+        format!("{}{}", file_system_text(fs), other.unwrap_or_default())
+    });
     lines.add("", text.as_deref().unwrap_or("no known file system"));
 }
 

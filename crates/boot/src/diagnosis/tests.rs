@@ -99,6 +99,25 @@ fn root_file_system_is_missing() {
     );
 }
 
+#[test]
+fn a_disk_without_a_driver_is_no_wrong_label() {
+    let kernel = "[    0.000000] Linux version 6.12.107\n<<< NixOS Stage 1 >>>\n";
+    let missing = "Timed out waiting for device /dev/disk/by-label/NIXOS_SD, trying to mount anyway.\n\
+                   An error occurred in stage 1 of the boot process, which must mount the\n";
+    ends(&format!("{kernel}{missing}"), "Linux found no disk");
+    for disk in [
+        "[    1.2] virtio_blk virtio1: [vda] 4194304 512-byte logical blocks (2.15 GB/2.00 GiB)\n",
+        "[    2.1]  mmcblk0: p1 p2\n",
+    ] {
+        ends(
+            &format!("{kernel}{disk}{missing}"),
+            "not in the image: Timed out",
+        );
+    }
+    // A quiet kernel says nothing of its disks either.
+    ends(missing, "not in the image: Timed out");
+}
+
 const EMERGENCY: &str =
     "You are in emergency mode. After logging in, type \"journalctl -xb\" to view\n";
 

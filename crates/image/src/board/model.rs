@@ -17,6 +17,13 @@ pub struct Board {
     pub system: System,
     /// What its boot ROM looks for on the card.
     pub start: Start,
+    /// The drivers that Linux needs to reach the card: one of each group, as modules or built into the kernel. The kernels of nixpkgs, by
+    /// `arch/arm64/configs/defconfig` of Linux, have all of them built in; none for a board of which that is not known.
+    pub drivers: &'static [&'static [&'static str]],
+    /// The serial ports, by their names in Linux, at which its U-Boot listens while it waits to start.
+    pub serial_ports: &'static [&'static str],
+    /// The memory in MiB of a board that has never more than 1 GiB.
+    pub memory_mib: Option<u32>,
     /// The model that `sdbuild boot` runs it as; `None` when QEMU has none that boots these images.
     pub qemu: Option<QemuModel>,
     /// What Raspberry Pi Imager calls it in the list of its devices (`tags` in

@@ -39,6 +39,21 @@ const ONE_THREAD: &str = "tcg,thread=single";
 /// which has a thread anyway, `raspi3b` is no faster than with [`ONE_THREAD`].
 const ONE_CORE: &str = "bcm2838.enabled-cpus=1";
 
+/// The card of a Raspberry Pi 3: `bcm2835` of Linux or `bcm2835-sdhost` of Raspberry Pi's kernel, or the other controller, to which
+/// `dtoverlay=mmc` gives it (`drivers/mmc/host`).
+const DRIVERS_3: &[&[&str]] = &[
+    MMC,
+    &["bcm2835", "bcm2835-sdhost", "sdhci-iproc", "bcm2835-mmc"],
+];
+/// The part of Linux that makes a disk of a card, for all controllers.
+const MMC: &[&str] = &["mmc_block"];
+/// The card of boards with Rockchip's processors (`rockchip,*-dw-mshc` in their device trees).
+const DRIVERS_ROCKCHIP: &[&[&str]] = &[MMC, &["dw_mmc-rockchip"]];
+/// The disk of a virtual machine, as `boot` connects it.
+const DRIVERS_VIRTIO: &[&[&str]] = &[&["virtio_blk"], &["virtio_pci"]];
+/// The port at pins 8 and 10, which has one of these names, by the configuration.
+const PORTS_3: &[&str] = &["ttyAMA0", "ttyS0", "ttyS1", "serial0"];
+
 const FIRMWARE_3: &[&str] = &["bootcode.bin", "start.elf", "fixup.dat"];
 
 /// Raspberry Pi 3.
@@ -55,6 +70,9 @@ pub(super) static RPI3: Board = Board {
         firmware: FIRMWARE_3,
         in_nixpkgs: true,
     }),
+    drivers: DRIVERS_3,
+    serial_ports: PORTS_3,
+    memory_mib: Some(1024),
     qemu: Some(
         RaspberryPiModel {
             machine: &["-M", "raspi3b", "-accel", ONE_THREAD],
@@ -86,6 +104,9 @@ pub(super) static RPI4: Board = Board {
         firmware: &["start4.elf", "fixup4.dat"],
         in_nixpkgs: true,
     }),
+    drivers: &[MMC, &["sdhci-iproc"]],
+    serial_ports: PORTS_3,
+    memory_mib: None,
     qemu: Some(
         RaspberryPiModel {
             machine: &["-M", "raspi4b", "-global", ONE_CORE],
@@ -120,6 +141,9 @@ pub(super) static RPI02: Board = Board {
         in_nixpkgs: true,
     }),
     // The 3A+ has the same processor and as much memory.
+    drivers: DRIVERS_3,
+    serial_ports: PORTS_3,
+    memory_mib: Some(512),
     qemu: Some(
         RaspberryPiModel {
             machine: &["-M", "raspi3ap", "-accel", ONE_THREAD],
@@ -152,6 +176,9 @@ pub(super) static RPI5: Board = Board {
         firmware: &[],
         in_nixpkgs: false,
     }),
+    drivers: &[MMC, &["sdhci-brcmstb"]],
+    serial_ports: &["ttyAMA10"],
+    memory_mib: None,
     qemu: None,
     imager_tag: Some("pi5-64bit"),
     stage: TrialStage::Evaluated,
@@ -212,6 +239,9 @@ const fn board(name: &'static str, title: &'static str, u_boot: UBoot) -> Board 
         title,
         system: System::Aarch64Linux,
         start: Start::UBoot(u_boot),
+        drivers: DRIVERS_ROCKCHIP,
+        serial_ports: &["ttyS2"],
+        memory_mib: None,
         qemu: None,
         imager_tag: None,
         stage: TrialStage::Evaluated,
@@ -296,22 +326,26 @@ pub(super) static NANOPI_R5S: Board = board(
 );
 
 /// PINE A64+ (Allwinner A64).
-pub(super) static PINE64: Board = board(
-    "pine64",
-    "PINE64 A64+",
-    UBoot {
-        package: "ubootPine64",
-        files: &[LoaderFile {
-            name: "u-boot-sunxi-with-spl.bin",
-            sector: 16,
-        }],
-        header: ALLWINNER,
-        compatible: "pine64,pine64-plus",
-        device_tree: "allwinner/sun50i-a64-pine64-plus.dtb",
-        unfree: &[],
-        gap_mib: 8,
-    },
-);
+pub(super) static PINE64: Board = Board {
+    drivers: &[MMC, &["sunxi-mmc"]],
+    serial_ports: &["ttyS0"],
+    ..board(
+        "pine64",
+        "PINE64 A64+",
+        UBoot {
+            package: "ubootPine64",
+            files: &[LoaderFile {
+                name: "u-boot-sunxi-with-spl.bin",
+                sector: 16,
+            }],
+            header: ALLWINNER,
+            compatible: "pine64,pine64-plus",
+            device_tree: "allwinner/sun50i-a64-pine64-plus.dtb",
+            unfree: &[],
+            gap_mib: 8,
+        },
+    )
+};
 
 /// A board whose UEFI firmware is in its flash memory.
 pub(super) static UEFI: Board = Board {
@@ -319,6 +353,9 @@ pub(super) static UEFI: Board = Board {
     title: "a 64-bit ARM board with UEFI",
     system: System::Aarch64Linux,
     start: Start::Uefi,
+    drivers: &[],
+    serial_ports: &[],
+    memory_mib: None,
     qemu: None,
     imager_tag: None,
     stage: TrialStage::Booted,
@@ -331,6 +368,9 @@ pub(super) static OTHER: Board = Board {
     title: "a 64-bit ARM board with U-Boot in its flash memory",
     system: System::Aarch64Linux,
     start: Start::OwnUBoot,
+    drivers: &[],
+    serial_ports: &[],
+    memory_mib: None,
     qemu: None,
     imager_tag: None,
     stage: TrialStage::Shared,
@@ -344,6 +384,9 @@ pub(super) static VIRT: Board = Board {
     title: "QEMU's virtual machine",
     system: System::Aarch64Linux,
     start: Start::OwnUBoot,
+    drivers: DRIVERS_VIRTIO,
+    serial_ports: &[],
+    memory_mib: None,
     qemu: Some(QemuModel {
         architecture: Architecture::Aarch64,
         packages: ARM_PACKAGES,
@@ -401,6 +444,9 @@ pub(super) static PC: Board = Board {
     title: "QEMU's PC",
     system: System::X8664Linux,
     start: Start::Bios,
+    drivers: DRIVERS_VIRTIO,
+    serial_ports: &[],
+    memory_mib: None,
     qemu: Some(QemuModel {
         architecture: Architecture::X86_64,
         packages: "qemu-system-x86 (Debian, Ubuntu, Fedora), qemu-system-x86_64 (Alpine)",

@@ -1,12 +1,13 @@
 //! The rules about the image, its boot loader and what a board needs on its card. Pure.
 
-use super::facts::ConfigFacts;
+use super::facts::{ConfigFacts, SerialServiceFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, Value, path};
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::system::System;
 use sdbuild_core::text::listed;
-use sdbuild_image::board::{Board, PiModel, Start, UBoot};
+use sdbuild_image::board::{Board, PiModel, Start, UBoot, boards_of};
+use sdbuild_image::{ineffective_overlays, missing_kernel};
 
 /// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
 const MIN_FIRMWARE_MIB: u64 = 30;
@@ -17,6 +18,14 @@ const NIXPKGS_U_BOOT: &str = "u-boot-rpi";
 /// The program of nixos-hardware that fills the firmware partition.
 const NIXOS_HARDWARE_INSTALLER: &str = "install-rpi-firmware";
 
+/// The file of U-Boot that it puts there.
+const NIXOS_HARDWARE_U_BOOT: &str = "u-boot.bin";
+/// The serial ports of a Raspberry Pi by names that hardly another board has.
+const PI_PORTS: [&str; 2] = ["ttyAMA0", "serial0"];
+/// The source text of U-Boot for Raspberry Pis without a look at the serial port.
+const QUIET_U_BOOT: &str = "[ (final: prev: builtins.mapAttrs (name: u-boot: u-boot.override { extraConfig = \"CONFIG_BOOTDELAY=-2\"; }) { \
+     inherit (prev) ubootRaspberryPi3_64bit ubootRaspberryPi4_64bit; }) ]";
+
 /// What is wrong with an image, and with what `board` needs on its card, if the image is for one in particular.
 pub(super) fn findings(facts: &ConfigFacts, board: Option<&Board>) -> Vec<Finding> {
     let is_uefi = board.is_some_and(|board| matches!(board.start, Start::Uefi));
@@ -25,6 +34,8 @@ pub(super) fn findings(facts: &ConfigFacts, board: Option<&Board>) -> Vec<Findin
         no_boot_loader(facts),
         systemd_boot(facts).filter(|_| !is_uefi),
         small_firmware(facts),
+        no_kernel(facts, board),
+        lost_overlays(facts, board),
     ];
     // Without an image there is nothing for a board.
     let of_board = board
@@ -39,7 +50,105 @@ pub(super) fn findings(facts: &ConfigFacts, board: Option<&Board>) -> Vec<Findin
             Start::OwnUBoot | Start::Bios => [None, None],
         });
     let of_board = of_board.into_iter().flatten();
-    general.into_iter().chain(of_board).flatten().collect()
+    let serial = facts.serial_services.iter();
+    let serial = serial.filter_map(|service| busy_port(facts, service, board));
+    let single = general.into_iter().chain(of_board).flatten();
+    single.chain(serial).collect()
+}
+
+/// The Raspberry Pi that is `board`, or all of them if the image is for none in particular.
+fn raspberry_pis(board: Option<&Board>) -> Vec<&PiModel> {
+    match board {
+        Some(board) => board.raspberry_pi().into_iter().collect(),
+        None => boards_of(System::Aarch64Linux)
+            .filter_map(Board::raspberry_pi)
+            .collect(),
+    }
+}
+
+/// Nothing that the firmware could start is on the partition that nixos-hardware's module fills.
+fn no_kernel(facts: &ConfigFacts, board: Option<&Board>) -> Option<Finding> {
+    let pi = facts.sd.pi.as_ref().filter(|_| facts.image.is_some())?;
+    let has_u_boot = pi.u_boot?;
+    let exists = |name: &str| has_u_boot && name == NIXOS_HARDWARE_U_BOOT;
+    let models = raspberry_pis(board);
+    // With U-Boot the module names it, unless the configuration says otherwise.
+    let text = match (&pi.config_txt, has_u_boot) {
+        (None, true) => return None,
+        (text, _) => text.as_deref().unwrap_or_default(),
+    };
+    let lacking = models
+        .iter()
+        .map(|model| missing_kernel(text, model, &exists));
+    let lacking: Option<Vec<String>> = lacking.collect();
+    let first = lacking?.into_iter().next()?;
+    let finding = Finding::general(
+        "no-kernel",
+        Error,
+        format!("nixos-hardware's module makes a firmware partition without {first}"),
+        "the firmware of the Raspberry Pi finds nothing to start",
+    );
+    let option = path("hardware.raspberry-pi.firmware.uboot.enable");
+    let change = Change::set(option, "true");
+    let change =
+        change.note("U-Boot, which starts NixOS, and the line of config.txt that names it");
+    Some(finding.fix((!has_u_boot).then_some(change)))
+}
+
+/// The device tree of the boot menu takes the place of the one that the firmware has changed by `config.txt`.
+fn lost_overlays(facts: &ConfigFacts, board: Option<&Board>) -> Option<Finding> {
+    let pi = facts.sd.pi.as_ref();
+    let pi = pi.filter(|pi| pi.u_boot == Some(true) && facts.sd.menu_has_tree)?;
+    let text = pi.config_txt.as_deref()?;
+    let models = raspberry_pis(board);
+    let mut lines = models
+        .into_iter()
+        .map(|model| ineffective_overlays(text, model));
+    let lines = lines.find(|lines| !lines.is_empty())?;
+    let option = path("boot.loader.generic-extlinux-compatible.useGenerationDeviceTree");
+    let why = format!(
+        "U-Boot loads the device tree of the kernel, so these lines of config.txt have no effect: {}",
+        listed(&lines)
+    );
+    let finding = Finding::of_value("lost-overlay", Warning, option.clone(), "true", why);
+    Some(finding.fix([Change::set(option, "false")]))
+}
+
+/// A service reads the port at which U-Boot listens: what its device sends stops the start.
+fn busy_port(
+    facts: &ConfigFacts,
+    service: &SerialServiceFacts,
+    board: Option<&Board>,
+) -> Option<Finding> {
+    let name = service.port.strip_prefix("/dev/")?;
+    let ports = board.map_or(&PI_PORTS[..], |board| board.serial_ports);
+    let starts_u_boot = match board.map(|board| &board.start) {
+        Some(Start::UBoot(_)) => facts.card,
+        Some(Start::RaspberryPi(_)) | None => has_pi_u_boot(facts),
+        Some(Start::Uefi | Start::OwnUBoot | Start::Bios) => false,
+    };
+    (starts_u_boot && ports.contains(&name)).then(|| {
+        let why = "U-Boot listens at that port before Linux starts: a device that sends something by itself, as GPS \
+                   receivers do, stops it at its prompt or in its menu. Use another port, such as USB, or a U-Boot that does not \
+                   listen (CONFIG_BOOTDELAY=-2) and no menu";
+        let value = nix_string(&service.port);
+        let finding = Finding::of_value("busy-port", Warning, service.option.clone(), value, why);
+        let menu = Change::set(path("boot.loader.timeout"), "lib.mkForce 0");
+        let overlay = Change::set(path("nixpkgs.overlays"), QUIET_U_BOOT);
+        finding.fix([menu, overlay])
+    })
+}
+
+/// Whether the card has U-Boot for a Raspberry Pi.
+fn has_pi_u_boot(facts: &ConfigFacts) -> bool {
+    let files = facts.sd.firmware_files.as_deref().unwrap_or_default();
+    let is_of_nixpkgs = files.iter().any(|name| name.starts_with(NIXPKGS_U_BOOT));
+    is_of_nixpkgs
+        || facts
+            .sd
+            .pi
+            .as_ref()
+            .is_some_and(|pi| pi.u_boot == Some(true))
 }
 
 fn no_image(facts: &ConfigFacts) -> Option<Finding> {
@@ -336,6 +445,61 @@ mod tests {
             for board in ["rpi4", "rpi5"] {
                 assert_eq!(found(board, &none), ["unknown-firmware"]);
             }
+        }
+    }
+
+    /// The module of nixos-hardware with these settings, and its `config.txt`.
+    fn hardware_module(u_boot: bool, config_txt: &str) -> [(&'static str, Value); 2] {
+        let pi = json!({ "u_boot": u_boot, "config_txt": config_txt });
+        let files = json!(["install-rpi-firmware"]);
+        [("/sd/pi", pi), ("/sd/firmware_files", files)]
+    }
+
+    #[test]
+    fn a_card_of_nixos_hardware_needs_u_boot() {
+        let without = hardware_module(false, "[all]\nenable_uart=1\n");
+        assert_found(&[("no-kernel", "", &without)]);
+        assert_eq!(found("rpi4", &without), ["no-kernel"]);
+        assert_eq!(found("other", &without), [""; 0]);
+        let named = "[all]\narm_64bit=1\nkernel=u-boot.bin\n";
+        assert_found(&[("", "", &hardware_module(true, named))]);
+        let only_4 = hardware_module(true, "[pi4]\nkernel=u-boot.bin\n");
+        assert_found(&[("", "", &only_4)]);
+        assert_eq!(found("rpi5", &only_4), ["no-kernel"]);
+        // The user names another one, which nothing puts there.
+        let other = hardware_module(true, "kernel=mine.img\n");
+        let other = findings(&with(&other), None);
+        assert!(other[0].detail.contains("mine.img"), "{other:?}");
+        assert!(other[0].fix.is_empty());
+    }
+
+    #[test]
+    fn overlays_need_the_device_tree_of_the_firmware() {
+        let text = "kernel=u-boot.bin\ndtoverlay=disable-bt\n";
+        let option = "boot.loader.generic-extlinux-compatible.useGenerationDeviceTree";
+        assert_found(&[("lost-overlay", option, &hardware_module(true, text))]);
+        let [pi, files] = hardware_module(true, text);
+        let own = ("/sd/menu_has_tree", json!(false));
+        assert_found(&[("", "", &[pi, files, own])]);
+    }
+
+    #[test]
+    fn a_port_that_u_boot_reads_is_found() {
+        let at = |port: &str| {
+            let service = json!([{ "option": ["services", "gpsd", "devices"], "port": port }]);
+            [("/serial_services", service)]
+        };
+        assert_found(&[
+            ("busy-port", "services.gpsd.devices", &at("/dev/ttyAMA0")),
+            ("", "", &at("/dev/ttyS0")),
+            ("", "", &at("/dev/ttyACM0")),
+        ]);
+        for (board, port, ids) in [
+            ("rpi3", "/dev/ttyS0", &["busy-port"][..]),
+            ("rpi5", "/dev/ttyAMA0", &["no-firmware"]),
+            ("uefi", "/dev/ttyAMA0", &["no-uefi-loader"]),
+        ] {
+            assert_eq!(found(board, &at(port)), ids, "{board}");
         }
     }
 

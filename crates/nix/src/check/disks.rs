@@ -1,11 +1,10 @@
 //! The rules about file systems. Pure.
 
-use std::borrow::Cow;
-
 use super::facts::{ConfigFacts, FileSystemFacts};
 use super::finding::Severity::{Error, Warning};
-use super::finding::{Change, Finding, OptionPath, member};
+use super::finding::{Change, Finding, OptionPath, member, path};
 use sdbuild_core::nix_string::nix_string;
+use sdbuild_image::card::{BY_NAME, Card, CardPartition, Location, Mount, RootFault, path_of};
 
 /// The UUID that nixpkgs gives the root file system of an image (`nixos/lib/make-ext4-fs.nix`).
 const DEFAULT_ROOT_UUID: &str = "44444444-4444-4444-8888-888888888888";
@@ -15,12 +14,12 @@ const DEFAULT_DISK_ID: &str = "2178694e";
 const DEFAULT_ROOT_LABEL: &str = "NIXOS_SD";
 /// What the names of disks begin with that are no MMC of the board.
 const OTHER_DISKS: [&str; 3] = ["/dev/sd", "/dev/nvme", "/dev/vd"];
-/// The directory of the names that udev takes from file systems and partitions.
-const BY_NAME: &str = "/dev/disk/by-";
+/// The number of the partition with the root file system.
+const ROOT: u32 = 2;
 
 /// What is wrong with the file systems.
 pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {
-    let root = [no_root(facts), other_root(facts), root_type(facts)];
+    let root = [no_root(facts), other_root(facts), other_root_type(facts)];
     let needed = needed_disks(facts).map(needed_disk);
     root.into_iter().flatten().chain(needed).collect()
 }
@@ -44,6 +43,17 @@ fn root_device(facts: &ConfigFacts) -> &str {
     device.unwrap_or_default()
 }
 
+fn root_type(facts: &ConfigFacts) -> &str {
+    let root = facts.root.as_ref();
+    let kind = root.and_then(|root| root.fs_type.as_deref());
+    kind.unwrap_or("auto")
+}
+
+/// The type of the image's own root file system.
+fn image_root_type(facts: &ConfigFacts) -> &str {
+    facts.sd.root_type.as_deref().unwrap_or("ext4")
+}
+
 fn no_root(facts: &ConfigFacts) -> Option<Finding> {
     let option = member("fileSystems", "/", "");
     let finding = Finding::of_option(
@@ -54,44 +64,79 @@ fn no_root(facts: &ConfigFacts) -> Option<Finding> {
         "the boot finds no root file system",
     );
     (facts.card && facts.root.is_none()).then(|| {
-        let value = format!("{{ device = {}; fsType = \"ext4\"; }}", image_root(facts));
+        let kind = nix_string(image_root_type(facts));
+        let value = format!("{{ device = {}; fsType = {kind}; }}", image_root(facts));
         finding.fix([Change::set(option, value)])
     })
 }
 
-/// The root has the label or the UUID of another file system than that of nixpkgs' image.
+/// The root is not the image's.
 fn other_root(facts: &ConfigFacts) -> Option<Finding> {
-    let device = path_of(root_device(facts));
-    let name = device.strip_prefix(BY_NAME)?;
-    let is_of_file_system = name.starts_with("label/") || name.starts_with("uuid/");
-    let card = Card::of(facts).filter(|_| is_of_file_system)?;
+    let (severity, why) = match root_fault(facts)? {
+        RootFault::NoStore => return Some(no_store(facts)),
+        RootFault::Elsewhere => (
+            Error,
+            "the image's root file system has another name, so the boot waits for a disk that does not exist",
+        ),
+        RootFault::NamedDisk => (
+            Warning,
+            "the image starts only from this one disk, and only if it is written onto it",
+        ),
+    };
     let option = root_option("device");
-    let finding = Finding::of_value(
-        "other-root",
-        Error,
-        option.clone(),
-        nix_string(root_device(facts)),
-        "the image's root file system has another name, so the boot waits for a disk that does not exist",
-    );
-    let change = Change::set(option, format!("lib.mkForce {}", image_root(facts)));
-    let is_other = !card.root.iter().any(|own| *own == device);
-    is_other.then(|| finding.fix([change]))
+    let value = nix_string(root_device(facts));
+    let finding = Finding::of_value("other-root", severity, option.clone(), value, why);
+    let device = Change::set(option, format!("lib.mkForce {}", image_root(facts)));
+    let kind = nix_string(image_root_type(facts));
+    let kind = Change::set(root_option("fsType"), format!("lib.mkForce {kind}"));
+    let has_type = [image_root_type(facts), "auto"].contains(&root_type(facts));
+    Some(finding.fix([device]).fix((!has_type).then_some(kind)))
+}
+
+fn no_store(facts: &ConfigFacts) -> Finding {
+    let why = "the store is on the card, which is mounted nowhere, so the boot finds no system";
+    let value = nix_string(root_type(facts));
+    let finding = Finding::of_value("other-root", Error, root_option("fsType"), value, why);
+    let (device, kind) = (image_root(facts), nix_string(image_root_type(facts)));
+    let card = format!("{{ device = {device}; fsType = {kind}; neededForBoot = true; }}");
+    let store = "{ device = \"/card/nix\"; fsType = \"none\"; options = [ \"bind\" ]; neededForBoot = true; }";
+    finding.fix([
+        Change::set(member("fileSystems", "/card", ""), card),
+        Change::set(member("fileSystems", "/nix", ""), store),
+        Change::set(
+            path("sdImage.nixPathRegistrationFile"),
+            "\"/card/nix-path-registration\"",
+        ),
+    ])
+}
+
+fn root_fault(facts: &ConfigFacts) -> Option<RootFault> {
+    let mut mounts = vec![Mount {
+        path: "/",
+        device: root_device(facts),
+        fs_type: root_type(facts),
+    }];
+    mounts.extend(facts.file_systems.iter().map(|fs| Mount {
+        path: &fs.path,
+        device: fs.device.as_deref().unwrap_or_default(),
+        fs_type: fs.fs_type.as_deref().unwrap_or_default(),
+    }));
+    facts.root.as_ref()?;
+    card(facts)?.root_fault(&mounts)
 }
 
 /// The root is that of the image, with another type.
-fn root_type(facts: &ConfigFacts) -> Option<Finding> {
-    let card = Card::of(facts)?;
-    let kind = facts.root.as_ref()?.fs_type.as_deref()?;
-    let is_other = card.has_root(&path_of(root_device(facts))) && !["ext4", "auto"].contains(&kind);
+fn other_root_type(facts: &ConfigFacts) -> Option<Finding> {
+    let kind = root_type(facts);
+    let own = image_root_type(facts);
+    facts.root.as_ref()?;
+    let location = card(facts)?.location(root_device(facts), kind);
+    let is_other = location == Location::Card(ROOT) && ![own, "auto"].contains(&kind);
     let option = root_option("fsType");
-    let finding = Finding::of_value(
-        "root-type",
-        Error,
-        option.clone(),
-        nix_string(kind),
-        "the image's root file system is ext4, so the boot cannot mount it",
-    );
-    is_other.then(|| finding.fix([Change::set(option, "lib.mkForce \"ext4\"")]))
+    let why = format!("the image's root file system is {own}, so the boot cannot mount it");
+    let finding = Finding::of_value("root-type", Error, option.clone(), nix_string(kind), why);
+    let change = Change::set(option, format!("lib.mkForce {}", nix_string(own)));
+    is_other.then(|| finding.fix([change]))
 }
 
 fn needed_disk(disk: &FileSystemFacts) -> Finding {
@@ -113,81 +158,54 @@ fn needed_disk(disk: &FileSystemFacts) -> Finding {
 
 /// The file systems on other disks than the card, without which systemd stops in emergency mode.
 fn needed_disks(facts: &ConfigFacts) -> impl Iterator<Item = &FileSystemFacts> {
-    let card = Card::of(facts);
+    let card = card(facts);
     let root = path_of(root_device(facts));
     let is_other = move |device: &str| {
         let device = path_of(device);
-        let is_disk = |start: &&str| device.starts_with(*start);
-        let is_disk = device.starts_with(BY_NAME) || OTHER_DISKS.iter().any(is_disk);
-        let is_on_card = |card: &Card<'_>| card.has(&device) || device == root;
-        is_disk && card.as_ref().is_some_and(|card| !is_on_card(card))
+        let is_by_name = device.starts_with(BY_NAME);
+        let is_disk = is_by_name || OTHER_DISKS.iter().any(|start| device.starts_with(start));
+        let card = card.as_ref().filter(|_| is_disk && device != root);
+        card.is_some_and(|card| match card.location(&device, "auto") {
+            Location::Card(_) => false,
+            Location::Unknown => !is_by_name,
+            Location::NamedDisk | Location::Memory | Location::Elsewhere => true,
+        })
     };
     let needed = facts.file_systems.iter().filter(|disk| disk.is_needed);
     needed.filter(move |disk| disk.device.as_deref().is_some_and(&is_other))
 }
 
-/// The names in `/dev` of the partitions of nixpkgs' SD card image.
-struct Card<'a> {
-    /// Of its root file system: by label and by UUID.
-    root: [String; 2],
-    /// Of its firmware partition: by label and by UUID.
-    firmware: [String; 2],
-    /// The number of its partition table.
-    id: &'a str,
-}
-
-impl<'a> Card<'a> {
-    /// `None` if the image is another one, of which nothing is known.
-    fn of(facts: &'a ConfigFacts) -> Option<Self> {
-        let sd = &facts.sd;
-        let root = sd.root_label.as_deref().filter(|_| facts.card)?;
-        let firmware = sd.firmware_label.as_deref()?;
-        let id = sd.disk_id.as_deref().unwrap_or(DEFAULT_DISK_ID);
-        let id = id.strip_prefix("0x").unwrap_or(id);
-        let uuid = sd.root_uuid.as_deref().unwrap_or(DEFAULT_ROOT_UUID);
-        let (high, low) = id.split_at_checked(4).unwrap_or_default();
-        let fat = format!("{high}-{low}").to_uppercase();
-        let names = |label: &str, uuid: &str| {
-            let name = |kind: &str, name: &str| format!("{BY_NAME}{kind}/{name}");
-            [name("label", label), name("uuid", uuid)]
-        };
-        Some(Self {
-            root: names(root, uuid),
-            firmware: names(firmware, &fat),
-            id,
-        })
-    }
-
-    fn has_root(&self, device: &str) -> bool {
-        let partition = format!("{BY_NAME}partuuid/{}-02", self.id);
-        device == partition || self.root.iter().any(|own| own == device)
-    }
-
-    fn has(&self, device: &str) -> bool {
-        let mut named = self.root.iter().chain(&self.firmware);
-        let partition = device.strip_prefix(BY_NAME);
-        let partition = partition.and_then(|name| name.strip_prefix("partuuid/"));
-        named.any(|own| own == device) || partition.is_some_and(|name| name.starts_with(self.id))
-    }
-}
-
-/// The path of a device that is given as in `fstab(5)`, such as `LABEL=NIXOS_SD`.
-fn path_of(device: &str) -> Cow<'_, str> {
-    let path = |kind: &str, name: &str| Cow::Owned(format!("{BY_NAME}{kind}/{name}"));
-    match device.split_once('=') {
-        Some(("LABEL", name)) => path("label", name),
-        Some(("UUID", name)) => path("uuid", name),
-        Some(("PARTUUID", name)) => path("partuuid", name),
-        Some(("PARTLABEL", name)) => path("partlabel", name),
-        Some(_) | None => Cow::Borrowed(device),
-    }
+/// The card with nixpkgs' image; `None` if the image is another one, of which nothing is known.
+fn card(facts: &ConfigFacts) -> Option<Card> {
+    let sd = &facts.sd;
+    let root_label = sd.root_label.clone().filter(|_| facts.card)?;
+    let id = sd.disk_id.as_deref().unwrap_or(DEFAULT_DISK_ID);
+    let id = id.strip_prefix("0x").unwrap_or(id);
+    let (high, low) = id.split_at_checked(4).unwrap_or_default();
+    let uuid = sd.root_uuid.as_deref().unwrap_or(DEFAULT_ROOT_UUID);
+    let partition = |number, label: String, uuid: String, fs_type: &str| CardPartition {
+        number,
+        label: Some(label),
+        uuid: Some(uuid),
+        fs_type: Some(fs_type.to_owned()),
+        part_label: None,
+    };
+    let fat = format!("{high}-{low}").to_uppercase();
+    let firmware = partition(1, sd.firmware_label.clone()?, fat, "vfat");
+    let root = partition(ROOT, root_label, uuid.to_owned(), image_root_type(facts));
+    Some(Card {
+        id: Some(id.to_owned()),
+        partitions: vec![firmware, root],
+        has_unknown: false,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{assert_found, found};
+    use super::super::tests::{assert_found, found, only};
+    use super::*;
 
     #[test]
     fn the_root_file_system_is_that_of_the_image() {
@@ -217,30 +235,63 @@ mod tests {
             "/dev/disk/by-uuid/44444444-4444-4444-8888-888888888888",
             "/dev/disk/by-partuuid/2178694e-02",
             "/dev/mmcblk1p2",
-            "/dev/mapper/root",
             "none",
         ] {
             assert_eq!(found(&[on(device)]), [""; 0], "{device}");
         }
         // The root file system of another disk has the type that it has.
-        for device in [
-            "none",
-            "/dev/mapper/root",
-            "/dev/disk/by-partuuid/2178694e-03",
-        ] {
+        for device in ["none", "/dev/disk/by-partuuid/2178694e-03"] {
             let other = [on(device), ("/root/fs_type", json!("btrfs"))];
             assert_eq!(found(&other), [""; 0], "{device}");
         }
         let stick = [on("LABEL=NIXOS_SD"), ("/sd/root_label", json!("STICK"))];
-        let finding = super::super::tests::only(&stick);
+        let finding = only(&stick);
         let line = "fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/STICK\";";
         assert_eq!(finding.lines(None), [line]);
     }
 
     #[test]
+    fn a_root_that_no_card_has_is_found() {
+        let root = |device: &str, fs_type: &str| {
+            ("/root", json!({ "device": device, "fs_type": fs_type }))
+        };
+        for (device, fs_type, lines) in [
+            ("/dev/mapper/root", "ext4", 1),
+            ("/dev/disk/by-partlabel/disk-main-root", "btrfs", 2),
+            ("rpool/root", "zfs", 2),
+        ] {
+            let finding = only(&[root(device, fs_type)]);
+            assert_eq!((finding.id, finding.severity), ("other-root", Error));
+            assert_eq!(finding.lines(None).len(), lines, "{device}");
+        }
+        let named = only(&[root("/dev/disk/by-id/usb-T7-part2", "ext4")]);
+        assert_eq!((named.id, named.severity), ("other-root", Warning));
+        let btrfs = ("/sd/root_type", json!("btrfs"));
+        assert_eq!(
+            found(&[root("LABEL=NIXOS_SD", "btrfs"), btrfs.clone()]),
+            [""; 0]
+        );
+        assert_eq!(found(&[btrfs]), ["root-type"]);
+    }
+
+    #[test]
+    fn a_root_in_memory_needs_the_store_of_the_card() {
+        let root = ("/root", json!({ "device": "none", "fs_type": "tmpfs" }));
+        let store = |device: &str| {
+            let fs = json!([{ "path": "/card", "device": device, "fs_type": "ext4", "is_needed": false }]);
+            [root.clone(), ("/file_systems", fs)]
+        };
+        let finding = only(&store("LABEL=nixos"));
+        assert_eq!((finding.id, finding.severity), ("other-root", Error));
+        assert_eq!(finding.lines(None).len(), 3);
+        assert_eq!(found(&store("LABEL=NIXOS_SD")), [""; 0]);
+    }
+
+    #[test]
     fn disks_that_may_be_missing_have_nofail() {
         let disk = |path: &str, device: &str| {
-            let disk = json!([{ "path": path, "device": device, "is_needed": true }]);
+            let disk =
+                json!([{ "path": path, "device": device, "fs_type": "ext4", "is_needed": true }]);
             ("/file_systems", disk)
         };
         for device in ["/dev/disk/by-label/DATA", "/dev/sda1", "LABEL=DATA"] {

@@ -68,6 +68,14 @@ pub struct ConfigFacts {
     pub stored_secrets: Vec<StoredSecretFacts>,
     /// The machine upgrades itself automatically, to a configuration that nothing puts onto it.
     pub upgrades_to_nothing: bool,
+    /// The machine upgrades itself to a configuration that it evaluates, and has no swap.
+    pub upgrades_in_memory: bool,
+    /// Secrets that the machine decrypts with a key that only its first start makes, or that nothing puts onto the card.
+    pub late_keys: Vec<LateKeyFacts>,
+    /// Services that read a serial port.
+    pub serial_services: Vec<SerialServiceFacts>,
+    /// The name of the kernel, if its recipe is not nixpkgs' own but that of a board's vendor, which nixos-hardware has.
+    pub vendor_kernel: Option<String>,
     /// `system.autoUpgrade.channel` is set, beside which NixOS takes no `flake`.
     pub upgrade_has_channel: bool,
 }
@@ -111,6 +119,8 @@ pub struct FileSystemFacts {
     pub path: String,
     /// The mounted device.
     pub device: Option<String>,
+    /// Its type, `ext4`.
+    pub fs_type: Option<String>,
     /// Whether systemd waits for it at the start, and stops in emergency mode without it.
     pub is_needed: bool,
 }
@@ -315,11 +325,33 @@ pub struct StoredSecretFacts {
     pub is_file: bool,
 }
 
+/// Secrets that are decrypted on the machine, with a key that the card does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct LateKeyFacts {
+    /// The option with the paths of the keys: `age.identityPaths`.
+    pub option: OptionPath,
+    /// These paths.
+    pub paths: Vec<String>,
+    /// The names of the secrets.
+    pub secrets: Vec<String>,
+}
+
+/// A service that reads a serial port.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SerialServiceFacts {
+    /// The option with the port.
+    pub option: OptionPath,
+    /// The path of the port: `/dev/ttyAMA0`.
+    pub port: String,
+}
+
 /// The image.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SdImageFacts {
-    /// The label of the root file system, if nixpkgs makes it.
+    /// The label of the root file system, if nixpkgs makes it and nothing changes the card's partitions.
     pub root_label: Option<String>,
+    /// The type of that file system.
+    pub root_type: Option<String>,
     /// The UUID of the root file system, if it is set.
     pub root_uuid: Option<String>,
     /// The number of the partition table, such as `0x2178694e`.
@@ -337,4 +369,17 @@ pub struct SdImageFacts {
     pub firmware_files: Option<Vec<String>>,
     /// The same of the commands that write to the finished image.
     pub written_files: Option<Vec<String>>,
+    /// The firmware of a Raspberry Pi that nixos-hardware's module puts onto the card, and nothing else does.
+    pub pi: Option<PiFacts>,
+    /// Whether U-Boot loads the device tree of the kernel in place of the firmware's.
+    pub menu_has_tree: bool,
+}
+
+/// The firmware partition of nixos-hardware's module for the Raspberry Pi.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PiFacts {
+    /// Whether it has U-Boot; `None` if the module has no such option.
+    pub u_boot: Option<bool>,
+    /// The text of `config.txt`.
+    pub config_txt: Option<String>,
 }

@@ -1,9 +1,10 @@
 //! The rules about secrets, other than passwords, that are in the Nix store. Pure.
 
-use super::facts::{ConfigFacts, StoredSecretFacts};
+use super::facts::{ConfigFacts, LateKeyFacts, StoredSecretFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, OptionPath, member, path};
 use sdbuild_core::nix_string::nix_string;
+use sdbuild_core::text::{alternatives, listed};
 
 /// The consequence for the secret itself.
 const WHO_CAN_READ_IT: &str =
@@ -13,8 +14,10 @@ const WHO_CAN_READ_IT: &str =
 pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {
     let host_keys = host_keys(facts).into_iter();
     let stored = facts.stored_secrets.iter().map(stored_secret);
+    let late = facts.late_keys.iter().filter(|_| facts.card);
     host_keys
         .chain(stored)
+        .chain(late.map(late_key))
         .chain(private_key_files(facts))
         .collect()
 }
@@ -84,6 +87,32 @@ fn stored_secret(secret: &StoredSecretFacts) -> Finding {
     .fix([change])
 }
 
+/// Secrets that cannot be decrypted before somebody puts their key onto the card.
+fn late_key(late: &LateKeyFacts) -> Finding {
+    let paths: Vec<&str> = late.paths.iter().map(String::as_str).collect();
+    // Keys for age are of that kind in most cases.
+    let of_kind = paths.iter().find(|path| path.contains("ed25519"));
+    let first = of_kind.or(paths.first()).copied().unwrap_or_default();
+    let secrets: Vec<&str> = late.secrets.iter().map(String::as_str).collect();
+    let secrets = listed(&secrets);
+    let is_host_key = first
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| name.starts_with("ssh_host_"));
+    let made = if is_host_key {
+        "SSH makes another key at the first start, for which they are not encrypted. "
+    } else {
+        ""
+    };
+    let why = format!(
+        "the image does not have that key, so the first start has no {secrets}. {made}Put the key that they are encrypted \
+         for onto the card before its first start, with partition 2 of the card on /mnt: \
+         `sudo install -D -m 600 KEY /mnt{first}`"
+    );
+    let detail = format!(" = {}, for {secrets}", alternatives(&paths));
+    Finding::of_option("late-key", Warning, late.option.clone(), detail, why)
+}
+
 /// Where a secret can be on the card.
 fn path_on_card(secret: &StoredSecretFacts) -> String {
     let name = secret.object.last().map_or("", String::as_str);
@@ -96,6 +125,7 @@ fn path_on_card(secret: &StoredSecretFacts) -> String {
     match secret.name.as_str() {
         "authKeyFile" => "/etc/tailscale.key".to_owned(),
         "secretsFile" => "/etc/wifi-secrets".to_owned(),
+        "agentToken" | "agentTokenFile" | "token" | "tokenFile" => format!("/etc/{name}-token"),
         "presharedKey" | "presharedKeyFile" => format!("/etc/wireguard/{name}.psk"),
         _ => format!("/etc/wireguard/{name}.key"),
     }
@@ -156,6 +186,13 @@ mod tests {
                 Some("services.tailscale.authKeyFile = \"/etc/tailscale.key\";"),
             ),
             (
+                json!(["services", "k3s"]),
+                "token",
+                false,
+                "services.k3s.token",
+                Some("services.k3s.tokenFile = \"/etc/k3s-token\";"),
+            ),
+            (
                 wg0(),
                 "presharedKey",
                 false,
@@ -184,6 +221,28 @@ mod tests {
         assert_eq!(severity(&[keys.clone(), alone]), Error);
         let off = [keys, ("/ssh/enable", json!(false))];
         assert_eq!(found(&off), ["ssh-off"]);
+    }
+
+    #[test]
+    fn secrets_for_a_key_that_the_card_lacks_are_found() {
+        let keys = |path: &str| {
+            let late = json!([{ "option": ["age", "identityPaths"], "paths": [path], "secrets": ["wifi"] }]);
+            [("/late_keys", late)]
+        };
+        let host_key = keys("/etc/ssh/ssh_host_ed25519_key");
+        assert_found(&[("late-key", "age.identityPaths", &host_key)]);
+        let why = of_id("late-key", &host_key).why;
+        for part in [
+            "no wifi",
+            "SSH makes another key",
+            "KEY /mnt/etc/ssh/ssh_host_ed25519_key`",
+        ] {
+            assert!(why.contains(part), "{why}");
+        }
+        let why = of_id("late-key", &keys("/var/lib/age.key")).why;
+        assert!(!why.contains("SSH makes"), "{why}");
+        let [late] = host_key;
+        assert_eq!(found(&[late, ("/card", json!(false))]), [""; 0]);
     }
 
     #[test]

@@ -8,10 +8,13 @@ use crate::layout;
 use crate::locale;
 use crate::time_zone;
 use sdbuild_core::nix_string::nix_string;
+use sdbuild_image::board::Board;
 
 /// What is wrong with the release, time, language and upgrades, and what NixOS itself says.
-pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {
+pub(super) fn findings(facts: &ConfigFacts, board: Option<&Board>) -> Vec<Finding> {
     let single = [
+        vendor_kernel(facts),
+        upgrade_in_memory(facts, board),
         state_version(facts),
         wrong_time_zone(facts),
         wrong_locale(facts),
@@ -114,6 +117,36 @@ fn no_upgrade(facts: &ConfigFacts) -> Option<Finding> {
         "{channel}the flake with the configuration of this machine"
     ));
     (facts.upgrades_to_nothing && facts.card).then(|| finding.fix([flake]))
+}
+
+/// A kernel that is compiled, unless its makers' own tests put it into a cache.
+fn vendor_kernel(facts: &ConfigFacts) -> Option<Finding> {
+    let name = facts.vendor_kernel.as_ref()?;
+    let option = path("boot.kernelPackages");
+    let finding = Finding::of_option(
+        "vendor-kernel",
+        Warning,
+        option.clone(),
+        format!(" has {name}, the kernel of nixos-hardware"),
+        "NixOS's binary cache has it for hardly any revision of nixpkgs. If not, the build compiles it, which takes hours under \
+         emulation; `sdbuild build --dry-run` says whether. The kernel of NixOS is in the cache",
+    );
+    Some(finding.fix([Change::set(option, "pkgs.linuxPackages")]))
+}
+
+/// A board with little memory evaluates NixOS, which takes more than that.
+fn upgrade_in_memory(facts: &ConfigFacts, board: Option<&Board>) -> Option<Finding> {
+    let board = board.filter(|_| facts.upgrades_in_memory && !facts.upgrades_to_nothing)?;
+    let memory = board.memory_mib?;
+    let swap = path("swapDevices");
+    let why = format!(
+        "the board evaluates NixOS itself, which takes more than its {memory} MiB of memory: the kernel ends the upgrade, or \
+         other programs. Without swap, let another machine build (`nixos-rebuild --target-host`)"
+    );
+    let option = path("system.autoUpgrade.enable");
+    let finding = Finding::of_value("upgrade-memory", Warning, option, "true", why);
+    let value = "[ { device = \"/var/swapfile\"; size = 2048; } ]";
+    Some(finding.fix([Change::set(swap, value).note("2 GiB of the card")]))
 }
 
 /// A failed assertion of NixOS's modules, at which a build stops.
@@ -219,8 +252,10 @@ pub(super) fn keep_one_definition(all: &mut [Finding]) {
 mod tests {
     use serde_json::{Value as Json, json};
 
+    use sdbuild_image::board::BoardName;
+
     use super::super::finding::option_text;
-    use super::super::tests::{assert_found, found, of_id, only};
+    use super::super::tests::{assert_found, found, of_id, only, with};
     use super::*;
 
     #[test]
@@ -282,6 +317,33 @@ mod tests {
         let channel = ("/upgrade_has_channel", json!(true));
         let line = of_id("no-upgrade", &[on(), channel]).lines(None).concat();
         assert!(line.contains("# replaces channel; "), "{line}");
+    }
+
+    #[test]
+    fn a_small_board_that_evaluates_itself_needs_swap() {
+        let on = || ("/upgrades_in_memory", json!(true));
+        let ids = |board: &str, changes: &[(&str, Json)]| {
+            let BoardName(board) = board.parse().unwrap();
+            let found = super::super::findings(&with(changes), "aarch64-linux", Some(board));
+            found
+                .into_iter()
+                .map(|finding| finding.id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids("rpi02", &[on()]), ["upgrade-memory"]);
+        assert_eq!(ids("rpi4", &[on()]), [""; 0]);
+        let nothing = ("/upgrades_to_nothing", json!(true));
+        assert_eq!(ids("rpi02", &[on(), nothing]), ["no-upgrade"]);
+        assert_eq!(found(&[on()]), [""; 0]);
+    }
+
+    #[test]
+    fn a_vendor_kernel_has_the_line_of_nixos_own() {
+        let kernel = ("/vendor_kernel", json!("linux-rpi-6.18.39"));
+        let kernel = [kernel];
+        assert_found(&[("vendor-kernel", "boot.kernelPackages", &kernel)]);
+        let lines = of_id("vendor-kernel", &kernel).lines(None);
+        assert_eq!(lines, ["boot.kernelPackages = pkgs.linuxPackages;"]);
     }
 
     fn failed(text: &str) -> Finding {

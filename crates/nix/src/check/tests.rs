@@ -4,6 +4,7 @@ use super::finding::option_text;
 use super::*;
 use crate::cli_module::CliModule;
 use crate::user_files::UserFiles;
+use sdbuild_image::board::BoardName;
 
 pub const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
@@ -16,10 +17,10 @@ fn good() -> Value {
         "system": "aarch64-linux", "loaders": ["generic-extlinux-compatible"],
         "root": { "device": "/dev/disk/by-label/NIXOS_SD", "fs_type": "ext4" },
         "file_systems": [
-            { "path": "/", "device": "/dev/disk/by-label/NIXOS_SD", "is_needed": true },
-            { "path": "/boot/firmware", "device": "/dev/disk/by-label/FIRMWARE", "is_needed": true },
-            { "path": "/srv", "device": "/dev/sda1", "is_needed": false },
-            { "path": "/tmp", "device": "tmpfs", "is_needed": true },
+            { "path": "/", "device": "/dev/disk/by-label/NIXOS_SD", "fs_type": "ext4", "is_needed": true },
+            { "path": "/boot/firmware", "device": "/dev/disk/by-label/FIRMWARE", "fs_type": "vfat", "is_needed": true },
+            { "path": "/srv", "device": "/dev/sda1", "fs_type": "ext4", "is_needed": false },
+            { "path": "/tmp", "device": "tmpfs", "fs_type": "tmpfs", "is_needed": true },
         ],
         "host_name": "pi",
         "users": [user("root", &[KEY], "none")],
@@ -41,13 +42,14 @@ fn good() -> Value {
             "networks": false, "open_passphrases": [], "wrong_raw_keys": [], "keys_without_file": [], "old_names": [], "secrets_file": null,
         },
         "sd": {
-            "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE",
+            "root_label": "NIXOS_SD", "root_type": "ext4", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE",
             "firmware_mib": 30, "offset_mib": 8, "written_files": [], "makes_menu": true,
-            "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
+            "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"], "pi": null, "menu_has_tree": true,
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8", "locale_is_built": true,
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [], "stored_secrets": [], "upgrades_to_nothing": false, "upgrade_has_channel": false,
+        "upgrades_in_memory": false, "late_keys": [], "serial_services": [], "vendor_kernel": null,
     })
 }
 
@@ -140,6 +142,23 @@ pub(super) fn wheel(name: &str, keys: &[&str], password: &str) -> Value {
 fn a_good_configuration_has_no_findings() {
     assert_eq!(found(&[]), [""; 0]);
     assert_eq!(who_logs_in(&with(&[])), [("root", "with a key")]);
+}
+
+#[test]
+fn what_was_looked_at_depends_on_the_image_and_the_board() {
+    let looked = |changes: &[(&str, Value)], board: Option<&str>| {
+        let board = board.map(|board| board.parse::<BoardName>().unwrap().0);
+        looked_at(&with(changes), board).join(", ")
+    };
+    let plain = looked(&[], None);
+    assert!(
+        plain.contains("the root file system on the card"),
+        "{plain}"
+    );
+    assert!(!plain.contains("firmware"), "{plain}");
+    assert!(looked(&[], Some("rpi4")).contains("the firmware partition for Raspberry Pi 4"));
+    let other = looked(&[("/sd/root_label", Value::Null)], Some("other"));
+    assert!(!other.contains("root file system"), "{other}");
 }
 
 #[test]

@@ -90,7 +90,9 @@ in
     services = lib.genAttrs services (_: free);
 
     environment = same lines [ "extraInit" ] // { noXlibs = bool; stub-ld = free; };
-    hardware = freeWith (same bool [ "enableAllHardware" "enableRedistributableFirmware" "enableAllFirmware" ] // { firmware = packages; });
+    # Not a set that takes any name: nixos-hardware's modules declare more of them.
+    hardware = same bool [ "enableAllHardware" "enableRedistributableFirmware" "enableAllFirmware" ] // { firmware = packages; }
+    // same free [ "alsa" "bluetooth" "cpu" "deviceTree" "gpgpu" "graphics" "i2c" "keyboard" "opengl" "pulseaudio" "rtl-sdr" "sane" "sensor" "uinput" "wirelessRegulatoryDatabase" ];
     i18n = freeWith { defaultLocale = mkOption { type = types.str; default = "en_US.UTF-8"; }; supportedLocales = texts; };
     security = freeWith { sudo = freeWith { enable = yes; wheelNeedsPassword = yes; }; polkit = free; };
     system = { autoUpgrade = free; copySystemConfiguration = bool; disableInstallerTools = bool; };

@@ -19,7 +19,7 @@ stdenv.mkDerivation {
       seen="$seen ''${1//-/_} "
       ! grep -q "/$base\.ko$" $source/modules.builtin || return 0
       file=$(grep "/$base\.ko" files) || {
-        echo "module $1 not found in $source"
+        echo "modprobe: FATAL: Module $1 not found in directory $source"
         [ -n "$allowMissing" ]
         return
       }

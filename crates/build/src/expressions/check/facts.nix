@@ -231,7 +231,7 @@ let
   commaSeparated = text: filter builtins.isString (builtins.split "," text);
   # The first stage of the boot mounts them, whatever their options are (nixos/lib/utils.nix).
   isInFirstStage = path: fs: fs.neededForBoot or false || elem path [ "/" "/nix" "/nix/store" "/var" "/var/log" "/var/lib" "/var/lib/nixos" "/etc" "/usr" ];
-  fileSystem = name: (fs: let path = fs.mountPoint or name; in { inherit path; device = fs.device or null; is_needed = !mayBeMissing fs && !isInFirstStage path fs; }) config.fileSystems.${name};
+  fileSystem = name: (fs: let path = fs.mountPoint or name; in { inherit path; device = fs.device or null; fs_type = fs.fsType or null; is_needed = !mayBeMissing fs && !isInFirstStage path fs; }) config.fileSystems.${name};
   sd = config.sdImage or { };
   # An option's default has priority 1500.
   isSet = name: ((options.sdImage or { }).${name}.highestPrio or 1500) < 1500;
@@ -239,6 +239,9 @@ let
   separators = [ "\n" "\t" "\"" "'" ";" ")" ];
   pathsIn = commands: filter (word: builtins.stringLength word < 1000) (words (builtins.replaceStrings separators (map (_: " ") separators) (builtins.unsafeDiscardStringContext commands)));
   fileIn = builtins.match "(.*/)?([^/]+[.](bin|img|itb)|install-[^/]+)";
+  # Commands that cannot be evaluated may be any.
+  wordsOf = name: tryOr [ "cp" "sfdisk" ] (if sd ? ${name} then (words: builtins.deepSeq words words) (filter (word: word != "") (pathsIn sd.${name})) else [ ]);
+  start = import ./start.nix { inherit config options sd isSet commands wordsOf tryOr; };
   filesIn = commands: map (found: builtins.elemAt found 1) (filter (found: found != null) (map fileIn (pathsIn commands)));
   # What cannot be evaluated, such as a package whose licence is refused, is reported by `whole`.
   filesOf = name: tryOr null (if sd ? ${name} then (files: builtins.deepSeq files files) (filesIn sd.${name}) else null);
@@ -337,7 +340,7 @@ let
       wrong_raw_keys = filter hasWrongRawKey (builtins.attrNames (wireless.networks or { }));
     };
     sd = {
-      root_label = if isSet "rootFilesystemImage" || isSet "rootFilesystemCreator" then null else sd.rootVolumeLabel or null;
+      root_label = if start.root_type == null then null else sd.rootVolumeLabel or null;
       root_uuid = sd.rootPartitionUUID or null;
       disk_id = sd.firmwarePartitionID or null;
       firmware_label = sd.firmwarePartitionName or null;
@@ -346,6 +349,7 @@ let
       makes_menu = sd ? populateRootCommands;
       firmware_files = filesOf "populateFirmwareCommands";
       written_files = filesOf "postBuildCommands";
+      inherit (start) root_type pi menu_has_tree;
     };
     # Set by the configuration; an option's default has priority 1500.
     state_version = if (version.highestPrio or 100) < 1500 then config.system.stateVersion else null;
@@ -362,6 +366,7 @@ let
     private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
     stored_secrets = import ./stored-secrets.nix { inherit config commands; };
     upgrades_to_nothing = import ./upgrades.nix { inherit config options commands; };
+    inherit (import ./on-card.nix { inherit config options commands wordsOf; }) upgrades_in_memory late_keys serial_services vendor_kernel;
     upgrade_has_channel = (config.system.autoUpgrade or { }).channel or null != null;
   };
 in

@@ -18,6 +18,9 @@ let
     object: set: texts: files:
     map (text object) (filter (name: isWireGuardKey (set.${name} or null)) texts)
     ++ map (file object) (filter (name: isInStore (set.${name} or null)) files);
+  # A token, which has no form.
+  ofText = path: set: names: map (text path) (filter (name: isString (set.${name} or null) && set.${name} != "") names);
+  ofCluster = name: (set: if set.enable or false == true then ofText [ "services" name ] set [ "token" "agentToken" ] ++ inObject [ "services" name ] set [ ] [ "tokenFile" "agentTokenFile" ] else [ ]) (services.${name} or { });
   first = list: if list == [ ] then [ ] else [ (builtins.head list) ];
 
   ofInterface =
@@ -38,5 +41,7 @@ concatMap safely [
   (if wireguard.enable or true then ofInterfaces "wireguard" else [ ])
   (ofInterfaces "wg-quick")
   (ofEnabled false [ "services" "tailscale" ] (services.tailscale or { }) [ "authKeyFile" ])
+  (ofCluster "k3s")
+  (ofCluster "rke2")
   (ofEnabled false [ "networking" "wireless" ] (networking.wireless or { }) [ "secretsFile" ])
 ]

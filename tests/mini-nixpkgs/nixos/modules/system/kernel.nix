@@ -14,6 +14,8 @@ in
       availableKernelModules = modules [ ];
       kernelModules = modules [ ];
       includeDefaultModules = mkOption { type = types.bool; default = true; };
+      # As in 26.11, with another default: configurations for real boards name modules that Debian's kernel does not have.
+      allowMissingModules = mkOption { type = types.bool; default = true; description = "Whether modules that the kernel does not have are passed over."; };
     };
   };
 
@@ -26,11 +28,10 @@ in
       "virtio_pci" "virtio_mmio" "virtio_blk" "virtio_scsi" "virtio_net" "virtio_rng" "nvme" "ext4"
     ];
     system.build.kernel = config.boot.kernelPackages.kernel;
-    # A name that Debian's kernel does not have is passed over: configurations for real boards name many.
     system.build.modulesClosure = pkgs.makeModulesClosure {
       inherit (config.boot.kernelPackages) kernel;
       rootModules = lib.unique (config.boot.initrd.availableKernelModules ++ config.boot.initrd.kernelModules ++ config.boot.kernelModules);
-      allowMissing = true;
+      allowMissing = config.boot.initrd.allowMissingModules;
     };
   };
 }

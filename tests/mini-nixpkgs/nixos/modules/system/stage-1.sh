@@ -45,7 +45,15 @@ find_device() {
     esac
     sleep 0.2
   done
-  [ -b "$device" ] || fail "no root file system $root"
+  # As NixOS' script: a driver that is missing looks like a disk that is.
+  [ -b "$device" ] || {
+    echo "Timed out waiting for device $root, trying to mount anyway."
+    echo "mounting $root on /mnt-root/..."
+    mount "$root" /sysroot
+    printf '\nAn error occurred in stage 1 of the boot process, which must mount the\n'
+    echo "root filesystem on \`/mnt-root' and then start stage 2."
+    fail "no root file system $root"
+  }
 }
 
 # A system that runs from memory: its store is a file here or on a CD, and what is written lies above it.

@@ -10,6 +10,9 @@ let
     ln -s ${kernel}/${kernel.target} $out/kernel
     ${lib.optionalString (kernel.buildDTBs or false) "ln -s ${kernel}/dtbs $out/dtbs"}
     ln -s ${config.system.build.initialRamdisk}/initrd $out/initrd
+    # Of the modules only the names of those that are built in: the others are in the initial RAM disk.
+    mkdir -p $out/kernel-modules/lib/modules/${kernel.modDirVersion}
+    cp ${kernel.modules}/lib/modules/${kernel.modDirVersion}/modules.builtin $out/kernel-modules/lib/modules/${kernel.modDirVersion}/
   '';
 in
 {
