@@ -235,7 +235,7 @@ fn many_lines_above_a_live_view_take_few_writes() {
     let (mut keyboard, display) = pair(80, 24);
     let view = View::new(ViewKind::Live, 1, false);
     let writer = Writer::start(screen_on(&display), view).unwrap();
-    let reader = std::thread::spawn(move || read_until_mark(&mut keyboard));
+    let reader = std::thread::spawn(move || read_until_mark(&mut keyboard).unwrap());
     for (_, event) in crowd(1) {
         writer.handle(&event);
     }

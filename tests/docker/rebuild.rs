@@ -89,6 +89,18 @@ impl Machine {
         run_with_input(ssh.stdin(File::open(from).unwrap())).assert_exit_code(0);
     }
 
+    /// Copies the file `from` to `to` in the machine, by the protocol that scp uses.
+    fn put_by_sftp(&self, from: &Path, to: &str) {
+        let ssh = self.ssh("");
+        let mut scp = Command::new("scp");
+        let options = ssh.get_args().skip_while(|argument| *argument != "-o");
+        scp.arg("-i").arg(&self.key).args(["-F", "none", "-P"]);
+        scp.arg(self.port.to_string());
+        scp.args(options.take_while(|argument| *argument != "root@127.0.0.1"));
+        scp.arg("-s").arg(from).arg(format!("root@127.0.0.1:{to}"));
+        run(&mut scp).assert_exit_code(0);
+    }
+
     /// Copies the nixpkgs of the tests to `/root`.
     fn copy_nixpkgs(&self) {
         let mut tar = Command::new("tar");
@@ -192,6 +204,18 @@ fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
     let started = format!("init={}/init ", next.trim_end());
     assert!(command_line.contains(&started), "{command_line}");
     assert_both_can_start(&machine, next.trim_end());
+
+    // Another name while it runs: the connection and the second generation stay.
+    user.write("next.nix", &text.replacen("\"first\"", "\"third\"", 1));
+    let file = user.home.path().join("next.nix");
+    machine.put_by_sftp(&file, "/etc/nixos/configuration.nix");
+    machine.run(&command.replacen("boot", "test", 1));
+    assert_eq!(machine.run("hostname"), "third\n");
+    assert_eq!(generations(&machine), ["1", "2*"]);
+    machine.run(&command.replacen("boot", "switch", 1));
+    assert_eq!(generations(&machine), ["1", "2", "3*"]);
+    let profile = machine.run("readlink -f /nix/var/nix/profiles/system");
+    assert_eq!(machine.run("readlink -f /run/current-system"), profile);
     drop(machine);
     runs.assert_nothing_left();
 }

@@ -1,9 +1,10 @@
 //! A pseudo-terminal for tests: what was written to it, and what it shows.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use console::Term;
@@ -39,19 +40,20 @@ pub(super) fn screen_on(display: &File) -> Screen {
 }
 
 /// Everything up to the marker, including it.
-pub(super) fn read_until_mark(keyboard: &mut File) -> Vec<u8> {
+pub(super) fn read_until_mark(keyboard: &mut File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
     while !bytes.ends_with(MARK) {
-        let n = keyboard.read(&mut piece).unwrap();
+        let n = keyboard.read(&mut piece)?;
         bytes.extend_from_slice(&piece[..n]);
     }
-    bytes
+    Ok(bytes)
 }
 
 /// A terminal with a live screen.
 pub(super) struct Terminal {
-    keyboard: File,
+    /// What was written up to each marker. A thread of its own reads it: who writes more than fits waits for a reader.
+    read: Receiver<Vec<u8>>,
     display: File,
     path: String,
     parser: vt100::Parser,
@@ -62,7 +64,16 @@ pub(super) struct Terminal {
 
 impl Terminal {
     pub(super) fn new(columns: u16, rows: u16, verbose: u8) -> Self {
-        let (keyboard, display) = pair(columns, rows);
+        let (mut keyboard, display) = pair(columns, rows);
+        let (sender, read) = channel();
+        // It ends with the terminal.
+        std::thread::spawn(move || {
+            while let Ok(bytes) = read_until_mark(&mut keyboard) {
+                if sender.send(bytes).is_err() {
+                    break;
+                }
+            }
+        });
         let path = format!("/proc/self/fd/{}", display.as_raw_fd());
         let path = std::fs::read_link(path)
             .unwrap()
@@ -70,7 +81,7 @@ impl Terminal {
             .unwrap()
             .to_owned();
         Self {
-            keyboard,
+            read,
             path,
             parser: parser(columns, rows),
             screen: screen_on(&display),
@@ -113,7 +124,7 @@ impl Terminal {
     /// Reads everything that was written.
     pub(super) fn read(&mut self) {
         self.display.write_all(MARK).unwrap();
-        let mut bytes = read_until_mark(&mut self.keyboard);
+        let mut bytes = self.read.recv().unwrap();
         bytes.truncate(bytes.len() - MARK.len());
         self.written += bytes.len();
         self.parser.process(&bytes);

@@ -69,6 +69,7 @@ in
     programs = [ "dropbear" "dropbearkey" "dbclient" ];
   };
   openssh = final.dropbear;
+  sftp-server = fromDebian { debs = [ "openssh-sftp-server" ]; programs = [ "sftp-server" ]; };
   shadow = fromDebian {
     pname = "shadow";
     debs = [

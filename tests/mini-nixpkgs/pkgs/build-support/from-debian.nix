@@ -12,7 +12,7 @@ stdenv.mkDerivation {
     for deb in $debs; do dpkg-deb -x $deb .; done
     mkdir -p $out/bin $out/lib
     for name in $programs; do
-      for directory in usr/bin usr/sbin; do [ ! -e $directory/$name ] || cp -d $directory/$name $out/bin/; done
+      for directory in usr/bin usr/sbin usr/lib/openssh; do [ ! -e $directory/$name ] || cp -d $directory/$name $out/bin/; done
     done
     for file in $(cd $libFolder 2>/dev/null && ls -d $libraries 2>/dev/null); do cp -d $libFolder/$file $out/lib/; done
     patchelf --set-interpreter $glibc/lib/$dynamicLinker $(find $out/bin -type f)

@@ -67,6 +67,11 @@ in
         chmod 600 "$home/.ssh/authorized_keys"
         chown -R "$uid:$gid" "$home/.ssh"
       done
+      ${lib.optionalString cfg.allowSFTP ''
+        # Debian's dropbear looks for it there.
+        mkdir -p /usr/lib
+        ln -sfn ${pkgs.sftp-server}/bin/sftp-server /usr/lib/sftp-server
+      ''}
       # Each card makes its own host key, on its first boot.
       mkdir -p ${dirOf hostKey}
       [ -s ${hostKey} ] || ${cfg.package}/bin/dropbearkey -t ed25519 -f ${hostKey}

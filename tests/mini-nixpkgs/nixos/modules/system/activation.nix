@@ -13,10 +13,11 @@ let
   '';
   # The consoles that the kernel really has, the last one being /dev/console. They keep their speed, as NixOS's do.
   consoles = ''
-    for console in $(cat /sys/class/tty/console/active); do
+    for console in ${lib.optionalString (!config.boot.isContainer) "$(cat /sys/class/tty/console/active)"}; do
       [ "$console" != tty0 ] || console=tty1
       echo "$console::respawn:/bin/getty -L ${config.services.getty.autologin} 0 $console vt220" >>/run/inittab
     done
+    printf '::shutdown:/bin/sync\n::shutdown:/bin/umount -a -r\n::ctrlaltdel:/bin/reboot\n' >>/run/inittab
   '';
   textOf = script: if lib.isString script then script else script.text or "";
 in
@@ -38,6 +39,8 @@ in
     ${lib.concatMapStringsSep "\n" (name: "# ${name}\n${textOf scripts.${name}}") order}
   '';
 
+  # For switch-to-configuration, too.
+  config.system.build.consoles = consoles;
   config.system.build.stage2 = pkgs.writeShellScript "stage-2" ''
     export PATH=${pkgs.busybox}/bin
     echo
@@ -49,8 +52,7 @@ in
     ln -sfn @systemConfig@ /run/booted-system
     ${config.system.build.activate}
 
-    ${lib.optionalString (!config.boot.isContainer) consoles}
-    printf '::shutdown:/bin/sync\n::shutdown:/bin/umount -a -r\n::ctrlaltdel:/bin/reboot\n' >>/run/inittab
+    ${consoles}
     cp /run/inittab /etc/inittab
 
     ${config.boot.postBootCommands}

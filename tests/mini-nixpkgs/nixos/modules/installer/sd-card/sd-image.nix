@@ -60,9 +60,14 @@ in
 
     boot.growPartition = cfg.expandOnBoot;
     boot.postBootCommands = ''
-      # On the first boot only: there is no Nix in a miniature system that would read the registration.
+      # On the first boot only. Most miniature systems have no Nix that would read the registration.
       if [ -f ${cfg.nixPathRegistrationFile} ]; then
         ${lib.optionalString cfg.expandOnBoot "${pkgs.e2fsprogs}/bin/resize2fs $(findfs LABEL=${cfg.rootVolumeLabel})"}
+        ${lib.optionalString config.nix.enable ''
+          ${config.nix.package}/bin/nix-store --load-db <${cfg.nixPathRegistrationFile}
+          touch /etc/NIXOS
+          ${config.nix.package}/bin/nix-env -p /nix/var/nix/profiles/system --set /run/current-system
+        ''}
         rm -f ${cfg.nixPathRegistrationFile}
       fi
     '';

@@ -6,7 +6,7 @@ let
 in
 {
   options.boot.loader.systemd-boot = lib.mkOption { type = lib.types.attrsOf lib.types.anything; default = { }; };
-  config = lib.mkIf config.system.switch.enable {
+  config = lib.mkIf (config.system.switch.enable && config.boot.loader.systemd-boot.enable or false) {
     system.build.installBootLoader = builder;
     boot.initrd.availableKernelModules = [ "vfat" "nls_ascii" "nls_cp437" "nls_iso8859-1" ];
     system.activationScripts.boot = lib.mkIf (boot != null) ''
