@@ -23,7 +23,7 @@ fn inputs_without_a_lock_are_refused_at_once() {
     let overridden = ["build", ".", "--override-input", "a", "path:."];
     here(&overridden, flake)
         .exit_code(2)
-        .stderr("a build needs for the inputs b\n")
+        .stderr("a build needs for the input b\n")
         .run();
     let missing = ["check", ".", "--override-input", "a", "./nowhere"];
     CliTest::new(&missing)

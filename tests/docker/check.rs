@@ -267,24 +267,26 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
     assert_eq!(found(&other_keys), ["root-type", "ssh-local"]);
 }
 
-/// A card whose root file system no card has, and what goes wrong on a board although its card starts.
+/// What is found in a configuration without mistakes and `more`, with options that the miniature lacks.
+fn found_with(user: &TestUser, public: &str, more: &str) -> Vec<String> {
+    let free = "lib.mkOption { type = lib.types.attrsOf lib.types.anything; default = { }; }";
+    let text = format!(
+        "{{ lib, pkgs, ... }}: {{\n  {IMAGE}\n  options = {{ age = {free}; sops = {free}; services.gpsd = {free}; }};\n  \
+         config = {{ services.openssh.enable = true; system.stateVersion = \"26.05\";\n  \
+         users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n  {more}\n}}; }}\n"
+    );
+    ids(&check(user, "pi.nix", &text))
+}
+
+/// A root file system that no card has.
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table of configurations")]
-fn what_a_card_does_not_have_is_found() {
+fn a_root_that_the_card_does_not_have_is_found() {
     if !engine_ready() {
         return;
     }
     let user = TestUser::new();
     let (_, public) = key(&user);
-    let found = |more: &str| {
-        let free = "lib.mkOption { type = lib.types.attrsOf lib.types.anything; default = { }; }";
-        let text = format!(
-            "{{ lib, pkgs, ... }}: {{\n  {IMAGE}\n  options = {{ age = {free}; sops = {free}; services.gpsd = {free}; }};\n  \
-             config = {{ services.openssh.enable = true; system.stateVersion = \"26.05\";\n  \
-             users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n  {more}\n}}; }}\n"
-        );
-        ids(&check(&user, "pi.nix", &text))
-    };
+    let found = |more: &str| found_with(&user, &public, more);
     let root = |device: &str, fs_type: &str| {
         format!(
             "fileSystems.\"/\" = lib.mkForce {{ device = \"{device}\"; fsType = \"{fs_type}\"; }};"
@@ -309,6 +311,17 @@ fn what_a_card_does_not_have_is_found() {
     ] {
         assert_eq!(found(&fine), [""; 0], "{fine}");
     }
+}
+
+/// What goes wrong on a board although its card starts.
+#[test]
+fn what_the_board_lacks_at_its_start_is_found() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let found = |more: &str| found_with(&user, &public, more);
     let age = "age = { secrets.wifi.file = ./pi.nix; identityPaths = [ \"/etc/ssh/ssh_host_ed25519_key\" ]; };";
     let sops = "sops = { secrets.wifi = { }; age = { keyFile = \"/var/lib/sops/key.txt\"; sshKeyPaths = [ ]; }; gnupg.sshKeyPaths = [ ]; };";
     for late in [age, sops] {

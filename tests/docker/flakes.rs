@@ -121,7 +121,10 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     repository.write("pi/flake.nix", &moved);
     check(&user, &flake)
         .assert_exit_code(2)
-        .assert_stderr_contains(&["requires lock file changes", "sdbuild lock"]);
+        .assert_stderr_contains(&[
+            "the input library is path:../nixpkgs in flake.nix, and path:../library in flake.lock",
+            "`sdbuild lock --flake 'my pi/pi'` updates it",
+        ]);
     // The whole error names the user's file.
     repository.write("pi/flake.nix", &text);
     repository.write("common.nix", "{ networking.hotsName = 1; }");

@@ -8,12 +8,14 @@ use super::configuration::Configuration;
 use super::flake::Flake;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
+use super::stored_tree::InputTree;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_image::image_format::{Format, Maker};
 use sdbuild_nix::cli_module::CliModule;
+use sdbuild_nix::flake_lock::Lock;
 use sdbuild_nix::known_repository::release_in;
 use sdbuild_nix::layout;
 use sdbuild_nix::user_files::UserFiles;
@@ -144,7 +146,16 @@ impl BuildSource {
     /// SHA-256 of everything that the builder sees of the source, without nixpkgs; `files` are those of the uploaded
     /// directories.
     pub(super) fn sha256(&self, files: &[Sha256Hash]) -> Sha256Hash {
-        combined(files, &self.cli_module)
+        let inputs = self.input_trees().iter().map(InputTree::digest).collect();
+        combined(&[files.to_vec(), inputs].concat(), &self.cli_module)
+    }
+
+    /// What is in the place of inputs of the flake and stays on the store volume.
+    pub(super) fn input_trees(&self) -> Vec<InputTree> {
+        match &self.source {
+            Source::Module(_) => Vec::new(),
+            Source::Flake(flake) => flake.input_trees(),
+        }
     }
 
     /// The source as the user named it.
@@ -199,6 +210,22 @@ impl BuildSource {
         }
     }
 
+    /// What helps where an input could not be fetched, as Nix `said`.
+    pub(super) fn hint_for_input(&self, said: &str) -> Option<String> {
+        match &self.source {
+            Source::Module(_) => None,
+            Source::Flake(flake) => flake.hint_for_input(said),
+        }
+    }
+
+    /// The lock of a flake, as far as it is known without Nix.
+    pub(super) fn lock(&self) -> Option<Lock> {
+        match &self.source {
+            Source::Module(_) => None,
+            Source::Flake(flake) => flake.lock(),
+        }
+    }
+
     /// The size of the source's own files that are uploaded, in bytes.
     pub(super) fn uploaded_bytes(&self) -> u64 {
         self.files.iter().map(|dir| dir.files.bytes).sum()
@@ -250,8 +277,13 @@ impl BuildSource {
         }
         if let Source::Flake(flake) = &self.source {
             all.push(("SDBUILD_FLAKE", flake.url()));
+            let inputs: Vec<_> = self.input_trees().iter().map(InputTree::name).collect();
+            if !inputs.is_empty() {
+                all.push(("SDBUILD_INPUTS", inputs.join(" ")));
+            }
             if flake.overriding_flake().is_some() {
                 all.push(("SDBUILD_FLAKE_OVERRIDDEN", layout::OVERRIDDEN.to_owned()));
+                all.push(("SDBUILD_FLAKE_OVERRIDES", flake.override_lines()));
             }
             if flake.is_locked_by_overrides() {
                 all.push(("SDBUILD_FLAKE_UNLOCKED", "yes".to_owned()));

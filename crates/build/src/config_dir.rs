@@ -18,6 +18,8 @@ use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_nix::ignore_rules::{IGNORE_HINT, walk};
 
+use crate::stored_tree::TreeFiles;
+
 pub(super) use pack::Packed;
 
 mod pack;
@@ -144,6 +146,14 @@ impl ConfigDir {
     }
 }
 
+impl ConfigDir {
+    /// The files, which are in the directory `root`, for the store volume.
+    pub(super) fn stored(self, root: &Path) -> TreeFiles {
+        let names = self.entries.into_iter().map(|(name, _)| name);
+        TreeFiles::listed(root, names.collect())
+    }
+}
+
 #[cfg(test)]
 impl ConfigDir {
     /// The names of everything that is uploaded.
@@ -247,12 +257,14 @@ impl Lister<'_> {
         } else if self.excluded.contains(&FileId::of(&meta)) {
             return Ok(None);
         } else if meta.is_file() {
-            // Opened now to report an unreadable file before anything is started.
-            let opened = plain_file::open_unlinked(path);
-            if is_gone(&opened) {
-                return Ok(None);
+            // Opened now to report an unreadable file before anything is started. Those of an input may be many.
+            if !self.is_input {
+                let opened = plain_file::open_unlinked(path);
+                if is_gone(&opened) {
+                    return Ok(None);
+                }
+                opened.map_err(|error| self.not_readable(path, &name, &meta, error))?;
             }
-            opened.map_err(|error| self.not_readable(path, &name, &meta, error))?;
             EntryKind::File
         } else {
             self.events.warn(format!(

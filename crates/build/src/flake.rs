@@ -20,6 +20,7 @@ pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
 use tree::FlakeTree;
 
 use super::config_dir::UploadDir;
+use super::stored_tree::InputTree;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::Failure;
@@ -44,6 +45,8 @@ pub struct FlakeSearch<'a> {
     pub home: Option<&'a Path>,
     /// The directory for what git fetches.
     pub cache: &'a Path,
+    /// The file with the hashes of directories.
+    pub hashes: &'a Path,
     /// Inputs that the user's git fetches although the builder could ask for them.
     pub git_inputs: &'a [String],
     /// Whether git may fetch from this machine's own directories only.
@@ -113,15 +116,27 @@ impl Flake {
     }
 
     /// Its lock, as far as it is known without Nix, which reports a lock that cannot be read.
-    fn lock(&self) -> Option<Lock> {
+    pub(super) fn lock(&self) -> Option<Lock> {
         let dir = self.tree.as_ref()?.directory();
         Lock::parse(&lock_file::read(&dir).ok()??)
     }
 
-    /// Whether its uploaded files decide what is evaluated: it is local, and its own lock is used. What replaces an input may have
-    /// no lock, and follow a branch.
+    /// Whether its uploaded files decide what is evaluated: they are here, and no lock has to be completed. What replaces an input may
+    /// have no lock, and follow a branch.
     pub(super) fn is_uploaded(&self) -> bool {
-        self.tree.is_some() && self.overrides.is_empty()
+        let is_locked = || self.is_locked() && self.overrides.iter().all(Override::is_locked);
+        self.tree.is_some() && (self.overrides.is_empty() || is_locked())
+    }
+
+    /// What is in the place of its inputs and stays on the store volume, each content once.
+    pub(super) fn input_trees(&self) -> Vec<InputTree> {
+        let mut trees: Vec<InputTree> = Vec::new();
+        for tree in self.overrides.iter().filter_map(|o| o.stored.as_ref()) {
+            if trees.iter().all(|known| known.digest() != tree.digest()) {
+                trees.push(tree.clone());
+            }
+        }
+        trees
     }
 
     /// The text of its `flake.nix`, if its files are here.
@@ -167,9 +182,7 @@ impl Flake {
     /// The inputs that are replaced by what Nix fetches, and its references.
     pub(super) fn remote_overrides(&self) -> Vec<(String, String)> {
         let remote = self.overrides.iter().filter(|of| of.tree().is_none());
-        remote
-            .map(|of| (of.input().to_owned(), of.url("")))
-            .collect()
+        remote.map(|of| (of.input().to_owned(), of.url())).collect()
     }
 
     /// Where it is: a directory, or the reference without an attribute.
@@ -221,27 +234,16 @@ impl Flake {
         cancel: &Cancel,
         events: &Events,
     ) -> Result<Vec<UploadDir>, Failure> {
-        self.warn_of_unreachable_inputs(events);
-        let collect = |(place, tree): (String, FlakeTree)| {
-            let files = tree.collect(place != layout::CONFIG, cancel, events)?;
+        let own = self.tree.iter().map(|tree| {
+            let files = tree.collect(false, cancel, events)?;
+            let place = layout::CONFIG.to_owned();
             Ok(UploadDir { place, files })
-        };
-        let trees = self.trees().into_iter().map(collect);
+        });
         let inputs = self.inputs.iter().enumerate().map(|(at, input)| {
             let (place, files) = (layout::input(at), input.collect(cancel, events)?);
             Ok(UploadDir { place, files })
         });
-        trees.chain(inputs).collect()
-    }
-
-    /// Every directory that is uploaded, with its path in the builder.
-    fn trees(&self) -> Vec<(String, FlakeTree)> {
-        let own = self.tree.as_ref();
-        let own = own.map(|tree| (layout::CONFIG.to_owned(), tree.clone()));
-        let overriding =
-            |(at, o): (usize, &Override)| Some((layout::overriding(at), o.tree()?.clone()));
-        let others = self.overrides.iter().enumerate().filter_map(overriding);
-        own.into_iter().chain(others).collect()
+        own.chain(inputs).collect()
     }
 
     /// The reference for the builder's Nix, without an attribute.
@@ -271,29 +273,29 @@ impl Flake {
 
     /// The arguments of `nix build` in the builder for its [`Self::installable`]: with the flakes that replace inputs.
     pub fn build_arguments(&self, attribute: &str) -> Vec<String> {
-        let overrides = self.overrides.iter().enumerate();
-        let overrides = overrides.flat_map(|(at, o)| {
-            let url = o.url(&layout::overriding(at));
-            ["--override-input".to_owned(), o.input().to_owned(), url]
+        let overrides = self.overrides.iter().flat_map(|o| {
+            let flag = "--override-input".to_owned();
+            [flag, o.input().to_owned(), o.url()]
         });
         std::iter::once(self.installable(attribute))
             .chain(overrides)
             .collect()
     }
 
-    /// The text of a `flake.nix` that has this flake as its input `configuration`, with other inputs; `None` without such.
+    /// The text of a `flake.nix` that has this flake as its input `configuration`, whose inputs are replaced when it is locked; `None`
+    /// without overrides.
     pub(super) fn overriding_flake(&self) -> Option<String> {
-        if self.overrides.is_empty() {
-            return None;
-        }
-        let url = |path: &str, url: &str| format!("  {path}.url = {};\n", nix_string(url));
-        let mut inputs = url("inputs.configuration", &self.url());
-        for (at, o) in self.overrides.iter().enumerate() {
-            inputs += &url(&o.attribute_path(), &o.url(&layout::overriding(at)));
-        }
-        Some(format!(
-            "{{\n{inputs}  outputs = inputs: {{ inherit (inputs) configuration; }};\n}}\n"
-        ))
+        let url = nix_string(&self.url());
+        let outputs = "outputs = inputs: { inherit (inputs) configuration; };";
+        let text = format!("{{\n  inputs.configuration.url = {url};\n  {outputs}\n}}\n");
+        (!self.overrides.is_empty()).then_some(text)
+    }
+
+    /// Each overridden input with the reference for the builder's Nix, a line each.
+    pub(super) fn override_lines(&self) -> String {
+        let overrides = self.overrides.iter();
+        let lines = overrides.map(|o| format!("{} {}", o.input(), o.url()));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// The expression of the source, a part of sdbuild's expressions. `changed`: the command line changes the configuration.
@@ -302,10 +304,14 @@ impl Flake {
         let attribute: String = names.map(|name| nix_string(name) + " ").collect();
         let (system, reference) = (nix_string(system), nix_string(&self.reference.text));
         let in_words = nix_string(&self.reference.in_words());
-        let overridden = !self.overrides.is_empty();
+        let path = |o: &Override| {
+            let names = o.input().split('/').map(|name| nix_string(name) + " ");
+            format!("[ {}] ", names.collect::<String>())
+        };
+        let overrides: String = self.overrides.iter().map(path).collect();
         format!(
             "import ./flake-source.nix {{ system = {system}; reference = {reference}; inWords = {in_words}; \
-             attribute = [ {attribute}]; changed = {changed}; overridden = {overridden}; }}\n"
+             attribute = [ {attribute}]; changed = {changed}; overrides = [ {overrides}]; }}\n"
         )
     }
 }
@@ -316,6 +322,8 @@ pub struct Override {
     input: String,
     reference: FlakeRef,
     tree: Option<FlakeTree>,
+    /// Its files, as the store volume keeps them.
+    stored: Option<InputTree>,
 }
 
 impl Override {
@@ -328,10 +336,15 @@ impl Override {
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
         let tree = FlakeTree::of(&reference, flake.content_of(input), search).await?;
+        let stored = match &tree {
+            Some(tree) => Some(tree.stored(search).await?),
+            None => None,
+        };
         Ok(Self {
             input: input.to_owned(),
             reference,
             tree,
+            stored,
         })
     }
 
@@ -345,19 +358,18 @@ impl Override {
         self.tree.as_ref()
     }
 
-    /// The input's attribute path in a flake that has the overridden one as its input `configuration`.
-    fn attribute_path(&self) -> String {
-        let names = self.input.split('/').map(nix_string);
-        names.fold("inputs.configuration".to_owned(), |path, name| {
-            format!("{path}.inputs.{name}")
-        })
+    /// Whether its files decide all of it: no lock has to be completed.
+    fn is_locked(&self) -> bool {
+        self.tree
+            .as_ref()
+            .is_some_and(|tree| tree.is_files() || inputs::is_locked(tree))
     }
 
-    /// The reference for the builder's Nix; the files of a local one are in its directory `place`.
-    fn url(&self, place: &str) -> String {
-        match &self.tree {
-            Some(tree) => tree.url(place),
-            None => self.reference.text.clone(),
+    /// The reference for the builder's Nix.
+    fn url(&self) -> String {
+        match (&self.tree, &self.stored) {
+            (Some(tree), Some(stored)) => tree.url(&stored.path()),
+            _ => self.reference.text.clone(),
         }
     }
 }

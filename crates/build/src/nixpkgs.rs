@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::lock::Requested;
-use super::nixpkgs_tree::{TreeSummary, forget, pack_tree, remembered, summarize};
+use super::stored_tree::{TreeFiles, TreeSummary, check_unchanged, forget, remembered, summarize};
 use super::tar_writer::TarWriter;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail};
@@ -14,7 +14,7 @@ use sdbuild_core::hash::Sha256Hash;
 
 /// The file in `state_dir` with the hashes of directories, which may be removed at any time.
 pub(crate) fn hashes_file(state_dir: &Path) -> PathBuf {
-    state_dir.join("nixpkgs-hashes.json")
+    state_dir.join("tree-hashes.json")
 }
 
 /// A file that only the miniature nixpkgs has: its options of its own.
@@ -128,9 +128,9 @@ pub enum LocalNixpkgs {
     Tree {
         /// The directory.
         root: PathBuf,
-        /// SHA-256 of paths, modes and contents.
+        /// SHA-256 of its NAR.
         digest: Sha256Hash,
-        /// Bytes of the archive that is uploaded, at most.
+        /// Bytes of that.
         size: u64,
         /// The file with the hashes of directories.
         hashes: PathBuf,
@@ -153,7 +153,8 @@ impl LocalNixpkgs {
         let shown = root.display();
         check_dir(root)?;
         let (dir, file, token) = (root.to_path_buf(), hashes.clone(), cancel.clone());
-        let work = tokio::task::spawn_blocking(move || summarize(&dir, &file, &token));
+        let work = move || summarize(&TreeFiles::whole(&dir, &token)?, &file, &token);
+        let work = tokio::task::spawn_blocking(work);
         let summary = cancel.race(work).await?.or_internal("read nixpkgs")?;
         let summary = summary.or_usage(format!("read nixpkgs in {shown}"))?;
         Ok(Self::tree(root, summary, hashes))
@@ -167,14 +168,11 @@ impl LocalNixpkgs {
     }
 
     fn tree(root: &Path, summary: TreeSummary, hashes: PathBuf) -> Self {
-        let TreeSummary {
-            digest,
-            archive_size,
-        } = summary;
+        let TreeSummary { digest, size } = summary;
         Self::Tree {
             root: root.to_path_buf(),
             digest,
-            size: archive_size,
+            size,
             hashes,
         }
     }
@@ -213,15 +211,15 @@ impl LocalNixpkgs {
         }
     }
 
-    /// Packs it below `incoming` as the archive `NAME.tar`. An engine takes several times as long for the files of a nixpkgs as
-    /// the builder does to unpack them.
+    /// Packs it below `incoming` as the archive `NAME.tar`, a directory as `NAME.nar`. An engine takes several times as long for the
+    /// files of a nixpkgs as the builder does to unpack them.
     pub(super) fn pack(
         &self,
         tar: &mut TarWriter<'_>,
         incoming: &str,
         cancel: &Cancel,
     ) -> io::Result<()> {
-        let path = format!("{incoming}/{}.tar", self.name());
+        let path = |end: &str| format!("{incoming}/{}.{end}", self.name());
         match self {
             Self::Tree {
                 root,
@@ -230,24 +228,17 @@ impl LocalNixpkgs {
                 hashes,
                 ..
             } => {
-                let owner = tar.owner();
+                let files = TreeFiles::whole(root, cancel)?;
                 // A file that has grown may make the archive longer than it was to be.
                 let packed = tar
-                    .written_file(&path, *size, |out| pack_tree(root, out, owner, cancel))
-                    .and_then(|packed| check_unchanged(packed.digest, *digest));
+                    .written_file(&path("nar"), *size, |out| files.write_nar(out, cancel))
+                    .and_then(|packed| check_unchanged(packed, *digest));
                 packed.inspect_err(|_| forget(hashes))
             }
-            Self::Archive { file, size, .. } => tar.file(&path, *size, false, File::open(file)?),
+            Self::Archive { file, size, .. } => {
+                tar.file(&path("tar"), *size, false, File::open(file)?)
+            }
         }
-    }
-}
-
-/// An error when the packed content is not the one that the name on the volume stands for.
-fn check_unchanged(packed: Sha256Hash, expected: Sha256Hash) -> io::Result<()> {
-    if packed == expected {
-        Ok(())
-    } else {
-        Err(io::Error::other("nixpkgs changed while it was uploaded"))
     }
 }
 

@@ -103,7 +103,8 @@ impl SourcePlan {
             }
             SourceChoice::Flake { reference, .. } => {
                 let mut flake = problems.keep(flake(reference, request, context).await)?;
-                let search = search(request, context);
+                let hashes = nixpkgs::hashes_file(&request.common.state_dir);
+                let search = search(request, &hashes, context);
                 if let Purpose::Lock(updated) = purpose {
                     problems.keep(flake.resolve_inputs(updated, search).await)?;
                 } else if problems.keep(flake.check_lock()).is_some() {
@@ -161,7 +162,8 @@ async fn flake(
     request: &BuildRequest,
     context: &Context,
 ) -> Result<Flake, Failure> {
-    let search = search(request, context);
+    let hashes = nixpkgs::hashes_file(&request.common.state_dir);
+    let search = search(request, &hashes, context);
     let reference = reached(reference, flake::SELF, request)?;
     let flake = Flake::open(reference, Vec::new(), search).await?;
     // A name that no input has is the mistake, whatever the flake for it lacks.
@@ -192,11 +194,16 @@ fn reached(reference: &FlakeRef, name: &str, request: &BuildRequest) -> Result<F
     Ok(reference)
 }
 
-fn search<'a>(request: &'a BuildRequest, context: &'a Context) -> FlakeSearch<'a> {
+fn search<'a>(
+    request: &'a BuildRequest,
+    hashes: &'a Path,
+    context: &'a Context,
+) -> FlakeSearch<'a> {
     FlakeSearch {
         path: &request.source.path,
         home: request.common.home.as_deref(),
         cache: &request.common.cache_dir,
+        hashes,
         git_inputs: &request.source.git_inputs,
         offline: request.common.offline,
         cancel: &context.cancel,

@@ -7,10 +7,6 @@ use tar::{Builder, EntryType, Header};
 
 /// Bytes of which an archive consists of whole multiples, headers and contents.
 const BLOCK: u64 = 512;
-/// Bytes of a path, and of a link's target, that fit into a header; a longer one takes an entry of its own before it.
-const MAX_SHORT_PATH: u64 = 100;
-/// Bytes of the end of an archive: two empty blocks.
-pub(super) const END_SIZE: u64 = 2 * BLOCK;
 
 /// The owner of files in the builder: the user that it runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +99,6 @@ impl<'w> TarWriter<'w> {
         self.tar.append_link(&mut header, path, target)
     }
 
-    /// The owner of what it writes.
-    pub(super) fn owner(&self) -> Owner {
-        self.owner
-    }
-
     /// Writes the end of the archive.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.tar.finish()
@@ -124,25 +115,6 @@ impl<'w> TarWriter<'w> {
         header.set_mtime(1);
         header
     }
-}
-
-/// Bytes that an entry takes in an archive at most: one with a path of `path` bytes, a link's target of `link` bytes, and
-/// `content` bytes.
-pub(super) fn entry_size(path: u64, link: u64, content: u64) -> u64 {
-    let long_path = |length: u64| {
-        if length <= MAX_SHORT_PATH {
-            0
-        } else {
-            // With a zero at its end.
-            BLOCK + padded(length + 1)
-        }
-    };
-    BLOCK + long_path(path) + long_path(link) + padded(content)
-}
-
-/// Bytes of the blocks that hold `size` bytes.
-fn padded(size: u64) -> u64 {
-    size + padding(size)
 }
 
 /// Zeros that fill the last block of `size` bytes.
@@ -267,33 +239,6 @@ mod tests {
         first.splice(..2, *b"hi");
         let want = [("f".to_owned(), first), ("g".to_owned(), b"x".to_vec())];
         assert_eq!(files(&out), want);
-    }
-
-    #[test]
-    fn the_size_of_an_entry_is_what_it_takes() {
-        for (path, target, content) in [
-            (1, 0, 0),
-            (100, 0, 512),
-            (101, 0, 513),
-            (1, 511, 0),
-            (512, 512, 0),
-        ] {
-            let mut out = Vec::new();
-            let mut tar = TarWriter::new(&mut out, OWNER);
-            let name = "p".repeat(path);
-            if target == 0 {
-                tar.bytes(&name, &vec![1; content]).unwrap();
-            } else {
-                tar.link(&name, &"t".repeat(target)).unwrap();
-            }
-            tar.finish().unwrap();
-            let entry = entry_size(path as u64, target as u64, content as u64);
-            assert_eq!(
-                entry + END_SIZE,
-                out.len() as u64,
-                "{path} {target} {content}"
-            );
-        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct FlakeFile {
     pub all: Option<String>,
     /// Whether it has an error in its syntax.
     pub has_errors: bool,
+    /// Whether all that it says of its inputs is plain syntax.
+    pub is_plain: bool,
     /// Every attribute that is text, true or false, with its line.
     values: BTreeMap<Vec<String>, Value>,
     argument_lines: BTreeMap<String, usize>,
@@ -45,11 +47,13 @@ impl FlakeFile {
         let parsed = parse(text);
         let mut file = Self {
             has_errors: !parsed.errors().is_empty(),
+            is_plain: true,
             ..Self::default()
         };
         let lines = Lines(text);
-        if let Some(flake) = parsed.tree().expr() {
-            file.read_set(&flake, &[], lines);
+        let flake = parsed.tree().expr();
+        if !flake.is_some_and(|flake| file.read_set(&flake, &[], lines)) {
+            file.is_plain = false;
         }
         // Not an input: attributes of the flake itself.
         file.inputs.remove("self");
@@ -65,12 +69,15 @@ impl FlakeFile {
         if set.rec_token().is_some() {
             return false;
         }
+        let is_of_inputs = |path: &[String]| path.first().is_none_or(|first| first == "inputs");
         for entry in set.entries() {
             let Entry::AttrpathValue(definition) = entry else {
+                self.is_plain &= !is_of_inputs(outer);
                 continue;
             };
             let names = definition.attrpath().and_then(|path| names(&path));
             let (Some(names), Some(value)) = (names, definition.value()) else {
+                self.is_plain &= !is_of_inputs(outer);
                 continue;
             };
             let path = [outer, &names].concat();
@@ -82,11 +89,13 @@ impl FlakeFile {
             }
             if path == ["outputs"] {
                 self.read_arguments(value, lines);
-            } else if !self.read_set(&value, &path, lines)
-                && let Some(text) = plain_text(&value)
-            {
-                let line = lines.of(&definition);
-                self.values.insert(path, Value { text, line });
+            } else if !self.read_set(&value, &path, lines) {
+                if let Some(text) = plain_text(&value) {
+                    let line = lines.of(&definition);
+                    self.values.insert(path, Value { text, line });
+                } else {
+                    self.is_plain &= !is_of_inputs(&path);
+                }
             }
         }
         true
@@ -95,6 +104,7 @@ impl FlakeFile {
     /// Reads the arguments of the function `outputs`.
     fn read_arguments(&mut self, outputs: Expr, lines: Lines<'_>) {
         let Expr::Lambda(function) = without_parentheses(outputs) else {
+            self.is_plain = false;
             return;
         };
         match function.param() {
@@ -133,6 +143,29 @@ impl FlakeFile {
             }
         }
         inputs
+    }
+
+    /// What it says of each input, and of inputs of these: their names, and the attributes `url`, `follows`, `flake`, or `type` and
+    /// further ones.
+    pub fn declarations(&self) -> BTreeMap<Vec<String>, Attributes> {
+        let own = self.declared_inputs().into_iter();
+        let mut all: BTreeMap<_, _> = own.map(|name| (vec![name], Attributes::new())).collect();
+        for (path, value) in &self.values {
+            let (attribute, path) = match path.split_last() {
+                Some((attribute, path)) if path.len() % 2 == 0 => (attribute, path),
+                Some(_) | None => continue,
+            };
+            let (sets, names): (Vec<_>, Vec<_>) =
+                path.chunks(2).filter_map(|pair| pair.split_first()).unzip();
+            let names: Vec<_> = names.into_iter().flatten().cloned().collect();
+            if names.first().is_some_and(|name| name != "self")
+                && sets.iter().all(|set| *set == "inputs")
+            {
+                let input = all.entry(names).or_default();
+                input.insert(attribute.clone(), value.text.clone());
+            }
+        }
+        all
     }
 
     fn value(&self, path: [&str; 3]) -> Option<&Value> {

@@ -51,12 +51,22 @@ impl Node {
     pub fn input_names(&self) -> impl Iterator<Item = &str> {
         self.inputs.keys().map(String::as_str)
     }
+
+    /// Its inputs, by their names.
+    pub fn edges(&self) -> impl Iterator<Item = (&str, &Edge)> {
+        self.inputs.iter().map(|(name, edge)| (name.as_str(), edge))
+    }
+
+    /// The target of its input `name`.
+    pub fn edge(&self, name: &str) -> Option<&Edge> {
+        self.inputs.get(name)
+    }
 }
 
 /// Target of a node's input.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-enum Edge {
+pub enum Edge {
     /// The node of this name.
     Node(String),
     /// The same as the input with this path (`follows`).
@@ -125,11 +135,16 @@ impl Lock {
         None
     }
 
-    /// What the lock has of the input with this path, if no input of the path follows another.
-    pub fn own_input(&self, path: &[&str]) -> Option<&Node> {
+    /// The node of this name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
+    /// What the lock has of the input with this path, if no input of the path follows another; of the flake itself for no path.
+    pub fn own_node(&self, path: &[impl AsRef<str>]) -> Option<&Node> {
         let root = self.nodes.get(&self.root)?;
         path.iter()
-            .try_fold(root, |node, name| match node.inputs.get(*name)? {
+            .try_fold(root, |node, name| match node.inputs.get(name.as_ref())? {
                 Edge::Node(node) => self.nodes.get(node),
                 Edge::Follows(_) => None,
             })
@@ -174,6 +189,23 @@ impl Lock {
             at = node;
         }
         Some((at, last))
+    }
+
+    /// The path of the first input that is fetched from the address `url`: an archive of its commit, or its repository.
+    pub fn input_of_address(&self, url: &str) -> Option<String> {
+        let is_at = |locked: &Attributes| {
+            let field = |name: &str| locked.get(name).map_or("", String::as_str);
+            let repository = format!("/{}/{}/", field("owner"), field("repo"));
+            let commit = field("rev");
+            let is_archive =
+                !commit.is_empty() && url.contains(&repository) && url.contains(commit);
+            let own = field("url").trim_end_matches('/');
+            is_archive || !own.is_empty() && own == url.trim_end_matches('/')
+        };
+        let mut inputs = self.inputs(&[]).into_iter();
+        inputs
+            .find(|input| is_at(&input.node.locked))
+            .map(|input| input.path)
     }
 
     /// The name of the node that is locked to the directory `path`.
@@ -329,6 +361,26 @@ mod tests {
         }
         let names: Vec<_> = lock.input_names().into_iter().collect();
         assert_eq!(names, ["lib", "nixpkgs", "same", "secrets"]);
+    }
+
+    #[test]
+    fn an_input_is_found_by_the_address_that_it_is_fetched_from() {
+        let lock = lock(
+            r#""top":{"inputs":{"a":"n1","b":"n2","c":"n3"}}, "n3":{"inputs":{"d":"n4"}},
+            "n1":{"locked":{"type":"github","owner":"o","repo":"r","rev":"abc"}},
+            "n2":{"locked":{"type":"git","url":"https://h.example/b","rev":"abc"}},
+            "n4":{"locked":{"type":"tarball","url":"https://h.example/d.tar.gz"}}"#,
+        );
+        for (url, path) in [
+            ("https://github.com/o/r/archive/abc.tar.gz", Some("a")),
+            ("https://api.github.com/repos/o/r/tarball/abc", Some("a")),
+            ("https://github.com/o/r/archive/def.tar.gz", None),
+            ("https://h.example/b/", Some("b")),
+            ("https://h.example/d.tar.gz", Some("c/d")),
+            ("https://h.example/", None),
+        ] {
+            assert_eq!(lock.input_of_address(url).as_deref(), path, "{url}");
+        }
     }
 
     #[test]

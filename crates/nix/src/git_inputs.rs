@@ -63,27 +63,47 @@ pub fn not_fetched_by_git<'a>(lock: &Lock, named: &[&'a str]) -> Option<(&'a str
     named.iter().find_map(|name| Some((*name, reason(name)?)))
 }
 
-/// The inputs that neither the builder nor [`private_repositories`] fetches, and why.
-pub fn unreachable_inputs(lock: &Lock, replaced: &[&str]) -> Vec<(String, String)> {
+/// An input that neither the builder nor [`private_repositories`] fetches.
+#[derive(Debug)]
+pub struct UnreachableInput {
+    /// Its names from the flake on, joined by slashes.
+    pub path: String,
+    /// Why it is not fetched, in words that follow its path.
+    pub why: String,
+    /// Its URL or directory.
+    pub address: String,
+}
+
+/// The inputs that neither the builder nor [`private_repositories`] fetches.
+pub fn unreachable_inputs(lock: &Lock, replaced: &[&str]) -> Vec<UnreachableInput> {
     let reason = |node: &Node| {
         let all = locked_attributes(node);
+        let url = all.get("url").cloned().unwrap_or_default();
         match GitSource::new(&all) {
-            Err(GitSourceError::Unsupported(_)) if git_source::is_private(&all) => {
-                Some("with its submodules, for which it has no key".to_owned())
-            }
+            Err(GitSourceError::Unsupported(_)) if git_source::is_private(&all) => Some((
+                "with its submodules, for which it has no key".to_owned(),
+                url,
+            )),
             Err(error) if git_source::is_private(&all) => {
-                Some(format!("as flake.lock has it, in which {error}"))
+                Some((format!("as flake.lock has it, in which {error}"), url))
             }
-            _ if node.is_directory_elsewhere() => {
-                Some("from a directory of this machine".to_owned())
-            }
+            _ if node.is_directory_elsewhere() => Some((
+                "from a directory of this machine".to_owned(),
+                all.get("path").cloned()?,
+            )),
             _ => None,
         }
     };
+    let unreachable = |input: LockedInput<'_>| {
+        let (why, address) = reason(input.node)?;
+        Some(UnreachableInput {
+            path: input.path,
+            why,
+            address,
+        })
+    };
     let inputs = lock.inputs(replaced).into_iter();
-    inputs
-        .filter_map(|input| Some((input.path, reason(input.node)?)))
-        .collect()
+    inputs.filter_map(unreachable).collect()
 }
 
 /// What the lock says of an input, but for how Nix fetches its commit.
@@ -198,7 +218,7 @@ pub fn unlocked_repositories(
         let Some(input) = UnlockedRepository::parse(&name, declared, is_named)? else {
             continue;
         };
-        let locked = lock.and_then(|lock| lock.own_input(&[name.as_str()]));
+        let locked = lock.and_then(|lock| lock.own_node(&[name.as_str()]));
         let is_locked = locked.is_some_and(|node| node.original == input.attributes);
         if updated.contains(&name) || !is_locked {
             found.push(input);
@@ -296,7 +316,7 @@ mod tests {
         let told = |replaced: &[&str]| {
             let found = unreachable_inputs(&lock, replaced).into_iter();
             found
-                .map(|(path, why)| format!("{path} {why}"))
+                .map(|input| format!("{} {}", input.path, input.why))
                 .collect::<Vec<_>>()
         };
         let flag = "flag as flake.lock has it, in which `rev` is not a commit, which has 40 or 64 hex digits";

@@ -57,9 +57,9 @@ pub const UPLOAD_ROOT: &str = "/nix/var";
 /// Garbage collector roots of results: a directory for each configuration, and in it one for each run that is remembered.
 pub const ROOTS: &str = "/nix/var/nix/gcroots/sdbuild";
 
-/// The files of the flake that overrides the input with this number.
-pub fn overriding(number: usize) -> String {
-    format!("/build/override-{number}")
+/// What keeps the path `name` in Nix's store, which replaces an input of a flake.
+pub fn input_root(name: &str) -> String {
+    format!("{ROOTS}/inputs/{name}")
 }
 
 /// The files of the input with this number that the builder cannot fetch. In the store it has the directory's name, which is
@@ -72,9 +72,7 @@ pub fn input(number: usize) -> String {
 pub fn beside_config(path: &str) -> Option<&str> {
     let below = path.strip_prefix("/build/")?;
     let first = below.split('/').next().unwrap_or_default();
-    let is_own = ["config", "sdbuild"].contains(&first)
-        || first.starts_with("override-")
-        || first.starts_with("input-");
+    let is_own = ["config", "sdbuild"].contains(&first) || first.starts_with("input-");
     (!is_own && !below.is_empty()).then_some(below)
 }
 

@@ -107,11 +107,7 @@ const VERSION_TAGS: [&str; 3] = ["stable_", "1+rpt", "1.20"];
 /// the tag of their sources as well: `6.12.47-stable_20250916`, `6.12.75-1+rpt1`, `6.1.63-1.20231123`.
 pub fn is_of_program(name: &str, program: &str) -> bool {
     let rest = name.strip_prefix(program).and_then(|r| r.strip_prefix('-'));
-    // A cross-compiled one has the platform before its version.
-    let rest = rest.map(|rest| {
-        rest.split_once("-linux-gnu-")
-            .map_or(rest, |(_, rest)| rest)
-    });
+    let rest = rest.map(without_platform);
     let Some(version) = rest.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) else {
         return false;
     };
@@ -180,15 +176,20 @@ fn is_tagged(derivation: &str) -> bool {
         .is_some_and(|(_, last)| VERSION_TAGS.iter().any(|tag| last.starts_with(tag)))
 }
 
+/// `rest` of a name without the platform that cross-compiled packages have before their version: `aarch64-unknown-linux-gnu-`.
+fn without_platform(rest: &str) -> &str {
+    let parts = rest.split_once("-unknown-linux-");
+    let parts = parts.filter(|(architecture, _)| !architecture.contains('-'));
+    parts
+        .and_then(|(_, libc)| libc.split_once('-'))
+        .map_or(rest, |(_, version)| version)
+}
+
 /// Whether the derivation `name` is the kernel of a vendor, which nixpkgs' cache does not have.
 pub fn is_vendor_kernel(name: &str) -> bool {
-    name.starts_with("linux")
-        && !name.strip_prefix("linux-").is_some_and(|rest| {
-            let rest = rest
-                .split_once("-linux-gnu-")
-                .map_or(rest, |(_, rest)| rest);
-            rest.starts_with(|c: char| c.is_ascii_digit())
-        })
+    let rest = name.strip_prefix("linux-").map(without_platform);
+    let is_plain = rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    name.starts_with("linux") && !is_plain
 }
 
 /// The cache that may have one of `derivations`, by their names, and is not among the `used` addresses.
@@ -415,6 +416,8 @@ mod tests {
             "linux-6.18.7.tar.xz",
             "gcc-15.2.0.tar.xz",
             "gcc-15.patch",
+            "linux-config-aarch64-unknown-linux-gnu-6.18.37",
+            "linux-pam-aarch64-unknown-linux-gnu-1.7.1",
             "linux-rpi-6.12.75-1+rpt1-modules",
             "linux-6.12.75-1+rpt1",
             "linux-6.12.107-1",

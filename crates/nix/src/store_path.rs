@@ -1,6 +1,7 @@
 //! The output of a successful build: the store path of the result, and its derivation. Pure.
 
 use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::hash::Sha256Hash;
 
 /// Output of `nix-store --query --deriver` for a path whose derivation is unknown.
 const UNKNOWN_DERIVER: &str = "unknown-deriver";
@@ -49,9 +50,42 @@ pub fn is_store_path(text: &str) -> bool {
         && name.bytes().all(is_name_char)
 }
 
+/// The digits of Nix's base 32.
+const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
+/// Bytes of the hash in a store path.
+const HASH_BYTES: usize = 20;
+
+/// The name in the store of files with this SHA-256 of their NAR, as the source of a flake: `HASH-source`.
+pub fn source_name(nar: Sha256Hash) -> String {
+    let fingerprint = format!("source:sha256:{nar}:/nix/store:source");
+    let mut folded = [0_u8; HASH_BYTES];
+    let digest = <[u8; 32]>::from(Sha256Hash::of(fingerprint.as_bytes()));
+    for (at, byte) in digest.into_iter().enumerate() {
+        if let Some(place) = folded.get_mut(at % HASH_BYTES) {
+            *place ^= byte;
+        }
+    }
+    // Five bits a digit, the last ones first.
+    let bit = |at: usize| folded.get(at / 8).map_or(0, |byte| byte >> (at % 8) & 1);
+    let digits = (0..HASH_BYTES * 8 / 5).rev().map(|digit| {
+        let value = (0..5).fold(0, |value, n| value | usize::from(bit(digit * 5 + n)) << n);
+        DIGITS.get(value).map_or('0', |digit| char::from(*digit))
+    });
+    digits.chain("-source".chars()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_source_is_that_of_nix() {
+        let nar = "fd809b1fe76609b624dcaef9690439ee8166197f076de07d643f45b392b41796";
+        assert_eq!(
+            source_name(nar.parse().unwrap()),
+            "pzp24q1yi6vq572lnzs5ha2a8xnsrkxf-source"
+        );
+    }
 
     #[test]
     fn a_result_is_exactly_one_store_path() {

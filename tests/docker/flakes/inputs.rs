@@ -73,6 +73,118 @@ fn inputs_can_be_overridden() {
     .assert_stderr_contains(&["`nix pkgs` is not the name of an input"]);
 }
 
+#[test]
+fn inputs_of_overridden_inputs_can_be_overridden() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    let module = flake_module("warnings = [ \"word ${inputs.library.word}\" ];");
+    let input = "inputs.library.url = \"path:./library\";";
+    let text = flake_text("./nixpkgs", &flake_configuration("pi", &module));
+    let text = text.replace("  outputs", &format!("  {input}\n  outputs"));
+    // No server has the inputs of both libraries.
+    let library = |word: &str| {
+        format!(
+            "{{ inputs.dots.url = \"github:nobody/none\"; outputs = {{ dots, ... }}: {{ word = \"{word} ${{dots.word}}\"; }}; }}"
+        )
+    };
+    let files = [
+        ("flake.nix", &*text),
+        ("library/flake.nix", &library("own")),
+    ];
+    let repository = FlakeRepository::new(&user, "pi", &files);
+    user.write("other/flake.nix", &library("other"));
+    user.write("dots/flake.nix", "{ outputs = _: { word = \"dots\"; }; }");
+    let check_with = |overrides: &[(&str, &str)]| {
+        let nixpkgs = [("nixpkgs", "path:pi/nixpkgs")];
+        let all = nixpkgs.iter().chain(overrides);
+        let flags = all.flat_map(|(input, dir)| ["--override-input", input, dir]);
+        check(
+            &user,
+            &["--flake", "pi"]
+                .into_iter()
+                .chain(flags)
+                .collect::<Vec<_>>(),
+        )
+    };
+    // Nothing is locked, so everything is overridden.
+    repository.commit();
+    let library = ("library", "path:other");
+    for overrides in [
+        [library, ("library/dots", "path:dots")],
+        [("library/dots", "path:dots"), library],
+    ] {
+        assert_tells(
+            &check_with(&overrides).assert_exit_code(6),
+            &["word other dots"],
+        );
+    }
+    let own = [("library", "pi?dir=library"), ("library/dots", "path:dots")];
+    assert_tells(&check_with(&own).assert_exit_code(6), &["word own dots"]);
+    check_with(&[library, ("library/words", "path:dots")])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["the input library has no input words; its inputs: dots"]);
+}
+
+/// Whether Nix evaluated, and the megabytes that were uploaded.
+fn work_of(checked: &Outcome) -> (bool, u32) {
+    let is_known = checked.stderr.contains("nothing has changed since");
+    let size = checked.stderr.lines().find_map(|line| {
+        let (_, size) = line.strip_prefix("Upload: done")?.split_once('(')?;
+        size.split_once(['.', ' '])?
+            .0
+            .parse()
+            .ok()
+            .filter(|_| size.ends_with("MB)"))
+    });
+    (!is_known, size.unwrap_or(0))
+}
+
+#[test]
+fn what_replaces_inputs_stays_on_the_store_volume() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    let text = flake_text("./nixpkgs", &outputs());
+    let input = "inputs.twin = { url = \"github:nobody/none\"; flake = false; };";
+    let text = text.replace("  outputs", &format!("  {input}\n  outputs"));
+    FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]).commit();
+    let other = FlakeRepository::new(&user, "other", &[]);
+    let mark = format!("26.05.{}", nonce());
+    let file = other.path("nixpkgs/lib/trivial.nix");
+    let library = std::fs::read_to_string(&file).unwrap();
+    let padding = "# padding\n".repeat(200_000);
+    other.write("nixpkgs/lib/padding.nix", &format!("{padding}{{ }}"));
+    let check_with = |version: &str| {
+        other.write(
+            "nixpkgs/lib/trivial.nix",
+            &library.replace("26.05.mini", version),
+        );
+        let words = [
+            "--flake",
+            "pi",
+            "--override-input",
+            "nixpkgs",
+            "path:other/nixpkgs",
+        ];
+        let twin = ["--override-input", "twin", "path:other/nixpkgs"];
+        let checked = check(&user, &[&words[..], &twin].concat()).assert_exit_code(6);
+        assert_tells(&checked, &[&format!("release {version}")]);
+        checked
+    };
+    // Both inputs have the same content of more than 2 MB.
+    assert_eq!(work_of(&check_with(&mark)), (true, 2));
+    assert_eq!(work_of(&check_with(&mark)), (false, 0));
+    assert_eq!(work_of(&check_with(&format!("{mark}.2"))), (true, 2));
+    // The first content is on the volume still, and what it evaluated to is known.
+    assert_eq!(work_of(&check_with(&mark)), (false, 0));
+    let state = user.home.path().join(".local/state/sdbuild/checks.json");
+    std::fs::remove_file(state).unwrap();
+    assert_eq!(work_of(&check_with(&mark)), (true, 0));
+}
+
 /// An input with `flake = false` is plain files: what replaces it needs no `flake.nix`, whether git tracks it or not.
 #[test]
 fn an_input_of_plain_files_can_be_a_directory() {

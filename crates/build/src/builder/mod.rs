@@ -6,7 +6,7 @@
 //! the container.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ use sdbuild_nix::store_path::result;
 use tokio::sync::watch;
 
 use crate::build_source::BuildSource;
+use crate::check_memory;
+use crate::check_memory::Evaluated;
 use crate::command::{NixCommand, StorePaths, Task};
 use crate::follow::{Followed, LogView, follow};
 use crate::interactive::run_interactive;
@@ -137,7 +139,7 @@ impl Builder<'_> {
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
             }
             let uploaded = upload::configuration(&container, &job, image, events).await?;
-            upload::nixpkgs(&container, &job, self, cancel, events).await?;
+            upload::kept(&container, &job, self, cancel, events).await?;
             let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
                 container,
@@ -206,10 +208,11 @@ impl PreparedBuilder {
         })
     }
 
-    /// Evaluates what the configuration sets (`Phase::Evaluate`). When the future is dropped the heartbeats stop,
-    /// and the builder ends by itself.
+    /// Evaluates what the configuration sets (`Phase::Evaluate`); the file `memory` gets what need not be evaluated again. When the
+    /// future is dropped the heartbeats stop, and the builder ends by itself.
     pub(crate) async fn check(
         self,
+        memory: &Path,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<CheckResult, Failure> {
@@ -218,19 +221,32 @@ impl PreparedBuilder {
         let (followed, findings) = Box::pin(run).await?;
         let facts = check::facts(&followed.out);
         let found = facts.as_ref().map_or(&[][..], |facts| &facts.warnings);
-        container.warn_of_others(&followed.kept_warnings, found, events);
-        let definitions = container.definitions();
+        let job = &container.job;
+        job.warn_of_others(&followed.kept_warnings, found, events);
+        let definitions = job.definitions();
         let failure = if followed.exit.code == 0 {
             None
         } else {
             Some(container.diagnosis(followed.exit, findings, cancel).await?)
         };
         match (facts, failure, followed.incomplete) {
-            (Some(facts), failure, _) => Ok(CheckResult {
-                facts,
-                definitions,
-                failure,
-            }),
+            (Some(facts), failure, incomplete) => {
+                let is_whole = failure.is_none() && incomplete.is_none();
+                // A key that lets somebody in may be there by mistake in place of its public half.
+                if is_whole && job.is_remembered() && facts.has_only_public_keys() {
+                    let evaluated = Evaluated {
+                        key: self.uploaded.evaluation,
+                        out: followed.out,
+                        warnings: followed.kept_warnings,
+                    };
+                    check_memory::remember(memory, evaluated);
+                }
+                Ok(CheckResult {
+                    facts,
+                    definitions,
+                    failure,
+                })
+            }
             (None, Some(failure), _) => Err(failure),
             (None, None, Some(cut)) => Err(container.with_log(cut.into())),
             (None, None, None) => Err(Failure::message(
@@ -339,31 +355,11 @@ impl ContainerOfJob {
             substituters: self.job.command.nix.substituters.clone(),
             shown: self.job.source.shown_references(),
             image: self.image.clone(),
-            definitions: self.definitions(),
+            definitions: self.job.definitions(),
             keeps_warnings: matches!(self.job.command.task, Task::Check),
             naming_result: (self.job.command.task == Task::Build).then_some(Phase::Build),
         };
         follow(drain, log, &events, view).await
-    }
-
-    /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
-    fn warn_of_others(&self, warnings: &[String], found: &[String], events: &Events) {
-        let events = with_shown_paths(events, &self.job.source.shown_dir());
-        // The rest of a long one may be cut off.
-        let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
-        let found: Vec<String> = found.iter().map(|text| first_line(text)).collect();
-        let others = warnings
-            .iter()
-            .filter(|text| !found.contains(&first_line(text)));
-        others.for_each(|text| events.warn(text.clone()));
-    }
-
-    /// What the user's files define.
-    fn definitions(&self) -> OwnDefinitions {
-        let source = &self.job.source;
-        let files = source.user_files();
-        let files = files.as_ref().map(|files| files as &dyn SourceFiles);
-        OwnDefinitions::read(files, &source.shown_dir(), source.cli_module())
     }
 
     /// The failure that the exit status and the findings show. The search takes a while in large files: it has a thread of its own, and a
@@ -397,6 +393,7 @@ impl ContainerOfJob {
         let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
         let in_words = self.job.source.in_words();
         let overrides = self.job.source.remote_overrides();
+        let lock = self.job.source.lock();
         let image = self.image.borrow().clone();
         let context = ExitContext {
             code: exit.code,
@@ -409,6 +406,7 @@ impl ContainerOfJob {
             offline: self.job.access.offline,
             store: &self.store,
             overrides: &overrides,
+            lock: lock.as_ref(),
             shown_dir: &shown_dir,
             source: &source,
             in_words: &in_words,
@@ -417,7 +415,13 @@ impl ContainerOfJob {
             files: files.as_ref().map(|files| files as &dyn SourceFiles),
             cli_module: Some(self.job.source.cli_module()),
         };
-        self.with_log(diagnose(&context, findings))
+        let failure = diagnose(&context, findings);
+        let said = findings.nix_errors.first().map(|error| &error.summary);
+        let hint = said.and_then(|said| self.job.source.hint_for_input(said));
+        self.with_log(match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        })
     }
 
     fn with_log(&self, failure: Failure) -> Failure {
@@ -465,6 +469,60 @@ pub(crate) struct BuildJob {
 }
 
 impl BuildJob {
+    /// Whether what it evaluates to is remembered: only an evaluation that nothing else than its key decides.
+    fn is_remembered(&self) -> bool {
+        self.source.is_flake() && self.source.is_uploaded()
+    }
+
+    /// What the configuration sets, if the file `memory` has it for the container image `image`, a reference that names its content.
+    pub(crate) fn remembered_check(
+        &self,
+        memory: &Path,
+        image: &str,
+        events: &Events,
+    ) -> Result<Option<CheckResult>, Failure> {
+        let key = if self.is_remembered() {
+            self.evaluation_key(image)?
+        } else {
+            None
+        };
+        let Some(known) = key.and_then(|key| check_memory::recall(memory, key)) else {
+            return Ok(None);
+        };
+        let facts = check::facts(&known.out);
+        Ok(facts.map(|facts| {
+            if let Some(image) = &facts.image {
+                events.emit(Event::ImageChosen(image.clone()));
+            }
+            self.warn_of_others(&known.warnings, &facts.warnings, events);
+            CheckResult {
+                facts,
+                definitions: self.definitions(),
+                failure: None,
+            }
+        }))
+    }
+
+    /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
+    fn warn_of_others(&self, warnings: &[String], found: &[String], events: &Events) {
+        let events = with_shown_paths(events, &self.source.shown_dir());
+        // The rest of a long one may be cut off.
+        let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
+        let found: Vec<String> = found.iter().map(|text| first_line(text)).collect();
+        let others = warnings
+            .iter()
+            .filter(|text| !found.contains(&first_line(text)));
+        others.for_each(|text| events.warn(text.clone()));
+    }
+
+    /// What the user's files define.
+    fn definitions(&self) -> OwnDefinitions {
+        let source = &self.source;
+        let files = source.user_files();
+        let files = files.as_ref().map(|files| files as &dyn SourceFiles);
+        OwnDefinitions::read(files, &source.shown_dir(), source.cli_module())
+    }
+
     /// Whether the user's terminal is attached to it.
     fn is_interactive(&self) -> bool {
         let session = self.command.task.session();

@@ -1,5 +1,5 @@
-//! Uploads to the builder before it starts: the configuration into the container, nixpkgs to the store volume, where
-//! it stays for later builds.
+//! Uploads to the builder before it starts: the configuration into the container, nixpkgs and inputs of flakes to the store volume,
+//! where they stay for later builds.
 
 use std::io;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Events, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
-use sdbuild_engine::{Container, PathKind};
+use sdbuild_engine::Container;
 use sdbuild_nix::nix_conf::NixSettings;
 use tar::Archive;
 
@@ -18,6 +18,8 @@ use crate::build_source::BuildSource;
 use crate::builder::{BuildJob, Builder, BuilderImage, Containers};
 use crate::command::{NixCommand, StorePaths, Task};
 use crate::config_dir::{Packed, UploadDir};
+use crate::nixpkgs::LocalNixpkgs;
+use crate::stored_tree::InputTree;
 use crate::tar_writer::{Owner, TarWriter};
 use sdbuild_nix::layout;
 
@@ -142,9 +144,41 @@ fn report_left_out(sent: &[Packed], events: &Events) {
     ));
 }
 
-/// Uploads the source's nixpkgs, if it has one, to the store volume unless it is there already. The entry unpacks it
-/// and moves it to its final path.
-pub(super) async fn nixpkgs(
+/// What stays on the store volume for later builds.
+enum Kept {
+    Nixpkgs(LocalNixpkgs),
+    Input(InputTree),
+}
+
+impl Kept {
+    /// What is there if it is on the volume.
+    fn place(&self) -> String {
+        match self {
+            Self::Nixpkgs(nixpkgs) => layout::nixpkgs(&nixpkgs.name()),
+            Self::Input(tree) => tree.root(),
+        }
+    }
+
+    /// Bytes to upload, at most.
+    fn size(&self) -> u64 {
+        match self {
+            Self::Nixpkgs(nixpkgs) => nixpkgs.size(),
+            Self::Input(tree) => tree.size(),
+        }
+    }
+
+    /// Packs it below `incoming`.
+    fn pack(&self, tar: &mut TarWriter<'_>, incoming: &str, cancel: &Cancel) -> io::Result<()> {
+        match self {
+            Self::Nixpkgs(nixpkgs) => nixpkgs.pack(tar, incoming, cancel),
+            Self::Input(tree) => tree.pack(tar, incoming, cancel),
+        }
+    }
+}
+
+/// Uploads the source's nixpkgs, if it has one, and what replaces inputs of its flake to the store volume, unless it is there already.
+/// The entry unpacks it and moves it to its final path.
+pub(super) async fn kept(
     container: &Container,
     job: &BuildJob,
     builder: &Builder<'_>,
@@ -153,24 +187,28 @@ pub(super) async fn nixpkgs(
 ) -> Result<(), Failure> {
     let Containers { run, image, .. } = builder.containers;
     let (owner, store) = (image.owner, builder.store);
-    let nixpkgs = job.source.nixpkgs.as_ref().map(|n| n.nixpkgs.clone());
-    if let Some(nixpkgs) = &nixpkgs {
-        let place = container.stat(&layout::nixpkgs(&nixpkgs.name())).await?;
-        if place.is_some_and(|s| s.kind == PathKind::Directory) {
-            return Ok(());
+    let nixpkgs = job.source.nixpkgs.iter();
+    let nixpkgs = nixpkgs.map(|of| Kept::Nixpkgs(of.nixpkgs.clone()));
+    let inputs = job.source.input_trees().into_iter().map(Kept::Input);
+    let mut missing = Vec::new();
+    let mut is_filled = false;
+    for kept in nixpkgs.chain(inputs) {
+        if container.stat(&kept.place()).await?.is_some() {
+            is_filled = true;
+        } else {
+            missing.push(kept);
         }
     }
-    if container.stat(layout::UPLOAD_ROOT).await?.is_none() {
+    if !is_filled && container.stat(layout::UPLOAD_ROOT).await?.is_none() {
         Box::pin(builder.fill_store(cancel)).await?;
         if container.stat(layout::UPLOAD_ROOT).await?.is_none() {
             return Err(no_nix(builder));
         }
     }
-    let Some(nixpkgs) = nixpkgs else {
+    if missing.is_empty() {
         return Ok(());
-    };
-    let context =
-        |e| Failure::from(e).context(format!("upload nixpkgs to the store volume {store}"));
+    }
+    let context = |e| Failure::from(e).context(format!("upload to the store volume {store}"));
     let [home, incoming] = [layout::HOME.to_owned(), layout::incoming(run.as_str())]
         .map(|path| relative(path.trim_start_matches(layout::UPLOAD_ROOT)).to_owned());
     let directories = [home, incoming.clone()];
@@ -185,9 +223,11 @@ pub(super) async fn nixpkgs(
     created.await.map_err(context)?;
     let (token, events) = (cancel.clone(), events.clone());
     let pack = move |out: &mut dyn Write| {
-        let mut counting = Counting::new(out, events, nixpkgs.size());
+        let mut counting = Counting::new(out, events, missing.iter().map(Kept::size).sum());
         let mut packer = TarWriter::new(&mut counting, owner);
-        nixpkgs.pack(&mut packer, &incoming, &token)?;
+        for kept in &missing {
+            kept.pack(&mut packer, &incoming, &token)?;
+        }
         packer.finish()
     };
     let sent = container.upload(layout::UPLOAD_ROOT, pack).await;

@@ -11,8 +11,8 @@
   attribute,
   # Whether the command line changes the configuration.
   changed,
-  # Whether the locked flake is sdbuild's own, which has the user's as an input.
-  overridden,
+  # The paths of the inputs that are replaced. If there are any, the locked flake is sdbuild's own, which has the user's as an input.
+  overrides,
 }:
 let
   inherit (builtins) attrNames concatMap concatStringsSep elem filter head isAttrs length tail;
@@ -21,7 +21,16 @@ let
   metadata = builtins.fromJSON (builtins.readFile ./flake.json);
   builderSystem = builtins.fromJSON (builtins.readFile ./builder-system.json);
   locked = builtins.getFlake metadata.url;
-  flake = if overridden then locked.configuration else locked;
+  # What is replaced is an input of its own in the lock, also where it followed another one.
+  isReplaced = path: builtins.isString (builtins.foldl' (at: name: if builtins.isString at then metadata.locks.nodes.${at}.inputs.${name} or null else null) metadata.locks.root ([ "configuration" ] ++ path));
+  unused = builtins.filter (path: !isReplaced path) overrides;
+  flake =
+    if overrides == [ ] then
+      locked
+    else if unused == [ ] then
+      locked.configuration
+    else
+      throw "--override-input ${concatStringsSep "/" (head unused)} changes nothing, because ${inWords} has no such input";
 
   configurations = flake.nixosConfigurations or { };
   whole = concatStringsSep "." attribute;

@@ -12,21 +12,18 @@ use super::SELF;
 use super::checkout::PrivateInput;
 use super::lock_file;
 use super::tree::FlakeTree;
-use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::nearest::similar_names;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text, lock_command};
 use sdbuild_nix::flake_file::FlakeFile;
-use sdbuild_nix::flake_lock::{Lock, Node};
+use sdbuild_nix::flake_lock::{Edge, Lock, Node};
 use sdbuild_nix::flake_ref::{is_in_registry, registry_alternative};
 use sdbuild_nix::git_inputs;
-use sdbuild_nix::git_inputs::{LockedRepository, NewInput, UnlockedRepository};
+use sdbuild_nix::git_inputs::{LockedRepository, NewInput, UnlockedRepository, UnreachableInput};
 use sdbuild_nix::known_repository::usual_url;
-
-/// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
-const MAX_UNREACHABLE: usize = 16;
+use sdbuild_nix::stale_lock::{ChangedInput, Comparison};
 
 impl Flake {
     /// Fetches the locked inputs that only the user's git reaches, and those that the user names for it; a usage error when it
@@ -49,6 +46,7 @@ impl Flake {
         self.check_names(updated.iter().map(String::as_str))?;
         let unlocked = self.unlocked_inputs();
         self.check_declarations(&unlocked, &[&unlocked, updated].concat())?;
+        self.check_directories(&self.file())?;
         let new = self.unlocked_repositories(updated, search.git_inputs)?;
         let names: Vec<_> = new.iter().map(|input| input.name.as_str()).collect();
         let mut locked = self.locked_repositories(&names, search.git_inputs);
@@ -119,41 +117,82 @@ impl Flake {
         Ok(lock.to_string())
     }
 
-    /// Fails if an overridden input is none of the flake, or if an input of a flake whose files are here is neither locked nor
-    /// overridden: Nix would fetch every input before it refused that. What only Nix sees, such as another URL, is left to it.
+    /// Fails if an overridden input is none of the flake, or if its lock is not that of its `flake.nix`, as far as both are plain: Nix
+    /// would fetch every input before it refused that.
     pub fn check_lock(&self) -> Result<(), Failure> {
         self.check_lock_file()?;
-        self.check_overridden(self.overrides.iter().map(Override::input))?;
-        let missing = self.missing_inputs();
+        self.check_overrides()?;
+        let file = self.file();
         // Nix explains an error in the syntax before it looks for the lock.
-        if missing.is_empty() || self.file().has_errors {
+        if file.has_errors {
             return Ok(());
         }
-        self.check_declarations(&missing, &missing)?;
-        Err(self.unlocked(&missing))
+        let (missing, changed) = (self.missing_inputs(), self.changed_inputs());
+        if missing.is_empty() && changed.is_empty() {
+            return self.check_directories(&file);
+        }
+        let own = changed.iter().map(|input| input.path.clone());
+        let renewed: Vec<String> = missing.iter().cloned().chain(own).collect();
+        self.check_declarations(&missing, &renewed)?;
+        Err(self.unlocked(&missing, &changed))
     }
 
-    /// A build needs the inputs `missing` in its lock.
-    fn unlocked(&self, missing: &[String]) -> Failure {
+    /// The inputs that its lock has in another way than its `flake.nix`, without those that are overridden.
+    fn changed_inputs(&self) -> Vec<ChangedInput> {
+        let lock = self.lock();
+        let compared = lock.map(|lock| Comparison::of(&self.file(), &lock));
+        let mut changed = compared.unwrap_or_default().changed;
+        changed.retain(|input| !self.is_overridden(&input.path));
+        changed
+    }
+
+    /// Whether nothing that Nix has to ask for decides what its inputs are: its `flake.nix` and its lock say it, but for what is
+    /// overridden.
+    pub(super) fn is_locked(&self) -> bool {
+        let lock = self.lock().unwrap_or_default();
+        let is_whole = Comparison::of(&self.file(), &lock).is_whole;
+        is_whole && self.missing_inputs().is_empty() && self.changed_inputs().is_empty()
+    }
+
+    /// A build needs the inputs `missing` in its lock, and `changed` as the `flake.nix` has them.
+    fn unlocked(&self, missing: &[String], changed: &[ChangedInput]) -> Failure {
         let tree = self.tree.as_ref();
         let has_lock = tree.is_some_and(|tree| tree.directory().join(lock_file::NAME).exists());
-        let (first, names) = (missing.first().map_or("", |name| name), missing.join(", "));
-        let text = if has_lock {
-            format!("flake.lock lacks the inputs {names}, and a build never changes that file")
+        let inputs = match missing {
+            [one] => format!("the input {one}"),
+            several => format!("the inputs {}", several.join(", ")),
+        };
+        let lacks = if missing.is_empty() {
+            None
+        } else if has_lock {
+            Some(format!("flake.lock lacks {inputs}"))
         } else {
-            format!("there is no flake.lock, which a build needs for the inputs {names}")
+            Some(format!(
+                "there is no flake.lock, which a build needs for {inputs}"
+            ))
+        };
+        let differs = changed.iter().map(ChangedInput::sentence);
+        let all: Vec<_> = lacks.into_iter().chain(differs).collect();
+        let (text, does) = match has_lock {
+            true if changed.is_empty() => (all.join("; "), "completes it"),
+            true => (all.join("; "), "updates it"),
+            false => (all.join("; "), "writes one"),
+        };
+        let text = if has_lock {
+            format!("{text}; a build never changes flake.lock")
+        } else {
+            text
         };
         let hint = if self.local_tree().is_none() {
             "clone the repository and complete its lock there, with `sdbuild lock`".to_owned()
         } else {
-            let does = if has_lock {
-                "completes it"
-            } else {
-                "writes one"
-            };
             format!("`{}` {does}", self.lock_command())
         };
-        Failure::usage(text).hint(hint).hint(overriding(first))
+        let changed = changed.iter().map(|input| &input.path);
+        let first = missing.iter().chain(changed).next();
+        Failure::usage(text)
+            .hint(hint)
+            .hint(overriding(first.map_or("", String::as_str)))
     }
 
     /// The command that writes or completes the lock.
@@ -242,15 +281,40 @@ impl Flake {
         Some(Failure::usage(text).hint(format!("{place}{}", hide_secrets(&hint))))
     }
 
+    /// Fails if an input that is a directory beside the `flake.nix` does not exist.
+    fn check_directories(&self, file: &FlakeFile) -> Result<(), Failure> {
+        let Some(tree) = self.local_tree() else {
+            return Ok(());
+        };
+        for name in &file.inputs {
+            let url = file.url(name).filter(|_| !self.is_overridden(name));
+            let path = url.map(|url| url.strip_prefix("path:").unwrap_or(url));
+            let path = path.filter(|path| path.starts_with('.') && !path.contains(['?', '#', '%']));
+            let Some(path) = path.filter(|path| !is_outside(path, tree.dir())) else {
+                continue;
+            };
+            let problem = tree.problem_of_input(path, file.is_plain_files(name));
+            if let Some((problem, hint)) = problem {
+                let place = file.place(name, "url");
+                let text = format!("the input {name} in flake.nix is {path}, {problem}");
+                return Err(Failure::usage(text).hint(format!("{place}{hint}")));
+            }
+        }
+        Ok(())
+    }
+
     /// Fails if the lock of a flake of this machine is damaged, in which Nix says neither the file nor what to do.
     fn check_lock_file(&self) -> Result<(), Failure> {
         let directory = self.local_tree().map(FlakeTree::directory);
         directory.map_or(Ok(()), |dir| lock_file::check(&dir))
     }
 
-    /// Whether its lock is complete only with the overridden inputs.
+    /// Whether its own lock need not be asked: what replaces inputs is all that it lacks, or it is known to be that of the
+    /// `flake.nix`.
     pub(crate) fn is_locked_by_overrides(&self) -> bool {
-        !self.unlocked_inputs().is_empty() && self.missing_inputs().is_empty()
+        !self.overrides.is_empty()
+            && (self.is_locked()
+                || !self.unlocked_inputs().is_empty() && self.missing_inputs().is_empty())
     }
 
     /// The names of the inputs that its lock lacks, and that are not overridden.
@@ -279,14 +343,33 @@ impl Flake {
 
     /// Fails if one of these paths begins with a name that no input of the flake has.
     fn check_names<'a>(&self, mut paths: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
-        let mut known = self.file().declared_inputs();
-        known.extend(self.lock().unwrap_or_default().input_names());
-        if known.is_empty() {
-            return Ok(());
+        let inputs = self.tree.as_ref().map(KnownInputs::of);
+        let own = |path: &'a str| path.split('/').next().unwrap_or_default();
+        paths.try_for_each(|path| {
+            let inputs = inputs.as_ref();
+            inputs.map_or(Ok(()), |inputs| inputs.check("the flake", &[own(path)]))
+        })
+    }
+
+    /// Fails if an override would change nothing, because no flake has an input of that name. What is fetched later is checked there.
+    fn check_overrides(&self) -> Result<(), Failure> {
+        for o in &self.overrides {
+            let names: Vec<&str> = o.input().split('/').collect();
+            let outer = (1..names.len()).rev().find_map(|depth| {
+                let path = names.get(..depth)?.join("/");
+                let outer = self.overrides.iter().find(|other| other.input() == path)?;
+                Some((depth, format!("the input {path}"), outer.tree()))
+            });
+            let own = || (0, "the flake".to_owned(), self.tree.as_ref());
+            let (depth, whose, tree) = outer.unwrap_or_else(own);
+            let below = names.get(depth..).unwrap_or_default();
+            let inputs = tree.map(KnownInputs::of);
+            let checked = inputs.map_or(Ok(()), |inputs| inputs.check(&whose, below));
+            checked.map_err(|failure| {
+                failure.consequence(format!("--override-input {}", o.input()))
+            })?;
         }
-        let own = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
-        let unknown = paths.find(|path| !known.contains(&own(path)));
-        unknown.map_or(Ok(()), |path| Err(unknown_input(&own(path), &known)))
+        Ok(())
     }
 
     /// What its input with this path is, as far as that is known without Nix.
@@ -332,16 +415,86 @@ impl Flake {
         }
     }
 
-    /// Warns of inputs that neither the builder nor git here can fetch.
-    pub(super) fn warn_of_unreachable_inputs(&self, events: &Events) {
+    /// What helps where the builder could not fetch an input that neither it nor git here can fetch: what Nix says names its address.
+    pub(crate) fn hint_for_input(&self, said: &str) -> Option<String> {
         let lock = self.lock().unwrap_or_default();
-        let unreachable = git_inputs::unreachable_inputs(&lock, &self.overridden_inputs());
-        for (input, how) in unreachable.into_iter().take(MAX_UNREACHABLE) {
-            events.warn(format!(
-                "the builder cannot fetch the input {input} {how}. Clone it, and give --override-input {input} DIR"
-            ));
+        let inputs = git_inputs::unreachable_inputs(&lock, &self.overridden_inputs());
+        let named = inputs
+            .into_iter()
+            .find(|input| said.contains(&input.address))?;
+        let UnreachableInput { path, why, .. } = named;
+        Some(format!(
+            "the builder cannot fetch the input {path} {why}. Clone it, and give --override-input {path} DIR"
+        ))
+    }
+}
+
+/// What is known without Nix about the inputs of a flake.
+struct KnownInputs {
+    file: FlakeFile,
+    lock: Lock,
+    is_files: bool,
+}
+
+impl KnownInputs {
+    fn of(tree: &FlakeTree) -> Self {
+        let dir = tree.directory();
+        let lock = lock_file::read(&dir).ok().flatten();
+        Self {
+            file: flake_text(&dir)
+                .map(|text| FlakeFile::read(&text))
+                .unwrap_or_default(),
+            lock: lock.and_then(|lock| Lock::parse(&lock)).unwrap_or_default(),
+            is_files: tree.is_files(),
         }
     }
+
+    /// Fails if the flake, which messages name `whose`, has no input with this path.
+    fn check(&self, whose: &str, path: &[&str]) -> Result<(), Failure> {
+        let Some(first) = path.first() else {
+            return Ok(());
+        };
+        let mut known = self.file.declared_inputs();
+        known.extend(self.lock.input_names());
+        // What is computed is not known.
+        let is_known = !known.is_empty() || self.file.is_plain || self.is_files;
+        if is_known && !known.contains(*first) {
+            return Err(unknown_input(whose, first, &known));
+        }
+        let mut node = self.lock.own_node(&[""; 0]);
+        for (depth, name) in path.iter().enumerate() {
+            let above = path.get(..depth).unwrap_or_default();
+            match node.map(|node| (node, node.edge(name))) {
+                Some((_, Some(Edge::Node(to)))) => node = self.lock.node(to),
+                // An input that follows another one can be replaced, one of its inputs cannot.
+                Some((_, Some(Edge::Follows(target)))) if depth + 1 < path.len() => {
+                    let text = format!(
+                        "the input {} follows {}, so its inputs are not replaced",
+                        path.get(..=depth).unwrap_or_default().join("/"),
+                        target.join("/")
+                    );
+                    return Err(
+                        Failure::usage(text).hint("replace those of the input that it follows")
+                    );
+                }
+                Some((node, None)) if depth > 0 => {
+                    let names = node.input_names().map(str::to_owned).collect();
+                    let whose = format!("the input {}", above.join("/"));
+                    return Err(unknown_input(&whose, name, &names));
+                }
+                Some(_) | None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the lock of the flake in `tree` is known to be that of its `flake.nix`.
+pub(super) fn is_locked(tree: &FlakeTree) -> bool {
+    let KnownInputs { file, lock, .. } = KnownInputs::of(tree);
+    let compared = Comparison::of(&file, &lock);
+    let is_complete = file.declared_inputs().is_subset(&lock.input_names());
+    compared.is_whole && compared.changed.is_empty() && is_complete
 }
 
 fn unlocked_inputs(dir: &Path) -> Vec<String> {
@@ -370,18 +523,18 @@ fn overriding(input: &str) -> String {
     format!("or take the input from a directory: --override-input {input} DIR")
 }
 
-/// The flake has only the inputs `known`, not `unknown`.
-fn unknown_input(unknown: &str, known: &BTreeSet<String>) -> Failure {
+/// A flake, which messages name `whose`, has only the inputs `known`, not `unknown`.
+fn unknown_input(whose: &str, unknown: &str, known: &BTreeSet<String>) -> Failure {
     let list: Vec<_> = known.iter().map(String::as_str).collect();
-    let text = format!(
-        "the flake has no input {unknown}; its inputs: {}",
-        list.join(", ")
-    );
-    let failure = Failure::usage(text);
+    let others = match list.as_slice() {
+        [] => "it has none".to_owned(),
+        names => format!("its inputs: {}", names.join(", ")),
+    };
+    let failure = Failure::usage(format!("{whose} has no input {unknown}; {others}"));
     match similar_names(unknown, list) {
         Some(names) => failure.hint(format!("did you mean {names}?")),
         None => failure.hint(format!(
-            "name one of its inputs, or declare {unknown} in the inputs of {FLAKE_FILE}"
+            "name one of its inputs, or declare {unknown} in the inputs of its {FLAKE_FILE}"
         )),
     }
 }
@@ -390,28 +543,141 @@ fn unknown_input(unknown: &str, known: &BTreeSet<String>) -> Failure {
 mod tests {
     use super::*;
     use sdbuild_core::cancel::Cancel;
+    use sdbuild_core::event::Events;
 
     /// The failure of a build of a flake with this text, whose lock has only the input `locked`.
     async fn refused(text: &str) -> Failure {
+        let lock = r#"{"nodes":{"root":{"inputs":{"locked":"l"}},"l":{"original":{"type":"indirect","id":"locked"}}},"root":"root","version":7}"#;
+        let files = [(FLAKE_FILE, text), (lock_file::NAME, lock)];
+        checked(&files, &[]).await.unwrap_err()
+    }
+
+    /// Whether the flake in these `files` can be built with `overrides`: inputs and directories.
+    async fn checked(files: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<(), Failure> {
         let dir = tempfile::tempdir().unwrap();
-        let lock =
-            r#"{"nodes":{"root":{"inputs":{"locked":"l"}},"l":{}},"root":"root","version":7}"#;
-        for (name, text) in [(FLAKE_FILE, text), (lock_file::NAME, lock)] {
-            std::fs::write(dir.path().join(name), text).unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         }
-        let reference = format!("path:{}", dir.path().display()).parse().unwrap();
+        let reference = |name: &str| {
+            format!("path:{}/{name}", dir.path().display())
+                .parse()
+                .unwrap()
+        };
         let (cancel, events) = (Cancel::new(), Events::none());
         let search = FlakeSearch {
             path: std::ffi::OsStr::new(""),
             home: None,
             cache: dir.path(),
+            hashes: &dir.path().join("hashes"),
             git_inputs: &[],
             offline: true,
             cancel: &cancel,
             events: &events,
         };
-        let flake = Flake::open(reference, Vec::new(), search).await.unwrap();
-        flake.check_lock().unwrap_err()
+        let flake = Flake::open(reference(""), Vec::new(), search).await?;
+        let mut all = Vec::new();
+        for (input, name) in overrides {
+            all.push(Override::new(&flake, input, reference(name), search).await?);
+        }
+        flake.with_overrides(all).check_lock()
+    }
+
+    #[tokio::test]
+    async fn an_override_of_no_input_is_refused() {
+        let lock = r#"{"root":"root","version":7,"nodes":{"root":{"inputs":{"a":"a"}},
+            "a":{"inputs":{"b":"b","f":["a","b"]},"original":{"type":"github","owner":"o","repo":"a"}},
+            "b":{"original":{"type":"github","owner":"o","repo":"b"}}}}"#;
+        let files = [
+            (
+                FLAKE_FILE,
+                "{ inputs.a.url = \"github:o/a\"; outputs = { self, a }: { }; }",
+            ),
+            (lock_file::NAME, lock),
+            ("new/flake.nix", "{ outputs = { self, c }: { }; }"),
+            ("bare/flake.nix", "{ outputs = { self }: { }; }"),
+        ];
+        for (overrides, expected) in [
+            (&[("a", "new"), ("a/c", "bare")][..], ""),
+            (&[("a/b", "bare"), ("a/f", "bare")], ""),
+            (
+                &[("a/c", "bare")],
+                "the input a has no input c; its inputs: b, f",
+            ),
+            (
+                &[("a", "new"), ("a/b", "bare")],
+                "the input a has no input b; its inputs: c",
+            ),
+            (
+                &[("a/b", "bare"), ("a/b/c", "bare")],
+                "the input a/b has no input c; it has none",
+            ),
+            (
+                &[("a/f/x", "bare")],
+                "the input a/f follows a/b, so its inputs are not replaced",
+            ),
+            (
+                &[("x/b", "bare")],
+                "the flake has no input x; its inputs: a",
+            ),
+        ] {
+            let text = checked(&files, overrides)
+                .await
+                .err()
+                .map_or(String::new(), |f| f.to_string());
+            assert!(
+                text.ends_with(expected) && text.is_empty() == expected.is_empty(),
+                "{text}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lock_of_another_flake_is_refused_but_for_what_is_overridden() {
+        let lock = r#"{"root":"root","version":7,"nodes":{"root":{"inputs":{"a":"a"}},
+            "a":{"original":{"type":"github","owner":"o","repo":"a"}}}}"#;
+        let flake = "{\n  inputs.a.url = \"github:o/new\";\n  inputs.b.url = \"path:./b\";\n  outputs = { self, a, b }: { };\n}";
+        let files = [
+            (FLAKE_FILE, flake),
+            (lock_file::NAME, lock),
+            ("b/flake.nix", "{ outputs = { self }: { }; }"),
+        ];
+        let refused = checked(&files, &[]).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "flake.lock lacks the input b; the input a is github:o/new in flake.nix, and github:o/a in flake.lock; a build \
+             never changes flake.lock"
+        );
+        assert!(
+            refused.hints[0].contains("sdbuild lock --flake "),
+            "{refused:?}"
+        );
+        checked(&files, &[("a", "b"), ("b", "b")]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_an_input_exists() {
+        let lock = r#"{"root":"root","version":7,"nodes":{"root":{"inputs":{"a":"a"}},
+            "a":{"original":{"type":"path","path":"./a"},"parent":[]}}}"#;
+        let flake = "{\n  inputs.a.url = \"path:./a\";\n  outputs = { self, a }: { };\n}";
+        let files = [(FLAKE_FILE, flake), (lock_file::NAME, lock)];
+        let missing = checked(&files, &[]).await.unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "the input a in flake.nix is ./a, which does not exist"
+        );
+        assert!(missing.hints[0].starts_with("flake.nix:2: "), "{missing:?}");
+        let empty = checked(&[files[0], files[1], ("a/x", "")], &[])
+            .await
+            .unwrap_err();
+        assert!(
+            empty.to_string().ends_with("which has no flake.nix"),
+            "{empty}"
+        );
+        checked(&[files[0], files[1], ("a/flake.nix", "{ }")], &[])
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
@@ -419,7 +685,7 @@ mod tests {
         for (text, message, hint) in [
             (
                 "{ inputs.a.url = \"github:o/a\"; outputs = { self, locked, a }: { }; }",
-                "flake.lock lacks the inputs a,",
+                "flake.lock lacks the input a;",
                 "sdbuild lock --flake ",
             ),
             (

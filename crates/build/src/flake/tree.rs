@@ -10,6 +10,7 @@ use super::lock_file;
 use crate::config_dir;
 use crate::config_dir::{ConfigDir, Files, Selection};
 use crate::git::Git;
+use crate::stored_tree::InputTree;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -171,6 +172,45 @@ impl FlakeTree {
         self.checkout.is_none()
     }
 
+    /// Whether it is plain files, not a flake.
+    pub(super) fn is_files(&self) -> bool {
+        self.content == Content::Files
+    }
+
+    /// What is wrong with the directory `path` beside the `flake.nix`, which is an input, and what to do; `is_files`: it is no flake.
+    pub(super) fn problem_of_input(
+        &self,
+        path: &str,
+        is_files: bool,
+    ) -> Option<(&'static str, String)> {
+        let full = self.directory().join(path).canonicalize();
+        let Ok(full) = full else {
+            return Some((
+                "which does not exist",
+                "make that directory, or name another one".to_owned(),
+            ));
+        };
+        let wanted = if is_files {
+            full
+        } else {
+            full.join(FLAKE_FILE)
+        };
+        if !wanted.exists() {
+            let hint = "write its flake.nix, or declare it with `flake = false`";
+            return Some(("which has no flake.nix", hint.to_owned()));
+        }
+        let below = wanted.strip_prefix(&self.root).ok()?;
+        let is_in = |name: &String| Path::new(name).starts_with(below);
+        let is_tracked = self
+            .git
+            .as_ref()
+            .is_none_or(|git| git.files.iter().any(is_in));
+        (!is_tracked).then(|| {
+            let file = quoted(&below.to_string_lossy());
+            ("which git does not track", format!("git add {file}"))
+        })
+    }
+
     /// Describes the uploaded files, for the plan.
     pub(super) fn describe(&self) -> String {
         let root = self.root.display();
@@ -235,6 +275,19 @@ impl FlakeTree {
         let query = parameters.collect::<Vec<_>>().join("&");
         let separator = if query.is_empty() { "" } else { "?" };
         format!("path:{place}{separator}{query}")
+    }
+
+    /// The files, in the place of an input. They are hashed, unless they were before and have not changed.
+    pub(super) async fn stored(&self, search: FlakeSearch<'_>) -> Result<InputTree, Failure> {
+        let (tree, hashes) = (self.clone(), search.hashes.to_owned());
+        let (cancel, events) = (search.cancel.clone(), search.events.clone());
+        let shown = self.root.display().to_string();
+        let work = move || {
+            let files = tree.collect(true, &cancel, &events)?.stored(&tree.root);
+            InputTree::of(files, &hashes, &cancel).or_usage(format!("read {shown}"))
+        };
+        let work = search.cancel.race(tokio::task::spawn_blocking(work));
+        work.await?.or_internal("read the files of an input")?
     }
 
     /// Lists the files; warns of those that git does not track. `is_input`: it replaces an input.

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::machine::{KnownError, suspicions};
 use crate::cli_module::CliModule;
+use crate::flake_lock::Lock;
 use crate::log::NixError;
 use crate::package_names::PackageNames;
 use crate::shell_session::Derivation;
@@ -38,6 +39,8 @@ pub struct ExitContext<'a> {
     pub store: &'a str,
     /// The inputs of the flake that are replaced by another flake elsewhere, with its reference.
     pub overrides: &'a [(String, String)],
+    /// The lock of the flake, as far as it is known.
+    pub lock: Option<&'a Lock>,
     /// What replaces `/build/config/` in messages: the configuration's directory as the user wrote it.
     pub shown_dir: &'a str,
     /// What is built, as the user named it: a file or a flake.

@@ -52,6 +52,8 @@ struct Fetch<'a> {
     is_own: bool,
     /// The input of --override-input that it is.
     overridden: Option<&'a str>,
+    /// The path of the input of the flake that it is, by the lock.
+    locked: Option<String>,
 }
 
 /// The failure of a download during evaluation; `None` when none failed, or the server is a binary cache.
@@ -77,6 +79,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         is_of_branch,
         is_own: is_of_flake(url, context.source),
         overridden: overridden.map(|(input, _)| input.as_str()),
+        locked: context.lock.and_then(|lock| lock.input_of_address(url)),
     };
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
     let class = if is_refused {
@@ -87,6 +90,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     let operation = match (fetch.is_lock, fetch.is_own, only_word(context, url)) {
         (true, ..) => format!("lock {}", context.in_words),
         (false, true, _) => format!("fetch {}", context.in_words),
+        _ if fetch.locked.is_some() => format!("fetch the inputs of {}", context.in_words),
         (false, false, Some(place)) => {
             format!("evaluate the configuration: {}", place.shown(context))
         }
@@ -111,7 +115,9 @@ impl Fetch<'_> {
             );
         }
         if !self.is_of_branch {
-            return if self.is_lock {
+            return if let Some(input) = &self.locked {
+                format!("the input {input}, {url}, could not be fetched: {details}")
+            } else if self.is_lock {
                 format!("{url} could not be fetched: {details}")
             } else {
                 format!(

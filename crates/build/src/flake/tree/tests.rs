@@ -18,6 +18,7 @@ fn search<'a>(cancel: &'a Cancel, events: &'a Events) -> FlakeSearch<'a> {
         path: OsStr::new(PATH),
         home: None,
         cache: Path::new("/nonexistent"),
+        hashes: Path::new("/nonexistent"),
         git_inputs: &[],
         offline: false,
         cancel,

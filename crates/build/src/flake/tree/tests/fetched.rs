@@ -18,6 +18,7 @@ async fn fetch(source: &GitSource, cache: &Path) -> Result<Checkout, Failure> {
     let (cancel, events) = (Cancel::new(), Events::none());
     let search = FlakeSearch {
         cache,
+        hashes: Path::new("/nonexistent"),
         ..search(&cancel, &events)
     };
     Checkout::fetch(source, History::Commit, search).await
@@ -125,6 +126,7 @@ async fn flake(source: GitSource, dir: &str, cache: &Path) -> Result<FlakeTree, 
     let (cancel, events) = (Cancel::new(), Events::none());
     let search = FlakeSearch {
         cache,
+        hashes: Path::new("/nonexistent"),
         ..search(&cancel, &events)
     };
     Ok(FlakeTree::of(&reference, Content::Flake, search)

@@ -13,9 +13,7 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
-use super::TreeSummary;
-use super::hash_tree;
-use super::walk;
+use super::{TreeFiles, TreeSummary};
 use sdbuild_core::atomic_file;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::hash::{Hasher, Sha256Hash};
@@ -31,35 +29,40 @@ const MAX_FILE_BYTES: u64 = 256 << 10;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Entry {
     root: PathBuf,
+    /// Whether it is all that the directory has.
+    is_whole: bool,
     stamp: Sha256Hash,
     digest: Sha256Hash,
-    archive_size: u64,
+    size: u64,
 }
 
 impl Entry {
     fn summary(&self) -> TreeSummary {
         TreeSummary {
             digest: self.digest,
-            archive_size: self.archive_size,
+            size: self.size,
         }
     }
 }
 
-/// The summary of the directory `root` without `.git`, out of the file `memory` if nothing in the directory has changed since it
-/// was written there.
-pub(crate) fn summarize(root: &Path, memory: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {
-    if !keeps_change_times(root) {
-        return hash_tree(root, cancel);
+/// The summary of `files`, out of the file `memory` if none of them has changed since it was written there.
+pub(crate) fn summarize(
+    files: &TreeFiles,
+    memory: &Path,
+    cancel: &Cancel,
+) -> io::Result<TreeSummary> {
+    if !keeps_change_times(&files.root) {
+        return files.write_nar(io::sink(), cancel);
     }
-    summarize_at(SystemTime::now(), root, memory, cancel)
+    summarize_at(SystemTime::now(), files, memory, cancel)
 }
 
-/// The summary of the directory `root` as it was when the file `memory` was written; it may have changed since.
+/// The summary of all of the directory `root` as it was when the file `memory` was written; it may have changed since.
 pub(crate) fn remembered(root: &Path, memory: &Path) -> Option<TreeSummary> {
     let root = root.canonicalize().ok()?;
     let entry = entries(memory)
         .into_iter()
-        .find(|entry| entry.root == root)?;
+        .find(|entry| entry.is_whole && entry.root == root)?;
     Some(entry.summary())
 }
 
@@ -72,22 +75,31 @@ pub(crate) fn forget(memory: &Path) {
 /// As [`summarize`], at the time `now`, on a file system that keeps the times of changes.
 fn summarize_at(
     now: SystemTime,
-    root: &Path,
+    files: &TreeFiles,
     memory: &Path,
     cancel: &Cancel,
 ) -> io::Result<TreeSummary> {
-    let root = root.canonicalize()?;
-    let stamp = TreeStamp::of(&root, cancel)?;
+    let root = files.root.canonicalize()?;
+    let stamp = TreeStamp::of(files)?;
     let entries = entries(memory);
-    let is_this = |entry: &&Entry| entry.root == root && entry.stamp == stamp.digest;
+    let is_this = |entry: &&Entry| {
+        entry.root == root && entry.is_whole == files.is_whole && entry.stamp == stamp.digest
+    };
     if let Some(entry) = entries.iter().find(is_this) {
         return Ok(entry.summary());
     }
-    let summary = hash_tree(&root, cancel)?;
-    let is_unchanged = || TreeStamp::of(&root, cancel).is_ok_and(|again| again == stamp);
+    let summary = files.write_nar(io::sink(), cancel)?;
+    let is_unchanged = || TreeStamp::of(files).is_ok_and(|again| again == stamp);
     if stamp.sees_changes_after(now) && is_unchanged() {
+        let new = Entry {
+            root,
+            is_whole: files.is_whole,
+            stamp: stamp.digest,
+            digest: summary.digest,
+            size: summary.size,
+        };
         // Without it the tree is read again the next time.
-        note(memory, entries, root, stamp, summary).ok();
+        note(memory, entries, new).ok();
     }
     Ok(summary)
 }
@@ -97,33 +109,16 @@ fn entries(memory: &Path) -> Vec<Entry> {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-fn note(
-    memory: &Path,
-    mut entries: Vec<Entry>,
-    root: PathBuf,
-    stamp: TreeStamp,
-    summary: TreeSummary,
-) -> io::Result<()> {
-    entries.retain(|entry| entry.root != root);
+fn note(memory: &Path, mut entries: Vec<Entry>, new: Entry) -> io::Result<()> {
+    entries.retain(|entry| (&entry.root, entry.is_whole) != (&new.root, new.is_whole));
     entries.truncate(MAX_TREES - 1);
-    let TreeSummary {
-        digest,
-        archive_size,
-    } = summary;
-    let stamp = stamp.digest;
-    let entry = Entry {
-        root,
-        stamp,
-        digest,
-        archive_size,
-    };
-    entries.insert(0, entry);
+    entries.insert(0, new);
     private_dir::create(parent_dir(memory))?;
     atomic_file::replace(memory, &serde_json::to_string(&entries)?, 0o600)
 }
 
-/// Changes with what [`super::hash_tree`] gives for the same files.
-const FORMAT: u8 = 1;
+/// Changes with the hash of the same files.
+const FORMAT: u8 = 2;
 /// How close to each other two changes may be to have the same time here: one tick of the clock, at most a hundredth of a second
 /// on the file systems below, in times that are compared in whole seconds; the rest is margin.
 const COARSEST_TIME: Duration = Duration::from_secs(2);
@@ -160,14 +155,13 @@ struct TreeStamp {
 }
 
 impl TreeStamp {
-    /// The stamp of the directory `root` without `.git`.
-    fn of(root: &Path, cancel: &Cancel) -> io::Result<Self> {
-        let device = fs::metadata(root)?.dev();
+    /// The stamp of `files`.
+    fn of(files: &TreeFiles) -> io::Result<Self> {
+        let device = fs::metadata(&files.root)?.dev();
         let mut hash = Hasher::new();
         hash.update([FORMAT]);
         let (mut newest, mut is_on_one_device) = (0, true);
-        let read = |entry: &ignore::DirEntry| fs::symlink_metadata(entry.path()).map(Some);
-        for (name, metadata) in walk(root, cancel, read)? {
+        for (name, metadata) in files.names.iter().zip(files.metadata()?) {
             hash.update((name.len() as u64).to_le_bytes());
             hash.update(name);
             is_on_one_device &= metadata.dev() == device;
@@ -222,8 +216,8 @@ mod tests {
 
     use super::*;
 
-    /// The size of the tree's archive: headers of two directories, a link and a file, its content, and the end.
-    const READ_SIZE: u64 = 7 * 512;
+    /// The size of the tree's NAR.
+    const READ_SIZE: u64 = 656;
     /// What no reading of a tree gives.
     const REMEMBERED_SIZE: u64 = 7_000;
 
@@ -246,26 +240,30 @@ mod tests {
             self.state.path().join("nixpkgs.json")
         }
 
+        fn files(&self) -> TreeFiles {
+            TreeFiles::whole(self.dir.path(), &Cancel::new()).unwrap()
+        }
+
         fn file(&self) -> PathBuf {
             self.dir.path().join("lib/default.nix")
         }
 
         fn summarize(&self, seconds_from_now: u64) -> TreeSummary {
             let now = SystemTime::now() + Duration::from_secs(seconds_from_now);
-            summarize_at(now, self.dir.path(), &self.memory(), &Cancel::new()).unwrap()
+            summarize_at(now, &self.files(), &self.memory(), &Cancel::new()).unwrap()
         }
 
         /// Remembers the tree, with another size than it has.
         fn remember(&self) -> TreeSummary {
             let summary = self.summarize(60);
             let mut entries = entries(&self.memory());
-            entries.first_mut().unwrap().archive_size = REMEMBERED_SIZE;
+            entries.first_mut().unwrap().size = REMEMBERED_SIZE;
             fs::write(self.memory(), serde_json::to_string(&entries).unwrap()).unwrap();
             summary
         }
 
         fn is_remembered(&self) -> bool {
-            self.summarize(60).archive_size == REMEMBERED_SIZE
+            self.summarize(60).size == REMEMBERED_SIZE
         }
     }
 
@@ -274,10 +272,7 @@ mod tests {
         let tree = Tree::new();
         let read = tree.remember();
         let remembered = tree.summarize(60);
-        assert_eq!(
-            (read.archive_size, remembered.archive_size),
-            (READ_SIZE, REMEMBERED_SIZE)
-        );
+        assert_eq!((read.size, remembered.size), (READ_SIZE, REMEMBERED_SIZE));
         assert_eq!(read.digest, remembered.digest);
         fs::create_dir(tree.dir.path().join(".git")).unwrap();
         assert!(tree.is_remembered());
@@ -335,21 +330,21 @@ mod tests {
     fn a_tree_is_read_where_times_of_changes_are_not_kept() {
         let tree = Tree::new();
         tree.remember();
-        let read = summarize(tree.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
+        let read = summarize(&tree.files(), &tree.memory(), &Cancel::new()).unwrap();
         let is_kept = keeps_change_times(tree.dir.path());
-        assert_eq!(read.archive_size == REMEMBERED_SIZE, is_kept);
+        assert_eq!(read.size == REMEMBERED_SIZE, is_kept);
         forget(&tree.memory());
-        let read = summarize(tree.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
-        assert_eq!(read.archive_size, READ_SIZE);
+        let read = summarize(&tree.files(), &tree.memory(), &Cancel::new()).unwrap();
+        assert_eq!(read.size, READ_SIZE);
     }
 
     #[test]
     fn a_damaged_memory_counts_as_empty() {
         let tree = Tree::new();
         fs::write(tree.memory(), "{").unwrap();
-        assert_eq!(tree.summarize(60).archive_size, READ_SIZE);
+        assert_eq!(tree.summarize(60).size, READ_SIZE);
         fs::remove_file(tree.memory()).unwrap();
-        assert_eq!(tree.summarize(60).archive_size, READ_SIZE);
+        assert_eq!(tree.summarize(60).size, READ_SIZE);
         assert_eq!(entries(&tree.memory()).len(), 1);
     }
 
@@ -359,7 +354,7 @@ mod tests {
         for _ in 0..=MAX_TREES {
             let other = Tree::new();
             let now = SystemTime::now() + Duration::from_mins(1);
-            summarize_at(now, other.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
+            summarize_at(now, &other.files(), &tree.memory(), &Cancel::new()).unwrap();
         }
         assert_eq!(entries(&tree.memory()).len(), MAX_TREES);
     }
