@@ -214,14 +214,17 @@ let
   forSystem =
     value:
     let
-      # Images are for these systems.
-      isKnown = elem ownSystem [ "aarch64-linux" "x86_64-linux" ];
-      orBuildIt = if isKnown then ", or build it with --system ${ownSystem}" else "";
+      systems = [ "aarch64-linux" "x86_64-linux" ];
+      cure =
+        if elem ownSystem systems then
+          "set nixpkgs.hostPlatform = \"${system}\", or build it with --system ${ownSystem}"
+        else
+          "sdbuild makes images for ${concatStringsSep " and " systems} only";
     in
     if ownSystem == system then
       value
     else
-      throw "the configuration is for ${ownSystem}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\"${orBuildIt}";
+      throw "the configuration is for ${ownSystem}, and the image would be for ${system}: ${cure}";
   image = if chosen == null then absent else get evaluation chosen.path;
   attribute = concatStringsSep "." chosen.path;
   isVariant = chosen != null && match "config[.]system[.]build[.]images[.].*" attribute != null;
