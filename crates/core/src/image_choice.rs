@@ -16,6 +16,9 @@ pub struct ImageChoice {
     pub chosen_by: ChosenBy,
     /// The module that defines it, as users know it, if that is in a file.
     pub file: Option<String>,
+    /// The path of the image in the result, if the configuration says it (`image.filePath`): repart's images have no list of products.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// Who chose the image.
@@ -36,7 +39,11 @@ impl ImageChoice {
     /// Whether its texts may be shown: anything that the builder runs can report a choice.
     pub fn is_sound(&self) -> bool {
         let is_plain = |text: &str| text.len() <= MAX_BYTES && !text.contains(char::is_control);
-        is_plain(&self.attribute) && self.file.as_deref().is_none_or(is_plain)
+        let texts = [&self.file, &self.path];
+        is_plain(&self.attribute)
+            && texts
+                .iter()
+                .all(|text| text.as_deref().is_none_or(is_plain))
     }
 
     /// The variant of nixpkgs' images that it is, whose module the configuration itself does not import.

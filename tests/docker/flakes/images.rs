@@ -1,5 +1,7 @@
 //! Which image of a flake's configuration is built, in the shapes that public flakes have.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use super::{check, lock, without_a_network};
@@ -39,8 +41,12 @@ const GENERATOR: &str = r#"{ lib, pkgs, ... }: {
   config.system.build.raw = pkgs.runCommand "raw" { } "exit 1";
 }"#;
 /// An image as repart makes it.
-const REPART: &str =
-    r#"{ pkgs, ... }: { system.build.image = pkgs.runCommand "repart" { } "exit 1"; }"#;
+const REPART: &str = r#"{ config, pkgs, modulesPath, ... }: {
+  imports = [ (modulesPath + "/image/file-options.nix") ];
+  image.baseName = "card";
+  image.extension = "raw";
+  system.build.image = pkgs.runCommand "image" { } "mkdir $out; head -c 2M /dev/zero >$out/${config.image.filePath}";
+}"#;
 
 fn outputs() -> String {
     let root = "fileSystems.\"/\" = { device = \"/dev/sda1\"; fsType = \"ext4\"; };";
@@ -126,7 +132,11 @@ fn the_configuration_itself_decides_which_image_is_built() {
     ] {
         let reference = format!("pi#{name}");
         let checked = check(&user, &[&["--flake", &reference], more].concat());
-        let expected = json!({ "attribute": of_build(attribute), "chosen_by": by, "file": file });
+        let mut expected =
+            json!({ "attribute": of_build(attribute), "chosen_by": by, "file": file });
+        if name == "repart" {
+            expected["path"] = "card.raw".into();
+        }
         assert_eq!(
             report(&checked)["image"],
             expected,
@@ -134,6 +144,23 @@ fn the_configuration_itself_decides_which_image_is_built() {
             checked.stderr
         );
     }
+    runs.assert_nothing_left();
+}
+
+/// As nixpkgs' repart has none.
+#[test]
+fn an_image_without_a_list_of_products_is_copied_out() {
+    if !engine_ready() {
+        return;
+    }
+    let user = without_a_network();
+    let runs = user.track_runs();
+    flake(&user, &outputs());
+    let build = ["build", "--flake", "pi#repart", "--compress", "none"];
+    let built = run(&mut user.sdbuild(&build)).assert_exit_code(0);
+    let image = built.image();
+    assert!(image.ends_with("card.raw"), "{image:?}");
+    assert_eq!(fs::metadata(image).unwrap().len(), 2 << 20);
     runs.assert_nothing_left();
 }
 

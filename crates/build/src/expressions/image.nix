@@ -230,7 +230,12 @@ let
   isVariant = chosen != null && match "config[.]system[.]build[.]images[.].*" attribute != null;
 in
 forSystem {
-  choice = if chosen != null then { inherit attribute; inherit (chosen.by) chosen_by file; } else null;
+  choice =
+    if chosen == null then
+      null
+    else
+      { inherit attribute; inherit (chosen.by) chosen_by file; }
+      // (if chosen.path == ofBuild ++ [ "image" ] then { path = tryOr null ((evaluation.config.image or { }).filePath or null); } else { });
   missing = if chosen == null && format.isDefault then obstacle else null;
   isCard = chosen != null && elem attribute [ "config.system.build.sdImage" "config.system.build.images.sd-card" ];
   # Options of a variant exist only inside it.

@@ -39,7 +39,7 @@ pub async fn copy_out(
     context: &Context,
 ) -> Result<Image, Failure> {
     let cancel = &context.cancel;
-    let find = find_product(container, out_path, &request.settings.format);
+    let find = find_product(container, out_path, request);
     let (product, sizes) = cancel.race(Box::pin(find)).await??;
     let sources = product.sources(out_path);
     let job = Arc::new(CopyJob::new(product, request, context));
@@ -116,19 +116,21 @@ async fn finish(
     joined.or_internal("write the image")?
 }
 
-/// Reads the list of products, and checks every component of the paths to the files of the image; their sizes.
+/// Reads the list of products, or takes the path that the configuration gives in its place, and checks every component of the paths to the files of the image; their sizes.
 async fn find_product(
     container: &Container,
     out_path: &str,
-    format: &Format,
+    request: &CopyRequest,
 ) -> Result<(Product, Vec<u64>), Failure> {
-    let list: Vec<&str> = PRODUCTS.split('/').collect();
-    check_path(container, out_path, &list, MAX_PRODUCTS_BYTES).await?;
+    let format = &request.settings.format;
     let list = format!("{out_path}/{PRODUCTS}");
-    let text = read_small_file(container, &list, MAX_PRODUCTS_BYTES).await?;
-    let text = String::from_utf8(text)
-        .map_err(|_| unusable_result("the build's list of products is not UTF-8"))?;
-    let product = product::parse(&text, out_path, format)?;
+    let said = request.origin.choice.as_ref();
+    let product = match said.and_then(|choice| choice.path.as_deref()) {
+        Some(path) if container.stat(&list).await?.is_none() => {
+            product::at(&format!("{out_path}/{path}"), out_path, format)?
+        }
+        _ => listed_product(container, out_path, format).await?,
+    };
     let mut sizes = Vec::new();
     for source in product.sources(out_path) {
         let (top, below) = source.path.split_at(source.top);
@@ -136,6 +138,21 @@ async fn find_product(
         sizes.push(check_path(container, top, &components, MAX_IMAGE_BYTES).await?);
     }
     Ok((product, sizes))
+}
+
+/// The image that the list of products names.
+async fn listed_product(
+    container: &Container,
+    out_path: &str,
+    format: &Format,
+) -> Result<Product, Failure> {
+    let list: Vec<&str> = PRODUCTS.split('/').collect();
+    check_path(container, out_path, &list, MAX_PRODUCTS_BYTES).await?;
+    let list = format!("{out_path}/{PRODUCTS}");
+    let text = read_small_file(container, &list, MAX_PRODUCTS_BYTES).await?;
+    let text = String::from_utf8(text)
+        .map_err(|_| unusable_result("the build's list of products is not UTF-8"))?;
+    product::parse(&text, out_path, format)
 }
 
 /// Checks that what `components` lead to is a file of at most `max_bytes`, and every component before it a directory: no

@@ -94,7 +94,11 @@ pub(super) fn parse(list: &str, out_path: &str, format: &Format) -> Result<Produ
     if format.row().maker == Maker::Archive {
         return parse_members(list, out_path, format);
     }
-    let path = image_path(list, format)?;
+    at(image_path(list, format)?, out_path, format)
+}
+
+/// The image of `format` with the absolute path `path`, which must be below `out_path`.
+pub(super) fn at(path: &str, out_path: &str, format: &Format) -> Result<Product, Failure> {
     let components = components(path, out_path)?;
     let name = components.last().map_or("", String::as_str);
     let (raw_name, compression) = parse_name(name, format)?;

@@ -130,7 +130,8 @@ pub static SD_CARD: ImageFormat = ImageFormat {
     file: "nixos-….img.zst",
     candidates: &[&["sdImage"], &["images", "sd-card"]],
     product_types: &["sd-image"],
-    extensions: &["img"],
+    // repart's images end in raw.
+    extensions: &["img", "raw"],
     is_disk: true,
     raw: "on the card",
     compression: Compression::Zstd,
