@@ -45,7 +45,7 @@ const REPART: &str = r#"{ config, pkgs, modulesPath, ... }: {
   imports = [ (modulesPath + "/image/file-options.nix") ];
   image.baseName = "card";
   image.extension = "raw";
-  system.build.image = pkgs.runCommand "image" { } "mkdir $out; head -c 2M /dev/zero >$out/${config.image.filePath}";
+  system.build.image = pkgs.runCommand "image" { } "mkdir $out; head -c 2097152 /dev/zero >$out/${config.image.filePath}";
 }"#;
 
 fn outputs() -> String {
@@ -156,8 +156,8 @@ fn an_image_without_a_list_of_products_is_copied_out() {
     let user = without_a_network();
     let runs = user.track_runs();
     flake(&user, &outputs());
-    let build = ["build", "--flake", "pi#repart", "--compress", "none"];
-    let built = run(&mut user.sdbuild(&build)).assert_exit_code(0);
+    let arguments = ["build", "--flake", "pi#repart", "--compress", "none"];
+    let built = run(&mut user.sdbuild(&arguments)).assert_exit_code(0);
     let image = built.image();
     assert!(image.ends_with("card.raw"), "{image:?}");
     assert_eq!(fs::metadata(image).unwrap().len(), 2 << 20);

@@ -6,13 +6,16 @@ let
   told = drv: lib.foldr lib.warn drv config.warnings;
   checked = drv: if failed != [ ] then throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (m: "- ${m}") failed}" else told drv;
   kernel = config.boot.kernelPackages.kernel;
+  # Of the modules only the names of those that are built in: the others are in the initial RAM disk.
+  builtIn = pkgs.runCommand "linux-modules-builtin" { } ''
+    mkdir -p $out/lib/modules/${kernel.modDirVersion}
+    cp ${kernel.modules}/lib/modules/${kernel.modDirVersion}/modules.builtin $out/lib/modules/${kernel.modDirVersion}/
+  '';
   bootFiles = ''
     ln -s ${kernel}/${kernel.target} $out/kernel
     ${lib.optionalString (kernel.buildDTBs or false) "ln -s ${kernel}/dtbs $out/dtbs"}
     ln -s ${config.system.build.initialRamdisk}/initrd $out/initrd
-    # Of the modules only the names of those that are built in: the others are in the initial RAM disk.
-    mkdir -p $out/kernel-modules/lib/modules/${kernel.modDirVersion}
-    cp ${kernel.modules}/lib/modules/${kernel.modDirVersion}/modules.builtin $out/kernel-modules/lib/modules/${kernel.modDirVersion}/
+    ln -s ${builtIn} $out/kernel-modules
   '';
 in
 {
