@@ -116,7 +116,7 @@ const IN_DOWNLOADS: [(&str, KnownError); 13] = [
     ("SSL connect error", Network),
 ];
 
-/// The errors that `line` may show: anything that is built can write such a text. [`confirmed_errors`] are true.
+/// The errors that `line` may show: anything that is built can write such a text. It is true once it is confirmed.
 pub fn known_errors(line: &str) -> impl Iterator<Item = KnownError> + '_ {
     let shown = |row: &&(&str, KnownError)| line.contains(row.0);
     let is_download = line.contains("unable to download") || line.contains("curl: (");
