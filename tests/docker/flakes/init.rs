@@ -91,7 +91,11 @@ fn init_locks_the_flake_that_it_writes() {
         .assert_stderr_contains(&[
             "then `git add pi`, `sdbuild check --flake pi` and `sdbuild build --flake pi`",
         ]);
-    assert!(!init.stderr.contains("sdbuild lock"), "{}", init.stderr);
+    assert!(
+        !init.stderr.contains("then `sdbuild lock"),
+        "{}",
+        init.stderr
+    );
     let path = pi.path("flake.lock");
     assert_eq!(
         init.stdout.lines().last(),
@@ -152,8 +156,8 @@ fn init_interrupted_while_it_locks_keeps_what_it_wrote() {
     let user = github.user();
     let runs = user.track_runs();
     let mut running = Running::start(&mut user.sdbuild(&["init", "pi", "--flake"]));
-    running.wait_until("a request", || !github.server.requests().is_empty());
     running.wait_for("to write flake.lock, init asks GitHub for the newest commit of nixpkgs");
+    running.wait_until("a request", || !github.server.requests().is_empty());
     running.signal(Signal::SIGINT);
     let init = running.finish();
     assert_eq!(

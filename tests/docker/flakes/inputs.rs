@@ -160,7 +160,7 @@ fn what_replaces_inputs_stays_on_the_store_volume() {
     let check_with = |version: &str| {
         other.write(
             "nixpkgs/lib/trivial.nix",
-            &library.replace("26.05.mini", version),
+            &library.replace("${release}.mini", version),
         );
         let words = [
             "--flake",
@@ -180,7 +180,7 @@ fn what_replaces_inputs_stays_on_the_store_volume() {
     assert_eq!(work_of(&check_with(&format!("{mark}.2"))), (true, 2));
     // The first content is on the volume still, and what it evaluated to is known.
     assert_eq!(work_of(&check_with(&mark)), (false, 0));
-    let state = user.home.path().join(".local/state/sdbuild/checks.json");
+    let state = user.state.path().join(".local/state/sdbuild/checks.json");
     std::fs::remove_file(state).unwrap();
     assert_eq!(work_of(&check_with(&mark)), (true, 0));
 }
