@@ -189,7 +189,7 @@ pub fn expected(fault: Fault, variant: &str, phase: Phase) -> Expectation {
         // The image is published; that its path cannot be written any more is not a failure.
         Fault::Terminal if phase >= CopyOut => codes(&[0, 128 + 1], SOON, ""),
         Fault::Terminal => codes(&[128 + 1], SOON, ""),
-        Fault::Registrar(_) => codes(&[0, 3, 4], HANG_LIMIT, "registrar"),
+        Fault::Registrar(_) => codes(&[0, 3, 4], HANG_LIMIT, "regist"),
         // The build has more work than it can do without the handler.
         Fault::Stop if variant == "held" => codes(&[3, 4], HANG_LIMIT, "binfmt_misc"),
         Fault::Stop | Fault::HandlerRemoved => codes(&[0, 3, 4], HANG_LIMIT, "binfmt_misc"),
