@@ -8,22 +8,12 @@
 use std::ops::Range;
 
 use sdbuild_image::board::AbsentDevice;
+use sdbuild_image::device_tree::{
+    BEGIN_NODE, END_NODE, MAGIC, MAX_TREE_BYTES, NAMES_AT, NODES_AT, NOP, PROPERTY, aligned, name,
+    number, word,
+};
 
-/// The first bytes of every device tree.
-const MAGIC: [u8; 4] = 0xd00d_feed_u32.to_be_bytes();
-/// Where the header has the offset of the nodes, and that of the names of properties.
-const NODES_AT: usize = 8;
-const NAMES_AT: usize = 12;
-
-/// Bytes of a device tree that is searched. Those of boards have less than 100 kB; U-Boot has room for 1 MiB.
-const MAX_TREE_BYTES: usize = 2 << 20;
-/// Bytes of the longest name: the specification limits names to 31 characters, boards have longer ones.
-const MAX_NAME_BYTES: usize = 256;
-
-const BEGIN_NODE: u32 = 1;
-const END_NODE: u32 = 2;
-const PROPERTY: u32 = 3;
-const FDT_NOP: u32 = 4;
+/// The nodes end.
 const END: u32 = 9;
 
 /// A node whose end has not been read.
@@ -43,7 +33,7 @@ pub(super) fn remove(tree: &mut [u8], absent: &[AbsentDevice]) {
     for range in find(tree, absent).unwrap_or_default() {
         if let Some(bytes) = tree.get_mut(range) {
             let (words, _) = bytes.as_chunks_mut::<4>();
-            words.fill(FDT_NOP.to_be_bytes());
+            words.fill(NOP.to_be_bytes());
         }
     }
 }
@@ -83,7 +73,7 @@ fn find(tree: &[u8], absent: &[AbsentDevice]) -> Option<Vec<Range<usize>>> {
                 at += 4;
                 found.extend(open.pop()?.removed(at));
             }
-            FDT_NOP => at += 4,
+            NOP => at += 4,
             END => return Some(found),
             _ => return None,
         }
@@ -107,27 +97,6 @@ impl OpenNode<'_> {
             }
         }
     }
-}
-
-fn word(tree: &[u8], at: usize) -> Option<u32> {
-    let bytes = tree.get(at..)?.first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*bytes))
-}
-
-fn number(tree: &[u8], at: usize) -> Option<usize> {
-    usize::try_from(word(tree, at)?).ok()
-}
-
-/// The name that begins `bytes`, up to a zero; `None` for one that is too long.
-fn name(bytes: &[u8]) -> Option<&[u8]> {
-    let start = bytes.get(..MAX_NAME_BYTES.min(bytes.len()))?;
-    let end = start.iter().position(|&byte| byte == 0)?;
-    start.get(..end)
-}
-
-/// Nodes and properties begin at multiples of four.
-fn aligned(at: usize) -> usize {
-    at.next_multiple_of(4)
 }
 
 #[cfg(test)]
@@ -171,7 +140,7 @@ mod tests {
     }
 
     fn words(count: usize) -> Vec<u8> {
-        FDT_NOP.to_be_bytes().repeat(count)
+        NOP.to_be_bytes().repeat(count)
     }
 
     #[test]

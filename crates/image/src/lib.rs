@@ -14,6 +14,7 @@ pub mod card;
 pub mod cluster_disk;
 mod cpio;
 mod decoder;
+pub mod device_tree;
 pub mod disk;
 mod error;
 mod ext;

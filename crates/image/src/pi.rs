@@ -7,11 +7,12 @@ use std::fs::File;
 
 use super::boards::{firmware_volume, judge_board};
 use super::boot::Volume;
+use super::device_tree::MAX_TREE_BYTES;
 use super::disk::Section;
 use super::error::Error;
 use super::files::{EntryKind, FileSystem};
 use super::report::Layout;
-use super::tree_parameters::{MAX_TREE_BYTES, parameters};
+use super::tree_parameters::parameters;
 use crate::board::{Board, PiModel};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::text::alternatives;

@@ -3,17 +3,12 @@
 
 use std::collections::BTreeSet;
 
-/// Bytes of a device tree that is read. Those of boards have less than 100 kB.
-pub(super) const MAX_TREE_BYTES: usize = 2 << 20;
-/// The first bytes of every device tree.
-const MAGIC: u32 = 0xd00d_feed;
+use crate::device_tree::{
+    BEGIN_NODE, END_NODE, MAGIC, NAMES_AT, NODES_AT, NOP, PROPERTY, aligned, name, number, word,
+};
+
 /// The node with the parameters.
 const PARAMETERS: &[u8] = b"__overrides__";
-
-const BEGIN_NODE: u32 = 1;
-const END_NODE: u32 = 2;
-const PROPERTY: u32 = 3;
-const NOP: u32 = 4;
 
 /// The names of the parameters; those before the damage of a tree that is damaged.
 pub(super) fn parameters(tree: &[u8]) -> BTreeSet<Vec<u8>> {
@@ -24,11 +19,11 @@ pub(super) fn parameters(tree: &[u8]) -> BTreeSet<Vec<u8>> {
 
 /// `None` at the end, and where the tree is damaged.
 fn collect(tree: &[u8], found: &mut BTreeSet<Vec<u8>>) -> Option<()> {
-    if word(tree, 0)? != MAGIC {
+    if !tree.starts_with(&MAGIC) {
         return None;
     }
-    let names = tree.get(number(tree, 12)?..)?;
-    let mut at = number(tree, 8)?;
+    let names = tree.get(number(tree, NAMES_AT)?..)?;
+    let mut at = number(tree, NODES_AT)?;
     let mut open: Vec<&[u8]> = Vec::new();
     loop {
         match word(tree, at)? {
@@ -51,23 +46,6 @@ fn collect(tree: &[u8], found: &mut BTreeSet<Vec<u8>>) -> Option<()> {
             _ => return None,
         }
     }
-}
-
-fn word(tree: &[u8], at: usize) -> Option<u32> {
-    let bytes = tree.get(at..)?.first_chunk::<4>()?;
-    Some(u32::from_be_bytes(*bytes))
-}
-
-fn number(tree: &[u8], at: usize) -> Option<usize> {
-    usize::try_from(word(tree, at)?).ok()
-}
-
-fn name(bytes: &[u8]) -> Option<&[u8]> {
-    bytes.split(|byte| *byte == 0).next()
-}
-
-const fn aligned(at: usize) -> usize {
-    at.next_multiple_of(4)
 }
 
 #[cfg(test)]
@@ -95,7 +73,18 @@ pub(super) mod tests {
         }
         put(&[END_NODE, END_NODE, 9], b"");
         let strings = u32::try_from(40 + nodes.len()).unwrap();
-        let header = [MAGIC, 0, 40, strings, 0, 17, 16, 0, 0, 0];
+        let header = [
+            u32::from_be_bytes(MAGIC),
+            0,
+            40,
+            strings,
+            0,
+            17,
+            16,
+            0,
+            0,
+            0,
+        ];
         let header = header.iter().flat_map(|word| word.to_be_bytes());
         header.chain(nodes).chain(names).collect()
     }
@@ -109,5 +98,15 @@ pub(super) mod tests {
         for end in 0..tree.len() {
             assert!(parameters(&tree[..end]).len() <= 2);
         }
+    }
+
+    /// Each name is a part of the one before, and none ends soon: whole ones would take gigabytes.
+    #[test]
+    fn endless_names_take_no_memory() {
+        let mut evil = tree_with(&["a"; 1000]);
+        let names = number(&evil, NAMES_AT).unwrap();
+        evil[names..].fill(b'a');
+        evil.resize(1 << 20, b'a');
+        assert_eq!(parameters(&evil), BTreeSet::new());
     }
 }
