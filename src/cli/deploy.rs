@@ -56,6 +56,22 @@ pub struct Deploy {
     #[arg(long, conflicts_with = "boot")]
     test: bool,
 
+    /// With --boot: restart the board, and wait until it runs the new system
+    #[arg(long, requires = "boot")]
+    pub reboot: bool,
+
+    /// List the systems that the board has, and change nothing
+    #[arg(long, conflicts_with_all = ["boot", "test", "dry_run"])]
+    pub list: bool,
+
+    /// Return the board to the system before the current one
+    #[arg(long, conflicts_with_all = ["boot", "test", "dry_run", "list"])]
+    pub rollback: bool,
+
+    /// Remove the older systems of the board, and what only they need; --dry-run only lists them
+    #[arg(long, conflicts_with_all = ["boot", "test", "list", "rollback"])]
+    pub collect: bool,
+
     /// Copy everything that the board lacks, in place of having it fetch what its own binary caches have
     #[arg(long, hide_short_help = true)]
     pub no_substitute: bool,
@@ -76,10 +92,17 @@ impl Deploy {
         let (configuration, host) = match self.targets.as_slice() {
             [host] => (None, host),
             [configuration, host] => (Some(configuration.into()), host),
-            _ => return Err(Failure::usage("deploy takes a configuration and the address of a board")),
+            _ => {
+                return Err(Failure::usage(
+                    "deploy takes a configuration and the address of a board",
+                ));
+            }
         };
         let host = host.parse().map_err(Failure::usage)?;
-        Ok(DeployTarget { configuration, host })
+        Ok(DeployTarget {
+            configuration,
+            host,
+        })
     }
 
     /// How far the system is put into effect.

@@ -16,8 +16,8 @@ use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::program::{OPENSSH_PACKAGES, find_program, missing_program};
 use sdbuild_deploy::{
-    Board, Change, Closure, Connection, Deployment, Difference, Elevation, Host, Missing, Mode,
-    Outcome, Returned, SshProgram, StorePath,
+    Board, Change, Closure, Connection, Deployment, Difference, Elevation, Generation, Host,
+    Missing, Mode, Outcome, Returned, SshProgram, StorePath,
 };
 use tokio::sync::mpsc;
 
@@ -36,10 +36,11 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let target = args.target()?;
+    if args.list || args.rollback || args.collect {
+        return Box::pin(manage(args, env, ui, context)).await;
+    }
     let settings = settings::Build::resolve(&args.build(target.configuration.as_deref()), env)?;
-    let ssh = find_program("ssh", &env.program_path())
-        .ok_or_else(|| missing_program("ssh", OPENSSH_PACKAGES))?;
-    let ssh = SshProgram(ssh);
+    let ssh = ssh_program(env)?;
     let accepts_price = args.yes;
     let price = async |price: &str| super::build::may_pay(price, accepts_price, ui, context).await;
     let work = async |request: BuildRequest| {
@@ -54,7 +55,10 @@ pub async fn run(
         };
         let done = Box::pin(run.deploy(ssh, target.host)).await;
         match done {
-            Ok(()) => Ok(Built { value: (), leftovers: built.leftovers }),
+            Ok(()) => Ok(Built {
+                value: (),
+                leftovers: built.leftovers,
+            }),
             Err(failure) => Err(failure.with_teardown(built.leftovers)),
         }
     };
@@ -62,8 +66,191 @@ pub async fn run(
     done.finish("the system is deployed", Ok)
 }
 
+fn ssh_program(env: &Environment) -> Result<SshProgram, Failure> {
+    let ssh = find_program("ssh", &env.program_path());
+    let ssh = ssh.ok_or_else(|| missing_program("ssh", OPENSSH_PACKAGES));
+    ssh.map(SshProgram)
+}
+
+/// Does what needs no configuration: lists the systems of the board, returns to the one before, or removes older ones.
+async fn manage(
+    args: &cli::Deploy,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (host, cancel) = (args.target()?.host, &context.cancel);
+    let look = look(ssh_program(env)?, host.clone(), context);
+    let (connection, board) = Box::pin(look).await?;
+    let all = Generation::list(&connection, cancel).await?;
+    if args.list {
+        let lines: Vec<_> = all.iter().map(|one| generation(one, &board)).collect();
+        return ui.result(&lines.join("\n"));
+    }
+    let current = all
+        .iter()
+        .position(|one| Some(&one.system) == board.next.as_ref());
+    let elevation = elevation(&connection, &board, ui, context).await?;
+    let deployment = Deployment {
+        connection: &connection,
+        board: &board,
+        elevation: &elevation,
+        cancel,
+    };
+    let work = async {
+        if args.collect {
+            return collect(&deployment, &all, args, ui, context).await;
+        }
+        let before = current.and_then(|at| all.get(at.checked_sub(1)?));
+        let before = before.ok_or_else(|| {
+            Failure::usage(format!("{host} has no system before the current one"))
+        })?;
+        context
+            .events
+            .notice(format!("to the system {}", generation(before, &board)));
+        agree_to(&host, args, ui, context).await?;
+        let change =
+            deployment.change(&before.system, Some(before.number), Mode::Switch, |state| {
+                context.events.detail(Phase::Switch, state);
+            });
+        let changed = async { confirmed(change.await?, &host) };
+        context.phase(Phase::Switch, Box::pin(changed)).await?;
+        context
+            .events
+            .done(format!("{host} runs generation {} again", before.number));
+        Ok(())
+    };
+    connection.locked(&elevation, cancel, Box::pin(work)).await
+}
+
+/// Removes what is neither the current system nor the one that runs or was started.
+async fn collect(
+    deployment: &Deployment<'_>,
+    all: &[Generation],
+    args: &cli::Deploy,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (board, host) = (deployment.board, deployment.connection.host());
+    let is_needed =
+        |one: &&Generation| one.system == board.running || Some(&one.system) == board.next.as_ref();
+    let old: Vec<_> = all.iter().filter(|one| !is_needed(one)).collect();
+    if old.is_empty() {
+        context.events.done(format!("{host} has no older systems"));
+        return Ok(());
+    }
+    for one in &old {
+        context
+            .events
+            .notice(format!("to remove: {}", generation(one, board)));
+    }
+    if args.dry_run {
+        return Ok(());
+    }
+    agree_to(host, args, ui, context).await?;
+    let numbers: Vec<_> = old.iter().map(|one| one.number).collect();
+    let freed = deployment.collect(&numbers).await?;
+    let removed = counted(numbers.len(), "system", "systems");
+    context
+        .events
+        .done(format!("{host}: {removed} removed; {freed}"));
+    Ok(())
+}
+
+/// A line about a system of the board.
+fn generation(one: &Generation, board: &Board) -> String {
+    let time = jiff::Timestamp::from_second(one.time).map_or_else(
+        |_| one.time.to_string(),
+        |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    );
+    let marks = [
+        (one.system == board.running, "runs"),
+        (Some(&one.system) == board.next.as_ref(), "starts next"),
+    ];
+    let marks: Vec<_> = marks
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, mark)| *mark)
+        .collect();
+    let marks = if marks.is_empty() {
+        String::new()
+    } else {
+        format!("  ({})", marks.join(", "))
+    };
+    format!("{:>4}  {time}  {}{marks}", one.number, one.system.name())
+}
+
+/// Connects to the board and looks at it.
+async fn look(
+    ssh: SshProgram,
+    host: Host,
+    context: &Context,
+) -> Result<(Connection, Board), Failure> {
+    let work = async {
+        let connection = Connection::open(ssh, host, &context.cancel).await?;
+        let board = Board::look(&connection, &context.cancel).await?;
+        Ok((connection, board))
+    };
+    context.phase(Phase::Look, Box::pin(work)).await
+}
+
+/// How to become root on the board; asks for the password of `sudo`.
+async fn elevation(
+    connection: &Connection,
+    board: &Board,
+    ui: &Ui,
+    context: &Context,
+) -> Result<Elevation, Failure> {
+    let host = connection.host();
+    if let Some(way) = board.way {
+        return Ok(Elevation::By(way));
+    }
+    let hint = "log in as root, or let the account use sudo: security.sudo.wheelNeedsPassword = false; allows it without a password";
+    if !board.asks_password {
+        let text = format!("the account on {host} cannot become root");
+        return Err(Failure::usage(text).hint(hint));
+    }
+    let question = format!("Password of sudo on {host}: ");
+    let password = read_hidden(question, ui, context).await?;
+    let unasked = || {
+        let text =
+            format!("sudo on {host} asks for a password, and there is no terminal to ask on");
+        Failure::usage(text).hint(hint)
+    };
+    password.map(Elevation::Password).ok_or_else(unasked)
+}
+
+/// Asks whether the board may be changed.
+async fn agree_to(
+    host: &Host,
+    args: &cli::Deploy,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    let text = format!("{host} was not changed: nobody answered the question on a terminal");
+    let unasked = Failure::usage(text).hint("give --yes to change it without a question");
+    let declined = format!("{host} was not changed");
+    let question = format!("Change {host}?");
+    agree(question, &declined, unasked, ui, context).await
+}
+
+/// Fails if the board has returned to its old system.
+fn confirmed(outcome: Outcome, host: &Host) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Confirmed(_) => Ok(()),
+        Outcome::Returned(returned) => Err(rolled_back(returned, host)),
+    }
+}
+
 /// Builds the system: its store path.
-async fn build(request: BuildRequest, ui: &Ui, context: &Context) -> Result<Built<String>, Failure> {
+async fn build(
+    request: BuildRequest,
+    ui: &Ui,
+    context: &Context,
+) -> Result<Built<String>, Failure> {
     let build = async |request| {
         let plan = sdbuild_build::plan_system(request, context).await?;
         Box::pin(sdbuild_build::build_system(&plan, context)).await
@@ -72,7 +259,8 @@ async fn build(request: BuildRequest, ui: &Ui, context: &Context) -> Result<Buil
 }
 
 fn parse_system(text: &str) -> Result<StorePath, Failure> {
-    text.parse().or_internal(format!("read the result {text:?}"))
+    text.parse()
+        .or_internal(format!("read the result {text:?}"))
 }
 
 /// What every step of a deployment takes.
@@ -87,12 +275,7 @@ struct Run<'a> {
 impl Run<'_> {
     async fn deploy(&self, ssh: SshProgram, host: Host) -> Result<(), Failure> {
         let Context { cancel, .. } = self.context;
-        let look = async {
-            let connection = Connection::open(ssh, host, cancel).await?;
-            let board = Board::look(&connection, cancel).await?;
-            Ok((connection, board))
-        };
-        let (connection, board) = self.context.phase(Phase::Look, Box::pin(look)).await?;
+        let (connection, board) = Box::pin(look(ssh, host, self.context)).await?;
         let is_same = board.running == *self.system
             && (self.args.mode() == Mode::Test || board.next.as_ref() == Some(self.system));
         if is_same {
@@ -100,7 +283,7 @@ impl Run<'_> {
             self.context.events.done(text);
             return Ok(());
         }
-        let elevation = self.elevation(&connection, &board).await?;
+        let elevation = elevation(&connection, &board, self.ui, self.context).await?;
         let deployment = Deployment {
             connection: &connection,
             board: &board,
@@ -112,26 +295,6 @@ impl Run<'_> {
             return change.await;
         }
         connection.locked(&elevation, cancel, change).await
-    }
-
-    /// How to become root on the board; asks for the password of `sudo`.
-    async fn elevation(&self, connection: &Connection, board: &Board) -> Result<Elevation, Failure> {
-        let host = connection.host();
-        if let Some(way) = board.way {
-            return Ok(Elevation::By(way));
-        }
-        let hint = "log in as root, or let the account use sudo: security.sudo.wheelNeedsPassword = false; allows it without a password";
-        if !board.asks_password {
-            let text = format!("the account on {host} cannot become root");
-            return Err(Failure::usage(text).hint(hint));
-        }
-        let question = format!("Password of sudo on {host}: ");
-        let password = read_hidden(question, self.ui, self.context).await?;
-        let unasked = || {
-            let text = format!("sudo on {host} asks for a password, and there is no terminal to ask on");
-            Failure::usage(text).hint(hint)
-        };
-        password.map(Elevation::Password).ok_or_else(unasked)
     }
 
     async fn change(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
@@ -146,14 +309,17 @@ impl Run<'_> {
             closure.check_machine(&board.machine, host.as_str())?;
             Ok(closure)
         };
-        let closure = self.context.phase(Phase::Compare, Box::pin(compare)).await?;
+        let closure = self
+            .context
+            .phase(Phase::Compare, Box::pin(compare))
+            .await?;
         let missing = deployment.missing(&closure).await?;
         self.show(board, &closure, &missing);
         check_room(board, &missing, host)?;
         if self.args.dry_run {
             return Ok(());
         }
-        self.agree(host).await?;
+        agree_to(host, self.args, self.ui, self.context).await?;
         let copy = self.copy(deployment, missing, export);
         self.context.phase(Phase::Send, Box::pin(copy)).await?;
         if self.args.mode() != Mode::Boot {
@@ -165,10 +331,10 @@ impl Run<'_> {
             let events = &self.context.events;
             let notice = |state: &str| events.detail(Phase::Switch, state);
             let mode = self.args.mode();
-            match deployment.change(self.system, mode, notice).await? {
-                Outcome::Confirmed(_) => Ok(()),
-                Outcome::Returned(returned) => Err(rolled_back(returned, host)),
-            }
+            confirmed(
+                deployment.change(self.system, None, mode, notice).await?,
+                host,
+            )
         };
         let switched = self.context.phase(Phase::Switch, Box::pin(switch)).await;
         let wait = deployment.wait().as_secs();
@@ -179,8 +345,28 @@ impl Run<'_> {
             }
             failure
         })?;
-        self.context.events.done(self.summary(board, &closure, host));
+        if self.args.reboot {
+            let restart = Box::pin(self.restart(deployment));
+            self.context.phase(Phase::Switch, restart).await?;
+        }
+        self.context
+            .events
+            .done(self.summary(board, &closure, host));
         Ok(())
+    }
+
+    async fn restart(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+        let events = &self.context.events;
+        let board = deployment
+            .restart(|state| events.detail(Phase::Switch, state))
+            .await?;
+        if board.running == *self.system {
+            return Ok(());
+        }
+        let host = deployment.connection.host();
+        let text = format!("{host} was restarted and runs {}", board.running.name());
+        let hint = "its boot loader did not start the new system: `sdbuild deploy --list` shows what it has";
+        Err(Failure::message(Class::RolledBack, text).hint(hint))
     }
 
     /// Shows what changes.
@@ -190,7 +376,12 @@ impl Run<'_> {
         for change in difference.packages.iter().take(MAX_LISTED) {
             events.notice(package(change));
         }
-        if let Some(more) = difference.packages.len().checked_sub(MAX_LISTED).filter(|n| *n > 0) {
+        if let Some(more) = difference
+            .packages
+            .len()
+            .checked_sub(MAX_LISTED)
+            .filter(|n| *n > 0)
+        {
             events.notice(format!("and {} more", counted(more, "package", "packages")));
         }
         events.notice(format!(
@@ -209,17 +400,6 @@ impl Run<'_> {
         ));
     }
 
-    async fn agree(&self, host: &Host) -> Result<(), Failure> {
-        if self.args.yes {
-            return Ok(());
-        }
-        let text = format!("{host} was not changed: nobody answered the question on a terminal");
-        let unasked = Failure::usage(text).hint("give --yes to change it without a question");
-        let declined = format!("{host} was not changed");
-        let question = format!("Change {host}?");
-        agree(question, &declined, unasked, self.ui, self.context).await
-    }
-
     async fn copy(
         &self,
         deployment: &Deployment<'_>,
@@ -234,7 +414,11 @@ impl Run<'_> {
         }
         let total = missing.bytes();
         let events = &self.context.events;
-        let paths: Vec<String> = missing.paths.iter().map(|info| info.path.to_string()).collect();
+        let paths: Vec<String> = missing
+            .paths
+            .iter()
+            .map(|info| info.path.to_string())
+            .collect();
         let (sender, receiver) = mpsc::channel(CHUNKS);
         let sent = |done| events.bytes(Phase::Send, done, Some(total));
         // A failed copy drops the receiver, which ends the export.
@@ -248,10 +432,16 @@ impl Run<'_> {
     fn summary(&self, board: &Board, closure: &Closure, host: &Host) -> String {
         let restart = restarts(board, closure);
         match self.args.mode() {
+            Mode::Boot if self.args.reboot => {
+                format!("{host} was restarted, and runs the new system")
+            }
             Mode::Boot => format!("{host} starts the new system next"),
             Mode::Test => format!("{host} runs the new system until it is restarted"),
             Mode::Switch if restart.is_empty() => format!("{host} runs the new system"),
-            Mode::Switch => format!("{host} runs the new system; restart it for: {}", restart.join(", ")),
+            Mode::Switch => format!(
+                "{host} runs the new system; restart it for: {}",
+                restart.join(", ")
+            ),
         }
     }
 }
@@ -273,7 +463,8 @@ fn check_room(board: &Board, missing: &Missing<'_>, host: &Host) -> Result<(), F
                 human_bytes(free),
                 human_bytes(missing.bytes())
             );
-            let hint = "remove old systems there: nix-collect-garbage --delete-older-than 30d, as root";
+            let hint =
+                "remove old systems there: nix-collect-garbage --delete-older-than 30d, as root";
             Err(Failure::environment(text).hint(hint))
         }
         _ => Ok(()),
@@ -285,7 +476,9 @@ fn rolled_back(returned: Returned, host: &Host) -> Failure {
     let text = if returned.is_whole {
         format!("{host} runs its old system again: {why}")
     } else {
-        format!("{host} could not activate its old system again, and starts it when it is restarted: {why}")
+        format!(
+            "{host} could not activate its old system again, and starts it when it is restarted: {why}"
+        )
     };
     let mut failure = Failure::message(Class::RolledBack, text);
     if !returned.failed.is_empty() {
@@ -300,7 +493,10 @@ fn rolled_back(returned: Returned, host: &Host) -> Failure {
 /// A line about a package: `linux 6.12.1 → 6.12.2 (+1.2 MB)`.
 fn package(change: &Change) -> String {
     let versions = |set: &std::collections::BTreeSet<String>| {
-        set.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+        set.iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let (before, after) = (versions(&change.before), versions(&change.after));
     let what = match (before.is_empty(), after.is_empty()) {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crate::build_source::ResolvedNixpkgs;
 use crate::build_mode::Product;
+use crate::build_source::ResolvedNixpkgs;
 use crate::builder::{BuildJob, BuildResult};
 use crate::command::Task;
 use crate::container_images;
@@ -58,13 +58,17 @@ pub async fn build_system(plan: &Plan, context: &Context) -> Result<Outcome<Stri
         events: places.listen(&context.events),
         ..context.clone()
     };
-    let steps = async |run: &RunContext<'_>, scope: &mut Scope| match Box::pin(begin(run, scope)).await? {
-        Beginning::Ready(ready) => {
-            let built = Box::pin(run_builder(run, scope, *ready, &places)).await?;
-            Ok(built.result.out_path)
-        }
-        Beginning::UpToDate(_) => Err(Failure::message(Class::Internal, "an image was taken for a system")),
-    };
+    let steps =
+        async |run: &RunContext<'_>, scope: &mut Scope| match Box::pin(begin(run, scope)).await? {
+            Beginning::Ready(ready) => {
+                let built = Box::pin(run_builder(run, scope, *ready, &places)).await?;
+                Ok(built.result.out_path)
+            }
+            Beginning::UpToDate(_) => Err(Failure::message(
+                Class::Internal,
+                "an image was taken for a system",
+            )),
+        };
     Box::pin(with_cleanup(plan, context, steps)).await
 }
 
@@ -81,9 +85,16 @@ async fn steps(
             return Ok(image.into_image());
         }
     };
-    let Ready { emulation, configuration_read, .. } = ready;
+    let Ready {
+        emulation,
+        configuration_read,
+        ..
+    } = ready;
     let source = SourceRecord::of(&ready.job.source);
-    let BuiltWith { result: built, images } = Box::pin(run_builder(run, scope, ready, places)).await?;
+    let BuiltWith {
+        result: built,
+        images,
+    } = Box::pin(run_builder(run, scope, ready, places)).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.
     let (image, ()) = tokio::join!(
@@ -106,7 +117,12 @@ async fn run_builder(
     ready: Ready,
     places: &BuildPlaces,
 ) -> Result<BuiltWith, Failure> {
-    let Ready { job, images, emulation, .. } = ready;
+    let Ready {
+        job,
+        images,
+        emulation,
+        ..
+    } = ready;
     let prepared = builder_step::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.request.common.state_dir;
     let last = last_times(state_dir, &configuration_id(run.plan));
@@ -216,7 +232,10 @@ fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
         (Phase::Emulation, plan.registrar.is_some()),
         (Phase::Upload, true),
         (Phase::Build, true),
-        (Phase::CopyOut, run.plan.request.target.product == Product::Image),
+        (
+            Phase::CopyOut,
+            run.plan.request.target.product == Product::Image,
+        ),
     ];
     let phases = phases.into_iter().filter(|(_, comes)| *comes);
     let request = &run.plan.request;

@@ -37,14 +37,17 @@ impl ClosureExport<'_> {
             while let Some(chunk) = receiver.recv().await {
                 list.extend_from_slice(&chunk);
                 if list.len() > MAX_LIST_BYTES {
-                    return Err(Failure::environment("the description of the system does not end"));
+                    return Err(Failure::environment(
+                        "the description of the system does not end",
+                    ));
                 }
             }
             Ok(list)
         };
         let (written, list) = tokio::join!(Box::pin(self.run(Part::List, sender, context)), read);
         written?;
-        String::from_utf8(list?).map_err(|_| Failure::environment("the description of the system is not a text"))
+        String::from_utf8(list?)
+            .map_err(|_| Failure::environment("the description of the system is not a text"))
     }
 
     /// Writes the archives (NAR) of `paths` to `output`, in this order and one behind the other. If the receiver goes away, it ends

@@ -160,7 +160,8 @@ pub async fn plan(request: BuildRequest, context: &Context) -> Result<Plan, Fail
 /// Checks everything that a build of the system needs of which `request` would build an image.
 pub async fn plan_system(mut request: BuildRequest, context: &Context) -> Result<Plan, Failure> {
     if request.resources.builder_image.is_some() {
-        let text = "sdbuild can deploy only builds of its own builder image, not those of --builder-image";
+        let text =
+            "sdbuild can deploy only builds of its own builder image, not those of --builder-image";
         return Err(Failure::usage(text).hint("leave `builder-image` out of the settings"));
     }
     request.target.product = Product::System;

@@ -115,8 +115,11 @@ impl Board {
             return Err(Failure::usage(text).hint("write an image of the configuration to its card first: sdbuild build, then sdbuild flash"));
         }
         if !is("switches") {
-            let text = format!("the system on {host} cannot change itself: it has no switch-to-configuration");
-            return Err(Failure::usage(text).hint("leave system.switch.enable at its default, and write the card again"));
+            let text = format!(
+                "the system on {host} cannot change itself: it has no switch-to-configuration"
+            );
+            return Err(Failure::usage(text)
+                .hint("leave system.switch.enable at its default, and write the card again"));
         }
         let text = |key: &str| {
             let value = one.get(key).map(|value| plain(value));
@@ -124,11 +127,14 @@ impl Board {
         };
         let running = text("running")?;
         let running = running.parse().map_err(|_| {
-            Failure::environment(format!("the system that runs on {host} is not one of the Nix store: {running}"))
+            Failure::environment(format!(
+                "the system that runs on {host} is not one of the Nix store: {running}"
+            ))
         })?;
-        let has = paths.iter().zip(sizes).filter_map(|(path, size)| {
-            Some((path.parse().ok()?, size.parse().ok()?))
-        });
+        let has = paths
+            .iter()
+            .zip(sizes)
+            .filter_map(|(path, size)| Some((path.parse().ok()?, size.parse().ok()?)));
         Ok(Self {
             host_name: text("host")?,
             machine: text("machine")?,
@@ -170,9 +176,13 @@ fn plain(text: &str) -> String {
 }
 
 fn way_named(name: &str) -> Option<Way> {
-    [("sudo", Way::Sudo), ("doas", Way::Doas), ("run0", Way::Run0)]
-        .into_iter()
-        .find_map(|(word, way)| (word == name).then_some(way))
+    [
+        ("sudo", Way::Sudo),
+        ("doas", Way::Doas),
+        ("run0", Way::Run0),
+    ]
+    .into_iter()
+    .find_map(|(word, way)| (word == name).then_some(way))
 }
 
 #[cfg(test)]
@@ -181,13 +191,25 @@ mod tests {
     use crate::store_path::fixture::path;
 
     fn said(lines: &[&str]) -> String {
-        lines.iter().map(|line| format!("sdbuild: {line}\n")).collect()
+        lines
+            .iter()
+            .map(|line| format!("sdbuild: {line}\n"))
+            .collect()
     }
 
     fn lines(system: &StorePath) -> Vec<String> {
-        let fixed = ["nixos", "switches", "user 1000", "machine aarch64", "host kitchen", "boot-id 1-2"];
+        let fixed = [
+            "nixos",
+            "switches",
+            "user 1000",
+            "machine aarch64",
+            "host kitchen",
+            "boot-id 1-2",
+        ];
         let fixed = fixed.into_iter().map(str::to_owned);
-        fixed.chain([format!("running {system}"), format!("next {system}")]).collect()
+        fixed
+            .chain([format!("running {system}"), format!("next {system}")])
+            .collect()
     }
 
     #[test]
@@ -208,7 +230,10 @@ mod tests {
         ]);
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let board = Board::parse(&said(&lines), "pi").unwrap();
-        assert_eq!((board.host_name.as_str(), board.free), ("kitchen", Some(4096)));
+        assert_eq!(
+            (board.host_name.as_str(), board.free),
+            ("kitchen", Some(4096))
+        );
         assert_eq!(board.booted["kernel"], kernel);
         assert_eq!((board.way, board.asks_password), (Some(Way::Doas), true));
         assert_eq!(board.has, BTreeMap::from([(system, 10)]));

@@ -61,7 +61,11 @@ impl Closure {
             match line.split_once(' ') {
                 None if line == REGISTRATIONS => break,
                 Some(("activation", machine)) => {
-                    activation.insert(machine.parse().map_err(|_| format!("the machine {machine:?}"))?);
+                    activation.insert(
+                        machine
+                            .parse()
+                            .map_err(|_| format!("the machine {machine:?}"))?,
+                    );
                 }
                 Some((name @ ("kernel" | "initrd" | "kernel-modules"), path)) => {
                     boot.insert(name.to_owned(), path_in(path)?);
@@ -75,7 +79,10 @@ impl Closure {
             let info = registration(first, &mut lines)?;
             let is_known = |other: &&StorePath| **other == info.path || known.contains(*other);
             if let Some(other) = info.references.iter().find(|other| !is_known(other)) {
-                return Err(format!("{} refers to {other}, which is not before it", info.path));
+                return Err(format!(
+                    "{} refers to {other}, which is not before it",
+                    info.path
+                ));
             }
             known.insert(info.path.clone());
             paths.push(info);
@@ -105,14 +112,18 @@ impl Closure {
         };
         let names = MACHINES.iter().find(|(_, number)| number == other);
         let name = names.map_or("another machine", |(name, _)| *name);
-        let text = format!("the system has programs for {name} that activate it, and {host} is {uname}: nothing was copied");
+        let text = format!(
+            "the system has programs for {name} that activate it, and {host} is {uname}: nothing was copied"
+        );
         Err(Failure::usage(text).hint("build the system for the machine's architecture (--system, or nixpkgs.hostPlatform); a boot loader or activation script of a cross-built system may have a shell of the machine that built it"))
     }
 
     /// The paths with their bytes.
     pub fn sizes(&self) -> BTreeMap<StorePath, u64> {
         let sizes = self.paths.iter();
-        sizes.map(|info| (info.path.clone(), info.nar_size)).collect()
+        sizes
+            .map(|info| (info.path.clone(), info.nar_size))
+            .collect()
     }
 }
 
@@ -140,16 +151,23 @@ fn registration(first: &str, lines: &mut Lines<'_>) -> Result<PathInfo, String> 
     let path = path_in(first)?;
     let mut next = || lines.next().ok_or_else(|| format!("{path} is cut off"));
     let (hash, size, deriver, count) = (next()?, next()?, next()?, next()?);
-    let count: usize = count.parse().map_err(|_| format!("{path} has {count:?} references"))?;
+    let count: usize = count
+        .parse()
+        .map_err(|_| format!("{path} has {count:?} references"))?;
     if count > MAX_PATHS {
         return Err(format!("{path} has {count} references"));
     }
     let references: Result<Vec<_>, String> = (0..count).map(|_| path_in(next()?)).collect();
     let references = references?;
     let is_hash = hash.len() == HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let size = size.parse().ok().filter(|size| (1..=MAX_ARCHIVE_BYTES).contains(size));
+    let size = size
+        .parse()
+        .ok()
+        .filter(|size| (1..=MAX_ARCHIVE_BYTES).contains(size));
     Ok(PathInfo {
-        nar_hash: Some(hash.to_owned()).filter(|_| is_hash).ok_or_else(|| format!("{path} has no hash"))?,
+        nar_hash: Some(hash.to_owned())
+            .filter(|_| is_hash)
+            .ok_or_else(|| format!("{path} has no hash"))?,
         nar_size: size.ok_or_else(|| format!("{path} has no size"))?,
         deriver: deriver.parse().ok(),
         references,
@@ -174,14 +192,24 @@ mod tests {
 
     #[test]
     fn a_closure_is_read_and_damage_is_named() {
-        let (system, libc, kernel) = (path('1', "nixos-system-pi"), path('2', "glibc-2.40"), path('3', "linux-6.12"));
+        let (system, libc, kernel) = (
+            path('1', "nixos-system-pi"),
+            path('2', "glibc-2.40"),
+            path('3', "linux-6.12"),
+        );
         let head = format!("kernel {kernel}/Image\nactivation 183\n");
         let both = text(&head, &[(&libc, "5", &[&libc]), (&system, "7", &[&libc])]);
         let closure = Closure::parse(&both, system.clone()).unwrap();
-        assert_eq!(closure.sizes(), BTreeMap::from([(libc.clone(), 5), (system.clone(), 7)]));
+        assert_eq!(
+            closure.sizes(),
+            BTreeMap::from([(libc.clone(), 5), (system.clone(), 7)])
+        );
         assert_eq!(closure.boot["kernel"], kernel);
         closure.check_machine("aarch64", "pi").unwrap();
-        let refused = closure.check_machine("x86_64", "pi").unwrap_err().to_string();
+        let refused = closure
+            .check_machine("x86_64", "pi")
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("programs for aarch64"), "{refused}");
         closure.check_machine("mips", "pi").unwrap_err();
         for (damaged, why) in [
@@ -190,10 +218,15 @@ mod tests {
             (text(&head, &[(&system, "0", &[])]), "has no size"),
             (text("x\n", &[(&system, "7", &[])]), "the line"),
             (both.replace(&"a".repeat(64), "b"), "has no hash"),
-            (both.trim_end().rsplit_once('\n').unwrap().0.to_owned(), "cut off"),
+            (
+                both.trim_end().rsplit_once('\n').unwrap().0.to_owned(),
+                "cut off",
+            ),
             (String::new(), "no registrations"),
         ] {
-            let refused = Closure::parse(&damaged, system.clone()).unwrap_err().to_string();
+            let refused = Closure::parse(&damaged, system.clone())
+                .unwrap_err()
+                .to_string();
             assert!(refused.contains(why), "{why}: {refused}");
         }
     }

@@ -12,7 +12,7 @@ use crate::serve::Archives;
 use crate::ssh::{Connection, Link, StoreSession};
 use crate::store_path::StorePath;
 use sdbuild_core::cancel::Cancel;
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::timeout::timeout;
 
 /// A machine waits for the confirmation as long as so many connections take that were as slow as the first one: it starts services
@@ -26,6 +26,8 @@ const MAX_ACTIVATION: Duration = Duration::from_mins(30);
 /// How long one attempt to connect may take, and the pause between two.
 const ATTEMPT: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a machine may take to restart: with a slow card and a check of its file system.
+const MAX_RESTART: Duration = Duration::from_mins(15);
 /// Lines of a log that are kept.
 const MAX_LINES: usize = 40;
 
@@ -122,7 +124,10 @@ impl Missing<'_> {
 impl Deployment<'_> {
     /// What the machine lacks of `closure`.
     pub async fn missing<'c>(&self, closure: &'c Closure) -> Result<Missing<'c>, Failure> {
-        let session = self.cancel.race(self.connection.store(self.elevation)).await??;
+        let session = self
+            .cancel
+            .race(self.connection.store(self.elevation))
+            .await??;
         let mut missing = Missing {
             paths: closure.paths.iter().collect(),
             session,
@@ -141,9 +146,13 @@ impl Deployment<'_> {
 
     async fn ask(&self, missing: &mut Missing<'_>, fetch: bool) -> Result<(), Failure> {
         let paths: Vec<_> = missing.paths.iter().map(|info| &info.path).collect();
-        let valid = self.cancel.race(missing.session.store.valid(&paths, fetch)).await?;
+        let valid = self
+            .cancel
+            .race(missing.session.store.valid(&paths, fetch))
+            .await?;
         let host = self.connection.host();
-        let valid = valid.map_err(|error| self.store_failure(&error, format!("ask {host} what it has")))?;
+        let valid =
+            valid.map_err(|error| self.store_failure(&error, format!("ask {host} what it has")))?;
         missing.paths.retain(|info| !valid.contains(&info.path));
         Ok(())
     }
@@ -191,30 +200,39 @@ impl Deployment<'_> {
         wait.clamp(MIN_WAIT, MAX_WAIT)
     }
 
-    /// Puts `system`, which the machine has, into effect. From here on the machine decides by itself: unless this connects anew and
+    /// Puts `system`, which the machine has, into effect; `generation` is its number if it is one of the machine's. From here on the machine decides by itself: unless this connects anew and
     /// confirms, it returns. `notice` is told what it does.
     pub async fn change(
         &self,
         system: &StorePath,
+        generation: Option<u32>,
         mode: Mode,
         notice: impl Fn(&str),
     ) -> Result<Outcome, Failure> {
         let wait = self.wait().as_secs().to_string();
+        let generation = generation
+            .map(|number| number.to_string())
+            .unwrap_or_default();
         let arguments = [
             script::JOB,
             mode.word(),
             system.as_str(),
             self.board.running.as_str(),
             &wait,
+            &generation,
         ];
         let said = self.root(Link::Shared, script::BEGIN, &arguments).await?;
         let host = self.connection.host();
         if let Some(state) = script::fact(&said, "busy") {
             let text = format!("another deployment to {host} has not ended: it is {state}");
-            return Err(Failure::usage(text).hint("wait until it is confirmed, or has returned by itself"));
+            return Err(
+                Failure::usage(text).hint("wait until it is confirmed, or has returned by itself")
+            );
         }
         if script::fact(&said, "started").is_none() {
-            return Err(Failure::environment(format!("{host} did not begin the change")));
+            return Err(Failure::environment(format!(
+                "{host} did not begin the change"
+            )));
         }
         let limit = MAX_ACTIVATION * 2 + MAX_WAIT;
         let end = Instant::now() + limit;
@@ -237,12 +255,54 @@ impl Deployment<'_> {
         }
     }
 
+    /// Restarts the machine, and waits until it lets in again: what it is like then.
+    pub async fn restart(&self, notice: impl Fn(&str)) -> Result<Board, Failure> {
+        self.root(Link::Shared, script::RESTART, &[]).await?;
+        let host = self.connection.host();
+        let end = Instant::now() + MAX_RESTART;
+        while Instant::now() < end {
+            self.cancel.race(tokio::time::sleep(PAUSE)).await?;
+            let look = self.connection.script(Link::New, script::LOOK, &[], None);
+            match self.cancel.race(timeout(ATTEMPT, look)).await? {
+                Some(Ok(said)) => {
+                    let board = Board::parse(&said, host.as_str())?;
+                    if board.boot_id != self.board.boot_id {
+                        return Ok(board);
+                    }
+                    notice("stops");
+                }
+                Some(Err(_)) | None => notice("does not answer yet"),
+            }
+        }
+        let text = format!(
+            "{host} does not answer {} minutes after its restart",
+            MAX_RESTART.as_secs() / 60
+        );
+        Err(Failure::message(Class::RolledBack, text).hint("connect a screen and choose the older system in the boot menu, if it has one: sdbuild cannot do that from here"))
+    }
+
+    /// Removes the generations `numbers`, and what only they need: what the machine says of it.
+    pub async fn collect(&self, numbers: &[u32]) -> Result<String, Failure> {
+        let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+        let numbers: Vec<_> = numbers.iter().map(String::as_str).collect();
+        let said = self.root(Link::Shared, script::COLLECT, &numbers);
+        let said = self.cancel.race(said).await??;
+        Ok(values(&said, "freed").concat())
+    }
+
     async fn root(&self, link: Link, script: &str, arguments: &[&str]) -> Result<String, Failure> {
-        self.connection.script(link, script, arguments, Some(self.elevation)).await
+        self.connection
+            .script(link, script, arguments, Some(self.elevation))
+            .await
     }
 
     /// How the change to `system` ended, by what `confirm.sh` said; `None` if it has not.
-    fn ended(&self, said: &str, system: &StorePath, mode: Mode) -> Result<Option<Outcome>, Failure> {
+    fn ended(
+        &self,
+        said: &str,
+        system: &StorePath,
+        mode: Mode,
+    ) -> Result<Option<Outcome>, Failure> {
         let text = |key| script::fact(said, key).unwrap_or_default().to_owned();
         let (state, running, next) = (text("state"), text("running"), text("next"));
         let host = self.connection.host();
@@ -268,10 +328,15 @@ impl Deployment<'_> {
                 if running == system.as_str() && (mode == Mode::Test || next == running) {
                     return Ok(Some(Outcome::Confirmed(Confirmed { running, next })));
                 }
-                returned("it was restarted before the new system was confirmed".to_owned(), true)
+                returned(
+                    "it was restarted before the new system was confirmed".to_owned(),
+                    true,
+                )
             }
             "none" => {
-                let text = format!("{host} has lost the deployment: it runs {running}, and starts {next} next");
+                let text = format!(
+                    "{host} has lost the deployment: it runs {running}, and starts {next} next"
+                );
                 return Err(Failure::environment(text).hint("run the same command again"));
             }
             _ => None,
@@ -285,7 +350,9 @@ fn explained(reason: &str) -> String {
         ("unconfirmed", _) => "no new connection confirmed the new system in time".to_owned(),
         ("activation", "124") => "the activation of the new system did not end".to_owned(),
         ("activation", status) => format!("the activation of the new system failed ({status})"),
-        ("installation", status) => format!("the new system could not be made the one that starts ({status})"),
+        ("installation", status) => {
+            format!("the new system could not be made the one that starts ({status})")
+        }
         _ => "the new system was not confirmed".to_owned(),
     }
 }

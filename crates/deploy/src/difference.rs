@@ -72,7 +72,11 @@ impl Difference {
         Self {
             rebuilt: added.filter(|path| !is_changed(path)).count(),
             growth: sum(old, false).saturating_add(sum(new, true)),
-            packages: all.values().filter(|change| change.before != change.after).cloned().collect(),
+            packages: all
+                .values()
+                .filter(|change| change.before != change.after)
+                .cloned()
+                .collect(),
         }
     }
 }
@@ -113,7 +117,10 @@ mod tests {
             ("linux-6.12.1", Some(("linux", "6.12.1"))),
             ("openssl-3.0.1-bin", Some(("openssl", "3.0.1"))),
             ("python3.13-dbus-1.2", Some(("python3.13-dbus", "1.2"))),
-            ("nixos-system-pi-26.05.1-rev", Some(("NixOS", "26.05.1-rev"))),
+            (
+                "nixos-system-pi-26.05.1-rev",
+                Some(("NixOS", "26.05.1-rev")),
+            ),
             ("unit-sshd.service", None),
             ("etc", None),
             ("a--b", None),
@@ -126,15 +133,39 @@ mod tests {
     fn packages_are_added_removed_and_changed() {
         let closure = |paths: &[(char, &str, u64)]| -> BTreeMap<StorePath, u64> {
             let paths = paths.iter();
-            paths.map(|(digit, name, size)| (path(*digit, name), *size)).collect()
+            paths
+                .map(|(digit, name, size)| (path(*digit, name), *size))
+                .collect()
         };
-        let old = closure(&[('1', "linux-6.12.1", 100), ('2', "vim-9.1", 30), ('3', "etc", 1), ('4', "glibc-2.40", 50), ('8', "bash-5", 3)]);
-        let new = closure(&[('5', "linux-6.12.2", 110), ('6', "htop-3.4", 20), ('7', "etc", 2), ('4', "glibc-2.40", 50), ('9', "bash-5", 3)]);
+        let old = closure(&[
+            ('1', "linux-6.12.1", 100),
+            ('2', "vim-9.1", 30),
+            ('3', "etc", 1),
+            ('4', "glibc-2.40", 50),
+            ('8', "bash-5", 3),
+        ]);
+        let new = closure(&[
+            ('5', "linux-6.12.2", 110),
+            ('6', "htop-3.4", 20),
+            ('7', "etc", 2),
+            ('4', "glibc-2.40", 50),
+            ('9', "bash-5", 3),
+        ]);
         let found = Difference::between(&old, &new);
-        let shown: Vec<_> = found.packages.iter().map(|change| {
-            let versions = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(",");
-            (change.name.as_str(), versions(&change.before), versions(&change.after), change.growth)
-        }).collect();
+        let shown: Vec<_> = found
+            .packages
+            .iter()
+            .map(|change| {
+                let versions =
+                    |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(",");
+                (
+                    change.name.as_str(),
+                    versions(&change.before),
+                    versions(&change.after),
+                    change.growth,
+                )
+            })
+            .collect();
         let expected = [
             ("htop", String::new(), "3.4".to_owned(), 20),
             ("linux", "6.12.1".to_owned(), "6.12.2".to_owned(), 10),

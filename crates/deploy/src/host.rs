@@ -29,7 +29,8 @@ impl FromStr for Host {
     fn from_str(text: &str) -> Result<Self, String> {
         let name = text.strip_prefix("ssh://").unwrap_or(text);
         let name = name.rsplit_once('@').map_or(name, |(_, host)| host);
-        let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !"'\"\\`$;&|<>#".contains(c);
+        let is_plain =
+            |c: char| !c.is_whitespace() && !c.is_control() && !"'\"\\`$;&|<>#".contains(c);
         // Beginning with a dash, it would be an option.
         if name.is_empty()
             || text.starts_with('-')
@@ -37,7 +38,9 @@ impl FromStr for Host {
             || text.len() > MAX_CHARS
             || !text.chars().all(is_plain)
         {
-            return Err(format!("`{text}` is not the address of a machine, as root@192.168.1.23 is"));
+            return Err(format!(
+                "`{text}` is not the address of a machine, as root@192.168.1.23 is"
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -49,10 +52,26 @@ mod tests {
 
     #[test]
     fn options_and_commands_are_no_hosts() {
-        for right in ["pi", "root@pi.local", "ssh://root@127.0.0.1:2222", "fe80::1%eth0", "a@b@c"] {
+        for right in [
+            "pi",
+            "root@pi.local",
+            "ssh://root@127.0.0.1:2222",
+            "fe80::1%eth0",
+            "a@b@c",
+        ] {
             assert_eq!(right.parse::<Host>().unwrap().as_str(), right);
         }
-        for wrong in ["", "root@", "-oProxyCommand=x", "root@-x", "a b", "pi;x", "$(x)", ".#pi", "ssh://"] {
+        for wrong in [
+            "",
+            "root@",
+            "-oProxyCommand=x",
+            "root@-x",
+            "a b",
+            "pi;x",
+            "$(x)",
+            ".#pi",
+            "ssh://",
+        ] {
             assert!(wrong.parse::<Host>().is_err(), "{wrong}");
         }
     }

@@ -17,6 +17,12 @@ pub(crate) const BEGIN: &str = include_str!("scripts/begin.sh");
 pub(crate) const JOB: &str = include_str!("scripts/job.sh");
 /// Confirms the change.
 pub(crate) const CONFIRM: &str = include_str!("scripts/confirm.sh");
+/// Lists the systems of the machine.
+pub(crate) const GENERATIONS: &str = include_str!("scripts/generations.sh");
+/// Removes systems of the machine.
+pub(crate) const COLLECT: &str = include_str!("scripts/collect.sh");
+/// Restarts the machine.
+pub(crate) const RESTART: &str = include_str!("scripts/restart.sh");
 /// Says what an activation would do.
 pub(crate) const DRY_ACTIVATE: &str = include_str!("scripts/dry_activate.sh");
 
@@ -38,7 +44,9 @@ pub(crate) fn facts(output: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// The first value of `key`.
 pub(crate) fn fact<'a>(output: &'a str, key: &str) -> Option<&'a str> {
-    facts(output).find(|(name, _)| *name == key).map(|(_, value)| value)
+    facts(output)
+        .find(|(name, _)| *name == key)
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -50,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_shell_reads_the_script_its_arguments_and_the_input() {
-        let script = "printf 'sdbuild: word %s\\n' \"$@\"\nread -r rest\necho \"sdbuild: rest $rest\"";
+        let script =
+            "printf 'sdbuild: word %s\\n' \"$@\"\nread -r rest\necho \"sdbuild: rest $rest\"";
         let arguments = ["a b", "it's", "$(id)", "", "-n"];
         let mut shell = Command::new("bash")
             .arg("-s")
@@ -59,7 +68,9 @@ mod tests {
             .spawn()
             .unwrap();
         let mut stdin = shell.stdin.take().unwrap();
-        stdin.write_all(input(script, &arguments).as_bytes()).unwrap();
+        stdin
+            .write_all(input(script, &arguments).as_bytes())
+            .unwrap();
         stdin.write_all(b"more\n").unwrap();
         drop(stdin);
         let output = shell.wait_with_output().unwrap();

@@ -60,7 +60,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Store<R, W> {
         fetch: bool,
     ) -> io::Result<BTreeSet<StorePath>> {
         let mut message = Message::default();
-        message.number(QUERY_VALID_PATHS).number(1).number(fetch.into());
+        message
+            .number(QUERY_VALID_PATHS)
+            .number(1)
+            .number(fetch.into());
         message.texts(paths.iter().map(|path| path.as_str()));
         message.send(&mut self.to).await?;
         let count = self.from.read_u64_le().await?;
@@ -70,7 +73,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Store<R, W> {
         let mut valid = BTreeSet::new();
         for _ in 0..count {
             let path = self.text().await?;
-            valid.insert(path.parse().map_err(|error| invalid(format!("{path:?} {error}")))?);
+            valid.insert(
+                path.parse()
+                    .map_err(|error| invalid(format!("{path:?} {error}")))?,
+            );
         }
         Ok(valid)
     }
@@ -226,15 +232,28 @@ mod tests {
             let valid = store.valid(&[&one, &two], true).await.unwrap();
             assert_eq!(valid, BTreeSet::from([one.clone()]));
             let mut bytes = 0;
-            store.add(&info, &mut archives, |part| bytes += part).await.unwrap();
+            store
+                .add(&info, &mut archives, |part| bytes += part)
+                .await
+                .unwrap();
             bytes
         })
         .await;
         assert_eq!(done.unwrap(), 5);
         let mut expected = message(&[CLIENT_MAGIC, VERSION, QUERY_VALID_PATHS, 1, 1]);
         expected.texts([one.as_str(), two.as_str()].into_iter());
-        expected.number(ADD_TO_STORE_NAR).text(two.as_str()).text("").text("ab");
-        expected.texts([one.as_str()].into_iter()).number(0).number(5).number(0).number(0).text("");
+        expected
+            .number(ADD_TO_STORE_NAR)
+            .text(two.as_str())
+            .text("")
+            .text("ab");
+        expected
+            .texts([one.as_str()].into_iter())
+            .number(0)
+            .number(5)
+            .number(0)
+            .number(0)
+            .text("");
         expected.0.extend(b"abcde");
         assert_eq!(sent, expected.0);
         assert_eq!(archives.next(9).await.unwrap(), "fgh");
@@ -259,7 +278,11 @@ mod tests {
             let mut answers = message(&[SERVER_MAGIC, VERSION]);
             answers.0.extend(answer.0);
             let (done, _) = talk(&answers.0, async |mut store| {
-                store.valid(&[&path('1', "a")], false).await.unwrap_err().to_string()
+                store
+                    .valid(&[&path('1', "a")], false)
+                    .await
+                    .unwrap_err()
+                    .to_string()
             })
             .await;
             assert!(done.unwrap().contains(why), "{why}");

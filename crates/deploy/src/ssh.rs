@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::board::Elevation;
@@ -95,7 +97,9 @@ impl Connection {
         let stdout = connection.master.stdout.take();
         let is_ready = cancel.race(is_ready(stdout)).await?;
         if !is_ready {
-            let why = connection.last_message().unwrap_or_else(|| "ssh ended without a message".to_owned());
+            let why = connection
+                .last_message()
+                .unwrap_or_else(|| "ssh ended without a message".to_owned());
             let failure = Failure::environment(why).context(operation);
             return Err(failure.hint(format!("try it yourself: ssh {}", connection.host)));
         }
@@ -135,7 +139,8 @@ impl Connection {
         let input = input + &script::input(script, arguments);
         let work = async {
             let mut child = command.stderr(Stdio::piped()).spawn()?;
-            let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+            let (stdin, stdout, stderr) =
+                (child.stdin.take(), child.stdout.take(), child.stderr.take());
             let (_, said, messages) = tokio::join!(
                 write(stdin, input.as_bytes()),
                 read(stdout, MAX_OUTPUT),
@@ -179,7 +184,10 @@ impl Connection {
             return Err(Failure::environment("ssh has no input").context(operation));
         };
         let input = elevation.input() + &script::input(script::HOLD, &[]);
-        stdin.write_all(input.as_bytes()).await.or_environment(&operation)?;
+        stdin
+            .write_all(input.as_bytes())
+            .await
+            .or_environment(&operation)?;
         let mut lines = BufReader::new(stdout.take(MAX_MESSAGES)).lines();
         let answer = async {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -195,10 +203,14 @@ impl Connection {
             Some(true) => {}
             Some(false) => {
                 let text = format!("another deployment to {host} is running");
-                return Err(Failure::usage(text).hint("wait until it has ended; its lock does not outlive it by more than a minute"));
+                return Err(Failure::usage(text).hint(
+                    "wait until it has ended; its lock does not outlive it by more than a minute",
+                ));
             }
             None => {
-                let why = self.message("lock").unwrap_or_else(|| "it said nothing".to_owned());
+                let why = self
+                    .message("lock")
+                    .unwrap_or_else(|| "it said nothing".to_owned());
                 return Err(Failure::environment(why).context(operation));
             }
         }
@@ -235,7 +247,10 @@ impl Connection {
             let why = self.store_message().unwrap_or_else(|| error.to_string());
             Failure::environment(why).context(operation)
         })?;
-        Ok(StoreSession { store, _child: child })
+        Ok(StoreSession {
+            store,
+            _child: child,
+        })
     }
 
     /// What the store's server said last.
@@ -303,7 +318,10 @@ fn control(dir: &Path) -> PathBuf {
 /// `ssh` with the options of every one.
 fn base(program: &SshProgram) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", EXEC_SSH, "sh"]).arg(&program.0).arg("-T");
+    command
+        .args(["-c", EXEC_SSH, "sh"])
+        .arg(&program.0)
+        .arg("-T");
     for option in OPTIONS {
         command.args(["-o", option]);
     }

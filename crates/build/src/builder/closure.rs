@@ -131,7 +131,8 @@ impl ClosureProgram<'_> {
         if code == EXIT_SYSTEM_LOST {
             let (store, system) = (self.store, self.system);
             let text = format!("the store volume {store} no longer has the system {system}");
-            return Err(Failure::environment(text).hint("run the same command again: it builds what is missing"));
+            return Err(Failure::environment(text)
+                .hint("run the same command again: it builds what is missing"));
         }
         let failure = Failure::environment(format!("reading the system ended with {code}"));
         Err(Failure {

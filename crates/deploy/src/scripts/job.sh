@@ -1,10 +1,10 @@
 # Changes the system of this machine, and changes it back unless a new connection confirms it in time. Root; runs apart from any
 # connection, so that nothing that happens to one ends it.
 #
-#   job MODE NEW OLD SECONDS
+#   job MODE NEW OLD SECONDS [GENERATION]
 #
 # MODE: switch, test (only until the next start) or boot (only from the next start on, which nobody confirms). NEW and OLD are
-# systems. SECONDS: how long it waits for a confirmation.
+# systems. SECONDS: how long it waits for a confirmation. GENERATION: the number of NEW among those that the machine has already.
 #
 # Until NEW is confirmed, OLD is what the machine starts, so a machine that loses its power comes back with OLD.
 #
@@ -12,7 +12,7 @@
 # `returned REASON` (`unconfirmed`, `activation STATUS`, `installation STATUS`), or `broken REASON` if OLD could not be activated again.
 # /run/sdbuild-deploy/decision: a link to `confirmed` or `returned`, which only one can make.
 set -u
-mode=$1 new=$2 old=$3 seconds=$4
+mode=$1 new=$2 old=$3 seconds=$4 generation=${5:-}
 dir=/run/sdbuild-deploy
 profile=/nix/var/nix/profiles/system
 roots=/nix/var/nix/gcroots/auto
@@ -49,12 +49,20 @@ give_back() {
   reason=$*
   if act "$old" test; then state "returned $reason"; else state "broken $reason"; fi
 }
+# Makes NEW the current generation.
+set_profile() {
+  if [ -n "$generation" ]; then
+    nix-env --profile $profile --switch-generation "$generation"
+  else
+    nix-env --profile $profile --set "$new"
+  fi
+}
 # Makes NEW what the machine starts. If that fails, it starts what it started before.
 install() {
   before=$(readlink $profile)
   before=${before#system-}
   started=$(readlink -f $profile)
-  nix-env --profile $profile --set "$new" >>$dir/log 2>&1 && act "$new" boot && sync && return 0
+  set_profile >>$dir/log 2>&1 && act "$new" boot && sync && return 0
   status=$?
   nix-env --profile $profile --switch-generation "${before%-link}" >>$dir/log 2>&1
   act "$started" boot
