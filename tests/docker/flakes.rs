@@ -168,6 +168,10 @@ fn a_flake_builds_what_the_module_builds() {
     // The derivations differ, by the address of the mirror in those of the packages.
     let path = "store_path";
     assert_eq!(by_flake["result"][path], by_module["result"][path]);
+    let choice = &by_flake["choice"];
+    assert_eq!(choice["attribute"], "config.system.build.sdImage");
+    assert_eq!(choice["chosen_by"], "image-module");
+    assert_eq!(choice, &by_module["choice"]);
     assert_eq!(by_flake["nixpkgs"], Value::Null);
     let configuration = &by_flake["configuration"];
     assert_eq!(configuration["file"], ".");

@@ -246,5 +246,11 @@ fn an_image_is_found_by_its_name_in_unusual_outputs() {
         assert!(refused.stderr.contains(name), "{}", refused.stderr);
         dry(name).assert_exit_code(0);
     }
+    // The only image of a flake needs no name.
+    let outputs = format!("packages.aarch64-linux.image = ({shed}).config.system.build.sdImage;");
+    let text = flake_text("./nixpkgs", &outputs);
+    FlakeRepository::new(&user, "only", &[("flake.nix", &text)]);
+    lock(&user, &["--flake", "only"]).assert_exit_code(0);
+    assert_eq!(image("only"), "packages.aarch64-linux.image");
     runs.assert_nothing_left();
 }
