@@ -34,7 +34,9 @@ let
 
   configurations = flake.nixosConfigurations or { };
   # Of a flake that makes nothing but one image, that image.
-  isOnlyImage = arguments.attribute == [ ] && !isUnnamed && known == [ ] && length images == 1;
+  isOnlyImage = arguments.attribute == [ ] && !isUnnamed && known == [ ] && !isMistyped && length images == 1;
+  # An output with nearly the name of the configurations is meant to have some.
+  isMistyped = !(flake.outputs ? nixosConfigurations) && builtins.any (name: builtins.match "nixos-?[cC]onfig.*" name != null) (attrNames flake.outputs);
   attribute = if isOnlyImage then head images else arguments.attribute;
   whole = concatStringsSep "." attribute;
   isConfiguration = value: isAttrs value && value ? config && value ? options;
@@ -74,7 +76,9 @@ let
   ofFlake = if known == [ ] then "" else ". The configurations of the flake are ${listed}";
 
   withoutConfiguration =
-    if images != [ ] then
+    if isMistyped then
+      "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}"
+    else if images != [ ] then
       "${inWords} has only images. Name one of them: ${concatStringsSep ", " (map argument images)}"
     else if flake.outputs ? nixosConfigurations then
       "${inWords} has a nixosConfigurations without a configuration"
