@@ -15,7 +15,7 @@
   overrides,
 }@arguments:
 let
-  inherit (builtins) attrNames concatMap concatStringsSep elem filter head isAttrs length tail;
+  inherit (builtins) attrNames attrValues concatMap concatStringsSep elem filter head isAttrs length tail;
   last = list: builtins.elemAt list (length list - 1);
   # What the entry wrote: Nix's metadata of the locked flake, and the builder's system.
   metadata = builtins.fromJSON (builtins.readFile ./flake.json);
@@ -212,11 +212,16 @@ in
         "what is named after the # is built as it is";
   };
 
-  # The inputs with a function of their own for configurations, which their modules may need; not nixpkgs, which has packages.
+  # The inputs with a function of their own for configurations, which their modules need. Only those that people report this of are
+  # looked at: this is evaluated after an error, and would fetch each input, and fail with another error where that is impossible.
   makers =
     let
       inputs = flake.inputs or { };
-      isMaker = name: (builtins.tryEval (inputs.${name} ? lib.nixosSystem && !(inputs.${name} ? legacyPackages.x86_64-linux.lib))).value;
+      nodes = metadata.locks.nodes;
+      root = nodes.${metadata.locks.root}.inputs or { };
+      nodeOf = name: (if overrides == [ ] then root else nodes.${root.configuration}.inputs or { }).${name} or null;
+      urlOf = node: if builtins.isString node then toString (attrValues (nodes.${node}.locked or { })) else "";
+      isMaker = name: builtins.match ".*nixos-raspberrypi.*" (urlOf (nodeOf name)) != null && inputs.${name} ? lib.nixosSystem;
     in
     map (name: "${name}=${inputs.${name}.outPath}=nixosSystem") (builtins.filter isMaker (attrNames inputs));
 
