@@ -248,5 +248,10 @@ fn an_image_is_found_by_its_name_in_unusual_outputs() {
     FlakeRepository::new(&user, "only", &[("flake.nix", &text)]);
     lock(&user, &["--flake", "only"]).assert_exit_code(0);
     assert_eq!(image("only"), "packages.aarch64-linux.image");
+    // One of several packages is named.
+    let text = text.replace("linux.image", "linux.shed");
+    user.write("only/flake.nix", &text);
+    let refused = dry("only").assert_exit_code(2);
+    assert!(refused.stderr.contains("only#packages.aarch64-linux.shed"), "{}", refused.stderr);
     runs.assert_nothing_left();
 }

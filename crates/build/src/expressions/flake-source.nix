@@ -15,7 +15,7 @@
   overrides,
 }@arguments:
 let
-  inherit (builtins) attrNames concatMap concatStringsSep elem filter head isAttrs length tail;
+  inherit (builtins) attrNames attrValues concatMap concatStringsSep elem filter head isAttrs length tail;
   last = list: builtins.elemAt list (length list - 1);
   # What the entry wrote: Nix's metadata of the locked flake, and the builder's system.
   metadata = builtins.fromJSON (builtins.readFile ./flake.json);
@@ -34,7 +34,9 @@ let
 
   configurations = flake.nixosConfigurations or { };
   # Of a flake that makes nothing but one image, that image.
-  isOnlyImage = arguments.attribute == [ ] && !isUnnamed && known == [ ] && length images == 1;
+  isOnlyImage = arguments.attribute == [ ] && !isUnnamed && known == [ ] && !isMistyped && length images == 1;
+  # An output with nearly the name of the configurations is meant to have some.
+  isMistyped = !(flake.outputs ? nixosConfigurations) && builtins.any (name: builtins.match "nixos-?[cC]onfig.*" name != null) (attrNames flake.outputs);
   attribute = if isOnlyImage then head images else arguments.attribute;
   whole = concatStringsSep "." attribute;
   isConfiguration = value: isAttrs value && value ? config && value ? options;
@@ -45,7 +47,7 @@ let
   # The paths in the outputs that go on behind one of `paths`, with a name that `test` accepts.
   behind = test: concatMap (path: if holds isSet path then map (name: path ++ [ name ]) (filter (test path) (attrNames (get flake.outputs path))) else [ ]);
   isSystem = name: builtins.match "[a-z0-9_]+-[a-z]+" name != null;
-  isOfImages = name: builtins.match "nixosConfigurations|.*[iI]mages?" name != null;
+  isOfImages = name: builtins.match "nixosConfigurations|.*[iI]mages?([-_A-Z0-9].*)?" name != null;
   # Outputs that have no images, and may have thousands of attributes.
   others = [ "apps" "checks" "devShells" "formatter" "homeModules" "hydraJobs" "legacyPackages" "lib" "nixosModules" "overlays" "templates" ];
   # Where configurations and images are looked for: in an output, in a set of it, and in `nixosConfigurations` beside a system's packages.
@@ -67,16 +69,21 @@ let
   mayBeOne = path: !(builtins.tryEval (get flake.outputs path)).success || holds isConfiguration path;
   known = if isUnnamed then [ ] else nearest (paths: filter mayBeOne (behind (_: _: true) (filter (elem "nixosConfigurations") paths)));
   images = nearest (paths: filter (holds isDerivation) (behind (path: name: builtins.any isOfImages (path ++ [ name ])) paths));
+  packages = ofSystem (behind (_: _: true) (filter (path: head path == "packages") sets));
   quoted = name: if builtins.match "[^.]+" name == null then "\"${name}\"" else name;
   argument = path: "${reference}#${concatStringsSep "." (if length path == 2 && head path == "nixosConfigurations" then tail path else map quoted path)}";
   listed = concatStringsSep ", " (map argument known);
   ofFlake = if known == [ ] then "" else ". The configurations of the flake are ${listed}";
 
   withoutConfiguration =
-    if images != [ ] then
+    if isMistyped then
+      "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}"
+    else if images != [ ] then
       "${inWords} has only images. Name one of them: ${concatStringsSep ", " (map argument images)}"
     else if flake.outputs ? nixosConfigurations then
       "${inWords} has a nixosConfigurations without a configuration"
+    else if packages != [ ] then
+      "${inWords} has no nixosConfigurations, but packages, which may be images. Name one of them: ${concatStringsSep ", " (map argument packages)}"
     else
       "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}";
   # What is in `value`, behind what it lacks.
@@ -205,11 +212,16 @@ in
         "what is named after the # is built as it is";
   };
 
-  # The inputs with a function of their own for configurations, which their modules may need; not nixpkgs, which has packages.
+  # The inputs with a function of their own for configurations, which their modules need. Only those that people report this of are
+  # looked at: this is evaluated after an error, and would fetch each input, and fail with another error where that is impossible.
   makers =
     let
       inputs = flake.inputs or { };
-      isMaker = name: (builtins.tryEval (inputs.${name} ? lib.nixosSystem && !(inputs.${name} ? legacyPackages.x86_64-linux.lib))).value;
+      nodes = metadata.locks.nodes;
+      root = nodes.${metadata.locks.root}.inputs or { };
+      nodeOf = name: (if overrides == [ ] then root else nodes.${root.configuration}.inputs or { }).${name} or null;
+      urlOf = node: if builtins.isString node then toString (attrValues (nodes.${node}.locked or { })) else "";
+      isMaker = name: builtins.match ".*nixos-raspberrypi.*" (urlOf (nodeOf name)) != null && inputs.${name} ? lib.nixosSystem;
     in
     map (name: "${name}=${inputs.${name}.outPath}=nixosSystem") (builtins.filter isMaker (attrNames inputs));
 

@@ -102,7 +102,9 @@ impl ConfigFacts {
     /// Whether what stands where public keys are expected is nothing else, as far as that can be told: a private key, or a password.
     pub fn has_only_public_keys(&self) -> bool {
         let mut keys = self.users.iter().flat_map(|user| &user.keys);
-        keys.all(|key| ssh_key::contains_key(key) && !ssh_key::is_private(key))
+        keys.all(|key| {
+            key.trim().is_empty() || ssh_key::contains_key(key) && !ssh_key::is_private(key)
+        })
     }
 
     pub(super) fn user(&self, name: &str) -> Option<&UserFacts> {
