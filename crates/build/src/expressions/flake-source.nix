@@ -166,11 +166,16 @@ let
       map (name: [ "config" "system" "build" name ]) [ "etc" "initialRamdisk" "kernel" "toplevel" "vm" "vmWithBootLoader" ]
     );
   # How the user named it, without what is behind it.
-  nameOfConfiguration =
+  pathOfConfiguration = builtins.genList (builtins.elemAt attribute) (length attribute - length named.attribute);
+  nameOfConfiguration = concatStringsSep "." (if length pathOfConfiguration > 1 && head pathOfConfiguration == "nixosConfigurations" then tail pathOfConfiguration else pathOfConfiguration);
+
+  # What the flake calls the image of its configuration: `images.NAME`, also for a system.
+  imagesOfConfiguration =
     let
-      path = builtins.genList (builtins.elemAt attribute) (length attribute - length named.attribute);
+      name = last (if attribute == [ ] then head known else pathOfConfiguration);
+      tops = map (name: [ name ]) (filter (name: name != "nixosConfigurations" && isOfImages name) (attrNames flake.outputs));
     in
-    concatStringsSep "." (if length path > 1 && head path == "nixosConfigurations" then tail path else path);
+    ofSystem (filter (holds isDerivation) (behind (_: other: other == name) (tops ++ behind (_: isSystem) tops)));
 
   # The binary caches of its nixConfig, which Nix is told only if the user accepts them.
   nixConfig = (import "${flake}/flake.nix").nixConfig or { };
@@ -190,6 +195,9 @@ in
     configuration:
     let
       image = import ./image.nix { inherit system; own = flake.sourceInfo.outPath; named = named.attribute; } configuration;
+      # A configuration that defines no image may have one beside it, to which the flake adds the modules of the image.
+      hasNone = image.choice.chosen_by or "sdbuild" == "sdbuild" && named.attribute == [ ] && (import ./format.nix).variant == null;
+      ownImages = if hasNone && !changed then imagesOfConfiguration else [ ];
     in
     if isOfSystem named.attribute then
       throw "${reference}#${whole} is not an image of the configuration ${reference}#${nameOfConfiguration}"
@@ -197,6 +205,14 @@ in
       throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
     else if named ? derivation && !changed then
       { choice = { attribute = whole; chosen_by = if isOnlyImage then "flake" else "flag"; file = null; }; inherit (named) derivation; }
+    else if length ownImages == 1 then
+      image
+      // {
+        choice = { attribute = concatStringsSep "." (head ownImages); chosen_by = "flake"; file = null; };
+        missing = null;
+        isCard = false;
+        derivation = get flake.outputs (head ownImages);
+      }
     else
       image;
   # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue. What is not a
