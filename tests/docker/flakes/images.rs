@@ -118,7 +118,7 @@ fn the_configuration_itself_decides_which_image_is_built() {
     ] {
         let reference = format!("pi#{name}");
         let checked = check(&user, &[&["--flake", &reference], more].concat());
-        assert_eq!(report(&checked)["evaluates"], true, "{name}: {}", checked.stderr);
+        assert_eq!(checked.json()["evaluates"], true, "{name}: {}", checked.stderr);
         let mut expected =
             json!({ "attribute": of_build(attribute), "chosen_by": by, "file": file });
         if name == "repart" {
@@ -126,7 +126,7 @@ fn the_configuration_itself_decides_which_image_is_built() {
         }
         assert_eq!(checked.json()["image"], expected, "{name}: {}", checked.stderr);
     }
-    let beside = report(&check(&user, &["--flake", "pi#beside"]));
+    let beside = check(&user, &["--flake", "pi#beside"]).json();
     assert_eq!(beside["image"]["attribute"], "images.beside");
     runs.assert_nothing_left();
 }
