@@ -21,9 +21,10 @@ pub mod machines;
 #[path = "aws_double/signature.rs"]
 mod signature;
 
+use crate::support::Request;
 use ebs::{complete, put, start};
 use form::{action, ec2, form, get_parameter, refusal, service};
-use http::{Call, Reply, reply, serve};
+use http::{Reply, reply, serve};
 use machines::Machines;
 use signature::wrong_signature;
 
@@ -145,10 +146,7 @@ impl AwsDouble {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let served = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -166,10 +164,7 @@ impl AwsDouble {
             ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
-            (
-                "SDBUILD_OWN_ADDRESS_URL",
-                format!("http://{}/checkip", self.address),
-            ),
+            ("SDBUILD_OWN_ADDRESS_URL", format!("http://{}/checkip", self.address)),
         ]
     }
 
@@ -182,17 +177,15 @@ impl AwsDouble {
     pub fn wait_until(&self, condition: impl Fn(&AwsState) -> bool) {
         let limit = std::time::Duration::from_mins(1);
         let guard = self.state();
-        let waited = self
-            .shared
-            .changed
-            .wait_timeout_while(guard, limit, |state| !condition(state));
+        let waited =
+            self.shared.changed.wait_timeout_while(guard, limit, |state| !condition(state));
         assert!(!waited.unwrap().1.timed_out(), "it did not come to that");
     }
 }
 
 /// The answer; `None` cuts the connection.
-fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
-    if call.path == "/checkip" {
+fn answer(call: &Request, shared: &Shared) -> Option<Reply> {
+    if call.target == "/checkip" {
         // Not a service with signatures.
         return Some(reply(200, format!("{}\n", machines::CALLER)));
     }
@@ -203,7 +196,7 @@ fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
     let action = action(call, &form);
     form.insert(IN_REGION.to_owned(), region(call));
     state.calls.push(action.clone());
-    if let Some(mistake) = violation(&call.method, &call.path, &call.headers, &call.body) {
+    if let Some(mistake) = violation(&call.method, &call.target, &call.headers, &call.body) {
         state.mistakes.push(mistake.clone());
         return Some(refusal(call, 400, "ValidationError", &mistake));
     }
@@ -214,10 +207,7 @@ fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
     if let Some((status, code, message)) = state.faults.refuse {
         return Some(refusal(call, status, code, message));
     }
-    if let Some((_, code, message)) = state
-        .faults
-        .refuse_call
-        .filter(|(name, ..)| *name == action)
+    if let Some((_, code, message)) = state.faults.refuse_call.filter(|(name, ..)| *name == action)
     {
         return Some(refusal(call, 400, code, message));
     }
@@ -256,13 +246,11 @@ fn stops(action: &str, state: &AwsState) -> bool {
     let faults = &state.faults;
     let hangs = faults.hang_after;
     hangs.is_some_and(|(name, after)| name == action && state.count(name) > after)
-        || faults
-            .stop_at
-            .is_some_and(|(at, _)| state.calls.len() >= at)
+        || faults.stop_at.is_some_and(|(at, _)| state.calls.len() >= at)
 }
 
 /// How a call fails, if it does: with an answer or a connection that is cut.
-fn fail(call: &Call, action: &str, state: &mut AwsState) -> Result<(), Option<Reply>> {
+fn fail(call: &Request, action: &str, state: &mut AwsState) -> Result<(), Option<Reply>> {
     let faults = &mut state.faults;
     if faults.unavailable > 0 {
         faults.unavailable -= 1;
@@ -285,7 +273,7 @@ fn fail(call: &Call, action: &str, state: &mut AwsState) -> Result<(), Option<Re
     }
 }
 
-fn carry_out(call: &Call, action: &str, form: &Form, state: &mut AwsState) -> Done {
+fn carry_out(call: &Request, action: &str, form: &Form, state: &mut AwsState) -> Done {
     match action {
         "StartSnapshot" => start(call, state),
         "PutSnapshotBlock" => put(call, state),
@@ -312,7 +300,7 @@ pub const IN_REGION: &str = " region";
 pub const STATE: &str = " state";
 
 /// The region that a call is signed for.
-fn region(call: &Call) -> String {
+fn region(call: &Request) -> String {
     let scope = call.headers.get("authorization");
     let region = scope.and_then(|scope| scope.split('/').nth(2));
     region.unwrap_or_default().to_owned()

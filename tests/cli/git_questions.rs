@@ -1,18 +1,14 @@
 //! The user's git asks nobody: no password is waited for, whatever programs the user has for questions.
 
-use std::fs;
-
 use crate::support::*;
 use crate::user;
 
 /// A program in the user's home that notes that it was run, and with what.
 fn program(user: &TestUser, name: &str, note: &str) -> String {
-    use std::os::unix::fs::PermissionsExt as _;
     let home = user.home.path().display();
     let text =
         format!("#!/bin/sh\n{{ {note}; }} >>'{home}/{name}.ran' 2>&1\necho secret\nexit 1\n");
-    let path = user.write(&format!("bin/{name}"), &text);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = user.write_program(&format!("bin/{name}"), &text);
     path.display().to_string()
 }
 
@@ -43,14 +39,9 @@ fn nobody_is_asked_for_a_password_of_a_server() {
     let reference = format!("git+{}/pi", server.url());
     let words = ["check", "--flake", &reference, "--git-inputs", "self"];
     // Each of them alone too: git takes the first that there is.
-    for without in [
-        &[][..],
-        &["GIT_ASKPASS"],
-        &["GIT_ASKPASS", "GIT_CONFIG_GLOBAL"],
-    ] {
+    for without in [&[][..], &["GIT_ASKPASS"], &["GIT_ASKPASS", "GIT_CONFIG_GLOBAL"]] {
         let mut user = user_with_askers();
-        user.environment
-            .retain(|name, _| !without.contains(&name.as_str()));
+        user.environment.retain(|name, _| !without.contains(&name.as_str()));
         run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
             .assert_stderr_contains(&["/pi", "sdbuild never asks for a password"]);

@@ -1,7 +1,6 @@
 //! `init --ci` writes a workflow for a service.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::support::*;
@@ -9,10 +8,8 @@ use crate::user;
 
 #[test]
 fn init_writes_configuration_and_workflow() {
-    for (service, file) in [
-        ("github", ".github/workflows/image.yml"),
-        ("gitlab", ".gitlab-ci.yml"),
-    ] {
+    for (service, file) in [("github", ".github/workflows/image.yml"), ("gitlab", ".gitlab-ci.yml")]
+    {
         let user = user();
         let outcome = run(&mut user.sdbuild(&["init", "--ci", service]))
             .assert_exit_code(0)
@@ -37,13 +34,12 @@ fn workflow_is_at_the_root_and_names_the_directory() {
     let user = user();
     fs::create_dir(user.home.path().join(".git")).unwrap();
     run(&mut user.sdbuild(&["init", "my pi", "--ci", "github"])).assert_exit_code(0);
-    let path = user.home.path().join(".github/workflows/image.yml");
-    let text = fs::read_to_string(path).unwrap();
+    let text = user.read(".github/workflows/image.yml");
     let build = "          sdbuild build 'my pi' --output images\n";
     assert!(text.contains(build), "{text}");
     run(&mut user.sdbuild(&["init", "--config", "my pi/a.nix", "--ci", "gitlab"]))
         .assert_exit_code(0);
-    let text = fs::read_to_string(user.home.path().join(".gitlab-ci.yml")).unwrap();
+    let text = user.read(".gitlab-ci.yml");
     let build = "sdbuild build 'my pi/a.nix' --output images\n";
     assert!(text.contains(build), "{text}");
 }
@@ -55,12 +51,7 @@ fn installed_with(service: Ci, repository: Option<&str>) -> Vec<String> {
     fs::create_dir(&bin).unwrap();
     for program in ["apk", "cargo", "curl", "wget"] {
         let file = bin.join(program);
-        fs::write(
-            &file,
-            format!("#!/bin/sh\necho {program} \"$@\" >>\"$RAN\"\n"),
-        )
-        .unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&file, format!("#!/bin/sh\necho {program} \"$@\" >>\"$RAN\"\n"));
     }
     // What wget would download.
     fs::write(dir.path().join("install.sh"), "").unwrap();
@@ -83,15 +74,9 @@ fn installed_with(service: Ci, repository: Option<&str>) -> Vec<String> {
 #[test]
 fn workflows_install_a_release_or_compile_a_repository() {
     let source = "https://git.example.org/sdbuild.git";
-    let of_release = concat!(
-        env!("CARGO_PKG_REPOSITORY"),
-        "/releases/download/v9.8.7/install.sh"
-    );
+    let of_release = concat!(env!("CARGO_PKG_REPOSITORY"), "/releases/download/v9.8.7/install.sh");
     let ran = |service| installed_with(service, Some(source));
-    assert_eq!(
-        ran(Ci::GitHub),
-        [format!("cargo install --locked --git {source} sdbuild")]
-    );
+    assert_eq!(ran(Ci::GitHub), [format!("cargo install --locked --git {source} sdbuild")]);
     assert_eq!(
         ran(Ci::GitLab),
         [
@@ -99,13 +84,7 @@ fn workflows_install_a_release_or_compile_a_repository() {
             format!("cargo install --locked --root /usr/local --git {source} sdbuild")
         ]
     );
-    for (service, download) in [
-        (Ci::GitHub, "curl -fsSL"),
-        (Ci::GitLab, "wget -qO install.sh"),
-    ] {
-        assert_eq!(
-            installed_with(service, None),
-            [format!("{download} {of_release}")]
-        );
+    for (service, download) in [(Ci::GitHub, "curl -fsSL"), (Ci::GitLab, "wget -qO install.sh")] {
+        assert_eq!(installed_with(service, None), [format!("{download} {of_release}")]);
     }
 }

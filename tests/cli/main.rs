@@ -10,12 +10,11 @@
     clippy::string_slice,
     clippy::disallowed_methods,
     unreachable_pub,
-    dead_code,
-    unused_imports,
     reason = "tests fail by panicking; each tier uses its own part of the support"
 )]
 
 #[path = "../support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "each tier uses a part of it")]
 mod support;
 
 mod aws_credentials;
@@ -78,13 +77,7 @@ fn as_nobody(user: &TestUser, more: &[&str]) -> Outcome {
     let binary = user.home.path().join("sdbuild");
     fs::copy(env!("CARGO_BIN_EXE_sdbuild"), &binary).unwrap();
     let mut command = std::process::Command::new(&binary);
-    command
-        .args(["build", "--output"])
-        .arg(user.out())
-        .args(more);
-    command
-        .env_clear()
-        .envs(&user.environment)
-        .current_dir(user.home.path());
+    command.args(["build", "--output"]).arg(user.out()).args(more);
+    command.env_clear().envs(&user.environment).current_dir(user.home.path());
     run(command.uid(65534).gid(65534))
 }

@@ -1,10 +1,6 @@
 //! The image that a command takes when none is named, or the name of a host.
 
-use std::fs;
-
 use crate::cli_test::CliTest;
-use crate::support::*;
-use crate::user;
 
 #[test]
 fn a_host_name_means_its_newest_image() {
@@ -18,11 +14,9 @@ fn a_host_name_means_its_newest_image() {
         test.exit_code(2).run().stderr
     };
     let newest = format!("the newest image of kitchen: {second}");
-    for words in [
-        &["inspect", "kitchen"][..],
-        &["boot", "kitchen"],
-        &["flash", "kitchen", "/dev/sdx"],
-    ] {
+    for words in
+        [&["inspect", "kitchen"][..], &["boot", "kitchen"], &["flash", "kitchen", "/dev/sdx"]]
+    {
         let stderr = test(words);
         assert!(stderr.contains(&newest), "{stderr}");
     }

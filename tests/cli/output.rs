@@ -1,31 +1,21 @@
 //! Which output goes to which stream, its colours and its width.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::cli_test::CliTest;
-use crate::support::*;
 use crate::{GOOD, user};
 
 #[test]
 fn json_events_are_all_of_standard_error() {
     let user = user().with("CLICOLOR_FORCE", "1");
-    user.write("sd-card.nix", GOOD);
-    let outcome = run(&mut user.build(&["--json-events"])).assert_exit_code(3);
-    let objects: Vec<serde_json::Value> = outcome
-        .stderr
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let outcome = user.build_of(GOOD, &["--json-events"]).assert_exit_code(3);
+    let objects: Vec<serde_json::Value> =
+        outcome.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects[0]["event"], "phase-started");
     assert_eq!(objects[0]["phase"], "preflight");
     let failed = objects.last().unwrap();
-    assert_eq!(
-        (&failed["event"], &failed["class"]),
-        (&"failed".into(), &"environment".into())
-    );
+    assert_eq!((&failed["event"], &failed["class"]), (&"failed".into(), &"environment".into()));
     assert!(failed["hints"][0].is_string(), "{failed}");
     assert!(objects.iter().all(|object| object["version"] == 1));
     let usage = user.build(&["--json-events", "--quiet"]).status().unwrap();
@@ -36,13 +26,8 @@ fn json_events_are_all_of_standard_error() {
 fn colours_follow_the_environment() {
     let coloured = |name: &str, value: &str, also: &str| {
         let user = user().with(name, value).with("NO_COLOR", also);
-        user.write("sd-card.nix", GOOD);
-        let outcome = run(&mut user.build(&[])).assert_exit_code(3);
-        assert!(
-            outcome.stderr.contains("no engine answers"),
-            "{}",
-            outcome.stderr
-        );
+        let outcome = user.build_of(GOOD, &[]).assert_exit_code(3);
+        assert!(outcome.stderr.contains("no engine answers"), "{}", outcome.stderr);
         outcome.stderr.contains('\u{1b}')
     };
     assert!(!coloured("TERM", "xterm", ""), "not a terminal");
@@ -55,10 +40,7 @@ fn colours_follow_the_environment() {
 fn unwritable_standard_error_keeps_the_exit_code() {
     let user = user();
     user.write("sd-card.nix", GOOD);
-    let full = fs::OpenOptions::new()
-        .write(true)
-        .open(Path::new("/dev/full"))
-        .unwrap();
+    let full = fs::OpenOptions::new().write(true).open(Path::new("/dev/full")).unwrap();
     let (_, closed) = std::io::pipe().unwrap();
     for stderr in [Stdio::from(full), closed.into()] {
         let status = user.build(&[]).stderr(stderr).status().unwrap();

@@ -1,7 +1,6 @@
 //! `scripts/refresh-pins` with forged metadata of an archive: apt is replaced, as if it had verified their signature.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,17 +24,13 @@ fn refresh(out: &Path, date: &str, version: &str, flags: &[&str]) -> Outcome {
     let bin = tempfile::tempdir().unwrap();
     for name in ["apt-get", "apt-cache", "apt-config"] {
         let path = bin.path().join(name);
-        fs::write(&path, APT).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, APT);
     }
     let path = std::env::var_os("PATH").unwrap();
     let path = format!("{}:{}", bin.path().display(), path.display());
     let mut command = Command::new(root().join("scripts/refresh-pins"));
     command.args(["--out"]).arg(out).args(flags).arg("builder");
-    command
-        .env("PATH", path)
-        .env("FORGED_DATE", date)
-        .env("FORGED_VERSION", version);
+    command.env("PATH", path).env("FORGED_DATE", date).env("FORGED_VERSION", version);
     run(&mut command)
 }
 
@@ -53,19 +48,12 @@ fn date_of_lock(hours: i64) -> String {
 #[test]
 fn pins_are_never_rolled_back() {
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    if !tools_available(&["bash", "jq", "dpkg", keyring]) {
-        return;
-    }
+    needs!(tools_available(&["bash", "jq", "dpkg", keyring]));
     let (newer, lower) = ("9999:1", "0~1");
     for (hours, version, flags, refusal) in [
         (0, newer, &[][..], None),
         (-1, newer, &[], Some("the mirror's metadata are older")),
-        (
-            -1,
-            newer,
-            &["--allow-older"],
-            Some("the mirror's metadata are older"),
-        ),
+        (-1, newer, &["--allow-older"], Some("the mirror's metadata are older")),
         (0, lower, &[], Some(" -> 0~1")),
         (0, lower, &["--allow-older"], None),
     ] {
@@ -82,10 +70,7 @@ fn pins_are_never_rolled_back() {
         } else {
             outcome.assert_exit_code(0);
             let text = fs::read_to_string(lock).unwrap();
-            assert!(
-                text.contains(&format!("\"version\":\"{version}\"")),
-                "{text}"
-            );
+            assert!(text.contains(&format!("\"version\":\"{version}\"")), "{text}");
         }
     }
 }

@@ -9,16 +9,14 @@ const WORK: &str = "/nix/var/sdbuild/work";
 /// Builds an image whose content is the path of the directory in which it was built, and returns that.
 fn build(user: &TestUser) -> String {
     let script = fresh(SMALL_IMAGE).replace("echo small", "echo $NIX_BUILD_TOP");
-    user.write("sd-card.nix", &product_of_the_builder_alone(&script));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let image =
+        user.build_of(&product_of_the_builder_alone(&script), &[]).assert_exit_code(0).image();
     fs::read_to_string(image).unwrap()
 }
 
 #[test]
 fn builds_have_the_same_directory_in_every_run() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let volume = StoreVolume::new();
     let user = || TestUser::new().with("SDBUILD_STORE", &volume.0);
     let (first, second) = (user(), user());
@@ -54,20 +52,15 @@ done
 
 #[test]
 fn directory_of_a_killed_run_is_taken_over_once() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
-    user.write("sd-card.nix", &product_of_the_builder_alone(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product_of_the_builder_alone(SMALL_IMAGE), &[]).assert_exit_code(0);
     let volume = StoreVolume::new();
     // Every file is old.
     let stubs = tempfile::tempdir().unwrap();
     let stub = "#!/bin/sh\ncase \"$*\" in *-cmin*) [ ! -e \"$1\" ] || echo \"$1\" ;; esac\n";
     fs::write(stubs.path().join("find"), stub).unwrap();
-    run(std::process::Command::new("chmod")
-        .args(["-R", "a+rx"])
-        .arg(stubs.path()));
+    run(std::process::Command::new("chmod").args(["-R", "a+rx"]).arg(stubs.path()));
     let programs = root().join("containers/builder");
     let mounts = [
         format!("{}:/stubs:ro", stubs.path().display()),
@@ -84,11 +77,7 @@ fn directory_of_a_killed_run_is_taken_over_once() {
     let said = inside(ENTER, &["one two three four", "one two three four"]);
     let taken = said.lines().filter(|line| !line.trim().is_empty());
     let taken: Vec<&str> = taken.collect();
-    let words = taken
-        .first()
-        .expect(&said)
-        .split_once(" .run-")
-        .expect(&said);
+    let words = taken.first().expect(&said).split_once(" .run-").expect(&said);
     assert_eq!((taken.len(), words.0), (1, WORK), "{said}");
     assert!(["one", "two", "three", "four"].contains(&words.1), "{said}");
 }

@@ -30,27 +30,17 @@ impl Board {
         let config = user.state.path().join("ssh_config");
         let options = [
             format!("IdentityFile \"{}\"", key.display()),
-            format!(
-                "UserKnownHostsFile {}",
-                user.state.path().join("known_hosts").display()
-            ),
+            format!("UserKnownHostsFile {}", user.state.path().join("known_hosts").display()),
             "IdentitiesOnly yes\nStrictHostKeyChecking accept-new\nLogLevel ERROR\n".to_owned(),
         ];
         fs::write(&config, options.join("\n")).unwrap();
         // The user's own configuration, which ssh would read in the home directory of the account.
         let ssh = bin.join("ssh");
-        let script = format!(
-            "#!/bin/sh\nexec /usr/bin/ssh -F '{}' \"$@\"\n",
-            config.display()
-        );
+        let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F '{}' \"$@\"\n", config.display());
         fs::write(&ssh, script).unwrap();
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
         let path = format!("{}:{}", bin.display(), user.environment["PATH"]);
-        Self {
-            user: user.with("PATH", path),
-            machine,
-            disk,
-        }
+        Self { user: user.with("PATH", path), machine, disk }
     }
 
     fn address(&self) -> String {
@@ -71,9 +61,7 @@ impl Board {
     /// Deploys the configuration in `file`.
     fn deploy(&self, file: &str, more: &[&str]) -> Command {
         let mini = mini_nixpkgs();
-        let mut command = self
-            .user
-            .sdbuild(&["deploy", "--no-substitute", "--nixpkgs"]);
+        let mut command = self.user.sdbuild(&["deploy", "--no-substitute", "--nixpkgs"]);
         command.arg(mini).args(more).args([file, &self.address()]);
         command
     }
@@ -99,47 +87,29 @@ impl Board {
 
 #[test]
 fn a_board_runs_what_was_deployed_and_returns_on_request() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let board = Board::start();
     let runs = board.user.track_runs();
     let first = board.running();
     let file = board.write("second", "");
     let shown = run(&mut board.deploy(&file, &["--dry-run"])).assert_exit_code(0);
     assert!(shown.stderr.contains("to copy: "), "{}", shown.stderr);
-    assert!(
-        !board
-            .machine
-            .run("ls /nix/store")
-            .contains("-nixos-system-second-")
-    );
+    assert!(!board.machine.run("ls /nix/store").contains("-nixos-system-second-"));
     let refused = run(&mut board.deploy(&file, &[])).assert_exit_code(2);
-    assert!(
-        refused.stderr.contains("was not changed"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.contains("was not changed"), "{}", refused.stderr);
     assert_eq!(board.running(), first);
 
     run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(0);
     assert_eq!(board.machine.run("hostname"), "second\n");
     assert_eq!(generations(&board.machine), ["1", "2*"]);
     let second = board.running();
-    assert_eq!(
-        board
-            .machine
-            .run("readlink -f /nix/var/nix/profiles/system"),
-        second
-    );
+    assert_eq!(board.machine.run("readlink -f /nix/var/nix/profiles/system"), second);
     board.machine.run("nix-store --verify --check-contents");
     board.assert_nothing_left();
 
     let again = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(0);
     assert!(again.stderr.contains("already"), "{}", again.stderr);
-    let listed = run(&mut board.manage(&["--list"]))
-        .assert_exit_code(0)
-        .stdout;
+    let listed = run(&mut board.manage(&["--list"])).assert_exit_code(0).stdout;
     let lines: Vec<_> = listed.lines().collect();
     assert_eq!(lines.len(), 2, "{listed}");
     assert!(lines[1].ends_with("(runs, starts next)"), "{listed}");
@@ -149,36 +119,21 @@ fn a_board_runs_what_was_deployed_and_returns_on_request() {
     assert_eq!(generations(&board.machine), ["1*", "2"]);
     run(&mut board.manage(&["--collect", "--yes"])).assert_exit_code(0);
     assert_eq!(generations(&board.machine), ["1*"]);
-    assert!(
-        !board
-            .machine
-            .run("ls /nix/store")
-            .contains("-nixos-system-second-")
-    );
+    assert!(!board.machine.run("ls /nix/store").contains("-nixos-system-second-"));
     board.assert_nothing_left();
     runs.assert_nothing_left();
 }
 
 #[test]
 fn a_board_returns_from_a_system_that_fails_or_lets_nobody_in() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let board = Board::start();
     let first = board.running();
     let fails = "  system.activationScripts.broken = \"echo this is broken; exit 3\";\n";
     let file = board.write("fails", fails);
     let failed = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(7);
-    assert!(
-        failed.stderr.contains("this is broken"),
-        "{}",
-        failed.stderr
-    );
-    assert!(
-        failed.stderr.contains("runs its old system again"),
-        "{}",
-        failed.stderr
-    );
+    assert!(failed.stderr.contains("this is broken"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("runs its old system again"), "{}", failed.stderr);
     assert_eq!(
         (board.running(), board.machine.run("hostname")),
         (first.clone(), "first\n".to_owned())
@@ -187,38 +142,22 @@ fn a_board_returns_from_a_system_that_fails_or_lets_nobody_in() {
 
     let file = board.write("silent", "");
     let text = fs::read_to_string(board.user.home.path().join(&file)).unwrap();
-    let text = text.replacen(
-        "services.openssh.enable = true",
-        "services.openssh.enable = false",
-        1,
-    );
+    let text =
+        text.replacen("services.openssh.enable = true", "services.openssh.enable = false", 1);
     board.user.write(&file, &text);
     let begin = Instant::now();
     let returned = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(7);
-    assert!(
-        returned.stderr.contains("no new connection confirmed"),
-        "{}",
-        returned.stderr
-    );
-    assert!(
-        begin.elapsed() < Duration::from_mins(10),
-        "{:?}",
-        begin.elapsed()
-    );
-    assert_eq!(
-        (board.running(), generations(&board.machine)),
-        (first, vec!["1*".to_owned()])
-    );
+    assert!(returned.stderr.contains("no new connection confirmed"), "{}", returned.stderr);
+    assert!(begin.elapsed() < Duration::from_mins(10), "{:?}", begin.elapsed());
+    assert_eq!((board.running(), generations(&board.machine)), (first, vec!["1*".to_owned()]));
     board.assert_nothing_left();
 }
 
 /// Nobody confirms: the machine returns by itself. Without power in between, it starts the old system.
 #[test]
 fn a_board_whose_deployment_is_killed_runs_the_old_system() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
-    let mut board = Board::start();
+    needs!(engine_ready(), boot_available());
+    let board = Board::start();
     let first = board.running();
     // The activation takes as long as it takes to kill what waits for it.
     let slow = "  system.activationScripts.slow = \"echo slowly; sleep 20\";\n";
@@ -234,19 +173,17 @@ fn a_board_whose_deployment_is_killed_runs_the_old_system() {
     while board.running() != first
         || board.machine.run("cat /run/sdbuild-deploy/state") != "returned unconfirmed\n"
     {
-        assert!(
-            begin.elapsed() < Duration::from_mins(5),
-            "{}",
-            board.running()
-        );
+        assert!(begin.elapsed() < Duration::from_mins(5), "{}", board.running());
         std::thread::sleep(Duration::from_secs(1));
     }
 
     let mut deploying = Running::start(&mut board.deploy(&file, &["--yes"]));
     deploying.wait_for("would activate");
     wait_until(&board, "activating");
-    board.machine.cut_power(&board.disk);
-    board.machine.wait_for("first");
+    let Board { user, machine, disk } = board;
+    let mut machine = machine.cut_power(&disk);
+    machine.wait_for("first");
+    let board = Board { user, machine, disk };
     deploying.finish().assert_exit_code(7);
     assert_eq!(board.running(), first);
     assert_eq!(generations(&board.machine), ["1*"]);
@@ -263,10 +200,6 @@ fn wait_until(board: &Board, state: &str) {
     let begin = Instant::now();
     let read = || run(&mut board.machine.ssh("cat /run/sdbuild-deploy/state")).stdout;
     while read().trim_end() != state {
-        assert!(
-            begin.elapsed() < Duration::from_mins(2),
-            "not {state}: {}",
-            read()
-        );
+        assert!(begin.elapsed() < Duration::from_mins(2), "not {state}: {}", read());
     }
 }

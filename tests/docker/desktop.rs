@@ -7,9 +7,7 @@ use crate::support::*;
 
 #[test]
 fn simulated_docker_desktop_builds_with_private_emulation() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let desktop = DockerDesktop::start(Refuses::Dirs);
     let user = desktop.user();
     let runs = user.track_runs();
@@ -22,8 +20,8 @@ fn simulated_docker_desktop_builds_with_private_emulation() {
         assert!(doctor.contains(part), "`{part}` is not in:\n{doctor}");
     }
 
-    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let built = run(&mut user.build(&[]))
+    let built = user
+        .build_of(&product(&fresh(SMALL_IMAGE)), &[])
         .assert_exit_code(0)
         .assert_stderr_contains(&[
             "Mounts denied",

@@ -9,7 +9,7 @@ mod named;
 mod offline;
 mod private;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -30,8 +30,7 @@ fn check(user: &TestUser, words: &[&str]) -> Outcome {
 
 /// The texts of the configuration's own warnings: a configuration tells by them what it knows about itself.
 fn told(checked: &Outcome) -> String {
-    let report: Value = serde_json::from_str(&checked.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}{}", checked.stdout, checked.stderr));
+    let report = checked.json();
     let findings = report["findings"].as_array().unwrap().iter();
     let warnings = findings.filter(|finding| finding["id"] == "warning");
     warnings.map(ToString::to_string).collect()
@@ -50,29 +49,18 @@ fn lock(user: &TestUser, words: &[&str]) -> Outcome {
 }
 
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one repository in its states, for several"
-)]
+#[expect(clippy::too_many_lines, reason = "one repository in its states, for several")]
 fn a_flake_is_evaluated_as_git_sees_it() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let runs = user.track_runs();
     let module = flake_module(
         "warnings = [ \"revision ${self.rev or \"none\"}\" \"library ${inputs.library.word}\" ];",
     )
-    .replace(
-        "imports = [ (modulesPath",
-        "imports = [ ../common.nix (modulesPath",
-    );
+    .replace("imports = [ (modulesPath", "imports = [ ../common.nix (modulesPath");
     let outputs = flake_configuration("pi", &module);
     let text = flake_text("../nixpkgs", &outputs);
-    let text = text.replace(
-        "  outputs",
-        "  inputs.library.url = \"path:../library\";\n  outputs",
-    );
+    let text = text.replace("  outputs", "  inputs.library.url = \"path:../library\";\n  outputs");
     let common = "{ warnings = [ \"common one\" ]; }";
     let repository = FlakeRepository::new(
         &user,
@@ -85,24 +73,17 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     );
     let flake = ["--flake", "my pi/pi"];
     // A missing lock.
-    check(&user, &flake)
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "there is no flake.lock, which a build needs for the inputs library, nixpkgs",
-            "hint: `sdbuild lock --flake 'my pi/pi'` writes one",
-        ]);
+    check(&user, &flake).assert_exit_code(2).assert_stderr_contains(&[
+        "there is no flake.lock, which a build needs for the inputs library, nixpkgs",
+        "hint: `sdbuild lock --flake 'my pi/pi'` writes one",
+    ]);
     lock(&user, &flake)
         .assert_exit_code(0)
         .assert_stderr_contains(&["library added, nixpkgs added"]);
-    lock(&user, &flake)
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["nothing has changed"]);
+    lock(&user, &flake).assert_exit_code(0).assert_stderr_contains(&["nothing has changed"]);
     let head = repository.commit();
     let clean = check(&user, &flake).assert_exit_code(6);
-    assert_tells(
-        &clean,
-        &[&format!("revision {head}"), "common one", "library two"],
-    );
+    assert_tells(&clean, &[&format!("revision {head}"), "common one", "library two"]);
     assert!(!clean.stderr.contains("Internet"), "{}", clean.stderr);
 
     repository.write("common.nix", "{ imports = [ ./new.nix ]; }");
@@ -119,12 +100,10 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     // An input that the lock has with another URL.
     let moved = text.replace("path:../library", "path:../nixpkgs");
     repository.write("pi/flake.nix", &moved);
-    check(&user, &flake)
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "the input library is path:../nixpkgs in flake.nix, and path:../library in flake.lock",
-            "`sdbuild lock --flake 'my pi/pi'` updates it",
-        ]);
+    check(&user, &flake).assert_exit_code(2).assert_stderr_contains(&[
+        "the input library is path:../nixpkgs in flake.nix, and path:../library in flake.lock",
+        "`sdbuild lock --flake 'my pi/pi'` updates it",
+    ]);
     // The whole error names the user's file.
     repository.write("pi/flake.nix", &text);
     repository.write("common.nix", "{ networking.hotsName = 1; }");
@@ -136,9 +115,7 @@ fn a_flake_is_evaluated_as_git_sees_it() {
 
 #[test]
 fn files_of_submodules_are_part_of_a_flake() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let library = FlakeRepository::new(
         &user,
@@ -150,74 +127,75 @@ fn files_of_submodules_are_part_of_a_flake() {
     library.commit();
     let module = flake_module("warnings = [ \"revision ${self.rev or \"none\"}\" ];");
     let outputs = flake_configuration("pi", &format!("./vendor/lib.nix {module}"));
-    let repository = FlakeRepository::new(
-        &user,
-        "pi",
-        &[("flake.nix", &flake_text("./nixpkgs", &outputs))],
-    );
+    let repository =
+        FlakeRepository::new(&user, "pi", &[("flake.nix", &flake_text("./nixpkgs", &outputs))]);
     let url = library.path("").display().to_string();
     repository.git(&["submodule", "--quiet", "add", &url, "vendor"]);
     lock(&user, &["--flake", "pi"]).assert_exit_code(0);
     let head = repository.commit();
     let checked = check(&user, &["--flake", "git+file:pi?submodules=1"]).assert_exit_code(6);
-    assert_tells(
-        &checked,
-        &["from the submodule", &format!("revision {head}")],
-    );
+    assert_tells(&checked, &["from the submodule", &format!("revision {head}")]);
+}
+
+#[test]
+fn an_input_that_nothing_uses_is_not_fetched_after_an_error() {
+    needs!(engine_ready());
+    let user = without_a_network();
+    let module = flake_module("networking.hostName = throw \"my own error\";");
+    let outputs = flake_configuration("pi", &module);
+    let text = flake_text("./nixpkgs", &outputs);
+    let inputs = |more: &str| text.replacen("inputs", &format!("{more}inputs"), 1);
+    FlakeRepository::new(&user, "pi", &[("flake.nix", &inputs(""))]);
+    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
+    let original = json!({ "type": "github", "owner": "nobody", "repo": "private" });
+    let mut locked = original.clone();
+    locked["rev"] = "0123456789012345678901234567890123456789".into();
+    locked["narHash"] = format!("sha256-{}=", "A".repeat(43)).into();
+    let file = user.home.path().join("pi/flake.lock");
+    let mut lock: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    lock["nodes"]["private"] = json!({ "locked": locked, "original": original });
+    lock["nodes"]["root"]["inputs"]["private"] = "private".into();
+    user.write("pi/flake.lock", &lock.to_string());
+    user.write("pi/flake.nix", &inputs("inputs.private.url = \"github:nobody/private\";\n  "));
+    check(&user, &["--flake", "pi"]).assert_exit_code(2).assert_stderr_contains(&["my own error"]);
 }
 
 #[test]
 fn a_flake_builds_what_the_module_builds() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     // The store gets the packages by the module: in pure evaluation the mirror of the tests is not known.
-    let body = format!(
-        "networking.hostName = \"twin\"; environment.etc.nonce.text = \"{}\";",
-        nonce()
-    );
+    let body =
+        format!("networking.hostName = \"twin\"; environment.etc.nonce.text = \"{}\";", nonce());
     let module = flake_module(&body);
-    user.write("sd-card.nix", &module);
-    let built = run(&mut user.build(&[])).assert_exit_code(0);
-    let manifest = |built: &Outcome| -> Value {
-        let path = format!("{}.json", built.image().display());
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    };
-    let by_module = manifest(&built);
+    let built = user.build_of(&module, &[]).assert_exit_code(0);
+    let by_module = built.manifest();
     let outputs = flake_configuration("twin", &module);
-    let repository = FlakeRepository::new(
-        &user,
-        "pi",
-        &[("flake.nix", &flake_text("./nixpkgs", &outputs))],
-    );
+    let repository =
+        FlakeRepository::new(&user, "pi", &[("flake.nix", &flake_text("./nixpkgs", &outputs))]);
     lock(&user, &["--flake", "pi"]).assert_exit_code(0);
     let head = repository.commit();
     let mut command = user.sdbuild(&["build", "--offline", "--force", "--output"]);
     command.arg(user.out()).current_dir(repository.path(""));
-    let built = run(&mut command)
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[
-            "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory",
-        ]);
-    let by_flake = manifest(&built);
+    let built = run(&mut command).assert_exit_code(0).assert_stderr_contains(&[
+        "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory",
+    ]);
+    let by_flake = built.manifest();
     // The derivations differ, by the address of the mirror in those of the packages.
     let path = "store_path";
     assert_eq!(by_flake["result"][path], by_module["result"][path]);
+    let choice = &by_flake["choice"];
+    assert_eq!(choice["attribute"], "config.system.build.sdImage");
+    assert_eq!(choice["chosen_by"], "image-module");
+    assert_eq!(choice, &by_module["choice"]);
     assert_eq!(by_flake["nixpkgs"], Value::Null);
     let configuration = &by_flake["configuration"];
     assert_eq!(configuration["file"], ".");
     assert_eq!(configuration["flake"]["revision"], head.as_str());
     let hash = configuration["flake"]["nar_hash"].as_str().unwrap();
     assert!(hash.starts_with("sha256-"), "{configuration}");
-    assert_eq!(
-        configuration["flake"]["lock_sha256"]
-            .as_str()
-            .unwrap()
-            .len(),
-        64
-    );
+    assert_eq!(configuration["flake"]["lock_sha256"].as_str().unwrap().len(), 64);
     assert_eq!(by_module["configuration"]["flake"], Value::Null);
     let home = user.home.path().to_str().unwrap();
     assert!(!by_flake.to_string().contains(home), "{by_flake}");

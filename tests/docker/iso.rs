@@ -1,29 +1,24 @@
 //! The format `iso`: a system that runs from a CD or USB stick.
 
-use std::fs;
-
-use serde_json::Value;
-
 use crate::support::*;
 
 /// Everything about one image: it is nixpkgs' own and made natively, the same again, read, and booted by UEFI.
 #[test]
 fn an_iso_is_made_natively_and_boots() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let runs = user.track_runs();
     let key = key(&user).0;
     // A disk's file systems, which a CD does not have; and what nixpkgs' module for ISO images defines, too.
     let mut init = user.sdbuild(&["init", "--board", "uefi", "--hostname", "live"]);
     run(init.arg("--ssh-key").arg(key.with_extension("pub"))).assert_exit_code(0);
-    let written = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let written = user.read("sd-card.nix");
     let last = "  system.stateVersion";
     let more = format!("  boot.loader.timeout = 0;\n{last}");
-    user.write("sd-card.nix", &written.replacen(last, &more, 1));
-    let built = run(&mut user.build(&["--json", "--format", "iso"])).assert_exit_code(0);
-    let manifest: Value = serde_json::from_str(&built.stdout).unwrap();
+    let built = user
+        .build_of(&written.replacen(last, &more, 1), &["--json", "--format", "iso"])
+        .assert_exit_code(0);
+    let manifest = built.json();
     assert_eq!(manifest["format"], "iso");
     let name = "nixos-live-26.05.mini-aarch64-linux.iso";
     assert_eq!(manifest["image"]["name"], name);
@@ -41,7 +36,7 @@ fn an_iso_is_made_natively_and_boots() {
     assert!(checked.stdout.contains(&native), "{}", checked.stdout);
 
     let inspected = run(user.sdbuild(&["inspect", "--json"]).arg(&image)).assert_exit_code(0);
-    let report: Value = serde_json::from_str(&inspected.stdout).unwrap();
+    let report = inspected.json();
     let system = &report["partitions"][0]["file_system"];
     assert_eq!(system["kind"], "iso9660");
     assert_eq!(system["label"], "nixos-26.05-aarch64");
@@ -58,12 +53,7 @@ fn an_iso_is_made_natively_and_boots() {
     let mut boot = user.sdbuild(&["boot", image.to_str().unwrap(), "--run", command]);
     let ran = run(boot.arg("--login-key").arg(&key)).assert_exit_code(0);
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    let starts = [
-        "live",
-        "tmpfs / tmpfs",
-        "/dev/sr",
-        "/dev/loop0 /nix/.ro-store",
-    ];
+    let starts = ["live", "tmpfs / tmpfs", "/dev/sr", "/dev/loop0 /nix/.ro-store"];
     assert_eq!(lines.len(), starts.len(), "{}", ran.stdout);
     for (line, start) in lines.iter().zip(starts) {
         assert!(line.starts_with(start), "{}", ran.stdout);

@@ -26,14 +26,12 @@ impl Machine {
         Self::start_at(free_port(), disk, key, console)
     }
 
-    /// Cuts its power, and starts it again at the same port.
-    pub(super) fn cut_power(&mut self, disk: &Path) {
+    /// Cuts its power, and starts it again from `disk` at the same port.
+    pub(super) fn cut_power(self, disk: &Path) -> Self {
         self.qemu.signal(Signal::SIGKILL);
-        while !self.qemu.is_ended() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let (key, console) = (self.key.clone(), self.console.clone());
-        *self = Self::start_at(self.port, disk, &key, &console);
+        // The file is free when all of its threads have ended.
+        self.qemu.finish();
+        Self::start_at(self.port, disk, &self.key, &self.console)
     }
 
     fn start_at(port: u16, disk: &Path, key: &Path, console: &Path) -> Self {
@@ -146,10 +144,7 @@ pub(super) fn generations(machine: &Machine) -> Vec<String> {
 /// Asserts that each generation has its boot loader entry, and that the first one's files are there; `next` is the second one.
 fn assert_both_can_start(machine: &Machine, next: &str) {
     let entries = machine.run("cd /boot/loader/entries && ls");
-    assert_eq!(
-        entries,
-        "nixos-generation-1.conf\nnixos-generation-2.conf\n"
-    );
+    assert_eq!(entries, "nixos-generation-1.conf\nnixos-generation-2.conf\n");
     let first = machine.run("cat /boot/loader/entries/nixos-generation-1.conf");
     let value = |key| {
         let mut values = first.lines().filter_map(|line| line.strip_prefix(key));
@@ -158,9 +153,7 @@ fn assert_both_can_start(machine: &Machine, next: &str) {
     let init = value("options init=").split(' ').next().unwrap();
     assert!(!init.starts_with(next), "{first}");
     let (linux, initrd) = (value("linux "), value("initrd "));
-    machine.run(&format!(
-        "cd /boot && test -s .{linux} && test -s .{initrd} && test -x {init}"
-    ));
+    machine.run(&format!("cd /boot && test -s .{linux} && test -s .{initrd} && test -x {init}"));
 }
 
 /// Builds the disk of a machine that has Nix and calls itself `first`, with room for more systems: the disk, and the key that may log in.
@@ -173,8 +166,7 @@ pub(super) fn disk_with_nix(user: &TestUser) -> (PathBuf, PathBuf) {
     let last = "  system.stateVersion";
     // The miniature has Nix on a machine only then.
     let more = format!("  nix.enable = true;\n  boot.loader.timeout = 0;\n{last}");
-    user.write("sd-card.nix", &written.replacen(last, &more, 1));
-    let disk = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let disk = user.build_of(&written.replacen(last, &more, 1), &[]).assert_exit_code(0).image();
     assert!(disk.extension().unwrap() == "qcow2", "{disk:?}");
     let mut resize = Command::new("qemu-img");
     run(resize.args(["resize", "-q"]).arg(&disk).arg("1200M")).assert_exit_code(0);
@@ -184,9 +176,7 @@ pub(super) fn disk_with_nix(user: &TestUser) -> (PathBuf, PathBuf) {
 /// The same file builds the disk and, with another name, the next system on the machine: nothing is fetched or built that is there.
 #[test]
 fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let runs = user.track_runs();
     let (disk, key) = disk_with_nix(&user);
@@ -207,10 +197,7 @@ fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
     let text = fs::read_to_string(&configuration).unwrap();
     user.write("next.nix", &text.replacen("\"first\"", "\"second\"", 1));
     machine.run("mkdir -p /etc/nixos");
-    machine.write(
-        &user.home.path().join("next.nix"),
-        "/etc/nixos/configuration.nix",
-    );
+    machine.write(&user.home.path().join("next.nix"), "/etc/nixos/configuration.nix");
     let command = "nixos-rebuild boot -I nixpkgs=/root/mini-nixpkgs --option substituters '' 2>&1";
     let rebuilt = machine.run(command);
     assert!(rebuilt.contains("-nixos-system-second-"), "{rebuilt}");

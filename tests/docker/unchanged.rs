@@ -23,15 +23,12 @@ fn small(body: &str) -> String {
 
 #[test]
 fn unchanged_inputs_and_image_need_no_evaluation() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     let runs = user.track_runs();
     // Options of NixOS, and not the function `storePath`.
     let text = small("  # As sdImage.storePaths.");
-    user.write("sd-card.nix", &text);
-    let first = run(&mut user.build(&["--json"])).assert_exit_code(0);
+    let first = user.build_of(&text, &["--json"]).assert_exit_code(0);
     assert!(ran_nix(&first), "{}", first.stderr);
     let same = |more: &[&str]| run(user.build(&["--json"]).args(more)).assert_exit_code(0);
     let again = same(&[]);
@@ -66,17 +63,12 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
 /// A build begins with a directory of nixpkgs as it was read last.
 #[test]
 fn a_changed_directory_of_nixpkgs_is_seen() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     let runs = user.track_runs();
     user.write("pi/sd-card.nix", &small(""));
     let nixpkgs = user.home.path().join("nixpkgs");
-    run(Command::new("cp")
-        .arg("-r")
-        .args([&mini_nixpkgs(), &nixpkgs]))
-    .assert_exit_code(0);
+    run(Command::new("cp").arg("-r").args([&mini_nixpkgs(), &nixpkgs])).assert_exit_code(0);
     let build = || {
         // What was changed just before is not remembered.
         std::thread::sleep(Duration::from_secs(3));
@@ -102,22 +94,18 @@ fn a_changed_directory_of_nixpkgs_is_seen() {
 /// Runs of others that were killed meanwhile once made it a whole build.
 #[test]
 fn what_a_killed_run_left_is_removed_without_a_build() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     let runs = user.track_runs();
     let text = small("");
-    user.write("sd-card.nix", &text);
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&text, &[]).assert_exit_code(0);
     let slow = product(&fresh("    echo started\n    sleep 600"));
     user.write("sd-card.nix", &slow);
     let mut killed = Running::start(&mut user.build(&["-v"]));
     killed.wait_for("started");
     killed.signal(Signal::SIGKILL);
     killed.finish();
-    user.write("sd-card.nix", &text);
-    let again = run(&mut user.build(&["-v"])).assert_exit_code(0);
+    let again = user.build_of(&text, &["-v"]).assert_exit_code(0);
     assert!(!ran_nix(&again), "{}", again.stderr);
     // Its registrar removes handlers of stale runs.
     again.assert_stderr_contains(&["\nEmulation: done"]);
@@ -126,9 +114,7 @@ fn what_a_killed_run_left_is_removed_without_a_build() {
 
 #[test]
 fn evaluation_that_sees_more_is_done_again() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     for body in [
         "  time.timeZone = if builtins.currentTime > 0 then \"UTC\" else null;",
@@ -146,9 +132,7 @@ fn evaluation_that_sees_more_is_done_again() {
 
 #[test]
 fn remembered_evaluation_is_forgotten_with_its_derivation() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();
     let user = TestUser::new().offline().with("SDBUILD_NIXPKGS", mini);
     let text = small("  time.timeZone = builtins.trace \"evaluated now\" \"UTC\";");
@@ -167,10 +151,7 @@ fn remembered_evaluation_is_forgotten_with_its_derivation() {
     assert!(!was_evaluated(&build()), "it was remembered");
     let dry = run(user.build(&["--force"]).arg("--dry-run")).assert_exit_code(0);
     assert!(!was_evaluated(&dry), "{}", dry.stderr);
-    let derivation = dry
-        .stdout
-        .lines()
-        .find_map(|line| line.strip_prefix("derivation"));
+    let derivation = dry.stdout.lines().find_map(|line| line.strip_prefix("derivation"));
     let derivation = derivation.unwrap().trim();
     let cut = format!(
         "for file in $(grep -l {derivation} /nix/var/sdbuild/evaluations/*); do echo more >>$file; done"

@@ -8,9 +8,7 @@ use crate::support::*;
 
 #[test]
 fn clean_and_build_sweep_after_registrar_and_sdbuild_are_killed() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     for sweep_by_clean in [true, false] {
         let user = TestUser::new().with_own_cache();
         let runs = user.track_runs();
@@ -31,8 +29,7 @@ fn clean_and_build_sweep_after_registrar_and_sdbuild_are_killed() {
             run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(0);
             assert!(our_handlers().is_empty());
         } else {
-            user.write("sd-card.nix", &product(SMALL_IMAGE));
-            run(&mut user.build(&[]))
+            user.build_of(&product(SMALL_IMAGE), &[])
                 .assert_exit_code(0)
                 .assert_stderr_contains(&[&stale[0]]);
         }

@@ -47,9 +47,7 @@ impl Drop for ScsiDebug {
 
 #[test]
 fn removable_disk_is_listed_and_written_without_flags() {
-    let Some(_scsi) = ScsiDebug::new() else {
-        return;
-    };
+    let Some(_scsi) = ScsiDebug::new() else { return };
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut found = None;
     while found.is_none() && Instant::now() < deadline {
@@ -69,8 +67,5 @@ fn removable_disk_is_listed_and_written_without_flags() {
     assert_contains(&text, &[&node]);
     let (code, text) = sdbuild(&[&node, "--yes"]);
     assert_eq!(code, Some(0), "{text}");
-    run(
-        &format!("cmp --bytes {} a.img {node}", 24 * MIB),
-        dir.path(),
-    );
+    run(&format!("cmp --bytes {} a.img {node}", 24 * MIB), dir.path());
 }

@@ -11,23 +11,17 @@ use sdbuild_image::flash;
 use sdbuild_image::flash::{Allowed, FlashRequest, FlashSource, PreparedFlash, SharedWriteState};
 
 use crate::card::{Card, MIB, assert_contains};
-use crate::{have, image, run};
+use crate::{have, image, needs, run};
 
 fn context() -> Context {
-    Context {
-        cancel: Cancel::new(),
-        events: Events::none(),
-    }
+    Context { cancel: Cancel::new(), events: Events::none() }
 }
 
 /// A flash of the card that waits for the user's answer.
 fn prepare(card: &Card, unmount: bool) -> PreparedFlash {
     let request = FlashRequest {
         device: card.node.clone().into(),
-        allowed: Allowed {
-            fixed: true,
-            unmount,
-        },
+        allowed: Allowed { fixed: true, unmount },
         verify: true,
         raw: false,
         arguments: String::new(),
@@ -65,9 +59,7 @@ fn is_mounted(point: &Path) -> bool {
 
 #[test]
 fn another_disk_with_the_same_name_is_refused() {
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     let prepared = prepare(&card, false);
     image(&card.at("other"), 32 * MIB, 7, &[(0, 32 << 20)]);
@@ -81,12 +73,8 @@ fn another_disk_with_the_same_name_is_refused() {
 /// The list of mounts was of before the question.
 #[test]
 fn another_disk_at_the_same_mount_point_stays_mounted() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    needs!(have(&["mkfs.ext4"]));
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     image(&card.at("other"), 32 * MIB, 3, &[]);
     for name in [&card.node, "other"] {
@@ -109,15 +97,9 @@ fn another_disk_at_the_same_mount_point_stays_mounted() {
 
 #[test]
 fn only_mounts_of_the_disk_itself_are_unmounted() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
-    let Some(neighbour) = Card::new(32 * MIB) else {
-        return;
-    };
+    needs!(have(&["mkfs.ext4"]));
+    let Some(card) = Card::new(32 * MIB) else { return };
+    let Some(neighbour) = Card::new(32 * MIB) else { return };
     let bytes = card.image("a.img");
     for one in [&card, &neighbour] {
         run(&format!("mkfs.ext4 -q {}", one.node), one.dir.path());
@@ -147,12 +129,8 @@ fn only_mounts_of_the_disk_itself_are_unmounted() {
 /// Without `--unmount` what is mounted meanwhile stays mounted.
 #[test]
 fn card_that_is_mounted_meanwhile_is_refused() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    needs!(have(&["mkfs.ext4"]));
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     run(&format!("mkfs.ext4 -q {}", card.node), card.dir.path());
     let point = point(&card);

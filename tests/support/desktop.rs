@@ -30,9 +30,7 @@ pub struct DockerDesktop {
 
 impl DockerDesktop {
     pub fn start(refuses: Refuses) -> Self {
-        let desktop = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let desktop = Self { dir: tempfile::tempdir().unwrap() };
         let listener = UnixListener::bind(desktop.socket()).unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -56,14 +54,10 @@ impl DockerDesktop {
 /// Handles one request per connection: answers it, or passes it on to the engine.
 fn serve(mut client: UnixStream, refuses: Refuses) {
     // A connection that only probes the socket sends no head.
-    let Some(head) = head(&mut client) else {
-        return;
-    };
+    let Some(head) = head(&mut client) else { return };
     let request = head.lines().next().unwrap();
     let path = request.split(' ').nth(1).unwrap();
-    let start = path
-        .strip_suffix("/start")
-        .and_then(|path| path.rsplit('/').next());
+    let start = path.strip_suffix("/start").and_then(|path| path.rsplit('/').next());
     let answer = match start {
         Some(container) => refusal(container, refuses).map(|message| (500, message)),
         None if path.ends_with("/info") => Some((200, info())),

@@ -6,16 +6,12 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::unistd::{Gid, Uid, chown};
-
-use super::nix_machine::libraries;
+use super::nix_machine::{ACCOUNT, copy_server, make_keys};
 use super::{
-    TOOLS, TestUser, docker, docker_lines, engine_ready, root, root_available, run, tool_unpacked,
-    tools_available,
+    TestUser, docker, docker_lines, engine_ready, root_available, run, tool_unpacked,
+    tools_available, write_program,
 };
 
-/// The account in the container, in the builder's image too.
-const ACCOUNT: u32 = 1000;
 const SOCKET: &str = "/var/run/docker.sock";
 /// The label of the containers, with the provider's directory.
 const LABEL: &str = "sdbuild.tests.provider";
@@ -40,15 +36,8 @@ impl MachineProvider {
 
     /// A provider whose machines have the programs of the container image `builder`.
     pub fn new(builder: &str) -> Self {
-        let provider = Self {
-            dir: tempfile::tempdir().unwrap(),
-            builder: builder.to_owned(),
-        };
-        for name in ["host", "other", "key"] {
-            let mut make = Command::new("ssh-keygen");
-            make.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
-            run(make.arg(provider.at(name))).assert_exit_code(0);
-        }
+        let provider = Self { dir: tempfile::tempdir().unwrap(), builder: builder.to_owned() };
+        make_keys(provider.dir.path(), &["host", "other", "key"]);
         provider.announce("host");
         provider.write_machine();
         provider.write_program("rent", &program(&provider, builder));
@@ -58,10 +47,7 @@ impl MachineProvider {
         let key = provider.at("key");
         let text = format!("IdentityFile {}\nIdentitiesOnly yes\n", key.display());
         fs::write(&configuration, text).unwrap();
-        let ssh = format!(
-            "#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n",
-            configuration.display()
-        );
+        let ssh = format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", configuration.display());
         provider.write_program("bin/ssh", &ssh);
         provider
     }
@@ -81,10 +67,7 @@ impl MachineProvider {
     /// `user` with this provider, and with its key.
     pub fn known_to(&self, user: TestUser) -> TestUser {
         let path = format!("{}:{}", self.at("bin").display(), user.environment["PATH"]);
-        user.with("PATH", path).with(
-            "SDBUILD_ON",
-            format!("command:{}", self.at("rent").display()),
-        )
+        user.with("PATH", path).with("SDBUILD_ON", format!("command:{}", self.at("rent").display()))
     }
 
     /// The verbs that the program was called with.
@@ -102,11 +85,7 @@ impl MachineProvider {
     /// Starts the machine `name` with the host key `host`, where the key `login` may log in; returns its address.
     pub fn start_machine(&self, name: &str, host: &str, login: &str) -> String {
         let dir = self.at(name);
-        run(Command::new("cp")
-            .arg("-a")
-            .arg(self.at("machine"))
-            .arg(&dir))
-        .assert_exit_code(0);
+        run(Command::new("cp").arg("-a").arg(self.at("machine")).arg(&dir)).assert_exit_code(0);
         // In place: the owner and the mode of the file stay.
         fs::write(dir.join("host"), host).unwrap();
         fs::write(dir.join("authorized_keys"), format!("{login}\n")).unwrap();
@@ -115,17 +94,8 @@ impl MachineProvider {
         let group = fs::metadata(SOCKET).unwrap().gid();
         let [account, group] = [ACCOUNT, group].map(|number| number.to_string());
         let socket = format!("{SOCKET}:{SOCKET}");
-        let words = [
-            "run", "--detach", "--name", name, "--label", &label, "--user", &account,
-        ];
-        let more = [
-            "--group-add",
-            &group,
-            "--volume",
-            &machine,
-            "--volume",
-            &socket,
-        ];
+        let words = ["run", "--detach", "--name", name, "--label", &label, "--user", &account];
+        let more = ["--group-add", &group, "--volume", &machine, "--volume", &socket];
         let program = ["--entrypoint", "sh", &self.builder, "/machine/start"];
         docker(&[&words[..], &more, &program].concat());
         let address = "{{.NetworkSettings.IPAddress}}";
@@ -152,22 +122,15 @@ impl MachineProvider {
     }
 
     fn write_program(&self, name: &str, text: &str) {
-        fs::write(self.at(name), text).unwrap();
-        fs::set_permissions(self.at(name), fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(self.at(name), text);
     }
 
     /// What is in the machine: the SSH server with its libraries, its key, and who may log in.
     fn write_machine(&self) {
         let machine = self.at("machine");
-        fs::create_dir_all(machine.join("lib")).unwrap();
-        let tools = root().join(TOOLS);
-        let server = tools.join("usr/sbin/sshd");
-        fs::copy(&server, machine.join("sshd")).unwrap();
-        for library in libraries(&server, &tools) {
-            let name = library.file_name().unwrap();
-            fs::copy(&library, machine.join("lib").join(name)).unwrap();
-        }
+        fs::create_dir(&machine).unwrap();
         fs::copy(self.at("host"), machine.join("host")).unwrap();
+        copy_server(&machine);
         fs::copy(self.at("key.pub"), machine.join("authorized_keys")).unwrap();
         fs::write(
             machine.join("sshd_config"),
@@ -181,9 +144,6 @@ impl MachineProvider {
         )
         .unwrap();
         fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        // The server runs as that account, and reads its own key.
-        let (user, group) = (Uid::from_raw(ACCOUNT), Gid::from_raw(ACCOUNT));
-        chown(&machine.join("host"), Some(user), Some(group)).unwrap();
     }
 }
 
@@ -191,11 +151,7 @@ impl Drop for MachineProvider {
     fn drop(&mut self) {
         for machine in self.machines() {
             let mut remove = Command::new("docker");
-            drop(
-                remove
-                    .args(["rm", "--force", "--volumes", &machine])
-                    .output(),
-            );
+            drop(remove.args(["rm", "--force", "--volumes", &machine]).output());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{STORE, file_names, mini_nixpkgs, shared};
+use super::{Outcome, STORE, file_names, mini_nixpkgs, run, shared, write_program};
 
 /// A user with a directory for configurations, a home directory, environment variables, and the shared cache of
 /// downloads.
@@ -19,18 +19,10 @@ pub struct TestUser {
 
 impl TestUser {
     pub fn new() -> Self {
-        let home = tempfile::Builder::new()
-            .prefix("sdbuild test ü")
-            .tempdir()
-            .unwrap();
+        let home = tempfile::Builder::new().prefix("sdbuild test ü").tempdir().unwrap();
         fs::create_dir(home.path().join("out")).unwrap();
         let mut environment = BTreeMap::new();
-        for name in [
-            "PATH",
-            "SDBUILD_DEBIAN_MIRROR",
-            "SDBUILD_LOCKS",
-            "LD_LIBRARY_PATH",
-        ] {
+        for name in ["PATH", "SDBUILD_DEBIAN_MIRROR", "SDBUILD_LOCKS", "LD_LIBRARY_PATH"] {
             if let Ok(value) = std::env::var(name) {
                 environment.insert(name.to_owned(), value);
             }
@@ -43,11 +35,7 @@ impl TestUser {
         environment.insert("SDBUILD_STORE".into(), STORE.into());
         // Most tests read the image; those of the default format unset this.
         environment.insert("SDBUILD_COMPRESS".into(), "none".into());
-        Self {
-            home,
-            state,
-            environment,
-        }
+        Self { home, state, environment }
     }
 
     /// Sets an environment variable of all programs that this user runs.
@@ -83,6 +71,20 @@ impl TestUser {
         path
     }
 
+    /// Writes a program below the working directory; returns its path.
+    pub fn write_program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write_program(&path, text);
+        path
+    }
+
+    /// The text of a file below the working directory.
+    #[track_caller]
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.home.path().join(name)).unwrap()
+    }
+
     /// Writes an image of `size` bytes, all holes but the start, which makes it a squashfs: nothing on it boots.
     pub fn write_unbootable(&self, name: &str, size: u64) -> PathBuf {
         let path = self.write(name, "hsqs");
@@ -111,12 +113,17 @@ impl TestUser {
         command
     }
 
+    /// Builds the configuration with this `text`.
+    pub fn build_of(&self, text: &str, more: &[&str]) -> Outcome {
+        self.write("sd-card.nix", text);
+        run(&mut self.build(more))
+    }
+
     /// The sorted file names of `image` and its sidecars.
     pub fn with_sidecars(image: &Path) -> Vec<String> {
         let name = image.file_name().unwrap().to_str().unwrap();
-        let mut names = [".sha256", ".bmap", ".json", ""]
-            .map(|ending| format!("{name}{ending}"))
-            .to_vec();
+        let mut names =
+            [".sha256", ".bmap", ".json", ""].map(|ending| format!("{name}{ending}")).to_vec();
         names.sort();
         names
     }

@@ -10,6 +10,7 @@ use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::parent_dir::parent_dir;
 use sdbuild_core::plain_file;
 use sdbuild_core::private_dir;
+use sdbuild_core::untrusted;
 
 /// In the state directory.
 const FILE: &str = "checks.json";
@@ -57,7 +58,7 @@ pub(crate) fn remember(file: &Path, new: Evaluated) {
 /// A damaged file counts as empty.
 fn all(file: &Path) -> Vec<Evaluated> {
     let text = plain_file::read_text(file, MAX_FILE_BYTES).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    untrusted::json(&text).unwrap_or_default()
 }
 
 #[cfg(test)]

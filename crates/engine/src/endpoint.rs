@@ -6,6 +6,7 @@ use std::{fmt, io};
 
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
+use sdbuild_core::untrusted;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -156,7 +157,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The name of the current context. A missing or invalid `config.json` counts as empty.
 pub(super) fn current(docker_config: &Path) -> Option<String> {
     let text = plain_file::read_text(&docker_config.join("config.json"), MAX_FILE_BYTES).ok()?;
-    let config: Value = serde_json::from_str(&text).ok()?;
+    let config: Value = untrusted::json(&text).ok()?;
     let name = config.get("currentContext")?.as_str()?;
     Some(name.to_owned()).filter(|name| !name.is_empty())
 }
@@ -179,7 +180,7 @@ pub(super) fn read(
         })
     })?;
     let context: Value =
-        serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
+        untrusted::json(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
     let docker = |key: &str| context.pointer(&format!("/Endpoints/docker/{key}"));
     if !matches!(docker("SkipTLSVerify"), None | Some(Value::Bool(false))) {
         return Err(error(
@@ -334,90 +335,88 @@ fn ssh_command(endpoint: &Endpoint) -> String {
 
 #[cfg(test)]
 mod tests {
-    mod endpoint {
-        use super::super::*;
+    use super::*;
 
-        fn ssh(address: &str) -> Option<(String, Option<String>)> {
-            let Endpoint::Ssh(target) = Endpoint::parse(address, None)? else {
-                panic!("{address}")
-            };
-            Some((target.destination, target.socket))
-        }
+    fn ssh(address: &str) -> Option<(String, Option<String>)> {
+        let Endpoint::Ssh(target) = Endpoint::parse(address, None)? else {
+            panic!("{address}")
+        };
+        Some((target.destination, target.socket))
+    }
 
-        #[test]
-        fn parses_ssh_addresses() {
-            for (address, destination, socket) in [
-                ("ssh://pi", "ssh://pi", None),
-                ("ssh://me@pi:2222/", "ssh://me@pi:2222", None),
-                ("ssh://me@[::1]:22", "ssh://me@[::1]:22", None),
-                (
-                    "ssh://pi/run/x.sock",
-                    "ssh://pi",
-                    Some("/run/x.sock".to_owned()),
-                ),
-            ] {
-                assert_eq!(
-                    ssh(address),
-                    Some((destination.to_owned(), socket)),
-                    "{address}"
-                );
-            }
+    #[test]
+    fn parses_ssh_addresses() {
+        for (address, destination, socket) in [
+            ("ssh://pi", "ssh://pi", None),
+            ("ssh://me@pi:2222/", "ssh://me@pi:2222", None),
+            ("ssh://me@[::1]:22", "ssh://me@[::1]:22", None),
+            (
+                "ssh://pi/run/x.sock",
+                "ssh://pi",
+                Some("/run/x.sock".to_owned()),
+            ),
+        ] {
+            assert_eq!(
+                ssh(address),
+                Some((destination.to_owned(), socket)),
+                "{address}"
+            );
         }
+    }
 
-        #[test]
-        fn an_ssh_address_cannot_inject_an_option_or_a_command() {
-            for address in [
-                "ssh://-oProxyCommand=x",
-                "ssh://-lroot@pi",
-                "ssh://me:pass@pi",
-                "ssh://$(x)@pi",
-                "ssh://a`b`",
-                "ssh://pi/a:b",
-                "ssh://pi/a%20b",
-                "ssh://pi?x",
-                "ssh://",
-            ] {
-                assert_eq!(ssh(address), None, "{address}");
-            }
+    #[test]
+    fn an_ssh_address_cannot_inject_an_option_or_a_command() {
+        for address in [
+            "ssh://-oProxyCommand=x",
+            "ssh://-lroot@pi",
+            "ssh://me:pass@pi",
+            "ssh://$(x)@pi",
+            "ssh://a`b`",
+            "ssh://pi/a:b",
+            "ssh://pi/a%20b",
+            "ssh://pi?x",
+            "ssh://",
+        ] {
+            assert_eq!(ssh(address), None, "{address}");
         }
+    }
 
-        #[test]
-        fn a_machine_is_a_place_without_a_path() {
-            let by_ssh = |place: &str| {
-                Endpoint::by_ssh(&SshMachine {
-                    place: place.to_owned(),
-                    host_key: "ssh-ed25519 AAAA".to_owned(),
-                    identity: None,
-                })
-            };
-            let Some(Endpoint::Ssh(target)) = by_ssh("me@pi:2222") else {
-                panic!("refused")
-            };
-            assert_eq!(target.destination, "ssh://me@pi:2222");
-            assert_eq!(target.host_key.as_deref(), Some("ssh-ed25519 AAAA"));
-            for place in [
-                "",
-                "-oProxyCommand=x",
-                "pi/run/x.sock",
-                "a b",
-                "a,b",
-                "me:x@pi",
-            ] {
-                assert_eq!(by_ssh(place), None, "{place}");
-            }
+    #[test]
+    fn a_machine_is_a_place_without_a_path() {
+        let by_ssh = |place: &str| {
+            Endpoint::by_ssh(&SshMachine {
+                place: place.to_owned(),
+                host_key: "ssh-ed25519 AAAA".to_owned(),
+                identity: None,
+            })
+        };
+        let Some(Endpoint::Ssh(target)) = by_ssh("me@pi:2222") else {
+            panic!("refused")
+        };
+        assert_eq!(target.destination, "ssh://me@pi:2222");
+        assert_eq!(target.host_key.as_deref(), Some("ssh-ed25519 AAAA"));
+        for place in [
+            "",
+            "-oProxyCommand=x",
+            "pi/run/x.sock",
+            "a b",
+            "a,b",
+            "me:x@pi",
+        ] {
+            assert_eq!(by_ssh(place), None, "{place}");
         }
+    }
 
-        #[test]
-        fn certificates_select_tls_and_its_port() {
-            let parse = |address| Endpoint::parse(address, Some("/certs".into())).unwrap();
-            let tls = |address: &str| Endpoint::Tls {
-                address: address.to_owned(),
-                certificates: "/certs".into(),
-            };
-            assert_eq!(parse("tcp://pi"), tls("pi:2376"));
-            assert_eq!(parse("https://pi:1"), tls("pi:1"));
-            assert_eq!(parse("http://pi"), Endpoint::Tcp("pi:2375".into()));
-            assert_eq!(Endpoint::parse("https://pi", None), None, "no certificates");
-        }
+    #[test]
+    fn certificates_select_tls_and_its_port() {
+        let parse = |address| Endpoint::parse(address, Some("/certs".into())).unwrap();
+        let tls = |address: &str| Endpoint::Tls {
+            address: address.to_owned(),
+            certificates: "/certs".into(),
+        };
+        assert_eq!(parse("tcp://pi"), tls("pi:2376"));
+        assert_eq!(parse("https://pi:1"), tls("pi:1"));
+        assert_eq!(parse("http://pi"), Endpoint::Tcp("pi:2375".into()));
+        assert_eq!(Endpoint::parse("https://pi", None), None, "no certificates");
     }
 }

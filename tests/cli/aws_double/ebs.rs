@@ -3,11 +3,12 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::http::{Call, Reply, reply};
+use super::http::{Reply, reply};
 use super::signature::sha256;
 use super::{AwsState, BLOCK, Done, StoredSnapshot, invalid, region};
+use crate::support::Request;
 
-pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
+pub(super) fn start(call: &Request, state: &mut AwsState) -> Done {
     let json: serde_json::Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let known = [
         "VolumeSize",
@@ -19,9 +20,8 @@ pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
         "KmsKeyArn",
         "Timeout",
     ];
-    if let Some(other) = json
-        .as_object()
-        .and_then(|map| map.keys().find(|key| !known.contains(&key.as_str())))
+    if let Some(other) =
+        json.as_object().and_then(|map| map.keys().find(|key| !known.contains(&key.as_str())))
     {
         return invalid(format!("{other} is no parameter"));
     }
@@ -36,20 +36,14 @@ pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
         return invalid("ClientToken or Description");
     }
     let tag = |tag: &serde_json::Value| {
-        Some((
-            tag["Key"].as_str()?.to_owned(),
-            tag["Value"].as_str()?.to_owned(),
-        ))
+        Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned()))
     };
     let given = json["Tags"].as_array().cloned().unwrap_or_default();
     let tags: Option<Vec<_>> = given.iter().map(tag).collect();
     let Some(tags) = tags else {
         return invalid("Tags");
     };
-    let before = state
-        .snapshots
-        .iter()
-        .find(|(_, snapshot)| snapshot.token == token);
+    let before = state.snapshots.iter().find(|(_, snapshot)| snapshot.token == token);
     let id = if let Some((id, _)) = before {
         id.clone()
     } else {
@@ -69,12 +63,11 @@ pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
     Ok(reply(201, started.to_string()))
 }
 
-pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
-    let parts: Vec<&str> = call.path.split('/').collect();
-    let (Some(id), Some(index)) = (
-        parts.get(2),
-        parts.get(4).and_then(|text| text.parse::<u64>().ok()),
-    ) else {
+pub(super) fn put(call: &Request, state: &mut AwsState) -> Done {
+    let parts: Vec<&str> = call.target.split('/').collect();
+    let (Some(id), Some(index)) =
+        (parts.get(2), parts.get(4).and_then(|text| text.parse::<u64>().ok()))
+    else {
         return invalid("path");
     };
     let header = |name: &str| call.headers.get(name).map_or("", String::as_str);
@@ -91,10 +84,7 @@ pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
         .get_mut(*id)
         .filter(|snapshot| snapshot.state == "pending" && snapshot.completes_after.is_none())
     else {
-        return Err((
-            "ResourceNotFoundException",
-            "the snapshot is not pending".into(),
-        ));
+        return Err(("ResourceNotFoundException", "the snapshot is not pending".into()));
     };
     if index >= snapshot.gib * 2048 {
         return invalid("the block is outside the volume");
@@ -105,11 +95,7 @@ pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
         ("x-amz-checksum".to_owned(), stated),
         ("x-amz-checksum-algorithm".to_owned(), "SHA256".to_owned()),
     ];
-    Ok(Reply {
-        status: 201,
-        headers,
-        body: String::new(),
-    })
+    Ok(Reply { status: 201, headers, body: String::new() })
 }
 
 impl StoredSnapshot {
@@ -123,8 +109,8 @@ impl StoredSnapshot {
     }
 }
 
-pub(super) fn complete(call: &Call, state: &mut AwsState) -> Done {
-    let id = call.path.rsplit('/').next().unwrap_or_default();
+pub(super) fn complete(call: &Request, state: &mut AwsState) -> Done {
+    let id = call.target.rsplit('/').next().unwrap_or_default();
     let lists = state.faults.slow_completion;
     let Some(snapshot) = state.snapshots.get_mut(id) else {
         return Err(("ResourceNotFoundException", "no such snapshot".into()));
@@ -133,11 +119,7 @@ pub(super) fn complete(call: &Call, state: &mut AwsState) -> Done {
         return invalid("the snapshot is not pending");
     }
     let header = |name: &str| call.headers.get(name).map_or("", String::as_str);
-    let all: Vec<u8> = snapshot
-        .blocks
-        .values()
-        .flat_map(|(_, hash)| hash.clone())
-        .collect();
+    let all: Vec<u8> = snapshot.blocks.values().flat_map(|(_, hash)| hash.clone()).collect();
     if header("x-amz-changedblockscount") != snapshot.blocks.len().to_string() {
         return invalid("the number of blocks");
     }

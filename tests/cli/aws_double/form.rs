@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::http::{Call, Reply, reply};
+use super::http::{Reply, reply};
 use super::{AwsState, Done, Form, IN_REGION, images, machines};
+use crate::support::Request;
 
-pub(super) fn action(call: &Call, form: &BTreeMap<String, String>) -> String {
-    let name = match (call.method.as_str(), call.path.as_str()) {
+pub(super) fn action(call: &Request, form: &BTreeMap<String, String>) -> String {
+    let name = match (call.method.as_str(), call.target.as_str()) {
         ("POST", "/") => {
             let of_form = || form.get("Action").cloned().unwrap_or_default();
             let target = call.headers.get("x-amz-target");
@@ -23,22 +24,17 @@ pub(super) fn action(call: &Call, form: &BTreeMap<String, String>) -> String {
     name.to_owned()
 }
 
-pub(super) fn form(call: &Call) -> BTreeMap<String, String> {
-    url::form_urlencoded::parse(&call.body)
-        .into_owned()
-        .collect()
+pub(super) fn form(call: &Request) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(&call.body).into_owned().collect()
 }
 
 /// The service that a call is for.
-pub(super) fn service(call: &Call, form: &Form) -> &'static str {
-    if call.path != "/" {
+pub(super) fn service(call: &Request, form: &Form) -> &'static str {
+    if call.target != "/" {
         "ebs"
     } else if call.headers.contains_key("x-amz-target") {
         "ssm"
-    } else if form
-        .get("Version")
-        .is_some_and(|version| version == "2011-06-15")
-    {
+    } else if form.get("Version").is_some_and(|version| version == "2011-06-15") {
         "sts"
     } else {
         "ec2"
@@ -46,7 +42,7 @@ pub(super) fn service(call: &Call, form: &Form) -> &'static str {
 }
 
 /// The image that AWS's parameter names.
-pub(super) fn get_parameter(call: &Call) -> Done {
+pub(super) fn get_parameter(call: &Request) -> Done {
     let json: serde_json::Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let name = json["Name"].as_str().unwrap_or_default();
     let prefix = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-";
@@ -54,34 +50,23 @@ pub(super) fn get_parameter(call: &Call) -> Done {
         Some("arm64" | "x86_64") => {
             let parameter =
                 serde_json::json!({ "Name": name, "Type": "String", "Value": machines::IMAGE });
-            Ok(reply(
-                200,
-                serde_json::json!({ "Parameter": parameter }).to_string(),
-            ))
+            Ok(reply(200, serde_json::json!({ "Parameter": parameter }).to_string()))
         }
         _ => Err(("ParameterNotFound", name.to_owned())),
     }
 }
 
-pub(super) fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Reply {
-    if call.path == "/" && !call.headers.contains_key("x-amz-target") {
+pub(super) fn refusal(call: &Request, status: u16, code: &str, message: &str) -> Reply {
+    if call.target == "/" && !call.headers.contains_key("x-amz-target") {
         let body = format!(
             "<?xml version=\"1.0\"?><Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>\
              <RequestID>1</RequestID></Response>"
         );
-        return Reply {
-            status,
-            headers: Vec::new(),
-            body,
-        };
+        return Reply { status, headers: Vec::new(), body };
     }
     let headers = vec![("x-amzn-ErrorType".to_owned(), code.to_owned())];
     let body = serde_json::json!({ "Message": message }).to_string();
-    Reply {
-        status,
-        headers,
-        body,
-    }
+    Reply { status, headers, body }
 }
 
 /// The parameters of each call; one that ends in a dot begins a list.
@@ -105,20 +90,8 @@ const PARAMETERS: [(&str, &[&str]); 22] = [
         ],
     ),
     ("ModifyImageAttribute", &["ImageId", "LaunchPermission."]),
-    (
-        "CopyImage",
-        &[
-            "SourceImageId",
-            "SourceRegion",
-            "Name",
-            "ClientToken",
-            "TagSpecification.",
-        ],
-    ),
-    (
-        "ModifySnapshotAttribute",
-        &["SnapshotId", "Attribute", "CreateVolumePermission."],
-    ),
+    ("CopyImage", &["SourceImageId", "SourceRegion", "Name", "ClientToken", "TagSpecification."]),
+    ("ModifySnapshotAttribute", &["SnapshotId", "Attribute", "CreateVolumePermission."]),
     ("EnableImageDeprecation", &["ImageId", "DeprecateAt"]),
     ("DeregisterImage", &["ImageId"]),
     ("DeleteSnapshot", &["SnapshotId"]),
@@ -126,12 +99,7 @@ const PARAMETERS: [(&str, &[&str]); 22] = [
     ("GetEbsEncryptionByDefault", &[]),
     (
         "DescribeSpotPriceHistory",
-        &[
-            "InstanceType.",
-            "ProductDescription.",
-            "StartTime",
-            "NextToken",
-        ],
+        &["InstanceType.", "ProductDescription.", "StartTime", "NextToken"],
     ),
     (
         "RunInstances",
@@ -154,14 +122,8 @@ const PARAMETERS: [(&str, &[&str]); 22] = [
     ("DescribeInstances", &["Filter.", "NextToken"]),
     ("TerminateInstances", &["InstanceId."]),
     ("CreateTags", &["ResourceId.", "Tag."]),
-    (
-        "CreateSecurityGroup",
-        &["GroupName", "GroupDescription", "TagSpecification."],
-    ),
-    (
-        "AuthorizeSecurityGroupIngress",
-        &["GroupId", "IpPermissions."],
-    ),
+    ("CreateSecurityGroup", &["GroupName", "GroupDescription", "TagSpecification."]),
+    ("AuthorizeSecurityGroupIngress", &["GroupId", "IpPermissions."]),
     ("DescribeSecurityGroups", &["Filter.", "NextToken"]),
     ("DeleteSecurityGroup", &["GroupId"]),
     ("DescribeVolumes", &["Filter.", "NextToken"]),
@@ -174,9 +136,7 @@ pub(super) fn ec2(action: &str, form: &BTreeMap<String, String>, state: &mut Aws
     };
     let is_known = |name: &str| {
         known.iter().any(|known| {
-            known
-                .strip_suffix('.')
-                .map_or(name == *known, |list| name.starts_with(list))
+            known.strip_suffix('.').map_or(name == *known, |list| name.starts_with(list))
         })
     };
     let others: BTreeSet<_> = form
@@ -185,11 +145,7 @@ pub(super) fn ec2(action: &str, form: &BTreeMap<String, String>, state: &mut Aws
             !["Action", "Version", IN_REGION].contains(&name.as_str()) && !is_known(name)
         })
         .collect();
-    if form
-        .get("Version")
-        .is_none_or(|version| version != "2016-11-15")
-        || !others.is_empty()
-    {
+    if form.get("Version").is_none_or(|version| version != "2016-11-15") || !others.is_empty() {
         return Err(("UnknownParameter", format!("{others:?}")));
     }
     let body = match machines::carry_out(action, form, state) {

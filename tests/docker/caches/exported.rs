@@ -6,32 +6,17 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
-use super::{expression, with_caches};
+use super::{image_user, with_caches};
 use crate::registrar::{builder_image, engine, registrar_image};
 use crate::support::*;
 
 /// Store paths of the build: an image and its two parts.
 const PATHS: usize = 3;
 
-/// A user with an image that needs no emulation, whose parts have random content. `case` is new.
-fn user(case: &str) -> TestUser {
-    let user = TestUser::new();
-    user.write("cached.nix", &fs::read_to_string(expression()).unwrap());
-    let image = format!(
-        "  system.build.sdImage = lib.mkForce (import ./cached.nix {{ case = \"{case}\"; }});"
-    );
-    let arch = std::env::consts::ARCH;
-    let text = configuration(&image).replace("aarch64", arch);
-    user.write("sd-card.nix", &text);
-    user.write("sdbuild.toml", &format!("system = \"{arch}-linux\"\n"));
-    user
-}
-
 /// A user whose store `volume` has nothing, with the export at `server`.
 fn consumer(case: &str, volume: &StoreVolume, server: &CacheServer, key: &str) -> TestUser {
-    let user = user(case)
-        .with("SDBUILD_STORE", &volume.0)
-        .with("SDBUILD_TRUSTED_PUBLIC_KEYS", key);
+    let user =
+        image_user(case).with("SDBUILD_STORE", &volume.0).with("SDBUILD_TRUSTED_PUBLIC_KEYS", key);
     with_caches(user, &[server])
 }
 
@@ -46,15 +31,10 @@ struct Built {
 impl Built {
     fn new() -> Self {
         let case = format!("exported-{}", nonce());
-        let user = user(&case);
+        let user = image_user(&case);
         let runs = user.track_runs();
         let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-        Self {
-            user,
-            runs,
-            case,
-            image,
-        }
+        Self { user, runs, case, image }
     }
 
     fn command(&self, destination: &str, more: &[&str]) -> std::process::Command {
@@ -102,23 +82,14 @@ fn count(dir: &Path, ending: &str) -> usize {
 
 #[test]
 fn an_empty_store_takes_an_export_and_builds_nothing() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let built = Built::new();
     let dir = built.user.home.path().join("cache");
     let all = format!("exported {PATHS} store paths");
     built.export("cache", &[], &all);
-    assert_eq!(
-        (count(&dir, ".narinfo"), count(&dir, ".nar.zst")),
-        (PATHS, PATHS)
-    );
+    assert_eq!((count(&dir, ".narinfo"), count(&dir, ".nar.zst")), (PATHS, PATHS));
     let files = valid_files(&dir);
-    built.export(
-        &format!("file://{}", dir.display()),
-        &[],
-        "nothing to export",
-    );
+    built.export(&format!("file://{}", dir.display()), &[], "nothing to export");
     assert_eq!(valid_files(&dir), files);
 
     let (key, server) = (built.public_key(), CacheServer::good(&dir));
@@ -162,9 +133,7 @@ fn an_empty_store_takes_an_export_and_builds_nothing() {
 
 #[test]
 fn an_export_that_was_killed_goes_on() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let built = Built::new();
     let dir = built.user.home.path().join("cache");
     let mut running = Running::start(&mut built.command("cache", &[]));
@@ -181,11 +150,7 @@ fn an_export_that_was_killed_goes_on() {
     built.export("cache", &[], "exported ");
     assert_eq!(count(&dir, ".narinfo"), PATHS);
     // A file that went missing is exported again, and no other one.
-    let nar = fs::read_dir(dir.join("nar"))
-        .unwrap()
-        .flatten()
-        .next()
-        .unwrap();
+    let nar = fs::read_dir(dir.join("nar")).unwrap().flatten().next().unwrap();
     fs::remove_file(nar.path()).unwrap();
     built.export("cache", &[], "exported 1 store path ");
     assert_eq!(count(&dir, ".nar.zst"), PATHS);
@@ -193,9 +158,7 @@ fn an_export_that_was_killed_goes_on() {
 
 #[test]
 fn an_export_is_sent_to_a_server_that_takes_it() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let built = Built::new();
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("nar")).unwrap();
@@ -214,10 +177,7 @@ fn an_export_is_sent_to_a_server_that_takes_it() {
     let refused = run(&mut built.command(&server.url(), &[])).assert_exit_code(3);
     assert!(refused.stderr.contains("401"), "{}", refused.stderr);
     let host = host_for_containers();
-    let netrc = built.user.write(
-        "netrc",
-        &format!("machine {host} login me password hidden\n"),
-    );
+    let netrc = built.user.write("netrc", &format!("machine {host} login me password hidden\n"));
     let login = ["--netrc-file", netrc.to_str().unwrap()];
     let all = format!("exported {PATHS} store paths");
     built.export(&server.url(), &login, &all);
@@ -226,8 +186,7 @@ fn an_export_is_sent_to_a_server_that_takes_it() {
     let sent = || {
         let requests = server.requests().into_iter();
         let sent = requests.filter(|r| r.method == "PUT" && r.header("authorization").is_some());
-        sent.map(|request| request.file().to_owned())
-            .collect::<Vec<_>>()
+        sent.map(|request| request.file().to_owned()).collect::<Vec<_>>()
     };
     let first = sent();
     assert_eq!(first[0], "nix-cache-info");
@@ -241,15 +200,12 @@ fn an_export_is_sent_to_a_server_that_takes_it() {
 
 #[tokio::test]
 async fn an_export_is_sent_to_the_store_of_another_machine() {
-    if !NixMachine::can_run() {
-        return;
-    }
+    needs!(NixMachine::can_run());
     let engine = engine().await;
     let registrar = registrar_image(&engine).await;
     let machine = NixMachine::start("store", &registrar.reference, &builder_image(&engine).await);
     let built = Built::new();
-    let manifest = fs::read_to_string(format!("{}.json", built.image.display())).unwrap();
-    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let manifest = manifest(&built.image);
     let path = manifest["result"]["store_path"].as_str().unwrap();
     assert!(!machine.has(path));
     machine.make_known_to(&built.user);

@@ -30,17 +30,14 @@ fn system(name: &str) -> String {
 /// The content of the system's image, built in the shared store, and the cache with all that it took.
 fn cached() -> (Vec<u8>, BinaryCache) {
     let here = TestUser::new();
-    here.write("sd-card.nix", &system("cached"));
-    let image = run(&mut here.build(&[])).assert_exit_code(0).image();
+    let image = here.build_of(&system("cached"), &[]).assert_exit_code(0).image();
     let cache = BinaryCache::made_of("system", STORE, &[&image]);
     (fs::read(image).unwrap(), cache)
 }
 
 #[test]
 fn empty_store_fetches_packages_and_builds_the_configuration() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (local, cache) = cached();
     let (volume, good) = (StoreVolume::new(), CacheServer::good(&cache.dir));
     let there = elsewhere(&volume, &cache, &good);
@@ -48,27 +45,15 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     assert!(fs::read(outcome.image()).unwrap() == local);
     let names = outcome.built();
     // Only what nixpkgs keeps out of caches (`allowSubstitutes = false`), and the image.
-    for package in [
-        "busybox",
-        "bash",
-        "linux-",
-        "glibc",
-        "e2fsprogs",
-        "nixos-system",
-    ] {
+    for package in ["busybox", "bash", "linux-", "glibc", "e2fsprogs", "nixos-system"] {
         let is_built = names.iter().any(|name| name.starts_with(package));
         assert!(!is_built, "{names:?}");
     }
-    assert!(
-        good.nars() > 10 && names.len() < 10,
-        "{} {names:?}",
-        good.nars()
-    );
+    assert!(good.nars() > 10 && names.len() < 10, "{} {names:?}", good.nars());
     assert!(!names.iter().any(|name| name.contains(".deb")), "{names:?}");
 
     let fetched = good.nars();
-    there.write("sd-card.nix", &system("renamed"));
-    let outcome = run(&mut there.build(&["-v", "--force"])).assert_exit_code(0);
+    let outcome = there.build_of(&system("renamed"), &["-v", "--force"]).assert_exit_code(0);
     assert_eq!(good.nars(), fetched, "everything is there");
     assert!(outcome.built().len() < 20, "{:?}", outcome.built());
 }
@@ -81,9 +66,7 @@ fn is_large(dir: &Path, request: &Request) -> bool {
 
 #[test]
 fn building_begins_while_packages_are_fetched() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (_, cache) = cached();
     let is_building = Arc::new(AtomicBool::new(false));
     let held = Arc::new(AtomicUsize::new(0));
@@ -113,17 +96,11 @@ fn building_begins_while_packages_are_fetched() {
 
 #[test]
 fn damaged_packages_of_a_cache_are_not_emulated() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (_, cache) = cached();
     let dir = cache.dir.clone();
     let server = CacheServer::start(&cache.dir, move |request| {
-        if is_large(&dir, request) {
-            Reply::Changed
-        } else {
-            Reply::File
-        }
+        if is_large(&dir, request) { Reply::Changed } else { Reply::File }
     });
     let volume = StoreVolume::new();
     let user = elsewhere(&volume, &cache, &server);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{IMAGE, check, ids, report};
+use super::{IMAGE, check, ids};
 use crate::support::*;
 
 const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
@@ -37,9 +37,7 @@ const STORED: [(&str, &str); 6] = [
 
 #[test]
 fn secrets_in_the_store_are_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     user.write("a.key", KEY);
@@ -55,7 +53,7 @@ fn secrets_in_the_store_are_found() {
     let modules = STORED.map(|(module, _)| module).join("\n");
     let checked = told(&modules.replace("THE-KEY", KEY)).assert_exit_code(0);
     assert_eq!(ids(&checked), ["stored-secret"; 6]);
-    let findings = report(&checked);
+    let findings = checked.json();
     let findings = findings["findings"].as_array().unwrap();
     let mut lines = 2;
     for (module, option) in STORED {
@@ -79,9 +77,7 @@ fn secrets_in_the_store_are_found() {
 
 #[test]
 fn the_file_of_the_configuration_gets_the_passphrase() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let added = |file: &str| {
@@ -91,7 +87,7 @@ fn the_file_of_the_configuration_gets_the_passphrase() {
              networking.wireless = {{ enable = true; networks.Home.psk = \"correct horse\"; {file} }};\n}}\n"
         );
         let checked = check(&user, "pi.nix", &text).assert_exit_code(0);
-        let findings = report(&checked)["findings"].as_array().unwrap().clone();
+        let findings = checked.json()["findings"].as_array().unwrap().clone();
         let mut found = findings.into_iter();
         let open = found.find(|one| one["id"] == "open-passphrase").unwrap();
         open["add"].as_array().unwrap().clone()
@@ -113,9 +109,7 @@ fn the_file_of_the_configuration_gets_the_passphrase() {
 
 #[test]
 fn host_keys_in_the_store_are_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     user.write("host_key", "x");
@@ -129,12 +123,8 @@ fn host_keys_in_the_store_are_found() {
     let copied = "{ type = \"ed25519\"; path = ./host_key; }";
     let checked = told(copied, "").assert_exit_code(6);
     assert_eq!(ids(&checked), ["stored-host-key"]);
-    assert_eq!(report(&checked)["findings"][0]["line"], 2);
-    assert!(
-        checked.stdout.contains("host_key\\\""),
-        "{}",
-        checked.stdout
-    );
+    assert_eq!(checked.json()["findings"][0]["line"], 2);
+    assert!(checked.stdout.contains("host_key\\\""), "{}", checked.stdout);
     let on_card = "{ type = \"rsa\"; path = \"/etc/ssh/ssh_host_rsa_key\"; }";
     let both = told(&format!("{copied} {on_card}"), "").assert_exit_code(0);
     assert_eq!(ids(&both), ["stored-host-key"]);
@@ -146,9 +136,7 @@ fn host_keys_in_the_store_are_found() {
 /// As with secrets of agenix in a configuration that several machines share.
 #[test]
 fn what_is_off_is_not_evaluated() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let told = |wireless: &str| {
         let text = format!(
@@ -159,7 +147,7 @@ fn what_is_off_is_not_evaluated() {
         check(&user, "pi.nix", &text)
     };
     let checked = told("");
-    assert_eq!(report(&checked)["evaluates"], true, "{}", checked.stderr);
+    assert_eq!(checked.json()["evaluates"], true, "{}", checked.stderr);
     assert_eq!(ids(&checked), ["autologin", "ssh-off"]);
     // The miniature nixpkgs evaluates it all the same, after these findings.
     let checked = told("enable = false; networks.Home.psk = config.age.secrets.k.path;");

@@ -6,23 +6,17 @@ use crate::support::*;
 
 #[test]
 fn stale_handler_is_swept_and_foreign_one_untouched() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let foreign = Handler::register("foreign-aarch64", "/bin/false");
     let lookalike = Handler::register("sdbuild-aarch64-notarunid", "/bin/false");
     let before = Machine::snapshot();
     let interpreter = "/sdbuild/qemu-aarch64";
     let _stale = Handler::register("sdbuild-aarch64-00000000dead", interpreter).forgotten();
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[]))
+    user.build_of(&product(SMALL_IMAGE), &[])
         .assert_exit_code(0)
         .assert_stderr_contains(&["sdbuild-aarch64-00000000dead"]);
-    assert_eq!(
-        fs::read_to_string(user.out().join("small.img")).unwrap(),
-        "small\n"
-    );
+    assert_eq!(fs::read_to_string(user.out().join("small.img")).unwrap(), "small\n");
     before.assert_unchanged();
     drop((foreign, lookalike));
 }
@@ -30,21 +24,16 @@ fn stale_handler_is_swept_and_foreign_one_untouched() {
 /// The run may use another engine or another state directory: only its handler is visible.
 #[test]
 fn young_handler_of_an_unknown_run_is_kept() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let theirs = Handler::register("sdbuild-aarch64-00000000a11e", "/sdbuild/qemu-aarch64");
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     assert!(our_handlers().contains(&theirs.0), "{:?}", our_handlers());
 }
 
 #[test]
 fn host_emulation_uses_an_existing_handler() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     if !machine_emulates() {
@@ -57,10 +46,7 @@ fn host_emulation_uses_an_existing_handler() {
     }
     // An existing handler, here that of another run of ours, is used unchanged.
     let other = TestUser::new();
-    other.write(
-        "sd-card.nix",
-        &product("    echo holding on\n    sleep 600"),
-    );
+    other.write("sd-card.nix", &product("    echo holding on\n    sleep 600"));
     let mut holder = Running::start(&mut other.build(&["-v"]));
     holder.wait_for("holding on");
     let held = our_handlers();

@@ -252,6 +252,15 @@ pub(super) fn missing_attribute(
     error: &NixError,
 ) -> Vec<Advice> {
     let position = error.position.as_ref();
+    let is_foreign = |at: &Position| {
+        context
+            .files
+            .is_some_and(|files| files.text(&at.file).is_none())
+    };
+    if position.is_some_and(is_foreign) {
+        // The user did not write that name.
+        return Vec::new();
+    }
     let at = position.and_then(|position| NameAt::find(context, position));
     let selection = at.as_ref().map(NameAt::selection).unwrap_or_default();
     if selection.starts_with("pkgs.") && is_of_library(name) {
@@ -331,8 +340,10 @@ pub(super) fn unexpected(
     argument: &str,
     position: Option<&Position>,
 ) -> Option<Advice> {
+    let is_own = position.is_none_or(|at| at.file.starts_with(CONFIG_DIR));
     let header = if function == "outputs" {
-        outputs_header(context)
+        // An input has such a function, too.
+        outputs_header(context).filter(|_| is_own)
     } else {
         // nixpkgs calls modules with all of its arguments.
         let is_module = ARGUMENTS.contains(&argument) || argument == "_class";
