@@ -27,9 +27,9 @@ pub use examples::{Ending, ending_of};
 #[cfg(feature = "cloud")]
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
 
-/// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with Docker or Podman
+/// Builds NixOS images for boards, PCs and virtual machines with Docker or Podman
 #[derive(Debug, Parser)]
-#[command(name = "sdbuild", version, about)]
+#[command(name = "sdbuild", version)]
 pub struct Cli {
     /// The command; `None` prints what to do next.
     #[command(subcommand)]
@@ -198,7 +198,7 @@ pub enum Command {
     /// Afterwards it reads the disk back and compares it with the image, which --no-verify leaves out. If it fails or is
     /// interrupted, it says whether nothing was written, a part of the image, or all of it without the comparison.
     Flash(Flash),
-    /// Change a board that runs to the system of a configuration, over SSH
+    /// Change a running board to the system of a configuration
     ///
     /// deploy builds the system, shows what would change, asks, copies only what the board lacks, and activates the system there. The board
     /// returns to its old system by itself unless a new SSH connection confirms the new one in time, and until then it is the old

@@ -53,23 +53,25 @@ pub struct Deploy {
     boot: bool,
 
     /// Change the board only until it is restarted
-    #[arg(long, conflicts_with = "boot")]
+    #[arg(long, conflicts_with = "boot", hide_short_help = true)]
     test: bool,
 
-    /// With --boot: restart the board, and wait until it runs the new system
+    /// With --boot: restart the board
+    ///
+    /// Then deploy waits until the board runs the new system.
     #[arg(long, requires = "boot")]
     pub reboot: bool,
 
-    /// List the systems that the board has, and change nothing
+    /// List the systems that the board has
     #[arg(long, conflicts_with_all = ["boot", "test", "dry_run"])]
     pub list: bool,
 
-    /// Return the board to the system before the current one
+    /// Return the board to the system before
     #[arg(long, conflicts_with_all = ["boot", "test", "dry_run", "list"])]
     pub rollback: bool,
 
     /// Remove the older systems of the board, and what only they need; --dry-run only lists them
-    #[arg(long, conflicts_with_all = ["boot", "test", "list", "rollback"])]
+    #[arg(long, conflicts_with_all = ["boot", "test", "list", "rollback"], hide_short_help = true)]
     pub collect: bool,
 
     /// Boards to change at once, of several [default: 4]

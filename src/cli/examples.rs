@@ -105,12 +105,12 @@ static ENDINGS: [Ending; 29] = [
     },
     Ending {
         command: "deploy",
-        notes: "deploy uses your own ssh, with its configuration and keys. It exits with 7 if the board returned to its old system.",
+        notes: "deploy uses your own ssh. Exit code 7: a board returned to its old system.",
         examples: &[
-            ("sdbuild deploy root@192.168.1.23", "the configuration here: build, show, ask, change the board"),
+            ("sdbuild deploy root@192.168.1.23", "build, show what changes, ask"),
             ("sdbuild deploy --dry-run .#pi root@pi", "show what would change"),
             ("sdbuild deploy .#a=root@a .#b=root@b --yes", "several boards at once"),
-            ("sdbuild deploy --boot --reboot root@pi", "for a new kernel: restart the board, and wait for it"),
+            ("sdbuild deploy --boot --reboot root@pi", "take in a new kernel"),
             ("sdbuild deploy --list root@pi", "the systems that the board has"),
             ("sdbuild deploy --rollback root@pi", "return to the system before"),
         ],
