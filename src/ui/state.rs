@@ -276,7 +276,7 @@ impl State {
 
     fn end(&mut self, phase: Phase, took: Duration, stop: Option<Stop>) {
         self.current.take_if(|current| current.phase == phase);
-        if matches!(stop, Some(Stop::Failed | Stop::Refused | Stop::Interrupted)) {
+        if matches!(stop, Some(Stop::Failed | Stop::Interrupted)) {
             self.to_come.clear();
         }
         // After an answer a phase is done again.

@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, Containers, has_builder};
 use crate::container_images::provide_ours;
-use crate::inventory::{
-    ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
-};
+use crate::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume};
 use crate::logs;
 use crate::logs::RemoveError;
 use crate::nixpkgs;
 use crate::request::Common;
 use crate::run_lock::{RunLocks, RunState};
 use crate::sweep::{StaleObjects, image_name};
-use crate::{check_memory, clients, last_times};
+use crate::{clients, last_times};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, Leftover};
@@ -76,7 +74,7 @@ impl Removal {
         let list = async {
             let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
             let mut inventory = cancel.race(list).await??;
-            inventory.look(TableFallback::ThisMachine, context).await?;
+            inventory.look(context).await?;
             let other_stores = restrict(&mut inventory.objects, scope, &settings.store)?;
             if inventory.registrar_image().is_some() {
                 let sizes = inventory.volume_sizes(context);
@@ -479,15 +477,11 @@ impl FileRemoval {
         failed.into_iter().map(leftover).collect()
     }
 
-    /// Removes the logs, and with them the times of earlier builds, the hashes of checkouts and what checks evaluated.
+    /// Removes the logs, and with them the times of earlier builds and the hashes of checkouts.
     fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
         if let Some(state_dir) = logs.parent() {
             // Nothing but a number on the screen and a second of the next build depends on them.
-            for file in [
-                last_times::file(state_dir),
-                nixpkgs::hashes_file(state_dir),
-                check_memory::file(state_dir),
-            ] {
+            for file in [last_times::file(state_dir), nixpkgs::hashes_file(state_dir)] {
                 fs::remove_file(file).ok();
             }
         }

@@ -81,8 +81,6 @@ pub enum Stop {
     Question,
     /// Its work failed, and the run goes on: a warning says so, or an error at the end.
     Tolerated,
-    /// It was refused before its work began, as the error says: it has not failed.
-    Refused,
 }
 
 /// What a run is about, in the words of its first line.

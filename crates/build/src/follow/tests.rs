@@ -40,7 +40,7 @@ fn read_reports(awaits_flake: bool) -> (usize, Option<FlakeReport>, usize) {
     let shown = reader.view.shown.len();
     reader.finish();
     let warnings = *warnings.lock().unwrap();
-    (shown, reader.flake, warnings)
+    (shown, reader.said.flake, warnings)
 }
 
 /// The report of a flake in a store path of this letter.
@@ -191,7 +191,7 @@ fn the_first_choice_of_the_image_is_reported() {
     for attribute in ["a\u{1b}[2J", "config.system.build.image", "other"] {
         reader.line(&line(attribute));
     }
-    let image = reader.image.clone().unwrap();
+    let image = reader.said.image.clone().unwrap();
     assert_eq!(image.attribute, "config.system.build.image");
     assert_eq!(image.chosen_by, ChosenBy::UserModule);
     assert_eq!(chosen.try_iter().collect::<Vec<_>>(), [image]);
@@ -263,7 +263,7 @@ fn warnings_of_the_evaluation_can_be_kept() {
             json!({"action": "msg", "level": 1, "msg": text})
         ));
     }
-    assert_eq!(reader.kept_warnings, ["mind the gap"]);
+    assert_eq!(reader.said.kept_warnings, ["mind the gap"]);
     assert_eq!(*shown.lock().unwrap(), ["of Nix"]);
 }
 

@@ -99,12 +99,6 @@ impl ConfigFacts {
         are_known.then(|| keys.cloned().collect())
     }
 
-    /// Whether what stands where public keys are expected is nothing else, as far as that can be told: a private key, or a password.
-    pub fn has_only_public_keys(&self) -> bool {
-        let mut keys = self.users.iter().flat_map(|user| &user.keys);
-        keys.all(|key| ssh_key::contains_key(key) && !ssh_key::is_private(key))
-    }
-
     pub(super) fn user(&self, name: &str) -> Option<&UserFacts> {
         self.users.iter().find(|user| user.name == name)
     }
