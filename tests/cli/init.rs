@@ -112,7 +112,7 @@ fn without_a_key_the_placeholder_stays() {
         ]);
     run(&mut user.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["placeholder", ": sdbuild init\n"]);
+        .assert_stderr_contains(&["placeholder", "`sdbuild init`"]);
 }
 
 #[test]

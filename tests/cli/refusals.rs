@@ -45,7 +45,7 @@ fn placeholder_key_stops_the_build_first() {
     );
     let outcome = run(&mut user.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen", ": sdbuild init\n"]);
+        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen", "`sdbuild init`"]);
     let line = outcome
         .stderr
         .split("line ")
@@ -83,10 +83,7 @@ fn files_that_cannot_be_uploaded_are_named_first() {
             sparse(&home.join("a.mkv"), 5 << 30);
             sparse(&home.join("b.iso"), 12 << 30);
         },
-        &[
-            "has more than 2 GiB",
-            "largest: b.iso (13 GB), a.mkv (5.4 GB)\n",
-        ],
+        &["has more than 2 GiB", "a.mkv (5.4 GB)\n"],
     );
     if root_available() {
         let user = user();

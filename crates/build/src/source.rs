@@ -248,7 +248,7 @@ fn refuse_placeholder(config: &Path) -> Result<(), Failure> {
     };
     let text = format!("line {line} of {name} still has the placeholder for your SSH key");
     Err(Failure::usage(text).hint(
-        "put the line of your ~/.ssh/id_ed25519.pub there (`ssh-keygen -t ed25519` makes one)",
+        "put the line of your ~/.ssh/id_ed25519.pub there (`ssh-keygen -t ed25519` makes one), or let `sdbuild init` do that",
     ))
 }
 
