@@ -43,5 +43,6 @@ machine_state() {
     docker ps --all --format 'container {{.Names}}'
     docker network ls --format 'network {{.Name}}'
     docker volume ls --format 'volume {{.Name}}'
-  } | grep -vxF -e 'volume sdbuild-store-tests' -e "${1:-volume sdbuild-store-tests}" || true
+  } | grep -v '^volume sdbuild-tests-filled-' \
+    | grep -vxF -e 'volume sdbuild-store-tests' -e "${1:-volume sdbuild-store-tests}" || true
 }

@@ -27,15 +27,11 @@ fn credentials_come_from_where_awss_tools_have_them() {
     let (user, _) = publisher(&double);
     let list = |more: &[&str]| list(&user, more);
     let write = |name: &str, text: &str| write(&user, name, text);
-    list(&[])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["no AWS region is set"]);
+    list(&[]).assert_exit_code(2).assert_stderr_contains(&["no AWS region is set"]);
     list(&["--region", "eu-central-1"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["no AWS credentials were found", "AWS_ACCESS_KEY_ID"]);
-    list(&["--profile", "team"])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["no profile team"]);
+    list(&["--profile", "team"]).assert_exit_code(2).assert_stderr_contains(&["no profile team"]);
     write(
         "credentials",
         &format!("[team]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = {SECRET}\n"),
@@ -73,11 +69,8 @@ fn a_program_prints_credentials() {
         "#!/bin/sh\n[ \"$1\" = 'a b' ] || exit 1\necho '{{\"Version\": 1, \"AccessKeyId\": \"AKIDEXAMPLE\", \"SecretAccessKey\": \"{SECRET}\"}}'\n"
     );
     std::fs::write(&printer, text).unwrap();
-    std::fs::set_permissions(
-        &printer,
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    std::fs::set_permissions(&printer, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     let config = format!(
         "[profile process]\nregion = eu-central-1\ncredential_process = {} \"a b\"\n",
         printer.display().to_string().replace(' ', "\\ ")

@@ -145,10 +145,7 @@ impl AwsDouble {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let served = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -166,10 +163,7 @@ impl AwsDouble {
             ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
-            (
-                "SDBUILD_OWN_ADDRESS_URL",
-                format!("http://{}/checkip", self.address),
-            ),
+            ("SDBUILD_OWN_ADDRESS_URL", format!("http://{}/checkip", self.address)),
         ]
     }
 
@@ -182,10 +176,8 @@ impl AwsDouble {
     pub fn wait_until(&self, condition: impl Fn(&AwsState) -> bool) {
         let limit = std::time::Duration::from_mins(1);
         let guard = self.state();
-        let waited = self
-            .shared
-            .changed
-            .wait_timeout_while(guard, limit, |state| !condition(state));
+        let waited =
+            self.shared.changed.wait_timeout_while(guard, limit, |state| !condition(state));
         assert!(!waited.unwrap().1.timed_out(), "it did not come to that");
     }
 }
@@ -214,10 +206,7 @@ fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
     if let Some((status, code, message)) = state.faults.refuse {
         return Some(refusal(call, status, code, message));
     }
-    if let Some((_, code, message)) = state
-        .faults
-        .refuse_call
-        .filter(|(name, ..)| *name == action)
+    if let Some((_, code, message)) = state.faults.refuse_call.filter(|(name, ..)| *name == action)
     {
         return Some(refusal(call, 400, code, message));
     }
@@ -256,9 +245,7 @@ fn stops(action: &str, state: &AwsState) -> bool {
     let faults = &state.faults;
     let hangs = faults.hang_after;
     hangs.is_some_and(|(name, after)| name == action && state.count(name) > after)
-        || faults
-            .stop_at
-            .is_some_and(|(at, _)| state.calls.len() >= at)
+        || faults.stop_at.is_some_and(|(at, _)| state.calls.len() >= at)
 }
 
 /// How a call fails, if it does: with an answer or a connection that is cut.

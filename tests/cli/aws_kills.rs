@@ -17,12 +17,7 @@ const WITHIN: u64 = 1500;
 /// The signal goes to all processes that the terminal would send it to.
 #[test]
 fn a_signal_while_a_machine_is_used_gives_it_back() {
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGKILL,
-    ] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
         let renter = Renter::new(SILENT);
         let mut running = Running::start(renter.build().process_group(0));
         running.wait_until("it connects", || !renter.ssh_calls().is_empty());
@@ -66,19 +61,11 @@ fn what_nobody_can_give_back_ends_with_its_lease() {
     let mut sweep = renter.user.sdbuild(&["clean", "--cloud", "--yes"]);
     let kept = run(&mut sweep).assert_exit_code(0);
     assert!(kept.stderr.contains("nothing to remove"), "{}", kept.stderr);
-    assert!(
-        kept.stderr.contains("has a machine until 20"),
-        "{}",
-        kept.stderr
-    );
+    assert!(kept.stderr.contains("has a machine until 20"), "{}", kept.stderr);
     renter.double.state().machines.let_leases_end();
     let mut listed = renter.user.sdbuild(&["clean", "--cloud", "--dry-run"]);
     let listed = run(&mut listed).assert_exit_code(0);
-    assert!(
-        listed.stdout.contains("security group sg-0"),
-        "{}",
-        listed.stdout
-    );
+    assert!(listed.stdout.contains("security group sg-0"), "{}", listed.stdout);
     assert_eq!(renter.double.state().machines.live(), 0, "by itself");
     run(&mut sweep).assert_exit_code(0);
     assert_eq!(renter.left(), [""; 0]);
@@ -95,11 +82,7 @@ fn what_a_killed_run_left_is_given_back_by_the_next_build() {
     // Another region and other words for the same account: the record knows where the machine is.
     let mut build = renter.user.sdbuild(&["build"]);
     let next = run(build.env("AWS_REGION", "us-east-1")).assert_exit_code(3);
-    assert!(
-        next.stderr.contains("which a stale run left"),
-        "{}",
-        next.stderr
-    );
+    assert!(next.stderr.contains("which a stale run left"), "{}", next.stderr);
     renter.assert_nothing_left();
 }
 
@@ -113,11 +96,7 @@ fn a_stale_rental_delays_a_build_visibly_and_not_for_long() {
     let started = std::time::Instant::now();
     let late = run(&mut renter.user.sdbuild(&["build"])).assert_exit_code(3);
     let words = late.stderr.replace('\n', " ");
-    assert!(
-        words.contains("it takes longer than 30 s"),
-        "{}",
-        late.stderr
-    );
+    assert!(words.contains("it takes longer than 30 s"), "{}", late.stderr);
     assert!(words.contains("Give back"), "{}", late.stderr);
     assert!(started.elapsed() < Duration::from_secs(90));
     renter.double.state().faults.hang_after = None;
@@ -155,23 +134,14 @@ fn clean_removes_nothing_of_others() {
     let renter = Renter::new(SILENT);
     {
         let mut state = renter.double.state();
-        let foreign = StoredGroup {
-            name: "sdbuild-0123456789ab".into(),
-            ..StoredGroup::default()
-        };
+        let foreign = StoredGroup { name: "sdbuild-0123456789ab".into(), ..StoredGroup::default() };
         state.machines.groups.insert("sg-foreign".into(), foreign);
         let volume = |tag: &str| StoredVolume {
             tags: [(tag.to_owned(), "0123456789ab".to_owned())].into(),
             is_free: true,
         };
-        state
-            .machines
-            .volumes
-            .insert("vol-foreign".into(), volume("Name"));
-        state
-            .machines
-            .volumes
-            .insert("vol-ours".into(), volume("sdbuild:run"));
+        state.machines.volumes.insert("vol-foreign".into(), volume("Name"));
+        state.machines.volumes.insert("vol-ours".into(), volume("sdbuild:run"));
         // Somebody may go on with one that is pending, however old it is.
         for (id, started, is) in [
             ("snap-old", "2026-01-01T00:00:00.000Z", "completed"),
@@ -185,9 +155,7 @@ fn clean_removes_nothing_of_others() {
         }
     }
     let mut ask = renter.user.sdbuild(&["clean", "--cloud"]);
-    run(&mut ask)
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["--yes"]);
+    run(&mut ask).assert_exit_code(2).assert_stderr_contains(&["--yes"]);
     let mut clean = renter.user.sdbuild(&["clean", "--cloud", "--yes"]);
     let cleaned = run(&mut clean).assert_exit_code(0);
     assert!(cleaned.stdout.contains("vol-ours"), "{}", cleaned.stdout);
@@ -255,9 +223,7 @@ fn nothing_stays_at_aws_whenever_a_build_is_killed() {
         let is_expected = outcome.signal == Some(signal as i32) || is_told;
         assert!(is_expected, "{}", outcome.stderr);
         // Those that were given back are gone without any lease.
-        wait_until(Duration::from_mins(1), "it is given back", || {
-            renter.holder().is_none()
-        });
+        wait_until(Duration::from_mins(1), "it is given back", || renter.holder().is_none());
         let mut left = renter.left();
         left.retain(|id| !before.contains(id));
         assert_eq!(left, [""; 0], "after {signal}, step {step}");

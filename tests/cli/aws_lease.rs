@@ -59,9 +59,7 @@ fn a_lease_is_extended_while_aws_does_not_answer() {
     let renter = Renter::new("exit 0");
     renter.double.state().faults.hang_after = Some(("CreateTags", 0));
     let (mut holder, connection) = holder(&renter, 2);
-    renter
-        .double
-        .wait_until(|state| state.count("CreateTags") >= 3);
+    renter.double.wait_until(|state| state.count("CreateTags") >= 3);
     assert!(renter.ssh_calls().len() >= 3);
     connection.shutdown(Shutdown::Both).unwrap();
     assert!(holder.wait().unwrap().success());

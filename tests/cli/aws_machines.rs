@@ -41,15 +41,8 @@ impl Renter {
         );
         let ssh = user.write("bin/ssh", &text);
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = format!(
-            "{}:{}",
-            ssh.parent().unwrap().display(),
-            user.environment["PATH"]
-        );
-        Self {
-            double,
-            user: user.with("PATH", path),
-        }
+        let path = format!("{}:{}", ssh.parent().unwrap().display(), user.environment["PATH"]);
+        Self { double, user: user.with("PATH", path) }
     }
 
     fn build_on(&self, on: &str, more: &[&str]) -> Command {
@@ -64,11 +57,7 @@ impl Renter {
     /// The files about rentals.
     pub fn records(&self) -> Vec<String> {
         let dir = self.user.state.path().join(".local/state/sdbuild/machines");
-        if dir.exists() {
-            file_names(&dir)
-        } else {
-            Vec::new()
-        }
+        if dir.exists() { file_names(&dir) } else { Vec::new() }
     }
 
     /// What is at AWS.
@@ -97,9 +86,7 @@ impl Renter {
 
     pub fn wait_until_given_back(&self) {
         let limit = Duration::from_mins(1);
-        wait_until(limit, "the machine is given back", || {
-            self.records().is_empty()
-        });
+        wait_until(limit, "the machine is given back", || self.records().is_empty());
     }
 
     /// The process that holds the machine.
@@ -140,19 +127,15 @@ impl Renter {
 #[test]
 fn the_cheapest_machine_is_rented_and_given_back() {
     let renter = Renter::new(REFUSES);
-    let refused = run(&mut renter.build_on("aws", &[]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
+    let refused =
+        run(&mut renter.build_on("aws", &[])).assert_exit_code(2).assert_stderr_contains(&[
             "about 0.0534 USD an hour",
             "eu-central-1b",
             "0.018 USD for 20 minutes",
             "--yes",
         ]);
     assert!(!refused.stderr.contains(SECRET));
-    assert_eq!(
-        renter.double.state().calls.last().unwrap(),
-        "DescribeSpotPriceHistory"
-    );
+    assert_eq!(renter.double.state().calls.last().unwrap(), "DescribeSpotPriceHistory");
     let failed = run(&mut renter.build()).assert_exit_code(3);
     let words = failed.stderr.replace('\n', " ");
     for part in [
@@ -185,26 +168,16 @@ fn a_machine_is_asked_for_so_that_nothing_of_it_stays() {
         ("InstanceInitiatedShutdownBehavior", "terminate"),
         ("MetadataOptions.HttpTokens", "required"),
         ("InstanceMarketOptions.MarketType", "spot"),
-        (
-            "InstanceMarketOptions.SpotOptions.SpotInstanceType",
-            "one-time",
-        ),
+        ("InstanceMarketOptions.SpotOptions.SpotInstanceType", "one-time"),
         ("InstanceMarketOptions.SpotOptions.MaxPrice", "0.1200"),
         ("BlockDeviceMapping.1.Ebs.VolumeSize", "16"),
         ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
     ] {
         assert_eq!(instance.parameter(name), value, "{name}");
     }
-    for kind in [
-        "instance",
-        "volume",
-        "network-interface",
-        "spot-instances-request",
-    ] {
-        let tagged = instance
-            .form
-            .iter()
-            .any(|(key, value)| key.ends_with("ResourceType") && value == kind);
+    for kind in ["instance", "volume", "network-interface", "spot-instances-request"] {
+        let tagged =
+            instance.form.iter().any(|(key, value)| key.ends_with("ResourceType") && value == kind);
         assert!(tagged, "{kind}");
     }
     assert!(instance.ends_by_itself() || instance.state == "terminated");
@@ -217,9 +190,7 @@ fn a_machine_is_asked_for_so_that_nothing_of_it_stays() {
 fn only_this_machine_may_connect() {
     let renter = Renter::new(REFUSES);
     let running = Running::start(&mut renter.build());
-    renter
-        .double
-        .wait_until(|state| state.count("RunInstances") == 1);
+    renter.double.wait_until(|state| state.count("RunInstances") == 1);
     let groups = renter.double.state().machines.groups.clone();
     let group = groups.into_values().next().unwrap();
     assert_eq!(group.rules.len(), 1);
@@ -243,46 +214,28 @@ fn the_next_offer_is_taken_where_there_is_no_capacity() {
     {
         let mut state = renter.double.state();
         let machines = &mut state.machines;
-        machines.missing.insert(
-            "c7g.xlarge/eu-central-1b".into(),
-            "InsufficientInstanceCapacity",
-        );
-        machines
-            .lost_at_start
-            .insert("c7g.xlarge/eu-central-1a".into());
+        machines.missing.insert("c7g.xlarge/eu-central-1b".into(), "InsufficientInstanceCapacity");
+        machines.lost_at_start.insert("c7g.xlarge/eu-central-1a".into());
         // What AWS has just made is not in its lists at once, and what ends takes its time.
         (machines.unseen, machines.slow_end) = (2, 2);
         machines.unknown_group = 3;
     }
     let failed = run(&mut renter.build()).assert_exit_code(3);
     renter.assert_nothing_left();
-    assert_eq!(
-        renter.started(),
-        ["c7g.xlarge/eu-central-1a", "c8g.xlarge/eu-central-1a"]
-    );
+    assert_eq!(renter.started(), ["c7g.xlarge/eu-central-1a", "c8g.xlarge/eu-central-1a"]);
     assert!(
-        failed
-            .stderr
-            .replace('\n', " ")
-            .contains("(c8g.xlarge, spot, in eu-central-1a)"),
+        failed.stderr.replace('\n', " ").contains("(c8g.xlarge, spot, in eu-central-1a)"),
         "{}",
         failed.stderr
     );
     // Where there is none, nobody waits for one.
     assert_eq!(renter.double.state().count("RunInstances"), 3);
-    renter
-        .double
-        .state()
-        .machines
-        .missing
-        .insert("*".into(), "MaxSpotInstanceCountExceeded");
-    run(&mut renter.build())
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "none of 5 types and zones is available",
-            "MaxSpotInstanceCountExceeded",
-            "--on aws:on-demand",
-        ]);
+    renter.double.state().machines.missing.insert("*".into(), "MaxSpotInstanceCountExceeded");
+    run(&mut renter.build()).assert_exit_code(3).assert_stderr_contains(&[
+        "none of 5 types and zones is available",
+        "MaxSpotInstanceCountExceeded",
+        "--on aws:on-demand",
+    ]);
     renter.assert_nothing_left();
 }
 
@@ -303,25 +256,19 @@ fn nothing_is_started_that_costs_more_than_was_agreed_to() {
 fn a_machine_that_cannot_be_reached_is_given_back() {
     let renter = Renter::new(REFUSES);
     renter.double.state().machines.is_private = true;
-    run(&mut renter.build())
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "the machine has no public address",
-            "auto-assign",
-            "the rented machine (c7g.xlarge, spot",
-        ]);
+    run(&mut renter.build()).assert_exit_code(3).assert_stderr_contains(&[
+        "the machine has no public address",
+        "auto-assign",
+        "the rented machine (c7g.xlarge, spot",
+    ]);
     assert_eq!(renter.started().len(), 1);
     renter.assert_nothing_left();
 }
 
 #[test]
 fn a_lost_answer_makes_nothing_twice() {
-    for call in [
-        "CreateSecurityGroup",
-        "RunInstances",
-        "TerminateInstances",
-        "DeleteSecurityGroup",
-    ] {
+    for call in ["CreateSecurityGroup", "RunInstances", "TerminateInstances", "DeleteSecurityGroup"]
+    {
         let renter = Renter::new(REFUSES);
         renter.double.state().faults.lose_answer_to = Some(call);
         run(&mut renter.build()).assert_exit_code(3);

@@ -18,12 +18,8 @@ use shapes::Model;
 
 /// The models below the directory of tools, by service.
 const DIR: &str = "usr/lib/python3/dist-packages/botocore/data";
-const SERVICES: [(&str, &str); 4] = [
-    ("ebs", "2019-11-02"),
-    ("ec2", "2016-11-15"),
-    ("ssm", "2014-11-06"),
-    ("sts", "2011-06-15"),
-];
+const SERVICES: [(&str, &str); 4] =
+    [("ebs", "2019-11-02"), ("ec2", "2016-11-15"), ("ssm", "2014-11-06"), ("sts", "2011-06-15")];
 /// Headers with this prefix that belong to the signature.
 const SIGNATURE: [&str; 3] = ["x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
 /// How a violation begins.
@@ -39,17 +35,8 @@ pub fn violation(
     headers: &BTreeMap<String, String>,
     body: &[u8],
 ) -> Option<String> {
-    let request = Request {
-        method,
-        target,
-        headers,
-        body,
-    };
-    let found = if models_available() {
-        request.check()
-    } else {
-        Ok(())
-    };
+    let request = Request { method, target, headers, body };
+    let found = if models_available() { request.check() } else { Ok(()) };
     found.err().map(|what| format!("{VIOLATION}{what}"))
 }
 
@@ -58,10 +45,8 @@ impl Drop for AwsDouble {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             let mistakes = self.state().mistakes.clone();
-            let violations: Vec<_> = mistakes
-                .iter()
-                .filter(|mistake| mistake.contains(VIOLATION))
-                .collect();
+            let violations: Vec<_> =
+                mistakes.iter().filter(|mistake| mistake.contains(VIOLATION)).collect();
             assert!(violations.is_empty(), "{violations:#?}");
         }
     }
@@ -76,15 +61,10 @@ pub fn models_available() -> bool {
 /// The model of `service`, read once.
 fn model(service: &str) -> &'static Value {
     static MODELS: [OnceLock<Value>; SERVICES.len()] = [const { OnceLock::new() }; SERVICES.len()];
-    let at = SERVICES
-        .iter()
-        .position(|(name, _)| *name == service)
-        .unwrap();
+    let at = SERVICES.iter().position(|(name, _)| *name == service).unwrap();
     MODELS[at].get_or_init(|| {
         let (name, version) = SERVICES[at];
-        let path = root()
-            .join(TOOLS)
-            .join(format!("{DIR}/{name}/{version}/service-2.json"));
+        let path = root().join(TOOLS).join(format!("{DIR}/{name}/{version}/service-2.json"));
         // Debian packs them in some releases.
         if let Ok(plain) = std::fs::read(&path) {
             return serde_json::from_slice(&plain).unwrap();
@@ -217,10 +197,7 @@ fn labels(uri: &str, path: &str) -> Option<Vec<(String, String)>> {
     let mut found = Vec::new();
     (uri.len() == path.len()).then_some(())?;
     for (part, text) in uri.into_iter().zip(path) {
-        match part
-            .strip_prefix('{')
-            .and_then(|part| part.strip_suffix('}'))
-        {
+        match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
             Some(label) => found.push((label.to_owned(), text.to_owned())),
             None => (part == text).then_some(())?,
         }
@@ -236,15 +213,9 @@ fn insert(tree: &mut Map<String, Value>, key: &str, value: &str) -> Checked {
             Some(_) => Err(format!("{key} is there twice")),
         },
         Some((first, rest)) => {
-            let branch = tree
-                .entry(first)
-                .or_insert_with(|| Value::Object(Map::new()));
+            let branch = tree.entry(first).or_insert_with(|| Value::Object(Map::new()));
             let branch = branch.as_object_mut();
-            insert(
-                branch.ok_or_else(|| format!("{key} is there twice"))?,
-                rest,
-                value,
-            )
+            insert(branch.ok_or_else(|| format!("{key} is there twice"))?, rest, value)
         }
     }
 }

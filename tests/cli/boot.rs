@@ -13,15 +13,14 @@ fn requirements_of_a_boot_test_are_checked_first() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["no-such-key"]);
     user.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
-    run(&mut user.build(&["--ssh-key", "key"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["key is not a public SSH key", ".pub", "--boot-test"]);
+    run(&mut user.build(&["--ssh-key", "key"])).assert_exit_code(2).assert_stderr_contains(&[
+        "key is not a public SSH key",
+        ".pub",
+        "--boot-test",
+    ]);
     user.write("key.pub", "ssh-ed25519 AAAA me@here\n");
     let named = "hint: name the public key beside it: --ssh-key key.pub\n";
-    for words in [
-        &["build", "--ssh-key", "key"][..],
-        &["init", "x", "--ssh-key", "key"],
-    ] {
+    for words in [&["build", "--ssh-key", "key"][..], &["init", "x", "--ssh-key", "key"]] {
         run(&mut user.sdbuild(words))
             .assert_exit_code(2)
             .assert_stderr_contains(&["key is not a public SSH key", named]);
@@ -59,10 +58,7 @@ fn incomplete_image_is_neither_booted_nor_flashed() {
     image[446 + 12..446 + 16].copy_from_slice(&16384u32.to_le_bytes());
     image[510..512].copy_from_slice(&[0x55, 0xaa]);
     std::fs::write(user.home.path().join("half.img"), image).unwrap();
-    for words in [
-        &["boot", "half.img", "--emulator", "container"][..],
-        &["flash", "half.img"],
-    ] {
+    for words in [&["boot", "half.img", "--emulator", "container"][..], &["flash", "half.img"]] {
         run(&mut user.sdbuild(words))
             .assert_exit_code(2)
             .assert_stderr_contains(&["its last partition ends at byte", "it is incomplete"]);
@@ -82,13 +78,7 @@ fn kvm_is_used_where_it_can_be_unless_the_user_forbids_it() {
     let user = user.with("PATH", path);
     let uses_kvm = |more: &[&str]| {
         let words = [
-            &[
-                "boot",
-                "pc.img",
-                "--system",
-                "x86_64-linux",
-                "--until-login",
-            ],
+            &["boot", "pc.img", "--system", "x86_64-linux", "--until-login"],
             &["--emulator", "host"][..],
             more,
         ]
@@ -97,10 +87,7 @@ fn kvm_is_used_where_it_can_be_unless_the_user_forbids_it() {
         let arguments = std::fs::read_to_string(&log).unwrap();
         arguments.contains("-accel kvm")
     };
-    let device = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm");
+    let device = std::fs::File::options().read(true).write(true).open("/dev/kvm");
     let can = cfg!(target_arch = "x86_64") && device.is_ok();
     assert_eq!(uses_kvm(&[]), can);
     assert!(!uses_kvm(&["--no-kvm"]));

@@ -40,18 +40,12 @@ fn shell_and_program_know_the_steps_of_the_release() {
             .match_indices("scripts/release --")
             .map(|(at, found)| line.split_at(at + found.len()))
         {
-            let flag = rest
-                .split(|c: char| !c.is_ascii_lowercase())
-                .next()
-                .unwrap();
+            let flag = rest.split(|c: char| !c.is_ascii_lowercase()).next().unwrap();
             assert!(script.contains(&format!("\n  --{flag})")), "{flag}");
         }
     }
     let all = lines.join("\n");
     for flag in ["--check", "--key", "--test", "--notes"] {
-        assert!(
-            all.contains(&format!("scripts/release {flag}")),
-            "{flag}\n{all}"
-        );
+        assert!(all.contains(&format!("scripts/release {flag}")), "{flag}\n{all}");
     }
 }

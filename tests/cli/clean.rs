@@ -17,13 +17,11 @@ fn downloads_are_removed_without_an_engine() {
     let listed = run(&mut user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(3);
     assert!(listed.stdout.contains("downloads"), "{}", listed.stdout);
     assert!(object.exists(), "a dry run");
-    run(&mut user.sdbuild(&["clean", "--yes"]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "no engine answers",
-            "clean can remove only this user's files",
-            "removed",
-        ]);
+    run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(3).assert_stderr_contains(&[
+        "no engine answers",
+        "clean can remove only this user's files",
+        "removed",
+    ]);
     assert!(!object.exists());
 }
 

@@ -23,13 +23,7 @@ pub struct CliTest<'a> {
 impl<'a> CliTest<'a> {
     /// Runs `sdbuild` with `args`; without further calls it must exit with 0.
     pub fn new(args: &'a [&'a str]) -> Self {
-        Self {
-            args,
-            user: user(),
-            exit_code: 0,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
-        }
+        Self { args, user: user(), exit_code: 0, stdout: Vec::new(), stderr: Vec::new() }
     }
 
     /// Writes a file to the home directory, which is the current directory too.

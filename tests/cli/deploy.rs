@@ -36,11 +36,7 @@ fn rent(dir: &Path, verb: &str) -> Outcome {
 /// A directory with the provider and its Terraform.
 fn provider() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    fs::copy(
-        root().join("deploy/terraform/rent"),
-        dir.path().join("rent"),
-    )
-    .unwrap();
+    fs::copy(root().join("deploy/terraform/rent"), dir.path().join("rent")).unwrap();
     program(&dir.path().join("terraform"), TERRAFORM);
     dir
 }
@@ -65,13 +61,9 @@ fn a_machine_of_terraform_has_the_lease_of_those_of_sdbuild() {
 #[test]
 fn the_documented_program_fails_if_nothing_can_be_listed() {
     let text = fs::read_to_string(root().join("docs/machines.md")).unwrap();
-    let mut programs = text
-        .split("```sh\n")
-        .filter_map(|part| part.split_once("```"));
+    let mut programs = text.split("```sh\n").filter_map(|part| part.split_once("```"));
     let dir = tempfile::tempdir().unwrap();
-    let (code, _) = programs
-        .find(|(code, _)| code.starts_with("#!/bin/sh"))
-        .unwrap();
+    let (code, _) = programs.find(|(code, _)| code.starts_with("#!/bin/sh")).unwrap();
     program(&dir.path().join("rent"), code);
     let client = dir.path().join("hcloud");
     let destroy = || {
@@ -93,9 +85,7 @@ fn the_documented_program_fails_if_nothing_can_be_listed() {
 
 #[test]
 fn the_program_of_terraform_makes_and_destroys_a_workspace() {
-    if !tools_available(&["ssh-keygen"]) {
-        return;
-    }
+    needs!(tools_available(&["ssh-keygen"]));
     let dir = provider();
     let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
 
@@ -103,26 +93,18 @@ fn the_program_of_terraform_makes_and_destroys_a_workspace() {
     rent(dir.path(), "destroy").assert_exit_code(0);
     let made = rent(dir.path(), "create").assert_exit_code(0);
     let lines: Vec<&str> = made.stdout.lines().collect();
-    let [host, host_key, id] = lines[..] else {
-        panic!("{}", made.stdout)
-    };
+    let [host, host_key, id] = lines[..] else { panic!("{}", made.stdout) };
     assert_eq!((host, id), ("host=ec2-user@192.0.2.1", "id=i-1"));
     let key = host_key.strip_prefix("host-key=").unwrap();
     assert_eq!(key.split(' ').count(), 2, "{key}");
     let variables = read("variables");
-    assert!(
-        variables.contains(&format!("public = \"{key}\"")),
-        "{variables}"
-    );
+    assert!(variables.contains(&format!("public = \"{key}\"")), "{variables}");
     assert!(variables.contains("KEY-----\\n\", "), "{variables}");
     assert!(variables.ends_with("/ 60\n"), "{variables}");
     rent(dir.path(), "destroy").assert_exit_code(0);
     rent(dir.path(), "destroy").assert_exit_code(0);
     let calls = read("calls");
-    let calls: Vec<&str> = calls
-        .lines()
-        .filter(|call| !call.contains(" output "))
-        .collect();
+    let calls: Vec<&str> = calls.lines().filter(|call| !call.contains(" output ")).collect();
     let expected = [
         "none: workspace list",
         "none: workspace new 0123456789ab",

@@ -18,8 +18,7 @@ fn silent_server() -> (TcpListener, String) {
 fn topics(checks: &Value, verdict: &str) -> Vec<String> {
     let checks = checks["checks"].as_array().unwrap().iter();
     let of = checks.filter(|check| check["verdict"] == verdict);
-    of.map(|check| check["topic"].as_str().unwrap().to_owned())
-        .collect()
+    of.map(|check| check["topic"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -30,33 +29,18 @@ fn without_an_engine_the_rest_is_checked() {
         .assert_exit_code(3)
         .assert_stderr_contains(&["error: this machine cannot build yet; see "]);
     let out = &shown.stdout;
-    assert!(
-        out.contains("✗ engine          no engine answers at"),
-        "{out}"
-    );
-    assert!(
-        out.contains("                  → correct the socket's address"),
-        "{out}"
-    );
+    assert!(out.contains("✗ engine          no engine answers at"), "{out}");
+    assert!(out.contains("                  → correct the socket's address"), "{out}");
     // The user has an engine somewhere.
     assert!(!out.contains("install Docker"), "{out}");
-    for topic in [
-        "output's disk",
-        "cache's disk",
-        "Debian mirrors",
-        "clock",
-        "leftovers",
-    ] {
+    for topic in ["output's disk", "cache's disk", "Debian mirrors", "clock", "leftovers"] {
         assert!(out.contains(topic), "{topic}\n{out}");
     }
     assert_eq!(file_names(user.state.path()), before, "nothing was created");
     let shown = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
     let report: Value = serde_json::from_str(&shown.stdout).unwrap();
     assert_eq!(report["can_build"], false);
-    assert!(
-        topics(&report, "bad").contains(&"engine".to_owned()),
-        "{report}"
-    );
+    assert!(topics(&report, "bad").contains(&"engine".to_owned()), "{report}");
 }
 
 /// The test runner's timeout ends the test if a wait never ends.
@@ -79,14 +63,8 @@ fn silent_engine_and_servers_are_not_waited_for() {
         let check = checks.iter().find(|check| check["topic"] == topic);
         check.unwrap()["text"].as_str().unwrap().to_owned()
     };
-    assert!(
-        text("engine").contains("does not answer within 8 s"),
-        "{report}"
-    );
-    assert!(
-        text("binary caches").contains("no answer in time"),
-        "{report}"
-    );
+    assert!(text("engine").contains("does not answer within 8 s"), "{report}");
+    assert!(text("binary caches").contains("no answer in time"), "{report}");
     assert!(text("nixpkgs").contains("no answer in time"), "{report}");
 }
 

@@ -12,18 +12,14 @@ fn pages() -> Vec<PathBuf> {
     let dirs = ["", "docs", "containers", "containers/builder", "tests"];
     let files = dirs.map(|dir| fs::read_dir(root().join(dir)).unwrap().flatten());
     let paths = files.into_iter().flatten().map(|file| file.path());
-    paths
-        .filter(|path| path.extension().is_some_and(|e| e == "md"))
-        .collect()
+    paths.filter(|path| path.extension().is_some_and(|e| e == "md")).collect()
 }
 
 /// The text of a page outside of blocks of code.
 fn prose(page: &Path) -> String {
     let text = fs::read_to_string(page).unwrap();
     let parts = text.split("\n```").enumerate();
-    parts
-        .filter_map(|(at, part)| (at % 2 == 0).then_some(part))
-        .collect()
+    parts.filter_map(|(at, part)| (at % 2 == 0).then_some(part)).collect()
 }
 
 /// The anchors of the headings of a page, as GitHub makes them.
@@ -33,13 +29,7 @@ fn anchors(page: &Path) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let words = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
     words
-        .map(|words| {
-            words
-                .chars()
-                .filter_map(kept)
-                .collect::<String>()
-                .replace(' ', "-")
-        })
+        .map(|words| words.chars().filter_map(kept).collect::<String>().replace(' ', "-"))
         .collect()
 }
 
@@ -48,10 +38,7 @@ fn targets(page: &Path) -> Vec<String> {
     let text = prose(page);
     let links = text.split("](").skip(1);
     let targets = links.map(|part| part.split(')').next().unwrap());
-    targets
-        .filter(|target| !target.contains("://"))
-        .map(str::to_owned)
-        .collect()
+    targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
 }
 
 #[test]
@@ -62,16 +49,10 @@ fn links_lead_to_files_and_headings() {
             links += 1;
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
             let shown = format!("{target} in {}", page.display());
-            let path = if file.is_empty() {
-                page.clone()
-            } else {
-                page.parent().unwrap().join(file)
-            };
+            let path =
+                if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             assert!(path.exists(), "{shown}");
-            assert!(
-                anchor.is_empty() || anchors(&path).contains(anchor),
-                "{shown}"
-            );
+            assert!(anchor.is_empty() || anchors(&path).contains(anchor), "{shown}");
         }
     }
     assert!(links > 40, "the search itself works: {links}");
@@ -93,12 +74,7 @@ fn the_list_of_pages_has_every_page() {
 /// Every `sdbuild WORD` that a message or the documentation names is a command.
 #[test]
 fn every_named_command_exists() {
-    let named = [
-        "README.md",
-        "docs/reference.md",
-        "docs/errors.md",
-        "sd-card.nix",
-    ];
+    let named = ["README.md", "docs/reference.md", "docs/errors.md", "sd-card.nix"];
     let mut files: Vec<_> = named.map(|name| root().join(name)).into();
     let mut dirs = vec![root().join("src"), root().join("containers")];
     while let Some(dir) = dirs.pop() {
@@ -110,9 +86,7 @@ fn every_named_command_exists() {
             }
         }
     }
-    let help = run(&mut user().sdbuild(&["--help"]))
-        .assert_exit_code(0)
-        .stdout;
+    let help = run(&mut user().sdbuild(&["--help"])).assert_exit_code(0).stdout;
     let mut named = 0;
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_default();

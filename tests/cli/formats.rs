@@ -9,19 +9,12 @@ use crate::user;
 fn formats_are_listed_with_what_each_is_for() {
     let list = run(&mut user().sdbuild(&["formats"])).assert_exit_code(0);
     assert!(list.stdout.starts_with("sd-card "), "{}", list.stdout);
-    assert!(
-        list.stdout.contains("\nnixpkgs:VARIANT "),
-        "{}",
-        list.stdout
-    );
+    assert!(list.stdout.contains("\nnixpkgs:VARIANT "), "{}", list.stdout);
     let json = run(&mut user().sdbuild(&["formats", "--json"])).assert_exit_code(0);
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["version"], 1);
     let first = &json["formats"][0];
-    assert_eq!(
-        (&first["name"], &first["boots"]),
-        (&"sd-card".into(), &true.into())
-    );
+    assert_eq!((&first["name"], &first["boots"]), (&"sd-card".into(), &true.into()));
 }
 
 /// Before the build, which can take hours.
@@ -34,10 +27,7 @@ fn what_a_format_cannot_have_is_refused() {
             .assert_exit_code(2)
             .assert_stderr_contains(&[text]);
     };
-    refused(
-        "--boot-test",
-        "--boot-test: sdbuild cannot boot the format nixpkgs:lxc",
-    );
+    refused("--boot-test", "--boot-test: sdbuild cannot boot the format nixpkgs:lxc");
     refused("--rpi-imager", "Raspberry Pi Imager writes disk images");
 }
 

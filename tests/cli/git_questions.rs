@@ -43,14 +43,9 @@ fn nobody_is_asked_for_a_password_of_a_server() {
     let reference = format!("git+{}/pi", server.url());
     let words = ["check", "--flake", &reference, "--git-inputs", "self"];
     // Each of them alone too: git takes the first that there is.
-    for without in [
-        &[][..],
-        &["GIT_ASKPASS"],
-        &["GIT_ASKPASS", "GIT_CONFIG_GLOBAL"],
-    ] {
+    for without in [&[][..], &["GIT_ASKPASS"], &["GIT_ASKPASS", "GIT_CONFIG_GLOBAL"]] {
         let mut user = user_with_askers();
-        user.environment
-            .retain(|name, _| !without.contains(&name.as_str()));
+        user.environment.retain(|name, _| !without.contains(&name.as_str()));
         run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
             .assert_stderr_contains(&["/pi", "sdbuild never asks for a password"]);

@@ -33,15 +33,10 @@ fn key_and_name_are_filled_in() {
     assert_eq!(outcome.stdout, format!("{}\n", path.display()));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(&format!("    \"{KEY} me@here\"\n")), "{text}");
-    assert!(
-        text.contains("networking.hostName = \"kitchen\";"),
-        "{text}"
-    );
+    assert!(text.contains("networking.hostName = \"kitchen\";"), "{text}");
     assert_eq!(file_names(user.home.path()), ["out", "sd-card.nix"]);
     // What was written passes the checks that come before an engine is needed.
-    run(&mut user.build(&[]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["no engine answers"]);
+    run(&mut user.build(&[])).assert_exit_code(3).assert_stderr_contains(&["no engine answers"]);
 }
 
 #[test]
@@ -56,10 +51,7 @@ fn a_board_with_images_of_its_own_is_named_in_the_settings() {
     assert!(!settings.exists(), "other boards start that image too");
     let outcome = init("rock.nix", "rock5b");
     let paths: Vec<&str> = outcome.stdout.lines().collect();
-    assert!(
-        paths.len() == 2 && paths[1].ends_with("/sdbuild.toml"),
-        "{paths:?}"
-    );
+    assert!(paths.len() == 2 && paths[1].ends_with("/sdbuild.toml"), "{paths:?}");
     let text = fs::read_to_string(&settings).unwrap();
     assert!(text.ends_with("\nboard = \"rock5b\"\n"), "{text}");
     let shown = run(&mut user.sdbuild(&["settings", "--config", "rock.nix"]));
@@ -73,22 +65,17 @@ fn a_board_with_images_of_its_own_is_named_in_the_settings() {
     // A machine with UEFI starts a disk.
     run(&mut user.sdbuild(&["init", "disk", "--board", "uefi"])).assert_exit_code(0);
     let text = fs::read_to_string(user.home.path().join("disk/sdbuild.toml")).unwrap();
-    assert!(
-        text.ends_with("\nboard = \"uefi\"\nformat = \"raw-efi\"\n"),
-        "{text}"
-    );
+    assert!(text.ends_with("\nboard = \"uefi\"\nformat = \"raw-efi\"\n"), "{text}");
 }
 
 #[test]
 fn nothing_is_replaced() {
     let user = with_key("me");
     user.write("sd-card.nix", "{ }");
-    run(&mut user.sdbuild(&["init"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "sd-card.nix already exists",
-            "hint: edit this file, or write to another directory: sdbuild init DIR",
-        ]);
+    run(&mut user.sdbuild(&["init"])).assert_exit_code(2).assert_stderr_contains(&[
+        "sd-card.nix already exists",
+        "hint: edit this file, or write to another directory: sdbuild init DIR",
+    ]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert_eq!(text, "{ }");
     run(&mut user.sdbuild(&["init", "--config", "no/where/x.nix"]))
@@ -124,13 +111,11 @@ fn a_key_of_later_takes_the_place_of_the_placeholder() {
     fs::set_permissions(&path, mode).unwrap();
     let text = fs::read_to_string(&path).unwrap() + "# mine\n";
     fs::write(&path, &text).unwrap();
-    run(&mut user.sdbuild(&["init"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "sd-card.nix already exists",
-            "hint: it still has REPLACE-ME instead of your SSH key",
-            "ssh-keygen -t ed25519",
-        ]);
+    run(&mut user.sdbuild(&["init"])).assert_exit_code(2).assert_stderr_contains(&[
+        "sd-card.nix already exists",
+        "hint: it still has REPLACE-ME instead of your SSH key",
+        "ssh-keygen -t ed25519",
+    ]);
     assert_eq!(fs::read_to_string(&path).unwrap(), text, "there is no key");
 
     let key = user.home.path().join("me.pub");
@@ -141,10 +126,7 @@ fn a_key_of_later_takes_the_place_of_the_placeholder() {
     assert_eq!(outcome.stdout, format!("{}\n", path.display()));
     let filled = fs::read_to_string(&path).unwrap();
     assert!(filled.contains(&format!("    \"{KEY} me\"\n")), "{filled}");
-    assert!(
-        filled.contains("\"kitchen\";") && filled.ends_with("# mine\n"),
-        "{filled}"
-    );
+    assert!(filled.contains("\"kitchen\";") && filled.ends_with("# mine\n"), "{filled}");
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o640);
     fs::remove_file(&key).unwrap();
@@ -161,11 +143,7 @@ fn a_key_of_later_takes_the_place_of_the_placeholder() {
 fn hostile_comment_of_a_key_is_escaped() {
     let user = with_key("\x1b[2J\u{202e}\"; evil = ${x}");
     let outcome = run(&mut user.sdbuild(&["init"])).assert_exit_code(0);
-    assert!(
-        !outcome.stderr.contains(['\x1b', '\u{202e}']),
-        "{}",
-        outcome.stderr
-    );
+    assert!(!outcome.stderr.contains(['\x1b', '\u{202e}']), "{}", outcome.stderr);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains("[2J\\\"; evil = \\${x}\"\n"), "{text}");
 }
@@ -184,10 +162,7 @@ fn a_flake_is_written_with_its_module() {
     let written = ["configuration.nix", "flake.nix", ".gitignore"];
     let shown = written.map(|name| format!("{}\n", dir.join(name).display()));
     assert_eq!(outcome.stdout, shown.concat());
-    assert_eq!(
-        file_names(&dir),
-        [".gitignore", "configuration.nix", "flake.nix"]
-    );
+    assert_eq!(file_names(&dir), [".gitignore", "configuration.nix", "flake.nix"]);
     let flake = fs::read_to_string(dir.join("flake.nix")).unwrap();
     for part in [
         "github:NixOS/nixpkgs/nixos-26.05",
@@ -206,13 +181,11 @@ fn a_flake_is_written_with_its_module() {
     assert!(git(&["init", "tracked", "--flake"]));
     fs::remove_dir(user.home.path().join(".git")).unwrap();
     // The build takes the flake by itself.
-    run(&mut user.sdbuild(&["build", "pi"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "no engine answers",
-            "there is no flake.lock",
-            "`sdbuild lock --flake pi` writes one",
-        ]);
+    run(&mut user.sdbuild(&["build", "pi"])).assert_exit_code(2).assert_stderr_contains(&[
+        "no engine answers",
+        "there is no flake.lock",
+        "`sdbuild lock --flake pi` writes one",
+    ]);
     run(&mut user.sdbuild(&["init", "pi", "--flake"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["configuration.nix already exists"]);
@@ -247,14 +220,8 @@ fn images_beside_a_flake_are_ignored_by_git() {
     let path = |name: &str| user.home.path().join(name);
     let text = fs::read_to_string(path("pi/.gitignore")).unwrap();
     let (comment, patterns) = text.split_once('\n').unwrap();
-    assert!(
-        comment.starts_with("# Images that sdbuild builds"),
-        "{text}"
-    );
-    assert!(
-        patterns.starts_with("nixos-*.img\nnixos-*.img.*\n"),
-        "{text}"
-    );
+    assert!(comment.starts_with("# Images that sdbuild builds"), "{text}");
+    assert!(patterns.starts_with("nixos-*.img\nnixos-*.img.*\n"), "{text}");
     // One of the user's.
     user.write("mine/.gitignore", "secret\n");
     let outcome = run(&mut user.sdbuild(&words("mine"))).assert_exit_code(0);
@@ -267,18 +234,10 @@ fn images_beside_a_flake_are_ignored_by_git() {
 #[test]
 fn a_template_is_for_the_system_that_is_asked_for() {
     let user = user();
-    for template in [
-        "vm",
-        "server",
-        "amazon",
-        "container",
-        "installer-cloud-init",
-    ] {
+    for template in ["vm", "server", "amazon", "container", "installer-cloud-init"] {
         let words = ["init", "--yes", "--template", template, template];
         let outcome = run(user.sdbuild(&words).args(["--system", "x86_64-linux"]));
-        outcome
-            .assert_exit_code(0)
-            .assert_stderr_contains(&["for x86_64-linux"]);
+        outcome.assert_exit_code(0).assert_stderr_contains(&["for x86_64-linux"]);
         let read =
             |name: &str| fs::read_to_string(user.home.path().join(template).join(name)).unwrap();
         let text = read("sd-card.nix");
@@ -296,21 +255,15 @@ fn a_template_is_for_the_system_that_is_asked_for() {
 fn a_template_names_its_format_in_the_settings() {
     let user = user();
     let words = ["init", "--yes", "--template", "installer-cloud-init"];
-    run(user.sdbuild(&words).args(["--board", "rpi5"]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "--board rpi5 is for cards and disks",
-            "hint: leave out --board",
-        ]);
+    run(user.sdbuild(&words).args(["--board", "rpi5"])).assert_exit_code(2).assert_stderr_contains(
+        &["--board rpi5 is for cards and disks", "hint: leave out --board"],
+    );
     for (template, format) in [("vm", "qcow2"), ("server", "raw-efi"), ("amazon", "amazon")] {
         let words = ["init", "--yes", "--template", template, template];
         let outcome = run(&mut user.sdbuild(&words)).assert_exit_code(0);
         let settings = user.home.path().join(template).join("sdbuild.toml");
         let settings = fs::read_to_string(settings).unwrap();
-        assert!(
-            settings.contains(&format!("format = \"{format}\"")),
-            "{settings}"
-        );
+        assert!(settings.contains(&format!("format = \"{format}\"")), "{settings}");
         let has_admin = outcome.stderr.contains("admin has no password");
         assert_eq!(has_admin, template == "server", "{}", outcome.stderr);
     }
@@ -319,9 +272,5 @@ fn a_template_names_its_format_in_the_settings() {
     assert!(written("sd-card.nix").contains("services.cloud-init.enable = true;"));
     assert!(written("sdbuild.toml").ends_with("\nformat = \"iso-installer\"\n"));
     let settings = run(&mut user.sdbuild(&["settings", "--json"])).assert_exit_code(0);
-    assert!(
-        settings.stdout.contains("iso-installer"),
-        "{}",
-        settings.stdout
-    );
+    assert!(settings.stdout.contains("iso-installer"), "{}", settings.stdout);
 }

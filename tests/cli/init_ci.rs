@@ -9,10 +9,8 @@ use crate::user;
 
 #[test]
 fn init_writes_configuration_and_workflow() {
-    for (service, file) in [
-        ("github", ".github/workflows/image.yml"),
-        ("gitlab", ".gitlab-ci.yml"),
-    ] {
+    for (service, file) in [("github", ".github/workflows/image.yml"), ("gitlab", ".gitlab-ci.yml")]
+    {
         let user = user();
         let outcome = run(&mut user.sdbuild(&["init", "--ci", service]))
             .assert_exit_code(0)
@@ -55,11 +53,7 @@ fn installed_with(service: Ci, repository: Option<&str>) -> Vec<String> {
     fs::create_dir(&bin).unwrap();
     for program in ["apk", "cargo", "curl", "wget"] {
         let file = bin.join(program);
-        fs::write(
-            &file,
-            format!("#!/bin/sh\necho {program} \"$@\" >>\"$RAN\"\n"),
-        )
-        .unwrap();
+        fs::write(&file, format!("#!/bin/sh\necho {program} \"$@\" >>\"$RAN\"\n")).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     }
     // What wget would download.
@@ -83,15 +77,9 @@ fn installed_with(service: Ci, repository: Option<&str>) -> Vec<String> {
 #[test]
 fn workflows_install_a_release_or_compile_a_repository() {
     let source = "https://git.example.org/sdbuild.git";
-    let of_release = concat!(
-        env!("CARGO_PKG_REPOSITORY"),
-        "/releases/download/v9.8.7/install.sh"
-    );
+    let of_release = concat!(env!("CARGO_PKG_REPOSITORY"), "/releases/download/v9.8.7/install.sh");
     let ran = |service| installed_with(service, Some(source));
-    assert_eq!(
-        ran(Ci::GitHub),
-        [format!("cargo install --locked --git {source} sdbuild")]
-    );
+    assert_eq!(ran(Ci::GitHub), [format!("cargo install --locked --git {source} sdbuild")]);
     assert_eq!(
         ran(Ci::GitLab),
         [
@@ -99,13 +87,7 @@ fn workflows_install_a_release_or_compile_a_repository() {
             format!("cargo install --locked --root /usr/local --git {source} sdbuild")
         ]
     );
-    for (service, download) in [
-        (Ci::GitHub, "curl -fsSL"),
-        (Ci::GitLab, "wget -qO install.sh"),
-    ] {
-        assert_eq!(
-            installed_with(service, None),
-            [format!("{download} {of_release}")]
-        );
+    for (service, download) in [(Ci::GitHub, "curl -fsSL"), (Ci::GitLab, "wget -qO install.sh")] {
+        assert_eq!(installed_with(service, None), [format!("{download} {of_release}")]);
     }
 }

@@ -19,9 +19,7 @@ fn ext4(user: &TestUser, fill: impl Fn(&Path)) -> Option<()> {
     let image = user.home.path().join("a.img");
     fs::File::create(&image).unwrap().set_len(4 << 20).unwrap();
     let mut mkfs = Command::new("mkfs.ext4");
-    mkfs.args(["-q", "-b", "1024", "-L", "ROOT", "-d"])
-        .arg(&tree)
-        .arg(&image);
+    mkfs.args(["-q", "-b", "1024", "-L", "ROOT", "-d"]).arg(&tree).arg(&image);
     let path = std::env::var("PATH").unwrap_or_default();
     mkfs.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     match mkfs.output() {
@@ -53,9 +51,7 @@ fn an_image_in_lines_and_as_json() {
         return;
     };
     let lines = inspect(&user, &["a.img"]).assert_exit_code(0);
-    let hash = Command::new("sha256sum")
-        .arg(user.home.path().join("a.img"))
-        .output();
+    let hash = Command::new("sha256sum").arg(user.home.path().join("a.img")).output();
     let hash = String::from_utf8(hash.unwrap().stdout).unwrap()[..64].to_owned();
     for part in [
         "image         a.img: 4.2 MB, not compressed\n",
@@ -64,11 +60,7 @@ fn an_image_in_lines_and_as_json() {
         "boot loader   none found\n",
         "host name     berry\\u{1b}[2J\n",
     ] {
-        assert!(
-            lines.stdout.contains(part),
-            "`{part}` is not in:\n{}",
-            lines.stdout
-        );
+        assert!(lines.stdout.contains(part), "`{part}` is not in:\n{}", lines.stdout);
     }
     let json = inspect(&user, &["a.img", "--json", "--quiet"]).assert_exit_code(0);
     assert_eq!(json.stderr, "");
@@ -112,16 +104,11 @@ fn files_and_directories_are_shown() {
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["roots"][0]["partition"], 0);
     assert_eq!(json["roots"][0]["entries"][0]["name"], "file");
-    let json = inspect(&user, &["a.img", "ls", "0:/", "--json"])
-        .assert_exit_code(0)
-        .stdout;
+    let json = inspect(&user, &["a.img", "ls", "0:/", "--json"]).assert_exit_code(0).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["entries"][1]["target"], "file");
     assert_eq!(json["entries"][3]["name"], WILD);
-    let cat = user
-        .sdbuild(&["inspect", "a.img", "cat", "/link"])
-        .output()
-        .unwrap();
+    let cat = user.sdbuild(&["inspect", "a.img", "cat", "/link"]).output().unwrap();
     assert!(cat.status.success() && cat.stdout == content);
     inspect(&user, &["a.img", "cat", "/none"])
         .assert_exit_code(2)
@@ -148,9 +135,7 @@ fn a_manifest_beside_the_image_is_compared() {
     let Some(()) = ext4(&user, |_| {}) else {
         return;
     };
-    let report = inspect(&user, &["a.img", "--json"])
-        .assert_exit_code(0)
-        .stdout;
+    let report = inspect(&user, &["a.img", "--json"]).assert_exit_code(0).stdout;
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["manifest"], Value::Null);
     let manifest = |sha256: &Value, size: u64| {
@@ -168,9 +153,7 @@ fn a_manifest_beside_the_image_is_compared() {
     inspect(&user, &["a.img"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["a.img.json belongs to another image: size, sha256 differ\n"]);
-    let json = inspect(&user, &["a.img", "--json"])
-        .assert_exit_code(2)
-        .stdout;
+    let json = inspect(&user, &["a.img", "--json"]).assert_exit_code(2).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     let wrong = &json["manifest"]["mismatches"];
     assert_eq!(*wrong, serde_json::json!(["size", "sha256"]));
@@ -181,9 +164,8 @@ fn a_manifest_beside_the_image_is_compared() {
         ("\u{1}", "a.img.json is not a manifest"),
     ] {
         user.write("a.img.json", text);
-        let outcome = inspect(&user, &["a.img"])
-            .assert_exit_code(2)
-            .assert_stderr_contains(&[words]);
+        let outcome =
+            inspect(&user, &["a.img"]).assert_exit_code(2).assert_stderr_contains(&[words]);
         assert!(outcome.stdout.contains("label ROOT"), "{}", outcome.stdout);
     }
 }
@@ -220,16 +202,7 @@ fn a_signal_ends_the_reading_of_a_large_image() {
     let start = Instant::now();
     running.signal(Signal::SIGINT);
     let outcome = running.finish();
-    assert_eq!(
-        outcome.signal,
-        Some(Signal::SIGINT as i32),
-        "{}",
-        outcome.stderr
-    );
+    assert_eq!(outcome.signal, Some(Signal::SIGINT as i32), "{}", outcome.stderr);
     // To read all of it takes many minutes.
-    assert!(
-        start.elapsed() < Duration::from_mins(1),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
 }

@@ -8,9 +8,8 @@ use std::process::Command;
 use crate::support::*;
 
 /// What the script runs, besides what compiles.
-const PROGRAMS: [&str; 11] = [
-    "sh", "sed", "find", "mkdir", "rmdir", "mktemp", "mv", "rm", "tar", "cat", "chmod",
-];
+const PROGRAMS: [&str; 11] =
+    ["sh", "sed", "find", "mkdir", "rmdir", "mktemp", "mv", "rm", "tar", "cat", "chmod"];
 /// Makes a program that prints the names of the source's files.
 const CARGO: &str = r#"
 if [ "$1" = --version ]; then echo "cargo 1.95.0 (f2d3ce0bd 2026-03-21)"; exit; fi
@@ -62,9 +61,8 @@ impl Clone {
     /// Adds this machine's `program` to those that the script finds.
     fn with_program(self, program: &str) -> Self {
         let path = std::env::var_os("PATH").unwrap();
-        let found = std::env::split_paths(&path)
-            .map(|dir| dir.join(program))
-            .find(|file| file.is_file());
+        let found =
+            std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file());
         symlink(found.unwrap(), self.at("bin").join(program)).unwrap();
         self
     }
@@ -98,13 +96,9 @@ impl Clone {
     /// What the installed program prints, once it is the only file.
     fn installed(&self) -> String {
         let bin = self.at("home/.local/bin");
-        let names = fs::read_dir(&bin)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name());
+        let names = fs::read_dir(&bin).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(names.collect::<Vec<_>>(), ["sdbuild"]);
-        run(&mut Command::new(bin.join("sdbuild")))
-            .assert_exit_code(0)
-            .stdout
+        run(&mut Command::new(bin.join("sdbuild"))).assert_exit_code(0).stdout
     }
 
     /// What the engine was asked to do.
@@ -117,19 +111,14 @@ impl Clone {
 fn rust_of_this_machine_compiles_the_clone() {
     let clone = Clone::new().with("cargo", CARGO).with("cc", "");
     let clone = clone.with("docker", DOCKER);
-    run(&mut clone.command())
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[
-            "compiling sdbuild with cargo",
-            "installed sdbuild 9.8.7",
-            "/home/.local/bin is not in PATH",
-            "/home/.local/bin/sdbuild doctor",
-        ]);
+    run(&mut clone.command()).assert_exit_code(0).assert_stderr_contains(&[
+        "compiling sdbuild with cargo",
+        "installed sdbuild 9.8.7",
+        "/home/.local/bin is not in PATH",
+        "/home/.local/bin/sdbuild doctor",
+    ]);
     let files = "sdbuild 9.8.7 of Cargo.toml install.sh src target\n";
-    assert_eq!(
-        (clone.installed(), clone.asked()),
-        (files.to_owned(), String::new())
-    );
+    assert_eq!((clone.installed(), clone.asked()), (files.to_owned(), String::new()));
 }
 
 #[test]
@@ -139,9 +128,7 @@ fn an_engine_compiles_where_rust_is_old_or_has_no_linker() {
         ("docker", Clone::new().with("cargo", &old).with("cc", "")),
         ("podman", Clone::new().with("cargo", CARGO)),
     ] {
-        let clone = clone
-            .with(engine, DOCKER)
-            .with("../home/container/cargo", CARGO);
+        let clone = clone.with(engine, DOCKER).with("../home/container/cargo", CARGO);
         run(&mut clone.command())
             .assert_exit_code(0)
             .assert_stderr_contains(&[&format!("compiling sdbuild with {engine}")]);
@@ -155,24 +142,12 @@ fn an_engine_compiles_where_rust_is_old_or_has_no_linker() {
 #[test]
 fn what_does_not_compile_leaves_nothing() {
     let clone = Clone::new().with("docker", DOCKER);
-    let clone = clone.with(
-        "../home/container/cargo",
-        "echo 'error: linker' >&2; exit 101",
-    );
+    let clone = clone.with("../home/container/cargo", "echo 'error: linker' >&2; exit 101");
     clone.refuses(
         &mut clone.command(),
-        &[
-            "error: linker",
-            "could not be compiled: the lines above say why",
-        ],
+        &["error: linker", "could not be compiled: the lines above say why"],
     );
     assert_eq!(clone.asked(), "version\nimage\nrun\nrm\n");
-    let clone = clone.with(
-        "../home/container/cargo",
-        &CARGO.replace("chmod 755", "echo '' >"),
-    );
-    clone.refuses(
-        &mut clone.command(),
-        &["the program does not run on this machine"],
-    );
+    let clone = clone.with("../home/container/cargo", &CARGO.replace("chmod 755", "echo '' >"));
+    clone.refuses(&mut clone.command(), &["the program does not run on this machine"]);
 }

@@ -68,16 +68,10 @@ impl Release {
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(at(NAME).join("sdbuild"), mode).unwrap();
         let archive = files.join(format!("{NAME}.tar.gz"));
-        shell(
-            dir.path(),
-            &format!("tar -czf '{}' {NAME}", archive.display()),
-        );
+        shell(dir.path(), &format!("tar -czf '{}' {NAME}", archive.display()));
         shell(&files, "sha256sum sdbuild-* >SHA256SUMS");
         shell(dir.path(), "ssh-keygen -q -t ed25519 -N '' -C '' -f key");
-        shell(
-            &files,
-            "ssh-keygen -q -Y sign -f ../../../key -n file SHA256SUMS 2>&1",
-        );
+        shell(&files, "ssh-keygen -q -Y sign -f ../../../key -n file SHA256SUMS 2>&1");
         for program in PROGRAMS {
             let found = shell(dir.path(), &format!("command -v {program}"));
             symlink(found.trim(), at("bin").join(program)).unwrap();
@@ -85,11 +79,7 @@ impl Release {
         // A release's script has its key.
         let key = fs::read_to_string(at("key.pub")).unwrap();
         let script = fs::read_to_string(root().join("install.sh")).unwrap();
-        let keyed = script.replacen(
-            "release_key=''",
-            &format!("release_key='{}'", key.trim()),
-            1,
-        );
+        let keyed = script.replacen("release_key=''", &format!("release_key='{}'", key.trim()), 1);
         assert_ne!(script, keyed);
         fs::write(at("install.sh"), keyed).unwrap();
         let server = CacheServer::start(&at("files"), manner);
@@ -153,9 +143,7 @@ impl Release {
     fn refuses(&self, reasons: &[&str]) {
         let mut expected = reasons.to_vec();
         expected.push("nothing was installed");
-        self.install()
-            .assert_exit_code(1)
-            .assert_stderr_contains(&expected);
+        self.install().assert_exit_code(1).assert_stderr_contains(&expected);
         assert_eq!(self.installed(), [""; 0]);
     }
 }
@@ -163,18 +151,12 @@ impl Release {
 /// Runs `script` in `dir` and returns what it prints.
 fn shell(dir: &Path, script: &str) -> String {
     let mut command = Command::new("sh");
-    run(command.args(["-ec", script]).current_dir(dir))
-        .assert_exit_code(0)
-        .stdout
+    run(command.args(["-ec", script]).current_dir(dir)).assert_exit_code(0).stdout
 }
 
 /// `reply` to a request of the archive, and the file to any other one.
 fn for_archive(request: &Request, reply: Reply) -> Reply {
-    if is_archive(request) {
-        reply
-    } else {
-        Reply::File
-    }
+    if is_archive(request) { reply } else { Reply::File }
 }
 
 fn is_archive(request: &Request) -> bool {
@@ -185,15 +167,12 @@ fn is_archive(request: &Request) -> bool {
 fn curl_or_wget_install_a_verified_program() {
     for program in ["curl", "wget"] {
         let release = Release::new(|_| Reply::File).with(program);
-        release
-            .install()
-            .assert_exit_code(0)
-            .assert_stderr_contains(&[
-                "signature verified",
-                "installed sdbuild 9.8.7 as ",
-                "/home/.local/bin is not in PATH",
-                "/home/.local/bin/sdbuild doctor",
-            ]);
+        release.install().assert_exit_code(0).assert_stderr_contains(&[
+            "signature verified",
+            "installed sdbuild 9.8.7 as ",
+            "/home/.local/bin is not in PATH",
+            "/home/.local/bin/sdbuild doctor",
+        ]);
         assert_eq!(release.installed(), INSTALLED, "{program}");
         let said = shell(&release.at("home"), ".local/bin/sdbuild --version");
         assert_eq!(said, "sdbuild 9.8.7\n");
@@ -219,12 +198,8 @@ fn a_killed_run_leaves_nothing_for_longer_than_an_hour() {
     );
     release.install().assert_exit_code(0);
     let left = shell(&dir, "ls -A");
-    let expected = [
-        ".other.kiLLed",
-        ".sdbuild-install.during",
-        ".sdbuild-install.others-own",
-        "sdbuild",
-    ];
+    let expected =
+        [".other.kiLLed", ".sdbuild-install.during", ".sdbuild-install.others-own", "sdbuild"];
     assert_eq!(left.lines().collect::<Vec<_>>(), expected);
 }
 
@@ -248,10 +223,7 @@ fn cut_downloads_are_refused() {
 fn sums_that_the_release_key_did_not_sign_are_refused() {
     let release = Release::new(|_| Reply::File).with("curl");
     let files = release.at("files/latest/download");
-    shell(
-        &files,
-        "echo evil >>SHA256SUMS.x; cat SHA256SUMS.x >>SHA256SUMS",
-    );
+    shell(&files, "echo evil >>SHA256SUMS.x; cat SHA256SUMS.x >>SHA256SUMS");
     release.refuses(&["SHA256SUMS is not signed with the release key"]);
     fs::remove_file(files.join("SHA256SUMS.sig")).unwrap();
     release.refuses(&["SHA256SUMS.sig cannot be downloaded"]);

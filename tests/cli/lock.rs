@@ -54,8 +54,5 @@ fn the_lock_is_that_of_what_a_build_takes() {
         .exit_code(2)
         .stderr("/other")
         .run();
-    CliTest::new(&["lock"])
-        .exit_code(2)
-        .stderr("sdbuild init")
-        .run();
+    CliTest::new(&["lock"]).exit_code(2).stderr("sdbuild init").run();
 }

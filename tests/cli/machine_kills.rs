@@ -86,20 +86,12 @@ fn a_holder_that_is_killed_is_replaced_at_the_end() {
 fn nothing_stays_rented_whenever_a_build_is_killed() {
     let create = "sleep 0.1; mkdir -p cloud; touch \"cloud/$SDBUILD_RUN\"; sleep 0.1\n\
         echo host=me@127.0.0.1:1; echo \"host-key=$(cat key.pub)\"";
-    let renter = Renter::new(&[
-        ("create", create),
-        ("destroy", "rm -f \"cloud/$SDBUILD_RUN\""),
-    ]);
+    let renter = Renter::new(&[("create", create), ("destroy", "rm -f \"cloud/$SDBUILD_RUN\"")]);
     renter.user.write(
         "rent/key.pub",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c",
     );
-    let signals = [
-        Signal::SIGKILL,
-        Signal::SIGINT,
-        Signal::SIGKILL,
-        Signal::SIGTERM,
-    ];
+    let signals = [Signal::SIGKILL, Signal::SIGINT, Signal::SIGKILL, Signal::SIGTERM];
     for step in 0..24 {
         let running = Running::start(&mut renter.build(&[]));
         std::thread::sleep(Duration::from_millis(30 * step));
@@ -111,11 +103,7 @@ fn nothing_stays_rented_whenever_a_build_is_killed() {
     renter.wait_until_given_back();
     assert_eq!(file_names(&renter.at("cloud")), [""; 0]);
     // Some came as far as a machine.
-    let created = renter
-        .verbs()
-        .iter()
-        .filter(|verb| *verb == "create")
-        .count();
+    let created = renter.verbs().iter().filter(|verb| *verb == "create").count();
     assert!(created > 0, "{:?}", renter.verbs());
 }
 
@@ -129,11 +117,7 @@ fn a_second_signal_does_not_wait_until_a_machine_is_given_back() {
     let start = Instant::now();
     running.signal(Signal::SIGINT);
     let outcome = running.finish().assert_exit_code(5);
-    assert!(
-        start.elapsed() < Duration::from_secs(8),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     let words = outcome.stderr.replace('\n', " ");
     assert!(words.contains("it is still being given back"), "{words}");
     assert_eq!(renter.records().len(), 1);

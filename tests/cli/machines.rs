@@ -56,11 +56,7 @@ impl Renter {
     /// The ids of the rentals that have a record.
     pub fn records(&self) -> Vec<String> {
         let dir = self.user.state.path().join(".local/state/sdbuild/machines");
-        if dir.exists() {
-            file_names(&dir)
-        } else {
-            Vec::new()
-        }
+        if dir.exists() { file_names(&dir) } else { Vec::new() }
     }
 
     pub fn wait_until_given_back(&self) {
@@ -101,13 +97,7 @@ fn no_machine_is_made_for_a_build_that_cannot_begin() {
     assert_eq!(renter.calls(), [""; 0]);
     renter.user.write("sd-card.nix", GOOD);
     let described = run(&mut renter.build(&["--dry-run=plan"])).assert_exit_code(3);
-    assert!(
-        described
-            .stderr
-            .contains("a dry run does not rent a machine"),
-        "{}",
-        described.stderr
-    );
+    assert!(described.stderr.contains("a dry run does not rent a machine"), "{}", described.stderr);
     assert_eq!(renter.calls(), [""; 0]);
 }
 
@@ -116,15 +106,9 @@ fn a_machine_that_is_not_made_is_explained_and_given_back() {
     for (script, words) in [
         (
             "echo no capacity in this zone >&2; exit 3",
-            &[
-                "rent/rent create ended with exit code 3",
-                "no capacity in this zone",
-            ][..],
+            &["rent/rent create ended with exit code 3", "no capacity in this zone"][..],
         ),
-        (
-            "echo Creating the machine …",
-            &["is not KEY=VALUE", "Print messages to standard error"],
-        ),
+        ("echo Creating the machine …", &["is not KEY=VALUE", "Print messages to standard error"]),
         ("echo host=pi", &["it has no line host-key="]),
         (
             "echo 'host=-oProxyCommand=touch x'; echo 'host-key=ssh-ed25519 AAAA'",
@@ -134,9 +118,7 @@ fn a_machine_that_is_not_made_is_explained_and_given_back() {
         ("yes", &["printed more than 65536 bytes"]),
     ] {
         let renter = Renter::new(&[("create", script)]);
-        run(&mut renter.build(&[]))
-            .assert_exit_code(3)
-            .assert_stderr_contains(words);
+        run(&mut renter.build(&[])).assert_exit_code(3).assert_stderr_contains(words);
         assert_eq!(renter.verbs(), ["price", "create", "destroy"], "{script}");
         assert_eq!(renter.calls()[2].len(), "destroy 0123456789ab".len());
         assert_eq!(renter.records(), [""; 0], "{script}");
@@ -158,10 +140,8 @@ fn a_price_is_paid_only_if_somebody_agrees() {
 
 #[test]
 fn a_machine_that_stays_is_reported_until_it_is_gone() {
-    let renter = Renter::new(&[
-        ("create", "exit 1"),
-        ("destroy", "echo the network is down >&2; exit 7"),
-    ]);
+    let renter =
+        Renter::new(&[("create", "exit 1"), ("destroy", "echo the network is down >&2; exit 7")]);
     let failed = run(&mut renter.build(&[])).assert_exit_code(5);
     let run_id = &renter.records()[0];
     let remedy = format!("destroy {run_id}");
@@ -202,26 +182,14 @@ fn doctor_tries_a_provider_as_far_as_that_costs_nothing() {
         (of("rented machine"), of("engine"))
     };
     for (price, verdict, words) in [
-        (
-            "echo 0.04 EUR an hour",
-            "good",
-            "rent/rent: 0.04 EUR an hour. build asks",
-        ),
+        ("echo 0.04 EUR an hour", "good", "rent/rent: 0.04 EUR an hour. build asks"),
         ("exit 64", "good", "rent/rent states no price; build rents"),
-        (
-            "echo no account >&2; exit 1",
-            "bad",
-            "rent/rent price ended with exit code 1",
-        ),
+        ("echo no account >&2; exit 1", "bad", "rent/rent price ended with exit code 1"),
         ("echo a; echo b", "bad", "rent/rent price printed"),
     ] {
         let renter = Renter::new(&[("price", price)]);
         let ((found, text), engine) = doctor(&renter);
-        assert_eq!(
-            (found.as_str(), engine.0.as_str()),
-            (verdict, "warning"),
-            "{text}"
-        );
+        assert_eq!((found.as_str(), engine.0.as_str()), (verdict, "warning"), "{text}");
         assert!(text.contains(words), "{text}");
         assert_eq!(renter.verbs(), ["price"]);
         assert_eq!(renter.records(), [""; 0]);

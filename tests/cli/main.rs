@@ -78,13 +78,7 @@ fn as_nobody(user: &TestUser, more: &[&str]) -> Outcome {
     let binary = user.home.path().join("sdbuild");
     fs::copy(env!("CARGO_BIN_EXE_sdbuild"), &binary).unwrap();
     let mut command = std::process::Command::new(&binary);
-    command
-        .args(["build", "--output"])
-        .arg(user.out())
-        .args(more);
-    command
-        .env_clear()
-        .envs(&user.environment)
-        .current_dir(user.home.path());
+    command.args(["build", "--output"]).arg(user.out()).args(more);
+    command.env_clear().envs(&user.environment).current_dir(user.home.path());
     run(command.uid(65534).gid(65534))
 }

@@ -18,11 +18,9 @@ fn a_host_name_means_its_newest_image() {
         test.exit_code(2).run().stderr
     };
     let newest = format!("the newest image of kitchen: {second}");
-    for words in [
-        &["inspect", "kitchen"][..],
-        &["boot", "kitchen"],
-        &["flash", "kitchen", "/dev/sdx"],
-    ] {
+    for words in
+        [&["inspect", "kitchen"][..], &["boot", "kitchen"], &["flash", "kitchen", "/dev/sdx"]]
+    {
         let stderr = test(words);
         assert!(stderr.contains(&newest), "{stderr}");
     }

@@ -14,18 +14,12 @@ fn json_events_are_all_of_standard_error() {
     let user = user().with("CLICOLOR_FORCE", "1");
     user.write("sd-card.nix", GOOD);
     let outcome = run(&mut user.build(&["--json-events"])).assert_exit_code(3);
-    let objects: Vec<serde_json::Value> = outcome
-        .stderr
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let objects: Vec<serde_json::Value> =
+        outcome.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects[0]["event"], "phase-started");
     assert_eq!(objects[0]["phase"], "preflight");
     let failed = objects.last().unwrap();
-    assert_eq!(
-        (&failed["event"], &failed["class"]),
-        (&"failed".into(), &"environment".into())
-    );
+    assert_eq!((&failed["event"], &failed["class"]), (&"failed".into(), &"environment".into()));
     assert!(failed["hints"][0].is_string(), "{failed}");
     assert!(objects.iter().all(|object| object["version"] == 1));
     let usage = user.build(&["--json-events", "--quiet"]).status().unwrap();
@@ -38,11 +32,7 @@ fn colours_follow_the_environment() {
         let user = user().with(name, value).with("NO_COLOR", also);
         user.write("sd-card.nix", GOOD);
         let outcome = run(&mut user.build(&[])).assert_exit_code(3);
-        assert!(
-            outcome.stderr.contains("no engine answers"),
-            "{}",
-            outcome.stderr
-        );
+        assert!(outcome.stderr.contains("no engine answers"), "{}", outcome.stderr);
         outcome.stderr.contains('\u{1b}')
     };
     assert!(!coloured("TERM", "xterm", ""), "not a terminal");
@@ -55,10 +45,7 @@ fn colours_follow_the_environment() {
 fn unwritable_standard_error_keeps_the_exit_code() {
     let user = user();
     user.write("sd-card.nix", GOOD);
-    let full = fs::OpenOptions::new()
-        .write(true)
-        .open(Path::new("/dev/full"))
-        .unwrap();
+    let full = fs::OpenOptions::new().write(true).open(Path::new("/dev/full")).unwrap();
     let (_, closed) = std::io::pipe().unwrap();
     for stderr in [Stdio::from(full), closed.into()] {
         let status = user.build(&[]).stderr(stderr).status().unwrap();

@@ -32,10 +32,7 @@ fn refresh(out: &Path, date: &str, version: &str, flags: &[&str]) -> Outcome {
     let path = format!("{}:{}", bin.path().display(), path.display());
     let mut command = Command::new(root().join("scripts/refresh-pins"));
     command.args(["--out"]).arg(out).args(flags).arg("builder");
-    command
-        .env("PATH", path)
-        .env("FORGED_DATE", date)
-        .env("FORGED_VERSION", version);
+    command.env("PATH", path).env("FORGED_DATE", date).env("FORGED_VERSION", version);
     run(&mut command)
 }
 
@@ -53,19 +50,12 @@ fn date_of_lock(hours: i64) -> String {
 #[test]
 fn pins_are_never_rolled_back() {
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    if !tools_available(&["bash", "jq", "dpkg", keyring]) {
-        return;
-    }
+    needs!(tools_available(&["bash", "jq", "dpkg", keyring]));
     let (newer, lower) = ("9999:1", "0~1");
     for (hours, version, flags, refusal) in [
         (0, newer, &[][..], None),
         (-1, newer, &[], Some("the mirror's metadata are older")),
-        (
-            -1,
-            newer,
-            &["--allow-older"],
-            Some("the mirror's metadata are older"),
-        ),
+        (-1, newer, &["--allow-older"], Some("the mirror's metadata are older")),
         (0, lower, &[], Some(" -> 0~1")),
         (0, lower, &["--allow-older"], None),
     ] {
@@ -82,10 +72,7 @@ fn pins_are_never_rolled_back() {
         } else {
             outcome.assert_exit_code(0);
             let text = fs::read_to_string(lock).unwrap();
-            assert!(
-                text.contains(&format!("\"version\":\"{version}\"")),
-                "{text}"
-            );
+            assert!(text.contains(&format!("\"version\":\"{version}\"")), "{text}");
         }
     }
 }

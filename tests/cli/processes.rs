@@ -15,10 +15,7 @@ fn a_signal_ends_the_wait_for_git() {
     let user = user();
     user.write("flake.nix", "{ }");
     fs::create_dir(user.home.path().join(".git")).unwrap();
-    let git = user.write(
-        "bin/git",
-        "#!/bin/sh\n: >\"$0.started\"\nexec /bin/sleep 120\n",
-    );
+    let git = user.write("bin/git", "#!/bin/sh\n: >\"$0.started\"\nexec /bin/sleep 120\n");
     fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
     let user = user.with("PATH", git.parent().unwrap().to_str().unwrap());
     let running = Running::start(&mut user.sdbuild(&["build", "--flake", "."]));
@@ -31,12 +28,7 @@ fn a_signal_ends_the_wait_for_git() {
     let start = Instant::now();
     running.signal(Signal::SIGTERM);
     let outcome = running.finish();
-    assert_eq!(
-        outcome.signal,
-        Some(Signal::SIGTERM as i32),
-        "{}",
-        outcome.stderr
-    );
+    assert_eq!(outcome.signal, Some(Signal::SIGTERM as i32), "{}", outcome.stderr);
     assert!(start.elapsed() < Duration::from_mins(1));
 }
 

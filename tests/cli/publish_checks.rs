@@ -21,9 +21,7 @@ fn an_incomplete_or_damaged_disk_is_refused() {
     let double = AwsDouble::start();
     let (user, path) = publisher(&double);
     let refused = |parts: &[&str]| {
-        publish(&user, &["--dry-run"])
-            .assert_exit_code(2)
-            .assert_stderr_contains(parts);
+        publish(&user, &["--dry-run"]).assert_exit_code(2).assert_stderr_contains(parts);
     };
     let disk = File::options().write(true).open(&path).unwrap();
     let size = disk.metadata().unwrap().len();
@@ -32,10 +30,7 @@ fn an_incomplete_or_damaged_disk_is_refused() {
     fs::write(&list, format!("{hash}  nixos-kit-aarch64-linux.img\n")).unwrap();
     publish(&user, &["--dry-run"]).assert_exit_code(0);
     disk.write_all_at(b"x", 9 * BLOCK as u64).unwrap();
-    refused(&[
-        "does not have the hash",
-        "nixos-kit-aarch64-linux.img.sha256",
-    ]);
+    refused(&["does not have the hash", "nixos-kit-aarch64-linux.img.sha256"]);
     fs::remove_file(&list).unwrap();
     // The manifest is that of the disk before.
     let (image, manifest) = (json!({ "size": size, "sha256": hash }), "img.json");
@@ -58,13 +53,7 @@ fn an_image_that_aws_failed_to_make_is_not_published() {
     let (user, _) = publisher(&double);
     let words = ["--copy-to", "us-east-1", "--no-wait"];
     let image = publish(&user, &words).assert_exit_code(0).stdout;
-    let copy = double
-        .state()
-        .images
-        .keys()
-        .find(|id| **id != image.trim())
-        .unwrap()
-        .clone();
+    let copy = double.state().images.keys().find(|id| **id != image.trim()).unwrap().clone();
     for (id, region) in [(copy.as_str(), "us-east-1"), (image.trim(), "eu-central-1")] {
         let fail = |state: &str| {
             let mut double = double.state();
@@ -74,12 +63,10 @@ fn an_image_that_aws_failed_to_make_is_not_published() {
         // AWS lists a disabled one only if it is asked for those.
         for state in ["failed", "disabled"] {
             fail(state);
-            publish(&user, &words)
-                .assert_exit_code(3)
-                .assert_stderr_contains(&[
-                    &format!("its state is {state}"),
-                    &format!("sdbuild publish remove {id} --region {region}"),
-                ]);
+            publish(&user, &words).assert_exit_code(3).assert_stderr_contains(&[
+                &format!("its state is {state}"),
+                &format!("sdbuild publish remove {id} --region {region}"),
+            ]);
         }
         fail("available");
     }

@@ -15,24 +15,15 @@ fn a_killed_upload_goes_on_without_sending_a_block_twice() {
     let double = AwsDouble::start();
     let (user, _) = publisher(&double);
     double.state().faults.hang_after = Some(("PutSnapshotBlock", 6));
-    let running = Running::start(
-        user.sdbuild(&["publish", "aws", "--yes"])
-            .env_remove("SDBUILD_LOG"),
-    );
+    let running =
+        Running::start(user.sdbuild(&["publish", "aws", "--yes"]).env_remove("SDBUILD_LOG"));
     let all = expected().len();
     double.wait_until(|state| state.count("PutSnapshotBlock") == all);
     // Time to write down the six that were answered.
     let records = user.state.path().join(".local/state/sdbuild/snapshots");
     let lines = || {
-        let record = std::fs::read_dir(&records)
-            .unwrap()
-            .flatten()
-            .next()
-            .unwrap();
-        std::fs::read_to_string(record.path())
-            .unwrap()
-            .matches("\"Sent\"")
-            .count()
+        let record = std::fs::read_dir(&records).unwrap().flatten().next().unwrap();
+        std::fs::read_to_string(record.path()).unwrap().matches("\"Sent\"").count()
     };
     let started = Instant::now();
     while lines() < 6 {
@@ -51,28 +42,13 @@ fn a_killed_upload_goes_on_without_sending_a_block_twice() {
     let state = double.state();
     assert_eq!(state.mistakes, [""; 0]);
     assert_eq!(
-        (
-            state.count("StartSnapshot"),
-            state.snapshots.len(),
-            state.images.len()
-        ),
+        (state.count("StartSnapshot"), state.snapshots.len(), state.images.len()),
         (1, 1, 1)
     );
     let snapshot = state.snapshots.values().next().unwrap();
-    assert_eq!(
-        snapshot.blocks.keys().copied().collect::<Vec<_>>(),
-        expected()
-    );
-    assert!(
-        snapshot.blocks.values().all(|(times, _)| *times == 1),
-        "{:?}",
-        snapshot.blocks.keys()
-    );
-    assert_eq!(
-        std::fs::read_dir(&records).unwrap().count(),
-        0,
-        "no record is left"
-    );
+    assert_eq!(snapshot.blocks.keys().copied().collect::<Vec<_>>(), expected());
+    assert!(snapshot.blocks.values().all(|(times, _)| *times == 1), "{:?}", snapshot.blocks.keys());
+    assert_eq!(std::fs::read_dir(&records).unwrap().count(), 0, "no record is left");
 }
 
 #[test]
@@ -85,9 +61,7 @@ fn an_image_that_changes_meanwhile_is_not_published() {
     let disk = File::options().write(true).open(&path).unwrap();
     disk.write_all_at(b"x", 160 * BLOCK as u64).unwrap();
     let outcome = running.finish().assert_exit_code(3);
-    let changed = outcome
-        .stderr
-        .contains("the image changed while it was sent");
+    let changed = outcome.stderr.contains("the image changed while it was sent");
     assert!(changed, "{}", outcome.stderr);
     let there = || {
         let state = double.state();
@@ -171,9 +145,6 @@ fn throttled_failing_and_cut_calls_are_repeated() {
     let state = double.state();
     assert_eq!(state.mistakes, [""; 0]);
     let snapshot = state.snapshots.values().next().unwrap();
-    assert_eq!(
-        snapshot.blocks.keys().copied().collect::<Vec<_>>(),
-        expected()
-    );
+    assert_eq!(snapshot.blocks.keys().copied().collect::<Vec<_>>(), expected());
     assert!(state.count("PutSnapshotBlock") > expected().len());
 }

@@ -47,9 +47,7 @@ fn remove(user: &TestUser, words: &[&str]) -> Outcome {
 }
 
 fn list(user: &TestUser) -> String {
-    run(&mut user.sdbuild(&["publish", "list"]))
-        .assert_exit_code(0)
-        .stderr
+    run(&mut user.sdbuild(&["publish", "list"])).assert_exit_code(0).stderr
 }
 
 #[test]
@@ -79,9 +77,7 @@ fn a_killed_removal_is_completed_by_the_same_command() {
     killed(running, &double);
     assert!(double.state().images.is_empty());
     double.state().faults.late_release = 1;
-    remove(&user, &[image])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["--yes"]);
+    remove(&user, &[image]).assert_exit_code(2).assert_stderr_contains(&["--yes"]);
     remove(&user, &["--yes", image]).assert_exit_code(0);
     assert!(double.state().snapshots.is_empty());
     assert_eq!(double.state().mistakes, [""; 0]);

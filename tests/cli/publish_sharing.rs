@@ -10,41 +10,22 @@ use crate::support::*;
 fn copies_are_waited_for_and_shared_like_the_image() {
     let double = AwsDouble::start();
     let (user, _) = publisher(&double);
-    let words = [
-        "--share",
-        "123456789012",
-        "--share",
-        "all",
-        "--copy-to",
-        "us-east-1",
-    ];
+    let words = ["--share", "123456789012", "--share", "all", "--copy-to", "us-east-1"];
     let first =
         publish(&user, &[&words[..], &["--deprecate-after", "9"]].concat()).assert_exit_code(0);
     let image = first.stdout.trim().to_owned();
     let (copy, copied, shared) = {
         let state = double.state();
         assert_eq!(state.mistakes, [""; 0]);
-        assert_eq!(
-            (state.images.len(), state.count("EnableImageDeprecation")),
-            (2, 2)
-        );
+        assert_eq!((state.images.len(), state.count("EnableImageDeprecation")), (2, 2));
         let (copy, copied) = state.images.iter().find(|(id, _)| **id != image).unwrap();
         (copy.clone(), copied.clone(), state.shared.clone())
     };
-    assert!(
-        first
-            .stderr
-            .contains(&format!("copied to us-east-1: {copy}")),
-        "{}",
-        first.stderr
-    );
+    assert!(first.stderr.contains(&format!("copied to us-east-1: {copy}")), "{}", first.stderr);
     assert_eq!(copied[IN_REGION], "us-east-1");
     for (n, kind) in [(1, "image"), (2, "snapshot")] {
         assert_eq!(copied[&format!("TagSpecification.{n}.ResourceType")], kind);
-        assert_eq!(
-            copied[&format!("TagSpecification.{n}.Tag.2.Key")],
-            "sdbuild:sha256"
-        );
+        assert_eq!(copied[&format!("TagSpecification.{n}.Tag.2.Key")], "sdbuild:sha256");
     }
     let snapshot = double.state().snapshots.keys().next().unwrap().clone();
     let copied = &copied["BlockDeviceMapping.1.Ebs.SnapshotId"];

@@ -80,28 +80,21 @@ fn help_has_every_command_and_flag() {
 #[test]
 fn readme_has_every_command_and_no_other() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    assert!(
-        readme.lines().count() <= 110,
-        "README.md is longer than 110 lines"
-    );
+    assert!(readme.lines().count() <= 110, "README.md is longer than 110 lines");
     let (_, table) = readme.split_once("\n## Commands\n").unwrap();
     let table = table.trim_start().lines();
-    let rows = table
-        .take_while(|line| line.starts_with('|'))
-        .filter(|line| line.starts_with("| `"));
+    let rows =
+        table.take_while(|line| line.starts_with('|')).filter(|line| line.starts_with("| `"));
     let firsts = rows.map(|row| row.split('|').nth(1).unwrap().to_owned());
     let words = firsts.flat_map(|cell| {
         let cell = cell.replace('`', " ");
         let parts = cell.split("sdbuild ").skip(1);
-        let parts: Vec<String> = parts
-            .map(|p| p.split([' ', ',']).next().unwrap().to_owned())
-            .collect();
+        let parts: Vec<String> =
+            parts.map(|p| p.split([' ', ',']).next().unwrap().to_owned()).collect();
         parts
     });
     let documented: BTreeSet<String> = words.collect();
-    let there = commands()
-        .into_iter()
-        .map(|(name, _)| name.split(' ').nth(1).unwrap().to_owned());
+    let there = commands().into_iter().map(|(name, _)| name.split(' ').nth(1).unwrap().to_owned());
     assert_eq!(documented, there.collect());
 }
 
@@ -114,14 +107,8 @@ fn completions_work_in_the_shell() {
     ] {
         let script = stdout_of(&["completions", shell]);
         assert!(script.contains(sign), "{script}");
-        assert!(
-            script.contains("nixpkgs") && script.contains("doctor"),
-            "{script}"
-        );
-        assert!(
-            !script.contains("exec-with-parent"),
-            "an inner command is offered"
-        );
+        assert!(script.contains("nixpkgs") && script.contains("doctor"), "{script}");
+        assert!(!script.contains("exec-with-parent"), "an inner command is offered");
     }
     let script = stdout_of(&["completions", "bash"]);
     // What bash itself offers after `sdbuild sta`.
@@ -136,13 +123,8 @@ fn completions_work_in_the_shell() {
 fn the_page_has_the_variables_and_exit_codes_of_the_program() {
     let table = |heading: &str, rows: &[(&str, &str)]| {
         let code = |words: &str| format!("`{}`", words.replace(", ", "`, `"));
-        let rows = rows
-            .iter()
-            .map(|(words, text)| format!("| {} | {text} |\n", code(words)));
-        format!(
-            "| {heading} | meaning |\n| --- | --- |\n{}",
-            rows.collect::<String>()
-        )
+        let rows = rows.iter().map(|(words, text)| format!("| {} | {text} |\n", code(words)));
+        format!("| {heading} | meaning |\n| --- | --- |\n{}", rows.collect::<String>())
     };
     let groups = VARIABLES.iter().map(|group| {
         let table = table("variable", group.variables);
@@ -152,10 +134,9 @@ fn the_page_has_the_variables_and_exit_codes_of_the_program() {
     let path = root().join("docs/reference.md");
     let page = fs::read_to_string(&path).unwrap();
     let mut renewed = page.clone();
-    for (mark, text) in [
-        ("<!-- variables -->\n", variables),
-        ("<!-- exit codes -->\n", table("code", &EXIT_CODES)),
-    ] {
+    for (mark, text) in
+        [("<!-- variables -->\n", variables), ("<!-- exit codes -->\n", table("code", &EXIT_CODES))]
+    {
         let (before, rest) = renewed.split_once(mark).unwrap();
         let (_, after) = rest.split_once("<!-- end -->").unwrap();
         renewed = format!("{before}{mark}\n{text}\n<!-- end -->{after}");

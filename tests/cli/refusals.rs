@@ -21,10 +21,7 @@ fn inputs_without_a_lock_are_refused_at_once() {
         here(&words, flake).exit_code(2).stderr(lacks).run();
     }
     let overridden = ["build", ".", "--override-input", "a", "path:."];
-    here(&overridden, flake)
-        .exit_code(2)
-        .stderr("a build needs for the input b\n")
-        .run();
+    here(&overridden, flake).exit_code(2).stderr("a build needs for the input b\n").run();
     let missing = ["check", ".", "--override-input", "a", "./nowhere"];
     CliTest::new(&missing)
         .file("flake.nix", flake)
@@ -39,21 +36,14 @@ fn inputs_without_a_lock_are_refused_at_once() {
 #[test]
 fn placeholder_key_stops_the_build_first() {
     let user = user();
-    user.write(
-        "sd-card.nix",
-        &fs::read_to_string(root().join("sd-card.nix")).unwrap(),
-    );
-    let outcome = run(&mut user.build(&[]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen", "`sdbuild init`"]);
-    let line = outcome
-        .stderr
-        .split("line ")
-        .nth(1)
-        .unwrap()
-        .split(' ')
-        .next()
-        .unwrap();
+    user.write("sd-card.nix", &fs::read_to_string(root().join("sd-card.nix")).unwrap());
+    let outcome = run(&mut user.build(&[])).assert_exit_code(2).assert_stderr_contains(&[
+        "line ",
+        "placeholder",
+        "ssh-keygen",
+        "`sdbuild init`",
+    ]);
+    let line = outcome.stderr.split("line ").nth(1).unwrap().split(' ').next().unwrap();
     let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
     let line: usize = line.parse().unwrap();
     assert!(text.lines().nth(line - 1).unwrap().contains("REPLACE-ME"));
@@ -101,21 +91,10 @@ fn files_that_cannot_be_uploaded_are_named_first() {
 fn files_for_the_network_are_read_before_anything_starts() {
     for (args, message) in [
         (&["build", "--netrc-file", "none"], "read the logins in "),
-        (
-            &["build", "--ca-file", "none"],
-            "read certificate authorities from ",
-        ),
-        (
-            &["build", "--builders", "ssh-ng://a@b x86_64-linux"],
-            "created the key ",
-        ),
+        (&["build", "--ca-file", "none"], "read certificate authorities from "),
+        (&["build", "--builders", "ssh-ng://a@b x86_64-linux"], "created the key "),
     ] {
-        CliTest::new(args)
-            .config()
-            .exit_code(2)
-            .stderr(message)
-            .stderr("no engine answers")
-            .run();
+        CliTest::new(args).config().exit_code(2).stderr(message).stderr("no engine answers").run();
     }
     CliTest::new(&["doctor"])
         .env("SDBUILD_NETRC_FILE", "none")
@@ -127,11 +106,7 @@ fn files_for_the_network_are_read_before_anything_starts() {
 #[test]
 fn empty_variables_are_unset_and_invalid_ones_named() {
     let build = || CliTest::new(&["build"]).config();
-    build()
-        .env("SDBUILD_CORES", "")
-        .env("SDBUILD_NIXPKGS", "")
-        .exit_code(3)
-        .run();
+    build().env("SDBUILD_CORES", "").env("SDBUILD_NIXPKGS", "").exit_code(3).run();
     for (name, value) in [
         ("SDBUILD_COMPRESS", "zip"),
         ("SOURCE_DATE_EPOCH", "yesterday"),
@@ -145,10 +120,7 @@ fn empty_variables_are_unset_and_invalid_ones_named() {
 
 #[test]
 fn password_of_a_mirror_is_not_repeated() {
-    let user = user().with(
-        "SDBUILD_DEBIAN_MIRROR",
-        "http://me:s3cr3t@mirror.example/debian",
-    );
+    let user = user().with("SDBUILD_DEBIAN_MIRROR", "http://me:s3cr3t@mirror.example/debian");
     user.write("sd-card.nix", GOOD);
     let outcome = run(&mut user.build(&[])).assert_exit_code(2);
     assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
@@ -169,19 +141,11 @@ fn secret_in_an_address_is_refused_and_not_repeated() {
         test(&["build", &published]),
         test(&["build", "--flake", "git+https://me:s3cr3t@x.example/n"]),
         test(&["lock", "--flake", "github:o/r?token=s3cr3t"]),
-        test(&[
-            "build",
-            "--extra-substituters",
-            "https://c.example?token=s3cr3t",
-        ]),
-        test(&["build"])
-            .env("SDBUILD_NIXPKGS", address)
-            .stderr(refused),
+        test(&["build", "--extra-substituters", "https://c.example?token=s3cr3t"]),
+        test(&["build"]).env("SDBUILD_NIXPKGS", address).stderr(refused),
         test(&["settings"]).env("SDBUILD_NIXPKGS", address),
         test(&["doctor"]).env("SDBUILD_CHANNELS", address),
-        test(&["check"])
-            .file("sdbuild.toml", &in_file)
-            .stderr(refused),
+        test(&["check"]).file("sdbuild.toml", &in_file).stderr(refused),
     ] {
         let outcome = test.stderr("the address of ").run();
         let all = outcome.stdout + &outcome.stderr;

@@ -57,16 +57,14 @@ fn what_does_not_agree_is_named() {
     replace(dir, "Cargo.toml", &version, "\nversion = \"9.8.7\"\n");
     let other = "https://github.com/other/sdbuild";
     replace(dir, "docs/install.md", REPOSITORY, other);
-    release(dir, &["--check"])
-        .assert_exit_code(1)
-        .assert_stderr_contains(&[
-            "Cargo.lock has another version than 9.8.7",
-            "the first section of CHANGELOG.md is not of 9.8.7",
-            "docs/install.md:",
-            &format!("{other}, but Cargo.toml says {REPOSITORY}"),
-            "examples/ci/github.yml does not install 9.8.7",
-            "examples/ci/gitlab.yml does not install 9.8.7",
-        ]);
+    release(dir, &["--check"]).assert_exit_code(1).assert_stderr_contains(&[
+        "Cargo.lock has another version than 9.8.7",
+        "the first section of CHANGELOG.md is not of 9.8.7",
+        "docs/install.md:",
+        &format!("{other}, but Cargo.toml says {REPOSITORY}"),
+        "examples/ci/github.yml does not install 9.8.7",
+        "examples/ci/gitlab.yml does not install 9.8.7",
+    ]);
 }
 
 #[test]
@@ -76,29 +74,17 @@ fn a_tag_needs_date_commit_and_a_real_address() {
     let tag = format!("v{VERSION}");
     let address = |owner: &str| format!("https://github.com/{owner}/sdbuild");
     release(dir, &["--repository", &address("OWNER")]).assert_exit_code(0);
-    release(dir, &["--check", "v9.9.9"])
-        .assert_exit_code(1)
-        .assert_stderr_contains(&[
-            "the tag v9.9.9 is not v",
-            "CHANGELOG.md has no date",
-            "the tag v9.9.9 is not this commit",
-            "README.md says that no release is published yet",
-            "the address of the repository is a placeholder",
-        ]);
+    release(dir, &["--check", "v9.9.9"]).assert_exit_code(1).assert_stderr_contains(&[
+        "the tag v9.9.9 is not v",
+        "CHANGELOG.md has no date",
+        "the tag v9.9.9 is not this commit",
+        "README.md says that no release is published yet",
+        "the address of the repository is a placeholder",
+    ]);
     let title = |rest: &str| format!("## {VERSION} ({rest})");
-    replace(
-        dir,
-        "CHANGELOG.md",
-        &title("unreleased"),
-        &title("2030-01-02"),
-    );
+    replace(dir, "CHANGELOG.md", &title("unreleased"), &title("2030-01-02"));
     for file in ["README.md", "docs/install.md"] {
-        replace(
-            dir,
-            file,
-            "No release is published yet",
-            "There are releases",
-        );
+        replace(dir, file, "No release is published yet", "There are releases");
     }
     release(dir, &["--repository", &address("somebody")]).assert_exit_code(0);
     commit(dir);
@@ -106,10 +92,7 @@ fn a_tag_needs_date_commit_and_a_real_address() {
     release(dir, &["--check", &tag]).assert_exit_code(0);
     let package = fs::read_to_string(dir.join("Cargo.toml")).unwrap();
     assert!(package.contains(&address("somebody")));
-    assert!(
-        package.contains("<somebody@users.noreply.github.com>"),
-        "{package}"
-    );
+    assert!(package.contains("<somebody@users.noreply.github.com>"), "{package}");
 }
 
 #[test]
@@ -117,8 +100,5 @@ fn notes_are_the_section_of_this_version() {
     let notes = release(root(), &["--notes"]).assert_exit_code(0).stdout;
     let changes = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
     assert!(changes.contains(&notes));
-    assert!(
-        notes.contains("### ") && !notes.contains("\n## "),
-        "{notes}"
-    );
+    assert!(notes.contains("### ") && !notes.contains("\n## "), "{notes}");
 }

@@ -27,12 +27,10 @@ fn seed_is_written_once_and_only_for_this_user() {
     let modified = path.metadata().unwrap().modified().unwrap();
     assert_eq!(modified, metadata.modified().unwrap());
     user.write("u.yaml", &format!("{CONFIG}hostname: kitchen\n"));
-    run(&mut user.sdbuild(&words))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "seed.img already exists",
-            "hint: name another file with --output",
-        ]);
+    run(&mut user.sdbuild(&words)).assert_exit_code(2).assert_stderr_contains(&[
+        "seed.img already exists",
+        "hint: name another file with --output",
+    ]);
     assert!(fs::read(&path).unwrap() == bytes);
 }
 
@@ -45,10 +43,7 @@ fn json_has_what_is_on_the_volume() {
     let json = run(&mut user.sdbuild(&words)).assert_exit_code(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["version"], 1);
-    assert_eq!(
-        json["size"],
-        fs::metadata(user.home.path().join("k.img")).unwrap().len()
-    );
+    assert_eq!(json["size"], fs::metadata(user.home.path().join("k.img")).unwrap().len());
     assert_eq!(json["users_with_keys"][0], "me");
     assert_eq!(json["files"][1]["name"], "meta-data");
     let id = json["instance_id"].as_str().unwrap();

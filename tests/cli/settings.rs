@@ -8,9 +8,7 @@ use crate::{GOOD, user};
 
 #[test]
 fn every_source_is_named() {
-    let mut user = user()
-        .with("SDBUILD_CORES", "2")
-        .with("SDBUILD_GLUE", "native");
+    let mut user = user().with("SDBUILD_CORES", "2").with("SDBUILD_GLUE", "native");
     user.environment.remove("SDBUILD_STORE");
     let config = user.state.path().join(".config/sdbuild");
     fs::create_dir_all(&config).unwrap();
@@ -19,13 +17,8 @@ fn every_source_is_named() {
         "jobs = 3\nsystem = \"x86_64-linux\"\nnixpkgs = \"./tree\"\n",
     )
     .unwrap();
-    user.write(
-        "sdbuild.toml",
-        "system = \"aarch64-linux\"\nforce = false\nemulation = \"host\"\n",
-    );
-    let shown = run(&mut user.sdbuild(&["settings", "--output", "out"]))
-        .assert_exit_code(0)
-        .stdout;
+    user.write("sdbuild.toml", "system = \"aarch64-linux\"\nforce = false\nemulation = \"host\"\n");
+    let shown = run(&mut user.sdbuild(&["settings", "--output", "out"])).assert_exit_code(0).stdout;
     let project = user.home.path().join("sdbuild.toml");
     let (project, own) = (project.display(), config.join("sdbuild.toml"));
     let own = own.display();
@@ -50,17 +43,12 @@ fn every_source_is_named() {
         "dry-run                   false  (default)".to_owned(),
         "extra-trusted-public-keys none  (default)".to_owned(),
     ] {
-        assert!(
-            shown.lines().any(|l| l == line),
-            "{line}\nis not in\n{shown}"
-        );
+        assert!(shown.lines().any(|l| l == line), "{line}\nis not in\n{shown}");
     }
     let (given, defaults) = shown.split_once("\n\n").unwrap();
     assert!(!given.contains("(default)"), "{given}");
     assert!(defaults.lines().all(|line| line.ends_with("(default)")));
-    let shown = run(&mut user.sdbuild(&["settings", "--json"]))
-        .assert_exit_code(0)
-        .stdout;
+    let shown = run(&mut user.sdbuild(&["settings", "--json"])).assert_exit_code(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let all = json["settings"].as_array().unwrap();
     let cores = all.iter().find(|s| s["key"] == "cores").unwrap();
@@ -71,9 +59,7 @@ fn every_source_is_named() {
 
 #[test]
 fn unreadable_settings_directory_is_ignored() {
-    if !root_available() {
-        return;
-    }
+    needs!(root_available());
     let user = user();
     user.write("sd-card.nix", crate::GOOD);
     let closed = user.state.path().join("closed");
@@ -81,11 +67,7 @@ fn unreadable_settings_directory_is_ignored() {
     fs::set_permissions(&closed, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let user = user.with("XDG_CONFIG_HOME", closed.to_str().unwrap());
     let outcome = crate::as_nobody(&user, &[]);
-    assert!(
-        !outcome.stderr.contains("sdbuild.toml"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(!outcome.stderr.contains("sdbuild.toml"), "{}", outcome.stderr);
     outcome.assert_stderr_contains(&["no engine answers"]);
 }
 
@@ -107,14 +89,8 @@ fn a_directory_means_the_configuration_in_it() {
         .exit_code(3)
         .stderr("no engine answers")
         .run();
-    CliTest::new(&["check", "nowhere"])
-        .exit_code(2)
-        .stderr("nowhere: No such file")
-        .run();
-    CliTest::new(&["build", "a", "--config", "b"])
-        .exit_code(2)
-        .stderr("cannot be used with")
-        .run();
+    CliTest::new(&["check", "nowhere"]).exit_code(2).stderr("nowhere: No such file").run();
+    CliTest::new(&["build", "a", "--config", "b"]).exit_code(2).stderr("cannot be used with").run();
 }
 
 #[test]

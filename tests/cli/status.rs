@@ -15,41 +15,25 @@ fn without_an_engine_the_rest_is_shown() {
     fs::create_dir_all(&logs).unwrap();
     fs::write(logs.join("build-0123456789ab.log"), "x".repeat(5000)).unwrap();
 
-    let shown = run(&mut user.sdbuild(&["status"]))
-        .assert_exit_code(0)
-        .stdout;
-    let words = [
-        "no engine answers at unix:///nonexistent/engine.sock",
-        "0123456789ab",
-        "stale",
-        "5.0 kB",
-    ];
+    let shown = run(&mut user.sdbuild(&["status"])).assert_exit_code(0).stdout;
+    let words =
+        ["no engine answers at unix:///nonexistent/engine.sock", "0123456789ab", "stale", "5.0 kB"];
     for word in words {
         let joined = shown.replace("\n            ", " ");
         assert!(joined.contains(word), "{word}\n{shown}");
     }
-    assert!(
-        !shown.contains("containers"),
-        "containers are unknown, not none:\n{shown}"
-    );
+    assert!(!shown.contains("containers"), "containers are unknown, not none:\n{shown}");
     for line in shown.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
 
-    let shown = run(&mut user.sdbuild(&["status", "--json"]))
-        .assert_exit_code(0)
-        .stdout;
+    let shown = run(&mut user.sdbuild(&["status", "--json"])).assert_exit_code(0).stdout;
     let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(json["version"], 1);
     assert_eq!(json["runs"][0]["life"], "dead");
     assert_eq!(json["runs"][0]["endpoint"], "unix:///gone.sock");
     assert_eq!(json["logs"]["size"], 5000);
-    assert!(
-        json["engine"]["problem"]
-            .as_str()
-            .unwrap()
-            .contains("no engine answers")
-    );
+    assert!(json["engine"]["problem"].as_str().unwrap().contains("no engine answers"));
 }
 
 #[test]

@@ -39,20 +39,14 @@ async fn renter() -> (AwsDouble, Arc<MachineProvider>, TestUser) {
 
 #[tokio::test]
 async fn a_machine_of_amazon_builds_and_is_destroyed() {
-    if !MachineProvider::can_run() {
-        return;
-    }
+    needs!(MachineProvider::can_run());
     let (double, provider, user) = renter().await;
     let runs = user.track_runs();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let built = run(&mut user.build(&["--yes"])).assert_exit_code(0);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     let receipt = "the rented machine (c7g.xlarge, spot, in eu-central-1b) ran for";
-    assert!(
-        built.stderr.replace('\n', " ").contains(receipt),
-        "{}",
-        built.stderr
-    );
+    assert!(built.stderr.replace('\n', " ").contains(receipt), "{}", built.stderr);
     assert_eq!(provider.machines(), [""; 0]);
     assert_eq!(double.state().machines.left(), [""; 0]);
     assert_eq!(double.state().mistakes, [""; 0]);

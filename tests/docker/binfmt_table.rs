@@ -16,15 +16,10 @@ fn removed_or_disabled_handler_is_restored() {
         for command in ["-1", "0"] {
             single.heard.lock().unwrap().clear();
             fs::write(format!("{BINFMT}/{}", single.handler()), command).unwrap();
-            let enabled = || {
-                handlers()
-                    .get(&single.handler())
-                    .is_some_and(|t| t.starts_with("enabled"))
-            };
+            let enabled =
+                || handlers().get(&single.handler()).is_some_and(|t| t.starts_with("enabled"));
             wait_until(Duration::from_secs(3), "the entry is back", enabled);
-            wait_until(AT_ONCE, "and said so", || {
-                single.warned("sdbuild has restored it")
-            });
+            wait_until(AT_ONCE, "and said so", || single.warned("sdbuild has restored it"));
         }
         assert_eq!(lease.release(&single.cancel).await, []);
         assert!(!single.is_registered());
@@ -75,14 +70,8 @@ fn registrar_removes_the_handler_of_a_stale_run() {
         drop(killed);
         let mut registrar = own.registrar().await;
         let entries = registrar.entries().await.unwrap();
-        let stale = entries
-            .iter()
-            .find(|entry| entry.name == dead.handler())
-            .unwrap();
-        assert_eq!(
-            classify(stale),
-            Owner::Ours(HandlerName::new(dead.image.emulates, &dead.run))
-        );
+        let stale = entries.iter().find(|entry| entry.name == dead.handler()).unwrap();
+        assert_eq!(classify(stale), Owner::Ours(HandlerName::new(dead.image.emulates, &dead.run)));
         registrar.remove(stale).await.unwrap();
         assert!(!dead.is_registered());
         registrar.remove(stale).await.unwrap();
@@ -109,12 +98,7 @@ fn missing_binfmt_misc_is_mounted_or_hinted_at() {
             }
             Err(refused) => {
                 let failure = refused.into_failure();
-                assert!(
-                    failure
-                        .hints
-                        .iter()
-                        .any(|h| h.contains("sudo mount -t binfmt_misc"))
-                );
+                assert!(failure.hints.iter().any(|h| h.contains("sudo mount -t binfmt_misc")));
                 assert!(failure.teardown.is_empty());
             }
         }

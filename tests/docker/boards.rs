@@ -21,17 +21,13 @@ fn image(user: &TestUser, parameters: &str) -> (PathBuf, PathBuf) {
          boot.kernelParams = [ {parameters} ];"
     );
     user.write("sd-card.nix", &configuration(&format!("{keys}\n{pi}")));
-    let image = run(&mut user.build(&["--compress", "none"]))
-        .assert_exit_code(0)
-        .image();
+    let image = run(&mut user.build(&["--compress", "none"])).assert_exit_code(0).image();
     (image, private)
 }
 
 fn mtools(image: &Path, tool: &str, words: &[&str]) {
     let mut command = Command::new(tool);
-    command
-        .args(["-i", &format!("{}{FIRMWARE}", image.display())])
-        .args(words);
+    command.args(["-i", &format!("{}{FIRMWARE}", image.display())]).args(words);
     let output = command.env("MTOOLS_SKIP_CHECK", "1").output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
@@ -41,22 +37,13 @@ fn judged(user: &TestUser, image: &Path) -> Value {
     let words = ["inspect", image.to_str().unwrap(), "--json", "--quiet"];
     let json: Value = serde_json::from_str(&run(&mut user.sdbuild(&words)).stdout).unwrap();
     let boards = json["boards"].as_array().unwrap().iter();
-    boards
-        .map(|b| {
-            (
-                b["board"].as_str().unwrap().to_owned(),
-                b["missing"].clone(),
-            )
-        })
-        .collect()
+    boards.map(|b| (b["board"].as_str().unwrap().to_owned(), b["missing"].clone())).collect()
 }
 
 /// Without a boot test nobody would have noticed before the card was in the board.
 #[test]
 fn a_build_for_a_board_says_what_the_image_lacks() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &configuration(""));
     let build = |board: &str| run(&mut user.build(&["--board", board])).assert_exit_code(0);
@@ -72,9 +59,7 @@ fn a_build_for_a_board_says_what_the_image_lacks() {
 /// The example of docs/flakes.md: as it is, and without the line that puts U-Boot onto the card.
 #[test]
 fn a_card_with_the_module_of_nixos_hardware_starts() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     // Its packages are in the store then: a flake has no variable with the mirror.
     let (_, key) = image(&user, "");
@@ -91,17 +76,12 @@ fn a_card_with_the_module_of_nixos_hardware_starts() {
     let page = fs::read_to_string(root().join("docs/flakes.md")).unwrap();
     let blocks = page.split("```nix\n").skip(1);
     let mut blocks = blocks.map(|block| block.split("\n```").next().unwrap());
-    let flake = blocks
-        .find(|block| block.contains("nixosModules.raspberry-pi-4"))
-        .unwrap();
+    let flake = blocks.find(|block| block.contains("nixosModules.raspberry-pi-4")).unwrap();
     let flake = flake
         .replace("github:NixOS/nixpkgs/nixos-26.05", "path:./nixpkgs")
         .replace("github:NixOS/nixos-hardware", "path:./nixos-hardware");
-    let repository = FlakeRepository::new(
-        &user,
-        "card",
-        &[("flake.nix", &flake), ("sd-card.nix", &card)],
-    );
+    let repository =
+        FlakeRepository::new(&user, "card", &[("flake.nix", &flake), ("sd-card.nix", &card)]);
     let module = Command::new("cp")
         .arg("-r")
         .arg(root().join("tests/mini-nixos-hardware"))
@@ -131,9 +111,7 @@ fn a_card_with_the_module_of_nixos_hardware_starts() {
 /// The boot, which takes most of the time. Images that lack something are told apart in the tests of `image`.
 #[test]
 fn raspberry_pi_boots_on_its_model() {
-    if !engine_ready() || !boot_available() || !tools_available(&["mdel"]) {
-        return;
-    }
+    needs!(engine_ready(), boot_available(), tools_available(&["mdel"]));
     let user = TestUser::new();
     let (image, key) = image(&user, "");
     let before = fs::read(&image).unwrap();
@@ -145,11 +123,7 @@ fn raspberry_pi_boots_on_its_model() {
     let login = ["--ssh-key", key.to_str().unwrap(), "--timeout", "400"];
     let mut boot = user.sdbuild(&["boot", path, "--board", "rpi3"]);
     let there = run(boot.args(run_there).args(login)).assert_exit_code(0);
-    assert!(
-        there.stdout.contains("Raspberry Pi 3 Model B"),
-        "{}",
-        there.stdout
-    );
+    assert!(there.stdout.contains("Raspberry Pi 3 Model B"), "{}", there.stdout);
     there.assert_stderr_contains(&[
         "logged in over SSH as root",
         "the image for a Raspberry Pi 3: missing: bootcode.bin",
@@ -169,9 +143,7 @@ fn raspberry_pi_boots_on_its_model() {
 /// In a container: QEMU before release 9 has no such machine.
 #[test]
 fn raspberry_pi_4_boots_on_its_model() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     // The first serial port is for Bluetooth. QEMU takes the upper byte of the second one's divisor, which is 2 at 115200 baud, for the
     // interrupts that are enabled: one that never ends, and stops the processor that it comes to.
@@ -189,9 +161,7 @@ fn raspberry_pi_4_boots_on_its_model() {
 
 #[test]
 fn board_without_a_network_or_a_model_is_refused() {
-    if !boot_available() {
-        return;
-    }
+    needs!(boot_available());
     let user = TestUser::new();
     let image = user.write_unbootable("blank.img", 16 << 20);
     let boot = |words: &[&str]| {

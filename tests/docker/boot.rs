@@ -24,10 +24,7 @@ const ROOT: &str = "?offset=39845888";
 fn image(user: &TestUser) -> (PathBuf, PathBuf) {
     let (private, public) = key(user);
     user.write("sd-card.nix", &example(&public));
-    (
-        run(&mut user.build(&[])).assert_exit_code(0).image(),
-        private,
-    )
+    (run(&mut user.build(&[])).assert_exit_code(0).image(), private)
 }
 
 fn boot(user: &TestUser, image: &Path, more: &[&str]) -> Outcome {
@@ -62,9 +59,7 @@ fn nothing_is_left(user: &TestUser) {
 
 #[test]
 fn good_image_runs_a_command_and_is_left_unchanged() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new().with_own_cache();
     let (image, key) = image(&user);
     let before = fs::metadata(&image).unwrap();
@@ -79,13 +74,7 @@ fn good_image_runs_a_command_and_is_left_unchanged() {
 
     // Compressed, and opened read-only: what the first boot wrote is not there.
     let mut zstd = Command::new("zstd");
-    assert!(
-        zstd.args(["-q", "-1"])
-            .arg(&image)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(zstd.args(["-q", "-1"]).arg(&image).status().unwrap().success());
     let packed = image.with_extension("img.zst");
     let (packed, key) = (packed.display(), key.display());
     let words = format!("boot '{packed}' --ssh-key '{key}' --run 'test ! -e /new && printf fresh'");
@@ -102,9 +91,7 @@ fn good_image_runs_a_command_and_is_left_unchanged() {
 
 #[test]
 fn broken_images_are_diagnosed() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let (image, key) = image(&user);
     let login = ["--until-ssh", "--ssh-key", key.to_str().unwrap()];
@@ -115,21 +102,17 @@ fn broken_images_are_diagnosed() {
         .assert_exit_code(4)
         .assert_stderr_contains(&["a kernel that is not in the image", "  > => ", "hint: "]);
     let image = broken(&image, "label.img", "ssv volume_name OTHER");
-    boot(&user, &image, &login)
-        .assert_exit_code(4)
-        .assert_stderr_contains(&[
-            "Timed out waiting for device LABEL=NIXOS_SD",
-            "hint: ",
-            "rootVolumeLabel",
-        ]);
+    boot(&user, &image, &login).assert_exit_code(4).assert_stderr_contains(&[
+        "Timed out waiting for device LABEL=NIXOS_SD",
+        "hint: ",
+        "rootVolumeLabel",
+    ]);
 }
 
 /// It looks like a wrong label, which it is not.
 #[test]
 fn an_initrd_without_a_driver_for_the_disk_is_found() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let none = "  boot.initrd.availableKernelModules = lib.mkForce [ \"ext4\" ];";
     user.write("sd-card.nix", &configuration(none));
@@ -147,9 +130,7 @@ fn an_initrd_without_a_driver_for_the_disk_is_found() {
 
 #[test]
 fn machine_without_ssh_is_reported() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let off = "  networking.hostName = \"closed\";";
     user.write("sd-card.nix", &configuration(off));
@@ -163,13 +144,11 @@ fn machine_without_ssh_is_reported() {
     let (key, _) = key(&user);
     let key = key.to_str().unwrap();
     let login = ["--until-ssh", "--timeout", &limit, "--ssh-key", key];
-    boot(&user, &image, &login)
-        .assert_exit_code(4)
-        .assert_stderr_contains(&[
-            &format!("no login within {limit} s"),
-            "nothing answers on its SSH port",
-            "hint: set services.openssh.enable",
-        ]);
+    boot(&user, &image, &login).assert_exit_code(4).assert_stderr_contains(&[
+        &format!("no login within {limit} s"),
+        "nothing answers on its SSH port",
+        "hint: set services.openssh.enable",
+    ]);
 }
 
 /// An image of zeros, with which U-Boot ends up at its prompt.
@@ -179,9 +158,7 @@ fn blank(user: &TestUser) -> PathBuf {
 
 #[test]
 fn image_without_boot_device_is_reported_at_once() {
-    if !boot_available() {
-        return;
-    }
+    needs!(boot_available());
     let user = TestUser::new();
     let image = blank(&user);
     boot(&user, &image, &["--until-ssh", "--timeout", "60"])
@@ -224,17 +201,10 @@ fn is_gone(pid: i32) -> bool {
 
 #[test]
 fn no_qemu_outlives_sdbuild() {
-    if !boot_available() {
-        return;
-    }
+    needs!(boot_available());
     let user = TestUser::new().with_own_cache();
     let image = blank(&user);
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGKILL,
-    ] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
         let mut command = user.sdbuild(&["boot", "-v", "--until-ssh"]);
         let mut running = Running::start(command.arg(&image));
         // Not before: QEMU exits by itself when its image is removed while it starts.
@@ -249,16 +219,12 @@ fn no_qemu_outlives_sdbuild() {
 
 #[test]
 fn terminal_is_restored_however_a_boot_ends() {
-    if !boot_available() {
-        return;
-    }
+    needs!(boot_available());
     let user = TestUser::new();
     let image = blank(&user);
-    for (signal, whom) in [
-        (Signal::SIGINT, "sdbuild"),
-        (Signal::SIGKILL, "sdbuild"),
-        (Signal::SIGKILL, "qemu"),
-    ] {
+    for (signal, whom) in
+        [(Signal::SIGINT, "sdbuild"), (Signal::SIGKILL, "sdbuild"), (Signal::SIGKILL, "qemu")]
+    {
         let pty = openpty(None, None).unwrap();
         let is_raw = || {
             let settings = tcgetattr(pty.slave.as_fd()).unwrap();
@@ -266,12 +232,7 @@ fn terminal_is_restored_however_a_boot_ends() {
         };
         let side = || Stdio::from(pty.slave.try_clone().unwrap());
         let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
-        let mut child = command
-            .stdin(side())
-            .stdout(side())
-            .stderr(side())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
         let sdbuild = Pid::from_raw(i32::try_from(child.id()).unwrap());
         let qemu = qemu_of(sdbuild);
         // QEMU handles signals by the time the firmware prints its first line.
@@ -283,11 +244,7 @@ fn terminal_is_restored_however_a_boot_ends() {
             said.extend_from_slice(&piece[..n]);
         }
         assert!(is_raw());
-        let target = if whom == "qemu" {
-            Pid::from_raw(qemu)
-        } else {
-            sdbuild
-        };
+        let target = if whom == "qemu" { Pid::from_raw(qemu) } else { sdbuild };
         kill(target, signal).unwrap();
         let status = child.wait().unwrap();
         if whom == "qemu" {

@@ -16,9 +16,7 @@ fn inspect(name: &str) -> serde_json::Value {
 
 #[test]
 fn example_image_boots_and_lets_its_owner_log_in() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new().with("SDBUILD_COMPRESS", "");
     let runs = user.track_runs();
     let (private, public) = key(&user);
@@ -28,18 +26,10 @@ fn example_image_boots_and_lets_its_owner_log_in() {
     let good = good.assert_stderr_contains(&["Boot: done", "logged in over SSH"]);
     // What comes next is told at the end, and is not the boot that has been.
     let at = |text: &str| good.stderr.find(text);
-    assert!(
-        at("logged in over SSH") < at("next: sdbuild flash"),
-        "{}",
-        good.stderr
-    );
+    assert!(at("logged in over SSH") < at("next: sdbuild flash"), "{}", good.stderr);
     // The time of the build stands before the boot, that of the whole run behind it.
     assert!(at(" · built in ") < at("Boot: done"), "{}", good.stderr);
-    assert!(
-        at("logged in over SSH") < at("built and booted in "),
-        "{}",
-        good.stderr
-    );
+    assert!(at("logged in over SSH") < at("built and booted in "), "{}", good.stderr);
     assert_eq!(at("next: sdbuild boot"), None, "{}", good.stderr);
     let image = good.image();
     assert_eq!(image.parent(), Some(user.out().as_path()));
@@ -65,11 +55,7 @@ fn has_partitions(image: &Path) {
     let mut file = if image.extension().is_some_and(|e| e == "zst") {
         let plain = image.with_extension("");
         let mut unpack = Command::new("zstd");
-        unpack
-            .args(["-q", "-d", "-f"])
-            .arg(image)
-            .arg("-o")
-            .arg(&plain);
+        unpack.args(["-q", "-d", "-f"]).arg(image).arg("-o").arg(&plain);
         assert!(unpack.status().unwrap().success());
         fs::File::open(plain).unwrap()
     } else {
@@ -86,9 +72,7 @@ fn has_partitions(image: &Path) {
 
 #[test]
 fn builder_and_registrar_have_least_privilege() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let running = Running::in_mid_build(&user, &[]);
@@ -96,10 +80,7 @@ fn builder_and_registrar_have_least_privilege() {
 
     let builder = inspect(&builder);
     assert_eq!(builder["Config"]["User"], "1000:1000");
-    assert_eq!(
-        builder["HostConfig"]["SecurityOpt"],
-        serde_json::json!(["no-new-privileges"])
-    );
+    assert_eq!(builder["HostConfig"]["SecurityOpt"], serde_json::json!(["no-new-privileges"]));
     for container in [&builder, &inspect(&registrar)] {
         let host = &container["HostConfig"];
         assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
@@ -112,10 +93,7 @@ fn builder_and_registrar_have_least_privilege() {
     }
     let mounts = builder["Mounts"].as_array().unwrap();
     assert_eq!(mounts.len(), 1, "{mounts:?}");
-    assert_eq!(
-        (&mounts[0]["Type"], &mounts[0]["Name"]),
-        (&"volume".into(), &STORE.into())
-    );
+    assert_eq!((&mounts[0]["Type"], &mounts[0]["Name"]), (&"volume".into(), &STORE.into()));
     assert!(builder["HostConfig"]["PidsLimit"].as_i64().unwrap() >= 4096);
 
     let registrar = inspect(&registrar);
@@ -132,19 +110,14 @@ fn builder_and_registrar_have_least_privilege() {
 /// And its configuration is in a directory with spaces and letters that are not ASCII.
 #[test]
 fn compressed_image_has_the_requested_name() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";";
     let text =
         configuration(body).replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
     let config = user.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
     let config = ["--config", config.to_str().unwrap()];
-    user.write(
-        "mein Gerät/teil eins.nix",
-        "{ networking.hostName = \"umlaut\"; }",
-    );
+    user.write("mein Gerät/teil eins.nix", "{ networking.hostName = \"umlaut\"; }");
     let build = |words: &[&str]| run(user.build(words).args(config)).assert_exit_code(0);
     // With native glue only: the image that is compressed in the builder has other files beside it there.
     let image = build(&["--compress", "zstd", "--glue", "native"]);
@@ -157,9 +130,7 @@ fn compressed_image_has_the_requested_name() {
 
 #[test]
 fn pc_image_is_built_natively() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let text = configuration("  networking.hostName = \"pc\";\n  sdImage.compressImage = false;")
         .replace("aarch64", "x86_64");
@@ -173,9 +144,7 @@ fn pc_image_is_built_natively() {
 
 #[test]
 fn build_survives_a_paused_builder() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     // A paused builder must not be taken for one that has ended.
     let user = TestUser::new();
     let runs = user.track_runs();

@@ -16,9 +16,7 @@ fn build(user: &TestUser) -> String {
 
 #[test]
 fn builds_have_the_same_directory_in_every_run() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let volume = StoreVolume::new();
     let user = || TestUser::new().with("SDBUILD_STORE", &volume.0);
     let (first, second) = (user(), user());
@@ -54,9 +52,7 @@ done
 
 #[test]
 fn directory_of_a_killed_run_is_taken_over_once() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product_of_the_builder_alone(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
@@ -65,9 +61,7 @@ fn directory_of_a_killed_run_is_taken_over_once() {
     let stubs = tempfile::tempdir().unwrap();
     let stub = "#!/bin/sh\ncase \"$*\" in *-cmin*) [ ! -e \"$1\" ] || echo \"$1\" ;; esac\n";
     fs::write(stubs.path().join("find"), stub).unwrap();
-    run(std::process::Command::new("chmod")
-        .args(["-R", "a+rx"])
-        .arg(stubs.path()));
+    run(std::process::Command::new("chmod").args(["-R", "a+rx"]).arg(stubs.path()));
     let programs = root().join("containers/builder");
     let mounts = [
         format!("{}:/stubs:ro", stubs.path().display()),
@@ -84,11 +78,7 @@ fn directory_of_a_killed_run_is_taken_over_once() {
     let said = inside(ENTER, &["one two three four", "one two three four"]);
     let taken = said.lines().filter(|line| !line.trim().is_empty());
     let taken: Vec<&str> = taken.collect();
-    let words = taken
-        .first()
-        .expect(&said)
-        .split_once(" .run-")
-        .expect(&said);
+    let words = taken.first().expect(&said).split_once(" .run-").expect(&said);
     assert_eq!((taken.len(), words.0), (1, WORK), "{said}");
     assert!(["one", "two", "three", "four"].contains(&words.1), "{said}");
 }

@@ -25,9 +25,7 @@ fn secret(machine: &NixMachine) -> String {
 
 #[tokio::test]
 async fn what_would_be_emulated_is_built_by_a_remote_builder() {
-    if !NixMachine::can_run() {
-        return;
-    }
+    needs!(NixMachine::can_run());
     let machine = machine("board").await;
     let user = TestUser::new();
     let runs = user.track_runs();
@@ -54,21 +52,13 @@ async fn what_would_be_emulated_is_built_by_a_remote_builder() {
     }
     let plan = run(&mut user.build(&["--dry-run=plan", "--builders", &line])).assert_exit_code(0);
     let share = "aarch64-linux is built there only";
-    assert!(
-        plan.stdout
-            .replace("\n               ", " ")
-            .contains(share),
-        "{}",
-        plan.stdout
-    );
+    assert!(plan.stdout.replace("\n               ", " ").contains(share), "{}", plan.stdout);
 }
 
 /// A kernel stands for what requires `big-parallel`: its line lacks it, so it is built here, under emulation.
 #[tokio::test]
 async fn what_a_remote_builder_does_not_cover_is_emulated_here() {
-    if !NixMachine::can_run() {
-        return;
-    }
+    needs!(NixMachine::can_run());
     let machine = machine("board").await;
     let user = TestUser::new();
     let runs = user.track_runs();
@@ -114,9 +104,7 @@ fn assert_no_log_is_dropped(builder: &str) {
 
 #[tokio::test]
 async fn a_remote_builder_that_dies_in_mid_build_is_one_error() {
-    if !NixMachine::can_run() {
-        return;
-    }
+    needs!(NixMachine::can_run());
     let machine = machine("board").await;
     let user = TestUser::new().with("SDBUILD_BUILDERS", machine.good_line());
     let runs = user.track_runs();
@@ -125,32 +113,18 @@ async fn a_remote_builder_that_dies_in_mid_build_is_one_error() {
     assert_eq!(runs.handlers(), [""; 0]);
     let inspected = docker(&["inspect", &builder]);
     assert!(!inspected.contains(&secret(&machine)), "{inspected}");
-    let modes = docker(&[
-        "exec",
-        &builder,
-        "stat",
-        "--format",
-        "%a",
-        "/run/sdbuild/builder-key-0",
-    ]);
+    let modes = docker(&["exec", &builder, "stat", "--format", "%a", "/run/sdbuild/builder-key-0"]);
     assert_eq!(modes.trim(), "600");
     assert_no_log_is_dropped(&builder);
     machine.kill();
-    let outcome = running
-        .finish()
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "error: a remote builder was lost while it built product: Nix daemon disconnected",
-            "hint: run it again when the builder answers",
-        ]);
+    let outcome = running.finish().assert_exit_code(3).assert_stderr_contains(&[
+        "error: a remote builder was lost while it built product: Nix daemon disconnected",
+        "hint: run it again when the builder answers",
+    ]);
     // With -v the log of Nix is shown before.
     let (_, report) = outcome.stderr.split_once("Clean up").unwrap();
     assert_eq!(report.matches("\nerror: ").count(), 1, "{report}");
-    assert_eq!(
-        report.matches("slowest derivations: product").count(),
-        1,
-        "{report}"
-    );
+    assert_eq!(report.matches("slowest derivations: product").count(), 1, "{report}");
     assert_eq!(user.outputs(), [""; 0]);
     runs.assert_nothing_left();
 }
@@ -167,20 +141,14 @@ fn a_missing_key_is_made(machine: &NixMachine, user: &TestUser) {
     let line = made.split(' ').nth(1).unwrap();
     assert!(text.contains(line), "{}", told.stderr);
     let refused = run(&mut user.build(&["--builders", &keyless])).assert_exit_code(3);
-    assert!(
-        refused.stderr.contains("refuses the key"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.contains("refuses the key"), "{}", refused.stderr);
     machine.accept(&made);
     run(&mut user.build(&["--builders", &keyless])).assert_exit_code(0);
 }
 
 #[tokio::test]
 async fn a_remote_builder_that_cannot_be_used_is_explained() {
-    if !NixMachine::can_run() {
-        return;
-    }
+    needs!(NixMachine::can_run());
     let machine = machine("board").await;
     let good = machine.good_line();
     let user = TestUser::new();
@@ -190,11 +158,7 @@ async fn a_remote_builder_that_cannot_be_used_is_explained() {
     let refused = run(&mut user.build(&["--builders", &stranger])).assert_exit_code(3);
     let error = "presents a different host key than the one that you trust";
     assert!(refused.stderr.contains(error), "{}", refused.stderr);
-    assert!(
-        !refused.stderr.contains("Upload"),
-        "nothing was begun\n{}",
-        refused.stderr
-    );
+    assert!(!refused.stderr.contains("Upload"), "nothing was begun\n{}", refused.stderr);
     runs.assert_nothing_left();
 
     a_missing_key_is_made(&machine, &user);
@@ -205,15 +169,9 @@ async fn a_remote_builder_that_cannot_be_used_is_explained() {
 
     // ssh tells logins apart by host, port and account.
     let lines = [
-        machine
-            .line("aarch64-linux", "stranger", "host")
-            .replace(":2222", ":2223"),
-        machine
-            .line("aarch64-linux", "untrusted", "host")
-            .replace(":2222", ":2224"),
-        machine
-            .line("riscv64-linux", "key", "host")
-            .replace(":2222", ":2225"),
+        machine.line("aarch64-linux", "stranger", "host").replace(":2222", ":2223"),
+        machine.line("aarch64-linux", "untrusted", "host").replace(":2222", ":2224"),
+        machine.line("riscv64-linux", "key", "host").replace(":2222", ":2225"),
         good.replace(":2222", ":2226"),
         good,
     ];

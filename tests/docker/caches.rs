@@ -94,9 +94,7 @@ fn build(case: &str, servers: &[&CacheServer], flags: &[&str]) -> Outcome {
 fn built(outcome: &Outcome, case: &str) -> Vec<String> {
     let start = format!("{case}-");
     let names = outcome.built().into_iter();
-    names
-        .filter_map(|name| Some(name.strip_prefix(&start)?.to_owned()))
-        .collect()
+    names.filter_map(|name| Some(name.strip_prefix(&start)?.to_owned())).collect()
 }
 
 /// Asserts that the build succeeded and built these.

@@ -12,14 +12,7 @@ fn check(user: &TestUser, file: &str, text: &str) -> Outcome {
     user.write(file, text);
     let mini = mini_nixpkgs();
     // Nothing is fetched: without a network the container starts sooner.
-    let words = [
-        "check",
-        "--offline",
-        "--json",
-        "--config",
-        file,
-        "--nixpkgs",
-    ];
+    let words = ["check", "--offline", "--json", "--config", file, "--nixpkgs"];
     run(user.sdbuild(&words).arg(mini))
 }
 
@@ -30,9 +23,8 @@ fn report(checked: &Outcome) -> Value {
 fn ids(checked: &Outcome) -> Vec<String> {
     let report = report(checked);
     let findings = report["findings"].as_array().unwrap().iter();
-    let mut ids: Vec<String> = findings
-        .map(|finding| finding["id"].as_str().unwrap().to_owned())
-        .collect();
+    let mut ids: Vec<String> =
+        findings.map(|finding| finding["id"].as_str().unwrap().to_owned()).collect();
     ids.sort();
     ids
 }
@@ -56,9 +48,7 @@ fn shut() -> String {
 
 #[test]
 fn check_reports_every_finding() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let shut = shut();
@@ -92,13 +82,7 @@ fn check_reports_every_finding() {
     let checked = check(&user, "bare.nix", bare).assert_exit_code(6);
     assert_eq!(
         ids(&checked),
-        [
-            "assertion",
-            "no-image",
-            "nobody-gets-in",
-            "ssh-off",
-            "state-version"
-        ]
+        ["assertion", "no-image", "nobody-gets-in", "ssh-off", "state-version"]
     );
 
     let installer = IMAGE.replace("aarch64.nix", "aarch64-installer.nix");
@@ -112,32 +96,20 @@ fn check_reports_every_finding() {
 /// Nothing else of a configuration for another machine matters.
 #[test]
 fn the_system_is_compared_first() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let pc = "{\n  nixpkgs.hostPlatform = \"x86_64-linux\";\n\n\n\n\n\n\n  fileSystems.\"/\".device = \"/dev/sda1\";\n}\n";
     let checked = check(&user, "pc.nix", pc).assert_exit_code(2);
-    let parts = [
-        "pc.nix:2:",
-        "the configuration is for x86_64-linux",
-        "--system x86_64-linux",
-    ];
+    let parts = ["pc.nix:2:", "the configuration is for x86_64-linux", "--system x86_64-linux"];
     let checked = checked.assert_stderr_contains(&parts);
-    assert!(
-        !checked.stderr.contains("fileSystems"),
-        "{}",
-        checked.stderr
-    );
+    assert!(!checked.stderr.contains("fileSystems"), "{}", checked.stderr);
     assert_eq!(ids(&checked), [""; 0]);
 }
 
 /// A warning that is a finding is not shown a second time; others of the evaluation are.
 #[test]
 fn a_warning_of_nixos_is_told_once() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let text = format!(
         "{{ {IMAGE} system.stateVersion = \"26.05\"; warnings = [ \"mind the gap\" ]; \
@@ -153,18 +125,13 @@ fn a_warning_of_nixos_is_told_once() {
 /// Siblings of the first name that no option has, which nixpkgs names from 25.11 on.
 #[test]
 fn a_misspelt_option_names_the_one_that_is_meant() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     for (wrong, meant) in [
         ("services.opensh.enable = true;", "services.openssh?"),
         ("networking.hostNmae = \"pi\";", "networking.hostName?"),
-        (
-            "services.openssh.enabled = true;",
-            "services.openssh.enable?",
-        ),
+        ("services.openssh.enabled = true;", "services.openssh.enable?"),
     ] {
         let text = format!("{{ {IMAGE}\n  {wrong}\n}}\n");
         let hint = format!("hint: did you mean {meant}");
@@ -177,20 +144,10 @@ fn a_misspelt_option_names_the_one_that_is_meant() {
 
 #[test]
 fn a_configuration_of_init_with_a_user_has_no_findings() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
-    let words = [
-        "init",
-        "pi",
-        "--yes",
-        "--user",
-        "ann",
-        "--ssh-key",
-        "key.pub",
-    ];
+    let words = ["init", "pi", "--yes", "--user", "ann", "--ssh-key", "key.pub"];
     run(&mut user.sdbuild(&words)).assert_exit_code(0);
     let text = std::fs::read_to_string(user.home.path().join("pi/sd-card.nix")).unwrap();
     assert!(text.contains(&public), "{text}");
@@ -211,18 +168,13 @@ fn a_configuration_of_init_with_a_user_has_no_findings() {
         "sdImage.postBuildCommands = \"dd if=${./u-boot.itb} of=$img conv=notrunc seek=16384\";\n}";
     user.write("u-boot.itb", "second part");
     let checked = check(&user, "sd-card.nix", &format!("{all_but_end}  {half}\n"));
-    assert_eq!(
-        ids(&checked.assert_exit_code(6)),
-        ["no-u-boot", "u-boot-gap"]
-    );
+    assert_eq!(ids(&checked.assert_exit_code(6)), ["no-u-boot", "u-boot-gap"]);
 }
 
 /// What would keep a machine from starting or from the network, in a configuration that builds.
 #[test]
 fn disks_and_addresses_that_do_not_fit_are_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let found = |more: &str| {
@@ -245,10 +197,7 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
     let fixed = format!(
         "{version} networking.hostName = \"my_pi\"; services.getty.autologinUser = \"root\"; {address}"
     );
-    assert_eq!(
-        found(&fixed),
-        ["autologin", "host-name", "no-gateway", "no-name-server"]
-    );
+    assert_eq!(found(&fixed), ["autologin", "host-name", "no-gateway", "no-name-server"]);
     let complete = format!(
         "{version} networking.defaultGateway = \"192.168.1.1\"; networking.nameservers = [ \"192.168.1.1\" ]; {address}"
     );
@@ -260,10 +209,8 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
     assert_eq!(found(&shut), ["root-type", "ssh-local", "ssh-turns-away"]);
     let admitted = shut.replace("members = [ ]", "members = [ \"root\" ]");
     assert_eq!(found(&admitted), ["root-type", "ssh-local"]);
-    let other_keys = shut.replace(
-        "settings.",
-        "extraConfig = \"TrustedUserCAKeys /etc/ssh/ca.pub\"; settings.",
-    );
+    let other_keys =
+        shut.replace("settings.", "extraConfig = \"TrustedUserCAKeys /etc/ssh/ca.pub\"; settings.");
     assert_eq!(found(&other_keys), ["root-type", "ssh-local"]);
 }
 
@@ -281,9 +228,7 @@ fn found_with(user: &TestUser, public: &str, more: &str) -> Vec<String> {
 /// A root file system that no card has.
 #[test]
 fn a_root_that_the_card_does_not_have_is_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let found = |more: &str| found_with(&user, &public, more);
@@ -316,9 +261,7 @@ fn a_root_that_the_card_does_not_have_is_found() {
 /// What goes wrong on a board although its card starts.
 #[test]
 fn what_the_board_lacks_at_its_start_is_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let found = |more: &str| found_with(&user, &public, more);
@@ -352,9 +295,7 @@ fn what_the_board_lacks_at_its_start_is_found() {
 
 #[test]
 fn check_accepts_good_and_explains_wrong_configurations() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let checked = check(&user, "sd-card.nix", &example(&public)).assert_exit_code(0);
@@ -383,20 +324,12 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     let checked = check(&user, "late.nix", &text).assert_exit_code(2);
     assert_eq!(report(&checked)["evaluates"], false);
     assert_eq!(ids(&checked), ["firewall"]);
-    assert!(
-        checked
-            .stdout
-            .contains("services.openssh.openFirewall = true;"),
-        "{}",
-        checked.stdout
-    );
+    assert!(checked.stdout.contains("services.openssh.openFirewall = true;"), "{}", checked.stdout);
 }
 
 #[test]
 fn command_line_options_reach_the_image_and_the_plan() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let shown = "    mkdir -p $out/sd-image $out/nix-support\n    cp ${told} $out/sd-image/told.img\n    \
@@ -423,9 +356,7 @@ fn command_line_options_reach_the_image_and_the_plan() {
         "--set",
         "services.openssh.ports=[ 2222 ]",
     ];
-    let plan = run(user.build(&words).arg("--dry-run=plan"))
-        .assert_exit_code(0)
-        .stdout;
+    let plan = run(user.build(&words).arg("--dry-run=plan")).assert_exit_code(0).stdout;
     for line in [
         "overrides it   networking.hostName = lib.mkForce \"kitchen\";",
         "overrides it   time.timeZone = lib.mkForce \"Europe/Berlin\";",
@@ -454,18 +385,13 @@ fn command_line_options_reach_the_image_and_the_plan() {
 /// A root file system by the label of a card is none of a disk.
 #[test]
 fn a_format_is_checked_with_its_own_modules() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let root = "  fileSystems.\"/\".device = \"/dev/disk/by-label/NIXOS_SD\";\n  services.openssh.enable = true;";
     user.write("sd-card.nix", &configuration(root));
     let check = |format: &[&str]| {
-        run(user
-            .sdbuild(&["check", "--nixpkgs"])
-            .arg(mini_nixpkgs())
-            .args(format))
+        run(user.sdbuild(&["check", "--nixpkgs"]).arg(mini_nixpkgs()).args(format))
     };
     let card = check(&[]);
     assert!(!card.stderr.contains("conflicting"), "{}", card.stderr);

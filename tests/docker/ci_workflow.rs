@@ -52,9 +52,7 @@ impl Drop for Runner {
 
 #[test]
 fn github_workflow_builds_and_keeps_its_store() {
-    if !engine_ready() || !root_available() {
-        return;
-    }
+    needs!(engine_ready(), root_available());
     let runner = Runner::new();
     // Another one at each build.
     let random = SMALL_IMAGE.replace("echo small", "head -c 16 /dev/urandom");
@@ -76,9 +74,5 @@ fn github_workflow_builds_and_keeps_its_store() {
     let kept = runner.user.home.path().join("store.tar.zst");
     assert!(!kept.exists());
     runner.step("Build the image");
-    assert_eq!(
-        fs::read(runner.image()).unwrap(),
-        last,
-        "it was built again"
-    );
+    assert_eq!(fs::read(runner.image()).unwrap(), last, "it was built again");
 }

@@ -14,16 +14,12 @@ pub fn json(user: &TestUser, words: &[&str]) -> Value {
 
 #[test]
 fn doctor_checks_whether_a_build_needs_a_mirror() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
     let nobody = "http://127.0.0.1:9/debian";
-    let cut_off = user
-        .with("SDBUILD_DEBIAN_MIRROR", nobody)
-        .with("http_proxy", nobody);
+    let cut_off = user.with("SDBUILD_DEBIAN_MIRROR", nobody).with("http_proxy", nobody);
     let mirrors = |user: &TestUser| {
         let told = run(&mut user.sdbuild(&["doctor", "--json"])).stdout;
         let report: Value = serde_json::from_str(&told).unwrap();
@@ -39,20 +35,14 @@ fn doctor_checks_whether_a_build_needs_a_mirror() {
 
 #[test]
 fn configuration_of_init_builds_an_image_with_the_key() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let ssh = user.state.path().join(".ssh");
     fs::create_dir(&ssh).unwrap();
     let (_, public) = key(&user);
     let bare = public.rsplit_once(' ').unwrap().0;
     let comment = r#"it's "me" ${builtins.throw "x"} $${y} ''${z} \n \"#;
-    fs::write(
-        ssh.join("id.pub"),
-        format!("{bare} {comment}\nssh-rsa AAAA other\n"),
-    )
-    .unwrap();
+    fs::write(ssh.join("id.pub"), format!("{bare} {comment}\nssh-rsa AAAA other\n")).unwrap();
     run(&mut user.sdbuild(&["init", "--hostname", "kitchen"])).assert_exit_code(0);
 
     // The key as Nix reads it from the file that `init` wrote.
@@ -81,22 +71,14 @@ fn configuration_of_init_builds_an_image_with_the_key() {
 /// A container for each of seven volumes took 20 s.
 #[test]
 fn one_container_counts_the_bytes_of_all_volumes() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
     let volumes = [StoreVolume::new(), StoreVolume::new()];
     for (volume, mib) in volumes.iter().zip(1_u64..) {
         let name = &volume.0;
-        docker(&[
-            "volume",
-            "create",
-            "--label",
-            "dev.sdbuild.role=store",
-            name,
-        ]);
+        docker(&["volume", "create", "--label", "dev.sdbuild.role=store", name]);
         let dir = docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", name]);
         let bytes = vec![1; usize::try_from(mib << 20).unwrap()];
         fs::write(format!("{}/data", dir.trim()), bytes).unwrap();
@@ -110,33 +92,22 @@ fn one_container_counts_the_bytes_of_all_volumes() {
         let times = ["events", "--since", &since, "--until", &until];
         let form = ["--format", "{{.Actor.Attributes.container}}"];
         let containers = docker(&[&times[..], &filters, &[&volume], &form].concat());
-        containers
-            .lines()
-            .map(str::to_owned)
-            .collect::<BTreeSet<_>>()
+        containers.lines().map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let [one, two] = [mounted(&volumes[0]), mounted(&volumes[1])];
     assert!(one.intersection(&two).next().is_some(), "{one:?} {two:?}");
     for (volume, mib) in volumes.iter().zip(1_u64..) {
         let mut all = status["volumes"].as_array().unwrap().iter();
-        let size = all
-            .find(|found| found["name"] == volume.0.as_str())
-            .unwrap()["size"]
-            .as_u64();
+        let size = all.find(|found| found["name"] == volume.0.as_str()).unwrap()["size"].as_u64();
         let expected = (mib << 20)..(mib << 20) + (64 << 10);
-        assert!(
-            size.is_some_and(|size| expected.contains(&size)),
-            "{status}"
-        );
+        assert!(size.is_some_and(|size| expected.contains(&size)), "{status}");
     }
 }
 
 /// Such a container carries our labels, and was once stopped and removed by the next build.
 #[test]
 fn container_made_from_a_committed_builder_is_kept() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let build = Running::in_mid_build(&user, &[]);
@@ -144,14 +115,7 @@ fn container_made_from_a_committed_builder_is_kept() {
     let image = image.trim();
     build.signal(nix::sys::signal::Signal::SIGKILL);
     build.finish();
-    let options = [
-        "run",
-        "--detach",
-        "--entrypoint",
-        "/bin/sleep",
-        image,
-        "600",
-    ];
+    let options = ["run", "--detach", "--entrypoint", "/bin/sleep", image, "600"];
     let mine = docker(&options);
     let mine = mine.trim();
     user.write("sd-card.nix", &product(SMALL_IMAGE));

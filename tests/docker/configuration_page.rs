@@ -14,13 +14,10 @@ fn snippets() -> Vec<String> {
 
 #[test]
 fn recipes_of_the_documentation_evaluate_together() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
-    let (files, recipes): (Vec<String>, Vec<String>) = snippets()
-        .into_iter()
-        .partition(|snippet| snippet.starts_with('{'));
+    let (files, recipes): (Vec<String>, Vec<String>) =
+        snippets().into_iter().partition(|snippet| snippet.starts_with('{'));
     assert!(recipes.len() >= 20 && !files.is_empty());
     let mut imports = String::new();
     for (number, recipe) in recipes.iter().enumerate() {
@@ -54,9 +51,7 @@ fn recipes_of_the_documentation_evaluate_together() {
 /// Nix refuses a second definition of an option in a file.
 #[test]
 fn recipes_repeat_nothing_that_init_wrote() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let pasted = snippets().into_iter().filter(|snippet| {
         let is_file = snippet.starts_with('{');
         !is_file && !snippet.starts_with("# in the file already")
@@ -75,9 +70,7 @@ fn recipes_repeat_nothing_that_init_wrote() {
         run(&mut init).assert_exit_code(0);
         let written = fs::read_to_string(home.join(name).join("sd-card.nix")).unwrap();
         let start = written.trim_end().strip_suffix('}').unwrap();
-        let files = recipes
-            .iter()
-            .map(|recipe| format!("({start}{recipe}\n}})\n"));
+        let files = recipes.iter().map(|recipe| format!("({start}{recipe}\n}})\n"));
         let list = format!("[ {} ]", files.collect::<String>());
         in_builder(STORE, &[], "nix-instantiate --parse -E \"$1\"", &[&list]).assert_exit_code(0);
     }
@@ -85,9 +78,7 @@ fn recipes_repeat_nothing_that_init_wrote() {
 
 #[test]
 fn boards_with_a_common_file_evaluate() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let files = snippets();
     let file = |text: &str| files.iter().find(|file| file.contains(text)).unwrap();

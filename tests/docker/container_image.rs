@@ -15,9 +15,7 @@ impl Loaded {
     fn load(archive: &Path, name: &str) -> Self {
         let loaded = docker(&["load", "--input", archive.to_str().unwrap()]);
         assert_eq!(loaded.trim(), format!("Loaded image: {name}:latest"));
-        Self {
-            name: name.to_owned(),
-        }
+        Self { name: name.to_owned() }
     }
 
     fn property(&self, template: &str) -> String {
@@ -58,11 +56,7 @@ fn over_ssh(port: &str, key: &Path, command: &str) -> String {
         if ran.code == Some(0) {
             return ran.stdout;
         }
-        assert!(
-            started.elapsed() < Duration::from_secs(90),
-            "{}",
-            ran.stderr
-        );
+        assert!(started.elapsed() < Duration::from_secs(90), "{}", ran.stderr);
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -83,27 +77,15 @@ fn what_is_for_machines_is_refused(user: &TestUser, archive: &Path) {
 /// The engine's own architecture, so that the engine can start it.
 #[test]
 fn a_container_is_loaded_and_answers_over_ssh() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let mini = mini_nixpkgs();
     let user = TestUser::new().with("SDBUILD_NIXPKGS", mini.to_str().unwrap());
     let key = key(&user).0;
     let host = format!("Box-{}", nonce());
-    let words = [
-        "init",
-        "--template",
-        "container",
-        "--hostname",
-        &host,
-        "--system",
-        "aarch64-linux",
-    ];
+    let words =
+        ["init", "--template", "container", "--hostname", &host, "--system", "aarch64-linux"];
     let mut init = user.sdbuild(&words);
-    run(init
-        .args(["box", "--ssh-key"])
-        .arg(key.with_extension("pub")))
-    .assert_exit_code(0);
+    run(init.args(["box", "--ssh-key"]).arg(key.with_extension("pub"))).assert_exit_code(0);
     let path = user.home.path().join("box/sd-card.nix");
     let written = std::fs::read_to_string(path).unwrap();
     let end = "  system.stateVersion";

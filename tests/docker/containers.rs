@@ -11,9 +11,7 @@ use crate::support::*;
 
 /// A container of the registrar's image, of which these tests need only busybox.
 fn shell(single: &SingleRun, script: &str) -> ContainerSpec {
-    let command = ["/bin/busybox", "sh", "-c", script]
-        .map(str::to_owned)
-        .to_vec();
+    let command = ["/bin/busybox", "sh", "-c", script].map(str::to_owned).to_vec();
     ContainerSpec::new(Role::Builder, &single.run, &single.image.reference, command)
 }
 
@@ -47,10 +45,7 @@ fn isolated_containers_have_only_a_loopback_interface() {
         let script = "b=/bin/busybox; set -- $($b tail -n +3 /proc/net/dev | $b grep -o '^ *[^:]*'); \
                       test \"$*\" = lo && test \"$($b cat /sys/class/net/lo/flags)\" = 0x9";
         for role in [Role::Builder, Role::Probe] {
-            let spec = ContainerSpec {
-                role,
-                ..shell(&single, script)
-            };
+            let spec = ContainerSpec { role, ..shell(&single, script) };
             let mut guard = ContainerGuard::arm(&single.engine, role.container_name(&single.run));
             let container = guard.create(&spec).await.unwrap();
             container.start().await.unwrap();
@@ -65,33 +60,21 @@ fn uploaded_bytes_come_back_unchanged() {
     with_engine(async {
         let single = SingleRun::new().await;
         let mut guard = guard(&single);
-        let container = guard
-            .create(&shell(&single, "stat -c '%u %g %a' /file > /owner"))
-            .await
-            .unwrap();
+        let container =
+            guard.create(&shell(&single, "stat -c '%u %g %a' /file > /owner")).await.unwrap();
         let content: Vec<u8> = (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect();
         let sent = content.clone();
-        container
-            .upload("/", move |writer| pack(writer, &sent))
-            .await
-            .unwrap();
+        container.upload("/", move |writer| pack(writer, &sent)).await.unwrap();
         container.start().await.unwrap();
         assert_eq!(container.wait().await.unwrap().code, 0);
         // All of this is read from the stopped container.
         let kind = async |path: &str| container.stat(path).await.unwrap().map(|stat| stat.kind);
         assert_eq!(kind("/file").await, Some(PathKind::File));
         assert_eq!(kind("/link").await, Some(PathKind::Symlink), "not followed");
-        assert_eq!(
-            kind("/link/").await,
-            Some(PathKind::Symlink),
-            "not with a slash either"
-        );
+        assert_eq!(kind("/link/").await, Some(PathKind::Symlink), "not with a slash either");
         assert_eq!(kind("/").await, Some(PathKind::Directory));
         assert_eq!(kind("/nothing").await, None);
-        assert_eq!(
-            container.stat("/file").await.unwrap().unwrap().size,
-            content.len() as u64
-        );
+        assert_eq!(container.stat("/file").await.unwrap().unwrap().size, content.len() as u64);
         for (path, expected) in [("/file", content), ("/owner", b"1000 100 640\n".to_vec())] {
             let download = container.download(path).await.unwrap();
             let read = tokio::task::spawn_blocking(move || {
@@ -105,10 +88,7 @@ fn uploaded_bytes_come_back_unchanged() {
         let name = container.name().to_owned();
         assert_eq!(guard.release(&Cancel::new()).await, None);
         let gone = container.stat("/file").await.unwrap_err();
-        assert!(
-            gone.is_not_found() && gone.to_string().contains(&name),
-            "{gone}"
-        );
+        assert!(gone.is_not_found() && gone.to_string().contains(&name), "{gone}");
     });
 }
 
@@ -118,14 +98,9 @@ fn upload_to_a_missing_directory_gives_the_engines_error() {
         let single = SingleRun::new().await;
         let mut guard = guard(&single);
         let container = guard.create(&shell(&single, "true")).await.unwrap();
-        let refusal = container
-            .upload("/nowhere", |writer| pack(writer, &[0; 100]))
-            .await
-            .unwrap_err();
-        assert!(
-            refusal.to_string().contains("upload to /nowhere"),
-            "{refusal}"
-        );
+        let refusal =
+            container.upload("/nowhere", |writer| pack(writer, &[0; 100])).await.unwrap_err();
+        assert!(refusal.to_string().contains("upload to /nowhere"), "{refusal}");
         assert!(matches!(refusal, EngineError::Refused { .. }), "{refusal}");
         assert_eq!(guard.release(&Cancel::new()).await, None);
     });
@@ -160,20 +135,12 @@ fn volumes_are_created_listed_and_removed() {
         let mut guard = guard(&single);
         let volumes = vec![(name.clone(), "/data".to_owned())];
         let script = "echo data > /data/x";
-        let container = guard
-            .create(&ContainerSpec {
-                volumes,
-                ..shell(&single, script)
-            })
-            .await
-            .unwrap();
+        let container =
+            guard.create(&ContainerSpec { volumes, ..shell(&single, script) }).await.unwrap();
         container.start().await.unwrap();
         container.wait().await.unwrap();
         let listed = engine.our_volumes().await.unwrap();
-        let volume = listed
-            .into_iter()
-            .find(|volume| volume.name == name)
-            .unwrap();
+        let volume = listed.into_iter().find(|volume| volume.name == name).unwrap();
         // The `status` of another test counts the bytes of all volumes in a container of this role.
         let counts = |name: &String| name.starts_with("sdbuild-probe-");
         let users: Vec<_> = volume.users.into_iter().filter(|n| !counts(n)).collect();
@@ -191,11 +158,8 @@ fn foreign_volume_is_neither_used_nor_removed() {
         let single = SingleRun::new().await;
         let name = format!("sdbuild-test-{}", single.run);
         docker(&["volume", "create", &name]);
-        let used = single
-            .engine
-            .ensure_volume(&name, labels(Role::Store, &single.run))
-            .await
-            .map(drop);
+        let used =
+            single.engine.ensure_volume(&name, labels(Role::Store, &single.run)).await.map(drop);
         let removed = single.engine.remove_volume(&name).await;
         remove_volume(&name);
         for error in [used.unwrap_err(), removed.unwrap_err()] {
@@ -221,19 +185,9 @@ fn volume_created_again_by_a_mount_is_removed() {
         assert!(!engine.remove_recreated_volume(&name, &other).await.unwrap());
         assert_eq!(guard.release(&Cancel::new()).await, None);
         assert!(docker(&["volume", "ls", "--quiet"]).contains(&name));
-        assert!(
-            engine
-                .remove_recreated_volume(&name, &single.run)
-                .await
-                .unwrap()
-        );
+        assert!(engine.remove_recreated_volume(&name, &single.run).await.unwrap());
         assert!(!docker(&["volume", "ls", "--quiet"]).contains(&name));
-        assert!(
-            !engine
-                .remove_recreated_volume(&name, &single.run)
-                .await
-                .unwrap()
-        );
+        assert!(!engine.remove_recreated_volume(&name, &single.run).await.unwrap());
     });
 }
 
@@ -243,10 +197,7 @@ fn own_images_are_found_by_their_labels() {
         let single = SingleRun::new().await;
         let images = single.engine.our_images().await.unwrap();
         let tagged = |tag: &String| tag.ends_with(&single.image.reference);
-        let registrar = images
-            .iter()
-            .find(|image| image.tags.iter().any(tagged))
-            .unwrap();
+        let registrar = images.iter().find(|image| image.tags.iter().any(tagged)).unwrap();
         assert!(!registrar.layers.is_empty() && registrar.size > 1_000_000);
     });
 }

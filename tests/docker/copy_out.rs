@@ -35,11 +35,7 @@ fn pack(out: &mut dyn Write, entries: &[(String, EntryType, Vec<u8>)]) -> io::Re
         let path = format!("{}/{path}", OUT.trim_start_matches('/'));
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(*kind);
-        header.set_mode(if *kind == EntryType::Directory {
-            0o755
-        } else {
-            0o644
-        });
+        header.set_mode(if *kind == EntryType::Directory { 0o755 } else { 0o644 });
         header.set_size(0);
         if *kind == EntryType::Symlink {
             tar.append_link(&mut header, path, String::from_utf8_lossy(content).as_ref())?;
@@ -56,20 +52,12 @@ fn empty_image() {
     static MADE: Once = Once::new();
     let docker = |words: &[&str]| {
         let mut command = Command::new("docker");
-        command
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
     };
     MADE.call_once(|| {
         let _lock = lock("empty-image");
-        if docker(&["image", "inspect", IMAGE])
-            .wait()
-            .unwrap()
-            .success()
-        {
+        if docker(&["image", "inspect", IMAGE]).wait().unwrap().success() {
             return;
         }
         let mut import = docker(&["import", "-", IMAGE]);
@@ -85,19 +73,13 @@ async fn filled(guard: &mut ContainerGuard, run: &RunId, entries: &[Entry<'_>]) 
         .iter()
         .map(|(path, kind, bytes)| ((*path).to_owned(), *kind, bytes.to_vec()))
         .collect();
-    container
-        .upload("/", move |out| pack(out, &entries))
-        .await
-        .unwrap();
+    container.upload("/", move |out| pack(out, &entries)).await.unwrap();
     container
 }
 
 /// Copies the image out of a container that holds `entries`.
 fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failure> {
-    let settings = OutputSettings {
-        force,
-        ..settings(dir, Compression::None)
-    };
+    let settings = OutputSettings { force, ..settings(dir, Compression::None) };
     copied_as(entries, settings)
 }
 
@@ -110,10 +92,7 @@ pub fn settings(dir: &Path, format: Compression) -> OutputSettings {
         force: false,
         owner: None,
         is_private: false,
-        compression: CompressionOptions {
-            format,
-            level: None,
-        },
+        compression: CompressionOptions { format, level: None },
         imager: None,
         created: jiff::Timestamp::UNIX_EPOCH,
     }
@@ -121,10 +100,7 @@ pub fn settings(dir: &Path, format: Compression) -> OutputSettings {
 
 /// The same with these settings.
 pub fn copied_as(entries: &[Entry<'_>], settings: OutputSettings) -> Result<Image, Failure> {
-    let context = Context {
-        cancel: Cancel::new(),
-        events: Events::none(),
-    };
+    let context = Context { cancel: Cancel::new(), events: Events::none() };
     copied_with(entries, settings, &context)
 }
 
@@ -135,9 +111,7 @@ async fn copied_with(
     context: &Context,
 ) -> Result<Image, Failure> {
     empty_image();
-    let engine = Engine::connect(&Endpoint::Unix("/var/run/docker.sock".into()))
-        .await
-        .unwrap();
+    let engine = Engine::connect(&Endpoint::Unix("/var/run/docker.sock".into())).await.unwrap();
     let run = RunId::random().unwrap();
     let mut guard = ContainerGuard::arm(&engine, Role::Builder.container_name(&run));
     let container = filled(&mut guard, &run, entries).await;
@@ -168,9 +142,7 @@ pub fn list(path: &str) -> String {
 
 #[test]
 fn copied_image_is_complete_and_sparse() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let dir = tempfile::tempdir().unwrap();
     let mut content = vec![0u8; (64 << 20) + 777];
     for at in [0, 8 << 20, 40_000_001, content.len() - 1] {
@@ -187,11 +159,7 @@ fn copied_image_is_complete_and_sparse() {
 
     let failure = copied(&result(&list, b"new"), dir.path(), false).unwrap_err();
     assert_eq!(failure.class, Class::Usage);
-    assert_eq!(
-        image.path.metadata().unwrap().len(),
-        image.size,
-        "the old one is untouched"
-    );
+    assert_eq!(image.path.metadata().unwrap().len(), image.size, "the old one is untouched");
     copied(&result(&list, b"new"), dir.path(), true).unwrap();
     assert_eq!(std::fs::read(&image.path).unwrap(), b"new");
 }
@@ -208,47 +176,28 @@ fn refused(words: &str, entries: &[Entry<'_>]) {
 
 #[test]
 fn invalid_product_list_is_refused() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let dir = ("nix-support", EntryType::Directory, &b""[..]);
     let long = "#".repeat(70_000);
     refused(LIST, &[("x", EntryType::Directory, b"")]);
     refused("not a directory", &[("", EntryType::Regular, b"x")]);
+    refused("symbolic link", &[dir, (LIST, EntryType::Symlink, b"/etc/passwd")]);
     refused(
         "symbolic link",
-        &[dir, (LIST, EntryType::Symlink, b"/etc/passwd")],
+        &[("x", EntryType::Directory, b""), ("nix-support", EntryType::Symlink, b"x")],
     );
-    refused(
-        "symbolic link",
-        &[
-            ("x", EntryType::Directory, b""),
-            ("nix-support", EntryType::Symlink, b"x"),
-        ],
-    );
-    refused(
-        "too large",
-        &[dir, (LIST, EntryType::Regular, long.as_bytes())],
-    );
-    refused(
-        "UTF-8",
-        &[dir, (LIST, EntryType::Regular, b"file sd-image \xff")],
-    );
+    refused("too large", &[dir, (LIST, EntryType::Regular, long.as_bytes())]);
+    refused("UTF-8", &[dir, (LIST, EntryType::Regular, b"file sd-image \xff")]);
 }
 
 #[test]
 fn non_file_image_is_refused() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let list = list("sd-image/nixos.img");
     let whole = result(&list, b"");
     let image = |kind, content| [&whole[..3], &[("sd-image/nixos.img", kind, content)]].concat();
     refused("made no", &whole[..3]);
-    refused(
-        "symbolic link",
-        &image(EntryType::Symlink, &b"/etc/passwd"[..]),
-    );
+    refused("symbolic link", &image(EntryType::Symlink, &b"/etc/passwd"[..]));
     refused("not a regular file", &image(EntryType::Directory, b""));
     refused("not a regular file", &image(EntryType::Fifo, b""));
     let linked = ("sd-image", EntryType::Symlink, &b"nix-support"[..]);
@@ -257,9 +206,7 @@ fn non_file_image_is_refused() {
 
 #[test]
 fn interrupted_copy_leaves_nothing() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let dir = tempfile::tempdir().unwrap();
     let cancel = Cancel::new();
     let seen = Arc::new(Mutex::new(0));

@@ -7,9 +7,7 @@ use crate::support::*;
 
 #[test]
 fn simulated_docker_desktop_builds_with_private_emulation() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let desktop = DockerDesktop::start(Refuses::Dirs);
     let user = desktop.user();
     let runs = user.track_runs();
@@ -23,12 +21,10 @@ fn simulated_docker_desktop_builds_with_private_emulation() {
     }
 
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let built = run(&mut user.build(&[]))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[
-            "Mounts denied",
-            "continuing with an entry for QEMU that only the build's container sees",
-        ]);
+    let built = run(&mut user.build(&[])).assert_exit_code(0).assert_stderr_contains(&[
+        "Mounts denied",
+        "continuing with an entry for QEMU that only the build's container sees",
+    ]);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     runs.assert_nothing_left();
 }

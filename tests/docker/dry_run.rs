@@ -18,9 +18,7 @@ fn dry(user: &TestUser, more: &[&str]) -> Outcome {
 
 #[test]
 fn dry_run_predicts_the_build() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     // From here on the store has everything but the product itself.
@@ -41,9 +39,7 @@ fn dry_run_predicts_the_build() {
     assert!(changed.starts_with("only what an evaluation needs"));
     assert!(!told.stderr.contains("Emulation: done"), "{}", told.stderr);
     // What `check` finds in it is told when it is evaluated, once.
-    let errors = told
-        .stderr
-        .matches("warning: services.openssh.enable = false");
+    let errors = told.stderr.matches("warning: services.openssh.enable = false");
     assert_eq!(errors.count(), 1, "{}", told.stderr);
     runs.assert_nothing_left();
 
@@ -85,9 +81,7 @@ pub fn counts_what_is_emulated(user: &TestUser) {
 
 #[test]
 fn evaluation_error_comes_without_the_plan() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     user.write("sd-card.nix", &configuration("  no.such.option = 1;"));
@@ -100,9 +94,7 @@ fn evaluation_error_comes_without_the_plan() {
 
 #[test]
 fn import_from_derivation_needs_a_build() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let script = fresh("    echo '{ time.timeZone = \"Asia/Tokyo\"; }' > $out");
@@ -111,23 +103,17 @@ fn import_from_derivation_needs_a_build() {
     let set = format!("time.timeZone = (import ({made})).time.timeZone;");
     user.write("sd-card.nix", &configuration(&format!("  {set}")));
     let told = "it imports a derivation that must be built first";
-    dry(&user, &["--glue", "emulated"])
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[told]);
+    dry(&user, &["--glue", "emulated"]).assert_exit_code(2).assert_stderr_contains(&[told]);
     let mini = mini_nixpkgs();
     let mut check = user.sdbuild(&["check", "--nixpkgs"]);
-    run(check.arg(mini))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[told, "sdbuild build"]);
+    run(check.arg(mini)).assert_exit_code(2).assert_stderr_contains(&[told, "sdbuild build"]);
     runs.assert_nothing_left();
 }
 
 /// One changed package, and what is made from it.
 #[test]
 fn an_overlay_is_named_with_its_place_and_what_it_costs() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let id = nonce();
     let change =
@@ -145,18 +131,11 @@ fn an_overlay_is_named_with_its_place_and_what_it_costs() {
     user.write("sd-card.nix", &configuration(&body(1, "(_: _: { })")));
     run(&mut user.build(&["--glue", "emulated"])).assert_exit_code(0);
     let text = configuration(&body(40, &change));
-    let line = text
-        .lines()
-        .position(|line| line.contains("overlays"))
-        .unwrap()
-        + 1;
+    let line = text.lines().position(|line| line.contains("overlays")).unwrap() + 1;
     user.write("sd-card.nix", &text);
     let told = dry(&user, &["--glue", "emulated", "--force"]).assert_exit_code(0);
     let because = said(&told, "because");
-    assert!(
-        because.contains(&format!("changes htop (sd-card.nix:{line})")),
-        "{because}"
-    );
+    assert!(because.contains(&format!("changes htop (sd-card.nix:{line})")), "{because}");
     let count = |text: &str| text.split(' ').next().unwrap().parse::<u32>().unwrap();
     let (with, without) = (said(&told, "Nix builds"), said(&told, "without that"));
     // The package, and the first thing made from it.

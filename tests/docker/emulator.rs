@@ -40,22 +40,14 @@ fn is_gone(container: &str) -> bool {
 
 #[test]
 fn example_image_boots_in_a_container() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = without_qemu();
     let runs = user.track_runs();
     let (private, public) = key(&user);
     user.write("sd-card.nix", &example(&public));
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     let command = "uname -m; cat /etc/hostname; exit 7";
-    let words = [
-        "boot",
-        image.to_str().unwrap(),
-        "--run",
-        command,
-        "--ssh-key",
-    ];
+    let words = ["boot", image.to_str().unwrap(), "--run", command, "--ssh-key"];
     let mut boot = user.sdbuild(&words);
     let there = run(boot.arg(&private)).assert_exit_code(7);
     assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
@@ -65,17 +57,12 @@ fn example_image_boots_in_a_container() {
         "logged in over SSH as root",
     ]);
     runs.assert_nothing_left();
-    assert_eq!(
-        file_names(&user.state.path().join(".local/state/sdbuild/runs")),
-        [""; 0]
-    );
+    assert_eq!(file_names(&user.state.path().join(".local/state/sdbuild/runs")), [""; 0]);
 }
 
 #[test]
 fn emulator_has_least_privilege_and_no_host_access() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = without_qemu();
     let runs = user.track_runs();
     let image = blank(&user);
@@ -84,16 +71,9 @@ fn emulator_has_least_privilege_and_no_host_access() {
     let mut running = Running::start(&mut boot);
     running.wait_for("the machine's console");
     let name = runs.container("emulator");
-    let told = |template: &str| {
-        docker(&["inspect", "--format", template, &name])
-            .trim()
-            .to_owned()
-    };
+    let told = |template: &str| docker(&["inspect", "--format", template, &name]).trim().to_owned();
     assert_eq!(told("{{.Config.User}}"), "1000:1000");
-    assert_eq!(
-        told("{{.HostConfig.CapDrop}} {{.HostConfig.Privileged}}"),
-        "[ALL] false"
-    );
+    assert_eq!(told("{{.HostConfig.CapDrop}} {{.HostConfig.Privileged}}"), "[ALL] false");
     assert_eq!(told("{{.HostConfig.SecurityOpt}}"), "[no-new-privileges]");
     assert_eq!(told("{{.Mounts}} {{.HostConfig.Devices}}"), "[] []");
     let memory = told("{{.HostConfig.Memory}}");
@@ -102,10 +82,7 @@ fn emulator_has_least_privilege_and_no_host_access() {
         "{{range $port, $at := .HostConfig.PortBindings}}{{$port}} {{(index $at 0).HostIp}};{{end}}",
     );
     assert_eq!(ports, "2222/tcp 127.0.0.1;");
-    assert_eq!(
-        told("{{index .Config.Labels \"dev.sdbuild.role\"}}"),
-        "emulator"
-    );
+    assert_eq!(told("{{index .Config.Labels \"dev.sdbuild.role\"}}"), "emulator");
     let status = json(&user, &["status", "--json"]);
     let has = |list: &str, key: &str, value: &str| {
         let entries = status[list].as_array().unwrap().iter();
@@ -124,9 +101,7 @@ fn emulator_has_least_privilege_and_no_host_access() {
 
 #[test]
 fn no_container_outlives_sdbuild() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = without_qemu();
     let runs = user.track_runs();
     let image = blank(&user);
@@ -137,17 +112,13 @@ fn no_container_outlives_sdbuild() {
         let name = runs.container("emulator");
         running.signal(signal);
         assert_eq!(running.finish().signal, Some(signal as i32));
-        wait_until(Duration::from_secs(10), "the container is gone", || {
-            is_gone(&name)
-        });
+        wait_until(Duration::from_secs(10), "the container is gone", || is_gone(&name));
     }
 }
 
 #[test]
 fn console_works_in_a_container() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = without_qemu();
     let runs = user.track_runs();
     let image = blank(&user);
@@ -199,9 +170,7 @@ fn qemu_in(container: &str) -> Pid {
 /// Unread input once kept the emulator from seeing the end of its input.
 #[test]
 fn emulator_that_does_not_read_ends_with_sdbuild() {
-    if !engine_ready() || !boot_available() || !root_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available(), root_available());
     let user = without_qemu();
     let runs = user.track_runs();
     let image = blank(&user);
@@ -215,16 +184,12 @@ fn emulator_that_does_not_read_ends_with_sdbuild() {
     running.input().write_all(&keys).unwrap();
     running.signal(Signal::SIGKILL);
     running.finish();
-    wait_until(Duration::from_secs(10), "the container is gone", || {
-        is_gone(&name)
-    });
+    wait_until(Duration::from_secs(10), "the container is gone", || is_gone(&name));
 }
 
 #[test]
 fn next_boot_sweeps_a_killed_copy_into_the_emulator() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = without_qemu();
     let runs = user.track_runs();
     let mut boot = user.sdbuild(&["boot"]);
@@ -246,17 +211,14 @@ fn next_boot_sweeps_a_killed_copy_into_the_emulator() {
 /// In another network namespace than the engine, as in a CI job with the engine's socket mounted.
 #[test]
 fn unreachable_emulator_ports_are_not_taken_for_a_bad_image() {
-    if !engine_ready() || !boot_available() || !root_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available(), root_available());
     let user = without_qemu();
     // A machine in an endless loop: `b .`
     let firmware = user.home.path().join("loop.bin");
     fs::write(&firmware, 0x1400_0000_u32.to_le_bytes()).unwrap();
     let boot = || {
         let mut boot = user.sdbuild(&["boot", "--until-ssh", "--emulator", "container"]);
-        boot.arg("--firmware")
-            .args([firmware.clone(), blank(&user)]);
+        boot.arg("--firmware").args([firmware.clone(), blank(&user)]);
         boot
     };
     // Gives the engine the container image, which cannot be downloaded without a network.
@@ -271,24 +233,17 @@ fn unreachable_emulator_ports_are_not_taken_for_a_bad_image() {
         .current_dir(user.home.path())
         .env_clear()
         .envs(&user.environment)
-        .env(
-            "PATH",
-            format!("{}:/usr/sbin:/usr/bin:/bin", user.environment["PATH"]),
-        );
-    run(&mut inside)
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "the engine at unix://",
-            "nothing answers on 127.0.0.1",
-            "hint: ",
-        ]);
+        .env("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", user.environment["PATH"]));
+    run(&mut inside).assert_exit_code(3).assert_stderr_contains(&[
+        "the engine at unix://",
+        "nothing answers on 127.0.0.1",
+        "hint: ",
+    ]);
 }
 
 #[test]
 fn container_boots_a_pc_and_a_custom_firmware() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = without_qemu();
     let image = blank(&user);
     let words = ["boot", image.to_str().unwrap(), "--until-ssh", "--timeout"];

@@ -35,13 +35,7 @@ impl<'a> EngineUse<'a> {
     fn of(service: &'a EngineService, mode: &'static str) -> Self {
         let user = service.account().user();
         let user = user.with("DOCKER_HOST", service.host());
-        Self {
-            runs: user.track_runs(),
-            user,
-            service,
-            mode,
-            began: Instant::now(),
-        }
+        Self { runs: user.track_runs(), user, service, mode, began: Instant::now() }
     }
 
     /// Writes a row for the table, if one is made: `step` passed.
@@ -50,15 +44,9 @@ impl<'a> EngineUse<'a> {
         if let Some(path) = table() {
             let open = OpenOptions::new().create(true).append(true).open(path);
             let version =
-                &self
-                    .service
-                    .docker_lines(&["version", "--format", "{{.Server.Version}}"])[0];
+                &self.service.docker_lines(&["version", "--format", "{{.Server.Version}}"])[0];
             let (engine, mode) = (self.service.kind().title(), self.mode);
-            writeln!(
-                open.unwrap(),
-                "{engine}\t{version}\t{mode}\t{step}\t{took:.1}"
-            )
-            .unwrap();
+            writeln!(open.unwrap(), "{engine}\t{version}\t{mode}\t{step}\t{took:.1}").unwrap();
         }
         self.began = Instant::now();
     }
@@ -90,8 +78,7 @@ impl<'a> EngineUse<'a> {
     }
 
     fn builds(&self) -> Outcome {
-        self.user
-            .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+        self.user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
         let outcome = run(&mut self.build(&["--force"])).assert_exit_code(0);
         assert_eq!(std::fs::read_to_string(outcome.image()).unwrap(), "small\n");
         assert_eq!(left(self.service), [""; 0]);
@@ -113,25 +100,18 @@ impl<'a> EngineUse<'a> {
     fn builder_image(&self) -> String {
         let named = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
         let mut images = self.service.docker_lines(&named).into_iter();
-        images
-            .find(|name| name.contains("sdbuild/builder:"))
-            .unwrap()
+        images.find(|name| name.contains("sdbuild/builder:")).unwrap()
     }
 
     /// Builds in a container that has only the engine's socket, as in the container image of sdbuild. Rootless engines run its
     /// root as the account.
     fn builds_in_a_container(&self) {
-        self.user
-            .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+        self.user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
         let build = self.build(&["--force"]);
         let account = self.service.account();
-        let mut words: Vec<String> = ["run", "--detach", "--user", "0", "--volume"]
-            .map(str::to_owned)
-            .into();
-        words.push(format!(
-            "{}:/var/run/docker.sock",
-            self.service.socket().display()
-        ));
+        let mut words: Vec<String> =
+            ["run", "--detach", "--user", "0", "--volume"].map(str::to_owned).into();
+        words.push(format!("{}:/var/run/docker.sock", self.service.socket().display()));
         let (user, at) = (&self.user, |name| account.at(name));
         let (home, state) = (user.home.path().to_owned(), user.state.path().to_owned());
         for path in [home, state, at("cache"), at("nixpkgs"), at("sdbuild")] {
@@ -160,9 +140,7 @@ impl<'a> EngineUse<'a> {
     /// Builds with a foreign builder image: our own under another name, with a store of its own.
     fn builds_elsewhere(&self) {
         let other = "localhost/elsewhere:1";
-        self.service
-            .docker(&["tag", &self.builder_image(), other])
-            .assert_exit_code(0);
+        self.service.docker(&["tag", &self.builder_image(), other]).assert_exit_code(0);
         let script = product(&fresh(SMALL_IMAGE));
         self.user.write("sd-card.nix", &script);
         let wish = ["--force", "--builder-image", other];
@@ -226,14 +204,10 @@ impl<'a> EngineUse<'a> {
         let (running, builder) = self.in_mid_build();
         running.signal(Signal::SIGKILL);
         running.finish();
-        wait_until(
-            Duration::from_secs(30),
-            "the watchdog ends the builder",
-            || {
-                self.service.docker_lines(&["ps", "--quiet"]).is_empty()
-                    && self.runs.handlers().is_empty()
-            },
-        );
+        wait_until(Duration::from_secs(30), "the watchdog ends the builder", || {
+            self.service.docker_lines(&["ps", "--quiet"]).is_empty()
+                && self.runs.handlers().is_empty()
+        });
         self.builds().assert_stderr_contains(&[&builder]);
         self.record_step("KILL");
 
@@ -296,10 +270,7 @@ fn podman_as_root_is_used_from_build_to_clean() {
 
 #[test]
 fn docker_of_this_machine_is_used_from_build_to_clean() {
-    is_used_from_build_to_clean(
-        EngineKind::Docker(DebianRelease::Here),
-        &["register", "private"],
-    );
+    is_used_from_build_to_clean(EngineKind::Docker(DebianRelease::Here), &["register", "private"]);
 }
 
 #[test]
@@ -320,8 +291,5 @@ fn newest_docker_is_used_from_build_to_clean() {
 
 #[test]
 fn newest_docker_stores_images_in_containerd() {
-    is_used_from_build_to_clean(
-        EngineKind::ContainerdStore(DebianRelease::Newest),
-        &["register"],
-    );
+    is_used_from_build_to_clean(EngineKind::ContainerdStore(DebianRelease::Newest), &["register"]);
 }

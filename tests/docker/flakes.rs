@@ -50,29 +50,18 @@ fn lock(user: &TestUser, words: &[&str]) -> Outcome {
 }
 
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one repository in its states, for several"
-)]
+#[expect(clippy::too_many_lines, reason = "one repository in its states, for several")]
 fn a_flake_is_evaluated_as_git_sees_it() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let runs = user.track_runs();
     let module = flake_module(
         "warnings = [ \"revision ${self.rev or \"none\"}\" \"library ${inputs.library.word}\" ];",
     )
-    .replace(
-        "imports = [ (modulesPath",
-        "imports = [ ../common.nix (modulesPath",
-    );
+    .replace("imports = [ (modulesPath", "imports = [ ../common.nix (modulesPath");
     let outputs = flake_configuration("pi", &module);
     let text = flake_text("../nixpkgs", &outputs);
-    let text = text.replace(
-        "  outputs",
-        "  inputs.library.url = \"path:../library\";\n  outputs",
-    );
+    let text = text.replace("  outputs", "  inputs.library.url = \"path:../library\";\n  outputs");
     let common = "{ warnings = [ \"common one\" ]; }";
     let repository = FlakeRepository::new(
         &user,
@@ -85,24 +74,17 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     );
     let flake = ["--flake", "my pi/pi"];
     // A missing lock.
-    check(&user, &flake)
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "there is no flake.lock, which a build needs for the inputs library, nixpkgs",
-            "hint: `sdbuild lock --flake 'my pi/pi'` writes one",
-        ]);
+    check(&user, &flake).assert_exit_code(2).assert_stderr_contains(&[
+        "there is no flake.lock, which a build needs for the inputs library, nixpkgs",
+        "hint: `sdbuild lock --flake 'my pi/pi'` writes one",
+    ]);
     lock(&user, &flake)
         .assert_exit_code(0)
         .assert_stderr_contains(&["library added, nixpkgs added"]);
-    lock(&user, &flake)
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["nothing has changed"]);
+    lock(&user, &flake).assert_exit_code(0).assert_stderr_contains(&["nothing has changed"]);
     let head = repository.commit();
     let clean = check(&user, &flake).assert_exit_code(6);
-    assert_tells(
-        &clean,
-        &[&format!("revision {head}"), "common one", "library two"],
-    );
+    assert_tells(&clean, &[&format!("revision {head}"), "common one", "library two"]);
     assert!(!clean.stderr.contains("Internet"), "{}", clean.stderr);
 
     repository.write("common.nix", "{ imports = [ ./new.nix ]; }");
@@ -119,12 +101,10 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     // An input that the lock has with another URL.
     let moved = text.replace("path:../library", "path:../nixpkgs");
     repository.write("pi/flake.nix", &moved);
-    check(&user, &flake)
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "the input library is path:../nixpkgs in flake.nix, and path:../library in flake.lock",
-            "`sdbuild lock --flake 'my pi/pi'` updates it",
-        ]);
+    check(&user, &flake).assert_exit_code(2).assert_stderr_contains(&[
+        "the input library is path:../nixpkgs in flake.nix, and path:../library in flake.lock",
+        "`sdbuild lock --flake 'my pi/pi'` updates it",
+    ]);
     // The whole error names the user's file.
     repository.write("pi/flake.nix", &text);
     repository.write("common.nix", "{ networking.hotsName = 1; }");
@@ -136,9 +116,7 @@ fn a_flake_is_evaluated_as_git_sees_it() {
 
 #[test]
 fn files_of_submodules_are_part_of_a_flake() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let library = FlakeRepository::new(
         &user,
@@ -150,34 +128,24 @@ fn files_of_submodules_are_part_of_a_flake() {
     library.commit();
     let module = flake_module("warnings = [ \"revision ${self.rev or \"none\"}\" ];");
     let outputs = flake_configuration("pi", &format!("./vendor/lib.nix {module}"));
-    let repository = FlakeRepository::new(
-        &user,
-        "pi",
-        &[("flake.nix", &flake_text("./nixpkgs", &outputs))],
-    );
+    let repository =
+        FlakeRepository::new(&user, "pi", &[("flake.nix", &flake_text("./nixpkgs", &outputs))]);
     let url = library.path("").display().to_string();
     repository.git(&["submodule", "--quiet", "add", &url, "vendor"]);
     lock(&user, &["--flake", "pi"]).assert_exit_code(0);
     let head = repository.commit();
     let checked = check(&user, &["--flake", "git+file:pi?submodules=1"]).assert_exit_code(6);
-    assert_tells(
-        &checked,
-        &["from the submodule", &format!("revision {head}")],
-    );
+    assert_tells(&checked, &["from the submodule", &format!("revision {head}")]);
 }
 
 #[test]
 fn a_flake_builds_what_the_module_builds() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     // The store gets the packages by the module: in pure evaluation the mirror of the tests is not known.
-    let body = format!(
-        "networking.hostName = \"twin\"; environment.etc.nonce.text = \"{}\";",
-        nonce()
-    );
+    let body =
+        format!("networking.hostName = \"twin\"; environment.etc.nonce.text = \"{}\";", nonce());
     let module = flake_module(&body);
     user.write("sd-card.nix", &module);
     let built = run(&mut user.build(&[])).assert_exit_code(0);
@@ -187,37 +155,30 @@ fn a_flake_builds_what_the_module_builds() {
     };
     let by_module = manifest(&built);
     let outputs = flake_configuration("twin", &module);
-    let repository = FlakeRepository::new(
-        &user,
-        "pi",
-        &[("flake.nix", &flake_text("./nixpkgs", &outputs))],
-    );
+    let repository =
+        FlakeRepository::new(&user, "pi", &[("flake.nix", &flake_text("./nixpkgs", &outputs))]);
     lock(&user, &["--flake", "pi"]).assert_exit_code(0);
     let head = repository.commit();
     let mut command = user.sdbuild(&["build", "--offline", "--force", "--output"]);
     command.arg(user.out()).current_dir(repository.path(""));
-    let built = run(&mut command)
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[
-            "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory",
-        ]);
+    let built = run(&mut command).assert_exit_code(0).assert_stderr_contains(&[
+        "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory",
+    ]);
     let by_flake = manifest(&built);
     // The derivations differ, by the address of the mirror in those of the packages.
     let path = "store_path";
     assert_eq!(by_flake["result"][path], by_module["result"][path]);
+    let choice = &by_flake["choice"];
+    assert_eq!(choice["attribute"], "config.system.build.sdImage");
+    assert_eq!(choice["chosen_by"], "image-module");
+    assert_eq!(choice, &by_module["choice"]);
     assert_eq!(by_flake["nixpkgs"], Value::Null);
     let configuration = &by_flake["configuration"];
     assert_eq!(configuration["file"], ".");
     assert_eq!(configuration["flake"]["revision"], head.as_str());
     let hash = configuration["flake"]["nar_hash"].as_str().unwrap();
     assert!(hash.starts_with("sha256-"), "{configuration}");
-    assert_eq!(
-        configuration["flake"]["lock_sha256"]
-            .as_str()
-            .unwrap()
-            .len(),
-        64
-    );
+    assert_eq!(configuration["flake"]["lock_sha256"].as_str().unwrap().len(), 64);
     assert_eq!(by_module["configuration"]["flake"], Value::Null);
     let home = user.home.path().to_str().unwrap();
     assert!(!by_flake.to_string().contains(home), "{by_flake}");

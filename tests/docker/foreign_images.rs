@@ -24,11 +24,7 @@ impl Registry {
         );
         fs::write(&settings, text).unwrap();
         let unpacked = root().join("target/tools/usr/bin/docker-registry");
-        let program = if unpacked.exists() {
-            unpacked
-        } else {
-            "docker-registry".into()
-        };
+        let program = if unpacked.exists() { unpacked } else { "docker-registry".into() };
         let child = Command::new(program)
             .arg("serve")
             .arg(&settings)
@@ -58,9 +54,7 @@ fn foreign(registry: &Registry, name: &str, (script, changes): (&str, &[&str])) 
     let reference = format!("127.0.0.1:{}/{name}:1", registry.port);
     let own = builder_image().unwrap();
     let container = format!("test-foreign-{}", registry.port);
-    docker(&[
-        "run", "--name", &container, "--user", "0", &own, "/bin/sh", "-c", script,
-    ]);
+    docker(&["run", "--name", &container, "--user", "0", &own, "/bin/sh", "-c", script]);
     let file = registry.dir.path().join("image.tar");
     let file = file.to_str().unwrap();
     docker(&["export", "--output", file, &container]);
@@ -84,16 +78,12 @@ fn builds_with(user: &TestUser, runs: &RunTracker, reference: &str) -> Outcome {
     }
     docker(&["rmi", reference]);
     assert_eq!(own.len(), 1, "{own:?}\n{}", outcome.stderr);
-    outcome
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["Builder image: done"])
+    outcome.assert_exit_code(0).assert_stderr_contains(&["Builder image: done"])
 }
 
 #[test]
 fn foreign_builder_image_is_pulled_and_has_its_own_store() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     user.write("sd-card.nix", &product_of_the_builder_alone(SMALL_IMAGE));
@@ -102,11 +92,7 @@ fn foreign_builder_image_is_pulled_and_has_its_own_store() {
     let registry = Registry::start();
 
     let unprivileged = ["ENV PATH=/usr/bin:/bin", "USER 1000:1000"];
-    builds_with(
-        &user,
-        &runs,
-        &foreign(&registry, "user", ("true", &unprivileged)),
-    );
+    builds_with(&user, &runs, &foreign(&registry, "user", ("true", &unprivileged)));
     runs.assert_nothing_left();
 
     // As the official image is: Nix itself in `/nix`, which is root's. It fetches packages and builds with them.

@@ -23,9 +23,7 @@ fn with_variant() -> String {
 
 #[test]
 fn variants_that_cannot_be_built_are_refused_at_once() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     user.write("sd-card.nix", &configuration(""));
@@ -50,10 +48,7 @@ fn variants_that_cannot_be_built_are_refused_at_once() {
     let loader = run(&mut user.build(&["--format", "qcow2"])).assert_exit_code(2);
     loader
         .assert_stderr_contains(&["the disk has no boot loader: boot.loader.systemd-boot.enable"]);
-    user.write(
-        "sd-card.nix",
-        &configuration("  disabledModules = [ \"image/images.nix\" ];"),
-    );
+    user.write("sd-card.nix", &configuration("  disabledModules = [ \"image/images.nix\" ];"));
     build("nixpkgs:raw-efi").assert_stderr_contains(&[
         "the nixpkgs of the configuration has no image variants",
         "hint: use nixpkgs 25.05 or newer",
@@ -63,9 +58,7 @@ fn variants_that_cannot_be_built_are_refused_at_once() {
 
 #[test]
 fn a_variant_is_built_of_a_configuration_for_a_card() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     user.write("sd-card.nix", &with_variant());
@@ -91,14 +84,9 @@ fn a_variant_is_built_of_a_configuration_for_a_card() {
 
 /// What starts from memory is put together while it is copied, and boots without a disk.
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "two builds with all that they must show"
-)]
+#[expect(clippy::too_many_lines, reason = "two builds with all that they must show")]
 fn systems_from_memory_are_built_and_boot() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let runs = user.track_runs();
     let (key, public) = key(&user);
@@ -118,52 +106,29 @@ fn systems_from_memory_are_built_and_boot() {
         listed.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let kexec = build("kexec");
-    assert!(
-        kexec.ends_with("nixos-memory-kexec-26.05.mini-aarch64-linux.tar"),
-        "{kexec:?}"
-    );
+    assert!(kexec.ends_with("nixos-memory-kexec-26.05.mini-aarch64-linux.tar"), "{kexec:?}");
     assert_eq!(
         contents(&kexec),
-        [
-            "kexec/",
-            "kexec/bzImage",
-            "kexec/initrd.gz",
-            "kexec/kexec-boot"
-        ]
+        ["kexec/", "kexec/bzImage", "kexec/initrd.gz", "kexec/kexec-boot"]
     );
     let bytes = fs::read(&kexec).unwrap();
     assert!(fs::read(build("kexec")).unwrap() == bytes, "the same again");
     let netboot = build("netboot");
     assert_eq!(
         contents(&netboot),
-        [
-            "netboot/",
-            "netboot/Image",
-            "netboot/initrd",
-            "netboot/netboot.ipxe"
-        ]
+        ["netboot/", "netboot/Image", "netboot/initrd", "netboot/netboot.ipxe"]
     );
     let boot = |archive: &Path, more: &[&str]| {
-        run(user
-            .sdbuild(&["boot", archive.to_str().unwrap()])
-            .args(more))
+        run(user.sdbuild(&["boot", archive.to_str().unwrap()]).args(more))
     };
     let login = ["--login-key", key.to_str().unwrap(), "--run"];
     let command = ["hostname; cat /proc/mounts; ls /dev/vd* 2>/dev/null; true"];
     let ran = boot(&kexec, &[&login[..], &command].concat()).assert_exit_code(0);
     assert!(ran.stdout.starts_with("memory\n"), "{}", ran.stdout);
-    assert!(
-        ran.stdout.contains("overlay /nix/store overlay"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("overlay /nix/store overlay"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("/dev/vd"), "{}", ran.stdout);
     // Somebody is logged in on the console of an installer: it asks for no login.
-    boot(
-        &netboot,
-        &["--login-key", key.to_str().unwrap(), "--until-ssh"],
-    )
-    .assert_exit_code(0);
+    boot(&netboot, &["--login-key", key.to_str().unwrap(), "--until-ssh"]).assert_exit_code(0);
     run(user.sdbuild(&["inspect"]).arg(&kexec))
         .assert_exit_code(2)
         .assert_stderr_contains(&["it is a tar archive", "sdbuild boot starts those"]);
@@ -173,9 +138,7 @@ fn systems_from_memory_are_built_and_boot() {
 /// A PC loads a kernel without a disk by a program of QEMU, which the emulator's container lacked.
 #[test]
 fn a_pcs_system_from_memory_is_built_and_boots() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let (key, public) = key(&user);
@@ -196,9 +159,7 @@ fn a_pcs_system_from_memory_is_built_and_boots() {
 /// For PCs, because nothing of them is emulated here but the machine.
 #[test]
 fn the_disks_of_the_templates_boot() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let mini = mini_nixpkgs();
     let user = TestUser::new().with("SDBUILD_NIXPKGS", mini.to_str().unwrap());
     let runs = user.track_runs();
@@ -236,14 +197,9 @@ fn the_disks_of_the_templates_boot() {
     let profile = "    (modulesPath + \"/profiles/qemu-guest.nix\")\n";
     let defaults = "  boot.initrd.includeDefaultModules = false;\n}\n";
     assert!(text.contains(profile), "{text}");
-    let text = text
-        .replace(profile, "")
-        .replace("\n}\n", &format!("\n{defaults}"));
+    let text = text.replace(profile, "").replace("\n}\n", &format!("\n{defaults}"));
     user.write("vm/sd-card.nix", &text);
-    for (format, line) in [
-        ("qcow2", "/profiles/qemu-guest.nix"),
-        ("vhd", "hypervGuest.enable"),
-    ] {
+    for (format, line) in [("qcow2", "/profiles/qemu-guest.nix"), ("vhd", "hypervGuest.enable")] {
         let mut check = user.sdbuild(&["check", "vm"]);
         let checked = run(check.env("SDBUILD_FORMAT", format)).assert_exit_code(0);
         assert!(checked.stdout.contains(line), "{}", checked.stdout);
@@ -265,11 +221,7 @@ fn of_a_pc(user: &TestUser, template: &str, key: &Path) {
     let dir = user.home.path().join(template);
     for (name, was, is) in [
         ("sd-card.nix", "\"aarch64-linux\"", "\"x86_64-linux\""),
-        (
-            "sdbuild.toml",
-            "format =",
-            "system = \"x86_64-linux\"\nformat =",
-        ),
+        ("sdbuild.toml", "format =", "system = \"x86_64-linux\"\nformat ="),
     ] {
         let text = fs::read_to_string(dir.join(name)).unwrap();
         assert!(text.contains(was), "{text}");
@@ -279,9 +231,7 @@ fn of_a_pc(user: &TestUser, template: &str, key: &Path) {
 
 #[test]
 fn a_flakes_image_has_no_other_format() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let outputs = flake_configuration("pi", &flake_module(""));
     let text = flake_text("./nixpkgs", &outputs);
@@ -331,9 +281,7 @@ fn partitions(user: &TestUser, image: &Path) -> Value {
 /// nixpkgs makes disks in a virtual machine; here nothing of the disk is emulated.
 #[test]
 fn disks_for_uefi_are_built_and_boot() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let runs = user.track_runs();
     let key = key(&user).0;
@@ -346,10 +294,7 @@ fn disks_for_uefi_are_built_and_boot() {
     let first = build(&["--compress", "none"]);
     assert!(!first.stderr.contains("cannot start"), "{}", first.stderr);
     let raw = first.image();
-    assert!(
-        raw.ends_with("nixos-disk-efi-raw-26.05.mini-aarch64-linux.img"),
-        "{raw:?}"
-    );
+    assert!(raw.ends_with("nixos-disk-efi-raw-26.05.mini-aarch64-linux.img"), "{raw:?}");
     assert_eq!(fs::metadata(&raw).unwrap().len(), 400 << 20);
     for (format, form) in [("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc")] {
         let other = build(&["--format", format]).image();
@@ -363,31 +308,16 @@ fn disks_for_uefi_are_built_and_boot() {
     // The form that QEMU reads itself, on a larger disk.
     let larger = raw.with_file_name("larger.qcow2");
     fs::copy(raw.with_extension("qcow2"), &larger).unwrap();
-    run(Command::new("qemu-img")
-        .args(["resize", "-q"])
-        .arg(&larger)
-        .arg("600M"))
-    .assert_exit_code(0);
+    run(Command::new("qemu-img").args(["resize", "-q"]).arg(&larger).arg("600M"))
+        .assert_exit_code(0);
     let ran = boot(&larger, "df -m / | tail -n 1; cat /proc/cmdline; ls /nix");
-    let mib: u32 = ran
-        .stdout
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
+    let mib: u32 = ran.stdout.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(mib > 300, "grown: {}", ran.stdout);
-    assert!(
-        ran.stdout.contains("initrd=\\EFI\\nixos\\"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("initrd=\\EFI\\nixos\\"), "{}", ran.stdout);
     // Too small for what is in it.
     user.write("sd-card.nix", &small_disk(&written, 280));
-    run(&mut user.build(&[]))
-        .assert_exit_code(4)
-        .assert_stderr_contains(&[
-            "the disk has 280 MiB (virtualisation.diskSize), and the system needs ",
-        ]);
+    run(&mut user.build(&[])).assert_exit_code(4).assert_stderr_contains(&[
+        "the disk has 280 MiB (virtualisation.diskSize), and the system needs ",
+    ]);
     runs.assert_nothing_left();
 }

@@ -37,13 +37,7 @@ fn built(user: &TestUser) -> Vec<String> {
         .map(|entry| entry.unwrap().path())
         .max_by_key(|path| path.metadata().unwrap().modified().unwrap());
     let text = fs::read_to_string(newest.unwrap()).unwrap();
-    let name = |line: &str| {
-        Some(
-            line.strip_prefix("building '")?
-                .strip_suffix('\'')?
-                .to_owned(),
-        )
-    };
+    let name = |line: &str| Some(line.strip_prefix("building '")?.strip_suffix('\'')?.to_owned());
     text.lines().filter_map(name).collect()
 }
 
@@ -86,9 +80,7 @@ fn said_inside(store: &str, script: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn failure_without_native_glue_is_not_retried() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     // As with a cross configuration: nothing to be had natively, and programs of the builder's make the image.
     let image = fresh("    exit 1");
@@ -101,10 +93,7 @@ fn failure_without_native_glue_is_not_retried() {
     );
     let failed = run(&mut user.build(&[])).assert_exit_code(4);
     let failed = failed.assert_stderr_contains(&["hopeless"]);
-    let told = failed
-        .stderr
-        .matches("a native build is not possible")
-        .count();
+    let told = failed.stderr.matches("a native build is not possible").count();
     assert_eq!(told, 1, "{}", failed.stderr);
     let tries = built(&user);
     let tries = tries.iter().filter(|drv| drv.ends_with("-hopeless.drv"));
@@ -113,26 +102,14 @@ fn failure_without_native_glue_is_not_retried() {
 
 #[test]
 fn configuration_error_is_reported_once_with_its_location() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
-    user.write(
-        "sd-card.nix",
-        &system("wrong", "  networking.hotsName = \"x\";"),
-    );
+    user.write("sd-card.nix", &system("wrong", "  networking.hotsName = \"x\";"));
     let failed = run(&mut user.build(&[])).assert_exit_code(2);
     let failed = failed.assert_stderr_contains(&["networking.hotsName", "sd-card.nix"]);
-    assert_eq!(
-        failed.stderr.matches("error:").count(),
-        1,
-        "{}",
-        failed.stderr
-    );
+    assert_eq!(failed.stderr.matches("error:").count(), 1, "{}", failed.stderr);
     assert!(
-        !failed
-            .stderr
-            .contains("all of the image is built under emulation"),
+        !failed.stderr.contains("all of the image is built under emulation"),
         "{}",
         failed.stderr
     );
@@ -144,28 +121,17 @@ fn configuration_error_is_reported_once_with_its_location() {
 
 #[test]
 fn native_failure_is_tried_alone_under_emulation() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     // The machine of the shell that the derivation's own variable names, which only emulated is the image's.
     let machine = "od -An -tx1 -j18 -N1 $(env | sed -n s/^builder=//p)";
     let picky = fresh(&format!("[ $({machine}) = b7 ] && touch $out"));
-    user.write(
-        "sd-card.nix",
-        &system("picky", &command_of_nixos("picky", &picky)),
-    );
+    user.write("sd-card.nix", &system("picky", &command_of_nixos("picky", &picky)));
     let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
     let why = "built under emulation, because it failed natively: picky";
     let retry = "failed natively, trying again under emulation: picky";
     let done = done.assert_stderr_contains(&[retry, why]);
-    assert!(
-        !done
-            .stderr
-            .contains("all of the image is built under emulation"),
-        "{}",
-        done.stderr
-    );
+    assert!(!done.stderr.contains("all of the image is built under emulation"), "{}", done.stderr);
     // Of all, of this one, and of the rest.
     let forecasts = done.stderr.matches("to build: ").count();
     assert_eq!(forecasts, 3, "{}", done.stderr);
@@ -174,13 +140,7 @@ fn native_failure_is_tried_alone_under_emulation() {
     let of = |part: &str, all: &[String]| all.iter().filter(|drv| drv.contains(part)).count();
     let all: Vec<String> = all.into_iter().collect();
     assert_eq!((of("-picky.drv", &all), of("-picky.drv", &slow)), (2, 1));
-    assert_eq!(
-        (
-            of("-aarch64-linux.img", &all),
-            of("-aarch64-linux.img", &slow)
-        ),
-        (1, 0)
-    );
+    assert_eq!((of("-aarch64-linux.img", &all), of("-aarch64-linux.img", &slow)), (1, 0));
 
     let failed = run(&mut user.build(&["--glue", "native", "--force"])).assert_exit_code(4);
     failed.assert_stderr_contains(&["picky"]);
@@ -189,9 +149,7 @@ fn native_failure_is_tried_alone_under_emulation() {
 /// A kernel has no more modules for a modprobe that is emulated.
 #[test]
 fn a_missing_kernel_module_is_not_looked_for_under_emulation() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let text = "modprobe: FATAL: Module dw-hdmi not found in directory /lib/modules/6.12";
     let closure = fresh(&format!("    echo '{text}'; exit 1"));
@@ -207,27 +165,15 @@ fn a_missing_kernel_module_is_not_looked_for_under_emulation() {
 
 #[test]
 fn failure_under_emulation_too_is_the_only_error() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let wrong = fresh("    echo for the second time; exit 3");
-    user.write(
-        "sd-card.nix",
-        &system("wrong", &command_of_nixos("wrong", &wrong)),
-    );
+    user.write("sd-card.nix", &system("wrong", &command_of_nixos("wrong", &wrong)));
     let failed = run(&mut user.build(&[])).assert_exit_code(4);
     let failed = failed.assert_stderr_contains(&["the build of wrong failed with exit code 3"]);
-    assert_eq!(
-        failed.stderr.matches("error:").count(),
-        1,
-        "{}",
-        failed.stderr
-    );
+    assert_eq!(failed.stderr.matches("error:").count(), 1, "{}", failed.stderr);
     assert!(
-        !failed
-            .stderr
-            .contains("all of the image is built under emulation"),
+        !failed.stderr.contains("all of the image is built under emulation"),
         "{}",
         failed.stderr
     );

@@ -6,9 +6,7 @@ use crate::support::*;
 
 #[test]
 fn emulation_none_on_another_architecture_is_refused() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&["--emulation", "none"]))
@@ -18,9 +16,7 @@ fn emulation_none_on_another_architecture_is_refused() {
 
 #[test]
 fn two_concurrent_builds_do_not_interfere() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let people: Vec<TestUser> = (0..2)
         .map(|n| {
             let user = TestUser::new();
@@ -31,10 +27,8 @@ fn two_concurrent_builds_do_not_interfere() {
         })
         .collect();
     let runs: Vec<RunTracker> = people.iter().map(TestUser::track_runs).collect();
-    let running: Vec<Running> = people
-        .iter()
-        .map(|user| Running::start(&mut user.build(&[])))
-        .collect();
+    let running: Vec<Running> =
+        people.iter().map(|user| Running::start(&mut user.build(&[]))).collect();
     for (n, (running, user)) in running.into_iter().zip(&people).enumerate() {
         let image = running.finish().assert_exit_code(0).image();
         assert!(image.starts_with(user.out()));

@@ -11,9 +11,7 @@ use crate::support::*;
 
 #[test]
 fn large_image_needs_little_memory() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     // Data, then a hole of the same size. xz, which is slow, gets a block for each of its workers and some more.
     // zstd:9 needs more memory than the level that `zstd` means.
@@ -25,10 +23,7 @@ fn large_image_needs_little_memory() {
         let script = SMALL_IMAGE.replace("echo small > $out/sd-image/small.img", &make);
         user.write("sd-card.nix", &product(&script));
         let (image, peak) = timed(&user, format);
-        assert!(
-            peak < 200 * 1024,
-            "{format}: sdbuild's own peak memory is {peak} KiB"
-        );
+        assert!(peak < 200 * 1024, "{format}: sdbuild's own peak memory is {peak} KiB");
         let metadata = fs::metadata(image).unwrap();
         assert!(metadata.blocks() * 512 < 300 << 20, "holes are kept");
         assert!(format != "none" || metadata.len() == 512 << 20);
@@ -42,9 +37,7 @@ fn timed(user: &TestUser, format: &str) -> (PathBuf, u64) {
     timed.args(["--format", "peak %M", "--"]);
     timed.arg(build.get_program()).args(build.get_args());
     timed.env_clear().envs(&user.environment);
-    timed
-        .current_dir(user.home.path())
-        .stdin(std::process::Stdio::null());
+    timed.current_dir(user.home.path()).stdin(std::process::Stdio::null());
     let outcome = run(&mut timed).assert_exit_code(0);
     let mut lines = outcome.stderr.lines();
     let peak = lines.find_map(|line| line.strip_prefix("peak "));
@@ -65,10 +58,7 @@ fn assert_names_image_once(user: &TestUser, image: &Path) {
     let name = image.file_name().unwrap().to_str().unwrap();
     for text in [String::from_utf8(dumb.all()).unwrap(), piped.stdout] {
         assert_eq!(text.matches(name).count(), 1, "{text}");
-        assert_eq!(
-            text.lines().last().unwrap().trim_end(),
-            image.to_str().unwrap()
-        );
+        assert_eq!(text.lines().last().unwrap().trim_end(), image.to_str().unwrap());
     }
 }
 
@@ -80,17 +70,12 @@ fn assert_reports_the_steps_of_the_image(events: &str) {
         let number = |name: &str| object[name].as_u64().unwrap_or(0);
         object["event"] == "progress" && number("id") > 0 && number("total") > 100_000_000
     };
-    assert!(
-        objects.any(|object| is_step(&object) && object["done"] != 0),
-        "{events}"
-    );
+    assert!(objects.any(|object| is_step(&object) && object["done"] != 0), "{events}");
 }
 
 #[test]
 fn second_build_replaces_only_an_image_of_this_configuration() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let config = "  networking.hostName = \"warm\";\n  sdImage.compressImage = false;";
     let user = TestUser::new();
     user.write("sd-card.nix", &configuration(config));
@@ -99,11 +84,7 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
     let written = || fs::metadata(&image).unwrap().modified().unwrap();
     let before = written();
     let same = run(&mut user.build(&["--json-events"])).assert_exit_code(0);
-    assert!(
-        same.stderr.contains("\"up_to_date\":true"),
-        "{}",
-        same.stderr
-    );
+    assert!(same.stderr.contains("\"up_to_date\":true"), "{}", same.stderr);
     assert_eq!((same.image(), written()), (image.clone(), before));
     assert_names_image_once(&user, &image);
     let named = run(&mut user.build(&["--hostname", "warm"])).assert_exit_code(0);
@@ -141,18 +122,13 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
     assert_eq!(fs::read_to_string(&image).unwrap(), "precious");
     let again = run(&mut user.build(&["--force"])).assert_exit_code(0);
     assert_eq!(again.image(), image);
-    assert!(
-        fs::read(&image).unwrap() == first,
-        "the same store gives the same bytes"
-    );
+    assert!(fs::read(&image).unwrap() == first, "the same store gives the same bytes");
     assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
 }
 
 #[test]
 fn manifest_is_complete_and_reproducible() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().with("SOURCE_DATE_EPOCH", "1700000000");
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let words = ["--json", "--force", "--compress", "zstd"];
@@ -165,57 +141,31 @@ fn manifest_is_complete_and_reproducible() {
         json["durations"].take();
         json
     };
-    let (first, image) = (
-        manifest(),
-        fs::read(user.out().join("small.img.zst")).unwrap(),
-    );
+    let (first, image) = (manifest(), fs::read(user.out().join("small.img.zst")).unwrap());
     assert_eq!(first["created"], "2023-11-14T22:13:20Z");
     assert_eq!(first["emulation"]["mode"], "register");
-    assert_eq!(
-        first["emulation"]["qemu"]["program_sha256"]
-            .as_str()
-            .unwrap()
-            .len(),
-        64
-    );
+    assert_eq!(first["emulation"]["qemu"]["program_sha256"].as_str().unwrap().len(), 64);
     assert!(first["nix"]["version"].is_string());
-    assert_eq!(
-        first["builder"]["definition_sha256"]
-            .as_str()
-            .unwrap()
-            .len(),
-        64
-    );
+    assert_eq!(first["builder"]["definition_sha256"].as_str().unwrap().len(), 64);
     assert_eq!(first["nixpkgs"]["sha256"].as_str().unwrap().len(), 64);
     assert_eq!(first["configuration"]["file"], "sd-card.nix");
     let derivation = first["result"]["derivation"].as_str().unwrap();
     assert!(derivation.starts_with("/nix/store/") && derivation.ends_with("-product.drv"));
     assert_eq!(first["raw"]["size"], 6);
     let home = user.home.path().to_str().unwrap();
-    assert!(
-        !first.to_string().contains(home),
-        "no place on this machine"
-    );
+    assert!(!first.to_string().contains(home), "no place on this machine");
 
     // The output of the last run is in the directory of the configuration, and is not part of it.
     assert_eq!(manifest(), first);
     assert!(fs::read(user.out().join("small.img.zst")).unwrap() == image);
     let inspected = run(&mut user.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
-    assert!(
-        !inspected.stderr.contains("manifest"),
-        "{}",
-        inspected.stderr
-    );
+    assert!(!inspected.stderr.contains("manifest"), "{}", inspected.stderr);
 }
 
 #[test]
 fn image_belongs_to_the_user_who_ran_sudo() {
-    if !engine_ready() || !root_available() {
-        return;
-    }
-    let user = TestUser::new()
-        .with("SUDO_UID", "12345")
-        .with("SUDO_GID", "23456");
+    needs!(engine_ready(), root_available());
+    let user = TestUser::new().with("SUDO_UID", "12345").with("SUDO_GID", "23456");
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     for name in TestUser::with_sidecars(&image) {

@@ -4,15 +4,11 @@ use crate::support::*;
 
 #[track_caller]
 fn refused(text: &str, parts: &[&str]) {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     user.write("sd-card.nix", text);
-    let outcome = run(&mut user.build(&[]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(parts);
+    let outcome = run(&mut user.build(&[])).assert_exit_code(2).assert_stderr_contains(parts);
     let stderr = &outcome.stderr;
     let places = ["configuration: sd-card.nix:", "configuration sd-card.nix: "];
     assert!(places.iter().any(|it| stderr.contains(it)), "{stderr}");
@@ -45,31 +41,22 @@ fn option_value_of_wrong_type_is_explained() {
 
 #[test]
 fn a_missing_import() {
-    refused(
-        &configuration("").replace("imports = [", "imports = [ ./none.nix"),
-        &["none.nix"],
-    );
+    refused(&configuration("").replace("imports = [", "imports = [ ./none.nix"), &["none.nix"]);
 }
 
 #[test]
 fn configuration_without_image_is_refused() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     // As before 25.05, when there were no variants of images, of which the one for SD cards would be built.
     let bare = "{ disabledModules = [ \"image/images.nix\" ]; system.stateVersion = \"26.05\"; }";
     user.write("sd-card.nix", bare);
-    run(&mut user.build(&[]))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["sdImage"]);
+    run(&mut user.build(&[])).assert_exit_code(2).assert_stderr_contains(&["sdImage"]);
 }
 
 #[test]
 fn a_file_above_the_configuration_is_imported_with_root() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let text = configuration("").replace("imports = [", "imports = [ ../common.nix");
     user.write("machines/pi/sd-card.nix", &text);
@@ -87,9 +74,7 @@ fn a_file_above_the_configuration_is_imported_with_root() {
 /// A checkout of nixpkgs has its packages from a binary cache: a mirror that hangs would only delay it.
 #[test]
 fn only_the_miniature_nixpkgs_asks_a_mirror() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", "{ }");
     user.write("nixpkgs/nixos/default.nix", "");

@@ -45,9 +45,7 @@ ethernets:
 /// the engine, because Python starts slowly on an emulated one; `scripts/formats` boots both.
 #[test]
 fn an_installer_does_what_its_seed_says() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let runs = user.track_runs();
     let (key, public) = key(&user);
@@ -55,10 +53,7 @@ fn an_installer_does_what_its_seed_says() {
     let mut init = user.sdbuild(&words.split(' ').collect::<Vec<_>>());
     run(init.arg(key.with_extension("pub"))).assert_exit_code(0);
     let settings = fs::read_to_string(user.home.path().join("sdbuild.toml")).unwrap();
-    assert!(
-        settings.ends_with("\nformat = \"iso-installer\"\n"),
-        "{settings}"
-    );
+    assert!(settings.ends_with("\nformat = \"iso-installer\"\n"), "{settings}");
     let nixpkgs = mini_nixpkgs();
     let words = ["check", "--nixpkgs", nixpkgs.to_str().unwrap()];
     let checked = run(&mut user.sdbuild(&words)).assert_exit_code(0);
@@ -67,10 +62,7 @@ fn an_installer_does_what_its_seed_says() {
     let native = format!("{}-linux", std::env::consts::ARCH);
     let written = written.replace("aarch64-linux", &native);
     let more = "  boot.loader.timeout = 0;\n  system.stateVersion";
-    user.write(
-        "sd-card.nix",
-        &written.replacen("  system.stateVersion", more, 1),
-    );
+    user.write("sd-card.nix", &written.replacen("  system.stateVersion", more, 1));
     let built = run(&mut user.build(&["--json", "--system", &native])).assert_exit_code(0);
     let manifest: Value = serde_json::from_str(&built.stdout).unwrap();
     assert_eq!(manifest["format"], "iso-installer");
@@ -88,16 +80,7 @@ fn an_installer_does_what_its_seed_says() {
 
     let command = "cloud-init status --wait >/dev/null; echo $?; id -un; id -nG; hostname; tail -n 1 /run/sudo; \
         cat /etc/of-the-seed /run/script; ip -o -4 addr show dev eth0 | awk '{ print $4 }'; cat /etc/resolv.conf";
-    let words = [
-        "boot",
-        image,
-        "--seed",
-        "seed.img",
-        "--timeout",
-        "420",
-        "--run",
-        command,
-    ];
+    let words = ["boot", image, "--seed", "seed.img", "--timeout", "420", "--run", command];
     let mut boot = user.sdbuild(&words);
     let ran = run(boot.arg("--login-key").arg(&key)).assert_exit_code(0);
     assert_eq!(

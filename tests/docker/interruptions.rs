@@ -8,9 +8,7 @@ use crate::support::*;
 
 /// A build that reports when it is in the middle, and stays there.
 fn sleeping(name: &str) -> String {
-    product(&fresh(&format!(
-        "    echo in the middle of {name}\n    sleep 600"
-    )))
+    product(&fresh(&format!("    echo in the middle of {name}\n    sleep 600")))
 }
 
 fn start(user: &TestUser, name: &str) -> Running {
@@ -21,25 +19,14 @@ fn start(user: &TestUser, name: &str) -> Running {
 }
 
 fn ends_by(signal: Signal) {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let running = start(&user, signal.as_str());
-    assert_eq!(
-        runs.handlers().len(),
-        1,
-        "the handler is held during the build"
-    );
+    assert_eq!(runs.handlers().len(), 1, "the handler is held during the build");
     running.signal(signal);
     let outcome = running.finish();
-    assert_eq!(
-        outcome.signal,
-        Some(signal as i32),
-        "dies of its signal\n{}",
-        outcome.stderr
-    );
+    assert_eq!(outcome.signal, Some(signal as i32), "dies of its signal\n{}", outcome.stderr);
     assert_eq!(outcome.stdout, "");
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     runs.assert_nothing_left();
@@ -62,29 +49,20 @@ fn hangup_releases_everything() {
 
 #[test]
 fn second_interrupt_ends_sooner_and_releases_everything() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let running = start(&user, "twice");
     running.signal(Signal::SIGINT);
     running.signal(Signal::SIGINT);
     let outcome = running.finish();
-    assert_eq!(
-        outcome.signal,
-        Some(Signal::SIGINT as i32),
-        "{}",
-        outcome.stderr
-    );
+    assert_eq!(outcome.signal, Some(Signal::SIGINT as i32), "{}", outcome.stderr);
     runs.assert_nothing_left();
 }
 
 #[test]
 fn interrupt_in_any_phase_releases_everything() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     user.write("sd-card.nix", &sleeping("phases"));
@@ -105,15 +83,10 @@ fn interrupt_in_any_phase_releases_everything() {
 
 #[test]
 fn failed_build_shows_its_last_lines_and_releases_everything() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
-    user.write(
-        "sd-card.nix",
-        &product("    seq 1 30\n    echo the last words >&2\n    exit 7"),
-    );
+    user.write("sd-card.nix", &product("    seq 1 30\n    echo the last words >&2\n    exit 7"));
     let outcome = run(&mut user.build(&[])).assert_exit_code(4);
     let outcome = outcome.assert_stderr_contains(&[
         "product",
@@ -121,30 +94,17 @@ fn failed_build_shows_its_last_lines_and_releases_everything() {
         "the last words",
         "the whole log: ",
     ]);
-    assert!(
-        !outcome.stderr.contains("> 5\n"),
-        "only the end is shown: {}",
-        outcome.stderr
-    );
-    let log = outcome
-        .stderr
-        .lines()
-        .find_map(|l| l.strip_prefix("the whole log: "))
-        .unwrap();
+    assert!(!outcome.stderr.contains("> 5\n"), "only the end is shown: {}", outcome.stderr);
+    let log = outcome.stderr.lines().find_map(|l| l.strip_prefix("the whole log: ")).unwrap();
     let log = std::fs::read_to_string(log).unwrap();
-    assert!(
-        log.contains("> 5\n") && log.contains("the last words"),
-        "{log}"
-    );
+    assert!(log.contains("> 5\n") && log.contains("the last words"), "{log}");
     assert!(user.outputs().is_empty());
     runs.assert_nothing_left();
 }
 
 #[test]
 fn ctrl_z_and_fg_keep_the_handler_and_the_build() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let script = format!("    echo put me away\n    sleep 25\n{SMALL_IMAGE}");
@@ -152,9 +112,7 @@ fn ctrl_z_and_fg_keep_the_handler_and_the_build() {
     let mut running = Running::start(&mut user.build(&["-v"]));
     running.wait_for("put me away");
     running.signal(Signal::SIGTSTP);
-    wait_until(Duration::from_secs(2), "it is stopped", || {
-        running.is_stopped()
-    });
+    wait_until(Duration::from_secs(2), "it is stopped", || running.is_stopped());
     // Longer than the registrar waits for a heartbeat.
     std::thread::sleep(Duration::from_secs(20));
     assert_eq!(runs.handlers().len(), 1, "the handler is kept");
@@ -165,27 +123,19 @@ fn ctrl_z_and_fg_keep_the_handler_and_the_build() {
 
 #[test]
 fn stopped_sdbuild_loses_the_handler_and_reports_it() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let running = start(&user, "stopped");
     running.signal(Signal::SIGSTOP);
-    wait_until(
-        Duration::from_secs(25),
-        "the silence takes the handler away",
-        || runs.handlers().is_empty(),
-    );
+    wait_until(Duration::from_secs(25), "the silence takes the handler away", || {
+        runs.handlers().is_empty()
+    });
     running.signal(Signal::SIGCONT);
     std::thread::sleep(Duration::from_secs(1));
     running.signal(Signal::SIGINT);
     let outcome = running.finish();
-    assert!(
-        outcome.stderr.contains("container that registers QEMU"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(outcome.stderr.contains("container that registers QEMU"), "{}", outcome.stderr);
     runs.assert_nothing_left();
 }
 
@@ -198,10 +148,7 @@ fn entry_in_builder(options: &[&str], command: &[&str]) -> std::process::Child {
     let programs = root().join("containers/builder");
     let mut run = std::process::Command::new("docker");
     run.args(["run", "--rm", "--interactive", "--network", "none"]);
-    run.args([
-        "--volume",
-        &format!("{}:/build/sdbuild:ro", programs.display()),
-    ]);
+    run.args(["--volume", &format!("{}:/build/sdbuild:ro", programs.display())]);
     for variable in [
         "SDBUILD_RUN=0123456789ab",
         "SDBUILD_LIVE=",
@@ -223,9 +170,7 @@ fn entry_in_builder(options: &[&str], command: &[&str]) -> std::process::Child {
 #[test]
 fn builder_ends_when_the_heartbeat_stops() {
     use std::io::Write as _;
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let command = "mkdir -p /nix/var/sdbuild/nixpkgs/tree; \
         exec /bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry sleep 600";
     let mut builder = entry_in_builder(&[], &["/bin/sh", "-c", command]);
@@ -238,20 +183,14 @@ fn builder_ends_when_the_heartbeat_stops() {
     // The pipe stays open, without heartbeats.
     let output = builder.wait_with_output().unwrap();
     let ended = Outcome::of(&output).assert_exit_code(143);
-    assert!(
-        ended.stderr.contains("nothing was heard"),
-        "{}",
-        ended.stderr
-    );
+    assert!(ended.stderr.contains("nothing was heard"), "{}", ended.stderr);
     drop(input);
 }
 
 /// A build could once kill the watchdog; its container then ran on when sdbuild was killed.
 #[test]
 fn build_that_kills_the_watchdog_ends_with_sdbuild() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let script = "    for process in /proc/[0-9]*; do\n      \
@@ -274,17 +213,13 @@ fn build_that_kills_the_watchdog_ends_with_sdbuild() {
 /// A power cut of the engine's machine must not leave truncated files under a name that promises their content.
 #[test]
 fn nixpkgs_is_synced_before_it_has_its_name() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let dir = tempfile::tempdir().unwrap();
     let stub = dir.path().join("sync");
     let script = "#!/bin/sh\n[ -e /nix/var/sdbuild/nixpkgs/tree ] && echo late || echo \"first: $*\"\n\
         [ ! -e \"$2.tar\" ] || echo kept\n";
     std::fs::write(&stub, script).unwrap();
-    run(std::process::Command::new("chmod")
-        .args(["-R", "a+rx"])
-        .arg(dir.path()));
+    run(std::process::Command::new("chmod").args(["-R", "a+rx"]).arg(dir.path()));
     let prepare = "incoming=/nix/var/sdbuild/incoming-0123456789ab; \
         mkdir -p $incoming /tmp/nixpkgs/nixos; echo '{ }' >/tmp/nixpkgs/nixos/default.nix; \
         tar -C /tmp -cf $incoming/tree.tar nixpkgs; export PATH=/stubs:$PATH; \
@@ -302,9 +237,7 @@ fn nixpkgs_is_synced_before_it_has_its_name() {
 fn process_in(container: &str, command: &str) -> Option<nix::unistd::Pid> {
     let mut top = std::process::Command::new("docker");
     let listed = run(top.args(["top", container, "-eo", "pid,args"])).stdout;
-    let mut processes = listed
-        .lines()
-        .filter_map(|line| line.trim().split_once(' '));
+    let mut processes = listed.lines().filter_map(|line| line.trim().split_once(' '));
     let (pid, _) = processes.find(|(_, words)| words.trim_start().starts_with(command))?;
     Some(nix::unistd::Pid::from_raw(pid.parse().ok()?))
 }
@@ -312,9 +245,7 @@ fn process_in(container: &str, command: &str) -> Option<nix::unistd::Pid> {
 /// The count of the store's files once went on, for minutes, without a client.
 #[test]
 fn killed_status_leaves_no_running_container() {
-    if !(engine_ready() && root_available()) {
-        return;
-    }
+    needs!(engine_ready(), root_available());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
@@ -323,9 +254,7 @@ fn killed_status_leaves_no_running_container() {
     wait_until(Duration::from_secs(30), "it counts", || {
         // Stopped, it counts until it is killed.
         let counters = runs.running_containers();
-        let mut pids = counters
-            .iter()
-            .filter_map(|name| process_in(name, "busybox du"));
+        let mut pids = counters.iter().filter_map(|name| process_in(name, "busybox du"));
         pids.any(|pid| nix::sys::signal::kill(pid, Signal::SIGSTOP).is_ok())
     });
     status.signal(Signal::SIGKILL);
@@ -340,9 +269,7 @@ fn killed_status_leaves_no_running_container() {
 
 #[test]
 fn ignored_hangup_stays_ignored() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let script = format!("    echo logged out\n    sleep 2\n{SMALL_IMAGE}");
     user.write("sd-card.nix", &product(&fresh(&script)));
@@ -350,9 +277,7 @@ fn ignored_hangup_stays_ignored() {
     let mut nohup = std::process::Command::new("nohup");
     nohup.arg(build.get_program()).args(build.get_args());
     nohup.env_clear().envs(&user.environment);
-    nohup
-        .current_dir(user.home.path())
-        .stdin(std::process::Stdio::null());
+    nohup.current_dir(user.home.path()).stdin(std::process::Stdio::null());
     let mut running = Running::start(&mut nohup);
     running.wait_for("logged out");
     running.signal(Signal::SIGHUP);

@@ -9,9 +9,7 @@ use crate::support::*;
 /// Everything about one image: it is nixpkgs' own and made natively, the same again, read, and booted by UEFI.
 #[test]
 fn an_iso_is_made_natively_and_boots() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let runs = user.track_runs();
     let key = key(&user).0;
@@ -58,12 +56,7 @@ fn an_iso_is_made_natively_and_boots() {
     let mut boot = user.sdbuild(&["boot", image.to_str().unwrap(), "--run", command]);
     let ran = run(boot.arg("--login-key").arg(&key)).assert_exit_code(0);
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    let starts = [
-        "live",
-        "tmpfs / tmpfs",
-        "/dev/sr",
-        "/dev/loop0 /nix/.ro-store",
-    ];
+    let starts = ["live", "tmpfs / tmpfs", "/dev/sr", "/dev/loop0 /nix/.ro-store"];
     assert_eq!(lines.len(), starts.len(), "{}", ran.stdout);
     for (line, start) in lines.iter().zip(starts) {
         assert!(line.starts_with(start), "{}", ran.stdout);

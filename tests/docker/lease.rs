@@ -34,10 +34,7 @@ fn lease_registers_and_releases() {
         );
         let start = Instant::now();
         assert_eq!(lease.release(&single.cancel).await, []);
-        eprintln!(
-            "ready {ready:?}, held {held:?}, released {:?}",
-            start.elapsed()
-        );
+        eprintln!("ready {ready:?}, held {held:?}, released {:?}", start.elapsed());
         single.left_nothing();
     });
 }
@@ -121,10 +118,7 @@ fn holder() {
 fn holder_of(run: &RunId) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let name = format!("{}::holder", module_path!().split_once("::").unwrap().1);
-    command
-        .args([&name, "--exact", "--nocapture"])
-        .env(HOLD, run.as_str())
-        .stdin(Stdio::null());
+    command.args([&name, "--exact", "--nocapture"]).env(HOLD, run.as_str()).stdin(Stdio::null());
     command
 }
 
@@ -177,9 +171,7 @@ fn stopped_client_keeps_the_handler_during_a_pause() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(single.is_registered());
         holder.signal(Signal::SIGSTOP);
-        wait_until(SILENCE, "the pause ended with the next heartbeat", || {
-            !single.is_registered()
-        });
+        wait_until(SILENCE, "the pause ended with the next heartbeat", || !single.is_registered());
         holder.signal(Signal::SIGKILL);
         holder.finish();
         single.remove_container();
@@ -204,10 +196,7 @@ fn a_pause_of_the_registrar_has_an_end() {
         std::io::Write::write_all(&mut input, b"pause\n").unwrap();
         // The pipe stays open, without heartbeats.
         let output = tokio::task::spawn_blocking(|| agent.wait_with_output().unwrap());
-        let output = tokio::time::timeout(SILENCE, output)
-            .await
-            .unwrap()
-            .unwrap();
+        let output = tokio::time::timeout(SILENCE, output).await.unwrap().unwrap();
         drop(input);
         let ended = Outcome::of(&output).assert_exit_code(0);
         assert_eq!(ended.stdout, "ready\nreleased -\n");
@@ -267,10 +256,7 @@ fn lost_registrar_is_reported_as_the_first_cause() {
         assert_eq!(other, "exec format error", "the registrar is there");
         docker(&["stop", &single.container()]);
         let blamed = lease.blame(failed()).await.into_failure().to_string();
-        assert!(
-            blamed.contains("the container that registers QEMU was stopped"),
-            "{blamed}"
-        );
+        assert!(blamed.contains("the container that registers QEMU was stopped"), "{blamed}");
         lease.release(&single.cancel).await;
         single.left_nothing();
     });

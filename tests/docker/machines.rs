@@ -23,9 +23,7 @@ fn records(user: &TestUser) -> Vec<String> {
 
 #[tokio::test]
 async fn a_rented_machine_builds_and_is_given_back() {
-    if !MachineProvider::can_run() {
-        return;
-    }
+    needs!(MachineProvider::can_run());
     let provider = provider().await;
     let user = provider.known_to(TestUser::new());
     let runs = user.track_runs();
@@ -57,9 +55,7 @@ async fn a_rented_machine_builds_and_is_given_back() {
 
 #[tokio::test]
 async fn a_rented_machine_is_given_back_when_a_build_is_killed() {
-    if !MachineProvider::can_run() {
-        return;
-    }
+    needs!(MachineProvider::can_run());
     let provider = provider().await;
     let user = provider.known_to(TestUser::new());
     let runs = user.track_runs();
@@ -91,29 +87,21 @@ pub fn remove_containers_of(runs: &RunTracker) {
         // It fails where somebody else is removing the container already: every run of another test sweeps what stale runs left.
         run(Command::new("docker").args(["rm", "--force", "--volumes", &container]));
     }
-    wait_until(Duration::from_mins(1), "the containers are gone", || {
-        runs.containers().is_empty()
-    });
+    wait_until(Duration::from_mins(1), "the containers are gone", || runs.containers().is_empty());
     runs.assert_nothing_left();
 }
 
 /// The machine does not answer any more, and what was to be removed there goes with it.
 #[tokio::test]
 async fn a_rented_machine_that_is_lost_is_given_back() {
-    if !MachineProvider::can_run() {
-        return;
-    }
+    needs!(MachineProvider::can_run());
     let provider = provider().await;
     let user = provider.known_to(TestUser::new());
     let runs = user.track_runs();
     let running = Running::in_mid_build(&user, &[]);
     pause(&provider.machines()[0]);
     let outcome = running.finish().assert_exit_code(3);
-    assert!(
-        !outcome.stderr.contains("not removed"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(!outcome.stderr.contains("not removed"), "{}", outcome.stderr);
     assert_eq!(provider.machines(), [""; 0]);
     assert_eq!(records(&user), [""; 0]);
     remove_containers_of(&runs);

@@ -27,15 +27,11 @@ impl Store {
     /// Builds an image with `text` in it for `host`; returns its store path.
     fn build(&self, host: &str, text: &str) -> String {
         let script = format!("    : {text}\n{SMALL_IMAGE}");
-        self.user
-            .write("sd-card.nix", &product_of_the_builder_alone(&script));
+        self.user.write("sd-card.nix", &product_of_the_builder_alone(&script));
         let words = ["--force", "--json", "--hostname", host];
         let manifest = run(&mut self.user.build(&words)).assert_exit_code(0).stdout;
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-        manifest["result"]["store_path"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        manifest["result"]["store_path"].as_str().unwrap().to_owned()
     }
 
     fn inside(&self, script: &str) -> String {
@@ -59,14 +55,10 @@ impl Store {
 
 #[test]
 fn old_results_are_given_back_and_the_last_ones_stay() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let store = Store::new();
-    let kitchen: Vec<String> = ["1", "2", "3", "4", "4"]
-        .iter()
-        .map(|text| store.build("kitchen", text))
-        .collect();
+    let kitchen: Vec<String> =
+        ["1", "2", "3", "4", "4"].iter().map(|text| store.build("kitchen", text)).collect();
     let garage = store.build("garage", "5");
     assert_eq!(kitchen[3], kitchen[4]);
     // Without any command the last three of each host are remembered, and each result once.
@@ -105,16 +97,12 @@ fn old_results_are_given_back_and_the_last_ones_stay() {
 
 #[test]
 fn no_garbage_is_collected_while_a_builder_uses_the_store() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let store = Store::new();
     let first = store.build("kitchen", "1");
     let second = store.build("kitchen", "2");
     let script = "    echo holding on\n    sleep 600";
-    store
-        .user
-        .write("sd-card.nix", &product_of_the_builder_alone(script));
+    store.user.write("sd-card.nix", &product_of_the_builder_alone(script));
     let mut running = Running::start(&mut store.user.build(&["-v"]));
     running.wait_for("holding on");
     let refused = store.clean(&["--yes"]);
@@ -134,9 +122,7 @@ fn no_garbage_is_collected_while_a_builder_uses_the_store() {
 /// Without waiting, its derivations could be removed while it builds them.
 #[test]
 fn a_build_waits_until_garbage_is_collected() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let store = Store::new();
     store.build("kitchen", "1");
     let run_id = "0c0c0c0c0c0c";
@@ -144,18 +130,12 @@ fn a_build_waits_until_garbage_is_collected() {
     let volume = format!("{}:/nix", store.volume.0);
     let image = builder_image().unwrap();
     let collector = ["run", "--detach", "--rm", "--name", &name];
-    let labels = [
-        "--label",
-        "dev.sdbuild.role=collector",
-        "--label",
-        "dev.sdbuild.run=0c0c0c0c0c0c",
-    ];
+    let labels =
+        ["--label", "dev.sdbuild.role=collector", "--label", "dev.sdbuild.run=0c0c0c0c0c0c"];
     let rest = ["--volume", &volume, &image, "sleep", "600"];
     docker(&[&collector[..], &labels, &rest].concat());
     let script = format!("    : 2\n{SMALL_IMAGE}");
-    store
-        .user
-        .write("sd-card.nix", &product_of_the_builder_alone(&script));
+    store.user.write("sd-card.nix", &product_of_the_builder_alone(&script));
     let mut running = Running::start(&mut store.user.build(&["--force"]));
     running.wait_for("which removes old results");
     std::thread::sleep(Duration::from_secs(2));

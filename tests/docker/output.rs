@@ -40,9 +40,7 @@ fn written(dir: &Path, format: Compression, content: &[u8]) -> PathBuf {
 
 #[test]
 fn debian_tools_accept_every_format_and_its_sidecars() {
-    if !engine_ready() || !tools_available(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
-        return;
-    }
+    needs!(engine_ready(), tools_available(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]));
     let content = content();
     for (format, name) in [
         (Compression::None, "nixos.img"),
@@ -83,25 +81,20 @@ fn debian_tools_accept_every_format_and_its_sidecars() {
 
 #[test]
 fn bmaptool_refuses_the_map_of_another_image() {
-    if !engine_ready() || !tools_available(&["bmaptool"]) {
-        return;
-    }
+    needs!(engine_ready(), tools_available(&["bmaptool"]));
     let dir = tempfile::tempdir().unwrap();
     let image = written(dir.path(), Compression::None, &content());
     let mut bytes = fs::read(&image).unwrap();
     bytes[1_600_000] ^= 1;
     fs::write(&image, bytes).unwrap();
     let mut copy = Command::new("bmaptool");
-    copy.args(["copy", "nixos.img", "copy.img"])
-        .current_dir(dir.path());
+    copy.args(["copy", "nixos.img", "copy.img"]).current_dir(dir.path());
     assert_ne!(run(&mut copy).code, Some(0));
 }
 
 #[test]
 fn full_output_disk_is_one_error_and_leaves_nothing() {
-    if !engine_ready() || !root_available() {
-        return;
-    }
+    needs!(engine_ready(), root_available());
     let list = list("sd-image/nixos.img");
     let content = vec![7; 1 << 20];
     for format in [Compression::None, Compression::Zstd] {
@@ -109,30 +102,19 @@ fn full_output_disk_is_one_error_and_leaves_nothing() {
         // From no space at all to space for the image and one sidecar after the other.
         for room in (0..=272).step_by(4) {
             let dir = tempfile::tempdir().unwrap();
-            let size = if format == Compression::None {
-                1024 + room - 8
-            } else {
-                room
-            };
+            let size = if format == Compression::None { 1024 + room - 8 } else { room };
             let disk = SmallDisk::mount(&dir.path().join("disk"), &format!("{}k", size.max(4)));
             let settings = settings(disk.path(), format);
             match copied_as(&result(&list, &content), settings) {
                 Ok(image) => {
-                    assert_eq!(
-                        file_names(disk.path()),
-                        TestUser::with_sidecars(&image.path)
-                    );
+                    assert_eq!(file_names(disk.path()), TestUser::with_sidecars(&image.path));
                     break;
                 }
                 Err(failure) => {
                     refused += 1;
                     assert_eq!(failure.class, Class::Environment, "{failure}");
                     assert!(failure.hints[0].contains("free some space"), "{failure}");
-                    assert!(
-                        file_names(disk.path()).is_empty(),
-                        "{:?}",
-                        file_names(disk.path())
-                    );
+                    assert!(file_names(disk.path()).is_empty(), "{:?}", file_names(disk.path()));
                 }
             }
         }

@@ -22,18 +22,12 @@ fn status<'a>(text: &'a str, field: &str) -> &'a str {
 
 #[test]
 fn private_builder_has_least_privilege() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let running = Running::in_mid_build(&user, &["--emulation", "private"]);
     assert_eq!(runs.containers_of("registrar"), [""; 0], "nobody registers");
-    assert_eq!(
-        runs.containers_of("probe"),
-        [""; 0],
-        "what was tried is gone"
-    );
+    assert_eq!(runs.containers_of("probe"), [""; 0], "what was tried is gone");
     let builder = docker(&["inspect", &runs.container("builder")]);
     let builder = serde_json::from_str::<serde_json::Value>(&builder).unwrap()[0].clone();
     assert_eq!(builder["Config"]["User"], "1000:1000");
@@ -102,32 +96,17 @@ const ATTACKS: &str = r#"
 
 #[test]
 fn build_cannot_change_the_handler_or_the_kernel() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let script = fresh(&format!("{ATTACKS}\n{SMALL_IMAGE}")).replace("${", "''${");
     user.write("sd-card.nix", &product(&script));
     let outcome = run(&mut private(&user, &["-v"])).assert_exit_code(0);
-    let did: Vec<_> = outcome
-        .stderr
-        .lines()
-        .filter(|l| l.contains("DID: "))
-        .collect();
+    let did: Vec<_> = outcome.stderr.lines().filter(|l| l.contains("DID: ")).collect();
     let allowed = ["chmod 777", "mount -t binfmt_misc"];
     assert_eq!(did.len(), allowed.len(), "{}", outcome.stderr);
-    assert!(
-        did.iter()
-            .zip(allowed)
-            .all(|(line, part)| line.contains(part))
-    );
-    assert_eq!(
-        outcome.stderr.matches("did not: ").count(),
-        11,
-        "{}",
-        outcome.stderr
-    );
+    assert!(did.iter().zip(allowed).all(|(line, part)| line.contains(part)));
+    assert_eq!(outcome.stderr.matches("did not: ").count(), 11, "{}", outcome.stderr);
     outcome.assert_stderr_contains(&["user 1000, table: 0 files", "still aarch64"]);
     runs.assert_nothing_left();
 }
@@ -151,20 +130,9 @@ fn our_profile() -> String {
 /// The same calls by the same program fail with our profile and succeed without one.
 #[test]
 fn seccomp_profile_denies_other_system_calls() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let runs = |seccomp: &str, script: &str| {
-        let enter = [
-            "unshare",
-            "-U",
-            "-r",
-            "-m",
-            "/bin/busybox",
-            "sh",
-            "-e",
-            "-c",
-        ];
+        let enter = ["unshare", "-U", "-r", "-m", "/bin/busybox", "sh", "-e", "-c"];
         let words = [&["/bin/busybox"], &enter[..], &[script]].concat();
         confined(seccomp, &[], &words).code == Some(0)
     };
@@ -214,9 +182,7 @@ fn program(dir: &Path, code: &[u8]) -> String {
 /// none of them.
 #[test]
 fn foreign_system_call_numbers_kill_the_program() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let dir = tempfile::tempdir().unwrap();
     // Then exit(0) by an ordinary call.
     let leave = b"\x31\xff\xb8\x3c\0\0\0\x0f\x05";

@@ -5,15 +5,11 @@ use crate::support::*;
 /// Asserts that the product of `script` is refused with exit code 4 and `parts` of a message.
 #[track_caller]
 fn refused(script: &str, parts: &[&str]) {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     let runs = user.track_runs();
     user.write("sd-card.nix", &product(script));
-    run(&mut user.build(&[]))
-        .assert_exit_code(4)
-        .assert_stderr_contains(parts);
+    run(&mut user.build(&[])).assert_exit_code(4).assert_stderr_contains(parts);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     runs.assert_nothing_left();
 }
@@ -54,10 +50,7 @@ fn product_path_outside_is_refused() {
 
 #[test]
 fn product_path_with_dotdot_is_refused() {
-    refused(
-        &listing("\"file sd-image $out/../../../etc/passwd.img\""),
-        &["..", "passwd.img"],
-    );
+    refused(&listing("\"file sd-image $out/../../../etc/passwd.img\""), &["..", "passwd.img"]);
 }
 
 #[test]

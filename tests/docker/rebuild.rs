@@ -131,10 +131,7 @@ fn generations(machine: &Machine) -> Vec<String> {
 /// Asserts that each generation has its boot loader entry, and that the first one's files are there; `next` is the second one.
 fn assert_both_can_start(machine: &Machine, next: &str) {
     let entries = machine.run("cd /boot/loader/entries && ls");
-    assert_eq!(
-        entries,
-        "nixos-generation-1.conf\nnixos-generation-2.conf\n"
-    );
+    assert_eq!(entries, "nixos-generation-1.conf\nnixos-generation-2.conf\n");
     let first = machine.run("cat /boot/loader/entries/nixos-generation-1.conf");
     let value = |key| {
         let mut values = first.lines().filter_map(|line| line.strip_prefix(key));
@@ -143,17 +140,13 @@ fn assert_both_can_start(machine: &Machine, next: &str) {
     let init = value("options init=").split(' ').next().unwrap();
     assert!(!init.starts_with(next), "{first}");
     let (linux, initrd) = (value("linux "), value("initrd "));
-    machine.run(&format!(
-        "cd /boot && test -s .{linux} && test -s .{initrd} && test -x {init}"
-    ));
+    machine.run(&format!("cd /boot && test -s .{linux} && test -s .{initrd} && test -x {init}"));
 }
 
 /// The same file builds the disk and, with another name, the next system on the machine: nothing is fetched or built that is there.
 #[test]
 fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
-    if !engine_ready() || !boot_available() {
-        return;
-    }
+    needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let runs = user.track_runs();
     let key = key(&user).0;
@@ -185,10 +178,7 @@ fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
     let text = fs::read_to_string(&configuration).unwrap();
     user.write("next.nix", &text.replacen("\"first\"", "\"second\"", 1));
     machine.run("mkdir -p /etc/nixos");
-    machine.write(
-        &user.home.path().join("next.nix"),
-        "/etc/nixos/configuration.nix",
-    );
+    machine.write(&user.home.path().join("next.nix"), "/etc/nixos/configuration.nix");
     let command = "nixos-rebuild boot -I nixpkgs=/root/mini-nixpkgs --option substituters '' 2>&1";
     let rebuilt = machine.run(command);
     assert!(rebuilt.contains("-nixos-system-second-"), "{rebuilt}");

@@ -42,33 +42,23 @@ fn answer(mut stream: TcpStream, tarball: &[u8]) {
     let request = String::from_utf8_lossy(&request[..n]).into_owned();
     let path = request.split(' ').nth(1).unwrap_or_default();
     let (head, body): (String, &[u8]) = match path {
-        "/nixos-26.05/nixexprs.tar.xz" => (
-            "302 Found\r\nLocation: /releases/7/nixexprs.tar.xz".into(),
-            b"",
-        ),
+        "/nixos-26.05/nixexprs.tar.xz" => {
+            ("302 Found\r\nLocation: /releases/7/nixexprs.tar.xz".into(), b"")
+        }
         "/releases/7/nixexprs.tar.xz" => ("200 OK".into(), tarball),
         _ => ("404 Not Found".into(), b""),
     };
     let length = body.len();
     let head = format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     // The client may close the connection early.
-    stream
-        .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(body))
-        .unwrap_or(());
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).unwrap_or(());
 }
 
 /// The miniature nixpkgs packed like a release: one top-level directory in a `.tar.xz`.
 fn tarball(dir: &Path) -> Vec<u8> {
     let file = dir.join("nixexprs.tar.xz");
     let packed = Command::new("tar")
-        .args([
-            "--create",
-            "--xz",
-            "--transform",
-            "s,^\\.,nixos-26.05.7,",
-            "--file",
-        ])
+        .args(["--create", "--xz", "--transform", "s,^\\.,nixos-26.05.7,", "--file"])
         .arg(&file)
         .arg("--directory")
         .arg(mini_nixpkgs())
@@ -80,9 +70,7 @@ fn tarball(dir: &Path) -> Vec<u8> {
 
 #[test]
 fn release_is_resolved_once_and_locked() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let channel = Channel::start(tarball(user.home.path()));
     let user = user.with("SDBUILD_CHANNELS", channel.base());
@@ -93,18 +81,11 @@ fn release_is_resolved_once_and_locked() {
         .assert_exit_code(0)
         .assert_stderr_contains(&["26.05", "/releases/7/nixexprs.tar.xz"]);
     let lock = fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap();
-    assert!(
-        lock.contains(&format!("{}/releases/7/nixexprs.tar.xz", channel.base())),
-        "{lock}"
-    );
+    assert!(lock.contains(&format!("{}/releases/7/nixexprs.tar.xz", channel.base())), "{lock}");
 
     let asked = channel.requests.load(Ordering::SeqCst);
     run(&mut user.sdbuild(&words)).assert_exit_code(0);
-    assert_eq!(
-        channel.requests.load(Ordering::SeqCst),
-        asked,
-        "a locked release asks nobody"
-    );
+    assert_eq!(channel.requests.load(Ordering::SeqCst), asked, "a locked release asks nobody");
 
     // A lock with another hash is an error.
     let digest = lock.split('"').find(|word| word.len() == 64).unwrap();
@@ -113,24 +94,16 @@ fn release_is_resolved_once_and_locked() {
     run(&mut user.sdbuild(&words))
         .assert_exit_code(3)
         .assert_stderr_contains(&["releases/7/nixexprs.tar.xz"]);
-    assert_eq!(
-        fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(),
-        wrong
-    );
+    assert_eq!(fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(), wrong);
     let renew = || run(&mut user.sdbuild(&["lock"])).assert_exit_code(0);
     renew().assert_stderr_contains(&["release 26.05 is ", "replaced in"]);
-    assert_eq!(
-        fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(),
-        lock
-    );
+    assert_eq!(fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(), lock);
     renew().assert_stderr_contains(&["release 26.05 is still "]);
 }
 
 #[test]
 fn missing_release_is_reported() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let channel = Channel::start(Vec::new());
@@ -145,9 +118,7 @@ fn missing_release_is_reported() {
 
 #[test]
 fn nixpkgs_by_address() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let channel = Channel::start(tarball(user.home.path()));
     user.write("sd-card.nix", &product(SMALL_IMAGE));

@@ -24,11 +24,7 @@ impl There {
         let user = user
             .with("PATH", format!("{}:{path}", sshd.programs().display()))
             .with("DOCKER_HOST", sshd.host());
-        Self {
-            sshd,
-            service,
-            user,
-        }
+        Self { sshd, service, user }
     }
 
     fn build(&self, more: &[&str]) -> Command {
@@ -36,8 +32,7 @@ impl There {
     }
 
     fn containers(&self) -> Vec<String> {
-        self.service
-            .docker_lines(&["ps", "--all", "--format", "{{.Names}}"])
+        self.service.docker_lines(&["ps", "--all", "--format", "{{.Names}}"])
     }
 
     /// The number of our running `ssh` processes.
@@ -62,9 +57,7 @@ fn can_run() -> bool {
 
 #[test]
 fn engine_over_ssh_builds_is_left_clean_and_may_be_cut_off() {
-    if !can_run() {
-        return;
-    }
+    needs!(can_run());
     let there = There::start();
     connection_is_made_and_closed(&there);
     builds_and_is_left_clean(&there);
@@ -76,26 +69,14 @@ fn connection_is_made_and_closed(there: &There) {
     let doctor = run(&mut account.sdbuild(&there.user, &["doctor"])).stdout;
     let answers = format!("answers at {}", there.sshd.host());
     assert!(doctor.contains(&answers), "{doctor}");
-    assert!(
-        doctor.contains("where only its container sees it"),
-        "{doctor}"
-    );
-    wait_until(Duration::from_secs(10), "ssh has ended", || {
-        there.clients() == 0
-    });
+    assert!(doctor.contains("where only its container sees it"), "{doctor}");
+    wait_until(Duration::from_secs(10), "ssh has ended", || there.clients() == 0);
 }
 
 fn builds_and_is_left_clean(there: &There) {
-    there
-        .user
-        .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    there.user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let first = run(&mut there.build(&[])).assert_exit_code(0);
-    assert_eq!(
-        fs::read_to_string(first.image()).unwrap(),
-        "small\n",
-        "{}",
-        first.stderr
-    );
+    assert_eq!(fs::read_to_string(first.image()).unwrap(), "small\n", "{}", first.stderr);
     assert_eq!(there.containers(), [""; 0]);
     assert_eq!(there.clients(), 0);
 
@@ -138,60 +119,34 @@ fn broken_connection_loses_only_the_current_derivation(there: &There) {
     running.wait_for("in the middle");
     there.sshd.cut();
     let broken = running.finish();
-    assert_eq!(
-        broken.code,
-        Some(5),
-        "the builder could not be removed\n{}",
-        broken.stderr
-    );
+    assert_eq!(broken.code, Some(5), "the builder could not be removed\n{}", broken.stderr);
     assert!(broken.built().contains(&"first"), "{}", broken.stderr);
-    wait_until(
-        Duration::from_secs(30),
-        "the watchdog ends the builder",
-        || there.service.docker_lines(&["ps", "--quiet"]).is_empty(),
-    );
+    wait_until(Duration::from_secs(30), "the watchdog ends the builder", || {
+        there.service.docker_lines(&["ps", "--quiet"]).is_empty()
+    });
     let again = run(&mut there.build(&["-v"])).assert_exit_code(0);
     let built = again.built();
-    assert!(
-        built.contains(&"second") && !built.contains(&"first"),
-        "{}",
-        again.stderr
-    );
+    assert!(built.contains(&"second") && !built.contains(&"first"), "{}", again.stderr);
     assert_eq!(there.containers(), [""; 0]);
 }
 
 #[test]
 fn errors_of_ssh_are_passed_on() {
-    if !root_available() || !tool_unpacked("usr/sbin/sshd") {
-        return;
-    }
+    needs!(root_available(), tool_unpacked("usr/sbin/sshd"));
     let account = Account::new();
     let sshd = Sshd::start(&account);
-    let path = format!(
-        "{}:{}",
-        sshd.programs().display(),
-        std::env::var("PATH").unwrap()
-    );
+    let path = format!("{}:{}", sshd.programs().display(), std::env::var("PATH").unwrap());
     let user = account.user().with("PATH", path);
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let refused = |host: &str| {
-        run(account.build(&user, &[]).env("DOCKER_HOST", host))
-            .assert_exit_code(3)
-            .stderr
+        run(account.build(&user, &[]).env("DOCKER_HOST", host)).assert_exit_code(3).stderr
     };
     let nothing = refused(&sshd.host());
     assert!(nothing.contains("there is no engine socket"), "{nothing}");
     let wrong = refused(&format!("{}/nonexistent.sock", sshd.host()));
     assert!(wrong.contains("open failed"), "{wrong}");
-    let stranger = refused(
-        &sshd
-            .host()
-            .replace("other-machine", "sdbuild-tests@127.0.0.1"),
-    );
-    assert!(
-        stranger.contains("Host key verification failed"),
-        "{stranger}"
-    );
+    let stranger = refused(&sshd.host().replace("other-machine", "sdbuild-tests@127.0.0.1"));
+    assert!(stranger.contains("Host key verification failed"), "{stranger}");
 }
 
 /// Makes a certificate authority, an engine's certificate for 127.0.0.1 and a user's.
@@ -199,35 +154,15 @@ fn certificates(dir: &std::path::Path) {
     let openssl = |words: &[&str]| {
         run(Command::new("openssl").args(words).current_dir(dir)).assert_exit_code(0);
     };
-    let key = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-noenc",
-    ];
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"];
     let own = |name: &'static str| {
         let authority = ["req", "-x509", "-days", "2", "-subj", name];
         [&authority[..], &key].concat()
     };
-    openssl(
-        &[
-            &own("/CN=authority")[..],
-            &["-keyout", "ca-key.pem", "-out", "ca.pem"],
-        ]
-        .concat(),
-    );
+    openssl(&[&own("/CN=authority")[..], &["-keyout", "ca-key.pem", "-out", "ca.pem"]].concat());
     for (name, usage, more) in [
-        (
-            "server-",
-            "extendedKeyUsage=serverAuth",
-            "subjectAltName=IP:127.0.0.1",
-        ),
-        (
-            "",
-            "extendedKeyUsage=clientAuth",
-            "keyUsage=digitalSignature",
-        ),
+        ("server-", "extendedKeyUsage=serverAuth", "subjectAltName=IP:127.0.0.1"),
+        ("", "extendedKeyUsage=clientAuth", "keyUsage=digitalSignature"),
     ] {
         let [private, public] = ["key", "cert"].map(|what| format!("{name}{what}.pem"));
         let signed = [
@@ -242,14 +177,7 @@ fn certificates(dir: &std::path::Path) {
             "-addext",
             "basicConstraints=critical,CA:false",
         ];
-        openssl(
-            &[
-                &own("/CN=one")[..],
-                &signed,
-                &["-keyout", &private, "-out", &public],
-            ]
-            .concat(),
-        );
+        openssl(&[&own("/CN=one")[..], &signed, &["-keyout", &private, "-out", &public]].concat());
     }
 }
 
@@ -268,24 +196,14 @@ impl Encrypted {
         certificates(dir.path());
         let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
         let host = ["--host", "tcp://127.0.0.1:2376", "--tlsverify"];
-        let own = [
-            "--tlscert",
-            &at("server-cert.pem"),
-            "--tlskey",
-            &at("server-key.pem"),
-        ];
+        let own = ["--tlscert", &at("server-cert.pem"), "--tlskey", &at("server-key.pem")];
         let authority = ["--tlscacert", &at("ca.pem")];
         let engine = OwnEngine::start_with(&[&host[..], &own, &authority].concat());
         let user = TestUser::new()
             .with("DOCKER_HOST", "tcp://127.0.0.1")
             .with("DOCKER_TLS_VERIFY", "1")
             .with("DOCKER_CERT_PATH", at(""));
-        Self {
-            certificates: dir,
-            _way_out: NetworkUplink::of(engine.pid()),
-            engine,
-            user,
-        }
+        Self { certificates: dir, _way_out: NetworkUplink::of(engine.pid()), engine, user }
     }
 
     /// Runs `inner` in the engine's network namespace, with further `variables`.
@@ -295,9 +213,7 @@ impl Encrypted {
         command.arg(inner.get_program()).args(inner.get_args());
         command.env_clear().envs(&self.user.environment);
         command.envs(variables.iter().copied());
-        run(command
-            .current_dir(self.user.home.path())
-            .stdin(Stdio::null()))
+        run(command.current_dir(self.user.home.path()).stdin(Stdio::null()))
     }
 }
 
@@ -308,9 +224,7 @@ fn can_encrypt() -> bool {
 
 #[test]
 fn tls_is_verified_at_both_ends() {
-    if !can_encrypt() {
-        return;
-    }
+    needs!(can_encrypt());
     let there = Encrypted::start();
     let doctor = |variables: &[(&str, &str)]| {
         let inner = there.user.sdbuild(&["doctor"]);
@@ -322,15 +236,9 @@ fn tls_is_verified_at_both_ends() {
     certificates(strangers.path());
     let path = strangers.path().to_str().unwrap();
     let stranger = doctor(&[("DOCKER_CERT_PATH", path)]);
-    assert!(
-        stranger.contains("connect by TLS to the engine"),
-        "{stranger}"
-    );
+    assert!(stranger.contains("connect by TLS to the engine"), "{stranger}");
     assert!(stranger.contains("DOCKER_CERT_PATH"), "{stranger}");
-    let plain = doctor(&[
-        ("DOCKER_TLS_VERIFY", ""),
-        ("DOCKER_HOST", "tcp://127.0.0.1:2376"),
-    ]);
+    let plain = doctor(&[("DOCKER_TLS_VERIFY", ""), ("DOCKER_HOST", "tcp://127.0.0.1:2376")]);
     assert!(plain.contains("requires TLS"), "{plain}");
     fs::remove_file(there.certificates.path().join("cert.pem")).unwrap();
     let nobody = doctor(&[]);
@@ -340,9 +248,7 @@ fn tls_is_verified_at_both_ends() {
 /// By its variables, and then by a context of Docker's client.
 #[test]
 fn engine_over_tls_or_of_a_docker_context_builds() {
-    if !can_encrypt() {
-        return;
-    }
+    needs!(can_encrypt());
     let mut there = Encrypted::start();
     builds(&there);
 
@@ -367,10 +273,7 @@ fn builds(there: &Encrypted) {
     // Containers of this engine cannot resolve host names.
     let product = product_of_the_builder_alone(&fresh(SMALL_IMAGE));
     there.user.write("sd-card.nix", &product);
-    let image = there
-        .runs(&there.user.build(&[]), &[])
-        .assert_exit_code(0)
-        .image();
+    let image = there.runs(&there.user.build(&[]), &[]).assert_exit_code(0).image();
     assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
     assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
 }

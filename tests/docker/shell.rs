@@ -32,9 +32,7 @@ fn sitting(user: &TestUser, more: &[&str]) -> Screen {
 
 #[test]
 fn shell_command_has_pipes_and_passes_its_exit_code() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
     let runs = user.track_runs();
     let words = "cat; echo complaint >&2; test ! -e /var/run/docker.sock && id -u; exit 7";
@@ -53,48 +51,32 @@ fn shell_command_has_pipes_and_passes_its_exit_code() {
     typing.join().unwrap();
     assert!(output.stdout.starts_with(&sent), "what went in comes out");
     assert_eq!(&output.stdout[sent.len()..], b"1000\n");
-    let outcome = Outcome::of(&output)
-        .assert_exit_code(7)
-        .assert_stderr_contains(&["complaint"]);
+    let outcome = Outcome::of(&output).assert_exit_code(7).assert_stderr_contains(&["complaint"]);
     assert!(!outcome.stderr.contains("error:"), "{}", outcome.stderr);
     runs.assert_nothing_left();
 }
 
 #[test]
 fn shell_has_the_configuration_and_nix_build_works() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
     let build = "nix-build '<nixpkgs/nixos>' -A config.system.build.sdImage --argstr system aarch64-linux \
                  --no-out-link 2>&1 && pwd";
     let outcome = run(&mut shell(&user, &["--run", build])).assert_exit_code(0);
-    assert!(
-        outcome.stdout.ends_with("-product\n/build/config\n"),
-        "{}",
-        outcome.stdout
-    );
+    assert!(outcome.stdout.ends_with("-product\n/build/config\n"), "{}", outcome.stdout);
 }
 
 /// The arguments in the hint of a failed build.
 fn hinted(outcome: &Outcome) -> Vec<String> {
     let hint = "hint: debug it where it failed: sdbuild shell ";
-    let words = outcome
-        .stderr
-        .lines()
-        .find_map(|line| line.strip_prefix(hint));
+    let words = outcome.stderr.lines().find_map(|line| line.strip_prefix(hint));
     let words = words.unwrap_or_else(|| panic!("no hint in {}", outcome.stderr));
-    words
-        .split(' ')
-        .map(|word| word.trim_matches('\'').to_owned())
-        .collect()
+    words.split(' ').map(|word| word.trim_matches('\'').to_owned()).collect()
 }
 
 #[test]
 fn failed_build_hints_at_a_shell_with_its_environment() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
     let runs = user.track_runs();
     let failing = product("    echo the reason\n    exit 7").replace("product", "faulty-1.0");
@@ -108,11 +90,7 @@ fn failed_build_hints_at_a_shell_with_its_environment() {
     let look = "echo \"$name: $($builder -c 'echo $MACHTYPE')\"; . $buildCommandPath";
     let inside = [&words[..], &["--run", look]].concat();
     let there = run(&mut shell(&user, &inside)).assert_exit_code(7);
-    assert!(
-        there.stdout.starts_with("faulty-1.0: aarch64"),
-        "{}",
-        there.stdout
-    );
+    assert!(there.stdout.starts_with("faulty-1.0: aarch64"), "{}", there.stdout);
     assert!(there.stdout.contains("the reason"), "{}", there.stdout);
     // By its name as well, and with the commands on standard input.
     let mut child = shell(&user, &["faulty-1.0"])
@@ -131,9 +109,7 @@ fn failed_build_hints_at_a_shell_with_its_environment() {
 
 #[test]
 fn shell_follows_the_window_size_and_survives_ctrl_c() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
     let runs = user.track_runs();
     let mut screen = sitting(&user, &[]);
@@ -149,9 +125,7 @@ fn shell_follows_the_window_size_and_survives_ctrl_c() {
     screen.wait_for("\nwaiting");
     // The shell may drop what is typed before its prompt is there again.
     screen.type_keys("\u{3}");
-    screen.wait_until("the prompt", |text| {
-        text.trim_end().ends_with(PROMPT.trim_end())
-    });
+    screen.wait_until("the prompt", |text| text.trim_end().ends_with(PROMPT.trim_end()));
     screen.type_keys("echo interrupted with $?\n");
     screen.wait_for("\ninterrupted with 130");
     screen.type_keys("exit 3\n");
@@ -161,9 +135,7 @@ fn shell_follows_the_window_size_and_survives_ctrl_c() {
 
 #[test]
 fn shell_restores_the_terminal() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
     let (mut ends, mut told) = (sitting(&user, &[]), sitting(&user, &[]));
     for screen in [&mut ends, &mut told] {
@@ -178,9 +150,7 @@ fn shell_restores_the_terminal() {
 
 /// Asserts that a shell ended by `end`, with a background process, leaves nothing.
 fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen, &RunTracker)) {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
     let runs = user.track_runs();
     let mut screen = sitting(&user, more);
@@ -206,14 +176,8 @@ fn private_shell_leaves_nothing() {
     let emulated =
         "nix-build '<nixpkgs/nixos>' -A pkgs.bash --argstr system aarch64-linux --no-out-link";
     leaves_nothing(&["--emulation", "private"], |screen, runs| {
-        assert_eq!(
-            runs.handlers(),
-            [""; 0],
-            "nothing is registered on the host"
-        );
-        screen.type_keys(&format!(
-            "$({emulated} 2>/dev/null)/bin/bash -c 'echo $HOST''TYPE'\n"
-        ));
+        assert_eq!(runs.handlers(), [""; 0], "nothing is registered on the host");
+        screen.type_keys(&format!("$({emulated} 2>/dev/null)/bin/bash -c 'echo $HOST''TYPE'\n"));
         screen.wait_for("aarch64");
         screen.hang_up();
     });
@@ -221,9 +185,7 @@ fn private_shell_leaves_nothing() {
 
 #[test]
 fn killed_shell_leaves_no_handler_and_the_next_one_sweeps() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
     let runs = user.track_runs();
     for more in [&[][..], &["--emulation", "private"]] {

@@ -39,14 +39,7 @@ impl SingleRun {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&heard);
         let events = Events::new(move |event| sink.lock().unwrap().push(event));
-        Self {
-            engine,
-            image,
-            run,
-            cancel: Cancel::new(),
-            events,
-            heard,
-        }
+        Self { engine, image, run, cancel: Cancel::new(), events, heard }
     }
 
     pub fn options(&self) -> RegistrarOptions {
@@ -54,9 +47,7 @@ impl SingleRun {
     }
 
     pub async fn registrar(&self) -> Registrar {
-        Registrar::start(self.options(), &self.cancel, &self.events)
-            .await
-            .unwrap()
+        Registrar::start(self.options(), &self.cancel, &self.events).await.unwrap()
     }
 
     pub async fn lease(&self) -> Lease {
@@ -96,9 +87,7 @@ impl SingleRun {
 
     pub fn warned(&self, part: &str) -> bool {
         let heard = self.heard.lock().unwrap();
-        heard
-            .iter()
-            .any(|event| matches!(event, Event::Warning(text) if text.contains(part)))
+        heard.iter().any(|event| matches!(event, Event::Warning(text) if text.contains(part)))
     }
 
     /// Removes the container of a killed client, which the next run would sweep. Another build may have done so.

@@ -18,20 +18,13 @@ pub(super) fn on_a_terminal(user: &TestUser, words: &str, input: &str) -> String
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
 }
 
 #[test]
 fn clean_question_stays_on_the_screen() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     // Colours would look like a redrawn view.
     let user = TestUser::new().with("NO_COLOR", "1");
     user.write("cache-of-mine", "");
@@ -41,23 +34,16 @@ fn clean_question_stays_on_the_screen() {
     let volumes = docker(&["volume", "ls", "--quiet"]);
     remove_volume("sdbuild-store-asked");
     assert!(volumes.contains("sdbuild-store-asked"), "the answer was no");
-    let question = seen
-        .find("Remove all of this? [y/N] ")
-        .expect("the question");
+    let question = seen.find("Remove all of this? [y/N] ").expect("the question");
     let after = &seen[question..];
     assert!(after.contains("nothing was removed"), "{after:?}");
     assert!(!after.contains("error"), "no is no error: {after:?}");
-    assert!(
-        !after.contains('\u{1b}'),
-        "nothing is drawn over the question: {after:?}"
-    );
+    assert!(!after.contains('\u{1b}'), "nothing is drawn over the question: {after:?}");
 }
 
 #[test]
 fn image_is_reported_once_with_what_comes_next() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().with("NO_COLOR", "1");
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let mini = mini_nixpkgs();
@@ -65,14 +51,8 @@ fn image_is_reported_once_with_what_comes_next() {
     let seen = on_a_terminal(&user, &words, "");
     // Once, as the user would type it, with the commands to go on with.
     let lines: Vec<&str> = seen.lines().filter(|l| l.contains("small.img")).collect();
-    assert!(
-        lines[0].starts_with(" ✓ out/small.img · 6 B · "),
-        "{seen:?}"
-    );
-    assert!(
-        lines[1].contains("next  sdbuild boot out/small.img"),
-        "{seen:?}"
-    );
+    assert!(lines[0].starts_with(" ✓ out/small.img · 6 B · "), "{seen:?}");
+    assert!(lines[1].contains("next  sdbuild boot out/small.img"), "{seen:?}");
     assert!(lines[2].contains("sdbuild flash out/small.img"), "{seen:?}");
     assert_eq!(lines.len(), 3, "{seen:?}");
     // Another file of that name stays if its owner says so.
@@ -97,9 +77,7 @@ fn chatty(user: &TestUser) -> Command {
 
 #[test]
 fn stalled_reader_does_not_stop_a_build() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let (unread, stderr) = std::io::pipe().unwrap();
@@ -112,9 +90,7 @@ fn stalled_reader_does_not_stop_a_build() {
 
 #[test]
 fn closed_terminal_does_not_fail_the_build() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let pty = nix::pty::openpty(None, None).unwrap();

@@ -55,9 +55,7 @@ const USER: &str = r#"{
 
 #[test]
 fn flake_of_the_tool_evaluates() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     // Loads the builder's image.
@@ -68,14 +66,7 @@ fn flake_of_the_tool_evaluates() {
         fs::write(dir.path().join(part).join("flake.nix"), text).unwrap();
     }
     let mut copy = Command::new("cp");
-    copy.args([
-        "-r",
-        "--parents",
-        "flake.nix",
-        "packaging/nix",
-        "Cargo.toml",
-        "Cargo.lock",
-    ]);
+    copy.args(["-r", "--parents", "flake.nix", "packaging/nix", "Cargo.toml", "Cargo.lock"]);
     copy.arg(dir.path().join("flake")).current_dir(root());
     run(&mut copy).assert_exit_code(0);
     run(Command::new("chmod").args(["-R", "a+rX"]).arg(dir.path())).assert_exit_code(0);

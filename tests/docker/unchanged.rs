@@ -23,9 +23,7 @@ fn small(body: &str) -> String {
 
 #[test]
 fn unchanged_inputs_and_image_need_no_evaluation() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     let runs = user.track_runs();
     // Options of NixOS, and not the function `storePath`.
@@ -66,17 +64,12 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
 /// A build begins with a directory of nixpkgs as it was read last.
 #[test]
 fn a_changed_directory_of_nixpkgs_is_seen() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     let runs = user.track_runs();
     user.write("pi/sd-card.nix", &small(""));
     let nixpkgs = user.home.path().join("nixpkgs");
-    run(Command::new("cp")
-        .arg("-r")
-        .args([&mini_nixpkgs(), &nixpkgs]))
-    .assert_exit_code(0);
+    run(Command::new("cp").arg("-r").args([&mini_nixpkgs(), &nixpkgs])).assert_exit_code(0);
     let build = || {
         // What was changed just before is not remembered.
         std::thread::sleep(Duration::from_secs(3));
@@ -102,9 +95,7 @@ fn a_changed_directory_of_nixpkgs_is_seen() {
 /// Runs of others that were killed meanwhile once made it a whole build.
 #[test]
 fn what_a_killed_run_left_is_removed_without_a_build() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     let runs = user.track_runs();
     let text = small("");
@@ -126,9 +117,7 @@ fn what_a_killed_run_left_is_removed_without_a_build() {
 
 #[test]
 fn evaluation_that_sees_more_is_done_again() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().offline();
     for body in [
         "  time.timeZone = if builtins.currentTime > 0 then \"UTC\" else null;",
@@ -146,9 +135,7 @@ fn evaluation_that_sees_more_is_done_again() {
 
 #[test]
 fn remembered_evaluation_is_forgotten_with_its_derivation() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();
     let user = TestUser::new().offline().with("SDBUILD_NIXPKGS", mini);
     let text = small("  time.timeZone = builtins.trace \"evaluated now\" \"UTC\";");
@@ -167,10 +154,7 @@ fn remembered_evaluation_is_forgotten_with_its_derivation() {
     assert!(!was_evaluated(&build()), "it was remembered");
     let dry = run(user.build(&["--force"]).arg("--dry-run")).assert_exit_code(0);
     assert!(!was_evaluated(&dry), "{}", dry.stderr);
-    let derivation = dry
-        .stdout
-        .lines()
-        .find_map(|line| line.strip_prefix("derivation"));
+    let derivation = dry.stdout.lines().find_map(|line| line.strip_prefix("derivation"));
     let derivation = derivation.unwrap().trim();
     let cut = format!(
         "for file in $(grep -l {derivation} /nix/var/sdbuild/evaluations/*); do echo more >>$file; done"

@@ -29,32 +29,17 @@ fn change_files(dir: &Path, stop: &AtomicBool) {
 
 #[test]
 fn changing_files_and_own_output_do_no_harm() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     user.write("sd-card.nix", &product(&fresh(LIST)));
     user.write("build.log", "");
     user.write("saved.nix", "{ }");
     let dir = user.home.path().to_owned();
-    let output = || {
-        File::options()
-            .append(true)
-            .create(true)
-            .open(dir.join("out.txt"))
-    };
+    let output = || File::options().append(true).create(true).open(dir.join("out.txt"));
     let mini = mini_nixpkgs();
     let mini = mini.to_str().unwrap();
-    let words = [
-        "build",
-        "--nixpkgs",
-        mini,
-        "--output",
-        "new/images",
-        "--compress",
-        "none",
-    ];
+    let words = ["build", "--nixpkgs", mini, "--output", "new/images", "--compress", "none"];
     let stop = AtomicBool::new(false);
     let built = std::thread::scope(|scope| {
         scope.spawn(|| change_files(&dir, &stop));

@@ -10,10 +10,7 @@ async fn a_path_in_a_removed_container_is_not_missing() {
     for (status, exists) in [("created", true), ("removing", false), ("dead", false)] {
         let (container, _server) = scripted::container(move |request| match request {
             look if look.starts_with("HEAD ") => refused(404, "no such file"),
-            _ => Reply::Whole(
-                200,
-                format!(r#"{{"Id":"c1","State":{{"Status":"{status}"}}}}"#),
-            ),
+            _ => Reply::Whole(200, format!(r#"{{"Id":"c1","State":{{"Status":"{status}"}}}}"#)),
         })
         .await;
         match container.stat("/nix/var").await {
@@ -33,46 +30,24 @@ async fn a_failed_archive_is_never_sent_as_a_complete_one() {
         })
         .await
         .unwrap_err();
-    assert!(
-        error.to_string().contains("the directory changed"),
-        "{error}"
-    );
-    assert!(
-        !server
-            .requests()
-            .iter()
-            .any(|r| r.contains("/archive") && r.ends_with("complete"))
-    );
-    container
-        .upload("/build", |writer| writer.write_all(&vec![0; 1 << 20]))
-        .await
-        .unwrap();
-    assert!(
-        server
-            .requests()
-            .iter()
-            .any(|r| r.contains("/archive") && r.ends_with("complete"))
-    );
+    assert!(error.to_string().contains("the directory changed"), "{error}");
+    assert!(!server.requests().iter().any(|r| r.contains("/archive") && r.ends_with("complete")));
+    container.upload("/build", |writer| writer.write_all(&vec![0; 1 << 20])).await.unwrap();
+    assert!(server.requests().iter().any(|r| r.contains("/archive") && r.ends_with("complete")));
 }
 
 #[tokio::test]
 async fn a_refused_upload_reports_the_engines_message() {
     let (container, _server) = scripted::container(|request| match request {
-        upload if upload.contains("/archive") => Reply::Early(
-            400,
-            r#"{"message":"container rootfs is marked read-only"}"#.into(),
-        ),
+        upload if upload.contains("/archive") => {
+            Reply::Early(400, r#"{"message":"container rootfs is marked read-only"}"#.into())
+        }
         _ => default_reply(),
     })
     .await;
-    let refusal = container
-        .upload("/", |writer| writer.write_all(&[0; 1 << 10]))
-        .await;
+    let refusal = container.upload("/", |writer| writer.write_all(&[0; 1 << 10])).await;
     let text = refusal.unwrap_err().to_string();
-    assert!(
-        text.contains("marked read-only") && text.contains(container.name()),
-        "{text}"
-    );
+    assert!(text.contains("marked read-only") && text.contains(container.name()), "{text}");
 }
 
 #[tokio::test]

@@ -101,10 +101,7 @@ fn assert_build_fails(mirror: Mirror, environment: &[(&str, &str)], message: &st
     assert!(whole.is_empty(), "{whole:?}");
     let requests = engine.requests();
     assert!(!requests.is_empty());
-    assert!(
-        requests.iter().all(|r| r.starts_with("GET ")),
-        "{requests:?}"
-    );
+    assert!(requests.iter().all(|r| r.starts_with("GET ")), "{requests:?}");
     let runs = user.state.path().join(".local/state/sdbuild/runs");
     assert!(file_names(&runs).is_empty(), "{:?}", file_names(&runs));
 }
@@ -119,9 +116,7 @@ fn a_package_that_is_not_what_was_pinned() {
 #[test]
 fn a_mirror_that_answers_404() {
     let gone = |stream: &mut TcpStream| {
-        stream
-            .write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-            .unwrap_or(());
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap_or(());
     };
     assert_build_fails(gone, &[], "404 Not Found");
 }
@@ -153,15 +148,10 @@ fn an_engine_that_is_too_old() {
     let old = Server::new(|_| ok(r#"{"Version":"19.03","ApiVersion":"1.40"}"#));
     let user = TestUser::new().with("DOCKER_HOST", old.endpoint.to_string());
     user.write("sd-card.nix", "{ }");
-    run(&mut user.build(&[]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            &format!(
-                "the engine at {} has API 1.40, but sdbuild needs 1.41 or later",
-                old.endpoint
-            ),
-            "hint: update the engine to Docker 20.10",
-        ]);
+    run(&mut user.build(&[])).assert_exit_code(3).assert_stderr_contains(&[
+        &format!("the engine at {} has API 1.40, but sdbuild needs 1.41 or later", old.endpoint),
+        "hint: update the engine to Docker 20.10",
+    ]);
     assert!(user.outputs().is_empty());
     assert!(!Path::new(&user.state.path().join(".local")).exists());
 }
@@ -200,12 +190,10 @@ fn only_a_closed_standard_output_is_no_failure() {
     drop(pty.master);
     dry_run_to(pty.slave.into()).assert_exit_code(0);
     let full = std::fs::File::options().write(true).open("/dev/full");
-    dry_run_to(full.unwrap().into())
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "error: could not write the result to standard output",
-            "o space left",
-        ]);
+    dry_run_to(full.unwrap().into()).assert_exit_code(3).assert_stderr_contains(&[
+        "error: could not write the result to standard output",
+        "o space left",
+    ]);
 }
 
 #[test]
@@ -224,31 +212,18 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
         "memory         no limit\n",
         "builder image  sdbuild's own",
     ] {
-        assert!(
-            lines.stdout.contains(line),
-            "{line} is not in\n{}",
-            lines.stdout
-        );
+        assert!(lines.stdout.contains(line), "{line} is not in\n{}", lines.stdout);
     }
-    let place = format!(
-        "image into     {}, replacing one of the same name",
-        user.out().display()
-    );
+    let place = format!("image into     {}, replacing one of the same name", user.out().display());
     assert!(lines.stdout.contains(&place), "{}", lines.stdout);
-    let assembled = lines
-        .stdout
-        .lines()
-        .find(|line| line.starts_with("assemble"));
+    let assembled = lines.stdout.lines().find(|line| line.starts_with("assemble"));
     let assembled = assembled.unwrap();
     assert!(assembled.contains("sdbuild/registrar:") && assembled.contains("sdbuild/builder:"));
     assert!(lines.stdout.ends_with("changed        nothing\n"));
     assert_eq!(file_names(user.home.path()), before);
     assert!(file_names(&user.out()).is_empty() && file_names(user.state.path()).is_empty());
     let requests = engine.requests();
-    assert!(
-        requests.iter().all(|r| r.starts_with("GET ")),
-        "{requests:?}"
-    );
+    assert!(requests.iter().all(|r| r.starts_with("GET ")), "{requests:?}");
 }
 
 #[test]
@@ -262,9 +237,7 @@ fn plans_an_existing_handler_on_an_old_rootless_engine() {
         _ => ok("[]"),
     });
     let user = user(&engine, |_| {});
-    let planned = run(&mut user.build(&["--dry-run=plan"]))
-        .assert_exit_code(0)
-        .stdout;
+    let planned = run(&mut user.build(&["--dry-run=plan"])).assert_exit_code(0).stdout;
     let line = "emulation      host: the existing binfmt_misc entry, if there is one; this engine cannot add entries\n";
     assert!(planned.contains(line), "{planned}");
     for mode in ["register", "private"] {
@@ -281,9 +254,7 @@ fn a_dry_run_shows_the_nixpkgs_of_the_lock() {
     let user = user(&engine, |_| {});
     let dry = |nixpkgs: &str| {
         let words = ["build", "--dry-run=plan", "--nixpkgs", nixpkgs];
-        run(user
-            .sdbuild(&words)
-            .env("SDBUILD_CHANNELS", "http://channels.invalid"))
+        run(user.sdbuild(&words).env("SDBUILD_CHANNELS", "http://channels.invalid"))
     };
     let open = dry("26.05").assert_exit_code(0).stdout;
     let looked_up = "nixpkgs        26.05, to be looked up at http://channels.invalid and locked";
@@ -294,23 +265,16 @@ fn a_dry_run_shows_the_nixpkgs_of_the_lock() {
         &format!("version = 2\n[[nixpkgs]]\nrelease = \"26.05\"\nurl = \"http://x.invalid/n\"\nsha256 = \"{hash}\"\n"),
     );
     let locked = dry("26.05").assert_exit_code(0).stdout;
-    assert!(
-        locked.contains("26.05: http://x.invalid/n (sha256 0000"),
-        "{locked}"
-    );
+    assert!(locked.contains("26.05: http://x.invalid/n (sha256 0000"), "{locked}");
     let other = dry("25.11").assert_exit_code(0).stdout;
     assert!(other.contains("25.11, to be looked up"), "{other}");
     user.write("sdbuild.lock", "version = 9");
-    dry("26.05")
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["sdbuild.lock"]);
+    dry("26.05").assert_exit_code(2).assert_stderr_contains(&["sdbuild.lock"]);
 }
 
 #[test]
 fn every_certain_failure_is_reported_before_the_build() {
-    if !root_available() {
-        return;
-    }
+    needs!(root_available());
     let engine = Server::new(|request| match request {
         "GET /info" => {
             ok(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"3.10.0-1160"}"#)
@@ -344,8 +308,5 @@ fn every_certain_failure_is_reported_before_the_build() {
         "hint: set XDG_CACHE_HOME",
     ]);
     let requests = engine.requests();
-    assert!(
-        requests.iter().all(|r| r.starts_with("GET ")),
-        "{requests:?}"
-    );
+    assert!(requests.iter().all(|r| r.starts_with("GET ")), "{requests:?}");
 }

@@ -21,18 +21,10 @@ async fn an_absent_engine_is_named() {
     let failure = connect_to(&endpoint).await;
     assert_eq!(failure.class, Class::Environment);
     let text = failure.to_string();
-    assert!(
-        text.contains(&endpoint.to_string()) && text.contains("Connection refused"),
-        "{text}"
-    );
+    assert!(text.contains(&endpoint.to_string()) && text.contains("Connection refused"), "{text}");
     let failure = connect_to(&Endpoint::Unix("/nonexistent/docker.sock".into())).await;
     assert!(failure.to_string().contains("No such file"), "{failure}");
-    assert!(
-        failure
-            .hints
-            .iter()
-            .any(|hint| hint.contains("systemctl start docker"))
-    );
+    assert!(failure.hints.iter().any(|hint| hint.contains("systemctl start docker")));
 }
 
 #[tokio::test]
@@ -50,20 +42,12 @@ async fn servers_that_are_no_engine_are_distinguished() {
         assert!(text.contains(words), "{text}");
     }
     let tls = Server::new(|_| {
-        Reply::Whole(
-            400,
-            "Client sent an HTTP request to an HTTPS server.\n".into(),
-        )
+        Reply::Whole(400, "Client sent an HTTP request to an HTTPS server.\n".into())
     });
     let failure = connect_to(&tls.endpoint).await;
     assert!(failure.to_string().contains("requires TLS"), "{failure}");
     let web = Server::new(|_| Reply::Whole(404, "<html>not here</html>".into()));
-    assert!(
-        connect_to(&web.endpoint)
-            .await
-            .to_string()
-            .contains("not here")
-    );
+    assert!(connect_to(&web.endpoint).await.to_string().contains("not here"));
 }
 
 #[tokio::test]
@@ -80,10 +64,7 @@ async fn reads_the_facts_of_an_engine() {
     let engine = Engine::connect(&server.endpoint).await.unwrap();
     let facts = engine.facts();
     assert!(facts.podman && facts.rootless);
-    assert_eq!(
-        (facts.architecture.to_string().as_str(), facts.cpus),
-        ("aarch64", 4)
-    );
+    assert_eq!((facts.architecture.to_string().as_str(), facts.cpus), ("aarch64", 4));
     let client = format!("podman --url {}", server.endpoint);
     assert_eq!(engine.address().client(), client);
 }

@@ -24,10 +24,7 @@ fn doctor_checks(engine: &Server, code: i32) -> Vec<Value> {
     let outcome = run(&mut user(engine).sdbuild(&["doctor", "--json"])).assert_exit_code(code);
     let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
     let requests = engine.requests();
-    assert!(
-        requests.iter().all(|r| r.starts_with("GET ")),
-        "{requests:?}"
-    );
+    assert!(requests.iter().all(|r| r.starts_with("GET ")), "{requests:?}");
     report["checks"].as_array().unwrap().clone()
 }
 
@@ -38,11 +35,7 @@ fn check_of(checks: &[Value], topic: &str) -> (String, String) {
     let remedies = check["remedies"].as_array().unwrap();
     let remedies: Vec<_> = remedies.iter().map(|r| r.as_str().unwrap()).collect();
     let verdict = check["verdict"].as_str().unwrap().to_owned();
-    let text = format!(
-        "{} | {}",
-        check["text"].as_str().unwrap(),
-        remedies.join(" | ")
-    );
+    let text = format!("{} | {}", check["text"].as_str().unwrap(), remedies.join(" | "));
     (verdict, text)
 }
 
@@ -92,23 +85,14 @@ fn problems_of_an_engine_come_with_remedies() {
         "{text}"
     );
     let (verdict, text) = check_of(&checks, "memory");
-    assert!(
-        verdict == "warning" && text.contains("more memory"),
-        "{text}"
-    );
+    assert!(verdict == "warning" && text.contains("more memory"), "{text}");
     let old =
         engine_with_info(r#"{"OSType":"linux","Architecture":"x86_64","KernelVersion":"3.10.0"}"#);
     let (verdict, text) = check_of(&doctor_checks(&old, 3), "kernel");
-    assert!(
-        verdict == "bad" && text.contains("needs Linux 4.8 or later"),
-        "{text}"
-    );
+    assert!(verdict == "bad" && text.contains("needs Linux 4.8 or later"), "{text}");
     let ancient = Server::new(|_| ok(r#"{"Version":"19.03","ApiVersion":"1.40"}"#));
     let (verdict, text) = check_of(&doctor_checks(&ancient, 3), "engine");
-    assert!(
-        verdict == "bad" && text.contains("update the engine"),
-        "{text}"
-    );
+    assert!(verdict == "bad" && text.contains("update the engine"), "{text}");
 }
 
 /// Most container images have no certificates.
@@ -121,10 +105,7 @@ fn plain_http_mirror_works_without_certificates() {
         .with("SSL_CERT_FILE", "/dev/null")
         .with("SSL_CERT_DIR", "/nowhere")
         .with("no_proxy", "127.0.0.1")
-        .with(
-            "SDBUILD_DEBIAN_MIRROR",
-            mirror.endpoint.to_string().replace("tcp:", "http:"),
-        );
+        .with("SDBUILD_DEBIAN_MIRROR", mirror.endpoint.to_string().replace("tcp:", "http:"));
     let shown = run(&mut user.sdbuild(&["doctor"])).stdout;
     assert!(shown.contains("✓ Debian mirrors"), "{shown}");
 }
@@ -143,10 +124,7 @@ fn endless_lists_are_not_waited_for() {
     let (verdict, text) = check_of(&checks, "leftovers");
     assert!(verdict == "warning" && text.contains("in time"), "{text}");
     let (verdict, text) = check_of(&checks, "Debian mirrors");
-    assert!(
-        verdict == "bad" && text.contains("SDBUILD_DEBIAN_MIRROR"),
-        "{text}"
-    );
+    assert!(verdict == "bad" && text.contains("SDBUILD_DEBIAN_MIRROR"), "{text}");
 }
 
 #[test]
@@ -155,13 +133,8 @@ fn status_shows_the_rest_when_the_engine_refuses_lists() {
         "GET /info" | "GET /version" => default_reply(),
         _ => refused(500, "out of order\u{1b}[2J"),
     });
-    let shown = run(&mut user(&engine).sdbuild(&["status"]))
-        .assert_exit_code(0)
-        .stdout;
+    let shown = run(&mut user(&engine).sdbuild(&["status"])).assert_exit_code(0).stdout;
     assert!(shown.contains("out of order"), "{shown}");
-    assert!(
-        shown.contains("downloads") && !shown.contains("containers  "),
-        "{shown}"
-    );
+    assert!(shown.contains("downloads") && !shown.contains("containers  "), "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown}");
 }

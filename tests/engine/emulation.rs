@@ -38,11 +38,7 @@ const UNMOUNTED: &str = "bind source path does not exist: /proc/sys/fs/binfmt_mi
 const ROOT_BUILDER: &str = r#"{"Id":"sha256:b1","Architecture":"amd64","Config":{}}"#;
 const ARM_BUILDER: &str = r#"{"Id":"sha256:b1","Architecture":"arm64","Config":{"User":"1000"}}"#;
 
-const SOUND: Machine = Machine {
-    info: PC,
-    refusals: (DENIED, NO_FORMAT),
-    builder: ROOT_BUILDER,
-};
+const SOUND: Machine = Machine { info: PC, refusals: (DENIED, NO_FORMAT), builder: ROOT_BUILDER };
 
 /// The engine's description of an image of sdbuild's.
 fn described(definition: &Definition) -> String {
@@ -63,12 +59,9 @@ fn described(definition: &Definition) -> String {
 /// Both definitions, with locks that name one small package, which is never fetched.
 fn definitions(locks: &Path) -> [Definition; 2] {
     let hash = Sha256Hash::of(b"x");
-    for (name, architecture) in [
-        ("registrar", "amd64"),
-        ("registrar", "arm64"),
-        ("builder", "amd64"),
-        ("builder", "arm64"),
-    ] {
+    for (name, architecture) in
+        [("registrar", "amd64"), ("registrar", "arm64"), ("builder", "amd64"), ("builder", "arm64")]
+    {
         let lock = format!(
             r#"{{"schema":1,"architecture":"{architecture}","snapshot":"20260101T000000Z","packages":[
             {{"name":"a","version":"1","path":"pool/a.deb","size":1,"sha256":"{hash}"}}]}}"#
@@ -145,10 +138,7 @@ impl Fixture {
     #[track_caller]
     fn assert_only_reads(&self) {
         let requests = self.engine.requests();
-        assert!(
-            requests.iter().all(|r| r.starts_with("GET ")),
-            "{requests:?}"
-        );
+        assert!(requests.iter().all(|r| r.starts_with("GET ")), "{requests:?}");
     }
 }
 
@@ -193,25 +183,13 @@ fn auto_tries_every_mode_until_none_is_left() {
         "error: could not start the container that registers QEMU",
     ]);
 
-    let fixture = Fixture::new(Machine {
-        refusals: (DENIED, NO_PROFILE),
-        ..SOUND
-    });
-    fixture
-        .builds(&[])
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[PRIVATE, HOST]);
+    let fixture = Fixture::new(Machine { refusals: (DENIED, NO_PROFILE), ..SOUND });
+    fixture.builds(&[]).assert_exit_code(3).assert_stderr_contains(&[PRIVATE, HOST]);
     assert_eq!(fixture.requested_roles(), ["registrar", "probe", "probe"]);
 
     let fixture = Fixture::new(SOUND);
-    let outcome = fixture
-        .builds(&["--emulation", "register"])
-        .assert_exit_code(3);
-    assert!(
-        !outcome.stderr.contains("continuing with"),
-        "{}",
-        outcome.stderr
-    );
+    let outcome = fixture.builds(&["--emulation", "register"]).assert_exit_code(3);
+    assert!(!outcome.stderr.contains("continuing with"), "{}", outcome.stderr);
     assert_eq!(fixture.requested_roles(), ["registrar"], "as asked for");
 }
 
@@ -219,19 +197,9 @@ fn auto_tries_every_mode_until_none_is_left() {
 #[test]
 fn a_full_disk_does_not_lead_to_the_next_mode() {
     for refusal in [FULL, "no such image", "the daemon is shutting down"] {
-        let fixture = Fixture::new(Machine {
-            refusals: (refusal, NO_PROFILE),
-            ..SOUND
-        });
-        let outcome = fixture
-            .builds(&[])
-            .assert_exit_code(3)
-            .assert_stderr_contains(&[refusal]);
-        assert!(
-            !outcome.stderr.contains("continuing with"),
-            "{}",
-            outcome.stderr
-        );
+        let fixture = Fixture::new(Machine { refusals: (refusal, NO_PROFILE), ..SOUND });
+        let outcome = fixture.builds(&[]).assert_exit_code(3).assert_stderr_contains(&[refusal]);
+        assert!(!outcome.stderr.contains("continuing with"), "{}", outcome.stderr);
         assert_eq!(fixture.requested_roles(), ["registrar"]);
     }
 }
@@ -240,14 +208,9 @@ fn a_full_disk_does_not_lead_to_the_next_mode() {
 #[test]
 fn auto_skips_private_emulation_for_a_root_builder() {
     let of_roots = "private emulation does not work with a builder image that runs as root";
-    for (info, ways) in [
-        (PC, &["registrar", "probe"][..]),
-        (ROOTLESS, &["probe"][..]),
-    ] {
+    for (info, ways) in [(PC, &["registrar", "probe"][..]), (ROOTLESS, &["probe"][..])] {
         let fixture = Fixture::new(Machine { info, ..SOUND });
-        let outcome = fixture
-            .builds(&["--builder-image", "builder:1"])
-            .assert_exit_code(3);
+        let outcome = fixture.builds(&["--builder-image", "builder:1"]).assert_exit_code(3);
         let outcome = outcome.assert_stderr_contains(&[of_roots, HOST]);
         assert_eq!(fixture.requested_roles(), ways);
         let hints = outcome.stderr.lines().filter(|l| l.starts_with("hint: "));
@@ -280,14 +243,8 @@ fn private_emulation_is_refused_early_for_a_root_builder() {
 
 #[test]
 fn a_builder_image_for_another_architecture_is_refused_early() {
-    let fixture = Fixture::new(Machine {
-        builder: ARM_BUILDER,
-        ..SOUND
-    })
-    .with_an_empty_cache();
-    let outcome = fixture
-        .builds(&["--builder-image", "builder:1"])
-        .assert_exit_code(2);
+    let fixture = Fixture::new(Machine { builder: ARM_BUILDER, ..SOUND }).with_an_empty_cache();
+    let outcome = fixture.builds(&["--builder-image", "builder:1"]).assert_exit_code(2);
     outcome.assert_stderr_contains(&[
         "the builder image builder:1 is for aarch64, but the engine's machine is x86_64",
         "hint: pull it for that machine: `docker --host tcp://",
@@ -300,9 +257,7 @@ fn a_builder_image_for_another_architecture_is_refused_early() {
 fn a_native_build_ignores_the_emulation_setting() {
     let fixture = Fixture::new(Machine { info: PI, ..SOUND });
     for mode in ["register", "private", "host"] {
-        let outcome = fixture
-            .builds(&["--dry-run=plan", "--emulation", mode])
-            .assert_exit_code(0);
+        let outcome = fixture.builds(&["--dry-run=plan", "--emulation", mode]).assert_exit_code(0);
         let notice = format!(
             "emulation `{mode}` is not needed, because the engine's machine runs aarch64-linux itself"
         );
@@ -320,9 +275,7 @@ fn an_arm_engine_emulates_what_is_for_pcs() {
     let pc = ["--dry-run=plan", "--system", "x86_64-linux"];
     let plan = fixture.builds(&pc).assert_exit_code(0).stdout;
     let lines = plan.lines().map(|line| line.split_whitespace());
-    let lines: Vec<_> = lines
-        .map(|words| words.collect::<Vec<_>>().join(" "))
-        .collect();
+    let lines: Vec<_> = lines.map(|words| words.collect::<Vec<_>>().join(" ")).collect();
     for line in [
         "emulation register: QEMU runs the image's x86_64-linux programs, with an entry in the kernel's binfmt_misc \
          during the run; if that fails, private, or host",
@@ -336,29 +289,19 @@ fn an_arm_engine_emulates_what_is_for_pcs() {
 /// A privileged container was started to look at an empty table.
 #[test]
 fn reading_an_unmounted_table_starts_no_privileged_container() {
-    let fixture = Fixture::new(Machine {
-        refusals: (UNMOUNTED, NO_FORMAT),
-        ..SOUND
-    });
+    let fixture = Fixture::new(Machine { refusals: (UNMOUNTED, NO_FORMAT), ..SOUND });
     for words in [&["clean", "--dry-run"][..], &["status"]] {
         let before = fixture.requested_roles().len();
         let outcome = run(&mut fixture.user.sdbuild(words)).assert_exit_code(0);
         assert!(!outcome.stderr.contains("warning"), "{}", outcome.stderr);
-        assert!(
-            !outcome.stdout.contains("binfmt_misc entry "),
-            "{}",
-            outcome.stdout
-        );
+        assert!(!outcome.stdout.contains("binfmt_misc entry "), "{}", outcome.stdout);
         assert_eq!(fixture.requested_roles().len() - before, 1, "{words:?}");
     }
 }
 
 #[test]
 fn the_table_of_a_rootless_engine_is_not_requested() {
-    let fixture = Fixture::new(Machine {
-        info: ROOTLESS,
-        ..SOUND
-    });
+    let fixture = Fixture::new(Machine { info: ROOTLESS, ..SOUND });
     run(&mut fixture.user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
     let status = run(&mut fixture.user.sdbuild(&["status"])).assert_exit_code(0);
     assert!(status.stdout.contains("not visible"), "{}", status.stdout);

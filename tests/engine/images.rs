@@ -53,17 +53,8 @@ async fn an_error_inside_the_stream_of_a_load_is_an_error() {
     load("{\"stream\":\"Loaded image: x\\n\"}\n").await.unwrap();
     let detail =
         load("{\"errorDetail\":{\"message\":\"invalid diffID\"},\"error\":\"invalid diffID\"}\n");
-    assert_eq!(
-        detail.await.unwrap_err().to_string(),
-        "load container image: invalid diffID"
-    );
-    let bare = load("{\"stream\":\"…\"}\n{\"error\":\"unexpected EOF\"}\n")
-        .await
-        .unwrap_err();
-    assert!(
-        bare.to_string()
-            .starts_with("load container image: refused"),
-        "{bare}"
-    );
+    assert_eq!(detail.await.unwrap_err().to_string(), "load container image: invalid diffID");
+    let bare = load("{\"stream\":\"…\"}\n{\"error\":\"unexpected EOF\"}\n").await.unwrap_err();
+    assert!(bare.to_string().starts_with("load container image: refused"), "{bare}");
     load("{\"stream\":\"Loa").await.unwrap_err();
 }

@@ -23,10 +23,8 @@ const ENDED: &str = "cannot remove container x as it could not be stopped: sendi
 
 #[tokio::test]
 async fn a_temporary_refusal_is_retried() {
-    for (status, message) in [
-        (409, "removal of container x is already in progress"),
-        (500, ENDED),
-    ] {
+    for (status, message) in [(409, "removal of container x is already in progress"), (500, ENDED)]
+    {
         assert_is_retried(status, message).await;
     }
 }
@@ -43,11 +41,7 @@ async fn assert_is_retried(status: u16, message: &'static str) {
     })
     .await;
     engine.remove_container(NAME).await.unwrap();
-    let deletions = server
-        .requests()
-        .iter()
-        .filter(|r| r.starts_with("DELETE"))
-        .count();
+    let deletions = server.requests().iter().filter(|r| r.starts_with("DELETE")).count();
     assert_eq!(deletions, 4);
 }
 
@@ -58,12 +52,9 @@ async fn directories_another_container_creates_are_waited_for() {
                           /var/lib/docker/volumes/x/_data/var: file exists";
     const UPLOADED: &str =
         "Error processing tar file(exit status 1): mkdir /nix/var/sdbuild: file exists";
-    for (refusals, message, attempts) in [
-        (2, FILLED, 3),
-        (2, UPLOADED, 3),
-        (9, FILLED, 5),
-        (9, "no such image", 1),
-    ] {
+    for (refusals, message, attempts) in
+        [(2, FILLED, 3), (2, UPLOADED, 3), (9, FILLED, 5), (9, "no such image", 1)]
+    {
         let tries = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&tries);
         let (engine, server) = scripted::engine(move |request| {
@@ -123,10 +114,7 @@ async fn an_interruption_is_not_blamed_on_what_was_going_on() {
         });
         run.await.unwrap_err().to_string()
     };
-    assert_eq!(
-        message(&Cancel::new()).await,
-        "run a program: it is missing"
-    );
+    assert_eq!(message(&Cancel::new()).await, "run a program: it is missing");
     let cancelled = Cancel::new();
     cancelled.received(2);
     assert_eq!(message(&cancelled).await, "interrupted");
@@ -184,10 +172,7 @@ async fn objects_without_our_labels_are_never_removed() {
         assert!(matches!(error, EngineError::NotOurs { .. }), "{error}");
     }
     assert!(
-        server
-            .requests()
-            .iter()
-            .all(|request| request.starts_with("GET")),
+        server.requests().iter().all(|request| request.starts_with("GET")),
         "{:?}",
         server.requests()
     );
@@ -208,10 +193,7 @@ async fn containers_made_from_ours_are_neither_listed_nor_removed() {
     let listed = engine.our_containers().await.unwrap();
     let names: Vec<_> = listed.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, [NAME]);
-    for refusal in [
-        engine.stop_container("mine", 1).await,
-        engine.remove_container("mine").await,
-    ] {
+    for refusal in [engine.stop_container("mine", 1).await, engine.remove_container("mine").await] {
         let error = refusal.unwrap_err();
         assert!(matches!(error, EngineError::NotOurs { .. }), "{error}");
     }
@@ -255,10 +237,7 @@ async fn only_our_own_names_are_removed_from_images() {
     assert!(matches!(error, EngineError::NotOurs { .. }), "{error}");
     engine.remove_image("sha256:ours").await.unwrap();
     let requests = server.requests();
-    let deletions: Vec<_> = requests
-        .iter()
-        .filter(|r| r.starts_with("DELETE"))
-        .collect();
+    let deletions: Vec<_> = requests.iter().filter(|r| r.starts_with("DELETE")).collect();
     assert_eq!(
         deletions,
         ["DELETE /images/sdbuild/builder:0123456789ab complete"],

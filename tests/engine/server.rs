@@ -59,13 +59,7 @@ impl Server {
                 std::thread::spawn(move || serve(stream, &*script, &seen));
             }
         });
-        Self {
-            endpoint,
-            address,
-            closed,
-            listener,
-            log,
-        }
+        Self { endpoint, address, closed, listener, log }
     }
 
     /// Closes the listening socket.
@@ -96,24 +90,17 @@ fn serve(stream: TcpStream, script: &dyn Fn(&str) -> Reply, log: &Log) {
     let Some(first) = head.first() else { return };
     let request = first.trim_end_matches(" HTTP/1.1").to_owned();
     let reply = match request.as_str() {
-        "GET /version" => script_or(
-            script,
-            &request,
-            r#"{"Version":"20.10.24","ApiVersion":"1.41"}"#,
-        ),
-        "GET /info" => script_or(
-            script,
-            &request,
-            r#"{"OSType":"linux","Architecture":"x86_64"}"#,
-        ),
+        "GET /version" => {
+            script_or(script, &request, r#"{"Version":"20.10.24","ApiVersion":"1.41"}"#)
+        }
+        "GET /info" => script_or(script, &request, r#"{"OSType":"linux","Architecture":"x86_64"}"#),
         _ => script(&request),
     };
     if !matches!(reply, Reply::Early(..)) {
         let whole = read_body(&mut reader, &head);
-        log.lock().unwrap().push(format!(
-            "{request} {}",
-            if whole { "complete" } else { "broken" }
-        ));
+        log.lock()
+            .unwrap()
+            .push(format!("{request} {}", if whole { "complete" } else { "broken" }));
     }
     answer(stream, reply);
 }
@@ -121,11 +108,7 @@ fn serve(stream: TcpStream, script: &dyn Fn(&str) -> Reply, log: &Log) {
 /// The reply of `script`, or status 200 with `default` for [`default_reply`].
 fn script_or(script: &dyn Fn(&str) -> Reply, request: &str, default: &str) -> Reply {
     let reply = script(request);
-    if matches!(reply, Reply::Whole(599, _)) {
-        ok(default)
-    } else {
-        reply
-    }
+    if matches!(reply, Reply::Whole(599, _)) { ok(default) } else { reply }
 }
 
 /// The reply for requests that a test does not care about: the server's own when connecting, else status 599.
@@ -135,9 +118,7 @@ pub(crate) fn default_reply() -> Reply {
 
 /// Whether the body was complete.
 fn read_body(reader: &mut BufReader<TcpStream>, head: &[String]) -> bool {
-    let chunked = head
-        .iter()
-        .any(|line| line.to_lowercase() == "transfer-encoding: chunked");
+    let chunked = head.iter().any(|line| line.to_lowercase() == "transfer-encoding: chunked");
     if !chunked {
         let length = head.iter().find_map(|line| {
             let line = line.to_lowercase();

@@ -16,14 +16,9 @@ fn is_swept(idle: i64, created: &str) -> bool {
         r#"[{{"Id":"1","Names":["/{NAME}"],"State":"exited","Labels":{{"dev.sdbuild.run":"0123456789ab",
             "dev.sdbuild.role":"builder","dev.sdbuild.created":"{created}"}}}}]"#
     );
-    let ended = format!(
-        r#"{{"State":{{"Running":false,"FinishedAt":"{}"}}}}"#,
-        text(now - idle)
-    );
-    let info = format!(
-        r#"{{"OSType":"linux","Architecture":"x86_64","SystemTime":"{}"}}"#,
-        text(now)
-    );
+    let ended = format!(r#"{{"State":{{"Running":false,"FinishedAt":"{}"}}}}"#, text(now - idle));
+    let info =
+        format!(r#"{{"OSType":"linux","Architecture":"x86_64","SystemTime":"{}"}}"#, text(now));
     let server = Server::new(move |request| match request {
         "GET /info" => ok(info.clone()),
         list_of if list_of.starts_with("GET /containers/json") => ok(list.clone()),
@@ -47,31 +42,13 @@ fn no_single_clock_decides_that_an_object_is_stale() {
     let (hour, day) = (3600, 24 * 3600);
     let elsewhere = |age: i64| format!("another-boot 5 {}", now - age);
     assert!(is_swept(2 * day, &elsewhere(2 * day)));
-    assert!(
-        !is_swept(5 * hour, &elsewhere(2 * day)),
-        "it copies for hours"
-    );
-    assert!(
-        !is_swept(90 * day, &elsewhere(hour)),
-        "the engine's clock was set"
-    );
-    assert!(
-        !is_swept(90 * day, &elsewhere(-hour)),
-        "this one's is behind"
-    );
+    assert!(!is_swept(5 * hour, &elsewhere(2 * day)), "it copies for hours");
+    assert!(!is_swept(90 * day, &elsewhere(hour)), "the engine's clock was set");
+    assert!(!is_swept(90 * day, &elsewhere(-hour)), "this one's is behind");
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
-    let here = |unix| {
-        format!(
-            "{} {} {unix}",
-            boot.trim(),
-            uptime.split_once('.').unwrap().0
-        )
-    };
-    assert!(
-        !is_swept(90 * day, &here(now - 90 * day)),
-        "one clock of both"
-    );
+    let here = |unix| format!("{} {} {unix}", boot.trim(), uptime.split_once('.').unwrap().0);
+    assert!(!is_swept(90 * day, &here(now - 90 * day)), "one clock of both");
 }
 
 /// Of a run that removed its collector and created the next one, which has the same name, another run once killed the second
@@ -115,10 +92,10 @@ fn a_container_that_took_the_name_of_a_stale_one_is_left_alone() {
 #[tokio::test]
 async fn a_running_container_is_stopped_and_removed_by_its_id() {
     let (engine, server) = scripted::engine(|request| match request {
-        list if list.starts_with("GET /containers/json") => ok(
-            r#"[{"Id":"first","Names":["/sdbuild-builder-0123456789ab"],"State":"running",
-                "Labels":{"dev.sdbuild.run":"0123456789ab","dev.sdbuild.role":"builder"}}]"#,
-        ),
+        list if list.starts_with("GET /containers/json") => {
+            ok(r#"[{"Id":"first","Names":["/sdbuild-builder-0123456789ab"],"State":"running",
+                "Labels":{"dev.sdbuild.run":"0123456789ab","dev.sdbuild.role":"builder"}}]"#)
+        }
         change if change.starts_with("POST") || change.starts_with("DELETE") => ok(""),
         _ => default_reply(),
     })

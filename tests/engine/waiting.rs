@@ -8,11 +8,7 @@ use crate::server::{Reply, default_reply, ok, refused};
 #[tokio::test]
 async fn a_connection_that_ends_during_a_wait_is_lost() {
     let (container, _server) = scripted::container(|request| {
-        if request.contains("/wait") {
-            Reply::Cut(String::new())
-        } else {
-            default_reply()
-        }
+        if request.contains("/wait") { Reply::Cut(String::new()) } else { default_reply() }
     })
     .await;
     let error = container.wait().await.unwrap_err();

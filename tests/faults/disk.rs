@@ -16,16 +16,12 @@ fn big() -> String {
 
 #[test]
 fn full_output_directory_is_reported() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     user.write("sd-card.nix", &big());
     let small = SmallDisk::mount(&user.out(), "16m");
-    run(&mut user.build(&[]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["out", "o space left"]);
+    run(&mut user.build(&[])).assert_exit_code(3).assert_stderr_contains(&["out", "o space left"]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     drop(small);
     // The product is still in the store: with space the image is written at once.
@@ -47,24 +43,17 @@ fn with_short_files(user: &TestUser, command: &Command) -> Command {
 
 #[test]
 fn image_too_large_for_the_file_system_is_refused_at_once() {
-    if !engine_ready() || !tools_available(&["prlimit"]) {
-        return;
-    }
+    needs!(engine_ready(), tools_available(&["prlimit"]));
     let user = TestUser::new();
     let text = SMALL_IMAGE.replace("echo small >", "truncate -s 65M");
     user.write("sd-card.nix", &product(&text));
     run(&mut with_short_files(&user, &user.build(&[])))
         .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "out",
-            "does not support files that large (FAT ends at 4 GiB)",
-        ]);
+        .assert_stderr_contains(&["out", "does not support files that large (FAT ends at 4 GiB)"]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     // A small image is written as to any other file system.
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let image = run(&mut with_short_files(&user, &user.build(&[])))
-        .assert_exit_code(0)
-        .image();
+    let image = run(&mut with_short_files(&user, &user.build(&[]))).assert_exit_code(0).image();
     assert_eq!(fs::read_to_string(&image).unwrap(), "small\n");
     assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
 }
@@ -80,9 +69,7 @@ pub fn create_store_volume(name: &str, dir: &Path) {
 
 #[test]
 fn full_store_volume_is_reported() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().with("SDBUILD_STORE", "sdbuild-store-small");
     let runs = user.track_runs();
     let small = SmallDisk::mount(&user.home.path().join("store"), "60m");
@@ -90,24 +77,17 @@ fn full_store_volume_is_reported() {
     user.write("sd-card.nix", &big());
     let outcome = run(&mut user.build(&[]));
     remove_volume("sdbuild-store-small");
-    outcome
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["o space left", "sdbuild-store-small"]);
+    outcome.assert_exit_code(3).assert_stderr_contains(&["o space left", "sdbuild-store-small"]);
     assert!(user.outputs().is_empty());
     runs.assert_nothing_left();
 }
 
 #[test]
 fn full_cache_directory_is_reported() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     // The first has too few bytes, which is checked beforehand; the second has enough bytes but too few inodes, which
     // is not.
-    for (size, message) in [
-        ("8m", "have to be fetched"),
-        ("2g,nr_inodes=12", "download "),
-    ] {
+    for (size, message) in [("8m", "have to be fetched"), ("2g,nr_inodes=12", "download ")] {
         full_cache(size, message);
     }
 }
@@ -122,9 +102,11 @@ fn full_cache(size: &str, message: &str) {
         .with("SDBUILD_LOCKS", locks.to_str().unwrap());
     let runs = user.track_runs();
     user.write("sd-card.nix", &big());
-    run(&mut user.build(&[]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["cache", "o space left", message]);
+    run(&mut user.build(&[])).assert_exit_code(3).assert_stderr_contains(&[
+        "cache",
+        "o space left",
+        message,
+    ]);
     runs.assert_no_objects();
     drop(small);
 }

@@ -19,17 +19,12 @@ const QUICK: &str = "/bin/mkdir -p $out/sd-image $out/nix-support; echo x > $out
 
 #[test]
 fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let mut engine = OwnEngine::start(false);
     let user = TestUser::new().with("DOCKER_HOST", engine.host());
     let runs = user.track_runs();
     for signal in [Signal::SIGKILL, Signal::SIGTERM] {
-        user.write(
-            "sd-card.nix",
-            &offline("echo in the middle; /bin/sleep 600"),
-        );
+        user.write("sd-card.nix", &offline("echo in the middle; /bin/sleep 600"));
         let mut build = Running::start(&mut user.build(&["-v"]));
         build.wait_for("in the middle");
         engine.end(signal);
@@ -57,20 +52,12 @@ fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
 /// that a build needs.
 fn killed_during_registrar_start(engine: &mut OwnEngine, user: &TestUser, runs: &RunTracker) {
     let build = Running::start(&mut user.build(&["--force"]));
-    wait_until(
-        std::time::Duration::from_mins(1),
-        "the registrar is created",
-        || engine.containers() > 0,
-    );
+    wait_until(std::time::Duration::from_mins(1), "the registrar is created", || {
+        engine.containers() > 0
+    });
     engine.end(Signal::SIGKILL);
     let failed = build.finish().assert_exit_code(5);
-    assert!(
-        failed
-            .stderr
-            .contains("start the container that registers QEMU"),
-        "{}",
-        failed.stderr
-    );
+    assert!(failed.stderr.contains("start the container that registers QEMU"), "{}", failed.stderr);
     engine.restart();
     build_again(user).assert_exit_code(0);
     let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
@@ -81,17 +68,12 @@ fn killed_during_registrar_start(engine: &mut OwnEngine, user: &TestUser, runs: 
 /// Each step of the release once waited for its own timeout: more than two minutes in all.
 #[test]
 fn unresponsive_engine_does_not_delay_the_end() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let mut engine = OwnEngine::start(false);
     let user = TestUser::new().with("DOCKER_HOST", engine.host());
     let runs = user.track_runs();
     for times in [1, 2] {
-        user.write(
-            "sd-card.nix",
-            &offline(&format!("echo in the middle {times}; /bin/sleep 600")),
-        );
+        user.write("sd-card.nix", &offline(&format!("echo in the middle {times}; /bin/sleep 600")));
         let mut build = Running::start(&mut user.build(&["-v"]));
         build.wait_for("in the middle");
         engine.signal(Signal::SIGSTOP);
@@ -121,9 +103,7 @@ fn build_again(user: &TestUser) -> Outcome {
 
 #[test]
 fn build_without_binfmt_misc_works_or_hints_at_mounting_it() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let engine = OwnEngine::start(true);
     let user = TestUser::new().with("DOCKER_HOST", engine.host());
     let runs = user.track_runs();

@@ -8,9 +8,7 @@ use crate::support::*;
 
 #[test]
 fn clean_and_build_sweep_after_registrar_and_sdbuild_are_killed() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     for sweep_by_clean in [true, false] {
         let user = TestUser::new().with_own_cache();
         let runs = user.track_runs();
@@ -32,9 +30,7 @@ fn clean_and_build_sweep_after_registrar_and_sdbuild_are_killed() {
             assert!(our_handlers().is_empty());
         } else {
             user.write("sd-card.nix", &product(SMALL_IMAGE));
-            run(&mut user.build(&[]))
-                .assert_exit_code(0)
-                .assert_stderr_contains(&[&stale[0]]);
+            run(&mut user.build(&[])).assert_exit_code(0).assert_stderr_contains(&[&stale[0]]);
         }
         before.assert_unchanged();
     }

@@ -6,9 +6,7 @@ use crate::support::*;
 
 #[test]
 fn killing_sdbuild_and_a_private_builder_leaves_no_handler() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let build = Running::in_mid_build(&user, &["--emulation", "private"]);
@@ -28,9 +26,7 @@ fn killing_sdbuild_and_a_private_builder_leaves_no_handler() {
 
 #[test]
 fn private_builder_ends_when_sdbuild_is_killed() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let build = Running::in_mid_build(&user, &["--emulation", "private"]);
@@ -44,17 +40,13 @@ fn private_builder_ends_when_sdbuild_is_killed() {
         || running().trim() == "false",
     );
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[]))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[&builder]);
+    run(&mut user.build(&[])).assert_exit_code(0).assert_stderr_contains(&[&builder]);
 }
 
 /// Without a registrar no handlers were listed, and stale runs were once never forgotten.
 #[test]
 fn private_build_forgets_the_stale_run_it_swept() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let build = Running::in_mid_build(&user, &["--emulation", "private"]);
     build.signal(Signal::SIGKILL);

@@ -12,9 +12,7 @@ pub fn start(user: &TestUser, script: &str) -> Running {
 
 #[test]
 fn handler_of_a_killed_registrar_is_removed_at_release() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     for command in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
         let user = TestUser::new();
         let runs = user.track_runs();
@@ -22,11 +20,7 @@ fn handler_of_a_killed_registrar_is_removed_at_release() {
         docker(&[command, &[&runs.container("registrar")]].concat());
         let outcome = build.finish();
         // Whether the build survives depends on when the handler was removed; nothing is left either way.
-        assert!(
-            matches!(outcome.code, Some(0 | 3 | 4)),
-            "{command:?}: {}",
-            outcome.stderr
-        );
+        assert!(matches!(outcome.code, Some(0 | 3 | 4)), "{command:?}: {}", outcome.stderr);
         assert!(
             outcome.stderr.contains("container that registers QEMU"),
             "{command:?}: {}",
@@ -38,9 +32,7 @@ fn handler_of_a_killed_registrar_is_removed_at_release() {
 
 #[test]
 fn removed_handler_is_restored_and_reported() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let build = start(&user, &format!("    sleep 4\n{SMALL_IMAGE}"));
@@ -48,27 +40,19 @@ fn removed_handler_is_restored_and_reported() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     let handler = runs.handlers().remove(0);
     std::fs::write(format!("{BINFMT}/{handler}"), "-1").unwrap();
-    wait_until(
-        std::time::Duration::from_secs(2),
-        "the handler is back",
-        || runs.handlers().contains(&handler),
-    );
+    wait_until(std::time::Duration::from_secs(2), "the handler is back", || {
+        runs.handlers().contains(&handler)
+    });
     // Without the handler, the emulated script cannot start its next program at that moment.
     let outcome = build.finish();
-    assert!(
-        matches!(outcome.code, Some(0 | 3 | 4)),
-        "{}",
-        outcome.stderr
-    );
+    assert!(matches!(outcome.code, Some(0 | 3 | 4)), "{}", outcome.stderr);
     assert!(outcome.stderr.contains(&handler), "{}", outcome.stderr);
     runs.assert_nothing_left();
 }
 
 #[test]
 fn killed_builder_is_an_environment_error() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     for command in [&["kill"][..], &["rm", "--force"][..]] {
         let user = TestUser::new();
         let runs = user.track_runs();

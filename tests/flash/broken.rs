@@ -11,13 +11,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::card::{Card, MIB, assert_contains, has_loop_devices, write_table};
-use crate::{have, image, map_of, run};
+use crate::{have, image, map_of, needs, run};
 
 #[test]
 fn damaged_image_leaves_a_half_written_card() {
-    if !have(&["zstd", "xz", "gzip"]) {
-        return;
-    }
+    needs!(have(&["zstd", "xz", "gzip"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
@@ -30,14 +28,7 @@ fn damaged_image_leaves_a_half_written_card() {
     for (name, words) in [
         ("a.img.zst", [half, "data are damaged", "flash it again"]),
         ("a.img.xz", [half, "data are damaged", "flash it again"]),
-        (
-            "a.img.gz",
-            [
-                "(nothing was written)",
-                "is too small",
-                "damaged or incomplete",
-            ],
-        ),
+        ("a.img.gz", ["(nothing was written)", "is too small", "damaged or incomplete"]),
     ] {
         let whole = fs::read(card.at(name)).unwrap();
         let cut = format!("cut-{name}");
@@ -54,18 +45,13 @@ fn damaged_image_leaves_a_half_written_card() {
         fs::write(card.at("a.img"), &other).unwrap();
         let (code, text) = card.run_flash("a.img", &[]);
         assert_eq!(code, Some(2), "{text}");
-        assert_contains(
-            &text,
-            &["(the card is half-written)", "does not match its block map"],
-        );
+        assert_contains(&text, &["(the card is half-written)", "does not match its block map"]);
     }
 }
 
 #[test]
 fn image_larger_than_the_card_is_found_while_writing() {
-    if !have(&["gzip"]) {
-        return;
-    }
+    needs!(have(&["gzip"]));
     let Some(card) = Card::new(16 * MIB) else {
         return;
     };
@@ -80,17 +66,10 @@ fn image_larger_than_the_card_is_found_while_writing() {
     assert_eq!(code, Some(2), "{text}");
     assert_contains(
         &text,
-        &[
-            "(the card is half-written)",
-            "larger than the disk",
-            "16777216 bytes",
-        ],
+        &["(the card is half-written)", "larger than the disk", "16777216 bytes"],
     );
     // Unless the manifest states the size.
-    let (before, size) = (
-        card.bytes(),
-        fs::metadata(card.at("a.img.gz")).unwrap().len(),
-    );
+    let (before, size) = (card.bytes(), fs::metadata(card.at("a.img.gz")).unwrap().len());
     let hash = "ab".repeat(32);
     let text = format!(
         r#"{{"version": 1, "image": {{"size": {size}, "sha256": "{hash}"}}, "raw": {{"size": 25165824, "sha256": "{hash}"}}}}"#
@@ -104,9 +83,7 @@ fn image_larger_than_the_card_is_found_while_writing() {
 
 #[test]
 fn disk_that_fails_while_writing_is_reported() {
-    if !has_loop_devices() {
-        return;
-    }
+    needs!(has_loop_devices());
     // A sparse file on a file system that is smaller: writes fail when that is full.
     let dir = tempfile::tempdir().unwrap();
     run("mount -t tmpfs -o size=8m none .", dir.path());
@@ -121,18 +98,13 @@ fn disk_that_fails_while_writing_is_reported() {
     write_table(&path);
     let (code, text) = card.run_flash(path.to_str().unwrap(), &[]);
     assert_eq!(code, Some(3), "{text}");
-    assert_contains(
-        &text,
-        &["(the card is half-written)", "write at byte", "error"],
-    );
+    assert_contains(&text, &["(the card is half-written)", "write at byte", "error"]);
     assert_eq!(text.matches("error:").count(), 1, "{text}");
 }
 
 #[test]
 fn interrupt_leaves_a_half_written_card() {
-    if !have(&["mkfifo"]) {
-        return;
-    }
+    needs!(have(&["mkfifo"]));
     let Some(card) = Card::new(400 * MIB) else {
         return;
     };
@@ -159,11 +131,7 @@ fn interrupt_leaves_a_half_written_card() {
         }
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.signal(), Some(2), "{text}");
-        let parts = [
-            "(the card is half-written)",
-            "interrupted",
-            "flash it again",
-        ];
+        let parts = ["(the card is half-written)", "interrupted", "flash it again"];
         assert_contains(&text, &parts);
         return;
     }

@@ -66,12 +66,7 @@ impl Card {
     /// Creates an image of 24 MiB with data in some places; returns its bytes.
     pub(crate) fn image(&self, name: &str) -> Vec<u8> {
         let path = self.at(name);
-        let data = [
-            (0, 9000),
-            (3 * MIB, 5 << 20),
-            (9 * MIB + 4096, 1),
-            (23 * MIB, 1 << 20),
-        ];
+        let data = [(0, 9000), (3 * MIB, 5 << 20), (9 * MIB + 4096, 1), (23 * MIB, 1 << 20)];
         image(&path, 24 * MIB, 5, &data);
         write_table(&path);
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
@@ -130,10 +125,7 @@ pub(crate) fn has_loop_devices() -> bool {
     let root = nix::unistd::Uid::effective().is_root();
     let here = root && Path::new("/dev/loop-control").exists();
     let ci = std::env::var_os("CI").is_some();
-    assert!(
-        here || !ci,
-        "in CI every test must run: loop devices need root"
-    );
+    assert!(here || !ci, "in CI every test must run: loop devices need root");
     if !here {
         report_skip("loop devices need root and /dev/loop-control");
     }
@@ -144,10 +136,7 @@ pub(crate) fn has_loop_devices() -> bool {
 pub(crate) fn run_output(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Asserts that the text contains all of `parts`.

@@ -30,12 +30,7 @@ impl Fixture {
     /// A file of random bytes as the card, and an image with the ranges `data`.
     fn new(card: u64, size: u64, data: &[(u64, usize)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        image(
-            &dir.path().join("card"),
-            card,
-            1,
-            &[(0, usize::try_from(card).unwrap())],
-        );
+        image(&dir.path().join("card"), card, 1, &[(0, usize::try_from(card).unwrap())]);
         image(&dir.path().join("a.img"), size, 2, data);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&seen);
@@ -73,11 +68,7 @@ impl Fixture {
 
 /// Changes one byte.
 fn flip(path: &Path, at: u64) {
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap();
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
@@ -124,10 +115,7 @@ fn image_may_have_any_length() {
 fn card_that_is_too_small_is_reported() {
     let fixture = Fixture::new(10 * MIB, 20 * MIB, &[(0, 20 << 20)]);
     let failure = fixture.flash("a.img", |_| ()).unwrap_err();
-    assert_eq!(
-        (failure.class, fixture.state.get()),
-        (Class::Usage, WriteState::HalfWritten)
-    );
+    assert_eq!((failure.class, fixture.state.get()), (Class::Usage, WriteState::HalfWritten));
     // Also when only zeros are left to write.
     let fixture = Fixture::new(10 * MIB, 20 * MIB, &[(0, 1 << 20)]);
     let failure = fixture.flash("a.img", |_| ()).unwrap_err();
@@ -141,10 +129,7 @@ fn interrupt_before_the_first_write_changes_nothing() {
     let before = fs::read(fixture.file("card")).unwrap();
     fixture.context.cancel.received(2);
     let failure = fixture.flash("a.img", |_| ()).unwrap_err();
-    assert_eq!(
-        (failure.class, fixture.state.get()),
-        (Class::Interrupted, WriteState::Untouched)
-    );
+    assert_eq!((failure.class, fixture.state.get()), (Class::Interrupted, WriteState::Untouched));
     assert!(fs::read(fixture.file("card")).unwrap() == before);
 }
 
@@ -153,21 +138,14 @@ fn list_may_have_the_hash_of_the_decompressed_image() {
     use sha2::{Digest as _, Sha256};
     let fixture = Fixture::new(24 * MIB, 20 * MIB, &[(0, 8192)]);
     let raw = fs::read(fixture.file("a.img")).unwrap();
-    fs::write(
-        fixture.file("a.img.zst"),
-        zstd::encode_all(raw.as_slice(), 1).unwrap(),
-    )
-    .unwrap();
+    fs::write(fixture.file("a.img.zst"), zstd::encode_all(raw.as_slice(), 1).unwrap()).unwrap();
     let list = |hash: &str| fs::write(fixture.file("a.img.zst.sha256"), format!("{hash}  a.img\n"));
     list(&hex::encode(Sha256::digest(&raw))).unwrap();
     fixture.flash("a.img.zst", |_| ()).unwrap();
     assert!(fixture.holds_image());
     list(&"ab".repeat(32)).unwrap();
     let failure = fixture.flash("a.img.zst", |_| ()).unwrap_err();
-    assert!(
-        failure.to_string().contains("have the hash that"),
-        "{failure}"
-    );
+    assert!(failure.to_string().contains("have the hash that"), "{failure}");
     assert_eq!(fixture.state.get(), WriteState::HalfWritten);
 }
 
@@ -234,10 +212,7 @@ fn manifest_alone_states_hash_and_size() {
     std::io::Write::write_all(&mut gzip, &raw).unwrap();
     let mut file = gzip.finish().unwrap();
     fs::write(fixture.file("a.img.gz"), &file).unwrap();
-    assert_eq!(
-        FlashSource::open(&fixture.file("a.img.gz")).unwrap().size,
-        0
-    );
+    assert_eq!(FlashSource::open(&fixture.file("a.img.gz")).unwrap().size, 0);
     manifest(&fixture, "a.img.gz", 20 * MIB);
     let source = FlashSource::open(&fixture.file("a.img.gz")).unwrap();
     assert_eq!(source.size, 20 * MIB);
@@ -255,10 +230,7 @@ fn manifest_alone_states_hash_and_size() {
     assert!(text.contains("a.img.gz.json states"), "{text}");
     // The fields of a later version are unknown.
     fs::write(fixture.file("a.img.gz.json"), r#"{"version": 2}"#).unwrap();
-    assert_eq!(
-        FlashSource::open(&fixture.file("a.img.gz")).unwrap().size,
-        0
-    );
+    assert_eq!(FlashSource::open(&fixture.file("a.img.gz")).unwrap().size, 0);
 }
 
 #[test]
@@ -288,10 +260,7 @@ fn pipe_instead_of_a_manifest_is_refused() {
     nix::unistd::mkfifo(&fixture.file("a.img.json"), mode).unwrap();
     let failure = FlashSource::open(&fixture.file("a.img")).unwrap_err();
     assert_eq!(failure.class, Class::Usage);
-    assert!(
-        failure.to_string().contains("not a plain file"),
-        "{failure}"
-    );
+    assert!(failure.to_string().contains("not a plain file"), "{failure}");
 }
 
 /// Interrupts a flash in the long hole at the end of an image; returns the bytes that were reported last.
@@ -314,10 +283,7 @@ pub(crate) fn interrupt_in_a_hole(dir: &Path, size: u64) -> u64 {
     let mut target = Target::open(&card).unwrap();
     let context = Context { cancel, events };
     let failure = write(&source, &mut target, &context, &state).unwrap_err();
-    assert_eq!(
-        (failure.class, state.get()),
-        (Class::Interrupted, WriteState::HalfWritten)
-    );
+    assert_eq!((failure.class, state.get()), (Class::Interrupted, WriteState::HalfWritten));
     *reported.lock().unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::card::{Card, MIB, assert_contains, has_loop_devices, run_output};
 use crate::files::interrupt_in_a_hole;
-use crate::{have, run};
+use crate::{have, needs, run};
 
 #[test]
 fn card_holds_the_image() {
@@ -19,27 +19,16 @@ fn card_holds_the_image() {
     let bytes = card.image("a.img");
     let (code, text) = card.run_flash("a.img", &[]);
     assert_eq!(code, Some(0), "{text}");
-    assert_contains(
-        &text,
-        &["Write: done", "Verify: done", "is written and verified"],
-    );
+    assert_contains(&text, &["Write: done", "Verify: done", "is written and verified"]);
     let after = card.bytes();
-    assert!(
-        after[..bytes.len()] == bytes[..],
-        "the card is not the image"
-    );
-    assert!(
-        after[bytes.len()..] == before[bytes.len()..],
-        "something behind the image changed"
-    );
+    assert!(after[..bytes.len()] == bytes[..], "the card is not the image");
+    assert!(after[bytes.len()..] == before[bytes.len()..], "something behind the image changed");
 }
 
 /// Its content is in an image of a virtual machine, which was written to it in place of the disk that the image describes.
 #[test]
 fn a_disk_with_the_file_of_a_virtual_machine_is_not_inspected() {
-    if !have(&["qemu-img"]) {
-        return;
-    }
+    needs!(have(&["qemu-img"]));
     let Some(card) = Card::new(8 * MIB) else {
         return;
     };
@@ -59,20 +48,13 @@ fn a_disk_with_the_file_of_a_virtual_machine_is_not_inspected() {
 
 #[test]
 fn compressed_images_with_and_without_block_map() {
-    if !have(&["zstd", "xz", "gzip", "bmaptool"]) {
-        return;
-    }
+    needs!(have(&["zstd", "xz", "gzip", "bmaptool"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
     let bytes = card.image("a.img");
     run("bmaptool create -o a.img.bmap a.img", card.dir.path());
-    for pack in [
-        "true",
-        "zstd -q a.img",
-        "xz -k -0 a.img",
-        "gzip -k -1 a.img",
-    ] {
+    for pack in ["true", "zstd -q a.img", "xz -k -0 a.img", "gzip -k -1 a.img"] {
         run(pack, card.dir.path());
     }
     for name in ["a.img", "a.img.zst", "a.img.xz", "a.img.gz"] {
@@ -80,17 +62,11 @@ fn compressed_images_with_and_without_block_map() {
             if !map {
                 fs::rename(card.at("a.img.bmap"), card.at("away")).unwrap();
             }
-            let worn = fs::OpenOptions::new()
-                .write(true)
-                .open(card.at("card"))
-                .unwrap();
+            let worn = fs::OpenOptions::new().write(true).open(card.at("card")).unwrap();
             worn.write_all_at(&vec![7; 32 << 20], 0).unwrap();
             let (code, text) = card.run_flash(name, &[]);
             assert_eq!(code, Some(0), "{name}: {text}");
-            assert!(
-                card.bytes()[..bytes.len()] == bytes[..],
-                "{name}, map: {map}"
-            );
+            assert!(card.bytes()[..bytes.len()] == bytes[..], "{name}, map: {map}");
             if !map {
                 fs::rename(card.at("away"), card.at("a.img.bmap")).unwrap();
             }
@@ -100,17 +76,12 @@ fn compressed_images_with_and_without_block_map() {
 
 #[test]
 fn kernel_reads_the_new_partition_table() {
-    if !have(&["addpart", "sfdisk"]) {
-        return;
-    }
+    needs!(have(&["addpart", "sfdisk"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
     card.image("a.img");
-    run(
-        &format!("addpart {} 1 2048 4096", card.node),
-        card.dir.path(),
-    );
+    run(&format!("addpart {} 1 2048 4096", card.node), card.dir.path());
     let name = card.node.trim_start_matches("/dev/");
     let part = PathBuf::from(format!("/sys/class/block/{name}/{name}p1"));
     assert!(part.exists());
@@ -119,23 +90,15 @@ fn kernel_reads_the_new_partition_table() {
     command.args(["flash", "a.img", &node, "--allow-fixed", "--yes"]);
     let (code, text) = run_output(command.current_dir(card.dir.path()));
     assert_eq!(code, Some(2), "{text}");
-    assert_contains(
-        &text,
-        &["is a partition of", "a whole disk", "(nothing was written)"],
-    );
+    assert_contains(&text, &["is a partition of", "a whole disk", "(nothing was written)"]);
     let (code, text) = card.run_flash("a.img", &[]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(
-        !part.exists(),
-        "the partition of the old table is still there"
-    );
+    assert!(!part.exists(), "the partition of the old table is still there");
 }
 
 #[test]
 fn lost_partitions_are_listed_in_the_question() {
-    if !have(&["sfdisk"]) {
-        return;
-    }
+    needs!(have(&["sfdisk"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
@@ -164,9 +127,7 @@ fn lost_partitions_are_listed_in_the_question() {
 
 #[test]
 fn disk_that_cannot_clear_is_read_and_overwritten() {
-    if !has_loop_devices() {
-        return;
-    }
+    needs!(has_loop_devices());
     // ramfs does not support punching holes.
     let dir = tempfile::tempdir().unwrap();
     run("mount -t ramfs none .", dir.path());
@@ -179,10 +140,7 @@ fn disk_that_cannot_clear_is_read_and_overwritten() {
     for _ in 0..2 {
         let (code, text) = card.run_flash("a.img", &[]);
         assert_eq!(code, Some(0), "{text}");
-        assert!(
-            card.bytes()[..bytes.len()] == bytes[..],
-            "the card is not the image"
-        );
+        assert!(card.bytes()[..bytes.len()] == bytes[..], "the card is not the image");
         let file = fs::OpenOptions::new().write(true).open(card.at("card"));
         let file = file.unwrap();
         for at in [MIB, 2 * MIB, 17 * MIB + 5, 20 * MIB] {
@@ -193,9 +151,7 @@ fn disk_that_cannot_clear_is_read_and_overwritten() {
 
 #[test]
 fn clearing_a_long_hole_by_writing_can_be_interrupted() {
-    if !has_loop_devices() {
-        return;
-    }
+    needs!(has_loop_devices());
     let dir = tempfile::tempdir().unwrap();
     run("mount -t ramfs none .", dir.path());
     let reported = std::panic::catch_unwind(|| interrupt_in_a_hole(dir.path(), 64 * MIB));

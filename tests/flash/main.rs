@@ -31,7 +31,7 @@ mod tools;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use tools::{find, have};
+use tools::{find, have, needs};
 
 /// The root directory of the project.
 fn root() -> &'static Path {
@@ -42,10 +42,7 @@ fn root() -> &'static Path {
 fn try_run(line: &str, dir: &Path) -> Output {
     let mut words = line.split_whitespace();
     let mut command = Command::new(find(words.next().unwrap()).unwrap());
-    command
-        .args(words)
-        .current_dir(dir)
-        .env("LC_ALL", "C.UTF-8");
+    command.args(words).current_dir(dir).env("LC_ALL", "C.UTF-8");
     command.output().unwrap()
 }
 

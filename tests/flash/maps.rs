@@ -5,25 +5,18 @@ use std::os::unix::fs::FileExt as _;
 
 use sdbuild_image::blockmap::BlockMap;
 
-use crate::{have, image, map_of, run, try_run};
+use crate::{have, image, map_of, needs, run, try_run};
 
 const MIB: u64 = 1 << 20;
 
 #[test]
 fn bmaptool_accepts_our_map_and_finds_differences() {
-    if !have(&["bmaptool"]) {
-        return;
-    }
+    needs!(have(&["bmaptool"]));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.img");
     // A start, a range that is split, a short gap, and an end inside a block.
     let size = 40 * MIB + 1234;
-    let data = [
-        (0, 5000),
-        (5 * MIB, 20 << 20),
-        (25 * MIB + 8192, 1),
-        (size - 9, 9),
-    ];
+    let data = [(0, 5000), (5 * MIB, 20 << 20), (25 * MIB + 8192, 1), (size - 9, 9)];
     image(&path, size, 1, &data);
     let bytes = fs::read(&path).unwrap();
     let map = map_of(&bytes);
@@ -35,10 +28,7 @@ fn bmaptool_accepts_our_map_and_finds_differences() {
     file.write_all_at(&[bytes[12 << 20] ^ 1], 12 * MIB).unwrap();
     let output = try_run("bmaptool copy --bmap a.bmap a.img other", dir.path());
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        !output.status.success() && stderr.contains("checksum mismatch"),
-        "{stderr}"
-    );
+    assert!(!output.status.success() && stderr.contains("checksum mismatch"), "{stderr}");
     // One byte of the map is changed.
     let xml = map.to_xml().replacen("<BlockSize> ", "<BlockSize>  ", 1);
     fs::write(dir.path().join("a.bmap"), xml).unwrap();
@@ -48,9 +38,7 @@ fn bmaptool_accepts_our_map_and_finds_differences() {
 
 #[test]
 fn map_of_bmaptool_is_read() {
-    if !have(&["bmaptool"]) {
-        return;
-    }
+    needs!(have(&["bmaptool"]));
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.img");
     let data = [(0, 4096), (5 * MIB, 3 << 20), (30 * MIB, 4096)];

@@ -17,18 +17,13 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(name: &str) -> Self {
-        let machine = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let machine = Self { dir: tempfile::tempdir().unwrap() };
         let text =
             fs::read_to_string(root().join(format!("tests/flash/trees/{name}.txt"))).unwrap();
         let (devices, tables) = text.split_once("\nmounts\n").unwrap();
         let (mounts, swaps) = tables.split_once("swaps\n").unwrap();
         machine.write("proc/self/mountinfo", mounts);
-        machine.write(
-            "proc/swaps",
-            &format!("Filename Type Size Used Priority\n{swaps}"),
-        );
+        machine.write("proc/swaps", &format!("Filename Type Size Used Priority\n{swaps}"));
         let mut disk = String::new();
         for line in devices.lines().filter(|line| !line.starts_with('#')) {
             let words: Vec<_> = line.split(' ').collect();
@@ -42,10 +37,7 @@ impl Machine {
                     machine.device(&place, &words[1..3], &words[3..]);
                 }
                 "part" => {
-                    let number = words[1]
-                        .rsplit(|c: char| !c.is_ascii_digit())
-                        .next()
-                        .unwrap();
+                    let number = words[1].rsplit(|c: char| !c.is_ascii_digit()).next().unwrap();
                     machine.write(&format!("{disk}/{}/partition", words[1]), number);
                     machine.device(&format!("{disk}/{}", words[1]), &words[1..3], &words[3..]);
                 }
@@ -57,14 +49,10 @@ impl Machine {
                     machine.write(&format!("run/udev/data/b{}", number.unwrap()), &lines);
                 }
                 "slave" => {
-                    machine.write(
-                        &format!("sys/class/block/{}/slaves/{}/x", words[1], words[2]),
-                        "",
-                    );
-                    machine.write(
-                        &format!("sys/class/block/{}/holders/{}/x", words[2], words[1]),
-                        "",
-                    );
+                    machine
+                        .write(&format!("sys/class/block/{}/slaves/{}/x", words[1], words[2]), "");
+                    machine
+                        .write(&format!("sys/class/block/{}/holders/{}/x", words[2], words[1]), "");
                 }
                 "btrfs" => {
                     for name in &words[2..] {
@@ -88,9 +76,7 @@ impl Machine {
     }
 
     pub fn device(&self, place: &str, names: &[&str], files: &[&str]) {
-        let [name, number] = names else {
-            panic!("{names:?}")
-        };
+        let [name, number] = names else { panic!("{names:?}") };
         self.write(&format!("{place}/dev"), number);
         for (file, value) in files.iter().map(|word| word.split_once('=').unwrap()) {
             let file = if file == "sectors" { "size" } else { file };
@@ -117,10 +103,7 @@ impl Machine {
     }
 
     pub fn listed(&self) -> Vec<String> {
-        self.inventory()
-            .candidates()
-            .map(|disk| disk.name.clone())
-            .collect()
+        self.inventory().candidates().map(|disk| disk.name.clone()).collect()
     }
 
     /// Why the device is refused for an image of 1 MB; empty when it is not.

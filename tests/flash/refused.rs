@@ -5,13 +5,11 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::card::{Card, MIB, assert_contains, run_output};
-use crate::{have, image, map_of, run};
+use crate::{have, image, map_of, needs, run};
 
 #[test]
 fn refused_disk_is_not_changed() {
-    if !have(&["mkfs.ext4", "zstd", "xz", "gzip"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4", "zstd", "xz", "gzip"]));
     let Some(card) = Card::new(16 * MIB) else {
         return;
     };
@@ -24,19 +22,11 @@ fn refused_disk_is_not_changed() {
     fs::write(card.at("empty.img"), "").unwrap();
     // As long as its partition.
     fs::write(card.at("bad.img"), &bytes[..3 << 20]).unwrap();
-    fs::write(
-        card.at("bad.img.sha256"),
-        format!("{}  bad.img\n", "ab".repeat(32)),
-    )
-    .unwrap();
+    fs::write(card.at("bad.img.sha256"), format!("{}  bad.img\n", "ab".repeat(32))).unwrap();
     fs::write(card.at("other.img"), &bytes[..8192]).unwrap();
     fs::write(card.at("other.img.bmap"), map_of(&bytes).to_xml()).unwrap();
     fs::write(card.at("torn.img"), &bytes[..8192]).unwrap();
-    fs::write(
-        card.at("torn.img.bmap"),
-        &map_of(&bytes[..8192]).to_xml()[..300],
-    )
-    .unwrap();
+    fs::write(card.at("torn.img.bmap"), &map_of(&bytes[..8192]).to_xml()[..300]).unwrap();
     for (name, words) in [
         (
             "large.img",
@@ -46,10 +36,7 @@ fn refused_disk_is_not_changed() {
         ("large.img.xz", "the image has 25 MB (25165824)"),
         ("large.img.gz", "the image has 25 MB (25165824)"),
         ("empty.img", "the file is empty"),
-        (
-            "bad.img",
-            "does not have the hash that bad.img.sha256 states",
-        ),
+        ("bad.img", "does not have the hash that bad.img.sha256 states"),
         ("other.img", "is the block map of another image"),
         ("torn.img", "read the block map torn.img.bmap"),
         ("none.img", "there is no such file"),
@@ -67,29 +54,18 @@ fn refused_disk_is_not_changed() {
 
 #[test]
 fn mounted_card_is_unmounted_only_on_request() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
     let bytes = card.image("a.img");
-    run(
-        &format!("mkfs.ext4 -q -L OLD {}", card.node),
-        card.dir.path(),
-    );
+    run(&format!("mkfs.ext4 -q -L OLD {}", card.node), card.dir.path());
     fs::create_dir(card.at("point")).unwrap();
     let point = card.at("point").canonicalize().unwrap();
-    run(
-        &format!("mount {} {}", card.node, point.display()),
-        card.dir.path(),
-    );
+    run(&format!("mount {} {}", card.node, point.display()), card.dir.path());
     let (code, text) = card.run_flash("a.img", &[]);
     assert_eq!(code, Some(2), "{text}");
-    assert_contains(
-        &text,
-        &["is mounted at", point.to_str().unwrap(), "--unmount"],
-    );
+    assert_contains(&text, &["is mounted at", point.to_str().unwrap(), "--unmount"]);
     // A program uses it.
     let held = fs::File::create(point.join("file")).unwrap();
     let (code, text) = card.run_flash("a.img", &["--unmount"]);
@@ -114,9 +90,7 @@ fn mounted_card_is_unmounted_only_on_request() {
 
 #[test]
 fn card_mounted_in_another_namespace_is_in_use() {
-    if !have(&["unshare", "mkfs.ext4"]) {
-        return;
-    }
+    needs!(have(&["unshare", "mkfs.ext4"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
@@ -162,9 +136,7 @@ fn iso9660() -> Vec<u8> {
 /// The recipe was written to the card, with a warning.
 #[test]
 fn file_without_partition_table_needs_raw() {
-    if !have(&["mkfs.ext4", "zstd", "addpart"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4", "zstd", "addpart"]));
     let Some(card) = Card::new(16 * MIB) else {
         return;
     };
@@ -172,10 +144,7 @@ fn file_without_partition_table_needs_raw() {
     let recipe = "{ config, pkgs, ... }: { imports = [ ]; }\n".repeat(50);
     fs::write(card.at("sd-card.nix"), &recipe).unwrap();
     run("zstd -q sd-card.nix -o packed.img.zst", card.dir.path());
-    fs::File::create(card.at("ext.img"))
-        .unwrap()
-        .set_len(MIB)
-        .unwrap();
+    fs::File::create(card.at("ext.img")).unwrap().set_len(MIB).unwrap();
     run("mkfs.ext4 -q ext.img", card.dir.path());
     fs::write(card.at("noise.img"), [1; 4096]).unwrap();
     for (name, words) in [
@@ -209,10 +178,7 @@ fn file_without_partition_table_needs_raw() {
     let (code, text) = card.run_flash("live.iso", &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(card.bytes().starts_with(&iso));
-    run(
-        &format!("addpart {} 1 2048 4096", card.node),
-        card.dir.path(),
-    );
+    run(&format!("addpart {} 1 2048 4096", card.node), card.dir.path());
     let node = format!("{}p1", card.node);
     let mut flash = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
     flash.args(["flash", "live.iso", &node, "--allow-fixed", "--yes"]);
@@ -225,9 +191,7 @@ fn file_without_partition_table_needs_raw() {
 
 #[test]
 fn user_without_permission_gets_the_whole_command() {
-    if !have(&["setpriv"]) {
-        return;
-    }
+    needs!(have(&["setpriv"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
@@ -241,10 +205,7 @@ fn user_without_permission_gets_the_whole_command() {
     let (code, text) = run_output(command.env("HOME", card.dir.path()));
     assert_eq!(code, Some(3), "{text}");
     let wanted = format!("/sdbuild flash 'my card.img' {} --allow-fixed", card.node);
-    assert_contains(
-        &text,
-        &["this user may not write", "as root: sudo /", &wanted],
-    );
+    assert_contains(&text, &["this user may not write", "as root: sudo /", &wanted]);
 }
 
 #[test]
@@ -287,9 +248,7 @@ fn a_disk_alone_gets_the_newest_image() {
 
 #[test]
 fn only_yes_confirms() {
-    if !have(&["script"]) {
-        return;
-    }
+    needs!(have(&["script"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
@@ -310,21 +269,10 @@ fn only_yes_confirms() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let code = if written { 0 } else { 2 };
         assert_eq!(output.status.code(), Some(code), "{text}");
-        assert_contains(
-            &text,
-            &[
-                &card.node,
-                "no partitions",
-                "All of this will be lost",
-                "[y/N]",
-            ],
-        );
+        assert_contains(&text, &[&card.node, "no partitions", "All of this will be lost", "[y/N]"]);
         let now = card.bytes();
         if written {
-            assert_contains(
-                &text,
-                &["is written and verified: you can take the card out"],
-            );
+            assert_contains(&text, &["is written and verified: you can take the card out"]);
             assert!(now[..bytes.len()] == bytes[..]);
         } else {
             assert_contains(&text, &["nothing was written: the answer was no"]);

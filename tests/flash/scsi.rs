@@ -69,8 +69,5 @@ fn removable_disk_is_listed_and_written_without_flags() {
     assert_contains(&text, &[&node]);
     let (code, text) = sdbuild(&[&node, "--yes"]);
     assert_eq!(code, Some(0), "{text}");
-    run(
-        &format!("cmp --bytes {} a.img {node}", 24 * MIB),
-        dir.path(),
-    );
+    run(&format!("cmp --bytes {} a.img {node}", 24 * MIB), dir.path());
 }

@@ -11,23 +11,17 @@ use sdbuild_image::flash;
 use sdbuild_image::flash::{Allowed, FlashRequest, FlashSource, PreparedFlash, SharedWriteState};
 
 use crate::card::{Card, MIB, assert_contains};
-use crate::{have, image, run};
+use crate::{have, image, needs, run};
 
 fn context() -> Context {
-    Context {
-        cancel: Cancel::new(),
-        events: Events::none(),
-    }
+    Context { cancel: Cancel::new(), events: Events::none() }
 }
 
 /// A flash of the card that waits for the user's answer.
 fn prepare(card: &Card, unmount: bool) -> PreparedFlash {
     let request = FlashRequest {
         device: card.node.clone().into(),
-        allowed: Allowed {
-            fixed: true,
-            unmount,
-        },
+        allowed: Allowed { fixed: true, unmount },
         verify: true,
         raw: false,
         arguments: String::new(),
@@ -81,9 +75,7 @@ fn another_disk_with_the_same_name_is_refused() {
 /// The list of mounts was of before the question.
 #[test]
 fn another_disk_at_the_same_mount_point_stays_mounted() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
@@ -109,9 +101,7 @@ fn another_disk_at_the_same_mount_point_stays_mounted() {
 
 #[test]
 fn only_mounts_of_the_disk_itself_are_unmounted() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };
@@ -147,9 +137,7 @@ fn only_mounts_of_the_disk_itself_are_unmounted() {
 /// Without `--unmount` what is mounted meanwhile stays mounted.
 #[test]
 fn card_that_is_mounted_meanwhile_is_refused() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4"]));
     let Some(card) = Card::new(32 * MIB) else {
         return;
     };

@@ -13,23 +13,15 @@ use std::io::Write as _;
 
 /// The reports about the image of these bytes.
 fn judged(bytes: &[u8]) -> Vec<BoardReport> {
-    sdbuild_image::examine(Path::new("a.img"), &opened(bytes))
-        .unwrap()
-        .boards
+    sdbuild_image::examine(Path::new("a.img"), &opened(bytes)).unwrap().boards
 }
 
 fn opened(bytes: &[u8]) -> OpenedImage {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.img");
     fs::write(&path, bytes).unwrap();
-    let options = OpenOptions {
-        spool: dir.path().to_owned(),
-        hash: false,
-    };
-    let context = Context {
-        cancel: Cancel::new(),
-        events: Events::none(),
-    };
+    let options = OpenOptions { spool: dir.path().to_owned(), hash: false };
+    let context = Context { cancel: Cancel::new(), events: Events::none() };
     sdbuild_image::open(&path, &options, &context).unwrap()
 }
 
@@ -41,35 +33,22 @@ fn missing(reports: &[BoardReport], board: &str) -> String {
 
 #[test]
 fn each_board_lacks_its_own_files() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let reports = judged(&image("", |_| {}));
     assert_eq!(
         missing(&reports, "rpi4"),
         "a kernel (config.txt names none, and there is no kernel8.img); the device tree bcm2711-rpi-4-b.dtb; fixup4.dat"
     );
     assert!(missing(&reports, "rpi3").ends_with("bootcode.bin; start.elf; fixup.dat"));
-    assert_eq!(
-        missing(&reports, "rock5b"),
-        "U-Boot: RKNS is not at sector 64"
-    );
-    assert_eq!(
-        missing(&reports, "pine64"),
-        "U-Boot: eGON.BT0 is not at sector 16"
-    );
+    assert_eq!(missing(&reports, "rock5b"), "U-Boot: RKNS is not at sector 64");
+    assert_eq!(missing(&reports, "pine64"), "U-Boot: eGON.BT0 is not at sector 16");
     assert_eq!(missing(&reports, "virt"), "");
-    assert_eq!(
-        missing(&reports, "uefi"),
-        "a UEFI program, /EFI/BOOT/BOOTAA64.EFI"
-    );
+    assert_eq!(missing(&reports, "uefi"), "a UEFI program, /EFI/BOOT/BOOTAA64.EFI");
 }
 
 #[test]
 fn u_boot_is_that_of_the_board_whose_name_it_has() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let mut bytes = image("", |_| {});
     bytes[64 * 512..64 * 512 + 4].copy_from_slice(b"RKNS");
     bytes[70_000..70_014].copy_from_slice(b"radxa,rock-5b\0");
@@ -102,23 +81,16 @@ fn uefi_disk(programs: &[&str]) -> Vec<u8> {
 /// What `board` lacks to start the image of these bytes.
 fn missing_on(bytes: &[u8], board: &str) -> Vec<String> {
     let BoardName(board) = board.parse().unwrap();
-    sdbuild_image::judge_for(&opened(bytes), board)
-        .unwrap()
-        .missing
+    sdbuild_image::judge_for(&opened(bytes), board).unwrap().missing
 }
 
 #[test]
 fn disk_of_a_pc_with_uefi_is_for_no_other_board() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let pc = uefi_disk(&["BOOTX64.EFI"]);
     assert!(judged(&pc).is_empty());
     assert_eq!(missing_on(&pc, "pc"), [""; 0]);
-    assert_eq!(
-        missing_on(&pc, "uefi"),
-        ["a UEFI program, /EFI/BOOT/BOOTAA64.EFI"]
-    );
+    assert_eq!(missing_on(&pc, "uefi"), ["a UEFI program, /EFI/BOOT/BOOTAA64.EFI"]);
     let arm = uefi_disk(&["BOOTAA64.EFI"]);
     assert_eq!(missing(&judged(&arm), "uefi"), "");
     assert_eq!(missing_on(&arm, "pc").len(), 1);
@@ -138,9 +110,7 @@ fn disk_of_a_pc_with_uefi_is_for_no_other_board() {
 
 #[test]
 fn menu_without_its_kernel_boots_nowhere() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let reports = judged(&image("", |tree| {
         fs::remove_dir_all(tree.join("boot/nixos")).unwrap();
     }));
@@ -153,10 +123,7 @@ fn menu_without_its_kernel_boots_nowhere() {
 
 /// Files of the firmware partition that start a Raspberry Pi 3 by U-Boot.
 const PI_FILES: [(&str, &[u8]); 6] = [
-    (
-        "config.txt",
-        b"[pi3]\nkernel=u-boot-rpi3.bin\n[all]\narm_64bit=1\n",
-    ),
+    ("config.txt", b"[pi3]\nkernel=u-boot-rpi3.bin\n[all]\narm_64bit=1\n"),
     (
         "u-boot-rpi3.bin",
         b"..U-Boot 2025.01 (Jun 24)\0fdt_addr_r=0x2600000\0kernel_addr_r=0x80000\0",
@@ -200,30 +167,17 @@ fn raspberry_pi(files: &[(&str, &[u8])], kernel_mib: u64) -> BoardReport {
 fn lacks(file: (&str, Option<&[u8]>)) -> String {
     let (name, content) = file;
     let others = PI_FILES.iter().filter(|(other, _)| *other != name);
-    let files: Vec<_> = others
-        .copied()
-        .chain(content.map(|content| (name, content)))
-        .collect();
+    let files: Vec<_> = others.copied().chain(content.map(|content| (name, content))).collect();
     let report = raspberry_pi(&files, 16);
-    report
-        .missing
-        .into_iter()
-        .chain(report.notes)
-        .collect::<Vec<_>>()
-        .join("; ")
+    report.missing.into_iter().chain(report.notes).collect::<Vec<_>>().join("; ")
 }
 
 #[test]
 fn broken_firmware_partitions_are_distinguished() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let whole = raspberry_pi(&PI_FILES, 16);
     assert!(whole.complete && whole.notes.is_empty(), "{whole:?}");
-    assert_eq!(
-        whole.config_txt.unwrap(),
-        ["kernel=u-boot-rpi3.bin", "arm_64bit=1"]
-    );
+    assert_eq!(whole.config_txt.unwrap(), ["kernel=u-boot-rpi3.bin", "arm_64bit=1"]);
     assert_eq!(
         lacks(("u-boot-rpi3.bin", None)),
         "u-boot-rpi3.bin, which config.txt names as the kernel"
@@ -233,16 +187,10 @@ fn broken_firmware_partitions_are_distinguished() {
         "other.bin, which config.txt names as the kernel"
     );
     assert_eq!(
-        lacks((
-            "config.txt",
-            Some(b"[pi9]\nx=1\n[all]\nkernel=u-boot-rpi3.bin\narm_64bit=1\n")
-        )),
+        lacks(("config.txt", Some(b"[pi9]\nx=1\n[all]\nkernel=u-boot-rpi3.bin\narm_64bit=1\n"))),
         "config.txt, line 1: unknown section [pi9]"
     );
-    assert_eq!(
-        lacks(("bcm2710-rpi-3-b.dtb", None)),
-        "the device tree bcm2710-rpi-3-b.dtb"
-    );
+    assert_eq!(lacks(("bcm2710-rpi-3-b.dtb", None)), "the device tree bcm2710-rpi-3-b.dtb");
     assert_eq!(lacks(("start.elf", None)), "start.elf");
     assert_eq!(
         lacks(("config.txt", Some(b"kernel=u-boot-rpi3.bin\n"))),
@@ -252,9 +200,7 @@ fn broken_firmware_partitions_are_distinguished() {
 
 #[test]
 fn kernel_that_overwrites_the_device_tree_is_reported() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     assert_eq!(
         raspberry_pi(&PI_FILES, 37).missing,
         [

@@ -40,10 +40,7 @@ fn huge_ext(disk: &mut [u8], blocks: u64, inodes: u64) {
     let superblock = &mut disk[start + 1024..start + 2048];
     let halves = |number: u64| {
         let bytes = number.to_le_bytes();
-        (
-            [bytes[0], bytes[1], bytes[2], bytes[3]],
-            [bytes[4], bytes[5], bytes[6], bytes[7]],
-        )
+        ([bytes[0], bytes[1], bytes[2], bytes[3]], [bytes[4], bytes[5], bytes[6], bytes[7]])
     };
     put(superblock, 0x04, &halves(blocks).0);
     put(superblock, 0x150, &halves(blocks).1);
@@ -64,11 +61,9 @@ fn huge_ext(disk: &mut [u8], blocks: u64, inodes: u64) {
 #[test]
 fn positions_beyond_64_bits_do_not_panic() {
     // With as many blocks as there are numbers, and with as many as have positions.
-    for (blocks, inodes) in [
-        (u64::MAX, 1 << 49),
-        (u64::MAX, u64::MAX - 1),
-        (u64::MAX >> 16, (u64::MAX >> 16) - 1),
-    ] {
+    for (blocks, inodes) in
+        [(u64::MAX, 1 << 49), (u64::MAX, u64::MAX - 1), (u64::MAX >> 16, (u64::MAX >> 16) - 1)]
+    {
         let mut disk = endless_partition();
         huge_ext(&mut disk, blocks, inodes);
         let layout = Layout::read(&section(disk)).unwrap();
@@ -133,10 +128,7 @@ fn chain_of_empty_records_ends() {
     }
     put(&mut disk, 510, &[0x55, 0xaa]);
     let table = table::read(&section(disk)).unwrap();
-    assert_eq!(
-        table.problems,
-        ["the chain in partition 1 has more than 60 records"]
-    );
+    assert_eq!(table.problems, ["the chain in partition 1 has more than 60 records"]);
 }
 
 /// An ext4 file system with the files in `tree`.
@@ -154,9 +146,7 @@ fn ext(mib: u64, fill: impl Fn(&Path)) -> Vec<u8> {
 /// Holes cost nothing on the disk and were not counted: a directory or a link in one was read for ever.
 #[test]
 fn holes_count_as_reads() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4"]));
     let bytes = ext(4, |tree| blank(&tree.join("hole"), 3 << 20));
     let fs = FileSystem::detect(&section(bytes)).unwrap().unwrap();
     let read = || fs.copy("/hole", &mut |_| Ok(true));
@@ -170,9 +160,7 @@ const MARK: [u8; 4] = [0x5a; 4];
 /// 200,000 entries may name one link, whose target may be a hole: they took 800 MB.
 #[test]
 fn targets_of_links_are_limited_in_all() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4"]));
     // Blocks of a directory with 85 entries each, of one character.
     let mut block = Vec::new();
     for entry in 0..85 {
@@ -201,11 +189,7 @@ fn targets_of_links_are_limited_in_all() {
     bytes[file + 1] = 0x41;
     // Behind its first block the target is a hole.
     let index = inode_of_length(&bytes, target.len());
-    put(
-        &mut bytes,
-        table + index * size + 4,
-        &4096_u32.to_le_bytes(),
-    );
+    put(&mut bytes, table + index * size + 4, &4096_u32.to_le_bytes());
     let link = u32::try_from(index + 1).unwrap();
     for at in (0..bytes.len()).step_by(4) {
         if bytes[at..at + 4] == MARK {
@@ -221,9 +205,7 @@ fn targets_of_links_are_limited_in_all() {
 /// The file's clusters form a circle: it was written for as long as the file system claims to be.
 #[test]
 fn file_longer_than_its_fat_is_refused() {
-    if !have(&["mkfs.vfat", "mcopy"]) {
-        return;
-    }
+    needs!(have(&["mkfs.vfat", "mcopy"]));
     let dir = tempfile::tempdir().unwrap();
     blank(&dir.path().join("fat"), 1 << 20);
     run("mkfs.vfat -F 12 fat", dir.path());
@@ -237,8 +219,5 @@ fn file_longer_than_its_fat_is_refused() {
     put(&mut bytes, entry + 28, &u32::MAX.to_le_bytes());
     let fs = FileSystem::detect(&section(bytes)).unwrap().unwrap();
     let error = fs.copy("/file", &mut |_| Ok(true)).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "/file claims to be longer (4294967295 bytes) than its file system"
-    );
+    assert_eq!(error, "/file claims to be longer (4294967295 bytes) than its file system");
 }

@@ -55,9 +55,7 @@ fn make(dir: &Path, tool: &str) -> PathBuf {
 
 #[test]
 fn every_ext_kind_is_read_like_debians_tools() {
-    if !have(&["mkfs.ext4", "dumpe2fs", "blkid"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4", "dumpe2fs", "blkid"]));
     let dir = tempfile::tempdir().unwrap();
     fill_tree(dir.path());
     for tool in MADE {
@@ -73,20 +71,14 @@ fn every_ext_kind_is_read_like_debians_tools() {
         };
         let block = number("Block size:");
         assert_eq!(summary.size.unwrap(), number("Block count:") * block);
-        assert_eq!(
-            summary.free.unwrap(),
-            number("Free blocks:") * block,
-            "{tool}"
-        );
+        assert_eq!(summary.free.unwrap(), number("Free blocks:") * block, "{tool}");
         same_files(&fs, &dir.path().join("tree"));
     }
 }
 
 #[test]
 fn unwritten_extents_are_zeros() {
-    if !have(&["mkfs.ext4", "debugfs"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4", "debugfs"]));
     let dir = tempfile::tempdir().unwrap();
     fill_tree(dir.path());
     fs::write(dir.path().join("ext"), vec![0xaa; 16 << 20]).unwrap();
@@ -110,26 +102,15 @@ fn unwritten_extents_are_zeros() {
 #[track_caller]
 fn same_files(fs: &FileSystem, tree: &Path) {
     for path in ["big", "sparse", "a/b/file"] {
-        assert!(
-            content(fs, path) == fs::read(tree.join(path)).unwrap(),
-            "{path}"
-        );
+        assert!(content(fs, path) == fs::read(tree.join(path)).unwrap(), "{path}");
     }
-    for path in [
-        "/a/relative/file",
-        "/absolute",
-        "/long",
-        "/a/../a/b/../b/file",
-    ] {
+    for path in ["/a/relative/file", "/absolute", "/long", "/a/../a/b/../b/file"] {
         assert_eq!(content(fs, path), b"content\n", "{path}");
     }
     let many = fs.list("/many").unwrap();
     assert_eq!(many.len(), MANY);
     for (n, entry) in many.iter().enumerate() {
-        assert_eq!(
-            content(fs, &format!("/many/{}", entry.name)),
-            n.to_string().into_bytes()
-        );
+        assert_eq!(content(fs, &format!("/many/{}", entry.name)), n.to_string().into_bytes());
     }
     let root = fs.list("/").unwrap();
     let names: Vec<_> = root.iter().map(|entry| entry.name.as_str()).collect();
@@ -150,18 +131,12 @@ fn same_files(fs: &FileSystem, tree: &Path) {
         ]
     );
     assert_eq!(root[1].target.as_deref(), Some("/a/relative/file"));
-    assert_eq!(
-        (root[1].kind, root[2].kind),
-        (EntryKind::Link, EntryKind::File)
-    );
+    assert_eq!((root[1].kind, root[2].kind), (EntryKind::Link, EntryKind::File));
     let circle = fs.list("/circle/x").unwrap_err().to_string();
     assert_eq!(circle, "/circle/x has too many symbolic links");
     assert_eq!(fs.find("/dangling").unwrap(), None);
     assert_eq!(fs.find("/a/b/file/x").unwrap(), None);
-    assert!(matches!(
-        fs.copy("/a", &mut |_| Ok(true)),
-        Err(Error::Refused(_))
-    ));
+    assert!(matches!(fs.copy("/a", &mut |_| Ok(true)), Err(Error::Refused(_))));
 }
 
 fn changed(dir: &Path, tool: &str, change: impl Fn(&mut Vec<u8>)) -> Result<FileSystem, Error> {
@@ -172,9 +147,7 @@ fn changed(dir: &Path, tool: &str, change: impl Fn(&mut Vec<u8>)) -> Result<File
 
 #[test]
 fn invalid_superblocks_are_refused() {
-    if !have(&["mkfs.ext4"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4"]));
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("tree")).unwrap();
     let plain = "mkfs.ext4 -O ^metadata_csum";
@@ -194,17 +167,12 @@ fn invalid_superblocks_are_refused() {
     assert_eq!(field(0x14, u32::MAX), absurd);
     assert!(field(4, u32::MAX).contains("its partition 16777216"));
     let wrong = changed(dir.path(), "mkfs.ext4", |bytes| bytes[1024 + 0x30] ^= 1);
-    assert_eq!(
-        wrong.unwrap_err().to_string(),
-        "the ext4 superblock's checksum is wrong"
-    );
+    assert_eq!(wrong.unwrap_err().to_string(), "the ext4 superblock's checksum is wrong");
 }
 
 #[test]
 fn damaged_inode_is_reported() {
-    if !have(&["mkfs.ext4", "debugfs"]) {
-        return;
-    }
+    needs!(have(&["mkfs.ext4", "debugfs"]));
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("tree")).unwrap();
     fs::write(dir.path().join("tree/file"), "x").unwrap();

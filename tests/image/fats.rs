@@ -17,10 +17,7 @@ const LONG: &str = "Ein ziemlich langer Name, länger als 13 – und mit ü.txt"
 fn make(dir: &Path, options: &str, size: u64) -> PathBuf {
     let path = dir.join("fat");
     blank(&path, size);
-    run(
-        &format!("mkfs.vfat -i 2178694E -n FIRMWARE {options} fat"),
-        dir,
-    );
+    run(&format!("mkfs.vfat -i 2178694E -n FIRMWARE {options} fat"), dir);
     fs::write(dir.join("big"), noise(700_001)).unwrap();
     fs::write(dir.join(LONG), "long").unwrap();
     fs::write(dir.join("lower.txt"), "").unwrap();
@@ -42,18 +39,8 @@ fn make(dir: &Path, options: &str, size: u64) -> PathBuf {
 /// Free bytes by fsck.vfat: `fat: 7 files, 1376/15321 clusters`.
 fn free(dir: &Path) -> u64 {
     let text = run("fsck.vfat -n -v fat", dir);
-    let number = |line: &str| {
-        line.split_whitespace()
-            .next()
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-    };
-    let cluster = text
-        .lines()
-        .find(|l| l.contains("bytes per cluster"))
-        .map(number)
-        .unwrap();
+    let number = |line: &str| line.split_whitespace().next().unwrap().parse::<u64>().unwrap();
+    let cluster = text.lines().find(|l| l.contains("bytes per cluster")).map(number).unwrap();
     let counts = text.lines().last().unwrap().split(' ').nth_back(1).unwrap();
     let (used, all) = counts.split_once('/').unwrap();
     (all.parse::<u64>().unwrap() - used.parse::<u64>().unwrap()) * cluster
@@ -61,9 +48,7 @@ fn free(dir: &Path) -> u64 {
 
 #[test]
 fn every_fat_width_is_read_like_debians_tools() {
-    if !have(&["mkfs.vfat", "fsck.vfat", "mcopy", "blkid"]) {
-        return;
-    }
+    needs!(have(&["mkfs.vfat", "fsck.vfat", "mcopy", "blkid"]));
     for (options, size, kind) in SIZES {
         let dir = tempfile::tempdir().unwrap();
         let fs = file_system(&make(dir.path(), options, size));
@@ -74,18 +59,12 @@ fn every_fat_width_is_read_like_debians_tools() {
         assert_eq!(summary.uuid.unwrap(), blkid("UUID"));
         assert_eq!(summary.free.unwrap(), free(dir.path()), "{options}");
         assert_eq!(content(&fs, "/Start.elf"), noise(700_001));
-        assert_eq!(
-            content(&fs, "overlays/deeper/../Deeper/OTHER"),
-            noise(700_001)
-        );
+        assert_eq!(content(&fs, "overlays/deeper/../Deeper/OTHER"), noise(700_001));
         assert_eq!(content(&fs, &format!("/overlays/{LONG}")), b"long");
         assert_eq!(content(&fs, "/lower.txt"), b"");
         let names = |path| -> Vec<_> {
             let entries = fs.list(path).unwrap();
-            entries
-                .into_iter()
-                .map(|e| (e.name, e.kind, e.size))
-                .collect()
+            entries.into_iter().map(|e| (e.name, e.kind, e.size)).collect()
         };
         assert_eq!(
             names("/"),
@@ -99,33 +78,19 @@ fn every_fat_width_is_read_like_debians_tools() {
         assert_eq!(names("/lower.txt").len(), 1);
         assert!(matches!(fs.list("/none"), Err(Error::Refused(_))));
         assert!(matches!(fs.list("/lower.txt/x"), Err(Error::Refused(_))));
-        assert!(matches!(
-            fs.copy("/overlays", &mut |_| Ok(true)),
-            Err(Error::Refused(_))
-        ));
+        assert!(matches!(fs.copy("/overlays", &mut |_| Ok(true)), Err(Error::Refused(_))));
     }
 }
 
 #[test]
 fn label_of_the_root_directory_is_used() {
-    if !have(&["mkfs.vfat", "mlabel", "blkid"]) {
-        return;
-    }
+    needs!(have(&["mkfs.vfat", "mlabel", "blkid"]));
     let dir = tempfile::tempdir().unwrap();
     blank(&dir.path().join("fat"), 4 << 20);
     run("mkfs.vfat fat", dir.path());
-    assert_eq!(
-        file_system(&dir.path().join("fat"))
-            .summary()
-            .unwrap()
-            .label,
-        None
-    );
+    assert_eq!(file_system(&dir.path().join("fat")).summary().unwrap().label, None);
     run("mlabel -i fat ::NEWNAME", dir.path());
-    let label = file_system(&dir.path().join("fat"))
-        .summary()
-        .unwrap()
-        .label;
+    let label = file_system(&dir.path().join("fat")).summary().unwrap().label;
     assert_eq!(label.unwrap(), "NEWNAME");
 }
 
@@ -140,9 +105,7 @@ fn with_table(change: impl Fn(&mut [u8], usize)) -> FileSystem {
 
 #[test]
 fn looping_and_invalid_chains_end() {
-    if !have(&["mkfs.vfat", "mcopy"]) {
-        return;
-    }
+    needs!(have(&["mkfs.vfat", "mcopy"]));
     let set = |value: u16| {
         with_table(move |bytes, table| {
             for cluster in 2..2000 {
@@ -168,9 +131,7 @@ fn looping_and_invalid_chains_end() {
 
 #[test]
 fn full_directory_in_a_loop_ends() {
-    if !have(&["mkfs.vfat", "mcopy"]) {
-        return;
-    }
+    needs!(have(&["mkfs.vfat", "mcopy"]));
     let fs = with_table(|bytes, table| {
         // `overlays` is the first cluster: it is filled with entries, and followed by itself.
         let at = table + 2 * 2;

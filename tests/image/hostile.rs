@@ -14,11 +14,8 @@ use sdbuild_image::table;
 static IMAGES: LazyLock<Option<[Vec<u8>; 2]>> = LazyLock::new(|| {
     have(&IMAGE_TOOLS).then(|| {
         let big = |tree: &Path| fs::write(tree.join("big"), noise(400_000)).unwrap();
-        [
-            "-b 1024 -O ^metadata_csum",
-            "-b 1024 -O ^metadata_csum,^extent,^64bit",
-        ]
-        .map(|options| image(options, big))
+        ["-b 1024 -O ^metadata_csum", "-b 1024 -O ^metadata_csum,^extent,^64bit"]
+            .map(|options| image(options, big))
     })
 });
 
@@ -26,11 +23,7 @@ static IMAGES: LazyLock<Option<[Vec<u8>; 2]>> = LazyLock::new(|| {
 fn metadata_positions(image: &[u8]) -> Vec<usize> {
     let fat = (1 << 20)..(1 << 20) + 40_000;
     let ext = (3 << 20) + 1024..(3 << 20) + 200_000;
-    (446..512)
-        .chain(fat)
-        .chain(ext)
-        .filter(|at| image[*at] != 0)
-        .collect()
+    (446..512).chain(fat).chain(ext).filter(|at| image[*at] != 0).collect()
 }
 
 /// Reads all files and checks how long that takes and how many bytes they have.
@@ -55,11 +48,7 @@ fn read_all(bytes: Vec<u8>) {
             }
         }
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 proptest! {
@@ -118,10 +107,7 @@ fn with_inode(at: usize, value: &[u8]) -> Option<FileSystem> {
     // The length, and the magic number of an extent tree: no other bytes look like that.
     let is_inode =
         |i: usize| bytes[i + 4..i + 8] == size && bytes[i + 0x28..i + 0x2a] == [0x0a, 0xf3];
-    let inode = (0..bytes.len() - 256)
-        .step_by(128)
-        .find(|i| is_inode(*i))
-        .unwrap();
+    let inode = (0..bytes.len() - 256).step_by(128).find(|i| is_inode(*i)).unwrap();
     bytes[inode + at..inode + at + value.len()].copy_from_slice(value);
     FileSystem::detect(&section(bytes)).unwrap()
 }

@@ -34,18 +34,14 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_image::Error;
 use sdbuild_image::disk::Section;
 use sdbuild_image::files::FileSystem;
-use tools::{find, have};
+use tools::{find, have, needs};
 
 /// Runs a tool, which must succeed, and returns its output.
 fn run(line: &str, dir: &Path) -> String {
     let mut words = line.split_whitespace();
     let tool = find(words.next().unwrap()).unwrap();
     let mut command = Command::new(tool);
-    command
-        .args(words)
-        .current_dir(dir)
-        .env("MTOOLS_SKIP_CHECK", "1")
-        .env("LC_ALL", "C.UTF-8");
+    command.args(words).current_dir(dir).env("MTOOLS_SKIP_CHECK", "1").env("LC_ALL", "C.UTF-8");
     let output = command.output().unwrap();
     let (out, err) = (output.stdout, String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{line}: {err}");
@@ -63,9 +59,7 @@ fn section(bytes: Vec<u8>) -> Section {
 }
 
 fn file_system(path: &Path) -> FileSystem {
-    FileSystem::detect(&section(fs::read(path).unwrap()))
-        .unwrap()
-        .unwrap()
+    FileSystem::detect(&section(fs::read(path).unwrap())).unwrap().unwrap()
 }
 
 /// The `len` bytes at `at`.
@@ -88,9 +82,7 @@ fn content(fs: &FileSystem, path: &str) -> Vec<u8> {
 fn blkid(file: &str, dir: &Path) -> impl Fn(&str) -> String {
     let text = run(&format!("blkid -p -o export {file}"), dir);
     move |key| {
-        let line = text
-            .lines()
-            .find_map(|l| l.strip_prefix(&format!("{key}=")));
+        let line = text.lines().find_map(|l| l.strip_prefix(&format!("{key}=")));
         line.unwrap_or_default().replace('\\', "")
     }
 }
@@ -117,12 +109,7 @@ const CONF: &str = "DEFAULT nixos-default\nLABEL nixos-default\n  LINUX ../nixos
 
 /// Fills a directory with the files of a NixOS root file system.
 fn nixos(tree: &Path) {
-    for dir in [
-        "boot/extlinux",
-        "boot/nixos",
-        &format!(".{TOP}"),
-        "nix/store/etc/etc",
-    ] {
+    for dir in ["boot/extlinux", "boot/nixos", &format!(".{TOP}"), "nix/store/etc/etc"] {
         fs::create_dir_all(tree.join(dir)).unwrap();
     }
     fs::write(tree.join("boot/extlinux/extlinux.conf"), CONF).unwrap();
@@ -149,15 +136,9 @@ fn image(options: &str, change: impl Fn(&Path)) -> Vec<u8> {
     run("mcopy -i fat config.txt ::/config.txt", at);
     run("mcopy -i fat config.txt ::/start4.elf", at);
     run("mmd -i fat ::/overlays", at);
-    run(
-        "mcopy -i fat config.txt ::/overlays/a-long-name-for-a-file.dtbo",
-        at,
-    );
+    run("mcopy -i fat config.txt ::/overlays/a-long-name-for-a-file.dtbo", at);
     blank(&at.join("ext"), 6 << 20);
-    run(
-        &format!("mkfs.ext4 -q -L NIXOS_SD {options} -d tree ext"),
-        at,
-    );
+    run(&format!("mkfs.ext4 -q -L NIXOS_SD {options} -d tree ext"), at);
     let mut image = vec![0; 9 << 20];
     for (index, (kind, mib, size)) in [(0x0b, 1u32, 2u32), (0x83, 3, 6)].into_iter().enumerate() {
         let entry = 446 + index * 16;

@@ -83,10 +83,8 @@ fn change(image: &mut Patched, groups: &[Vec<Field>], random: &mut fastrand::Rng
     let count = [1, 1, 1, 1, 2, 2, 2, 3, 4, 6][random.usize(..10)];
     for _ in 0..count {
         let group = &groups[random.usize(..groups.len())];
-        let (field, other) = (
-            group[random.usize(..group.len())],
-            group[random.usize(..group.len())],
-        );
+        let (field, other) =
+            (group[random.usize(..group.len())], group[random.usize(..group.len())]);
         let (value, neighbour) = (image.get(field), image.get(other));
         image.set(field, field.extreme(value, neighbour, random));
     }
@@ -137,9 +135,7 @@ fn read_all(image: Patched) {
 
 #[test]
 fn structures_at_extremes_are_read_to_an_end() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let disks = disks();
     run_cases("images", |number| {
         let mut random = fastrand::Rng::with_seed(number);
@@ -150,9 +146,7 @@ fn structures_at_extremes_are_read_to_an_end() {
 
 #[test]
 fn packed_images_at_extremes_are_read_to_an_end() {
-    if !have(&["xz", "zstd", "gzip"]) {
-        return;
-    }
+    needs!(have(&["xz", "zstd", "gzip"]));
     let packed = packed_fields::images();
     run_cases("packed images", |number| {
         let mut random = fastrand::Rng::with_seed(number);
@@ -169,9 +163,7 @@ fn packed_images_at_extremes_are_read_to_an_end() {
 /// All structures are reached: without a change every file is read.
 #[test]
 fn unchanged_images_have_all_structures() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     for disk in disks() {
         let image = Patched::new(&disk.bytes);
         let section = Section::whole(image, disk.bytes.len() as u64, &Cancel::new());

@@ -11,11 +11,7 @@ use sdbuild_image::{Error, OpenOptions, OpenedImage, open, sidecars};
 
 const TOOLS: [(&str, &str, Compression); 3] = [
     ("zstd", "zstd -q --keep image -o packed", Compression::Zstd),
-    (
-        "xz",
-        "xz --keep --stdout -1 -T2 --block-size=300KiB image",
-        Compression::Xz,
-    ),
+    ("xz", "xz --keep --stdout -1 -T2 --block-size=300KiB image", Compression::Xz),
     ("gzip", "gzip --keep --stdout image", Compression::Gzip),
 ];
 
@@ -32,28 +28,17 @@ fn pack(tool: &(&str, &str, Compression), data: &[u8]) -> Vec<u8> {
     fs::write(dir.path().join("image"), data).unwrap();
     let mut words = tool.1.split(' ');
     let mut command = Command::new(find(words.next().unwrap()).unwrap());
-    let output = command
-        .args(words)
-        .current_dir(dir.path())
-        .output()
-        .unwrap();
+    let output = command.args(words).current_dir(dir.path()).output().unwrap();
     assert!(output.status.success());
     let packed = dir.path().join("packed");
-    if packed.exists() {
-        fs::read(packed).unwrap()
-    } else {
-        output.stdout
-    }
+    if packed.exists() { fs::read(packed).unwrap() } else { output.stdout }
 }
 
 fn opened(bytes: &[u8], cancel: &Cancel) -> Result<OpenedImage, Error> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
     fs::write(&path, bytes).unwrap();
-    let how = OpenOptions {
-        spool: dir.path().join("cache"),
-        hash: true,
-    };
+    let how = OpenOptions { spool: dir.path().join("cache"), hash: true };
     let opened = open(&path, &how, &context(cancel));
     let left = fs::read_dir(&how.spool).map_or(0, Iterator::count);
     assert_eq!(left, 0, "something lies in the cache");
@@ -63,18 +48,13 @@ fn opened(bytes: &[u8], cancel: &Cancel) -> Result<OpenedImage, Error> {
 /// `inspect` reads them like any disk.
 #[test]
 fn disks_of_virtual_machines_are_opened_also_compressed() {
-    if !have(&["qemu-img", "zstd"]) {
-        return;
-    }
+    needs!(have(&["qemu-img", "zstd"]));
     let mut data = data();
     data.resize(data.len().next_multiple_of(512), 0);
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("raw"), &data).unwrap();
     for form in ["qcow2", "vmdk"] {
-        run(
-            &format!("qemu-img convert -f raw -O {form} raw disk"),
-            dir.path(),
-        );
+        run(&format!("qemu-img convert -f raw -O {form} raw disk"), dir.path());
         let plain = fs::read(dir.path().join("disk")).unwrap();
         let packed = pack(&TOOLS[0], &plain);
         for bytes in [&plain, &packed] {
@@ -90,10 +70,7 @@ fn disks_of_virtual_machines_are_opened_also_compressed() {
 }
 
 fn context(cancel: &Cancel) -> Context {
-    Context {
-        cancel: cancel.clone(),
-        events: Events::none(),
-    }
+    Context { cancel: cancel.clone(), events: Events::none() }
 }
 
 fn hash(bytes: &[u8]) -> Sha256Hash {
@@ -112,26 +89,14 @@ fn file_and_image_are_hashed_in_one_pass() {
             let opened = opened(&packed, &Cancel::new()).unwrap();
             let facts = &opened.facts;
             assert_eq!(facts.compression, tool.2);
-            assert_eq!(
-                (facts.size, facts.raw_size),
-                (packed.len() as u64, raw.len() as u64)
-            );
-            assert_eq!(
-                (facts.sha256, facts.raw_sha256),
-                (Some(hash(&packed)), Some(hash(&raw)))
-            );
+            assert_eq!((facts.size, facts.raw_size), (packed.len() as u64, raw.len() as u64));
+            assert_eq!((facts.sha256, facts.raw_sha256), (Some(hash(&packed)), Some(hash(&raw))));
             assert!(bytes(&opened.disk, 0, raw.len()).unwrap() == raw);
         }
     }
     let raw = opened(&data, &Cancel::new()).unwrap().facts;
-    assert_eq!(
-        (raw.compression, raw.raw_size),
-        (Compression::None, data.len() as u64)
-    );
-    assert_eq!(
-        (raw.sha256, raw.raw_sha256),
-        (Some(hash(&data)), Some(hash(&data)))
-    );
+    assert_eq!((raw.compression, raw.raw_size), (Compression::None, data.len() as u64));
+    assert_eq!((raw.sha256, raw.raw_sha256), (Some(hash(&data)), Some(hash(&data))));
 }
 
 #[test]
@@ -141,28 +106,16 @@ fn truncated_or_changed_data_are_damaged() {
         let packed = pack(tool, &data);
         for keep in [9, 20, packed.len() / 2, packed.len() - 9, packed.len() - 1] {
             let error = opened(&packed[..keep], &Cancel::new()).unwrap_err();
-            assert!(
-                matches!(error, Error::DamagedData(..)),
-                "{} {keep}: {error}",
-                tool.0
-            );
+            assert!(matches!(error, Error::DamagedData(..)), "{} {keep}: {error}", tool.0);
         }
         let mut changed = packed.clone();
         changed[packed.len() / 2] ^= 4;
         let error = opened(&changed, &Cancel::new()).unwrap_err();
-        assert!(
-            matches!(error, Error::DamagedData(..)),
-            "{}: {error}",
-            tool.0
-        );
+        assert!(matches!(error, Error::DamagedData(..)), "{}: {error}", tool.0);
         let mut longer = packed.clone();
         longer.extend(b"what does not belong there");
         let error = opened(&longer, &Cancel::new()).unwrap_err();
-        assert!(
-            matches!(error, Error::DamagedData(..)),
-            "{}: {error}",
-            tool.0
-        );
+        assert!(matches!(error, Error::DamagedData(..)), "{}: {error}", tool.0);
     }
 }
 
@@ -170,11 +123,7 @@ fn truncated_or_changed_data_are_damaged() {
 fn large_windows_are_refused() {
     // An empty frame with a window of 1 GiB, as `zstd --long=30` makes it.
     let frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, (30 - 10) << 3, 0x01, 0, 0];
-    let xz = (
-        "xz",
-        "xz --stdout --lzma2=preset=0,dict=256MiB image",
-        Compression::Xz,
-    );
+    let xz = ("xz", "xz --stdout --lzma2=preset=0,dict=256MiB image", Compression::Xz);
     let packed = have(&["xz"]).then(|| pack(&xz, &data()));
     for bytes in [Some(frame), packed].into_iter().flatten() {
         let error = opened(&bytes, &Cancel::new()).unwrap_err();
@@ -187,10 +136,7 @@ fn empty_image_is_refused() {
     let nothing = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00];
     let error = opened(&nothing, &Cancel::new()).unwrap_err().to_string();
     assert_eq!(error, "it decompresses to nothing");
-    assert_eq!(
-        opened(&[], &Cancel::new()).unwrap_err().to_string(),
-        "the file is empty"
-    );
+    assert_eq!(opened(&[], &Cancel::new()).unwrap_err().to_string(), "the file is empty");
     opened(&[0], &Cancel::new()).unwrap();
 }
 
@@ -215,10 +161,7 @@ fn list_of_hashes_is_compared() {
     writer.write_all(b"an image").unwrap();
     let packed = writer.finish().unwrap();
     fs::write(&path, &packed).unwrap();
-    let how = OpenOptions {
-        spool: dir.path().join("cache"),
-        hash: true,
-    };
+    let how = OpenOptions { spool: dir.path().join("cache"), hash: true };
     let facts = open(&path, &how, &context(&Cancel::new())).unwrap().facts;
     assert_eq!(sidecars::compare_checksum(&path, &facts).unwrap(), None);
     let compare = |list: String| {

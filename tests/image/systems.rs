@@ -15,20 +15,11 @@ fn boot(image: Vec<u8>) -> BootReport {
 
 #[test]
 fn nixos_image_is_recognized() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let boot = boot(image("", |_| {}));
     let kinds: Vec<_> = boot.loaders.iter().map(|l| (l.kind, l.partition)).collect();
-    assert_eq!(
-        kinds,
-        [(LoaderKind::RaspberryPi, 1), (LoaderKind::Extlinux, 2)]
-    );
-    let files: Vec<_> = boot.loaders[0]
-        .files
-        .iter()
-        .map(|f| f.to_lowercase())
-        .collect();
+    assert_eq!(kinds, [(LoaderKind::RaspberryPi, 1), (LoaderKind::Extlinux, 2)]);
+    let files: Vec<_> = boot.loaders[0].files.iter().map(|f| f.to_lowercase()).collect();
     assert_eq!(files, ["config.txt", "start4.elf"]);
     let kernel = boot.kernel.unwrap();
     assert_eq!(kernel.path, "/boot/nixos/k-linux-6.6.6-Image");
@@ -43,9 +34,7 @@ fn nixos_image_is_recognized() {
 
 #[test]
 fn of_two_menus_the_one_that_u_boot_takes_is_reported_whole() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let boot = boot(image("", |tree| {
         let menu = CONF.replace("  INITRD", "  FDTDIR ../nixos/dtbs\n  INITRD");
         fs::write(tree.join("boot/extlinux/extlinux.conf"), menu).unwrap();
@@ -77,9 +66,7 @@ fn systemd_boot_image(menu: &str, entries: &[(&str, &str)]) -> Vec<u8> {
     let fat = (1 << 20)..(3 << 20);
     fs::write(dir.path().join("fat"), &bytes[fat.clone()]).unwrap();
     run("mmd -i fat ::/loader ::/loader/entries", dir.path());
-    let entries = entries
-        .iter()
-        .map(|(name, text)| (format!("entries/{name}"), *text));
+    let entries = entries.iter().map(|(name, text)| (format!("entries/{name}"), *text));
     for (name, text) in entries.chain([("loader.conf".to_owned(), menu)]) {
         fs::write(dir.path().join("text"), text).unwrap();
         run(&format!("mcopy -i fat text ::/loader/{name}"), dir.path());
@@ -90,9 +77,7 @@ fn systemd_boot_image(menu: &str, entries: &[(&str, &str)]) -> Vec<u8> {
 
 #[test]
 fn system_of_systemd_boot_is_that_of_its_default_entry() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let options = format!("title NixOS\noptions init={TOP}/init loglevel=4\n");
     let other = ("b.conf", "options init=/nix/store/o/init\n");
     let system =
@@ -109,9 +94,7 @@ fn system_of_systemd_boot_is_that_of_its_default_entry() {
 /// Before a boot the user's keys are compared with those that the image accepts.
 #[test]
 fn keys_are_found_on_disks_of_virtual_machines() {
-    if !have(&IMAGE_TOOLS) || !have(&["qemu-img"]) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS), have(&["qemu-img"]));
     let options = format!("options init={TOP}/init\n");
     let bytes = systemd_boot_image("default a.conf\n", &[("a.conf", &options)]);
     let dir = tempfile::tempdir().unwrap();
@@ -140,15 +123,12 @@ fn keys_are_found_on_disks_of_virtual_machines() {
 
 #[test]
 fn damaged_disks_of_virtual_machines_are_errors_or_other_bytes() {
-    if !have(&["qemu-img"]) {
-        return;
-    }
+    needs!(have(&["qemu-img"]));
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("raw"), noise(300_000)).unwrap();
-    for (arguments, form) in [
-        ("-O qcow2 -c", DiskForm::Qcow2),
-        ("-O vmdk -o subformat=streamOptimized", DiskForm::Vmdk),
-    ] {
+    for (arguments, form) in
+        [("-O qcow2 -c", DiskForm::Qcow2), ("-O vmdk -o subformat=streamOptimized", DiskForm::Vmdk)]
+    {
         let convert = format!("qemu-img convert -f raw {arguments} raw disk");
         run(&convert, dir.path());
         let whole = fs::read(dir.path().join("disk")).unwrap();
@@ -169,9 +149,7 @@ fn damaged_disks_of_virtual_machines_are_errors_or_other_bytes() {
 
 #[test]
 fn missing_files_of_the_loader_are_problems() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let without = boot(image("", |tree| {
         fs::remove_dir_all(tree.join("boot/nixos")).unwrap();
         fs::remove_dir_all(tree.join(format!(".{TOP}"))).unwrap();
@@ -193,28 +171,17 @@ fn missing_files_of_the_loader_are_problems() {
 
 #[test]
 fn compressed_kernel_has_the_version_of_its_name() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let kernel = boot(image("", |tree| {
-        fs::write(
-            tree.join("boot/nixos/k-linux-6.6.6-Image"),
-            [0x1f, 0x8b, 8, 0],
-        )
-        .unwrap();
+        fs::write(tree.join("boot/nixos/k-linux-6.6.6-Image"), [0x1f, 0x8b, 8, 0]).unwrap();
     }));
     let kernel = kernel.kernel.unwrap();
-    assert_eq!(
-        (kernel.format.name(), kernel.version.as_deref()),
-        ("gzip", Some("6.6.6"))
-    );
+    assert_eq!((kernel.format.name(), kernel.version.as_deref()), ("gzip", Some("6.6.6")));
 }
 
 #[test]
 fn path_is_on_the_root_or_the_first_file_system_that_has_it() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let layout = Layout::read(&section(image("", |_| {}))).unwrap();
     let number = |text| ImagePath::find(text, &layout).unwrap().partition;
     // Both have it; the firmware's was taken.
@@ -231,24 +198,14 @@ fn path_is_on_the_root_or_the_first_file_system_that_has_it() {
 
 #[test]
 fn file_system_without_a_table_is_partition_zero() {
-    if !have(&IMAGE_TOOLS) {
-        return;
-    }
+    needs!(have(&IMAGE_TOOLS));
     let whole = image("", |_| {});
     for (from, to, kind) in [(1, 3, "fat12"), (3, 9, "ext4")] {
         let layout = Layout::read(&section(whole[from << 20..to << 20].to_vec())).unwrap();
         assert_eq!(layout.partitions.len(), 1);
         assert_eq!(layout.partitions[0].partition.number, 0);
-        assert_eq!(
-            layout.partitions[0].file_system.as_ref().unwrap().kind,
-            kind
-        );
+        assert_eq!(layout.partitions[0].file_system.as_ref().unwrap().kind, kind);
     }
-    let error = Layout::read(&section(noise(1 << 20)))
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        error,
-        "there is no partition table and no known file system in it"
-    );
+    let error = Layout::read(&section(noise(1 << 20))).unwrap_err().to_string();
+    assert_eq!(error, "there is no partition table and no known file system in it");
 }

@@ -19,12 +19,7 @@ fn sfdisk(script: &str, size: u64) -> (Vec<u8>, Value) {
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(script.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
     let json = run("sfdisk --json disk", dir.path());
     let json: Value = serde_json::from_str(&json).unwrap();
@@ -43,20 +38,11 @@ fn same(table: &Table, oracle: &Value) {
         assert_eq!(own.start / 512, their["start"].as_u64().unwrap());
         assert_eq!(own.size / 512, their["size"].as_u64().unwrap());
         let kind = their["type"].as_str().unwrap();
-        let kind = if kind.len() < 3 {
-            format!("0x{kind:0>2}")
-        } else {
-            kind.to_owned()
-        };
+        let kind = if kind.len() < 3 { format!("0x{kind:0>2}") } else { kind.to_owned() };
         assert_eq!(own.kind, kind);
         assert_eq!(own.name.as_deref(), their["name"].as_str());
-        let legacy = their["attrs"]
-            .as_str()
-            .is_some_and(|a| a.contains("LegacyBIOS"));
-        assert_eq!(
-            own.bootable,
-            legacy || their["bootable"] == Value::Bool(true)
-        );
+        let legacy = their["attrs"].as_str().is_some_and(|a| a.contains("LegacyBIOS"));
+        assert_eq!(own.bootable, legacy || their["bootable"] == Value::Bool(true));
     }
 }
 
@@ -68,9 +54,7 @@ const GPT: &str = "label: gpt\nstart=2048, size=2048, type=uefi, name=\"ESP ü\"
 
 #[test]
 fn mbr_with_logical_partitions_is_read_like_sfdisk() {
-    if !have(&["sfdisk"]) {
-        return;
-    }
+    needs!(have(&["sfdisk"]));
     let (bytes, oracle) = sfdisk(MBR, 16 << 20);
     let table = table::read(&section(bytes)).unwrap();
     assert_eq!(table.kind, TableKind::Mbr);
@@ -79,9 +63,7 @@ fn mbr_with_logical_partitions_is_read_like_sfdisk() {
 
 #[test]
 fn gpt_is_read_like_sfdisk() {
-    if !have(&["sfdisk"]) {
-        return;
-    }
+    needs!(have(&["sfdisk"]));
     let (bytes, oracle) = sfdisk(GPT, 16 << 20);
     let table = table::read(&section(bytes)).unwrap();
     assert_eq!(table.kind, TableKind::Gpt);
@@ -90,9 +72,7 @@ fn gpt_is_read_like_sfdisk() {
 
 #[test]
 fn damaged_gpt_is_read_from_its_other_copy() {
-    if !have(&["sfdisk"]) {
-        return;
-    }
+    needs!(have(&["sfdisk"]));
     let (bytes, _) = sfdisk(GPT, 16 << 20);
     let read = |damage: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = bytes.clone();
@@ -103,24 +83,15 @@ fn damaged_gpt_is_read_from_its_other_copy() {
     assert_eq!(header.problems, ["the GPT: its header's checksum is wrong"]);
     assert_eq!(header.partitions.len(), 2);
     let entries = read(&|bytes| bytes[1024 + 40] ^= 1);
-    assert_eq!(
-        entries.problems,
-        ["the GPT: the checksum over its entries is wrong"]
-    );
+    assert_eq!(entries.problems, ["the GPT: the checksum over its entries is wrong"]);
     assert_eq!(entries.partitions.len(), 2);
     let backup = read(&|bytes| {
         let at = bytes.len() - 512;
         bytes[at + 40] ^= 1;
     });
-    assert_eq!(
-        backup.problems,
-        ["the backup GPT: its header's checksum is wrong"]
-    );
+    assert_eq!(backup.problems, ["the backup GPT: its header's checksum is wrong"]);
     let cut = read(&|bytes| bytes.truncate(8 << 20));
-    assert_eq!(
-        cut.problems,
-        ["the backup GPT: its header at sector 32767 is beyond the end"]
-    );
+    assert_eq!(cut.problems, ["the backup GPT: its header at sector 32767 is beyond the end"]);
     let both = read(&|bytes| {
         bytes[512] = 0;
         bytes.truncate(8 << 20);
@@ -150,12 +121,7 @@ fn disk(entries: &[(u8, u32, u32)]) -> Vec<u8> {
 
 #[test]
 fn overlaps_and_partitions_beyond_the_end_are_problems() {
-    let bytes = disk(&[
-        (0x83, 64, 100),
-        (0x83, 100, 10),
-        (0x83, 163, 10),
-        (0x83, 1000, u32::MAX),
-    ]);
+    let bytes = disk(&[(0x83, 64, 100), (0x83, 100, 10), (0x83, 163, 10), (0x83, 1000, u32::MAX)]);
     let table = table::read(&section(bytes)).unwrap();
     assert_eq!(
         table.problems,
@@ -176,27 +142,15 @@ fn looping_chain_of_logical_partitions_ends() {
     assert_eq!(table.problems, ["the chain in partition 1 forms a loop"]);
     bytes[64 * 512..65 * 512].copy_from_slice(&record(&[(0x83, 1, 10), (5, u32::MAX, 10)]));
     let table = table::read(&section(bytes.clone())).unwrap();
-    assert_eq!(
-        table.problems,
-        ["the chain in partition 1 leads beyond the end"]
-    );
+    assert_eq!(table.problems, ["the chain in partition 1 leads beyond the end"]);
     bytes[64 * 512..65 * 512].fill(0);
     let table = table::read(&section(bytes)).unwrap();
-    assert_eq!(
-        table.problems,
-        ["the chain in partition 1 leads to no boot record"]
-    );
+    assert_eq!(table.problems, ["the chain in partition 1 leads to no boot record"]);
 }
 
 #[test]
 fn disk_without_a_table_has_none() {
-    for bytes in [
-        vec![],
-        vec![0; 100],
-        vec![0; 4096],
-        noise(4096),
-        record(&[]),
-    ] {
+    for bytes in [vec![], vec![0; 100], vec![0; 4096], noise(4096), record(&[])] {
         assert_eq!(table::read(&section(bytes)).unwrap().kind, TableKind::None);
     }
 }

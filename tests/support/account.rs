@@ -43,14 +43,8 @@ pub struct Account {
 impl Account {
     /// Creates the directories, and the account when this machine does not have it yet.
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("sdbuild-account")
-            .tempdir()
-            .unwrap();
-        let account = Self {
-            user: existing_or_new_user(),
-            dir,
-        };
+        let dir = tempfile::Builder::new().prefix("sdbuild-account").tempdir().unwrap();
+        let account = Self { user: existing_or_new_user(), dir };
         set_mode(account.dir.path(), 0o755);
         for name in ["home", "run"] {
             fs::create_dir(account.at(name)).unwrap();
@@ -84,15 +78,7 @@ impl Account {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("unshare");
         command
-            .args([
-                "--mount",
-                "--propagation",
-                "slave",
-                "sh",
-                "-c",
-                BECOME,
-                "sh",
-            ])
+            .args(["--mount", "--propagation", "slave", "sh", "-c", BECOME, "sh"])
             .arg(self.dir.path())
             .args(words);
         command
@@ -102,10 +88,7 @@ impl Account {
     pub fn chown(&self, path: &Path) {
         let owner = format!("{}:{}", self.user.uid, self.user.gid);
         let mut chown = Command::new("chown");
-        run(chown
-            .args(["--recursive", "--no-dereference", &owner])
-            .arg(path))
-        .assert_exit_code(0);
+        run(chown.args(["--recursive", "--no-dereference", &owner]).arg(path)).assert_exit_code(0);
     }
 
     /// A user who is this account, with copies of the files that the account could not read otherwise.
@@ -157,13 +140,7 @@ fn existing_or_new_user() -> SystemUser {
         return user;
     }
     let mut useradd = Command::new("/usr/sbin/useradd");
-    let shell = [
-        "--no-create-home",
-        "--user-group",
-        "--shell",
-        "/bin/sh",
-        NAME,
-    ];
+    let shell = ["--no-create-home", "--user-group", "--shell", "/bin/sh", NAME];
     run(useradd.args(shell)).assert_exit_code(0);
     SystemUser::from_name(NAME).unwrap().unwrap()
 }

@@ -166,16 +166,8 @@ fn read_request(stream: &mut dyn Connection) -> std::io::Result<Request> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split(' ').map(str::to_owned);
-    let (method, target) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
-    let mut request = Request {
-        method,
-        target,
-        headers: Vec::new(),
-        body: Vec::new(),
-    };
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut request = Request { method, target, headers: Vec::new(), body: Vec::new() };
     loop {
         line.clear();
         reader.read_line(&mut line)?;
@@ -310,10 +302,7 @@ impl BinaryCache {
         let derivation = |image: &&Path| {
             let manifest = fs::read_to_string(format!("{}.json", image.display())).unwrap();
             let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-            manifest["result"]["derivation"]
-                .as_str()
-                .unwrap()
-                .to_owned()
+            manifest["result"]["derivation"].as_str().unwrap().to_owned()
         };
         let derivations: Vec<String> = images.iter().map(derivation).collect();
         let derivations: Vec<&str> = derivations.iter().map(String::as_str).collect();
@@ -360,10 +349,7 @@ impl BinaryCache {
             in_builder(store, &volumes, &script, words).assert_exit_code(0);
         }
         Self {
-            key: fs::read_to_string(dir.join("key.pub"))
-                .unwrap()
-                .trim()
-                .to_owned(),
+            key: fs::read_to_string(dir.join("key.pub")).unwrap().trim().to_owned(),
             dir: dir.join("files"),
         }
     }
@@ -378,9 +364,7 @@ impl BinaryCache {
             line.is_some_and(|line| line.ends_with(&ending))
         };
         let mut infos = infos.filter(|path| path.extension().is_some_and(|e| e == "narinfo"));
-        infos
-            .find(has_name)
-            .unwrap_or_else(|| panic!("no {name} in the cache"))
+        infos.find(has_name).unwrap_or_else(|| panic!("no {name} in the cache"))
     }
 
     /// A line of the `.narinfo` of the store path with this name.

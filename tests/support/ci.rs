@@ -60,9 +60,7 @@ impl Ci {
         match self {
             Self::GitHub => {
                 let steps = steps("steps");
-                let scripts = steps
-                    .iter()
-                    .filter_map(|step| text(step.as_mapping_get("run")?));
+                let scripts = steps.iter().filter_map(|step| text(step.as_mapping_get("run")?));
                 scripts.collect()
             }
             Self::GitLab => steps("script").iter().filter_map(text).collect(),
@@ -90,24 +88,16 @@ impl Ci {
         let path = root().join(".github/workflows/release.yml");
         let documents = YamlOwned::load_from_str(&fs::read_to_string(path).unwrap()).unwrap();
         let jobs = documents[0]["jobs"].as_mapping().unwrap();
-        let steps = jobs
-            .values()
-            .flat_map(|job| job["steps"].as_sequence().unwrap());
-        steps
-            .filter_map(|step| text(step.as_mapping_get("run")?))
-            .collect()
+        let steps = jobs.values().flat_map(|job| job["steps"].as_sequence().unwrap());
+        steps.filter_map(|step| text(step.as_mapping_get("run")?)).collect()
     }
 
     /// The job's variables.
     pub fn variables(self) -> Vec<(String, String)> {
         let job = self.job();
-        let variables = job
-            .as_mapping_get("variables")
-            .and_then(YamlOwned::as_mapping);
+        let variables = job.as_mapping_get("variables").and_then(YamlOwned::as_mapping);
         let pairs = variables.into_iter().flatten();
-        pairs
-            .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
-            .collect()
+        pairs.filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
     }
 }
 

@@ -30,9 +30,7 @@ pub struct DockerDesktop {
 
 impl DockerDesktop {
     pub fn start(refuses: Refuses) -> Self {
-        let desktop = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let desktop = Self { dir: tempfile::tempdir().unwrap() };
         let listener = UnixListener::bind(desktop.socket()).unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -61,9 +59,7 @@ fn serve(mut client: UnixStream, refuses: Refuses) {
     };
     let request = head.lines().next().unwrap();
     let path = request.split(' ').nth(1).unwrap();
-    let start = path
-        .strip_suffix("/start")
-        .and_then(|path| path.rsplit('/').next());
+    let start = path.strip_suffix("/start").and_then(|path| path.rsplit('/').next());
     let answer = match start {
         Some(container) => refusal(container, refuses).map(|message| (500, message)),
         None if path.ends_with("/info") => Some((200, info())),

@@ -31,18 +31,10 @@ impl OwnEngine {
     }
 
     fn launch(hide_binfmt: bool, more: &[&str]) -> Self {
-        let dir = tempfile::Builder::new()
-            .prefix("sdbuild-engine")
-            .tempdir()
-            .unwrap();
+        let dir = tempfile::Builder::new().prefix("sdbuild-engine").tempdir().unwrap();
         let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
         let child = spawn(&dir, hide_binfmt, &more);
-        let engine = Self {
-            dir,
-            child,
-            hide_binfmt,
-            more,
-        };
+        let engine = Self { dir, child, hide_binfmt, more };
         engine.wait_until_up();
         engine
     }
@@ -68,18 +60,14 @@ impl OwnEngine {
     }
 
     fn wait_until_up(&self) {
-        wait_until(
-            Duration::from_mins(1),
-            "the engine of the tests answers",
-            || self.docker(&["version"]).code == Some(0),
-        );
+        wait_until(Duration::from_mins(1), "the engine of the tests answers", || {
+            self.docker(&["version"]).code == Some(0)
+        });
     }
 
     /// Runs Docker's client on this engine.
     pub fn docker(&self, words: &[&str]) -> super::Outcome {
-        run(Command::new("docker")
-            .args(words)
-            .env("DOCKER_HOST", self.host()))
+        run(Command::new("docker").args(words).env("DOCKER_HOST", self.host()))
     }
 
     /// Sends the engine a signal.
@@ -121,16 +109,7 @@ fn spawn(dir: &tempfile::TempDir, hide_binfmt: bool, more: &[String]) -> Child {
          --exec-root \"$directory/exec\" --pidfile \"$directory/pid\" \"$@\" >>\"$directory/log\" 2>&1"
     );
     Command::new("unshare")
-        .args([
-            "--net",
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            &script,
-            "sh",
-        ])
+        .args(["--net", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
         .arg(dir.path())
         .arg(if hide_binfmt { "hide" } else { "keep" })
         .args(more)

@@ -19,11 +19,7 @@ impl<'a> FlakeRepository<'a> {
         let repository = Self { user, name };
         fs::create_dir_all(repository.path("")).unwrap();
         let nixpkgs = repository.path("nixpkgs");
-        let copied = Command::new("cp")
-            .arg("-r")
-            .arg(mini_nixpkgs())
-            .arg(nixpkgs)
-            .status();
+        let copied = Command::new("cp").arg("-r").arg(mini_nixpkgs()).arg(nixpkgs).status();
         assert!(copied.unwrap().success());
         repository.git(&["init", "-q"]);
         for (file, text) in files {
@@ -36,11 +32,7 @@ impl<'a> FlakeRepository<'a> {
     /// The path of a file in it.
     pub fn path(&self, file: &str) -> PathBuf {
         let path: PathBuf = self.user.home.path().join(&self.name);
-        if file.is_empty() {
-            path
-        } else {
-            path.join(file)
-        }
+        if file.is_empty() { path } else { path.join(file) }
     }
 
     pub fn write(&self, file: &str, text: &str) {
@@ -50,18 +42,10 @@ impl<'a> FlakeRepository<'a> {
 
     /// Runs git there; returns what it writes, without white space at the ends.
     pub fn git(&self, words: &[&str]) -> String {
-        let settings = [
-            "user.name=x",
-            "user.email=x@x.example",
-            "protocol.file.allow=always",
-        ];
+        let settings = ["user.name=x", "user.email=x@x.example", "protocol.file.allow=always"];
         let settings = settings.iter().flat_map(|setting| ["-c", setting]);
         let mut git = Command::new("git");
-        let output = git
-            .args(settings)
-            .args(words)
-            .current_dir(self.path(""))
-            .output();
+        let output = git.args(settings).args(words).current_dir(self.path("")).output();
         let output = output.unwrap();
         assert!(output.status.success(), "{words:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()

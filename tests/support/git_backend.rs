@@ -11,10 +11,7 @@ const PROGRAM: &str = "/usr/lib/git-core/git-http-backend";
 
 /// Its answer to `request` for the repositories in `dir`: status, header lines and body.
 pub fn git_backend(request: &Request, dir: &Path) -> (String, String, Vec<u8>) {
-    let (path, query) = request
-        .target
-        .split_once('?')
-        .unwrap_or((&request.target, ""));
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let header = |name: &str| request.header(name).unwrap_or_default();
     let mut child = Command::new(PROGRAM)
         .env("GIT_PROJECT_ROOT", dir)
@@ -40,9 +37,7 @@ pub fn git_backend(request: &Request, dir: &Path) -> (String, String, Vec<u8>) {
     let head = String::from_utf8_lossy(head);
     let (status, lines): (Vec<&str>, Vec<&str>) =
         head.lines().partition(|line| line.starts_with("Status: "));
-    let status = status
-        .first()
-        .map_or("200 OK", |line| &line["Status: ".len()..]);
+    let status = status.first().map_or("200 OK", |line| &line["Status: ".len()..]);
     let lines = lines.join("\r\n").trim_end().to_owned() + "\r\n";
     (status.to_owned(), lines, body.to_owned())
 }

@@ -48,9 +48,7 @@ impl Drop for Handler {
 /// Debian's package `qemu-user-binfmt` registers one.
 pub fn machine_emulates() -> bool {
     let serves = |name: &str, text: &str| {
-        let fixed = text
-            .lines()
-            .any(|l| l.starts_with("flags:") && l.contains('F'));
+        let fixed = text.lines().any(|l| l.starts_with("flags:") && l.contains('F'));
         !name.starts_with("sdbuild-")
             && text.starts_with("enabled")
             && fixed

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::shared_store::FILLED;
 use super::{STORE, file_names, nonce, run, wait_until};
 
 /// The directory of the kernel's table of handlers.
@@ -27,7 +28,7 @@ impl Machine {
             containers: docker_lines(&["ps", "--all", "--format", "{{.Names}}"]),
             volumes: docker_lines(&["volume", "ls", "--quiet"])
                 .into_iter()
-                .filter(|name| name != STORE)
+                .filter(|name| name != STORE && !name.starts_with(FILLED))
                 .collect(),
         }
     }
@@ -41,11 +42,9 @@ impl Machine {
     /// Asserts that the handlers are in this state within three seconds; returns how long it took.
     #[track_caller]
     pub fn wait_for_handlers(&self) -> Duration {
-        wait_until(
-            Duration::from_secs(3),
-            "the handlers are as they were",
-            || handlers() == self.handlers,
-        )
+        wait_until(Duration::from_secs(3), "the handlers are as they were", || {
+            handlers() == self.handlers
+        })
     }
 }
 
@@ -56,19 +55,14 @@ pub fn handlers() -> BTreeMap<String, String> {
         .filter(|name| name != "register" && name != "status")
         // An entry may be removed between listing and reading.
         .filter_map(|name| {
-            fs::read_to_string(Path::new(BINFMT).join(&name))
-                .ok()
-                .map(|text| (name, text))
+            fs::read_to_string(Path::new(BINFMT).join(&name)).ok().map(|text| (name, text))
         })
         .collect()
 }
 
 /// The names of our handlers.
 pub fn our_handlers() -> Vec<String> {
-    handlers()
-        .into_keys()
-        .filter(|name| name.starts_with("sdbuild-"))
-        .collect()
+    handlers().into_keys().filter(|name| name.starts_with("sdbuild-")).collect()
 }
 
 /// The output of the engine's own client, sorted by line.
@@ -83,12 +77,7 @@ pub fn docker_lines(words: &[&str]) -> Vec<String> {
 #[track_caller]
 pub fn docker(words: &[&str]) -> String {
     let outcome = run(Command::new("docker").args(words));
-    assert_eq!(
-        outcome.code,
-        Some(0),
-        "docker {words:?}: {}",
-        outcome.stderr
-    );
+    assert_eq!(outcome.code, Some(0), "docker {words:?}: {}", outcome.stderr);
     outcome.stdout
 }
 
@@ -111,16 +100,7 @@ pub fn pause(container: &str) {
 pub fn containers(role: &str) -> Vec<String> {
     let filter = format!("label=dev.sdbuild.role={role}");
     let run = "label=dev.sdbuild.run";
-    docker_lines(&[
-        "ps",
-        "--all",
-        "--format",
-        "{{.Names}}",
-        "--filter",
-        &filter,
-        "--filter",
-        run,
-    ])
+    docker_lines(&["ps", "--all", "--format", "{{.Names}}", "--filter", &filter, "--filter", run])
 }
 
 /// A store volume of a test's own, which is removed with the value.
@@ -148,8 +128,5 @@ pub fn remove_volume(name: &str) {
         }
         std::thread::sleep(Duration::from_millis(500));
     }
-    assert!(
-        std::thread::panicking(),
-        "the volume {name} is in use for a minute"
-    );
+    assert!(std::thread::panicking(), "the volume {name} is in use for a minute");
 }

@@ -40,10 +40,7 @@ impl MachineProvider {
 
     /// A provider whose machines have the programs of the container image `builder`.
     pub fn new(builder: &str) -> Self {
-        let provider = Self {
-            dir: tempfile::tempdir().unwrap(),
-            builder: builder.to_owned(),
-        };
+        let provider = Self { dir: tempfile::tempdir().unwrap(), builder: builder.to_owned() };
         for name in ["host", "other", "key"] {
             let mut make = Command::new("ssh-keygen");
             make.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
@@ -58,10 +55,7 @@ impl MachineProvider {
         let key = provider.at("key");
         let text = format!("IdentityFile {}\nIdentitiesOnly yes\n", key.display());
         fs::write(&configuration, text).unwrap();
-        let ssh = format!(
-            "#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n",
-            configuration.display()
-        );
+        let ssh = format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", configuration.display());
         provider.write_program("bin/ssh", &ssh);
         provider
     }
@@ -81,10 +75,7 @@ impl MachineProvider {
     /// `user` with this provider, and with its key.
     pub fn known_to(&self, user: TestUser) -> TestUser {
         let path = format!("{}:{}", self.at("bin").display(), user.environment["PATH"]);
-        user.with("PATH", path).with(
-            "SDBUILD_ON",
-            format!("command:{}", self.at("rent").display()),
-        )
+        user.with("PATH", path).with("SDBUILD_ON", format!("command:{}", self.at("rent").display()))
     }
 
     /// The verbs that the program was called with.
@@ -102,11 +93,7 @@ impl MachineProvider {
     /// Starts the machine `name` with the host key `host`, where the key `login` may log in; returns its address.
     pub fn start_machine(&self, name: &str, host: &str, login: &str) -> String {
         let dir = self.at(name);
-        run(Command::new("cp")
-            .arg("-a")
-            .arg(self.at("machine"))
-            .arg(&dir))
-        .assert_exit_code(0);
+        run(Command::new("cp").arg("-a").arg(self.at("machine")).arg(&dir)).assert_exit_code(0);
         // In place: the owner and the mode of the file stay.
         fs::write(dir.join("host"), host).unwrap();
         fs::write(dir.join("authorized_keys"), format!("{login}\n")).unwrap();
@@ -115,17 +102,8 @@ impl MachineProvider {
         let group = fs::metadata(SOCKET).unwrap().gid();
         let [account, group] = [ACCOUNT, group].map(|number| number.to_string());
         let socket = format!("{SOCKET}:{SOCKET}");
-        let words = [
-            "run", "--detach", "--name", name, "--label", &label, "--user", &account,
-        ];
-        let more = [
-            "--group-add",
-            &group,
-            "--volume",
-            &machine,
-            "--volume",
-            &socket,
-        ];
+        let words = ["run", "--detach", "--name", name, "--label", &label, "--user", &account];
+        let more = ["--group-add", &group, "--volume", &machine, "--volume", &socket];
         let program = ["--entrypoint", "sh", &self.builder, "/machine/start"];
         docker(&[&words[..], &more, &program].concat());
         let address = "{{.NetworkSettings.IPAddress}}";
@@ -191,11 +169,7 @@ impl Drop for MachineProvider {
     fn drop(&mut self) {
         for machine in self.machines() {
             let mut remove = Command::new("docker");
-            drop(
-                remove
-                    .args(["rm", "--force", "--volumes", &machine])
-                    .output(),
-            );
+            drop(remove.args(["rm", "--force", "--volumes", &machine]).output());
         }
     }
 }

@@ -60,6 +60,7 @@ pub use service::{EngineKind, EngineService};
 pub use small_disk::SmallDisk;
 pub use sshd::{Sshd, TOOLS};
 pub use tls_server::{certificates, tunnel_to};
+pub(crate) use tools::needs;
 pub use uplink::NetworkUplink;
 pub use user::TestUser;
 
@@ -98,9 +99,11 @@ fn shared(name: &str) -> PathBuf {
     dir
 }
 
-/// Locks out other tests' processes while the value lives.
+/// Locks out the processes of other tests, also those of other checkouts, while the value lives.
 pub fn lock(name: &str) -> fs::File {
-    let file = fs::File::create(shared("locks").join(name)).unwrap();
+    let dir = PathBuf::from(format!("/tmp/sdbuild-tests-{}", nix::unistd::geteuid()));
+    fs::create_dir_all(&dir).unwrap();
+    let file = fs::File::create(dir.join(name)).unwrap();
     file.lock().unwrap();
     file
 }

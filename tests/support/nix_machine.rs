@@ -24,14 +24,8 @@ const NIX_CONF: &str = "build-users-group =\nsandbox = false\nfilter-syscalls = 
 /// What Nix makes of an account that it does not trust.
 const UNTRUSTED: &str = "nix-daemon --stdio --force-untrusted";
 /// Libraries of glibc, which the container has itself.
-const GLIBC: [&str; 6] = [
-    "libc.so",
-    "libm.so",
-    "libresolv.so",
-    "libpthread.so",
-    "libdl.so",
-    "ld-linux",
-];
+const GLIBC: [&str; 6] =
+    ["libc.so", "libm.so", "libresolv.so", "libpthread.so", "libdl.so", "ld-linux"];
 
 /// A running machine, which is removed when the value is dropped.
 pub struct NixMachine {
@@ -75,10 +69,7 @@ impl NixMachine {
     /// Starts one called `name` from the images of the registrar and the builder.
     pub fn start(name: &str, registrar: &str, builder: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let machine = Self {
-            name: format!("{name}-{}", super::nonce()),
-            dir,
-        };
+        let machine = Self { name: format!("{name}-{}", super::nonce()), dir };
         machine.write_files(registrar);
         let at = machine.dir.path().to_str().unwrap().to_owned();
         let seccomp = root().join("containers/builder/seccomp.json");
@@ -112,9 +103,7 @@ impl NixMachine {
         ]);
         wait_until(Duration::from_secs(20), "the SSH server listens", || {
             let mut logs = Command::new("docker");
-            run(logs.args(["logs", &machine.name]))
-                .stderr
-                .contains("Server listening")
+            run(logs.args(["logs", &machine.name])).stderr.contains("Server listening")
         });
         machine
     }
@@ -123,16 +112,12 @@ impl NixMachine {
     fn write_files(&self, registrar: &str) {
         for name in ["host", "key", "untrusted", "stranger"] {
             let mut make = Command::new("ssh-keygen");
-            make.args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(self.at(name));
+            make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(self.at(name));
             run(&mut make).assert_exit_code(0);
         }
         let (key, untrusted) = (self.text("key.pub"), self.text("untrusted.pub"));
         let write = |name: &str, text: &str| fs::write(self.at(name), text).unwrap();
-        write(
-            "authorized_keys",
-            &format!("{key}command=\"{UNTRUSTED}\" {untrusted}"),
-        );
+        write("authorized_keys", &format!("{key}command=\"{UNTRUSTED}\" {untrusted}"));
         write("nix.conf", NIX_CONF);
         write(
             "sshd_config",
@@ -189,10 +174,7 @@ impl NixMachine {
     pub fn line(&self, system: &str, key: &str, host: &str) -> String {
         let host = base64::prelude::BASE64_STANDARD.encode(self.text(&format!("{host}.pub")));
         let (address, key) = (self.address(), self.key(key));
-        format!(
-            "{address} {system} {} 2 1 big-parallel - {host}",
-            key.display()
-        )
+        format!("{address} {system} {} 2 1 big-parallel - {host}", key.display())
     }
 
     /// The line of a machine that builds.
@@ -215,27 +197,18 @@ impl NixMachine {
 impl Drop for NixMachine {
     fn drop(&mut self) {
         let mut remove = Command::new("docker");
-        drop(
-            remove
-                .args(["rm", "--force", "--volumes", &self.name])
-                .output(),
-        );
+        drop(remove.args(["rm", "--force", "--volumes", &self.name]).output());
     }
 }
 
 /// The libraries that the program `server` needs and the container may lack.
 pub(super) fn libraries(server: &Path, tools: &Path) -> Vec<PathBuf> {
     let machine = std::env::consts::ARCH;
-    let unpacked = format!(
-        "{0}/lib/{machine}-linux-gnu:{0}/usr/lib/{machine}-linux-gnu",
-        tools.display()
-    );
+    let unpacked =
+        format!("{0}/lib/{machine}-linux-gnu:{0}/usr/lib/{machine}-linux-gnu", tools.display());
     let mut list = Command::new("ldd");
     let listed = run(list.arg(server).env("LD_LIBRARY_PATH", unpacked)).assert_exit_code(0);
-    let words = listed
-        .stdout
-        .split_whitespace()
-        .filter(|word| word.starts_with('/'));
+    let words = listed.stdout.split_whitespace().filter(|word| word.starts_with('/'));
     let paths = words.map(PathBuf::from);
     let of_glibc = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

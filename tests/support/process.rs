@@ -68,9 +68,7 @@ impl Outcome {
     pub fn built(&self) -> Vec<&str> {
         let lines = self.stderr.lines();
         let paths = lines.filter_map(|line| line.strip_prefix("building '/nix/store/"));
-        paths
-            .filter_map(|path| path.split_once(".drv'")?.0.get(33..))
-            .collect()
+        paths.filter_map(|path| path.split_once(".drv'")?.0.get(33..)).collect()
     }
 
     /// The outcome of a process that has ended.
@@ -102,11 +100,7 @@ impl Outcome {
     #[track_caller]
     pub fn assert_stderr_contains(self, parts: &[&str]) -> Self {
         for part in parts {
-            assert!(
-                self.stderr.contains(part),
-                "`{part}` is not in:\n{}",
-                self.stderr
-            );
+            assert!(self.stderr.contains(part), "`{part}` is not in:\n{}", self.stderr);
         }
         self
     }
@@ -114,12 +108,7 @@ impl Outcome {
     /// The path of the image: the last line of standard output.
     #[track_caller]
     pub fn image(&self) -> PathBuf {
-        PathBuf::from(
-            self.stdout
-                .lines()
-                .last()
-                .expect("a line on standard output"),
-        )
+        PathBuf::from(self.stdout.lines().last().expect("a line on standard output"))
     }
 }
 
@@ -132,11 +121,7 @@ pub struct Running {
 
 impl Running {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -146,11 +131,7 @@ impl Running {
                 }
             }
         });
-        Self {
-            child,
-            lines,
-            seen: Vec::new(),
-        }
+        Self { child, lines, seen: Vec::new() }
     }
 
     /// Starts a build and returns while its derivation sleeps for ten minutes.
@@ -187,11 +168,7 @@ impl Running {
 
     fn has_state(&self, state: char) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        stat.rsplit(')')
-            .next()
-            .unwrap()
-            .trim_start()
-            .starts_with(state)
+        stat.rsplit(')').next().unwrap().trim_start().starts_with(state)
     }
 
     /// Waits until a line of standard error contains `part`, for at most two minutes.
@@ -202,10 +179,7 @@ impl Running {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left);
             let Ok(line) = line else {
-                panic!(
-                    "`{part}` did not come; what came:\n{}",
-                    self.seen.join("\n")
-                );
+                panic!("`{part}` did not come; what came:\n{}", self.seen.join("\n"));
             };
             let found = line.contains(part);
             self.seen.push(line);
@@ -235,12 +209,7 @@ impl Running {
     pub fn finish(mut self) -> Outcome {
         use std::os::unix::process::ExitStatusExt as _;
         let mut stdout = String::new();
-        self.child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut stdout)
-            .unwrap();
+        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         let status = self.child.wait().unwrap();
         self.seen.extend(self.lines.iter().collect::<Vec<_>>());
         Outcome {

@@ -52,18 +52,13 @@ pub async fn arm64_images(engine: &Engine) -> (String, String) {
     let locks = settings().locks;
     let registrar = Definition::registrar(Architecture::Aarch64, locks.as_deref()).unwrap();
     let builder = Definition::builder(Architecture::Aarch64, locks.as_deref()).unwrap();
-    (
-        provided(engine, &registrar).await,
-        provided(engine, &builder).await,
-    )
+    (provided(engine, &registrar).await, provided(engine, &builder).await)
 }
 
 /// Assembles and loads the image unless the engine has it, with the tests' shared cache; returns its reference.
 async fn provided(engine: &Engine, definition: &Definition) -> String {
     // Fails when an earlier test in this process has done it.
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
+    rustls::crypto::ring::default_provider().install_default().ok();
     let cache = Cache::open(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache/sdbuild")).unwrap();
     let fetcher = Fetcher::new(cache, Network::default(), Events::none()).unwrap();
     let images = Images::new(fetcher, settings().mirrors, Events::none());

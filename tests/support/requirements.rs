@@ -48,13 +48,7 @@ pub fn debian_release_available(suite: DebianRelease) -> bool {
 /// Whether the tools are installed that boot an image, log in to it and damage it.
 pub fn boot_available() -> bool {
     let firmware = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
-    tools_available(&[
-        "qemu-system-aarch64",
-        firmware,
-        "debugfs",
-        "ssh",
-        "ssh-keygen",
-    ])
+    tools_available(&["qemu-system-aarch64", firmware, "debugfs", "ssh", "ssh-keygen"])
 }
 
 /// Runs `test` unless this tier cannot run here.
@@ -67,10 +61,7 @@ pub fn with_engine(test: impl Future<Output = ()>) {
 }
 
 fn skipped(why: &str) -> bool {
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "in CI every test must run: {why}"
-    );
+    assert!(std::env::var_os("CI").is_none(), "in CI every test must run: {why}");
     super::tools::report_skip(why);
     false
 }

@@ -37,10 +37,7 @@ impl RunTracker {
         let lock_files = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).unwrap();
         let appears = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
         lock_files.add_watch(&dir, appears).unwrap();
-        Self {
-            lock_files,
-            ids: RefCell::default(),
-        }
+        Self { lock_files, ids: RefCell::default() }
     }
 
     /// The ids of all runs so far.
@@ -137,9 +134,7 @@ impl RunTracker {
     #[track_caller]
     pub fn wait_until_unregistered(&self) -> Duration {
         let limit = Duration::from_secs(3);
-        wait_until(limit, "the handlers are gone", || {
-            self.handlers().is_empty()
-        })
+        wait_until(limit, "the handlers are gone", || self.handlers().is_empty())
     }
 }
 

@@ -59,10 +59,7 @@ impl Screen {
         session.stdin(side()).stdout(side()).stderr(side());
         let child = session.spawn().unwrap();
         let master = File::from(pty.master);
-        let seen = Arc::new(Mutex::new(Seen {
-            parser: parser((columns, rows)),
-            raw: Vec::new(),
-        }));
+        let seen = Arc::new(Mutex::new(Seen { parser: parser((columns, rows)), raw: Vec::new() }));
         // Nonblocking, so that a read does not keep the terminal open when it is to be closed.
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
         let closed = Arc::new(AtomicBool::new(false));
@@ -79,11 +76,7 @@ impl Screen {
 
     /// Types `keys`.
     pub fn type_keys(&mut self, keys: &str) {
-        self.master
-            .as_mut()
-            .unwrap()
-            .write_all(keys.as_bytes())
-            .unwrap();
+        self.master.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
     /// The text on the screen.
@@ -121,9 +114,7 @@ impl Screen {
         let mut stty = Command::new("stty");
         let (columns, rows) = (columns.to_string(), rows.to_string());
         stty.args(["cols", &columns, "rows", &rows]);
-        stty.stdin(Stdio::from(
-            self.slave.as_ref().unwrap().try_clone().unwrap(),
-        ));
+        stty.stdin(Stdio::from(self.slave.as_ref().unwrap().try_clone().unwrap()));
         assert!(stty.status().unwrap().success());
     }
 
@@ -185,12 +176,7 @@ fn parser((columns, rows): (u16, u16)) -> vt100::Parser {
 }
 
 fn winsize(columns: u16, rows: u16) -> Winsize {
-    Winsize {
-        ws_row: rows,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    }
+    Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
 fn read(mut master: File, seen: &Arc<Mutex<Seen>>, closed: &Arc<AtomicBool>) -> JoinHandle<()> {

@@ -14,13 +14,7 @@ use super::{Account, NetworkUplink, Outcome, TestUser, kill_processes_of, run};
 /// The path of the script in Debian's packages.
 const ROOTLESS: &str = "/usr/share/docker.io/contrib/dockerd-rootless.sh";
 /// With runc, because crun refuses the mixed cgroup hierarchy that some machines have.
-const PODMAN: [&str; 5] = [
-    "podman",
-    "--cgroup-manager",
-    "cgroupfs",
-    "--runtime",
-    "runc",
-];
+const PODMAN: [&str; 5] = ["podman", "--cgroup-manager", "cgroupfs", "--runtime", "runc"];
 
 /// A kind of engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,9 +150,7 @@ impl EngineService {
 
     /// Runs Docker's client on this engine.
     pub fn docker(&self, words: &[&str]) -> Outcome {
-        run(Command::new("docker")
-            .args(words)
-            .env("DOCKER_HOST", self.host()))
+        run(Command::new("docker").args(words).env("DOCKER_HOST", self.host()))
     }
 
     /// The lines that Docker's client prints.

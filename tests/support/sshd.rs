@@ -25,16 +25,12 @@ impl Sshd {
     /// Starts a server that accepts only the account's key.
     pub fn start(account: &Account) -> Self {
         let dir = account.at("sshd");
-        run(Command::new("cp")
-            .args(["-a", "-T"])
-            .arg(root().join(TOOLS))
-            .arg(&dir))
-        .assert_exit_code(0);
+        run(Command::new("cp").args(["-a", "-T"]).arg(root().join(TOOLS)).arg(&dir))
+            .assert_exit_code(0);
         let port = super::free_port();
         for name in ["host", "key"] {
             let mut make = Command::new("ssh-keygen");
-            make.args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(dir.join(name));
+            make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join(name));
             run(&mut make).assert_exit_code(0);
         }
         write_configuration(&dir, account, port);
@@ -111,11 +107,7 @@ impl Sshd {
     fn descends(&self, pid: i32) -> bool {
         let parent = |pid: i32| -> Option<i32> {
             let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-            text.lines()
-                .find_map(|line| line.strip_prefix("PPid:"))?
-                .trim()
-                .parse()
-                .ok()
+            text.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
         };
         let mut at = Some(pid);
         while let Some(pid) = at {
@@ -164,10 +156,7 @@ fn write_configuration(dir: &Path, account: &Account, port: u16) {
     fs::write(dir.join("ssh_config"), client).unwrap();
     fs::create_dir(dir.join("bin")).unwrap();
     let program = dir.join("bin/ssh");
-    fs::write(
-        &program,
-        format!("#!/bin/sh\nexec /usr/bin/ssh -F {shown}/ssh_config \"$@\"\n"),
-    )
-    .unwrap();
+    fs::write(&program, format!("#!/bin/sh\nexec /usr/bin/ssh -F {shown}/ssh_config \"$@\"\n"))
+        .unwrap();
     fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -16,10 +16,8 @@ use super::run;
 /// Returns its own port, and the heads of the requests.
 pub fn tunnel_to(port: u16, login: Option<String>) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let (own, heads) = (
-        listener.local_addr().unwrap().port(),
-        Arc::<Mutex<Vec<String>>>::default(),
-    );
+    let (own, heads) =
+        (listener.local_addr().unwrap().port(), Arc::<Mutex<Vec<String>>>::default());
     let (seen, login) = (Arc::clone(&heads), login.unwrap_or_default());
     std::thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
@@ -36,9 +34,7 @@ pub fn tunnel_to(port: u16, login: Option<String>) -> (u16, Arc<Mutex<Vec<String
                                    Proxy-Authenticate: Basic realm=\"proxy\"\r\nContent-Length: 0\r\n\r\n";
                     return client.write_all(refusal.as_bytes()).unwrap_or(());
                 }
-                client
-                    .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                    .unwrap();
+                client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
                 let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
                 let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
                 std::thread::spawn(move || std::io::copy(&mut from, &mut to));
@@ -58,18 +54,9 @@ pub fn certificates(dir: &Path, names: &[&str]) -> rustls::ServerConfig {
     };
     let own = |name: &str, private: &str, public: &str, more: &[&str]| {
         let subject = format!("/CN={name}");
-        let words = [
-            "req", "-x509", "-days", "2", "-noenc", "-newkey", "ec", "-pkeyopt",
-        ];
-        let curve = [
-            "ec_paramgen_curve:P-256",
-            "-subj",
-            &subject,
-            "-keyout",
-            private,
-            "-out",
-            public,
-        ];
+        let words = ["req", "-x509", "-days", "2", "-noenc", "-newkey", "ec", "-pkeyopt"];
+        let curve =
+            ["ec_paramgen_curve:P-256", "-subj", &subject, "-keyout", private, "-out", public];
         openssl(&[&words[..], &curve, more].concat());
     };
     own("authority", "ca-key.pem", "ca.pem", &[]);

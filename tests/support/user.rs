@@ -19,18 +19,10 @@ pub struct TestUser {
 
 impl TestUser {
     pub fn new() -> Self {
-        let home = tempfile::Builder::new()
-            .prefix("sdbuild test ü")
-            .tempdir()
-            .unwrap();
+        let home = tempfile::Builder::new().prefix("sdbuild test ü").tempdir().unwrap();
         fs::create_dir(home.path().join("out")).unwrap();
         let mut environment = BTreeMap::new();
-        for name in [
-            "PATH",
-            "SDBUILD_DEBIAN_MIRROR",
-            "SDBUILD_LOCKS",
-            "LD_LIBRARY_PATH",
-        ] {
+        for name in ["PATH", "SDBUILD_DEBIAN_MIRROR", "SDBUILD_LOCKS", "LD_LIBRARY_PATH"] {
             if let Ok(value) = std::env::var(name) {
                 environment.insert(name.to_owned(), value);
             }
@@ -43,11 +35,7 @@ impl TestUser {
         environment.insert("SDBUILD_STORE".into(), STORE.into());
         // Most tests read the image; those of the default format unset this.
         environment.insert("SDBUILD_COMPRESS".into(), "none".into());
-        Self {
-            home,
-            state,
-            environment,
-        }
+        Self { home, state, environment }
     }
 
     /// Sets an environment variable of all programs that this user runs.
@@ -114,9 +102,8 @@ impl TestUser {
     /// The sorted file names of `image` and its sidecars.
     pub fn with_sidecars(image: &Path) -> Vec<String> {
         let name = image.file_name().unwrap().to_str().unwrap();
-        let mut names = [".sha256", ".bmap", ".json", ""]
-            .map(|ending| format!("{name}{ending}"))
-            .to_vec();
+        let mut names =
+            [".sha256", ".bmap", ".json", ""].map(|ending| format!("{name}{ending}")).to_vec();
         names.sort();
         names
     }

@@ -320,7 +320,8 @@ pub(crate) async fn set_up(
     run.context.phase(Phase::Emulation, work).await
 }
 
-/// Whether the handler of `emulation`, which was set up with `images`, no longer runs programs: a program of the emulated architecture is started anew.
+/// Whether the handler of `emulation`, which was set up with `images`, was lost: the registrar ended, or a program of the emulated
+/// architecture that is started now does not run.
 pub(crate) async fn is_lost(
     run: &RunContext<'_>,
     images: &ContainerImages,
@@ -328,6 +329,7 @@ pub(crate) async fn is_lost(
     scope: &Scope,
 ) -> bool {
     let handler = match (scope.lease(), emulation) {
+        (Some(lease), _) if lease.is_lost() => return true,
         (Some(_), _) => HandlerKind::Registered,
         // Nobody else can change the builder's own table.
         (None, Emulation::Private | Emulation::Native | Emulation::Builders) => return false,

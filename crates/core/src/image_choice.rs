@@ -31,6 +31,8 @@ pub enum ChosenBy {
     ImageModule,
     /// The command line, a variable or `sdbuild.toml`.
     Flag,
+    /// The flake, which makes no other one.
+    Flake,
     /// sdbuild, because no module defines an image.
     Sdbuild,
 }
@@ -57,6 +59,7 @@ impl fmt::Display for ImageChoice {
         f.write_str(&self.attribute)?;
         match (self.chosen_by, &self.file) {
             (ChosenBy::Flag, _) => f.write_str(", as you named it"),
+            (ChosenBy::Flake, _) => f.write_str(", the only one of the flake"),
             (ChosenBy::Sdbuild, _) => {
                 f.write_str(", chosen by sdbuild because no module defines another image")
             }

@@ -19,9 +19,8 @@ pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
         "KmsKeyArn",
         "Timeout",
     ];
-    if let Some(other) = json
-        .as_object()
-        .and_then(|map| map.keys().find(|key| !known.contains(&key.as_str())))
+    if let Some(other) =
+        json.as_object().and_then(|map| map.keys().find(|key| !known.contains(&key.as_str())))
     {
         return invalid(format!("{other} is no parameter"));
     }
@@ -36,20 +35,14 @@ pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
         return invalid("ClientToken or Description");
     }
     let tag = |tag: &serde_json::Value| {
-        Some((
-            tag["Key"].as_str()?.to_owned(),
-            tag["Value"].as_str()?.to_owned(),
-        ))
+        Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned()))
     };
     let given = json["Tags"].as_array().cloned().unwrap_or_default();
     let tags: Option<Vec<_>> = given.iter().map(tag).collect();
     let Some(tags) = tags else {
         return invalid("Tags");
     };
-    let before = state
-        .snapshots
-        .iter()
-        .find(|(_, snapshot)| snapshot.token == token);
+    let before = state.snapshots.iter().find(|(_, snapshot)| snapshot.token == token);
     let id = if let Some((id, _)) = before {
         id.clone()
     } else {
@@ -71,10 +64,9 @@ pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
 
 pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
     let parts: Vec<&str> = call.path.split('/').collect();
-    let (Some(id), Some(index)) = (
-        parts.get(2),
-        parts.get(4).and_then(|text| text.parse::<u64>().ok()),
-    ) else {
+    let (Some(id), Some(index)) =
+        (parts.get(2), parts.get(4).and_then(|text| text.parse::<u64>().ok()))
+    else {
         return invalid("path");
     };
     let header = |name: &str| call.headers.get(name).map_or("", String::as_str);
@@ -91,10 +83,7 @@ pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
         .get_mut(*id)
         .filter(|snapshot| snapshot.state == "pending" && snapshot.completes_after.is_none())
     else {
-        return Err((
-            "ResourceNotFoundException",
-            "the snapshot is not pending".into(),
-        ));
+        return Err(("ResourceNotFoundException", "the snapshot is not pending".into()));
     };
     if index >= snapshot.gib * 2048 {
         return invalid("the block is outside the volume");
@@ -105,11 +94,7 @@ pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
         ("x-amz-checksum".to_owned(), stated),
         ("x-amz-checksum-algorithm".to_owned(), "SHA256".to_owned()),
     ];
-    Ok(Reply {
-        status: 201,
-        headers,
-        body: String::new(),
-    })
+    Ok(Reply { status: 201, headers, body: String::new() })
 }
 
 impl StoredSnapshot {
@@ -133,11 +118,7 @@ pub(super) fn complete(call: &Call, state: &mut AwsState) -> Done {
         return invalid("the snapshot is not pending");
     }
     let header = |name: &str| call.headers.get(name).map_or("", String::as_str);
-    let all: Vec<u8> = snapshot
-        .blocks
-        .values()
-        .flat_map(|(_, hash)| hash.clone())
-        .collect();
+    let all: Vec<u8> = snapshot.blocks.values().flat_map(|(_, hash)| hash.clone()).collect();
     if header("x-amz-changedblockscount") != snapshot.blocks.len().to_string() {
         return invalid("the number of blocks");
     }

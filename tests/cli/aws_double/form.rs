@@ -24,9 +24,7 @@ pub(super) fn action(call: &Call, form: &BTreeMap<String, String>) -> String {
 }
 
 pub(super) fn form(call: &Call) -> BTreeMap<String, String> {
-    url::form_urlencoded::parse(&call.body)
-        .into_owned()
-        .collect()
+    url::form_urlencoded::parse(&call.body).into_owned().collect()
 }
 
 /// The service that a call is for.
@@ -35,10 +33,7 @@ pub(super) fn service(call: &Call, form: &Form) -> &'static str {
         "ebs"
     } else if call.headers.contains_key("x-amz-target") {
         "ssm"
-    } else if form
-        .get("Version")
-        .is_some_and(|version| version == "2011-06-15")
-    {
+    } else if form.get("Version").is_some_and(|version| version == "2011-06-15") {
         "sts"
     } else {
         "ec2"
@@ -54,10 +49,7 @@ pub(super) fn get_parameter(call: &Call) -> Done {
         Some("arm64" | "x86_64") => {
             let parameter =
                 serde_json::json!({ "Name": name, "Type": "String", "Value": machines::IMAGE });
-            Ok(reply(
-                200,
-                serde_json::json!({ "Parameter": parameter }).to_string(),
-            ))
+            Ok(reply(200, serde_json::json!({ "Parameter": parameter }).to_string()))
         }
         _ => Err(("ParameterNotFound", name.to_owned())),
     }
@@ -69,19 +61,11 @@ pub(super) fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Re
             "<?xml version=\"1.0\"?><Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>\
              <RequestID>1</RequestID></Response>"
         );
-        return Reply {
-            status,
-            headers: Vec::new(),
-            body,
-        };
+        return Reply { status, headers: Vec::new(), body };
     }
     let headers = vec![("x-amzn-ErrorType".to_owned(), code.to_owned())];
     let body = serde_json::json!({ "Message": message }).to_string();
-    Reply {
-        status,
-        headers,
-        body,
-    }
+    Reply { status, headers, body }
 }
 
 /// The parameters of each call; one that ends in a dot begins a list.
@@ -105,20 +89,8 @@ const PARAMETERS: [(&str, &[&str]); 22] = [
         ],
     ),
     ("ModifyImageAttribute", &["ImageId", "LaunchPermission."]),
-    (
-        "CopyImage",
-        &[
-            "SourceImageId",
-            "SourceRegion",
-            "Name",
-            "ClientToken",
-            "TagSpecification.",
-        ],
-    ),
-    (
-        "ModifySnapshotAttribute",
-        &["SnapshotId", "Attribute", "CreateVolumePermission."],
-    ),
+    ("CopyImage", &["SourceImageId", "SourceRegion", "Name", "ClientToken", "TagSpecification."]),
+    ("ModifySnapshotAttribute", &["SnapshotId", "Attribute", "CreateVolumePermission."]),
     ("EnableImageDeprecation", &["ImageId", "DeprecateAt"]),
     ("DeregisterImage", &["ImageId"]),
     ("DeleteSnapshot", &["SnapshotId"]),
@@ -126,12 +98,7 @@ const PARAMETERS: [(&str, &[&str]); 22] = [
     ("GetEbsEncryptionByDefault", &[]),
     (
         "DescribeSpotPriceHistory",
-        &[
-            "InstanceType.",
-            "ProductDescription.",
-            "StartTime",
-            "NextToken",
-        ],
+        &["InstanceType.", "ProductDescription.", "StartTime", "NextToken"],
     ),
     (
         "RunInstances",
@@ -154,14 +121,8 @@ const PARAMETERS: [(&str, &[&str]); 22] = [
     ("DescribeInstances", &["Filter.", "NextToken"]),
     ("TerminateInstances", &["InstanceId."]),
     ("CreateTags", &["ResourceId.", "Tag."]),
-    (
-        "CreateSecurityGroup",
-        &["GroupName", "GroupDescription", "TagSpecification."],
-    ),
-    (
-        "AuthorizeSecurityGroupIngress",
-        &["GroupId", "IpPermissions."],
-    ),
+    ("CreateSecurityGroup", &["GroupName", "GroupDescription", "TagSpecification."]),
+    ("AuthorizeSecurityGroupIngress", &["GroupId", "IpPermissions."]),
     ("DescribeSecurityGroups", &["Filter.", "NextToken"]),
     ("DeleteSecurityGroup", &["GroupId"]),
     ("DescribeVolumes", &["Filter.", "NextToken"]),
@@ -174,9 +135,7 @@ pub(super) fn ec2(action: &str, form: &BTreeMap<String, String>, state: &mut Aws
     };
     let is_known = |name: &str| {
         known.iter().any(|known| {
-            known
-                .strip_suffix('.')
-                .map_or(name == *known, |list| name.starts_with(list))
+            known.strip_suffix('.').map_or(name == *known, |list| name.starts_with(list))
         })
     };
     let others: BTreeSet<_> = form
@@ -185,11 +144,7 @@ pub(super) fn ec2(action: &str, form: &BTreeMap<String, String>, state: &mut Aws
             !["Action", "Version", IN_REGION].contains(&name.as_str()) && !is_known(name)
         })
         .collect();
-    if form
-        .get("Version")
-        .is_none_or(|version| version != "2016-11-15")
-        || !others.is_empty()
-    {
+    if form.get("Version").is_none_or(|version| version != "2016-11-15") || !others.is_empty() {
         return Err(("UnknownParameter", format!("{others:?}")));
     }
     let body = match machines::carry_out(action, form, state) {

@@ -29,19 +29,13 @@ pub(super) fn serve(stream: &TcpStream, shared: &Shared) {
             stream.shutdown(std::net::Shutdown::Both).ok();
             return;
         };
-        let mut head = format!(
-            "HTTP/1.1 {} X\r\ncontent-length: {}\r\n",
-            reply.status,
-            reply.body.len()
-        );
+        let mut head =
+            format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n", reply.status, reply.body.len());
         for (name, value) in &reply.headers {
             write!(head, "{name}: {value}\r\n").unwrap();
         }
         let mut out = stream;
-        if out
-            .write_all(format!("{head}\r\n{}", reply.body).as_bytes())
-            .is_err()
-        {
+        if out.write_all(format!("{head}\r\n{}", reply.body).as_bytes()).is_err() {
             return;
         }
     }
@@ -61,24 +55,13 @@ fn read_call(reader: &mut BufReader<TcpStream>) -> Option<Call> {
         };
         headers.insert(name.to_lowercase(), value.trim().to_owned());
     }
-    let length = headers
-        .get("content-length")
-        .map_or(0, |text| text.parse().unwrap());
+    let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Call {
-        method,
-        path,
-        headers,
-        body,
-    })
+    Some(Call { method, path, headers, body })
 }
 
 /// An answer without headers.
 pub(super) fn reply(status: u16, body: String) -> Reply {
-    Reply {
-        status,
-        headers: Vec::new(),
-        body,
-    }
+    Reply { status, headers: Vec::new(), body }
 }

@@ -28,10 +28,7 @@ pub(super) fn carry_out(
         "DescribeImages" => images(form, state),
         "DescribeSnapshots" => {
             let found = snapshots(form, state);
-            state
-                .snapshots
-                .values_mut()
-                .for_each(StoredSnapshot::advance);
+            state.snapshots.values_mut().for_each(StoredSnapshot::advance);
             found
         }
         "RegisterImage" => {
@@ -42,9 +39,7 @@ pub(super) fn carry_out(
             {
                 return Err(("InvalidAMIName.Duplicate", "the name is taken".into()));
             }
-            let snapshot = state
-                .snapshots
-                .get(&get("BlockDeviceMapping.1.Ebs.SnapshotId"));
+            let snapshot = state.snapshots.get(&get("BlockDeviceMapping.1.Ebs.SnapshotId"));
             if snapshot.is_none_or(|snapshot| snapshot.state != "completed") {
                 return Err(("InvalidSnapshot.NotFound", "no complete snapshot".into()));
             }
@@ -83,10 +78,7 @@ fn is_in_use(snapshot: &str, state: &mut AwsState) -> bool {
 }
 
 fn copy(form: &Form, state: &mut AwsState) -> Result<String, Refusal> {
-    let parameters = format!(
-        "{} {} {}",
-        form["SourceImageId"], form[IN_REGION], form["Name"]
-    );
+    let parameters = format!("{} {} {}", form["SourceImageId"], form[IN_REGION], form["Name"]);
     let token = form["ClientToken"].clone();
     match state.copies.get(&token) {
         Some((same, id)) if *same == parameters => {
@@ -107,19 +99,13 @@ fn copy(form: &Form, state: &mut AwsState) -> Result<String, Refusal> {
 }
 
 fn images(form: &BTreeMap<String, String>, state: &AwsState) -> String {
-    let (filter, value) = (
-        form["Filter.1.Name"].as_str(),
-        form["Filter.1.Value.1"].as_str(),
-    );
+    let (filter, value) = (form["Filter.1.Name"].as_str(), form["Filter.1.Value.1"].as_str());
     let mut items = String::new();
     for (id, image) in &state.images {
         let tags: Vec<(String, String)> = (1..10)
             .filter_map(|n| {
-                let part = |what: &str| {
-                    image
-                        .get(&format!("TagSpecification.1.Tag.{n}.{what}"))
-                        .cloned()
-                };
+                let part =
+                    |what: &str| image.get(&format!("TagSpecification.1.Tag.{n}.{what}")).cloned();
                 Some((part("Key")?, part("Value")?))
             })
             .collect();
@@ -159,10 +145,9 @@ fn snapshots(form: &BTreeMap<String, String>, state: &AwsState) -> String {
         let passes = match filter.as_str() {
             "snapshot-id" => id == value,
             "tag-key" => snapshot.tags.iter().any(|(key, _)| key == value),
-            other if other.starts_with("tag:") => snapshot
-                .tags
-                .iter()
-                .any(|(key, tag)| other.ends_with(key) && tag == value),
+            other if other.starts_with("tag:") => {
+                snapshot.tags.iter().any(|(key, tag)| other.ends_with(key) && tag == value)
+            }
             other => panic!("no filter {other}"),
         };
         let is_here = ["", &form[IN_REGION]].contains(&snapshot.region.as_str());

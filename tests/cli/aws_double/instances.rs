@@ -41,10 +41,7 @@ impl StoredInstance {
 
     /// Whether it switches itself off at the end of its lease, and is destroyed by that.
     pub fn ends_by_itself(&self) -> bool {
-        let script = self.user_data()["bootcmd"][0][2]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let script = self.user_data()["bootcmd"][0][2].as_str().unwrap_or_default().to_owned();
         let is_live = matches!(self.state, "pending" | "running");
         is_live
             && script.contains("poweroff")
@@ -54,11 +51,7 @@ impl StoredInstance {
 
 fn place(form: &Form) -> String {
     let get = |name: &str| form.get(name).map_or("", String::as_str);
-    format!(
-        "{}/{}",
-        get("InstanceType"),
-        get("Placement.AvailabilityZone")
-    )
+    format!("{}/{}", get("InstanceType"), get("Placement.AvailabilityZone"))
 }
 
 pub(super) fn run(form: &Form, state: &mut AwsState) -> Result<String, Refusal> {
@@ -70,11 +63,8 @@ pub(super) fn run(form: &Form, state: &mut AwsState) -> Result<String, Refusal> 
     if token.len() > 64 {
         return Err(("InvalidParameterValue", "ClientToken".into()));
     }
-    let before = state
-        .machines
-        .instances
-        .values()
-        .find(|one| one.parameter("ClientToken") == token);
+    let before =
+        state.machines.instances.values().find(|one| one.parameter("ClientToken") == token);
     if let Some(before) = before.filter(|_| !token.is_empty()) {
         if before.form != *form {
             return Err(("IdempotentParameterMismatch", token.into()));
@@ -98,10 +88,7 @@ pub(super) fn run(form: &Form, state: &mut AwsState) -> Result<String, Refusal> 
     let (id, volume) = (state.id("i"), state.id("vol"));
     let tags = new_tags(form, "volume")?;
     let is_free = false;
-    state
-        .machines
-        .volumes
-        .insert(volume.clone(), StoredVolume { tags, is_free });
+    state.machines.volumes.insert(volume.clone(), StoredVolume { tags, is_free });
     let mut instance = StoredInstance {
         id: id.clone(),
         form: form.clone(),
@@ -111,12 +98,7 @@ pub(super) fn run(form: &Form, state: &mut AwsState) -> Result<String, Refusal> 
         address: "127.0.0.1".into(),
         looks: 0,
     };
-    if let Some(address) = state
-        .machines
-        .hook
-        .as_ref()
-        .and_then(|hook| hook(&instance, true))
-    {
+    if let Some(address) = state.machines.hook.as_ref().and_then(|hook| hook(&instance, true)) {
         instance.address = address;
     }
     state.machines.instances.insert(id.clone(), instance);

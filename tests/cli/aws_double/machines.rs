@@ -96,10 +96,7 @@ const PRICES: [(&str, &str, &str); 7] = [
 impl Machines {
     /// Names of all that costs money, or is in the way: everything but machines that are terminated.
     pub fn left(&self) -> Vec<String> {
-        let live = self
-            .instances
-            .iter()
-            .filter(|(_, one)| one.state != "terminated");
+        let live = self.instances.iter().filter(|(_, one)| one.state != "terminated");
         let mut left: Vec<String> = live.map(|(id, _)| id.clone()).collect();
         left.extend(self.groups.keys().chain(self.volumes.keys()).cloned());
         left
@@ -107,19 +104,13 @@ impl Machines {
 
     /// The machines that are not terminated.
     pub fn live(&self) -> usize {
-        let live = self
-            .instances
-            .values()
-            .filter(|one| one.state != "terminated");
+        let live = self.instances.values().filter(|one| one.state != "terminated");
         live.count()
     }
 
     /// So much time passes that all leases end: a machine that was told to ends by itself.
     pub fn let_leases_end(&mut self) {
-        let past = (
-            "sdbuild:expires".to_owned(),
-            "2026-01-01T00:00:00Z".to_owned(),
-        );
+        let past = ("sdbuild:expires".to_owned(), "2026-01-01T00:00:00Z".to_owned());
         for instance in self.instances.values_mut() {
             instance.tags.extend([past.clone()]);
             if instance.ends_by_itself() {
@@ -153,10 +144,7 @@ pub(super) fn carry_out(
     Some(match action {
         "DescribeSpotPriceHistory" => {
             let answers = state.calls.iter().filter(|call| *call == action).count();
-            let rises = state
-                .machines
-                .dearer_after
-                .is_some_and(|after| answers > after);
+            let rises = state.machines.dearer_after.is_some_and(|after| answers > after);
             spot_prices(form, rises)
         }
         "DescribeInstances" => instances::describe(form, &mut state.machines),
@@ -192,12 +180,7 @@ pub(super) fn carry_out(
         "DeleteSecurityGroup" => delete_group(&get("GroupId"), &mut state.machines),
         "DescribeVolumes" => {
             let volumes = state.machines.volumes.iter().filter(|(_, one)| one.is_free);
-            describe(
-                form,
-                "volumeSet",
-                "volumeId",
-                volumes.map(|(id, one)| (id, &one.tags)),
-            )
+            describe(form, "volumeSet", "volumeId", volumes.map(|(id, one)| (id, &one.tags)))
         }
         "DeleteVolume" => match state.machines.volumes.remove(&get("VolumeId")) {
             Some(_) => Ok("<return>true</return>".into()),
@@ -209,13 +192,8 @@ pub(super) fn carry_out(
 
 /// The tags for new objects of the kind `kind`.
 pub(super) fn new_tags(form: &Form, kind: &str) -> Result<Tags, Refusal> {
-    let known = [
-        "instance",
-        "volume",
-        "network-interface",
-        "spot-instances-request",
-        "security-group",
-    ];
+    let known =
+        ["instance", "volume", "network-interface", "spot-instances-request", "security-group"];
     for n in 1.. {
         let name = format!("TagSpecification.{n}");
         let Some(found) = form.get(&format!("{name}.ResourceType")) else {
@@ -276,10 +254,7 @@ pub(super) fn written(tags: &Tags) -> String {
 }
 
 fn spot_prices(form: &Form, rises: bool) -> Result<String, Refusal> {
-    if form
-        .get("ProductDescription.1")
-        .is_none_or(|text| text != "Linux/UNIX")
-    {
+    if form.get("ProductDescription.1").is_none_or(|text| text != "Linux/UNIX") {
         return Err(("InvalidParameterValue", "ProductDescription".into()));
     }
     let asked: BTreeSet<&str> = form
@@ -287,20 +262,11 @@ fn spot_prices(form: &Form, rises: bool) -> Result<String, Refusal> {
         .filter(|(key, _)| key.starts_with("InstanceType."))
         .map(|(_, value)| value.as_str())
         .collect();
-    let first: usize = form
-        .get("NextToken")
-        .map_or(0, |token| token.parse().unwrap());
-    let all: Vec<_> = PRICES
-        .iter()
-        .filter(|price| asked.contains(price.0))
-        .collect();
+    let first: usize = form.get("NextToken").map_or(0, |token| token.parse().unwrap());
+    let all: Vec<_> = PRICES.iter().filter(|price| asked.contains(price.0)).collect();
     let mut items = String::new();
     for (name, zone, price) in all.iter().skip(first).take(PAGE) {
-        let price = if rises {
-            price.replace("0.", "1.")
-        } else {
-            (*price).into()
-        };
+        let price = if rises { price.replace("0.", "1.") } else { (*price).into() };
         write!(
             items,
             "<item><instanceType>{name}</instanceType><productDescription>Linux/UNIX</productDescription>\
@@ -310,14 +276,8 @@ fn spot_prices(form: &Form, rises: bool) -> Result<String, Refusal> {
         .unwrap();
     }
     let next = first + PAGE;
-    let token = if next < all.len() {
-        next.to_string()
-    } else {
-        String::new()
-    };
-    Ok(format!(
-        "<spotPriceHistorySet>{items}</spotPriceHistorySet><nextToken>{token}</nextToken>"
-    ))
+    let token = if next < all.len() { next.to_string() } else { String::new() };
+    Ok(format!("<spotPriceHistorySet>{items}</spotPriceHistorySet><nextToken>{token}</nextToken>"))
 }
 
 fn create_tags(form: &Form, state: &mut AwsState) -> Result<String, Refusal> {
@@ -346,12 +306,7 @@ fn create_group(form: &Form, state: &mut AwsState) -> Result<String, Refusal> {
     if name.is_empty() || form.get("GroupDescription").is_none_or(String::is_empty) {
         return Err(("MissingParameter", "GroupName or GroupDescription".into()));
     }
-    if state
-        .machines
-        .groups
-        .values()
-        .any(|group| group.name == name)
-    {
+    if state.machines.groups.values().any(|group| group.name == name) {
         return Err(("InvalidGroup.Duplicate", name));
     }
     let tags = new_tags(form, "security-group")?;
@@ -363,15 +318,9 @@ fn create_group(form: &Form, state: &mut AwsState) -> Result<String, Refusal> {
 }
 
 fn delete_group(id: &str, machines: &mut Machines) -> Result<String, Refusal> {
-    let mut live = machines
-        .instances
-        .values()
-        .filter(|one| one.state != "terminated");
+    let mut live = machines.instances.values().filter(|one| one.state != "terminated");
     if live.any(|one| one.parameter("SecurityGroupId.1") == id) {
-        return Err((
-            "DependencyViolation",
-            format!("{id} has a dependent object"),
-        ));
+        return Err(("DependencyViolation", format!("{id} has a dependent object")));
     }
     match machines.groups.remove(id) {
         Some(_) => Ok("<return>true</return>".into()),

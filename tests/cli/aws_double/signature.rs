@@ -18,10 +18,8 @@ pub(super) fn wrong_signature(call: &Call, service: &str) -> Option<String> {
     let Some(rest) = header("authorization").strip_prefix("AWS4-HMAC-SHA256 ") else {
         return Some("not signed".into());
     };
-    let fields: BTreeMap<_, _> = rest
-        .split(", ")
-        .filter_map(|field| field.split_once('='))
-        .collect();
+    let fields: BTreeMap<_, _> =
+        rest.split(", ").filter_map(|field| field.split_once('=')).collect();
     let scope: Vec<&str> = fields.get("Credential")?.split('/').collect();
     let [KEY_ID, date, REGION | "us-east-1", found, "aws4_request"] = scope.as_slice() else {
         return Some(format!("the scope {scope:?}"));
@@ -39,10 +37,7 @@ pub(super) fn wrong_signature(call: &Call, service: &str) -> Option<String> {
     for name in signed.split(';') {
         writeln!(headers, "{name}:{}", header(name)).unwrap();
     }
-    let canonical = format!(
-        "{}\n{}\n\n{headers}\n{signed}\n{payload}",
-        call.method, call.path
-    );
+    let canonical = format!("{}\n{}\n\n{headers}\n{signed}\n{payload}", call.method, call.path);
     let to_sign = format!(
         "AWS4-HMAC-SHA256\n{}\n{}\n{}",
         header("x-amz-date"),
@@ -50,16 +45,10 @@ pub(super) fn wrong_signature(call: &Call, service: &str) -> Option<String> {
         hex::encode(sha256(canonical.as_bytes()))
     );
     let sign = |key: &[u8], text: &str| {
-        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes())
-            .as_ref()
-            .to_vec()
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
     };
     let key = [*date, scope.get(2)?, service, "aws4_request"];
-    let key = key
-        .iter()
-        .fold(format!("AWS4{SECRET}").into_bytes(), |key, part| {
-            sign(&key, part)
-        });
+    let key = key.iter().fold(format!("AWS4{SECRET}").into_bytes(), |key, part| sign(&key, part));
     let right = hex::encode(sign(&key, &to_sign));
     (fields.get("Signature") != Some(&right.as_str())).then(|| "the signature".to_owned())
 }

@@ -86,9 +86,8 @@ impl Model {
             }
         }
         for (key, value) in given {
-            let (_, member) = names
-                .get(key)
-                .ok_or_else(|| format!("{at} has no parameter {key}"))?;
+            let (_, member) =
+                names.get(key).ok_or_else(|| format!("{at} has no parameter {key}"))?;
             let shape = member["shape"].as_str().unwrap();
             self.value(shape, value, &format!("{at}.{key}"))?;
         }
@@ -98,11 +97,7 @@ impl Model {
     fn list(&self, definition: &Value, value: &Value, at: &str) -> Checked {
         let items = self.items(definition, value);
         let items = items.ok_or_else(|| format!("{at} is no list"))?;
-        within(
-            definition,
-            length(items.len()),
-            &format!("the length of {at}"),
-        )?;
+        within(definition, length(items.len()), &format!("the length of {at}"))?;
         let shape = definition["member"]["shape"].as_str().unwrap();
         for (n, item) in (1..).zip(items) {
             self.value(shape, item, &format!("{at}.{n}"))?;
@@ -120,9 +115,7 @@ impl Model {
             let name = definition["member"]["locationName"].as_str();
             given = given.get(name.unwrap_or("member"))?.as_object()?;
         }
-        (1..=given.len())
-            .map(|n| given.get(&n.to_string()))
-            .collect()
+        (1..=given.len()).map(|n| given.get(&n.to_string())).collect()
     }
 
     fn scalar(&self, shape: &str, kind: &str, value: &Value, at: &str) -> Checked {

@@ -29,10 +29,7 @@ fn directory_is_created_and_named_key_is_the_only_one() {
     assert_eq!(outcome.stdout, format!("{}\n", path.display()));
     let text = fs::read_to_string(path).unwrap();
     assert!(text.contains(&other) && !text.contains("me@here"), "{text}");
-    assert!(
-        text.contains("i18n.defaultLocale = \"de_DE.UTF-8\";"),
-        "{text}"
-    );
+    assert!(text.contains("i18n.defaultLocale = \"de_DE.UTF-8\";"), "{text}");
     user.write("none.pub", "hello");
     run(&mut user.sdbuild(&["init", "x", "--ssh-key", "none.pub"]))
         .assert_exit_code(2)
@@ -46,17 +43,10 @@ fn keys_of_a_running_agent_are_used() {
     let (private, public) = key(&user);
     let socket = user.state.path().join("agent");
     let mut agent = Command::new("ssh-agent");
-    let mut agent = agent
-        .args(["-D", "-a"])
-        .arg(&socket)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut agent = agent.args(["-D", "-a"]).arg(&socket).stdout(Stdio::piped()).spawn().unwrap();
     // It prints its socket once it listens.
     let mut line = String::new();
-    BufReader::new(agent.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(agent.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let mut add = Command::new("ssh-add");
     add.args(["-q"]).arg(&private).env("SSH_AUTH_SOCK", &socket);
     let added = run(&mut add);
@@ -86,11 +76,7 @@ fn github(body: &str, times: usize) -> String {
             let request = lines.next().unwrap().unwrap();
             while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
             let there = request.starts_with("GET /octocat.keys ");
-            let (status, body) = if there {
-                ("200 OK", &*body)
-            } else {
-                ("404 Not Found", "")
-            };
+            let (status, body) = if there { ("200 OK", &*body) } else { ("404 Not Found", "") };
             let length = body.len();
             write!(
                 stream,

@@ -18,18 +18,13 @@ fn the_wireless_passphrase_is_not_in_the_file() {
     let user = with_key("me");
     user.write("phrase", "correct horse\n");
     let words = ["init", "--wifi", "Home", "--wifi-password-file", "phrase"];
-    run(&mut user.sdbuild(&words))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[
-            "the key of the wireless network is in the file, which only you",
-        ]);
+    run(&mut user.sdbuild(&words)).assert_exit_code(0).assert_stderr_contains(&[
+        "the key of the wireless network is in the file, which only you",
+    ]);
     let path = user.home.path().join("sd-card.nix");
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     let text = fs::read_to_string(path).unwrap();
-    assert!(
-        text.contains(JOINED) && !text.contains("correct horse"),
-        "{text}"
-    );
+    assert!(text.contains(JOINED) && !text.contains("correct horse"), "{text}");
     run(&mut user.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["not a terminal", "--wifi-password-file"]);
@@ -94,14 +89,7 @@ fn on_a_terminal(user: &TestUser, words: &[&str], answers: &[(&str, &str)]) -> S
 #[test]
 fn a_passphrase_is_read_from_standard_input() {
     let user = with_key("me@here");
-    let words = [
-        "init",
-        "--yes",
-        "--wifi",
-        "Home",
-        "--wifi-password-file",
-        "/dev/stdin",
-    ];
+    let words = ["init", "--yes", "--wifi", "Home", "--wifi-password-file", "/dev/stdin"];
     let mut init = user.sdbuild(&words);
     init.stdin(Stdio::piped()).stdout(Stdio::null());
     let mut init = init.spawn().unwrap();
@@ -204,21 +192,13 @@ fn flags_answer_every_question() {
         "--locale",
         "fr_FR",
     ];
-    let outcome = run(&mut user.sdbuild(&words))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[
-            "can log in as root and as ann: ssh-ed25519",
-            "ann has no password, so sudo asks for none",
-            "next: look through the file, then `sdbuild check` and `sdbuild build`",
-        ]);
+    let outcome = run(&mut user.sdbuild(&words)).assert_exit_code(0).assert_stderr_contains(&[
+        "can log in as root and as ann: ssh-ed25519",
+        "ann has no password, so sudo asks for none",
+        "next: look through the file, then `sdbuild check` and `sdbuild build`",
+    ]);
     let text = fs::read_to_string(outcome.stdout.trim_end()).unwrap();
-    for part in [
-        "\"a\";",
-        "U-Boot",
-        "\"ann\"",
-        "\"Asia/Tokyo\";",
-        "\"fr_FR.UTF-8\";",
-    ] {
+    for part in ["\"a\";", "U-Boot", "\"ann\"", "\"Asia/Tokyo\";", "\"fr_FR.UTF-8\";"] {
         assert!(text.contains(part), "{part}\n{text}");
     }
     for (flag, value, message) in [

@@ -10,9 +10,7 @@ fn uninstall_removes_what_was_installed() {
         run(command.arg("--uninstall"))
     };
     let nothing = ["there is nothing to remove", "sdbuild was not removed"];
-    uninstall()
-        .assert_exit_code(1)
-        .assert_stderr_contains(&nothing);
+    uninstall().assert_exit_code(1).assert_stderr_contains(&nothing);
     release.install().assert_exit_code(0);
     fs::write(release.at("home/.local/share/man/man1/other.1"), "").unwrap();
     uninstall().assert_exit_code(0).assert_stderr_contains(&[
@@ -35,11 +33,9 @@ fn uninstall_leaves_a_program_that_is_not_sdbuild() {
     let program = release.at("home/.local/bin/sdbuild");
     fs::write(&program, "#!/bin/sh\necho sdb 1.0\n").unwrap();
     let mut command = release.command("");
-    run(command.arg("--uninstall"))
-        .assert_exit_code(1)
-        .assert_stderr_contains(&[
-            "/home/.local/bin/sdbuild does not print the version of sdbuild",
-            "sdbuild was not removed",
-        ]);
+    run(command.arg("--uninstall")).assert_exit_code(1).assert_stderr_contains(&[
+        "/home/.local/bin/sdbuild does not print the version of sdbuild",
+        "sdbuild was not removed",
+    ]);
     assert_eq!(release.installed(), INSTALLED);
 }

@@ -29,9 +29,7 @@ fn user(case: &str) -> TestUser {
 
 /// A user whose store `volume` has nothing, with the export at `server`.
 fn consumer(case: &str, volume: &StoreVolume, server: &CacheServer, key: &str) -> TestUser {
-    let user = user(case)
-        .with("SDBUILD_STORE", &volume.0)
-        .with("SDBUILD_TRUSTED_PUBLIC_KEYS", key);
+    let user = user(case).with("SDBUILD_STORE", &volume.0).with("SDBUILD_TRUSTED_PUBLIC_KEYS", key);
     with_caches(user, &[server])
 }
 
@@ -49,12 +47,7 @@ impl Built {
         let user = user(&case);
         let runs = user.track_runs();
         let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-        Self {
-            user,
-            runs,
-            case,
-            image,
-        }
+        Self { user, runs, case, image }
     }
 
     fn command(&self, destination: &str, more: &[&str]) -> std::process::Command {
@@ -102,23 +95,14 @@ fn count(dir: &Path, ending: &str) -> usize {
 
 #[test]
 fn an_empty_store_takes_an_export_and_builds_nothing() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let built = Built::new();
     let dir = built.user.home.path().join("cache");
     let all = format!("exported {PATHS} store paths");
     built.export("cache", &[], &all);
-    assert_eq!(
-        (count(&dir, ".narinfo"), count(&dir, ".nar.zst")),
-        (PATHS, PATHS)
-    );
+    assert_eq!((count(&dir, ".narinfo"), count(&dir, ".nar.zst")), (PATHS, PATHS));
     let files = valid_files(&dir);
-    built.export(
-        &format!("file://{}", dir.display()),
-        &[],
-        "nothing to export",
-    );
+    built.export(&format!("file://{}", dir.display()), &[], "nothing to export");
     assert_eq!(valid_files(&dir), files);
 
     let (key, server) = (built.public_key(), CacheServer::good(&dir));
@@ -162,9 +146,7 @@ fn an_empty_store_takes_an_export_and_builds_nothing() {
 
 #[test]
 fn an_export_that_was_killed_goes_on() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let built = Built::new();
     let dir = built.user.home.path().join("cache");
     let mut running = Running::start(&mut built.command("cache", &[]));
@@ -181,11 +163,7 @@ fn an_export_that_was_killed_goes_on() {
     built.export("cache", &[], "exported ");
     assert_eq!(count(&dir, ".narinfo"), PATHS);
     // A file that went missing is exported again, and no other one.
-    let nar = fs::read_dir(dir.join("nar"))
-        .unwrap()
-        .flatten()
-        .next()
-        .unwrap();
+    let nar = fs::read_dir(dir.join("nar")).unwrap().flatten().next().unwrap();
     fs::remove_file(nar.path()).unwrap();
     built.export("cache", &[], "exported 1 store path ");
     assert_eq!(count(&dir, ".nar.zst"), PATHS);
@@ -193,9 +171,7 @@ fn an_export_that_was_killed_goes_on() {
 
 #[test]
 fn an_export_is_sent_to_a_server_that_takes_it() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let built = Built::new();
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("nar")).unwrap();
@@ -214,10 +190,7 @@ fn an_export_is_sent_to_a_server_that_takes_it() {
     let refused = run(&mut built.command(&server.url(), &[])).assert_exit_code(3);
     assert!(refused.stderr.contains("401"), "{}", refused.stderr);
     let host = host_for_containers();
-    let netrc = built.user.write(
-        "netrc",
-        &format!("machine {host} login me password hidden\n"),
-    );
+    let netrc = built.user.write("netrc", &format!("machine {host} login me password hidden\n"));
     let login = ["--netrc-file", netrc.to_str().unwrap()];
     let all = format!("exported {PATHS} store paths");
     built.export(&server.url(), &login, &all);
@@ -226,8 +199,7 @@ fn an_export_is_sent_to_a_server_that_takes_it() {
     let sent = || {
         let requests = server.requests().into_iter();
         let sent = requests.filter(|r| r.method == "PUT" && r.header("authorization").is_some());
-        sent.map(|request| request.file().to_owned())
-            .collect::<Vec<_>>()
+        sent.map(|request| request.file().to_owned()).collect::<Vec<_>>()
     };
     let first = sent();
     assert_eq!(first[0], "nix-cache-info");
@@ -241,9 +213,7 @@ fn an_export_is_sent_to_a_server_that_takes_it() {
 
 #[tokio::test]
 async fn an_export_is_sent_to_the_store_of_another_machine() {
-    if !NixMachine::can_run() {
-        return;
-    }
+    needs!(NixMachine::can_run());
     let engine = engine().await;
     let registrar = registrar_image(&engine).await;
     let machine = NixMachine::start("store", &registrar.reference, &builder_image(&engine).await);

@@ -10,13 +10,12 @@ const HELP: [&str; 2] = ["--extra-substituters", "--fallback"];
 fn failing(name: &str, reply: Reply) -> CacheServer {
     let cache = cache();
     let nar = cache.field(name, "URL");
-    CacheServer::start(&cache.dir, move |request| {
-        if request.file() == nar {
-            reply.clone()
-        } else {
-            Reply::File
-        }
-    })
+    CacheServer::start(
+        &cache.dir,
+        move |request| {
+            if request.file() == nar { reply.clone() } else { Reply::File }
+        },
+    )
 }
 
 /// The file of another store path of the cache.
@@ -28,41 +27,29 @@ fn other(name: &str) -> Reply {
 /// Asserts that the build ended as a failure of the cache, not of the configuration.
 #[track_caller]
 fn assert_cache_failed(outcome: Outcome, says: &[&str]) {
-    let outcome = outcome
-        .assert_exit_code(3)
-        .assert_stderr_contains(says)
-        .assert_stderr_contains(&HELP);
+    let outcome =
+        outcome.assert_exit_code(3).assert_stderr_contains(says).assert_stderr_contains(&HELP);
     let text = &outcome.stderr;
     assert!(!text.contains("evaluate the configuration"), "{text}");
 }
 
 #[test]
 fn damaged_file_is_named_with_its_cache() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let damaged = failing("swapped-one", other("well-one"));
     let path = cache().field("swapped-one", "StorePath");
-    let text = format!(
-        "the binary cache {} sent a damaged file for {path}",
-        damaged.url()
-    );
+    let text = format!("the binary cache {} sent a damaged file for {path}", damaged.url());
     assert_cache_failed(build("swapped", &[&damaged], &[]), &[&text]);
     // Bytes that cannot even be unpacked.
     let damaged = failing("changed-one", Reply::Changed);
     let path = cache().field("changed-one", "StorePath");
-    let text = format!(
-        "the binary cache {} sent a damaged file for {path}",
-        damaged.url()
-    );
+    let text = format!("the binary cache {} sent a damaged file for {path}", damaged.url());
     assert_cache_failed(build("changed", &[&damaged], &[]), &[&text]);
 }
 
 #[test]
 fn damaged_file_comes_from_another_cache_or_is_built() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let damaged = failing("swapped-two-one", other("well-one"));
     let good = CacheServer::good(&cache().dir);
     let two = build("swapped-two", &[&damaged, &good], &[]);
@@ -75,17 +62,12 @@ fn damaged_file_comes_from_another_cache_or_is_built() {
 
 #[test]
 fn silent_cache_is_named_and_given_up() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let silent = failing("silent-one", Reply::Silence);
     let url = silent.url();
     let said = format!("unable to download '{url}/nar/");
     let outcome = build("silent", &[&silent], &[]);
-    assert_cache_failed(
-        outcome,
-        &[&said, "a server that the builder needs does not answer"],
-    );
+    assert_cache_failed(outcome, &[&said, "a server that the builder needs does not answer"]);
     let silent = failing("silent-two-one", Reply::Silence);
     let good = CacheServer::good(&cache().dir);
     let outcome = build("silent-two", &[&silent, &good], &[]);
@@ -95,15 +77,10 @@ fn silent_cache_is_named_and_given_up() {
 
 #[test]
 fn cut_and_failing_caches_are_explained() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let cut = failing("cut-one", Reply::Cut);
     assert_cache_failed(build("cut", &[&cut], &[]), &[&cut.url()]);
-    let broken = failing(
-        "status-one",
-        Reply::Status("503 Service Unavailable", String::new()),
-    );
+    let broken = failing("status-one", Reply::Status("503 Service Unavailable", String::new()));
     let outcome = build("status", &[&broken], &[]);
     assert_cache_failed(outcome, &[&broken.url(), "HTTP error 503"]);
     let broken = CacheServer::start(&cache().dir, |request| {
@@ -123,9 +100,7 @@ fn cut_and_failing_caches_are_explained() {
 
 #[test]
 fn slow_cache_is_named_while_it_sends() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let slow = failing("trickle-one", Reply::Trickle);
     let (volume, cache) = (StoreVolume::new(), cache());
     let user = super::with_caches(super::user("trickle", &volume, &cache), &[&slow]);
@@ -137,40 +112,26 @@ fn slow_cache_is_named_while_it_sends() {
 
 #[test]
 fn cache_that_refuses_is_left_out_with_a_warning() {
-    if !engine_ready() {
-        return;
-    }
-    let closed = CacheServer::start(&cache().dir, |_| {
-        Reply::Status("403 Forbidden", String::new())
-    });
+    needs!(engine_ready());
+    let closed =
+        CacheServer::start(&cache().dir, |_| Reply::Status("403 Forbidden", String::new()));
     let outcome = build("forbidden", &[&closed], &[]);
     let outcome = assert_built(outcome, "forbidden", &["image", "one", "two"]);
-    let said = format!(
-        "unable to download '{}/nix-cache-info': HTTP error 403",
-        closed.url()
-    );
+    let said = format!("unable to download '{}/nix-cache-info': HTTP error 403", closed.url());
     outcome.assert_stderr_contains(&[&said, "--netrc-file"]);
-    let closed = failing(
-        "forbidden-nar-one",
-        Reply::Status("403 Forbidden", String::new()),
-    );
+    let closed = failing("forbidden-nar-one", Reply::Status("403 Forbidden", String::new()));
     let outcome = build("forbidden-nar", &[&closed], &[]);
     assert_built(outcome, "forbidden-nar", &["one"]);
 }
 
 #[test]
 fn unknown_key_means_building_with_a_warning() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let good = CacheServer::good(&cache().dir);
     for keys in ["", "tests-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="] {
         let outcome = build("key", &[&good], &["--trusted-public-keys", keys]);
         let outcome = assert_built(outcome, "key", &["image", "one", "two"]);
-        let said = [
-            "not signed by any of the keys",
-            "--extra-trusted-public-keys KEY",
-        ];
+        let said = ["not signed by any of the keys", "--extra-trusted-public-keys KEY"];
         let outcome = outcome.assert_stderr_contains(&said);
         let told = outcome.stderr.matches("not signed").count();
         assert_eq!(told, 1, "{}", outcome.stderr);
@@ -180,18 +141,14 @@ fn unknown_key_means_building_with_a_warning() {
 
 #[test]
 fn login_page_is_no_binary_cache() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let page = || Reply::Text("<!DOCTYPE html>\n<html>Log in</html>\n".to_owned());
     let portal = CacheServer::start(&cache().dir, move |_| page());
-    build("portal", &[&portal], &[])
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "a binary cache answered with something other than the description of a store path",
-            ".narinfo' is corrupt",
-            "--fallback",
-        ]);
+    build("portal", &[&portal], &[]).assert_exit_code(3).assert_stderr_contains(&[
+        "a binary cache answered with something other than the description of a store path",
+        ".narinfo' is corrupt",
+        "--fallback",
+    ]);
     let good = CacheServer::good(&cache().dir);
     let outcome = build("portal", &[&portal, &good], &["--fallback"]);
     outcome.assert_exit_code(0);

@@ -11,9 +11,9 @@ use crate::support::*;
 /// A server that says that it has this priority; a lower number is asked first.
 fn with_priority(priority: u32) -> CacheServer {
     CacheServer::start(&cache().dir, move |request| match request.file() {
-        "nix-cache-info" => Reply::Text(format!(
-            "StoreDir: /nix/store\nWantMassQuery: 1\nPriority: {priority}\n"
-        )),
+        "nix-cache-info" => {
+            Reply::Text(format!("StoreDir: /nix/store\nWantMassQuery: 1\nPriority: {priority}\n"))
+        }
         _ => Reply::File,
     })
 }
@@ -33,9 +33,7 @@ fn without(name: &str) -> CacheServer {
 
 #[test]
 fn caches_are_asked_by_priority_and_complete_each_other() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (second, first) = (with_priority(50), with_priority(10));
     let outcome = build("priority", &[&second, &first], &[]);
     assert_built(outcome, "priority", &[]);
@@ -55,9 +53,7 @@ fn caches_are_asked_by_priority_and_complete_each_other() {
 /// The objects on standard error.
 fn events(outcome: &Outcome) -> Vec<Value> {
     let lines = outcome.stderr.lines();
-    lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn of_kind<'a>(events: &'a [Value], kind: &str) -> impl Iterator<Item = &'a Value> {
@@ -67,9 +63,7 @@ fn of_kind<'a>(events: &'a [Value], kind: &str) -> impl Iterator<Item = &'a Valu
 
 #[test]
 fn forecast_bytes_are_fetched_and_stored_paths_cost_nothing() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (volume, cache) = (StoreVolume::new(), cache());
     let good = CacheServer::good(&cache.dir);
     let user = with_caches(user("well", &volume, &cache), &[&good]);
@@ -112,17 +106,11 @@ fn forecast_bytes_are_fetched_and_stored_paths_cost_nothing() {
 
 #[test]
 fn killed_fetch_is_continued() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (volume, cache) = (StoreVolume::new(), cache());
     let nar = cache.field("killed-two", "URL");
     let hangs = CacheServer::start(&cache.dir, move |request| {
-        if request.file() == nar {
-            Reply::Silence
-        } else {
-            Reply::File
-        }
+        if request.file() == nar { Reply::Silence } else { Reply::File }
     });
     let user = user("killed", &volume, &cache).with("SDBUILD_STALL_TIMEOUT", "600");
     let user = with_caches(user, &[&hangs]);
@@ -144,22 +132,17 @@ fn killed_fetch_is_continued() {
 
 #[test]
 fn two_builds_fetch_the_same_at_once() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (volume, cache) = (StoreVolume::new(), cache());
     let good = CacheServer::good(&cache.dir);
     let users = [(); 2].map(|()| with_caches(user("together", &volume, &cache), &[&good]));
     std::thread::scope(|scope| {
-        let builds = users
-            .each_ref()
-            .map(|user| scope.spawn(|| run(&mut user.build(&["-v"]))));
+        let builds = users.each_ref().map(|user| scope.spawn(|| run(&mut user.build(&["-v"]))));
         for build in builds {
             assert_built(build.join().unwrap(), "together", &[]);
         }
     });
-    let images = users
-        .each_ref()
-        .map(|user| std::fs::read(user.out().join("together.img")).unwrap());
+    let images =
+        users.each_ref().map(|user| std::fs::read(user.out().join("together.img")).unwrap());
     assert!(images[0] == images[1] && images[0].len() == 800_000);
 }

@@ -20,28 +20,17 @@ fn basic() -> String {
 /// has to have it.
 fn assert_kept_secret(user: &TestUser, outcome: &Outcome) {
     let secret = |text: &str| text.contains(PASSWORD) || text.contains(&basic()[6..]);
-    assert!(
-        !secret(&outcome.stderr) && !secret(&outcome.stdout),
-        "{}",
-        outcome.stderr
-    );
+    assert!(!secret(&outcome.stderr) && !secret(&outcome.stdout), "{}", outcome.stderr);
     let mut dirs = vec![user.state.path().to_owned(), user.out()];
     let mut files = 0;
     while let Some(dir) = dirs.pop() {
-        for path in fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-        {
+        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
                 dirs.push(path);
                 continue;
             }
             let text = fs::read(&path).unwrap();
-            assert!(
-                !secret(&String::from_utf8_lossy(&text)),
-                "{}",
-                path.display()
-            );
+            assert!(!secret(&String::from_utf8_lossy(&text)), "{}", path.display());
             files += 1;
         }
     }
@@ -66,17 +55,12 @@ fn inspected(user: &TestUser, script: &str, emulation: &str) -> (String, Outcome
 
 #[test]
 fn redirections_are_followed() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let good = CacheServer::good(&cache().dir);
     let target = good.url();
     let moved = CacheServer::start(&cache().dir, move |request| {
         if request.is_nar() {
-            Reply::Status(
-                "302 Found",
-                format!("Location: {target}/{}\r\n", request.file()),
-            )
+            Reply::Status("302 Found", format!("Location: {target}/{}\r\n", request.file()))
         } else {
             Reply::File
         }
@@ -88,9 +72,7 @@ fn redirections_are_followed() {
 
 #[test]
 fn cache_with_a_login_takes_a_netrc_file() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let cache = cache();
     let closed = CacheServer::start(&cache.dir, |request| {
         if request.header("authorization") == Some(&basic()) {
@@ -107,10 +89,7 @@ fn cache_with_a_login_takes_a_netrc_file() {
     outcome.assert_stderr_contains(&["HTTP error 401", "--netrc-file"]);
 
     let user = with_caches(user("login", &volume, &cache), &[&closed]);
-    let netrc = format!(
-        "machine {}\n  login me\n  password {PASSWORD}\n",
-        host_for_containers()
-    );
+    let netrc = format!("machine {}\n  login me\n  password {PASSWORD}\n", host_for_containers());
     let netrc = user.write("netrc", &netrc);
     // Otherwise it would be uploaded with the configuration.
     user.write(".sdbuildignore", "netrc\n");
@@ -121,9 +100,7 @@ fn cache_with_a_login_takes_a_netrc_file() {
 
 #[test]
 fn builder_uses_the_proxy_and_keeps_its_password() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (volume, cache) = (StoreVolume::new(), cache());
     let proxy = CacheServer::start(&cache.dir, |request| {
         if request.header("proxy-authorization") == Some(&basic()) {
@@ -133,9 +110,7 @@ fn builder_uses_the_proxy_and_keeps_its_password() {
             Reply::Status("407 Proxy Authentication Required", challenge)
         }
     });
-    let address = proxy
-        .url()
-        .replace("http://", &format!("http://me:{PASSWORD}@"));
+    let address = proxy.url().replace("http://", &format!("http://me:{PASSWORD}@"));
     // A host that only the proxy knows.
     let user = user("proxy", &volume, &cache)
         .with("SDBUILD_SUBSTITUTERS", "http://cache.invalid")
@@ -160,9 +135,7 @@ fn builder_uses_the_proxy_and_keeps_its_password() {
 
 #[test]
 fn cache_with_a_certificate_of_the_users_authority() {
-    if !engine_ready() || !tools_available(&["openssl"]) {
-        return;
-    }
+    needs!(engine_ready(), tools_available(&["openssl"]));
     let (volume, cache) = (StoreVolume::new(), cache());
     let dir = tempfile::tempdir().unwrap();
     let address = host_for_containers();
@@ -173,11 +146,7 @@ fn cache_with_a_certificate_of_the_users_authority() {
     let with_authority = ["-v", "--ca-file", authority.to_str().unwrap()];
     let dry = |flags: &[&str]| run(user.build(flags).arg("--dry-run"));
     let unknown = dry(&[]).assert_exit_code(0);
-    assert!(
-        unknown.stdout.contains("3 derivations"),
-        "{}",
-        unknown.stdout
-    );
+    assert!(unknown.stdout.contains("3 derivations"), "{}", unknown.stdout);
     unknown.assert_stderr_contains(&["--ca-file"]);
     let outcome = run(&mut user.build(&with_authority));
     assert_built(outcome, "tls", &[]);
@@ -192,28 +161,19 @@ fn cache_with_a_certificate_of_the_users_authority() {
     assert_kept_secret(&behind, &assert_built(outcome, "tunnel", &[]));
     let heads = heads.lock().unwrap();
     let mut targets = heads.iter().map(|head| head.split(' ').nth(1).unwrap());
-    assert!(
-        targets.all(|target| target == "cache.invalid:443"),
-        "{heads:?}"
-    );
+    assert!(targets.all(|target| target == "cache.invalid:443"), "{heads:?}");
 
     // As curl and Nix are told on the user's machine.
     let variable = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
-    let user = variable.iter().fold(user, |user, name| {
-        user.with(name, authority.to_str().unwrap())
-    });
+    let user =
+        variable.iter().fold(user, |user, name| user.with(name, authority.to_str().unwrap()));
     let doctor = run(&mut user.sdbuild(&["doctor"])).stdout;
-    assert!(
-        doctor.contains(&format!("answer: {}", secure.url())),
-        "{doctor}"
-    );
+    assert!(doctor.contains(&format!("answer: {}", secure.url())), "{doctor}");
 }
 
 #[test]
 fn address_of_this_machine_alone_is_reported() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().with("http_proxy", "http://me:pass@127.0.0.1:9");
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     let said = "the proxy http://127.0.0.1:9 is only on this machine";
@@ -222,10 +182,7 @@ fn address_of_this_machine_alone_is_reported() {
         .assert_stderr_contains(&[said]);
     let doctor = run(&mut user.sdbuild(&["doctor"])).stdout;
     let words = doctor.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(
-        words.contains(said) && words.contains("172.17.0.1"),
-        "{doctor}"
-    );
+    assert!(words.contains(said) && words.contains("172.17.0.1"), "{doctor}");
     let cache =
         run(&mut user.build(&["--dry-run=plan", "--substituters", "http://localhost:5000"]));
     cache.assert_stderr_contains(&[

@@ -38,9 +38,7 @@ fn cached() -> (Vec<u8>, BinaryCache) {
 
 #[test]
 fn empty_store_fetches_packages_and_builds_the_configuration() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (local, cache) = cached();
     let (volume, good) = (StoreVolume::new(), CacheServer::good(&cache.dir));
     let there = elsewhere(&volume, &cache, &good);
@@ -48,22 +46,11 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     assert!(fs::read(outcome.image()).unwrap() == local);
     let names = outcome.built();
     // Only what nixpkgs keeps out of caches (`allowSubstitutes = false`), and the image.
-    for package in [
-        "busybox",
-        "bash",
-        "linux-",
-        "glibc",
-        "e2fsprogs",
-        "nixos-system",
-    ] {
+    for package in ["busybox", "bash", "linux-", "glibc", "e2fsprogs", "nixos-system"] {
         let is_built = names.iter().any(|name| name.starts_with(package));
         assert!(!is_built, "{names:?}");
     }
-    assert!(
-        good.nars() > 10 && names.len() < 10,
-        "{} {names:?}",
-        good.nars()
-    );
+    assert!(good.nars() > 10 && names.len() < 10, "{} {names:?}", good.nars());
     assert!(!names.iter().any(|name| name.contains(".deb")), "{names:?}");
 
     let fetched = good.nars();
@@ -81,9 +68,7 @@ fn is_large(dir: &Path, request: &Request) -> bool {
 
 #[test]
 fn building_begins_while_packages_are_fetched() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (_, cache) = cached();
     let is_building = Arc::new(AtomicBool::new(false));
     let held = Arc::new(AtomicUsize::new(0));
@@ -113,17 +98,11 @@ fn building_begins_while_packages_are_fetched() {
 
 #[test]
 fn damaged_packages_of_a_cache_are_not_emulated() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let (_, cache) = cached();
     let dir = cache.dir.clone();
     let server = CacheServer::start(&cache.dir, move |request| {
-        if is_large(&dir, request) {
-            Reply::Changed
-        } else {
-            Reply::File
-        }
+        if is_large(&dir, request) { Reply::Changed } else { Reply::File }
     });
     let volume = StoreVolume::new();
     let user = elsewhere(&volume, &cache, &server);

@@ -5,9 +5,7 @@ use crate::support::*;
 
 #[test]
 fn users_who_cannot_become_root_are_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     // The commonest lock-out: a user in wheel with a key and without a password.
@@ -24,10 +22,7 @@ fn users_who_cannot_become_root_are_found() {
     let groups = "}; security.sudo.wheelNeedsPassword = false; users.users.root.extraGroups = [ \"video\" \"sudo\" ];";
     assert_eq!(pi(groups), ["unknown-group"]);
     assert_eq!(pi("password = \"guest\"; };"), ["open-password"]);
-    assert_eq!(
-        pi("hashedPassword = \"guest\"; };"),
-        ["no-admin", "password-hash"]
-    );
+    assert_eq!(pi("hashedPassword = \"guest\"; };"), ["no-admin", "password-hash"]);
     let hash = "$6$salt$es/shCT2O7.jPrMnAaAzRJmE.oeNfmsEDRHNh1PNVW3mJtBAR1xT8IDVEVeBVE47jBCC8OtIj89H0pZRT7Ard.";
     let hashed = |hash: &str| pi(&format!("hashedPassword = \"{hash}\"; }};"));
     assert_eq!(hashed(hash), [""; 0]);
@@ -45,9 +40,7 @@ fn users_who_cannot_become_root_are_found() {
 
 #[test]
 fn logins_that_cannot_be_are_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let told = |more: &str| {
@@ -83,20 +76,14 @@ fn logins_that_cannot_be_are_found() {
     let authority = root.replace("[ \"", "[ \"cert-authority ");
     let checked = told(&authority).assert_exit_code(0);
     assert_eq!(ids(&checked), [""; 0]);
-    assert!(
-        checked.stdout.contains("root with a certificate"),
-        "{}",
-        checked.stdout
-    );
+    assert!(checked.stdout.contains("root with a certificate"), "{}", checked.stdout);
     let bob = format!("{root} users.users.bob = {{ isNormalUser = true; shell = \"/bin/zsh\"; }};");
     assert_eq!(ids(&told(&bob)), ["no-shell"]);
 }
 
 #[test]
 fn a_finding_names_the_line_of_its_option() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let text = format!(
         "{{ {IMAGE}\n  system.stateVersion = \"26.05\";\n  networking = {{\n    hostName = \"my_pi\"; }};\n}}\n"

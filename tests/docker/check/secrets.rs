@@ -37,9 +37,7 @@ const STORED: [(&str, &str); 6] = [
 
 #[test]
 fn secrets_in_the_store_are_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     user.write("a.key", KEY);
@@ -79,9 +77,7 @@ fn secrets_in_the_store_are_found() {
 
 #[test]
 fn the_file_of_the_configuration_gets_the_passphrase() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let added = |file: &str| {
@@ -113,9 +109,7 @@ fn the_file_of_the_configuration_gets_the_passphrase() {
 
 #[test]
 fn host_keys_in_the_store_are_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     user.write("host_key", "x");
@@ -130,11 +124,7 @@ fn host_keys_in_the_store_are_found() {
     let checked = told(copied, "").assert_exit_code(6);
     assert_eq!(ids(&checked), ["stored-host-key"]);
     assert_eq!(report(&checked)["findings"][0]["line"], 2);
-    assert!(
-        checked.stdout.contains("host_key\\\""),
-        "{}",
-        checked.stdout
-    );
+    assert!(checked.stdout.contains("host_key\\\""), "{}", checked.stdout);
     let on_card = "{ type = \"rsa\"; path = \"/etc/ssh/ssh_host_rsa_key\"; }";
     let both = told(&format!("{copied} {on_card}"), "").assert_exit_code(0);
     assert_eq!(ids(&both), ["stored-host-key"]);
@@ -146,9 +136,7 @@ fn host_keys_in_the_store_are_found() {
 /// As with secrets of agenix in a configuration that several machines share.
 #[test]
 fn what_is_off_is_not_evaluated() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let told = |wireless: &str| {
         let text = format!(

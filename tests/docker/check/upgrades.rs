@@ -14,9 +14,7 @@ fn told(user: &TestUser, public: &str, more: &str) -> Outcome {
 
 #[test]
 fn upgrades_without_a_configuration_are_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_, public) = key(&user);
     let told = |more: &str| {

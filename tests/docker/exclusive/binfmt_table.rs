@@ -15,9 +15,7 @@ fn held_handler_stays_young_and_abandoned_one_ages() {
         let entry = fs::File::open(format!("{BINFMT}/{}", single.handler())).unwrap();
         let mut ages = Vec::new();
         for pause in [7, 0] {
-            entry
-                .set_modified(std::time::SystemTime::UNIX_EPOCH)
-                .unwrap();
+            entry.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
             tokio::time::sleep(Duration::from_secs(pause)).await;
             let entries = registrar.entries().await.unwrap();
             let held = entries.iter().find(|e| e.name == single.handler()).unwrap();
@@ -67,10 +65,7 @@ fn probe_needs_a_handler() {
             single.probe().await.unwrap();
         } else {
             let failure = single.probe().await.unwrap_err().to_string();
-            assert!(
-                failure.contains("no working binfmt_misc entry"),
-                "{failure}"
-            );
+            assert!(failure.contains("no working binfmt_misc entry"), "{failure}");
         }
         let lease = single.lease().await;
         let start = Instant::now();

@@ -42,33 +42,20 @@ fn user() -> TestUser {
     let user = TestUser::new();
     let cache = user.home.path().join("cache");
     let cache = cache.to_str().unwrap().to_owned();
-    user.with("XDG_CACHE_HOME", cache)
-        .with("SDBUILD_STORE", CLEANED)
+    user.with("XDG_CACHE_HOME", cache).with("SDBUILD_STORE", CLEANED)
 }
 
 #[test]
 fn clean_lists_asks_and_removes_only_own_objects() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
-    docker(&[
-        "volume",
-        "create",
-        "--label",
-        "dev.sdbuild.role=store",
-        CLEANED,
-    ]);
+    docker(&["volume", "create", "--label", "dev.sdbuild.role=store", CLEANED]);
     docker(&["volume", "create", "sdbuild-store-not-labelled"]);
     let object = user.write("cache/sdbuild/sha256/x", "not a download of ours");
     let own = user.write("cache/other/precious", "x");
 
     let listed = run(&mut user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
-    assert!(
-        listed.stdout.contains("sdbuild-store-clean"),
-        "{}",
-        listed.stdout
-    );
+    assert!(listed.stdout.contains("sdbuild-store-clean"), "{}", listed.stdout);
     assert!(!listed.stdout.contains("not-labelled"), "{}", listed.stdout);
     assert!(!listed.stdout.contains(STORE), "{}", listed.stdout);
     listed.assert_stderr_contains(&[&format!("the store volume {STORE} is kept"), "--all"]);
@@ -77,11 +64,7 @@ fn clean_lists_asks_and_removes_only_own_objects() {
         "sdbuild-store-clean, the current store".to_owned(),
         format!("{STORE}, not the current store"),
     ] {
-        assert!(
-            everything.stdout.contains(&described),
-            "{}",
-            everything.stdout
-        );
+        assert!(everything.stdout.contains(&described), "{}", everything.stdout);
     }
     let unasked = run(&mut user.sdbuild(&["clean"])).assert_exit_code(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
@@ -97,10 +80,7 @@ fn clean_lists_asks_and_removes_only_own_objects() {
     let volumes = docker(&["volume", "ls"]);
     assert!(!volumes.contains("sdbuild-store-clean"), "{volumes}");
     assert!(volumes.contains("sdbuild-store-not-labelled"));
-    assert!(
-        volumes.lines().any(|line| line.ends_with(STORE)),
-        "a live run's store is left alone"
-    );
+    assert!(volumes.lines().any(|line| line.ends_with(STORE)), "a live run's store is left alone");
     assert!(volumes.contains(&of_another.0), "a container uses it");
     drop(others);
     docker(&["volume", "rm", "sdbuild-store-not-labelled"]);
@@ -111,19 +91,11 @@ fn clean_lists_asks_and_removes_only_own_objects() {
 /// Others, images, downloads and logs stay.
 #[test]
 fn clean_removes_one_store_volume_alone() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = user();
     let names = ["sdbuild-store-clean-a", "sdbuild-store-clean-b"];
     for name in names {
-        docker(&[
-            "volume",
-            "create",
-            "--label",
-            "dev.sdbuild.role=store",
-            name,
-        ]);
+        docker(&["volume", "create", "--label", "dev.sdbuild.role=store", name]);
     }
     run(&mut user.sdbuild(&["clean", "--store", "sdbuild-store-clean-c"]))
         .assert_exit_code(2)
@@ -137,10 +109,7 @@ fn clean_removes_one_store_volume_alone() {
     run(&mut user.sdbuild(&["clean", "--yes", "--store", names[0]])).assert_exit_code(0);
     let volumes = docker(&["volume", "ls", "--quiet"]);
     remove_volume(names[1]);
-    assert!(
-        !volumes.contains(names[0]) && volumes.contains(names[1]),
-        "{volumes}"
-    );
+    assert!(!volumes.contains(names[0]) && volumes.contains(names[1]), "{volumes}");
     assert_eq!(images(), before);
 }
 
@@ -153,16 +122,10 @@ struct Holder {
 impl Holder {
     fn start() -> Self {
         let user = TestUser::new();
-        user.write(
-            "sd-card.nix",
-            &product("    echo holding on\n    sleep 600"),
-        );
+        user.write("sd-card.nix", &product("    echo holding on\n    sleep 600"));
         let mut running = Running::start(&mut user.build(&["-v"]));
         running.wait_for("holding on");
-        Self {
-            running: Some(running),
-            _user: user,
-        }
+        Self { running: Some(running), _user: user }
     }
 }
 
@@ -177,19 +140,14 @@ impl Drop for Holder {
 
 #[test]
 fn clean_keeps_and_names_a_live_run() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let mut holder = Holder::start();
     let (handlers, builders) = (our_handlers(), containers("builder"));
     let handler = handlers.first().unwrap();
     let run_id = handler.strip_prefix("sdbuild-aarch64-").unwrap().to_owned();
     let cleaned = run(&mut user().sdbuild(&["clean", "--yes"])).assert_exit_code(0);
     assert!(cleaned.stderr.contains(&run_id), "{}", cleaned.stderr);
-    assert_eq!(
-        (our_handlers(), containers("builder")),
-        (handlers, builders)
-    );
+    assert_eq!((our_handlers(), containers("builder")), (handlers, builders));
     let running = holder.running.take().unwrap();
     running.signal(Signal::SIGTERM);
     assert_eq!(running.finish().signal, Some(Signal::SIGTERM as i32));
@@ -198,9 +156,7 @@ fn clean_keeps_and_names_a_live_run() {
 
 #[test]
 fn clean_removes_downloads_and_logs() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let store = StoreVolume::new();
     let user = user().with("SDBUILD_STORE", &store.0);
     let cache = user.home.path().join("cache/sdbuild");
@@ -221,9 +177,7 @@ fn clean_removes_downloads_and_logs() {
 /// A run that began while `clean` waited for its user once lost the images that it was about to use.
 #[test]
 fn clean_keeps_what_a_run_begun_meanwhile_needs() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new().with_own_cache();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);

@@ -21,9 +21,7 @@ fn emulator(user: &TestUser) -> PathBuf {
 
 #[test]
 fn simulated_docker_desktop_builds_with_its_own_entry() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let before = Machine::snapshot();
     let desktop = DockerDesktop::start(Refuses::Profiles);
     let user = desktop.user();
@@ -35,9 +33,8 @@ fn simulated_docker_desktop_builds_with_its_own_entry() {
         "continuing with the existing binfmt_misc entry, if there is one",
     ];
     if !machine_emulates() {
-        let nothing = run(&mut user.build(&[]))
-            .assert_exit_code(3)
-            .assert_stderr_contains(&goes_on);
+        let nothing =
+            run(&mut user.build(&[])).assert_exit_code(3).assert_stderr_contains(&goes_on);
         nothing.assert_stderr_contains(&[
             "error: could not start the container that registers QEMU",
             "xec format error",
@@ -45,9 +42,7 @@ fn simulated_docker_desktop_builds_with_its_own_entry() {
         before.assert_unchanged();
     }
     let theirs = Handler::of_a_desktop("qemu-aarch64-desktop", &emulator(&user));
-    let built = run(&mut user.build(&[]))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&goes_on);
+    let built = run(&mut user.build(&[])).assert_exit_code(0).assert_stderr_contains(&goes_on);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     assert!(handlers().contains_key(&theirs.0), "it is theirs");
     drop(theirs);

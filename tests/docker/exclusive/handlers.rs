@@ -6,9 +6,7 @@ use crate::support::*;
 
 #[test]
 fn stale_handler_is_swept_and_foreign_one_untouched() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let foreign = Handler::register("foreign-aarch64", "/bin/false");
     let lookalike = Handler::register("sdbuild-aarch64-notarunid", "/bin/false");
     let before = Machine::snapshot();
@@ -19,10 +17,7 @@ fn stale_handler_is_swept_and_foreign_one_untouched() {
     run(&mut user.build(&[]))
         .assert_exit_code(0)
         .assert_stderr_contains(&["sdbuild-aarch64-00000000dead"]);
-    assert_eq!(
-        fs::read_to_string(user.out().join("small.img")).unwrap(),
-        "small\n"
-    );
+    assert_eq!(fs::read_to_string(user.out().join("small.img")).unwrap(), "small\n");
     before.assert_unchanged();
     drop((foreign, lookalike));
 }
@@ -30,9 +25,7 @@ fn stale_handler_is_swept_and_foreign_one_untouched() {
 /// The run may use another engine or another state directory: only its handler is visible.
 #[test]
 fn young_handler_of_an_unknown_run_is_kept() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let theirs = Handler::register("sdbuild-aarch64-00000000a11e", "/sdbuild/qemu-aarch64");
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
@@ -42,9 +35,7 @@ fn young_handler_of_an_unknown_run_is_kept() {
 
 #[test]
 fn host_emulation_uses_an_existing_handler() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
     if !machine_emulates() {
@@ -57,10 +48,7 @@ fn host_emulation_uses_an_existing_handler() {
     }
     // An existing handler, here that of another run of ours, is used unchanged.
     let other = TestUser::new();
-    other.write(
-        "sd-card.nix",
-        &product("    echo holding on\n    sleep 600"),
-    );
+    other.write("sd-card.nix", &product("    echo holding on\n    sleep 600"));
     let mut holder = Running::start(&mut other.build(&["-v"]));
     holder.wait_for("holding on");
     let held = our_handlers();

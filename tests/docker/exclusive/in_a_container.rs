@@ -17,10 +17,8 @@ impl Job {
     fn new(store: String, variables: &[(String, String)], script: &str) -> Self {
         let image = builder_image().unwrap();
         let mut words = vec!["create", "--user", "0", "--workdir", "/job"];
-        let variables: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         for variable in &variables {
             words.extend(["--env", variable]);
         }
@@ -31,11 +29,7 @@ impl Job {
     }
 
     fn copy_in(&self, from: &Path, to: &str) {
-        docker(&[
-            "cp",
-            from.to_str().unwrap(),
-            &format!("{}:{to}", self.container),
-        ]);
+        docker(&["cp", from.to_str().unwrap(), &format!("{}:{to}", self.container)]);
     }
 }
 
@@ -49,9 +43,7 @@ impl Drop for Job {
 
 #[test]
 fn ci_example_runs_in_a_container_with_the_engine_socket() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     // Loads our container images: one of them stands for the job's.
@@ -100,12 +92,7 @@ fn ci_example_runs_in_a_container_with_the_engine_socket() {
     job.copy_in(&user.home.path().join("sd-card.nix"), "/job/sd-card.nix");
     let outcome =
         run(Command::new("docker").args(["start", "--attach", &job.container])).assert_exit_code(0);
-    assert_eq!(
-        outcome.stdout.lines().last(),
-        Some("/job/images/small.img"),
-        "{}",
-        outcome.stderr
-    );
+    assert_eq!(outcome.stdout.lines().last(), Some("/job/images/small.img"), "{}", outcome.stderr);
     docker(&[
         "cp",
         &format!("{}:/job/images/small.img", job.container),

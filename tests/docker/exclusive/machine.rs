@@ -43,9 +43,7 @@ impl Watch {
 
 #[test]
 fn private_build_never_appears_in_the_hosts_table() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let before = Machine::snapshot();
     let known: BTreeSet<String> = file_names(Path::new(BINFMT)).into_iter().collect();
     let user = TestUser::new();
@@ -62,9 +60,7 @@ fn private_build_never_appears_in_the_hosts_table() {
 
 #[test]
 fn killed_build_leaves_no_handler_and_the_next_one_sweeps() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let before = Machine::snapshot();
     let user = TestUser::new();
     let running = Running::in_mid_build(&user, &[]);
@@ -85,9 +81,7 @@ fn killed_build_leaves_no_handler_and_the_next_one_sweeps() {
 
 #[test]
 fn interrupted_build_leaves_the_machine_unchanged() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let before = Machine::snapshot();
     let user = TestUser::new();
     let running = Running::in_mid_build(&user, &[]);

@@ -4,16 +4,11 @@ use crate::support::*;
 
 #[test]
 fn only_unused_copies_of_nixpkgs_are_removed() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let on_the_store = |script: &str| {
-        in_builder(STORE, &[], script, &[])
-            .assert_exit_code(0)
-            .stdout
-    };
+    let on_the_store =
+        |script: &str| in_builder(STORE, &[], script, &[]).assert_exit_code(0).stdout;
     let dir = "/nix/var/sdbuild/nixpkgs";
     run(&mut user.build(&["--force"])).assert_exit_code(0);
     // One copy of nixpkgs was last used long ago, one more recently; this build uses a third.

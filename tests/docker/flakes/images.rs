@@ -94,9 +94,7 @@ fn report(checked: &Outcome) -> Value {
 
 #[test]
 fn the_configuration_itself_decides_which_image_is_built() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let runs = user.track_runs();
     flake(&user, &outputs());
@@ -108,27 +106,9 @@ fn the_configuration_itself_decides_which_image_is_built() {
         ("card", &[], "sdImage", "image-module", Some(SD_IMAGE)),
         ("own", &[], "sdImage", "user-module", None),
         ("repart", &[], "image", "user-module", Some("repart.nix")),
-        (
-            "generator",
-            &[],
-            "raw",
-            "user-module",
-            Some("generator.nix"),
-        ),
-        (
-            "efi",
-            &["--format", "raw-efi"],
-            "images.raw-efi",
-            "flag",
-            None,
-        ),
-        (
-            "variant",
-            &["--format", "nixpkgs:small"],
-            "images.small",
-            "flag",
-            None,
-        ),
+        ("generator", &[], "raw", "user-module", Some("generator.nix")),
+        ("efi", &["--format", "raw-efi"], "images.raw-efi", "flag", None),
+        ("variant", &["--format", "nixpkgs:small"], "images.small", "flag", None),
     ] {
         let reference = format!("pi#{name}");
         let checked = check(&user, &[&["--flake", &reference], more].concat());
@@ -137,12 +117,7 @@ fn the_configuration_itself_decides_which_image_is_built() {
         if name == "repart" {
             expected["path"] = "card.raw".into();
         }
-        assert_eq!(
-            report(&checked)["image"],
-            expected,
-            "{name}: {}",
-            checked.stderr
-        );
+        assert_eq!(report(&checked)["image"], expected, "{name}: {}", checked.stderr);
     }
     runs.assert_nothing_left();
 }
@@ -150,9 +125,7 @@ fn the_configuration_itself_decides_which_image_is_built() {
 /// As nixpkgs' repart has none.
 #[test]
 fn an_image_without_a_list_of_products_is_copied_out() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let runs = user.track_runs();
     flake(&user, &outputs());
@@ -167,9 +140,7 @@ fn an_image_without_a_list_of_products_is_copied_out() {
 /// No hint asks for less of what the user wrote.
 #[test]
 fn what_keeps_a_configuration_from_making_an_image_is_one_finding() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     flake(&user, &outputs());
     for (name, option, value, add) in [
@@ -187,24 +158,13 @@ fn what_keeps_a_configuration_from_making_an_image_is_one_finding() {
             "",
             Some("nixos-raspberrypi.nixosModules.sd-image"),
         ),
-        (
-            "pinix",
-            "raspberry-pi-nix.board",
-            "",
-            Some("raspberry-pi-nix.nixosModules.sd-image"),
-        ),
+        ("pinix", "raspberry-pi-nix.board", "", Some("raspberry-pi-nix.nixosModules.sd-image")),
     ] {
         let checked = check(&user, &["--flake", &format!("pi#{name}")]).assert_exit_code(6);
         let report = report(&checked);
         assert_eq!(report["image"], Value::Null, "{name}");
         let findings = report["findings"].as_array().unwrap().iter();
-        let of_image = [
-            "no-boot-loader",
-            "no-image",
-            "no-root",
-            "other-root",
-            "systemd-boot",
-        ];
+        let of_image = ["no-boot-loader", "no-image", "no-root", "other-root", "systemd-boot"];
         let found = findings.filter(|one| of_image.contains(&one["id"].as_str().unwrap()));
         let [finding] = found.collect::<Vec<_>>()[..] else {
             panic!("{name}: {report}");
@@ -213,10 +173,7 @@ fn what_keeps_a_configuration_from_making_an_image_is_one_finding() {
         assert_eq!(finding["option"], option);
         assert!(finding.to_string().contains(value), "{finding}");
         let lines = finding["add"].to_string();
-        assert!(
-            add.map_or(lines == "[]", |add| lines.contains(add)),
-            "{finding}"
-        );
+        assert!(add.map_or(lines == "[]", |add| lines.contains(add)), "{finding}");
         let text = finding.to_string() + &checked.stderr;
         assert!(!text.contains("remove"), "{text}");
     }
@@ -224,9 +181,7 @@ fn what_keeps_a_configuration_from_making_an_image_is_one_finding() {
 
 #[test]
 fn a_forecast_says_which_image_it_is_about_or_why_there_is_none() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let runs = user.track_runs();
     flake(&user, &outputs());
@@ -236,12 +191,7 @@ fn a_forecast_says_which_image_it_is_about_or_why_there_is_none() {
     };
     let refused = dry(&["--flake", "pi#installed"]).assert_exit_code(2);
     let refused = refused.assert_stderr_contains(&["makes no image: its root is /dev/sda1"]);
-    assert_eq!(
-        refused.stderr.matches("makes no image").count(),
-        1,
-        "{}",
-        refused.stderr
-    );
+    assert_eq!(refused.stderr.matches("makes no image").count(), 1, "{}", refused.stderr);
     let foretold = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
     let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
     assert_eq!(foretold["forecast"]["image"]["file"], SD_IMAGE);
@@ -259,9 +209,7 @@ fn a_forecast_says_which_image_it_is_about_or_why_there_is_none() {
 
 #[test]
 fn an_image_is_found_by_its_name_in_unusual_outputs() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let runs = user.track_runs();
     let system = |modules: &str| {
@@ -284,17 +232,9 @@ fn an_image_is_found_by_its_name_in_unusual_outputs() {
     let image = |name: &str| {
         let foretold = dry(name).assert_exit_code(0);
         let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
-        foretold["forecast"]["image"]["attribute"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        foretold["forecast"]["image"]["attribute"].as_str().unwrap().to_owned()
     };
-    for name in [
-        "pi",
-        "pi#shed",
-        "pi#attic",
-        "pi#nixosConfigurations.aarch64-linux.shed",
-    ] {
+    for name in ["pi", "pi#shed", "pi#attic", "pi#nixosConfigurations.aarch64-linux.shed"] {
         assert_eq!(image(name), "config.system.build.sdImage", "{name}");
     }
     for name in ["barn", "cellar"] {
@@ -306,5 +246,11 @@ fn an_image_is_found_by_its_name_in_unusual_outputs() {
         assert!(refused.stderr.contains(name), "{}", refused.stderr);
         dry(name).assert_exit_code(0);
     }
+    // The only image of a flake needs no name.
+    let outputs = format!("packages.aarch64-linux.image = ({shed}).config.system.build.sdImage;");
+    let text = flake_text("./nixpkgs", &outputs);
+    FlakeRepository::new(&user, "only", &[("flake.nix", &text)]);
+    lock(&user, &["--flake", "only"]).assert_exit_code(0);
+    assert_eq!(image("only"), "packages.aarch64-linux.image");
     runs.assert_nothing_left();
 }

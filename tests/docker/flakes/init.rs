@@ -33,18 +33,13 @@ impl GitHub {
         fs::create_dir_all(&archives).unwrap();
         let nixpkgs = mini_nixpkgs();
         let mut tar = Command::new("tar");
-        tar.arg("-czf")
-            .arg(archives.join(format!("{REVISION}.tar.gz")));
+        tar.arg("-czf").arg(archives.join(format!("{REVISION}.tar.gz")));
         tar.arg("-C").arg(nixpkgs.parent().unwrap());
         run(tar.arg(nixpkgs.file_name().unwrap())).assert_exit_code(0);
         let tls = certificates(dir.path(), &["DNS:github.com", "DNS:api.github.com"]);
         let files = dir.path().join("files");
         let server = CacheServer::over_tls(&files, tls, move |_| reply.clone());
-        Self {
-            server,
-            volume: StoreVolume::new(),
-            dir,
-        }
+        Self { server, volume: StoreVolume::new(), dir }
     }
 
     /// A user who reaches it, with a store that has nothing of GitHub's yet. What is written into the cache for a while is in no
@@ -74,9 +69,7 @@ fn assert_written_without_lock(user: &TestUser, init: &Outcome) {
 
 #[test]
 fn init_locks_the_flake_that_it_writes() {
-    if !engine_ready() || !tools_available(&["openssl"]) {
-        return;
-    }
+    needs!(engine_ready(), tools_available(&["openssl"]));
     let github = GitHub::start(Reply::File);
     let user = github.user();
     let runs = user.track_runs();
@@ -91,16 +84,9 @@ fn init_locks_the_flake_that_it_writes() {
         .assert_stderr_contains(&[
             "then `git add pi`, `sdbuild check --flake pi` and `sdbuild build --flake pi`",
         ]);
-    assert!(
-        !init.stderr.contains("then `sdbuild lock"),
-        "{}",
-        init.stderr
-    );
+    assert!(!init.stderr.contains("then `sdbuild lock"), "{}", init.stderr);
     let path = pi.path("flake.lock");
-    assert_eq!(
-        init.stdout.lines().last(),
-        path.canonicalize().unwrap().to_str()
-    );
+    assert_eq!(init.stdout.lines().last(), path.canonicalize().unwrap().to_str());
     let text = fs::read_to_string(&path).unwrap();
     let nixpkgs = &serde_json::from_str::<Value>(&text).unwrap()["nodes"]["nixpkgs"];
     assert_eq!(nixpkgs["locked"]["rev"], REVISION, "{text}");
@@ -117,18 +103,14 @@ fn init_locks_the_flake_that_it_writes() {
         .assert_exit_code(0)
         .assert_stderr_contains(&["is complete, nothing has changed"]);
     fs::remove_file(&path).unwrap();
-    lock(&user, &["--flake", "pi"])
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["nixpkgs added"]);
+    lock(&user, &["--flake", "pi"]).assert_exit_code(0).assert_stderr_contains(&["nixpkgs added"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
     runs.assert_nothing_left_but(&github.volume.0);
 }
 
 #[test]
 fn init_without_an_answer_writes_the_flake_alone() {
-    if !engine_ready() || !tools_available(&["openssl"]) {
-        return;
-    }
+    needs!(engine_ready(), tools_available(&["openssl"]));
     let github = GitHub::start(Reply::Status("404 Not Found", String::new()));
     let user = github.user();
     let runs = user.track_runs();
@@ -149,9 +131,7 @@ fn init_without_an_answer_writes_the_flake_alone() {
 
 #[test]
 fn init_interrupted_while_it_locks_keeps_what_it_wrote() {
-    if !engine_ready() || !tools_available(&["openssl"]) {
-        return;
-    }
+    needs!(engine_ready(), tools_available(&["openssl"]));
     let github = GitHub::start(Reply::Silence);
     let user = github.user();
     let runs = user.track_runs();
@@ -160,13 +140,7 @@ fn init_interrupted_while_it_locks_keeps_what_it_wrote() {
     running.wait_until("a request", || !github.server.requests().is_empty());
     running.signal(Signal::SIGINT);
     let init = running.finish();
-    assert_eq!(
-        init.signal,
-        Some(Signal::SIGINT as i32),
-        "{:?} {}",
-        init.code,
-        init.stderr
-    );
+    assert_eq!(init.signal, Some(Signal::SIGINT as i32), "{:?} {}", init.code, init.stderr);
     assert_written_without_lock(&user, &init);
     assert!(!init.stderr.contains("next:"), "{}", init.stderr);
     runs.assert_nothing_left_but(&github.volume.0);

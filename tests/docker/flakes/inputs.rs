@@ -16,9 +16,7 @@ fn outputs() -> String {
 
 #[test]
 fn inputs_can_be_overridden() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let text = flake_text("./nixpkgs", &outputs());
     let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
@@ -30,54 +28,34 @@ fn inputs_can_be_overridden() {
     other.write(version, &library.replace(".mini", ".other"));
 
     let checked = check(&user, &["--flake", "pi"]).assert_exit_code(6);
-    assert_tells(
-        &checked,
-        &["release 26.05.mini", &format!("revision {head}")],
-    );
+    assert_tells(&checked, &["release 26.05.mini", &format!("revision {head}")]);
     let check_overridden = |reference, head: &str| {
         let overridden = ["--flake", "pi", "--override-input", "nixpkgs", reference];
         let checked = check(&user, &overridden).assert_exit_code(6);
-        assert_tells(
-            &checked,
-            &["release 26.05.other", &format!("revision {head}")],
-        );
+        assert_tells(&checked, &["release 26.05.other", &format!("revision {head}")]);
     };
     check_overridden("path:other/nixpkgs", &head);
     let before = std::fs::read_to_string(repository.path("flake.lock")).unwrap();
     assert!(before.contains("./nixpkgs"), "the lock stays: {before}");
-    check(
-        &user,
-        &[
-            "--flake",
-            "pi",
-            "--override-input",
-            "nixpgs",
-            "path:other/nixpkgs",
-        ],
-    )
-    .assert_exit_code(2)
-    .assert_stderr_contains(&[
-        "the flake has no input nixpgs; its inputs: nixpkgs",
-        "did you mean nixpkgs?",
-    ]);
+    check(&user, &["--flake", "pi", "--override-input", "nixpgs", "path:other/nixpkgs"])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "the flake has no input nixpgs; its inputs: nixpkgs",
+            "did you mean nixpkgs?",
+        ]);
     // With every input overridden no lock is needed.
     repository.git(&["rm", "-q", "flake.lock"]);
     let head = repository.commit();
     check_overridden("other?dir=nixpkgs", &head);
     assert!(!repository.path("flake.lock").exists());
-    check(
-        &user,
-        &["--flake", "pi", "--override-input", "nix pkgs", "other"],
-    )
-    .assert_exit_code(2)
-    .assert_stderr_contains(&["`nix pkgs` is not the name of an input"]);
+    check(&user, &["--flake", "pi", "--override-input", "nix pkgs", "other"])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["`nix pkgs` is not the name of an input"]);
 }
 
 #[test]
 fn inputs_of_overridden_inputs_can_be_overridden() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let module = flake_module("warnings = [ \"word ${inputs.library.word}\" ];");
     let input = "inputs.library.url = \"path:./library\";";
@@ -89,10 +67,7 @@ fn inputs_of_overridden_inputs_can_be_overridden() {
             "{{ inputs.dots.url = \"github:nobody/none\"; outputs = {{ dots, ... }}: {{ word = \"{word} ${{dots.word}}\"; }}; }}"
         )
     };
-    let files = [
-        ("flake.nix", &*text),
-        ("library/flake.nix", &library("own")),
-    ];
+    let files = [("flake.nix", &*text), ("library/flake.nix", &library("own"))];
     let repository = FlakeRepository::new(&user, "pi", &files);
     user.write("other/flake.nix", &library("other"));
     user.write("dots/flake.nix", "{ outputs = _: { word = \"dots\"; }; }");
@@ -100,25 +75,15 @@ fn inputs_of_overridden_inputs_can_be_overridden() {
         let nixpkgs = [("nixpkgs", "path:pi/nixpkgs")];
         let all = nixpkgs.iter().chain(overrides);
         let flags = all.flat_map(|(input, dir)| ["--override-input", input, dir]);
-        check(
-            &user,
-            &["--flake", "pi"]
-                .into_iter()
-                .chain(flags)
-                .collect::<Vec<_>>(),
-        )
+        check(&user, &["--flake", "pi"].into_iter().chain(flags).collect::<Vec<_>>())
     };
     // Nothing is locked, so everything is overridden.
     repository.commit();
     let library = ("library", "path:other");
-    for overrides in [
-        [library, ("library/dots", "path:dots")],
-        [("library/dots", "path:dots"), library],
-    ] {
-        assert_tells(
-            &check_with(&overrides).assert_exit_code(6),
-            &["word other dots"],
-        );
+    for overrides in
+        [[library, ("library/dots", "path:dots")], [("library/dots", "path:dots"), library]]
+    {
+        assert_tells(&check_with(&overrides).assert_exit_code(6), &["word other dots"]);
     }
     let own = [("library", "pi?dir=library"), ("library/dots", "path:dots")];
     assert_tells(&check_with(&own).assert_exit_code(6), &["word own dots"]);
@@ -131,20 +96,14 @@ fn inputs_of_overridden_inputs_can_be_overridden() {
 fn work_of(checked: &Outcome) -> u32 {
     let size = checked.stderr.lines().find_map(|line| {
         let (_, size) = line.strip_prefix("Upload: done")?.split_once('(')?;
-        size.split_once(['.', ' '])?
-            .0
-            .parse()
-            .ok()
-            .filter(|_| size.ends_with("MB)"))
+        size.split_once(['.', ' '])?.0.parse().ok().filter(|_| size.ends_with("MB)"))
     });
     size.unwrap_or(0)
 }
 
 #[test]
 fn what_replaces_inputs_stays_on_the_store_volume() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let text = flake_text("./nixpkgs", &outputs());
     let input = "inputs.twin = { url = \"github:nobody/none\"; flake = false; };";
@@ -157,17 +116,8 @@ fn what_replaces_inputs_stays_on_the_store_volume() {
     let padding = "# padding\n".repeat(200_000);
     other.write("nixpkgs/lib/padding.nix", &format!("{padding}{{ }}"));
     let check_with = |version: &str| {
-        other.write(
-            "nixpkgs/lib/trivial.nix",
-            &library.replace("${release}.mini", version),
-        );
-        let words = [
-            "--flake",
-            "pi",
-            "--override-input",
-            "nixpkgs",
-            "path:other/nixpkgs",
-        ];
+        other.write("nixpkgs/lib/trivial.nix", &library.replace("${release}.mini", version));
+        let words = ["--flake", "pi", "--override-input", "nixpkgs", "path:other/nixpkgs"];
         let twin = ["--override-input", "twin", "path:other/nixpkgs"];
         let checked = check(&user, &[&words[..], &twin].concat()).assert_exit_code(6);
         assert_tells(&checked, &[&format!("release {version}")]);
@@ -184,9 +134,7 @@ fn what_replaces_inputs_stays_on_the_store_volume() {
 /// An input with `flake = false` is plain files: what replaces it needs no `flake.nix`, whether git tracks it or not.
 #[test]
 fn an_input_of_plain_files_can_be_a_directory() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let module = flake_module("warnings = [ (builtins.readFile \"${inputs.dots}/word\") ];");
     let text = flake_text("./nixpkgs", &flake_configuration("pi", &module));
@@ -200,11 +148,7 @@ fn an_input_of_plain_files_can_be_a_directory() {
     user.write("tracked/other/word", "new");
     let check_with = |dots| {
         let nixpkgs = ["--override-input", "nixpkgs", "path:pi/nixpkgs"];
-        let flags = [
-            &["--flake", "pi"][..],
-            &nixpkgs[..],
-            &["--override-input", "dots", dots],
-        ];
+        let flags = [&["--flake", "pi"][..], &nixpkgs[..], &["--override-input", "dots", dots]];
         check(&user, &flags.concat())
     };
     for (dots, word) in [
@@ -232,10 +176,8 @@ fn with_cache(user: &TestUser) -> (FlakeRepository<'_>, CacheServer, tempfile::T
         "  nixConfig.extra-substituters = [ \"{url}\" \"{url}?trusted=true\" \"https://me:secret@c.example\" \"file:///etc\" ];\n  \
          nixConfig.extra-trusted-public-keys = \"cache.example-1:AAAA\";\n  nixConfig.sandbox = true;\n  outputs"
     );
-    let outputs = outputs().replace(
-        "warnings",
-        &format!("environment.etc.nonce.text = \"{}\"; warnings", nonce()),
-    );
+    let outputs = outputs()
+        .replace("warnings", &format!("environment.etc.nonce.text = \"{}\"; warnings", nonce()));
     let text = flake_text("./nixpkgs", &outputs).replace("  outputs", &caches);
     let repository = FlakeRepository::new(user, "pi", &[("flake.nix", &text)]);
     lock(user, &["--flake", "pi"]).assert_exit_code(0);
@@ -248,9 +190,7 @@ fn dry_run(user: &TestUser) -> Command {
 
 #[test]
 fn caches_that_a_flake_names_are_used_only_on_request() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (_repository, server, _dir) = with_cache(&user);
     let url = server.url();
@@ -272,9 +212,7 @@ fn caches_that_a_flake_names_are_used_only_on_request() {
 
 #[test]
 fn caches_of_a_flake_are_asked_about_once() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
     let (repository, server, _dir) = with_cache(&user);
@@ -296,12 +234,9 @@ fn caches_of_a_flake_are_asked_about_once() {
     assert!(seen.contains("--accept-flake-caches"), "{seen}");
     assert!(!answers.exists() && server.requests().is_empty());
     let seen = on_a_terminal(Some("n\n"));
-    for part in [
-        &server.url(),
-        "cache.example-1:AAAA",
-        "flake-caches.toml",
-        "as you answered before",
-    ] {
+    for part in
+        [&server.url(), "cache.example-1:AAAA", "flake-caches.toml", "as you answered before"]
+    {
         assert!(seen.contains(part), "{part}\n{seen}");
     }
     assert_eq!(seen.matches("image into ").count(), 1, "{seen}");
@@ -313,16 +248,11 @@ fn caches_of_a_flake_are_asked_about_once() {
     assert!(seen.contains("1:BBBB") && seen.contains(&notice), "{seen}");
     assert!(!server.requests().is_empty());
     // Nix remembers what a cache lacks, and does not ask again.
-    run(&mut dry_run(&user))
-        .assert_exit_code(0)
-        .assert_stderr_contains(&[&notice]);
+    run(&mut dry_run(&user)).assert_exit_code(0).assert_stderr_contains(&[&notice]);
     // Both answers are kept.
     repository.write("flake.nix", &text);
     let seen = on_a_terminal(None);
-    assert!(
-        seen.contains("as you answered before") && !seen.contains("[y/N]"),
-        "{seen}"
-    );
+    assert!(seen.contains("as you answered before") && !seen.contains("[y/N]"), "{seen}");
     std::fs::remove_file(answers).unwrap();
     run(&mut dry_run(&user))
         .assert_exit_code(0)
@@ -331,14 +261,9 @@ fn caches_of_a_flake_are_asked_about_once() {
 }
 
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one flake on a server in all its forms"
-)]
+#[expect(clippy::too_many_lines, reason = "one flake on a server in all its forms")]
 fn the_builder_fetches_flakes_from_servers() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let text = flake_text("./nixpkgs", &outputs());
     let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
@@ -351,20 +276,8 @@ fn the_builder_fetches_flakes_from_servers() {
     };
     let archive = public.path().join("pi.tar.gz");
     let archive = archive.to_str().unwrap();
-    git(
-        &repository.path(""),
-        &["archive", "--prefix=pi/", "-o", archive, "HEAD"],
-    );
-    git(
-        public.path(),
-        &[
-            "clone",
-            "-q",
-            "--bare",
-            repository.path("").to_str().unwrap(),
-            "pi.git",
-        ],
-    );
+    git(&repository.path(""), &["archive", "--prefix=pi/", "-o", archive, "HEAD"]);
+    git(public.path(), &["clone", "-q", "--bare", repository.path("").to_str().unwrap(), "pi.git"]);
     git(&public.path().join("pi.git"), &["update-server-info"]);
     let files = public.path().to_owned();
     // git asks with a query, which a server without git ignores.
@@ -379,10 +292,7 @@ fn the_builder_fetches_flakes_from_servers() {
     });
     let url = server.url();
     let checked = check(&user, &[&format!("git+{url}/pi.git#pi")]).assert_exit_code(6);
-    assert_tells(
-        &checked,
-        &["release 26.05.mini", &format!("revision {head}")],
-    );
+    assert_tells(&checked, &["release 26.05.mini", &format!("revision {head}")]);
     let reference = format!("{url}/pi.tar.gz");
     let checked = check(&user, &["--flake", &reference]).assert_exit_code(6);
     assert_tells(&checked, &["release 26.05.mini", "revision none"]);

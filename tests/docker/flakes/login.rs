@@ -26,21 +26,15 @@ fn git_server(dir: &Path) -> CacheServer {
         }
         // git asks with a query, which a server without git ignores.
         let path = request.file().split('?').next().unwrap_or_default();
-        if path.starts_with("me/") {
-            Reply::Other(files.join(path))
-        } else {
-            Reply::Git
-        }
+        if path.starts_with("me/") { Reply::Other(files.join(path)) } else { Reply::Git }
     })
 }
 
 /// Puts a bare copy of `repository` on the server.
 fn publish(repository: &FlakeRepository<'_>, dir: &Path, name: &str) {
     let from = repository.path("").display().to_string();
-    for words in [
-        &["clone", "-q", "--bare", &from, name][..],
-        &["-C", name, "update-server-info"],
-    ] {
+    for words in [&["clone", "-q", "--bare", &from, name][..], &["-C", name, "update-server-info"]]
+    {
         let done = Command::new("git").args(words).current_dir(dir).status();
         assert!(done.unwrap().success(), "{words:?}");
     }
@@ -81,9 +75,7 @@ fn assert_nowhere(user: &TestUser, told: &Outcome) {
     reason = "one flake on its way: refused, locked, built, fetched itself"
 )]
 fn inputs_behind_a_login_are_fetched_by_the_users_git() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let public = tempfile::tempdir().unwrap();
     let server = git_server(public.path());
     let url = server.url();
@@ -103,10 +95,8 @@ fn inputs_behind_a_login_are_fetched_by_the_users_git() {
         "inputs.secrets = {{ type = \"git\"; url = \"{url}/secrets.git\"; flake = false; }};\n  \
          inputs.parts = {{ url = \"github:me/parts\"; flake = false; }};"
     );
-    let text = flake_with(&inputs).replace(
-        "word ${",
-        "word ${builtins.readFile \"${inputs.parts}/word\"} ${",
-    );
+    let text = flake_with(&inputs)
+        .replace("word ${", "word ${builtins.readFile \"${inputs.parts}/word\"} ${");
     let pi = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
 
     // The builder's git is asked for a name, and has none.
@@ -115,9 +105,11 @@ fn inputs_behind_a_login_are_fetched_by_the_users_git() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["asks for a user name", "--git-inputs NAME"]);
     let named = ["--flake", "pi", "--git-inputs", "secrets parts"];
-    let locked = lock(&user, &named)
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["parts added", "secrets added", "with your git"]);
+    let locked = lock(&user, &named).assert_exit_code(0).assert_stderr_contains(&[
+        "parts added",
+        "secrets added",
+        "with your git",
+    ]);
     assert_nowhere(&user, &locked);
     let is_second =
         |r: &Request| r.method == "POST" && r.header("git-protocol") == Some("version=2");
@@ -140,9 +132,7 @@ fn inputs_behind_a_login_are_fetched_by_the_users_git() {
     assert_eq!(node("parts")["locked"], expected);
     let original = json!({ "type": "github", "owner": "me", "repo": "parts" });
     assert_eq!(node("parts")["original"], original);
-    lock(&user, &named)
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["nothing has changed"]);
+    lock(&user, &named).assert_exit_code(0).assert_stderr_contains(&["nothing has changed"]);
 
     pi.write("sdbuild.toml", "git-inputs = [\"secrets\", \"parts\"]\n");
     pi.commit();
@@ -170,8 +160,10 @@ fn inputs_behind_a_login_are_fetched_by_the_users_git() {
         "[url \"http://me:{TOKEN}-old@{host}/\"]\n insteadOf = {url}/\n insteadOf = https://github.com/\n"
     );
     user.write("gitconfig", &settings);
-    let refused = check(&user, &mine)
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["fetch http://", "/pi.git", "git ls-remote"]);
+    let refused = check(&user, &mine).assert_exit_code(2).assert_stderr_contains(&[
+        "fetch http://",
+        "/pi.git",
+        "git ls-remote",
+    ]);
     assert_nowhere(&user, &refused);
 }

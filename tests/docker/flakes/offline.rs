@@ -5,9 +5,7 @@ use crate::support::*;
 
 #[test]
 fn what_needs_a_network_is_refused_offline() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = without_a_network();
     let runs = user.track_runs();
     // Nix asks for no file whose hash it has in the store.
@@ -19,23 +17,19 @@ fn what_needs_a_network_is_refused_offline() {
     let text = flake_text("./nixpkgs", &outputs(&fetch));
     let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
     lock(&user, &["--flake", "pi"]).assert_exit_code(0);
-    check(&user, &["--flake", "pi"])
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "the builder has no network (--offline) but needs one: http://host.example/x is fetched",
-            "hint: run it once without --offline",
-        ]);
+    check(&user, &["--flake", "pi"]).assert_exit_code(3).assert_stderr_contains(&[
+        "the builder has no network (--offline) but needs one: http://host.example/x is fetched",
+        "hint: run it once without --offline",
+    ]);
 
     let fetching = outputs(
         "system.build.sdImage = lib.mkForce (pkgs.fetchurl { url = \"http://host.example/y\"; hash = \"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"; name = \"y\"; });",
     );
     repository.write("flake.nix", &flake_text("./nixpkgs", &fetching));
     let mut build = user.sdbuild(&["build", "pi", "--output", "out"]);
-    run(&mut build)
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "the builder has no network (--offline) but needs one: the build of",
-        ]);
+    run(&mut build).assert_exit_code(3).assert_stderr_contains(&[
+        "the builder has no network (--offline) but needs one: the build of",
+    ]);
 
     // An input elsewhere, to be locked; by the builder, and by the user's git.
     let elsewhere = |url: &str| {
@@ -56,11 +50,9 @@ fn what_needs_a_network_is_refused_offline() {
     let interfaces = run(&mut shell).assert_exit_code(0).stdout;
     assert_eq!(interfaces, "lo\n");
     let mut build = user.sdbuild(&["build", "pi", "--builder-image", "host.example/none:1"]);
-    run(&mut build)
-        .assert_exit_code(3)
-        .assert_stderr_contains(&[
-            "does not have host.example/none:1",
-            "--offline does not allow pulling",
-        ]);
+    run(&mut build).assert_exit_code(3).assert_stderr_contains(&[
+        "does not have host.example/none:1",
+        "--offline does not allow pulling",
+    ]);
     runs.assert_nothing_left();
 }

@@ -28,8 +28,7 @@ fn with_ssh(user: TestUser) -> TestUser {
     );
     let ssh = user.write("ssh", &script);
     let command = format!("sh '{}'", ssh.display());
-    user.with("GIT_SSH_COMMAND", command)
-        .with("GIT_SSH_VARIANT", "ssh")
+    user.with("GIT_SSH_COMMAND", command).with("GIT_SSH_VARIANT", "ssh")
 }
 
 /// A repository with nothing but the file `word`, whose content is `word`, and its commit.
@@ -52,9 +51,7 @@ pub fn flake_with(inputs: &str) -> String {
 
 #[test]
 fn what_only_the_users_git_reaches_is_uploaded() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = with_ssh(TestUser::new()).with_own_cache();
     let runs = user.track_runs();
     // What no earlier run put into the store.
@@ -79,10 +76,7 @@ fn what_only_the_users_git_reaches_is_uploaded() {
     let checked = check(&user, &reference)
         .assert_exit_code(6)
         .assert_stderr_contains(&["fetching ssh://git@host.example/secrets with your git"]);
-    assert_tells(
-        &checked,
-        &[&format!("word {word}"), &format!("revision {head}")],
-    );
+    assert_tells(&checked, &[&format!("word {word}"), &format!("revision {head}")]);
     // Another content than the locked one is not taken.
     locked["narHash"] = json!(format!("sha256-{}=", "A".repeat(43)));
     text["nodes"]["secrets"]["locked"] = locked;
@@ -92,9 +86,7 @@ fn what_only_the_users_git_reaches_is_uploaded() {
     assert!(!wrong.stdout.contains(&word), "{}", wrong.stdout);
 
     let cache = std::path::Path::new(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
-    let left = file_names(&cache)
-        .into_iter()
-        .find(|name| name.starts_with('.'));
+    let left = file_names(&cache).into_iter().find(|name| name.starts_with('.'));
     assert_eq!(left, None);
     runs.assert_nothing_left();
     let locked_out = user.with("GIT_SSH_COMMAND", "false");
@@ -107,9 +99,7 @@ fn what_only_the_users_git_reaches_is_uploaded() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "one lock in its states, for several")]
 fn inputs_that_only_the_users_git_reaches_are_locked() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = with_ssh(TestUser::new()).with_own_cache();
     let runs = user.track_runs();
     let word = nonce().to_string();
@@ -119,10 +109,7 @@ fn inputs_that_only_the_users_git_reaches_are_locked() {
         "sub/flake.nix",
         "{ inputs.deep.url = \"path:./deep\"; outputs = { deep, ... }: { inherit (deep) word; }; }",
     );
-    parts.write(
-        "sub/deep/flake.nix",
-        "{ outputs = _: { word = \"deep\"; }; }",
-    );
+    parts.write("sub/deep/flake.nix", "{ outputs = _: { word = \"deep\"; }; }");
     parts.commit();
     parts.git(&["branch", "-m", "stable"]);
     let branch = secrets.git(&["symbolic-ref", "HEAD"]);
@@ -135,20 +122,13 @@ fn inputs_that_only_the_users_git_reaches_are_locked() {
     let pi = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
     check(&user, &["--flake", "pi"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "needs for the inputs nixpkgs, parts, secrets",
-            "sdbuild lock",
-        ]);
-    let written = lock(&user, &["--flake", "pi"])
-        .assert_exit_code(0)
-        .assert_stderr_contains(&["deep added", "parts added", "secrets added"]);
-    assert_eq!(
-        written
-            .stderr
-            .matches("fetching ssh://git@host.example/secrets")
-            .count(),
-        1
-    );
+        .assert_stderr_contains(&["needs for the inputs nixpkgs, parts, secrets", "sdbuild lock"]);
+    let written = lock(&user, &["--flake", "pi"]).assert_exit_code(0).assert_stderr_contains(&[
+        "deep added",
+        "parts added",
+        "secrets added",
+    ]);
+    assert_eq!(written.stderr.matches("fetching ssh://git@host.example/secrets").count(), 1);
     let node = |name: &str| -> Value {
         let text = std::fs::read_to_string(pi.path("flake.lock")).unwrap();
         assert!(!text.contains("/build"), "{text}");

@@ -7,9 +7,7 @@ use crate::support::*;
 
 #[test]
 fn commands_that_depend_on_the_machine_stay_emulated() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("gen.sh", "[ \"$(uname -m)\" = aarch64 ] && echo right\n");
     let commands = [
@@ -143,9 +141,7 @@ map text.isSuspicious [
 
 #[test]
 fn links_to_the_kernels_files_are_no_reading_of_them() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     ready();
     let said: Vec<bool> = serde_json::from_str(&said_inside(STORE, SUSPICIOUS, &[])).unwrap();
     assert_eq!(said, [false, false, true, true, true, true, true, true]);
@@ -153,17 +149,12 @@ fn links_to_the_kernels_files_are_no_reading_of_them() {
 
 #[test]
 fn small_builders_use_native_tools_only_where_invisible() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     ready();
     let said = said_inside(STORE, WHOSE_TOOLS, &[]);
     let whose: BTreeMap<String, Vec<String>> = serde_json::from_str(&said).unwrap();
     for (wanted, got) in &whose {
-        assert!(
-            !got.is_empty() && got.iter().all(|who| who == wanted),
-            "{whose:?}"
-        );
+        assert!(!got.is_empty() && got.iter().all(|who| who == wanted), "{whose:?}");
     }
     assert_eq!(whose.len(), 3);
 }

@@ -37,9 +37,7 @@ nix-instantiate --eval --read-write-mode --strict --json copies.nix
 
 #[test]
 fn only_the_commands_of_nixpkgs_are_replaced() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     ready();
     let said = said_inside(STORE, COPIES, &[]);
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -55,32 +53,19 @@ fn only_the_commands_of_nixpkgs_are_replaced() {
 
 #[test]
 fn only_the_disk_with_an_unproven_command_is_emulated() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     user.write("after", "test -s $root_fs\n");
     let after = "  sdImage.postBuildCommands = \". ${./after}\";";
     let name = format!("late-{}", nonce());
     user.write("sd-card.nix", &system(&name, after));
     let done = run(&mut user.build(&["--force", "--glue", "native"])).assert_exit_code(0);
-    assert!(
-        !done
-            .stderr
-            .contains("all of the image is built under emulation")
-    );
+    assert!(!done.stderr.contains("all of the image is built under emulation"));
     let emulated: Vec<String> = emulated(&built(&user).into_iter().collect());
-    assert!(
-        emulated
-            .iter()
-            .any(|drv| drv.contains("-aarch64-linux.img")),
-        "{emulated:?}"
-    );
+    assert!(emulated.iter().any(|drv| drv.contains("-aarch64-linux.img")), "{emulated:?}");
     let system = format!("-nixos-system-{name}");
     assert!(
-        !emulated
-            .iter()
-            .any(|drv| drv.contains(&system) || drv.ends_with("-ext4-fs.img.drv")),
+        !emulated.iter().any(|drv| drv.contains(&system) || drv.ends_with("-ext4-fs.img.drv")),
         "{emulated:?}"
     );
 }

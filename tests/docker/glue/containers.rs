@@ -46,9 +46,7 @@ builtins.mapAttrs (_: module: builtins.sort builtins.lessThan (evaluated [ (chan
 
 #[test]
 fn containers_are_systems_with_the_glue_and_users_modules() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     ready();
     let said: serde_json::Value = serde_json::from_str(&said_inside(STORE, DEFINED, &[])).unwrap();
     let expected = serde_json::json!({

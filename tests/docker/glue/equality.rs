@@ -58,27 +58,19 @@ fn native_is_like_emulated(user: &TestUser, name: &str, body: &str) -> BothWays 
     assert!(left.len() >= 7, "{left:?}");
     // It is the same for every configuration.
     let left = emulated(&left).into_iter();
-    let left: Vec<_> = left
-        .filter(|drv| !drv.ends_with("-sdbuild-machine.drv"))
-        .collect();
+    let left: Vec<_> = left.filter(|drv| !drv.ends_with("-sdbuild-machine.drv")).collect();
     assert!(left.is_empty(), "{left:?}");
 
     // The store has the packages of either way.
     user.write("sd-card.nix", &system(&format!("new-{}", nonce()), body));
     counts_what_is_emulated(user);
-    BothWays {
-        emulated: slow,
-        native: fast,
-        native_derivations: quickly,
-    }
+    BothWays { emulated: slow, native: fast, native_derivations: quickly }
 }
 
 /// As all images before NixOS 25.11 are made.
 #[test]
 fn separate_file_system_image_is_the_same() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let reads = "  sdImage.postBuildCommands = \"test -s ${config.sdImage.rootFilesystemImage}\";";
     let name = format!("by-itself-{}", nonce());
@@ -95,9 +87,7 @@ fn separate_file_system_image_is_the_same() {
 
 #[test]
 fn another_store_gives_the_same_bytes() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let volume = StoreVolume::new();
     let here = TestUser::new();
     // What is not the system's own comes out of a cache, as for every user.
@@ -161,9 +151,7 @@ done
 
 #[test]
 fn file_system_does_not_depend_on_the_time() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     ready();
     let sums = said_inside(STORE, MAKE_TWICE, &[]);
     let sums: Vec<&str> = sums.lines().collect();

@@ -48,9 +48,7 @@ fn has_its_own_tool(user: &TestUser, why: &str) {
 /// In the system, and in what only the commands of the image name. Each leads to emulation, where the image is right.
 #[test]
 fn builder_program_in_the_system_or_the_image_is_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     // The environment of a derivation contains the path of its shell, although the script does not name it.
     let body = command_of_nixos("leak", "env >$out");
@@ -81,10 +79,7 @@ fn builder_program_in_the_system_or_the_image_is_found() {
     );
     is_refused(&user, &firmware).assert_stderr_contains(&["-leak refers to it"]);
 
-    user.write(
-        "sd-card.nix",
-        &system("leak", &format!("{root}\n{firmware}")),
-    );
+    user.write("sd-card.nix", &system("leak", &format!("{root}\n{firmware}")));
     has_its_own_tool(&user, "own architecture");
 
     let unbuilt = format!("{body}\n  environment.etc.run.text = \"{}\";", nonce());
@@ -95,9 +90,7 @@ fn builder_program_in_the_system_or_the_image_is_found() {
 
 #[test]
 fn custom_root_file_system_is_not_made_natively() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     // An image that is made by no option of the SD image module.
     let image = "  system.build.sdImage = lib.mkForce (pkgs.callPackage ({ runCommand }: runCommand \"own.img\" { } ''\n    \
@@ -116,10 +109,7 @@ fn custom_root_file_system_is_not_made_natively() {
 
     // A custom function receives the same arguments as nixpkgs' own.
     user.write("fs.nix", "{ callPackage, ... }@args: callPackage <nixpkgs/nixos/lib/make-ext4-fs.nix> (removeAttrs args [ \"callPackage\" ])");
-    user.write(
-        "sd-card.nix",
-        &system("own", "  sdImage.rootFilesystemCreator = ./fs.nix;"),
-    );
+    user.write("sd-card.nix", &system("own", "  sdImage.rootFilesystemCreator = ./fs.nix;"));
     run(&mut user.build(&["--force", "--glue", "native"])).assert_exit_code(0);
 }
 
@@ -140,9 +130,7 @@ echo clean
 
 #[test]
 fn builder_program_in_an_initrd_is_found() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     ready();
     let look = |program, packer| said_inside(STORE, LOOK_INTO_AN_INITRD, &[program, packer]);
     for packer in ["cat", "gzip", "xz"] {

@@ -35,9 +35,7 @@ fn filled<'a>(
     word: &'a str,
     value: &'a str,
 ) -> impl Iterator<Item = String> {
-    patterns
-        .iter()
-        .map(move |pattern| pattern.replace(word, value))
+    patterns.iter().map(move |pattern| pattern.replace(word, value))
 }
 
 /// All commands, and the files that they call.
@@ -50,10 +48,7 @@ fn generate() -> (Vec<String>, BTreeMap<String, String>) {
     let mut commands: Vec<String> = variables.chain(asked).collect();
 
     // Not those that look at files: what a script does that a command of NixOS calls is not known.
-    let direct = it
-        .variables
-        .iter()
-        .map(|name| format!("echo \"${{{name}}}\""));
+    let direct = it.variables.iter().map(|name| format!("echo \"${{{name}}}\""));
     let mut files = BTreeMap::new();
     for (n, command) in direct.chain(it.asking.iter().cloned()).enumerate() {
         let (name, text) = (format!("f{n}"), format!("#!/usr/bin/env bash\n{command}\n"));
@@ -89,22 +84,16 @@ fn name_the_image_machine(files: &Tree) {
     let found = files.iter().filter(|(path, (.., content))| {
         ends.iter().any(|end| path.ends_with(end)) && !content.starts_with(b"/nix/store/")
     });
-    let texts: Vec<_> = found
-        .map(|(path, (.., content))| (path, String::from_utf8_lossy(content)))
-        .collect();
+    let texts: Vec<_> =
+        found.map(|(path, (.., content))| (path, String::from_utf8_lossy(content))).collect();
     // Five builders of the user's and of NixOS's, three names, three hooks.
     assert_eq!(texts.len(), 16, "{texts:?}");
-    assert!(
-        texts.iter().all(|(_, text)| text.starts_with("aarch64")),
-        "{texts:?}"
-    );
+    assert!(texts.iter().all(|(_, text)| text.starts_with("aarch64")), "{texts:?}");
 }
 
 #[test]
 fn native_commands_see_the_images_machine() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let user = TestUser::new();
     let (commands, scripts) = generate();
     for (name, text) in scripts {
@@ -115,25 +104,18 @@ fn native_commands_see_the_images_machine() {
     let done = run(&mut user.build(&["--glue", "native", "--force"])).assert_exit_code(0);
     let files = tree(&done.image());
 
-    let (slow, fast) = (
-        printed(&files, "all-emulated"),
-        printed(&files, "all-native"),
-    );
+    let (slow, fast) = (printed(&files, "all-emulated"), printed(&files, "all-native"));
     assert_eq!((slow.len(), commands.len()), (234, 234));
     // The others show in their texts that they may depend on the machine.
     assert_eq!(fast.len(), 120);
     let differing = fast.iter().filter(|(number, seen)| slow[*number] != **seen);
-    let differing: Vec<_> = differing
-        .map(|(number, seen)| (&commands[*number], &slow[number], seen))
-        .collect();
+    let differing: Vec<_> =
+        differing.map(|(number, seen)| (&commands[*number], &slow[number], seen)).collect();
     assert!(differing.is_empty(), "{differing:#?}");
     name_the_image_machine(&files);
 
     // If the store has them already, another test of the same tree has built them, and has looked.
     let built = built(&user).into_iter().collect();
     let emulated = emulated(&built);
-    assert!(
-        !emulated.iter().any(|drv| drv.ends_with("-all-native.drv")),
-        "{emulated:?}"
-    );
+    assert!(!emulated.iter().any(|drv| drv.ends_with("-all-native.drv")), "{emulated:?}");
 }

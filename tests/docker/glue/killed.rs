@@ -34,36 +34,25 @@ fn names_of_the_payload() -> u64 {
     let format = "{{.Mountpoint}}";
     let volume = docker(&["volume", "inspect", "--format", format, STORE]);
     let store = Path::new(volume.trim()).join("store");
-    let payloads = file_names(&store)
-        .into_iter()
-        .filter(|name| name.ends_with("-linked-payload"));
+    let payloads = file_names(&store).into_iter().filter(|name| name.ends_with("-linked-payload"));
     let links = payloads.map(|name| store.join(name).metadata().unwrap().nlink());
     links.max().unwrap()
 }
 
 #[test]
 fn nix_killed_while_making_the_image_keeps_the_store_intact() {
-    if !(engine_ready() && root_available()) {
-        return;
-    }
+    needs!(engine_ready(), root_available());
     // Without this the time limit below would include building all packages.
     ready();
     let user = TestUser::new();
-    user.write(
-        "sd-card.nix",
-        &system(&format!("killed-{}", nonce()), PAYLOAD),
-    );
+    user.write("sd-card.nix", &system(&format!("killed-{}", nonce()), PAYLOAD));
     let runs = user.track_runs();
     let running = Running::start(&mut user.build(&["--glue", "native"]));
-    wait_until(
-        Duration::from_mins(2),
-        "the file system is being made",
-        || {
-            // It stays stopped until it is killed.
-            let makers = in_builder_of(&runs, "mkfs.ext4");
-            makers.iter().any(|pid| kill(*pid, Signal::SIGSTOP).is_ok())
-        },
-    );
+    wait_until(Duration::from_mins(2), "the file system is being made", || {
+        // It stays stopped until it is killed.
+        let makers = in_builder_of(&runs, "mkfs.ext4");
+        makers.iter().any(|pid| kill(*pid, Signal::SIGSTOP).is_ok())
+    });
     assert_eq!(names_of_the_payload(), 2, "it is linked, not copied");
     // Nix would clean up after mkfs ended, so Nix is killed; then the entry cleans up.
     let nix = in_builder_of(&runs, "nix-store");

@@ -32,27 +32,21 @@ fn build(release: &str, body: &str) -> String {
 
 #[test]
 fn an_image_of_24_11_is_built_natively() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let name = build("24.11", "  sdImage.imageBaseName = \"kitchen\";");
     assert!(name.starts_with("kitchen-"), "{name}");
 }
 
 #[test]
 fn an_image_of_25_05_is_built_natively() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let name = build("25.05", "  image.baseName = \"kitchen\";");
     assert!(name.starts_with("kitchen.img"), "{name}");
 }
 
 #[test]
 fn nixpkgs_24_11_has_no_other_formats() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let tree = mini_nixpkgs_of("24.11");
     let user = TestUser::new();
     user.write("sd-card.nix", &configuration(""));

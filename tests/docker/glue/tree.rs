@@ -39,10 +39,7 @@ pub(super) fn tree(image: &Path) -> Tree {
 fn walk(root: &Path, path: &Path, seen: &mut Tree) {
     let meta = path.symlink_metadata().unwrap();
     let content = if meta.is_symlink() {
-        fs::read_link(path)
-            .unwrap()
-            .into_os_string()
-            .into_encoded_bytes()
+        fs::read_link(path).unwrap().into_os_string().into_encoded_bytes()
     } else if meta.is_file() {
         fs::read(path).unwrap()
     } else {
@@ -66,10 +63,7 @@ fn walk(root: &Path, path: &Path, seen: &mut Tree) {
 /// `bytes` with every store path's hash of 32 characters made the same.
 fn without_hashes(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    let hash = |run: &[u8]| {
-        run.iter()
-            .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
-    };
+    let hash = |run: &[u8]| run.iter().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
     let mut at = 0;
     while at + 34 <= bytes.len() {
         if bytes[at] == b'/' && bytes[at + 33] == b'-' && hash(&bytes[at + 1..at + 33]) {
@@ -86,13 +80,7 @@ fn without_hashes(bytes: &[u8]) -> Vec<u8> {
 fn without_nar_hashes(registration: &[u8]) -> Vec<u8> {
     let mut lines: Vec<_> = registration
         .split(|byte| *byte == b'\n')
-        .map(|line| {
-            if line.starts_with(b"sha256:") {
-                b"sha256:"
-            } else {
-                line
-            }
-        })
+        .map(|line| if line.starts_with(b"sha256:") { b"sha256:" } else { line })
         .collect();
     lines.sort_unstable();
     lines.join(&b'\n')
@@ -100,18 +88,10 @@ fn without_nar_hashes(registration: &[u8]) -> Vec<u8> {
 
 /// Label, UUID, features, hash and owner of the root file system, as its superblock has them.
 pub(super) fn superblock(image: &Path) -> Vec<String> {
-    let wanted = [
-        "volume name",
-        "UUID",
-        "features",
-        "Hash Seed",
-        "owner",
-        "Default directory hash",
-    ];
+    let wanted =
+        ["volume name", "UUID", "features", "Hash Seed", "owner", "Default directory hash"];
     let part = format!("{}?offset={ROOT_AT}", image.display());
     let done = run(Command::new("dumpe2fs").args(["-h", &part])).assert_exit_code(0);
     let lines = done.stdout.lines().map(str::to_owned);
-    lines
-        .filter(|line| wanted.iter().any(|word| line.contains(word)))
-        .collect()
+    lines.filter(|line| wanted.iter().any(|word| line.contains(word))).collect()
 }

@@ -72,10 +72,7 @@ impl Run<'_> {
                 self.violation("no error message");
             }
             if !stderr.to_lowercase().contains(expectation.mentions) {
-                self.violation(&format!(
-                    "the error does not contain `{}`",
-                    expectation.mentions
-                ));
+                self.violation(&format!("the error does not contain `{}`", expectation.mentions));
             }
         }
         if stderr.contains("panicked") {

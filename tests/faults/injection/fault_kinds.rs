@@ -74,17 +74,12 @@ const BUILDER_OR_ENDED: &[Phase] = &[Upload, Build, CopyOut];
 const CACHE: &[Phase] = &[Start, Preflight, Fetch, Images];
 const FETCH: &[Phase] = &[Fetch];
 const BUILD: &[Phase] = &[Build];
-const BEFORE_RELEASE: &[Phase] = &[
-    Start, Preflight, Fetch, Images, Emulation, Upload, Build, CopyOut,
-];
+const BEFORE_RELEASE: &[Phase] =
+    &[Start, Preflight, Fetch, Images, Emulation, Upload, Build, CopyOut];
 const STORE: &[Phase] = &[Start, Preflight, Emulation, Upload, Build];
 
 const fn kind(name: &'static str, fault: Fault, phases: &'static [Phase]) -> FaultKind {
-    FaultKind {
-        name,
-        fault,
-        phases,
-    }
+    FaultKind { name, fault, phases }
 }
 
 /// A run's kind is the one at its seed modulo the number of kinds. New kinds go to the end.
@@ -103,23 +98,11 @@ pub static FAULT_KINDS: [FaultKind; 41] = [
     kind("stderr broken", Fault::Stream(1), BEFORE_RELEASE),
     kind("registrar stopped", Fault::Registrar(&["stop"]), HELD),
     kind("registrar killed", Fault::Registrar(&["kill"]), HELD),
-    kind(
-        "registrar removed",
-        Fault::Registrar(&["rm", "--force"]),
-        HELD,
-    ),
-    kind(
-        "registrar image gone",
-        Fault::RegistrarImage,
-        BEFORE_RELEASE,
-    ),
+    kind("registrar removed", Fault::Registrar(&["rm", "--force"]), HELD),
+    kind("registrar image gone", Fault::RegistrarImage, BEFORE_RELEASE),
     kind("builder stopped", Fault::Builder(&["stop"]), BUILDER),
     kind("builder killed", Fault::Builder(&["kill"]), BUILDER),
-    kind(
-        "builder removed",
-        Fault::Builder(&["rm", "--force"]),
-        BUILDER_OR_ENDED,
-    ),
+    kind("builder removed", Fault::Builder(&["rm", "--force"]), BUILDER_OR_ENDED),
     kind("builder paused", Fault::BuilderPaused, BUILD),
     kind("memory limit", Fault::Memory, BUILD),
     kind("process limit", Fault::Processes, BUILD),
@@ -135,16 +118,8 @@ pub static FAULT_KINDS: [FaultKind; 41] = [
     kind("mirror slow", Fault::MirrorSlow, FETCH),
     kind("mirror wrong", Fault::MirrorWrong, FETCH),
     kind("mirror cuts", Fault::MirrorCuts, FETCH),
-    kind(
-        "double kill, build",
-        Fault::DoubleKill { clean: false },
-        HELD,
-    ),
-    kind(
-        "double kill, clean",
-        Fault::DoubleKill { clean: true },
-        HELD,
-    ),
+    kind("double kill, build", Fault::DoubleKill { clean: false }, HELD),
+    kind("double kill, clean", Fault::DoubleKill { clean: true }, HELD),
     kind("foreign handler", Fault::ForeignHandler, ANY),
     kind("foreign container", Fault::ForeignContainer, ANY),
     kind("handler removed", Fault::HandlerRemoved, HELD),
@@ -233,19 +208,11 @@ const PERMANENT: [&str; 2] = ["read-only", "no permission"];
 fn by_signal(signal: Signal, phase: Phase, within: Duration) -> Expectation {
     let mut end = vec![End::Signal(signal as i32)];
     // The signal came too late, or the image was published at that moment.
-    let late = if signal == Signal::SIGKILL {
-        After
-    } else {
-        CopyOut
-    };
+    let late = if signal == Signal::SIGKILL { After } else { CopyOut };
     if phase >= late {
         end.push(End::Code(0));
     }
-    Expectation {
-        end,
-        within,
-        mentions: "",
-    }
+    Expectation { end, within, mentions: "" }
 }
 
 impl Fault {
@@ -265,18 +232,12 @@ impl Fault {
     /// Whether the agent in the registrar still removes the handler by itself; an engine that was stopped does so when
     /// it continues.
     pub fn agent_removes_handler(self) -> bool {
-        !matches!(
-            self,
-            Self::DoubleKill { .. } | Self::Engine(_) | Self::LastingEngine
-        )
+        !matches!(self, Self::DoubleKill { .. } | Self::Engine(_) | Self::LastingEngine)
     }
 
     /// Whether the run needs an engine that may be killed.
     pub fn needs_own_engine(self) -> bool {
-        matches!(
-            self,
-            Self::Engine(_) | Self::EngineStalls | Self::LastingEngine
-        )
+        matches!(self, Self::Engine(_) | Self::EngineStalls | Self::LastingEngine)
     }
 
     /// Whether no other run may be under way: what `clean` lists is compared with everything that exists, and a build that has

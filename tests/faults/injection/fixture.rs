@@ -40,10 +40,7 @@ fn with_other_digest(text: &str, by: usize) -> String {
 
 /// Builds once, so that the store, the engine and the cache hold what a run without a fault needs.
 pub fn warm_up(user: &TestUser) -> Outcome {
-    user.write(
-        "sd-card.nix",
-        &workload::configuration(Workload::Emulated, 0),
-    );
+    user.write("sd-card.nix", &workload::configuration(Workload::Emulated, 0));
     run(&mut user.build(&[])).assert_exit_code(0)
 }
 
@@ -53,17 +50,11 @@ pub fn packages() -> Vec<Package> {
     for name in ["registrar", "builder"] {
         let text = std::fs::read_to_string(locks().join(name).join("amd64.lock.json")).unwrap();
         let lock: serde_json::Value = serde_json::from_str(&text).unwrap();
-        all.extend(
-            lock["packages"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|p| Package {
-                    path: p["path"].as_str().unwrap().to_owned(),
-                    sha256: p["sha256"].as_str().unwrap().to_owned(),
-                    size: p["size"].as_u64().unwrap(),
-                }),
-        );
+        all.extend(lock["packages"].as_array().unwrap().iter().map(|p| Package {
+            path: p["path"].as_str().unwrap().to_owned(),
+            sha256: p["sha256"].as_str().unwrap().to_owned(),
+            size: p["size"].as_u64().unwrap(),
+        }));
     }
     all
 }
@@ -97,10 +88,7 @@ impl Fixture {
     /// After [`warm_up`], so that the store and the engine hold what a run without a fault needs.
     pub fn new(number: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let fixture = Self {
-            dir,
-            engines: [None, None],
-        };
+        let fixture = Self { dir, engines: [None, None] };
         for name in ["registrar", "builder"] {
             for architecture in ["amd64", "arm64"] {
                 let file = format!("{name}/{architecture}.lock.json");
@@ -157,15 +145,11 @@ impl Fixture {
     /// The tags of the images.
     pub fn tags(&self) -> Vec<String> {
         let notes = |cache: &Path| -> BTreeSet<String> {
-            file_names(&cache.join("sdbuild/notes"))
-                .into_iter()
-                .collect()
+            file_names(&cache.join("sdbuild/notes")).into_iter().collect()
         };
         let shared = notes(&shared_objects().join("../.."));
         let own = notes(&self.cache());
-        let digests = own
-            .difference(&shared)
-            .filter_map(|n| n.strip_prefix("image-"));
+        let digests = own.difference(&shared).filter_map(|n| n.strip_prefix("image-"));
         digests
             .flat_map(|digest| {
                 ["registrar", "builder"].map(|role| format!("sdbuild/{role}:{}", &digest[..12]))
@@ -192,10 +176,7 @@ impl Fixture {
             let more: &[&str] = if lasting { &["--live-restore"] } else { &[] };
             let engine = OwnEngine::start_with(more);
             let user = TestUser::new().with("DOCKER_HOST", engine.host());
-            user.write(
-                "sd-card.nix",
-                &workload::configuration(Workload::Offline, 0),
-            );
+            user.write("sd-card.nix", &workload::configuration(Workload::Offline, 0));
             run(&mut user.build(&[])).assert_exit_code(0);
             self.engines[index] = Some(engine);
         }
@@ -223,10 +204,7 @@ pub fn copy_cache(from: &Path, to: &Path) {
 
 /// A build without a fault that downloads a few packages and assembles both images, for the durations of its phases.
 pub fn build_without_fault(user: &TestUser) -> LiveRun {
-    user.write(
-        "sd-card.nix",
-        &workload::configuration(Workload::Emulated, 1),
-    );
+    user.write("sd-card.nix", &workload::configuration(Workload::Emulated, 1));
     let mut live = LiveRun::start(
         &mut user.build(&["-v"]),
         user.state.path(),

@@ -38,9 +38,7 @@ impl Run<'_> {
         self.note("clean --dry-run", &format!("{}{}", dry.stdout, dry.stderr));
         let listed = &invariants::listed(&dry.stdout) - &self.campaign.left_before;
         if listed != existing {
-            self.violation(&format!(
-                "clean --dry-run lists {listed:?}, not {existing:?}"
-            ));
+            self.violation(&format!("clean --dry-run lists {listed:?}, not {existing:?}"));
         }
         if !left.iter().all(|name| dry.stdout.contains(name)) {
             self.violation(&format!("clean --dry-run does not list all of {left:?}"));
@@ -81,14 +79,9 @@ impl Run<'_> {
         if end != Some(End::Code(0)) {
             self.violation(&format!("the next build: {end:?}"));
         }
-        for name in stale
-            .iter()
-            .filter(|name| HandlerName::parse(name).is_some())
-        {
+        for name in stale.iter().filter(|name| HandlerName::parse(name).is_some()) {
             if !stderr.contains(name.as_str()) {
-                self.violation(&format!(
-                    "the next build does not report that it swept {name}"
-                ));
+                self.violation(&format!("the next build does not report that it swept {name}"));
             }
         }
         let found = invariants::after_the_next_build(self, fixture, end == Some(End::Code(0)));
@@ -96,8 +89,7 @@ impl Run<'_> {
         if self.setup.is_private() {
             let registrars = &self.campaign.registrars;
             for live in [&self.live, &next] {
-                self.violations
-                    .extend(private::violations(live, registrars));
+                self.violations.extend(private::violations(live, registrars));
             }
         }
         self.tidy();

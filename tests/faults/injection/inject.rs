@@ -88,9 +88,7 @@ pub fn inject(run: &mut Run<'_>, fixture: &mut Fixture) {
 
 fn interrupt_again(run: &mut Run<'_>) {
     let ten = run.setup.rng.bool();
-    run.setup
-        .variant
-        .push_str(if ten { "ten times" } else { "twice" });
+    run.setup.variant.push_str(if ten { "ten times" } else { "twice" });
     for nth in 0..if ten { 10 } else { 2 } {
         if nth > 0 {
             pause(run.setup.rng.u64(1..150));
@@ -127,9 +125,7 @@ fn ctrl_z(run: &mut Run<'_>) {
     let held = !handlers_of(run).is_empty() && matches!(run.phase, Phase::Upload | Phase::Build);
     run.live.type_keys("\x1a");
     let long = run.setup.rng.u32(..3) == 0;
-    run.setup
-        .variant
-        .push_str(if long { "20 s" } else { "2 s" });
+    run.setup.variant.push_str(if long { "20 s" } else { "2 s" });
     // The longer pause exceeds the time that the registrar waits for a heartbeat without Ctrl-Z.
     pause(if long { 20_000 } else { 2000 });
     let process = terminal::process(&run.live);
@@ -149,8 +145,7 @@ fn ctrl_z(run: &mut Run<'_>) {
 fn handlers_of(run: &Run<'_>) -> Vec<String> {
     let ids = run.live.runs();
     let all = our_handlers().into_iter();
-    all.filter(|name| ids.iter().any(|id| name.ends_with(id.as_str())))
-        .collect()
+    all.filter(|name| ids.iter().any(|id| name.ends_with(id.as_str()))).collect()
 }
 
 /// Waits until the run's container of `role` runs; its name, or `None` when the run ends first.
@@ -172,11 +167,8 @@ fn harm_container(run: &mut Run<'_>, role: &str, words: &[&str]) {
     // `rm --force` removes a container that does not run as well.
     let any = words.contains(&"--force") && run.phase != Phase::Emulation;
     let id = run.live.runs().into_iter().next().unwrap_or_default();
-    let name = if any {
-        Some(format!("sdbuild-{role}-{id}"))
-    } else {
-        wait_for_container(run, role)
-    };
+    let name =
+        if any { Some(format!("sdbuild-{role}-{id}")) } else { wait_for_container(run, role) };
     let Some(name) = name else { return };
     let (phase, _) = run.current_phase();
     run.phase = phase;
@@ -281,9 +273,8 @@ fn foreign_handler(run: &mut Run<'_>) {
 }
 
 fn foreign_container(run: &mut Run<'_>) {
-    let id: String = (0..12)
-        .map(|_| char::from_digit(run.setup.rng.u32(..16), 16).unwrap())
-        .collect();
+    let id: String =
+        (0..12).map(|_| char::from_digit(run.setup.rng.u32(..16), 16).unwrap()).collect();
     let name = format!("sdbuild-registrar-{id}");
     // An empty image is enough: the container is never started.
     let nothing = tempfile::NamedTempFile::new().unwrap();
@@ -314,11 +305,7 @@ fn handler_removed(run: &mut Run<'_>) {
         if over || run.live.stderr().contains("error:") {
             return;
         }
-        if removed
-            .elapsed()
-            .saturating_sub(machine.stalled_for(removed))
-            > Duration::from_secs(4)
-        {
+        if removed.elapsed().saturating_sub(machine.stalled_for(removed)) > Duration::from_secs(4) {
             run.violation("the handler was not put back within 4 s");
             return;
         }
@@ -350,9 +337,7 @@ fn start_second_build(run: &mut Run<'_>, fixture: &Fixture) {
 
 fn start_more_builds(run: &mut Run<'_>, fixture: &Fixture) {
     let four = run.setup.rng.bool();
-    run.setup
-        .variant
-        .push_str(if four { "four" } else { "two" });
+    run.setup.variant.push_str(if four { "four" } else { "two" });
     for _ in 0..if four { 3 } else { 1 } {
         start_companion(run, fixture);
     }

@@ -26,11 +26,7 @@ pub fn after_the_fault(run: &Run<'_>) -> Violations {
     }
     let orderly = !fault.is_swept_by_the_next_run() && !run.killed;
     if orderly {
-        found.extend(
-            objects_of(&run.ids)
-                .iter()
-                .map(|name| format!("{name} is left")),
-        );
+        found.extend(objects_of(&run.ids).iter().map(|name| format!("{name} is left")));
         found.extend(new_volumes(run));
         found.extend(no_run_lock(&run.live));
     }
@@ -54,17 +50,11 @@ pub fn after_the_next_build(run: &Run<'_>, fixture: &mut Fixture, succeeded: boo
     let mut found = handlers_of_others(run);
     found.extend(no_handler_of(&run.ids));
     // A killed companion is swept by another run of its own user, or by `clean`.
-    let companions: BTreeSet<String> = run
-        .others
-        .iter()
-        .flat_map(|(_, live)| live.runs())
-        .collect();
+    let companions: BTreeSet<String> =
+        run.others.iter().flat_map(|(_, live)| live.runs()).collect();
     let ids: BTreeSet<String> = run.ids.difference(&companions).cloned().collect();
-    found.extend(
-        objects_of(&ids)
-            .iter()
-            .map(|name| format!("{name} is left after the next build")),
-    );
+    found
+        .extend(objects_of(&ids).iter().map(|name| format!("{name} is left after the next build")));
     found.extend(new_volumes(run));
     found.extend(new_networks(run));
     found.extend(no_run_lock(&run.live));
@@ -83,14 +73,8 @@ pub fn after_the_next_build(run: &Run<'_>, fixture: &mut Fixture, succeeded: boo
     }
     if run.setup.kind.fault.needs_own_engine() {
         let lasting = run.setup.kind.fault == Fault::LastingEngine;
-        let left = fixture
-            .engine(lasting)
-            .docker(&["ps", "--all", "--format", "{{.Names}}"]);
-        found.extend(
-            left.stdout
-                .lines()
-                .map(|name| format!("{name} is left in the engine")),
-        );
+        let left = fixture.engine(lasting).docker(&["ps", "--all", "--format", "{{.Names}}"]);
+        found.extend(left.stdout.lines().map(|name| format!("{name} is left in the engine")));
     }
     found
 }
@@ -121,9 +105,7 @@ fn no_handler_of(ids: &BTreeSet<String>) -> Violations {
         let left: Vec<String> = all.filter(|name| of_ours(name, ids)).collect();
         if left.is_empty() || start.elapsed() > Duration::from_secs(3) {
             let left = left.into_iter();
-            return left
-                .map(|name| format!("handler {name} is left after 3 s"))
-                .collect();
+            return left.map(|name| format!("handler {name} is left after 3 s")).collect();
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -140,10 +122,7 @@ pub fn objects_of(ids: &BTreeSet<String>) -> Vec<String> {
 /// Anonymous volumes that no container uses.
 pub fn anonymous_volumes() -> BTreeSet<String> {
     let dangling = docker_lines(&["volume", "ls", "--quiet", "--filter", "dangling=true"]);
-    dangling
-        .into_iter()
-        .filter(|name| name.len() == 64)
-        .collect()
+    dangling.into_iter().filter(|name| name.len() == 64).collect()
 }
 
 fn new_volumes(run: &Run<'_>) -> Violations {
@@ -154,13 +133,7 @@ fn new_volumes(run: &Run<'_>) -> Violations {
 
 /// The engine's networks: a run neither makes nor removes any.
 pub fn networks() -> Vec<String> {
-    docker_lines(&[
-        "network",
-        "ls",
-        "--no-trunc",
-        "--format",
-        "{{.ID}} {{.Name}}",
-    ])
+    docker_lines(&["network", "ls", "--no-trunc", "--format", "{{.ID}} {{.Name}}"])
 }
 
 fn new_networks(run: &Run<'_>) -> Violations {
@@ -179,13 +152,9 @@ const ENTRY: &str = "binfmt_misc entry ";
 pub fn all_objects() -> BTreeSet<String> {
     let ours = "label=dev.sdbuild.run";
     let containers = docker_lines(&["ps", "--all", "--format", "{{.Names}}", "--filter", ours]);
-    let containers = containers
-        .into_iter()
-        .map(|name| format!("container {name}"));
+    let containers = containers.into_iter().map(|name| format!("container {name}"));
     let handlers = our_handlers().into_iter();
-    containers
-        .chain(handlers.map(|name| format!("{ENTRY}{name}")))
-        .collect()
+    containers.chain(handlers.map(|name| format!("{ENTRY}{name}"))).collect()
 }
 
 /// The containers and handlers that `clean` lists.
@@ -201,8 +170,7 @@ pub fn listed(stdout: &str) -> BTreeSet<String> {
 fn no_run_lock(live: &LiveRun) -> Violations {
     let runs = live.state().join(".local/state/sdbuild/runs");
     let left = fs::read_dir(runs).into_iter().flatten().flatten();
-    left.map(|entry| format!("run lock {} is left", entry.file_name().to_string_lossy()))
-        .collect()
+    left.map(|entry| format!("run lock {} is left", entry.file_name().to_string_lossy())).collect()
 }
 
 /// The output directory of a run, and what is expected in it.
@@ -253,21 +221,17 @@ impl OutputDir<'_> {
     /// not belong to.
     fn sidecars(&self, new: bool, old: bool) -> Violations {
         let wanted = TestUser::with_sidecars(Path::new(self.image)).into_iter();
-        let (there, lacking): (Vec<_>, Vec<_>) = wanted
-            .filter(|name| name != self.image)
-            .partition(|name| self.out.join(name).exists());
+        let (there, lacking): (Vec<_>, Vec<_>) =
+            wanted.filter(|name| name != self.image).partition(|name| self.out.join(name).exists());
         if !new {
             // The file from before has none.
             let without = there.iter().filter(|_| self.orderly || old);
-            return without
-                .map(|name| format!("{name} is there without its image"))
-                .collect();
+            return without.map(|name| format!("{name} is there without its image")).collect();
         }
         let half_done = self.replaces && !self.orderly;
         let lacking = lacking.iter().filter(|_| !half_done);
-        let mut found: Violations = lacking
-            .map(|name| format!("the image is there without {name}"))
-            .collect();
+        let mut found: Violations =
+            lacking.map(|name| format!("the image is there without {name}")).collect();
         let sum = format!("{}.sha256", self.image);
         let confirmed = run(Command::new("sha256sum")
             .args(["--check", "--strict", &sum])
@@ -304,10 +268,7 @@ fn foreign_container(run: &Run<'_>) -> Violations {
         return Violations::new();
     };
     let there = crate::support::run(Command::new("docker").args(["inspect", name])).code == Some(0);
-    (!there)
-        .then(|| format!("the foreign container {name} is gone"))
-        .into_iter()
-        .collect()
+    (!there).then(|| format!("the foreign container {name} is gone")).into_iter().collect()
 }
 
 /// Every object in the cache has the hash that is its name, and the container images have the same layers as before.
@@ -328,9 +289,7 @@ fn whole_cache(run: &Run<'_>, fixture: &Fixture) -> Violations {
     }
     let layers = |dir: &Path| -> BTreeSet<String> {
         let notes = file_names(dir).into_iter();
-        notes
-            .map(|name| fs::read_to_string(dir.join(name)).unwrap())
-            .collect()
+        notes.map(|name| fs::read_to_string(dir.join(name)).unwrap()).collect()
     };
     let usual = layers(&fixture.cache().join("sdbuild/notes"));
     if !layers(&run.setup.cache().join("notes")).is_subset(&usual) {
@@ -347,7 +306,5 @@ pub fn store() -> Violations {
     }
     let verify = in_builder(STORE, &[], "nix-store --verify", &[]);
     let bad = verify.code != Some(0) || verify.stderr.contains("disappeared");
-    bad.then(|| format!("nix-store --verify: {}", verify.stderr))
-        .into_iter()
-        .collect()
+    bad.then(|| format!("nix-store --verify: {}", verify.stderr)).into_iter().collect()
 }

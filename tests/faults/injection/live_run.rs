@@ -80,12 +80,8 @@ impl LiveRun {
             }
         });
         let start = Instant::now();
-        let mut child = command
-            .env("SDBUILD_FAULT_RUN", &mark)
-            .stdout(out)
-            .stderr(err)
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.env("SDBUILD_FAULT_RUN", &mark).stdout(out).stderr(err).spawn().unwrap();
         let shared = Arc::new(Shared {
             start: Mutex::new(start),
             closed: [AtomicBool::new(false), AtomicBool::new(false)],
@@ -285,9 +281,8 @@ fn watch(mut child: Child, runs: &Path, shared: &Shared) {
         let handlers: Vec<String> = table.into_iter().filter(of_ours).collect();
         observed.handlers.extend(handlers);
         if let Some(status) = status {
-            let end = status
-                .signal()
-                .map_or_else(|| End::Code(status.code().unwrap_or(-1)), End::Signal);
+            let end =
+                status.signal().map_or_else(|| End::Code(status.code().unwrap_or(-1)), End::Signal);
             observed.ended = Some((end, shared.age()));
             return;
         }

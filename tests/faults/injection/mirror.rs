@@ -52,9 +52,7 @@ impl Mirror {
         let address = listener.local_addr().unwrap().to_string();
         let files = packages.iter();
         let shared = Arc::new(Shared {
-            files: files
-                .map(|p| (p.path.clone(), objects.join(&p.sha256)))
-                .collect(),
+            files: files.map(|p| (p.path.clone(), objects.join(&p.sha256))).collect(),
             behavior: Mutex::new(behavior),
             closed: AtomicBool::new(false),
         });
@@ -69,11 +67,7 @@ impl Mirror {
                 std::thread::spawn(move || serve(&shared, stream).unwrap_or(()));
             }
         });
-        Self {
-            address,
-            shared,
-            thread: Some(thread),
-        }
+        Self { address, shared, thread: Some(thread) }
     }
 
     pub fn url(&self) -> String {
@@ -114,14 +108,8 @@ fn serve(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
     let mut words = first.split_whitespace();
     let head = words.next() == Some("HEAD");
     let path = words.next().unwrap_or_default().trim_start_matches('/');
-    let path = path
-        .replace("%2B", "+")
-        .replace("%2b", "+")
-        .replace("%7E", "~");
-    let file = shared
-        .files
-        .get(&path)
-        .and_then(|file| std::fs::read(file).ok());
+    let path = path.replace("%2B", "+").replace("%2b", "+").replace("%7E", "~");
+    let file = shared.files.get(&path).and_then(|file| std::fs::read(file).ok());
     answer(shared, stream, (file, from, head))
 }
 

@@ -68,33 +68,23 @@ impl Campaign {
     /// Runs Nix's own check while no run writes: Nix would report a derivation as disappeared that was added after it
     /// listed the directory and before it read the database.
     fn verify_store(&self) -> Vec<String> {
-        let _alone = self
-            .exclusive
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.exclusive.write().unwrap_or_else(PoisonError::into_inner);
         invariants::store()
     }
 }
 
 fn number_from_env(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is not a number: {text}")),
-    )
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
 #[test]
 fn injected_faults_leave_nothing_behind() {
-    if !engine_ready() {
-        return;
-    }
+    needs!(engine_ready());
     let runs = number_from_env("SDBUILD_FAULTS_RUNS").unwrap_or(FAULT_KINDS.len() as u64);
     let log = RunLog::open();
     let seeds = seeds(runs, &log);
-    let workers = number_from_env("SDBUILD_FAULTS_JOBS")
-        .unwrap_or(3)
-        .clamp(1, runs.max(1));
+    let workers = number_from_env("SDBUILD_FAULTS_JOBS").unwrap_or(3).clamp(1, runs.max(1));
     eprintln!("{runs} runs from seed {}, {workers} at a time", seeds[0]);
     let passed = run_seeds(&seeds, usize::try_from(workers).unwrap(), &log);
     let records = log.read();
@@ -112,10 +102,7 @@ fn seeds(runs: u64, log: &RunLog) -> Vec<u64> {
     let kind = std::env::var("SDBUILD_FAULTS_KIND").ok();
     let wanted = |seed: &u64| kind.as_ref().is_none_or(|kind| kind_of(*seed).name == kind);
     if let Some(kind) = &kind {
-        assert!(
-            FAULT_KINDS.iter().any(|k| k.name == kind),
-            "no kind of fault is called {kind}"
-        );
+        assert!(FAULT_KINDS.iter().any(|k| k.name == kind), "no kind of fault is called {kind}");
     }
     let seeds = (first..).filter(wanted);
     seeds.take(usize::try_from(runs).unwrap()).collect()
@@ -134,10 +121,7 @@ fn run_seeds(seeds: &[u64], workers: usize, log: &RunLog) -> bool {
     let mut fixtures: Vec<Fixture> = std::thread::scope(|scope| {
         let making = (0..workers).map(|number| scope.spawn(move || Fixture::new(number)));
         let making: Vec<_> = making.collect();
-        making
-            .into_iter()
-            .map(|made| made.join().unwrap())
-            .collect()
+        making.into_iter().map(|made| made.join().unwrap()).collect()
     });
     // Its images need no assembly.
     let warm = fixture::warm_up(&fixtures[0].user());
@@ -178,16 +162,9 @@ fn run_one(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record {
         let exclusive = campaign.exclusive.write();
         exclusive.unwrap_or_else(PoisonError::into_inner)
     });
-    let _others = (!alone).then(|| {
-        campaign
-            .exclusive
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-    });
-    let mut engines = kind
-        .fault
-        .needs_own_engine()
-        .then(|| campaign.engines.lock().unwrap());
+    let _others =
+        (!alone).then(|| campaign.exclusive.read().unwrap_or_else(PoisonError::into_inner));
+    let mut engines = kind.fault.needs_own_engine().then(|| campaign.engines.lock().unwrap());
     if let Some(engines) = &mut engines {
         std::mem::swap(&mut fixture.engines, &mut **engines);
     }
@@ -219,9 +196,7 @@ fn prepare(fixture: &Fixture, left_before: BTreeSet<String>) -> Campaign {
     let qemu = dir.path().join("qemu-aarch64");
     let tags = fixture.tags();
     let registrar = tags.iter().find(|tag| {
-        let there = std::process::Command::new("docker")
-            .args(["image", "inspect", tag])
-            .output();
+        let there = std::process::Command::new("docker").args(["image", "inspect", tag]).output();
         tag.contains("/registrar:") && there.unwrap().status.success()
     });
     let container = docker(&["create", registrar.unwrap()]);
@@ -234,11 +209,7 @@ fn prepare(fixture: &Fixture, left_before: BTreeSet<String>) -> Campaign {
     fixture.remove_images();
     let cache = PathBuf::from(&user.environment["XDG_CACHE_HOME"]).join("sdbuild");
     std::fs::remove_dir_all(cache.join("notes")).unwrap();
-    for package in packages
-        .iter()
-        .filter(|p| (200_000..3_000_000).contains(&p.size))
-        .take(3)
-    {
+    for package in packages.iter().filter(|p| (200_000..3_000_000).contains(&p.size)).take(3) {
         std::fs::remove_file(cache.join("sha256").join(&package.sha256)).unwrap_or(());
     }
     let registrars = Registrars::watch();

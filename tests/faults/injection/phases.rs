@@ -23,9 +23,8 @@ pub enum Phase {
 
 use Phase::*;
 
-pub const ALL: [Phase; 10] = [
-    Start, Preflight, Fetch, Images, Emulation, Upload, Build, CopyOut, Release, After,
-];
+pub const ALL: [Phase; 10] =
+    [Start, Preflight, Fetch, Images, Emulation, Upload, Build, CopyOut, Release, After];
 
 /// The lines that end a phase (their words are in `src/ui/words.rs`), with the phase that follows.
 const ENDS: [(&str, Phase); 8] = [
@@ -80,9 +79,8 @@ impl PhaseDurations {
                 (phase, since) = (next, at);
             }
         }
-        durations[After.index()] = live
-            .ended()
-            .map_or(Duration::ZERO, |(_, at)| at.saturating_sub(since));
+        durations[After.index()] =
+            live.ended().map_or(Duration::ZERO, |(_, at)| at.saturating_sub(since));
         // No line of output separates these two: the process reads its settings, then connects to the engine.
         durations[Start.index()] = durations[Preflight.index()].mul_f64(0.3);
         durations[Preflight.index()] -= durations[Start.index()];

@@ -15,10 +15,7 @@ use super::live_run::LiveRun;
 /// Whether run `seed` uses private emulation: a quarter of the runs for which the way of emulation makes no difference, and
 /// half of those that kill something.
 pub fn is_drawn(kind: &FaultKind, seed: u64) -> bool {
-    let (round, place) = (
-        seed / FAULT_KINDS.len() as u64,
-        seed % FAULT_KINDS.len() as u64,
-    );
+    let (round, place) = (seed / FAULT_KINDS.len() as u64, seed % FAULT_KINDS.len() as u64);
     match kind.fault {
         Fault::PrivateKill => true,
         // These faults need a registrar, or its heartbeat.
@@ -40,9 +37,7 @@ pub fn violations(live: &LiveRun, registrars: &Registrars) -> Vec<String> {
     let made = registrars.0.lock().unwrap();
     let names = made.iter();
     let names = names.filter(|name| ids.iter().any(|id| name.ends_with(id.as_str())));
-    handlers
-        .chain(names.map(|name| format!("{name} was made")))
-        .collect()
+    handlers.chain(names.map(|name| format!("{name} was made"))).collect()
 }
 
 /// Records the names of all registrars that the machine's engine creates while the value lives.

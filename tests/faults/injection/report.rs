@@ -75,9 +75,7 @@ impl RunLog {
     pub fn read(&self) -> Vec<KeptRecord> {
         let text = fs::read_to_string(&self.0).unwrap_or_default();
         let lines = text.lines();
-        lines
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
@@ -87,11 +85,8 @@ impl Record {
         let private = if self.private { "private" } else { "" };
         let words = [self.variant.trim(), private];
         let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        let variant = if words.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", words.join(", "))
-        };
+        let variant =
+            if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) };
         let end = match self.end {
             None => "no end".to_owned(),
             Some((End::Code(code), after)) => {
@@ -123,11 +118,7 @@ impl Record {
             fs::remove_file(path).unwrap_or(());
             return;
         }
-        fs::write(
-            path,
-            without_hosts(&format!("{}\n{}", self.line(), self.output)),
-        )
-        .unwrap();
+        fs::write(path, without_hosts(&format!("{}\n{}", self.line(), self.output))).unwrap();
     }
 }
 
@@ -137,11 +128,7 @@ fn without_hosts(text: &str) -> String {
     let mut clean = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let end = part.find(['/', ' ', '\n', '"']).unwrap_or(part.len());
-        let host = if part.starts_with("127.0.0.1") {
-            &part[..end]
-        } else {
-            "MIRROR"
-        };
+        let host = if part.starts_with("127.0.0.1") { &part[..end] } else { "MIRROR" };
         write!(clean, "://{host}{}", &part[end..]).unwrap();
     }
     clean
@@ -187,11 +174,7 @@ pub fn table(records: &[KeptRecord]) -> String {
         rarest.name,
         cell(rarest.name, ""),
         records.iter().filter(|run| run.private).count(),
-        if missed.is_empty() {
-            "none".to_owned()
-        } else {
-            missed.join(", ")
-        }
+        if missed.is_empty() { "none".to_owned() } else { missed.join(", ") }
     )
     .unwrap();
     table

@@ -100,16 +100,11 @@ pub fn run_seed(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record
 
 impl Run<'_> {
     fn start(&mut self) {
-        let mut command = self
-            .setup
-            .user
-            .build(&self.setup.arguments(self.setup.replaces));
+        let mut command = self.setup.user.build(&self.setup.arguments(self.setup.replaces));
         let mut streams = [StreamTarget::Harness, StreamTarget::Harness];
         let mut full = |stream: usize| {
             let full = self.setup.rng.bool() || self.setup.phase == Phase::Start;
-            self.setup
-                .variant
-                .push_str(if full { "full" } else { "closed" });
+            self.setup.variant.push_str(if full { "full" } else { "closed" });
             if full {
                 streams[stream] = StreamTarget::Full;
                 self.setup.phase = Phase::Start;
@@ -138,21 +133,12 @@ impl Run<'_> {
     }
 
     pub fn current_phase(&self) -> (Phase, Duration) {
-        phase_of(
-            &self.live,
-            &self.campaign.durations,
-            self.setup.needs_downloads,
-        )
+        phase_of(&self.live, &self.campaign.durations, self.setup.needs_downloads)
     }
 
     fn inject_at_moment(&mut self, fixture: &mut Fixture) {
         let moment = (self.setup.phase, self.setup.fraction);
-        wait_for(
-            &self.live,
-            moment,
-            &self.campaign.durations,
-            self.setup.needs_downloads,
-        );
+        wait_for(&self.live, moment, &self.campaign.durations, self.setup.needs_downloads);
         self.phase = self.current_phase().0;
         self.moment = self.live.age();
         self.injected_at = self.moment;

@@ -148,11 +148,7 @@ impl Setup {
     /// end, however short it was.
     pub fn arguments(&self, force: bool) -> Vec<&'static str> {
         let force = force.then_some("--force");
-        let private: &[_] = if self.is_private() {
-            &["--emulation", "private"]
-        } else {
-            &[]
-        };
+        let private: &[_] = if self.is_private() { &["--emulation", "private"] } else { &[] };
         let all = ["-v"].into_iter().chain(force);
         all.chain(private.iter().copied()).collect()
     }
@@ -203,10 +199,8 @@ impl Setup {
             _ => Behavior::Good,
         };
         let objects = self.cache().join("sha256");
-        let mut some: Vec<&Package> = packages
-            .iter()
-            .filter(|p| (200_000..3_000_000).contains(&p.size))
-            .collect();
+        let mut some: Vec<&Package> =
+            packages.iter().filter(|p| (200_000..3_000_000).contains(&p.size)).collect();
         self.rng.shuffle(&mut some);
         for package in some.iter().take(3) {
             fs::remove_file(objects.join(&package.sha256)).unwrap_or(());
@@ -253,20 +247,13 @@ impl Setup {
     /// Another user with the same workload, as another derivation.
     pub fn companion(&self, fixture: &Fixture) -> TestUser {
         let mut user = fixture.user();
-        for name in [
-            "SDBUILD_DEBIAN_MIRROR",
-            "XDG_CACHE_HOME",
-            "SDBUILD_COMPRESS",
-        ] {
+        for name in ["SDBUILD_DEBIAN_MIRROR", "XDG_CACHE_HOME", "SDBUILD_COMPRESS"] {
             let shares = name != "XDG_CACHE_HOME" || self.kind.fault == Fault::TwoFillACache;
             if let Some(value) = self.user.environment.get(name).filter(|_| shares) {
                 user.environment.insert(name.to_owned(), value.clone());
             }
         }
-        user.write(
-            "sd-card.nix",
-            &workload::configuration(self.workload(), self.seed),
-        );
+        user.write("sd-card.nix", &workload::configuration(self.workload(), self.seed));
         user
     }
 
@@ -362,6 +349,5 @@ pub fn fill(dir: &Path) {
 pub fn foreign_handlers(own: &str) -> BTreeMap<String, String> {
     let foreign = |name: &String| !name.starts_with("sdbuild-") && !name.starts_with("faults-");
     let all = handlers().into_iter();
-    all.filter(|(name, _)| foreign(name) || name == own)
-        .collect()
+    all.filter(|(name, _)| foreign(name) || name == own).collect()
 }

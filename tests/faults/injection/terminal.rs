@@ -42,17 +42,10 @@ fn codes(user: &TestUser) -> PathBuf {
 /// `command` on a terminal that will close. Its standard output is the terminal too, or a file.
 pub fn that_closes(user: &TestUser, command: &Command, to_a_file: bool) -> Command {
     let out = user.state.path().join("stdout");
-    let out = if to_a_file {
-        format!(" >'{}'", out.display())
-    } else {
-        String::new()
-    };
+    let out = if to_a_file { format!(" >'{}'", out.display()) } else { String::new() };
     // A trap, unlike ignoring it, is not inherited.
-    let text = format!(
-        "trap : HUP\n{}{out}\necho $? >>'{}'\n",
-        line(command),
-        codes(user).display()
-    );
+    let text =
+        format!("trap : HUP\n{}{out}\necho $? >>'{}'\n", line(command), codes(user).display());
     let inner = user.write("terminal.sh", &text);
     script(user, &format!("sh '{}'", inner.display()))
 }
@@ -75,9 +68,7 @@ pub fn type_command(live: &mut LiveRun, user: &TestUser, command: &Command) {
     let limit = Duration::from_secs(30);
     wait_until(limit, "the shell's prompt", || codes(user).exists());
     live.type_keys(&format!("{}\nexit\n", line(command)));
-    wait_until(limit, "the build begins", || {
-        process(live).is_some() || live.ended().is_some()
-    });
+    wait_until(limit, "the build begins", || process(live).is_some() || live.ended().is_some());
     live.reset_age();
 }
 
@@ -86,9 +77,7 @@ pub fn code(user: &TestUser, in_a_shell: bool) -> Option<i32> {
     let text = fs::read_to_string(codes(user)).unwrap_or_default();
     let codes = text.lines().filter_map(|line| line.parse().ok());
     // The shell writes one before its first prompt.
-    codes
-        .skip(usize::from(in_a_shell))
-        .find(|code| !STOPPED.contains(code))
+    codes.skip(usize::from(in_a_shell)).find(|code| !STOPPED.contains(code))
 }
 
 /// The process of `sdbuild` below `live`, and whether it is stopped.

@@ -38,10 +38,9 @@ pub fn configuration(job: Workload, seed: u64) -> String {
         Workload::Emulated => emulated(seed, ""),
         Workload::Held => emulated(seed, "    for i in $(seq 24); do date; sleep 0.25; done\n"),
         Workload::Long => emulated(seed, "    for i in $(seq 100); do date; sleep 0.25; done\n"),
-        Workload::Memory => emulated(
-            seed,
-            "    head -c 600000000 /dev/zero | tail -c 590000000 | wc -c\n",
-        ),
+        Workload::Memory => {
+            emulated(seed, "    head -c 600000000 /dev/zero | tail -c 590000000 | wc -c\n")
+        }
         Workload::Processes => emulated(
             seed,
             "    for i in $(seq 40); do sleep 6 & done; sleep 5; for i in $(seq 20); do date; done; wait\n",

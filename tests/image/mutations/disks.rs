@@ -40,11 +40,7 @@ impl Made {
     }
 
     fn sizes(&self, base: usize) -> Vec<Field> {
-        if self.0.starts_with("fat") {
-            Vec::new()
-        } else {
-            ext_fields::sizes(base)
-        }
+        if self.0.starts_with("fat") { Vec::new() } else { ext_fields::sizes(base) }
     }
 }
 
@@ -90,10 +86,7 @@ fn ext(kind: &'static str, kib: u64, options: &str) -> Made {
     symlink("/many/../many", tree.join("link")).unwrap();
     symlink(format!("/{}many", "./".repeat(60)), tree.join("long")).unwrap();
     blank(&at.join("ext"), kib << 10);
-    run(
-        &format!("mkfs.{kind} -q -N 128 {options} -L NIXOS_SD -d tree ext"),
-        at,
-    );
+    run(&format!("mkfs.{kind} -q -N 128 {options} -L NIXOS_SD -d tree ext"), at);
     Made(kind, fs::read(at.join("ext")).unwrap())
 }
 
@@ -184,10 +177,8 @@ fn mbr(made: &[Made; 4]) -> Disk {
     let length = image.len() / SECTOR_BYTES - extended;
     let (start, length) = (extended.try_into().unwrap(), length.try_into().unwrap());
     write_entry(&mut image, 0, 2, 5, start, length);
-    let sizes = records.iter().map(|record| Field {
-        at: record * SECTOR_BYTES + 446 + 12,
-        width: 4,
-    });
+    let sizes =
+        records.iter().map(|record| Field { at: record * SECTOR_BYTES + 446 + 12, width: 4 });
     let fields = DiskFields {
         groups: vec![records.iter().copied().flat_map(record_fields).collect()],
         sizes: sizes.collect(),
@@ -222,17 +213,8 @@ fn gpt(made: &[Made]) -> Disk {
         }
         header[80..84].copy_from_slice(&128_u32.to_le_bytes());
         header[84..88].copy_from_slice(&128_u32.to_le_bytes());
-        let numbers = [
-            (0, 8),
-            (12, 4),
-            (24, 8),
-            (32, 8),
-            (40, 8),
-            (48, 8),
-            (72, 8),
-            (80, 4),
-            (84, 4),
-        ];
+        let numbers =
+            [(0, 8), (12, 4), (24, 8), (32, 8), (40, 8), (48, 8), (72, 8), (80, 4), (84, 4)];
         fields.extend(Field::list(own * SECTOR_BYTES, &numbers));
         for entry in 0..made.len() + 2 {
             let base = at * SECTOR_BYTES + entry * GPT_ENTRY_BYTES;
@@ -263,10 +245,7 @@ fn finish(
     let mut from = ALIGN;
     for one in made {
         let window = |at: &usize| image[*at..].starts_with(&one.1);
-        from = (from..image.len())
-            .step_by(SECTOR_BYTES)
-            .find(window)
-            .unwrap();
+        from = (from..image.len()).step_by(SECTOR_BYTES).find(window).unwrap();
         fields.groups.extend(one.groups(&image, from));
         fields.sizes.extend(one.sizes(from));
         from += one.1.len();
@@ -291,10 +270,7 @@ impl Disk {
         for sector in &self.headers {
             let base = sector * SECTOR_BYTES;
             let get = |image: &Patched, at, width| {
-                let field = Field {
-                    at: base + at,
-                    width,
-                };
+                let field = Field { at: base + at, width };
                 usize::try_from(image.get(field)).unwrap()
             };
             let length = get(image, 80, 4).saturating_mul(get(image, 84, 4));

@@ -23,10 +23,7 @@ impl Ext<'_> {
         let descriptor = (self.number(1024 + 0x14, 4) + 1) * self.block;
         let table = self.number(descriptor + 8, 4) * self.block;
         let (count, size) = (self.number(1024 + 0x28, 4), self.number(1024 + 0x58, 2));
-        (0..count)
-            .map(|index| table + index * size)
-            .filter(|at| self.number(*at, 2) != 0)
-            .collect()
+        (0..count).map(|index| table + index * size).filter(|at| self.number(*at, 2) != 0).collect()
     }
 
     fn has_extents(&self, inode: usize) -> bool {

@@ -31,13 +31,8 @@ fn long(text: &str, name: &[u8; 11]) -> [u8; 32] {
     let mut entry = [0; 32];
     entry[0] = 0x41;
     entry[11] = 0x0f;
-    entry[13] = name
-        .iter()
-        .fold(0, |sum: u8, byte| sum.rotate_right(1).wrapping_add(*byte));
-    let places = (1..11)
-        .step_by(2)
-        .chain((14..26).step_by(2))
-        .chain([28, 30]);
+    entry[13] = name.iter().fold(0, |sum: u8, byte| sum.rotate_right(1).wrapping_add(*byte));
+    let places = (1..11).step_by(2).chain((14..26).step_by(2)).chain([28, 30]);
     for (at, unit) in places.zip(units) {
         entry[at..at + 2].copy_from_slice(&unit.to_le_bytes());
     }

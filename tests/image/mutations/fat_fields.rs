@@ -40,11 +40,7 @@ pub fn groups(image: &[u8], base: usize) -> Vec<Vec<Field>> {
 fn directories(fat: &[u8]) -> Vec<(usize, usize)> {
     let sector = number(fat, 11, 2);
     let wide = number(fat, 22, 2) == 0;
-    let table = if wide {
-        number(fat, 36, 4)
-    } else {
-        number(fat, 22, 2)
-    };
+    let table = if wide { number(fat, 36, 4) } else { number(fat, 22, 2) };
     let root = (number(fat, 14, 2) + number(fat, 16, 1) * table) * sector;
     let is_directory = |at: &usize| fat[*at..].starts_with(b".          \x10");
     let inner = (root..fat.len()).step_by(sector).filter(is_directory);

@@ -12,10 +12,7 @@ pub struct Field {
 impl Field {
     /// The fields at these positions and of these lengths, from `base`.
     pub fn list(base: usize, fields: &[(usize, usize)]) -> Vec<Self> {
-        let field = |(at, width): &(usize, usize)| Self {
-            at: base + at,
-            width: *width,
-        };
+        let field = |(at, width): &(usize, usize)| Self { at: base + at, width: *width };
         fields.iter().map(field).collect()
     }
 

@@ -18,11 +18,7 @@ pub struct Patched {
 
 impl Patched {
     pub fn new(base: &Arc<Vec<u8>>) -> Self {
-        Self {
-            base: Arc::clone(base),
-            changes: BTreeMap::new(),
-            length: base.len(),
-        }
+        Self { base: Arc::clone(base), changes: BTreeMap::new(), length: base.len() }
     }
 
     pub fn len(&self) -> u64 {

@@ -13,7 +13,7 @@
   changed,
   # The paths of the inputs that are replaced. If there are any, the locked flake is sdbuild's own, which has the user's as an input.
   overrides,
-}:
+}@arguments:
 let
   inherit (builtins) attrNames concatMap concatStringsSep elem filter head isAttrs length tail;
   last = list: builtins.elemAt list (length list - 1);
@@ -33,6 +33,9 @@ let
       throw "--override-input ${concatStringsSep "/" (head unused)} changes nothing, because ${inWords} has no such input";
 
   configurations = flake.nixosConfigurations or { };
+  # Of a flake that makes nothing but one image, that image.
+  isOnlyImage = arguments.attribute == [ ] && !isUnnamed && known == [ ] && length images == 1;
+  attribute = if isOnlyImage then head images else arguments.attribute;
   whole = concatStringsSep "." attribute;
   isConfiguration = value: isAttrs value && value ? config && value ? options;
   isDerivation = value: isAttrs value && value.type or null == "derivation";
@@ -186,7 +189,7 @@ in
     else if named.attribute != [ ] && (import ./format.nix).variant != null then
       throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
     else if named ? derivation && !changed then
-      { choice = { attribute = whole; chosen_by = "flag"; file = null; }; inherit (named) derivation; }
+      { choice = { attribute = whole; chosen_by = if isOnlyImage then "flake" else "flag"; file = null; }; inherit (named) derivation; }
     else
       image;
   # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue. What is not a

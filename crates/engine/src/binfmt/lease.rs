@@ -119,6 +119,12 @@ impl Lease {
         }
     }
 
+    /// Whether the registrar has ended without a release.
+    pub fn is_lost(&self) -> bool {
+        let end = self.end.borrow();
+        end.as_ref().is_some_and(|end| *end != LeaseEnd::Released)
+    }
+
     /// Why something emulated failed: the loss of the registrar if it was lost, else `refused` itself.
     pub async fn blame(&self, refused: Refused) -> Refused {
         match timeout(LOSS_TIMEOUT, self.lost()).await {

@@ -421,6 +421,9 @@ fn of_option(summary: &str) -> Option<Cause> {
     let (option, rest) = summary.strip_prefix("The option `")?.split_once("' ")?;
     let option = option.to_owned();
     let definitions = definitions(summary);
+    if rest.starts_with("can no longer be used since it's been removed") {
+        return Some(Cause::OptionGone { option });
+    }
     if rest.starts_with("does not exist") {
         let suggestions = suggestions(rest);
         return Some(Cause::UnknownOption {

@@ -164,7 +164,7 @@ fn locate(
                 .into()
         }
         Cause::NoValue { option } => options::no_value(option).into(),
-        Cause::OptionGone { option } => (options::place(context, option, &[]), None).into(),
+        Cause::OptionGone { option } => options::gone(context, option).into(),
         Cause::Removed { name, instead } => {
             let advice = match instead {
                 _ if name.starts_with("linuxPackages_") => Row::Kernel.with("name", name),

@@ -252,6 +252,15 @@ pub(super) fn missing_attribute(
     error: &NixError,
 ) -> Vec<Advice> {
     let position = error.position.as_ref();
+    let is_foreign = |at: &Position| {
+        context
+            .files
+            .is_some_and(|files| files.text(&at.file).is_none())
+    };
+    if position.is_some_and(is_foreign) {
+        // The user did not write that name.
+        return Vec::new();
+    }
     let at = position.and_then(|position| NameAt::find(context, position));
     let selection = at.as_ref().map(NameAt::selection).unwrap_or_default();
     if selection.starts_with("pkgs.") && is_of_library(name) {

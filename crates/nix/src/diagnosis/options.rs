@@ -52,6 +52,23 @@ pub(super) fn place(
     }
 }
 
+/// Where the user's files define or read an `option` that NixOS no longer has, and what helps.
+pub(super) fn gone(context: &ExitContext<'_>, option: &str) -> (Option<Place>, Option<Advice>) {
+    let read = format!("config.{option}");
+    let reads = |node: &SyntaxNode| {
+        let text = node.text().to_string();
+        let rest = text
+            .strip_prefix(&read)
+            .filter(|_| node.kind() == NODE_SELECT);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let reading = || Some(only(context, |text| spans(text, reads))?.0);
+    let advice = option
+        .starts_with("boot.loader.raspberryPi")
+        .then(|| Row::RaspberryPiLoader.advice());
+    (place(context, option, &[]).or_else(reading), advice)
+}
+
 /// What helps with an `option` that does not exist.
 pub(super) fn unknown(
     context: &ExitContext<'_>,

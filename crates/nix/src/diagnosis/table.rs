@@ -199,6 +199,8 @@ rows! {
         "another module sets {option} too. Remove your definition in {own}, or write lib.mkForce before its value to override the other one";
     KeepOne Options "other `conflicting definition values`"
         "keep one of the definitions";
+    RaspberryPiLoader Options "`boot.loader.raspberryPi`, which NixOS no longer has"
+        "nixpkgs' image starts by U-Boot without it, so remove it. The module of nixos-raspberrypi calls it boot.loader.raspberry-pi";
     NoValue Options "`was accessed but has no value defined`"
         "write {option} = …; with your own value: https://search.nixos.org/options?query={option}";
     OwnValue Options "`infinite recursion encountered`, of an option that reads its own value"

@@ -294,3 +294,30 @@ fn only_the_image_of_an_imported_module_asks_for_less() {
     assert_eq!(rows("config.system.build.sdImage"), [Row::ByImage]);
     assert_eq!(rows("config.system.build.images.sd-card"), [Row::ByVariant]);
 }
+
+/// An error whose message Nix reports at `position`, its file and line.
+fn message(text: &str, position: Option<(&str, u32)>) -> String {
+    let (file, line) = position.unzip();
+    let column = line.map(|_| 1);
+    let event = json!({ "action": "msg", "level": 0, "file": file, "line": line, "column": column, "msg": text, "raw_msg": text });
+    format!("@nix {event}")
+}
+
+#[test]
+fn an_option_that_nixos_no_longer_has_is_found_where_it_is_read() {
+    let text = "The option `boot.loader.raspberryPi' can no longer be used since it's been removed. See x.";
+    let nix = "{ config, ... }: {\n  system.nixos.tags = [ config.boot.loader.raspberryPi.bootloader ];\n}";
+    let found = shown(nix, &message(text, None), "");
+    assert_eq!(
+        (found.place.as_str(), found.rows),
+        ("pi/c.nix:2:25", vec![Row::RaspberryPiLoader])
+    );
+}
+
+#[test]
+fn a_name_that_others_wrote_gets_no_advice() {
+    let text = "attribute 'pandoc-cli' missing";
+    let rows = |file: &str| shown("{ }", &message(text, Some((file, 1))), "").rows;
+    assert_eq!(rows("/nix/store/0123-source/pkgs/top-level/x.nix"), []);
+    assert_eq!(rows("/build/config/c.nix"), [Row::CheckAttribute]);
+}
