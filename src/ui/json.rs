@@ -138,7 +138,6 @@ fn run_event(event: &Event, state: &State) -> Option<Value> {
         }
         Event::LastTimes(_)
         | Event::ToCome(_)
-        | Event::AuthorizedKeys(_)
         | Event::TerminalGiven
         | Event::Suspended
         | Event::Resumed

@@ -179,7 +179,6 @@ impl State {
             Event::LastTimes(times) => self.last_times.extend(times),
             Event::ToCome(phases) => self.to_come.clone_from(phases),
             Event::RunStarted(_)
-            | Event::AuthorizedKeys(_)
             | Event::ImageChosen(_)
             | Event::ImageDone(_)
             | Event::Next(_)

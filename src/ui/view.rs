@@ -189,7 +189,6 @@ impl View {
             | Event::Console(_)
             | Event::LastTimes(_)
             | Event::ToCome(_)
-            | Event::AuthorizedKeys(_)
             | Event::Nix(_)
             | Event::TerminalGiven
             | Event::Suspended

@@ -259,7 +259,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reports once the keys that the image accepts, and what `check` would find: an evaluation may be repeated, and what is
+    /// Reports once what `check` would find: an evaluation may be repeated, and what is
     /// built can write such lines too.
     fn configuration_facts(&mut self, line: &str) {
         if std::mem::replace(&mut self.is_checked, true) {
@@ -270,9 +270,6 @@ impl<'a> Reader<'a> {
         };
         if let Some(option) = facts.missing_image() {
             self.build_log.note_missing_image(option);
-        }
-        if let Some(keys) = facts.authorized_keys() {
-            self.events.emit(Event::AuthorizedKeys(keys));
         }
         let warnings = check::warnings(&facts, &self.view.definitions);
         for warning in &warnings {

@@ -122,25 +122,16 @@ fn report(published: &Published, args: &PublishAws, context: &Context) {
     }
 }
 
-/// The system that the manifest states, or else the one in the name that nixpkgs and sdbuild give an image.
+/// The system that the manifest states.
 fn system_of(image: &Path) -> Result<System, Failure> {
     // A manifest that cannot be read is an error when it is compared with the image.
     let manifest = sidecars::read_manifest(image).ok().flatten();
     let stated = manifest.and_then(|manifest| manifest.system);
-    if let Some(system) = stated.and_then(|name| System::from_str(&name, false).ok()) {
-        return Ok(system);
-    }
-    let name = image.file_name().unwrap_or_default().to_string_lossy();
-    let all = [System::Aarch64Linux, System::X8664Linux];
-    let found = all
-        .into_iter()
-        .find(|system| name.contains(&system.to_string()));
-    found.ok_or_else(|| {
-        Failure::usage(format!(
-            "neither the manifest nor the name of {} says which system the image is for",
-            image.display()
-        ))
-        .hint("name it: --system aarch64-linux")
+    let system = stated.and_then(|name| System::from_str(&name, false).ok());
+    system.ok_or_else(|| {
+        let image = image.display();
+        Failure::usage(format!("no manifest says which system {image} is for"))
+            .hint("name it: --system aarch64-linux")
     })
 }
 

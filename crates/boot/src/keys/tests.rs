@@ -141,48 +141,6 @@ mod login_keys {
     }
 }
 
-mod early_key_check {
-    use std::fs;
-
-    use super::*;
-    use crate::keys::tests::login_keys::{PATH, pair};
-
-    #[test]
-    fn keys_that_cannot_be_used_are_known_when_the_image_is_evaluated() {
-        let home = tempfile::tempdir().unwrap();
-        let keys = home.path().join(".ssh");
-        fs::create_dir(&keys).unwrap();
-        // No agent of the user's, but ssh-keygen.
-        let programs = tempfile::tempdir().unwrap();
-        let Some(keygen) = find_program("ssh-keygen", OsStr::new(PATH)) else {
-            return;
-        };
-        std::os::unix::fs::symlink(keygen, programs.path().join("ssh-keygen")).unwrap();
-        let check = KeyCheck {
-            dir: keys.clone(),
-            path: programs.path().into(),
-        };
-        let (locked, locked_public) = pair(&keys, "locked", "secret").unwrap();
-        fs::remove_file(locked.with_extension("pub")).unwrap();
-        fs::rename(&locked, keys.join("id_ed25519")).unwrap();
-        let (_, other) = pair(&keys, "other", "").unwrap();
-        let with = |accepted: &str| {
-            let failure = check.with_accepted(&[accepted.to_owned()]);
-            failure.map_or_else(String::new, |failure| failure.to_string())
-        };
-        fs::write(keys.join("id_ed25519.pub"), &locked_public).unwrap();
-        assert!(with(&locked_public).contains("has a passphrase"));
-        assert_eq!(with(&format!("{locked_public}{other}")), "");
-        assert!(
-            with("").starts_with("the image accepts none of the keys in "),
-            "{}",
-            with("")
-        );
-        fs::write(keys.join("config"), "IdentityFile ~/k\n").unwrap();
-        assert_eq!(with(""), "", "that file may be one of them");
-    }
-}
-
 mod disk_login {
     use std::sync::{Arc, Mutex};
     use std::time::Duration;

@@ -31,8 +31,8 @@ let
   # Only the names and positions of an overlay are looked at: the values come from `pkgs`.
   packages = lib.concatMap (overlay: (set: map (changed set) (namesOf set)) (overlay pkgs pkgs)) overlays;
 
-  # The files that define an option, without those of nixpkgs.
-  filesOf = option: builtins.filter (file: !lib.hasPrefix "${toString pkgs.path}/" file) (map toString (attempt [ ] (option.files or [ ])));
+  # The files that define an option, without those of nixpkgs, and without the names of what is in no file.
+  filesOf = option: builtins.filter (file: lib.hasPrefix "/" file && !lib.hasPrefix "${toString pkgs.path}/" file) (map toString (attempt [ ] (option.files or [ ])));
   nixpkgs = options.nixpkgs or { };
   kernel = attempt null config.boot.kernelPackages.kernel;
 in

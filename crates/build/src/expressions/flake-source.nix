@@ -45,7 +45,7 @@ let
   # The paths in the outputs that go on behind one of `paths`, with a name that `test` accepts.
   behind = test: concatMap (path: if holds isSet path then map (name: path ++ [ name ]) (filter (test path) (attrNames (get flake.outputs path))) else [ ]);
   isSystem = name: builtins.match "[a-z0-9_]+-[a-z]+" name != null;
-  isOfImages = name: builtins.match "nixosConfigurations|.*[iI]mages?" name != null;
+  isOfImages = name: builtins.match "nixosConfigurations|.*[iI]mages?([-_A-Z0-9].*)?" name != null;
   # Outputs that have no images, and may have thousands of attributes.
   others = [ "apps" "checks" "devShells" "formatter" "homeModules" "hydraJobs" "legacyPackages" "lib" "nixosModules" "overlays" "templates" ];
   # Where configurations and images are looked for: in an output, in a set of it, and in `nixosConfigurations` beside a system's packages.
@@ -67,6 +67,7 @@ let
   mayBeOne = path: !(builtins.tryEval (get flake.outputs path)).success || holds isConfiguration path;
   known = if isUnnamed then [ ] else nearest (paths: filter mayBeOne (behind (_: _: true) (filter (elem "nixosConfigurations") paths)));
   images = nearest (paths: filter (holds isDerivation) (behind (path: name: builtins.any isOfImages (path ++ [ name ])) paths));
+  packages = ofSystem (behind (_: _: true) (filter (path: head path == "packages") sets));
   quoted = name: if builtins.match "[^.]+" name == null then "\"${name}\"" else name;
   argument = path: "${reference}#${concatStringsSep "." (if length path == 2 && head path == "nixosConfigurations" then tail path else map quoted path)}";
   listed = concatStringsSep ", " (map argument known);
@@ -77,6 +78,8 @@ let
       "${inWords} has only images. Name one of them: ${concatStringsSep ", " (map argument images)}"
     else if flake.outputs ? nixosConfigurations then
       "${inWords} has a nixosConfigurations without a configuration"
+    else if packages != [ ] then
+      "${inWords} has no nixosConfigurations, but packages, which may be images. Name one of them: ${concatStringsSep ", " (map argument packages)}"
     else
       "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}";
   # What is in `value`, behind what it lacks.

@@ -2,7 +2,9 @@
 
 use super::facts::ConfigFacts;
 use super::finding::{Change, Finding, OptionPath, Place, Replaced, Value, option_text};
+use crate::attribute_path;
 use crate::cli_module::CliModule;
+use crate::layout::CONFIG_DIR;
 use crate::nix_definitions::{WrittenDefinition, definitions};
 use crate::source_files::SourceFiles;
 
@@ -75,6 +77,24 @@ impl OwnDefinitions {
         }
         let makes_root = self.defines(&["sdImage", "populateRootCommands"]);
         facts.sd.makes_menu = facts.sd.makes_menu && !makes_root;
+        let messages = facts.assertions.iter_mut().chain(&mut facts.warnings);
+        messages.for_each(|text| self.name_own_file(text));
+    }
+
+    /// Names the user's file in a message about an option that one of them defines. NixOS names nixpkgs' own `flake.nix` for each
+    /// module that a flake passes as a value (`modulesLocation` in `nixos/lib/eval-config.nix`).
+    fn name_own_file(&self, text: &mut String) {
+        let between = |start: &str, end: &str| Some(text.split_once(start)?.1.split_once(end)?.0);
+        let Some(file) =
+            between(" `/nix/store/", "'").filter(|it| it.ends_with("-source/flake.nix"))
+        else {
+            return;
+        };
+        let option = between("`", "'").and_then(|option| attribute_path::parse(option).ok());
+        let mut defined = option.iter().flat_map(|option| self.defining(option));
+        if let (Some((own, _)), None) = (defined.next(), defined.next()) {
+            *text = text.replace(&format!("/nix/store/{file}"), &format!("{CONFIG_DIR}{own}"));
+        }
     }
 
     /// The file with the secrets of Wi-Fi that the files name; empty if its path is an expression, `None` also for `null`.
@@ -206,6 +226,39 @@ mod tests {
         let found = own(&[("sd-card.nix", text)], &[]).place(&path(option), value)?;
         assert_eq!(found.file, "pi/sd-card.nix");
         Some(found.line)
+    }
+
+    #[test]
+    fn a_module_in_a_flake_is_the_users() {
+        let own = own(
+            &[("sd-card.nix", "{ services.avahi.nssmdns = true; }")],
+            &[],
+        );
+        for (option, file, expected) in [
+            (
+                "services.avahi.nssmdns",
+                "x-source/flake.nix",
+                "/build/config/pi/sd-card.nix",
+            ),
+            (
+                "services.avahi.nssmdns",
+                "x-source/y.nix",
+                "/nix/store/x-source/y.nix",
+            ),
+            (
+                "services.xserver.enable",
+                "x-source/flake.nix",
+                "/nix/store/x-source/flake.nix",
+            ),
+        ] {
+            let text =
+                |file: &str| format!("The option `{option}' defined in `{file}' has been renamed");
+            let shown = text(&format!("/nix/store/{file}"));
+            let mut facts = with(&[]);
+            facts.warnings = vec![shown];
+            own.complete(&mut facts);
+            assert_eq!(facts.warnings, [text(expected)]);
+        }
     }
 
     #[test]
