@@ -315,7 +315,7 @@ mod tests {
         };
         let several = [finding(Severity::Error), other, finding(Severity::Error)];
         let text = verdict(&several, None).unwrap_err().to_string();
-        assert!(text.ends_with(": ssh-off, no-root"), "{text}");
+        assert!(text.ends_with(": no-root, ssh-off"), "{text}");
         let broken = verdict(&error, Some(Failure::usage("no such option"))).unwrap_err();
         assert_eq!(broken.class, Class::Usage);
     }

@@ -365,10 +365,9 @@ fn tell_next(args: &InitArgs, settings: &settings::Init<'_>, is_locked: bool, co
     if args.flake && dirs.any(|dir| dir.join(".git").exists()) {
         commands.push("`git add` them".to_owned());
     }
-    if args.flake && !is_locked {
-        commands.push(format!("`sdbuild lock{flag}{path}`"));
-    }
-    commands.extend(["check", "build"].map(|command| format!("`sdbuild {command}{flag}{path}`")));
+    let words = ["lock", "check", "build"].into_iter();
+    let words = words.skip(usize::from(!args.flake || is_locked));
+    commands.extend(words.map(|word| format!("`sdbuild {}`", [word, flag, &path].concat())));
     let files = if args.flake { "files" } else { "file" };
     let next = listed(&commands);
     let text = format!("next: look through the {files}, then {next}");

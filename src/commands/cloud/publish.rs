@@ -122,16 +122,24 @@ fn report(published: &Published, args: &PublishAws, context: &Context) {
     }
 }
 
-/// The system that the manifest states.
+/// The system that the manifest states, or else the one in the name that nixpkgs and sdbuild give an image.
 fn system_of(image: &Path) -> Result<System, Failure> {
     // A manifest that cannot be read is an error when it is compared with the image.
     let manifest = sidecars::read_manifest(image).ok().flatten();
     let stated = manifest.and_then(|manifest| manifest.system);
+    let name = image.file_name().unwrap_or_default().to_string_lossy();
+    let all = [System::Aarch64Linux, System::X8664Linux];
+    let named = || {
+        all.into_iter()
+            .find(|system| name.contains(&system.to_string()))
+    };
     let system = stated.and_then(|name| System::from_str(&name, false).ok());
-    system.ok_or_else(|| {
+    system.or_else(named).ok_or_else(|| {
         let image = image.display();
-        Failure::usage(format!("no manifest says which system {image} is for"))
-            .hint("name it: --system aarch64-linux")
+        Failure::usage(format!(
+            "neither a manifest nor its name says which system {image} is for"
+        ))
+        .hint("name it: --system aarch64-linux")
     })
 }
 
