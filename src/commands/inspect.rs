@@ -126,6 +126,8 @@ fn copy(layout: &Layout, path: &str, ui: &Ui) -> Result<Result<(), Failure>, Err
             false
         }))
     };
-    path.volume(layout)?.fs.copy(&path.path, &mut write)?;
+    let fs = &path.volume(layout)?.fs;
+    fs.allow_copy();
+    fs.copy(&path.path, &mut write)?;
     Ok(copied)
 }

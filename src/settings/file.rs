@@ -13,7 +13,7 @@ use sdbuild_core::plain_file;
 /// Name of the settings file, beside the configuration or in the user's directory of settings.
 pub const NAME: &str = "sdbuild.toml";
 /// Bytes that are read at most; a settings file has some hundred.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 64 << 10;
 /// How a setting is set.
 const SYNTAX: &str = "each line is `SETTING = VALUE`: strings in quotes, lists in brackets, numbers, true and false without";
 

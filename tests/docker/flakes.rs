@@ -9,7 +9,7 @@ mod named;
 mod offline;
 mod private;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -136,6 +136,29 @@ fn files_of_submodules_are_part_of_a_flake() {
     let head = repository.commit();
     let checked = check(&user, &["--flake", "git+file:pi?submodules=1"]).assert_exit_code(6);
     assert_tells(&checked, &["from the submodule", &format!("revision {head}")]);
+}
+
+#[test]
+fn an_input_that_nothing_uses_is_not_fetched_after_an_error() {
+    needs!(engine_ready());
+    let user = without_a_network();
+    let module = flake_module("networking.hostName = throw \"my own error\";");
+    let outputs = flake_configuration("pi", &module);
+    let text = flake_text("./nixpkgs", &outputs);
+    let inputs = |more: &str| text.replacen("inputs", &format!("{more}inputs"), 1);
+    FlakeRepository::new(&user, "pi", &[("flake.nix", &inputs(""))]);
+    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
+    let original = json!({ "type": "github", "owner": "nobody", "repo": "private" });
+    let mut locked = original.clone();
+    locked["rev"] = "0123456789012345678901234567890123456789".into();
+    locked["narHash"] = format!("sha256-{}=", "A".repeat(43)).into();
+    let file = user.home.path().join("pi/flake.lock");
+    let mut lock: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    lock["nodes"]["private"] = json!({ "locked": locked, "original": original });
+    lock["nodes"]["root"]["inputs"]["private"] = "private".into();
+    user.write("pi/flake.lock", &lock.to_string());
+    user.write("pi/flake.nix", &inputs("inputs.private.url = \"github:nobody/private\";\n  "));
+    check(&user, &["--flake", "pi"]).assert_exit_code(2).assert_stderr_contains(&["my own error"]);
 }
 
 #[test]

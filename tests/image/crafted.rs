@@ -151,7 +151,7 @@ fn holes_count_as_reads() {
     let fs = FileSystem::detect(&section(bytes)).unwrap().unwrap();
     let read = || fs.copy("/hole", &mut |_| Ok(true));
     let error = (0..100).find_map(|_| read().err()).unwrap();
-    assert_eq!(error.to_string(), "its structures form a loop");
+    assert!(matches!(error, Error::Damaged(_)), "{error}");
 }
 
 /// Stands for the number of an inode that is not known yet.
@@ -198,8 +198,8 @@ fn targets_of_links_are_limited_in_all() {
     }
     let fs = FileSystem::detect(&section(bytes)).unwrap().unwrap();
     assert_eq!(fs.list("/").unwrap().len(), 3);
-    let error = fs.list("/many").unwrap_err().to_string();
-    assert_eq!(error, "a directory has symbolic links that are too long");
+    let error = fs.list("/many").unwrap_err();
+    assert!(matches!(error, Error::Damaged(_)), "{error}");
 }
 
 /// The file's clusters form a circle: it was written for as long as the file system claims to be.

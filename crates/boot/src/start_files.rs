@@ -60,7 +60,8 @@ impl StartFiles {
             return Err(Failure::usage(text).hint("leave out --board"));
         }
         let (file, board, cancel) = (disk.file()?, request.board, context.cancel.clone());
-        let read = tokio::task::spawn_blocking(move || pi_start(file, board, &cancel));
+        let scratch = request.scratch.clone();
+        let read = tokio::task::spawn_blocking(move || pi_start(file, board, &scratch, &cancel));
         let read = context.cancel.race(read).await?;
         let what = format!("read what a {} starts", board.title);
         let start = read
@@ -109,13 +110,13 @@ impl StartFiles {
                 .hint("build the image again; `sdbuild inspect IMAGE ls 1:/` lists the device trees (.dtb)"));
         }
         let file = |bytes: &[u8]| unnamed(scratch, bytes);
-        let write = || {
+        let write = move || {
             let size = size.checked_next_power_of_two().unwrap_or(size);
             Ok::<_, io::Error>(Self {
-                kernel: file(&kernel)?,
+                kernel,
                 device_tree: Some(file(&tree)?),
-                initrd: start.initrd.as_deref().map(file).transpose()?,
-                command_line: start.command_line.clone(),
+                initrd: start.initrd,
+                command_line: start.command_line,
                 card: Some(file(&overlay(backing, size)?)?),
             })
         };

@@ -12,6 +12,7 @@ use sdbuild_core::flake_caches::{CachePolicy, CacheUse};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::nix_event::NixEvent;
+use sdbuild_core::untrusted;
 use sdbuild_engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
 use sdbuild_nix::build_log::BuildLog;
 use sdbuild_nix::causes::Changes;
@@ -288,7 +289,7 @@ impl<'a> Reader<'a> {
             }
             EntryReport::PureEvaluation(key) => self.said.evaluation = Some(key),
             EntryReport::Machine(_) => {}
-            EntryReport::Causes(json) => self.said.changes.0 = serde_json::from_str(json).ok(),
+            EntryReport::Causes(json) => self.said.changes.0 = untrusted::json(json).ok(),
             EntryReport::Without(build, fetch) => {
                 self.said.changes.1 = Some(Without { build, fetch });
             }

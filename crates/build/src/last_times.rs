@@ -11,6 +11,7 @@ use sdbuild_core::event::PhaseTimes;
 use sdbuild_core::plain_file;
 use sdbuild_core::plain_file::is_gone;
 use sdbuild_core::private_dir;
+use sdbuild_core::untrusted;
 
 /// Configurations and images that are remembered.
 const MAX_ENTRIES: usize = 100;
@@ -67,7 +68,7 @@ fn read(state_dir: &Path) -> io::Result<Vec<Entry>> {
     match text {
         Err(error) if plain_file::is_wrong_kind(&error) => Ok(Vec::new()),
         text if is_gone(&text) => Ok(Vec::new()),
-        text => Ok(serde_json::from_str(&text?).unwrap_or_default()),
+        text => Ok(untrusted::json(&text?).unwrap_or_default()),
     }
 }
 

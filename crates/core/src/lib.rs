@@ -49,3 +49,4 @@ pub mod timeout;
 pub mod timings;
 pub mod to_usize;
 pub mod transcript;
+pub mod untrusted;

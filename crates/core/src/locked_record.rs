@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::atomic_file;
 use super::locked_file;
 use super::plain_file;
+use crate::untrusted;
 
 /// Records name images and addresses, which are the user's own.
 const RECORD_MODE: u32 = 0o600;
@@ -121,7 +122,7 @@ impl<E: Serialize + DeserializeOwned> LockedRecord<E> {
 /// Also for files of more than `max_bytes`, which are no records.
 pub fn entries<E: DeserializeOwned>(path: &Path, max_bytes: u64) -> io::Result<Vec<E>> {
     let text = plain_file::read_text(path, max_bytes)?;
-    let lines = text.lines().map(serde_json::from_str);
+    let lines = text.lines().map(untrusted::json);
     Ok(lines.filter_map(Result::ok).collect())
 }
 

@@ -88,11 +88,13 @@ pub fn redacted_with(text: &str, values: &[String]) -> String {
 
 /// `text` without what is at `places`.
 fn hidden(text: &str, places: Vec<Range<usize>>) -> String {
-    let mut shown = text.to_owned();
-    for at in places.into_iter().rev() {
-        shown.replace_range(at, HIDDEN);
+    let (mut shown, mut done) = (String::new(), 0);
+    for Range { start, end } in places {
+        shown.push_str(text.get(done..start).unwrap_or_default());
+        shown.push_str(HIDDEN);
+        done = end;
     }
-    shown
+    shown + text.get(done..).unwrap_or_default()
 }
 
 /// `lines` of source without their secrets, and these. A caret stays below what it marks, or is below the secret that has it. If the
@@ -217,8 +219,12 @@ fn secrets(text: &str) -> Vec<Range<usize>> {
     for found in pattern.captures_iter(text) {
         let name = found.get_group(1).map_or(0, |name| name.start);
         let value = (2..=14).find_map(|group| found.get_group(group));
-        let before = text.get(..name).unwrap_or_default().to_lowercase();
-        let is_none = NO_SECRETS.iter().any(|start| before.ends_with(start));
+        let is_none = NO_SECRETS.iter().any(|start| {
+            let before = name
+                .checked_sub(start.len())
+                .and_then(|at| text.get(at..name));
+            before.is_some_and(|before| before.eq_ignore_ascii_case(start))
+        });
         let mut value = value.map(|value| value.range()).filter(|_| !is_none);
         while let Some(at) = value {
             let rest = text.get(at.end..).unwrap_or_default();
@@ -243,21 +249,21 @@ fn is_secret(value: &str) -> bool {
     !PLAIN.contains(&value) && !is_reference && !value.contains(HIDDEN)
 }
 
-/// `text` with `***` in the place of the content of private keys: up to the end of the quoted value, or of the text.
+/// `text` with `***` in the place of the content of private keys: up to the end of the quoted value, or of the text. One pass.
 pub fn hide_private_keys(text: &str) -> Cow<'_, str> {
-    let mut hidden = Cow::Borrowed(text);
-    let mut searched = 0;
-    while let Some(found) = hidden
-        .get(searched..)
-        .and_then(|rest| rest.find(PRIVATE_KEY))
-    {
-        let start = searched + found + PRIVATE_KEY.len();
-        let rest = hidden.get(start..).unwrap_or_default();
-        let end = start + rest.find(QUOTES).unwrap_or(rest.len());
-        hidden.to_mut().replace_range(start..end, "***");
-        searched = start;
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(PRIVATE_KEY) {
+        let (before, content) = rest.split_at(at + PRIVATE_KEY.len());
+        shown.push_str(before);
+        shown.push_str("***");
+        rest = content
+            .split_at(content.find(QUOTES).unwrap_or(content.len()))
+            .1;
     }
-    hidden
+    if shown.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(shown + rest)
 }
 
 /// `text` with as many lines, of which those inside a private key are hidden.

@@ -6,6 +6,7 @@ use std::{fmt, io};
 
 use sdbuild_core::plain_file;
 use sdbuild_core::shell_word::quoted;
+use sdbuild_core::untrusted;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -156,7 +157,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The name of the current context. A missing or invalid `config.json` counts as empty.
 pub(super) fn current(docker_config: &Path) -> Option<String> {
     let text = plain_file::read_text(&docker_config.join("config.json"), MAX_FILE_BYTES).ok()?;
-    let config: Value = serde_json::from_str(&text).ok()?;
+    let config: Value = untrusted::json(&text).ok()?;
     let name = config.get("currentContext")?.as_str()?;
     Some(name.to_owned()).filter(|name| !name.is_empty())
 }
@@ -179,7 +180,7 @@ pub(super) fn read(
         })
     })?;
     let context: Value =
-        serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
+        untrusted::json(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
     let docker = |key: &str| context.pointer(&format!("/Endpoints/docker/{key}"));
     if !matches!(docker("SkipTLSVerify"), None | Some(Value::Bool(false))) {
         return Err(error(

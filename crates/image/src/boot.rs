@@ -366,7 +366,7 @@ const DISK_DRIVERS: [&str; 5] = [
     "virtio_scsi",
 ];
 /// Bytes of an initrd that are read, compressed.
-const MAX_INITRD_BYTES: usize = 256 << 20;
+const MAX_INITRD_BYTES: u64 = 256 << 20;
 /// Bytes of the names of the drivers in a kernel.
 const MAX_NAMES_BYTES: usize = 1 << 20;
 
@@ -426,11 +426,9 @@ fn built_in_drivers(fs: &FileSystem, top: &str) -> Result<Option<BTreeSet<String
 
 /// The drivers in the initrd at `path`; `None` if it cannot be read.
 fn initrd_drivers(fs: &FileSystem, path: &str) -> Result<Option<BTreeSet<String>>, Error> {
-    let Some(bytes) = fs.start_of(path, MAX_INITRD_BYTES)? else {
-        return Ok(None);
-    };
-    let names = archived_names(&bytes).ok();
-    Ok(names.map(|names| names.iter().filter_map(|name| driver_name(name)).collect()))
+    let names = fs.with_reader(path, MAX_INITRD_BYTES, |initrd| archived_names(initrd).ok())?;
+    let drivers = |names: Vec<String>| names.iter().filter_map(|name| driver_name(name)).collect();
+    Ok(names.flatten().map(drivers))
 }
 
 /// The name of the driver in the file `path`: `a/sdhci-iproc.ko.xz` has `sdhci_iproc`.

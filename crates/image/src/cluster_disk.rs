@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Serialize, Serializer};
@@ -32,6 +33,8 @@ const HEADER_BYTES: usize = 512;
 /// Bytes of the largest cluster: QEMU's default for both. A larger one costs much to decompress for each read.
 const MAX_CLUSTER_BYTES: u64 = 64 << 10;
 
+/// Bytes that are read in the time in which one is decompressed.
+const INFLATION_COST: u64 = 4;
 /// Bytes of a disk for each byte of the file with its compressed clusters, of which a system has some three: more are not read.
 const MAX_RATIO: u64 = 8;
 
@@ -71,6 +74,8 @@ struct ClusterDisk {
     table_count: u64,
     /// The number and the bytes of the cluster that was decompressed last.
     decompressed: Mutex<Option<(u64, Vec<u8>)>>,
+    /// The work of decompressing that is not counted yet, in bytes that are read.
+    work: AtomicU64,
 }
 
 /// The disk that `file` holds in `form`.
@@ -122,6 +127,7 @@ impl ClusterDisk {
             first_table: u64_at(40),
             table_count: u32_at(36).into(),
             decompressed: Mutex::new(None),
+            work: AtomicU64::new(0),
         };
         Ok((disk, u64_at(24)))
     }
@@ -145,6 +151,7 @@ impl ClusterDisk {
             first_table: sectors(56),
             table_count: size.div_ceil(covered.max(1)),
             decompressed: Mutex::new(None),
+            work: AtomicU64::new(0),
         };
         Ok((disk, size))
     }
@@ -204,6 +211,8 @@ impl ClusterDisk {
 
     /// The bytes of a compressed cluster.
     fn decompress(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
+        let work = self.cluster_bytes * INFLATION_COST;
+        self.work.fetch_add(work, Ordering::Relaxed);
         // Larger values do not occur.
         let len = len.min(2 * MAX_CLUSTER_BYTES);
         let mut packed = vec![0; to_usize(len)];
@@ -251,6 +260,10 @@ impl ReadAt for ClusterDisk {
             }
         }
         Ok(wanted)
+    }
+
+    fn take_work(&self) -> u64 {
+        self.work.swap(0, Ordering::Relaxed)
     }
 }
 

@@ -1,44 +1,55 @@
 //! The names of the files in an initial RAM disk: archives of cpio in the form `newc`, one behind the other, compressed or not
 //! (`Documentation/driver-api/early-userspace/buffer-format.rst` of Linux). The crate `cpio` reads one archive, and no compressed one.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use super::decoder::{decoder, detect};
 use sdbuild_core::compression::Compression;
+use sdbuild_core::to_usize::to_usize;
+use sdbuild_core::untrusted::Kept;
 
 /// Bytes of the header of a file.
 const HEADER_BYTES: usize = 110;
 /// Bytes of a name, which Linux limits to 4096.
 const MAX_NAME_BYTES: u64 = 4097;
 /// Decompressed bytes that are read.
-const MAX_CONTENT_BYTES: u64 = 2 << 30;
-/// Files that are looked at.
-const MAX_FILES: usize = 200_000;
+const MAX_CONTENT_BYTES: u64 = 1 << 30;
 /// The name of the last entry.
 const END: &str = "TRAILER!!!";
 
 /// The names of all files in `archive`.
-pub(super) fn archived_names(mut archive: &[u8]) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    loop {
-        // Zeros fill the space between two archives.
-        let Some(start) = archive.iter().position(|byte| *byte != 0) else {
-            return Ok(names);
-        };
-        archive = archive.get(start..).unwrap_or_default();
-        let compression = detect(archive);
+pub(super) fn archived_names(archive: &mut dyn Read) -> io::Result<Vec<String>> {
+    let mut archive = BufReader::new(archive);
+    let mut names = Kept::default();
+    while let Some(start) = next_start(&mut archive)? {
+        let compression = detect(&start);
+        let mut whole = start.as_slice().chain(&mut archive);
         if compression != Compression::None {
             // The last one: where it ends is not known without decompressing it.
-            let mut content = decoder(compression, archive)?.take(MAX_CONTENT_BYTES);
+            let mut content = decoder(compression, whole)?.take(MAX_CONTENT_BYTES);
             add_names(&mut content, &mut names)?;
-            return Ok(names);
+            break;
         }
-        add_names(&mut archive, &mut names)?;
+        add_names(&mut whole, &mut names)?;
     }
+    Ok(names.into_vec())
 }
 
-fn add_names(archive: &mut impl Read, names: &mut Vec<String>) -> io::Result<()> {
-    while names.len() < MAX_FILES {
+/// The first bytes of the next archive, behind the zeros that fill the space before it; `None` at the end.
+fn next_start(archive: &mut impl Read) -> io::Result<Option<[u8; 6]>> {
+    let mut start = [0; 6];
+    let (first, rest) = start.split_at_mut(1);
+    while first == [0] {
+        if archive.read(first)? == 0 {
+            return Ok(None);
+        }
+    }
+    archive.read_exact(rest)?;
+    Ok(Some(start))
+}
+
+fn add_names(archive: &mut impl Read, names: &mut Kept<String>) -> io::Result<()> {
+    loop {
         let mut header = [0; HEADER_BYTES];
         archive.read_exact(&mut header)?;
         if !header.starts_with(b"07070") {
@@ -48,8 +59,8 @@ fn add_names(archive: &mut impl Read, names: &mut Vec<String>) -> io::Result<()>
         if length > MAX_NAME_BYTES {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let mut name = Vec::new();
-        archive.by_ref().take(length).read_to_end(&mut name)?;
+        let mut name = vec![0; to_usize(length)];
+        archive.read_exact(&mut name)?;
         let name = String::from_utf8_lossy(&name);
         let name = name.trim_end_matches('\0').to_owned();
         skip(archive, padding(HEADER_BYTES as u64 + length))?;
@@ -57,9 +68,9 @@ fn add_names(archive: &mut impl Read, names: &mut Vec<String>) -> io::Result<()>
         if name == END {
             return Ok(());
         }
-        names.push(name);
+        let bytes = name.len();
+        names.push(name, bytes).map_err(io::Error::other)?;
     }
-    Ok(())
 }
 
 /// The number of eight hexadecimal digits.
@@ -112,18 +123,18 @@ mod tests {
         let expected = ["early/a", "lib/modules/6.1/ext4.ko.xz", "init"];
         for rest in [second.clone(), gzip.finish().unwrap()] {
             let whole = [first.clone(), zeros.clone(), rest].concat();
-            assert_eq!(archived_names(&whole).unwrap(), expected);
+            assert_eq!(archived_names(&mut whole.as_slice()).unwrap(), expected);
         }
-        assert_eq!(archived_names(&[]).unwrap(), [""; 0]);
-        for damaged in [&b"no archive"[..], &second[..200], &[0x1f, 0x8b, 8, 0, 1]] {
-            assert!(archived_names(damaged).is_err());
+        assert_eq!(archived_names(&mut io::empty()).unwrap(), [""; 0]);
+        for mut damaged in [&b"no archive"[..], &second[..200], &[0x1f, 0x8b, 8, 0, 1]] {
+            assert!(archived_names(&mut damaged).is_err());
         }
     }
 
     proptest::proptest! {
         #[test]
         fn any_bytes_are_accepted(bytes: Vec<u8>) {
-            archived_names(&bytes).ok();
+            archived_names(&mut bytes.as_slice()).ok();
         }
     }
 }

@@ -1,26 +1,33 @@
-//! The bytes of a disk and its partitions. Every read is counted: a damaged image cannot cause more reads
-//! than a small multiple of its size.
+//! The bytes of a disk and its partitions. Every read is counted: no image can cause more work than a small multiple of its size,
+//! and one that claims to be huge no more than [`MAX_WORK_BYTES`].
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fmt, io};
 
 use super::error::Error;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::to_usize::to_usize;
+use sdbuild_core::untrusted::Budget;
 
 /// Bytes that the smallest read counts as.
 const MIN_READ_COST: u64 = 512;
 /// Bytes that may be read besides four times the size of the image: the block maps of ext2 and ext3 need more
 /// reads than the content.
 const EXTRA_READ_BYTES: u64 = 256 << 20;
+/// Bytes that may be read of one image, however long it is: structures of the largest systems have some hundred million.
+const MAX_WORK_BYTES: u64 = 4 << 30;
 
 /// Bytes that can be read at any position.
 pub trait ReadAt: Send + Sync {
     /// Reads some bytes at `at`, as [`std::os::unix::fs::FileExt::read_at`] does. [`io::ErrorKind::InvalidData`] for what is
     /// damaged.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+
+    /// The work of the reads since the last call besides the bytes that they returned, in bytes.
+    fn take_work(&self) -> u64 {
+        0
+    }
 }
 
 impl ReadAt for File {
@@ -36,18 +43,11 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-/// The limit of reads, shared by all sections of a disk.
-#[derive(Debug)]
-struct ReadBudget {
-    remaining: AtomicU64,
-    cancel: Cancel,
-}
-
 /// A part of a disk: all of it, or one partition.
 #[derive(Clone)]
 pub struct Section {
     bytes: Arc<dyn ReadAt>,
-    budget: Arc<ReadBudget>,
+    budget: Arc<Budget>,
     start: u64,
     len: u64,
     /// The length that was requested: larger than `len` on a truncated image.
@@ -62,14 +62,10 @@ impl Section {
 
     /// The same, for bytes that a file of `file_len` bytes holds in another form: what that states as `len` limits no reads.
     pub fn held_in(file_len: u64, bytes: impl ReadAt + 'static, len: u64, cancel: &Cancel) -> Self {
-        let limit = file_len.saturating_mul(4).saturating_add(EXTRA_READ_BYTES);
-        let budget = ReadBudget {
-            remaining: AtomicU64::new(limit),
-            cancel: cancel.clone(),
-        };
+        let work = file_len.saturating_mul(4).saturating_add(EXTRA_READ_BYTES);
         Self {
             bytes: Arc::new(bytes),
-            budget: Arc::new(budget),
+            budget: Arc::new(Budget::new(work.min(MAX_WORK_BYTES), cancel)),
             start: 0,
             len,
             requested: len,
@@ -117,7 +113,9 @@ impl Section {
         let at = self.start.saturating_add(at);
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match self.bytes.read_at(rest, at.saturating_add(done as u64)) {
+            let read = self.bytes.read_at(rest, at.saturating_add(done as u64));
+            self.budget.spend(self.bytes.take_work())?;
+            match read {
                 Ok(0) => return Err(Error::damaged("it became shorter while it was read")),
                 Ok(n) => done = done.saturating_add(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -139,19 +137,12 @@ impl Section {
 
     /// Counts `wanted` bytes as read. Holes are counted too: they take time, and no space on the disk bounds them.
     pub(super) fn spend(&self, wanted: u64) -> Result<(), Error> {
-        if self.budget.cancel.is_cancelled() {
-            return Err(Error::Interrupted);
-        }
-        let cost = wanted.max(MIN_READ_COST);
-        let spent =
-            self.budget
-                .remaining
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |remaining| {
-                    remaining.checked_sub(cost)
-                });
-        spent
-            .map(drop)
-            .map_err(|_| Error::damaged("its structures form a loop"))
+        Ok(self.budget.spend(wanted.max(MIN_READ_COST))?)
+    }
+
+    /// Lets as many bytes more be read as it has.
+    pub(super) fn allow_copy(&self) {
+        self.budget.allow(self.len);
     }
 }
 

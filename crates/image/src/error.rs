@@ -7,6 +7,7 @@ use sdbuild_core::compression::Compression;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::untrusted::Spent;
 
 /// Why reading an image failed. The message does not name the image: the caller adds it as context.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,15 @@ pub enum Error {
     /// The run was cancelled.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<Spent> for Error {
+    fn from(spent: Spent) -> Self {
+        match spent {
+            Spent::Interrupted => Self::Interrupted,
+            Spent::Exhausted => Self::damaged(spent.to_string()),
+        }
+    }
 }
 
 impl Error {

@@ -8,10 +8,9 @@ use std::collections::VecDeque;
 use super::bytes::{crc32c, padded, slice, u8_at, u16_at, u32_at, uuid};
 use super::disk::Section;
 use super::error::Error;
-use super::files::{
-    ContentSink, Entry, EntryKind, MAX_DIR_ENTRIES, Summary, not_a_file, not_found,
-};
+use super::files::{ContentSink, Entry, EntryKind, Summary, not_a_file, not_found};
 use sdbuild_core::to_usize::to_usize;
+use sdbuild_core::untrusted::Kept;
 
 // Flags of features and inodes, by their names in Linux' fs/ext4/ext4.h.
 const COMPAT_HAS_JOURNAL: u32 = 0x4;
@@ -404,9 +403,6 @@ fn present(block: u32) -> Option<u64> {
 const MAX_DIR_BYTES: u64 = 32 << 20;
 /// Bytes of the longest target of a symbolic link, as in Linux.
 const MAX_LINK_BYTES: u64 = 4096;
-/// Bytes of all targets in one directory: a large Nix store has a hundredth. Targets that are holes take no space on
-/// the disk.
-const MAX_TARGETS_BYTES: usize = 32 << 20;
 /// Symbolic links that are followed on one path, as in Linux.
 const MAX_LINKS: usize = 40;
 /// Components of one path, those of links included: as many as a path of `PATH_MAX` bytes could have.
@@ -522,27 +518,20 @@ impl Ext {
             let name = path.rsplit('/').next().unwrap_or(path);
             return Ok(vec![self.entry(name.as_bytes(), &at)?]);
         }
-        let mut found = Vec::new();
+        let mut found = Kept::default();
         self.entries(&at, &mut |number, name| {
             if !matches!(name, b"." | b"..") {
-                found.push((number, name.to_vec()));
+                found.push((number, name.to_vec()), name.len())?;
             }
-            Ok(found.len() < MAX_DIR_ENTRIES)
+            Ok(true)
         })?;
-        let mut targets = 0usize;
-        found
-            .iter()
-            .map(|(number, name)| {
-                let entry = self.entry(name, &self.inode(*number)?)?;
-                targets = targets.saturating_add(entry.target.as_ref().map_or(0, String::len));
-                if targets > MAX_TARGETS_BYTES {
-                    return Err(Error::damaged(
-                        "a directory has symbolic links that are too long",
-                    ));
-                }
-                Ok(entry)
-            })
-            .collect()
+        let mut entries = Kept::default();
+        for (number, name) in found.iter() {
+            let entry = self.entry(name, &self.inode(*number)?)?;
+            let texts = entry.text_bytes();
+            entries.push(entry, texts)?;
+        }
+        Ok(entries.into_vec())
     }
 
     fn entry(&self, name: &[u8], inode: &Inode) -> Result<Entry, Error> {

@@ -6,10 +6,9 @@
 use super::bytes::{has_magic, padded, slice, u8_at, u16_at, u32_at, units, utf16};
 use super::disk::Section;
 use super::error::Error;
-use super::files::{
-    ContentSink, Entry, EntryKind, MAX_DIR_ENTRIES, Summary, not_a_file, not_found,
-};
+use super::files::{ContentSink, Entry, EntryKind, Summary, not_a_file, not_found};
 use sdbuild_core::to_usize::to_usize;
+use sdbuild_core::untrusted::Kept;
 
 /// The largest number of clusters that the 28 bits of a FAT32's entries can count.
 const MAX_CLUSTERS: u32 = 0x0fff_fff5;
@@ -464,15 +463,16 @@ impl Fat {
         if !at.is_dir() {
             return Ok(vec![at.entry()]);
         }
-        let mut entries = Vec::new();
+        let mut entries = Kept::default();
         self.entries(&at, &mut |raw| {
             let entry = raw.entry();
             if !raw.is_label() && !matches!(entry.name.as_str(), "." | "..") {
-                entries.push(entry);
+                let texts = entry.text_bytes();
+                entries.push(entry, texts)?;
             }
-            Ok(entries.len() < MAX_DIR_ENTRIES)
+            Ok(true)
         })?;
-        Ok(entries)
+        Ok(entries.into_vec())
     }
 
     pub(super) fn copy(&self, path: &str, sink: ContentSink<'_>) -> Result<(), Error> {

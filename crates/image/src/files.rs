@@ -1,5 +1,9 @@
 //! File systems of all kinds: how they are recognized, their summary and their files.
 
+use std::io::{self, Read};
+use std::panic::resume_unwind;
+use std::sync::mpsc::{self, Receiver};
+
 use serde::Serialize;
 
 use super::disk::Section;
@@ -71,6 +75,16 @@ impl FileSystem {
         }
     }
 
+    /// Lets the next [`copy`](Self::copy) pass on all of a file, however long it is.
+    pub fn allow_copy(&self) {
+        match self {
+            Self::Fat(fat) => fat.section.allow_copy(),
+            Self::Ext(ext) => ext.section.allow_copy(),
+            Self::Iso(iso) => iso.section.allow_copy(),
+            Self::Other(_) => {}
+        }
+    }
+
     /// The type of the entry at `path`; `None` when there is none, or the kind of file system is not read.
     pub fn find(&self, path: &str) -> Result<Option<EntryKind>, Error> {
         let found = match self {
@@ -84,6 +98,39 @@ impl FileSystem {
             Err(Error::Refused(_)) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// What `read` makes of the first `limit` bytes of the file at `path`, of which only pieces are in memory; `None` when there is
+    /// no regular file.
+    pub(super) fn with_reader<T>(
+        &self,
+        path: &str,
+        limit: u64,
+        read: impl FnOnce(&mut dyn Read) -> T,
+    ) -> Result<Option<T>, Error> {
+        if self.find(path)? != Some(EntryKind::File) {
+            return Ok(None);
+        }
+        let (sender, pieces) = mpsc::sync_channel(1);
+        std::thread::scope(|scope| {
+            let copied = scope.spawn(move || {
+                let mut left = limit;
+                self.copy(path, &mut |piece| {
+                    left = left.saturating_sub(piece.len() as u64);
+                    // Its end is at the reader, which wants no more.
+                    Ok(sender.send(piece.to_vec()).is_ok() && left > 0)
+                })
+            });
+            let mut reader = PieceReader {
+                pieces,
+                piece: io::Cursor::default(),
+            };
+            let made = read(&mut reader);
+            drop(reader);
+            let copied = copied.join();
+            copied.unwrap_or_else(|panic| resume_unwind(panic))?;
+            Ok(Some(made))
+        })
     }
 
     /// The first `limit` bytes of the file at `path`; `None` when there is no regular file.
@@ -101,12 +148,27 @@ impl FileSystem {
     }
 }
 
+/// Reads pieces that another thread sends.
+struct PieceReader {
+    pieces: Receiver<Vec<u8>>,
+    piece: io::Cursor<Vec<u8>>,
+}
+
+impl Read for PieceReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.position() == self.piece.get_ref().len() as u64 {
+            let Ok(next) = self.pieces.recv() else {
+                return Ok(0);
+            };
+            self.piece = io::Cursor::new(next);
+        }
+        self.piece.read(buffer)
+    }
+}
+
 fn unread(kind: &str) -> Error {
     Error::unsupported(format!("files in a {kind} file system cannot be read"))
 }
-
-/// Entries of one directory that are listed; a large Nix store has a third of this.
-pub(super) const MAX_DIR_ENTRIES: usize = 200_000;
 
 /// Facts about a file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -149,6 +211,13 @@ pub struct Entry {
     pub size: u64,
     /// The target of a symbolic link.
     pub target: Option<String>,
+}
+
+impl Entry {
+    /// The bytes of its texts.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.name.len() + self.target.as_ref().map_or(0, String::len)
+    }
 }
 
 /// Receives the content of a file, piece by piece; returns `false` to stop.

@@ -7,9 +7,8 @@ use serde::Serialize;
 use super::bytes::{has_magic, slice, u8_at, u16_at, u32_at};
 use super::disk::Section;
 use super::error::Error;
-use super::files::{
-    ContentSink, Entry, EntryKind, MAX_DIR_ENTRIES, Summary, not_a_file, not_found,
-};
+use super::files::{ContentSink, Entry, EntryKind, Summary, not_a_file, not_found};
+use sdbuild_core::untrusted::Kept;
 
 /// Where the first volume descriptor has its name, and the name.
 pub(super) const MAGIC: (usize, &[u8]) = (0x8001, b"CD001");
@@ -249,14 +248,15 @@ impl Record {
             self.name.clear();
         }
         self.has_name = true;
-        self.name
-            .push_str(&String::from_utf8_lossy(slice(field, 5, field.len())));
+        let room = MAX_NAME_BYTES.saturating_sub(self.name.len());
+        let more = slice(field, 5, field.len().min(5 + room));
+        self.name.push_str(&String::from_utf8_lossy(more));
     }
 
     fn add_target(&mut self, field: &[u8]) {
         let (mut target, mut goes_on) = self.target.take().unwrap_or_default();
         let mut at = 5;
-        while at + 2 <= field.len() {
+        while at + 2 <= field.len() && target.len() < MAX_LINK_BYTES {
             let (flags, length) = (u8_at(field, at), usize::from(u8_at(field, at + 1)));
             if !target.is_empty() && !goes_on && !target.ends_with('/') {
                 target.push('/');
@@ -280,6 +280,12 @@ impl Record {
     /// The length of the content in bytes.
     pub(super) fn size(&self) -> u64 {
         self.extents.iter().map(|(_, size)| size).sum()
+    }
+
+    /// Its bytes on the heap.
+    fn heap_bytes(&self) -> usize {
+        let target = self.target.as_ref().map_or(0, |(target, _)| target.len());
+        self.name.len() + target + size_of::<(u64, u64)>()
     }
 
     /// The entry as listed to users.
@@ -331,6 +337,9 @@ fn kind_of(mode: u32) -> EntryKind {
 const MAX_DIR_BYTES: u64 = 16 << 20;
 /// Continuations of a record that are followed: a name and a link of 4 KiB need three.
 const MAX_CONTINUATIONS: usize = 8;
+/// Bytes of the longest name, and of the target of a link: as many as Linux reads.
+const MAX_NAME_BYTES: usize = 255;
+const MAX_LINK_BYTES: usize = 4096;
 /// Directories above a file that are followed.
 const MAX_DEPTH: usize = 64;
 /// Bytes of a file that are read at once.
@@ -339,7 +348,7 @@ const PIECE_BYTES: u64 = 256 * 1024;
 impl Iso {
     /// The records of the directory `dir`, without those of itself and of the one above.
     fn records(&self, dir: &Record) -> Result<Vec<Record>, Error> {
-        let mut records = Vec::<Record>::new();
+        let mut records = Kept::<Record>::default();
         let mut goes_on = false;
         for (start, size) in &dir.extents {
             if *size > MAX_DIR_BYTES {
@@ -359,19 +368,20 @@ impl Iso {
                         more = record.add_fields(&self.section.block(at, len)?);
                     }
                     let continues = record.is_continued;
-                    match records.last_mut().filter(|_| goes_on) {
-                        Some(last) => last.extents.append(&mut record.extents),
-                        None if matches!(record.name.as_str(), "." | "..") => {}
-                        None => records.push(record),
+                    let heap = record.heap_bytes();
+                    if goes_on && !records.is_empty() {
+                        records.grow(heap)?;
+                        let last = records.last_mut();
+                        last.into_iter()
+                            .for_each(|last| last.extents.append(&mut record.extents));
+                    } else if !matches!(record.name.as_str(), "." | "..") {
+                        records.push(record, heap)?;
                     }
                     goes_on = continues;
-                    if records.len() >= MAX_DIR_ENTRIES {
-                        return Ok(records);
-                    }
                 }
             }
         }
-        Ok(records)
+        Ok(records.into_vec())
     }
 
     /// The record at `path`. Links are not followed: there are none in what starts a system.

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 
 use super::boards::{firmware_volume, judge_board};
 use super::boot::Volume;
@@ -504,17 +506,17 @@ fn text(fs: &FileSystem, name: &str) -> Result<Option<String>, Error> {
 }
 
 /// Bytes of one file that are loaded: a board has little more memory for a kernel.
-const MAX_FILE_BYTES: usize = 256 << 20;
+const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// The files, and what is wrong with the image for the board.
 #[derive(Debug, Default)]
 pub struct PiStart {
     /// The kernel, which usually is U-Boot.
-    pub kernel: Option<Vec<u8>>,
+    pub kernel: Option<File>,
     /// The device tree.
     pub device_tree: Option<Vec<u8>>,
     /// The initial RAM disk, if `config.txt` names one.
-    pub initrd: Option<Vec<u8>>,
+    pub initrd: Option<File>,
     /// The command line of a kernel.
     pub command_line: Option<String>,
     /// Whether U-Boot loads another device tree, by its boot menu.
@@ -525,10 +527,12 @@ pub struct PiStart {
     pub notes: Vec<String>,
 }
 
-/// The files for `board` on the raw image `file`; `None` for a board that is not a Raspberry Pi.
+/// The files for `board` on the raw image `file`, without names in the directory `scratch`; `None` for a board that is not a
+/// Raspberry Pi.
 pub fn pi_start(
     file: File,
     board: &'static Board,
+    scratch: &Path,
     cancel: &Cancel,
 ) -> Result<Option<PiStart>, Error> {
     let Some(model) = board.raspberry_pi() else {
@@ -549,24 +553,42 @@ pub fn pi_start(
         ..PiStart::default()
     };
     if let Some(volume) = firmware_volume(&layout.volumes) {
-        start.load(volume, model)?;
+        start.load(volume, model, scratch)?;
     }
     Ok(Some(start))
 }
 
 impl PiStart {
-    fn load(&mut self, volume: &Volume, model: &PiModel) -> Result<(), Error> {
+    fn load(&mut self, volume: &Volume, model: &PiModel, scratch: &Path) -> Result<(), Error> {
         let boot = PiBoot::find(&volume.fs, model)?;
-        let read = |path: &Option<String>| match path {
-            Some(path) => volume.fs.start_of(path, MAX_FILE_BYTES),
+        let copied = |path: &Option<String>| match path {
+            Some(path) => unnamed_copy(&volume.fs, path, scratch),
             None => Ok(None),
         };
-        self.kernel = read(&boot.kernel)?;
-        self.device_tree = read(&boot.device_tree)?;
-        self.initrd = read(&boot.initrd)?;
+        self.kernel = copied(&boot.kernel)?;
+        self.initrd = copied(&boot.initrd)?;
+        self.device_tree = match &boot.device_tree {
+            Some(path) => volume.fs.start_of(path, MAX_TREE_BYTES)?,
+            None => None,
+        };
         self.command_line = boot.command_line;
         Ok(())
     }
+}
+
+/// The file at `path`, as one without a name in the directory `scratch`; `None` if it is no file.
+fn unnamed_copy(fs: &FileSystem, path: &str, scratch: &Path) -> Result<Option<File>, Error> {
+    if fs.find(path)? != Some(EntryKind::File) {
+        return Ok(None);
+    }
+    let mut copy = tempfile::tempfile_in(scratch)?;
+    let mut left = MAX_FILE_BYTES;
+    fs.copy(path, &mut |piece| {
+        copy.write_all(piece)?;
+        left = left.saturating_sub(piece.len() as u64);
+        Ok(left > 0)
+    })?;
+    Ok(Some(copy))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::image_name::Sidecar;
 use sdbuild_core::compression::Compression;
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::plain_file;
+use sdbuild_core::untrusted;
 
 /// Bytes of a list that are read.
 const MAX_LIST_BYTES: u64 = 1 << 20;
@@ -189,12 +190,12 @@ pub fn read_manifest(image: &Path) -> Result<Option<ManifestInfo>, Error> {
         Err(e) if plain_file::is_wrong_kind(&e) => return Err(no_manifest(&e)),
         read => read?,
     };
-    let VersionField { version } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
+    let VersionField { version } = untrusted::json(&text).map_err(|e| no_manifest(&e))?;
     if version != VERSION {
         let what = format!("{shown} is a manifest of version {version}, not {VERSION}");
         return Err(Error::unsupported(what));
     }
-    let fields: ComparedFields = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
+    let fields: ComparedFields = untrusted::json(&text).map_err(|e| no_manifest(&e))?;
     let ComparedFields {
         system,
         image,

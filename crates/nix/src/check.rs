@@ -26,6 +26,7 @@ pub use ways_in::who_logs_in;
 use crate::trace;
 use crate::trace::traced;
 use sdbuild_core::failure::Failure;
+use sdbuild_core::untrusted;
 use sdbuild_image::board::{Board, Start};
 
 /// The attributes of `expressions/default.nix` that have the facts, in the order of evaluation.
@@ -93,7 +94,7 @@ pub fn is_trace(line: &str) -> bool {
 /// The facts in `line` of Nix's log. Anything that the builder runs can write such a line.
 pub fn traced_facts(line: &str) -> Option<ConfigFacts> {
     let facts = traced(line, TRACED)?;
-    let facts: ConfigFacts = serde_json::from_str(&facts).ok()?;
+    let facts: ConfigFacts = untrusted::json(&facts).ok()?;
     Some(facts.at(Timestamp::now()))
 }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::git_source::Attributes;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::untrusted;
 
 /// Names in the path of an input: far more than anybody nests, and what follows itself ends there.
 const MAX_DEPTH: usize = 64;
@@ -85,7 +86,7 @@ pub struct LockedInput<'a> {
 impl Lock {
     /// The lock in `text`; `None` if it is none.
     pub fn parse(text: &str) -> Option<Self> {
-        let lock: Self = serde_json::from_str(text).ok()?;
+        let lock: Self = untrusted::json(text).ok()?;
         lock.nodes.contains_key(&lock.root).then_some(lock)
     }
 
@@ -247,6 +248,12 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Attributes, D::Er
         .collect())
 }
 
+/// The field that every version of the format has.
+#[derive(Deserialize)]
+struct Format {
+    version: u64,
+}
+
 /// What is wrong with the lock `text`, as the rest of a sentence.
 pub fn problem(text: &str) -> Option<String> {
     if text.trim().is_empty() {
@@ -255,19 +262,18 @@ pub fn problem(text: &str) -> Option<String> {
     if text.lines().any(|line| line.starts_with(CONFLICT_MARK)) {
         return Some("has marks of a conflict of git".to_owned());
     }
-    let lock: Value = match serde_json::from_str(text) {
-        Ok(lock) => lock,
-        Err(error) => return Some(format!("is not JSON: {error}")),
-    };
-    match lock.get("version").and_then(Value::as_u64) {
-        Some(version) if VERSIONS.contains(&version) => {}
-        Some(version) => {
+    match untrusted::json::<Format>(text).map(|format| format.version) {
+        Ok(version) if VERSIONS.contains(&version) => {}
+        Ok(version) => {
             let (first, last) = (VERSIONS.start(), VERSIONS.end());
             return Some(format!(
                 "has version {version}, and the builder's Nix reads versions {first} to {last}"
             ));
         }
-        None => return Some("has no version: it is not the lock of a flake".to_owned()),
+        Err(error) if error.is_data() => {
+            return Some(format!("is not the lock of a flake: {error}"));
+        }
+        Err(error) => return Some(format!("is not JSON: {error}")),
     }
     match Lock::parse(text) {
         None => Some("lacks the nodes with the flake's inputs".to_owned()),
@@ -279,7 +285,7 @@ pub fn problem(text: &str) -> Option<String> {
 
 /// The lock `text`, which the builder's Nix printed, formatted as Nix does.
 pub fn formatted(text: &str) -> Result<String, Failure> {
-    let lock: Value = serde_json::from_str(text).map_err(|_| not_a_lock())?;
+    let lock: Value = untrusted::json(text).map_err(|_| not_a_lock())?;
     if Lock::parse(text).is_none() || !lock.get("version").is_some_and(Value::is_u64) {
         return Err(not_a_lock());
     }

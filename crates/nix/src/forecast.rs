@@ -319,7 +319,7 @@ mod tests {
             r#"{{"cross":null,"tuned":false,"packages":[{{"name":"jemalloc","file":"pi.nix","line":3,"derivation":"{package}"}}],
                "kernel":null,"followers":[],"nixpkgs":"26.11pre"}}"#
         );
-        let changes: Changes = serde_json::from_str(&json).unwrap();
+        let changes: Changes = sdbuild_core::untrusted::json(&json).unwrap();
         let forecast = |paths| Forecast {
             build: 331,
             derivations: vec![package.clone()],

@@ -11,15 +11,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ignore::gitignore::GitignoreBuilder;
 use ignore::{DirEntry, Match, WalkBuilder};
 
+use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail};
 use sdbuild_core::plain_file;
+use sdbuild_core::untrusted::Budget;
 use sdbuild_image::image_name::is_output;
 
 pub const IGNORE_HINT: &str = "list it in .sdbuildignore to exclude it";
 /// sdbuild's own ignore file, with the syntax of `.gitignore`.
 pub const OWN_IGNORE_FILE: &str = ".sdbuildignore";
-/// Largest ignore file in bytes.
-const MAX_RULES_BYTES: u64 = 1 << 20;
+/// Bytes of all ignore files of a directory together: those of Linux have half of it. A rule takes up to 750 bytes of memory for each
+/// of its own.
+const MAX_RULES_BYTES: u64 = 128 << 10;
 
 /// Every path below `root` that is uploaded: no ignore file lists it, and it is not an image or a repository. `no_hidden`
 /// excludes hidden files.
@@ -31,7 +34,9 @@ pub fn walk(
     // would apply everywhere.
     let repository = root.ancestors().any(|dir| dir.join(".git").exists());
     let levels = if repository { usize::MAX } else { 1 };
-    root.ancestors().take(levels).try_for_each(check_rules)?;
+    let room = rules_room();
+    let mut outer = root.ancestors().take(levels);
+    outer.try_for_each(|dir| check_rules(dir, &room))?;
     let refused = Arc::new(Mutex::new(None));
     let refuse = Arc::clone(&refused);
     let mut walk = WalkBuilder::new(root)
@@ -47,7 +52,7 @@ pub fn walk(
             let uploaded = is_uploaded(entry);
             if uploaded
                 && is_dir(entry)
-                && let Err(failure) = check_rules(entry.path())
+                && let Err(failure) = check_rules(entry.path(), &room)
             {
                 *refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                 return false;
@@ -133,23 +138,28 @@ fn is_uploaded(entry: &DirEntry) -> bool {
     entry.file_name() != ".git" && (is_dir(entry) || !is_output(entry.path()))
 }
 
-/// A usage error when an ignore file that applies to `dir` cannot be read to its end.
-fn check_rules(dir: &Path) -> Result<(), Failure> {
-    check(&dir.join(OWN_IGNORE_FILE))?;
-    check(&dir.join(".gitignore"))?;
+/// The bytes of ignore files that may be read.
+fn rules_room() -> Budget {
+    Budget::new(MAX_RULES_BYTES, &Cancel::new())
+}
+
+/// A usage error when an ignore file that applies to `dir` cannot be read to its end, or does not fit into `room`.
+fn check_rules(dir: &Path, room: &Budget) -> Result<(), Failure> {
+    check(&dir.join(OWN_IGNORE_FILE), room)?;
+    check(&dir.join(".gitignore"), room)?;
     let git = dir.join(".git");
     let repository = if git.is_file() {
         repository_of_work_tree(&git)?
     } else {
         Some(git)
     };
-    repository.map_or(Ok(()), |git| check(&git.join("info/exclude")))
+    repository.map_or(Ok(()), |git| check(&git.join("info/exclude"), room))
 }
 
 /// The repository that the file `.git` of a linked work tree refers to; `None` when it refers to none.
 pub fn repository_of_work_tree(git: &Path) -> Result<Option<PathBuf>, Failure> {
     let first_line = |path: &Path| {
-        check(path)?;
+        check(path, &rules_room())?;
         // A missing file and one that is not text have no rules.
         let text = plain_file::read_text(path, MAX_RULES_BYTES).ok();
         Ok::<_, Failure>(text.and_then(|text| text.lines().next().map(str::to_owned)))
@@ -166,16 +176,16 @@ pub fn repository_of_work_tree(git: &Path) -> Result<Option<PathBuf>, Failure> {
     Ok(common.map(|common| dir.join(common)))
 }
 
-/// A usage error when the ignore file `path` cannot be read to its end. A missing file and a directory of that name
-/// have no rules.
-fn check(path: &Path) -> Result<(), Failure> {
+/// A usage error when the ignore file `path` cannot be read to its end, or does not fit into `room`. A missing file and a directory of
+/// that name have no rules.
+fn check(path: &Path, room: &Budget) -> Result<(), Failure> {
     let Ok(meta) = fs::metadata(path) else {
         return Ok(());
     };
-    let reason = if meta.is_dir() || (meta.is_file() && meta.len() <= MAX_RULES_BYTES) {
+    let reason = if meta.is_dir() || (meta.is_file() && room.spend(meta.len()).is_ok()) {
         return Ok(());
     } else if meta.is_file() {
-        format!("it is larger than {MAX_RULES_BYTES} bytes")
+        format!("the ignore files here have more than {MAX_RULES_BYTES} bytes together")
     } else {
         "it is not a plain file".to_owned()
     };

@@ -5,21 +5,22 @@
 
 mod count;
 mod forecast;
+mod record;
 mod step;
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
 use self::count::Count;
 use self::forecast::forecast;
+use self::record::Record;
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::redact::hide_private_keys;
 use sdbuild_core::text::{strip_control, truncate};
+use sdbuild_core::untrusted;
 
 /// More activities than a build has at the same time; at this number the table is cleared so that it cannot grow.
-const MAX_ACTIVITIES: usize = 1 << 16;
+const MAX_ACTIVITIES: usize = 1 << 12;
 
 /// Prefix of the line in which `containers/builder/glue` reports how many derivations will be built under emulation.
 const TO_EMULATE: &str = "sdbuild: to emulate: ";
@@ -29,6 +30,8 @@ const DEFAULT_LEVEL: u8 = 3;
 const MAX_PATH_CHARS: usize = 256;
 /// Characters of any other text of the log that are kept.
 const MAX_TEXT_CHARS: usize = 64 * 1024;
+/// Bytes of a text that are read: more than so many characters have.
+const MAX_TEXT_BYTES: usize = 4 * MAX_TEXT_CHARS + 4;
 
 /// Activity types that are distinguished (`ActivityType` in Nix's `src/libutil/logging.hh`).
 mod activity {
@@ -121,14 +124,14 @@ impl Log {
         let Some(json) = line.strip_prefix("@nix ") else {
             return other();
         };
-        let Ok(value) = serde_json::from_str::<Value>(json) else {
+        let Ok(record) = untrusted::json::<Record>(json) else {
             return other();
         };
-        match value.get("action").and_then(Value::as_str) {
-            Some("msg") => Some(self.message(&value)),
-            Some("start") => self.start(&value),
-            Some("stop") => number(&value, "id").and_then(|id| self.stop(id)),
-            Some("result") => self.result(&value),
+        match record.action.as_str() {
+            "msg" => Some(self.message(&record)),
+            "start" => self.start(&record),
+            "stop" => record.id.and_then(|id| self.stop(id)),
+            "result" => self.result(&record),
             _ => other(),
         }
     }
@@ -138,77 +141,79 @@ impl Log {
         self.error.take()
     }
 
-    fn message(&mut self, value: &Value) -> NixEvent {
-        let text = string(value, "msg").unwrap_or_default();
-        let level = level(value, &text);
+    fn message(&mut self, record: &Record) -> NixEvent {
+        let text = record.msg.as_deref().map(clean).unwrap_or_default();
+        let level = record.level_of(&text);
         // `builtins.trace` has the level of an error: NixOS warns with it.
         if level == 0 && !text.starts_with("trace: ") {
-            let summary = string(value, "raw_msg").unwrap_or_else(|| text.clone());
-            let position = position(value);
+            let summary = record.raw_msg.as_deref().map(clean);
             self.error = Some(NixError {
-                summary,
+                summary: summary.unwrap_or_else(|| text.clone()),
                 text: text.clone(),
-                position,
+                position: record.position(),
             });
         }
         forecast(&text).unwrap_or(NixEvent::Message { level, text })
     }
 
-    fn start(&mut self, value: &Value) -> Option<NixEvent> {
-        let (id, kind) = (number(value, "id")?, number(value, "type").unwrap_or(0));
-        let parent = number(value, "parent").unwrap_or(0);
-        if self.is_reported_again(id, kind, parent, value) {
+    fn start(&mut self, record: &Record) -> Option<NixEvent> {
+        let (id, kind) = (record.id?, record.kind.unwrap_or(0));
+        let parent = record.parent.unwrap_or(0);
+        let path = record.path(0);
+        let derivation = path.clone().filter(|_| kind == activity::BUILD);
+        if self.is_reported_again(id, kind, parent, derivation.as_ref()) {
             return None;
         }
-        let text = string(value, "text").unwrap_or_default();
-        let subject = || {
-            let path = field_text(value, 0).unwrap_or_else(|| text.clone());
-            truncate(&path, MAX_PATH_CHARS).into_owned()
-        };
+        let subject = || path.unwrap_or_else(|| record.path_in_text());
         let event = match kind {
             activity::BUILD => Some(NixEvent::BuildStarted {
                 id,
                 derivation: subject(),
-                machine: truncate(&field_text(value, 1).unwrap_or_default(), MAX_PATH_CHARS)
-                    .into_owned(),
+                machine: record.path(1).unwrap_or_default(),
             }),
             activity::SUBSTITUTE => Some(NixEvent::FetchStarted {
                 id,
                 path: subject(),
-                cache: truncate(&field_text(value, 1).unwrap_or_default(), MAX_PATH_CHARS)
-                    .into_owned(),
+                cache: record.path(1).unwrap_or_default(),
             }),
             activity::REALISE | activity::BUILDS | activity::COPY_PATHS => None,
-            activity::FILE_TRANSFER | activity::COPY_PATH => activity_message(value, text),
-            _ => return activity_message(value, text),
+            activity::FILE_TRANSFER | activity::COPY_PATH => record.activity_message(),
+            _ => return record.activity_message(),
         };
         if self.activities.len() >= MAX_ACTIVITIES {
             self.activities.clear();
-            self.remote.clear();
         }
         let activity = Activity {
             kind,
             parent,
-            derivation: field_text(value, 0).filter(|_| kind == activity::BUILD),
+            derivation,
             last_counts: None,
         };
         self.activities.insert(id, activity);
         event
     }
 
-    /// Whether a remote builder reports what Nix here reports too: the build that was sent there, and its count of builds, which
-    /// is below another activity.
-    fn is_reported_again(&mut self, id: u64, kind: u64, parent: u64, value: &Value) -> bool {
+    /// Whether a remote builder reports what Nix here reports too: the build of `derivation` that was sent there, and its count of
+    /// builds, which is below another activity.
+    fn is_reported_again(
+        &mut self,
+        id: u64,
+        kind: u64,
+        parent: u64,
+        derivation: Option<&String>,
+    ) -> bool {
         if kind != activity::BUILD {
             return kind == activity::BUILDS && self.activities.contains_key(&parent);
         }
-        let derivation = field_text(value, 0);
         let mut running = self.activities.iter();
-        let same = running.find(|(_, one)| one.kind == kind && one.derivation == derivation);
+        let same = running.find(|(_, one)| one.derivation.as_ref() == derivation);
         let outer = same
             .map(|(outer, _)| *outer)
             .filter(|_| derivation.is_some());
         outer.is_some_and(|outer| {
+            if self.remote.len() >= MAX_ACTIVITIES {
+                self.remote.clear();
+            }
             self.remote.insert(id, outer);
             true
         })
@@ -220,27 +225,27 @@ impl Log {
         matches!(kind, activity::BUILD | activity::SUBSTITUTE).then_some(NixEvent::Stopped { id })
     }
 
-    fn result(&mut self, value: &Value) -> Option<NixEvent> {
-        let id = number(value, "id")?;
+    fn result(&mut self, record: &Record) -> Option<NixEvent> {
+        let id = record.id?;
         let id = self.remote.get(&id).copied().unwrap_or(id);
-        match number(value, "type")? {
+        match record.kind? {
             result::BUILD_LINE | result::POST_BUILD_LINE => Some(NixEvent::BuildLine {
                 id,
-                line: field_text(value, 0)?,
+                line: clean(record.field_text(0)?),
             }),
             result::PHASE => Some(NixEvent::BuildPhase {
                 id,
-                phase: field_text(value, 0)?,
+                phase: clean(record.field_text(0)?),
             }),
-            result::PROGRESS | result::SET_EXPECTED => self.count(id, value),
+            result::PROGRESS | result::SET_EXPECTED => self.count(id, record),
             _ => None,
         }
     }
 
     /// The event of a count, unless it repeats the one before.
-    fn count(&mut self, id: u64, value: &Value) -> Option<NixEvent> {
-        let (done, expected) = (field(value, 0)?.as_u64()?, field(value, 1)?.as_u64()?);
-        let running = field(value, 2).and_then(Value::as_u64).unwrap_or(0);
+    fn count(&mut self, id: u64, record: &Record) -> Option<NixEvent> {
+        let (done, expected) = (record.field_number(0)?, record.field_number(1)?);
+        let running = record.field_number(2).unwrap_or(0);
         let activity = self.activities.get_mut(&id)?;
         let counts_transfers = done == activity::FILE_TRANSFER;
         let counts = Some([done, expected, running]);
@@ -305,58 +310,13 @@ impl Log {
     }
 }
 
-/// The position in a message. Nix appends line and column to `file` as well.
-fn position(value: &Value) -> Option<Position> {
-    let (path, line) = (string(value, "file")?, number(value, "line")?);
-    let column = number(value, "column").unwrap_or(0);
-    let file = path.strip_suffix(&format!(":{line}:{column}"));
-    Some(Position {
-        file: file.unwrap_or(&path).to_owned(),
-        line,
-        column,
-    })
-}
-
-/// The text of an activity that is neither build nor fetch, as a message of the activity's level.
-fn activity_message(value: &Value, text: String) -> Option<NixEvent> {
-    let level = level(value, &text);
-    (!text.is_empty()).then_some(NixEvent::Message { level, text })
-}
-
-/// Nix's verbosity level of a `text`: 0 is an error, 3 (the default) is shown without flags. That Nix waits, for a lock of another
-/// process or for a machine, has the level of a warning, but is none.
-fn level(value: &Value, text: &str) -> u8 {
-    let level =
-        number(value, "level").map_or(DEFAULT_LEVEL, |n| u8::try_from(n).unwrap_or(u8::MAX));
-    if text.starts_with("waiting for ") {
-        level.max(DEFAULT_LEVEL)
-    } else {
-        level
-    }
-}
-
 /// `text` as it may be shown and written to the log: without terminal control, without the passwords of addresses, which Nix names
 /// as `flake.nix` has them, and without private keys; at most `MAX_TEXT_CHARS` characters and `…`.
 pub fn clean(text: &str) -> String {
-    let plain = strip_control(text);
+    let read = text.floor_char_boundary(MAX_TEXT_BYTES);
+    let plain = strip_control(text.get(..read).unwrap_or_default());
     let without_keys = hide_private_keys(&plain);
     truncate(&hide_secrets(&without_keys), MAX_TEXT_CHARS).into_owned()
-}
-
-fn number(value: &Value, key: &str) -> Option<u64> {
-    value.get(key)?.as_u64()
-}
-
-fn string(value: &Value, key: &str) -> Option<String> {
-    value.get(key)?.as_str().map(clean)
-}
-
-fn field(value: &Value, index: usize) -> Option<&Value> {
-    value.get("fields")?.get(index)
-}
-
-fn field_text(value: &Value, index: usize) -> Option<String> {
-    field(value, index)?.as_str().map(clean)
 }
 
 #[cfg(test)]

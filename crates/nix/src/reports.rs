@@ -13,6 +13,7 @@ use sdbuild_core::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::image_choice::ImageChoice;
+use sdbuild_core::untrusted;
 
 /// A line of JSON follows, see `flake-source.nix`.
 const FLAKE: &str = "sdbuild: flake: ";
@@ -144,7 +145,7 @@ const CHOICE: &str = "sdbuild: image choice";
 /// The choice of the image in `line` of Nix's log, if that is a sound one. Anything that the builder runs can write such a line.
 pub fn image_choice(line: &str) -> Option<ImageChoice> {
     let choice = traced(line, CHOICE)?;
-    let choice: ImageChoice = serde_json::from_str(&choice).ok()?;
+    let choice: ImageChoice = untrusted::json(&choice).ok()?;
     choice.is_sound().then_some(choice)
 }
 
@@ -177,7 +178,7 @@ pub struct FlakeReport {
 impl FlakeReport {
     /// The report in `json`, a line of the builder's log; `None` when it is not one.
     pub fn parse(json: &str) -> Option<Self> {
-        let report: Self = serde_json::from_str(json).ok()?;
+        let report: Self = untrusted::json(json).ok()?;
         let valid = is_store_path(&report.source)
             && is_store_path(&report.expressions)
             && is_nar_hash(&report.nar_hash)

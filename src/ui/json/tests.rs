@@ -4,7 +4,7 @@ use sdbuild_core::event::{ImageDone, Phase, RunSummary};
 
 fn object(event: &Event) -> Value {
     let line = Json::default().line(event, &State::default(), Duration::from_micros(1_234_567));
-    serde_json::from_str(&line.unwrap()).unwrap()
+    sdbuild_core::untrusted::json(&line.unwrap()).unwrap()
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn failures_become_objects() {
     let text = failure(&first);
     let all: Vec<Value> = text
         .lines()
-        .map(|l| serde_json::from_str(l).unwrap())
+        .map(|l| sdbuild_core::untrusted::json(l).unwrap())
         .collect();
     assert_eq!(all.len(), 2);
     assert_eq!(all[0]["hints"], json!(["add one"]));
@@ -139,7 +139,7 @@ fn every_kind_and_field_is_documented() {
     let others = format!("{}\n{}", dropped_lines(1), failure(&Failure::usage("x")));
     let others = others
         .lines()
-        .map(|line| serde_json::from_str(line).unwrap());
+        .map(|line| sdbuild_core::untrusted::json(line).unwrap());
     for object in all().iter().map(object).chain(others) {
         let kind = format!("| `{}` |", object["event"].as_str().unwrap());
         let row = docs.lines().find(|line| line.starts_with(&kind));

@@ -50,6 +50,12 @@ const REPART: &str = r#"{ config, pkgs, modulesPath, ... }: {
 
 fn outputs() -> String {
     let root = "fileSystems.\"/\" = { device = \"/dev/sda1\"; fsType = \"ext4\"; };";
+    let mount = |path: &str, device: &str| {
+        format!(
+            "fileSystems.\"{path}\" = {{ device = \"/dev/disk/{device}\"; fsType = \"{}\"; }};",
+            if path == "/" { "ext4" } else { "vfat" }
+        )
+    };
     let card = "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ];";
     let on = |module: &str, more: &str| format!("imports = [ ./{module} ]; {more}");
     let disk = "disko.devices.disk.main = { };";
@@ -66,6 +72,9 @@ fn outputs() -> String {
         machine("generator", &on("generator.nix", root)),
         machine("efi", efi),
         machine("installed", root),
+        machine("running", &format!("{} {}", mount("/", "by-uuid/44444444-4444-4444-8888-888888888888"), mount("/boot/firmware", "by-uuid/2178-694E"))),
+        machine("beside", root),
+        "images.beside = self.nixosConfigurations.generator.config.system.build.raw;".to_owned(),
         machine("weak", "fileSystems.\"/\".device = lib.mkDefault \"/dev/sda1\";"),
         machine("variant", "image.modules.small.system.build.image = pkgs.runCommand \"small\" { } \"exit 1\";"),
         "nixosConfigurations.image = self.nixosConfigurations.card.config.system.build.sdImage;".to_owned(),
@@ -102,6 +111,7 @@ fn the_configuration_itself_decides_which_image_is_built() {
     for (name, more, attribute, by, file) in [
         ("plain", &[][..], "images.sd-card", "sdbuild", None),
         ("weak", &[], "images.sd-card", "sdbuild", None),
+        ("running", &[], "images.sd-card", "sdbuild", None),
         ("data", &[], "images.sd-card", "sdbuild", None),
         ("card", &[], "sdImage", "image-module", Some(SD_IMAGE)),
         ("own", &[], "sdImage", "user-module", None),
@@ -112,6 +122,7 @@ fn the_configuration_itself_decides_which_image_is_built() {
     ] {
         let reference = format!("pi#{name}");
         let checked = check(&user, &[&["--flake", &reference], more].concat());
+        assert_eq!(report(&checked)["evaluates"], true, "{name}: {}", checked.stderr);
         let mut expected =
             json!({ "attribute": of_build(attribute), "chosen_by": by, "file": file });
         if name == "repart" {
@@ -119,6 +130,8 @@ fn the_configuration_itself_decides_which_image_is_built() {
         }
         assert_eq!(report(&checked)["image"], expected, "{name}: {}", checked.stderr);
     }
+    let beside = report(&check(&user, &["--flake", "pi#beside"]));
+    assert_eq!(beside["image"]["attribute"], "images.beside");
     runs.assert_nothing_left();
 }
 
@@ -252,5 +265,10 @@ fn an_image_is_found_by_its_name_in_unusual_outputs() {
     FlakeRepository::new(&user, "only", &[("flake.nix", &text)]);
     lock(&user, &["--flake", "only"]).assert_exit_code(0);
     assert_eq!(image("only"), "packages.aarch64-linux.image");
+    // One of several packages is named.
+    let text = text.replace("linux.image", "linux.shed");
+    user.write("only/flake.nix", &text);
+    let refused = dry("only").assert_exit_code(2);
+    assert!(refused.stderr.contains("only#packages.aarch64-linux.shed"), "{}", refused.stderr);
     runs.assert_nothing_left();
 }

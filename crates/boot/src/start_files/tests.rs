@@ -8,7 +8,7 @@ mod start_files {
         let scratch = tempfile::tempdir().unwrap();
         let write = |tree: &[u8]| {
             let start = PiStart {
-                kernel: Some(b"kernel".to_vec()),
+                kernel: Some(tempfile::tempfile().unwrap()),
                 device_tree: Some(tree.to_vec()),
                 ..PiStart::default()
             };

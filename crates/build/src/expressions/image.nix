@@ -98,9 +98,8 @@ let
       null;
 
   # What keeps the card of nixpkgs, which `system.build.images` has for every configuration, from being the image of this one.
-  card = {
+  card = import ./card.nix // {
     module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
-    root = "/dev/disk/by-label/NIXOS_SD";
     fsType = "ext4";
   };
   # What the strongest definitions say, unless they give way to those of the card.
@@ -110,7 +109,7 @@ let
       all = tryOr [ ] (forced (definitionsOf options.fileSystems [ "/" name ]));
       strongest = foldl' (least: one: if one.priority < least then one.priority else least) 100 all;
     in
-    filter (one: one.priority == strongest && isString one.value && one.value != (if name == "device" then card.root else card.fsType)) all;
+    filter (one: one.priority == strongest && isString one.value && !(if name == "device" then card.isRoot one.value else one.value == card.fsType)) all;
   forced = found: builtins.seq (foldl' (rest: one: builtins.seq one.value rest) null found) found;
   root = firstOf (map (one: one // { name = "device"; }) (ofRoot "device") ++ map (one: one // { name = "fsType"; }) (ofRoot "fsType"));
   hasDisko = tryOr false ((evaluation.config.disko or { }).devices.disk or { } != { });

@@ -16,6 +16,7 @@ use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::nearest::similar_names;
 use sdbuild_core::shell_word::quoted;
+use sdbuild_core::untrusted;
 use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text, lock_command};
 use sdbuild_nix::flake_file::FlakeFile;
 use sdbuild_nix::flake_lock::{Edge, Lock, Node};
@@ -110,7 +111,7 @@ impl Flake {
         if self.new_inputs().next().is_none() {
             return Ok(text);
         }
-        let mut lock = serde_json::from_str(&text).or_internal("read the lock that Nix wrote")?;
+        let mut lock = untrusted::json(&text).or_internal("read the lock that Nix wrote")?;
         for (at, new) in self.new_inputs() {
             new.complete(at, &mut lock)?;
         }

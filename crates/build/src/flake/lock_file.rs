@@ -11,7 +11,7 @@ use sdbuild_nix::flake_lock::{formatted, problem};
 /// File name of a flake's lock.
 pub const NAME: &str = "flake.lock";
 /// Largest lock that is read, in bytes.
-const MAX_FILE_BYTES: u64 = 16 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// The text of the lock in `dir`; `None` without one. A usage error when it is not a plain file or cannot be read.
 pub fn read(dir: &Path) -> Result<Option<String>, Failure> {
@@ -85,7 +85,7 @@ mod tests {
                 "{",
                 "is not JSON: EOF while parsing an object at line 1 column 1",
             ),
-            ("[]", "has no version"),
+            ("[]", "is not the lock of a flake"),
             (
                 "{\"version\":99}",
                 "version 99, and the builder's Nix reads versions 5 to 7",

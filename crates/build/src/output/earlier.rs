@@ -13,6 +13,7 @@ use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::plain_file;
 use sdbuild_core::plain_file::FileVersion;
+use sdbuild_core::untrusted;
 use sdbuild_image::image_name::Sidecar;
 use sdbuild_image::sidecars::{MAX_MANIFEST_BYTES, VERSION};
 use sdbuild_image::{ImageFile, ImageKind};
@@ -35,7 +36,7 @@ impl EarlierImage {
     fn described(dir: &Path, name: &str) -> Option<Self> {
         let file = Sidecar::Manifest.path(&dir.join(name));
         let manifest = plain_file::read_text(&file, MAX_MANIFEST_BYTES).ok()?;
-        let fields: EarlierManifest = serde_json::from_str(&manifest).ok()?;
+        let fields: EarlierManifest = untrusted::json(&manifest).ok()?;
         let is_of_image = fields.version == VERSION && fields.image.name == name;
         let version = FileVersion::of(&fs::metadata(dir.join(name)).ok()?);
         is_of_image.then_some(Self {
@@ -184,7 +185,7 @@ pub fn older_images(new: &Image) -> Vec<(String, u64)> {
     let path = &new.path;
     let (Some(dir), Ok(of_new)) = (
         path.parent(),
-        serde_json::from_str::<EarlierManifest>(&new.manifest),
+        untrusted::json::<EarlierManifest>(&new.manifest),
     ) else {
         return Vec::new();
     };

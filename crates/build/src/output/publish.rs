@@ -37,6 +37,7 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::hash::{Sha256Hash, hash_reader};
 use sdbuild_core::locked_file;
 use sdbuild_core::plain_file;
+use sdbuild_core::untrusted;
 use sdbuild_image::image_name::Sidecar;
 
 /// A file that is written, and its final name.
@@ -389,9 +390,9 @@ pub(super) fn remove_orphans(dir: &Path) {
 /// Removes the orphans of one stale record, then the record.
 fn apply(dir: &Path, record: &Path, budget: &mut u64) -> io::Result<()> {
     let file = locked_file::open_stale(record)?;
-    let mut bytes = Vec::new();
-    (&file).take(MAX_RECORD_BYTES).read_to_end(&mut bytes)?;
-    let content: Content = serde_json::from_slice(&bytes)?;
+    let mut text = String::new();
+    (&file).take(MAX_RECORD_BYTES).read_to_string(&mut text)?;
+    let content: Content = untrusted::json(&text)?;
     // Where the image exists the publication was complete.
     if is_file_name(&content.image) && dir.join(&content.image).symlink_metadata().is_err() {
         let owner = file.metadata()?.uid();

@@ -20,6 +20,7 @@ use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_core::parent_dir::parent_dir;
 use sdbuild_core::plain_file;
 use sdbuild_core::private_dir;
+use sdbuild_core::untrusted;
 
 /// Trees that are remembered.
 const MAX_TREES: usize = 20;
@@ -106,7 +107,7 @@ fn summarize_at(
 
 fn entries(memory: &Path) -> Vec<Entry> {
     let text = plain_file::read_text(memory, MAX_FILE_BYTES).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    untrusted::json(&text).unwrap_or_default()
 }
 
 fn note(memory: &Path, mut entries: Vec<Entry>, new: Entry) -> io::Result<()> {

@@ -14,6 +14,7 @@ use roxmltree::{Document, Node};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::untrusted;
 use sdbuild_engine::artifact::http_client;
 use serde_json::Value;
 
@@ -329,7 +330,7 @@ impl Account {
 
 /// AWS's name of an error and its words: in a header and JSON from EBS, in XML from EC2.
 fn reason(headers: &HeaderMap, body: &str) -> Option<(String, String)> {
-    if let Ok(json) = serde_json::from_str::<Value>(body) {
+    if let Ok(json) = untrusted::json::<Value>(body) {
         let header = headers
             .get("x-amzn-errortype")
             .and_then(|value| value.to_str().ok());
@@ -590,7 +591,7 @@ impl Client {
             signs_body: true,
         };
         let body = self.send(&call).await?.body;
-        serde_json::from_str(&body).map_err(|error| Error::Unexpected {
+        untrusted::json(&body).map_err(|error| Error::Unexpected {
             action,
             what: error.to_string(),
         })

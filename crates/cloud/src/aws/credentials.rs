@@ -14,6 +14,7 @@ use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::plain_file;
 use sdbuild_core::program::find_program;
 use sdbuild_core::timeout::timeout;
+use sdbuild_core::untrusted;
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -207,7 +208,8 @@ async fn from_process(
             .hint("log in again, for instance with aws sso login"));
     }
     // serde's words would quote what was printed.
-    let printed: Option<Printed> = serde_json::from_slice(&output.stdout).ok();
+    let printed = std::str::from_utf8(&output.stdout).ok();
+    let printed: Option<Printed> = printed.and_then(|text| untrusted::json(text).ok());
     match printed {
         Some(printed) if printed.version == 1 => Ok(Credentials::new(
             printed.access_key_id,

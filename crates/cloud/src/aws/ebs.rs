@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use reqwest::Method;
 use sdbuild_core::hash::{Hasher, Sha256Hash};
+use sdbuild_core::untrusted;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -55,7 +56,7 @@ impl Client {
         let answer = self.send(&call).await?;
         let unexpected = |what: String| Error::Unexpected { action, what };
         let started: Started =
-            serde_json::from_str(&answer.body).map_err(|error| unexpected(error.to_string()))?;
+            untrusted::json(&answer.body).map_err(|error| unexpected(error.to_string()))?;
         if started.block_size != BLOCK_BYTES {
             return Err(unexpected(format!(
                 "blocks of {} bytes",

@@ -22,6 +22,7 @@ use crate::machine::record::why;
 use crate::machine::record::{Entry, OwnRecord, seconds_after};
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::timeout::timeout;
+use sdbuild_core::untrusted;
 
 /// Bytes of the order.
 const MAX_ORDER: u64 = 64 << 10;
@@ -69,7 +70,7 @@ async fn connect() -> io::Result<(RentalRequest, BufReader<OwnedReadHalf>, Owned
     let mut read = BufReader::new(read);
     let mut line = String::new();
     (&mut read).take(MAX_ORDER).read_line(&mut line).await?;
-    Ok((serde_json::from_str(&line)?, read, write))
+    Ok((untrusted::json(&line)?, read, write))
 }
 
 /// Writes each report to sdbuild, until there are no more or it is gone.

@@ -18,6 +18,7 @@ use sdbuild_core::event::{Event, Events, Phase};
 use sdbuild_core::failure::{Failure, Leftover, OrFail as _};
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::session::start_own;
+use sdbuild_core::untrusted;
 use sdbuild_engine::ssh_machine::SshMachine;
 
 /// For all attempts of the holder together.
@@ -147,7 +148,7 @@ impl Rental {
     async fn next_report(&mut self) -> Option<Report> {
         loop {
             let line = self.reports.next_line().await.ok().flatten()?;
-            if let Ok(report) = serde_json::from_str(&line) {
+            if let Ok(report) = untrusted::json(&line) {
                 return Some(report);
             }
         }

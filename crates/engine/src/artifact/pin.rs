@@ -7,6 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::untrusted;
 
 /// The largest size of a pin in bytes: a larger one is a mistake or an attack.
 const MAX_PIN_BYTES: u64 = 2 << 30;
@@ -76,7 +77,7 @@ pub struct Lock {
 
 impl Lock {
     pub fn parse(text: &str) -> Result<Self, PinError> {
-        let lock: Self = serde_json::from_str(text)?;
+        let lock: Self = untrusted::json(text)?;
         if lock.schema != 1 {
             return Err(PinError::Schema(lock.schema));
         }

@@ -275,6 +275,7 @@ fn unknown_lines_are_text() {
         "@nix {",
         "@nix []",
         r#"@nix {"action":"dance"}"#,
+        r#"@nix {"action":"msg","msg":7}"#,
     ] {
         assert_eq!(log.line(line), Some(NixEvent::Other(line.to_owned())));
     }
@@ -292,7 +293,7 @@ fn unknown_lines_are_text() {
         None
     );
     assert_eq!(
-        log.line(r#"@nix {"action":"msg","level":99999,"msg":7}"#),
+        log.line(r#"@nix {"action":"msg","level":99999}"#),
         Some(NixEvent::Message {
             level: 255,
             text: String::new()

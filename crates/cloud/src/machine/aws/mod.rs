@@ -347,7 +347,7 @@ mod user_data_tests {
         let [host, login] = ["host", "login"].map(|name| KeyPair::generate(name).unwrap());
         let text = user_data(&host, &login, Duration::from_mins(15));
         let json = text.strip_prefix("#cloud-config\n").unwrap();
-        let json: serde_json::Value = serde_json::from_str(json).unwrap();
+        let json: serde_json::Value = sdbuild_core::untrusted::json(json).unwrap();
         assert_eq!(json["ssh_keys"]["ed25519_private"], host.private.as_str());
         assert_eq!(json["ssh_authorized_keys"][0], login.public.as_str());
         assert_eq!(json["bootcmd"][0][4], "900");

@@ -84,12 +84,14 @@ fn image_has_what_a_container_needs() {
         image.diff_ids,
         [format!("sha256:{}", Sha256Hash::of(layer))]
     );
-    let manifest: serde_json::Value = serde_json::from_slice(&outer["manifest.json"]).unwrap();
+    let manifest: serde_json::Value =
+        sdbuild_core::untrusted::json(str::from_utf8(&outer["manifest.json"]).unwrap()).unwrap();
     let config_name = manifest[0]["Config"].as_str().unwrap();
     assert_eq!(manifest[0]["Layers"], serde_json::json!(["layer.tar"]));
     let config = &outer[config_name];
     assert_eq!(config_name, format!("{}.json", Sha256Hash::of(config)));
-    let config: serde_json::Value = serde_json::from_slice(config).unwrap();
+    let config: serde_json::Value =
+        sdbuild_core::untrusted::json(str::from_utf8(config).unwrap()).unwrap();
     assert_eq!(
         config["rootfs"]["diff_ids"],
         serde_json::json!(image.diff_ids)
