@@ -367,7 +367,7 @@ fn tell_next(args: &InitArgs, settings: &settings::Init<'_>, is_locked: bool, co
     }
     let words = ["lock", "check", "build"].into_iter();
     let words = words.skip(usize::from(!args.flake || is_locked));
-    commands.extend(words.map(|word| format!("`sdbuild {}`", [word, flag, &path].concat())));
+    commands.extend(words.map(|word| format!("`{}`", ["sdbuild ", word, flag, &path].concat())));
     let files = if args.flake { "files" } else { "file" };
     let next = listed(&commands);
     let text = format!("next: look through the {files}, then {next}");

@@ -62,11 +62,11 @@ async fn steps(
         }
     };
     let source = SourceRecord::of(&job.source);
-    let prepared = builder_step::prepare(run, &images.builder, job, scope).await?;
+    let builder = builder_step::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.request.common.state_dir;
     let last = last_times(state_dir, &configuration_id(run.plan));
     run.context.events.emit(Event::LastTimes(last));
-    let build = builder_step::build(run, prepared, (&images, emulation), scope);
+    let build = builder_step::build(run, builder, (&images, emulation), scope);
     let built = Box::pin(build).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.

@@ -374,9 +374,12 @@ async fn fetch(
         phase: Phase::Nixpkgs,
     };
     let file = fetcher.url(remote, &context.cancel).await;
-    let file = file.map_err(|failure| match failure.class {
-        Class::Environment => failure.hint(NAME_ANOTHER),
-        _ => failure,
+    let file = file.map_err(|failure| {
+        if failure.class == Class::Environment {
+            failure.hint(NAME_ANOTHER)
+        } else {
+            failure
+        }
     })?;
     Ok(Downloaded {
         path: file.path,

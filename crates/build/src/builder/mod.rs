@@ -476,7 +476,7 @@ impl BuildJob {
     /// Says that Nix copies a large flake to its store; the phase that does it.
     fn tell_of_copying(&self, events: &Events) -> Option<Phase> {
         let bytes = self.source.uploaded_bytes();
-        if !self.source.flake().is_some() || bytes < MIN_COPIED_BYTES {
+        if self.source.flake().is_none() || bytes < MIN_COPIED_BYTES {
             return None;
         }
         let phase = match self.command.task {
