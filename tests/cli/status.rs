@@ -27,8 +27,7 @@ fn without_an_engine_the_rest_is_shown() {
         assert!(line.chars().count() <= 80, "{line}");
     }
 
-    let shown = run(&mut user.sdbuild(&["status", "--json"])).assert_exit_code(0).stdout;
-    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let json = run(&mut user.sdbuild(&["status", "--json"])).assert_exit_code(0).json();
     assert_eq!(json["version"], 1);
     assert_eq!(json["runs"][0]["life"], "dead");
     assert_eq!(json["runs"][0]["endpoint"], "unix:///gone.sock");

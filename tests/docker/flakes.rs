@@ -30,8 +30,7 @@ fn check(user: &TestUser, words: &[&str]) -> Outcome {
 
 /// The texts of the configuration's own warnings: a configuration tells by them what it knows about itself.
 fn told(checked: &Outcome) -> String {
-    let report: Value = serde_json::from_str(&checked.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}{}", checked.stdout, checked.stderr));
+    let report = checked.json();
     let findings = report["findings"].as_array().unwrap().iter();
     let warnings = findings.filter(|finding| finding["id"] == "warning");
     warnings.map(ToString::to_string).collect()
@@ -50,7 +49,6 @@ fn lock(user: &TestUser, words: &[&str]) -> Outcome {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one repository in its states, for several")]
 fn a_flake_is_evaluated_as_git_sees_it() {
     needs!(engine_ready());
     let user = without_a_network();
@@ -170,13 +168,8 @@ fn a_flake_builds_what_the_module_builds() {
     let body =
         format!("networking.hostName = \"twin\"; environment.etc.nonce.text = \"{}\";", nonce());
     let module = flake_module(&body);
-    user.write("sd-card.nix", &module);
-    let built = run(&mut user.build(&[])).assert_exit_code(0);
-    let manifest = |built: &Outcome| -> Value {
-        let path = format!("{}.json", built.image().display());
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    };
-    let by_module = manifest(&built);
+    let built = user.build_of(&module, &[]).assert_exit_code(0);
+    let by_module = built.manifest();
     let outputs = flake_configuration("twin", &module);
     let repository =
         FlakeRepository::new(&user, "pi", &[("flake.nix", &flake_text("./nixpkgs", &outputs))]);
@@ -187,7 +180,7 @@ fn a_flake_builds_what_the_module_builds() {
     let built = run(&mut command).assert_exit_code(0).assert_stderr_contains(&[
         "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory",
     ]);
-    let by_flake = manifest(&built);
+    let by_flake = built.manifest();
     // The derivations differ, by the address of the mirror in those of the packages.
     let path = "store_path";
     assert_eq!(by_flake["result"][path], by_module["result"][path]);

@@ -157,8 +157,7 @@ fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
     let last = "  system.stateVersion";
     // The miniature has Nix on a machine only then.
     let more = format!("  nix.enable = true;\n  boot.loader.timeout = 0;\n{last}");
-    user.write("sd-card.nix", &written.replacen(last, &more, 1));
-    let disk = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let disk = user.build_of(&written.replacen(last, &more, 1), &[]).assert_exit_code(0).image();
     assert!(disk.extension().unwrap() == "qcow2", "{disk:?}");
     let mut resize = Command::new("qemu-img");
     run(resize.args(["resize", "-q"]).arg(&disk).arg("1200M")).assert_exit_code(0);

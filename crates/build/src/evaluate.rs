@@ -1,5 +1,7 @@
 //! `check` and the forecast of `--dry-run`: Nix evaluates the configuration, and nothing is built or emulated.
 
+use std::path::Path;
+
 use crate::build_source::Source;
 use crate::builder::PreparedBuilder;
 use crate::command::Task;
@@ -8,10 +10,10 @@ use crate::request::BuildRequest;
 use crate::run_context::Scope;
 use crate::run_context::{Outcome, RunContext, with_cleanup};
 use crate::source::Purpose;
-use crate::{builder_step, container_images, source};
+use crate::{builder_step, check_memory, container_images, source};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
-use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_image::board::BoardName;
 use sdbuild_nix::check::{CheckResult, Finding, findings, looked_at, who_logs_in};
@@ -38,13 +40,18 @@ pub async fn check(request: BuildRequest, context: &Context) -> Result<Outcome<C
     let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
         let Context { cancel, events } = context;
         run.sweep(None).await?;
+        let memory = check_memory::file(&plan.request.common.state_dir);
+        if let Some(known) = remembered_check(run, &memory).await? {
+            events.notice("nothing has changed since this was checked last");
+            return Ok(known);
+        }
         let images = !plan.engine_plan.missing.images.is_empty();
         let images = images.then_some([Phase::Fetch, Phase::ContainerImages]);
         let rest = [Phase::Upload, Phase::Evaluate];
         let to_come = images.into_iter().flatten().chain(rest).collect();
         events.emit(Event::ToCome(to_come));
         let prepared = prepare(run, Task::Check, scope).await?;
-        let check = prepared.check(cancel, events);
+        let check = prepared.check(&memory, cancel, events);
         context
             .phase_with_result(Phase::Evaluate, check, |result| result.failure.as_ref())
             .await
@@ -105,6 +112,23 @@ pub async fn lock_flake(
         lock.map(|text| flake.complete_lock(text)).transpose()
     };
     with_cleanup(&plan, context, steps).await
+}
+
+/// What an earlier check of the same flake evaluated in the same container image, by the file `memory`.
+async fn remembered_check(
+    run: &RunContext<'_>,
+    memory: &Path,
+) -> Result<Option<CheckResult>, Failure> {
+    let image = run.plan.engine_plan.builder.content_reference();
+    let (Some(image), Source::Flake(_)) = (image, &run.plan.source.source) else {
+        return Ok(None);
+    };
+    let job = builder_step::job(run, None, Task::Check).await?;
+    let (memory, events) = (memory.to_owned(), run.context.events.clone());
+    // It reads all files of the flake.
+    let work = move || job.remembered_check(&memory, &image, &events);
+    let work = run.context.cancel.race(tokio::task::spawn_blocking(work));
+    work.await?.or_internal("look for an earlier check")?
 }
 
 /// A builder for `task` with the source in it; nothing is emulated there.

@@ -12,6 +12,7 @@ mod builder;
 mod builder_step;
 mod cache_export;
 pub mod cache_key;
+mod check_memory;
 mod checks;
 mod clients;
 mod command;

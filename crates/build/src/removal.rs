@@ -14,7 +14,7 @@ use crate::nixpkgs;
 use crate::request::Common;
 use crate::run_lock::{RunLocks, RunState};
 use crate::sweep::{StaleObjects, image_name};
-use crate::{clients, last_times};
+use crate::{check_memory, clients, last_times};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, Leftover};
@@ -477,11 +477,15 @@ impl FileRemoval {
         failed.into_iter().map(leftover).collect()
     }
 
-    /// Removes the logs, and with them the times of earlier builds and the hashes of checkouts.
+    /// Removes the logs, and with them the times of earlier builds, the hashes of checkouts and what checks evaluated.
     fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
         if let Some(state_dir) = logs.parent() {
             // Nothing but a number on the screen and a second of the next build depends on them.
-            for file in [last_times::file(state_dir), nixpkgs::hashes_file(state_dir)] {
+            for file in [
+                last_times::file(state_dir),
+                nixpkgs::hashes_file(state_dir),
+                check_memory::file(state_dir),
+            ] {
                 fs::remove_file(file).ok();
             }
         }

@@ -97,10 +97,6 @@ fn flake(user: &TestUser, outputs: &str) {
     repository.commit();
 }
 
-fn report(checked: &Outcome) -> Value {
-    serde_json::from_str(&checked.stdout).unwrap_or_else(|e| panic!("{e}: {}", checked.stderr))
-}
-
 #[test]
 fn the_configuration_itself_decides_which_image_is_built() {
     needs!(engine_ready());
@@ -122,15 +118,15 @@ fn the_configuration_itself_decides_which_image_is_built() {
     ] {
         let reference = format!("pi#{name}");
         let checked = check(&user, &[&["--flake", &reference], more].concat());
-        assert_eq!(report(&checked)["evaluates"], true, "{name}: {}", checked.stderr);
+        assert_eq!(checked.json()["evaluates"], true, "{name}: {}", checked.stderr);
         let mut expected =
             json!({ "attribute": of_build(attribute), "chosen_by": by, "file": file });
         if name == "repart" {
             expected["path"] = "card.raw".into();
         }
-        assert_eq!(report(&checked)["image"], expected, "{name}: {}", checked.stderr);
+        assert_eq!(checked.json()["image"], expected, "{name}: {}", checked.stderr);
     }
-    let beside = report(&check(&user, &["--flake", "pi#beside"]));
+    let beside = check(&user, &["--flake", "pi#beside"]).json();
     assert_eq!(beside["image"]["attribute"], "images.beside");
     runs.assert_nothing_left();
 }
@@ -174,7 +170,7 @@ fn what_keeps_a_configuration_from_making_an_image_is_one_finding() {
         ("pinix", "raspberry-pi-nix.board", "", Some("raspberry-pi-nix.nixosModules.sd-image")),
     ] {
         let checked = check(&user, &["--flake", &format!("pi#{name}")]).assert_exit_code(6);
-        let report = report(&checked);
+        let report = checked.json();
         assert_eq!(report["image"], Value::Null, "{name}");
         let findings = report["findings"].as_array().unwrap().iter();
         let of_image = ["no-boot-loader", "no-image", "no-root", "other-root", "systemd-boot"];
@@ -206,11 +202,11 @@ fn a_forecast_says_which_image_it_is_about_or_why_there_is_none() {
     let refused = refused.assert_stderr_contains(&["makes no image: its root is /dev/sda1"]);
     assert_eq!(refused.stderr.matches("makes no image").count(), 1, "{}", refused.stderr);
     let foretold = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
-    let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
+    let foretold = foretold.json();
     assert_eq!(foretold["forecast"]["image"]["file"], SD_IMAGE);
     // It is remembered with the evaluation.
     let again = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
-    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    let again = again.json();
     assert_eq!(again["forecast"]["evaluator_memory"], Value::Null);
     assert_eq!(again["forecast"]["image"], foretold["forecast"]["image"]);
     // No builder has this feature.
@@ -244,7 +240,7 @@ fn an_image_is_found_by_its_name_in_unusual_outputs() {
     };
     let image = |name: &str| {
         let foretold = dry(name).assert_exit_code(0);
-        let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
+        let foretold = foretold.json();
         foretold["forecast"]["image"]["attribute"].as_str().unwrap().to_owned()
     };
     for name in ["pi", "pi#shed", "pi#attic", "pi#nixosConfigurations.aarch64-linux.shed"] {

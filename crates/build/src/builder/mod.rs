@@ -6,7 +6,7 @@
 //! the container.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ use sdbuild_nix::source_files::SourceFiles;
 use sdbuild_nix::store_path::result;
 
 use crate::build_source::BuildSource;
+use crate::check_memory;
+use crate::check_memory::Evaluated;
 use crate::command::{NixCommand, StorePaths, Task};
 use crate::flake::Flake;
 use crate::follow::{Followed, LogView, follow};
@@ -198,16 +200,22 @@ impl PreparedBuilder {
         })
     }
 
-    /// Evaluates what the configuration sets (`Phase::Evaluate`). When the future is dropped the heartbeats stop, and the builder ends
-    /// by itself.
+    /// Evaluates what the configuration sets (`Phase::Evaluate`); the file `memory` gets what need not be evaluated again. When the
+    /// future is dropped the heartbeats stop, and the builder ends by itself.
     pub(crate) async fn check(
         self,
+        memory: &Path,
         cancel: &Cancel,
         events: &Events,
     ) -> Result<CheckResult, Failure> {
         let container = self.container;
         let run = container.run_logged(self.heartbeat, cancel, events);
-        let (followed, findings) = Box::pin(run).await?;
+        let (mut followed, findings) = Box::pin(run).await?;
+        if let Some(flake) = &followed.said.flake {
+            // The files of a flake are in the store, those of a module in a directory.
+            let (source, known) = (format!("{}/", flake.source), layout::CONFIG_DIR);
+            followed.said.out = vec![followed.said.out.concat().replace(&source, known)];
+        }
         let facts = check::facts(&followed.said.out);
         let found = facts.as_ref().map_or(&[][..], |facts| &facts.warnings);
         let job = &container.job;
@@ -219,11 +227,23 @@ impl PreparedBuilder {
             Some(container.diagnosis(followed.exit, findings, cancel).await?)
         };
         match (facts, failure, followed.incomplete) {
-            (Some(facts), failure, _) => Ok(CheckResult {
-                facts,
-                definitions,
-                failure,
-            }),
+            (Some(facts), failure, incomplete) => {
+                let is_whole = failure.is_none() && incomplete.is_none();
+                // A key that lets somebody in may be there by mistake in place of its public half.
+                if is_whole && job.is_remembered() && facts.has_no_private_key() {
+                    let evaluated = Evaluated {
+                        key: self.uploaded.evaluation,
+                        out: followed.said.out,
+                        warnings: followed.said.kept_warnings,
+                    };
+                    check_memory::remember(memory, evaluated);
+                }
+                Ok(CheckResult {
+                    facts,
+                    definitions,
+                    failure,
+                })
+            }
             (None, Some(failure), _) => Err(failure),
             (None, None, Some(cut)) => Err(container.with_log(cut.into())),
             (None, None, None) => Err(Failure::message(
@@ -447,6 +467,40 @@ pub(crate) struct BuildJob {
 }
 
 impl BuildJob {
+    /// Whether what it evaluates to is remembered: only an evaluation that nothing else than its key decides.
+    fn is_remembered(&self) -> bool {
+        self.source.flake().is_some() && self.source.is_uploaded()
+    }
+
+    /// What the configuration sets, if the file `memory` has it for the container image `image`, a reference that names its content.
+    pub(crate) fn remembered_check(
+        &self,
+        memory: &Path,
+        image: &str,
+        events: &Events,
+    ) -> Result<Option<CheckResult>, Failure> {
+        let key = if self.is_remembered() {
+            self.evaluation_key(image)?
+        } else {
+            None
+        };
+        let Some(known) = key.and_then(|key| check_memory::recall(memory, key)) else {
+            return Ok(None);
+        };
+        let facts = check::facts(&known.out);
+        Ok(facts.map(|facts| {
+            if let Some(image) = &facts.image {
+                events.emit(Event::ImageChosen(image.clone()));
+            }
+            self.warn_of_others(&known.warnings, &facts.warnings, events);
+            CheckResult {
+                facts,
+                definitions: self.definitions(),
+                failure: None,
+            }
+        }))
+    }
+
     /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
     fn warn_of_others(&self, warnings: &[String], found: &[String], events: &Events) {
         let events = with_shown_paths(events, &self.source.source.shown_dir());

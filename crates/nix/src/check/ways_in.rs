@@ -88,6 +88,12 @@ impl ConfigFacts {
         self
     }
 
+    /// Whether no text in the place of a key can be a private one, or a line of one: those have 64 or 70 characters (`ssh-keygen`).
+    pub fn has_no_private_key(&self) -> bool {
+        let mut keys = self.users.iter().flat_map(|user| &user.keys);
+        keys.all(|key| !ssh_key::is_private(key) && (key.contains(' ') || key.len() < 64))
+    }
+
     pub(super) fn user(&self, name: &str) -> Option<&UserFacts> {
         self.users.iter().find(|user| user.name == name)
     }
