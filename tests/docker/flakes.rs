@@ -49,7 +49,6 @@ fn lock(user: &TestUser, words: &[&str]) -> Outcome {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one repository in its states, for several")]
 fn a_flake_is_evaluated_as_git_sees_it() {
     needs!(engine_ready());
     let user = without_a_network();

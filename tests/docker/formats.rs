@@ -84,7 +84,6 @@ fn a_variant_is_built_of_a_configuration_for_a_card() {
 
 /// What starts from memory is put together while it is copied, and boots without a disk.
 #[test]
-#[expect(clippy::too_many_lines, reason = "two builds with all that they must show")]
 fn systems_from_memory_are_built_and_boot() {
     needs!(engine_ready(), boot_available());
     let user = TestUser::new();
