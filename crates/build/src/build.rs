@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
+use crate::build_mode::Product;
 use crate::build_source::ResolvedNixpkgs;
-use crate::builder::BuildJob;
+use crate::builder::{BuildJob, BuildResult};
 use crate::command::Task;
 use crate::container_images;
 use crate::container_images::ContainerImages;
@@ -19,7 +20,7 @@ use crate::{builder_step, remote_builders, source};
 use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Phase};
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::timings::Timings;
 
 /// Carries out `plan`. `timings` holds how long the phases took that `context` reported so far; the manifest
@@ -44,30 +45,44 @@ pub async fn build(
     Ok(built)
 }
 
+/// Builds the system of `plan`, which [`plan_system`](crate::plan_system) made: its store path, which stays on the store volume.
+pub async fn build_system(plan: &Plan, context: &Context) -> Result<Outcome<String>, Failure> {
+    let steps =
+        async |run: &RunContext<'_>, scope: &mut Scope| match Box::pin(begin(run, scope)).await? {
+            Beginning::Ready(ready) => {
+                let built = Box::pin(run_builder(run, scope, *ready)).await?;
+                Ok(built.result.out_path)
+            }
+            Beginning::UpToDate(_) => Err(Failure::message(
+                Class::Internal,
+                "an image was taken for a system",
+            )),
+        };
+    Box::pin(with_cleanup(plan, context, steps)).await
+}
+
 async fn steps(
     run: &RunContext<'_>,
     scope: &mut Scope,
     timings: &Timings,
 ) -> Result<Image, Failure> {
-    let Ready {
-        job,
-        images,
-        emulation,
-        configuration_read,
-    } = match Box::pin(begin(run, scope)).await? {
+    let ready = match Box::pin(begin(run, scope)).await? {
         Beginning::Ready(ready) => *ready,
         Beginning::UpToDate(image) => {
             remove_leftovers(run, scope).await?;
             return Ok(image.into_image());
         }
     };
-    let source = SourceRecord::of(&job.source);
-    let builder = builder_step::prepare(run, &images.builder, job, scope).await?;
-    let state_dir = &run.plan.request.common.state_dir;
-    let last = last_times(state_dir, &configuration_id(run.plan));
-    run.context.events.emit(Event::LastTimes(last));
-    let build = builder_step::build(run, builder, (&images, emulation), scope);
-    let built = Box::pin(build).await?;
+    let Ready {
+        emulation,
+        configuration_read,
+        ..
+    } = ready;
+    let source = SourceRecord::of(&ready.job.source);
+    let BuiltWith {
+        result: built,
+        images,
+    } = Box::pin(run_builder(run, scope, ready)).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.
     let (image, ()) = tokio::join!(
@@ -75,6 +90,33 @@ async fn steps(
         scope.release_lease(&run.context.cancel)
     );
     image
+}
+
+/// A build's result, and the container images that it was built with.
+struct BuiltWith {
+    result: BuildResult,
+    images: ContainerImages,
+}
+
+/// Builds what `ready` prepared.
+async fn run_builder(
+    run: &RunContext<'_>,
+    scope: &mut Scope,
+    ready: Ready,
+) -> Result<BuiltWith, Failure> {
+    let Ready {
+        job,
+        images,
+        emulation,
+        ..
+    } = ready;
+    let prepared = builder_step::prepare(run, &images.builder, job, scope).await?;
+    let state_dir = &run.plan.request.common.state_dir;
+    let last = last_times(state_dir, &configuration_id(run.plan));
+    run.context.events.emit(Event::LastTimes(last));
+    let building = builder_step::build(run, prepared, (&images, emulation), scope);
+    let result = Box::pin(building).await?;
+    Ok(BuiltWith { result, images })
 }
 
 /// Removes what stale runs left. Only a registrar can remove their handlers; where nothing is left, none is started.
@@ -139,7 +181,8 @@ async fn begin_with(
     // After `sdbuild.lock` is written, which belongs to the configuration.
     let configuration_read = SystemTime::now();
     let job = builder_step::job(run, nixpkgs, Task::Build).await?;
-    if let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
+    let builds_image = run.plan.request.target.product == Product::Image;
+    if builds_image && let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
         return Ok(Beginning::UpToDate(Box::new(image)));
     }
     run.context.events.emit(Event::ToCome(to_come(run)));
@@ -166,7 +209,10 @@ fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
         (Phase::Emulation, plan.registrar.is_some()),
         (Phase::Upload, true),
         (Phase::Build, true),
-        (Phase::CopyOut, true),
+        (
+            Phase::CopyOut,
+            run.plan.request.target.product == Product::Image,
+        ),
     ];
     let phases = phases.into_iter().filter(|(_, comes)| *comes);
     let request = &run.plan.request;
@@ -187,6 +233,9 @@ impl Ready {
         run: &RunContext<'_>,
     ) -> Result<Beginning, Failure> {
         self.job.source.nixpkgs = nixpkgs;
+        if run.plan.request.target.product == Product::System {
+            return Ok(Beginning::Ready(self));
+        }
         let image = copy_out::unchanged(run, &self.job, self.configuration_read).await?;
         Ok(image.map_or_else(
             || Beginning::Ready(self),

@@ -47,12 +47,14 @@ use sdbuild_nix::diagnosis::{DerivationFacts, ExitContext, FailedBuild, Findings
 use sdbuild_nix::shell_session::ShellSession;
 use upload::Uploaded;
 
+pub(crate) use closure::{ClosureProgram, Part};
 pub(crate) use collect::{Collected, Collector, Task as CollectorTask, has_builder};
 pub(crate) use export::{Export, Report};
 pub(crate) use program::Containers;
 pub(crate) use sdbuild_nix::reports::NoConfiguration;
 pub(crate) use trial::{Trial, TrialRun};
 
+mod closure;
 mod collect;
 mod export;
 mod program;

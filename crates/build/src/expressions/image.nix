@@ -5,7 +5,8 @@
 #   missing      why there is none, as far as that is known (`MissingImage` in crates/nix/src/check/facts.rs)
 #   isCard       whether it is an SD card
 #   config       the configuration with the module of the image
-#   derivation   the image, or an error
+#   isSystem     whether the system is built in place of the image
+#   derivation   the image or the system, or an error
 {
   # The system that the image must be for.
   system,
@@ -228,7 +229,8 @@ let
   attribute = concatStringsSep "." chosen.path;
   isVariant = chosen != null && match "config[.]system[.]build[.]images[.].*" attribute != null;
 in
-forSystem {
+forSystem rec {
+  isSystem = format.isSystem or false;
   choice =
     if chosen == null then
       null
@@ -239,5 +241,5 @@ forSystem {
   isCard = chosen != null && elem attribute [ "config.system.build.sdImage" "config.system.build.images.sd-card" ];
   # Options of a variant exist only inside it.
   config = if isVariant then (image.passthru or { }).config or evaluation.config else evaluation.config;
-  derivation = if named != [ ] || chosen == null then image else if format.members != null then listed image else withoutMachine image;
+  derivation = if isSystem then config.system.build.toplevel else if named != [ ] || chosen == null then image else if format.members != null then listed image else withoutMachine image;
 }
