@@ -23,7 +23,9 @@ fn without_an_engine_the_rest_is_shown() {
         assert!(joined.contains(word), "{word}\n{shown}");
     }
     assert!(!shown.contains("containers"), "containers are unknown, not none:\n{shown}");
-    for line in shown.lines() {
+    // A path is whole, however long it is.
+    let home = user.state.path().to_str().unwrap();
+    for line in shown.lines().filter(|line| !line.contains(home)) {
         assert!(line.chars().count() <= 80, "{line}");
     }
 
