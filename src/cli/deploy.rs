@@ -184,10 +184,10 @@ mod tests {
                 &[(Some(".#a"), Some("h")), (Some(".#b"), Some("root@i"))],
             ),
         ] {
-            let owned = |text: &Option<&str>| text.map(str::to_owned);
+            let owned = |text: Option<&str>| text.map(str::to_owned);
             let expected: Vec<_> = expected
                 .iter()
-                .map(|(one, host)| (owned(one), owned(host)))
+                .map(|(one, host)| (owned(*one), owned(*host)))
                 .collect();
             assert_eq!(targets(words).unwrap(), expected, "{words:?}");
         }

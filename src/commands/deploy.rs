@@ -490,29 +490,7 @@ impl Run<'_> {
             .collect();
         let copy = self.copy(deployment, missing, export);
         self.context.phase(Phase::Send, Box::pin(copy)).await?;
-        if self.args.mode() != Mode::Boot {
-            for line in deployment.dry_activate(self.system).await? {
-                self.context.events.notice(line);
-            }
-        }
-        let switch = async {
-            let events = &self.context.events;
-            let notice = |state: &str| events.detail(Phase::Switch, state);
-            let mode = self.args.mode();
-            confirmed(
-                deployment.change(self.system, None, mode, notice).await?,
-                host,
-            )
-        };
-        let switched = self.context.phase(Phase::Switch, Box::pin(switch)).await;
-        let wait = deployment.wait().as_secs();
-        switched.map_err(|failure| {
-            if failure.class == Class::Interrupted {
-                let text = format!("{host} decides by itself: it returns to its old system {wait} s after the activation, because nobody confirms the new one");
-                return failure.hint(text);
-            }
-            failure
-        })?;
+        self.switch(deployment).await?;
         let record = Record::new(self.name, host.as_str(), self.system.as_str(), copied);
         record.write(&self.request.common.state_dir)?;
         if self.args.reboot {
@@ -523,6 +501,35 @@ impl Run<'_> {
             .events
             .done(self.summary(board, &closure, host));
         Ok(())
+    }
+
+    /// Puts the system, which the board has, into effect.
+    async fn switch(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+        let (host, events, mode) = (
+            deployment.connection.host(),
+            &self.context.events,
+            self.args.mode(),
+        );
+        if mode != Mode::Boot {
+            let lines = deployment.dry_activate(self.system).await?;
+            for line in lines {
+                events.notice(line);
+            }
+        }
+        let notice = |state: &str| events.detail(Phase::Switch, state);
+        let change = async {
+            let outcome = deployment.change(self.system, None, mode, notice).await?;
+            confirmed(outcome, host)
+        };
+        let done = self.context.phase(Phase::Switch, Box::pin(change)).await;
+        let wait = deployment.wait().as_secs();
+        done.map_err(|failure| {
+            if failure.class != Class::Interrupted {
+                return failure;
+            }
+            let text = format!("{host} decides by itself: {wait} s after the activation it returns to its old system, because nobody confirms the new one");
+            failure.hint(text)
+        })
     }
 
     async fn restart(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
@@ -577,6 +584,8 @@ impl Run<'_> {
         export: ClosureExport<'_>,
     ) -> Result<(), Failure> {
         if !self.args.no_substitute {
+            let text = "the board asks its own binary caches";
+            self.context.events.detail(Phase::Send, text);
             deployment.substitute(&mut missing).await?;
         }
         if missing.paths.is_empty() {

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sdbuild_core::atomic_file;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::untrusted::json;
 use sdbuild_core::{plain_file, private_dir};
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +78,7 @@ impl Record {
         let files = fs::read_dir(dir(state_dir)).into_iter().flatten().flatten();
         let read = files.filter_map(|file| {
             let text = plain_file::read_text(&file.path(), MAX_BYTES).ok()?;
-            serde_json::from_str::<Self>(&text).ok()
+            json::<Self>(&text).ok()
         });
         let mut all: Vec<_> = read.collect();
         all.sort_by(|one, other| {
