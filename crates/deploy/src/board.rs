@@ -212,10 +212,11 @@ mod tests {
     use crate::store_path::fixture::path;
 
     fn said(lines: &[&str]) -> String {
-        lines
+        let lines: Vec<String> = lines
             .iter()
             .map(|line| format!("sdbuild: {line}\n"))
-            .collect()
+            .collect();
+        lines.concat()
     }
 
     fn lines(system: &StorePath) -> Vec<String> {
