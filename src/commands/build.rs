@@ -243,10 +243,11 @@ fn not_booted(failure: Failure, image: &Path, keep_hint: Option<&str>) -> Failur
             format!("`{BOOT} {} --until-ssh` has {BOOT_FLAGS}", quoted(&shown)),
         ),
     };
-    match failure.class {
-        Class::Interrupted => failure.context(operation),
-        _ => failure.context(operation).hint(hint),
+    let failure = failure.context(operation);
+    if failure.class == Class::Interrupted {
+        return failure;
     }
+    failure.hint(hint)
 }
 
 /// Prepares the boot test before the build, which can take hours. `None` if no boot test is requested.
