@@ -31,6 +31,8 @@ const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 
 /// How long git reads an ordinary repository on this machine. After that it may be waiting for a pipe.
 const USUAL_TIME: Duration = Duration::from_secs(1);
+/// How long git may fetch nothing: a server counts the commits of a large repository for minutes.
+const FETCH_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long git may read a repository on this machine: 200,000 files on a slow disk take minutes.
 const LOCAL_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -119,8 +121,13 @@ impl Git {
         let running = session::run(self.command(words), MAX_OUTPUT_BYTES);
         let running = async {
             match self.protocol {
-                Protocol::None => self.not_waiting_for_a_pipe(running).await,
-                Protocol::File | Protocol::Ssh | Protocol::Https => Ok(running.await),
+                Protocol::None => self.not_waiting_for_a_pipe(&self.dir, running).await,
+                Protocol::File => {
+                    let url = words.iter().find_map(|word| word.strip_prefix("file://"));
+                    let read = url.map_or(self.dir.as_path(), Path::new);
+                    self.not_waiting_for_a_pipe(read, running).await
+                }
+                Protocol::Ssh | Protocol::Https => self.while_it_fetches(running).await,
             }
         };
         let ended = self.cancel.race(Box::pin(running)).await?;
@@ -139,10 +146,28 @@ impl Git {
         Ok(GitOutcome::Refused(message))
     }
 
-    /// The output of `running`, a git that reads this directory's repository. A failure when it waits for a pipe, which it opens
+    /// The output of `running`, a git that fetches into this directory. A failure when nothing arrives for a while.
+    async fn while_it_fetches<T>(&self, running: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut running = Box::pin(running);
+        let mut fetched = None;
+        loop {
+            if let Some(ended) = timeout(FETCH_TIMEOUT, &mut running).await {
+                return Ok(ended);
+            }
+            let size = Some(bytes_below(&self.dir));
+            if size == fetched {
+                let text = "git fetches nothing any more: its server may be gone";
+                return Err(Failure::environment(text));
+            }
+            fetched = size;
+        }
+    }
+
+    /// The output of `running`, a git that reads the repository at `dir`. A failure when it waits for a pipe, which it opens
     /// like any other file, or does not end.
     async fn not_waiting_for_a_pipe<T>(
         &self,
+        dir: &Path,
         running: impl Future<Output = T>,
     ) -> Result<T, Failure> {
         let mut running = Box::pin(running);
@@ -151,8 +176,8 @@ impl Git {
         }
         let stop = CancellationToken::new();
         let _stopped_at_the_end = stop.clone().drop_guard();
-        let dir = self.dir.clone();
-        let search = tokio::task::spawn_blocking(move || refuse_pipes(&dir, &stop));
+        let searched = dir.to_owned();
+        let search = tokio::task::spawn_blocking(move || refuse_pipes(&searched, &stop));
         tokio::select! {
             ended = &mut running => return Ok(ended),
             checked = search => checked.or_internal("look for pipes in the repository")??,
@@ -162,7 +187,7 @@ impl Git {
             .map_err(|failure| {
                 failure.hint(format!(
                     "run `git status` in {}, and see what it waits for",
-                    self.dir.display()
+                    dir.display()
                 ))
             })
     }
@@ -400,7 +425,7 @@ fn refuse_pipes(dir: &Path, stop: &CancellationToken) -> Result<(), Failure> {
     let in_work_tree = || find(top, stop, is_read_by_git);
     match in_repository.or_else(in_work_tree) {
         None => Ok(()),
-        Some(pipe) => Err(Failure::usage("it is a pipe")
+        Some(pipe) => Err(Failure::usage("it is a pipe or a device")
             .context(format!("read {}", pipe.display()))
             .hint("git reads it, and would wait for ever: remove it")),
     }
@@ -413,7 +438,22 @@ fn is_read_by_git(path: &Path) -> bool {
     in_repository || name.is_some_and(|name| READ_BY_GIT.iter().any(|&special| name == special))
 }
 
-/// A pipe below `dir`, or a link to one, that `is_read` accepts. What cannot be read git leaves out too.
+/// The bytes of the files below `dir`.
+fn bytes_below(dir: &Path) -> u64 {
+    let (mut dirs, mut bytes) = (vec![dir.to_path_buf()], 0u64);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            if is_dir(&entry) {
+                dirs.push(entry.path());
+            } else {
+                bytes = bytes.saturating_add(entry.metadata().map_or(0, |meta| meta.len()));
+            }
+        }
+    }
+    bytes
+}
+
+/// A pipe or a device below `dir`, or a link to one, that `is_read` accepts. What cannot be read git leaves out too.
 fn find(dir: &Path, stop: &CancellationToken, is_read: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let mut dirs = vec![dir.to_path_buf()];
     while let Some(dir) = dirs.pop() {
@@ -436,8 +476,12 @@ fn is_dir(entry: &DirEntry) -> bool {
     entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
+/// Whether reading `path` may never end.
 fn is_pipe(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo())
+    fs::metadata(path).is_ok_and(|meta| {
+        let kind = meta.file_type();
+        kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
+    })
 }
 
 #[cfg(test)]
