@@ -9,9 +9,9 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::Containers;
 use super::collect::await_collector;
 use super::upload::{ENTRY, WATCHDOG};
+use super::{Containers, empty_home};
 use crate::network_access;
 use crate::network_access::NetworkAccess;
 use sdbuild_core::cancel::Cancel;
@@ -136,11 +136,13 @@ impl Export<'_> {
             ("SDBUILD_RUN", run),
             ("SDBUILD_LIVE", self.containers.live_runs().await?.join(" ")),
             ("SDBUILD_CACHES", self.caches.join(" ")),
+            ("HOME", layout::HOME_OF_NIX.to_owned()),
             ("TMPDIR", dir),
             ("LANG", "C.UTF-8".to_owned()),
         ];
         let (role, store) = (Role::Builder, Some(self.store));
         let mut spec = self.containers.spec(role, command, environment, store);
+        spec.tmpfs.push(empty_home());
         self.access.apply_to(&mut spec);
         Ok(spec)
     }
