@@ -4,6 +4,7 @@
 //! Flags that `sdbuild.toml` or variables can set as well are defined in `settings`.
 
 mod args;
+mod deploy;
 mod examples;
 mod help;
 #[cfg(feature = "cloud")]
@@ -21,6 +22,7 @@ pub use args::{
     Boards, CacheCommand, CacheExport, Check, Clean, CompletionShell, Completions, Doctor, Formats,
     Lock, Man, Seed, Settings, Shell, Status, Try,
 };
+pub use deploy::{Deploy, DeployTarget};
 pub use examples::{Ending, ending_of};
 #[cfg(feature = "cloud")]
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
@@ -162,6 +164,9 @@ pub enum Command {
     Check(Check),
     /// Build the image of a configuration
     Build(Build),
+    /// Change a machine that runs NixOS to the system of a configuration
+    #[command(hide = true)]
+    Deploy(Deploy),
     /// List the boards of images, and how far each was tested
     ///
     /// NAME is what --board of init, check, build and boot takes. BOARD is what an image for that name runs on. TESTED is how far

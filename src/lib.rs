@@ -41,6 +41,7 @@ async fn run_command(
 ) -> Result<(), Failure> {
     match command {
         Command::Build(args) => Box::pin(commands::build::run(args, env, ui, context)).await,
+        Command::Deploy(args) => Box::pin(commands::deploy::run(args, env, ui, context)).await,
         Command::Inspect(args) => Box::pin(commands::inspect::run(args, env, ui, context)).await,
         Command::Boards(args) => commands::boards::run(args, ui),
         Command::Formats(args) => commands::formats::run(args, ui),

@@ -64,6 +64,7 @@ fn exit_code(failure: &Failure, signal: Option<i32>) -> ExitCode {
         Class::Environment => ExitCode::from(3),
         Class::Build => ExitCode::from(4),
         Class::CheckFailed => ExitCode::from(6),
+        Class::RolledBack => ExitCode::from(7),
         Class::Command(code) | Class::Shell(code) => ExitCode::from(code),
         Class::Internal => ExitCode::from(70),
         Class::Interrupted => {

@@ -149,7 +149,12 @@ pub(super) async fn build(
 }
 
 /// Shows the price of a rented machine, and asks for confirmation unless it was given in advance.
-async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
+pub(super) async fn may_pay(
+    price: &str,
+    accepts: bool,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
     let price = ui::sanitize_line(price);
     if accepts {
         context.events.notice(format!("the machine costs {price}"));

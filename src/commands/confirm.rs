@@ -1,6 +1,6 @@
 //! Questions on the user's terminal.
 
-use crate::ui::Ui;
+use crate::ui::{Hidden, Ui};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 
@@ -48,4 +48,19 @@ async fn ask<T: Send + 'static>(
     let ui = ui.clone();
     let asked = tokio::task::spawn_blocking(move || question(&ui));
     context.cancel.race(asked).await?.or_internal("ask")?
+}
+
+/// Asks for a password, which the terminal does not show; `None` if there is no terminal to ask on, and at the end of the input.
+pub(super) async fn read_hidden(
+    question: String,
+    ui: &Ui,
+    context: &Context,
+) -> Result<Option<String>, Failure> {
+    if !ui.can_ask() {
+        return Ok(None);
+    }
+    let hidden = Hidden::begin()?;
+    let read = ask(ui, context, move |ui| ui.line(&question)).await;
+    drop(hidden);
+    read
 }

@@ -14,6 +14,7 @@ mod cloud;
 mod cloud;
 pub mod completions;
 mod confirm;
+pub mod deploy;
 pub mod doctor;
 mod dry_run;
 mod flake_caches;

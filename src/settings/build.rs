@@ -14,6 +14,7 @@ use super::resolver::{Resolver, Setting, current_dir, origin_hint};
 use super::source_choice::{default_source, flake_source, given_source, project_of};
 use super::ssh_key::SshKey;
 use super::value::{NixpkgsSource, Number, PublishedAt};
+use sdbuild_build::build_mode::Product;
 use sdbuild_build::output::ImagerUrl;
 use sdbuild_build::{
     BuildRequest, Output, Questions, ResourceLimits, SourceChoice, SourceRequest, Target,
@@ -70,6 +71,7 @@ impl Build {
             emulation: s.value("emulation", None, |o| o.emulation)?,
             glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
             is_default_format: s.is_default("format"),
+            product: Product::Image,
             format,
         };
         let on: BuildOn = s.value("on", Some("SDBUILD_ON"), |o| o.on.clone())?;

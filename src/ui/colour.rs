@@ -98,12 +98,4 @@ mod tests {
         );
         assert_eq!(paint("build with Nix: done"), "build with Nix: done");
     }
-
-    #[test]
-    fn environment_decides_about_colour() {
-        let on = |colour: Colour| (colour.on(true), colour.on(false));
-        assert_eq!(on(Colour::Auto), (true, false));
-        assert_eq!(on(Colour::Always), (true, true));
-        assert_eq!(on(Colour::Never), (false, false));
-    }
 }

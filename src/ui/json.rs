@@ -211,6 +211,7 @@ fn class(class: Class) -> &'static str {
         Class::Environment => "environment",
         Class::Build => "build",
         Class::CheckFailed => "check",
+        Class::RolledBack => "rolled-back",
         Class::Command(_) | Class::Shell(_) => "command",
         Class::Declined => "declined",
         Class::Interrupted => "interrupted",

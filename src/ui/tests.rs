@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use self::recordings::recorded;
 use self::terminal::{MARK, Terminal, pair, read_until_mark, screen_on};
-use super::OutputMode;
 use super::view::{View, ViewKind};
 use super::writer::Writer;
 use sdbuild_core::event::{Event, ImageDone, Phase};
@@ -23,20 +22,6 @@ fn lines_of(size: (u16, u16), until: Duration) -> Vec<String> {
     let mut terminal = Terminal::new(size.0, size.1, 0);
     terminal.show(&recorded(until));
     terminal.lines()
-}
-
-#[test]
-fn what_is_shown_depends_on_mode_and_terminal() {
-    use super::Shown::{JsonLines, Lines, LiveView, Nothing};
-    for (mode, on_terminal, elsewhere) in [
-        (OutputMode::Quiet, Nothing, Nothing),
-        (OutputMode::Live, LiveView, Lines),
-        (OutputMode::Plain, Lines, Lines),
-        (OutputMode::Json, JsonLines, JsonLines),
-    ] {
-        let shown = (mode.shown(true), mode.shown(false));
-        assert_eq!(shown, (on_terminal, elsewhere), "{mode:?}");
-    }
 }
 
 #[test]

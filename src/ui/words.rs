@@ -33,6 +33,10 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Measure => "Sizes",
         Phase::Export => "Export",
         Phase::Publish => "Publish",
+        Phase::Look => "Board",
+        Phase::Compare => "Compare",
+        Phase::Send => "Copy",
+        Phase::Switch => "Switch",
     }
 }
 

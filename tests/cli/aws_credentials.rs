@@ -68,9 +68,7 @@ fn a_program_prints_credentials() {
     let text = format!(
         "#!/bin/sh\n[ \"$1\" = 'a b' ] || exit 1\necho '{{\"Version\": 1, \"AccessKeyId\": \"AKIDEXAMPLE\", \"SecretAccessKey\": \"{SECRET}\"}}'\n"
     );
-    std::fs::write(&printer, text).unwrap();
-    std::fs::set_permissions(&printer, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
+    write_program(&printer, text);
     let config = format!(
         "[profile process]\nregion = eu-central-1\ncredential_process = {} \"a b\"\n",
         printer.display().to_string().replace(' ', "\\ ")

@@ -21,9 +21,10 @@ pub mod machines;
 #[path = "aws_double/signature.rs"]
 mod signature;
 
+use crate::support::Request;
 use ebs::{complete, put, start};
 use form::{action, ec2, form, get_parameter, refusal, service};
-use http::{Call, Reply, reply, serve};
+use http::{Reply, reply, serve};
 use machines::Machines;
 use signature::wrong_signature;
 
@@ -183,8 +184,8 @@ impl AwsDouble {
 }
 
 /// The answer; `None` cuts the connection.
-fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
-    if call.path == "/checkip" {
+fn answer(call: &Request, shared: &Shared) -> Option<Reply> {
+    if call.target == "/checkip" {
         // Not a service with signatures.
         return Some(reply(200, format!("{}\n", machines::CALLER)));
     }
@@ -195,7 +196,7 @@ fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
     let action = action(call, &form);
     form.insert(IN_REGION.to_owned(), region(call));
     state.calls.push(action.clone());
-    if let Some(mistake) = violation(&call.method, &call.path, &call.headers, &call.body) {
+    if let Some(mistake) = violation(&call.method, &call.target, &call.headers, &call.body) {
         state.mistakes.push(mistake.clone());
         return Some(refusal(call, 400, "ValidationError", &mistake));
     }
@@ -249,7 +250,7 @@ fn stops(action: &str, state: &AwsState) -> bool {
 }
 
 /// How a call fails, if it does: with an answer or a connection that is cut.
-fn fail(call: &Call, action: &str, state: &mut AwsState) -> Result<(), Option<Reply>> {
+fn fail(call: &Request, action: &str, state: &mut AwsState) -> Result<(), Option<Reply>> {
     let faults = &mut state.faults;
     if faults.unavailable > 0 {
         faults.unavailable -= 1;
@@ -272,7 +273,7 @@ fn fail(call: &Call, action: &str, state: &mut AwsState) -> Result<(), Option<Re
     }
 }
 
-fn carry_out(call: &Call, action: &str, form: &Form, state: &mut AwsState) -> Done {
+fn carry_out(call: &Request, action: &str, form: &Form, state: &mut AwsState) -> Done {
     match action {
         "StartSnapshot" => start(call, state),
         "PutSnapshotBlock" => put(call, state),
@@ -299,7 +300,7 @@ pub const IN_REGION: &str = " region";
 pub const STATE: &str = " state";
 
 /// The region that a call is signed for.
-fn region(call: &Call) -> String {
+fn region(call: &Request) -> String {
     let scope = call.headers.get("authorization");
     let region = scope.and_then(|scope| scope.split('/').nth(2));
     region.unwrap_or_default().to_owned()

@@ -3,7 +3,7 @@
 use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
 
 use crate::aws_double::{AwsState, IN_REGION, REGION};
 use crate::aws_machines::{Renter, SILENT};

@@ -1,6 +1,6 @@
 //! The process that holds a machine of EC2, by itself: it keeps the lease from ending.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;

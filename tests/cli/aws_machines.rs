@@ -1,7 +1,6 @@
 //! `--on aws` against a double of EC2: what is asked for, what it costs, and that nothing stays there whatever happens.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,8 +38,7 @@ impl Renter {
             "#!/bin/sh\necho \"${{AWS_SECRET_ACCESS_KEY-without keys}} $*\" >>'{}'\n{script}\n",
             log.display()
         );
-        let ssh = user.write("bin/ssh", &text);
-        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+        let ssh = user.write_program("bin/ssh", &text);
         let path = format!("{}:{}", ssh.parent().unwrap().display(), user.environment["PATH"]);
         Self { double, user: user.with("PATH", path) }
     }

@@ -1,15 +1,12 @@
 //! What is missing for a boot is reported before anything is done.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use crate::support::*;
 use crate::{GOOD, user};
 
 #[test]
 fn requirements_of_a_boot_test_are_checked_first() {
     let user = user();
-    user.write("sd-card.nix", GOOD);
-    run(&mut user.build(&["--boot-test", "--ssh-key", "no-such-key"]))
+    user.build_of(GOOD, &["--boot-test", "--ssh-key", "no-such-key"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["no-such-key"]);
     user.write("key", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
@@ -72,8 +69,7 @@ fn kvm_is_used_where_it_can_be_unless_the_user_forbids_it() {
     user.write_unbootable("pc.img", 1 << 20);
     let log = user.home.path().join("arguments");
     let text = format!("#!/bin/sh\necho \"$*\" >'{}'\nexit 1\n", log.display());
-    let qemu = user.write("bin/qemu-system-x86_64", &text);
-    std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let qemu = user.write_program("bin/qemu-system-x86_64", &text);
     let path = format!("{}:/usr/bin:/bin", qemu.parent().unwrap().display());
     let user = user.with("PATH", path);
     let uses_kvm = |more: &[&str]| {

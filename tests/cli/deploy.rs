@@ -1,7 +1,6 @@
 //! `deploy/terraform/rent`, with a program that stands for Terraform: what it asks for, and what it tells sdbuild.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -42,8 +41,7 @@ fn provider() -> TempDir {
 }
 
 fn program(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(path, text);
 }
 
 /// The machine of `--on aws` has the same script, which has tests of its own.

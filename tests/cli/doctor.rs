@@ -38,7 +38,7 @@ fn without_an_engine_the_rest_is_checked() {
     }
     assert_eq!(file_names(user.state.path()), before, "nothing was created");
     let shown = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
-    let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+    let report = shown.json();
     assert_eq!(report["can_build"], false);
     assert!(topics(&report, "bad").contains(&"engine".to_owned()), "{report}");
 }
@@ -57,7 +57,7 @@ fn silent_engine_and_servers_are_not_waited_for() {
         .with("SDBUILD_CHANNELS", cache.clone())
         .with("SDBUILD_SUBSTITUTERS", cache);
     let shown = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
-    let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+    let report = shown.json();
     let checks = report["checks"].as_array().unwrap();
     let text = |topic: &str| {
         let check = checks.iter().find(|check| check["topic"] == topic);
@@ -77,7 +77,7 @@ fn nixpkgs_that_no_server_has_is_bad_unless_it_is_here() {
         .with("XDG_CACHE_HOME", cache.path().to_str().unwrap());
     let verdict = |user: &TestUser| {
         let shown = run(&mut user.sdbuild(&["doctor", "--json"]));
-        let report: Value = serde_json::from_str(&shown.stdout).unwrap();
+        let report = shown.json();
         let checks = report["checks"].as_array().unwrap();
         let nixpkgs = checks.iter().find(|check| check["topic"] == "nixpkgs");
         nixpkgs.map(|check| check["verdict"].as_str().unwrap().to_owned())

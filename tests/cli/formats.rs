@@ -1,7 +1,6 @@
 //! `sdbuild formats`, and what `--format` refuses before anything is done.
 
 use crate::GOOD;
-use crate::cli_test::CliTest;
 use crate::support::run;
 use crate::user;
 
@@ -11,7 +10,7 @@ fn formats_are_listed_with_what_each_is_for() {
     assert!(list.stdout.starts_with("sd-card "), "{}", list.stdout);
     assert!(list.stdout.contains("\nnixpkgs:VARIANT "), "{}", list.stdout);
     let json = run(&mut user().sdbuild(&["formats", "--json"])).assert_exit_code(0);
-    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let json = json.json();
     assert_eq!(json["version"], 1);
     let first = &json["formats"][0];
     assert_eq!((&first["name"], &first["boots"]), (&"sd-card".into(), &true.into()));

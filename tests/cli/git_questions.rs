@@ -1,18 +1,14 @@
 //! The user's git asks nobody: no password is waited for, whatever programs the user has for questions.
 
-use std::fs;
-
 use crate::support::*;
 use crate::user;
 
 /// A program in the user's home that notes that it was run, and with what.
 fn program(user: &TestUser, name: &str, note: &str) -> String {
-    use std::os::unix::fs::PermissionsExt as _;
     let home = user.home.path().display();
     let text =
         format!("#!/bin/sh\n{{ {note}; }} >>'{home}/{name}.ran' 2>&1\necho secret\nexit 1\n");
-    let path = user.write(&format!("bin/{name}"), &text);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = user.write_program(&format!("bin/{name}"), &text);
     path.display().to_string()
 }
 

@@ -64,7 +64,7 @@ fn a_board_with_images_of_its_own_is_named_in_the_settings() {
     assert_eq!(fs::read_to_string(&settings).unwrap(), text);
     // A machine with UEFI starts a disk.
     run(&mut user.sdbuild(&["init", "disk", "--board", "uefi"])).assert_exit_code(0);
-    let text = fs::read_to_string(user.home.path().join("disk/sdbuild.toml")).unwrap();
+    let text = user.read("disk/sdbuild.toml");
     assert!(text.ends_with("\nboard = \"uefi\"\nformat = \"raw-efi\"\n"), "{text}");
 }
 
@@ -76,7 +76,7 @@ fn nothing_is_replaced() {
         "sd-card.nix already exists",
         "hint: edit this file, or write to another directory: sdbuild init DIR",
     ]);
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let text = user.read("sd-card.nix");
     assert_eq!(text, "{ }");
     run(&mut user.sdbuild(&["init", "--config", "no/where/x.nix"]))
         .assert_exit_code(2)
@@ -144,7 +144,7 @@ fn hostile_comment_of_a_key_is_escaped() {
     let user = with_key("\x1b[2J\u{202e}\"; evil = ${x}");
     let outcome = run(&mut user.sdbuild(&["init"])).assert_exit_code(0);
     assert!(!outcome.stderr.contains(['\x1b', '\u{202e}']), "{}", outcome.stderr);
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let text = user.read("sd-card.nix");
     assert!(text.contains("[2J\\\"; evil = \\${x}\"\n"), "{text}");
 }
 
@@ -204,7 +204,7 @@ fn no_lock_is_tried_on_request_and_where_there_is_one() {
     init(&["new", "--no-lock"]);
     user.write("old/flake.lock", "mine");
     init(&["old"]);
-    let text = fs::read_to_string(user.home.path().join("old/flake.lock")).unwrap();
+    let text = user.read("old/flake.lock");
     assert_eq!(text, "mine");
     run(&mut user.sdbuild(&["init", "--no-lock"]))
         .assert_exit_code(2)
@@ -268,7 +268,7 @@ fn a_template_names_its_format_in_the_settings() {
         assert_eq!(has_admin, template == "server", "{}", outcome.stderr);
     }
     run(&mut user.sdbuild(&words)).assert_exit_code(0);
-    let written = |name: &str| fs::read_to_string(user.home.path().join(name)).unwrap();
+    let written = |name: &str| user.read(name);
     assert!(written("sd-card.nix").contains("services.cloud-init.enable = true;"));
     assert!(written("sdbuild.toml").ends_with("\nformat = \"iso-installer\"\n"));
     let settings = run(&mut user.sdbuild(&["settings", "--json"])).assert_exit_code(0);

@@ -1,7 +1,6 @@
 //! `init --ci` writes a workflow for a service.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::support::*;
@@ -35,13 +34,12 @@ fn workflow_is_at_the_root_and_names_the_directory() {
     let user = user();
     fs::create_dir(user.home.path().join(".git")).unwrap();
     run(&mut user.sdbuild(&["init", "my pi", "--ci", "github"])).assert_exit_code(0);
-    let path = user.home.path().join(".github/workflows/image.yml");
-    let text = fs::read_to_string(path).unwrap();
+    let text = user.read(".github/workflows/image.yml");
     let build = "          sdbuild build 'my pi' --output images\n";
     assert!(text.contains(build), "{text}");
     run(&mut user.sdbuild(&["init", "--config", "my pi/a.nix", "--ci", "gitlab"]))
         .assert_exit_code(0);
-    let text = fs::read_to_string(user.home.path().join(".gitlab-ci.yml")).unwrap();
+    let text = user.read(".gitlab-ci.yml");
     let build = "sdbuild build 'my pi/a.nix' --output images\n";
     assert!(text.contains(build), "{text}");
 }
@@ -53,8 +51,7 @@ fn installed_with(service: Ci, repository: Option<&str>) -> Vec<String> {
     fs::create_dir(&bin).unwrap();
     for program in ["apk", "cargo", "curl", "wget"] {
         let file = bin.join(program);
-        fs::write(&file, format!("#!/bin/sh\necho {program} \"$@\" >>\"$RAN\"\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&file, format!("#!/bin/sh\necho {program} \"$@\" >>\"$RAN\"\n"));
     }
     // What wget would download.
     fs::write(dir.path().join("install.sh"), "").unwrap();

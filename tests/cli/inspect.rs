@@ -64,7 +64,7 @@ fn an_image_in_lines_and_as_json() {
     }
     let json = inspect(&user, &["a.img", "--json", "--quiet"]).assert_exit_code(0);
     assert_eq!(json.stderr, "");
-    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let json = json.json();
     assert_eq!(json["version"], 1);
     assert_eq!(json["sha256"], hash);
     assert_eq!(json["raw"]["size"], 4 << 20);
@@ -101,11 +101,10 @@ fn files_and_directories_are_shown() {
     assert_eq!(whose, "0:/ (ext4, label ROOT):");
     assert_eq!(entries, listed.stdout);
     let json = inspect(&user, &["a.img", "ls", "--json"]).assert_exit_code(0);
-    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    let json = json.json();
     assert_eq!(json["roots"][0]["partition"], 0);
     assert_eq!(json["roots"][0]["entries"][0]["name"], "file");
-    let json = inspect(&user, &["a.img", "ls", "0:/", "--json"]).assert_exit_code(0).stdout;
-    let json: Value = serde_json::from_str(&json).unwrap();
+    let json = inspect(&user, &["a.img", "ls", "0:/", "--json"]).assert_exit_code(0).json();
     assert_eq!(json["entries"][1]["target"], "file");
     assert_eq!(json["entries"][3]["name"], WILD);
     let cat = user.sdbuild(&["inspect", "a.img", "cat", "/link"]).output().unwrap();
@@ -132,11 +131,8 @@ fn files_and_directories_are_shown() {
 #[test]
 fn a_manifest_beside_the_image_is_compared() {
     let user = user();
-    let Some(()) = ext4(&user, |_| {}) else {
-        return;
-    };
-    let report = inspect(&user, &["a.img", "--json"]).assert_exit_code(0).stdout;
-    let report: Value = serde_json::from_str(&report).unwrap();
+    let Some(()) = ext4(&user, |_| {}) else { return };
+    let report = inspect(&user, &["a.img", "--json"]).assert_exit_code(0).json();
     assert_eq!(report["manifest"], Value::Null);
     let manifest = |sha256: &Value, size: u64| {
         let raw = serde_json::json!({ "size": report["raw"]["size"], "sha256": report["sha256"] });
@@ -153,8 +149,7 @@ fn a_manifest_beside_the_image_is_compared() {
     inspect(&user, &["a.img"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["a.img.json belongs to another image: size, sha256 differ\n"]);
-    let json = inspect(&user, &["a.img", "--json"]).assert_exit_code(2).stdout;
-    let json: Value = serde_json::from_str(&json).unwrap();
+    let json = inspect(&user, &["a.img", "--json"]).assert_exit_code(2).json();
     let wrong = &json["manifest"]["mismatches"];
     assert_eq!(*wrong, serde_json::json!(["size", "sha256"]));
 
@@ -173,9 +168,7 @@ fn a_manifest_beside_the_image_is_compared() {
 #[test]
 fn truncated_image_is_reported_as_far_as_it_goes() {
     let user = user();
-    let Some(()) = ext4(&user, |_| {}) else {
-        return;
-    };
+    let Some(()) = ext4(&user, |_| {}) else { return };
     let image = user.home.path().join("a.img");
     let mut bytes = vec![0; 1 << 20];
     bytes[450] = 0x83;

@@ -1,7 +1,7 @@
 //! `install.sh` in a clone, with programs that print what they are asked in place of cargo and of the engines.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -70,8 +70,7 @@ impl Clone {
     /// Adds a shell script to the programs that the script finds.
     fn with(self, program: &str, script: &str) -> Self {
         let path = self.at("bin").join(program);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, format!("#!/bin/sh\n{script}\n"));
         self
     }
 

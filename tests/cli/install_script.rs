@@ -3,7 +3,7 @@
 mod uninstall;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -64,9 +64,7 @@ impl Release {
         for path in [&files, &at("home"), &at("bin"), &at(NAME)] {
             fs::create_dir_all(path).unwrap();
         }
-        fs::write(at(NAME).join("sdbuild"), PROGRAM).unwrap();
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(at(NAME).join("sdbuild"), mode).unwrap();
+        write_program(at(NAME).join("sdbuild"), PROGRAM);
         let archive = files.join(format!("{NAME}.tar.gz"));
         shell(dir.path(), &format!("tar -czf '{}' {NAME}", archive.display()));
         shell(&files, "sha256sum sdbuild-* >SHA256SUMS");
@@ -94,20 +92,6 @@ impl Release {
     fn with(self, program: &str) -> Self {
         let found = shell(self.dir.path(), &format!("command -v {program}"));
         symlink(found.trim(), self.at("bin").join(program)).unwrap();
-        self
-    }
-
-    /// Replaces a program by a shell script.
-    fn with_script(self, program: &str, script: &str) -> Self {
-        let path = self.at("bin").join(program);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        self
-    }
-
-    fn without(self, program: &str) -> Self {
-        fs::remove_file(self.at("bin").join(program)).unwrap();
         self
     }
 

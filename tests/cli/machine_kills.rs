@@ -47,7 +47,7 @@ fn what_nobody_gave_back_is_given_back_by_the_next_build() {
     running.finish();
     assert_eq!(renter.records().len(), 1);
     let shown = run(&mut renter.user.sdbuild(&["status", "--json"])).assert_exit_code(0);
-    let status: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let status = shown.json();
     assert_eq!(status["machines"][0]["life"], "dead", "{status}");
     run(&mut renter.user.sdbuild(&["build"]))
         .assert_exit_code(3)

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use crate::cli_test::CliTest;
 use crate::support::*;
 use crate::{GOOD, user};
 
@@ -27,8 +26,7 @@ impl Renter {
             user.write(&format!("rent/{verb}"), script);
         }
         let text = "#!/bin/sh\necho \"$1 ${2-}\" >>calls\n. \"./$1\"\n";
-        let program = user.write("rent/rent", text);
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        user.write_program("rent/rent", text);
         Self { user }
     }
 
@@ -172,7 +170,7 @@ fn doctor_tries_a_provider_as_far_as_that_costs_nothing() {
     let doctor = |renter: &Renter| {
         let words = ["doctor", "--json", "--on", "command:rent/rent"];
         let shown = run(&mut renter.user.sdbuild(&words));
-        let report: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+        let report = shown.json();
         let checks = report["checks"].as_array().unwrap().clone();
         let of = move |topic: &str| {
             let check = checks.iter().find(|check| check["topic"] == topic).unwrap();

@@ -1,10 +1,6 @@
 //! The image that a command takes when none is named, or the name of a host.
 
-use std::fs;
-
 use crate::cli_test::CliTest;
-use crate::support::*;
-use crate::user;
 
 #[test]
 fn a_host_name_means_its_newest_image() {

@@ -1,19 +1,15 @@
 //! Which output goes to which stream, its colours and its width.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::cli_test::CliTest;
-use crate::support::*;
 use crate::{GOOD, user};
 
 #[test]
 fn json_events_are_all_of_standard_error() {
     let user = user().with("CLICOLOR_FORCE", "1");
-    user.write("sd-card.nix", GOOD);
-    let outcome = run(&mut user.build(&["--json-events"])).assert_exit_code(3);
+    let outcome = user.build_of(GOOD, &["--json-events"]).assert_exit_code(3);
     let objects: Vec<serde_json::Value> =
         outcome.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects[0]["event"], "phase-started");
@@ -30,8 +26,7 @@ fn json_events_are_all_of_standard_error() {
 fn colours_follow_the_environment() {
     let coloured = |name: &str, value: &str, also: &str| {
         let user = user().with(name, value).with("NO_COLOR", also);
-        user.write("sd-card.nix", GOOD);
-        let outcome = run(&mut user.build(&[])).assert_exit_code(3);
+        let outcome = user.build_of(GOOD, &[]).assert_exit_code(3);
         assert!(outcome.stderr.contains("no engine answers"), "{}", outcome.stderr);
         outcome.stderr.contains('\u{1b}')
     };

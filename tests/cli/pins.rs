@@ -1,7 +1,6 @@
 //! `scripts/refresh-pins` with forged metadata of an archive: apt is replaced, as if it had verified their signature.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,8 +24,7 @@ fn refresh(out: &Path, date: &str, version: &str, flags: &[&str]) -> Outcome {
     let bin = tempfile::tempdir().unwrap();
     for name in ["apt-get", "apt-cache", "apt-config"] {
         let path = bin.path().join(name);
-        fs::write(&path, APT).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, APT);
     }
     let path = std::env::var_os("PATH").unwrap();
     let path = format!("{}:{}", bin.path().display(), path.display());

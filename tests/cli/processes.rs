@@ -1,7 +1,6 @@
 //! Signals, and the ends of programs that sdbuild starts.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -15,8 +14,7 @@ fn a_signal_ends_the_wait_for_git() {
     let user = user();
     user.write("flake.nix", "{ }");
     fs::create_dir(user.home.path().join(".git")).unwrap();
-    let git = user.write("bin/git", "#!/bin/sh\n: >\"$0.started\"\nexec /bin/sleep 120\n");
-    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    let git = user.write_program("bin/git", "#!/bin/sh\n: >\"$0.started\"\nexec /bin/sleep 120\n");
     let user = user.with("PATH", git.parent().unwrap().to_str().unwrap());
     let running = Running::start(&mut user.sdbuild(&["build", "--flake", "."]));
     let started = git.with_extension("started");

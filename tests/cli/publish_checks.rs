@@ -4,11 +4,10 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::aws_double::{AwsDouble, BLOCK, STATE};
 use crate::publish::{publish, publisher};
-use crate::support::*;
 
 fn sha256(path: &std::path::Path) -> String {
     let output = Command::new("sha256sum").arg(path).output().unwrap();

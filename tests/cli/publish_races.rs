@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::aws_double::{AwsDouble, Faults, IN_REGION};
+use crate::aws_double::{AwsDouble, Faults};
 use crate::publish::{publish, publisher};
 use crate::support::*;
 
@@ -29,7 +29,7 @@ fn the_slower_machine_removes_its_own_snapshot() {
         double.state().snapshots.extend(own);
         double.state().faults.late_lists = late;
         let again = publish(&first, &["--json"]).assert_exit_code(0);
-        let again: serde_json::Value = serde_json::from_str(&again.stdout).unwrap();
+        let again = again.json();
         let state = double.state();
         let left: Vec<_> = state.snapshots.keys().map(String::as_str).collect();
         assert_eq!(again["image"], image.trim(), "{late}");

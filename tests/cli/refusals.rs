@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::os::unix::net::UnixListener;
 
 use crate::cli_test::CliTest;
 use crate::support::*;
@@ -36,13 +35,10 @@ fn inputs_without_a_lock_are_refused_at_once() {
 #[test]
 fn placeholder_key_stops_the_build_first() {
     let user = user();
-    user.write("sd-card.nix", &fs::read_to_string(root().join("sd-card.nix")).unwrap());
-    let outcome = run(&mut user.build(&[])).assert_exit_code(2).assert_stderr_contains(&[
-        "line ",
-        "placeholder",
-        "ssh-keygen",
-        ": sdbuild init\n",
-    ]);
+    let outcome = user
+        .build_of(&fs::read_to_string(root().join("sd-card.nix")).unwrap(), &[])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen", ": sdbuild init\n"]);
     let line = outcome.stderr.split("line ").nth(1).unwrap().split(' ').next().unwrap();
     let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
     let line: usize = line.parse().unwrap();
@@ -121,8 +117,7 @@ fn empty_variables_are_unset_and_invalid_ones_named() {
 #[test]
 fn password_of_a_mirror_is_not_repeated() {
     let user = user().with("SDBUILD_DEBIAN_MIRROR", "http://me:s3cr3t@mirror.example/debian");
-    user.write("sd-card.nix", GOOD);
-    let outcome = run(&mut user.build(&[])).assert_exit_code(2);
+    let outcome = user.build_of(GOOD, &[]).assert_exit_code(2);
     assert!(!outcome.stderr.contains("s3cr3t"), "{}", outcome.stderr);
 }
 
@@ -156,8 +151,7 @@ fn secret_in_an_address_is_refused_and_not_repeated() {
 #[test]
 fn missing_engine_is_an_environment_error() {
     let user = user();
-    user.write("sd-card.nix", GOOD);
-    run(&mut user.build(&[]))
+    user.build_of(GOOD, &[])
         .assert_exit_code(3)
         .assert_stderr_contains(&["no engine answers", "hint: "]);
     assert!(user.outputs().is_empty());

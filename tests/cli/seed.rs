@@ -40,8 +40,7 @@ fn json_has_what_is_on_the_volume() {
     user.write("u.yaml", CONFIG);
     let words = "seed --user-data u.yaml --hostname kitchen -o k.img --json";
     let words: Vec<&str> = words.split(' ').collect();
-    let json = run(&mut user.sdbuild(&words)).assert_exit_code(0).stdout;
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let json = run(&mut user.sdbuild(&words)).assert_exit_code(0).json();
     assert_eq!(json["version"], 1);
     assert_eq!(json["size"], fs::metadata(user.home.path().join("k.img")).unwrap().len());
     assert_eq!(json["users_with_keys"][0], "me");

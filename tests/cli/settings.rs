@@ -1,6 +1,9 @@
 //! `settings` shows each value and where it comes from.
 
 use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::cli_test::CliTest;
 use crate::support::*;
@@ -18,43 +21,31 @@ fn every_source_is_named() {
     )
     .unwrap();
     user.write("sdbuild.toml", "system = \"aarch64-linux\"\nforce = false\nemulation = \"host\"\n");
-    let shown = run(&mut user.sdbuild(&["settings", "--output", "out"])).assert_exit_code(0).stdout;
-    let project = user.home.path().join("sdbuild.toml");
-    let (project, own) = (project.display(), config.join("sdbuild.toml"));
-    let own = own.display();
-    let (home, tree) = (user.home.path().display(), config.join("tree"));
-    assert!(
-        shown.starts_with("SETTING                   VALUE  (where it comes from)\n"),
-        "{shown}"
-    );
-    for line in [
-        format!("config                    {home}/sd-card.nix  (default)"),
-        format!("nixpkgs                   {}  ({own})", tree.display()),
-        format!("system                    aarch64-linux  ({project})"),
-        format!("emulation                 host  ({project})"),
-        "glue                      native  (environment, SDBUILD_GLUE)".to_owned(),
-        "builder-image             not set  (default)".to_owned(),
-        format!("output                    {home}/out  (flag)"),
-        format!("force                     false  ({project})"),
-        "substituters              none  (environment, SDBUILD_SUBSTITUTERS)".to_owned(),
-        "cores                     2  (environment, SDBUILD_CORES)".to_owned(),
-        format!("jobs                      3  ({own})"),
-        "store                     sdbuild-store  (default)".to_owned(),
-        "dry-run                   false  (default)".to_owned(),
-        "extra-trusted-public-keys none  (default)".to_owned(),
+    let shown = run(&mut user.sdbuild(&["settings", "--json", "--output", "out"]));
+    let all = shown.assert_exit_code(0).json()["settings"].as_array().unwrap().clone();
+    let (home, own) = (user.home.path(), config.join("sdbuild.toml"));
+    let project = home.join("sdbuild.toml");
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    for (key, value, from, name) in [
+        ("config", json!(home.join("sd-card.nix")), "default", None),
+        ("nixpkgs", json!(config.join("tree")), "user", Some(text(&own))),
+        ("system", json!("aarch64-linux"), "project", Some(text(&project))),
+        ("emulation", json!("host"), "project", Some(text(&project))),
+        ("glue", json!("native"), "environment", Some("SDBUILD_GLUE".to_owned())),
+        ("builder-image", Value::Null, "default", None),
+        ("output", json!(user.out()), "flag", None),
+        ("force", json!(false), "project", Some(text(&project))),
+        ("substituters", json!([]), "environment", Some("SDBUILD_SUBSTITUTERS".to_owned())),
+        ("cores", json!(2), "environment", Some("SDBUILD_CORES".to_owned())),
+        ("jobs", json!(3), "user", Some(text(&own))),
+        ("store", json!("sdbuild-store"), "default", None),
+        ("extra-trusted-public-keys", json!([]), "default", None),
     ] {
-        assert!(shown.lines().any(|l| l == line), "{line}\nis not in\n{shown}");
+        let setting = all.iter().find(|setting| setting["key"] == key).unwrap();
+        assert_eq!(setting["value"], value, "{setting}");
+        assert_eq!(setting["origin"]["from"], from, "{setting}");
+        assert_eq!(setting["origin"]["name"].as_str(), name.as_deref(), "{setting}");
     }
-    let (given, defaults) = shown.split_once("\n\n").unwrap();
-    assert!(!given.contains("(default)"), "{given}");
-    assert!(defaults.lines().all(|line| line.ends_with("(default)")));
-    let shown = run(&mut user.sdbuild(&["settings", "--json"])).assert_exit_code(0).stdout;
-    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    let all = json["settings"].as_array().unwrap();
-    let cores = all.iter().find(|s| s["key"] == "cores").unwrap();
-    assert_eq!(cores["value"], 2);
-    assert_eq!(cores["origin"]["from"], "environment");
-    assert_eq!(cores["origin"]["name"], "SDBUILD_CORES");
 }
 
 #[test]

@@ -42,8 +42,7 @@ async fn a_machine_of_amazon_builds_and_is_destroyed() {
     needs!(MachineProvider::can_run());
     let (double, provider, user) = renter().await;
     let runs = user.track_runs();
-    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let built = run(&mut user.build(&["--yes"])).assert_exit_code(0);
+    let built = user.build_of(&product(&fresh(SMALL_IMAGE)), &["--yes"]).assert_exit_code(0);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     let receipt = "the rented machine (c7g.xlarge, spot, in eu-central-1b) ran for";
     assert!(built.stderr.replace('\n', " ").contains(receipt), "{}", built.stderr);

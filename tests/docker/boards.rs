@@ -20,8 +20,10 @@ fn image(user: &TestUser, parameters: &str) -> (PathBuf, PathBuf) {
         "  services.openssh.enable = true;\n  sdImage.compressImage = false;\n  mini.raspberryPi = true;\n  \
          boot.kernelParams = [ {parameters} ];"
     );
-    user.write("sd-card.nix", &configuration(&format!("{keys}\n{pi}")));
-    let image = run(&mut user.build(&["--compress", "none"])).assert_exit_code(0).image();
+    let image = user
+        .build_of(&configuration(&format!("{keys}\n{pi}")), &["--compress", "none"])
+        .assert_exit_code(0)
+        .image();
     (image, private)
 }
 
@@ -35,7 +37,7 @@ fn mtools(image: &Path, tool: &str, words: &[&str]) {
 /// What `inspect` says of each board: its name, and what is missing.
 fn judged(user: &TestUser, image: &Path) -> Value {
     let words = ["inspect", image.to_str().unwrap(), "--json", "--quiet"];
-    let json: Value = serde_json::from_str(&run(&mut user.sdbuild(&words)).stdout).unwrap();
+    let json = run(&mut user.sdbuild(&words)).json();
     let boards = json["boards"].as_array().unwrap().iter();
     boards.map(|b| (b["board"].as_str().unwrap().to_owned(), b["missing"].clone())).collect()
 }
@@ -92,7 +94,7 @@ fn a_card_with_the_module_of_nixos_hardware_starts() {
     run(&mut user.sdbuild(&["lock", "--flake", "card"])).assert_exit_code(0);
     let check = || run(&mut user.sdbuild(&["check", "--json", "card#kitchen"]));
     let checked = check().assert_exit_code(0);
-    let told: Value = serde_json::from_str(&checked.stdout).unwrap();
+    let told = checked.json();
     assert_eq!(told["findings"], serde_json::json!([]), "{told}");
     let words = ["build", "card#kitchen", "--compress", "none"];
     let image = run(&mut user.sdbuild(&words)).assert_exit_code(0).image();
@@ -102,7 +104,7 @@ fn a_card_with_the_module_of_nixos_hardware_starts() {
     let line = "hardware.raspberry-pi.firmware.uboot.enable = true;";
     repository.write("flake.nix", &flake.replace(line, ""));
     let checked = check().assert_exit_code(6);
-    let told: Value = serde_json::from_str(&checked.stdout).unwrap();
+    let told = checked.json();
     assert_eq!(told["findings"][0]["id"], "no-kernel", "{told}");
     let add = told["findings"][0]["add"][0].as_str().unwrap();
     assert!(add.starts_with(line), "{add}");

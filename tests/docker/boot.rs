@@ -2,16 +2,12 @@
 //! sdbuild.
 
 use std::fs;
-use std::io::Read as _;
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
 use crate::support::*;
@@ -133,8 +129,7 @@ fn machine_without_ssh_is_reported() {
     needs!(engine_ready(), boot_available());
     let user = TestUser::new();
     let off = "  networking.hostName = \"closed\";";
-    user.write("sd-card.nix", &configuration(off));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let image = user.build_of(&configuration(off), &[]).assert_exit_code(0).image();
     let start = Instant::now();
     boot(&user, &image, &["--until-login", "--timeout", "400"])
         .assert_exit_code(0)
@@ -222,36 +217,21 @@ fn terminal_is_restored_however_a_boot_ends() {
     needs!(boot_available());
     let user = TestUser::new();
     let image = blank(&user);
-    for (signal, whom) in
-        [(Signal::SIGINT, "sdbuild"), (Signal::SIGKILL, "sdbuild"), (Signal::SIGKILL, "qemu")]
+    for (signal, of_qemu) in
+        [(Signal::SIGINT, false), (Signal::SIGKILL, false), (Signal::SIGKILL, true)]
     {
-        let pty = openpty(None, None).unwrap();
-        let is_raw = || {
-            let settings = tcgetattr(pty.slave.as_fd()).unwrap();
-            !settings.local_flags.contains(LocalFlags::ICANON)
-        };
-        let side = || Stdio::from(pty.slave.try_clone().unwrap());
-        let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
-        let mut child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
-        let sdbuild = Pid::from_raw(i32::try_from(child.id()).unwrap());
-        let qemu = qemu_of(sdbuild);
+        let boot = user.sdbuild(&["boot", image.to_str().unwrap()]);
+        let mut screen = Screen::start(&boot, (80, 24));
+        let qemu = qemu_of(screen.pid());
         // QEMU handles signals by the time the firmware prints its first line.
-        let mut said = Vec::new();
-        let mut master = fs::File::from(pty.master);
-        while !String::from_utf8_lossy(&said).contains("U-Boot 20") {
-            let mut piece = [0; 256];
-            let n = master.read(&mut piece).unwrap();
-            said.extend_from_slice(&piece[..n]);
-        }
-        assert!(is_raw());
-        let target = if whom == "qemu" { Pid::from_raw(qemu) } else { sdbuild };
+        screen.wait_for("U-Boot 20");
+        assert!(screen.is_raw());
+        let target = if of_qemu { Pid::from_raw(qemu) } else { screen.pid() };
         kill(target, signal).unwrap();
-        let status = child.wait().unwrap();
-        if whom == "qemu" {
-            assert_eq!(status.code(), Some(3));
-        }
+        let status = screen.wait();
+        assert!(!of_qemu || status.code() == Some(3), "{status}");
         wait_until(Duration::from_secs(3), "QEMU is gone", || is_gone(qemu));
-        let what = format!("the terminal is as it was after {signal} of {whom}");
-        wait_until(Duration::from_secs(3), &what, || !is_raw());
+        let what = format!("the terminal is as it was after {signal}, of QEMU: {of_qemu}");
+        wait_until(Duration::from_secs(3), &what, || !screen.is_raw());
     }
 }

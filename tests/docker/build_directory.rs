@@ -9,8 +9,8 @@ const WORK: &str = "/nix/var/sdbuild/work";
 /// Builds an image whose content is the path of the directory in which it was built, and returns that.
 fn build(user: &TestUser) -> String {
     let script = fresh(SMALL_IMAGE).replace("echo small", "echo $NIX_BUILD_TOP");
-    user.write("sd-card.nix", &product_of_the_builder_alone(&script));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let image =
+        user.build_of(&product_of_the_builder_alone(&script), &[]).assert_exit_code(0).image();
     fs::read_to_string(image).unwrap()
 }
 
@@ -54,8 +54,7 @@ done
 fn directory_of_a_killed_run_is_taken_over_once() {
     needs!(engine_ready());
     let user = TestUser::new();
-    user.write("sd-card.nix", &product_of_the_builder_alone(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product_of_the_builder_alone(SMALL_IMAGE), &[]).assert_exit_code(0);
     let volume = StoreVolume::new();
     // Every file is old.
     let stubs = tempfile::tempdir().unwrap();

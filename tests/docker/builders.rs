@@ -41,13 +41,12 @@ async fn what_would_be_emulated_is_built_by_a_remote_builder() {
     let places = format!("1 on {}, ", machine.address());
     assert!(built.stderr.contains(&places), "{}", built.stderr);
     runs.assert_nothing_left();
-    let manifest = fs::read_to_string(format!("{}.json", built.image().display())).unwrap();
-    let parsed: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-    assert_eq!(parsed["emulation"]["mode"], "builders", "{manifest}");
+    let manifest = built.manifest();
+    assert_eq!(manifest["emulation"]["mode"], "builders", "{manifest}");
     let logs = fs::read_dir(user.state.path().join(".local/state/sdbuild/logs")).unwrap();
     let logs = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap());
     let secret = secret(&machine);
-    for text in logs.chain([manifest, built.stderr]) {
+    for text in logs.chain([manifest.to_string(), built.stderr]) {
         assert!(!text.contains(&secret), "{text}");
     }
     let plan = run(&mut user.build(&["--dry-run=plan", "--builders", &line])).assert_exit_code(0);
@@ -84,8 +83,7 @@ async fn what_a_remote_builder_does_not_cover_is_emulated_here() {
     assert!(built.stderr.contains(notice), "{}", built.stderr);
     let places = format!("1 on {}, 1 on the engine's machine", machine.address());
     assert!(built.stderr.contains(&places), "{}", built.stderr);
-    let manifest = fs::read_to_string(format!("{}.json", built.image().display())).unwrap();
-    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let manifest = built.manifest();
     assert_eq!(manifest["emulation"]["emulated"], true, "{manifest}");
     assert_ne!(manifest["emulation"]["mode"], "builders", "{manifest}");
     runs.assert_nothing_left();
@@ -177,7 +175,7 @@ async fn a_remote_builder_that_cannot_be_used_is_explained() {
     ];
     let user = user.with("SDBUILD_BUILDERS", lines.join("\n"));
     let doctor = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
-    let report: serde_json::Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let report = doctor.json();
     let checks = report["checks"].as_array().unwrap();
     let checks = checks.iter().filter(|check| check["topic"] == "builder");
     let found: Vec<_> = checks

@@ -50,8 +50,7 @@ fn expression() -> PathBuf {
 fn cache() -> BinaryCache {
     if builder_image().is_none() {
         let user = TestUser::new();
-        user.write("sd-card.nix", &product(SMALL_IMAGE));
-        run(&mut user.build(&[])).assert_exit_code(0);
+        user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     }
     BinaryCache::of(&expression(), &CASES)
 }
@@ -59,10 +58,15 @@ fn cache() -> BinaryCache {
 /// A user whose configuration is the image of `case`, which needs no emulation, and whose store is `volume`. Downloads stall
 /// after six seconds, in Nix after three.
 fn user(case: &str, volume: &StoreVolume, cache: &BinaryCache) -> TestUser {
-    let user = TestUser::new()
+    image_user(case)
         .with("SDBUILD_STORE", &volume.0)
         .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key)
-        .with("SDBUILD_STALL_TIMEOUT", "6");
+        .with("SDBUILD_STALL_TIMEOUT", "6")
+}
+
+/// A user whose configuration is the image of `case`, with the shared store.
+fn image_user(case: &str) -> TestUser {
+    let user = TestUser::new();
     user.write("cached.nix", &fs::read_to_string(expression()).unwrap());
     let body = format!(
         "  system.build.sdImage = lib.mkForce (import ./cached.nix {{ case = \"{case}\"; }});"

@@ -16,12 +16,8 @@ fn check(user: &TestUser, file: &str, text: &str) -> Outcome {
     run(user.sdbuild(&words).arg(mini))
 }
 
-fn report(checked: &Outcome) -> Value {
-    serde_json::from_str(&checked.stdout).unwrap_or_else(|e| panic!("{e}: {}", checked.stderr))
-}
-
 fn ids(checked: &Outcome) -> Vec<String> {
-    let report = report(checked);
+    let report = checked.json();
     let findings = report["findings"].as_array().unwrap().iter();
     let mut ids: Vec<String> =
         findings.map(|finding| finding["id"].as_str().unwrap().to_owned()).collect();
@@ -149,7 +145,7 @@ fn a_configuration_of_init_with_a_user_has_no_findings() {
     let (_, public) = key(&user);
     let words = ["init", "pi", "--yes", "--user", "ann", "--ssh-key", "key.pub"];
     run(&mut user.sdbuild(&words)).assert_exit_code(0);
-    let text = std::fs::read_to_string(user.home.path().join("pi/sd-card.nix")).unwrap();
+    let text = user.read("pi/sd-card.nix");
     assert!(text.contains(&public), "{text}");
     user.write("sdbuild.toml", "board = \"rpi4\"\n");
     let checked = check(&user, "sd-card.nix", &text).assert_exit_code(0);
@@ -157,7 +153,7 @@ fn a_configuration_of_init_with_a_user_has_no_findings() {
     let (all_but_end, _) = text.rsplit_once('}').unwrap();
     let with_firmware = format!("{all_but_end}  mini.raspberryPi = true;\n}}");
     let checked = check(&user, "sd-card.nix", &with_firmware).assert_exit_code(0);
-    let told = report(&checked);
+    let told = checked.json();
     assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
     let in_order = told["lets_in"].to_string();
     assert!(in_order.contains("ann with a key"), "{told}");
@@ -299,7 +295,7 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     let user = TestUser::new();
     let (_, public) = key(&user);
     let checked = check(&user, "sd-card.nix", &example(&public)).assert_exit_code(0);
-    let told = report(&checked);
+    let told = checked.json();
     assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
     assert_eq!(told["lets_in"][0], "root with a key", "{told}");
     assert!(!checked.stderr.contains("emulation"), "{}", checked.stderr);
@@ -309,7 +305,7 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     assert!(first.contains("sd-card.nix → aarch64-linux · "), "{first}");
 
     let typo = check(&user, "typo.nix", &example(&public).replace("htop", "htpo"));
-    let told = report(&typo);
+    let told = typo.json();
     assert_eq!(told["evaluates"], false, "{told}");
     assert_eq!(told["errors"][0]["class"], "usage", "{told}");
     typo.assert_exit_code(2)
@@ -322,7 +318,7 @@ fn check_accepts_good_and_explains_wrong_configurations() {
         networking.firewall = { enable = true; }; services.openssh.openFirewall = false;";
     let text = example(&public).replace("sdImage.compressImage = false;", late);
     let checked = check(&user, "late.nix", &text).assert_exit_code(2);
-    assert_eq!(report(&checked)["evaluates"], false);
+    assert_eq!(checked.json()["evaluates"], false);
     assert_eq!(ids(&checked), ["firewall"]);
     assert!(checked.stdout.contains("services.openssh.openFirewall = true;"), "{}", checked.stdout);
 }

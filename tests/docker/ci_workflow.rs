@@ -1,7 +1,7 @@
 //! The steps of `examples/ci/github.yml` on this machine, with a store of its own.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -20,8 +20,7 @@ impl Runner {
         fs::create_dir(&bin).unwrap();
         symlink(env!("CARGO_BIN_EXE_sdbuild"), bin.join("sdbuild")).unwrap();
         // The tests run as root.
-        fs::write(bin.join("sudo"), "#!/bin/sh\nexec \"$@\"\n").unwrap();
-        fs::set_permissions(bin.join("sudo"), fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(bin.join("sudo"), "#!/bin/sh\nexec \"$@\"\n");
         let path = format!("{}:{}", bin.display(), user.environment["PATH"]);
         let store = format!("sdbuild-store-{}", nonce());
         let user = user

@@ -16,13 +16,11 @@ pub fn json(user: &TestUser, words: &[&str]) -> Value {
 fn doctor_checks_whether_a_build_needs_a_mirror() {
     needs!(engine_ready());
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     let nobody = "http://127.0.0.1:9/debian";
     let cut_off = user.with("SDBUILD_DEBIAN_MIRROR", nobody).with("http_proxy", nobody);
     let mirrors = |user: &TestUser| {
-        let told = run(&mut user.sdbuild(&["doctor", "--json"])).stdout;
-        let report: Value = serde_json::from_str(&told).unwrap();
+        let report = run(&mut user.sdbuild(&["doctor", "--json"])).json();
         let checks = report["checks"].as_array().unwrap().iter();
         let mut mirrors = checks.filter(|check| check["topic"] == "Debian mirrors");
         mirrors.next().unwrap()["verdict"].clone()
@@ -73,8 +71,7 @@ fn configuration_of_init_builds_an_image_with_the_key() {
 fn one_container_counts_the_bytes_of_all_volumes() {
     needs!(engine_ready());
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     let volumes = [StoreVolume::new(), StoreVolume::new()];
     for (volume, mib) in volumes.iter().zip(1_u64..) {
         let name = &volume.0;
@@ -118,8 +115,7 @@ fn container_made_from_a_committed_builder_is_kept() {
     let options = ["run", "--detach", "--entrypoint", "/bin/sleep", image, "600"];
     let mine = docker(&options);
     let mine = mine.trim();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     let status = json(&user, &["status", "--json"]).to_string();
     let listed = run(&mut user.sdbuild(&["clean", "--dry-run"])).stdout;
     let name = docker(&["inspect", "--format", "{{.Name}} {{.State.Running}}", mine]);

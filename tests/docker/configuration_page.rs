@@ -38,7 +38,7 @@ fn recipes_of_the_documentation_evaluate_together() {
     let mini = mini_nixpkgs();
     let checked = run(user.sdbuild(&["check", "--json", "--nixpkgs"]).arg(mini));
     let checked = checked.assert_exit_code(0);
-    let report: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+    let report = checked.json();
     assert_eq!(report["evaluates"], true, "{}", checked.stdout);
     assert_eq!(report["lets_in"][0], "ada with a key", "{}", checked.stdout);
     // Flakes have inputs that are not here.

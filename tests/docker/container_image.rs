@@ -86,8 +86,7 @@ fn a_container_is_loaded_and_answers_over_ssh() {
         ["init", "--template", "container", "--hostname", &host, "--system", "aarch64-linux"];
     let mut init = user.sdbuild(&words);
     run(init.args(["box", "--ssh-key"]).arg(key.with_extension("pub"))).assert_exit_code(0);
-    let path = user.home.path().join("box/sd-card.nix");
-    let written = std::fs::read_to_string(path).unwrap();
+    let written = user.read("box/sd-card.nix");
     let end = "  system.stateVersion";
     // More than a path needs for a layer of its own.
     let written = written.replacen(end, &format!("  mini.payloadMiB = 20;\n{end}"), 1);

@@ -20,11 +20,13 @@ fn simulated_docker_desktop_builds_with_private_emulation() {
         assert!(doctor.contains(part), "`{part}` is not in:\n{doctor}");
     }
 
-    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let built = run(&mut user.build(&[])).assert_exit_code(0).assert_stderr_contains(&[
-        "Mounts denied",
-        "continuing with an entry for QEMU that only the build's container sees",
-    ]);
+    let built = user
+        .build_of(&product(&fresh(SMALL_IMAGE)), &[])
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[
+            "Mounts denied",
+            "continuing with an entry for QEMU that only the build's container sees",
+        ]);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     runs.assert_nothing_left();
 }

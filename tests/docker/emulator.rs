@@ -1,16 +1,13 @@
 //! `sdbuild boot` on a machine without QEMU: it runs in a container, which is removed however sdbuild ends.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
 use crate::commands::json;
@@ -44,8 +41,7 @@ fn example_image_boots_in_a_container() {
     let user = without_qemu();
     let runs = user.track_runs();
     let (private, public) = key(&user);
-    user.write("sd-card.nix", &example(&public));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let image = user.build_of(&example(&public), &[]).assert_exit_code(0).image();
     let command = "uname -m; cat /etc/hostname; exit 7";
     let words = ["boot", image.to_str().unwrap(), "--run", command, "--ssh-key"];
     let mut boot = user.sdbuild(&words);
@@ -122,37 +118,19 @@ fn console_works_in_a_container() {
     let user = without_qemu();
     let runs = user.track_runs();
     let image = blank(&user);
-    let pty = openpty(None, None).unwrap();
-    let is_raw = || {
-        let settings = tcgetattr(pty.slave.as_fd()).unwrap();
-        !settings.local_flags.contains(LocalFlags::ICANON)
-    };
-    let side = || Stdio::from(pty.slave.try_clone().unwrap());
-    let mut command = user.sdbuild(&["boot", image.to_str().unwrap()]);
-    let command = command.stdin(side()).stdout(side()).stderr(side());
-    let mut child = command.spawn().unwrap();
-    let mut master = fs::File::from(pty.master);
-    let mut said = Vec::new();
-    let mut until = |part: &str| {
-        while !String::from_utf8_lossy(&said).contains(part) {
-            let mut piece = [0; 256];
-            let n = master.read(&mut piece).unwrap();
-            said.extend_from_slice(&piece[..n]);
-        }
-        said.clear();
-        master.try_clone().unwrap()
-    };
+    let boot = user.sdbuild(&["boot", image.to_str().unwrap()]);
+    let mut screen = Screen::start(&boot, (80, 24));
     // Keys typed now stop U-Boot's countdown; Ctrl-C goes to the machine as well.
-    let mut keys = until("autoboot");
-    assert!(is_raw());
-    keys.write_all(b" \x03").unwrap();
-    until("=> ");
+    screen.wait_for("autoboot");
+    assert!(screen.is_raw());
+    screen.type_keys(" \x03");
+    screen.wait_for("=> ");
     let name = runs.container("emulator");
-    keys.write_all(b"echo it-$board\r").unwrap();
-    until("it-qemu-arm");
-    keys.write_all(b"\x01x").unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert!(!is_raw(), "the terminal is as it was");
+    screen.type_keys("echo it-$board\r");
+    screen.wait_for("it-qemu-arm");
+    screen.type_keys("\x01x");
+    screen.assert_exit_code(0);
+    assert!(!screen.is_raw(), "the terminal is as it was");
     assert!(is_gone(&name));
 }
 

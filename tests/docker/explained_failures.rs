@@ -5,8 +5,7 @@ use crate::support::*;
 fn build(text: &str) -> Outcome {
     let user = TestUser::new();
     let runs = user.track_runs();
-    user.write("sd-card.nix", text);
-    let outcome = run(&mut user.build(&["--glue", "emulated"]));
+    let outcome = user.build_of(text, &["--glue", "emulated"]);
     assert_eq!(user.outputs(), [""; 0]);
     runs.assert_nothing_left();
     outcome
@@ -81,11 +80,11 @@ fn failed_download_of_the_configuration_is_tried_once() {
     let user = TestUser::new();
     let runs = user.track_runs();
     let fetch = "  environment.etc.x.source = fetchTarball \"http://127.0.0.1:9/x.tar.gz\";";
-    user.write("sd-card.nix", &configuration(fetch));
-    let outcome = run(&mut user.build(&[])).assert_exit_code(3).assert_stderr_contains(&[
-        "the configuration fetches http://127.0.0.1:9/x.tar.gz while it is evaluated",
-        "hint: check the address, the network",
-    ]);
+    let outcome =
+        user.build_of(&configuration(fetch), &[]).assert_exit_code(3).assert_stderr_contains(&[
+            "the configuration fetches http://127.0.0.1:9/x.tar.gz while it is evaluated",
+            "hint: check the address, the network",
+        ]);
     assert!(!outcome.stderr.contains("cache"), "{}", outcome.stderr);
     let logs = user.state.path().join(".local/state/sdbuild/logs");
     let log = std::fs::read_dir(logs).unwrap().next().unwrap().unwrap();

@@ -9,7 +9,7 @@ mod named;
 mod offline;
 mod private;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -30,8 +30,7 @@ fn check(user: &TestUser, words: &[&str]) -> Outcome {
 
 /// The texts of the configuration's own warnings: a configuration tells by them what it knows about itself.
 fn told(checked: &Outcome) -> String {
-    let report: Value = serde_json::from_str(&checked.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}{}", checked.stdout, checked.stderr));
+    let report = checked.json();
     let findings = report["findings"].as_array().unwrap().iter();
     let warnings = findings.filter(|finding| finding["id"] == "warning");
     warnings.map(ToString::to_string).collect()
@@ -50,7 +49,6 @@ fn lock(user: &TestUser, words: &[&str]) -> Outcome {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one repository in its states, for several")]
 fn a_flake_is_evaluated_as_git_sees_it() {
     needs!(engine_ready());
     let user = without_a_network();
@@ -139,6 +137,29 @@ fn files_of_submodules_are_part_of_a_flake() {
 }
 
 #[test]
+fn an_input_that_nothing_uses_is_not_fetched_after_an_error() {
+    needs!(engine_ready());
+    let user = without_a_network();
+    let module = flake_module("networking.hostName = throw \"my own error\";");
+    let outputs = flake_configuration("pi", &module);
+    let text = flake_text("./nixpkgs", &outputs);
+    let inputs = |more: &str| text.replacen("inputs", &format!("{more}inputs"), 1);
+    FlakeRepository::new(&user, "pi", &[("flake.nix", &inputs(""))]);
+    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
+    let original = json!({ "type": "github", "owner": "nobody", "repo": "private" });
+    let mut locked = original.clone();
+    locked["rev"] = "0123456789012345678901234567890123456789".into();
+    locked["narHash"] = format!("sha256-{}=", "A".repeat(43)).into();
+    let file = user.home.path().join("pi/flake.lock");
+    let mut lock: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    lock["nodes"]["private"] = json!({ "locked": locked, "original": original });
+    lock["nodes"]["root"]["inputs"]["private"] = "private".into();
+    user.write("pi/flake.lock", &lock.to_string());
+    user.write("pi/flake.nix", &inputs("inputs.private.url = \"github:nobody/private\";\n  "));
+    check(&user, &["--flake", "pi"]).assert_exit_code(2).assert_stderr_contains(&["my own error"]);
+}
+
+#[test]
 fn a_flake_builds_what_the_module_builds() {
     needs!(engine_ready());
     let user = TestUser::new();
@@ -147,13 +168,8 @@ fn a_flake_builds_what_the_module_builds() {
     let body =
         format!("networking.hostName = \"twin\"; environment.etc.nonce.text = \"{}\";", nonce());
     let module = flake_module(&body);
-    user.write("sd-card.nix", &module);
-    let built = run(&mut user.build(&[])).assert_exit_code(0);
-    let manifest = |built: &Outcome| -> Value {
-        let path = format!("{}.json", built.image().display());
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    };
-    let by_module = manifest(&built);
+    let built = user.build_of(&module, &[]).assert_exit_code(0);
+    let by_module = built.manifest();
     let outputs = flake_configuration("twin", &module);
     let repository =
         FlakeRepository::new(&user, "pi", &[("flake.nix", &flake_text("./nixpkgs", &outputs))]);
@@ -164,7 +180,7 @@ fn a_flake_builds_what_the_module_builds() {
     let built = run(&mut command).assert_exit_code(0).assert_stderr_contains(&[
         "there is no sd-card.nix, so sdbuild uses the flake.nix in this directory",
     ]);
-    let by_flake = manifest(&built);
+    let by_flake = built.manifest();
     // The derivations differ, by the address of the mirror in those of the packages.
     let path = "store_path";
     assert_eq!(by_flake["result"][path], by_module["result"][path]);

@@ -67,7 +67,7 @@ fn a_variant_is_built_of_a_configuration_for_a_card() {
         built.assert_exit_code(0)
     };
     let first = build();
-    let manifest: Value = serde_json::from_str(&first.stdout).unwrap();
+    let manifest = first.json();
     assert_eq!(manifest["format"], "nixpkgs:small");
     assert_eq!(manifest["image"]["name"], "small.tar.xz");
     assert_eq!(manifest["image"]["compression"], "none");
@@ -84,7 +84,6 @@ fn a_variant_is_built_of_a_configuration_for_a_card() {
 
 /// What starts from memory is put together while it is copied, and boots without a disk.
 #[test]
-#[expect(clippy::too_many_lines, reason = "two builds with all that they must show")]
 fn systems_from_memory_are_built_and_boot() {
     needs!(engine_ready(), boot_available());
     let user = TestUser::new();
@@ -193,7 +192,7 @@ fn the_disks_of_the_templates_boot() {
     run(&mut user.sdbuild(&["check", "amazon"])).assert_exit_code(0);
     run(&mut user.build(&["--dry-run", "amazon"])).assert_exit_code(0);
     // Nothing of the configuration loads the driver of the disk.
-    let text = fs::read_to_string(user.home.path().join("vm/sd-card.nix")).unwrap();
+    let text = user.read("vm/sd-card.nix");
     let profile = "    (modulesPath + \"/profiles/qemu-guest.nix\")\n";
     let defaults = "  boot.initrd.includeDefaultModules = false;\n}\n";
     assert!(text.contains(profile), "{text}");
@@ -274,7 +273,7 @@ fn assert_same_disk(user: &TestUser, raw: &Path, other: &Path, form: &str) {
 /// The partitions of `image` and what is on them.
 fn partitions(user: &TestUser, image: &Path) -> Value {
     let inspect = run(user.sdbuild(&["inspect", "--json"]).arg(image)).assert_exit_code(0);
-    let report: Value = serde_json::from_str(&inspect.stdout).unwrap();
+    let report = inspect.json();
     report["partitions"].clone()
 }
 
@@ -287,7 +286,7 @@ fn disks_for_uefi_are_built_and_boot() {
     let key = key(&user).0;
     let mut init = user.sdbuild(&["init", "--board", "uefi", "--hostname", "disk"]);
     run(init.arg("--ssh-key").arg(key.with_extension("pub"))).assert_exit_code(0);
-    let written = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let written = user.read("sd-card.nix");
     user.write("sd-card.nix", &small_disk(&written, 400));
     let build = |words: &[&str]| run(user.build(&["--force"]).args(words)).assert_exit_code(0);
     // The format is that of the settings file.
@@ -315,8 +314,7 @@ fn disks_for_uefi_are_built_and_boot() {
     assert!(mib > 300, "grown: {}", ran.stdout);
     assert!(ran.stdout.contains("initrd=\\EFI\\nixos\\"), "{}", ran.stdout);
     // Too small for what is in it.
-    user.write("sd-card.nix", &small_disk(&written, 280));
-    run(&mut user.build(&[])).assert_exit_code(4).assert_stderr_contains(&[
+    user.build_of(&small_disk(&written, 280), &[]).assert_exit_code(4).assert_stderr_contains(&[
         "the disk has 280 MiB (virtualisation.diskSize), and the system needs ",
     ]);
     runs.assert_nothing_left();

@@ -60,8 +60,7 @@ fn command_of_nixos(name: &str, command: &str) -> String {
 /// Builds the smallest image, so that the engine has the builder's container image and the store what it is made of.
 fn ready() {
     let user = TestUser::new();
-    user.write("sd-card.nix", &configuration(""));
-    run(&mut user.build(&["--glue", "native"])).assert_exit_code(0);
+    user.build_of(&configuration(""), &["--glue", "native"]).assert_exit_code(0);
 }
 
 /// What a shell script says in a builder: it has nixpkgs, the glue's expressions in /glue and its shell functions in
@@ -126,8 +125,9 @@ fn native_failure_is_tried_alone_under_emulation() {
     // The machine of the shell that the derivation's own variable names, which only emulated is the image's.
     let machine = "od -An -tx1 -j18 -N1 $(env | sed -n s/^builder=//p)";
     let picky = fresh(&format!("[ $({machine}) = b7 ] && touch $out"));
-    user.write("sd-card.nix", &system("picky", &command_of_nixos("picky", &picky)));
-    let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
+    let done = user
+        .build_of(&system("picky", &command_of_nixos("picky", &picky)), &["--force"])
+        .assert_exit_code(0);
     let why = "built under emulation, because it failed natively: picky";
     let retry = "failed natively, trying again under emulation: picky";
     let done = done.assert_stderr_contains(&[retry, why]);
@@ -154,8 +154,7 @@ fn a_missing_kernel_module_is_not_looked_for_under_emulation() {
     let text = "modprobe: FATAL: Module dw-hdmi not found in directory /lib/modules/6.12";
     let closure = fresh(&format!("    echo '{text}'; exit 1"));
     let closure = command_of_nixos("linux-modules-shrunk", &closure);
-    user.write("sd-card.nix", &system("modules", &closure));
-    run(&mut user.build(&[]))
+    user.build_of(&system("modules", &closure), &[])
         .assert_exit_code(4)
         .assert_stderr_contains(&[text, "hint: the kernel has no module dw-hdmi"]);
     let tries = built(&user);
@@ -168,8 +167,9 @@ fn failure_under_emulation_too_is_the_only_error() {
     needs!(engine_ready());
     let user = TestUser::new();
     let wrong = fresh("    echo for the second time; exit 3");
-    user.write("sd-card.nix", &system("wrong", &command_of_nixos("wrong", &wrong)));
-    let failed = run(&mut user.build(&[])).assert_exit_code(4);
+    let failed = user
+        .build_of(&system("wrong", &command_of_nixos("wrong", &wrong)), &[])
+        .assert_exit_code(4);
     let failed = failed.assert_stderr_contains(&["the build of wrong failed with exit code 3"]);
     assert_eq!(failed.stderr.matches("error:").count(), 1, "{}", failed.stderr);
     assert!(

@@ -8,8 +8,7 @@ use crate::support::*;
 fn emulation_none_on_another_architecture_is_refused() {
     needs!(engine_ready());
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&["--emulation", "none"]))
+    user.build_of(&product(SMALL_IMAGE), &["--emulation", "none"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["x86_64", "aarch64-linux"]);
 }

@@ -78,8 +78,7 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
     needs!(engine_ready());
     let config = "  networking.hostName = \"warm\";\n  sdImage.compressImage = false;";
     let user = TestUser::new();
-    user.write("sd-card.nix", &configuration(config));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let image = user.build_of(&configuration(config), &[]).assert_exit_code(0).image();
     let first = fs::read(&image).unwrap();
     let written = || fs::metadata(&image).unwrap().modified().unwrap();
     let before = written();
@@ -103,8 +102,7 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
     let changed = format!(
         "{config}\n  environment.etc.new.text = \"new\";\n  sdImage.postBuildCommands = ''\n{read}\n'';"
     );
-    user.write("sd-card.nix", &configuration(&changed));
-    let replacing = run(&mut user.build(&["--json-events"])).assert_exit_code(0);
+    let replacing = user.build_of(&configuration(&changed), &["--json-events"]).assert_exit_code(0);
     assert_reports_the_steps_of_the_image(&replacing.stderr);
     assert!(fs::read(&image).unwrap() != first, "it was replaced");
     user.write("sd-card.nix", &configuration(config));
@@ -112,8 +110,7 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
     // Before the build, which would fail.
     let fails = format!("{config}\n  sdImage.postBuildCommands = \"exit 7\";");
     for glue in ["native", "emulated"] {
-        user.write("sd-card.nix", &configuration(&fails));
-        let refused = run(&mut user.build(&["--glue", glue])).assert_exit_code(2);
+        let refused = user.build_of(&configuration(&fails), &["--glue", glue]).assert_exit_code(2);
         let refused = refused.assert_stderr_contains(&["already", "--force"]);
         assert!(!refused.stderr.contains("the result is kept"));
         assert!(!refused.stderr.contains("failed"), "{}", refused.stderr);
@@ -166,8 +163,7 @@ fn manifest_is_complete_and_reproducible() {
 fn image_belongs_to_the_user_who_ran_sudo() {
     needs!(engine_ready(), root_available());
     let user = TestUser::new().with("SUDO_UID", "12345").with("SUDO_GID", "23456");
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let image = user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0).image();
     for name in TestUser::with_sidecars(&image) {
         let metadata = fs::metadata(user.out().join(&name)).unwrap();
         assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456), "{name}");

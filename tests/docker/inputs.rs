@@ -7,8 +7,7 @@ fn refused(text: &str, parts: &[&str]) {
     needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
-    user.write("sd-card.nix", text);
-    let outcome = run(&mut user.build(&[])).assert_exit_code(2).assert_stderr_contains(parts);
+    let outcome = user.build_of(text, &[]).assert_exit_code(2).assert_stderr_contains(parts);
     let stderr = &outcome.stderr;
     let places = ["configuration: sd-card.nix:", "configuration sd-card.nix: "];
     assert!(places.iter().any(|it| stderr.contains(it)), "{stderr}");
@@ -50,8 +49,7 @@ fn configuration_without_image_is_refused() {
     let user = TestUser::new();
     // As before 25.05, when there were no variants of images, of which the one for SD cards would be built.
     let bare = "{ disabledModules = [ \"image/images.nix\" ]; system.stateVersion = \"26.05\"; }";
-    user.write("sd-card.nix", bare);
-    run(&mut user.build(&[])).assert_exit_code(2).assert_stderr_contains(&["sdImage"]);
+    user.build_of(bare, &[]).assert_exit_code(2).assert_stderr_contains(&["sdImage"]);
 }
 
 #[test]

@@ -1,9 +1,5 @@
 //! The installer that cloud-init configures, and its seed.
 
-use std::fs;
-
-use serde_json::Value;
-
 use crate::support::*;
 
 /// JSON, a flow of YAML, is user-data as well. The name of the host is that of the user-data.
@@ -52,19 +48,23 @@ fn an_installer_does_what_its_seed_says() {
     let words = "init --template installer-cloud-init --hostname live --yes --ssh-key";
     let mut init = user.sdbuild(&words.split(' ').collect::<Vec<_>>());
     run(init.arg(key.with_extension("pub"))).assert_exit_code(0);
-    let settings = fs::read_to_string(user.home.path().join("sdbuild.toml")).unwrap();
+    let settings = user.read("sdbuild.toml");
     assert!(settings.ends_with("\nformat = \"iso-installer\"\n"), "{settings}");
     let nixpkgs = mini_nixpkgs();
     let words = ["check", "--nixpkgs", nixpkgs.to_str().unwrap()];
     let checked = run(&mut user.sdbuild(&words)).assert_exit_code(0);
     assert!(!checked.stdout.contains('✗'), "{}", checked.stdout);
-    let written = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let written = user.read("sd-card.nix");
     let native = format!("{}-linux", std::env::consts::ARCH);
     let written = written.replace("aarch64-linux", &native);
     let more = "  boot.loader.timeout = 0;\n  system.stateVersion";
-    user.write("sd-card.nix", &written.replacen("  system.stateVersion", more, 1));
-    let built = run(&mut user.build(&["--json", "--system", &native])).assert_exit_code(0);
-    let manifest: Value = serde_json::from_str(&built.stdout).unwrap();
+    let built = user
+        .build_of(
+            &written.replacen("  system.stateVersion", more, 1),
+            &["--json", "--system", &native],
+        )
+        .assert_exit_code(0);
+    let manifest = built.json();
     assert_eq!(manifest["format"], "iso-installer");
     let image = user.out().join(manifest["image"]["name"].as_str().unwrap());
     let image = image.to_str().unwrap();

@@ -86,8 +86,9 @@ fn failed_build_shows_its_last_lines_and_releases_everything() {
     needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
-    user.write("sd-card.nix", &product("    seq 1 30\n    echo the last words >&2\n    exit 7"));
-    let outcome = run(&mut user.build(&[])).assert_exit_code(4);
+    let outcome = user
+        .build_of(&product("    seq 1 30\n    echo the last words >&2\n    exit 7"), &[])
+        .assert_exit_code(4);
     let outcome = outcome.assert_stderr_contains(&[
         "product",
         "exit code 7",
@@ -142,8 +143,7 @@ fn stopped_sdbuild_loses_the_handler_and_reports_it() {
 /// Runs `command` in our builder's container, with the builder's programs and a short heartbeat timeout.
 fn entry_in_builder(options: &[&str], command: &[&str]) -> std::process::Child {
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     let image = builder_image().unwrap();
     let programs = root().join("containers/builder");
     let mut run = std::process::Command::new("docker");
@@ -205,8 +205,7 @@ fn build_that_kills_the_watchdog_ends_with_sdbuild() {
     wait_until(Duration::from_secs(20), "the builder ends", || {
         runs.running_containers().is_empty()
     });
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     runs.assert_nothing_left();
 }
 
@@ -247,8 +246,7 @@ fn process_in(container: &str, command: &str) -> Option<nix::unistd::Pid> {
 fn killed_status_leaves_no_running_container() {
     needs!(engine_ready(), root_available());
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     let runs = user.track_runs();
     let status = Running::start(&mut user.sdbuild(&["status"]));
     wait_until(Duration::from_secs(30), "it counts", || {

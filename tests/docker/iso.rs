@@ -1,9 +1,5 @@
 //! The format `iso`: a system that runs from a CD or USB stick.
 
-use std::fs;
-
-use serde_json::Value;
-
 use crate::support::*;
 
 /// Everything about one image: it is nixpkgs' own and made natively, the same again, read, and booted by UEFI.
@@ -16,12 +12,13 @@ fn an_iso_is_made_natively_and_boots() {
     // A disk's file systems, which a CD does not have; and what nixpkgs' module for ISO images defines, too.
     let mut init = user.sdbuild(&["init", "--board", "uefi", "--hostname", "live"]);
     run(init.arg("--ssh-key").arg(key.with_extension("pub"))).assert_exit_code(0);
-    let written = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let written = user.read("sd-card.nix");
     let last = "  system.stateVersion";
     let more = format!("  boot.loader.timeout = 0;\n{last}");
-    user.write("sd-card.nix", &written.replacen(last, &more, 1));
-    let built = run(&mut user.build(&["--json", "--format", "iso"])).assert_exit_code(0);
-    let manifest: Value = serde_json::from_str(&built.stdout).unwrap();
+    let built = user
+        .build_of(&written.replacen(last, &more, 1), &["--json", "--format", "iso"])
+        .assert_exit_code(0);
+    let manifest = built.json();
     assert_eq!(manifest["format"], "iso");
     let name = "nixos-live-26.05.mini-aarch64-linux.iso";
     assert_eq!(manifest["image"]["name"], name);
@@ -39,7 +36,7 @@ fn an_iso_is_made_natively_and_boots() {
     assert!(checked.stdout.contains(&native), "{}", checked.stdout);
 
     let inspected = run(user.sdbuild(&["inspect", "--json"]).arg(&image)).assert_exit_code(0);
-    let report: Value = serde_json::from_str(&inspected.stdout).unwrap();
+    let report = inspected.json();
     let system = &report["partitions"][0]["file_system"];
     assert_eq!(system["kind"], "iso9660");
     assert_eq!(system["label"], "nixos-26.05-aarch64");

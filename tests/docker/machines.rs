@@ -27,8 +27,8 @@ async fn a_rented_machine_builds_and_is_given_back() {
     let provider = provider().await;
     let user = provider.known_to(TestUser::new());
     let runs = user.track_runs();
-    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
-    let plan = run(&mut user.build(&["--dry-run=plan"])).assert_exit_code(0);
+    let plan =
+        user.build_of(&product(&fresh(SMALL_IMAGE)), &["--dry-run=plan"]).assert_exit_code(0);
     assert!(plan.stdout.contains("rented"), "{}", plan.stdout);
     assert_eq!(provider.calls(), ["price"], "no machine is asked for");
     let built = run(&mut user.build(&[])).assert_exit_code(0);

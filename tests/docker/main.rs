@@ -51,6 +51,7 @@ mod configuration_page;
 mod container_image;
 mod containers;
 mod copy_out;
+mod deploy;
 mod desktop;
 mod dry_run;
 mod emulator;

@@ -29,8 +29,7 @@ impl Store {
         let script = format!("    : {text}\n{SMALL_IMAGE}");
         self.user.write("sd-card.nix", &product_of_the_builder_alone(&script));
         let words = ["--force", "--json", "--hostname", host];
-        let manifest = run(&mut self.user.build(&words)).assert_exit_code(0).stdout;
-        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+        let manifest = run(&mut self.user.build(&words)).assert_exit_code(0).json();
         manifest["result"]["store_path"].as_str().unwrap().to_owned()
     }
 
@@ -69,7 +68,7 @@ fn old_results_are_given_back_and_the_last_ones_stay() {
     let listed = store.clean(&["--dry-run"]).stdout;
     assert!(listed.contains("2 old results"), "{listed}");
     let status = run(&mut store.user.sdbuild(&["status", "--json"])).assert_exit_code(0);
-    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let status = status.json();
     let forecast = status["reclaimable"]["old"].as_u64().unwrap();
     assert!(forecast > 0);
     let unchanged = store.inside(&format!("{RESULTS} | sort; echo; {ALL_ROOTS}"));

@@ -2,7 +2,6 @@
 //! seccomp profile allows few system calls.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -173,8 +172,7 @@ fn program(dir: &Path, code: &[u8]) -> String {
     ]
     .concat();
     let path = dir.join("program");
-    fs::write(&path, [&header, code].concat()).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&path, [&header, code].concat());
     path.to_str().unwrap().to_owned()
 }
 

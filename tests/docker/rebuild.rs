@@ -5,23 +5,36 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::support::*;
 
 /// How long an emulated machine may take until it lets in: a minute where nothing else runs, and five times as much beside other tests.
 const START: Duration = Duration::from_mins(5);
 
 /// A virtual machine that keeps what it writes to its disk, other than one of `sdbuild boot`.
-struct Machine {
+pub(super) struct Machine {
     key: PathBuf,
-    port: u16,
+    pub(super) port: u16,
     console: PathBuf,
     qemu: Running,
 }
 
 impl Machine {
     /// Starts one from the qcow2 file `disk`; what is on its console goes to the file `console`.
-    fn start(disk: &Path, key: &Path, console: &Path) -> Self {
-        let port = free_port();
+    pub(super) fn start(disk: &Path, key: &Path, console: &Path) -> Self {
+        Self::start_at(free_port(), disk, key, console)
+    }
+
+    /// Cuts its power, and starts it again from `disk` at the same port.
+    pub(super) fn cut_power(self, disk: &Path) -> Self {
+        self.qemu.signal(Signal::SIGKILL);
+        // The file is free when all of its threads have ended.
+        self.qemu.finish();
+        Self::start_at(self.port, disk, &self.key, &self.console)
+    }
+
+    fn start_at(port: u16, disk: &Path, key: &Path, console: &Path) -> Self {
         // A test that is killed leaves no machine behind.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]);
@@ -43,7 +56,7 @@ impl Machine {
     }
 
     /// `command` in the machine.
-    fn ssh(&self, command: &str) -> Command {
+    pub(super) fn ssh(&self, command: &str) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.arg("-i").arg(&self.key).args(["-F", "none", "-p"]);
         ssh.arg(self.port.to_string());
@@ -62,13 +75,13 @@ impl Machine {
 
     /// What `command` prints.
     #[track_caller]
-    fn run(&self, command: &str) -> String {
+    pub(super) fn run(&self, command: &str) -> String {
         run(&mut self.ssh(command)).assert_exit_code(0).stdout
     }
 
     /// Waits until the machine lets in and calls itself `name`.
     #[track_caller]
-    fn wait_for(&mut self, name: &str) {
+    pub(super) fn wait_for(&mut self, name: &str) {
         let begin = Instant::now();
         while run(&mut self.ssh("hostname")).stdout != format!("{name}\n") {
             let console = fs::read(&self.console).unwrap_or_default();
@@ -118,7 +131,7 @@ impl Machine {
 }
 
 /// The numbers of the system's generations in the order of their age; the current one has a `*`.
-fn generations(machine: &Machine) -> Vec<String> {
+pub(super) fn generations(machine: &Machine) -> Vec<String> {
     let listed = machine.run("nix-env -p /nix/var/nix/profiles/system --list-generations");
     let number = |line: &str| {
         let number = line.split_whitespace().next().unwrap();
@@ -143,13 +156,9 @@ fn assert_both_can_start(machine: &Machine, next: &str) {
     machine.run(&format!("cd /boot && test -s .{linux} && test -s .{initrd} && test -x {init}"));
 }
 
-/// The same file builds the disk and, with another name, the next system on the machine: nothing is fetched or built that is there.
-#[test]
-fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
-    needs!(engine_ready(), boot_available());
-    let user = TestUser::new();
-    let runs = user.track_runs();
-    let key = key(&user).0;
+/// Builds the disk of a machine that has Nix and calls itself `first`, with room for more systems: the disk, and the key that may log in.
+pub(super) fn disk_with_nix(user: &TestUser) -> (PathBuf, PathBuf) {
+    let key = key(user).0;
     let mut init = user.sdbuild(&["init", "--template", "vm", "--hostname", "first"]);
     run(init.arg("--ssh-key").arg(key.with_extension("pub"))).assert_exit_code(0);
     let configuration = user.home.path().join("sd-card.nix");
@@ -157,11 +166,21 @@ fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
     let last = "  system.stateVersion";
     // The miniature has Nix on a machine only then.
     let more = format!("  nix.enable = true;\n  boot.loader.timeout = 0;\n{last}");
-    user.write("sd-card.nix", &written.replacen(last, &more, 1));
-    let disk = run(&mut user.build(&[])).assert_exit_code(0).image();
+    let disk = user.build_of(&written.replacen(last, &more, 1), &[]).assert_exit_code(0).image();
     assert!(disk.extension().unwrap() == "qcow2", "{disk:?}");
     let mut resize = Command::new("qemu-img");
     run(resize.args(["resize", "-q"]).arg(&disk).arg("1200M")).assert_exit_code(0);
+    (disk, key)
+}
+
+/// The same file builds the disk and, with another name, the next system on the machine: nothing is fetched or built that is there.
+#[test]
+fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
+    needs!(engine_ready(), boot_available());
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let (disk, key) = disk_with_nix(&user);
+    let configuration = user.home.path().join("sd-card.nix");
 
     let mut machine = Machine::start(&disk, &key, &user.home.path().join("console"));
     machine.wait_for("first");

@@ -80,7 +80,7 @@ fn release_is_resolved_once_and_locked() {
     run(&mut user.sdbuild(&words))
         .assert_exit_code(0)
         .assert_stderr_contains(&["26.05", "/releases/7/nixexprs.tar.xz"]);
-    let lock = fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap();
+    let lock = user.read("sdbuild.lock");
     assert!(lock.contains(&format!("{}/releases/7/nixexprs.tar.xz", channel.base())), "{lock}");
 
     let asked = channel.requests.load(Ordering::SeqCst);
@@ -94,10 +94,10 @@ fn release_is_resolved_once_and_locked() {
     run(&mut user.sdbuild(&words))
         .assert_exit_code(3)
         .assert_stderr_contains(&["releases/7/nixexprs.tar.xz"]);
-    assert_eq!(fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(), wrong);
+    assert_eq!(user.read("sdbuild.lock"), wrong);
     let renew = || run(&mut user.sdbuild(&["lock"])).assert_exit_code(0);
     renew().assert_stderr_contains(&["release 26.05 is ", "replaced in"]);
-    assert_eq!(fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(), lock);
+    assert_eq!(user.read("sdbuild.lock"), lock);
     renew().assert_stderr_contains(&["release 26.05 is still "]);
 }
 

@@ -80,8 +80,7 @@ fn failed_build_hints_at_a_shell_with_its_environment() {
     let user = user();
     let runs = user.track_runs();
     let failing = product("    echo the reason\n    exit 7").replace("product", "faulty-1.0");
-    user.write("sd-card.nix", &failing);
-    let failed = run(&mut user.build(&[])).assert_exit_code(4);
+    let failed = user.build_of(&failing, &[]).assert_exit_code(4);
     let words = hinted(&failed);
     let last = words.last().unwrap();
     assert!(last.ends_with("-faulty-1.0.drv"), "{words:?}");

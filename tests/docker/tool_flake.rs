@@ -73,7 +73,7 @@ fn flake_of_the_tool_evaluates() {
 
     let volume = format!("{}:/tool:ro", dir.path().display());
     let outcome = in_builder(STORE, &[&volume], EVALUATE, &[]).assert_exit_code(0);
-    let outputs: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let outputs = outcome.json();
     let version = env!("CARGO_PKG_VERSION");
     let expected = serde_json::json!({
         "pname": "sdbuild", "version": version, "same": version, "doCheck": false, "crates": true,

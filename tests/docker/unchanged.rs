@@ -28,8 +28,7 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
     let runs = user.track_runs();
     // Options of NixOS, and not the function `storePath`.
     let text = small("  # As sdImage.storePaths.");
-    user.write("sd-card.nix", &text);
-    let first = run(&mut user.build(&["--json"])).assert_exit_code(0);
+    let first = user.build_of(&text, &["--json"]).assert_exit_code(0);
     assert!(ran_nix(&first), "{}", first.stderr);
     let same = |more: &[&str]| run(user.build(&["--json"]).args(more)).assert_exit_code(0);
     let again = same(&[]);
@@ -99,16 +98,14 @@ fn what_a_killed_run_left_is_removed_without_a_build() {
     let user = TestUser::new().offline();
     let runs = user.track_runs();
     let text = small("");
-    user.write("sd-card.nix", &text);
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&text, &[]).assert_exit_code(0);
     let slow = product(&fresh("    echo started\n    sleep 600"));
     user.write("sd-card.nix", &slow);
     let mut killed = Running::start(&mut user.build(&["-v"]));
     killed.wait_for("started");
     killed.signal(Signal::SIGKILL);
     killed.finish();
-    user.write("sd-card.nix", &text);
-    let again = run(&mut user.build(&["-v"])).assert_exit_code(0);
+    let again = user.build_of(&text, &["-v"]).assert_exit_code(0);
     assert!(!ran_nix(&again), "{}", again.stderr);
     // Its registrar removes handlers of stale runs.
     again.assert_stderr_contains(&["\nEmulation: done"]);

@@ -147,8 +147,7 @@ fn a_mirror_that_hangs_in_mid_body() {
 fn an_engine_that_is_too_old() {
     let old = Server::new(|_| ok(r#"{"Version":"19.03","ApiVersion":"1.40"}"#));
     let user = TestUser::new().with("DOCKER_HOST", old.endpoint.to_string());
-    user.write("sd-card.nix", "{ }");
-    run(&mut user.build(&[])).assert_exit_code(3).assert_stderr_contains(&[
+    user.build_of("{ }", &[]).assert_exit_code(3).assert_stderr_contains(&[
         &format!("the engine at {} has API 1.40, but sdbuild needs 1.41 or later", old.endpoint),
         "hint: update the engine to Docker 20.10",
     ]);

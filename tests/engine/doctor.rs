@@ -22,7 +22,7 @@ fn user(engine: &Server) -> TestUser {
 #[track_caller]
 fn doctor_checks(engine: &Server, code: i32) -> Vec<Value> {
     let outcome = run(&mut user(engine).sdbuild(&["doctor", "--json"])).assert_exit_code(code);
-    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let report = outcome.json();
     let requests = engine.requests();
     assert!(requests.iter().all(|r| r.starts_with("GET ")), "{requests:?}");
     report["checks"].as_array().unwrap().clone()

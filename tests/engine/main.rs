@@ -10,12 +10,11 @@
     clippy::string_slice,
     clippy::disallowed_methods,
     unreachable_pub,
-    dead_code,
-    unused_imports,
     reason = "tests fail by panicking; each tier uses its own part of the support"
 )]
 
 #[path = "../support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "each tier uses a part of it")]
 mod support;
 
 mod archives;

@@ -10,8 +10,7 @@ use sdbuild_core::timeout::timeout;
 use sdbuild_engine::{ContainerGuard, ContainerSpec, EngineError, Role};
 
 use crate::scripted;
-use crate::server::{Reply, Server, default_reply, ok, refused};
-use crate::support::*;
+use crate::server::{Reply, default_reply, ok, refused};
 
 /// The name of a container of sdbuild's, and its labels.
 const NAME: &str = "sdbuild-builder-0123456789ab";

@@ -1,12 +1,14 @@
 //! A server on the loopback interface that replies as an engine, by a script: one request per connection.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use sdbuild_engine::Endpoint;
+
+use crate::support::Request;
 
 /// A reply of the script.
 pub(crate) enum Reply {
@@ -16,8 +18,6 @@ pub(crate) enum Reply {
     Cut(String),
     /// A complete reply that is sent before the request's body was read.
     Early(u16, String),
-    /// What the function replies once all of the request's body was read.
-    Late(Box<dyn FnOnce() -> Reply>),
 }
 
 /// Status 200 with a body.
@@ -78,17 +78,9 @@ impl Server {
 
 fn serve(stream: TcpStream, script: &dyn Fn(&str) -> Reply, log: &Log) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        match reader.read_line(&mut line) {
-            Ok(n) if n > 2 => head.push(line.trim().to_owned()),
-            // A connection that is only a check for a listener has no head.
-            Ok(_) | Err(_) => break,
-        }
-    }
-    let Some(first) = head.first() else { return };
-    let request = first.trim_end_matches(" HTTP/1.1").to_owned();
+    // A connection that is only a check for a listener has no request.
+    let Ok(mut received) = Request::read_head(&mut reader) else { return };
+    let request = format!("{} {}", received.method, received.target);
     let reply = match request.as_str() {
         "GET /version" => {
             script_or(script, &request, r#"{"Version":"20.10.24","ApiVersion":"1.41"}"#)
@@ -97,10 +89,9 @@ fn serve(stream: TcpStream, script: &dyn Fn(&str) -> Reply, log: &Log) {
         _ => script(&request),
     };
     if !matches!(reply, Reply::Early(..)) {
-        let whole = read_body(&mut reader, &head);
-        log.lock()
-            .unwrap()
-            .push(format!("{request} {}", if whole { "complete" } else { "broken" }));
+        let whole = received.read_body(&mut reader).is_ok();
+        let end = if whole { "complete" } else { "broken" };
+        log.lock().unwrap().push(format!("{request} {end}"));
     }
     answer(stream, reply);
 }
@@ -116,33 +107,6 @@ pub(crate) fn default_reply() -> Reply {
     Reply::Whole(599, "{}".into())
 }
 
-/// Whether the body was complete.
-fn read_body(reader: &mut BufReader<TcpStream>, head: &[String]) -> bool {
-    let chunked = head.iter().any(|line| line.to_lowercase() == "transfer-encoding: chunked");
-    if !chunked {
-        let length = head.iter().find_map(|line| {
-            let line = line.to_lowercase();
-            line.strip_prefix("content-length: ")?.parse().ok()
-        });
-        let mut body = vec![0; length.unwrap_or(0)];
-        return reader.read_exact(&mut body).is_ok();
-    }
-    loop {
-        let mut size = String::new();
-        if reader.read_line(&mut size).is_err() || size.is_empty() {
-            return false;
-        }
-        let length = usize::from_str_radix(size.trim(), 16).unwrap();
-        let mut chunk = vec![0; length + 2];
-        if reader.read_exact(&mut chunk).is_err() {
-            return false;
-        }
-        if length == 0 {
-            return true;
-        }
-    }
-}
-
 fn answer(mut stream: TcpStream, reply: Reply) {
     let (status, body, length) = match reply {
         Reply::Whole(status, body) | Reply::Early(status, body) => {
@@ -153,7 +117,6 @@ fn answer(mut stream: TcpStream, reply: Reply) {
             let length = body.len() + 1000;
             (200, body, length)
         }
-        Reply::Late(reply) => return answer(stream, reply()),
     };
     let head = format!(
         "HTTP/1.1 {status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\

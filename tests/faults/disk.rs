@@ -74,8 +74,7 @@ fn full_store_volume_is_reported() {
     let runs = user.track_runs();
     let small = SmallDisk::mount(&user.home.path().join("store"), "60m");
     create_store_volume("sdbuild-store-small", small.path());
-    user.write("sd-card.nix", &big());
-    let outcome = run(&mut user.build(&[]));
+    let outcome = user.build_of(&big(), &[]);
     remove_volume("sdbuild-store-small");
     outcome.assert_exit_code(3).assert_stderr_contains(&["o space left", "sdbuild-store-small"]);
     assert!(user.outputs().is_empty());
@@ -101,8 +100,7 @@ fn full_cache(size: &str, message: &str) {
         .with("XDG_CACHE_HOME", cache.to_str().unwrap())
         .with("SDBUILD_LOCKS", locks.to_str().unwrap());
     let runs = user.track_runs();
-    user.write("sd-card.nix", &big());
-    run(&mut user.build(&[])).assert_exit_code(3).assert_stderr_contains(&[
+    user.build_of(&big(), &[]).assert_exit_code(3).assert_stderr_contains(&[
         "cache",
         "o space left",
         message,

@@ -107,8 +107,7 @@ fn build_without_binfmt_misc_works_or_hints_at_mounting_it() {
     let engine = OwnEngine::start(true);
     let user = TestUser::new().with("DOCKER_HOST", engine.host());
     let runs = user.track_runs();
-    user.write("sd-card.nix", &offline("echo x > $out"));
-    let outcome = run(&mut user.build(&[]));
+    let outcome = user.build_of(&offline("echo x > $out"), &[]);
     let outcome =
         outcome.assert_stderr_contains(&["binfmt_misc is not mounted", "privileged container"]);
     // Where the engine may start one, or the kernel has private tables, the build gets as far as the missing product.

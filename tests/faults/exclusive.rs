@@ -29,8 +29,9 @@ fn clean_and_build_sweep_after_registrar_and_sdbuild_are_killed() {
             run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(0);
             assert!(our_handlers().is_empty());
         } else {
-            user.write("sd-card.nix", &product(SMALL_IMAGE));
-            run(&mut user.build(&[])).assert_exit_code(0).assert_stderr_contains(&[&stale[0]]);
+            user.build_of(&product(SMALL_IMAGE), &[])
+                .assert_exit_code(0)
+                .assert_stderr_contains(&[&stale[0]]);
         }
         before.assert_unchanged();
     }

@@ -18,8 +18,8 @@ fn killing_sdbuild_and_a_private_builder_leaves_no_handler() {
     build.finish();
     assert_eq!(runs.handlers(), [""; 0], "there was none to be left");
     // Its container is swept like that of any other stale run.
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let next = run(&mut user.build(&["--emulation", "private"])).assert_exit_code(0);
+    let next =
+        user.build_of(&product(SMALL_IMAGE), &["--emulation", "private"]).assert_exit_code(0);
     assert!(next.stderr.contains(&builder), "{}", next.stderr);
     runs.assert_nothing_left();
 }
@@ -39,8 +39,9 @@ fn private_builder_ends_when_sdbuild_is_killed() {
         "the watchdog ends it in its namespaces as well",
         || running().trim() == "false",
     );
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0).assert_stderr_contains(&[&builder]);
+    user.build_of(&product(SMALL_IMAGE), &[])
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[&builder]);
 }
 
 /// Without a registrar no handlers were listed, and stale runs were once never forgotten.
@@ -53,7 +54,6 @@ fn private_build_forgets_the_stale_run_it_swept() {
     build.finish();
     let runs = user.state.path().join(".local/state/sdbuild/runs");
     assert_eq!(file_names(&runs).len(), 1);
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&["--emulation", "private"])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &["--emulation", "private"]).assert_exit_code(0);
     assert_eq!(file_names(&runs), [""; 0]);
 }

@@ -16,9 +16,7 @@ use crate::{have, image, map_of, needs, run};
 #[test]
 fn damaged_image_leaves_a_half_written_card() {
     needs!(have(&["zstd", "xz", "gzip"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     let bytes = card.image("a.img");
     for pack in ["zstd -q a.img", "xz -k -0 a.img", "gzip -k -1 a.img"] {
         run(pack, card.dir.path());
@@ -52,9 +50,7 @@ fn damaged_image_leaves_a_half_written_card() {
 #[test]
 fn image_larger_than_the_card_is_found_while_writing() {
     needs!(have(&["gzip"]));
-    let Some(card) = Card::new(16 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(16 * MIB) else { return };
     card.image("a.img");
     run("gzip -1 a.img", card.dir.path());
     // The end of the file states the length of its last part alone.
@@ -89,9 +85,7 @@ fn disk_that_fails_while_writing_is_reported() {
     run("mount -t tmpfs -o size=8m none .", dir.path());
     let point = dir.path().to_owned();
     image(&dir.path().join("card"), 32 * MIB, 1, &[]);
-    let Some(card) = Card::in_dir(dir, 32 * MIB, vec![point]) else {
-        return;
-    };
+    let Some(card) = Card::in_dir(dir, 32 * MIB, vec![point]) else { return };
     let elsewhere = tempfile::tempdir().unwrap();
     let path = elsewhere.path().join("a.img");
     image(&path, 24 * MIB, 3, &[(0, 24 << 20)]);
@@ -105,9 +99,7 @@ fn disk_that_fails_while_writing_is_reported() {
 #[test]
 fn interrupt_leaves_a_half_written_card() {
     needs!(have(&["mkfifo"]));
-    let Some(card) = Card::new(400 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(400 * MIB) else { return };
     image(&card.at("a.img"), 384 * MIB, 4, &[(0, 384 << 20)]);
     write_table(&card.at("a.img"));
     let start = fs::read(card.at("a.img")).unwrap()[..4096].to_vec();

@@ -12,9 +12,7 @@ use crate::{have, needs, run};
 
 #[test]
 fn card_holds_the_image() {
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     let before = card.bytes();
     let bytes = card.image("a.img");
     let (code, text) = card.run_flash("a.img", &[]);
@@ -29,9 +27,7 @@ fn card_holds_the_image() {
 #[test]
 fn a_disk_with_the_file_of_a_virtual_machine_is_not_inspected() {
     needs!(have(&["qemu-img"]));
-    let Some(card) = Card::new(8 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(8 * MIB) else { return };
     run("qemu-img create -q -f qcow2 a.qcow2 64M", card.dir.path());
     let file = fs::read(card.at("a.qcow2")).unwrap();
     let disk = fs::OpenOptions::new().write(true).open(&card.node).unwrap();
@@ -49,9 +45,7 @@ fn a_disk_with_the_file_of_a_virtual_machine_is_not_inspected() {
 #[test]
 fn compressed_images_with_and_without_block_map() {
     needs!(have(&["zstd", "xz", "gzip", "bmaptool"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     let bytes = card.image("a.img");
     run("bmaptool create -o a.img.bmap a.img", card.dir.path());
     for pack in ["true", "zstd -q a.img", "xz -k -0 a.img", "gzip -k -1 a.img"] {
@@ -77,9 +71,7 @@ fn compressed_images_with_and_without_block_map() {
 #[test]
 fn kernel_reads_the_new_partition_table() {
     needs!(have(&["addpart", "sfdisk"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     run(&format!("addpart {} 1 2048 4096", card.node), card.dir.path());
     let name = card.node.trim_start_matches("/dev/");
@@ -99,9 +91,7 @@ fn kernel_reads_the_new_partition_table() {
 #[test]
 fn lost_partitions_are_listed_in_the_question() {
     needs!(have(&["sfdisk"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     let mut sfdisk = Command::new("/usr/sbin/sfdisk");
     let sfdisk = sfdisk.args(["-q", "--no-reread"]).arg(&card.node);
     let mut child = sfdisk.stdin(Stdio::piped()).spawn().unwrap();
@@ -132,9 +122,7 @@ fn disk_that_cannot_clear_is_read_and_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     run("mount -t ramfs none .", dir.path());
     let point = dir.path().to_owned();
-    let Some(card) = Card::in_dir(dir, 32 * MIB, vec![point]) else {
-        return;
-    };
+    let Some(card) = Card::in_dir(dir, 32 * MIB, vec![point]) else { return };
     let bytes = card.image("a.img");
     // With random bytes everywhere at first, then with a few bytes here and there.
     for _ in 0..2 {

@@ -10,9 +10,7 @@ use crate::{have, image, map_of, needs, run};
 #[test]
 fn refused_disk_is_not_changed() {
     needs!(have(&["mkfs.ext4", "zstd", "xz", "gzip"]));
-    let Some(card) = Card::new(16 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(16 * MIB) else { return };
     let before = card.bytes();
     let bytes = card.image("large.img");
     image(&card.at("a.img"), 2 * MIB, 2, &[(0, 4096)]);
@@ -55,9 +53,7 @@ fn refused_disk_is_not_changed() {
 #[test]
 fn mounted_card_is_unmounted_only_on_request() {
     needs!(have(&["mkfs.ext4"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     let bytes = card.image("a.img");
     run(&format!("mkfs.ext4 -q -L OLD {}", card.node), card.dir.path());
     fs::create_dir(card.at("point")).unwrap();
@@ -91,9 +87,7 @@ fn mounted_card_is_unmounted_only_on_request() {
 #[test]
 fn card_mounted_in_another_namespace_is_in_use() {
     needs!(have(&["unshare", "mkfs.ext4"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     // Without lazy initialization, in which the kernel writes inode tables some seconds after the mount.
     let mkfs = "mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0";
@@ -137,9 +131,7 @@ fn iso9660() -> Vec<u8> {
 #[test]
 fn file_without_partition_table_needs_raw() {
     needs!(have(&["mkfs.ext4", "zstd", "addpart"]));
-    let Some(card) = Card::new(16 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(16 * MIB) else { return };
     let before = card.bytes();
     let recipe = "{ config, pkgs, ... }: { imports = [ ]; }\n".repeat(50);
     fs::write(card.at("sd-card.nix"), &recipe).unwrap();
@@ -192,9 +184,7 @@ fn file_without_partition_table_needs_raw() {
 #[test]
 fn user_without_permission_gets_the_whole_command() {
     needs!(have(&["setpriv"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("my card.img");
     run("chmod 755 .", card.dir.path());
     let mut command = Command::new("setpriv");
@@ -210,9 +200,7 @@ fn user_without_permission_gets_the_whole_command() {
 
 #[test]
 fn missing_disk_is_said_with_those_that_exist() {
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
     command.args(["flash", "a.img", "/dev/sdzzz", "--yes"]);
@@ -226,9 +214,7 @@ fn missing_disk_is_said_with_those_that_exist() {
 
 #[test]
 fn a_disk_alone_gets_the_newest_image() {
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     let bytes = card.image("a.img");
     let before = card.bytes();
     let flash = |words: &[&str]| {
@@ -249,9 +235,7 @@ fn a_disk_alone_gets_the_newest_image() {
 #[test]
 fn only_yes_confirms() {
     needs!(have(&["script"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     let bytes = card.image("a.img");
     let before = card.bytes();
     let sdbuild = env!("CARGO_BIN_EXE_sdbuild");

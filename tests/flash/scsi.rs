@@ -47,9 +47,7 @@ impl Drop for ScsiDebug {
 
 #[test]
 fn removable_disk_is_listed_and_written_without_flags() {
-    let Some(_scsi) = ScsiDebug::new() else {
-        return;
-    };
+    let Some(_scsi) = ScsiDebug::new() else { return };
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut found = None;
     while found.is_none() && Instant::now() < deadline {

@@ -59,9 +59,7 @@ fn is_mounted(point: &Path) -> bool {
 
 #[test]
 fn another_disk_with_the_same_name_is_refused() {
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     let prepared = prepare(&card, false);
     image(&card.at("other"), 32 * MIB, 7, &[(0, 32 << 20)]);
@@ -76,9 +74,7 @@ fn another_disk_with_the_same_name_is_refused() {
 #[test]
 fn another_disk_at_the_same_mount_point_stays_mounted() {
     needs!(have(&["mkfs.ext4"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     image(&card.at("other"), 32 * MIB, 3, &[]);
     for name in [&card.node, "other"] {
@@ -102,12 +98,8 @@ fn another_disk_at_the_same_mount_point_stays_mounted() {
 #[test]
 fn only_mounts_of_the_disk_itself_are_unmounted() {
     needs!(have(&["mkfs.ext4"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
-    let Some(neighbour) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
+    let Some(neighbour) = Card::new(32 * MIB) else { return };
     let bytes = card.image("a.img");
     for one in [&card, &neighbour] {
         run(&format!("mkfs.ext4 -q {}", one.node), one.dir.path());
@@ -138,9 +130,7 @@ fn only_mounts_of_the_disk_itself_are_unmounted() {
 #[test]
 fn card_that_is_mounted_meanwhile_is_refused() {
     needs!(have(&["mkfs.ext4"]));
-    let Some(card) = Card::new(32 * MIB) else {
-        return;
-    };
+    let Some(card) = Card::new(32 * MIB) else { return };
     card.image("a.img");
     run(&format!("mkfs.ext4 -q {}", card.node), card.dir.path());
     let point = point(&card);

@@ -30,9 +30,7 @@ fn metadata_positions(image: &[u8]) -> Vec<usize> {
 fn read_all(bytes: Vec<u8>) {
     let start = Instant::now();
     let disk = section(bytes);
-    let Ok(layout) = Layout::read(&disk) else {
-        return;
-    };
+    let Ok(layout) = Layout::read(&disk) else { return };
     drop(BootReport::find(&layout.volumes));
     for volume in &layout.volumes {
         for dir in ["/", "/overlays", "/boot/nixos", "/nix/store", "/lost+found"] {
@@ -118,9 +116,7 @@ fn inode_with_extreme_values_is_refused() {
         let fs = with_inode(at, value)?;
         Some(fs.copy("/big", &mut |_| Ok(true)).unwrap_err().to_string())
     };
-    let Some(long) = copied(4, &[0xff; 4]) else {
-        return;
-    };
+    let Some(long) = copied(4, &[0xff; 4]) else { return };
     assert!(long.contains("longer (4294967295 bytes)"), "{long}");
     let depth = copied(0x28 + 6, &[9, 0]).unwrap();
     assert_eq!(depth, "an extent tree is damaged");

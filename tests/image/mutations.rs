@@ -112,9 +112,7 @@ fn changed(disk: &Disk, random: &mut fastrand::Rng) -> Patched {
 fn read_all(image: Patched) {
     let length = image.len();
     let disk = Section::whole(image, length, &Cancel::new());
-    let Ok(layout) = Layout::read(&disk) else {
-        return;
-    };
+    let Ok(layout) = Layout::read(&disk) else { return };
     drop(BootReport::find(&layout.volumes));
     let limit = length * 4 + EXTRA_READ_BYTES;
     for volume in layout.volumes.iter().take(20) {

@@ -1,7 +1,7 @@
 //! A signed binary cache of small outputs, and servers on this machine that deliver it to builders, well or badly.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::git_backend::git_backend;
-use super::{STORE, TestUser, in_builder, lock, run, shared};
+use super::http::Request;
+use super::{STORE, TestUser, in_builder, lock, manifest, run, shared};
 
 /// How a server answers a request.
 #[derive(Clone, Debug)]
@@ -33,37 +34,6 @@ pub enum Reply {
     Git,
     /// A status such as `503 Service Unavailable`, with further header lines.
     Status(&'static str, String),
-}
-
-/// A request as a server receives it.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub method: String,
-    /// The target: a path, or a URL when the server is used as a proxy.
-    pub target: String,
-    /// The header lines in lower case, but for the values.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Request {
-    /// The name of the file that is asked for, such as `nar/….nar`.
-    pub fn file(&self) -> &str {
-        let path = match self.target.split_once("://") {
-            Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
-            None => &self.target,
-        };
-        path.trim_start_matches('/')
-    }
-
-    pub fn is_nar(&self) -> bool {
-        self.file().starts_with("nar/")
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        Some(headers.find(|(key, _)| key == name)?.1.as_str())
-    }
 }
 
 type Manner = dyn Fn(&Request) -> Reply + Send + Sync;
@@ -161,31 +131,6 @@ fn over_tls(
     rustls::StreamOwned::new(rustls::ServerConnection::new(tls).unwrap(), stream)
 }
 
-fn read_request(stream: &mut dyn Connection) -> std::io::Result<Request> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let mut words = line.split(' ').map(str::to_owned);
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut request = Request { method, target, headers: Vec::new(), body: Vec::new() };
-    loop {
-        line.clear();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => {
-                let header = (name.to_lowercase(), value.trim().to_owned());
-                request.headers.push(header);
-            }
-            None => break,
-        }
-    }
-    let length = request.header("content-length");
-    let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
-    request.body.resize(length, 0);
-    reader.read_exact(&mut request.body)?;
-    Ok(request)
-}
-
 /// Answers the one request of a connection.
 fn answer(
     stream: &mut dyn Connection,
@@ -193,7 +138,7 @@ fn answer(
     manner: &Manner,
     requests: &Mutex<Vec<Request>>,
 ) -> std::io::Result<()> {
-    let request = read_request(stream)?;
+    let request = Request::read(&mut BufReader::new(&mut *stream))?;
     requests.lock().unwrap().push(request.clone());
     let reply = manner(&request);
     let ((status, more), bytes) = match &reply {
@@ -299,11 +244,8 @@ impl BinaryCache {
 
     /// The cache, one of this `kind`, with everything that the builds of `images` took, which the store volume `store` must have.
     pub fn made_of(kind: &str, store: &str, images: &[&Path]) -> Self {
-        let derivation = |image: &&Path| {
-            let manifest = fs::read_to_string(format!("{}.json", image.display())).unwrap();
-            let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-            manifest["result"]["derivation"].as_str().unwrap().to_owned()
-        };
+        let derivation =
+            |image: &&Path| manifest(image)["result"]["derivation"].as_str().unwrap().to_owned();
         let derivations: Vec<String> = images.iter().map(derivation).collect();
         let derivations: Vec<&str> = derivations.iter().map(String::as_str).collect();
         Self::made_once(kind, "", MADE_OF, store, &[], &derivations)
@@ -315,8 +257,7 @@ impl BinaryCache {
     pub fn of_packages(configuration: &str) -> Self {
         let users = ["native", "emulated"].map(|glue| {
             let user = TestUser::new();
-            user.write("sd-card.nix", configuration);
-            let done = run(&mut user.build(&["--glue", glue])).assert_exit_code(0);
+            let done = user.build_of(configuration, &["--glue", glue]).assert_exit_code(0);
             (done.image(), user)
         });
         let images = users.each_ref().map(|(image, _)| image.as_path());

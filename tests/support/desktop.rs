@@ -54,9 +54,7 @@ impl DockerDesktop {
 /// Handles one request per connection: answers it, or passes it on to the engine.
 fn serve(mut client: UnixStream, refuses: Refuses) {
     // A connection that only probes the socket sends no head.
-    let Some(head) = head(&mut client) else {
-        return;
-    };
+    let Some(head) = head(&mut client) else { return };
     let request = head.lines().next().unwrap();
     let path = request.split(' ').nth(1).unwrap();
     let start = path.strip_suffix("/start").and_then(|path| path.rsplit('/').next());

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::binary_cache::Request;
+use super::http::Request;
 
 /// Where Debian's git has the program.
 const PROGRAM: &str = "/usr/lib/git-core/git-http-backend";

@@ -6,16 +6,12 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use nix::unistd::{Gid, Uid, chown};
-
-use super::nix_machine::libraries;
+use super::nix_machine::{ACCOUNT, copy_server, make_keys};
 use super::{
-    TOOLS, TestUser, docker, docker_lines, engine_ready, root, root_available, run, tool_unpacked,
-    tools_available,
+    TestUser, docker, docker_lines, engine_ready, root_available, run, tool_unpacked,
+    tools_available, write_program,
 };
 
-/// The account in the container, in the builder's image too.
-const ACCOUNT: u32 = 1000;
 const SOCKET: &str = "/var/run/docker.sock";
 /// The label of the containers, with the provider's directory.
 const LABEL: &str = "sdbuild.tests.provider";
@@ -41,11 +37,7 @@ impl MachineProvider {
     /// A provider whose machines have the programs of the container image `builder`.
     pub fn new(builder: &str) -> Self {
         let provider = Self { dir: tempfile::tempdir().unwrap(), builder: builder.to_owned() };
-        for name in ["host", "other", "key"] {
-            let mut make = Command::new("ssh-keygen");
-            make.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
-            run(make.arg(provider.at(name))).assert_exit_code(0);
-        }
+        make_keys(provider.dir.path(), &["host", "other", "key"]);
         provider.announce("host");
         provider.write_machine();
         provider.write_program("rent", &program(&provider, builder));
@@ -130,22 +122,15 @@ impl MachineProvider {
     }
 
     fn write_program(&self, name: &str, text: &str) {
-        fs::write(self.at(name), text).unwrap();
-        fs::set_permissions(self.at(name), fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(self.at(name), text);
     }
 
     /// What is in the machine: the SSH server with its libraries, its key, and who may log in.
     fn write_machine(&self) {
         let machine = self.at("machine");
-        fs::create_dir_all(machine.join("lib")).unwrap();
-        let tools = root().join(TOOLS);
-        let server = tools.join("usr/sbin/sshd");
-        fs::copy(&server, machine.join("sshd")).unwrap();
-        for library in libraries(&server, &tools) {
-            let name = library.file_name().unwrap();
-            fs::copy(&library, machine.join("lib").join(name)).unwrap();
-        }
+        fs::create_dir(&machine).unwrap();
         fs::copy(self.at("host"), machine.join("host")).unwrap();
+        copy_server(&machine);
         fs::copy(self.at("key.pub"), machine.join("authorized_keys")).unwrap();
         fs::write(
             machine.join("sshd_config"),
@@ -159,9 +144,6 @@ impl MachineProvider {
         )
         .unwrap();
         fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        // The server runs as that account, and reads its own key.
-        let (user, group) = (Uid::from_raw(ACCOUNT), Gid::from_raw(ACCOUNT));
-        chown(&machine.join("host"), Some(user), Some(group)).unwrap();
     }
 }
 

@@ -16,6 +16,7 @@ mod engine;
 mod flake;
 mod git_backend;
 mod handler;
+mod http;
 mod machine;
 mod machine_provider;
 mod nix_machine;
@@ -32,7 +33,7 @@ mod tools;
 mod uplink;
 mod user;
 pub use account::Account;
-pub use binary_cache::{BinaryCache, CacheServer, Reply, Request, host_for_containers};
+pub use binary_cache::{BinaryCache, CacheServer, Reply, host_for_containers};
 pub use builder::{STORE, builder_image, in_builder, own_image};
 pub use ci::Ci;
 pub use configuration::{
@@ -43,13 +44,14 @@ pub use desktop::{DockerDesktop, Refuses};
 pub use engine::OwnEngine;
 pub use flake::{FlakeRepository, flake_configuration, flake_module, flake_text};
 pub use handler::{Handler, machine_emulates};
+pub use http::Request;
 pub use machine::{
     BINFMT, Machine, StoreVolume, containers, docker, docker_lines, handlers, our_handlers, pause,
     remove_volume,
 };
 pub use machine_provider::MachineProvider;
 pub use nix_machine::NixMachine;
-pub use process::{Outcome, Running, kill_processes_of, run, run_with_input};
+pub use process::{Outcome, Running, kill_processes_of, manifest, run, run_with_input};
 pub use requirements::{
     boot_available, debian_release_available, engine_ready, root_available, tool_unpacked,
     tools_available, with_engine,
@@ -116,6 +118,13 @@ pub fn file_names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// Writes a program that everybody may run.
+pub fn write_program(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// A TCP port of this machine on which nothing listens. Another program may take it before the caller does.

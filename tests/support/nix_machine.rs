@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The account in the container, in the builder's image too.
-const ACCOUNT: u32 = 1000;
+pub(super) const ACCOUNT: u32 = 1000;
 /// Nix's settings there.
 const NIX_CONF: &str = "build-users-group =\nsandbox = false\nfilter-syscalls = false\nsubstituters =\n\
     system-features = big-parallel\nextra-platforms = aarch64-linux\n\
@@ -110,11 +110,7 @@ impl NixMachine {
 
     /// Keys, the SSH server with its libraries, and the emulator.
     fn write_files(&self, registrar: &str) {
-        for name in ["host", "key", "untrusted", "stranger"] {
-            let mut make = Command::new("ssh-keygen");
-            make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(self.at(name));
-            run(&mut make).assert_exit_code(0);
-        }
+        make_keys(self.dir.path(), &["host", "key", "untrusted", "stranger"]);
         let (key, untrusted) = (self.text("key.pub"), self.text("untrusted.pub"));
         let write = |name: &str, text: &str| fs::write(self.at(name), text).unwrap();
         write("authorized_keys", &format!("{key}command=\"{UNTRUSTED}\" {untrusted}"));
@@ -129,14 +125,7 @@ impl NixMachine {
             "start",
             "LD_LIBRARY_PATH=/machine/lib exec /machine/sshd -D -e -f /machine/sshd_config\n",
         );
-        let tools = root().join(TOOLS);
-        let server = tools.join("usr/sbin/sshd");
-        fs::copy(&server, self.at("sshd")).unwrap();
-        fs::create_dir(self.at("lib")).unwrap();
-        for library in libraries(&server, &tools) {
-            let name = library.file_name().unwrap();
-            fs::copy(&library, self.at("lib").join(name)).unwrap();
-        }
+        copy_server(self.dir.path());
         let container = docker(&["create", registrar]);
         docker(&[
             "cp",
@@ -145,9 +134,6 @@ impl NixMachine {
         ]);
         docker(&["rm", container.trim()]);
         fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        // The server runs as that account, and reads its own key.
-        let (user, group) = (Uid::from_raw(ACCOUNT), Gid::from_raw(ACCOUNT));
-        chown(&self.at("host"), Some(user), Some(group)).unwrap();
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -201,8 +187,31 @@ impl Drop for NixMachine {
     }
 }
 
+/// Makes a key pair of each of `names` in `dir`.
+pub(super) fn make_keys(dir: &Path, names: &[&str]) {
+    for name in names {
+        let mut make = Command::new("ssh-keygen");
+        make.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
+        run(make.arg(dir.join(name))).assert_exit_code(0);
+    }
+}
+
+/// Copies the SSH server with its libraries into `dir`, whose key `host` it reads as the account that it runs as.
+pub(super) fn copy_server(dir: &Path) {
+    let tools = root().join(TOOLS);
+    let server = tools.join("usr/sbin/sshd");
+    fs::copy(&server, dir.join("sshd")).unwrap();
+    fs::create_dir(dir.join("lib")).unwrap();
+    for library in libraries(&server, &tools) {
+        let name = library.file_name().unwrap();
+        fs::copy(&library, dir.join("lib").join(name)).unwrap();
+    }
+    let (user, group) = (Uid::from_raw(ACCOUNT), Gid::from_raw(ACCOUNT));
+    chown(&dir.join("host"), Some(user), Some(group)).unwrap();
+}
+
 /// The libraries that the program `server` needs and the container may lack.
-pub(super) fn libraries(server: &Path, tools: &Path) -> Vec<PathBuf> {
+fn libraries(server: &Path, tools: &Path) -> Vec<PathBuf> {
     let machine = std::env::consts::ARCH;
     let unpacked =
         format!("{0}/lib/{machine}-linux-gnu:{0}/usr/lib/{machine}-linux-gnu", tools.display());

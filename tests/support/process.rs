@@ -105,11 +105,30 @@ impl Outcome {
         self
     }
 
+    /// The JSON on standard output.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        let parsed = serde_json::from_str(&self.stdout);
+        parsed.unwrap_or_else(|e| panic!("{e}: {}\n{}", self.stdout, self.stderr))
+    }
+
+    /// The manifest beside the image.
+    #[track_caller]
+    pub fn manifest(&self) -> serde_json::Value {
+        manifest(&self.image())
+    }
+
     /// The path of the image: the last line of standard output.
     #[track_caller]
     pub fn image(&self) -> PathBuf {
         PathBuf::from(self.stdout.lines().last().expect("a line on standard output"))
     }
+}
+
+/// The manifest beside `image`.
+pub fn manifest(image: &Path) -> serde_json::Value {
+    let text = fs::read_to_string(format!("{}.json", image.display())).unwrap();
+    serde_json::from_str(&text).unwrap()
 }
 
 /// A process under way whose standard error is read line by line. It is terminated when the value is dropped.

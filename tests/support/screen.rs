@@ -48,7 +48,7 @@ impl Screen {
             fcntl(side, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
         }
         let side = || Stdio::from(pty.slave.try_clone().unwrap());
-        let mut session = Command::new("setsid");
+        let mut session = Command::new("/usr/bin/setsid");
         session.args(["--ctty"]).arg(command.get_program());
         session.args(command.get_args()).env_clear();
         let environment = command.get_envs().filter_map(|(k, v)| Some((k, v?)));
@@ -124,10 +124,13 @@ impl Screen {
         !settings.local_flags.contains(LocalFlags::ICANON)
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap())
+    }
+
     /// Sends the program a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(pid, signal).unwrap();
+        kill(self.pid(), signal).unwrap();
     }
 
     /// Closes the terminal, so that the kernel sends SIGHUP to the session.

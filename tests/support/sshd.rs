@@ -1,7 +1,6 @@
 //! An SSH server that stands for another machine: it runs as the account, which may log in there.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,7 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Account, root, run};
+use super::nix_machine::make_keys;
+use super::{Account, root, run, write_program};
 
 /// The directory in which `scripts/setup --test` unpacks packages that it does not install.
 pub const TOOLS: &str = "target/tools";
@@ -25,14 +25,11 @@ impl Sshd {
     /// Starts a server that accepts only the account's key.
     pub fn start(account: &Account) -> Self {
         let dir = account.at("sshd");
-        run(Command::new("cp").args(["-a", "-T"]).arg(root().join(TOOLS)).arg(&dir))
+        // Not the link that stands for the directory in a second checkout.
+        run(Command::new("cp").args(["-aHT"]).args([&root().join(TOOLS), &dir]))
             .assert_exit_code(0);
         let port = super::free_port();
-        for name in ["host", "key"] {
-            let mut make = Command::new("ssh-keygen");
-            make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join(name));
-            run(&mut make).assert_exit_code(0);
-        }
+        make_keys(&dir, &["host", "key"]);
         write_configuration(&dir, account, port);
         account.chown(&dir);
         let machine = std::env::consts::ARCH;
@@ -156,7 +153,5 @@ fn write_configuration(dir: &Path, account: &Account, port: u16) {
     fs::write(dir.join("ssh_config"), client).unwrap();
     fs::create_dir(dir.join("bin")).unwrap();
     let program = dir.join("bin/ssh");
-    fs::write(&program, format!("#!/bin/sh\nexec /usr/bin/ssh -F {shown}/ssh_config \"$@\"\n"))
-        .unwrap();
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, format!("#!/bin/sh\nexec /usr/bin/ssh -F {shown}/ssh_config \"$@\"\n"));
 }

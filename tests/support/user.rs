@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{STORE, file_names, mini_nixpkgs, shared};
+use super::{Outcome, STORE, file_names, mini_nixpkgs, run, shared, write_program};
 
 /// A user with a directory for configurations, a home directory, environment variables, and the shared cache of
 /// downloads.
@@ -71,6 +71,20 @@ impl TestUser {
         path
     }
 
+    /// Writes a program below the working directory; returns its path.
+    pub fn write_program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.home.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write_program(&path, text);
+        path
+    }
+
+    /// The text of a file below the working directory.
+    #[track_caller]
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.home.path().join(name)).unwrap()
+    }
+
     /// Writes an image of `size` bytes, all holes but the start, which makes it a squashfs: nothing on it boots.
     pub fn write_unbootable(&self, name: &str, size: u64) -> PathBuf {
         let path = self.write(name, "hsqs");
@@ -97,6 +111,12 @@ impl TestUser {
         let mut command = self.sdbuild(&["build", "--nixpkgs", mini.to_str().unwrap()]);
         command.arg("--output").arg(self.out()).args(more);
         command
+    }
+
+    /// Builds the configuration with this `text`.
+    pub fn build_of(&self, text: &str, more: &[&str]) -> Outcome {
+        self.write("sd-card.nix", text);
+        run(&mut self.build(more))
     }
 
     /// The sorted file names of `image` and its sidecars.

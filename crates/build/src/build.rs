@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::build_mode::Product;
 use crate::build_source::ResolvedNixpkgs;
-use crate::builder::BuildJob;
+use crate::builder::{BuildJob, BuildResult};
 use crate::command::Task;
 use crate::container_images;
 use crate::container_images::ContainerImages;
@@ -22,7 +23,7 @@ use crate::{builder_step, remote_builders, source};
 use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events, Phase};
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::timings::Timings;
 
@@ -50,41 +51,50 @@ pub async fn build(
     Ok(built)
 }
 
+/// Builds the system of `plan`, which [`plan_system`](crate::plan_system) made: its store path, which stays on the store volume.
+pub async fn build_system(plan: &Plan, context: &Context) -> Result<Outcome<String>, Failure> {
+    let places = BuildPlaces::new(&plan.request.resources.builders.machines);
+    let context = &Context {
+        events: places.listen(&context.events),
+        ..context.clone()
+    };
+    let steps =
+        async |run: &RunContext<'_>, scope: &mut Scope| match Box::pin(begin(run, scope)).await? {
+            Beginning::Ready(ready) => {
+                let built = Box::pin(run_builder(run, scope, *ready, &places)).await?;
+                Ok(built.result.out_path)
+            }
+            Beginning::UpToDate(_) => Err(Failure::message(
+                Class::Internal,
+                "an image was taken for a system",
+            )),
+        };
+    Box::pin(with_cleanup(plan, context, steps)).await
+}
+
 async fn steps(
     run: &RunContext<'_>,
     scope: &mut Scope,
     timings: &Timings,
     places: &BuildPlaces,
 ) -> Result<Image, Failure> {
-    let Ready {
-        job,
-        images,
-        emulation,
-        configuration_read,
-    } = match Box::pin(begin(run, scope)).await? {
+    let ready = match Box::pin(begin(run, scope)).await? {
         Beginning::Ready(ready) => *ready,
         Beginning::UpToDate(image) => {
             remove_leftovers(run, scope).await?;
             return Ok(image.into_image());
         }
     };
-    let source = SourceRecord::of(&job.source);
-    let prepared = builder_step::prepare(run, &images.builder, job, scope).await?;
-    let state_dir = &run.plan.request.common.state_dir;
-    let last = last_times(state_dir, &configuration_id(run.plan));
-    run.context.events.emit(Event::LastTimes(last));
-    let refused = copy_out::refuse_early(run, prepared.image());
-    let built = Box::pin(builder_step::build(
-        run,
-        prepared,
-        (&images, emulation),
-        scope,
-        refused,
-    ))
-    .await?;
-    if let Some(summary) = places.summary() {
-        run.context.events.notice(summary);
-    }
+    let Ready {
+        emulation,
+        configuration_read,
+        ..
+    } = ready;
+    let source = SourceRecord::of(&ready.job.source);
+    let BuiltWith {
+        result: built,
+        images,
+    } = Box::pin(run_builder(run, scope, ready, places)).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.
     let (image, ()) = tokio::join!(
@@ -92,6 +102,44 @@ async fn steps(
         scope.release_lease(&run.context.cancel)
     );
     image
+}
+
+/// A build's result, and the container images that it was built with.
+struct BuiltWith {
+    result: BuildResult,
+    images: ContainerImages,
+}
+
+/// Builds what `ready` prepared.
+async fn run_builder(
+    run: &RunContext<'_>,
+    scope: &mut Scope,
+    ready: Ready,
+    places: &BuildPlaces,
+) -> Result<BuiltWith, Failure> {
+    let Ready {
+        job,
+        images,
+        emulation,
+        ..
+    } = ready;
+    let prepared = builder_step::prepare(run, &images.builder, job, scope).await?;
+    let state_dir = &run.plan.request.common.state_dir;
+    let last = last_times(state_dir, &configuration_id(run.plan));
+    run.context.events.emit(Event::LastTimes(last));
+    let image = prepared.image();
+    let refused = async {
+        match run.plan.request.target.product {
+            Product::Image => copy_out::refuse_early(run, image).await,
+            Product::System => std::future::pending().await,
+        }
+    };
+    let building = builder_step::build(run, prepared, (&images, emulation), scope, refused);
+    let result = Box::pin(building).await?;
+    if let Some(summary) = places.summary() {
+        run.context.events.notice(summary);
+    }
+    Ok(BuiltWith { result, images })
 }
 
 /// Removes what stale runs left. Only a registrar can remove their handlers; where nothing is left, none is started.
@@ -156,7 +204,8 @@ async fn begin_with(
     // After `sdbuild.lock` is written, which belongs to the configuration.
     let configuration_read = SystemTime::now();
     let job = builder_step::job(run, nixpkgs, Task::Build).await?;
-    if let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
+    let builds_image = run.plan.request.target.product == Product::Image;
+    if builds_image && let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
         return Ok(Beginning::UpToDate(Box::new(image)));
     }
     run.context.events.emit(Event::ToCome(to_come(run)));
@@ -183,7 +232,10 @@ fn to_come(run: &RunContext<'_>) -> Vec<Phase> {
         (Phase::Emulation, plan.registrar.is_some()),
         (Phase::Upload, true),
         (Phase::Build, true),
-        (Phase::CopyOut, true),
+        (
+            Phase::CopyOut,
+            run.plan.request.target.product == Product::Image,
+        ),
     ];
     let phases = phases.into_iter().filter(|(_, comes)| *comes);
     let request = &run.plan.request;
@@ -204,6 +256,9 @@ impl Ready {
         run: &RunContext<'_>,
     ) -> Result<Beginning, Failure> {
         self.job.source.nixpkgs = nixpkgs;
+        if run.plan.request.target.product == Product::System {
+            return Ok(Beginning::Ready(self));
+        }
         let image = copy_out::unchanged(run, &self.job, self.configuration_read).await?;
         Ok(image.map_or_else(
             || Beginning::Ready(self),

@@ -34,6 +34,16 @@ pub enum Glue {
     Emulated,
 }
 
+/// What is built of a configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Product {
+    /// An image.
+    #[default]
+    Image,
+    /// The system inside it, for a machine that runs.
+    System,
+}
+
 /// `--emulator`: which QEMU boots an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum EmulatorChoice {

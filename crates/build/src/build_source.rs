@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use super::build_mode::Product;
 use super::command::{NixCommand, Task};
 use super::config_dir::UploadDir;
 use super::configuration::Configuration;
@@ -299,7 +300,7 @@ impl BuildSource {
         let mut all = vec![
             (
                 expression("format.nix"),
-                format_expression(&request.format, request.is_default_format),
+                format_expression(&request.format, request.is_default_format, request.product),
             ),
             (expression("command-line.nix"), self.cli_module.module()),
         ];
@@ -331,8 +332,9 @@ fn wrapper(file: &str) -> String {
     format!("{{ imports = [ ({dir} + {path}) {expressions}/additions.nix ]; }}\n")
 }
 
-/// What the expressions know of a format.
-fn format_expression(format: &Format, is_default: bool) -> String {
+/// What the expressions know of the format, and whether the system is built in place of the image.
+fn format_expression(format: &Format, is_default: bool, product: Product) -> String {
+    let is_system = product == Product::System;
     let list = |names: &[&str]| {
         let names: String = names.iter().map(|name| nix_string(name) + " ").collect();
         format!("[ {names}]")
@@ -350,7 +352,7 @@ fn format_expression(format: &Format, is_default: bool) -> String {
     });
     let variant = or_null(format.variant());
     format!(
-        "{{\n  name = {};\n  isDefault = {is_default};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  module = {module};\n  foreignModules = {};\n}}\n",
+        "{{\n  name = {};\n  isDefault = {is_default};\n  isSystem = {is_system};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  module = {module};\n  foreignModules = {};\n}}\n",
         nix_string(&format.to_string()),
         list(format.foreign_modules()),
     )
@@ -387,11 +389,11 @@ mod tests {
     #[test]
     fn the_formats_attributes_are_lists_of_names() {
         assert_eq!(
-            format_expression(&Format::default(), true),
-            "{\n  name = \"sd-card\";\n  isDefault = true;\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] ];\n  \
+            format_expression(&Format::default(), true, Product::Image),
+            "{\n  name = \"sd-card\";\n  isDefault = true;\n  isSystem = false;\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] ];\n  \
              variant = null;\n  members = null;\n  module = null;\n  foreignModules = [ ];\n}\n"
         );
-        let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap(), false);
+        let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap(), false, Product::System);
         assert!(
             lxc.contains("candidates = [ [ \"images\" \"lxc\" ] ];\n  variant = \"lxc\";"),
             "{lxc}"

@@ -103,6 +103,7 @@ pub(crate) async fn job(
             is_default_format: request.target.is_default_format,
             emulated: plan.is_emulated(),
             glue: request.target.glue,
+            product: request.target.product,
             nix: NixSettings {
                 cores: resources.cores,
                 jobs: Some(resources.jobs),

@@ -234,7 +234,11 @@ impl CacheExport<'_> {
 }
 
 /// Removes the builders and exports of killed runs; the next build removes what else they left.
-async fn sweep(engine: &Engine, run_locks: &RunLocks, own: &RunId) -> Result<(), Failure> {
+pub(crate) async fn sweep(
+    engine: &Engine,
+    run_locks: &RunLocks,
+    own: &RunId,
+) -> Result<(), Failure> {
     let sweep = Sweep {
         engine,
         run_locks,

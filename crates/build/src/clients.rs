@@ -110,10 +110,7 @@ const MAX_NETRC_BYTES: u64 = 64 << 10;
 /// Reads the files that the settings name. A usage error if one cannot be read.
 pub(crate) fn network_access(request: &BuildRequest) -> Result<NetworkAccess, Failure> {
     if request.common.offline {
-        return Ok(NetworkAccess {
-            offline: true,
-            ..NetworkAccess::default()
-        });
+        return Ok(NetworkAccess::none());
     }
     let netrc = |path: &Path| {
         plain_file::read_text(path, MAX_NETRC_BYTES)

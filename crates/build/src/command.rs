@@ -3,7 +3,7 @@
 //! No value passes through a shell.
 
 use super::network_access;
-use crate::build_mode::Glue;
+use crate::build_mode::{Glue, Product};
 use sdbuild_core::failure::Failure;
 use sdbuild_core::system::System;
 use sdbuild_image::image_format::Format;
@@ -68,6 +68,8 @@ pub(crate) struct NixCommand {
     pub emulated: bool,
     /// Whose tools build the glue when programs are emulated.
     pub glue: Glue,
+    /// What is built of the configuration.
+    pub product: Product,
     /// Nix's settings.
     pub nix: NixSettings,
     /// Mirror that the miniature nixpkgs fetches from (`SDBUILD_DEBIAN_MIRROR`).

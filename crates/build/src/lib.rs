@@ -15,6 +15,7 @@ pub mod cache_key;
 mod check_memory;
 mod checks;
 mod clients;
+mod closure_export;
 mod command;
 mod config_dir;
 mod configuration;
@@ -51,15 +52,16 @@ mod stored_tree;
 mod sweep;
 mod tar_writer;
 
-pub use build::{build, describe};
+pub use build::{build, build_system, describe};
 pub use cache_export::{CacheExport, Destination, Exported};
 pub use clients::fetch_text;
+pub use closure_export::ClosureExport;
 pub use emulation::Emulation;
 pub use emulator::BootEngine;
 pub use evaluate::{Checked, check, forecast, lock_flake};
 pub use flake_cache_answers::{answers_file, remember as remember_caches};
 pub use last_times::{last_times, note_times};
-pub use plan::{BuilderPlan, EnginePlan, Plan, check_source, plan, plan_shell};
+pub use plan::{BuilderPlan, EnginePlan, Plan, check_source, plan, plan_shell, plan_system};
 pub use removal::{FileRemoval, FoundOldResults, Item, OldResults, Removal, RemovalScope, Removed};
 pub use request::{
     BuildRequest, Builders, Caches, Common, Output, Proxies, Questions, ResourceLimits,

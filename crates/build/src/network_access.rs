@@ -31,6 +31,14 @@ pub(crate) struct NetworkAccess {
 }
 
 impl NetworkAccess {
+    /// No network.
+    pub(super) fn none() -> Self {
+        Self {
+            offline: true,
+            ..Self::default()
+        }
+    }
+
     /// Adds to the container's specification what it needs to take this in.
     pub(super) fn apply_to(&self, spec: &mut ContainerSpec) {
         spec.network = if self.offline {

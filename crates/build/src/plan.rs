@@ -1,7 +1,7 @@
 //! From settings to a plan: every condition is checked, every problem is reported at once, and nothing is
 //! changed on the machine.
 
-use crate::build_mode::EmulationChoice;
+use crate::build_mode::{EmulationChoice, Product};
 use crate::build_source::Source;
 use crate::builder::BuilderImage;
 use crate::checks;
@@ -155,6 +155,17 @@ async fn foreign_builder(
 /// Checks everything that a build needs.
 pub async fn plan(request: BuildRequest, context: &Context) -> Result<Plan, Failure> {
     plan_for(Purpose::Image, request, context).await
+}
+
+/// Checks everything that a build of the system needs of which `request` would build an image.
+pub async fn plan_system(mut request: BuildRequest, context: &Context) -> Result<Plan, Failure> {
+    if request.resources.builder_image.is_some() {
+        let text =
+            "sdbuild can deploy only builds of its own builder image, not those of --builder-image";
+        return Err(Failure::usage(text).hint("leave `builder-image` out of the settings"));
+    }
+    request.target.product = Product::System;
+    plan_for(Purpose::System, request, context).await
 }
 
 /// Checks everything that a shell in the builder needs.

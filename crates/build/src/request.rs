@@ -9,7 +9,7 @@ use std::{fmt, fs};
 
 use jiff::Timestamp;
 
-use crate::build_mode::{EmulationChoice, Glue};
+use crate::build_mode::{EmulationChoice, Glue, Product};
 use crate::output::ImagerUrl;
 use crate::remote_builder::RemoteBuilder;
 use sdbuild_core::compression::CompressionOptions;
@@ -163,6 +163,8 @@ pub struct Target {
     pub emulation: EmulationChoice,
     /// What builds the glue.
     pub glue: Glue,
+    /// What is built of the configuration.
+    pub product: Product,
 }
 
 /// How much is done at a time; `None` for what the engine's machine has room for.
@@ -374,6 +376,7 @@ pub(crate) mod fixture {
                 board: None,
                 emulation: EmulationChoice::default(),
                 glue: Glue::default(),
+                product: Product::default(),
                 format: format.clone(),
                 is_default_format: true,
             },

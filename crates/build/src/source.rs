@@ -42,6 +42,8 @@ const MAX_CONFIGURATION_BYTES: u64 = 16 << 20;
 pub(super) enum Purpose<'a> {
     /// To build an image.
     Image,
+    /// To build a system for a machine that runs: no image is written.
+    System,
     /// To start a shell in the builder, where derivations can be built: no image is written.
     Shell,
     /// To read what the configuration sets: nothing is built, emulated or written.
@@ -53,7 +55,7 @@ pub(super) enum Purpose<'a> {
 impl Purpose<'_> {
     /// Whether derivations are built.
     pub(super) fn builds(self) -> bool {
-        matches!(self, Self::Image | Self::Shell)
+        matches!(self, Self::Image | Self::System | Self::Shell)
     }
 }
 
@@ -150,7 +152,7 @@ fn configuration(
     let configuration = Configuration::open_below(config, root, home)?;
     let key = request.source.ssh_key.as_deref();
     // A check reports a missing key among its findings.
-    if purpose == Purpose::Image && key.is_none() {
+    if matches!(purpose, Purpose::Image | Purpose::System) && key.is_none() {
         refuse_placeholder(config)?;
     }
     Ok(configuration)

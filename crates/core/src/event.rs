@@ -68,6 +68,14 @@ pub enum Phase {
     Export,
     /// Publishing an image to a cloud.
     Publish,
+    /// Connecting to a board, and looking at its system.
+    Look,
+    /// Comparing a system with that of a board.
+    Compare,
+    /// Copying a system to a board.
+    Send,
+    /// Changing the system of a board, until that is confirmed.
+    Switch,
 }
 
 /// Why a phase ended without success.

@@ -19,6 +19,8 @@ pub enum Class {
     Build,
     /// The configuration would build, but the machine would not boot or would allow no login (exit code 6).
     CheckFailed,
+    /// The machine returned to the system that it ran before (exit code 7).
+    RolledBack,
     /// The command that the user ran on the booted machine ended with this code, which is also ours.
     Command(u8),
     /// The shell or command in the builder ended with this code, which is also ours; the user saw its output.

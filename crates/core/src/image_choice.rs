@@ -31,7 +31,7 @@ pub enum ChosenBy {
     ImageModule,
     /// The command line, a variable or `sdbuild.toml`.
     Flag,
-    /// The flake, which makes no other one.
+    /// The flake, which makes no other one, or has one of the name of the configuration.
     Flake,
     /// sdbuild, because no module defines an image.
     Sdbuild,
@@ -59,7 +59,7 @@ impl fmt::Display for ImageChoice {
         f.write_str(&self.attribute)?;
         match (self.chosen_by, &self.file) {
             (ChosenBy::Flag, _) => f.write_str(", as you named it"),
-            (ChosenBy::Flake, _) => f.write_str(", the only one of the flake"),
+            (ChosenBy::Flake, _) => f.write_str(", which the flake defines"),
             (ChosenBy::Sdbuild, _) => {
                 f.write_str(", chosen by sdbuild because no module defines another image")
             }

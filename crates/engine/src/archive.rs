@@ -291,46 +291,39 @@ impl Write for ChannelWriter {
 
 #[cfg(test)]
 mod tests {
-    mod archive {
-        use super::super::*;
+    use super::*;
 
-        #[test]
-        fn reads_the_type_in_a_mode_of_go() {
-            assert_eq!(path_kind(0o644), PathKind::File);
-            assert_eq!(path_kind(1 << 31 | 0o755), PathKind::Directory);
-            assert_eq!(path_kind(1 << 27 | 0o777), PathKind::Symlink);
-            assert_eq!(path_kind(1 << 26 | 1 << 21), PathKind::Other);
-            assert_eq!(
-                path_kind(1 << 23 | 0o755),
-                PathKind::File,
-                "setuid is still a file"
-            );
-        }
+    #[test]
+    fn reads_the_type_in_a_mode_of_go() {
+        assert_eq!(path_kind(0o644), PathKind::File);
+        assert_eq!(path_kind(1 << 31 | 0o755), PathKind::Directory);
+        assert_eq!(path_kind(1 << 27 | 0o777), PathKind::Symlink);
+        assert_eq!(path_kind(1 << 26 | 1 << 21), PathKind::Other);
+        assert_eq!(
+            path_kind(1 << 23 | 0o755),
+            PathKind::File,
+            "setuid is still a file"
+        );
     }
 
-    mod packer {
-        use super::super::*;
+    #[test]
+    fn a_failed_packer_ends_the_stream_with_its_error() {
+        let (sender, mut receiver) = mpsc::channel(QUEUED_CHUNKS);
+        let failed = run_packer(&sender, |w| {
+            w.write_all(b"half")?;
+            Err(io::Error::other("disk on fire"))
+        });
+        assert!(failed.is_err());
+        drop(sender);
+        assert!(receiver.blocking_recv().unwrap().is_err());
+        assert!(receiver.blocking_recv().is_none());
+    }
 
-        #[test]
-        fn a_failed_packer_ends_the_stream_with_its_error() {
-            let (sender, mut receiver) = mpsc::channel(QUEUED_CHUNKS);
-            let failed = run_packer(&sender, |w| {
-                w.write_all(b"half")?;
-                Err(io::Error::other("disk on fire"))
-            });
-            assert!(failed.is_err());
-            drop(sender);
-            assert!(receiver.blocking_recv().unwrap().is_err());
-            assert!(receiver.blocking_recv().is_none());
-        }
-
-        #[test]
-        fn a_packer_without_a_reader_stops() {
-            let (sender, receiver) = mpsc::channel(1);
-            drop(receiver);
-            let error =
-                run_packer(&sender, |w| w.write_all(&vec![0; CHUNK_BYTES * 2])).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-        }
+    #[test]
+    fn a_packer_without_a_reader_stops() {
+        let (sender, receiver) = mpsc::channel(1);
+        drop(receiver);
+        let error = run_packer(&sender, |w| w.write_all(&vec![0; CHUNK_BYTES * 2])).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -213,130 +213,122 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    mod drain {
-        use std::future::{pending, ready};
+    use super::*;
+    use futures_util::stream;
+    use proptest::prelude::*;
+    use sdbuild_core::timeout::timeout;
+    use std::future::{pending, ready};
 
-        use futures_util::stream;
+    const EXIT: Exit = Exit {
+        code: 3,
+        oom_killed: false,
+    };
+    /// Upper bound on a busy machine.
+    const TEST_DEADLINE: Duration = Duration::from_secs(30);
 
-        use super::super::*;
-        use sdbuild_core::timeout::timeout;
-
-        const EXIT: Exit = Exit {
-            code: 3,
-            oom_killed: false,
-        };
-        /// Upper bound on a busy machine.
-        const TEST_DEADLINE: Duration = Duration::from_secs(30);
-
-        fn chunk(text: &'static str) -> OutputChunk {
-            OutputChunk::Stdout(text.into())
-        }
-
-        async fn next(drain: &mut Drain<'_>) -> Drained {
-            timeout(TEST_DEADLINE, drain.next()).await.unwrap().unwrap()
-        }
-
-        fn is_chunk(drained: &Drained, text: &str) -> bool {
-            matches!(drained, Drained::Chunk(OutputChunk::Stdout(bytes)) if bytes == text)
-        }
-
-        #[tokio::test]
-        async fn the_output_is_read_after_the_end_of_the_container() {
-            let output = stream::iter([Ok(chunk("a")), Ok(chunk("b"))]);
-            let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
-            assert!(is_chunk(&next(&mut drain).await, "a"));
-            assert!(is_chunk(&next(&mut drain).await, "b"));
-            let end = next(&mut drain).await;
-            assert!(
-                matches!(
-                    end,
-                    Drained::End {
-                        exit: EXIT,
-                        incomplete: None
-                    }
-                ),
-                "{end:?}"
-            );
-        }
-
-        #[tokio::test]
-        async fn a_stream_that_stays_open_is_given_up_as_incomplete() {
-            let output = stream::iter([Ok(chunk("a"))]).chain(stream::pending());
-            let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
-            assert!(is_chunk(&next(&mut drain).await, "a"));
-            let end = next(&mut drain).await;
-            let Drained::End {
-                exit: EXIT,
-                incomplete: Some(error),
-            } = end
-            else {
-                panic!("{end:?}")
-            };
-            assert!(matches!(error, EngineError::Silent { .. }), "{error}");
-        }
-
-        #[tokio::test]
-        async fn the_end_of_the_output_alone_is_not_the_end() {
-            let mut drain = Drain::new(AttachedOutput::of(stream::empty()), pending());
-            let waited = timeout(Duration::from_millis(300), drain.next()).await;
-            assert!(waited.is_none(), "{waited:?}");
-        }
-
-        #[tokio::test]
-        async fn a_broken_connection_is_reported_with_the_exit() {
-            let lost = EngineError::Silent {
-                operation: "attach".into(),
-            };
-            let output = stream::iter([Err(lost)]);
-            let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
-            let end = next(&mut drain).await;
-            assert!(
-                matches!(
-                    end,
-                    Drained::End {
-                        exit: EXIT,
-                        incomplete: Some(_)
-                    }
-                ),
-                "{end:?}"
-            );
-        }
+    fn chunk(text: &'static str) -> OutputChunk {
+        OutputChunk::Stdout(text.into())
     }
 
-    mod lines {
-        use super::super::*;
-        use proptest::prelude::*;
+    async fn next(drain: &mut Drain<'_>) -> Drained {
+        timeout(TEST_DEADLINE, drain.next()).await.unwrap().unwrap()
+    }
 
+    fn is_chunk(drained: &Drained, text: &str) -> bool {
+        matches!(drained, Drained::Chunk(OutputChunk::Stdout(bytes)) if bytes == text)
+    }
+
+    #[tokio::test]
+    async fn the_output_is_read_after_the_end_of_the_container() {
+        let output = stream::iter([Ok(chunk("a")), Ok(chunk("b"))]);
+        let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
+        assert!(is_chunk(&next(&mut drain).await, "a"));
+        assert!(is_chunk(&next(&mut drain).await, "b"));
+        let end = next(&mut drain).await;
+        assert!(
+            matches!(
+                end,
+                Drained::End {
+                    exit: EXIT,
+                    incomplete: None
+                }
+            ),
+            "{end:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_stays_open_is_given_up_as_incomplete() {
+        let output = stream::iter([Ok(chunk("a"))]).chain(stream::pending());
+        let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
+        assert!(is_chunk(&next(&mut drain).await, "a"));
+        let end = next(&mut drain).await;
+        let Drained::End {
+            exit: EXIT,
+            incomplete: Some(error),
+        } = end
+        else {
+            panic!("{end:?}")
+        };
+        assert!(matches!(error, EngineError::Silent { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_output_alone_is_not_the_end() {
+        let mut drain = Drain::new(AttachedOutput::of(stream::empty()), pending());
+        let waited = timeout(Duration::from_millis(300), drain.next()).await;
+        assert!(waited.is_none(), "{waited:?}");
+    }
+
+    #[tokio::test]
+    async fn a_broken_connection_is_reported_with_the_exit() {
+        let lost = EngineError::Silent {
+            operation: "attach".into(),
+        };
+        let output = stream::iter([Err(lost)]);
+        let mut drain = Drain::new(AttachedOutput::of(output), ready(Ok(EXIT)));
+        let end = next(&mut drain).await;
+        assert!(
+            matches!(
+                end,
+                Drained::End {
+                    exit: EXIT,
+                    incomplete: Some(_)
+                }
+            ),
+            "{end:?}"
+        );
+    }
+
+    #[test]
+    fn lines_may_span_chunks() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.push(b"rea"), Vec::<String>::new());
+        assert_eq!(lines.push(b"dy\nheld a\r\nx"), ["ready", "held a"]);
+        assert_eq!(lines.finish().as_deref(), Some("x"));
+        assert_eq!(lines.finish(), None);
+    }
+
+    #[test]
+    fn long_lines_are_split() {
+        let mut lines = Lines::default();
+        let pieces = lines.push(&vec![b'x'; 3 * MAX_LINE_BYTES + 5]);
+        assert_eq!(
+            pieces.iter().map(String::len).collect::<Vec<_>>(),
+            [MAX_LINE_BYTES; 3]
+        );
+        assert_eq!(lines.finish().map(|rest| rest.len()), Some(5));
+    }
+
+    proptest! {
         #[test]
-        fn lines_may_span_chunks() {
+        fn the_chunking_does_not_matter(text in "[a-z\n]{0,200}", cut in 0usize..200) {
+            let whole = Lines::default().push(text.as_bytes());
+            let (first, second) = text.as_bytes().split_at(cut.min(text.len()));
             let mut lines = Lines::default();
-            assert_eq!(lines.push(b"rea"), Vec::<String>::new());
-            assert_eq!(lines.push(b"dy\nheld a\r\nx"), ["ready", "held a"]);
-            assert_eq!(lines.finish().as_deref(), Some("x"));
-            assert_eq!(lines.finish(), None);
-        }
-
-        #[test]
-        fn long_lines_are_split() {
-            let mut lines = Lines::default();
-            let pieces = lines.push(&vec![b'x'; 3 * MAX_LINE_BYTES + 5]);
-            assert_eq!(
-                pieces.iter().map(String::len).collect::<Vec<_>>(),
-                [MAX_LINE_BYTES; 3]
-            );
-            assert_eq!(lines.finish().map(|rest| rest.len()), Some(5));
-        }
-
-        proptest! {
-            #[test]
-            fn the_chunking_does_not_matter(text in "[a-z\n]{0,200}", cut in 0usize..200) {
-                let whole = Lines::default().push(text.as_bytes());
-                let (first, second) = text.as_bytes().split_at(cut.min(text.len()));
-                let mut lines = Lines::default();
-                let mut parts = lines.push(first);
-                parts.extend(lines.push(second));
-                prop_assert_eq!(whole, parts);
-            }
+            let mut parts = lines.push(first);
+            parts.extend(lines.push(second));
+            prop_assert_eq!(whole, parts);
         }
     }
 }

@@ -335,90 +335,88 @@ fn ssh_command(endpoint: &Endpoint) -> String {
 
 #[cfg(test)]
 mod tests {
-    mod endpoint {
-        use super::super::*;
+    use super::*;
 
-        fn ssh(address: &str) -> Option<(String, Option<String>)> {
-            let Endpoint::Ssh(target) = Endpoint::parse(address, None)? else {
-                panic!("{address}")
-            };
-            Some((target.destination, target.socket))
-        }
+    fn ssh(address: &str) -> Option<(String, Option<String>)> {
+        let Endpoint::Ssh(target) = Endpoint::parse(address, None)? else {
+            panic!("{address}")
+        };
+        Some((target.destination, target.socket))
+    }
 
-        #[test]
-        fn parses_ssh_addresses() {
-            for (address, destination, socket) in [
-                ("ssh://pi", "ssh://pi", None),
-                ("ssh://me@pi:2222/", "ssh://me@pi:2222", None),
-                ("ssh://me@[::1]:22", "ssh://me@[::1]:22", None),
-                (
-                    "ssh://pi/run/x.sock",
-                    "ssh://pi",
-                    Some("/run/x.sock".to_owned()),
-                ),
-            ] {
-                assert_eq!(
-                    ssh(address),
-                    Some((destination.to_owned(), socket)),
-                    "{address}"
-                );
-            }
+    #[test]
+    fn parses_ssh_addresses() {
+        for (address, destination, socket) in [
+            ("ssh://pi", "ssh://pi", None),
+            ("ssh://me@pi:2222/", "ssh://me@pi:2222", None),
+            ("ssh://me@[::1]:22", "ssh://me@[::1]:22", None),
+            (
+                "ssh://pi/run/x.sock",
+                "ssh://pi",
+                Some("/run/x.sock".to_owned()),
+            ),
+        ] {
+            assert_eq!(
+                ssh(address),
+                Some((destination.to_owned(), socket)),
+                "{address}"
+            );
         }
+    }
 
-        #[test]
-        fn an_ssh_address_cannot_inject_an_option_or_a_command() {
-            for address in [
-                "ssh://-oProxyCommand=x",
-                "ssh://-lroot@pi",
-                "ssh://me:pass@pi",
-                "ssh://$(x)@pi",
-                "ssh://a`b`",
-                "ssh://pi/a:b",
-                "ssh://pi/a%20b",
-                "ssh://pi?x",
-                "ssh://",
-            ] {
-                assert_eq!(ssh(address), None, "{address}");
-            }
+    #[test]
+    fn an_ssh_address_cannot_inject_an_option_or_a_command() {
+        for address in [
+            "ssh://-oProxyCommand=x",
+            "ssh://-lroot@pi",
+            "ssh://me:pass@pi",
+            "ssh://$(x)@pi",
+            "ssh://a`b`",
+            "ssh://pi/a:b",
+            "ssh://pi/a%20b",
+            "ssh://pi?x",
+            "ssh://",
+        ] {
+            assert_eq!(ssh(address), None, "{address}");
         }
+    }
 
-        #[test]
-        fn a_machine_is_a_place_without_a_path() {
-            let by_ssh = |place: &str| {
-                Endpoint::by_ssh(&SshMachine {
-                    place: place.to_owned(),
-                    host_key: "ssh-ed25519 AAAA".to_owned(),
-                    identity: None,
-                })
-            };
-            let Some(Endpoint::Ssh(target)) = by_ssh("me@pi:2222") else {
-                panic!("refused")
-            };
-            assert_eq!(target.destination, "ssh://me@pi:2222");
-            assert_eq!(target.host_key.as_deref(), Some("ssh-ed25519 AAAA"));
-            for place in [
-                "",
-                "-oProxyCommand=x",
-                "pi/run/x.sock",
-                "a b",
-                "a,b",
-                "me:x@pi",
-            ] {
-                assert_eq!(by_ssh(place), None, "{place}");
-            }
+    #[test]
+    fn a_machine_is_a_place_without_a_path() {
+        let by_ssh = |place: &str| {
+            Endpoint::by_ssh(&SshMachine {
+                place: place.to_owned(),
+                host_key: "ssh-ed25519 AAAA".to_owned(),
+                identity: None,
+            })
+        };
+        let Some(Endpoint::Ssh(target)) = by_ssh("me@pi:2222") else {
+            panic!("refused")
+        };
+        assert_eq!(target.destination, "ssh://me@pi:2222");
+        assert_eq!(target.host_key.as_deref(), Some("ssh-ed25519 AAAA"));
+        for place in [
+            "",
+            "-oProxyCommand=x",
+            "pi/run/x.sock",
+            "a b",
+            "a,b",
+            "me:x@pi",
+        ] {
+            assert_eq!(by_ssh(place), None, "{place}");
         }
+    }
 
-        #[test]
-        fn certificates_select_tls_and_its_port() {
-            let parse = |address| Endpoint::parse(address, Some("/certs".into())).unwrap();
-            let tls = |address: &str| Endpoint::Tls {
-                address: address.to_owned(),
-                certificates: "/certs".into(),
-            };
-            assert_eq!(parse("tcp://pi"), tls("pi:2376"));
-            assert_eq!(parse("https://pi:1"), tls("pi:1"));
-            assert_eq!(parse("http://pi"), Endpoint::Tcp("pi:2375".into()));
-            assert_eq!(Endpoint::parse("https://pi", None), None, "no certificates");
-        }
+    #[test]
+    fn certificates_select_tls_and_its_port() {
+        let parse = |address| Endpoint::parse(address, Some("/certs".into())).unwrap();
+        let tls = |address: &str| Endpoint::Tls {
+            address: address.to_owned(),
+            certificates: "/certs".into(),
+        };
+        assert_eq!(parse("tcp://pi"), tls("pi:2376"));
+        assert_eq!(parse("https://pi:1"), tls("pi:1"));
+        assert_eq!(parse("http://pi"), Endpoint::Tcp("pi:2375".into()));
+        assert_eq!(Endpoint::parse("https://pi", None), None, "no certificates");
     }
 }

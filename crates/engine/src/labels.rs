@@ -189,13 +189,6 @@ mod tests {
     }
 
     #[test]
-    fn each_role_is_recognized_by_its_label() {
-        for role in Role::ALL {
-            assert_eq!(role_of(&labels(role, &run())), Some(role));
-        }
-    }
-
-    #[test]
     fn a_container_of_ours_has_label_and_name_of_its_run() {
         let labels = labels(Role::Builder, &run());
         let ours = Some((Role::Builder, run()));

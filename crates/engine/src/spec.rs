@@ -324,124 +324,118 @@ impl EntryWrapper {
 
 #[cfg(test)]
 mod tests {
-    mod spec {
-        use super::super::*;
+    use super::*;
+    use crate::spec::HostPort;
 
-        #[test]
-        fn a_command_that_is_watched_keeps_its_exit_status() {
-            use std::process::{Command, Stdio};
-            for shell in [&["sh"][..], &["bash"], &["busybox", "sh"]] {
-                let spec = ContainerSpec::example(&["sh", "-c", "exit 7"]);
-                let spec = spec.until_client_ends(shell);
-                assert_eq!(spec.input, Input::Pipe);
-                let mut command = Command::new(&spec.command[0]);
-                command.args(&spec.command[1..]).stdin(Stdio::null());
-                let status = command.status().unwrap();
-                assert_eq!(status.code(), Some(7), "{shell:?}");
-            }
+    #[test]
+    fn a_command_that_is_watched_keeps_its_exit_status() {
+        use std::process::{Command, Stdio};
+        for shell in [&["sh"][..], &["bash"], &["busybox", "sh"]] {
+            let spec = ContainerSpec::example(&["sh", "-c", "exit 7"]);
+            let spec = spec.until_client_ends(shell);
+            assert_eq!(spec.input, Input::Pipe);
+            let mut command = Command::new(&spec.command[0]);
+            command.args(&spec.command[1..]).stdin(Stdio::null());
+            let status = command.status().unwrap();
+            assert_eq!(status.code(), Some(7), "{shell:?}");
         }
     }
 
-    mod create_body {
-        use super::super::*;
-        use crate::spec::HostPort;
+    fn spec() -> ContainerSpec {
+        ContainerSpec::example(&["/binfmt-agent", "-x"])
+    }
 
-        fn spec() -> ContainerSpec {
-            ContainerSpec::example(&["/binfmt-agent", "-x"])
+    #[test]
+    fn a_new_container_has_no_privileges() {
+        let body = spec().body(false);
+        let host = body.host_config.unwrap();
+        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(host.network_mode.as_deref(), Some("none"));
+        assert_eq!(
+            host.security_opt,
+            Some(vec!["no-new-privileges".to_owned()])
+        );
+        assert_eq!(host.privileged, Some(false));
+        assert_eq!(body.entrypoint, Some(vec!["/binfmt-agent".to_owned()]));
+        assert_eq!(body.cmd, Some(vec!["-x".to_owned()]));
+    }
+
+    #[test]
+    fn docker_sets_up_no_network_that_nothing_uses() {
+        let disabled = |network, podman| {
+            let spec = ContainerSpec { network, ..spec() };
+            spec.body(podman).network_disabled
+        };
+        let builder = ContainerSpec {
+            role: Role::Builder,
+            network: Network::None,
+            ..spec()
+        };
+        assert_eq!(builder.body(false).network_disabled, None);
+        assert_eq!(disabled(Network::None, false), Some(true));
+        assert_eq!(disabled(Network::None, true), None);
+        assert_eq!(disabled(Network::Default, false), None);
+    }
+
+    #[test]
+    fn a_container_carries_our_labels() {
+        let labels = spec().body(false).labels.unwrap();
+        assert_eq!(
+            labels.get("dev.sdbuild.run").map(String::as_str),
+            Some("0123456789ab")
+        );
+        assert_eq!(
+            labels.get("dev.sdbuild.role").map(String::as_str),
+            Some("registrar")
+        );
+    }
+
+    #[test]
+    fn a_piped_input_ends_with_the_client() {
+        let body = ContainerSpec {
+            input: Input::Pipe,
+            ..spec()
         }
+        .body(false);
+        assert_eq!(
+            (body.open_stdin, body.stdin_once, body.tty),
+            (Some(true), Some(true), Some(false))
+        );
+    }
 
-        #[test]
-        fn a_new_container_has_no_privileges() {
-            let body = spec().body(false);
-            let host = body.host_config.unwrap();
-            assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
-            assert_eq!(host.network_mode.as_deref(), Some("none"));
-            assert_eq!(
-                host.security_opt,
-                Some(vec!["no-new-privileges".to_owned()])
-            );
-            assert_eq!(host.privileged, Some(false));
-            assert_eq!(body.entrypoint, Some(vec!["/binfmt-agent".to_owned()]));
-            assert_eq!(body.cmd, Some(vec!["-x".to_owned()]));
-        }
-
-        #[test]
-        fn docker_sets_up_no_network_that_nothing_uses() {
-            let disabled = |network, podman| {
-                let spec = ContainerSpec { network, ..spec() };
-                spec.body(podman).network_disabled
+    #[test]
+    fn a_port_is_published_on_the_loopback_address_only() {
+        let published = |host| {
+            let port = PublishedPort {
+                host,
+                container: 2222,
             };
-            let builder = ContainerSpec {
-                role: Role::Builder,
-                network: Network::None,
-                ..spec()
-            };
-            assert_eq!(builder.body(false).network_disabled, None);
-            assert_eq!(disabled(Network::None, false), Some(true));
-            assert_eq!(disabled(Network::None, true), None);
-            assert_eq!(disabled(Network::Default, false), None);
-        }
-
-        #[test]
-        fn a_container_carries_our_labels() {
-            let labels = spec().body(false).labels.unwrap();
-            assert_eq!(
-                labels.get("dev.sdbuild.run").map(String::as_str),
-                Some("0123456789ab")
-            );
-            assert_eq!(
-                labels.get("dev.sdbuild.role").map(String::as_str),
-                Some("registrar")
-            );
-        }
-
-        #[test]
-        fn a_piped_input_ends_with_the_client() {
             let body = ContainerSpec {
-                input: Input::Pipe,
+                ports: vec![port],
                 ..spec()
             }
             .body(false);
-            assert_eq!(
-                (body.open_stdin, body.stdin_once, body.tty),
-                (Some(true), Some(true), Some(false))
-            );
-        }
+            assert_eq!(body.exposed_ports, Some(vec!["2222/tcp".to_owned()]));
+            let mut bindings = body.host_config.unwrap().port_bindings.unwrap();
+            let binding = bindings.remove("2222/tcp").unwrap().unwrap().remove(0);
+            assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
+            binding.host_port.unwrap()
+        };
+        assert_eq!(published(HostPort::Fixed(41_022)), "41022");
+        assert_eq!(published(HostPort::Free), "0");
+    }
 
-        #[test]
-        fn a_port_is_published_on_the_loopback_address_only() {
-            let published = |host| {
-                let port = PublishedPort {
-                    host,
-                    container: 2222,
-                };
-                let body = ContainerSpec {
-                    ports: vec![port],
-                    ..spec()
-                }
-                .body(false);
-                assert_eq!(body.exposed_ports, Some(vec!["2222/tcp".to_owned()]));
-                let mut bindings = body.host_config.unwrap().port_bindings.unwrap();
-                let binding = bindings.remove("2222/tcp").unwrap().unwrap().remove(0);
-                assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
-                binding.host_port.unwrap()
+    #[test]
+    fn a_seccomp_profile_is_not_sent_to_podman() {
+        let options = |podman| {
+            let spec = ContainerSpec {
+                seccomp: Some("{}"),
+                ..spec()
             };
-            assert_eq!(published(HostPort::Fixed(41_022)), "41022");
-            assert_eq!(published(HostPort::Free), "0");
-        }
-
-        #[test]
-        fn a_seccomp_profile_is_not_sent_to_podman() {
-            let options = |podman| {
-                let spec = ContainerSpec {
-                    seccomp: Some("{}"),
-                    ..spec()
-                };
-                spec.body(podman).host_config.unwrap().security_opt.unwrap()
-            };
-            let both = ["no-new-privileges", "apparmor=unconfined"];
-            assert_eq!(options(true), both);
-            assert_eq!(options(false), [&both[..], &["seccomp={}"]].concat());
-        }
+            spec.body(podman).host_config.unwrap().security_opt.unwrap()
+        };
+        let both = ["no-new-privileges", "apparmor=unconfined"];
+        assert_eq!(options(true), both);
+        assert_eq!(options(false), [&both[..], &["seccomp={}"]].concat());
     }
 }

@@ -339,94 +339,87 @@ fn algorithms(key: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    mod tunnel {
-        use std::os::unix::net::UnixListener;
+    use super::*;
+    use crate::unix_socket::fixture::hung_listener;
+    use std::os::unix::net::UnixListener;
 
-        use super::super::*;
-        use crate::unix_socket::fixture::hung_listener;
-
-        /// As OpenSSH 9.2 wrote it.
-        #[test]
-        fn the_fingerprint_of_another_key_is_found() {
-            let log = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n\
+    /// As OpenSSH 9.2 wrote it.
+    #[test]
+    fn the_fingerprint_of_another_key_is_found() {
+        let log = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n\
             The fingerprint for the ED25519 key sent by the remote host is\r\n\
             SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q.\r\n\
             Please contact your system administrator.\r\nHost key verification failed.\r\n";
-            let found = sent_fingerprint(log);
-            let sent = "SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q";
-            assert_eq!(found.as_deref(), Some(sent));
-            assert_eq!(sent_fingerprint("Host key verification failed."), None);
-        }
-
-        #[test]
-        fn only_the_directories_of_killed_runs_are_removed() {
-            let temp_dir = tempfile::tempdir().unwrap();
-            let dir = |name: &str| {
-                let dir = temp_dir.path().join(name);
-                std::fs::create_dir(&dir).unwrap();
-                dir
-            };
-            let [stale, live, new, other] =
-                ["sdbuild-ssh-1", "sdbuild-ssh-2", "sdbuild-ssh-3", "x"].map(dir);
-            let listener = UnixListener::bind(live.join("engine")).unwrap();
-            for dir in [&stale, &other] {
-                drop(UnixListener::bind(dir.join("engine")).unwrap());
-            }
-            std::os::unix::fs::symlink(&other, temp_dir.path().join("sdbuild-ssh-4")).unwrap();
-            sweep(temp_dir.path());
-            assert!(!stale.exists());
-            assert!(live.exists() && new.exists() && other.join("engine").exists());
-            drop(listener);
-        }
-
-        /// The directory of another user with a full queue: the first blocking connect never returned.
-        #[test]
-        fn a_hung_tunnel_and_other_users_are_left_alone() {
-            let temp_dir = tempfile::tempdir().unwrap();
-            let [hung, foreign] = ["sdbuild-ssh-1", "sdbuild-ssh-2"].map(|name| {
-                let dir = temp_dir.path().join(name);
-                std::fs::create_dir(&dir).unwrap();
-                dir
-            });
-            let _hung = hung_listener(&hung.join("engine"));
-            let stale = hung_listener(&foreign.join("engine"));
-            drop(stale);
-            if geteuid().is_root() {
-                std::os::unix::fs::chown(&foreign, Some(12_345), None).unwrap();
-            }
-            sweep(temp_dir.path());
-            assert!(hung.exists());
-            assert_eq!(foreign.exists(), geteuid().is_root());
-        }
+        let found = sent_fingerprint(log);
+        let sent = "SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q";
+        assert_eq!(found.as_deref(), Some(sent));
+        assert_eq!(sent_fingerprint("Host key verification failed."), None);
     }
 
-    mod pinned_ssh {
-        use super::super::*;
-
-        #[test]
-        fn only_the_keys_of_the_machine_count() {
-            assert_eq!(algorithms("ssh-rsa AAAA"), "rsa-sha2-512,rsa-sha2-256");
-            assert_eq!(algorithms("ssh-ed25519 AAAA"), "ssh-ed25519");
-            let dir = tempfile::tempdir().unwrap();
-            let machine = |identity: Option<&str>| SshMachine {
-                place: "me@pi".to_owned(),
-                host_key: "ssh-ed25519 AAAA".to_owned(),
-                identity: identity.map(Into::into),
-            };
-            let options = |identity| {
-                let Some(Endpoint::Ssh(target)) = Endpoint::by_ssh(&machine(identity)) else {
-                    panic!("refused")
-                };
-                super::super::options(&target, dir.path()).unwrap()
-            };
-            let pinned = options(None);
-            assert!(pinned.contains(&"StrictHostKeyChecking=yes".to_owned()));
-            assert!(!pinned.iter().any(|option| option.contains("Identit")));
-            let text = fs::read_to_string(dir.path().join("known_hosts")).unwrap();
-            assert_eq!(text, "sdbuild-machine ssh-ed25519 AAAA\n");
-            let own = options(Some("/k/a b"));
-            assert!(own.contains(&"IdentitiesOnly=yes".to_owned()), "{own:?}");
-            assert_eq!(own.last().unwrap(), "IdentityFile=\"/k/a b\"");
+    #[test]
+    fn only_the_directories_of_killed_runs_are_removed() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let dir = |name: &str| {
+            let dir = temp_dir.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            dir
+        };
+        let [stale, live, new, other] =
+            ["sdbuild-ssh-1", "sdbuild-ssh-2", "sdbuild-ssh-3", "x"].map(dir);
+        let listener = UnixListener::bind(live.join("engine")).unwrap();
+        for dir in [&stale, &other] {
+            drop(UnixListener::bind(dir.join("engine")).unwrap());
         }
+        std::os::unix::fs::symlink(&other, temp_dir.path().join("sdbuild-ssh-4")).unwrap();
+        sweep(temp_dir.path());
+        assert!(!stale.exists());
+        assert!(live.exists() && new.exists() && other.join("engine").exists());
+        drop(listener);
+    }
+
+    /// The directory of another user with a full queue: the first blocking connect never returned.
+    #[test]
+    fn a_hung_tunnel_and_other_users_are_left_alone() {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let [hung, foreign] = ["sdbuild-ssh-1", "sdbuild-ssh-2"].map(|name| {
+            let dir = temp_dir.path().join(name);
+            std::fs::create_dir(&dir).unwrap();
+            dir
+        });
+        let _hung = hung_listener(&hung.join("engine"));
+        let stale = hung_listener(&foreign.join("engine"));
+        drop(stale);
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&foreign, Some(12_345), None).unwrap();
+        }
+        sweep(temp_dir.path());
+        assert!(hung.exists());
+        assert_eq!(foreign.exists(), geteuid().is_root());
+    }
+
+    #[test]
+    fn only_the_keys_of_the_machine_count() {
+        assert_eq!(algorithms("ssh-rsa AAAA"), "rsa-sha2-512,rsa-sha2-256");
+        assert_eq!(algorithms("ssh-ed25519 AAAA"), "ssh-ed25519");
+        let dir = tempfile::tempdir().unwrap();
+        let machine = |identity: Option<&str>| SshMachine {
+            place: "me@pi".to_owned(),
+            host_key: "ssh-ed25519 AAAA".to_owned(),
+            identity: identity.map(Into::into),
+        };
+        let options = |identity| {
+            let Some(Endpoint::Ssh(target)) = Endpoint::by_ssh(&machine(identity)) else {
+                panic!("refused")
+            };
+            super::options(&target, dir.path()).unwrap()
+        };
+        let pinned = options(None);
+        assert!(pinned.contains(&"StrictHostKeyChecking=yes".to_owned()));
+        assert!(!pinned.iter().any(|option| option.contains("Identit")));
+        let text = fs::read_to_string(dir.path().join("known_hosts")).unwrap();
+        assert_eq!(text, "sdbuild-machine ssh-ed25519 AAAA\n");
+        let own = options(Some("/k/a b"));
+        assert!(own.contains(&"IdentitiesOnly=yes".to_owned()), "{own:?}");
+        assert_eq!(own.last().unwrap(), "IdentityFile=\"/k/a b\"");
     }
 }

@@ -200,58 +200,50 @@ fn port_of_address(address: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    mod key_sources {
-        use super::super::*;
+    use super::*;
 
-        #[test]
-        fn keys_from_elsewhere_are_noticed() {
-            let only =
-                format!("UsePAM yes\nAuthorizedKeysFile {LIST}\nAuthorizedKeysCommand none\n");
-            assert!(has_only_lists(&only));
-            assert!(has_only_lists(&format!("authorizedkeysfile={LIST}\n")));
-            for other in [
-                "",
-                "UsePAM yes\n",
-                "AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n",
-                "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nAuthorizedKeysCommand /bin/keys\n",
-                "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nMatch User bob\n",
-                "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nTrustedUserCAKeys=/ca.pub\n",
-                "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nInclude /etc/more\n",
-            ] {
-                assert!(!has_only_lists(other), "{other}");
-            }
+    #[test]
+    fn keys_from_elsewhere_are_noticed() {
+        let only = format!("UsePAM yes\nAuthorizedKeysFile {LIST}\nAuthorizedKeysCommand none\n");
+        assert!(has_only_lists(&only));
+        assert!(has_only_lists(&format!("authorizedkeysfile={LIST}\n")));
+        for other in [
+            "",
+            "UsePAM yes\n",
+            "AuthorizedKeysFile %h/.ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n",
+            "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nAuthorizedKeysCommand /bin/keys\n",
+            "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nMatch User bob\n",
+            "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nTrustedUserCAKeys=/ca.pub\n",
+            "AuthorizedKeysFile /etc/ssh/authorized_keys.d/%u\nInclude /etc/more\n",
+        ] {
+            assert!(!has_only_lists(other), "{other}");
         }
     }
 
-    mod ssh_port {
-        use super::super::*;
-
-        #[test]
-        fn the_first_port_of_the_server_is_found() {
-            let config =
-                "UsePAM yes\n\nBanner none\n# Port 1\nAddressFamily any\nPort 2222\nPort 22\n";
-            assert_eq!(first_port(config), Some(2222));
-            assert_eq!(first_port("port 22\n"), Some(22));
-            for (address, port) in [
-                ("0.0.0.0:2222", 2222),
-                ("[::]:2222", 2222),
-                ("0.0.0.0", 22),
-                ("fe80::5", 22),
-                ("127.0.0.1:2222", 22),
-                ("[::1]:2222", 22),
-            ] {
-                let config = format!("Port 22\nListenAddress {address}\n");
-                assert_eq!(first_port(&config), Some(port), "{address}");
-            }
-            for other in [
-                "",
-                "Port\n",
-                "Port 0\n",
-                "Port 70000\n",
-                "GatewayPorts no\n",
-            ] {
-                assert_eq!(first_port(other), None, "{other}");
-            }
+    #[test]
+    fn the_first_port_of_the_server_is_found() {
+        let config = "UsePAM yes\n\nBanner none\n# Port 1\nAddressFamily any\nPort 2222\nPort 22\n";
+        assert_eq!(first_port(config), Some(2222));
+        assert_eq!(first_port("port 22\n"), Some(22));
+        for (address, port) in [
+            ("0.0.0.0:2222", 2222),
+            ("[::]:2222", 2222),
+            ("0.0.0.0", 22),
+            ("fe80::5", 22),
+            ("127.0.0.1:2222", 22),
+            ("[::1]:2222", 22),
+        ] {
+            let config = format!("Port 22\nListenAddress {address}\n");
+            assert_eq!(first_port(&config), Some(port), "{address}");
+        }
+        for other in [
+            "",
+            "Port\n",
+            "Port 0\n",
+            "Port 70000\n",
+            "GatewayPorts no\n",
+        ] {
+            assert_eq!(first_port(other), None, "{other}");
         }
     }
 }

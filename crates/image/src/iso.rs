@@ -371,9 +371,9 @@ impl Iso {
                     let heap = record.heap_bytes();
                     if goes_on && !records.is_empty() {
                         records.grow(heap)?;
-                        let last = records.last_mut();
-                        last.into_iter()
-                            .for_each(|last| last.extents.append(&mut record.extents));
+                        if let Some(last) = records.last_mut() {
+                            last.extents.append(&mut record.extents);
+                        }
                     } else if !matches!(record.name.as_str(), "." | "..") {
                         records.push(record, heap)?;
                     }

@@ -34,9 +34,9 @@ pub fn walk(
     // would apply everywhere.
     let repository = root.ancestors().any(|dir| dir.join(".git").exists());
     let levels = if repository { usize::MAX } else { 1 };
-    let room = rules_room();
+    let budget = rules_room();
     let mut outer = root.ancestors().take(levels);
-    outer.try_for_each(|dir| check_rules(dir, &room))?;
+    outer.try_for_each(|dir| check_rules(dir, &budget))?;
     let refused = Arc::new(Mutex::new(None));
     let refuse = Arc::clone(&refused);
     let mut walk = WalkBuilder::new(root)
@@ -52,7 +52,7 @@ pub fn walk(
             let uploaded = is_uploaded(entry);
             if uploaded
                 && is_dir(entry)
-                && let Err(failure) = check_rules(entry.path(), &room)
+                && let Err(failure) = check_rules(entry.path(), &budget)
             {
                 *refuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                 return false;

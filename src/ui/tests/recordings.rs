@@ -63,31 +63,3 @@ fn plain_output_has_no_control_characters_and_no_log() {
         ]
     );
 }
-
-#[test]
-fn json_output_is_one_object_per_line() {
-    let mut view = View::new(ViewKind::Json, 1, true);
-    let mut kinds = std::collections::BTreeMap::<String, u32>::new();
-    for (at, event) in recorded(Duration::MAX) {
-        for item in view.handle(&event, at) {
-            let Item::Text(_, text) = item else {
-                panic!("{item:?}");
-            };
-            let object: serde_json::Value = sdbuild_core::untrusted::json(&text).unwrap();
-            *kinds
-                .entry(object["event"].as_str().unwrap().to_owned())
-                .or_default() += 1;
-        }
-    }
-    let count = |kind: &str| kinds.get(kind).copied();
-    assert_eq!(count("will-build"), Some(1));
-    assert_eq!(
-        (count("build-started"), count("ended")),
-        (Some(72), Some(72))
-    );
-    assert_eq!(
-        (count("build-phase"), count("build-line")),
-        (Some(38), Some(44))
-    );
-    assert_eq!(count("nix-message"), Some(108));
-}

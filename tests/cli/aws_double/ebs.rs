@@ -3,11 +3,12 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::http::{Call, Reply, reply};
+use super::http::{Reply, reply};
 use super::signature::sha256;
 use super::{AwsState, BLOCK, Done, StoredSnapshot, invalid, region};
+use crate::support::Request;
 
-pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
+pub(super) fn start(call: &Request, state: &mut AwsState) -> Done {
     let json: serde_json::Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let known = [
         "VolumeSize",
@@ -62,8 +63,8 @@ pub(super) fn start(call: &Call, state: &mut AwsState) -> Done {
     Ok(reply(201, started.to_string()))
 }
 
-pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
-    let parts: Vec<&str> = call.path.split('/').collect();
+pub(super) fn put(call: &Request, state: &mut AwsState) -> Done {
+    let parts: Vec<&str> = call.target.split('/').collect();
     let (Some(id), Some(index)) =
         (parts.get(2), parts.get(4).and_then(|text| text.parse::<u64>().ok()))
     else {
@@ -108,8 +109,8 @@ impl StoredSnapshot {
     }
 }
 
-pub(super) fn complete(call: &Call, state: &mut AwsState) -> Done {
-    let id = call.path.rsplit('/').next().unwrap_or_default();
+pub(super) fn complete(call: &Request, state: &mut AwsState) -> Done {
+    let id = call.target.rsplit('/').next().unwrap_or_default();
     let lists = state.faults.slow_completion;
     let Some(snapshot) = state.snapshots.get_mut(id) else {
         return Err(("ResourceNotFoundException", "no such snapshot".into()));

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::http::{Call, Reply, reply};
+use super::http::{Reply, reply};
 use super::{AwsState, Done, Form, IN_REGION, images, machines};
+use crate::support::Request;
 
-pub(super) fn action(call: &Call, form: &BTreeMap<String, String>) -> String {
-    let name = match (call.method.as_str(), call.path.as_str()) {
+pub(super) fn action(call: &Request, form: &BTreeMap<String, String>) -> String {
+    let name = match (call.method.as_str(), call.target.as_str()) {
         ("POST", "/") => {
             let of_form = || form.get("Action").cloned().unwrap_or_default();
             let target = call.headers.get("x-amz-target");
@@ -23,13 +24,13 @@ pub(super) fn action(call: &Call, form: &BTreeMap<String, String>) -> String {
     name.to_owned()
 }
 
-pub(super) fn form(call: &Call) -> BTreeMap<String, String> {
+pub(super) fn form(call: &Request) -> BTreeMap<String, String> {
     url::form_urlencoded::parse(&call.body).into_owned().collect()
 }
 
 /// The service that a call is for.
-pub(super) fn service(call: &Call, form: &Form) -> &'static str {
-    if call.path != "/" {
+pub(super) fn service(call: &Request, form: &Form) -> &'static str {
+    if call.target != "/" {
         "ebs"
     } else if call.headers.contains_key("x-amz-target") {
         "ssm"
@@ -41,7 +42,7 @@ pub(super) fn service(call: &Call, form: &Form) -> &'static str {
 }
 
 /// The image that AWS's parameter names.
-pub(super) fn get_parameter(call: &Call) -> Done {
+pub(super) fn get_parameter(call: &Request) -> Done {
     let json: serde_json::Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let name = json["Name"].as_str().unwrap_or_default();
     let prefix = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-";
@@ -55,8 +56,8 @@ pub(super) fn get_parameter(call: &Call) -> Done {
     }
 }
 
-pub(super) fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Reply {
-    if call.path == "/" && !call.headers.contains_key("x-amz-target") {
+pub(super) fn refusal(call: &Request, status: u16, code: &str, message: &str) -> Reply {
+    if call.target == "/" && !call.headers.contains_key("x-amz-target") {
         let body = format!(
             "<?xml version=\"1.0\"?><Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>\
              <RequestID>1</RequestID></Response>"

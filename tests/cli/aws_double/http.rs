@@ -1,18 +1,11 @@
 //! What goes over the connections.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::TcpStream;
 
 use super::{Shared, answer};
-
-pub struct Call {
-    pub method: String,
-    pub path: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
-}
+use crate::support::Request;
 
 pub struct Reply {
     pub status: u16,
@@ -22,7 +15,7 @@ pub struct Reply {
 
 pub(super) fn serve(stream: &TcpStream, shared: &Shared) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    while let Some(call) = read_call(&mut reader) {
+    while let Ok(call) = Request::read(&mut reader) {
         let reply = answer(&call, shared);
         shared.changed.notify_all();
         let Some(reply) = reply else {
@@ -39,26 +32,6 @@ pub(super) fn serve(stream: &TcpStream, shared: &Shared) {
             return;
         }
     }
-}
-
-fn read_call(reader: &mut BufReader<TcpStream>) -> Option<Call> {
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        headers.insert(name.to_lowercase(), value.trim().to_owned());
-    }
-    let length = headers.get("content-length").map_or(0, |text| text.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(Call { method, path, headers, body })
 }
 
 /// An answer without headers.

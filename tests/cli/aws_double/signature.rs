@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 
 use ring::{digest, hmac};
 
-use super::http::Call;
 use super::{KEY_ID, REGION, SECRET};
+use crate::support::Request;
 
 pub(super) fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
 /// What is wrong with the signature (AWS Signature Version 4), which is computed anew.
-pub(super) fn wrong_signature(call: &Call, service: &str) -> Option<String> {
+pub(super) fn wrong_signature(call: &Request, service: &str) -> Option<String> {
     let header = |name: &str| call.headers.get(name).map_or("", String::as_str);
     let Some(rest) = header("authorization").strip_prefix("AWS4-HMAC-SHA256 ") else {
         return Some("not signed".into());
@@ -37,7 +37,7 @@ pub(super) fn wrong_signature(call: &Call, service: &str) -> Option<String> {
     for name in signed.split(';') {
         writeln!(headers, "{name}:{}", header(name)).unwrap();
     }
-    let canonical = format!("{}\n{}\n\n{headers}\n{signed}\n{payload}", call.method, call.path);
+    let canonical = format!("{}\n{}\n\n{headers}\n{signed}\n{payload}", call.method, call.target);
     let to_sign = format!(
         "AWS4-HMAC-SHA256\n{}\n{}\n{}",
         header("x-amz-date"),

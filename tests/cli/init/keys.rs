@@ -1,8 +1,7 @@
 //! Which public keys `init` takes: of `~/.ssh`, of ssh-agent, of an account.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use super::{KEY, with_key};
@@ -64,34 +63,12 @@ fn keys_of_a_running_agent_are_used() {
         .assert_stderr_contains(&["no public SSH key was found"]);
 }
 
-/// A server that answers `/octocat.keys` with `body`, and everything else with 404, so many times.
-fn github(body: &str, times: usize) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let body = body.to_owned();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().take(times) {
-            let mut stream = stream.unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let request = lines.next().unwrap().unwrap();
-            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-            let there = request.starts_with("GET /octocat.keys ");
-            let (status, body) = if there { ("200 OK", &*body) } else { ("404 Not Found", "") };
-            let length = body.len();
-            write!(
-                stream,
-                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            )
-            .unwrap();
-        }
-    });
-    address
-}
-
 #[test]
 fn keys_of_an_account_need_confirmation() {
     let listed = format!("{KEY}\nnonsense\n{KEY} again\n");
-    let user = with_key("mine").with("SDBUILD_GITHUB", github(&listed, 2));
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("octocat.keys"), listed).unwrap();
+    let user = with_key("mine").with("SDBUILD_GITHUB", CacheServer::good(dir.path()).url());
     let cache = user.state.path().join("cache");
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
     run(&mut user.sdbuild(&["init", "--github", "octocat"]))
@@ -103,7 +80,7 @@ fn keys_of_an_account_need_confirmation() {
         ]);
     assert_eq!(file_names(user.home.path()), ["out"]);
     run(&mut user.sdbuild(&["init", "--github", "octocat", "--yes"])).assert_exit_code(0);
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let text = user.read("sd-card.nix");
     assert_eq!(text.matches("ssh-ed25519 AAAA").count(), 1, "{text}");
     assert!(!text.contains("mine"), "only that account's: {text}");
 }
@@ -121,6 +98,6 @@ fn without_a_terminal_only_the_best_key_goes_in() {
             "not added (--ssh-key FILE adds it): ssh-ed25519 …kGq5l3Vd2c aws",
         ]);
     assert!(outcome.stderr.lines().all(|line| line.len() < 80));
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let text = user.read("sd-card.nix");
     assert!(text.contains("me@here") && !text.contains("aws"), "{text}");
 }

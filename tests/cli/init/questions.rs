@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Stdio;
 
 use nix::pty::openpty;
@@ -97,7 +97,7 @@ fn a_passphrase_is_read_from_standard_input() {
     input.write_all(b"correct horse\n").unwrap();
     drop(input);
     assert!(init.wait().unwrap().success());
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let text = user.read("sd-card.nix");
     assert!(text.contains(JOINED), "{text}");
 }
 
@@ -113,7 +113,7 @@ fn typed_passphrase_is_not_shown() {
     let seen = on_a_terminal(&user, &words, &answers);
     assert!(seen.contains("8 to 63"), "asked again: {seen}");
     assert!(!seen.contains("horse"), "{seen}");
-    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    let text = user.read("sd-card.nix");
     assert!(text.contains(JOINED), "{text}");
 }
 
@@ -163,7 +163,7 @@ fn questions_are_asked_again_until_answers_are_valid() {
     ] {
         assert!(seen.contains(part), "{part}\n{seen}");
     }
-    let text = fs::read_to_string(user.home.path().join("pi/sd-card.nix")).unwrap();
+    let text = user.read("pi/sd-card.nix");
     for part in [
         "networking.hostName = \"kitchen\";",
         &format!("{KEY} me@here\"\n    \"{second} aws\""),

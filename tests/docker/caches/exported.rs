@@ -6,30 +6,17 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
-use super::{expression, with_caches};
+use super::{image_user, with_caches};
 use crate::registrar::{builder_image, engine, registrar_image};
 use crate::support::*;
 
 /// Store paths of the build: an image and its two parts.
 const PATHS: usize = 3;
 
-/// A user with an image that needs no emulation, whose parts have random content. `case` is new.
-fn user(case: &str) -> TestUser {
-    let user = TestUser::new();
-    user.write("cached.nix", &fs::read_to_string(expression()).unwrap());
-    let image = format!(
-        "  system.build.sdImage = lib.mkForce (import ./cached.nix {{ case = \"{case}\"; }});"
-    );
-    let arch = std::env::consts::ARCH;
-    let text = configuration(&image).replace("aarch64", arch);
-    user.write("sd-card.nix", &text);
-    user.write("sdbuild.toml", &format!("system = \"{arch}-linux\"\n"));
-    user
-}
-
 /// A user whose store `volume` has nothing, with the export at `server`.
 fn consumer(case: &str, volume: &StoreVolume, server: &CacheServer, key: &str) -> TestUser {
-    let user = user(case).with("SDBUILD_STORE", &volume.0).with("SDBUILD_TRUSTED_PUBLIC_KEYS", key);
+    let user =
+        image_user(case).with("SDBUILD_STORE", &volume.0).with("SDBUILD_TRUSTED_PUBLIC_KEYS", key);
     with_caches(user, &[server])
 }
 
@@ -44,7 +31,7 @@ struct Built {
 impl Built {
     fn new() -> Self {
         let case = format!("exported-{}", nonce());
-        let user = user(&case);
+        let user = image_user(&case);
         let runs = user.track_runs();
         let image = run(&mut user.build(&[])).assert_exit_code(0).image();
         Self { user, runs, case, image }
@@ -218,8 +205,7 @@ async fn an_export_is_sent_to_the_store_of_another_machine() {
     let registrar = registrar_image(&engine).await;
     let machine = NixMachine::start("store", &registrar.reference, &builder_image(&engine).await);
     let built = Built::new();
-    let manifest = fs::read_to_string(format!("{}.json", built.image.display())).unwrap();
-    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let manifest = manifest(&built.image);
     let path = manifest["result"]["store_path"].as_str().unwrap();
     assert!(!machine.has(path));
     machine.make_known_to(&built.user);

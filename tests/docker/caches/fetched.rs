@@ -68,7 +68,7 @@ fn forecast_bytes_are_fetched_and_stored_paths_cost_nothing() {
     let good = CacheServer::good(&cache.dir);
     let user = with_caches(user("well", &volume, &cache), &[&good]);
     let dry = run(&mut user.build(&["--dry-run", "--json"])).assert_exit_code(0);
-    let forecast: Value = serde_json::from_str(&dry.stdout).unwrap();
+    let forecast = dry.json();
     let forecast = &forecast["forecast"];
     let sizes = ["well-image", "well-one", "well-two"]
         .map(|name| cache.field(name, "FileSize").parse::<u64>().unwrap());

@@ -30,8 +30,7 @@ fn system(name: &str) -> String {
 /// The content of the system's image, built in the shared store, and the cache with all that it took.
 fn cached() -> (Vec<u8>, BinaryCache) {
     let here = TestUser::new();
-    here.write("sd-card.nix", &system("cached"));
-    let image = run(&mut here.build(&[])).assert_exit_code(0).image();
+    let image = here.build_of(&system("cached"), &[]).assert_exit_code(0).image();
     let cache = BinaryCache::made_of("system", STORE, &[&image]);
     (fs::read(image).unwrap(), cache)
 }
@@ -54,8 +53,7 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     assert!(!names.iter().any(|name| name.contains(".deb")), "{names:?}");
 
     let fetched = good.nars();
-    there.write("sd-card.nix", &system("renamed"));
-    let outcome = run(&mut there.build(&["-v", "--force"])).assert_exit_code(0);
+    let outcome = there.build_of(&system("renamed"), &["-v", "--force"]).assert_exit_code(0);
     assert_eq!(good.nars(), fetched, "everything is there");
     assert!(outcome.built().len() < 20, "{:?}", outcome.built());
 }

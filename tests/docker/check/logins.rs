@@ -89,7 +89,7 @@ fn a_finding_names_the_line_of_its_option() {
         "{{ {IMAGE}\n  system.stateVersion = \"26.05\";\n  networking = {{\n    hostName = \"my_pi\"; }};\n}}\n"
     );
     let checked = check(&user, "pi.nix", &text).assert_exit_code(6);
-    let told = super::report(&checked);
+    let told = checked.json();
     let findings = told["findings"].as_array().unwrap();
     let of = |id: &str| findings.iter().find(|finding| finding["id"] == id).unwrap();
     assert_eq!(of("host-name")["file"], "pi.nix");

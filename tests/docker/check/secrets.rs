@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{IMAGE, check, ids, report};
+use super::{IMAGE, check, ids};
 use crate::support::*;
 
 const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
@@ -53,7 +53,7 @@ fn secrets_in_the_store_are_found() {
     let modules = STORED.map(|(module, _)| module).join("\n");
     let checked = told(&modules.replace("THE-KEY", KEY)).assert_exit_code(0);
     assert_eq!(ids(&checked), ["stored-secret"; 6]);
-    let findings = report(&checked);
+    let findings = checked.json();
     let findings = findings["findings"].as_array().unwrap();
     let mut lines = 2;
     for (module, option) in STORED {
@@ -87,7 +87,7 @@ fn the_file_of_the_configuration_gets_the_passphrase() {
              networking.wireless = {{ enable = true; networks.Home.psk = \"correct horse\"; {file} }};\n}}\n"
         );
         let checked = check(&user, "pi.nix", &text).assert_exit_code(0);
-        let findings = report(&checked)["findings"].as_array().unwrap().clone();
+        let findings = checked.json()["findings"].as_array().unwrap().clone();
         let mut found = findings.into_iter();
         let open = found.find(|one| one["id"] == "open-passphrase").unwrap();
         open["add"].as_array().unwrap().clone()
@@ -123,7 +123,7 @@ fn host_keys_in_the_store_are_found() {
     let copied = "{ type = \"ed25519\"; path = ./host_key; }";
     let checked = told(copied, "").assert_exit_code(6);
     assert_eq!(ids(&checked), ["stored-host-key"]);
-    assert_eq!(report(&checked)["findings"][0]["line"], 2);
+    assert_eq!(checked.json()["findings"][0]["line"], 2);
     assert!(checked.stdout.contains("host_key\\\""), "{}", checked.stdout);
     let on_card = "{ type = \"rsa\"; path = \"/etc/ssh/ssh_host_rsa_key\"; }";
     let both = told(&format!("{copied} {on_card}"), "").assert_exit_code(0);
@@ -147,7 +147,7 @@ fn what_is_off_is_not_evaluated() {
         check(&user, "pi.nix", &text)
     };
     let checked = told("");
-    assert_eq!(report(&checked)["evaluates"], true, "{}", checked.stderr);
+    assert_eq!(checked.json()["evaluates"], true, "{}", checked.stderr);
     assert_eq!(ids(&checked), ["autologin", "ssh-off"]);
     // The miniature nixpkgs evaluates it all the same, after these findings.
     let checked = told("enable = false; networks.Home.psk = config.age.secrets.k.path;");

@@ -1,6 +1,6 @@
 //! Findings of `check` about automatic upgrades.
 
-use super::{IMAGE, check, ids, report};
+use super::{IMAGE, check, ids};
 use crate::support::*;
 
 /// What `check` tells of a configuration without mistakes and these definitions, which begin in line 3.
@@ -24,7 +24,7 @@ fn upgrades_without_a_configuration_are_found() {
     for wrong in ["", "system.autoUpgrade.flags = [ \"-L\" \"-I x\" ];"] {
         let checked = told(wrong);
         assert_eq!(ids(&checked), ["no-upgrade"], "{wrong}");
-        assert_eq!(report(&checked)["findings"][0]["line"], 3);
+        assert_eq!(checked.json()["findings"][0]["line"], 3);
     }
     for fine in [
         "system.autoUpgrade.flake = \"github:me/config\";",

@@ -160,8 +160,7 @@ fn clean_removes_downloads_and_logs() {
     let store = StoreVolume::new();
     let user = user().with("SDBUILD_STORE", &store.0);
     let cache = user.home.path().join("cache/sdbuild");
-    user.write("sd-card.nix", &product("    exit 3"));
-    run(&mut user.build(&[])).assert_exit_code(4);
+    user.build_of(&product("    exit 3"), &[]).assert_exit_code(4);
     let logs = user.state.path().join(".local/state/sdbuild/logs");
     assert_eq!(file_names(&logs).len(), 1);
     // On an engine of its own: what any other run has on an engine may need the downloads.
@@ -179,8 +178,7 @@ fn clean_removes_downloads_and_logs() {
 fn clean_keeps_what_a_run_begun_meanwhile_needs() {
     needs!(engine_ready());
     let user = TestUser::new().with_own_cache();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     let images = || docker_lines(&["images", "--filter", "label=dev.sdbuild.role", "--quiet"]);
     let before = images();
     let mut screen = Screen::start(&user.sdbuild(&["clean"]), (100, 40));

@@ -13,8 +13,7 @@ fn stale_handler_is_swept_and_foreign_one_untouched() {
     let interpreter = "/sdbuild/qemu-aarch64";
     let _stale = Handler::register("sdbuild-aarch64-00000000dead", interpreter).forgotten();
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[]))
+    user.build_of(&product(SMALL_IMAGE), &[])
         .assert_exit_code(0)
         .assert_stderr_contains(&["sdbuild-aarch64-00000000dead"]);
     assert_eq!(fs::read_to_string(user.out().join("small.img")).unwrap(), "small\n");
@@ -28,8 +27,7 @@ fn young_handler_of_an_unknown_run_is_kept() {
     needs!(engine_ready());
     let theirs = Handler::register("sdbuild-aarch64-00000000a11e", "/sdbuild/qemu-aarch64");
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    user.build_of(&product(SMALL_IMAGE), &[]).assert_exit_code(0);
     assert!(our_handlers().contains(&theirs.0), "{:?}", our_handlers());
 }
 

@@ -72,8 +72,7 @@ fn killed_build_leaves_no_handler_and_the_next_one_sweeps() {
     wait_until(Duration::from_secs(30), "no container runs on", || {
         docker(&["ps", "--quiet", "--filter", "label=dev.sdbuild.run"]).is_empty()
     });
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[]))
+    user.build_of(&product(SMALL_IMAGE), &[])
         .assert_exit_code(0)
         .assert_stderr_contains(&["removed container ", ", which a stale run left"]);
     before.assert_unchanged();

@@ -20,8 +20,7 @@ fn status_and_doctor_tell_live_from_stale_runs() {
     drop(running.finish());
     before.wait_for_handlers();
     is_shown_dead(&user, &run_id);
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    run(&mut user.build(&[]))
+    user.build_of(&product(SMALL_IMAGE), &[])
         .assert_exit_code(0)
         .assert_stderr_contains(&["removed container ", ", which a stale run left"]);
     assert_eq!(own_runs(&json(&user, &["status", "--json"])), [] as [&Value; 0]);

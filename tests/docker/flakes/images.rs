@@ -50,6 +50,12 @@ const REPART: &str = r#"{ config, pkgs, modulesPath, ... }: {
 
 fn outputs() -> String {
     let root = "fileSystems.\"/\" = { device = \"/dev/sda1\"; fsType = \"ext4\"; };";
+    let mount = |path: &str, device: &str| {
+        format!(
+            "fileSystems.\"{path}\" = {{ device = \"/dev/disk/{device}\"; fsType = \"{}\"; }};",
+            if path == "/" { "ext4" } else { "vfat" }
+        )
+    };
     let card = "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ];";
     let on = |module: &str, more: &str| format!("imports = [ ./{module} ]; {more}");
     let disk = "disko.devices.disk.main = { };";
@@ -66,6 +72,9 @@ fn outputs() -> String {
         machine("generator", &on("generator.nix", root)),
         machine("efi", efi),
         machine("installed", root),
+        machine("running", &format!("{} {}", mount("/", "by-uuid/44444444-4444-4444-8888-888888888888"), mount("/boot/firmware", "by-uuid/2178-694E"))),
+        machine("beside", root),
+        "images.beside = self.nixosConfigurations.generator.config.system.build.raw;".to_owned(),
         machine("weak", "fileSystems.\"/\".device = lib.mkDefault \"/dev/sda1\";"),
         machine("variant", "image.modules.small.system.build.image = pkgs.runCommand \"small\" { } \"exit 1\";"),
         "nixosConfigurations.image = self.nixosConfigurations.card.config.system.build.sdImage;".to_owned(),
@@ -88,10 +97,6 @@ fn flake(user: &TestUser, outputs: &str) {
     repository.commit();
 }
 
-fn report(checked: &Outcome) -> Value {
-    serde_json::from_str(&checked.stdout).unwrap_or_else(|e| panic!("{e}: {}", checked.stderr))
-}
-
 #[test]
 fn the_configuration_itself_decides_which_image_is_built() {
     needs!(engine_ready());
@@ -102,6 +107,7 @@ fn the_configuration_itself_decides_which_image_is_built() {
     for (name, more, attribute, by, file) in [
         ("plain", &[][..], "images.sd-card", "sdbuild", None),
         ("weak", &[], "images.sd-card", "sdbuild", None),
+        ("running", &[], "images.sd-card", "sdbuild", None),
         ("data", &[], "images.sd-card", "sdbuild", None),
         ("card", &[], "sdImage", "image-module", Some(SD_IMAGE)),
         ("own", &[], "sdImage", "user-module", None),
@@ -112,13 +118,16 @@ fn the_configuration_itself_decides_which_image_is_built() {
     ] {
         let reference = format!("pi#{name}");
         let checked = check(&user, &[&["--flake", &reference], more].concat());
+        assert_eq!(checked.json()["evaluates"], true, "{name}: {}", checked.stderr);
         let mut expected =
             json!({ "attribute": of_build(attribute), "chosen_by": by, "file": file });
         if name == "repart" {
             expected["path"] = "card.raw".into();
         }
-        assert_eq!(report(&checked)["image"], expected, "{name}: {}", checked.stderr);
+        assert_eq!(checked.json()["image"], expected, "{name}: {}", checked.stderr);
     }
+    let beside = check(&user, &["--flake", "pi#beside"]).json();
+    assert_eq!(beside["image"]["attribute"], "images.beside");
     runs.assert_nothing_left();
 }
 
@@ -161,7 +170,7 @@ fn what_keeps_a_configuration_from_making_an_image_is_one_finding() {
         ("pinix", "raspberry-pi-nix.board", "", Some("raspberry-pi-nix.nixosModules.sd-image")),
     ] {
         let checked = check(&user, &["--flake", &format!("pi#{name}")]).assert_exit_code(6);
-        let report = report(&checked);
+        let report = checked.json();
         assert_eq!(report["image"], Value::Null, "{name}");
         let findings = report["findings"].as_array().unwrap().iter();
         let of_image = ["no-boot-loader", "no-image", "no-root", "other-root", "systemd-boot"];
@@ -193,11 +202,11 @@ fn a_forecast_says_which_image_it_is_about_or_why_there_is_none() {
     let refused = refused.assert_stderr_contains(&["makes no image: its root is /dev/sda1"]);
     assert_eq!(refused.stderr.matches("makes no image").count(), 1, "{}", refused.stderr);
     let foretold = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
-    let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
+    let foretold = foretold.json();
     assert_eq!(foretold["forecast"]["image"]["file"], SD_IMAGE);
     // It is remembered with the evaluation.
     let again = dry(&["--flake", "pi#card", "--json"]).assert_exit_code(0);
-    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    let again = again.json();
     assert_eq!(again["forecast"]["evaluator_memory"], Value::Null);
     assert_eq!(again["forecast"]["image"], foretold["forecast"]["image"]);
     // No builder has this feature.
@@ -231,7 +240,7 @@ fn an_image_is_found_by_its_name_in_unusual_outputs() {
     };
     let image = |name: &str| {
         let foretold = dry(name).assert_exit_code(0);
-        let foretold: Value = serde_json::from_str(&foretold.stdout).unwrap();
+        let foretold = foretold.json();
         foretold["forecast"]["image"]["attribute"].as_str().unwrap().to_owned()
     };
     for name in ["pi", "pi#shed", "pi#attic", "pi#nixosConfigurations.aarch64-linux.shed"] {

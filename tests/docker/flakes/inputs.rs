@@ -265,7 +265,6 @@ fn caches_of_a_flake_are_asked_about_once() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one flake on a server in all its forms")]
 fn the_builder_fetches_flakes_from_servers() {
     needs!(engine_ready());
     let user = TestUser::new();

@@ -24,8 +24,7 @@ fn commands_that_depend_on_the_machine_stay_emulated() {
     let body: String = commands.iter().enumerate().map(line).collect();
     let joined = "pkgs.symlinkJoin { name = \"j\"; paths = [ ]; script = ./gen.sh; postBuild = \"sh $script\"; }";
     let body = format!("{body}  environment.etc.j.source = {joined};\n");
-    user.write("sd-card.nix", &system("machine", &body));
-    run(&mut user.build(&["--glue", "native"])).assert_exit_code(0);
+    user.build_of(&system("machine", &body), &["--glue", "native"]).assert_exit_code(0);
 }
 
 /// In a builder: whose tools the small builders take, the builder's own or the image's. All of them but the trivial

@@ -58,8 +58,8 @@ fn only_the_disk_with_an_unproven_command_is_emulated() {
     user.write("after", "test -s $root_fs\n");
     let after = "  sdImage.postBuildCommands = \". ${./after}\";";
     let name = format!("late-{}", nonce());
-    user.write("sd-card.nix", &system(&name, after));
-    let done = run(&mut user.build(&["--force", "--glue", "native"])).assert_exit_code(0);
+    let done =
+        user.build_of(&system(&name, after), &["--force", "--glue", "native"]).assert_exit_code(0);
     assert!(!done.stderr.contains("all of the image is built under emulation"));
     let emulated: Vec<String> = emulated(&built(&user).into_iter().collect());
     assert!(emulated.iter().any(|drv| drv.contains("-aarch64-linux.img")), "{emulated:?}");

@@ -20,8 +20,8 @@ find /nix/var/nix/gcroots/sdbuild -lname "$out"
 fn is_refused(user: &TestUser, body: &str) -> Outcome {
     // An earlier run of a test left its image in the shared store.
     let unbuilt = format!("{body}\n  environment.etc.run.text = \"{}\";", nonce());
-    user.write("sd-card.nix", &system("leak", &unbuilt));
-    let refused = run(&mut user.build(&["--glue", "native"])).assert_exit_code(4);
+    let refused =
+        user.build_of(&system("leak", &unbuilt), &["--glue", "native"]).assert_exit_code(4);
     assert!(user.outputs().is_empty(), "no image");
     for image in built(user).iter().filter(|drv| drv.contains(".img")) {
         assert_eq!(said_inside(STORE, ROOTS, &[image]), "", "{image} is kept");

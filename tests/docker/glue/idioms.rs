@@ -100,8 +100,9 @@ fn native_commands_see_the_images_machine() {
         user.write(&format!("scripts/{name}"), &text);
     }
     user.write("commands.json", &json!(commands).to_string());
-    user.write("sd-card.nix", &configuration(CONFIGURATION));
-    let done = run(&mut user.build(&["--glue", "native", "--force"])).assert_exit_code(0);
+    let done = user
+        .build_of(&configuration(CONFIGURATION), &["--glue", "native", "--force"])
+        .assert_exit_code(0);
     let files = tree(&done.image());
 
     let (slow, fast) = (printed(&files, "all-emulated"), printed(&files, "all-native"));

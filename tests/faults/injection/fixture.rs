@@ -40,8 +40,7 @@ fn with_other_digest(text: &str, by: usize) -> String {
 
 /// Builds once, so that the store, the engine and the cache hold what a run without a fault needs.
 pub fn warm_up(user: &TestUser) -> Outcome {
-    user.write("sd-card.nix", &workload::configuration(Workload::Emulated, 0));
-    run(&mut user.build(&[])).assert_exit_code(0)
+    user.build_of(&workload::configuration(Workload::Emulated, 0), &[]).assert_exit_code(0)
 }
 
 /// The packages of the container images on this machine.
@@ -176,8 +175,7 @@ impl Fixture {
             let more: &[&str] = if lasting { &["--live-restore"] } else { &[] };
             let engine = OwnEngine::start_with(more);
             let user = TestUser::new().with("DOCKER_HOST", engine.host());
-            user.write("sd-card.nix", &workload::configuration(Workload::Offline, 0));
-            run(&mut user.build(&[])).assert_exit_code(0);
+            user.build_of(&workload::configuration(Workload::Offline, 0), &[]).assert_exit_code(0);
             self.engines[index] = Some(engine);
         }
         self.engines[index].as_mut().unwrap()

@@ -179,9 +179,7 @@ fn harm_container(run: &mut Run<'_>, role: &str, words: &[&str]) {
 }
 
 fn pause_builder(run: &mut Run<'_>) {
-    let Some(name) = wait_for_container(run, "builder") else {
-        return;
-    };
+    let Some(name) = wait_for_container(run, "builder") else { return };
     if try_docker(&["pause", &name]).code == Some(0) {
         pause(3000);
         docker(&["unpause", &name]);
@@ -189,9 +187,7 @@ fn pause_builder(run: &mut Run<'_>) {
 }
 
 fn limit_processes(run: &mut Run<'_>) {
-    let Some(name) = wait_for_container(run, "builder") else {
-        return;
-    };
+    let Some(name) = wait_for_container(run, "builder") else { return };
     try_docker(&["update", "--pids-limit", "24", &name]);
 }
 
@@ -291,9 +287,7 @@ fn handler_removed(run: &mut Run<'_>) {
     {
         pause(5);
     }
-    let Some(name) = handlers_of(run).pop() else {
-        return;
-    };
+    let Some(name) = handlers_of(run).pop() else { return };
     run.phase = run.current_phase().0;
     if fs::write(format!("{BINFMT}/{name}"), "-1").is_err() {
         return;

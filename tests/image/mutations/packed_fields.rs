@@ -102,9 +102,7 @@ pub fn unpack(bytes: &[u8]) {
     let (Ok(image), cancel) = (ImageFile::open(&path, ImageKind::File), Cancel::new()) else {
         return;
     };
-    let Ok(mut reader) = image.reader(&cancel, &|_| ()) else {
-        return;
-    };
+    let Ok(mut reader) = image.reader(&cancel, &|_| ()) else { return };
     let (mut buffer, mut count) = (vec![0; 256 << 10], 0);
     while let Ok(length) = reader.fill(&mut buffer) {
         count += length;

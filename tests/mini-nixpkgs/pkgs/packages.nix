@@ -88,6 +88,7 @@ in
       # In the other directory there is a link of the same name.
       (old: { buildCommand = builtins.replaceStrings [ "usr/bin usr/sbin" ] [ "usr/bin" ] old.buildCommand; });
   blkid = fromDebian { pname = "blkid"; debs = [ "util-linux" ] ++ mountLibs; programs = [ "blkid" ]; };
+  flock = fromDebian { pname = "flock"; debs = [ "util-linux" ] ++ mountLibs; programs = [ "flock" ]; };
   ifupdown = fromDebian { debs = [ "ifupdown" ]; programs = [ "ifup" "ifdown" "ifquery" ]; };
   cloud-init = callPackage ./os-specific/cloud-init.nix { };
   nix = callPackage ./os-specific/nix.nix { };

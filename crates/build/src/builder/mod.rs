@@ -47,12 +47,14 @@ use sdbuild_nix::diagnosis::{DerivationFacts, ExitContext, FailedBuild, Findings
 use sdbuild_nix::shell_session::ShellSession;
 use upload::Uploaded;
 
+pub(crate) use closure::{ClosureProgram, Part};
 pub(crate) use collect::{Collected, Collector, Task as CollectorTask, has_builder};
 pub(crate) use export::{Export, Report};
 pub(crate) use program::Containers;
 pub(crate) use sdbuild_nix::reports::NoConfiguration;
 pub(crate) use trial::{Trial, TrialRun};
 
+mod closure;
 mod collect;
 mod export;
 mod program;
@@ -218,7 +220,12 @@ impl PreparedBuilder {
     ) -> Result<CheckResult, Failure> {
         let container = self.container;
         let run = container.run_logged(self.heartbeat, cancel, events);
-        let (followed, findings) = Box::pin(run).await?;
+        let (mut followed, findings) = Box::pin(run).await?;
+        if let Some(flake) = &followed.flake {
+            // The files of a flake are in the store, those of a module in a directory.
+            let (source, known) = (format!("{}/", flake.source), layout::CONFIG_DIR);
+            followed.out = vec![followed.out.concat().replace(&source, known)];
+        }
         let facts = check::facts(&followed.out);
         let found = facts.as_ref().map_or(&[][..], |facts| &facts.warnings);
         let job = &container.job;
@@ -233,7 +240,7 @@ impl PreparedBuilder {
             (Some(facts), failure, incomplete) => {
                 let is_whole = failure.is_none() && incomplete.is_none();
                 // A key that lets somebody in may be there by mistake in place of its public half.
-                if is_whole && job.is_remembered() && facts.has_only_public_keys() {
+                if is_whole && job.is_remembered() && facts.has_no_private_key() {
                     let evaluated = Evaluated {
                         key: self.uploaded.evaluation,
                         out: followed.out,

@@ -507,6 +507,7 @@ mod tests {
             is_default_format: true,
             emulated: true,
             glue: Glue::default(),
+            product: crate::build_mode::Product::default(),
             nix,
             debian_mirror: None,
         }

@@ -10,6 +10,7 @@ fn request(emulated: bool, nix: NixSettings) -> NixCommand {
         is_default_format: true,
         emulated,
         glue: Glue::default(),
+        product: Product::default(),
         nix,
         debian_mirror: None,
     }

@@ -9,6 +9,10 @@ let
   format = import ./format.nix;
   weak = lib.mkOverride 1400;
   uncompressed.sdImage.compressImage = weak false;
+  # A board that runs from a card has other names for the same file systems, which would contradict those of the card's module.
+  card = import ./card.nix;
+  renamed = path: isCards: device: lib.optionalAttrs (isCards (config.fileSystems.${path}.device or null)) { fileSystems.${path}.device = lib.mkOverride 49 device; };
+  sdCard = lib.mkMerge [ uncompressed (renamed "/" card.isRoot card.root) (renamed "/boot/firmware" card.isFirmware card.firmware) ];
   # Level 19 of the default takes mksquashfs hours under emulation.
   squashfs.squashfsCompression = weak "zstd -Xcompression-level 3";
   ownsSdImage = format.foreignModules == [ ];
@@ -38,7 +42,7 @@ in
         uncompressed
       # In the variants of an image these options exist only inside the variant.
       else
-        lib.optionalAttrs (options ? image && options.image ? modules) { image.modules.sd-card = uncompressed; }
+        lib.optionalAttrs (options ? image && options.image ? modules) { image.modules.sd-card = sdCard; }
     )
     (lib.optionalAttrs hasBaseName {
       image.baseName = (if options ? isoImage then stronglyNamed else named) "nixos-${host}-${config.system.nixos.label}-${pkgs.stdenv.hostPlatform.system}";

@@ -27,7 +27,7 @@ let
     let
       choice = builtins.tryEval (builtins.toJSON (imageOf evaluation).choice);
     in
-    if choice.success then tell "image choice" [ choice.value ] value else value;
+    if choice.success && !((imageOf evaluation).isSystem or false) then tell "image choice" [ choice.value ] value else value;
   # `value`, which is evaluated here. If that fails, the names of all packages are traced, in lines that are not too long: sdbuild
   # proposes one for a name that none of them has.
   withPackageNames =

@@ -15,7 +15,7 @@
   overrides,
 }@arguments:
 let
-  inherit (builtins) attrNames concatMap concatStringsSep elem filter head isAttrs length tail;
+  inherit (builtins) attrNames attrValues concatMap concatStringsSep elem filter head isAttrs length tail;
   last = list: builtins.elemAt list (length list - 1);
   # What the entry wrote: Nix's metadata of the locked flake, and the builder's system.
   metadata = builtins.fromJSON (builtins.readFile ./flake.json);
@@ -166,11 +166,16 @@ let
       map (name: [ "config" "system" "build" name ]) [ "etc" "initialRamdisk" "kernel" "toplevel" "vm" "vmWithBootLoader" ]
     );
   # How the user named it, without what is behind it.
-  nameOfConfiguration =
+  pathOfConfiguration = builtins.genList (builtins.elemAt attribute) (length attribute - length named.attribute);
+  nameOfConfiguration = concatStringsSep "." (if length pathOfConfiguration > 1 && head pathOfConfiguration == "nixosConfigurations" then tail pathOfConfiguration else pathOfConfiguration);
+
+  # What the flake calls the image of its configuration: `images.NAME`, also for a system.
+  imagesOfConfiguration =
     let
-      path = builtins.genList (builtins.elemAt attribute) (length attribute - length named.attribute);
+      name = last (if attribute == [ ] then head known else pathOfConfiguration);
+      tops = map (name: [ name ]) (filter (name: name != "nixosConfigurations" && isOfImages name) (attrNames flake.outputs));
     in
-    concatStringsSep "." (if length path > 1 && head path == "nixosConfigurations" then tail path else path);
+    ofSystem (filter (holds isDerivation) (behind (_: other: other == name) (tops ++ behind (_: isSystem) tops)));
 
   # The binary caches of its nixConfig, which Nix is told only if the user accepts them.
   nixConfig = (import "${flake}/flake.nix").nixConfig or { };
@@ -190,6 +195,9 @@ in
     configuration:
     let
       image = import ./image.nix { inherit system; own = flake.sourceInfo.outPath; named = named.attribute; } configuration;
+      # A configuration that defines no image may have one beside it, to which the flake adds the modules of the image.
+      hasNone = image.choice.chosen_by or "sdbuild" == "sdbuild" && named.attribute == [ ] && (import ./format.nix).variant == null;
+      ownImages = if hasNone && !changed then imagesOfConfiguration else [ ];
     in
     if isOfSystem named.attribute then
       throw "${reference}#${whole} is not an image of the configuration ${reference}#${nameOfConfiguration}"
@@ -197,6 +205,14 @@ in
       throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
     else if named ? derivation && !changed then
       { choice = { attribute = whole; chosen_by = if isOnlyImage then "flake" else "flag"; file = null; }; inherit (named) derivation; }
+    else if length ownImages == 1 then
+      image
+      // {
+        choice = { attribute = concatStringsSep "." (head ownImages); chosen_by = "flake"; file = null; };
+        missing = null;
+        isCard = false;
+        derivation = get flake.outputs (head ownImages);
+      }
     else
       image;
   # Pure evaluation does not know the builder's system. Another attribute than the usual one is not known to the glue. What is not a
@@ -212,11 +228,16 @@ in
         "what is named after the # is built as it is";
   };
 
-  # The inputs with a function of their own for configurations, which their modules may need; not nixpkgs, which has packages.
+  # The inputs with a function of their own for configurations, which their modules need. Only those that people report this of are
+  # looked at: this is evaluated after an error, and would fetch each input, and fail with another error where that is impossible.
   makers =
     let
       inputs = flake.inputs or { };
-      isMaker = name: (builtins.tryEval (inputs.${name} ? lib.nixosSystem && !(inputs.${name} ? legacyPackages.x86_64-linux.lib))).value;
+      nodes = metadata.locks.nodes;
+      root = nodes.${metadata.locks.root}.inputs or { };
+      nodeOf = name: (if overrides == [ ] then root else nodes.${root.configuration}.inputs or { }).${name} or null;
+      urlOf = node: if builtins.isString node then toString (attrValues (nodes.${node}.locked or { })) else "";
+      isMaker = name: builtins.match ".*nixos-raspberrypi.*" (urlOf (nodeOf name)) != null && inputs.${name} ? lib.nixosSystem;
     in
     map (name: "${name}=${inputs.${name}.outPath}=nixosSystem") (builtins.filter isMaker (attrNames inputs));
 

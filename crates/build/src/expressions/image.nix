@@ -5,7 +5,8 @@
 #   missing      why there is none, as far as that is known (`MissingImage` in crates/nix/src/check/facts.rs)
 #   isCard       whether it is an SD card
 #   config       the configuration with the module of the image
-#   derivation   the image, or an error
+#   isSystem     whether the system is built in place of the image
+#   derivation   the image or the system, or an error
 {
   # The system that the image must be for.
   system,
@@ -98,9 +99,8 @@ let
       null;
 
   # What keeps the card of nixpkgs, which `system.build.images` has for every configuration, from being the image of this one.
-  card = {
+  card = import ./card.nix // {
     module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
-    root = "/dev/disk/by-label/NIXOS_SD";
     fsType = "ext4";
   };
   # What the strongest definitions say, unless they give way to those of the card.
@@ -110,7 +110,7 @@ let
       all = tryOr [ ] (forced (definitionsOf options.fileSystems [ "/" name ]));
       strongest = foldl' (least: one: if one.priority < least then one.priority else least) 100 all;
     in
-    filter (one: one.priority == strongest && isString one.value && one.value != (if name == "device" then card.root else card.fsType)) all;
+    filter (one: one.priority == strongest && isString one.value && !(if name == "device" then card.isRoot one.value else one.value == card.fsType)) all;
   forced = found: builtins.seq (foldl' (rest: one: builtins.seq one.value rest) null found) found;
   root = firstOf (map (one: one // { name = "device"; }) (ofRoot "device") ++ map (one: one // { name = "fsType"; }) (ofRoot "fsType"));
   hasDisko = tryOr false ((evaluation.config.disko or { }).devices.disk or { } != { });
@@ -229,7 +229,8 @@ let
   attribute = concatStringsSep "." chosen.path;
   isVariant = chosen != null && match "config[.]system[.]build[.]images[.].*" attribute != null;
 in
-forSystem {
+forSystem rec {
+  isSystem = format.isSystem or false;
   choice =
     if chosen == null then
       null
@@ -240,5 +241,5 @@ forSystem {
   isCard = chosen != null && elem attribute [ "config.system.build.sdImage" "config.system.build.images.sd-card" ];
   # Options of a variant exist only inside it.
   config = if isVariant then (image.passthru or { }).config or evaluation.config else evaluation.config;
-  derivation = if named != [ ] || chosen == null then image else if format.members != null then listed image else withoutMachine image;
+  derivation = if isSystem then config.system.build.toplevel else if named != [ ] || chosen == null then image else if format.members != null then listed image else withoutMachine image;
 }

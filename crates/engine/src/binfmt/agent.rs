@@ -203,41 +203,35 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
-    mod agent {
-        use super::super::*;
+    use super::*;
+    use proptest::prelude::*;
 
-        #[test]
-        fn only_the_first_error_messages_are_kept() {
-            let mut messages = Vec::new();
-            for n in 0..20 {
-                keep_error_message(&mut messages, format!(" {n}\n").as_bytes());
-            }
-            assert_eq!(messages, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    #[test]
+    fn only_the_first_error_messages_are_kept() {
+        let mut messages = Vec::new();
+        for n in 0..20 {
+            keep_error_message(&mut messages, format!(" {n}\n").as_bytes());
         }
+        assert_eq!(messages, ["0", "1", "2", "3", "4", "5", "6", "7"]);
     }
 
-    mod reply {
-        use super::super::*;
-        use proptest::prelude::*;
+    #[test]
+    fn parses_each_reply() {
+        assert_eq!(Reply::parse("ready"), Reply::Ready);
+        assert_eq!(Reply::parse("held a"), Reply::Held("a".into()));
+        let failed = Reply::Failed("a".into(), "File exists".into());
+        assert_eq!(Reply::parse("failed a File exists"), failed);
+        assert_eq!(Reply::parse("unmounted "), Reply::Unmounted(String::new()));
+        assert_eq!(
+            Reply::parse("| flags: PF"),
+            Reply::Other("| flags: PF".into())
+        );
+    }
 
+    proptest! {
         #[test]
-        fn parses_each_reply() {
-            assert_eq!(Reply::parse("ready"), Reply::Ready);
-            assert_eq!(Reply::parse("held a"), Reply::Held("a".into()));
-            let failed = Reply::Failed("a".into(), "File exists".into());
-            assert_eq!(Reply::parse("failed a File exists"), failed);
-            assert_eq!(Reply::parse("unmounted "), Reply::Unmounted(String::new()));
-            assert_eq!(
-                Reply::parse("| flags: PF"),
-                Reply::Other("| flags: PF".into())
-            );
-        }
-
-        proptest! {
-            #[test]
-            fn parses_any_line(line in ".{0,60}") {
-                Reply::parse(&line);
-            }
+        fn parses_any_line(line in ".{0,60}") {
+            Reply::parse(&line);
         }
     }
 }

@@ -275,214 +275,203 @@ impl EntryList {
 
 #[cfg(test)]
 mod tests {
-    mod registration {
-        use super::super::*;
-        use proptest::prelude::*;
+    use super::*;
+    use proptest::prelude::*;
 
-        /// Whether a handler for programs of `architecture` runs a file that begins with `header`.
-        fn runs(architecture: Architecture, header: [u8; HEADER]) -> bool {
-            let registration = Registration::of(architecture);
-            let wanted = registration.header().into_iter().zip(registration.mask);
-            wanted
-                .zip(header)
-                .all(|((byte, mask), found)| (byte ^ found) & mask == 0)
+    /// Whether a handler for programs of `architecture` runs a file that begins with `header`.
+    fn runs(architecture: Architecture, header: [u8; HEADER]) -> bool {
+        let registration = Registration::of(architecture);
+        let wanted = registration.header().into_iter().zip(registration.mask);
+        wanted
+            .zip(header)
+            .all(|((byte, mask), found)| (byte ^ found) & mask == 0)
+    }
+
+    #[test]
+    fn magic_and_mask_are_as_the_kernel_prints_them() {
+        let arm = Registration::of(Architecture::Aarch64);
+        assert_eq!(arm.magic(), "7f454c460201010000000000000000000200b700");
+        assert_eq!(arm.mask(), "ffffffffffffff00fffffffffffffffffeffffff");
+        let pc = Registration::of(Architecture::X86_64);
+        assert_eq!(pc.magic(), "7f454c4602010100000000000000000002003e00");
+        assert_eq!(pc.mask(), "fffffffffffefe00fffffffffffffffffeffffff");
+    }
+
+    #[test]
+    fn each_handler_runs_programs_of_its_architecture_only() {
+        for architecture in Architecture::ALL {
+            let own = Registration::of(architecture).header();
+            let other = Registration::of(architecture.emulates()).header();
+            assert!(runs(architecture, own) && !runs(architecture, other));
+            let changed = |byte: usize, value: u8| {
+                let mut header = own;
+                header[byte] = value;
+                runs(architecture, header)
+            };
+            assert!(changed(16, 3), "a position-independent program");
+            assert!(changed(7, 3), "one with the ABI of Linux");
+            assert!(!changed(4, 1), "one of 32 bits");
+            assert!(!changed(18, 3), "one for i386");
+            assert!(!changed(16, 1) && !changed(0, 0), "no program");
+        }
+    }
+
+    #[test]
+    fn the_registration_fits_into_one_write() {
+        for architecture in Architecture::ALL {
+            let text = Registration::of(architecture).text();
+            let name = HandlerName::new(architecture, &"0123456789ab".parse().unwrap());
+            let line = format!(":{name}:{text}");
+            assert!(line.len() < 1920, "the kernel's limit for one write");
+            assert_eq!(line.matches(':').count(), 7);
+            let interpreter = format!("/sdbuild/qemu-{}:PF", architecture.kernel_name());
+            assert!(line.ends_with(&interpreter), "{line}");
+            assert!(text.starts_with(r"M::\x7f\x45\x4c\x46\x02"));
+        }
+    }
+
+    #[test]
+    fn parses_only_our_names() {
+        for architecture in Architecture::ALL {
+            let name = format!("sdbuild-{}-0123456789ab", architecture.kernel_name());
+            let name = HandlerName::parse(&name).unwrap();
+            assert_eq!(name.run().as_str(), "0123456789ab");
+            assert_eq!(name.registration(), Registration::of(architecture));
+        }
+        for other in [
+            "qemu-aarch64",
+            "sdbuild-aarch64-",
+            "sdbuild-aarch64-0123456789aB",
+            "sdbuild-x86-0123456789ab",
+            "sdbuild-amd64-0123456789ab",
+            "sdbuild-0123456789ab",
+            "sdbuild",
+        ] {
+            assert_eq!(HandlerName::parse(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_round_trip(id in "[0-9a-f]{12}", architecture in prop::sample::select(&Architecture::ALL[..])) {
+            let name = HandlerName::new(architecture, &id.parse().unwrap());
+            prop_assert_eq!(HandlerName::parse(&name.to_string()), Some(name));
         }
 
         #[test]
-        fn magic_and_mask_are_as_the_kernel_prints_them() {
-            let arm = Registration::of(Architecture::Aarch64);
-            assert_eq!(arm.magic(), "7f454c460201010000000000000000000200b700");
-            assert_eq!(arm.mask(), "ffffffffffffff00fffffffffffffffffeffffff");
-            let pc = Registration::of(Architecture::X86_64);
-            assert_eq!(pc.magic(), "7f454c4602010100000000000000000002003e00");
-            assert_eq!(pc.mask(), "fffffffffffefe00fffffffffffffffffeffffff");
-        }
-
-        #[test]
-        fn each_handler_runs_programs_of_its_architecture_only() {
-            for architecture in Architecture::ALL {
-                let own = Registration::of(architecture).header();
-                let other = Registration::of(architecture.emulates()).header();
-                assert!(runs(architecture, own) && !runs(architecture, other));
-                let changed = |byte: usize, value: u8| {
-                    let mut header = own;
-                    header[byte] = value;
-                    runs(architecture, header)
-                };
-                assert!(changed(16, 3), "a position-independent program");
-                assert!(changed(7, 3), "one with the ABI of Linux");
-                assert!(!changed(4, 1), "one of 32 bits");
-                assert!(!changed(18, 3), "one for i386");
-                assert!(!changed(16, 1) && !changed(0, 0), "no program");
-            }
-        }
-
-        #[test]
-        fn the_registration_fits_into_one_write() {
-            for architecture in Architecture::ALL {
-                let text = Registration::of(architecture).text();
-                let name = HandlerName::new(architecture, &"0123456789ab".parse().unwrap());
-                let line = format!(":{name}:{text}");
-                assert!(line.len() < 1920, "the kernel's limit for one write");
-                assert_eq!(line.matches(':').count(), 7);
-                let interpreter = format!("/sdbuild/qemu-{}:PF", architecture.kernel_name());
-                assert!(line.ends_with(&interpreter), "{line}");
-                assert!(text.starts_with(r"M::\x7f\x45\x4c\x46\x02"));
-            }
-        }
-
-        #[test]
-        fn parses_only_our_names() {
-            for architecture in Architecture::ALL {
-                let name = format!("sdbuild-{}-0123456789ab", architecture.kernel_name());
-                let name = HandlerName::parse(&name).unwrap();
-                assert_eq!(name.run().as_str(), "0123456789ab");
-                assert_eq!(name.registration(), Registration::of(architecture));
-            }
-            for other in [
-                "qemu-aarch64",
-                "sdbuild-aarch64-",
-                "sdbuild-aarch64-0123456789aB",
-                "sdbuild-x86-0123456789ab",
-                "sdbuild-amd64-0123456789ab",
-                "sdbuild-0123456789ab",
-                "sdbuild",
-            ] {
-                assert_eq!(HandlerName::parse(other), None, "{other}");
-            }
-        }
-
-        proptest! {
-            #[test]
-            fn names_round_trip(id in "[0-9a-f]{12}", architecture in prop::sample::select(&Architecture::ALL[..])) {
-                let name = HandlerName::new(architecture, &id.parse().unwrap());
-                prop_assert_eq!(HandlerName::parse(&name.to_string()), Some(name));
-            }
-
-            #[test]
-            fn parsed_names_print_as_they_were(text in ".{0,40}") {
-                if let Some(name) = HandlerName::parse(&text) {
-                    prop_assert_eq!(name.to_string(), text);
-                }
+        fn parsed_names_print_as_they_were(text in ".{0,40}") {
+            if let Some(name) = HandlerName::parse(&text) {
+                prop_assert_eq!(name.to_string(), text);
             }
         }
     }
 
-    mod status {
-        use super::super::*;
-        use proptest::prelude::*;
-
-        const OURS: &str = "enabled\ninterpreter /sdbuild/qemu-aarch64\nflags: PF\noffset 0\n\
+    const OURS: &str = "enabled\ninterpreter /sdbuild/qemu-aarch64\nflags: PF\noffset 0\n\
         magic 7f454c460201010000000000000000000200b700\n\
         mask ffffffffffffff00fffffffffffffffffeffffff\n";
-        const NAME: &str = "sdbuild-aarch64-0123456789ab";
+    const NAME: &str = "sdbuild-aarch64-0123456789ab";
 
-        #[test]
-        fn recognizes_our_entry() {
-            let entry = parse(NAME, OURS);
-            assert!(entry.enabled);
+    #[test]
+    fn recognizes_our_entry() {
+        let entry = parse(NAME, OURS);
+        assert!(entry.enabled);
+        assert_eq!(
+            classify(&entry),
+            Owner::Ours(HandlerName::parse(NAME).unwrap())
+        );
+        assert_eq!(
+            classify(&parse(NAME, &OURS.replace("enabled", "disabled"))),
+            classify(&entry)
+        );
+    }
+
+    #[test]
+    fn name_or_content_alone_is_not_enough() {
+        assert_eq!(classify(&parse("qemu-aarch64", OURS)), Owner::Foreign);
+        for (from, to) in [
+            ("/sdbuild/qemu-aarch64", "/usr/bin/qemu-aarch64-static"),
+            ("offset 0", "offset 4"),
+            ("0200b700", "0200f300"),
+            ("mask ff", "mask 00"),
+        ] {
             assert_eq!(
-                classify(&entry),
-                Owner::Ours(HandlerName::parse(NAME).unwrap())
+                classify(&parse(NAME, &OURS.replace(from, to))),
+                Owner::Foreign,
+                "{to}"
             );
-            assert_eq!(
-                classify(&parse(NAME, &OURS.replace("enabled", "disabled"))),
-                classify(&entry)
-            );
-        }
-
-        #[test]
-        fn name_or_content_alone_is_not_enough() {
-            assert_eq!(classify(&parse("qemu-aarch64", OURS)), Owner::Foreign);
-            for (from, to) in [
-                ("/sdbuild/qemu-aarch64", "/usr/bin/qemu-aarch64-static"),
-                ("offset 0", "offset 4"),
-                ("0200b700", "0200f300"),
-                ("mask ff", "mask 00"),
-            ] {
-                assert_eq!(
-                    classify(&parse(NAME, &OURS.replace(from, to))),
-                    Owner::Foreign,
-                    "{to}"
-                );
-            }
-        }
-
-        #[test]
-        fn an_entry_is_ours_for_the_architecture_of_its_name() {
-            let pc = OURS
-                .replace("qemu-aarch64", "qemu-x86_64")
-                .replace("0200b700", "02003e00")
-                .replace("ffffffffffffff00", "fffffffffffefe00");
-            let name = NAME.replace("aarch64", "x86_64");
-            let owner = |name: &str, text: &str| classify(&parse(name, text));
-            let ours = HandlerName::parse(&name).unwrap();
-            assert_eq!(owner(&name, &pc), Owner::Ours(ours));
-            assert_eq!(owner(NAME, &pc), Owner::Foreign);
-            assert_eq!(owner(&name, OURS), Owner::Foreign);
-            let entry = parse(&name, &pc);
-            assert!(entry.runs(Architecture::X86_64) && !entry.runs(Architecture::Aarch64));
-        }
-
-        #[test]
-        fn parses_an_entry_by_extension() {
-            let entry = parse(
-                "jar",
-                "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n",
-            );
-            assert_eq!((entry.flags.as_str(), entry.magic.as_str()), ("", ""));
-            assert_eq!(classify(&entry), Owner::Foreign);
-        }
-
-        #[test]
-        fn a_recently_touched_entry_is_kept() {
-            let aged = |age| Entry {
-                age,
-                ..parse(NAME, OURS)
-            };
-            assert!(aged(Some(0)).is_kept() && aged(Some(59)).is_kept());
-            assert!(!aged(Some(60)).is_kept() && !aged(None).is_kept());
-        }
-
-        proptest! {
-            #[test]
-            fn parses_any_text(name in ".{0,40}", text in "(.|\n){0,200}") {
-                prop_assert_eq!(classify(&parse(&name, &text)), Owner::Foreign);
-            }
         }
     }
 
-    mod entry_list {
-        use super::super::*;
+    #[test]
+    fn an_entry_is_ours_for_the_architecture_of_its_name() {
+        let pc = OURS
+            .replace("qemu-aarch64", "qemu-x86_64")
+            .replace("0200b700", "02003e00")
+            .replace("ffffffffffffff00", "fffffffffffefe00");
+        let name = NAME.replace("aarch64", "x86_64");
+        let owner = |name: &str, text: &str| classify(&parse(name, text));
+        let ours = HandlerName::parse(&name).unwrap();
+        assert_eq!(owner(&name, &pc), Owner::Ours(ours));
+        assert_eq!(owner(NAME, &pc), Owner::Foreign);
+        assert_eq!(owner(&name, OURS), Owner::Foreign);
+        let entry = parse(&name, &pc);
+        assert!(entry.runs(Architecture::X86_64) && !entry.runs(Architecture::Aarch64));
+    }
 
+    #[test]
+    fn parses_an_entry_by_extension() {
+        let entry = parse(
+            "jar",
+            "enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n",
+        );
+        assert_eq!((entry.flags.as_str(), entry.magic.as_str()), ("", ""));
+        assert_eq!(classify(&entry), Owner::Foreign);
+    }
+
+    #[test]
+    fn a_recently_touched_entry_is_kept() {
+        let aged = |age| Entry {
+            age,
+            ..parse(NAME, OURS)
+        };
+        assert!(aged(Some(0)).is_kept() && aged(Some(59)).is_kept());
+        assert!(!aged(Some(60)).is_kept() && !aged(None).is_kept());
+    }
+
+    proptest! {
         #[test]
-        fn a_later_list_replaces_an_earlier_one() {
-            let mut list = EntryList::default();
-            for line in [
-                "age 9",
-                "entry a",
-                "age 7",
-                "| enabled",
-                "entry b",
-                "| enabled",
-                "entry a",
-                "age 3",
-                "| disabled",
-                "nonsense",
-                "entry c",
-                "age -1",
-            ] {
-                list.push(line);
-            }
-            let entries = list.entries();
-            let seen: Vec<_> = entries
-                .iter()
-                .map(|e| (e.name.as_str(), e.age, e.enabled))
-                .collect();
-            assert_eq!(
-                seen,
-                [("b", None, true), ("a", Some(3), false), ("c", None, false)]
-            );
+        fn parses_any_text(name in ".{0,40}", text in "(.|\n){0,200}") {
+            prop_assert_eq!(classify(&parse(&name, &text)), Owner::Foreign);
         }
+    }
+
+    #[test]
+    fn a_later_list_replaces_an_earlier_one() {
+        let mut list = EntryList::default();
+        for line in [
+            "age 9",
+            "entry a",
+            "age 7",
+            "| enabled",
+            "entry b",
+            "| enabled",
+            "entry a",
+            "age 3",
+            "| disabled",
+            "nonsense",
+            "entry c",
+            "age -1",
+        ] {
+            list.push(line);
+        }
+        let entries = list.entries();
+        let seen: Vec<_> = entries
+            .iter()
+            .map(|e| (e.name.as_str(), e.age, e.enabled))
+            .collect();
+        assert_eq!(
+            seen,
+            [("b", None, true), ("a", Some(3), false), ("c", None, false)]
+        );
     }
 }

@@ -1,3 +1,8 @@
+use bollard::API_DEFAULT_VERSION;
+use std::future::{pending, ready};
+use std::io::{Read as _, Write as _};
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use std::os::unix::net::UnixListener;
 
 use proptest::prelude::*;
@@ -253,97 +258,82 @@ proptest! {
     }
 }
 
-mod handshake {
-    use std::io::{Read as _, Write as _};
-
-    use bollard::API_DEFAULT_VERSION;
-
-    use super::super::*;
-
-    /// bollard's timeout counts the time in which this process is stopped: after a stop of a minute an engine that was
-    /// removing a container was reported as silent, and the container was left (fault injection, seed 86189).
-    #[tokio::test]
-    async fn the_timeout_of_bollard_never_elapses() {
-        let endpoint = Endpoint::Tcp("127.0.0.1:1".into());
-        let client = client(&endpoint, API_DEFAULT_VERSION).unwrap();
-        assert_eq!(client.timeout(), NEVER);
-    }
-
-    #[test]
-    fn a_forwarding_that_failed_is_reported_by_ssh() {
-        let endpoint = Endpoint::Tcp("x".into());
-        let explained = |message: &str| {
-            let operation = "ask x for its version".into();
-            let silent = EngineError::Silent { operation };
-            explain_by_ssh(&endpoint, silent, Some(message.into())).to_string()
-        };
-        let refused = "channel 2: open failed: connect failed: open failed";
-        assert!(explained(refused).contains(refused));
-        let warning = "Warning: Permanently added 'x' to the list of known hosts.";
-        assert!(explained(warning).contains("did not answer in time"));
-    }
-
-    /// A server that answers with a body without end.
-    fn endless_server() -> Endpoint {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
-        std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.read_exact(&mut [0; 16]).unwrap();
-            let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-            let mut sent = stream.write_all(head.as_bytes());
-            while sent.is_ok() {
-                std::thread::yield_now();
-                sent = stream.write_all(b"1\r\n \r\n");
-            }
-        });
-        endpoint
-    }
-
-    #[tokio::test]
-    async fn the_timeout_covers_a_body_without_end() {
-        let docker = client(&endless_server(), API_DEFAULT_VERSION).unwrap();
-        let version = within(Duration::from_millis(300), "ask", docker.version());
-        let version = timeout(Duration::from_secs(20), version);
-        let error = version.await.unwrap().unwrap_err();
-        assert!(matches!(error, EngineError::Silent { .. }), "{error}");
-    }
+/// bollard's timeout counts the time in which this process is stopped: after a stop of a minute an engine that was
+/// removing a container was reported as silent, and the container was left (fault injection, seed 86189).
+#[tokio::test]
+async fn the_timeout_of_bollard_never_elapses() {
+    let endpoint = Endpoint::Tcp("127.0.0.1:1".into());
+    let client = client(&endpoint, API_DEFAULT_VERSION).unwrap();
+    assert_eq!(client.timeout(), NEVER);
 }
 
-mod keepalive {
-    use std::future::{pending, ready};
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use super::super::*;
-
-    const QUICK_KEEPALIVE: KeepAlive = KeepAlive {
-        interval: Duration::from_millis(1),
-        timeout: Duration::from_millis(1),
-        max_failures: 3,
+#[test]
+fn a_forwarding_that_failed_is_reported_by_ssh() {
+    let endpoint = Endpoint::Tcp("x".into());
+    let explained = |message: &str| {
+        let operation = "ask x for its version".into();
+        let silent = EngineError::Silent { operation };
+        explain_by_ssh(&endpoint, silent, Some(message.into())).to_string()
     };
+    let refused = "channel 2: open failed: connect failed: open failed";
+    assert!(explained(refused).contains(refused));
+    let warning = "Warning: Permanently added 'x' to the list of known hosts.";
+    assert!(explained(warning).contains("did not answer in time"));
+}
 
-    #[tokio::test]
-    async fn a_vanished_end_is_given_up_and_a_busy_one_is_not() {
-        assert!(
-            QUICK_KEEPALIVE
-                .watch(pending::<()>(), pending)
-                .await
-                .is_none()
-        );
-        assert!(
-            QUICK_KEEPALIVE
-                .watch(pending::<()>(), || ready(false))
-                .await
-                .is_none()
-        );
-        let probes = AtomicU32::new(0);
-        // Two of three probes fail, for as long as the work takes.
-        let probe = || ready(probes.fetch_add(1, Ordering::SeqCst) % 3 == 2);
-        let work = async {
-            while probes.load(Ordering::SeqCst) < 30 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        assert!(QUICK_KEEPALIVE.watch(work, probe).await.is_some());
-    }
+/// A server that answers with a body without end.
+fn endless_server() -> Endpoint {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = Endpoint::Tcp(listener.local_addr().unwrap().to_string());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 16]).unwrap();
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut sent = stream.write_all(head.as_bytes());
+        while sent.is_ok() {
+            std::thread::yield_now();
+            sent = stream.write_all(b"1\r\n \r\n");
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn the_timeout_covers_a_body_without_end() {
+    let docker = client(&endless_server(), API_DEFAULT_VERSION).unwrap();
+    let version = within(Duration::from_millis(300), "ask", docker.version());
+    let version = timeout(Duration::from_secs(20), version);
+    let error = version.await.unwrap().unwrap_err();
+    assert!(matches!(error, EngineError::Silent { .. }), "{error}");
+}
+
+const QUICK_KEEPALIVE: KeepAlive = KeepAlive {
+    interval: Duration::from_millis(1),
+    timeout: Duration::from_millis(1),
+    max_failures: 3,
+};
+
+#[tokio::test]
+async fn a_vanished_end_is_given_up_and_a_busy_one_is_not() {
+    assert!(
+        QUICK_KEEPALIVE
+            .watch(pending::<()>(), pending)
+            .await
+            .is_none()
+    );
+    assert!(
+        QUICK_KEEPALIVE
+            .watch(pending::<()>(), || ready(false))
+            .await
+            .is_none()
+    );
+    let probes = AtomicU32::new(0);
+    // Two of three probes fail, for as long as the work takes.
+    let probe = || ready(probes.fetch_add(1, Ordering::SeqCst) % 3 == 2);
+    let work = async {
+        while probes.load(Ordering::SeqCst) < 30 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(QUICK_KEEPALIVE.watch(work, probe).await.is_some());
 }

@@ -259,45 +259,40 @@ fn append(runs: &mut Vec<Run>, run: Run) {
 
 #[cfg(test)]
 mod tests {
-    mod buffer {
-        use super::super::*;
+    use super::runs;
+    use super::*;
 
-        #[test]
-        fn buffer_is_aligned_and_zero_padded() {
-            let mut buffer = Buffer::new();
-            assert_eq!(buffer.space().as_ptr().align_offset(4096), 0);
-            buffer.space().fill(1);
-            assert_eq!(buffer.resize(3).len(), 3);
-            buffer.zero_until(5);
-            assert_eq!(buffer.bytes(), [1, 1, 1]);
-            assert_eq!(buffer.first(6), [1, 1, 1, 0, 0, 1]);
-            assert_eq!(buffer.space().len(), BUFFER_BYTES);
-        }
+    #[test]
+    fn buffer_is_aligned_and_zero_padded() {
+        let mut buffer = Buffer::new();
+        assert_eq!(buffer.space().as_ptr().align_offset(4096), 0);
+        buffer.space().fill(1);
+        assert_eq!(buffer.resize(3).len(), 3);
+        buffer.zero_until(5);
+        assert_eq!(buffer.bytes(), [1, 1, 1]);
+        assert_eq!(buffer.first(6), [1, 1, 1, 0, 0, 1]);
+        assert_eq!(buffer.space().len(), BUFFER_BYTES);
     }
 
-    mod runs {
-        use super::super::runs;
-
-        #[test]
-        fn long_runs_of_zeros_are_separated_from_data() {
-            const KIB: usize = 1024;
-            let mut bytes = vec![0; 400 * KIB];
-            for at in [8 * KIB, 68 * KIB, 200 * KIB] {
-                bytes[at] = 1;
-            }
-            let found: Vec<_> = runs(&bytes)
-                .into_iter()
-                .map(|run| (run.start / KIB, run.end / KIB, run.is_data))
-                .collect();
-            let expected = [
-                (0, 8, false),
-                (8, 72, true),
-                (72, 200, false),
-                (200, 204, true),
-                (204, 400, false),
-            ];
-            assert_eq!(found, expected);
-            assert!(runs(&[]).is_empty());
+    #[test]
+    fn long_runs_of_zeros_are_separated_from_data() {
+        const KIB: usize = 1024;
+        let mut bytes = vec![0; 400 * KIB];
+        for at in [8 * KIB, 68 * KIB, 200 * KIB] {
+            bytes[at] = 1;
         }
+        let found: Vec<_> = runs(&bytes)
+            .into_iter()
+            .map(|run| (run.start / KIB, run.end / KIB, run.is_data))
+            .collect();
+        let expected = [
+            (0, 8, false),
+            (8, 72, true),
+            (72, 200, false),
+            (200, 204, true),
+            (204, 400, false),
+        ];
+        assert_eq!(found, expected);
+        assert!(runs(&[]).is_empty());
     }
 }

@@ -285,194 +285,187 @@ fn hash_of(files: &[(&str, &[u8])]) -> Sha256Hash {
 
 #[cfg(test)]
 mod tests {
-    mod files {
-        use std::path::PathBuf;
+    use super::*;
+    use crate::FileSystem;
+    use crate::disk::Section;
+    use crate::seed::files::volume;
+    use sdbuild_core::cancel::Cancel;
+    use std::path::PathBuf;
 
-        use super::super::*;
-        use crate::FileSystem;
-        use crate::disk::Section;
-        use sdbuild_core::cancel::Cancel;
+    struct Dir(tempfile::TempDir);
 
-        struct Dir(tempfile::TempDir);
-
-        impl Dir {
-            fn new() -> Self {
-                Self(tempfile::tempdir().unwrap())
-            }
-
-            fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-                let path = self.0.path().join(name);
-                std::fs::write(&path, content).unwrap();
-                path
-            }
+    impl Dir {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
         }
 
-        fn only(user_data: &Path) -> SeedPaths<'_> {
-            SeedPaths {
-                user_data,
-                meta_data: None,
-                network_config: None,
-                vendor_data: None,
-                host_name: None,
-            }
-        }
-
-        fn on_volume(seed: &Seed, name: &str) -> String {
-            let len = seed.volume.len() as u64;
-            let disk = Section::whole(seed.volume.clone(), len, &Cancel::new());
-            let fs = FileSystem::detect(&disk).unwrap().unwrap();
-            assert_eq!(fs.summary().unwrap().label.as_deref(), Some("CIDATA"));
-            let bytes = fs.start_of(name, 1 << 24).unwrap().unwrap();
-            String::from_utf8(bytes).unwrap()
-        }
-
-        #[test]
-        fn the_same_files_make_the_same_volume() {
-            let dir = Dir::new();
-            let text = format!("#cloud-config\n# {}\nusers: []\n", "x".repeat(2_000_000));
-            let user_data = dir.file("u", &text);
-            let network = dir.file("n", "version: 2\n");
-            let paths = SeedPaths {
-                network_config: Some(&network),
-                vendor_data: Some(&user_data),
-                host_name: Some("kitchen"),
-                ..only(&user_data)
-            };
-            let seed = Seed::make(&paths).unwrap();
-            assert!(Seed::make(&paths).unwrap().volume == seed.volume);
-            assert_eq!(on_volume(&seed, "user-data"), text);
-            assert_eq!(on_volume(&seed, "network-config"), "version: 2\n");
-            assert_eq!(on_volume(&seed, "vendor-data"), text);
-            let id = seed.instance_id.clone().unwrap();
-            let meta_data = format!("instance-id: {id}\nlocal-hostname: \"kitchen\"\n");
-            assert_eq!(on_volume(&seed, "meta-data"), meta_data);
-            let other = Seed::make(&only(&user_data)).unwrap();
-            assert_ne!(other.instance_id.unwrap(), id);
-            assert_eq!(other.volume.len() % (1 << 20), 0);
-        }
-
-        #[test]
-        fn the_host_name_of_the_user_data_is_in_the_meta_data() {
-            let dir = Dir::new();
-            let line = |name: &str, host_name| {
-                let user_data = dir.file("u", format!("#cloud-config\nhostname: {name}\n"));
-                let seed = Seed::make(&SeedPaths {
-                    host_name,
-                    ..only(&user_data)
-                });
-                let text = on_volume(&seed.unwrap(), "meta-data");
-                text.lines().nth(1).map(str::to_owned)
-            };
-            let expected = |name| Some(format!("local-hostname: \"{name}\""));
-            assert_eq!(line("kitchen", None), expected("kitchen"));
-            assert_eq!(line("kitchen", Some("hall")), expected("hall"));
-            assert_eq!(line("\"a\\nb: c\"", None), None);
-        }
-
-        #[test]
-        fn meta_data_of_the_user_stay_as_they_are() {
-            let dir = Dir::new();
-            let user_data = dir.file("u", "#!/bin/sh\n");
-            let meta_data = dir.file("m", "{\"instance-id\": \"mine\"}\n");
-            let paths = SeedPaths {
-                meta_data: Some(&meta_data),
-                ..only(&user_data)
-            };
-            let seed = Seed::make(&paths).unwrap();
-            assert_eq!(seed.instance_id.as_deref(), Some("mine"));
-            assert_eq!(
-                on_volume(&seed, "meta-data"),
-                "{\"instance-id\": \"mine\"}\n"
-            );
-        }
-
-        #[test]
-        fn every_file_is_checked() {
-            let dir = Dir::new();
-            let good = dir.file("good", "#cloud-config\n");
-            let list = dir.file("list", "- a\n");
-            let empty = dir.file("empty", "");
-            let binary = dir.file("binary", [0x1f, 0x8b, 0xff, 0]);
-            let disk = dir.file("disk", [0; 512]);
-            let failure = |paths: SeedPaths<'_>| Seed::make(&paths).unwrap_err().to_string();
-            let network = failure(SeedPaths {
-                network_config: Some(&list),
-                ..only(&good)
-            });
-            assert!(network.starts_with("network-config /"), "{network}");
-            assert!(network.contains("line 1: keys with values"), "{network}");
-            let network = failure(SeedPaths {
-                network_config: Some(&empty),
-                ..only(&good)
-            });
-            assert!(network.contains("it is empty"), "{network}");
-            let meta_data = failure(SeedPaths {
-                meta_data: Some(&list),
-                ..only(&good)
-            });
-            assert!(meta_data.starts_with("meta-data /"), "{meta_data}");
-            let vendor_data = failure(SeedPaths {
-                vendor_data: Some(&list),
-                ..only(&good)
-            });
-            assert!(vendor_data.starts_with("vendor-data /"), "{vendor_data}");
-            let zeros = failure(only(&disk));
-            assert!(zeros.ends_with("it contains NUL bytes"), "{zeros}");
-            let text = Seed::make(&only(&binary)).unwrap_err();
-            assert!(text.hints.concat().contains("unpack it"), "{text:?}");
-            let large = dir.file("large", vec![b'#'; 5 << 20]);
-            assert!(failure(only(&large)).contains("larger than"));
+        fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+            let path = self.0.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
         }
     }
 
-    mod foreign {
-        use super::super::*;
-        use crate::seed::files::volume;
-
-        fn of(bytes: &[u8]) -> Result<Seed, Failure> {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("seed");
-            std::fs::write(&path, bytes).unwrap();
-            read(&path)
+    fn only(user_data: &Path) -> SeedPaths<'_> {
+        SeedPaths {
+            user_data,
+            meta_data: None,
+            network_config: None,
+            vendor_data: None,
+            host_name: None,
         }
+    }
 
-        fn refused(bytes: &[u8]) -> String {
-            of(bytes).unwrap_err().to_string()
+    fn on_volume(seed: &Seed, name: &str) -> String {
+        let len = seed.volume.len() as u64;
+        let disk = Section::whole(seed.volume.clone(), len, &Cancel::new());
+        let fs = FileSystem::detect(&disk).unwrap().unwrap();
+        assert_eq!(fs.summary().unwrap().label.as_deref(), Some("CIDATA"));
+        let bytes = fs.start_of(name, 1 << 24).unwrap().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_same_files_make_the_same_volume() {
+        let dir = Dir::new();
+        let text = format!("#cloud-config\n# {}\nusers: []\n", "x".repeat(2_000_000));
+        let user_data = dir.file("u", &text);
+        let network = dir.file("n", "version: 2\n");
+        let paths = SeedPaths {
+            network_config: Some(&network),
+            vendor_data: Some(&user_data),
+            host_name: Some("kitchen"),
+            ..only(&user_data)
+        };
+        let seed = Seed::make(&paths).unwrap();
+        assert!(Seed::make(&paths).unwrap().volume == seed.volume);
+        assert_eq!(on_volume(&seed, "user-data"), text);
+        assert_eq!(on_volume(&seed, "network-config"), "version: 2\n");
+        assert_eq!(on_volume(&seed, "vendor-data"), text);
+        let id = seed.instance_id.clone().unwrap();
+        let meta_data = format!("instance-id: {id}\nlocal-hostname: \"kitchen\"\n");
+        assert_eq!(on_volume(&seed, "meta-data"), meta_data);
+        let other = Seed::make(&only(&user_data)).unwrap();
+        assert_ne!(other.instance_id.unwrap(), id);
+        assert_eq!(other.volume.len() % (1 << 20), 0);
+    }
+
+    #[test]
+    fn the_host_name_of_the_user_data_is_in_the_meta_data() {
+        let dir = Dir::new();
+        let line = |name: &str, host_name| {
+            let user_data = dir.file("u", format!("#cloud-config\nhostname: {name}\n"));
+            let seed = Seed::make(&SeedPaths {
+                host_name,
+                ..only(&user_data)
+            });
+            let text = on_volume(&seed.unwrap(), "meta-data");
+            text.lines().nth(1).map(str::to_owned)
+        };
+        let expected = |name| Some(format!("local-hostname: \"{name}\""));
+        assert_eq!(line("kitchen", None), expected("kitchen"));
+        assert_eq!(line("kitchen", Some("hall")), expected("hall"));
+        assert_eq!(line("\"a\\nb: c\"", None), None);
+    }
+
+    #[test]
+    fn meta_data_of_the_user_stay_as_they_are() {
+        let dir = Dir::new();
+        let user_data = dir.file("u", "#!/bin/sh\n");
+        let meta_data = dir.file("m", "{\"instance-id\": \"mine\"}\n");
+        let paths = SeedPaths {
+            meta_data: Some(&meta_data),
+            ..only(&user_data)
+        };
+        let seed = Seed::make(&paths).unwrap();
+        assert_eq!(seed.instance_id.as_deref(), Some("mine"));
+        assert_eq!(
+            on_volume(&seed, "meta-data"),
+            "{\"instance-id\": \"mine\"}\n"
+        );
+    }
+
+    #[test]
+    fn every_file_is_checked() {
+        let dir = Dir::new();
+        let good = dir.file("good", "#cloud-config\n");
+        let list = dir.file("list", "- a\n");
+        let empty = dir.file("empty", "");
+        let binary = dir.file("binary", [0x1f, 0x8b, 0xff, 0]);
+        let disk = dir.file("disk", [0; 512]);
+        let failure = |paths: SeedPaths<'_>| Seed::make(&paths).unwrap_err().to_string();
+        let network = failure(SeedPaths {
+            network_config: Some(&list),
+            ..only(&good)
+        });
+        assert!(network.starts_with("network-config /"), "{network}");
+        assert!(network.contains("line 1: keys with values"), "{network}");
+        let network = failure(SeedPaths {
+            network_config: Some(&empty),
+            ..only(&good)
+        });
+        assert!(network.contains("it is empty"), "{network}");
+        let meta_data = failure(SeedPaths {
+            meta_data: Some(&list),
+            ..only(&good)
+        });
+        assert!(meta_data.starts_with("meta-data /"), "{meta_data}");
+        let vendor_data = failure(SeedPaths {
+            vendor_data: Some(&list),
+            ..only(&good)
+        });
+        assert!(vendor_data.starts_with("vendor-data /"), "{vendor_data}");
+        let zeros = failure(only(&disk));
+        assert!(zeros.ends_with("it contains NUL bytes"), "{zeros}");
+        let text = Seed::make(&only(&binary)).unwrap_err();
+        assert!(text.hints.concat().contains("unpack it"), "{text:?}");
+        let large = dir.file("large", vec![b'#'; 5 << 20]);
+        assert!(failure(only(&large)).contains("larger than"));
+    }
+
+    fn of(bytes: &[u8]) -> Result<Seed, Failure> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("seed");
+        std::fs::write(&path, bytes).unwrap();
+        read(&path)
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        of(bytes).unwrap_err().to_string()
+    }
+
+    const CONFIG: &[u8] = b"#cloud-config\nusers: [{name: me, ssh_authorized_keys: [k]}]\n";
+
+    #[test]
+    fn volumes_and_user_data_are_seeds() {
+        let made = of(CONFIG).unwrap();
+        assert_eq!(made.logins[0].user, "me");
+        let foreign = of(&made.volume).unwrap();
+        assert_eq!(foreign.logins, made.logins);
+        assert!(foreign.volume == made.volume);
+        let names: Vec<&str> = foreign
+            .files
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, ["meta-data", "user-data"]);
+    }
+
+    #[test]
+    fn a_volume_has_the_label_and_valid_user_data() {
+        let mut other = of(CONFIG).unwrap().volume;
+        let labels: Vec<usize> = (0..other.len() - 6)
+            .filter(|at| &other[*at..at + 6] == b"CIDATA")
+            .collect();
+        assert_eq!(labels.len(), 2);
+        for at in labels {
+            other[at..at + 6].copy_from_slice(b"OTHER ");
         }
-
-        const CONFIG: &[u8] = b"#cloud-config\nusers: [{name: me, ssh_authorized_keys: [k]}]\n";
-
-        #[test]
-        fn volumes_and_user_data_are_seeds() {
-            let made = of(CONFIG).unwrap();
-            assert_eq!(made.logins[0].user, "me");
-            let foreign = of(&made.volume).unwrap();
-            assert_eq!(foreign.logins, made.logins);
-            assert!(foreign.volume == made.volume);
-            let names: Vec<&str> = foreign
-                .files
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect();
-            assert_eq!(names, ["meta-data", "user-data"]);
-        }
-
-        #[test]
-        fn a_volume_has_the_label_and_valid_user_data() {
-            let mut other = of(CONFIG).unwrap().volume;
-            let labels: Vec<usize> = (0..other.len() - 6)
-                .filter(|at| &other[*at..at + 6] == b"CIDATA")
-                .collect();
-            assert_eq!(labels.len(), 2);
-            for at in labels {
-                other[at..at + 6].copy_from_slice(b"OTHER ");
-            }
-            assert!(refused(&other).contains("its label is `OTHER`"));
-            let broken = volume(&[("user-data", b"#cloud-config\na: b: c\n")]).unwrap();
-            assert!(refused(&broken).contains("line 2"));
-            let without = volume(&[("meta-data", b"")]).unwrap();
-            assert!(refused(&without).contains("no file user-data"));
-            assert!(refused(b"anything").contains("its first line"));
-        }
+        assert!(refused(&other).contains("its label is `OTHER`"));
+        let broken = volume(&[("user-data", b"#cloud-config\na: b: c\n")]).unwrap();
+        assert!(refused(&broken).contains("line 2"));
+        let without = volume(&[("meta-data", b"")]).unwrap();
+        assert!(refused(&without).contains("no file user-data"));
+        assert!(refused(b"anything").contains("its first line"));
     }
 }

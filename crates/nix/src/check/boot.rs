@@ -191,7 +191,9 @@ fn no_boot_loader(facts: &ConfigFacts) -> Option<Finding> {
         "no boot loader is enabled",
         "the board's firmware finds nothing to start",
     );
-    (facts.card && facts.loaders.is_empty()).then(|| finding.fix([extlinux("true")]))
+    // Others' images start in other ways: raspberry-pi-nix has the firmware load the kernel.
+    let needs_one = facts.card && facts.sd.makes_menu;
+    (needs_one && facts.loaders.is_empty()).then(|| finding.fix([extlinux("true")]))
 }
 
 fn extlinux(value: &str) -> Change {
@@ -349,6 +351,11 @@ mod tests {
             ),
             ("", "", &[("/sd/firmware_mib", Value::Null)]),
             ("", "", &[("/loaders", json!([])), ("/card", json!(false))]),
+            (
+                "",
+                "",
+                &[("/loaders", json!([])), ("/sd/makes_menu", json!(false))],
+            ),
             (
                 "",
                 "",

@@ -99,12 +99,10 @@ impl ConfigFacts {
         are_known.then(|| keys.cloned().collect())
     }
 
-    /// Whether what stands where public keys are expected is nothing else, as far as that can be told: a private key, or a password.
-    pub fn has_only_public_keys(&self) -> bool {
+    /// Whether no text in the place of a key can be a private one, or a line of one: those have 64 or 70 characters (`ssh-keygen`).
+    pub fn has_no_private_key(&self) -> bool {
         let mut keys = self.users.iter().flat_map(|user| &user.keys);
-        keys.all(|key| {
-            key.trim().is_empty() || ssh_key::contains_key(key) && !ssh_key::is_private(key)
-        })
+        keys.all(|key| !ssh_key::is_private(key) && (key.contains(' ') || key.len() < 64))
     }
 
     pub(super) fn user(&self, name: &str) -> Option<&UserFacts> {

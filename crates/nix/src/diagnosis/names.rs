@@ -340,8 +340,10 @@ pub(super) fn unexpected(
     argument: &str,
     position: Option<&Position>,
 ) -> Option<Advice> {
+    let is_own = position.is_none_or(|at| at.file.starts_with(CONFIG_DIR));
     let header = if function == "outputs" {
-        outputs_header(context)
+        // An input has such a function, too.
+        outputs_header(context).filter(|_| is_own)
     } else {
         // nixpkgs calls modules with all of its arguments.
         let is_module = ARGUMENTS.contains(&argument) || argument == "_class";

@@ -25,11 +25,13 @@ const NO_CACHE: &str = "does not appear to be a binary cache";
 const NOT_A_CACHE: &str = "Nix does not use it, and builds here what only it has, which takes hours. Check the address. If it \
     asks for a user name and a password, give --netrc-file FILE";
 /// What is not shown: of the lock of the copy to which overridden inputs are added, of the settings in a flake, about which sdbuild itself
-/// says more, and of a word before an error that says what to write.
-const NOT_SHOWN: [&str; 3] = [
+/// says more, of a word before an error that says what to write, and of nixpkgs' own list of images
+/// (`nixos/modules/image/images.nix`), which sdbuild asks for.
+const NOT_SHOWN: [&str; 4] = [
     layout::OVERRIDDEN,
     "ignoring untrusted flake configuration setting",
     "This expression uses `or` as an identifier",
+    "'targetPlatform' has been renamed to/replaced by 'stdenv.targetPlatform'",
 ];
 /// What Nix writes where there is only a loopback interface.
 const NO_NETWORK: &str = "you don't have Internet access";

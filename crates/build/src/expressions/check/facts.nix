@@ -345,7 +345,8 @@ let
       firmware_label = sd.firmwarePartitionName or null;
       firmware_mib = sd.firmwareSize or null;
       offset_mib = sd.firmwarePartitionOffset or null;
-      makes_menu = sd ? populateRootCommands;
+      # The commands of others' modules are not read: raspberry-pi-nix may have the firmware load the kernel.
+      makes_menu = any (file: builtins.match ".*/nixos/modules/installer/sd-card/[^/]*" (toString file) != null) (options.sdImage.populateRootCommands.files or [ ]);
       firmware_files = filesOf "populateFirmwareCommands";
       written_files = filesOf "postBuildCommands";
       inherit (start) root_type pi menu_has_tree;

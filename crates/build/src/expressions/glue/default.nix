@@ -142,6 +142,7 @@ let
       part = derivation: how: derivation + lib.optionalString (!(how.allOutputs or false)) "!${lib.concatStringsSep "," how.outputs}";
     in
     lib.mapAttrsToList part (builtins.removeAttrs derivations looked);
+  toplevel = config.system.build.toplevel.drvPath;
   systems = lib.catAttrs "drvPath" config.sdImage.storePaths;
 
   # Without declared contents, an image cannot be inspected before it is built.
@@ -173,5 +174,5 @@ checked glued (
   if reason != null then
     "emulated ${(imageOf (evaluate [ ])).derivation.drvPath} ${reason}"
   else
-    lib.concatStringsSep " " ([ "native" image.drvPath ] ++ systems ++ named)
+    lib.concatStringsSep " " ([ "native" ] ++ (if (imageOf glued).isSystem or false then [ toplevel toplevel ] else [ image.drvPath ] ++ systems ++ named))
 )

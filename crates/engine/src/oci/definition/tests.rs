@@ -113,18 +113,14 @@ fn locks_are_read_from_a_directory() {
     assert_ne!(renewed.digest(), built_in.digest());
 }
 
-mod tool {
-    use super::super::*;
-
-    #[test]
-    fn its_image_has_the_program_and_authorities_only() {
-        for architecture in [Architecture::X86_64, Architecture::Aarch64] {
-            let tool = Definition::tool(architecture, b"ELF".to_vec(), "1.2.3", None).unwrap();
-            let names: Vec<_> = tool.lock.packages.iter().map(|pin| &pin.name).collect();
-            assert_eq!(names, [AUTHORITIES]);
-            assert_eq!(tool.reference(), "sdbuild:1.2.3");
-            assert_eq!(tool.image_labels(), []);
-            assert_eq!(tool.defaults.entrypoint, ["/usr/bin/sdbuild"]);
-        }
+#[test]
+fn its_image_has_the_program_and_authorities_only() {
+    for architecture in [Architecture::X86_64, Architecture::Aarch64] {
+        let tool = Definition::tool(architecture, b"ELF".to_vec(), "1.2.3", None).unwrap();
+        let names: Vec<_> = tool.lock.packages.iter().map(|pin| &pin.name).collect();
+        assert_eq!(names, [AUTHORITIES]);
+        assert_eq!(tool.reference(), "sdbuild:1.2.3");
+        assert_eq!(tool.image_labels(), []);
+        assert_eq!(tool.defaults.entrypoint, ["/usr/bin/sdbuild"]);
     }
 }

@@ -72,6 +72,7 @@ fn extras() -> Vec<ExtraFile> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one image and all of its files")]
 fn image_has_what_a_container_needs() {
     let image = Fixture::new()
         .assemble(&[("a", A), ("b", B)], "", extras())

@@ -321,3 +321,12 @@ fn a_name_that_others_wrote_gets_no_advice() {
     assert_eq!(rows("/nix/store/0123-source/pkgs/top-level/x.nix"), []);
     assert_eq!(rows("/build/config/c.nix"), [Row::CheckAttribute]);
 }
+
+#[test]
+fn the_outputs_of_an_input_are_not_those_of_the_user() {
+    let user = "{\n  outputs = { self, nixpkgs }: { };\n}";
+    let text = "function 'outputs' called with unexpected argument 'agenix'";
+    let rows = |file: &str| shown(user, &message(text, Some((file, 2))), "").rows;
+    assert_eq!(rows("/build/config/flake.nix"), [Row::NoEllipsis]);
+    assert_eq!(rows("/nix/store/0123-source/flake.nix"), []);
+}

@@ -23,7 +23,7 @@ in
     };
   };
   config = lib.mkIf cfg.enable {
-    environment.systemPackages = [ cfg.package pkgs.nixos-rebuild ];
+    environment.systemPackages = [ cfg.package pkgs.nixos-rebuild pkgs.flock ];
     environment.etc."nix/nix.conf".text = lib.concatMapAttrsStringSep "" line (defaults // cfg.settings);
     users.groups.nixbld.gid = 30000;
     users.users = lib.genAttrs builders (name: { isSystemUser = true; group = "nixbld"; extraGroups = [ "nixbld" ]; });

@@ -1,0 +1,365 @@
+//! The one way through a deployment, step by step.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::board::{Board, Elevation};
+use crate::closure::{Closure, PathInfo};
+use crate::script;
+use crate::serve::Archives;
+use crate::ssh::{Connection, Link, StoreSession};
+use crate::store_path::StorePath;
+use sdbuild_core::cancel::Cancel;
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::timeout::timeout;
+
+/// A machine waits for the confirmation as long as so many connections take that were as slow as the first one: it starts services
+/// meanwhile, which it did not do then.
+const CONNECTIONS: u32 = 20;
+/// The bounds of that time.
+const MIN_WAIT: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(10);
+/// An activation takes no longer (`job.sh`); then the machine needs as long again to return.
+const MAX_ACTIVATION: Duration = Duration::from_mins(30);
+/// How long one attempt to connect may take, and the pause between two.
+const ATTEMPT: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a machine may take to restart: with a slow card and a check of its file system.
+const MAX_RESTART: Duration = Duration::from_mins(15);
+/// Lines of a log that are kept.
+const MAX_LINES: usize = 40;
+
+/// How far a system is put into effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Now, and at each start.
+    #[default]
+    Switch,
+    /// Until the next start.
+    Test,
+    /// From the next start on.
+    Boot,
+}
+
+impl Mode {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Switch => "switch",
+            Self::Test => "test",
+            Self::Boot => "boot",
+        }
+    }
+}
+
+/// How a change ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The new system is in effect.
+    Confirmed(Confirmed),
+    /// The old one is.
+    Returned(Returned),
+}
+
+/// A new system that was confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The system that runs.
+    pub running: String,
+    /// The system that starts next.
+    pub next: String,
+}
+
+/// A machine that returned to its old system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// Why.
+    pub why: String,
+    /// Whether the old system was activated again without an error.
+    pub is_whole: bool,
+    /// The units that failed.
+    pub failed: Vec<String>,
+    /// The last lines of the activation and of these units.
+    pub log: Vec<String>,
+}
+
+/// A change of a machine.
+#[derive(Debug)]
+pub struct Deployment<'a> {
+    /// The connection to it.
+    pub connection: &'a Connection,
+    /// What it is like.
+    pub board: &'a Board,
+    /// How programs run as root there.
+    pub elevation: &'a Elevation,
+    /// Ends every wait.
+    pub cancel: &'a Cancel,
+}
+
+impl Board {
+    /// Looks at the machine at the other end of `connection`.
+    pub async fn look(connection: &Connection, cancel: &Cancel) -> Result<Self, Failure> {
+        let look = connection.script(Link::Shared, script::LOOK, &[], None);
+        let said = cancel.race(look).await??;
+        Self::parse(&said, connection.host().as_str())
+    }
+}
+
+/// What a machine lacks of a closure; what it has stays there as long as this lasts.
+#[derive(Debug)]
+pub struct Missing<'a> {
+    /// What it lacks, references before what refers to them.
+    pub paths: Vec<&'a PathInfo>,
+    session: StoreSession,
+}
+
+impl Missing<'_> {
+    /// Bytes of the archives.
+    pub fn bytes(&self) -> u64 {
+        self.paths.iter().map(|info| info.nar_size).sum()
+    }
+}
+
+impl Deployment<'_> {
+    /// What the machine lacks of `closure`.
+    pub async fn missing<'c>(&self, closure: &'c Closure) -> Result<Missing<'c>, Failure> {
+        let session = self
+            .cancel
+            .race(self.connection.store(self.elevation))
+            .await??;
+        let mut missing = Missing {
+            paths: closure.paths.iter().collect(),
+            session,
+        };
+        self.ask(&mut missing, false).await?;
+        Ok(missing)
+    }
+
+    /// Has the machine fetch what its own binary caches have of `missing`.
+    pub async fn substitute(&self, missing: &mut Missing<'_>) -> Result<(), Failure> {
+        if missing.paths.is_empty() {
+            return Ok(());
+        }
+        self.ask(missing, true).await
+    }
+
+    async fn ask(&self, missing: &mut Missing<'_>, fetch: bool) -> Result<(), Failure> {
+        let paths: Vec<_> = missing.paths.iter().map(|info| &info.path).collect();
+        let valid = self
+            .cancel
+            .race(missing.session.store.valid(&paths, fetch))
+            .await?;
+        let host = self.connection.host();
+        let valid =
+            valid.map_err(|error| self.store_failure(&error, format!("ask {host} what it has")))?;
+        missing.paths.retain(|info| !valid.contains(&info.path));
+        Ok(())
+    }
+
+    /// Adds what is missing, whose archives come from `archives` in its order. `sent` gets all bytes so far.
+    pub async fn copy(
+        &self,
+        mut missing: Missing<'_>,
+        archives: mpsc::Receiver<Bytes>,
+        sent: impl Fn(u64),
+    ) -> Result<(), Failure> {
+        let mut archives = Archives::new(archives);
+        let mut done = 0;
+        for info in &missing.paths {
+            let add = missing.session.store.add(info, &mut archives, |bytes| {
+                done += bytes;
+                sent(done);
+            });
+            let added = self.cancel.race(Box::pin(add)).await?;
+            let host = self.connection.host();
+            added.map_err(|error| {
+                let failure = self.store_failure(&error, format!("copy {} to {host}", info.path));
+                failure.hint("what was copied stays there: run the same command again to resume")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn store_failure(&self, error: &std::io::Error, operation: String) -> Failure {
+        let why = self.connection.store_message();
+        Failure::environment(why.unwrap_or_else(|| error.to_string())).context(operation)
+    }
+
+    /// What the activation of `system`, which the machine has, would do.
+    pub async fn dry_activate(&self, system: &StorePath) -> Result<Vec<String>, Failure> {
+        let arguments = [system.as_str()];
+        let said = self.root(Link::Shared, script::DRY_ACTIVATE, &arguments);
+        let said = self.cancel.race(said).await??;
+        Ok(values(&said, "would"))
+    }
+
+    /// How long the machine waits for a confirmation.
+    pub fn wait(&self) -> Duration {
+        let wait = self.connection.took().saturating_mul(CONNECTIONS);
+        wait.clamp(MIN_WAIT, MAX_WAIT)
+    }
+
+    /// Puts `system`, which the machine has, into effect; `generation` is its number if it is one of the machine's. From here on the machine decides by itself: unless this connects anew and
+    /// confirms, it returns. `notice` is told what it does.
+    pub async fn change(
+        &self,
+        system: &StorePath,
+        generation: Option<u32>,
+        mode: Mode,
+        notice: impl Fn(&str),
+    ) -> Result<Outcome, Failure> {
+        let wait = self.wait().as_secs().to_string();
+        let generation = generation
+            .map(|number| number.to_string())
+            .unwrap_or_default();
+        let arguments = [
+            script::JOB,
+            mode.word(),
+            system.as_str(),
+            self.board.running.as_str(),
+            &wait,
+            &generation,
+        ];
+        let said = self.root(Link::Shared, script::BEGIN, &arguments).await?;
+        let host = self.connection.host();
+        if let Some(state) = script::fact(&said, "busy") {
+            let text = format!("another deployment to {host} has not ended: it is {state}");
+            return Err(
+                Failure::usage(text).hint("wait until it is confirmed, or has returned by itself")
+            );
+        }
+        if script::fact(&said, "started").is_none() {
+            return Err(Failure::environment(format!(
+                "{host} did not begin the change"
+            )));
+        }
+        let limit = MAX_ACTIVATION * 2 + MAX_WAIT;
+        let end = Instant::now() + limit;
+        loop {
+            let attempt = timeout(ATTEMPT, self.root(Link::New, script::CONFIRM, &[]));
+            match self.cancel.race(attempt).await? {
+                Some(Ok(said)) => {
+                    if let Some(outcome) = self.ended(&said, system, mode)? {
+                        return Ok(outcome);
+                    }
+                    notice(script::fact(&said, "state").unwrap_or_default());
+                }
+                Some(Err(_)) | None => notice("does not answer"),
+            }
+            if Instant::now() > end {
+                let text = format!("{host} does not answer");
+                return Err(Failure::environment(text).hint("it has returned to its old system by itself, or starts it when it is switched off and on"));
+            }
+            self.cancel.race(tokio::time::sleep(PAUSE)).await?;
+        }
+    }
+
+    /// Restarts the machine, and waits until it lets in again: what it is like then.
+    pub async fn restart(&self, notice: impl Fn(&str)) -> Result<Board, Failure> {
+        self.root(Link::Shared, script::RESTART, &[]).await?;
+        let host = self.connection.host();
+        let end = Instant::now() + MAX_RESTART;
+        while Instant::now() < end {
+            self.cancel.race(tokio::time::sleep(PAUSE)).await?;
+            let look = self.connection.script(Link::New, script::LOOK, &[], None);
+            match self.cancel.race(timeout(ATTEMPT, look)).await? {
+                Some(Ok(said)) => {
+                    let board = Board::parse(&said, host.as_str())?;
+                    if board.boot_id != self.board.boot_id {
+                        return Ok(board);
+                    }
+                    notice("stops");
+                }
+                Some(Err(_)) | None => notice("does not answer yet"),
+            }
+        }
+        let text = format!(
+            "{host} does not answer {} minutes after its restart",
+            MAX_RESTART.as_secs() / 60
+        );
+        Err(Failure::message(Class::RolledBack, text).hint("connect a screen and choose the older system in the boot menu, if it has one: sdbuild cannot do that from here"))
+    }
+
+    /// Removes the generations `numbers`, and what only they need: what the machine says of it.
+    pub async fn collect(&self, numbers: &[u32]) -> Result<String, Failure> {
+        let numbers: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+        let numbers: Vec<_> = numbers.iter().map(String::as_str).collect();
+        let said = self.root(Link::Shared, script::COLLECT, &numbers);
+        let said = self.cancel.race(said).await??;
+        Ok(values(&said, "freed").concat())
+    }
+
+    async fn root(&self, link: Link, script: &str, arguments: &[&str]) -> Result<String, Failure> {
+        self.connection
+            .script(link, script, arguments, Some(self.elevation))
+            .await
+    }
+
+    /// How the change to `system` ended, by what `confirm.sh` said; `None` if it has not.
+    fn ended(
+        &self,
+        said: &str,
+        system: &StorePath,
+        mode: Mode,
+    ) -> Result<Option<Outcome>, Failure> {
+        let text = |key| script::fact(said, key).unwrap_or_default().to_owned();
+        let (state, running, next) = (text("state"), text("running"), text("next"));
+        let host = self.connection.host();
+        let log = || {
+            let mut log = values(said, "log");
+            log.drain(..log.len().saturating_sub(MAX_LINES));
+            log
+        };
+        let returned = |why: String, is_whole| {
+            Some(Outcome::Returned(Returned {
+                why,
+                is_whole,
+                failed: values(said, "failed"),
+                log: log(),
+            }))
+        };
+        let (word, reason) = state.split_once(' ').unwrap_or((&state, ""));
+        Ok(match word {
+            "done" => Some(Outcome::Confirmed(Confirmed { running, next })),
+            "returned" => returned(explained(reason), true),
+            "broken" => returned(explained(reason), false),
+            "none" if text("boot-id") != self.board.boot_id => {
+                if running == system.as_str() && (mode == Mode::Test || next == running) {
+                    return Ok(Some(Outcome::Confirmed(Confirmed { running, next })));
+                }
+                returned(
+                    "it was restarted before the new system was confirmed".to_owned(),
+                    true,
+                )
+            }
+            "none" => {
+                let text = format!(
+                    "{host} has lost the deployment: it runs {running}, and starts {next} next"
+                );
+                return Err(Failure::environment(text).hint("run the same command again"));
+            }
+            _ => None,
+        })
+    }
+}
+
+/// A reason of `job.sh` for users.
+fn explained(reason: &str) -> String {
+    match reason.split_once(' ').unwrap_or((reason, "")) {
+        ("unconfirmed", _) => "no new connection confirmed the new system in time".to_owned(),
+        ("activation", "124") => "the activation of the new system did not end".to_owned(),
+        ("activation", status) => format!("the activation of the new system failed ({status})"),
+        ("installation", status) => {
+            format!("the new system could not be made the one that starts ({status})")
+        }
+        _ => "the new system was not confirmed".to_owned(),
+    }
+}
+
+/// The values of `key`, as far as they can be shown.
+fn values(said: &str, key: &str) -> Vec<String> {
+    let values = script::facts(said).filter(|(name, _)| *name == key);
+    let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect();
+    values.map(|(_, value)| plain(value)).collect()
+}

@@ -1,0 +1,28 @@
+# Starts the program in the first argument with the other ones, apart from this connection. Root.
+say() { printf 'sdbuild: %s\n' "$*"; }
+PATH=/run/current-system/sw/bin:$PATH
+dir=/run/sdbuild-deploy
+job=$1
+shift
+
+if [ -e $dir/pid ] && kill -0 "$(cat $dir/pid)" 2>/dev/null && [ "$(cat $dir/ended 2>/dev/null)" != yes ]; then
+  say "busy $(cat $dir/state)"
+  exit 0
+fi
+umask 077
+rm -rf $dir
+mkdir $dir && printf '%s\n' "$job" >$dir/job || exit
+if [ -d /run/systemd/system ]; then
+  # Whatever the kernel kills for memory, the rest of it goes on.
+  systemd-run --quiet --collect --no-ask-password --unit="sdbuild-deploy-$$" --property=OOMPolicy=continue \
+    /bin/sh $dir/job "$@" || exit
+else
+  setsid /bin/sh $dir/job "$@" </dev/null >/dev/null 2>&1 &
+fi
+tries=0
+while [ ! -e $dir/state ]; do
+  tries=$((tries + 1))
+  [ $tries -le 30 ] || exit 1
+  sleep 1
+done
+say started

@@ -1,0 +1,3 @@
+# Says what the activation of the system in the argument would do. Root.
+"$1/bin/switch-to-configuration" dry-activate 2>&1 | sed 's/^/sdbuild: would /'
+echo 'sdbuild: end'

@@ -1,0 +1,38 @@
+# Says what a deployment has to know of this machine. Needs no rights; each line begins with `sdbuild: `.
+say() { printf 'sdbuild: %s\n' "$*"; }
+value() { [ -z "$2" ] || say "$1 $2"; }
+PATH=/run/wrappers/bin:/run/current-system/sw/bin:$PATH
+
+[ ! -e /etc/NIXOS ] || say nixos
+value user "$(id -u)"
+value machine "$(uname -m)"
+value host "$(uname -n)"
+value boot-id "$(cat /proc/sys/kernel/random/boot_id)"
+value running "$(readlink -f /run/current-system)"
+value booted "$(readlink -f /run/booted-system)"
+value next "$(readlink -f /nix/var/nix/profiles/system)"
+value generation "$(readlink /nix/var/nix/profiles/system)"
+for name in kernel initrd kernel-modules; do
+  [ ! -e "/run/booted-system/$name" ] || value "booted-$name" "$(readlink -f "/run/booted-system/$name")"
+done
+[ ! -x /run/current-system/bin/switch-to-configuration ] || say switches
+# shellcheck disable=SC2046  # two numbers
+set -- $(stat -f -c '%a %S' /nix/store)
+[ $# -ne 2 ] || say "free $(($1 * $2))"
+value deployment "$(cat /run/sdbuild-deploy/state 2>/dev/null)"
+for way in sudo doas run0; do
+  command -v $way >/dev/null || continue
+  case $way in
+    sudo) sudo -n true ;;
+    doas) doas -n true ;;
+    run0) run0 --no-ask-password true ;;
+  esac </dev/null >/dev/null 2>&1 && say "becomes-root $way"
+  [ $way != sudo ] || say asks-password
+done
+nix-store --query --requisites /run/current-system | while read -r path; do
+  say "has $path"
+done
+nix-store --query --requisites /run/current-system | xargs nix-store --query --size | while read -r size; do
+  say "size $size"
+done
+say end

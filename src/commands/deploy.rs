@@ -1,0 +1,517 @@
+//! `sdbuild deploy`: builds the system of a configuration, and changes the machine that runs it.
+
+use crate::cli;
+use crate::commands::cloud;
+use crate::commands::confirm::{agree, read_hidden};
+use crate::commands::flake_caches::asking;
+use crate::settings;
+use crate::settings::Environment;
+use crate::ui;
+use crate::ui::Ui;
+use sdbuild_build::{BuildRequest, ClosureExport, Outcome as Built};
+use sdbuild_core::context::Context;
+use sdbuild_core::counted::counted;
+use sdbuild_core::event::Phase;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::human_bytes::human_bytes;
+use sdbuild_core::program::{OPENSSH_PACKAGES, find_program, missing_program};
+use sdbuild_deploy::{
+    Board, Change, Closure, Connection, Deployment, Difference, Elevation, Generation, Host,
+    Missing, Mode, Outcome, Returned, SshProgram, StorePath,
+};
+use tokio::sync::mpsc;
+
+/// Chunks of archives between the builder and the board.
+const CHUNKS: usize = 16;
+/// Packages that are listed.
+const MAX_LISTED: usize = 40;
+/// Bytes that are left free on a board.
+const MIN_FREE: u64 = 64 << 20;
+
+/// Builds the system, shows what would change, and changes the board.
+pub async fn run(
+    args: &cli::Deploy,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let target = args.target()?;
+    if args.list || args.rollback || args.collect {
+        return Box::pin(manage(args, env, ui, context)).await;
+    }
+    let settings = settings::Build::resolve(&args.build(target.configuration.as_deref()), env)?;
+    let ssh = ssh_program(env)?;
+    let accepts_price = args.yes;
+    let price = async |price: &str| super::build::may_pay(price, accepts_price, ui, context).await;
+    let work = async |request: BuildRequest| {
+        let built = Box::pin(build(request.clone(), ui, context)).await?;
+        let system = parse_system(&built.value)?;
+        let run = Run {
+            args,
+            request: &request,
+            system: &system,
+            ui,
+            context,
+        };
+        let done = Box::pin(run.deploy(ssh, target.host)).await;
+        match done {
+            Ok(()) => Ok(Built {
+                value: (),
+                leftovers: built.leftovers,
+            }),
+            Err(failure) => Err(failure.with_teardown(built.leftovers)),
+        }
+    };
+    let done = Box::pin(cloud::with_machine(settings, env, context, price, work)).await?;
+    done.finish("the system is deployed", Ok)
+}
+
+fn ssh_program(env: &Environment) -> Result<SshProgram, Failure> {
+    let ssh = find_program("ssh", &env.program_path());
+    let ssh = ssh.ok_or_else(|| missing_program("ssh", OPENSSH_PACKAGES));
+    ssh.map(SshProgram)
+}
+
+/// Does what needs no configuration: lists the systems of the board, returns to the one before, or removes older ones.
+async fn manage(
+    args: &cli::Deploy,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (host, cancel) = (args.target()?.host, &context.cancel);
+    let look = look(ssh_program(env)?, host.clone(), context);
+    let (connection, board) = Box::pin(look).await?;
+    let all = Generation::list(&connection, cancel).await?;
+    if args.list {
+        let lines: Vec<_> = all.iter().map(|one| generation(one, &board)).collect();
+        return ui.result(&lines.join("\n"));
+    }
+    let current = all
+        .iter()
+        .position(|one| Some(&one.system) == board.next.as_ref());
+    let elevation = elevation(&connection, &board, ui, context).await?;
+    let deployment = Deployment {
+        connection: &connection,
+        board: &board,
+        elevation: &elevation,
+        cancel,
+    };
+    let work = async {
+        if args.collect {
+            return collect(&deployment, &all, args, ui, context).await;
+        }
+        let before = current.and_then(|at| all.get(at.checked_sub(1)?));
+        let before = before.ok_or_else(|| {
+            Failure::usage(format!("{host} has no system before the current one"))
+        })?;
+        context
+            .events
+            .notice(format!("to the system {}", generation(before, &board)));
+        agree_to(&host, args, ui, context).await?;
+        let change =
+            deployment.change(&before.system, Some(before.number), Mode::Switch, |state| {
+                context.events.detail(Phase::Switch, state);
+            });
+        let changed = async { confirmed(change.await?, &host) };
+        context.phase(Phase::Switch, Box::pin(changed)).await?;
+        context
+            .events
+            .done(format!("{host} runs generation {} again", before.number));
+        Ok(())
+    };
+    connection.locked(&elevation, cancel, Box::pin(work)).await
+}
+
+/// Removes what is neither the current system nor the one that runs or was started.
+async fn collect(
+    deployment: &Deployment<'_>,
+    all: &[Generation],
+    args: &cli::Deploy,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (board, host) = (deployment.board, deployment.connection.host());
+    let is_needed =
+        |one: &&Generation| one.system == board.running || Some(&one.system) == board.next.as_ref();
+    let old: Vec<_> = all.iter().filter(|one| !is_needed(one)).collect();
+    if old.is_empty() {
+        context.events.done(format!("{host} has no older systems"));
+        return Ok(());
+    }
+    for one in &old {
+        context
+            .events
+            .notice(format!("to remove: {}", generation(one, board)));
+    }
+    if args.dry_run {
+        return Ok(());
+    }
+    agree_to(host, args, ui, context).await?;
+    let numbers: Vec<_> = old.iter().map(|one| one.number).collect();
+    let freed = deployment.collect(&numbers).await?;
+    let removed = counted(numbers.len(), "system", "systems");
+    context
+        .events
+        .done(format!("{host}: {removed} removed; {freed}"));
+    Ok(())
+}
+
+/// A line about a system of the board.
+fn generation(one: &Generation, board: &Board) -> String {
+    let time = jiff::Timestamp::from_second(one.time).map_or_else(
+        |_| one.time.to_string(),
+        |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    );
+    let marks = [
+        (one.system == board.running, "runs"),
+        (Some(&one.system) == board.next.as_ref(), "starts next"),
+    ];
+    let marks: Vec<_> = marks
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, mark)| *mark)
+        .collect();
+    let marks = if marks.is_empty() {
+        String::new()
+    } else {
+        format!("  ({})", marks.join(", "))
+    };
+    format!("{:>4}  {time}  {}{marks}", one.number, one.system.name())
+}
+
+/// Connects to the board and looks at it.
+async fn look(
+    ssh: SshProgram,
+    host: Host,
+    context: &Context,
+) -> Result<(Connection, Board), Failure> {
+    let work = async {
+        let connection = Connection::open(ssh, host, &context.cancel).await?;
+        let board = Board::look(&connection, &context.cancel).await?;
+        Ok((connection, board))
+    };
+    context.phase(Phase::Look, Box::pin(work)).await
+}
+
+/// How to become root on the board; asks for the password of `sudo`.
+async fn elevation(
+    connection: &Connection,
+    board: &Board,
+    ui: &Ui,
+    context: &Context,
+) -> Result<Elevation, Failure> {
+    let host = connection.host();
+    if let Some(way) = board.way {
+        return Ok(Elevation::By(way));
+    }
+    let hint = "log in as root, or let the account use sudo: security.sudo.wheelNeedsPassword = false; allows it without a password";
+    if !board.asks_password {
+        let text = format!("the account on {host} cannot become root");
+        return Err(Failure::usage(text).hint(hint));
+    }
+    let question = format!("Password of sudo on {host}: ");
+    let password = read_hidden(question, ui, context).await?;
+    let unasked = || {
+        let text =
+            format!("sudo on {host} asks for a password, and there is no terminal to ask on");
+        Failure::usage(text).hint(hint)
+    };
+    password.map(Elevation::Password).ok_or_else(unasked)
+}
+
+/// Asks whether the board may be changed.
+async fn agree_to(
+    host: &Host,
+    args: &cli::Deploy,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    if args.yes {
+        return Ok(());
+    }
+    let text = format!("{host} was not changed: nobody answered the question on a terminal");
+    let unasked = Failure::usage(text).hint("give --yes to change it without a question");
+    let declined = format!("{host} was not changed");
+    let question = format!("Change {host}?");
+    agree(question, &declined, unasked, ui, context).await
+}
+
+/// Fails if the board has returned to its old system.
+fn confirmed(outcome: Outcome, host: &Host) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Confirmed(_) => Ok(()),
+        Outcome::Returned(returned) => Err(rolled_back(returned, host)),
+    }
+}
+
+/// Builds the system: its store path.
+async fn build(
+    request: BuildRequest,
+    ui: &Ui,
+    context: &Context,
+) -> Result<Built<String>, Failure> {
+    let build = async |request| {
+        let plan = sdbuild_build::plan_system(request, context).await?;
+        Box::pin(sdbuild_build::build_system(&plan, context)).await
+    };
+    Box::pin(asking(request, ui, context, build)).await
+}
+
+fn parse_system(text: &str) -> Result<StorePath, Failure> {
+    text.parse()
+        .or_internal(format!("read the result {text:?}"))
+}
+
+/// What every step of a deployment takes.
+struct Run<'a> {
+    args: &'a cli::Deploy,
+    request: &'a BuildRequest,
+    system: &'a StorePath,
+    ui: &'a Ui,
+    context: &'a Context,
+}
+
+impl Run<'_> {
+    async fn deploy(&self, ssh: SshProgram, host: Host) -> Result<(), Failure> {
+        let Context { cancel, .. } = self.context;
+        let (connection, board) = Box::pin(look(ssh, host, self.context)).await?;
+        let is_same = board.running == *self.system
+            && (self.args.mode() == Mode::Test || board.next.as_ref() == Some(self.system));
+        if is_same {
+            let text = format!("{} runs this system already", connection.host());
+            self.context.events.done(text);
+            return Ok(());
+        }
+        let elevation = elevation(&connection, &board, self.ui, self.context).await?;
+        let deployment = Deployment {
+            connection: &connection,
+            board: &board,
+            elevation: &elevation,
+            cancel,
+        };
+        let change = Box::pin(self.change(&deployment));
+        if self.args.dry_run {
+            return change.await;
+        }
+        connection.locked(&elevation, cancel, change).await
+    }
+
+    async fn change(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+        let (host, board) = (deployment.connection.host(), deployment.board);
+        let export = ClosureExport {
+            request: self.request,
+            system: self.system.as_str(),
+        };
+        let compare = async {
+            let list = export.list(self.context).await?;
+            let closure = Closure::parse(&list, self.system.clone())?;
+            closure.check_machine(&board.machine, host.as_str())?;
+            Ok(closure)
+        };
+        let closure = self
+            .context
+            .phase(Phase::Compare, Box::pin(compare))
+            .await?;
+        let missing = deployment.missing(&closure).await?;
+        self.show(board, &closure, &missing);
+        check_room(board, &missing, host)?;
+        if self.args.dry_run {
+            return Ok(());
+        }
+        agree_to(host, self.args, self.ui, self.context).await?;
+        let copy = self.copy(deployment, missing, export);
+        self.context.phase(Phase::Send, Box::pin(copy)).await?;
+        if self.args.mode() != Mode::Boot {
+            for line in deployment.dry_activate(self.system).await? {
+                self.context.events.notice(line);
+            }
+        }
+        let switch = async {
+            let events = &self.context.events;
+            let notice = |state: &str| events.detail(Phase::Switch, state);
+            let mode = self.args.mode();
+            confirmed(
+                deployment.change(self.system, None, mode, notice).await?,
+                host,
+            )
+        };
+        let switched = self.context.phase(Phase::Switch, Box::pin(switch)).await;
+        let wait = deployment.wait().as_secs();
+        switched.map_err(|failure| {
+            if failure.class == Class::Interrupted {
+                let text = format!("{host} decides by itself: it returns to its old system {wait} s after the activation, because nobody confirms the new one");
+                return failure.hint(text);
+            }
+            failure
+        })?;
+        if self.args.reboot {
+            let restart = Box::pin(self.restart(deployment));
+            self.context.phase(Phase::Switch, restart).await?;
+        }
+        self.context
+            .events
+            .done(self.summary(board, &closure, host));
+        Ok(())
+    }
+
+    async fn restart(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+        let events = &self.context.events;
+        let board = deployment
+            .restart(|state| events.detail(Phase::Switch, state))
+            .await?;
+        if board.running == *self.system {
+            return Ok(());
+        }
+        let host = deployment.connection.host();
+        let text = format!("{host} was restarted and runs {}", board.running.name());
+        let hint = "its boot loader did not start the new system: `sdbuild deploy --list` shows what it has";
+        Err(Failure::message(Class::RolledBack, text).hint(hint))
+    }
+
+    /// Shows what changes.
+    fn show(&self, board: &Board, closure: &Closure, missing: &Missing<'_>) {
+        let events = &self.context.events;
+        let difference = Difference::between(&board.has, &closure.sizes());
+        for change in difference.packages.iter().take(MAX_LISTED) {
+            events.notice(package(change));
+        }
+        if let Some(more) = difference
+            .packages
+            .len()
+            .checked_sub(MAX_LISTED)
+            .filter(|n| *n > 0)
+        {
+            events.notice(format!("and {} more", counted(more, "package", "packages")));
+        }
+        events.notice(format!(
+            "{} of the same version or without one; the system {}",
+            counted(difference.rebuilt, "new path", "new paths"),
+            growth(difference.growth)
+        ));
+        let restarts = restarts(board, closure);
+        if !restarts.is_empty() {
+            events.notice(format!("a restart is needed for: {}", restarts.join(", ")));
+        }
+        events.notice(format!(
+            "to copy: {} ({})",
+            counted(missing.paths.len(), "path", "paths"),
+            human_bytes(missing.bytes())
+        ));
+    }
+
+    async fn copy(
+        &self,
+        deployment: &Deployment<'_>,
+        mut missing: Missing<'_>,
+        export: ClosureExport<'_>,
+    ) -> Result<(), Failure> {
+        if !self.args.no_substitute {
+            deployment.substitute(&mut missing).await?;
+        }
+        if missing.paths.is_empty() {
+            return Ok(());
+        }
+        let total = missing.bytes();
+        let events = &self.context.events;
+        let paths: Vec<String> = missing
+            .paths
+            .iter()
+            .map(|info| info.path.to_string())
+            .collect();
+        let (sender, receiver) = mpsc::channel(CHUNKS);
+        let sent = |done| events.bytes(Phase::Send, done, Some(total));
+        // A failed copy drops the receiver, which ends the export.
+        let (written, copied) = tokio::join!(
+            Box::pin(export.archives(&paths, sender, self.context)),
+            Box::pin(deployment.copy(missing, receiver, sent))
+        );
+        written.and(copied)
+    }
+
+    fn summary(&self, board: &Board, closure: &Closure, host: &Host) -> String {
+        let restart = restarts(board, closure);
+        match self.args.mode() {
+            Mode::Boot if self.args.reboot => {
+                format!("{host} was restarted, and runs the new system")
+            }
+            Mode::Boot => format!("{host} starts the new system next"),
+            Mode::Test => format!("{host} runs the new system until it is restarted"),
+            Mode::Switch if restart.is_empty() => format!("{host} runs the new system"),
+            Mode::Switch => format!(
+                "{host} runs the new system; restart it for: {}",
+                restart.join(", ")
+            ),
+        }
+    }
+}
+
+/// What a running machine takes in only when it starts.
+fn restarts<'c>(board: &Board, closure: &'c Closure) -> Vec<&'c str> {
+    let boot = closure.boot.iter();
+    let changed = boot.filter(|(name, path)| board.booted.get(*name) != Some(*path));
+    changed.map(|(name, _)| name.as_str()).collect()
+}
+
+/// Refuses what the card has no room for.
+fn check_room(board: &Board, missing: &Missing<'_>, host: &Host) -> Result<(), Failure> {
+    let needed = missing.bytes().saturating_add(MIN_FREE);
+    match board.free {
+        Some(free) if free < needed && !missing.paths.is_empty() => {
+            let text = format!(
+                "{host} has {} free, and the new system takes {} more",
+                human_bytes(free),
+                human_bytes(missing.bytes())
+            );
+            let hint =
+                "remove old systems there: nix-collect-garbage --delete-older-than 30d, as root";
+            Err(Failure::environment(text).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn rolled_back(returned: Returned, host: &Host) -> Failure {
+    let why = ui::sanitize_line(&returned.why);
+    let text = if returned.is_whole {
+        format!("{host} runs its old system again: {why}")
+    } else {
+        format!(
+            "{host} could not activate its old system again, and starts it when it is restarted: {why}"
+        )
+    };
+    let mut failure = Failure::message(Class::RolledBack, text);
+    if !returned.failed.is_empty() {
+        failure = failure.hint(format!("units that failed: {}", returned.failed.join(" ")));
+    }
+    Failure {
+        log_tail: returned.log,
+        ..failure
+    }
+}
+
+/// A line about a package: `linux 6.12.1 → 6.12.2 (+1.2 MB)`.
+fn package(change: &Change) -> String {
+    let versions = |set: &std::collections::BTreeSet<String>| {
+        set.iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let (before, after) = (versions(&change.before), versions(&change.after));
+    let what = match (before.is_empty(), after.is_empty()) {
+        (true, _) => format!("added {} {after}", change.name),
+        (_, true) => format!("removed {} {before}", change.name),
+        _ => format!("{} {before} → {after}", change.name),
+    };
+    format!("{what} ({})", growth(change.growth))
+}
+
+fn growth(bytes: i64) -> String {
+    let size = human_bytes(bytes.unsigned_abs());
+    match bytes {
+        0 => "same size".to_owned(),
+        1.. => format!("+{size}"),
+        _ => format!("-{size}"),
+    }
+}

@@ -1,0 +1,205 @@
+//! Boards that run, and are changed by `sdbuild deploy`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::rebuild::{Machine, disk_with_nix, generations};
+use crate::support::*;
+
+/// A virtual machine that calls itself `first`, and the user who deploys to it.
+struct Board {
+    user: TestUser,
+    machine: Machine,
+    disk: PathBuf,
+}
+
+impl Board {
+    fn start() -> Self {
+        let user = TestUser::new();
+        let (disk, key) = disk_with_nix(&user);
+        let console = user.home.path().join("console");
+        let mut machine = Machine::start(&disk, &key, &console);
+        machine.wait_for("first");
+        let bin = user.state.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let config = user.state.path().join("ssh_config");
+        let options = [
+            format!("IdentityFile \"{}\"", key.display()),
+            format!("UserKnownHostsFile {}", user.state.path().join("known_hosts").display()),
+            "IdentitiesOnly yes\nStrictHostKeyChecking accept-new\nLogLevel ERROR\n".to_owned(),
+        ];
+        fs::write(&config, options.join("\n")).unwrap();
+        // The user's own configuration, which ssh would read in the home directory of the account.
+        let ssh = bin.join("ssh");
+        let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F '{}' \"$@\"\n", config.display());
+        fs::write(&ssh, script).unwrap();
+        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", bin.display(), user.environment["PATH"]);
+        Self { user: user.with("PATH", path), machine, disk }
+    }
+
+    fn address(&self) -> String {
+        format!("ssh://root@127.0.0.1:{}", self.machine.port)
+    }
+
+    /// Writes `name`.nix: the configuration of the machine with the host name `name` and the lines `more`.
+    fn write(&self, name: &str, more: &str) -> String {
+        let text = fs::read_to_string(self.user.home.path().join("sd-card.nix")).unwrap();
+        let text = text.replacen("\"first\"", &format!("\"{name}\""), 1);
+        let last = "  system.stateVersion";
+        let text = text.replacen(last, &format!("{more}{last}"), 1);
+        let file = format!("{name}.nix");
+        self.user.write(&file, &text);
+        file
+    }
+
+    /// Deploys the configuration in `file`.
+    fn deploy(&self, file: &str, more: &[&str]) -> Command {
+        let mini = mini_nixpkgs();
+        let mut command = self.user.sdbuild(&["deploy", "--no-substitute", "--nixpkgs"]);
+        command.arg(mini).args(more).args([file, &self.address()]);
+        command
+    }
+
+    /// The commands that need no configuration.
+    fn manage(&self, flags: &[&str]) -> Command {
+        let mut command = self.user.sdbuild(&["deploy"]);
+        command.args(flags).arg(self.address());
+        command
+    }
+
+    fn running(&self) -> String {
+        self.machine.run("readlink -f /run/current-system")
+    }
+
+    /// Asserts that nothing of a deployment is left on the machine.
+    #[track_caller]
+    fn assert_nothing_left(&self) {
+        let left = "ls -d /run/sdbuild-deploy /nix/var/nix/gcroots/auto/sdbuild* 2>/dev/null; ps | grep -c '[j]ob [st]'";
+        assert_eq!(run(&mut self.machine.ssh(left)).stdout, "0\n");
+    }
+}
+
+#[test]
+fn a_board_runs_what_was_deployed_and_returns_on_request() {
+    needs!(engine_ready(), boot_available());
+    let board = Board::start();
+    let runs = board.user.track_runs();
+    let first = board.running();
+    let file = board.write("second", "");
+    let shown = run(&mut board.deploy(&file, &["--dry-run"])).assert_exit_code(0);
+    assert!(shown.stderr.contains("to copy: "), "{}", shown.stderr);
+    assert!(!board.machine.run("ls /nix/store").contains("-nixos-system-second-"));
+    let refused = run(&mut board.deploy(&file, &[])).assert_exit_code(2);
+    assert!(refused.stderr.contains("was not changed"), "{}", refused.stderr);
+    assert_eq!(board.running(), first);
+
+    run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(0);
+    assert_eq!(board.machine.run("hostname"), "second\n");
+    assert_eq!(generations(&board.machine), ["1", "2*"]);
+    let second = board.running();
+    assert_eq!(board.machine.run("readlink -f /nix/var/nix/profiles/system"), second);
+    board.machine.run("nix-store --verify --check-contents");
+    board.assert_nothing_left();
+
+    let again = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(0);
+    assert!(again.stderr.contains("already"), "{}", again.stderr);
+    let listed = run(&mut board.manage(&["--list"])).assert_exit_code(0).stdout;
+    let lines: Vec<_> = listed.lines().collect();
+    assert_eq!(lines.len(), 2, "{listed}");
+    assert!(lines[1].ends_with("(runs, starts next)"), "{listed}");
+
+    run(&mut board.manage(&["--rollback", "--yes"])).assert_exit_code(0);
+    assert_eq!(board.running(), first);
+    assert_eq!(generations(&board.machine), ["1*", "2"]);
+    run(&mut board.manage(&["--collect", "--yes"])).assert_exit_code(0);
+    assert_eq!(generations(&board.machine), ["1*"]);
+    assert!(!board.machine.run("ls /nix/store").contains("-nixos-system-second-"));
+    board.assert_nothing_left();
+    runs.assert_nothing_left();
+}
+
+#[test]
+fn a_board_returns_from_a_system_that_fails_or_lets_nobody_in() {
+    needs!(engine_ready(), boot_available());
+    let board = Board::start();
+    let first = board.running();
+    let fails = "  system.activationScripts.broken = \"echo this is broken; exit 3\";\n";
+    let file = board.write("fails", fails);
+    let failed = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(7);
+    assert!(failed.stderr.contains("this is broken"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("runs its old system again"), "{}", failed.stderr);
+    assert_eq!(
+        (board.running(), board.machine.run("hostname")),
+        (first.clone(), "first\n".to_owned())
+    );
+    board.assert_nothing_left();
+
+    let file = board.write("silent", "");
+    let text = fs::read_to_string(board.user.home.path().join(&file)).unwrap();
+    let text =
+        text.replacen("services.openssh.enable = true", "services.openssh.enable = false", 1);
+    board.user.write(&file, &text);
+    let begin = Instant::now();
+    let returned = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(7);
+    assert!(returned.stderr.contains("no new connection confirmed"), "{}", returned.stderr);
+    assert!(begin.elapsed() < Duration::from_mins(10), "{:?}", begin.elapsed());
+    assert_eq!((board.running(), generations(&board.machine)), (first, vec!["1*".to_owned()]));
+    board.assert_nothing_left();
+}
+
+/// Nobody confirms: the machine returns by itself. Without power in between, it starts the old system.
+#[test]
+fn a_board_whose_deployment_is_killed_runs_the_old_system() {
+    needs!(engine_ready(), boot_available());
+    let board = Board::start();
+    let first = board.running();
+    // The activation takes as long as it takes to kill what waits for it.
+    let slow = "  system.activationScripts.slow = \"echo slowly; sleep 20\";\n";
+    let file = board.write("slow", slow);
+    let mut deploying = Running::start(&mut board.deploy(&file, &["--yes"]));
+    deploying.wait_for("would activate");
+    wait_until(&board, "activating");
+    deploying.signal(Signal::SIGKILL);
+    drop(deploying);
+    let second = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(2);
+    assert!(second.stderr.contains("has not ended"), "{}", second.stderr);
+    let begin = Instant::now();
+    while board.running() != first
+        || board.machine.run("cat /run/sdbuild-deploy/state") != "returned unconfirmed\n"
+    {
+        assert!(begin.elapsed() < Duration::from_mins(5), "{}", board.running());
+        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    let mut deploying = Running::start(&mut board.deploy(&file, &["--yes"]));
+    deploying.wait_for("would activate");
+    wait_until(&board, "activating");
+    let Board { user, machine, disk } = board;
+    let mut machine = machine.cut_power(&disk);
+    machine.wait_for("first");
+    let board = Board { user, machine, disk };
+    deploying.finish().assert_exit_code(7);
+    assert_eq!(board.running(), first);
+    assert_eq!(generations(&board.machine), ["1*"]);
+
+    run(&mut board.deploy(&file, &["--boot", "--reboot", "--yes"])).assert_exit_code(0);
+    assert_eq!(board.machine.run("hostname"), "slow\n");
+    assert_eq!(generations(&board.machine), ["1", "2*"]);
+    board.assert_nothing_left();
+}
+
+/// Waits until the deployment on the machine is in this state.
+#[track_caller]
+fn wait_until(board: &Board, state: &str) {
+    let begin = Instant::now();
+    let read = || run(&mut board.machine.ssh("cat /run/sdbuild-deploy/state")).stdout;
+    while read().trim_end() != state {
+        assert!(begin.elapsed() < Duration::from_mins(2), "not {state}: {}", read());
+    }
+}
