@@ -1,10 +1,5 @@
 //! The flags of `deploy`.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help text, where backticks would show"
-)]
-
 use std::path::{Path, PathBuf};
 
 use clap::Args;

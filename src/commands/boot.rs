@@ -5,23 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::commands::build::{BOOT, next_commands};
 use crate::commands::newest_image::named_or_newest;
 use crate::settings;
 use crate::settings::{BootArgs, Environment, common_of_boot};
 use crate::ui;
 use crate::ui::Ui;
 use sdbuild_boot as boot;
-use sdbuild_boot::{BootMethod, BootRequest, ContainerOptions, KeyCheck, Login, Reached};
+use sdbuild_boot::{BootMethod, BootRequest, ContainerOptions, Login, Reached};
 use sdbuild_build::build_mode::EmulatorChoice;
 use sdbuild_build::{BootEngine, Common, last_times, note_times};
 use sdbuild_core::context::Context;
-use sdbuild_core::event::{Event, Events, LastLine, Phase};
+use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
-use sdbuild_core::shell_word::quoted;
 use sdbuild_core::timings::Timings;
-use sdbuild_image::board::{BOARDS, Board, Wiring, generic_machine};
-use sdbuild_image::image_format::{self, ImageFormat, extension_of};
+use sdbuild_image::board::{BOARDS, Board, Wiring};
 use sdbuild_image::seed;
 
 /// Boots the image; the output of `--run` goes to standard output.
@@ -56,10 +53,6 @@ pub async fn run(
         // The result of a command is what it wrote.
         if !runs_command {
             context.events.done(done_in(*reached, start.elapsed()));
-        }
-        let next = next_commands_after_boot(&image);
-        if !next.is_empty() {
-            context.events.emit(Event::Next(LastLine::Commands(next)));
         }
     }
     if booted.is_err() && !context.cancel.is_cancelled() {
@@ -182,28 +175,6 @@ impl BootPlan {
 }
 
 impl PreparedBoot {
-    /// The private key to log in with, if the user named one.
-    fn key(&self) -> Option<&Path> {
-        self.request.login.as_ref()?.key.as_deref()
-    }
-
-    /// The flags of `sdbuild boot` that boot an image in the same way, up to the same condition.
-    pub(super) fn flags(&self) -> String {
-        let request = &self.request;
-        let mut flags = String::new();
-        if request.board.name != generic_machine(request.board.system).name {
-            flags.extend(["--board ", request.board.name, " "]);
-        }
-        flags.push_str(match &request.login {
-            Some(_) => "--until-ssh",
-            None => "--until-login",
-        });
-        if let Some(key) = self.key() {
-            flags.extend([" --login-key ", &quoted(&key.to_string_lossy())]);
-        }
-        flags
-    }
-
     /// Whether the boot ends with a login or its prompt.
     fn is_waited_for(&self) -> bool {
         self.request.login.is_some() || self.request.prompt.is_some()
@@ -262,37 +233,6 @@ fn needs_port(request: &BootRequest) -> bool {
     (request.login.is_some() && request.prompt.is_none()) || request.port.is_some()
 }
 
-impl PreparedBoot {
-    /// Passes events on to `events`, with a warning as soon as it is known that the image accepts no key that the login can use.
-    pub(super) fn watch_keys(&self, events: &Events) -> Events {
-        let Some(keys) = KeyCheck::of(&self.request) else {
-            return events.clone();
-        };
-        let events = events.clone();
-        Events::new(move |event| {
-            if let Event::AuthorizedKeys(accepted) = &event {
-                let (keys, accepted, events) = (keys.clone(), accepted.clone(), events.clone());
-                let look = move || {
-                    if let Some(failure) = keys.with_accepted(&accepted) {
-                        warn_of_login(&failure, &events);
-                    }
-                };
-                // A sink returns at once, and OpenSSH's programs take a moment. Without a thread there is no warning.
-                std::thread::Builder::new().spawn(look).ok();
-            }
-            events.emit(event);
-        })
-    }
-}
-
-/// Warns of a boot test that will hardly log in.
-fn warn_of_login(failure: &Failure, events: &Events) {
-    events.warn(format!("the boot test may be unable to log in: {failure}"));
-    for hint in &failure.hints {
-        events.notice(format!("hint: {hint}"));
-    }
-}
-
 /// The result of a boot that took this long.
 fn done_in(reached: Reached, took: Duration) -> String {
     let how = match reached {
@@ -301,21 +241,6 @@ fn done_in(reached: Reached, took: Duration) -> String {
         Reached::End => "",
     };
     format!("the image boots{how} · {}", ui::words::duration(took))
-}
-
-/// The commands that go on with `image`: those of the format that its name has, or of the first one whose files have such names.
-fn next_commands_after_boot(image: &Path) -> Vec<(String, &'static str)> {
-    let name = image.file_name().unwrap_or_default().to_string_lossy();
-    let has_name =
-        |row: &&ImageFormat| extension_of(&name, row.extensions.iter().copied()).is_some();
-    let formats: Vec<_> = image_format::all().filter(has_name).collect();
-    let named = formats.iter().find(|row| name.contains(row.name));
-    let Some(format) = named.or(formats.first()) else {
-        return Vec::new();
-    };
-    let mut next = next_commands(image, format);
-    next.retain(|(command, _)| !command.starts_with(BOOT));
-    next
 }
 
 /// Default memory of the machine.

@@ -95,12 +95,8 @@ pub(super) async fn build(
     let is_judged = boot_test.is_none() && format.is_disk;
     let scratch = settings.request.common.cache_dir.clone();
     let timings = Timings::default();
-    let watched = match &boot_test {
-        Some(boot_test) => boot_test.watch_keys(&context.events),
-        None => context.events.clone(),
-    };
     let context = &Context {
-        events: timings.listen(&watched),
+        events: timings.listen(&context.events),
         ..context.clone()
     };
     let accepts_price = settings.accepts_price;
@@ -238,12 +234,13 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
 const BOOT_FLAGS: &str = "--timeout, --memory, --user and --firmware";
 
 /// Adds where the image is, and which command has the flags that the hints of a failed boot name.
-fn not_booted(failure: Failure, image: &Path, flags: &str, keep_hint: Option<&str>) -> Failure {
+fn not_booted(failure: Failure, image: &Path, keep_hint: Option<&str>) -> Failure {
+    let shown = shown_path(image);
     let (operation, hint) = match keep_hint {
         Some(hint) => ("boot the image".to_owned(), hint.to_owned()),
         None => (
-            format!("boot the image, which stays at {}", image.display()),
-            boot_again(image, flags),
+            format!("boot the image, which stays at {shown}"),
+            format!("`{BOOT} {} --until-ssh` has {BOOT_FLAGS}", quoted(&shown)),
         ),
     };
     let failure = failure.context(operation);
@@ -251,11 +248,6 @@ fn not_booted(failure: Failure, image: &Path, flags: &str, keep_hint: Option<&st
         return failure;
     }
     failure.hint(hint)
-}
-
-fn boot_again(image: &Path, flags: &str) -> String {
-    let image = quoted(&image.to_string_lossy());
-    format!("boot it again with other options ({BOOT_FLAGS}): sdbuild boot {image} {flags}")
 }
 
 /// Prepares the boot test before the build, which can take hours. `None` if no boot test is requested.
@@ -298,13 +290,12 @@ async fn run_boot_test(
     output: &BuildOutput<'_>,
     start: Instant,
 ) -> Result<Reached, Failure> {
-    let flags = boot_test.flags();
     let is_compressed = image.size != image.raw_size;
     let phases = format.boot_phases(is_compressed).to_vec();
     let (image, was_there) = (&image.path, image.up_to_date);
     context.events.emit(Event::ToCome(phases));
     let booted = Box::pin(boot_test.boot(image, ui, context)).await;
-    let reached = booted.map_err(|failure| not_booted(failure, image, &flags, output.keep_hint))?;
+    let reached = booted.map_err(|failure| not_booted(failure, image, output.keep_hint))?;
     let mut next = next_commands(image, format);
     next.retain(|(command, _)| !command.starts_with(BOOT));
     // A command that keeps no image has a last line of its own.
@@ -397,31 +388,5 @@ fn image_done(
             older_images(image)
         },
         next,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_boot_test_names_the_command_to_retry() {
-        let failed = || Failure::environment("no login").hint("give it more time with --timeout");
-        let image = Path::new("/my pi/a.img.zst");
-        let flags = "--board rpi3 --until-ssh --login-key /k/id";
-        let failure = not_booted(failed(), image, flags, None);
-        assert!(failure.to_string().contains("stays at /my pi/a.img.zst"));
-        let command = "sdbuild boot '/my pi/a.img.zst' --board rpi3 --until-ssh --login-key /k/id";
-        assert!(failure.hints[1].ends_with(command), "{:?}", failure.hints);
-        assert!(failure.hints[1].contains("--timeout"));
-        let gone = not_booted(failed(), image, flags, Some("keep it"));
-        assert!(!gone.to_string().contains("stays"), "{gone}");
-        assert_eq!(
-            gone.hints[1..],
-            ["keep it"],
-            "a removed image cannot be booted"
-        );
-        let stopped = not_booted(Failure::interrupted(), image, flags, None);
-        assert!(stopped.hints.is_empty());
     }
 }

@@ -1,7 +1,6 @@
 //! `sdbuild check`: what in a configuration must be fixed, because the machine would not boot or nobody could log in, for example.
 
-use std::env;
-use std::ffi::OsString;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -18,7 +17,6 @@ use sdbuild_build::{Checked, Outcome};
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::failure::{Class, Failure};
-use sdbuild_core::shell_word::command_line;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::text::listed;
 use sdbuild_nix::check::{Finding, Place, Severity};
@@ -53,7 +51,7 @@ pub async fn run(
         if is_right && !args.json {
             context
                 .events
-                .notice(format!("next: `{}`", next(env::args_os().skip(1))));
+                .notice("next: `sdbuild build`, with the same flags");
         }
         verdict(&checked.findings, checked.failure)
     })
@@ -68,17 +66,6 @@ async fn evaluated(
     let settings = settings::Build::resolve(&args.build(), env)?;
     let home = settings.request.common.home.clone();
     Ok((sdbuild_build::check(settings.request, context).await?, home))
-}
-
-/// The command that builds what the command line `words` checks, with the same flags.
-fn next(words: impl Iterator<Item = OsString>) -> String {
-    let words = words.map(|word| word.to_string_lossy().into_owned());
-    // `build` prints another object.
-    let mut words: Vec<String> = words.filter(|word| word != "--json").collect();
-    if let Some(command) = words.iter_mut().find(|word| *word == "check") {
-        "build".clone_into(command);
-    }
-    format!("sdbuild {}", command_line(words))
 }
 
 /// The user's own public key, the best of several.
@@ -97,12 +84,7 @@ fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure
         (None, 1) => "1 problem".to_owned(),
         (None, n) => format!("{n} problems"),
     };
-    let mut ids: Vec<&str> = Vec::new();
-    for id in errors {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
+    let ids: Vec<&str> = BTreeSet::from_iter(errors).into_iter().collect();
     let text = format!("{problems} must be fixed: {}", ids.join(", "));
     Err(Failure::message(Class::CheckFailed, text))
 }
@@ -205,12 +187,6 @@ mod tests {
     use crate::ui::layout::COLUMNS;
     use sdbuild_nix::attribute_path;
     use sdbuild_nix::check::{Change, Value as NixValue};
-
-    #[test]
-    fn the_next_command_has_the_same_flags() {
-        let words = ["-v", "check", "a b", "--set", "x=y", "--json"].map(OsString::from);
-        assert_eq!(next(words.into_iter()), "sdbuild -v build 'a b' --set x=y");
-    }
 
     fn path(text: &str) -> Vec<String> {
         attribute_path::parse(text).unwrap()
@@ -339,7 +315,7 @@ mod tests {
         };
         let several = [finding(Severity::Error), other, finding(Severity::Error)];
         let text = verdict(&several, None).unwrap_err().to_string();
-        assert!(text.ends_with(": ssh-off, no-root"), "{text}");
+        assert!(text.ends_with(": no-root, ssh-off"), "{text}");
         let broken = verdict(&error, Some(Failure::usage("no such option"))).unwrap_err();
         assert_eq!(broken.class, Class::Usage);
     }

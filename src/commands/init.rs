@@ -44,7 +44,7 @@ pub async fn run(
     check(&settings)?;
     let workflow = Workflow::new(&settings)?;
     // A workflow may come later than the configuration.
-    let written = if workflow.is_none() || !settings.config.exists() {
+    let is_locked = if workflow.is_none() || !settings.config.exists() {
         Some(Box::pin(write_configuration(args, &settings, env, ui, context)).await?)
     } else {
         None
@@ -65,20 +65,20 @@ pub async fn run(
             context.events.warn(text);
         }
     }
-    if let Some(written) = written {
-        tell_next(args, &settings, written, context);
+    if let Some(is_locked) = is_locked {
+        tell_next(args, &settings, is_locked, context);
     }
     Ok(())
 }
 
-/// Writes the configuration, and the flake with its lock if one is wanted.
+/// Writes the configuration, and the flake with its lock if one is wanted; whether there is a lock of the flake.
 async fn write_configuration(
     args: &InitArgs,
     settings: &settings::Init<'_>,
     env: &Environment,
     ui: &Ui,
     context: &Context,
-) -> Result<Written, Failure> {
+) -> Result<bool, Failure> {
     let asker = Prompter {
         asks: !settings.args.yes && ui.can_ask(),
         ui,
@@ -88,10 +88,7 @@ async fn write_configuration(
     if files.all(|file| file.exists()) && fill_placeholder(settings, env, &asker).await? {
         show_paths(std::slice::from_ref(&settings.config), ui)?;
         let flake = settings.flake.as_ref();
-        return Ok(Written {
-            is_locked: flake.is_some_and(|flake| flake.with_file_name(LOCK).exists()),
-            has_key: true,
-        });
+        return Ok(flake.is_some_and(|flake| flake.with_file_name(LOCK).exists()));
     }
     check_free(settings)?;
     check_flake(settings)?;
@@ -112,10 +109,7 @@ async fn write_configuration(
     // What is written stays when locking is cancelled. It is shown at the end, because results end the live view.
     written.extend(lock.iter().flatten().cloned());
     show_paths(&written, ui)?;
-    Ok(Written {
-        is_locked: lock?.is_some(),
-        has_key: !values.keys.is_empty(),
-    })
+    Ok(lock?.is_some())
 }
 
 /// Refuses to begin where a file is in the way.
@@ -220,31 +214,31 @@ fn check(settings: &settings::Init<'_>) -> Result<(), Failure> {
 /// Reports what the configuration contains.
 fn report(values: &TemplateValues, context: &Context) {
     let events = &context.events;
+    let is_card = values.template.format().is_none();
     let [zone, locale] =
         [&values.time_zone, &values.locale].map(|value| value.as_deref().unwrap_or_default());
-    let board = match values.template.format() {
-        None => format!(", board {}", values.board.name),
-        Some(_) => String::new(),
+    let machine = if is_card {
+        format!("board {}", values.board.name)
+    } else {
+        format!("system {}", values.system)
     };
     events.notice(format!(
-        "host name {}{board}, time zone {zone}, language {locale}",
+        "host name {}, {machine}, time zone {zone}, language {locale}",
         values.host_name
     ));
-    if values.template.format().is_some() {
-        events.notice(format!(
-            "for {}; --system chooses another one",
-            values.system
-        ));
-    } else if values.board.needs_nixos_hardware() {
+    if is_card && values.board.needs_nixos_hardware() {
         events.notice(format!(
             "{}: the firmware comes from nixos-hardware, which the build downloads from GitHub at a fixed commit; the kernel from nixpkgs",
             values.board.title
         ));
     }
     let logins = values.logins();
-    let who = logins.join(" and as ");
     for key in &values.keys {
-        events.notice(format!("can log in as {who}: {}", key.shown()));
+        events.notice(format!(
+            "can log in as {}: {}",
+            logins.join(" and as "),
+            key.shown()
+        ));
     }
     if let Some(user) = logins.iter().find(|login| **login != "root") {
         events.notice(format!(
@@ -252,18 +246,21 @@ fn report(values: &TemplateValues, context: &Context) {
         ));
     }
     if values.keys.is_empty() {
-        events.warn(
-            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`. Then run this command again, \
-             or with `--github USER` to put the key into the file",
-        );
+        events.warn(format!(
+            "no public SSH key was found in ~/.ssh: {CREATE_KEY}"
+        ));
     }
     if values.wifi.is_some() {
         events.warn(
-            "the key of the wireless network is in the file, which only you can read (mode 0600). Anyone who can read the \
-             image or the Nix store can also read it. A comment in the file explains how to avoid that",
+            "the key of the wireless network is in the file, which only you can read (mode 0600). Anyone who can read the image or \
+             the Nix store can also read it. A comment in the file explains how to avoid that",
         );
     }
 }
+
+/// What to do without a key.
+const CREATE_KEY: &str = "create one with `ssh-keygen -t ed25519`. Then run this command again, or with `--github USER`, to put the \
+                          key into the file";
 
 /// Larger files are not configurations that `init` wrote.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -287,10 +284,9 @@ async fn fill_placeholder(
     let keys = Box::pin(choose_keys(settings, env, asker)).await?;
     if keys.is_empty() {
         let text = format!("{} already exists", path.display());
-        return Err(Failure::usage(text).hint(
-            "it still has REPLACE-ME instead of your SSH key, and there is no key to put there. Create one with \
-             `ssh-keygen -t ed25519`. Then run this command again, or with `--github USER`",
-        ));
+        return Err(Failure::usage(text).hint(format!(
+            "it still has REPLACE-ME instead of your SSH key, and there is no key to put there: {CREATE_KEY}"
+        )));
     }
     let operation = format!("put your key into {}", path.display());
     let dir = path.parent().unwrap_or(Path::new("/"));
@@ -352,50 +348,28 @@ fn settings_lines(values: &TemplateValues) -> Option<(Vec<String>, &'static str)
     (!lines.is_empty()).then_some((lines, why))
 }
 
-/// What was written.
-#[derive(Clone, Copy, Debug)]
-struct Written {
-    /// Whether there is a lock of the flake.
-    is_locked: bool,
-    /// Whether someone can log in with a key.
-    has_key: bool,
-}
-
-/// Tells the next commands; those of a flake lock it first unless it is locked. Without a key, the next step is the one of the warning.
-fn tell_next(args: &InitArgs, settings: &settings::Init<'_>, written: Written, context: &Context) {
-    let mut dirs = settings.config.ancestors();
-    let in_repository = dirs.any(|dir| dir.join(".git").exists());
-    let next = next_command(args, in_repository, written.is_locked);
-    let files = if args.flake { "files" } else { "file" };
-    let key = if written.has_key {
-        ""
-    } else {
-        "create a key and run this command again, "
-    };
-    let text = format!("next: {key}look through the {files}, then {next}");
-    context.events.notice(text);
-}
-
-/// The commands that check and build the configuration, in the words that the user wrote; those of a flake lock it first unless it
-/// `is_locked`. Of a flake in a git repository only what git tracks is locked and built.
-fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String {
+/// Tells the next commands; those of a flake lock it first unless it `is_locked`. Of a flake in a git repository only what git tracks is
+/// locked and built.
+fn tell_next(args: &InitArgs, settings: &settings::Init<'_>, is_locked: bool, context: &Context) {
     let path = args.dir.as_ref().or(args.config.as_ref());
-    let path = path.map(|path| quoted(&path.to_string_lossy()));
+    let path = path.map(|path| format!(" {}", quoted(&path.to_string_lossy())));
+    let path = path.unwrap_or_default();
     // `lock` takes the names of inputs without a flag; the other commands of a flake are written alike.
-    let flag = if args.flake { " --flake" } else { "" };
-    let command = |words: &str| match &path {
-        Some(path) => format!("`{words}{flag} {path}`"),
-        None => format!("`{words}`"),
+    let flag = if args.flake && !path.is_empty() {
+        " --flake"
+    } else {
+        ""
     };
     let mut commands = Vec::new();
-    if args.flake {
-        let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
-        commands.extend(in_repository.then(|| add.clone()));
-        if !is_locked {
-            commands.push(command("sdbuild lock"));
-            commands.extend(in_repository.then(|| format!("{add} again")));
-        }
+    let mut dirs = settings.config.ancestors();
+    if args.flake && dirs.any(|dir| dir.join(".git").exists()) {
+        commands.push("`git add` them".to_owned());
     }
-    commands.extend(["sdbuild check", "sdbuild build"].map(command));
-    listed(&commands)
+    let words = ["lock", "check", "build"].into_iter();
+    let words = words.skip(usize::from(!args.flake || is_locked));
+    commands.extend(words.map(|word| format!("`{}`", ["sdbuild ", word, flag, &path].concat())));
+    let files = if args.flake { "files" } else { "file" };
+    let next = listed(&commands);
+    let text = format!("next: look through the {files}, then {next}");
+    context.events.notice(text);
 }

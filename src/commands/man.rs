@@ -16,7 +16,6 @@ use crate::cli::{Cli, EXIT_CODES, OTHER_CODES, WHICH_ENGINE, ending_of};
 use crate::settings::VARIABLES;
 use crate::ui::Ui;
 use sdbuild_core::failure::{Failure, OrFail as _};
-use sdbuild_core::nearest::nearest;
 
 /// Shows a page on a terminal; elsewhere writes it to standard output, or all pages to files.
 pub fn run(args: &cli::Man, ui: &Ui) -> Result<(), Failure> {
@@ -213,14 +212,8 @@ fn find<'a>(pages: &'a [ManualPage], words: &[String]) -> Result<&'a ManualPage,
     let is_it = |page: &&ManualPage| names.contains(&page.name);
     let root = || pages.first().filter(|_| words.is_empty());
     pages.iter().find(is_it).or_else(root).ok_or_else(|| {
-        let failure = Failure::usage(format!("sdbuild has no command {}", words.join(" ")));
-        let known = pages
-            .iter()
-            .filter_map(|page| page.name.strip_prefix("sdbuild-"));
-        match nearest(&name, known) {
-            Some(similar) => failure.hint(format!("did you mean {}?", similar.replace('-', " "))),
-            None => failure.hint("`sdbuild help` lists all commands"),
-        }
+        Failure::usage(format!("sdbuild has no command {}", words.join(" ")))
+            .hint("`sdbuild help` lists all commands")
     })
 }
 

@@ -10,7 +10,6 @@ use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Origin, Setting
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 use sdbuild_core::failure::Failure;
-use sdbuild_core::nearest::nearest;
 
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 26;
@@ -58,11 +57,7 @@ fn named(
         return Ok(None);
     }
     let failure = Failure::usage(format!("there is no setting and no configuration {word}"));
-    let similar = nearest(word, settings.iter().map(|setting| setting.key));
-    Err(match similar {
-        Some(similar) => failure.hint(format!("did you mean {similar}?")),
-        None => failure.hint("`sdbuild settings`, without a name, shows all settings"),
-    })
+    Err(failure.hint("`sdbuild settings`, without a name, shows all settings"))
 }
 
 /// The settings that were given, followed by those with their default.

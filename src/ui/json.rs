@@ -109,7 +109,7 @@ fn run_event(event: &Event, state: &State) -> Option<Value> {
                 }
                 Stop::Interrupted => "phase-interrupted",
                 // It begins again after the answer, or a `failed` object follows.
-                Stop::Question | Stop::Refused => return None,
+                Stop::Question => return None,
             };
             add(&mut fields, "event", json!(kind));
             fields
@@ -138,7 +138,6 @@ fn run_event(event: &Event, state: &State) -> Option<Value> {
         }
         Event::LastTimes(_)
         | Event::ToCome(_)
-        | Event::AuthorizedKeys(_)
         | Event::TerminalGiven
         | Event::Suspended
         | Event::Resumed

@@ -72,9 +72,7 @@ pub(super) fn phase(ended: &Ended, outcome: Option<&str>, all: bool, form: Form)
     let (mark, how) = match stop {
         None => (paint.good("✓"), ""),
         Some(Stop::Interrupted) => (paint.attention("■"), "interrupted"),
-        Some(Stop::Failed | Stop::Question | Stop::Tolerated | Stop::Refused) => {
-            (paint.bad("✗"), "failed")
-        }
+        Some(Stop::Failed | Stop::Question | Stop::Tolerated) => (paint.bad("✗"), "failed"),
     };
     let Some(columns) = form.columns else {
         let outcome = outcome.map(|text| format!(" ({text})")).unwrap_or_default();

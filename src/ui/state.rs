@@ -179,7 +179,6 @@ impl State {
             Event::LastTimes(times) => self.last_times.extend(times),
             Event::ToCome(phases) => self.to_come.clone_from(phases),
             Event::RunStarted(_)
-            | Event::AuthorizedKeys(_)
             | Event::ImageChosen(_)
             | Event::ImageDone(_)
             | Event::Next(_)
@@ -276,7 +275,7 @@ impl State {
 
     fn end(&mut self, phase: Phase, took: Duration, stop: Option<Stop>) {
         self.current.take_if(|current| current.phase == phase);
-        if matches!(stop, Some(Stop::Failed | Stop::Refused | Stop::Interrupted)) {
+        if matches!(stop, Some(Stop::Failed | Stop::Interrupted)) {
             self.to_come.clear();
         }
         // After an answer a phase is done again.

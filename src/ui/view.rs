@@ -167,7 +167,7 @@ impl View {
                 let failed = ended.filter(|one| match one.stop {
                     Some(Stop::Question) => true,
                     Some(Stop::Failed) => !self.has_header,
-                    None | Some(Stop::Interrupted | Stop::Tolerated | Stop::Refused) => false,
+                    None | Some(Stop::Interrupted | Stop::Tolerated) => false,
                 });
                 let failed = failed.flat_map(|one| self.failed(one));
                 let slowest = lines::slowest(&self.state).filter(|_| all);
@@ -189,7 +189,6 @@ impl View {
             | Event::Console(_)
             | Event::LastTimes(_)
             | Event::ToCome(_)
-            | Event::AuthorizedKeys(_)
             | Event::Nix(_)
             | Event::TerminalGiven
             | Event::Suspended

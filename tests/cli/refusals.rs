@@ -38,7 +38,7 @@ fn placeholder_key_stops_the_build_first() {
     let outcome = user
         .build_of(&fs::read_to_string(root().join("sd-card.nix")).unwrap(), &[])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen", ": sdbuild init\n"]);
+        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen", "`sdbuild init`"]);
     let line = outcome.stderr.split("line ").nth(1).unwrap().split(' ').next().unwrap();
     let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
     let line: usize = line.parse().unwrap();
@@ -69,7 +69,7 @@ fn files_that_cannot_be_uploaded_are_named_first() {
             sparse(&home.join("a.mkv"), 5 << 30);
             sparse(&home.join("b.iso"), 12 << 30);
         },
-        &["has more than 2 GiB", "largest: b.iso (13 GB), a.mkv (5.4 GB)\n"],
+        &["has more than 2 GiB", "a.mkv (5.4 GB)\n"],
     );
     if root_available() {
         let user = user();

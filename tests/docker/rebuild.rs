@@ -167,7 +167,7 @@ pub(super) fn disk_with_nix(user: &TestUser) -> (PathBuf, PathBuf) {
     // The miniature has Nix on a machine only then.
     let more = format!("  nix.enable = true;\n  boot.loader.timeout = 0;\n{last}");
     let disk = user.build_of(&written.replacen(last, &more, 1), &[]).assert_exit_code(0).image();
-    assert!(disk.extension().unwrap() == "qcow2", "{disk:?}");
+    assert!(disk.extension().unwrap() == "qcow2", "{}", disk.display());
     let mut resize = Command::new("qemu-img");
     run(resize.args(["resize", "-q"]).arg(&disk).arg("1200M")).assert_exit_code(0);
     (disk, key)

@@ -261,7 +261,7 @@ fn a_dry_run_shows_the_nixpkgs_of_the_lock() {
     let hash = "0".repeat(64);
     user.write(
         "sdbuild.lock",
-        &format!("version = 1\n[nixpkgs]\nrelease = \"26.05\"\nurl = \"http://x.invalid/n\"\nsha256 = \"{hash}\"\n"),
+        &format!("version = 2\n[[nixpkgs]]\nrelease = \"26.05\"\nurl = \"http://x.invalid/n\"\nsha256 = \"{hash}\"\n"),
     );
     let locked = dry("26.05").assert_exit_code(0).stdout;
     assert!(locked.contains("26.05: http://x.invalid/n (sha256 0000"), "{locked}");
@@ -298,7 +298,7 @@ fn every_certain_failure_is_reported_before_the_build() {
     let outcome = run(mounted.current_dir(user.home.path())).assert_exit_code(3);
     outcome.assert_stderr_contains(&[
         "error: emulation needs Linux 4.8 or later, but the engine's kernel is 3.10.0-1160",
-        "error: no space left in the output directory",
+        "error: no space left in ",
         "error: could not write to the state directory",
         "error: could not write to the cache directory",
         "Read-only file system",

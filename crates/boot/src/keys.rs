@@ -1,8 +1,7 @@
-//! Who logs in, with which private keys, and what keeps ssh from using one: reported before anything boots, or is built, because
-//! afterwards it looks as if the image refused the key.
+//! Who logs in, with which private keys, and what keeps ssh from using one: reported before anything boots, because afterwards it looks as if the image refused the key.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -243,59 +242,6 @@ fn is_in(file: &Path, accepted: &[&str]) -> bool {
     text.lines()
         .filter_map(key_of)
         .any(|key| accepted.contains(&key))
-}
-
-/// The keys of a login that does not name one: `~/.ssh`, and the programs that tell whether they can be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyCheck {
-    dir: PathBuf,
-    /// The value of `PATH`.
-    path: OsString,
-}
-
-impl KeyCheck {
-    /// The keys of the login of `request`; `None` if it has no login, or names the key.
-    pub fn of(request: &BootRequest) -> Option<Self> {
-        let login = request.login.as_ref().filter(|login| login.key.is_none());
-        let (home, _) = request.home.as_ref().zip(login)?;
-        Some(Self {
-            dir: home.join(".ssh"),
-            path: request.path.clone(),
-        })
-    }
-
-    /// Why a login can hardly succeed on an image that accepts the public keys `accepted`: ssh could use none of the user's that
-    /// are among them, or none is. Blocks for as long as the programs of OpenSSH run.
-    pub fn with_accepted(&self, accepted: &[String]) -> Option<Failure> {
-        match keys_for(&accepted.join("\n"), &self.dir, &self.path) {
-            Err(failure) => Some(failure),
-            Ok(keys) if keys.is_empty() && !self.has_other_keys() => Some(
-                Failure::usage(format!(
-                    "the image accepts none of the keys in {}",
-                    self.dir.display()
-                ))
-                .hint("add the line of a public key (ls ~/.ssh/*.pub) to the configuration, or name the private key with --login-key"),
-            ),
-            Ok(_) => None,
-        }
-    }
-
-    /// Whether ssh may have keys that are not in the directory: the user's configuration names some, or ssh-agent has some.
-    fn has_other_keys(&self) -> bool {
-        let configured = plain_file::read_text(&self.dir.join("config"), MAX_KEY_BYTES);
-        let names_keys = |line: &str| line.trim_start().to_lowercase().starts_with("identityfile");
-        configured.is_ok_and(|text| text.lines().any(names_keys)) || agent_may_have_keys(&self.path)
-    }
-}
-
-/// Whether ssh-agent has a key, as far as is known.
-fn agent_may_have_keys(path: &OsStr) -> bool {
-    // Exit status 1 of ssh-add: the agent has none; 2: it does not run (`ssh-add(1)`).
-    match run("ssh-add", &["-l"], None, path) {
-        Some(listed) => listed.status.success(),
-        // It is not installed, or the agent does not answer.
-        None => find_program("ssh-add", path).is_some(),
-    }
 }
 
 /// Completes the login of `request`: its user, if none was named, and `keys`, if there are none, with those of the user's that the

@@ -22,7 +22,6 @@ mod tools;
 mod wait;
 
 pub use container::ContainerOptions;
-pub use keys::KeyCheck;
 pub use outcome::{Reached, memory_advice};
 pub use process::become_program;
 pub use request::{BootMethod, BootRequest, DEFAULT_SSH_PORT, Login};

@@ -1,7 +1,5 @@
 //! A build: the steps from container images to the image file, in their order.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::build_mode::Product;
@@ -17,14 +15,12 @@ use crate::emulation::Emulation;
 use crate::last_times::{last_times, note_times};
 use crate::output::{Image, UnchangedImage};
 use crate::plan::Plan;
-use crate::remote_builder::RemoteBuilder;
 use crate::run_context::{Outcome, RunContext, Scope, with_cleanup};
 use crate::{builder_step, remote_builders, source};
 use sdbuild_core::compression::Compression;
 use sdbuild_core::context::Context;
-use sdbuild_core::event::{Event, Events, Phase};
+use sdbuild_core::event::{Event, Phase};
 use sdbuild_core::failure::{Class, Failure};
-use sdbuild_core::nix_event::NixEvent;
 use sdbuild_core::timings::Timings;
 
 /// Carries out `plan`. `timings` holds how long the phases took that `context` reported so far; the manifest
@@ -36,14 +32,12 @@ pub async fn build(
 ) -> Result<Outcome<Image>, Failure> {
     // Those of the manifest have the time of the copy before it has ended.
     let phases = Timings::default();
-    let places = BuildPlaces::new(&plan.request.resources.builders.machines);
     let context = &Context {
-        events: places.listen(&phases.listen(&context.events)),
+        events: phases.listen(&context.events),
         ..context.clone()
     };
-    let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
-        Box::pin(steps(run, scope, timings, &places)).await
-    };
+    let steps =
+        async |run: &RunContext<'_>, scope: &mut Scope| Box::pin(steps(run, scope, timings)).await;
     let built = Box::pin(with_cleanup(plan, context, steps)).await?;
     // Without it the next build shows no earlier time.
     let state_dir = &plan.request.common.state_dir;
@@ -53,15 +47,10 @@ pub async fn build(
 
 /// Builds the system of `plan`, which [`plan_system`](crate::plan_system) made: its store path, which stays on the store volume.
 pub async fn build_system(plan: &Plan, context: &Context) -> Result<Outcome<String>, Failure> {
-    let places = BuildPlaces::new(&plan.request.resources.builders.machines);
-    let context = &Context {
-        events: places.listen(&context.events),
-        ..context.clone()
-    };
     let steps =
         async |run: &RunContext<'_>, scope: &mut Scope| match Box::pin(begin(run, scope)).await? {
             Beginning::Ready(ready) => {
-                let built = Box::pin(run_builder(run, scope, *ready, &places)).await?;
+                let built = Box::pin(run_builder(run, scope, *ready)).await?;
                 Ok(built.result.out_path)
             }
             Beginning::UpToDate(_) => Err(Failure::message(
@@ -76,7 +65,6 @@ async fn steps(
     run: &RunContext<'_>,
     scope: &mut Scope,
     timings: &Timings,
-    places: &BuildPlaces,
 ) -> Result<Image, Failure> {
     let ready = match Box::pin(begin(run, scope)).await? {
         Beginning::Ready(ready) => *ready,
@@ -94,7 +82,7 @@ async fn steps(
     let BuiltWith {
         result: built,
         images,
-    } = Box::pin(run_builder(run, scope, ready, places)).await?;
+    } = Box::pin(run_builder(run, scope, ready)).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.
     let (image, ()) = tokio::join!(
@@ -115,7 +103,6 @@ async fn run_builder(
     run: &RunContext<'_>,
     scope: &mut Scope,
     ready: Ready,
-    places: &BuildPlaces,
 ) -> Result<BuiltWith, Failure> {
     let Ready {
         job,
@@ -127,18 +114,8 @@ async fn run_builder(
     let state_dir = &run.plan.request.common.state_dir;
     let last = last_times(state_dir, &configuration_id(run.plan));
     run.context.events.emit(Event::LastTimes(last));
-    let image = prepared.image();
-    let refused = async {
-        match run.plan.request.target.product {
-            Product::Image => copy_out::refuse_early(run, image).await,
-            Product::System => std::future::pending().await,
-        }
-    };
-    let building = builder_step::build(run, prepared, (&images, emulation), scope, refused);
+    let building = builder_step::build(run, prepared, (&images, emulation), scope);
     let result = Box::pin(building).await?;
-    if let Some(summary) = places.summary() {
-        run.context.events.notice(summary);
-    }
     Ok(BuiltWith { result, images })
 }
 
@@ -267,75 +244,6 @@ impl Ready {
     }
 }
 
-/// Number of derivations built on each machine.
-#[derive(Clone, Debug)]
-pub(super) struct BuildPlaces {
-    /// The addresses of the remote builders.
-    addresses: Arc<Vec<String>>,
-    counts: Arc<Mutex<Counts>>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    /// The builds that run, each with the number of its remote builder; `None` for this machine.
-    running: HashMap<u64, Option<usize>>,
-    /// Builds that ended, in the same way.
-    ended: HashMap<Option<usize>, u64>,
-}
-
-impl BuildPlaces {
-    /// Counts for `machines`, which may be none.
-    pub(super) fn new(machines: &[RemoteBuilder]) -> Self {
-        Self {
-            addresses: Arc::new(machines.iter().map(RemoteBuilder::address).collect()),
-            counts: Arc::default(),
-        }
-    }
-
-    /// Counts in the events emitted to the result, and passes them on to `events`.
-    pub(super) fn listen(&self, events: &Events) -> Events {
-        let (places, events) = (self.clone(), events.clone());
-        Events::new(move |event| {
-            if let Event::Nix(event) = &event {
-                places.count(event);
-            }
-            events.emit(event);
-        })
-    }
-
-    fn count(&self, event: &NixEvent) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let NixEvent::BuildStarted { id, machine, .. } = event {
-            // Nix names it with its parameters.
-            let named = |address: &String| {
-                let rest = machine.strip_prefix(address.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('?'))
-            };
-            counts
-                .running
-                .insert(*id, self.addresses.iter().position(named));
-        } else if let NixEvent::Stopped { id } = event
-            && let Some(place) = counts.running.remove(id)
-        {
-            *counts.ended.entry(place).or_default() += 1;
-        }
-    }
-
-    /// How many derivations were built where; `None` without remote builders, or if nothing was built.
-    pub(super) fn summary(&self) -> Option<String> {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.addresses.is_empty() || counts.ended.is_empty() {
-            return None;
-        }
-        let of = |place| counts.ended.get(&place).copied().unwrap_or(0);
-        let remote = self.addresses.iter().enumerate();
-        let remote = remote.map(|(number, address)| format!("{} on {address}", of(Some(number))));
-        let here = format!("{} on the engine's machine", of(None));
-        let all: Vec<_> = remote.chain([here]).collect();
-        Some(format!("derivations built: {}", all.join(", ")))
-    }
-}
-
 /// What a build would do, for `--dry-run`: subject and text, in the order of the steps.
 pub fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let steps = [
@@ -350,44 +258,4 @@ pub fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         .into_iter()
         .flat_map(|describe| describe(plan))
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn builds_are_counted_where_they_were_built() {
-        let machines = [
-            "ssh-ng://a@one x",
-            "ssh-ng://a@one:22 x",
-            "ssh://b@two?compress=true x",
-        ];
-        let machines = machines.map(|line| line.parse().unwrap());
-        let places = BuildPlaces::new(&machines);
-        assert_eq!(places.summary(), None);
-        let events = places.listen(&Events::none());
-        let started = |id, machine: &str| {
-            let (derivation, machine) = (String::new(), machine.to_owned());
-            events.emit(Event::Nix(NixEvent::BuildStarted {
-                id,
-                derivation,
-                machine,
-            }));
-        };
-        started(1, "ssh-ng://a@one:22");
-        started(2, "ssh://b@two?compress=true");
-        started(3, "");
-        started(4, "ssh-ng://a@one:22");
-        for id in [1, 2, 3, 9] {
-            events.emit(Event::Nix(NixEvent::Stopped { id }));
-        }
-        assert_eq!(
-            places.summary().unwrap(),
-            "derivations built: 0 on ssh-ng://a@one, 1 on ssh-ng://a@one:22, 1 on ssh://b@two, 1 on the engine's machine"
-        );
-        started(5, "");
-        events.emit(Event::Nix(NixEvent::Stopped { id: 5 }));
-        assert!(BuildPlaces::new(&[]).summary().is_none());
-    }
 }

@@ -16,7 +16,6 @@ use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_image::image_format::{Format, Maker};
 use sdbuild_nix::cli_module::CliModule;
-use sdbuild_nix::flake_lock::Lock;
 use sdbuild_nix::known_repository::release_in;
 use sdbuild_nix::layout;
 use sdbuild_nix::user_files::UserFiles;
@@ -44,7 +43,7 @@ pub(crate) struct ResolvedNixpkgs {
 #[derive(Clone, Debug)]
 pub(crate) struct BuildSource {
     /// The source.
-    source: Source,
+    pub(super) source: Source,
     /// What the command line adds to it.
     cli_module: CliModule,
     /// The nixpkgs of `<nixpkgs>`; `None` if the source names its own.
@@ -63,7 +62,7 @@ impl Source {
     }
 
     /// The source as messages name it: `the configuration pi/sd-card.nix`, `the flake ../pi`.
-    fn in_words(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         match self {
             Self::Module(file) => file.in_words(),
             Self::Flake(flake) => flake.reference().in_words(),
@@ -86,24 +85,16 @@ impl Source {
         }
     }
 
-    /// The same of what has the source, and the name of the configuration in it, if it may have several and one was named.
-    pub(crate) fn place_and_name(&self) -> (OsString, Option<String>) {
-        match self {
-            Self::Module(_) => (self.identity(), None),
-            Self::Flake(flake) => (flake.place().into(), flake.configuration_name()),
-        }
-    }
-
-    /// Location of the flake; `None` for a module file.
-    pub(crate) fn flake_location(&self) -> Option<String> {
+    /// The flake, if it is one.
+    pub(super) fn flake(&self) -> Option<&Flake> {
         match self {
             Self::Module(_) => None,
-            Self::Flake(flake) => Some(flake.location()),
+            Self::Flake(flake) => Some(flake),
         }
     }
 
     /// What replaces the directory of the source in messages: empty or with a slash at the end.
-    fn shown_dir(&self) -> String {
+    pub(super) fn shown_dir(&self) -> String {
         match self {
             Self::Module(file) => file.shown_dir().to_owned(),
             Self::Flake(flake) => flake.shown_dir(),
@@ -153,34 +144,18 @@ impl BuildSource {
 
     /// What is in the place of inputs of the flake and stays on the store volume.
     pub(super) fn input_trees(&self) -> Vec<InputTree> {
-        match &self.source {
-            Source::Module(_) => Vec::new(),
-            Source::Flake(flake) => flake.input_trees(),
-        }
+        self.flake().map(Flake::input_trees).unwrap_or_default()
     }
 
-    /// The source as the user named it.
-    pub(crate) fn shown(&self) -> String {
-        self.source.shown()
-    }
-
-    /// The source without any path of this machine, for the manifest.
-    pub(crate) fn public_name(&self) -> String {
-        self.source.public_name()
-    }
-
-    /// Whether the source is a flake.
-    pub(super) fn is_flake(&self) -> bool {
-        matches!(self.source, Source::Flake(_))
+    /// The flake, if the source is one.
+    pub(super) fn flake(&self) -> Option<&Flake> {
+        self.source.flake()
     }
 
     /// Whether what is uploaded decides what is evaluated: all but a flake that the builder fetches, or that has inputs in the
     /// place of others.
     pub(super) fn is_uploaded(&self) -> bool {
-        match &self.source {
-            Source::Module(_) => true,
-            Source::Flake(flake) => flake.is_uploaded(),
-        }
+        self.flake().is_none_or(Flake::is_uploaded)
     }
 
     /// The release of the nixpkgs of `<nixpkgs>`, such as `26.05` or `unstable`, as far as its lock entry tells it.
@@ -190,41 +165,6 @@ impl BuildSource {
         requested
             .and_then(release_in)
             .or_else(|| release_in(&locked.url))
-    }
-
-    /// The names of the inputs that the command line overrides.
-    pub(crate) fn overridden_inputs(&self) -> Vec<String> {
-        match &self.source {
-            Source::Module(_) => Vec::new(),
-            Source::Flake(flake) => {
-                let inputs = flake.overridden_inputs().into_iter();
-                inputs.map(str::to_owned).collect()
-            }
-        }
-    }
-
-    /// The inputs that the command line replaces by a flake elsewhere, and its reference.
-    pub(super) fn remote_overrides(&self) -> Vec<(String, String)> {
-        match &self.source {
-            Source::Module(_) => Vec::new(),
-            Source::Flake(flake) => flake.remote_overrides(),
-        }
-    }
-
-    /// What helps where an input could not be fetched, as Nix `said`.
-    pub(super) fn hint_for_input(&self, said: &str) -> Option<String> {
-        match &self.source {
-            Source::Module(_) => None,
-            Source::Flake(flake) => flake.hint_for_input(said),
-        }
-    }
-
-    /// The lock of a flake, as far as it is known without Nix.
-    pub(super) fn lock(&self) -> Option<Lock> {
-        match &self.source {
-            Source::Module(_) => None,
-            Source::Flake(flake) => flake.lock(),
-        }
     }
 
     /// The size of the source's own files that are uploaded, in bytes.
@@ -245,22 +185,10 @@ impl BuildSource {
         &self.cli_module
     }
 
-    /// The source as messages name it.
-    pub(super) fn in_words(&self) -> String {
-        self.source.in_words()
-    }
-
     /// References that the builder uses for the source, and how the user wrote them.
     pub(super) fn shown_references(&self) -> Vec<(String, String)> {
-        match &self.source {
-            Source::Module(_) => Vec::new(),
-            Source::Flake(flake) => vec![(flake.url(), flake.reference().text.clone())],
-        }
-    }
-
-    /// What replaces the directory of the source in messages: empty or with a slash at the end.
-    pub(super) fn shown_dir(&self) -> String {
-        self.source.shown_dir()
+        let reference = |flake: &Flake| (flake.url(), flake.reference().text.clone());
+        self.flake().map(reference).into_iter().collect()
     }
 
     /// Environment variables of the builder that belong to the source: name and value. In a shell, `NIX_PATH` includes the

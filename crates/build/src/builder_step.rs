@@ -174,27 +174,18 @@ fn store_volume(store: &str, image: &BuilderImage) -> String {
     format!("{store}-{}", id.get(..12).unwrap_or(id))
 }
 
-/// Builds in the prepared builder under `emulation`, which was set up with `images`. `refused` ends the build with a failure; the
-/// builder is stopped with the scope.
+/// Builds in the prepared builder under `emulation`, which was set up with `images`.
 pub(crate) async fn build(
     run: &RunContext<'_>,
     prepared: PreparedBuilder,
     (images, emulation): (&ContainerImages, Emulation),
     scope: &Scope,
-    refused: impl Future<Output = Failure>,
 ) -> Result<BuildResult, Failure> {
     let Context { cancel, events } = run.context;
     let lost = scope.lease().map(Lease::lost);
     let lost_handler = emulation::is_lost(run, images, emulation, scope);
     let build = Box::pin(prepared.build(lost_handler, cancel, events));
     let build = warn_when_lost(build, lost, events);
-    let build = async {
-        tokio::select! {
-            biased;
-            done = build => done,
-            failure = refused => Err(failure),
-        }
-    };
     run.context.phase(Phase::Build, build).await
 }
 

@@ -1,20 +1,17 @@
 //! The files of a configuration's directory: listed and checked once, before anything is started, and packed later.
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
+use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use std::{fs, io};
 
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
-use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::failure::{Failure, OrFail};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::plain_file;
 use sdbuild_core::plain_file::{FileId, is_gone};
-use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_nix::ignore_rules::{IGNORE_HINT, walk};
 
@@ -23,9 +20,6 @@ use crate::stored_tree::TreeFiles;
 pub(super) use pack::Packed;
 
 mod pack;
-
-/// How long a directory that is too large is walked on, to name its largest files.
-const SURVEY_TIME: Duration = Duration::from_secs(3);
 
 /// What is said when hidden files are left out.
 pub(super) const HOME_WARNING: &str = "the configuration is in your home directory, and sdbuild uploads everything there \
@@ -134,7 +128,7 @@ impl ConfigDir {
         if let Some(warning) = lister.sizes.warning().filter(|_| !is_input) {
             events.warn(warning);
         }
-        let bytes = lister.sizes.bytes();
+        let bytes = lister.sizes.bytes;
         let mut entries = lister.entries;
         entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
         Ok(Self {
@@ -181,14 +175,14 @@ impl Lister<'_> {
     /// Adds everything that is uploaded.
     fn add_all(
         &mut self,
-        mut paths: impl Iterator<Item = Result<PathBuf, Failure>>,
+        paths: impl Iterator<Item = Result<PathBuf, Failure>>,
     ) -> Result<(), Failure> {
-        while let Some(path) = paths.next() {
+        for path in paths {
             self.check_cancelled()?;
             let entry = path.and_then(|path| self.entry(&path))?;
             self.entries.extend(entry);
             if self.sizes.are_too_large() {
-                return Err(self.too_large(paths));
+                return Err(self.sizes.failure(self.root, self.is_input));
             }
         }
         Ok(())
@@ -208,23 +202,6 @@ impl Lister<'_> {
         let dirs = dirs.map(|(name, _)| (name, EntryKind::Directory));
         self.entries.extend(dirs);
         self.add_all(existing.into_iter())
-    }
-
-    /// The failure of a directory that is too large. Counts the remaining `paths` first, for a limited time, so that the
-    /// really largest files are named.
-    fn too_large(&mut self, paths: impl Iterator<Item = Result<PathBuf, Failure>>) -> Failure {
-        let until = Instant::now() + SURVEY_TIME;
-        for path in paths.flatten() {
-            if Instant::now() > until || self.cancel.is_cancelled() {
-                break;
-            }
-            let relative = path.strip_prefix(self.root).unwrap_or(&path);
-            if let Ok(meta) = path.symlink_metadata() {
-                let size = if meta.is_file() { meta.len() } else { 0 };
-                self.sizes.add(&relative.to_string_lossy(), size);
-            }
-        }
-        self.sizes.failure(self.root, self.is_input)
     }
 
     fn check_cancelled(&self) -> Result<(), Failure> {
@@ -263,7 +240,9 @@ impl Lister<'_> {
                 if is_gone(&opened) {
                     return Ok(None);
                 }
-                opened.map_err(|error| self.not_readable(path, &name, &meta, error))?;
+                opened
+                    .or_usage(format!("read {}", shown_path(path)))
+                    .map_err(|failure| failure.hint(IGNORE_HINT))?;
             }
             EntryKind::File
         } else {
@@ -275,18 +254,6 @@ impl Lister<'_> {
         let size = if meta.is_file() { meta.len() } else { 0 };
         self.sizes.add(&name, size);
         Ok(Some((name, kind)))
-    }
-
-    /// The file `name` cannot be read: how to make it readable, or to do without it if the configuration is not that file.
-    fn not_readable(&self, path: &Path, name: &str, meta: &Metadata, error: io::Error) -> Failure {
-        let remedy = make_readable(path, meta, &error);
-        let failure =
-            Failure::new(Class::Usage, error).context(format!("read {}", shown_path(path)));
-        let failure = remedy.into_iter().fold(failure, Failure::hint);
-        if self.always.iter().any(|needed| needed == name) {
-            return failure;
-        }
-        failure.hint(IGNORE_HINT)
     }
 
     /// The path below the root as text.
@@ -312,33 +279,6 @@ impl Lister<'_> {
         }
         Ok(())
     }
-}
-
-/// How to make the file `path` readable, whose metadata are `meta`, after this `error`; `None` if it is not about rights.
-fn make_readable(path: &Path, meta: &Metadata, error: &io::Error) -> Option<String> {
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return None;
-    }
-    let file = quoted(&shown_path(path));
-    let me = nix::unistd::geteuid();
-    if meta.uid() == me.as_raw() {
-        return Some(format!("make it readable: chmod u+r {file}"));
-    }
-    let user = nix::unistd::User::from_uid(me).ok().flatten();
-    let user = user.map_or_else(|| me.to_string(), |user| user.name);
-    Some(format!(
-        "make it yours: sudo chown {} {file}",
-        quoted(&user)
-    ))
-}
-
-/// The configuration `path` cannot be read after this `error`: how to make it readable.
-pub(crate) fn configuration_not_readable(path: &Path, error: io::Error) -> Failure {
-    let meta = path.metadata().ok();
-    let remedy = meta.and_then(|meta| make_readable(path, &meta, &error));
-    let failure = Failure::new(Class::Usage, error)
-        .context(format!("read the configuration {}", path.display()));
-    remedy.into_iter().fold(failure, Failure::hint)
 }
 
 /// Whether everything above the file `name` is a directory, and no symbolic link; `known` keeps what was found.
@@ -422,8 +362,6 @@ const MAX_ENTRIES: u64 = 200_000;
 const MAX_NAMED: usize = 5;
 /// Smaller files are not named.
 const LARGE_FILE: u64 = 1_000_000;
-/// Directories whose files are counted.
-const MAX_COUNTED: usize = 10_000;
 const OWN_DIR_HINT: &str = "move the configuration into its own directory";
 const OWN_INPUT_HINT: &str = "name a directory that has only the input";
 
@@ -434,8 +372,6 @@ struct Sizes {
     entries: u64,
     /// Size and name of the largest files, the largest first.
     largest: Vec<(u64, String)>,
-    /// Files and directories by the first component of their path.
-    by_top: BTreeMap<String, u64>,
 }
 
 impl Sizes {
@@ -443,23 +379,12 @@ impl Sizes {
     fn add(&mut self, name: &str, size: u64) {
         self.bytes = self.bytes.saturating_add(size);
         self.entries += 1;
-        let top = name.split('/').next().unwrap_or(name);
-        if let Some(count) = self.by_top.get_mut(top) {
-            *count += 1;
-        } else if self.by_top.len() < MAX_COUNTED {
-            self.by_top.insert(top.to_owned(), 1);
-        }
         let smallest = self.largest.get(MAX_NAMED - 1).map_or(0, |(size, _)| *size);
         if size >= LARGE_FILE.max(smallest) {
             self.largest.push((size, name.to_owned()));
             self.largest.sort_by(|a, b| b.cmp(a));
             self.largest.truncate(MAX_NAMED);
         }
-    }
-
-    /// The size of all files in bytes.
-    fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// Whether the directory is too large to be uploaded.
@@ -470,10 +395,10 @@ impl Sizes {
     /// The failure for the directory `root`, which is too large: the configuration's, or that of an input of a flake.
     fn failure(&self, root: &Path, is_input: bool) -> Failure {
         let root = root.display();
-        let (excess, largest) = if self.bytes > MAX_UPLOAD_BYTES {
-            ("more than 2 GiB", self.largest())
+        let excess = if self.bytes > MAX_UPLOAD_BYTES {
+            "more than 2 GiB"
         } else {
-            ("more than 200,000 files", self.fullest())
+            "more than 200,000 files"
         };
         let (whose, what_to_do) = if is_input {
             ("the input's", OWN_INPUT_HINT)
@@ -484,8 +409,19 @@ impl Sizes {
         Failure::usage(text)
             .hint(format!("{what_to_do}: the whole directory is uploaded"))
             .hint(format!(
-                "or list what the build does not need in .sdbuildignore; largest: {largest}"
+                "or list what the build does not need in .sdbuildignore{}",
+                self.largest()
             ))
+    }
+
+    /// The largest files that were seen, as the end of a hint.
+    fn largest(&self) -> String {
+        let shown = |(size, name): &(u64, String)| format!("{name} ({})", human_bytes(*size));
+        let all: Vec<_> = self.largest.iter().map(shown).collect();
+        match all.as_slice() {
+            [] => String::new(),
+            all => format!("; the largest so far: {}", all.join(", ")),
+        }
     }
 
     /// The warning of a directory that is larger than it should be.
@@ -493,37 +429,11 @@ impl Sizes {
         (self.bytes > WARN_BYTES).then(|| {
             format!(
                 "the configuration's directory has {}, and sdbuild uploads all of it: {OWN_DIR_HINT}, or list what the build \
-                 does not need in .sdbuildignore; largest: {}",
+                 does not need in .sdbuildignore{}",
                 human_bytes(self.bytes),
                 self.largest()
             )
         })
-    }
-
-    /// The largest files; if none is large, where most files are.
-    fn largest(&self) -> String {
-        if self.largest.is_empty() {
-            return self.fullest();
-        }
-        let shown = |(size, name): &(u64, String)| format!("{name} ({})", human_bytes(*size));
-        self.largest
-            .iter()
-            .map(shown)
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-
-    /// The directory with the most files, for a hint.
-    fn fullest(&self) -> String {
-        let mut tops: Vec<_> = self.by_top.iter().collect();
-        tops.sort_by(|(_, a), (_, b)| b.cmp(a));
-        let shown = |(name, count): &(&String, &u64)| format!("{name} ({count} files)");
-        let several = tops.iter().filter(|(_, count)| **count > 1);
-        let several: Vec<_> = several.take(MAX_NAMED).map(shown).collect();
-        if several.is_empty() {
-            return format!("{} files in the directory itself", self.entries);
-        }
-        several.join(", ")
     }
 }
 

@@ -8,20 +8,18 @@
 //! configuration file itself is always uploaded. Symbolic links that stay inside the directory are uploaded as links,
 //! all others are refused.
 
-use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
-use sdbuild_core::failure::{Class, Failure, OrFail};
+use sdbuild_core::failure::{Failure, OrFail};
 use sdbuild_core::parent_dir::parent_dir;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::{shown_dir, shown_path};
 use sdbuild_core::terminal::output_files;
-use sdbuild_image::image_name::{is_image, is_output};
-use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text, flakes_below};
-use sdbuild_nix::flake_file::may_have_configuration;
+use sdbuild_image::image_name::is_output;
+use sdbuild_nix::configuration_file::{FLAKE_FILE, flakes_below};
 
 use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
 use super::config_dir::{Files, Selection};
@@ -35,8 +33,6 @@ pub struct Configuration {
     /// The path below the root.
     file: String,
     shown: String,
-    /// The symbolic link that the user named, if it leads out of its directory.
-    link: Option<String>,
     home: bool,
 }
 
@@ -54,22 +50,17 @@ impl Configuration {
         home: Option<&Path>,
     ) -> Result<Self, Failure> {
         let shown = path.display();
-        let meta = fs::metadata(path).map_err(|error| not_readable(path, error))?;
+        let meta = fs::metadata(path)
+            .or_usage(format!("read the configuration {shown}"))
+            .map_err(|failure| failure.hint(other_configuration(path)))?;
         if !meta.is_file() {
-            let problem = if meta.is_dir() {
-                "is a directory"
-            } else {
-                "is not a file"
-            };
-            let failure = Failure::usage(format!("the configuration {shown} {problem}"));
-            let inner = path.join(CONFIG_NAME);
-            return Err(failure.hint(if inner.is_file() {
-                format!("name the file: --config {}", quoted(&shown_path(&inner)))
-            } else {
-                "name a file with a NixOS configuration".to_owned()
-            }));
+            let text = format!("the configuration {shown} is not a file");
+            return Err(Failure::usage(text).hint("name a file with a NixOS configuration"));
         }
-        refuse_output(path)?;
+        if is_output(path) {
+            let text = format!("{shown} was written by a build and is not a configuration");
+            return Err(Failure::usage(text));
+        }
         let (dir, name) = split_path(path).or_usage(format!("read the configuration {shown}"))?;
         let (root, name, shown_root) = match root {
             None => (dir.clone(), PathBuf::from(name), shown_parent(path, &dir)),
@@ -87,7 +78,6 @@ impl Configuration {
         }
         let home = has_home(&root, home);
         Ok(Self {
-            link: leads_out(path, &dir).then(|| shown_path(path)),
             shown: shown_root,
             dir,
             file: file.to_owned(),
@@ -121,27 +111,15 @@ impl Configuration {
         &self.shown
     }
 
-    /// The configuration as messages name it, with the link that the user named.
+    /// The configuration as messages name it.
     pub(super) fn in_words(&self) -> String {
-        let shown = format!("{}{}", self.shown, self.file);
-        match &self.link {
-            Some(link) => format!("the configuration {shown}, to which {link} links"),
-            None => format!("the configuration {shown}"),
-        }
+        format!("the configuration {}{}", self.shown, self.file)
     }
 
     /// Lists the directory; warns about large directories and files that are not uploaded.
     pub(super) fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
         if self.home {
             events.warn(HOME_WARNING);
-        }
-        // Otherwise the user has said which directory is uploaded.
-        if let Some(link) = self.link.as_ref().filter(|_| self.root == self.dir) {
-            let target = self.path();
-            events.notice(format!(
-                "{link} is a link to {}, so the files beside its target are uploaded",
-                target.display()
-            ));
         }
         let selection = Selection {
             files: Files::NotIgnored {
@@ -153,6 +131,19 @@ impl Configuration {
         };
         ConfigDir::collect(&self.root, selection, cancel, events)
     }
+}
+
+/// What the directory of `path`, which cannot be read, has in its place.
+fn other_configuration(path: &Path) -> String {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    if directory.join(FLAKE_FILE).is_file() {
+        let shown = shown_path(directory);
+        let shown = if shown.is_empty() { "." } else { &shown };
+        return format!("a {FLAKE_FILE} is there: --flake {}", quoted(shown));
+    }
+    flakes_below(directory).unwrap_or_else(|| {
+        "`sdbuild init` writes a configuration into the current directory".to_owned()
+    })
 }
 
 /// The directory `root`, the path of `file` below it, and the directory as messages show it.
@@ -183,14 +174,6 @@ fn split_path(path: &Path) -> std::io::Result<(PathBuf, std::ffi::OsString)> {
     Ok((dir, name))
 }
 
-/// Whether `path` is a symbolic link to a file in another directory, `dir`.
-fn leads_out(path: &Path, dir: &Path) -> bool {
-    path.is_symlink()
-        && parent_dir(path)
-            .canonicalize()
-            .is_ok_and(|own| !dir.starts_with(own))
-}
-
 /// The directory of `path` for messages, with a slash at the end or empty; `root` when a link led elsewhere.
 fn shown_parent(path: &Path, root: &Path) -> String {
     let parent = path.parent().unwrap_or(Path::new(""));
@@ -201,73 +184,10 @@ fn shown_parent(path: &Path, root: &Path) -> String {
     shown_dir(if same { parent } else { root })
 }
 
-/// Refuses what a build wrote.
-fn refuse_output(path: &Path) -> Result<(), Failure> {
-    if !is_output(path) {
-        return Ok(());
-    }
-    let shown = path.display();
-    let name = path.file_name().map(OsStr::to_string_lossy);
-    if !name.is_some_and(|name| is_image(&name)) {
-        let text = format!("{shown} was written by a build and is not a configuration");
-        return Err(Failure::usage(text));
-    }
-    let name = quoted(&shown_path(path));
-    let text = format!("{shown} is an image, not a configuration");
-    let hint = format!(
-        "that is an image. `sdbuild boot {name}` starts it, and `sdbuild flash {name}` writes it to a card"
-    );
-    Err(Failure::usage(text).hint(hint))
-}
-
-/// The configuration `path` cannot be read, with the hint that fits best.
-fn not_readable(path: &Path, error: io::Error) -> Failure {
-    let is_missing = error.kind() == io::ErrorKind::NotFound;
-    let failure = Failure::new(Class::Usage, error)
-        .context(format!("read the configuration {}", path.display()));
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    if !is_missing {
-        return failure.hint("the file and its directory must be readable");
-    }
-    if let Ok(target) = fs::read_link(path) {
-        let target = target.display();
-        return failure.hint(format!(
-            "it is a symbolic link to {target}, which does not exist"
-        ));
-    }
-    if let Some(text) = flake_text(directory) {
-        let is_named = may_have_configuration(&text, &name);
-        let name = if is_named {
-            format!("#{name}")
-        } else {
-            String::new()
-        };
-        let reference = quoted(&format!("{}{name}", shown_directory(directory)));
-        return failure.hint(format!("a {FLAKE_FILE} is there: --flake {reference}"));
-    }
-    let usual = directory.join(CONFIG_NAME);
-    if usual.is_file() {
-        let usual = quoted(&shown_path(&usual));
-        return failure.hint(format!("the configuration there is {usual}"));
-    }
-    failure.hint(flakes_below(directory).unwrap_or_else(|| {
-        "`sdbuild init` writes a configuration into the current directory".to_owned()
-    }))
-}
-
-/// The directory as the value of a flag.
-fn shown_directory(directory: &Path) -> String {
-    match shown_path(directory).as_str() {
-        "" => ".".to_owned(),
-        shown => shown.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use sdbuild_core::failure::Class;
 
     #[test]
     fn a_file_is_shown_as_the_user_wrote_it() {
@@ -310,13 +230,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for path in [dir.path().join("none.nix"), dir.path().to_path_buf()] {
             let failure = Configuration::open(&path, None).unwrap_err();
-            assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
-            assert!(!failure.hints.is_empty());
-            assert!(!failure.hints.concat().contains("/sd-card.nix"));
+            assert_eq!(failure.class, Class::Usage);
         }
-        fs::write(dir.path().join("sd-card.nix"), "{ }").unwrap();
-        let named = Configuration::open(dir.path(), None).unwrap_err().hints;
-        assert!(named[0].contains("/sd-card.nix"), "{named:?}");
     }
 
     #[test]
@@ -327,35 +242,9 @@ mod tests {
             fs::write(&path, "").unwrap();
             Configuration::open(&path, None).unwrap_err()
         };
-        let image = refused("a.img.zst");
-        assert!(image.to_string().contains("is an image"), "{image}");
-        assert!(image.hints.concat().contains("sdbuild flash "), "{image:?}");
-        let hash = refused("a.img.zst.sha256");
-        assert!(
-            hash.to_string().contains("was written by a build"),
-            "{hash}"
-        );
-        assert!(hash.hints.is_empty(), "{hash:?}");
-    }
-
-    #[test]
-    fn a_missing_configuration_has_one_fitting_hint() {
-        let dir = tempfile::tempdir().unwrap();
-        let hint = |name: &str| {
-            let failure = Configuration::open(&dir.path().join(name), None).unwrap_err();
-            let [hint] = failure.hints.try_into().unwrap();
-            hint
-        };
-        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
-        assert!(hint("sd-card.nix").contains("`sdbuild init`"));
-        write("flake.nix", "{ a.sd-card = 1; b.pi = 2; }");
-        assert!(hint("sd-card.nix").contains("--flake ") && !hint("sd-card.nix").contains('#'));
-        assert!(hint("pi").contains("--flake ") && hint("pi").contains("#pi"));
-        std::os::unix::fs::symlink("/nowhere/pi.nix", dir.path().join("link.nix")).unwrap();
-        assert_eq!(
-            hint("link.nix"),
-            "it is a symbolic link to /nowhere/pi.nix, which does not exist"
-        );
+        for name in ["a.img.zst", "a.img.zst.sha256"] {
+            assert_eq!(refused(name).class, Class::Usage, "{name}");
+        }
     }
 
     #[test]
@@ -390,16 +279,7 @@ mod tests {
             out.shown_dir(),
             format!("{}/", b.canonicalize().unwrap().display())
         );
-        let words = format!("real.nix, to which {} links", a.join("out.nix").display());
-        assert!(out.in_words().ends_with(&words), "{}", out.in_words());
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&told);
-        let events = Events::new(move |event| sink.lock().unwrap().push(event));
-        out.collect(&Cancel::new(), &events).unwrap();
-        let told = format!("{:?}", told.lock().unwrap());
-        assert!(told.contains("out.nix is a link to "), "{told}");
         let inside = Configuration::open(&a.join("in.nix"), None).unwrap();
-        assert!(!inside.in_words().contains("links"));
         assert_eq!(
             (inside.root(), inside.file()),
             (a.canonicalize().unwrap().as_path(), "in.nix")

@@ -1,22 +1,20 @@
 //! Step: the image is copied out of the builder into the output directory.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::time::SystemTime;
-
-use tokio::sync::watch;
 
 use crate::build_mode::EmulationChoice;
 use crate::build_source::{BuildSource, ResolvedNixpkgs};
 use crate::builder::{BuildJob, BuildResult, NoConfiguration};
 use crate::container_images::ContainerImages;
 use crate::emulation::Emulation;
+use crate::flake::Flake;
 use crate::output;
 use crate::output::manifest;
 use crate::output::manifest::{Built, ContainerImage, Nixpkgs, Program, Provenance};
-use crate::output::{CopyRequest, Image, ImageOwnerId, ImagerUrl, OutputSettings, UnchangedImage};
+use crate::output::{CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImage};
 use crate::plan::Plan;
-use crate::request::{BuildRequest, SourceChoice};
+use crate::request::BuildRequest;
 use crate::run_context::RunContext;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
@@ -28,11 +26,7 @@ use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::timings::Timings;
 use sdbuild_engine::oci::Definition;
 use sdbuild_image::board::BoardName;
-use sdbuild_image::image_format::Format;
 use sdbuild_image::image_name::Sidecar;
-use sdbuild_nix::configuration_file::{CONFIG_NAME, flake_text, lock_command};
-use sdbuild_nix::flake_file::first_configuration;
-use sdbuild_nix::flake_ref::FlakeLocation;
 use sdbuild_nix::reports::FlakeReport;
 
 /// Where the image goes.
@@ -68,10 +62,8 @@ pub(crate) async fn copy_out(
         // What it came to is the size.
         let events = &run.context.events;
         events.detail(Phase::CopyOut, "");
-        copied.map_err(|failure| {
-            let failure = with_configuration(failure, built.as_it_is.as_ref(), local_flake(run));
-            failure.asked_if(asks)
-        })
+        copied
+            .map_err(|failure| with_configuration(failure, built.as_it_is.as_ref()).asked_if(asks))
     };
     let image = run.context.phase(Phase::CopyOut, copy).await?;
     if let Some(imager) = &request.settings.imager {
@@ -86,79 +78,29 @@ pub(crate) async fn copy_out(
 fn imager_advice(imager: &ImagerUrl, path: &Path) -> String {
     let list = Sidecar::ImagerList.path(path);
     let shown = shown_path(&list);
-    match imager {
-        ImagerUrl::OutputDir => format!(
-            "the list for Raspberry Pi Imager is {shown}: rpi-imager --repo {}",
-            quoted(&shown)
+    let taken = match imager {
+        ImagerUrl::OutputDir => shown.clone(),
+        ImagerUrl::Below(base) => output::imager_url(
+            base,
+            &list.file_name().unwrap_or_default().to_string_lossy(),
         ),
-        ImagerUrl::Below(base) => {
-            let name = list.file_name().unwrap_or_default().to_string_lossy();
-            let url = output::imager_url(base, &name);
-            format!(
-                "the list for Raspberry Pi Imager is {shown}; when it is published beside the image: rpi-imager --repo {}",
-                quoted(&url)
-            )
-        }
-    }
-}
-
-/// Ends with a failure as soon as it is known that the image cannot get its name, otherwise never. `image` receives its
-/// derivation.
-pub(crate) async fn refuse_early(
-    run: &RunContext<'_>,
-    mut image: watch::Receiver<Option<String>>,
-) -> Failure {
-    let mut origin = Provenance::default();
-    origin.configuration.id = image_owner_id(run.plan);
-    let request = request(run, origin, &Timings::default(), SystemTime::now());
-    while image.changed().await.is_ok() {
-        let derivation = image.borrow_and_update().clone().unwrap_or_default();
-        let check = output::check_name(&derivation, &request, run.context);
-        if let Err(failure) = check.await {
-            let failure = Failure {
-                // Nix has evaluated, and built nothing.
-                is_refusal: true,
-                ..failure
-            };
-            return failure.asked_if(run.plan.request.questions.replacing);
-        }
-    }
-    std::future::pending().await
-}
-
-/// The same with the configuration to build instead, if what was built is none. `as_it_is` names one of the flake, if it has any.
-/// `flake` is the text of its `flake.nix` and the command that completes its lock, if it is a directory of this machine.
-fn with_configuration(
-    failure: Failure,
-    as_it_is: Option<&NoConfiguration>,
-    flake: Option<(String, String)>,
-) -> Failure {
-    let Some(NoConfiguration { configuration }) =
-        as_it_is.filter(|_| failure.class == Class::Build)
-    else {
-        return failure;
     };
-    if let Some(first) = configuration {
-        return failure.hint(format!(
+    format!(
+        "the list for Raspberry Pi Imager is {shown}: rpi-imager --repo {}",
+        quoted(&taken)
+    )
+}
+
+/// `failure` with a configuration to build instead, if what was built is none and the flake has one.
+fn with_configuration(failure: Failure, as_it_is: Option<&NoConfiguration>) -> Failure {
+    let first = as_it_is.and_then(|flake| flake.configuration.as_deref());
+    match first.filter(|_| failure.class == Class::Build) {
+        Some(first) => failure.hint(format!(
             "a configuration of the flake has one: sdbuild build {}",
             quoted(first)
-        ));
+        )),
+        None => failure,
     }
-    let (text, lock) = flake.unwrap_or_default();
-    failure.hint(first_configuration(&text, &lock))
-}
-
-/// The text of the `flake.nix` that is built, and the command that completes its lock; `None` if it is not here.
-fn local_flake(run: &RunContext<'_>) -> Option<(String, String)> {
-    let SourceChoice::Flake { reference, .. } = &run.plan.request.source.choice else {
-        return None;
-    };
-    let FlakeLocation::Directory { path, .. } = &reference.location else {
-        return None;
-    };
-    let dir = path.join(&reference.dir);
-    let lock = lock_command(&reference.text, dir.join(CONFIG_NAME).is_file());
-    Some((flake_text(&dir)?, lock))
 }
 
 fn request(
@@ -189,7 +131,7 @@ pub(crate) async fn unchanged(
     let job = job.clone();
     let settings = output_settings(&plan.request);
     let mut origin = Provenance::default();
-    origin.configuration.id = image_owner_id(plan);
+    origin.configuration.id = configuration_id(plan);
     let registrar = plan.engine_plan.registrar.as_ref();
     origin.registrar = registrar.map(container_image);
     let token = cancel.clone();
@@ -245,10 +187,12 @@ pub(super) struct SourceRecord {
 impl SourceRecord {
     /// The record of `source`.
     pub(super) fn of(source: &BuildSource) -> Self {
+        let overridden = source.flake().map(Flake::overridden_inputs);
+        let overridden = overridden.into_iter().flatten();
         Self {
-            name: source.public_name(),
+            name: source.source.public_name(),
             nixpkgs: nixpkgs(source),
-            overridden_inputs: source.overridden_inputs(),
+            overridden_inputs: overridden.map(str::to_owned).collect(),
         }
     }
 }
@@ -275,7 +219,7 @@ pub(super) fn provenance(
         configuration: manifest::Configuration {
             file: source.name,
             sha256: built.configuration_sha256.to_string(),
-            id: image_owner_id(plan),
+            id: configuration_id(plan),
             evaluation: built.evaluation,
             flake: report.map(|report| flake(report, source.overridden_inputs)),
         },
@@ -287,37 +231,19 @@ pub(super) fn provenance(
     }
 }
 
-/// Tells one configuration, host and format from others without naming its path.
+/// Tells one configuration, host, system and format from others without naming its path. It also has the identity of this machine in
+/// it, so that it cannot be guessed.
 pub(super) fn configuration_id(plan: &Plan) -> String {
-    let host = plan.request.source.host_name.as_deref();
-    id_of(
-        &plan.source.source.identity(),
-        host.unwrap_or_default(),
-        plan,
-    )
-}
-
-/// The same as the images have it: with and without the name of a flake's only configuration.
-pub(super) fn image_owner_id(plan: &Plan) -> ImageOwnerId {
-    let (place, name) = plan.source.source.place_and_name();
-    let id = ImageOwnerId::new(id_of(&place, "", plan), name.as_deref());
-    id.with_host(plan.request.source.host_name.as_deref())
-}
-
-/// A hash of `source`, host and format; it also has the identity of this machine in it, so that it cannot be guessed.
-fn id_of(source: &OsStr, host: &str, plan: &Plan) -> String {
+    let request = &plan.request;
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
-    let format = &plan.request.target.format;
-    // An id is the same as before there were others.
-    let format = Some(format).filter(|format| **format != Format::default());
     let text = [
         machine.unwrap_or_default().trim(),
-        &source.to_string_lossy(),
-        host,
-        &plan.request.target.system.to_string(),
+        &plan.source.source.identity().to_string_lossy(),
+        request.source.host_name.as_deref().unwrap_or_default(),
+        &request.target.system.to_string(),
+        &request.target.format.to_string(),
     ]
     .join("\0");
-    let text = format.map_or(text.clone(), |format| format!("{text}\0{format}"));
     let mut id = Sha256Hash::of(text.as_bytes()).to_string();
     id.truncate(ID_CHARS);
     id

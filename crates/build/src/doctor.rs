@@ -74,18 +74,16 @@ pub async fn examine(request: &BuildRequest, context: &Context) -> Result<Vec<Ch
     Ok(checks)
 }
 
-/// What is bad about this machine's engine alone does not keep a build from working on a rented machine. `without_engine` are the checks
-/// of a machine that has none.
+/// A build on a rented machine can do without this machine's engine. `without_engine` are the checks of a machine that has none.
 fn disregard_engine(checks: &mut [Check], without_engine: &[Check]) {
-    for check in checks {
-        let same = |other: &&Check| other.topic == check.topic && other.verdict == Verdict::Bad;
-        if check.verdict == Verdict::Bad && !without_engine.iter().any(|other| same(&other)) {
+    let is_bad = |check: &Check| check.verdict == Verdict::Bad;
+    let others: Vec<_> = without_engine.iter().filter(|one| is_bad(one)).collect();
+    for check in checks.iter_mut().filter(|check| is_bad(check)) {
+        if !others.iter().any(|other| other.topic == check.topic) {
             check.verdict = Verdict::Warning;
-            check.remedies.insert(
-                0,
-                "a build on a rented machine does not need it; check, boot, try and shell do"
-                    .to_owned(),
-            );
+            let only =
+                "a build on a rented machine does not need it; check, boot, try and shell do";
+            check.remedies.insert(0, only.to_owned());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::flake::Flake;
 use crate::plan::Plan;
 use crate::request::BuildRequest;
 use sdbuild_core::atomic_file;
@@ -37,7 +38,7 @@ pub fn answers_file(request: &BuildRequest) -> PathBuf {
 /// What is known about the caches of the flake of `plan`.
 pub(super) fn policy(plan: &Plan) -> Result<CachePolicy, Failure> {
     let request = &plan.request;
-    let Some(flake) = plan.source.source.flake_location() else {
+    let Some(flake) = plan.source.source.flake().map(Flake::location) else {
         return Ok(CachePolicy::default());
     };
     let mut answers = read(&answers_file(request))?.answer;

@@ -1,9 +1,9 @@
 //! Follows the builder to its end: its standard output is the result, its standard error Nix's log.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use sdbuild_core::event::{Event, Events, Phase};
@@ -40,13 +40,20 @@ const MAX_CACHES: usize = 32;
 /// Lines of standard output that are kept: more than any result has.
 const MAX_RESULT_LINES: usize = 16;
 
-/// How the builder ended, and the lines of its standard output.
+/// How the builder ended, and what it said.
 #[derive(Debug)]
 pub(super) struct Followed {
     pub(super) exit: Exit,
-    pub(super) out: Vec<String>,
     /// Why output may be missing at the end.
     pub(super) incomplete: Option<EngineError>,
+    pub(super) said: Said,
+}
+
+/// What the builder has said so far.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// The lines of its standard output.
+    pub(super) out: Vec<String>,
     /// The flake that was evaluated.
     pub(super) flake: Option<FlakeReport>,
     /// The key of the evaluation, if it was pure.
@@ -82,8 +89,8 @@ pub(super) struct LogView {
     pub(super) substituters: Vec<String>,
     /// Texts of the log, and what the user knows them as.
     pub(super) shown: Vec<(String, String)>,
-    /// Receives the derivation of the image as soon as it is evaluated, where that is before the build.
-    pub(super) image: watch::Sender<Option<String>>,
+    /// Receives the derivation of the image, where it is evaluated before the build.
+    pub(super) image: Arc<OnceLock<String>>,
     /// What the user's files define.
     pub(super) definitions: OwnDefinitions,
     /// Whether warnings of the evaluation are kept for the caller instead of shown.
@@ -120,16 +127,8 @@ pub(super) async fn follow(
                     reader.tell_stopping("");
                     return Ok(Followed {
                         exit,
-                        out: reader.out,
                         incomplete,
-                        flake: reader.flake,
-                        evaluation: reader.evaluation,
-                        as_it_is: reader.as_it_is,
-                        image: reader.image,
-                        evaluator_memory: reader.evaluator_memory,
-                        kept_warnings: reader.kept_warnings,
-                        caches: reader.caches,
-                        changes: reader.changes,
+                        said: reader.said,
                     });
                 }
             },
@@ -148,17 +147,9 @@ struct Reader<'a> {
     slow: SlowFetches,
     stdout: Lines,
     stderr: Lines,
-    out: Vec<String>,
+    said: Said,
     glue_notices: usize,
     restarts: usize,
-    flake: Option<FlakeReport>,
-    evaluation: Option<Sha256Hash>,
-    as_it_is: Option<NoConfiguration>,
-    image: Option<ImageChoice>,
-    evaluator_memory: Option<u64>,
-    kept_warnings: Vec<String>,
-    caches: Vec<CacheAnswer>,
-    changes: (Option<Changes>, Option<Without>),
     /// Whether derivations are built under emulation, and a binary cache has something.
     emulates: bool,
     is_answered: bool,
@@ -172,7 +163,6 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(build_log: &'a mut BuildLog, events: &'a Events, view: LogView) -> Self {
-        let (stdout, stderr) = (Lines::default(), Lines::default());
         Self {
             build_log,
             events,
@@ -180,19 +170,11 @@ impl<'a> Reader<'a> {
             expensive: ExpensiveBuilds::default(),
             warnings: Warnings::of_builder(view.offline),
             slow: SlowFetches::new(view.slow),
-            stdout,
-            stderr,
-            out: Vec::new(),
+            stdout: Lines::default(),
+            stderr: Lines::default(),
+            said: Said::default(),
             glue_notices: 0,
             restarts: 0,
-            flake: None,
-            evaluation: None,
-            as_it_is: None,
-            image: None,
-            evaluator_memory: None,
-            kept_warnings: Vec::new(),
-            caches: Vec::new(),
-            changes: (None, None),
             emulates: false,
             is_answered: false,
             silent: BTreeSet::new(),
@@ -206,8 +188,8 @@ impl<'a> Reader<'a> {
         match chunk {
             OutputChunk::Stdout(bytes) => {
                 let lines = self.stdout.push(bytes);
-                self.out.extend(lines);
-                self.out.truncate(MAX_RESULT_LINES);
+                self.said.out.extend(lines);
+                self.said.out.truncate(MAX_RESULT_LINES);
                 self.tell_stopping(STOPPING);
             }
             OutputChunk::Stderr(bytes) => {
@@ -221,7 +203,7 @@ impl<'a> Reader<'a> {
     /// Says `text` about a build that has named its result: that the container ends takes another second.
     fn tell_stopping(&self, text: &str) {
         if let Some(phase) = self.view.naming_result
-            && !self.out.is_empty()
+            && !self.said.out.is_empty()
         {
             self.events.detail(phase, text);
         }
@@ -272,13 +254,13 @@ impl<'a> Reader<'a> {
     /// Reports the first choice: an evaluation may be repeated, and what is built can write such lines too.
     fn image_choice(&mut self, choice: ImageChoice) {
         self.build_log.note_image(&choice);
-        if self.image.is_none() {
+        if self.said.image.is_none() {
             self.events.emit(Event::ImageChosen(choice.clone()));
-            self.image = Some(choice);
+            self.said.image = Some(choice);
         }
     }
 
-    /// Reports once the keys that the image accepts, and what `check` would find: an evaluation may be repeated, and what is
+    /// Reports once what `check` would find: an evaluation may be repeated, and what is
     /// built can write such lines too.
     fn configuration_facts(&mut self, line: &str) {
         if std::mem::replace(&mut self.is_checked, true) {
@@ -289,9 +271,6 @@ impl<'a> Reader<'a> {
         };
         if let Some(option) = facts.missing_image() {
             self.build_log.note_missing_image(option);
-        }
-        if let Some(keys) = facts.authorized_keys() {
-            self.events.emit(Event::AuthorizedKeys(keys));
         }
         let warnings = check::warnings(&facts, &self.view.definitions);
         for warning in &warnings {
@@ -306,23 +285,23 @@ impl<'a> Reader<'a> {
     fn entry_report(&mut self, report: EntryReport<'_>) {
         match report {
             EntryReport::Image(derivation) => {
-                self.view.image.send_replace(Some(derivation.to_owned()));
+                self.view.image.get_or_init(|| derivation.to_owned());
             }
-            EntryReport::PureEvaluation(key) => self.evaluation = Some(key),
+            EntryReport::PureEvaluation(key) => self.said.evaluation = Some(key),
             EntryReport::Machine(_) => {}
-            EntryReport::Causes(json) => self.changes.0 = untrusted::json(json).ok(),
+            EntryReport::Causes(json) => self.said.changes.0 = untrusted::json(json).ok(),
             EntryReport::Without(build, fetch) => {
-                self.changes.1 = Some(Without { build, fetch });
+                self.said.changes.1 = Some(Without { build, fetch });
             }
             EntryReport::Cache(url, paths) => {
                 let url = clean(url);
-                self.caches.push(CacheAnswer { url, paths });
-                self.caches.truncate(MAX_CACHES);
+                self.said.caches.push(CacheAnswer { url, paths });
+                self.said.caches.truncate(MAX_CACHES);
             }
             EntryReport::CrossCompiled(platform) => {
                 self.glue_notice("the configuration cross-compiles, without emulation, on", platform);
             }
-            EntryReport::EvaluatorMemory(bytes) => self.evaluator_memory = Some(bytes),
+            EntryReport::EvaluatorMemory(bytes) => self.said.evaluator_memory = Some(bytes),
             EntryReport::Retried(what) => {
                 // The failures before this line are not those that the run ends with.
                 self.build_log.reset_findings();
@@ -338,7 +317,7 @@ impl<'a> Reader<'a> {
                 configuration,
             }) => {
                 let configuration = configuration.map(str::to_owned);
-                self.as_it_is = Some(NoConfiguration { configuration });
+                self.said.as_it_is = Some(NoConfiguration { configuration });
                 self.glue_notice("this is built as it is", text);
             }
             EntryReport::OneEmulated(name) => {
@@ -374,7 +353,7 @@ impl<'a> Reader<'a> {
         self.warn_of_expensive(&expensive);
         match self.warnings.note(&event) {
             Some(warning) if self.view.keeps_warnings && is_of_evaluation(&event) => {
-                self.kept_warnings.push(warning);
+                self.said.kept_warnings.push(warning);
             }
             Some(warning) => self.events.warn(warning),
             None => {}
@@ -385,7 +364,7 @@ impl<'a> Reader<'a> {
     /// Keeps the first report of a flake: the entry writes one, before anything is built. What is built there can write
     /// such lines too.
     fn flake_report(&mut self, mut report: FlakeReport) {
-        if self.flake.is_some() {
+        if self.said.flake.is_some() {
             return;
         }
         if let Some(phase) = self.view.copying_flake {
@@ -408,7 +387,7 @@ impl<'a> Reader<'a> {
             let shown = (format!("{path}/"), format!("{known}/"));
             self.view.shown.push(shown);
         }
-        self.flake = Some(report);
+        self.said.flake = Some(report);
     }
 
     /// Shows a notice about native glue, if there have not been too many.
@@ -433,7 +412,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let mut used = self.view.substituters.clone();
-        if let Some(flake) = self.flake.as_ref().filter(|flake| flake.uses_caches) {
+        if let Some(flake) = self.said.flake.as_ref().filter(|flake| flake.uses_caches) {
             used.extend(flake.caches.substituters.iter().cloned());
         }
         let is_silent = |url: &String| self.silent.contains(url.trim_end_matches('/'));
@@ -450,7 +429,7 @@ impl<'a> Reader<'a> {
         if let Some(line) = self.stderr.finish() {
             self.line(&line);
         }
-        self.out.extend(self.stdout.finish());
+        self.said.out.extend(self.stdout.finish());
         let expensive = self.expensive.finish();
         self.warn_of_expensive(&expensive);
     }

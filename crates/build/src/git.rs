@@ -6,14 +6,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::fs::DirEntry;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
-use tokio_util::sync::CancellationToken;
 
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -22,15 +19,12 @@ use sdbuild_core::program::{find_program, missing_program};
 use sdbuild_core::session;
 use sdbuild_core::text::{strip_control, truncate};
 use sdbuild_core::timeout::{finish_within, timeout};
-use sdbuild_nix::ignore_rules::repository_of_work_tree;
 
 /// Characters of git's message that are shown.
 const MAX_MESSAGE_CHARS: usize = 600;
 /// Bytes of git's output that are read at most: a directory for the builder has at most 200,000 files.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 
-/// How long git reads an ordinary repository on this machine. After that it may be waiting for a pipe.
-const USUAL_TIME: Duration = Duration::from_secs(1);
 /// How long git may fetch nothing: a server counts the commits of a large repository for minutes.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long git may read a repository on this machine: 200,000 files on a slow disk take minutes.
@@ -121,13 +115,11 @@ impl Git {
         let running = session::run(self.command(words), MAX_OUTPUT_BYTES);
         let running = async {
             match self.protocol {
-                Protocol::None => self.not_waiting_for_a_pipe(&self.dir, running).await,
-                Protocol::File => {
-                    let url = words.iter().find_map(|word| word.strip_prefix("file://"));
-                    let read = url.map_or(self.dir.as_path(), Path::new);
-                    self.not_waiting_for_a_pipe(read, running).await
+                // A pipe in the repository, which git opens like any other file, would keep it waiting for ever.
+                Protocol::None => finish_within(LOCAL_TIMEOUT, running).await,
+                Protocol::File | Protocol::Ssh | Protocol::Https => {
+                    self.while_it_fetches(running).await
                 }
-                Protocol::Ssh | Protocol::Https => self.while_it_fetches(running).await,
             }
         };
         let ended = self.cancel.race(Box::pin(running)).await?;
@@ -156,40 +148,11 @@ impl Git {
             }
             let size = Some(bytes_below(&self.dir));
             if size == fetched {
-                let text = "git fetches nothing any more: its server may be gone";
+                let text = "git has fetched nothing for 5 minutes: its server may be gone";
                 return Err(Failure::environment(text));
             }
             fetched = size;
         }
-    }
-
-    /// The output of `running`, a git that reads the repository at `dir`. A failure when it waits for a pipe, which it opens
-    /// like any other file, or does not end.
-    async fn not_waiting_for_a_pipe<T>(
-        &self,
-        dir: &Path,
-        running: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        let mut running = Box::pin(running);
-        if let Some(ended) = timeout(USUAL_TIME, &mut running).await {
-            return Ok(ended);
-        }
-        let stop = CancellationToken::new();
-        let _stopped_at_the_end = stop.clone().drop_guard();
-        let searched = dir.to_owned();
-        let search = tokio::task::spawn_blocking(move || refuse_pipes(&searched, &stop));
-        tokio::select! {
-            ended = &mut running => return Ok(ended),
-            checked = search => checked.or_internal("look for pipes in the repository")??,
-        }
-        finish_within(LOCAL_TIMEOUT, running)
-            .await
-            .map_err(|failure| {
-                failure.hint(format!(
-                    "run `git status` in {}, and see what it waits for",
-                    dir.display()
-                ))
-            })
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -411,39 +374,12 @@ fn is_plain(name: &str) -> bool {
     parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
-const REPOSITORY: &str = ".git";
-/// Files that git reads in every directory of a work tree.
-const READ_BY_GIT: [&str; 4] = [".gitattributes", ".gitignore", ".gitmodules", REPOSITORY];
-
-/// A usage error that names a pipe which git reads in the repository around `dir`. Ends without one when `stop` is cancelled.
-fn refuse_pipes(dir: &Path, stop: &CancellationToken) -> Result<(), Failure> {
-    let top = dir.ancestors().find(|dir| dir.join(REPOSITORY).exists());
-    let top = top.unwrap_or(dir);
-    let linked = repository_of_work_tree(&top.join(REPOSITORY))?;
-    let linked = linked.and_then(|dir| dir.canonicalize().ok());
-    let in_repository = linked.and_then(|dir| find(&dir, stop, |_| true));
-    let in_work_tree = || find(top, stop, is_read_by_git);
-    match in_repository.or_else(in_work_tree) {
-        None => Ok(()),
-        Some(pipe) => Err(Failure::usage("it is a pipe or a device")
-            .context(format!("read {}", pipe.display()))
-            .hint("git reads it, and would wait for ever: remove it")),
-    }
-}
-
-/// Whether git reads `path`: a file of the repository itself, or one with a special name.
-fn is_read_by_git(path: &Path) -> bool {
-    let in_repository = path.components().any(|part| part.as_os_str() == REPOSITORY);
-    let name = path.file_name();
-    in_repository || name.is_some_and(|name| READ_BY_GIT.iter().any(|&special| name == special))
-}
-
 /// The bytes of the files below `dir`.
 fn bytes_below(dir: &Path) -> u64 {
     let (mut dirs, mut bytes) = (vec![dir.to_path_buf()], 0u64);
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            if is_dir(&entry) {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 dirs.push(entry.path());
             } else {
                 bytes = bytes.saturating_add(entry.metadata().map_or(0, |meta| meta.len()));
@@ -451,37 +387,6 @@ fn bytes_below(dir: &Path) -> u64 {
         }
     }
     bytes
-}
-
-/// A pipe or a device below `dir`, or a link to one, that `is_read` accepts. What cannot be read git leaves out too.
-fn find(dir: &Path, stop: &CancellationToken, is_read: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-    let mut dirs = vec![dir.to_path_buf()];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            if stop.is_cancelled() {
-                return None;
-            }
-            let path = entry.path();
-            if is_dir(&entry) {
-                dirs.push(path);
-            } else if is_read(&path) && is_pipe(&path) {
-                return Some(path);
-            }
-        }
-    }
-    None
-}
-
-fn is_dir(entry: &DirEntry) -> bool {
-    entry.file_type().is_ok_and(|kind| kind.is_dir())
-}
-
-/// Whether reading `path` may never end.
-fn is_pipe(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| {
-        let kind = meta.file_type();
-        kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
-    })
 }
 
 #[cfg(test)]

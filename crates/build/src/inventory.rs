@@ -118,14 +118,10 @@ impl Inventory {
 
     /// Adds the volumes, without their sizes, and the handlers when the table is not visible from here: a container shows
     /// them, if the engine has a registrar's image.
-    pub(super) async fn look(
-        &mut self,
-        fallback: TableFallback,
-        context: &Context,
-    ) -> Result<(), Failure> {
+    pub(super) async fn look(&mut self, context: &Context) -> Result<(), Failure> {
         if self.objects.entries.is_none() {
             let image = self.registrar_image();
-            let look = entries(&self.engine, &self.own, image, fallback, context);
+            let look = entries(&self.engine, &self.own, image, context);
             let entries = match image {
                 Some(_) => self.locked(look).await?,
                 None => look.await?,
@@ -328,15 +324,6 @@ fn size(line: &str) -> Option<(usize, u64)> {
 /// An entry is a few lines.
 const MAX_ENTRY_BYTES: u64 = 64 << 10;
 
-/// Where the handlers of a local engine are looked for when it holds no image of a registrar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TableFallback {
-    /// In this machine's own files, although the engine may run in a virtual machine.
-    ThisMachine,
-    /// Nowhere: they are not visible.
-    None,
-}
-
 /// The entries of the engine's kernel, if that is certainly this machine's kernel; empty if the table is not
 /// mounted. `None` for another kernel, and for a table that cannot be read here: it takes a container to see them then.
 pub(super) fn visible_entries(engine: &Engine) -> Option<Vec<Entry>> {
@@ -344,13 +331,12 @@ pub(super) fn visible_entries(engine: &Engine) -> Option<Vec<Entry>> {
     is_visible.then(|| local_entries().ok()).flatten()
 }
 
-/// The entries of the engine's kernel: through a registrar of `image`, or without one, where `fallback` says.
-/// `None` when they are not visible.
+/// The entries of the engine's kernel: through a registrar of `image`, or without one, of a local engine, in this machine's own
+/// files, although the engine may run in a virtual machine. `None` when they are not visible.
 pub(super) async fn entries(
     engine: &Engine,
     run: &RunId,
     image: Option<&ImageInfo>,
-    fallback: TableFallback,
     context: &Context,
 ) -> Result<Option<Vec<Entry>>, Failure> {
     // A rootless engine never had a handler of ours, and could not remove those of another engine.
@@ -358,7 +344,7 @@ pub(super) async fn entries(
         return Ok(None);
     }
     let Some(image) = image else {
-        let is_visible = fallback == TableFallback::ThisMachine && engine.endpoint().is_local();
+        let is_visible = engine.endpoint().is_local();
         return Ok(is_visible.then(|| local_entries_or_warn(context)).flatten());
     };
     match entries_in_container(engine, run, image, context).await {

@@ -150,9 +150,7 @@ where
         url: url.clone(),
         sha256: None,
     };
-    let got = fetch(first)
-        .await
-        .map_err(|f| unresolved(f, request.requested))?;
+    let got = fetch(first).await?;
     let locked = locked(request.requested, url, &got);
     if request.write_lock {
         add_entry(request, &locked, events);
@@ -164,17 +162,6 @@ where
 pub fn find(path: &Path, requested: &Requested) -> Result<Option<Locked>, Failure> {
     let entries = read(path)?;
     Ok(entries.into_iter().find(|locked| locked.is_for(requested)))
-}
-
-/// Adds a hint to the failure of a first download: that a release may not exist is a reason only if a server said so.
-fn unresolved(failure: Failure, requested: &Requested) -> Failure {
-    let does_not_exist = failure.to_string().contains("404 Not Found");
-    match requested {
-        Requested::Release(release) if does_not_exist => failure.hint(format!(
-            "check that release {release} exists, or name another one, with --nixpkgs for a build or with nixpkgs in sdbuild.toml"
-        )),
-        Requested::Release(_) | Requested::Url(_) => failure,
-    }
 }
 
 /// The entry for what was downloaded from `url`. A redirect to an address with a query, which may be a signature that
@@ -236,23 +223,15 @@ fn add_entry(request: &Resolve<'_>, locked: &Locked, events: &Events) {
 const MAX_FILE_BYTES: u64 = 64 << 10;
 /// Entries that are kept, newest first: more releases than one user tries, and far below [`MAX_FILE_BYTES`].
 const MAX_ENTRIES: usize = 32;
-/// The version that is written; version 1 had a single entry.
+/// The version that is read and written.
 const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LockFile {
     version: u32,
-    nixpkgs: Entries,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Entries {
-    /// Version 1.
-    One(Locked),
-    /// Version 2.
-    Many(Vec<Locked>),
+    /// The newest first.
+    nixpkgs: Vec<Locked>,
 }
 
 /// The entries of the lock file at `path`, newest first; empty when there is no such file. A usage error when it is
@@ -268,47 +247,39 @@ pub fn read(path: &Path) -> Result<Vec<Locked>, Failure> {
     let file: LockFile = toml::from_str(&text)
         .or_usage(format!("read {shown}"))
         .map_err(broken)?;
-    let entries = match (file.version, file.nixpkgs) {
-        (1, Entries::One(locked)) => vec![locked],
-        (VERSION, Entries::Many(entries)) => entries,
-        (version, _) => {
-            let text =
-                format!("{shown} has version {version}, which this sdbuild does not support");
-            let hint = "a newer sdbuild wrote it; use that one, or delete the lock file";
-            return Err(Failure::usage(text).hint(hint));
-        }
-    };
-    if entries.iter().any(|locked| locked.hash().is_none()) {
+    let LockFile { version, nixpkgs } = file;
+    if version != VERSION {
+        let text = format!("{shown} has version {version}, which this sdbuild does not support");
+        return Err(broken(Failure::usage(text)));
+    }
+    if nixpkgs.iter().any(|locked| locked.hash().is_none()) {
         let text = format!("a sha256 in {shown} is not 64 hex digits");
         return Err(broken(Failure::usage(text)));
     }
-    if let Some(error) = entries.iter().find_map(secret) {
+    if let Some(error) = nixpkgs.iter().find_map(secret) {
         let failure = Failure::usage(format!("an address in {shown} {error}"));
         return Err(
             broken(failure).hint("anyone who could read the file may know the secret: change it")
         );
     }
-    Ok(entries)
+    Ok(nixpkgs)
 }
 
 /// The secret in an address of `locked`, if there is one.
 fn secret(locked: &Locked) -> Option<HttpUrlError> {
-    let addresses = [Some(&locked.url), locked.requested.as_ref()];
-    let errors = addresses
-        .into_iter()
-        .flatten()
-        .filter_map(|address| http_url::check(address).err());
+    let mut addresses = std::iter::once(&locked.url).chain(&locked.requested);
     // What cannot be fetched fails when it is fetched.
-    errors
-        .into_iter()
-        .find(|error| *error != HttpUrlError::NotHttp)
+    addresses.find_map(|address| {
+        let error = http_url::check(address).err()?;
+        (error != HttpUrlError::NotHttp).then_some(error)
+    })
 }
 
 /// Replaces the lock file at `path` by one with `entries`, newest first; only the first `MAX_ENTRIES` are written.
 pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
     let file = LockFile {
         version: VERSION,
-        nixpkgs: Entries::Many(entries.iter().take(MAX_ENTRIES).cloned().collect()),
+        nixpkgs: entries.iter().take(MAX_ENTRIES).cloned().collect(),
     };
     let text = toml::to_string(&file).or_internal("serialize the lock")?;
     let text =

@@ -37,14 +37,14 @@ impl FromStr for Nixpkgs {
     /// a dot or exists.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let release = text.strip_prefix("nixos-").unwrap_or(text);
-        if let Some(instead) = archive_instead(text) {
-            let text = format!("{text:?} is not an archive of nixpkgs");
-            Err(Failure::usage(text).hint(format!("give --nixpkgs {instead}")))
-        } else if text.starts_with("https://") || text.starts_with("http://") {
+        if text.starts_with("https://") || text.starts_with("http://") {
             Ok(Self::Remote(Requested::Url(text.to_owned())))
         } else if is_release(release) {
             Ok(Self::Remote(Requested::Release(release.to_owned())))
-        } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
+        } else if text.contains('/') && !text.contains(':')
+            || text.starts_with('.')
+            || Path::new(text).is_dir()
+        {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
             let hint = "give a release (26.05), the URL of an archive, or a directory (./nixpkgs)";
@@ -59,33 +59,6 @@ fn is_release(text: &str) -> bool {
     let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
     let is_month = |(year, month): (&str, &str)| two_digits(year) && two_digits(month);
     text == "unstable" || text.split_once('.').is_some_and(is_month)
-}
-
-/// The release or archive for a reference of Nix (`github:OWNER/REPOSITORY/BRANCH`, `channel:nixos-26.05`) or the page of a repository
-/// on GitHub; `None` for any other text.
-fn archive_instead(text: &str) -> Option<String> {
-    let is_page = text.starts_with("https://github.com/");
-    let path = text
-        .strip_prefix("github:")
-        .or_else(|| text.strip_prefix("https://github.com/"));
-    let Some(path) = path else {
-        let release = text.strip_prefix("channel:nixos-")?;
-        return is_release(release).then(|| release.to_owned());
-    };
-    let parts: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    let (owner, repository, branch) = match *parts.as_slice() {
-        [owner, repository] => (owner, repository.trim_end_matches(".git"), "HEAD"),
-        [owner, repository, "tree" | "commit", branch] if is_page => (owner, repository, branch),
-        [owner, repository, branch] if !is_page => (owner, repository, branch),
-        _ => return None,
-    };
-    let release = branch.strip_prefix("nixos-").unwrap_or_default();
-    if (owner, repository) == ("NixOS", "nixpkgs") && is_release(release) {
-        return Some(release.to_owned());
-    }
-    Some(format!(
-        "https://github.com/{owner}/{repository}/archive/{branch}.tar.gz"
-    ))
 }
 
 impl Nixpkgs {

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, Containers, has_builder};
 use crate::container_images::provide_ours;
-use crate::inventory::{
-    ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
-};
+use crate::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume};
 use crate::logs;
 use crate::logs::RemoveError;
 use crate::nixpkgs;
@@ -76,7 +74,7 @@ impl Removal {
         let list = async {
             let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
             let mut inventory = cancel.race(list).await??;
-            inventory.look(TableFallback::ThisMachine, context).await?;
+            inventory.look(context).await?;
             let other_stores = restrict(&mut inventory.objects, scope, &settings.store)?;
             if inventory.registrar_image().is_some() {
                 let sizes = inventory.volume_sizes(context);

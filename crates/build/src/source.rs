@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::build_source::{BuildSource, ResolvedNixpkgs, Source};
 use crate::clients;
-use crate::config_dir::{UploadDir, configuration_not_readable};
+use crate::config_dir::UploadDir;
 use crate::configuration::Configuration;
 use crate::flake;
 use crate::flake::{Flake, FlakeSearch, Override};
@@ -19,21 +19,16 @@ use crate::request::{BuildRequest, SourceChoice};
 use crate::run_context::RunContext;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
-use sdbuild_core::failure::Failure;
+use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::plain_file;
-use sdbuild_core::shell_word::quoted;
-use sdbuild_core::shown_path::shown_path;
 use sdbuild_engine::artifact::cache::CacheLookup;
-use sdbuild_engine::artifact::{CHECK_ADDRESS, Cache, Fetcher, MIRROR_PROBE, Remote};
+use sdbuild_engine::artifact::{Cache, Fetcher, MIRROR_PROBE, Remote};
 use sdbuild_nix::cli_module::CliModule;
-use sdbuild_nix::configuration_file::CONFIG_NAME;
 use sdbuild_nix::flake_ref::FlakeRef;
 
 /// The words in the example's key that the user has to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
-/// The line that `init` writes where it finds no key, and replaces by a key later.
-const LINE_OF_INIT: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
 /// Far above what anybody writes by hand.
 const MAX_CONFIGURATION_BYTES: u64 = 16 << 20;
 
@@ -94,8 +89,6 @@ impl SourcePlan {
     ) -> Option<Self> {
         let cli_module = problems.keep(cli_module(request));
         let (source, nixpkgs) = match &request.source.choice {
-            // Of `--set OPTION VALUE`, of which a problem tells already.
-            SourceChoice::Config(config) if is_value_of_set(config, request) => return None,
             SourceChoice::Config(config) => {
                 let configuration = problems.keep(configuration(config, request, purpose));
                 let nixpkgs = problems.keep(nixpkgs(request));
@@ -232,25 +225,9 @@ fn cli_module(request: &BuildRequest) -> Result<CliModule, Failure> {
         module.host_name(name);
     }
     for text in &request.source.set {
-        // Of `--set OPTION VALUE`, the value was taken as the configuration.
-        match &request.source.choice {
-            SourceChoice::Config(path) if is_value(path) && !text.contains('=') => {
-                module.set(&format!("{text} {}", shown_path(path)))?;
-            }
-            SourceChoice::Config(_) | SourceChoice::Flake { .. } => module.set(text)?,
-        }
+        module.set(text)?;
     }
     Ok(module)
-}
-
-/// Whether `path` is the value of an option that `--set` names without one.
-fn is_value_of_set(path: &Path, request: &BuildRequest) -> bool {
-    is_value(path) && request.source.set.iter().any(|text| !text.contains('='))
-}
-
-/// Whether `path` may be the value of an option, and not a configuration.
-fn is_value(path: &Path) -> bool {
-    !path.exists() && path.extension().is_none_or(|end| end != "nix")
 }
 
 fn nixpkgs(request: &BuildRequest) -> Result<Nixpkgs, Failure> {
@@ -267,28 +244,15 @@ fn nixpkgs(request: &BuildRequest) -> Result<Nixpkgs, Failure> {
 fn refuse_placeholder(config: &Path) -> Result<(), Failure> {
     let name = config.display();
     let text = plain_file::read(config, MAX_CONFIGURATION_BYTES)
-        .map_err(|error| configuration_not_readable(config, error))?;
+        .or_usage(format!("read the configuration {name}"))?;
     let text = String::from_utf8_lossy(&text);
     let Some(line) = placeholder(&text) else {
         return Ok(());
     };
-    let failure = Failure::usage(format!(
-        "line {line} of {name} still has the placeholder for your SSH key"
-    ));
-    let make = "(`ssh-keygen -t ed25519` makes one)";
-    Err(failure.hint(if text.contains(LINE_OF_INIT) {
-        format!("put your key there {make}: {}", init_again(config))
-    } else {
-        format!("put the line of your ~/.ssh/id_ed25519.pub there {make}")
-    }))
-}
-
-/// The command that puts the user's key in place of the placeholder in `config`.
-fn init_again(config: &Path) -> String {
-    match shown_path(config).as_str() {
-        CONFIG_NAME => "sdbuild init".to_owned(),
-        other => format!("sdbuild init --config {}", quoted(other)),
-    }
+    let text = format!("line {line} of {name} still has the placeholder for your SSH key");
+    Err(Failure::usage(text).hint(
+        "put the line of your ~/.ssh/id_ed25519.pub there (`ssh-keygen -t ed25519` makes one), or let `sdbuild init` do that",
+    ))
 }
 
 /// The number of the first line, counted from 1, that uses the placeholder outside a comment.
@@ -370,7 +334,7 @@ pub(crate) async fn provide_nixpkgs(
         write_lock: run.plan.request.source.writes_lock,
         renew: false,
     };
-    let (locked, archive) = resolve(&how, NAME_ANOTHER, &run.fetcher, run.context).await?;
+    let (locked, archive) = resolve(&how, &run.fetcher, run.context).await?;
     Ok(Some(ResolvedNixpkgs {
         nixpkgs: LocalNixpkgs::archive(archive.path, archive.sha256)?,
         locked: Some(locked),
@@ -390,22 +354,19 @@ pub(crate) fn remembered_nixpkgs(run: &RunContext<'_>) -> Option<ResolvedNixpkgs
     })
 }
 
-/// Resolves nixpkgs and fetches it (`Phase::Nixpkgs`). `name_another` is what helps, besides a look at the network, where no server
-/// has it.
+/// Resolves nixpkgs and fetches it (`Phase::Nixpkgs`).
 pub(crate) async fn resolve(
     how: &Resolve<'_>,
-    name_another: &str,
     fetcher: &Fetcher,
     context: &Context,
 ) -> Result<(Locked, Downloaded), Failure> {
-    let fetch = |download| fetch(download, name_another, fetcher, context);
+    let fetch = |download| fetch(download, fetcher, context);
     let resolve = lock::resolve(how, &context.events, fetch);
     context.phase(Phase::Nixpkgs, resolve).await
 }
 
 async fn fetch(
     download: Download,
-    name_another: &str,
     fetcher: &Fetcher,
     context: &Context,
 ) -> Result<Downloaded, Failure> {
@@ -417,9 +378,8 @@ async fn fetch(
     };
     let file = fetcher.url(remote, &context.cancel).await;
     let file = file.map_err(|failure| {
-        // As `doctor` says it.
-        if failure.hints.iter().any(|hint| hint == CHECK_ADDRESS) {
-            failure.hint(name_another)
+        if failure.class == Class::Environment {
+            failure.hint(NAME_ANOTHER)
         } else {
             failure
         }
@@ -461,9 +421,6 @@ pub(super) async fn debian_mirror(run: &RunContext<'_>) -> Result<Option<String>
 
 /// What helps, besides a look at the network, where no server has it.
 pub(crate) const NAME_ANOTHER: &str = "or name a checkout or an archive that this machine reaches: --nixpkgs DIR|URL, or nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";
-
-/// The same for `lock`, which takes no such flag and locks no directory.
-pub(crate) const NAME_ANOTHER_TO_LOCK: &str = "or name an archive that this machine reaches with nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";
 
 /// An archive of nixpkgs that a build needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -511,10 +468,6 @@ async fn is_cached(hash: Sha256Hash, cache_dir: &Path) -> bool {
     matches!(cache.find(hash).await, Ok(CacheLookup::Valid { .. }))
 }
 
-/// What updates a directory of nixpkgs.
-const UPDATE_DIRECTORY: &str =
-    "update that directory yourself, such as with `git pull`. A build takes it as it is";
-
 /// Resolves the nixpkgs of the configuration `config` anew, and writes it to the `sdbuild.lock` beside it. A usage error for a
 /// directory, which nothing pins.
 pub async fn lock_nixpkgs(
@@ -534,7 +487,7 @@ pub async fn lock_nixpkgs(
                 "there is nothing to update, because nixpkgs is the directory {}",
                 dir.display()
             );
-            return Err(Failure::usage(text).hint(UPDATE_DIRECTORY));
+            return Err(Failure::usage(text).hint("update that directory yourself"));
         }
     };
     let lock = configuration.dir().join(lock::NAME);
@@ -546,7 +499,7 @@ pub async fn lock_nixpkgs(
         renew: true,
     };
     let fetcher = clients::fetcher(&request.common, &context.events)?;
-    let (locked, _) = resolve(&how, NAME_ANOTHER_TO_LOCK, &fetcher, context).await?;
+    let (locked, _) = resolve(&how, &fetcher, context).await?;
     // The build goes on without a lock that cannot be written, and has said why.
     if lock::find(&lock, &requested)? == Some(locked) {
         return Ok(());
@@ -584,16 +537,6 @@ mod tests {
     fn refuses_placeholder_of_shipped_example() {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sd-card.nix");
         let failure = refuse_placeholder(&example).unwrap_err();
-        assert!(failure.to_string().contains("placeholder"), "{failure}");
-        let fills = |failure: Failure| failure.hints[0].contains(": sdbuild init");
-        assert!(fills(failure), "`init` finds its own line");
-        let dir = tempfile::tempdir().unwrap();
-        let other = dir.path().join("pi.nix");
-        std::fs::write(
-            &other,
-            "[ \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\" ]",
-        )
-        .unwrap();
-        assert!(!fills(refuse_placeholder(&other).unwrap_err()));
+        assert_eq!(failure.class, Class::Usage);
     }
 }

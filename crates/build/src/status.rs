@@ -11,9 +11,7 @@ use serde::Serialize;
 use crate::builder::BuilderImage;
 use crate::clients;
 use crate::inventory;
-use crate::inventory::{
-    ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume, TableFallback,
-};
+use crate::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume};
 use crate::removal::{OldResults, forecast};
 use crate::request::Common;
 use crate::run_lock::{KnownRun, RunState};
@@ -125,7 +123,7 @@ async fn objects(
     let look = async {
         let list = Box::pin(Inventory::list(engine, settings, ContainerSizes::Counted));
         let mut inventory = answered(async { context.cancel.race(list).await? }).await?;
-        inventory.look(TableFallback::None, context).await?;
+        inventory.look(context).await?;
         let (volumes, old) = measure(&inventory, settings, context).await?;
         inventory.objects.volumes = volumes;
         Ok((inventory.objects, old))
@@ -133,8 +131,7 @@ async fn objects(
     context.phase(Phase::Measure, Box::pin(look)).await
 }
 
-/// The volumes with their sizes, and the bytes that old results take: two containers side by side, because starting one takes
-/// longer than what it does.
+/// The volumes with their sizes, and the bytes that old results take.
 async fn measure(
     inventory: &Inventory,
     settings: &Common,
@@ -145,21 +142,13 @@ async fn measure(
         return Ok((inventory.objects.volumes.clone(), old));
     }
     let work = async {
-        let volumes = inventory.volume_sizes(context);
-        let old = measure_old_results(inventory, settings, context);
-        let (volumes, old) = tokio::join!(Box::pin(volumes), Box::pin(old));
-        both(volumes, old)
+        let volumes = inventory.volume_sizes(context).await?;
+        Ok((
+            volumes,
+            measure_old_results(inventory, settings, context).await?,
+        ))
     };
-    inventory.locked(work).await
-}
-
-/// Both results; if one failed, its failure, with what the other one left behind.
-fn both<A, B>(one: Result<A, Failure>, other: Result<B, Failure>) -> Result<(A, B), Failure> {
-    match (one, other) {
-        (Ok(one), Ok(other)) => Ok((one, other)),
-        (Err(failure), Err(other)) => Err(failure.with_teardown(other.teardown)),
-        (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => Err(failure),
-    }
+    inventory.locked(Box::pin(work)).await
 }
 
 /// The bytes that old results take on the store volume; `None` without the image that finds out, and while a builder uses it.

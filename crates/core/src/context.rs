@@ -42,7 +42,7 @@ impl Context {
             let failure = done.as_ref().err()?;
             Some(match self.stop_by(failure) {
                 Stop::Failed | Stop::Tolerated => Stop::Tolerated,
-                stop @ (Stop::Interrupted | Stop::Question | Stop::Refused) => stop,
+                stop @ (Stop::Interrupted | Stop::Question) => stop,
             })
         })
     }
@@ -106,8 +106,6 @@ impl Context {
             Stop::Interrupted
         } else if failure.question().is_some() {
             Stop::Question
-        } else if failure.is_refusal {
-            Stop::Refused
         } else {
             self.stop()
         }
@@ -201,11 +199,6 @@ mod tests {
         assert_eq!(run(Err(in_the_way())).await, [Some(Stop::Question)]);
         let nobody_to_ask = in_the_way().asked_if(false);
         assert_eq!(run(Err(nobody_to_ask)).await, [Some(Stop::Failed)]);
-        let refused = Failure {
-            is_refusal: true,
-            ..Failure::usage("it exists")
-        };
-        assert_eq!(run(Err(refused)).await, [Some(Stop::Refused)]);
         let interrupted = Failure::interrupted();
         assert_eq!(run(Err(interrupted)).await, [Some(Stop::Interrupted)]);
     }

@@ -89,8 +89,6 @@ pub enum Stop {
     Question,
     /// Its work failed, and the run goes on: a warning says so, or an error at the end.
     Tolerated,
-    /// It was refused before its work began, as the error says: it has not failed.
-    Refused,
 }
 
 /// What a run is about, in the words of its first line.
@@ -171,8 +169,6 @@ pub enum Event {
     },
     /// How long the phases took in the last build of this configuration, or in the last boot of this image.
     LastTimes(PhaseTimes),
-    /// The public keys that the image accepts, as soon as its configuration is evaluated, if all of them are known.
-    AuthorizedKeys(Vec<String>),
     /// Which image is built and who chose it, as soon as the configuration is evaluated.
     ImageChosen(ImageChoice),
     /// A line of Nix's log.

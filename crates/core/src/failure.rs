@@ -76,8 +76,6 @@ pub struct Failure {
     pub derivation: Option<String>,
     /// Objects that could not be removed.
     pub teardown: Vec<Leftover>,
-    /// Whether the work of the phase that it ends had not begun.
-    pub is_refusal: bool,
     /// Whether the error begins with what was tried, such as `read a.img`.
     pub names_operation: bool,
 }
@@ -94,7 +92,6 @@ impl Failure {
             log: None,
             derivation: None,
             teardown: Vec::new(),
-            is_refusal: false,
             names_operation: false,
         }
     }

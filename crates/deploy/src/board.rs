@@ -90,25 +90,12 @@ pub struct Board {
 impl Board {
     /// Reads what `look.sh` said of `host`. A usage error if no system can be deployed there.
     pub(crate) fn parse(said: &str, host: &str) -> Result<Self, Failure> {
-        let (mut one, mut paths, mut sizes, mut booted) =
-            (BTreeMap::new(), Vec::new(), Vec::new(), BTreeMap::new());
-        let mut way = None;
-        for (key, value) in facts(said) {
-            if let Some(name) = key.strip_prefix("booted-") {
-                if let Ok(path) = store_path_of(value) {
-                    booted.insert(name.to_owned(), path);
-                }
-                continue;
-            }
-            match key {
-                "has" if paths.len() < MAX_PATHS => paths.push(value),
-                "size" if sizes.len() < MAX_PATHS => sizes.push(value),
-                "becomes-root" => way = way.or_else(|| way_named(value)),
-                _ => {
-                    one.entry(key).or_insert(value);
-                }
-            }
-        }
+        let Said {
+            one,
+            has,
+            booted,
+            way,
+        } = Said::of(said);
         let is = |key: &str| one.contains_key(key);
         if !is("nixos") {
             let text = format!("{host} does not run NixOS");
@@ -131,10 +118,6 @@ impl Board {
                 "the system that runs on {host} is not one of the Nix store: {running}"
             ))
         })?;
-        let has = paths
-            .iter()
-            .zip(sizes)
-            .filter_map(|(path, size)| Some((path.parse().ok()?, size.parse().ok()?)));
         Ok(Self {
             host_name: text("host")?,
             machine: text("machine")?,
@@ -150,8 +133,46 @@ impl Board {
                 way
             },
             asks_password: is("asks-password"),
-            has: has.collect(),
+            has,
         })
+    }
+}
+
+/// The lines of `look.sh`, by their keys.
+struct Said<'a> {
+    /// The first value of each key that is there once.
+    one: BTreeMap<&'a str, &'a str>,
+    has: BTreeMap<StorePath, u64>,
+    booted: BTreeMap<String, StorePath>,
+    /// The first way to become root that sdbuild knows.
+    way: Option<Way>,
+}
+
+impl<'a> Said<'a> {
+    fn of(said: &'a str) -> Self {
+        let (mut one, mut booted) = (BTreeMap::new(), BTreeMap::new());
+        let (mut paths, mut sizes, mut way) = (Vec::new(), Vec::new(), None);
+        for (key, value) in facts(said) {
+            match (key, key.strip_prefix("booted-")) {
+                (_, Some(name)) => {
+                    booted.extend(store_path_of(value).map(|path| (name.to_owned(), path)));
+                }
+                ("has", _) if paths.len() < MAX_PATHS => paths.push(value),
+                ("size", _) if sizes.len() < MAX_PATHS => sizes.push(value),
+                ("becomes-root", _) => way = way.or_else(|| way_named(value)),
+                _ => {
+                    one.entry(key).or_insert(value);
+                }
+            }
+        }
+        let pairs = paths.iter().zip(sizes);
+        let has = pairs.filter_map(|(path, size)| Some((path.parse().ok()?, size.parse().ok()?)));
+        Self {
+            one,
+            has: has.collect(),
+            booted,
+            way,
+        }
     }
 }
 
@@ -191,10 +212,11 @@ mod tests {
     use crate::store_path::fixture::path;
 
     fn said(lines: &[&str]) -> String {
-        lines
+        let lines: Vec<String> = lines
             .iter()
             .map(|line| format!("sdbuild: {line}\n"))
-            .collect()
+            .collect();
+        lines.concat()
     }
 
     fn lines(system: &StorePath) -> Vec<String> {

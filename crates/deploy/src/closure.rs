@@ -183,7 +183,8 @@ mod tests {
     fn text(head: &str, entries: &[(&StorePath, &str, &[&StorePath])]) -> String {
         let hash = "a".repeat(HASH_DIGITS);
         let entry = |(path, size, references): &(&StorePath, &str, &[&StorePath])| {
-            let lines: String = references.iter().map(|path| format!("{path}\n")).collect();
+            let lines: Vec<String> = references.iter().map(|path| format!("{path}\n")).collect();
+            let lines = lines.concat();
             format!("{path}\n{hash}\n{size}\n\n{}\n{lines}", references.len())
         };
         let entries: String = entries.iter().map(entry).collect();

@@ -205,9 +205,9 @@ mod tests {
 
     fn message(parts: &[u64]) -> Message {
         let mut message = Message::default();
-        parts.iter().for_each(|part| {
+        for part in parts {
             message.number(*part);
-        });
+        }
         message
     }
 

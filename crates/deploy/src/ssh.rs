@@ -141,7 +141,7 @@ impl Connection {
             let mut child = command.stderr(Stdio::piped()).spawn()?;
             let (stdin, stdout, stderr) =
                 (child.stdin.take(), child.stdout.take(), child.stderr.take());
-            let (_, said, messages) = tokio::join!(
+            let ((), said, messages) = tokio::join!(
                 write(stdin, input.as_bytes()),
                 read(stdout, MAX_OUTPUT),
                 read(stderr, MAX_MESSAGES)

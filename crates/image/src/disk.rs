@@ -1,5 +1,5 @@
 //! The bytes of a disk and its partitions. Every read is counted: no image can cause more work than a small multiple of its size,
-//! and one that claims to be huge no more than [`MAX_WORK_BYTES`].
+//! and one that claims to be huge no more than `MAX_WORK_BYTES`.
 
 use std::fs::File;
 use std::sync::Arc;

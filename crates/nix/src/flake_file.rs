@@ -9,7 +9,6 @@ use rnix::ast::{
 };
 
 use super::git_source::Attributes;
-use super::known_repository::NIXPKGS_URL;
 use super::nix_syntax::parse;
 
 /// The output of a flake with its configurations.
@@ -221,23 +220,6 @@ pub fn may_have_configuration(text: &str, name: &str) -> bool {
     !name.is_empty() && text.split(|c| !is_of_name(c)).any(|word| word == name) && !is_input()
 }
 
-/// How a flake without configurations, whose `flake.nix` has this `text`, defines one; `lock` completes its lock.
-pub fn first_configuration(text: &str, lock: &str) -> String {
-    let file = FlakeFile::read(text);
-    let all = file.all.filter(|_| !file.arguments.contains("nixpkgs"));
-    let all = all.map_or(String::new(), |all| format!("{all}."));
-    let define = format!(
-        "the flake has no configuration. Define one in its outputs: {CONFIGURATIONS}.NAME = \
-         {all}nixpkgs.lib.nixosSystem {{ modules = [ … ]; }};"
-    );
-    if text.is_empty() || text.contains("nixpkgs") {
-        return define;
-    }
-    format!(
-        "{define} For that, declare the input nixpkgs: inputs.nixpkgs.url = \"{NIXPKGS_URL}\"; then run {lock}"
-    )
-}
-
 /// The names of an attribute path; `None` if one is computed.
 fn names(path: &Attrpath) -> Option<Vec<String>> {
     let name = |attribute: Attr| match attribute {
@@ -407,19 +389,5 @@ mod tests {
         }
         let computed = "{ inputs.b.follows = \"a\"; outputs = import ./outputs.nix; }";
         assert_eq!(FlakeFile::read(computed).follows_missing(), None);
-    }
-
-    #[test]
-    fn a_first_configuration_needs_nixpkgs() {
-        let first = |text: &str| first_configuration(text, "sdbuild lock");
-        let declares = "declare the input nixpkgs: inputs.nixpkgs.url = \"github:NixOS/nixpkgs/";
-        assert!(first("{ outputs = { self }: { }; }").contains(declares));
-        assert!(first("{ outputs = inputs: { }; }").contains("= inputs.nixpkgs.lib."));
-        for text in [
-            "",
-            "{ inputs.nixpkgs.url = \"x\"; outputs = { nixpkgs, ... }: { }; }",
-        ] {
-            assert!(first(text).ends_with(" = nixpkgs.lib.nixosSystem { modules = [ … ]; };"));
-        }
     }
 }

@@ -127,18 +127,17 @@ fn system_of(image: &Path) -> Result<System, Failure> {
     // A manifest that cannot be read is an error when it is compared with the image.
     let manifest = sidecars::read_manifest(image).ok().flatten();
     let stated = manifest.and_then(|manifest| manifest.system);
-    if let Some(system) = stated.and_then(|name| System::from_str(&name, false).ok()) {
-        return Ok(system);
-    }
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     let all = [System::Aarch64Linux, System::X8664Linux];
-    let found = all
-        .into_iter()
-        .find(|system| name.contains(&system.to_string()));
-    found.ok_or_else(|| {
+    let named = || {
+        all.into_iter()
+            .find(|system| name.contains(&system.to_string()))
+    };
+    let system = stated.and_then(|name| System::from_str(&name, false).ok());
+    system.or_else(named).ok_or_else(|| {
+        let image = image.display();
         Failure::usage(format!(
-            "neither the manifest nor the name of {} says which system the image is for",
-            image.display()
+            "neither a manifest nor its name says which system {image} is for"
         ))
         .hint("name it: --system aarch64-linux")
     })

@@ -143,41 +143,6 @@ fn silent_agent_is_not_waited_for() {
 }
 
 #[test]
-fn keys_that_cannot_be_used_are_known_when_the_image_is_evaluated() {
-    let home = tempfile::tempdir().unwrap();
-    let keys = home.path().join(".ssh");
-    fs::create_dir(&keys).unwrap();
-    // No agent of the user's, but ssh-keygen.
-    let programs = tempfile::tempdir().unwrap();
-    let Some(keygen) = find_program("ssh-keygen", OsStr::new(PATH)) else {
-        return;
-    };
-    std::os::unix::fs::symlink(keygen, programs.path().join("ssh-keygen")).unwrap();
-    let check = KeyCheck {
-        dir: keys.clone(),
-        path: programs.path().into(),
-    };
-    let (locked, locked_public) = pair(&keys, "locked", "secret").unwrap();
-    fs::remove_file(locked.with_extension("pub")).unwrap();
-    fs::rename(&locked, keys.join("id_ed25519")).unwrap();
-    let (_, other) = pair(&keys, "other", "").unwrap();
-    let with = |accepted: &str| {
-        let failure = check.with_accepted(&[accepted.to_owned()]);
-        failure.map_or_else(String::new, |failure| failure.to_string())
-    };
-    fs::write(keys.join("id_ed25519.pub"), &locked_public).unwrap();
-    assert!(with(&locked_public).contains("has a passphrase"));
-    assert_eq!(with(&format!("{locked_public}{other}")), "");
-    assert!(
-        with("").starts_with("the image accepts none of the keys in "),
-        "{}",
-        with("")
-    );
-    fs::write(keys.join("config"), "IdentityFile ~/k\n").unwrap();
-    assert_eq!(with(""), "", "that file may be one of them");
-}
-
-#[test]
 fn accounts_with_keys_are_named_for_one_without() {
     let lists = ["admin", "root"].map(|user| (user.to_owned(), String::new()));
     let lists = BTreeMap::from(lists);

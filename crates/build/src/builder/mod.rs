@@ -7,7 +7,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sdbuild_core::cancel::Cancel;
@@ -27,12 +27,12 @@ use sdbuild_nix::layout;
 use sdbuild_nix::reports::FlakeReport;
 use sdbuild_nix::source_files::SourceFiles;
 use sdbuild_nix::store_path::result;
-use tokio::sync::watch;
 
 use crate::build_source::BuildSource;
 use crate::check_memory;
 use crate::check_memory::Evaluated;
 use crate::command::{NixCommand, StorePaths, Task};
+use crate::flake::Flake;
 use crate::follow::{Followed, LogView, follow};
 use crate::interactive::run_interactive;
 use crate::network_access::NetworkAccess;
@@ -67,7 +67,6 @@ pub(crate) struct PreparedBuilder {
     container: Arc<ContainerOfJob>,
     heartbeat: Heartbeat,
     uploaded: Uploaded,
-    image: watch::Receiver<Option<String>>,
 }
 
 /// The container of a job.
@@ -77,7 +76,8 @@ struct ContainerOfJob {
     job: BuildJob,
     store: String,
     foreign: bool,
-    image: watch::Sender<Option<String>>,
+    /// The derivation of the image, once it is evaluated, where that is before the build. Untrusted.
+    image: Arc<OnceLock<String>>,
 }
 
 /// A successful build.
@@ -142,19 +142,17 @@ impl Builder<'_> {
             }
             let uploaded = upload::configuration(&container, &job, image, events).await?;
             upload::kept(&container, &job, self, cancel, events).await?;
-            let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
                 container,
                 job,
                 store: self.store.to_owned(),
                 foreign: self.containers.image.foreign,
-                image: sender,
+                image: Arc::default(),
             };
             Ok(PreparedBuilder {
                 container: Arc::new(container),
                 heartbeat: Heartbeat::default(),
                 uploaded,
-                image,
             })
         };
         cancel.race(Box::pin(prepared)).await?
@@ -165,12 +163,6 @@ impl PreparedBuilder {
     /// Pauses the builder's watchdog before this process is stopped.
     pub(crate) fn pause_handle(&self) -> PauseHandle {
         self.heartbeat.pause_handle()
-    }
-
-    /// The derivation of the image: `None` until the builder has evaluated it, and for good where Nix evaluates and builds
-    /// in one process. Untrusted.
-    pub(crate) fn image(&self) -> watch::Receiver<Option<String>> {
-        self.image.clone()
     }
 
     /// Runs the build to its end (`Phase::Build`). When the future is dropped the heartbeats stop, and the builder
@@ -189,7 +181,7 @@ impl PreparedBuilder {
                 findings.suspects_handler() && Box::pin(lost_handler).await;
             return Err(container.diagnosis(followed.exit, findings, cancel).await?);
         }
-        let (out_path, derivation) = match (result(&followed.out), followed.incomplete) {
+        let (out_path, derivation) = match (result(&followed.said.out), followed.incomplete) {
             (Ok(printed), _) => printed,
             (Err(_), Some(cut)) => return Err(container.with_log(cut.into())),
             (Err(failure), None) => return Err(container.with_log(failure)),
@@ -197,16 +189,16 @@ impl PreparedBuilder {
         // The builder's word counts for what was uploaded, and for nothing else.
         let pure = |key: &Sha256Hash| *key == self.uploaded.evaluation;
         let decides = container.job.source.is_uploaded();
-        let confirmed = followed.evaluation.filter(pure).filter(|_| decides);
+        let confirmed = followed.said.evaluation.filter(pure).filter(|_| decides);
         Ok(BuildResult {
             container: container.container.clone(),
             out_path,
             derivation,
             configuration_sha256: self.uploaded.configuration,
-            flake: followed.flake,
+            flake: followed.said.flake,
             evaluation: confirmed,
-            as_it_is: followed.as_it_is,
-            image: followed.image,
+            as_it_is: followed.said.as_it_is,
+            image: followed.said.image,
         })
     }
 
@@ -221,15 +213,15 @@ impl PreparedBuilder {
         let container = self.container;
         let run = container.run_logged(self.heartbeat, cancel, events);
         let (mut followed, findings) = Box::pin(run).await?;
-        if let Some(flake) = &followed.flake {
+        if let Some(flake) = &followed.said.flake {
             // The files of a flake are in the store, those of a module in a directory.
             let (source, known) = (format!("{}/", flake.source), layout::CONFIG_DIR);
-            followed.out = vec![followed.out.concat().replace(&source, known)];
+            followed.said.out = vec![followed.said.out.concat().replace(&source, known)];
         }
-        let facts = check::facts(&followed.out);
+        let facts = check::facts(&followed.said.out);
         let found = facts.as_ref().map_or(&[][..], |facts| &facts.warnings);
         let job = &container.job;
-        job.warn_of_others(&followed.kept_warnings, found, events);
+        job.warn_of_others(&followed.said.kept_warnings, found, events);
         let definitions = job.definitions();
         let failure = if followed.exit.code == 0 {
             None
@@ -243,8 +235,8 @@ impl PreparedBuilder {
                 if is_whole && job.is_remembered() && facts.has_no_private_key() {
                     let evaluated = Evaluated {
                         key: self.uploaded.evaluation,
-                        out: followed.out,
-                        warnings: followed.kept_warnings,
+                        out: followed.said.out,
+                        warnings: followed.said.kept_warnings,
                     };
                     check_memory::remember(memory, evaluated);
                 }
@@ -270,15 +262,15 @@ impl PreparedBuilder {
         cancel: &Cancel,
         events: &Events,
     ) -> Result<Forecast, Failure> {
-        let shown_dir = self.container.job.source.shown_dir();
+        let shown_dir = self.container.job.source.source.shown_dir();
         let collector = forecast::Collector::default();
         let events = collector.intercept(events);
         let followed = self.finished(cancel, &events).await?;
-        let mut forecast = collector.finish(&followed.out)?;
-        forecast.evaluator_memory = followed.evaluator_memory;
-        forecast.image = followed.image;
-        forecast.caches = followed.caches;
-        let (changes, without) = followed.changes;
+        let mut forecast = collector.finish(&followed.said.out)?;
+        forecast.evaluator_memory = followed.said.evaluator_memory;
+        forecast.image = followed.said.image;
+        forecast.caches = followed.said.caches;
+        let (changes, without) = followed.said.changes;
         let changes = changes.map(|changes| changes.shown(&shown_dir));
         Ok(forecast.explained(changes.as_ref(), without))
     }
@@ -291,7 +283,7 @@ impl PreparedBuilder {
         events: &Events,
     ) -> Result<Option<String>, Failure> {
         // Very long lines arrive in pieces.
-        let text = self.finished(cancel, events).await?.out.concat();
+        let text = self.finished(cancel, events).await?.said.out.concat();
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
@@ -350,14 +342,14 @@ impl ContainerOfJob {
         log: &mut BuildLog,
         events: &Events,
     ) -> Result<Followed, Failure> {
-        let events = with_shown_paths(events, &self.job.source.shown_dir());
+        let events = with_shown_paths(events, &self.job.source.source.shown_dir());
         // Held until the output is drained: the builder ends with its input.
         let (_heartbeat, drain) = start(&self.container, heartbeat, &self.job.access).await?;
         let view = LogView {
             copying_flake: self.job.tell_of_copying(&events),
             slow: self.job.command.nix.stall_timeout,
             offline: self.job.access.offline,
-            awaits_flake: self.job.source.is_flake(),
+            awaits_flake: self.job.source.flake().is_some(),
             caches: self.job.command.nix.flake_caches.clone(),
             substituters: self.job.command.nix.substituters.clone(),
             shown: self.job.source.shown_references(),
@@ -397,16 +389,17 @@ impl ContainerOfJob {
     /// The failure that the exit status and the findings show.
     fn diagnosed(&self, exit: Exit, findings: &Findings) -> Failure {
         let files = self.job.source.user_files();
-        let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
-        let in_words = self.job.source.in_words();
-        let overrides = self.job.source.remote_overrides();
-        let lock = self.job.source.lock();
-        let image = self.image.borrow().clone();
+        let source = &self.job.source.source;
+        let (shown_dir, shown) = (source.shown_dir(), source.shown());
+        let in_words = source.in_words();
+        let flake = source.flake();
+        let overrides = flake.map(Flake::remote_overrides).unwrap_or_default();
+        let lock = flake.and_then(Flake::lock);
         let context = ExitContext {
             code: exit.code,
             oom_killed: exit.oom_killed,
             emulated: self.job.command.emulated_system(),
-            image: image.as_deref(),
+            image: self.image.get().map(String::as_str),
             command: self.job.command.task.before_flake(),
             only_evaluates: self.job.command.task.only_evaluates(),
             foreign: self.foreign,
@@ -415,16 +408,16 @@ impl ContainerOfJob {
             overrides: &overrides,
             lock: lock.as_ref(),
             shown_dir: &shown_dir,
-            source: &source,
+            source: &shown,
             in_words: &in_words,
-            is_flake: self.job.source.is_flake(),
+            is_flake: flake.is_some(),
             release: self.job.source.release(),
             files: files.as_ref().map(|files| files as &dyn SourceFiles),
             cli_module: Some(self.job.source.cli_module()),
         };
         let failure = diagnose(&context, findings);
         let said = findings.nix_errors.first().map(|error| &error.summary);
-        let hint = said.and_then(|said| self.job.source.hint_for_input(said));
+        let hint = said.and_then(|said| flake?.hint_for_input(said));
         self.with_log(match hint {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -478,7 +471,7 @@ pub(crate) struct BuildJob {
 impl BuildJob {
     /// Whether what it evaluates to is remembered: only an evaluation that nothing else than its key decides.
     fn is_remembered(&self) -> bool {
-        self.source.is_flake() && self.source.is_uploaded()
+        self.source.flake().is_some() && self.source.is_uploaded()
     }
 
     /// What the configuration sets, if the file `memory` has it for the container image `image`, a reference that names its content.
@@ -512,7 +505,7 @@ impl BuildJob {
 
     /// Shows those of the evaluation's `warnings` that are not `found`: findings tell of these.
     fn warn_of_others(&self, warnings: &[String], found: &[String], events: &Events) {
-        let events = with_shown_paths(events, &self.source.shown_dir());
+        let events = with_shown_paths(events, &self.source.source.shown_dir());
         // The rest of a long one may be cut off.
         let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
         let found: Vec<String> = found.iter().map(|text| first_line(text)).collect();
@@ -527,7 +520,7 @@ impl BuildJob {
         let source = &self.source;
         let files = source.user_files();
         let files = files.as_ref().map(|files| files as &dyn SourceFiles);
-        OwnDefinitions::read(files, &source.shown_dir(), source.cli_module())
+        OwnDefinitions::read(files, &source.source.shown_dir(), source.cli_module())
     }
 
     /// Whether the user's terminal is attached to it.
@@ -539,7 +532,7 @@ impl BuildJob {
     /// Says that Nix copies a large flake to its store; the phase that does it.
     fn tell_of_copying(&self, events: &Events) -> Option<Phase> {
         let bytes = self.source.uploaded_bytes();
-        if !self.source.is_flake() || bytes < MIN_COPIED_BYTES {
+        if self.source.flake().is_none() || bytes < MIN_COPIED_BYTES {
             return None;
         }
         let phase = match self.command.task {

@@ -82,10 +82,9 @@ let
       "${inWords} has only images. Name one of them: ${concatStringsSep ", " (map argument images)}"
     else if flake.outputs ? nixosConfigurations then
       "${inWords} has a nixosConfigurations without a configuration"
-    else if packages != [ ] then
-      "${inWords} has no nixosConfigurations, but packages, which may be images. Name one of them: ${concatStringsSep ", " (map argument packages)}"
     else
-      "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}";
+      "${inWords} has no nixosConfigurations${having "outputs" flake.outputs}${orPackage}";
+  orPackage = if packages == [ ] then "" else ". A package that is an image can be named: ${concatStringsSep ", " (map argument packages)}";
   # What is in `value`, behind what it lacks.
   having =
     kind: value:

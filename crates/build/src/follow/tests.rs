@@ -5,9 +5,6 @@ use serde_json::json;
 use super::*;
 use sdbuild_core::image_choice::ChosenBy;
 
-const KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
-
 /// The line of Nix's log with the facts of a configuration without mistakes, and `changes` to them by JSON pointer.
 fn traced_line(changes: &[(&str, serde_json::Value)]) -> String {
     let mut facts: serde_json::Value =
@@ -41,7 +38,7 @@ fn read_reports(awaits_flake: bool) -> (usize, Option<FlakeReport>, usize) {
     let shown = reader.view.shown.len();
     reader.finish();
     let warnings = *warnings.lock().unwrap();
-    (shown, reader.flake, warnings)
+    (shown, reader.said.flake, warnings)
 }
 
 /// The report of a flake in a store path of this letter.
@@ -145,30 +142,6 @@ fn reports_that_a_build_forges_are_limited() {
     assert!((2 * MAX_GLUE_NOTICES..200).contains(&told), "{told}");
 }
 
-/// Once, and only if all of them are known.
-#[test]
-fn keys_that_the_image_accepts_are_reported_early() {
-    let reported = |lines: &[String]| {
-        let dir = tempfile::tempdir().unwrap();
-        let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
-        let (sender, keys) = std::sync::mpsc::channel();
-        let events = Events::new(move |event| {
-            if let Event::AuthorizedKeys(keys) = event {
-                sender.send(keys).unwrap();
-            }
-        });
-        let mut reader = Reader::new(&mut build_log, &events, LogView::default());
-        for line in lines {
-            reader.line(line);
-        }
-        keys.try_iter().collect::<Vec<_>>()
-    };
-    let known = traced_line(&[]);
-    assert_eq!(reported(&[known.clone(), known]), [[KEY]]);
-    let in_a_file = traced_line(&[("/users/0/key_files", json!(["/etc/keys"]))]);
-    assert_eq!(reported(&[in_a_file]), [[""; 0]; 0]);
-}
-
 /// An evaluation is repeated, and what is built can write such lines too.
 #[test]
 fn the_first_choice_of_the_image_is_reported() {
@@ -192,7 +165,7 @@ fn the_first_choice_of_the_image_is_reported() {
     for attribute in ["a\u{1b}[2J", "config.system.build.image", "other"] {
         reader.line(&line(attribute));
     }
-    let image = reader.image.clone().unwrap();
+    let image = reader.said.image.clone().unwrap();
     assert_eq!(image.attribute, "config.system.build.image");
     assert_eq!(image.chosen_by, ChosenBy::UserModule);
     assert_eq!(chosen.try_iter().collect::<Vec<_>>(), [image]);
@@ -264,7 +237,7 @@ fn warnings_of_the_evaluation_can_be_kept() {
             json!({"action": "msg", "level": 1, "msg": text})
         ));
     }
-    assert_eq!(reader.kept_warnings, ["mind the gap"]);
+    assert_eq!(reader.said.kept_warnings, ["mind the gap"]);
     assert_eq!(*shown.lock().unwrap(), ["of Nix"]);
 }
 

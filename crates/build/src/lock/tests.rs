@@ -159,15 +159,17 @@ async fn an_entry_written_meanwhile_is_replaced_and_reported() {
 }
 
 #[test]
-fn reads_version_1_and_limits_the_entries_it_writes() {
+fn a_limited_number_of_entries_of_one_version_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(NAME);
     let hash = "0".repeat(64);
     let old =
-        format!("version = 1\n[nixpkgs]\nrelease = \"26.05\"\nurl = \"u\"\nsha256 = \"{hash}\"");
-    std::fs::write(&path, old).unwrap();
+        format!("version = 2\n[[nixpkgs]]\nrelease = \"26.05\"\nurl = \"u\"\nsha256 = \"{hash}\"");
+    std::fs::write(&path, &old).unwrap();
     let entries = read(&path).unwrap();
     assert!(entries[0].is_for(&release("26.05")));
+    std::fs::write(&path, old.replace("= 2", "= 3")).unwrap();
+    read(&path).unwrap_err();
     let many = vec![entries[0].clone(); 1000];
     write(&path, &many).unwrap();
     assert_eq!(read(&path).unwrap().len(), 32);

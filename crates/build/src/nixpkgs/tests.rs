@@ -19,26 +19,15 @@ fn parses_directories_urls_and_releases() {
     );
     assert_eq!(of("./nixpkgs"), Nixpkgs::Dir("./nixpkgs".into()));
     assert_eq!(of("/x/nixpkgs"), Nixpkgs::Dir("/x/nixpkgs".into()));
-    for text in ["", "master", "26.05; rm", "26"] {
-        let refused = text.parse::<Nixpkgs>().unwrap_err();
-        assert!(refused.hints[0].starts_with("give a release"), "{text}");
-    }
-    for (text, instead) in [
-        ("github:NixOS/nixpkgs/nixos-25.11", "25.11"),
-        ("channel:nixos-unstable", "unstable"),
-        (
-            "github:me/nixpkgs/fix",
-            "https://github.com/me/nixpkgs/archive/fix.tar.gz",
-        ),
-        (
-            "https://github.com/me/fork.git",
-            "https://github.com/me/fork/archive/HEAD.tar.gz",
-        ),
-        ("https://github.com/NixOS/nixpkgs/tree/nixos-25.11", "25.11"),
+    for text in [
+        "",
+        "master",
+        "26.05; rm",
+        "26",
+        "github:NixOS/nixpkgs/nixos-25.11",
     ] {
         let refused = text.parse::<Nixpkgs>().unwrap_err();
-        assert_eq!(refused.hints, [format!("give --nixpkgs {instead}")]);
-        assert!(instead.parse::<Nixpkgs>().is_ok(), "{instead}");
+        assert!(refused.hints[0].starts_with("give a release"), "{text}");
     }
     for url in [
         "https://github.com/NixOS/nixpkgs/archive/nixos-25.11.tar.gz",

@@ -134,21 +134,6 @@ impl CopyJob {
         earlier.is_of(&self.request.origin).then_some(earlier)
     }
 
-    /// Checks that the image and its sidecars may get their names, before there is an image. Only what killed runs left is
-    /// removed.
-    pub(super) fn check_early(&self) -> Result<(), Failure> {
-        let image = self.name();
-        let settings = &self.request.settings;
-        remove_orphans(&settings.dir);
-        let replace = if settings.force {
-            Replaceable::Anything
-        } else {
-            self.earlier(&image)
-                .map_or(Replaceable::Nothing, EarlierImage::replaceable)
-        };
-        self.check_names(&image, &replace)
-    }
-
     fn sidecars(&self) -> impl Iterator<Item = Sidecar> {
         Sidecar::ALL.into_iter().filter(|one| self.has(*one))
     }

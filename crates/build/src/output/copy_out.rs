@@ -79,27 +79,6 @@ pub async fn copy_out(
     }
 }
 
-/// Checks, before it is built, that the image of `derivation` may get its name in the output directory. A derivation whose
-/// name is not that of its image passes.
-pub(crate) async fn check_name(
-    derivation: &str,
-    request: &CopyRequest,
-    context: &Context,
-) -> Result<(), Failure> {
-    let Some(product) = Product::foreseen(derivation, &request.settings.format) else {
-        return Ok(());
-    };
-    let job = CopyJob::new(product, request, context);
-    let checked = tokio::task::spawn_blocking(move || job.check_early());
-    let checked = context.cancel.race(checked).await?;
-    let checked = checked.or_internal("read the output directory")?;
-    checked.map_err(|mut failure| {
-        // There is no result yet that would be kept.
-        failure.hints.truncate(1);
-        failure
-    })
-}
-
 /// Waits for the thread that writes the image. A disk may hang for any time: an interrupted run leaves the thread
 /// alone after [`DISK_TIMEOUT`], and its file, which has no name, is removed with the process.
 async fn finish(

@@ -96,7 +96,7 @@ impl EarlierImage {
     /// Whether it was made from the same configuration as `origin`, at whatever time.
     pub(super) fn is_of(&self, origin: &Provenance) -> bool {
         let owner = &self.fields.configuration.id;
-        owner.is_same_of_image(&origin.configuration.id, &self.fields.image.name)
+        !owner.is_empty() && *owner == origin.configuration.id
     }
 
     /// Whether the same result was written in the same way.
@@ -197,9 +197,8 @@ pub fn older_images(new: &Image) -> Vec<(String, u64)> {
         let earlier = EarlierImage::described(dir, image)?;
         let is_alike = Path::new(image).extension() == path.extension()
             && earlier.fields.format == of_new.format;
-        let is_other = !path.ends_with(image) && earlier.fields.configuration.id.is_same(owner);
-        let is_other = is_other && is_alike;
-        is_other.then(|| (image.to_owned(), earlier.fields.image.size))
+        let is_other = !path.ends_with(image) && earlier.fields.configuration.id == *owner;
+        (is_other && is_alike).then(|| (image.to_owned(), earlier.fields.image.size))
     });
     others.collect()
 }

@@ -91,8 +91,8 @@ pub struct Configuration {
     pub file: String,
     /// SHA-256 of everything that is sent to the builder of it.
     pub sha256: String,
-    /// By which a later build knows that the image is its own.
-    pub id: ImageOwnerId,
+    /// By which a later build knows that the image is its own; empty where it is not known.
+    pub id: String,
     /// The key of the evaluation, if it was pure: the same key gives the same result.
     pub evaluation: Option<Sha256Hash>,
     /// The flake, if it is one.
@@ -268,68 +268,6 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
     Ok(format!("{text}\n"))
 }
 
-/// Digits of the hash of a name.
-const NAME_DIGITS: usize = 8;
-
-/// Names the configuration that made an image, without a path of the user's machine: `HASH`, or `HASH-NAME` for a configuration of a
-/// flake that was named, and `.HOST` behind it if `--hostname` gave it another host name. Empty for an image of which it is not known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ImageOwnerId(String);
-
-impl ImageOwnerId {
-    /// The configuration `name` of the source with the hash `source`.
-    #[must_use]
-    pub fn new(source: String, name: Option<&str>) -> Self {
-        let Some(name) = name else {
-            return Self(source);
-        };
-        let mut hash = Sha256Hash::of(name.as_bytes()).to_string();
-        hash.truncate(NAME_DIGITS);
-        Self(format!("{source}-{hash}"))
-    }
-
-    /// The same configuration with the host name of `--hostname`.
-    #[must_use]
-    pub(crate) fn with_host(self, host: Option<&str>) -> Self {
-        let Some(host) = host else { return self };
-        Self([&self.0, host].join("."))
-    }
-
-    /// Whether both are the same configuration with the same `--hostname`. One without a name is the only one of its source, so that it
-    /// is the one with a name.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.host() == other.host() && self.has_source_of(other)
-    }
-
-    /// The same, where both images are called `image`: a host name that the image has in its name is that of both.
-    pub(super) fn is_same_of_image(&self, other: &Self, image: &str) -> bool {
-        let of_host = |host: &str| {
-            let rest = image.strip_prefix("nixos-");
-            let rest = rest.and_then(|rest| rest.strip_prefix(host));
-            host.is_empty() || rest.is_some_and(|rest| rest.starts_with(['-', '.']))
-        };
-        let (host, other_host) = (self.host(), other.host());
-        let is_one = host == other_host || of_host(host) && of_host(other_host);
-        is_one && self.has_source_of(other)
-    }
-
-    fn has_source_of(&self, other: &Self) -> bool {
-        let ((source, name), (other_source, other_name)) = (self.parts(), other.parts());
-        let is_one = name.is_empty() || other_name.is_empty() || name == other_name;
-        !source.is_empty() && source == other_source && is_one
-    }
-
-    fn parts(&self) -> (&str, &str) {
-        let (id, _) = self.0.split_once('.').unwrap_or((&self.0, ""));
-        id.split_once('-').unwrap_or((id, ""))
-    }
-
-    fn host(&self) -> &str {
-        self.0.split_once('.').map_or("", |(_, host)| host)
-    }
-}
-
 /// The address of the file `name` below `base`. A base that is not a URL is used as the user wrote it.
 pub(crate) fn imager_url(base: &str, name: &str) -> String {
     let url = Url::parse(base).ok().and_then(|mut url| {
@@ -377,6 +315,3 @@ pub(super) fn imager_list(
     }
     json!({ "os_list": [entry] })
 }
-
-#[cfg(test)]
-mod tests;

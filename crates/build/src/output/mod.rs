@@ -19,9 +19,9 @@ mod stages;
 
 pub(crate) use binary_cache::CacheDir;
 pub use copy_out::copy_out;
-pub(crate) use copy_out::{check_name, read_small_file};
+pub(crate) use copy_out::read_small_file;
 pub use earlier::older_images;
 pub(crate) use earlier::{UnchangedImage, unchanged};
-pub(crate) use manifest::{ImageOwnerId, imager_url};
+pub(crate) use manifest::imager_url;
 pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings};
 pub(crate) use request::{preflight, try_to_write};

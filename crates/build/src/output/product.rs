@@ -54,19 +54,6 @@ pub(super) const STORE: &str = "/nix/store";
 const MAX_MEMBERS: usize = 16;
 
 impl Product {
-    /// The image of `format` that `derivation`, a store path, is going to make, if the derivation has the name of the image, as
-    /// those of nixpkgs have.
-    pub(super) fn foreseen(derivation: &str, format: &Format) -> Option<Self> {
-        let (_, name) = derivation.strip_suffix(".drv")?.split_once('-')?;
-        let (raw_name, compression) = parse_name(name, format).ok()?;
-        Some(Self {
-            components: Vec::new(),
-            members: Vec::new(),
-            raw_name,
-            compression,
-        })
-    }
-
     /// The files of the image in the builder, whose result is `out_path`.
     pub(super) fn sources(&self, out_path: &str) -> Vec<Source> {
         let of = |name: &str, top: &str, components: &[String]| Source {
@@ -298,21 +285,6 @@ mod tests {
         }
         let many = list.repeat(9);
         assert!(parse(&many, RESULT, &kexec).is_err());
-    }
-
-    #[test]
-    fn derivations_foretell_the_name_of_the_image() {
-        let name = |text: &str| {
-            let path = format!("/nix/store/{}-{text}.drv", "a".repeat(32));
-            Some(Product::foreseen(&path, &SD_IMAGE)?.raw_name)
-        };
-        let foreseen = name("nixos-pi-26.05-aarch64-linux.img");
-        assert_eq!(
-            foreseen.as_deref(),
-            Some("nixos-pi-26.05-aarch64-linux.img")
-        );
-        assert_eq!(name("pi.img.zst").as_deref(), Some("pi.img"));
-        assert_eq!(name("product"), None);
     }
 
     #[test]

@@ -147,55 +147,54 @@ impl Client {
 
     /// Sends `call` until it succeeds, or fails for good.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
-        let mut pause = RETRY_PAUSE;
-        for next in 2..=TRIES {
-            match self.attempt(call).await {
-                Ok(answer) => return Ok(answer),
-                Err(Attempt::Final(error)) => return Err(error),
-                Err(Attempt::Temporary(error)) => {
-                    let place = format!("{}.{}", call.service, self.region());
-                    self.retries.tell(&error, &place, next);
-                }
-            }
-            self.pause(pause.mul_f64(jitter())).await?;
-            pause = LONGEST_PAUSE.min(pause * 2);
-        }
-        self.attempt(call).await.map_err(|attempt| match attempt {
-            Attempt::Final(error) | Attempt::Temporary(error) => error,
-        })
+        let place = format!("{}.{}", call.service, self.region());
+        self.repeated(&place, TRIES, async || self.attempt(call).await)
+            .await
     }
 
     /// The text at `url`, which everybody may read; some attempts.
     pub(super) async fn get(&self, action: &'static str, url: &str) -> Result<String, Error> {
-        let mut pause = RETRY_PAUSE;
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
+        let attempt = async || {
             let request = self.http.get(url).build();
-            let request = request.map_err(|error| Error::Unexpected {
-                action,
-                what: error.without_url().to_string(),
+            let request = request.map_err(|error| {
+                let what = error.without_url().to_string();
+                Attempt::Final(Error::Unexpected { action, what })
             })?;
-            let sent = self.cancel.race(self.exchange(action, request)).await;
-            match sent.map_err(|_| Error::Interrupted)? {
-                Ok((status, _, body)) if status.is_success() => return Ok(body),
-                Err(Attempt::Final(error)) => return Err(error),
-                Err(Attempt::Temporary(error)) if attempts == GET_TRIES => return Err(error),
-                Ok((status, ..)) if attempts == GET_TRIES => {
-                    let why = format!("HTTP {}", status.as_u16());
-                    return Err(Error::Unreachable { action, why });
-                }
-                Ok(_) | Err(Attempt::Temporary(_)) => {}
+            let (status, _, body) = self.exchange(action, request).await?;
+            if status.is_success() {
+                return Ok(body);
             }
-            self.pause(pause).await?;
-            pause *= 2;
+            let why = format!("HTTP {}", status.as_u16());
+            Err(Attempt::Temporary(Error::Unreachable { action, why }))
+        };
+        self.repeated(action, GET_TRIES, attempt).await
+    }
+
+    /// What `attempt` returns, which is made up to `tries` times while it fails for now. `place` is asked.
+    async fn repeated<T>(
+        &self,
+        place: &str,
+        tries: u32,
+        attempt: impl AsyncFn() -> Result<T, Attempt>,
+    ) -> Result<T, Error> {
+        let (mut pause, mut next) = (RETRY_PAUSE, 2);
+        loop {
+            let made = self.cancel.race(attempt()).await;
+            match made.map_err(|_| Error::Interrupted)? {
+                Ok(done) => return Ok(done),
+                Err(Attempt::Final(error)) => return Err(error),
+                Err(Attempt::Temporary(error)) if next > tries => return Err(error),
+                Err(Attempt::Temporary(error)) => self.retries.tell(&error, place, next, tries),
+            }
+            self.pause(pause.mul_f64(jitter())).await?;
+            pause = LONGEST_PAUSE.min(pause * 2);
+            next += 1;
         }
     }
 
     async fn attempt(&self, call: &Call) -> Result<Answer, Attempt> {
         let request = self.signed(call).map_err(Attempt::Final)?;
-        let sent = self.cancel.race(self.exchange(call.action, request)).await;
-        let (status, headers, body) = sent.map_err(|_| Attempt::Final(Error::Interrupted))??;
+        let (status, headers, body) = self.exchange(call.action, request).await?;
         if status.is_success() {
             return Ok(Answer { headers, body });
         }
@@ -298,7 +297,7 @@ impl Client {
 impl Retries {
     /// Tells that a call of `place` failed with `error` and is tried for the `next` time. AWS throttles and fails now and then, which is worth no
     /// word before the fourth try; and of many calls at a time one word in some seconds is enough.
-    fn tell(&self, error: &Error, place: &str, next: u32) {
+    fn tell(&self, error: &Error, place: &str, next: u32, tries: u32) {
         let what = match error {
             Error::Refused { .. } if next < 4 => return,
             Error::Refused { code, .. } => format!("{place} answers {code}"),
@@ -312,7 +311,7 @@ impl Retries {
             return;
         }
         *last = Some(now);
-        self.events.notice(format!("{what}, try {next} of {TRIES}"));
+        self.events.notice(format!("{what}, try {next} of {tries}"));
     }
 }
 
@@ -414,11 +413,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the account has an image of that name.
-    pub fn is_duplicate_name(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code == "InvalidAMIName.Duplicate")
-    }
-
     /// Whether AWS refused with the error `code`.
     pub fn has_code(&self, expected: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == expected)
@@ -434,57 +428,86 @@ impl Error {
         matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
     }
 
-    fn hint(&self) -> Option<String> {
-        if matches!(self, Self::Unexpected { action, .. } if *action == OWN_ADDRESS) {
-            let text = "a proxy or login page of this network answers instead of AWS";
-            return Some(text.to_owned());
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unexpected { action, .. } if *action == OWN_ADDRESS => {
+                Some("a proxy or login page of this network answers instead of AWS")
+            }
+            Self::Unreachable { .. } => Some(
+                "check the network, and that the region exists (--region, or --on aws:region=NAME)",
+            ),
+            Self::Refused { code, message, .. } => {
+                let is_it = |(codes, words, _): &&(&[&str], &str, &str)| {
+                    (codes.is_empty() || codes.contains(&code.as_str())) && message.contains(words)
+                };
+                HINTS.iter().find(is_it).map(|(_, _, hint)| *hint)
+            }
+            Self::Unexpected { .. } | Self::Interrupted => None,
         }
-        let Self::Refused { code, message, .. } = self else {
-            let reach =
-                "check the network, and that the region exists (--region, or --on aws:region=NAME)";
-            return matches!(self, Self::Unreachable { .. }).then(|| reach.to_owned());
-        };
-        let text = match code.as_str() {
-            _ if message.contains("Signature expired") || message.contains("not yet current") => {
-                "this machine's clock is wrong; set it, for instance with timedatectl set-ntp true"
-            }
-            // EC2's name for both.
-            "RequestExpired" => {
-                "the credentials have expired (log in again, for instance with aws sso login), or this machine's clock is wrong"
-            }
-            "ExpiredToken" | "ExpiredTokenException" => {
-                "the credentials have expired; log in again, for instance with aws sso login"
-            }
-            "AuthFailure"
-            | "InvalidClientTokenId"
-            | "UnrecognizedClientException"
-            | "SignatureDoesNotMatch"
-            | "InvalidSignatureException" => {
-                "the access key or its secret is wrong; test them with aws sts get-caller-identity"
-            }
-            "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-                "the account's policy lacks the permission for this. Allow it there, or use another account"
-            }
-            "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
-                "the first spot instance of an account needs a role. Somebody with more permissions must run, once: \
-                 aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
-            }
-            "VPCIdNotSpecified" | "DefaultVpcDoesNotExist" => {
-                "the region has no default network; make one with aws ec2 create-default-vpc"
-            }
-            "OperationNotPermitted" if message.contains("block public access") => {
-                "the account blocks public images in this region: name accounts (--share 123456789012), or, if all your images may \
-                 become public, aws ec2 disable-image-block-public-access"
-            }
-            "InvalidAMIName.Duplicate" => "choose another name: --name",
-            "OptInRequired" => {
-                "enable the region in the account's settings, or take another one (--region, or --on aws:region=NAME)"
-            }
-            _ => return None,
-        };
-        Some(text.to_owned())
     }
 }
+
+const WRONG_CLOCK: &str =
+    "this machine's clock is wrong; set it, for instance with timedatectl set-ntp true";
+
+/// Codes of AWS's errors, of which none stands for all, a part of AWS's words, and what to do. The first row that fits counts.
+const HINTS: [(&[&str], &str, &str); 10] = [
+    (&[], "Signature expired", WRONG_CLOCK),
+    (&[], "not yet current", WRONG_CLOCK),
+    // `RequestExpired` is EC2's name, also for a wrong clock.
+    (
+        &["RequestExpired", "ExpiredToken", "ExpiredTokenException"],
+        "",
+        "the credentials have expired (log in again, for instance with aws sso login), or this machine's clock is wrong",
+    ),
+    (
+        &[
+            "AuthFailure",
+            "InvalidClientTokenId",
+            "UnrecognizedClientException",
+            "SignatureDoesNotMatch",
+            "InvalidSignatureException",
+        ],
+        "",
+        "the access key or its secret is wrong; test them with aws sts get-caller-identity",
+    ),
+    (
+        &[
+            "UnauthorizedOperation",
+            "AccessDenied",
+            "AccessDeniedException",
+        ],
+        "",
+        "the account's policy lacks the permission for this. Allow it there, or use another account",
+    ),
+    (
+        &["AuthFailure.ServiceLinkedRoleCreationNotPermitted"],
+        "",
+        "the first spot instance of an account needs a role. Somebody with more permissions must run, once: aws iam \
+         create-service-linked-role --aws-service-name spot.amazonaws.com",
+    ),
+    (
+        &["VPCIdNotSpecified", "DefaultVpcDoesNotExist"],
+        "",
+        "the region has no default network; make one with aws ec2 create-default-vpc",
+    ),
+    (
+        &["OperationNotPermitted"],
+        "block public access",
+        "the account blocks public images in this region: name accounts (--share 123456789012), or, if all your images may become \
+         public, aws ec2 disable-image-block-public-access",
+    ),
+    (
+        &["InvalidAMIName.Duplicate"],
+        "",
+        "choose another name: --name",
+    ),
+    (
+        &["OptInRequired"],
+        "",
+        "enable the region in the account's settings, or take another one (--region, or --on aws:region=NAME)",
+    ),
+];
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -586,61 +609,36 @@ pub(super) fn unless_gone(done: Result<String, Error>, code: &str) -> Result<(),
 /// More pages of a list are not read: each has up to a thousand objects.
 const MAX_PAGES: usize = 50;
 
-/// The pages of one list.
-pub(super) struct Pages<'a> {
-    client: &'a Client,
-    action: &'static str,
-    params: Params,
-    /// The token of the next page; `None` before the first one.
-    token: Option<String>,
-    read: usize,
-    is_complete: bool,
-}
-
 impl Client {
-    /// The pages of the list that `action` returns.
-    pub(super) fn pages(&self, action: &'static str, params: Params) -> Pages<'_> {
-        Pages {
-            client: self,
-            action,
-            params,
-            token: None,
-            read: 0,
-            is_complete: false,
-        }
-    }
-}
-
-impl Pages<'_> {
-    /// The next page; `None` after the last one.
-    pub(super) async fn next(&mut self) -> Result<Option<String>, Error> {
-        if self.is_complete {
-            return Ok(None);
-        }
-        self.read += 1;
-        if self.read > MAX_PAGES {
-            return Err(Error::Unexpected {
-                action: self.action,
-                what: format!("more than {MAX_PAGES} pages"),
-            });
-        }
-        let mut params = self.params.clone();
-        if let Some(token) = self.token.take() {
+    /// What `read` makes of each item of the list `set` that EC2 returns for `action`, of all pages.
+    pub(super) async fn list<T>(
+        &self,
+        action: &'static str,
+        mut params: Params,
+        set: &str,
+        read: impl Fn(Node<'_, '_>) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        let mut found = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let body = self.query(action, &params).await?;
+            found.extend(parsed(action, &body, set, &read)?);
+            let Some(token) = descendant(&body, "nextToken") else {
+                return Ok(found);
+            };
+            params.retain(|(name, _)| name != "NextToken");
             params.push(("NextToken".to_owned(), token));
         }
-        let body = self.client.query(self.action, &params).await?;
-        self.token = optional(&body, "nextToken");
-        self.is_complete = self.token.is_none();
-        Ok(Some(body))
+        let what = format!("more than {MAX_PAGES} pages");
+        Err(Error::Unexpected { action, what })
     }
 }
 
 /// What `read` makes of each item of the list `set`.
-pub(super) fn parsed<T>(
+fn parsed<T>(
     action: &'static str,
     body: &str,
     set: &str,
-    read: impl Fn(Node<'_, '_>) -> Option<T>,
+    read: &impl Fn(Node<'_, '_>) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
     let unexpected = |what: String| Error::Unexpected { action, what };
     let document = Document::parse(body).map_err(|error| unexpected(error.to_string()))?;
@@ -650,26 +648,15 @@ pub(super) fn parsed<T>(
     items(document.root_element(), set).map(read).collect()
 }
 
-/// The text of the element `name`.
+/// The text of the first element `name`, at any depth.
 pub(super) fn single(action: &'static str, body: &str, name: &str) -> Result<String, Error> {
-    let document = Document::parse(body).ok();
-    let found = document
-        .as_ref()
-        .and_then(|document| text(document.root_element(), name));
-    found.ok_or_else(|| Error::Unexpected {
+    descendant(body, name).ok_or_else(|| Error::Unexpected {
         action,
         what: format!("no {name}"),
     })
 }
 
-/// The text of the element `name`, if there is one.
-pub(super) fn optional(body: &str, name: &str) -> Option<String> {
-    let document = Document::parse(body).ok()?;
-    text(document.root_element(), name)
-}
-
-/// The text of the first element `name` at any depth.
-pub(super) fn descendant(body: &str, name: &str) -> Option<String> {
+fn descendant(body: &str, name: &str) -> Option<String> {
     let document = Document::parse(body).ok()?;
     let found = document
         .descendants()

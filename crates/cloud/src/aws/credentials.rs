@@ -1,5 +1,6 @@
 //! Who signs the requests: the credentials that AWS's own tools would use.
 
+use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,7 +18,7 @@ use sdbuild_core::untrusted;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::aws::client::{Client, Error, OWN_ADDRESS, descendant};
+use crate::aws::client::{Client, Error, OWN_ADDRESS, single};
 
 /// A program that asks for a second factor may take this long.
 const PROGRAM_TIMEOUT: Duration = Duration::from_mins(2);
@@ -72,12 +73,8 @@ pub(super) async fn account(
             .hint("--region eu-central-1 (for a build: --on aws:region=eu-central-1), AWS_REGION, or region in ~/.aws/config")
     })?;
     check_region(&region)?;
-    let of_environment = if profile.is_none() {
-        of_environment(variables)?
-    } else {
-        None
-    };
-    let credentials = match of_environment {
+    let of_environment = profile.is_none().then(|| of_environment(variables));
+    let credentials = match of_environment.flatten() {
         Some(credentials) => credentials,
         None => cancel.race(of_profile(&found, name, variables)).await??,
     };
@@ -99,25 +96,14 @@ pub fn check_region(region: &str) -> Result<(), Failure> {
         .hint("regions have names such as eu-central-1"))
 }
 
-/// The credentials of the environment, if it has a key.
-fn of_environment(variables: &AwsVariables) -> Result<Option<Credentials>, Failure> {
-    let Some(id) = &variables.access_key_id else {
-        return Ok(None);
-    };
-    let Some(secret) = &variables.secret_access_key else {
-        return Err(
-            Failure::usage("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
-                .hint("set both, or neither to use a profile"),
-        );
-    };
+/// The credentials of the environment, if it has a key and its secret.
+fn of_environment(variables: &AwsVariables) -> Option<Credentials> {
+    let (id, secret) = (
+        variables.access_key_id.as_ref()?,
+        variables.secret_access_key.as_ref()?,
+    );
     let token = variables.session_token.clone();
-    Ok(Some(Credentials::new(
-        id,
-        secret,
-        token,
-        None,
-        "environment",
-    )))
+    Some(Credentials::new(id, secret, token, None, "environment"))
 }
 
 async fn of_profile(
@@ -127,27 +113,27 @@ async fn of_profile(
 ) -> Result<Credentials, Failure> {
     if !profile.is_delegated {
         if let Some(keys) = &profile.keys {
-            return of_keys(keys);
+            return Ok(keys.clone());
         }
         if let Some(line) = &profile.credential_process {
             let words = shlex::split(line).filter(|words| !words.is_empty());
             let words = words.ok_or_else(|| {
                 Failure::usage("credential_process in ~/.aws/config is not a command")
             })?;
-            return from_process("credential_process", &words).await;
+            return from_process("credential_process", words).await;
         }
     }
     let Some(aws) = find_program("aws", &variables.path) else {
         return Err(without_program(profile));
     };
     // Knows single sign-on, roles and whatever comes next.
-    let mut words = vec![path_text(&aws)?];
-    words.extend(["configure", "export-credentials", "--format", "process"].map(str::to_owned));
+    let mut words = vec![aws.into_os_string()];
+    words.extend(["configure", "export-credentials", "--format", "process"].map(OsString::from));
     words.extend(
         name.into_iter()
-            .flat_map(|name| ["--profile".to_owned(), name.to_owned()]),
+            .flat_map(|name| ["--profile", name].map(OsString::from)),
     );
-    let printed = from_process("aws configure export-credentials", &words).await;
+    let printed = from_process("aws configure export-credentials", words).await;
     printed.map_err(|failure| {
         if without_credentials(&format!("{:#}", failure.error)) {
             without_program(profile)
@@ -164,17 +150,6 @@ fn without_credentials(error: &str) -> bool {
         .any(|part| error.contains(part))
 }
 
-fn of_keys(keys: &Keys) -> Result<Credentials, Failure> {
-    let Some(secret) = &keys.secret else {
-        return Err(Failure::usage(
-            "the profile has aws_access_key_id and no aws_secret_access_key",
-        )
-        .hint("aws configure sets both"));
-    };
-    let token = keys.token.clone();
-    Ok(Credentials::new(&keys.id, secret, token, None, "profile"))
-}
-
 /// The profile has no keys of its own, and AWS's program is not installed or knows none.
 fn without_program(profile: &Profile) -> Failure {
     if profile.is_delegated {
@@ -185,11 +160,6 @@ fn without_program(profile: &Profile) -> Failure {
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws/credentials (AWS_PROFILE), or log in with aws sso login \
          of the AWS CLI version 2",
     )
-}
-
-fn path_text(path: &std::path::Path) -> Result<String, Failure> {
-    let text = path.to_str().map(str::to_owned);
-    text.ok_or_else(|| Failure::usage(format!("the name of {} is not UTF-8", path.display())))
 }
 
 /// What AWS documents for `credential_process`.
@@ -203,14 +173,16 @@ struct Printed {
 }
 
 /// The credentials that the command `words` prints. It may ask on the terminal.
-async fn from_process(shown: &str, words: &[String]) -> Result<Credentials, Failure> {
+async fn from_process(
+    shown: &str,
+    words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<Credentials, Failure> {
     let operation = format!("get credentials from {shown}");
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(Failure::usage("it is empty").context(operation));
-    };
-    let mut command = Command::new(PathBuf::from(program));
+    let mut words = words.into_iter();
+    let program = words.next().ok_or_else(|| Failure::usage("it is empty"))?;
+    let mut command = Command::new(program);
     command
-        .args(arguments)
+        .args(words)
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     let output = timeout(PROGRAM_TIMEOUT, command.output()).await;
@@ -269,21 +241,14 @@ const DELEGATING: [&str; 4] = [
 /// What the files say of one profile.
 #[derive(Default)]
 pub(super) struct Profile {
-    pub(super) keys: Option<Keys>,
+    /// The keys of one section, which belong together.
+    pub(super) keys: Option<Credentials>,
     pub(super) credential_process: Option<String>,
     /// Whether its credentials come from a role or from single sign-on, which AWS's own program knows.
     pub(super) is_delegated: bool,
     pub(super) region: Option<String>,
     /// Whether a file has a section of it.
     pub(super) exists: bool,
-}
-
-/// The keys of one section, which belong together.
-pub(super) struct Keys {
-    pub(super) id: String,
-    /// `None` if the section lacks it, with which AWS's tools do not go on.
-    pub(super) secret: Option<String>,
-    pub(super) token: Option<String>,
 }
 
 /// The profile `name`. The file of credentials has precedence, as for AWS's tools.
@@ -320,11 +285,9 @@ impl Profile {
         self.exists = true;
         let get = |key: &str| section.get(key).map(str::to_owned);
         let keys = || {
-            Some(Keys {
-                id: get("aws_access_key_id")?,
-                secret: get("aws_secret_access_key"),
-                token: get("aws_session_token"),
-            })
+            let (id, secret) = (get("aws_access_key_id")?, get("aws_secret_access_key")?);
+            let token = get("aws_session_token");
+            Some(Credentials::new(id, secret, token, None, "profile"))
         };
         self.keys = self.keys.take().or_else(keys);
         self.credential_process = self
@@ -393,11 +356,7 @@ impl Client {
     /// The id of the account whose credentials are used: 12 digits.
     pub async fn account_id(&self) -> Result<String, Error> {
         let action = "GetCallerIdentity";
-        let body = self.query_sts(action).await?;
-        descendant(&body, "Account").ok_or_else(|| Error::Unexpected {
-            action,
-            what: "no Account".to_owned(),
-        })
+        single(action, &self.query_sts(action).await?, "Account")
     }
 
     /// The address from which this machine reaches the internet, as AWS sees it.

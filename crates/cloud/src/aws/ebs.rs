@@ -20,19 +20,6 @@ const TIMEOUT_MINUTES: u32 = 24 * 60;
 /// The one algorithm that the service has.
 const ALGORITHM: &str = "SHA256";
 
-/// A snapshot that is about to be written.
-#[derive(Clone, Debug)]
-pub struct NewSnapshot<'a> {
-    /// The size of the volumes that are made of it, in GiB.
-    pub volume_gib: u64,
-    /// The same token gives the same snapshot again; at most 64 characters.
-    pub token: &'a str,
-    /// At most 255 characters.
-    pub description: &'a str,
-    /// Its tags.
-    pub tags: &'a [Tag],
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Started {
@@ -41,17 +28,24 @@ struct Started {
 }
 
 impl Client {
-    /// Starts a snapshot, and returns its id.
-    pub async fn start_snapshot(&self, new: &NewSnapshot<'_>) -> Result<String, Error> {
+    /// Starts a snapshot with `tags` for volumes of `volume_gib` GiB, and returns its id. The same `token`, of at most 64 characters, gives
+    /// the same snapshot again.
+    pub async fn start_snapshot(
+        &self,
+        volume_gib: u64,
+        token: &str,
+        description: &str,
+        tags: &[Tag],
+    ) -> Result<String, Error> {
         let action = "StartSnapshot";
-        let tags = new.tags.iter();
         let tags: Vec<_> = tags
+            .iter()
             .map(|tag| json!({ "Key": tag.key, "Value": tag.value }))
             .collect();
         let body = json!({
-            "VolumeSize": new.volume_gib,
-            "ClientToken": new.token,
-            "Description": new.description,
+            "VolumeSize": volume_gib,
+            "ClientToken": token,
+            "Description": description,
             "Timeout": TIMEOUT_MINUTES,
             "Tags": tags,
         });

@@ -6,13 +6,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use roxmltree::Node;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::aws::client::{
-    Client, Error, Params, child, items, parsed, single, tags, text, unless_gone,
-};
+use crate::aws::client::{Client, Error, Params, child, items, single, tags, text, unless_gone};
 
 /// Between two questions whether a snapshot or an image is complete.
 const POLL: Duration = Duration::from_secs(2);
@@ -48,44 +47,12 @@ pub struct Snapshot {
     pub id: String,
     /// `pending`, `completed` or `error`.
     pub state: String,
-    /// How much of it is there, such as `45%`; empty where AWS does not say.
-    pub progress: String,
     /// What was said when it was started.
     pub description: String,
     /// When it was started, as AWS writes instants.
     pub started: String,
     /// Its tags.
     pub tags: Vec<Tag>,
-}
-
-/// An image that is about to be registered.
-#[derive(Clone, Debug)]
-pub struct NewImage<'a> {
-    /// 3 to 128 letters, digits, and ( ) . - / _
-    pub name: &'a str,
-    /// At most 255 characters.
-    pub description: &'a str,
-    /// `arm64` or `x86_64`.
-    pub architecture: &'a str,
-    /// The disk that its machines start with.
-    pub snapshot: &'a str,
-    /// Its tags.
-    pub tags: &'a [Tag],
-}
-
-/// A copy that is about to be made.
-#[derive(Clone, Debug)]
-pub struct ImageCopy<'a> {
-    /// The image that is copied, and its region.
-    pub source: &'a str,
-    /// The region of the source.
-    pub region: &'a str,
-    /// As for [`NewImage`].
-    pub name: &'a str,
-    /// The same token gives the same copy again; at most 64 characters.
-    pub token: &'a str,
-    /// The tags of the copy and its snapshot.
-    pub tags: &'a [Tag],
 }
 
 /// Whether an image with this state cannot be used, and never will be by itself.
@@ -96,15 +63,14 @@ pub fn has_failed(state: &str) -> bool {
 impl Client {
     /// The account's own images that pass `filter`, a name of EC2's filters and its value.
     pub async fn images(&self, filter: (&str, &str)) -> Result<Vec<Ami>, Error> {
-        let params = [
+        let params = owned(&[
             ("Owner.1", "self"),
             // They have their names and snapshots still.
             ("IncludeDisabled", "true"),
             ("Filter.1.Name", filter.0),
             ("Filter.1.Value.1", filter.1),
-        ];
-        let body = self.query("DescribeImages", &params).await?;
-        parsed("DescribeImages", &body, "imagesSet", |item| {
+        ]);
+        let image = |item: Node<'_, '_>| {
             Some(Ami {
                 id: text(item, "imageId")?,
                 name: text(item, "name")?,
@@ -116,27 +82,29 @@ impl Client {
                     .collect(),
                 tags: tags(item),
             })
-        })
+        };
+        self.list("DescribeImages", params, "imagesSet", image)
+            .await
     }
 
     /// The account's own snapshots that pass `filter`.
     pub async fn snapshots(&self, filter: (&str, &str)) -> Result<Vec<Snapshot>, Error> {
-        let params = [
+        let params = owned(&[
             ("Owner.1", "self"),
             ("Filter.1.Name", filter.0),
             ("Filter.1.Value.1", filter.1),
-        ];
-        let body = self.query("DescribeSnapshots", &params).await?;
-        parsed("DescribeSnapshots", &body, "snapshotSet", |item| {
+        ]);
+        let snapshot = |item: Node<'_, '_>| {
             Some(Snapshot {
                 id: text(item, "snapshotId")?,
                 state: text(item, "status")?,
-                progress: text(item, "progress").unwrap_or_default(),
                 description: text(item, "description").unwrap_or_default(),
                 started: text(item, "startTime").unwrap_or_default(),
                 tags: tags(item),
             })
-        })
+        };
+        self.list("DescribeSnapshots", params, "snapshotSet", snapshot)
+            .await
     }
 
     /// Waits until the snapshot `id` is complete, for at most `limit`.
@@ -159,44 +127,41 @@ impl Client {
         }
     }
 
-    /// Waits until the image `id` can be used, and returns it. `report` hears how much of its disk is there, such as `45%`.
-    pub async fn wait_for_image(&self, id: &str, report: impl Fn(&str)) -> Result<Ami, Error> {
+    /// Waits until the image `id` can be used, and returns it.
+    pub async fn wait_for_image(&self, id: &str) -> Result<Ami, Error> {
         let action = "DescribeImages";
         for _ in 0..POLLS {
-            let found = self.images(("image-id", id)).await?.into_iter().next();
-            let image = match found {
+            match self.images(("image-id", id)).await?.into_iter().next() {
                 Some(image) if image.state == "available" => return Ok(image),
-                Some(image) if !has_failed(&image.state) => image,
-                Some(Ami { state, .. }) => {
+                Some(Ami { state, .. }) if has_failed(&state) => {
                     let what = format!("the state {state} of {id}");
                     return Err(Error::Unexpected { action, what });
                 }
-                // It was made a moment ago.
-                None => {
-                    self.pause(POLL).await?;
-                    continue;
-                }
-            };
-            if let Some(snapshot) = image.snapshots.first() {
-                let snapshot = self.snapshots(("snapshot-id", snapshot)).await?;
-                report(snapshot.first().map_or("", |snapshot| &snapshot.progress));
+                // One that was made a moment ago is not in the list yet.
+                Some(_) | None => self.pause(POLL).await?,
             }
-            self.pause(POLL).await?;
         }
         let what = format!("the image {id} is not available after an hour");
         Err(Error::Unexpected { action, what })
     }
 
-    /// Registers an image of a disk that UEFI starts, and returns its id.
-    pub async fn register_image(&self, new: &NewImage<'_>) -> Result<String, Error> {
+    /// Registers an image of the disk `snapshot`, which UEFI starts, and returns its id. `name` has 3 to 128 letters, digits, and
+    /// ( ) . - / _; `architecture` is `arm64` or `x86_64`.
+    pub async fn register_image(
+        &self,
+        name: &str,
+        architecture: &str,
+        snapshot: &str,
+        tags: &[Tag],
+    ) -> Result<String, Error> {
         let action = "RegisterImage";
         let mut params = owned(&[
-            ("Name", new.name),
-            ("Description", new.description),
-            ("Architecture", new.architecture),
+            ("Name", name),
+            ("Description", "NixOS, made by sdbuild"),
+            ("Architecture", architecture),
             ("RootDeviceName", ROOT_DEVICE),
             ("BlockDeviceMapping.1.DeviceName", ROOT_DEVICE),
-            ("BlockDeviceMapping.1.Ebs.SnapshotId", new.snapshot),
+            ("BlockDeviceMapping.1.Ebs.SnapshotId", snapshot),
             ("BlockDeviceMapping.1.Ebs.VolumeType", "gp3"),
             ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
             ("VirtualizationType", "hvm"),
@@ -205,7 +170,7 @@ impl Client {
             ("SriovNetSupport", "simple"),
             ("ImdsSupport", "v2.0"),
         ]);
-        add_tags(&mut params, &["image"], new.tags);
+        add_tags(&mut params, &["image"], tags);
         let body = self.query(action, &params).await?;
         single(action, &body, "imageId")
     }
@@ -240,17 +205,25 @@ impl Client {
             .map(drop)
     }
 
-    /// Copies an image to the region of this client, and returns the copy's id.
-    pub async fn copy_image(&self, copy: &ImageCopy<'_>) -> Result<String, Error> {
+    /// Copies the image `source` of `region` to the region of this client as `name`, and returns the copy's id. The same `token`, of at most
+    /// 64 characters, gives the same copy again. The copy and its snapshot get `tags`.
+    pub async fn copy_image(
+        &self,
+        source: &str,
+        region: &str,
+        name: &str,
+        token: &str,
+        tags: &[Tag],
+    ) -> Result<String, Error> {
         let action = "CopyImage";
         let mut params = owned(&[
-            ("SourceImageId", copy.source),
-            ("SourceRegion", copy.region),
-            ("Name", copy.name),
-            ("ClientToken", copy.token),
+            ("SourceImageId", source),
+            ("SourceRegion", region),
+            ("Name", name),
+            ("ClientToken", token),
         ]);
         // AWS copies no tags to the snapshot itself.
-        add_tags(&mut params, &["image", "snapshot"], copy.tags);
+        add_tags(&mut params, &["image", "snapshot"], tags);
         let body = self.query(action, &params).await?;
         single(action, &body, "imageId")
     }
@@ -297,7 +270,7 @@ fn owned(params: &[(&str, &str)]) -> Params {
 }
 
 /// The disk that machines start from: Amazon Linux and NixOS's own images name it so; Linux calls it as it likes.
-pub(super) const ROOT_DEVICE: &str = "/dev/xvda";
+const ROOT_DEVICE: &str = "/dev/xvda";
 /// Types of resources that get the tags at launch.
 const TAGGED: [&str; 3] = ["instance", "volume", "network-interface"];
 
@@ -358,38 +331,27 @@ impl Client {
     pub async fn run_instance(&self, new: &NewInstance<'_>) -> Result<String, Error> {
         let action = "RunInstances";
         let body = self.query(action, &params_of(new)).await?;
-        let started = parsed(action, &body, "instancesSet", |item| {
-            text(item, "instanceId")
-        })?;
-        started.into_iter().next().ok_or_else(|| Error::Unexpected {
-            action,
-            what: "no instanceId".to_owned(),
-        })
+        single(action, &body, "instanceId")
     }
 
     /// The machines that pass `filter`, a name of EC2's filters and its value.
     pub async fn instances(&self, filter: (&str, &str)) -> Result<Vec<Instance>, Error> {
-        let action = "DescribeInstances";
-        let mut found = Vec::new();
-        let mut pages = self.pages(action, filter_params(filter));
-        while let Some(body) = pages.next().await? {
-            let reservations = parsed(action, &body, "reservationSet", |reservation| {
-                items(reservation, "instancesSet")
-                    .map(|item| {
-                        Some(Instance {
-                            id: text(item, "instanceId")?,
-                            state: text(child(item, "instanceState")?, "name")?,
-                            address: text(item, "ipAddress"),
-                            reason: child(item, "stateReason")
-                                .and_then(|reason| text(reason, "message")),
-                            tags: tags(item),
-                        })
-                    })
-                    .collect::<Option<Vec<_>>>()
-            })?;
-            found.extend(reservations.into_iter().flatten());
-        }
-        Ok(found)
+        let instance = |item: Node<'_, '_>| {
+            Some(Instance {
+                id: text(item, "instanceId")?,
+                state: text(child(item, "instanceState")?, "name")?,
+                address: text(item, "ipAddress"),
+                reason: child(item, "stateReason").and_then(|reason| text(reason, "message")),
+                tags: tags(item),
+            })
+        };
+        let reservation = |reservation: Node<'_, '_>| {
+            let instances = items(reservation, "instancesSet").map(instance);
+            instances.collect::<Option<Vec<_>>>()
+        };
+        let params = filter_params(filter);
+        let found = self.list("DescribeInstances", params, "reservationSet", reservation);
+        Ok(found.await?.into_iter().flatten().collect())
     }
 
     /// Destroys the machine `id`; nothing is there to do if it is being destroyed, or gone.
@@ -412,15 +374,12 @@ impl Client {
 }
 
 /// The parameter for the filter `filter`.
-pub(super) fn filter_params(filter: (&str, &str)) -> Params {
-    vec![
-        ("Filter.1.Name".to_owned(), filter.0.to_owned()),
-        ("Filter.1.Value.1".to_owned(), filter.1.to_owned()),
-    ]
+fn filter_params(filter: (&str, &str)) -> Params {
+    owned(&[("Filter.1.Name", filter.0), ("Filter.1.Value.1", filter.1)])
 }
 
 /// Adds parameters that give `tags` to new objects of the kinds `kinds`.
-pub(super) fn add_tags(params: &mut Params, kinds: &[&str], tags: &[Tag]) {
+fn add_tags(params: &mut Params, kinds: &[&str], tags: &[Tag]) {
     for (n, kind) in (1..).zip(kinds) {
         let name = format!("TagSpecification.{n}");
         params.push((format!("{name}.ResourceType"), (*kind).to_owned()));
@@ -432,47 +391,48 @@ pub(super) fn add_tags(params: &mut Params, kinds: &[&str], tags: &[Tag]) {
 }
 
 fn params_of(new: &NewInstance<'_>) -> Params {
-    let disk = |name: &str| format!("BlockDeviceMapping.1.{name}");
-    let mut params: Params = [
-        ("ImageId".to_owned(), new.image),
-        ("InstanceType".to_owned(), new.instance_type),
-        ("MinCount".to_owned(), "1"),
-        ("MaxCount".to_owned(), "1"),
-        ("ClientToken".to_owned(), new.token),
-        ("SecurityGroupId.1".to_owned(), new.group),
+    let mut params = owned(&[
+        ("ImageId", new.image),
+        ("InstanceType", new.instance_type),
+        ("MinCount", "1"),
+        ("MaxCount", "1"),
+        ("ClientToken", new.token),
+        ("SecurityGroupId.1", new.group),
         // The default is to keep it, switched off.
-        ("InstanceInitiatedShutdownBehavior".to_owned(), "terminate"),
+        ("InstanceInitiatedShutdownBehavior", "terminate"),
         // IMDSv2, which programs in containers do not reach.
-        ("MetadataOptions.HttpTokens".to_owned(), "required"),
-        ("MetadataOptions.HttpPutResponseHopLimit".to_owned(), "1"),
-        (disk("DeviceName"), ROOT_DEVICE),
-        (disk("Ebs.VolumeSize"), &new.disk_gib.to_string()),
-        (disk("Ebs.VolumeType"), "gp3"),
-        (disk("Ebs.DeleteOnTermination"), "true"),
-        (disk("Ebs.Encrypted"), "true"),
+        ("MetadataOptions.HttpTokens", "required"),
+        ("MetadataOptions.HttpPutResponseHopLimit", "1"),
+        ("BlockDeviceMapping.1.DeviceName", ROOT_DEVICE),
         (
-            "UserData".to_owned(),
-            &BASE64_STANDARD.encode(new.user_data),
+            "BlockDeviceMapping.1.Ebs.VolumeSize",
+            &new.disk_gib.to_string(),
         ),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key, value.to_owned()))
-    .collect();
-    if let Some(zone) = new.zone {
-        params.push(("Placement.AvailabilityZone".to_owned(), zone.to_owned()));
-    }
+        ("BlockDeviceMapping.1.Ebs.VolumeType", "gp3"),
+        ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
+        ("BlockDeviceMapping.1.Ebs.Encrypted", "true"),
+        ("UserData", &BASE64_STANDARD.encode(new.user_data)),
+    ]);
+    let zone = new.zone.map(|zone| ("Placement.AvailabilityZone", zone));
+    params.extend(owned(zone.as_slice()));
     let mut kinds = TAGGED.to_vec();
     if new.is_spot {
         kinds.push("spot-instances-request");
-        let max_price = new.max_price.map(|usd| ("SpotOptions.MaxPrice", usd));
-        let market = [
-            ("MarketType", "spot"),
-            ("SpotOptions.SpotInstanceType", "one-time"),
-            ("SpotOptions.InstanceInterruptionBehavior", "terminate"),
-        ];
-        for (name, value) in market.into_iter().chain(max_price) {
-            params.push((format!("InstanceMarketOptions.{name}"), value.to_owned()));
-        }
+        params.extend(owned(&[
+            ("InstanceMarketOptions.MarketType", "spot"),
+            (
+                "InstanceMarketOptions.SpotOptions.SpotInstanceType",
+                "one-time",
+            ),
+            (
+                "InstanceMarketOptions.SpotOptions.InstanceInterruptionBehavior",
+                "terminate",
+            ),
+        ]));
+        let max_price = new
+            .max_price
+            .map(|usd| ("InstanceMarketOptions.SpotOptions.MaxPrice", usd));
+        params.extend(owned(max_price.as_slice()));
     }
     add_tags(&mut params, &kinds, new.tags);
     params
@@ -492,28 +452,21 @@ pub struct SpotPrice {
 impl Client {
     /// What spot instances of the types `types` cost now, in each zone where there are some.
     pub async fn spot_prices(&self, types: &[String]) -> Result<Vec<SpotPrice>, Error> {
-        let action = "DescribeSpotPriceHistory";
-        let mut params: Params = (1..)
-            .zip(types)
-            .map(|(n, name)| (format!("InstanceType.{n}"), name.clone()))
-            .collect();
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         // A history that begins now has the prices that are valid now.
-        params.push(("StartTime".to_owned(), now));
-        params.push(("ProductDescription.1".to_owned(), "Linux/UNIX".to_owned()));
-        let mut found = Vec::new();
-        let mut pages = self.pages(action, params);
-        while let Some(body) = pages.next().await? {
-            let page = parsed(action, &body, "spotPriceHistorySet", |item| {
-                Some(SpotPrice {
-                    instance_type: text(item, "instanceType")?,
-                    zone: text(item, "availabilityZone")?,
-                    usd: price(&text(item, "spotPrice")?)?,
-                })
-            })?;
-            found.extend(page);
-        }
-        Ok(found)
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let mut params = owned(&[("StartTime", &now), ("ProductDescription.1", "Linux/UNIX")]);
+        let types = (1..).zip(types);
+        params.extend(types.map(|(n, name)| (format!("InstanceType.{n}"), name.clone())));
+        let price = |item: Node<'_, '_>| {
+            Some(SpotPrice {
+                instance_type: text(item, "instanceType")?,
+                zone: text(item, "availabilityZone")?,
+                usd: price(&text(item, "spotPrice")?)?,
+            })
+        };
+        let action = "DescribeSpotPriceHistory";
+        self.list(action, params, "spotPriceHistorySet", price)
+            .await
     }
 
     /// The value of the parameter `name` that AWS keeps for everybody, for instance the newest image of a system.
@@ -556,10 +509,7 @@ impl Client {
         tags: &[Tag],
     ) -> Result<String, Error> {
         let action = "CreateSecurityGroup";
-        let mut params: Params = vec![
-            ("GroupName".to_owned(), name.to_owned()),
-            ("GroupDescription".to_owned(), description.to_owned()),
-        ];
+        let mut params = owned(&[("GroupName", name), ("GroupDescription", description)]);
         add_tags(&mut params, &["security-group"], tags);
         let body = self.query(action, &params).await?;
         single(action, &body, "groupId")
@@ -597,8 +547,10 @@ impl Client {
     /// The volumes that pass `filter` and belong to no machine.
     pub async fn free_volumes(&self, filter: (&str, &str)) -> Result<Vec<Tagged>, Error> {
         let mut params = filter_params(filter);
-        params.push(("Filter.2.Name".to_owned(), "status".to_owned()));
-        params.push(("Filter.2.Value.1".to_owned(), "available".to_owned()));
+        params.extend(owned(&[
+            ("Filter.2.Name", "status"),
+            ("Filter.2.Value.1", "available"),
+        ]));
         let call = ("DescribeVolumes", "volumeSet", "volumeId");
         self.tagged(call, params).await
     }
@@ -609,17 +561,13 @@ impl Client {
         (action, set, id): (&'static str, &str, &str),
         params: Params,
     ) -> Result<Vec<Tagged>, Error> {
-        let mut found = Vec::new();
-        let mut pages = self.pages(action, params);
-        while let Some(body) = pages.next().await? {
-            found.extend(parsed(action, &body, set, |item| {
-                Some(Tagged {
-                    id: text(item, id)?,
-                    tags: tags(item),
-                })
-            })?);
-        }
-        Ok(found)
+        let tagged = |item: Node<'_, '_>| {
+            Some(Tagged {
+                id: text(item, id)?,
+                tags: tags(item),
+            })
+        };
+        self.list(action, params, set, tagged).await
     }
 
     /// Removes the security group `id`. `false` if AWS knows none: it is gone, or was made a moment ago.

@@ -11,8 +11,7 @@ mod ec2;
 
 pub use client::{Client, Error};
 pub use credentials::{Access, Account, check_region};
-pub use ebs::{BLOCK_BYTES, NewSnapshot};
+pub use ebs::BLOCK_BYTES;
 pub use ec2::{
-    Ami, ImageCopy, Instance, NewImage, NewInstance, Snapshot, SpotPrice, Tag, Tagged, has_failed,
-    tag_value,
+    Ami, Instance, NewInstance, Snapshot, SpotPrice, Tag, Tagged, has_failed, tag_value,
 };

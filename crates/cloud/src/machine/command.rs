@@ -200,12 +200,15 @@ impl Call<'_> {
             Session::start(self.command()).or_environment(format!("start {operation}"))?;
         let leader = session.leader();
         let (stdout, stderr) = (session.stdout(), session.stderr());
-        let (mut written, mut tail) = (Vec::new(), Tail::default());
+        let (mut written, mut tail) = (Vec::new(), VecDeque::new());
         let reading = async {
             tokio::join!(
                 read_start(stdout, &mut written),
                 read_lines(stderr, |line| {
-                    tail.add(line);
+                    tail.push_back(line.to_owned());
+                    if tail.len() > TAIL_LINES {
+                        tail.pop_front();
+                    }
                     log(line);
                 })
             )
@@ -225,7 +228,7 @@ impl Call<'_> {
         }
         drop(ended);
         let failed = |why: &str| Failure::environment(format!("{operation} {why}"));
-        let tail: Vec<String> = tail.0.into();
+        let tail: Vec<String> = tail.into();
         let status = match end {
             Ok(status) => status.or_environment(format!("wait for {operation}"))?,
             Err(why) => {
@@ -309,19 +312,6 @@ async fn read_lines(pipe: Option<impl AsyncRead + Unpin>, mut line: impl FnMut(&
             return;
         }
         line(strip_control(&String::from_utf8_lossy(&bytes)).trim_end());
-    }
-}
-
-/// The last lines.
-#[derive(Debug, Default)]
-struct Tail(VecDeque<String>);
-
-impl Tail {
-    fn add(&mut self, line: &str) {
-        if self.0.len() == TAIL_LINES {
-            self.0.pop_front();
-        }
-        self.0.push_back(line.to_owned());
     }
 }
 

@@ -11,7 +11,7 @@ use sdbuild_image::image_name::Sidecar;
 use sdbuild_image::{Error, ImageFacts, ImageFile, ImageKind, sidecars};
 use serde::Serialize;
 
-use crate::aws::{Ami, Client, ImageCopy, NewImage, has_failed};
+use crate::aws::{Ami, Client, has_failed};
 use crate::publish::plan::{HASH_TAG, Plan};
 use crate::publish::record::Record;
 use crate::publish::upload::{self, DiskFacts};
@@ -84,17 +84,11 @@ async fn register(plan: &Plan, client: &Client, context: &Context) -> Result<Str
     let waiting = "AWS completes the snapshot".to_owned();
     context.events.detail(Phase::Publish, waiting);
     client.wait_for_snapshot(&snapshot, SNAPSHOT_LIMIT).await?;
-    let tags = plan.tags();
-    let new = NewImage {
-        name: &plan.name,
-        description: "NixOS, made by sdbuild",
-        architecture: plan.architecture(),
-        snapshot: &snapshot,
-        tags: &tags,
-    };
-    let image = match client.register_image(&new).await {
+    let (architecture, tags) = (plan.architecture(), plan.tags());
+    let registered = client.register_image(&plan.name, architecture, &snapshot, &tags);
+    let image = match registered.await {
         // The answer to an earlier attempt was lost, or another machine was faster.
-        Err(error) if error.is_duplicate_name() => {
+        Err(error) if error.has_code("InvalidAMIName.Duplicate") => {
             let image = published_before(plan, client).await?.ok_or(error)?;
             delete_unused(&snapshot, &image, client, context).await;
             image.id
@@ -118,7 +112,7 @@ async fn remove_leftover(
     let Some(record) = Record::existing(state_dir, &plan.name, region, plan.disk.sha256) else {
         return Ok(());
     };
-    if let Some(snapshot) = &record.snapshot {
+    if let Some(snapshot) = &record.progress().snapshot {
         delete_unused(snapshot, image, client, context).await;
     }
     record.remove()
@@ -193,11 +187,8 @@ pub(super) async fn wait(
     what: &str,
     context: &Context,
 ) -> Result<Ami, Failure> {
-    let report = |progress: &str| {
-        let text = format!("{what}: {progress}");
-        context.events.detail(Phase::Publish, text);
-    };
-    client.wait_for_image(id, report).await.map_err(|error| {
+    context.events.detail(Phase::Publish, what);
+    client.wait_for_image(id).await.map_err(|error| {
         let remove = removal(id, client.region());
         Failure::from(error).hint(format!("if it failed for good: {remove}"))
     })
@@ -289,14 +280,8 @@ async fn start_copies(
     // with other parameters, such as those of an image that was removed and published again.
     let token = upload::random()?;
     let tags = plan.tags();
-    let copy = ImageCopy {
-        source: image,
-        region: client.region(),
-        name: &plan.name,
-        token: &token,
-        tags: &tags,
-    };
-    Ok(there.copy_image(&copy).await?)
+    let copy = there.copy_image(image, client.region(), &plan.name, &token, &tags);
+    Ok(copy.await?)
 }
 
 async fn finish_copies(

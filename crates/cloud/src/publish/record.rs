@@ -64,12 +64,46 @@ pub struct Unfinished {
 #[derive(Debug)]
 pub(super) struct Record {
     file: LockedRecord<Entry>,
+    progress: Progress,
+}
+
+/// What the entries of a record say.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
     token: Option<String>,
     pub(super) snapshot: Option<String>,
     pub(super) sent: BTreeMap<u64, Sha256Hash>,
     /// Whether AWS may have been asked to complete the snapshot: it takes no more blocks then.
     pub(super) is_completing: bool,
     pub(super) is_complete: bool,
+}
+
+impl Progress {
+    fn of(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let mut progress = Self::default();
+        for entry in entries {
+            progress.take(entry);
+        }
+        progress
+    }
+
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::Started { .. } => {}
+            Entry::Token(token) => {
+                *self = Self {
+                    token: Some(token),
+                    ..Self::default()
+                }
+            }
+            Entry::Snapshot(id) => self.snapshot = Some(id),
+            Entry::Sent(index, hash) => {
+                self.sent.insert(index, hash);
+            }
+            Entry::Completing => self.is_completing = true,
+            Entry::Completed => self.is_complete = true,
+        }
+    }
 }
 
 impl Record {
@@ -113,44 +147,19 @@ impl Record {
         Self::read(file).ok()
     }
 
-    fn read(file: LockedRecord<Entry>) -> io::Result<Self> {
-        let entries = entries(file.path(), MAX_RECORD_BYTES)?;
-        let mut record = Self {
-            file,
-            token: None,
-            snapshot: None,
-            sent: BTreeMap::new(),
-            is_completing: false,
-            is_complete: false,
-        };
-        for entry in entries {
-            record.take(entry);
-        }
-        Ok(record)
+    /// What the record says of its upload.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
-    fn take(&mut self, entry: Entry) {
-        match entry {
-            Entry::Started { .. } => {}
-            Entry::Token(token) => {
-                self.token = Some(token);
-                self.snapshot = None;
-                self.sent.clear();
-                self.is_completing = false;
-                self.is_complete = false;
-            }
-            Entry::Snapshot(id) => self.snapshot = Some(id),
-            Entry::Sent(index, hash) => {
-                self.sent.insert(index, hash);
-            }
-            Entry::Completing => self.is_completing = true,
-            Entry::Completed => self.is_complete = true,
-        }
+    fn read(file: LockedRecord<Entry>) -> io::Result<Self> {
+        let progress = Progress::of(entries(file.path(), MAX_RECORD_BYTES)?);
+        Ok(Self { file, progress })
     }
 
     /// The token to start the snapshot with: that of an earlier run whose answer may have been lost, or a new one.
     pub(super) fn token(&mut self) -> Result<String, Failure> {
-        match &self.token {
+        match &self.progress.token {
             Some(token) => Ok(token.clone()),
             None => self.renew(),
         }
@@ -159,19 +168,13 @@ impl Record {
     /// Forgets the snapshot, and returns the token for another one.
     pub(super) fn renew(&mut self) -> Result<String, Failure> {
         let token = upload::random()?;
-        self.add(Entry::Token(token.clone()))?;
-        self.file
-            .sync()
-            .or_environment("write the record of the upload")?;
+        self.add_for_good(Entry::Token(token.clone()))?;
         Ok(token)
     }
 
     /// There is a snapshot, which has nothing yet.
     pub(super) fn started(&mut self, id: &str) -> Result<(), Failure> {
-        self.add(Entry::Snapshot(id.to_owned()))?;
-        self.file
-            .sync()
-            .or_environment("write the record of the upload")
+        self.add_for_good(Entry::Snapshot(id.to_owned()))
     }
 
     /// The snapshot has a block.
@@ -181,11 +184,8 @@ impl Record {
 
     /// The snapshot has all blocks, and AWS is asked next to complete it.
     pub(super) fn completing(&mut self) -> Result<(), Failure> {
-        self.add(Entry::Completing)?;
         // What was sent has to be known as well.
-        self.file
-            .sync()
-            .or_environment("write the record of the upload")
+        self.add_for_good(Entry::Completing)
     }
 
     /// AWS completes the snapshot.
@@ -194,11 +194,17 @@ impl Record {
     }
 
     fn add(&mut self, entry: Entry) -> Result<(), Failure> {
-        self.file
-            .add(&entry)
-            .or_environment("write the record of the upload")?;
-        self.take(entry);
+        let added = self.file.add(&entry);
+        added.or_environment("write the record of the upload")?;
+        self.progress.take(entry);
         Ok(())
+    }
+
+    /// Adds `entry`, which is on the disk then, with all before it.
+    fn add_for_good(&mut self, entry: Entry) -> Result<(), Failure> {
+        self.add(entry)?;
+        let synced = self.file.sync();
+        synced.or_environment("write the record of the upload")
     }
 
     /// Removes the file, while it is locked: the image is there.
@@ -250,24 +256,16 @@ fn read_unfinished(path: &Path) -> Option<Unfinished> {
     let Entry::Started { name, region, .. } = entries.next()? else {
         return None;
     };
-    let mut found = Unfinished {
+    let progress = Progress::of(entries);
+    Some(Unfinished {
         name,
         region,
-        snapshot: None,
-        blocks: 0,
+        snapshot: progress.snapshot,
+        blocks: progress.sent.len() as u64,
         changed: fs::metadata(path).and_then(|file| file.modified()).ok()?,
         is_running: locked_file::owner(path) == locked_file::Owner::Alive,
         path: path.to_owned(),
-    };
-    for entry in entries {
-        match entry {
-            Entry::Token(_) => (found.snapshot, found.blocks) = (None, 0),
-            Entry::Snapshot(id) => found.snapshot = Some(id),
-            Entry::Sent(..) => found.blocks += 1,
-            Entry::Started { .. } | Entry::Completing | Entry::Completed => {}
-        }
-    }
-    Some(found)
+    })
 }
 
 /// Where the record of the disk `sha256` is.
@@ -332,11 +330,11 @@ mod tests {
             (Some("snap-1"), 1)
         );
         let mut record = open().unwrap();
-        assert_eq!(record.sent.keys().collect::<Vec<_>>(), [&7]);
+        assert_eq!(record.progress.sent.keys().collect::<Vec<_>>(), [&7]);
         record.sent(9, hash).unwrap();
         drop(record);
         let record = open().unwrap();
-        assert_eq!(record.sent.len(), 2);
+        assert_eq!(record.progress.sent.len(), 2);
         record.remove().unwrap();
         assert_eq!(unfinished(state.path()), []);
     }

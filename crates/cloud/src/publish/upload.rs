@@ -1,8 +1,7 @@
 //! Sends the blocks of an image to a snapshot, many at a time.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
@@ -11,15 +10,16 @@ use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::{Hasher, Sha256Hash};
 use sdbuild_image::{ImageFile, ImageKind};
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, Sender};
 
-use crate::aws::{BLOCK_BYTES, Client, Error, NewSnapshot, Tag};
+use crate::aws::{BLOCK_BYTES, Client, Error, Tag};
 use crate::publish::plan::{HASH_TAG, NAME_TAG, Plan};
 use crate::publish::record::Record;
 
 /// Until a snapshot is complete whose completion AWS refused: it was asked for before, or the refusal counts.
 const COMPLETION_LIMIT: Duration = Duration::from_mins(2);
+/// Blocks of 512 KiB that are sent at a time: together they take the two minutes of a call on a line of 0.6 Mbit/s.
+const AT_A_TIME: usize = 16;
 /// Blocks that are read ahead.
 const READ_AHEAD: usize = 16;
 
@@ -37,10 +37,10 @@ pub(super) async fn snapshot(
             None => start(plan, client, record).await?,
         },
     };
-    if record.is_complete {
+    if record.progress().is_complete {
         return Ok(id);
     }
-    if record.is_completing {
+    if record.progress().is_completing {
         complete(client, &id, record).await?;
         return Ok(id);
     }
@@ -58,7 +58,7 @@ pub(super) async fn snapshot(
 
 /// Has the snapshot completed, which has all blocks of `record`.
 async fn complete(client: &Client, id: &str, record: &mut Record) -> Result<(), Failure> {
-    let hashes: Vec<Sha256Hash> = record.sent.values().copied().collect();
+    let hashes: Vec<Sha256Hash> = record.progress().sent.values().copied().collect();
     match client.complete_snapshot(id, &hashes).await {
         // The answer to an earlier attempt was lost: AWS completes it, which takes a while.
         Err(error) if may_be_completing(&error) => {
@@ -86,7 +86,7 @@ async fn state(client: &Client, id: &str) -> Result<Option<String>, Failure> {
 
 /// The snapshot of an earlier run, if it can be resumed: AWS discards one that is not completed within a day.
 async fn earlier(client: &Client, record: &mut Record) -> Result<Option<String>, Failure> {
-    let Some(id) = record.snapshot.clone() else {
+    let Some(id) = record.progress().snapshot.clone() else {
         return Ok(None);
     };
     match state(client, &id).await?.as_deref() {
@@ -129,14 +129,9 @@ async fn adopted(
 
 async fn start(plan: &Plan, client: &Client, record: &mut Record) -> Result<String, Failure> {
     let (tags, token) = (plan.tags(), record.token()?);
-    let id = client
-        .start_snapshot(&NewSnapshot {
-            volume_gib: plan.volume_gib(),
-            token: &token,
-            description: &format!("{} (sdbuild)", plan.name),
-            tags: &tags,
-        })
-        .await?;
+    let description = format!("{} (sdbuild)", plan.name);
+    let started = client.start_snapshot(plan.volume_gib(), &token, &description, &tags);
+    let id = started.await?;
     record.started(&id)?;
     Ok(id)
 }
@@ -149,7 +144,7 @@ async fn send_blocks(
     record: &mut Record,
     context: &Context,
 ) -> Result<Sha256Hash, Failure> {
-    let before = record.sent.clone();
+    let before = record.progress().sent.clone();
     let (to, from) = mpsc::channel(READ_AHEAD);
     let (path, inner) = (plan.request.image.clone(), context.clone());
     let reading = tokio::task::spawn_blocking(move || send(&path, &to, &inner));
@@ -157,12 +152,11 @@ async fn send_blocks(
         |mut from: mpsc::Receiver<Block>| async { from.recv().await.map(|block| (block, from)) };
     let lacking = stream::unfold(from, next)
         .filter(|block| std::future::ready(before.get(&block.index) != Some(&block.hash)));
-    let pace = Pace::new(SLOW);
     let sending = lacking.map(async |block: Block| {
         let put = client.put_block(id, block.index, block.data, block.hash);
-        pace.run(put).await.map(|()| (block.index, block.hash))
+        put.await.map(|()| (block.index, block.hash))
     });
-    let mut sending = std::pin::pin!(sending.buffer_unordered(AT_MOST));
+    let mut sending = std::pin::pin!(sending.buffer_unordered(AT_A_TIME));
     let report = |blocks: usize| {
         let done = (blocks as u64).saturating_mul(BLOCK_BYTES as u64);
         context
@@ -173,7 +167,7 @@ async fn send_blocks(
     while let Some(sent) = sending.next().await {
         let (index, hash) = sent?;
         record.sent(index, hash)?;
-        report(record.sent.len());
+        report(record.progress().sent.len());
     }
     let read = reading.await.or_internal("read the image")?;
     read.map_err(|error| error.fail("read the image"))
@@ -270,54 +264,6 @@ fn is_zero(block: &[u8]) -> bool {
         .all(|chunk| ZEROS.starts_with(chunk))
 }
 
-/// At the beginning: a call may take two minutes, and four blocks of 512 KiB take as long at 140 kbit/s.
-const AT_FIRST: usize = 4;
-/// AWS advises some 100 connections for its full speed; each holds half a MiB here.
-pub(super) const AT_MOST: usize = 48;
-/// A call that takes longer shows that the line is full.
-pub(super) const SLOW: Duration = Duration::from_secs(20);
-
-/// Lets more calls run at a time while they are fast, and fewer while they are slow: if many shared a slow line, all of them
-/// would reach the time limit of a call together, and be sent again.
-#[derive(Debug)]
-pub(super) struct Pace {
-    free: Semaphore,
-    allowed: AtomicUsize,
-    slow: Duration,
-}
-
-impl Pace {
-    /// Fewer calls run at a time after one that took `slow` or longer.
-    pub(super) fn new(slow: Duration) -> Self {
-        Self {
-            slow,
-            free: Semaphore::new(AT_FIRST),
-            allowed: AtomicUsize::new(AT_FIRST),
-        }
-    }
-
-    /// Runs `call` as soon as one more may run.
-    pub(super) async fn run<T>(&self, call: impl Future<Output = T>) -> T {
-        let permit = self.free.acquire().await;
-        let started = Instant::now();
-        let result = call.await;
-        let change = |next: fn(usize) -> Option<usize>| {
-            let order = Ordering::Relaxed;
-            self.allowed.fetch_update(order, order, next).is_ok()
-        };
-        if started.elapsed() < self.slow {
-            if change(|allowed| (allowed < AT_MOST).then_some(allowed + 1)) {
-                self.free.add_permits(1);
-            }
-        } else if change(|allowed| (allowed > 1).then_some(allowed - 1))
-            && let Ok(permit) = permit
-        {
-            permit.forget();
-        }
-        result
-    }
-}
-
 /// A random token: 32 hexadecimal digits.
 pub(super) fn random() -> Result<String, Failure> {
     let mut bytes = [0; 16];
@@ -339,41 +285,5 @@ mod tests {
         }
         block[BLOCK_BYTES - 1] = 1;
         assert!(!is_zero(&block) && is_zero(&block[..BLOCK_BYTES - 1]));
-    }
-}
-
-#[cfg(test)]
-mod pace_tests {
-    use futures_util::future::join_all;
-
-    use super::*;
-
-    /// The most calls that ran at a time, of `calls` that take `took` each.
-    async fn most_at_a_time(pace: &Pace, calls: usize, took: Duration) -> usize {
-        let (running, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let call = async || {
-            let now = running.fetch_add(1, Ordering::Relaxed) + 1;
-            most.fetch_max(now, Ordering::Relaxed);
-            tokio::time::sleep(took).await;
-            running.fetch_sub(1, Ordering::Relaxed);
-        };
-        join_all((0..calls).map(|_| pace.run(call()))).await;
-        most.into_inner()
-    }
-
-    #[tokio::test]
-    async fn fast_calls_become_more_and_are_bounded() {
-        let pace = Pace::new(Duration::from_mins(1));
-        let fast = Duration::from_millis(1);
-        assert_eq!(most_at_a_time(&pace, 4, fast).await, 4);
-        assert_eq!(most_at_a_time(&pace, 300, fast).await, AT_MOST);
-    }
-
-    #[tokio::test]
-    async fn after_slow_calls_one_at_a_time_is_left() {
-        let pace = Pace::new(Duration::ZERO);
-        let took = Duration::from_millis(1);
-        assert_eq!(most_at_a_time(&pace, 9, took).await, 4);
-        assert_eq!(most_at_a_time(&pace, 9, took).await, 1);
     }
 }

@@ -20,7 +20,7 @@ mod registrar;
 mod registration;
 
 pub use lease::Lease;
-pub use private::{PrivateBinfmt, UserNamespaceLimit};
+pub use private::PrivateBinfmt;
 pub use probe::{HandlerKind, probe};
 pub use refused::Refused;
 pub use registrar::{Registrar, RegistrarImage, RegistrarOptions};

@@ -93,19 +93,19 @@ pub(super) fn explain_refusal(error: EngineError) -> Refused {
 
 /// A setting of the kernel that keeps containers from private emulation.
 #[derive(Debug)]
-pub struct UserNamespaceLimit {
+struct UserNamespaceLimit {
     /// Its path below `/proc/sys`.
-    pub setting: &'static str,
+    setting: &'static str,
     /// The value that forbids it.
-    pub value: &'static str,
+    value: &'static str,
     /// What a machine with that value does.
-    pub effect: &'static str,
+    effect: &'static str,
     lifted: &'static str,
 }
 
 impl UserNamespaceLimit {
     /// All that are known.
-    pub const ALL: [Self; 3] = [
+    const ALL: [Self; 3] = [
         Self {
             setting: "user/max_user_namespaces",
             value: "0",
@@ -127,7 +127,7 @@ impl UserNamespaceLimit {
     ];
 
     /// The command that lifts it.
-    pub fn remedy(&self) -> String {
+    fn remedy(&self) -> String {
         format!(
             "sudo sysctl {}={}",
             self.setting.replace('/', "."),

@@ -88,17 +88,6 @@ impl ConfigFacts {
         self
     }
 
-    /// The public keys with which users can log in, a line each; `None` if some are in files, or have certificates.
-    pub fn authorized_keys(&self) -> Option<Vec<String>> {
-        let is_of_authority =
-            |line: &String| ssh_key::contains_key(line) && !ssh_key::lets_owner_in(line);
-        let is_known =
-            |user: &UserFacts| user.key_files.is_empty() && !user.keys.iter().any(is_of_authority);
-        let are_known = self.users.iter().all(is_known);
-        let keys = self.users.iter().flat_map(|user| &user.keys);
-        are_known.then(|| keys.cloned().collect())
-    }
-
     /// Whether no text in the place of a key can be a private one, or a line of one: those have 64 or 70 characters (`ssh-keygen`).
     pub fn has_no_private_key(&self) -> bool {
         let mut keys = self.users.iter().flat_map(|user| &user.keys);
@@ -721,16 +710,5 @@ mod tests {
         assert_eq!(facts.users[0].keys.len(), 1);
         let now = facts.at(Timestamp::now());
         assert!(now.users[0].keys.is_empty() && now.users[0].has_expired_key);
-    }
-
-    #[test]
-    fn keys_that_are_not_known_are_not_listed() {
-        assert_eq!(with(&[]).authorized_keys().unwrap(), [KEY]);
-        let mut in_file = user("root", &[], "none");
-        in_file["key_files"] = json!(["/etc/key.pub"]);
-        let authority = user("root", &[&format!("cert-authority {KEY}")], "none");
-        for who in [in_file, authority] {
-            assert_eq!(with(&[("/users", json!([who]))]).authorized_keys(), None);
-        }
     }
 }

@@ -371,6 +371,12 @@ pub(super) fn of_input(findings: &Findings, cause: &Cause, error: &NixError) -> 
     };
     if let Some(input) = findings.packages.inputs().find(|input| is_of(&input.dir)) {
         let place = file.replacen(&input.dir, &format!("<{}>", input.name), 1);
+        if matches!(cause, Cause::MissingAttribute { name, .. } if name == "specialArgs") {
+            // The input's own function is called, and without them.
+            let advice = Row::SpecialArgs.with("module", place);
+            let pass = format!("inherit {};", input.name);
+            return Some(advice.and("argument", &input.name).and("pass", pass));
+        }
         let advice = Row::InputFunction
             .with("file", place)
             .and("input", &input.name);

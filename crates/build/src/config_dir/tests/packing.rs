@@ -1,7 +1,7 @@
 //! The archive of a directory whose files change meanwhile.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::{fs, io};
 
 use super::*;
 use crate::tar_writer::{Owner, TarWriter};

@@ -311,41 +311,6 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
     }
 }
 
-/// git opened it, and waited without a word.
-#[test]
-fn pipes_that_git_would_read_are_refused() {
-    let names = [
-        ".gitignore",
-        "sub/.gitattributes",
-        ".git/info/exclude",
-        ".git/info/attributes",
-        ".git/index",
-    ];
-    // Each is named after git's usual time.
-    std::thread::scope(|scope| {
-        for name in names {
-            scope.spawn(move || {
-                let repository = Repository::new(&["flake.nix", "sub/a.nix"]);
-                repository.put_pipe(name);
-                // git reads attributes only of a file that it compares, which it does when its time differs.
-                let file = fs::File::open(repository.path("sub/a.nix")).unwrap();
-                file.set_modified(std::time::UNIX_EPOCH).unwrap();
-                let text = repository.find(".").expect_err(name).to_string();
-                assert!(text.contains(name) && text.contains("a pipe"), "{text}");
-            });
-        }
-    });
-}
-
-#[test]
-fn pipes_in_the_repository_of_a_linked_work_tree_are_refused() {
-    let repository = Repository::new(&["flake.nix"]);
-    repository.git(&["worktree", "add", "-q", "linked"]);
-    repository.put_pipe(".git/info/exclude");
-    let text = repository.find("linked").unwrap_err().to_string();
-    assert!(text.contains(".git/info/exclude: it is a pipe"), "{text}");
-}
-
 /// What the user lists there can be long.
 #[test]
 fn large_gitignore_is_accepted() {

@@ -2,7 +2,6 @@ use serde_json::json;
 
 use super::*;
 use crate::output::manifest::ContainerImage;
-use crate::output::manifest::ImageOwnerId;
 use sdbuild_core::compression::Compression;
 use sdbuild_image::image_format::Format;
 
@@ -10,7 +9,7 @@ const NAME: &str = "a.img";
 
 fn origin(id: &str, store_path: &str) -> Provenance {
     let mut origin = Provenance::default();
-    origin.configuration.id = ImageOwnerId::new(id.to_owned(), None);
+    origin.configuration.id = id.to_owned();
     origin.result.store_path = store_path.to_owned();
     origin
 }

@@ -33,16 +33,21 @@ pub(super) async fn destroy(
     made: &[String],
     log: LogSink<'_>,
 ) -> Result<(), Failure> {
-    let mut waiting = Waiting::new();
+    let (since, mut pause) = (Instant::now(), FIRST_POLL);
     let mut cleanup = Cleanup {
         client,
         run,
         unseen: made.iter().cloned().collect(),
         log,
     };
-    while let Some(why) = cleanup.step(waiting.since.elapsed()).await? {
+    while let Some(why) = cleanup.step(since.elapsed()).await? {
         log(&why);
-        waiting.pause(&why).await?;
+        if since.elapsed() >= CLEANUP_LIMIT {
+            let minutes = CLEANUP_LIMIT.as_secs() / 60;
+            return Err(Failure::environment(format!("{why}, after {minutes} min")));
+        }
+        tokio::time::sleep(pause).await;
+        pause = LAST_POLL.min(pause * 2);
     }
     Ok(())
 }
@@ -120,32 +125,6 @@ impl Cleanup<'_> {
     fn unseen_with(&self, prefix: &str) -> Vec<String> {
         let ids = self.unseen.iter().filter(|id| id.starts_with(prefix));
         ids.cloned().collect()
-    }
-}
-
-/// Pauses that become longer, for a limited time.
-struct Waiting {
-    since: Instant,
-    pause: Duration,
-}
-
-impl Waiting {
-    fn new() -> Self {
-        Self {
-            since: Instant::now(),
-            pause: FIRST_POLL,
-        }
-    }
-
-    /// Waits; fails with the reason `why` if the time is over.
-    async fn pause(&mut self, why: &str) -> Result<(), Failure> {
-        if self.since.elapsed() >= CLEANUP_LIMIT {
-            let minutes = CLEANUP_LIMIT.as_secs() / 60;
-            return Err(Failure::environment(format!("{why}, after {minutes} min")));
-        }
-        tokio::time::sleep(self.pause).await;
-        self.pause = LAST_POLL.min(self.pause * 2);
-        Ok(())
     }
 }
 

@@ -110,8 +110,8 @@ fn phase_and_emulation_are_shown_and_failed_checks_advised() {
 #[test]
 fn a_file_of_an_input_gets_no_advice_for_files_of_the_user() {
     const INPUT: &str = "/nix/store/00000000000000000000000000000000-source";
-    let hints = |file: &str, traces: &[&str]| {
-        let mut findings = with_error("attribute 'raspberrypi-utils' missing");
+    let missing = |name: &str, file: &str, traces: &[&str]| {
+        let mut findings = with_error(&format!("attribute '{name}' missing"));
         findings.nix_errors[0].position = Some(Position {
             file: format!("{INPUT}/{file}"),
             line: 7,
@@ -125,7 +125,11 @@ fn a_file_of_an_input_gets_no_advice_for_files_of_the_user() {
         }
         diagnose(&context(1), &findings).hints
     };
+    let hints = |file: &str, traces: &[&str]| missing("raspberrypi-utils", file, traces);
     let maker = format!("nixos-raspberrypi={INPUT}=nixosSystem other=/nix/store/x=y");
+    let without = missing("specialArgs", "lib/internal.nix", &[&maker]);
+    let pass = "specialArgs = { inherit nixos-raspberrypi; }";
+    assert!(without[0].contains(pass), "{without:?}");
     let named = hints("modules/pi.nix", &[&maker]);
     let module = "<nixos-raspberrypi>/modules/pi.nix is a module";
     assert!(named[0].contains(module), "{named:?}");

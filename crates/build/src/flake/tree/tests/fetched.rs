@@ -313,12 +313,3 @@ async fn repositories_of_this_machine_are_read_only_for_inputs_that_the_user_nam
         }
     }
 }
-
-#[tokio::test]
-async fn a_pipe_in_a_repository_that_is_fetched_is_named() {
-    let repository = Repository::new(&["file"]);
-    repository.put_pipe(".git/HEAD");
-    let cache = tempfile::tempdir().unwrap();
-    let failure = fetched(&repository, None, cache.path()).await.unwrap_err();
-    assert!(failure.to_string().contains(".git/HEAD"), "{failure}");
-}

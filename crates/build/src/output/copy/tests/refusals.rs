@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
-use crate::output::ImageOwnerId;
 
 #[test]
 fn image_is_copied_and_hashed_and_keeps_its_holes() {
@@ -117,7 +116,7 @@ fn image_that_was_changed_meanwhile_is_not_replaced() {
     let bytes = archive(tar::EntryType::Regular, &content(1000));
     let job = || {
         let mut job = copy(dir.path(), plain(false));
-        job.request.origin.configuration.id = ImageOwnerId::new("mine".into(), None);
+        job.request.origin.configuration.id = "mine".into();
         job
     };
     job().run(bytes.as_slice()).unwrap();
@@ -145,7 +144,7 @@ fn another_run_may_have_written_the_image_meanwhile() {
     let bytes = archive(tar::EntryType::Regular, &content(1000));
     let prepared = |id: &str| {
         let mut job = copy(dir.path(), plain(false));
-        job.request.origin.configuration.id = ImageOwnerId::new(id.into(), None);
+        job.request.origin.configuration.id = id.into();
         let Prepared::Write { replace, .. } = job.prepare().unwrap() else {
             panic!("it is not there yet");
         };
