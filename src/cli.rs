@@ -27,9 +27,9 @@ pub use examples::{Ending, ending_of};
 #[cfg(feature = "cloud")]
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
 
-/// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with Docker or Podman
+/// Builds NixOS images for boards, PCs and virtual machines with Docker or Podman
 #[derive(Debug, Parser)]
-#[command(name = "sdbuild", version, about)]
+#[command(name = "sdbuild", version)]
 pub struct Cli {
     /// The command; `None` prints what to do next.
     #[command(subcommand)]
@@ -105,13 +105,14 @@ const AFTER_SHORT_HELP: &str =
 
 /// The exit codes that all commands share.
 #[rustfmt::skip]
-pub const EXIT_CODES: [(&str, &str); 8] = [
+pub const EXIT_CODES: [(&str, &str); 9] = [
     ("0", "done, or you answered no to clean"),
     ("2", "wrong usage or configuration, a damaged image, or you answered no"),
     ("3", "a problem with this machine, the engine or the network"),
     ("4", "the Nix build failed, or an image did not boot or refused the login"),
     ("5", "sdbuild could not remove something, which the error lists"),
     ("6", "check found something that must be fixed"),
+    ("7", "a board returned to the system that it ran before"),
     ("70", "a bug in sdbuild"),
     ("128+n", "stopped by signal n"),
 ];
@@ -164,9 +165,6 @@ pub enum Command {
     Check(Check),
     /// Build the image of a configuration
     Build(Build),
-    /// Change a machine that runs NixOS to the system of a configuration
-    #[command(hide = true)]
-    Deploy(Deploy),
     /// List the boards of images, and how far each was tested
     ///
     /// NAME is what --board of init, check, build and boot takes. BOARD is what an image for that name runs on. TESTED is how far
@@ -200,6 +198,12 @@ pub enum Command {
     /// Afterwards it reads the disk back and compares it with the image, which --no-verify leaves out. If it fails or is
     /// interrupted, it says whether nothing was written, a part of the image, or all of it without the comparison.
     Flash(Flash),
+    /// Change a running board to the system of a configuration
+    ///
+    /// deploy builds the system, shows what would change, asks, copies only what the board lacks, and activates the system there. The board
+    /// returns to its old system by itself unless a new SSH connection confirms the new one in time, and until then it is the old
+    /// one that it starts. The board needs NixOS with Nix (nix.enable, which is the default) and an SSH server. Nothing is installed there.
+    Deploy(Deploy),
     /// Show what is in an image: partitions, files, boot loader, hashes
     #[command(disable_help_subcommand = true)]
     Inspect(Inspect),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::NixpkgsArgs;
-use crate::settings::{BuildArgs, ConfigArgs, MACHINE, Options, help_of};
+use crate::settings::{BuildArgs, ConfigArgs, MACHINE, Number, Options, help_of};
 use sdbuild_build::build_mode::EmulationChoice;
 use sdbuild_core::failure::Failure;
 use sdbuild_deploy::{Host, Mode};
@@ -15,10 +15,10 @@ use sdbuild_image::image_format::Format;
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Deploy {
-    /// Configuration and address: [CONFIGURATION] [USER@]HOST
+    /// [CONFIGURATION] [USER@]HOST, or CONFIGURATION=[USER@]HOST for each of several boards
     ///
-    /// CONFIGURATION is a file, a directory or a flake such as .#pi [default: the one here]. HOST is what ssh connects to.
-    #[arg(value_name = "TARGET", required = true)]
+    /// CONFIGURATION is a file, a directory or a flake such as .#pi [default: the one here]. HOST is what ssh connects to [default: the board that the configuration was deployed to last].
+    #[arg(value_name = "TARGET")]
     targets: Vec<String>,
 
     /// The configuration.
@@ -48,24 +48,30 @@ pub struct Deploy {
     boot: bool,
 
     /// Change the board only until it is restarted
-    #[arg(long, conflicts_with = "boot")]
+    #[arg(long, conflicts_with = "boot", hide_short_help = true)]
     test: bool,
 
-    /// With --boot: restart the board, and wait until it runs the new system
+    /// With --boot: restart the board
+    ///
+    /// Then deploy waits until the board runs the new system.
     #[arg(long, requires = "boot")]
     pub reboot: bool,
 
-    /// List the systems that the board has, and change nothing
+    /// List the systems that the board has
     #[arg(long, conflicts_with_all = ["boot", "test", "dry_run"])]
     pub list: bool,
 
-    /// Return the board to the system before the current one
+    /// Return the board to the system before
     #[arg(long, conflicts_with_all = ["boot", "test", "dry_run", "list"])]
     pub rollback: bool,
 
     /// Remove the older systems of the board, and what only they need; --dry-run only lists them
-    #[arg(long, conflicts_with_all = ["boot", "test", "list", "rollback"])]
+    #[arg(long, conflicts_with_all = ["boot", "test", "list", "rollback"], hide_short_help = true)]
     pub collect: bool,
+
+    /// Boards to change at once, of several [default: 4]
+    #[arg(short, long, value_name = "N", hide_short_help = true)]
+    pub jobs: Option<Number<1, 64>>,
 
     /// Copy everything that the board lacks, in place of having it fetch what its own binary caches have
     #[arg(long, hide_short_help = true)]
@@ -77,27 +83,37 @@ pub struct Deploy {
 pub struct DeployTarget {
     /// The configuration, if it is named.
     pub configuration: Option<PathBuf>,
-    /// The board.
-    pub host: Host,
+    /// The board, if it is named.
+    pub host: Option<Host>,
 }
 
 impl Deploy {
-    /// What is deployed where.
-    pub fn target(&self) -> Result<DeployTarget, Failure> {
-        let (configuration, host) = match self.targets.as_slice() {
-            [host] => (None, host),
-            [configuration, host] => (Some(configuration.into()), host),
-            _ => {
-                return Err(Failure::usage(
-                    "deploy takes a configuration and the address of a board",
-                ));
-            }
-        };
-        let host = host.parse().map_err(Failure::usage)?;
-        Ok(DeployTarget {
-            configuration,
+    /// What is deployed where, at least one.
+    pub fn targets(&self) -> Result<Vec<DeployTarget>, Failure> {
+        let host = |word: &str| word.parse::<Host>().map_err(Failure::usage);
+        let target = |configuration: Option<&str>, host| DeployTarget {
+            configuration: configuration.map(PathBuf::from),
             host,
-        })
+        };
+        let words: Vec<&str> = self.targets.iter().map(String::as_str).collect();
+        let pairs: Option<Vec<_>> = words.iter().map(|word| word.rsplit_once('=')).collect();
+        match (words.as_slice(), pairs) {
+            ([], _) => Ok(vec![target(None, None)]),
+            (_, Some(pairs)) => {
+                let pairs = pairs.into_iter();
+                pairs
+                    .map(|(one, to)| Ok(target(Some(one), Some(host(to)?))))
+                    .collect()
+            }
+            ([one], _) if is_configuration(one) => Ok(vec![target(Some(one), None)]),
+            ([to], _) => Ok(vec![target(None, Some(host(to)?))]),
+            ([one, to], _) => Ok(vec![target(Some(one), Some(host(to)?))]),
+            _ => {
+                let text = "deploy takes a configuration and the address of a board";
+                Err(Failure::usage(text)
+                    .hint("for several boards, write CONFIGURATION=[USER@]HOST for each"))
+            }
+        }
     }
 
     /// How far the system is put into effect.
@@ -119,6 +135,64 @@ impl Deploy {
                 ..self.nixpkgs.options()
             },
             ..BuildArgs::default()
+        }
+    }
+}
+
+/// Whether `word`, which stands alone, is a configuration and not a board.
+fn is_configuration(word: &str) -> bool {
+    let is_path = word == "." || word.contains(['/', '#']) && !word.starts_with("ssh://");
+    let is_file = Path::new(word).extension().is_some_and(|end| end == "nix");
+    is_path || is_file && !word.contains('@')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Named = (Option<String>, Option<String>);
+
+    fn targets(words: &[&str]) -> Result<Vec<Named>, Failure> {
+        #[derive(Debug, clap::Parser)]
+        struct Only {
+            #[command(flatten)]
+            deploy: Deploy,
+        }
+        let args = <Only as clap::Parser>::parse_from(["deploy"].iter().chain(words)).deploy;
+        let text = |target: DeployTarget| {
+            let configuration = target
+                .configuration
+                .map(|path| path.to_string_lossy().into_owned());
+            (configuration, target.host.map(|host| host.to_string()))
+        };
+        Ok(args.targets()?.into_iter().map(text).collect())
+    }
+
+    #[test]
+    fn configurations_and_boards_are_told_apart() {
+        for (words, expected) in [
+            (&[][..], &[(None, None)][..]),
+            (&["pi"], &[(None, Some("pi"))]),
+            (&["root@pi.local"], &[(None, Some("root@pi.local"))]),
+            (&["ssh://root@pi:22"], &[(None, Some("ssh://root@pi:22"))]),
+            (&[".#pi"], &[(Some(".#pi"), None)]),
+            (&["pi.nix"], &[(Some("pi.nix"), None)]),
+            (&[".#pi", "root@pi"], &[(Some(".#pi"), Some("root@pi"))]),
+            (&["."], &[(Some("."), None)]),
+            (
+                &[".#a=h", ".#b=root@i"],
+                &[(Some(".#a"), Some("h")), (Some(".#b"), Some("root@i"))],
+            ),
+        ] {
+            let owned = |text: &Option<&str>| text.map(str::to_owned);
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(one, host)| (owned(one), owned(host)))
+                .collect();
+            assert_eq!(targets(words).unwrap(), expected, "{words:?}");
+        }
+        for words in [&["a", "b", "c"][..], &["a=-x"], &["a", "b c"]] {
+            assert!(targets(words).is_err(), "{words:?}");
         }
     }
 }

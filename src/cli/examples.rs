@@ -18,7 +18,7 @@ pub fn ending_of(name: &str) -> Option<&'static Ending> {
 }
 
 #[rustfmt::skip]
-static ENDINGS: [Ending; 28] = [
+static ENDINGS: [Ending; 29] = [
     Ending {
         command: "sdbuild",
         notes: "",
@@ -101,6 +101,18 @@ static ENDINGS: [Ending; 28] = [
             ("sudo \"$(command -v sdbuild)\" flash /dev/sdb", "write the newest image: show what will be lost, ask, write, verify"),
             ("sudo \"$(command -v sdbuild)\" flash card.img /dev/sdb", "write that image"),
             ("sudo \"$(command -v sdbuild)\" flash card.img /dev/sdb --unmount --yes", "for scripts: do not ask"),
+        ],
+    },
+    Ending {
+        command: "deploy",
+        notes: "deploy uses your own ssh. Exit code 7: a board returned to its old system.",
+        examples: &[
+            ("sdbuild deploy root@192.168.1.23", "build, show what changes, ask"),
+            ("sdbuild deploy --dry-run .#pi root@pi", "show what would change"),
+            ("sdbuild deploy .#a=root@a .#b=root@b --yes", "several boards at once"),
+            ("sdbuild deploy --boot --reboot root@pi", "take in a new kernel"),
+            ("sdbuild deploy --list root@pi", "the systems that the board has"),
+            ("sdbuild deploy --rollback root@pi", "return to the system before"),
         ],
     },
     Ending {

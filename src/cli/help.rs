@@ -15,7 +15,9 @@ use sdbuild_nix::flake_ref::FlakeRef;
 const GROUPS: [(&str, &[&str]); 4] = [
     (
         "To begin",
-        &["doctor", "try", "init", "check", "build", "boot", "flash"],
+        &[
+            "doctor", "try", "init", "check", "build", "boot", "flash", "deploy",
+        ],
     ),
     (
         "Images",

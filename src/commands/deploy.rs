@@ -1,28 +1,40 @@
 //! `sdbuild deploy`: builds the system of a configuration, and changes the machine that runs it.
 
+use std::path::{Path, PathBuf};
+
+use futures_util::stream::{self, StreamExt as _};
+
 use crate::cli;
+use crate::cli::DeployTarget;
 use crate::commands::cloud;
 use crate::commands::confirm::{agree, read_hidden};
 use crate::commands::flake_caches::asking;
 use crate::settings;
-use crate::settings::Environment;
+use crate::settings::{Environment, Number};
 use crate::ui;
 use crate::ui::Ui;
-use sdbuild_build::{BuildRequest, ClosureExport, Outcome as Built};
+use sdbuild_build::{BuildRequest, ClosureExport, Outcome as Built, SourceChoice};
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
-use sdbuild_core::event::Phase;
+use sdbuild_core::event::{Event, Events, LastLine, Phase};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::program::{OPENSSH_PACKAGES, find_program, missing_program};
+use sdbuild_core::to_usize::to_usize;
 use sdbuild_deploy::{
     Board, Change, Closure, Connection, Deployment, Difference, Elevation, Generation, Host,
     Missing, Mode, Outcome, Returned, SshProgram, StorePath,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
+
+mod records;
+
+pub use records::Record;
 
 /// Chunks of archives between the builder and the board.
 const CHUNKS: usize = 16;
+/// Boards that are changed at once.
+const BOARDS_AT_ONCE: u32 = 4;
 /// Packages that are listed.
 const MAX_LISTED: usize = 40;
 /// Bytes that are left free on a board.
@@ -35,35 +47,172 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let target = args.target()?;
     if args.list || args.rollback || args.collect {
         return Box::pin(manage(args, env, ui, context)).await;
     }
-    let settings = settings::Build::resolve(&args.build(target.configuration.as_deref()), env)?;
+    let targets = args.targets()?;
+    if let [target] = targets.as_slice() {
+        let hosts: Vec<_> = target.host.iter().cloned().collect();
+        let configuration = target.configuration.as_deref();
+        let done = Box::pin(deploy(args, configuration, hosts, env, ui, context)).await?;
+        return done.into_iter().try_for_each(|(_, done)| done);
+    }
+    if !args.yes && !args.dry_run {
+        let text = "several boards are not asked about one by one";
+        return Err(
+            Failure::usage(text).hint("--dry-run shows what would change, and --yes changes them")
+        );
+    }
+    // Each configuration is built once.
+    let mut configurations: Vec<(Option<PathBuf>, Vec<Host>)> = Vec::new();
+    for DeployTarget {
+        configuration,
+        host,
+    } in targets
+    {
+        match configurations
+            .iter_mut()
+            .find(|(one, _)| *one == configuration)
+        {
+            Some((_, hosts)) => hosts.extend(host),
+            None => configurations.push((configuration, host.into_iter().collect())),
+        }
+    }
+    let mut rows = Vec::new();
+    for (configuration, hosts) in configurations {
+        let deploying = deploy(
+            args,
+            configuration.as_deref(),
+            hosts.clone(),
+            env,
+            ui,
+            context,
+        );
+        match Box::pin(deploying).await {
+            Ok(done) => rows.extend(done),
+            Err(failure) if failure.class == Class::Interrupted => return Err(failure),
+            Err(failure) => {
+                let (class, why) = (failure.class, failure.sentence());
+                rows.extend(
+                    hosts
+                        .into_iter()
+                        .map(|host| (host, Err(Failure::message(class, &why)))),
+                );
+            }
+        }
+    }
+    table(rows, ui)
+}
+
+/// Prints how each deployment ended; fails with the first failure, beside which the others stand.
+fn table(rows: Deployed, ui: &Ui) -> Result<(), Failure> {
+    let word = |done: &Result<(), Failure>| match done {
+        Ok(()) => "done",
+        Err(failure) if failure.class == Class::RolledBack => "returned to its old system",
+        Err(_) => "failed",
+    };
+    let widths = rows.iter().map(|(host, _)| host.as_str().len());
+    let width = widths.max().unwrap_or(0);
+    let lines = rows
+        .iter()
+        .map(|(host, done)| format!("{:<width$}  {}", host.as_str(), word(done)));
+    ui.result(&lines.collect::<Vec<_>>().join("\n"))?;
+    let mut failures = rows.into_iter().filter_map(|(_, done)| done.err());
+    let Some(mut first) = failures.next() else {
+        return Ok(());
+    };
+    first.others.extend(failures);
+    Err(first)
+}
+
+/// How each board's deployment ended.
+type Deployed = Vec<(Host, Result<(), Failure>)>;
+
+/// Builds a configuration once, and deploys it to `hosts`; without any, to the board that it was deployed to last.
+async fn deploy(
+    args: &cli::Deploy,
+    configuration: Option<&Path>,
+    mut hosts: Vec<Host>,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<Deployed, Failure> {
+    let settings = settings::Build::resolve(&args.build(configuration), env)?;
+    let name = match &settings.request.source.choice {
+        SourceChoice::Config(path) => path.to_string_lossy().into_owned(),
+        SourceChoice::Flake { reference, .. } => reference.to_string(),
+    };
+    if hosts.is_empty() {
+        let host = last_host(&name, &settings.request.common.state_dir)?;
+        context.events.notice(format!("to {host}, as last time"));
+        hosts.push(host);
+    }
     let ssh = ssh_program(env)?;
     let accepts_price = args.yes;
     let price = async |price: &str| super::build::may_pay(price, accepts_price, ui, context).await;
     let work = async |request: BuildRequest| {
         let built = Box::pin(build(request.clone(), ui, context)).await?;
         let system = parse_system(&built.value)?;
-        let run = Run {
-            args,
-            request: &request,
-            system: &system,
-            ui,
-            context,
+        let asking = Mutex::new(());
+        let is_alone = hosts.len() == 1;
+        let one = |host: Host| {
+            let (ssh, request, name, system, asking) =
+                (ssh.clone(), &request, &name, &system, &asking);
+            async move {
+                let own = Context {
+                    events: named_events(&context.events, &host),
+                    ..context.clone()
+                };
+                let run = Run {
+                    args,
+                    request,
+                    name,
+                    system,
+                    asking,
+                    ui,
+                    context: if is_alone { context } else { &own },
+                };
+                let done = Box::pin(run.deploy(ssh, host.clone())).await;
+                (host, done)
+            }
         };
-        let done = Box::pin(run.deploy(ssh, target.host)).await;
-        match done {
-            Ok(()) => Ok(Built {
-                value: (),
-                leftovers: built.leftovers,
-            }),
-            Err(failure) => Err(failure.with_teardown(built.leftovers)),
-        }
+        let at_once = to_usize(args.jobs.map_or(BOARDS_AT_ONCE, Number::get).into());
+        let all = stream::iter(hosts).map(one).buffer_unordered(at_once);
+        Ok(Built {
+            value: all.collect::<Deployed>().await,
+            leftovers: built.leftovers,
+        })
     };
     let done = Box::pin(cloud::with_machine(settings, env, context, price, work)).await?;
-    done.finish("the system is deployed", Ok)
+    done.finish("the deployment has ended", Ok)
+}
+
+/// The board that the configuration `name` was deployed to last.
+fn last_host(name: &str, state_dir: &Path) -> Result<Host, Failure> {
+    let records = Record::all(state_dir);
+    let last = records.iter().find(|record| record.configuration == name);
+    let last = last.and_then(|record| record.host.parse().ok());
+    last.ok_or_else(|| {
+        Failure::usage(format!("{name} was not deployed to any board yet"))
+            .hint("name the board: sdbuild deploy root@ADDRESS")
+    })
+}
+
+/// `events` of one board of several: its name is before each line, and a phase is a line when it has ended.
+fn named_events(events: &Events, host: &Host) -> Events {
+    let (events, host) = (events.clone(), host.clone());
+    Events::new(move |event| {
+        if let Event::Notice(text) = event {
+            events.notice(format!("{host}: {text}"));
+        } else if let Event::Warning(text) = event {
+            events.warn(format!("{host}: {text}"));
+        } else if let Event::Finished(phase, took) = event {
+            let (phase, took) = (ui::words::phase(phase), ui::words::duration(took));
+            events.notice(format!("{host}: {phase}: done in {took}"));
+        } else if let Event::Next(LastLine::Done(text)) = event {
+            events.notice(text);
+        }
+    })
 }
 
 fn ssh_program(env: &Environment) -> Result<SshProgram, Failure> {
@@ -79,7 +228,16 @@ async fn manage(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let (host, cancel) = (args.target()?.host, &context.cancel);
+    let cancel = &context.cancel;
+    let targets = args.targets()?;
+    let [
+        DeployTarget {
+            host: Some(host), ..
+        },
+    ] = targets.as_slice()
+    else {
+        return Err(Failure::usage("this takes the address of one board"));
+    };
     let look = look(ssh_program(env)?, host.clone(), context);
     let (connection, board) = Box::pin(look).await?;
     let all = Generation::list(&connection, cancel).await?;
@@ -108,12 +266,12 @@ async fn manage(
         context
             .events
             .notice(format!("to the system {}", generation(before, &board)));
-        agree_to(&host, args, ui, context).await?;
+        agree_to(host, args, ui, context).await?;
         let change =
             deployment.change(&before.system, Some(before.number), Mode::Switch, |state| {
                 context.events.detail(Phase::Switch, state);
             });
-        let changed = async { confirmed(change.await?, &host) };
+        let changed = async { confirmed(change.await?, host) };
         context.phase(Phase::Switch, Box::pin(changed)).await?;
         context
             .events
@@ -267,7 +425,11 @@ fn parse_system(text: &str) -> Result<StorePath, Failure> {
 struct Run<'a> {
     args: &'a cli::Deploy,
     request: &'a BuildRequest,
+    /// The configuration, as records name it.
+    name: &'a str,
     system: &'a StorePath,
+    /// Held by whoever asks a question.
+    asking: &'a Mutex<()>,
     ui: &'a Ui,
     context: &'a Context,
 }
@@ -283,7 +445,9 @@ impl Run<'_> {
             self.context.events.done(text);
             return Ok(());
         }
+        let asking = self.asking.lock().await;
         let elevation = elevation(&connection, &board, self.ui, self.context).await?;
+        drop(asking);
         let deployment = Deployment {
             connection: &connection,
             board: &board,
@@ -320,6 +484,10 @@ impl Run<'_> {
             return Ok(());
         }
         agree_to(host, self.args, self.ui, self.context).await?;
+        let copied = missing.paths.iter();
+        let copied = copied
+            .map(|info| (info.path.to_string(), info.nar_size))
+            .collect();
         let copy = self.copy(deployment, missing, export);
         self.context.phase(Phase::Send, Box::pin(copy)).await?;
         if self.args.mode() != Mode::Boot {
@@ -345,6 +513,8 @@ impl Run<'_> {
             }
             failure
         })?;
+        let record = Record::new(self.name, host.as_str(), self.system.as_str(), copied);
+        record.write(&self.request.common.state_dir)?;
         if self.args.reboot {
             let restart = Box::pin(self.restart(deployment));
             self.context.phase(Phase::Switch, restart).await?;

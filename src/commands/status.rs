@@ -1,11 +1,15 @@
 //! `sdbuild status`: what sdbuild has on this machine and its size, on one screen or as JSON.
 
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use serde::Serialize;
 
 use crate::cli;
 use crate::commands::cloud;
+use crate::commands::deploy::Record;
 use crate::commands::json_output::print_json;
 use crate::commands::newest_image::built_images;
 use crate::settings::{Environment, common_without_file, output_dir};
@@ -23,6 +27,31 @@ struct Report {
     /// The images that builds wrote into the current directory and the output directory. They are the user's: nothing removes
     /// them.
     built: Vec<SizedObject>,
+    /// The last deployment to each board, the newest first.
+    deployments: Vec<Deployed>,
+}
+
+/// A system that was deployed.
+#[derive(Serialize)]
+struct Deployed {
+    configuration: String,
+    host: String,
+    system: String,
+    /// Seconds since then.
+    age: u64,
+}
+
+/// Those that this user made.
+fn deployments(state_dir: &Path) -> Vec<Deployed> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_secs());
+    let deployed = |record: Record| Deployed {
+        age: now.saturating_sub(record.time),
+        configuration: record.configuration,
+        host: record.host,
+        system: record.system,
+    };
+    Record::all(state_dir).into_iter().map(deployed).collect()
 }
 
 /// A rented machine.
@@ -63,6 +92,7 @@ pub async fn run(
         status: Status::look(&settings, context).await?,
         machines: cloud::machines(&settings.state_dir),
         built,
+        deployments: deployments(&settings.state_dir),
     };
     if args.json {
         return print_json(&report, ui);
@@ -102,6 +132,11 @@ fn lines(report: &Report, columns: usize) -> Vec<String> {
             std::iter::once(machine_row(machine)).chain(why)
         });
         lines.extend(group("machines", machines));
+    }
+    if !report.deployments.is_empty() {
+        let rows = report.deployments.iter();
+        let rows = rows.map(|one| row(&one.host, &one.configuration, "", Some(one.age)));
+        lines.extend(group("deployed to", rows));
     }
     lines.extend(match &status.handlers {
         Some(handlers) => group("binfmt_misc", handler_rows(handlers, &status.runs)),
@@ -256,6 +291,7 @@ mod tests {
             status,
             machines: Vec::new(),
             built: Vec::new(),
+            deployments: Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use sdbuild_core::event::Phase;
 pub use sdbuild_core::human_bytes::human_bytes;
 
 /// The name of a phase as users see it.
-pub(super) fn phase(phase: Phase) -> &'static str {
+pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Rent => "Machine",
         Phase::GiveBack => "Give back",

@@ -107,8 +107,13 @@ fn a_board_runs_what_was_deployed_and_returns_on_request() {
     board.machine.run("nix-store --verify --check-contents");
     board.assert_nothing_left();
 
-    let again = run(&mut board.deploy(&file, &["--yes"])).assert_exit_code(0);
+    // Without an address, to the same board.
+    let mini = mini_nixpkgs();
+    let words = ["deploy", &file, "--nixpkgs", mini.to_str().unwrap(), "--yes"];
+    let again = run(&mut board.user.sdbuild(&words)).assert_exit_code(0);
     assert!(again.stderr.contains("already"), "{}", again.stderr);
+    let status = run(&mut board.user.sdbuild(&["status"])).assert_exit_code(0).stdout;
+    assert!(status.contains(&format!("deployed to {}", board.address())), "{status}");
     let listed = run(&mut board.manage(&["--list"])).assert_exit_code(0).stdout;
     let lines: Vec<_> = listed.lines().collect();
     assert_eq!(lines.len(), 2, "{listed}");

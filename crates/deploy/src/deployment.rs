@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::board::{Board, Elevation};
 use crate::closure::{Closure, PathInfo};
+use crate::host::Host;
 use crate::script;
 use crate::serve::Archives;
 use crate::ssh::{Connection, Link, StoreSession};
@@ -221,27 +222,25 @@ impl Deployment<'_> {
             &wait,
             &generation,
         ];
-        let said = self.root(Link::Shared, script::BEGIN, &arguments).await?;
+        let begun = self.root(Link::Shared, script::BEGIN, &arguments).await;
         let host = self.connection.host();
-        if let Some(state) = script::fact(&said, "busy") {
-            let text = format!("another deployment to {host} has not ended: it is {state}");
-            return Err(
-                Failure::usage(text).hint("wait until it is confirmed, or has returned by itself")
-            );
-        }
-        if script::fact(&said, "started").is_none() {
-            return Err(Failure::environment(format!(
-                "{host} did not begin the change"
-            )));
+        // A connection that failed meanwhile does not say whether it began.
+        let mut unknown = None;
+        match begun {
+            Ok(said) => begun_well(&said, host)?,
+            Err(failure) => unknown = Some(failure),
         }
         let limit = MAX_ACTIVATION * 2 + MAX_WAIT;
         let end = Instant::now() + limit;
         loop {
-            let attempt = timeout(ATTEMPT, self.root(Link::New, script::CONFIRM, &[]));
+            let arguments = [system.as_str()];
+            let attempt = timeout(ATTEMPT, self.root(Link::New, script::CONFIRM, &arguments));
             match self.cancel.race(attempt).await? {
                 Some(Ok(said)) => {
-                    if let Some(outcome) = self.ended(&said, system, mode)? {
-                        return Ok(outcome);
+                    match self.ended(&said, system, mode) {
+                        Ok(Some(outcome)) => return Ok(outcome),
+                        Ok(None) => {}
+                        Err(failure) => return Err(unknown.unwrap_or(failure)),
                     }
                     notice(script::fact(&said, "state").unwrap_or_default());
                 }
@@ -342,6 +341,18 @@ impl Deployment<'_> {
             _ => None,
         })
     }
+}
+
+/// Fails if `begin.sh` did not start the change of `host`.
+fn begun_well(said: &str, host: &Host) -> Result<(), Failure> {
+    if let Some(state) = script::fact(said, "busy") {
+        let text = format!("another deployment to {host} has not ended: it is {state}");
+        let hint = "wait until it is confirmed, or has returned by itself";
+        return Err(Failure::usage(text).hint(hint));
+    }
+    let is_started = script::fact(said, "started").is_some();
+    let failed = || Failure::environment(format!("{host} did not begin the change"));
+    is_started.then_some(()).ok_or_else(failed)
 }
 
 /// A reason of `job.sh` for users.

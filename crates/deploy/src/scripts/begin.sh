@@ -22,7 +22,7 @@ fi
 tries=0
 while [ ! -e $dir/state ]; do
   tries=$((tries + 1))
-  [ $tries -le 30 ] || exit 1
-  sleep 1
+  [ $tries -le 300 ] || exit 1
+  sleep 0.1
 done
 say started

@@ -1,8 +1,10 @@
-# Confirms the system that runs, if that is awaited, and says how the deployment ended. Root.
+# Confirms the system in the argument, if that is awaited, and says how its deployment ended. Root.
 say() { printf 'sdbuild: %s\n' "$*"; }
 PATH=/run/current-system/sw/bin:$PATH
 dir=/run/sdbuild-deploy
 
+# That of somebody else is theirs.
+[ "$(cat $dir/system 2>/dev/null)" = "$1" ] || dir=/run/sdbuild-deploy-none
 if [ "$(cat $dir/state 2>/dev/null)" = waiting ]; then
   ln -s confirmed $dir/decision 2>/dev/null
 fi

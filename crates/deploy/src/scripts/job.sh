@@ -105,6 +105,7 @@ change() {
 
 echo -1000 >/proc/self/oom_score_adj
 echo $$ >$dir/pid
+echo "$new" >$dir/system
 failed_units >$dir/failed-before
 # A garbage collection keeps both; Nix removes such a link when what it leads to is gone.
 ln -sfn "$new" $dir/new && ln -sfn "$old" $dir/old

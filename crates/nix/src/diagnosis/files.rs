@@ -47,7 +47,13 @@ pub(super) fn untracked(context: &ExitContext<'_>, path: &str) -> (Option<Place>
 /// The same for the file `path` of nixpkgs.
 pub(super) fn not_in_nixpkgs(context: &ExitContext<'_>, path: &str) -> (Option<Place>, Advice) {
     let place = naming(context, path);
-    (place, Row::NotInNixpkgs.with("path", path))
+    // Until 20.09.
+    let advice = if path.contains("/installer/cd-dvd/sd-image") {
+        Row::MovedModule.with("new", path.replace("/cd-dvd/", "/sd-card/"))
+    } else {
+        Row::NotInNixpkgs.with("path", path)
+    };
+    (place, advice)
 }
 
 /// The same for `<path>`.

@@ -242,6 +242,8 @@ rows! {
         "sdbuild uploads only the configuration's directory, without *.img files and what .gitignore and .sdbuildignore list. Put the file there, or give --root DIR to upload a directory above it";
     NotInNixpkgs Files "the same of a file of nixpkgs"
         "this nixpkgs has no file {path}. Its module for SD card images is (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
+    MovedModule Files "the same of nixpkgs' modules for SD cards in their old place"
+        "nixpkgs has moved it: {new}";
     NoSearchPath Files "`was not found in the Nix search path`"
         "only <nixpkgs> exists here. Name a file by its path, or fetch it: {module}";
     UrlNotFound Files "`HTTP error 404`, of a download while the configuration is evaluated"

@@ -84,7 +84,7 @@ fn recorded_errors_have_their_place_and_their_rows() {
         ),
         ("missing-quote", "pi/c.nix:4", &[Row::NotClosed]),
         ("missing-semicolon", "pi/c.nix:4", &[Row::Semicolon]),
-        ("module-elsewhere", "pi/c.nix:4:16", &[Row::NotInNixpkgs]),
+        ("module-elsewhere", "pi/c.nix:4:16", &[Row::MovedModule]),
         ("name-server-string", "pi/c.nix:4:28", &[Row::WriteValue]),
         ("nixpkgs-file", "pi/c.nix:3:31", &[Row::NotInNixpkgs]),
         ("no-ellipsis", "pi/c.nix:1:1", &[Row::NoEllipsis]),
