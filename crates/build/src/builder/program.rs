@@ -16,9 +16,9 @@ use sdbuild_engine::{
 use sdbuild_nix::layout;
 use sdbuild_nix::log::clean;
 
-use super::BuilderImage;
 use super::collect::await_collector;
 use super::upload;
+use super::{BuilderImage, empty_home};
 use crate::network_access::NetworkAccess;
 
 /// What every container of the builder's image is made of.
@@ -154,6 +154,7 @@ impl StoreProgram<'_> {
         let mut environment = self.environment.clone();
         environment.extend([
             ("NIX_REMOTE", "local".to_owned()),
+            ("HOME", layout::HOME_OF_NIX.to_owned()),
             ("TMPDIR", layout::build_dir(&run)),
             ("SDBUILD_RUN", run),
             ("SDBUILD_LIVE", self.containers.live_runs().await?.join(" ")),
@@ -162,6 +163,7 @@ impl StoreProgram<'_> {
         let (role, store) = (Role::Builder, Some(self.store));
         let command = command.map(str::to_owned).collect();
         let mut spec = self.containers.spec(role, command, environment, store);
+        spec.tmpfs.push(empty_home());
         self.access.apply_to(&mut spec);
         Ok(spec)
     }

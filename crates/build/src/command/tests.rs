@@ -46,15 +46,17 @@ fn a_build_under_emulation_evaluates_first() {
 }
 
 #[test]
-fn home_and_build_directory_are_on_the_volume() {
+fn only_the_directories_of_the_run_are_on_the_volume() {
     let request = request(false, NixSettings::default());
     let environment = request.environment(&store_paths()).unwrap();
-    for name in ["HOME", "TMPDIR"] {
+    for name in ["NIX_CACHE_HOME", "TMPDIR"] {
+        let path = value(&environment, name);
         assert!(
-            value(&environment, name).starts_with("/nix/var/sdbuild/"),
+            path.starts_with("/nix/var/sdbuild/build/0123456789ab"),
             "{name}"
         );
     }
+    assert_eq!(value(&environment, "HOME"), "/build/home");
     let config = value(&environment, "NIX_CONFIG");
     assert!(config.contains("\nbuild-dir = /nix/var/sdbuild/build/0123456789ab\n"));
     assert!(!config.contains("extra-platforms"));
