@@ -10,12 +10,13 @@
 #
 #   curl -fsSL https://github.com/OWNER/sdbuild/releases/latest/download/install.sh | sh
 #
-# downloads it with curl or wget, and compares its SHA-256, and its signature where ssh-keygen is installed. Variables:
+# downloads it with curl or wget, and verifies its SHA-256 and its signature. Variables:
 #
 #   SDBUILD_INSTALL_DIR   the directory to install to [default: ~/.local/bin]; for /usr/local/bin the rest goes to /usr/local/share
 #   SDBUILD_COMPILER      what compiles: cargo, docker or podman [default: the first of them that works]
 #   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
 #   SDBUILD_RELEASES      the address of the releases [default: that of the repository]
+#   SDBUILD_UNVERIFIED    yes: where ssh-keygen is not installed, the signature is not verified
 set -eu
 # With it, `cd` may print where it went.
 unset CDPATH
@@ -69,6 +70,7 @@ Variables:
   SDBUILD_COMPILER      what compiles: cargo, docker or podman [default: the first of them that works]
   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
   SDBUILD_RELEASES      the address of the releases [default: $default]
+  SDBUILD_UNVERIFIED    yes: where ssh-keygen is not installed, the signature is not verified
 
 For all users: sudo SDBUILD_INSTALL_DIR=/usr/local/bin ./install.sh
 After git pull, the same command updates sdbuild. With --uninstall at the end, it removes sdbuild."
@@ -235,7 +237,9 @@ verify_signature() {
   if [ -z "$release_key" ]; then
     say "signature not checked: this copy of install.sh is not that of a release and has no key"
   elif ! has ssh-keygen; then
-    say "signature not checked: ssh-keygen (openssh-client) is not installed"
+    [ "${SDBUILD_UNVERIFIED:-}" = yes ] ||
+      die "the signature cannot be verified, because ssh-keygen (openssh-client) is not installed. Install it, or set SDBUILD_UNVERIFIED=yes"
+    say "signature not verified: ssh-keygen is not installed"
   else
     download SHA256SUMS.sig "$work/SHA256SUMS.sig"
     printf '%s %s\n' "$signer" "$release_key" >"$work/signers"
@@ -243,6 +247,31 @@ verify_signature() {
       <"$work/SHA256SUMS" >/dev/null 2>&1 || die "SHA256SUMS is not signed with the release key"
     say "signature verified"
   fi
+}
+
+# Whether the version $1 has smaller numbers than $2.
+is_older() {
+  one=${1%%[-+]*} other=${2%%[-+]*}
+  while [ -n "$one$other" ]; do
+    [ "${one%%.*}" = "${other%%.*}" ] || {
+      [ "${one%%.*}" -lt "${other%%.*}" ] 2>/dev/null
+      return
+    }
+    case $one in *.*) one=${one#*.} ;; *) one= ;; esac
+    case $other in *.*) other=${other#*.} ;; *) other= ;; esac
+  done
+  return 1
+}
+
+# Refuses $archive if it is older than the program that is installed: a server may offer an old release, which is signed too, as the
+# newest one.
+refuse_older() {
+  [ -z "${SDBUILD_VERSION:-}" ] && [ -f "$into/sdbuild" ] && is_sdbuild "$into/sdbuild" || return 0
+  installed=$("$into/sdbuild" --version)
+  offered=${archive#sdbuild-v}
+  offered=${offered%-"$target".tar.gz}
+  ! is_older "$offered" "${installed#sdbuild }" ||
+    die "the newest release at $releases is $offered, older than the installed ${installed#sdbuild }. Set SDBUILD_VERSION=$offered to install it"
 }
 
 # Sets `target` and `base`, the program to download and the address of its release.
@@ -264,6 +293,7 @@ download_release() {
   verify_signature
   archive=$(sed -n "s/^[0-9a-f]\{64\}  \(sdbuild-v[0-9A-Za-z.+-]*-$target\.tar\.gz\)\$/\1/p" "$work/SHA256SUMS")
   [ -n "$archive" ] || die "$base/SHA256SUMS names no archive for $target"
+  refuse_older
   # The hashes of an older release are signed too.
   wanted=${SDBUILD_VERSION:-}
   [ -z "$wanted" ] || [ "$archive" = "sdbuild-v${wanted#v}-$target.tar.gz" ] ||

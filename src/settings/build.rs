@@ -112,6 +112,7 @@ impl Build {
             root: given.root.as_deref().map(|dir| absolute(dir, &here)),
             override_inputs: override_inputs(&given.override_input, &here)?,
             git_inputs,
+            names_git_inputs: project_policy::set_by_project(&settings, "git-inputs").is_none(),
             nixpkgs: nixpkgs.0,
             nixpkgs_origin: origin_hint(&settings, "nixpkgs"),
             writes_lock: args.dry_run.is_none(),

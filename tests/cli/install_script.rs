@@ -231,6 +231,40 @@ fn a_signed_release_of_another_version_is_refused() {
 }
 
 #[test]
+fn an_older_release_is_not_taken_for_the_newest() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let program = release.at("home/.local/bin/sdbuild");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    for (installed, is_taken) in [
+        ("9.8.7", true),
+        ("9.8.6", true),
+        ("9.8.10", false),
+        ("10.0.0", false),
+        ("9.8.10-rc1", false),
+    ] {
+        fs::write(&program, PROGRAM.replace("9.8.7", installed)).unwrap();
+        shell(program.parent().unwrap(), "chmod 755 sdbuild");
+        let outcome = release.install();
+        if is_taken {
+            outcome.assert_exit_code(0);
+        } else {
+            outcome.assert_exit_code(1).assert_stderr_contains(&["older than the installed"]);
+            assert_eq!(release.installed(), ["./.local/bin/sdbuild"], "{installed}");
+        }
+        shell(&release.at("home"), "rm -rf .local/share");
+    }
+}
+
+#[test]
+fn a_release_whose_signature_cannot_be_verified_is_taken_on_request_only() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    fs::remove_file(release.at("bin/ssh-keygen")).unwrap();
+    release.refuses(&["ssh-keygen"]);
+    run(release.command("").env("SDBUILD_UNVERIFIED", "yes")).assert_exit_code(0);
+    assert_eq!(release.installed(), INSTALLED);
+}
+
+#[test]
 fn a_script_that_is_cut_does_nothing() {
     let release = Release::new(|_| Reply::File).with("curl");
     let script = fs::read_to_string(release.at("install.sh")).unwrap();

@@ -95,6 +95,8 @@ fn builder_and_registrar_have_least_privilege() {
     assert_eq!(mounts.len(), 1, "{mounts:?}");
     assert_eq!((&mounts[0]["Type"], &mounts[0]["Name"]), (&"volume".into(), &STORE.into()));
     assert!(builder["HostConfig"]["PidsLimit"].as_i64().unwrap() >= 4096);
+    // What a build leaves in its home does not reach later ones.
+    assert_eq!(builder["HostConfig"]["Tmpfs"]["/build/home"], "mode=1777");
 
     let registrar = inspect(&registrar);
     assert_eq!(registrar["HostConfig"]["NetworkMode"], "none");

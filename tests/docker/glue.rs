@@ -128,8 +128,8 @@ fn native_failure_is_tried_alone_under_emulation() {
     let done = user
         .build_of(&system("picky", &command_of_nixos("picky", &picky)), &["--force"])
         .assert_exit_code(0);
-    let why = "built under emulation, because it failed natively: picky";
-    let retry = "failed natively, trying again under emulation: picky";
+    let why = "builder> built under emulation, because it failed natively: picky";
+    let retry = "builder> failed natively, trying again under emulation: picky";
     let done = done.assert_stderr_contains(&[retry, why]);
     assert!(!done.stderr.contains("all of the image is built under emulation"), "{}", done.stderr);
     // Of all, of this one, and of the rest.

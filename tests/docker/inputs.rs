@@ -2,45 +2,32 @@
 
 use crate::support::*;
 
-#[track_caller]
-fn refused(text: &str, parts: &[&str]) {
+#[test]
+fn an_error_names_the_users_file() {
     needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
-    let outcome = user.build_of(text, &[]).assert_exit_code(2).assert_stderr_contains(parts);
-    let stderr = &outcome.stderr;
-    let places = ["configuration: sd-card.nix:", "configuration sd-card.nix: "];
-    assert!(places.iter().any(|it| stderr.contains(it)), "{stderr}");
-    assert!(!stderr.contains("/build/config"), "{stderr}");
+    let import = configuration("").replace("imports = [", "imports = [ ./none.nix");
+    for (text, parts) in [
+        (
+            "{ config, ... }: {\n  networking.hostName = \"x\"\n}\n",
+            &["syntax error", "sd-card.nix:2"][..],
+        ),
+        (
+            &configuration("  networking.hotsName = \"x\";"),
+            &["networking.hotsName", "does not exist"],
+        ),
+        (&configuration("  networking.hostName = 5;"), &["networking.hostName", "is not of type"]),
+        (&import, &["none.nix"]),
+    ] {
+        let outcome = user.build_of(text, &[]).assert_exit_code(2).assert_stderr_contains(parts);
+        let stderr = &outcome.stderr;
+        let places = ["configuration: sd-card.nix:", "configuration sd-card.nix: "];
+        assert!(places.iter().any(|it| stderr.contains(it)), "{stderr}");
+        assert!(!stderr.contains("/build/config"), "{stderr}");
+    }
     assert!(user.outputs().is_empty());
     runs.assert_nothing_left();
-}
-
-#[test]
-fn a_syntax_error() {
-    refused(
-        "{ config, ... }: {\n  networking.hostName = \"x\"\n}\n",
-        &["syntax error", "sd-card.nix:2"],
-    );
-}
-
-#[test]
-fn an_unknown_option() {
-    let text = configuration("  networking.hotsName = \"x\";");
-    refused(&text, &["networking.hotsName", "does not exist"]);
-}
-
-#[test]
-fn option_value_of_wrong_type_is_explained() {
-    refused(
-        &configuration("  networking.hostName = 5;"),
-        &["networking.hostName", "is not of type"],
-    );
-}
-
-#[test]
-fn a_missing_import() {
-    refused(&configuration("").replace("imports = [", "imports = [ ./none.nix"), &["none.nix"]);
 }
 
 #[test]

@@ -8,11 +8,14 @@
 //! SDBUILD_IMAGE_MUTATIONS=1000000 cargo test --release --test image mutations:: -- --nocapture
 //! ```
 
+mod cluster_fields;
 mod disks;
+mod doors;
 mod ext_fields;
 mod fat32;
 mod fat_fields;
 mod field;
+mod iso_fields;
 mod packed_fields;
 mod patched;
 
@@ -155,6 +158,28 @@ fn packed_images_at_extremes_are_read_to_an_end() {
             one.fix_checksums(&mut image);
         }
         packed_fields::unpack(&image.bytes());
+    });
+}
+
+#[test]
+fn compressed_clusters_at_extremes_are_read_to_an_end() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let disks = disks();
+    let files: Vec<_> = disks.iter().map(|disk| cluster_fields::qcow2(&disk.bytes)).collect();
+    for ((bytes, _), disk) in files.iter().zip(&disks) {
+        let layout = cluster_fields::read(&Patched::new(bytes)).unwrap();
+        assert_eq!(layout.problems, Vec::<String>::new(), "{}", disk.name);
+    }
+    run_cases("qcow2", |number| {
+        let mut random = fastrand::Rng::with_seed(number);
+        let (bytes, groups) = &files[random.usize(..files.len())];
+        let mut image = Patched::new(bytes);
+        change(&mut image, groups, &mut random);
+        if let Some(layout) = cluster_fields::read(&image) {
+            drop(BootReport::find(&layout.volumes));
+        }
     });
 }
 

@@ -167,6 +167,8 @@ impl NixCommand {
             ("NIX_REMOTE", "local".to_owned()),
             ("HOME", layout::HOME_OF_NIX.to_owned()),
             ("USER", "sdbuild".to_owned()),
+            // With an engine's limit for a file system in memory, a clone would not fit there.
+            ("NIX_CACHE_HOME", format!("{build_dir}/cache")),
             ("TMPDIR", build_dir),
             ("LANG", "C.UTF-8".to_owned()),
             ("SDBUILD_RUN", paths.run.clone()),

@@ -49,6 +49,8 @@ pub struct FlakeSearch<'a> {
     pub hashes: &'a Path,
     /// Inputs that the user's git fetches although the builder could ask for them.
     pub git_inputs: &'a [String],
+    /// Whether the user names them, not the settings of a project.
+    pub names_git_inputs: bool,
     /// Whether git may fetch from this machine's own directories only.
     pub offline: bool,
     /// The run's cancellation, which ends git.

@@ -394,7 +394,9 @@ impl<'a> Reader<'a> {
     fn glue_notice(&mut self, what: &str, of: &str) {
         self.glue_notices += 1;
         if self.glue_notices <= MAX_GLUE_NOTICES {
-            self.events.notice(format!("{what}: {}", clean(of)));
+            // Anything that the builder runs can write such lines.
+            self.events
+                .notice(format!("builder> {what}: {}", clean(of)));
         }
     }
 

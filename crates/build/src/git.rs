@@ -5,6 +5,7 @@
 //! but by [`Git::reaching`].
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,13 +18,15 @@ use sdbuild_core::http_url::{hide_secrets, without_secrets};
 use sdbuild_core::program::{find_program, missing_program};
 use sdbuild_core::session;
 use sdbuild_core::text::{strip_control, truncate};
-use sdbuild_core::timeout::finish_within;
+use sdbuild_core::timeout::{finish_within, timeout};
 
 /// Characters of git's message that are shown.
 const MAX_MESSAGE_CHARS: usize = 600;
 /// Bytes of git's output that are read at most: a directory for the builder has at most 200,000 files.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 
+/// How long git may fetch nothing: a server counts the commits of a large repository for minutes.
+const FETCH_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long git may read a repository on this machine: 200,000 files on a slow disk take minutes.
 const LOCAL_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -114,7 +117,9 @@ impl Git {
             match self.protocol {
                 // A pipe in the repository, which git opens like any other file, would keep it waiting for ever.
                 Protocol::None => finish_within(LOCAL_TIMEOUT, running).await,
-                Protocol::File | Protocol::Ssh | Protocol::Https => Ok(running.await),
+                Protocol::File | Protocol::Ssh | Protocol::Https => {
+                    self.while_it_fetches(running).await
+                }
             }
         };
         let ended = self.cancel.race(Box::pin(running)).await?;
@@ -131,6 +136,23 @@ impl Git {
         let message = String::from_utf8_lossy(&ended.stderr);
         let message = hide_secrets(&strip_control(message.trim())).into_owned();
         Ok(GitOutcome::Refused(message))
+    }
+
+    /// The output of `running`, a git that fetches into this directory. A failure when nothing arrives for a while.
+    async fn while_it_fetches<T>(&self, running: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut running = Box::pin(running);
+        let mut fetched = None;
+        loop {
+            if let Some(ended) = timeout(FETCH_TIMEOUT, &mut running).await {
+                return Ok(ended);
+            }
+            let size = Some(bytes_below(&self.dir));
+            if size == fetched {
+                let text = "git has fetched nothing for 5 minutes: its server may be gone";
+                return Err(Failure::environment(text));
+            }
+            fetched = size;
+        }
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -350,6 +372,21 @@ fn utf8(name: &[u8]) -> Result<String, Failure> {
 fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     parts.all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// The bytes of the files below `dir`.
+fn bytes_below(dir: &Path) -> u64 {
+    let (mut dirs, mut bytes) = (vec![dir.to_path_buf()], 0u64);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                dirs.push(entry.path());
+            } else {
+                bytes = bytes.saturating_add(entry.metadata().map_or(0, |meta| meta.len()));
+            }
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]

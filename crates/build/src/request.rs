@@ -102,6 +102,8 @@ pub struct SourceRequest {
     pub override_inputs: Vec<(String, FlakeRef)>,
     /// Inputs of the flake that the user's own git fetches although the builder could ask for them; `self` is the flake.
     pub git_inputs: Vec<String>,
+    /// Whether the user names them, by a flag or in settings of their own, and not the settings of a project.
+    pub names_git_inputs: bool,
     /// Directory, URL or release.
     pub nixpkgs: String,
     /// Where that is set, as a hint for a failure about it.
@@ -360,6 +362,7 @@ pub(crate) mod fixture {
                 root: None,
                 override_inputs: Vec::new(),
                 git_inputs: Vec::new(),
+                names_git_inputs: false,
                 nixpkgs: "26.05".to_owned(),
                 nixpkgs_origin: None,
                 writes_lock: true,

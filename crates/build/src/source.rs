@@ -200,6 +200,7 @@ fn search<'a>(
         cache: &request.common.cache_dir,
         hashes,
         git_inputs: &request.source.git_inputs,
+        names_git_inputs: request.source.names_git_inputs,
         offline: request.common.offline,
         cancel: &context.cancel,
         events: &context.events,

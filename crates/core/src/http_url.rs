@@ -5,8 +5,38 @@ use std::ops::Range;
 
 use url::{Url, form_urlencoded};
 
-/// Parameters of a query that let everybody who has the address read what is there: of presigned addresses (S3, Google Cloud
-/// Storage, Azure), and tokens of forges.
+/// Parameters of a query that hold no secret: those of flakes and of binary caches, and those by which servers of archives name a
+/// version. Any other may be a token or a signature.
+const PLAIN_PARAMETERS: [&str; 26] = [
+    "allrefs",
+    "archive",
+    "at",
+    "branch",
+    "commit",
+    "compression",
+    "dir",
+    "format",
+    "host",
+    "lastmodified",
+    "lfs",
+    "narhash",
+    "path",
+    "priority",
+    "ref",
+    "rev",
+    "revcount",
+    "sha",
+    "shallow",
+    "submodules",
+    "tag",
+    "trusted",
+    "unpack",
+    "version",
+    "want-mass-query",
+    "wantmassquery",
+];
+/// Parameters that are secret outside of addresses of servers too: of presigned addresses (S3, Google Cloud Storage, Azure), and
+/// tokens of forges.
 const SECRET_PARAMETERS: [&str; 9] = [
     "access_token",
     "job_token",
@@ -29,8 +59,8 @@ pub enum HttpUrlError {
     /// It has a user name or a password.
     #[error("contains a user name or password")]
     HasCredentials,
-    /// Its query has a token or a signature.
-    #[error("contains a token or signature")]
+    /// Its query has a parameter that may be a token or a signature.
+    #[error("has parameters that may be a token or signature")]
     HasToken,
 }
 
@@ -53,7 +83,7 @@ fn secret_of(url: &Url) -> Option<HttpUrlError> {
     if credentials_in(url) {
         return Some(HttpUrlError::HasCredentials);
     }
-    let has_token = url.query_pairs().any(|(name, _)| is_secret(&name));
+    let has_token = url.query_pairs().any(|(name, _)| !is_plain(&name));
     has_token.then_some(HttpUrlError::HasToken)
 }
 
@@ -89,19 +119,21 @@ const MARKS: [&str; 2] = ["://", ":\\/\\/"];
 /// Bytes of the longest name in [`SECRET_PARAMETERS`] when each character is encoded.
 const MAX_NAME_BYTES: usize = 60;
 
-/// `text`, such as a message of Nix or git, with `***` in the place of the passwords and tokens of all addresses in it. The user
-/// name of an address of SSH stays: it is not a secret.
+/// `text`, such as a message of Nix or git, with `***` in the place of the passwords of all addresses in it, and of the parameters
+/// that may be tokens. The user name of an address of SSH stays: it is not a secret.
 pub fn hide_secrets(text: &str) -> Cow<'_, str> {
     let mut hidden = String::new();
-    let (mut done, mut before, mut closing) = (0, ' ', None);
+    let (mut done, mut before, mut closing, mut is_in_address) = (0, ' ', None, false);
     for (at, c) in text.char_indices() {
         if at < done {
             continue;
         }
         let rest = text.get(at..).unwrap_or_default();
+        is_in_address = !c.is_whitespace()
+            && (is_in_address || MARKS.iter().any(|mark| rest.starts_with(mark)));
         let secret = match c {
             ':' => credentials_at(rest, text.get(..at).unwrap_or_default(), closing),
-            '?' | '&' | ';' => token_at(rest, closing),
+            '?' | '&' | ';' => token_at(rest, closing, is_in_address),
             _ => None,
         };
         if let Some(Range { start, end }) = secret {
@@ -138,15 +170,23 @@ fn credentials_at(rest: &str, before: &str, closing: Option<char>) -> Option<Ran
     (!is_name && !credentials.is_empty()).then(|| start..start + credentials.len())
 }
 
-/// Where `rest`, which begins with what separates parameters, has the value of the first one if it is secret.
-fn token_at(rest: &str, closing: Option<char>) -> Option<Range<usize>> {
+/// Where `rest`, which begins with what separates parameters, has the value of the first one if it may be secret.
+fn token_at(rest: &str, closing: Option<char>, is_in_address: bool) -> Option<Range<usize>> {
     let mut bytes = rest.bytes().take(MAX_NAME_BYTES + 2).skip(1);
-    let length = bytes.position(|byte| byte.is_ascii_whitespace() || b"=?&;#".contains(&byte))?;
-    let start = length + 2;
-    let name = rest.get(1..start)?.strip_suffix('=')?;
+    let length = bytes.position(|byte| byte.is_ascii_whitespace() || b"=?&;#".contains(&byte));
+    let named = length.and_then(|length| rest.get(1..length + 2)?.strip_suffix('='));
+    let Some(name) = named else {
+        // Without a name, or with a very long one.
+        let is_query = is_in_address && !rest.starts_with(';');
+        let value = part_until("?&;#", rest.get(1..).filter(|_| is_query)?, closing);
+        return (!value.is_empty()).then(|| 1..1 + value.len());
+    };
+    let start = name.len() + 2;
     let (name, _) = form_urlencoded::parse(name.as_bytes()).next()?;
-    let value = part_until("&#", rest.get(start..)?, closing);
-    (is_secret(&name) && !value.is_empty()).then(|| start..start + value.len())
+    // Only then is the value looked at: many parameters would each lead to the end of the text.
+    let is_secret = is_secret(&name) || is_in_address && !is_plain(&name);
+    let value = part_until("&#", rest.get(start..).filter(|_| is_secret)?, closing);
+    (!value.is_empty()).then(|| start..start + value.len())
 }
 
 /// What `text` has before one of `ends`, white space, or the quote `closing` at the end of a word.
@@ -165,6 +205,11 @@ fn part_until<'a>(ends: &str, text: &'a str, closing: Option<char>) -> &'a str {
         }
     }
     text
+}
+
+fn is_plain(parameter: &str) -> bool {
+    let mut names = PLAIN_PARAMETERS.iter();
+    names.any(|name| name.eq_ignore_ascii_case(parameter))
 }
 
 fn is_secret(parameter: &str) -> bool {
@@ -200,6 +245,7 @@ mod tests {
             ("https://:secret@x.example/n.tar.xz", HasCredentials),
             ("HTTPS:///me:secret@x.example/n.tar.xz", HasCredentials),
             ("https://x.example/n?X-Amz-Signature=abc", HasToken),
+            ("https://x.example/n?apikey=abc", HasToken),
             ("https://x.example/n?a=1&private%5Ftoken=abc", HasToken),
         ] {
             assert_eq!(check(address), Err(error), "{address}");
@@ -240,7 +286,7 @@ mod tests {
         for (text, hidden) in [
             (
                 "error: unable to download 'https://me:pass@word@a.example/b.tar.gz?x=1': HTTP error 404",
-                "error: unable to download 'https://***@a.example/b.tar.gz?x=1': HTTP error 404",
+                "error: unable to download 'https://***@a.example/b.tar.gz?x=***': HTTP error 404",
             ),
             (
                 "• Added input 'a':\n    'git+https://TOKEN@a.example/b?ref=m' \u{2018}git+ssh://git@h/b\u{2019}",
@@ -260,8 +306,12 @@ mod tests {
                 "'https://***@h/x?sig=***'.",
             ),
             (
+                "https://h/n?apikey=S&rev=1#x x?apikey=1 https://h/?SECRET https://h/?",
+                "https://h/n?apikey=***&rev=1#x x?apikey=1 https://h/?*** https://h/?",
+            ),
+            (
                 "https://h?a=1;access%5Ftoken=S {\"a\":\"https:\\/\\/u:p@h\",\"b\":\"@\"}",
-                "https://h?a=1;access%5Ftoken=*** {\"a\":\"https:\\/\\/***@h\",\"b\":\"@\"}",
+                "https://h?a=*** {\"a\":\"https:\\/\\/***@h\",\"b\":\"@\"}",
             ),
         ] {
             assert_eq!(hide_secrets(text), hidden);
@@ -271,7 +321,7 @@ mod tests {
             "",
             "no address: a@b.example",
             "'ssh-ng://me@pi.lan'",
-            "ssh://git@h.example/x?y=1&token=&&",
+            "ssh://git@h.example/x?ref=1&token=&&",
             "x://@h ?",
         ] {
             assert!(matches!(hide_secrets(text), Cow::Borrowed(same) if same == text));
@@ -304,7 +354,7 @@ mod tests {
     #[test]
     fn a_long_text_is_searched_in_one_pass() {
         // With a pass for each separator it would be ended by the test runner.
-        for part in ["&", "?token=", "://", "'://a"] {
+        for part in ["&", "?token=", "://", "'://a", "?a=", "://?a", "?"] {
             let text = part.repeat((1 << 20) / part.len());
             assert!(hide_secrets(&text).len() <= text.len());
         }

@@ -20,7 +20,8 @@ impl Transcript {
     /// The line of `event`, without its end; `None` for an event that only counts. A message may have several lines.
     pub fn line(&mut self, event: &NixEvent) -> Option<String> {
         match event {
-            NixEvent::Message { text, .. } | NixEvent::Other(text) => Some(text.clone()),
+            NixEvent::Message { text, .. } => Some(text.clone()),
+            NixEvent::Other(text) => Some(format!("builder> {text}")),
             NixEvent::BuildStarted { id, derivation, .. } => {
                 if self.names.len() >= MAX_RUNNING {
                     self.names.clear();

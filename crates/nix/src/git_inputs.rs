@@ -22,6 +22,8 @@ pub struct LockedRepository {
     pub path: String,
     /// Repository that git fetches the input from.
     pub source: GitSource,
+    /// Whether it is one of the inputs that are named for git.
+    pub is_named: bool,
 }
 
 /// The inputs that git on the user's machine fetches: those that only it can fetch, and those that the user has `named`; without those
@@ -39,6 +41,7 @@ pub fn private_repositories(
         let locked = LockedRepository {
             path: input.path,
             source: GitSource::new(&attributes).ok()??,
+            is_named,
         };
         Some(locked).filter(|locked| is_wanted && locked.source.revision.is_some())
     };
@@ -121,6 +124,8 @@ pub struct UnlockedRepository {
     pub name: String,
     /// Repository that git fetches the input from.
     pub source: GitSource,
+    /// Whether it is one of the inputs that are named for git.
+    pub is_named: bool,
     /// What the `flake.nix` says of it, as locks have it.
     attributes: Attributes,
 }
@@ -174,6 +179,7 @@ impl UnlockedRepository {
         Ok(source.map(|source| Self {
             name: name.to_owned(),
             source,
+            is_named,
             attributes,
         }))
     }

@@ -50,8 +50,8 @@ pub const NETRC: &str = "/run/sdbuild/netrc";
 pub const CACHE_KEY: &str = "cache-key";
 /// sdbuild's own directory on the store volume.
 pub const HOME: &str = "/nix/var/sdbuild";
-/// The home directory that Nix has in the builder, which is empty.
-pub const HOME_OF_NIX: &str = "/nix/var/sdbuild/home";
+/// The home directory that Nix has in the builder: in memory, and empty at the beginning of each run.
+pub const HOME_OF_NIX: &str = "/build/home";
 /// The directory of the store volume that uploads are relative to.
 pub const UPLOAD_ROOT: &str = "/nix/var";
 /// Garbage collector roots of results: a directory for each configuration, and in it one for each run that is remembered.
@@ -72,7 +72,7 @@ pub fn input(number: usize) -> String {
 pub fn beside_config(path: &str) -> Option<&str> {
     let below = path.strip_prefix("/build/")?;
     let first = below.split('/').next().unwrap_or_default();
-    let is_own = ["config", "sdbuild"].contains(&first) || first.starts_with("input-");
+    let is_own = ["config", "home", "sdbuild"].contains(&first) || first.starts_with("input-");
     (!is_own && !below.is_empty()).then_some(below)
 }
 

@@ -86,7 +86,7 @@ fn refuse(
 }
 
 /// The project's file, if `key` is set there.
-fn set_by_project<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Path> {
+pub(super) fn set_by_project<'a>(settings: &'a [Setting], key: &str) -> Option<&'a Path> {
     match &settings.iter().find(|setting| setting.key == key)?.origin {
         Origin::Project(file) => Some(file),
         Origin::Flag | Origin::Environment(_) | Origin::User(_) | Origin::Default => None,

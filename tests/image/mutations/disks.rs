@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::field::Field;
 use super::patched::Patched;
-use super::{ext_fields, fat_fields, fat32};
+use super::{ext_fields, fat_fields, fat32, iso_fields};
 use crate::{IMAGE_TOOLS, blank, crc32, fs, have, nixos, noise, run};
 
 const SECTOR_BYTES: usize = 512;
@@ -34,13 +34,15 @@ impl Made {
     fn groups(&self, image: &[u8], base: usize) -> Vec<Vec<Field>> {
         if self.0.starts_with("fat") {
             fat_fields::groups(image, base)
+        } else if self.0.starts_with("iso") {
+            iso_fields::groups(base)
         } else {
             ext_fields::groups(image, base)
         }
     }
 
     fn sizes(&self, base: usize) -> Vec<Field> {
-        if self.0.starts_with("fat") { Vec::new() } else { ext_fields::sizes(base) }
+        if self.0.starts_with("ext") { ext_fields::sizes(base) } else { Vec::new() }
     }
 }
 
@@ -108,6 +110,7 @@ pub fn disks() -> Vec<Disk> {
             ext("ext4", 2048, wide),
             ext("ext2", 1024, "-b 1024 -O ^resize_inode"),
         ]),
+        whole("iso9660", Made("iso9660", iso_fields::image())),
         whole("fat32 alone", Made("fat32", fat32::image())),
         whole("ext4 alone", ext("ext4", 1024, plain)),
         whole("ext4 with checksums", ext("ext4", 1024, checked)),

@@ -569,6 +569,7 @@ impl Builder<'_> {
         if job.is_interactive() {
             spec.input = Input::Terminal;
         }
+        spec.tmpfs.push(empty_home());
         job.access.apply_to(&mut spec);
         spec.pids_limit = Some(MAX_PROCESSES);
         spec.memory = job.memory;
@@ -600,6 +601,12 @@ impl Builder<'_> {
         };
         guard.run("fill the store volume", cancel, fill).await
     }
+}
+
+/// The home directory of a run, in memory: a build could leave settings of Nix and of git in one on the store volume, which name
+/// programs.
+fn empty_home() -> (String, String) {
+    (layout::HOME_OF_NIX.to_owned(), "mode=1777".to_owned())
 }
 
 /// The user of sdbuild's own container image.

@@ -152,6 +152,7 @@ impl PrivateInput {
         locked: &LockedRepository,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
+        check_is_users(&locked.path, &locked.source, locked.is_named, search)?;
         let fetched = Self::of(&locked.source, History::Commit, search).await;
         fetched.map_err(|failure| failure.context(format!("fetch the input {}", locked.path)))
     }
@@ -161,6 +162,7 @@ impl PrivateInput {
         declared: UnlockedRepository,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
+        check_is_users(&declared.name, &declared.source, declared.is_named, search)?;
         // Nix counts the commits of what is not an archive.
         let history = if declared.source.is_archive {
             History::Commit
@@ -220,6 +222,11 @@ impl PrivateInput {
         self.new.as_ref()
     }
 
+    /// Its name, if the lock lacks it.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.new_input().map(|new| new.declared.name.as_str())
+    }
+
     /// Its own lock, if it is a new flake.
     pub(super) fn own_lock(&self) -> Option<Lock> {
         let declared = &self.new_input()?.declared;
@@ -236,6 +243,25 @@ impl PrivateInput {
         };
         ConfigDir::collect(&self.checkout.files_dir(), selection, cancel, events)
     }
+}
+
+/// Refuses the input `path` from a repository of this machine, unless the user names it: whoever wrote the flake would read it.
+fn check_is_users(
+    path: &str,
+    source: &GitSource,
+    is_named: bool,
+    search: FlakeSearch<'_>,
+) -> Result<(), Failure> {
+    if !source.url.starts_with("file:") || is_named && search.names_git_inputs {
+        return Ok(());
+    }
+    let text = format!(
+        "the flake's input {path} is a repository of this machine, {}, which no flake reads unless you name the input",
+        source.url
+    );
+    Err(Failure::usage(text).hint(format!(
+        "if you trust the flake with it, give --git-inputs {path}, or set git-inputs in your own ~/.config/sdbuild/sdbuild.toml"
+    )))
 }
 
 /// Refuses an address with a secret in it, which would be an argument of git, and one that is not offline.

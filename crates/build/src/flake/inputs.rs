@@ -54,7 +54,7 @@ impl Flake {
         for declared in new {
             let input = PrivateInput::resolve(declared, search).await?;
             if let Some(lock) = input.own_lock() {
-                locked.extend(git_inputs::private_repositories(&lock, &[], &[]));
+                locked.extend(inner_repositories(&lock, input.name(), search.git_inputs));
             }
             self.inputs.push(Arc::new(input));
         }
@@ -430,6 +430,18 @@ impl Flake {
     }
 }
 
+/// The inputs of the new input `outer` with this `lock` that only the user's git can fetch, by their paths from the flake.
+fn inner_repositories(lock: &Lock, outer: Option<&str>, named: &[String]) -> Vec<LockedRepository> {
+    let prefix = format!("{}/", outer.unwrap_or_default());
+    let inner = named.iter().filter_map(|name| name.strip_prefix(&prefix));
+    let named: Vec<String> = inner.map(str::to_owned).collect();
+    let mut found = git_inputs::private_repositories(lock, &[], &named);
+    for input in &mut found {
+        input.path.insert_str(0, &prefix);
+    }
+    found
+}
+
 /// What is known without Nix about the inputs of a flake.
 struct KnownInputs {
     file: FlakeFile,
@@ -573,6 +585,7 @@ mod tests {
             cache: dir.path(),
             hashes: &dir.path().join("hashes"),
             git_inputs: &[],
+            names_git_inputs: false,
             offline: true,
             cancel: &cancel,
             events: &events,

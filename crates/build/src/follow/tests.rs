@@ -256,7 +256,7 @@ fn a_retry_under_emulation_is_told() {
         reader.line(&format!("sdbuild: glue: {report}"));
         notices.try_iter().collect::<Vec<String>>()
     };
-    let notice = "failed natively, trying again under emulation: picky-1.0";
+    let notice = "builder> failed natively, trying again under emulation: picky-1.0";
     assert_eq!(told("retried: picky-1.0"), [notice]);
     assert_eq!(told("retried: the image"), [""; 0]);
 }

@@ -75,7 +75,7 @@ fn a_file_that_was_not_sent_is_explained() {
         hardware.starts_with("That file describes the disks"),
         "{hardware}"
     );
-    let of_home = why("/nix/var/sdbuild/home/.ssh/id.pub");
+    let of_home = why("/build/home/.ssh/id.pub");
     assert!(
         of_home.starts_with("~/.ssh/id.pub is in your home"),
         "{of_home}"
@@ -262,7 +262,7 @@ fn only_a_path_to_the_file_itself_names_it() {
         ("x = ../../common.nix;", "/build/common.nix", Some(4)),
         ("x = /home/me/key;", "/home/me/key", Some(4)),
         ("x = \"https://example.org/key\";", "/home/me/key", None),
-        ("x = ~/.ssh/id;", "/nix/var/sdbuild/home/.ssh/id", Some(4)),
+        ("x = ~/.ssh/id;", "/build/home/.ssh/id", Some(4)),
         (
             "ä = \"${modulesPath}/installer/sd.nix\";",
             "nixos/modules/installer/sd.nix",

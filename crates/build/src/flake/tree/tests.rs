@@ -20,6 +20,7 @@ fn search<'a>(cancel: &'a Cancel, events: &'a Events) -> FlakeSearch<'a> {
         cache: Path::new("/nonexistent"),
         hashes: Path::new("/nonexistent"),
         git_inputs: &[],
+        names_git_inputs: false,
         offline: false,
         cancel,
         events,

@@ -1,6 +1,7 @@
 //! Commits that the user's own git fetches.
 
 use super::*;
+use crate::flake::Flake;
 use sdbuild_nix::git_source::GitSource;
 
 /// The address of a repository of this machine, as git reaches one elsewhere.
@@ -272,4 +273,43 @@ async fn names_outside_an_archive_are_refused() {
     let text = failure.unwrap_err().to_string();
     // Git's message, or ours.
     assert!(text.contains("`../x`") || text.contains("'../x'"), "{text}");
+}
+
+/// A stranger's flake would read what the user has.
+#[tokio::test]
+async fn repositories_of_this_machine_are_read_only_for_inputs_that_the_user_names() {
+    let (mine, flake) = (
+        Repository::new(&["private"]),
+        Repository::new(&["flake.nix"]),
+    );
+    let url = source(&mine).url;
+    flake.write(
+        "flake.nix",
+        &format!("{{ inputs.s.url = \"git+{url}\"; inputs.s.flake = false; outputs = _: {{ }}; }}"),
+    );
+    flake.git(&["commit", "-qam", "y"]);
+    let reference = format!("path:{}", flake.path("").display());
+    let cache = tempfile::tempdir().unwrap();
+    let (cancel, events) = (Cancel::new(), Events::none());
+    let named = ["s".to_owned()];
+    for (git_inputs, names_git_inputs, is_read) in [
+        (&[][..], true, false),
+        // By the settings of the project.
+        (&named[..], false, false),
+        (&named[..], true, true),
+    ] {
+        let search = FlakeSearch {
+            cache: cache.path(),
+            git_inputs,
+            names_git_inputs,
+            ..search(&cancel, &events)
+        };
+        let opened = Flake::open(reference.parse().unwrap(), Vec::new(), search);
+        let mut opened = opened.await.unwrap();
+        let resolved = opened.resolve_inputs(&[], search).await;
+        assert_eq!(resolved.is_ok(), is_read, "{resolved:?}");
+        if let Err(failure) = resolved {
+            assert!(failure.hints[0].contains("--git-inputs s"), "{failure:?}");
+        }
+    }
 }
