@@ -247,7 +247,7 @@ async fn manage(
     }
     let current = all
         .iter()
-        .position(|one| Some(&one.system) == board.next.as_ref());
+        .position(|one| Some(one.number) == board.generation);
     let elevation = elevation(&connection, &board, ui, context).await?;
     let deployment = Deployment {
         connection: &connection,
@@ -290,8 +290,14 @@ async fn collect(
     context: &Context,
 ) -> Result<(), Failure> {
     let (board, host) = (deployment.board, deployment.connection.host());
-    let is_needed =
-        |one: &&Generation| one.system == board.running || Some(&one.system) == board.next.as_ref();
+    let is_needed = |one: &&Generation| {
+        let needed = [
+            Some(&board.running),
+            board.next.as_ref(),
+            board.started.as_ref(),
+        ];
+        needed.contains(&Some(&one.system))
+    };
     let old: Vec<_> = all.iter().filter(|one| !is_needed(one)).collect();
     if old.is_empty() {
         context.events.done(format!("{host} has no older systems"));
@@ -323,7 +329,7 @@ fn generation(one: &Generation, board: &Board) -> String {
     );
     let marks = [
         (one.system == board.running, "runs"),
-        (Some(&one.system) == board.next.as_ref(), "starts next"),
+        (Some(one.number) == board.generation, "starts next"),
     ];
     let marks: Vec<_> = marks
         .iter()
@@ -484,15 +490,14 @@ impl Run<'_> {
             return Ok(());
         }
         agree_to(host, self.args, self.ui, self.context).await?;
-        let copied = missing.paths.iter();
-        let copied = copied
-            .map(|info| (info.path.to_string(), info.nar_size))
-            .collect();
         let copy = self.copy(deployment, missing, export);
         self.context.phase(Phase::Send, Box::pin(copy)).await?;
         self.switch(deployment).await?;
-        let record = Record::new(self.name, host.as_str(), self.system.as_str(), copied);
-        record.write(&self.request.common.state_dir)?;
+        let record = Record::new(self.name, host.as_str(), self.system.as_str());
+        if let Err(failure) = record.write(&self.request.common.state_dir) {
+            // The board has the system nevertheless.
+            self.context.events.warn(failure);
+        }
         if self.args.reboot {
             let restart = Box::pin(self.restart(deployment));
             self.context.phase(Phase::Switch, restart).await?;
@@ -642,8 +647,7 @@ fn check_room(board: &Board, missing: &Missing<'_>, host: &Host) -> Result<(), F
                 human_bytes(free),
                 human_bytes(missing.bytes())
             );
-            let hint =
-                "remove old systems there: nix-collect-garbage --delete-older-than 30d, as root";
+            let hint = format!("remove old systems there: sdbuild deploy --collect {host}");
             Err(Failure::environment(text).hint(hint))
         }
         _ => Ok(()),
