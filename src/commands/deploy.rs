@@ -483,7 +483,7 @@ impl Run<'_> {
             .context
             .phase(Phase::Compare, Box::pin(compare))
             .await?;
-        let missing = deployment.missing(&closure).await?;
+        let missing = deployment.missing(&closure, !self.args.dry_run).await?;
         self.show(board, &closure, &missing);
         check_room(board, &missing, host)?;
         if self.args.dry_run {

@@ -1,5 +1,6 @@
 //! The one way through a deployment, step by step.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -123,8 +124,13 @@ impl Missing<'_> {
 }
 
 impl Deployment<'_> {
-    /// What the machine lacks of `closure`.
-    pub async fn missing<'c>(&self, closure: &'c Closure) -> Result<Missing<'c>, Failure> {
+    /// What the machine lacks of `closure`. With `repair` it first removes what an earlier deployment left damaged: the paths that are
+    /// neither missing nor part of the system that runs are read there.
+    pub async fn missing<'c>(
+        &self,
+        closure: &'c Closure,
+        repair: bool,
+    ) -> Result<Missing<'c>, Failure> {
         let session = self
             .cancel
             .race(self.connection.store(self.elevation))
@@ -133,6 +139,18 @@ impl Deployment<'_> {
             paths: closure.paths.iter().collect(),
             session,
         };
+        if repair {
+            let all: Vec<_> = closure.paths.iter().map(|info| &info.path).collect();
+            let valid = self.valid(&mut missing.session, &all, false, false).await?;
+            let left = valid
+                .iter()
+                .filter(|path| !self.board.has.contains_key(*path));
+            let left: Vec<_> = left.map(StorePath::as_str).collect();
+            if !left.is_empty() {
+                let verify = self.root(Link::Shared, script::VERIFY, &left);
+                self.cancel.race(verify).await??;
+            }
+        }
         self.ask(&mut missing, false).await?;
         Ok(missing)
     }
@@ -148,14 +166,23 @@ impl Deployment<'_> {
     async fn ask(&self, missing: &mut Missing<'_>, fetch: bool) -> Result<(), Failure> {
         let paths: Vec<_> = missing.paths.iter().map(|info| &info.path).collect();
         let valid = self
-            .cancel
-            .race(missing.session.store.valid(&paths, fetch))
+            .valid(&mut missing.session, &paths, true, fetch)
             .await?;
-        let host = self.connection.host();
-        let valid =
-            valid.map_err(|error| self.store_failure(&error, format!("ask {host} what it has")))?;
         missing.paths.retain(|info| !valid.contains(&info.path));
         Ok(())
+    }
+
+    async fn valid(
+        &self,
+        session: &mut StoreSession,
+        paths: &[&StorePath],
+        keep: bool,
+        fetch: bool,
+    ) -> Result<BTreeSet<StorePath>, Failure> {
+        let valid = session.store.valid(paths, keep, fetch);
+        let valid = self.cancel.race(Box::pin(valid)).await?;
+        let operation = || format!("ask {} what it has", self.connection.host());
+        valid.map_err(|error| self.store_failure(&error, operation()))
     }
 
     /// Adds what is missing, whose archives come from `archives` in its order. `sent` gets all bytes so far.

@@ -21,6 +21,8 @@ pub(crate) const CONFIRM: &str = include_str!("scripts/confirm.sh");
 pub(crate) const GENERATIONS: &str = include_str!("scripts/generations.sh");
 /// Removes systems of the machine.
 pub(crate) const COLLECT: &str = include_str!("scripts/collect.sh");
+/// Removes damaged paths.
+pub(crate) const VERIFY: &str = include_str!("scripts/verify.sh");
 /// Restarts the machine.
 pub(crate) const RESTART: &str = include_str!("scripts/restart.sh");
 /// Says what an activation would do.

@@ -53,16 +53,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Store<R, W> {
         Ok(Self { from, to })
     }
 
-    /// Those of `paths` that the store has, and keeps from now on. With `fetch` it first fetches what its own binary caches have.
+    /// Those of `paths` that the store has; with `keep` it keeps them from now on. With `fetch` it first fetches what its own binary
+    /// caches have.
     pub(crate) async fn valid(
         &mut self,
         paths: &[&StorePath],
+        keep: bool,
         fetch: bool,
     ) -> io::Result<BTreeSet<StorePath>> {
         let mut message = Message::default();
         message
             .number(QUERY_VALID_PATHS)
-            .number(1)
+            .number(keep.into())
             .number(fetch.into());
         message.texts(paths.iter().map(|path| path.as_str()));
         message.send(&mut self.to).await?;
@@ -229,7 +231,7 @@ mod tests {
         }
         let mut archives = Archives::new(receiver);
         let (done, sent) = talk(&answers.0, async |mut store| {
-            let valid = store.valid(&[&one, &two], true).await.unwrap();
+            let valid = store.valid(&[&one, &two], true, true).await.unwrap();
             assert_eq!(valid, BTreeSet::from([one.clone()]));
             let mut bytes = 0;
             store
@@ -279,7 +281,7 @@ mod tests {
             answers.0.extend(answer.0);
             let (done, _) = talk(&answers.0, async |mut store| {
                 store
-                    .valid(&[&path('1', "a")], false)
+                    .valid(&[&path('1', "a")], true, false)
                     .await
                     .unwrap_err()
                     .to_string()

@@ -41,8 +41,8 @@ const STAY: &str = "echo sdbuild-ready; cat >/dev/null";
 const READY: &str = "sdbuild-ready";
 /// Reads a script from its input.
 const SHELL: &str = "/bin/sh -s";
-/// Serves the store.
-const SERVE: &str = "nix-store --serve --write";
+/// Serves the store. What is registered is on the disk, so that a loss of power leaves no path that seems to be there.
+const SERVE: &str = "nix-store --serve --write --option fsync-store-paths true";
 /// Bytes of what a script says, and of messages.
 const MAX_OUTPUT: u64 = 32 << 20;
 const MAX_MESSAGES: u64 = 64 << 10;

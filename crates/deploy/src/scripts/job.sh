@@ -69,6 +69,8 @@ install() {
   return $status
 }
 change() {
+  # What the machine is changed to is on its disk.
+  sync
   if [ "$mode" != boot ]; then
     state activating
     act "$new" test
