@@ -38,8 +38,6 @@ async fn what_would_be_emulated_is_built_by_a_remote_builder() {
     assert!(built.stderr.contains(summary), "{}", built.stderr);
     let tried = format!("({})", machine.address());
     assert!(built.stderr.contains(&tried), "{}", built.stderr);
-    let places = format!("1 on {}, ", machine.address());
-    assert!(built.stderr.contains(&places), "{}", built.stderr);
     runs.assert_nothing_left();
     let manifest = built.manifest();
     assert_eq!(manifest["emulation"]["mode"], "builders", "{manifest}");
@@ -81,8 +79,6 @@ async fn what_a_remote_builder_does_not_cover_is_emulated_here() {
     assert_ne!(names[1], "board");
     let notice = "does not offer the feature big-parallel";
     assert!(built.stderr.contains(notice), "{}", built.stderr);
-    let places = format!("1 on {}, 1 on the engine's machine", machine.address());
-    assert!(built.stderr.contains(&places), "{}", built.stderr);
     let manifest = built.manifest();
     assert_eq!(manifest["emulation"]["emulated"], true, "{manifest}");
     assert_ne!(manifest["emulation"]["mode"], "builders", "{manifest}");
@@ -139,7 +135,7 @@ fn a_missing_key_is_made(machine: &NixMachine, user: &TestUser) {
     let line = made.split(' ').nth(1).unwrap();
     assert!(text.contains(line), "{}", told.stderr);
     let refused = run(&mut user.build(&["--builders", &keyless])).assert_exit_code(3);
-    assert!(refused.stderr.contains("refuses the key"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("Permission denied"), "{}", refused.stderr);
     machine.accept(&made);
     run(&mut user.build(&["--builders", &keyless])).assert_exit_code(0);
 }
@@ -154,7 +150,7 @@ async fn a_remote_builder_that_cannot_be_used_is_explained() {
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let stranger = machine.line("aarch64-linux", "key", "stranger");
     let refused = run(&mut user.build(&["--builders", &stranger])).assert_exit_code(3);
-    let error = "presents a different host key than the one that you trust";
+    let error = "its host key is not the one that you trust";
     assert!(refused.stderr.contains(error), "{}", refused.stderr);
     assert!(!refused.stderr.contains("Upload"), "nothing was begun\n{}", refused.stderr);
     runs.assert_nothing_left();
@@ -182,10 +178,10 @@ async fn a_remote_builder_that_cannot_be_used_is_explained() {
         .map(|check| [&check["verdict"], &check["text"]].map(|word| word.as_str().unwrap()))
         .collect();
     for (number, (verdict, text)) in [
-        ("bad", "refuses the key"),
+        ("bad", "Permission denied"),
         ("bad", "does not trust sdbuild"),
         ("bad", "does not build for riscv64-linux"),
-        ("bad", "cannot be reached"),
+        ("bad", "cannot use the builder"),
         ("good", "(aarch64-linux) builds; "),
     ]
     .into_iter()

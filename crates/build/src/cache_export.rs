@@ -221,9 +221,7 @@ impl CacheExport<'_> {
             Some(cache) => cache.take(SyncIoBridge::new_with_handle(archive, handle), &name),
         });
         let report = |report| counts.note(report, &context.events);
-        let sent = export
-            .run(sender, report, &context.cancel, &context.events)
-            .await;
+        let sent = export.run(sender, report, context).await;
         let taken = take.await.or_internal("write the binary cache")?;
         // What the archive's end means is known by the container's.
         match (sent, taken) {

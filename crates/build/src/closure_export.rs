@@ -88,7 +88,7 @@ impl ClosureExport<'_> {
                 store: &common.store,
                 system: self.system,
             };
-            Box::pin(program.run(part, output, cancel, &context.events)).await
+            Box::pin(program.run(part, output, context)).await
         };
         let done = Box::pin(work).await;
         lock.end(&done);

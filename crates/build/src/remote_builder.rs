@@ -218,24 +218,18 @@ fn place_of(place: &str) -> Result<(String, String, Option<u16>), String> {
 
 /// Refuses parameters that sdbuild sets itself, and those that Nix does not know.
 fn check_parameters(parameters: &str) -> Result<(), String> {
-    for parameter in parameters.split('&').filter(|one| !one.is_empty()) {
+    let mut given = parameters.split('&').filter(|one| !one.is_empty());
+    let refused = given.find(|parameter| {
         let name = parameter.split('=').next().unwrap_or_default();
-        match name {
-            "ssh-key" => return Err("name the key in the third field, not as ssh-key=".to_owned()),
-            "base64-ssh-public-host-key" => {
-                return Err("give the host key in the eighth field, not as a parameter".to_owned());
-            }
-            _ if !PARAMETERS.contains(&name) => {
-                let known = PARAMETERS.join(", ");
-                return Err(format!("the parameter `{name}` is not one of {known}"));
-            }
-            _ if parameter.contains([';', '#']) => {
-                return Err(format!("the parameter `{name}` has a `;` or a `#` in it"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+        !PARAMETERS.contains(&name) || parameter.contains([';', '#'])
+    });
+    refused.map_or(Ok(()), |parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        let known = PARAMETERS.join(", ");
+        Err(format!(
+            "the parameter `{name}` is not one of {known}, or has a `;` or a `#` in it; the key is the third field, the host key the eighth"
+        ))
+    })
 }
 
 /// The words between commas.

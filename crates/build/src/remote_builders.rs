@@ -358,33 +358,6 @@ mod tests {
     }
 
     #[test]
-    fn a_builder_without_a_key_or_host_key_is_refused() {
-        let builder: RemoteBuilder = "ssh://me@pi:2222 aarch64-linux".parse().unwrap();
-        let failure = no_key(
-            &builder,
-            Some(Path::new("/home/me/.config/sdbuild/builder-key")),
-        );
-        assert!(
-            failure
-                .to_string()
-                .contains("no key to log in to ssh://me@pi:2222"),
-            "{failure}"
-        );
-        assert!(failure.hints[1].contains("prints the line"), "{failure:?}");
-        let failure = host_keys(&builder, &[]).unwrap_err();
-        assert!(
-            failure.hints[0].contains("ssh-keyscan -t ed25519 -p 2222 pi >>"),
-            "{failure:?}"
-        );
-        assert!(
-            failure
-                .to_string()
-                .ends_with("ssh://me@pi:2222 is not known"),
-            "{failure}"
-        );
-    }
-
-    #[test]
     fn a_new_key_is_reported_with_its_line_and_accepted_later() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sdbuild/builder-key");

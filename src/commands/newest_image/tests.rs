@@ -1,17 +1,6 @@
 use super::*;
 
 #[test]
-fn older_image_needs_its_name() {
-    let dir = tempfile::tempdir().unwrap();
-    let (old, new) = (dir.path().join("b.img"), dir.path().join("a.img"));
-    fs::write(&old, "").unwrap();
-    assert!(is_newest_in_its_directory(&old));
-    let later = SystemTime::now() + std::time::Duration::from_mins(1);
-    fs::File::create(&new).unwrap().set_modified(later).unwrap();
-    assert!(is_newest_in_its_directory(&new) && !is_newest_in_its_directory(&old));
-}
-
-#[test]
 fn newest_image_is_taken_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(newest(dir.path(), dir.path()), None);

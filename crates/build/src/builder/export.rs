@@ -1,23 +1,15 @@
 //! Exports what a build made to a binary cache: Nix reads the store volume, signs and packs, and sdbuild or the destination
 //! takes it in. The container has the network and the secrets of a build, and the key in memory.
-//!
-//! It counts as a builder: no garbage is collected on the volume meanwhile.
-
-use std::collections::VecDeque;
-use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::collect::await_collector;
-use super::upload::{ENTRY, WATCHDOG};
-use super::{Containers, empty_home};
+use super::Containers;
+use super::program::{LastMessages, StoreProgram};
 use crate::network_access;
 use crate::network_access::NetworkAccess;
-use sdbuild_core::cancel::Cancel;
-use sdbuild_core::event::Events;
+use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
-use sdbuild_engine::{ContainerGuard, ContainerSpec, Lines, OutputChunk, Role};
 use sdbuild_nix::layout;
 use sdbuild_nix::log::clean;
 use sdbuild_nix::nix_conf::NixSettings;
@@ -30,8 +22,6 @@ const PATH: &str = "/build/sdbuild/export-cache";
 const EXPORTED: &str = "/build/sdbuild/exported";
 /// What the program calls its standard output.
 const ARCHIVE: &str = "-";
-/// Lines of Nix's that a failure shows.
-const MAX_MESSAGES: usize = 20;
 /// What the program's own lines begin with.
 const REPORT_PREFIX: &str = "sdbuild: ";
 /// Exit status: the volume no longer has the result.
@@ -83,78 +73,34 @@ impl Export<'_> {
         &self,
         archive: mpsc::Sender<Bytes>,
         report: impl Fn(Report),
-        cancel: &Cancel,
-        events: &Events,
+        context: &Context,
     ) -> Result<(), Failure> {
-        let Containers { engine, .. } = self.containers;
-        let spec = self.spec().await?;
-        let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-        let export = async |guard: &mut ContainerGuard| {
-            let container = guard.create(&spec).await?;
-            await_collector(engine, self.store, events).await?;
-            let files = [
-                (layout::WATCHDOG, WATCHDOG.to_owned()),
-                (layout::ENTRY, ENTRY.to_owned()),
-                (PATH, PROGRAM.to_owned()),
-                (EXPORTED, self.exported.join("\n") + "\n"),
-            ];
-            let mut messages = Messages::new(&report);
-            let sink = async |chunk| match chunk {
-                OutputChunk::Stdout(bytes) => match archive.send(bytes).await {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(_) => ControlFlow::Break(()),
-                },
-                OutputChunk::Stderr(bytes) => {
-                    messages.add(&bytes);
-                    ControlFlow::Continue(())
-                }
-            };
-            let access = self.access;
-            let ended = self
-                .containers
-                .run_program(&container, files.into(), access, sink);
-            match ended.await? {
-                ControlFlow::Break(()) => Ok(()),
-                ControlFlow::Continue(exit) => {
-                    outcome(exit.code, self.store, self.result, messages)
-                }
-            }
+        let dir = layout::build_dir(&self.containers.run.to_string());
+        let program = StoreProgram {
+            containers: self.containers,
+            store: self.store,
+            access: self.access,
+            program: (PATH, PROGRAM),
+            arguments: &[self.result, self.address.unwrap_or(ARCHIVE), self.key],
+            environment: vec![
+                ("NIX_CONFIG", self.nix.text(None, &dir)?),
+                ("NIX_SSHOPTS", network_access::ssh_options()),
+                ("SDBUILD_CACHES", self.caches.join(" ")),
+            ],
+            input: (EXPORTED, self.exported.join("\n") + "\n"),
         };
-        guard.run("export the build", cancel, export).await
-    }
-
-    async fn spec(&self) -> Result<ContainerSpec, Failure> {
-        let words = [self.result, self.address.unwrap_or(ARCHIVE), self.key];
-        let command = layout::COMMAND.into_iter().chain(["/bin/sh", PATH]);
-        let command = command.chain(words).map(str::to_owned).collect();
-        let run = self.containers.run.to_string();
-        let dir = layout::build_dir(&run);
-        let environment = [
-            ("NIX_CONFIG", self.nix.text(None, &dir)?),
-            ("NIX_REMOTE", "local".to_owned()),
-            ("NIX_SSHOPTS", network_access::ssh_options()),
-            ("SDBUILD_RUN", run),
-            ("SDBUILD_LIVE", self.containers.live_runs().await?.join(" ")),
-            ("SDBUILD_CACHES", self.caches.join(" ")),
-            ("HOME", layout::HOME_OF_NIX.to_owned()),
-            ("TMPDIR", dir),
-            ("LANG", "C.UTF-8".to_owned()),
-        ];
-        let (role, store) = (Role::Builder, Some(self.store));
-        let mut spec = self.containers.spec(role, command, environment, store);
-        spec.tmpfs.push(empty_home());
-        self.access.apply_to(&mut spec);
-        Ok(spec)
+        let mut messages = Messages::default();
+        let note = |line: &str| messages.line(line).into_iter().for_each(&report);
+        let ended = program.run("export the build", archive, note, context);
+        match ended.await? {
+            None => Ok(()),
+            Some(exit) => outcome(exit.code, self.store, self.result, messages),
+        }
     }
 }
 
 /// What the exit status `code` of an export of `result` from the volume `store` means.
-fn outcome(
-    code: i64,
-    store: &str,
-    result: &str,
-    mut messages: Messages<'_>,
-) -> Result<(), Failure> {
+fn outcome(code: i64, store: &str, result: &str, messages: Messages) -> Result<(), Failure> {
     if code == 0 {
         return Ok(());
     }
@@ -163,8 +109,7 @@ fn outcome(
         return Err(Failure::environment(text)
             .hint("build the image again: what is kept is not built twice"));
     }
-    messages.finish();
-    let said = messages.last();
+    let said = messages.last.last();
     if code == EXIT_CACHE_UNREACHABLE
         && let Some(cache) = &messages.unasked
     {
@@ -173,117 +118,75 @@ fn outcome(
         return Err(Failure::environment(text).hint(hint));
     }
     let failure = Failure::environment(format!("the export ended with {code}: {said}"));
-    let failure = Failure {
-        log_tail: messages.lines.into_iter().collect(),
-        ..failure
-    };
-    Err(failure.hint("what is already exported is kept: run the same command again to resume"))
+    let hint = "what is already exported is kept: run the same command again to resume";
+    Err(messages.last.of(failure.hint(hint)))
 }
 
 /// The program's standard error.
-struct Messages<'a> {
-    report: &'a dyn Fn(Report),
-    stderr: Lines,
-    /// The last lines of Nix and its helpers.
-    lines: VecDeque<String>,
+#[derive(Debug, Default)]
+struct Messages {
+    /// Those of Nix and its helpers.
+    last: LastMessages,
     /// The binary cache that does not answer.
     unasked: Option<String>,
 }
 
-impl<'a> Messages<'a> {
-    fn new(report: &'a dyn Fn(Report)) -> Self {
-        Self {
-            report,
-            stderr: Lines::default(),
-            lines: VecDeque::new(),
-            unasked: None,
-        }
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        for line in self.stderr.push(bytes) {
-            self.line(&line);
-        }
-    }
-
-    fn finish(&mut self) {
-        if let Some(line) = self.stderr.finish() {
-            self.line(&line);
-        }
-    }
-
-    fn line(&mut self, line: &str) {
+impl Messages {
+    fn line(&mut self, line: &str) -> Option<Report> {
         let own = line.strip_prefix(REPORT_PREFIX).unwrap_or_default();
         let words: Vec<&str> = own.split(' ').collect();
         match words[..] {
             ["paths", paths, bytes] => {
-                if let (Ok(paths), Ok(bytes)) = (paths.parse(), bytes.parse()) {
-                    (self.report)(Report::Paths { paths, bytes });
-                }
+                let (paths, bytes) = (paths.parse().ok()?, bytes.parse().ok()?);
+                return Some(Report::Paths { paths, bytes });
             }
-            ["exported", _] => (self.report)(Report::Exported),
+            ["exported", _] => return Some(Report::Exported),
             ["unasked", cache] => self.unasked = Some(clean(cache)),
-            _ if line.trim().is_empty() => {}
-            _ => {
-                if self.lines.len() == MAX_MESSAGES {
-                    self.lines.pop_front();
-                }
-                self.lines.push_back(clean(line));
-            }
+            _ => self.last.add(line),
         }
-    }
-
-    /// The last message.
-    fn last(&self) -> String {
-        let last = self.lines.back().map(|line| line.trim().to_owned());
-        last.unwrap_or_else(|| "it said nothing".to_owned())
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use super::*;
 
     #[test]
     fn reports_are_distinguished_from_messages() {
-        let reports = RefCell::new(Vec::new());
-        let note = |report| reports.borrow_mut().push(report);
-        let mut messages = Messages::new(&note);
-        messages.add(b"sdbuild: paths 2 300\nwarning: \x1b[31modd\x1b[0m\nsdbuild: expo");
-        messages
-            .add(b"rted /nix/store/x\nsdbuild: paths many 1\n\nsdbuild: unasked http://c\nlast");
-        messages.finish();
+        let mut messages = Messages::default();
+        let lines = [
+            "sdbuild: paths 2 300",
+            "warning: \u{1b}[31modd\u{1b}[0m",
+            "sdbuild: exported /nix/store/x",
+            "sdbuild: paths many 1",
+            "",
+            "sdbuild: unasked http://c",
+        ];
+        let reports: Vec<_> = lines
+            .iter()
+            .filter_map(|line| messages.line(line))
+            .collect();
         let paths = Report::Paths {
             paths: 2,
             bytes: 300,
         };
-        assert_eq!(*reports.borrow(), [paths, Report::Exported]);
-        assert_eq!(messages.lines, ["warning: odd", "last"]);
-        assert_eq!(messages.unasked.as_deref(), Some("http://c"));
-        let mut again = Messages::new(&note);
-        again.add(b"sdbuild: unasked http://c\nno route\n");
-        let refused = outcome(EXIT_CACHE_UNREACHABLE, "s", "/nix/store/x", again).unwrap_err();
-        let text = "the binary cache http://c cannot be asked what it has: no route";
+        assert_eq!(reports, [paths, Report::Exported]);
+        assert_eq!(messages.last.last(), "warning: odd");
+        let outcome = |code, messages| outcome(code, "s", "/nix/store/x", messages);
+        let refused = outcome(EXIT_CACHE_UNREACHABLE, messages).unwrap_err();
+        let text = "the binary cache http://c cannot be asked what it has: warning: odd";
         assert_eq!(refused.to_string(), text);
-        for _ in 0..100 {
-            messages.add(b"more\n");
+        outcome(0, Messages::default()).unwrap();
+        for (code, text) in [
+            (
+                EXIT_RESULT_LOST,
+                "the store volume s no longer has the result /nix/store/x",
+            ),
+            (1, "the export ended with 1: it said nothing"),
+        ] {
+            let failure = outcome(code, Messages::default()).unwrap_err();
+            assert_eq!(failure.to_string(), text);
         }
-        assert_eq!(
-            (messages.lines.len(), messages.last()),
-            (MAX_MESSAGES, "more".into())
-        );
-    }
-
-    #[test]
-    fn a_result_that_is_gone_cannot_be_exported() {
-        let outcome = |code| outcome(code, "sdbuild-store", "/nix/store/x", Messages::new(&drop));
-        outcome(0).unwrap();
-        let lost = outcome(EXIT_RESULT_LOST).unwrap_err().to_string();
-        let text = "the store volume sdbuild-store no longer has the result /nix/store/x";
-        assert_eq!(lost, text);
-        let other = outcome(1).unwrap_err().to_string();
-        assert_eq!(other, "the export ended with 1: it said nothing");
     }
 }

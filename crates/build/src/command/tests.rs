@@ -34,16 +34,6 @@ fn value(environment: &[(String, String)], name: &str) -> String {
 }
 
 #[test]
-fn the_command_of_a_build() {
-    let request = request(false, NixSettings::default());
-    assert_eq!(
-        request.arguments(&store_paths()).join(" "),
-        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-build -A image \
-         --log-format internal-json --out-link /nix/var/nix/gcroots/sdbuild/abc/0123456789ab/image"
-    );
-}
-
-#[test]
 fn a_build_under_emulation_evaluates_first() {
     let [build, forecast] = [Task::Build, Task::Forecast].map(|task| {
         let request = NixCommand {
@@ -53,39 +43,6 @@ fn a_build_under_emulation_evaluates_first() {
         request.arguments(&store_paths())
     });
     assert_eq!(build, forecast);
-}
-
-#[test]
-fn a_check_evaluates_without_a_result() {
-    let request = NixCommand {
-        task: Task::Check,
-        ..request(true, NixSettings::default())
-    };
-    assert_eq!(
-        request.arguments(&store_paths()).join(" "),
-        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-instantiate --eval --strict \
-         --json --read-write-mode -A facts -A whole --log-format internal-json"
-    );
-    let environment = request.environment(&store_paths()).unwrap();
-    let names: Vec<&str> = environment.iter().map(|(name, _)| name.as_str()).collect();
-    assert!(!names.contains(&"SDBUILD_RESULT") && !names.contains(&"SDBUILD_GLUE"));
-}
-
-#[test]
-fn a_forecast_evaluates_without_a_result() {
-    let request = NixCommand {
-        task: Task::Forecast,
-        ..request(true, NixSettings::default())
-    };
-    assert_eq!(
-        request.arguments(&store_paths()).join(" "),
-        "/bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry nix-instantiate --eval \
-         --read-write-mode -A image.drvPath --log-format internal-json"
-    );
-    let environment = request.environment(&store_paths()).unwrap();
-    assert_eq!(value(&environment, "SDBUILD_FORECAST"), "emulated");
-    assert_eq!(value(&environment, "SDBUILD_GLUE"), "auto");
-    assert!(!environment.iter().any(|(name, _)| name == "SDBUILD_RESULT"));
 }
 
 #[test]

@@ -39,12 +39,14 @@ impl Dir {
     }
 
     fn names(&self) -> Vec<String> {
-        self.collect()
-            .unwrap()
-            .entries
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect()
+        self.names_beside("sd-card.nix", None)
+    }
+
+    fn names_beside(&self, file: &str, home: Option<&Path>) -> Vec<String> {
+        let configuration = Configuration::open(&self.0.path().join(file), home).unwrap();
+        let collected = configuration.collect(&Cancel::new(), &Events::none());
+        let entries = collected.unwrap().entries.into_iter();
+        entries.map(|(name, _)| name).collect()
     }
 }
 
@@ -89,16 +91,7 @@ fn hidden_files_in_a_home_are_not_uploaded() {
         ("a/.b", ""),
         ("a/c", ""),
     ]);
-    let file = dir.0.path().join("sd-card.nix");
-    let configuration = Configuration::open(&file, Some(dir.0.path())).unwrap();
-    let config_dir = configuration
-        .collect(&Cancel::new(), &Events::none())
-        .unwrap();
-    let names: Vec<_> = config_dir
-        .entries
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let names = dir.names_beside("sd-card.nix", Some(dir.0.path()));
     assert_eq!(names, ["a", "a/c", "sd-card.nix"]);
 }
 
@@ -109,18 +102,7 @@ fn rules_above_apply_only_inside_a_repository() {
         ("pi/sd-card.nix", ""),
         ("pi/a.key", ""),
     ]);
-    let names = || {
-        let configuration =
-            Configuration::open(&dir.0.path().join("pi/sd-card.nix"), None).unwrap();
-        let config_dir = configuration
-            .collect(&Cancel::new(), &Events::none())
-            .unwrap();
-        config_dir
-            .entries
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect::<Vec<_>>()
-    };
+    let names = || dir.names_beside("pi/sd-card.nix", None);
     assert_eq!(names(), ["a.key", "sd-card.nix"]);
     fs::create_dir(dir.0.path().join(".git")).unwrap();
     assert_eq!(names(), ["sd-card.nix"]);
