@@ -379,94 +379,71 @@ mod tests {
     use super::*;
     use crate::store_path::fixture::path;
 
+    /// How a switch to `new` has ended when the machine, which was started with the ID `before`, says this.
+    fn seen(state: &str, boot_id: &str, (running, next): (&str, &str), mode: Mode) -> String {
+        let system = |name: &str| path(if name == "new" { '2' } else { '1' }, name);
+        let (running, next) = (system(running), system(next));
+        let said = format!(
+            "sdbuild: boot-id {boot_id}\nsdbuild: running {running}\nsdbuild: next {next}\nsdbuild: state {state}\nsdbuild: failed x\n"
+        );
+        let host: Host = "pi".parse().unwrap();
+        match ended(&said, &system("new"), mode, "before", &host) {
+            Ok(None) => "goes on".to_owned(),
+            Ok(Some(Outcome::Confirmed(_))) => "confirmed".to_owned(),
+            Ok(Some(Outcome::Returned(returned))) => {
+                assert_eq!(returned.failed, ["x"]);
+                let broken = if returned.is_whole { "" } else { "broken: " };
+                format!("{broken}{}", returned.why)
+            }
+            Err(failure) => failure.to_string(),
+        }
+    }
+
     #[test]
     fn a_change_has_ended_when_the_machine_says_it() {
-        let (old, new) = (path('1', "nixos-system-old"), path('2', "nixos-system-new"));
-        let host: Host = "pi".parse().unwrap();
-        let ended = |state: &str, boot_id: &str, running: &StorePath, next: &StorePath, mode| {
-            let said = format!(
-                "sdbuild: boot-id {boot_id}\nsdbuild: running {running}\nsdbuild: next {next}\nsdbuild: state {state}\nsdbuild: failed x.service\nsdbuild: log last\n"
-            );
-            match ended(&said, &new, mode, "before", &host) {
-                Ok(None) => "goes on".to_owned(),
-                Ok(Some(Outcome::Confirmed(_))) => "confirmed".to_owned(),
-                Ok(Some(Outcome::Returned(returned))) => {
-                    assert_eq!(
-                        (returned.failed, returned.log),
-                        (vec!["x.service".to_owned()], vec!["last".to_owned()])
-                    );
-                    format!(
-                        "{}{}",
-                        if returned.is_whole { "" } else { "broken: " },
-                        returned.why
-                    )
-                }
-                Err(failure) => failure.to_string(),
-            }
-        };
-        let switch = Mode::Switch;
-        for (state, boot_id, running, next, mode, expected) in [
-            ("activating", "before", &old, &old, switch, "goes on"),
-            ("waiting", "before", &new, &old, switch, "goes on"),
-            ("done", "before", &new, &new, switch, "confirmed"),
+        let (old, new) = (("old", "old"), ("new", "new"));
+        for (state, systems, expected) in [
+            ("activating", old, "goes on"),
+            ("waiting", ("new", "old"), "goes on"),
+            ("done", new, "confirmed"),
             (
                 "returned unconfirmed",
-                "before",
-                &old,
-                &old,
-                switch,
+                old,
                 "no new connection confirmed the new system in time",
             ),
             (
                 "returned activation 4",
-                "before",
-                &old,
-                &old,
-                switch,
+                old,
                 "the activation of the new system failed (4)",
             ),
             (
                 "returned activation 124",
-                "before",
-                &old,
-                &old,
-                switch,
+                old,
                 "the activation of the new system did not end",
             ),
             (
                 "broken installation 1",
-                "before",
-                &old,
-                &old,
-                switch,
+                old,
                 "broken: the new system could not be made the one that starts (1)",
             ),
-            (
-                "none",
-                "after",
-                &old,
-                &old,
-                switch,
-                "it was restarted before the new system was confirmed",
-            ),
-            ("none", "after", &new, &new, switch, "confirmed"),
-            (
-                "none",
-                "after",
-                &old,
-                &old,
-                Mode::Test,
-                "it was restarted before the new system was confirmed",
-            ),
-            ("none", "after", &old, &new, Mode::Boot, "confirmed"),
+        ] {
+            assert_eq!(seen(state, "before", systems, Mode::Switch), expected);
+        }
+        let restarted = "it was restarted before the new system was confirmed";
+        for (systems, mode, expected) in [
+            (old, Mode::Switch, restarted),
+            (new, Mode::Switch, "confirmed"),
+            (old, Mode::Test, restarted),
+            (("old", "new"), Mode::Boot, "confirmed"),
+            (old, Mode::Boot, restarted),
         ] {
             assert_eq!(
-                ended(state, boot_id, running, next, mode),
+                seen("none", "after", systems, mode),
                 expected,
-                "{state} {boot_id}"
+                "{systems:?}"
             );
         }
-        let lost = ended("none", "before", &old, &old, switch);
+        let lost = seen("none", "before", old, Mode::Switch);
         assert!(lost.contains("has lost the deployment"), "{lost}");
     }
 
