@@ -87,6 +87,12 @@ pub struct DeployTarget {
     pub host: Option<Host>,
 }
 
+/// Configuration and board of `CONFIGURATION=BOARD`. The reference of a flake may have parameters: `path:/pi?dir=kitchen`.
+fn pair(word: &str) -> Option<(&str, &str)> {
+    let pair = word.rsplit_once('=');
+    pair.filter(|(one, _)| !one.contains('?') || one.contains('#'))
+}
+
 impl Deploy {
     /// What is deployed where, at least one.
     pub fn targets(&self) -> Result<Vec<DeployTarget>, Failure> {
@@ -96,7 +102,7 @@ impl Deploy {
             host,
         };
         let words: Vec<&str> = self.targets.iter().map(String::as_str).collect();
-        let pairs: Option<Vec<_>> = words.iter().map(|word| word.rsplit_once('=')).collect();
+        let pairs: Option<Vec<_>> = words.iter().map(|word| pair(word)).collect();
         match (words.as_slice(), pairs) {
             ([], _) => Ok(vec![target(None, None)]),
             (_, Some(pairs)) => {
@@ -179,15 +185,16 @@ mod tests {
             (&["pi.nix"], &[(Some("pi.nix"), None)]),
             (&[".#pi", "root@pi"], &[(Some(".#pi"), Some("root@pi"))]),
             (&["."], &[(Some("."), None)]),
+            (&["path:/x?dir=sub"], &[(Some("path:/x?dir=sub"), None)]),
             (
                 &[".#a=h", ".#b=root@i"],
                 &[(Some(".#a"), Some("h")), (Some(".#b"), Some("root@i"))],
             ),
         ] {
-            let owned = |text: &Option<&str>| text.map(str::to_owned);
+            let owned = |text: Option<&str>| text.map(str::to_owned);
             let expected: Vec<_> = expected
                 .iter()
-                .map(|(one, host)| (owned(one), owned(host)))
+                .map(|(one, host)| (owned(*one), owned(*host)))
                 .collect();
             assert_eq!(targets(words).unwrap(), expected, "{words:?}");
         }

@@ -247,7 +247,7 @@ async fn manage(
     }
     let current = all
         .iter()
-        .position(|one| Some(&one.system) == board.next.as_ref());
+        .position(|one| Some(one.number) == board.generation);
     let elevation = elevation(&connection, &board, ui, context).await?;
     let deployment = Deployment {
         connection: &connection,
@@ -290,8 +290,14 @@ async fn collect(
     context: &Context,
 ) -> Result<(), Failure> {
     let (board, host) = (deployment.board, deployment.connection.host());
-    let is_needed =
-        |one: &&Generation| one.system == board.running || Some(&one.system) == board.next.as_ref();
+    let is_needed = |one: &&Generation| {
+        let needed = [
+            Some(&board.running),
+            board.next.as_ref(),
+            board.started.as_ref(),
+        ];
+        needed.contains(&Some(&one.system))
+    };
     let old: Vec<_> = all.iter().filter(|one| !is_needed(one)).collect();
     if old.is_empty() {
         context.events.done(format!("{host} has no older systems"));
@@ -323,7 +329,7 @@ fn generation(one: &Generation, board: &Board) -> String {
     );
     let marks = [
         (one.system == board.running, "runs"),
-        (Some(&one.system) == board.next.as_ref(), "starts next"),
+        (Some(one.number) == board.generation, "starts next"),
     ];
     let marks: Vec<_> = marks
         .iter()
@@ -484,37 +490,14 @@ impl Run<'_> {
             return Ok(());
         }
         agree_to(host, self.args, self.ui, self.context).await?;
-        let copied = missing.paths.iter();
-        let copied = copied
-            .map(|info| (info.path.to_string(), info.nar_size))
-            .collect();
         let copy = self.copy(deployment, missing, export);
         self.context.phase(Phase::Send, Box::pin(copy)).await?;
-        if self.args.mode() != Mode::Boot {
-            for line in deployment.dry_activate(self.system).await? {
-                self.context.events.notice(line);
-            }
+        self.switch(deployment).await?;
+        let record = Record::new(self.name, host.as_str(), self.system.as_str());
+        if let Err(failure) = record.write(&self.request.common.state_dir) {
+            // The board has the system nevertheless.
+            self.context.events.warn(failure);
         }
-        let switch = async {
-            let events = &self.context.events;
-            let notice = |state: &str| events.detail(Phase::Switch, state);
-            let mode = self.args.mode();
-            confirmed(
-                deployment.change(self.system, None, mode, notice).await?,
-                host,
-            )
-        };
-        let switched = self.context.phase(Phase::Switch, Box::pin(switch)).await;
-        let wait = deployment.wait().as_secs();
-        switched.map_err(|failure| {
-            if failure.class == Class::Interrupted {
-                let text = format!("{host} decides by itself: it returns to its old system {wait} s after the activation, because nobody confirms the new one");
-                return failure.hint(text);
-            }
-            failure
-        })?;
-        let record = Record::new(self.name, host.as_str(), self.system.as_str(), copied);
-        record.write(&self.request.common.state_dir)?;
         if self.args.reboot {
             let restart = Box::pin(self.restart(deployment));
             self.context.phase(Phase::Switch, restart).await?;
@@ -523,6 +506,35 @@ impl Run<'_> {
             .events
             .done(self.summary(board, &closure, host));
         Ok(())
+    }
+
+    /// Puts the system, which the board has, into effect.
+    async fn switch(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+        let (host, events, mode) = (
+            deployment.connection.host(),
+            &self.context.events,
+            self.args.mode(),
+        );
+        if mode != Mode::Boot {
+            let lines = deployment.dry_activate(self.system).await?;
+            for line in lines {
+                events.notice(line);
+            }
+        }
+        let notice = |state: &str| events.detail(Phase::Switch, state);
+        let change = async {
+            let outcome = deployment.change(self.system, None, mode, notice).await?;
+            confirmed(outcome, host)
+        };
+        let done = self.context.phase(Phase::Switch, Box::pin(change)).await;
+        let wait = deployment.wait().as_secs();
+        done.map_err(|failure| {
+            if failure.class != Class::Interrupted {
+                return failure;
+            }
+            let text = format!("{host} decides by itself: {wait} s after the activation it returns to its old system, because nobody confirms the new one");
+            failure.hint(text)
+        })
     }
 
     async fn restart(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
@@ -577,6 +589,8 @@ impl Run<'_> {
         export: ClosureExport<'_>,
     ) -> Result<(), Failure> {
         if !self.args.no_substitute {
+            let text = "the board asks its own binary caches";
+            self.context.events.detail(Phase::Send, text);
             deployment.substitute(&mut missing).await?;
         }
         if missing.paths.is_empty() {
@@ -633,8 +647,7 @@ fn check_room(board: &Board, missing: &Missing<'_>, host: &Host) -> Result<(), F
                 human_bytes(free),
                 human_bytes(missing.bytes())
             );
-            let hint =
-                "remove old systems there: nix-collect-garbage --delete-older-than 30d, as root";
+            let hint = format!("remove old systems there: sdbuild deploy --collect {host}");
             Err(Failure::environment(text).hint(hint))
         }
         _ => Ok(()),

@@ -133,11 +133,7 @@ fn lines(report: &Report, columns: usize) -> Vec<String> {
         });
         lines.extend(group("machines", machines));
     }
-    if !report.deployments.is_empty() {
-        let rows = report.deployments.iter();
-        let rows = rows.map(|one| row(&one.host, &one.configuration, "", Some(one.age)));
-        lines.extend(group("deployed to", rows));
-    }
+    lines.extend(deployed_rows(&report.deployments));
     lines.extend(match &status.handlers {
         Some(handlers) => group("binfmt_misc", handler_rows(handlers, &status.runs)),
         None => text("binfmt_misc", "not visible from this machine"),
@@ -176,6 +172,18 @@ fn lines(report: &Report, columns: usize) -> Vec<String> {
         lines.push(format!("{UNKNOWN} is an unknown size{why}"));
     }
     lines
+}
+
+/// The group of deployments, if there are any.
+fn deployed_rows(deployments: &[Deployed]) -> Vec<String> {
+    if deployments.is_empty() {
+        return Vec::new();
+    }
+    let rows = deployments.iter();
+    group(
+        "deployed to",
+        rows.map(|one| row(&one.host, &one.configuration, "", Some(one.age))),
+    )
 }
 
 /// Everything with a size that sdbuild can give back.

@@ -86,7 +86,7 @@ fn full_cache_directory_is_reported() {
     needs!(engine_ready());
     // The first has too few bytes, which is checked beforehand; the second has enough bytes but too few inodes, which
     // is not.
-    for (size, message) in [("8m", "have to be fetched"), ("2g,nr_inodes=12", "download ")] {
+    for (size, message) in [("8m", "are needed"), ("2g,nr_inodes=12", "download ")] {
         full_cache(size, message);
     }
 }

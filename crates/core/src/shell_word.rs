@@ -1,6 +1,6 @@
-//! Shell quoting for commands that messages show to be copied.
-//!
-//! sdbuild runs no shell command lines: it passes programs an array of arguments.
+//! Shell quoting: of commands that messages show to be copied, and of the arguments of the scripts that `deploy` runs on a board. So
+//! what it returns must be safe to execute in a POSIX shell. On this machine sdbuild runs no shell command lines: it passes programs an
+//! array of arguments.
 
 /// `word` quoted for a POSIX shell, unquoted where that is safe.
 pub fn quoted(word: &str) -> String {

@@ -73,6 +73,10 @@ pub struct Board {
     pub running: StorePath,
     /// The system that starts next.
     pub next: Option<StorePath>,
+    /// Its number among the generations: several can have the same system.
+    pub generation: Option<u32>,
+    /// The system with which it was started.
+    pub started: Option<StorePath>,
     /// Kernel, initial RAM disk and modules with which it was started, as far as its system names them.
     pub booted: BTreeMap<String, StorePath>,
     /// Free bytes of the store's file system.
@@ -124,6 +128,8 @@ impl Board {
             boot_id: text("boot-id")?,
             running,
             next: one.get("next").and_then(|path| path.parse().ok()),
+            generation: one.get("generation").and_then(|link| number_of(link)),
+            started: one.get("booted").and_then(|path| path.parse().ok()),
             booted,
             free: one.get("free").and_then(|bytes| bytes.parse().ok()),
             deployment: one.get("deployment").map(|state| plain(state)),
@@ -136,6 +142,12 @@ impl Board {
             has,
         })
     }
+}
+
+/// The number in `system-12-link`.
+fn number_of(link: &str) -> Option<u32> {
+    let number = link.strip_prefix("system-")?.strip_suffix("-link")?;
+    number.parse().ok()
 }
 
 /// The lines of `look.sh`, by their keys.

@@ -237,7 +237,7 @@ impl Deployment<'_> {
             let attempt = timeout(ATTEMPT, self.root(Link::New, script::CONFIRM, &arguments));
             match self.cancel.race(attempt).await? {
                 Some(Ok(said)) => {
-                    match self.ended(&said, system, mode) {
+                    match ended(&said, system, mode, &self.board.boot_id, host) {
                         Ok(Some(outcome)) => return Ok(outcome),
                         Ok(None) => {}
                         Err(failure) => return Err(unknown.unwrap_or(failure)),
@@ -294,53 +294,52 @@ impl Deployment<'_> {
             .script(link, script, arguments, Some(self.elevation))
             .await
     }
+}
 
-    /// How the change to `system` ended, by what `confirm.sh` said; `None` if it has not.
-    fn ended(
-        &self,
-        said: &str,
-        system: &StorePath,
-        mode: Mode,
-    ) -> Result<Option<Outcome>, Failure> {
-        let text = |key| script::fact(said, key).unwrap_or_default().to_owned();
-        let (state, running, next) = (text("state"), text("running"), text("next"));
-        let host = self.connection.host();
-        let log = || {
-            let mut log = values(said, "log");
-            log.drain(..log.len().saturating_sub(MAX_LINES));
-            log
-        };
-        let returned = |why: String, is_whole| {
-            Some(Outcome::Returned(Returned {
-                why,
-                is_whole,
-                failed: values(said, "failed"),
-                log: log(),
-            }))
-        };
-        let (word, reason) = state.split_once(' ').unwrap_or((&state, ""));
-        Ok(match word {
-            "done" => Some(Outcome::Confirmed(Confirmed { running, next })),
-            "returned" => returned(explained(reason), true),
-            "broken" => returned(explained(reason), false),
-            "none" if text("boot-id") != self.board.boot_id => {
-                if running == system.as_str() && (mode == Mode::Test || next == running) {
-                    return Ok(Some(Outcome::Confirmed(Confirmed { running, next })));
-                }
-                returned(
-                    "it was restarted before the new system was confirmed".to_owned(),
-                    true,
-                )
-            }
-            "none" => {
-                let text = format!(
-                    "{host} has lost the deployment: it runs {running}, and starts {next} next"
-                );
-                return Err(Failure::environment(text).hint("run the same command again"));
-            }
-            _ => None,
-        })
-    }
+/// How the change to `system` of `host`, which was started with `boot_id` before, ended, by what `confirm.sh` said; `None` if it has
+/// not.
+fn ended(
+    said: &str,
+    system: &StorePath,
+    mode: Mode,
+    boot_id: &str,
+    host: &Host,
+) -> Result<Option<Outcome>, Failure> {
+    let text = |key| script::fact(said, key).unwrap_or_default().to_owned();
+    let (state, running, next) = (text("state"), text("running"), text("next"));
+    let returned = |why: &str, is_whole| {
+        let mut log = values(said, "log");
+        log.drain(..log.len().saturating_sub(MAX_LINES));
+        Some(Outcome::Returned(Returned {
+            why: why.to_owned(),
+            is_whole,
+            failed: values(said, "failed"),
+            log,
+        }))
+    };
+    let (word, reason) = state.split_once(' ').unwrap_or((&state, ""));
+    Ok(match word {
+        "done" => Some(Outcome::Confirmed(Confirmed { running, next })),
+        "returned" => returned(&explained(reason), true),
+        "broken" => returned(&explained(reason), false),
+        // Confirmed, and restarted before it was heard.
+        "none" if text("boot-id") != boot_id && running == system.as_str() && next == running => {
+            Some(Outcome::Confirmed(Confirmed { running, next }))
+        }
+        "none" if text("boot-id") != boot_id && mode == Mode::Boot && next == system.as_str() => {
+            Some(Outcome::Confirmed(Confirmed { running, next }))
+        }
+        "none" if text("boot-id") != boot_id => {
+            returned("it was restarted before the new system was confirmed", true)
+        }
+        "none" => {
+            let text = format!(
+                "{host} has lost the deployment: it runs {running}, and starts {next} next"
+            );
+            return Err(Failure::environment(text).hint("run the same command again"));
+        }
+        _ => None,
+    })
 }
 
 /// Fails if `begin.sh` did not start the change of `host`.
@@ -373,4 +372,87 @@ fn values(said: &str, key: &str) -> Vec<String> {
     let values = script::facts(said).filter(|(name, _)| *name == key);
     let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect();
     values.map(|(_, value)| plain(value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store_path::fixture::path;
+
+    /// How a switch to `new` has ended when the machine, which was started with the ID `before`, says this.
+    fn seen(state: &str, boot_id: &str, (running, next): (&str, &str), mode: Mode) -> String {
+        let system = |name: &str| path(if name == "new" { '2' } else { '1' }, name);
+        let (running, next) = (system(running), system(next));
+        let said = format!(
+            "sdbuild: boot-id {boot_id}\nsdbuild: running {running}\nsdbuild: next {next}\nsdbuild: state {state}\nsdbuild: failed x\n"
+        );
+        let host: Host = "pi".parse().unwrap();
+        match ended(&said, &system("new"), mode, "before", &host) {
+            Ok(None) => "goes on".to_owned(),
+            Ok(Some(Outcome::Confirmed(_))) => "confirmed".to_owned(),
+            Ok(Some(Outcome::Returned(returned))) => {
+                assert_eq!(returned.failed, ["x"]);
+                let broken = if returned.is_whole { "" } else { "broken: " };
+                format!("{broken}{}", returned.why)
+            }
+            Err(failure) => failure.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_change_has_ended_when_the_machine_says_it() {
+        let (old, new) = (("old", "old"), ("new", "new"));
+        for (state, systems, expected) in [
+            ("activating", old, "goes on"),
+            ("waiting", ("new", "old"), "goes on"),
+            ("done", new, "confirmed"),
+            (
+                "returned unconfirmed",
+                old,
+                "no new connection confirmed the new system in time",
+            ),
+            (
+                "returned activation 4",
+                old,
+                "the activation of the new system failed (4)",
+            ),
+            (
+                "returned activation 124",
+                old,
+                "the activation of the new system did not end",
+            ),
+            (
+                "broken installation 1",
+                old,
+                "broken: the new system could not be made the one that starts (1)",
+            ),
+        ] {
+            assert_eq!(seen(state, "before", systems, Mode::Switch), expected);
+        }
+        let restarted = "it was restarted before the new system was confirmed";
+        for (systems, mode, expected) in [
+            (old, Mode::Switch, restarted),
+            (new, Mode::Switch, "confirmed"),
+            (old, Mode::Test, restarted),
+            (("old", "new"), Mode::Boot, "confirmed"),
+            (old, Mode::Boot, restarted),
+        ] {
+            assert_eq!(
+                seen("none", "after", systems, mode),
+                expected,
+                "{systems:?}"
+            );
+        }
+        let lost = seen("none", "before", old, Mode::Switch);
+        assert!(lost.contains("has lost the deployment"), "{lost}");
+    }
+
+    #[test]
+    fn a_machine_that_is_busy_is_not_changed() {
+        let host: Host = "pi".parse().unwrap();
+        begun_well("sdbuild: started\n", &host).unwrap();
+        let busy = begun_well("sdbuild: busy waiting\n", &host).unwrap_err();
+        assert!(busy.to_string().contains("it is waiting"), "{busy}");
+        begun_well("", &host).unwrap_err();
+    }
 }

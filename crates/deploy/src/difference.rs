@@ -58,11 +58,12 @@ impl Difference {
                     &mut change.before
                 };
                 versions.insert(version.to_owned());
-                change.growth += signed(*size, is_new);
+                change.growth = change.growth.saturating_add(signed(*size, is_new));
             }
         }
         let sum = |paths: &BTreeMap<StorePath, u64>, is_new| -> i64 {
-            paths.values().map(|size| signed(*size, is_new)).sum()
+            let sizes = paths.values().map(|size| signed(*size, is_new));
+            sizes.fold(0, i64::saturating_add)
         };
         let is_changed = |path: &&StorePath| {
             let change = split(path.name()).and_then(|(name, _)| all.get(name));

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sdbuild_core::atomic_file;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::Sha256Hash;
+use sdbuild_core::untrusted::json;
 use sdbuild_core::{plain_file, private_dir};
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +30,6 @@ pub struct Record {
     pub system: String,
     /// When it was confirmed, in seconds since 1970.
     pub time: u64,
-    /// The store paths that were copied, and their bytes.
-    pub copied: Vec<(String, u64)>,
 }
 
 fn dir(state_dir: &Path) -> PathBuf {
@@ -39,19 +38,13 @@ fn dir(state_dir: &Path) -> PathBuf {
 
 impl Record {
     /// The deployment of `system` that was confirmed now.
-    pub(super) fn new(
-        configuration: &str,
-        host: &str,
-        system: &str,
-        copied: Vec<(String, u64)>,
-    ) -> Self {
+    pub(super) fn new(configuration: &str, host: &str, system: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             configuration: configuration.to_owned(),
             host: host.to_owned(),
             system: system.to_owned(),
             time: now.map_or(0, |now| now.as_secs()),
-            copied,
         }
     }
 
@@ -77,7 +70,7 @@ impl Record {
         let files = fs::read_dir(dir(state_dir)).into_iter().flatten().flatten();
         let read = files.filter_map(|file| {
             let text = plain_file::read_text(&file.path(), MAX_BYTES).ok()?;
-            serde_json::from_str::<Self>(&text).ok()
+            json::<Self>(&text).ok()
         });
         let mut all: Vec<_> = read.collect();
         all.sort_by(|one, other| {
@@ -99,12 +92,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let record = |host: &str, time| Record {
             time,
-            ..Record::new(
-                "/pi/sd-card.nix",
-                host,
-                "/nix/store/x",
-                vec![("y".to_owned(), 1)],
-            )
+            ..Record::new("/pi/sd-card.nix", host, "/nix/store/x")
         };
         for (host, time) in [("a", 1), ("b", 2), ("a", 3)] {
             record(host, time).write(state.path()).unwrap();

@@ -195,12 +195,16 @@ in
     let
       image = import ./image.nix { inherit system; own = flake.sourceInfo.outPath; named = named.attribute; } configuration;
       # A configuration that defines no image may have one beside it, to which the flake adds the modules of the image.
-      hasNone = image.choice.chosen_by or "sdbuild" == "sdbuild" && named.attribute == [ ] && (import ./format.nix).variant == null;
+      format = import ./format.nix;
+      ofSystem = format.isSystem or false;
+      hasNone = image.choice.chosen_by or "sdbuild" == "sdbuild" && named.attribute == [ ] && format.variant == null && !ofSystem;
       ownImages = if hasNone && !changed then imagesOfConfiguration else [ ];
     in
     if isOfSystem named.attribute then
       throw "${reference}#${whole} is not an image of the configuration ${reference}#${nameOfConfiguration}"
-    else if named.attribute != [ ] && (import ./format.nix).variant != null then
+    else if ofSystem && !(named ? configuration) then
+      throw "${reference}#${whole} is not a NixOS configuration, so it has no system${ofFlake}"
+    else if named.attribute != [ ] && format.variant != null then
       throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
     else if named ? derivation && !changed then
       { choice = { attribute = whole; chosen_by = if isOnlyImage then "flake" else "flag"; file = null; }; inherit (named) derivation; }

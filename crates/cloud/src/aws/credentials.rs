@@ -73,8 +73,11 @@ pub(super) async fn account(
             .hint("--region eu-central-1 (for a build: --on aws:region=eu-central-1), AWS_REGION, or region in ~/.aws/config")
     })?;
     check_region(&region)?;
-    let of_environment = profile.is_none().then(|| of_environment(variables));
-    let credentials = match of_environment.flatten() {
+    let of_environment = match profile {
+        None => of_environment(variables)?,
+        Some(_) => None,
+    };
+    let credentials = match of_environment {
         Some(credentials) => credentials,
         None => cancel.race(of_profile(&found, name, variables)).await??,
     };
@@ -96,14 +99,18 @@ pub fn check_region(region: &str) -> Result<(), Failure> {
         .hint("regions have names such as eu-central-1"))
 }
 
-/// The credentials of the environment, if it has a key and its secret.
-fn of_environment(variables: &AwsVariables) -> Option<Credentials> {
-    let (id, secret) = (
-        variables.access_key_id.as_ref()?,
-        variables.secret_access_key.as_ref()?,
-    );
+/// The credentials of the environment, if it has a key. Without the secret of the key, another account would be taken.
+fn of_environment(variables: &AwsVariables) -> Result<Option<Credentials>, Failure> {
+    let Some(id) = &variables.access_key_id else {
+        return Ok(None);
+    };
+    let secret = variables.secret_access_key.as_ref().ok_or_else(|| {
+        Failure::usage("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
+            .hint("set both, or neither to use a profile")
+    })?;
     let token = variables.session_token.clone();
-    Some(Credentials::new(id, secret, token, None, "environment"))
+    let credentials = Credentials::new(id, secret, token, None, "environment");
+    Ok(Some(credentials))
 }
 
 async fn of_profile(
@@ -264,7 +271,7 @@ pub(super) fn read_profiles(name: &str, variables: &AwsVariables) -> Result<Prof
     let config = path(&variables.config_file, "config");
     let mut profile = Profile::default();
     if let Some(path) = credentials {
-        profile.add(&load_profile(&path)?, name);
+        profile.add(&load_profile(&path)?, name)?;
     }
     if let Some(path) = config {
         let section = if name == DEFAULT {
@@ -272,15 +279,15 @@ pub(super) fn read_profiles(name: &str, variables: &AwsVariables) -> Result<Prof
         } else {
             format!("profile {name}")
         };
-        profile.add(&load_profile(&path)?, &section);
+        profile.add(&load_profile(&path)?, &section)?;
     }
     Ok(profile)
 }
 
 impl Profile {
-    fn add(&mut self, file: &Ini, section: &str) {
+    fn add(&mut self, file: &Ini, section: &str) -> Result<(), Failure> {
         let Some(section) = file.section(Some(section)) else {
-            return;
+            return Ok(());
         };
         self.exists = true;
         let get = |key: &str| section.get(key).map(str::to_owned);
@@ -290,12 +297,17 @@ impl Profile {
             Some(Credentials::new(id, secret, token, None, "profile"))
         };
         self.keys = self.keys.take().or_else(keys);
+        if self.keys.is_none() && section.contains_key("aws_access_key_id") {
+            let text = "the profile has aws_access_key_id and no aws_secret_access_key";
+            return Err(Failure::usage(text).hint("aws configure sets both"));
+        }
         self.credential_process = self
             .credential_process
             .take()
             .or_else(|| get("credential_process"));
         self.region = self.region.take().or_else(|| get("region"));
         self.is_delegated |= DELEGATING.iter().any(|key| section.contains_key(*key));
+        Ok(())
     }
 }
 

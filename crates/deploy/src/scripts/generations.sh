@@ -1,6 +1,6 @@
 # Lists the systems that this machine can start, the oldest first. Needs no rights.
 profile=/nix/var/nix/profiles/system
-for link in $profile-*-link; do
+for link in "$profile"-*-link; do
   [ -L "$link" ] || continue
   number=${link#"$profile-"}
   printf 'sdbuild: generation %s %s %s\n' "${number%-link}" "$(stat -c %Y "$link")" "$(readlink -f "$link")"

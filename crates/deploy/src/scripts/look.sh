@@ -23,9 +23,10 @@ value deployment "$(cat /run/sdbuild-deploy/state 2>/dev/null)"
 for way in sudo doas run0; do
   command -v $way >/dev/null || continue
   case $way in
-    sudo) sudo -n true ;;
-    doas) doas -n true ;;
-    run0) run0 --no-ask-password true ;;
+    # With what runs later: a rule may be for that program alone.
+    sudo) sudo -n /bin/sh -c : ;;
+    doas) doas -n /bin/sh -c : ;;
+    run0) run0 --no-ask-password /bin/sh -c : ;;
   esac </dev/null >/dev/null 2>&1 && say "becomes-root $way"
   [ $way != sudo ] || say asks-password
 done

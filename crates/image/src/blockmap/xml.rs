@@ -129,6 +129,9 @@ struct MapFile<'a> {
     content: Option<(usize, &'a str)>,
 }
 
+/// A block map has elements of three levels. The reader remembers each that is open.
+const MAX_DEPTH: u64 = 8;
+
 impl<'a> MapFile<'a> {
     fn read(text: &'a str) -> Result<Self, BadMap> {
         let not_xml = |why: &dyn fmt::Display| BadMap(format!("it is not XML: {why}"));
@@ -142,6 +145,9 @@ impl<'a> MapFile<'a> {
             match reader.read_event().map_err(|error| not_xml(&error))? {
                 Event::Start(tag) => {
                     depth += 1;
+                    if depth > MAX_DEPTH {
+                        return Err(not_xml(&"elements are nested too deeply"));
+                    }
                     file.begin(depth, &tag)?;
                 }
                 Event::Empty(tag) => {
