@@ -290,6 +290,6 @@ fn no_line_of_a_build_takes_a_second() {
         let began = Instant::now();
         reader.line(line);
         let took = began.elapsed();
-        assert!(took < Duration::from_secs(1), "{:.60}: {took:?}", line);
+        assert!(took < Duration::from_secs(1), "{line:.60}: {took:?}");
     }
 }
