@@ -63,23 +63,8 @@ pub async fn run(
             Failure::usage(text).hint("--dry-run shows what would change, and --yes changes them")
         );
     }
-    // Each configuration is built once.
-    let mut configurations: Vec<(Option<PathBuf>, Vec<Host>)> = Vec::new();
-    for DeployTarget {
-        configuration,
-        host,
-    } in targets
-    {
-        match configurations
-            .iter_mut()
-            .find(|(one, _)| *one == configuration)
-        {
-            Some((_, hosts)) => hosts.extend(host),
-            None => configurations.push((configuration, host.into_iter().collect())),
-        }
-    }
     let mut rows = Vec::new();
-    for (configuration, hosts) in configurations {
+    for (configuration, hosts) in by_configuration(targets) {
         let deploying = deploy(
             args,
             configuration.as_deref(),
@@ -90,21 +75,41 @@ pub async fn run(
         );
         match Box::pin(deploying).await {
             Ok(done) => rows.extend(done),
-            Err(failure) if failure.class == Class::Interrupted => return Err(failure),
             Err(failure) => {
                 let (class, why) = (failure.class, failure.sentence());
-                rows.extend(
-                    hosts
-                        .into_iter()
-                        .map(|host| (host, Err(Failure::message(class, &why)))),
-                );
+                // The first board has all that is known, the others of the configuration the reason.
+                let mut whole = Some(failure);
+                let failed = hosts.into_iter().map(|host| {
+                    let failure = whole.take();
+                    (
+                        host,
+                        Err(failure.unwrap_or_else(|| Failure::message(class, &why))),
+                    )
+                });
+                rows.extend(failed);
+                if class == Class::Interrupted {
+                    break;
+                }
             }
         }
     }
     table(rows, ui)
 }
 
-/// Prints how each deployment ended; fails with the first failure, beside which the others stand.
+/// The boards of each configuration, which is built once.
+fn by_configuration(targets: Vec<DeployTarget>) -> Vec<(Option<PathBuf>, Vec<Host>)> {
+    let mut all: Vec<(Option<PathBuf>, Vec<Host>)> = Vec::new();
+    for target in targets {
+        let known = all.iter_mut().find(|(one, _)| *one == target.configuration);
+        match known {
+            Some((_, hosts)) => hosts.extend(target.host),
+            None => all.push((target.configuration, target.host.into_iter().collect())),
+        }
+    }
+    all
+}
+
+/// Prints how each deployment ended; fails with the failure that decides the exit code, beside which the others stand.
 fn table(rows: Deployed, ui: &Ui) -> Result<(), Failure> {
     let word = |done: &Result<(), Failure>| match done {
         Ok(()) => "done",
@@ -117,7 +122,15 @@ fn table(rows: Deployed, ui: &Ui) -> Result<(), Failure> {
         .iter()
         .map(|(host, done)| format!("{:<width$}  {}", host.as_str(), word(done)));
     ui.result(&lines.collect::<Vec<_>>().join("\n"))?;
-    let mut failures = rows.into_iter().filter_map(|(_, done)| done.err());
+    let mut failures: Vec<_> = rows
+        .into_iter()
+        .filter_map(|(_, done)| done.err())
+        .collect();
+    failures.sort_by_key(|failure| {
+        let class = &failure.class;
+        (*class != Class::Interrupted, *class != Class::RolledBack)
+    });
+    let mut failures = failures.into_iter();
     let Some(mut first) = failures.next() else {
         return Ok(());
     };

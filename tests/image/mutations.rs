@@ -1,7 +1,7 @@
 //! Images with the fields of their structures at extremes: any result is correct, but reading must end with one,
 //! soon, with little memory and without a panic.
 //!
-//! Case N is the same in every run. The suite runs the first [`CASES`]; `SDBUILD_IMAGE_MUTATIONS=1000000` runs as many,
+//! Case N is the same in every run. The suite runs the first [`CASES`], or as many of [`ALL_CASES`] as four minutes take; `SDBUILD_IMAGE_MUTATIONS=1000000` runs as many,
 //! and `SDBUILD_IMAGE_MUTATIONS=4711..4712` one:
 //!
 //! ```text
@@ -31,8 +31,11 @@ use disks::{Disk, disks};
 use field::Field;
 use patched::Patched;
 
-/// Cases of each test that the suite runs.
-const CASES: u64 = 3000;
+/// Cases of each test that `scripts/test` runs, and `scripts/test --all`.
+const CASES: u64 = 300;
+const ALL_CASES: u64 = 100_000;
+/// How long the cases of one test may take in all: the rest of them is left out.
+const MAX_TEST_TIME: Duration = Duration::from_mins(4);
 /// How long one image may take on a busy machine: of a million, the slowest took 4.2 s at the lowest priority.
 const MAX_TIME: Duration = Duration::from_secs(20);
 /// Memory of the whole test: some 30 MiB of it are the images that are changed.
@@ -43,7 +46,8 @@ const EXTRA_READ_BYTES: u64 = 256 << 20;
 /// The numbers of the cases.
 fn cases() -> Range<u64> {
     let Ok(text) = std::env::var("SDBUILD_IMAGE_MUTATIONS") else {
-        return 0..CASES;
+        let runs_all = std::env::var("NEXTEST_PROFILE").is_ok_and(|profile| profile == "all");
+        return 0..if runs_all { ALL_CASES } else { CASES };
     };
     let number = |text: &str| text.parse().unwrap();
     match text.split_once("..") {
@@ -54,7 +58,7 @@ fn cases() -> Range<u64> {
 
 /// Runs `case` for every number; prints how long that took.
 fn run_cases(name: &str, case: impl Fn(u64)) {
-    let (cases, start) = (cases(), Instant::now());
+    let (mut cases, start) = (cases(), Instant::now());
     let mut slowest = (Duration::ZERO, 0);
     for number in cases.clone() {
         let begun = Instant::now();
@@ -62,6 +66,10 @@ fn run_cases(name: &str, case: impl Fn(u64)) {
         assert!(result.is_ok(), "{name}: case {number} panicked");
         slowest = slowest.max((begun.elapsed(), number));
         assert!(slowest.0 < MAX_TIME, "{name}: case {number} took too long");
+        if start.elapsed() > MAX_TEST_TIME {
+            cases.end = number + 1;
+            break;
+        }
     }
     let memory = peak_memory_kib();
     eprintln!(

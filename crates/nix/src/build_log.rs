@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn lines_of_other_programs_are_kept() {
         let (findings, text) = read(&["GC Warning: x".into(), "@nix {".into()]);
-        assert_eq!(text, "GC Warning: x\n@nix {\n");
+        assert_eq!(text, "builder> GC Warning: x\nbuilder> @nix {\n");
         assert_eq!(findings.other_lines.len(), 2);
     }
 

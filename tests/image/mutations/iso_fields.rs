@@ -32,7 +32,7 @@ fn record(name: &[u8], sector: u32, size: u32, flags: u8, extra: &[u8]) -> Vec<u
 }
 
 /// A field of Rock Ridge.
-fn rock_ridge(kind: &[u8; 2], content: &[u8]) -> Vec<u8> {
+fn rock_ridge(kind: [u8; 2], content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(4 + content.len()).unwrap();
     [&kind[..], &[length, 1], content].concat()
 }
@@ -50,18 +50,18 @@ pub fn image() -> Vec<u8> {
     put(16, 128, &[0, 8, 8, 0]);
     put(16, 156, &record(&[0], ROOT, 2048, 2, &[]));
     put(17, 0, b"\xffCD001\x01");
-    let continued = rock_ridge(b"CE", &[both(CONTINUATION), both(0), both(256)].concat());
+    let continued = rock_ridge(*b"CE", &[both(CONTINUATION), both(0), both(256)].concat());
     let records = [
         record(&[0], ROOT, 2048, 2, &[]),
         record(&[1], ROOT, 2048, 2, &[]),
-        record(b"A.;1", FILES, 2000, 0, &rock_ridge(b"NM", b"\0a-name")),
+        record(b"A.;1", FILES, 2000, 0, &rock_ridge(*b"NM", b"\0a-name")),
         record(b"B.;1", FILES, 2048, 0x80, &[]),
         record(b"B.;1", FILES + 1, 100, 0, &continued),
-        record(b"LINK.;1", FILES, 0, 0, &rock_ridge(b"SL", b"\0\0\x01a\x08\0\x02\0")),
+        record(b"LINK.;1", FILES, 0, 0, &rock_ridge(*b"SL", b"\0\0\x01a\x08\0\x02\0")),
         record(b"SUB", ROOT, 2048, 2, &[]),
     ];
     put(ROOT, 0, &records.concat());
-    put(CONTINUATION, 0, &rock_ridge(b"NM", b"\x01more-of-a-name-").repeat(9));
+    put(CONTINUATION, 0, &rock_ridge(*b"NM", b"\x01more-of-a-name-").repeat(9));
     image
 }
 

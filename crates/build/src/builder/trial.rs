@@ -124,7 +124,8 @@ pub(crate) struct Trial {
 }
 
 /// Texts of ssh and Nix for a connection that failed, and what to do about each that they do not say.
-const CONNECTION: [(&str, &str); 5] = [
+const CONNECTION: [(&str, &str); 6] = [
+    ("connect to host", UNREACHABLE),
     (
         "Could not resolve hostname",
         "give a DNS name or the IPv4 address. A container does not resolve names from ~/.ssh/config, /etc/hosts and mDNS (.local)",
@@ -287,7 +288,9 @@ mod tests {
 
     #[test]
     fn the_message_of_a_connection_that_failed_is_shown() {
+        let refusal = "ssh: connect to host pi port 2222: Connection refused";
         for message in [
+            refusal,
             "ssh: Could not resolve hostname pi: Name or service not known",
             "me@pi: Permission denied (publickey).",
             "bash: line 1: nix-daemon: command not found",
@@ -299,7 +302,7 @@ mod tests {
                 "message error: failed to start SSH connection",
             ]);
             assert!(failure.to_string().ends_with(message), "{failure}");
-            assert_ne!(failure.hints, [UNREACHABLE]);
+            assert_eq!(failure.hints == [UNREACHABLE], message == refusal);
         }
         let other = refused(&["failed connect", "message \u{1b}[31;1merror:\u{1b}[0m odd"]);
         assert!(other.to_string().ends_with("2222: error: odd"), "{other}");

@@ -1,5 +1,6 @@
 use std::sync::{Arc, Mutex};
 
+use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use super::*;
@@ -259,4 +260,42 @@ fn a_retry_under_emulation_is_told() {
     let notice = "builder> failed natively, trying again under emulation: picky-1.0";
     assert_eq!(told("retried: picky-1.0"), [notice]);
     assert_eq!(told("retried: the image"), [""; 0]);
+}
+
+/// How long this thread has computed, whatever else the machine does.
+fn computed() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+}
+
+/// A signal acts between two pieces of output: none of these lines may take long, and none may fill the memory.
+#[test]
+fn no_line_of_a_build_takes_a_second() {
+    const LINE_BYTES: usize = 4 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+    let events = Events::none();
+    let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+    let long = |piece: &str| piece.repeat(LINE_BYTES / piece.len());
+    let pieces = [
+        "-----BEGIN PRIVATE KEY-----",
+        "?a=",
+        "://u:p@h?",
+        "token=",
+        "password = \"",
+        "'",
+    ];
+    let quoted = |piece: &str| long(piece).replace('"', "\\\"");
+    let messages = pieces.map(|piece| {
+        format!(
+            "@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"{}\"}}",
+            quoted(piece)
+        )
+    });
+    let values = ["[", "0,", "{\"a\":"].map(|piece| format!("@nix {{\"fields\":[{}", long(piece)));
+    for line in pieces.map(long).iter().chain(&messages).chain(&values) {
+        let began = computed();
+        reader.line(line);
+        let took = computed() - began;
+        assert!(took < Duration::from_secs(1), "{line:.60}: {took:?}");
+    }
 }
