@@ -264,7 +264,9 @@ fn a_retry_under_emulation_is_told() {
 
 /// How long this thread has computed, whatever else the machine does.
 fn computed() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .unwrap()
+        .into()
 }
 
 /// A signal acts between two pieces of output: none of these lines may take long, and none may fill the memory.
