@@ -542,7 +542,7 @@ impl Run<'_> {
         let done = self.context.phase(Phase::Switch, Box::pin(change)).await;
         let wait = deployment.wait().as_secs();
         done.map_err(|failure| {
-            if failure.class != Class::Interrupted {
+            if failure.class != Class::Interrupted || self.args.mode() == Mode::Boot {
                 return failure;
             }
             let text = format!("{host} decides by itself: {wait} s after the activation it returns to its old system, because nobody confirms the new one");

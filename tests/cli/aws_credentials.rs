@@ -54,7 +54,7 @@ fn credentials_come_from_where_awss_tools_have_them() {
     );
     list(&["--profile", "team"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["no AWS credentials were found"]);
+        .assert_stderr_contains(&["no aws_secret_access_key"]);
     assert_eq!(double.state().mistakes, [""; 0]);
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::build_mode::EmulationChoice;
-use crate::build_source::{BuildSource, ResolvedNixpkgs};
+use crate::build_source::{BuildSource, ResolvedNixpkgs, Source};
 use crate::builder::{BuildJob, BuildResult, NoConfiguration};
 use crate::container_images::ContainerImages;
 use crate::emulation::Emulation;
@@ -131,7 +131,7 @@ pub(crate) async fn unchanged(
     let job = job.clone();
     let settings = output_settings(&plan.request);
     let mut origin = Provenance::default();
-    origin.configuration.id = configuration_id(plan);
+    origin.configuration.id = image_owner(plan);
     let registrar = plan.engine_plan.registrar.as_ref();
     origin.registrar = registrar.map(container_image);
     let token = cancel.clone();
@@ -219,7 +219,7 @@ pub(super) fn provenance(
         configuration: manifest::Configuration {
             file: source.name,
             sha256: built.configuration_sha256.to_string(),
-            id: configuration_id(plan),
+            id: image_owner(plan),
             evaluation: built.evaluation,
             flake: report.map(|report| flake(report, source.overridden_inputs)),
         },
@@ -231,14 +231,32 @@ pub(super) fn provenance(
     }
 }
 
-/// Tells one configuration, host, system and format from others without naming its path. It also has the identity of this machine in
-/// it, so that it cannot be guessed.
+/// Tells one configuration, host, system and format from others without naming its path.
 pub(super) fn configuration_id(plan: &Plan) -> String {
+    id_of(&plan.source.source.identity().to_string_lossy(), plan)
+}
+
+/// The same as manifests have it: `ID`, or `ID-NAME` for a configuration of a flake that was named (see `output::earlier`).
+fn image_owner(plan: &Plan) -> String {
+    let Source::Flake(flake) = &plan.source.source else {
+        return configuration_id(plan);
+    };
+    let id = id_of(&flake.place(), plan);
+    let Some(name) = flake.configuration_name() else {
+        return id;
+    };
+    let mut hash = Sha256Hash::of(name.as_bytes()).to_string();
+    hash.truncate(ID_CHARS);
+    format!("{id}-{hash}")
+}
+
+/// A hash of `source`, host name, system and format. It also has the identity of this machine in it, so that it cannot be guessed.
+fn id_of(source: &str, plan: &Plan) -> String {
     let request = &plan.request;
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
     let text = [
         machine.unwrap_or_default().trim(),
-        &plan.source.source.identity().to_string_lossy(),
+        source,
         request.source.host_name.as_deref().unwrap_or_default(),
         &request.target.system.to_string(),
         &request.target.format.to_string(),

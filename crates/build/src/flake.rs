@@ -27,7 +27,7 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::http_url::without_secrets;
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_nix::configuration_file::flake_text;
-use sdbuild_nix::flake_file::FlakeFile;
+use sdbuild_nix::flake_file::{CONFIGURATIONS, FlakeFile};
 use sdbuild_nix::flake_lock::Lock;
 use sdbuild_nix::flake_ref::FlakeRef;
 use sdbuild_nix::layout;
@@ -198,7 +198,21 @@ impl Flake {
     /// What distinguishes it from other sources, for its name on the store volume.
     pub(super) fn identity(&self) -> String {
         let attribute = self.reference.attribute.join("\0");
-        format!("flake {}#{attribute}", self.location())
+        format!("{}#{attribute}", self.place())
+    }
+
+    /// What distinguishes it from other flakes, whichever of its configurations is built.
+    pub(super) fn place(&self) -> String {
+        format!("flake {}", self.location())
+    }
+
+    /// The name of its configuration; `None` without one: the only one of a flake need not be named.
+    pub(super) fn configuration_name(&self) -> Option<String> {
+        let name = match self.reference.attribute.as_slice() {
+            [set, name @ ..] if set == CONFIGURATIONS && !name.is_empty() => name,
+            name => name,
+        };
+        (!name.is_empty()).then(|| name.join("\0"))
     }
 
     /// The files of a local flake.

@@ -14,11 +14,11 @@ use crate::serve::Archives;
 use crate::ssh::{Connection, Link, StoreSession};
 use crate::store_path::StorePath;
 use sdbuild_core::cancel::Cancel;
-use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::failure::Failure;
 use sdbuild_core::timeout::timeout;
 
-/// A machine waits for the confirmation as long as so many connections take that were as slow as the first one: it starts services
-/// meanwhile, which it did not do then.
+/// A machine waits for the confirmation this many times as long as the first connection took: while it starts services, connections
+/// take longer.
 const CONNECTIONS: u32 = 20;
 /// The bounds of that time.
 const MIN_WAIT: Duration = Duration::from_mins(1);
@@ -228,8 +228,9 @@ impl Deployment<'_> {
         wait.clamp(MIN_WAIT, MAX_WAIT)
     }
 
-    /// Puts `system`, which the machine has, into effect; `generation` is its number if it is one of the machine's. From here on the machine decides by itself: unless this connects anew and
-    /// confirms, it returns. `notice` is told what it does.
+    /// Puts `system`, which the machine has, into effect; `generation` is its number if it is one of the machine's. From here on the
+    /// machine decides by itself: unless this connects anew and confirms, it returns; with [`Mode::Boot`] nobody confirms. `notice` gets
+    /// each state of the machine.
     pub async fn change(
         &self,
         system: &StorePath,
@@ -274,8 +275,13 @@ impl Deployment<'_> {
                 Some(Err(_)) | None => notice("does not answer"),
             }
             if Instant::now() > end {
-                let text = format!("{host} does not answer");
-                return Err(Failure::environment(text).hint("it has returned to its old system by itself, or starts it when it is switched off and on"));
+                let failure = Failure::environment(format!("{host} does not answer"));
+                let returned = "it has returned to its old system by itself, or starts it when it is switched off and on";
+                return Err(if mode == Mode::Boot {
+                    failure
+                } else {
+                    failure.hint(returned)
+                });
             }
             self.cancel.race(tokio::time::sleep(PAUSE)).await?;
         }
@@ -290,13 +296,12 @@ impl Deployment<'_> {
             self.cancel.race(tokio::time::sleep(PAUSE)).await?;
             let look = self.connection.script(Link::New, script::LOOK, &[], None);
             match self.cancel.race(timeout(ATTEMPT, look)).await? {
-                Some(Ok(said)) => {
-                    let board = Board::parse(&said, host.as_str())?;
-                    if board.boot_id != self.board.boot_id {
-                        return Ok(board);
-                    }
-                    notice("stops");
-                }
+                // What answers first may be the initial RAM disk.
+                Some(Ok(said)) => match Board::parse(&said, host.as_str()) {
+                    Ok(board) if board.boot_id != self.board.boot_id => return Ok(board),
+                    Ok(_) => notice("stops"),
+                    Err(_) => notice("starts"),
+                },
                 Some(Err(_)) | None => notice("does not answer yet"),
             }
         }
@@ -304,7 +309,7 @@ impl Deployment<'_> {
             "{host} does not answer {} minutes after its restart",
             MAX_RESTART.as_secs() / 60
         );
-        Err(Failure::message(Class::RolledBack, text).hint("connect a screen and choose the older system in the boot menu, if it has one: sdbuild cannot do that from here"))
+        Err(Failure::environment(text).hint("connect a screen and choose the older system in the boot menu, if it has one: sdbuild cannot do that from here"))
     }
 
     /// Removes the generations `numbers`, and what only they need: what the machine says of it.
@@ -344,18 +349,18 @@ fn ended(
             log,
         }))
     };
+    let is_new = match mode {
+        Mode::Switch => running == system.as_str() && next == running,
+        Mode::Test => running == system.as_str(),
+        Mode::Boot => next == system.as_str(),
+    };
     let (word, reason) = state.split_once(' ').unwrap_or((&state, ""));
     Ok(match word {
         "done" => Some(Outcome::Confirmed(Confirmed { running, next })),
         "returned" => returned(&explained(reason), true),
         "broken" => returned(&explained(reason), false),
-        // Confirmed, and restarted before it was heard.
-        "none" if text("boot-id") != boot_id && running == system.as_str() && next == running => {
-            Some(Outcome::Confirmed(Confirmed { running, next }))
-        }
-        "none" if text("boot-id") != boot_id && mode == Mode::Boot && next == system.as_str() => {
-            Some(Outcome::Confirmed(Confirmed { running, next }))
-        }
+        // Confirmed, and the answer was lost.
+        "none" if is_new => Some(Outcome::Confirmed(Confirmed { running, next })),
         "none" if text("boot-id") != boot_id => {
             returned("it was restarted before the new system was confirmed", true)
         }

@@ -47,7 +47,9 @@ const SERVE: &str = "nix-store --serve --write --option fsync-store-paths true";
 const MAX_OUTPUT: u64 = 32 << 20;
 const MAX_MESSAGES: u64 = 64 << 10;
 /// How long a script may take that only looks. A board may be busy, and its card slow.
-const SCRIPT_TIMEOUT: Duration = Duration::from_mins(5);
+const LOOK_TIMEOUT: Duration = Duration::from_mins(5);
+/// The same of a script of root, which may read or remove all that is on the card.
+const WORK_TIMEOUT: Duration = Duration::from_hours(2);
 /// The status of `ssh` when it is not the program there that failed.
 const SSH_FAILED: i32 = 255;
 /// How often the holder of the lock hears from this process.
@@ -149,7 +151,8 @@ impl Connection {
             Ok::<_, io::Error>((child.wait().await?, said?, messages?))
         };
         let host = &self.host;
-        let done = timeout(SCRIPT_TIMEOUT, work).await;
+        let limit = elevation.map_or(LOOK_TIMEOUT, |_| WORK_TIMEOUT);
+        let done = timeout(limit, work).await;
         let late = || Failure::environment(format!("{host} does not answer"));
         let (status, said, messages) = done.ok_or_else(late)?.or_environment("run ssh")?;
         if status.success() {

@@ -95,8 +95,7 @@ impl EarlierImage {
 
     /// Whether it was made from the same configuration as `origin`, at whatever time.
     pub(super) fn is_of(&self, origin: &Provenance) -> bool {
-        let owner = &self.fields.configuration.id;
-        !owner.is_empty() && *owner == origin.configuration.id
+        is_one_owner(&self.fields.configuration.id, &origin.configuration.id)
     }
 
     /// Whether the same result was written in the same way.
@@ -197,10 +196,22 @@ pub fn older_images(new: &Image) -> Vec<(String, u64)> {
         let earlier = EarlierImage::described(dir, image)?;
         let is_alike = Path::new(image).extension() == path.extension()
             && earlier.fields.format == of_new.format;
-        let is_other = !path.ends_with(image) && earlier.fields.configuration.id == *owner;
+        let is_other =
+            !path.ends_with(image) && is_one_owner(&earlier.fields.configuration.id, owner);
         (is_other && is_alike).then(|| (image.to_owned(), earlier.fields.image.size))
     });
     others.collect()
+}
+
+/// Whether both ids of manifests are of one configuration. One without a name is the only one of its source, so it is the one with a
+/// name.
+fn is_one_owner(one: &str, other: &str) -> bool {
+    fn parts(id: &str) -> (&str, &str) {
+        id.split_once('-').unwrap_or((id, ""))
+    }
+    let ((source, name), (other_source, other_name)) = (parts(one), parts(other));
+    let is_one_name = name.is_empty() || other_name.is_empty() || name == other_name;
+    !source.is_empty() && source == other_source && is_one_name
 }
 
 /// Bytes of a sidecar that are read. The longest are block maps, with some 70 bytes for each range of an image.

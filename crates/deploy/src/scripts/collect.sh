@@ -7,6 +7,7 @@ profile=/nix/var/nix/profiles/system
     nix-store --gc
 } >/run/sdbuild-deploy-collect 2>&1
 status=$?
+[ $status -eq 0 ] || tail -n 3 /run/sdbuild-deploy-collect >&2
 tail -n 1 /run/sdbuild-deploy-collect | sed 's/^/sdbuild: freed /'
 rm -f /run/sdbuild-deploy-collect
 echo 'sdbuild: end'

@@ -345,8 +345,9 @@ let
       firmware_label = sd.firmwarePartitionName or null;
       firmware_mib = sd.firmwareSize or null;
       offset_mib = sd.firmwarePartitionOffset or null;
-      # The commands of others' modules are not read: raspberry-pi-nix may have the firmware load the kernel.
-      makes_menu = any (file: builtins.match ".*/nixos/modules/installer/sd-card/[^/]*" (toString file) != null) (options.sdImage.populateRootCommands.files or [ ]);
+      # The commands of others' modules are not read: raspberry-pi-nix may have the firmware load the kernel. Who defines them is not
+      # asked either, because that evaluates them, and with them the whole system.
+      makes_menu = any (file: builtins.match ".*/nixos/modules/installer/sd-card/[^/]*" (toString file) != null) (options.sdImage.populateRootCommands.declarations or [ ]);
       firmware_files = filesOf "populateFirmwareCommands";
       written_files = filesOf "postBuildCommands";
       inherit (start) root_type pi menu_has_tree;

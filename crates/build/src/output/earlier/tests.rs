@@ -177,3 +177,18 @@ fn image_that_was_changed_is_another_one() {
     fs::remove_file(dir.path().join("a.img.json")).unwrap();
     assert!(read(&dir).is_none());
 }
+
+#[test]
+fn the_only_configuration_of_a_flake_need_not_be_named() {
+    for (one, other, expected) in [
+        ("a", "a", true),
+        ("a", "a-pi", true),
+        ("a-pi", "a-pi", true),
+        ("a-pi", "a-attic", false),
+        ("a", "b", false),
+        ("", "", false),
+    ] {
+        assert_eq!(is_one_owner(one, other), expected, "{one} {other}");
+        assert_eq!(is_one_owner(other, one), expected, "{other} {one}");
+    }
+}
