@@ -170,8 +170,9 @@ impl<'a> EngineUse<'a> {
     /// Builds, runs a shell, and interrupts and kills builds.
     fn run(&mut self) {
         let first = self.builds();
-        // Of the configuration: its image has no SSH server, and nobody can log in.
-        let of_it = ["services.openssh.enable = false", "no key and no password"];
+        // Of the configuration: its image has no SSH server, nobody can log in, and it is a text.
+        let of_it =
+            ["services.openssh.enable = false", "no key and no password", "it is a text file"];
         let warnings = first.stderr.lines().filter(|line| {
             line.contains("warning: ") && !of_it.iter().any(|part| line.contains(part))
         });

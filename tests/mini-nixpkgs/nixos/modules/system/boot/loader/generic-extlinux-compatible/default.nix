@@ -18,7 +18,7 @@ in
     efi = mkOption { type = types.attrsOf types.anything; default = { }; };
     timeout = mkOption { type = types.nullOr types.int; default = 5; };
   };
-  config.system.build = lib.mkIf (cfg.enable && config.system.switch.enable) {
+  config.system.build = lib.mkIf (cfg.enable && config.system.switch.enable or true) {
     # nixpkgs builds the builder once more for the machine itself.
     installBootLoader = "${import ./extlinux-conf-builder.nix { inherit lib pkgs; }} -t ${toString cfg.timeout} -d /boot -c";
   };
