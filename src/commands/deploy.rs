@@ -417,7 +417,7 @@ async fn agree_to(
 /// Fails if the board has returned to its old system.
 fn confirmed(outcome: Outcome, host: &Host) -> Result<(), Failure> {
     match outcome {
-        Outcome::Confirmed(_) => Ok(()),
+        Outcome::Confirmed => Ok(()),
         Outcome::Returned(returned) => Err(rolled_back(returned, host)),
     }
 }
@@ -533,6 +533,11 @@ impl Run<'_> {
             for line in lines {
                 events.notice(line);
             }
+        }
+        if deployment.connection.asks() && mode != Mode::Boot {
+            events.notice(format!(
+                "ssh asks once more when {host} runs the new system: your answer confirms it"
+            ));
         }
         let notice = |state: &str| events.detail(Phase::Switch, state);
         let change = async {

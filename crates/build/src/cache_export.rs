@@ -17,8 +17,7 @@ use crate::network_access::NetworkAccess;
 use crate::output::CacheDir;
 use crate::remote_builder::RemoteBuilder;
 use crate::request::BuildRequest;
-use crate::run_lock::RunLocks;
-use crate::sweep::Sweep;
+use crate::store_run::in_own_run;
 use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Events, Phase};
@@ -27,7 +26,6 @@ use sdbuild_core::http_url;
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::loopback::is_loopback;
 use sdbuild_engine::oci::Definition;
-use sdbuild_engine::{Engine, Role, RunId};
 use sdbuild_nix::nix_conf::NixSettings;
 
 /// Chunks of the archive that wait for the disk.
@@ -122,23 +120,12 @@ impl CacheExport<'_> {
             Destination::Dir(dir) => Some(CacheDir::open(dir)?),
             Destination::Http(_) | Destination::Store(_) => None,
         };
-        let run = RunId::random()?;
-        // Without it another run would take the container for one that was left.
-        let locks = RunLocks::new(&common.state_dir, engine.endpoint());
-        let lock = locks.acquire(&run)?;
-        let work = async {
-            cancel.race(sweep(&engine, &locks, &run)).await??;
-            let containers = Containers {
-                engine: &engine,
-                run: &run,
-                image: &image,
-            };
+        let export = async |containers: Containers<'_>| {
             let export = self.export(containers, &access, cache, context);
             Box::pin(export).await
         };
-        let exported = context.phase(Phase::Export, Box::pin(work)).await;
-        lock.end(&exported);
-        exported
+        let exported = in_own_run(&engine, common, &image, cancel, export);
+        context.phase(Phase::Export, Box::pin(exported)).await
     }
 
     /// Refuses what cannot work before anything is begun.
@@ -229,29 +216,6 @@ impl CacheExport<'_> {
             (Err(failure), _) | (Ok(()), Err(failure)) => Err(failure),
         }
     }
-}
-
-/// Removes the builders and exports of killed runs; the next build removes what else they left.
-pub(crate) async fn sweep(
-    engine: &Engine,
-    run_locks: &RunLocks,
-    own: &RunId,
-) -> Result<(), Failure> {
-    let sweep = Sweep {
-        engine,
-        run_locks,
-        own,
-    };
-    let mut stale = sweep.find(&[]).await?;
-    stale.narrow(|one| one.role == Role::Builder);
-    let leftovers = sweep.remove(&stale, None).await.leftovers;
-    if leftovers.is_empty() {
-        return Ok(());
-    }
-    Err(
-        Failure::environment("sdbuild could not remove everything that killed runs left")
-            .with_teardown(leftovers),
-    )
 }
 
 /// Counters of a running export.

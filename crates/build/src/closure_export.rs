@@ -4,14 +4,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::builder::{BuilderImage, ClosureProgram, Containers, Part};
-use crate::cache_export::sweep;
 use crate::clients;
 use crate::container_images::provide_ours;
 use crate::request::BuildRequest;
-use crate::run_lock::RunLocks;
+use crate::store_run::in_own_run;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
-use sdbuild_engine::RunId;
 use sdbuild_engine::oci::Definition;
 
 /// Chunks that wait for their reader.
@@ -72,17 +70,7 @@ impl ClosureExport<'_> {
         let engine = clients::connect(common, cancel).await?;
         let image = provide_ours(&engine, common, Definition::builder, context).await?;
         let image = BuilderImage::ours(image);
-        let run = RunId::random()?;
-        // Without it another run would take the container for one that was left.
-        let locks = RunLocks::new(&common.state_dir, engine.endpoint());
-        let lock = locks.acquire(&run)?;
-        let work = async {
-            cancel.race(sweep(&engine, &locks, &run)).await??;
-            let containers = Containers {
-                engine: &engine,
-                run: &run,
-                image: &image,
-            };
+        let export = async |containers: Containers<'_>| {
             let program = ClosureProgram {
                 containers,
                 store: &common.store,
@@ -90,8 +78,6 @@ impl ClosureExport<'_> {
             };
             Box::pin(program.run(part, output, context)).await
         };
-        let done = Box::pin(work).await;
-        lock.end(&done);
-        done
+        Box::pin(in_own_run(&engine, common, &image, cancel, export)).await
     }
 }

@@ -48,6 +48,7 @@ mod run_lock;
 pub mod shell;
 mod source;
 mod status;
+mod store_run;
 mod stored_tree;
 mod sweep;
 mod tar_writer;

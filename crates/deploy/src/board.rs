@@ -63,8 +63,6 @@ impl fmt::Debug for Elevation {
 /// A machine that runs NixOS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
-    /// Its host name.
-    pub host_name: String,
     /// The machine of `uname`, such as `aarch64`.
     pub machine: String,
     /// Identifies the time since its start.
@@ -81,8 +79,6 @@ pub struct Board {
     pub booted: BTreeMap<String, StorePath>,
     /// Free bytes of the store's file system.
     pub free: Option<u64>,
-    /// What a deployment that has not ended does.
-    pub deployment: Option<String>,
     /// How to become root without a password.
     pub way: Option<Way>,
     /// Whether `sudo` can be asked with a password.
@@ -123,7 +119,6 @@ impl Board {
             ))
         })?;
         Ok(Self {
-            host_name: text("host")?,
             machine: text("machine")?,
             boot_id: text("boot-id")?,
             running,
@@ -132,7 +127,6 @@ impl Board {
             started: one.get("booted").and_then(|path| path.parse().ok()),
             booted,
             free: one.get("free").and_then(|bytes| bytes.parse().ok()),
-            deployment: one.get("deployment").map(|state| plain(state)),
             way: if one.get("user") == Some(&"0") {
                 Some(Way::IsRoot)
             } else {
@@ -237,7 +231,6 @@ mod tests {
             "switches",
             "user 1000",
             "machine aarch64",
-            "host kitchen",
             "boot-id 1-2",
         ];
         let fixed = fixed.into_iter().map(str::to_owned);
@@ -260,13 +253,13 @@ mod tests {
             "has nonsense".to_owned(),
             "size 10".to_owned(),
             "size 20".to_owned(),
-            "host other".to_owned(),
+            "machine other".to_owned(),
         ]);
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let board = Board::parse(&said(&lines), "pi").unwrap();
         assert_eq!(
-            (board.host_name.as_str(), board.free),
-            ("kitchen", Some(4096))
+            (board.machine.as_str(), board.free),
+            ("aarch64", Some(4096))
         );
         assert_eq!(board.booted["kernel"], kernel);
         assert_eq!((board.way, board.asks_password), (Some(Way::Doas), true));

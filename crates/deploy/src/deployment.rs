@@ -23,6 +23,8 @@ const CONNECTIONS: u32 = 20;
 /// The bounds of that time.
 const MIN_WAIT: Duration = Duration::from_mins(1);
 const MAX_WAIT: Duration = Duration::from_mins(10);
+/// How much longer where the user has to answer `ssh`.
+const TYPING: Duration = Duration::from_mins(3);
 /// An activation takes no longer (`job.sh`); then the machine needs as long again to return.
 const MAX_ACTIVATION: Duration = Duration::from_mins(30);
 /// How long one attempt to connect may take, and the pause between two.
@@ -59,18 +61,9 @@ impl Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The new system is in effect.
-    Confirmed(Confirmed),
+    Confirmed,
     /// The old one is.
     Returned(Returned),
-}
-
-/// A new system that was confirmed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confirmed {
-    /// The system that runs.
-    pub running: String,
-    /// The system that starts next.
-    pub next: String,
 }
 
 /// A machine that returned to its old system.
@@ -225,7 +218,12 @@ impl Deployment<'_> {
     /// How long the machine waits for a confirmation.
     pub fn wait(&self) -> Duration {
         let wait = self.connection.took().saturating_mul(CONNECTIONS);
-        wait.clamp(MIN_WAIT, MAX_WAIT)
+        let typing = if self.connection.asks() {
+            TYPING
+        } else {
+            Duration::ZERO
+        };
+        (wait + typing).clamp(MIN_WAIT, MAX_WAIT)
     }
 
     /// Puts `system`, which the machine has, into effect; `generation` is its number if it is one of the machine's. From here on the
@@ -356,11 +354,11 @@ fn ended(
     };
     let (word, reason) = state.split_once(' ').unwrap_or((&state, ""));
     Ok(match word {
-        "done" => Some(Outcome::Confirmed(Confirmed { running, next })),
+        "done" => Some(Outcome::Confirmed),
         "returned" => returned(&explained(reason), true),
         "broken" => returned(&explained(reason), false),
         // Confirmed, and the answer was lost.
-        "none" if is_new => Some(Outcome::Confirmed(Confirmed { running, next })),
+        "none" if is_new => Some(Outcome::Confirmed),
         "none" if text("boot-id") != boot_id => {
             returned("it was restarted before the new system was confirmed", true)
         }
@@ -380,6 +378,10 @@ fn begun_well(said: &str, host: &Host) -> Result<(), Failure> {
         let text = format!("another deployment to {host} has not ended: it is {state}");
         let hint = "wait until it is confirmed, or has returned by itself";
         return Err(Failure::usage(text).hint(hint));
+    }
+    if let Some(running) = script::fact(said, "changed") {
+        let text = format!("{host} has another system since it was looked at: {running}");
+        return Err(Failure::environment(text).hint("run the same command again"));
     }
     let is_started = script::fact(said, "started").is_some();
     let failed = || Failure::environment(format!("{host} did not begin the change"));
@@ -421,7 +423,7 @@ mod tests {
         let host: Host = "pi".parse().unwrap();
         match ended(&said, &system("new"), mode, "before", &host) {
             Ok(None) => "goes on".to_owned(),
-            Ok(Some(Outcome::Confirmed(_))) => "confirmed".to_owned(),
+            Ok(Some(Outcome::Confirmed)) => "confirmed".to_owned(),
             Ok(Some(Outcome::Returned(returned))) => {
                 assert_eq!(returned.failed, ["x"]);
                 let broken = if returned.is_whole { "" } else { "broken: " };

@@ -19,7 +19,7 @@ mod store_path;
 
 pub use board::{Board, Elevation, Way};
 pub use closure::{Closure, PathInfo};
-pub use deployment::{Confirmed, Deployment, Missing, Mode, Outcome, Returned};
+pub use deployment::{Deployment, Missing, Mode, Outcome, Returned};
 pub use difference::{Change, Difference};
 pub use generation::Generation;
 pub use host::Host;

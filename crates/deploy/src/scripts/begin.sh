@@ -9,6 +9,11 @@ if [ -e $dir/pid ] && kill -0 "$(cat $dir/pid)" 2>/dev/null && [ "$(cat $dir/end
   say "busy $(cat $dir/state)"
   exit 0
 fi
+# Another deployment has ended since this one looked, or a system that nobody confirmed has gone: the old system is another one.
+if [ "$(readlink -f /run/current-system)" != "$3" ]; then
+  say "changed $(readlink -f /run/current-system)"
+  exit 0
+fi
 umask 077
 rm -rf $dir
 mkdir $dir && printf '%s\n' "$job" >$dir/job || exit

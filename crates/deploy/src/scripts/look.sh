@@ -6,7 +6,6 @@ PATH=/run/wrappers/bin:/run/current-system/sw/bin:$PATH
 [ ! -e /etc/NIXOS ] || say nixos
 value user "$(id -u)"
 value machine "$(uname -m)"
-value host "$(uname -n)"
 value boot-id "$(cat /proc/sys/kernel/random/boot_id)"
 value running "$(readlink -f /run/current-system)"
 value booted "$(readlink -f /run/booted-system)"
@@ -19,7 +18,6 @@ done
 # shellcheck disable=SC2046  # two numbers
 set -- $(stat -f -c '%a %S' /nix/store)
 [ $# -ne 2 ] || say "free $(($1 * $2))"
-value deployment "$(cat /run/sdbuild-deploy/state 2>/dev/null)"
 for way in sudo doas run0; do
   command -v $way >/dev/null || continue
   case $way in
