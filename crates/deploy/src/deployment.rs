@@ -15,7 +15,6 @@ use crate::ssh::{Connection, Link, StoreSession};
 use crate::store_path::StorePath;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::Failure;
-use sdbuild_core::timeout::timeout;
 
 /// A machine waits for the confirmation this many times as long as the first connection took: while it starts services, connections
 /// take longer.
@@ -27,8 +26,7 @@ const MAX_WAIT: Duration = Duration::from_mins(10);
 const TYPING: Duration = Duration::from_mins(3);
 /// An activation takes no longer (`job.sh`); then the machine needs as long again to return.
 const MAX_ACTIVATION: Duration = Duration::from_mins(30);
-/// How long one attempt to connect may take, and the pause between two.
-const ATTEMPT: Duration = Duration::from_mins(1);
+/// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a machine may take to restart: with a slow card and a check of its file system.
 const MAX_RESTART: Duration = Duration::from_mins(15);
@@ -93,9 +91,14 @@ pub struct Deployment<'a> {
 }
 
 impl Board {
-    /// Looks at the machine at the other end of `connection`.
-    pub async fn look(connection: &Connection, cancel: &Cancel) -> Result<Self, Failure> {
-        let look = connection.script(Link::Shared, script::LOOK, &[], None);
+    /// Looks at the machine at the other end of `connection`; no further than which system it is if `wanted` runs and starts next.
+    pub async fn look(
+        connection: &Connection,
+        wanted: Option<&StorePath>,
+        cancel: &Cancel,
+    ) -> Result<Self, Failure> {
+        let wanted: Vec<_> = wanted.into_iter().map(StorePath::as_str).collect();
+        let look = connection.script(Link::Shared, script::LOOK, &wanted, None);
         let said = cancel.race(look).await??;
         Self::parse(&said, connection.host().as_str())
     }
@@ -212,7 +215,19 @@ impl Deployment<'_> {
         let arguments = [system.as_str()];
         let said = self.root(Link::Shared, script::DRY_ACTIVATE, &arguments);
         let said = self.cancel.race(said).await??;
-        Ok(values(&said, "would"))
+        let mut lines = values(&said, "would");
+        lines.retain(|line| !line.is_empty());
+        let status = lines.pop().unwrap_or_default();
+        if status == "0" {
+            return Ok(lines);
+        }
+        let host = self.connection.host();
+        let text =
+            format!("the new system cannot be activated on {host} ({status}): it was not changed");
+        Err(Failure {
+            log_tail: lines,
+            ..Failure::environment(text)
+        })
     }
 
     /// How long the machine waits for a confirmation.
@@ -241,6 +256,7 @@ impl Deployment<'_> {
             .map(|number| number.to_string())
             .unwrap_or_default();
         let arguments = [
+            self.connection.holder(),
             script::JOB,
             mode.word(),
             system.as_str(),
@@ -260,9 +276,9 @@ impl Deployment<'_> {
         let end = Instant::now() + limit;
         loop {
             let arguments = [system.as_str()];
-            let attempt = timeout(ATTEMPT, self.root(Link::New, script::CONFIRM, &arguments));
+            let attempt = self.root(Link::New, script::CONFIRM, &arguments);
             match self.cancel.race(attempt).await? {
-                Some(Ok(said)) => {
+                Ok(said) => {
                     match ended(&said, system, mode, &self.board.boot_id, host) {
                         Ok(Some(outcome)) => return Ok(outcome),
                         Ok(None) => {}
@@ -270,7 +286,7 @@ impl Deployment<'_> {
                     }
                     notice(script::fact(&said, "state").unwrap_or_default());
                 }
-                Some(Err(_)) | None => notice("does not answer"),
+                Err(_) => notice("does not answer"),
             }
             if Instant::now() > end {
                 let failure = Failure::environment(format!("{host} does not answer"));
@@ -293,14 +309,14 @@ impl Deployment<'_> {
         while Instant::now() < end {
             self.cancel.race(tokio::time::sleep(PAUSE)).await?;
             let look = self.connection.script(Link::New, script::LOOK, &[], None);
-            match self.cancel.race(timeout(ATTEMPT, look)).await? {
+            match self.cancel.race(look).await? {
                 // What answers first may be the initial RAM disk.
-                Some(Ok(said)) => match Board::parse(&said, host.as_str()) {
+                Ok(said) => match Board::parse(&said, host.as_str()) {
                     Ok(board) if board.boot_id != self.board.boot_id => return Ok(board),
                     Ok(_) => notice("stops"),
                     Err(_) => notice("starts"),
                 },
-                Some(Err(_)) | None => notice("does not answer yet"),
+                Err(_) => notice("does not answer yet"),
             }
         }
         let text = format!(
@@ -374,6 +390,10 @@ fn ended(
 
 /// Fails if `begin.sh` did not start the change of `host`.
 fn begun_well(said: &str, host: &Host) -> Result<(), Failure> {
+    if script::fact(said, "lost").is_some() {
+        let text = format!("{host} has lost the lock of this deployment: it was not changed");
+        return Err(Failure::environment(text).hint("run the same command again"));
+    }
     if let Some(state) = script::fact(said, "busy") {
         let text = format!("another deployment to {host} has not ended: it is {state}");
         let hint = "wait until it is confirmed, or has returned by itself";
@@ -487,6 +507,8 @@ mod tests {
         begun_well("sdbuild: started\n", &host).unwrap();
         let busy = begun_well("sdbuild: busy waiting\n", &host).unwrap_err();
         assert!(busy.to_string().contains("it is waiting"), "{busy}");
-        begun_well("", &host).unwrap_err();
+        for said in ["", "sdbuild: lost\n"] {
+            begun_well(said, &host).unwrap_err();
+        }
     }
 }
