@@ -141,11 +141,12 @@ fn table(rows: Deployed, ui: &Ui) -> Result<(), Failure> {
 /// How each board's deployment ended.
 type Deployed = Vec<(Host, Result<(), Failure>)>;
 
-/// Builds a configuration once, and deploys it to `hosts`; without any, to the board that it was deployed to last.
+/// Builds a configuration once, and deploys it to `hosts`; without any, to the board that it was deployed to last, or that has
+/// the name of the configuration.
 async fn deploy(
     args: &cli::Deploy,
     configuration: Option<&Path>,
-    mut hosts: Vec<Host>,
+    hosts: Vec<Host>,
     env: &Environment,
     ui: &Ui,
     context: &Context,
@@ -155,17 +156,19 @@ async fn deploy(
         SourceChoice::Config(path) => path.to_string_lossy().into_owned(),
         SourceChoice::Flake { reference, .. } => reference.to_string(),
     };
-    if hosts.is_empty() {
-        let host = last_host(&name, &settings.request.common.state_dir)?;
-        context.events.notice(format!("to {host}, as last time"));
-        hosts.push(host);
-    }
     let ssh = ssh_program(env)?;
     let accepts_price = args.yes;
     let price = async |price: &str| super::build::may_pay(price, accepts_price, ui, context).await;
     let work = async |request: BuildRequest| {
         let built = Box::pin(build(request.clone(), ui, context)).await?;
         let system = parse_system(&built.value)?;
+        let hosts = if hosts.is_empty() {
+            let host = host_of(&name, &system, &request.common.state_dir)?;
+            context.events.notice(format!("to {host}"));
+            vec![host]
+        } else {
+            hosts
+        };
         let terminal = Terminal::new(context.events.clone());
         let is_alone = hosts.len() == 1;
         let one = |host: Host| {
@@ -200,14 +203,17 @@ async fn deploy(
     done.finish("the deployment has ended", Ok)
 }
 
-/// The board that the configuration `name` was deployed to last.
-fn last_host(name: &str, state_dir: &Path) -> Result<Host, Failure> {
+/// The board that the configuration `name` was deployed to last, or that has the host name of its `system`.
+fn host_of(name: &str, system: &StorePath, state_dir: &Path) -> Result<Host, Failure> {
     let records = Record::all(state_dir);
     let last = records.iter().find(|record| record.configuration == name);
     let last = last.and_then(|record| record.host.parse().ok());
-    last.ok_or_else(|| {
-        Failure::usage(format!("{name} was not deployed to any board yet"))
-            .hint("name the board: sdbuild deploy root@ADDRESS")
+    let named = || format!("root@{}.local", system.host_name()?).parse().ok();
+    last.or_else(named).ok_or_else(|| {
+        Failure::usage(format!(
+            "{name} was not deployed to any board yet, and has no host name"
+        ))
+        .hint("name the board: sdbuild deploy root@ADDRESS")
     })
 }
 
@@ -282,10 +288,10 @@ async fn manage(
             .events
             .notice(format!("to the system {}", generation(before, &board)));
         agree_to(host, args, ui, context).await?;
-        let change =
-            deployment.change(&before.system, Some(before.number), Mode::Switch, |state| {
-                context.events.detail(Phase::Switch, state);
-            });
+        let moved = deployment.moved(&before.system, &[]);
+        let number = Some(before.number);
+        let notice = |state: &str| context.events.detail(Phase::Switch, state);
+        let change = deployment.change(&before.system, number, Mode::Switch, &moved, notice);
         let changed = async { confirmed(change.await?, host) };
         context.phase(Phase::Switch, Box::pin(changed)).await?;
         context
@@ -520,7 +526,8 @@ impl Run<'_> {
         if !has_all {
             self.show_units(deployment).await?;
         }
-        self.switch(deployment).await?;
+        let moved = deployment.moved(self.system, &closure.addresses);
+        self.switch(deployment, &moved).await?;
         let record = Record::new(self.name, host.as_str(), self.system.as_str());
         if let Err(failure) = record.write(&self.request.common.state_dir) {
             // The board has the system nevertheless.
@@ -547,7 +554,7 @@ impl Run<'_> {
     }
 
     /// Puts the system, which the board has, into effect.
-    async fn switch(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+    async fn switch(&self, deployment: &Deployment<'_>, moved: &[String]) -> Result<(), Failure> {
         let (host, events, mode) = (
             deployment.connection.host(),
             &self.context.events,
@@ -560,11 +567,12 @@ impl Run<'_> {
         }
         let notice = |state: &str| events.detail(Phase::Switch, state);
         let change = async {
-            let outcome = deployment.change(self.system, None, mode, notice).await?;
+            let change = deployment.change(self.system, None, mode, moved, notice);
+            let outcome = change.await?;
             confirmed(outcome, host)
         };
         let done = self.context.phase(Phase::Switch, Box::pin(change)).await;
-        let wait = deployment.wait().as_secs();
+        let wait = deployment.wait(moved).as_secs();
         done.map_err(|failure| {
             if failure.class != Class::Interrupted || self.args.mode() == Mode::Boot {
                 return failure;

@@ -300,7 +300,7 @@ fn boards_survive_faults() {
                 eprintln!("{} bytes, {:?} without a fault", bench.bytes, bench.took);
                 while begin.elapsed().as_secs() < minutes * 60 {
                     let Some(seed) = seeds.lock().unwrap().next() else { return };
-                    let began = Instant::now();
+                    let start = Instant::now();
                     let (drawn, wrong) = bench.run(seed);
                     let result = if wrong.is_empty() {
                         "ok".to_owned()
@@ -310,7 +310,7 @@ fn boards_survive_faults() {
                     eprintln!(
                         "seed {seed:<7} {:<24} {drawn}  {:.0} s  {result}",
                         kind_of(seed),
-                        began.elapsed().as_secs_f64()
+                        start.elapsed().as_secs_f64()
                     );
                     done.lock().unwrap().push(wrong);
                 }

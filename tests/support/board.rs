@@ -81,7 +81,7 @@ impl Machine {
         ssh.arg(self.port.to_string());
         for option in [
             "BatchMode=yes",
-            "ConnectTimeout=5",
+            "ConnectTimeout=15",
             "LogLevel=ERROR",
             "StrictHostKeyChecking=no",
             "UserKnownHostsFile=/dev/null",
@@ -95,7 +95,10 @@ impl Machine {
     /// What `command` prints.
     #[track_caller]
     pub fn run(&self, command: &str) -> String {
-        run(&mut self.ssh(command)).assert_exit_code(0).stdout
+        let attempts = (0..5).map(|_| run(&mut self.ssh(command)));
+        // A busy machine may not answer in time.
+        let mut answers = attempts.skip_while(|outcome| outcome.code == Some(255));
+        answers.next().expect("an answer").assert_exit_code(0).stdout
     }
 
     /// Waits until the machine lets in and calls itself `name`.

@@ -1,6 +1,7 @@
 //! The one way through a deployment, step by step.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -26,6 +27,10 @@ const MAX_WAIT: Duration = Duration::from_mins(10);
 const TYPING: Duration = Duration::from_mins(3);
 /// An activation takes no longer (`job.sh`); then the machine needs as long again to return.
 const MAX_ACTIVATION: Duration = Duration::from_mins(30);
+/// `ssh` takes so long to give an address up (`ConnectTimeout`).
+const CONNECT: Duration = Duration::from_secs(20);
+/// Other addresses of a machine that are tried.
+const MAX_MOVED: usize = 3;
 /// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a machine may take to restart: with a slow card and a check of its file system.
@@ -230,9 +235,19 @@ impl Deployment<'_> {
         })
     }
 
-    /// How long the machine waits for a confirmation.
-    pub fn wait(&self) -> Duration {
+    /// Where else the machine may be with `system`, which has these static addresses.
+    pub fn moved(&self, system: &StorePath, addresses: &[String]) -> Vec<String> {
+        let name = system.host_name();
+        let name = name.filter(|name| Some(*name) != self.board.running.host_name());
+        let name = name.map(|name| format!("{name}.local"));
+        let all = name.into_iter().chain(addresses.iter().cloned());
+        all.take(MAX_MOVED).collect()
+    }
+
+    /// How long the machine waits for a confirmation, which comes through one of `moved` too.
+    pub fn wait(&self, moved: &[String]) -> Duration {
         let wait = self.connection.took().saturating_mul(CONNECTIONS);
+        let wait = moved.iter().fold(wait, |wait, _| wait + CONNECT);
         let typing = if self.connection.asks() {
             TYPING
         } else {
@@ -242,16 +257,17 @@ impl Deployment<'_> {
     }
 
     /// Puts `system`, which the machine has, into effect; `generation` is its number if it is one of the machine's. From here on the
-    /// machine decides by itself: unless this connects anew and confirms, it returns; with [`Mode::Boot`] nobody confirms. `notice` gets
-    /// each state of the machine.
+    /// machine decides by itself: unless this connects anew and confirms, also at one of the addresses `moved`, it returns; with
+    /// [`Mode::Boot`] nobody confirms. `notice` gets each state of the machine.
     pub async fn change(
         &self,
         system: &StorePath,
         generation: Option<u32>,
         mode: Mode,
+        moved: &[String],
         notice: impl Fn(&str),
     ) -> Result<Outcome, Failure> {
-        let wait = self.wait().as_secs().to_string();
+        let wait = self.wait(moved).as_secs().to_string();
         let generation = generation
             .map(|number| number.to_string())
             .unwrap_or_default();
@@ -274,19 +290,23 @@ impl Deployment<'_> {
         }
         let limit = MAX_ACTIVATION * 2 + MAX_WAIT;
         let end = Instant::now() + limit;
+        let known_as = self.connection.known_as().await;
+        let links = links(known_as.as_deref(), moved);
+        let mut links = links.iter().cycle().peekable();
         loop {
+            let link = links.peek().map_or(Link::New, |link| **link);
             let arguments = [system.as_str()];
-            let attempt = self.root(Link::New, script::CONFIRM, &arguments);
-            match self.cancel.race(attempt).await? {
-                Ok(said) => {
-                    match ended(&said, system, mode, &self.board.boot_id, host) {
-                        Ok(Some(outcome)) => return Ok(outcome),
-                        Ok(None) => {}
-                        Err(failure) => return Err(unknown.unwrap_or(failure)),
-                    }
-                    notice(script::fact(&said, "state").unwrap_or_default());
+            let attempt = self.root(link, script::CONFIRM, &arguments);
+            if let Ok(said) = self.cancel.race(attempt).await? {
+                match ended(&said, system, mode, &self.board.boot_id, host) {
+                    Ok(Some(outcome)) => return Ok(outcome),
+                    Ok(None) => {}
+                    Err(failure) => return Err(unknown.unwrap_or(failure)),
                 }
-                Err(_) => notice("does not answer"),
+                notice(script::fact(&said, "state").unwrap_or_default());
+            } else {
+                links.next();
+                notice("does not answer");
             }
             if Instant::now() > end {
                 let failure = Failure::environment(format!("{host} does not answer"));
@@ -335,11 +355,25 @@ impl Deployment<'_> {
         Ok(values(&said, "freed").concat())
     }
 
-    async fn root(&self, link: Link, script: &str, arguments: &[&str]) -> Result<String, Failure> {
+    async fn root(
+        &self,
+        link: Link<'_>,
+        script: &str,
+        arguments: &[&str],
+    ) -> Result<String, Failure> {
         self.connection
             .script(link, script, arguments, Some(self.elevation))
             .await
     }
+}
+
+/// New connections to a machine, which are tried in turn: also to the addresses `moved`, if `ssh` knows its host key.
+fn links<'a>(known_as: Option<&'a str>, moved: &'a [String]) -> Vec<Link<'a>> {
+    let elsewhere = known_as.into_iter().flat_map(|known_as| {
+        let moved = moved.iter();
+        moved.map(move |address| Link::Moved(known_as, address))
+    });
+    iter::once(Link::New).chain(elsewhere).collect()
 }
 
 /// How the change to `system` of `host`, which was started with `boot_id` before, ended, by what `confirm.sh` said; `None` if it has

@@ -87,11 +87,11 @@ impl Terminal {
 
     /// Gives it to `ssh` until the result is dropped.
     async fn given(&self) -> Given<'_> {
-        let _alone = self.alone().await;
+        let alone = self.alone().await;
         self.events.emit(Event::Suspended);
         Given {
             events: &self.events,
-            _alone,
+            _alone: alone,
         }
     }
 }
@@ -110,11 +110,13 @@ impl Drop for Given<'_> {
 
 /// Which connection a program uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Link {
+pub(crate) enum Link<'a> {
     /// The one that is shared.
     Shared,
     /// A new one.
     New,
+    /// A new one to another address of the machine, whose host key is known under the first name.
+    Moved(&'a str, &'a str),
 }
 
 /// A connection to a machine. Dropping it ends it; so does the end of this process.
@@ -194,6 +196,21 @@ impl Connection {
         self.asks
     }
 
+    /// The name under which `ssh` knows the host key of the machine.
+    pub(crate) async fn known_as(&self) -> Option<String> {
+        let mut command = base(&self.program);
+        command.args(["-G", "--", self.host.as_str()]);
+        let said = command.stdin(Stdio::null()).output().await.ok()?.stdout;
+        let said = String::from_utf8_lossy(&said);
+        let value = |key| said.lines().find_map(|line| line.strip_prefix(key));
+        let name = value("hostname ")?;
+        Some(match (value("hostkeyalias "), value("port ")?) {
+            (Some(alias), _) if alias != "none" => alias.to_owned(),
+            (_, "22") => name.to_owned(),
+            (_, port) => format!("[{name}]:{port}"),
+        })
+    }
+
     /// The process on the machine that holds the lock of [`Connection::locked`].
     pub(crate) fn holder(&self) -> &str {
         self.holder.get().map_or("", String::as_str)
@@ -202,7 +219,7 @@ impl Connection {
     /// What `script` says, which is run with `arguments`; as root with an elevation.
     pub(crate) async fn script(
         &self,
-        link: Link,
+        link: Link<'_>,
         script: &str,
         arguments: &[&str],
         elevation: Option<&Elevation>,
@@ -224,10 +241,10 @@ impl Connection {
         };
         let host = &self.host;
         let limit = match link {
-            Link::New => ATTEMPT,
+            Link::New | Link::Moved(..) => ATTEMPT,
             Link::Shared => elevation.map_or(LOOK_TIMEOUT, |_| WORK_TIMEOUT),
         };
-        let asks = link == Link::New && self.asks;
+        let asks = link != Link::Shared && self.asks;
         let _given = if asks {
             Some(self.terminal.given().await)
         } else {
@@ -357,14 +374,18 @@ impl Connection {
     }
 
     /// `ssh` that runs `words`, the same in every login shell; its input and output are pipes.
-    fn command(&self, link: Link, words: &str) -> Command {
+    fn command(&self, link: Link<'_>, words: &str) -> Command {
         let mut command = base(&self.program);
         match link {
             Link::Shared => {
                 command.arg("-S").arg(control(self.dir.path()));
                 command.args(["-o", "ControlMaster=no"]);
             }
-            Link::New => {
+            Link::New | Link::Moved(..) => {
+                if let Link::Moved(known_as, address) = link {
+                    command.args(["-o", &format!("HostKeyAlias={known_as}")]);
+                    command.args(["-o", &format!("HostName={address}")]);
+                }
                 command.args(["-o", "ControlMaster=no", "-o", "ControlPath=none"]);
                 // What can be answered without a question is not asked again and again.
                 if !self.asks {
