@@ -19,9 +19,6 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         cancel: cancel.clone(),
         events: ui.events(),
     };
-    for sentence in env.not_read() {
-        context.events.warn(sentence);
-    }
     let outcome = match &cli.command {
         None => commands::next_step::run(&env, &ui),
         Some(command) => Box::pin(run_command(command, &env, &ui, &context)).await,

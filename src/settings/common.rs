@@ -8,7 +8,7 @@ use super::environment::Environment;
 use super::mirrors;
 use super::options::Options;
 use super::resolver::Resolver;
-use super::value::{MirrorAddress, Number, StoreName};
+use super::value::{Number, StoreName};
 use sdbuild_build::Common;
 use sdbuild_core::failure::Failure;
 
@@ -24,7 +24,7 @@ pub fn common_without_file(env: &Environment) -> Result<Common, Failure> {
 
 /// Resolves them for a command that has read its settings files.
 pub(super) fn resolve_common(env: &Environment, s: &mut Resolver<'_>) -> Result<Common, Failure> {
-    let store: StoreName = s.value("store", Some("SDBUILD_STORE"), |o| o.store.clone())?;
+    let store: StoreName = s.value("store", |o| o.store.clone())?;
     let home = env.home_dir();
     let below_home = |dir: &str| {
         home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
@@ -37,12 +37,7 @@ pub(super) fn resolve_common(env: &Environment, s: &mut Resolver<'_>) -> Result<
     };
     let root = SudoRoot::of(env);
     let written = |base, dir: &str| own_base(base, root.as_ref(), dir).join("sdbuild");
-    let stall = s.value_or(
-        "stall-timeout",
-        Some("SDBUILD_STALL_TIMEOUT"),
-        |o| o.stall_timeout,
-        STALL_SECONDS,
-    )?;
+    let stall = s.value_or("stall-timeout", |o| o.stall_timeout, STALL_SECONDS)?;
     Ok(Common {
         store: store.to_string(),
         machine: None,
@@ -56,16 +51,11 @@ pub(super) fn resolve_common(env: &Environment, s: &mut Resolver<'_>) -> Result<
         state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
         mirrors: mirrors_of(s)?,
         stall_timeout: Duration::from_secs(stall.get().into()),
-        offline: s.value("offline", Some("SDBUILD_OFFLINE"), |o| o.offline)?,
+        offline: s.value("offline", |o| o.offline)?,
         proxies: env.proxies.clone(),
         ca_file: ca_file(env, s)?,
-        channels: s.value_or(
-            "channels",
-            Some("SDBUILD_CHANNELS"),
-            |_| None,
-            CHANNELS.to_owned(),
-        )?,
-        locks: s.optional("locks", Some("SDBUILD_LOCKS"), |_| None)?,
+        channels: s.value_or("channels", |_| None, CHANNELS.to_owned())?,
+        locks: s.optional("locks", |_| None)?,
         home,
     })
 }
@@ -77,19 +67,15 @@ fn mirrors_of(s: &mut Resolver<'_>) -> Result<Vec<String>, Failure> {
         .first()
         .map_or(mirrors::PUBLIC, String::as_str)
         .to_owned();
-    let first = s.value_or(
-        "debian-mirror",
-        Some("SDBUILD_DEBIAN_MIRROR"),
-        |o| o.debian_mirror.clone(),
-        MirrorAddress::from(first),
-    )?;
-    mirrors::check(&first.0)?;
-    Ok(mirrors::in_order(first.0, usual))
+    let first = s.value_or("debian-mirror", |o| o.debian_mirror.clone(), first)?;
+    let first = first.trim_end_matches('/').to_owned();
+    mirrors::check(&first)?;
+    Ok(mirrors::in_order(first, usual))
 }
 
 /// The setting, or the file that the environment names if it exists: what reads those variables ignores a missing file too.
 fn ca_file(env: &Environment, s: &mut Resolver<'_>) -> Result<Option<PathBuf>, Failure> {
-    let set = s.optional("ca-file", Some("SDBUILD_CA_FILE"), |o| o.ca_file.clone())?;
+    let set = s.optional("ca-file", |o| o.ca_file.clone())?;
     Ok(set.or_else(|| env.ca_file.clone().filter(|file| file.is_file())))
 }
 

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::variables;
 use sdbuild_build::Proxies;
 use sdbuild_core::aws_variables::AwsVariables;
-use sdbuild_core::nearest::is_slip;
 
 /// Prefix of the variables that are settings.
 const PREFIX: &str = "SDBUILD_";
@@ -157,19 +155,6 @@ impl Environment {
         }
     }
 
-    /// A sentence about each variable with the prefix of sdbuild that is not read, but similar to one that is.
-    pub fn not_read(&self) -> impl Iterator<Item = String> + '_ {
-        self.settings.keys().filter_map(|variable| {
-            if variables::names().any(|name| name == variable) {
-                return None;
-            }
-            let similar = variables::names().find(|name| is_slip(variable, name))?;
-            Some(format!(
-                "the environment variable {variable} is not read: did you mean {similar}?"
-            ))
-        })
-    }
-
     /// The text of the setting's variable `name`, if it is set.
     pub(super) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.get(name).map(String::as_str)
@@ -186,18 +171,6 @@ pub fn user_file(env: &Environment, name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_misspelt_variable_is_reported() {
-        let reported = |name: &str| {
-            let env = Environment::from([(name.into(), "x".into())]);
-            env.not_read().next().unwrap_or_default()
-        };
-        assert!(reported("SDBUILD_SUBSTITUTER").contains("SDBUILD_SUBSTITUTERS?"));
-        for name in ["SDBUILD_STORE", "SDBUILD_VERSION", "SDBUILD_RUN", "STORES"] {
-            assert_eq!(reported(name), "");
-        }
-    }
 
     #[test]
     fn empty_is_unset_and_relative_base_directories_are_ignored() {

@@ -35,7 +35,7 @@ pub use output_dir::output_dir;
 pub use resolver::{Origin, Setting};
 pub use source_choice::configuration_here;
 pub use ssh_key::SshKey;
-pub use value::{NixpkgsSource, Number, PublishedAt, StoreName, WordList, memory_mib};
+pub use value::{NixpkgsSource, Number, StoreName, WordList, memory_mib};
 pub use variables::{VARIABLES, VariableGroup};
 
 /// The default NixOS release.

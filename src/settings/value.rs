@@ -194,50 +194,6 @@ impl Value for NixpkgsSource {
     }
 }
 
-/// Where an image will be published, for Raspberry Pi Imager's list; `None`, written as an empty text, for the output
-/// directory itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String")]
-pub struct PublishedAt(pub Option<String>);
-
-impl From<String> for PublishedAt {
-    fn from(url: String) -> Self {
-        Self(Some(url).filter(|url| !url.is_empty()))
-    }
-}
-
-impl FromStr for PublishedAt {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self::from(text.to_owned()))
-    }
-}
-
-impl Value for PublishedAt {}
-
-/// The address of a Debian mirror, without a slash at the end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String")]
-pub struct MirrorAddress(pub String);
-
-impl From<String> for MirrorAddress {
-    fn from(address: String) -> Self {
-        Self(address.trim_end_matches('/').to_owned())
-    }
-}
-
-impl FromStr for MirrorAddress {
-    type Err = Infallible;
-
-    /// Does not check the address: an error of a parser repeats the text, and an address may contain a password.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self::from(text.to_owned()))
-    }
-}
-
-impl Value for MirrorAddress {}
-
 /// The least memory of a machine. U-Boot loads the initial RAM disk behind the first 64 MiB: with no more it stops without a word,
 /// and with 80 MiB the smallest image boots.
 const LEAST_MEMORY_MIB: u32 = 65;

@@ -123,19 +123,6 @@ fn flags_for_the_other_kind_of_source_are_refused() {
     );
     let failure = with(&["--override-input", "nixpkgs", "x:y"]).unwrap_err();
     assert!(failure.to_string().contains("for flakes"), "{failure}");
-    let twice = [
-        "--override-input",
-        "a",
-        "x:y",
-        "--override-input",
-        "a",
-        "x:z",
-    ];
-    let failure = with(&[&["--flake", "x:y"][..], &twice].concat()).unwrap_err();
-    assert_eq!(
-        failure.to_string(),
-        "--override-input a is given more than once"
-    );
     let flags = ["--flake", "x:y", "--override-input", "../my pkgs", "a/b"];
     assert!(with(&flags).is_err());
     let flags = ["--flake", "x:y#pi", "--override-input", "nixpkgs", "./n"];
