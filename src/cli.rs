@@ -18,8 +18,8 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
 pub use args::{
-    Boards, CacheCommand, CacheExport, Check, Clean, CompletionShell, Completions, Doctor, Formats,
-    Lock, Man, Seed, Settings, Shell, Status, Try,
+    Boards, CacheCommand, CacheExport, Check, Clean, Completions, Doctor, Formats, Lock, Man, Seed,
+    Settings, Shell, Status, Try,
 };
 pub use deploy::{Deploy, DeployTarget};
 pub use help::ending_of;

@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cli;
+use crate::commands::Session;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::settings;
-use crate::settings::Environment;
 use crate::template;
 use crate::template::PublicKey;
+use crate::ui::failure_fields;
 use crate::ui::layout::list_item;
-use crate::ui::{Ui, failure_fields};
 use sdbuild_build::{Checked, Outcome};
-use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shown_path::shown_path;
@@ -22,13 +21,9 @@ use sdbuild_core::text::listed;
 use sdbuild_nix::check::{Finding, Place, Severity};
 
 /// Evaluates the configuration and prints the findings; fails when one of them is an error.
-pub async fn run(
-    args: &cli::Check,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
-    let outcome = evaluated(args, env, context).await;
+pub async fn run(args: &cli::Check, session: Session<'_>) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
+    let outcome = evaluated(args, session).await;
     if let Err(failure) = &outcome
         && args.json
     {
@@ -60,9 +55,9 @@ pub async fn run(
 /// What Nix says of the configuration, and the user's home directory.
 async fn evaluated(
     args: &cli::Check,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<(Outcome<Checked>, Option<PathBuf>), Failure> {
+    let Session { env, context, .. } = session;
     let settings = settings::Build::resolve(&args.build(), env)?;
     let home = settings.request.common.home.clone();
     Ok((sdbuild_build::check(settings.request, context).await?, home))

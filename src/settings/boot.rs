@@ -195,11 +195,9 @@ mod tests {
         )
         .unwrap();
         std::fs::write(own.join("sdbuild.toml"), "stall-timeout = 7\n").unwrap();
-        let env = Environment {
-            home: Some("/home/me".into()),
-            config_home: Some(dir.path().join("config")),
-            ..Environment::default()
-        };
+        let config = dir.path().join("config").into_os_string();
+        let env = [("HOME", "/home/me".into()), ("XDG_CONFIG_HOME", config)];
+        let env = env.into_iter().collect();
         let common = common_in(dir.path(), &env).unwrap();
         assert_eq!(common.mirrors[0], "http://near.example/debian");
         assert_eq!(common.stall_timeout.as_secs(), 7);

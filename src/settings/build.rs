@@ -97,8 +97,8 @@ impl Build {
                     _ => ImagerUrl::Below(url),
                 }),
             is_booted: s.value("boot-test", |o| o.boot_test)?,
-            source_date_epoch: source_date_epoch(env.source_date_epoch.as_deref())?,
-            owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
+            source_date_epoch: source_date_epoch(env.text("SOURCE_DATE_EPOCH"))?,
+            owner: env.sudo().filter(|_| nix::unistd::geteuid().is_root()),
         };
         let caches = resolve_caches(&mut s)?;
         let git_inputs = s.value("git-inputs", |o| o.git_inputs.clone())?.0;

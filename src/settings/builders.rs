@@ -129,10 +129,7 @@ mod tests {
 
     #[test]
     fn builders_of_all_flags_and_lines_are_joined() {
-        let env = Environment {
-            home: Some("/home/me".into()),
-            ..Environment::default()
-        };
+        let env: Environment = [("HOME", "/home/me")].into_iter().collect();
         let lists = [
             "ssh://a@one x86_64-linux; ssh://b@two x86_64-linux\n# none\n",
             "c@three x86_64-linux",

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::environment::Environment;
+use super::environment::{Environment, user_file};
 use super::file;
 use super::options::Options;
 use super::value::{Base, Value};
@@ -106,8 +106,7 @@ impl<'a> Resolver<'a> {
             return Ok(Some((value.relative_to(here), Origin::Flag)));
         }
         let variable = variables::of_setting(key);
-        if let Some((name, text)) = variable.and_then(|name| Some((name, self.env.setting(name)?)))
-        {
+        if let Some((name, text)) = variable.and_then(|name| Some((name, self.env.text(name)?))) {
             let value = T::from_variable(text);
             let value = value.map_err(|e| Failure::usage(format!("{name}: {e}")))?;
             let value = value.relative_to(here);
@@ -141,10 +140,8 @@ pub(super) fn current_dir() -> Result<PathBuf, Failure> {
 }
 
 fn read_files(project: &Path, env: &Environment) -> Result<Vec<SettingsFile>, Failure> {
-    let home = env.home_dir();
-    let config = env.config_home.clone();
-    let config = config.or_else(|| Some(home?.join(".config")));
-    let user = config.map(|config| config.join("sdbuild"));
+    let user = user_file(env, file::NAME);
+    let user = user.and_then(|file| file.parent().map(Path::to_owned));
     // Unreadable: another user's home directory, which `sudo -u` keeps in HOME.
     let user = user.filter(|user| user.join(file::NAME).try_exists().is_ok());
     let read = |dir: &Path, origin: fn(PathBuf) -> Origin| {
@@ -233,12 +230,10 @@ mod tests {
             cores: flag.map(|text| text.parse().unwrap()),
             ..Options::default()
         };
-        let variable = env.map(|text| ("SDBUILD_CORES".into(), text.into()));
-        let env = Environment {
-            config_home: Some(dir.path().join("config")),
-            settings: variable.into_iter().collect(),
-            ..Environment::default()
-        };
+        let config = dir.path().join("config").into_os_string();
+        let variable = env.map(|text| ("SDBUILD_CORES", text.into()));
+        let variables = variable.into_iter().chain([("XDG_CONFIG_HOME", config)]);
+        let env = variables.collect();
         let mut resolver = Resolver::new(flags, &env, Some(dir.path())).unwrap();
         let cores = resolver.optional("cores", |o| o.cores);
         let cores = cores.unwrap().map(Number::get);
@@ -268,10 +263,8 @@ mod tests {
     #[test]
     fn a_configuration_in_the_users_settings_directory_has_one_file() {
         let dir = in_files("", "cores = 3");
-        let env = Environment {
-            config_home: Some(dir.path().join("config")),
-            ..Environment::default()
-        };
+        let config = dir.path().join("config");
+        let env = [("XDG_CONFIG_HOME", config)].into_iter().collect();
         let project = dir.path().join("config/sdbuild");
         let mut resolver = Resolver::new(Options::default(), &env, Some(&project)).unwrap();
         let cores = resolver.optional("cores", |o| o.cores).unwrap();
@@ -286,11 +279,7 @@ mod tests {
     #[test]
     fn a_variable_that_cannot_be_parsed_is_named() {
         let settings = [("SDBUILD_JOBS", "many"), ("SDBUILD_OFFLINE", "maybe")];
-        let settings = settings.map(|(name, text)| (name.into(), text.into()));
-        let env = Environment {
-            settings: settings.into(),
-            ..Environment::default()
-        };
+        let env = settings.into_iter().collect();
         let mut resolver = Resolver::new(Options::default(), &env, None).unwrap();
         let jobs = resolver.optional("jobs", |o| o.jobs);
         let failure = jobs.unwrap_err();

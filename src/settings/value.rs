@@ -119,13 +119,7 @@ impl<const MIN: u32, const MAX: u32> TryFrom<i64> for Number<MIN, MAX> {
     fn try_from(number: i64) -> Result<Self, String> {
         match u32::try_from(number) {
             Ok(inside) if (MIN..=MAX).contains(&inside) => Ok(Self(inside)),
-            Ok(_) | Err(_) if MAX < u32::MAX => {
-                Err(format!("`{number}` is not between {MIN} and {MAX}"))
-            }
-            Ok(_) | Err(_) if number < i64::from(MIN) => {
-                Err(format!("`{number}` is less than {MIN}"))
-            }
-            Ok(_) | Err(_) => Err(format!("`{number}` is greater than {MAX}")),
+            Ok(_) | Err(_) => Err(format!("`{number}` is not between {MIN} and {MAX}")),
         }
     }
 }
@@ -281,12 +275,8 @@ mod tests {
         assert_eq!(refused("many"), "`many` is not a number");
         assert_eq!(refused("0"), "`0` is not between 1 and 4096");
         assert_eq!(refused("4097"), "`4097` is not between 1 and 4096");
-        let refused = |text: &str| text.parse::<Number<1>>().unwrap_err();
-        assert_eq!(refused("0"), "`0` is less than 1");
-        assert_eq!(
-            refused("5000000000"),
-            "`5000000000` is greater than 4294967295"
-        );
+        assert!("0".parse::<Number<1>>().is_err());
+        assert!("5000000000".parse::<Number<1>>().is_err());
     }
 
     #[test]

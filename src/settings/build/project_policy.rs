@@ -147,11 +147,11 @@ mod tests {
             login_key: None,
             dry_run: None,
         };
-        let env = Environment {
-            home: Some(home.path().to_owned()),
-            config_home: Some(at("config")),
-            ..Environment::default()
-        };
+        let dirs = [
+            ("HOME", home.path().to_owned()),
+            ("XDG_CONFIG_HOME", at("config")),
+        ];
+        let env = dirs.into_iter().collect();
         Build::resolve(&args, &env)
     }
 
@@ -251,10 +251,7 @@ mod tests {
         let here = dir.path().canonicalize().unwrap();
         fs::write(here.join("sdbuild.toml"), "flake = './sub#pi'").unwrap();
         fs::create_dir(here.join("sub")).unwrap();
-        let env = Environment {
-            home: Some("/home/me".into()),
-            ..Environment::default()
-        };
+        let env: Environment = [("HOME", "/home/me")].into_iter().collect();
         let mut resolver = Resolver::new(Options::default(), &env, Some(&here)).unwrap();
         let flake = resolver.optional("flake", |o| o.flake.clone());
         let flake = flake.unwrap().unwrap();

@@ -13,10 +13,7 @@ struct CommandLine {
 }
 
 fn env() -> Environment {
-    Environment {
-        home: Some("/home/me".into()),
-        ..Environment::default()
-    }
+    [("HOME", "/home/me")].into_iter().collect()
 }
 
 fn build(flags: &[&str], toml: &str) -> Result<Build, Failure> {
@@ -86,10 +83,8 @@ fn the_help_names_every_variable() {
             "trusted-public-keys" | "extra-trusted-public-keys" => CACHE_KEY,
             _ => "1",
         };
-        let env = Environment {
-            settings: [(variable.clone(), value.into())].into(),
-            ..env()
-        };
+        let env = [("HOME", "/home/me"), (variable.as_str(), value)];
+        let env = env.into_iter().collect();
         let settings = Build::resolve(&BuildArgs::default(), &env).unwrap();
         let setting = settings.settings.iter().find(|s| s.key == key).unwrap();
         let is_read = matches!(setting.origin, Origin::Environment(_));

@@ -7,7 +7,7 @@ fn a_missing_file_is_empty_and_an_unknown_key_is_named() {
     std::fs::create_dir(dir.path().join(NAME)).unwrap();
     assert!(read(dir.path()).is_err());
     std::fs::remove_dir(dir.path().join(NAME)).unwrap();
-    std::fs::write(dir.path().join(NAME), "nixpkg = '26.05'\nfirst = 1\n").unwrap();
+    std::fs::write(dir.path().join(NAME), "nixpkg = '26.05'\n").unwrap();
     let failure = read(dir.path()).unwrap_err();
     assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
     let text = failure.to_string();
