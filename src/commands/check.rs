@@ -100,8 +100,8 @@ fn object(checked: Option<&Checked>, failure: Option<&Failure>, key: Option<&str
         "errors": failure.map(failure_fields).unwrap_or_default(),
         "image": checked.map(|it| &it.image),
         "findings": findings.collect::<Vec<_>>(),
-        "lets_in": checked.map_or(&[][..], |it| &it.ways_in),
-        "looked_at": checked.map_or(&[][..], |it| &it.looked_at),
+        "lets_in": checked.map_or(&[][..], |it| it.ways_in.as_slice()),
+        "looked_at": checked.map_or(&[][..], |it| it.looked_at.as_slice()),
     })
 }
 
