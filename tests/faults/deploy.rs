@@ -153,6 +153,9 @@ impl Bench {
         bench.bytes = bench.network.state.bytes.load(SeqCst);
         bench.new = bench.board.running();
         assert_ne!(bench.old, bench.new);
+        bench.network.arm(u64::MAX, false);
+        run(&mut bench.deploy()).assert_exit_code(0).assert_stderr_contains(&["already"]);
+        eprintln!("nothing to do: {:?} from the first connection", bench.age());
         bench
     }
 
