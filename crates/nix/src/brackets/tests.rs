@@ -3,40 +3,40 @@ use super::*;
 #[test]
 fn what_is_not_closed_is_found_with_its_line() {
     for (text, found) in [
-        ("{\n/* a\n}", Imbalance::opened("/*", 2)),
-        ("{\n/*/ a\n}", Imbalance::opened("/*", 2)),
-        ("{\n x = ''a; };\n}", Imbalance::opened("''", 2)),
+        ("{\n/* a\n}", Imbalance::opened(("/*", 2))),
+        ("{\n/*/ a\n}", Imbalance::opened(("/*", 2))),
+        ("{\n x = ''a; };\n}", Imbalance::opened(("''", 2))),
         (
             "{ a = ''b'';\n c = ''d\n;\n e = ''\n f\n ''; }",
-            Imbalance::opened("''", 2),
+            Imbalance::opened(("''", 2)),
         ),
         (
             "{\n  a = {\n    b = 1;\n  c = 2;\n}\n",
-            Imbalance::opened("{", 2),
+            Imbalance::opened(("{", 2)),
         ),
         (
             "{ a = if b then ''c''\n else ''d'';\n e = ''f; }",
-            Imbalance::opened("''", 3),
+            Imbalance::opened(("''", 3)),
         ),
-        ("{ a = x/* b; }", Imbalance::opened("/*", 1)),
+        ("{ a = x/* b; }", Imbalance::opened(("/*", 1))),
         (
             "{ a = [ ''b'' c ];\n d = ''e; }",
-            Imbalance::opened("''", 2),
+            Imbalance::opened(("''", 2)),
         ),
-        ("{\n  a = \"x;\n}", Imbalance::opened("\"", 2)),
+        ("{\n  a = \"x;\n}", Imbalance::opened(("\"", 2))),
         (
             "{\n a = \"b ${c.d\";\n e = 1;\n}",
-            Imbalance::opened("${", 2),
+            Imbalance::opened(("${", 2)),
         ),
         (
             "{\n a = ''\n  b ${c.d\n '';\n e = 1;\n}",
-            Imbalance::opened("${", 3),
+            Imbalance::opened(("${", 3)),
         ),
-        ("{\n  a = \"x; }", Imbalance::opened("\"", 2)),
-        ("{\n  a = [ b;\n}", Imbalance::opened("[", 2)),
+        ("{\n  a = \"x; }", Imbalance::opened(("\"", 2))),
+        ("{\n  a = [ b;\n}", Imbalance::opened(("[", 2))),
         (
             "{ x, ... }:\n{\n  a = { b = 1;\n}",
-            Imbalance::opened("{", 3),
+            Imbalance::opened(("{", 3)),
         ),
         (
             "{\n  a = 1; }\n}",
@@ -46,7 +46,7 @@ fn what_is_not_closed_is_found_with_its_line() {
                 opens: false,
             },
         ),
-        ("{ a = \"${b\"; }", Imbalance::opened("${", 1)),
+        ("{ a = \"${b\"; }", Imbalance::opened(("${", 1))),
     ] {
         assert_eq!(imbalance(text), Some(found), "{text}");
     }
