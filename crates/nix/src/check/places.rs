@@ -6,7 +6,7 @@ use crate::attribute_path;
 use crate::cli_module::CliModule;
 use crate::layout::CONFIG_DIR;
 use crate::nix_definitions::{WrittenDefinition, definitions};
-use crate::source_files::SourceFiles;
+use crate::user_files::UserFiles;
 
 /// Sets of objects, each of which has a name: the definition of `users.users.ann` may be that of all her options.
 const OBJECTS: [&[&str]; 7] = [
@@ -37,8 +37,8 @@ pub struct OwnDefinitions {
 
 impl OwnDefinitions {
     /// The definitions in those of `files` that are imported, of which messages begin with `shown_dir`, and those in `cli_module`.
-    pub fn read(files: Option<&dyn SourceFiles>, shown_dir: &str, cli_module: &CliModule) -> Self {
-        let imported = files.map(<dyn SourceFiles>::imported).unwrap_or_default();
+    pub fn read(files: Option<&UserFiles>, shown_dir: &str, cli_module: &CliModule) -> Self {
+        let imported = files.map(UserFiles::imported).unwrap_or_default();
         let in_files = imported.into_iter().flat_map(|(file, text)| {
             let file = format!("{shown_dir}{}", file.display());
             let found = definitions(&text).into_iter();

@@ -40,7 +40,6 @@ fn pi() -> (tempfile::TempDir, UserFiles) {
 #[test]
 fn only_files_of_the_configuration_are_read() {
     let (_dir, files) = pi();
-    let files: &dyn SourceFiles = &files;
     assert_eq!(
         files.text("/build/config/wifi.nix").as_deref(),
         Some("wifi.nix")
@@ -168,7 +167,7 @@ fn imported(first: &str, files: &[(&str, &str)]) -> Vec<String> {
         fs::write(path, text).unwrap();
     }
     let all = UserFiles::new(dir.path()).beginning_with(first);
-    let found = (&all as &dyn SourceFiles).imported().into_iter();
+    let found = all.imported().into_iter();
     let mut names: Vec<String> = found.map(|(name, _)| name.display().to_string()).collect();
     names.sort();
     names
