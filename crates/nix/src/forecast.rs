@@ -75,21 +75,15 @@ impl Forecast {
         } = self.fetch;
         let fetch = match paths {
             0 => "nothing".to_owned(),
-            1 => format!(
-                "1 path, {} ({} unpacked)",
-                human_bytes(download),
-                human_bytes(unpacked)
-            ),
-            n => format!(
-                "{n} paths, {} ({} unpacked)",
-                human_bytes(download),
-                human_bytes(unpacked)
-            ),
+            n => {
+                let [download, unpacked] = [download, unpacked].map(human_bytes);
+                let paths = counted(n, "path", "paths");
+                format!("{paths}, {download} ({unpacked} unpacked)")
+            }
         };
         let build = match (self.build, self.emulate) {
             (0, _) => "nothing: the store has it".to_owned(),
-            (1, 0) => "1 derivation".to_owned(),
-            (n, 0) => format!("{n} derivations"),
+            (n, 0) => counted(n, "derivation", "derivations"),
             (1, _) => "1 derivation, under emulation".to_owned(),
             (n, emulated) => format!("{n} derivations, {emulated} of them under emulation"),
         };

@@ -1,7 +1,7 @@
 //! Where the user's files define the options of findings.
 
 use super::facts::ConfigFacts;
-use super::finding::{Change, Finding, OptionPath, Place, Replaced, Value, option_text};
+use super::finding::{Change, Finding, OptionPath, Place, Replaced, Value};
 use crate::attribute_path;
 use crate::cli_module::CliModule;
 use crate::layout::CONFIG_DIR;
@@ -113,14 +113,17 @@ impl OwnDefinitions {
 
     /// The flag that overrides the option of the files.
     fn overriding(&self, option: &[String]) -> Option<String> {
-        self.cli_module.overriding(&option_text(option))
+        self.cli_module.overriding(&attribute_path::text(option))
     }
 
     /// The place of the only definition that can give `option` its `value`.
     fn place(&self, option: &[String], value: Option<&str>) -> Option<Place> {
         let mut found = self.closest(option);
         let (file, definition) = found.next().filter(|_| found.next().is_none())?;
-        let is_overridden = self.cli_module.flag_of(&option_text(option)).is_some();
+        let is_overridden = self
+            .cli_module
+            .flag_of(&attribute_path::text(option))
+            .is_some();
         // A part of the option says nothing of the whole, unless that is an object.
         let is_part = !option.starts_with(&definition.path) && object_of(option) != Some(option);
         let both = definition.literal.as_deref().zip(value);
@@ -336,7 +339,7 @@ mod tests {
                 numbers,
             }) => Some((
                 place.line,
-                option_text(&member),
+                attribute_path::text(&member),
                 numbers.map(|all| all.len()),
             )),
             Some(Replaced::Flag(flag)) => Some((0, flag, None)),

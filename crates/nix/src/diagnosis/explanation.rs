@@ -228,8 +228,14 @@ fn locate(
             let place = place.as_ref().and_then(in_own_flake);
             (place, Row::FlakeForm.advice()).into()
         }
-        Cause::FlakeAttribute { name } => flakes::attribute(context, name).into(),
-        Cause::InputAttribute { name } => flakes::input_attribute(context, name).into(),
+        Cause::FlakeAttribute { name } => {
+            let known = ["description", "inputs", "outputs", "nixConfig"];
+            flakes::attribute(context, name, &known, Row::FlakeForm).into()
+        }
+        Cause::InputAttribute { name } => {
+            let known = ["url", "flake", "follows", "inputs", "type"];
+            flakes::attribute(context, name, &known, Row::InputUrl).into()
+        }
         Cause::InputUrl { url } => flakes::input_url(context, url).into(),
         Cause::WrongHash { specified, got } => {
             // Nix puts the algorithm in front of a hash that a file has without it.

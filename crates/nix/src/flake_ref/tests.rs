@@ -103,14 +103,6 @@ fn addresses_of_repositories_are_told_as_references() {
             "git+ssh://me@h.example:conf#pi",
             "is an SSH address as only git takes it; as a flake, write git+ssh://me@h.example/conf#pi",
         ),
-        (
-            "https://github.com/me/conf/blob/main/flake.nix",
-            "is a web page; as a flake, write github:me/conf/main",
-        ),
-        (
-            "https://github.com/me/conf/blob/main/a/b/flake.nix",
-            "github:me/conf/main?dir=a/b",
-        ),
     ] {
         let told = text.parse::<FlakeRef>().unwrap_err();
         assert!(told.ends_with(reference), "{told}");
