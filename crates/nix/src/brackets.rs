@@ -1,7 +1,7 @@
 //! Brackets and quotes that are not closed, found in the tokens of a file that Nix cannot parse.
 
 use rnix::SyntaxKind::{
-    TOKEN_ERROR, TOKEN_INTERPOL_END, TOKEN_INTERPOL_START, TOKEN_L_BRACE, TOKEN_L_BRACK,
+    self, TOKEN_ERROR, TOKEN_INTERPOL_END, TOKEN_INTERPOL_START, TOKEN_L_BRACE, TOKEN_L_BRACK,
     TOKEN_L_PAREN, TOKEN_R_BRACE, TOKEN_R_BRACK, TOKEN_R_PAREN, TOKEN_STRING_CONTENT,
     TOKEN_STRING_END, TOKEN_STRING_START,
 };
@@ -29,6 +29,21 @@ impl Imbalance {
 
 /// A bracket or quote that is open, and its line.
 type Open = (&'static str, u64);
+
+/// Tokens that open something, and what.
+const OPENING: [(SyntaxKind, &str); 4] = [
+    (TOKEN_INTERPOL_START, "${"),
+    (TOKEN_L_BRACE, "{"),
+    (TOKEN_L_BRACK, "["),
+    (TOKEN_L_PAREN, "("),
+];
+/// Tokens that close something, and their counterparts.
+const CLOSING: [(SyntaxKind, &str, &[&str]); 4] = [
+    (TOKEN_INTERPOL_END, "}", &["{", "${"]),
+    (TOKEN_R_BRACE, "}", &["{", "${"]),
+    (TOKEN_R_BRACK, "]", &["["]),
+    (TOKEN_R_PAREN, ")", &["("]),
+];
 
 struct Scanner<'a> {
     text: &'a str,
@@ -76,39 +91,38 @@ fn scan(text: &str) -> Result<Scanner<'_>, Imbalance> {
 }
 
 impl Scanner<'_> {
-    fn note(&mut self, kind: rnix::SyntaxKind, token: &str) -> Result<(), Imbalance> {
-        let last = self.open.last().copied();
-        let opened = match kind {
-            TOKEN_STRING_START => {
-                self.check_brace(token)?;
-                if token == "\"" { "\"" } else { "''" }
-            }
-            TOKEN_INTERPOL_START => "${",
-            TOKEN_L_BRACE => "{",
-            TOKEN_L_BRACK => "[",
-            TOKEN_L_PAREN => "(",
-            TOKEN_INTERPOL_END | TOKEN_R_BRACE => return self.close("}", &["{", "${"]),
-            TOKEN_R_BRACK => return self.close("]", &["["]),
-            TOKEN_R_PAREN => return self.close(")", &["("]),
-            TOKEN_STRING_CONTENT | TOKEN_ERROR | TOKEN_STRING_END => {
-                return match last {
-                    // Strings of more than one line are indented ones.
-                    Some(open @ ("\"", line)) if self.line > line || token.contains('\n') => {
-                        Err(Imbalance::opened(open))
-                    }
-                    Some(("\"" | "''", line)) if kind == TOKEN_STRING_END => {
-                        self.open.pop();
-                        self.note_end(token, line);
-                        Ok(())
-                    }
-                    _ if token.starts_with("/*") => Err(Imbalance::opened(("/*", self.line))),
-                    _ => Ok(()),
-                };
-            }
-            _ => return Ok(()),
+    fn note(&mut self, kind: SyntaxKind, token: &str) -> Result<(), Imbalance> {
+        let bracket = if kind == TOKEN_STRING_START {
+            self.check_brace(token)?;
+            Some(if token == "\"" { "\"" } else { "''" })
+        } else {
+            let opening = OPENING.iter().find(|(other, _)| *other == kind);
+            opening.map(|(_, bracket)| *bracket)
         };
-        self.open.push((opened, self.line));
-        Ok(())
+        if let Some(bracket) = bracket {
+            self.open.push((bracket, self.line));
+            return Ok(());
+        }
+        if let Some((_, bracket, counterparts)) = CLOSING.iter().find(|(other, ..)| *other == kind)
+        {
+            return self.close(bracket, counterparts);
+        }
+        let is_of_string = [TOKEN_STRING_CONTENT, TOKEN_STRING_END, TOKEN_ERROR].contains(&kind);
+        match self.open.last().copied().filter(|_| is_of_string) {
+            // Strings of more than one line are indented ones.
+            Some(open @ ("\"", line)) if self.line > line || token.contains('\n') => {
+                Err(Imbalance::opened(open))
+            }
+            Some(("\"" | "''", line)) if kind == TOKEN_STRING_END => {
+                self.open.pop();
+                self.note_end(token, line);
+                Ok(())
+            }
+            _ if kind == TOKEN_ERROR && token.starts_with("/*") => {
+                Err(Imbalance::opened(("/*", self.line)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is still open.

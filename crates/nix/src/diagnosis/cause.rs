@@ -240,88 +240,86 @@ macro_rules! first_of {
 /// The cause in a message of Nix, nixpkgs or `expressions/*.nix`.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn of_templates(error: &NixError) -> Option<Cause> {
-    use self::Impure as Outside;
-    use Cause::*;
     let summary = error.summary.as_str();
     let of_binfmt = || {
         let file = &error.position.as_ref()?.file;
         file.ends_with("/system/boot/binfmt.nix")
-            .then_some(EmulatesItself)
+            .then_some(Cause::EmulatesItself)
     };
-    let conflict = |option| Conflict {
+    let conflict = |option| Cause::Conflict {
         option,
         definitions: definitions(summary),
     };
     let named = |name: String| Some(name).filter(|name| is_name(name));
     first_of! { summary,
         // The form of a file.
-        "^syntax error, " [] Syntax;
-        "path has a trailing slash" [] Syntax;
-        "invalid UTF-8 byte" [] NotUtf8;
+        "^syntax error, " [] Cause::Syntax;
+        "path has a trailing slash" [] Cause::Syntax;
+        "invalid UTF-8 byte" [] Cause::NotUtf8;
         "^assertion '" [] of_binfmt();
-        "^attribute '{}' already defined at {}" [attribute first] position(&first).map(|first| DefinedTwice { attribute, first });
+        "^attribute '{}' already defined at {}" [attribute first] position(&first).map(|first| Cause::DefinedTwice { attribute, first });
         // Flakes, their inputs and locks.
-        "flake '{}' requires lock file changes" [flake] LockIncomplete { flake };
-        "is an indirect flake reference" [] IndirectInput;
-        "^path '//{}' does not exist" [_path] LocalInput;
-        "flake '{}' lacks attribute 'outputs'" [flake] NoOutputs { flake };
-        "^flake '{}' has an unsupported attribute '{}'" [_flake name] named(name).map(|name| FlakeAttribute { name });
-        "unexpected flake input attribute '{}'" [name] named(name).map(|name| InputAttribute { name });
-        "input '{}' is unsupported" [url] InputUrl { url };
-        "' in flake reference '{}'" [url] InputUrl { url };
-        "found circular import of flake 'path:'" [] InputUrl { url: String::new() };
-        "/flake.nix' must be an attribute set" [] FlakeForm { place: None };
-        "^expected {} but got {} at {}" [_wanted _found place] FlakeForm { place: position(&place) };
+        "flake '{}' requires lock file changes" [flake] Cause::LockIncomplete { flake };
+        "is an indirect flake reference" [] Cause::IndirectInput;
+        "^path '//{}' does not exist" [_path] Cause::LocalInput;
+        "flake '{}' lacks attribute 'outputs'" [flake] Cause::NoOutputs { flake };
+        "^flake '{}' has an unsupported attribute '{}'" [_flake name] named(name).map(|name| Cause::FlakeAttribute { name });
+        "unexpected flake input attribute '{}'" [name] named(name).map(|name| Cause::InputAttribute { name });
+        "input '{}' is unsupported" [url] Cause::InputUrl { url };
+        "' in flake reference '{}'" [url] Cause::InputUrl { url };
+        "found circular import of flake 'path:'" [] Cause::InputUrl { url: String::new() };
+        "/flake.nix' must be an attribute set" [] Cause::FlakeForm { place: None };
+        "^expected {} but got {} at {}" [_wanted _found place] Cause::FlakeForm { place: position(&place) };
         "" [] of_outputs(summary);
-        "cannot look up '<{}>'" [path] Impure(Outside::SearchPath(path));
-        "access to absolute path '{}'" [path] Impure(Outside::Path(path));
-        "the path '{}' can not be resolved in pure mode" [path] Impure(Outside::Path(path));
-        "^attribute 'currentSystem' missing" [] Impure(Outside::System);
-        "in pure evaluation mode, '{}' requires a 'sha256' argument" [name] named(name).map(Outside::Download).map(Impure);
-        "in pure eval" [] Impure(Outside::Other);
+        "cannot look up '<{}>'" [path] Cause::Impure(Impure::SearchPath(path));
+        "access to absolute path '{}'" [path] Cause::Impure(Impure::Path(path));
+        "the path '{}' can not be resolved in pure mode" [path] Cause::Impure(Impure::Path(path));
+        "^attribute 'currentSystem' missing" [] Cause::Impure(Impure::System);
+        "in pure evaluation mode, '{}' requires a 'sha256' argument" [name] named(name).map(|name| Cause::Impure(Impure::Download(name)));
+        "in pure eval" [] Cause::Impure(Impure::Other);
         // Definitions of options.
         "^A definition for option `{}' is not of type `{}'." [option wanted]
-            WrongType { option, wanted, definitions: definitions(summary) };
-        "an attribute set for the option\n`{}'" [option] NotASet { option };
-        "The option definition `{}'{}no longer has any effect" [option _files] OptionGone { option };
-        "^The option `{}' can no longer be used since it's been removed" [option] OptionGone { option };
+            Cause::WrongType { option, wanted, definitions: definitions(summary) };
+        "an attribute set for the option\n`{}'" [option] Cause::NotASet { option };
+        "The option definition `{}'{}no longer has any effect" [option _files] Cause::OptionGone { option };
+        "^The option `{}' can no longer be used since it's been removed" [option] Cause::OptionGone { option };
         "^The option `{}' does not exist" [option]
-            UnknownOption { option, suggestions: suggestions(summary), definitions: definitions(summary) };
+            Cause::UnknownOption { option, suggestions: suggestions(summary), definitions: definitions(summary) };
         "^The option `{}' has conflicting definition values" [option] conflict(option);
         "^The option `{}' is defined multiple times while it's expected to be unique" [option] conflict(option);
-        "^The option `{}' was accessed but has no value defined" [option] NoValue { option };
+        "^The option `{}' was accessed but has no value defined" [option] Cause::NoValue { option };
         // What makes the image.
-        "^the configuration makes no image: " [] NoImage;
-        "^the configuration is for " [] OtherSystem;
-        "'sdImage'{}missing" [_path] NoSdImage;
-        "'sdImage'{}not found" [_path] NoSdImage;
+        "^the configuration makes no image: " [] Cause::NoImage;
+        "^the configuration is for " [] Cause::OtherSystem;
+        "'sdImage'{}missing" [_path] Cause::NoSdImage;
+        "'sdImage'{}not found" [_path] Cause::NoSdImage;
         "the configuration has no image variant `{}'; it has: {}" [variant known]
-            NoVariant { variant, known: known.split(", ").map(str::to_owned).collect() };
-        "has no image variants (system.build.images)" [] NoVariants;
-        "image variant `{}' is made in a virtual machine with KVM" [variant] VariantNeedsKvm { variant };
-        "is required to build" [] WrongPlatform;
-        "required system or feature" [] WrongPlatform;
+            Cause::NoVariant { variant, known: known.split(", ").map(str::to_owned).collect() };
+        "has no image variants (system.build.images)" [] Cause::NoVariants;
+        "image variant `{}' is made in a virtual machine with KVM" [variant] Cause::VariantNeedsKvm { variant };
+        "is required to build" [] Cause::WrongPlatform;
+        "required system or feature" [] Cause::WrongPlatform;
         // Packages.
         "" [] of_package(summary);
         // Names, files and values.
-        "undefined variable '{}'" [name] UndefinedVariable { name };
+        "undefined variable '{}'" [name] Cause::UndefinedVariable { name };
         "function '{}' called with unexpected argument '{}'" [function argument]
-            named(argument).map(|argument| UnexpectedArgument { function, argument });
-        "^infinite recursion encountered" [] InfiniteRecursion { imports: module_argument(&error.text) };
+            named(argument).map(|argument| Cause::UnexpectedArgument { function, argument });
+        "^infinite recursion encountered" [] Cause::InfiniteRecursion { imports: module_argument(&error.text) };
         "attribute '{}' missing" [name] match module_argument(&error.text) {
-            Some((argument, module)) if argument == name => MissingArgument { argument, module },
-            _ => MissingAttribute { name, suggestions: suggestions(&error.text) },
+            Some((argument, module)) if argument == name => Cause::MissingArgument { argument, module },
+            _ => Cause::MissingAttribute { name, suggestions: suggestions(&error.text) },
         };
-        "file 'nixpkgs/{}' was not found in the Nix search path" [path] NotInNixpkgs { path };
-        "file '{}' was not found in the Nix search path" [path] NotInSearchPath { path };
+        "file 'nixpkgs/{}' was not found in the Nix search path" [path] Cause::NotInNixpkgs { path };
+        "file '{}' was not found in the Nix search path" [path] Cause::NotInSearchPath { path };
         "path '{}' does not exist" [path] of_path(path);
         "path '{}' is not tracked by Git" [path] of_path(path);
         "opening file '{}': No such file" [path] of_path(path);
         "getting status of '{}': " [path] of_path(path);
-        "something which is not a function but " [] NotAFunction;
-        "string '{}' doesn't represent an absolute path" [text] StringAsPath { text };
-        "^expected {} but found {}" [wanted found] WrongValue { wanted, found };
-        "^cannot coerce {} to {}" [found wanted] WrongValue { wanted, found };
+        "something which is not a function but " [] Cause::NotAFunction;
+        "string '{}' doesn't represent an absolute path" [text] Cause::StringAsPath { text };
+        "^expected {} but found {}" [wanted found] Cause::WrongValue { wanted, found };
+        "^cannot coerce {} to {}" [found wanted] Cause::WrongValue { wanted, found };
     }
     None
 }

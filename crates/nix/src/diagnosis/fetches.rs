@@ -41,6 +41,7 @@ pub(super) fn no_network_failure(
 }
 
 /// The failure of a download during evaluation; `None` when none failed, or the server is a binary cache.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of download")]
 pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
     // What a derivation downloads is part of the build.
     if findings.failed.is_some() {
@@ -85,15 +86,11 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     } else {
         format!("the configuration fetches {url} while it is evaluated, which failed: {details}")
     };
-    let line = format!("unable to download '{url}': {why}");
-    let known = known_errors(&line).next();
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
     let advice = if is_refused && context.is_flake {
         vec![Row::InputRefused.advice()]
     } else if is_refused {
         vec![Row::UrlNotFound.advice()]
-    } else if known == Some(KnownError::Certificate) {
-        vec![Row::Clock.advice()]
     } else if is_of_branch && !is_own && !is_lock {
         let lock = match overridden {
             Some((input, _)) => Row::LockOnce.saying(format!(
@@ -104,12 +101,13 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         };
         vec![Row::CheckNetwork.advice(), lock]
     } else {
-        let again = known == Some(KnownError::DownloadTimeout);
-        let again = again.then(|| Row::RunAgain.advice());
-        [Row::CheckAddress.advice()]
-            .into_iter()
-            .chain(again)
-            .collect()
+        let line = format!("unable to download '{url}': {why}");
+        let rows: &[Row] = match known_errors(&line).next() {
+            Some(KnownError::Certificate) => &[Row::Clock],
+            Some(KnownError::DownloadTimeout) => &[Row::CheckAddress, Row::RunAgain],
+            _ => &[Row::CheckAddress],
+        };
+        rows.iter().map(|row| row.advice()).collect()
     };
     let class = if is_refused {
         Class::Usage

@@ -265,6 +265,7 @@ pub(super) fn environment(text: impl Into<String>, rows: &[Row]) -> Failure {
 }
 
 /// The failure that the first of the `known` errors means; `None` when they are the build's own.
+#[expect(clippy::too_many_lines, reason = "one arm for each error")]
 pub(super) fn machine_failure(
     context: &ExitContext<'_>,
     findings: &Findings,
