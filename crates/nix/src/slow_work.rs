@@ -358,35 +358,23 @@ mod tests {
 
     #[test]
     fn only_compiling_derivations_are_expensive() {
-        for name in [
-            "linux-6.18.3",
-            "gcc-14.3.0",
-            "rustc-1.90.0",
-            "linux-6.19",
-            "linux-rpi-6.12.75-1+rpt1",
-            "linux-rpi-6.18.39-stable_20260724",
-            "linux-aarch64-unknown-linux-gnu-6.18.3",
-            "linux_rpi-bcm2712-6.12.47-stable_20250916",
-        ] {
-            assert!(is_expensive(name), "{name}");
+        let names = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        for name in names(
+            "linux-6.18.3 gcc-14.3.0 rustc-1.90.0 linux-6.19 linux-rpi-6.12.75-1+rpt1 linux-rpi-6.18.39-stable_20260724 \
+             linux-aarch64-unknown-linux-gnu-6.18.3 linux_rpi-bcm2712-6.12.47-stable_20250916",
+        ) {
+            assert!(is_expensive(&name), "{name}");
         }
-        for name in [
-            "linux-6.18.3-modules-shrunk",
-            "linux-6.18.7.tar.xz",
-            "gcc-15.2.0.tar.xz",
-            "gcc-15.patch",
-            "linux-config-aarch64-unknown-linux-gnu-6.18.37",
-            "linux-pam-aarch64-unknown-linux-gnu-1.7.1",
-            "linux-rpi-6.12.75-1+rpt1-modules",
-            "linux-6.12.75-1+rpt1",
-            "linux-6.12.107-1",
-            "linux-headers-6.16",
-            "gcc-wrapper-14.3.0",
-            "python3-3.13.1-env",
-            "linuxptp-4",
-            "linux-",
-        ] {
-            assert!(!is_expensive(name), "{name}");
+        for name in names(
+            "linux-6.18.3-modules-shrunk linux-6.18.7.tar.xz gcc-15.2.0.tar.xz gcc-15.patch linux-headers-6.16 linux- \
+             linux-config-aarch64-unknown-linux-gnu-6.18.37 linux-pam-aarch64-unknown-linux-gnu-1.7.1 linuxptp-4 \
+             linux-rpi-6.12.75-1+rpt1-modules linux-6.12.75-1+rpt1 linux-6.12.107-1 gcc-wrapper-14.3.0 python3-3.13.1-env",
+        ) {
+            assert!(!is_expensive(&name), "{name}");
         }
     }
 
@@ -407,27 +395,6 @@ mod tests {
             "linux_rpi-bcm2711-6.6.74-1.20250127",
             &format!("{VENDOR_CACHE}/")
         ));
-    }
-
-    #[test]
-    fn a_cache_that_may_have_the_kernel_is_offered() {
-        let names = ["linux_rpi-bcm2712-6.12.47-stable_20250916".to_owned()];
-        let warning = |used: &str, is_answered| {
-            let caches = [used.to_owned()];
-            let of = Compilation {
-                caches: &caches,
-                is_answered,
-                ..Compilation::default()
-            };
-            compile_warning(&names, &of)
-        };
-        let offered = warning("https://cache.nixos.org", true);
-        assert!(offered.contains(&format!("--extra-substituters {VENDOR_CACHE}")));
-        assert!(offered.contains(&names[0]) && !offered.contains("emulation"));
-        assert!(!warning(VENDOR_CACHE, true).contains("--extra-substituters"));
-        let silent = warning("https://cache.nixos.org", false);
-        assert!(silent.starts_with("no binary cache answered"), "{silent}");
-        assert!(!silent.contains("--extra-substituters"), "{silent}");
     }
 
     #[test]
