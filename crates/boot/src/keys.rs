@@ -12,7 +12,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
 use crate::request::BootRequest;
-use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::plain_file;
@@ -118,19 +117,6 @@ fn keys_of_agent(path: &OsStr) -> Option<String> {
     Some(String::from_utf8_lossy(&output.ok()?.stdout).into_owned())
 }
 
-/// The private keys in the home directory `home` that [`keys_for`] finds.
-pub(super) async fn keys_at(
-    home: &Path,
-    authorized: String,
-    path: &OsStr,
-    cancel: &Cancel,
-) -> Result<Vec<PathBuf>, Failure> {
-    let (dir, path) = (home.join(".ssh"), path.to_owned());
-    let look = tokio::task::spawn_blocking(move || keys_for(&authorized, &dir, &path));
-    let looked = cancel.race(look).await?;
-    looked.or_internal("look for your keys")?
-}
-
 /// The private keys in `dir` (`~/.ssh`) whose public halves are in `authorized`, the image's list. Empty if there are none:
 /// then ssh tries the keys that it finds itself. A failure if none of them can be used, with the
 /// reason of the first.
@@ -230,8 +216,10 @@ pub(super) async fn complete(
     if let Some(home) = home {
         let of_image = lists.get(&login.user).cloned();
         let accepted: Vec<String> = of_image.into_iter().chain([of_seed]).collect();
-        let (path, cancel) = (&request.path, &context.cancel);
-        *keys = keys_at(home, accepted.join("\n"), path, cancel).await?;
+        let (dir, path) = (home.join(".ssh"), request.path.clone());
+        let look = tokio::task::spawn_blocking(move || keys_for(&accepted.join("\n"), &dir, &path));
+        let looked = context.cancel.race(look).await?;
+        *keys = looked.or_internal("look for your keys")??;
     }
     Ok(())
 }

@@ -9,9 +9,7 @@ use futures_util::StreamExt as _;
 
 use crate::container::{ContainerQemu, Keyboard};
 use crate::diagnosis::is_halted;
-
 use crate::process::{KVM_WARNING, KvmWatch, QemuOutput, QemuProcess, kvm_failure};
-use crate::qemu::{PLUG_NETWORK, UNPLUG_NETWORK};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Failure, Leftover, OrFail as _};
@@ -151,18 +149,9 @@ impl RunningMachine {
         }
     }
 
-    /// Plugs a network adapter into a board's USB port, by QEMU's monitor.
-    pub(super) async fn plug_network(&mut self) -> Result<(), Failure> {
-        self.type_in_monitor(&[PLUG_NETWORK]).await
-    }
-
-    /// Takes the network adapter out and plugs it in again: Linux looks at it anew.
-    pub(super) async fn replug_network(&mut self) -> Result<(), Failure> {
-        self.type_in_monitor(&[UNPLUG_NETWORK, PLUG_NETWORK]).await
-    }
-
-    async fn type_in_monitor(&mut self, commands: &[&str]) -> Result<(), Failure> {
-        const PLUG_OPERATION: &str = "plug in the machine's network adapter";
+    /// Types `commands` in QEMU's monitor.
+    pub(super) async fn type_in_monitor(&mut self, commands: &[&str]) -> Result<(), Failure> {
+        const OPERATION: &str = "plug in the machine's network adapter";
         let lines = commands.join("\n");
         // Ctrl-A C leads from the last serial port to the monitor, which is the first on the console.
         let keys = format!("\x01c{lines}\n\x01c");
@@ -170,7 +159,7 @@ impl RunningMachine {
             Backend::Process(process) => process
                 .type_keys(keys.as_bytes())
                 .await
-                .or_environment(PLUG_OPERATION),
+                .or_environment(OPERATION),
             Backend::Container(container) => {
                 let mut connected = container.keyboard().connect().await?;
                 connected.input.write(keys.as_bytes()).await?;

@@ -84,22 +84,6 @@ impl QemuProcess {
         }
     }
 
-    /// The same with the command that starts it without KVM.
-    #[cfg(test)]
-    pub(super) fn with_fallback(self, without_kvm: Command) -> Self {
-        Self {
-            without_kvm: Some(without_kvm),
-            ..self
-        }
-    }
-
-    /// Starts `command` with `stdin`, and reads its output.
-    #[cfg(test)]
-    pub(super) fn piped(command: &mut Command, stdin: Stdio) -> io::Result<Self> {
-        let command = command.stdin(stdin);
-        Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
-    }
-
     fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
         Ok(Self {

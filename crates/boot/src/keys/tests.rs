@@ -11,6 +11,30 @@ use super::*;
 
 pub(crate) const PATH: &str = "/usr/bin:/bin:/run/current-system/sw/bin";
 
+impl BootRequest {
+    /// An aarch64 machine and files that do not exist.
+    pub(crate) fn example() -> Self {
+        let system = sdbuild_core::system::System::Aarch64Linux;
+        let board = sdbuild_image::board::generic_machine(system);
+        Self {
+            scratch: "/nowhere".into(),
+            board,
+            model: board.qemu.as_ref().unwrap(),
+            firmware: None,
+            method: crate::request::BootMethod::Firmware,
+            kvm: true,
+            memory_mib: 1024,
+            port: None,
+            ssh_port: crate::request::DEFAULT_SSH_PORT,
+            home: None,
+            path: "/nowhere".into(),
+            seed: None,
+            login: None,
+            prompt: None,
+        }
+    }
+}
+
 /// A directory with a new key pair `name`, `name.pub`; `None` without OpenSSH.
 pub(crate) fn pair(dir: &Path, name: &str, passphrase: &str) -> Option<(PathBuf, String)> {
     let program = find_program("ssh-keygen", OsStr::new(PATH))?;
