@@ -61,7 +61,7 @@ impl SingleRun {
         let (engine, image) = (&self.engine, &self.image);
         let kind = HandlerKind::Registered;
         let probed = probe(engine, image, kind, &self.run, &self.cancel).await;
-        probed.map_err(Refused::into_failure)
+        probed.map_err(|refused| refused.failure)
     }
 
     pub fn handler(&self) -> String {

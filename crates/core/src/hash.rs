@@ -5,7 +5,7 @@
 
 use std::borrow::BorrowMut;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
@@ -105,16 +105,9 @@ impl Hasher {
     }
 
     /// Appends everything that is left in `reader`.
-    pub fn read_to_end(&mut self, mut reader: impl Read) -> io::Result<()> {
-        let mut buffer = vec![0; READ_BUFFER];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(n) => self.update(buffer.get(..n).unwrap_or(&buffer)),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+    pub fn read_to_end(&mut self, reader: impl Read) -> io::Result<()> {
+        let mut reader = BufReader::with_capacity(READ_BUFFER, reader);
+        io::copy(&mut reader, self).map(drop)
     }
 
     /// How many bytes were appended.
