@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 
 use crate::container::{ContainerQemu, Keyboard};
 use crate::diagnosis::is_halted;
-use crate::process::{KVM_WARNING, KvmWatch, QemuOutput, QemuProcess, kvm_failure};
+use crate::process::{KVM_WARNING, QemuOutput, QemuProcess, kvm_failure, reports_kvm_failure};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Failure, Leftover, OrFail as _};
@@ -36,7 +36,6 @@ pub(super) struct RunningMachine {
     /// The port on 127.0.0.1 that leads to its SSH.
     pub(super) ssh_port: Option<u16>,
     stderr: Vec<u8>,
-    kvm: KvmWatch,
     /// Whether KVM failed, and QEMU was ended because of that.
     kvm_failed: bool,
     /// Whether a machine whose KVM fails starts again.
@@ -74,7 +73,6 @@ impl RunningMachine {
             backend,
             ssh_port,
             stderr: Vec::new(),
-            kvm: KvmWatch::default(),
             kvm_failed: false,
             restarts: true,
             console: Console::default(),
@@ -116,7 +114,7 @@ impl RunningMachine {
             return Ok(());
         };
         process.show_stderr(bytes);
-        if !process.uses_kvm() || !self.kvm.sees_failure(bytes) || self.kvm_failed {
+        if self.kvm_failed || !process.uses_kvm() || !reports_kvm_failure(&self.stderr) {
             return Ok(());
         }
         if !self.restarts {
