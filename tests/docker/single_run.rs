@@ -8,7 +8,7 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::Failure;
 use sdbuild_engine::binfmt::{
-    HandlerKind, HandlerName, Lease, Refused, Registrar, RegistrarImage, RegistrarOptions, probe,
+    HandlerKind, HandlerName, Lease, Registrar, RegistrarImage, RegistrarOptions, probe,
 };
 use sdbuild_engine::{Engine, Role, RunId};
 

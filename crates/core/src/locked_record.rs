@@ -181,14 +181,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("record");
         let record = open(&path).unwrap();
-        assert!(has_name(&record.lock, &path));
+        assert!(plain_file::is_at(&record.lock, &path));
         // Its owner removes it between the moments when another process opens and locks it; a third one makes it anew.
         let opened = File::open(&path).unwrap();
         record.remove().unwrap();
-        assert!(!has_name(&opened, &path));
+        assert!(!plain_file::is_at(&opened, &path));
         let _third = open(&path).unwrap();
         opened.try_lock().unwrap();
-        assert!(!has_name(&opened, &path));
+        assert!(!plain_file::is_at(&opened, &path));
         let taken = LockedRecord::create(&path, &1).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
     }

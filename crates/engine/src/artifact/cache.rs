@@ -73,8 +73,10 @@ impl Cache {
     }
 
     fn of(root: PathBuf, in_use: File) -> Self {
-        let _in_use = Arc::new(in_use);
-        Self { root, _in_use }
+        Self {
+            root,
+            _in_use: Arc::new(in_use),
+        }
     }
 
     /// How many bytes of `pin` are still to be downloaded. Looks at lengths only, not at content.

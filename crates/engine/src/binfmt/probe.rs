@@ -107,7 +107,7 @@ impl Probed {
         } else if text.to_lowercase().contains("exec format error") {
             self.no_handler(&text)
         } else {
-            Refused::from(error.into())
+            Failure::from(error).into()
         }
     }
 
