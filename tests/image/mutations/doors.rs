@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sdbuild::settings::{Build, BuildArgs, ConfigArgs, Environment};
+use sdbuild::settings::{Build, BuildArgs, ConfigArgs};
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::plain_tar::plain_entries;
 use sdbuild_core::redact::{hide_private_keys, redacted};
@@ -179,7 +179,7 @@ fn settings_of_a_project_are_read_to_an_end() {
             config: ConfigArgs { config: Some(dir.join("sd-card.nix")), ..ConfigArgs::default() },
             ..BuildArgs::default()
         };
-        let env = Environment { home: Some(dir.to_owned()), ..Environment::default() };
+        let env = [("HOME", dir)].into_iter().collect();
         drop(Build::resolve(&args, &env));
     });
 }
