@@ -273,6 +273,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn only_sound_reports_of_the_entry_are_understood() {
         let derivation = format!("/nix/store/{}-card.img.drv", "a".repeat(32));
         let key = Sha256Hash::of(b"inputs");
