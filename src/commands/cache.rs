@@ -10,11 +10,11 @@ use crate::settings;
 use crate::settings::Environment;
 use sdbuild_build::cache_key::CacheKey;
 use sdbuild_build::{CacheExport, Destination, Exported};
+use sdbuild_core::atomic_file;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::plain_file;
-use sdbuild_core::secret_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_image::image_name::Sidecar;
@@ -143,7 +143,7 @@ fn read_or_make(path: &Path, context: &Context) -> Result<CacheKey, Failure> {
     }
     let key = CacheKey::generate()?;
     let shown = path.display();
-    secret_file::create(path, &format!("{}\n", key.secret()))
+    atomic_file::create_secret(path, &format!("{}\n", key.secret()))
         .or_environment(format!("create the key {shown}"))?;
     context
         .events

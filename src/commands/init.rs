@@ -7,7 +7,7 @@ mod questions;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::commands::Session;
 use crate::settings;
@@ -20,7 +20,7 @@ use ci::Workflow;
 use questions::{Prompter, choose_keys, values};
 use sdbuild_build::flake::LOCK;
 use sdbuild_build::lock;
-use sdbuild_core::atomic_file::CompleteFile;
+use sdbuild_core::atomic_file;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::host_name;
@@ -283,11 +283,9 @@ async fn fill_placeholder(
         )));
     }
     let operation = format!("put your key into {}", path.display());
-    let dir = path.parent().unwrap_or(Path::new("/"));
     let text = template::with_keys(&text, &keys);
     let owner = Some((found.uid(), found.gid()));
-    CompleteFile::write(dir, &text, found.mode() & 0o7777, owner)
-        .and_then(|file| file.replace(path))
+    atomic_file::replace_owned(path, &text, found.mode() & 0o7777, owner)
         .or_environment(&operation)?;
     let events = &asker.session.context.events;
     for key in &keys {

@@ -14,13 +14,13 @@ use crate::template::{PublicKey, TemplateName, TemplateValues};
 use sdbuild_boot::Reached;
 use sdbuild_build::Common;
 use sdbuild_build::output::Image;
+use sdbuild_core::atomic_file;
 use sdbuild_core::compression::{Compression, CompressionOptions};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::new_ssh_key::KeyPair;
 use sdbuild_core::scratch_dir::ScratchDir;
-use sdbuild_core::secret_file;
 use sdbuild_core::system::System;
 use sdbuild_image::board::generic_machine;
 use sdbuild_nix::configuration_file::CONFIG_NAME;
@@ -142,7 +142,7 @@ impl TryWorkspace {
             (&workspace.key, &pair.private),
             (&workspace.config, &template::render(&values)),
         ] {
-            secret_file::create(path, text).or_usage(format!("write {}", path.display()))?;
+            atomic_file::create_secret(path, text).or_usage(format!("write {}", path.display()))?;
         }
         if own_nixpkgs.is_none() {
             let nixpkgs = &workspace.nixpkgs;
