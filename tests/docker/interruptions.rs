@@ -1,6 +1,6 @@
 //! However a build is interrupted, it releases everything.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -79,6 +79,40 @@ fn interrupt_in_any_phase_releases_everything() {
         );
         runs.assert_no_objects();
     }
+}
+
+/// A flood in the log keeps nothing from acting on a signal: a build with one ends within a second of the time that another takes.
+#[test]
+fn a_build_that_floods_its_log_ends_at_once() {
+    const KEYS: &str =
+        "    keys() { yes -- '-----BEGIN PRIVATE KEY-----' | head -n 150000 | tr -d '\\n'; }\n";
+    needs!(engine_ready());
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let mut ending = |flood: &str| {
+        let script = format!("{KEYS}    echo the flood begins\n{flood}");
+        user.write("sd-card.nix", &product(&fresh(&script)));
+        let mut running = Running::start(&mut user.build(&["-v"]));
+        running.wait_for("the flood begins");
+        std::thread::sleep(Duration::from_secs(3));
+        let begun = Instant::now();
+        running.signal(Signal::SIGINT);
+        let outcome = running.finish();
+        assert_eq!(outcome.signal, Some(Signal::SIGINT as i32), "{flood}");
+        begun.elapsed()
+    };
+    let quiet = ending("    sleep 600");
+    for flood in [
+        "    while :; do keys; echo; done",
+        "    while :; do keys; echo; done >/proc/1/fd/2",
+        "    while :; do printf '@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"'; keys; printf '\"}\\n'; done >/proc/1/fd/2",
+        "    tr '\\0' x </dev/zero >/proc/1/fd/2",
+    ] {
+        let took = ending(flood);
+        eprintln!("{took:.1?}, {quiet:.1?} without a flood: {flood}");
+        assert!(took < quiet + Duration::from_secs(1), "{took:?}, {quiet:?}: {flood}");
+    }
+    runs.assert_nothing_left();
 }
 
 #[test]
