@@ -11,9 +11,9 @@ use crate::support::*;
 /// The firmware partition in the miniature image, in the syntax of mtools.
 const FIRMWARE: &str = "@@8M";
 
-/// Builds the miniature image in the shape of a Raspberry Pi's, with further parameters of the kernel; returns its path and the
-/// private key that it accepts.
-fn image(user: &TestUser, parameters: &str) -> (PathBuf, PathBuf) {
+/// Builds the miniature image in the shape of a Raspberry Pi's, with further parameters of the kernel and `--glue`; returns its
+/// path and the private key that it accepts.
+fn image(user: &TestUser, parameters: &str, glue: &str) -> (PathBuf, PathBuf) {
     let (private, public) = key(user);
     let keys = format!("  users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];");
     let pi = format!(
@@ -21,7 +21,7 @@ fn image(user: &TestUser, parameters: &str) -> (PathBuf, PathBuf) {
          boot.kernelParams = [ {parameters} ];"
     );
     let image = user
-        .build_of(&configuration(&format!("{keys}\n{pi}")), &["--compress", "none"])
+        .build_of(&configuration(&format!("{keys}\n{pi}")), &["--compress", "none", "--glue", glue])
         .assert_exit_code(0)
         .image();
     (image, private)
@@ -63,8 +63,8 @@ fn a_build_for_a_board_says_what_the_image_lacks() {
 fn a_card_with_the_module_of_nixos_hardware_starts() {
     needs!(engine_ready());
     let user = TestUser::new();
-    // Its packages are in the store then: a flake has no variable with the mirror.
-    let (_, key) = image(&user, "");
+    // Its packages, also those that its emulated steps use, are in the store then: a flake has no variable with the mirror.
+    let (_, key) = image(&user, "", "emulated");
     let public = fs::read_to_string(key.with_extension("pub")).unwrap();
     let public = public.trim();
     let card = configuration(&format!(
@@ -115,7 +115,7 @@ fn a_card_with_the_module_of_nixos_hardware_starts() {
 fn raspberry_pi_boots_on_its_model() {
     needs!(engine_ready(), boot_available(), tools_available(&["mdel"]));
     let user = TestUser::new();
-    let (image, key) = image(&user, "");
+    let (image, key) = image(&user, "", "auto");
     let before = fs::read(&image).unwrap();
     let firmware = ["bootcode.bin", "start.elf", "fixup.dat"];
     assert_eq!(judged(&user, &image)["rpi3"], serde_json::json!(firmware));
@@ -150,7 +150,7 @@ fn raspberry_pi_4_boots_on_its_model() {
     // The first serial port is for Bluetooth. QEMU takes the upper byte of the second one's divisor, which is 2 at 115200 baud, for the
     // interrupts that are enabled: one that never ends, and stops the processor that it comes to.
     let parameters = "\"console=ttyS1,57600n8\" \"earlycon=pl011,mmio32,0xfe201000\"";
-    let (image, _) = image(&user, parameters);
+    let (image, _) = image(&user, parameters, "auto");
     let before = fs::read(&image).unwrap();
     let path = image.to_str().unwrap();
     let words = ["--until-login", "--emulator", "container"];

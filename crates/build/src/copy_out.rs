@@ -233,38 +233,42 @@ pub(super) fn provenance(
 
 /// Tells one configuration, host, system and format from others without naming its path.
 pub(super) fn configuration_id(plan: &Plan) -> String {
-    id_of(&plan.source.source.identity().to_string_lossy(), plan)
+    let host = plan.request.source.host_name.as_deref();
+    id_of(&plan.source.source.identity().to_string_lossy(), host, plan)
 }
 
-/// The same as manifests have it: `ID`, or `ID-NAME` for a configuration of a flake that was named (see `output::earlier`).
+/// The owner of an image as manifests have it: `ID-NAME-HOST`, with the name of a flake's configuration and the host name where the
+/// command line or the settings have them (see `output::earlier`).
 fn image_owner(plan: &Plan) -> String {
-    let Source::Flake(flake) = &plan.source.source else {
-        return configuration_id(plan);
+    let (place, name) = match &plan.source.source {
+        Source::Flake(flake) => (flake.place(), flake.configuration_name()),
+        other => (other.identity().to_string_lossy().into_owned(), None),
     };
-    let id = id_of(&flake.place(), plan);
-    let Some(name) = flake.configuration_name() else {
-        return id;
-    };
-    let mut hash = Sha256Hash::of(name.as_bytes()).to_string();
-    hash.truncate(ID_CHARS);
-    format!("{id}-{hash}")
+    let part = |text: Option<&str>| text.map(short_hash).unwrap_or_default();
+    let host = plan.request.source.host_name.as_deref();
+    let id = id_of(&place, None, plan);
+    format!("{id}-{}-{}", part(name.as_deref()), part(host))
 }
 
-/// A hash of `source`, host name, system and format. It also has the identity of this machine in it, so that it cannot be guessed.
-fn id_of(source: &str, plan: &Plan) -> String {
-    let request = &plan.request;
+/// A hash of `source`, `host`, system and format. It also has the identity of this machine in it, so that it cannot be guessed.
+fn id_of(source: &str, host: Option<&str>, plan: &Plan) -> String {
+    let target = &plan.request.target;
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
     let text = [
         machine.unwrap_or_default().trim(),
         source,
-        request.source.host_name.as_deref().unwrap_or_default(),
-        &request.target.system.to_string(),
-        &request.target.format.to_string(),
+        host.unwrap_or_default(),
+        &target.system.to_string(),
+        &target.format.to_string(),
     ]
     .join("\0");
-    let mut id = Sha256Hash::of(text.as_bytes()).to_string();
-    id.truncate(ID_CHARS);
-    id
+    short_hash(&text)
+}
+
+fn short_hash(text: &str) -> String {
+    let mut hash = Sha256Hash::of(text.as_bytes()).to_string();
+    hash.truncate(ID_CHARS);
+    hash
 }
 
 pub(super) fn container_image(definition: &Definition) -> ContainerImage {

@@ -203,15 +203,13 @@ pub fn older_images(new: &Image) -> Vec<(String, u64)> {
     others.collect()
 }
 
-/// Whether both ids of manifests are of one configuration. One without a name is the only one of its source, so it is the one with a
-/// name.
+/// Whether both ids of manifests (`ID-NAME-HOST`) are of one configuration. One without a name is the only one of its source, so it is
+/// the one with a name; one without a host name was built with the name that the configuration gives.
 fn is_one_owner(one: &str, other: &str) -> bool {
-    fn parts(id: &str) -> (&str, &str) {
-        id.split_once('-').unwrap_or((id, ""))
-    }
-    let ((source, name), (other_source, other_name)) = (parts(one), parts(other));
-    let is_one_name = name.is_empty() || other_name.is_empty() || name == other_name;
-    !source.is_empty() && source == other_source && is_one_name
+    let (mut one, mut other) = (one.split('-'), other.split('-'));
+    let is_one_source = one.next().filter(|id| !id.is_empty()) == other.next();
+    let mut rest = one.zip(other);
+    is_one_source && rest.all(|(one, other)| one.is_empty() || other.is_empty() || one == other)
 }
 
 /// Bytes of a sidecar that are read. The longest are block maps, with some 70 bytes for each range of an image.

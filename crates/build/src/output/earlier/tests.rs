@@ -179,8 +179,11 @@ fn image_that_was_changed_is_another_one() {
 }
 
 #[test]
-fn the_only_configuration_of_a_flake_need_not_be_named() {
+fn an_owner_is_the_same_with_and_without_names() {
     for (one, other, expected) in [
+        ("a--", "a-pi-kitchen", true),
+        ("a-pi-", "a--kitchen", true),
+        ("a--kitchen", "a--attic", false),
         ("a", "a", true),
         ("a", "a-pi", true),
         ("a-pi", "a-pi", true),
