@@ -89,7 +89,7 @@ fn a_build_that_floods_its_log_ends_at_once() {
     needs!(engine_ready());
     let user = TestUser::new();
     let runs = user.track_runs();
-    let mut ending = |flood: &str| {
+    let ending = |flood: &str| {
         let script = format!("{KEYS}    echo the flood begins\n{flood}");
         user.write("sd-card.nix", &product(&fresh(&script)));
         let mut running = Running::start(&mut user.build(&["-v"]));

@@ -5,11 +5,12 @@ use sdbuild_core::compression::Compression;
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::plain_tar::plain_entries;
 use sdbuild_core::redact::{hide_private_keys, redacted};
-use sdbuild_image::ImageFacts;
+
 use sdbuild_image::blockmap::BlockMap;
 use sdbuild_image::board::BOARDS;
 use sdbuild_image::seed::{Seed, SeedPaths};
 use sdbuild_image::sidecars::{compare_checksum, compare_manifest};
+use sdbuild_image::{ImageFacts, ineffective_overlays};
 use sdbuild_nix::flake_lock::{Lock, lock_changes, problem};
 use sdbuild_nix::log::{Log, clean};
 use sdbuild_nix::reports::{EntryReport, flake_report, image_choice};
@@ -220,8 +221,15 @@ fn what_boot_loaders_read_is_read_to_an_end() {
         "default a.conf\noptions init=/nix/store/a/init root=LABEL=x\n",
     ];
     enter(&examples.map(str::as_bytes), |dir, bytes| {
-        let path = dir.join("a.img");
-        fs::write(&path, volume.with(bytes)).unwrap();
+        let (path, image) = (dir.join("a.img"), volume.with(bytes));
+        fs::write(&path, &image).unwrap();
+        let layout = Layout::read(&section(image)).unwrap();
+        drop(BootReport::find(&layout.volumes));
+        drop(ineffective_overlays(&text(bytes), board.0.raspberry_pi().unwrap()));
+        // All that the firmware of a board reads takes ten times as long.
+        if bytes.len() % 10 > 0 && !examples.contains(&text(bytes).as_str()) {
+            return;
+        }
         let file = fs::File::open(path).unwrap();
         let start = sdbuild_image::pi_start(file, board.0, dir, &Cancel::new());
         assert!(start.is_ok() || !examples.contains(&text(bytes).as_str()));
