@@ -5,7 +5,6 @@
 
 mod args;
 mod deploy;
-mod examples;
 mod help;
 #[cfg(feature = "cloud")]
 mod publish;
@@ -19,11 +18,11 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
 pub use args::{
-    Boards, CacheCommand, CacheExport, Check, Clean, CompletionShell, Completions, Doctor, Formats,
-    Lock, Man, Seed, Settings, Shell, Status, Try,
+    Boards, CacheCommand, CacheExport, Check, Clean, Completions, Doctor, Formats, Lock, Man, Seed,
+    Settings, Shell, Status, Try,
 };
 pub use deploy::{Deploy, DeployTarget};
-pub use examples::{Ending, ending_of};
+pub use help::ending_of;
 #[cfg(feature = "cloud")]
 pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
 
@@ -49,7 +48,7 @@ impl Cli {
     pub fn from_process(columns: usize, home: Option<&Path>) -> Result<Self, clap::Error> {
         let command = Self::command_with_help_in(columns);
         let mut command = help::with_home(command, home);
-        let matches = command.try_get_matches_from_mut(without_help_of_help(std::env::args_os()));
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
         let mut matches = matches.map_err(|error| {
             let words = std::env::args_os().skip(1);
             let words: Vec<_> = words
@@ -63,41 +62,12 @@ impl Cli {
 
     /// The command whose help is in lines of `columns` columns.
     fn command_with_help_in(columns: usize) -> clap::Command {
-        // In the lines of what follows, whatever clap finds out itself.
-        let command = with_negative_numbers(Self::command()).term_width(columns);
-        let command = help::with_endings_in(command, columns);
-        let root = help::in_help_of(command, columns);
+        let command = help::with_endings(Self::command().term_width(columns));
+        let root = help::with_groups(command);
         let long = root.get_after_help().map(ToString::to_string);
         let long = format!("{}\n\n{}", long.unwrap_or_default(), last_notes());
         root.after_help(AFTER_SHORT_HELP).after_long_help(long)
     }
-}
-
-/// `words`, where `sdbuild help --help` is `sdbuild help`: clap takes a flag behind `help` for a command.
-fn without_help_of_help(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut words: Vec<OsString> = words.collect();
-    if words.get(1).is_some_and(|word| word == "help") {
-        words.retain(|word| word != "--help" && word != "-h");
-    }
-    words
-}
-
-/// `command` whose numbers may be negative, with those of its subcommands: `--jobs -1` is a number that is too small, and not a
-/// flag `-1`.
-fn with_negative_numbers(command: clap::Command) -> clap::Command {
-    let numbers = ["N", "MIB", "SECONDS", "DAYS"];
-    let number = |arg: clap::Arg| {
-        let mut names = arg.get_value_names().unwrap_or_default().iter();
-        let is_number = names.any(|name| numbers.contains(&name.as_str()));
-        if is_number {
-            arg.allow_negative_numbers(true)
-        } else {
-            arg
-        }
-    };
-    command
-        .mut_args(number)
-        .mut_subcommands(with_negative_numbers)
 }
 
 const AFTER_SHORT_HELP: &str =

@@ -7,6 +7,7 @@ pub mod template;
 pub mod ui;
 
 use cli::{Cli, Command};
+use commands::Session;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Class, Failure};
@@ -19,12 +20,14 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         cancel: cancel.clone(),
         events: ui.events(),
     };
-    for sentence in env.not_read() {
-        context.events.warn(sentence);
-    }
+    let session = Session {
+        env: &env,
+        ui: &ui,
+        context: &context,
+    };
     let outcome = match &cli.command {
-        None => commands::next_step::run(&env, &ui),
-        Some(command) => Box::pin(run_command(command, &env, &ui, &context)).await,
+        None => commands::next_step::run(session),
+        Some(command) => Box::pin(run_command(command, session)).await,
     };
     ui.close();
     if matches!(&outcome, Err(failure) if failure.class == Class::Interrupted) {
@@ -33,28 +36,24 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
     outcome
 }
 
-async fn run_command(
-    command: &Command,
-    env: &settings::Environment,
-    ui: &ui::Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+async fn run_command(command: &Command, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
     match command {
-        Command::Build(args) => Box::pin(commands::build::run(args, env, ui, context)).await,
+        Command::Build(args) => Box::pin(commands::build::run(args, session)).await,
         Command::Deploy(args) => Box::pin(commands::deploy::run(args, env, ui, context)).await,
-        Command::Inspect(args) => Box::pin(commands::inspect::run(args, env, ui, context)).await,
+        Command::Inspect(args) => Box::pin(commands::inspect::run(args, session)).await,
         Command::Boards(args) => commands::boards::run(args, ui),
         Command::Formats(args) => commands::formats::run(args, ui),
         #[cfg(feature = "cloud")]
-        Command::Publish(command) => Box::pin(commands::publish(command, env, ui, context)).await,
-        Command::Cache(command) => Box::pin(commands::cache::run(command, env, ui, context)).await,
+        Command::Publish(command) => Box::pin(commands::publish(command, session)).await,
+        Command::Cache(command) => Box::pin(commands::cache::run(command, session)).await,
         Command::Clean(args) => Box::pin(commands::clean::run(args, env, ui, context)).await,
         Command::Seed(args) => commands::seed::run(args, ui),
-        Command::Boot(args) => Box::pin(commands::boot::run(args, env, ui, context)).await,
-        Command::Flash(args) => Box::pin(commands::flash::run(args, env, ui, context)).await,
-        Command::Init(args) => Box::pin(commands::init::run(args, env, ui, context)).await,
-        Command::Check(args) => Box::pin(commands::check::run(args, env, ui, context)).await,
-        Command::Try(args) => Box::pin(commands::try_cmd::run(args, env, ui, context)).await,
+        Command::Boot(args) => Box::pin(commands::boot::run(args, session)).await,
+        Command::Flash(args) => Box::pin(commands::flash::run(args, session)).await,
+        Command::Init(args) => Box::pin(commands::init::run(args, session)).await,
+        Command::Check(args) => Box::pin(commands::check::run(args, session)).await,
+        Command::Try(args) => Box::pin(commands::try_cmd::run(args, session)).await,
         Command::Doctor(args) => Box::pin(commands::doctor::run(args, env, ui, context)).await,
         Command::Lock(args) => Box::pin(commands::lock::run(args, env, context)).await,
         Command::Shell(args) => Box::pin(commands::shell::run(args, env, context)).await,
@@ -86,23 +85,19 @@ pub fn report_usage(error: &clap::Error) {
 
 fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui::OutputOptions {
     use ui::{Colour, OutputMode};
-    let mode = if flags.json_events {
-        OutputMode::Json
-    } else if flags.quiet {
-        OutputMode::Quiet
-    } else if env.dumb_terminal || env.ci {
-        OutputMode::Plain
-    } else {
-        OutputMode::Live
+    let is_dumb = env.text("TERM") == Some("dumb");
+    let is_ci = env.text("CI").is_some_and(|ci| ci != "false");
+    let mode = match flags {
+        _ if flags.json_events => OutputMode::Json,
+        _ if flags.quiet => OutputMode::Quiet,
+        _ if is_dumb || is_ci => OutputMode::Plain,
+        _ => OutputMode::Live,
     };
-    let colour = if env.no_color {
-        Colour::Never
-    } else if env.force_color {
-        Colour::Always
-    } else if env.dumb_terminal {
-        Colour::Never
-    } else {
-        Colour::Auto
+    let colour = match env.text("CLICOLOR_FORCE") {
+        _ if env.path("NO_COLOR").is_some() => Colour::Never,
+        Some(force) if force != "0" => Colour::Always,
+        _ if is_dumb => Colour::Never,
+        _ => Colour::Auto,
     };
     let verbose = flags.verbose.min(2);
     ui::OutputOptions {

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let cancel = Cancel::new();
     let env = Environment::read();
     let home = env.home_dir();
-    let columns = sdbuild::ui::help_columns(env.columns);
+    let columns = sdbuild::ui::help_columns(env.number("COLUMNS"));
     let cli = match Cli::from_process(columns, home.as_deref()) {
         Ok(cli) => cli,
         // Exits with 0 after help.

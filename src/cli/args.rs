@@ -8,7 +8,8 @@
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+use clap_complete::Shell as CompletionShell;
 
 use super::Build;
 use crate::settings::{
@@ -287,17 +288,6 @@ pub struct Completions {
     /// Shell to complete commands in
     #[arg(value_enum)]
     pub shell: CompletionShell,
-}
-
-/// A shell that completions can be written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CompletionShell {
-    /// GNU Bash with bash-completion.
-    Bash,
-    /// Z shell.
-    Zsh,
-    /// Fish.
-    Fish,
 }
 
 /// `sdbuild cache`.

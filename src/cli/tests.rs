@@ -82,9 +82,13 @@ fn every_command_has_examples_that_parse() {
     for command in all(&Cli::command()) {
         let name = command.get_name();
         let ending = ending_of(name).unwrap_or_else(|| panic!("{name} has no examples"));
-        for (line, _) in ending.examples {
-            let words = *line;
-            let words = words.split(['>', '|']).next().unwrap_or_default();
+        let (_, examples) = ending.split_once("Examples:\n").unwrap();
+        let examples = examples.replace("\\\n", " ");
+        let lines = examples
+            .lines()
+            .map(|line| line.split(" # ").next().unwrap());
+        for line in lines.filter(|line| !line.trim().is_empty()) {
+            let words = line.split(['>', '|']).next().unwrap_or_default();
             let words = words.replace("sudo \"$(command -v sdbuild)\"", "sdbuild");
             let words = match words.split_once(" && ") {
                 Some((before, own)) if before.trim().starts_with("mkdir -p ") => own,

@@ -1,5 +1,5 @@
-//! Tips that clap cannot give: what flags of docker, cargo, dd and nixos-generators are called here, where a flag that another
-//! command takes belongs, and how a definition behind `--set` is quoted.
+//! Tips that clap cannot give: what flags of docker, cargo, dd and nixos-generators are called here, which command takes a flag,
+//! and how a definition behind `--set` is quoted.
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -37,73 +37,35 @@ const RENAMED: [(&[&str], &str); 24] = [
     (&["output-format"], "json"),
 ];
 
-/// `error` about the arguments `words` of `command`, with a tip where there is one. clap's own tips stay, but for the one to give an
-/// unknown flag as a value, which no command takes, and but for hidden commands.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "clap may add kinds of errors, which need no tip"
-)]
+/// `error` about the arguments `words` of `command`, with a tip where there is one in place of clap's. clap's tip to give an unknown
+/// flag as a value is never right: no command takes such values.
 pub(super) fn with_tip(mut error: clap::Error, command: &Command, words: &[String]) -> clap::Error {
-    match error.kind() {
-        ErrorKind::UnknownArgument => {
-            error.remove(ContextKind::Suggested);
-            let argument = text(&error, ContextKind::InvalidArg).unwrap_or_default();
-            if let Some(tip) = tip(command, &argument, words) {
-                error.remove(ContextKind::SuggestedArg);
-                let tips = ContextValue::StyledStrs(vec![tip.into()]);
-                error.insert(ContextKind::Suggested, tips);
-            }
-        }
-        ErrorKind::InvalidSubcommand => {
-            let names = match error.get(ContextKind::SuggestedSubcommand) {
-                Some(ContextValue::Strings(names)) => names.clone(),
-                _ => Vec::new(),
-            };
-            let is_visible = |name: &String| {
-                let subcommand = command.find_subcommand(name);
-                subcommand.is_none_or(|it| !it.is_hide_set())
-            };
-            let shown: Vec<_> = names.into_iter().filter(is_visible).collect();
-            error.remove(ContextKind::SuggestedSubcommand);
-            if !shown.is_empty() {
-                let shown = ContextValue::Strings(shown);
-                error.insert(ContextKind::SuggestedSubcommand, shown);
-            }
-        }
-        _ => {}
+    if error.kind() != ErrorKind::UnknownArgument {
+        return error;
+    }
+    error.remove(ContextKind::Suggested);
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.clone(),
+        _ => return error,
+    };
+    if let Some(tip) = tip(command, &argument, words) {
+        error.remove(ContextKind::SuggestedArg);
+        let tips = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tips);
     }
     error
 }
 
-/// The text of a `kind` in `error`.
-fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
-    match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        _ => None,
-    }
-}
-
 /// The tip for an `argument` that the command in `words` does not take.
 fn tip(command: &Command, argument: &str, words: &[String]) -> Option<String> {
-    let named = |word: &String| {
-        let sub = command.find_subcommand(word);
-        sub.filter(|sub| !sub.is_hide_set())
-    };
-    let before = words.iter().take_while(|word| *word != argument);
-    let Some(sub) = before.clone().find_map(named) else {
-        let sub = words.iter().find_map(named)?;
-        let name = sub.get_name();
-        return takes(sub, argument)
-            .then(|| format!("a command's flags come after it: sdbuild {name} {argument}"));
-    };
-    // `publish aws --name`
-    let sub = before
-        .clone()
-        .find_map(|word| sub.find_subcommand(word))
-        .unwrap_or(sub);
     if !argument.starts_with('-') {
         return tip_for_set(words);
     }
+    // `publish aws --name`
+    let before = words.iter().take_while(|word| *word != argument);
+    let sub = before.fold(command, |sub, word| {
+        sub.find_subcommand(word).unwrap_or(sub)
+    });
     renamed(sub, argument).or_else(|| takers(command, argument))
 }
 
@@ -182,7 +144,6 @@ mod tests {
         assert!(flag("boot --key x", "--key").ends_with(" --login-key"));
         assert!(flag("init --key x", "--key").ends_with(" --ssh-key"));
         assert!(flag("boot --compress xz", "--compress").contains("`sdbuild build`"));
-        assert!(flag("--hostname pi build", "--hostname").contains("build --hostname"));
         assert_eq!(tip_for("build --fast", "--fast"), None);
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::commands::Session;
 use crate::commands::newest_image::named_or_newest;
 use crate::settings;
 use crate::settings::{BootArgs, Environment, common_of_boot};
@@ -22,14 +23,10 @@ use sdbuild_image::board::{BOARDS, Board, Wiring};
 use sdbuild_image::seed;
 
 /// Boots the image; the output of `--run` goes to standard output.
-pub async fn run(
-    args: &BootArgs,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub async fn run(args: &BootArgs, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
     let start = Instant::now();
-    let image = named_or_newest(args.image.as_deref(), env, context)?;
+    let image = named_or_newest(args.image.as_deref(), session)?;
     let method_of_image = boot::boot_method_of(&image);
     let method = method_of_image.as_ref().copied().unwrap_or_default();
     let plan = BootPlan::new(args, &image, common_of_boot(env)?, env)?.by_method(method);
@@ -48,7 +45,7 @@ pub async fn run(
     }
     let prepared = plan.prepare(context).await?;
     let (is_waited_for, runs_command) = (prepared.is_waited_for(), prepared.runs_command());
-    let booted = prepared.boot(&image, ui, context).await;
+    let booted = prepared.boot(&image, session).await;
     if is_waited_for && let Ok(reached) = &booted {
         // The result of a command is what it wrote.
         if !runs_command {
@@ -187,12 +184,8 @@ impl PreparedBoot {
     }
 
     /// Boots `image`, and notes how long that took.
-    pub(super) async fn boot(
-        self,
-        image: &Path,
-        ui: &Ui,
-        context: &Context,
-    ) -> Result<Reached, Failure> {
+    pub(super) async fn boot(self, image: &Path, session: Session<'_>) -> Result<Reached, Failure> {
+        let Session { ui, context, .. } = session;
         let state_dir = self.state_dir.clone();
         let name = image.file_name().unwrap_or_default().to_string_lossy();
         let last = last_times(&state_dir, &name);

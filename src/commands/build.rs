@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli;
+use crate::commands::Session;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::{agree, confirm};
 use crate::commands::flake_caches::asking;
 use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{board_check, cloud, dry_run, shell};
 use crate::settings;
-use crate::settings::{BuildArgs, Environment};
+use crate::settings::BuildArgs;
 use crate::ui;
 use crate::ui::Ui;
 use sdbuild_boot::{BootMethod, Reached};
@@ -26,12 +27,8 @@ use sdbuild_image::board::BoardName;
 use sdbuild_image::image_format::{ImageFormat, Maker};
 
 /// Builds the image and writes its path, or its manifest, to standard output.
-pub async fn run(
-    args: &cli::Build,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub async fn run(args: &cli::Build, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
     let build_args = args.args();
     let mut settings = settings::Build::resolve(&build_args, env)?;
     settings.accepts_price = args.yes;
@@ -40,7 +37,7 @@ pub async fn run(
         if is_rented {
             context.events.notice(NOT_RENTED);
         }
-        return Box::pin(dry_run::run(settings, up_to, args.json, env, ui, context)).await;
+        return Box::pin(dry_run::run(settings, up_to, args.json, session)).await;
     }
     let write = |image: &Image| {
         if args.json {
@@ -56,7 +53,7 @@ pub async fn run(
         keep_hint: None,
         or_until_prompt: false,
     };
-    let built = Box::pin(build(settings, env, ui, context, &output)).await;
+    let built = Box::pin(build(settings, session, &output)).await;
     let built = built.map_err(|failure| {
         if is_rented {
             // Nothing is kept on a machine that is given back.
@@ -82,13 +79,12 @@ fn with_kept(failure: Failure, is_rented: bool) -> Failure {
 /// Builds the image, writes the result, and boots the image if the settings request a boot test: how far that came.
 pub(super) async fn build(
     settings: settings::Build,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
     output: &BuildOutput<'_>,
 ) -> Result<Option<Reached>, Failure> {
+    let Session { env, ui, context } = session;
     let start = Instant::now();
-    let boot_test = prepare_boot_test(&settings, env, context, output.or_until_prompt).await?;
+    let boot_test = prepare_boot_test(&settings, session, output.or_until_prompt).await?;
     let format = settings.request.target.format.row();
     let board = settings.request.target.board.filter(|_| format.is_disk);
     let board = board.map(|BoardName(board)| board);
@@ -99,10 +95,11 @@ pub(super) async fn build(
         events: timings.listen(&context.events),
         ..context.clone()
     };
+    let session = Session { context, ..session };
     let accepts_price = settings.accepts_price;
     let is_rented = settings.on.is_rented();
     let agree = async |price: &str| may_pay(price, accepts_price, ui, context).await;
-    let work = async |request| build_or_replace(request, ui, context, &timings).await;
+    let work = async |request| build_or_replace(request, session, &timings).await;
     let done = Box::pin(cloud::with_machine(settings, env, context, agree, work)).await;
     // After an interrupt the table of timings would only delay the exit. What the user declined has not failed.
     let ended = || {
@@ -139,7 +136,7 @@ pub(super) async fn build(
     let Some(boot_test) = boot_test else {
         return Ok(None);
     };
-    let booted = run_boot_test(boot_test, &image, format, ui, context, output, start).await;
+    let booted = run_boot_test(boot_test, &image, format, session, output, start).await;
     ended();
     booted.map(Some)
 }
@@ -168,12 +165,12 @@ pub(super) async fn may_pay(
 /// Builds the image. If another file has its name, asks whether it may take its place.
 async fn build_or_replace(
     mut request: BuildRequest,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
+    let Session { ui, context, .. } = session;
     request.questions.replacing = ui.can_ask();
-    let failure = match plan_and_build(request.clone(), ui, context, timings).await {
+    let failure = match plan_and_build(request.clone(), session, timings).await {
         Ok(done) => return Ok(done),
         Err(failure) => failure,
     };
@@ -184,7 +181,7 @@ async fn build_or_replace(
         Some(true) => {
             // What was built is kept.
             request.output.force = true;
-            plan_and_build(request, ui, context, timings).await
+            plan_and_build(request, session, timings).await
         }
         Some(false) => Err(kept(file).with_teardown(failure.teardown)),
         None => Err(failure),
@@ -199,10 +196,10 @@ fn kept(file: &Path) -> Failure {
 
 async fn plan_and_build(
     request: BuildRequest,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
+    let Session { ui, context, .. } = session;
     let build = async |request| {
         let plan = sdbuild_build::plan(request, context).await?;
         Box::pin(sdbuild_build::build(&plan, context, timings)).await
@@ -253,10 +250,10 @@ fn not_booted(failure: Failure, image: &Path, keep_hint: Option<&str>) -> Failur
 /// Prepares the boot test before the build, which can take hours. `None` if no boot test is requested.
 async fn prepare_boot_test(
     settings: &settings::Build,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
     or_until_prompt: bool,
 ) -> Result<Option<PreparedBoot>, Failure> {
+    let Session { env, context, .. } = session;
     if !settings.request.output.is_booted {
         return Ok(None);
     }
@@ -285,16 +282,16 @@ async fn run_boot_test(
     boot_test: PreparedBoot,
     image: &Image,
     format: &ImageFormat,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
     output: &BuildOutput<'_>,
     start: Instant,
 ) -> Result<Reached, Failure> {
+    let Session { context, .. } = session;
     let is_compressed = image.size != image.raw_size;
     let phases = format.boot_phases(is_compressed).to_vec();
     let (image, was_there) = (&image.path, image.up_to_date);
     context.events.emit(Event::ToCome(phases));
-    let booted = Box::pin(boot_test.boot(image, ui, context)).await;
+    let booted = Box::pin(boot_test.boot(image, session)).await;
     let reached = booted.map_err(|failure| not_booted(failure, image, output.keep_hint))?;
     let mut next = next_commands(image, format);
     next.retain(|(command, _)| !command.starts_with(BOOT));

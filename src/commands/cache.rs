@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::cli::CacheCommand;
+use crate::commands::Session;
 use crate::commands::newest_image::named_or_newest;
 use crate::settings;
 use crate::settings::Environment;
-use crate::ui::Ui;
 use sdbuild_build::cache_key::CacheKey;
 use sdbuild_build::{CacheExport, Destination, Exported};
+use sdbuild_core::atomic_file;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::plain_file;
-use sdbuild_core::secret_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_image::image_name::Sidecar;
@@ -28,14 +28,10 @@ const PORT: u16 = 8080;
 const MAX_KEY_BYTES: u64 = 4096;
 
 /// Runs one of the commands.
-pub async fn run(
-    command: &CacheCommand,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub async fn run(command: &CacheCommand, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
     match command {
-        CacheCommand::Export(args) => Box::pin(export(args, env, context)).await,
+        CacheCommand::Export(args) => Box::pin(export(args, session)).await,
         CacheCommand::Key(args) => {
             let path = match &args.file {
                 Some(path) => path.clone(),
@@ -46,15 +42,12 @@ pub async fn run(
     }
 }
 
-async fn export(
-    args: &cli::CacheExport,
-    env: &Environment,
-    context: &Context,
-) -> Result<(), Failure> {
+async fn export(args: &cli::CacheExport, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, context, .. } = session;
     let here = std::env::current_dir().or_environment("find the current directory")?;
     let destination = Destination::parse(&args.destination, &here)?;
     let settings = settings::Build::resolve(&args.build(), env)?;
-    let image = named_or_newest(args.image.as_deref(), env, context)?;
+    let image = named_or_newest(args.image.as_deref(), session)?;
     let result = result_of(&image)?;
     let key = match &args.key {
         Some(path) => read(path)?,
@@ -150,7 +143,7 @@ fn read_or_make(path: &Path, context: &Context) -> Result<CacheKey, Failure> {
     }
     let key = CacheKey::generate()?;
     let shown = path.display();
-    secret_file::create(path, &format!("{}\n", key.secret()))
+    atomic_file::create_secret(path, &format!("{}\n", key.secret()))
         .or_environment(format!("create the key {shown}"))?;
     context
         .events

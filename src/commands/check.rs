@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::cli;
+use crate::commands::Session;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::settings;
-use crate::settings::Environment;
 use crate::template;
 use crate::template::PublicKey;
+use crate::ui::failure_fields;
 use crate::ui::layout::list_item;
-use crate::ui::{Ui, failure_fields};
 use sdbuild_build::{Checked, Outcome};
-use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shown_path::shown_path;
@@ -22,25 +21,21 @@ use sdbuild_core::text::listed;
 use sdbuild_nix::check::{Finding, Place, Severity};
 
 /// Evaluates the configuration and prints the findings; fails when one of them is an error.
-pub async fn run(
-    args: &cli::Check,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
-    let outcome = evaluated(args, env, context).await;
+pub async fn run(args: &cli::Check, session: Session<'_>) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
+    let outcome = evaluated(args, session).await;
     if let Err(failure) = &outcome
         && args.json
     {
         // The failure comes first, also where the object cannot be written.
-        print_json(&object_without_facts(failure), ui).ok();
+        print_json(&object(None, Some(failure), None), ui).ok();
     }
     let (outcome, home) = outcome?;
     outcome.finish("the check is done", |checked| {
         let key = own_key(home.as_deref());
         let key = key.as_ref().map(|key| key.line.as_str());
         if args.json {
-            print_json(&object(&checked, key), ui)?;
+            print_json(&object(Some(&checked), checked.failure.as_ref(), key), ui)?;
         } else {
             let lines = as_lines(&checked, key, ui.result_columns(), ui.is_quiet());
             if !lines.is_empty() {
@@ -60,9 +55,9 @@ pub async fn run(
 /// What Nix says of the configuration, and the user's home directory.
 async fn evaluated(
     args: &cli::Check,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<(Outcome<Checked>, Option<PathBuf>), Failure> {
+    let Session { env, context, .. } = session;
     let settings = settings::Build::resolve(&args.build(), env)?;
     let home = settings.request.common.home.clone();
     Ok((sdbuild_build::check(settings.request, context).await?, home))
@@ -89,17 +84,24 @@ fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure
     Err(Failure::message(Class::CheckFailed, text))
 }
 
-/// The object of `--json`. `key` is the user's own public key, if there is one.
-fn object(checked: &Checked, key: Option<&str>) -> Value {
-    let findings = checked.findings.iter().map(|one| finding_fields(one, key));
+/// The object of `--json` about what was `checked`, and about the `failure`, which may come before anything is known of what the
+/// configuration sets. `key` is the user's own public key, if there is one.
+fn object(checked: Option<&Checked>, failure: Option<&Failure>, key: Option<&str>) -> Value {
+    let findings = checked.into_iter().flat_map(|it| &it.findings);
+    let findings = findings.map(|one| finding_fields(one, key));
+    let evaluates = failure.map_or(Some(true), |failure| {
+        // What this machine or the engine fails at says nothing about the configuration.
+        let is_of_configuration = matches!(failure.class, Class::Usage | Class::Build);
+        (checked.is_some() || is_of_configuration).then_some(false)
+    });
     json!({
         "version": VERSION,
-        "evaluates": checked.failure.is_none(),
-        "errors": checked.failure.as_ref().map(failure_fields).unwrap_or_default(),
-        "image": checked.image,
+        "evaluates": evaluates,
+        "errors": failure.map(failure_fields).unwrap_or_default(),
+        "image": checked.map(|it| &it.image),
         "findings": findings.collect::<Vec<_>>(),
-        "lets_in": checked.ways_in,
-        "looked_at": checked.looked_at,
+        "lets_in": checked.map_or(&[][..], |it| it.ways_in.as_slice()),
+        "looked_at": checked.map_or(&[][..], |it| it.looked_at.as_slice()),
     })
 }
 
@@ -120,21 +122,6 @@ fn finding_fields(finding: &Finding, key: Option<&str>) -> Value {
         }
     }
     fields
-}
-
-/// The object for a `failure` before anything is known of what the configuration sets.
-fn object_without_facts(failure: &Failure) -> Value {
-    let is_of_configuration = matches!(failure.class, Class::Usage | Class::Build);
-    json!({
-        "version": VERSION,
-        // What this machine or the engine fails at says nothing about the configuration.
-        "evaluates": is_of_configuration.then_some(false),
-        "errors": failure_fields(failure),
-        "image": null,
-        "findings": [],
-        "lets_in": [],
-        "looked_at": [],
-    })
 }
 
 /// What is said of a configuration that evaluates; `None` if something must be fixed, which the error says.
@@ -246,7 +233,7 @@ mod tests {
             assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(!lines(&found, true).contains('✓'), "{text}");
-        let object = object(&found, None);
+        let object = object(Some(&found), found.failure.as_ref(), None);
         assert_eq!(
             object["findings"],
             json!([
@@ -283,23 +270,31 @@ mod tests {
     fn the_users_own_key_is_in_the_line() {
         let mut finding = finding(Severity::Error);
         finding.fix[0].value = NixValue::OwnKey;
-        let object = object(&checked(vec![finding]), Some("ssh-ed25519 AAAA me"));
+        let object = object(
+            Some(&checked(vec![finding])),
+            None,
+            Some("ssh-ed25519 AAAA me"),
+        );
         let line = object["findings"][0]["add"][0].as_str().unwrap();
         assert!(line.contains("[ \"ssh-ed25519 AAAA me\" ]"), "{line}");
     }
 
     #[test]
     fn an_error_is_in_the_object_too() {
-        let told = object_without_facts(&Failure::usage("no such option").hint("remove it"));
+        let told = object(
+            None,
+            Some(&Failure::usage("no such option").hint("remove it")),
+            None,
+        );
         assert_eq!(told["evaluates"], false);
         assert_eq!(told["errors"][0]["class"], "usage");
         assert_eq!(told["errors"][0]["message"], "no such option");
         assert_eq!(told["errors"][0]["hints"][0], "remove it");
         assert_eq!(told["findings"], json!([]));
-        let of_machine = object_without_facts(&Failure::environment("no engine"));
+        let of_machine = object(None, Some(&Failure::environment("no engine")), None);
         assert_eq!(of_machine["evaluates"], Value::Null);
         assert_eq!(of_machine["errors"][0]["class"], "environment");
-        let right = object(&checked(Vec::new()), None);
+        let right = object(Some(&checked(Vec::new())), None, None);
         assert_eq!(right["errors"], json!([]));
         assert_eq!(right["looked_at"], json!(["logins", "the network"]));
     }

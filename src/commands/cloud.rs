@@ -21,7 +21,7 @@ use sdbuild_core::failure::Failure;
 /// What calls of AWS depend on.
 fn access(env: &Environment, common: &Common) -> Access {
     Access {
-        variables: env.aws.clone(),
+        variables: env.aws(),
         ca_file: common.ca_file.clone(),
     }
 }

@@ -1,7 +1,7 @@
 //! `sdbuild completions`: writes the completion script of a shell.
 
 use clap::{Command, CommandFactory as _};
-use clap_complete::{Shell, generate};
+use clap_complete::generate;
 
 use crate::cli;
 use crate::cli::Cli;
@@ -10,13 +10,8 @@ use sdbuild_core::failure::Failure;
 
 /// Writes the shell's script to standard output.
 pub fn run(args: &cli::Completions, ui: &Ui) -> Result<(), Failure> {
-    let shell = match args.shell {
-        cli::CompletionShell::Bash => Shell::Bash,
-        cli::CompletionShell::Zsh => Shell::Zsh,
-        cli::CompletionShell::Fish => Shell::Fish,
-    };
     let mut script = Vec::new();
-    generate(shell, &mut visible_commands(), "sdbuild", &mut script);
+    generate(args.shell, &mut visible_commands(), "sdbuild", &mut script);
     ui.data(&script).map(drop)
 }
 

@@ -4,15 +4,15 @@ use std::cell::OnceCell;
 
 use serde_json::{Value, json};
 
+use crate::commands::Session;
 use crate::commands::cloud;
 use crate::commands::flake_caches::asking;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::settings;
-use crate::settings::{DryRun, Environment};
+use crate::settings::DryRun;
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 use sdbuild_build::Plan;
-use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_nix::causes::Miss;
 use sdbuild_nix::forecast::Forecast;
@@ -28,15 +28,14 @@ pub(super) async fn run(
     settings: settings::Build,
     depth: DryRun,
     as_json: bool,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
     // A forecast is made twice when a question was answered.
     let rows: OnceCell<Vec<Row>> = OnceCell::new();
     let planned = async |plan: &Plan| {
         if rows.get().is_none() {
-            let found = rows_of(plan, &settings, env, context).await?;
+            let found = rows_of(plan, &settings, session).await?;
             rows.get_or_init(|| found);
         }
         Ok::<_, Failure>(())
@@ -72,9 +71,9 @@ type Row = (&'static str, String);
 async fn rows_of(
     plan: &Plan,
     settings: &settings::Build,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<Vec<Row>, Failure> {
+    let Session { env, context, .. } = session;
     let mut rows = sdbuild_build::describe(plan);
     if let Some(source) = settings.on.rented() {
         let price = cloud::price(settings, env);

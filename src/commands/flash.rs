@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli;
+use crate::commands::Session;
 use crate::commands::confirm::agree;
 use crate::commands::newest_image::named_or_newest_for_card;
-use crate::settings::Environment;
 use crate::ui::{Ui, sanitize_line};
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -23,14 +23,10 @@ use sdbuild_image::flash::{
 const DISK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Lists disks without a device argument, else flashes.
-pub async fn run(
-    args: &cli::Flash,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub async fn run(args: &cli::Flash, session: Session<'_>) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
     let (image, device) = image_and_disk(args)?;
-    let image = match named_or_newest_for_card(image, env, context) {
+    let image = match named_or_newest_for_card(image, session) {
         Err(failure) if image.is_none() => {
             // Also where no disk can be listed, the image is what is missing first.
             if let Err(unlisted) = list_disks(None, ui, context) {
@@ -69,7 +65,7 @@ pub async fn run(
         arguments: command_line(words.map(|word| word.to_string_lossy().into_owned())),
     };
     let state = SharedWriteState::new();
-    let node = flash_disk(image, request, args.yes, &state, ui, context)
+    let node = flash_disk(image, request, args.yes, &state, session)
         .await
         .map_err(|failure| state.add_to(failure, &operation))?;
     let done = if args.no_verify {
@@ -100,16 +96,16 @@ async fn flash_disk(
     request: FlashRequest,
     yes: bool,
     state: &SharedWriteState,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<String, Failure> {
+    let Session { context, .. } = session;
     let prepare = move |context: &Context| {
         let prepared = flash::prepare(FlashSource::open(&image)?, request, context)?;
         let lost = prepared.lost(context);
         Ok((prepared, lost))
     };
     let (prepared, lost) = blocking(context, prepare).await?;
-    confirm_loss(yes, &lost, ui, context).await?;
+    confirm_loss(yes, &lost, session).await?;
     let (node, state) = (prepared.disk.node(), state.clone());
     blocking(context, move |context| prepared.run(context, &state)).await?;
     Ok(node)
@@ -135,12 +131,8 @@ async fn blocking<T: Send + 'static>(
 
 /// Asks whether what is `lost` may be; anything but yes is an error, so that a script does not continue with
 /// the old card. With `yes` it is only shown.
-async fn confirm_loss(
-    yes: bool,
-    lost: &[String],
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+async fn confirm_loss(yes: bool, lost: &[String], session: Session<'_>) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
     if yes {
         for line in lost {
             context.events.notice(line);

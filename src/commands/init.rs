@@ -7,10 +7,11 @@ mod questions;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use crate::commands::Session;
 use crate::settings;
-use crate::settings::{Environment, InitArgs, SETTINGS_NAME};
+use crate::settings::{InitArgs, SETTINGS_NAME};
 use crate::template;
 use crate::template::{TemplateValues, Wifi};
 use crate::ui;
@@ -19,7 +20,7 @@ use ci::Workflow;
 use questions::{Prompter, choose_keys, values};
 use sdbuild_build::flake::LOCK;
 use sdbuild_build::lock;
-use sdbuild_core::atomic_file::CompleteFile;
+use sdbuild_core::atomic_file;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::host_name;
@@ -34,18 +35,14 @@ use sdbuild_image::image_name;
 use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 
 /// Writes the configuration, reports what it contains, prints its path, and names the next command.
-pub async fn run(
-    args: &InitArgs,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub async fn run(args: &InitArgs, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
     let settings = settings::Init::resolve(args, env)?;
     check(&settings)?;
     let workflow = Workflow::new(&settings)?;
     // A workflow may come later than the configuration.
     let is_locked = if workflow.is_none() || !settings.config.exists() {
-        Some(Box::pin(write_configuration(args, &settings, env, ui, context)).await?)
+        Some(Box::pin(write_configuration(args, &settings, session)).await?)
     } else {
         None
     };
@@ -75,24 +72,22 @@ pub async fn run(
 async fn write_configuration(
     args: &InitArgs,
     settings: &settings::Init<'_>,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<bool, Failure> {
+    let Session { ui, context, .. } = session;
     let asker = Prompter {
-        asks: !settings.args.yes && ui.can_ask(),
-        ui,
-        context,
+        asks: !settings.args.yes && session.ui.can_ask(),
+        session,
     };
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
-    if files.all(|file| file.exists()) && fill_placeholder(settings, env, &asker).await? {
+    if files.all(|file| file.exists()) && fill_placeholder(settings, &asker).await? {
         show_paths(std::slice::from_ref(&settings.config), ui)?;
         let flake = settings.flake.as_ref();
         return Ok(flake.is_some_and(|flake| flake.with_file_name(LOCK).exists()));
     }
     check_free(settings)?;
     check_flake(settings)?;
-    let values = values(settings, env, &asker).await?;
+    let values = values(settings, &asker).await?;
     if args.dir.is_some() {
         new_file::make_dir(&settings.config, settings.owner)?;
     }
@@ -102,7 +97,7 @@ async fn write_configuration(
     let lock = match &settings.flake {
         Some(flake) if !args.no_lock => {
             let (text, owner) = (flake_text(&values), settings.owner);
-            Box::pin(flake_lock::write(flake, &text, owner, env, context)).await
+            Box::pin(flake_lock::write(flake, &text, owner, session)).await
         }
         Some(_) | None => Ok(None),
     };
@@ -204,7 +199,7 @@ fn check(settings: &settings::Init<'_>) -> Result<(), Failure> {
         return Ok(());
     };
     Wifi::check(name)?;
-    if settings.args.yes && settings.passphrase_file.is_none() {
+    if settings.args.yes && settings.args.wifi_password_file.is_none() {
         let text = format!("--yes does not ask, and {name} needs a passphrase");
         return Err(Failure::usage(text).hint("give --wifi-password-file FILE, or leave out --yes"));
     }
@@ -268,7 +263,6 @@ const MAX_CONFIG_BYTES: u64 = 1 << 20;
 /// Replaces the placeholder in the configuration with the keys of this user, and nothing else; false if there is no placeholder.
 async fn fill_placeholder(
     settings: &settings::Init<'_>,
-    env: &Environment,
     asker: &Prompter<'_>,
 ) -> Result<bool, Failure> {
     let path = settings.config.as_path();
@@ -281,7 +275,7 @@ async fn fill_placeholder(
     let Some(text) = text.filter(|text| template::has_placeholder(text)) else {
         return Ok(false);
     };
-    let keys = Box::pin(choose_keys(settings, env, asker)).await?;
+    let keys = Box::pin(choose_keys(settings, asker)).await?;
     if keys.is_empty() {
         let text = format!("{} already exists", path.display());
         return Err(Failure::usage(text).hint(format!(
@@ -289,13 +283,11 @@ async fn fill_placeholder(
         )));
     }
     let operation = format!("put your key into {}", path.display());
-    let dir = path.parent().unwrap_or(Path::new("/"));
     let text = template::with_keys(&text, &keys);
     let owner = Some((found.uid(), found.gid()));
-    CompleteFile::write(dir, &text, found.mode() & 0o7777, owner)
-        .and_then(|file| file.replace(path))
+    atomic_file::replace_owned(path, &text, found.mode() & 0o7777, owner)
         .or_environment(&operation)?;
-    let events = &asker.context.events;
+    let events = &asker.session.context.events;
     for key in &keys {
         events.notice(format!("can log in now: {}", key.shown()));
     }

@@ -7,9 +7,9 @@ use std::path::Path;
 use self::view::Directory;
 use crate::cli;
 use crate::cli::InspectCommand;
+use crate::commands::Session;
 use crate::commands::newest_image::named_or_newest;
 use crate::settings;
-use crate::settings::Environment;
 use crate::ui::Ui;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -19,17 +19,13 @@ use sdbuild_image::report::Layout;
 use sdbuild_image::{Error, FileSystem, OpenOptions, OpenedImage};
 
 /// Reads the image and shows the report, a directory or a file.
-pub async fn run(
-    args: &cli::Inspect,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub async fn run(args: &cli::Inspect, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
     let options = OpenOptions {
         spool: settings::common_without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
-    let image = named_or_newest(args.image.as_deref(), env, context)?;
+    let image = named_or_newest(args.image.as_deref(), session)?;
     let reader = Reader {
         image: &image,
         options,
@@ -46,7 +42,7 @@ pub async fn run(
             let listed =
                 reader.read(move |opened| list(&Layout::read(&opened.disk)?, path.as_deref()));
             match listed.await? {
-                Listing::Directory(dir) => view::directory(&dir, ui, context, args.json),
+                Listing::Directory(dir) => view::directory(&dir, session, args.json),
                 Listing::Roots(roots) => view::roots(&roots, ui, args.json),
             }
         }

@@ -85,8 +85,8 @@ fn add_pages(command: &Command, parent: &str, pages: &mut Vec<ManualPage>) -> io
 }
 
 fn page(command: &Command, name: &str, parent: &str) -> io::Result<String> {
-    let ending = ending_of(command.get_name());
-    let (notes, examples) = ending.map_or(("", &[][..]), |ending| (ending.notes, ending.examples));
+    let ending = ending_of(command.get_name()).unwrap_or_default();
+    let (notes, examples) = ending.split_once("Examples:\n").unwrap_or_default();
     let about = command.get_long_about().or_else(|| command.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
     // Otherwise clap_mangen leaves out the help of flags that the short help hides.
@@ -97,14 +97,7 @@ fn page(command: &Command, name: &str, parent: &str) -> io::Result<String> {
         .source(format!("sdbuild {}", env!("CARGO_PKG_VERSION")))
         .manual("Manual of sdbuild");
     let mut page = Vec::new();
-    man.render_title(&mut page)?;
-    man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
-    man.render_options_section(&mut page)?;
-    if command.has_subcommands() {
-        man.render_subcommands_section(&mut page)?;
-    }
+    man.render(&mut page)?;
     let mut more = Roff::new();
     more.control("SH", ["EXIT STATUS"]);
     for (code, meaning) in EXIT_CODES {
@@ -115,15 +108,8 @@ fn page(command: &Command, name: &str, parent: &str) -> io::Result<String> {
         environment_and_files(&mut more);
     }
     more.control("SH", ["EXAMPLES"]);
-    for (command, explanation) in examples {
-        more.control("PP", []).control("EX", []);
-        more.text([bold(*command)]).control("EE", []);
-        if !explanation.is_empty() {
-            more.control("RS", [])
-                .text([roman(*explanation)])
-                .control("RE", []);
-        }
-    }
+    more.control("EX", []).text([roman(examples)]);
+    more.control("EE", []);
     more.control("SH", ["SEE ALSO"]);
     let related = match parent {
         "" => &["docker", "podman", "nix-build", "ssh-keygen"][..],

@@ -39,3 +39,18 @@ pub mod try_cmd;
 
 #[cfg(feature = "cloud")]
 pub use cloud::{hold_machine, publish};
+
+use crate::settings::Environment;
+use crate::ui::Ui;
+use sdbuild_core::context::Context;
+
+/// What a command works with.
+#[derive(Clone, Copy, Debug)]
+pub struct Session<'a> {
+    /// The variables of the process.
+    pub env: &'a Environment,
+    /// Where results and questions go.
+    pub ui: &'a Ui,
+    /// Where events go, and what ends the command early.
+    pub context: &'a Context,
+}

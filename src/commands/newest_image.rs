@@ -7,9 +7,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::settings::{Environment, output_dir};
+use crate::commands::Session;
+use crate::settings::output_dir;
 use sdbuild_build::SizedObject;
-use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::host_name;
 use sdbuild_core::shell_word::quoted;
@@ -21,28 +21,26 @@ use sdbuild_nix::configuration_file::configuration_in;
 /// which is then reported.
 pub(super) fn named_or_newest(
     image: Option<&Path>,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<PathBuf, Failure> {
-    choose(image, |_| true, env, context)
+    choose(image, |_| true, session)
 }
 
 /// The same for a command that writes cards: an image of another format is taken only where there is none for a card.
 pub(super) fn named_or_newest_for_card(
     image: Option<&Path>,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<PathBuf, Failure> {
-    choose(image, is_for_card, env, context)
+    choose(image, is_for_card, session)
 }
 
 /// The newest image whose name `fits`, or another one if there is no such; of the host `image` if that is not a file.
 fn choose(
     image: Option<&Path>,
     fits: fn(&str) -> bool,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<PathBuf, Failure> {
+    let Session { env, context, .. } = session;
     let host = match image {
         Some(path) if path.exists() || !may_be_host(path) => return Ok(path.to_owned()),
         Some(path) => Some(path.to_string_lossy()),

@@ -22,7 +22,7 @@ pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Res
     let settings = settings::Build::resolve(&build, env)?;
     let state_dir = &settings.request.common.state_dir;
     let derivation = derivation.map(|word| sdbuild_build::shell::derivation(word, state_dir));
-    let terminal = env.terminal.clone().unwrap_or_else(|| "dumb".to_owned());
+    let terminal = env.text("TERM").unwrap_or("dumb").to_owned();
     let session = ShellSession {
         derivation: derivation.transpose()?,
         command: args.run.clone(),

@@ -4,23 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cli;
+use crate::commands::Session;
 use crate::commands::build;
 use crate::commands::build::BuildOutput;
 use crate::settings;
 use crate::settings::{BuildArgs, ConfigArgs, Environment, NixpkgsSource, Options, WordList};
 use crate::template;
 use crate::template::{PublicKey, TemplateName, TemplateValues};
-use crate::ui::Ui;
 use sdbuild_boot::Reached;
 use sdbuild_build::Common;
 use sdbuild_build::output::Image;
+use sdbuild_core::atomic_file;
 use sdbuild_core::compression::{Compression, CompressionOptions};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::new_ssh_key::KeyPair;
 use sdbuild_core::scratch_dir::ScratchDir;
-use sdbuild_core::secret_file;
 use sdbuild_core::system::System;
 use sdbuild_image::board::generic_machine;
 use sdbuild_nix::configuration_file::CONFIG_NAME;
@@ -32,12 +32,8 @@ const KEEP_HINT: &str = "`sdbuild try --no-boot --output DIR` keeps the image an
     --until-ssh --login-key DIR/key` has --timeout, --memory and --firmware";
 
 /// Builds and boots the miniature image; removes everything unless `--output` is given.
-pub async fn run(
-    args: &cli::Try,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub async fn run(args: &cli::Try, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
     let temporary = scratch_dir(&settings::common_without_file(env)?)?;
     let kept = args.output.as_deref().map(create_dir).transpose()?;
     let dir = kept.as_deref().unwrap_or(temporary.path());
@@ -58,7 +54,8 @@ pub async fn run(
         events: without_temporary_paths(context.events.clone(), kept.is_some()),
         ..context.clone()
     };
-    let built = Box::pin(build::build(settings, env, ui, context, &output)).await;
+    let session = Session { context, ..session };
+    let built = Box::pin(build::build(settings, session, &output)).await;
     let did = match built.map_err(with_advice)? {
         None => "built an image",
         Some(Reached::Login) => "built an image, booted it and logged in",
@@ -120,11 +117,11 @@ struct TryWorkspace {
 impl TryWorkspace {
     /// Writes the configuration and the key to `dir`, the miniature nixpkgs to `temporary`.
     fn create(dir: &Path, temporary: &Path, env: &Environment) -> Result<Self, Failure> {
+        let own_nixpkgs = env.path("SDBUILD_MINI_NIXPKGS");
         let workspace = Self {
             config: dir.join(CONFIG_NAME),
             key: dir.join("key"),
-            nixpkgs: env
-                .mini_nixpkgs
+            nixpkgs: own_nixpkgs
                 .clone()
                 .unwrap_or_else(|| temporary.join("nixpkgs")),
             output: dir.to_owned(),
@@ -145,9 +142,9 @@ impl TryWorkspace {
             (&workspace.key, &pair.private),
             (&workspace.config, &template::render(&values)),
         ] {
-            secret_file::create(path, text).or_usage(format!("write {}", path.display()))?;
+            atomic_file::create_secret(path, text).or_usage(format!("write {}", path.display()))?;
         }
-        if env.mini_nixpkgs.is_none() {
+        if own_nixpkgs.is_none() {
             let nixpkgs = &workspace.nixpkgs;
             template::unpack_miniature(nixpkgs)
                 .or_environment(format!("write {}", nixpkgs.display()))?;

@@ -5,7 +5,6 @@
     reason = "the comments of the flags are the help text, where backticks would show"
 )]
 
-use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -57,7 +56,7 @@ pub struct BootArgs {
     pub login_key: Option<PathBuf>,
 
     /// User to log in as [default: the seed's, or root]
-    #[arg(long, value_name = "NAME", requires = "login", value_parser = login_user)]
+    #[arg(long, value_name = "NAME", requires = "login", value_parser = NonEmptyStringValueParser::new())]
     pub user: Option<String>,
 
     /// Time limit in seconds for the login, and again for the command [default: 180, on a board 600]
@@ -75,7 +74,7 @@ pub struct BootArgs {
     pub memory: Option<u32>,
 
     /// Port on 127.0.0.1 to forward to SSH on the machine [default: a free one]
-    #[arg(long, value_name = "N", hide_short_help = true, value_parser = port)]
+    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
     /// Board to emulate: rpi3, rpi4, rpi02, virt or pc [default: virt, or pc for x86_64-linux]
@@ -168,22 +167,6 @@ fn by_file_name(image: &Path) -> System {
     }
 }
 
-/// Parses the number of a port.
-fn port(text: &str) -> Result<u16, String> {
-    let number: Option<NonZeroU16> = text.parse().ok();
-    let number = number.map(NonZeroU16::get);
-    number.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
-}
-
-/// The name of a user of the machine.
-fn login_user(text: &str) -> Result<String, String> {
-    match text.split_once('@') {
-        Some((user, _)) => Err(format!("give the user without a host: --user {user}")),
-        None if text.is_empty() => Err("the name of a user is missing".to_owned()),
-        None => Ok(text.to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -212,11 +195,9 @@ mod tests {
         )
         .unwrap();
         std::fs::write(own.join("sdbuild.toml"), "stall-timeout = 7\n").unwrap();
-        let env = Environment {
-            home: Some("/home/me".into()),
-            config_home: Some(dir.path().join("config")),
-            ..Environment::default()
-        };
+        let config = dir.path().join("config").into_os_string();
+        let env = [("HOME", "/home/me".into()), ("XDG_CONFIG_HOME", config)];
+        let env = env.into_iter().collect();
         let common = common_in(dir.path(), &env).unwrap();
         assert_eq!(common.mirrors[0], "http://near.example/debian");
         assert_eq!(common.stall_timeout.as_secs(), 7);

@@ -1,6 +1,5 @@
 //! The settings of a build, of `check` and of `shell`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -13,7 +12,7 @@ use super::environment::Environment;
 use super::resolver::{Resolver, Setting, current_dir, origin_hint};
 use super::source_choice::{default_source, flake_source, given_source, project_of};
 use super::ssh_key::SshKey;
-use super::value::{NixpkgsSource, Number, PublishedAt};
+use super::value::{NixpkgsSource, Number};
 use sdbuild_build::build_mode::Product;
 use sdbuild_build::output::ImagerUrl;
 use sdbuild_build::{
@@ -62,49 +61,47 @@ impl Build {
         let ssh_key = ssh_key.map(|path| SshKey::read(path, &here)).transpose()?;
         let (mut s, source) = read_layers(args, env, &here)?;
         record_flags(args, ssh_key.as_ref(), &mut s);
-        let format: Format = s.value("format", Some("SDBUILD_FORMAT"), |o| o.format.clone())?;
-        let nixpkgs: NixpkgsSource =
-            s.value("nixpkgs", Some("SDBUILD_NIXPKGS"), |o| o.nixpkgs.clone())?;
+        let format: Format = s.value("format", |o| o.format.clone())?;
+        let nixpkgs: NixpkgsSource = s.value("nixpkgs", |o| o.nixpkgs.clone())?;
         let target = Target {
-            system: s.value("system", None, |o| o.system)?,
-            board: s.optional("board", None, |o| o.board)?,
-            emulation: s.value("emulation", None, |o| o.emulation)?,
-            glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
+            system: s.value("system", |o| o.system)?,
+            board: s.optional("board", |o| o.board)?,
+            emulation: s.value("emulation", |o| o.emulation)?,
+            glue: s.value("glue", |o| o.glue)?,
             is_default_format: s.is_default("format"),
             product: Product::Image,
             format,
         };
-        let on: BuildOn = s.value("on", Some("SDBUILD_ON"), |o| o.on.clone())?;
+        let on: BuildOn = s.value("on", |o| o.on.clone())?;
         let resources = ResourceLimits {
             rented: on.rented().map(ToString::to_string),
             builders: resolve_builders(env, &mut s)?,
-            builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,
-            cores: s
-                .optional("cores", Some("SDBUILD_CORES"), |o| o.cores)?
-                .map(Number::get),
-            jobs: s
-                .optional("jobs", Some("SDBUILD_JOBS"), |o| o.jobs)?
-                .map(Number::get),
+            builder_image: s.optional("builder-image", |o| o.builder_image.clone())?,
+            cores: s.optional("cores", |o| o.cores)?.map(Number::get),
+            jobs: s.optional("jobs", |o| o.jobs)?.map(Number::get),
             connections: s
-                .optional("connections", None, |o| o.connections)?
+                .optional("connections", |o| o.connections)?
                 .map(Number::get),
             memory: s
-                .optional("memory-mib", None, |o| o.memory_mib)?
+                .optional("memory-mib", |o| o.memory_mib)?
                 .map(|mib| u64::from(mib.get()).saturating_mul(MIB)),
         };
         let output = Output {
-            dir: s.value_or("output", None, |o| o.output.clone(), here.clone())?,
-            force: s.value("force", None, |o| o.force)?,
+            dir: s.value_or("output", |o| o.output.clone(), here.clone())?,
+            force: s.value("force", |o| o.force)?,
             compress: compression(&target.format, &mut s)?,
             imager: s
-                .optional("rpi-imager", None, |o| o.rpi_imager.clone())?
-                .map(|PublishedAt(url)| url.map_or(ImagerUrl::OutputDir, ImagerUrl::Below)),
-            is_booted: s.value("boot-test", None, |o| o.boot_test)?,
-            source_date_epoch: source_date_epoch(env.source_date_epoch.as_deref())?,
-            owner: env.sudo.filter(|_| nix::unistd::geteuid().is_root()),
+                .optional("rpi-imager", |o| o.rpi_imager.clone())?
+                .map(|url| match url.as_str() {
+                    "" => ImagerUrl::OutputDir,
+                    _ => ImagerUrl::Below(url),
+                }),
+            is_booted: s.value("boot-test", |o| o.boot_test)?,
+            source_date_epoch: source_date_epoch(env.text("SOURCE_DATE_EPOCH"))?,
+            owner: env.sudo().filter(|_| nix::unistd::geteuid().is_root()),
         };
         let caches = resolve_caches(&mut s)?;
-        let git_inputs = s.value("git-inputs", None, |o| o.git_inputs.clone())?.0;
+        let git_inputs = s.value("git-inputs", |o| o.git_inputs.clone())?.0;
         let common = resolve_common(env, &mut s)?;
         let settings = s.into_settings();
         let source = SourceRequest {
@@ -162,12 +159,7 @@ impl Build {
 /// The compression of an image in `format`.
 fn compression(format: &Format, s: &mut Resolver<'_>) -> Result<CompressionOptions, Failure> {
     let default = format.default_compression();
-    s.value_or(
-        "compress",
-        Some("SDBUILD_COMPRESS"),
-        |o| o.compress,
-        default,
-    )
+    s.value_or("compress", |o| o.compress, default)
 }
 
 /// The layers of settings, and the source that the strongest of them names: the settings file is the one beside the source.
@@ -185,7 +177,7 @@ fn read_layers<'a>(
     options.git_inputs.clone_from(&given.git_inputs);
     options.offline = given.offline;
     let mut s = Resolver::new(options, env, Some(project.as_deref().unwrap_or(here)))?;
-    let flake = s.optional("flake", None, |o| o.flake.clone())?;
+    let flake = s.optional("flake", |o| o.flake.clone())?;
     // A path among the flags wins over a flake in the settings file.
     let source = source
         .or_else(|| flake.map(flake_source))
@@ -221,16 +213,7 @@ fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRe
         let reference: FlakeRef = reference.parse().map_err(Failure::usage)?;
         Ok((input.clone(), reference.relative_to(here)))
     };
-    let pairs = pairs.iter().map(pair);
-    let pairs = pairs.collect::<Result<Vec<(String, FlakeRef)>, Failure>>()?;
-    let names: BTreeSet<&String> = pairs.iter().map(|(input, _)| input).collect();
-    let count = |name: &String| pairs.iter().filter(|(input, _)| input == name).count();
-    if let Some(name) = names.into_iter().find(|name| count(name) > 1) {
-        let text = format!("--override-input {name} is given more than once");
-        let hint = "an input can have only one replacement; leave out the others";
-        return Err(Failure::usage(text).hint(hint));
-    }
-    Ok(pairs)
+    pairs.iter().map(pair).collect()
 }
 
 /// Fails if `input` cannot be the name of an input, such as `nixpkgs` or `home-manager/nixpkgs`.

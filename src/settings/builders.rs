@@ -24,16 +24,14 @@ pub(super) fn resolve_builders(
     env: &Environment,
     s: &mut Resolver<'_>,
 ) -> Result<Builders, Failure> {
-    let given = s.value("builders", Some("SDBUILD_BUILDERS"), |o| {
+    let given = s.value("builders", |o| {
         o.builders.as_deref().map(BuilderList::joined)
     })?;
     let home = env.home_dir();
     let own = home.map(|home| home.join(".ssh/known_hosts"));
     Ok(Builders {
         machines: given.into_machines(),
-        key: s.optional("builder-key", Some("SDBUILD_BUILDER_KEY"), |o| {
-            o.builder_key.clone()
-        })?,
+        key: s.optional("builder-key", |o| o.builder_key.clone())?,
         default_key: user_file(env, KEY),
         known_hosts: own.into_iter().chain([SYSTEM_KNOWN_HOSTS.into()]).collect(),
     })
@@ -131,10 +129,7 @@ mod tests {
 
     #[test]
     fn builders_of_all_flags_and_lines_are_joined() {
-        let env = Environment {
-            home: Some("/home/me".into()),
-            ..Environment::default()
-        };
+        let env: Environment = [("HOME", "/home/me")].into_iter().collect();
         let lists = [
             "ssh://a@one x86_64-linux; ssh://b@two x86_64-linux\n# none\n",
             "c@three x86_64-linux",

@@ -14,36 +14,22 @@ use sdbuild_core::http_url::HttpUrlError;
 /// Resolves the binary caches.
 pub(super) fn resolve_caches(s: &mut Resolver<'_>) -> Result<Caches, Failure> {
     let one_word = |word: &str| WordList(vec![word.to_owned()]);
-    let substituters = s.value_or(
-        "substituters",
-        Some("SDBUILD_SUBSTITUTERS"),
-        |o| o.substituters.clone(),
-        one_word(CACHE),
-    )?;
+    let substituters = s.value_or("substituters", |o| o.substituters.clone(), one_word(CACHE))?;
     let keys = s.value_or(
         "trusted-public-keys",
-        Some("SDBUILD_TRUSTED_PUBLIC_KEYS"),
         |o| o.trusted_public_keys.clone(),
         one_word(CACHE_KEY),
     )?;
-    let more_substituters = s.value(
-        "extra-substituters",
-        Some("SDBUILD_EXTRA_SUBSTITUTERS"),
-        |o| o.extra_substituters.clone(),
-    )?;
-    let more_keys = s.value(
-        "extra-trusted-public-keys",
-        Some("SDBUILD_EXTRA_TRUSTED_PUBLIC_KEYS"),
-        |o| o.extra_trusted_public_keys.clone(),
-    )?;
+    let more_substituters = s.value("extra-substituters", |o| o.extra_substituters.clone())?;
+    let more_keys = s.value("extra-trusted-public-keys", |o| {
+        o.extra_trusted_public_keys.clone()
+    })?;
     let caches = Caches {
         substituters: each_once(substituters.0.into_iter().chain(more_substituters.0)),
         trusted_public_keys: each_once(keys.0.into_iter().chain(more_keys.0)),
-        fallback: s.value("fallback", None, |o| o.fallback)?,
-        netrc_file: s.optional("netrc-file", Some("SDBUILD_NETRC_FILE"), |o| {
-            o.netrc_file.clone()
-        })?,
-        accept_flake_caches: s.optional("accept-flake-caches", None, |o| o.accept_flake_caches)?,
+        fallback: s.value("fallback", |o| o.fallback)?,
+        netrc_file: s.optional("netrc-file", |o| o.netrc_file.clone())?,
+        accept_flake_caches: s.optional("accept-flake-caches", |o| o.accept_flake_caches)?,
     };
     for address in &caches.substituters {
         check_address(address)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::mirrors;
 use super::options::Options;
-use super::resolver::Resolver;
-use super::value::{MirrorAddress, Number, StoreName};
+use super::resolver::{Resolver, current_dir};
+use super::value::{Number, StoreName};
 use sdbuild_build::Common;
 use sdbuild_core::failure::Failure;
 
@@ -22,50 +22,52 @@ pub fn common_without_file(env: &Environment) -> Result<Common, Failure> {
     resolve_common(env, &mut Resolver::new(Options::default(), env, None)?)
 }
 
+/// The current directory, and the output directory of builds in it.
+pub fn output_dir(env: &Environment) -> Result<(PathBuf, PathBuf), Failure> {
+    let here = current_dir()?;
+    let mut resolver = Resolver::new(Options::default(), env, Some(&here))?;
+    let output = resolver.value_or("output", |o| o.output.clone(), here.clone())?;
+    Ok((here, output))
+}
+
 /// Resolves them for a command that has read its settings files.
 pub(super) fn resolve_common(env: &Environment, s: &mut Resolver<'_>) -> Result<Common, Failure> {
-    let store: StoreName = s.value("store", Some("SDBUILD_STORE"), |o| o.store.clone())?;
+    let store: StoreName = s.value("store", |o| o.store.clone())?;
     let home = env.home_dir();
     let below_home = |dir: &str| {
         home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
             Failure::environment("no home directory is known").hint("set HOME and try again")
         })
     };
-    let base = |set: &Option<PathBuf>, dir: &str| match set {
-        Some(path) => Ok(path.clone()),
-        None => below_home(dir),
-    };
+    let base = |set: Option<PathBuf>, dir: &str| set.map_or_else(|| below_home(dir), Ok);
+    let text = |name: &str| env.text(name).map(str::to_owned);
     let root = SudoRoot::of(env);
     let written = |base, dir: &str| own_base(base, root.as_ref(), dir).join("sdbuild");
-    let stall = s.value_or(
-        "stall-timeout",
-        Some("SDBUILD_STALL_TIMEOUT"),
-        |o| o.stall_timeout,
-        STALL_SECONDS,
-    )?;
+    let stall = s.value_or("stall-timeout", |o| o.stall_timeout, STALL_SECONDS)?;
     Ok(Common {
         store: store.to_string(),
         machine: None,
-        docker_host: env.docker_host.clone(),
-        docker_context: env.docker_context.clone(),
-        docker_config: base(&env.docker_config, ".docker")?,
-        docker_tls_verify: env.docker_tls_verify.is_some(),
-        docker_cert_path: env.docker_cert_path.clone(),
-        runtime_dir: env.runtime_dir.clone(),
-        cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),
-        state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
+        docker_host: text("DOCKER_HOST"),
+        docker_context: text("DOCKER_CONTEXT"),
+        docker_config: base(env.path("DOCKER_CONFIG"), ".docker")?,
+        docker_tls_verify: text("DOCKER_TLS_VERIFY").is_some(),
+        docker_cert_path: env.path("DOCKER_CERT_PATH"),
+        runtime_dir: env.absolute_path("XDG_RUNTIME_DIR"),
+        cache_dir: written(
+            base(env.absolute_path("XDG_CACHE_HOME"), ".cache")?,
+            ".cache",
+        ),
+        state_dir: written(
+            base(env.absolute_path("XDG_STATE_HOME"), ".local/state")?,
+            ".local/state",
+        ),
         mirrors: mirrors_of(s)?,
         stall_timeout: Duration::from_secs(stall.get().into()),
-        offline: s.value("offline", Some("SDBUILD_OFFLINE"), |o| o.offline)?,
-        proxies: env.proxies.clone(),
+        offline: s.value("offline", |o| o.offline)?,
+        proxies: env.proxies(),
         ca_file: ca_file(env, s)?,
-        channels: s.value_or(
-            "channels",
-            Some("SDBUILD_CHANNELS"),
-            |_| None,
-            CHANNELS.to_owned(),
-        )?,
-        locks: s.optional("locks", Some("SDBUILD_LOCKS"), |_| None)?,
+        channels: s.value_or("channels", |_| None, CHANNELS.to_owned())?,
+        locks: s.optional("locks", |_| None)?,
         home,
     })
 }
@@ -77,20 +79,18 @@ fn mirrors_of(s: &mut Resolver<'_>) -> Result<Vec<String>, Failure> {
         .first()
         .map_or(mirrors::PUBLIC, String::as_str)
         .to_owned();
-    let first = s.value_or(
-        "debian-mirror",
-        Some("SDBUILD_DEBIAN_MIRROR"),
-        |o| o.debian_mirror.clone(),
-        MirrorAddress::from(first),
-    )?;
-    mirrors::check(&first.0)?;
-    Ok(mirrors::in_order(first.0, usual))
+    let first = s.value_or("debian-mirror", |o| o.debian_mirror.clone(), first)?;
+    let first = first.trim_end_matches('/').to_owned();
+    mirrors::check(&first)?;
+    Ok(mirrors::in_order(first, usual))
 }
 
 /// The setting, or the file that the environment names if it exists: what reads those variables ignores a missing file too.
 fn ca_file(env: &Environment, s: &mut Resolver<'_>) -> Result<Option<PathBuf>, Failure> {
-    let set = s.optional("ca-file", Some("SDBUILD_CA_FILE"), |o| o.ca_file.clone())?;
-    Ok(set.or_else(|| env.ca_file.clone().filter(|file| file.is_file())))
+    let set = s.optional("ca-file", |o| o.ca_file.clone())?;
+    let usual = ["NIX_SSL_CERT_FILE", "SSL_CERT_FILE"];
+    let usual = usual.iter().find_map(|name| env.absolute_path(name));
+    Ok(set.or_else(|| usual.filter(|file| file.is_file())))
 }
 
 /// Root on behalf of a user, through `sudo`.
@@ -104,7 +104,7 @@ struct SudoRoot {
 impl SudoRoot {
     /// Root, if this process runs as root for another user: `sudo` may have kept that user's `HOME`.
     fn of(env: &Environment) -> Option<Self> {
-        let (user, _) = env.sudo.filter(|(uid, _)| *uid != 0)?;
+        let (user, _) = env.sudo().filter(|(uid, _)| *uid != 0)?;
         let euid = nix::unistd::geteuid();
         let root = nix::unistd::User::from_uid(euid).ok().flatten();
         root.filter(|_| euid.is_root()).map(|root| Self {

@@ -3,11 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use toml::de::DeTable;
-
 use super::options::Options;
-use sdbuild_core::failure::{Class, Failure, OrFail as _};
-use sdbuild_core::nearest::nearest;
+use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::plain_file;
 
 /// Name of the settings file, beside the configuration or in the user's directory of settings.
@@ -32,13 +29,8 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
             return Ok(Options::default());
         }
         Err(e) => {
-            let failure = Failure::new(Class::Usage, e).context(format!("read {}", path.display()));
-            if path.is_dir() {
-                return Err(failure.hint(format!(
-                    "{NAME} must be the file with the settings; rename the directory"
-                )));
-            }
-            return Err(failure);
+            let failure = Failure::new(Class::Usage, e);
+            return Err(failure.context(format!("read {}", path.display())));
         }
     };
     parse(&text).map_err(|failure| failure.consequence(format!("{} is not valid", path.display())))
@@ -46,48 +38,12 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
 
 /// The settings in the text of a file.
 fn parse(text: &str) -> Result<Options, Failure> {
-    let table = DeTable::parse(text).map_err(|error| not_understood(&error).hint(SYNTAX))?;
-    let known = known_keys()?;
-    let keys = table.get_ref().keys();
-    let unknown = keys.filter(|key| !known.iter().any(|one| one == key.get_ref()));
-    // The parser sorts them by name.
-    if let Some(key) = unknown.min_by_key(|key| key.span().start) {
-        let before = text.get(..key.span().start).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        return Err(unknown_key(key.get_ref(), line, &known));
-    }
-    // From the text again: errors of a parsed table have no line numbers.
-    toml::from_str(text).map_err(|error| not_understood(&error).hint(SYNTAX))
-}
-
-/// Every key of the file.
-fn known_keys() -> Result<Vec<String>, Failure> {
-    let options = serde_json::to_value(Options::default()).or_internal("list the settings")?;
-    let fields = options.as_object();
-    let keys = fields.map(|fields| fields.keys().cloned().collect());
-    keys.ok_or_else(|| Failure::message(Class::Internal, "settings are not an object"))
-}
-
-fn unknown_key(key: &str, line: usize, known: &[String]) -> Failure {
-    let failure = Failure::usage(format!("line {line}: `{key}` is not a setting"));
-    // As the variable of a setting is called, too.
-    let plain = key.to_lowercase().replace('_', "-");
-    let plain = plain.strip_prefix("sdbuild-").unwrap_or(&plain);
-    failure.hint(match nearest(plain, known.iter().map(String::as_str)) {
-        Some(similar) => format!("did you mean `{similar}`?"),
-        None => format!(
-            "options of NixOS belong into the configuration; the settings are {}",
-            known.join(", ")
-        ),
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let text = error.to_string();
+        // Of values, too, the crate says that they are no TOML; the excerpt ends with an empty line.
+        let text = text.strip_prefix("TOML parse error at ").unwrap_or(&text);
+        Failure::usage(text.trim_end()).hint(SYNTAX)
     })
-}
-
-/// A text that is not TOML, or a value that a setting cannot have.
-fn not_understood(error: &toml::de::Error) -> Failure {
-    let text = error.to_string();
-    // Of values, too, the crate says that they are no TOML; the excerpt ends with an empty line.
-    let text = text.strip_prefix("TOML parse error at ").unwrap_or(&text);
-    Failure::usage(text.trim_end())
 }
 
 #[cfg(test)]

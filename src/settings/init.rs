@@ -123,16 +123,8 @@ pub struct Init<'a> {
     pub system: System,
     /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// Files with public keys, absolute; if there is one, no other keys are looked for.
-    pub key_files: Vec<PathBuf>,
     /// URL of an account's public keys.
     pub github: Option<String>,
-    /// The socket of the running ssh-agent.
-    pub agent: Option<PathBuf>,
-    /// The user's language, as in `LANG`.
-    pub locale: Option<String>,
-    /// The file with the passphrase of the wireless network, absolute.
-    pub passphrase_file: Option<PathBuf>,
     /// User and group to give the file to, if not those of this process.
     pub owner: Option<(u32, u32)>,
 }
@@ -141,8 +133,7 @@ impl<'a> Init<'a> {
     /// Resolves flags, variables and defaults.
     pub fn resolve(args: &'a InitArgs, env: &Environment) -> Result<Self, Failure> {
         let here = current_dir()?;
-        let located = |path: &PathBuf| absolute(path, &here);
-        let owner = env.sudo.filter(|_| nix::unistd::geteuid().is_root());
+        let owner = env.sudo().filter(|_| nix::unistd::geteuid().is_root());
         // The user who runs `sudo` wants to log in, not root.
         let user = owner.and_then(|(user, _)| {
             let user = nix::unistd::User::from_uid(user.into()).ok().flatten()?;
@@ -159,13 +150,12 @@ impl<'a> Init<'a> {
         let github = args.github.as_deref().map(|user| keys_url(env, user));
         Ok(Self {
             args,
-            config: args.config.as_ref().map_or_else(|| dir.join(name), located),
+            config: match &args.config {
+                Some(path) => absolute(path, &here),
+                None => dir.join(name),
+            },
             flake: args.flake.then(|| dir.join(FLAKE_FILE)),
-            key_files: args.ssh_key.iter().map(located).collect(),
             github: github.transpose()?,
-            agent: env.ssh_agent.clone(),
-            locale: env.locale.clone(),
-            passphrase_file: args.wifi_password_file.as_ref().map(located),
             template,
             system: args.system.unwrap_or_else(|| default_system(template)),
             home: user.or_else(|| env.home_dir()),
@@ -208,6 +198,6 @@ fn keys_url(env: &Environment, user: &str) -> Result<String, Failure> {
                 .hint("account names have letters, digits and `-`, as after github.com/"),
         );
     }
-    let base = env.github.as_deref().unwrap_or(GITHUB);
+    let base = env.text("SDBUILD_GITHUB").unwrap_or(GITHUB);
     Ok(format!("{}/{user}.keys", base.trim_end_matches('/')))
 }

@@ -15,7 +15,6 @@ mod file;
 mod init;
 mod mirrors;
 mod options;
-mod output_dir;
 mod resolver;
 mod source_choice;
 mod ssh_key;
@@ -25,17 +24,16 @@ mod variables;
 pub use boot::{BootArgs, common_of_boot};
 pub use build::Build;
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};
-pub use common::common_without_file;
+pub use common::{common_without_file, output_dir};
 pub use environment::{Environment, user_file};
 pub use file::NAME as SETTINGS_NAME;
 pub use init::{Init, InitArgs};
 pub use options::Options;
 pub(crate) use options::{MACHINE, NIX, help_of};
-pub use output_dir::output_dir;
 pub use resolver::{Origin, Setting};
 pub use source_choice::configuration_here;
 pub use ssh_key::SshKey;
-pub use value::{NixpkgsSource, Number, PublishedAt, StoreName, WordList, memory_mib};
+pub use value::{NixpkgsSource, Number, StoreName, WordList, memory_mib};
 pub use variables::{VARIABLES, VariableGroup};
 
 /// The default NixOS release.

@@ -12,7 +12,7 @@ use clap::{Args, Command};
 use serde::{Deserialize, Serialize};
 
 use super::builders::BuilderList;
-use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, StoreName, WordList};
+use super::value::{NixpkgsSource, Number, StoreName, WordList};
 use sdbuild_build::build_mode::{EmulationChoice, Glue};
 use sdbuild_core::compression::CompressionOptions;
 use sdbuild_core::machine_source::BuildOn;
@@ -111,7 +111,7 @@ pub struct Options {
 
     /// Also write a list for Raspberry Pi Imager; URL is where the output directory will be published [default: the local path]
     #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "", hide_short_help = true)]
-    pub rpi_imager: Option<PublishedAt>,
+    pub rpi_imager: Option<String>,
 
     /// Boot the image until root can log in over SSH
     ///
@@ -169,7 +169,7 @@ pub struct Options {
 
     /// Debian mirror to try first for pinned packages.
     #[arg(skip)]
-    pub debian_mirror: Option<MirrorAddress>,
+    pub debian_mirror: Option<String>,
 
     /// Seconds without data after which a download is aborted.
     #[arg(skip)]

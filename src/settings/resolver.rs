@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::environment::Environment;
+use super::environment::{Environment, user_file};
 use super::file;
 use super::options::Options;
 use super::value::{Base, Value};
+use super::variables;
 use sdbuild_core::failure::{Failure, OrFail as _};
 
 /// Resolves settings one by one, and records each with its origin.
@@ -49,25 +50,23 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// The value of a setting, or its type's default. `variable` is the environment variable that can set it.
+    /// The value of a setting, or its type's default.
     pub(super) fn value<T: Value + Default>(
         &mut self,
         key: &'static str,
-        variable: Option<&'static str>,
         field: fn(&Options) -> Option<T>,
     ) -> Result<T, Failure> {
-        self.value_or(key, variable, field, T::default())
+        self.value_or(key, field, T::default())
     }
 
     /// The value of a setting, or `default`.
     pub(super) fn value_or<T: Value>(
         &mut self,
         key: &'static str,
-        variable: Option<&'static str>,
         field: fn(&Options) -> Option<T>,
         default: T,
     ) -> Result<T, Failure> {
-        let found = self.find(variable, field)?;
+        let found = self.find(key, field)?;
         let (value, origin) = found.unwrap_or((default, Origin::Default));
         self.record(key, value.as_json(), origin);
         Ok(value)
@@ -77,10 +76,9 @@ impl<'a> Resolver<'a> {
     pub(super) fn optional<T: Value>(
         &mut self,
         key: &'static str,
-        variable: Option<&'static str>,
         field: fn(&Options) -> Option<T>,
     ) -> Result<Option<T>, Failure> {
-        let (value, origin) = self.find(variable, field)?.unzip();
+        let (value, origin) = self.find(key, field)?.unzip();
         let json = value.as_ref().map_or(Json::Null, Value::as_json);
         self.record(key, json, origin.unwrap_or_default());
         Ok(value)
@@ -95,7 +93,7 @@ impl<'a> Resolver<'a> {
     /// The value from the strongest layer that has one, and that layer.
     fn find<T: Value>(
         &self,
-        variable: Option<&'static str>,
+        key: &str,
         field: fn(&Options) -> Option<T>,
     ) -> Result<Option<(T, Origin)>, Failure> {
         let home = self.env.home_dir();
@@ -107,8 +105,8 @@ impl<'a> Resolver<'a> {
         if let Some(value) = field(&self.flags) {
             return Ok(Some((value.relative_to(here), Origin::Flag)));
         }
-        if let Some((name, text)) = variable.and_then(|name| Some((name, self.env.setting(name)?)))
-        {
+        let variable = variables::of_setting(key);
+        if let Some((name, text)) = variable.and_then(|name| Some((name, self.env.text(name)?))) {
             let value = T::from_variable(text);
             let value = value.map_err(|e| Failure::usage(format!("{name}: {e}")))?;
             let value = value.relative_to(here);
@@ -142,10 +140,8 @@ pub(super) fn current_dir() -> Result<PathBuf, Failure> {
 }
 
 fn read_files(project: &Path, env: &Environment) -> Result<Vec<SettingsFile>, Failure> {
-    let home = env.home_dir();
-    let config = env.config_home.clone();
-    let config = config.or_else(|| Some(home?.join(".config")));
-    let user = config.map(|config| config.join("sdbuild"));
+    let user = user_file(env, file::NAME);
+    let user = user.and_then(|file| file.parent().map(Path::to_owned));
     // Unreadable: another user's home directory, which `sudo -u` keeps in HOME.
     let user = user.filter(|user| user.join(file::NAME).try_exists().is_ok());
     let read = |dir: &Path, origin: fn(PathBuf) -> Origin| {
@@ -234,14 +230,12 @@ mod tests {
             cores: flag.map(|text| text.parse().unwrap()),
             ..Options::default()
         };
-        let variable = env.map(|text| ("SDBUILD_CORES".into(), text.into()));
-        let env = Environment {
-            config_home: Some(dir.path().join("config")),
-            settings: variable.into_iter().collect(),
-            ..Environment::default()
-        };
+        let config = dir.path().join("config").into_os_string();
+        let variable = env.map(|text| ("SDBUILD_CORES", text.into()));
+        let variables = variable.into_iter().chain([("XDG_CONFIG_HOME", config)]);
+        let env = variables.collect();
         let mut resolver = Resolver::new(flags, &env, Some(dir.path())).unwrap();
-        let cores = resolver.optional("cores", Some("SDBUILD_CORES"), |o| o.cores);
+        let cores = resolver.optional("cores", |o| o.cores);
         let cores = cores.unwrap().map(Number::get);
         let setting = resolver.into_settings().remove(0);
         assert_eq!(json!(cores), setting.value);
@@ -269,13 +263,11 @@ mod tests {
     #[test]
     fn a_configuration_in_the_users_settings_directory_has_one_file() {
         let dir = in_files("", "cores = 3");
-        let env = Environment {
-            config_home: Some(dir.path().join("config")),
-            ..Environment::default()
-        };
+        let config = dir.path().join("config");
+        let env = [("XDG_CONFIG_HOME", config)].into_iter().collect();
         let project = dir.path().join("config/sdbuild");
         let mut resolver = Resolver::new(Options::default(), &env, Some(&project)).unwrap();
-        let cores = resolver.optional("cores", None, |o| o.cores).unwrap();
+        let cores = resolver.optional("cores", |o| o.cores).unwrap();
         assert_eq!(cores.map(Number::get), Some(3));
         let settings = resolver.into_settings();
         assert!(
@@ -287,17 +279,13 @@ mod tests {
     #[test]
     fn a_variable_that_cannot_be_parsed_is_named() {
         let settings = [("SDBUILD_JOBS", "many"), ("SDBUILD_OFFLINE", "maybe")];
-        let settings = settings.map(|(name, text)| (name.into(), text.into()));
-        let env = Environment {
-            settings: settings.into(),
-            ..Environment::default()
-        };
+        let env = settings.into_iter().collect();
         let mut resolver = Resolver::new(Options::default(), &env, None).unwrap();
-        let jobs = resolver.optional("jobs", Some("SDBUILD_JOBS"), |o| o.jobs);
+        let jobs = resolver.optional("jobs", |o| o.jobs);
         let failure = jobs.unwrap_err();
         assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
         assert_eq!(failure.to_string(), "SDBUILD_JOBS: `many` is not a number");
-        let offline = resolver.optional("offline", Some("SDBUILD_OFFLINE"), |o| o.offline);
+        let offline = resolver.optional("offline", |o| o.offline);
         let message = offline.unwrap_err().to_string();
         assert_eq!(
             message,

@@ -6,7 +6,7 @@ use sdbuild_build::SourceChoice;
 use sdbuild_core::absolute_path::absolute;
 use sdbuild_core::failure::Failure;
 use sdbuild_nix::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
-use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef, FlakeUrl, has_scheme, of_repository};
+use sdbuild_nix::flake_ref::{FlakeLocation, FlakeRef, has_scheme};
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {
@@ -22,7 +22,7 @@ pub(super) fn given_source(
 ) -> Result<Option<SourceChoice>, Failure> {
     if let Some(reference) = flake {
         let reference = reference.clone().relative_to(here);
-        return Ok(Some(flake_source(without_file_name(reference))));
+        return Ok(Some(flake_source(reference)));
     }
     config.map_or(Ok(None), |path| {
         let text = path.to_str().unwrap_or_default();
@@ -39,19 +39,8 @@ pub(super) fn given_source(
         if full.exists() || !is_reference(text) {
             return Ok(Some(SourceChoice::Config(full)));
         }
-        if is_address_of_file(text) && of_repository(text).is_none() {
-            let path = text.split('?').next().unwrap_or(text);
-            let name = path.rsplit('/').next().unwrap_or(path);
-            return Err(Failure::usage(format!(
-                "`{text}` is the address of a file, and only flakes are fetched"
-            ))
-            .hint(format!(
-                "download the file, read it, and build it: sdbuild build {name}"
-            )));
-        }
         let reference: FlakeRef = text.parse().map_err(Failure::usage)?;
-        let reference = without_file_name(reference.relative_to(here));
-        Ok(Some(flake_source(reference)))
+        Ok(Some(flake_source(reference.relative_to(here))))
     })
 }
 
@@ -100,44 +89,6 @@ fn in_directory(dir: &Path, text: &str) -> FlakeRef {
         text: text.to_owned(),
         ..FlakeRef::here()
     }
-}
-
-/// `reference`, or the flake of the directory of the `flake.nix` that it names: `.#pi` for `./flake.nix#pi`.
-fn without_file_name(reference: FlakeRef) -> FlakeRef {
-    let FlakeLocation::Directory { path, .. } = &reference.location else {
-        return reference;
-    };
-    let names_file = path.file_name().is_some_and(|name| name == FLAKE_FILE) && path.is_file();
-    let (Some(dir), true) = (path.parent().map(Path::to_owned), names_file) else {
-        return reference;
-    };
-    let shown = reference.text.trim_end_matches(FLAKE_FILE);
-    let shown = match shown.trim_end_matches('/') {
-        "" | "path:" if !shown.ends_with('/') => ".",
-        "" => "/",
-        "." => ".",
-        dir => dir,
-    };
-    FlakeRef {
-        text: shown.to_owned(),
-        ..reference.located_by(|_| dir)
-    }
-}
-
-/// Whether `text` is the URL of a Nix file, or names one in a repository: `github:OWNER/REPOSITORY/…/FILE.nix`.
-fn is_address_of_file(text: &str) -> bool {
-    let Ok(url) = FlakeUrl::parse(text) else {
-        return false;
-    };
-    let may_be_file = match url.scheme {
-        Some("http" | "https" | "file") => true,
-        Some("github" | "gitlab" | "sourcehut") => url.path.matches('/').count() >= 2,
-        Some(_) | None => false,
-    };
-    may_be_file
-        && Path::new(url.path)
-            .extension()
-            .is_some_and(|end| end == "nix")
 }
 
 /// Whether `text`, which no file has as its name, was meant as a reference to a flake.
@@ -193,8 +144,6 @@ mod tests {
             ("none", "none"),
             ("a#b", "a#b"),
             ("both#pi", "both#pi false"),
-            ("both/flake.nix#pi", "both#pi false"),
-            ("./flake/flake.nix#pi", "./flake#pi false"),
             (".#pi", ".#pi false"),
             ("github:o/r", "github:o/r false"),
             ("github:o/r.nix", "github:o/r.nix false"),
@@ -204,19 +153,6 @@ mod tests {
             ),
         ] {
             assert_eq!(given(path), choice, "{path}");
-        }
-        for (address, part) in [
-            (
-                "https://h.example/me/sd-card.nix",
-                "sdbuild build sd-card.nix",
-            ),
-            ("github:me/pi/x.nix", "sdbuild build x.nix"),
-            ("https://h.example/x.nix?raw=1", "sdbuild build x.nix"),
-            ("github:me", "write github:OWNER/REPOSITORY"),
-        ] {
-            let refused = given_source(None, Some(Path::new(address)), here).unwrap_err();
-            let told = format!("{refused} {:?}", refused.hints);
-            assert!(told.contains(part), "{told}");
         }
         let SourceChoice::Flake { found: true, .. } = default_source(&here.join("flake")) else {
             panic!("no flake");

@@ -52,16 +52,9 @@ impl SshKey {
     pub(super) fn check_use(&self, boot_test: bool) -> Result<(), Failure> {
         match self {
             Self::Private(path) if !boot_test => {
-                let ends_with = |wanted: &str| path.extension().is_some_and(|end| end == wanted);
-                let hint = if ends_with("nix") {
-                    "it is a configuration; give that without a flag, and the .pub file of a key with --ssh-key".to_owned()
-                } else if ends_with("pub") {
-                    "its first line must be a whole key, such as `ssh-ed25519 AAAA…`".to_owned()
-                } else {
-                    ssh_key::hint_to_public_half(path).unwrap_or_else(|| {
-                        "name the .pub file beside it; --login-key names a private key for the login of --boot-test".to_owned()
-                    })
-                };
+                let hint = ssh_key::hint_to_public_half(path).unwrap_or_else(|| {
+                    "name the .pub file, which has the whole key; --login-key names a private key for the login of --boot-test".to_owned()
+                });
                 let text = format!("{} is not a public SSH key", path.display());
                 Err(Failure::usage(text).hint(hint))
             }

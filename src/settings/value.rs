@@ -119,13 +119,7 @@ impl<const MIN: u32, const MAX: u32> TryFrom<i64> for Number<MIN, MAX> {
     fn try_from(number: i64) -> Result<Self, String> {
         match u32::try_from(number) {
             Ok(inside) if (MIN..=MAX).contains(&inside) => Ok(Self(inside)),
-            Ok(_) | Err(_) if MAX < u32::MAX => {
-                Err(format!("`{number}` is not between {MIN} and {MAX}"))
-            }
-            Ok(_) | Err(_) if number < i64::from(MIN) => {
-                Err(format!("`{number}` is less than {MIN}"))
-            }
-            Ok(_) | Err(_) => Err(format!("`{number}` is greater than {MAX}")),
+            Ok(_) | Err(_) => Err(format!("`{number}` is not between {MIN} and {MAX}")),
         }
     }
 }
@@ -193,50 +187,6 @@ impl Value for NixpkgsSource {
         }
     }
 }
-
-/// Where an image will be published, for Raspberry Pi Imager's list; `None`, written as an empty text, for the output
-/// directory itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String")]
-pub struct PublishedAt(pub Option<String>);
-
-impl From<String> for PublishedAt {
-    fn from(url: String) -> Self {
-        Self(Some(url).filter(|url| !url.is_empty()))
-    }
-}
-
-impl FromStr for PublishedAt {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self::from(text.to_owned()))
-    }
-}
-
-impl Value for PublishedAt {}
-
-/// The address of a Debian mirror, without a slash at the end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String")]
-pub struct MirrorAddress(pub String);
-
-impl From<String> for MirrorAddress {
-    fn from(address: String) -> Self {
-        Self(address.trim_end_matches('/').to_owned())
-    }
-}
-
-impl FromStr for MirrorAddress {
-    type Err = Infallible;
-
-    /// Does not check the address: an error of a parser repeats the text, and an address may contain a password.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(Self::from(text.to_owned()))
-    }
-}
-
-impl Value for MirrorAddress {}
 
 /// The least memory of a machine. U-Boot loads the initial RAM disk behind the first 64 MiB: with no more it stops without a word,
 /// and with 80 MiB the smallest image boots.
@@ -325,12 +275,8 @@ mod tests {
         assert_eq!(refused("many"), "`many` is not a number");
         assert_eq!(refused("0"), "`0` is not between 1 and 4096");
         assert_eq!(refused("4097"), "`4097` is not between 1 and 4096");
-        let refused = |text: &str| text.parse::<Number<1>>().unwrap_err();
-        assert_eq!(refused("0"), "`0` is less than 1");
-        assert_eq!(
-            refused("5000000000"),
-            "`5000000000` is greater than 4294967295"
-        );
+        assert!("0".parse::<Number<1>>().is_err());
+        assert!("5000000000".parse::<Number<1>>().is_err());
     }
 
     #[test]

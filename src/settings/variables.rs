@@ -1,4 +1,4 @@
-//! The variables of the environment that sdbuild reads: the manual page lists them, and misspelt names are compared with them.
+//! The variables of the environment that sdbuild reads: the manual page lists them, and each with the name of a setting sets it.
 
 /// Variables about the same thing.
 #[derive(Debug)]
@@ -94,8 +94,10 @@ pub static VARIABLES: [VariableGroup; 6] = [
     },
 ];
 
-/// The names of all variables.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+/// The variable that sets the setting `key`, if there is one: `SDBUILD_STALL_TIMEOUT` for `stall-timeout`.
+pub(super) fn of_setting(key: &str) -> Option<&'static str> {
+    let plain = |name: &str| name.strip_prefix("SDBUILD_").map(str::to_lowercase);
     let rows = VARIABLES.iter().flat_map(|group| group.variables);
-    rows.flat_map(|(names, _)| names.split(", "))
+    let mut names = rows.flat_map(|(names, _)| names.split(", "));
+    names.find(|name| plain(name).is_some_and(|name| name.replace('_', "-") == key))
 }

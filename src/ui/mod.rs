@@ -35,7 +35,7 @@ pub use sanitize::{sanitize, sanitize_line};
 use screen::Screen;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Failure, OrFail as _};
-use view::{View, ViewKind};
+use view::View;
 use writer::Writer;
 
 /// How long the end of a run waits until pending output is written to a reader that stalls.
@@ -69,33 +69,12 @@ pub enum OutputMode {
     Json,
 }
 
-/// What is shown on standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    Nothing,
-    /// Lines above a live view.
-    LiveView,
-    Lines,
-    JsonLines,
-}
-
-impl OutputMode {
-    /// What is shown in this mode where standard error is a `terminal`, or is not.
-    fn shown(self, terminal: bool) -> Shown {
-        match (self, terminal) {
-            (Self::Quiet, _) => Shown::Nothing,
-            (Self::Json, _) => Shown::JsonLines,
-            (Self::Live, true) => Shown::LiveView,
-            (Self::Live, false) | (Self::Plain, _) => Shown::Lines,
-        }
-    }
-}
-
 /// Shows the events of a run; get the sink from [`Ui::events`].
 #[derive(Clone, Debug)]
 pub struct Ui {
     writer: Option<Writer>,
-    shown: Shown,
+    /// What standard error shows: a live view only on a terminal.
+    shown: OutputMode,
     /// How much more is shown than usual.
     verbose: u8,
     /// Whether a user sees questions on standard error and can answer on standard input.
@@ -107,32 +86,37 @@ impl Ui {
     pub fn new(options: OutputOptions) -> Self {
         let terminal = io::stderr().is_terminal();
         let coloured = options.colour.on(terminal);
-        let shown = options.mode.shown(terminal);
-        let start = |kind, screen, coloured| {
-            Writer::start(screen, View::new(kind, options.verbose, coloured)).ok()
+        let shown = match options.mode {
+            OutputMode::Live if !terminal => OutputMode::Plain,
+            OutputMode::Live | OutputMode::Plain | OutputMode::Quiet | OutputMode::Json => {
+                options.mode
+            }
+        };
+        let start = |screen, coloured| {
+            Writer::start(screen, View::new(shown, options.verbose, coloured)).ok()
         };
         let plain = || Screen::plain(io::stderr());
         let writer = match shown {
-            Shown::Nothing => None,
-            Shown::JsonLines => start(ViewKind::Json, plain(), false),
-            Shown::Lines => start(ViewKind::Plain, plain(), coloured),
-            Shown::LiveView => {
+            OutputMode::Quiet => None,
+            OutputMode::Json => start(plain(), false),
+            OutputMode::Plain => start(plain(), coloured),
+            OutputMode::Live => {
                 let terminal = console::Term::buffered_stderr();
                 let screen = Screen::live(io::stderr(), terminal, coloured);
-                start(ViewKind::Live, screen, coloured)
+                start(screen, coloured)
             }
         };
         Self {
             writer,
             shown,
             verbose: options.verbose,
-            asks: terminal && shown != Shown::JsonLines && io::stdin().is_terminal(),
+            asks: terminal && shown != OutputMode::Json && io::stdin().is_terminal(),
         }
     }
 
     /// Whether only errors are shown.
     pub fn is_quiet(&self) -> bool {
-        self.shown == Shown::Nothing
+        self.shown == OutputMode::Quiet
     }
 
     /// Whether more is shown than usual (`-v`).
@@ -142,7 +126,7 @@ impl Ui {
 
     /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.
     pub fn shows_events_and_results(&self) -> bool {
-        self.shown == Shown::LiveView && io::stdout().is_terminal()
+        self.shown == OutputMode::Live && io::stdout().is_terminal()
     }
 
     /// Columns for results that need not fit a usual width: those of the terminal that shows them. Programs that read them get
@@ -171,7 +155,7 @@ impl Ui {
 
     /// Begins a new line on the terminal of a run that was interrupted: behind `^C`, or what another program has left unfinished.
     pub fn begin_line(&self) {
-        if self.shown != Shown::JsonLines && io::stderr().is_terminal() {
+        if self.shown != OutputMode::Json && io::stderr().is_terminal() {
             report("\n");
         }
     }
@@ -240,6 +224,7 @@ pub fn report_usage(message: &str, colour: Colour) {
 /// Columns of help: those of the terminal, or those that are `given` where there is none, but no more than are easy to read.
 pub fn help_columns(given: Option<usize>) -> usize {
     let size = terminal_size::terminal_size();
+    let given = given.filter(|columns| *columns > 0);
     let columns = size.map(|(columns, _)| columns.0.into()).or(given);
     columns.map_or(MAX_HELP_COLUMNS, |columns: usize| {
         MAX_HELP_COLUMNS.min(columns)

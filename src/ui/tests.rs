@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use self::recordings::recorded;
 use self::terminal::{MARK, Terminal, pair, read_until_mark, screen_on};
-use super::view::{View, ViewKind};
+use super::OutputMode;
+use super::view::View;
 use super::writer::Writer;
 use sdbuild_core::event::{Event, ImageDone, Phase};
 use sdbuild_core::nix_event::{NixEvent, StepUnit};
@@ -218,7 +219,7 @@ fn closed_view_leaves_no_lines() {
 fn many_lines_above_a_live_view_take_few_writes() {
     const LINES: u64 = 10_000;
     let (mut keyboard, display) = pair(80, 24);
-    let view = View::new(ViewKind::Live, 1, false);
+    let view = View::new(OutputMode::Live, 1, false);
     let writer = Writer::start(screen_on(&display), view).unwrap();
     let reader = std::thread::spawn(move || read_until_mark(&mut keyboard).unwrap());
     for (_, event) in crowd(1) {

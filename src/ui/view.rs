@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ui::OutputMode;
 use crate::ui::colour;
 use crate::ui::colour::Paint;
 use crate::ui::json;
@@ -54,21 +55,10 @@ pub(super) enum Kind {
     Progress,
 }
 
-/// The form in which events are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ViewKind {
-    /// Lines above a live view.
-    Live,
-    /// Lines.
-    Plain,
-    /// JSON objects.
-    Json,
-}
-
 /// Turns events into lines, and keeps the state that the live view shows.
 #[derive(Debug)]
 pub(super) struct View {
-    kind: ViewKind,
+    kind: OutputMode,
     /// 0: the run; 1: also the builder's log; 2: everything that the log file contains.
     verbose: u8,
     /// Its columns are those of the terminal, also after the end of the live view.
@@ -86,12 +76,12 @@ pub(super) struct View {
 
 impl View {
     /// A view of this kind; `verbose` is 0 to 2.
-    pub(super) fn new(kind: ViewKind, verbose: u8, coloured: bool) -> Self {
+    pub(super) fn new(kind: OutputMode, verbose: u8, coloured: bool) -> Self {
         Self {
             kind,
             verbose,
             form: Form {
-                columns: (kind == ViewKind::Live).then_some(layout::COLUMNS),
+                columns: (kind == OutputMode::Live).then_some(layout::COLUMNS),
                 paint: Paint(coloured),
             },
             state: State::default(),
@@ -121,7 +111,7 @@ impl View {
             self.progress_shown = (at, 0);
         }
         let mut items = Vec::new();
-        if self.kind == ViewKind::Json {
+        if self.kind == OutputMode::Json {
             if self.verbose > 0 || !is_log(event) {
                 let line = self.json.line(event, &self.state, at);
                 items.extend(line.map(|line| Item::Text(kind_of(event), line)));
@@ -220,7 +210,7 @@ impl View {
     /// The line about an event of Nix. `is_new` says whether it is a larger forecast than those before.
     fn nix_item(&mut self, event: &NixEvent, is_new: bool) -> Option<Item> {
         // The live view counts it.
-        let is_shown = is_new && (self.kind == ViewKind::Plain || self.verbose > 0);
+        let is_shown = is_new && (self.kind == OutputMode::Plain || self.verbose > 0);
         if let Some(text) = forecast(event).filter(|_| is_shown) {
             return Some(Item::Text(Kind::Builder, message(&text)));
         }
@@ -244,7 +234,7 @@ impl View {
     /// Without a live view: the line about the phase that is due because time has passed.
     pub(super) fn tick(&mut self, at: Duration) -> Option<Item> {
         let current = self.state.current.as_ref()?;
-        if self.kind != ViewKind::Plain {
+        if self.kind != OutputMode::Plain {
             return None;
         }
         let (shown_at, shown_percent) = self.progress_shown;
@@ -271,14 +261,14 @@ impl View {
 
     /// Continues without live view: from now on progress is written in lines.
     pub(super) fn end_live(&mut self) {
-        if self.kind == ViewKind::Live {
-            self.kind = ViewKind::Plain;
+        if self.kind == OutputMode::Live {
+            self.kind = OutputMode::Plain;
         }
     }
 
     /// Whether this view has a live view.
     pub(super) fn is_live(&self) -> bool {
-        self.kind == ViewKind::Live
+        self.kind == OutputMode::Live
     }
 
     /// The live view; `None` if there is none, or between two phases.
@@ -291,17 +281,17 @@ impl View {
     pub(super) fn tick_interval(&self) -> Option<Duration> {
         self.state.current.as_ref()?;
         match self.kind {
-            ViewKind::Live => Some(SPINNER_INTERVAL),
-            ViewKind::Plain => Some(TICK_INTERVAL),
-            ViewKind::Json => None,
+            OutputMode::Live => Some(SPINNER_INTERVAL),
+            OutputMode::Plain => Some(TICK_INTERVAL),
+            OutputMode::Json | OutputMode::Quiet => None,
         }
     }
 
     /// The line that replaces `lines` log lines that were dropped because the reader was too slow.
     pub(super) fn dropped_lines(&self, lines: u64) -> String {
         match self.kind {
-            ViewKind::Json => json::dropped_lines(lines),
-            ViewKind::Live | ViewKind::Plain => {
+            OutputMode::Json => json::dropped_lines(lines),
+            OutputMode::Live | OutputMode::Plain | OutputMode::Quiet => {
                 format!("({lines} log lines were left out: the output was read too slowly)")
             }
         }

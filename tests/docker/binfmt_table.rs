@@ -97,7 +97,7 @@ fn missing_binfmt_misc_is_mounted_or_hinted_at() {
                 assert_eq!(lease.release(&single.cancel).await, []);
             }
             Err(refused) => {
-                let failure = refused.into_failure();
+                let failure = refused.failure;
                 assert!(failure.hints.iter().any(|h| h.contains("sudo mount -t binfmt_misc")));
                 assert!(failure.teardown.is_empty());
             }

@@ -80,7 +80,7 @@ fn cancelled_registrar_start_leaves_nothing() {
             let (started, ()) = tokio::join!(start, canceller);
             match started {
                 Ok(registrar) => assert_eq!(registrar.release(&single.cancel).await, []),
-                Err(refused) => assert_eq!(refused.into_failure().teardown, []),
+                Err(refused) => assert_eq!(refused.failure.teardown, []),
             }
             single.left_nothing();
         }
@@ -252,10 +252,10 @@ fn lost_registrar_is_reported_as_the_first_cause() {
         let single = SingleRun::new().await;
         let lease = single.lease().await;
         let failed = || Failure::environment("exec format error").into();
-        let other = lease.blame(failed()).await.into_failure().to_string();
+        let other = lease.blame(failed()).await.failure.to_string();
         assert_eq!(other, "exec format error", "the registrar is there");
         docker(&["stop", &single.container()]);
-        let blamed = lease.blame(failed()).await.into_failure().to_string();
+        let blamed = lease.blame(failed()).await.failure.to_string();
         assert!(blamed.contains("the container that registers QEMU was stopped"), "{blamed}");
         lease.release(&single.cancel).await;
         single.left_nothing();

@@ -8,7 +8,7 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::Failure;
 use sdbuild_engine::binfmt::{
-    HandlerKind, HandlerName, Lease, Refused, Registrar, RegistrarImage, RegistrarOptions, probe,
+    HandlerKind, HandlerName, Lease, Registrar, RegistrarImage, RegistrarOptions, probe,
 };
 use sdbuild_engine::{Engine, Role, RunId};
 
@@ -61,7 +61,7 @@ impl SingleRun {
         let (engine, image) = (&self.engine, &self.image);
         let kind = HandlerKind::Registered;
         let probed = probe(engine, image, kind, &self.run, &self.cancel).await;
-        probed.map_err(Refused::into_failure)
+        probed.map_err(|refused| refused.failure)
     }
 
     pub fn handler(&self) -> String {

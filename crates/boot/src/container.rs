@@ -193,7 +193,7 @@ impl ContainerQemu {
 
     /// The keyboard of the machine's console.
     pub(super) fn keyboard(&self) -> Keyboard {
-        Keyboard::of(&self.container)
+        Keyboard(Container::clone(&self.container))
     }
 
     /// Kills and removes the container.
@@ -334,10 +334,6 @@ const ESCAPE_PREFIX: u8 = 1;
 pub(super) struct Keyboard(Container);
 
 impl Keyboard {
-    pub(super) fn of(container: &Container) -> Self {
-        Self(container.clone())
-    }
-
     /// Connects; dropping the result disconnects.
     pub(super) async fn connect(&self) -> Result<Attached, EngineError> {
         let program = ["/bin/busybox", "sh", "/sdbuild/keys"];

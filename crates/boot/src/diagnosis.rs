@@ -32,12 +32,11 @@ impl Symptom {
         lines.iter().find(shows)
     }
 
-    /// The diagnosis, with a quote of `line` if that says more.
+    /// The diagnosis, with a quote of `line`, which may name a file or a device.
     fn diagnosis(&self, line: &str) -> Diagnosis {
-        let what = if self.quote {
-            format!("{}: {}", self.what, quote(line))
-        } else {
-            self.what.to_owned()
+        let what = match line {
+            U_BOOT_PROMPT | PI_PROMPT => self.what.to_owned(),
+            line => format!("{}: {}", self.what, quote(line)),
         };
         Diagnosis {
             what,
@@ -180,8 +179,6 @@ struct Symptom {
     what: &'static str,
     /// The hint for the user.
     hint: &'static str,
-    /// Whether the line names a file or a device, so that it is quoted.
-    quote: bool,
 }
 
 const NO_KERNEL: &str = "the menu in /boot/extlinux and the files in /boot/nixos are from different builds. Build the \
@@ -191,7 +188,6 @@ const NO_DISK: Symptom = Symptom {
     texts: &MISSING_ROOT,
     what: "Linux found no disk, so it has no driver for the one with the root file system",
     hint: NO_DRIVER,
-    quote: false,
 };
 /// What Linux' drivers say of a disk that they find.
 const DISK_MESSAGES: [&str; 7] = [
@@ -220,7 +216,6 @@ const SYMPTOMS: [Symptom; 17] = [
         texts: &["for failure retrieving kernel"],
         what: "the boot menu names a kernel that is not in the image",
         hint: NO_KERNEL,
-        quote: false,
     },
     Symptom {
         texts: &[
@@ -229,14 +224,12 @@ const SYMPTOMS: [Symptom; 17] = [
         ],
         what: "the boot menu names a file that is not in the image",
         hint: NO_KERNEL,
-        quote: true,
     },
     Symptom {
         texts: &["Did not find a cmdline Flattened Device Tree"],
         what: "the kernel is too large for this U-Boot and has overwritten the device tree",
         hint: "set boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false, to use the device tree of the firmware \
             partition. Or use a smaller kernel, or a newer U-Boot",
-        quote: false,
     },
     Symptom {
         texts: &[
@@ -245,13 +238,11 @@ const SYMPTOMS: [Symptom; 17] = [
         ],
         what: "the kernel has overwritten the initrd, or the initrd is damaged",
         hint: "use a smaller kernel, or a newer U-Boot; sdbuild inspect says where they overlap",
-        quote: false,
     },
     Symptom {
         texts: &["Bad Linux ARM64 Image magic", "Wrong Image Format for"],
         what: "the kernel in the image is not for this machine",
         hint: "set nixpkgs.hostPlatform to aarch64-linux",
-        quote: true,
     },
     Symptom {
         texts: &[
@@ -261,19 +252,16 @@ const SYMPTOMS: [Symptom; 17] = [
         ],
         what: "the firmware found no bootable device",
         hint: "the file is not a disk image, or has no boot loader for this machine (--system)",
-        quote: false,
     },
     Symptom {
         texts: &["extends beyond EOD", "bad geometry: block count"],
         what: "the image is incomplete: a partition ends beyond its end",
         hint: "copy or build it again, and check that the disk it is stored on is not full",
-        quote: true,
     },
     Symptom {
         texts: &["Unable to mount root fs", "Cannot open root device"],
         what: "the kernel cannot mount the root file system",
         hint: NO_DRIVER,
-        quote: true,
     },
     Symptom {
         texts: &[
@@ -284,13 +272,11 @@ const SYMPTOMS: [Symptom; 17] = [
         ],
         what: "the system that the boot menu names is not in the image",
         hint: "init= in the boot menu must name a system in sdImage.storePaths; build the image again",
-        quote: true,
     },
     Symptom {
         texts: &MISSING_ROOT,
         what: "a file system that the configuration names is not in the image",
         hint: NO_ROOT,
-        quote: true,
     },
     Symptom {
         texts: &[
@@ -300,7 +286,6 @@ const SYMPTOMS: [Symptom; 17] = [
         ],
         what: "stage 1 cannot mount the root file system",
         hint: "the root file system is damaged or of another type than `fileSystems.\"/\".fsType`",
-        quote: true,
     },
     Symptom {
         texts: &[
@@ -309,7 +294,6 @@ const SYMPTOMS: [Symptom; 17] = [
         ],
         what: "stage 1 failed",
         hint: "its last lines show where; boot.shell_on_fail in boot.kernelParams opens a shell there",
-        quote: false,
     },
     Symptom {
         texts: &[
@@ -320,7 +304,6 @@ const SYMPTOMS: [Symptom; 17] = [
         what: "the system stopped in emergency mode",
         hint: "a required unit failed, usually a mount (see `FAILED` and `DEPEND` above). Give file systems that may be \
                missing the option `nofail`",
-        quote: false,
     },
     Symptom {
         texts: &[
@@ -329,13 +312,11 @@ const SYMPTOMS: [Symptom; 17] = [
         ],
         what: "the machine has too little memory",
         hint: "give it more with --memory",
-        quote: false,
     },
     Symptom {
         texts: &["Kernel panic - not syncing"],
         what: "the kernel panicked",
         hint: "the lines before the panic show why",
-        quote: true,
     },
     Symptom {
         texts: &[
@@ -344,14 +325,12 @@ const SYMPTOMS: [Symptom; 17] = [
         ],
         what: "the firmware crashed",
         hint: "try another U-Boot with --firmware",
-        quote: false,
     },
     Symptom {
         texts: &[U_BOOT_PROMPT, PI_PROMPT],
         what: "U-Boot found no boot loader in the image: no extlinux menu, no script, no EFI program",
         hint: "set boot.loader.generic-extlinux-compatible.enable = true and boot.loader.grub.enable = false, \
             or import the sd-image module",
-        quote: false,
     },
 ];
 
@@ -393,7 +372,6 @@ const REFUSED_KEY: Symptom = Symptom {
     what: "the machine is up, but its SSH server refuses the key",
     hint: "the account must exist and have the public half of the key in users.users.<name>.openssh.authorizedKeys.keys; \
         `sdbuild boot --until-ssh --login-key FILE --user NAME` tries another key and account",
-    quote: true,
 };
 
 /// What U-Boot writes last.

@@ -15,27 +15,11 @@ use sdbuild_image::{DiskForm, Error, ImageFile, ImageKind, InstalledSystem};
 /// An image that stays readable as long as this value lives.
 #[derive(Debug)]
 pub(super) struct Disk {
-    file: File,
-    form: DiskForm,
-}
-
-#[cfg(test)]
-impl Disk {
-    /// A disk without content.
-    pub(super) fn empty() -> Self {
-        Self {
-            file: tempfile::tempfile().unwrap(),
-            form: DiskForm::Raw,
-        }
-    }
+    pub(super) file: File,
+    pub(super) form: DiskForm,
 }
 
 impl Disk {
-    /// The open file.
-    pub(super) fn open_file(&self) -> &File {
-        &self.file
-    }
-
     /// The open file, for other readers.
     pub(super) fn file(&self) -> Result<File, Failure> {
         self.file.try_clone().or_environment("open the image again")
@@ -45,11 +29,6 @@ impl Disk {
     /// for a separator, and works for a file without a name.
     pub(super) fn path(&self) -> PathBuf {
         open_path(&self.file)
-    }
-
-    /// The format of the disk file.
-    pub(super) fn form(&self) -> DiskForm {
-        self.form
     }
 
     /// What the disk tells of the system on it; nothing where it cannot be read, which is no reason not to boot it.

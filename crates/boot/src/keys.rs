@@ -2,32 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io;
-use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
 use crate::request::BootRequest;
-use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::plain_file;
 use sdbuild_core::program::find_program;
 use sdbuild_core::shell_word::quoted;
-use sdbuild_core::ssh_key::{contains_key, key_of};
+use sdbuild_core::ssh_key::{self, contains_key, key_of};
 use sdbuild_image::seed::Seed;
 use sdbuild_image::{InstalledSystem, MAX_KEY_LIST_BYTES};
 
 /// Bytes that are read of a key file.
 pub(super) const MAX_KEY_BYTES: u64 = 64 << 10;
-/// How long a program of OpenSSH may take: one that asks an agent waits for as long as that is silent, such as an agent that was
-/// forwarded here over a connection that is lost.
-const SSH_TOOL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long `ssh-add` may take: it waits for as long as the agent is silent, such as one that was forwarded here over a connection that is
+/// lost.
+const AGENT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Keys that are tried: an SSH server refuses a client after six.
 const MAX_KEYS: usize = 5;
 
@@ -57,131 +55,66 @@ pub(super) fn usable_key(key: &Path, path: &OsStr) -> Result<PathBuf, Failure> {
 
 /// Fails if ssh could not use the private key: it is readable by others, or it has a passphrase and is not in the agent.
 fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
-    match obstacle(key, path) {
-        None => Ok(()),
-        Some(Obstacle::Passphrase) if agent_has(key, path) => Ok(()),
-        Some(obstacle) => Err(obstacle.failure(key)),
+    let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
+    let operation = || format!("read the SSH key {shown}");
+    let text = plain_file::read(key, MAX_KEY_BYTES).or_usage(operation())?;
+    let text = String::from_utf8_lossy(&text);
+    if !ssh_key::is_private(&text) {
+        let text = format!("{shown} is not a private SSH key");
+        return Err(Failure::usage(text).hint(
+            "give the private key, such as ~/.ssh/id_ed25519, which is the file without .pub",
+        ));
     }
-}
-
-/// What keeps ssh from using a private key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Obstacle {
-    /// Other users can read it.
-    Permissions,
-    /// It has a passphrase.
-    Passphrase,
-    /// It is no private key; what ssh-keygen says of it, if it says anything of use.
-    NoKey(Option<String>),
-}
-
-/// What keeps ssh from using the private key without an agent; `None` too if OpenSSH is not installed.
-fn obstacle(key: &Path, path: &OsStr) -> Option<Obstacle> {
-    // Prints the public key, and asks nothing.
-    let output = run("ssh-keygen", &["-y", "-P", "", "-f"], Some(key), path)?;
-    if output.status.success() {
-        return None;
+    let found = key.metadata().or_usage(operation())?;
+    if found.uid() == geteuid().as_raw() && found.mode() & 0o077 != 0 {
+        let text = format!("other users can read the private key {shown}, so ssh does not use it");
+        return Err(Failure::usage(text).hint(format!("make it private: chmod 600 {word}")));
     }
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    let is_open = error.contains("UNPROTECTED") || error.contains("bad permissions");
-    Some(match is_open {
-        // ssh-keygen looks at the permissions first, of whatever file it is.
-        true if !is_armored(key) => Obstacle::NoKey(None),
-        true => Obstacle::Permissions,
-        false if error.contains("passphrase") => Obstacle::Passphrase,
-        false => {
-            let line = error.lines().rfind(|line| !line.trim().is_empty());
-            Obstacle::NoKey(Some(line.unwrap_or("ssh-keygen gave no reason").to_owned()))
-        }
-    })
-}
-
-/// What to give instead of a file that is no private key.
-const GIVE_KEY: &str =
-    "give the private key, such as ~/.ssh/id_ed25519, which is the file without .pub";
-
-impl Obstacle {
-    /// The failure of a login with `key`.
-    fn failure(self, key: &Path) -> Failure {
-        let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
-        match self {
-            Self::NoKey(reason) => {
-                let reason = reason.map(|reason| format!(": {reason}"));
-                let reason = reason.unwrap_or_default();
-                Failure::usage(format!("{shown} is not a private SSH key{reason}")).hint(GIVE_KEY)
-            }
-            Self::Permissions => {
-                let text =
-                    format!("other users can read the private key {shown}, so ssh does not use it");
-                Failure::usage(text).hint(format!("make it private: chmod 600 {word}"))
-            }
-            Self::Passphrase => Failure::usage(format!(
-                "the private key {shown} has a passphrase, and ssh-agent does not have it"
-            ))
+    if ssh_key::has_passphrase(&text) && !agent_has(key, path) {
+        let text =
+            format!("the private key {shown} has a passphrase, and ssh-agent does not have it");
+        return Err(Failure::usage(text)
             .hint(format!(
                 "add it to the agent, which asks for the passphrase once: ssh-add {word}"
             ))
-            .hint("without an agent in this shell, start one first: eval \"$(ssh-agent)\""),
-        }
+            .hint("without an agent in this shell, start one first: eval \"$(ssh-agent)\""));
     }
-}
-
-/// Whether the file begins as every private key of OpenSSH does; also true of one that cannot be read.
-fn is_armored(key: &Path) -> bool {
-    let mut begin = [0; 10];
-    let read = plain_file::open(key).and_then(|mut file| file.read_exact(&mut begin));
-    match read {
-        Ok(()) => begin == *b"-----BEGIN",
-        Err(error) => error.kind() != io::ErrorKind::UnexpectedEof,
-    }
+    Ok(())
 }
 
 /// Whether ssh-agent has the key in this file, which may be either half.
 fn agent_has(key: &Path, path: &OsStr) -> bool {
-    let fingerprint = run("ssh-keygen", &["-l", "-f"], Some(key), path);
-    let fingerprint = fingerprint.and_then(|output| word_of_hash(&output.stdout));
-    let listed = run("ssh-add", &["-l"], None, path);
-    let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    fingerprint
-        .zip(listed)
-        .is_some_and(|(fingerprint, listed)| listed.contains(&fingerprint))
+    let fingerprint = public_half(key).map(|public| ssh_key::fingerprint(&public));
+    let listed = || keys_of_agent(path);
+    fingerprint.is_some_and(|one| listed().is_some_and(|listed| listed.contains(&one)))
 }
 
-/// `SHA256:…` in `256 SHA256:… comment (ED25519)`.
-fn word_of_hash(line: &[u8]) -> Option<String> {
-    let line = String::from_utf8_lossy(line);
-    let mut words = line.split_whitespace();
-    words.find(|w| w.starts_with("SHA256:")).map(str::to_owned)
+/// The public half, in Base64, of the key in the file `key`, which may be either half: in it, or in the file beside it.
+fn public_half(key: &Path) -> Option<String> {
+    let read = |file: &Path| plain_file::read_text(file, MAX_KEY_BYTES).unwrap_or_default();
+    let mut beside = key.as_os_str().to_owned();
+    beside.push(".pub");
+    let text = read(key);
+    let own = key_of(&text)
+        .map(str::to_owned)
+        .or_else(|| ssh_key::public_half(&text));
+    own.or_else(|| key_of(&read(Path::new(&beside))).map(str::to_owned))
 }
 
-/// Runs a program of OpenSSH; `None` if it is not installed, does not start, or does not end within [`SSH_TOOL_TIMEOUT`].
-fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Option<Output> {
-    let mut command = Command::new(find_program(program, path)?);
-    command.args(args).args(file).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Its messages are compared.
-    let child = command.env("LC_ALL", "C").spawn().ok()?;
+/// What `ssh-add -l` lists; `None` if it is not installed, does not start, or does not end within [`AGENT_TIMEOUT`].
+fn keys_of_agent(path: &OsStr) -> Option<String> {
+    let mut command = Command::new(find_program("ssh-add", path)?);
+    command.arg("-l").stdin(Stdio::null());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let child = child.ok()?;
     let id = Pid::from_raw(child.id().try_into().ok()?);
     let (sender, ended) = mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = ended.recv_timeout(SSH_TOOL_TIMEOUT) else {
+    let Ok(output) = ended.recv_timeout(AGENT_TIMEOUT) else {
         kill(id, Signal::SIGKILL).ok();
         return None;
     };
-    output.ok()
-}
-
-/// The private keys in the home directory `home` that [`keys_for`] finds.
-pub(super) async fn keys_at(
-    home: &Path,
-    authorized: String,
-    path: &OsStr,
-    cancel: &Cancel,
-) -> Result<Vec<PathBuf>, Failure> {
-    let (dir, path) = (home.join(".ssh"), path.to_owned());
-    let look = tokio::task::spawn_blocking(move || keys_for(&authorized, &dir, &path));
-    let looked = cancel.race(look).await?;
-    looked.or_internal("look for your keys")?
+    Some(String::from_utf8_lossy(&output.ok()?.stdout).into_owned())
 }
 
 /// The private keys in `dir` (`~/.ssh`) whose public halves are in `authorized`, the image's list. Empty if there are none:
@@ -215,25 +148,13 @@ pub(super) fn keys_for(
 
 /// Whether a system accepts the private `key`, or the public half of one, whose list has the lines `accepted`; `None` if that
 /// cannot be known: the public half is not found, or certificates are accepted.
-pub(super) fn is_accepted(key: &Path, accepted: &str, path: &OsStr) -> Option<bool> {
+pub(super) fn is_accepted(key: &Path, accepted: &str) -> Option<bool> {
     if accepted.contains("cert-authority") {
         return None;
     }
-    let accepted: Vec<&str> = accepted.lines().filter_map(key_of).collect();
-    let read = |file: &Path| plain_file::read_text(file, MAX_KEY_BYTES).unwrap_or_default();
-    let made = || {
-        let output = run("ssh-keygen", &["-y", "-P", "", "-f"], Some(key), path);
-        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        text.unwrap_or_default()
-    };
-    let mut beside = key.as_os_str().to_owned();
-    beside.push(".pub");
-    let texts = [read(key), made(), read(Path::new(&beside))];
-    let mut public = texts
-        .iter()
-        .flat_map(|text| text.lines())
-        .filter_map(key_of);
-    public.next().map(|public| accepted.contains(&public))
+    let public = public_half(key)?;
+    let mut accepted = accepted.lines().filter_map(key_of);
+    Some(accepted.any(|one| one == public))
 }
 
 /// Whether the public key in `file` is one of `accepted`.
@@ -276,12 +197,7 @@ pub(super) async fn complete(
     }
     if let (Some(key), Some(list)) = (&login.key, lists.get(&login.user)) {
         let accepted = format!("{list}\n{of_seed}");
-        let look = {
-            let (key, path) = (key.clone(), request.path.clone());
-            tokio::task::spawn_blocking(move || is_accepted(&key, &accepted, &path))
-        };
-        let looked = context.cancel.race(look).await?;
-        if looked.or_internal("look for the key")? == Some(false) {
+        if is_accepted(key, &accepted) == Some(false) {
             let (shown, user) = (key.display(), &login.user);
             let text = format!("the image does not accept the key {shown} for {user}");
             // Of a longer list only the beginning was read.
@@ -300,8 +216,10 @@ pub(super) async fn complete(
     if let Some(home) = home {
         let of_image = lists.get(&login.user).cloned();
         let accepted: Vec<String> = of_image.into_iter().chain([of_seed]).collect();
-        let (path, cancel) = (&request.path, &context.cancel);
-        *keys = keys_at(home, accepted.join("\n"), path, cancel).await?;
+        let (dir, path) = (home.join(".ssh"), request.path.clone());
+        let look = tokio::task::spawn_blocking(move || keys_for(&accepted.join("\n"), &dir, &path));
+        let looked = context.cancel.race(look).await?;
+        *keys = looked.or_internal("look for your keys")??;
     }
     Ok(())
 }

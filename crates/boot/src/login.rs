@@ -43,8 +43,10 @@ const MAX_STDERR_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct SshProbe<'a> {
     ssh: &'a Path,
-    login: &'a Login,
-    keys: &'a [PathBuf],
+    /// The login that is tried.
+    pub(super) login: &'a Login,
+    /// The private keys that are tried; empty if ssh looks for them itself.
+    pub(super) keys: &'a [PathBuf],
     port: u16,
     published: bool,
     last_error: Mutex<Option<String>>,
@@ -78,16 +80,6 @@ impl<'a> SshProbe<'a> {
             published,
             last_error: Mutex::new(None),
         }
-    }
-
-    /// The login that is tried.
-    pub(super) fn login(&self) -> &Login {
-        self.login
-    }
-
-    /// The private keys that are tried; empty if ssh looks for them itself.
-    pub(super) fn keys(&self) -> &[PathBuf] {
-        self.keys
     }
 
     /// The last error message of ssh.
@@ -129,7 +121,7 @@ impl<'a> SshProbe<'a> {
 
     /// Tries once; returns ssh's error message, or `None` after a login.
     async fn attempt(&self) -> io::Result<Option<String>> {
-        let mut ssh = self.command("true", CONNECT_TIMEOUT);
+        let mut ssh = self.command(None, "true", CONNECT_TIMEOUT);
         let mut ssh = ssh.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = ssh.stderr.take();
         let stderr = async {
@@ -143,23 +135,18 @@ impl<'a> SshProbe<'a> {
     }
 
     /// An ssh that runs `command` on the machine, with an empty standard input, and has `connect_timeout` until the server
-    /// answers. Once a login has succeeded, a server that is slow is no reason to give up before the command's own limit.
-    pub(super) fn command(&self, command: &str, connect_timeout: Duration) -> Command {
-        let mut ssh = command_with_parent(self.ssh);
-        ssh.args(self.argv(command, connect_timeout))
-            .stdin(Stdio::null());
-        ssh
-    }
-
-    /// The same, whose own messages are added to the file `messages` and do not mix with those of the command.
-    pub(super) fn command_with_messages(
+    /// answers. Once a login has succeeded, a server that is slow is no reason to give up before the command's own limit. Its own messages
+    /// are added to the file `messages`, if there is one, and do not mix with those of the command.
+    pub(super) fn command(
         &self,
-        messages: &Path,
+        messages: Option<&Path>,
         command: &str,
         connect_timeout: Duration,
     ) -> Command {
         let mut ssh = command_with_parent(self.ssh);
-        ssh.arg("-E").arg(messages);
+        if let Some(messages) = messages {
+            ssh.arg("-E").arg(messages);
+        }
         ssh.args(self.argv(command, connect_timeout))
             .stdin(Stdio::null());
         ssh
@@ -255,7 +242,7 @@ impl RemoteCommands<'_> {
         let messages = NamedTempFile::new().or_environment("create a temporary file")?;
         let path = messages.path();
         let run = until_connected(&messages, async || {
-            let ssh = self.probe.command_with_messages(path, command, limit);
+            let ssh = self.probe.command(Some(path), command, limit);
             run_to_end(ssh, machine).await
         });
         // A live line would be drawn over what the command writes.
@@ -280,7 +267,7 @@ impl RemoteCommands<'_> {
     pub(super) async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
         let off = async {
             loop {
-                let mut ssh = self.probe.command(POWEROFF, POWEROFF_TIMEOUT);
+                let mut ssh = self.probe.command(None, POWEROFF, POWEROFF_TIMEOUT);
                 ssh.stdout(Stdio::null()).stderr(Stdio::null());
                 let mut ssh = ssh.spawn().or_environment("start ssh")?;
                 let asked = tokio::select! {
@@ -288,7 +275,7 @@ impl RemoteCommands<'_> {
                     asked = ssh.wait() => asked.or_environment("wait for ssh")?,
                 };
                 // Whoever may is refused as long as the system starts.
-                if asked.code() == Some(NO_PERMISSION) && self.probe.login().user != "root" {
+                if asked.code() == Some(NO_PERMISSION) && self.probe.login.user != "root" {
                     return Ok(());
                 }
                 let off = timeout(POWEROFF_PAUSE, machine.until_off());

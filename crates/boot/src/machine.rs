@@ -9,9 +9,7 @@ use futures_util::StreamExt as _;
 
 use crate::container::{ContainerQemu, Keyboard};
 use crate::diagnosis::is_halted;
-
-use crate::process::{KVM_WARNING, KvmWatch, QemuOutput, QemuProcess, kvm_failure};
-use crate::qemu::{PLUG_NETWORK, UNPLUG_NETWORK};
+use crate::process::{KVM_WARNING, QemuOutput, QemuProcess, kvm_failure, reports_kvm_failure};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Failure, Leftover, OrFail as _};
@@ -38,7 +36,6 @@ pub(super) struct RunningMachine {
     /// The port on 127.0.0.1 that leads to its SSH.
     pub(super) ssh_port: Option<u16>,
     stderr: Vec<u8>,
-    kvm: KvmWatch,
     /// Whether KVM failed, and QEMU was ended because of that.
     kvm_failed: bool,
     /// Whether a machine whose KVM fails starts again.
@@ -76,7 +73,6 @@ impl RunningMachine {
             backend,
             ssh_port,
             stderr: Vec::new(),
-            kvm: KvmWatch::default(),
             kvm_failed: false,
             restarts: true,
             console: Console::default(),
@@ -118,7 +114,7 @@ impl RunningMachine {
             return Ok(());
         };
         process.show_stderr(bytes);
-        if !process.uses_kvm() || !self.kvm.sees_failure(bytes) || self.kvm_failed {
+        if self.kvm_failed || !process.uses_kvm() || !reports_kvm_failure(&self.stderr) {
             return Ok(());
         }
         if !self.restarts {
@@ -151,18 +147,9 @@ impl RunningMachine {
         }
     }
 
-    /// Plugs a network adapter into a board's USB port, by QEMU's monitor.
-    pub(super) async fn plug_network(&mut self) -> Result<(), Failure> {
-        self.type_in_monitor(&[PLUG_NETWORK]).await
-    }
-
-    /// Takes the network adapter out and plugs it in again: Linux looks at it anew.
-    pub(super) async fn replug_network(&mut self) -> Result<(), Failure> {
-        self.type_in_monitor(&[UNPLUG_NETWORK, PLUG_NETWORK]).await
-    }
-
-    async fn type_in_monitor(&mut self, commands: &[&str]) -> Result<(), Failure> {
-        const PLUG_OPERATION: &str = "plug in the machine's network adapter";
+    /// Types `commands` in QEMU's monitor.
+    pub(super) async fn type_in_monitor(&mut self, commands: &[&str]) -> Result<(), Failure> {
+        const OPERATION: &str = "plug in the machine's network adapter";
         let lines = commands.join("\n");
         // Ctrl-A C leads from the last serial port to the monitor, which is the first on the console.
         let keys = format!("\x01c{lines}\n\x01c");
@@ -170,7 +157,7 @@ impl RunningMachine {
             Backend::Process(process) => process
                 .type_keys(keys.as_bytes())
                 .await
-                .or_environment(PLUG_OPERATION),
+                .or_environment(OPERATION),
             Backend::Container(container) => {
                 let mut connected = container.keyboard().connect().await?;
                 connected.input.write(keys.as_bytes()).await?;

@@ -26,37 +26,15 @@ pub enum Reached {
 
 /// Below this, kernel and initrd of an image of nixpkgs do not fit, in MiB; the system needs twice as much.
 const MIN_MEMORY_MIB: u32 = 256;
-/// A timeout below this may be the reason why no login succeeded: 12 s were measured from the start to a login under emulation,
-/// 18 s beside compilers, and a slower machine may need three times as long.
-const SHORT_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long an SSH server may need after the console asks for a login: it makes its host keys on the first boot.
-const SERVER_START: Duration = Duration::from_secs(20);
 /// Lines of the console that are shown when a boot fails.
 const SHOWN_LINES: usize = 40;
 
-/// How long a login was waited for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waited {
-    pub(super) limit: Duration,
-    /// How long the console has been asking for a login; `None` if it does not.
-    pub(super) since_prompt: Option<Duration>,
-}
-
-impl Waited {
-    /// Whether a login may succeed with more time.
-    fn was_short(self) -> bool {
-        let starts = self.since_prompt.is_none_or(|since| since < SERVER_START);
-        self.limit < SHORT_TIMEOUT && starts
-    }
-}
-
-/// No login succeeded while QEMU runs: within the limit of `waited`, or it became clear that none will. The console is shown
-/// unless the SSH server answered: what was written before it started does not explain its refusal. A timeout that is short has
-/// a hint.
+/// No login succeeded while QEMU runs: within the `limit`, or it became clear that none will. The console is shown
+/// unless the SSH server answered: what was written before it started does not explain its refusal.
 pub(super) fn no_login(
     machine: &RunningMachine,
     probe: Option<&SshProbe<'_>>,
-    waited: Option<Waited>,
+    limit: Option<Duration>,
 ) -> Failure {
     let lines = machine.console.lines();
     let ssh_error = probe.and_then(SshProbe::last_error);
@@ -67,24 +45,15 @@ pub(super) fn no_login(
     let diagnosis = diagnosis::diagnose(&evidence);
     let mut failure = Failure::message(Class::Build, diagnosis.what).hint(diagnosis.hint);
     if ssh_error.as_deref().is_some_and(is_refusal) {
-        let tried = tried_keys(probe.map_or(&[], SshProbe::keys));
+        let tried = tried_keys(probe.map_or(&[], |probe| probe.keys));
         failure = tried.into_iter().fold(failure, Failure::hint);
     } else {
         failure.log_tail = machine.console.tail(SHOWN_LINES);
     }
-    match waited {
-        Some(waited) => {
-            let failure =
-                failure.consequence(format!("no login within {} s", waited.limit.as_secs()));
-            let is_told = failure.hints.iter().any(|hint| hint.contains("--timeout"));
-            if waited.was_short() && !is_told {
-                failure.hint("leave out --timeout; its default is enough for most machines")
-            } else {
-                failure
-            }
-        }
-        None => failure.consequence("the image does not accept a login"),
-    }
+    failure.consequence(match limit {
+        Some(limit) => format!("no login within {} s", limit.as_secs()),
+        None => "the image does not accept a login".to_owned(),
+    })
 }
 
 /// Which private `keys` were tried.
@@ -188,21 +157,6 @@ mod tests {
         assert_eq!(hints(build(), 64).len(), 1);
         assert_eq!(hints(build(), 1024), ["wait"]);
         assert_eq!(hints(Failure::environment("no QEMU"), 64), ["wait"]);
-    }
-
-    #[test]
-    fn more_time_helps_only_a_server_that_may_still_start() {
-        let was_short = |limit, since_prompt: Option<u64>| {
-            let limit = Duration::from_secs(limit);
-            let since_prompt = since_prompt.map(Duration::from_secs);
-            Waited {
-                limit,
-                since_prompt,
-            }
-            .was_short()
-        };
-        assert!(was_short(30, None) && was_short(30, Some(5)));
-        assert!(!was_short(50, Some(30)) && !was_short(600, None));
     }
 
     #[test]

@@ -84,22 +84,6 @@ impl QemuProcess {
         }
     }
 
-    /// The same with the command that starts it without KVM.
-    #[cfg(test)]
-    pub(super) fn with_fallback(self, without_kvm: Command) -> Self {
-        Self {
-            without_kvm: Some(without_kvm),
-            ..self
-        }
-    }
-
-    /// Starts `command` with `stdin`, and reads its output.
-    #[cfg(test)]
-    pub(super) fn piped(command: &mut Command, stdin: Stdio) -> io::Result<Self> {
-        let command = command.stdin(stdin);
-        Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
-    }
-
     fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
         Ok(Self {
@@ -255,29 +239,14 @@ const KVM_MESSAGES: [&str; 3] = [
     "KVM: entry failed, hardware error",
     "error: kvm run failed",
 ];
-/// Bytes that are kept of what came before, because a message may come in two parts.
-const KEPT_BYTES: usize = 64;
-
 /// The warning when a machine whose KVM fails starts again.
 pub(super) const KVM_WARNING: &str = "KVM fails on this machine, so the image starts again without it, which is slow. \
                                   `sdbuild boot --no-kvm` does not try KVM";
 
-/// Looks for these messages in QEMU's standard error.
-#[derive(Debug, Default)]
-pub(super) struct KvmWatch {
-    end: Vec<u8>,
-}
-
-impl KvmWatch {
-    /// Whether `bytes`, the next of QEMU's standard error, end such a message.
-    pub(super) fn sees_failure(&mut self, bytes: &[u8]) -> bool {
-        self.end.extend(bytes);
-        let text = String::from_utf8_lossy(&self.end);
-        let found = KVM_MESSAGES.iter().any(|message| text.contains(message));
-        let surplus = self.end.len().saturating_sub(KEPT_BYTES);
-        self.end.drain(..surplus);
-        found
-    }
+/// Whether `stderr`, QEMU's standard error so far, has such a message.
+pub(super) fn reports_kvm_failure(stderr: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(stderr);
+    KVM_MESSAGES.iter().any(|message| text.contains(message))
 }
 
 /// The failure of a machine that was in use when KVM failed.

@@ -154,27 +154,25 @@ fn add_virtio(argv: &mut Vec<OsString>, machine: &Machine) {
         (Some(start), _) => add_start(argv, start),
         (None, DiskForm::Cd) => {}
         (None, form) => {
-            let mut drive = OsString::from("file=");
-            drive.push(&machine.disk);
             // The image is opened read-only: what the machine writes goes to a file without a name.
             let form = form.qemu_name();
-            drive.push(format!(",format={form},if=none,id=card,snapshot=on"));
-            argv.extend(["-drive".into(), drive]);
+            let options = format!("format={form},if=none,id=card,snapshot=on");
+            add_drive(argv, &machine.disk, &options);
         }
     }
     // After the disk that the machine starts from: firmware takes the first one.
     if let Some(seed) = &machine.seed {
-        add_seed(argv, seed);
+        add_drive(argv, seed, "format=raw,if=none,id=seed,readonly=on");
+        add(argv, &["-device", "virtio-blk-pci,drive=seed,romfile="]);
     }
 }
 
-/// A disk that the machine can only read.
-fn add_seed(argv: &mut Vec<OsString>, seed: &Path) {
+/// A drive with the content of the file `file`.
+fn add_drive(argv: &mut Vec<OsString>, file: &Path, options: &str) {
     let mut drive = OsString::from("file=");
-    drive.push(seed);
-    drive.push(",format=raw,if=none,id=seed,readonly=on");
+    drive.push(file);
+    drive.push(format!(",{options}"));
     argv.extend(["-drive".into(), drive]);
-    add(argv, &["-device", "virtio-blk-pci,drive=seed,romfile="]);
 }
 
 /// The same CD in two drives: edk2 for 64-bit ARM has no driver for SATA, and an initial RAM disk often has none for virtio.
@@ -186,12 +184,8 @@ fn add_cd_drives(argv: &mut Vec<OsString>, disk: &Path) {
         ("cd1", "ide-cd,drive=cd1,bus=sata.0"),
     ];
     for (id, device) in devices {
-        let mut drive = OsString::from("file=");
-        drive.push(disk);
-        drive.push(format!(
-            ",format=raw,if=none,id={id},media=cdrom,readonly=on"
-        ));
-        argv.extend(["-drive".into(), drive]);
+        let options = format!("format=raw,if=none,id={id},media=cdrom,readonly=on");
+        add_drive(argv, disk, &options);
         add(argv, &["-device", device]);
     }
 }
@@ -221,13 +215,8 @@ fn add_serial(argv: &mut Vec<OsString>, serial: Serial, ports: usize) {
 /// The card of a Raspberry Pi, and what its firmware would have loaded.
 fn add_card(argv: &mut Vec<OsString>, start: &DirectStart, bus: Option<&str>) {
     if let Some(card) = &start.card {
-        let mut drive = OsString::from("file=");
-        drive.push(card);
-        drive.push(match bus {
-            None => ",format=qcow2,if=sd",
-            Some(_) => ",format=qcow2,if=none,id=card",
-        });
-        argv.extend(["-drive".into(), drive]);
+        let interface = bus.map_or("if=sd", |_| "if=none,id=card");
+        add_drive(argv, card, &format!("format=qcow2,{interface}"));
         if let Some(bus) = bus {
             add(argv, &["-device", &format!("sd-card,drive=card,bus={bus}")]);
         }

@@ -81,28 +81,3 @@ pub struct Login {
     /// The command to run on the machine.
     pub command: Option<String>,
 }
-
-#[cfg(test)]
-impl BootRequest {
-    /// An aarch64 machine and files that do not exist.
-    pub(super) fn example() -> Self {
-        let system = sdbuild_core::system::System::Aarch64Linux;
-        let board = sdbuild_image::board::generic_machine(system);
-        Self {
-            scratch: "/nowhere".into(),
-            board,
-            model: board.qemu.as_ref().unwrap(),
-            firmware: None,
-            method: BootMethod::Firmware,
-            kvm: true,
-            memory_mib: 1024,
-            port: None,
-            ssh_port: DEFAULT_SSH_PORT,
-            home: None,
-            path: "/nowhere".into(),
-            seed: None,
-            login: None,
-            prompt: None,
-        }
-    }
-}

@@ -1,7 +1,6 @@
 //! One boot from start to end.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crate::container;
 use crate::container::{ContainerOptions, MACHINE_DIR, SSH_PORT};
@@ -10,7 +9,7 @@ use crate::machine::{Backend, RunningMachine};
 use crate::outcome::Reached;
 use crate::process::QemuProcess;
 use crate::qemu::{Forward, Machine, Serial};
-use crate::request::{BootMethod, BootRequest, DEFAULT_SSH_PORT, Login};
+use crate::request::{BootMethod, BootRequest, DEFAULT_SSH_PORT};
 use crate::start_files::{StartFiles, unnamed};
 use crate::tools;
 use crate::tools::BootTools;
@@ -121,42 +120,23 @@ pub async fn boot(
     reach(session).await
 }
 
-/// Boots until what the request asks for.
+/// Boots until what the request asks for: the prompt in place of a login that is impossible, if the request allows that.
 async fn reach(session: BootSession<'_>) -> Result<Reached, Failure> {
-    match goal(&session)? {
-        Goal::Login(login) => Box::pin(wait::until_login(session, login)).await,
-        Goal::Prompt(limit) => Box::pin(wait::until_prompt(session, limit)).await,
-        Goal::Console => {
+    let request = session.request;
+    let obstacle = match (&request.login, request.prompt) {
+        (Some(_), Some(_)) => session.no_login()?,
+        _ => None,
+    };
+    if let Some(obstacle) = &obstacle {
+        session.explain_prompt(obstacle);
+    }
+    match (&request.login, request.prompt) {
+        (Some(login), _) if obstacle.is_none() => Box::pin(wait::until_login(session, login)).await,
+        (_, Some(limit)) => Box::pin(wait::until_prompt(session, limit)).await,
+        (_, None) => {
             let shown = Box::pin(console_session::run(session));
             shown.await.map(|()| Reached::End)
         }
-    }
-}
-
-/// The condition that ends a boot.
-enum Goal<'a> {
-    /// A login over SSH.
-    Login(&'a Login),
-    /// The prompt of a login on the console, this long at most.
-    Prompt(Duration),
-    /// The end of the machine, whose console the user has.
-    Console,
-}
-
-/// What the request asks for; the prompt in place of a login that is impossible, if the request allows that.
-fn goal<'a>(session: &BootSession<'a>) -> Result<Goal<'a>, Failure> {
-    let request = session.request;
-    match (&request.login, request.prompt) {
-        (None, None) => Ok(Goal::Console),
-        (None, Some(limit)) => Ok(Goal::Prompt(limit)),
-        (Some(login), None) => Ok(Goal::Login(login)),
-        (Some(login), Some(limit)) => match session.no_login()? {
-            None => Ok(Goal::Login(login)),
-            Some(obstacle) => {
-                session.explain_prompt(&obstacle);
-                Ok(Goal::Prompt(limit))
-            }
-        },
     }
 }
 
@@ -309,8 +289,8 @@ impl BootSession<'_> {
             host_cores: 1,
             firmware: None,
             memory_mib: self.request.memory_mib,
-            disk: open(IMAGE_NAME, self.disk.open_file()),
-            form: self.disk.form(),
+            disk: open(IMAGE_NAME, &self.disk.file),
+            form: self.disk.form,
             start: self.start.map(|start| start.direct_start(open)),
             seed: self.seed.map(|seed| open(SEED_NAME, seed)),
             ssh: None,

@@ -1,14 +1,14 @@
 //! A boot that waits: for a login over SSH, after which a command runs and the machine is switched off, or for the prompt of a
 //! login on the serial console.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::container::ContainerOptions;
 use crate::diagnosis;
-use crate::login::{ProbeResult, RemoteCommands, SshProbe, is_refusal};
+use crate::login::{ProbeResult, RemoteCommands, SshProbe};
 use crate::machine::{BootEvent, RunningMachine};
-use crate::outcome::{Reached, Waited, machine_ended, no_login, with_leftovers, with_memory_hint};
-use crate::qemu::Serial;
+use crate::outcome::{Reached, machine_ended, no_login, with_leftovers, with_memory_hint};
+use crate::qemu::{PLUG_NETWORK, Serial, UNPLUG_NETWORK};
 use crate::request::Login;
 use crate::run::BootSession;
 use sdbuild_core::event::{Event, Events, Phase};
@@ -17,8 +17,6 @@ use sdbuild_core::timeout::{ActiveTimer, timeout};
 
 /// How long the console is read on after a line that means failure: later lines may say why.
 const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often the logins that were tried are looked at.
-const LOGIN_LOOK: Duration = Duration::from_secs(1);
 /// How often the adapter is plugged in: once, and again when Linux cannot address it.
 const MAX_PLUGS: u32 = 4;
 /// The hint where the machine's SSH port cannot be reached from this machine.
@@ -81,7 +79,7 @@ async fn log_in(
     probe: &SshProbe<'_>,
     machine: &mut RunningMachine,
 ) -> Result<Reached, Failure> {
-    let (context, login) = (session.context, probe.login());
+    let (context, login) = (session.context, probe.login);
     let command = login.command.as_ref().map(|_| Phase::Command);
     let follow = command.into_iter().chain([Phase::PowerOff]).collect();
     context.events.emit(Event::ToCome(follow));
@@ -114,8 +112,8 @@ async fn wait_for_login(
     probe: &SshProbe<'_>,
     machine: &mut RunningMachine,
 ) -> Result<Reached, Failure> {
-    let (login, events) = (probe.login(), &session.context.events);
-    match wait(session, Awaited::Login(probe), machine, login.timeout).await? {
+    let (login, events) = (probe.login, &session.context.events);
+    match wait(session, Some(probe), machine, login.timeout).await? {
         End::LoggedIn => {
             let done = format!("logged in over SSH as {}", login.user);
             events.detail(Phase::Boot, done);
@@ -147,7 +145,7 @@ async fn wait_for_prompt(
     let shown = machine.console.lines();
     let end = match shown.into_iter().find(|line| diagnosis::is_prompt(line)) {
         Some(prompt) => End::Prompt(prompt),
-        None => wait(session, Awaited::Prompt, machine, limit).await?,
+        None => wait(session, None, machine, limit).await?,
     };
     if let End::Prompt(prompt) = end {
         let events = &session.context.events;
@@ -180,28 +178,22 @@ enum End {
     NoPort,
 }
 
-/// Waits for `awaited`, or until it is clear that it will not come.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one loop, each of whose ends is a line of its table"
-)]
+/// Waits for a login with `probe`, or without one for the prompt of a login on the console, or until it is clear that it will not come.
 async fn wait(
     session: &BootSession<'_>,
-    awaited: Awaited<'_>,
+    probe: Option<&SshProbe<'_>>,
     machine: &mut RunningMachine,
     limit: Duration,
 ) -> Result<End, Failure> {
-    let probe = awaited.probe();
     let mut login = Box::pin(async {
         match probe {
             Some(probe) => probe.poll().await,
             None => std::future::pending().await,
         }
     });
-    let mut tried = tokio::time::interval(LOGIN_LOOK);
     let mut deadline = ActiveTimer::new(limit);
     let mut has_failed = false;
-    let mut progress = BootProgress::new(&session.context.events, awaited, limit);
+    let mut progress = BootProgress::new(&session.context.events, probe.is_some(), limit);
     let mut adapter = NetworkAdapter::new(probe.is_some() && session.needs_adapter());
     loop {
         let event = tokio::select! {
@@ -214,18 +206,12 @@ async fn wait(
                 ProbeResult::NotLocal => return Ok(End::NoPort),
             },
             () = deadline.expired() => {
-                let since_prompt = progress.since_prompt();
-                let waited = (!has_failed).then_some(Waited { limit, since_prompt });
-                let failure = no_login(machine, probe, waited);
+                let failure = no_login(machine, probe, (!has_failed).then_some(limit));
                 let other_port = || diagnosis::hint_without_prompt(&machine.console.lines());
                 return Err(match probe.is_none().then(other_port).flatten() {
                     Some(hint) => failure.hint(hint),
                     None => failure,
                 });
-            }
-            _ = tried.tick() => {
-                progress.look_at_login(probe.and_then(SshProbe::last_error).as_deref());
-                continue;
             }
             event = machine.next_event() => event?,
         };
@@ -250,11 +236,8 @@ async fn wait(
         if has_failed {
             continue;
         }
-        if let Some(step) = adapter.step(&lines) {
-            match step {
-                Step::Plug => machine.plug_network().await?,
-                Step::Replug => machine.replug_network().await?,
-            }
+        if let Some(commands) = adapter.step(&lines) {
+            machine.type_in_monitor(commands).await?;
         }
         has_failed = shown().any(|line| diagnosis::is_final(line));
         if has_failed {
@@ -263,112 +246,50 @@ async fn wait(
     }
 }
 
-/// What a boot waits for.
-#[derive(Clone, Copy, Debug)]
-enum Awaited<'a> {
-    /// A login over SSH.
-    Login(&'a SshProbe<'a>),
-    /// The prompt of a login on the console.
-    Prompt,
-}
-
-impl<'a> Awaited<'a> {
-    fn probe(self) -> Option<&'a SshProbe<'a>> {
-        match self {
-            Self::Login(probe) => Some(probe),
-            Self::Prompt => None,
-        }
-    }
-}
-
 /// Reports each part of the boot as soon as the console shows it.
 #[derive(Debug)]
 struct BootProgress<'a> {
     events: &'a Events,
-    is_for_login: bool,
     /// What the boot waits for, and how long.
     until: String,
     /// The number of the last part that was shown.
     reached: Option<usize>,
-    /// When the console first asked for a login.
-    prompt: Option<Instant>,
-    /// Whether the SSH server refused the key when it was last tried.
-    is_refused: bool,
 }
 
 impl<'a> BootProgress<'a> {
     /// Reports that the machine was started, and what the boot waits for, within this limit.
-    fn new(events: &'a Events, awaited: Awaited<'_>, limit: Duration) -> Self {
-        let what = match awaited {
-            Awaited::Login(_) => "until a login over SSH succeeds",
-            Awaited::Prompt => "until the console asks for a login",
+    fn new(events: &'a Events, is_for_login: bool, limit: Duration) -> Self {
+        let what = if is_for_login {
+            "until a login over SSH succeeds"
+        } else {
+            "until the console asks for a login"
         };
         let until = format!("{what}, {} s at most", limit.as_secs());
         events.detail(Phase::Boot, until.clone());
         Self {
             events,
-            is_for_login: awaited.probe().is_some(),
             until,
             reached: None,
-            prompt: None,
-            is_refused: false,
         }
     }
 
     /// The machine starts once more: every part is new again.
     fn begin_again(&mut self) {
-        (self.reached, self.prompt, self.is_refused) = (None, None, false);
-        let text = self.until.clone();
-        self.events.detail(Phase::Boot, text);
-    }
-
-    /// How long the console has been asking for a login.
-    fn since_prompt(&self) -> Option<Duration> {
-        self.prompt.map(|prompt| prompt.elapsed())
-    }
-
-    /// Looks at the `error` of the last login that was tried: a server that refuses the key may get it while it starts.
-    fn look_at_login(&mut self, error: Option<&str>) {
-        let is_refused = error.is_some_and(is_refusal);
-        if is_refused && !self.is_refused {
-            let until = &self.until;
-            let text = format!("the SSH server refuses the key, trying again · {until}");
-            self.events.detail(Phase::Boot, text);
-        }
-        self.is_refused = is_refused;
+        self.reached = None;
+        self.events.detail(Phase::Boot, self.until.clone());
     }
 
     /// Looks at lines of the console. A boot loader that starts again, and what the kernel repeats, are nothing new.
     fn look<'b>(&mut self, lines: impl IntoIterator<Item = &'b String>) {
-        let parts = lines.into_iter().filter_map(|line| {
-            if diagnosis::is_prompt(line) {
-                self.prompt.get_or_insert_with(Instant::now);
-            }
-            diagnosis::part(line)
-        });
-        let Some((number, what)) = parts.max() else {
-            return;
-        };
-        if self.reached.is_none_or(|reached| reached < number) {
+        let parts = lines.into_iter().filter_map(|line| diagnosis::part(line));
+        if let Some((number, what)) = parts.max()
+            && self.reached.is_none_or(|reached| reached < number)
+        {
             self.reached = Some(number);
-            // Otherwise it looks as if the machine were ready.
-            let is_early = self.is_for_login && self.prompt.is_some();
-            let more = if is_early {
-                ", SSH does not answer yet"
-            } else {
-                ""
-            };
-            let text = format!("{what}{more} · {}", self.until);
+            let text = format!("{what} · {}", self.until);
             self.events.detail(Phase::Boot, text);
         }
     }
-}
-
-/// What is to be done with the network adapter.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    Plug,
-    Replug,
 }
 
 /// The network adapter of a board's model during one boot: a USB device that is plugged in when the kernel starts. QEMU's USB
@@ -389,19 +310,19 @@ impl NetworkAdapter {
         }
     }
 
-    /// What new lines of the console ask for.
-    fn step(&mut self, lines: &[String]) -> Option<Step> {
-        let (is_sign, step): (fn(&str) -> bool, _) = if self.is_plugged {
-            (diagnosis::is_usb_failure, Step::Replug)
+    /// The commands of QEMU's monitor that new lines of the console ask for. Linux looks anew at an adapter that is plugged in again.
+    fn step(&mut self, lines: &[String]) -> Option<&'static [&'static str]> {
+        let (is_sign, commands): (fn(&str) -> bool, &[&str]) = if self.is_plugged {
+            (diagnosis::is_usb_failure, &[UNPLUG_NETWORK, PLUG_NETWORK])
         } else {
-            (diagnosis::is_kernel_start, Step::Plug)
+            (diagnosis::is_kernel_start, &[PLUG_NETWORK])
         };
         if self.plugs_left == 0 || !lines.iter().any(|line| is_sign(line)) {
             return None;
         }
         self.is_plugged = true;
         self.plugs_left -= 1;
-        Some(step)
+        Some(commands)
     }
 }
 

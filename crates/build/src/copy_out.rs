@@ -242,7 +242,7 @@ pub(super) fn configuration_id(plan: &Plan) -> String {
 fn image_owner(plan: &Plan) -> String {
     let (place, name) = match &plan.source.source {
         Source::Flake(flake) => (flake.place(), flake.configuration_name()),
-        other => (other.identity().to_string_lossy().into_owned(), None),
+        other @ Source::Module(_) => (other.identity().to_string_lossy().into_owned(), None),
     };
     let part = |text: Option<&str>| text.map(short_hash).unwrap_or_default();
     let host = plan.request.source.host_name.as_deref();

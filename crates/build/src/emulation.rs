@@ -341,7 +341,7 @@ pub(crate) async fn is_lost(
     let engine = run.plan.engine();
     let probed = binfmt::probe(engine, image, handler, &run.plan.run, &run.context.cancel).await;
     // Any other failure says nothing about the handler.
-    matches!(probed, Err(Refused::NextMode(_)))
+    probed.is_err_and(|refused| refused.of_this_mode)
 }
 
 /// The emulation that works: `QEMU 10.0.8, registered for this run`.
@@ -378,15 +378,14 @@ impl Setup<'_> {
                     events.detail(Phase::Emulation, text);
                     return Ok(mode);
                 }
-                Err(Refused::Final(failure)) if failure.class == Class::Interrupted => {
+                Err(Refused { failure, .. }) if failure.class == Class::Interrupted => {
                     return Err(failure);
                 }
-                // No reason for a mode with more privileges.
-                Err(Refused::Final(failure)) => (failure, None),
-                Err(Refused::NextMode(failure)) => {
-                    let is_undone = failure.teardown.is_empty();
+                Err(refused) => {
+                    // Otherwise there is no reason for a mode with more privileges.
+                    let may_try = refused.of_this_mode && refused.failure.teardown.is_empty();
                     let next = mode.otherwise(choice, engine.facts());
-                    (failure, next.filter(|_| is_undone))
+                    (refused.failure, next.filter(|_| may_try))
                 }
             };
             let text = failure.to_string();
@@ -418,7 +417,7 @@ impl Setup<'_> {
         if mode == Emulation::Private {
             if self.builder_is_root {
                 let request = &plan.request;
-                return Err(Refused::NextMode(Emulation::refused_to_root(
+                return Err(Refused::next_mode(Emulation::refused_to_root(
                     request.target.emulation,
                     request.target.system,
                 )));
@@ -432,7 +431,7 @@ impl Setup<'_> {
         };
         let probed = binfmt::probe(engine, self.image, handler, run, cancel).await;
         match (probed, scope.lease()) {
-            (Err(refused), Some(lease)) if refused.class() == Class::Environment => {
+            (Err(refused), Some(lease)) if refused.failure.class == Class::Environment => {
                 Err(lease.blame(refused).await)
             }
             (probed, _) => probed,

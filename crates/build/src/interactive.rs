@@ -13,7 +13,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::network_access::NetworkAccess;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::terminal;
-use sdbuild_core::terminal::StdStreams;
 use sdbuild_core::timeout::timeout;
 use sdbuild_engine::{
     Attached, AttachedInput, Container, Drain, Drained, EngineError, Exit, Heartbeat, OutputChunk,
@@ -46,11 +45,7 @@ pub(super) async fn run_interactive(
     let mut relay = container.exec(relay.map(str::to_owned).to_vec()).await?;
     access.send(&mut relay.input).await?;
     let _relay = (heartbeat.keep_alive(relay.input), relay.output);
-    let StdStreams {
-        input: stdin,
-        output: stdout,
-        error: stderr,
-    } = StdStreams::of_the_process();
+    let (stdin, stdout, stderr) = (tokio::io::stdin(), tokio::io::stdout(), tokio::io::stderr());
     // Neither the end of the user's input nor a failed resize ends the session.
     let forward_to_container = async {
         drop(tokio::join!(
@@ -120,7 +115,8 @@ async fn forward_terminal_size(container: &Container, with_terminal: bool) -> Re
     let mut changes = signal(SignalKind::window_change()).or_internal("listen for SIGWINCH")?;
     let mut set = None;
     loop {
-        let wanted = terminal::size();
+        let wanted = terminal_size::terminal_size();
+        let wanted = wanted.map(|(columns, rows)| (columns.0, rows.0));
         if wanted != set
             && let Some(size) = wanted
         {

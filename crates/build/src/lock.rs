@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use sdbuild_core::atomic_file::CompleteFile;
+use sdbuild_core::atomic_file;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, OrFail};
 use sdbuild_core::hash::Sha256Hash;
@@ -291,11 +291,9 @@ pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
 pub(crate) fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
     let shown = path.display();
     let dir = parent_dir(path);
-    let written = CompleteFile::write(dir, text, 0o644, None).and_then(|complete| {
-        chown_to_owner_of(complete.file(), dir);
-        complete.replace(path)
-    });
-    written.or_environment(format!("write {shown}"))
+    let written = atomic_file::replace_owned(path, text, 0o644, None);
+    chown_to_owner_of(&written.or_environment(format!("write {shown}"))?, dir);
+    Ok(())
 }
 
 /// As root (`sudo`), gives the file the owner of its directory.

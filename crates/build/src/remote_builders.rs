@@ -15,13 +15,13 @@ use crate::remote_builder::RemoteBuilder;
 use crate::request::BuildRequest;
 use crate::run_context::RunContext;
 use crate::run_lock::RunLocks;
+use sdbuild_core::atomic_file;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_core::new_ssh_key::KeyPair;
 use sdbuild_core::plain_file;
-use sdbuild_core::secret_file;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::ssh_key;
 use sdbuild_engine::{Engine, RunId};
@@ -172,7 +172,7 @@ pub(crate) fn make_missing_key(request: &BuildRequest) -> Result<(), Failure> {
 fn new_key(path: &Path, accounts: &[String]) -> Result<Failure, Failure> {
     let pair = KeyPair::generate("sdbuild")?;
     let shown = path.display();
-    let made = secret_file::create(path, &pair.private).and_then(|()| {
+    let made = atomic_file::create_secret(path, &pair.private).and_then(|()| {
         let public = path.with_extension("pub");
         fs::write(public, format!("{}\n", pair.public.trim()))
     });

@@ -13,7 +13,7 @@ use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use crate::tar_writer::TarWriter;
 use sdbuild_core::cancel::Cancel;
-use sdbuild_core::hash::{Hashed, HashingWriter, Sha256Hash};
+use sdbuild_core::hash::{Hashed, Hashing, Sha256Hash};
 use sdbuild_core::plain_file;
 use sdbuild_nix::layout;
 use sdbuild_nix::store_path::source_name;
@@ -101,7 +101,7 @@ impl TreeFiles {
 
     /// Writes the NAR of the files to `out`, and hashes it.
     pub(super) fn write_nar(&self, out: impl Write, cancel: &Cancel) -> io::Result<TreeSummary> {
-        let mut nar = Nar(HashingWriter::new(io::BufWriter::new(out)));
+        let mut nar = Nar(Hashing::new(io::BufWriter::new(out)));
         let top = File::open(&self.root)?;
         nar.words(&["nix-archive-1", "(", "type", "directory"])?;
         let mut open: Vec<&str> = Vec::new();
@@ -135,7 +135,7 @@ impl TreeFiles {
 }
 
 /// Writes the format of Nix's archives.
-struct Nar<W>(HashingWriter<W>);
+struct Nar<W>(Hashing<W>);
 
 impl<W: Write> Nar<W> {
     /// Writes texts, each with its length before it and filled up with zeros.

@@ -1,11 +1,11 @@
 //! Files that get their name when they are complete: a kill leaves the old file, or none.
 
-use std::fs::{self, File};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, fchown};
-use std::path::{Path, PathBuf};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, fchown};
+use std::path::Path;
 
-use tempfile::TempPath;
+use tempfile::NamedTempFile;
 
 use super::locked_file;
 use super::locked_file::Owner;
@@ -13,12 +13,56 @@ use super::parent_dir::parent_dir;
 
 /// Prefix of the names of files that do not have their own yet.
 pub const HIDDEN_PREFIX: &str = ".sdbuild-";
-/// What gives a file without a name one.
-const OPEN_FILES: &str = "/proc/self/fd";
 
-/// Writes `text` to the file `path`, or replaces it, with the permissions `mode`.
+/// Writes `text` to the file `path`, or replaces it, with the permissions `mode`, from which the umask is taken.
 pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    CompleteFile::write(parent_dir(path), text, mode, None)?.replace(path)
+    replace_owned(path, text, mode, None).map(drop)
+}
+
+/// The same for a file that belongs to `owner` (user and group id; `None`: this user). The result is the open file.
+pub fn replace_owned(
+    path: &Path,
+    content: impl AsRef<[u8]>,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<File> {
+    let content = content.as_ref();
+    if let Some(file) = unnamed(path, content, mode, owner)? {
+        if locked_file::link(&file, path).is_ok() {
+            return Ok(file);
+        }
+        // Only a rename replaces a file, for which this one needs a name.
+        let link = |hidden: &Path| locked_file::link(&file, hidden);
+        if let Ok(hidden) = hidden_names().make_in(parent_dir(path), link) {
+            hidden.into_temp_path().persist(path)?;
+            return Ok(file);
+        }
+    }
+    Ok(hidden(path, content, mode, owner)?.persist(path)?)
+}
+
+/// Writes `content` to the new file `path`, with the permissions `mode`, from which the umask is taken, and owned by `owner` (user and
+/// group id; `None`: this user). The result is the open file, locked where the file system has locks. It has another name, which is hidden,
+/// only where the file system gives none to a file without one.
+///
+/// # Errors
+///
+/// Of kind [`ErrorKind::AlreadyExists`] if something has that name. No error names a temporary file.
+pub fn create(
+    path: &Path,
+    content: impl AsRef<[u8]>,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<File> {
+    let content = content.as_ref();
+    if let Some(file) = unnamed(path, content, mode, owner)? {
+        match locked_file::link(&file, path) {
+            Ok(()) => return Ok(file),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(hidden(path, content, mode, owner)?.persist_noclobber(path)?)
 }
 
 /// Creates `path`, which must not exist, with `text` in it and locked until the result is dropped; directories above it that are missing
@@ -26,142 +70,71 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name, and [`io::ErrorKind::Unsupported`] on a file system without
-/// locks.
+/// Of kind [`ErrorKind::AlreadyExists`] if something has that name, and [`ErrorKind::Unsupported`] on a file system without locks.
 pub fn create_locked(path: &Path, mode: u32, text: &[u8]) -> io::Result<File> {
-    let dir = parent_dir(path);
-    fs::create_dir_all(dir)?;
-    let file = CompleteFile::write(dir, text, mode, None)?.create(path)?;
+    fs::create_dir_all(parent_dir(path))?;
+    let file = create(path, text, mode, None)?;
     if locked_file::owner(path) == Owner::Alive {
         return Ok(file);
     }
     fs::remove_file(path).ok();
     let text = "the file system does not support locks";
-    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+    Err(io::Error::new(ErrorKind::Unsupported, text))
 }
 
-/// A file that is complete on the disk, and does not have its name yet. Without one, it is removed when this value is dropped, and by
-/// the kernel however the process ends. It has a hidden name where the file system has no files without one, and for the moment
-/// before it replaces another file.
-#[derive(Debug)]
-pub struct CompleteFile {
-    file: File,
-    dir: PathBuf,
-    /// The name that it has meanwhile, where it needs one.
-    hidden: Option<TempPath>,
+/// Writes the secret `text` to the new file `path`, which only this user may read; directories above it that are missing are made for this
+/// user only. Fails with `AlreadyExists` if `path` exists.
+pub fn create_secret(path: &Path, text: &str) -> io::Result<()> {
+    let mut dirs = DirBuilder::new();
+    dirs.recursive(true).mode(0o700).create(parent_dir(path))?;
+    create(path, text, 0o600, None).map(drop)
 }
 
-impl CompleteFile {
-    /// Writes `content` to the disk in a file in `dir`, with the permissions `mode`, from which the umask is taken, and owned by
-    /// `owner` (user and group id; `None`: this user). No error names a temporary file.
-    pub fn write(
-        dir: &Path,
-        content: impl AsRef<[u8]>,
-        mode: u32,
-        owner: Option<(u32, u32)>,
-    ) -> io::Result<Self> {
-        let unnamed = locked_file::create_unnamed(dir, mode);
-        let mut created = match unnamed {
-            Ok(_) if !Path::new(OPEN_FILES).exists() => Self::create_hidden(dir, mode)?,
-            Ok(file) => Self {
-                file,
-                dir: dir.to_owned(),
-                hidden: None,
-            },
-            Err(error) if locked_file::lacks_unnamed_files(&error) => {
-                Self::create_hidden(dir, mode)?
-            }
-            Err(error) => return Err(error),
-        };
-        created.file.write_all(content.as_ref())?;
-        if let Some((user, group)) = owner {
-            fchown(&created.file, Some(user), Some(group))?;
-        }
-        created.file.sync_all()?;
-        Ok(created)
+/// A file without a name for `path`, complete on the disk: the kernel removes it however the process ends. `None` where the file system has
+/// no such files.
+fn unnamed(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<Option<File>> {
+    let mut file = locked_file::create_unnamed(parent_dir(path), mode)?;
+    if let Some(file) = &mut file {
+        fill(file, content, owner)?;
     }
+    Ok(file)
+}
 
-    fn create_hidden(dir: &Path, mode: u32) -> io::Result<Self> {
-        let create = |path: &Path| locked_file::create_named(path, mode);
-        let created = tempfile::Builder::new()
-            .prefix(HIDDEN_PREFIX)
-            .make_in(dir, create);
-        let created = created.map_err(|error| io::Error::from(error.kind()))?;
-        let (file, hidden) = created.into_parts();
-        Ok(Self {
-            file,
-            dir: dir.to_owned(),
-            hidden: Some(hidden),
-        })
-    }
+/// The same with a hidden name in the directory of `path`.
+fn hidden(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<NamedTempFile> {
+    let create = |hidden: &Path| locked_file::create_named(hidden, mode);
+    let file = hidden_names().make_in(parent_dir(path), create);
+    let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
+    fill(file.as_file_mut(), content, owner)?;
+    Ok(file)
+}
 
-    /// The file, open for reading and writing.
-    pub fn file(&self) -> &File {
-        &self.file
+fn fill(file: &mut File, content: &[u8], owner: Option<(u32, u32)>) -> io::Result<()> {
+    file.write_all(content)?;
+    if let Some((user, group)) = owner {
+        fchown(&*file, Some(user), Some(group))?;
     }
+    file.sync_all()
+}
 
-    /// Gives the file the name `path`, in its directory, in place of what has it.
-    pub fn replace(self, path: &Path) -> io::Result<()> {
-        if self.hidden.is_none() && locked_file::link(&self.file, path).is_ok() {
-            return Ok(());
-        }
-        // Only a rename replaces a file, for which this one needs a name.
-        let hidden = self.into_hidden()?;
-        hidden.persist(path).map_err(|error| error.error)
-    }
-
-    /// Gives the file a hidden name.
-    fn into_hidden(mut self) -> io::Result<TempPath> {
-        if let Some(hidden) = self.hidden.take() {
-            return Ok(hidden);
-        }
-        let link = |hidden: &Path| locked_file::link(&self.file, hidden);
-        let linked = tempfile::Builder::new()
-            .prefix(HIDDEN_PREFIX)
-            .make_in(&self.dir, link);
-        match linked {
-            Ok(named) => Ok(named.into_temp_path()),
-            Err(_) => self.hidden_copy()?.into_hidden(),
-        }
-    }
-
-    /// Gives the file the name `path`, in its directory. The result is the open file, locked where the file system has locks.
-    ///
-    /// # Errors
-    ///
-    /// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name.
-    pub fn create(self, path: &Path) -> io::Result<File> {
-        let Some(hidden) = self.hidden else {
-            return match locked_file::link(&self.file, path) {
-                // Some file systems have files without a name, and give them none.
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    self.hidden_copy()?.create(path)
-                }
-                linked => linked.map(|()| self.file),
-            };
-        };
-        hidden.persist_noclobber(path)?;
-        Ok(self.file)
-    }
-
-    /// The same file with a hidden name.
-    fn hidden_copy(&self) -> io::Result<Self> {
-        let meta = self.file.metadata()?;
-        let mut copy = Self::create_hidden(&self.dir, meta.mode() & 0o7777)?;
-        (&self.file).seek(SeekFrom::Start(0))?;
-        io::copy(&mut &self.file, &mut copy.file)?;
-        let own = copy.file.metadata()?;
-        if (own.uid(), own.gid()) != (meta.uid(), meta.gid()) {
-            fchown(&copy.file, Some(meta.uid()), Some(meta.gid()))?;
-        }
-        copy.file.sync_all()?;
-        Ok(copy)
-    }
+fn hidden_names() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(HIDDEN_PREFIX);
+    builder
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -172,6 +145,10 @@ mod tests {
         names.collect()
     }
 
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
     #[test]
     fn a_locked_file_is_complete_and_locked() {
         let dir = tempfile::tempdir().unwrap();
@@ -180,60 +157,57 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "text");
         assert_eq!(locked_file::owner(&path), Owner::Alive);
         let error = create_locked(&path, 0o600, b"").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         drop(file);
         assert_eq!(locked_file::owner(&path), Owner::Gone);
         assert_eq!(names(path.parent().unwrap()), ["c"]);
-        // Where files without a name get none.
-        let hidden = CompleteFile::write(dir.path(), "text", 0o640, None).unwrap();
-        let hidden = hidden.hidden_copy().unwrap();
-        let other = dir.path().join("d");
-        let file = hidden.create(&other).unwrap();
-        assert_eq!(fs::read_to_string(&other).unwrap(), "text");
-        assert_eq!(
-            other.metadata().unwrap().permissions().mode() & 0o777,
-            0o640
-        );
-        assert_eq!(locked_file::owner(&other), Owner::Alive);
-        drop(file);
-        assert_eq!(names(dir.path()).len(), 2, "the directory and the file");
     }
 
     #[test]
-    fn a_file_has_no_name_until_it_is_complete() {
+    fn a_file_has_no_other_name_and_replaces_only_if_asked_to() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        let unnamed = || CompleteFile::write(dir.path(), "new", 0o600, None).unwrap();
-        let written = unnamed();
-        let hidden = usize::from(written.hidden.is_some());
-        assert_eq!(names(dir.path()).len(), hidden);
-        drop(written);
+        drop(create(&path, "new", 0o640, None).unwrap());
+        assert_eq!(
+            (names(dir.path()), mode(&path)),
+            (vec!["a".to_owned()], 0o640)
+        );
+        let error = create(&path, "newer", 0o600, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        replace(&path, "newer", 0o600).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "newer");
+        assert_eq!(
+            (names(dir.path()), mode(&path)),
+            (vec!["a".to_owned()], 0o600)
+        );
+        let missing = create(&dir.path().join("b/c"), "", 0o600, None).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_file_with_a_hidden_name_is_locked_and_goes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("d");
+        drop(hidden(&path, b"text", 0o640, None).unwrap());
         assert_eq!(names(dir.path()), [""; 0], "not even after an error");
-        unnamed().create(&path).unwrap();
-        assert_eq!(names(dir.path()), ["a"]);
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let hidden = || {
-            let mut file = CompleteFile::create_hidden(dir.path(), 0o600).unwrap();
-            file.file.write_all(b"new").unwrap();
-            file
-        };
-        let both: [&dyn Fn() -> CompleteFile; 2] = [&unnamed, &hidden];
-        for file in both {
-            let error = file().create(&path).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        }
-        for file in both {
-            fs::write(&path, "old").unwrap();
-            file().replace(&path).unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-            assert_eq!(names(dir.path()), ["a"]);
-        }
-        for file in both {
-            fs::remove_file(&path).unwrap();
-            file().replace(&path).unwrap();
-            assert_eq!(names(dir.path()), ["a"]);
-        }
-        let missing = CompleteFile::write(&dir.path().join("b"), "", 0o600, None).unwrap_err();
-        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let file = hidden(&path, b"text", 0o640, None).unwrap();
+        let file = file.persist_noclobber(&path).unwrap();
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap(), mode(&path)),
+            ("text".to_owned(), 0o640)
+        );
+        assert_eq!(locked_file::owner(&path), Owner::Alive);
+        drop(file);
+    }
+
+    #[test]
+    fn a_secret_is_for_this_user_only_and_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/key");
+        create_secret(&path, "secret").unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        let again = create_secret(&path, "other").unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::AlreadyExists);
     }
 }

@@ -45,8 +45,8 @@ impl AwsMachine {
     }
 }
 
-/// A region is part of the servers' names.
-fn region(value: &str) -> Result<String, String> {
+/// The name of a region, which is part of the servers' names.
+pub fn region(value: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !value.is_empty() && value.len() <= MAX_NAME && value.chars().all(is_plain) {
         return Ok(value.to_owned());

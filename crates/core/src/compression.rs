@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::choice::named_like_its_flag;
+use super::choice::{named_like_its_flag, serialized_as_text};
 
 /// A compression format of image files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -25,6 +24,7 @@ pub enum Compression {
 }
 
 named_like_its_flag!(Compression);
+serialized_as_text!(CompressionOptions);
 
 impl Compression {
     /// All formats.
@@ -32,36 +32,24 @@ impl Compression {
 
     /// What the names of files in this format end in, with the dot; empty if they are not compressed.
     pub fn suffix(self) -> &'static str {
-        self.properties().suffix
-    }
-
-    /// The levels that can be chosen, lowest and highest; `None` if there are none.
-    fn levels(self) -> Option<(u32, u32)> {
-        self.properties().levels
-    }
-
-    /// One row for each format. Its decoder is in `image`, its encoder in `output`.
-    const fn properties(self) -> Properties {
-        let (suffix, levels, default_level) = match self {
-            Self::None => ("", None, 0),
-            // Levels above 19 need as much memory to decompress as to compress.
-            Self::Zstd => (".zst", Some((1, 19)), 3),
-            Self::Xz => (".xz", Some((0, 9)), 6),
-            Self::Gzip => (".gz", Some((1, 9)), 6),
-        };
-        Properties {
-            suffix,
-            levels,
-            default_level,
+        match self {
+            Self::None => "",
+            Self::Zstd => ".zst",
+            Self::Xz => ".xz",
+            Self::Gzip => ".gz",
         }
     }
-}
 
-struct Properties {
-    suffix: &'static str,
-    levels: Option<(u32, u32)>,
-    /// The level that the format's own program uses.
-    default_level: u32,
+    /// The levels that can be chosen, lowest and highest, and the one that the format's own program uses; `None` if there are none.
+    fn levels(self) -> Option<(u32, u32, u32)> {
+        match self {
+            Self::None => None,
+            // Levels above 19 need as much memory to decompress as to compress.
+            Self::Zstd => Some((1, 19, 3)),
+            Self::Xz => Some((0, 9, 6)),
+            Self::Gzip => Some((1, 9, 6)),
+        }
+    }
 }
 
 /// `--compress`: how an image is compressed, written `FORMAT` or `FORMAT:LEVEL`.
@@ -76,7 +64,8 @@ pub struct CompressionOptions {
 impl CompressionOptions {
     /// The level that was chosen, or else the format's usual one.
     pub fn effective_level(self) -> u32 {
-        self.level.unwrap_or(self.format.properties().default_level)
+        let usual = self.format.levels().map_or(0, |(_, _, usual)| usual);
+        self.level.unwrap_or(usual)
     }
 }
 
@@ -104,7 +93,7 @@ impl FromStr for CompressionOptions {
                 level: None,
             });
         };
-        let (lowest, highest) = format
+        let (lowest, highest, _) = format
             .levels()
             .ok_or_else(|| format!("`{text}`: {format} has no levels"))?;
         match level.parse() {
@@ -116,19 +105,6 @@ impl FromStr for CompressionOptions {
                 "`{text}`: levels of {format} are {lowest} to {highest}"
             )),
         }
-    }
-}
-
-impl Serialize for CompressionOptions {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for CompressionOptions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
     }
 }
 

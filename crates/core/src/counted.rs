@@ -8,16 +8,3 @@ pub fn counted(n: impl Display, one: &str, many: &str) -> String {
     let noun = if n == "1" { one } else { many };
     format!("{n} {noun}")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::counted;
-
-    #[test]
-    fn one_thing_has_no_plural() {
-        assert_eq!(counted(1, "entry", "entries"), "1 entry");
-        for (n, expected) in [(0, "0 entries"), (2, "2 entries"), (21, "21 entries")] {
-            assert_eq!(counted(n, "entry", "entries"), expected);
-        }
-    }
-}

@@ -5,12 +5,12 @@
 
 use std::borrow::BorrowMut;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::str::FromStr;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+
+use crate::choice::serialized_as_text;
 
 /// How many bytes [`Hasher::read_to_end`] reads at a time: large enough that system calls do not count.
 const READ_BUFFER: usize = 256 * 1024;
@@ -73,17 +73,7 @@ impl FromStr for Sha256Hash {
     }
 }
 
-impl<'de> Deserialize<'de> for Sha256Hash {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl Serialize for Sha256Hash {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
+serialized_as_text!(Sha256Hash);
 
 /// The digest and the length of a stream of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,16 +105,9 @@ impl Hasher {
     }
 
     /// Appends everything that is left in `reader`.
-    pub fn read_to_end(&mut self, mut reader: impl Read) -> io::Result<()> {
-        let mut buffer = vec![0; READ_BUFFER];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(n) => self.update(buffer.get(..n).unwrap_or(&buffer)),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+    pub fn read_to_end(&mut self, reader: impl Read) -> io::Result<()> {
+        let mut reader = BufReader::with_capacity(READ_BUFFER, reader);
+        io::copy(&mut reader, self).map(drop)
     }
 
     /// How many bytes were appended.
@@ -159,68 +142,49 @@ pub fn hash_reader(reader: impl Read) -> io::Result<Hashed> {
     Ok(hasher.finish())
 }
 
-/// A reader that hashes what is read through it, with a hasher of its own or with a borrowed one.
+/// A reader or a writer that hashes what passes through it, with a hasher of its own or with a borrowed one.
 #[derive(Debug)]
-pub struct HashingReader<R, H = Hasher> {
-    inner: R,
+pub struct Hashing<T, H = Hasher> {
+    inner: T,
     hasher: H,
 }
 
-impl<R> HashingReader<R> {
-    /// Hashes what is read from `inner`.
-    pub fn new(inner: R) -> Self {
+impl<T> Hashing<T> {
+    /// Hashes what is read from `inner`, or what it accepts.
+    pub fn new(inner: T) -> Self {
         Self::with_hasher(inner, Hasher::new())
     }
 
-    /// The digest and the length of what was read.
+    /// The digest and the length of what passed through.
     pub fn finish(self) -> Hashed {
         self.hasher.finish()
     }
 }
 
-impl<R, H: BorrowMut<Hasher>> HashingReader<R, H> {
-    /// Appends what is read from `inner` to `hasher`.
-    pub fn with_hasher(inner: R, hasher: H) -> Self {
+impl<T, H: BorrowMut<Hasher>> Hashing<T, H> {
+    /// Appends what passes through to `hasher`.
+    pub fn with_hasher(inner: T, hasher: H) -> Self {
         Self { inner, hasher }
+    }
+
+    fn update(&mut self, bytes: &[u8], n: usize) {
+        let hasher = self.hasher.borrow_mut();
+        hasher.update(bytes.get(..n).unwrap_or(bytes));
     }
 }
 
-impl<R: Read, H: BorrowMut<Hasher>> Read for HashingReader<R, H> {
+impl<R: Read, H: BorrowMut<Hasher>> Read for Hashing<R, H> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
-        self.hasher
-            .borrow_mut()
-            .update(buffer.get(..n).unwrap_or(buffer));
+        self.update(buffer, n);
         Ok(n)
     }
 }
 
-/// A writer that hashes what was written through it.
-#[derive(Debug)]
-pub struct HashingWriter<W> {
-    inner: W,
-    hasher: Hasher,
-}
-
-impl<W> HashingWriter<W> {
-    /// Hashes what `inner` accepts.
-    pub fn new(inner: W) -> Self {
-        Self {
-            inner,
-            hasher: Hasher::new(),
-        }
-    }
-
-    /// The digest and the length of what `inner` accepted.
-    pub fn finish(self) -> Hashed {
-        self.hasher.finish()
-    }
-}
-
-impl<W: Write> Write for HashingWriter<W> {
+impl<W: Write, H: BorrowMut<Hasher>> Write for Hashing<W, H> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let n = self.inner.write(bytes)?;
-        self.hasher.update(bytes.get(..n).unwrap_or(bytes));
+        self.update(bytes, n);
         Ok(n)
     }
 
@@ -263,11 +227,11 @@ mod tests {
         };
         assert_eq!(hash_reader(Short(TEXT)).unwrap(), whole);
 
-        let mut reader = HashingReader::new(Short(TEXT));
+        let mut reader = Hashing::new(Short(TEXT));
         io::copy(&mut reader, &mut io::sink()).unwrap();
         assert_eq!(reader.finish(), whole);
 
-        let mut writer = HashingWriter::new(Short(Vec::new()));
+        let mut writer = Hashing::new(Short(Vec::new()));
         writer.write_all(TEXT).unwrap();
         assert_eq!(writer.inner.0, TEXT);
         assert_eq!(writer.finish(), whole);
@@ -278,7 +242,7 @@ mod tests {
         let (first, second) = TEXT.split_at(10);
         let mut hasher = Hasher::new();
         hasher.update(first);
-        let mut reader = HashingReader::with_hasher(second, &mut hasher);
+        let mut reader = Hashing::with_hasher(second, &mut hasher);
         io::copy(&mut reader, &mut io::sink()).unwrap();
         assert_eq!(hasher.finish().sha256, Sha256Hash::of(TEXT));
     }

@@ -37,7 +37,6 @@ pub mod private_dir;
 pub mod program;
 pub mod redact;
 pub mod scratch_dir;
-pub mod secret_file;
 pub mod session;
 pub mod shell_word;
 pub mod shown_path;

@@ -24,6 +24,9 @@ const UNNAMED: Option<OFlag> = Some(OFlag::O_TMPFILE);
 #[cfg(not(target_os = "linux"))]
 const UNNAMED: Option<OFlag> = None;
 
+/// What gives a file without a name one.
+const OPEN_FILES: &str = "/proc/self/fd";
+
 /// The owner of a file, by the file's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -36,14 +39,17 @@ pub enum Owner {
 }
 
 /// Creates a file without a name in `dir`, for reading and writing, and locks it where the file system has
-/// locks. It vanishes with its last descriptor unless [`link`] gives it a name.
-///
-/// # Errors
-///
-/// [`lacks_unnamed_files`] recognises the error of a file system without such files.
-pub fn create_unnamed(dir: &Path, mode: u32) -> io::Result<File> {
-    let flag = UNNAMED.ok_or(Errno::EOPNOTSUPP)?;
-    locked(read_write(mode).custom_flags(flag.bits()).open(dir)?)
+/// locks. It vanishes with its last descriptor unless [`link`] gives it a name. `None` where the file system, or an old kernel, has no such
+/// files, or nothing can give them a name.
+pub fn create_unnamed(dir: &Path, mode: u32) -> io::Result<Option<File>> {
+    let Some(flag) = UNNAMED.filter(|_| Path::new(OPEN_FILES).exists()) else {
+        return Ok(None);
+    };
+    match read_write(mode).custom_flags(flag.bits()).open(dir) {
+        // The last one is also that of a directory that is missing.
+        Err(error) if lacks_unnamed_files(&error) && dir.is_dir() => Ok(None),
+        opened => locked(opened?).map(Some),
+    }
 }
 
 /// Creates `path`, which must not exist, for reading and writing, and locks it where the file system has
@@ -54,7 +60,7 @@ pub fn create_named(path: &Path, mode: u32) -> io::Result<File> {
 
 /// Gives a file of [`create_unnamed`] the name `path`, which must not exist.
 pub fn link(file: &File, path: &Path) -> io::Result<()> {
-    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let open = format!("{OPEN_FILES}/{}", file.as_raw_fd());
     let flags = AtFlags::AT_SYMLINK_FOLLOW;
     Ok(linkat(AT_FDCWD, open.as_str(), AT_FDCWD, path, flags)?)
 }
@@ -99,7 +105,7 @@ pub fn open_stale(path: &Path) -> io::Result<File> {
 }
 
 /// Whether `error` is that of a file system, or an old kernel, without support for files without a name.
-pub fn lacks_unnamed_files(error: &io::Error) -> bool {
+fn lacks_unnamed_files(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     // An old kernel takes the flags for an attempt to write to a directory.
     matches!(
@@ -138,7 +144,7 @@ mod tests {
     #[test]
     fn unnamed_file_is_locked_before_it_is_seen() {
         let dir = tempfile::tempdir().unwrap();
-        let file = create_unnamed(dir.path(), 0o600).unwrap();
+        let file = create_unnamed(dir.path(), 0o600).unwrap().unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let path = dir.path().join("name");
         link(&file, &path).unwrap();

@@ -4,7 +4,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::marker::PhantomData;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -51,7 +50,8 @@ impl<E: Serialize + DeserializeOwned> LockedRecord<E> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             lock => lock?,
         };
-        if !has_name(&lock, path) {
+        // Between the opening and the locking, its owner may have removed it.
+        if !plain_file::is_at(&lock, path) {
             return Ok(None);
         }
         Self::of(path.to_owned(), lock).map(Some)
@@ -96,7 +96,7 @@ impl<E: Serialize + DeserializeOwned> LockedRecord<E> {
     ///
     /// Of the kind `NotFound` if the record is no longer at its path: nobody would read the entry.
     pub fn add(&self, entry: &E) -> io::Result<()> {
-        if !has_name(&self.lock, &self.path) {
+        if !plain_file::is_at(&self.lock, &self.path) {
             return Err(io::ErrorKind::NotFound.into());
         }
         (&self.file).write_all(line_of(entry)?.as_bytes())
@@ -124,14 +124,6 @@ pub fn entries<E: DeserializeOwned>(path: &Path, max_bytes: u64) -> io::Result<V
     let text = plain_file::read_text(path, max_bytes)?;
     let lines = text.lines().map(untrusted::json);
     Ok(lines.filter_map(Result::ok).collect())
-}
-
-/// Whether `file` is the file at `path`: between opening and locking it, its owner may have removed it, and another process may have made
-/// a new one of the same name.
-fn has_name(file: &File, path: &Path) -> bool {
-    let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let there = fs::symlink_metadata(path).map(place).ok();
-    there.is_some() && file.metadata().map(place).ok() == there
 }
 
 fn line_of(entry: &impl Serialize) -> io::Result<String> {
@@ -189,14 +181,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("record");
         let record = open(&path).unwrap();
-        assert!(has_name(&record.lock, &path));
+        assert!(plain_file::is_at(&record.lock, &path));
         // Its owner removes it between the moments when another process opens and locks it; a third one makes it anew.
         let opened = File::open(&path).unwrap();
         record.remove().unwrap();
-        assert!(!has_name(&opened, &path));
+        assert!(!plain_file::is_at(&opened, &path));
         let _third = open(&path).unwrap();
         opened.try_lock().unwrap();
-        assert!(!has_name(&opened, &path));
+        assert!(!plain_file::is_at(&opened, &path));
         let taken = LockedRecord::create(&path, &1).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
     }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::atomic_file::CompleteFile;
+use super::atomic_file;
 use super::created_dirs::CreatedDirs;
 use super::failure::{Class, Failure, OrFail as _};
 use super::parent_dir::parent_dir;
@@ -37,37 +37,27 @@ pub fn write(
     access: Access,
     owner: Option<(u32, u32)>,
 ) -> Result<(), Failure> {
-    let shown = path.display();
-    let dir = parent_dir(path);
-    // An early error; `CompleteFile::create` below is what guarantees it.
-    is_free(path)?;
-    let write_complete = || {
-        std::fs::metadata(dir)?;
-        CompleteFile::write(dir, content, access.mode(), owner)
-    };
-    let file = write_complete().map_err(|error| not_written(error, dir, path))?;
-    match file.create(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
-        created => created.map(drop).or_environment(format!("write {shown}")),
-    }
+    let written = atomic_file::create(path, content, access.mode(), owner);
+    written.map(drop).map_err(|error| not_written(error, path))
 }
 
-/// The new file `path` in `dir` cannot be written: what the user named wrongly is a usage error, a full disk is none.
-fn not_written(error: io::Error, dir: &Path, path: &Path) -> Failure {
+/// The new file `path` cannot be written: what the user named wrongly is a usage error, a full disk is none.
+fn not_written(error: io::Error, path: &Path) -> Failure {
     let operation = format!("write {}", path.display());
     let is_wrong_directory = matches!(
         error.kind(),
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
     );
-    if !is_wrong_directory {
-        return Failure::new(Class::Environment, error).context(operation);
+    if error.kind() == ErrorKind::AlreadyExists {
+        exists(path)
+    } else if is_wrong_directory {
+        let dir = quoted(&parent_dir(path).to_string_lossy());
+        let hint = format!("the directory must exist and be writable: mkdir -p {dir}");
+        let failure = Failure::new(Class::Usage, error).context(operation);
+        failure.hint(hint)
+    } else {
+        Failure::new(Class::Environment, error).context(operation)
     }
-    let dir = quoted(&dir.to_string_lossy());
-    Failure::new(Class::Usage, error)
-        .context(operation)
-        .hint(format!(
-            "the directory must exist and be writable: mkdir -p {dir}"
-        ))
 }
 
 /// Lets only those read the file `path` whom `access` names.
@@ -111,7 +101,7 @@ mod tests {
     #[test]
     fn full_disk_is_no_wrong_usage() {
         let class = |kind: ErrorKind| {
-            let failure = not_written(kind.into(), Path::new("d"), Path::new("d/f"));
+            let failure = not_written(kind.into(), Path::new("d/f"));
             (failure.class, failure.hints.len())
         };
         assert_eq!(class(ErrorKind::StorageFull), (Class::Environment, 0));

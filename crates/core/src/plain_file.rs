@@ -38,6 +38,13 @@ impl FileId {
     }
 }
 
+/// Whether `path` is a name of the open `file`: another process may have removed it, or have made another one of the same name.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    let there = path.symlink_metadata();
+    let ids = (file.metadata(), there);
+    matches!(ids, (Ok(own), Ok(there)) if FileId::of(&own) == FileId::of(&there))
+}
+
 /// Whether `result` failed because a file is gone by now: editors and builds make and remove files all the time.
 pub fn is_gone<T>(result: &io::Result<T>) -> bool {
     let error = result.as_ref().err();

@@ -97,67 +97,33 @@ fn hidden(text: &str, places: Vec<Range<usize>>) -> String {
     shown + text.get(done..).unwrap_or_default()
 }
 
-/// `lines` of source without their secrets, and these. A caret stays below what it marks, or is below the secret that has it. If the
-/// definition at the caret `is_secret`, none of its strings is shown.
+/// `lines` of source, of which those with a secret are hidden, and the strings in these. If the definition at a caret `is_secret`, none of
+/// its lines is shown.
 pub fn excerpt(lines: &[String], is_secret: bool) -> (Vec<String>, Vec<String>) {
     let (mut shown, mut secrets) = (Vec::new(), Vec::new());
-    let (mut before, mut source, mut is_inside, mut is_text) = ("", "", false, false);
-    for (number, line) in lines.iter().enumerate() {
-        is_inside = is_inside && !source.trim_end().ends_with(';')
-            || is_secret && lines.get(number + 1).is_some_and(|below| is_caret(below));
-        let caret = line
-            .chars()
-            .position(|c| c == '^')
-            .filter(|_| is_caret(line));
-        if let (Some(caret), Some((number, _))) = (caret, line.split_once('|')) {
-            let places = places_in(before, source, is_secret);
-            let width = moved(caret, source, places).saturating_sub(number.chars().count() + 1);
-            shown.push(format!("{number}|{:width$}^", ""));
-        } else {
-            (before, source) = (source, line);
-            let was_text = is_inside && is_text;
-            is_text = was_text != (is_inside && source.matches("''").count() % 2 == 1);
-            let places = if was_text {
-                text_line(source)
-            } else {
-                places_in(before, source, is_inside)
-            };
-            secrets.extend(
-                places
-                    .iter()
-                    .filter_map(|at| source.get(at.clone()))
-                    .map(str::to_owned),
-            );
-            shown.push(hidden(source, places));
+    let (mut before, mut is_inside, mut is_hidden) = ("", false, false);
+    for (at, line) in lines.iter().enumerate() {
+        if is_caret(line) {
+            // Below a hidden line it marks nothing.
+            shown.extend((!is_hidden).then(|| line.clone()));
+            continue;
         }
+        let (number, code) = line.split_once('|').unwrap_or(("", line));
+        is_inside = is_inside && !before.trim_end().ends_with(';')
+            || is_secret && lines.get(at + 1).is_some_and(|below| is_caret(below));
+        let is_value = OPEN.as_ref().is_some_and(|open| open.is_match(before));
+        let is_below_name = is_value && has_secret(&format!("psk ={code}"));
+        is_hidden = is_inside || is_below_name || has_secret(line);
+        if is_hidden {
+            let strings = strings(line).filter_map(|at| line.get(at));
+            secrets.extend(strings.map(str::to_owned));
+            shown.push(format!("{number}|   {HIDDEN}"));
+        } else {
+            shown.push(line.clone());
+        }
+        before = line;
     }
     (shown, secrets)
-}
-
-/// Where the secrets of the line `source` are, which is below the line `before`: all strings if it is part of a definition that
-/// `is_secret`.
-fn places_in(before: &str, source: &str, is_secret: bool) -> Vec<Range<usize>> {
-    let mut places = secrets_below(before, source);
-    let strings = strings(source).filter(|_| is_secret);
-    let is_new = |at: &Range<usize>| {
-        places
-            .iter()
-            .all(|known| at.end <= known.start || known.end <= at.start)
-    };
-    let new: Vec<_> = strings.filter(is_new).collect();
-    places.extend(new);
-    places.sort_by_key(|at| at.start);
-    places
-}
-
-/// Where the text of the line `source` is, which begins inside `''`…`''`.
-fn text_line(source: &str) -> Vec<Range<usize>> {
-    let start = source.find("| ").map_or(0, |at| at + "| ".len());
-    let rest = source.get(start..).unwrap_or_default();
-    let text = rest.split("''").next().unwrap_or(rest);
-    let start = start + text.len() - text.trim_start().len();
-    let end = start + text.trim().len();
-    Vec::from_iter((end > start).then_some(start..end))
 }
 
 /// Where the strings of `text` are that may be secrets and are not the names of attributes, without their quotes.
@@ -171,35 +137,6 @@ fn strings(text: &str) -> impl Iterator<Item = Range<usize>> {
         !rest.starts_with(['=', '.']) && text.get(at.clone()).is_some_and(is_secret)
     });
     found.collect::<Vec<_>>().into_iter()
-}
-
-/// Where the secrets of the line `source` are, which is below the line `before`.
-fn secrets_below(before: &str, source: &str) -> Vec<Range<usize>> {
-    const NAME: &str = "psk =";
-    let is_open = OPEN.as_ref().is_some_and(|open| open.is_match(before));
-    let code = source.split_once("| ").filter(|_| is_open);
-    let Some((number, code)) = code else {
-        return secrets(source);
-    };
-    let found = secrets(&format!("{NAME}{code}")).into_iter();
-    let start = number.len() + "| ".len();
-    let of_line = |at: usize| at + start - NAME.len();
-    found.map(|at| of_line(at.start)..of_line(at.end)).collect()
-}
-
-/// Where the character `column` of `source` is without the secrets before it, which are at `places`.
-fn moved(column: usize, source: &str, places: Vec<Range<usize>>) -> usize {
-    let length = |range: Range<usize>| source.get(range).map_or(0, |text| text.chars().count());
-    let mut lost = 0;
-    for at in places {
-        let (start, hidden) = (length(0..at.start), length(at));
-        if start + hidden <= column {
-            lost += hidden - HIDDEN.chars().count();
-        } else if start < column {
-            return start - lost;
-        }
-    }
-    column - lost
 }
 
 /// Whether `line` has only a caret, below a line of source.

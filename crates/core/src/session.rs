@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -13,24 +13,13 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{ChildStderr, ChildStdout, Command};
 
-/// What a program wrote, to one byte more than the limit, and how it ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Standard output.
-    pub stdout: Vec<u8>,
-    /// Standard error.
-    pub stderr: Vec<u8>,
-    /// Exit status of the program.
-    pub status: ExitStatus,
-}
-
-/// Runs `command`, whose output is piped, to its end. When the future is dropped, the program and what it has started are killed.
-pub async fn run(command: Command, max_bytes: u64) -> io::Result<Ended> {
+/// Runs `command`, whose output is piped, to its end: what it wrote, to one byte more than `max_bytes`, and how it ended. When the future is dropped, the program and what it has started are killed.
+pub async fn run(command: Command, max_bytes: u64) -> io::Result<Output> {
     let mut session = Session::start(command)?;
     let (stdout, stderr) = (session.stdout(), session.stderr());
     let (stdout, stderr) = (start_of(stdout, max_bytes), start_of(stderr, max_bytes));
     let (stdout, stderr, status) = tokio::join!(stdout, stderr, session.wait());
-    Ok(Ended {
+    Ok(Output {
         stdout: stdout?,
         stderr: stderr.unwrap_or_default(),
         status: status?,

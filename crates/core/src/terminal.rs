@@ -29,35 +29,6 @@ pub fn output_files() -> Vec<FileId> {
     metadata.iter().flatten().map(FileId::of).collect()
 }
 
-/// The standard streams of this process, for a program that uses them in its place.
-#[derive(Debug)]
-pub struct StdStreams {
-    /// Standard input.
-    pub input: tokio::io::Stdin,
-    /// Standard output.
-    pub output: tokio::io::Stdout,
-    /// Standard error.
-    pub error: tokio::io::Stderr,
-}
-
-impl StdStreams {
-    /// Those of this process.
-    pub fn of_the_process() -> Self {
-        Self {
-            input: tokio::io::stdin(),
-            output: tokio::io::stdout(),
-            error: tokio::io::stderr(),
-        }
-    }
-}
-
-/// Columns and rows of the terminal; `None` when there is none.
-pub fn size() -> Option<(u16, u16)> {
-    let (terminal_size::Width(columns), terminal_size::Height(rows)) =
-        terminal_size::terminal_size()?;
-    Some((columns, rows))
-}
-
 /// The settings of standard input's terminal, which are restored when this value is dropped.
 #[derive(Debug)]
 #[must_use = "the settings are restored when this is dropped"]

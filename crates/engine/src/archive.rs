@@ -53,13 +53,23 @@ impl Container {
     ) -> Result<(), EngineError> {
         let operation = format!("upload to {dir} in container {}", self.name());
         let (packer, body) = start(pack);
+        let sent = self.send(&operation, dir, body).await;
+        outcome(&operation, packer, sent).await
+    }
+
+    /// Sends a tar archive to be unpacked in `dir`.
+    async fn send(
+        &self,
+        operation: &str,
+        dir: &str,
+        archive: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<(), EngineError> {
         let options = UploadToContainerOptionsBuilder::default().path(dir).build();
         let docker = &self.engine.docker;
-        let body = bollard::body_try_stream(body);
+        let body = bollard::body_try_stream(archive);
         let upload = docker.upload_to_container(self.id(), Some(options), body);
-        let upload = upload.map_err(at(operation.clone()));
-        let sent = self.engine.while_responsive(&operation, upload).await;
-        outcome(&operation, packer, sent).await
+        let upload = upload.map_err(at(operation.to_owned()));
+        self.engine.while_responsive(operation, upload).await
     }
 
     /// Unpacks the tar archive that `pack` writes, which has directories only, into the existing directory `dir`. Other
@@ -83,12 +93,7 @@ impl Container {
         let name = self.name();
         let operation = format!("copy {path} to {dir} in container {name}");
         let bytes = ReaderStream::with_capacity(source.download(path).await?, CHUNK_BYTES);
-        let options = UploadToContainerOptionsBuilder::default().path(dir).build();
-        let docker = &self.engine.docker;
-        let body = bollard::body_try_stream(bytes);
-        let upload = docker.upload_to_container(self.id(), Some(options), body);
-        let upload = upload.map_err(at(operation.clone()));
-        self.engine.while_responsive(&operation, upload).await
+        self.send(&operation, dir, bytes).await
     }
 
     /// The type and size of the file at `path` in a running or stopped container, `None` if there is none. A symbolic link

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use nix::sys::utsname::{UtsName, uname};
-use nix::unistd::geteuid;
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::timeout::timeout;
 
@@ -173,8 +172,6 @@ const DOCKER_DEFAULTS: [&str; 2] = ["unix:///var/run/docker.sock", "unix:///run/
 pub struct EngineAddress {
     pub(crate) endpoint: Endpoint,
     pub(crate) podman: bool,
-    /// The id of the user, whose own engine Podman's client uses without `--url`.
-    pub(crate) user: u32,
     /// Whether the engine runs on this kernel.
     pub(crate) is_local: bool,
     pub(crate) host_name: String,
@@ -185,7 +182,6 @@ impl Engine {
         EngineAddress {
             endpoint: self.endpoint().clone(),
             podman: self.facts().podman,
-            user: geteuid().as_raw(),
             is_local: self.is_on_this_kernel(),
             host_name: self.facts().name.clone(),
         }
@@ -203,12 +199,11 @@ impl Engine {
 }
 
 impl EngineAddress {
-    /// The client's command, with the engine's address unless the client uses that one by default.
+    /// The client's command, with the engine's address unless Docker's client uses that one by default.
     pub fn client(&self) -> String {
         let address = self.endpoint.to_string();
         let shown = quoted(&address);
         match &self.endpoint {
-            _ if self.podman && address == self.podman_default() => "podman".to_owned(),
             _ if self.podman => format!("podman --url {shown}"),
             Endpoint::Tls { certificates, .. } => {
                 let certificates = quoted(&certificates.to_string_lossy());
@@ -245,34 +240,10 @@ impl EngineAddress {
             }
         }
     }
-
-    /// The socket that Podman's client uses without `--url`.
-    fn podman_default(&self) -> String {
-        match self.user {
-            0 => "unix:///run/podman/podman.sock".to_owned(),
-            user => format!("unix:///run/user/{user}/podman/podman.sock"),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    mod request {
-        use super::super::*;
-
-        #[tokio::test]
-        async fn a_timeout_names_the_operation() {
-            let limit = Duration::from_millis(50);
-            let error =
-                request_within::<()>(limit, "remove container x", std::future::pending()).await;
-            let text = error.unwrap_err().to_string();
-            assert_eq!(
-                text,
-                "remove container x: the engine did not answer in time"
-            );
-        }
-    }
-
     mod cli_hint {
         use super::super::*;
 
@@ -283,16 +254,6 @@ mod tests {
         fn docker(endpoint: Endpoint) -> String {
             let local = EngineAddress::local_docker();
             EngineAddress { endpoint, ..local }.removal("c")
-        }
-
-        fn podman(user: u32, address: &str) -> String {
-            let address = EngineAddress {
-                endpoint: endpoint(address),
-                podman: true,
-                user,
-                ..EngineAddress::local_docker()
-            };
-            address.removal("c")
         }
 
         #[test]
@@ -320,19 +281,15 @@ mod tests {
         }
 
         #[test]
-        fn podman_gets_an_address_that_is_not_its_default() {
-            let [system, own] = ["/run/podman", "/run/user/1000/podman"]
-                .map(|dir| format!("unix://{dir}/podman.sock"));
-            assert_eq!(podman(0, &system), "podman rm --force c");
-            assert_eq!(podman(1000, &own), "podman rm --force c");
-            for (user, address) in [(1000, &system), (0, &own), (1001, &own)] {
-                let removal = format!("podman --url {address} rm --force c");
-                assert_eq!(podman(user, address), removal);
-            }
-            let docker = "unix:///var/run/docker.sock";
+        fn podman_gets_its_address() {
+            let podman = EngineAddress {
+                endpoint: endpoint("unix:///run/podman/podman.sock"),
+                podman: true,
+                ..EngineAddress::local_docker()
+            };
             assert_eq!(
-                podman(0, docker),
-                format!("podman --url {docker} rm --force c")
+                podman.removal("c"),
+                "podman --url unix:///run/podman/podman.sock rm --force c"
             );
         }
 

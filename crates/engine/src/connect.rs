@@ -12,7 +12,7 @@ use bollard::{ClientVersion, Docker};
 use sdbuild_core::timeout::timeout;
 
 use crate::client::{NEVER, within};
-use crate::endpoint::{ConnectError, Endpoint, HIDDEN, OLDEST_API};
+use crate::endpoint::{ConnectError, Endpoint, OLDEST_API};
 use crate::error::{EngineError, at};
 use crate::tunnel::Tunnel;
 use crate::{endpoint, facts, unix_socket};
@@ -58,8 +58,7 @@ pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
 }
 
 fn parse(address: &str, certificates: Option<PathBuf>) -> Result<Endpoint, EngineError> {
-    let parsed = Endpoint::parse(address, certificates);
-    parsed.ok_or_else(|| ConnectError::Unsupported(without_password(address)).into())
+    Endpoint::parse(address, certificates).ok_or(ConnectError::Unsupported.into())
 }
 
 /// The first default socket that accepts a connection; when there is none, Docker's socket if it exists, because
@@ -86,26 +85,6 @@ fn default_endpoint(runtime_dir: Option<&Path>) -> Result<Endpoint, EngineError>
 fn first_listening(sockets: &[PathBuf]) -> Option<&Path> {
     let listens = |socket: &&PathBuf| unix_socket::has_listener(socket).unwrap_or(false);
     sockets.iter().find(listens).map(PathBuf::as_path)
-}
-
-/// `address` with [`HIDDEN`] in place of its password, for messages. A name without a password is no secret where SSH takes it, also
-/// with the scheme left out; elsewhere it may be a token.
-fn without_password(address: &str) -> String {
-    let (scheme, rest) = match address.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), address),
-    };
-    // The last `@` anywhere: a password may contain any character, including `/` and `@`.
-    let Some((login, host)) = rest.rsplit_once('@') else {
-        return address.to_owned();
-    };
-    let is_of_ssh = matches!(scheme.as_str(), "" | "ssh://");
-    match login.split_once(':') {
-        // A `%` may encode a colon.
-        None if is_of_ssh && !login.contains('%') => address.to_owned(),
-        Some((user, _)) if is_of_ssh => format!("{scheme}{user}:{HIDDEN}@{host}"),
-        None | Some(_) => format!("{scheme}{HIDDEN}@{host}"),
-    }
 }
 
 /// For the connection alone, before any request.

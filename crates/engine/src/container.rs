@@ -128,17 +128,10 @@ impl Container {
             return Err(EngineError::Silent { operation });
         };
         let code = exit_code(answer, operation)?;
-        Ok(Exit {
-            code,
-            oom_killed: self.oom_killed().await?,
-        })
-    }
-
-    /// Whether memory ran out in the container that has ended; false if that is not known any more, because another run removed
-    /// the container.
-    async fn oom_killed(&self) -> Result<bool, EngineError> {
+        // That is not known any more if another run has removed the container.
         let state = self.inspect().await?.and_then(|answer| answer.state);
-        Ok(state.and_then(|state| state.oom_killed).unwrap_or(false))
+        let oom_killed = state.and_then(|state| state.oom_killed).unwrap_or(false);
+        Ok(Exit { code, oom_killed })
     }
 
     /// The port on 127.0.0.1 of the engine's host that leads to TCP port `inside` of the running container. `None` when it

@@ -222,9 +222,6 @@ fn certificates(dir: PathBuf) -> Result<Option<PathBuf>, String> {
 /// The oldest supported API: that of Docker 20.10 and Podman 4.
 pub(crate) const OLDEST_API: (u32, u32) = (1, 41);
 
-/// What messages have in place of a password.
-pub(super) const HIDDEN: &str = "***";
-
 /// Why there is no usable engine at an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -248,9 +245,9 @@ pub enum ConnectError {
     /// With the fingerprints of the key that the machine has, and of the expected one.
     #[error("{0} presents a different host key than the provider reported: {1} instead of {2}")]
     OtherHostKey(Endpoint, String, String),
-    /// With [`HIDDEN`] in place of a password.
-    #[error("engine address `{0}` is not supported")]
-    Unsupported(String),
+    /// Without the address, which may have a password.
+    #[error("the engine's address in DOCKER_HOST or the Docker context is not supported")]
+    Unsupported,
     /// The name of the Docker context and the reason.
     #[error("docker context `{0}`: {1}")]
     Context(String, String),
@@ -307,7 +304,7 @@ impl ConnectError {
             Self::OtherHostKey(..) => {
                 "the provider reported another machine's key, or another server is answering"
             }
-            Self::Unsupported(_) => {
+            Self::Unsupported => {
                 "DOCKER_HOST is unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a \
                  password; https:// needs DOCKER_TLS_VERIFY=1"
             }

@@ -46,19 +46,15 @@ impl fmt::Display for RunId {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a run id is 12 lower-case hex digits")]
-pub struct NotARunId;
-
 impl FromStr for RunId {
-    type Err = NotARunId;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, NotARunId> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         if text.len() == 12 && text.bytes().all(hex) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NotARunId)
+            Err("a run id is 12 lower-case hex digits".to_owned())
         }
     }
 }

@@ -76,7 +76,6 @@ impl EngineAddress {
         Self {
             endpoint: Endpoint::Unix("/var/run/docker.sock".into()),
             podman: false,
-            user: 1000,
             is_local: true,
             host_name: "laptop".into(),
         }

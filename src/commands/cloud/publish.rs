@@ -15,34 +15,26 @@ use sdbuild_image::sidecars;
 use serde::Serialize;
 
 use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
+use crate::commands::Session;
 use crate::commands::cloud::{access, client};
 use crate::commands::confirm::agree;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::commands::newest_image::named_or_newest;
-use crate::settings::{Environment, common_without_file};
+use crate::settings::common_without_file;
 use crate::ui::Ui;
 
 /// Runs one of the commands.
-pub async fn run(
-    command: &PublishCommand,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub async fn run(command: &PublishCommand, session: Session<'_>) -> Result<(), Failure> {
     match command {
-        PublishCommand::Aws(args) => Box::pin(publish(args, env, ui, context)).await,
-        PublishCommand::List(args) => Box::pin(list(args, env, ui, context)).await,
-        PublishCommand::Remove(args) => Box::pin(remove(args, env, ui, context)).await,
+        PublishCommand::Aws(args) => Box::pin(publish(args, session)).await,
+        PublishCommand::List(args) => Box::pin(list(args, session)).await,
+        PublishCommand::Remove(args) => Box::pin(remove(args, session)).await,
     }
 }
 
-async fn publish(
-    args: &PublishAws,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
-    let image = named_or_newest(args.image.as_deref(), env, context)?;
+async fn publish(args: &PublishAws, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
+    let image = named_or_newest(args.image.as_deref(), session)?;
     let system = match args.system {
         Some(system) => system,
         None => system_of(&image)?,
@@ -179,12 +171,8 @@ fn days_from_now(days: u32) -> Result<String, Failure> {
 }
 
 /// Lists images, uploads that did not come to their end, and snapshots without an image.
-pub(super) async fn list(
-    args: &PublishList,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub(super) async fn list(args: &PublishList, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, ui, context } = session;
     let common = common_without_file(env)?;
     let client = client(&args.account, &access(env, &common), context).await?;
     let listing = Listing::of(&client, &common.state_dir, context).await?;
@@ -294,16 +282,12 @@ async fn forget_stale(client: &Client, state_dir: &Path, context: &Context) -> R
 const IMAGE_TAG: &str = "sdbuild:removed-image";
 
 /// Removes what `args` names, if sdbuild made it and the user agrees.
-pub(super) async fn remove(
-    args: &PublishRemove,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+pub(super) async fn remove(args: &PublishRemove, session: Session<'_>) -> Result<(), Failure> {
+    let Session { env, context, .. } = session;
     let common = common_without_file(env)?;
     if !args.id.starts_with("snap-") {
         let client = client(&args.account, &access(env, &common), context).await?;
-        return image(args, &client, ui, context).await;
+        return image(args, &client, session).await;
     }
     let upload = recorded(&args.id, &common.state_dir)?;
     // An upload is in one region, whatever region is the default now.
@@ -315,19 +299,15 @@ pub(super) async fn remove(
         None => &args.account,
     };
     let client = client(account, &access(env, &common), context).await?;
-    snapshot(args, upload.as_ref(), &client, ui, context).await
+    snapshot(args, upload.as_ref(), &client, session).await
 }
 
-async fn image(
-    args: &PublishRemove,
-    client: &Client,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
+async fn image(args: &PublishRemove, client: &Client, session: Session<'_>) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
     let id = &args.id;
     let found = client.images(("image-id", id)).await?;
     let Some(image) = found.first() else {
-        return rest_of_image(args, client, ui, context).await;
+        return rest_of_image(args, client, session).await;
     };
     check_ours(id, &image.tags)?;
     let question = format!("Remove {} ({id}) with its snapshots?", image.name);
@@ -354,9 +334,9 @@ async fn image(
 async fn rest_of_image(
     args: &PublishRemove,
     client: &Client,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
     let id = &args.id;
     let filter = format!("tag:{IMAGE_TAG}");
     let mut snapshots = client.snapshots((&filter, id)).await?;
@@ -382,9 +362,9 @@ async fn snapshot(
     args: &PublishRemove,
     upload: Option<&Unfinished>,
     client: &Client,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
     let (id, region) = (&args.id, client.region());
     let found = client.snapshots(("snapshot-id", id)).await?;
     match (found.first(), upload) {

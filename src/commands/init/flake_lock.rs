@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::commands::Session;
 use crate::settings;
 use crate::settings::{BuildArgs, ConfigArgs, Environment};
 use sdbuild_build::SourceChoice;
 use sdbuild_build::flake;
 use sdbuild_build::nixpkgs::Nixpkgs;
-use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::new_file;
 use sdbuild_core::new_file::Access;
@@ -35,9 +35,9 @@ pub(super) async fn write(
     flake: &Path,
     text: &str,
     owner: Option<(u32, u32)>,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<Option<PathBuf>, Failure> {
+    let Session { env, context, .. } = session;
     let path = flake.with_file_name(flake::LOCK);
     if new_file::is_free(&path).is_err() {
         return Ok(None);
@@ -47,7 +47,7 @@ pub(super) async fn write(
         return Ok(None);
     }
     context.events.notice(WAITING);
-    match Box::pin(make(text, &path, owner, env, context)).await {
+    match Box::pin(make(text, &path, owner, session)).await {
         Ok(()) => Ok(Some(path)),
         Err(failure)
             if matches!(failure.class, Class::Interrupted | Class::Internal)
@@ -70,9 +70,9 @@ async fn make(
     text: &str,
     path: &Path,
     owner: Option<(u32, u32)>,
-    env: &Environment,
-    context: &Context,
+    session: Session<'_>,
 ) -> Result<(), Failure> {
+    let Session { env, context, .. } = session;
     let dir = path.parent().unwrap_or(Path::new("/"));
     let mut settings = settings_of(dir, env)?;
     let stall_timeout = &mut settings.request.common.stall_timeout;

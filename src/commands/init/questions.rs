@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
+use crate::commands::Session;
 use crate::commands::confirm::{agree, read_line};
 use crate::settings;
-use crate::settings::Environment;
 use crate::template;
 use crate::template::{PublicKey, TemplateName, TemplateValues, Wifi};
 use crate::ui;
-use crate::ui::{Hidden, Ui};
-use sdbuild_core::context::Context;
+use crate::ui::Hidden;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::host_name;
 use sdbuild_core::plain_file;
@@ -26,48 +25,53 @@ const DEFAULT_LOCALE: &str = "en_US.UTF-8";
 /// Every value, from its flag, an answer or its default.
 pub(super) async fn values(
     settings: &settings::Init<'_>,
-    env: &Environment,
     asker: &Prompter<'_>,
 ) -> Result<TemplateValues, Failure> {
     let dir = settings.config.parent().unwrap_or(Path::new("/"));
     let default_name = template::host_name(dir, settings.home.as_deref());
-    let host_name = Question {
-        text: "Host name",
-        given: settings.args.hostname.as_deref(),
-        default: &default_name,
-    };
-    let host_name = asker.ask(host_name, host_name::check).await?;
+    let host_name = asker
+        .ask(
+            "Host name",
+            settings.args.hostname.as_deref(),
+            &default_name,
+            host_name::check,
+        )
+        .await?;
     let BoardName(board) = chosen_board(settings, asker).await?;
-    let keys = Box::pin(choose_keys(settings, env, asker)).await?;
-    let user = Question {
-        text: if settings.template == TemplateName::Server {
+    let keys = Box::pin(choose_keys(settings, asker)).await?;
+    let user = asker.ask(
+        if settings.template == TemplateName::Server {
             "The administrator's account (empty for admin)"
         } else {
             "User besides root, with sudo (empty for none)"
         },
-        given: settings.args.user.as_deref(),
-        default: "",
-    };
-    let user = asker.ask(user, |name| match name {
-        "" => Ok(()),
-        name => template::check_user_name(name),
-    });
+        settings.args.user.as_deref(),
+        "",
+        |name| match name {
+            "" => Ok(()),
+            name => template::check_user_name(name),
+        },
+    );
     let user = Some(user.await?).filter(|name| !name.is_empty());
     let wifi = Box::pin(choose_wifi(settings, asker)).await?;
     let zone = template::time_zone(Path::new("/etc"));
-    let time_zone = Question {
-        text: "Time zone",
-        given: settings.args.timezone.as_deref(),
-        default: zone.as_deref().unwrap_or(DEFAULT_ZONE),
-    };
-    let time_zone = asker.ask(time_zone, template::check_time_zone).await?;
-    let own_locale = settings.locale.as_deref().and_then(template::locale);
-    let locale = Question {
-        text: "Language",
-        given: settings.args.locale.as_deref(),
-        default: own_locale.unwrap_or(DEFAULT_LOCALE),
-    };
-    let locale = asker.ask(locale, |name| template::check_locale(name).map(drop));
+    let time_zone = asker
+        .ask(
+            "Time zone",
+            settings.args.timezone.as_deref(),
+            zone.as_deref().unwrap_or(DEFAULT_ZONE),
+            template::check_time_zone,
+        )
+        .await?;
+    let env = asker.session.env;
+    let own_locale = env.text("LC_ALL").or_else(|| env.text("LANG"));
+    let own_locale = own_locale.and_then(template::locale);
+    let locale = asker.ask(
+        "Language",
+        settings.args.locale.as_deref(),
+        own_locale.unwrap_or(DEFAULT_LOCALE),
+        |name| template::check_locale(name).map(drop),
+    );
     Ok(TemplateValues {
         keys,
         host_name,
@@ -93,15 +97,10 @@ async fn chosen_board(
     }
     if asker.asks {
         for line in board_choices() {
-            asker.ui.explain(&line);
+            asker.session.ui.explain(&line);
         }
     }
-    let question = Question {
-        text: "Board",
-        given: None,
-        default: DEFAULT_BOARD,
-    };
-    let answer = asker.ask(question, |answer| {
+    let answer = asker.ask("Board", None, DEFAULT_BOARD, |answer| {
         template::check_board(named_board(answer)?.0)
     });
     named_board(&answer.await?)
@@ -129,23 +128,19 @@ fn named_board(answer: &str) -> Result<BoardName, Failure> {
 /// The keys that the user named; without any, those of this machine.
 pub(super) async fn choose_keys(
     settings: &settings::Init<'_>,
-    env: &Environment,
     asker: &Prompter<'_>,
 ) -> Result<Vec<PublicKey>, Failure> {
-    let named: Result<Vec<_>, _> = settings
-        .key_files
-        .iter()
-        .map(|f| template::key_in(f))
-        .collect();
+    let files = settings.args.ssh_key.iter();
+    let named: Result<Vec<_>, _> = files.map(|file| template::key_in(file)).collect();
     let mut keys = named?;
     if let Some(url) = &settings.github {
-        let common = settings::common_without_file(env)?;
-        let text = sdbuild_build::fetch_text(url, &common, asker.context).await?;
+        let common = settings::common_without_file(asker.session.env)?;
+        let text = sdbuild_build::fetch_text(url, &common, asker.session.context).await?;
         let listed = template::keys_listed(&text);
         confirm_keys(&listed, url, settings.args.yes, asker).await?;
         keys.extend(listed);
     }
-    if settings.key_files.is_empty() && settings.github.is_none() {
+    if settings.args.ssh_key.is_empty() && settings.github.is_none() {
         return of_this_machine(settings, asker).await;
     }
     Ok(template::sorted(keys))
@@ -158,26 +153,31 @@ async fn of_this_machine(
 ) -> Result<Vec<PublicKey>, Failure> {
     let dir = settings.home.as_ref().map(|home| home.join(".ssh"));
     let in_files = dir.as_deref().map(template::public_keys);
-    let in_agent = settings.agent.as_deref().map(template::agent_keys);
+    let env = asker.session.env;
+    let in_agent = match env.path("SSH_AUTH_SOCK") {
+        Some(socket) => Some(template::agent_keys(&socket, &env.program_path()).await),
+        None => None,
+    };
     let found = [in_files, in_agent].into_iter().flatten().flatten();
     let found = template::sorted(found.collect());
     if found.len() < 2 {
         return Ok(found);
     }
-    let events = &asker.context.events;
+    let events = &asker.session.context.events;
     if asker.asks {
         for (index, key) in found.iter().enumerate() {
             asker
+                .session
                 .ui
                 .explain(&format!("key {}: {}", index + 1, key.shown()));
         }
     }
-    let question = Question {
-        text: "Keys that may log in: numbers, or all",
-        given: None,
-        default: "1",
-    };
-    let answer = asker.ask(question, |answer| selected(answer, &found).map(drop));
+    let answer = asker.ask(
+        "Keys that may log in: numbers, or all",
+        None,
+        "1",
+        |answer| selected(answer, &found).map(drop),
+    );
     let chosen = selected(&answer.await?, &found)?;
     if !asker.asks {
         for key in found.iter().filter(|key| !chosen.contains(key)) {
@@ -224,13 +224,17 @@ async fn confirm_keys(
         return Ok(());
     }
     for key in keys {
-        asker.ui.explain(&format!("{url} has: {}", key.line));
+        asker
+            .session
+            .ui
+            .explain(&format!("{url} has: {}", key.line));
     }
     let question = "Let the owners of these keys log in as root?";
     let unasked = Failure::usage("the question about these keys was not answered on a terminal")
         .hint("give --yes to accept them");
     let declined = "nothing was written: the answer was no";
-    agree(question, declined, unasked, asker.ui, asker.context).await
+    let Session { ui, context, .. } = asker.session;
+    agree(question, declined, unasked, ui, context).await
 }
 
 /// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
@@ -241,23 +245,26 @@ async fn choose_wifi(
     settings: &settings::Init<'_>,
     asker: &Prompter<'_>,
 ) -> Result<Option<Wifi>, Failure> {
-    let question = Question {
-        text: "Wireless network to join (empty for none)",
-        given: settings.args.wifi.as_deref(),
-        default: "",
-    };
     let valid = |name: &str| match name {
         "" => Ok(()),
         name => Wifi::check(name),
     };
-    let name = asker.ask(question, valid).await?;
-    match (name.is_empty(), &settings.passphrase_file) {
+    let name = asker
+        .ask(
+            "Wireless network to join (empty for none)",
+            settings.args.wifi.as_deref(),
+            "",
+            valid,
+        )
+        .await?;
+    match (name.is_empty(), &settings.args.wifi_password_file) {
         (true, _) => Ok(None),
         (false, Some(file)) => {
             // It may be a pipe, whose writer is waited for until a signal ends that.
             let file = file.to_owned();
             let read = tokio::task::spawn_blocking(move || first_line(&file));
             let phrase = asker
+                .session
                 .context
                 .cancel
                 .race(read)
@@ -274,48 +281,36 @@ fn first_line(file: &Path) -> Result<String, Failure> {
         .or_usage(format!("read the passphrase in {}", file.display()))
 }
 
-/// What is asked, and what is taken without an answer.
-#[derive(Clone, Copy, Debug)]
-struct Question<'a> {
-    /// Without `:`.
-    text: &'a str,
-    /// The value of its flag, which was checked already; then nothing is asked.
-    given: Option<&'a str>,
-    /// The answer of an empty line.
-    default: &'a str,
-}
-
 /// Asks questions if there is a terminal to ask on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prompter<'a> {
     /// Whether to ask; otherwise every default is taken.
     pub(super) asks: bool,
-    pub(super) ui: &'a Ui,
-    pub(super) context: &'a Context,
+    pub(super) session: Session<'a>,
 }
 
 impl Prompter<'_> {
-    /// The answer to `question`. An answer that `check` refuses is asked for again.
+    /// The answer to `question`; `default` for an empty line, and where nothing is asked. The value of its flag, if one is `given`,
+    /// was checked already. An answer that `check` refuses is asked for again.
     async fn ask(
         &self,
-        question: Question<'_>,
+        question: &str,
+        given: Option<&str>,
+        default: &str,
         check: impl Fn(&str) -> Result<(), Failure>,
     ) -> Result<String, Failure> {
-        if let Some(given) = question.given {
-            return Ok(given.to_owned());
+        if given.is_some() || !self.asks {
+            return Ok(given.unwrap_or(default).to_owned());
         }
-        if !self.asks {
-            return Ok(question.default.to_owned());
-        }
-        let default = match question.default {
+        let shown = match default {
             "" => String::new(),
             default => format!(" [{}]", ui::sanitize(default)),
         };
-        let prompt = format!("{}{default}: ", question.text);
+        let prompt = format!("{question}{shown}: ");
         let read = async || self.line(prompt.clone()).await;
         let valid = |answer: &str| {
             let answer = match answer.trim() {
-                "" => question.default,
+                "" => default,
                 answer => answer,
             };
             check(answer).map(|()| answer.to_owned())
@@ -339,20 +334,21 @@ impl Prompter<'_> {
             let (phrase, network) = self.until_valid(read, valid).await?;
             if phrase.is_empty() {
                 let text = format!("no passphrase: {name_shown} is not in the configuration");
-                self.ui.explain(&text);
+                self.session.ui.explain(&text);
                 return Ok(None);
             }
             if self.passphrase("Passphrase again: ").await? == phrase {
                 return Ok(network);
             }
-            self.ui
+            self.session
+                .ui
                 .explain("the two passphrases differ; enter both again");
         }
     }
 
     /// A line that the user types. The end of the input is not an answer: Ctrl-D means that the user wants to leave.
     async fn line(&self, prompt: String) -> Result<String, Failure> {
-        let line = read_line(prompt, self.ui, self.context).await?;
+        let line = read_line(prompt, self.session.ui, self.session.context).await?;
         line.ok_or_else(|| {
             Failure::usage("nothing was written: the input ended before the last question")
                 .hint("an empty line takes the default; --yes takes all of them")
@@ -382,7 +378,8 @@ impl Prompter<'_> {
                 Ok(value) => return Ok(value),
                 Err(refused) => {
                     let hints = refused.hints.iter().map(|hint| format!(": {hint}"));
-                    self.ui
+                    self.session
+                        .ui
                         .explain(&format!("{refused}{}", hints.collect::<String>()));
                 }
             }

@@ -4,11 +4,11 @@ mod boards;
 
 use serde_json::{Value, json};
 
+use crate::commands::Session;
 use crate::commands::json_output::print_json;
 use crate::ui::layout::labelled;
 use crate::ui::{Ui, sanitize_line};
 use sdbuild_core::compression::Compression;
-use sdbuild_core::context::Context;
 use sdbuild_core::failure::Failure;
 use sdbuild_core::human_bytes::human_bytes;
 use sdbuild_image::boot::{BootReport, LoaderKind};
@@ -49,10 +49,10 @@ pub(super) fn report(report: &Report, ui: &Ui, as_json: bool) -> Result<(), Fail
 /// Shows the entries of a directory. A notice says whose they are.
 pub(super) fn directory(
     dir: &Directory,
-    ui: &Ui,
-    context: &Context,
+    session: Session<'_>,
     as_json: bool,
 ) -> Result<(), Failure> {
+    let Session { ui, context, .. } = session;
     if as_json {
         let (partition, path) = (dir.place.partition, &dir.place.path);
         let object = json!({

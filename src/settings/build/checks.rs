@@ -2,8 +2,8 @@
 
 use super::Build;
 use super::project_policy;
-use crate::settings::resolver::{Origin, Setting, origin_hint};
-use crate::settings::{DEFAULT_RELEASE, output_dir};
+use crate::settings::DEFAULT_RELEASE;
+use crate::settings::resolver::{Origin, Setting};
 use sdbuild_build::SourceChoice;
 use sdbuild_build::output::ImagerUrl;
 use sdbuild_core::failure::Failure;
@@ -16,18 +16,7 @@ use sdbuild_nix::flake_ref::FlakeLocation;
 impl Build {
     /// Refuses values that their types allow and that would fail later, and combinations that cannot work.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        self.request
-            .resources
-            .builder_image
-            .as_deref()
-            .map_or(Ok(()), check_image_reference)?;
         check_addresses(self)?;
-        output_dir::check(&self.request.output.dir).map_err(|failure| {
-            match origin_hint(&self.settings, "output") {
-                Some(origin) => failure.hint(origin),
-                None => failure,
-            }
-        })?;
         self.request
             .source
             .host_name
@@ -105,19 +94,6 @@ impl Build {
             SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),
         }
     }
-}
-
-/// Refuses text that no engine accepts as the reference of a container image; the engine reports what else is wrong with it.
-fn check_image_reference(reference: &str) -> Result<(), Failure> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    let starts_well = reference.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts_well && reference.chars().all(allowed) {
-        return Ok(());
-    }
-    Err(
-        Failure::usage(format!("`{reference}` cannot be a container image's name"))
-            .hint("--builder-image takes names like nixos/nix:latest or host:5000/nix@sha256:…"),
-    )
 }
 
 /// Refuses addresses with a secret in them: sdbuild writes them to the lock, to the terminal and beside the image.

@@ -12,38 +12,41 @@ use sdbuild_core::failure::{Failure, OrFail as _};
 
 const HINT: &str = "put it into your own settings, ~/.config/sdbuild/sdbuild.toml";
 
+/// Settings that a project may not set, and why.
+const REFUSED: [(&str, &str); 6] = [
+    ("force", "it replaces files"),
+    ("emulation", "it gives the build more access to the kernel"),
+    (
+        "accept-flake-caches",
+        "it would choose whose packages you trust",
+    ),
+    (
+        "on",
+        "it would run a program on your machine or spend your money, and choose where your system is built",
+    ),
+    ("builders", OF_BUILDERS),
+    ("builder-key", OF_BUILDERS),
+];
+const OF_BUILDERS: &str =
+    "it would choose which machines build your system, and log in there with your key";
+
 /// Refuses values of `build` that a project's file may not set.
 pub(super) fn check(build: &Build) -> Result<(), Failure> {
     let settings = build.settings.as_slice();
-    if build.request.output.force {
-        refuse(settings, "force", "force", "it replaces files", "--force")?;
-    }
-    if build.request.target.emulation == EmulationChoice::Private {
-        refuse(
-            settings,
-            "emulation",
-            "emulation = \"private\"",
-            "it gives the build more access to the kernel",
-            "--emulation private",
-        )?;
-    }
-    if build.request.caches.accept_flake_caches == Some(true) {
-        refuse(
-            settings,
-            "accept-flake-caches",
-            "accept-flake-caches",
-            "it would choose whose packages you trust",
-            "--accept-flake-caches",
-        )?;
-    }
-    if build.on.is_rented() {
-        let why = "it would run a program on your machine or spend your money, and choose where your system is built";
-        refuse(settings, "on", "on", why, "--on")?;
-    }
-    for key in ["builders", "builder-key"] {
-        let why =
-            "it would choose which machines build your system, and log in there with your key";
-        refuse(settings, key, key, why, &format!("--{key}"))?;
+    for (key, why) in REFUSED {
+        // These values give a project nothing.
+        let is_harmless = match key {
+            "force" => !build.request.output.force,
+            "emulation" => build.request.target.emulation != EmulationChoice::Private,
+            "accept-flake-caches" => build.request.caches.accept_flake_caches != Some(true),
+            "on" => !build.on.is_rented(),
+            _ => false,
+        };
+        if let Some(file) = set_by_project(settings, key).filter(|_| !is_harmless) {
+            let shown = file.display();
+            let text = format!("{shown}: a project cannot set `{key}` so, because {why}");
+            return Err(Failure::usage(text).hint(format!("give --{key}, or {HINT}")));
+        }
     }
     for (key, path) in [
         ("output", Some(build.request.output.dir.as_path())),
@@ -67,22 +70,6 @@ fn check_flake(settings: &[Setting], source: &SourceChoice) -> Result<(), Failur
         SourceChoice::Config(_) => None,
     };
     directory.map_or(Ok(()), |dir| check_inside(settings, "flake", &dir))
-}
-
-/// Refuses the setting `key`, shown as `what`, in a project's file, for the reason `why`; `flags` set it for one run.
-fn refuse(
-    settings: &[Setting],
-    key: &str,
-    what: &str,
-    why: &str,
-    flags: &str,
-) -> Result<(), Failure> {
-    let Some(file) = set_by_project(settings, key) else {
-        return Ok(());
-    };
-    let shown = file.display();
-    let text = format!("{shown}: a project cannot set `{what}`, because {why}");
-    Err(Failure::usage(text).hint(format!("give {flags}, or {HINT}")))
 }
 
 /// The project's file, if `key` is set there.
@@ -160,11 +147,11 @@ mod tests {
             login_key: None,
             dry_run: None,
         };
-        let env = Environment {
-            home: Some(home.path().to_owned()),
-            config_home: Some(at("config")),
-            ..Environment::default()
-        };
+        let dirs = [
+            ("HOME", home.path().to_owned()),
+            ("XDG_CONFIG_HOME", at("config")),
+        ];
+        let env = dirs.into_iter().collect();
         Build::resolve(&args, &env)
     }
 
@@ -250,10 +237,7 @@ mod tests {
         };
         let private = "emulation = 'private'";
         let failure = chosen(private, "").unwrap_err();
-        assert!(
-            failure.hints[0].contains("--emulation private"),
-            "{failure}"
-        );
+        assert!(failure.hints[0].contains("--emulation"), "{failure}");
         assert_eq!(chosen("", private).unwrap(), EmulationChoice::Private);
         assert_eq!(
             chosen("emulation = 'register'", private).unwrap(),
@@ -267,12 +251,9 @@ mod tests {
         let here = dir.path().canonicalize().unwrap();
         fs::write(here.join("sdbuild.toml"), "flake = './sub#pi'").unwrap();
         fs::create_dir(here.join("sub")).unwrap();
-        let env = Environment {
-            home: Some("/home/me".into()),
-            ..Environment::default()
-        };
+        let env: Environment = [("HOME", "/home/me")].into_iter().collect();
         let mut resolver = Resolver::new(Options::default(), &env, Some(&here)).unwrap();
-        let flake = resolver.optional("flake", None, |o| o.flake.clone());
+        let flake = resolver.optional("flake", |o| o.flake.clone());
         let flake = flake.unwrap().unwrap();
         assert_eq!(
             (flake.directory(), flake.attribute),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::ui::view::{Item, Kind, View, ViewKind};
+use crate::ui::OutputMode;
+use crate::ui::view::{Item, Kind, View};
 use sdbuild_core::event::{Event, Phase};
 use sdbuild_nix::log::Log;
 
@@ -34,7 +35,7 @@ pub(super) fn recorded(until: Duration) -> Vec<(Duration, Event)> {
 
 #[test]
 fn plain_output_has_no_control_characters_and_no_log() {
-    let mut view = View::new(ViewKind::Plain, 0, false);
+    let mut view = View::new(OutputMode::Plain, 0, false);
     let mut lines = Vec::new();
     for (at, event) in recorded(Duration::MAX) {
         let items = view.tick(at).into_iter().chain(view.handle(&event, at));

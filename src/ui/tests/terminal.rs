@@ -10,8 +10,9 @@ use std::time::Duration;
 use console::Term;
 use nix::pty::{Winsize, openpty};
 
+use crate::ui::OutputMode;
 use crate::ui::screen::Screen;
-use crate::ui::view::{Item, View, ViewKind};
+use crate::ui::view::{Item, View};
 use sdbuild_core::event::Event;
 
 /// A marker that no program writes: once it is read, everything before it has arrived.
@@ -85,7 +86,7 @@ impl Terminal {
             path,
             parser: parser(columns, rows),
             screen: screen_on(&display),
-            view: View::new(ViewKind::Live, verbose, false),
+            view: View::new(OutputMode::Live, verbose, false),
             display,
             written: 0,
         }

@@ -13,7 +13,7 @@ fn texts(items: impl IntoIterator<Item = Item>) -> Vec<String> {
 
 /// What a run shows about its phases, with a header or without one.
 fn shown(has_header: bool, events: &[Event]) -> Vec<String> {
-    let mut view = View::new(ViewKind::Plain, 0, false);
+    let mut view = View::new(OutputMode::Plain, 0, false);
     if has_header {
         view.handle(&Event::RunStarted(RunSummary::default()), SECOND);
     }
@@ -61,7 +61,7 @@ fn what_waits_for_an_answer_has_failed_only_at_the_end() {
 
 #[test]
 fn lines_and_progress_go_on_after_the_live_view() {
-    let mut view = View::new(ViewKind::Live, 0, false);
+    let mut view = View::new(OutputMode::Live, 0, false);
     view.set_columns(40);
     view.end_live();
     let notice = Event::Notice("next: look through the file, then `sdbuild build`".into());
@@ -87,7 +87,7 @@ struct Recorder {
 impl Default for Recorder {
     fn default() -> Self {
         Self {
-            view: View::new(ViewKind::Plain, 0, false),
+            view: View::new(OutputMode::Plain, 0, false),
             lines: Vec::new(),
         }
     }

@@ -2,8 +2,8 @@ use std::io::Write;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::*;
+use crate::ui::OutputMode;
 use crate::ui::tests::nix_events;
-use crate::ui::view::ViewKind;
 use sdbuild_core::event::Phase;
 use sdbuild_core::nix_event::NixEvent;
 
@@ -24,7 +24,7 @@ impl Write for Slow {
 
 /// A plain view that shows the builder's log.
 fn start(screen: Screen) -> Writer {
-    let view = View::new(ViewKind::Plain, 1, false);
+    let view = View::new(OutputMode::Plain, 1, false);
     Writer::start(screen, view).unwrap()
 }
 
@@ -84,7 +84,7 @@ fn stalled_reader_misses_only_log_lines() {
 #[test]
 fn stalled_program_misses_only_byte_counts() {
     let (send, read) = sync_channel(0);
-    let view = View::new(ViewKind::Json, 0, false);
+    let view = View::new(OutputMode::Json, 0, false);
     let writer = Writer::start(Screen::plain(Slow(send)), view).unwrap();
     writer.handle(&Event::Started(Phase::Build));
     while !writer.0.lock().items.is_empty() {
@@ -126,7 +126,7 @@ fn reader_gets_everything_in_order() {
 
 #[test]
 fn question_hides_the_live_view_until_answered() {
-    let view = View::new(ViewKind::Live, 0, false);
+    let view = View::new(OutputMode::Live, 0, false);
     let writer = Writer::start(Screen::plain(io::sink()), view).unwrap();
     let size = Size {
         columns: 80,
@@ -162,11 +162,11 @@ fn broken_pipe_is_ignored() {
 
 #[test]
 fn no_words_of_a_builder_fill_the_memory() {
-    let kinds = [ViewKind::Json, ViewKind::Plain, ViewKind::Live];
+    let kinds = [OutputMode::Json, OutputMode::Plain, OutputMode::Live];
     for (kind, verbose) in kinds.iter().flat_map(|kind| [(*kind, 0), (*kind, 2)]) {
         let told = match &kind {
-            ViewKind::Json => "\"left-out\"",
-            ViewKind::Live | ViewKind::Plain => "too slowly)",
+            OutputMode::Json => "\"left-out\"",
+            OutputMode::Live | OutputMode::Plain | OutputMode::Quiet => "too slowly)",
         };
         let (send, read) = sync_channel(0);
         let view = View::new(kind, verbose, false);
@@ -202,7 +202,7 @@ fn no_numbers_of_a_builder_end_the_run() {
         columns: 80,
         rows: 24,
     };
-    for kind in [ViewKind::Json, ViewKind::Plain, ViewKind::Live] {
+    for kind in [OutputMode::Json, OutputMode::Plain, OutputMode::Live] {
         let mut view = View::new(kind, 2, false);
         let at = Duration::from_secs;
         view.handle(&Event::Started(Phase::Build), at(0));

@@ -1,6 +1,6 @@
 //! Texts that others may have made: each door reads what is made of sound examples by copying, cutting and repeating pieces.
 
-use sdbuild::settings::{Build, BuildArgs, ConfigArgs, Environment};
+use sdbuild::settings::{Build, BuildArgs, ConfigArgs};
 use sdbuild_core::compression::Compression;
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::plain_tar::plain_entries;
@@ -129,7 +129,7 @@ fn settings_of_a_project_are_read_to_an_end() {
             config: ConfigArgs { config: Some(dir.join("sd-card.nix")), ..ConfigArgs::default() },
             ..BuildArgs::default()
         };
-        let env = Environment { home: Some(dir.to_owned()), ..Environment::default() };
+        let env = [("HOME", dir)].into_iter().collect();
         drop(Build::resolve(&args, &env));
     });
 }

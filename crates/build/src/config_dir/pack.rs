@@ -12,7 +12,7 @@ use std::path::Path;
 use super::ConfigDir;
 use super::EntryKind;
 use crate::tar_writer::TarWriter;
-use sdbuild_core::hash::{Hasher, HashingReader, Sha256Hash};
+use sdbuild_core::hash::{Hasher, Hashing, Sha256Hash};
 use sdbuild_core::plain_file;
 use sdbuild_core::to_usize::to_usize;
 
@@ -124,7 +124,7 @@ impl Packer<'_, '_> {
             return Ok(FileOutcome::Packed);
         }
         let mut padded = Padded {
-            inner: HashingReader::new(start),
+            inner: Hashing::new(start),
             remaining: size,
             short: false,
         };

@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use crate::output::pending_file::{PUBLIC, PendingFile, sweep, sync_dir};
 use sdbuild_core::failure::{Failure, OrFail as _};
-use sdbuild_core::hash::{HashingReader, Sha256Hash};
+use sdbuild_core::hash::{Hashing, Sha256Hash};
 use sdbuild_core::plain_file;
 use sdbuild_core::plain_tar::{PlainEntry, plain_entries};
 use sdbuild_core::shown_path::shown_path;
@@ -130,7 +130,7 @@ impl CacheDir {
 
     /// Writes the next entry's content, `size` bytes, which has to have the hash that is in its name.
     fn take_nar(&self, entry: &mut impl Read, name: &str, size: u64) -> Result<(), Failure> {
-        let mut reader = HashingReader::new(entry);
+        let mut reader = Hashing::new(entry);
         let part = self
             .part(name, &mut reader)
             .or_environment("take a file of the export")?;

@@ -49,10 +49,9 @@ pub(super) struct PendingFile {
 impl PendingFile {
     /// Creates a file in `dir` with `mode`, from which the user's umask is taken.
     pub(super) fn create(dir: &Path, mode: u32) -> io::Result<Self> {
-        match locked_file::create_unnamed(dir, mode) {
-            Ok(file) => Ok(Self { hidden: None, file }),
-            Err(error) if locked_file::lacks_unnamed_files(&error) => Self::create_named(dir, mode),
-            Err(error) => Err(error),
+        match locked_file::create_unnamed(dir, mode)? {
+            Some(file) => Ok(Self { hidden: None, file }),
+            None => Self::create_named(dir, mode),
         }
     }
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::output::encode::{encoder, worker_count};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::compression::{Compression, CompressionOptions};
-use sdbuild_core::hash::{Hashed, Hasher, HashingWriter, Sha256Hash};
+use sdbuild_core::hash::{Hashed, Hasher, Hashing, Sha256Hash};
 use sdbuild_core::to_usize::to_usize;
 use sdbuild_image::blockmap::{BlockMap, Builder};
 use sdbuild_image::disk::{ReadAt as Disk, Section};
@@ -512,7 +512,7 @@ impl ImageWriter<'_> {
         pieces: &Pieces,
         cancel: &Cancel,
     ) -> io::Result<Option<Hashed>> {
-        let file = HashingWriter::new(Writeback::new(self.file));
+        let file = Hashing::new(Writeback::new(self.file));
         let file = BufWriter::with_capacity(WRITE_BUFFER_BYTES, file);
         let mut encoder = encoder(options, raw_size, workers, file)?;
         for piece in pieces {

@@ -15,7 +15,7 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
 use sdbuild_core::untrusted;
-use sdbuild_engine::artifact::http_client;
+use sdbuild_engine::artifact::{http_client, reason as reason_of};
 use serde_json::Value;
 
 use crate::aws::credentials::Account;
@@ -54,14 +54,10 @@ pub struct Client {
     http: reqwest::Client,
     pub(super) account: Account,
     cancel: Cancel,
-    retries: Retries,
-}
-
-/// Tells that calls are repeated. Copies share the time of the last word.
-#[derive(Clone, Debug)]
-struct Retries {
+    /// Told that calls are repeated.
     events: Events,
-    last: Arc<Mutex<Option<Instant>>>,
+    /// When that was told last; copies share it.
+    told: Arc<Mutex<Option<Instant>>>,
 }
 
 /// One call.
@@ -86,13 +82,6 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-/// One attempt that failed.
-enum Attempt {
-    Final(Error),
-    /// The next attempt may succeed.
-    Temporary(Error),
-}
-
 impl Client {
     /// A client for `account` that trusts the certificate authorities in the PEM file `authorities` too, and gives up when `cancel`
     /// is set.
@@ -108,21 +97,16 @@ impl Client {
             http: http.or_environment("prepare calls of AWS")?,
             account,
             cancel: cancel.clone(),
-            retries: Retries {
-                events: Events::none(),
-                last: Arc::default(),
-            },
+            events: Events::none(),
+            told: Arc::default(),
         })
     }
 
     /// The same client, which reports repeated calls to `events`.
     #[must_use]
     pub fn with_events(self, events: &Events) -> Self {
-        let retries = Retries {
-            events: events.clone(),
-            last: Arc::default(),
-        };
-        Self { retries, ..self }
+        let events = events.clone();
+        Self { events, ..self }
     }
 
     /// The same account in another region.
@@ -158,14 +142,14 @@ impl Client {
             let request = self.http.get(url).build();
             let request = request.map_err(|error| {
                 let what = error.without_url().to_string();
-                Attempt::Final(Error::Unexpected { action, what })
+                Error::Unexpected { action, what }
             })?;
             let (status, _, body) = self.exchange(action, request).await?;
             if status.is_success() {
                 return Ok(body);
             }
             let why = format!("HTTP {}", status.as_u16());
-            Err(Attempt::Temporary(Error::Unreachable { action, why }))
+            Err(Error::Unreachable { action, why })
         };
         self.repeated(action, GET_TRIES, attempt).await
     }
@@ -175,16 +159,16 @@ impl Client {
         &self,
         place: &str,
         tries: u32,
-        attempt: impl AsyncFn() -> Result<T, Attempt>,
+        attempt: impl AsyncFn() -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (mut pause, mut next) = (RETRY_PAUSE, 2);
         loop {
             let made = self.cancel.race(attempt()).await;
             match made.map_err(|_| Error::Interrupted)? {
-                Ok(done) => return Ok(done),
-                Err(Attempt::Final(error)) => return Err(error),
-                Err(Attempt::Temporary(error)) if next > tries => return Err(error),
-                Err(Attempt::Temporary(error)) => self.retries.tell(&error, place, next, tries),
+                Err(error) if error.is_temporary() && next <= tries => {
+                    self.tell(&error, place, next, tries);
+                }
+                made => return made,
             }
             self.pause(pause.mul_f64(jitter())).await?;
             pause = LONGEST_PAUSE.min(pause * 2);
@@ -192,8 +176,8 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Result<Answer, Attempt> {
-        let request = self.signed(call).map_err(Attempt::Final)?;
+    async fn attempt(&self, call: &Call) -> Result<Answer, Error> {
+        let request = self.signed(call)?;
         let (status, headers, body) = self.exchange(call.action, request).await?;
         if status.is_success() {
             return Ok(Answer { headers, body });
@@ -207,16 +191,11 @@ impl Client {
         let is_temporary = (status.is_server_error() && !is_about_capacity(&code))
             || status == StatusCode::TOO_MANY_REQUESTS
             || RETRYABLE_CODES.contains(&code.as_str());
-        let action = call.action;
-        let error = Error::Refused {
-            action,
+        Err(Error::Refused {
+            action: call.action,
             code,
             message,
-        };
-        Err(if is_temporary {
-            Attempt::Temporary(error)
-        } else {
-            Attempt::Final(error)
+            is_temporary,
         })
     }
 
@@ -225,11 +204,11 @@ impl Client {
         &self,
         action: &'static str,
         request: reqwest::Request,
-    ) -> Result<(StatusCode, HeaderMap, String), Attempt> {
+    ) -> Result<(StatusCode, HeaderMap, String), Error> {
         let failed = |error: reqwest::Error| {
             // Without the address, which is in the message already.
-            let why = root_cause(&error.without_url());
-            Attempt::Temporary(Error::Unreachable { action, why })
+            let why = reason_of(&error.without_url());
+            Error::Unreachable { action, why }
         };
         let mut response = self.http.execute(request).await.map_err(failed)?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -238,7 +217,7 @@ impl Client {
             body.extend_from_slice(&part);
             if body.len() > MAX_ANSWER_BYTES {
                 let what = format!("more than {MAX_ANSWER_BYTES} bytes");
-                return Err(Attempt::Final(Error::Unexpected { action, what }));
+                return Err(Error::Unexpected { action, what });
             }
         }
         Ok((status, headers, String::from_utf8_lossy(&body).into_owned()))
@@ -292,9 +271,7 @@ impl Client {
             .build()
             .map_err(|error| bug(&error.without_url()))
     }
-}
 
-impl Retries {
     /// Tells that a call of `place` failed with `error` and is tried for the `next` time. AWS throttles and fails now and then, which is worth no
     /// word before the fourth try; and of many calls at a time one word in some seconds is enough.
     fn tell(&self, error: &Error, place: &str, next: u32, tries: u32) {
@@ -306,7 +283,7 @@ impl Retries {
         };
         let now = Instant::now();
         // A thread that panicked with the lock has written nothing else.
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| now.duration_since(last) < BETWEEN_WORDS) {
             return;
         }
@@ -366,15 +343,6 @@ fn jitter() -> f64 {
     0.5 + f64::from(drawn) / 510.0
 }
 
-/// The innermost reason of `error`.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
 /// The request for the address from which AWS sees this machine, as messages name it.
 pub(super) const OWN_ADDRESS: &str = "the request for this machine's public address";
 
@@ -390,6 +358,8 @@ pub enum Error {
         code: String,
         /// AWS's words.
         message: String,
+        /// Whether the same call may succeed in a moment.
+        is_temporary: bool,
     },
     /// No answer, after all attempts.
     #[error("AWS does not answer {action}: {why}")]
@@ -426,6 +396,14 @@ impl Error {
             "InvalidSnapshot.NotFound",
         ];
         matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
+
+    fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { is_temporary, .. } => *is_temporary,
+            Self::Unexpected { .. } | Self::Interrupted => false,
+        }
     }
 
     fn hint(&self) -> Option<&'static str> {

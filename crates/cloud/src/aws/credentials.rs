@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use ini::Ini;
+use sdbuild_core::aws_machine;
 use sdbuild_core::aws_variables::AwsVariables;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail as _};
@@ -91,12 +92,10 @@ pub(super) async fn account(
 
 /// An error unless `region` can be a region, whose name is part of the servers' names.
 pub fn check_region(region: &str) -> Result<(), Failure> {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !region.is_empty() && region.len() <= 32 && region.chars().all(is_plain) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("`{region}` is not an AWS region"))
-        .hint("regions have names such as eu-central-1"))
+    let checked = aws_machine::region(region);
+    checked
+        .map(drop)
+        .map_err(|why| Failure::usage(why).hint("regions have names such as eu-central-1"))
 }
 
 /// The credentials of the environment, if it has a key. Without the secret of the key, another account would be taken.
@@ -142,19 +141,14 @@ async fn of_profile(
     );
     let printed = from_process("aws configure export-credentials", words).await;
     printed.map_err(|failure| {
-        if without_credentials(&format!("{:#}", failure.error)) {
+        // It knows none either, or is of version 1, which prints none.
+        let error = format!("{:#}", failure.error);
+        if error.contains("no credentials found") || error.contains("Invalid choice") {
             without_program(profile)
         } else {
             failure
         }
     })
-}
-
-/// Whether AWS's program said `error` because it knows no credentials either, or because it is of version 1, which prints none.
-fn without_credentials(error: &str) -> bool {
-    ["Invalid choice", "no credentials found"]
-        .iter()
-        .any(|part| error.contains(part))
 }
 
 /// The profile has no keys of its own, and AWS's program is not installed or knows none.

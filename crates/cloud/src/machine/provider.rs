@@ -153,20 +153,3 @@ impl Provider {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_receipt_has_the_time_and_the_cost() {
-        let rate = Rate {
-            what: "c7g.xlarge".to_owned(),
-            usd_per_hour: Some(0.06),
-        };
-        assert_eq!(
-            rate.receipt(Duration::from_mins(10)),
-            "the rented machine (c7g.xlarge) ran for 10 min: about 0.010 USD at 0.0600 USD an hour"
-        );
-    }
-}

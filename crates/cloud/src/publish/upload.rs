@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt as _};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, OrFail as _};
-use sdbuild_core::hash::{Hasher, Sha256Hash};
+use sdbuild_core::hash::{Hashed, Hasher, Sha256Hash};
 use sdbuild_image::{ImageFile, ImageKind};
 use tokio::sync::mpsc::{self, Sender};
 
@@ -198,28 +198,18 @@ pub struct DiskFacts {
 /// Reads the image at `path` once (`Phase::ReadImage`). Blocks its thread.
 pub(super) fn facts(path: &Path, context: &Context) -> Result<DiskFacts, sdbuild_image::Error> {
     let image = ImageFile::open(path, ImageKind::File)?;
-    let progress = |done| {
-        context
-            .events
-            .bytes(Phase::ReadImage, done, Some(image.size));
+    let report = |done| {
+        let events = &context.events;
+        events.bytes(Phase::ReadImage, done, Some(image.size));
     };
-    let mut reader = image.reader(&context.cancel, &progress)?;
-    let (mut hasher, mut size, mut blocks) = (Hasher::new(), 0_u64, 0);
-    let mut buffer = vec![0; BLOCK_BYTES];
-    loop {
-        let length = reader.fill(&mut buffer)?;
-        let filled = buffer.get(..length).unwrap_or_default();
-        hasher.update(filled);
-        size = size.saturating_add(length as u64);
-        blocks += u64::from(!is_zero(filled));
-        if length < BLOCK_BYTES {
-            break;
-        }
-    }
-    let sha256 = hasher.finish().sha256;
+    let mut blocks = 0;
+    let read = read_blocks(&image, context, &report, |_, _| {
+        blocks += 1;
+        true
+    })?;
     Ok(DiskFacts {
-        sha256,
-        size,
+        sha256: read.sha256,
+        size: read.size,
         blocks,
     })
 }
@@ -232,27 +222,37 @@ pub(super) fn send(
     context: &Context,
 ) -> Result<Sha256Hash, sdbuild_image::Error> {
     let image = ImageFile::open(path, ImageKind::File)?;
-    let mut reader = image.reader(&context.cancel, &|_| ())?;
+    let read = read_blocks(&image, context, &|_| (), |index, bytes| {
+        let block = Block {
+            index,
+            hash: Sha256Hash::of(&bytes),
+            data: Bytes::from(bytes),
+        };
+        to.blocking_send(block).is_ok()
+    });
+    Ok(read?.sha256)
+}
+
+/// Calls `take` with each block of `image` that is not all zeros, and its place, until it returns `false`. Returns the hash and the length
+/// of what was read.
+fn read_blocks(
+    image: &ImageFile,
+    context: &Context,
+    report: &dyn Fn(u64),
+    mut take: impl FnMut(u64, Vec<u8>) -> bool,
+) -> Result<Hashed, sdbuild_image::Error> {
+    let mut reader = image.reader(&context.cancel, &report)?;
     let mut hasher = Hasher::new();
     for index in 0.. {
         let mut buffer = vec![0; BLOCK_BYTES];
         let length = reader.fill(&mut buffer)?;
         hasher.update(buffer.get(..length).unwrap_or_default());
-        if !is_zero(&buffer) {
-            let block = Block {
-                index,
-                hash: Sha256Hash::of(&buffer),
-                data: Bytes::from(buffer),
-            };
-            if to.blocking_send(block).is_err() {
-                break;
-            }
-        }
-        if length < BLOCK_BYTES {
+        let goes_on = is_zero(&buffer) || take(index, buffer);
+        if !goes_on || length < BLOCK_BYTES {
             break;
         }
     }
-    Ok(hasher.finish().sha256)
+    Ok(hasher.finish())
 }
 
 /// Whether a block, or a shorter rest, has nothing but zeros. Comparing is many times as fast as looking at each byte, and as many

@@ -8,7 +8,6 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,11 +56,7 @@ impl Cache {
         let root = root.into();
         fs::create_dir_all(&root).at("create the cache directory", &root)?;
         // Emptying takes milliseconds, so waiting for that need not be cancellable.
-        let in_use = File::open(&root).and_then(|dir| dir.lock_shared().map(|()| dir));
-        let cache = Self {
-            _in_use: Arc::new(in_use.at("lock", &root)?),
-            root,
-        };
+        let cache = Self::of(root.clone(), open_shared(&root).at("lock", &root)?);
         for dir in [cache.objects(), cache.notes()] {
             fs::create_dir_all(&dir).at("create the cache directory", &dir)?;
         }
@@ -71,12 +66,16 @@ impl Cache {
     /// Opens the cache in the directory `root` if it exists; creates nothing.
     pub fn open_existing(root: impl Into<PathBuf>) -> Result<Option<Self>, CacheError> {
         let root = root.into();
-        match File::open(&root).and_then(|dir| dir.lock_shared().map(|()| dir)) {
+        match open_shared(&root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            in_use => Ok(Some(Self {
-                _in_use: Arc::new(in_use.at("lock", &root)?),
-                root,
-            })),
+            in_use => Ok(Some(Self::of(root.clone(), in_use.at("lock", &root)?))),
+        }
+    }
+
+    fn of(root: PathBuf, in_use: File) -> Self {
+        Self {
+            root,
+            _in_use: Arc::new(in_use),
         }
     }
 
@@ -202,7 +201,7 @@ impl Cache {
                 Err(TryLockError::Error(e)) => return Err(e).at("lock", &part),
             }
             // Another process may have completed and renamed it between the opening and the locking.
-            if !is_same(&file, &part) {
+            if !plain_file::is_at(&file, &part) {
                 continue;
             }
             if let CacheLookup::Valid { path, size } = self.find(hash).await? {
@@ -251,6 +250,12 @@ impl Cache {
     }
 }
 
+fn open_shared(root: &Path) -> io::Result<File> {
+    let dir = File::open(root)?;
+    dir.lock_shared()?;
+    Ok(dir)
+}
+
 /// The files of a cache in those `directories` below `root`, with their sizes in bytes.
 fn own_files(root: &Path, directories: &[&str]) -> Result<Vec<(PathBuf, u64)>, CacheError> {
     let is_object = |name: &str| {
@@ -275,13 +280,6 @@ fn own_files(root: &Path, directories: &[&str]) -> Result<Vec<(PathBuf, u64)>, C
         }
     }
     Ok(own)
-}
-
-fn is_same(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        (Err(_), _) | (_, Err(_)) => false,
-    }
 }
 
 /// The hash and the length of the file at `path`, if it exists.

@@ -16,8 +16,8 @@ use super::source::reason;
 /// the rest of many a command, and most commands find everything in the cache.
 #[derive(Clone, Debug)]
 pub(super) struct LazyClient {
-    network: Network,
-    made: Arc<OnceLock<Client>>,
+    pub(super) network: Network,
+    pub(super) made: Arc<OnceLock<Client>>,
 }
 
 impl LazyClient {
@@ -45,21 +45,6 @@ impl LazyClient {
         })?;
         // Another thread may have been faster: both are the same.
         Ok(self.made.get_or_init(|| client))
-    }
-
-    /// A client that cannot be made.
-    #[cfg(test)]
-    pub(super) fn broken(mut network: Network) -> Self {
-        network.authorities =
-            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec();
-        let made = Arc::default();
-        Self { network, made }
-    }
-
-    /// Whether it has been made.
-    #[cfg(test)]
-    pub(super) fn is_made(&self) -> bool {
-        self.made.get().is_some()
     }
 }
 

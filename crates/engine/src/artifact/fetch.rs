@@ -54,7 +54,7 @@ pub struct Remote<'a> {
 
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: LazyClient,
+    pub(super) client: LazyClient,
     cache: Cache,
     network: Network,
     events: Events,
@@ -133,19 +133,6 @@ impl Fetcher {
             None
         };
         cancel.race(first).await
-    }
-
-    /// The same with a client that cannot be made.
-    #[cfg(test)]
-    pub(super) fn with_broken_client(mut self) -> Self {
-        self.client = LazyClient::broken(self.network.clone());
-        self
-    }
-
-    /// Whether anything has been asked of a server.
-    #[cfg(test)]
-    pub(super) fn has_client(&self) -> bool {
-        self.client.is_made()
     }
 
     pub(super) fn batch(&self, phase: Phase, total: Option<u64>) -> Batch<'_> {

@@ -15,6 +15,7 @@ pub use cache::{Cache, CacheError};
 pub use client::{Answer, HttpProbe, http_client};
 pub use fetch::{CHECK_ADDRESS, FetchError, Fetched, Fetcher, MIRROR_PROBE, Network, Remote};
 pub use pin::{Content, Lock, Pin};
+pub use source::reason;
 
 #[cfg(test)]
 mod tests;

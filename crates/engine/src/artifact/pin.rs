@@ -3,6 +3,7 @@
 //! A lock is validated when it is parsed: paths stay below their mirror or package, and sizes are bounded. A
 //! [`Pin`] need not be validated again.
 
+use anyhow::{Context as _, ensure};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
@@ -14,18 +15,6 @@ const MAX_PIN_BYTES: u64 = 2 << 30;
 
 /// The snapshot archive, which keeps every version that Debian ever published.
 const SNAPSHOT_ARCHIVE: &str = "http://snapshot.debian.org/archive/debian";
-
-#[derive(Debug, thiserror::Error)]
-pub enum PinError {
-    #[error("not a lock: {0}")]
-    Json(#[from] serde_json::Error),
-    #[error("lock schema {0} is not known to this version")]
-    Schema(u32),
-    #[error("the packages are not sorted, or {0} is listed twice")]
-    Order(String),
-    #[error("the file {path} is pinned in {package}, which the lock does not list")]
-    UnknownPackage { package: String, path: String },
-}
 
 /// A file to download, of which everything is known.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -76,23 +65,25 @@ pub struct Lock {
 }
 
 impl Lock {
-    pub fn parse(text: &str) -> Result<Self, PinError> {
-        let lock: Self = untrusted::json(text)?;
-        if lock.schema != 1 {
-            return Err(PinError::Schema(lock.schema));
-        }
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        let lock: Self = untrusted::json(text).context("it is not a lock")?;
+        ensure!(
+            lock.schema == 1,
+            "lock schema {} is not known to this version",
+            lock.schema
+        );
         for (before, after) in lock.packages.iter().zip(lock.packages.iter().skip(1)) {
-            if before.name >= after.name {
-                return Err(PinError::Order(after.name.clone()));
-            }
+            let (name, is_sorted) = (&after.name, before.name < after.name);
+            ensure!(
+                is_sorted,
+                "the packages are not sorted, or {name} is listed twice"
+            );
         }
         for Content { package, path, .. } in &lock.contents {
-            if !lock.packages.iter().any(|pin| pin.name == *package) {
-                return Err(PinError::UnknownPackage {
-                    package: package.clone(),
-                    path: path.clone(),
-                });
-            }
+            ensure!(
+                lock.packages.iter().any(|pin| pin.name == *package),
+                "the file {path} is pinned in {package}, which the lock does not list"
+            );
         }
         Ok(lock)
     }
@@ -146,7 +137,7 @@ mod tests {
 
     const HASH: &str = "598a3fd92bdafc34cd81196b2952ad36e910e47a4ecf162f8ce5e8e262598e53";
 
-    fn lock(name: &str, path: &str, size: &str, hash: &str) -> Result<Lock, PinError> {
+    fn lock(name: &str, path: &str, size: &str, hash: &str) -> anyhow::Result<Lock> {
         Lock::parse(&format!(
             r#"{{"schema":1,"architecture":"amd64","snapshot":"20261120T000000Z","packages":[
               {{"name":"{name}","version":"1:1.0+b1~x","path":"{path}","size":{size},"sha256":"{hash}"}}]}}"#

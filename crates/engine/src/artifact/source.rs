@@ -279,7 +279,7 @@ fn starts_at(response: &Response, position: u64) -> bool {
 }
 
 /// The innermost cause: the outer ones only repeat the URL or say "error sending request".
-pub(super) fn reason(error: &reqwest::Error) -> String {
+pub fn reason(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -128,7 +128,7 @@ impl Lease {
     /// Why something emulated failed: the loss of the registrar if it was lost, else `refused` itself.
     pub async fn blame(&self, refused: Refused) -> Refused {
         match timeout(LOSS_TIMEOUT, self.lost()).await {
-            Some(lost) => lost.with_teardown(refused.into_failure().teardown).into(),
+            Some(lost) => lost.with_teardown(refused.failure.teardown).into(),
             None => refused,
         }
     }
@@ -178,18 +178,18 @@ async fn register(
 fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> Refused {
     let failure = Failure::environment(format!("add the binfmt_misc entry {name}: {reason}"));
     if reason.contains("Permission denied") || reason.contains("not permitted") {
-        Refused::NextMode(failure)
+        Refused::next_mode(failure)
             .hint("the engine runs without root, or maps users, and cannot add entries to binfmt_misc")
             .hint("point DOCKER_HOST at a rootful engine")
     } else if reason.contains("switched off") {
         let switch_on = address.as_root(&format!("sh -c 'echo 1 > {TABLE_DIR}/status'"));
-        Refused::NextMode(failure).hint(format!("enable it with: {switch_on}"))
+        Refused::next_mode(failure).hint(format!("enable it with: {switch_on}"))
     } else if reason.contains("Read-only file system") {
-        Refused::NextMode(failure)
+        Refused::next_mode(failure)
     } else if reason.contains("itself is emulated") {
-        Refused::Final(failure).hint("point DOCKER_HOST at an engine that is built for its machine")
+        Refused::from(failure).hint("point DOCKER_HOST at an engine that is built for its machine")
     } else {
-        Refused::Final(failure)
+        Refused::from(failure)
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn failed_step(lines: &[String]) -> Option<Refused> {
         .filter_map(|line| line.strip_prefix(FAILED_STEP));
     steps
         .next()
-        .map(|step| Refused::NextMode(explain(step, lines)))
+        .map(|step| Refused::next_mode(explain(step, lines)))
 }
 
 /// The error for an engine that does not create or start the probe's container. Another mode of emulation may work if the
@@ -83,11 +83,11 @@ pub(super) fn explain_refusal(error: EngineError) -> Refused {
     let concerns_profiles = error.is_forbidden() || message.contains("apparmor");
     let failure = Failure::from(error);
     if message.contains("seccomp") {
-        Refused::NextMode(failure).hint("the engine accepts no seccomp profile from its clients")
+        Refused::next_mode(failure).hint("the engine accepts no seccomp profile from its clients")
     } else if concerns_profiles {
-        Refused::NextMode(failure)
+        Refused::next_mode(failure)
     } else {
-        Refused::Final(failure)
+        Refused::from(failure)
     }
 }
 
@@ -318,8 +318,8 @@ mod tests {
                 .map(|line| format!("sdbuild: {line}"))
                 .collect();
             let refused = failed_step(&lines).unwrap();
-            assert!(refused.is_worth_another());
-            let failure = refused.into_failure();
+            assert!(refused.of_this_mode);
+            let failure = refused.failure;
             let (text, hints) = (failure.to_string(), failure.hints.join("\n"));
             assert!(
                 text.contains(what) && hints.contains(hint),
@@ -339,10 +339,10 @@ mod tests {
             })
         };
         let full = refused("no space left on device");
-        assert!(!full.is_worth_another(), "every mode needs disk space");
+        assert!(!full.of_this_mode, "every mode needs disk space");
         let profile = refused("opening seccomp profile failed: file name too long");
-        assert!(profile.is_worth_another());
-        let hints = profile.into_failure().hints;
+        assert!(profile.of_this_mode);
+        let hints = profile.failure.hints;
         assert!(
             hints
                 .iter()

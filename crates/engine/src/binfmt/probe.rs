@@ -93,9 +93,9 @@ impl Probed {
         let failure = Failure::environment(text).hint(self.hint());
         // A lack of memory says nothing about the handler.
         Err(if exit.oom_killed {
-            Refused::Final(failure)
+            Refused::from(failure)
         } else {
-            Refused::NextMode(failure)
+            Refused::next_mode(failure)
         })
     }
 
@@ -107,14 +107,14 @@ impl Probed {
         } else if text.to_lowercase().contains("exec format error") {
             self.no_handler(&text)
         } else {
-            Refused::Final(error.into())
+            Failure::from(error).into()
         }
     }
 
     fn no_handler(self, message: &str) -> Refused {
         let name = self.architecture.kernel_name();
         let text = format!("the kernel has no working binfmt_misc entry for {name}: {message}");
-        Refused::NextMode(Failure::environment(text)).hint(self.hint())
+        Refused::next_mode(Failure::environment(text)).hint(self.hint())
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
         };
         probed
             .judge(exit, &lines)
-            .map_err(|refused| refused.into_failure().to_string())
+            .map_err(|refused| refused.failure.to_string())
     }
 
     fn verdict(code: i64, lines: &[&str]) -> Result<(), String> {
@@ -230,7 +230,7 @@ mod tests {
         let tries_next = |code, oom_killed| {
             let exit = Exit { code, oom_killed };
             let refused = of_arm(HandlerKind::Registered).judge(exit, &[]);
-            refused.unwrap_err().is_worth_another()
+            refused.unwrap_err().of_this_mode
         };
         assert!(tries_next(126, false) && tries_next(139, false) && tries_next(0, false));
         assert!(!tries_next(137, true));
@@ -241,9 +241,9 @@ mod tests {
         };
         let no_format = refusal("exec /sdbuild/busybox-aarch64: exec format error");
         let found = of_arm(HandlerKind::Found);
-        assert!(found.explain_refusal(no_format).is_worth_another());
+        assert!(found.explain_refusal(no_format).of_this_mode);
         let full = refusal("no space left on device");
-        assert!(!found.explain_refusal(full).is_worth_another());
+        assert!(!found.explain_refusal(full).of_this_mode);
     }
 
     #[test]

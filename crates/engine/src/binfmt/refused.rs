@@ -1,43 +1,32 @@
 //! The error of a mode of emulation.
 
-use sdbuild_core::failure::{Class, Failure, Leftover};
+use sdbuild_core::failure::{Failure, Leftover};
 
 /// Why a mode of emulation cannot be used.
 #[derive(Debug)]
-pub enum Refused {
-    /// The reason concerns this mode only: another one may work.
-    NextMode(Failure),
-    /// Every mode would fail: an interruption, a full disk, a silent engine.
-    Final(Failure),
+pub struct Refused {
+    pub failure: Failure,
+    /// Whether the reason concerns this mode only: another one may work. Otherwise every mode would fail: an interruption, a full disk, a
+    /// silent engine.
+    pub of_this_mode: bool,
 }
 
 impl Refused {
+    /// A mode that cannot be used for a reason that concerns it only.
+    pub fn next_mode(failure: Failure) -> Self {
+        Self {
+            failure,
+            of_this_mode: true,
+        }
+    }
+
     /// The same with what `change` makes of the failure.
     #[must_use]
     pub fn map(self, change: impl FnOnce(Failure) -> Failure) -> Self {
-        match self {
-            Self::NextMode(failure) => Self::NextMode(change(failure)),
-            Self::Final(failure) => Self::Final(change(failure)),
+        Self {
+            failure: change(self.failure),
+            ..self
         }
-    }
-
-    /// The failure, whichever it is.
-    pub fn into_failure(self) -> Failure {
-        match self {
-            Self::NextMode(failure) | Self::Final(failure) => failure,
-        }
-    }
-
-    /// The class of the failure.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::NextMode(failure) | Self::Final(failure) => failure.class,
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_worth_another(&self) -> bool {
-        matches!(self, Self::NextMode(_))
     }
 
     pub(super) fn with_teardown(self, leftovers: Vec<Leftover>) -> Self {
@@ -52,6 +41,9 @@ impl Refused {
 impl From<Failure> for Refused {
     /// What is not known to concern one mode only concerns all.
     fn from(failure: Failure) -> Self {
-        Self::Final(failure)
+        Self {
+            failure,
+            of_this_mode: false,
+        }
     }
 }

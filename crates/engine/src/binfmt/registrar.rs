@@ -218,13 +218,13 @@ impl StartError {
             Self::Failed(refused) => refused,
             Self::Unmounted(why, leftovers) => {
                 let text = format!("binfmt_misc is not mounted on the engine's host: {why}");
-                Refused::NextMode(Failure::environment(text)).with_teardown(leftovers)
+                Refused::next_mode(Failure::environment(text)).with_teardown(leftovers)
             }
         }
     }
 
     pub(super) fn into_failure(self) -> Failure {
-        self.into_refused().into_failure()
+        self.into_refused().failure
     }
 }
 
@@ -278,9 +278,9 @@ fn explain_refusal(error: EngineError, privileged: bool) -> Refused {
     };
     let failure = Failure::from(error);
     if concerns_registrar_only {
-        Refused::NextMode(failure)
+        Refused::next_mode(failure)
     } else {
-        Refused::Final(failure)
+        Refused::from(failure)
     }
 }
 
@@ -288,7 +288,7 @@ fn explain_refusal(error: EngineError, privileged: bool) -> Refused {
 /// the unprivileged one did not find it.
 fn unmounted(error: StartError, reason: &str, address: &EngineAddress) -> Refused {
     let refused = error.into_refused();
-    if refused.class() == Class::Interrupted {
+    if refused.failure.class == Class::Interrupted {
         return refused;
     }
     let reason = if reason.is_empty() {

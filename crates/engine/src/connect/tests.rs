@@ -65,17 +65,17 @@ fn parses_docker_host_as_docker_does() {
 
 #[test]
 fn messages_do_not_contain_passwords() {
-    for (address, shown) in [
-        ("tcp://u:p4ss@h:1", "`tcp://***@h:1`"),
-        ("https://u:p4ss/x@y@h", "`https://***@h`"),
-        ("https://p4ss@h", "`https://***@h`"),
-        ("ssh://u%3Ap4ss@h", "`ssh://***@h`"),
-        ("ssh://u:p4ss@h", "`ssh://u:***@h`"),
-        ("u:p4ss@h", "`u:***@h`"),
-        (":p4ss@h", "`:***@h`"),
+    for address in [
+        "tcp://u:p4ss@h:1",
+        "https://u:p4ss/x@y@h",
+        "ssh://u:p4ss@h",
+        "u:p4ss@h",
     ] {
         let text = choose_host(address).unwrap_err().to_string();
-        assert!(text.contains(shown) && !text.contains("p4ss"), "{text}");
+        assert!(
+            text.contains("not supported") && !text.contains("p4ss"),
+            "{text}"
+        );
     }
 }
 

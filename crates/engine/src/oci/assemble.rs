@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sdbuild_core::hash::{Hashed, HashingReader, HashingWriter, Sha256Hash};
+use sdbuild_core::hash::{Hashed, Hashing, Sha256Hash};
 use sdbuild_core::plain_file;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -151,7 +151,7 @@ impl Assembler<'_> {
             file: file.take(limit),
             count: self.progress,
         };
-        let mut package = HashingReader::new(file);
+        let mut package = Hashing::new(file);
         let buffered = BufReader::with_capacity(64 * 1024, &mut package);
         let spool = self.cache.temporary()?;
         let unpacked = unpack(buffered, &selection, spool, token);
@@ -174,7 +174,7 @@ impl Assembler<'_> {
 
 /// Reads the rest of `package`; whether all of it is what `pin` says. The cache verified the file before,
 /// but another process may have written to it since.
-fn is_package(mut package: HashingReader<impl Read>, pin: &Pin) -> io::Result<bool> {
+fn is_package(mut package: Hashing<impl Read>, pin: &Pin) -> io::Result<bool> {
     io::copy(&mut package, &mut io::sink())?;
     let Hashed { sha256, size } = package.finish();
     Ok((sha256, size) == (pin.sha256, pin.size))
@@ -197,7 +197,7 @@ fn write_archive(
     file.seek(SeekFrom::Start(TAR_BLOCK_BYTES))?;
     let layer = {
         let buffered = io::BufWriter::with_capacity(256 * 1024, &file);
-        let mut writer = HashingWriter::new(buffered);
+        let mut writer = Hashing::new(buffered);
         tree.write(&mut writer, token)?;
         writer.flush()?;
         writer.finish()

@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use sdbuild_core::hash::{HashingWriter, Sha256Hash};
+use sdbuild_core::hash::{Hashing, Sha256Hash};
 use sdbuild_core::to_usize::to_usize;
 use sdbuild_core::untrusted::Kept;
 use tokio_util::sync::CancellationToken;
@@ -363,7 +363,7 @@ impl Unpacker<'_> {
         let copied = match pin {
             None => io::copy(body, &mut self.writer)?,
             Some(pin) => {
-                let mut to = HashingWriter::new(&mut self.writer);
+                let mut to = Hashing::new(&mut self.writer);
                 let copied = io::copy(body, &mut to)?;
                 let got = to.finish().sha256;
                 if got != pin.sha256 {

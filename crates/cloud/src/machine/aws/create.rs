@@ -5,10 +5,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use sdbuild_core::atomic_file;
 use sdbuild_core::aws_machine::AwsMachine;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::new_ssh_key::KeyPair;
-use sdbuild_core::secret_file;
 use sdbuild_core::system::System;
 use sdbuild_engine::ssh_machine::SshMachine;
 use tokio::time::Instant;
@@ -80,7 +80,8 @@ impl Creation<'_> {
         let host = KeyPair::generate("")?;
         let login = KeyPair::generate(&aws::resource_name(&self.order.run))?;
         let identity = record::identity(self.order);
-        secret_file::create(&identity, &login.private).or_environment("write the login key")?;
+        atomic_file::create_secret(&identity, &login.private)
+            .or_environment("write the login key")?;
         let offers = offers(&self.client, self.machine, self.order);
         let offers = self.unless_stopped(offers).await??;
         let own_address = self.client.own_address();

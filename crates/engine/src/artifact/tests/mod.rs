@@ -16,6 +16,20 @@ use sdbuild_core::failure::Failure;
 use sdbuild_core::hash::Sha256Hash;
 use server::Server;
 
+impl Fetcher {
+    /// The same with a client that cannot be made.
+    fn with_broken_client(mut self) -> Self {
+        let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        self.client.network.authorities = broken.to_vec();
+        self
+    }
+
+    /// Whether anything has been asked of a server.
+    fn has_client(&self) -> bool {
+        self.client.made.get().is_some()
+    }
+}
+
 fn short_timeouts() -> Network {
     Network {
         offline: false,

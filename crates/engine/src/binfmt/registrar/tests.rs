@@ -4,8 +4,8 @@ use super::*;
 fn hints_at_the_command_that_mounts_the_table() {
     let refused = StartError::from(Failure::environment("mount: permission denied"));
     let refused = unmounted(refused, "no such device", &EngineAddress::local_docker());
-    assert!(!refused.is_worth_another(), "the reason is unknown");
-    let failure = refused.into_failure();
+    assert!(!refused.of_this_mode, "the reason is unknown");
+    let failure = refused.failure;
     let text = failure.to_string();
     assert!(
         text.contains("not mounted on the engine's host (no such device)"),
@@ -16,9 +16,9 @@ fn hints_at_the_command_that_mounts_the_table() {
         "{failure:?}"
     );
     let again = StartError::Unmounted("Operation not permitted".into(), Vec::new());
-    assert!(unmounted(again, "", &EngineAddress::local_docker()).is_worth_another());
+    assert!(unmounted(again, "", &EngineAddress::local_docker()).of_this_mode);
     let refused = StartError::from(Failure::environment("mount: permission denied"));
-    let remote = unmounted(refused, "", &EngineAddress::behind_ssh()).into_failure();
+    let remote = unmounted(refused, "", &EngineAddress::behind_ssh()).failure;
     assert!(
         remote.hints[0].contains("ssh://pi@board:2222 \"sudo mount"),
         "{remote:?}"
@@ -34,7 +34,7 @@ fn only_a_refusal_of_the_registrar_leads_to_the_next_mode() {
             status: 500,
             message: message.into(),
         };
-        explain_refusal(error, privileged).is_worth_another()
+        explain_refusal(error, privileged).of_this_mode
     };
     let table = "error mounting \"/proc/sys/fs/binfmt_misc\" to rootfs: permission denied";
     let desktop = "Mounts denied: \nThe path /proc/sys/fs/binfmt_misc is not shared from the host";
@@ -53,5 +53,5 @@ fn only_a_refusal_of_the_registrar_leads_to_the_next_mode() {
     let silent = EngineError::Silent {
         operation: "start container x with binfmt_misc".into(),
     };
-    assert!(!explain_refusal(silent, false).is_worth_another());
+    assert!(!explain_refusal(silent, false).of_this_mode);
 }
