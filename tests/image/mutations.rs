@@ -13,7 +13,6 @@ mod packed_fields;
 mod patched;
 
 use std::any::type_name_of_val;
-use std::sync::Arc;
 
 use sdbuild_image::boot::BootReport;
 use sdbuild_image::report::Layout;
@@ -117,7 +116,7 @@ fn packed_images_at_extremes_are_read_to_an_end() {
 #[test]
 fn compressed_clusters_at_extremes_are_read_to_an_end() {
     needs!(have(&IMAGE_TOOLS));
-    let read = |files: &[(Arc<Vec<u8>>, Vec<Vec<Field>>)], number| {
+    let read = |files: &[cluster_fields::Made], number| {
         let mut random = fastrand::Rng::with_seed(number);
         let (bytes, groups) = &files[random.usize(..files.len())];
         let mut image = Patched::new(bytes);
