@@ -51,8 +51,8 @@ pub struct Build {
 }
 
 impl Build {
-    /// Resolves every setting. A line names the key, the variable if there is one, the field of [`Options`](super::Options), and the default
-    /// unless that is the type's. `sdbuild settings` has the same order.
+    /// Resolves every setting. A line names the key, from which the variable follows, the field of [`Options`](super::Options), and the
+    /// default unless that is the type's. `sdbuild settings` has the same order.
     #[expect(clippy::too_many_lines, reason = "a line for each setting")]
     pub fn resolve(args: &BuildArgs, env: &Environment) -> Result<Self, Failure> {
         let here = current_dir()?;

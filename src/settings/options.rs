@@ -28,7 +28,7 @@ pub(crate) const MACHINE: &str = "Machine options";
 
 /// Settings as one layer gives them: the command line, a settings file, or a command that starts a build itself. A field is
 /// a flag of `build` unless it is skipped, and a key of `sdbuild.toml`; its comment is the help, its type the validation.
-/// Variable and default are in [`super::Build::resolve`] and `Caches`, those of `ca_file`, mirror and stall timeout in
+/// The default is in [`super::Build::resolve`] and `Caches`, that of `ca_file`, mirror and stall timeout in
 /// `Common`.
 #[derive(Clone, Debug, Default, Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
