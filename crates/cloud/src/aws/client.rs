@@ -10,7 +10,7 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
@@ -27,6 +27,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer in bytes. The longest is a list of images.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// The longest list in bytes of its answers.
+const MAX_LIST_BYTES: usize = 16 << 20;
+/// Elements and texts of an answer; each takes some 70 bytes of memory.
+const MAX_NODES: u32 = 200_000;
+/// Attributes of an element. AWS's have one at most, a namespace in the outermost: the time to read them grows with their square.
+const MAX_ATTRIBUTES: usize = 16;
 /// Attempts for each call before it fails.
 const TRIES: u32 = 10;
 /// The same for what is read without a signature.
@@ -182,6 +188,7 @@ impl Client {
         if status.is_success() {
             return Ok(Answer { headers, body });
         }
+        let body = self.without_secrets(body);
         let (code, message) = reason(&headers, &body).unwrap_or_else(|| {
             (
                 format!("HTTP {}", status.as_u16()),
@@ -197,6 +204,20 @@ impl Client {
             message,
             is_temporary,
         })
+    }
+
+    /// `text` of AWS, which quotes what was signed, without the secrets of the account.
+    fn without_secrets(&self, text: String) -> String {
+        let credentials = &self.account.credentials;
+        let secrets = [
+            Some(credentials.secret_access_key()),
+            credentials.session_token(),
+        ];
+        let secrets = secrets
+            .into_iter()
+            .flatten()
+            .filter(|secret| !secret.is_empty());
+        secrets.fold(text, |text, secret| text.replace(secret, "***"))
     }
 
     /// Sends one request, and reads the answer.
@@ -320,7 +341,7 @@ fn reason(headers: &HeaderMap, body: &str) -> Option<(String, String)> {
             .unwrap_or_default();
         return Some((code.to_owned(), message));
     }
-    let document = roxmltree::Document::parse(body).ok()?;
+    let document = document(body).ok()?;
     let text = |name: &str| {
         let found = document
             .descendants()
@@ -596,9 +617,15 @@ impl Client {
         set: &str,
         read: impl Fn(Node<'_, '_>) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
-        let mut found = Vec::new();
+        let (mut found, mut room) = (Vec::new(), MAX_LIST_BYTES);
         for _ in 0..MAX_PAGES {
             let body = self.query(action, &params).await?;
+            room = room
+                .checked_sub(body.len())
+                .ok_or_else(|| Error::Unexpected {
+                    action,
+                    what: format!("more than {MAX_LIST_BYTES} bytes"),
+                })?;
             found.extend(parsed(action, &body, set, &read)?);
             let Some(token) = descendant(&body, "nextToken") else {
                 return Ok(found);
@@ -619,7 +646,7 @@ fn parsed<T>(
     read: &impl Fn(Node<'_, '_>) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
     let unexpected = |what: String| Error::Unexpected { action, what };
-    let document = Document::parse(body).map_err(|error| unexpected(error.to_string()))?;
+    let document = document(body).map_err(unexpected)?;
     let read = |item| {
         read(item).ok_or_else(|| unexpected(format!("an item of {set} lacks what each has")))
     };
@@ -634,8 +661,31 @@ pub(super) fn single(action: &'static str, body: &str, name: &str) -> Result<Str
     })
 }
 
+/// The XML of an answer, which whoever answers in AWS's place may have made.
+fn document(body: &str) -> Result<Document<'_>, String> {
+    // No value of an attribute has a `<` in it.
+    let attributes = |element: &str| {
+        let values = element.split('=').skip(1);
+        values
+            .filter(|value| value.trim_start().starts_with(['"', '\'']))
+            .count()
+    };
+    if body.matches("xmlns").count() > MAX_ATTRIBUTES
+        || body
+            .split('<')
+            .any(|element| attributes(element) > MAX_ATTRIBUTES)
+    {
+        return Err("an element has too many attributes".to_owned());
+    }
+    let options = ParsingOptions {
+        nodes_limit: MAX_NODES,
+        ..ParsingOptions::default()
+    };
+    Document::parse_with_options(body, options).map_err(|error| error.to_string())
+}
+
 fn descendant(body: &str, name: &str) -> Option<String> {
-    let document = Document::parse(body).ok()?;
+    let document = document(body).ok()?;
     let found = document
         .descendants()
         .find(|node| node.tag_name().name() == name)?;
