@@ -202,12 +202,12 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
         "{version} fileSystems.\"/\".fsType = lib.mkForce \"btrfs\"; users.groups.ssh.members = [ ];\n  \
          services.openssh = {{ listenAddresses = [ {{ addr = \"127.0.0.1\"; }} ]; settings.AllowGroups = [ \"ssh\" ]; }};"
     );
-    assert_eq!(found(&shut), ["root-type", "ssh-local", "ssh-turns-away"]);
+    assert_eq!(found(&shut), ["root-type", "ssh-turns-away"]);
     let admitted = shut.replace("members = [ ]", "members = [ \"root\" ]");
-    assert_eq!(found(&admitted), ["root-type", "ssh-local"]);
+    assert_eq!(found(&admitted), ["root-type"]);
     let other_keys =
         shut.replace("settings.", "extraConfig = \"TrustedUserCAKeys /etc/ssh/ca.pub\"; settings.");
-    assert_eq!(found(&other_keys), ["root-type", "ssh-local"]);
+    assert_eq!(found(&other_keys), ["root-type"]);
 }
 
 /// What is found in a configuration without mistakes and `more`, with options that the miniature lacks.

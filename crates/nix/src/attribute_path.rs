@@ -1,5 +1,7 @@
 //! Attribute paths of Nix: names separated by dots, those with dots in quotes. Pure.
 
+use sdbuild_core::nix_string::nix_string;
+
 /// The names in `path`; none if it is empty.
 pub fn parse(path: &str) -> Result<Vec<String>, String> {
     if path.is_empty() {
@@ -27,7 +29,7 @@ pub fn parse(path: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// The path of `names`, which [`parse`] accepts.
+/// The path of `names` as source text of Nix.
 pub fn text(names: &[String]) -> String {
     let quoted = |name: &String| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_'".contains(c);
@@ -35,7 +37,7 @@ pub fn text(names: &[String]) -> String {
         if name.chars().all(is_plain) && begins {
             name.clone()
         } else {
-            format!("\"{name}\"")
+            nix_string(name)
         }
     };
     let names: Vec<_> = names.iter().map(quoted).collect();

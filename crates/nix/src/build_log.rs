@@ -388,13 +388,6 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_other_programs_are_kept() {
-        let (findings, text) = read(&["GC Warning: x".into(), "@nix {".into()]);
-        assert_eq!(text, "builder> GC Warning: x\nbuilder> @nix {\n");
-        assert_eq!(findings.other_lines.len(), 2);
-    }
-
-    #[test]
     fn recognises_failures_of_newer_nix() {
         let new = "Cannot build '/nix/store/x-a.drv'.\nReason: builder failed with exit code 1.";
         assert_eq!(failed_derivation(new), Some("/nix/store/x-a.drv"));

@@ -239,13 +239,7 @@ pub fn of_repository(text: &str) -> Option<(&'static str, String)> {
         return Some(("an SSH address as only git takes it", meant));
     }
     let meant = of_forge(text.strip_prefix("https://")?)?;
-    let is_page = text.contains("/tree/") || text.contains("/blob/");
-    let what = if is_page {
-        "a web page"
-    } else {
-        "the address of a repository"
-    };
-    Some((what, meant))
+    Some(("the address of a repository", meant))
 }
 
 /// The reference for `text`, the address of a repository by SSH with a colon after the host: `git@HOST:PATH`.
@@ -263,27 +257,15 @@ fn of_ssh(text: &str) -> Option<String> {
     is_meant.then(|| format!("git+ssh://{user}{host}/{path}"))
 }
 
-/// The reference for `address`, that of a repository on GitHub or GitLab, or of a flake in it, without `https://`.
+/// The reference for `address`, that of a repository on GitHub or GitLab, without `https://`.
 fn of_forge(address: &str) -> Option<String> {
     let forges = [("github.com/", "github"), ("gitlab.com/", "gitlab")];
     let (path, forge) = forges
         .iter()
         .find_map(|(start, forge)| Some((address.strip_prefix(start)?, forge)))?;
     let path = path.trim_end_matches('/').trim_end_matches(".git");
-    let parts: Vec<&str> = path.split('/').collect();
-    let is_plain = |part: &&str| !part.is_empty() && !part.contains('?');
-    match parts.as_slice() {
-        [_, _] if parts.iter().all(is_plain) => Some(format!("{forge}:{path}")),
-        [owner, name, "tree", branch, dir @ ..]
-        | [owner, name, "blob", branch, dir @ .., "flake.nix"]
-            if parts.iter().all(is_plain) =>
-        {
-            let dir = dir.join("/");
-            let parameter = if dir.is_empty() { "" } else { "?dir=" };
-            Some(format!("{forge}:{owner}/{name}/{branch}{parameter}{dir}"))
-        }
-        _ => None,
-    }
+    let is_repository = path.split('/').count() == 2 && !path.contains(['?', '#']);
+    is_repository.then(|| format!("{forge}:{path}"))
 }
 
 /// Whether Nix would look for the flake of this `url` in a registry, by the grammar of Nix.

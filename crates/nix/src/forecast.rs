@@ -75,21 +75,15 @@ impl Forecast {
         } = self.fetch;
         let fetch = match paths {
             0 => "nothing".to_owned(),
-            1 => format!(
-                "1 path, {} ({} unpacked)",
-                human_bytes(download),
-                human_bytes(unpacked)
-            ),
-            n => format!(
-                "{n} paths, {} ({} unpacked)",
-                human_bytes(download),
-                human_bytes(unpacked)
-            ),
+            n => {
+                let [download, unpacked] = [download, unpacked].map(human_bytes);
+                let paths = counted(n, "path", "paths");
+                format!("{paths}, {download} ({unpacked} unpacked)")
+            }
         };
         let build = match (self.build, self.emulate) {
             (0, _) => "nothing: the store has it".to_owned(),
-            (1, 0) => "1 derivation".to_owned(),
-            (n, 0) => format!("{n} derivations"),
+            (n, 0) => counted(n, "derivation", "derivations"),
             (1, _) => "1 derivation, under emulation".to_owned(),
             (n, emulated) => format!("{n} derivations, {emulated} of them under emulation"),
         };
@@ -264,12 +258,6 @@ impl Collector {
 mod tests {
     use super::*;
 
-    /// The texts about fetching and building.
-    fn described(forecast: &Forecast) -> [String; 2] {
-        let lines = forecast.describe(false);
-        [lines[0].1.clone(), lines[1].1.clone()]
-    }
-
     #[test]
     fn forecast_events_are_collected_not_passed_on() {
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -287,29 +275,29 @@ mod tests {
         events.warn("other");
         assert_eq!(*received.lock().unwrap(), [Event::Warning("other".into())]);
         let derivation = format!("/nix/store/{}-image.drv", "a".repeat(32));
-        let forecast = collector.finish(&[derivation]).unwrap();
+        let mut forecast = collector.finish(&[derivation]).unwrap();
+        forecast.evaluator_memory = Some(812_345_678);
+        let described = |forecast: &Forecast| {
+            let lines = forecast.describe(false).into_iter();
+            lines
+                .map(|(label, text)| format!("{label}: {text}"))
+                .collect::<Vec<_>>()
+        };
+        let lines = described(&forecast);
+        let expected = [
+            "Nix fetches: 3 paths, 2.0 MB (5.0 MB unpacked)",
+            "Nix builds: 52 derivations, 15 of them under emulation",
+        ];
+        assert_eq!(lines[..2], expected);
+        assert_eq!(lines.last().unwrap(), "evaluation: 812 MB of memory");
+        let nothing = described(&Forecast::default());
         assert_eq!(
-            described(&forecast),
+            nothing[..2],
             [
-                "3 paths, 2.0 MB (5.0 MB unpacked)",
-                "52 derivations, 15 of them under emulation"
+                "Nix fetches: nothing",
+                "Nix builds: nothing: the store has it"
             ]
         );
-    }
-
-    #[test]
-    fn memory_of_an_evaluation_is_told_if_there_was_one() {
-        let mut forecast = Forecast::default();
-        let has = |forecast: &Forecast| {
-            forecast
-                .describe(false)
-                .iter()
-                .any(|line| line.0 == "evaluation")
-        };
-        assert!(!has(&forecast));
-        forecast.evaluator_memory = Some(812_345_678);
-        let told = ("evaluation", "812 MB of memory".to_owned());
-        assert!(forecast.describe(false).contains(&told));
     }
 
     #[test]
@@ -391,12 +379,6 @@ mod tests {
             all.map(|(label, name)| (label, name.to_owned()))
         );
         assert_eq!(Forecast::default().names(true), [""; 0]);
-    }
-
-    #[test]
-    fn an_existing_result_needs_nothing() {
-        let nothing = ["nothing", "nothing: the store has it"];
-        assert_eq!(described(&Forecast::default()), nothing);
     }
 
     #[test]

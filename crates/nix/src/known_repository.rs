@@ -13,8 +13,6 @@ pub struct KnownRepository {
     pub file: &'static str,
     /// The output of the flake that is its module.
     pub output: &'static str,
-    /// Its default branch, which fits the newest nixpkgs.
-    pub default_branch: &'static str,
     /// Whether it has a branch for each release of NixOS.
     has_releases: bool,
 }
@@ -26,7 +24,6 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "hardware.raspberry-pi",
         file: "/raspberry-pi/4",
         output: "nixosModules.raspberry-pi-4",
-        default_branch: "master",
         has_releases: false,
     },
     KnownRepository {
@@ -35,7 +32,6 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "home-manager",
         file: "/nixos",
         output: "nixosModules.home-manager",
-        default_branch: "master",
         has_releases: true,
     },
     KnownRepository {
@@ -44,7 +40,6 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "age",
         file: "/modules/age.nix",
         output: "nixosModules.default",
-        default_branch: "main",
         has_releases: false,
     },
     KnownRepository {
@@ -53,7 +48,6 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "sops",
         file: "/modules/sops",
         output: "nixosModules.sops",
-        default_branch: "master",
         has_releases: false,
     },
     KnownRepository {
@@ -62,7 +56,6 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "disko",
         file: "/module.nix",
         output: "nixosModules.disko",
-        default_branch: "master",
         has_releases: false,
     },
 ];
@@ -80,12 +73,10 @@ impl KnownRepository {
             .find(|known| known.option == option)
     }
 
-    /// The branch for the nixpkgs of `release`, such as `26.05` or `unstable`.
+    /// The branch, or the default one, for the nixpkgs of `release`, such as `26.05` or `unstable`.
     pub fn branch(self, release: Option<&str>) -> String {
         let released = release.filter(|release| self.has_releases && *release != UNSTABLE);
-        released.map_or(self.default_branch.to_owned(), |release| {
-            format!("release-{release}")
-        })
+        released.map_or("HEAD".to_owned(), |release| format!("release-{release}"))
     }
 }
 
@@ -148,8 +139,7 @@ mod tests {
     fn only_some_repositories_have_branches_of_releases() {
         let branch = |name: &str, release| KnownRepository::called(name).unwrap().branch(release);
         assert_eq!(branch("home-manager", Some("26.05")), "release-26.05");
-        assert_eq!(branch("home-manager", Some("unstable")), "master");
-        assert_eq!(branch("agenix", Some("26.05")), "main");
-        assert_eq!(branch("disko", Some("26.05")), "master");
+        assert_eq!(branch("home-manager", Some("unstable")), "HEAD");
+        assert_eq!(branch("disko", Some("26.05")), "HEAD");
     }
 }

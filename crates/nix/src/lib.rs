@@ -28,7 +28,6 @@ pub mod package_names;
 pub mod reports;
 pub mod shell_session;
 pub mod slow_work;
-pub mod source_files;
 pub mod stale_lock;
 pub mod store_path;
 pub mod time_zone;

@@ -134,100 +134,75 @@ fn one_word<'a>(name: &str, value: &'a str) -> Result<&'a str, Failure> {
 mod tests {
     use super::*;
 
+    fn text(change: impl FnOnce(&mut NixSettings)) -> String {
+        let mut nix = NixSettings::default();
+        change(&mut nix);
+        nix.text(Some(System::Aarch64Linux), "/b").unwrap()
+    }
+
     #[test]
     fn writes_one_line_per_setting() {
-        let nix = NixSettings {
-            cores: 2,
-            jobs: Some(3),
-            connections: Some(4),
-            substituters: vec![],
-            keys: vec!["a-1:x=".into(), "b-1:y=".into()],
-            stall_timeout: Duration::from_secs(20),
-            ..NixSettings::default()
-        };
-        let config = nix.text(Some(System::Aarch64Linux), "/b").unwrap();
-        assert!(
-            config.contains("extra-platforms = aarch64-linux\nhttp2 = false\nsubstituters =\n")
-        );
-        assert!(config.contains("cores = 2\nmax-jobs = 3\n"));
-        assert!(config.contains("\nbuild-poll-interval = 1\n"));
-        assert!(config.contains("http-connections = 4\nmax-substitution-jobs = 4\n"));
-        assert!(config.contains("\nfallback = false\n") && !config.contains("netrc-file"));
-        assert!(config.ends_with("trusted-public-keys = a-1:x= b-1:y="));
-    }
-
-    #[test]
-    fn a_silent_cache_is_given_up_within_three_stall_timeouts() {
-        let number = |config: &str, name: &str| -> u64 {
-            let line = config.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap().trim_start_matches(" = ").parse().unwrap()
-        };
-        for (seconds, patience) in [(20, 50), (100, 250), (1, 5)] {
-            let nix = NixSettings {
-                stall_timeout: Duration::from_secs(seconds),
-                fallback: true,
-                has_netrc: true,
-                ..NixSettings::default()
-            };
-            let config = nix.text(None, "/b").unwrap();
-            let attempts = number(&config, "download-attempts");
-            for name in ["stalled-download-timeout", "connect-timeout"] {
-                assert_eq!(number(&config, name) * attempts, patience, "{config}");
-            }
-            assert!(config.contains("\nfallback = true\n"), "{config}");
-            assert!(config.contains("\nnetrc-file = /run/sdbuild/netrc\n"));
-        }
-    }
-
-    #[test]
-    fn no_server_is_asked_twice_offline() {
-        let attempts = |offline| {
-            let nix = NixSettings {
-                offline,
-                ..NixSettings::default()
-            };
-            let config = nix.text(None, "/b").unwrap();
-            config.contains("\ndownload-attempts = 1\n")
-        };
-        assert_eq!([true, false].map(attempts), [true, false]);
-    }
-
-    #[test]
-    fn only_remote_builders_need_the_hook() {
-        let mut nix = NixSettings::default();
-        let config = nix.text(None, "/b").unwrap();
-        assert!(config.contains("\nbuild-hook =\n"), "{config}");
-        nix.builders = ["ssh://a@b x", "ssh://c@d x"].map(str::to_owned).into();
-        let config = nix.text(None, "/b").unwrap();
-        assert!(!config.contains("build-hook"), "{config}");
-        let builders = "\nbuilders = ssh://a@b x ; ssh://c@d x\nbuilders-use-substitutes = true\n";
-        assert!(config.contains(builders), "{config}");
-    }
-
-    #[test]
-    fn http2_is_for_caches_over_tls() {
-        for (urls, is_off) in [
-            (vec!["http://a"], true),
-            (vec!["http://a", "https://b"], false),
+        let strings = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let builders = "\nbuilders = ssh://a x ; ssh://b x\nbuilders-use-substitutes = true\n";
+        for (config, expected) in [
+            (text(|nix| nix.cores = 2), "cores = 2\nmax-jobs = auto\n"),
+            (text(|nix| nix.jobs = Some(3)), "max-jobs = 3\n"),
+            (
+                text(|_| ()),
+                "extra-platforms = aarch64-linux\nhttp2 = false\nsubstituters =\n",
+            ),
+            (
+                text(|nix| nix.connections = Some(4)),
+                "http-connections = 4\nmax-substitution-jobs = 4\n",
+            ),
+            (
+                text(|nix| nix.keys = strings(&["a:x=", "b:y="])),
+                "trusted-public-keys = a:x= b:y=",
+            ),
+            (text(|nix| nix.fallback = true), "\nfallback = true\n"),
+            (
+                text(|nix| nix.has_netrc = true),
+                "\nnetrc-file = /run/sdbuild/netrc\n",
+            ),
+            (text(|nix| nix.offline = true), "\ndownload-attempts = 1\n"),
+            (
+                text(|nix| nix.builders = strings(&["ssh://a x", "ssh://b x"])),
+                builders,
+            ),
         ] {
-            let nix = NixSettings {
-                substituters: urls.into_iter().map(str::to_owned).collect(),
-                ..NixSettings::default()
-            };
-            let config = nix.text(None, "/b").unwrap();
-            assert_eq!(config.contains("\nhttp2 = false\n"), is_off, "{config}");
+            assert!(config.contains(expected), "{config}");
+            assert_eq!(
+                config.contains("build-hook =\n"),
+                expected != builders,
+                "{config}"
+            );
         }
-    }
-
-    #[test]
-    fn a_value_cannot_add_a_setting() {
+        let caches = |urls: &[&str]| text(|nix| nix.substituters = strings(urls));
+        assert!(caches(&["http://a"]).contains("\nhttp2 = false\n"));
+        assert!(!caches(&["http://a", "https://b"]).contains("http2"));
         for evil in ["https://a\nsandbox = true", "a b", "", "a#b"] {
+            let substituters = vec![evil.to_owned()];
             let nix = NixSettings {
-                substituters: vec![evil.into()],
+                substituters,
                 ..NixSettings::default()
             };
             let failure = nix.text(None, "/b").unwrap_err();
             assert_eq!(failure.class, sdbuild_core::failure::Class::Usage);
+        }
+    }
+
+    #[test]
+    fn a_silent_cache_is_given_up_within_three_stall_timeouts() {
+        for (seconds, patience) in [(20, 50), (100, 250), (1, 5)] {
+            let config = text(|nix| nix.stall_timeout = Duration::from_secs(seconds));
+            let number = |name: &str| -> u64 {
+                let line = config.lines().find_map(|line| line.strip_prefix(name));
+                line.unwrap().trim_start_matches(" = ").parse().unwrap()
+            };
+            for name in ["stalled-download-timeout", "connect-timeout"] {
+                let waits = number(name) * number("download-attempts");
+                assert_eq!(waits, patience, "{config}");
+            }
         }
     }
 }

@@ -23,6 +23,11 @@ pub fn parse(text: &str) -> Parse<Root> {
     Root::parse(if is_too_deep(text) { "" } else { text })
 }
 
+/// The tokens of `text`; none if [`parse`] would not read it, as the time that they take grows with how deep it nests, too.
+pub fn tokens(text: &str) -> impl Iterator<Item = (SyntaxKind, &str)> {
+    tokenize(if is_too_deep(text) { "" } else { text })
+}
+
 /// What is read since a bracket that is open.
 struct Level {
     is_list: bool,

@@ -258,40 +258,6 @@ mod tests {
     }
 
     #[test]
-    fn what_the_machine_and_the_caches_said_is_understood() {
-        for (line, report) in [
-            (
-                "cache: 3 https://c",
-                Some(EntryReport::Cache("https://c", Some(3))),
-            ),
-            (
-                "cache: - https://c",
-                Some(EntryReport::Cache("https://c", None)),
-            ),
-            ("cache: x https://c", None),
-            ("without: 271 305", Some(EntryReport::Without(271, 305))),
-            ("without: 271", None),
-            (
-                "glue: emulated: cross: x86_64-linux",
-                Some(EntryReport::CrossCompiled("x86_64-linux")),
-            ),
-            ("causes: {}", Some(EntryReport::Causes("{}"))),
-            (
-                "machine: bytes=4096 inodes=7 killed=0 unknown=1",
-                Some(EntryReport::Machine(Machine {
-                    bytes: Some(4096),
-                    inodes: Some(7),
-                    killed: Some(0),
-                    ..Machine::default()
-                })),
-            ),
-        ] {
-            let line = format!("sdbuild: {line}");
-            assert_eq!(EntryReport::parse(&line), report, "{line}");
-        }
-    }
-
-    #[test]
     fn caches_without_a_key_are_not_offered() {
         let source = format!("/nix/store/{}-source", "a".repeat(32));
         let hash = format!("sha256-{}=", "A".repeat(43));
@@ -307,56 +273,79 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn only_sound_reports_of_the_entry_are_understood() {
         let derivation = format!("/nix/store/{}-card.img.drv", "a".repeat(32));
-        let image = format!("sdbuild: image: {derivation}");
-        assert_eq!(
-            EntryReport::parse(&image),
-            Some(EntryReport::Image(&derivation))
-        );
         let key = Sha256Hash::of(b"inputs");
-        let pure = format!("sdbuild: evaluation: {key}");
-        assert_eq!(
-            EntryReport::parse(&pure),
-            Some(EntryReport::PureEvaluation(key))
-        );
+        let (image, evaluation) = (format!("image: {derivation}"), format!("evaluation: {key}"));
+        let as_it_is = |text, configuration| {
+            EntryReport::AsItIs(AsItIs {
+                text,
+                configuration,
+            })
+        };
+        let machine = Machine {
+            bytes: Some(4096),
+            killed: Some(0),
+            ..Machine::default()
+        };
         for (line, report) in [
-            ("glue: retried: a", Some(EntryReport::Retried("a"))),
-            ("evaluator: 2", Some(EntryReport::EvaluatorMemory(2048))),
-            ("evaluator: 18446744073709551615", None),
-            ("evaluator: -1", None),
+            (image.as_str(), EntryReport::Image(&derivation)),
+            (&evaluation, EntryReport::PureEvaluation(key)),
+            (
+                "cache: 3 https://c",
+                EntryReport::Cache("https://c", Some(3)),
+            ),
+            ("cache: - https://c", EntryReport::Cache("https://c", None)),
+            ("without: 271 305", EntryReport::Without(271, 305)),
+            ("causes: {}", EntryReport::Causes("{}")),
+            (
+                "machine: bytes=4096 killed=0 unknown=1",
+                EntryReport::Machine(machine),
+            ),
+            ("evaluator: 2", EntryReport::EvaluatorMemory(2048)),
+            ("glue: retried: a", EntryReport::Retried("a")),
+            (
+                "glue: one emulated: a.drv",
+                EntryReport::OneEmulated("a.drv"),
+            ),
+            (
+                "glue: emulated: cross: x86_64-linux",
+                EntryReport::CrossCompiled("x86_64-linux"),
+            ),
             (
                 "glue: emulated: no room: here",
-                Some(EntryReport::AllEmulated("no room: here")),
+                EntryReport::AllEmulated("no room: here"),
             ),
             (
                 "glue: emulated: as-it-is: .#pi: x: y",
-                Some(EntryReport::AsItIs(AsItIs {
-                    text: "x: y",
-                    configuration: Some(".#pi"),
-                })),
+                as_it_is("x: y", Some(".#pi")),
             ),
-            (
-                "glue: emulated: as-it-is: : x",
-                Some(EntryReport::AsItIs(AsItIs {
-                    text: "x",
-                    configuration: None,
-                })),
-            ),
-            ("glue: emulated: as-it-is: x", None),
-            (
-                "glue: one emulated: a.drv",
-                Some(EntryReport::OneEmulated("a.drv")),
-            ),
-            ("glue: other: a.drv", None),
-            ("image: /etc/passwd", None),
-            ("evaluation: x", None),
-            ("step: a.drv bytes 1 2", None),
+            ("glue: emulated: as-it-is: : x", as_it_is("x", None)),
         ] {
-            let line = format!("sdbuild: {line}");
-            assert_eq!(EntryReport::parse(&line), report, "{line}");
+            assert_eq!(
+                EntryReport::parse(&format!("sdbuild: {line}")),
+                Some(report)
+            );
+            assert_eq!(EntryReport::parse(line), None);
         }
-        assert_eq!(EntryReport::parse("glue: retried: a.drv"), None);
+        for line in [
+            "cache: x https://c",
+            "without: 271",
+            "evaluator: 18446744073709551615",
+            "evaluator: -1",
+            "glue: emulated: as-it-is: x",
+            "glue: other: a.drv",
+            "image: /etc/passwd",
+            "evaluation: x",
+            "step: a.drv bytes 1 2",
+        ] {
+            assert_eq!(
+                EntryReport::parse(&format!("sdbuild: {line}")),
+                None,
+                "{line}"
+            );
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ const VERSION_TAGS: [&str; 3] = ["stable_", "1+rpt", "1.20"];
 
 /// Whether `name` is that of the derivation which makes `program`, `PROGRAM-1.2.3`. The versions of the Raspberry Pi's kernels have
 /// the tag of their sources as well: `6.12.47-stable_20250916`, `6.12.75-1+rpt1`, `6.1.63-1.20231123`.
-pub fn is_of_program(name: &str, program: &str) -> bool {
+fn is_of_program(name: &str, program: &str) -> bool {
     let rest = name.strip_prefix(program).and_then(|r| r.strip_prefix('-'));
     let rest = rest.map(without_platform);
     let Some(version) = rest.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) else {
@@ -119,61 +119,6 @@ pub fn is_of_program(name: &str, program: &str) -> bool {
             begins && program.contains("rpi") && !tag.contains('-')
         }
     }
-}
-
-/// A binary cache that anybody may use.
-#[derive(Debug, PartialEq, Eq)]
-pub struct KnownCache {
-    /// Its address.
-    url: &'static str,
-    /// The public key that signs its content.
-    key: &'static str,
-    /// Names of derivations without version that it may have.
-    programs: &'static [&'static str],
-    /// Whether their versions have the tag of their sources. nixpkgs' own `linux-rpi` has one, that of raspberry-pi-nix has none.
-    has_tags: bool,
-}
-
-/// The caches that the README files of these projects name, with their keys.
-const KNOWN_CACHES: [KnownCache; 2] = [
-    // github.com/nvmd/nixos-raspberrypi: kernels of the boards, as pkgs/linux-rpi.nix there names them.
-    KnownCache {
-        url: "https://nixos-raspberrypi.cachix.org",
-        key: "nixos-raspberrypi.cachix.org-1:4iMO9LXa8BqhU+Rpg6LQKiGa2lsNh/j2oiYLNOQ5sPI=",
-        programs: &["linux_rpi-bcm2711", "linux_rpi-bcm2712"],
-        has_tags: true,
-    },
-    // github.com/nix-community/raspberry-pi-nix.
-    KnownCache {
-        url: "https://nix-community.cachix.org",
-        key: "nix-community.cachix.org-1:mB9FSh9qf2dCimDSUo8Zy7bkq5CX+/rkCWyvRCYg3Fs=",
-        programs: &["linux-rpi"],
-        has_tags: false,
-    },
-];
-
-impl KnownCache {
-    /// The flags that add it to a build.
-    pub fn flags(&self) -> String {
-        let Self { url, key, .. } = self;
-        format!("--extra-substituters {url} --extra-trusted-public-keys {key}")
-    }
-
-    fn may_have(&self, derivation: &str) -> bool {
-        let mut programs = self.programs.iter();
-        programs.any(|program| is_of_program(derivation, program))
-            && self.has_tags == is_tagged(derivation)
-    }
-}
-
-/// Whether the version in the name of a kernel has the tag of its sources.
-fn is_tagged(derivation: &str) -> bool {
-    let version = derivation
-        .find(|c: char| c.is_ascii_digit())
-        .map(|_| derivation.rsplit_once('-'));
-    version
-        .flatten()
-        .is_some_and(|(_, last)| VERSION_TAGS.iter().any(|tag| last.starts_with(tag)))
 }
 
 /// `rest` of a name without the platform that cross-compiled packages have before their version: `aarch64-unknown-linux-gnu-`.
@@ -192,11 +137,25 @@ pub fn is_vendor_kernel(name: &str) -> bool {
     name.starts_with("linux") && !is_plain
 }
 
-/// The cache that may have one of `derivations`, by their names, and is not among the `used` addresses.
-pub fn cache_for(derivations: &[String], used: &[String]) -> Option<&'static KnownCache> {
-    let is_used = |url: &str| used.iter().any(|used| used.trim_end_matches('/') == url);
-    let mut caches = KNOWN_CACHES.iter();
-    caches.find(|cache| !is_used(cache.url) && derivations.iter().any(|name| cache.may_have(name)))
+/// The binary cache of github.com/nvmd/nixos-raspberrypi, with its key, and the kernels of boards that it has: `pkgs/linux-rpi.nix` there.
+const VENDOR_CACHE: &str = "https://nixos-raspberrypi.cachix.org";
+const VENDOR_KEY: &str =
+    "nixos-raspberrypi.cachix.org-1:4iMO9LXa8BqhU+Rpg6LQKiGa2lsNh/j2oiYLNOQ5sPI=";
+const VENDOR_KERNELS: [&str; 2] = ["linux_rpi-bcm2711", "linux_rpi-bcm2712"];
+
+/// The flags that add the vendor's cache to a build, if it may have one of `derivations` and is not among the `used` addresses.
+fn cache_for(derivations: &[String], used: &[String]) -> Option<String> {
+    let is_used = used
+        .iter()
+        .any(|url| url.trim_end_matches('/') == VENDOR_CACHE);
+    let has = |name: &String| {
+        VENDOR_KERNELS
+            .iter()
+            .any(|kernel| is_of_program(name, kernel))
+    };
+    (!is_used && derivations.iter().any(has)).then(|| {
+        format!("--extra-substituters {VENDOR_CACHE} --extra-trusted-public-keys {VENDOR_KEY}")
+    })
 }
 
 /// What is known of a build that compiles something.
@@ -225,7 +184,7 @@ pub fn compile_warning(names: &[String], of: &Compilation<'_>) -> String {
         ""
     };
     let cache = cache_for(names, of.caches).filter(|_| of.is_answered);
-    let cache = cache.map(|cache| format!(". A cache that may have it: {}", cache.flags()));
+    let cache = cache.map(|cache| format!(". A cache that may have it: {cache}"));
     let stop = match (of.is_forecast, of.is_answered) {
         (true, _) => "",
         (false, true) => {
@@ -399,88 +358,43 @@ mod tests {
 
     #[test]
     fn only_compiling_derivations_are_expensive() {
-        for name in [
-            "linux-6.18.3",
-            "gcc-14.3.0",
-            "rustc-1.90.0",
-            "linux-6.19",
-            "linux-rpi-6.12.75-1+rpt1",
-            "linux-rpi-6.18.39-stable_20260724",
-            "linux-aarch64-unknown-linux-gnu-6.18.3",
-            "linux_rpi-bcm2712-6.12.47-stable_20250916",
-        ] {
-            assert!(is_expensive(name), "{name}");
+        let names = |text: &str| {
+            text.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        for name in names(
+            "linux-6.18.3 gcc-14.3.0 rustc-1.90.0 linux-6.19 linux-rpi-6.12.75-1+rpt1 linux-rpi-6.18.39-stable_20260724 \
+             linux-aarch64-unknown-linux-gnu-6.18.3 linux_rpi-bcm2712-6.12.47-stable_20250916",
+        ) {
+            assert!(is_expensive(&name), "{name}");
         }
-        for name in [
-            "linux-6.18.3-modules-shrunk",
-            "linux-6.18.7.tar.xz",
-            "gcc-15.2.0.tar.xz",
-            "gcc-15.patch",
-            "linux-config-aarch64-unknown-linux-gnu-6.18.37",
-            "linux-pam-aarch64-unknown-linux-gnu-1.7.1",
-            "linux-rpi-6.12.75-1+rpt1-modules",
-            "linux-6.12.75-1+rpt1",
-            "linux-6.12.107-1",
-            "linux-headers-6.16",
-            "gcc-wrapper-14.3.0",
-            "python3-3.13.1-env",
-            "linuxptp-4",
-            "linux-",
-        ] {
-            assert!(!is_expensive(name), "{name}");
+        for name in names(
+            "linux-6.18.3-modules-shrunk linux-6.18.7.tar.xz gcc-15.2.0.tar.xz gcc-15.patch linux-headers-6.16 linux- \
+             linux-config-aarch64-unknown-linux-gnu-6.18.37 linux-pam-aarch64-unknown-linux-gnu-1.7.1 linuxptp-4 \
+             linux-rpi-6.12.75-1+rpt1-modules linux-6.12.75-1+rpt1 linux-6.12.107-1 gcc-wrapper-14.3.0 python3-3.13.1-env",
+        ) {
+            assert!(!is_expensive(&name), "{name}");
         }
     }
 
     #[test]
     fn kernels_of_boards_have_a_cache_that_is_not_used_yet() {
-        let found = |name: &str, used: &[&str]| {
-            let used: Vec<_> = used.iter().map(|&url| url.to_owned()).collect();
-            cache_for(&[name.to_owned()], &used).map(|cache| cache.url)
-        };
-        let [vendor, community] = KNOWN_CACHES.map(|cache| cache.url);
-        for (name, cache) in [
-            ("linux_rpi-bcm2712-6.12.47-stable_20250916", Some(vendor)),
-            ("linux-rpi-6.6.54", Some(community)),
-            // nixpkgs' own one.
-            ("linux-rpi-6.12.47-stable_20250916", None),
-            ("linux-6.12.30", None),
-            ("linux_rpi-bcm2712-6.12.47-modules", None),
+        let found =
+            |name: &str, used: &str| cache_for(&[name.to_owned()], &[used.to_owned()]).is_some();
+        let public = "https://cache.nixos.org";
+        assert!(found("linux_rpi-bcm2712-6.12.47-stable_20250916", public));
+        for other in [
+            "linux-rpi-6.12.47-stable_20250916",
+            "linux-6.12.30",
+            "linux_rpi-bcm2712-6.12.47-modules",
         ] {
-            assert_eq!(found(name, &["https://cache.nixos.org"]), cache, "{name}");
+            assert!(!found(other, public), "{other}");
         }
-        let used = format!("{vendor}/");
-        assert_eq!(found("linux_rpi-bcm2711-6.6.74-1.20250127", &[&used]), None);
-    }
-
-    #[test]
-    fn keys_are_those_of_the_caches() {
-        for cache in &KNOWN_CACHES {
-            let host = cache.url.strip_prefix("https://").unwrap();
-            assert!(cache.key.starts_with(&format!("{host}-1:")), "{cache:?}");
-            assert!(cache.key.ends_with('=') && !cache.programs.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_cache_that_may_have_the_kernel_is_offered() {
-        const CACHE: &str = "https://nixos-raspberrypi.cachix.org";
-        let names = ["linux_rpi-bcm2712-6.12.47-stable_20250916".to_owned()];
-        let warning = |used: &str, is_answered| {
-            let caches = [used.to_owned()];
-            let of = Compilation {
-                caches: &caches,
-                is_answered,
-                ..Compilation::default()
-            };
-            compile_warning(&names, &of)
-        };
-        let offered = warning("https://cache.nixos.org", true);
-        assert!(offered.contains(&format!("--extra-substituters {CACHE}")));
-        assert!(offered.contains(&names[0]) && !offered.contains("emulation"));
-        assert!(!warning(CACHE, true).contains("--extra-substituters"));
-        let silent = warning("https://cache.nixos.org", false);
-        assert!(silent.starts_with("no binary cache answered"), "{silent}");
-        assert!(!silent.contains("--extra-substituters"), "{silent}");
+        assert!(!found(
+            "linux_rpi-bcm2711-6.6.74-1.20250127",
+            &format!("{VENDOR_CACHE}/")
+        ));
     }
 
     #[test]

@@ -312,29 +312,20 @@ mod tests {
         "arch":{"original":{"type":"tarball","url":"https://h.example/a.tar.gz"}},
         "reg":{"original":{"type":"indirect","id":"flake-utils"}}}}"#;
 
-    const INPUTS: [(&str, &str); 6] = [
-        (
-            "nixpkgs",
-            "nixpkgs.url = \"github:NixOS/nixpkgs/nixos-25.11\";",
-        ),
-        (
-            "hm",
-            "hm = { url = \"github:n/hm\"; inputs.nixpkgs.follows = \"nixpkgs\"; };",
-        ),
-        ("own", "own.url = \"path:./own\";"),
-        (
-            "sec",
-            "sec = { url = \"git+ssh://git@h.example/s?ref=main&submodules=true\"; flake = false; };",
-        ),
-        ("arch", "arch.url = \"https://h.example/a.tar.gz\";"),
-        ("reg", "reg.url = \"flake-utils\";"),
-    ];
+    /// The inputs of a flake with that lock, a line for each.
+    const INPUTS: &str = r#"nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
+hm = { url = "github:n/hm"; inputs.nixpkgs.follows = "nixpkgs"; };
+own.url = "path:./own";
+sec = { url = "git+ssh://git@h.example/s?ref=main&submodules=true"; flake = false; };
+arch.url = "https://h.example/a.tar.gz";
+reg.url = "flake-utils";"#;
 
     /// The comparison of the flake of the lock in which the input `name` is `declared`.
     fn with(name: &str, declared: &str) -> Comparison {
+        let is_it = |line: &&str| line.split(['.', ' ']).next() == Some(name);
         let inputs = INPUTS
-            .iter()
-            .map(|(other, text)| if *other == name { declared } else { text });
+            .lines()
+            .map(|line| if is_it(&line) { declared } else { line });
         let inputs: String = inputs.collect();
         let text = format!("{{ inputs = {{ {inputs} }}; outputs = {{ self, ... }}: {{ }}; }}");
         Comparison::of(&FlakeFile::read(&text), &Lock::parse(LOCK).unwrap())
@@ -352,92 +343,50 @@ mod tests {
         let same = with("", "");
         assert_eq!(same.changed, []);
         assert!(same.is_whole);
-        for (name, declared) in [
-            ("own", "own.url = \"./own\";"),
-            (
-                "arch",
-                "arch = { type = \"tarball\"; url = \"https://h.example/a.tar.gz\"; };",
-            ),
-            (
-                "nixpkgs",
-                "nixpkgs = { type = \"github\"; owner = \"NixOS\"; repo = \"nixpkgs\"; ref = \"nixos-25.11\"; };",
-            ),
-            ("reg", "reg.url = \"flake:flake-utils\";"),
+        for declared in [
+            "own.url = \"./own\";",
+            "arch = { type = \"tarball\"; url = \"https://h.example/a.tar.gz\"; };",
+            "nixpkgs = { type = \"github\"; owner = \"NixOS\"; repo = \"nixpkgs\"; ref = \"nixos-25.11\"; };",
+            "reg.url = \"flake:flake-utils\";",
         ] {
+            let name = declared.split(['.', ' ']).next().unwrap();
             assert!(changes(name, declared).is_empty(), "{declared}");
         }
     }
 
     #[test]
     fn a_changed_input_has_both_urls() {
-        const HM: &str = "hm.url = \"github:n/hm\"; hm.inputs.nixpkgs.follows = \"nixpkgs\";";
-        let with_hm = |more: &str| format!("{HM} {more}");
-        for (name, declared, expected) in [
-            (
-                "nixpkgs",
-                "nixpkgs.url = \"github:NixOS/nixpkgs/nixos-26.05\";",
-                "nixpkgs | github:NixOS/nixpkgs/nixos-26.05 | github:NixOS/nixpkgs/nixos-25.11",
-            ),
-            (
-                "hm",
-                &HM.replace("n/hm", "n/hm/b"),
-                "hm | github:n/hm/b | github:n/hm",
-            ),
-            (
-                "hm",
-                "hm.url = \"github:n/hm\";",
-                "hm/nixpkgs |  | the input nixpkgs",
-            ),
-            (
-                "hm",
-                &with_hm("hm.inputs.x.follows = \"own\";"),
-                "hm/x | the input own | github:o/x",
-            ),
-            (
-                "hm",
-                &with_hm("hm.inputs.x.url = \"github:o/y\";"),
-                "hm/x | github:o/y | github:o/x",
-            ),
-            (
-                "own",
-                "own.url = \"path:./other\";",
-                "own | path:./other | path:./own",
-            ),
-            (
-                "own",
-                "own.follows = \"hm\";",
-                "own | the input hm | path:./own",
-            ),
-            (
-                "sec",
-                "sec.url = \"git+ssh://git@h.example/s?ref=b\";",
-                "sec | git+ssh://git@h.example/s?ref=b | git+ssh://git@h.example/s?ref=main",
-            ),
-            (
-                "arch",
-                "arch.url = \"https://me:pass@h.example/b.tar.gz\";",
-                "arch | https://***@h.example/b.tar.gz | https://h.example/a.tar.gz",
-            ),
-            ("reg", "", "reg |  | flake-utils"),
-        ] {
-            assert_eq!(changes(name, declared), [expected], "{declared}");
+        // The input, what is declared of it, and what is told: its path, the declaration and what is locked.
+        for row in r#"
+            nixpkgs => nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05"; => nixpkgs | github:NixOS/nixpkgs/nixos-26.05 | github:NixOS/nixpkgs/nixos-25.11
+            hm => hm = { url = "github:n/hm/b"; inputs.nixpkgs.follows = "nixpkgs"; }; => hm | github:n/hm/b | github:n/hm
+            hm => hm.url = "github:n/hm"; => hm/nixpkgs |  | the input nixpkgs
+            hm => hm = { url = "github:n/hm"; inputs.nixpkgs.follows = "nixpkgs"; inputs.x.follows = "own"; }; => hm/x | the input own | github:o/x
+            hm => hm = { url = "github:n/hm"; inputs.nixpkgs.follows = "nixpkgs"; inputs.x.url = "github:o/y"; }; => hm/x | github:o/y | github:o/x
+            own => own.url = "path:./other"; => own | path:./other | path:./own
+            own => own.follows = "hm"; => own | the input hm | path:./own
+            sec => sec.url = "git+ssh://git@h.example/s?ref=b"; => sec | git+ssh://git@h.example/s?ref=b | git+ssh://git@h.example/s?ref=main
+            arch => arch.url = "https://me:pass@h.example/b.tar.gz"; => arch | https://***@h.example/b.tar.gz | https://h.example/a.tar.gz
+            reg =>  => reg |  | flake-utils"#
+            .trim_start()
+            .lines()
+        {
+            let parts: Vec<&str> = row.trim().split(" => ").collect();
+            assert_eq!(changes(parts[0], parts[1]), [parts[2]], "{row}");
         }
     }
 
     #[test]
     fn what_cannot_be_compared_is_left_to_nix() {
-        for (name, declared) in [
-            ("own", "own.url = \"path:/home/me/own\";"),
-            ("own", "own.url = ./own;"),
-            ("reg", "reg.url = \"hg+https://h.example/r\";"),
-            ("reg", "reg = import ./reg.nix;"),
-            (
-                "sec",
-                "sec.url = \"git+ssh://git@h.example/s?ref=main&shallow=1\";",
-            ),
-            ("arch", "arch.url = \"https://h.example/a.tar.gz?dir=x\";"),
+        for declared in [
+            "own.url = \"path:/home/me/own\";",
+            "own.url = ./own;",
+            "reg.url = \"hg+https://h.example/r\";",
+            "reg = import ./reg.nix;",
+            "sec.url = \"git+ssh://git@h.example/s?ref=main&shallow=1\";",
+            "arch.url = \"https://h.example/a.tar.gz?dir=x\";",
         ] {
-            let compared = with(name, declared);
+            let compared = with(declared.split(['.', ' ']).next().unwrap(), declared);
             assert_eq!(compared.changed, [], "{declared}");
             assert!(!compared.is_whole, "{declared}");
         }

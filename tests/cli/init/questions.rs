@@ -205,7 +205,7 @@ fn flags_answer_every_question() {
         ("--user", "root", "exists on every machine"),
         ("--user", "Ann", "not a valid user name"),
         ("--timezone", "Berlin", "did you mean Europe/Berlin?"),
-        ("--locale", "german", "did you mean de_DE.UTF-8?"),
+        ("--locale", "de", "did you mean de_DE.UTF-8?"),
         ("--hostname", "a.b", "first part, a"),
         ("--board", "raspberry", "possible values: rpi3, rpi4,"),
         ("--board", "pc", "does not boot QEMU's PC"),

@@ -25,7 +25,6 @@ use sdbuild_engine::{
 use sdbuild_nix::forecast::{self, Forecast};
 use sdbuild_nix::layout;
 use sdbuild_nix::reports::FlakeReport;
-use sdbuild_nix::source_files::SourceFiles;
 use sdbuild_nix::store_path::result;
 
 use crate::build_source::BuildSource;
@@ -412,7 +411,7 @@ impl ContainerOfJob {
             in_words: &in_words,
             is_flake: flake.is_some(),
             release: self.job.source.release(),
-            files: files.as_ref().map(|files| files as &dyn SourceFiles),
+            files: files.as_ref(),
             cli_module: Some(self.job.source.cli_module()),
         };
         let failure = diagnose(&context, findings);
@@ -519,7 +518,7 @@ impl BuildJob {
     fn definitions(&self) -> OwnDefinitions {
         let source = &self.source;
         let files = source.user_files();
-        let files = files.as_ref().map(|files| files as &dyn SourceFiles);
+        let files = files.as_ref();
         OwnDefinitions::read(files, &source.source.shown_dir(), source.cli_module())
     }
 

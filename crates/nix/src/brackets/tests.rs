@@ -2,54 +2,37 @@ use super::*;
 
 #[test]
 fn what_is_not_closed_is_found_with_its_line() {
-    for (text, found) in [
-        ("{\n/* a\n}", Imbalance::opened("/*", 2)),
-        ("{\n/*/ a\n}", Imbalance::opened("/*", 2)),
-        ("{\n x = ''a; };\n}", Imbalance::opened("''", 2)),
-        (
-            "{ a = ''b'';\n c = ''d\n;\n e = ''\n f\n ''; }",
-            Imbalance::opened("''", 2),
-        ),
-        (
-            "{\n  a = {\n    b = 1;\n  c = 2;\n}\n",
-            Imbalance::opened("{", 2),
-        ),
-        (
-            "{ a = if b then ''c''\n else ''d'';\n e = ''f; }",
-            Imbalance::opened("''", 3),
-        ),
-        ("{ a = x/* b; }", Imbalance::opened("/*", 1)),
-        (
-            "{ a = [ ''b'' c ];\n d = ''e; }",
-            Imbalance::opened("''", 2),
-        ),
-        ("{\n  a = \"x;\n}", Imbalance::opened("\"", 2)),
-        (
-            "{\n a = \"b ${c.d\";\n e = 1;\n}",
-            Imbalance::opened("${", 2),
-        ),
-        (
-            "{\n a = ''\n  b ${c.d\n '';\n e = 1;\n}",
-            Imbalance::opened("${", 3),
-        ),
-        ("{\n  a = \"x; }", Imbalance::opened("\"", 2)),
-        ("{\n  a = [ b;\n}", Imbalance::opened("[", 2)),
-        (
-            "{ x, ... }:\n{\n  a = { b = 1;\n}",
-            Imbalance::opened("{", 3),
-        ),
-        (
-            "{\n  a = 1; }\n}",
-            Imbalance {
-                token: "}",
-                line: 3,
-                opens: false,
-            },
-        ),
-        ("{ a = \"${b\"; }", Imbalance::opened("${", 1)),
+    // The line, what is open, and the text.
+    for row in [
+        "2 /* {\n/* a\n}",
+        "2 /* {\n/*/ a\n}",
+        "2 '' {\n x = ''a; };\n}",
+        "2 '' { a = ''b'';\n c = ''d\n;\n e = ''\n f\n ''; }",
+        "2 { {\n  a = {\n    b = 1;\n  c = 2;\n}\n",
+        "3 '' { a = if b then ''c''\n else ''d'';\n e = ''f; }",
+        "1 /* { a = x/* b; }",
+        "2 '' { a = [ ''b'' c ];\n d = ''e; }",
+        "2 \" {\n  a = \"x;\n}",
+        "2 ${ {\n a = \"b ${c.d\";\n e = 1;\n}",
+        "3 ${ {\n a = ''\n  b ${c.d\n '';\n e = 1;\n}",
+        "2 \" {\n  a = \"x; }",
+        "2 [ {\n  a = [ b;\n}",
+        "3 { { x, ... }:\n{\n  a = { b = 1;\n}",
+        "1 ${ { a = \"${b\"; }",
     ] {
-        assert_eq!(imbalance(text), Some(found), "{text}");
+        let mut parts = row.splitn(3, ' ');
+        let mut next = || parts.next().unwrap();
+        let (line, token, text) = (next().parse().unwrap(), next(), next());
+        let opens = true;
+        assert_eq!(
+            imbalance(text),
+            Some(Imbalance { token, line, opens }),
+            "{text}"
+        );
     }
+    let (token, line, opens) = ("}", 3, false);
+    let found = Imbalance { token, line, opens };
+    assert_eq!(imbalance("{\n  a = 1; }\n}"), Some(found));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::finding::{OptionPath, option_text};
+use super::finding::OptionPath;
+use crate::attribute_path;
 use sdbuild_core::image_choice::ImageChoice;
 
 /// What a configuration sets that matters for booting and logging in.
@@ -60,8 +61,6 @@ pub struct ConfigFacts {
     pub locale_is_built: bool,
     /// Users who may become root.
     pub sudo: SudoFacts,
-    /// Names of the files in `/etc` that are private keys.
-    pub private_keys: Vec<String>,
     /// Options whose secrets are in the store.
     pub stored_secrets: Vec<StoredSecretFacts>,
     /// The machine upgrades itself automatically, to a configuration that nothing puts onto it.
@@ -82,7 +81,7 @@ impl ConfigFacts {
     /// The option that keeps the configuration from making an image.
     pub fn missing_image(&self) -> Option<String> {
         let missing = self.missing.as_ref()?;
-        Some(option_text(&missing.option))
+        Some(attribute_path::text(&missing.option))
     }
 }
 
@@ -233,10 +232,6 @@ pub struct FirewallFacts {
     pub trusts: bool,
     /// Whether the configuration has rules in the words of iptables or nftables, which are not understood.
     pub has_own_rules: bool,
-    /// `networking.firewall.allowedTCPPorts`.
-    pub ports: Vec<u16>,
-    /// The priority of that definition, below 100 with `lib.mkForce` and the like.
-    pub ports_priority: u32,
 }
 
 /// The network.
@@ -251,10 +246,6 @@ pub struct NetworkFacts {
     pub interface_dhcp: bool,
     /// The configured interfaces with an IPv4 address, without the loopback.
     pub fixed: Vec<String>,
-    /// The configured interfaces with a name of the kernel, such as `eth0`, that nothing keeps systemd from replacing.
-    pub replaced_names: Vec<String>,
-    /// The IPv4 addresses of the interfaces.
-    pub addresses: Vec<AddressFacts>,
     /// The address of the default gateway, if its interface is not named.
     pub gateway_address: Option<String>,
     /// The machine leads others into the network: by address translation, or as a wireless access point.
@@ -283,15 +274,6 @@ pub struct NetworkFacts {
     pub old_names: Vec<ExternalKeyFacts>,
     /// The path of the file with the secrets of `wpa_supplicant`, where that has one; empty for one of the store.
     pub secrets_file: Option<String>,
-}
-
-/// An IPv4 address of an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct AddressFacts {
-    /// The name of the interface.
-    pub interface: String,
-    /// The address.
-    pub address: String,
 }
 
 /// The key of a wireless network that is to come from a file with secrets.

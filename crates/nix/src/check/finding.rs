@@ -115,7 +115,7 @@ impl Finding {
 
     /// The path of the option as source text of Nix.
     pub fn option_name(&self) -> Option<String> {
-        self.option.as_deref().map(option_text)
+        self.option.as_deref().map(attribute_path::text)
     }
 
     /// What the configuration sets, for a message.
@@ -220,10 +220,10 @@ impl Change {
     /// The lines of Nix, for somebody who reads about `file`.
     fn text(&self, key: Option<&str>, file: Option<&str>) -> String {
         let (name, replaced, numbers) = match &self.replaces {
-            None => (option_text(&self.option), None, None),
+            None => (attribute_path::text(&self.option), None, None),
             Some(Replaced::Flag(flag)) => {
                 let replaced = format!("replaces {flag}");
-                (option_text(&self.option), Some(replaced), None)
+                (attribute_path::text(&self.option), Some(replaced), None)
             }
             Some(Replaced::Definition {
                 place,
@@ -238,10 +238,10 @@ impl Change {
                 };
                 let is_extended = matches!(self.value, Value::With(_)) && numbers.is_none();
                 let verb = if is_extended { "extends" } else { "replaces" };
-                let replaced = format!("{verb} {} in {at}", option_text(member));
+                let replaced = format!("{verb} {} in {at}", attribute_path::text(member));
                 let is_same = self.option.ends_with(member);
                 let name = if is_same { member } else { &self.option };
-                (option_text(name), Some(replaced), numbers.as_ref())
+                (attribute_path::text(name), Some(replaced), numbers.as_ref())
             }
         };
         let list = |elements: &[String]| format!("[ {} ]", elements.join(" "));
@@ -258,7 +258,7 @@ impl Change {
                 (value, key.is_none().then(|| NO_KEY.to_owned()))
             }
             Value::Of(old) => {
-                let old = replaced.is_none().then(|| option_text(old));
+                let old = replaced.is_none().then(|| attribute_path::text(old));
                 let old = old.map(|old| format!("replaces {old}; "));
                 let more = format!("{}keep its value", old.unwrap_or_default());
                 ("…".to_owned(), Some(more))
@@ -294,121 +294,4 @@ pub(super) fn user_option(user: &str, name: &str) -> OptionPath {
 /// The option with the keys of a user.
 pub(super) fn keys_option(user: &str) -> OptionPath {
     user_option(user, "openssh.authorizedKeys.keys")
-}
-
-/// The path of an option as source text of Nix.
-pub(super) fn option_text(option: &[String]) -> String {
-    let is_plain = |name: &String| {
-        let mut chars = name.chars();
-        let begins = chars
-            .next()
-            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-        begins && chars.all(|c| c.is_ascii_alphanumeric() || "-_'".contains(c))
-    };
-    let quoted = |name: &String| {
-        if is_plain(name) {
-            name.clone()
-        } else {
-            nix_string(name)
-        }
-    };
-    let names: Vec<String> = option.iter().map(quoted).collect();
-    names.join(".")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn definition(line: usize, member: &str, numbers: Option<&[&str]>) -> Replaced {
-        let numbers = numbers.map(|all| all.iter().map(|&text| text.to_owned()).collect());
-        let place = Place {
-            file: "pi/sd-card.nix".to_owned(),
-            line,
-        };
-        Replaced::Definition {
-            place,
-            member: path(member),
-            numbers,
-        }
-    }
-
-    #[test]
-    fn a_change_says_what_it_replaces() {
-        let here = Some("pi/sd-card.nix");
-        let set = Change::set(path("a.b"), "true").note("why");
-        let add = Change::add(path("a.ports"), ["22".to_owned()]);
-        let renamed = Change::new(path("a.new"), Value::Of(path("a.old")));
-        for (change, replaces, text) in [
-            (&set, None, "a.b = true; # why"),
-            (
-                &set,
-                Some(definition(3, "b", None)),
-                "b = true; # replaces b in line 3; why",
-            ),
-            (
-                &set,
-                Some(Replaced::Flag("--set a.b=…".to_owned())),
-                "a.b = true; # replaces --set a.b=…; why",
-            ),
-            (&add, None, "a.ports = [ 22 ];"),
-            (
-                &add,
-                Some(definition(1, "a.ports", None)),
-                "a.ports = [ … 22 ]; # extends a.ports in line 1",
-            ),
-            (
-                &add,
-                Some(definition(1, "ports", Some(&["80"]))),
-                "ports = [ 80 22 ]; # replaces ports in line 1",
-            ),
-            (
-                &renamed,
-                None,
-                "a.new = …; # replaces a.old; keep its value",
-            ),
-            (
-                &renamed,
-                Some(definition(4, "old", None)),
-                "a.new = …; # replaces old in line 4; keep its value",
-            ),
-        ] {
-            let change = Change {
-                replaces,
-                ..change.clone()
-            };
-            assert_eq!(change.text(None, here), text);
-        }
-        let elsewhere = Change {
-            replaces: Some(definition(3, "b", None)),
-            ..set
-        };
-        let text = elsewhere.text(None, Some("other.nix"));
-        assert!(text.contains("b in pi/sd-card.nix:3"), "{text}");
-    }
-
-    /// The line stays whole: a key that is broken in two is not a key.
-    #[test]
-    fn the_users_own_key_is_in_the_line() {
-        let key = format!("ssh-ed25519 {} me@here", "A".repeat(68));
-        let change = Change::own_key("a.b");
-        let start = "users.users.\"a.b\".openssh.authorizedKeys.keys";
-        assert_eq!(
-            change.text(Some(&key), None),
-            format!("{start} = [ \"{key}\" ];")
-        );
-        let text = change.text(None, None);
-        assert!(text.starts_with(&format!("{start} = [ \"ssh-ed25519 …\" ]; # the line")));
-    }
-
-    #[test]
-    fn a_statement_has_the_option_and_its_value() {
-        let network = member("networking.wireless.networks", "My ${x} \"Wi-Fi\"", "psk");
-        let finding = Finding::of_option("x", Severity::Error, network, " is short", "");
-        let text = r#"networking.wireless.networks."My \${x} \"Wi-Fi\"".psk is short"#;
-        assert_eq!(finding.statement(), text);
-        let mut finding = Finding::of_value("x", Severity::Error, path("a.b"), "false", "");
-        finding.flag = Some("--set a.b=…".to_owned());
-        assert_eq!(finding.statement(), "a.b = false (--set a.b=…)");
-    }
 }

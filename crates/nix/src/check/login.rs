@@ -1,7 +1,7 @@
 //! The rules about logging in and administering the machine. Pure.
 
 use super::accounts::{has_wrong_hash, has_wrong_key};
-use super::facts::{ConfigFacts, PasswordState, UserFacts};
+use super::facts::{ConfigFacts, UserFacts};
 use super::finding::Severity::{Error, Warning};
 use super::finding::{Change, Finding, member, path, user_option};
 use super::ways_in::{
@@ -20,20 +20,16 @@ pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {
         ssh_off(facts),
         ssh_turns_away(facts),
         ssh_unread(facts),
-        ssh_local(facts),
         ssh_port(facts),
         firewall(facts),
         autologin(facts),
         no_admin(facts),
         sudo_password(facts),
     ];
-    let of_users = facts.users.iter().flat_map(|user| {
-        [
-            missing_shell(facts, user),
-            empty_password(facts, user),
-            unknown_group(facts, user),
-        ]
-    });
+    let of_users = facts
+        .users
+        .iter()
+        .flat_map(|user| [missing_shell(facts, user), unknown_group(facts, user)]);
     single.into_iter().chain(of_users).flatten().collect()
 }
 
@@ -147,19 +143,6 @@ fn ssh_unread(facts: &ConfigFacts) -> Option<Finding> {
     (facts.ssh.runs() && !unread.is_empty()).then_some(finding)
 }
 
-fn ssh_local(facts: &ConfigFacts) -> Option<Finding> {
-    let option = path("services.openssh.listenAddresses");
-    let finding = Finding::of_option(
-        "ssh-local",
-        Warning,
-        option.clone(),
-        format!(" has only {}", facts.ssh.addresses.join(", ")),
-        "no other machine can connect to the SSH server, except through a tunnel",
-    );
-    let is_local = facts.ssh.runs() && facts.ssh.serves_itself_only();
-    is_local.then(|| finding.fix([Change::set(option, "lib.mkForce [ ]")]))
-}
-
 fn ssh_port(facts: &ConfigFacts) -> Option<Finding> {
     let port = facts.ssh.other_port.filter(|_| facts.ssh.runs())?;
     let finding = Finding::of_value(
@@ -175,57 +158,39 @@ fn ssh_port(facts: &ConfigFacts) -> Option<Finding> {
 }
 
 fn firewall(facts: &ConfigFacts) -> Option<Finding> {
-    /// The priority of what `lib.mkForce` sets.
-    const FORCED: u32 = 50;
-    /// The priority of a plain definition.
-    const PLAIN: u32 = 100;
     let is_reached = facts.ssh.runs() && !facts.ssh.serves_itself_only();
     if !is_reached || !facts.firewall_is_shut() {
         return None;
     }
-    let wall = &facts.firewall;
     let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
-    let port = ports.first().map_or("22", String::as_str);
-    let allowed = path("networking.firewall.allowedTCPPorts");
-    let open = path("services.openssh.openFirewall");
-    let change = if wall.ports_priority < PLAIN {
-        // That list replaces every other one, also the one with the ports of the SSH server.
-        let all = wall.ports.iter().map(u16::to_string);
-        let all: Vec<String> = all.chain([port.to_owned()]).collect();
-        let force = match wall.ports_priority {
-            FORCED => "mkForce".to_owned(),
-            priority => format!("mkOverride {priority}"),
-        };
-        Change::set(
-            allowed.clone(),
-            format!("lib.{force} [ {} ]", all.join(" ")),
+    let shown = listed(&ports);
+    let (finding, change) = if facts.firewall.opened_by_ssh {
+        // A list with a higher priority leaves out that of the SSH server.
+        let allowed = path("networking.firewall.allowedTCPPorts");
+        let detail = format!(" does not have {shown}");
+        let finding = Finding::of_option("firewall", Error, allowed.clone(), detail, "");
+        (finding, Change::add(allowed, ports.first().cloned()))
+    } else {
+        let open = path("services.openssh.openFirewall");
+        let detail = format!(", and the firewall has no open port {shown}");
+        let finding = Finding::of_value("firewall", Error, open.clone(), "false", "");
+        (finding.detail(detail), Change::set(open, "true"))
+    };
+    let (severity, why, fix) = if facts.firewall.has_own_rules {
+        let why = "the firewall blocks the SSH server, unless your own rules for iptables or nftables open the port. check \
+                   does not read those rules";
+        (Warning, why, Vec::new())
+    } else {
+        (
+            Error,
+            "the firewall blocks every connection to the SSH server",
+            vec![change],
         )
-    } else if wall.opened_by_ssh {
-        Change::add(allowed.clone(), [port.to_owned()])
-    } else {
-        Change::set(open.clone(), "true")
     };
-    let ports = listed(&ports);
-    let finding = if wall.opened_by_ssh {
-        let detail = format!(" does not have {ports}");
-        Finding::of_option("firewall", Error, allowed, detail, "")
-    } else {
-        let detail = format!(", and the firewall has no open port {ports}");
-        Finding::of_value("firewall", Error, open, "false", "").detail(detail)
-    };
-    Some(if wall.has_own_rules {
-        Finding {
-            severity: Warning,
-            why: "the firewall blocks the SSH server, unless your own rules for iptables or nftables open the port. check \
-                  does not read those rules"
-                .to_owned(),
-            ..finding
-        }
-    } else {
-        Finding {
-            why: "the firewall blocks every connection to the SSH server".to_owned(),
-            ..finding.fix([change])
-        }
+    Some(Finding {
+        severity,
+        why: why.to_owned(),
+        ..finding.fix(fix)
     })
 }
 
@@ -249,21 +214,6 @@ fn autologin(facts: &ConfigFacts) -> Option<Finding> {
         finding.detail(detail).fix([Change::own_key("root")])
     } else {
         finding.fix([Change::set(option, "lib.mkForce null")])
-    })
-}
-
-fn empty_password(facts: &ConfigFacts, user: &UserFacts) -> Option<Finding> {
-    // Those of an installer are meant to have one.
-    let is_logged_in = facts.autologin.as_ref() == Some(&user.name) || facts.installer;
-    let is_empty = user.password == PasswordState::Empty && !is_logged_in;
-    is_empty.then(|| {
-        Finding::of_option(
-            "empty-password",
-            Warning,
-            member("users.users", &user.name, ""),
-            " has an empty password",
-            "anyone at the console can log in without a password. If that is not what you want, remove the definition",
-        )
     })
 }
 
@@ -359,280 +309,5 @@ fn change_for_group(facts: &ConfigFacts, user: &str, group: &str) -> Option<Chan
             Some(Change::set(member("users.groups", group, ""), "{ }").note(note))
         }
         None => Some(Change::set(member("users.groups", group, ""), "{ }")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::finding::option_text;
-    use super::super::tests::{KEY, assert_found, found, of_id, user, wheel, with};
-    use super::*;
-
-    fn users(all: &[Value]) -> (&'static str, Value) {
-        ("/users", json!(all))
-    }
-
-    fn root() -> Value {
-        user("root", &[KEY], "none")
-    }
-
-    #[test]
-    fn somebody_gets_in() {
-        let nobody = users(&[user("root", &[], "none")]);
-        let other_keys = ("/ssh/other_keys", json!(true));
-        assert_found(&[
-            ("nobody-gets-in", "", std::slice::from_ref(&nobody)),
-            ("", "", &[nobody.clone(), other_keys]),
-            (
-                "ssh-off",
-                "services.openssh.enable",
-                &[("/ssh/enable", json!(false))],
-            ),
-            (
-                "ssh-off",
-                "systemd.services.sshd.enable",
-                &[("/ssh/unit_off", json!("systemd.services.sshd.enable"))],
-            ),
-            (
-                "ssh-unread",
-                "services.openssh",
-                &[("/ssh/unread", json!(["match"]))],
-            ),
-            (
-                "ssh-local",
-                "services.openssh.listenAddresses",
-                &[("/ssh/addresses", json!(["127.0.0.1", "[::1]"]))],
-            ),
-            (
-                "",
-                "",
-                &[("/ssh/addresses", json!(["127.0.0.1", "0.0.0.0"]))],
-            ),
-            (
-                "ssh-port",
-                "services.openssh.settings.Port",
-                &[("/ssh/other_port", json!(2222))],
-            ),
-        ]);
-        let mut expired = user("root", &[], "none");
-        expired["has_expired_key"] = json!(true);
-        let finding = of_id("nobody-gets-in", &[users(&[expired])]);
-        assert!(finding.detail.contains("expiry-time"), "{}", finding.detail);
-    }
-
-    #[test]
-    fn the_server_that_lets_nobody_in_names_its_setting() {
-        let setting = |name: &str| format!("services.openssh.settings.{name}");
-        for (who, change, option) in [
-            (root(), ("/ssh/root", json!("no")), "PermitRootLogin"),
-            (root(), ("/ssh/keys", json!("no")), "PubkeyAuthentication"),
-            (root(), ("/ssh/allowed", json!(["bob"])), "AllowUsers"),
-            (root(), ("/ssh/denied", json!(["root"])), "DenyUsers"),
-            (
-                wheel("ann", &[], "set"),
-                ("/ssh/passwords", json!(false)),
-                "PasswordAuthentication",
-            ),
-        ] {
-            let changes = [users(&[who]), change];
-            let finding = of_id("ssh-turns-away", &changes);
-            assert_eq!(option_text(&finding.option.unwrap()), setting(option));
-            // Of keys elsewhere nothing is known.
-            let elsewhere = [&changes[..], &[("/ssh/other_keys", json!(true))]].concat();
-            assert!(!found(&elsewhere).contains(&"ssh-turns-away"));
-        }
-        let two = users(&[root(), wheel("ann", &[], "set")]);
-        let finding = of_id("ssh-turns-away", &[two, ("/ssh/root", json!("no"))]);
-        assert_eq!(finding.option, None);
-        assert_eq!(finding.lines(None).len(), 1, "{finding:?}");
-    }
-
-    #[test]
-    fn the_firewall_opens_the_ports_of_the_server() {
-        let shut = ("/firewall/admitted", json!([]));
-        let lines = |more: &[(&str, Value)]| {
-            let changes = [&[shut.clone()][..], more].concat();
-            let finding = of_id("firewall", &changes);
-            (
-                option_text(finding.option.as_deref().unwrap()),
-                finding.severity,
-                finding.lines(None),
-            )
-        };
-        let allowed = "networking.firewall.allowedTCPPorts";
-        for (more, option, severity, line) in [
-            (
-                vec![],
-                allowed,
-                Error,
-                Some("networking.firewall.allowedTCPPorts = [ 22 ];"),
-            ),
-            (
-                vec![("/firewall/opened_by_ssh", json!(false))],
-                "services.openssh.openFirewall",
-                Error,
-                Some("services.openssh.openFirewall = true;"),
-            ),
-            (
-                vec![
-                    ("/firewall/ports", json!([80])),
-                    ("/firewall/ports_priority", json!(50)),
-                ],
-                allowed,
-                Error,
-                Some("networking.firewall.allowedTCPPorts = lib.mkForce [ 80 22 ];"),
-            ),
-            (
-                vec![("/firewall/has_own_rules", json!(true))],
-                allowed,
-                Warning,
-                None,
-            ),
-        ] {
-            let expected: Vec<String> = line.into_iter().map(str::to_owned).collect();
-            assert_eq!(lines(&more), (option.to_owned(), severity, expected));
-        }
-        for fine in [
-            ("/firewall/enable", json!(false)),
-            ("/firewall/trusts", json!(true)),
-        ] {
-            assert_eq!(found(&[shut.clone(), fine]), [""; 0]);
-        }
-    }
-
-    #[test]
-    fn a_shell_is_a_program_that_nixos_has() {
-        let with_shell = |mut user: Value, shell: &str| {
-            user["shell"] = json!(shell);
-            user
-        };
-        let zsh = with_shell(root(), "/usr/bin/zsh");
-        let option = "users.users.root.shell";
-        let refusing = with_shell(root(), "nologin");
-        assert_found(&[
-            ("no-shell", option, &[users(std::slice::from_ref(&zsh))]),
-            (
-                "no-shell",
-                option,
-                &[users(std::slice::from_ref(&refusing))],
-            ),
-            (
-                "",
-                "",
-                &[users(&[refusing.clone(), wheel("ann", &[KEY], "set")])],
-            ),
-            ("", "", &[users(&[with_shell(root(), "/bin/sh")])]),
-        ]);
-        let bob = with_shell(user("bob", &[], "none"), "/bin/zsh");
-        let finding = of_id("no-shell", &[users(&[root(), bob])]);
-        assert_eq!(finding.severity, Warning);
-        let finding = of_id("no-shell", &[users(&[zsh])]);
-        let lines = [
-            "users.users.root.shell = pkgs.zsh;",
-            "programs.zsh.enable = true;",
-        ];
-        assert_eq!(
-            (finding.severity, finding.lines(None)),
-            (Error, lines.map(str::to_owned).to_vec())
-        );
-        let block = [users(&[refusing]), ("/ssh/unread", json!(["match"]))];
-        assert_eq!(found(&block), ["ssh-unread"]);
-    }
-
-    #[test]
-    fn nobody_is_logged_in_without_a_password() {
-        let at_console = || ("/autologin", json!("root"));
-        let option = "services.getty.autologinUser";
-        assert_found(&[
-            ("autologin", option, &[at_console()]),
-            (
-                "autologin",
-                option,
-                &[at_console(), ("/installer", json!(true))],
-            ),
-            (
-                "autologin",
-                option,
-                &[at_console(), users(&[user("root", &[], "none")])],
-            ),
-            (
-                "empty-password",
-                "users.users.ann",
-                &[users(&[root(), wheel("ann", &[], "empty")])],
-            ),
-        ]);
-        let last = |more: &[(&str, Value)]| {
-            let fix = of_id("autologin", &[&[at_console()][..], more].concat()).fix;
-            fix[0].option.last().unwrap().clone()
-        };
-        assert_eq!(last(&[]), "autologinUser");
-        assert_eq!(last(&[("/installer", json!(true))]), "imports");
-        assert_eq!(last(&[users(&[user("root", &[], "none")])]), "keys");
-    }
-
-    #[test]
-    fn whoever_logs_in_can_administer_the_machine() {
-        let lines = |who: Value, more: &[(&str, Value)]| {
-            let changes = [&[users(&[who])][..], more].concat();
-            of_id("no-admin", &changes).lines(None)
-        };
-        let group = "users.users.ann.extraGroups = [ \"wheel\" ];";
-        let free = "security.sudo.wheelNeedsPassword = false; # or a password for ann";
-        assert_eq!(lines(user("ann", &[KEY], "set"), &[]), [group]);
-        assert_eq!(lines(user("ann", &[KEY], "none"), &[]), [group, free]);
-        assert_eq!(lines(wheel("ann", &[KEY], "none"), &[]), [free]);
-        let off = [("/sudo/enable", json!(false))];
-        let on = "security.sudo.enable = true;";
-        assert_eq!(lines(wheel("ann", &[KEY], "set"), &off), [on]);
-        let in_rust = [("/sudo/option", json!("security.sudo-rs"))];
-        let free = free.replace("sudo", "sudo-rs");
-        assert_eq!(lines(wheel("ann", &[KEY], "none"), &in_rust), [free]);
-        let at_console = [("/autologin", json!("ann"))];
-        assert_eq!(lines(user("ann", &[], "set"), &at_console), [group]);
-        let both = users(&[root(), wheel("ann", &[KEY], "none")]);
-        assert_found(&[("sudo-password", "users.users.ann", &[both])]);
-        let nobody = users(&[wheel("ann", &[], "none")]);
-        assert_eq!(found(&[nobody]), ["nobody-gets-in"]);
-    }
-
-    #[test]
-    fn a_group_that_does_not_exist_has_the_line_that_makes_it() {
-        let lines = |group: &str, more: &[(&str, Value)]| {
-            let mut ann = wheel("ann", &[], "set");
-            ann["unknown_groups"] = json!([group]);
-            let changes = [&[users(&[root(), ann])][..], more].concat();
-            let finding = of_id("unknown-group", &changes);
-            let option = option_text(finding.option.as_deref().unwrap());
-            assert_eq!(option, "users.users.ann.extraGroups");
-            finding.lines(None).concat()
-        };
-        for (group, line) in [
-            (
-                "sudo",
-                "users.users.ann.extraGroups = [ \"wheel\" ]; # in place of \"sudo\"",
-            ),
-            (
-                "vide",
-                "users.users.ann.extraGroups = [ \"video\" ]; # in place of \"vide\"",
-            ),
-            (
-                "docker",
-                "virtualisation.docker.enable = true; # makes the group docker, or leave the group out",
-            ),
-            ("web site", "users.groups.\"web site\" = { };"),
-        ] {
-            assert_eq!(lines(group, &[]), line);
-        }
-        let wireless = [("/network/wireless", json!(true))];
-        assert_eq!(lines("networkmanager", &wireless), "");
-    }
-
-    #[test]
-    fn findings_name_their_users() {
-        assert_eq!(with(&[]).inside(), ["root"]);
-        let with_space = users(&[root(), wheel("ann b", &[], "empty")]);
-        assert_found(&[("empty-password", "users.users.\"ann b\"", &[with_space])]);
     }
 }

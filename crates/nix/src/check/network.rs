@@ -1,6 +1,6 @@
 //! The rules about the network and its wireless part. Pure.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::facts::{ConfigFacts, PassphraseFacts};
 use super::finding::Severity::{Error, Warning};
@@ -20,13 +20,8 @@ pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {
         wireless_off(facts),
     ];
     let single = single.into_iter().flatten();
-    let wired = wrong_addresses(facts).chain(replaced_names(facts));
     let keys = wrong_keys(facts).into_iter();
-    single
-        .chain(wired)
-        .chain(keys)
-        .chain(open_passphrases(facts))
-        .collect()
+    single.chain(keys).chain(open_passphrases(facts)).collect()
 }
 
 fn no_network(facts: &ConfigFacts) -> Option<Finding> {
@@ -114,37 +109,6 @@ fn no_name_server(facts: &ConfigFacts) -> Option<Finding> {
     let change = change.note("usually the address of your router");
     let is_missing = has_only_fixed_addresses(facts) && !facts.network.name_server;
     is_missing.then(|| finding.fix([change]))
-}
-
-fn wrong_addresses(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
-    let addresses = facts.network.addresses.iter();
-    let wrong = addresses.filter(|one| one.address.parse::<Ipv4Addr>().is_err());
-    wrong.map(|one| {
-        Finding::of_option(
-            "wrong-address",
-            Error,
-            member("networking.interfaces", &one.interface, "ipv4.addresses"),
-            format!(" has {}, which is not an IPv4 address", nix_string(&one.address)),
-            "the interface gets no address. The length of the network belongs in prefixLength, an IPv6 address in \
-             ipv6.addresses",
-        )
-    })
-}
-
-fn replaced_names(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
-    facts.network.replaced_names.iter().map(|name| {
-        let change = Change::set(path("networking.usePredictableInterfaceNames"), "false");
-        let finding = Finding::of_option(
-            "interface-name",
-            Warning,
-            member("networking.interfaces", name, ""),
-            "",
-            "the wired interface of most boards has another name, so these settings have no effect. It is end0 on a \
-             Raspberry Pi 4 or 5, enu1u1 or enu1u1u1 on a Raspberry Pi 3 and enp0s1 in QEMU. `ip link` on the board shows \
-             the name",
-        );
-        finding.fix([change.note("or use the interface's real name")])
-    })
 }
 
 fn wrong_host_name(facts: &ConfigFacts) -> Option<Finding> {
@@ -304,211 +268,4 @@ fn changes_for_file(facts: &ConfigFacts, network: &str, replaced: &str) -> Vec<C
     ));
     let file = changes_that_name_the_file(facts, &name);
     file.into_iter().chain([key]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::tests::{assert_found, found, of_id};
-
-    #[test]
-    fn the_machine_has_an_address() {
-        let off = ("/network/dhcp_off", json!(["useDHCP", "dhcpcd.enable"]));
-        let option = "networking.useDHCP";
-        assert_found(&[("no-network", option, std::slice::from_ref(&off))]);
-        assert_eq!(of_id("no-network", std::slice::from_ref(&off)).fix.len(), 2);
-        for other in [
-            "/network/interfaces",
-            "/network/networkd",
-            "/network/manager",
-            "/network/iwd",
-            "/container",
-        ] {
-            assert_eq!(
-                found(&[off.clone(), (other, json!(true))]),
-                [""; 0],
-                "{other}"
-            );
-        }
-        let address = |text: &str| {
-            let all = json!([{ "interface": "end0", "address": text }]);
-            ("/network/addresses", all)
-        };
-        let option = "networking.interfaces.end0.ipv4.addresses";
-        for wrong in ["192.168.1.300", "192.168.1.5/24", "fd00::5", "pi"] {
-            assert_found(&[("wrong-address", option, &[address(wrong)])]);
-        }
-        assert_eq!(found(&[address("192.168.1.5")]), [""; 0]);
-        let names = ("/network/replaced_names", json!(["eth0"]));
-        assert_found(&[("interface-name", "networking.interfaces.eth0", &[names])]);
-    }
-
-    #[test]
-    fn a_fixed_address_needs_a_gateway_and_a_name_server() {
-        let fixed = ("/network/fixed", json!(["eth0"]));
-        let on = |name: &'static str| (name, json!(true));
-        let (gateway, server) = (on("/network/gateway"), on("/network/name_server"));
-        assert_found(&[
-            (
-                "no-gateway",
-                "networking.defaultGateway",
-                &[fixed.clone(), server],
-            ),
-            (
-                "no-name-server",
-                "networking.nameservers",
-                &[fixed.clone(), gateway],
-            ),
-        ]);
-        for other in [
-            "interface_dhcp",
-            "networkd",
-            "manager",
-            "iwd",
-            "routes",
-            "wireless",
-        ] {
-            let other = format!("/network/{other}");
-            assert_eq!(
-                found(&[fixed.clone(), (&other, json!(true))]),
-                [""; 0],
-                "{other}"
-            );
-        }
-        for others in [json!(["wg0"]), json!(["eth0", "eth1"])] {
-            let others = ("/network/fixed", others);
-            assert_eq!(
-                found(std::slice::from_ref(&others)),
-                [""; 0],
-                "DHCP elsewhere"
-            );
-            let off = [
-                others,
-                ("/network/dhcp_off", json!(["useDHCP"])),
-                on("/network/interfaces"),
-            ];
-            assert_eq!(found(&off), ["no-gateway", "no-name-server"]);
-        }
-    }
-
-    #[test]
-    fn a_gateway_and_a_host_name_have_their_form() {
-        for (wrong, line) in [("router", "192.168.1.1"), ("10.0.0.1/8", "10.0.0.1")] {
-            let finding = of_id(
-                "wrong-gateway",
-                &[("/network/gateway_address", json!(wrong))],
-            );
-            let line =
-                format!("networking.defaultGateway = \"{line}\"; # the address of your router");
-            assert_eq!(finding.lines(None), [line]);
-        }
-        for right in ["192.168.1.1", "fe80::1%end0"] {
-            assert_eq!(
-                found(&[("/network/gateway_address", json!(right))]),
-                [""; 0]
-            );
-        }
-        for (wrong, right) in [("my_pi", "my-pi"), ("a_-", "nixos")] {
-            let finding = of_id("host-name", &[("/host_name", json!(wrong))]);
-            assert_eq!(
-                finding.lines(None),
-                [format!("networking.hostName = \"{right}\";")]
-            );
-        }
-        for right in ["", "pi-4"] {
-            assert_eq!(found(&[("/host_name", json!(right))]), [""; 0]);
-        }
-    }
-
-    fn on() -> [(&'static str, Value); 2] {
-        let on = |name| (name, json!(true));
-        [on("/network/wireless"), on("/network/networks")]
-    }
-
-    fn wireless(more: &[(&'static str, Value)]) -> Vec<(&'static str, Value)> {
-        [&on()[..], more].concat()
-    }
-
-    #[test]
-    fn wireless_networks_need_a_key_that_can_be_one() {
-        let phrase = |bytes: usize| {
-            let open = json!([{ "network": "Home", "bytes": bytes }]);
-            ("/network/open_passphrases", open)
-        };
-        let raw = ("/network/wrong_raw_keys", json!(["Home"]));
-        let without_file = json!([{ "network": "Home", "name": "home" }]);
-        let without_file = ("/network/keys_without_file", without_file);
-        let option = |name: &str| format!("networking.wireless.networks.Home.{name}");
-        assert_found(&[
-            ("wireless-off", "networking.wireless.networks", &on()[1..]),
-            ("open-passphrase", &option("psk"), &wireless(&[phrase(8)])),
-            ("open-passphrase", &option("psk"), &wireless(&[phrase(63)])),
-            (
-                "wireless-key",
-                &option("pskRaw"),
-                &wireless(std::slice::from_ref(&raw)),
-            ),
-            (
-                "wireless-key",
-                &option("pskRaw"),
-                &wireless(std::slice::from_ref(&without_file)),
-            ),
-            (
-                "wireless-off",
-                "networking.wireless.networks",
-                &[on()[1].clone(), raw.clone()],
-            ),
-        ]);
-        assert_eq!(
-            found(&wireless(&[phrase(7)])),
-            ["wireless-key", "open-passphrase"]
-        );
-        let old = json!([{ "network": "Home", "name": "PSK_HOME" }]);
-        let old = of_id("wireless-key", &wireless(&[("/network/old_names", old)])).lines(None);
-        assert!(
-            old[0].contains("Home.pskRaw = \"ext:PSK_HOME\";"),
-            "{old:?}"
-        );
-        assert!(
-            old[1].contains("networking.wireless.secretsFile = "),
-            "{old:?}"
-        );
-        let group = ("/groups", json!(["wheel", "wpa_supplicant"]));
-        let lines = of_id("wireless-key", &wireless(&[without_file, group])).lines(None);
-        let rule = "systemd.tmpfiles.rules = [ \"z /etc/wifi-secrets 0640 root wpa_supplicant\" ];";
-        assert!(
-            lines[0].ends_with("with the line home=the passphrase"),
-            "{lines:?}"
-        );
-        assert_eq!(lines[1..], [rule]);
-    }
-
-    #[test]
-    fn a_passphrase_goes_to_the_file_with_secrets() {
-        let open = json!([{ "network": "Home", "bytes": 8 }, { "network": "My ${x}", "bytes": 8 }]);
-        let open = ("/network/open_passphrases", open);
-        let last = |more: &[(&'static str, Value)]| {
-            let changes = [&wireless(std::slice::from_ref(&open))[..], more].concat();
-            let found = super::findings(&super::super::tests::with(&changes));
-            let lines = found.iter().map(|finding| finding.lines(None));
-            lines
-                .map(|lines| (lines.len(), lines.last().unwrap().clone()))
-                .collect::<Vec<_>>()
-        };
-        let start = "networking.wireless.networks";
-        let (home, other) = (
-            format!("{start}.Home.pskRaw = \"ext:NAME\"; # replaces psk"),
-            format!("{start}.\"My \\${{x}}\".pskRaw = \"ext:NAME2\"; # replaces psk"),
-        );
-        assert_eq!(last(&[]), [(2, home.clone()), (2, other)]);
-        for (path, shown) in [
-            ("/run/wifi", "/run/wifi"),
-            ("", "networking.wireless.secretsFile"),
-        ] {
-            let line = format!("{home}, with the line NAME=the passphrase in {shown}");
-            let found = last(&[("/network/secrets_file", json!(path))]);
-            assert_eq!(found[0], (1, line));
-        }
-    }
 }

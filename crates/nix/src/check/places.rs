@@ -1,12 +1,12 @@
 //! Where the user's files define the options of findings.
 
 use super::facts::ConfigFacts;
-use super::finding::{Change, Finding, OptionPath, Place, Replaced, Value, option_text};
+use super::finding::{Change, Finding, OptionPath, Place, Replaced, Value};
 use crate::attribute_path;
 use crate::cli_module::CliModule;
 use crate::layout::CONFIG_DIR;
 use crate::nix_definitions::{WrittenDefinition, definitions};
-use crate::source_files::SourceFiles;
+use crate::user_files::UserFiles;
 
 /// Sets of objects, each of which has a name: the definition of `users.users.ann` may be that of all her options.
 const OBJECTS: [&[&str]; 7] = [
@@ -37,8 +37,8 @@ pub struct OwnDefinitions {
 
 impl OwnDefinitions {
     /// The definitions in those of `files` that are imported, of which messages begin with `shown_dir`, and those in `cli_module`.
-    pub fn read(files: Option<&dyn SourceFiles>, shown_dir: &str, cli_module: &CliModule) -> Self {
-        let imported = files.map(<dyn SourceFiles>::imported).unwrap_or_default();
+    pub fn read(files: Option<&UserFiles>, shown_dir: &str, cli_module: &CliModule) -> Self {
+        let imported = files.map(UserFiles::imported).unwrap_or_default();
         let in_files = imported.into_iter().flat_map(|(file, text)| {
             let file = format!("{shown_dir}{}", file.display());
             let found = definitions(&text).into_iter();
@@ -113,14 +113,17 @@ impl OwnDefinitions {
 
     /// The flag that overrides the option of the files.
     fn overriding(&self, option: &[String]) -> Option<String> {
-        self.cli_module.overriding(&option_text(option))
+        self.cli_module.overriding(&attribute_path::text(option))
     }
 
     /// The place of the only definition that can give `option` its `value`.
     fn place(&self, option: &[String], value: Option<&str>) -> Option<Place> {
         let mut found = self.closest(option);
         let (file, definition) = found.next().filter(|_| found.next().is_none())?;
-        let is_overridden = self.cli_module.flag_of(&option_text(option)).is_some();
+        let is_overridden = self
+            .cli_module
+            .flag_of(&attribute_path::text(option))
+            .is_some();
         // A part of the option says nothing of the whole, unless that is an object.
         let is_part = !option.starts_with(&definition.path) && object_of(option) != Some(option);
         let both = definition.literal.as_deref().zip(value);
@@ -230,32 +233,16 @@ mod tests {
 
     #[test]
     fn a_module_in_a_flake_is_the_users() {
-        let own = own(
-            &[("sd-card.nix", "{ services.avahi.nssmdns = true; }")],
-            &[],
-        );
+        let own = own(&[("sd-card.nix", "{ a.b = true; }")], &[]);
         for (option, file, expected) in [
-            (
-                "services.avahi.nssmdns",
-                "x-source/flake.nix",
-                "/build/config/pi/sd-card.nix",
-            ),
-            (
-                "services.avahi.nssmdns",
-                "x-source/y.nix",
-                "/nix/store/x-source/y.nix",
-            ),
-            (
-                "services.xserver.enable",
-                "x-source/flake.nix",
-                "/nix/store/x-source/flake.nix",
-            ),
+            ("a.b", "x-source/flake.nix", "/build/config/pi/sd-card.nix"),
+            ("a.b", "x-source/y.nix", "/nix/store/x-source/y.nix"),
+            ("a.c", "x-source/flake.nix", "/nix/store/x-source/flake.nix"),
         ] {
             let text =
                 |file: &str| format!("The option `{option}' defined in `{file}' has been renamed");
-            let shown = text(&format!("/nix/store/{file}"));
             let mut facts = with(&[]);
-            facts.warnings = vec![shown];
+            facts.warnings = vec![text(&format!("/nix/store/{file}"))];
             own.complete(&mut facts);
             assert_eq!(facts.warnings, [text(expected)]);
         }
@@ -263,30 +250,25 @@ mod tests {
 
     #[test]
     fn the_only_definition_is_the_place() {
-        for (text, expected) in [
-            ("{\n  networking.hostName = \"my_pi\";\n}", Some(2)),
+        for (expected, text) in [
+            (Some(2), "{\n  networking.hostName = \"my_pi\";\n}"),
             (
+                Some(2),
                 "{ networking = {\n  hostName = lib.mkDefault \"my_pi\"; }; }",
-                Some(2),
             ),
             (
+                Some(2),
                 "{ config = { networking =\n { hostName = name; }; }; }",
-                Some(2),
             ),
-            ("{ }", None),
-            ("{ networking = { }; }", None),
-            ("{ networking.hostName = \"other\"; }", None),
+            (None, "{ networking = { }; }"),
+            (None, "{ networking.hostName = \"other\"; }"),
             (
-                "{ specialisation.x.configuration.networking.hostName = \"my_pi\"; }",
                 None,
+                "{ specialisation.x.networking.hostName = \"my_pi\"; }",
             ),
             (
+                None,
                 "{ networking = lib.mkIf false { hostName = \"my_pi\"; }; }",
-                None,
-            ),
-            (
-                "{ networking.hostName = mkIf a \"my_pi\"; b.c = { }; networking = mkIf b { hostName = \"my_pi\"; }; }",
-                None,
             ),
         ] {
             let found = line("networking.hostName", Some("\"my_pi\""), text);
@@ -336,7 +318,7 @@ mod tests {
                 numbers,
             }) => Some((
                 place.line,
-                option_text(&member),
+                attribute_path::text(&member),
                 numbers.map(|all| all.len()),
             )),
             Some(Replaced::Flag(flag)) => Some((0, flag, None)),

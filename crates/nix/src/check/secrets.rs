@@ -2,7 +2,7 @@
 
 use super::facts::{ConfigFacts, LateKeyFacts, StoredSecretFacts};
 use super::finding::Severity::{Error, Warning};
-use super::finding::{Change, Finding, OptionPath, member, path};
+use super::finding::{Change, Finding, OptionPath, path};
 use sdbuild_core::nix_string::nix_string;
 use sdbuild_core::text::{alternatives, listed};
 
@@ -15,11 +15,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> Vec<Finding> {
     let host_keys = host_keys(facts).into_iter();
     let stored = facts.stored_secrets.iter().map(stored_secret);
     let late = facts.late_keys.iter().filter(|_| facts.card);
-    host_keys
-        .chain(stored)
-        .chain(late.map(late_key))
-        .chain(private_key_files(facts))
-        .collect()
+    host_keys.chain(stored).chain(late.map(late_key)).collect()
 }
 
 fn host_keys(facts: &ConfigFacts) -> Option<Finding> {
@@ -128,127 +124,5 @@ fn path_on_card(secret: &StoredSecretFacts) -> String {
         "agentToken" | "agentTokenFile" | "token" | "tokenFile" => format!("/etc/{name}-token"),
         "presharedKey" | "presharedKeyFile" => format!("/etc/wireguard/{name}.psk"),
         _ => format!("/etc/wireguard/{name}.key"),
-    }
-}
-
-fn private_key_files(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
-    // NixOS writes a user's keys there, for which there is another rule.
-    let is_of_user = |name: &str| name.starts_with("ssh/authorized_keys.d/");
-    let files = facts.private_keys.iter();
-    let files = files.filter(move |name| !is_of_user(name));
-    files.map(|name| {
-        Finding::of_option(
-            "private-key-file",
-            Warning,
-            member("environment.etc", name, ""),
-            " has a private key",
-            "every user of the machine can read it, and so can anyone with access to the card or the Nix store of a machine \
-             that builds the image. Copy it to the machine after the first start, or use agenix or sops-nix",
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::tests::{assert_found, found, of_id};
-    use super::*;
-
-    #[test]
-    fn a_secret_in_the_store_is_told_with_its_file() {
-        let wg0 = || json!(["networking", "wireguard", "interfaces", "wg0"]);
-        let odd = json!(["networking", "wg-quick", "interfaces", "a.b"]);
-        for (object, name, is_file, option, line) in [
-            (
-                wg0(),
-                "privateKey",
-                false,
-                "networking.wireguard.interfaces.wg0.privateKey",
-                Some(
-                    "networking.wireguard.interfaces.wg0.privateKeyFile = \"/etc/wireguard/wg0.key\";",
-                ),
-            ),
-            (
-                odd,
-                "privateKeyFile",
-                true,
-                "networking.wg-quick.interfaces.\"a.b\".privateKeyFile",
-                Some(
-                    "networking.wg-quick.interfaces.\"a.b\".privateKeyFile = \"/etc/wireguard/NAME.key\";",
-                ),
-            ),
-            (
-                json!(["services", "tailscale"]),
-                "authKeyFile",
-                true,
-                "services.tailscale.authKeyFile",
-                Some("services.tailscale.authKeyFile = \"/etc/tailscale.key\";"),
-            ),
-            (
-                json!(["services", "k3s"]),
-                "token",
-                false,
-                "services.k3s.token",
-                Some("services.k3s.tokenFile = \"/etc/k3s-token\";"),
-            ),
-            (
-                wg0(),
-                "presharedKey",
-                false,
-                "networking.wireguard.interfaces.wg0.peers",
-                None,
-            ),
-        ] {
-            let secret = json!([{ "object": object, "name": name, "is_file": is_file }]);
-            let changes = [("/stored_secrets", secret)];
-            assert_found(&[("stored-secret", option, &changes)]);
-            let lines = of_id("stored-secret", &changes).lines(None);
-            assert_eq!(lines.len(), line.iter().count());
-            assert!(
-                lines.iter().all(|text| text.starts_with(line.unwrap())),
-                "{lines:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_host_key_in_the_store_keeps_ssh_from_starting() {
-        let keys = ("/ssh/stored_host_keys", json!(["ssh_host_key", "b"]));
-        let alone = ("/ssh/has_other_host_keys", json!(false));
-        let severity = |changes: &[(&str, Value)]| of_id("stored-host-key", changes).severity;
-        assert_eq!(severity(std::slice::from_ref(&keys)), Warning);
-        assert_eq!(severity(&[keys.clone(), alone]), Error);
-        let off = [keys, ("/ssh/enable", json!(false))];
-        assert_eq!(found(&off), ["ssh-off"]);
-    }
-
-    #[test]
-    fn secrets_for_a_key_that_the_card_lacks_are_found() {
-        let keys = |path: &str| {
-            let late = json!([{ "option": ["age", "identityPaths"], "paths": [path], "secrets": ["wifi"] }]);
-            [("/late_keys", late)]
-        };
-        let host_key = keys("/etc/ssh/ssh_host_ed25519_key");
-        assert_found(&[("late-key", "age.identityPaths", &host_key)]);
-        let why = of_id("late-key", &host_key).why;
-        for part in [
-            "no wifi",
-            "SSH makes another key",
-            "KEY /mnt/etc/ssh/ssh_host_ed25519_key`",
-        ] {
-            assert!(why.contains(part), "{why}");
-        }
-        let why = of_id("late-key", &keys("/var/lib/age.key")).why;
-        assert!(!why.contains("SSH makes"), "{why}");
-        let [late] = host_key;
-        assert_eq!(found(&[late, ("/card", json!(false))]), [""; 0]);
-    }
-
-    #[test]
-    fn a_private_key_in_etc_is_told() {
-        let files = json!(["device.key", "ssh/authorized_keys.d/root"]);
-        let option = "environment.etc.\"device.key\"";
-        assert_found(&[("private-key-file", option, &[("/private_keys", files)])]);
     }
 }

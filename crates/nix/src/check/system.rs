@@ -51,13 +51,7 @@ fn wrong_time_zone(facts: &ConfigFacts) -> Option<Finding> {
     let option = path("time.timeZone");
     let set = |zone: &str| Change::set(option.clone(), nix_string(zone));
     let similar = time_zone::suggestion(zone);
-    let change = match (similar, time_zone::of_offset(zone)) {
-        (Some(similar), _) => set(similar),
-        (None, Some(other)) => set(other).note(format!(
-            "{zone}: names in Etc have the opposite sign and no summer time"
-        )),
-        (None, None) => set("Europe/Berlin").note("an example"),
-    };
+    let change = similar.map_or_else(|| set("Europe/Berlin").note("an example"), set);
     let finding = Finding::of_value(
         "time-zone",
         Warning,
@@ -72,7 +66,7 @@ fn wrong_time_zone(facts: &ConfigFacts) -> Option<Finding> {
 fn wrong_locale(facts: &ConfigFacts) -> Option<Finding> {
     let name = facts.locale.as_deref();
     let name = name.filter(|name| locale::is_valid(name) == Some(false))?;
-    let (severity, why) = match (facts.locale_is_built, locale::is_never_valid(name)) {
+    let (severity, why) = match (facts.locale_is_built, locale::with_utf8(name).is_some()) {
         (true, true) => (
             Error,
             "glibc has no such locale in UTF-8, so the build fails",
@@ -245,187 +239,5 @@ pub(super) fn keep_one_definition(all: &mut [Finding]) {
             !matches!(change.value, Value::Of(_)) || !set.contains(&change.option)
         };
         finding.fix.retain(is_other);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value as Json, json};
-
-    use sdbuild_image::board::BoardName;
-
-    use super::super::finding::option_text;
-    use super::super::tests::{assert_found, found, of_id, only, with};
-    use super::*;
-
-    #[test]
-    fn a_release_a_zone_and_a_locale_have_their_names() {
-        let locale = |name: &str| ("/locale", json!(name));
-        let not_built = || ("/locale_is_built", json!(false));
-        assert_found(&[
-            (
-                "state-version",
-                "system.stateVersion",
-                &[("/state_version", Json::Null)],
-            ),
-            (
-                "time-zone",
-                "time.timeZone",
-                &[("/time_zone", json!("Europe/Berln"))],
-            ),
-            ("locale", "i18n.defaultLocale", &[locale("xx_YY.UTF-8")]),
-            ("", "", &[locale("C.UTF-8")]),
-            ("", "", &[locale("de_DE.ISO-8859-1")]),
-            ("", "", &[("/time_zone", json!("Etc/UTC"))]),
-        ]);
-        for (changes, severity) in [
-            (vec![locale("de_DE")], Error),
-            (vec![locale("xx_YY.UTF-8")], Warning),
-            (vec![locale("de_DE"), not_built()], Warning),
-        ] {
-            assert_eq!(of_id("locale", &changes).severity, severity, "{changes:?}");
-        }
-        for (fact, value, line) in [
-            ("/locale", "de_DE", "i18n.defaultLocale = \"de_DE.UTF-8\";"),
-            ("/locale", "xx_YY", "i18n.defaultLocale = \"en_US.UTF-8\";"),
-            (
-                "/time_zone",
-                "Europe/Viena",
-                "time.timeZone = \"Europe/Vienna\";",
-            ),
-            (
-                "/time_zone",
-                "GMT+2",
-                "time.timeZone = \"Etc/GMT-2\"; # GMT+2: names in Etc have the opposite sign and no summer time",
-            ),
-            (
-                "/time_zone",
-                "CEST",
-                "time.timeZone = \"Europe/Berlin\"; # an example",
-            ),
-        ] {
-            assert_eq!(only(&[(fact, json!(value))]).lines(None), [line]);
-        }
-    }
-
-    #[test]
-    fn upgrades_to_a_configuration_that_is_not_there_are_told() {
-        let on = || ("/upgrades_to_nothing", json!(true));
-        assert_found(&[("no-upgrade", "system.autoUpgrade.enable", &[on()])]);
-        assert_eq!(found(&[on(), ("/card", json!(false))]), [""; 0]);
-        // NixOS refuses a configuration with both.
-        let channel = ("/upgrade_has_channel", json!(true));
-        let line = of_id("no-upgrade", &[on(), channel]).lines(None).concat();
-        assert!(line.contains("# replaces channel; "), "{line}");
-    }
-
-    #[test]
-    fn a_small_board_that_evaluates_itself_needs_swap() {
-        let on = || ("/upgrades_in_memory", json!(true));
-        let ids = |board: &str, changes: &[(&str, Json)]| {
-            let BoardName(board) = board.parse().unwrap();
-            let found = super::super::findings(&with(changes), Some(board));
-            found
-                .into_iter()
-                .map(|finding| finding.id)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(ids("rpi02", &[on()]), ["upgrade-memory"]);
-        assert_eq!(ids("rpi4", &[on()]), [""; 0]);
-        let nothing = ("/upgrades_to_nothing", json!(true));
-        assert_eq!(ids("rpi02", &[on(), nothing]), ["no-upgrade"]);
-        assert_eq!(found(&[on()]), [""; 0]);
-    }
-
-    #[test]
-    fn a_vendor_kernel_has_the_line_of_nixos_own() {
-        let kernel = ("/vendor_kernel", json!("linux-rpi-6.18.39"));
-        let kernel = [kernel];
-        assert_found(&[("vendor-kernel", "boot.kernelPackages", &kernel)]);
-        let lines = of_id("vendor-kernel", &kernel).lines(None);
-        assert_eq!(lines, ["boot.kernelPackages = pkgs.linuxPackages;"]);
-    }
-
-    fn failed(text: &str) -> Finding {
-        of_id("assertion", &[("/assertions", json!([text]))])
-    }
-
-    #[test]
-    fn a_failed_assertion_has_the_line_that_it_proposes() {
-        let shell = "users.users.ann.shell is set to zsh, but\nprograms.zsh.enable is not true.\nYou can fix it with:\n\
-                     programs.zsh.enable = true;\n\nIf you know what you're doing";
-        assert_eq!(failed(shell).lines(None), ["programs.zsh.enable = true;"]);
-        for text in [
-            "You can fix it with: a restart;",
-            "see /build/config/a.nix.",
-        ] {
-            assert!(failed(text).fix.is_empty(), "{text}");
-        }
-        assert_eq!(failed("see /build/config/a.nix.").statement(), "see a.nix");
-        let grub = ("/loaders", json!(["grub"]));
-        let text = "You must set the option ‘boot.loader.grub.devices’";
-        let finding = of_id("assertion", &[grub, ("/assertions", json!([text]))]);
-        assert_eq!(
-            option_text(&finding.option.unwrap()),
-            "boot.loader.grub.enable"
-        );
-        assert_eq!(finding.fix.len(), 2);
-        assert_eq!(failed(text).option, None);
-    }
-
-    #[test]
-    fn an_option_that_was_removed_is_named() {
-        let text = |file: &str| {
-            format!(
-                "The option definition `boot.loader.raspberryPi' in `{file}' no longer has any effect; please remove it.\nUse b."
-            )
-        };
-        let finding = failed(&text("/build/config/a.nix"));
-        assert_eq!(
-            option_text(&finding.option.unwrap()),
-            "boot.loader.raspberryPi"
-        );
-        assert!(
-            finding
-                .why
-                .contains("from a.nix. The image starts by U-Boot"),
-            "{}",
-            finding.why
-        );
-        assert_eq!(failed(&text("/nix/store/x/a.nix")).option, None);
-    }
-
-    #[test]
-    fn an_option_with_a_new_name_has_one_line() {
-        let renamed = |file: &str| {
-            let text = format!(
-                "The option `services.openssh.passwordAuthentication'{file} has been renamed to \
-                 `services.openssh.settings.PasswordAuthentication'."
-            );
-            of_id("warning", &[("/warnings", json!([text]))])
-        };
-        let own = " defined in `/build/config/a.nix'";
-        let line = "services.openssh.settings.PasswordAuthentication = …; # replaces \
-                    services.openssh.passwordAuthentication; keep its value";
-        for file in [own, ""] {
-            let finding = renamed(file);
-            assert_eq!(finding.lines(None), [line]);
-            let option = option_text(&finding.option.unwrap());
-            assert_eq!(option, "services.openssh.passwordAuthentication");
-        }
-        assert_eq!(renamed(" defined in `/nix/store/x/a.nix'").option, None);
-        let option = path("services.openssh.settings.PasswordAuthentication");
-        let other = Finding::general("x", Warning, "", "").fix([Change::set(option, "false")]);
-        let mut both = [renamed(own), other];
-        keep_one_definition(&mut both);
-        assert_eq!(both.map(|finding| finding.fix.len()), [0, 1]);
-        let mut alone = [renamed(own)];
-        keep_one_definition(&mut alone);
-        assert_eq!(alone[0].fix.len(), 1);
-    }
-
-    #[test]
-    fn a_warning_of_nixos_is_a_finding() {
-        assert_eq!(found(&[("/warnings", json!(["old"]))]), ["warning"]);
     }
 }

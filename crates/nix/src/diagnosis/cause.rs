@@ -145,15 +145,7 @@ pub(super) enum Impure {
 impl Cause {
     /// The cause in Nix's `error`.
     pub(super) fn read(error: &NixError) -> Self {
-        let summary = error.summary.as_str();
-        of_file(error)
-            .or_else(|| of_flake(summary))
-            .or_else(|| of_option(summary))
-            .or_else(|| of_image(summary))
-            .or_else(|| of_package(summary))
-            .or_else(|| of_name(error))
-            .or_else(|| of_value(summary))
-            .unwrap_or(Self::Other)
+        of_templates(error).unwrap_or(Self::Other)
     }
 
     /// Whether nixpkgs refuses a package, and ends its message with commands that sdbuild does not have.
@@ -206,17 +198,137 @@ pub(super) fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a s
     rest.split_once(end).map(|(found, _)| found)
 }
 
+/// Whether `text` may be repeated in a command: a name, an option or a path without characters that a shell interprets.
+pub(super) fn is_name(text: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "._-+/".contains(c);
+    (1..200).contains(&text.len()) && text.chars().all(allowed)
+}
+
+/// The parts of `text` in the place of each `{}` of `template`, which `text` contains, or begins with after `^`. A part is of one line, but
+/// the rest of the text where nothing follows it.
+fn captures<const N: usize>(text: &str, template: &str) -> Option<[String; N]> {
+    let anchored = template.strip_prefix('^');
+    let mut literals = anchored.unwrap_or(template).split("{}");
+    let first = literals.next()?;
+    let mut rest = match anchored {
+        Some(_) => text.strip_prefix(first)?,
+        None => text.split_once(first)?.1,
+    };
+    let part = |literal: &str| {
+        if literal.is_empty() {
+            return Some(rest.to_owned());
+        }
+        let (part, after) = rest.split_once(literal)?;
+        rest = after;
+        (!part.contains('\n')).then(|| part.to_owned())
+    };
+    let parts: Option<Vec<String>> = literals.map(part).collect();
+    parts?.try_into().ok()
+}
+
+/// Returns the cause of the first template that the text of an error has; each names its parts. A cause may be an `Option`.
+macro_rules! first_of {
+    ($text:expr, $($template:literal [$($part:ident)*] $cause:expr;)*) => {
+        $(if let Some([$($part),*]) = captures($text, $template)
+            && let Some(cause) = Option::<Cause>::from($cause)
+        {
+            return Some(cause);
+        })*
+    };
+}
+
+/// The cause in a message of Nix, nixpkgs or `expressions/*.nix`.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn of_templates(error: &NixError) -> Option<Cause> {
+    let summary = error.summary.as_str();
+    let of_binfmt = || {
+        let file = &error.position.as_ref()?.file;
+        file.ends_with("/system/boot/binfmt.nix")
+            .then_some(Cause::EmulatesItself)
+    };
+    let conflict = |option| Cause::Conflict {
+        option,
+        definitions: definitions(summary),
+    };
+    let named = |name: String| Some(name).filter(|name| is_name(name));
+    first_of! { summary,
+        // The form of a file.
+        "^syntax error, " [] Cause::Syntax;
+        "path has a trailing slash" [] Cause::Syntax;
+        "invalid UTF-8 byte" [] Cause::NotUtf8;
+        "^assertion '" [] of_binfmt();
+        "^attribute '{}' already defined at {}" [attribute first] position(&first).map(|first| Cause::DefinedTwice { attribute, first });
+        // Flakes, their inputs and locks.
+        "flake '{}' requires lock file changes" [flake] Cause::LockIncomplete { flake };
+        "is an indirect flake reference" [] Cause::IndirectInput;
+        "^path '//{}' does not exist" [_path] Cause::LocalInput;
+        "flake '{}' lacks attribute 'outputs'" [flake] Cause::NoOutputs { flake };
+        "^flake '{}' has an unsupported attribute '{}'" [_flake name] named(name).map(|name| Cause::FlakeAttribute { name });
+        "unexpected flake input attribute '{}'" [name] named(name).map(|name| Cause::InputAttribute { name });
+        "input '{}' is unsupported" [url] Cause::InputUrl { url };
+        "' in flake reference '{}'" [url] Cause::InputUrl { url };
+        "found circular import of flake 'path:'" [] Cause::InputUrl { url: String::new() };
+        "/flake.nix' must be an attribute set" [] Cause::FlakeForm { place: None };
+        "^expected {} but got {} at {}" [_wanted _found place] Cause::FlakeForm { place: position(&place) };
+        "" [] of_outputs(summary);
+        "cannot look up '<{}>'" [path] Cause::Impure(Impure::SearchPath(path));
+        "access to absolute path '{}'" [path] Cause::Impure(Impure::Path(path));
+        "the path '{}' can not be resolved in pure mode" [path] Cause::Impure(Impure::Path(path));
+        "^attribute 'currentSystem' missing" [] Cause::Impure(Impure::System);
+        "in pure evaluation mode, '{}' requires a 'sha256' argument" [name] named(name).map(|name| Cause::Impure(Impure::Download(name)));
+        "in pure eval" [] Cause::Impure(Impure::Other);
+        // Definitions of options.
+        "^A definition for option `{}' is not of type `{}'." [option wanted]
+            Cause::WrongType { option, wanted, definitions: definitions(summary) };
+        "an attribute set for the option\n`{}'" [option] Cause::NotASet { option };
+        "The option definition `{}'{}no longer has any effect" [option _files] Cause::OptionGone { option };
+        "^The option `{}' can no longer be used since it's been removed" [option] Cause::OptionGone { option };
+        "^The option `{}' does not exist" [option]
+            Cause::UnknownOption { option, suggestions: suggestions(summary), definitions: definitions(summary) };
+        "^The option `{}' has conflicting definition values" [option] conflict(option);
+        "^The option `{}' is defined multiple times while it's expected to be unique" [option] conflict(option);
+        "^The option `{}' was accessed but has no value defined" [option] Cause::NoValue { option };
+        // What makes the image.
+        "^the configuration makes no image: " [] Cause::NoImage;
+        "^the configuration is for " [] Cause::OtherSystem;
+        "'sdImage'{}missing" [_path] Cause::NoSdImage;
+        "'sdImage'{}not found" [_path] Cause::NoSdImage;
+        "the configuration has no image variant `{}'; it has: {}" [variant known]
+            Cause::NoVariant { variant, known: known.split(", ").map(str::to_owned).collect() };
+        "has no image variants (system.build.images)" [] Cause::NoVariants;
+        "image variant `{}' is made in a virtual machine with KVM" [variant] Cause::VariantNeedsKvm { variant };
+        "is required to build" [] Cause::WrongPlatform;
+        "required system or feature" [] Cause::WrongPlatform;
+        // Packages.
+        "" [] of_package(summary);
+        // Names, files and values.
+        "undefined variable '{}'" [name] Cause::UndefinedVariable { name };
+        "function '{}' called with unexpected argument '{}'" [function argument]
+            named(argument).map(|argument| Cause::UnexpectedArgument { function, argument });
+        "^infinite recursion encountered" [] Cause::InfiniteRecursion { imports: module_argument(&error.text) };
+        "attribute '{}' missing" [name] match module_argument(&error.text) {
+            Some((argument, module)) if argument == name => Cause::MissingArgument { argument, module },
+            _ => Cause::MissingAttribute { name, suggestions: suggestions(&error.text) },
+        };
+        "file 'nixpkgs/{}' was not found in the Nix search path" [path] Cause::NotInNixpkgs { path };
+        "file '{}' was not found in the Nix search path" [path] Cause::NotInSearchPath { path };
+        "path '{}' does not exist" [path] of_path(path);
+        "path '{}' is not tracked by Git" [path] of_path(path);
+        "opening file '{}': No such file" [path] of_path(path);
+        "getting status of '{}': " [path] of_path(path);
+        "something which is not a function but " [] Cause::NotAFunction;
+        "string '{}' doesn't represent an absolute path" [text] Cause::StringAsPath { text };
+        "^expected {} but found {}" [wanted found] Cause::WrongValue { wanted, found };
+        "^cannot coerce {} to {}" [found wanted] Cause::WrongValue { wanted, found };
+    }
+    None
+}
+
 /// The first name in quotes after `start`, whatever quotes nixpkgs writes.
 fn quoted_after(text: &str, start: &str) -> Option<String> {
     let (_, rest) = text.split_once(start)?;
     let name = rest.split(['\'', '`', '"', '‘', '’']).nth(1)?;
     is_name(name).then(|| name.to_owned())
-}
-
-/// Whether `text` may be repeated in a command: a name, an option or a path without characters that a shell interprets.
-pub(super) fn is_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || "._-+/".contains(c);
-    (1..200).contains(&text.len()) && text.chars().all(allowed)
 }
 
 /// The names in ``Did you mean `a', `b' or `c'?`` and `Did you mean one of a, b or c?`.
@@ -254,88 +366,6 @@ fn position(text: &str) -> Option<Position> {
         line: line.parse().ok()?,
         column: column.parse().ok()?,
     })
-}
-
-/// Causes in the form of a file.
-fn of_file(error: &NixError) -> Option<Cause> {
-    let summary = error.summary.as_str();
-    if summary.starts_with("syntax error, ") || summary.contains("path has a trailing slash") {
-        return Some(Cause::Syntax);
-    }
-    if summary.contains("invalid UTF-8 byte") {
-        return Some(Cause::NotUtf8);
-    }
-    let file = error
-        .position
-        .as_ref()
-        .map(|position| position.file.as_str());
-    let is_of_binfmt = file.is_some_and(|file| file.ends_with("/system/boot/binfmt.nix"));
-    if is_of_binfmt && summary.starts_with("assertion '") {
-        return Some(Cause::EmulatesItself);
-    }
-    if let Some((attribute, first)) = summary.split_once("' already defined at ") {
-        return Some(Cause::DefinedTwice {
-            attribute: attribute.strip_prefix("attribute '")?.to_owned(),
-            first: position(first)?,
-        });
-    }
-    None
-}
-
-/// Causes in a flake, its inputs and its lock.
-fn of_flake(summary: &str) -> Option<Cause> {
-    let has = |text: &str| summary.contains(text);
-    if has("requires lock file changes") {
-        let flake = between(summary, "flake '", "'")?.to_owned();
-        return Some(Cause::LockIncomplete { flake });
-    }
-    if has("is an indirect flake reference") {
-        return Some(Cause::IndirectInput);
-    }
-    if summary.starts_with("path '//") && has("does not exist") {
-        return Some(Cause::LocalInput);
-    }
-    if has("lacks attribute 'outputs'") {
-        let flake = between(summary, "flake '", "'")?.to_owned();
-        return Some(Cause::NoOutputs { flake });
-    }
-    if summary.starts_with("flake '")
-        && let Some(name) = quoted_after(summary, "has an unsupported attribute")
-    {
-        return Some(Cause::FlakeAttribute { name });
-    }
-    if let Some(name) = quoted_after(summary, "unexpected flake input attribute") {
-        return Some(Cause::InputAttribute { name });
-    }
-    if let Some(url) = unsupported_url(summary) {
-        let url = url.to_owned();
-        return Some(Cause::InputUrl { url });
-    }
-    if has("found circular import of flake 'path:'") {
-        let url = String::new();
-        return Some(Cause::InputUrl { url });
-    }
-    of_form(summary)
-        .or_else(|| of_outputs(summary))
-        .or_else(|| impure(summary).map(Cause::Impure))
-}
-
-/// The URL of an input that Nix does not know how to fetch.
-fn unsupported_url(summary: &str) -> Option<&str> {
-    let unsupported = between(summary, "input '", "' is unsupported");
-    unsupported.or_else(|| between(summary, "' in flake reference '", "'"))
-}
-
-/// A value of the wrong type in `flake.nix`, which Nix reads without evaluating it.
-fn of_form(summary: &str) -> Option<Cause> {
-    let file = between(summary, "file '", "' must be an attribute set");
-    if file.is_some_and(|file| file.ends_with("/flake.nix")) {
-        return Some(Cause::FlakeForm { place: None });
-    }
-    let (types, place) = summary.split_once(" at /nix/store/")?;
-    let is_form = types.starts_with("expected ") && types.contains(" but got ");
-    let place = position(&format!("/nix/store/{place}"));
-    is_form.then_some(Cause::FlakeForm { place })
 }
 
 /// Errors of `expressions/flake-source.nix`.
@@ -376,105 +406,6 @@ fn of_outputs(summary: &str) -> Option<Cause> {
     let missing = missing.split(", because ").next().unwrap_or_default();
     let missing = missing.to_owned();
     Some(Cause::NoSuchOutput { missing, known })
-}
-
-fn impure(summary: &str) -> Option<Impure> {
-    if let Some(path) = between(summary, "cannot look up '<", ">'") {
-        return Some(Impure::SearchPath(path.to_owned()));
-    }
-    if let Some(path) = between(summary, "access to absolute path '", "'") {
-        return Some(Impure::Path(path.to_owned()));
-    }
-    if let Some(path) = between(summary, "the path '", "' can not be resolved in pure mode") {
-        return Some(Impure::Path(path.to_owned()));
-    }
-    if summary == "attribute 'currentSystem' missing" {
-        return Some(Impure::System);
-    }
-    if summary.ends_with("requires a 'sha256' argument") {
-        let function = quoted_after(summary, "in pure evaluation mode,")?;
-        return Some(Impure::Download(function));
-    }
-    summary.contains("in pure eval").then_some(Impure::Other)
-}
-
-/// Causes in the definitions of options.
-fn of_option(summary: &str) -> Option<Cause> {
-    if let Some(rest) = summary.strip_prefix("A definition for option `") {
-        let (option, rest) = rest.split_once("' is not of type `")?;
-        let (wanted, _) = rest.split_once("'.")?;
-        return Some(Cause::WrongType {
-            option: option.to_owned(),
-            wanted: wanted.to_owned(),
-            definitions: definitions(summary),
-        });
-    }
-    if summary.starts_with("In module `") && summary.contains("you're trying to define a value") {
-        let option = between(summary, "for the option\n`", "'")?.to_owned();
-        return Some(Cause::NotASet { option });
-    }
-    if let Some(option) = between(summary, "The option definition `", "'") {
-        let option = option.to_owned();
-        let is_gone = summary.contains("no longer has any effect");
-        return is_gone.then_some(Cause::OptionGone { option });
-    }
-    let (option, rest) = summary.strip_prefix("The option `")?.split_once("' ")?;
-    let option = option.to_owned();
-    let definitions = definitions(summary);
-    if rest.starts_with("can no longer be used since it's been removed") {
-        return Some(Cause::OptionGone { option });
-    }
-    if rest.starts_with("does not exist") {
-        let suggestions = suggestions(rest);
-        return Some(Cause::UnknownOption {
-            option,
-            suggestions,
-            definitions,
-        });
-    }
-    if rest.starts_with("has conflicting definition values")
-        || rest.starts_with("is defined multiple times while it's expected to be unique")
-    {
-        return Some(Cause::Conflict {
-            option,
-            definitions,
-        });
-    }
-    let has_none = rest.starts_with("was accessed but has no value defined");
-    has_none.then_some(Cause::NoValue { option })
-}
-
-/// Causes in what makes the image.
-fn of_image(summary: &str) -> Option<Cause> {
-    let has = |text: &str| summary.contains(text);
-    if summary.starts_with("the configuration makes no image: ") {
-        return Some(Cause::NoImage);
-    }
-    if summary.starts_with("the configuration is for ") {
-        return Some(Cause::OtherSystem);
-    }
-    if has("'sdImage'") && (has("missing") || has("not found")) {
-        return Some(Cause::NoSdImage);
-    }
-    if has("the configuration has no image variant `") {
-        let (_, known) = summary.split_once("it has: ").unwrap_or_default();
-        return Some(Cause::NoVariant {
-            variant: quoted_after(summary, "no image variant").unwrap_or_default(),
-            known: known
-                .split(", ")
-                .map(|name| name.trim().to_owned())
-                .collect(),
-        });
-    }
-    if has("has no image variants (system.build.images)") {
-        return Some(Cause::NoVariants);
-    }
-    if has("is made in a virtual machine with KVM") {
-        let variant = quoted_after(summary, "image variant").unwrap_or_default();
-        return Some(Cause::VariantNeedsKvm { variant });
-    }
-    let is_foreign = has("is required to build") || has("required system or feature");
-    is_foreign.then_some(Cause::WrongPlatform)
 }
 
 /// Causes in packages that nixpkgs refuses, or no longer has.
@@ -544,37 +475,6 @@ fn maybe_removed(summary: &str) -> Option<(String, &str)> {
     Some((name.to_owned(), rest.trim_start()))
 }
 
-/// Causes in names: of variables, attributes, arguments and files.
-fn of_name(error: &NixError) -> Option<Cause> {
-    let summary = error.summary.as_str();
-    if let Some(name) = between(summary, "undefined variable '", "'") {
-        let name = name.to_owned();
-        return Some(Cause::UndefinedVariable { name });
-    }
-    if summary.contains("called with unexpected argument") {
-        return Some(Cause::UnexpectedArgument {
-            function: between(summary, "function '", "'")?.to_owned(),
-            argument: quoted_after(summary, "unexpected argument")?,
-        });
-    }
-    if summary.starts_with("infinite recursion encountered") {
-        let imports = module_argument(&error.text);
-        return Some(Cause::InfiniteRecursion { imports });
-    }
-    if let Some(name) = between(summary, "attribute '", "' missing") {
-        return Some(match module_argument(&error.text) {
-            Some((argument, module)) if argument == name => {
-                Cause::MissingArgument { argument, module }
-            }
-            _ => Cause::MissingAttribute {
-                name: name.to_owned(),
-                suggestions: suggestions(&error.text),
-            },
-        });
-    }
-    of_path(summary)
-}
-
 /// The last module argument in a trace, and the file of the module. The lines of nixpkgs that Nix quotes may have the same words, but no
 /// name in them.
 fn module_argument(trace: &str) -> Option<(String, String)> {
@@ -589,23 +489,8 @@ fn module_argument(trace: &str) -> Option<(String, String)> {
     named.last()
 }
 
-/// Causes in files that do not exist.
-fn of_path(summary: &str) -> Option<Cause> {
-    if let Some(path) = between(summary, "file '", "' was not found in the Nix search path") {
-        return Some(match path.strip_prefix("nixpkgs/") {
-            Some(path) => Cause::NotInNixpkgs {
-                path: path.to_owned(),
-            },
-            None => Cause::NotInSearchPath {
-                path: path.to_owned(),
-            },
-        });
-    }
-    let path = between(summary, "path '", "' does not exist")
-        .or_else(|| between(summary, "path '", "' is not tracked by Git"))
-        .or_else(|| between(summary, "opening file '", "': No such file"))
-        .or_else(|| between(summary, "getting status of '", "': "))?;
-    let path = path.to_owned();
+/// The cause in a file that does not exist at `path`.
+fn of_path(path: String) -> Option<Cause> {
     let of_tree = path.strip_prefix(layout::nixpkgs("").as_str());
     let of_tree = of_tree.and_then(|tree| Some(tree.split_once('/')?.1));
     if let Some(file) = path.strip_prefix("<nixpkgs>/").or(of_tree) {
@@ -625,29 +510,4 @@ fn of_path(summary: &str) -> Option<Cause> {
     }
     let is_of_user = path.starts_with('/') && !path.starts_with("/nix/");
     is_of_user.then_some(Cause::MissingFile { path })
-}
-
-/// Causes in values that an expression cannot use.
-fn of_value(summary: &str) -> Option<Cause> {
-    if summary.contains("something which is not a function but ") {
-        return Some(Cause::NotAFunction);
-    }
-    if let Some(text) = between(summary, "string '", "' doesn't represent an absolute path") {
-        let text = text.to_owned();
-        return Some(Cause::StringAsPath { text });
-    }
-    if let Some((wanted, found)) = summary
-        .strip_prefix("expected ")
-        .and_then(|rest| rest.split_once(" but found "))
-    {
-        return Some(Cause::WrongValue {
-            wanted: wanted.to_owned(),
-            found: found.to_owned(),
-        });
-    }
-    let (found, wanted) = summary.strip_prefix("cannot coerce ")?.split_once(" to ")?;
-    Some(Cause::WrongValue {
-        wanted: wanted.to_owned(),
-        found: found.to_owned(),
-    })
 }

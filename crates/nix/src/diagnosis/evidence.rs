@@ -8,7 +8,7 @@ use crate::flake_lock::Lock;
 use crate::log::NixError;
 use crate::package_names::PackageNames;
 use crate::shell_session::Derivation;
-use crate::source_files::SourceFiles;
+use crate::user_files::UserFiles;
 use sdbuild_core::image_choice::ImageChoice;
 use sdbuild_core::system::System;
 
@@ -52,7 +52,7 @@ pub struct ExitContext<'a> {
     /// The release of the nixpkgs that a module file is evaluated with, such as `26.05` or `unstable`, if it is known.
     pub release: Option<&'a str>,
     /// The user's files, where they can be looked at.
-    pub files: Option<&'a dyn SourceFiles>,
+    pub files: Option<&'a UserFiles>,
     /// The definitions of the command line.
     pub cli_module: Option<&'a CliModule>,
 }

@@ -11,7 +11,7 @@ use super::syntax;
 use super::table::{Advice, Row};
 use crate::layout::CONFIG_DIR;
 use crate::log::NixError;
-use crate::source_files::SourceFiles;
+use crate::user_files::UserFiles;
 use sdbuild_core::nearest::nearest;
 use sdbuild_image::image_format::in_place_of;
 
@@ -84,13 +84,13 @@ fn locate(
     match cause {
         Cause::Syntax => of_syntax(context, error),
         Cause::NotUtf8 => {
-            let files = context.files;
-            let place = files.and_then(<dyn SourceFiles>::place_that_is_not_utf_8);
-            (
-                place.as_deref().and_then(line_of_file),
-                Row::Encoding.advice(),
-            )
-                .into()
+            let found = context.files.and_then(UserFiles::place_that_is_not_utf_8);
+            let place = found.map(|(file, line)| Place {
+                file,
+                line,
+                column: None,
+            });
+            (place, Row::Encoding.advice()).into()
         }
         Cause::UndefinedVariable { name } => {
             (None, names::undefined(context, findings, name, position)).into()
@@ -228,8 +228,14 @@ fn locate(
             let place = place.as_ref().and_then(in_own_flake);
             (place, Row::FlakeForm.advice()).into()
         }
-        Cause::FlakeAttribute { name } => flakes::attribute(context, name).into(),
-        Cause::InputAttribute { name } => flakes::input_attribute(context, name).into(),
+        Cause::FlakeAttribute { name } => {
+            let known = ["description", "inputs", "outputs", "nixConfig"];
+            flakes::attribute(context, name, &known, Row::FlakeForm).into()
+        }
+        Cause::InputAttribute { name } => {
+            let known = ["url", "flake", "follows", "inputs", "type"];
+            flakes::attribute(context, name, &known, Row::InputUrl).into()
+        }
         Cause::InputUrl { url } => flakes::input_url(context, url).into(),
         Cause::WrongHash { specified, got } => {
             // Nix puts the algorithm in front of a hash that a file has without it.
@@ -271,16 +277,6 @@ fn of_syntax(context: &ExitContext<'_>, error: &NixError) -> Located {
     };
     let slip = syntax::find(&text, position, &error.summary);
     (slip.place(position), slip.advice).into()
-}
-
-/// The place `FILE:LINE`.
-fn line_of_file(place: &str) -> Option<Place> {
-    let (file, line) = place.rsplit_once(':')?;
-    Some(Place {
-        file: file.to_owned(),
-        line: line.parse().ok()?,
-        column: None,
-    })
 }
 
 /// The place of the user's `flake.nix`, which Nix has copied to the store.

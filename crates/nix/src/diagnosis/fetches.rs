@@ -40,119 +40,82 @@ pub(super) fn no_network_failure(
     Some(with_rows(failure, &[Row::Offline]))
 }
 
-/// A download that failed while Nix evaluated or locked.
-struct Fetch<'a> {
-    url: &'a str,
-    why: &'a str,
-    /// Whether nothing is evaluated.
-    is_lock: bool,
-    /// Whether Nix asks for the newest commit of a branch: for an input `github:OWNER/REPOSITORY/BRANCH` without a lock.
-    is_of_branch: bool,
-    /// Whether it is the flake itself.
-    is_own: bool,
-    /// The input of --override-input that it is.
-    overridden: Option<&'a str>,
-    /// The path of the input of the flake that it is, by the lock.
-    locked: Option<String>,
-}
-
 /// The failure of a download during evaluation; `None` when none failed, or the server is a binary cache.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of download")]
 pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
     // What a derivation downloads is part of the build.
     if findings.failed.is_some() {
         return None;
     }
     let error = findings.nix_errors.first()?;
-    let by_nix = failed_download(&error.summary);
-    let (url, why) = by_nix.or_else(|| failed_clone(findings))?;
+    let (url, why) = failed_download(&error.summary).or_else(|| failed_clone(findings))?;
     if is_of_cache(url) {
         return None;
     }
+    let (in_words, details) = (context.in_words, details(why));
+    let is_lock = context.command.starts_with(LOCK);
+    let is_own = is_of_flake(url, context.source);
+    let locked = context.lock.and_then(|lock| lock.input_of_address(url));
     let mut overrides = context.overrides.iter();
     let overridden = overrides.find(|(_, reference)| is_of_flake(url, reference));
+    // For an input `github:OWNER/REPOSITORY/BRANCH` without a lock, Nix asks for the newest commit.
     let is_of_branch =
         url.starts_with("https://api.github.com/repos/") && url.contains("/commits/");
-    let fetch = Fetch {
-        url,
-        why,
-        is_lock: context.command.starts_with(LOCK),
-        is_of_branch,
-        is_own: is_of_flake(url, context.source),
-        overridden: overridden.map(|(input, _)| input.as_str()),
-        locked: context.lock.and_then(|lock| lock.input_of_address(url)),
+    let operation = match only_word(context, url) {
+        _ if is_lock => format!("lock {in_words}"),
+        _ if is_own => format!("fetch {in_words}"),
+        _ if locked.is_some() => format!("fetch the inputs of {in_words}"),
+        Some(place) => format!("evaluate the configuration: {}", place.shown(context)),
+        None => format!("evaluate {in_words}"),
+    };
+    let message = if url.ends_with(REGISTRY) {
+        format!(
+            "an input without a URL is looked up in the registry {url}, which failed: {details}"
+        )
+    } else if is_of_branch {
+        let whose = match overridden {
+            _ if is_own => "the flake".to_owned(),
+            Some((input, _)) => format!("the input {input}"),
+            None => "an input of the flake".to_owned(),
+        };
+        format!("the newest commit of {whose} is not known, because {url} failed: {details}")
+    } else if let Some(input) = &locked {
+        format!("the input {input}, {url}, could not be fetched: {details}")
+    } else if is_lock {
+        format!("{url} could not be fetched: {details}")
+    } else {
+        format!("the configuration fetches {url} while it is evaluated, which failed: {details}")
     };
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
+    let advice = if is_refused && context.is_flake {
+        vec![Row::InputRefused.advice()]
+    } else if is_refused {
+        vec![Row::UrlNotFound.advice()]
+    } else if is_of_branch && !is_own && !is_lock {
+        let lock = match overridden {
+            Some((input, _)) => Row::LockOnce.saying(format!(
+                "--override-input {input} asks for the newest commit. Write a commit at the end of its reference, or give a \
+                 directory"
+            )),
+            None => Row::LockOnce.with("command", lock_command(context)),
+        };
+        vec![Row::CheckNetwork.advice(), lock]
+    } else {
+        let line = format!("unable to download '{url}': {why}");
+        let rows: &[Row] = match known_errors(&line).next() {
+            Some(KnownError::Certificate) => &[Row::Clock],
+            Some(KnownError::DownloadTimeout) => &[Row::CheckAddress, Row::RunAgain],
+            _ => &[Row::CheckAddress],
+        };
+        rows.iter().map(|row| row.advice()).collect()
+    };
     let class = if is_refused {
         Class::Usage
     } else {
         Class::Environment
     };
-    let operation = match (fetch.is_lock, fetch.is_own, only_word(context, url)) {
-        (true, ..) => format!("lock {}", context.in_words),
-        (false, true, _) => format!("fetch {}", context.in_words),
-        _ if fetch.locked.is_some() => format!("fetch the inputs of {}", context.in_words),
-        (false, false, Some(place)) => {
-            format!("evaluate the configuration: {}", place.shown(context))
-        }
-        (false, false, None) => format!("evaluate {}", context.in_words),
-    };
-    let failure = Failure::message(class, fetch.message()).context(operation);
-    let advice = match (is_refused, context.is_flake) {
-        (true, true) => vec![Row::InputRefused.advice()],
-        (true, false) => vec![Row::UrlNotFound.advice()],
-        (false, _) => fetch.advice(context),
-    };
-    let texts = advice.iter().map(Advice::text);
-    Some(texts.fold(failure, Failure::hint))
-}
-
-impl Fetch<'_> {
-    fn message(&self) -> String {
-        let (url, details) = (self.url, details(self.why));
-        if url.ends_with(REGISTRY) {
-            return format!(
-                "an input without a URL is looked up in the registry {url}, which failed: {details}"
-            );
-        }
-        if !self.is_of_branch {
-            return if let Some(input) = &self.locked {
-                format!("the input {input}, {url}, could not be fetched: {details}")
-            } else if self.is_lock {
-                format!("{url} could not be fetched: {details}")
-            } else {
-                format!(
-                    "the configuration fetches {url} while it is evaluated, which failed: {details}"
-                )
-            };
-        }
-        let whose = match self.overridden {
-            _ if self.is_own => "the flake".to_owned(),
-            Some(input) => format!("the input {input}"),
-            None => "an input of the flake".to_owned(),
-        };
-        format!("the newest commit of {whose} is not known, because {url} failed: {details}")
-    }
-
-    fn advice(&self, context: &ExitContext<'_>) -> Vec<Advice> {
-        let line = format!("unable to download '{}': {}", self.url, self.why);
-        match known_errors(&line).next() {
-            Some(KnownError::Certificate) => vec![Row::Clock.advice()],
-            _ if self.is_of_branch && !self.is_own && !self.is_lock => {
-                let lock = match self.overridden {
-                    Some(input) => Row::LockOnce.saying(format!(
-                        "--override-input {input} asks for the newest commit. Write a commit at the end of its reference, or \
-                         give a directory"
-                    )),
-                    None => Row::LockOnce.with("command", lock_command(context)),
-                };
-                vec![Row::CheckNetwork.advice(), lock]
-            }
-            Some(KnownError::DownloadTimeout) => {
-                vec![Row::CheckAddress.advice(), Row::RunAgain.advice()]
-            }
-            _ => vec![Row::CheckAddress.advice()],
-        }
-    }
+    let failure = Failure::message(class, message).context(operation);
+    Some(advice.iter().map(Advice::text).fold(failure, Failure::hint))
 }
 
 /// Whether Nix asks `url` about the flake `source`, `github:OWNER/REPOSITORY…`.

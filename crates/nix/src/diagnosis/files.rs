@@ -12,9 +12,8 @@ use crate::store_path::is_store_path;
 /// Where the user's files name the file at the builder's `path`.
 pub(super) fn naming(context: &ExitContext<'_>, path: &str) -> Option<Place> {
     let path = context.files?.naming(path)?;
-    let (file, _) = path.place.rsplit_once(':')?;
     Some(Place {
-        file: file.to_owned(),
+        file: path.file,
         line: path.line,
         column: Some(path.column + 1),
     })

@@ -180,23 +180,18 @@ fn rename(name: &str, similar: &str) -> Advice {
     Row::Similar.saying(format!("rename {name} to {similar}"))
 }
 
-/// What helps with the attribute `name` of a `flake.nix`, which flakes do not have.
-pub(super) fn attribute(context: &ExitContext<'_>, name: &str) -> (Option<Place>, Advice) {
-    let all = ["description", "inputs", "outputs", "nixConfig"];
-    let advice = match similar_names(name, all) {
-        Some(similar) => rename(name, &similar),
-        None => Row::FlakeForm.advice(),
-    };
-    (only_name(context, name), advice)
-}
-
-/// What helps with the attribute `name` of an input, which inputs do not have.
-pub(super) fn input_attribute(context: &ExitContext<'_>, name: &str) -> (Option<Place>, Advice) {
-    let similar = similar_names(name, ["url", "flake", "follows", "inputs", "type"]);
-    let advice = match similar {
-        Some(similar) => Row::Similar.with("name", similar),
-        None => Row::InputUrl.advice(),
-    };
+/// What helps with the attribute `name` of a `flake.nix` or of an input, which has only those that are `known`; `other` if none is similar.
+pub(super) fn attribute(
+    context: &ExitContext<'_>,
+    name: &str,
+    known: &[&'static str],
+    other: Row,
+) -> (Option<Place>, Advice) {
+    let similar = similar_names(name, known.iter().copied());
+    let advice = similar.map_or_else(
+        || other.advice(),
+        |similar| Row::Similar.with("name", similar),
+    );
     (only_name(context, name), advice)
 }
 

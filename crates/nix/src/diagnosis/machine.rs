@@ -265,67 +265,98 @@ pub(super) fn environment(text: impl Into<String>, rows: &[Row]) -> Failure {
 }
 
 /// The failure that the first of the `known` errors means; `None` when they are the build's own.
+#[expect(clippy::too_many_lines, reason = "one arm for each error")]
 pub(super) fn machine_failure(
     context: &ExitContext<'_>,
     findings: &Findings,
     known: &BTreeSet<KnownError>,
 ) -> Option<Failure> {
-    let failure = known.iter().find_map(|error| match error {
-        DiskFull => Some(match &findings.failed {
-            Some(failed) if !failed.machine.is_empty() => {
-                let text = format!("no space left on the remote builder {}", failed.machine);
-                environment(text, &[Row::RemoteDiskFull])
+    let failed = findings.failed.as_ref();
+    let meaning = |error: &KnownError| {
+        let with_line = |summary: &str| match line_with(findings, *error) {
+            Some(line) => format!("{summary}: {line}"),
+            None => summary.to_owned(),
+        };
+        Some(match error {
+            DiskFull => match failed.filter(|failed| !failed.machine.is_empty()) {
+                Some(failed) => {
+                    let text = format!("no space left on the remote builder {}", failed.machine);
+                    environment(text, &[Row::RemoteDiskFull])
+                }
+                None => store_volume_full(context.store),
+            },
+            MemoryFull => out_of_memory(failed, "ran"),
+            ProcessLimit => environment(
+                "the builder could not start another process",
+                &[Row::TooMuchAtOnce],
+            ),
+            NoHandler => no_handler(context.emulated?),
+            Certificate => environment(
+                with_line("the certificate of a server is not valid"),
+                &[Row::Clock],
+            ),
+            DownloadTimeout | Network => {
+                let line = line_with(findings, *error).unwrap_or_default();
+                // No cache has the download of a source.
+                let is_source = failed_download(&line).is_some_and(|(url, _)| !is_of_cache(url));
+                let (summary, again) = if *error == Network {
+                    ("the builder could not reach a server that it needs", None)
+                } else {
+                    (
+                        "a server that the builder needs does not answer",
+                        Some(Row::RunAgain),
+                    )
+                };
+                // So curl says that no name server answered.
+                let is_resolved = *error != Network && !line.contains("Resolving timed out");
+                let network = (!is_resolved).then_some(Row::CheckNetwork);
+                let other = (!is_source).then_some(Row::OtherCache);
+                let rows: Vec<Row> = [again, network, other].into_iter().flatten().collect();
+                environment(with_line(summary), &rows)
             }
-            _ => store_volume_full(context.store),
-        }),
-        MemoryFull => Some(out_of_memory(findings.failed.as_ref(), "ran")),
-        ProcessLimit => {
-            Some(environment("the builder could not start another process", &[Row::TooMuchAtOnce]))
-        }
-        NoHandler => context.emulated.map(no_handler),
-        Certificate => {
-            let summary = "the certificate of a server is not valid";
-            let failure = download_failure(findings, *error, summary);
-            Some(with_rows(failure, &[Row::Clock]))
-        }
-        DownloadTimeout => Some(timeout(findings)),
-        Network => {
-            let summary = "the builder could not reach a server that it needs";
-            let failure = download_failure(findings, *error, summary);
-            let failure = with_rows(failure, &[Row::CheckNetwork]);
-            Some(with_other_caches(failure, findings, *error))
-        }
-        CacheDamaged => {
-            Some(environment(damaged(findings), &[Row::OtherCache]))
-        }
-        CacheFailed => {
-            Some(environment(failed(findings), &[Row::RunAgain, Row::OtherCache]))
-        }
-        CacheForeign => {
-            let summary = "a binary cache answered with something other than the description of a store path, such as a \
-                           damaged file or a network's login page";
-            let failure = download_failure(findings, *error, summary);
-            Some(with_rows(failure, &[Row::LoginPage, Row::OtherCache]))
-        }
-        KeyUntrusted => {
-            let text = "the content of a binary cache is not signed by a key that is trusted";
-            Some(with_rows(Failure::usage(text), &[Row::UntrustedKey]))
-        }
-        MissingProgram => context.foreign.then(|| {
-            let text = "the builder's container image has no nix-build";
-            with_rows(Failure::usage(text), &[Row::NoNix])
-        }),
-        BuilderLost => Some(builder_lost(findings)),
-        EmulatorCrash | RootTooSmall | FirmwareTooSmall | WrongHash => None,
-    })?;
-    let is_of_cache = [CacheFailed, CacheDamaged, CacheForeign]
-        .iter()
-        .any(|error| known.contains(error));
-    Some(if is_of_cache {
-        with_rows(failure, &[Row::Fallback])
+            CacheDamaged => environment(damaged(findings), &[Row::OtherCache]),
+            CacheFailed => environment(refused(findings), &[Row::RunAgain, Row::OtherCache]),
+            CacheForeign => environment(
+                with_line(
+                    "a binary cache answered with something other than the description of a store path, such as a damaged \
+                     file or a network's login page",
+                ),
+                &[Row::LoginPage, Row::OtherCache],
+            ),
+            KeyUntrusted => {
+                let text = "the content of a binary cache is not signed by a key that is trusted";
+                with_rows(Failure::usage(text), &[Row::UntrustedKey])
+            }
+            MissingProgram if context.foreign => {
+                let text = "the builder's container image has no nix-build";
+                with_rows(Failure::usage(text), &[Row::NoNix])
+            }
+            BuilderLost => {
+                let line = line_with(findings, BuilderLost).unwrap_or_default();
+                let text = failed.map_or_else(
+                    || format!("a remote builder can no longer be used: {line}"),
+                    |failed| {
+                        format!(
+                            "a remote builder was lost while it built {}: {line}",
+                            failed.name
+                        )
+                    },
+                );
+                environment(text, &[Row::BuilderLost])
+            }
+            MissingProgram | EmulatorCrash | RootTooSmall | FirmwareTooSmall | WrongHash => {
+                return None;
+            }
+        })
+    };
+    let failure = known.iter().find_map(meaning)?;
+    let is_of_cache = |error| matches!(error, &(CacheFailed | CacheDamaged | CacheForeign));
+    let rows: &[Row] = if known.iter().any(is_of_cache) {
+        &[Row::Fallback]
     } else {
-        failure
-    })
+        &[]
+    };
+    Some(with_rows(failure, rows))
 }
 
 /// Memory ran out, or did so probably: as `verb` says.
@@ -355,39 +386,6 @@ pub(super) fn store_volume_full(store: &str) -> Failure {
     environment(text, &[Row::DiskFull])
 }
 
-/// A server that did not answer.
-fn timeout(findings: &Findings) -> Failure {
-    let summary = "a server that the builder needs does not answer";
-    let failure = download_failure(findings, DownloadTimeout, summary);
-    let failure = with_rows(failure, &[Row::RunAgain]);
-    // So curl says that no name server answered.
-    let line = line_with(findings, DownloadTimeout);
-    let is_unresolved = line.is_some_and(|line| line.contains("Resolving timed out"));
-    let failure = if is_unresolved {
-        with_rows(failure, &[Row::CheckNetwork])
-    } else {
-        failure
-    };
-    with_other_caches(failure, findings, DownloadTimeout)
-}
-
-/// `summary` and the line of the log that shows the failed download.
-fn download_failure(findings: &Findings, error: KnownError, summary: &str) -> Failure {
-    Failure::environment(match line_with(findings, error) {
-        Some(line) => format!("{summary}: {line}"),
-        None => summary.to_owned(),
-    })
-}
-
-/// Adds to `failure` that another cache may help, unless `error` is about the download of a source, which no cache has.
-fn with_other_caches(failure: Failure, findings: &Findings, error: KnownError) -> Failure {
-    let line = line_with(findings, error).unwrap_or_default();
-    match failed_download(&line) {
-        Some((url, _)) if !is_of_cache(url) => failure,
-        _ => with_rows(failure, &[Row::OtherCache]),
-    }
-}
-
 /// The first line, of the failed build or of Nix, that shows `error`.
 fn line_with(findings: &Findings, error: KnownError) -> Option<String> {
     let built = findings.failed.iter().flat_map(|failed| &failed.tail);
@@ -399,19 +397,6 @@ fn line_with(findings: &Findings, error: KnownError) -> Option<String> {
     Some(without_status(
         line.trim_start().trim_start_matches("error: "),
     ))
-}
-
-/// The connection to a remote builder broke, or could not be made again.
-fn builder_lost(findings: &Findings) -> Failure {
-    let line = line_with(findings, BuilderLost).unwrap_or_default();
-    let text = match &findings.failed {
-        Some(failed) => format!(
-            "a remote builder was lost while it built {}: {line}",
-            failed.name
-        ),
-        None => format!("a remote builder can no longer be used: {line}"),
-    };
-    environment(text, &[Row::BuilderLost])
 }
 
 /// Which cache sent what that is damaged.
@@ -429,7 +414,7 @@ fn damaged(findings: &Findings) -> String {
 }
 
 /// Why a cache failed: Nix's first error, of which those about the derivation are only the consequence.
-fn failed(findings: &Findings) -> String {
+fn refused(findings: &Findings) -> String {
     let first = findings.nix_errors.first().map(|error| &error.summary);
     let text = first.map_or_else(String::new, |text| {
         text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -67,7 +67,7 @@ pub(super) fn reason(
     for flag in FLAGS {
         text = text.replace(flag, "");
     }
-    let text = with_entries(&without_values(&text, explanation));
+    let text = without_values(&text, explanation);
     let text = truncate(&with_own_paths(context, &text), MAX_CHARS).into_owned();
     match place(context, error, explanation) {
         Some(place) => format!("{place}: {text}"),
@@ -117,26 +117,6 @@ fn without_values(text: &str, explanation: &Explanation) -> String {
     };
     let before = before.unwrap_or(text);
     before.trim_end_matches([',', ':']).to_owned()
-}
-
-/// `text` with the elements of lists in an option's path as numbers: ``a.*.b' (entry 1 of the list)`` for
-/// ``a."[definition 2-entry 1]".b'``.
-fn with_entries(text: &str) -> String {
-    let parts = || {
-        let (before, rest) = text.split_once(".\"[definition ")?;
-        let (_, rest) = rest.split_once("-entry ")?;
-        let (number, rest) = rest.split_once("]\"")?;
-        let (path, rest) = rest.split_once('\'')?;
-        let path = if path.is_empty() {
-            String::new()
-        } else {
-            format!(".*{path}")
-        };
-        Some(format!(
-            "{before}{path}' (entry {number} of the list){rest}"
-        ))
-    };
-    parts().unwrap_or_else(|| text.to_owned())
 }
 
 /// `summary` with the line of each of the `definitions` of `option` in the user's files.

@@ -144,12 +144,11 @@ pub(super) fn only(
     context: &ExitContext<'_>,
     find: impl Fn(&str) -> Vec<Span>,
 ) -> Option<(Place, Span)> {
-    let (place, span) = context.files?.only_place(|text| {
+    let (file, _, span) = context.files?.only_place(|text| {
         let found = find(text).into_iter();
         found.map(|span| (span.line, span)).collect()
     })?;
-    let (file, _) = place.rsplit_once(':')?;
-    Some((span.place(file), span))
+    Some((span.place(&file), span))
 }
 
 /// The only definition of `option` in the user's files, or of options below it.
@@ -196,16 +195,15 @@ pub(super) fn only_name(context: &ExitContext<'_>, name: &str) -> Option<Place> 
 
 /// The only line of the user's files whose code `is_it`.
 pub(super) fn only_line(context: &ExitContext<'_>, is_it: impl Fn(&str) -> bool) -> Option<Place> {
-    let (place, ()) = context.files?.only_place(|text| {
+    let (file, line, ()) = context.files?.only_place(|text| {
         let code = without_comments(text);
         let lines = (1..).zip(code.lines());
         let lines = lines.filter(|(_, line)| !line.trim_start().starts_with('#') && is_it(line));
         lines.map(|(line, _)| (line, ())).collect()
     })?;
-    let (file, line) = place.rsplit_once(':')?;
     Some(Place {
-        file: file.to_owned(),
-        line: line.parse().ok()?,
+        file,
+        line,
         column: None,
     })
 }

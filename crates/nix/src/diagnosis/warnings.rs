@@ -107,7 +107,6 @@ pub fn is_of_evaluation(event: &NixEvent) -> bool {
     matches!(event, NixEvent::Message { text, .. } if text.contains(OF_EVALUATION))
 }
 
-/// `text` without Nix's own prefixes, the delay before the next attempt, and what the server sent, which is mostly a page.
 /// The address of the binary cache that does not answer, as Nix's warning `text` says.
 pub fn silent_cache(text: &str) -> Option<&str> {
     let (url, _) = failed_download(text)?;
@@ -116,6 +115,7 @@ pub fn silent_cache(text: &str) -> Option<&str> {
     is_asked.then_some(cache)
 }
 
+/// `text` without Nix's own prefixes, the delay before the next attempt, and what the server sent, which is mostly a page.
 fn without_prefix(text: &str) -> &str {
     let mut text = text.trim();
     for word in [OF_EVALUATION, "warning:", "error:"] {
@@ -183,8 +183,9 @@ mod tests {
     #[test]
     fn overrides_of_nothing_are_named_without_the_copy() {
         let told = |input: &str| {
-            let text = format!("input '{input}' has an override for a non-existent input 'b'");
-            override_of_nothing(&text)
+            override_of_nothing(&format!(
+                "input '{input}' has an override for a non-existent input 'b'"
+            ))
         };
         let missing = "the flake has no input 'b', which is to be overridden";
         assert_eq!(told("configuration").as_deref(), Some(missing));
@@ -193,149 +194,100 @@ mod tests {
         assert_eq!((told("a"), told("configurations")), (None, None));
     }
 
-    /// The warnings that are shown for a recorded stream.
-    fn shown(stream: &str) -> Vec<String> {
-        let (mut log, mut warnings) = (Log::default(), Warnings::default());
-        let events = stream.lines().filter_map(|line| log.line(line));
-        events.filter_map(|event| warnings.note(&event)).collect()
-    }
-
-    #[test]
-    fn lock_of_the_copy_with_overrides_in_file_is_not_reported() {
-        let text = "warning: creating lock file '\"/build/sdbuild/overridden/flake.lock\"': \n• Added input 'configuration'";
-        let message = |text: &str| NixEvent::Message {
-            level: 1,
-            text: text.to_owned(),
-        };
-        let mut warnings = Warnings::default();
-        assert_eq!(warnings.note(&message(text)), None);
-        assert!(warnings.note(&message("warning: another")).is_some());
+    fn note(warnings: &mut Warnings, text: &str) -> Option<String> {
+        let text = format!("warning: {text}");
+        warnings.note(&NixEvent::Message { level: 1, text })
     }
 
     #[test]
     fn what_sdbuild_itself_has_arranged_is_not_reported() {
-        let message = |text: &str| NixEvent::Message {
-            level: 1,
-            text: format!("warning: {text}"),
-        };
-        let no_network =
-            "you don't have Internet access; disabling some network-dependent features";
-        let setting = "ignoring untrusted flake configuration setting 'extra-substituters'.\nPass '--accept-flake-config' to trust it";
-        let mut offline = Warnings::of_builder(true);
-        assert_eq!(offline.note(&message(no_network)), None);
-        let mut online = Warnings::of_builder(false);
-        assert_eq!(online.note(&message(setting)), None);
-        let or = "at /build/config/c.nix:1:7: This expression uses `or` as an identifier in a way that will change";
-        assert_eq!(online.note(&message(or)), None);
-        assert!(online.note(&message(no_network)).is_some());
-    }
-
-    #[test]
-    fn the_page_of_a_server_is_left_out() {
-        let text = "warning: unable to download 'https://c.example/x': HTTP error 403 ('Forbidden')\n\nresponse body:\n\n<html>\n</html>";
-        let shown = Warnings::default().note(&NixEvent::Message {
-            level: 1,
-            text: text.to_owned(),
-        });
-        assert!(!shown.unwrap().contains("<html>"));
-    }
-
-    #[test]
-    fn a_renamed_option_is_shown_with_its_new_name() {
-        let shown = shown(include_str!("../../../../tests/streams/option-renamed.log"));
-        assert_eq!(shown.len(), 3);
-        assert_eq!(
-            shown[1],
-            "The option `sdImage.imageName' defined in `/build/config/c.nix' has been renamed to \
-             `image.fileName'."
-        );
-    }
-
-    #[test]
-    fn an_unreachable_cache_is_reported_once() {
-        let shown = shown(include_str!(
-            "../../../../tests/streams/cache-unreachable.log"
-        ));
-        assert_eq!(shown.len(), 1);
-        assert!(shown[0].starts_with("unable to download 'http://127.0.0.1:9/nix-cache-info'"));
-        assert!(
-            shown[0].contains("\nhint: without its binary caches"),
-            "{}",
-            shown[0]
-        );
-    }
-
-    #[test]
-    fn a_download_of_the_configuration_is_no_cache() {
-        let shown = shown(include_str!(
-            "../../../../tests/streams/fetch-unresolved.log"
-        ));
-        assert_eq!(shown.len(), 1, "{shown:?}");
-        assert!(
-            shown[0].starts_with("unable to download 'https://github.nosuch.invalid/"),
-            "{shown:?}"
-        );
-        let hint = "\nhint: Nix fetches this for the flake, the configuration or a package. It tries again, five times \
-         in all";
-        assert!(shown[0].ends_with(hint), "{shown:?}");
-    }
-
-    #[test]
-    fn a_slow_server_is_reported_once_with_what_happens_next() {
         let mut warnings = Warnings::default();
-        let shown = (1..=3).filter_map(|n| {
+        for text in [
+            "creating lock file '\"/build/sdbuild/overridden/flake.lock\"': \n• Added input 'configuration'",
+            "ignoring untrusted flake configuration setting 'extra-substituters'.",
+            "at c.nix:1:7: This expression uses `or` as an identifier in a way that will change",
+        ] {
+            assert_eq!(note(&mut warnings, text), None);
+        }
+        let no_network = "you don't have Internet access; disabling some features";
+        assert!(note(&mut warnings, no_network).is_some());
+        assert_eq!(note(&mut Warnings::of_builder(true), no_network), None);
+    }
+
+    #[test]
+    fn recorded_warnings_are_shown_once_with_what_helps() {
+        for (name, count, start, hint) in [
+            ("option-renamed", 3, "", ""),
+            (
+                "cache-unreachable",
+                1,
+                "unable to download 'http://127.0.0.1:9/nix-cache-info'",
+                "without its binary caches",
+            ),
+            (
+                "fetch-unresolved",
+                1,
+                "unable to download 'https://github.nosuch.invalid/",
+                "Nix fetches this for",
+            ),
+            (
+                "key-untrusted",
+                1,
+                "ignoring substitute for",
+                "Nix builds its paths here",
+            ),
+        ] {
+            let path = format!(
+                "{}/../../tests/streams/{name}.log",
+                env!("CARGO_MANIFEST_DIR")
+            );
+            let stream = std::fs::read_to_string(path).unwrap();
+            let twice = format!("{stream}{}", stream.replace("5zj80pxigx45", "6zj80pxigx45"));
+            let (mut log, mut warnings) = (Log::default(), Warnings::default());
+            let events = twice.lines().filter_map(|line| log.line(line));
+            let shown: Vec<_> = events.filter_map(|event| warnings.note(&event)).collect();
+            assert_eq!(shown.len(), count, "{name}: {shown:?}");
+            assert!(shown[0].starts_with(start), "{shown:?}");
+            assert!(
+                hint.is_empty() || shown[0].contains(&format!("\nhint: {hint}")),
+                "{shown:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_server_is_named_with_what_happens_next() {
+        let mut warnings = Warnings::default();
+        let slow = (1..=3).filter_map(|n| {
             let status = if n == 1 { 200 } else { 206 };
             let text = format!(
-                "warning: error: unable to download 'http://c:1/nar/{n}.nar': HTTP error {status} (curl error: Timeout was \
-                 reached); retrying from offset {n} in 250 ms"
+                "error: unable to download 'http://c:1/nar/{n}.nar': HTTP error {status} (curl error: Timeout was reached); \
+                 retrying from offset {n} in 250 ms"
             );
-            warnings.note(&NixEvent::Message { level: 1, text })
+            note(&mut warnings, &text)
         });
-        let shown: Vec<String> = shown.collect();
-        assert_eq!(shown.len(), 1, "{shown:?}");
-        assert!(shown[0].starts_with("unable to download 'http://c:1/nar/1.nar': Timeout"));
-        assert!(shown[0].ends_with(
-            "\nhint: Nix tries again, five times in all, then the next binary cache that has it"
-        ));
-    }
-
-    #[test]
-    fn an_untrusted_cache_comes_with_a_hint() {
-        let stream = include_str!("../../../../tests/streams/key-untrusted.log");
-        let shown = shown(&format!(
-            "{stream}{}",
-            stream.replace("5zj80pxigx45", "6zj80pxigx45")
-        ));
-        assert_eq!(shown.len(), 1);
-        assert!(shown[0].contains("'file:///tmp/cache'"), "{}", shown[0]);
-        assert!(
-            shown[0].contains("\nhint: Nix builds its paths here"),
-            "{}",
-            shown[0]
-        );
-    }
-
-    #[test]
-    fn a_cache_that_refuses_comes_with_a_hint() {
-        for text in [
-            "unable to download 'http://c/nix-cache-info': HTTP error 403",
-            "'http://c' does not appear to be a binary cache",
-        ] {
-            let text = text.to_owned();
-            let shown = Warnings::default().note(&NixEvent::Message { level: 1, text });
-            assert!(shown.unwrap().contains("--netrc-file"));
+        let slow: Vec<String> = slow.collect();
+        assert_eq!(slow.len(), 1, "{slow:?}");
+        assert!(slow[0].starts_with("unable to download 'http://c:1/nar/1.nar': Timeout"));
+        assert!(slow[0].ends_with(RETRIED));
+        let refused = "unable to download 'http://c/nix-cache-info': HTTP error 403\n\nresponse body:\n\n<html>";
+        for text in [refused, "'http://c' does not appear to be a binary cache"] {
+            let shown = note(&mut Warnings::default(), text).unwrap();
+            assert!(
+                shown.contains("--netrc-file") && !shown.contains("<html>"),
+                "{shown}"
+            );
         }
     }
 
     #[test]
     fn shows_a_limited_number_of_warnings() {
         let mut warnings = Warnings::default();
-        let mut note = |level, n: usize| {
-            let text = format!("warning: {n}");
-            warnings.note(&NixEvent::Message { level, text })
-        };
-        assert_eq!(note(3, 0), None);
-        let shown = (0..1000).filter_map(|n| note(1, n)).count();
+        let text = "warning: 0".to_owned();
+        assert_eq!(warnings.note(&NixEvent::Message { level: 3, text }), None);
+        let shown = (0..1000)
+            .filter_map(|n| note(&mut warnings, &n.to_string()))
+            .count();
         assert_eq!(shown, MAX_WARNINGS + 1);
     }
 }

@@ -7,30 +7,36 @@ const BUILD: &str = r#"@nix {"action":"start","fields":["/nix/store/xbq6-t-50.dr
 #[test]
 fn parses_a_build_from_start_to_end() {
     let mut log = Log::default();
-    let id = 42_949_672_966;
-    assert_eq!(
-        log.line(BUILD),
-        Some(NixEvent::BuildStarted {
-            id,
-            derivation: "/nix/store/xbq6-t-50.drv".into(),
-            machine: String::new(),
-        })
-    );
-    assert_eq!(
-        log.line(r#"@nix {"action":"result","fields":["buildPhase"],"id":42949672966,"type":104}"#),
-        Some(NixEvent::BuildPhase {
-            id,
-            phase: "buildPhase".into()
-        })
-    );
-    assert_eq!(
-        log.line(r#"@nix {"action":"result","fields":["hello \u001b[31mfrom aarch64"],"id":42949672966,"type":101}"#),
-        Some(NixEvent::BuildLine { id, line: "hello from aarch64".into() })
-    );
-    assert_eq!(
-        log.line(r#"@nix {"action":"stop","id":42949672966}"#),
-        Some(NixEvent::Stopped { id })
-    );
+    let (id, machine) = (42_949_672_966, String::new());
+    let derivation = "/nix/store/xbq6-t-50.drv".to_owned();
+    let result = |text: &str, kind: u8| {
+        format!(r#"@nix {{"action":"result","fields":["{text}"],"id":{id},"type":{kind}}}"#)
+    };
+    let (phase, line) = ("buildPhase".to_owned(), "hello from aarch64".to_owned());
+    for (text, event) in [
+        (
+            BUILD.to_owned(),
+            NixEvent::BuildStarted {
+                id,
+                derivation,
+                machine,
+            },
+        ),
+        (
+            result("buildPhase", 104),
+            NixEvent::BuildPhase { id, phase },
+        ),
+        (
+            result(r"hello \u001b[31mfrom aarch64", 101),
+            NixEvent::BuildLine { id, line },
+        ),
+        (
+            format!(r#"@nix {{"action":"stop","id":{id}}}"#),
+            NixEvent::Stopped { id },
+        ),
+    ] {
+        assert_eq!(log.line(&text), Some(event), "{text}");
+    }
 }
 
 /// A build on a remote builder was reported, listed and counted twice.
@@ -85,44 +91,26 @@ fn passwords_of_addresses_reach_no_event() {
 }
 
 #[test]
-fn parses_the_number_of_emulated_builds() {
-    let mut log = Log::default();
-    assert_eq!(
-        log.line("sdbuild: to emulate: 15"),
-        Some(NixEvent::WillEmulate { derivations: 15 })
-    );
-    let other = "sdbuild: to emulate: some";
-    assert_eq!(log.line(other), Some(NixEvent::Other(other.into())));
-}
-
-#[test]
 fn counts_come_from_the_activities_that_count() {
     let mut log = Log::default();
-    assert_eq!(
-        log.line(r#"@nix {"action":"start","id":3,"level":0,"parent":0,"text":"","type":104}"#),
-        None
-    );
-    assert_eq!(
-        log.line(r#"@nix {"action":"start","id":4,"level":0,"parent":0,"text":"","type":103}"#),
-        None
-    );
+    for (id, kind) in [(3, activity::BUILDS), (4, activity::COPY_PATHS)] {
+        let line =
+            format!(r#"@nix {{"action":"start","id":{id},"level":0,"text":"","type":{kind}}}"#);
+        assert_eq!(log.line(&line), None);
+    }
     let progress =
         |id| format!(r#"@nix {{"action":"result","fields":[2,7,1,0],"id":{id},"type":105}}"#);
-    assert_eq!(
-        log.line(&progress(3)),
-        Some(NixEvent::Built {
-            done: 2,
-            expected: 7,
-            running: 1,
-        })
-    );
+    let (done, expected, running) = (2, 7, 1);
+    let built = NixEvent::Built {
+        done,
+        expected,
+        running,
+    };
+    assert_eq!(log.line(&progress(3)), Some(built));
     assert_eq!(log.line(&progress(3)), None, "repeated counts are dropped");
     assert_eq!(
         log.line(&progress(4)),
-        Some(NixEvent::Fetched {
-            done: 2,
-            expected: 7
-        })
+        Some(NixEvent::Fetched { done, expected })
     );
     assert_eq!(log.line(&progress(5)), None);
     log.line(r#"@nix {"action":"stop","id":3}"#);
@@ -133,29 +121,28 @@ fn counts_come_from_the_activities_that_count() {
 fn parses_the_forecast() {
     let event_of = |text: &str| {
         let line = format!(r#"@nix {{"action":"msg","level":3,"msg":"{text}"}}"#);
-        Log::default().line(&line)
+        Log::default().line(&line).unwrap()
     };
-    let will_build = |derivations| Some(NixEvent::WillBuild { derivations });
-    assert_eq!(
-        event_of("these 72 derivations will be built:"),
-        will_build(72)
-    );
-    assert_eq!(event_of("this derivation will be built:"), will_build(1));
-    let will_fetch = |paths, download, unpacked| {
-        Some(NixEvent::WillFetch {
-            paths,
-            download,
-            unpacked,
-        })
+    let build = |derivations| NixEvent::WillBuild { derivations };
+    let fetch = |paths, download, unpacked| NixEvent::WillFetch {
+        paths,
+        download,
+        unpacked,
     };
-    assert_eq!(
-        event_of("these 3 paths will be fetched (1.25 MiB download, 2.50 GiB unpacked):"),
-        will_fetch(3, 1_310_720, 2_684_354_560)
-    );
-    assert_eq!(
-        event_of("this path will be fetched (0.00 MiB download, 0.5 KiB unpacked):"),
-        will_fetch(1, 0, 512)
-    );
+    for (text, event) in [
+        ("these 72 derivations will be built:", build(72)),
+        ("this derivation will be built:", build(1)),
+        (
+            "these 3 paths will be fetched (1.25 MiB download, 2.50 GiB unpacked):",
+            fetch(3, 1_310_720, 2_684_354_560),
+        ),
+        (
+            "this path will be fetched (0.00 MiB download, 0.5 KiB unpacked):",
+            fetch(1, 0, 512),
+        ),
+    ] {
+        assert_eq!(event_of(text), event, "{text}");
+    }
     for odd in [
         "these many derivations will be built:",
         "these 99999999999999999999 derivations will be built:",
@@ -163,8 +150,13 @@ fn parses_the_forecast() {
         "these 3 paths will be fetched (99999999999999999 TiB download, 1 B unpacked):",
     ] {
         let text = odd.to_owned();
-        assert_eq!(event_of(odd), Some(NixEvent::Message { level: 3, text }));
+        assert_eq!(event_of(odd), NixEvent::Message { level: 3, text });
     }
+    let mut log = Log::default();
+    let emulated = log.line("sdbuild: to emulate: 15");
+    assert_eq!(emulated, Some(NixEvent::WillEmulate { derivations: 15 }));
+    let other = "sdbuild: to emulate: some";
+    assert_eq!(log.line(other), Some(NixEvent::Other(other.into())));
 }
 
 /// The events of a recorded stream.
@@ -177,28 +169,20 @@ fn events(stream: &str) -> Vec<NixEvent> {
 fn parses_a_recorded_download_from_a_cache() {
     let events = events(include_str!("../../../../tests/streams/substitute.log"));
     let path = "/nix/store/5zj80pxigx45sc90rz2flb67z101r7pb-one".to_owned();
-    let expected = [
+    let (id, cache) = (455_266_533_382, "file:///tmp/cache".to_owned());
+    let (paths, download, unpacked, done, expected) = (1, 0, 0, 1, 1);
+    let mut remaining = events.iter();
+    for one in [
         NixEvent::WillFetch {
-            paths: 1,
-            download: 0,
-            unpacked: 0,
+            paths,
+            download,
+            unpacked,
         },
         NixEvent::ToDownload { bytes: 128 },
-        NixEvent::FetchStarted {
-            id: 455_266_533_382,
-            path,
-            cache: "file:///tmp/cache".into(),
-        },
-        NixEvent::Stopped {
-            id: 455_266_533_382,
-        },
-        NixEvent::Fetched {
-            done: 1,
-            expected: 1,
-        },
-    ];
-    let mut remaining = events.iter();
-    for one in expected {
+        NixEvent::FetchStarted { id, path, cache },
+        NixEvent::Stopped { id },
+        NixEvent::Fetched { done, expected },
+    ] {
         assert!(
             remaining.any(|event| *event == one),
             "{one:?} in {events:?}"
@@ -228,25 +212,25 @@ fn a_trace_is_no_error() {
 #[test]
 fn an_error_has_its_position() {
     let mut log = Log::default();
-    let line = r#"@nix {"action":"msg","column":4,"file":"«string»:1:4","level":0,"line":1,"msg":"\u001b[31;1merror:\u001b[0m syntax error, unexpected end of file\n at x","raw_msg":"syntax error, unexpected end of file"}"#;
-    let text = "error: syntax error, unexpected end of file\n at x".to_owned();
-    assert_eq!(
-        log.line(line),
-        Some(NixEvent::Message {
-            level: 0,
-            text: text.clone()
-        })
-    );
+    let line = r#"@nix {"action":"msg","column":4,"file":"«string»:1:4","level":0,"line":1,"msg":"\u001b[31;1merror:\u001b[0m syntax error\n at x","raw_msg":"syntax error"}"#;
+    let text = "error: syntax error\n at x".to_owned();
+    let (level, file, summary) = (0, "«string»".to_owned(), "syntax error".to_owned());
+    let event = NixEvent::Message {
+        level,
+        text: text.clone(),
+    };
+    assert_eq!(log.line(line), Some(event));
+    let position = Some(Position {
+        file,
+        line: 1,
+        column: 4,
+    });
     assert_eq!(
         log.take_error(),
         Some(NixError {
-            summary: "syntax error, unexpected end of file".into(),
+            summary,
             text,
-            position: Some(Position {
-                file: "«string»".into(),
-                line: 1,
-                column: 4,
-            }),
+            position
         })
     );
     assert_eq!(log.take_error(), None);

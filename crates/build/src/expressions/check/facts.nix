@@ -182,22 +182,6 @@ let
   textOrNull = value: if builtins.isString value then value else null;
   addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
   interfaces = list (networking.interfaces or { });
-  # Whether anything may make systemd leave an interface the name `eth0`. Every link file that matches the interface does, even one
-  # that sets no name: NixOS itself writes such a file for each interface, unless networkd configures them
-  # (https://github.com/NixOS/nixpkgs/issues/153134).
-  keepsNames =
-    config.boot.isContainer or false
-    || !(networking.usePredictableInterfaceNames or true)
-    || any (contains "net.ifnames=0") (filter builtins.isString (config.boot.kernelParams or [ ]))
-    || any (name: builtins.match "(systemd/network/.*[.]link|udev/.*)" name != null && !elem name [ "udev/hwdb.bin" "udev/rules.d" "udev/udev.conf" ]) (builtins.attrNames etc)
-    || (config.systemd.network.links or { }) != { }
-    || any (contains "NAME=") [ (udev.extraRules or "") (udev.initrdRules or "") (((config.boot.initrd.services or { }).udev or { }).rules or "") ];
-  udev = config.services.udev or { };
-  virtual = [ "bonds" "bridges" "fooOverUDP" "greTunnels" "ipvlans" "macvlans" "sits" "vlans" "vswitches" ];
-  isVirtual = name: networking.interfaces.${name}.virtual or false || any (kind: (networking.${kind} or { }) ? ${name}) virtual;
-  # With DHCP on all interfaces, that of one name changes nothing.
-  hasEffect = interface: isFixed interface || (interface.ipv6.addresses or [ ]) != [ ] || usesDhcp interface && dhcpOff != [ ];
-  isReplaced = name: builtins.match "eth[0-9]+" name != null && hasEffect networking.interfaces.${name} && !isVirtual name;
   wireless = ifEnabled (networking.wireless or { });
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.
@@ -246,12 +230,6 @@ let
   # What cannot be evaluated, such as a package whose licence is refused, is reported by `whole`.
   filesOf = name: tryOr null (if sd ? ${name} then (files: builtins.deepSeq files files) (filesIn sd.${name}) else null);
   version = options.system.stateVersion or { };
-  # By its text, or by the name that OpenSSH gives it: files can have bytes with which `readFile` ends the evaluation.
-  isPrivateKey =
-    file:
-    (file.text or null != null && contains "PRIVATE KEY-----" file.text)
-    # A path in quotes is one of the machine, where secrets belong.
-    || builtins.isPath (file.source or null) && builtins.match "ssh_host_.*_key|id_(dsa|ecdsa|ed25519|rsa)" (baseNameOf (toString (file.source or ""))) != null;
   etc = config.environment.etc or { };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
@@ -304,17 +282,12 @@ let
       opened_by_ssh = ssh.openFirewall or true;
       trusts = hasTrusted;
       has_own_rules = wall.enable or false && hasOwnRules;
-      ports = filter builtins.isInt (wall.allowedTCPPorts or [ ]);
-      # 100 without `lib.mkForce` and the like, which leave out other definitions.
-      ports_priority = if wall == { } then 100 else options.networking.firewall.allowedTCPPorts.highestPrio or 100;
     };
     network = {
       dhcp_off = dhcpOff;
       interfaces = any addressed interfaces;
       interface_dhcp = any usesDhcp interfaces;
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
-      replaced_names = if keepsNames then [ ] else filter isReplaced (builtins.attrNames (networking.interfaces or { }));
-      addresses = builtins.concatMap (interface: map (ip: { inherit interface; address = if builtins.isString ip then ip else toString (ip.address or ""); }) (networking.interfaces.${interface}.ipv4.addresses or [ ])) (builtins.attrNames (networking.interfaces or { }));
       gateway_address = gatewayAddress (networking.defaultGateway or null);
       routes = (networking.nat or { }).enable or false || (config.services.hostapd or { }).enable or false;
       gateway =
@@ -364,7 +337,6 @@ let
       # Rules that are not read here, and logins that sudo takes the place of a password from.
       other = any hasFreeText sudos || (security.doas or { }).enable or false || ((security.pam or { }).sshAgentAuth or { }).enable or false;
     };
-    private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
     stored_secrets = import ./stored-secrets.nix { inherit config commands; };
     upgrades_to_nothing = import ./upgrades.nix { inherit config options commands; };
     inherit (import ./on-card.nix { inherit config options commands wordsOf; }) upgrades_in_memory late_keys serial_services vendor_kernel;

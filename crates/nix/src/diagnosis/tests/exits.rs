@@ -173,202 +173,106 @@ fn a_missing_module_is_named_with_what_asks_for_it() {
 
 #[test]
 fn a_failed_derivation_is_a_build_failure() {
-    let failure = diagnose(
-        &context(100),
-        &with_failed_build("with exit code 3", "make: *** [all] Error 1"),
-    );
+    let mut findings = with_failed_build("with exit code 3", "make: *** [all] Error 1");
+    let failure = diagnose(&context(100), &findings);
     assert_eq!(failure.class, Class::Build);
-    assert_eq!(
-        failure.to_string(),
-        "the build of kernel failed with exit code 3"
-    );
-    assert_eq!(failure.log_tail, ["make: *** [all] Error 1"]);
-}
-
-#[test]
-fn a_build_that_printed_nothing_says_so() {
-    let mut findings = with_failed_build("with exit code 3", "");
-    findings.failed.as_mut().unwrap().tail.clear();
-    let failure = diagnose(&context(1), &findings);
-    let text = "the build of kernel failed with exit code 3: it printed nothing";
+    let text = "the build of kernel failed with exit code 3";
     assert_eq!(failure.to_string(), text);
-}
-
-#[test]
-fn errors_name_the_users_file() {
-    let mut findings = with_error("syntax error, unexpected '}', expecting ';'");
-    findings.nix_errors[0].position = Some(Position {
-        file: "/build/config/sd-card.nix".into(),
-        line: 7,
-        column: 1,
-    });
-    findings.nix_errors[0].text =
-        "error:\n  … while calling x\n  error: syntax error\n  at /build/config/sd-card.nix:7:1:\n\n  6| x".into();
-    let failure = diagnose(&context(1), &findings);
-    assert_eq!(
-        failure.to_string(),
-        "evaluate the configuration: pi/sd-card.nix:7:1: syntax error, unexpected '}', expecting ';'"
-    );
-    assert_eq!(failure.log_tail, ["6| x"]);
-    let assertion = with_error(
-        "\nFailed assertions:\n- networking.hostName: ‘bad_host!’ is not a valid host name",
-    );
-    assert!(
-        diagnose(&context(1), &assertion)
-            .to_string()
-            .contains("Failed assertions:\n- networking")
-    );
+    assert_eq!(failure.log_tail, ["make: *** [all] Error 1"]);
+    findings.failed.as_mut().unwrap().tail.clear();
+    let silent = diagnose(&context(100), &findings).to_string();
+    assert_eq!(silent, format!("{text}: it printed nothing"));
 }
 
 #[test]
 fn exit_statuses_without_a_message() {
-    for (code, class) in [
-        (137, Class::Environment),
-        (143, Class::Environment),
-        (120, Class::Environment),
-        (127, Class::Internal),
-        (77, Class::Environment),
+    let foreign = |code| ExitContext {
+        foreign: true,
+        ..context(code)
+    };
+    let none = Findings::default;
+    let mut archive = none();
+    let line = "sdbuild: the archive is not a nixpkgs checkout: it must hold one directory";
+    archive.other_lines.push_back(line.into());
+    let hash = with_error("hash mismatch in fixed-output derivation 'x'");
+    for (context, findings, class) in [
+        (context(137), none(), Class::Environment),
+        (context(143), none(), Class::Environment),
+        (context(120), none(), Class::Environment),
+        (context(77), none(), Class::Environment),
+        (context(127), none(), Class::Internal),
+        (foreign(127), none(), Class::Usage),
+        (context(120), archive, Class::Usage),
+        (context(102), hash, Class::Build),
     ] {
         assert_eq!(
-            diagnose(&context(code), &Findings::default()).class,
+            diagnose(&context, &findings).class,
             class,
-            "{code}"
+            "{}",
+            context.code
         );
     }
-    let foreign = ExitContext {
-        foreign: true,
-        ..context(127)
-    };
-    assert_eq!(diagnose(&foreign, &Findings::default()).class, Class::Usage);
-    let mut findings = Findings::default();
-    findings.other_lines.push_back(
-        "sdbuild: the archive is not a nixpkgs checkout: it must hold one directory".into(),
-    );
-    assert_eq!(diagnose(&context(120), &findings).class, Class::Usage);
-    assert_eq!(
-        diagnose(
-            &context(102),
-            &with_error("hash mismatch in fixed-output derivation 'x'")
-        )
-        .class,
-        Class::Build
-    );
 }
 
 #[test]
 fn messages_are_not_repeated() {
-    let failure = diagnose(
-        &context(1),
-        &with_error("The option `x' does not exist.\n  - In `/build/config/sd-card.nix': 5"),
-    );
-    assert_eq!(
-        failure.to_string(),
-        "evaluate the configuration: The option `x' does not exist.\n- In `pi/sd-card.nix': 5"
+    let text = "The option `x' does not exist.\n  - In `/build/config/sd-card.nix': 5";
+    let failure = diagnose(&context(1), &with_error(text));
+    assert!(
+        failure
+            .to_string()
+            .ends_with("not exist.\n- In `pi/sd-card.nix': 5"),
+        "{failure}"
     );
     assert!(failure.log_tail.is_empty(), "{:?}", failure.log_tail);
-    let elsewhere = diagnose(&context(1), &with_error("infinite recursion encountered"));
-    assert_eq!(
-        elsewhere.to_string(),
-        "evaluate the configuration pi/sd-card.nix: infinite recursion encountered"
-    );
+    let long = diagnose(&context(1), &with_error(&"ä".repeat(5000)));
+    assert!(long.to_string().chars().count() < 700);
 }
 
 #[test]
-fn long_messages_are_truncated() {
-    let failure = diagnose(&context(1), &with_error(&"ä".repeat(5000)));
-    assert!(failure.to_string().chars().count() < 700);
-}
-
-#[test]
-fn an_input_without_a_lock_is_not_copied_by_hand() {
-    let message = "unable to download 'https://api.github.com/repos/NixOS/nixpkgs/commits/nixos-26.05': Could not resolve \
-                   hostname (6)";
-    let failure = diagnose(&context(1), &with_error(message));
+fn an_input_without_a_lock_names_the_command_that_locks_it() {
+    let commit = "api.github.com/repos/NixOS/nixpkgs/commits/nixos-26.05";
+    let failed = |context: &ExitContext<'_>, address: &str| {
+        let reason = "Could not resolve hostname (6) Could not resolve host: h";
+        let message = format!("unable to download 'https://{address}': {reason}");
+        diagnose(context, &with_error(&message))
+    };
+    let failure = failed(&context(1), commit);
     assert_eq!(failure.class, Class::Environment);
-    let hints = failure.hints.join(" ");
-    assert!(hints.contains("`sdbuild lock`"), "{hints}");
-    assert!(!hints.contains("copy the files"), "{hints}");
+    assert!(
+        failure.hints.concat().contains("`sdbuild lock`"),
+        "{failure:?}"
+    );
     let overridden = ExitContext {
         overrides: &[("base".to_owned(), "github:NixOS/nixpkgs".to_owned())],
         ..context(1)
     };
-    let failure = diagnose(&overridden, &with_error(message));
-    let told = failure.to_string();
+    let failure = failed(&overridden, commit);
     assert!(
-        told.contains("the newest commit of the input base is"),
-        "{told}"
+        failure
+            .to_string()
+            .contains("the newest commit of the input base is"),
+        "{failure}"
     );
-    let hint = "--override-input base asks for the newest commit";
-    assert!(failure.hints[1].starts_with(hint), "{failure:?}");
+    assert!(
+        failure.hints[1].starts_with("--override-input base asks"),
+        "{failure:?}"
+    );
     let of_lock = ExitContext {
         command: "sdbuild lock --flake",
         ..context(1)
     };
     for address in [
-        "api.github.com/repos/NixOS/nixpkgs/commits/nixos-26.05",
+        commit,
         "channels.nixos.org/flake-registry.json",
         "h.example/x.tar.gz",
     ] {
-        let message = format!(
-            "unable to download 'https://{address}': Could not resolve hostname (6) Could not resolve host: h"
-        );
-        let failure = diagnose(&of_lock, &with_error(&message));
+        let failure = failed(&of_lock, address);
         assert!(failure.to_string().starts_with("lock "), "{failure}");
-        let hints = failure.hints.join(" ");
-        assert!(!hints.contains("`sdbuild lock`"), "{hints}");
-    }
-}
-
-#[test]
-fn errors_of_flakes_are_explained() {
-    // As Nix 2.26 reports them.
-    for (message, hint) in [
-        (
-            "flake 'path:/build/config' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
-            "`sdbuild lock`",
-        ),
-        // As the user named it.
-        (
-            "flake '.' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
-            "`sdbuild lock`",
-        ),
-        (
-            "flake 'github:me/pi/0123' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
-            "clone the repository",
-        ),
-        (
-            "'flake:nixpkgs' is an indirect flake reference, but registry lookups are not allowed",
-            "give the input a URL",
-        ),
-        (
-            "path '//home/me/nixpkgs' does not exist",
-            "--override-input",
-        ),
-        (
-            "access to absolute path '/etc/passwd' is forbidden in pure evaluation mode (use '--impure' to override)",
-            "/etc/passwd is outside the flake",
-        ),
-        (
-            "access to absolute path '/nix/store/common/wifi.nix' is forbidden in pure evaluation mode (use '--impure' to override)",
-            "../common/wifi.nix is above the flake's directory",
-        ),
-        (
-            "in pure evaluation mode, 'fetchTarball' requires a 'sha256' argument",
-            "fetchTarball needs a hash",
-        ),
-        (
-            "attribute 'currentSystem' missing",
-            "Write \"aarch64-linux\"",
-        ),
-        (
-            "cannot look up '<nixpkgs>' in pure evaluation mode (use '--impure' to override)",
-            "a flake has no <nixpkgs>",
-        ),
-    ] {
-        let failure = diagnose(&context(1), &with_error(message));
-        assert_eq!(failure.class, Class::Usage, "{message}");
-        assert!(failure.hints.concat().contains(hint), "{failure:?}");
-        assert!(!failure.to_string().contains("--impure"), "{failure}");
+        assert!(
+            !failure.hints.concat().contains("`sdbuild lock`"),
+            "{failure:?}"
+        );
     }
 }
 
@@ -376,24 +280,23 @@ fn errors_of_flakes_are_explained() {
 fn an_output_that_the_flake_does_not_have_is_suggested() {
     for (message, hint) in [
         (
-            "the flake pi has no configuration kitchn. Its configurations are pi#kitchen, pi#attic",
+            "no configuration kitchn. Its configurations are pi#kitchen, pi#attic",
             "did you mean pi#kitchen?",
         ),
         (
-            "the flake pi has no attribute nixosConfiguration.kitchen, because the flake has no nixosConfiguration. It has \
-             nixosConfigurations, packages. Its configurations are pi#kitchen, pi#attic",
+            "no attribute nixosConfiguration.kitchen, because x. It has y. Its configurations are pi#kitchen",
             "did you mean pi#kitchen?",
         ),
         (
-            "the flake pi has no nixosConfigurations. It has nixosConfiguration, packages",
-            "rename nixosConfiguration to nixosConfigurations",
+            "no nixosConfigurations. It has nixosConfiguration, packages",
+            "rename nixosConfiguration",
         ),
         (
-            "the flake pi has a nixosConfigurations without a configuration",
+            "a nixosConfigurations without a configuration",
             "define one in the outputs",
         ),
         (
-            "the flake pi has several configurations. Name one of them: pi#kitchen, pi#attic",
+            "several configurations. Name one of them: pi#kitchen, pi#attic",
             "for instance: sdbuild check pi#kitchen",
         ),
     ] {
@@ -404,7 +307,10 @@ fn an_output_that_the_flake_does_not_have_is_suggested() {
             source: "pi",
             ..context(1)
         };
-        let failure = diagnose(&of_flake, &with_error(message));
+        let failure = diagnose(
+            &of_flake,
+            &with_error(&format!("the flake pi has {message}")),
+        );
         assert!(failure.hints[0].starts_with(hint), "{:?}", failure.hints);
     }
 }
