@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
 };
@@ -188,7 +189,7 @@ impl Client {
         if status.is_success() {
             return Ok(Answer { headers, body });
         }
-        let body = self.without_secrets(body);
+        let body = without_secrets(body, &self.account.credentials);
         let (code, message) = reason(&headers, &body).unwrap_or_else(|| {
             (
                 format!("HTTP {}", status.as_u16()),
@@ -204,20 +205,6 @@ impl Client {
             message,
             is_temporary,
         })
-    }
-
-    /// `text` of AWS, which quotes what was signed, without the secrets of the account.
-    fn without_secrets(&self, text: String) -> String {
-        let credentials = &self.account.credentials;
-        let secrets = [
-            Some(credentials.secret_access_key()),
-            credentials.session_token(),
-        ];
-        let secrets = secrets
-            .into_iter()
-            .flatten()
-            .filter(|secret| !secret.is_empty());
-        secrets.fold(text, |text, secret| text.replace(secret, "***"))
     }
 
     /// Sends one request, and reads the answer.
@@ -324,6 +311,19 @@ impl Account {
         let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
         format!("https://{service}.{region}.amazonaws.com{suffix}")
     }
+}
+
+/// `text` of AWS, which may quote what was signed, without the secrets of `credentials`.
+fn without_secrets(text: String, credentials: &Credentials) -> String {
+    let secrets = [
+        Some(credentials.secret_access_key()),
+        credentials.session_token(),
+    ];
+    let secrets = secrets
+        .into_iter()
+        .flatten()
+        .filter(|secret| !secret.is_empty());
+    secrets.fold(text, |text, secret| text.replace(secret, "***"))
 }
 
 /// AWS's name of an error and its words: in a header and JSON from EBS, in XML from EC2.
@@ -717,4 +717,36 @@ pub(super) fn tags(node: Node<'_, '_>) -> Vec<Tag> {
         })
     };
     items(node, "tagSet").filter_map(tag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_bounded() {
+        let tag = "<i><key>a=\"b\"</key><value>x=1&amp;y='2'</value></i>".repeat(1000);
+        assert!(document(&format!("<r xmlns=\"http://e\">{tag}</r>")).is_ok());
+        let attributes = (0..1000).fold(String::new(), |all, n| all + &format!(" a{n} = '>'"));
+        let spaces: String = attributes.replace(" a", " xmlns:a");
+        for damaged in [
+            format!("<r{attributes}/>"),
+            format!("<r{spaces}/>"),
+            "<a xmlns='b'>".repeat(1000),
+            format!("<r>{}</r>", "<a/>".repeat(MAX_NODES as usize)),
+        ] {
+            document(&damaged).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_aws_quotes_has_no_secrets() {
+        let of = |token: Option<&str>| {
+            let token = token.map(str::to_owned);
+            Credentials::new("id", "secret", token, None, "test")
+        };
+        let text = || "id secret token".to_owned();
+        assert_eq!(without_secrets(text(), &of(Some("token"))), "id *** ***");
+        assert_eq!(without_secrets(text(), &of(None)), "id *** token");
+    }
 }
