@@ -73,7 +73,7 @@ pub struct Faults {
     pub delay: std::time::Duration,
     /// Answers have this many bytes of nothing before the text.
     pub padding: usize,
-    /// Lists have all objects, whichever were asked for.
+    /// Lists of machines, volumes and groups have all of them, whichever were asked for.
     pub ignores_filters: bool,
 }
 
@@ -226,7 +226,8 @@ fn answer(call: &Request, shared: &Shared) -> Option<Reply> {
     if let Err(failed) = fail(call, &action, &mut state) {
         return failed;
     }
-    if state.faults.ignores_filters {
+    let of_machines = ["DescribeInstances", "DescribeVolumes", "DescribeSecurityGroups"];
+    if state.faults.ignores_filters && of_machines.contains(&action.as_str()) {
         form.retain(|name, _| !name.starts_with("Filter."));
     }
     let done = carry_out(call, &action, &form, &mut state);
