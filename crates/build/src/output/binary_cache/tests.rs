@@ -1,5 +1,6 @@
 use super::*;
 
+#[rustfmt::skip] // It is formatted as the other tests.
 #[path = "../../../../../tests/support/door.rs"]
 mod door;
 

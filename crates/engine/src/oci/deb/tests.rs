@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::oci::layer::{Selection, unpack};
 
+#[rustfmt::skip] // It is formatted as the other tests.
 #[path = "../../../../../tests/support/door.rs"]
 mod door;
 
