@@ -73,6 +73,8 @@ pub struct Faults {
     pub delay: std::time::Duration,
     /// Answers have this many bytes of nothing before the text.
     pub padding: usize,
+    /// Lists of machines, volumes and groups have all of them, whichever were asked for.
+    pub ignores_filters: bool,
 }
 
 /// A snapshot that was started.
@@ -223,6 +225,10 @@ fn answer(call: &Request, shared: &Shared) -> Option<Reply> {
     }
     if let Err(failed) = fail(call, &action, &mut state) {
         return failed;
+    }
+    let of_machines = ["DescribeInstances", "DescribeVolumes", "DescribeSecurityGroups"];
+    if state.faults.ignores_filters && of_machines.contains(&action.as_str()) {
+        form.retain(|name, _| !name.starts_with("Filter."));
     }
     let done = carry_out(call, &action, &form, &mut state);
     if state.faults.lose_answer_to == Some(action.as_str()) {

@@ -134,6 +134,7 @@ fn clean_removes_nothing_of_others() {
     let renter = Renter::new(SILENT);
     {
         let mut state = renter.double.state();
+        state.faults.ignores_filters = true;
         let foreign = StoredGroup { name: "sdbuild-0123456789ab".into(), ..StoredGroup::default() };
         state.machines.groups.insert("sg-foreign".into(), foreign);
         let volume = |tag: &str| StoredVolume {

@@ -101,3 +101,35 @@ fn every_named_command_exists() {
     }
     assert!(named > 3, "the search itself works");
 }
+
+/// Every test that docs/security.md names exists: a function, or a module of them.
+#[test]
+fn promises_name_their_tests() {
+    let text = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let rows = text.split("| promise |").nth(1).unwrap().lines().skip(2);
+    let rows: Vec<_> = rows.take_while(|row| row.starts_with('|')).collect();
+    assert!(rows.len() > 6, "{rows:?}");
+    let mut code = String::new();
+    let mut dirs = ["crates", "src", "tests"].map(|dir| root().join(dir)).to_vec();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                code += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    for row in rows {
+        let tests = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();
+        let mut names = tests.split('`').skip(1).step_by(2).peekable();
+        assert!(names.peek().is_some(), "{row}");
+        for name in names {
+            let last = name.rsplit("::").next().unwrap();
+            let is_there = ["fn {}(", "mod {};", "mod {} {"];
+            let is_there = is_there.iter().any(|form| code.contains(&form.replacen("{}", last, 1)));
+            assert!(is_there, "{name}");
+        }
+    }
+}

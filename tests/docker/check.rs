@@ -115,7 +115,7 @@ fn a_warning_of_nixos_is_told_once() {
     let (stdout, stderr) = (&checked.stdout, &checked.stderr);
     assert_eq!(stdout.matches("mind the gap").count(), 1, "{stdout}");
     assert!(!stderr.contains("mind the gap"), "{stderr}");
-    assert!(stderr.contains("warning: of the user"), "{stderr}");
+    assert!(stderr.contains("> of the user"), "{stderr}");
 }
 
 /// Siblings of the first name that no option has, which nixpkgs names from 25.11 on.

@@ -1,6 +1,6 @@
 //! However a build is interrupted, it releases everything.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -79,6 +79,40 @@ fn interrupt_in_any_phase_releases_everything() {
         );
         runs.assert_no_objects();
     }
+}
+
+/// A flood in the log keeps nothing from acting on a signal.
+#[test]
+fn a_build_that_floods_its_log_ends_at_once() {
+    const KEYS: &str = "    keys() { (yes -- '-----BEGIN PRIVATE KEY-----' || :) | head -n 150000 | tr -d '\\n'; }\n";
+    needs!(engine_ready());
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let ending = |flood: &str| {
+        let script = format!("{KEYS}    echo the flood begins\n{flood}");
+        user.write("sd-card.nix", &product(&fresh(&script)));
+        let mut running = Running::start(&mut user.build(&["-v"]));
+        running.wait_for("the flood begins");
+        std::thread::sleep(Duration::from_secs(3));
+        let begun = Instant::now();
+        running.signal(Signal::SIGINT);
+        running.wait_for("interrupted");
+        let took = begun.elapsed();
+        let outcome = running.finish();
+        let end: String = outcome.stderr.chars().rev().take(500).collect();
+        let end: String = end.chars().rev().collect();
+        assert_eq!(outcome.signal, Some(Signal::SIGINT as i32), "{flood}: {end}");
+        assert!(took < Duration::from_secs(1), "{took:?}: {flood}");
+    };
+    for flood in [
+        "    while :; do keys; echo; done",
+        "    while :; do keys; echo; done >/proc/1/fd/2",
+        "    while :; do printf '@nix {\"action\":\"msg\",\"level\":0,\"msg\":\"'; keys; printf '\"}\\n'; done >/proc/1/fd/2",
+        "    tr '\\0' x </dev/zero >/proc/1/fd/2",
+    ] {
+        ending(flood);
+    }
+    runs.assert_nothing_left();
 }
 
 #[test]

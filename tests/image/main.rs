@@ -23,6 +23,8 @@ mod packed;
 mod systems;
 mod tables;
 
+#[path = "../support/door.rs"]
+mod door;
 #[path = "../support/tools.rs"]
 mod tools;
 

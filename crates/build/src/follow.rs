@@ -99,6 +99,11 @@ pub(super) struct LogView {
     pub(super) naming_result: Option<Phase>,
 }
 
+/// A warning whose words the configuration chose.
+pub(super) fn of_evaluation(warning: &str) -> String {
+    format!("evaluation> {warning}")
+}
+
 /// What remains when a build has named its result.
 const STOPPING: &str = "stopping the builder";
 
@@ -355,6 +360,7 @@ impl<'a> Reader<'a> {
             Some(warning) if self.view.keeps_warnings && is_of_evaluation(&event) => {
                 self.said.kept_warnings.push(warning);
             }
+            Some(warning) if is_of_evaluation(&event) => self.events.warn(of_evaluation(&warning)),
             Some(warning) => self.events.warn(warning),
             None => {}
         }

@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::process::Command;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::http_url::{hide_secrets, without_secrets};
+use sdbuild_core::plain_file;
 use sdbuild_core::program::{find_program, missing_program};
 use sdbuild_core::session;
 use sdbuild_core::text::{strip_control, truncate};
@@ -27,6 +29,8 @@ const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 
 /// How long git may fetch nothing: a server counts the commits of a large repository for minutes.
 const FETCH_TIMEOUT: Duration = Duration::from_mins(5);
+/// After this time, a pipe that git may wait for is looked for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long git may read a repository on this machine: 200,000 files on a slow disk take minutes.
 const LOCAL_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -114,8 +118,12 @@ impl Git {
     async fn run(&self, words: &[&str]) -> Result<GitOutcome, Failure> {
         let running = session::run(self.command(words), MAX_OUTPUT_BYTES);
         let running = async {
+            let mut running = Box::pin(running);
+            if let Some(ended) = timeout(PATIENCE, &mut running).await {
+                return Ok(ended);
+            }
+            self.refuse_pipes(words).await?;
             match self.protocol {
-                // A pipe in the repository, which git opens like any other file, would keep it waiting for ever.
                 Protocol::None => finish_within(LOCAL_TIMEOUT, running).await,
                 Protocol::File | Protocol::Ssh | Protocol::Https => {
                     self.while_it_fetches(running).await
@@ -136,6 +144,25 @@ impl Git {
         let message = String::from_utf8_lossy(&ended.stderr);
         let message = hide_secrets(&strip_control(message.trim())).into_owned();
         Ok(GitOutcome::Refused(message))
+    }
+
+    /// Fails if there is a pipe in the place of a file of git's in this directory, or in one of the repositories of this machine among
+    /// `words`: git opens it like any other file, and would wait for ever.
+    async fn refuse_pipes(&self, words: &[&str]) -> Result<(), Failure> {
+        let fetched = words.iter().filter_map(|word| word.strip_prefix("file://"));
+        let dirs: Vec<PathBuf> = fetched
+            .map(PathBuf::from)
+            .chain([self.dir.clone()])
+            .collect();
+        let find = move || dirs.iter().find_map(|dir| pipe_of_git(dir));
+        match tokio::task::spawn_blocking(find).await {
+            Ok(Some(pipe)) => {
+                let text = format!("{} is a pipe, and git would wait for ever", pipe.display());
+                Err(Failure::usage(text)
+                    .hint("remove it, or clone the repository again from a source that you trust"))
+            }
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     /// The output of `running`, a git that fetches into this directory. A failure when nothing arrives for a while.
@@ -374,19 +401,49 @@ fn is_plain(name: &str) -> bool {
     parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// The bytes of the files below `dir`.
-fn bytes_below(dir: &Path) -> u64 {
-    let (mut dirs, mut bytes) = (vec![dir.to_path_buf()], 0u64);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                dirs.push(entry.path());
-            } else {
-                bytes = bytes.saturating_add(entry.metadata().map_or(0, |meta| meta.len()));
+/// The files below `dir`, without those that links to directories lead to.
+fn files_below(dir: PathBuf) -> impl Iterator<Item = PathBuf> {
+    let (mut dirs, mut files) = (vec![dir], Vec::new());
+    std::iter::from_fn(move || {
+        while files.is_empty() {
+            for entry in fs::read_dir(dirs.pop()?).into_iter().flatten().flatten() {
+                let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                let list = if is_dir { &mut dirs } else { &mut files };
+                list.push(entry.path());
             }
         }
-    }
-    bytes
+        files.pop()
+    })
+}
+
+/// The bytes of the files below `dir`.
+fn bytes_below(dir: &Path) -> u64 {
+    let sizes =
+        files_below(dir.to_owned()).filter_map(|file| Some(file.symlink_metadata().ok()?.len()));
+    sizes.fold(0, u64::saturating_add)
+}
+
+/// A pipe in the repository in `dir` that git may open: one with a name of git's, or in a directory that only git writes to.
+fn pipe_of_git(dir: &Path) -> Option<PathBuf> {
+    let inner = dir.join(".git");
+    // A work tree of another repository, or a submodule, only names that directory.
+    let named = plain_file::read_text(&inner, 4096).unwrap_or_default();
+    let named = named
+        .strip_prefix("gitdir: ")
+        .map(|named| dir.join(named.trim_end()));
+    let is_bare = !inner.exists();
+    let is_of_git = |file: &PathBuf| {
+        let below = file.strip_prefix(dir).unwrap_or(file);
+        is_bare
+            || below
+                .iter()
+                .any(|part| part.as_encoded_bytes().starts_with(b".git"))
+    };
+    let is_pipe = |file: &PathBuf| file.metadata().is_ok_and(|meta| meta.file_type().is_fifo());
+    let of_tree = files_below(dir.to_owned()).filter(is_of_git);
+    of_tree
+        .chain(named.into_iter().flat_map(files_below))
+        .find(is_pipe)
 }
 
 #[cfg(test)]

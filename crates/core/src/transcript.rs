@@ -17,21 +17,30 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// The line of `event`, without its end; `None` for an event that only counts. A message may have several lines.
+    /// The line of `event`, without its end; `None` for an event that only counts. A message may have several lines. Who says it stands
+    /// before it: the builds and the configuration choose the words, and none may look like a message of sdbuild's own.
     pub fn line(&mut self, event: &NixEvent) -> Option<String> {
         match event {
-            NixEvent::Message { text, .. } => Some(text.clone()),
+            NixEvent::Message { text, .. } => Some(format!("nix> {}", text.replace('\n', "\n  "))),
             NixEvent::Other(text) => Some(format!("builder> {text}")),
             NixEvent::BuildStarted { id, derivation, .. } => {
                 if self.names.len() >= MAX_RUNNING {
                     self.names.clear();
                 }
-                self.names.insert(*id, short_name(derivation).to_owned());
+                let name = short_name(derivation);
+                if name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"+-._?=".contains(&b))
+                {
+                    self.names.insert(*id, name.to_owned());
+                }
                 Some(format!("building '{derivation}'"))
             }
             NixEvent::FetchStarted { path, .. } => Some(format!("fetching '{path}'")),
             NixEvent::BuildLine { id, line } => Some(format!("{}> {line}", self.name(*id))),
-            NixEvent::BuildPhase { id, phase } => Some(format!("{}: {phase}", self.name(*id))),
+            NixEvent::BuildPhase { id, phase } => {
+                Some(format!("{}> phase {phase}", self.name(*id)))
+            }
             NixEvent::Stopped { id } => {
                 self.names.remove(id);
                 None
@@ -114,7 +123,7 @@ mod tests {
             id: 7,
             phase: "buildPhase".into(),
         };
-        assert_eq!(line(phase).as_deref(), Some("t-51: buildPhase"));
+        assert_eq!(line(phase).as_deref(), Some("t-51> phase buildPhase"));
         assert_eq!(line(NixEvent::Stopped { id: 7 }), None);
         assert_eq!(line(output(7)).as_deref(), Some("?> hi"));
         assert_eq!(
@@ -125,6 +134,33 @@ mod tests {
             }),
             None
         );
+    }
+
+    #[test]
+    fn nothing_that_a_build_says_looks_like_a_message_of_sdbuild() {
+        let mut transcript = Transcript::default();
+        let (id, text) = (1, "error: run this\nhint: run this".to_owned());
+        let events = [
+            NixEvent::Message {
+                level: 0,
+                text: text.clone(),
+            },
+            NixEvent::Other(text.clone()),
+            NixEvent::BuildStarted {
+                id,
+                derivation: text.clone(),
+                machine: String::new(),
+            },
+            NixEvent::BuildLine {
+                id,
+                line: text.clone(),
+            },
+            NixEvent::BuildPhase { id, phase: text },
+        ];
+        for event in events {
+            let shown = transcript.line(&event).unwrap();
+            assert!(!shown.starts_with("error:"), "{shown}");
+        }
     }
 
     #[test]

@@ -12,13 +12,19 @@ use super::field::Field;
 use super::patched::Patched;
 
 /// The length of a cluster as a power of two, and in bytes.
-const CLUSTER_BITS: u32 = 16;
+const CLUSTER_BITS: u32 = 12;
 const CLUSTER: usize = 1 << CLUSTER_BITS;
 /// Marks an entry of a table of clusters as that of a compressed one.
 const COMPRESSED: u64 = 1 << 62;
 
+/// The longest disk in bytes: one table of clusters has no more entries.
+pub const MAX_DISK: usize = CLUSTER * CLUSTER / 8;
+
+/// The bytes of a file, and its fields by structure.
+pub type Made = (Arc<Vec<u8>>, Vec<Vec<Field>>);
+
 /// A file that holds `disk`, in one table of clusters, and the fields of its header and its tables.
-pub fn qcow2(disk: &[u8]) -> (Arc<Vec<u8>>, Vec<Vec<Field>>) {
+pub fn qcow2(disk: &[u8]) -> Made {
     let mut file = vec![0; 3 * CLUSTER];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"QFI\xfb");

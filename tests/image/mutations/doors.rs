@@ -1,79 +1,23 @@
 //! Texts that others may have made: each door reads what is made of sound examples by copying, cutting and repeating pieces.
 
-use std::path::Path;
-
 use sdbuild::settings::{Build, BuildArgs, ConfigArgs};
+use sdbuild_core::compression::Compression;
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::plain_tar::plain_entries;
 use sdbuild_core::redact::{hide_private_keys, redacted};
+
 use sdbuild_image::blockmap::BlockMap;
-use sdbuild_image::sidecars::{expected_hash, read_manifest};
+use sdbuild_image::board::BOARDS;
+use sdbuild_image::seed::{Seed, SeedPaths};
+use sdbuild_image::sidecars::{compare_checksum, compare_manifest};
+use sdbuild_image::{ImageFacts, ineffective_overlays};
 use sdbuild_nix::flake_lock::{Lock, lock_changes, problem};
 use sdbuild_nix::log::{Log, clean};
 use sdbuild_nix::reports::{EntryReport, flake_report, image_choice};
 use sdbuild_nix::{check, ignore_rules};
 
 use super::*;
-
-/// Bytes of the longest text that is made; some readers refuse one that long.
-const MAX_BYTES: usize = 5 << 20;
-/// Pieces of the languages of all doors.
-const PIECES: [&str; 20] = [
-    "{",
-    "[",
-    "\"",
-    "'",
-    "\\",
-    "\n",
-    "*",
-    "[!a]",
-    "{a,b}",
-    "**/",
-    "=",
-    "<a>",
-    "&",
-    "\0",
-    "é",
-    "\u{202e}",
-    "PRIVATE KEY-----",
-    "://u:p@",
-    "?a=",
-    "@nix {\"action\":\"start\",\"id\":1,\"type\":105,\"fields\":[\"/nix/store/a.drv\"]}\n",
-];
-
-/// One of `examples` with some pieces changed. Few are long: reading these takes most of the time.
-fn mutated(examples: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
-    let mut bytes = examples[random.usize(..examples.len())].clone();
-    let most = if random.usize(..100) == 0 { MAX_BYTES } else { 20_000 };
-    for _ in 0..random.usize(1..6) {
-        let start = random.usize(..=bytes.len());
-        let end = (start + random.usize(..200)).min(bytes.len());
-        let piece = match random.usize(..7) {
-            0 => Vec::new(),
-            1 | 2 => bytes[start..end].repeat(1 << random.usize(..18)),
-            3 => PIECES[random.usize(..PIECES.len())].repeat(1 << random.usize(..18)).into_bytes(),
-            4 => examples[random.usize(..examples.len())].clone(),
-            5 => ["0", "-1", "65536", "18446744073709551615", "1e999"][random.usize(..5)].into(),
-            _ => vec![random.u8(..)],
-        };
-        let room = most.saturating_sub(bytes.len());
-        bytes.splice(start..end, piece.into_iter().take(room));
-    }
-    bytes
-}
-
-/// Has `read` read [`cases`] of changed `examples`, in a directory of its own.
-fn enter(name: &str, examples: &[&str], read: impl Fn(&Path, &[u8])) {
-    let dir = tempfile::tempdir().unwrap();
-    let examples: Vec<Vec<u8>> = examples.iter().map(|text| text.as_bytes().to_vec()).collect();
-    for example in &examples {
-        read(dir.path(), example);
-    }
-    run_cases(name, |number| {
-        let mut random = fastrand::Rng::with_seed(number);
-        read(dir.path(), &mutated(&examples, &mut random));
-    });
-}
+use crate::door::{enter, fix_tar};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -94,7 +38,7 @@ sdbuild: to emulate: 3
 sdbuild: step: fs.img.drv bytes 5 9
 "#,
     ];
-    enter("lines of Nix", &examples, |_, bytes| {
+    enter(&examples.map(str::as_bytes), |_, bytes| {
         let mut log = Log::default();
         for line in text(bytes).lines() {
             if !check::is_trace(line)
@@ -114,7 +58,7 @@ fn locks_of_flakes_are_read_to_an_end() {
     let example = r#"{"nodes":{"root":{"inputs":{"a":"a","b":["a","b"]}},"a":{"inputs":{"b":"b"},
 "locked":{"type":"git","url":"file:///x","rev":"0123456789012345678901234567890123456789","lastModified":1},
 "original":{"type":"git","url":"file:///x"}},"b":{"flake":false,"locked":{"path":"/x","type":"path"}}},"root":"root","version":7}"#;
-    enter("flake.lock", &[example], |_, bytes| {
+    enter(&[example.as_bytes()], |_, bytes| {
         let text = text(bytes);
         drop(problem(&text));
         drop(lock_changes(Some(example), &text));
@@ -131,14 +75,18 @@ fn files_beside_an_image_are_read_to_an_end() {
         r#"{{"version":1,"system":"aarch64-linux","image":{{"size":1,"sha256":"{hash}"}},"raw":{{"size":1,"sha256":"{hash}"}},"result":{{"store_path":"/nix/store/x"}}}}"#
     );
     let sums = format!("{hash}  a.img\n");
-    enter("manifest and sums", &[&manifest, &sums], |dir, bytes| {
+    let facts = ImageFacts {
+        compression: Compression::None,
+        size: 1,
+        sha256: None,
+        raw_size: 1,
+        raw_sha256: None,
+    };
+    enter(&[manifest.as_bytes(), sums.as_bytes()], |dir, bytes| {
         let image = dir.join("a.img");
         fs::write(dir.join("a.img.json"), bytes).unwrap();
         fs::write(dir.join("a.img.sha256"), bytes).unwrap();
-        drop((
-            read_manifest(&image),
-            expected_hash(&image, sdbuild_core::compression::Compression::None),
-        ));
+        drop((compare_checksum(&image, &facts), compare_manifest(&image, &facts)));
     });
 }
 
@@ -150,13 +98,15 @@ fn block_maps_are_read_to_an_end() {
     builder.push(&noise(9000));
     let map = builder.finish().to_xml();
     let without_checksum = map.replace("sha256", "md5");
-    enter("block map", &[&map, &without_checksum], |_, bytes| drop(BlockMap::parse(&text(bytes))));
+    enter(&[map.as_bytes(), without_checksum.as_bytes()], |_, bytes| {
+        drop(BlockMap::parse(&text(bytes)));
+    });
 }
 
 #[test]
 fn ignore_rules_are_read_to_an_end() {
     let examples = ["*.img\n!/keep\n/dir/**\n# comment\n[a-z]?\\ x\n", "{a,b}*/**/c\n[!a]\n"];
-    enter("ignore rules", &examples, |dir, bytes| {
+    enter(&examples.map(str::as_bytes), |dir, bytes| {
         fs::create_dir_all(dir.join("sub")).unwrap();
         fs::write(dir.join("sub/file"), "").unwrap();
         fs::write(dir.join(ignore_rules::OWN_IGNORE_FILE), bytes).unwrap();
@@ -172,7 +122,7 @@ fn settings_of_a_project_are_read_to_an_end() {
         "jobs = 3\nsubstituters = ['https://c.example']\n",
         "flake = './sub#pi'\ngit-inputs = ['a']\nformat = 'sd-card'\n",
     ];
-    enter("sdbuild.toml", &examples, |dir, bytes| {
+    enter(&examples.map(str::as_bytes), |dir, bytes| {
         fs::write(dir.join("sd-card.nix"), "{ }").unwrap();
         fs::write(dir.join("sdbuild.toml"), bytes).unwrap();
         let args = BuildArgs {
@@ -193,13 +143,121 @@ fn archives_are_read_to_an_end() {
         builder.append_data(&mut header, name, &b"abc"[..]).unwrap();
     }
     let archive = builder.into_inner().unwrap();
-    run_cases("tar", |number| {
-        let mut random = fastrand::Rng::with_seed(number);
-        let bytes = mutated(std::slice::from_ref(&archive), &mut random);
+    enter(&[&archive], |_, bytes| {
+        let mut bytes = bytes.to_vec();
+        fix_tar(&mut bytes);
         let mut archive = tar::Archive::new(bytes.as_slice());
         for entry in plain_entries(archive.entries().unwrap()) {
             let Ok(mut entry) = entry else { break };
             drop(std::io::copy(&mut entry.entry, &mut std::io::sink()));
         }
+    });
+}
+
+/// A volume with FAT, and where in it the contents of its files are.
+struct Fat {
+    bytes: Vec<u8>,
+    places: Vec<usize>,
+}
+
+impl Fat {
+    const FILE_BYTES: usize = 4 << 10;
+
+    /// A volume with files of these names.
+    fn new(label: &str, names: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = [b'#'; Self::FILE_BYTES];
+        blank(&dir.path().join("fat"), 64 << 10);
+        fs::write(dir.path().join("file"), mark).unwrap();
+        run(&format!("mkfs.vfat -F 12 -s 1 -n {label} fat"), dir.path());
+        for name in names {
+            let command = if name.ends_with('/') { "mmd -i fat" } else { "mcopy -i fat file" };
+            run(&format!("{command} ::/{}", name.trim_end_matches('/')), dir.path());
+        }
+        let bytes = fs::read(dir.path().join("fat")).unwrap();
+        let (mut places, mut at) = (Vec::new(), 0);
+        while at < bytes.len() {
+            let is_file = bytes[at..].starts_with(&mark);
+            places.extend(is_file.then_some(at));
+            at += if is_file { Self::FILE_BYTES } else { 512 };
+        }
+        assert_eq!(places.len(), names.iter().filter(|name| !name.ends_with('/')).count());
+        Self { bytes, places }
+    }
+
+    /// The volume with files that say `text`.
+    fn with(&self, text: &[u8]) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        for at in &self.places {
+            let file = &mut bytes[*at..at + Self::FILE_BYTES];
+            file.fill(b'\n');
+            file.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+        }
+        bytes
+    }
+}
+
+#[test]
+fn what_boot_loaders_read_is_read_to_an_end() {
+    const FILES: [&str; 11] = [
+        "config.txt",
+        "cmdline.txt",
+        "more.txt",
+        "extlinux/",
+        "extlinux/extlinux.conf",
+        "loader/",
+        "loader/loader.conf",
+        "loader/entries/",
+        "loader/entries/a.conf",
+        "kernel8.img",
+        "start4.elf",
+    ];
+    needs!(have(&IMAGE_TOOLS));
+    let volume = Fat::new("FIRMWARE", &FILES);
+    let board = BOARDS.into_iter().find(|board| board.0.name == "rpi4").unwrap();
+    let examples = [
+        "[pi4]\narm_64bit=1\nkernel=kernel8.img\ninclude more.txt\ninclude config.txt\ndtoverlay=a,b=c\ninitramfs i followkernel\nos_prefix=a/\n",
+        CONF,
+        "default a.conf\noptions init=/nix/store/a/init root=LABEL=x\n",
+    ];
+    enter(&examples.map(str::as_bytes), |dir, bytes| {
+        let (path, image) = (dir.join("a.img"), volume.with(bytes));
+        fs::write(&path, &image).unwrap();
+        let layout = Layout::read(&section(image)).unwrap();
+        drop(BootReport::find(&layout.volumes));
+        drop(ineffective_overlays(&text(bytes), board.0.raspberry_pi().unwrap()));
+        // All that the firmware of a board reads takes ten times as long.
+        if bytes.len() % 10 > 0 && !examples.contains(&text(bytes).as_str()) {
+            return;
+        }
+        let file = fs::File::open(path).unwrap();
+        let start = sdbuild_image::pi_start(file, board.0, dir, &Cancel::new());
+        assert!(start.is_ok() || !examples.contains(&text(bytes).as_str()));
+    });
+}
+
+#[test]
+fn seeds_are_read_to_an_end() {
+    needs!(have(&IMAGE_TOOLS));
+    let volume = Fat::new("CIDATA", &["user-data"]);
+    let examples = [
+        "#cloud-config\nusers:\n- default\n- {name: a, ssh_authorized_keys: [k]}\nhostname: a\nruncmd: [[a, b], c]\n",
+        "#cloud-config\na: &a {b: 1}\nc:\n  <<: *a\nwrite_files:\n- path: /a\n  content: |\n    b\n",
+        "version: 2\nethernets: {a: {dhcp4: true}}\n",
+    ];
+    enter(&examples.map(str::as_bytes), |dir, bytes| {
+        let [text, disk] = ["text", "disk"].map(|name| dir.join(name));
+        fs::write(&text, bytes).unwrap();
+        fs::write(&disk, volume.with(bytes)).unwrap();
+        let paths = SeedPaths {
+            user_data: &text,
+            meta_data: Some(&text),
+            network_config: Some(&text),
+            vendor_data: Some(&text),
+            host_name: None,
+        };
+        drop(Seed::make(&paths));
+        let seed = sdbuild_image::seed::read(&disk);
+        assert!(seed.is_ok() || bytes != examples[0].as_bytes());
     });
 }

@@ -32,7 +32,7 @@ use crate::check_memory;
 use crate::check_memory::Evaluated;
 use crate::command::{NixCommand, StorePaths, Task};
 use crate::flake::Flake;
-use crate::follow::{Followed, LogView, follow};
+use crate::follow::{Followed, LogView, follow, of_evaluation};
 use crate::interactive::run_interactive;
 use crate::network_access::NetworkAccess;
 use crate::output::read_small_file;
@@ -511,7 +511,7 @@ impl BuildJob {
         let others = warnings
             .iter()
             .filter(|text| !found.contains(&first_line(text)));
-        others.for_each(|text| events.warn(text.clone()));
+        others.for_each(|text| events.warn(of_evaluation(text)));
     }
 
     /// What the user's files define.

@@ -13,6 +13,7 @@ use crate::output::pending_file::{PUBLIC, PendingFile, sweep, sync_dir};
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::hash::{Hashing, Sha256Hash};
 use sdbuild_core::plain_file;
+use sdbuild_core::plain_tar::{PlainEntry, plain_entries};
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_image::MAX_IMAGE_BYTES;
 
@@ -93,10 +94,11 @@ impl CacheDir {
         let shown = shown_path(&self.dir);
         let entries = archive.entries().or_environment("read the export")?;
         let mut nar = None;
-        for entry in entries {
-            let mut entry = entry.or_environment("read the export")?;
-            let name = entry.path_bytes().into_owned();
-            let name = String::from_utf8_lossy(&name).into_owned();
+        for entry in plain_entries(entries) {
+            let PlainEntry {
+                mut entry, path, ..
+            } = entry.or_environment("read the export")?;
+            let name = String::from_utf8_lossy(&path).into_owned();
             let size = entry.size();
             let is_file = entry.header().entry_type() == tar::EntryType::Regular;
             if is_file && is_nar(&name) && size <= MAX_IMAGE_BYTES {

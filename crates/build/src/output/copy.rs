@@ -6,7 +6,7 @@ use std::time::Instant;
 use std::{fmt, io, thread};
 
 use crate::output::copy_out::{
-    PutTogetherError, StoreFile, archive_size, first_file, put_together,
+    FileArchive, PutTogetherError, StoreFile, archive_size, put_together,
 };
 use crate::output::earlier::{EarlierImage, Replaceable};
 use crate::output::manifest::{ImageSummary, Manifest, SidecarHash, imager_list, json};
@@ -150,8 +150,8 @@ impl CopyJob {
     /// Writes the image in the archive `stream`, and publishes it with its sidecars, in place of those files of the same
     /// names that `replace` allows.
     pub(super) fn write(&self, stream: impl Read, replace: Replaceable) -> Result<Image, Failure> {
-        let mut archive = tar::Archive::new(stream);
-        let (image, size) = first_file(&mut archive)?;
+        let mut archive = FileArchive::new(stream);
+        let (image, size, _) = archive.file()?;
         self.write_image(image, size, replace)
     }
 

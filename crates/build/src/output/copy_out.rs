@@ -4,6 +4,7 @@ use std::io;
 use std::io::{Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{self, Poll};
 use std::time::Duration;
 
@@ -195,22 +196,58 @@ pub(crate) async fn read_small_file(
     small_file(archive.as_slice(), path, max_bytes)
 }
 
-/// The first entry of `archive`, which must be a regular file, and its length in bytes.
-pub(super) fn first_file<R: Read>(
-    archive: &mut tar::Archive<R>,
-) -> Result<(tar::Entry<'_, R>, u64), Failure> {
-    let first = archive.entries().map(|mut entries| entries.next());
-    let first = first.and_then(Option::transpose);
-    let entry = first
-        .or_environment("read the engine's archive")?
-        .ok_or_else(|| unusable_result("the engine's archive is empty"))?;
-    if entry.header().entry_type() != tar::EntryType::Regular {
-        return Err(unusable_result(
-            "the engine's archive does not start with a regular file",
-        ));
+/// Bytes that may stand before the file in an archive of the engine: Docker's headers of pax have some hundred, for files of more than
+/// 8 GiB and for extended attributes.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// An archive of the engine with one file. The tar crate takes headers into memory however long they say they are.
+pub(super) struct FileArchive<R: Read> {
+    archive: tar::Archive<Limited<R>>,
+    remaining: Arc<AtomicU64>,
+}
+
+impl<R: Read> FileArchive<R> {
+    pub(super) fn new(stream: R) -> Self {
+        let remaining = Arc::new(AtomicU64::new(MAX_HEADER_BYTES));
+        let archive = tar::Archive::new(Limited {
+            stream,
+            remaining: remaining.clone(),
+        });
+        Self { archive, remaining }
     }
-    let size = entry.size();
-    Ok((entry, size))
+
+    /// The first entry, which must be a regular file, its length in bytes, and its mode.
+    pub(super) fn file(&mut self) -> Result<(impl Read, u64, u32), Failure> {
+        let first = self.archive.entries().map(|mut entries| entries.next());
+        let first = first.and_then(Option::transpose);
+        let entry = first
+            .or_environment("read the engine's archive")?
+            .ok_or_else(|| unusable_result("the engine's archive is empty"))?;
+        if entry.header().entry_type() != tar::EntryType::Regular {
+            return Err(unusable_result(
+                "the engine's archive does not start with a regular file",
+            ));
+        }
+        self.remaining.store(u64::MAX, Ordering::Relaxed);
+        let (size, mode) = (entry.size(), entry.header().mode().unwrap_or_default());
+        Ok((entry, size, mode))
+    }
+}
+
+/// A reader that fails when `remaining` bytes were read.
+struct Limited<R> {
+    stream: R,
+    remaining: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.stream.read(buffer)?;
+        let (order, less) = (Ordering::Relaxed, |left: u64| left.checked_sub(n as u64));
+        let read = self.remaining.fetch_update(order, order, less);
+        read.map_err(|_| io::Error::other("its headers are too long"))?;
+        Ok(n)
+    }
 }
 
 /// The whole content of a file of at most `max_bytes` out of `archive`. It may be shorter than the file if the
@@ -220,8 +257,8 @@ pub(super) fn small_file(
     path: &str,
     max_bytes: u64,
 ) -> Result<Vec<u8>, Failure> {
-    let mut archive = tar::Archive::new(archive);
-    let (entry, size) = first_file(&mut archive)?;
+    let mut archive = FileArchive::new(archive);
+    let (entry, size, _) = archive.file()?;
     let mut content = Vec::new();
     let read: io::Result<usize> = entry.take(max_bytes).read_to_end(&mut content);
     read.or_environment(format!("read {path}"))?;
@@ -356,15 +393,14 @@ pub(super) fn put_together<R: Read>(
     top.set_cksum();
     archive.append(&top, io::empty()).map_err(failed)?;
     for mut file in files {
-        let mut source = tar::Archive::new(&mut file.archive);
-        let (mut entry, size) = first_file(&mut source)?;
+        let mut source = FileArchive::new(&mut file.archive);
+        let (mut entry, size, mode) = source.file()?;
         if size != file.size {
             return Err(
                 unusable_result(format!("{} changes while it is copied", file.name)).into(),
             );
         }
-        let is_program = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
-        let mode = if is_program { 0o755 } else { 0o644 };
+        let mode = if mode & 0o111 != 0 { 0o755 } else { 0o644 };
         let header = header(&format!("{dir}/{}", file.name), size, mode)?;
         archive.append(&header, &mut entry).map_err(failed)?;
     }

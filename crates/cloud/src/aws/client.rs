@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
 };
@@ -10,7 +11,7 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::Events;
 use sdbuild_core::failure::{Class, Failure, OrFail as _};
@@ -27,6 +28,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// The largest answer in bytes. The longest is a list of images.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// The longest list in bytes of its answers.
+const MAX_LIST_BYTES: usize = 16 << 20;
+/// Elements and texts of an answer; each takes some 70 bytes of memory.
+const MAX_NODES: u32 = 200_000;
+/// Attributes of an element. AWS's have one at most, a namespace in the outermost: the time to read them grows with their square.
+const MAX_ATTRIBUTES: usize = 16;
 /// Attempts for each call before it fails.
 const TRIES: u32 = 10;
 /// The same for what is read without a signature.
@@ -182,6 +189,7 @@ impl Client {
         if status.is_success() {
             return Ok(Answer { headers, body });
         }
+        let body = without_secrets(body, &self.account.credentials);
         let (code, message) = reason(&headers, &body).unwrap_or_else(|| {
             (
                 format!("HTTP {}", status.as_u16()),
@@ -305,6 +313,19 @@ impl Account {
     }
 }
 
+/// `text` of AWS, which may quote what was signed, without the secrets of `credentials`.
+fn without_secrets(text: String, credentials: &Credentials) -> String {
+    let secrets = [
+        Some(credentials.secret_access_key()),
+        credentials.session_token(),
+    ];
+    let secrets = secrets
+        .into_iter()
+        .flatten()
+        .filter(|secret| !secret.is_empty());
+    secrets.fold(text, |text, secret| text.replace(secret, "***"))
+}
+
 /// AWS's name of an error and its words: in a header and JSON from EBS, in XML from EC2.
 fn reason(headers: &HeaderMap, body: &str) -> Option<(String, String)> {
     if let Ok(json) = untrusted::json::<Value>(body) {
@@ -320,7 +341,7 @@ fn reason(headers: &HeaderMap, body: &str) -> Option<(String, String)> {
             .unwrap_or_default();
         return Some((code.to_owned(), message));
     }
-    let document = roxmltree::Document::parse(body).ok()?;
+    let document = document(body).ok()?;
     let text = |name: &str| {
         let found = document
             .descendants()
@@ -596,9 +617,15 @@ impl Client {
         set: &str,
         read: impl Fn(Node<'_, '_>) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
-        let mut found = Vec::new();
+        let (mut found, mut room) = (Vec::new(), MAX_LIST_BYTES);
         for _ in 0..MAX_PAGES {
             let body = self.query(action, &params).await?;
+            room = room
+                .checked_sub(body.len())
+                .ok_or_else(|| Error::Unexpected {
+                    action,
+                    what: format!("more than {MAX_LIST_BYTES} bytes"),
+                })?;
             found.extend(parsed(action, &body, set, &read)?);
             let Some(token) = descendant(&body, "nextToken") else {
                 return Ok(found);
@@ -619,7 +646,7 @@ fn parsed<T>(
     read: &impl Fn(Node<'_, '_>) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
     let unexpected = |what: String| Error::Unexpected { action, what };
-    let document = Document::parse(body).map_err(|error| unexpected(error.to_string()))?;
+    let document = document(body).map_err(unexpected)?;
     let read = |item| {
         read(item).ok_or_else(|| unexpected(format!("an item of {set} lacks what each has")))
     };
@@ -634,8 +661,31 @@ pub(super) fn single(action: &'static str, body: &str, name: &str) -> Result<Str
     })
 }
 
+/// The XML of an answer, which whoever answers in AWS's place may have made.
+fn document(body: &str) -> Result<Document<'_>, String> {
+    // No value of an attribute has a `<` in it.
+    let attributes = |element: &str| {
+        let values = element.split('=').skip(1);
+        values
+            .filter(|value| value.trim_start().starts_with(['"', '\'']))
+            .count()
+    };
+    if body.matches("xmlns").count() > MAX_ATTRIBUTES
+        || body
+            .split('<')
+            .any(|element| attributes(element) > MAX_ATTRIBUTES)
+    {
+        return Err("an element has too many attributes".to_owned());
+    }
+    let options = ParsingOptions {
+        nodes_limit: MAX_NODES,
+        ..ParsingOptions::default()
+    };
+    Document::parse_with_options(body, options).map_err(|error| error.to_string())
+}
+
 fn descendant(body: &str, name: &str) -> Option<String> {
-    let document = Document::parse(body).ok()?;
+    let document = document(body).ok()?;
     let found = document
         .descendants()
         .find(|node| node.tag_name().name() == name)?;
@@ -667,4 +717,36 @@ pub(super) fn tags(node: Node<'_, '_>) -> Vec<Tag> {
         })
     };
     items(node, "tagSet").filter_map(tag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_bounded() {
+        let tag = "<i><key>a=\"b\"</key><value>x=1&amp;y='2'</value></i>".repeat(1000);
+        assert!(document(&format!("<r xmlns=\"http://e\">{tag}</r>")).is_ok());
+        let attributes = (0..1000).fold(String::new(), |all, n| all + &format!(" a{n} = '>'"));
+        let spaces: String = attributes.replace(" a", " xmlns:a");
+        for damaged in [
+            format!("<r{attributes}/>"),
+            format!("<r{spaces}/>"),
+            "<a xmlns='b'>".repeat(1000),
+            format!("<r>{}</r>", "<a/>".repeat(MAX_NODES as usize)),
+        ] {
+            document(&damaged).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn what_aws_quotes_has_no_secrets() {
+        let of = |token: Option<&str>| {
+            let token = token.map(str::to_owned);
+            Credentials::new("id", "secret", token, None, "test")
+        };
+        let text = || "id secret token".to_owned();
+        assert_eq!(without_secrets(text(), &of(Some("token"))), "id *** ***");
+        assert_eq!(without_secrets(text(), &of(None)), "id *** token");
+    }
 }

@@ -12,6 +12,7 @@ use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
 use sdbuild_core::plain_tar::{PlainEntry, plain_entries};
+use sdbuild_core::untrusted::Bounded;
 
 /// The most bytes that a package may unpack to.
 const MAX_UNPACKED: u64 = 4 << 30;
@@ -61,10 +62,7 @@ pub(super) fn read<E: From<DebError>>(
     mut visit: impl FnMut(Entry, &mut dyn Read) -> Result<bool, E>,
 ) -> Result<(), E> {
     let data = data_member(package)?;
-    let mut archive = tar::Archive::new(Bounded {
-        inner: data,
-        remaining: MAX_UNPACKED,
-    });
+    let mut archive = tar::Archive::new(Bounded::new(data, MAX_UNPACKED));
     for found in plain_entries(archive.entries().map_err(DebError::from)?) {
         let PlainEntry {
             mut entry,
@@ -159,23 +157,6 @@ fn member(package: &mut impl Read) -> Result<(String, u64), DebError> {
 
 fn text(bytes: Vec<u8>) -> Result<String, DebError> {
     String::from_utf8(bytes).map_err(|_| DebError::Format("a name is not UTF-8"))
-}
-
-/// A reader that fails beyond a limit, where `take` would end as if the input did.
-struct Bounded<R> {
-    inner: R,
-    remaining: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.remaining = self
-            .remaining
-            .checked_sub(n as u64)
-            .ok_or_else(|| io::Error::other("the package unpacks to more than is allowed"))?;
-        Ok(n)
-    }
 }
 
 /// `./usr/bin/x` as `usr/bin/x`; empty for the root. A path outside of the package is an error.

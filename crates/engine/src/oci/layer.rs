@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use sdbuild_core::hash::{Hashing, Sha256Hash};
 use sdbuild_core::to_usize::to_usize;
+use sdbuild_core::untrusted::Kept;
 use tokio_util::sync::CancellationToken;
 
 use super::deb;
@@ -286,6 +287,7 @@ pub(super) fn unpack(
         writer,
         spooled: 0,
         nodes: BTreeMap::new(),
+        room: Kept::default(),
     };
     deb::read(package, |entry, body| {
         if token.is_cancelled() {
@@ -303,6 +305,8 @@ struct Unpacker<'a> {
     writer: BufWriter<Arc<File>>,
     spooled: u64,
     nodes: BTreeMap<String, Node>,
+    /// Counts what the nodes take.
+    room: Kept<Node>,
 }
 
 impl Unpacker<'_> {
@@ -330,6 +334,12 @@ impl Unpacker<'_> {
             },
         };
         let is_dir = matches!(kind, NodeKind::Dir);
+        let target = match &kind {
+            NodeKind::Symlink(target) => target.len(),
+            NodeKind::Dir | NodeKind::File(_) => 0,
+        };
+        let room = size_of::<(String, Node)>() + path.len() + target;
+        self.room.grow(room).map_err(io::Error::other)?;
         // Only the owner may write, as after unpacking with umask 022.
         let node = Node::of_root(entry.mode & 0o755, kind);
         match self.nodes.insert(path.clone(), node) {

@@ -1,5 +1,9 @@
 use super::*;
 
+#[rustfmt::skip] // It is formatted as the other tests.
+#[path = "../../../../../tests/support/door.rs"]
+mod door;
+
 mod binary_cache {
     use std::fs::File;
     use std::os::unix::fs::PermissionsExt as _;
@@ -65,6 +69,33 @@ mod binary_cache {
         // A file that is cut off does not count.
         fs::write(dir.join(nar_with(Sha256Hash::of(b"one"))), "o").unwrap();
         assert_eq!(cache.exported(KEY).unwrap(), [hash('b')]);
+    }
+
+    #[test]
+    fn exports_are_read_to_an_end() {
+        let info = describing(&hash('a'), b"one", KEY);
+        let one = exported('a', b"one");
+        door::enter(&[&one, info.as_bytes()], |dir, bytes| {
+            let mut archive = bytes.to_vec();
+            door::fix_tar(&mut archive);
+            let cache = CacheDir::open(&dir.join("cache")).unwrap();
+            drop(cache.take(&archive[..], KEY));
+            drop(NarInfo::parse(&String::from_utf8_lossy(bytes)));
+        });
+    }
+
+    /// The tar crate by itself takes a name into memory, however long it is.
+    #[test]
+    fn an_export_with_an_endless_name_is_refused() {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(1 << 40);
+        header.set_cksum();
+        let base = tempfile::tempdir().unwrap();
+        let stream = header.as_bytes().chain(std::io::repeat(b'a').take(1 << 20));
+        let refused = CacheDir::open(base.path()).unwrap().take(stream, KEY);
+        let refused = format!("{:?}", refused.unwrap_err());
+        assert!(refused.contains("a name is too long"), "{refused}");
     }
 
     #[test]

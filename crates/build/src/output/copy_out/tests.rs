@@ -5,6 +5,18 @@ mod copy_out {
     use sdbuild_core::failure::Class;
 
     #[test]
+    fn headers_of_an_archive_are_bounded() {
+        for kind in [tar::EntryType::XHeader, tar::EntryType::GNULongName] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(1 << 40);
+            header.set_cksum();
+            let endless = Read::chain(&header.as_bytes()[..], io::repeat(b'a'));
+            assert!(FileArchive::new(endless).file().is_err());
+        }
+    }
+
+    #[test]
     fn every_component_of_the_path_is_checked() {
         let stat = |kind| Some(PathStat { kind, size: 7 });
         let check = |stat, kind| {

@@ -93,6 +93,7 @@ impl Cleanup<'_> {
             .client
             .instances((&aws::filter_name(), self.run))
             .await?;
+        found.retain(|one| self.is_ours(&one.tags));
         for instance in &found {
             self.unseen.remove(&instance.id);
         }
@@ -108,9 +109,15 @@ impl Cleanup<'_> {
     async fn remove_rest(&mut self) -> Result<(), Error> {
         let filter = aws::filter_name();
         for volume in self.client.free_volumes((&filter, self.run)).await? {
+            if !self.is_ours(&volume.tags) {
+                continue;
+            }
             self.client.delete_volume(&volume.id).await?;
         }
         for group in self.client.groups((&filter, self.run)).await? {
+            if !self.is_ours(&group.tags) {
+                continue;
+            }
             self.client.delete_group(&group.id).await?;
             self.unseen.remove(&group.id);
         }
@@ -120,6 +127,11 @@ impl Cleanup<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether an object with `tags` is of the run: whoever answers may disregard a filter.
+    fn is_ours(&self, tags: &[Tag]) -> bool {
+        tag_value(tags, RUN_TAG) == Some(self.run)
     }
 
     fn unseen_with(&self, prefix: &str) -> Vec<String> {

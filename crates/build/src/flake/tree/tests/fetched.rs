@@ -313,3 +313,15 @@ async fn repositories_of_this_machine_are_read_only_for_inputs_that_the_user_nam
         }
     }
 }
+
+#[tokio::test]
+async fn a_pipe_in_a_repository_of_this_machine_is_refused_by_its_name() {
+    let repository = Repository::new(&["flake.nix"]);
+    repository.put_pipe(".git/packed-refs");
+    let cache = tempfile::tempdir().unwrap();
+    let failure = fetched(&repository, None, cache.path()).await.unwrap_err();
+    assert!(
+        failure.to_string().contains(".git/packed-refs"),
+        "{failure}"
+    );
+}

@@ -81,3 +81,15 @@ fn a_git_that_hangs_ends_with_the_run() {
     assert_eq!(failure.class, Class::Interrupted, "{failure}");
     signal.join().unwrap();
 }
+
+#[test]
+fn a_pipe_that_git_would_open_is_refused_by_its_name() {
+    for name in [".git/index", "sub/.gitignore"] {
+        let repository = Repository::new(&["flake.nix", "sub/a.nix"]);
+        repository.put_pipe(name);
+        let begun = std::time::Instant::now();
+        let failure = repository.find(".").unwrap_err();
+        assert!(failure.to_string().contains(name), "{failure}");
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+    }
+}
