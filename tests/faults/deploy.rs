@@ -146,6 +146,8 @@ impl Bench {
             old,
             new: String::new(),
         };
+        // What the first start wrote, such as the keys of the SSH server, is on the card of a board that runs for a while.
+        bench.board.machine.run("sync");
         bench.board.machine.monitor(&format!("savevm {FRESH}"));
         bench.network.arm(u64::MAX, false);
         run(&mut bench.deploy()).assert_exit_code(0);
@@ -236,7 +238,8 @@ impl Bench {
         let script = "cd /run; if [ -e sdbuild-deploy/pid ] && [ ! -e sdbuild-deploy/ended ] && kill -0 $(cat sdbuild-deploy/pid); then echo busy; else echo settled; fi";
         while run(&mut machine.ssh(script)).stdout != "settled\n" {
             if begin.elapsed() > SETTLED {
-                wrong.push("the board has not decided, or does not start".to_owned());
+                let console = self.board.machine.console();
+                wrong.push(format!("the board has not decided, or does not start: {console}"));
                 return;
             }
             std::thread::sleep(Duration::from_millis(500));

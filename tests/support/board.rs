@@ -101,17 +101,22 @@ impl Machine {
         answers.next().expect("an answer").assert_exit_code(0).stdout
     }
 
+    /// What is on its console.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.console).unwrap_or_default()).into_owned()
+    }
+
     /// Waits until the machine lets in and calls itself `name`.
     #[track_caller]
     pub fn wait_for(&mut self, name: &str) {
         let begin = Instant::now();
         while run(&mut self.ssh("hostname")).stdout != format!("{name}\n") {
-            let console = fs::read(&self.console).unwrap_or_default();
+            let console = self.console();
             assert!(
                 begin.elapsed() < START && !self.qemu.is_ended(),
                 "the machine does not call itself {name} after {:?}; its console:\n{}",
                 begin.elapsed(),
-                String::from_utf8_lossy(&console)
+                console
             );
             // Nothing listens at first: not more than some attempts a second.
             std::thread::sleep(Duration::from_millis(500));
