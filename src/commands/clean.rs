@@ -10,6 +10,7 @@ use sdbuild_core::failure::{Class, Failure, Leftover};
 use crate::cli;
 use crate::commands::cloud::CloudRecords;
 use crate::commands::confirm::confirm;
+use crate::commands::status::output_dirs;
 use crate::settings::{Environment, Number, common_without_file};
 use crate::ui;
 use crate::ui::{Ui, words};
@@ -50,7 +51,8 @@ pub async fn run(
         RemovalScope::All | RemovalScope::WithoutOtherStores => CloudRecords::find(env, &settings),
     };
     records.warn_of_unusable(context);
-    match Box::pin(Removal::plan(&settings, scope, context)).await {
+    let outputs = output_dirs(env);
+    match Box::pin(Removal::plan(&settings, scope, &outputs, context)).await {
         Ok(removal) => {
             if scope != RemovalScope::StoreAlone {
                 report_live(removal.live(), context);
@@ -59,7 +61,7 @@ pub async fn run(
         }
         Err(failure) if scope == RemovalScope::StoreAlone => Err(failure),
         Err(failure) if failure.class == Class::Environment => {
-            let Ok(files) = FileRemoval::plan(&settings) else {
+            let Ok(files) = FileRemoval::plan(&settings, &outputs) else {
                 return Err(failure);
             };
             context.events.warn(only_files(&failure));

@@ -1,6 +1,6 @@
 //! `sdbuild status`: what sdbuild has on this machine and its size, on one screen or as JSON.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sdbuild_core::context::Context;
@@ -73,6 +73,12 @@ pub struct Machine {
     pub problem: Option<String>,
 }
 
+/// The current directory and the output directory; none if a file of settings has a mistake, which does not keep the rest from being
+/// shown or removed.
+pub(super) fn output_dirs(env: &Environment) -> Vec<PathBuf> {
+    output_dir(env).map_or_else(|_| Vec::new(), |(here, output)| vec![here, output])
+}
+
 /// Prints the status to standard output.
 pub async fn run(
     args: &cli::Status,
@@ -83,13 +89,13 @@ pub async fn run(
     let settings = common_without_file(env)?;
     cloud::CloudRecords::find(env, &settings).warn_of_unusable(context);
     cloud::report_unfinished_uploads(&settings.state_dir, context);
-    // A settings file with a mistake does not keep the rest from being shown.
-    let built = output_dir(env).map_or_else(
-        |_| Vec::new(),
-        |(here, output)| built_images(&here, &output),
-    );
+    let outputs = output_dirs(env);
+    let built = match outputs.as_slice() {
+        [here, output] => built_images(here, output),
+        _ => Vec::new(),
+    };
     let report = Report {
-        status: Status::look(&settings, context).await?,
+        status: Status::look(&settings, &outputs, context).await?,
         machines: cloud::machines(&settings.state_dir),
         built,
         deployments: deployments(&settings.state_dir),
@@ -155,6 +161,9 @@ fn lines(report: &Report, columns: usize) -> Vec<String> {
     }
     lines.extend(group("downloads", [sized(&status.downloads)]));
     lines.extend(group("logs", [sized(&status.logs)]));
+    if !status.leftovers.is_empty() {
+        lines.extend(group("left over", status.leftovers.iter().map(sized)));
+    }
     let total: u64 = sized_objects(status).filter_map(|object| object.size).sum();
     lines.extend(text("total", &words::human_bytes(total)));
     let parts = &status.reclaimable;
@@ -193,6 +202,7 @@ fn sized_objects(status: &Status) -> impl Iterator<Item = &SizedObject> {
         .chain(&status.images)
         .chain(&status.volumes)
         .chain([&status.downloads, &status.logs])
+        .chain(&status.leftovers)
 }
 
 /// The rows of a group with its label before the first one.
@@ -290,6 +300,7 @@ mod tests {
             volumes: names.iter().map(|name| object(name)).collect(),
             downloads: object("/home/me/.cache/sdbuild"),
             logs: object("/home/me/.local/state/sdbuild/logs"),
+            leftovers: Vec::new(),
             reclaimable: Reclaimable {
                 old: size,
                 downloads: size,

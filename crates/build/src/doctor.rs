@@ -2,17 +2,16 @@
 //! started, no directory created, nothing downloaded but the headers of answers. Remote builders are the exception: a
 //! container tries them, as only its ssh and its Nix can, and is removed.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::checks;
 use crate::checks::{Answers, DoctorFacts, EngineView, Machine};
 pub use crate::checks::{Check, Verdict};
 use crate::emulation::Emulation;
-use crate::inventory::{ContainerSizes, Inventory, LocalFiles};
+use crate::inventory::{ContainerSizes, Inventory};
 use crate::plan::EnginePlan;
 use crate::request::BuildRequest;
-use crate::run_lock::RunState;
+use crate::run_lock::{RunLocks, RunState};
 use crate::source::NixpkgsArchive;
 use crate::{clients, remote_builders};
 use sdbuild_core::context::Context;
@@ -21,6 +20,7 @@ use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::kvm::Kvm;
 use sdbuild_core::timeout::timeout;
 use sdbuild_engine::Engine;
+use sdbuild_engine::artifact::Cache;
 use sdbuild_engine::oci::MissingImages;
 
 /// An engine or a server that takes longer is too slow for a build as well.
@@ -122,11 +122,10 @@ async fn leftovers(
     request: &BuildRequest,
 ) -> (Result<String, String>, u64) {
     let common = &request.common;
-    let files = LocalFiles::measure(common, &BTreeSet::new());
-    let cache_size = files.cache_size.unwrap_or(0);
+    let cache_size = Cache::usage(&common.cache_dir).unwrap_or(0);
     let some = |n: usize, one, many| (n > 0).then(|| counted(n, one, many));
     let Some(engine) = engine else {
-        let runs = files.runs.iter();
+        let runs = RunLocks::all_engines(&common.state_dir).into_iter();
         let stale = runs.filter(|run| run.state == RunState::Stale).count();
         return (
             Ok(some(stale, "run", "runs").unwrap_or_default()),

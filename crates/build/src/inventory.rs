@@ -1,23 +1,21 @@
-//! What sdbuild has on an engine and in this user's directories, and how much room that takes. `status`, `clean` and `doctor` ask this file.
+//! What sdbuild has on an engine, and how much room that takes. `status`, `clean` and `doctor` ask this file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use std::{fmt, fs, io};
 
-use crate::logs;
 use crate::request::Common;
-use crate::run_lock::{KnownRun, RunLocks, RunState};
+use crate::run_lock::{RunLocks, RunState};
 use crate::sweep::{StaleObjects, Sweep};
 use sdbuild_core::context::Context;
 use sdbuild_core::counted::counted;
 use sdbuild_core::event::Phase;
-use sdbuild_core::failure::{Class, Failure, OrFail as _};
+use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::plain_file;
 use sdbuild_core::plain_file::is_gone;
 use sdbuild_core::system::Architecture;
 use sdbuild_core::timeout::timeout;
-use sdbuild_engine::artifact::Cache;
 use sdbuild_engine::binfmt::{
     Entry, Registrar, RegistrarImage, RegistrarOptions, TABLE_DIR, parse,
 };
@@ -183,36 +181,6 @@ impl Inventory {
             engine: &self.engine,
             run_locks: &self.run_locks,
             own: &self.own,
-        }
-    }
-}
-
-/// What sdbuild keeps in this user's directories.
-#[derive(Debug)]
-pub(super) struct LocalFiles {
-    /// The directory of downloads.
-    pub(super) cache: PathBuf,
-    /// Bytes of downloads.
-    pub(super) cache_size: Result<u64, Failure>,
-    /// The directory of build logs.
-    pub(super) logs: PathBuf,
-    /// Bytes of build logs, without those of the runs that were excluded.
-    pub(super) logs_size: u64,
-    /// All runs with a lock file, on any engine.
-    pub(super) runs: Vec<KnownRun>,
-}
-
-impl LocalFiles {
-    /// Measures them; the build logs of the runs in `excluded` are not counted.
-    pub(super) fn measure(settings: &Common, excluded: &BTreeSet<RunId>) -> Self {
-        let (logs, logs_size) = logs::usage(&settings.state_dir, excluded);
-        Self {
-            cache: settings.cache_dir.clone(),
-            cache_size: Cache::usage(&settings.cache_dir)
-                .or_environment("read the cache directory"),
-            logs,
-            logs_size,
-            runs: RunLocks::all_engines(&settings.state_dir),
         }
     }
 }

@@ -33,6 +33,7 @@ mod interactive;
 mod inventory;
 mod known_hosts;
 mod last_times;
+mod ledger;
 pub mod lock;
 mod logs;
 mod network_access;
@@ -62,8 +63,9 @@ pub use emulator::BootEngine;
 pub use evaluate::{Checked, check, forecast, lock_flake};
 pub use flake_cache_answers::{answers_file, remember as remember_caches};
 pub use last_times::{last_times, note_times};
+pub use ledger::FileRemoval;
 pub use plan::{BuilderPlan, EnginePlan, Plan, check_source, plan, plan_shell, plan_system};
-pub use removal::{FileRemoval, FoundOldResults, Item, OldResults, Removal, RemovalScope, Removed};
+pub use removal::{FoundOldResults, Item, OldResults, Removal, RemovalScope, Removed};
 pub use request::{
     BuildRequest, Builders, Caches, Common, Output, Proxies, Questions, ResourceLimits,
     SourceChoice, SourceRequest, Target,

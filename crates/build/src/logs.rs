@@ -12,15 +12,6 @@ use sdbuild_engine::RunId;
 /// How many build logs are kept: enough to compare with last week's, few enough to take no space worth a setting.
 const KEPT_LOGS: usize = 20;
 
-/// A build log that could not be removed.
-#[derive(Debug)]
-pub(super) struct RemoveError {
-    /// The build log.
-    pub(super) path: PathBuf,
-    /// Why.
-    pub(super) error: io::Error,
-}
-
 fn directory(state_dir: &Path) -> PathBuf {
     state_dir.join("logs")
 }
@@ -56,9 +47,12 @@ pub(super) fn usage(state_dir: &Path, excluded: &BTreeSet<RunId>) -> (PathBuf, u
 
 /// Removes the build logs in `dir` without those of the runs in `excluded`, up to the first that cannot be
 /// removed.
-pub(super) fn remove_all(dir: &Path, excluded: &BTreeSet<RunId>) -> Result<(), RemoveError> {
+pub(super) fn remove_all(
+    dir: &Path,
+    excluded: &BTreeSet<RunId>,
+) -> Result<(), (PathBuf, io::Error)> {
     for path in logs_without(dir, excluded) {
-        fs::remove_file(&path).map_err(|error| RemoveError { path, error })?;
+        fs::remove_file(&path).map_err(|error| (path, error))?;
     }
     Ok(())
 }

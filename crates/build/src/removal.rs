@@ -1,26 +1,21 @@
 //! What `clean` removes: everything of ours that no live run uses, or parts of it, item by item, until it is interrupted.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::builder::{BuilderImage, Collected, Collector, CollectorTask, Containers, has_builder};
+use crate::clients;
 use crate::container_images::provide_ours;
-use crate::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume};
-use crate::logs;
-use crate::logs::RemoveError;
-use crate::nixpkgs;
+use crate::inventory::{ContainerSizes, EngineObjects, Inventory, SizedVolume};
+use crate::ledger::FileRemoval;
 use crate::request::Common;
-use crate::run_lock::{RunLocks, RunState};
 use crate::sweep::{StaleObjects, image_name};
-use crate::{check_memory, clients, last_times};
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
 use sdbuild_core::failure::{Failure, Leftover};
 use sdbuild_core::shell_word::quoted;
 use sdbuild_core::timeout::timeout;
-use sdbuild_engine::artifact::Cache;
 use sdbuild_engine::binfmt::{Registrar, RegistrarImage, RegistrarOptions};
 use sdbuild_engine::oci::Definition;
 use sdbuild_engine::{EngineError, ImageInfo, RunId, VolumeInfo};
@@ -63,10 +58,11 @@ pub struct Removed {
 
 impl Removal {
     /// Lists the engine's objects, the kernel's handlers and our directories, as far as `scope` goes. Usage errors when it is
-    /// a store alone: there is no such volume, or a container uses it.
+    /// a store alone: there is no such volume, or a container uses it. Unfinished files are looked for in `outputs`.
     pub async fn plan(
         settings: &Common,
         scope: RemovalScope,
+        outputs: &[PathBuf],
         context: &Context,
     ) -> Result<Self, Failure> {
         let cancel = &context.cancel;
@@ -90,7 +86,7 @@ impl Removal {
             inventory.objects.images.clear();
             (None, live_on_engine)
         } else {
-            let files = FileRemoval::beside(settings, live_on_engine)?;
+            let files = FileRemoval::beside(settings, outputs, live_on_engine)?;
             let live = files.live().clone();
             (Some(files), live)
         };
@@ -374,127 +370,12 @@ fn restrict_to(objects: &mut EngineObjects, store: &str) -> Result<(), Failure> 
 /// Something that can be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// `machine`, `upload`, `handler`, `container`, `volume`, `image`, `results`, `downloads` or `logs`.
+    /// `machine`, `upload`, `handler`, `container`, `volume`, `image`, `results`, `downloads`, `logs` or `leftover`.
     pub kind: &'static str,
     /// Its name or directory.
     pub name: String,
     /// Bytes, where they are known.
     pub size: Option<u64>,
-}
-
-/// Downloads and logs that can be removed. Planning removes nothing.
-#[derive(Debug)]
-pub struct FileRemoval {
-    cache: PathBuf,
-    cache_size: u64,
-    /// The directory of logs and their size; `None` where downloads alone are removed.
-    logs: Option<(PathBuf, u64)>,
-    /// A live run may be about to use any download.
-    live_runs: BTreeSet<RunId>,
-}
-
-impl FileRemoval {
-    /// Measures the directories. The runs of this user that are live on any engine keep what they use.
-    pub fn plan(settings: &Common) -> Result<Self, Failure> {
-        Self::beside(settings, BTreeSet::new())
-    }
-
-    /// The same; what the runs in `live_runs`, also of other users of an engine, use is kept too.
-    pub(super) fn beside(
-        settings: &Common,
-        mut live_runs: BTreeSet<RunId>,
-    ) -> Result<Self, Failure> {
-        // One cache and one directory of logs serve the runs on all engines.
-        let runs = RunLocks::all_engines(&settings.state_dir).into_iter();
-        let live = runs.filter(|run| run.state == RunState::Live);
-        live_runs.extend(live.map(|run| run.run));
-        let files = LocalFiles::measure(settings, &live_runs);
-        Ok(Self {
-            cache: files.cache,
-            cache_size: files.cache_size?,
-            logs: Some((files.logs, files.logs_size)),
-            live_runs,
-        })
-    }
-
-    /// What was downloaded, and nothing else.
-    pub fn downloads(settings: &Common) -> Result<Self, Failure> {
-        let plan = Self::plan(settings)?;
-        Ok(Self { logs: None, ..plan })
-    }
-
-    /// Live runs: what they use, or may be about to use, is not removed.
-    pub fn live(&self) -> &BTreeSet<RunId> {
-        &self.live_runs
-    }
-
-    /// Everything that [`FileRemoval::carry_out`] removes, in its order.
-    pub fn items(&self) -> Vec<Item> {
-        let mut items = Vec::new();
-        if self.cache_is_free() {
-            items.push(Item {
-                kind: "downloads",
-                name: self.cache.display().to_string(),
-                size: Some(self.cache_size),
-            });
-        }
-        if let Some((logs, size)) = &self.logs
-            && *size > 0
-        {
-            items.push(Item {
-                kind: "logs",
-                name: logs.display().to_string(),
-                size: Some(*size),
-            });
-        }
-        items
-    }
-
-    /// Removes every item and returns what could not be removed.
-    pub fn carry_out(&self) -> Vec<Leftover> {
-        let mut failed = Vec::new();
-        let remove = if self.logs.is_some() {
-            Cache::remove_all
-        } else {
-            Cache::remove_objects
-        };
-        // Also when there is nothing but notes.
-        if self.live_runs.is_empty()
-            && let Err(error) = remove(&self.cache)
-        {
-            failed.push((self.cache.display().to_string(), error.to_string()));
-        }
-        if let Some((logs, _)) = &self.logs
-            && let Err(RemoveError { path, error }) = self.remove_logs(logs)
-        {
-            failed.push((path.display().to_string(), error.to_string()));
-        }
-        let leftover = |(what, why): (String, String)| Leftover {
-            remedy: format!("rm -r -- {}", quoted(&what)),
-            what,
-            why,
-        };
-        failed.into_iter().map(leftover).collect()
-    }
-
-    /// Removes the logs, and with them the times of earlier builds, the hashes of checkouts and what checks evaluated.
-    fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
-        if let Some(state_dir) = logs.parent() {
-            // Nothing but a number on the screen and a second of the next build depends on them.
-            for file in [
-                last_times::file(state_dir),
-                nixpkgs::hashes_file(state_dir),
-                check_memory::file(state_dir),
-            ] {
-                fs::remove_file(file).ok();
-            }
-        }
-        logs::remove_all(logs, &self.live_runs)
-    }
-
-    fn cache_is_free(&self) -> bool {
-        self.cache_size > 0 && self.live_runs.is_empty()
-    }
 }
 
 /// The old results on one store volume. Planning removes nothing.
@@ -653,35 +534,3 @@ fn in_use(store: &str) -> String {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod file_removal_tests {
-    use super::*;
-    use crate::request::fixture::common;
-    use sdbuild_engine::Endpoint;
-
-    /// `clean` with one engine removed the log of a build on another one while it was written.
-    #[test]
-    fn runs_on_other_engines_keep_downloads_and_logs() {
-        let home = tempfile::tempdir().unwrap();
-        let settings = common(home.path());
-        let run: RunId = "0123456789ab".parse().unwrap();
-        let elsewhere = RunLocks::new(&settings.state_dir, &Endpoint::Unix("/other".into()));
-        let run_lock = elsewhere.acquire(&run).unwrap();
-        let log = logs::file(&settings.state_dir, &run).unwrap();
-        std::fs::write(&log, "building").unwrap();
-        let object = settings.cache_dir.join("sha256").join("0".repeat(64));
-        std::fs::create_dir_all(object.parent().unwrap()).unwrap();
-        std::fs::write(&object, "an object").unwrap();
-        let removal = || FileRemoval::beside(&settings, BTreeSet::new()).unwrap();
-        assert_eq!(removal().items(), []);
-        assert_eq!(removal().live(), &BTreeSet::from([run]));
-        assert_eq!(removal().carry_out(), []);
-        assert!(log.exists() && object.exists());
-
-        run_lock.release();
-        assert_eq!(removal().items().len(), 2);
-        assert_eq!(removal().carry_out(), []);
-        assert!(!log.exists() && !object.exists());
-    }
-}

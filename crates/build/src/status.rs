@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -11,10 +11,11 @@ use serde::Serialize;
 use crate::builder::BuilderImage;
 use crate::clients;
 use crate::inventory;
-use crate::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume};
+use crate::inventory::{ContainerSizes, EngineObjects, Inventory, SizedVolume};
+use crate::ledger::LocalFiles;
 use crate::removal::{OldResults, forecast};
 use crate::request::Common;
-use crate::run_lock::{KnownRun, RunState};
+use crate::run_lock::{KnownRun, RunLocks, RunState};
 use crate::sweep::image_name;
 use sdbuild_core::context::Context;
 use sdbuild_core::event::Phase;
@@ -49,6 +50,8 @@ pub struct Status {
     pub downloads: SizedObject,
     /// The build logs.
     pub logs: SizedObject,
+    /// Files and directories that killed processes left.
+    pub leftovers: Vec<SizedObject>,
     /// What the parts of `clean` would give back.
     pub reclaimable: Reclaimable,
 }
@@ -64,8 +67,12 @@ pub struct Reclaimable {
 
 impl Status {
     /// Looks at the engine, the kernel's table and our directories. Fails when it was interrupted, or could
-    /// not remove a container that counted.
-    pub async fn look(settings: &Common, context: &Context) -> Result<Self, Failure> {
+    /// not remove a container that counted. Unfinished files are looked for in `outputs`.
+    pub async fn look(
+        settings: &Common,
+        outputs: &[PathBuf],
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let mut engine = EngineState::default();
         let mut old = None;
         let objects = match objects(settings, &mut engine, context).await {
@@ -83,15 +90,20 @@ impl Status {
                 }
             }
         };
-        let files = LocalFiles::measure(settings, &BTreeSet::new());
-        let runs = runs(&objects, &files.runs);
+        let files = LocalFiles::find(settings, outputs, &BTreeSet::new());
+        let of_kind = |kind| {
+            let files = files.iter().filter(move |found| found.kind() == Some(kind));
+            files.map(|found| dir(&found.path, found.size.as_ref().ok().copied()))
+        };
+        let one = |kind, path: &Path| of_kind(kind).next().unwrap_or_else(|| dir(path, None));
+        let runs = runs(&objects, &RunLocks::all_engines(&settings.state_dir));
         // Runs of other users have downloads of their own.
         let mut own = runs.iter().filter(|run| run.endpoint.is_some());
         let is_idle = own.all(|run| run.life != RunState::Live);
-        let downloads = files.cache_size.as_ref().ok().copied();
+        let downloads = one("downloads", &settings.cache_dir);
         let reclaimable = Reclaimable {
             old,
-            downloads: downloads.filter(|_| is_idle),
+            downloads: downloads.size.filter(|_| is_idle),
         };
         let handlers = objects.entries.map(|all| all.into_iter().map(handler));
         let images = objects.images.iter();
@@ -103,8 +115,9 @@ impl Status {
             containers: objects.containers.into_iter().map(container).collect(),
             images: images.map(image).collect(),
             volumes: volumes(objects.volumes, &settings.store),
-            downloads: dir(&files.cache, downloads),
-            logs: dir(&files.logs, Some(files.logs_size)),
+            downloads,
+            logs: one("logs", &settings.state_dir),
+            leftovers: of_kind("leftover").collect(),
             reclaimable,
         })
     }

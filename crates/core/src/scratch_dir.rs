@@ -2,15 +2,21 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 use super::private_dir;
 
-/// The prefix of their names.
-const PREFIX: &str = ".tmp-";
+/// The prefix of the names of those in the cache directory.
+pub const CACHE: &str = ".tmp-";
+/// Of those for the sockets of the connections to boards, in the directory for temporary files.
+pub const DEPLOY: &str = "sdbuild-deploy-";
+/// Of those for the sockets of the connections to engines, there too.
+pub const TUNNEL: &str = "sdbuild-ssh-";
 /// A directory that is younger than this may not be locked yet.
 const MIN_STALE_AGE: Duration = Duration::from_mins(1);
 
@@ -26,12 +32,20 @@ impl ScratchDir {
     /// Creates a directory in `parent`, which is created if it does not exist, and removes those of killed processes there.
     pub fn create(parent: &Path) -> io::Result<Self> {
         private_dir::create(parent)?;
-        Self::create_in(parent, PREFIX)
+        Self::create_in(parent, CACHE)
     }
 
-    /// The same in a directory of the user's, which is there. No other program has directories there whose names begin with `prefix`.
-    pub fn create_in(parent: &Path, prefix: &str) -> io::Result<Self> {
-        remove_stale(parent, prefix, MIN_STALE_AGE);
+    /// The same in the directory for temporary files.
+    pub fn temporary(prefix: &str) -> io::Result<Self> {
+        Self::create_in(&tempfile::env::temp_dir(), prefix)
+    }
+
+    /// No other program has directories in `parent` whose names begin with `prefix`.
+    fn create_in(parent: &Path, prefix: &str) -> io::Result<Self> {
+        for dir in stale(parent, prefix) {
+            // What cannot be removed now is tried again by the next run.
+            fs::remove_dir_all(dir).ok();
+        }
         let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
         let lock = File::open(dir.path())?;
         // A file system without locks: another process may take the directory for a stale one only after a minute.
@@ -45,45 +59,57 @@ impl ScratchDir {
     }
 }
 
-/// Removes the directories in `parent` that no process has locked and that are older than `min_age`.
-fn remove_stale(parent: &Path, prefix: &str, min_age: Duration) {
+/// The directories in `parent` whose names begin with `prefix`, which killed processes of this user left: no process has them locked.
+pub fn stale(parent: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     let is_ours = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(prefix);
-    for entry in entries.filter(is_ours) {
-        if is_stale(&entry, min_age) {
-            // What cannot be removed now is tried again by the next run.
-            fs::remove_dir_all(entry.path()).ok();
-        }
-    }
+    let dirs = entries.filter(|entry| is_ours(entry) && is_stale(entry).unwrap_or(false));
+    dirs.map(|entry| entry.path()).collect()
 }
 
-fn is_stale(entry: &fs::DirEntry, min_age: Duration) -> bool {
-    let old = || -> io::Result<bool> {
-        let meta = entry.metadata()?;
-        let age = meta.modified()?.elapsed().unwrap_or_default();
-        Ok(meta.is_dir() && age >= min_age && File::open(entry.path())?.try_lock().is_ok())
-    };
-    old().unwrap_or(false)
+fn is_stale(entry: &fs::DirEntry) -> io::Result<bool> {
+    // Does not follow links. What another user made is not even opened.
+    let meta = entry.metadata()?;
+    let age = meta.modified()?.elapsed().unwrap_or_default();
+    let is_old = meta.is_dir() && meta.uid() == geteuid().as_raw() && age >= MIN_STALE_AGE;
+    Ok(is_old && File::open(entry.path())?.try_lock().is_ok())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
+    fn make_old(dir: &Path) {
+        let then = SystemTime::now() - MIN_STALE_AGE;
+        File::open(dir).unwrap().set_modified(then).unwrap();
+    }
+
     #[test]
-    fn directories_of_killed_processes_are_removed() {
+    fn only_directories_of_killed_processes_are_removed() {
         let parent = tempfile::tempdir().unwrap();
         let live = ScratchDir::create(parent.path()).unwrap();
-        let stale = parent.path().join(".tmp-killed");
-        fs::create_dir_all(stale.join("repository")).unwrap();
-        let other = parent.path().join("sha256");
+        let [killed, other] = [".tmp-killed", "sha256"].map(|name| parent.path().join(name));
+        fs::create_dir_all(killed.join("repository")).unwrap();
         fs::create_dir(&other).unwrap();
-        remove_stale(parent.path(), PREFIX, MIN_STALE_AGE);
-        assert!(stale.exists(), "it may be about to be locked");
-        remove_stale(parent.path(), PREFIX, Duration::ZERO);
-        assert!(!stale.exists() && other.exists() && live.path().exists());
-        let path = live.path().to_owned();
-        drop(live);
+        std::os::unix::fs::symlink(&other, parent.path().join(".tmp-link")).unwrap();
+        for dir in [&other, live.path()] {
+            make_old(dir);
+        }
+        let found = stale(parent.path(), CACHE);
+        assert!(found.is_empty(), "it may be about to be locked: {found:?}");
+        make_old(&killed);
+        assert_eq!(stale(parent.path(), CACHE), std::slice::from_ref(&killed));
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&killed, Some(12_345), None).unwrap();
+            assert!(stale(parent.path(), CACHE).is_empty(), "another user's");
+            std::os::unix::fs::chown(&killed, Some(0), None).unwrap();
+        }
+        let next = ScratchDir::create(parent.path()).unwrap();
+        assert!(!killed.exists() && other.exists() && live.path().exists());
+        let path = next.path().to_owned();
+        drop(next);
         assert!(!path.exists());
     }
 }

@@ -22,6 +22,8 @@ use sdbuild_core::cancel::Cancel;
 use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::plain_file;
+use sdbuild_core::scratch_dir;
+use sdbuild_core::scratch_dir::ScratchDir;
 use sdbuild_core::timeout::timeout;
 
 /// Executes `ssh` with the signals ignored that a terminal sends to its whole foreground process group: this process ends it.
@@ -125,7 +127,7 @@ pub struct Connection {
     host: Host,
     program: SshProgram,
     terminal: Terminal,
-    dir: tempfile::TempDir,
+    dir: ScratchDir,
     master: Child,
     /// The process on the machine that holds the lock of deployments.
     holder: OnceLock<String>,
@@ -146,7 +148,7 @@ impl Connection {
         let operation = format!("connect to {host}");
         let given = terminal.clone();
         let given = cancel.race(given.given()).await?;
-        let dir = tempfile::Builder::new().prefix("sdbuild-deploy-").tempdir();
+        let dir = ScratchDir::temporary(scratch_dir::DEPLOY);
         let dir = dir.or_environment(&operation)?;
         let master = start_master(&program, &host, dir.path()).or_environment(&operation)?;
         let mut connection = Self {

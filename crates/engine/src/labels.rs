@@ -135,9 +135,6 @@ pub(super) fn is_container_name(name: &str) -> bool {
     Role::ALL.iter().any(|role| of_role(role).is_some())
 }
 
-/// Prefix of the names of directories with SSH control sockets.
-pub(super) const SSH_DIR_PREFIX: &str = "sdbuild-ssh-";
-
 /// The run that created an object with these labels; `None` without a valid label.
 pub(crate) fn run_of(labels: &HashMap<String, String>) -> Option<RunId> {
     labels.get(RUN)?.parse().ok()

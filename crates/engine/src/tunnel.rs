@@ -6,25 +6,23 @@
 //!
 //! `ssh` to a machine of which the host key is known beforehand.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::scratch_dir::ScratchDir;
 use sdbuild_core::timeout::timeout;
-use sdbuild_core::{plain_file, ssh_key};
+use sdbuild_core::{plain_file, scratch_dir, ssh_key};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::endpoint::{ConnectError, Endpoint, SshTarget};
-use crate::labels::SSH_DIR_PREFIX;
 use crate::ssh_machine::SshMachine;
-use crate::unix_socket;
 
 /// Executes `ssh` with the signals ignored that a terminal sends to its whole foreground process group: after Ctrl-C the
 /// cleanup on the engine still needs the tunnel.
@@ -57,8 +55,6 @@ const TUNNEL_OPTIONS: [&str; 2] = ["ControlPersist=no", "StreamLocalBindMask=017
 const REFUSED: &str = "Host key verification failed";
 /// What it writes when the server has no key of the expected type.
 const OTHER_TYPE: &str = "no matching host key type";
-/// A directory without a socket that is older than this belongs to an `ssh` that never connected.
-const MAX_CONNECTING_AGE: Duration = Duration::from_hours(24);
 /// Limit for the remote shell's output before the socket's line, and for the messages of `ssh`.
 const MAX_MESSAGE_BYTES: u64 = 64 << 10;
 /// For a request to the running `ssh`, on a busy machine.
@@ -67,7 +63,7 @@ const FORWARD_TIMEOUT: Duration = Duration::from_secs(20);
 /// A forwarded socket. Dropping it ends `ssh`; if this process is killed, `ssh` ends because its standard input does.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    dir: tempfile::TempDir,
+    dir: ScratchDir,
     child: Child,
 }
 
@@ -126,11 +122,7 @@ impl Tunnel {
     }
 
     fn start(target: &SshTarget) -> io::Result<Self> {
-        let temp_dir = tempfile::env::temp_dir();
-        sweep(&temp_dir);
-        let dir = tempfile::Builder::new()
-            .prefix(SSH_DIR_PREFIX)
-            .tempdir_in(temp_dir)?;
+        let dir = ScratchDir::temporary(scratch_dir::TUNNEL)?;
         let log = File::create(dir.path().join("log"))?;
         let mut command = Command::new("sh");
         command.args(["-c", EXEC_SSH, "ssh", "-T", "-M", "-S"]);
@@ -181,33 +173,6 @@ impl Drop for Tunnel {
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             // It may have ended already.
             kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
-        }
-    }
-}
-
-/// Removes the directories that this user's killed runs left in `temp_dir`: their socket has no listener.
-fn sweep(temp_dir: &Path) {
-    for entry in temp_dir.read_dir().into_iter().flatten().flatten() {
-        let ours = entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with(SSH_DIR_PREFIX);
-        // Does not follow links. What another user made is not even looked into.
-        let own = |meta: &Metadata| meta.is_dir() && meta.uid() == geteuid().as_raw();
-        let Some(meta) = entry.metadata().ok().filter(|meta| ours && own(meta)) else {
-            continue;
-        };
-        let engine = entry.path().join("engine");
-        let is_stale = unix_socket::has_listener(&engine).map_or_else(
-            |_| {
-                let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
-                age.is_some_and(|age| age > MAX_CONNECTING_AGE)
-            },
-            |listens| !listens,
-        );
-        if is_stale {
-            // The next run tries again.
-            fs::remove_dir_all(entry.path()).ok();
         }
     }
 }
@@ -296,7 +261,7 @@ pub async fn run_by_ssh(
     let Some(Endpoint::Ssh(target)) = Endpoint::by_ssh(machine) else {
         return Err(Failure::environment("it is not an SSH address").context(operation));
     };
-    let dir = tempfile::Builder::new().prefix(SSH_DIR_PREFIX).tempdir();
+    let dir = ScratchDir::temporary(scratch_dir::TUNNEL);
     let dir = dir.or_environment(&operation)?;
     let mut command = Command::new("ssh");
     without_secrets(&mut command, &target);
@@ -340,8 +305,6 @@ fn algorithms(key: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unix_socket::fixture::hung_listener;
-    use std::os::unix::net::UnixListener;
 
     /// As OpenSSH 9.2 wrote it.
     #[test]
@@ -354,47 +317,6 @@ mod tests {
         let sent = "SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q";
         assert_eq!(found.as_deref(), Some(sent));
         assert_eq!(sent_fingerprint("Host key verification failed."), None);
-    }
-
-    #[test]
-    fn only_the_directories_of_killed_runs_are_removed() {
-        let temp_dir = tempfile::tempdir().unwrap();
-        let dir = |name: &str| {
-            let dir = temp_dir.path().join(name);
-            std::fs::create_dir(&dir).unwrap();
-            dir
-        };
-        let [stale, live, new, other] =
-            ["sdbuild-ssh-1", "sdbuild-ssh-2", "sdbuild-ssh-3", "x"].map(dir);
-        let listener = UnixListener::bind(live.join("engine")).unwrap();
-        for dir in [&stale, &other] {
-            drop(UnixListener::bind(dir.join("engine")).unwrap());
-        }
-        std::os::unix::fs::symlink(&other, temp_dir.path().join("sdbuild-ssh-4")).unwrap();
-        sweep(temp_dir.path());
-        assert!(!stale.exists());
-        assert!(live.exists() && new.exists() && other.join("engine").exists());
-        drop(listener);
-    }
-
-    /// The directory of another user with a full queue: the first blocking connect never returned.
-    #[test]
-    fn a_hung_tunnel_and_other_users_are_left_alone() {
-        let temp_dir = tempfile::tempdir().unwrap();
-        let [hung, foreign] = ["sdbuild-ssh-1", "sdbuild-ssh-2"].map(|name| {
-            let dir = temp_dir.path().join(name);
-            std::fs::create_dir(&dir).unwrap();
-            dir
-        });
-        let _hung = hung_listener(&hung.join("engine"));
-        let stale = hung_listener(&foreign.join("engine"));
-        drop(stale);
-        if geteuid().is_root() {
-            std::os::unix::fs::chown(&foreign, Some(12_345), None).unwrap();
-        }
-        sweep(temp_dir.path());
-        assert!(hung.exists());
-        assert_eq!(foreign.exists(), geteuid().is_root());
     }
 
     #[test]

@@ -23,5 +23,6 @@ pub(crate) use copy_out::read_small_file;
 pub use earlier::older_images;
 pub(crate) use earlier::{UnchangedImage, unchanged};
 pub(crate) use manifest::imager_url;
+pub(crate) use pending_file::unfinished;
 pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings};
 pub(crate) use request::{preflight, try_to_write};

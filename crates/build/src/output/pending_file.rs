@@ -9,7 +9,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::unistd::{Gid, Uid, fchown};
@@ -195,29 +195,40 @@ pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Removes the hidden files that killed runs left in `dir`.
 pub(super) fn sweep(dir: &Path) {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        for (suffix, min_age) in SWEPT {
-            if is_hidden(name, suffix) {
-                // The next run tries again.
-                remove_stale(&entry.path(), min_age).ok();
-            }
-        }
+    for path in stale(dir, &SWEPT) {
+        // The next run tries again.
+        fs::remove_file(path).ok();
     }
 }
 
-/// Removes an unlocked file that was not changed for `min_age` seconds.
-fn remove_stale(path: &Path, min_age: u64) -> io::Result<()> {
+/// The unfinished files that killed runs left in `dir`. What a publication moved aside is not among them: the next one may move it back.
+pub(crate) fn unfinished(dir: &Path) -> Vec<PathBuf> {
+    stale(dir, &SWEPT[..2])
+}
+
+/// The hidden files in `dir` with one of these suffixes that no process has locked, and that are as old as it says.
+fn stale(dir: &Path, suffixes: &[(&str, u64)]) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_stale_entry = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let mut suffixes = suffixes.iter();
+        let found =
+            suffixes.find(|(suffix, _)| name.to_str().is_some_and(|name| is_hidden(name, suffix)));
+        found.is_some_and(|(_, min_age)| is_stale(&entry.path(), *min_age).unwrap_or(false))
+    };
+    entries
+        .filter(is_stale_entry)
+        .map(|entry| entry.path())
+        .collect()
+}
+
+/// Whether it is an unlocked file that was not changed for `min_age` seconds.
+fn is_stale(path: &Path, min_age: u64) -> io::Result<bool> {
     let file = locked_file::open_stale(path)?;
     let changed = file.metadata()?.ctime();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.map_err(io::Error::other)?.as_secs();
-    if changed.unsigned_abs() + min_age <= now {
-        fs::remove_file(path)?;
-    }
-    Ok(())
+    Ok(changed.unsigned_abs() + min_age <= now)
 }
 
 #[cfg(test)]
