@@ -128,6 +128,13 @@ fn the_configuration_itself_decides_which_image_is_built() {
     }
     let beside = check(&user, &["--flake", "pi#beside"]).json();
     assert_eq!(beside["image"]["attribute"], "images.beside");
+    // No option changes a derivation, and no other image takes its place.
+    for command in [&["check"][..], &["build", "--dry-run"]] {
+        let words = ["--flake", "pi#beside", "--hostname", "other"];
+        run(&mut user.sdbuild(&[command, &words].concat()))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["images.beside"]);
+    }
     runs.assert_nothing_left();
 }
 
