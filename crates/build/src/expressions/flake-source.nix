@@ -200,7 +200,6 @@ in
       hasNone = image.choice.chosen_by or "sdbuild" == "sdbuild" && named.attribute == [ ] && format.variant == null && !ofSystem;
       ownImages = if hasNone then imagesOfConfiguration else [ ];
       ownImage = concatStringsSep "." (head ownImages);
-      itself = if image.choice == null then "" else ", or name the image of the configuration itself: ${configured}.${image.choice.attribute}";
       configured = argument (if attribute == [ ] then head known else pathOfConfiguration);
     in
     if isOfSystem named.attribute then
@@ -212,7 +211,7 @@ in
     else if named ? derivation && !changed then
       { choice = { attribute = whole; chosen_by = if isOnlyImage then "flake" else "flag"; file = null; }; inherit (named) derivation; }
     else if length ownImages == 1 && changed then
-      throw "the image of ${configured} is ${ownImage} of the flake, a derivation, which no option changes: leave the options out that change the configuration, or write them into the flake${itself}"
+      throw "the image of ${configured} is ${ownImage} of the flake, a derivation, which no option changes: leave the options out that change the configuration, or write them into the flake"
     else if length ownImages == 1 then
       image
       // {
