@@ -23,9 +23,9 @@ use sdbuild_core::program::{OPENSSH_PACKAGES, find_program, missing_program};
 use sdbuild_core::to_usize::to_usize;
 use sdbuild_deploy::{
     Board, Change, Closure, Connection, Deployment, Difference, Elevation, Generation, Host,
-    Missing, Mode, Outcome, Returned, SshProgram, StorePath,
+    Missing, Mode, Outcome, Returned, SshProgram, StorePath, Terminal,
 };
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 mod records;
 
@@ -141,11 +141,12 @@ fn table(rows: Deployed, ui: &Ui) -> Result<(), Failure> {
 /// How each board's deployment ended.
 type Deployed = Vec<(Host, Result<(), Failure>)>;
 
-/// Builds a configuration once, and deploys it to `hosts`; without any, to the board that it was deployed to last.
+/// Builds a configuration once, and deploys it to `hosts`; without any, to the board that it was deployed to last, or that has
+/// the name of the configuration.
 async fn deploy(
     args: &cli::Deploy,
     configuration: Option<&Path>,
-    mut hosts: Vec<Host>,
+    hosts: Vec<Host>,
     env: &Environment,
     ui: &Ui,
     context: &Context,
@@ -155,22 +156,24 @@ async fn deploy(
         SourceChoice::Config(path) => path.to_string_lossy().into_owned(),
         SourceChoice::Flake { reference, .. } => reference.to_string(),
     };
-    if hosts.is_empty() {
-        let host = last_host(&name, &settings.request.common.state_dir)?;
-        context.events.notice(format!("to {host}, as last time"));
-        hosts.push(host);
-    }
     let ssh = ssh_program(env)?;
     let accepts_price = args.yes;
     let price = async |price: &str| super::build::may_pay(price, accepts_price, ui, context).await;
     let work = async |request: BuildRequest| {
         let built = Box::pin(build(request.clone(), ui, context)).await?;
         let system = parse_system(&built.value)?;
-        let asking = Mutex::new(());
+        let hosts = if hosts.is_empty() {
+            let host = host_of(&name, &system, &request.common.state_dir)?;
+            context.events.notice(format!("to {host}"));
+            vec![host]
+        } else {
+            hosts
+        };
+        let terminal = Terminal::new(context.events.clone());
         let is_alone = hosts.len() == 1;
         let one = |host: Host| {
-            let (ssh, request, name, system, asking) =
-                (ssh.clone(), &request, &name, &system, &asking);
+            let (ssh, request, name, system, terminal) =
+                (ssh.clone(), &request, &name, &system, &terminal);
             async move {
                 let own = Context {
                     events: named_events(&context.events, &host),
@@ -181,7 +184,7 @@ async fn deploy(
                     request,
                     name,
                     system,
-                    asking,
+                    terminal,
                     ui,
                     context: if is_alone { context } else { &own },
                 };
@@ -200,14 +203,17 @@ async fn deploy(
     done.finish("the deployment has ended", Ok)
 }
 
-/// The board that the configuration `name` was deployed to last.
-fn last_host(name: &str, state_dir: &Path) -> Result<Host, Failure> {
+/// The board that the configuration `name` was deployed to last, or that has the host name of its `system`.
+fn host_of(name: &str, system: &StorePath, state_dir: &Path) -> Result<Host, Failure> {
     let records = Record::all(state_dir);
     let last = records.iter().find(|record| record.configuration == name);
     let last = last.and_then(|record| record.host.parse().ok());
-    last.ok_or_else(|| {
-        Failure::usage(format!("{name} was not deployed to any board yet"))
-            .hint("name the board: sdbuild deploy root@ADDRESS")
+    let named = || format!("root@{}.local", system.host_name()?).parse().ok();
+    last.or_else(named).ok_or_else(|| {
+        Failure::usage(format!(
+            "{name} was not deployed to any board yet, and has no host name"
+        ))
+        .hint("name the board: sdbuild deploy root@ADDRESS")
     })
 }
 
@@ -251,8 +257,9 @@ async fn manage(
     else {
         return Err(Failure::usage("this takes the address of one board"));
     };
-    let look = look(ssh_program(env)?, host.clone(), context);
-    let (connection, board) = Box::pin(look).await?;
+    let terminal = Terminal::new(context.events.clone());
+    let look = look(ssh_program(env)?, host.clone(), &terminal, None, context);
+    let (mut connection, board) = Box::pin(look).await?;
     let all = Generation::list(&connection, cancel).await?;
     if args.list {
         let lines: Vec<_> = all.iter().map(|one| generation(one, &board)).collect();
@@ -261,6 +268,7 @@ async fn manage(
     let current = all
         .iter()
         .position(|one| Some(one.number) == board.generation);
+    connection.measure(cancel).await?;
     let elevation = elevation(&connection, &board, ui, context).await?;
     let deployment = Deployment {
         connection: &connection,
@@ -280,10 +288,10 @@ async fn manage(
             .events
             .notice(format!("to the system {}", generation(before, &board)));
         agree_to(host, args, ui, context).await?;
-        let change =
-            deployment.change(&before.system, Some(before.number), Mode::Switch, |state| {
-                context.events.detail(Phase::Switch, state);
-            });
+        let moved = deployment.moved(&before.system, &[]);
+        let number = Some(before.number);
+        let notice = |state: &str| context.events.detail(Phase::Switch, state);
+        let change = deployment.change(&before.system, number, Mode::Switch, &moved, notice);
         let changed = async { confirmed(change.await?, host) };
         context.phase(Phase::Switch, Box::pin(changed)).await?;
         context
@@ -357,15 +365,17 @@ fn generation(one: &Generation, board: &Board) -> String {
     format!("{:>4}  {time}  {}{marks}", one.number, one.system.name())
 }
 
-/// Connects to the board and looks at it.
+/// Connects to the board and looks at it, less if it has the system `wanted`.
 async fn look(
     ssh: SshProgram,
     host: Host,
+    terminal: &Terminal,
+    wanted: Option<&StorePath>,
     context: &Context,
 ) -> Result<(Connection, Board), Failure> {
     let work = async {
-        let connection = Connection::open(ssh, host, &context.cancel).await?;
-        let board = Board::look(&connection, &context.cancel).await?;
+        let connection = Connection::open(ssh, host, terminal.clone(), &context.cancel).await?;
+        let board = Board::look(&connection, wanted, &context.cancel).await?;
         Ok((connection, board))
     };
     context.phase(Phase::Look, Box::pin(work)).await
@@ -447,8 +457,7 @@ struct Run<'a> {
     /// The configuration, as records name it.
     name: &'a str,
     system: &'a StorePath,
-    /// Held by whoever asks a question.
-    asking: &'a Mutex<()>,
+    terminal: &'a Terminal,
     ui: &'a Ui,
     context: &'a Context,
 }
@@ -456,7 +465,8 @@ struct Run<'a> {
 impl Run<'_> {
     async fn deploy(&self, ssh: SshProgram, host: Host) -> Result<(), Failure> {
         let Context { cancel, .. } = self.context;
-        let (connection, board) = Box::pin(look(ssh, host, self.context)).await?;
+        let look = look(ssh, host, self.terminal, Some(self.system), self.context);
+        let (mut connection, board) = Box::pin(look).await?;
         let is_same = board.running == *self.system
             && (self.args.mode() == Mode::Test || board.next.as_ref() == Some(self.system));
         if is_same {
@@ -464,9 +474,10 @@ impl Run<'_> {
             self.context.events.done(text);
             return Ok(());
         }
-        let asking = self.asking.lock().await;
+        connection.measure(cancel).await?;
+        let alone = cancel.race(self.terminal.alone()).await?;
         let elevation = elevation(&connection, &board, self.ui, self.context).await?;
-        drop(asking);
+        drop(alone);
         let deployment = Deployment {
             connection: &connection,
             board: &board,
@@ -499,13 +510,24 @@ impl Run<'_> {
         let missing = deployment.missing(&closure, !self.args.dry_run).await?;
         self.show(board, &closure, &missing);
         check_room(board, &missing, host)?;
+        let has_all = missing.paths.is_empty();
+        if has_all {
+            self.show_units(deployment).await?;
+        } else if self.args.mode() != Mode::Boot {
+            let text = "which units stop and start is known when the board has the new system";
+            self.context.events.notice(text);
+        }
         if self.args.dry_run {
             return Ok(());
         }
         agree_to(host, self.args, self.ui, self.context).await?;
         let copy = self.copy(deployment, missing, export);
         self.context.phase(Phase::Send, Box::pin(copy)).await?;
-        self.switch(deployment).await?;
+        if !has_all {
+            self.show_units(deployment).await?;
+        }
+        let moved = deployment.moved(self.system, &closure.addresses);
+        self.switch(deployment, &moved).await?;
         let record = Record::new(self.name, host.as_str(), self.system.as_str());
         if let Err(failure) = record.write(&self.request.common.state_dir) {
             // The board has the system nevertheless.
@@ -521,19 +543,23 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Shows what the activation would do of the system, which the board has.
+    async fn show_units(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+        if self.args.mode() != Mode::Boot {
+            for line in deployment.dry_activate(self.system).await? {
+                self.context.events.notice(line);
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the system, which the board has, into effect.
-    async fn switch(&self, deployment: &Deployment<'_>) -> Result<(), Failure> {
+    async fn switch(&self, deployment: &Deployment<'_>, moved: &[String]) -> Result<(), Failure> {
         let (host, events, mode) = (
             deployment.connection.host(),
             &self.context.events,
             self.args.mode(),
         );
-        if mode != Mode::Boot {
-            let lines = deployment.dry_activate(self.system).await?;
-            for line in lines {
-                events.notice(line);
-            }
-        }
         if deployment.connection.asks() && mode != Mode::Boot {
             events.notice(format!(
                 "ssh asks once more when {host} runs the new system: your answer confirms it"
@@ -541,11 +567,12 @@ impl Run<'_> {
         }
         let notice = |state: &str| events.detail(Phase::Switch, state);
         let change = async {
-            let outcome = deployment.change(self.system, None, mode, notice).await?;
+            let change = deployment.change(self.system, None, mode, moved, notice);
+            let outcome = change.await?;
             confirmed(outcome, host)
         };
         let done = self.context.phase(Phase::Switch, Box::pin(change)).await;
-        let wait = deployment.wait().as_secs();
+        let wait = deployment.wait(moved).as_secs();
         done.map_err(|failure| {
             if failure.class != Class::Interrupted || self.args.mode() == Mode::Boot {
                 return failure;

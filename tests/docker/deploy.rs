@@ -1,89 +1,12 @@
 //! Boards that run, and are changed by `sdbuild deploy`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::rebuild::{Machine, disk_with_nix, generations};
+use crate::support::board::{Board, generations};
 use crate::support::*;
-
-/// A virtual machine that calls itself `first`, and the user who deploys to it.
-struct Board {
-    user: TestUser,
-    machine: Machine,
-    disk: PathBuf,
-}
-
-impl Board {
-    fn start() -> Self {
-        let user = TestUser::new();
-        let (disk, key) = disk_with_nix(&user);
-        let console = user.home.path().join("console");
-        let mut machine = Machine::start(&disk, &key, &console);
-        machine.wait_for("first");
-        let bin = user.state.path().join("bin");
-        fs::create_dir(&bin).unwrap();
-        let config = user.state.path().join("ssh_config");
-        let options = [
-            format!("IdentityFile \"{}\"", key.display()),
-            format!("UserKnownHostsFile {}", user.state.path().join("known_hosts").display()),
-            "IdentitiesOnly yes\nStrictHostKeyChecking accept-new\nLogLevel ERROR\n".to_owned(),
-        ];
-        fs::write(&config, options.join("\n")).unwrap();
-        // The user's own configuration, which ssh would read in the home directory of the account.
-        let ssh = bin.join("ssh");
-        let script = format!("#!/bin/sh\nexec /usr/bin/ssh -F '{}' \"$@\"\n", config.display());
-        fs::write(&ssh, script).unwrap();
-        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = format!("{}:{}", bin.display(), user.environment["PATH"]);
-        Self { user: user.with("PATH", path), machine, disk }
-    }
-
-    fn address(&self) -> String {
-        format!("ssh://root@127.0.0.1:{}", self.machine.port)
-    }
-
-    /// Writes `name`.nix: the configuration of the machine with the host name `name` and the lines `more`.
-    fn write(&self, name: &str, more: &str) -> String {
-        let text = fs::read_to_string(self.user.home.path().join("sd-card.nix")).unwrap();
-        let text = text.replacen("\"first\"", &format!("\"{name}\""), 1);
-        let last = "  system.stateVersion";
-        let text = text.replacen(last, &format!("{more}{last}"), 1);
-        let file = format!("{name}.nix");
-        self.user.write(&file, &text);
-        file
-    }
-
-    /// Deploys the configuration in `file`.
-    fn deploy(&self, file: &str, more: &[&str]) -> Command {
-        let mini = mini_nixpkgs();
-        let mut command = self.user.sdbuild(&["deploy", "--no-substitute", "--nixpkgs"]);
-        command.arg(mini).args(more).args([file, &self.address()]);
-        command
-    }
-
-    /// The commands that need no configuration.
-    fn manage(&self, flags: &[&str]) -> Command {
-        let mut command = self.user.sdbuild(&["deploy"]);
-        command.args(flags).arg(self.address());
-        command
-    }
-
-    fn running(&self) -> String {
-        self.machine.run("readlink -f /run/current-system")
-    }
-
-    /// Asserts that nothing of a deployment is left on the machine.
-    #[track_caller]
-    fn assert_nothing_left(&self) {
-        let left = "ls -d /run/sdbuild-deploy /nix/var/nix/gcroots/auto/sdbuild* 2>/dev/null; ps | grep -c '[j]ob [st]'";
-        assert_eq!(run(&mut self.machine.ssh(left)).stdout, "0\n");
-    }
-}
 
 #[test]
 fn a_board_runs_what_was_deployed_and_returns_on_request() {
@@ -185,10 +108,10 @@ fn a_board_whose_deployment_is_killed_runs_the_old_system() {
     let mut deploying = Running::start(&mut board.deploy(&file, &["--yes"]));
     deploying.wait_for("would activate");
     wait_until(&board, "activating");
-    let Board { user, machine, disk } = board;
+    let Board { user, machine, disk, port } = board;
     let mut machine = machine.cut_power(&disk);
     machine.wait_for("first");
-    let board = Board { user, machine, disk };
+    let board = Board { user, machine, disk, port };
     deploying.finish().assert_exit_code(7);
     assert_eq!(board.running(), first);
     assert_eq!(generations(&board.machine), ["1*"]);

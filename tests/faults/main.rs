@@ -20,6 +20,7 @@
 #[expect(dead_code, unused_imports, reason = "each tier uses a part of it")]
 mod support;
 
+mod deploy;
 mod disk;
 mod engine;
 mod exclusive;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 mod account;
 mod binary_cache;
+pub mod board;
 mod builder;
 mod ci;
 mod configuration;

@@ -1,6 +1,7 @@
 //! The closure of a system that was built.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::str::Lines;
 
 use crate::board::store_path_of;
@@ -40,6 +41,8 @@ pub struct Closure {
     pub paths: Vec<PathInfo>,
     /// Kernel, initial RAM disk and modules, as far as the system names them.
     pub boot: BTreeMap<String, StorePath>,
+    /// The static addresses of the machine.
+    pub addresses: Vec<String>,
     /// The machines (of ELF) of the programs that activate it.
     activation: BTreeSet<u16>,
 }
@@ -55,7 +58,8 @@ impl Closure {
 
     fn read(text: &str, system: StorePath) -> Result<Self, String> {
         let mut lines = text.lines();
-        let (mut boot, mut activation) = (BTreeMap::new(), BTreeSet::new());
+        let (mut boot, mut activation, mut addresses) =
+            (BTreeMap::new(), BTreeSet::new(), Vec::new());
         loop {
             let line = lines.next().ok_or("it has no registrations")?;
             match line.split_once(' ') {
@@ -66,6 +70,11 @@ impl Closure {
                             .parse()
                             .map_err(|_| format!("the machine {machine:?}"))?,
                     );
+                }
+                Some(("address", text)) => {
+                    let address: Result<IpAddr, _> = text.parse();
+                    let address = address.map_err(|_| format!("the address {text:?}"))?;
+                    addresses.push(address.to_string());
                 }
                 Some((name @ ("kernel" | "initrd" | "kernel-modules"), path)) => {
                     boot.insert(name.to_owned(), path_in(path)?);
@@ -97,6 +106,7 @@ impl Closure {
             system,
             paths,
             boot,
+            addresses,
             activation,
         })
     }
@@ -198,7 +208,7 @@ mod tests {
             path('2', "glibc-2.40"),
             path('3', "linux-6.12"),
         );
-        let head = format!("kernel {kernel}/Image\nactivation 183\n");
+        let head = format!("kernel {kernel}/Image\naddress 192.168.1.5\nactivation 183\n");
         let both = text(&head, &[(&libc, "5", &[&libc]), (&system, "7", &[&libc])]);
         let closure = Closure::parse(&both, system.clone()).unwrap();
         assert_eq!(
@@ -206,6 +216,7 @@ mod tests {
             BTreeMap::from([(libc.clone(), 5), (system.clone(), 7)])
         );
         assert_eq!(closure.boot["kernel"], kernel);
+        assert_eq!(closure.addresses, ["192.168.1.5"]);
         closure.check_machine("aarch64", "pi").unwrap();
         let refused = closure
             .check_machine("x86_64", "pi")
@@ -218,6 +229,7 @@ mod tests {
             (text(&head, &[(&system, "7", &[&libc])]), "not before it"),
             (text(&head, &[(&system, "0", &[])]), "has no size"),
             (text("x\n", &[(&system, "7", &[])]), "the line"),
+            (text("address -x\n", &[(&system, "7", &[])]), "the address"),
             (both.replace(&"a".repeat(64), "b"), "has no hash"),
             (
                 both.trim_end().rsplit_once('\n').unwrap().0.to_owned(),

@@ -1,6 +1,7 @@
 //! The one way through a deployment, step by step.
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,7 +16,6 @@ use crate::ssh::{Connection, Link, StoreSession};
 use crate::store_path::StorePath;
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::failure::Failure;
-use sdbuild_core::timeout::timeout;
 
 /// A machine waits for the confirmation this many times as long as the first connection took: while it starts services, connections
 /// take longer.
@@ -27,8 +27,11 @@ const MAX_WAIT: Duration = Duration::from_mins(10);
 const TYPING: Duration = Duration::from_mins(3);
 /// An activation takes no longer (`job.sh`); then the machine needs as long again to return.
 const MAX_ACTIVATION: Duration = Duration::from_mins(30);
-/// How long one attempt to connect may take, and the pause between two.
-const ATTEMPT: Duration = Duration::from_mins(1);
+/// `ssh` takes so long to give an address up (`ConnectTimeout`).
+const CONNECT: Duration = Duration::from_secs(20);
+/// Other addresses of a machine that are tried.
+const MAX_MOVED: usize = 3;
+/// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a machine may take to restart: with a slow card and a check of its file system.
 const MAX_RESTART: Duration = Duration::from_mins(15);
@@ -93,9 +96,14 @@ pub struct Deployment<'a> {
 }
 
 impl Board {
-    /// Looks at the machine at the other end of `connection`.
-    pub async fn look(connection: &Connection, cancel: &Cancel) -> Result<Self, Failure> {
-        let look = connection.script(Link::Shared, script::LOOK, &[], None);
+    /// Looks at the machine at the other end of `connection`; no further than which system it is if `wanted` runs and starts next.
+    pub async fn look(
+        connection: &Connection,
+        wanted: Option<&StorePath>,
+        cancel: &Cancel,
+    ) -> Result<Self, Failure> {
+        let wanted: Vec<_> = wanted.into_iter().map(StorePath::as_str).collect();
+        let look = connection.script(Link::Shared, script::LOOK, &wanted, None);
         let said = cancel.race(look).await??;
         Self::parse(&said, connection.host().as_str())
     }
@@ -212,12 +220,34 @@ impl Deployment<'_> {
         let arguments = [system.as_str()];
         let said = self.root(Link::Shared, script::DRY_ACTIVATE, &arguments);
         let said = self.cancel.race(said).await??;
-        Ok(values(&said, "would"))
+        let mut lines = values(&said, "would");
+        lines.retain(|line| !line.is_empty());
+        let status = lines.pop().unwrap_or_default();
+        if status == "0" {
+            return Ok(lines);
+        }
+        let host = self.connection.host();
+        let text =
+            format!("the new system cannot be activated on {host} ({status}): it was not changed");
+        Err(Failure {
+            log_tail: lines,
+            ..Failure::environment(text)
+        })
     }
 
-    /// How long the machine waits for a confirmation.
-    pub fn wait(&self) -> Duration {
+    /// Where else the machine may be with `system`, which has these static addresses.
+    pub fn moved(&self, system: &StorePath, addresses: &[String]) -> Vec<String> {
+        let name = system.host_name();
+        let name = name.filter(|name| Some(*name) != self.board.running.host_name());
+        let name = name.map(|name| format!("{name}.local"));
+        let all = name.into_iter().chain(addresses.iter().cloned());
+        all.take(MAX_MOVED).collect()
+    }
+
+    /// How long the machine waits for a confirmation, which comes through one of `moved` too.
+    pub fn wait(&self, moved: &[String]) -> Duration {
         let wait = self.connection.took().saturating_mul(CONNECTIONS);
+        let wait = moved.iter().fold(wait, |wait, _| wait + CONNECT);
         let typing = if self.connection.asks() {
             TYPING
         } else {
@@ -227,20 +257,22 @@ impl Deployment<'_> {
     }
 
     /// Puts `system`, which the machine has, into effect; `generation` is its number if it is one of the machine's. From here on the
-    /// machine decides by itself: unless this connects anew and confirms, it returns; with [`Mode::Boot`] nobody confirms. `notice` gets
-    /// each state of the machine.
+    /// machine decides by itself: unless this connects anew and confirms, also at one of the addresses `moved`, it returns; with
+    /// [`Mode::Boot`] nobody confirms. `notice` gets each state of the machine.
     pub async fn change(
         &self,
         system: &StorePath,
         generation: Option<u32>,
         mode: Mode,
+        moved: &[String],
         notice: impl Fn(&str),
     ) -> Result<Outcome, Failure> {
-        let wait = self.wait().as_secs().to_string();
+        let wait = self.wait(moved).as_secs().to_string();
         let generation = generation
             .map(|number| number.to_string())
             .unwrap_or_default();
         let arguments = [
+            self.connection.holder(),
             script::JOB,
             mode.word(),
             system.as_str(),
@@ -258,19 +290,23 @@ impl Deployment<'_> {
         }
         let limit = MAX_ACTIVATION * 2 + MAX_WAIT;
         let end = Instant::now() + limit;
+        let known_as = self.connection.known_as().await;
+        let links = links(known_as.as_deref(), moved);
+        let mut links = links.iter().cycle().peekable();
         loop {
+            let link = links.peek().map_or(Link::New, |link| **link);
             let arguments = [system.as_str()];
-            let attempt = timeout(ATTEMPT, self.root(Link::New, script::CONFIRM, &arguments));
-            match self.cancel.race(attempt).await? {
-                Some(Ok(said)) => {
-                    match ended(&said, system, mode, &self.board.boot_id, host) {
-                        Ok(Some(outcome)) => return Ok(outcome),
-                        Ok(None) => {}
-                        Err(failure) => return Err(unknown.unwrap_or(failure)),
-                    }
-                    notice(script::fact(&said, "state").unwrap_or_default());
+            let attempt = self.root(link, script::CONFIRM, &arguments);
+            if let Ok(said) = self.cancel.race(attempt).await? {
+                match ended(&said, system, mode, &self.board.boot_id, host) {
+                    Ok(Some(outcome)) => return Ok(outcome),
+                    Ok(None) => {}
+                    Err(failure) => return Err(unknown.unwrap_or(failure)),
                 }
-                Some(Err(_)) | None => notice("does not answer"),
+                notice(script::fact(&said, "state").unwrap_or_default());
+            } else {
+                links.next();
+                notice("does not answer");
             }
             if Instant::now() > end {
                 let failure = Failure::environment(format!("{host} does not answer"));
@@ -293,14 +329,14 @@ impl Deployment<'_> {
         while Instant::now() < end {
             self.cancel.race(tokio::time::sleep(PAUSE)).await?;
             let look = self.connection.script(Link::New, script::LOOK, &[], None);
-            match self.cancel.race(timeout(ATTEMPT, look)).await? {
+            match self.cancel.race(look).await? {
                 // What answers first may be the initial RAM disk.
-                Some(Ok(said)) => match Board::parse(&said, host.as_str()) {
+                Ok(said) => match Board::parse(&said, host.as_str()) {
                     Ok(board) if board.boot_id != self.board.boot_id => return Ok(board),
                     Ok(_) => notice("stops"),
                     Err(_) => notice("starts"),
                 },
-                Some(Err(_)) | None => notice("does not answer yet"),
+                Err(_) => notice("does not answer yet"),
             }
         }
         let text = format!(
@@ -319,11 +355,25 @@ impl Deployment<'_> {
         Ok(values(&said, "freed").concat())
     }
 
-    async fn root(&self, link: Link, script: &str, arguments: &[&str]) -> Result<String, Failure> {
+    async fn root(
+        &self,
+        link: Link<'_>,
+        script: &str,
+        arguments: &[&str],
+    ) -> Result<String, Failure> {
         self.connection
             .script(link, script, arguments, Some(self.elevation))
             .await
     }
+}
+
+/// New connections to a machine, which are tried in turn: also to the addresses `moved`, if `ssh` knows its host key.
+fn links<'a>(known_as: Option<&'a str>, moved: &'a [String]) -> Vec<Link<'a>> {
+    let elsewhere = known_as.into_iter().flat_map(|known_as| {
+        let moved = moved.iter();
+        moved.map(move |address| Link::Moved(known_as, address))
+    });
+    iter::once(Link::New).chain(elsewhere).collect()
 }
 
 /// How the change to `system` of `host`, which was started with `boot_id` before, ended, by what `confirm.sh` said; `None` if it has
@@ -374,6 +424,10 @@ fn ended(
 
 /// Fails if `begin.sh` did not start the change of `host`.
 fn begun_well(said: &str, host: &Host) -> Result<(), Failure> {
+    if script::fact(said, "lost").is_some() {
+        let text = format!("{host} has lost the lock of this deployment: it was not changed");
+        return Err(Failure::environment(text).hint("run the same command again"));
+    }
     if let Some(state) = script::fact(said, "busy") {
         let text = format!("another deployment to {host} has not ended: it is {state}");
         let hint = "wait until it is confirmed, or has returned by itself";
@@ -487,6 +541,8 @@ mod tests {
         begun_well("sdbuild: started\n", &host).unwrap();
         let busy = begun_well("sdbuild: busy waiting\n", &host).unwrap_err();
         assert!(busy.to_string().contains("it is waiting"), "{busy}");
-        begun_well("", &host).unwrap_err();
+        for said in ["", "sdbuild: lost\n"] {
+            begun_well(said, &host).unwrap_err();
+        }
     }
 }

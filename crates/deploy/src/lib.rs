@@ -24,5 +24,5 @@ pub use difference::{Change, Difference};
 pub use generation::Generation;
 pub use host::Host;
 pub use serve::Store;
-pub use ssh::{Connection, SshProgram};
+pub use ssh::{Connection, SshProgram, Terminal};
 pub use store_path::StorePath;

@@ -5,18 +5,21 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
 };
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::board::Elevation;
 use crate::host::Host;
 use crate::script;
 use crate::serve::Store;
 use sdbuild_core::cancel::Cancel;
+use sdbuild_core::event::{Event, Events};
 use sdbuild_core::failure::{Failure, OrFail as _};
 use sdbuild_core::plain_file;
 use sdbuild_core::timeout::timeout;
@@ -50,6 +53,8 @@ const MAX_MESSAGES: u64 = 64 << 10;
 const LOOK_TIMEOUT: Duration = Duration::from_mins(5);
 /// The same of a script of root, which may read or remove all that is on the card.
 const WORK_TIMEOUT: Duration = Duration::from_hours(2);
+/// How long anything may take on a new connection, with an answer of the user.
+const ATTEMPT: Duration = Duration::from_mins(1);
 /// The status of `ssh` when it is not the program there that failed.
 const SSH_FAILED: i32 = 255;
 /// How often the holder of the lock hears from this process.
@@ -59,13 +64,59 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct SshProgram(pub PathBuf);
 
+/// The terminal on which `ssh` may ask, of all connections of a run: one of them has it at a time.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    lock: Arc<Mutex<()>>,
+    events: Events,
+}
+
+impl Terminal {
+    /// The terminal that shows `events`.
+    pub fn new(events: Events) -> Self {
+        Self {
+            lock: Arc::default(),
+            events,
+        }
+    }
+
+    /// Waits until no other connection has it.
+    pub async fn alone(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.lock).lock_owned().await
+    }
+
+    /// Gives it to `ssh` until the result is dropped.
+    async fn given(&self) -> Given<'_> {
+        let alone = self.alone().await;
+        self.events.emit(Event::Suspended);
+        Given {
+            events: &self.events,
+            _alone: alone,
+        }
+    }
+}
+
+/// A terminal that `ssh` has.
+struct Given<'a> {
+    events: &'a Events,
+    _alone: OwnedMutexGuard<()>,
+}
+
+impl Drop for Given<'_> {
+    fn drop(&mut self) {
+        self.events.emit(Event::Resumed);
+    }
+}
+
 /// Which connection a program uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Link {
+pub(crate) enum Link<'a> {
     /// The one that is shared.
     Shared,
     /// A new one.
     New,
+    /// A new one to another address of the machine, whose host key is known under the first name.
+    Moved(&'a str, &'a str),
 }
 
 /// A connection to a machine. Dropping it ends it; so does the end of this process.
@@ -73,8 +124,11 @@ pub(crate) enum Link {
 pub struct Connection {
     host: Host,
     program: SshProgram,
+    terminal: Terminal,
     dir: tempfile::TempDir,
     master: Child,
+    /// The process on the machine that holds the lock of deployments.
+    holder: OnceLock<String>,
     /// How long a new connection takes, with the login.
     took: Duration,
     /// Whether it takes an answer of the user.
@@ -83,21 +137,31 @@ pub struct Connection {
 
 impl Connection {
     /// Connects to `host`. No timeout once `ssh` has connected, because it may ask on the terminal.
-    pub async fn open(program: SshProgram, host: Host, cancel: &Cancel) -> Result<Self, Failure> {
+    pub async fn open(
+        program: SshProgram,
+        host: Host,
+        terminal: Terminal,
+        cancel: &Cancel,
+    ) -> Result<Self, Failure> {
         let operation = format!("connect to {host}");
+        let given = terminal.clone();
+        let given = cancel.race(given.given()).await?;
         let dir = tempfile::Builder::new().prefix("sdbuild-deploy-").tempdir();
         let dir = dir.or_environment(&operation)?;
         let master = start_master(&program, &host, dir.path()).or_environment(&operation)?;
         let mut connection = Self {
             host,
             program,
+            terminal,
             dir,
             master,
+            holder: OnceLock::new(),
             took: Duration::ZERO,
             asks: false,
         };
         let stdout = connection.master.stdout.take();
         let is_ready = cancel.race(is_ready(stdout)).await?;
+        drop(given);
         if !is_ready {
             let why = connection
                 .last_message()
@@ -105,11 +169,16 @@ impl Connection {
             let failure = Failure::environment(why).context(operation);
             return Err(failure.hint(format!("try it yourself: ssh {}", connection.host)));
         }
-        let begin = Instant::now();
-        let empty = connection.script(Link::New, "", &[], None);
-        connection.asks = cancel.race(empty).await?.is_err();
-        connection.took = begin.elapsed();
         Ok(connection)
+    }
+
+    /// Finds out what a new connection takes.
+    pub async fn measure(&mut self, cancel: &Cancel) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let empty = self.script(Link::New, "", &[], None);
+        self.asks = cancel.race(empty).await?.is_err();
+        self.took = begin.elapsed();
+        Ok(())
     }
 
     /// The machine.
@@ -127,10 +196,30 @@ impl Connection {
         self.asks
     }
 
+    /// The name under which `ssh` knows the host key of the machine.
+    pub(crate) async fn known_as(&self) -> Option<String> {
+        let mut command = base(&self.program);
+        command.args(["-G", "--", self.host.as_str()]);
+        let said = command.stdin(Stdio::null()).output().await.ok()?.stdout;
+        let said = String::from_utf8_lossy(&said);
+        let value = |key| said.lines().find_map(|line| line.strip_prefix(key));
+        let name = value("hostname ")?;
+        Some(match (value("hostkeyalias "), value("port ")?) {
+            (Some(alias), _) if alias != "none" => alias.to_owned(),
+            (_, "22") => name.to_owned(),
+            (_, port) => format!("[{name}]:{port}"),
+        })
+    }
+
+    /// The process on the machine that holds the lock of [`Connection::locked`].
+    pub(crate) fn holder(&self) -> &str {
+        self.holder.get().map_or("", String::as_str)
+    }
+
     /// What `script` says, which is run with `arguments`; as root with an elevation.
     pub(crate) async fn script(
         &self,
-        link: Link,
+        link: Link<'_>,
         script: &str,
         arguments: &[&str],
         elevation: Option<&Elevation>,
@@ -151,7 +240,16 @@ impl Connection {
             Ok::<_, io::Error>((child.wait().await?, said?, messages?))
         };
         let host = &self.host;
-        let limit = elevation.map_or(LOOK_TIMEOUT, |_| WORK_TIMEOUT);
+        let limit = match link {
+            Link::New | Link::Moved(..) => ATTEMPT,
+            Link::Shared => elevation.map_or(LOOK_TIMEOUT, |_| WORK_TIMEOUT),
+        };
+        let asks = link != Link::Shared && self.asks;
+        let _given = if asks {
+            Some(self.terminal.given().await)
+        } else {
+            None
+        };
         let done = timeout(limit, work).await;
         let late = || Failure::environment(format!("{host} does not answer"));
         let (status, said, messages) = done.ok_or_else(late)?.or_environment("run ssh")?;
@@ -194,7 +292,8 @@ impl Connection {
         let mut lines = BufReader::new(stdout.take(MAX_MESSAGES)).lines();
         let answer = async {
             while let Ok(Some(line)) = lines.next_line().await {
-                if script::fact(&line, "locked").is_some() {
+                if let Some(holder) = script::fact(&line, "locked") {
+                    self.holder.set(holder.to_owned()).ok();
                     return Some(true);
                 } else if script::fact(&line, "busy").is_some() {
                     return Some(false);
@@ -275,14 +374,18 @@ impl Connection {
     }
 
     /// `ssh` that runs `words`, the same in every login shell; its input and output are pipes.
-    fn command(&self, link: Link, words: &str) -> Command {
+    fn command(&self, link: Link<'_>, words: &str) -> Command {
         let mut command = base(&self.program);
         match link {
             Link::Shared => {
                 command.arg("-S").arg(control(self.dir.path()));
                 command.args(["-o", "ControlMaster=no"]);
             }
-            Link::New => {
+            Link::New | Link::Moved(..) => {
+                if let Link::Moved(known_as, address) = link {
+                    command.args(["-o", &format!("HostKeyAlias={known_as}")]);
+                    command.args(["-o", &format!("HostName={address}")]);
+                }
                 command.args(["-o", "ControlMaster=no", "-o", "ControlPath=none"]);
                 // What can be answered without a question is not asked again and again.
                 if !self.asks {

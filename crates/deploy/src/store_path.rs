@@ -26,6 +26,21 @@ impl StorePath {
             .get(STORE.len() + HASH_CHARS + 1..)
             .unwrap_or_default()
     }
+
+    /// The host name of a system: what is between `nixos-system-` and the release, such as 26.05.
+    pub fn host_name(&self) -> Option<&str> {
+        let name = self.name().strip_prefix("nixos-system-")?;
+        let is_release = |rest: &str| {
+            let (year, month) = rest.split_once('.').unwrap_or_default();
+            let is_number =
+                |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+            is_number(year) && month.get(..2).is_some_and(is_number)
+        };
+        let mut ends = name.match_indices('-').map(|(at, _)| at);
+        let end = ends.find(|at| name.get(at + 1..).is_some_and(is_release))?;
+        let name = name.get(..end)?;
+        sdbuild_core::host_name::is_valid(name).then_some(name)
+    }
 }
 
 /// The text is not a path of the store.
@@ -71,6 +86,18 @@ pub(crate) mod fixture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_system_has_a_host_name() {
+        for (name, expected) in [
+            ("nixos-system-pi-4-26.05.1-rev", Some("pi-4")),
+            ("nixos-system-kitchen-26.05pre-git", Some("kitchen")),
+            ("nixos-system-kitchen", None),
+            ("linux-26.05", None),
+        ] {
+            assert_eq!(fixture::path('1', name).host_name(), expected, "{name}");
+        }
+    }
 
     #[test]
     fn only_whole_paths_are_taken() {

@@ -1,10 +1,15 @@
-# Starts the program in the first argument with the other ones, apart from this connection. Root.
+# Starts the program in the second argument with the other ones, apart from this connection, if the process in the first one still
+# holds the lock. Root.
 say() { printf 'sdbuild: %s\n' "$*"; }
 PATH=/run/current-system/sw/bin:$PATH
 dir=/run/sdbuild-deploy
-job=$1
-shift
+holder=$1 job=$2
+shift 2
 
+if ! kill -0 "$holder"; then
+  say lost
+  exit 0
+fi
 if [ -e $dir/pid ] && kill -0 "$(cat $dir/pid)" 2>/dev/null && [ "$(cat $dir/ended 2>/dev/null)" != yes ]; then
   say "busy $(cat $dir/state)"
   exit 0

@@ -1,4 +1,6 @@
-# Says what the activation of the system in the argument would do. Root.
+# Says what the activation of the system in the argument would do, and at the end its status. Root.
 PATH=/run/current-system/sw/bin:$PATH
-"$1/bin/switch-to-configuration" dry-activate 2>&1 | sed 's/^/sdbuild: would /'
-echo 'sdbuild: end'
+{
+  "$1/bin/switch-to-configuration" dry-activate
+  printf '\n%s\n' $?
+} 2>&1 | tail -n 41 | cut -c 1-4000 | sed 's/^/sdbuild: would /'

@@ -4,7 +4,7 @@ PATH=/run/current-system/sw/bin:$PATH
 exec 9>/run/sdbuild-deploy.lock || exit
 flock -n 9
 case $? in
-  0) echo 'sdbuild: locked' ;;
+  0) echo "sdbuild: locked $$" ;;
   1)
     echo 'sdbuild: busy'
     exit 0

@@ -1,4 +1,5 @@
-# Says what a deployment has to know of this machine. Needs no rights; each line begins with `sdbuild: `.
+# Says what a deployment has to know of this machine; no more than which system it is if that in the argument runs and starts next.
+# Needs no rights; each line begins with `sdbuild: `.
 say() { printf 'sdbuild: %s\n' "$*"; }
 value() { [ -z "$2" ] || say "$1 $2"; }
 PATH=/run/wrappers/bin:/run/current-system/sw/bin:$PATH
@@ -15,6 +16,10 @@ for name in kernel initrd kernel-modules; do
   [ ! -e "/run/booted-system/$name" ] || value "booted-$name" "$(readlink -f "/run/booted-system/$name")"
 done
 [ ! -x /run/current-system/bin/switch-to-configuration ] || say switches
+for link in /run/current-system /nix/var/nix/profiles/system; do
+  [ "$(readlink -f $link)" = "${1:-}" ] || set --
+done
+[ $# -eq 0 ] || exit 0
 # shellcheck disable=SC2046  # two numbers
 set -- $(stat -f -c '%a %S' /nix/store)
 [ $# -ne 2 ] || say "free $(($1 * $2))"
