@@ -160,7 +160,7 @@ fn a_stall_timeout_that_is_no_number() {
     let user = TestUser::new().with("SDBUILD_STALL_TIMEOUT", "0");
     run(&mut user.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["SDBUILD_STALL_TIMEOUT: `0` is less than 1"]);
+        .assert_stderr_contains(&["SDBUILD_STALL_TIMEOUT: `0`"]);
 }
 
 /// How `build --dry-run` ends when it prints to `stdout`.

@@ -126,8 +126,18 @@ fn the_configuration_itself_decides_which_image_is_built() {
         }
         assert_eq!(checked.json()["image"], expected, "{name}: {}", checked.stderr);
     }
-    let beside = check(&user, &["--flake", "pi#beside"]).json();
-    assert_eq!(beside["image"]["attribute"], "images.beside");
+    // A derivation may be another system than the configuration of its name: it is not checked as if it were that one, and with an
+    // option no other image takes its place.
+    for words in
+        [&["check"][..], &["check", "--hostname", "o"], &["build", "--dry-run", "--hostname", "o"]]
+    {
+        run(&mut user.sdbuild(&[words, &["--flake", "pi#beside"]].concat()))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["images.beside"]);
+    }
+    run(&mut user.sdbuild(&["build", "--dry-run", "--flake", "pi#beside"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["images.beside"]);
     runs.assert_nothing_left();
 }
 

@@ -12,7 +12,16 @@ let
   inherit (source) system evaluate imageOf;
   tell = kind: names: rest: builtins.trace "sdbuild: ${kind}: ${toString names}" rest;
 
-  checkOf = evaluation: import ./check/facts.nix { image = imageOf evaluation; inherit evaluation; };
+  # An image that stands beside a configuration may be another system.
+  checkOf =
+    evaluation:
+    let
+      image = imageOf evaluation;
+    in
+    if image.choice.chosen_by or null == "flake" then
+      throw "the image is ${image.choice.attribute} of the flake, a derivation: nothing in it can be checked"
+    else
+      import ./check/facts.nix { inherit image evaluation; };
   # `value`, an image, about which a build tells who chose it and warns what `check` would find in the configuration `evaluation`:
   # sdbuild reads the traces. What cannot be evaluated is left out: the build says so itself. Longer lines reach sdbuild in pieces.
   checked =

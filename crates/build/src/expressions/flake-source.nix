@@ -198,7 +198,9 @@ in
       format = import ./format.nix;
       ofSystem = format.isSystem or false;
       hasNone = image.choice.chosen_by or "sdbuild" == "sdbuild" && named.attribute == [ ] && format.variant == null && !ofSystem;
-      ownImages = if hasNone && !changed then imagesOfConfiguration else [ ];
+      ownImages = if hasNone then imagesOfConfiguration else [ ];
+      ownImage = concatStringsSep "." (head ownImages);
+      configured = argument (if attribute == [ ] then head known else pathOfConfiguration);
     in
     if isOfSystem named.attribute then
       throw "${reference}#${whole} is not an image of the configuration ${reference}#${nameOfConfiguration}"
@@ -208,10 +210,12 @@ in
       throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
     else if named ? derivation && !changed then
       { choice = { attribute = whole; chosen_by = if isOnlyImage then "flake" else "flag"; file = null; }; inherit (named) derivation; }
+    else if length ownImages == 1 && changed then
+      throw "the image of ${configured} is ${ownImage} of the flake, a derivation, which no option changes: leave the options out that change the configuration, or write them into the flake"
     else if length ownImages == 1 then
       image
       // {
-        choice = { attribute = concatStringsSep "." (head ownImages); chosen_by = "flake"; file = null; };
+        choice = { attribute = ownImage; chosen_by = "flake"; file = null; };
         missing = null;
         isCard = false;
         derivation = get flake.outputs (head ownImages);

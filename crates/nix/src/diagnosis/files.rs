@@ -82,7 +82,10 @@ fn search_path(context: &ExitContext<'_>, path: &str) -> Option<Place> {
 /// What helps if the user's files read a variable of the environment, which is empty here.
 pub(super) fn empty_variable(context: &ExitContext<'_>) -> Option<Advice> {
     let modules = context.files?.modules();
-    modules.iter().find_map(|(path, bytes)| {
+    // A copy of nixpkgs reads variables that nobody sets.
+    let own =
+        |(path, _): &&(std::path::PathBuf, Vec<u8>)| path.iter().all(|part| part != "nixpkgs");
+    modules.iter().filter(own).find_map(|(path, bytes)| {
         let text = String::from_utf8_lossy(bytes);
         let mut lines = (1..).zip(text.lines());
         lines.find_map(|(line, text)| {

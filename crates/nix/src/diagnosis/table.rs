@@ -192,7 +192,7 @@ rows! {
     OptionsBelow Options "`trying to define a value of type … rather than an attribute set`"
         "{option} is a set of options. Define one of them: https://search.nixos.org/options?query={option}";
     ByImage Options "`conflicting definition values`, one of them of the image"
-        "the image sets {option} itself, so remove it from the configuration. Do not import a hardware-configuration.nix of another machine";
+        "the image sets {option} itself. On a card that line of yours has no meaning. If the same configuration is also installed on another disk, keep the line, leave the module of the image out of imports, and build with --format sd-card and image.modules.sd-card.{option} = lib.mkForce …;";
     ByVariant Options "`conflicting definition values`, one of them of an image that sdbuild or `--format` chose"
         "the image {variant} sets {option} too. The configuration itself may keep its definition: image.modules.{variant}.{option} = lib.mkForce …; says which of the two the image takes";
     OtherDefinition Options "`conflicting definition values`, one of another module"
