@@ -127,9 +127,7 @@ fn lines(report: &Report, columns: usize) -> Vec<String> {
         }
         (_, _, problem) => text("engine", problem.as_deref().unwrap_or("no answer")),
     };
-    if !report.built.is_empty() {
-        lines.extend(group("built here", report.built.iter().map(sized)));
-    }
+    lines.extend(if_any("built here", &report.built));
     lines.extend(group("runs", status.runs.iter().map(run_row)));
     if !report.machines.is_empty() {
         let machines = report.machines.iter().flat_map(|machine| {
@@ -161,9 +159,7 @@ fn lines(report: &Report, columns: usize) -> Vec<String> {
     }
     lines.extend(group("downloads", [sized(&status.downloads)]));
     lines.extend(group("logs", [sized(&status.logs)]));
-    if !status.leftovers.is_empty() {
-        lines.extend(group("left over", status.leftovers.iter().map(sized)));
-    }
+    lines.extend(if_any("left over", &status.leftovers));
     let total: u64 = sized_objects(status).filter_map(|object| object.size).sum();
     lines.extend(text("total", &words::human_bytes(total)));
     let parts = &status.reclaimable;
@@ -203,6 +199,14 @@ fn sized_objects(status: &Status) -> impl Iterator<Item = &SizedObject> {
         .chain(&status.volumes)
         .chain([&status.downloads, &status.logs])
         .chain(&status.leftovers)
+}
+
+/// A group of `objects`; nothing without one.
+fn if_any(label: &str, objects: &[SizedObject]) -> Vec<String> {
+    if objects.is_empty() {
+        return Vec::new();
+    }
+    group(label, objects.iter().map(sized))
 }
 
 /// The rows of a group with its label before the first one.

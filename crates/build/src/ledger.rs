@@ -269,7 +269,9 @@ impl FileRemoval {
             let is_there = match found.files {
                 Files::Downloads => size > Some(0) && self.live_runs.is_empty(),
                 Files::Logs => size > Some(0),
-                _ => true,
+                Files::Memory(_) | Files::InCache(_) | Files::Temporary(_) | Files::Unfinished => {
+                    true
+                }
             };
             let kind = found.kind().filter(|_| is_there)?;
             let name = found.path.display().to_string();
