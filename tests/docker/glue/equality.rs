@@ -36,6 +36,17 @@ fn are_the_same(slow: &Path, fast: &Path) {
     assert!(head(slow) == head(fast), "the firmware partition differs");
 }
 
+/// Asserts that of the derivations that only the native build has none is emulated, not even the system.
+fn are_native(quickly: &BTreeSet<String>, slowly: &BTreeSet<String>) {
+    assert!(emulated(slowly).len() >= 7, "{slowly:?}");
+    let left: BTreeSet<_> = quickly.difference(slowly).cloned().collect();
+    assert!(left.len() >= 7, "{left:?}");
+    // It is the same for every configuration.
+    let left = emulated(&left).into_iter();
+    let left: Vec<_> = left.filter(|drv| !drv.ends_with("-sdbuild-machine.drv")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// What one system is as an image, made both ways.
 struct BothWays {
     emulated: PathBuf,
@@ -51,20 +62,26 @@ fn native_is_like_emulated(user: &TestUser, name: &str, body: &str) -> BothWays 
     let (slow, slowly) = build(user, "emulated");
     let (fast, quickly) = build(user, "native");
     are_the_same(&slow, &fast);
-
-    // No derivation that is new for this configuration stays emulated, not even the system.
-    assert!(emulated(&slowly).len() >= 7, "{slowly:?}");
-    let left: BTreeSet<_> = quickly.difference(&slowly).cloned().collect();
-    assert!(left.len() >= 7, "{left:?}");
-    // It is the same for every configuration.
-    let left = emulated(&left).into_iter();
-    let left: Vec<_> = left.filter(|drv| !drv.ends_with("-sdbuild-machine.drv")).collect();
-    assert!(left.is_empty(), "{left:?}");
+    are_native(&quickly, &slowly);
 
     // The store has the packages of either way.
     user.write("sd-card.nix", &system(&format!("new-{}", nonce()), body));
     counts_what_is_emulated(user);
     BothWays { emulated: slow, native: fast, native_derivations: quickly }
+}
+
+/// nixpkgs' own card, which sdbuild builds then.
+#[test]
+fn the_card_of_a_configuration_without_an_image_is_the_same() {
+    needs!(engine_ready());
+    let user = TestUser::new();
+    let import = "<nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>";
+    let text = system(&format!("without-{}", nonce()), "");
+    user.write("sd-card.nix", &text.replace(import, ""));
+    let (slow, slowly) = build(&user, "emulated");
+    let (fast, quickly) = build(&user, "native");
+    are_the_same(&slow, &fast);
+    are_native(&quickly, &slowly);
 }
 
 /// As all images before NixOS 25.11 are made.

@@ -29,7 +29,13 @@
   checked ? _: result: result,
 }:
 let
-  glued = (if evaluateChanged == null then evaluate else evaluateChanged usersModules) [ module ];
+  base = (if evaluateChanged == null then evaluate else evaluateChanged usersModules) [ module ];
+  attribute = (imageOf base).choice.attribute or null;
+  # nixpkgs' card of a configuration without an image is that configuration with one more module.
+  isVariant = attribute == "config.system.build.images.sd-card" && base ? extendModules && builtins.all isOfVariants base.options.image.modules.files;
+  isOfVariants = file: toString file == toString ../additions.nix || builtins.match ".*/nixos/modules/image/images[.]nix" (toString file) != null;
+  variant = base.extendModules { modules = [ base.config.image.modules.sd-card ]; };
+  glued = if isVariant then variant // { pkgs = variant.pkgs or variant._module.args.pkgs; } else base;
   inherit (glued) config options;
 
   usersModules = import ./user_modules.nix {
@@ -146,7 +152,7 @@ let
   systems = lib.catAttrs "drvPath" config.sdImage.storePaths;
 
   # Without declared contents, an image cannot be inspected before it is built.
-  isSdImage = (imageOf glued).choice.attribute or null == "config.system.build.sdImage";
+  isSdImage = isVariant || attribute == "config.system.build.sdImage";
   known = isSdImage && config ? sdImage && config.sdImage ? storePaths && config.system.build.sdImage ? override && lib.all isNixpkgs makers;
   # The files that define the image.
   makers = lib.concatLists (lib.zipListsWith (file: built: lib.optional (built ? sdImage) file) options.system.build.files options.system.build.definitions);
@@ -170,9 +176,9 @@ let
     else
       null;
 in
-checked glued (
+checked base (
   if reason != null then
     "emulated ${(imageOf (evaluate [ ])).derivation.drvPath} ${reason}"
   else
-    lib.concatStringsSep " " ([ "native" ] ++ (if (imageOf glued).isSystem or false then [ toplevel toplevel ] else [ image.drvPath ] ++ systems ++ named))
+    lib.concatStringsSep " " ([ "native" ] ++ (if (imageOf base).isSystem or false then [ toplevel toplevel ] else [ image.drvPath ] ++ systems ++ named))
 )
