@@ -236,13 +236,13 @@ impl FileRemoval {
         let runs = RunLocks::all_engines(&settings.state_dir).into_iter();
         let live = runs.filter(|run| run.state == RunState::Live);
         live_runs.extend(live.map(|run| run.run));
-        let mut files = LocalFiles::find(settings, outputs, &live_runs);
-        for found in &mut files {
-            let size = std::mem::replace(&mut found.size, Ok(0))?;
-            found.size = Ok(size);
-        }
+        let files = LocalFiles::find(settings, outputs, &live_runs).into_iter();
+        let measured = files.map(|found| {
+            let size = Ok(found.size?);
+            Ok(LocalFiles { size, ..found })
+        });
         Ok(Self {
-            files,
+            files: measured.collect::<Result<_, Failure>>()?,
             downloads_alone: false,
             live_runs,
         })

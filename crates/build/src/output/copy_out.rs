@@ -4,7 +4,6 @@ use std::io;
 use std::io::{Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{self, Poll};
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::output::request::{CopyRequest, Image};
 use sdbuild_core::cancel::Cancel;
 use sdbuild_core::context::Context;
 use sdbuild_core::failure::{Failure, OrFail as _};
+use sdbuild_core::untrusted::Budget;
 use sdbuild_engine::{Container, PathKind, PathStat};
 use sdbuild_image::MAX_IMAGE_BYTES;
 use sdbuild_image::image_format::Format;
@@ -202,18 +202,18 @@ const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// An archive of the engine with one file. The tar crate takes headers into memory however long they say they are.
 pub(super) struct FileArchive<R: Read> {
-    archive: tar::Archive<Limited<R>>,
-    remaining: Arc<AtomicU64>,
+    archive: tar::Archive<Charged<R>>,
+    budget: Arc<Budget>,
 }
 
 impl<R: Read> FileArchive<R> {
     pub(super) fn new(stream: R) -> Self {
-        let remaining = Arc::new(AtomicU64::new(MAX_HEADER_BYTES));
-        let archive = tar::Archive::new(Limited {
+        let budget = Arc::new(Budget::new(MAX_HEADER_BYTES, &Cancel::new()));
+        let archive = tar::Archive::new(Charged {
             stream,
-            remaining: remaining.clone(),
+            budget: budget.clone(),
         });
-        Self { archive, remaining }
+        Self { archive, budget }
     }
 
     /// The first entry, which must be a regular file, its length in bytes, and its mode.
@@ -228,24 +228,23 @@ impl<R: Read> FileArchive<R> {
                 "the engine's archive does not start with a regular file",
             ));
         }
-        self.remaining.store(u64::MAX, Ordering::Relaxed);
         let (size, mode) = (entry.size(), entry.header().mode().unwrap_or_default());
+        // With the blocks that fill up and end the archive.
+        self.budget.allow(size.saturating_add(MAX_HEADER_BYTES));
         Ok((entry, size, mode))
     }
 }
 
-/// A reader that fails when `remaining` bytes were read.
-struct Limited<R> {
+/// A reader whose bytes are charged to a budget.
+struct Charged<R> {
     stream: R,
-    remaining: Arc<AtomicU64>,
+    budget: Arc<Budget>,
 }
 
-impl<R: Read> Read for Limited<R> {
+impl<R: Read> Read for Charged<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.stream.read(buffer)?;
-        let (order, less) = (Ordering::Relaxed, |left: u64| left.checked_sub(n as u64));
-        let read = self.remaining.fetch_update(order, order, less);
-        read.map_err(|_| io::Error::other("its headers are too long"))?;
+        self.budget.spend(n as u64).map_err(io::Error::other)?;
         Ok(n)
     }
 }

@@ -61,10 +61,10 @@ pub struct Client {
     http: reqwest::Client,
     pub(super) account: Account,
     cancel: Cancel,
-    /// Told that calls are repeated.
+    /// Where notices about repeated calls go.
     events: Events,
-    /// When that was told last; copies share it.
-    told: Arc<Mutex<Option<Instant>>>,
+    /// The time of the last such notice; copies share it.
+    last_notice: Arc<Mutex<Option<Instant>>>,
 }
 
 /// One call.
@@ -105,7 +105,7 @@ impl Client {
             account,
             cancel: cancel.clone(),
             events: Events::none(),
-            told: Arc::default(),
+            last_notice: Arc::default(),
         })
     }
 
@@ -291,7 +291,10 @@ impl Client {
         };
         let now = Instant::now();
         // A thread that panicked with the lock has written nothing else.
-        let mut last = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .last_notice
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| now.duration_since(last) < BETWEEN_WORDS) {
             return;
         }
