@@ -152,21 +152,16 @@ fn needed_disk(disk: &FileSystemFacts) -> Finding {
         member("fileSystems", &disk.path, "options"),
         [nix_string("nofail")],
     );
-    let (with, stops) = if disk.is_early {
-        let stops = "the first stage of the boot waits for it, also with nofail, and goes no further. Without \
-                     neededForBoot and with nofail, systemd mounts it later";
-        (" with neededForBoot", stops)
+    let (with, why) = if disk.is_early {
+        let why = "without that disk the first stage of the boot stops, also with nofail, without network and SSH. Without \
+                   neededForBoot, nofail lets the machine start";
+        (" with neededForBoot", why)
     } else {
-        let stops = "the machine stops in emergency mode";
-        (" without nofail", stops)
+        let why = "without that disk the machine stops in emergency mode, without network and SSH";
+        (" without nofail", why)
     };
-    let finding = Finding::of_option(
-        "needed-disk",
-        Warning,
-        option,
-        format!(" ({device}){with}"),
-        format!("without that disk {stops}, without network and SSH"),
-    );
+    let detail = format!(" ({device}){with}");
+    let finding = Finding::of_option("needed-disk", Warning, option, detail, why);
     finding.fix((!disk.is_early).then_some(change))
 }
 
