@@ -188,6 +188,7 @@ pub enum PasswordState {
 
 /// The SSH server; `None` means the server's own default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct SshFacts {
     /// Whether the service is enabled.
     pub enable: bool,

@@ -237,9 +237,13 @@ fn a_board_needs_its_firmware_or_its_u_boot() {
     }
 }
 
+/// A file system as one of the facts.
+fn fs(path: &str, device: &str, is_needed: bool) -> Json {
+    json!([{ "path": path, "device": device, "fs_type": "ext4", "is_needed": is_needed, "is_early": false }])
+}
+
 #[test]
-fn the_card_has_the_file_systems_that_the_boot_mounts() {
-    let fs = |path: &str, device: &str, is_needed: bool| json!([{ "path": path, "device": device, "fs_type": "ext4", "is_needed": is_needed, "is_early": false }]);
+fn a_disk_has_the_file_systems_that_the_boot_mounts() {
     let early = fs("/data", "/dev/disk/by-label/DATA", true).to_string();
     let early = early.replace("\"is_early\":false", "\"is_early\":true");
     let partition = |number: u32, name: &str, uuid: &str, kind: &str| json!({ "number": number, "label": name, "part_label": name, "uuid": uuid, "fs_type": kind });
@@ -267,6 +271,10 @@ fn the_card_has_the_file_systems_that_the_boot_mounts() {
             fs("/boot", "/dev/sda1", true),
         ),
     );
+}
+
+#[test]
+fn the_card_has_the_file_systems_that_the_boot_mounts() {
     assert_found(
         None,
         r#"

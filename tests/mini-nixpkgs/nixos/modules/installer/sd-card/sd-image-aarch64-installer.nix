@@ -1,4 +1,3 @@
 {
   imports = [ ../../profiles/installation-device.nix ./sd-image-aarch64.nix ];
-  installer.cloneConfig = false;
 }
