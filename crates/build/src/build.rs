@@ -84,10 +84,15 @@ async fn steps(
         images,
     } = Box::pin(run_builder(run, scope, ready)).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);
-    // Nothing runs under emulation any more.
+    let release = async {
+        // Nothing runs under emulation any more, but for the next build of a series.
+        if run.plan.request.series.is_none() {
+            scope.release_lease(&run.context.cancel).await;
+        }
+    };
     let (image, ()) = tokio::join!(
         copy_out::copy_out(run, &built, origin, timings, configuration_read),
-        scope.release_lease(&run.context.cancel)
+        release
     );
     image
 }

@@ -409,7 +409,7 @@ impl Setup<'_> {
     async fn set_up(&self, mode: Emulation, scope: &mut Scope) -> Result<(), Refused> {
         let (plan, cancel) = (self.run.plan, &self.run.context.cancel);
         let (engine, run) = (plan.engine(), &plan.run);
-        if mode == Emulation::Register {
+        if mode == Emulation::Register && scope.lease().is_none() {
             scope.keep_lease(self.register().await?);
         } else {
             self.run.sweep(None).await?;

@@ -46,6 +46,7 @@ mod removal;
 mod request;
 mod run_context;
 mod run_lock;
+mod series;
 pub mod shell;
 mod source;
 mod status;
@@ -72,6 +73,7 @@ pub use request::{
 };
 pub use run_context::Outcome;
 pub use run_lock::{RunState, forget_runs};
+pub use series::Series;
 pub use source::{SourcePlan, flake_directory, lock_nixpkgs};
 pub use status::{Container, EngineState, Handler, Reclaimable, Run, SizedObject, Status};
 

@@ -1,0 +1,212 @@
+//! Commands that are given several configurations: all settings are resolved before the first one begins, one after the other is done,
+//! whatever becomes of the others, and a table is at the end.
+
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+
+use crate::commands::Session;
+use crate::settings::{Build, BuildArgs, Environment};
+use crate::ui::words::duration;
+use crate::ui::{Ui, sanitize_line};
+use sdbuild_build::{Outcome, Series, SourceChoice};
+use sdbuild_core::failure::{Class, Failure};
+use sdbuild_core::shown_path::shown_path;
+use sdbuild_core::text::truncate;
+
+/// Columns of what became of a configuration, in the table.
+const COLUMNS: usize = 100;
+
+/// A configuration of which a command is given one or several.
+pub(super) struct One {
+    /// Its name, if there are several.
+    pub(super) name: Option<String>,
+    /// What the command line says of it.
+    pub(super) args: BuildArgs,
+    /// Its settings.
+    pub(super) settings: Build,
+}
+
+impl One {
+    /// Prints the name above results that do not say what they are about.
+    pub(super) fn head(&self, ui: &Ui) -> Result<(), Failure> {
+        let name = self.name.as_ref().filter(|_| !ui.is_quiet());
+        name.map_or(Ok(()), |name| ui.result(&format!("{name}:")))
+    }
+}
+
+/// Does `work`, which tells what it made, for each configuration.
+pub(super) async fn run(
+    mut all: Vec<One>,
+    session: Session<'_>,
+    work: impl AsyncFn(One) -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    let context = session.context;
+    if all.len() == 1
+        && let Some(one) = all.pop()
+    {
+        return work(one).await.map(drop);
+    }
+    let series = Series::default();
+    let mut table = Table::default();
+    let mut all = all.into_iter();
+    for mut one in all.by_ref() {
+        let name = one.name.clone().unwrap_or_default();
+        one.settings.request.series = Some(series.clone());
+        let start = Instant::now();
+        let done = work(one).await;
+        table.add(name, Some(start.elapsed()), done);
+        if context.cancel.is_cancelled() {
+            break;
+        }
+    }
+    for one in all {
+        let done = Err(Failure::interrupted());
+        table.add(one.name.unwrap_or_default(), None, done);
+    }
+    let leftovers = series.release(context).await;
+    for line in table.lines() {
+        context.events.notice(line);
+    }
+    let done = Outcome {
+        value: table,
+        leftovers,
+    };
+    done.finish("all is done", |table| table.worst().map_or(Ok(()), Err))
+}
+
+/// The settings of each. Whatever is wrong with one is reported before the first begins.
+pub(super) fn resolve(all: Vec<BuildArgs>, env: &Environment) -> Result<Vec<One>, Failure> {
+    let are_several = all.len() > 1;
+    let mut found: Vec<One> = Vec::new();
+    for args in all {
+        let settings = Build::resolve(&args, env)?;
+        let source = &settings.request.source.choice;
+        let name = match source {
+            SourceChoice::Config(path) => shown_path(path),
+            SourceChoice::Flake { reference, .. } => reference.to_string(),
+        };
+        if are_several {
+            check(&settings)?;
+        }
+        if found
+            .iter()
+            .any(|other| other.settings.request.source.choice == *source)
+        {
+            return Err(Failure::usage(format!("{name} is named twice")));
+        }
+        found.push(One {
+            name: are_several.then_some(name),
+            args,
+            settings,
+        });
+    }
+    Ok(found)
+}
+
+/// Refuses what makes no sense for several configurations.
+fn check(settings: &Build) -> Result<(), Failure> {
+    if settings.on.is_rented() {
+        let text = "a machine is rented for one configuration";
+        return Err(Failure::usage(text).hint("--on none builds several with your engine"));
+    }
+    if settings.request.output.force {
+        let text =
+            "with --force one of several configurations could replace the image of another one";
+        return Err(Failure::usage(text).hint("build the one whose image is in the way alone"));
+    }
+    Ok(())
+}
+
+/// How the work on each of several objects ended.
+#[derive(Default)]
+pub(super) struct Table(Vec<Row>);
+
+struct Row {
+    name: String,
+    took: Option<Duration>,
+    done: Result<String, Failure>,
+}
+
+impl Table {
+    /// Adds the object `name`: what was made of it, or the failure.
+    pub(super) fn add(
+        &mut self,
+        name: String,
+        took: Option<Duration>,
+        done: Result<String, Failure>,
+    ) {
+        self.0.push(Row { name, took, done });
+    }
+
+    /// A line for each.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let widths = self.0.iter().map(|row| row.name.chars().count());
+        let width = widths.max().unwrap_or(0);
+        let line = |row: &Row| {
+            let name = &row.name;
+            let done = match &row.done {
+                Ok(text) => text.clone(),
+                Err(failure) if failure.class == Class::Interrupted && row.took.is_none() => {
+                    "not begun".to_owned()
+                }
+                Err(failure) => {
+                    let text = failure.sentence();
+                    truncate(text.lines().next().unwrap_or_default(), COLUMNS).into_owned()
+                }
+            };
+            let took = row.took.map(|took| format!("  {}", duration(took)));
+            let line = format!("{name:<width$}  {done}{}", took.unwrap_or_default());
+            sanitize_line(&line)
+        };
+        self.0.iter().map(line).collect()
+    }
+
+    /// The failure that decides the exit code, with the others beside it; each says what it is about.
+    pub(super) fn worst(self) -> Option<Failure> {
+        let failed = |row: Row| row.done.err().map(|failure| (row.name, failure));
+        let mut failures: Vec<_> = self.0.into_iter().filter_map(failed).collect();
+        failures.sort_by_key(|(_, failure)| Reverse(rank(failure.class)));
+        let mut failures = failures
+            .into_iter()
+            .flat_map(|(name, failure)| about(name, failure));
+        let mut first = failures.next()?;
+        for mut other in failures {
+            first.teardown.append(&mut other.teardown);
+            first.others.push(other);
+        }
+        Some(first)
+    }
+}
+
+/// What decides the exit code of several comes last: an interruption, a bug, a board that returned to its old system, this machine, a
+/// build, a finding of `check`, and the configuration itself.
+fn rank(class: Class) -> u8 {
+    match class {
+        Class::Usage | Class::Declined => 0,
+        Class::CheckFailed => 1,
+        Class::Build | Class::Command(_) | Class::Shell(_) => 2,
+        Class::Environment => 3,
+        Class::RolledBack => 4,
+        Class::Internal => 5,
+        Class::Interrupted => 6,
+    }
+}
+
+/// `failure` and the others beside it, each with the object `name` that it is about.
+fn about(name: String, mut failure: Failure) -> impl Iterator<Item = Failure> {
+    let others = std::mem::take(&mut failure.others);
+    let named = move |failure: Failure| {
+        if failure.class == Class::Interrupted {
+            return failure;
+        }
+        let text = format!("{name}: {}", failure.sentence());
+        Failure {
+            error: Failure::usage(text).error,
+            names_operation: false,
+            ..failure
+        }
+    };
+    std::iter::once(failure)
+        .chain(others)
+        .map(named)
+}
