@@ -221,6 +221,10 @@ pub struct Build {
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Vec<PathBuf>,
 
+    /// Every configuration of the flake for which there is an image
+    #[arg(long, hide_short_help = true)]
+    pub all: bool,
+
     #[command(flatten)]
     args: BuildArgs,
 

@@ -34,8 +34,12 @@ use sdbuild_image::image_format::{ImageFormat, Maker};
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(args: &cli::Build, session: Session<'_>) -> Result<(), Failure> {
     let one = async |one| Box::pin(run_one(one, args, session)).await;
-    let all = several::resolve(args.each(), session.env)?;
-    Box::pin(several::run(all, session, one)).await
+    let mut all = args.each();
+    if args.all {
+        all = several::machines(all, session).await?;
+    }
+    let all = several::resolve(all, session.env)?;
+    Box::pin(several::run(all, args.all, session, one)).await
 }
 
 /// The same for one configuration; the image as messages name it.

@@ -24,13 +24,20 @@ use sdbuild_nix::check::{Finding, Place, Severity};
 /// Evaluates the configuration and prints the findings; fails when one of them is an error.
 pub async fn run(args: &cli::Check, session: Session<'_>) -> Result<(), Failure> {
     let one = async |one| Box::pin(run_one(one, args.json, session)).await;
-    let all = several::resolve(args.each(), session.env);
+    let all = async {
+        let mut all = args.each();
+        if args.all {
+            all = several::machines(all, session).await?;
+        }
+        several::resolve(all, session.env)
+    };
+    let all = Box::pin(all).await;
     if let Err(failure) = &all
         && args.json
     {
         print_json(&object(None, Some(failure), None), session.ui).ok();
     }
-    Box::pin(several::run(all?, session, one)).await
+    Box::pin(several::run(all?, args.all, session, one)).await
 }
 
 /// The same for one configuration; what to say of it in a table.
@@ -69,7 +76,12 @@ async fn run_one(one: One, as_json: bool, session: Session<'_>) -> Result<String
                 .notice("next: `sdbuild build`, with the same flags");
         }
         let said = verdict_on_success(&checked).unwrap_or_default();
-        verdict(&checked.findings, checked.failure).map(|()| said)
+        let has_no_image = checked.image.is_none() && checked.failure.is_none();
+        let verdict = verdict(&checked.findings, checked.failure);
+        verdict.map(|()| said).map_err(|mut failure| {
+            failure.has_no_image |= has_no_image;
+            failure
+        })
     })
 }
 

@@ -5,13 +5,14 @@ use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use crate::commands::Session;
-use crate::settings::{Build, BuildArgs, Environment};
+use crate::settings::{Build, BuildArgs, ConfigArgs, Environment};
 use crate::ui::words::duration;
 use crate::ui::{Ui, sanitize_line};
 use sdbuild_build::{Outcome, Series, SourceChoice};
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::text::truncate;
+use sdbuild_nix::flake_ref::FlakeRef;
 
 /// Columns of what became of a configuration, in the table.
 const COLUMNS: usize = 100;
@@ -34,9 +35,10 @@ impl One {
     }
 }
 
-/// Does `work`, which tells what it made, for each configuration.
+/// Does `work`, which tells what it made, for each configuration. If they `are_all` of a flake, one without an image is no failure.
 pub(super) async fn run(
     mut all: Vec<One>,
+    are_all: bool,
     session: Session<'_>,
     work: impl AsyncFn(One) -> Result<String, Failure>,
 ) -> Result<(), Failure> {
@@ -53,7 +55,13 @@ pub(super) async fn run(
         let name = one.name.clone().unwrap_or_default();
         one.settings.request.series = Some(series.clone());
         let start = Instant::now();
-        let done = work(one).await;
+        let done = match work(one).await {
+            // Not every machine of a flake has an image.
+            Err(failure) if are_all && failure.has_no_image => {
+                Ok(format!("no image: {}", first_line(&failure)))
+            }
+            done => done,
+        };
         table.add(name, Some(start.elapsed()), done);
         if context.cancel.is_cancelled() {
             break;
@@ -99,6 +107,45 @@ pub(super) fn resolve(all: Vec<BuildArgs>, env: &Environment) -> Result<Vec<One>
             args,
             settings,
         });
+    }
+    Ok(found)
+}
+
+/// Each configuration of the flakes that `all` name.
+pub(super) async fn machines(
+    all: Vec<BuildArgs>,
+    session: Session<'_>,
+) -> Result<Vec<BuildArgs>, Failure> {
+    let Session { env, context, .. } = session;
+    let mut found = Vec::new();
+    for args in all {
+        let request = Build::resolve(&args, env)?.request;
+        let reference = match &request.source.choice {
+            SourceChoice::Flake { reference, .. } if reference.attribute.is_empty() => {
+                reference.clone()
+            }
+            SourceChoice::Flake { .. } | SourceChoice::Config(_) => {
+                let text = "--all is for a flake, without the name of a configuration";
+                return Err(Failure::usage(text));
+            }
+        };
+        let machines = Box::pin(sdbuild_build::machines(request, context)).await?;
+        let machines = machines.finish("the configurations are known", Ok)?;
+        found.extend(machines.into_iter().map(|attribute| {
+            let flake = FlakeRef {
+                attribute,
+                ..reference.clone()
+            };
+            let config = ConfigArgs {
+                config: None,
+                flake: Some(flake),
+                ..args.config.clone()
+            };
+            BuildArgs {
+                config,
+                ..args.clone()
+            }
+        }));
     }
     Ok(found)
 }
@@ -149,10 +196,7 @@ impl Table {
                 Err(failure) if failure.class == Class::Interrupted && row.took.is_none() => {
                     "not begun".to_owned()
                 }
-                Err(failure) => {
-                    let text = failure.sentence();
-                    truncate(text.lines().next().unwrap_or_default(), COLUMNS).into_owned()
-                }
+                Err(failure) => first_line(failure),
             };
             let took = row.took.map(|took| format!("  {}", duration(took)));
             let line = format!("{name:<width$}  {done}{}", took.unwrap_or_default());
@@ -176,6 +220,12 @@ impl Table {
         }
         Some(first)
     }
+}
+
+/// The beginning of what `failure` says.
+fn first_line(failure: &Failure) -> String {
+    let text = failure.sentence();
+    truncate(text.lines().next().unwrap_or_default(), COLUMNS).into_owned()
 }
 
 /// What decides the exit code of several comes last: an interruption, a bug, a board that returned to its old system, this machine, a

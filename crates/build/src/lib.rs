@@ -61,7 +61,7 @@ pub use clients::fetch_text;
 pub use closure_export::ClosureExport;
 pub use emulation::Emulation;
 pub use emulator::BootEngine;
-pub use evaluate::{Checked, check, forecast, lock_flake};
+pub use evaluate::{Checked, check, forecast, lock_flake, machines};
 pub use flake_cache_answers::{answers_file, remember as remember_caches};
 pub use last_times::{last_times, note_times};
 pub use ledger::FileRemoval;

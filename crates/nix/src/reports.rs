@@ -13,6 +13,7 @@ use sdbuild_core::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use sdbuild_core::hash::Sha256Hash;
 use sdbuild_core::http_url::hide_secrets;
 use sdbuild_core::image_choice::ImageChoice;
+use sdbuild_core::text::strip_control;
 use sdbuild_core::untrusted;
 
 /// A line of JSON follows, see `flake-source.nix`.
@@ -147,6 +148,17 @@ pub fn image_choice(line: &str) -> Option<ImageChoice> {
     let choice = traced(line, CHOICE)?;
     let choice: ImageChoice = untrusted::json(&choice).ok()?;
     choice.is_sound().then_some(choice)
+}
+
+/// The most machines of a flake.
+const MAX_MACHINES: usize = 1000;
+
+/// The attribute paths of the configurations of a flake, each as it is named behind `#`, in the `json` that Nix printed.
+pub fn machines(json: &str) -> Option<Vec<Vec<String>>> {
+    let paths: Vec<Vec<String>> = untrusted::json(json).ok()?;
+    let is_name = |name: &String| !name.is_empty() && strip_control(name) == *name;
+    let is_sound = |path: &Vec<String>| !path.is_empty() && path.iter().all(is_name);
+    (paths.len() <= MAX_MACHINES && paths.iter().all(is_sound)).then_some(paths)
 }
 
 /// The report of a flake that the entry has locked, if `line` is one.

@@ -17,7 +17,9 @@ fn image(name: &str, script: &str) -> String {
 /// A flake with the configurations `a` and `b`, whose image is made after `script`, and `pi/sd-card.nix`.
 fn configurations(user: &TestUser, script: &str) {
     let one = |name, script| flake_configuration(name, &flake_module(&image(name, script)));
-    let outputs = format!("{}\n{}", one("a", ""), one("b", script));
+    let laptop = "({ ... }: { system.stateVersion = \"26.05\"; boot.loader.systemd-boot.enable = true; })";
+    let laptop = flake_configuration("laptop", laptop);
+    let outputs = [one("a", ""), one("b", script), laptop].join("\n");
     FlakeRepository::new(user, "flake", &[("flake.nix", &flake_text("./nixpkgs", &outputs))]);
     lock(user, &["--flake", "flake"]).assert_exit_code(0);
     user.write("pi/sd-card.nix", &configuration(&image("c", "")));
@@ -61,6 +63,15 @@ fn one_that_fails_does_not_stop_the_others() {
     assert_eq!(objects[1]["configuration"], "flake#b");
     assert_eq!(objects[1]["errors"][0]["class"], "build");
     assert!(objects.len() == 3 && objects[2]["image"].is_object(), "{}", json.stdout);
+
+    // A machine without an image is no failure.
+    let all = ["build", "--output", "out", "--all", "flake"];
+    let all = run(&mut user.sdbuild(&all)).assert_exit_code(4).assert_stderr_contains(&[
+        "flake#a       out/a.img",
+        "flake#laptop  no image: ",
+        "error: flake#b: ",
+    ]);
+    assert!(!all.stderr.contains("error: flake#laptop"), "{}", all.stderr);
 
     let checked = run(user.sdbuild(&["check", "--json"]).args(&ALL[..2]));
     let objects = serde_json::Deserializer::from_str(&checked.stdout).into_iter();

@@ -66,6 +66,8 @@ in
     { failed ? "" }:
     import ./glue ({ inherit system evaluate imageOf failed checked; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
   inherit (source) report settings;
+  # Of a flake: the paths of its configurations, as they are named.
+  machines = source.machines or [ ];
   # Why binary caches lack packages: see causes.nix. The image as it would be if they had them, with glue and without.
   causes = import ./causes.nix { evaluation = plain; inherit system; followers = source.followers or [ ]; };
   without =

@@ -188,6 +188,13 @@ let
 in
 {
   inherit system;
+  machines =
+    if isUnnamed then
+      throw unnamed
+    else if known == [ ] then
+      throw withoutConfiguration
+    else
+      map (path: if length path == 2 && head path == "nixosConfigurations" then tail path else path) known;
   evaluate = extended;
   # Of a derivation, `configuration` is not evaluated.
   imageOf =
