@@ -109,3 +109,21 @@ fn killed_in_the_second_it_leaves_nothing() {
     assert!(outcome.stderr.contains("not begun"), "{}", outcome.stderr);
     runs.assert_nothing_left();
 }
+
+#[test]
+fn images_of_the_same_name_do_not_replace_each_other() {
+    needs!(engine_ready());
+    let user = without_a_network();
+    for name in ["one", "two"] {
+        let made = image("small", &format!("    echo {name} >text"));
+        user.write(&format!("{name}/sd-card.nix"), &configuration(&made.replace("echo small", "cat text")));
+    }
+    let mini = mini_nixpkgs();
+    let words = ["build", "--output", "out", "--nixpkgs", mini.to_str().unwrap(), "one", "two"];
+    run(&mut user.sdbuild(&words)).assert_exit_code(2).assert_stderr_contains(&[
+        "one/sd-card.nix  out/small.img",
+        "error: two/sd-card.nix: ",
+        "out/small.img already exists",
+    ]);
+    assert_eq!(user.read("out/small.img"), "one\n");
+}
