@@ -9,6 +9,7 @@ use crate::settings::{Build, BuildArgs, ConfigArgs, Environment};
 use crate::ui::words::duration;
 use crate::ui::{Ui, sanitize_line};
 use sdbuild_build::{Outcome, Series, SourceChoice};
+use sdbuild_core::event::Event;
 use sdbuild_core::failure::{Class, Failure};
 use sdbuild_core::shown_path::shown_path;
 use sdbuild_core::text::truncate;
@@ -50,14 +51,17 @@ pub(super) async fn run(
     }
     let series = Series::default();
     let mut table = Table::default();
+    let mut without_image = 0;
     let mut all = all.into_iter();
     for mut one in all.by_ref() {
         let name = one.name.clone().unwrap_or_default();
         one.settings.request.series = Some(series.clone());
+        context.events.emit(Event::Configuration(name.clone()));
         let start = Instant::now();
         let done = match work(one).await {
             // Not every machine of a flake has an image.
             Err(failure) if are_all && failure.has_no_image => {
+                without_image += 1;
                 Ok(format!("no image: {}", first_line(&failure)))
             }
             done => done,
@@ -68,8 +72,8 @@ pub(super) async fn run(
         }
     }
     for one in all {
-        let done = Err(Failure::interrupted());
-        table.add(one.name.unwrap_or_default(), None, done);
+        let done = Failure::message(Class::Interrupted, "not begun: interrupted");
+        table.add(one.name.unwrap_or_default(), None, Err(done));
     }
     let leftovers = series.release(context).await;
     for line in table.lines() {
@@ -79,7 +83,12 @@ pub(super) async fn run(
         value: table,
         leftovers,
     };
-    done.finish("all is done", |table| table.worst().map_or(Ok(()), Err))
+    done.finish("all is done", |table| {
+        if are_all && without_image == table.0.len() {
+            return Err(Failure::usage("the flake makes no image"));
+        }
+        table.worst().map_or(Ok(()), Err)
+    })
 }
 
 /// The settings of each. Whatever is wrong with one is reported before the first begins.
@@ -193,9 +202,6 @@ impl Table {
             let name = &row.name;
             let done = match &row.done {
                 Ok(text) => text.clone(),
-                Err(failure) if failure.class == Class::Interrupted && row.took.is_none() => {
-                    "not begun".to_owned()
-                }
                 Err(failure) => first_line(failure),
             };
             let took = row.took.map(|took| format!("  {}", duration(took)));
@@ -228,17 +234,17 @@ fn first_line(failure: &Failure) -> String {
     truncate(text.lines().next().unwrap_or_default(), COLUMNS).into_owned()
 }
 
-/// What decides the exit code of several comes last: an interruption, a bug, a board that returned to its old system, this machine, a
-/// build, a finding of `check`, and the configuration itself.
+/// The highest rank of several decides the exit code.
 fn rank(class: Class) -> u8 {
     match class {
-        Class::Usage | Class::Declined => 0,
-        Class::CheckFailed => 1,
-        Class::Build | Class::Command(_) | Class::Shell(_) => 2,
-        Class::Environment => 3,
-        Class::RolledBack => 4,
-        Class::Internal => 5,
-        Class::Interrupted => 6,
+        Class::Declined => 0,
+        Class::Usage => 1,
+        Class::CheckFailed => 2,
+        Class::Build | Class::Command(_) | Class::Shell(_) => 3,
+        Class::Environment => 4,
+        Class::RolledBack => 5,
+        Class::Internal => 6,
+        Class::Interrupted => 7,
     }
 }
 
@@ -249,14 +255,70 @@ fn about(name: String, mut failure: Failure) -> impl Iterator<Item = Failure> {
         if failure.class == Class::Interrupted {
             return failure;
         }
-        let text = format!("{name}: {}", failure.sentence());
+        let said = failure.sentence();
+        // A board may be the subject of the sentence already.
+        let text = if said.starts_with(&name) {
+            said
+        } else {
+            format!("{name}: {said}")
+        };
         Failure {
             error: Failure::usage(text).error,
             names_operation: false,
             ..failure
         }
     };
-    std::iter::once(failure)
-        .chain(others)
-        .map(named)
+    std::iter::once(failure).chain(others).map(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sdbuild_core::failure::Leftover;
+
+    #[test]
+    fn the_worst_failure_leads_and_each_says_what_it_is_about() {
+        let mut table = Table::default();
+        let second = Some(Duration::from_secs(1));
+        let mut broken = Failure::message(Class::Build, "of class build\nmore");
+        broken.others.push(Failure::usage("beside it"));
+        table.add(".#a".into(), second, Ok("a.img".into()));
+        table.add("b".into(), second, Err(Failure::usage("of class usage")));
+        table.add("c".into(), None, Err(broken));
+        let lines = [
+            ".#a  a.img  1.0 s",
+            "b    of class usage  1.0 s",
+            "c    of class build",
+        ];
+        assert_eq!(table.lines(), lines);
+        let worst = table.worst().unwrap();
+        assert_eq!(worst.class, Class::Build);
+        let all = std::iter::once(&worst).chain(&worst.others);
+        let all: Vec<_> = all.map(Failure::sentence).collect();
+        assert_eq!(
+            all,
+            [
+                "c: of class build\nmore",
+                "c: beside it",
+                "b: of class usage"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_left_and_an_interruption_hide_behind_nothing() {
+        let left = |class| {
+            Failure::message(class, "x").with_teardown(vec![Leftover {
+                what: "container c".into(),
+                why: "in use".into(),
+                remedy: "docker rm c".into(),
+            }])
+        };
+        let mut table = Table::default();
+        table.add("a".into(), None, Err(left(Class::Internal)));
+        table.add("b".into(), None, Err(Failure::interrupted()));
+        table.add("c".into(), None, Err(left(Class::Usage)));
+        let worst = table.worst().unwrap();
+        assert_eq!((worst.class, worst.teardown.len()), (Class::Interrupted, 2));
+    }
 }

@@ -34,10 +34,7 @@ impl LeaseOwner {
 impl Series {
     /// The lease for the next run.
     pub(super) fn take(&self) -> Option<(Lease, LeaseOwner)> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Keeps `lease` for the next run.

@@ -285,6 +285,18 @@ mod tests {
     }
 
     #[test]
+    fn only_names_of_machines_are_understood() {
+        let paths = machines(r#"[["pi"],["packages","aarch64-linux","b.c"]]"#).unwrap();
+        assert_eq!(
+            paths,
+            [vec!["pi"], vec!["packages", "aarch64-linux", "b.c"]]
+        );
+        for unsound in ["", "[[]]", r#"[[""]]"#, r#"["pi"]"#, r#"[["a\n"]]"#] {
+            assert_eq!(machines(unsound), None, "{unsound}");
+        }
+    }
+
+    #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn only_sound_reports_of_the_entry_are_understood() {
         let derivation = format!("/nix/store/{}-card.img.drv", "a".repeat(32));

@@ -17,7 +17,8 @@ fn image(name: &str, script: &str) -> String {
 /// A flake with the configurations `a` and `b`, whose image is made after `script`, and `pi/sd-card.nix`.
 fn configurations(user: &TestUser, script: &str) {
     let one = |name, script| flake_configuration(name, &flake_module(&image(name, script)));
-    let laptop = "({ ... }: { system.stateVersion = \"26.05\"; boot.loader.systemd-boot.enable = true; })";
+    let laptop =
+        "({ ... }: { system.stateVersion = \"26.05\"; boot.loader.systemd-boot.enable = true; })";
     let laptop = flake_configuration("laptop", laptop);
     let outputs = [one("a", ""), one("b", script), laptop].join("\n");
     FlakeRepository::new(user, "flake", &[("flake.nix", &flake_text("./nixpkgs", &outputs))]);
@@ -75,7 +76,8 @@ fn one_that_fails_does_not_stop_the_others() {
 
     let checked = run(user.sdbuild(&["check", "--json"]).args(&ALL[..2]));
     let objects = serde_json::Deserializer::from_str(&checked.stdout).into_iter();
-    let named = objects.map(|one: Result<serde_json::Value, _>| one.unwrap()["configuration"].clone());
+    let named =
+        objects.map(|one: Result<serde_json::Value, _>| one.unwrap()["configuration"].clone());
     assert_eq!(named.collect::<Vec<_>>(), ALL[..2], "{}", checked.stderr);
     runs.assert_nothing_left();
 }
@@ -116,7 +118,10 @@ fn images_of_the_same_name_do_not_replace_each_other() {
     let user = without_a_network();
     for name in ["one", "two"] {
         let made = image("small", &format!("    echo {name} >text"));
-        user.write(&format!("{name}/sd-card.nix"), &configuration(&made.replace("echo small", "cat text")));
+        user.write(
+            &format!("{name}/sd-card.nix"),
+            &configuration(&made.replace("echo small", "cat text")),
+        );
     }
     let mini = mini_nixpkgs();
     let words = ["build", "--output", "out", "--nixpkgs", mini.to_str().unwrap(), "one", "two"];
