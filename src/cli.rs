@@ -214,7 +214,7 @@ pub enum Command {
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
 pub struct Build {
-    /// Configuration: file, directory or flake (.#pi); or several [default: the one here]
+    /// Configurations: file, directory or flake (.#pi) [default: the one here]
     ///
     /// The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an
     /// sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake. Of several, one that fails does not stop the others.

@@ -47,7 +47,7 @@ impl NixpkgsArgs {
 /// `sdbuild check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Configuration to check: a file, a directory, or a flake such as .#pi; or several [default: the one here]
+    /// Configurations to check: files, directories, or flakes such as .#pi [default: the one here]
     ///
     /// The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]

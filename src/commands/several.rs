@@ -165,11 +165,6 @@ fn check(settings: &Build) -> Result<(), Failure> {
         let text = "a machine is rented for one configuration";
         return Err(Failure::usage(text).hint("--on none builds several with your engine"));
     }
-    if settings.request.output.force {
-        let text =
-            "with --force one of several configurations could replace the image of another one";
-        return Err(Failure::usage(text).hint("build the one whose image is in the way alone"));
-    }
     Ok(())
 }
 

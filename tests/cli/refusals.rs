@@ -35,8 +35,7 @@ fn inputs_without_a_lock_are_refused_at_once() {
 #[test]
 fn what_makes_no_sense_for_several_configurations_is_refused_first() {
     for (words, part) in [
-        (&["build", "a.nix", "b.nix", "--force"][..], "with --force one of several"),
-        (&["build", "a.nix", "b.nix", "--on", "command:x"], "rented for one configuration"),
+        (&["build", "a.nix", "b.nix", "--on", "command:x"][..], "rented for one configuration"),
         (&["build", "a.nix", "./a.nix"], "a.nix is named twice"),
         (&["check", ".#a", ".#a"], ".#a is named twice"),
         (&["check", "a.nix", "b.nix", "--config", "a.nix"], "cannot be used with"),
@@ -62,10 +61,9 @@ fn each_of_several_configurations_has_a_line_and_an_object() {
     };
     let built = tried(&["build", "none.nix", "a.nix"]);
     // The machine's failure decides, although the other one was first.
-    for part in
-        ["\nnone.nix  could not ", "\na.nix     no engine answers", "error: a.nix: no engine"]
-    {
-        assert!(built.stderr.contains(part), "{part}\n{}", built.stderr);
+    for part in ["none.nix  could not ", "a.nix     no engine answers", "error: a.nix: no engine"] {
+        let is_there = built.stderr.lines().any(|line| line.starts_with(part));
+        assert!(is_there, "{part}\n{}", built.stderr);
     }
     for command in ["build", "check"] {
         let outcome = tried(&[command, "none.nix", "a.nix", "--json"]);

@@ -41,6 +41,9 @@ pub async fn build(
     let built = Box::pin(with_cleanup(plan, context, steps)).await?;
     // Without it the next build shows no earlier time.
     let state_dir = &plan.request.common.state_dir;
+    if let Some(series) = &plan.request.series {
+        series.add(&built.value.path);
+    }
     note_times(state_dir, &configuration_id(plan), phases.in_millis()).ok();
     Ok(built)
 }

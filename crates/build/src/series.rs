@@ -1,6 +1,8 @@
-//! What several builds on one engine, one after the other, share: the registration of the handler.
+//! What several builds on one engine, one after the other, share: the registration of the handler. None replaces an image of another
+//! one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::run_lock::RunLock;
 use sdbuild_core::context::Context;
@@ -11,7 +13,13 @@ use sdbuild_engine::binfmt::Lease;
 /// Several builds on one engine, one after the other. The first that registers a handler leaves it to the next ones. Release it after the
 /// last one; should it be dropped, the registrar removes the handler.
 #[derive(Clone, Debug, Default)]
-pub struct Series(Arc<Mutex<Option<(Lease, LeaseOwner)>>>);
+pub struct Series(Arc<Mutex<Shared>>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    lease: Option<(Lease, LeaseOwner)>,
+    images: Vec<PathBuf>,
+}
 
 /// The run that registered the handler which later ones use. It counts as live for as long as this exists.
 #[derive(Debug)]
@@ -32,14 +40,28 @@ impl LeaseOwner {
 }
 
 impl Series {
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The lease for the next run.
     pub(super) fn take(&self) -> Option<(Lease, LeaseOwner)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.shared().lease.take()
     }
 
     /// Keeps `lease` for the next run.
     pub(super) fn keep(&self, lease: Lease, owner: LeaseOwner) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((lease, owner));
+        self.shared().lease = Some((lease, owner));
+    }
+
+    /// Adds an image that was built.
+    pub(super) fn add(&self, image: &Path) {
+        self.shared().images.push(image.to_owned());
+    }
+
+    /// The images that were built.
+    pub(super) fn images(&self) -> Vec<PathBuf> {
+        self.shared().images.clone()
     }
 
     /// Removes the handler, if there is one; what could not be removed.

@@ -130,5 +130,7 @@ fn images_of_the_same_name_do_not_replace_each_other() {
         "error: two/sd-card.nix: ",
         "out/small.img already exists",
     ]);
+    let forced = run(user.sdbuild(&words).arg("--force")).assert_exit_code(2);
+    forced.assert_stderr_contains(&["error: two/sd-card.nix: "]);
     assert_eq!(user.read("out/small.img"), "one\n");
 }
