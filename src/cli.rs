@@ -214,9 +214,9 @@ pub enum Command {
 /// `sdbuild build`.
 #[derive(Debug, Default, Args)]
 pub struct Build {
-    /// Configurations: file, directory or flake (.#pi) [default: the one here]
+    /// Configurations: files, directories, flakes [default: the one here]
     ///
-    /// The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an
+    /// Such as pi/sd-card.nix, pi or .#pi. The one here is the flake that sdbuild.toml names, otherwise sd-card.nix, otherwise flake.nix. A directory must have an
     /// sd-card.nix or a flake.nix. PATH cannot be combined with --config or --flake. Of several, one that fails does not stop the others.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Vec<PathBuf>,
