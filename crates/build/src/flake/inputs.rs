@@ -46,7 +46,8 @@ impl Flake {
         // Of an unknown input, Nix would only warn, and change nothing.
         self.check_names(updated.iter().map(String::as_str))?;
         let unlocked = self.unlocked_inputs();
-        self.check_declarations(&unlocked, &[&unlocked, updated].concat())?;
+        let locked = [&unlocked, updated].concat();
+        self.check_declarations(&unlocked, &locked, CanOverride::No)?;
         self.check_directories(&self.file())?;
         let new = self.unlocked_repositories(updated, search.git_inputs)?;
         let names: Vec<_> = new.iter().map(|input| input.name.as_str()).collect();
@@ -134,7 +135,15 @@ impl Flake {
         }
         let own = changed.iter().map(|input| input.path.clone());
         let renewed: Vec<String> = missing.iter().cloned().chain(own).collect();
-        self.check_declarations(&missing, &renewed)?;
+        // A lock cannot be completed as long as one of its inputs is outside, so overriding that one alone leads nowhere.
+        let dir = self.local_tree().map_or("", FlakeTree::dir);
+        let outside = |name: &String| file.url(name).is_some_and(|url| is_outside(url, dir));
+        let can_override = if renewed.iter().all(outside) {
+            CanOverride::Yes
+        } else {
+            CanOverride::No
+        };
+        self.check_declarations(&missing, &renewed, can_override)?;
         Err(self.unlocked(&missing, &changed))
     }
 
@@ -206,7 +215,12 @@ impl Flake {
     /// Fails if the `flake.nix` has a mistake that Nix would report only after it has fetched everything, or as a registry that no build
     /// reads: an argument of the outputs that is not declared, an input that follows a missing one, the address of one of `inputs`.
     /// The lock lacks the inputs `unlocked`.
-    fn check_declarations(&self, unlocked: &[String], inputs: &[String]) -> Result<(), Failure> {
+    fn check_declarations(
+        &self,
+        unlocked: &[String],
+        inputs: &[String],
+        can_override: CanOverride,
+    ) -> Result<(), Failure> {
         let file = self.file();
         if let Some((input, target, missing)) = file.follows_missing() {
             let place = file.place(input, "follows");
@@ -225,7 +239,7 @@ impl Flake {
         }
         inputs
             .iter()
-            .find_map(|name| self.wrong_url(&file, name))
+            .find_map(|name| self.wrong_url(&file, name, can_override))
             .map_or(Ok(()), Err)
     }
 
@@ -259,7 +273,12 @@ impl Flake {
     }
 
     /// What is wrong with the address of the input `name`, which Nix would look for in a registry or outside of what is uploaded.
-    fn wrong_url(&self, file: &FlakeFile, name: &str) -> Option<Failure> {
+    fn wrong_url(
+        &self,
+        file: &FlakeFile,
+        name: &str,
+        can_override: CanOverride,
+    ) -> Option<Failure> {
         let url = file.url(name)?;
         let dir = self.local_tree().map_or("", FlakeTree::dir);
         let (what, hint) = if is_in_registry(url) {
@@ -270,9 +289,14 @@ impl Flake {
             )
         } else if is_outside(url, dir) {
             let path = quoted(url.strip_prefix("path:").unwrap_or(url));
-            let hint = format!(
-                "move it into the flake's directory, or build with --override-input {name} {path}"
-            );
+            let hint = match can_override {
+                CanOverride::Yes => format!(
+                    "move it into the flake's directory, or build with --override-input {name} {path}"
+                ),
+                CanOverride::No => {
+                    "move it into the flake's directory: until then no flake.lock can be written here".to_owned()
+                }
+            };
             ("a directory that the builder does not have", hint)
         } else {
             return None;
@@ -440,6 +464,13 @@ fn inner_repositories(lock: &Lock, outer: Option<&str>, named: &[String]) -> Vec
         input.path.insert_str(0, &prefix);
     }
     found
+}
+
+/// Whether an input that the builder does not have can be given as a directory: a build can, the command that locks cannot.
+#[derive(Clone, Copy)]
+enum CanOverride {
+    Yes,
+    No,
 }
 
 /// What is known without Nix about the inputs of a flake.
@@ -723,9 +754,14 @@ mod tests {
                 "flake.nix:2: write github:me/pi",
             ),
             (
-                "{\n  inputs.a.url = \"../common\";\n  outputs = { self, a }: { };\n}",
+                "{\n  inputs.a.url = \"../common\";\n  outputs = { self, locked, a }: { };\n}",
                 "a directory that the builder does not have",
                 "--override-input a ../common",
+            ),
+            (
+                "{\n  inputs.a.url = \"../common\";\n  inputs.b.url = \"github:o/b\";\n  outputs = { self, locked, a, b }: { };\n}",
+                "a directory that the builder does not have",
+                "until then no flake.lock",
             ),
         ] {
             let failure = refused(text).await;

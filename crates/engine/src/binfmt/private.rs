@@ -142,16 +142,24 @@ const APPARMOR: &str = "kernel/apparmor_restrict_unprivileged_userns";
 /// The failure for a step of `enter`; `lines` contain the kernel's settings as `sdbuild: SETTING = VALUE`.
 fn explain(step: &str, lines: &[String]) -> Failure {
     let is_namespace = step.starts_with("namespaces: ");
+    if is_namespace
+        && step.contains("No space left")
+        && let Some(limit) = exhausted(lines)
+    {
+        return Failure::environment(step)
+            .consequence(format!(
+                "all {limit} user namespaces that the engine's machine allows are in use"
+            ))
+            .hint(format!(
+                "end the programs that use them, or let root allow more there: `sudo sysctl user.max_user_namespaces={}`",
+                limit.saturating_mul(2)
+            ));
+    }
     let applies = |limit: &&UserNamespaceLimit| {
         let line = format!("sdbuild: {} = {}", limit.setting, limit.value);
         (is_namespace || limit.setting == APPARMOR) && lines.contains(&line)
     };
-    let mut limits = UserNamespaceLimit::ALL.iter();
-    let limit = if is_namespace && step.contains("No space left") {
-        limits.next()
-    } else {
-        limits.find(applies)
-    };
+    let limit = UserNamespaceLimit::ALL.iter().find(applies);
     let (consequence, hint) = if let Some(limit) = limit {
         (
             format!("the engine's machine {}", limit.effect),
@@ -173,6 +181,15 @@ fn explain(step: &str, lines: &[String]) -> Failure {
     Failure::environment(step)
         .consequence(consequence)
         .hint(hint)
+}
+
+/// How many user namespaces the kernel allows, according to `lines`, if it allows any.
+fn exhausted(lines: &[String]) -> Option<u64> {
+    let line = |line: &String| {
+        let value = line.strip_prefix("sdbuild: user/max_user_namespaces = ")?;
+        value.parse().ok()
+    };
+    lines.iter().find_map(line).filter(|limit| *limit > 0)
 }
 
 fn entry_wrapper(emulates: Architecture) -> EntryWrapper {
@@ -295,6 +312,11 @@ mod tests {
                 vec!["user/max_user_namespaces = 0", &full],
                 "allows no user namespaces",
                 "max_user",
+            ),
+            (
+                vec![many, &full],
+                "all 96365 user namespaces",
+                "max_user_namespaces=192730",
             ),
             (
                 vec![many, "kernel/unprivileged_userns_clone = 0", &refused],
